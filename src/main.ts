@@ -6,12 +6,12 @@ import { nodeProblem } from './config/required-node.ts';
 import { remitVersion } from './config/version.ts';
 import { allocatorToAdd, flagsToAdd, SERVING_ALLOCATOR, SERVING_FLAGS } from './runtime/v8-flags.ts';
 
-/** A command by its words; its code is loaded when it is called. */
+/** A command and the words that name it. Its code is loaded only when it is called. */
 interface Entry {
   readonly name: string;
   readonly summary: string;
   readonly load: () => Promise<Command>;
-  /** Long-running: started with V8 flags and allocator settings for servers, unless the operator has set them. */
+  /** Long-running: started with the V8 flags and allocator settings of a server, unless the operator has set them. */
   readonly isServer?: true;
 }
 
@@ -162,12 +162,12 @@ ${entries.map(({ name, summary }) => `  ${name.padEnd(18)} ${summary}`).join('\n
 
   remit COMMAND --help   what a command takes, with examples
   remit --version        the version of this build
-exit: 0 good, 1 the answer is no, 2 bad use or bad input; run gives that of its command; ledger verify has its own`;
+exit codes: 0 success, 1 the answer is no, 2 bad use or bad input; run exits as its command does; ledger verify has its own`;
 
 async function main(words: readonly string[], io: CommandIo): Promise<number> {
   const entry = entries.find(({ name }) => name.split(' ').every((word, index) => words[index] === word));
   const rest = words.slice(entry?.name.split(' ').length ?? 0);
-  // What follows `--` belongs to another command.
+  // Arguments after `--` belong to another command.
   const end = rest.indexOf('--');
   const own = new Set(rest.slice(0, end === -1 ? rest.length : end));
   const asksHelp = own.has('--help') || own.has('-h');
@@ -199,9 +199,8 @@ async function main(words: readonly string[], io: CommandIo): Promise<number> {
 }
 
 /**
- * Replaces this process with the same program and the flags of a server (`execve`): V8 and the allocator read most settings
- * only at start. Where the system has no such call, or a parent uses an IPC channel that would be lost, the program continues
- * without them.
+ * Replaces this process by the same program with the flags of a server (`execve`): V8 and the allocator read most settings only at start.
+ * If the system has no such call, or a parent uses an IPC channel that would be lost, the program continues without them.
  */
 function beginAnewToServe(): void {
   const { execArgv, env, execPath, argv } = process;

@@ -9,29 +9,29 @@ import { isDeny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
 import { agentOf } from '../policy/question.ts';
 
-/** What the proxy is told. */
+/** The answer to a check, from which the proxy's response is made. */
 export interface Answer {
   readonly decision: Decision;
-  /** UUIDv7; joins Envoy's access log, the record and the span. */
+  /** UUIDv7. It joins Envoy's access log, the record and the span. */
   readonly decisionId: string;
   readonly taskId: string | null;
-  /** SPIFFE ID of the caller, once it is known. */
+  /** SPIFFE ID of the caller; `null` where it is unknown. */
   readonly agent: string | null;
-  /** Id of the action in the catalog, once it is known. */
+  /** Id of the action in the catalog; `null` where it is unknown. */
   readonly action: string | null;
-  /** Where a client that is denied learns which issuer this resource takes tokens from (RFC 9728); `null` where nothing is published. */
+  /** Metadata that tells a denied client which issuer this resource accepts tokens from (RFC 9728); `null` where none is published. */
   readonly resourceMetadataUrl: string | null;
-  /** Trace of the check's span; `null` where no check was made. */
+  /** Trace ID of the check's span; `null` where no check was made. */
   readonly traceId: string | null;
-  /** A transaction token for the upstream, which asked for one; a secret of one minute. */
+  /** The transaction token for an upstream that asks for one; `null` for others. A secret, valid for one minute. */
   readonly transactionToken: string | null;
-  /** Headers for credentials that the upstream gets all the same, since an exception of the route lets pass what is in them. */
+  /** Credential headers that the upstream still gets, because an exception of the route permits them. */
   readonly passing: readonly PassingHeader[];
-  /** Of a denied call that is JSON-RPC. Absent for other calls. */
+  /** The JSON-RPC error of a denied JSON-RPC call. Absent for other calls. */
   readonly jsonRpcDenial?: JsonRpcDenial;
 }
 
-/** The answer to a decided check. */
+/** Builds the answer to a decided check. */
 export const answerTo = (
   services: CheckServices,
   { decision, decisionId, facts }: DecidedCheck,
@@ -49,11 +49,11 @@ export const answerTo = (
   ...(isDeny(decision) ? jsonRpcIn(services, facts) : {}),
 });
 
-/** Where a denied client learns which issuer the server takes tokens from. */
+/** The metadata URL of the server that was called, for a denial; `null` for an allow. */
 const metadataUrlFor = (services: CheckServices, decision: Decision, { action }: Facts): string | null =>
   !isDeny(decision) || isDeny(action) ? null : services.resourceMetadataUrl(action.server.id);
 
-/** What a client that speaks JSON-RPC needs to match the denial to its request. */
+/** The request id and error that a JSON-RPC client needs to match the denial to its request. */
 function jsonRpcIn({ policies }: CheckServices, { call }: Facts): Pick<Answer, 'jsonRpcDenial'> {
   const inForce = policies();
   const denial = isDeny(call) || isDeny(inForce) ? undefined : jsonRpcDenialOf(call, inForce.catalog);

@@ -23,20 +23,20 @@ import { Fault, mapIsolated } from '../runtime/map-isolated.ts';
 import type { Isolated } from '../runtime/map-isolated.ts';
 import { placeOfCheck } from '../telemetry/span.ts';
 
-/** Answers to checks, each at the index of its check: at once, or a promise where the check waits for the disk or a signature. */
+/** Answers to checks, each at the index of its check. An answer is a promise where the check waits for the disk or a signature. */
 export type Answers = readonly Isolated<Answer | Promise<Answer>>[];
 
-/** The shell around `decide`. */
+/** The imperative shell around `decide`. */
 export interface Checks {
-  /** Answers the checks of one turn of the event loop. A fault of one concerns that one alone. */
+  /** Answers the checks of one turn of the event loop. An exception in one check affects that check alone. */
   answers(asked: readonly Isolated<AskedCheck>[]): Answers;
-  /** Spans and metrics of the checks that were answered at once: called once those answers are sent, in the same turn. */
+  /** Writes spans and metrics of the checks answered synchronously. Call it in the same turn, after those answers are sent. */
   afterwards(): void;
 }
 
 /**
- * Checks with what they work with. A check is asked, read, decided and answered, each stage for all checks of a turn before the next:
- * together the code of all stages does not fit into the first caches of a processor.
+ * Creates the checks. A check is asked, read, decided and answered. Each stage runs for all checks of a turn before the next stage starts:
+ * the code of all stages together does not fit into the first-level caches of a processor.
  */
 export function checksWith(services: CheckServices): Checks {
   let answered: Isolated<AnsweredCheck>[] = [];
@@ -59,18 +59,18 @@ export function checksWith(services: CheckServices): Checks {
   };
 }
 
-/** The fault of a check whose agent asks too often: it is neither decided nor recorded. */
+/** Marks a check whose agent exceeds its rate limit. Such a check is neither decided nor recorded. */
 const tooOften = new Error('an agent asks too often');
 
-/** Whether a check was left out because its agent asks too often. */
+/** Whether a check was rejected because its agent exceeds its rate limit. */
 export const isTooOften = (one: unknown): boolean => one instanceof Fault && one.error === tooOften;
 
 const admitted = ({ admits }: CheckServices, read: ReadCheck): Isolated<ReadCheck> =>
   admits?.(askingAgentOf(read.reading)) === false ? new Fault(tooOften) : read;
 
 /**
- * Decides a check and makes the use count. What takes nothing from its task is decided at once, by one look at the task; what takes
- * something waits until that is taken.
+ * Decides a check and counts the use. A use that takes nothing from its task is decided synchronously, by one look at the task. A use that
+ * spends a budget or adds to the history waits until the state has accepted it.
  */
 function decideCheck(services: CheckServices, read: ReadCheck): DecidedUse | Promise<DecidedUse> {
   const use = countUse(services, read);
@@ -81,7 +81,7 @@ function decideCheck(services: CheckServices, read: ReadCheck): DecidedUse | Pro
   return settleUse(services, decided, taking);
 }
 
-/** A history that changed meanwhile is decided by again, once. */
+/** Settles a use. If the history of its task changed after the decision, the use is decided again, once. */
 async function settleUse(services: CheckServices, decided: DecidedUse, taking: Taking): Promise<DecidedUse> {
   const first = await settle(services, taking);
   if (first !== 'history-changed') return shown(services, first ?? decided.check.decision, decided);
@@ -92,28 +92,25 @@ async function settleUse(services: CheckServices, decided: DecidedUse, taking: T
   return shown(services, second === 'history-changed' ? changedTwice : (second ?? again.check.decision), again);
 }
 
-const changedTwice = deny(
-  'task.state-unavailable',
-  'the history of the task changed again and again while the use was decided',
-);
+const changedTwice = deny('task.state-unavailable', 'the history of the task changed twice while the use was decided');
 
 /**
- * INVARIANT: called before anything is awaited after the use was counted, so that no second use is classified between the two; and
- * for no use that the policies deny, which would make a thief's whereabouts familiar.
+ * Remembers where an allowed token was used. INVARIANT: call it synchronously after the use was counted, so that no second use is
+ * classified in between. Never call it for a use that the policies deny: that would make a thief's location familiar.
  */
 function rememberPlace({ uses }: CheckServices, { check, use }: DecidedUse): void {
   const key = useKeyOf(use.credential);
   if (key !== null && use.before !== null && !isDeny(check.decision)) uses.allowed(key, use.before);
 }
 
-/** The check with the decision that holds, and no credential in it: span, record, log and answer are made of this alone. */
+/** The check with its final decision and without any credential. Span, record, log and answer are made of this alone. */
 function shown(services: CheckServices, decision: Decision, decided: DecidedUse): DecidedUse {
   const check = shownCheck({ ...decided.check, decision }, services.digestOf);
   reportFindings(services, check);
   return { ...decided, check };
 }
 
-/** Records a decided check and answers it. An allow of high risk waits until its record is on disk. */
+/** Records a decided check and answers it. An allow of a high-risk action waits until its record is on disk. */
 function answerCheck(
   services: CheckServices,
   decided: DecidedUse | Promise<DecidedUse>,
@@ -155,8 +152,8 @@ function answeredWith(services: CheckServices, decided: DecidedUse, handed: stri
 }
 
 /**
- * Takes an allow back with a denial of its own id, traced and recorded too: the allow may be on disk, and one id must not stand for two
- * decisions. What was answered, and so what the outcome joins, is the denial.
+ * Replaces an allow by a denial with its own decision id, span and record. The allow may already be on disk, and one id must not name two
+ * decisions. Outcomes are joined with the denial, since that is what was answered.
  */
 function withdrawn(services: CheckServices, decided: DecidedUse, problem: Deny): AnsweredCheck {
   const { nowMs, randomBytes, monotonicMs } = services.ports;
@@ -169,7 +166,7 @@ function withdrawn(services: CheckServices, decided: DecidedUse, problem: Deny):
   return { decided, check, answer, answeredMs: monotonicMs() };
 }
 
-/** A check that waited tells of itself when it is answered. */
+/** Writes span and metrics of a check that waited, as soon as it is answered. */
 async function late(services: CheckServices, waiting: Promise<AnsweredCheck>): Promise<Answer> {
   const answered = await waiting;
   tell(services, traceUse(services, answered));

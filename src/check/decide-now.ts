@@ -13,30 +13,30 @@ import type { CheckPlace } from '../telemetry/span.ts';
 import type { Credential } from '../token/credential.ts';
 import type { TokenUse } from '../token/uses.ts';
 
-/** One use of a token, or a call without one: counted once per check, before it is decided. */
+/** One use of a token, or a call without a token. It is counted once per check, before the decision. */
 export interface CountedUse {
-  /** The credential as it is now. */
+  /** The credential at this moment. */
   readonly credential: Facts['credential'];
-  /** What came before this use; `null` without a token. */
+  /** The uses of the token before this one; `null` without a token. */
   readonly before: TokenUse | null;
-  /** Where the span of the check stands. */
+  /** Trace and span ID of the check. */
   readonly place: CheckPlace;
 }
 
-/** A check that is decided. */
+/** A decided check. */
 export interface DecidedUse {
   readonly read: ReadCheck;
   readonly use: CountedUse;
   readonly check: DecidedCheck;
-  /** What policies and facts came to, before budgets and the record had their say. */
+  /** The decision of policies and facts, before budgets and the record are considered. */
   readonly byPolicy: Decision;
-  /** On the monotonic clock; `beganMs` without the time that other checks of the turn took in between. */
+  /** Milliseconds on the monotonic clock. `beganMs` leaves out the time spent on other checks of the same turn. */
   readonly beganMs: number;
   readonly gatheredMs: number;
   readonly decidedMs: number;
 }
 
-/** Counts the use of a token: which one it is, what it is against those before, and the span that the next one links to. */
+/** Counts the use of a token: its number, how it compares with the uses before it, and the span that the next use links to. */
 export function countUse(services: CheckServices, { asked, reading, clocks }: ReadCheck): CountedUse {
   const credential = credentialNow(services, reading, clocks);
   const place = placeOfCheck(services, traceOf(asked).parent);
@@ -47,7 +47,7 @@ export function countUse(services: CheckServices, { asked, reading, clocks }: Re
   return { credential, before, place };
 }
 
-/** Decides a check by what is true of its task at this moment, under a new decision id. */
+/** Decides a check by the state of its task at this moment, under a new decision id. */
 export function decideNow(services: CheckServices, read: ReadCheck, use: CountedUse): DecidedUse {
   const { asked, policies, clocks } = read;
   const { monotonicMs, randomBytes } = services.ports;
@@ -65,11 +65,11 @@ export function decideNow(services: CheckServices, read: ReadCheck, use: Counted
   return { read, use, check, byPolicy: decision, beganMs, gatheredMs, decidedMs };
 }
 
-/** The trace contexts of a check; of a request that could not be read, those of the gRPC call alone. */
+/** The trace contexts of a check. A request that could not be read has only that of the gRPC call. */
 export const traceOf = ({ facts, call }: ReadCheck['asked']): CheckFacts['trace'] =>
   isDeny(facts) ? { parent: call.traceparent, application: null } : facts.trace;
 
-/** What a token is counted by; `null` for a credential that is not counted. */
+/** The key under which uses of a token are counted; `null` for a credential that is not counted. */
 export const useKeyOf = (credential: Facts['credential']): string | null =>
   isDeny(credential) || isIdentityAlone(credential) ? null : credential.useKey;
 
@@ -81,7 +81,7 @@ const isLate = ({ signal, deadlineMs }: CheckCall, nowMs: number): boolean => si
 
 const late = deny('overloaded', 'the deadline of the check passed before it was decided');
 
-/** The facts of a check: what its call says, and what is true of its task now. */
+/** The facts of a check: the content of its call, and the current state of its task. */
 function factsOf(services: CheckServices, { reading, clocks }: ReadCheck, { credential, before }: CountedUse): Facts {
   const { call, caller, refusedCaller, secrets, passing, presented, action } = reading;
   const state = !isDeny(credential) && credential.kind === 'task-token' ? lookAt(services, credential) : noTask;

@@ -13,32 +13,33 @@ import type { TaskToken } from '../token/claims.ts';
 import type { Credential } from '../token/credential.ts';
 import { isExpired } from '../token/verify.ts';
 
-/** A task with one of its tokens and its history, as they are at one moment. */
+/** A task with one of its tokens and its history, all read at one moment. */
 export type TaskFacts = Pick<Facts, 'task' | 'issued' | 'history'>;
 
-/** What is known of a task where a call has no task token. */
+/** The task facts of a call without a task token. */
 export const noTask: TaskFacts = { task: undefined, issued: undefined, history: noHistory };
 
-/** One look at the task of a token: what is true of it at this moment. */
+/** Looks at the task of a token once and returns its current state. */
 export function lookAt({ states }: Pick<CheckServices, 'states'>, token: TaskToken): TaskFacts {
   const state = states.of({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
   if (isStoreFailure(state)) return { ...noTask, task: stateUnavailable(state) };
   return state ?? noTask;
 }
 
-/** Why a task no longer permits the use of a token, at this moment; `null` where it still does. */
+/** The reason why the task no longer permits the use of a token; `null` where it still does. */
 export function problemNow(services: Pick<CheckServices, 'states'>, token: TaskToken): Deny | null {
   const { task, issued } = lookAt(services, token);
   const live = isDeny(task) ? task : taskPermits(task, token, issued, services.states.clocks());
   return isDeny(live) ? live : null;
 }
 
-/** States that somebody put a task into to stop it, rather than an expected end. */
+/** States into which somebody put a task to stop it, as opposed to an expected end. */
 const stopped: ReadonlySet<string> = new Set(['task.suspended', 'task.cancelled', 'task.revoked']);
 
 /**
- * The credential of a call. An expired token whose task was stopped becomes the denial that says so: a client answers `token.expired`
- * with a new declaration, which would get around whoever stopped the task. A caller the token is not bound to learns nothing of it.
+ * The credential of a call. If the token has expired and its task was stopped, the denial says "stopped" and not "expired": a client
+ * answers `token.expired` with a new declaration, which would get around whoever stopped the task. A caller to whom the token is not bound
+ * learns nothing about the task.
  */
 export function credentialNow(services: CheckServices, reading: Reading, clocks: Clocks): Credential | Deny {
   const { credential, caller, presented } = reading;

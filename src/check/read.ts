@@ -24,13 +24,13 @@ import { targetUriOf } from '../token/target-uri.ts';
 import type { Circumstances } from '../token/reuse.ts';
 import { isExpired } from '../token/verify.ts';
 
-/** A check as it is asked. A request that could not be read is the `Deny` that says why: it is recorded and traced like any other. */
+/** A check as asked. If the request could not be read, `facts` is the `Deny` that says why; it is recorded and traced like any other. */
 export interface AskedCheck {
   readonly facts: CheckFacts | Deny;
   readonly call: CheckCall;
 }
 
-/** What a call says itself: the facts of a check that no other check changes. */
+/** What the call itself contains: the facts that no other check changes. */
 export interface Reading extends Pick<
   Facts,
   'call' | 'caller' | 'refusedCaller' | 'secrets' | 'passing' | 'credential' | 'presented' | 'action'
@@ -38,22 +38,22 @@ export interface Reading extends Pick<
   readonly circumstances: Circumstances;
 }
 
-/** A check that was read: what its call says itself, under the policies and clocks that it is judged by from here on. */
+/** A check that was read: the content of its call, with the policies and clocks by which it is judged. */
 export interface ReadCheck {
   readonly asked: AskedCheck;
   readonly reading: Reading;
   readonly policies: PolicySet | Deny;
-  /** Read once, when the check began: nothing that follows decides by another reading. */
+  /** Read once, when the check began. Every later stage uses this reading. */
   readonly clocks: Clocks;
-  /** How long reading took, in milliseconds. */
+  /** Time spent on reading, in milliseconds. */
   readonly readMs: number;
 }
 
 const MAX_TOKEN_BYTES = 8192;
-/** A call without a proof of possession. */
+/** How a token without a proof of possession is presented. */
 const plain: Presented = { scheme: 'Bearer', proof: null };
 
-/** Reads a check: identity, action, credential with its proof. */
+/** Reads a check: identity, action, and credential with its proof. */
 export function readCheck(services: CheckServices, asked: AskedCheck): ReadCheck {
   const clocks = services.states.clocks();
   const policies = services.policies();
@@ -74,7 +74,7 @@ function readingOf(
   const action = isDeny(by.policies) ? by.policies : actionFrom(call, by.policies.catalog);
   const secrets = staticSecretsIn(call, { nowMs, digestOf: services.digestOf });
   const passing = passingHeaders(call, secrets, { exceptions: isDeny(action) ? [] : action.staticSecrets, nowMs });
-  // INVARIANT: a header that reaches the upstream was never taken for the credential of the call.
+  // INVARIANT: a header that is forwarded to the upstream is never read as the credential of the call.
   const isUpstreams = passing.includes('authorization');
   const found = isDeny(caller) ? caller : credentialOf(services, call, { ...by, isUpstreams });
   const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
@@ -94,7 +94,7 @@ const unreadable = (why: Deny): Reading => ({
   circumstances: { traceId: null, connection: null, address: null, certificate: null, server: null, risk: null },
 });
 
-/** Where a token is used and for what. Behind a hop the other end of the connection is the hop's, and says nothing of the caller. */
+/** Where and for what a token is used. Behind a hop, the remote address is that of the hop and says nothing about the caller. */
 function circumstancesOf(
   { trace, sourceAddress, sourcePort }: CheckFacts,
   caller: Caller | Deny,
@@ -102,7 +102,7 @@ function circumstancesOf(
 ): Circumstances {
   const isDirect = !isDeny(caller) && caller.source === 'peer';
   return {
-    // Of `00-<trace>-<span>-01`, which both are or they are null.
+    // The trace ID of `00-<trace>-<span>-01`. Each `traceparent` is in this form or `null`.
     traceId: (trace.parent ?? trace.application)?.slice(3, 35) ?? null,
     connection: isDirect && sourceAddress !== null && sourcePort !== null ? `${sourceAddress}:${sourcePort}` : null,
     address: isDirect ? sourceAddress : null,
@@ -118,8 +118,8 @@ interface Found {
 }
 
 /**
- * The credential of a call, verified, with the proof that came with it. The identity alone where there is no `authorization`
- * header, or what is in it is the upstream's.
+ * The verified credential of a call, with the proof that came with it. The identity alone counts where there is no `authorization` header,
+ * or where that header is for the upstream.
  */
 function credentialOf(
   services: CheckServices,
@@ -154,7 +154,7 @@ function credentialOf(
   return { credential, presented: { scheme: sent.scheme, proof } };
 }
 
-/** The proof that a call came with: for its target as callers know it, and used up by this. */
+/** The proof of possession of a call, checked against its target URI as callers know it. This uses the proof up. */
 function proofOf(
   { proofs }: CheckServices,
   call: HttpCall,
@@ -181,7 +181,7 @@ function proofOf(
   );
 }
 
-/** The agent that asks: of its token where a valid proof by the token's key came with it, else the connection alone. */
+/** The agent to rate-limit: the client of the token where a valid proof by the token's key came with it, else the connection. */
 export function askingAgentOf({ caller, credential, presented }: Reading): AskingAgent {
   const hop = isDeny(caller) ? '' : caller.id;
   return { proven: isProven(credential, presented) ? agentOfToken(credential) : null, hop };
@@ -195,6 +195,6 @@ const isProven = (credential: Credential | Deny, { proof }: Presented): credenti
   credential.confirmation?.kind === 'jkt' &&
   credential.confirmation.thumbprint === proof.thumbprint;
 
-/** Whose share of the replay memory the proofs of a token take. */
+/** The name under which proofs of a token take room in the replay memory. */
 const agentOfToken = (token: TaskToken | ExternalToken): string =>
   token.kind === 'task-token' ? token.clientId : `${token.issuer} ${token.clientId ?? token.subject}`;

@@ -5,20 +5,20 @@ import { taskTokenOf } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
 import { settleBindingViolation } from '../task/binding-violation.ts';
 
-/** Reports what a decided check found beside its decision. No decision waits for these writes, or fails with them. */
+/** Reports findings of a decided check. No decision waits for these writes or fails with them. */
 export function reportFindings(services: CheckServices, check: DecidedCheck): void {
   reportSecrets(services, check);
   reportStolenToken(services, check);
 }
 
-/** Keeps the inventory of static secrets, of callers that are known. */
+/** Updates the inventory of static secrets. Secrets of unknown callers are left out. */
 function reportSecrets({ reports }: CheckServices, { facts: { secrets, caller, action } }: DecidedCheck): void {
   if (secrets.length === 0 || isDeny(caller)) return;
   const whose = { agent: caller.id, action: isDeny(action) ? '' : action.id };
   reports.seen(secrets.map(({ digest, kind, where, name }) => ({ digest, kind, place: `${where} ${name}`, ...whose })));
 }
 
-/** A verified task token that another workload presents: by default it is dead from now on. */
+/** Reports a verified task token that another workload presents. By default the token is revoked. */
 function reportStolenToken(services: CheckServices, check: DecidedCheck): void {
   const { facts } = check;
   const token = taskTokenOf(facts);

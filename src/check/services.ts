@@ -20,88 +20,88 @@ import type { TokenCache } from '../token/token-cache.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
 import type { TokenUses } from '../token/uses.ts';
 
-/** One call as the proxy described it, parsed once and canonical; nothing after this reads the message again. */
+/** One call as the proxy described it, parsed once and canonical. Later stages do not read the message again. */
 export interface CheckFacts {
   readonly peer: PeerFacts;
   readonly call: HttpCall;
   readonly trace: CallTrace;
-  /** IP address of the other end of the connection. */
+  /** IP address of the remote end of the connection. */
   readonly sourceAddress: string | null;
   /** Its port. */
   readonly sourcePort: number | null;
 }
 
-/** The trace contexts that arrive with a call, each a W3C `traceparent` or `null`. */
+/** The trace contexts of a call, each a W3C `traceparent` or `null`. */
 export interface CallTrace {
   /** From the gRPC metadata: the proxy's own span of this check. */
   readonly parent: string | null;
-  /** From the call's headers: the application's word. */
+  /** From the call's headers: what the application claims. */
   readonly application: string | null;
 }
 
-/** How long a check may take and whether anybody still waits for it. */
+/** The deadline of a check, and whether the client still waits for it. */
 export interface CheckCall {
-  /** On the monotonic clock; `Infinity` where the proxy named none. */
+  /** Milliseconds on the monotonic clock; `Infinity` where the proxy set no deadline. */
   readonly deadlineMs: number;
   readonly signal: Pick<AbortSignal, 'aborted'>;
-  /** The trace context of the gRPC call, as sent. */
+  /** The `traceparent` of the gRPC call, as sent. */
   readonly traceparent: string | null;
 }
 
-/** What a check works with. */
+/** The services that a check uses. */
 export interface CheckServices {
   readonly ports: Ports;
   readonly identity: IdentityRules;
   readonly binding: BindingMode;
-  /** What is done about a verified token in the hands of another workload. */
+  /** What to do about a verified token that another workload presents. */
   readonly onBindingViolation: BindingEffect;
   readonly maxTokenSeconds: number;
   readonly clockSkewSeconds: number;
   readonly externalTokens: Omit<ExternalTokenRules, 'audiences'>;
   readonly keys: CredentialKeys;
-  /** Tokens whose signature was verified. */
+  /** Tokens whose signature is verified. */
   readonly verified: TokenCache;
   readonly proofs: {
-    /** What callers know this gateway as; `null` takes the audience of the server that is called. */
+    /** The URL under which callers know this gateway; `null` uses the audience of the called server. */
     readonly externalUrl: string | null;
     readonly rules: ProofRules;
     readonly memory: ReplayMemory;
   };
-  /** The policy set in force at this moment. */
+  /** The policy set in force, or why there is none. */
   readonly policies: () => PolicySet | Deny;
-  /** What is true of tasks now; its clocks are those of a check. */
+  /** The current state of tasks. Its clocks are the clocks of a check. */
   readonly states: Pick<TaskStates, 'clocks' | 'of'>;
-  /** Makes uses count that take something from their task. */
+  /** Settles uses that take something from their task. */
   readonly settling: Settling;
-  /** The digest that stands for a static secret: `hmac-sha-256:` and base64url, the same after every restart. */
+  /** The digest that stands for a static secret: `hmac-sha-256:` and base64url. It stays the same after a restart. */
   readonly digestOf: (secret: string) => string;
-  /** Writes that decide nothing, apart from what decisions wait for. */
+  /** Writes that no decision waits for. */
   readonly reports: Pick<Reports, 'seen' | 'revoke'>;
   readonly uses: TokenUses;
-  /** Behind a hop, where the connection does not name the agent: whether it may ask now. Absent, all may. */
+  /** The rate limit of agents behind a hop, where the connection does not name the agent. Absent, there is none. */
   readonly admits?: (asking: AskingAgent) => boolean;
   readonly ledger: UseLedger;
-  /** Told of each use whose answer the proxy still waits for: what became of it is to come. */
+  /** Receives each use whose answer the proxy waits for, so that its outcome can be joined. */
   readonly outcomes: { answered(use: AwaitedUse): void };
-  /** Where spans of checks go; `null` where nobody takes them. */
+  /** Receives the spans of checks; `null` where spans are not exported. */
   readonly spans: SpanSink | null;
-  /** Told of each check when it is over: metrics and the decision log. */
+  /** Receives each finished check, for metrics and the decision log. */
   readonly onChecked: CheckObserver;
-  /** Signs what servers that ask for it are handed; `null` where this process has no key for it. */
+  /** Signs transaction tokens; `null` where this process has no key for them. */
   readonly transactionToken: TransactionTokenSigner | null;
-  /** Where clients of a server learn about its issuer; `null` where none is known here. */
+  /** The URL of a server's protected resource metadata; `null` where none is published. */
   readonly resourceMetadataUrl: (serverId: string) => string | null;
 }
 
 /** The agent behind a hop. */
 export interface AskingAgent {
-  /** Whose token it is, where a valid proof by the key of that token came with it; else `null`. */
+  /** The client of the token, where a valid proof by the token's key came with it; else `null`. */
   readonly proven: string | null;
   /** The identity of the connection; `''` where it has none. */
   readonly hop: string;
 }
 
-/** Takes the records of uses: `append` queues a record, `durable` resolves once it is on disk; `false` where it is not recorded. */
+/** The ledger of uses. `append` queues a record; `durable` resolves once it is on disk. Both give `false` where it is not recorded. */
 export interface UseLedger {
   append(record: LedgerRecord): boolean;
   durable(record: LedgerRecord): Promise<boolean>;

@@ -14,13 +14,13 @@ import { historyWith } from '../task/history.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { TaskToken } from '../token/claims.ts';
 
-/** What an allowed use takes from its task, with the token it is taken with. */
+/** What an allowed use takes from its task, and the token it is used with. */
 export interface Taking {
   readonly use: SettledUse;
   readonly token: TaskToken;
 }
 
-/** What a use takes from its task: `null` for a denial and for a use that takes nothing; a `Deny` where it asks for what cannot be counted. */
+/** What a use takes from its task: `null` for a denial and for a use that takes nothing; a `Deny` where the amount cannot be counted. */
 export function takingOf({ decision, decisionId, facts }: DecidedCheck): Taking | null | Deny {
   const token = taskTokenOf(facts);
   if (isDeny(decision) || token === null || isDeny(facts.action)) return null;
@@ -35,18 +35,18 @@ export function takingOf({ decision, decisionId, facts }: DecidedCheck): Taking 
   return { token, use: entry === undefined ? use : { ...use, entry } };
 }
 
-/** What the use adds to the history; `undefined` where the history has it already, so that nothing is written. */
+/** The history entry of a use; `undefined` where the history already contains it, so that nothing is written. */
 function entryOf(history: TaskHistory, action: Action): HistoryEntry | undefined {
   const entry = { version: history.version, action: action.id, labels: [...action.labels] };
   return historyWith(history, entry) === 'same' ? undefined : entry;
 }
 
 /**
- * Takes what a use takes, all of it or nothing. `null` once it counts and is on disk; `history-changed` where the use was decided by an
- * older history and has to be decided again; else the denial.
+ * Settles a use: all of its budgets and its history entry, or nothing. `null` once it is settled and on disk; `history-changed` where the
+ * decision used an older history and must be made again; else the denial.
  *
- * What was taken stays taken where the use is denied after that: its record found no room, its task ended meanwhile. A budget can so
- * run out early, and never late.
+ * A settled use stays settled even if it is denied later, because its record could not be written or its task ended. So a budget can run
+ * out early, but never late.
  */
 export async function settle(
   services: CheckServices,
@@ -61,7 +61,7 @@ export async function settle(
 const endedMeanwhile = deny('token.revoked', 'the token ended while the use was decided');
 
 const refusals = {
-  exhausted: deny('task.exhausted', 'the use takes more than is left of a constraint'),
+  exhausted: deny('task.exhausted', 'the use takes more than the constraint has left'),
   replayed: deny('task.replayed', 'the token was used before, and its constraint allows one use'),
   'history-full': deny('task.exhausted', 'the history of the task has no room for another action or label'),
 } as const;

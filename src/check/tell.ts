@@ -10,10 +10,10 @@ import type { CheckPlace } from '../telemetry/span.ts';
 /** A check with its answer. */
 export interface AnsweredCheck {
   readonly decided: DecidedUse;
-  /** What was answered: `decided.check`, or the denial that took its allow back. */
+  /** The check as answered: `decided.check`, or the denial that replaced its allow. */
   readonly check: DecidedCheck;
   readonly answer: Answer;
-  /** On the monotonic clock. */
+  /** Milliseconds on the monotonic clock. */
   readonly answeredMs: number;
 }
 
@@ -24,7 +24,7 @@ export function traceUse(services: CheckServices, answered: AnsweredCheck): Answ
   return answered;
 }
 
-/** Writes the span of the denial that took an allow back; it links to the span of that allow. */
+/** Writes the span of the denial that replaced an allow. It links to the span of that allow. */
 export const traceWithdrawal = (
   services: CheckServices,
   check: DecidedCheck,
@@ -52,7 +52,7 @@ export function tell(
   { decided, check, answer, answeredMs }: AnsweredCheck,
 ): void {
   const { read, byPolicy, beganMs, gatheredMs, decidedMs } = decided;
-  // Where the client is gone the answer is thrown away, and the proxy's log cannot name it.
+  // If the client is gone, the answer is discarded and the proxy's log cannot name it.
   if (!read.asked.call.signal.aborted) outcomes.answered(answer);
   const took = { gatherMs: gatheredMs - beganMs, decideMs: decidedMs - gatheredMs, settleMs: answeredMs - decidedMs };
   onChecked({ ...check, decided: shownDecision(byPolicy, digestOf), traceId: answer.traceId, took });

@@ -10,11 +10,11 @@ import { jtiDigestOf } from '../ledger/record.ts';
 import { agentOf } from '../policy/question.ts';
 import type { SpanReference } from '../token/claims.ts';
 
-/** Whether a call is allowed at a server that asks for a transaction token. */
+/** Whether the call is allowed and its server asks for a transaction token. */
 export const isHandedToken = ({ decision, facts: { action } }: DecidedCheck): boolean =>
   !isDeny(decision) && !isDeny(action) && action.server.transactionToken;
 
-/** The transaction token of an allowed call; `null` where its server asks for none, a denial where it cannot be signed. */
+/** Signs the transaction token of an allowed call; `null` where its server asks for none, a denial where signing fails. */
 export async function transactionToken(
   { transactionToken: sign }: CheckServices,
   check: DecidedCheck,
@@ -43,7 +43,7 @@ export async function transactionToken(
   }
 }
 
-/** Digest of the arguments in canonical JSON; `null` where there are none. */
+/** Digest of the arguments in canonical JSON; `null` without arguments. */
 function argsDigestOf(args: ReadonlyMap<string, ArgumentValue>): string | null {
   const text = args.size === 0 ? null : canonicalJson(Object.fromEntries(args));
   return typeof text === 'string' ? `sha-256:${createHash('sha256').update(text, 'utf8').digest('base64url')}` : null;

@@ -48,7 +48,7 @@ export async function recordedDecision(
       fromRecord(record, { task: recordedTasks({ log, store })(record.task), policies }),
     );
   });
-  if (found === null) return refusal(`there is no ledger in \`${source.ledger}\``);
+  if (found === null) return refusal(`no ledger in \`${source.ledger}\``);
   return isStoreFailure(found) ? refusal(found.detail) : found;
 }
 

@@ -140,7 +140,7 @@ async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | CommandR
     }),
     told('verified'),
   );
-  if (found === null) return refusal(`there is no ledger in \`${folder}\``);
+  if (found === null) return refusal(`no ledger in \`${folder}\``);
   if (isProblem(found)) return refusal(found.problem);
   const report = await withLedger(folder, (log) => readingOf(log, asked, { ...found, told: told('read') }));
   io.progress?.('');

@@ -133,6 +133,6 @@ export async function withLedger<T>(
 /** Opens a ledger for reading; refuses a folder without one. Throws errors of the system and SQLite. */
 export function openLedgerIn(folder: string): LogReader | CommandRefusal {
   const log = LogReader.open(folder);
-  if (log === null) return refusal(`there is no ledger in \`${folder}\``);
+  if (log === null) return refusal(`no ledger in \`${folder}\``);
   return isStoreFailure(log) ? refusal(log.detail) : log;
 }

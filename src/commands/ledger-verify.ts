@@ -101,7 +101,7 @@ async function verify(
       const found = verdictOnFolder(each, trust, progressOf(io));
       if (isCommandRefusal(found)) return found;
       if (found !== null) verdicts.push(found);
-      else if (anchors.size === 0) return refusal(`there is no ledger in \`${each}\``);
+      else if (anchors.size === 0) return refusal(`no ledger in \`${each}\``);
     }
   }
   return { isJson, verdicts: [...verdicts, ...lostLogs(verdicts, trust)] };

@@ -139,7 +139,7 @@ function tellReread(
   }
   const { applied, waiting } = live.take(read);
   for (const key of applied) log(`\`${key}\` has changed and is now in effect`, 'config-applied', { key });
-  for (const key of waiting) log(`\`${key}\` has changed, which needs a restart`, 'config-waiting', { key });
+  for (const key of waiting) log(`\`${key}\` has changed: restart to apply it`, 'config-waiting', { key });
 }
 
 /** Says whether a process with this configuration would start. */

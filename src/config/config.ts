@@ -20,7 +20,7 @@ import type { PoliciesConfig } from './policies.ts';
 import { address, algorithmNames, hostName, identifier, jwksIn, pathIn, spiffeIdText, trustDomain } from './values.ts';
 import type { Address } from './values.ts';
 
-/** An external issuer whose tokens calls may carry. */
+/** An external issuer whose tokens are accepted. */
 export interface AcceptedIssuer extends KeyedIssuer {
   /** `remit`: task tokens of another Remit that shares the state; `external`: access tokens of an IAM. Default `remit`. */
   readonly kind: 'remit' | 'external';
@@ -37,49 +37,54 @@ export interface Config {
   /** Trust domain of the sidecar's own SVID, where `trustDomains` does not list it; its workloads may not call. Default `null`. */
   readonly ownTrustDomain: TrustDomain | null;
   readonly extAuthz: ExtAuthzConfig;
-  /** The sidecar's own SVID: from the Workload API (default where SPIFFE_ENDPOINT_SOCKET says), or PEM files. Needed by the issuer. */
+  /**
+   * The SVID of this sidecar: from the Workload API (default: the one in SPIFFE_ENDPOINT_SOCKET) or from PEM files. Required by the issuer.
+   */
   readonly svid: SvidSettings | null;
-  /** `null` where this process has no such role. */
+  /** `null` where this process does not issue tokens. */
   readonly issuer: IssuerConfig | null;
-  /** Issuers besides the one of this process. Default none. */
+  /** Issuers besides the one in this process. Default none. */
   readonly acceptedIssuers: readonly AcceptedIssuer[];
   /** Longest life of an external token. Default 3600 s, 1 to 86,400. */
   readonly maxExternalTokenSeconds: number;
   readonly admin: {
-    /** Liveness, readiness and metrics. Default `127.0.0.1:9471`. */
+    /** Address for liveness, readiness and metrics. Default `127.0.0.1:9471`. */
     readonly listen: Address;
-    /** Names that a request may have in `Host`, beside IP addresses and `localhost`. Default none. */
+    /** Accepted values of `Host`, besides IP addresses and `localhost`. Default none. */
     readonly hosts: readonly string[];
   };
-  /** A line of JSON on standard output for each denied check (`denials`), for each check (`stdout`), or for `none`. Default `denials`. */
+  /**
+   * Writes one JSON line to standard output for each denied check (`denials`), for each check (`stdout`), or none (`none`). Default
+   * `denials`.
+   */
   readonly decisionLog: 'none' | 'denials' | 'stdout';
   readonly log: LogConfig;
-  /** Where the policies come from; a folder alone is its `folder`. */
+  /** Source of the policies. A folder alone stands for `folder`. */
   readonly policies: PoliciesConfig;
   /** SQLite file with tasks, tokens and budgets. Default `/var/lib/remit/state.db`. */
   readonly state: string;
   /**
-   * `exclusive`: this process alone serves with the state file; `shared`: beside others on this host that say `shared` too, each
-   * with an `extAuthz.listen`, `admin.listen` and `ledger.folder` of its own. Named as the locks that they take. Default `exclusive`.
+   * `exclusive`: only this process serves with the state file. `shared`: several processes on this host serve with it; each says `shared`
+   * and has its own `extAuthz.listen`, `admin.listen` and `ledger.folder`. The words name the kinds of lock. Default `exclusive`.
    */
   readonly stateAccess: 'exclusive' | 'shared';
   readonly endedTasks: {
     /**
-     * Ended tasks are deleted from the state file so many seconds after their end, at the earliest once none of their tokens can be
-     * used and the ledger has their records. Default 86,400 (a day), up to 315,360,000; 0 keeps all of them.
+     * Seconds after its end when an ended task is deleted from the state file, once none of its tokens is valid and the ledger has its
+     * records. Default 86,400 (a day), up to 315,360,000; 0 keeps all tasks.
      */
     readonly keepSeconds: number;
   };
   readonly ledger: LedgerConfig;
   readonly outcomes: OutcomesConfig;
   /**
-   * After SIGTERM or SIGINT the process says "not serving" and answers all the same for so long, before it stops. Default 5, 0 to
-   * 300. At least three intervals of the health checks that watch it.
+   * Seconds between SIGTERM or SIGINT and the stop. In this time health checks fail, but requests are answered. Should be at least three
+   * intervals of the health checks. Default 5, 0 to 300.
    */
   readonly drainSeconds: number;
 }
 
-/** The configuration as it is written, before what it does not name is put in its place. */
+/** The parsed configuration, before defaults that depend on other keys are filled in. */
 type ConfigFields = Omit<Config, 'file' | 'ledger' | 'issuer'> & {
   readonly ledger: LedgerFields;
   readonly issuer: IssuerFields | null;
@@ -89,7 +94,7 @@ const stateFile = (folder: string) =>
   text<string>('`sqlite:/path`', (value) =>
     value.startsWith('sqlite:')
       ? resolve(folder, value.slice('sqlite:'.length))
-      : { problem: 'only `sqlite:` is known' },
+      : { problem: 'only `sqlite:` is supported' },
   );
 
 const svid = (folder: string) =>
@@ -108,7 +113,7 @@ const svid = (folder: string) =>
     svidSettingsFrom,
   );
 
-/** The Workload API where the SPIFFE variable says it is, for a configuration that names no SVID. @see SPIFFE Workload Endpoint section 4 */
+/** The Workload API named by SPIFFE_ENDPOINT_SOCKET, for a configuration without an SVID. @see SPIFFE Workload Endpoint section 4 */
 function svidOf(environment: Readonly<Record<string, string | undefined>>): SvidSettings | null {
   const target = workloadApiTargetFrom(environment['SPIFFE_ENDPOINT_SOCKET'] ?? '');
   return typeof target === 'string' ? { kind: 'workload-api', target, id: null, hint: null } : null;
@@ -149,18 +154,18 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     drainSeconds: optional(integer(0, 300), 5),
   });
 
-/** A configuration that is good. */
+/** A valid configuration. */
 export interface ReadConfig {
   readonly value: Config;
-  /** By the keys of the file, for a comparison with another. */
+  /** The parsed configuration by the keys of the file, for comparison with another. */
   readonly written: ConfigFields;
 }
 
 /**
- * The configuration of a YAML text; scalar fields are overridden by `REMIT_…` variables.
+ * Reads the configuration from YAML. `REMIT_…` variables override scalar fields.
  *
- * @param folder relative paths in the file start here: the folder of the file
- * @returns every problem of the file in one go, each with line, column and field
+ * @param folder base of relative paths: the folder of the file
+ * @returns every problem of the file at once, each with line, column and field
  */
 export function configFrom(
   yaml: string,
@@ -189,10 +194,13 @@ export function configFrom(
     : { problems: [{ file: at.file, line: 0, column: 0, ...problem }] };
 }
 
-/** Fields that are good by themselves and not together. */
+/** A contradiction between fields that are each valid. */
 const contradiction = (config: Config): { readonly field: string; readonly message: string } | null => {
   if (config.extAuthz.identity === 'xfcc' && config.extAuthz.proxyId === null) {
-    return { field: 'extAuthz.proxyId', message: 'is required with `identity: xfcc`: whose header is believed' };
+    return {
+      field: 'extAuthz.proxyId',
+      message: 'is required with `identity: xfcc`: it names the proxy whose header is trusted',
+    };
   }
   if (config.issuer !== null && config.svid === null) {
     return { field: 'svid', message: 'is required with `issuer`: its certificate serves HTTPS' };

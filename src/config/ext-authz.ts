@@ -4,9 +4,11 @@ import { integer, listOf, made, optional, section, word } from './fields.ts';
 import { address, addressText, httpsUrl, spiffeIdText } from './values.ts';
 import type { Address } from './values.ts';
 
-/** What Envoy asks. */
+/** The ext_authz server that Envoy asks. */
 export interface ExtAuthzConfig {
-  /** Unix sockets and loopback addresses alone: checks are in clear, and nobody proves who asks. Default `unix:/run/remit/check.sock`. */
+  /**
+   * Unix sockets and loopback addresses only, since checks are neither encrypted nor authenticated. Default `unix:/run/remit/check.sock`.
+   */
   readonly listen: readonly Address[];
   /** Where the caller's identity comes from. Default `peer`. */
   readonly identity: 'peer' | 'xfcc';
@@ -16,25 +18,28 @@ export interface ExtAuthzConfig {
   readonly forwarders: readonly SpiffeId[];
   /** What a token must be bound to. Default `certificate`. */
   readonly binding: 'certificate' | 'spiffe-id' | 'dpop';
-  /** What callers know this gateway as, for DPoP proofs; default the audience of the server that is called. */
+  /** URL under which callers know this gateway, for DPoP proofs. Default: the audience of the called server. */
   readonly externalUrl: string | null;
-  /** What is done about a token in the hands of another workload. Default `revoke-token`. */
+  /** What to do about a token that another workload presents. Default `revoke-token`. */
   readonly onBindingViolation: 'revoke-token' | 'revoke-task' | 'ignore';
-  /** The page that explains the reasons, `deploy/guide/fix/reasons.md` where your people read it; each denial links into it. Default none. */
+  /** URL of the page that explains the reasons (`deploy/guide/fix/reasons.md`, published by you). Each denial links to it. Default none. */
   readonly helpUrl: string | null;
-  /** Checks decided at the same time; one more is answered 503 `overloaded`. Default 256, 1 to 100,000. */
+  /** Concurrent checks. One more is answered 503 `overloaded`. Default 256, 1 to 100,000. */
   readonly checksInFlight: number;
   /**
-   * Checks of one agent in a second, and as many at once after a quiet one; one more is answered 503 `overloaded`, before a
-   * signature is looked at. With `binding: dpop` those with a valid proof are counted for the agent of their token, once that was
-   * verified, and all others for the hop. Default 2,000, 1 to 1,000,000.
+   * Checks of one agent per second, which is also the size of a burst. One more is answered 503 `overloaded`, before any signature is
+   * verified. With `binding: dpop`, a check with a valid proof counts for the agent of its token once the proof is verified; all others
+   * count for the hop. Default 2,000, 1 to 1,000,000.
    */
   readonly maxChecksPerSecondPerAgent: number;
   /** Longest life of an accepted token. Default 900 s, 1 to 900. */
   readonly maxTokenSeconds: number;
-  /** Tolerated difference of clocks. Default 5 s, 0 to 60. */
+  /** Tolerated clock skew. Default 5 s, 0 to 60. */
   readonly clockSkewSeconds: number;
-  /** Envoy's `max_request_bytes`: a longer body, or one of this length without a `content-length`, may be cut. Default 65,536, 1 to 1,048,576. */
+  /**
+   * Envoy's `max_request_bytes`. A body of at least this length without a `content-length`, or a longer one, may have been cut. Default
+   * 65,536, 1 to 1,048,576.
+   */
   readonly maxBodyBytes: number;
 }
 

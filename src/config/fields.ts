@@ -5,10 +5,10 @@ import { integer as readInteger, type Reader } from '../runtime/fields.ts';
 import { nearestOf } from './nearest.ts';
 import { isOfOthers } from './variables.ts';
 
-/** A field of the configuration that cannot be used: where it stands and what would be right. */
+/** An invalid field of the configuration: its position, and what it requires. */
 export interface ConfigProblem {
   readonly file: string;
-  /** From 1; 0 where the field came from the environment or is missing altogether. */
+  /** From 1; 0 where the field is in the environment or missing. */
   readonly line: number;
   readonly column: number;
   /** The path of the field, such as `extAuthz.listen`. */
@@ -16,7 +16,7 @@ export interface ConfigProblem {
   readonly message: string;
 }
 
-/** A value out of the file or the environment, on its way to its field. */
+/** A value from the file or the environment, before it is parsed. */
 interface Given {
   readonly node: Node | null;
   readonly path: string;
@@ -25,19 +25,19 @@ interface Given {
   readonly isEntry?: true;
 }
 
-/** What one reading works on: the positions of the file, the environment, and the problems found so far. */
+/** The state of one reading: positions in the file, the environment, and the problems found so far. */
 interface Source {
   readonly file: string;
   readonly lines: LineCounter;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly problems: ConfigProblem[];
-  /** The variables that were looked for, each with its path. */
+  /** The variables that were looked up, each with the path of its field. */
   readonly variables: Map<string, string>;
-  /** Nothing is read: each field says which variables it would look for, also those that are not given. */
+  /** A survey reads no values. Each field only reports its variables, whether they are set or not. */
   readonly isSurvey: boolean;
 }
 
-/** Reads one field; reports what is wrong into the source's problems and then gives `undefined`. */
+/** Reads one field. Reports a problem to the source and returns `undefined`, or returns the value. */
 export type Field<T> = (given: Given) => T | undefined;
 
 const report = (given: Given, problem: string): undefined => {
@@ -71,7 +71,7 @@ const isGiven = (given: Given): boolean =>
   (given.node !== null && !(isScalar(given.node) && given.node.value === null)) ||
   given.source.environment[environmentName(given.path)] !== undefined;
 
-/** A scalar by a parser of untrusted values, which gets `null` for a section or a list. */
+/** A scalar, read by a parser of untrusted values. The parser gets `null` for a section or a list. */
 const scalar =
   <T>(reader: Reader<T>): Field<T> =>
   (given) => {
@@ -79,7 +79,7 @@ const scalar =
     return isProblem(read) ? report(given, read.problem) : read;
   };
 
-/** A text that `parse` accepts; `parse` gives the value, or a problem in words. */
+/** A text accepted by `parse`, which returns the value or a problem in words. */
 export const text =
   <T extends string | object>(what: string, parse: (value: string) => NoInfer<T> | Problem): Field<T> =>
   (given) => {
@@ -93,19 +93,19 @@ export const text =
 export const word = <const T extends string>(words: readonly T[]): Field<T> =>
   text(`one of ${words.map((w) => `\`${w}\``).join(', ')}`, (value) => {
     const found = words.find((w) => w === value);
-    return found ?? { problem: `\`${value}\` is not` };
+    return found ?? { problem: `got \`${value}\`` };
   });
 
 /** A whole number from `min` to `max`, in the unit that the field's name carries. */
 export const integer = (min: number, max: number): Field<number> => scalar(readInteger(min, max));
 
-/** The field's value, or `fallback` where it is not given. */
+/** The value of the field, or `fallback` where it is missing. */
 export const optional =
   <T, const D>(field: Field<T>, fallback: D): Field<T | D> =>
   (given) =>
     isGiven(given) ? field(given) : fallback;
 
-/** A value that stands alone, in the file or the environment, or else a section. */
+/** A single value in the file or the environment, or else a section. */
 export const shorthandOr =
   <T>(shorthand: Field<T>, full: Field<T>): Field<T> =>
   (given) => {
@@ -113,7 +113,7 @@ export const shorthandOr =
     return scalarOf(given) === undefined || scalarOf(given) === null ? full(given) : shorthand(given);
   };
 
-/** A list of values, or one value standing alone; at most 64. */
+/** A list of at most 64 values. A single value stands for a list of one. */
 export const listOf =
   <T>(field: Field<T>): Field<readonly T[]> =>
   (given) => {
@@ -130,7 +130,7 @@ export const listOf =
     return values;
   };
 
-/** A section whose keys are names of the operator's own, each with a value of the same kind; at most 64. */
+/** A section of at most 64 keys chosen by the operator, whose values are all of one kind. */
 export const mapOf =
   <T>(field: Field<T>): Field<ReadonlyMap<string, T>> =>
   (given) => {
@@ -145,7 +145,7 @@ export const mapOf =
     return values;
   };
 
-/** What a field gives, made into something else; `make` gives it, or a problem in words. */
+/** Transforms the value of a field. `make` returns the new value, or a problem in words. */
 export const made =
   <T, U extends object | string>(field: Field<T>, make: (value: T) => NoInfer<U> | Problem): Field<U> =>
   (given) => {
@@ -155,7 +155,7 @@ export const made =
     return isProblem(outcome) ? report(given, outcome.problem) : outcome;
   };
 
-/** A section: each key is read by its field, and a key without a field is an error. */
+/** A section. Each key is read by its field, and an unknown key is an error. */
 export const section =
   <T extends object>(fields: { readonly [K in keyof T]: Field<T[K]> }): Field<T> =>
   (given) => {
@@ -192,7 +192,7 @@ const reportUnknown = (given: Given, name: string, key: Node, known: readonly st
 };
 
 /**
- * Reads a YAML text by its fields, every problem in one go.
+ * Reads a YAML text by its fields. Reports every problem at once.
  *
  * @param environment variables that override scalar fields: `extAuthz.listen` is `REMIT_EXT_AUTHZ_LISTEN`
  */
@@ -218,7 +218,7 @@ export function readFields<T>(
   return value === undefined || source.problems.length > 0 ? { problems: source.problems } : { value };
 }
 
-/** The variables that a field and those within it are overridden by, each with the path of its field. */
+/** The variables that override a field and the fields within it, each with the path of its field. */
 function variablesOf(field: Field<unknown>): ReadonlyMap<string, string> {
   const variables = new Map<string, string>();
   const survey = { file: '', lines: new LineCounter(), environment: {}, problems: [], variables, isSurvey: true };
@@ -226,7 +226,7 @@ function variablesOf(field: Field<unknown>): ReadonlyMap<string, string> {
   return variables;
 }
 
-/** Variables that are set and change nothing: unknown ones, and those of fields that the file leaves no room for. */
+/** Variables that are set but have no effect: unknown ones, and those of fields that the file leaves no room for. */
 function variableProblems(
   field: Field<unknown>,
   { environment, variables: used }: Pick<Source, 'environment' | 'variables'>,
@@ -245,7 +245,7 @@ const unknownVariable = (near: string | null): string =>
     ? 'is not a known variable; a scalar of the file is overridden by `REMIT_` and its path, such as `REMIT_ADMIN_LISTEN`'
     : `is not a known variable; did you mean \`${near}\`?`;
 
-/** A list of the file is not overridden, nor is a section made. */
+/** A variable cannot override a list of the file, or create a section. */
 const idleVariable = (path: string): string => {
   const section = path.includes('.') ? `has no section \`${path.slice(0, path.lastIndexOf('.'))}\`, or ` : 'has ';
   return `changes nothing: the file ${section}a list at \`${path}\`; write it there`;

@@ -4,46 +4,46 @@ import { integer, listOf, mapOf, optional, section, text, word } from './fields.
 import { address, algorithmNames, httpsUrl, identifier, jwksIn, pathIn, spiffeIdText } from './values.ts';
 import type { Address } from './values.ts';
 
-/** Whose keys are where. */
+/** An issuer and the location of its keys. */
 export interface KeyedIssuer {
   /** Exact value of `iss`. */
   readonly issuer: string;
-  /** Where its JWKS is: an `https:` URL, or a file. */
+  /** Location of its JWKS: an `https:` URL or a file. */
   readonly jwks: string;
   /** Accepted `alg` values. Default `ES256`. */
   readonly algorithms: readonly ('ES256' | 'Ed25519' | 'RS256')[];
 }
 
-/** An issuer whose tokens say on whose behalf an agent acts. */
+/** An issuer whose tokens name the subject on whose behalf an agent acts. */
 export interface SubjectIssuerConfig extends KeyedIssuer {
   readonly kind: 'access-token' | 'id-jag' | 'jwt-svid';
-  /** What `aud` must name; default the `url` of the issuer. */
+  /** Required value in `aud`. Default: the `url` of the issuer. */
   readonly audience: string | null;
-  /** Whether values of `scope` are actions that limit the grant; a token without one then grants nothing. Default `ignored`. */
+  /** `limits`: values of `scope` are actions that limit the grant, so a token without `scope` grants nothing. Default `ignored`. */
   readonly scope: 'limits' | 'ignored';
-  /** Attributes that the catalog declares in `subjectAttributes`, each with the claim that says it. Default none. */
+  /** Attributes that the catalog declares in `subjectAttributes`, each with the claim that holds it. Default none. */
   readonly attributes: ReadonlyMap<string, string>;
 }
 
-/** Who may push Security Event Tokens. */
+/** A transmitter that may push Security Event Tokens. */
 export interface TransmitterConfig extends KeyedIssuer {
-  /** What `aud` must be or contain; default the `url` of the issuer. */
+  /** Required value in `aud`. Default: the `url` of the issuer. */
   readonly audience: string | null;
-  /** Issuers whose users it may name. Default itself. */
+  /** Issuers whose subjects its events may name. Default: itself. */
   readonly subjectIssuers: readonly string[] | null;
 }
 
-/** What one client of the issuer may take. A client is a SPIFFE ID; at `signals.listen` it is an address. */
+/** Limits for one client of the issuer. A client is a SPIFFE ID; at `signals.listen` it is an IP address. */
 export interface IssuerLimitsConfig {
   /** Connections of all clients. Default 1,024, 16 to 65,536. */
   readonly connections: number;
   /** Connections of one client. Default 64, 1 to 4,096. */
   readonly connectionsPerClient: number;
-  /** Requests of one client under way at once, of ordinary ones and of withdrawals each. Default 32, 1 to 1,024. */
+  /** Concurrent requests of one client, counted separately for ordinary ones and for withdrawals. Default 32, 1 to 1,024. */
   readonly requestsInFlightPerClient: number;
-  /** Ordinary requests of one client in a second: for tokens, introspections, tasks and keys. Default 100, 1 to 1,000,000. */
+  /** Ordinary requests of one client per second: tokens, introspections, tasks and keys. Default 100, 1 to 1,000,000. */
   readonly requestsPerSecondPerClient: number;
-  /** Ends, suspensions, revocations, changes of context and signals of one client in a second. Default 100, 1 to 1,000,000. */
+  /** Ends, suspensions, revocations, changes of context and signals of one client per second. Default 100, 1 to 1,000,000. */
   readonly withdrawalsPerSecondPerClient: number;
   /** Unfinished TLS handshakes of one address. Default 256, 1 to 4,096. */
   readonly handshakesPerAddress: number;
@@ -54,7 +54,7 @@ const MAX_OF_ONE = 4_096;
 const MAX_IN_FLIGHT = 1_024;
 const MAX_PER_SECOND = 1_000_000;
 
-/** The values where the section `issuer.limits` does not say otherwise. */
+/** Defaults of the section `issuer.limits`. */
 export const defaultIssuerLimits: IssuerLimitsConfig = {
   connections: 1_024,
   connectionsPerClient: 64,
@@ -71,50 +71,50 @@ export interface IssuerConfig {
   /** The issuer identifier, an `https:` URL without a trailing slash; `iss` of every token. */
   readonly url: string;
   /**
-   * Keys that sign tokens: one PEM file, or a folder of them, which can be rotated. Made where there is nothing. Default
-   * `signing-keys` beside the state file.
+   * Keys that sign tokens: one PEM file, or a folder of them, which can be rotated. Created if missing. Default `signing-keys` beside the
+   * state file.
    */
   readonly signingKey: string;
-  /** Key that signs transaction tokens, one PEM file; made where it does not exist. Default none: none are signed. */
+  /** Key that signs transaction tokens, one PEM file, created if missing. Default none: no transaction tokens are issued. */
   readonly transactionKey: string | null;
-  /** Life of a token. Default 300 s, 10 to 900. */
+  /** Lifetime of a token. Default 300 s, 10 to 900. */
   readonly tokenSeconds: number;
-  /** Life of a task whose intent names none. Default 900 s, 10 to 86,400. */
+  /** Lifetime of a task whose intent names none. Default 900 s, 10 to 86,400. */
   readonly taskSeconds: number;
-  /** A task unused for so long expires. Default none, 10 to 86,400. */
+  /** Idle time after which a task expires. Default none, 10 to 86,400. */
   readonly idleSeconds: number | null;
-  /** What a change of a named value does; a name without a rule revokes, save that a newly attested value asks. */
+  /**
+   * Effect of a change of a named value. Without a rule a change revokes the task, except that a newly attested value asks the policies.
+   */
   readonly context: ReadonlyMap<string, 'suspend' | 'revoke' | 'ask'>;
-  /** Workloads that attest named values of the tasks of others, as `operators` do. Default none. */
+  /** Workloads that may attest named values for the tasks of others, as `operators` may. Default none. */
   readonly contextWriters: readonly SpiffeId[];
-  /** Workloads that may introspect every token. Default none. */
+  /** Workloads that may introspect any token. Default none. */
   readonly introspectors: readonly SpiffeId[];
   /** Workloads that may see, suspend, resume and cancel the tasks of others. Default none. */
   readonly operators: readonly SpiffeId[];
   readonly subjectIssuers: readonly SubjectIssuerConfig[];
   readonly limits: IssuerLimitsConfig;
-  /** `null`: no signals are received. */
+  /** `null`: signals are not received. */
   readonly signals: {
-    /** A further address where signals alone are taken, without a client certificate. Default none. */
+    /** A further address that accepts only signals, without a client certificate. Default none. */
     readonly listen: Address | null;
     readonly transmitters: readonly TransmitterConfig[];
-    /** Event name to effect, beside the defaults. */
+    /** Effects by event name, overriding the defaults. */
     readonly effects: ReadonlyMap<string, 'revoke' | 'suspend' | 'ask' | 'risk' | 'attest' | 'ignore'>;
   } | null;
 }
 
-/** The section `issuer` as it is written; `null` is the default beside the state file. */
+/** The parsed section `issuer`; `null` stands for the default beside the state file. */
 export type IssuerFields = Omit<IssuerConfig, 'signingKey'> & { readonly signingKey: string | null };
 
-/** What the section stands for in full, with what it does not name beside the state file. */
+/** The section with all defaults filled in; those of paths are beside the state file. */
 export const issuerConfigOf = (fields: IssuerFields, state: string): IssuerConfig =>
   Object.freeze({ ...fields, signingKey: fields.signingKey ?? join(dirname(state), 'signing-keys') });
 
-/** Any name that a claim can have, such as `groups` or `https://acme.test/tenant`. */
+/** Any valid name of a claim, such as `groups` or `https://acme.test/tenant`. */
 const claimName = text<string>('the name of a claim', (value) =>
-  /^[\x21-\x7e]{1,256}$/.test(value)
-    ? value
-    : { problem: 'it has at most 256 characters, printable ASCII without spaces' },
+  /^[\x21-\x7e]{1,256}$/.test(value) ? value : { problem: 'at most 256 characters of printable ASCII without spaces' },
 );
 
 /** Reads the section `issuer`. */

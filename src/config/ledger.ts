@@ -2,25 +2,25 @@ import { dirname, join } from 'node:path';
 import { integer, listOf, optional, section, text } from './fields.ts';
 import { pathIn } from './values.ts';
 
-/** Where the ledger is and how long it is kept. */
+/** Location and retention of the ledger. */
 export interface LedgerConfig {
-  /** The folder of its segments. Default `ledger` beside the state file. */
+  /** Folder of its segments. Default `ledger` beside the state file. */
   readonly folder: string;
-  /** Tells the ledgers of one trust domain apart: part of the name that is signed. Default `main`. */
+  /** Name that tells the ledgers of one trust domain apart. It is part of the signed origin. Default `main`. */
   readonly name: string;
-  /** Ed25519 key that signs its checkpoints, PKCS#8 PEM, made where there is none. Default `ledger-key.pem` beside the state file. */
+  /** Ed25519 key that signs checkpoints, PKCS#8 PEM, created if missing. Default `ledger-key.pem` beside the state file. */
   readonly keyFile: string;
-  /** Each checkpoint is appended here too: best on another disk. Default `checkpoints.txt` beside the state file. */
+  /** File to which each checkpoint is also appended, preferably on another disk. Default `checkpoints.txt` beside the state file. */
   readonly checkpointFile: string;
-  /** Folders of the ledgers of all processes that share the state file: the timeline of a task is read from them too. Default none. */
+  /** Ledger folders of the other processes that share the state file, so that the timeline of a task includes them. Default none. */
   readonly others: readonly string[];
-  /** A new segment is begun at this size or age. Default 256 MiB, 24 hours. */
+  /** Size or age at which a new segment begins. Default 256 MiB, 24 hours. */
   readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number };
-  /** The oldest segments are given up beyond this size of all, or at this age. Default: `null`, half of the disk; 400 days. */
+  /** Total size or age at which the oldest segments are deleted. Default: `null`, which is half of the disk; 400 days. */
   readonly retain: { readonly maxBytes: number | null; readonly maxAgeMs: number };
 }
 
-/** The section `ledger` as it is written; `null` is the default: beside the state file, and half of the disk. */
+/** The parsed section `ledger`; `null` stands for the default: beside the state file, or half of the disk. */
 export interface LedgerFields {
   readonly folder: string | null;
   readonly name: string;
@@ -39,7 +39,7 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 const logName = text<string>('a name of 1 to 64 letters, digits, `.`, `_` and `-`', (value) =>
-  /^[A-Za-z0-9._-]{1,64}$/.test(value) ? value : { problem: 'it is not' },
+  /^[A-Za-z0-9._-]{1,64}$/.test(value) ? value : { problem: `got \`${value}\`` },
 );
 
 /** Reads the section `ledger`. */
@@ -56,7 +56,7 @@ export const ledger = (folder: string) =>
     retainDays: optional(integer(1, 36_500), 400),
   });
 
-/** What the section stands for in full, with what it does not name beside the state file. */
+/** The section with all defaults filled in; those of paths are beside the state file. */
 export function ledgerConfigOf(fields: LedgerFields, state: string): LedgerConfig {
   const beside = (name: string): string => join(dirname(state), name);
   const folder = fields.folder ?? beside('ledger');
@@ -65,7 +65,7 @@ export function ledgerConfigOf(fields: LedgerFields, state: string): LedgerConfi
     name: fields.name,
     keyFile: fields.key ?? beside('ledger-key.pem'),
     checkpointFile: fields.checkpoints ?? beside('checkpoints.txt'),
-    // So that one list can stand in the configurations of all.
+    // The list may include our own folder, so that all processes can have the same list.
     others: fields.others.filter((other) => other !== folder),
     segment: { maxBytes: fields.segmentMiB * MIB, maxAgeMs: fields.segmentHours * HOUR_MS },
     retain: {

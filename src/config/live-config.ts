@@ -13,7 +13,7 @@ const LIVE_OF_ISSUER = [
   'operators',
 ] as const;
 
-/** What of a configuration can change while the process serves: the live keys as they were read last, all others as at the start. */
+/** Settings that can change while the process serves. Live keys have their latest values, all others those of the start. */
 export type LiveSettings = Pick<Config, (typeof LIVE)[number] | 'issuer'>;
 
 /** The live keys of the section `issuer`: the same names as in `LIVE_OF_ISSUER`. */
@@ -35,15 +35,15 @@ const liveOfIssuer = ({
   operators,
 });
 
-/** What became of a configuration that was read again, by its keys. */
+/** What a reload of the configuration changed, by key. */
 export interface AppliedKeys {
-  /** These hold now. */
+  /** Keys that apply now. */
   readonly applied: readonly string[];
-  /** These hold once the process was started again. */
+  /** Keys that apply after a restart. */
   readonly waiting: readonly string[];
 }
 
-/** The configuration of a process, whose live keys can change while it serves. */
+/** The configuration of a process. Its live keys can change while the process serves. */
 export class LiveConfig {
   readonly #started: ReadConfig;
   #read: ReadConfig;
@@ -59,14 +59,17 @@ export class LiveConfig {
     return this.#now;
   }
 
-  /** Takes in what was read again. A key that waits for a restart is named each time, until it is as it was or the process starts again. */
+  /**
+   * Applies a configuration that was read again. A key that waits for a restart is named each time, until it has its old value again or the
+   * process restarts.
+   */
   take(read: ReadConfig): AppliedKeys {
     const applied = changedKeys(this.#read.written, read.written).filter(isLive);
     const waiting = changedKeys(this.#started.written, read.written).filter((key) => !isLive(key));
     this.#read = read;
     const { log, decisionLog, drainSeconds, endedTasks, issuer } = read.value;
     const { issuer: started } = this.#started.value;
-    // A section that is new, or gone, waits as a whole.
+    // A section that was added or removed waits for a restart as a whole.
     const served = started === null || issuer === null ? this.#now.issuer : { ...started, ...liveOfIssuer(issuer) };
     this.#now = Object.freeze({ log, decisionLog, drainSeconds, endedTasks, issuer: served });
     return { applied, waiting };

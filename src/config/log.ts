@@ -1,14 +1,14 @@
 import { optional, section, word } from './fields.ts';
 
-/** How much a line of the log matters, least first. */
+/** Levels of the log, lowest first. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** The log of events on standard error. */
 export interface LogConfig {
-  /** Lines of text for people, or of JSON. Default `text`. */
+  /** Text for people, or JSON lines. Default `text`. */
   readonly format: 'text' | 'json';
-  /** The least that is told. Default `info`. */
+  /** Lowest level that is logged. Default `info`. */
   readonly level: LogLevel;
 }
 

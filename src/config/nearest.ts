@@ -1,4 +1,4 @@
-/** The one of some names that a name is probably a misspelling of: a third of it may differ. `null` where none is near. */
+/** The known name that a name is probably a misspelling of: at most a third of it may differ. `null` where none is near. */
 export function nearestOf(name: string, known: readonly string[]): string | null {
   const asked = name.toLowerCase();
   const within = Math.max(1, Math.floor(name.length / 3));
@@ -12,7 +12,7 @@ export function nearestOf(name: string, known: readonly string[]): string | null
   return best?.known ?? null;
 }
 
-/** How many characters have to be put in, taken out or replaced (Levenshtein). Both are names of a configuration, so short. */
+/** Levenshtein distance of two short names. */
 function changesBetween(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, at) => at);
   for (let i = 1; i <= a.length; i += 1) {

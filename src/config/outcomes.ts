@@ -1,15 +1,15 @@
 import { integer, optional, section, word } from './fields.ts';
 
-/** What Envoy's access log says about the calls that were decided. */
+/** How outcomes from Envoy's access log are expected. */
 export interface OutcomesConfig {
   /**
-   * `auto`: an outcome is missed only once an access log has connected; `always`: from the start, which is right where
-   * Envoy is known to send one. Default `auto`.
+   * `auto`: an outcome can be missing only after an access log has connected. `always`: from the start, for an Envoy that is known to send
+   * one. Default `auto`.
    */
   readonly expected: 'auto' | 'always';
   /**
-   * How long a use may be without an outcome, or a sign that its call goes on. Default 60 s, 1 to 86,400. More than Envoy's
-   * `access_log_flush_interval`; where there is none, more than its longest call.
+   * How long a use may wait for its outcome, or for a sign that its call is still running. Must exceed Envoy's `access_log_flush_interval`,
+   * or its longest call where that is not set. Default 60 s, 1 to 86,400.
    */
   readonly timeoutSeconds: number;
 }

@@ -3,22 +3,22 @@ import { integer, made, optional, section, shorthandOr } from './fields.ts';
 import type { Field } from './fields.ts';
 import { jwksIn, pathIn } from './values.ts';
 
-/** Where the policies come from. */
+/** The source of the policies. */
 export interface PoliciesConfig {
   /** Folder with the schema, the catalog, the entities and the policies. Default `cedar-policies`. */
   readonly folder: string;
   /**
-   * In the place of the folder: the signed bundle in a file or at an `https:` URL, the keys (a JWK Set in a file) that may
-   * sign it, and PEM certificates that may vouch for the server. Default none; certificates those of the runtime.
+   * A signed bundle instead of the folder: a file or an `https:` URL, the keys that may sign it (a file with a JWK Set), and PEM
+   * certificates trusted for the server. Default none; certificates default to those of the runtime.
    */
   readonly bundle: { readonly from: string; readonly keys: string; readonly ca: string | null } | null;
-  /** A folder with a set that is tried out beside the one in force, never enforced. Default none. */
+  /** Folder of a candidate set, which is evaluated beside the set in force but never enforced. Default none. */
   readonly candidate: string | null;
-  /** How often the source is looked at for changes. Default 2 s, 1 to 3600. */
+  /** Interval at which the source is checked for changes. Default 2 s, 1 to 3600. */
   readonly lookSeconds: number;
   /**
-   * How long a set may be in force without its source having agreed; after that every check is denied with
-   * `policy.stale`. Default `null`, for ever; 10 to 2,592,000, and more than three looks.
+   * Longest time that a set may be in force without confirmation by its source. After that every check is denied with `policy.stale`. Must
+   * exceed three times `lookSeconds`. Default `null`: no limit; 10 to 2,592,000.
    */
   readonly maxAgeSeconds: number | null;
 }
@@ -47,7 +47,7 @@ export const policies = (folder: string): Field<PoliciesConfig> => {
       }),
       (config) =>
         config.maxAgeSeconds !== null && config.maxAgeSeconds <= config.lookSeconds * 3
-          ? { problem: 'has a `maxAgeSeconds` of no more than three times its `lookSeconds`' }
+          ? { problem: 'must have a `maxAgeSeconds` of more than three times its `lookSeconds`' }
           : config,
     ),
   );

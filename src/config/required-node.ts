@@ -1,6 +1,6 @@
 /**
- * The Node.js releases whose SQLite loses no committed write (3.51.3 or later): the first good release of each line. A line after
- * the newest is good, one that is not named is not. `engines` in package.json and README say the same.
+ * The Node.js releases whose SQLite loses no committed write (3.51.3 or later): the first good release of each line. Newer lines are good,
+ * other lines are not. `engines` in package.json and README say the same.
  *
  * @see `sqlite/sqlite-version.ts`
  */
@@ -13,7 +13,7 @@ const FIRST_GOOD: Readonly<Record<number, readonly [minor: number, patch: number
 const NEWEST = Math.max(...Object.keys(FIRST_GOOD).map(Number));
 
 /**
- * Why a version of Node.js cannot run Remit, with the way out, in a line; `null` where it can.
+ * Why a version of Node.js cannot run Remit, with the way out, in one line; `null` where it can.
  *
  * @param version such as `26.10.0`
  */

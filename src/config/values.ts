@@ -4,7 +4,7 @@ import { spiffeIdFrom, trustDomainFrom } from '../identity/spiffe-id.ts';
 import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
 import { listOf, optional, text, word } from './fields.ts';
 
-/** Where a server listens: a Unix socket by its absolute path, or a host and port. */
+/** A listen address: a Unix socket by its absolute path, or a host and port. */
 export type Address =
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
@@ -18,10 +18,10 @@ export const address = text<Address>('`unix:/path` or `host:port`', (value) => {
   }
   const at = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(value);
   const port = Number(at?.[3]);
-  return at && port <= 65_535 ? { kind: 'tcp', host: at[1] ?? at[2] ?? '', port } : { problem: 'it is neither' };
+  return at && port <= 65_535 ? { kind: 'tcp', host: at[1] ?? at[2] ?? '', port } : { problem: `got \`${value}\`` };
 });
 
-/** An address as it is written. */
+/** The text of an address. */
 export const addressText = (value: Address): string => {
   if (value.kind === 'unix') return `unix:${value.path}`;
   return value.host.includes(':') ? `[${value.host}]:${value.port}` : `${value.host}:${value.port}`;
@@ -39,29 +39,29 @@ export const spiffeIdText = text<SpiffeId>('a SPIFFE ID such as `spiffe://acme.t
   return isDeny(parsed) ? { problem: parsed.detail } : parsed;
 });
 
-/** An identifier that is compared exactly; issuers are not all URLs. */
+/** An identifier that is compared exactly. Not every issuer is a URL. */
 export const identifier = text<string>('an identifier of at most 2048 characters', (value) =>
   /^[\x21-\x7e]{1,2048}$/.test(value) ? value : { problem: 'it has a character that is not printable ASCII' },
 );
 
 /** A host name without a port. */
 export const hostName = text<string>('a host name such as `remit.acme.test`', (value) =>
-  /^[A-Za-z0-9._-]{1,253}$/.test(value) ? value : { problem: 'it is not' },
+  /^[A-Za-z0-9._-]{1,253}$/.test(value) ? value : { problem: `got \`${value}\`` },
 );
 
-/** An `https:` URL as issuers and gateways are known by. */
+/** The `https:` URL of an issuer or gateway. */
 export const httpsUrl = text<string>('an `https:` URL without query, fragment and trailing slash', (value) =>
   /^https:\/\/[A-Za-z0-9.-]+(?::\d{1,5})?(?:\/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$/.test(value)
     ? value
-    : { problem: 'it is not' },
+    : { problem: 'invalid URL' },
 );
 
-/** A path; a relative one begins in `folder`. */
+/** A path; a relative one is resolved against `folder`. */
 export const pathIn = (folder: string) => text<string>('a path', (value) => resolve(folder, value));
 
-/** Where a key set is: an `https:` URL, or a file. */
+/** Location of a key set: an `https:` URL or a file. */
 export const jwksIn = (folder: string) =>
   text<string>('an `https:` URL or a file', (value) => (value.startsWith('https://') ? value : resolve(folder, value)));
 
-/** Accepted `alg` values; ES256 where none are given. */
+/** Accepted `alg` values; ES256 by default. */
 export const algorithmNames = optional(listOf(word(['ES256', 'Ed25519', 'RS256'])), ['ES256']);

@@ -1,4 +1,4 @@
-/** `REMIT_…` variables that are no field of the configuration: of `remit run` and its command, of tools, and of the tests. */
+/** `REMIT_…` variables that are not fields of the configuration: those of `remit run` and its command, of tools, and of the tests. */
 const OTHERS: ReadonlySet<string> = new Set([
   'REMIT_CACHE',
   'REMIT_REQUIRE_PARTS',
@@ -10,8 +10,8 @@ const OTHERS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether a variable has a purpose beside the configuration: one of ours, or one that Kubernetes sets in each pod for a service whose
- * name begins with `remit`, such as `REMIT_SERVICE_HOST` and `REMIT_PORT_9472_TCP_ADDR`.
+ * Whether a variable has a purpose outside the configuration: one of ours, or one that Kubernetes sets in each pod for a service whose name
+ * begins with `remit`, such as `REMIT_SERVICE_HOST` and `REMIT_PORT_9472_TCP_ADDR`.
  *
  * @see https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** Written beside the built files by the build; the manifest of the package names the release where there is no build. */
+/** Written by the build beside the built files. Without a build, the package manifest names the release. */
 const BUILT = new URL('../version.txt', import.meta.url);
 const MANIFEST = new URL('../../package.json', import.meta.url);
 

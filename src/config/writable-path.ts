@@ -2,10 +2,10 @@ import { constants, type Stats } from 'node:fs';
 import { access, lstat, readlink } from 'node:fs/promises';
 import { dirname, join, parse, resolve, sep } from 'node:path';
 
-/** Why a path may not be believed; `null` where it may. Never rejects. */
+/** Why a path may not be trusted; `null` where it may. Never rejects. */
 export type PathGuard = (path: string) => Promise<string | null>;
 
-/** The option of `remit serve` that accepts what others can write. */
+/** The option of `remit serve` that accepts files that others can write. */
 export const ACCEPT_WRITABLE = 'accept-writable-files';
 
 /** Accepts every path. */
@@ -13,14 +13,14 @@ export const anyPath: PathGuard = async () => null;
 
 const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
-/** As many links as Linux follows. */
+/** As many symbolic links as Linux follows. */
 const MAX_LINKS = 40;
 
 /**
- * Whether somebody else than its owner can put other content at a path: because the file, or a folder that leads to it, is writable
- * by its group or by all. Links are followed one by one, so that the folders of each count: of a mounted ConfigMap those of the link
- * and of `..data`. Two folders are as good as others: a sticky one, such as `/tmp`, for an entry of root or of the file's owner, which
- * nobody else can replace, and one on a mount that is read-only here, as that of a ConfigMap is (mode 0777).
+ * Whether anybody but the owner can replace the content of a path, because the file or a folder that leads to it is writable by its group
+ * or by everybody. Symbolic links are followed one by one, so that the folders of each are checked: for a mounted ConfigMap, those of the
+ * link and of `..data`. Two kinds of writable folder are accepted: a sticky one, such as `/tmp`, for an entry of root or of the file's
+ * owner, which nobody else can replace; and one on a read-only mount, such as a ConfigMap (mode 0777).
  *
  * @see OpenSSH `StrictModes` (`safe_path`), Postfix, sudoers: the same rule
  */
@@ -35,7 +35,7 @@ export const writablePathProblem: PathGuard = async (path) => {
       next = found.path;
     }
   } catch (error) {
-    return `it cannot be told who can write \`${path}\`: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`;
+    return `cannot check who may write \`${path}\`: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`;
   }
   return `\`${path}\` leads through more than ${MAX_LINKS} links`;
 };
@@ -46,7 +46,7 @@ interface Writable {
   readonly mode: number;
 }
 
-/** The first link on a path, as the path it leads to, or the first that others can write; `null` where there is neither. */
+/** The first symbolic link on a path, resolved, or the first folder or file that others can write; `null` where there is neither. */
 async function firstOn(
   path: string,
   looked: Set<string>,
@@ -62,7 +62,7 @@ async function firstOn(
   return null;
 }
 
-/** A path and all that lead to it, from the root on. */
+/** A path and all folders that lead to it, from the root on. */
 function stepsTo(path: string): readonly string[] {
   const { root } = parse(path);
   const steps = [root];
@@ -83,7 +83,7 @@ async function isWritable(step: string, stats: Stats, path: string): Promise<boo
   return !(await isReadOnly(step));
 }
 
-/** Asks as the system does before a write: a mount that is read-only says so to whoever may write by the mode. */
+/** Asks the kernel, as a write would: a read-only mount answers EROFS even where the mode permits writing. */
 const isReadOnly = (step: string): Promise<boolean> =>
   access(step, constants.W_OK).then(
     () => false,
@@ -93,5 +93,5 @@ const isReadOnly = (step: string): Promise<boolean> =>
 function problemOf(path: string, { step, mode }: Writable): string {
   const bits = (mode & 0o7777).toString(8).padStart(4, '0');
   const what = step === path ? 'it' : `\`${step}\``;
-  return `\`${path}\` can be changed by others, since ${what} has mode ${bits}: take it from them with \`chmod go-w\`, or accept that with \`remit serve --${ACCEPT_WRITABLE}\``;
+  return `\`${path}\` can be changed by others, since ${what} has mode ${bits}: remove that with \`chmod go-w\`, or accept that with \`remit serve --${ACCEPT_WRITABLE}\``;
 }

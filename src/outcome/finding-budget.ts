@@ -4,7 +4,7 @@ import { TokenBucket } from '../runtime/token-bucket.ts';
 /** What kind of finding it is. */
 export type FindingKind = FindingRecord['finding'];
 
-/** Of each kind, 20 findings at once and one a second are recorded one by one. */
+/** For each kind: a burst of 20 findings, then one a second, are recorded individually. */
 const RATE = { burst: 20, perSecond: 1 };
 /** Time between two summaries of a kind. */
 const SUMMARY_MS = 10_000;
@@ -35,7 +35,7 @@ export class FindingBudget {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** Whether a finding may be recorded by itself; where not, it is counted. */
+  /** Whether a finding may be recorded individually. If not, it is counted. */
   take(kind: FindingKind): boolean {
     const state = this.#kinds.get(kind) ?? this.#begun(kind);
     if (state.bucket.take()) return true;
@@ -51,7 +51,7 @@ export class FindingBudget {
     return state;
   }
 
-  /** What was counted, of each kind whose first was counted 10 s ago or more; `isLast` takes all of it. */
+  /** Counts per kind whose first finding was at least 10 s ago; with `isLast`, all of them. */
   summaries({ isLast }: { readonly isLast: boolean }): readonly FindingSummary[] {
     const nowMs = this.#monotonicMs();
     const due: FindingSummary[] = [];

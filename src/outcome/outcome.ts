@@ -2,7 +2,7 @@ import type { FindingRecord, OutcomeRecord } from '../ledger/record.ts';
 import type { AwaitedUse } from './pending-uses.ts';
 import type { ServedCall } from './served-call.ts';
 
-/** The classes of outcomes. */
+/** Classes of outcomes. */
 export const OUTCOME_CLASSES = ['success', 'client-error', 'server-error', 'denied', 'unanswered', 'unasked'] as const;
 
 /**
@@ -11,9 +11,9 @@ export const OUTCOME_CLASSES = ['success', 'client-error', 'server-error', 'deni
  */
 export type OutcomeClass = (typeof OUTCOME_CLASSES)[number];
 
-/** What follows from one call in the access log. */
+/** The records that follow from one call in the access log. */
 export interface Outcome {
-  /** `null` where the call is counted by its finding only. */
+  /** `null` where the call is counted only by its finding. */
   readonly class: OutcomeClass | null;
   readonly record: OutcomeRecord | null;
   readonly finding: FindingRecord | null;
@@ -47,7 +47,7 @@ function outcomeWithoutDecision(call: ServedCall, nowMs: number): Outcome {
 /** Whether the proxy tried to send the call upstream. */
 const isForwarded = (call: ServedCall): boolean => call.attempts > 0;
 
-/** INVARIANT: a decision of this process is taken from its memory; the proxy's word is used only for others. */
+/** INVARIANT: a decision of this process is read from its memory. The proxy's claim is used only for decisions of others. */
 function recordOf(call: ServedCall, use: AwaitedUse | null, nowMs: number): OutcomeRecord {
   const logged = call.decision;
   // In canonical order, so that the JSON need not be sorted.
@@ -72,7 +72,7 @@ function recordOf(call: ServedCall, use: AwaitedUse | null, nowMs: number): Outc
   };
 }
 
-/** The proxy's detail for an answer of an upstream; all other answers are its own. */
+/** The detail by which Envoy marks an answer of the upstream. Any other answer is Envoy's own. */
 const VIA_UPSTREAM = 'via_upstream';
 
 function classOf({ status, details }: ServedCall, { decision }: OutcomeRecord): OutcomeClass {

@@ -39,7 +39,7 @@ const SWEEP_MS = 1_000;
 /** Half of the ledger's queue; the rest is for uses, which are denied where it is full. */
 const MAX_QUEUED = 2_048;
 const PAUSE_MS = 20;
-/** About half a minute; then the outcome is dropped, counted and logged. */
+/** About half a minute. Then the outcome is dropped, counted and logged. */
 const MAX_TRIES = 1_500;
 
 /**
@@ -53,7 +53,7 @@ export class Outcomes {
   readonly #rules: OutcomeRules;
   readonly #pending: PendingUses;
   readonly #budget: FindingBudget;
-  /** `lost`: all logs have gone, and that was told. On the monotonic clock. */
+  /** `lost`: all logs have disconnected, and that was logged. On the monotonic clock. */
   #log:
     | { readonly state: 'never'; readonly isTold: boolean }
     | { readonly state: 'open'; readonly firstMs: number; readonly count: number }
@@ -129,7 +129,7 @@ export class Outcomes {
     if (finding !== null) this.#found(finding.finding, () => finding);
   }
 
-  /** Whether the ledger took a record, which is only offered where there is room, or at the end. */
+  /** Whether the ledger took a record. Records are offered only where there is room, or at the end. */
   #isRecorded(record: LedgerRecord): boolean {
     const { ledger } = this.#services;
     return (this.#isClosed || ledger.queued < MAX_QUEUED) && ledger.append(record);

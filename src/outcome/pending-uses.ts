@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 
-/** A use whose outcome is still to come. */
+/** A use that waits for its outcome. */
 export interface AwaitedUse {
   readonly decisionId: string;
   readonly taskId: string | null;
@@ -9,7 +9,7 @@ export interface AwaitedUse {
   readonly decision: { readonly kind: 'allow' | 'deny' };
 }
 
-/** A pending use and since when it has waited. */
+/** A pending use, and since when it has been waiting. */
 export interface WaitingUse extends AwaitedUse {
   /** On the monotonic clock. */
   readonly sinceMs: number;
@@ -17,9 +17,9 @@ export interface WaitingUse extends AwaitedUse {
 
 /** Limits of the pending uses. */
 export interface PendingLimits {
-  /** Uses whose outcome is awaited; over it the oldest is given up and counted. Default 50,000. */
+  /** Uses whose outcome is awaited. Beyond that, the oldest is dropped and counted. Default 50,000. */
   readonly maxWaiting: number;
-  /** Uses that were reported missing and may still get their outcome; over it the oldest goes. Default 10,000. */
+  /** Uses reported missing that may still get their outcome. Beyond that, the oldest is dropped. Default 10,000. */
   readonly maxOverdue: number;
 }
 
@@ -30,7 +30,7 @@ const defaultLimits: PendingLimits = { maxWaiting: 50_000, maxOverdue: 10_000 };
  * late outcome.
  */
 export class PendingUses {
-  // INVARIANT: a use is in one of the two: each decision has an id of its own, and what is touched is taken out first.
+  // INVARIANT: a use is in one of the two caches. Each decision has its own id, and a touched use is removed first.
   readonly #waiting: LRUCache<string, WaitingUse>;
   readonly #overdue: LRUCache<string, WaitingUse>;
   #givenUp = 0;

@@ -1,4 +1,4 @@
-/** What the proxy was told about a call, as it repeats in its access log. */
+/** Our answer to a check, as the proxy repeats it in its access log. */
 export interface LoggedDecision {
   /** A UUID in lower case. */
   readonly id: string;
@@ -9,15 +9,15 @@ export interface LoggedDecision {
   readonly action: string | null;
 }
 
-/** One call through the proxy, from its access log; texts are at most as long as in a record. */
+/** One call through the proxy, from its access log. Texts are at most as long as in a record. */
 export interface ServedCall {
   /** `ended` once per call; `alive` while a call is running. */
   readonly state: 'ended' | 'alive';
-  /** `null` where the call has no decision of ours: no check was made, or its answer did not arrive. */
+  /** `null` where the call has no decision of ours, because no check was made or its answer did not arrive. */
   readonly decision: LoggedDecision | null;
   /** HTTP status of the answer; `null` where there was none. */
   readonly status: number | null;
-  /** Who answered and why, in the proxy's words: `via_upstream`, `ext_authz_denied`. */
+  /** Who answered and why, in Envoy's words: `via_upstream`, `ext_authz_denied`. */
   readonly details: string;
   /** Response flags as in the proxy's text log: `UF`, `DC`. */
   readonly flags: readonly string[];

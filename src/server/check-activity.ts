@@ -1,7 +1,7 @@
-/** How long after the last check others still hold back. */
+/** How long after the last check other work holds back. */
 const RECENT_MS = 100;
 
-/** Whether checks come now, for what shares the event loop with them. */
+/** Whether checks are arriving, for other work on the event loop. */
 export class CheckActivity {
   readonly #monotonicMs: () => number;
   #lastMs = -Infinity;
@@ -10,12 +10,12 @@ export class CheckActivity {
     this.#monotonicMs = monotonicMs;
   }
 
-  /** Some checks are decided now. */
+  /** Notes that checks are being decided. */
   note(): void {
     this.#lastMs = this.#monotonicMs();
   }
 
-  /** Whether some were in the last 100 ms. */
+  /** Whether a check was decided in the last 100 ms. */
   get isRecent(): boolean {
     return this.#monotonicMs() - this.#lastMs < RECENT_MS;
   }

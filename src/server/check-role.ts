@@ -30,10 +30,10 @@ import type { Parts } from './parts.ts';
 import { RefusedChecks } from './refused-checks.ts';
 import type { StartProblem } from './start-problem.ts';
 
-/** The server that Envoy asks, listening. */
+/** The ext_authz server, listening. */
 export interface CheckRole {
   readonly server: AuthorizationServer;
-  /** The addresses as bound. */
+  /** The addresses it listens on. */
   readonly bound: readonly string[];
 }
 
@@ -43,15 +43,14 @@ const MAX_LEAVES_CACHED = 1024;
 const MAX_TOKEN_BYTES = 8192;
 const CLOSE_GRACE_MS = 5000;
 
-/** What checks verify tokens with, and what signs those that upstreams are handed. */
+/** The keys that verify tokens, and the signer of transaction tokens. */
 interface CheckKeys {
   readonly keys: KeyRing;
   readonly transactionToken: TransactionTokenSigner | null;
 }
 
 /**
- * Starts the server that Envoy asks; not serving yet, by its health. Closing it lets checks in flight end, and closes every
- * address.
+ * Starts the ext_authz server. Its health is "not serving" at first. Closing it lets checks in progress finish, and closes every address.
  */
 export async function startChecks(
   parts: Parts,
@@ -99,20 +98,20 @@ export async function startChecks(
   return isStartProblem(bound) ? bound : { server, bound };
 }
 
-/** Which ledger has a decision is told where it can be that of another process. */
+/** An answer names its ledger where several processes have one each. */
 const responseOptions = ({ extAuthz: { helpUrl }, ledger, stateAccess }: Config): ResponseOptions =>
   stateAccess === 'shared' ? { helpUrl, ledger: ledger.name } : { helpUrl };
 
-/** Lets each agent ask so often and no more: before its check is decoded, or once it is proven who asks. */
+/** Limits the rate of each agent: before its check is decoded, or once its proof is verified. */
 interface Admission {
   readonly admit: (request: Buffer) => boolean;
   readonly admits?: NonNullable<CheckServices['admits']>;
 }
 
 /**
- * An agent is who the connection names. Behind a hop that is the hop for all of them: there a check with a proof is counted once that
- * was verified, for the agent of its token where it is valid, and else for the hop, as a check without one is from the start. So what
- * has no valid proof spends nothing of another's, whatever token it carries.
+ * An agent is the identity of the connection. Behind a hop all agents share that identity. There a check with a proof is counted once the
+ * proof is verified: for the agent of its token if it is valid, else for the hop. A check without a proof counts for the hop at once. So a
+ * check without a valid proof uses up nobody else's rate, whatever token it carries.
  */
 function admission({ config, ports }: Parts, refused: RefusedChecks): Admission {
   const { binding, identity, maxChecksPerSecondPerAgent: perSecond } = config.extAuthz;

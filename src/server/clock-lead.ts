@@ -3,12 +3,12 @@ import type { Authority } from '../state/authority.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { after } from '../runtime/timers.ts';
 
-/** How often the clocks are compared: what a floor follows has to be seen again and again. */
+/** Interval between comparisons of the clocks. A floor that follows the wall clock must see it repeatedly. */
 const LOOK_MS = 1_000;
 
 /**
- * Compares the wall clock with the floor of the state each second: says when they come to disagree by more than 5 s and when they
- * agree again, and measures by how much before each scrape. The result ends it.
+ * Compares the wall clock with the floor of the state each second. Logs when they begin to differ by more than 5 s and when they agree
+ * again, and sets the metric before each scrape. The returned function stops it.
  */
 export function followClockLead(
   state: Pick<Authority, 'clocks'>,
@@ -24,7 +24,7 @@ export function followClockLead(
   const look = (): void => {
     const lead = leadMs();
     const isOff = Math.abs(lead) > MAX_STEP_MS;
-    if (isOff !== isTold) log(isOff ? disagreement(lead) : 'the wall clock agrees with the time that has passed again');
+    if (isOff !== isTold) log(isOff ? disagreement(lead) : 'the wall clock agrees with the elapsed time again');
     isTold = isOff;
     cancel = after(LOOK_MS, look);
   };
@@ -35,6 +35,6 @@ export function followClockLead(
 const disagreement = (leadMs: number): string => {
   const seconds = Math.round(Math.abs(leadMs) / 1_000);
   return leadMs > 0
-    ? `the wall clock is \`${seconds}\` s ahead of the time that has passed: what it says is over is denied, and nothing is ended for good unless that lasts for 15 minutes`
-    : `the wall clock is \`${seconds}\` s behind the time that has passed: tasks and tokens end by the latter`;
+    ? `the wall clock is \`${seconds}\` s ahead of the elapsed time: what has expired by it is denied, but nothing is ended for good unless this lasts 15 minutes`
+    : `the wall clock is \`${seconds}\` s behind the elapsed time: tasks and tokens expire by the elapsed time`;
 };

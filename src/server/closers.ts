@@ -5,22 +5,22 @@ import type { StartProblem } from './start-problem.ts';
 /** Closes one part. */
 type Closer = () => unknown;
 
-/** What closes the parts of a process, last opened first. */
+/** Closes the parts of a process, last opened first. */
 export class Closers {
   readonly #log: (line: string) => void;
   #open: Closer[] = [];
 
-  /** @param log told, a line each, of a part that could not be closed */
+  /** @param log receives one line for each part that could not be closed */
   constructor(log: (line: string) => void) {
     this.#log = log;
   }
 
-  /** Has a part closed by `close`. To be called as soon as the part is open, before anything else is opened. */
+  /** Registers a closer. Call it as soon as a part is open, before anything else is opened. */
   push(closer: Closer): void {
     this.#open.push(closer);
   }
 
-  /** Closes each part once, the last first; one that throws leaves none of the others open. Never rejects. */
+  /** Closes each part once, last opened first. If one throws, the others are still closed. Never rejects. */
   async close(): Promise<void> {
     for (let closer = this.#open.pop(); closer !== undefined; closer = this.#open.pop()) {
       try {
@@ -33,10 +33,10 @@ export class Closers {
 }
 
 /**
- * Starts parts one after the other. Where one of them comes to a problem or throws, whatever was opened before is closed, in reverse
- * order; what was thrown is a problem then.
+ * Starts parts one after the other. If one has a problem or throws, everything opened before is closed in reverse order. A thrown error
+ * becomes a problem.
  *
- * @returns what `start` gives, with what closes all of it
+ * @returns the result of `start`, with a function that closes all of it
  */
 export async function startedOrClosed<T extends object>(
   log: (line: string) => void,

@@ -1,6 +1,6 @@
 import { statfsSync } from 'node:fs';
 
-/** Bytes of the disk under a path that are free to an ordinary user; `null` where it cannot be looked at. */
+/** Bytes on the disk under a path that an ordinary user may still write; `null` where they cannot be read. */
 export function freeBytes(path: string): number | null {
   try {
     const { bavail, bsize } = statfsSync(path);

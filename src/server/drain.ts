@@ -1,28 +1,25 @@
 import type { After } from '../runtime/timers.ts';
 
-/**
- * The time before a process stops, in which it tells health checks that it is not ready and answers all that comes, so that its
- * clients go elsewhere first.
- */
+/** The time before a process stops. Health checks already fail, but requests are answered, so that clients move elsewhere first. */
 export class Drain {
-  /** Called once, when it begins. */
+  /** Called once, when draining begins. */
   onBegun: () => void = () => undefined;
   readonly #seconds: () => number;
   readonly #after: After;
   #isBegun = false;
 
-  /** @param seconds how long it takes, asked when it begins */
+  /** @param seconds duration, read when draining begins */
   constructor(seconds: () => number, after: After) {
     this.#seconds = seconds;
     this.#after = after;
   }
 
-  /** Whether readiness is to be denied. */
+  /** Whether draining has begun, so that the process is not ready. */
   get isBegun(): boolean {
     return this.#isBegun;
   }
 
-  /** Begins; resolves once the time is over, or as soon as `hurry` aborts. */
+  /** Begins to drain. Resolves once the time is over, or as soon as `hurry` aborts. */
   begin(hurry: AbortSignal): Promise<void> {
     this.#isBegun = true;
     this.onBegun();

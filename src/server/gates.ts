@@ -12,7 +12,7 @@ import type { Parts } from './parts.ts';
 
 const LOOK_MS = 500;
 
-/** What must hold before this process is ready; each names what is missing. */
+/** The conditions for readiness of this process. Each names what is missing. */
 export const gatesOf = (
   { config, policies, ledger, stateHealth, svid }: Parts,
   { keys, drain }: { readonly keys: KeyRing; readonly drain: Drain },
@@ -42,10 +42,10 @@ export const gatesOf = (
       return svid === null ? null : (svid.problem() ?? 'no SVID');
     },
   },
-  { name: 'drain', problem: () => (drain.isBegun ? 'the process is about to end' : null) },
+  { name: 'drain', problem: () => (drain.isBegun ? 'the process is about to stop' : null) },
 ];
 
-/** Keeps the health that Envoy sees in step with readiness, and tells the log of each change; the result ends it. */
+/** Keeps the gRPC health in step with readiness, and logs each change. The returned function stops it. */
 export function followGates(
   server: AuthorizationServer,
   { gates, drain, log }: { readonly gates: readonly Gate[]; readonly drain: Drain; readonly log: Log },
@@ -62,6 +62,6 @@ export function followGates(
   };
   drain.onBegun = look;
   look();
-  // What cannot be looked at is not met.
+  // A gate that throws counts as not met.
   return repeatedly(look, { everyMs: LOOK_MS, after, onFault: () => server.setServing(false) });
 }

@@ -31,7 +31,7 @@ export interface IssuerRole {
   readonly port: number;
 }
 
-/** What the issuer signs with, and takes back. */
+/** The keys with which the issuer signs, and verifies for an exchange. */
 export interface IssuerKeys {
   readonly signingKeys: SigningKeys;
   readonly transactions: IssuerServices['transactions'];
@@ -43,7 +43,7 @@ const FIRST_SVID_MS = 10_000;
 const SIGNAL_MAX_AGE_SECONDS = 86_400;
 const SIGNAL_SKEW_SECONDS = 60;
 
-/** Starts the issuer of the configuration on its SVID, and gives it each renewed one. */
+/** Starts the issuer with its SVID, and updates the certificate at each renewal. */
 export async function startIssuer(
   parts: Parts,
   config: IssuerConfig,
@@ -106,7 +106,7 @@ export async function startIssuer(
   return isStartProblem(signalPort) ? signalPort : { port };
 }
 
-/** An attribute that no policy could read, since the catalog in force does not declare it: probably one of the two is misspelt. */
+/** An attribute that the catalog in force does not declare, so that no policy can read it. One of the two is probably misspelt. */
 function undeclaredAttribute({ policies }: Parts, { subjectIssuers }: IssuerConfig): string | null {
   const set = policies.get();
   if (isDeny(set)) return null;
@@ -116,10 +116,10 @@ function undeclaredAttribute({ policies }: Parts, { subjectIssuers }: IssuerConf
     .find((name) => !declared.has(name));
   if (unknown === undefined) return null;
   const known = declared.size === 0 ? 'it declares none' : `it declares ${[...declared.keys()].join(', ')}`;
-  return `\`issuer.subjectIssuers\` has a claim for the attribute \`${unknown}\`, which \`subjectAttributes\` of actions.yaml does not declare: ${known}`;
+  return `\`issuer.subjectIssuers\` maps a claim to the attribute \`${unknown}\`, which \`subjectAttributes\` of actions.yaml does not declare: ${known}`;
 }
 
-/** Counts and times what was answered. */
+/** Counts and times answers. */
 function countedAnswers({ metrics }: Parts): OnAnswered {
   return ({ route, status, tookMs }) => {
     metrics.issuerRequests.of({ endpoint: route, status: status === null ? 'gone' : String(status) }).inc();
@@ -127,10 +127,10 @@ function countedAnswers({ metrics }: Parts): OnAnswered {
   };
 }
 
-/** Not every refusal of a flood is worth a line. */
+/** A flood of refusals gives one line in this time. */
 const TELL_EVERY_MS = 60_000;
 
-/** Counts what is refused by its bound, and says in the log, once a minute at most, who met which. */
+/** Counts requests refused by a limit. Logs the client and the limit, at most once a minute. */
 function countedRefusals({ metrics, ports, log }: Parts): OnRefused {
   let toldMs = -Infinity;
   return (bound, client) => {
@@ -139,7 +139,7 @@ function countedRefusals({ metrics, ports, log }: Parts): OnRefused {
     if (nowMs - toldMs < TELL_EVERY_MS) return;
     toldMs = nowMs;
     log(
-      `the issuer holds \`${client}\` to its limits (${bound}); \`remit_issuer_refusals_total\` counts how often`,
+      `requests of \`${client}\` to the issuer exceed a limit (${bound}); \`remit_issuer_refusals_total\` counts them`,
       'issuer-limit',
       {
         client,
@@ -184,7 +184,7 @@ function sharedServices(parts: Parts) {
   };
 }
 
-/** The settings by what of the configuration holds now, made anew when that has changed. */
+/** The settings derived from the live configuration, computed again when it has changed. */
 function liveSettings(
   { config: { extAuthz, trustDomains }, live }: Parts,
   started: IssuerConfig,
@@ -225,7 +225,7 @@ const settingsOf = (
   })),
 });
 
-/** What signals are received with; `null` where none are. */
+/** The services that receive signals; `null` where none are received. */
 async function signalServices(parts: Parts, config: IssuerConfig): Promise<SignalServices | null | StartProblem> {
   if (config.signals === null) return null;
   const unknown = [...config.signals.effects.keys()].find((name) => !Object.hasOwn(defaultSignalEffects, name));
@@ -239,13 +239,13 @@ async function signalServices(parts: Parts, config: IssuerConfig): Promise<Signa
   if (mute !== undefined) {
     const known = [...attestingEvents].join(', ');
     return {
-      problem: `\`issuer.signals.effects.${mute}\` is \`attest\`, and this event tells of no values; those that do: ${known}`,
+      problem: `\`issuer.signals.effects.${mute}\` is \`attest\`, but this event carries no values; those that do: ${known}`,
     };
   }
   const workload = config.signals.transmitters.find(({ issuer }) => issuer.startsWith('spiffe:'))?.issuer;
   if (workload !== undefined) {
     return {
-      problem: `\`issuer.signals.transmitters\` has the issuer \`${workload}\`, which is the name of a workload; a transmitter has a URL`,
+      problem: `\`issuer.signals.transmitters\` has the issuer \`${workload}\`, which is a SPIFFE ID; a transmitter has a URL`,
     };
   }
   const keys = await openKeyRing(

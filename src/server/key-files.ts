@@ -7,25 +7,25 @@ import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
 import { codeOf } from './start-problem.ts';
 
-/** What files of keys are read with. */
+/** What key files are read with. */
 interface Reading {
-  /** Refuses what others can write. */
+  /** Refuses files that others can write. */
   readonly guard: PathGuard;
   readonly faults: Faults;
   readonly log: Log;
 }
 
-/** A file of the configuration that something was made of. */
+/** A configured file that is read again on each reload. */
 interface Followed {
-  /** What it is for, such as "keys of `https://iam.acme.test`". */
+  /** What the file is for, such as "keys of `https://iam.acme.test`". */
   readonly what: string;
   readonly path: string;
-  /** Takes its new text; the problem where it is not good, and then nothing has changed. */
+  /** Applies its new text. Returns the problem of an invalid one, which then changes nothing. */
   readonly take: (text: string) => string | null;
   text: string;
 }
 
-/** A file that is read at the start alone: a key of our own, which others know us by. */
+/** A file that is read only at the start: a key of our own, by which others know us. */
 interface Pinned {
   /** Its key in the configuration. */
   readonly key: string;
@@ -34,8 +34,8 @@ interface Pinned {
 }
 
 /**
- * The files of keys and certificates that the configuration names, each read at the start and again on each SIGHUP. One that is not good
- * leaves in use what was made of it before, and is a fault until it is good again.
+ * The key and certificate files of the configuration, read at the start and again on each SIGHUP. After a reload of an invalid file the
+ * former content stays in use, and a fault is reported until the file is valid again.
  */
 export class KeyFiles {
   readonly #reading: Reading;
@@ -57,22 +57,22 @@ export class KeyFiles {
     }
   }
 
-  /** Reads it again from now on. */
+  /** Reads the file again on each reload from now on. */
   follow(file: Followed): void {
     this.#followed.push(file);
   }
 
-  /** From now on says where it has changed that this needs a restart. */
+  /** Reports on each reload from now on whether the file has changed, which needs a restart. */
   async pin(key: string, path: string): Promise<void> {
     this.#pinned.push({ key, path, digest: await digestOf(path) });
   }
 
-  /** Reads all of them again, and says in the log what came of each that has changed. */
+  /** Reads all files again, and logs the result for each that has changed. */
   async reload(): Promise<void> {
     for (const file of this.#followed) await this.#reloadOne(file);
     for (const { key, path, digest } of this.#pinned) {
       if ((await digestOf(path)) === digest) continue;
-      this.#reading.log(`\`${key}\`: \`${path}\` has changed, which needs a restart`, 'config-waiting', { key });
+      this.#reading.log(`\`${key}\`: \`${path}\` has changed: restart to apply it`, 'config-waiting', { key });
     }
   }
 
@@ -81,14 +81,14 @@ export class KeyFiles {
     const { what, path } = file;
     const read = await this.read(path);
     const problem = isProblem(read) ? read.problem : file.take(read.text);
-    faults.set(what, problem === null ? null : `${problem}; what was read before stays in use`);
+    faults.set(what, problem === null ? null : `${problem}; the former content stays in use`);
     if (problem !== null || isProblem(read) || read.text === file.text) return;
     file.text = read.text;
     log(`${what}: read again from \`${path}\``, 'keys-read', { what, file: path });
   }
 }
 
-/** `null` where it cannot be read. */
+/** Digest of a file; `null` where it cannot be read. */
 async function digestOf(path: string): Promise<string | null> {
   const bytes = await readFile(path).catch(() => null);
   return bytes === null ? null : createHash('sha256').update(bytes).digest('base64');

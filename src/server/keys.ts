@@ -13,12 +13,12 @@ import { isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
 import type { StartProblem } from './start-problem.ts';
 
-/** Issuers of the configuration with what each is trusted with. */
+/** Issuers of the configuration, each with what it is trusted for. */
 export type Trusted = KeyedIssuer & { readonly kind: IssuerKind };
 
 /**
- * A ring of the keys of issuers, each from its file or its key server, which is asked in the background. With `own`, it
- * holds the keys of the issuer in this process too, and is to be told of new ones by `replace`.
+ * Opens a ring with the keys of issuers, each from its file or from its key server, which is fetched in the background. With `own` it also
+ * holds the keys of the issuer in this process; announce new ones by `replace`.
  */
 export async function openKeyRing(
   parts: Parts,
@@ -63,12 +63,12 @@ export async function openKeyRing(
     };
     parts.keyFiles.follow({ what: `keys of \`${issuer}\``, path, take, text });
   }
-  // Not awaited: a key server that is down holds up readiness, not the start.
+  // Not awaited: an unreachable key server delays readiness, not the start.
   void ring.start();
   return ring;
 }
 
-/** The key set in the text of a file; whether its keys are good is another question. */
+/** Parses the key set in a file. Whether its keys are valid is checked later. */
 function keySetFrom(text: string, path: string): { readonly jwks: unknown } | StartProblem {
   try {
     return { jwks: JSON.parse(text) };
@@ -77,7 +77,7 @@ function keySetFrom(text: string, path: string): { readonly jwks: unknown } | St
   }
 }
 
-/** Key servers may be in the trust domain or on the web: both sets of anchors may vouch for them, as they are at the time. */
+/** Key servers may be in the trust domain or on the web, so both sets of trust anchors apply, as they are at each fetch. */
 function fetchWithBundle(url: string, { svid }: Parts): JwksFetch {
   return (signal, etag) => {
     const current = svid?.current() ?? null;

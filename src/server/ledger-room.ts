@@ -2,18 +2,18 @@ import { existsSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { LedgerConfig } from '../config/ledger.ts';
 
-/** Of the file system that the ledger is on, where no size is configured. */
+/** Share of the ledger's file system, where no size is configured. */
 const SHARE = 0.5;
-/** Where the size of the file system cannot be read. */
+/** Used where the size of the file system cannot be read. */
 const FALLBACK_BYTES = 64 * 1024 ** 3;
 
-/** Growth is looked at over so long, in steps of a quarter of an hour. */
+/** Growth is measured over this window, in steps of a quarter of an hour. */
 const WINDOW_MS = 24 * 60 * 60_000;
 const STEP_MS = 15 * 60_000;
-/** A shorter look says nothing about a day. */
+/** A shorter measurement says nothing about a day. */
 const MIN_LOOK_MS = 10 * 60_000;
 
-/** The limits of retention, with the size that stands where none is configured: half of the file system that the ledger is on. */
+/** The limits of retention. The default size is half of the file system of the ledger. */
 export function retainOf({ retain, folder }: Pick<LedgerConfig, 'retain' | 'folder'>): {
   readonly maxBytes: number;
   readonly maxAgeMs: number;
@@ -22,12 +22,14 @@ export function retainOf({ retain, folder }: Pick<LedgerConfig, 'retain' | 'fold
   return { maxAgeMs, maxBytes: maxBytes ?? Math.floor((diskOf(folder)?.bytes ?? FALLBACK_BYTES / SHARE) * SHARE) };
 }
 
-/** How far the ledger may still grow: until its oldest segments are given up or the disk is full, whichever is first; in bytes, from 0. */
+/**
+ * How many bytes the ledger can still grow before its oldest segments are deleted or the disk is full, whichever comes first; at least 0.
+ */
 export function roomLeft(folder: string, { bytes, maxBytes }: { readonly bytes: number; readonly maxBytes: number }) {
   return Math.max(0, Math.min(maxBytes - bytes, diskOf(folder)?.freeBytes ?? Infinity));
 }
 
-/** How large the file system of a folder is, and what of it this process may still use; `null` where that cannot be read. */
+/** Size of the file system of a folder, and the bytes this process may still use; `null` where they cannot be read. */
 function diskOf(folder: string): { readonly bytes: number; readonly freeBytes: number } | null {
   try {
     const { blocks, bavail, bsize } = statfsSync(existingOf(folder));
@@ -37,7 +39,7 @@ function diskOf(folder: string): { readonly bytes: number; readonly freeBytes: n
   }
 }
 
-/** The folder, or the nearest one above it that is there: a ledger makes its own. */
+/** The folder, or its nearest existing ancestor, since a ledger creates its folder. */
 function existingOf(folder: string): string {
   let path = folder;
   while (!existsSync(path) && dirname(path) !== path) path = dirname(path);
@@ -49,14 +51,14 @@ interface Sample {
   readonly grownBytes: number;
 }
 
-/** How fast a size grows, over the last 24 hours of this process. What is given up is no shrinking: it counts as nothing. */
+/** Growth rate of a size over the last 24 hours of this process. Deleted segments count as no growth, not as negative growth. */
 export class LedgerGrowth {
   #samples: Sample[] = [];
   #grownBytes = 0;
   #lastBytes: number | null = null;
 
   /**
-   * Notes a size, and gives the growth in bytes a second; `null` in the first 10 minutes.
+   * Notes a size. Gives the growth in bytes per second; `null` in the first 10 minutes.
    *
    * @param atMs on a monotonic clock
    */

@@ -22,22 +22,22 @@ import { LedgerGrowth, retainOf, roomLeft } from './ledger-room.ts';
 import { measuredSink } from './measured-sink.ts';
 import type { StartProblem } from './start-problem.ts';
 
-/** The ledger of one process: the thread that writes it, what gathers for it, and the way from the state file to it. */
+/** The ledger of one process: the thread that writes it, the queue in front of it, and the relay from the state file. */
 export interface Ledger {
   readonly writer: LedgerWriter;
-  /** Where it is, how long it was when it was opened, and the key to pin, in words. */
+  /** Its folder, its size when opened, and its verifier key, in words. */
   readonly notice: string;
-  /** Hands on the records that the state file holds; called after each of its commits. */
+  /** Relays the records in the state file. Call it after each of its commits. */
   readonly relay: () => void;
-  /** The first records of a task, in the order of the ledger, with those on their way; at most `limit`. */
+  /** The first records of a task, in ledger order, including those still queued; at most `limit`. */
   readonly recordsOf: (taskId: string, limit: number) => Promise<readonly StoredRecord[] | StoreFailure>;
-  /** Writes all that waits. */
+  /** Writes everything that is queued. */
   readonly flush: () => Promise<void>;
 }
 
-/** What the ledger works with and tells of. */
+/** Dependencies and callbacks of the ledger. */
 export interface LedgerServices {
-  /** The state file whose records are handed on. */
+  /** The state file whose records are relayed. */
   readonly reader: StoreReader;
   readonly authority: Pick<Upkeep, 'forget'>;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
@@ -45,15 +45,15 @@ export interface LedgerServices {
   readonly log: Log;
   readonly faults: Faults;
   readonly onFatal: (detail: string) => void;
-  /** Told of each checkpoint that was signed. */
+  /** Receives each signed checkpoint. */
   readonly onCheckpoint: (checkpoint: CheckpointNotice) => void;
-  /** Told of the tasks of allowed uses once these are on disk, each with the instant of its last one. It must not throw. */
+  /** Receives the tasks of allowed uses once these are on disk, each with the time of its last use. It must not throw. */
   readonly onUsed: (used: ReadonlyMap<string, number>) => void;
-  /** Closing writes all that waits, signs the last head, and ends the thread. */
+  /** Closing writes everything queued, signs the last checkpoint, and ends the thread. */
   readonly closers: Pick<Closers, 'push'>;
 }
 
-/** Opens the ledger of a configuration, and hands it what waits in the state file. */
+/** Opens the ledger of a configuration, and relays the waiting records of the state file. */
 export async function openLedger(
   {
     ledger: settings,
@@ -97,7 +97,7 @@ export async function openLedger(
     metrics.ledgerBytes.of({}).set(bytes);
     metrics.ledgerRoom.of({}).set(room);
     metrics.ledgerRoomSeconds.clear();
-    // Where nothing grows, no time is left to tell.
+    // Without growth there is no time to predict.
     if (perSecond !== null && perSecond > 0) metrics.ledgerRoomSeconds.of({}).set(room / perSecond);
     metrics.ledgerUnsigned.of({}).set(unsignedSinceMs === null ? 0 : (ports.nowMs() - unsignedSinceMs) / 1000);
   });
@@ -135,8 +135,8 @@ export async function openLedger(
 }
 
 /**
- * Whether the state file is an earlier copy of itself: the ledger has records of it that it does not know it wrote. What ended since would
- * be open again, and the ledger would pass its next records over.
+ * Why the state file is an earlier copy of itself; `null` where it is not. It is one where the ledger has more of its records than it
+ * wrote. Tasks that have ended since would be open again, and the ledger would skip its next records.
  */
 function rolledBackProblem(
   reader: StoreReader,
@@ -145,10 +145,10 @@ function rolledBackProblem(
   const end = reader.outboxEnd();
   if (isStoreFailure(end)) return end.detail;
   if (end >= taken) return null;
-  return `the state file \`${state}\` is an earlier copy: it has written ${end} records, and the ledger \`${folder}\` has ${taken} of it, so a task that ended could be open in it. Move it away and put it back with \`remit restore --state-only\`, which ends what is open in it`;
+  return `the state file \`${state}\` is an earlier copy: it has written ${end} records, but the ledger \`${folder}\` has ${taken} of them, so a task that ended could be open in it. Move it away and restore it with \`remit restore --state-only\`, which ends its open tasks`;
 }
 
-/** The place from which the outbox is handed on, where several processes share the state file: who takes it over says so. */
+/** The lock for relaying the outbox, where several processes share the state file. Taking it is logged. */
 function outboxPlace(state: string, log: Log) {
   let held: FileLock | null = null;
   let told = '';
@@ -157,7 +157,7 @@ function outboxPlace(state: string, log: Log) {
       const lock = lockOutbox(state);
       if (!isStoreFailure(lock)) {
         held = lock;
-        log('ledger: this process hands on the records of the state file', 'ledger');
+        log('ledger: this process relays the records of the state file', 'ledger');
         return true;
       }
       if (lock.code !== 'busy' && lock.detail !== told) log(`ledger: ${lock.detail}`, 'ledger');
@@ -168,7 +168,7 @@ function outboxPlace(state: string, log: Log) {
   };
 }
 
-/** The tasks of the allowed uses in a batch, each with the instant of its last one. */
+/** The tasks of allowed uses in a batch, each with the time of its last use. */
 function usedIn(batch: Parameters<OutboxRelay['committed']>[0]): ReadonlyMap<string, number> {
   const used = new Map<string, number>();
   for (const { isAllowedUse, task, at } of batch) {

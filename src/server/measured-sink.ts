@@ -2,7 +2,7 @@ import type { RecordSink } from '../ledger/writer.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
-/** A sink whose commits are timed, and its failures counted. */
+/** Wraps a sink to time its commits and count its failures. */
 export function measuredSink(
   sink: RecordSink,
   { metrics, ports }: { readonly metrics: Metrics; readonly ports: Pick<Ports, 'monotonicMs'> },

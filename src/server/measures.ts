@@ -21,7 +21,10 @@ interface Measuring {
   readonly ports: Pick<Ports, 'monotonicMs'>;
 }
 
-/** A load of policies that says which set it brought and how old that is, and counts what left the old one in force. */
+/**
+ * Wraps a load of policies to export the set it loaded and the age of that set, and to count loads that failed and left the old set in
+ * force.
+ */
 export function countedLoad(load: LoadPolicySet, { metrics, ports }: Measuring): LoadPolicySet {
   let loadedAtMs: number | null = null;
   let set: PolicySet | null = null;
@@ -52,7 +55,7 @@ function measurePolicySet(metrics: Metrics, set: PolicySet): void {
   metrics.cacheEntries.of({ cache: 'deny' }).set(cached.denials);
 }
 
-/** Counts what became of calls, and what does not agree. */
+/** Counts outcomes of calls and findings. */
 export function countedOutcomes(metrics: Metrics): OutcomeObserver {
   const findings: Readonly<Record<FindingKind, CounterSeries>> = {
     bypass: metrics.bypasses.of({}),
@@ -75,14 +78,14 @@ export function countedOutcomes(metrics: Metrics): OutcomeObserver {
   };
 }
 
-/** What the roles are measured by. */
+/** The roles that are measured. */
 interface Roles {
   readonly checks: Pick<AuthorizationServer, 'inFlight'>;
   readonly gates: readonly Gate[];
   readonly keys: Pick<KeyRing, 'agesMs'>;
 }
 
-/** Has what is not counted read before each scrape. */
+/** Reads gauges before each scrape. */
 export function measureRoles({ config, ledger, metrics, reader, svid }: Parts, { checks, gates, keys }: Roles): void {
   metrics.beforeScrape(() => {
     metrics.checksInFlight.of({}).set(checks.inFlight);

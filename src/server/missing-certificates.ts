@@ -3,8 +3,8 @@ import type { CheckObserver } from '../telemetry/finished-check.ts';
 import type { Parts } from './parts.ts';
 
 /**
- * Counts the checks that came without the certificate of their caller where tokens are bound to certificates, and says so in the log
- * once: such a proxy is misconfigured, and every token that is bound is denied behind it.
+ * Counts checks without a client certificate where tokens are bound to certificates, and logs that once: the proxy is misconfigured, and
+ * every bound token behind it is denied.
  */
 export function missingCertificates({
   config,

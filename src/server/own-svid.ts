@@ -3,26 +3,28 @@ import type { Config } from '../config/config.ts';
 import type { Svid, SvidSource } from '../identity/svid.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
 
-/** Why a process must not serve with this SVID and this configuration, in one line; `null` where nothing is wrong. */
+/** Why a process must not serve with this SVID and this configuration, in one line; `null` where it may. */
 export function ownSvidProblem(
   { id }: Pick<Svid, 'id'>,
   { file, trustDomains, ownTrustDomain }: Pick<Config, 'file' | 'trustDomains' | 'ownTrustDomain'>,
 ): string | null {
   const own = trustDomainOf(id);
   if (trustDomains.includes(own) || ownTrustDomain === own) return null;
-  return `${file}: \`trustDomains\` is \`${trustDomains.join(', ')}\`, and the SVID of this process is \`${id}\`: add \`${own}\`, or say \`ownTrustDomain: ${own}\` where its workloads are not to call`;
+  return `${file}: \`trustDomains\` is \`${trustDomains.join(', ')}\`, but the SVID of this process is \`${id}\`: add \`${own}\`, or set \`ownTrustDomain: ${own}\` if its workloads must not call`;
 }
 
-/** What most clients would not take of this SVID, in one line; `null` where nothing is. Clients that verify the SPIFFE ID do not care. */
+/**
+ * Why most clients would refuse this SVID, in one line; `null` where they accept it. Clients that verify the SPIFFE ID accept it anyway.
+ */
 function ownSvidWarning({ certificates }: Svid, { file, issuer }: Pick<Config, 'file' | 'issuer'>): string | null {
   const [leaf] = certificates;
   if (issuer === null || leaf === undefined) return null;
   const { hostname } = new URL(issuer.url);
   if (new X509Certificate(leaf).checkHost(hostname, { subject: 'never' }) !== undefined) return null;
-  return `warning: ${file}: \`issuer.url\` is \`${issuer.url}\`, and the SVID of this process has no DNS name \`${hostname}\`, so clients that verify names refuse it: register it with that name (SPIRE: \`-dns ${hostname}\`), or change \`issuer.url\``;
+  return `warning: ${file}: \`issuer.url\` is \`${issuer.url}\`, but the SVID of this process has no DNS name \`${hostname}\`, so clients that verify names refuse it: register it with that name (SPIRE: \`-dns ${hostname}\`), or change \`issuer.url\``;
 }
 
-/** Says in the log what is wrong with each new SVID. The problem of the one there is, for a start to be refused by; `null` for none. */
+/** Logs the problem of each new SVID. Returns the problem of the current one, which makes the start fail; `null` for none. */
 export function followOwnSvid(
   source: SvidSource | null,
   { config, log }: { readonly config: Config; readonly log: (line: string) => void },
@@ -31,7 +33,7 @@ export function followOwnSvid(
   const look = (svid: Svid): string | null => {
     const problem = ownSvidProblem(svid, config);
     const line = problem ?? ownSvidWarning(svid, config);
-    // Once, and not with each renewal.
+    // Logged once, not at each renewal.
     if (line !== null && line !== told) log(line);
     told = line;
     return problem;

@@ -19,43 +19,43 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Trial } from '../policy-tools/shadow/trial.ts';
 
-/** What the roles of one process share. */
+/** Parts shared by the roles of one process. */
 export interface Parts extends StateAccess {
   readonly config: Config;
   readonly ports: Ports;
   /** Synchronous reads of the state file. */
   readonly reader: StoreReader;
-  /** Writes that decide nothing. */
+  /** Background writes. */
   readonly reports: Reports;
   readonly proofs: Proofs;
   readonly ledger: Ledger;
   readonly policies: PolicyInForce;
   readonly policyLoads: PolicyLoads;
-  /** Is told of every decision. */
+  /** Receives every decision. */
   readonly trial: Trial;
-  /** `null` where the configuration names none. */
+  /** `null` where the configuration names no SVID. */
   readonly svid: SvidSource | null;
   readonly telemetry: Telemetry;
   readonly metrics: Metrics;
   readonly checkActivity: CheckActivity;
-  /** Where decisions are logged, if the configuration says so; `null` where there is no such place. */
+  /** Receives the decision log, where it is configured; `null` where there is no output. */
   readonly decisionStream: LineSink | null;
-  /** Told, a line each, of what an operator should know. Never a secret. */
+  /** Logs one line for the operator. Never a secret. */
   readonly log: Log;
   readonly faults: Faults;
   readonly stateHealth: StateHealth;
-  /** Files of keys and certificates, read again on SIGHUP. */
+  /** Key and certificate files, read again on SIGHUP. */
   readonly keyFiles: KeyFiles;
-  /** What of the configuration holds now; `config` is that of the start. */
+  /** The live configuration; `config` is the one of the start. */
   readonly live: () => LiveSettings;
-  /** Refuses files that are believed and that others can write. */
+  /** Refuses trusted files that others can write. */
   readonly guard: PathGuard;
 }
 
-/** The loads of the policies in force. */
+/** Loads of the policies in force. */
 export interface PolicyLoads {
-  /** Loads now, and says in the log what came of it. */
+  /** Loads now, and logs the result. */
   readonly reload: () => Promise<void>;
-  /** Says in the log what is in force, where that was not said yet. */
+  /** Logs the set in force, unless it was logged already. */
   readonly report: () => void;
 }

@@ -39,12 +39,12 @@ interface Opening {
   readonly faults: Faults;
   readonly keyFiles: KeyFiles;
   readonly ledger: { append(record: LedgerRecord): boolean };
-  /** Refuses what others can write. */
+  /** Refuses files that others can write. */
   readonly guard: PathGuard;
   readonly closers: Pick<Closers, 'push'>;
 }
 
-/** The policies in force, and those on trial, which follow their sources. */
+/** The policies in force and those on trial. Both follow their sources. */
 export interface OpenPolicies {
   readonly policies: PolicyInForce;
   readonly trial: Trial;
@@ -119,7 +119,7 @@ export async function openPolicies(
   return { policies, trial, loads };
 }
 
-/** Where the policies come from: a folder, or signed bundles, the last of which is kept beside the state file. */
+/** The source of the policies: a folder, or signed bundles. The last bundle is kept beside the state file. */
 async function feedOf(
   config: Config['policies'],
   state: string,
@@ -140,7 +140,7 @@ async function feedOf(
   return feed;
 }
 
-/** What a file is good for, as it was read last. */
+/** The latest value of a file that is read again on reload. */
 async function followedFile<T>(
   path: string,
   {
@@ -177,7 +177,7 @@ const pemFrom = (text: string): string | Problem =>
 
 const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
 
-/** A set that is tried out beside the one in force. What is wrong with it is said, and stands in nobody's way. */
+/** A candidate set, evaluated beside the set in force. Its problems are logged and affect nothing else. */
 async function openCandidate(
   { lookSeconds }: Config['policies'],
   folder: string,

@@ -4,19 +4,19 @@ import type { LoadPolicySet } from '../policy/policy-in-force.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Ports } from '../runtime/ports.ts';
 
-/** What a load is recorded with. */
+/** Dependencies of a recorded load. */
 interface Recording {
   readonly ledger: { append(record: LedgerRecord): boolean };
   readonly ports: Pick<Ports, 'nowMs'>;
-  /** The account of the machine this process runs as. */
+  /** The account on this machine under which the process runs. */
   readonly by: string;
-  /** Keeps the text of a set beside the ledger; whether it is there. Never rejects. */
+  /** Keeps the text of a set beside the ledger. Gives whether it is there. Never rejects. */
   readonly keepText: (set: Pick<PolicySet, 'hash' | 'source'>) => Promise<boolean>;
 }
 
 /**
- * A load of policies that records each set which is not the one before, and keeps its text: by which policies a use was decided
- * has a date, an origin and a wording. A text that cannot be kept keeps no set from coming into force; the record says so.
+ * Wraps a load of policies to record each set that differs from the one before, and to keep its text. So the policies behind each decision
+ * have a date, an origin and a text. A set whose text cannot be kept still comes into force; the record says so.
  */
 export function recordedLoad(load: LoadPolicySet, { ledger, ports, by, keepText }: Recording): LoadPolicySet {
   let inForce: string | null = null;

@@ -2,7 +2,7 @@ import type { RefusalCause } from '../envoy/refusal.ts';
 import type { EventRecord } from '../ledger/record.ts';
 import type { After } from '../runtime/timers.ts';
 
-/** What refusals are summed up with. */
+/** Dependencies of the summaries. */
 export interface RefusedChecksServices {
   readonly ledger: { append(record: EventRecord): boolean };
   readonly nowMs: () => number;
@@ -10,14 +10,15 @@ export interface RefusedChecksServices {
 }
 
 const EACH_MS = 1_000;
-/** Agents of one summary that are named. */
+/** Most agents named in one summary. */
 const MAX_NAMED = 16;
 
 /**
- * One record for each second in which the server denied calls without a check: how many, why, and the agents that asked too often.
- * A record for each of them would be the load that it tells of. What cannot be recorded is in the next summary.
+ * Records a summary for each second in which the server denied calls without a check: the counts by cause, and the agents that exceeded
+ * their rate. One record per denial would add to the load that causes the denials. A summary that cannot be recorded is merged into the
+ * next.
  *
- * Lifecycle: `add` for each, `close` once, which records the rest.
+ * Lifecycle: `add` for each denial, `close` once, which records the rest.
  */
 export class RefusedChecks {
   readonly #services: RefusedChecksServices;
@@ -29,20 +30,20 @@ export class RefusedChecks {
     this.#services = services;
   }
 
-  /** A call was denied without a check. */
+  /** Counts a call that was denied without a check. */
   add(cause: RefusalCause): void {
     this.#causes.set(cause, (this.#causes.get(cause) ?? 0) + 1);
     this.#cancel ??= this.#services.after(EACH_MS, this.#record);
   }
 
-  /** An agent asked too often. */
+  /** Counts an agent that exceeded its rate. */
   addAgent(agent: string): void {
     const name = /^spiffe:\/\/[\x21-\x7e]{1,255}$/.test(agent) ? agent : 'unknown';
     const count = this.#agents.get(name);
     if (count !== undefined || this.#agents.size < MAX_NAMED) this.#agents.set(name, (count ?? 0) + 1);
   }
 
-  /** Records what was only counted so far. */
+  /** Records what is only counted so far. */
   close(): void {
     this.#cancel?.();
     this.#record();

@@ -14,23 +14,23 @@ import type { RemitOptions } from './remit.ts';
 import { movedKeysWarning } from './signing-key-place.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 
-/** What came of a rehearsal, a line each. */
+/** The result of a rehearsal, one line for each finding. */
 export interface StartRehearsal {
-  /** What the process would not start with; none where it would. */
+  /** Problems that would prevent a start; empty where there are none. */
   readonly problems: readonly string[];
-  /** What it would start with, and an operator should know. */
+  /** Findings that would not prevent a start. */
   readonly warnings: readonly string[];
 }
 
-/** How long a process that is started has to become ready. */
+/** How long a started process has to become ready. */
 const READY_MS = 10_000;
 const LOOK_MS = 100;
 
 /**
- * Starts everything that a configuration names and ends it, without a trace: state, ledger and signing keys are in a folder of its own
- * that is removed, checks come on a socket there, and the other servers take a free port of loopback. Policies, SVID and key sets are
- * the real ones. The real state file, keys and folders are looked at and not opened. Whether the real addresses are free is not
- * asked: a process that is about to be restarted has them.
+ * Starts everything that a configuration names and closes it again, without a trace. State, ledger and signing keys are in a temporary
+ * folder, checks use a socket there, and other servers use free loopback ports. Policies, SVID and key sets are the real ones. The real
+ * state file, keys and folders are inspected but not opened. It does not test whether the real addresses are free, since a process that is
+ * about to be restarted uses them.
  */
 export async function rehearseStart(
   config: Config,
@@ -49,7 +49,7 @@ export async function rehearseStart(
     const remit = await startRemit(rehearsed(config, folder), {
       ports,
       guard,
-      // It exports nothing.
+      // Nothing is exported.
       environment: {},
       log: (line) => said.push(line),
       onFatal: () => undefined,
@@ -60,7 +60,7 @@ export async function rehearseStart(
     const warnings = said.filter((line) => line.startsWith('warning: '));
     return {
       problems,
-      warnings: [...warnings, ...unmet.map((gate) => `warning: it would start, and not be ready: ${gate}`)],
+      warnings: [...warnings, ...unmet.map((gate) => `warning: it would start, but not become ready: ${gate}`)],
     };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -68,9 +68,9 @@ export async function rehearseStart(
 }
 
 const outdatedWarning = (state: string, from: number): string =>
-  `warning: the state file \`${state}\` would be brought from schema version ${from} to ${stateFormat.version}, and a copy kept beside it`;
+  `warning: the state file \`${state}\` would be migrated from schema version ${from} to ${stateFormat.version}, and a copy kept beside it`;
 
-/** Apart from the state file, so that nothing is said about where the keys were before. */
+/** Away from the state file, so that no warning about moved keys is given. */
 const KEYS = 'keys';
 
 const FREE: Address = { kind: 'tcp', host: '127.0.0.1', port: 0 };
@@ -100,14 +100,14 @@ const rehearsedIssuer = (issuer: NonNullable<Config['issuer']>, folder: string):
   signals: issuer.signals === null ? null : { ...issuer.signals, listen: issuer.signals.listen === null ? null : FREE },
 });
 
-/** What is not met once all is, or the time is over. */
+/** The gates that are still unmet once all are met or the time is over. */
 async function unmetAfter(unmet: () => readonly string[], monotonicMs: () => number): Promise<readonly string[]> {
   const endMs = monotonicMs() + READY_MS;
   while (unmet().length > 0 && monotonicMs() < endMs) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   return unmet();
 }
 
-/** What stands in the way of the real files and folders. */
+/** Problems with the real files and folders. */
 async function placeProblems({ state, ledger, issuer }: Config): Promise<readonly string[]> {
   const found = await Promise.all([
     unwritable('state', state),
@@ -119,13 +119,13 @@ async function placeProblems({ state, ledger, issuer }: Config): Promise<readonl
   return found.filter((problem) => problem !== null);
 }
 
-/** Whether a file or folder could be written, or made in the nearest folder above that is there. */
+/** Why a file or folder could not be written, or created in its nearest existing ancestor. */
 async function unwritable(field: string, path: string): Promise<string | null> {
   for (let at = path; ; at = dirname(at)) {
     try {
       await access(at, constants.W_OK);
       const isFolderAbove = at !== path && !(await stat(at)).isDirectory();
-      return isFolderAbove ? `\`${field}\`: \`${path}\` cannot be made: \`${at}\` is not a folder` : null;
+      return isFolderAbove ? `\`${field}\`: \`${path}\` cannot be created: \`${at}\` is not a folder` : null;
     } catch (error) {
       if (codeOf(error) === 'ENOENT' && at !== dirname(at)) continue;
       return `\`${field}\`: \`${path}\` cannot be written: ${codeOf(error)}`;
@@ -133,7 +133,7 @@ async function unwritable(field: string, path: string): Promise<string | null> {
   }
 }
 
-/** Why a key file cannot be used; `null` where it can, is not there yet, or is a folder. */
+/** Why a key file cannot be used; `null` where it can, does not exist yet, or is a folder. */
 async function keyProblem(path: string): Promise<string | null> {
   const stats = await stat(path).catch(() => null);
   if (stats === null || stats.isDirectory()) return null;

@@ -49,24 +49,24 @@ import { keepState } from './state-upkeep.ts';
 import { openState } from './state.ts';
 import { openTransactions } from './transactions.ts';
 
-/** What a process of Remit is made with, besides its configuration. */
+/** Options of a process of Remit, besides its configuration. */
 export interface RemitOptions {
   readonly ports: Ports;
-  /** For the `OTEL_*` variables alone; the configuration has been read. */
+  /** Read only for the `OTEL_*` variables. The configuration was read before. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Told, a line each, of what an operator should know. Never a secret. */
+  /** Logs one line for the operator. Never a secret. */
   readonly log: Log;
-  /** Where decisions are logged, if the configuration says so; absent, they are not. */
+  /** Receives the decision log, where it is configured; absent, decisions are not logged. */
   readonly stdout?: LineSink;
-  /** Refuses files that are believed and that others can write, at start and at each reload. Default `writablePathProblem`. */
+  /** Refuses trusted files that others can write, at start and at each reload. Default `writablePathProblem`. */
   readonly guard?: PathGuard;
-  /** What of the configuration holds now, where that can change. Default that of the start. */
+  /** The live configuration, where it can change. Default: that of the start. */
   readonly live?: () => LiveSettings;
-  /** Called once when the state file fails: everything is denied from then on, and the process must end. */
+  /** Called once when the state file fails. Everything is denied from then on, and the process must exit. */
   readonly onFatal: (detail: string) => void;
 }
 
-/** All roles of one configuration, running. */
+/** The running roles of one configuration. */
 export interface Remit {
   /** Synchronous reads of the state file. */
   readonly reader: StoreReader;
@@ -74,36 +74,36 @@ export interface Remit {
   /** Port of the issuer; `null` where there is none. */
   readonly issuerPort: number | null;
   readonly adminPort: number;
-  /** Reads policies, keys and certificates again; what is not good is logged and leaves the old ones in force. */
+  /** Reads policies, keys and certificates again. Invalid ones are logged, and the old ones stay in force. */
   reload(): Promise<void>;
-  /** Publishes a new signing key, which signs six minutes later. The problem where it cannot. */
+  /** Publishes a new signing key, which signs six minutes later. Returns the problem where it cannot. */
   rotateKeys(): Promise<string | null>;
-  /** The first records of a task in the order of the ledger, with those on their way; at most `limit`. */
+  /** The first records of a task in ledger order, including those still queued; at most `limit`. */
   readonly recordsOf: Ledger['recordsOf'];
-  /** Writes what waits to be recorded. */
+  /** Writes all queued records. */
   flush(): Promise<void>;
   /**
-   * Says "not serving" to health checks and in `/readyz`, and answers everything all the same, for `drainSeconds`; resolves then, or
-   * as soon as `hurry` aborts.
+   * Makes health checks and `/readyz` fail for `drainSeconds`, while requests are still answered. Resolves then, or as soon as `hurry`
+   * aborts.
    */
   drain(hurry: AbortSignal): Promise<void>;
-  /** What this process is not ready for now, each as `gate: what is missing`. */
+  /** The unmet conditions of readiness, each as `gate: what is missing`. */
   unmet(): readonly string[];
-  /** Ends every role, each once what is in flight is answered. */
+  /** Stops every role, after requests in progress are answered. */
   close(): Promise<void>;
 }
 
-/** How often tasks past their deadline are ended. */
+/** Interval at which tasks past their deadline are ended. */
 const SWEEP_MS = 1000;
 
-/** Starts every role that the configuration names, or none: where one cannot start, what was opened before is closed. */
+/** Starts every role that the configuration names, or none: if one cannot start, everything opened before is closed. */
 export const startRemit = (config: Config, options: RemitOptions): Promise<Remit | StartProblem> =>
   startedOrClosed(options.log, async (closers) => {
     const parts = await openParts(config, options, closers);
     return isStartProblem(parts) ? parts : startRoles(parts, closers);
   });
 
-/** Opens what the roles share: traces, state, ledger, SVID and policies. */
+/** Opens the parts that the roles share: traces, state, ledger, SVID and policies. */
 async function openParts(config: Config, options: RemitOptions, closers: Closers): Promise<Parts | StartProblem> {
   const { ports, log, guard = writablePathProblem, live = () => config } = options;
   const metrics = newMetrics();
@@ -155,7 +155,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
     closers,
   });
   if (isStartProblem(opened)) return opened;
-  // What it records goes to the ledger still; `close` writes the rest.
+  // Records of this flush still reach the ledger. `close` writes the rest.
   closers.push(() => reports.flush());
   relay = opened.relay;
   const open = await openPolicies(config, {
@@ -204,8 +204,8 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
 }
 
 /**
- * Writes down what has expired by the floor of the state, so that no step of the clock revives it: once before this resolves, then
- * every second, one sweep at a time. The result ends that, and resolves once the sweep under way is over.
+ * Writes the end of tasks that have expired by the floor of the state, so that no step of the clock revives them: once before this
+ * resolves, then every second, one sweep at a time. The returned function stops it, and resolves once the sweep in progress is over.
  */
 async function endExpiredTasks(authority: Pick<Upkeep, 'endExpired'>, faults: Faults): Promise<() => Promise<void>> {
   const told = (problem: string | null): void => faults.set('tasks past their deadline could not be ended', problem);
@@ -248,7 +248,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   await parts.keyFiles.pin('ledger.key', config.ledger.keyFile);
   const transactionKey = config.issuer?.transactionKey ?? null;
   if (transactionKey !== null) await parts.keyFiles.pin('issuer.transactionKey', transactionKey);
-  // Last pushed here, since closers run in reverse: stops before any measured part closes.
+  // Pushed last, so it is closed first: the export must stop before any measured part closes.
   closers.push(telemetry.beginPush(metrics.read));
   log(`checks on ${checks.bound.join(', ')}; ${destinationsText(telemetry.destinations)}`);
   log(ledger.notice, 'ledger');
@@ -264,7 +264,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
     unmet: () => unmetGates(gates),
     rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
     reload: async () => {
-      // First, since a bundle is verified with its keys.
+      // Key files first, since they verify a bundle.
       await parts.keyFiles.reload();
       await policyLoads.reload();
       await signingKeys?.reload();
@@ -278,11 +278,11 @@ const destinationsText = ({ traces, metrics }: Destinations): string =>
 
 interface Keys {
   readonly ring: KeyRing;
-  /** `null` where this process issues nothing. */
+  /** `null` where this process issues no tokens. */
   readonly signingKeys: SigningKeys | null;
 }
 
-/** The keys that tokens are verified with, in step with those that this process signs with. */
+/** The keys that verify tokens, kept in step with the signing keys of this process. */
 async function openKeys(parts: Parts, closers: Closers): Promise<Keys | StartProblem> {
   const { config, ports, faults, log } = parts;
   const { issuer } = config;
@@ -313,7 +313,7 @@ async function openKeys(parts: Parts, closers: Closers): Promise<Keys | StartPro
 
 async function listenAdmin(admin: AdminServer, { config }: Parts): Promise<number | StartProblem> {
   const { listen } = config.admin;
-  if (listen.kind !== 'tcp') return { problem: 'admin listens on `host:port`' };
+  if (listen.kind !== 'tcp') return { problem: '`admin.listen` must be `host:port`' };
   try {
     return await admin.listen(listen);
   } catch (error) {

@@ -1,7 +1,10 @@
-/** Why a role did not start: one line for each finding. */
+/** Why a role did not start, one line for each finding. */
 export interface StartProblem {
   readonly problem: string;
-  /** Whether the ledger is not what was signed: an exit code of its own, since no restart and no edit of the configuration helps. */
+  /**
+   * Whether the ledger differs from what was signed. It has an exit code of its own, since neither a restart nor a change of the
+   * configuration helps.
+   */
   readonly isTampered?: boolean;
 }
 
@@ -9,6 +12,6 @@ export interface StartProblem {
 export const isStartProblem = (value: unknown): value is Pick<StartProblem, 'problem'> =>
   typeof value === 'object' && value !== null && 'problem' in value && typeof value.problem === 'string';
 
-/** A system error by its code, anything else by nothing: neither repeats what was read. */
+/** The code of a system error; a fixed text for anything else. Neither repeats content that was read. */
 export const codeOf = (error: unknown): string =>
   typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';

@@ -2,8 +2,8 @@ import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 /**
- * How the writes of the state file go: counts those that fail, and says since a write failed for want of space, until one succeeds,
- * that the disk is full. The store tries by itself: its clock is written every 10 s at least, and each second once that is due.
+ * Health of the writes to the state file. Counts failed writes, and reports a full disk from the first write that fails for lack of space
+ * until one succeeds. The store retries by itself: it writes its clock at least every 10 s, and each second once that is due.
  */
 export class StateHealth {
   readonly #metrics: Metrics;
@@ -13,7 +13,7 @@ export class StateHealth {
     this.#metrics = metrics;
   }
 
-  /** A transaction was written, or why it was not. */
+  /** Notes a transaction: `null` if written, else why not. */
   readonly written = (failure: StoreFailure | null): void => {
     if (failure === null) this.#problem = null;
     else {
@@ -22,7 +22,7 @@ export class StateHealth {
     }
   };
 
-  /** What keeps the state from being written; `null` where nothing does. */
+  /** Why the state cannot be written; `null` where it can. */
   problem(): string | null {
     return this.#problem;
   }

@@ -5,25 +5,25 @@ import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { After } from '../runtime/timers.ts';
 
-/** How often the state file is looked at for what may go, and how long checks have the process between two steps of one look. */
+/** Interval between searches for deletable rows, and the pause between two steps of one search, in which checks run. */
 const LOOK_MS = 1_000;
 const PAUSE_MS = 20;
 
-/** What the upkeep of a state file works with. */
+/** Options of the upkeep. */
 export interface UpkeepOptions {
-  /** For how long ended tasks are kept now; `0` keeps all of them. */
+  /** How long ended tasks are kept, read each time; `0` keeps all of them. */
   readonly keepSeconds: () => number;
   readonly after: After;
-  /** Told, a line each, when a step fails and when steps go on again. */
+  /** Receives one line when a step fails, and one when steps succeed again. */
   readonly log: (line: string) => void;
   readonly metrics: Pick<Metrics, 'prunedTasks' | 'pruneFailures'>;
 }
 
 /**
- * Deletes ended tasks from the state file and gives spare room back to the disk, in small transactions with pauses, beside what
- * decisions wait for: a failure denies nobody, is logged once, counted, and tried again within a second. One step is under way at a time.
+ * Deletes ended tasks from the state file and returns free space to the disk, in small transactions with pauses, separate from what
+ * decisions wait for. A failure denies nobody; it is logged once, counted, and retried within a second. One step runs at a time.
  *
- * @returns ends it, and resolves once the step under way is over
+ * @returns stops it, and resolves once the step in progress is over
  */
 export function keepState(
   authority: Pick<Upkeep, 'prune' | 'shrink' | 'markServing'>,
@@ -33,7 +33,7 @@ export function keepState(
   const over = new AbortController();
   const failed = (detail: string): void => {
     metrics.pruneFailures.of({}).inc();
-    if (!isFailing) log(`state: ended tasks cannot be deleted, which is tried again: ${detail}`);
+    if (!isFailing) log(`state: ended tasks cannot be deleted, will be retried: ${detail}`);
     isFailing = true;
   };
   const step = async (): Promise<boolean | StoreFailure> => {
@@ -62,7 +62,7 @@ export function keepState(
   };
 }
 
-/** Resolves after `PAUSE_MS`, or at once where it is over. */
+/** Resolves after `PAUSE_MS`, or at once where `over` is aborted. */
 const pause = (over: AbortSignal, after: After): Promise<void> =>
   new Promise((resolve) => {
     const done = (): void => {

@@ -16,37 +16,37 @@ import { defaultProofRules } from '../token/proof.ts';
 import type { StartProblem } from './start-problem.ts';
 
 /**
- * How long a write waits for that of another process: half of the deadline that Envoy ships with, so that a check which cannot be
- * written is still answered with its denial.
+ * How long a write waits for the lock of another process: half of the deadline that Envoy ships with, so that a check whose write fails is
+ * still answered with its denial.
  */
 const SHARED_BUSY_MS = 250;
 
-/** Where each role holds proofs to one use. */
+/** The replay memory of each role. */
 export interface Proofs {
   memoryFor(role: 'checks' | 'issuer', onRefused: OnProofRefused): ReplayMemory;
 }
 
-/** What the guarantees of a process are kept in. */
+/** The state and the replay memory of a process. */
 export interface State extends StateAccess {
-  /** Synchronous reads of the file: what is committed is seen at once. */
+  /** Synchronous reads of the file. They see each commit at once. */
   readonly reader: StoreReader;
   readonly proofs: Proofs;
 }
 
-/** What the state is opened with. */
+/** Dependencies of the state. */
 export interface StateServices {
   readonly ports: Ports;
   readonly log: Log;
   readonly onFatal: (detail: string) => void;
   readonly onRecords: NonNullable<AuthorityThreadOptions['onRecords']>;
   readonly onWrite: NonNullable<AuthorityThreadOptions['onWrite']>;
-  /** Takes what closes what was opened, to be called from the last to the first, also where the rest could not be opened. */
+  /** Receives the closers of what was opened. Call them last to first, also where the rest could not be opened. */
   readonly closers: { push(closer: () => unknown): void };
 }
 
 /**
- * Opens the state file of a configuration, for this process alone or to be shared. What one process keeps in memory for a
- * guarantee is in a file where several give it: `stateAccess` says which, and a lock holds all of them to the same word.
+ * Opens the state file of a configuration, exclusively or shared. What one process can hold in memory for a guarantee is in a file where
+ * several share it. `stateAccess` says which, and a lock makes all processes use the same value.
  */
 export async function openState(
   { state: path, stateAccess }: Pick<Config, 'state' | 'stateAccess'>,
@@ -81,7 +81,7 @@ export async function openState(
   return { ...access, proofs };
 }
 
-/** Brings a state file of an earlier release up to date, which takes it for this process alone; why it could not, or `null`. */
+/** Migrates a state file of an earlier release, for which it locks the file exclusively. Returns why it could not, or `null`. */
 function broughtUpToDate(path: string, log: Log): StartProblem | null {
   const pending = pendingVersion(path, stateFormat);
   if (pending === null) return null;
@@ -89,7 +89,7 @@ function broughtUpToDate(path: string, log: Log): StartProblem | null {
   const lock = lockState(path, 'exclusive');
   if (isStoreFailure(lock))
     return {
-      problem: `the state file \`${path}\` is to be brought up to date, and is in use: end all processes that serve with it first`,
+      problem: `the state file \`${path}\` must be migrated, but is in use: stop all processes that serve with it first`,
     };
   try {
     const migrated = migrateFile(path, stateFormat, { keepsCopy: true });
@@ -97,7 +97,7 @@ function broughtUpToDate(path: string, log: Log): StartProblem | null {
     if (migrated !== null) {
       const { from, to, copy } = migrated;
       log(
-        `state file \`${path}\`: brought from schema version ${from} to ${to}; as it was it is kept as \`${copy}\``,
+        `state file \`${path}\`: migrated from schema version ${from} to ${to}; the former file is kept as \`${copy}\``,
         'migrated',
         {
           from,

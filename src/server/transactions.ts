@@ -10,7 +10,7 @@ import { codeOf, isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
 import type { StartProblem } from './start-problem.ts';
 
-/** What signs transaction tokens, and what takes them back for an exchange. */
+/** The signer of transaction tokens, and the keys that accept them in an exchange. */
 export interface Transactions {
   readonly sign: TransactionTokenSigner;
   readonly verified: NonNullable<IssuerServices['transactions']>;
@@ -19,8 +19,8 @@ export interface Transactions {
 const TTL_SECONDS = 60;
 
 /**
- * Opens transaction tokens with a key of their own (PKCS#8 PEM), made where there is none; `null` where the configuration
- * names no such key. Their `iss` is not that of task tokens and their key ring another, so that neither is taken for the other.
+ * Opens transaction tokens with their own key (PKCS#8 PEM), created if missing; `null` where the configuration names no key. Their `iss`
+ * and their key ring differ from those of task tokens, so that neither kind is accepted as the other.
  */
 export async function openTransactions({ config, ports, faults }: Parts): Promise<Transactions | null | StartProblem> {
   const path = config.issuer?.transactionKey ?? null;

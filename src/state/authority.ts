@@ -1,7 +1,7 @@
 import type { Clocks } from '../runtime/ports.ts';
 import type { Store } from './store.ts';
 
-/** The same calls, each answered by a promise. */
+/** The same methods, each returning a promise. */
 type Promised<T> = {
   readonly [Name in keyof T]: T[Name] extends (...input: infer Input) => infer Answer
     ? (...input: Input) => Promise<Answer>
@@ -9,8 +9,8 @@ type Promised<T> = {
 };
 
 /**
- * What issues tasks and tokens and holds what is true of them. Each write is one transaction with its records, on disk when its
- * promise resolves, or nothing of it is; a check that begins after that sees it. A failure is a returned value, never a rejection.
+ * Issues tasks and tokens and holds their state. Each write is one transaction with its records: when its promise resolves, all of it is on
+ * disk, or nothing. A check that begins afterwards sees it. A failure is a returned value, never a rejection.
  */
 export interface Authority extends Promised<
   Pick<
@@ -33,13 +33,13 @@ export interface Authority extends Promised<
 > {
   /** One reading of all clocks. */
   clocks(): Clocks;
-  /** The later of wall clock and floor, milliseconds since the Unix epoch: what tasks are judged by. */
+  /** The later of wall clock and floor, in milliseconds since the Unix epoch. Decisions about tasks use it. */
   nowMs(): number;
-  /** The floor alone, in the same unit: what is written for good is judged by it. */
+  /** The floor alone, in the same unit. Permanent writes use it. */
   floorMs(): number;
 }
 
-/** Writes that decide nothing: they are queued and retried, and no check or request waits for them. */
+/** Background writes. They are queued and retried; no check or request waits for them. */
 export type Upkeep = Promised<
   Pick<Store, 'writeSecrets' | 'touchTasks' | 'endExpired' | 'prune' | 'shrink' | 'markServing' | 'forget'>
 >;

@@ -1,42 +1,42 @@
 import type { BootReading } from '../runtime/ports.ts';
 
-/** Readings of the wall clock may bring the floor forward by 5 s, and by 5 s more in each `CONFIRM_MS`. */
+/** The wall clock may advance the floor by 5 s, and by 5 s more in each `CONFIRM_MS`. */
 export const MAX_STEP_MS = 5_000;
-/** What is further ahead is followed once the wall clock was ahead for 15 minutes: the longest life of a token. */
+/** A larger step is followed once the wall clock has been ahead for 15 minutes, the longest life of a token. */
 export const CONFIRM_MS = 15 * 60_000;
-/** A floor further ahead of the wall clock than this was wrong, and gives way once that has lasted for `CONFIRM_MS`. 24 hours. */
+/** A floor that is further ahead of the wall clock than this is wrong, and is reset after `CONFIRM_MS`. 24 hours. */
 export const MAX_FLOOR_MS = 24 * 60 * 60 * 1_000;
-/** While it is ahead of the wall clock, the floor advances by 1 % less than the monotonic clock, so that they meet again. */
+/** While the floor is ahead of the wall clock it advances 1 % slower than the monotonic clock, so that they meet again. */
 export const SLOWED_BY = 0.01;
 
-/** Two clocks in whole milliseconds agree within this. */
+/** Tolerance when two clocks in whole milliseconds are compared. */
 const SLACK_MS = 2;
-/** How often the clock that counts sleep is read where nothing else asks for it: it costs 20 us. */
+/** Interval between readings of the boot clock, which counts sleep. A reading costs 20 us. */
 const LOOK_MS = 1_000;
-/** It has a resolution of 10 ms. */
+/** Resolution of the boot clock is 10 ms; shorter sleeps are ignored. */
 const MIN_SLEEP_MS = 100;
 
-/** What a floor is made of. */
+/** The clocks from which a floor is made. */
 export interface ClockSources {
   /** Wall clock, milliseconds since the Unix epoch. It can step. */
   readonly nowMs: () => number;
   readonly monotonicMs: () => number;
-  /** Absent or `null` where the machine has no such clock: then its sleep shows in the wall clock alone. */
+  /** Absent or `null` where the machine has no such clock. Then only the wall clock shows that the machine slept. */
   readonly boot?: () => BootReading | null;
 }
 
-/** A floor as a file keeps it. */
+/** A floor as saved in the file. */
 export interface FloorMark {
   /** Milliseconds since the Unix epoch; 0 where no process has written one. */
   readonly floorMs: number;
-  /** Of the same instant; `null` where it is not known. */
+  /** The boot clock at the same instant; `null` where it is unknown. */
   readonly boot: BootReading | null;
 }
 
-/** Both clocks at one instant, milliseconds since the Unix epoch. */
+/** Both clocks at one instant, in milliseconds since the Unix epoch. */
 export interface FloorReading {
   readonly wallMs: number;
-  /** Never before an earlier one, but for a floor that gives way. */
+  /** Never goes back, except when a wrong floor is reset. */
   readonly floorMs: number;
   readonly monotonicMs: number;
 }
@@ -48,18 +48,18 @@ interface Doubt {
 }
 
 /**
- * The time of day as far as this machine vouches for it: it advances with the monotonic clock, and with the time that the machine
- * slept, and is corrected by the wall clock. What is written down for good is judged by it; what is decided is judged by the later
- * of the two, so that a wall clock that is ahead denies for as long as it is, and ends nothing.
+ * A time of day that this machine can vouch for. It advances with the monotonic clock and with the time that the machine slept, and the
+ * wall clock corrects it. Permanent writes use the floor. Decisions use the later of floor and wall clock, so a wall clock that is ahead
+ * denies while it is ahead, and ends nothing for good.
  *
- * - The wall clock ahead by up to `MAX_STEP_MS` is followed at once; so a clock that is set or drifts brings the floor forward by
- *   5 s, and 5 s more each 15 minutes.
- * - Further ahead it is followed once it was so for `CONFIRM_MS` of the monotonic clock, to where it was at least.
- * - Behind: the floor goes on, 1 % slower until they meet. What began under it lives 1 % longer at most.
- * - More than 24 hours behind for `CONFIRM_MS`: the floor was wrong, and gives way.
+ * - Wall clock ahead by up to `MAX_STEP_MS`: followed at once. So a clock that is set or drifts advances the floor by 5 s, and by
+ *   5 s more in each 15 minutes.
+ * - Further ahead: followed once it was ahead for `CONFIRM_MS` of the monotonic clock, by the smallest lead seen in that time.
+ * - Behind: the floor goes on, 1 % slower, until they meet. What began under it lives at most 1 % longer.
+ * - More than 24 hours behind for `CONFIRM_MS`: the floor was wrong and is reset.
  *
- * A process that starts goes on from the mark of the one before: with the time since then where the machine was not restarted
- * meanwhile, so that a restart in the middle of a step confirms nothing; and else from the wall clock, or the mark where that is
+ * A starting process continues from the mark of the process before it. If the machine was not restarted, the time since then is added, so
+ * that a restart in the middle of a step confirms nothing. Otherwise the process starts from the wall clock, or from the mark where that is
  * up to 24 hours ahead.
  */
 export class ClockFloor {
@@ -67,13 +67,13 @@ export class ClockFloor {
   /** The floor with its fraction, at `#monotonicMs`. */
   #lineMs: number;
   #monotonicMs: number;
-  /** What was given last, by this process or the one before. */
+  /** The floor that was returned last, by this process or the one before. */
   #floorMs: number;
-  /** How much of `MAX_STEP_MS` is taken. */
+  /** How much of `MAX_STEP_MS` is used up. */
   #takenMs = 0;
   #ahead: Doubt | null = null;
   #behind: Doubt | null = null;
-  /** The clock that counts sleep, when the floor last counted with it. */
+  /** The boot clock, when the floor last took it into account. */
   #boot: { readonly reading: BootReading; readonly monotonicMs: number } | null;
   #lookedMs: number;
 
@@ -85,7 +85,7 @@ export class ClockFloor {
     this.#lookedMs = monotonicMs;
     this.#boot = reading === null ? null : { reading, monotonicMs };
     this.#lineMs = sinceMark(mark, reading) ?? firstOf(mark.floorMs, sources.nowMs());
-    // Where the mark was wrong and gave way, the line is before it.
+    // If the mark was wrong and was reset, the line is before it.
     this.#floorMs = Math.min(mark.floorMs, Math.floor(this.#lineMs));
   }
 
@@ -104,7 +104,7 @@ export class ClockFloor {
     return { wallMs, floorMs: this.#floorMs, monotonicMs };
   }
 
-  /** For the next process. */
+  /** The mark for the next process. */
   mark(): FloorMark {
     const { floorMs, monotonicMs } = this.read();
     if (this.#boot === null) return { floorMs, boot: null };
@@ -116,7 +116,7 @@ export class ClockFloor {
     return MAX_STEP_MS - this.#takenMs;
   }
 
-  /** The monotonic clock may stand still while the machine sleeps. */
+  /** Adds the time that the machine slept. The monotonic clock may stand still meanwhile. */
   #countSleep(monotonicMs: number): void {
     this.#lookedMs = monotonicMs;
     const reading = this.#sources.boot?.() ?? null;
@@ -156,7 +156,7 @@ export class ClockFloor {
   }
 }
 
-/** The mark with the time since it; `null` where the machine was restarted meanwhile, or that is not known. */
+/** The mark plus the time since it; `null` where the machine was restarted meanwhile or that is unknown. */
 function sinceMark({ floorMs, boot }: FloorMark, now: BootReading | null): number | null {
   if (floorMs === 0 || boot === null || now === null || boot.bootId !== now.bootId) return null;
   return floorMs + Math.max(0, now.sinceMs - boot.sinceMs);

@@ -1,21 +1,21 @@
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 
-/** What was changed since a position of the feed. */
+/** The changes since a position of the feed. */
 export interface FeedChanges {
-  /** Ids of the tasks that were declared themselves, of which they, a part, a token or the history changed; in the order of the commits. */
+  /** Ids of the root tasks that changed, or whose part, token or history changed, in commit order. */
   readonly roots: readonly string[];
-  /** From where to ask next. */
+  /** The position to ask from next. */
   readonly position: number;
 }
 
 /**
- * The changes of what uses are judged by, whoever made them: each is in the feed in the same commit, numbered from 1 in the order of
- * the commits and without a gap. An idle time that starts anew is not in it, since that only prolongs a task: whoever finds a task
- * idle for too long looks again.
+ * The feed of changes to what decisions depend on, by any process. Each change is in the feed in the same commit, numbered from 1 in commit
+ * order, without a gap. A restarted idle time is not in the feed, since it only prolongs a task: a reader that finds a task idle for too
+ * long must read it again.
  */
 export interface Feed {
   /** The number of the last change; 0 before the first. */
   feedEnd(): number | StoreFailure;
-  /** The changes after a position; `null` where some of them are not kept any more (the last 4,096 are): then anything may have changed. */
+  /** The changes after a position; `null` where some of them are no longer kept (the last 4,096 are). Then anything may have changed. */
   feedAfter(position: number): FeedChanges | null | StoreFailure;
 }

@@ -4,38 +4,38 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { Upkeep } from './authority.ts';
 import type { StoreReader } from './store.ts';
 
-/** How often the outbox is looked at for what other processes wrote there, and emptied of what the ledger has. */
+/** Interval at which the outbox is checked for records of other processes, and cleared of records that the ledger has. */
 const LOOK_MS = 1_000;
 const MAX_AT_ONCE = 1_000;
 
-/** What records are handed to; `false` where it takes none now. */
+/** Takes records; `false` where it takes none at the moment. */
 export interface LedgerIntake {
   take(record: HandedRecord): boolean;
 }
 
-/** What a relay works with. */
+/** Options of a relay. */
 export interface RelayOptions {
-  /** The state file, read where it lies: what is committed is seen at once. */
+  /** Reads the state file directly, so it sees each commit at once. */
   readonly reader: Pick<StoreReader, 'outbox'>;
   readonly authority: Pick<Upkeep, 'forget'>;
   readonly after: After;
-  /** How far the ledger had taken the outbox when it was opened. */
+  /** How far the ledger had taken the outbox when the ledger was opened. */
   readonly taken: number;
   /**
-   * Whether this process is the one that hands the outbox on, asked every second until it is: where several share the state
-   * file, one does at a time. Absent where it is alone with the file.
+   * Whether this process relays the outbox, asked every second until it does. Of several processes that share a state file, one at a time
+   * does. Absent where the process has the file for itself.
    */
   readonly claim?: () => boolean;
 }
 
 /**
- * Hands the records of a state file on to the ledger, in their order, and has the file forget them once the ledger has them.
- * What was handed on and not committed when the process ends is handed on again by the next one: the ledger takes no number
- * twice. Where another process with another ledger is the next one, what the first had committed and the file not yet forgotten
- * is in both: of the last second before a process was killed, and nothing where it ended by itself.
+ * Hands the records of a state file to the ledger, in order, and deletes them from the file once the ledger has them. Records that were
+ * handed over but not committed when the process ends are handed over again by the next one; the ledger ignores numbers it has. If another
+ * process with another ledger takes over, records that the first ledger committed and the file still holds are in both ledgers: those of
+ * the last second before a process was killed, and none where it ended by itself.
  *
- * Lifecycle: `start` once, `pump` after each write, `committed` after each commit of the ledger, `close` once, after the
- * last commit of the ledger and before the authority is closed. One `forget` is under way at a time.
+ * Lifecycle: `start` once, `pump` after each write, `committed` after each commit of the ledger, `close` once, after the last commit of the
+ * ledger and before the authority is closed. One `forget` runs at a time.
  */
 export class OutboxRelay {
   readonly #options: RelayOptions;
@@ -65,7 +65,7 @@ export class OutboxRelay {
     this.#cancel = this.#options.after(LOOK_MS, () => this.start());
   }
 
-  /** Hands on what waits. What the ledger does not take now stays where it is and is tried again within a second. */
+  /** Hands over waiting records. What the ledger does not take now is tried again within a second. */
   pump(): void {
     if (!this.#isClaimed) return;
     for (;;) {
@@ -79,12 +79,12 @@ export class OutboxRelay {
     }
   }
 
-  /** The ledger has these. */
+  /** Call when the ledger has committed these records. */
   committed(batch: readonly HandedRecord[]): void {
     for (const { outbox } of batch) if (outbox !== undefined) this.#committed = Math.max(this.#committed, outbox);
   }
 
-  /** Resolves once the file was asked to forget what the ledger has. Never rejects. */
+  /** Resolves once the file was told to forget what the ledger has. Never rejects. */
   async close(): Promise<void> {
     this.#cancel();
     await this.#forgetting;
@@ -98,13 +98,13 @@ export class OutboxRelay {
     return this.#forgetting;
   }
 
-  /** A failure leaves the rows for the next time. */
+  /** Deletes relayed records. After a failure the rows stay until the next try. */
   async #forgetUpTo(committed: number): Promise<void> {
     this.#isForgetting = true;
     try {
       if ((await this.#options.authority.forget(committed)) === null) this.#forgotten = committed;
     } catch {
-      // A fault of the thread that writes: it is told where it is counted, and the rows stay.
+      // The failure is reported where it is counted, and the rows stay.
     } finally {
       this.#isForgetting = false;
     }

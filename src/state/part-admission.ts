@@ -3,21 +3,24 @@ import type { StoreFailure } from '../sqlite/store-failure.ts';
 import { stateAt } from '../task/task.ts';
 import type { Task } from '../task/task.ts';
 
-/** Open parts below one task that was declared, and the depth they may reach: an end reaches all of them in one commit. */
+/** Most open parts below one root task, and their greatest depth. One commit ends all of them. */
 const MAX_PARTS = 1_000;
 const MAX_DEPTH = 8;
 
-/** The rows that a new part of a task is judged by. */
+/** The rows from which the admission of a new part is decided. */
 export interface PartPlace {
-  /** The task that it is to be a part of; `undefined` where there is no such task. */
+  /** The parent task; `undefined` where it does not exist. */
   readonly parent: Task | undefined;
-  /** How many tasks that parent is a part of, directly and through others. */
+  /** The depth of the parent below its root task. */
   readonly depth: number;
-  /** Open parts, at any depth, of the task above all of them that was declared itself. */
+  /** Open parts of the root task, at any depth. */
   readonly openParts: number;
 }
 
-/** Why a task cannot become a part of its parent; `null` where it can. A pure function. @param nowMs `Store.nowMs` */
+/**
+ * Why a task cannot become a part of its parent; `null` where it can. A pure function.
+ * @param nowMs `Store.nowMs`
+ */
 export function partProblem({ parent, depth, openParts }: PartPlace, part: Task, nowMs: number): StoreFailure | null {
   if (parent === undefined) return storeFailure('conflict', 'there is no task with the id of the parent');
   const state = stateAt(parent, nowMs);

@@ -3,33 +3,36 @@ import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Task } from '../task/task.ts';
 
 /**
- * What a write was decided by. It is checked in the transaction of the write: where something of it has changed since it was read,
- * nothing is written, the answer is a failure with the code `changed`, and the caller decides anew.
+ * What a write was decided by, checked again in its transaction. If any of it has changed since it was read, nothing is written, the write
+ * fails with the code `changed`, and the caller decides again.
  */
 export interface Premises {
-  /** Tasks as they were read: what policies are asked of them must still be the same. */
+  /** Tasks as they were read. Their policy-relevant facts must be unchanged. */
   readonly tasks: readonly Task[];
-  /** A token that was exchanged: it must not have been revoked, nor be refused by this process. */
+  /** The token that is exchanged. It must not be revoked, nor refused by this process. */
   readonly jtiDigest?: string;
 }
 
-/** The failure of a write that was decided by what has changed. @param what names it */
+/**
+ * The failure of a write whose premise has changed.
+ * @param what the premise, in words
+ */
 export const changedSince = (what: string): StoreFailure =>
   storeFailure('changed', `${what} has changed since it was read`);
 
-/** The failure of a write for a token that was exchanged and is refused by now; `null` where it is not. */
+/** The failure of a write whose exchanged token is refused by now; `null` where it is not. */
 export const refusedPremise = (
   premises: Premises | undefined,
   isRefused: (jtiDigest: string) => boolean,
 ): StoreFailure | null =>
   premises?.jtiDigest !== undefined && isRefused(premises.jtiDigest) ? changedSince(EXCHANGED) : null;
 
-/** What is exchanged, in words. */
+/** The exchanged token, in words for a message. */
 export const EXCHANGED = 'the token that is exchanged';
 
-/** Whether policies are asked the same of both readings of a task, and no resume is between them. */
+/** Whether two readings of a task have the same policy-relevant facts, and no resume between them. */
 export const isAsDecided = (was: Task, now: Task): boolean => factsOf(was) === factsOf(now);
 
-/** Everything of a task that policies read and that can change. */
+/** Everything about a task that policies read and that can change. */
 const factsOf = ({ claimed, attested, risk, generation }: Task): string =>
   JSON.stringify([claimed, attested, risk, generation]);

@@ -1,23 +1,23 @@
-/** What a lane holds at most, and how its items are put together. */
+/** Bounds of a lane, and how its items are merged. */
 export interface LaneRules<T> {
-  /** Items that wait. */
+  /** Most items that wait. */
   readonly max: number;
-  /** Of one owner. */
+  /** Most items of one owner. */
   readonly maxPerOwner: number;
-  /** Items that are taken at once. */
+  /** Most items taken at once. */
   readonly batch: number;
-  /** What stands for two items with one key. */
+  /** Merges two items with the same key. */
   readonly merge: (before: T, now: T) => T;
 }
 
-/** An item that waits. */
+/** A waiting item. */
 export interface LaneEntry<T> {
   readonly key: string;
   readonly item: T;
   readonly owner: string;
 }
 
-/** A queue with one place for each key, bounded in all and for each owner, so that none of them takes the room of all. */
+/** A queue with at most one item for each key. It is bounded in total and for each owner, so that no owner can fill it. */
 export class ReportLane<T> {
   readonly #rules: LaneRules<T>;
   readonly #waiting = new Map<string, LaneEntry<T>>();
@@ -31,7 +31,7 @@ export class ReportLane<T> {
     return this.#waiting.size;
   }
 
-  /** Whether there was room for it. One whose key waits already is merged with that, and always has room. */
+  /** Adds an item; `false` where there is no room. An item whose key already waits is merged, and always has room. */
   add(key: string, item: T, owner: string): boolean {
     const before = this.#waiting.get(key);
     if (before !== undefined) {
@@ -45,7 +45,7 @@ export class ReportLane<T> {
     return true;
   }
 
-  /** Takes the items that wait the longest, a batch at most. */
+  /** Takes the oldest items, at most one batch. */
   take(): readonly LaneEntry<T>[] {
     const taken = [...this.#waiting.values().take(this.#rules.batch)];
     for (const { key, owner } of taken) {

@@ -9,14 +9,14 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { DueSecret, SeenSecret, TaskKey } from './store.ts';
 import type { TaskStates } from './task-states.ts';
 
-/** What is reported: the inventory of static secrets, what stolen tokens bring about, when tasks were used. */
+/** Kinds of reports: sightings of static secrets, revocations after stolen tokens, and uses of tasks. */
 const REPORT_KINDS = ['secrets', 'revocation', 'idle'] as const;
 export type ReportKind = (typeof REPORT_KINDS)[number];
 
-/** What became of a report: it is on disk; it failed and is tried again; it was given up, since there was no room or time. */
+/** Result of a report: written to disk, failed and to be retried, or dropped for lack of room or time. */
 export type ReportResult = 'written' | 'failed' | 'dropped';
 
-/** Where reports are written. */
+/** The writes of reports. */
 export interface ReportTarget {
   readonly authority: Pick<
     Authority & Upkeep,
@@ -25,23 +25,23 @@ export interface ReportTarget {
   readonly states: Pick<TaskStates, 'refuse'>;
 }
 
-/** What reports are written with. */
+/** Options of reports. */
 export interface ReportOptions {
   readonly after: After;
-  /** Told, a line each: once when a kind cannot be written, once when it can be again, and of what is given up at the end. */
+  /** Receives one line when a kind cannot be written, one when it can again, and one for what is dropped at the end. */
   readonly log: (line: string) => void;
-  /** Told of each try and of what was given up, for metrics. */
+  /** Receives each try and each drop, for metrics. */
   readonly onResult?: (kind: ReportKind, result: ReportResult, count: number) => void;
 }
 
-/** A stolen token, and what is done about it. */
+/** A stolen token and what to do about it. */
 export interface Revocation {
   readonly key: TaskKey;
   readonly jtiDigest: string;
-  /** Whether its task ends with it. */
+  /** Whether to revoke the task too. */
   readonly isOfTask: boolean;
   readonly cause: Cause;
-  /** Who presented it. */
+  /** The workload that presented the token. */
   readonly presentedBy: string;
 }
 
@@ -49,19 +49,18 @@ type UsedTask = readonly [task: string, atMs: number];
 
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 30_000;
-/** Writes of one kind in a row; the rest waits for a later turn of the event loop. */
+/** Most writes of one kind in a row. The rest waits for a later turn of the event loop. */
 const MAX_IN_A_ROW = 16;
 
 /**
- * Writes that decide nothing. They are queued, and written after the answers of a turn, each kind in transactions of its own and one
- * of a kind at a time. A write that fails denies nobody: it is retried (after 100 ms, then twice as long each time, 30 s at most),
- * logged once until it succeeds, and counted. Queues are bounded in all and by who caused the report; one more is dropped and counted.
+ * Background writes. They are queued and written after the answers of a turn, each kind in its own transactions, one of a kind at a time. A
+ * failed write denies nobody: it is retried with back-off (100 ms, doubled each time, at most 30 s), logged once until it succeeds, and
+ * counted. Queues are bounded in total and by who caused the report. A report beyond that is dropped and counted.
  *
- * A stolen token is dead in this process as soon as `revoke` returns, whether that is written yet or not; other processes see it once
- * it is.
+ * `revoke` refuses a stolen token in this process at once, before it is written. Other processes see it once it is.
  *
- * Lifecycle: any method at any time; `flush` tries once all that waits; `close` once, before the authority is closed: it tries once
- * more and gives up what cannot be written then.
+ * Lifecycle: any method at any time. `flush` tries once to write all that waits. `close` once, before the authority is closed: it tries
+ * once more and drops the rest.
  */
 export class Reports {
   readonly #target: ReportTarget;
@@ -73,7 +72,7 @@ export class Reports {
     idle: new ReportLane<UsedTask>({ max: 16_384, maxPerOwner: 16_384, batch: 1_024, merge: later }),
   };
   readonly #faults = new Map<ReportKind, { failures: number; cancel: () => void }>();
-  /** The writes under way, one of a kind at most; each resolves to whether none failed. */
+  /** Writes in progress, at most one of each kind. Each resolves to whether none failed. */
   readonly #underWay = new Map<ReportKind, Promise<boolean>>();
   #cancel: (() => void) | null = null;
   #isClosed = false;
@@ -83,12 +82,12 @@ export class Reports {
     this.#options = options;
   }
 
-  /** Reports that wait for a write to begin. */
+  /** Number of reports that wait for a write to begin. */
   get queued(): number {
     return REPORT_KINDS.reduce((sum, kind) => sum + this.#lanes[kind].size, 0);
   }
 
-  /** Static secrets were seen in a call. Each is written once a minute at most, new ones ten a second at most. */
+  /** Reports static secrets seen in a call. Each is written at most once a minute, and at most ten new ones a second. */
   seen(seen: readonly SeenSecret[]): void {
     for (const due of this.#notes.due(seen, this.#target.authority.nowMs())) {
       const { digest, action, agent } = due.secret;
@@ -96,23 +95,23 @@ export class Reports {
     }
   }
 
-  /** A stolen token: refused in this process from now on, and revoked in the file soon. */
+  /** Refuses a stolen token in this process from now on, and revokes it in the file soon. */
   revoke(revocation: Revocation): void {
     this.#target.states.refuse(revocation.jtiDigest);
     this.#added('revocation', this.#lanes.revocation.add(revocation.jtiDigest, revocation, revocation.presentedBy));
   }
 
-  /** The tasks were used at these instants. */
+  /** Reports when the tasks were last used. */
   used(used: ReadonlyMap<string, number>): void {
     for (const entry of used) this.#added('idle', this.#lanes.idle.add(entry[0], entry, ''));
   }
 
-  /** Tries once to write all that waits, after the writes under way. Never rejects. */
+  /** Tries once to write everything that waits, after the writes in progress. Never rejects. */
   async flush(): Promise<void> {
     await Promise.all(REPORT_KINDS.map((kind) => this.#flush(kind)));
   }
 
-  /** Tries once more to write what waits, and gives up the rest. Never rejects. */
+  /** Tries once more to write what waits, and drops the rest. Never rejects. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel?.();
@@ -123,7 +122,7 @@ export class Reports {
       const lane = this.#lanes[kind];
       if (lane.size === 0) continue;
       this.#options.onResult?.(kind, 'dropped', lane.size);
-      this.#options.log(`${lane.size} ${texts[kind]} could not be written and are given up`);
+      this.#options.log(`${lane.size} ${texts[kind]} could not be written and are dropped`);
       lane.clear();
     }
   }
@@ -148,7 +147,7 @@ export class Reports {
     while (this.#lanes[kind].size > 0 && (await this.#write(kind))) continue;
   }
 
-  /** Begins to write what waits of a kind, or joins the writes of that kind under way. Whether none failed; never rejects. */
+  /** Starts to write a kind, or joins its write in progress. Gives whether none failed; never rejects. */
   #write(kind: ReportKind): Promise<boolean> {
     const underWay = this.#underWay.get(kind);
     if (underWay !== undefined) return underWay;
@@ -192,13 +191,13 @@ export class Reports {
     return false;
   }
 
-  /** At the end, so that a report which cannot be written holds up no other. While it was tried, others may have taken its room. */
+  /** Puts failed reports back at the end, so that a report which cannot be written delays no other. Their room may be taken by now. */
   #putBack<T>(kind: ReportKind, lane: ReportLane<T>, batch: readonly LaneEntry<T>[]): void {
     const dropped = batch.filter(({ key, item, owner }) => !lane.add(key, item, owner)).length;
     if (dropped > 0) this.#options.onResult?.(kind, 'dropped', dropped);
   }
 
-  /** The task last: whoever finds the token revoked finds what this did, or does it again. */
+  /** Revokes the task last: a process that finds the token revoked can then rely on the rest, or repeats it. */
   async #revoked({ key, jtiDigest, isOfTask, cause }: Revocation): Promise<unknown> {
     const { authority } = this.#target;
     const revoked = await authority.revokeToken(jtiDigest, cause, 'remit');
@@ -209,7 +208,7 @@ export class Reports {
   #failed(kind: ReportKind, problem: string): void {
     const before = this.#faults.get(kind);
     before?.cancel();
-    if (before === undefined) this.#options.log(`${texts[kind]} cannot be written, and are tried again: ${problem}`);
+    if (before === undefined) this.#options.log(`${texts[kind]} cannot be written and will be retried: ${problem}`);
     const failures = (before?.failures ?? 0) + 1;
     const delayMs = Math.min(FIRST_RETRY_MS * 2 ** (failures - 1), MAX_RETRY_MS);
     const cancel = this.#isClosed ? () => undefined : this.#options.after(delayMs, () => void this.#write(kind));

@@ -3,7 +3,7 @@ import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import { stateAt, tokenProblem } from '../task/task.ts';
 import type { Spend, SpendProblem, UseState } from './store.ts';
 
-/** What a spend adds to which counter, and how far that may go. */
+/** How much a spend adds to which counter, and the limit of that counter. */
 interface Charge {
   readonly counter: string;
   readonly amount: number;
@@ -30,18 +30,18 @@ export function spendsProblem(spends: readonly Spend[]): string | null {
   const numbers = spends.map(chargeOf).flatMap(({ amount, limit }) => [amount, limit]);
   return numbers.every((number) => Number.isSafeInteger(number) && number >= 0)
     ? null
-    : 'a budget is counted in whole numbers from 0 to 2^53 - 1';
+    : 'an amount of a budget must be a whole number from 0 to 2^53 - 1';
 }
 
-/** The rows that a use is settled by. */
+/** The rows from which a use is settled. */
 export interface UseRows {
-  /** The task with the token and the history; `undefined` where there is no such task. */
+  /** The task with its token and history; `undefined` where the task does not exist. */
   readonly use: UseState | undefined;
-  /** What a counter of the task stands at; 0 where it has none of that name. */
+  /** The value of a counter of the task; 0 where there is no such counter. */
   readonly spent: (counter: string) => number;
 }
 
-/** What a use takes. */
+/** What a use takes from its task. */
 export interface Taking {
   readonly spends: readonly Spend[];
   readonly entry?: HistoryEntry | undefined;
@@ -49,16 +49,17 @@ export interface Taking {
 
 /** The rows that a use changes. */
 export interface TakenRows {
-  /** What each counter stands at from now on. */
+  /** New values of counters. */
   readonly spent: ReadonlyMap<string, number>;
   /** The new history; `null` where the use adds nothing to it. */
   readonly history: TaskHistory | null;
 }
 
 /**
- * What a use that counts makes of the rows of its task: all that it takes, or a problem and nothing of it. Spends of one counter add
- * up. INVARIANT: nothing is added to a history that is no longer the one the use was decided by, since it may hold what would have
- * forbidden the use. A pure function: every implementation of the state calls it within its transaction. @param nowMs `Store.nowMs`
+ * The rows of a task after a use: all spends and the history entry are applied, or none and the problem is returned. Spends on one counter
+ * add up. INVARIANT: nothing is added to a history that has changed since the decision, since the change might forbid the use. A pure
+ * function: every implementation of the state calls it within its transaction.
+ * @param nowMs `Store.nowMs`
  */
 export function taken({ use, spent }: UseRows, { spends, entry }: Taking, nowMs: number): TakenRows | SpendProblem {
   if (use?.issued === undefined || stateAt(use.task, nowMs) !== 'active') return 'ended';
@@ -66,7 +67,7 @@ export function taken({ use, spent }: UseRows, { spends, entry }: Taking, nowMs:
   const totals = new Map<string, number>();
   for (const { counter, amount, limit, problem } of spends.map(chargeOf)) {
     const before = totals.get(counter) ?? spent(counter);
-    // Not `before + amount > limit`: the sum may be past what a number holds.
+    // Not `before + amount > limit`: the sum may exceed the largest exact integer.
     if (before > limit - amount) return problem;
     totals.set(counter, before + amount);
   }

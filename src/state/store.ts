@@ -10,21 +10,21 @@ import type { Clocks } from '../runtime/ports.ts';
 import type { Feed } from './feed.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 
-/** A token that is about to be issued. Its generation is the one of the task it was decided by. */
+/** A token that is about to be issued, with the generation of the task at the decision. */
 export type IssuedToken = Omit<IssuedTokenState, 'revokedAtMs'>;
 
-/** A record that waits to be handed to the ledger. */
+/** A record that waits for the ledger. */
 export interface OutboxRecord extends EncodedRecord {
-  /** Its number in this file, from 1; never used again. */
+  /** Its number in this file, from 1. Never reused. */
   readonly outbox: number;
 }
 
-/** A record of the outbox as it is read beside those of the ledger. */
+/** A record of the outbox, in the form in which records of the ledger are read. */
 export interface WaitingRecord extends StoredRecord {
   readonly outbox: number;
 }
 
-/** What names a task. A task names itself. */
+/** The key of a task. A `Task` is its own key. */
 export interface TaskKey {
   readonly issuer: string;
   readonly id: string;
@@ -36,103 +36,103 @@ export interface TokenOfTask extends IssuedTokenState {
   readonly taskId: string;
 }
 
-/** What one use of a token is judged by. */
+/** The state by which one use of a token is decided. */
 export interface UseState {
   readonly task: Task;
-  /** The token, if it is one of the task's. */
+  /** The token, if it belongs to the task. */
   readonly issued: IssuedTokenState | undefined;
   readonly history: TaskHistory;
 }
 
-/** Which tasks to list, the newest first. */
+/** Which tasks to list, newest first. */
 export interface TaskFilter {
   readonly id?: string;
   readonly agent?: string;
-  /** By the state that holds now, so an open task past its deadline is `expired`. */
+  /** The current state: an open task past its deadline is `expired`. */
   readonly state?: TaskState;
-  /** Default and bound: 1,000. */
+  /** Default and maximum: 1,000. */
   readonly limit?: number;
 }
 
-/** Which open tasks are meant: those that meet all that is given. */
+/** Which open tasks to list. All given conditions must hold. */
 export interface OpenTaskFilter {
   readonly agent?: string;
   readonly subject?: string;
   readonly id?: string;
-  /** The task of that token. */
+  /** The task of the token with this digest. */
   readonly jtiDigest?: string;
-  /** Those that come after this one in the listing: its next page. */
+  /** Lists the next page: tasks that come after this one in the listing. */
   readonly olderThan?: Pick<Task, 'createdAtMs' | 'id'> | undefined;
 }
 
-/** How many tasks are in the file. Those past their deadline are open until they are written down as expired. */
+/** Number of tasks in the file. A task past its deadline counts as open until its expiry is written. */
 export interface TaskCounts {
   readonly active: number;
   readonly suspended: number;
   readonly ended: number;
 }
 
-/** What a state file takes of the disk, without its log. */
+/** Size of a state file on disk, without SQLite's log. */
 export interface StateSize {
   readonly bytes: number;
-  /** Of these, free for what is written next. */
+  /** Free bytes within that size, for later writes. */
   readonly freeBytes: number;
 }
 
-/** What one step of pruning did. */
+/** Result of one step of pruning. */
 export interface Pruned {
-  /** Tasks that were deleted, with all that belonged to them. */
+  /** Number of deleted tasks. Their tokens, budgets and histories are deleted too. */
   readonly tasks: number;
-  /** Whether the next step finds more to do at once. */
+  /** Whether another step has more to do at once. */
   readonly isMore: boolean;
 }
 
-/** What an event did to a task: `task` is the state after it, `changed` whether it was this call that brought it about. */
+/** Result of an event: `task` is the state after it; `changed` whether this call changed it. */
 export interface TaskEnd {
   readonly task: Task;
   readonly changed: boolean;
 }
 
 /**
- * What one use takes from what its task was given, counted for the whole task: a further token brings nothing back. Each
- * `name` (default `''`) is a counter of its own within its kind. Numbers are whole, from 0 to 2^53 - 1.
+ * What one use takes from the budgets of its task, counted for the whole task: a further token brings nothing back. Each `name` (default
+ * `''`) is a separate counter within its kind. Numbers are whole, from 0 to 2^53 - 1.
  */
 export type Spend =
   | {
       readonly kind: 'calls';
       readonly name?: string;
       readonly limit: number;
-      /** Default 1; more where a part of the task is handed on with so many. */
+      /** Default 1; more where a part of the task gets that many calls. */
       readonly count?: number;
     }
   | { readonly kind: 'amount'; readonly name: string; readonly amount: number; readonly limit: number }
   | { readonly kind: 'single-use'; readonly name?: string };
 
 /**
- * Why nothing was spent: a limit, a second use, that the task is not active or the token dead; that the history is another
- * than the use was decided by, or has no room for it.
+ * Why nothing was spent: a limit is reached (`exhausted`), a single-use token was used (`replayed`), the task is not active or the token is
+ * revoked (`ended`), the history changed since the decision, or it is full.
  */
 export type SpendProblem = 'exhausted' | 'replayed' | 'ended' | 'history-changed' | 'history-full';
 
-/** What a new part of a task takes from it: with which of its tokens, and what. */
+/** What a new part takes from its parent, and with which token of the parent. */
 export interface HandedOn {
   readonly jtiDigest: string;
   readonly spends: readonly Spend[];
 }
 
-/** A static secret in a call, and whose call it was. Never the secret itself. */
+/** A static secret in a call, with its agent and action. Never the secret itself. */
 export interface SeenSecret {
-  /** What `digestOf` gives for it. */
+  /** Digest of the secret, from `digestOf`. */
   readonly digest: string;
   readonly kind: string;
   /** `header authorization`, `query api_key` */
   readonly place: string;
   readonly agent: string;
-  /** Id of the catalog; `''` where it names none. */
+  /** Id of the action in the catalog; `''` where there is none. */
   readonly action: string;
 }
 
-/** A secret to be written, and how often it was seen since it was last. */
+/** A sighting to be written, and how often the secret was seen since the last write. */
 export interface DueSecret {
   readonly secret: SeenSecret;
   readonly times: number;
@@ -140,49 +140,49 @@ export interface DueSecret {
 
 /** How often a secret was seen with one agent at one action. */
 export interface SecretSighting extends SeenSecret {
-  /** Milliseconds since the Unix epoch, as exact as it is written: once a minute. */
+  /** Milliseconds since the Unix epoch, accurate to a minute. */
   readonly firstSeenMs: number;
   readonly lastSeenMs: number;
   readonly count: number;
 }
 
-/** What can be read while another process writes. */
+/** What a process can read while another one writes. */
 export interface StoreReader extends Feed {
   /** One reading of all clocks. */
   clocks(): Clocks;
-  /** The later of wall clock and floor, milliseconds since the Unix epoch: what tasks are judged by (`laterOf`). */
+  /** The later of wall clock and floor, in milliseconds since the Unix epoch. Decisions about tasks use it (`laterOf`). */
   nowMs(): number;
-  /** The floor alone (`clock-floor.ts`), in the same unit: what is written for good is judged by it. */
+  /** The floor alone (`clock-floor.ts`), in the same unit. Permanent writes use it. */
   floorMs(): number;
-  /** The task with this issuer and id, read anew each time; `undefined` where there is none. */
+  /** The task with this issuer and id, read from the file each time; `undefined` where it does not exist. */
   taskOf(issuer: string, id: string): Task | undefined | StoreFailure;
-  /** The task with the token of that digest and its history, read anew in one statement; `undefined` where there is no such task. */
+  /** The task with the token of that digest and its history, in one statement; `undefined` where the task does not exist. */
   useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure;
   /**
-   * Asks once what others have written, for all calls of `useStateOf` until `turnOver`, which nothing may be awaited before:
-   * whatever is judged by it had been received when it was asked, so that an end that was acknowledged before counts.
+   * Checks once for commits of other processes, for all calls of `useStateOf` until `turnOver`. The caller must not await before
+   * `turnOver`: each check of the turn had been received by then, so an end that was acknowledged before it counts.
    */
   turn(): void;
   turnOver(): void;
   tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure;
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure;
-  /** The tasks that are active or suspended now, the newest first; at most `limit` and 1,000. */
+  /** The tasks that are active or suspended now, newest first; at most `limit` and 1,000. */
   openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure;
-  /** How many tasks there are; three rows are read, however many there are. */
+  /** Number of tasks by state. Reads three rows, however many tasks there are. */
   taskCounts(): TaskCounts | StoreFailure;
-  /** What the file takes of the disk. */
+  /** Size of the file on disk. */
   size(): StateSize | StoreFailure;
-  /** The static secrets that were seen, the last seen first; at most `limit`. */
+  /** The static secrets that were seen, most recently seen first; at most `limit`. */
   staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure;
-  /** `hmac-sha-256:` and the base64url digest of a secret under the key of this file: the same after every restart. */
+  /** Digest of a secret under the key of this file: `hmac-sha-256:` and base64url. The same after every restart. */
   digestOf(secret: string): string;
-  /** Random, made with the file: which numbers of an outbox the ledger has, it knows by file. */
+  /** Random id made with the file. The ledger remembers by it which numbers of this file's outbox it has. */
   fileId(): string | StoreFailure;
-  /** The number of the last record that was ever put into the outbox; 0 before the first. It never goes down. */
+  /** The number of the last record ever added to the outbox; 0 before the first. It never decreases. */
   outboxEnd(): number | StoreFailure;
-  /** When the file was restored from a backup, milliseconds since the Unix epoch by the floor; `null` where it never was. */
+  /** When the file was restored from a backup, in milliseconds since the Unix epoch by the floor; `null` where it never was. */
   restoredAtMs(): number | null | StoreFailure;
-  /** The records that wait to be handed to the ledger, with a number above `after`, in their order; at most `limit`. */
+  /** The waiting records with a number above `after`, in order; at most `limit`. */
   outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure;
   /** The first records of a task that wait in the outbox; at most `limit`. */
   recordsOf(taskId: string, limit: number): readonly WaitingRecord[] | StoreFailure;
@@ -190,18 +190,18 @@ export interface StoreReader extends Feed {
 }
 
 /**
- * Tasks, tokens and budgets in one file. Every write is one transaction with its records, on disk when its call returns, or
- * nothing of it is; the records wait in an outbox until the ledger has them.
+ * Tasks, tokens and budgets in one file. Every write is one transaction with its records: when the call returns, all of it is on disk, or
+ * nothing. Records wait in an outbox until the ledger has them.
  */
 export interface Store extends StoreReader {
   /**
-   * Writes a task, its first token and the records of both: before the token is signed. A part of a task is a `conflict`
-   * where that task is not active or has 1,000 open parts, and `refused` where it would outlive it by deadline or idle limit.
+   * Writes a task, its first token and their records, before the token is signed. A part is a `conflict` where its parent is not active or
+   * the root task has 1,000 open parts, and `refused` where it would outlive its parent by deadline or idle limit.
    */
   insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure;
   /**
-   * The same of a part that is handed on with a token of the task it is a part of, whose budgets pay for it in the same
-   * transaction: both happen, or neither. `ended` also where that token is dead, `changed` as with `insertToken`.
+   * Writes a part like `insertTask`, paid for by the budgets of its parent in the same transaction: both happen, or neither. `ended` also
+   * where the parent's token is revoked; `changed` as in `insertToken`.
    */
   insertPart(
     part: Task,
@@ -211,8 +211,8 @@ export interface Store extends StoreReader {
     decidedBy?: Premises,
   ): null | SpendProblem | StoreFailure;
   /**
-   * Writes a further token of a task and its records: before it is signed. A `conflict` where there is no such task, it is
-   * not active, or its generation is no longer the token's; `changed` where what it was decided by no longer holds.
+   * Writes a further token of a task and its records, before it is signed. A `conflict` where the task does not exist, is not active, or
+   * has another generation than the token; `changed` where a premise of the write no longer holds.
    */
   insertToken(
     key: TaskKey,
@@ -221,9 +221,9 @@ export interface Store extends StoreReader {
     decidedBy?: Premises,
   ): null | StoreFailure;
   /**
-   * Applies the event and writes its record. An end or a suspension reaches every open part of the task in the same
-   * transaction, each with its own record; a resume reaches none. A resume is a conflict where the code of its cause does not
-   * lift what suspended the task (`task/cause.ts`). `undefined` where there is no such task, `changed` as with `insertToken`.
+   * Applies the event and writes its record. An end or a suspension also reaches every open part in the same transaction, each with its own
+   * record; a resume reaches none. A resume is a conflict where its cause does not lift the suspension (`task/cause.ts`). `undefined` where
+   * the task does not exist; `changed` as in `insertToken`.
    */
   applyTaskEvent(
     key: TaskKey,
@@ -232,9 +232,9 @@ export interface Store extends StoreReader {
     decidedBy?: Premises,
   ): TaskEnd | TaskConflict | undefined | StoreFailure;
   /**
-   * Makes of what the task has what `contextAfter` says of the saying, with the event it brings about, if any, in the same
-   * transaction. The task after both; a conflict where it has ended, `undefined` where there is none, `refused` where there
-   * is no room for it, `changed` as with `insertToken`.
+   * Updates the claimed and attested facts of the task as `contextAfter` computes them, and applies the event that follows from them, if
+   * any, in the same transaction. Gives the task after both. A conflict where it has ended, `undefined` where it does not exist, `refused`
+   * where there is no room; `changed` as in `insertToken`.
    */
   setContext(
     key: TaskKey,
@@ -242,9 +242,7 @@ export interface Store extends StoreReader {
     event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
     decidedBy?: Premises,
   ): Task | TaskConflict | undefined | StoreFailure;
-  /**
-   * Sets the risk of an open task; a conflict where it has ended, `undefined` where there is none, `changed` as with `insertToken`.
-   */
+  /** Sets the risk of an open task. A conflict where it has ended, `undefined` where it does not exist; `changed` as in `insertToken`. */
   setRisk(
     key: TaskKey,
     risk: TaskRisk,
@@ -253,21 +251,20 @@ export interface Store extends StoreReader {
     decidedBy?: Premises,
   ): Task | TaskConflict | undefined | StoreFailure;
   /**
-   * Has one token count as revoked from now on, at every look of this process: what `revokeToken` writes may come later. It cannot fail,
-   * is forgotten with the process, and of more than 16,384 tokens for those that were not looked at for the longest.
+   * Treats one token as revoked in this process from now on, before `revokeToken` writes it. It cannot fail, and is forgotten when the
+   * process ends. Of more than 16,384 tokens, the least recently used are forgotten.
    */
   refuseToken(jtiDigest: string): void;
-  /** Revokes one token; again is the same again. `false` where it is not known. */
+  /** Revokes one token. Idempotent. `false` where the token is unknown. */
   revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure;
   /**
-   * Remembers a key until an instant of the floor; `seen` where it was remembered already. Keys whose time has passed are forgotten;
-   * with 100,000 of one kind it fails as `full`, so the caller must refuse what it cannot remember.
+   * Remembers a key until an instant of the floor; `seen` where it is already remembered. Expired keys are deleted. With 100,000 keys of
+   * one kind it fails as `full`: the caller must refuse what cannot be remembered.
    */
   rememberOnce(kind: 'signal', key: string, untilMs: number): 'new' | 'seen' | StoreFailure;
   /**
-   * Counts all of the spends and adds the entry to the history, where the task is active, the token alive, every limit
-   * holds and the history is still of the version of the entry; and else does nothing. `refused` where a number is not
-   * whole or out of range.
+   * Counts all spends and adds the history entry, or does nothing. Requires that the task is active, the token not revoked, every limit
+   * holds and the history still has the version of the entry. `refused` where a number is not whole or out of range.
    */
   spend(
     key: TaskKey,
@@ -276,8 +273,8 @@ export interface Store extends StoreReader {
     entry?: HistoryEntry,
   ): null | SpendProblem | StoreFailure;
   /**
-   * The same, once for each decision: one that counts already counts no second time, for 10 minutes, and the answer is `null` again. A
-   * problem takes nothing, so that the same use, or one that was decided anew, may be settled by the same decision later.
+   * Like `spend`, but idempotent by decision id for 10 minutes: a settled decision answers `null` again and takes nothing. A problem takes
+   * nothing and is not remembered, so the use may be settled later under the same id.
    */
   settle(
     decisionId: string,
@@ -285,31 +282,30 @@ export interface Store extends StoreReader {
     use: { readonly jtiDigest: string; readonly spends: readonly Spend[]; readonly entry?: HistoryEntry | undefined },
   ): null | SpendProblem | StoreFailure;
   /**
-   * Has all that is written in `work` go to disk together, when this returns: one wait for the disk for many uses. Nothing may be
-   * awaited or thrown in it. What it answers meanwhile holds where this is `null`, and else none of it does.
+   * Commits everything written in `work` together: one sync for many uses. `work` must neither await nor throw. Answers given within it are
+   * valid only if this returns `null`.
    */
   together(work: () => void): null | StoreFailure;
-  /** Writes sightings of static secrets; of more than 10,000 secrets those go that were not seen for the longest. */
+  /** Writes sightings of static secrets. Of more than 10,000 secrets, the least recently seen are deleted. */
   writeSecrets(due: readonly DueSecret[]): null | StoreFailure;
-  /** Ends the open tasks whose deadline or idle limit has passed, at most 1,000 in one call; how many it ended. */
+  /** Ends open tasks past their deadline or idle limit, at most 1,000 in one call. Gives how many. */
   endExpired(): number | StoreFailure;
   /**
-   * One step of pruning, bounded to some hundred rows. It deletes tasks that were declared themselves and ended `keepMs` ago or
-   * longer, by both clocks, with their parts, tokens, budgets and history. Kept are tasks with a token whose time is not over by both
-   * clocks and a minute, those with a record in the outbox, and whatever such a task is a part of.
+   * Runs one step of pruning, bounded to some hundred rows. It deletes root tasks that ended at least `keepMs` ago by both clocks, with
+   * their parts, tokens, budgets and history. It keeps tasks with a token that has not expired by both clocks and a minute, tasks with a
+   * record in the outbox, and the ancestors of either.
    */
   prune(keepMs: number): Pruned | StoreFailure;
-  /** Gives up to 1 MiB that is free back to the disk, where more than a reserve is; whether there is more of it. */
+  /** Returns up to 1 MiB of free space to the disk, beyond a reserve. Gives whether there is more. */
   shrink(): boolean | StoreFailure;
-  /** Marks the file as in use by this process, where the mark is not there yet; a later start checks the whole file unless `close` took it away. */
-  markServing(): null | StoreFailure;
-  /** Puts records into the outbox whose making is no other write. */
-  appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure;
-  /** Forgets the records of the outbox up to that number: the ledger has them. */
-  forget(upTo: number): null | StoreFailure;
   /**
-   * The tasks were used at these instants, so their idle time starts anew. Costs a write only where one of them has an idle
-   * limit.
+   * Marks the file as in use by this process, unless it is marked. The next start checks the whole file if `close` did not remove the mark.
    */
+  markServing(): null | StoreFailure;
+  /** Adds records to the outbox that belong to no other write. */
+  appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure;
+  /** Deletes the records of the outbox up to that number, since the ledger has them. */
+  forget(upTo: number): null | StoreFailure;
+  /** Notes when tasks were used, which restarts their idle time. Writes only where one of them has an idle limit. */
   touchTasks(used: ReadonlyMap<string, number>): null | StoreFailure;
 }

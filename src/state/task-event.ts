@@ -7,31 +7,31 @@ import type { Saying } from '../task/context-change.ts';
 import { afterEvent, eventForParts, expiryOf, isOpen, stateAt } from '../task/task.ts';
 import type { Task, TaskConflict, TaskEvent } from '../task/task.ts';
 
-/** The rows that an event on a task is judged by. */
+/** The rows by which an event is decided. */
 export interface TaskFamily {
   readonly task: Task;
-  /** The task that it is a part of; `undefined` where there is none. Only a resume looks at it. */
+  /** The parent of the task; `undefined` where there is none. Only a resume reads it. */
   readonly parent?: Task | undefined;
-  /** Its open parts and theirs, the nearest first. Only an event that reaches parts looks at them (`eventForParts`). */
+  /** Its open descendants, nearest first. Read only for events that reach parts (`eventForParts`). */
   readonly parts: readonly Task[];
 }
 
-/** Who does something, and when: `nowMs` is judged by and recorded, `floorMs` is written for good (`clock-floor.ts`). */
+/** Who acts, and when. `nowMs` is recorded and decides; `floorMs` is for permanent writes (`clock-floor.ts`). */
 export interface Deed {
   readonly by: string;
   readonly nowMs: number;
   readonly floorMs: number;
 }
 
-/** A row as it is to be written, with the record of the change. */
+/** A row to write, with the record of its change. */
 export interface ChangedTask {
   readonly task: Task;
   readonly record: EndRecord | EventRecord;
 }
 
 /**
- * What an event makes of the rows of a task and its parts: the rows that change, the task first, each with its record; none where
- * the event has happened before. A pure function: every implementation of the state calls it within its transaction.
+ * Applies an event to a task and its parts. Gives the rows that change, the task first, each with its record; none where the event has
+ * already happened. A pure function: every implementation of the state calls it within its transaction.
  */
 export function familyAfter(family: TaskFamily, event: TaskEvent, deed: Deed): readonly ChangedTask[] | TaskConflict {
   const conflict = event.kind === 'resume' ? parentConflict(family, deed) : null;
@@ -44,7 +44,7 @@ export function familyAfter(family: TaskFamily, event: TaskEvent, deed: Deed): r
   const { id, state } = first.task;
   const cause = causeOf(`parent.${state}`, `it is part of task \`${id}\`, which is \`${state}\`: ${event.cause.note}`);
   const parts = family.parts.flatMap((part) => {
-    // A part that has expired unnoticed is written down as that: the instant of its expiry was before this one.
+    // If a part has already expired, its expiry is written instead: that happened first.
     const isExpired = stateAt(part, deed.floorMs) === 'expired';
     const ended = changedBy(part, isExpired ? { kind: 'expire', cause: expiryOf(part).cause } : { kind, cause }, deed);
     return 'problem' in ended ? [] : ended;
@@ -52,16 +52,16 @@ export function familyAfter(family: TaskFamily, event: TaskEvent, deed: Deed): r
   return [first, ...parts];
 }
 
-/** A part may be active only while the task it is a part of is. `null` where nothing stands against it. */
+/** Why a part cannot become active: its parent is not active. `null` where nothing prevents it. */
 function parentConflict({ task, parent }: TaskFamily, { nowMs }: Deed): TaskConflict | null {
   if (task.parentId === null) return null;
-  // The state holds the parent of each part, so that a missing one is a fault that permits nothing.
+  // The state holds the parent of each part. A missing parent is a fault, and permits nothing.
   const state = parent === undefined ? 'expired' : stateAt(parent, nowMs);
   return state === 'active' ? null : { problem: 'parent', state };
 }
 
 function changedBy(task: Task, event: TaskEvent, deed: Deed): readonly ChangedTask[] | TaskConflict {
-  // By the floor, so that an end or a suspension is written also where a wall clock that is ahead says the task has expired.
+  // By the floor, so that an end or a suspension is written even where a wall clock that is ahead says the task has expired.
   const after = afterEvent(task, event, deed.floorMs);
   if ('problem' in after) return after;
   return after === task ? [] : [{ task: after, record: recordOf(after, event.cause, deed) }];
@@ -98,7 +98,7 @@ const eventRecord = (
   details: why.details,
 });
 
-/** New facts about a task, and why they are. */
+/** New facts about a task, and their cause. */
 export interface Amendment {
   readonly facts: Partial<Pick<Task, 'risk' | 'claimed' | 'attested'>>;
   readonly event: 'risk' | 'context';
@@ -106,7 +106,7 @@ export interface Amendment {
   readonly cause: Cause;
 }
 
-/** The row of an open task with new facts and the record of them; `null` where they are the old ones. A pure function. */
+/** The row of an open task with new facts and their record; `null` where the facts are unchanged. A pure function. */
 export function taskAmended(task: Task, amendment: Amendment, deed: Deed): ChangedTask | null | TaskConflict {
   const state = stateAt(task, deed.floorMs);
   if (!isOpen(state)) return { problem: 'ended', state };
@@ -118,7 +118,7 @@ export function taskAmended(task: Task, amendment: Amendment, deed: Deed): Chang
   return { task: after, record: eventRecord(after, event, { cause, by: deed.by, at: deed.nowMs, details }) };
 }
 
-/** What is not as it was, in the words of a record: of values those that are new, and `null` for those that are gone. */
+/** The changed facts, as details of a record: new values, and `null` for removed ones. */
 function changesOf(from: Task, to: Task): EventRecord['details'] {
   const claimed = changedNames(from.claimed, to.claimed);
   const attested = changedAttestations(from.attested, to.attested);
@@ -137,7 +137,7 @@ function changesOf(from: Task, to: Task): EventRecord['details'] {
   };
 }
 
-/** An own member alone: a name such as `constructor` is anybody's to choose. */
+/** Reads own members only: a name such as `constructor` can be chosen by anybody. */
 const claimOf = (claimed: Task['claimed'], name: string): readonly [string, string | null] => [
   recordText(name),
   Object.hasOwn(claimed, name) ? recordText(claimed[name] ?? '') : null,

@@ -6,9 +6,9 @@ import { readLog } from '../ledger/log/log-reader.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';
 
 /**
- * The first records of a task: those of the ledgers, then those that wait in the outbox of the state file. A ledger that has
- * not been begun has none. Those of several ledgers are in the order of their instants; one that is in two of them, since one
- * process took the outbox over from another, is there once.
+ * The first records of a task: those of the ledgers, then those that wait in the outbox of the state file. A ledger that does not exist yet
+ * has none. Records of several ledgers are ordered by time. A record in two ledgers, because one process took the outbox over from another,
+ * occurs once.
  *
  * @param folders of the ledgers of all processes that write to the state file
  */
@@ -17,7 +17,7 @@ export function recordsOfTask(
   taskId: string,
   limit: number,
 ): readonly StoredRecord[] | StoreFailure {
-  // INVARIANT: the outbox is read first, since a record leaves it only once a ledger has it.
+  // INVARIANT: read the outbox first, since a record leaves it only once a ledger has it.
   const fileId = store.fileId();
   const stored = store.recordsOf(taskId, limit);
   if (isStoreFailure(fileId)) return fileId;
@@ -34,7 +34,7 @@ export function recordsOfTask(
   return [...(logged.length > 1 ? merged(logged) : logged.flat()), ...waiting].slice(0, limit);
 }
 
-/** What several ledgers hold, as one. */
+/** Merges the records of several ledgers. */
 function merged(logs: readonly (readonly StoredRecord[])[]): readonly StoredRecord[] {
   const known = new Map<string, { readonly record: StoredRecord; readonly at: number }>();
   for (const record of logs.flat()) {
@@ -44,7 +44,7 @@ function merged(logs: readonly (readonly StoredRecord[])[]): readonly StoredReco
   return [...known.values()].toSorted((a, b) => a.at - b.at).map(({ record }) => record);
 }
 
-/** Of a record, as milliseconds since the Unix epoch; 0 where it cannot be read. */
+/** Time of a record in milliseconds since the Unix epoch; 0 where it cannot be read. */
 function instantOf(text: string): number {
   try {
     return Number((JSON.parse(text) as { readonly at?: unknown }).at) || 0;
@@ -53,7 +53,7 @@ function instantOf(text: string): number {
   }
 }
 
-/** The first records of a task in a log and in what waited in the outbox of a state file before the log was read. */
+/** The first records of a task in a log and in an outbox that was read before the log. */
 export const recordsWith = (
   log: LogReader,
   { waiting, fileId }: { readonly waiting: readonly WaitingRecord[]; readonly fileId: string },

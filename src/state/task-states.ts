@@ -3,17 +3,17 @@ import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { TaskKey, UseState } from './store.ts';
 
 /**
- * What is true of tasks at this moment, from the memory of this process. Synchronous, so that a check that takes nothing from its
- * task never waits. A state is never older than the last commit before the look, or before `turn` within a turn.
+ * The current state of tasks, from the memory of this process. Synchronous, so that a check that takes nothing from its task never waits. A
+ * state is never older than the last commit before the look, or before `turn` within a turn.
  */
 export interface TaskStates {
-  /** One reading of all clocks, by which one check is judged. */
+  /** One reading of all clocks. One check uses one reading. */
   clocks(): Clocks;
   /** The task, the token with that digest and the history; `undefined` where there is no such task. */
   of(key: TaskKey, jtiDigest: string): UseState | undefined | StoreFailure;
   /**
-   * Counts a token as revoked in this process from now on, before that is written. It cannot fail; of more than 16,384 tokens those
-   * are forgotten that were not looked at for the longest.
+   * Treats a token as revoked in this process from now on, before that is written. It cannot fail. Of more than 16,384 tokens, the least
+   * recently used are forgotten.
    */
   refuse(jtiDigest: string): void;
   /** Checks once for new commits, for all looks until `turnOver`. The caller must not await before `turnOver`. */

@@ -294,7 +294,7 @@ describe('settle where two uses of a task meet', () => {
     expect((await check(servicesWith({ settling: crowded }), 'list', constraints)).decision).toMatchObject({
       kind: 'deny',
       reason: 'task.state-unavailable',
-      detail: 'the history of the task changed again and again while the use was decided',
+      detail: 'the history of the task changed twice while the use was decided',
     });
     expect(history().actions).toEqual(['other.1', 'other.2']);
     expect((await check(servicesWith(), 'list', constraints)).decision.kind).toBe('allow');

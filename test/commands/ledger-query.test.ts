@@ -108,7 +108,7 @@ describe('remit ledger query', () => {
       ['--since', '2026-13-01'],
       '--since must be an instant such as `2026-01-02T03:04:05Z`, or how long ago: `-90s`, `-15m`, `-2h`, `-7d`',
     ],
-    [['--ledger', '/nowhere'], 'there is no ledger in `/nowhere`'],
+    [['--ledger', '/nowhere'], 'no ledger in `/nowhere`'],
     [['operand'], 'unexpected argument `operand`'],
     [['--as-test', '--json'], '--as-test and --json exclude each other'],
     [['--policies', 'cedar-policies'], '--policies goes with --as-test'],

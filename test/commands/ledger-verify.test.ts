@@ -260,7 +260,7 @@ describe('remit ledger verify', () => {
   it.each<[string, (ledger: ReturnType<typeof diskLedger>) => readonly string[], RegExp]>([
     ['no key', ({ folder: at }) => ['--ledger', at], /^remit ledger verify: --key is required: the verifier key/],
     ['a key that is none', ({ folder: at }) => ['--key', 'x', '--ledger', at], /--key must be a note key/],
-    ['no ledger', ({ key }) => ['--key', key, '--ledger', '/nowhere'], /there is no ledger in `\/nowhere`/],
+    ['no ledger', ({ key }) => ['--key', key, '--ledger', '/nowhere'], /no ledger in `\/nowhere`/],
     ['an unknown option', ({ key }) => ['--key', key, '--trust'], /Unknown option '--trust'/],
     [
       'anchors that hold none',

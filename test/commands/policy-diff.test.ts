@@ -221,8 +221,8 @@ describe('remit policy diff', () => {
       'keys.json:1:1: a suite lacks the key `cases`\nremit policy diff: keys.json:1:2: unknown key `keys` in a suite',
     ],
     ['a folder without cases', ['p', 'p', '--cases', 'set.empty'], 'there are no cases in `set.empty`'],
-    ['a ledger that is not there', ['p', 'p', '--ledger', '/nowhere'], 'there is no ledger in `/nowhere`'],
-    ['a state without a ledger', ['p', 'p', '--state', '/no/such'], 'there is no ledger in `/no/ledger`'],
+    ['a ledger that is not there', ['p', 'p', '--ledger', '/nowhere'], 'no ledger in `/nowhere`'],
+    ['a state without a ledger', ['p', 'p', '--state', '/no/such'], 'no ledger in `/no/ledger`'],
     [
       'a state file that is not there',
       ['p', 'p', '--state', 'no.such'],

@@ -134,7 +134,7 @@ describe('configFrom', () => {
     [
       'policies that may not be older than three looks',
       'trustDomains: acme.test\npolicies: { lookSeconds: 10, maxAgeSeconds: 30 }\n',
-      ['remit.yaml:2:11: `policies` has a `maxAgeSeconds` of no more than three times its `lookSeconds`'],
+      ['remit.yaml:2:11: `policies` must have a `maxAgeSeconds` of more than three times its `lookSeconds`'],
     ],
     [
       'a relative socket',
@@ -167,12 +167,12 @@ describe('configFrom', () => {
     [
       'a word that is none of the set',
       'trustDomains: acme.test\nextAuthz: { identity: header }\n',
-      ['remit.yaml:2:23: `extAuthz.identity` must be one of `peer`, `xfcc`: `header` is not'],
+      ['remit.yaml:2:23: `extAuthz.identity` must be one of `peer`, `xfcc`: got `header`'],
     ],
     [
       'xfcc without a pinned proxy',
       'trustDomains: acme.test\nextAuthz: { identity: xfcc }\n',
-      ['remit.yaml: `extAuthz.proxyId` is required with `identity: xfcc`: whose header is believed'],
+      ['remit.yaml: `extAuthz.proxyId` is required with `identity: xfcc`: it names the proxy whose header is trusted'],
     ],
     [
       'an issuer without an SVID',
@@ -182,7 +182,7 @@ describe('configFrom', () => {
     [
       'an issuer over plain HTTP',
       'trustDomains: acme.test\nsvid: { certificate: c, key: k, bundle: b }\nissuer: { url: http://issuer.acme.test }\n',
-      ['remit.yaml:3:16: `issuer.url` must be an `https:` URL without query, fragment and trailing slash: it is not'],
+      ['remit.yaml:3:16: `issuer.url` must be an `https:` URL without query, fragment and trailing slash: invalid URL'],
     ],
     [
       'limits of the issuer that are out of range, or none of them',

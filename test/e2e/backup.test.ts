@@ -97,7 +97,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     expect(new Set(files.map((file) => statSync(file).mode & 0o777))).toEqual(new Set([0o600]));
     expect(files.filter((file) => /\.pem$|\.jwk$|keys/.test(file))).toEqual([]);
     expect(files.filter((file) => file.includes('/ledger/policies/'))).toHaveLength(1);
-    expect((await run(commands[0] ?? '')).err).toMatch(/is there already: a backup is made in a new folder\n$/);
+    expect((await run(commands[0] ?? '')).err).toMatch(/already exists: give a new folder for the backup\n$/);
   });
 
   it('ends a task, spends a budget and issues a token after the backup, and is killed', async () => {
@@ -120,13 +120,13 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     const { code, err } = await run(commands[1] ?? '');
     expect([code, err]).toEqual([
       1,
-      `remit restore: \`${at('state.db')}\` is there already, and nothing is written over: move it away first\n`,
+      `remit restore: \`${at('state.db')}\` already exists and is not overwritten: move it away first\n`,
     ]);
     await mkdir(at('lost'));
     for (const name of readdirSync(scratch.folder).filter((file) => file.startsWith('state.db')))
       renameSync(at(name), at(`lost/${name}`));
     expect((await run(commands[1] ?? '')).err).toMatch(
-      /a ledger is in .*ledger-1`: with --state-only it stays and is gone on with/,
+      /a ledger is in .*ledger-1`: use --state-only to keep and continue it/,
     );
     renameSync(at('ledger-1'), at('lost/ledger-1'));
   });
@@ -202,7 +202,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     expect([refused.code, refused.err]).toEqual([
       2,
       expect.stringMatching(
-        /state\.db` is an earlier copy: it has written \d+ records, and the ledger .* has \d+ of it/,
+        /state\.db` is an earlier copy: it has written \d+ records, but the ledger .* has \d+ of them/,
       ),
     ]);
     await rm(at('state.db'));

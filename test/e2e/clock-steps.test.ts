@@ -59,13 +59,13 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     expect(await call(token)).toEqual([200, null]);
     clock.offMs = 20 * MINUTE;
     // It is noticed once a second, as tasks past their deadline are.
-    await noticed('ahead of the time that has passed');
+    await noticed('ahead of the elapsed time');
     expect(await call(token)).toEqual([401, 'token.expired']);
     expect(await domain.remit.authority.endExpired()).toBe(0);
     clock.offMs = 0;
     expect(await call(token)).toEqual([200, null]);
     expect(stored(taskId)).toMatchObject({ state: 'active', endedAtMs: null });
-    await noticed('agrees with the time that has passed again');
+    await noticed('agrees with the elapsed time again');
   });
 
   it('gives a task that is declared while it is ahead no more time than any other', async () => {

@@ -64,8 +64,8 @@ const mistakes: readonly (readonly [string, Mistake])[] = [
   ],
   ...(
     [
-      ['a signal that attests and tells of no values', IDP, { 'session-revoked': 'attest' }],
-      ['a transmitter with the name of a workload', 'spiffe://acme.test/idp', {}],
+      ['a signal that attests but carries no values', IDP, { 'session-revoked': 'attest' }],
+      ['a transmitter with a SPIFFE ID as its issuer', 'spiffe://acme.test/idp', {}],
     ] as const
   ).map(([name, issuer, effects]): readonly [string, Mistake] => [
     name,

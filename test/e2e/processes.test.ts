@@ -12,7 +12,7 @@ import type { Decided } from './processes.ts';
 import { SteadyCallers } from './steady-callers.ts';
 
 const PATH = '/v1/payments/p-1';
-const HANDS_ON = 'this process hands on the records of the state file';
+const RELAYS = 'this process relays the records of the state file';
 
 const own = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
@@ -159,7 +159,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
 
   it('lose nothing but what was in flight when one is killed, and no record: the other takes the outbox over', async () => {
     // The first that was started hands on.
-    expect(processes.said(1)).toContain(HANDS_ON);
+    expect(processes.said(1)).toContain(RELAYS);
     const { token } = await declare(1);
     const calls = await calling(token, async (callers) => {
       // Records of issuance on their way, while it dies.
@@ -174,7 +174,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     // Each caller has one call at a time, and one more may reach a socket that is just being taken down.
     expect(lost.length).toBeLessThanOrEqual(6);
     expect(lost.every(({ answer }) => answer.startsWith('503'))).toBe(true);
-    await until(() => processes.said(2).includes(HANDS_ON));
+    await until(() => processes.said(2).includes(RELAYS));
     await until(() => waiting() === 0);
     for (const count of Object.values(await issued())) expect(count).toBeGreaterThan(0);
   });
@@ -195,7 +195,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     // A busy machine may be late; that is an answer all the same.
     const unanswered = calls.filter(({ answer }) => answer !== '200' && answer !== '503 overloaded');
     expect(unanswered).toEqual([]);
-    await until(() => processes.said(1).includes(HANDS_ON));
+    await until(() => processes.said(1).includes(RELAYS));
     await until(() => waiting() === 0);
     const counts = await issued();
     expect(taskIds.slice(before).map((id) => counts[id])).toEqual(Array.from({ length: 9 }, () => 1));

@@ -77,8 +77,8 @@ describe('remit serve on SIGHUP', () => {
     const events = of(await reloaded(/config-waiting .*admin/), /^config-/);
     expect(events).toEqual([
       ['config-applied', '`decisionLog` has changed and is now in effect'],
-      ['config-waiting', '`extAuthz.listen` has changed, which needs a restart'],
-      ['config-waiting', '`admin.listen` has changed, which needs a restart'],
+      ['config-waiting', '`extAuthz.listen` has changed: restart to apply it'],
+      ['config-waiting', '`admin.listen` has changed: restart to apply it'],
     ]);
   });
 
@@ -102,7 +102,7 @@ describe('remit serve on SIGHUP', () => {
     const read = await reloaded(/keys-read/);
     expect(of(read, /^keys-read$/)).toEqual([['keys-read', `keys of \`${IAM}\`: read again from \`${file}\``]]);
     await writeFile(file, '{"keys":[');
-    const stays = 'what was read before stays in use';
+    const stays = 'the former content stays in use';
     const fault = `keys of \`${IAM}\`: the key set \`${file}\` is not JSON; ${stays}`;
     expect(of(await reloaded(/^fault/), /^fault$/)).toEqual([['fault', fault]]);
     await writeFile(file, JSON.stringify(jwksOf(es256Key('three'))));
@@ -115,7 +115,7 @@ describe('remit serve on SIGHUP', () => {
     const [event] = of(await reloaded(/config-waiting/), /^config-/);
     expect(event).toEqual([
       'config-waiting',
-      expect.stringMatching(/^`ledger\.key`: `.*` has changed, which needs a restart$/),
+      expect.stringMatching(/^`ledger\.key`: `.*` has changed: restart to apply it$/),
     ]);
   });
 

@@ -39,7 +39,7 @@ describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy
       await until(() => callers.calls.length > 20);
       const { child, exit } = processes.running(1);
       child.kill('SIGTERM');
-      await until(async () => (await processes.readiness(1)) === '503 drain: the process is about to end');
+      await until(async () => (await processes.readiness(1)) === '503 drain: the process is about to stop');
       // Envoy has heard of it too, and asks all the same where there is no other.
       await until(async () => (await processes.healthy()).length === 0);
       draining = callers.calls.length;

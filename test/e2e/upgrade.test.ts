@@ -61,7 +61,7 @@ describe('a state file of schema version 8', () => {
     expect([check.code, check.err]).toEqual([
       0,
       expect.stringContaining(
-        `warning: the state file \`${state()}\` would be brought from schema version 8 to 10, and a copy kept beside it`,
+        `warning: the state file \`${state()}\` would be migrated from schema version 8 to 10, and a copy kept beside it`,
       ),
     ]);
     const list = await ran(['task', 'list', '--state', state()]);
@@ -76,7 +76,7 @@ describe('a state file of schema version 8', () => {
     started.child.kill('SIGTERM');
     expect(await started.exit).toBe(0);
     expect(started.err()).toContain(
-      `migrated state file \`${state()}\`: brought from schema version 8 to 10; as it was it is kept as \`${state()}.schema-8\``,
+      `migrated state file \`${state()}\`: migrated from schema version 8 to 10; the former file is kept as \`${state()}.schema-8\``,
     );
     expect([version(), version(`${state()}.schema-8`)]).toEqual([10, 8]);
     // Its tasks are long over and pruned; their records have come to the ledger.
@@ -90,13 +90,17 @@ describe('a state file of schema version 8', () => {
     if (!isStoreFailure(lock)) lock.release();
     expect([code, err]).toEqual([
       2,
-      expect.stringContaining('is to be brought up to date, and is in use: end all processes that serve with it first'),
+      expect.stringContaining('must be migrated, but is in use: stop all processes that serve with it first'),
     ]);
     expect([version(), existsSync(`${state()}.schema-8`)]).toEqual([8, false]);
   });
 
   it.each([
-    ['before it', 7, 'this build goes back to version 8: let the tasks in the file end with the build that wrote it'],
+    [
+      'before it',
+      7,
+      'this build migrates from version 8 or later: let the tasks in the file end under the build that wrote it',
+    ],
     ['of a later build', 11, 'run that build or a later one'],
   ])('is refused where it is one %s, by `--check` too, with the way out', async (_name, of, wayOut) => {
     setVersion(of);

@@ -196,7 +196,7 @@ describe('remit ledger evidence', () => {
     ['a format', ['--format', 'pdf'], /--format must be one of markdown, json, oscal/],
     ['a period', ['--to', '2025-01-01'], /--to must be after --from/],
     ['a sample', ['--sample', '21'], /--sample must be a whole number from 0 to 20/],
-    ['a ledger', ['--ledger', '/nowhere'], /there is no ledger in `\/nowhere`/],
+    ['a ledger', ['--ledger', '/nowhere'], /no ledger in `\/nowhere`/],
   ])('refuses %s that is none', async (_name, words, message) => {
     const { exit, err } = await evidence('csf-2.0', ...words);
     expect([exit, err]).toEqual([2, expect.stringMatching(message)]);

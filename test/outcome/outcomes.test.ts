@@ -64,7 +64,7 @@ describe('Outcomes.served', () => {
     expect(found()).toEqual([['denied-but-served', 1, decisionId(id)]]);
     expect(observed).toEqual(['denied', 'denied-but-served']);
     expect(lines).toEqual([
-      expect.stringMatching(/^finding denied-but-served: a call went to an upstream though it was /),
+      expect.stringMatching(/^finding denied-but-served: a call reached an upstream although it was /),
     ]);
   });
 

@@ -13,7 +13,7 @@ it('`movedKeysWarning` warns where keys are left at the old place, until there a
     expect(movedKeysWarning(config, before)).toBeNull();
     await mkdir(before);
     expect(movedKeysWarning(config, before)).toContain(
-      `\`issuer.signingKey\` is \`${place}\`, where new keys are made now; keys are at \`${before}\` too`,
+      `\`issuer.signingKey\` is \`${place}\`, where new keys are created now; there are also keys at \`${before}\``,
     );
     expect(movedKeysWarning({ ...config, issuer: null }, before)).toBeNull();
     expect(movedKeysWarning({ ...config, issuer: { signingKey: before } }, before)).toBeNull();

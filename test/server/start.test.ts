@@ -146,7 +146,7 @@ describe('startRemit', () => {
     if (!isStartProblem(started)) await started.close();
     expect(started).toEqual({
       problem:
-        '`issuer.subjectIssuers` has a claim for the attribute `group`, which `subjectAttributes` of actions.yaml does not declare: it declares groups, tenant',
+        '`issuer.subjectIssuers` maps a claim to the attribute `group`, which `subjectAttributes` of actions.yaml does not declare: it declares groups, tenant',
     });
   });
 

@@ -51,7 +51,7 @@ describe('keepState', () => {
     other.exec('BEGIN IMMEDIATE');
     await until(() => metric('remit_prune_failures_total') >= 2);
     expect(log).toEqual([
-      'state: ended tasks cannot be deleted, which is tried again: the state file is locked by another process',
+      'state: ended tasks cannot be deleted, will be retried: the state file is locked by another process',
     ]);
     expect(store.taskCounts()).toMatchObject({ ended: 100 });
     other.exec('ROLLBACK');

@@ -234,7 +234,7 @@ describe('restoreBackup', () => {
     [
       'without a manifest',
       (at) => rmSync(join(at, 'backup.json')),
-      /has no `backup\.json`: it is not a backup, or one that was interrupted$/,
+      /has no `backup\.json`: it is not a backup, or the backup was interrupted$/,
     ],
     [
       'of a later build',
@@ -244,7 +244,7 @@ describe('restoreBackup', () => {
     [
       'whose state file was changed',
       (at) => appendFileSync(join(at, 'state.db'), 'x'),
-      /state\.db` is not what was backed up: its digest is another one$/,
+      /state\.db` has changed since the backup: its digest differs from the manifest$/,
     ],
     [
       'that points outside',
@@ -281,12 +281,12 @@ describe('restoreBackup', () => {
     await backup(join(at, 'backup'), { state, ledgers: [ledger] });
     const before = readFileSync(state);
     expect(await restore(join(at, 'backup'), at)).toEqual({
-      problem: expect.stringMatching(/state\.db` is there already, and nothing is written over/),
+      problem: expect.stringMatching(/state\.db` already exists and is not overwritten/),
     });
     expect(readFileSync(state)).toEqual(before);
     const to = folder();
     expect(await restore(join(at, 'backup'), to, { ledger })).toEqual({
-      problem: expect.stringMatching(/^a ledger is in `.*`: with --state-only it stays/),
+      problem: expect.stringMatching(/^a ledger is in `.*`: use --state-only to keep and continue it/),
     });
     const lock = lockState(join(to, 'state.db'), 'shared');
     expect(await restore(join(at, 'backup'), to)).toEqual({
@@ -311,7 +311,7 @@ describe('restoreBackup', () => {
     const store = mustOpen(state);
     store.insertTask(taskNumber(9), tokenNumber(9), []);
     expect(await restore(state, folder())).toEqual({
-      problem: expect.stringMatching(/is a state file in use, or one that was not closed: `remit backup` makes a copy/),
+      problem: expect.stringMatching(/is a state file in use, or was not closed cleanly: copy it with `remit backup`/),
     });
     store.close();
   });

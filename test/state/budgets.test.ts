@@ -96,7 +96,7 @@ describe('Store.spend', () => {
     const store = withTask();
     expect(spend(store, calls(1), bad)).toMatchObject({
       code: 'refused',
-      detail: 'a budget is counted in whole numbers from 0 to 2^53 - 1',
+      detail: 'an amount of a budget must be a whole number from 0 to 2^53 - 1',
     });
     expect(spend(store, calls(1))).toBeNull();
     store.close();

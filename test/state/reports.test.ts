@@ -91,7 +91,7 @@ describe('Reports', () => {
     for (let tries = 0; tries < 3; tries += 1) await fire();
     expect(events()).toEqual([]);
     expect(results).toEqual(Array.from({ length: 3 }, () => '1 revocation failed'));
-    const begun = 'revocations of stolen tokens cannot be written, and are tried again: a row with that key exists';
+    const begun = 'revocations of stolen tokens cannot be written and will be retried: a row with that key exists';
     expect(log).toEqual([begun]);
     isRefused();
     mend();
@@ -151,7 +151,7 @@ describe('Reports', () => {
     await reports.close();
     expect(store.staticSecrets(10)).toHaveLength(1);
     expect(results).toEqual(['1 secrets written', '1 revocation failed', '1 revocation dropped']);
-    expect(log.at(-1)).toBe('1 revocations of stolen tokens could not be written and are given up');
+    expect(log.at(-1)).toBe('1 revocations of stolen tokens could not be written and are dropped');
     close();
   });
 

@@ -118,6 +118,6 @@ describe('taken', () => {
 describe('spendsProblem', () => {
   it.each([-1, 1.5, Number.NaN, 2 ** 53])('refuses %p', (amount) => {
     const spends: readonly Spend[] = [{ kind: 'amount', name: 'eur', amount, limit: 1 }];
-    expect(spendsProblem(spends)).toBe('a budget is counted in whole numbers from 0 to 2^53 - 1');
+    expect(spendsProblem(spends)).toBe('an amount of a budget must be a whole number from 0 to 2^53 - 1');
   });
 });

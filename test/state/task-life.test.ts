@@ -554,7 +554,7 @@ describe('Store.rememberOnce', () => {
     const again = mustOpen(file, { nowMs: () => clock.nowMs });
     expect(again.rememberOnce('signal', 'new', 9_000)).toMatchObject({
       code: 'full',
-      detail: 'the replay memory holds 100000 keys, none of which may be forgotten yet',
+      detail: 'the replay memory holds 100000 keys, none of which has expired',
     });
     expect(again.rememberOnce('signal', 'key-7', 9_000)).toBe('seen');
     clock.nowMs = 2_000;

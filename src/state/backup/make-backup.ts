@@ -16,30 +16,30 @@ import { isProblem } from '../../runtime/problem.ts';
 import { writeManifest } from './manifest.ts';
 import type { BackedUpLedger, Manifest } from './manifest.ts';
 
-/** What is backed up. */
+/** Paths of what is backed up. */
 export interface BackupPlaces {
   readonly state: string;
-  /** Folders; one that is not there is passed over. */
+  /** Folders. A missing folder is skipped. */
   readonly ledgers: readonly string[];
-  /** Files and folders of keys by what they are of, such as `ledger.key`; one that is not there is passed over. */
+  /** Files and folders of keys, each with its configuration key, such as `ledger.key`. A missing one is skipped. */
   readonly keys: readonly { readonly of: string; readonly path: string }[];
 }
 
-/** What a backup is made with. */
+/** Options of a backup. */
 export interface BackupOptions {
   readonly nowMs: () => number;
-  /** Of this build. */
+  /** Version of this build. */
   readonly version: string;
-  /** Told which file is copied, and how many bytes of it were. */
+  /** Receives the path of the file being copied and the number of bytes copied. */
   readonly onProgress: (path: string, bytes: number) => void;
 }
 
 const MAX_BYTES = 64 * 1024 ** 3;
 
 /**
- * Makes a backup in a new folder, beside processes that serve: the state file at one instant, then each ledger, so that what had left
- * the state file by then is in a ledger. All files have mode 0600 and are on disk when this resolves; the manifest comes last. What is
- * begun and fails is removed.
+ * Makes a backup in a new folder while other processes serve. The state file is copied first, at one instant, then each ledger, so that a
+ * record which had left the state file by then is in a ledger. Files have mode 0600 and are on disk when the promise resolves. The manifest
+ * is written last. A failed backup is removed.
  */
 export async function makeBackup(
   to: string,
@@ -52,8 +52,8 @@ export async function makeBackup(
     const isThere = codeOf(error) === 'EEXIST';
     return {
       problem: isThere
-        ? `\`${to}\` is there already: a backup is made in a new folder`
-        : `\`${to}\` cannot be made: ${codeOf(error)}`,
+        ? `\`${to}\` already exists: give a new folder for the backup`
+        : `\`${to}\` cannot be created: ${codeOf(error)}`,
     };
   }
   const made = await filled(to, places, options).catch((error: unknown) => problemOf(error));
@@ -95,7 +95,7 @@ async function filled(
 
 const STATE = 'state.db';
 
-/** Copies the state file, and checks the copy whole. */
+/** Copies the state file and checks the whole copy for damage. */
 async function copyState(from: string, to: string, { onProgress }: BackupOptions): Promise<StoreFailure | null> {
   const db = openSqlite(from, { format: stateFormat, access: 'read', maxBytes: MAX_BYTES });
   if (isStoreFailure(db)) return db;
@@ -114,7 +114,7 @@ async function copyState(from: string, to: string, { onProgress }: BackupOptions
   }
 }
 
-/** Copies the segments of a ledger and the policy texts beside them; `null` where the folder holds no ledger. */
+/** Copies the segments of a ledger and the policy texts beside them. `null` where the folder holds no ledger. */
 async function copyLedger(
   from: string,
   {
@@ -146,10 +146,10 @@ async function copyLedger(
   }
 }
 
-/** Texts of policy sets beside a ledger. */
+/** Folder beside a ledger that holds the texts of policy sets. */
 const POLICIES = 'policies';
 
-/** A file, or the files of a folder, into `keys/` of the backup. */
+/** Copies a file, or the files of a folder, into `keys/` of the backup. */
 function copyKey(
   { of, path }: BackupPlaces['keys'][number],
   to: string,
@@ -162,12 +162,12 @@ function copyKey(
   return { of, place, names: [place] };
 }
 
-/** Copies the files of a folder, which need not be there; their names within the backup. */
+/** Copies the files of a folder, if it exists, and returns their names within the backup. */
 function copyFiles(from: string, to: string, folder: string): readonly string[] {
   if (!existsSync(from)) return [];
   mkdirSync(join(to, folder), { mode: 0o700 });
   const names = readdirSync(from, { withFileTypes: true })
-    // Ours alone, and none that is written at the moment under a name that no reader takes.
+    // Skips files that are not ours, and temporary files that are being written.
     .filter((entry) => entry.isFile() && /^\w[\w.-]*$/.test(entry.name) && !entry.name.endsWith('.new'))
     .map(({ name }) => name);
   for (const name of names) copyPrivate(join(from, name), join(to, folder, name));
@@ -175,7 +175,7 @@ function copyFiles(from: string, to: string, folder: string): readonly string[] 
   return names.map((name) => join(folder, name));
 }
 
-/** Copies a file that is replaced and never changed, into a new one that its owner alone may read. */
+/** Copies a file into a new one that only its owner may read. The source may be replaced but never changes in place. */
 function copyPrivate(from: string, to: string): void {
   copyFileSync(from, to, constants.COPYFILE_EXCL);
   chmodSync(to, PRIVATE_MODE);

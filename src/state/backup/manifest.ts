@@ -8,7 +8,7 @@ import type { Reader } from '../../runtime/fields.ts';
 import { writePrivateFile } from '../../runtime/private-write.ts';
 import { synced } from '../../runtime/synced.ts';
 
-/** The form of the folder that a backup is. */
+/** Version of the layout of a backup folder. */
 const FORMAT = 1;
 const NAME = 'backup.json';
 const MAX_BYTES = 64 * 1024 ** 2;
@@ -18,40 +18,40 @@ const MAX_MS = 253_402_300_799_999;
 
 /** A file of a backup. */
 export interface BackedUpFile {
-  /** Its path within the folder of the backup. */
+  /** Path relative to the backup folder. */
   readonly name: string;
   readonly bytes: number;
-  /** In base64url. */
+  /** SHA-256 in base64url. */
   readonly sha256: string;
 }
 
 /** A ledger in a backup. */
 export interface BackedUpLedger {
-  /** Its folder within that of the backup. */
+  /** Folder relative to the backup folder. */
   readonly folder: string;
-  /** Where it was. */
+  /** Original path. */
   readonly from: string;
   readonly origin: string;
-  /** Records, those included that were given up. */
+  /** Number of records, including those discarded by retention. */
   readonly size: number;
 }
 
-/** What a backup is made of. It is written last: a folder without one is no backup. */
+/** The contents of a backup. It is written last: a folder without a manifest is not a backup. */
 export interface Manifest {
   readonly format: number;
-  /** The version of Remit that made it. */
+  /** Version of Remit that made the backup. */
   readonly remit: string;
-  /** Milliseconds since the Unix epoch, when the copy of the state file was begun. */
+  /** Milliseconds since the Unix epoch, when the copy of the state file began. */
   readonly madeAtMs: number;
-  /** The state file within the folder. */
+  /** Path of the state file within the folder. */
   readonly state: string;
   readonly ledgers: readonly BackedUpLedger[];
-  /** Keys by what they are of, such as `ledger.key`, each with its place within the folder; none where they were not asked for. */
+  /** Keys by configuration key, such as `ledger.key`, each with its path within the folder. Empty where keys were not requested. */
   readonly keys: readonly { readonly of: string; readonly place: string }[];
   readonly files: readonly BackedUpFile[];
 }
 
-/** Says what is in a backup, on disk when this resolves. Throws the system's error. */
+/** Writes the manifest of a backup and syncs it to disk. Throws the system's error. */
 export async function writeManifest(
   folder: string,
   names: readonly string[],
@@ -68,7 +68,7 @@ export async function writeManifest(
   return manifest;
 }
 
-/** What a folder says that it holds; a problem, as a clause, where it is no backup or one of a later build. */
+/** Reads the manifest of a folder. A problem, as a clause, where the folder is not a backup or is from a later build. */
 export function manifestIn(folder: string): Manifest | Problem {
   let value: unknown;
   try {
@@ -78,7 +78,7 @@ export function manifestIn(folder: string): Manifest | Problem {
     const isMissing = typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT';
     return {
       problem: isMissing
-        ? `has no \`${NAME}\`: it is not a backup, or one that was interrupted`
+        ? `has no \`${NAME}\`: it is not a backup, or the backup was interrupted`
         : `has a \`${NAME}\` that cannot be read`,
     };
   }
@@ -89,14 +89,14 @@ export function manifestIn(folder: string): Manifest | Problem {
   return isProblem(manifest) ? { problem: `has a \`${NAME}\` whose ${manifest.problem}` } : manifest;
 }
 
-/** The digest of a file, read in pieces; in base64url. */
+/** SHA-256 of a file in base64url, read in chunks. */
 export async function fileSha256(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const piece of createReadStream(path)) hash.update(piece as Uint8Array);
   return hash.digest('base64url');
 }
 
-/** A relative path without a way out of its folder. */
+/** A relative path that stays within its folder. */
 const inside = text({
   max: 1_024,
   grammar: {

@@ -19,29 +19,32 @@ import type { Backup, Move, Moves, RestorePlaces } from './restore-plan.ts';
 import { restoreState } from './restored-state.ts';
 import type { RestoreFacts } from './restored-state.ts';
 
-/** What a restore is made with. */
+/** Options of a restore. */
 export type RestoreOptions = Pick<RestoreFacts, 'clocks' | 'randomBytes' | 'by'> & {
-  /** Told which file of the backup is copied, and its bytes. */
+  /** Receives the name of the backup file being copied and the number of bytes copied. */
   readonly onProgress: (name: string, bytes: number) => void;
 };
 
-/** What a restore did. */
+/** Result of a restore. */
 export interface Restored {
   readonly state: string;
-  /** Open tasks that were ended. */
+  /** Number of open tasks that were ended. */
   readonly ended: number;
-  /** The ledgers of the backup, where they are now: to be read, and not gone on with. */
+  /** New paths of the backed-up ledgers. They can be read but not continued. */
   readonly ledgers: readonly string[];
-  /** Where keys were put back. */
+  /** Paths of the restored keys. */
   readonly keys: readonly string[];
 }
 
 /**
- * Puts a backup back: a folder that `makeBackup` made, or a copy of a state file alone. Nothing that is there is written over. The state
- * file becomes one that tasks cannot come back with (`restoreState`). Its ledgers get places of their own beside the folder of the
- * ledger: what is signed is not gone on with, since heads that were signed after the backup would contradict it; a new ledger begins,
- * and the record of the restore in it names where the old ones stood. Everything is copied and checked first and moved to its place
- * then, the state file last: a process that is killed leaves no state file, and is begun again.
+ * Restores a backup: a folder made by `makeBackup`, or a copy of a state file alone. It overwrites nothing. `restoreState` ends every open
+ * task in the restored state file, so that no task comes back to life.
+ *
+ * Each ledger gets a new path beside the ledger folder and is not continued: checkpoints signed after the backup would contradict it. A new
+ * ledger begins, and its restore record names the ends of the old ones.
+ *
+ * Everything is copied and checked first and then moved into place, the state file last. So a restore that is killed leaves no state file
+ * and can be run again.
  */
 export async function restoreBackup(
   from: string,
@@ -117,7 +120,7 @@ async function putBack({ folder, manifest }: Backup, { places, moves, options }:
   };
 }
 
-/** What is copied; of a lone state file nobody knows the digest. */
+/** The files to copy. A state file without a manifest has no known digest. */
 const filesFor = ({ state, files }: Backup['manifest'], { ledgers, keys }: Moves): readonly Partial<BackedUpFile>[] =>
   files.length === 0
     ? [{ name: state }]
@@ -125,7 +128,7 @@ const filesFor = ({ state, files }: Backup['manifest'], { ledgers, keys }: Moves
 
 const isIn = (name: string, folder: string): boolean => name === folder || name.startsWith(`${folder}/`);
 
-/** Copies a file and checks what was copied, not what it was copied of. */
+/** Copies a file and checks the digest of the copy, not of the source. */
 async function copied(
   { name = '', bytes, sha256 }: Partial<BackedUpFile>,
   {
@@ -148,10 +151,12 @@ async function copied(
   synced(to);
   synced(dirname(to));
   const isSame = sha256 === undefined || (await fileSha256(to)) === sha256;
-  return isSame ? null : { problem: `\`${join(folder, name)}\` is not what was backed up: its digest is another one` };
+  return isSame
+    ? null
+    : { problem: `\`${join(folder, name)}\` has changed since the backup: its digest differs from the manifest` };
 }
 
-/** Where a ledger of the backup stands, as the record of the restore says: its origin, size and root. */
+/** Origin, size and root of a backed-up ledger, for the record of the restore. */
 type LedgerHead = { readonly [name: string]: string | number };
 
 const headOf = (ledger: string): LedgerHead | StoreFailure => {
@@ -159,7 +164,7 @@ const headOf = (ledger: string): LedgerHead | StoreFailure => {
     const range = log.segments.at(-1)?.state().range;
     return { origin: log.origin, size: range?.size ?? 0, root: base64Of(rootOf(range?.nodes ?? [])) };
   });
-  return head ?? storeFailure('unusable', `there is no ledger in \`${ledger}\``);
+  return head ?? storeFailure('unusable', `no ledger in \`${ledger}\``);
 };
 
 function takenIn(ledgers: readonly string[], fileId: string): number | StoreFailure {
@@ -176,7 +181,7 @@ const removed = (path: string): void => {
   for (const file of filesOf(path)) rmSync(file, { recursive: true, force: true });
 };
 
-/** A system's error, by its shape; `null` for a bug. */
+/** The code and path of a system error; `null` for a bug. */
 const systemErrorOf = (error: unknown): { readonly code: string; readonly path: string | null } | null =>
   typeof error === 'object' && error !== null && 'code' in error
     ? {

@@ -5,48 +5,48 @@ import type { Problem } from '../../runtime/problem.ts';
 import { manifestIn } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
 
-/** Where a backup is put back. */
+/** Paths to restore to. */
 export interface RestorePlaces {
   readonly state: string;
-  /** The folder that the ledger of this place is to be in: a new one is begun there, unless it is there. */
+  /** The folder for the ledger. A new ledger begins there, unless one exists. */
   readonly ledger: string;
-  /** Ledgers that are in their places and belong to the state file, where `isStateOnly`. */
+  /** With `isStateOnly`: the existing ledgers that belong to the state file. */
   readonly others: readonly string[];
-  /** Places of keys by what they are of; those that a backup has and that are not named stay where they are. */
+  /** Paths by configuration key. Backed-up keys without a path here stay where they are. */
   readonly keys: ReadonlyMap<string, string>;
-  /** Puts back the state file alone, beside ledgers that are in their places. */
+  /** Restores only the state file; the ledgers stay in place. */
   readonly isStateOnly: boolean;
 }
 
-/** A place, and where what goes there is until all of the restore is whole. */
+/** A final path, and the temporary path used until the whole restore is complete. */
 export interface Move {
   readonly fresh: string;
   readonly place: string;
 }
 
-/** A folder with a manifest, or a state file, whose digest nobody knows. */
+/** A folder with a manifest, or a state file alone, whose digest is unknown. */
 export interface Backup {
   readonly folder: string;
   readonly manifest: Omit<Manifest, 'format' | 'madeAtMs' | 'remit'> & Partial<Pick<Manifest, 'madeAtMs' | 'remit'>>;
 }
 
-/** Reads what there is to be put back; a problem, as a clause, where it cannot be. */
+/** Reads the backup to restore. A problem, as a clause, where it cannot be restored. */
 export function backupAt(from: string): Backup | Problem {
   const stats = statSync(from, { throwIfNoEntry: false });
-  if (stats === undefined) return { problem: 'is not there' };
+  if (stats === undefined) return { problem: 'does not exist' };
   if (stats.isDirectory()) {
     const manifest = manifestIn(from);
     return isProblem(manifest) ? manifest : { folder: from, manifest };
   }
   if (existsSync(`${from}-wal`))
-    return { problem: 'is a state file in use, or one that was not closed: `remit backup` makes a copy of it' };
+    return { problem: 'is a state file in use, or was not closed cleanly: copy it with `remit backup`' };
   return { folder: dirname(from), manifest: { state: basename(from), ledgers: [], keys: [], files: [] } };
 }
 
-/** What goes where. */
+/** All moves of a restore. */
 export interface Moves {
   readonly state: Move;
-  /** In the order of the manifest, as keys; none where the state file alone is put back. */
+  /** In the order of the manifest. Empty where only the state file is restored. */
   readonly ledgers: readonly (Move & { readonly folder: string })[];
   readonly keys: readonly (Move & { readonly folder: string })[];
   readonly all: readonly Move[];
@@ -54,7 +54,7 @@ export interface Moves {
 
 const moveTo = (place: string): Move => ({ place, fresh: `${place}.restoring` });
 
-/** Where everything of a backup goes. */
+/** Plans the moves of a restore. */
 export function movesOf({ manifest }: Backup, { state, ledger, keys, isStateOnly }: RestorePlaces): Moves {
   const until = new Date(manifest.madeAtMs ?? 0).toISOString().replaceAll(/[-:]|\.\d+/g, '');
   const ledgers = (isStateOnly ? [] : manifest.ledgers).map(({ folder }, index) =>
@@ -65,14 +65,14 @@ export function movesOf({ manifest }: Backup, { state, ledger, keys, isStateOnly
     return to === undefined ? [] : [{ folder: place, ...moveTo(to) }];
   });
   const own = moveTo(state);
-  // The state file last.
+  // The state file is moved last.
   return { state: own, ledgers, keys: keyed, all: [...ledgers, ...keyed, own] };
 }
 
-/** What is in the way, with the way out; `null` where nothing is. */
+/** A path that already exists, with the way out; `null` where none does. */
 export function takenProblem({ all }: Moves, { state, ledger, isStateOnly }: RestorePlaces): string | null {
   const there = [...all.map(({ place }) => place), `${state}-wal`].find((place) => existsSync(place));
-  if (there !== undefined) return `\`${there}\` is there already, and nothing is written over: move it away first`;
+  if (there !== undefined) return `\`${there}\` already exists and is not overwritten: move it away first`;
   if (isStateOnly || !existsSync(ledger) || readdirSync(ledger).length === 0) return null;
-  return `a ledger is in \`${ledger}\`: with --state-only it stays and is gone on with; else move it away first`;
+  return `a ledger is in \`${ledger}\`: use --state-only to keep and continue it, or move it away first`;
 }

@@ -16,37 +16,37 @@ import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { MAX_ROWS, taskAt } from '../sqlite/task-table.ts';
 
-/** What a restore knows when it makes a state file of a copy. */
+/** What `restoreState` needs to know. */
 export interface RestoreFacts {
   readonly clocks: ClockSources;
   readonly randomBytes: (length: number) => Uint8Array;
-  /** Who restores, as records name them. */
+  /** Who restores, as named in records. */
   readonly by: string;
-  /** How far any ledger that is there took the outbox of a file with this id: those records are not handed on again. */
+  /** How far any existing ledger has taken the outbox of the file with this id. Those records are not handed over again. */
   readonly takenOf: (fileId: string) => number | StoreFailure;
-  /** What the record of the restore says of the backup. */
+  /** Details of the backup, for the record of the restore. */
   readonly details: EventRecord['details'];
 }
 
-/** What became of the tasks of a copy. */
+/** What happened to the tasks of a copy. */
 export interface RestoredState {
-  /** Open tasks that were ended, parts among them. */
+  /** Number of open tasks that were ended, including parts. */
   readonly ended: number;
 }
 
 const MAX_BYTES = 64 * 1024 ** 3;
 
 /**
- * Makes a state file that a process can serve with of a copy of one, in one transaction, so that nothing which ended or was spent after
- * the copy comes back:
+ * Turns a copy of a state file into one that a process can serve with, in one transaction. Nothing that ended or was spent after the copy
+ * comes back:
  *
- * - it is brought up to date, checked whole, and its schema compared with our own
- * - it gets a new id, so that a ledger does not take its records for those it has
- * - each open task ends with a record (`operator.restored`, or as expired); so every token from before is refused
- * - the instant is kept: security events from before it that take nothing away have no effect any more
- * - records that a ledger has are dropped from the outbox, and one of the restore is added
+ * - The file is migrated, checked for damage, and its schema is compared with ours.
+ * - It gets a new id, so that a ledger does not mistake its records for those it has.
+ * - Each open task ends with a record (`operator.restored`, or as expired), so every earlier token is refused.
+ * - The instant is kept: security events from before it no longer have an effect, unless they take something away.
+ * - Records that a ledger has are dropped from the outbox, and a record of the restore is added.
  *
- * @param path a copy that nobody else has open; whatever fails leaves it unfit for use, to be deleted
+ * @param path a copy that no other process has open. After a failure it is unfit for use and must be deleted
  */
 export function restoreState(path: string, facts: RestoreFacts): RestoredState | StoreFailure {
   const migrated = migrateFile(path, stateFormat, { keepsCopy: false });
@@ -90,12 +90,12 @@ function made(connection: Connection, { by, details }: RestoreFacts, taken: numb
     by: recordText(by),
     details: { ...details, fileId: of, endedTasks: before },
   });
-  if ('problem' in record) throw new Error(`a restore has no record: ${record.problem}`);
+  if ('problem' in record) throw new Error(`the record of a restore cannot be encoded: ${record.problem}`);
   insertRecords(connection, [record]);
   return { ended: before };
 }
 
-/** Those that were declared themselves first, each with its parts. */
+/** Ends root tasks first, each with its parts. */
 function endOpenTasks(connection: Connection, by: string): void {
   const cause = causeOf('operator.restored');
   for (const parts of ['AND parent IS NULL', '']) {
@@ -109,7 +109,7 @@ function endOpenTasks(connection: Connection, by: string): void {
           ? ({ kind: 'expire', cause: expiryOf(task).cause } as const)
           : ({ kind: 'revoke', cause } as const);
         const changed = changeTask(connection, task, event, by);
-        // One that expired this very moment is there again in the next look.
+        // A task that expires at this very moment is found again by the next query.
         if ('problem' in changed && changed.state !== 'expired')
           throw new Error(`an open task could not be ended: it is \`${changed.state}\``);
       }

@@ -3,7 +3,7 @@ import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { FloorMark } from '../clock-floor.ts';
 import type { Store } from '../store.ts';
 
-/** Calls of a store that the thread makes: all that write, and no other. */
+/** The methods of a store that write. The thread runs these and no others. */
 export const WRITES = [
   'insertTask',
   'insertPart',
@@ -25,39 +25,39 @@ export const WRITES = [
 ] as const satisfies readonly (keyof Store)[];
 export type WriteName = (typeof WRITES)[number];
 
-/** One call, with the clocks of the instant at which it was made: it is judged by these. */
+/** One call, with the clock readings at which it was made. The thread decides by these. */
 export interface WriteCall {
   readonly name: WriteName;
   readonly input: readonly unknown[];
   readonly clocks: Clocks;
 }
 
-/** What the thread is started with. */
+/** Initial input of the thread. */
 export interface AuthorityThreadInput {
   readonly path: string;
   readonly busyTimeoutMs?: number;
   readonly maxBytes?: number;
 }
 
-/** To the thread. `mark` is what the next commit writes of the clock. */
+/** Messages to the thread. `mark` is the clock mark for the next commit. */
 export type AuthorityRequest =
   | { readonly kind: 'writes'; readonly calls: readonly WriteCall[]; readonly mark: FloorMark }
   | { readonly kind: 'close'; readonly clocks: Clocks; readonly mark: FloorMark };
 
-/** What became of a call: what the store answered, or the message of an error that it threw. */
+/** Result of a call: the value returned by the store, or the message of the error it threw. */
 export type WriteAnswer = { readonly value: unknown } | { readonly error: string };
 
-/** From the thread. */
+/** Messages from the thread. */
 export type AuthorityMessage =
   | { readonly kind: 'opened' }
   | { readonly kind: 'unopened'; readonly failure: StoreFailure }
   | {
       readonly kind: 'answers';
-      /** To the calls that wait the longest, in their order. */
+      /** Results of the oldest waiting calls, in order. */
       readonly answers: readonly WriteAnswer[];
-      /** Of each transaction since the last message, what `onWrite` is told. */
+      /** One argument of `onWrite` for each transaction since the last message. */
       readonly writes: readonly (StoreFailure | null)[];
-      /** Whether records were put into the outbox. */
+      /** Whether records were added to the outbox. */
       readonly hasRecords: boolean;
     }
   | { readonly kind: 'fatal'; readonly failure: StoreFailure }

@@ -22,23 +22,23 @@ import type { StateAccess } from './direct-authority.ts';
 import { openStoreForReading } from './sqlite-store.ts';
 import type { StateReader } from './sqlite-store.ts';
 
-/** What the thread is opened with. */
+/** Options of the thread. */
 export interface AuthorityThreadOptions extends ClockSources, Omit<AuthorityThreadInput, 'path'> {
-  /** Called once, when the state breaks: an I/O error, a thread that ended. The process must stop serving and end. */
+  /** Called once when the state breaks, by an I/O error or the end of the thread. The process must stop serving and exit. */
   readonly onFatal: (failure: StoreFailure) => void;
-  /** Told after each commit that put records into the outbox. It must not throw. */
+  /** Called after each commit that added records to the outbox. It must not throw. */
   readonly onRecords?: () => void;
-  /** Told of each transaction: `null` once it is on disk, or the failure of the disk or of a lock. It must not throw. */
+  /** Called after each transaction with `null` once it is on disk, or with the failure of the disk or of a lock. It must not throw. */
   readonly onWrite?: (failure: StoreFailure | null) => void;
-  /** Calls that wait for the thread at most, and their bytes. Default 4,096 and 16 MiB. */
+  /** Most calls that wait for the thread, and their bytes. Default 4,096 and 16 MiB. */
   readonly maxWaiting?: number;
   readonly maxWaitingBytes?: number;
 }
 
-/** Calls and answers are small and short-lived. */
+/** Calls and answers are small and short-lived, so a small young generation is enough. */
 const LIMITS = { maxYoungGenerationSizeMb: 6 };
 
-/** A call that is not answered yet. */
+/** A call without its answer yet. */
 interface Waiting {
   readonly bytes: number;
   readonly resolve: (value: unknown) => void;
@@ -46,27 +46,27 @@ interface Waiting {
 }
 
 /**
- * A state file that is written by a thread of its own and read by this one, so that the event loop never waits for a disk. Calls of one
- * turn go to the thread together; it makes one transaction of all that waits. Calls are made in their order, and what is on disk when
- * its promise resolves is seen by every look after that. Beyond what may wait a call fails at once as `full`.
+ * A state file that a separate thread writes and this thread reads, so that the event loop never waits for a disk. Calls of one turn go to
+ * the thread together, and it commits everything that waits in one transaction. Calls run in order. Once the promise of a call has
+ * resolved, every later look sees what it wrote. A call beyond the bounds on waiting calls fails at once as `full`.
  *
- * A thread that ends, and an I/O error, fail every call that waits and every later one as `broken`: whether the former were written is
+ * If the thread ends, or after an I/O error, all waiting and all later calls fail as `broken`. Whether the waiting ones were written is
  * unknown.
  *
- * Lifecycle: `open` once; `close` once, which makes all calls that wait, says in the file that it ended cleanly, and ends the thread.
+ * Lifecycle: `open` once; `close` once, which completes all waiting calls, marks the file as closed cleanly, and ends the thread.
  */
 export class AuthorityThread implements StateAccess {
   readonly states: TaskStates;
   readonly settling: Settling;
   readonly authority: Authority & Upkeep;
   readonly feed: Feed;
-  /** What reads the file in this thread. Its connection cannot write. */
+  /** Reads the file in this thread. Its connection cannot write. */
   readonly reader: StateReader;
   readonly #worker: Worker;
   readonly #options: AuthorityThreadOptions;
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  /** Calls of this turn. */
+  /** Calls made in this turn. */
   #calls: WriteCall[] = [];
   #broken: StoreFailure | null = null;
   #closed: (() => void) | null = null;
@@ -81,10 +81,10 @@ export class AuthorityThread implements StateAccess {
     this.authority = this.#authorityOf(reader);
     worker.on('message', (message: AuthorityMessage) => this.#hear(message));
     worker.on('error', (error) => this.#end(`the thread of the state file failed: ${String(error)}`));
-    worker.on('exit', (code) => this.#end(`the thread of the state file ended with ${code}`));
+    worker.on('exit', (code) => this.#end(`the thread of the state file exited with code ${code}`));
   }
 
-  /** Opens the file to serve with it, made where there is none; the same is refused as by `openStore`. */
+  /** Opens the file to serve with it, and creates it if it does not exist. Refuses what `openStore` refuses. */
   static async open(path: string, options: AuthorityThreadOptions): Promise<AuthorityThread | StoreFailure> {
     const { busyTimeoutMs, maxBytes } = options;
     const input: AuthorityThreadInput = {
@@ -112,7 +112,7 @@ export class AuthorityThread implements StateAccess {
     return thread;
   }
 
-  /** Fails every call from now on. */
+  /** Makes every later call fail. */
   break(failure: StoreFailure): void {
     if (this.#broken !== null) return;
     this.#broken = failure;
@@ -127,8 +127,8 @@ export class AuthorityThread implements StateAccess {
         this.#flush();
         const close = { kind: 'close', clocks: this.reader.clocks(), mark: this.reader.mark() } as const;
         this.#broken = storeFailure('broken', 'the state file is closed');
-        // INVARIANT: closed before the thread is told to close. The last connection empties SQLite's log and deletes it, which a
-        // read-only one cannot: a log that is left makes a restore refuse the place.
+        // INVARIANT: close the reader before the thread closes its connection. The last connection empties and deletes SQLite's log, which
+        // a read-only one cannot do, and a log left behind makes a restore refuse the path.
         this.reader.close();
         this.#post(close);
       });
@@ -196,7 +196,7 @@ export class AuthorityThread implements StateAccess {
     if (this.#calls.length === 0) queueMicrotask(() => this.#flush());
     this.#calls.push({ name, input, clocks: this.reader.clocks() });
     return new Promise((resolve, reject) => {
-      // The thread answers with what the method of that name returned.
+      // The thread answers with the return value of the method of that name.
       this.#waiting.push({ bytes, resolve: resolve as Waiting['resolve'], reject });
     });
   }
@@ -256,7 +256,7 @@ export class AuthorityThread implements StateAccess {
 
 const MAX_WAITING = 4_096;
 const MAX_WAITING_BYTES = 16 * 1_024 * 1_024;
-/** Of a call without its input. */
+/** Bytes of a call without its input. */
 const CALL_BYTES = 256;
 
 function started(input: AuthorityThreadInput): Promise<Worker | StoreFailure> {
@@ -269,7 +269,7 @@ function started(input: AuthorityThreadInput): Promise<Worker | StoreFailure> {
     const failed = (error: unknown): void =>
       settle(storeFailure('unusable', `the thread of the state file failed: ${String(error)}`));
     const ended = (code: number): void =>
-      settle(storeFailure('unusable', `the thread of the state file ended with ${code}`));
+      settle(storeFailure('unusable', `the thread of the state file exited with code ${code}`));
     worker.on('error', failed).on('exit', ended);
     worker.once('message', (first: AuthorityMessage) => {
       if (first.kind === 'unopened') settle(first.failure);
@@ -278,20 +278,20 @@ function started(input: AuthorityThreadInput): Promise<Worker | StoreFailure> {
   });
 }
 
-/** Beside this file and with its extension: `.ts` from the sources, `.js` once built. */
+/** The worker beside this file, with the same extension: `.ts` from the sources, `.js` once built. */
 function workerFile(): string {
   const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
   return fileURLToPath(new URL(`./authority-worker${extension}`, import.meta.url).href);
 }
 
-/** A key alone, where a caller gives the whole task. */
+/** The key of a task, where a caller gives the whole task. */
 const keyOf = ({ issuer, id }: { readonly issuer: string; readonly id: string }) => ({ issuer, id });
 
-/** Bytes of their own: those of a `Buffer` are part of a larger piece, all of which would be copied. */
+/** Records with buffers of their own. Those of a `Buffer` are part of a pool, all of which would be copied to the thread. */
 const handedOver = (records: readonly EncodedRecord[]): readonly EncodedRecord[] =>
   records.map((record) => ({ ...record, bytes: new Uint8Array(record.bytes) }));
 
-/** About what a value takes: text, bytes, and something for each member. */
+/** Approximate bytes of a value: its texts, its byte arrays, and a constant for each member. */
 function bytesIn(value: unknown): number {
   if (typeof value === 'string') return 2 * value.length;
   if (value instanceof Uint8Array) return value.byteLength;

@@ -15,9 +15,9 @@ import type {
 } from './authority-messages.ts';
 import { openUnmarkedStore } from './sqlite-store.ts';
 
-// The thread of `authority-thread.ts`, alone in handing it its input: it has the one writing connection of the process.
+// The thread started by `authority-thread.ts`. It has the only writing connection of the process.
 
-/** INVARIANT: no clock is read here; each call is judged by the clocks it came with. */
+/** INVARIANT: the thread reads no clock. Each call is decided by the clock readings that came with it. */
 const clock: { now: Clocks; mark: FloorMark } = {
   now: { wallMs: 0, floorMs: 0, monotonicMs: 0 },
   mark: { floorMs: 0, boot: null },
@@ -49,7 +49,7 @@ function serve(open: Store): void {
   parentPort?.on('message', (first: AuthorityRequest) => {
     const calls: WriteCall[] = [];
     let closing: AuthorityRequest | null = null;
-    // All that waits shares one wait for the disk.
+    // All waiting calls share one sync.
     for (let next: AuthorityRequest | null = first; next !== null; next = nextRequest()) {
       clock.mark = next.mark;
       if (next.kind === 'writes') calls.push(...next.calls);
@@ -66,7 +66,7 @@ function serve(open: Store): void {
   say({ kind: 'opened' });
 }
 
-/** Sent by `authority-thread.ts`. */
+/** The message was sent by `authority-thread.ts`. */
 const nextRequest = (): AuthorityRequest | null =>
   parentPort === null ? null : ((receiveMessageOnPort(parentPort)?.message as AuthorityRequest | undefined) ?? null);
 
@@ -76,7 +76,10 @@ function answer(answers: readonly WriteAnswer[]): void {
   hasRecords = false;
 }
 
-/** One transaction for all calls. Where one of them undoes it, each gets one of its own, so that it fails no other. */
+/**
+ * Runs all calls in one transaction. If one of them rolls it back, each call gets a transaction of its own, so that none makes another
+ * fail.
+ */
 function together(open: Store, calls: readonly WriteCall[]): readonly WriteAnswer[] {
   if (calls.length === 1) return calls.map((call) => made(open, call));
   let answers: readonly WriteAnswer[] = [];
@@ -90,7 +93,7 @@ function together(open: Store, calls: readonly WriteCall[]): readonly WriteAnswe
 function made(open: Store, { name, input, clocks }: WriteCall): WriteAnswer {
   clock.now = clocks;
   try {
-    // The input is that of the method with that name: `authority-thread.ts` is alone in making calls.
+    // The input is that of the method of this name: only `authority-thread.ts` makes calls.
     const method = open[name] as (...given: readonly unknown[]) => unknown;
     return { value: method.apply(open, [...input]) };
   } catch (error) {

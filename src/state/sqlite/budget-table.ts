@@ -4,10 +4,13 @@ import type { Connection } from './connection.ts';
 import { writeHistory } from './history-table.ts';
 import type { Spend, SpendProblem, TaskKey, UseState } from '../store.ts';
 
-/** Text of the spends, for the store to prove. */
+/** Texts in spends that the store must validate. */
 export const namesOf = (spends: readonly Spend[]): readonly string[] => spends.map(({ name = '' }) => name);
 
-/** Within a transaction: counts every spend and adds the entry, or does neither. @param use as the transaction finds it */
+/**
+ * Within a transaction: counts every spend and adds the history entry, or does neither.
+ * @param use as read within the transaction
+ */
 export function spendFor(
   connection: Connection,
   key: TaskKey,

@@ -9,35 +9,35 @@ import { BusyTimeout } from '../../sqlite/busy-timeout.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 
-/** What a connection judges and writes by. A `ClockFloor` is one. */
+/** The clock of a connection. A `ClockFloor` is one. */
 export interface StateClock {
   read(): Clocks;
-  /** What a commit writes of it, for the next process. */
+  /** The mark that a commit writes for the next process. */
   mark(): FloorMark;
 }
 
-/** From what a connection makes its clock, with the mark in its file; or the clock itself. */
+/** The sources from which a connection makes its clock, together with the mark in its file; or the clock itself. */
 export type ClockOfState = ClockSources | { readonly clock: StateClock };
 
-/** What a connection needs from outside. */
+/** Options of a connection to a state file. */
 export type StateConnectionOptions = ClockOfState & ConnectionOptions;
 
 interface ConnectionOptions {
   /** Called once, when the connection breaks. */
   readonly onFatal?: (failure: StoreFailure) => void;
-  /** Told of records once they are on disk, for metrics. It must not throw. */
+  /** Called with records once they are on disk, for metrics. It must not throw. */
   readonly onRecords?: (records: readonly EncodedRecord[]) => void;
-  /** Told of each transaction: `null` once it is on disk, or the failure of the disk or of a lock. It must not throw. */
+  /** Called after each transaction with `null` once it is on disk, or with the failure of the disk or of a lock. It must not throw. */
   readonly onWrite?: (failure: StoreFailure | null) => void;
-  /** How long a write waits for that of another process. Default 1,000 ms. */
+  /** How long a write waits for the lock of another process. Default 1,000 ms. */
   readonly busyTimeoutMs?: number;
 }
 
 const BUSY_TIMEOUT_MS = 1_000;
 
 /**
- * One connection to a state file with its clock, its prepared statements, and what it does about failures. Everything runs
- * through `read` or `write`; after a failure to read, write or sync every later one fails the same.
+ * One connection to a state file, with its clock, its prepared statements and its handling of failures. Everything runs through `read` or
+ * `write`. After a failed read, write or sync, every later call fails in the same way.
  */
 export class Connection {
   readonly #db: DatabaseSync;
@@ -49,13 +49,13 @@ export class Connection {
   readonly #statements = new Map<string, StatementSync>();
   #clockWrittenMs = 0;
   #broken: StoreFailure | null = null;
-  /** Written by the transaction that is open. */
+  /** Records written by the open transaction. */
   #recorded: EncodedRecord[] = [];
-  /** Roots of what was changed by the transaction that is open. */
+  /** Root tasks changed by the open transaction. */
   readonly #changed = new Set<string>();
-  /** Told of what is written that uses are judged by. */
+  /** Listener of `changed`. */
   #onChange: (whole: string) => void = () => undefined;
-  /** The writes that go to disk together at the moment. */
+  /** The group of writes that are committed together; `null` outside `together`. */
   #group: { failure: StoreFailure | null } | null = null;
 
   constructor(db: DatabaseSync, options: StateConnectionOptions) {
@@ -72,32 +72,32 @@ export class Connection {
     return this.#clock.read();
   }
 
-  /** What the next commit writes of the clock. */
+  /** The clock mark for the next commit. */
   mark(): FloorMark {
     return this.#clock.mark();
   }
 
-  /** The later of wall clock and floor, milliseconds since the Unix epoch: what is decided is judged by it. */
+  /** The later of wall clock and floor, in milliseconds since the Unix epoch. Decisions use it. */
   nowMs(): number {
     return laterOf(this.#clock.read());
   }
 
-  /** The floor alone, in the same unit: what is written down for good is judged by it. */
+  /** The floor alone, in the same unit. Permanent writes use it. */
   floorMs(): number {
     return this.#clock.read().floorMs;
   }
 
-  /** How far the clock in the file lags. */
+  /** How far the clock mark in the file lags behind, in milliseconds. */
   clockLagMs(): number {
     return this.floorMs() - this.#clockWrittenMs;
   }
 
-  /** A number that is another one once another connection has committed something; what this one commits does not change it. */
+  /** A number that changes when another connection commits. Commits of this connection do not change it. */
   writesOfOthers(): number {
     return Number(this.statement('PRAGMA data_version').get()?.['data_version']);
   }
 
-  /** The statement of that text, prepared once. */
+  /** The prepared statement of a text, prepared once. */
   statement(sql: string): StatementSync {
     let statement = this.#statements.get(sql);
     if (statement === undefined) {
@@ -107,7 +107,10 @@ export class Connection {
     return statement;
   }
 
-  /** Runs something on the connection. @param input every text it hands on, refused here where it cannot be stored */
+  /**
+   * Runs reads on the connection.
+   * @param input every text that is passed to SQLite; refused here where it cannot be stored
+   */
   read<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
     if (this.#broken !== null) return this.#broken;
     if (!input.every(isStorable)) {
@@ -125,8 +128,8 @@ export class Connection {
   }
 
   /**
-   * One transaction, on disk when this returns; it carries the clock along. A failure rolls it back. Within `together` it is on disk
-   * when that returns.
+   * Runs one transaction, which is on disk when this returns and also writes the clock mark. A failure rolls it back. Within `together` it
+   * is on disk when `together` returns.
    */
   write<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
     const group = this.#group;
@@ -136,8 +139,8 @@ export class Connection {
   }
 
   /**
-   * Makes one transaction of all that is written in `work`, in which nothing is awaited and nothing is thrown: begun by the first write,
-   * on disk when this returns. A failure of one of them undoes them all, and those that follow fail the same.
+   * Commits everything written in `work` in one transaction. It begins with the first write and is on disk when this returns. `work` must
+   * neither await nor throw. If one write fails, all are rolled back and the later ones fail in the same way.
    */
   together(work: () => void): null | StoreFailure {
     const group: { failure: StoreFailure | null } = { failure: null };
@@ -204,7 +207,10 @@ export class Connection {
     }
   }
 
-  /** Within a transaction: carries the floor along, unless that of another process is later; by more than 24 hours that was wrong. */
+  /**
+   * Within a transaction: writes the clock mark, unless another process wrote a later one. A mark that is later by more than 24 hours is
+   * wrong and is overwritten.
+   */
   #writeClock({ floorMs, boot }: FloorMark): void {
     const sql = `UPDATE clock SET floor_ms = ?1, boot_id = ?2, since_boot_ms = ?3
       WHERE floor_ms <= ?1 OR floor_ms - ?1 > ${MAX_FLOOR_MS}`;
@@ -212,22 +218,22 @@ export class Connection {
   }
 
   /**
-   * Within a transaction, by whatever writes what uses are judged by: the row of a task, a token that is there, a history. It goes
-   * into the feed with the same commit.
+   * Within a transaction: announces a change to what decisions depend on (the row of a task, an existing token, a history). The change goes
+   * into the feed in the same commit.
    *
-   * @param whole id of the task that was declared itself, which it is a part of or is (`wholeOf`)
+   * @param whole id of the root task (`wholeOf`)
    */
   changed(whole: string): void {
     this.#changed.add(whole);
     this.#onChange(whole);
   }
 
-  /** Has one listener told of what `changed` is told. It must not throw. */
+  /** Sets the one listener of `changed`. It must not throw. */
   onChange(listener: (whole: string) => void): void {
     this.#onChange = listener;
   }
 
-  /** Within a transaction: what it has recorded. */
+  /** Within a transaction: announces the records that it wrote. */
   recorded(records: readonly EncodedRecord[]): void {
     this.#recorded.push(...records);
   }
@@ -237,7 +243,7 @@ export class Connection {
     this.#broken ??= storeFailure('broken', 'the state file is closed');
   }
 
-  /** INVARIANT: nothing is tried again on a connection that failed to read, write or sync. */
+  /** INVARIANT: a connection that failed to read, write or sync is not used again. */
   #break(failure: StoreFailure): void {
     if (this.#broken !== null) return;
     this.#broken = failure;

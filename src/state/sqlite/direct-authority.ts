@@ -4,7 +4,7 @@ import type { Settling } from '../settling.ts';
 import type { Store } from '../store.ts';
 import type { TaskStates } from '../task-states.ts';
 
-/** Everything that one process does with a state file. */
+/** Everything that a process does with a state file. */
 export interface StateAccess {
   readonly states: TaskStates;
   readonly settling: Settling;
@@ -12,7 +12,10 @@ export interface StateAccess {
   readonly feed: Feed;
 }
 
-/** The calls of a store in this thread: each write blocks until it is on disk. For commands, and for tests of what stands on it. */
+/**
+ * Runs the methods of a store in this thread. Each write blocks until it is on disk. For commands, and for tests of code that uses the
+ * state.
+ */
 export function directAuthority(store: Store): StateAccess {
   const states: TaskStates = {
     clocks: () => store.clocks(),

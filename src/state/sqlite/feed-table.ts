@@ -1,15 +1,15 @@
 import type { StatementSync } from 'node:sqlite';
 import type { FeedChanges } from '../feed.ts';
 
-/** What is asked of a connection. */
+/** The part of a connection that this file uses. */
 interface Statements {
   statement(sql: string): StatementSync;
 }
 
-/** Changes that are kept for readers that are behind; to read all of them takes some milliseconds. */
+/** Number of changes kept for readers that are behind. Reading all of them takes some milliseconds. */
 const KEPT = 4_096;
 
-/** Within a transaction: puts changed tasks into the feed, and deletes at most as many old rows. */
+/** Within a transaction: appends changed root tasks to the feed, and deletes the rows beyond the number kept. */
 export function appendToFeed(connection: Statements, roots: Iterable<string>): void {
   const insert = connection.statement('INSERT INTO feed (root) VALUES (?)');
   let end = 0;
@@ -23,7 +23,7 @@ export function endOfFeed(connection: Statements): number {
   return Number(row?.['seq'] ?? 0);
 }
 
-/** The changes after a position; `null` where some of them are not kept any more. */
+/** The changes after a position; `null` where some of them are no longer kept. */
 export function changesAfter(connection: Statements, position: number): FeedChanges | null {
   const rows = connection.statement('SELECT seq, root FROM feed WHERE seq > ? ORDER BY seq').all(position);
   const [first] = rows;

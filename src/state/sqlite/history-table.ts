@@ -24,7 +24,7 @@ export function historyFrom(row: Readonly<Record<string, SQLOutputValue>>): Task
 const WRITE_HISTORY = `INSERT INTO histories SELECT tasks.issuer, ${ROOT_TASK}, ?, ?, ? FROM tasks WHERE issuer = ? AND id = ?
   ON CONFLICT DO UPDATE SET version = excluded.version, actions = excluded.actions, labels = excluded.labels`;
 
-/** Within a transaction: the history of the task, and of all that share it, is this one from now on. */
+/** Within a transaction: replaces the history of the task, which all tasks of its family share. */
 export function writeHistory(connection: Connection, { issuer, id }: TaskKey, history: TaskHistory): void {
   const { version, actions, labels } = history;
   connection.changed(rootTaskOf(connection, { issuer, id }));

@@ -10,20 +10,20 @@ import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/stor
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { synced } from '../../runtime/synced.ts';
 
-/** What a migration did. */
+/** Result of a migration. */
 export interface Migrated {
   readonly from: number;
   readonly to: number;
-  /** The file as it was before, mode 0600; `null` where none was asked for. */
+  /** Path of a copy of the file before the migration, mode 0600; `null` where none was requested. */
   readonly copy: string | null;
 }
 
-/** No bound of its own: a step needs little room, and an operator's bound is one on what is written while serving. */
+/** A step needs little room. The operator's own bound applies to writes while serving. */
 const MAX_BYTES = 64 * 1024 ** 3;
 
 /**
- * The older version of a file that this build would bring up to date; `null` where it is up to date, or there is none yet. A failure
- * where it is of a version that this build has no way from, or is not ours. It touches nothing.
+ * The older version of a file that this build would migrate; `null` where it is up to date or does not exist. A failure where the version
+ * has no migration in this build, or the file is not ours. It changes nothing.
  */
 export function pendingVersion(path: string, format: FileFormat): number | null | StoreFailure {
   if (!existsSync(path)) return null;
@@ -40,9 +40,9 @@ export function pendingVersion(path: string, format: FileFormat): number | null 
 }
 
 /**
- * Brings a file up to date, step by step: each is one transaction, so that a process that is killed leaves the version before a step
- * or the one after it, and the next start goes on. The whole file is checked, and with `keepsCopy` a copy of it is on disk beside it
- * (`.schema-N`) before the first step. `null` where nothing is to be done. INVARIANT: the caller holds the file for itself (`lockState`).
+ * Migrates a file, step by step. Each step is one transaction, so a process that is killed leaves the version before or after a step, and
+ * the next start continues. The whole file is checked for damage first. With `keepsCopy` a copy of it is on disk beside it (`.schema-N`)
+ * before the first step. `null` where there is nothing to do. INVARIANT: the caller holds the file exclusively (`lockState`).
  */
 export function migrateFile(
   path: string,
@@ -67,7 +67,7 @@ export function migrateFile(
     const cause = failureOfSqlite(error)?.detail ?? codeOf(error);
     return storeFailure(
       'unusable',
-      `${format.name} \`${path}\` could not be brought from schema version ${from} to ${format.version}, and no step is half done: ${cause}; it takes room for a copy of the file beside it`,
+      `${format.name} \`${path}\` could not be migrated from schema version ${from} to ${format.version}; no step is half done: ${cause}; it needs disk space for a copy of the file beside it`,
     );
   } finally {
     db.close();
@@ -77,7 +77,8 @@ export function migrateFile(
 function take(db: DatabaseSync, { from, run }: SchemaStep): void {
   db.exec('BEGIN IMMEDIATE');
   try {
-    if (scalar(db, 'PRAGMA user_version') !== from) throw new Error(`a step from version ${from} met another one`);
+    if (scalar(db, 'PRAGMA user_version') !== from)
+      throw new Error(`a step from schema version ${from} found another version`);
     run(db);
     db.exec(`PRAGMA user_version = ${from + 1}; COMMIT`);
   } catch (error) {
@@ -86,7 +87,7 @@ function take(db: DatabaseSync, { from, run }: SchemaStep): void {
   }
 }
 
-/** Copies the file at one instant, on disk under its name when this returns, or not there. */
+/** Copies the file at one instant. When this returns, the copy is on disk under its name; if it throws, there is none. */
 function keepCopy(db: DatabaseSync, copy: string): void {
   const fresh = `${copy}.new`;
   rmSync(fresh, { force: true });

@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts';
 import type { OutboxRecord, WaitingRecord } from '../store.ts';
 import { bounded, touchTask } from './task-table.ts';
 
-/** Within a transaction: writes records in their order, and that the tasks of allowed uses were not idle. */
+/** Within a transaction: writes records in order, and restarts the idle time of tasks with allowed uses. */
 export function insertRecords(connection: Connection, records: readonly EncodedRecord[]): void {
   const insert = connection.statement('INSERT INTO outbox (task, at_ms, kind, bytes) VALUES (?,?,?,?)');
   const used = new Map<string, number>();
@@ -18,14 +18,14 @@ export function insertRecords(connection: Connection, records: readonly EncodedR
   connection.recorded(records);
 }
 
-/** Writes a record that the store makes itself; its text has passed `recordText`, so that it can be encoded. */
+/** Writes a record made by the store itself. Its text has passed `recordText`, so it can be encoded. */
 export function insertRecord(connection: Connection, record: LedgerRecord): void {
   const encoded = encodedRecord(record);
   if ('problem' in encoded) throw new Error(`a change has no record: ${encoded.problem}`);
   insertRecords(connection, [encoded]);
 }
 
-/** The first records of a task that wait. */
+/** The first waiting records of a task. */
 export function waitingRecordsOf(connection: Connection, taskId: string, limit: number): readonly WaitingRecord[] {
   const sql = 'SELECT seq, bytes FROM outbox WHERE task = ? ORDER BY seq LIMIT ?';
   return (
@@ -37,7 +37,7 @@ export function waitingRecordsOf(connection: Connection, taskId: string, limit: 
   );
 }
 
-/** The records that wait, above a number. */
+/** The waiting records above a number. */
 export function outboxAfter(connection: Connection, after: number, limit: number): readonly OutboxRecord[] {
   const sql = 'SELECT seq, bytes FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?';
   return (
@@ -49,18 +49,18 @@ export function outboxAfter(connection: Connection, after: number, limit: number
   );
 }
 
-/** The number of the last record that was ever put into the outbox; 0 before the first. */
+/** The number of the last record ever added to the outbox; 0 before the first. */
 export function outboxEnd(connection: Connection): number {
   const row = connection.statement("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").get();
   return Number(row?.['seq'] ?? 0);
 }
 
-/** Within a transaction: forgets what the ledger has. */
+/** Within a transaction: deletes records that the ledger has. */
 export function forgetOutbox(connection: Connection, upTo: number): null {
   connection.statement('DELETE FROM outbox WHERE seq <= ?').run(upTo);
   return null;
 }
 
-/** What the file is known by. */
+/** The id of the file. */
 export const fileIdOf = (connection: Connection): string =>
   String(connection.statement('SELECT file_id FROM file').get()?.['file_id']);

@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts';
 import { taskAt } from './task-table.ts';
 import { tokenAt } from './token-table.ts';
 
-/** Within a transaction, before anything is written: `changed` where the write was decided by what no longer holds. */
+/** Within a transaction, before anything is written: `changed` where a premise of the write no longer holds. */
 export function premiseProblem(connection: Connection, premises: Premises | undefined): StoreFailure | null {
   if (premises === undefined) return null;
   const { tasks, jtiDigest } = premises;

@@ -13,9 +13,9 @@ import { openSqlite } from '../../sqlite/sqlite-file.ts';
 import { failureOfSqlite, isStoreFailure, stateUnavailable, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 
-/** Proofs remembered by all processes together, where nothing else is said: 15,000 a second, and about 100 MB. */
+/** Default bound on proofs remembered for all processes: enough for 15,000 a second. About 100 MB. */
 const DEFAULT_MAX_PROOFS = 1_000_000;
-/** Forgotten at each use, so that the memory shrinks faster than it grows. */
+/** Expired proofs deleted at each use, so that the memory shrinks faster than it grows. */
 const SWEPT = 100;
 const MAX_BYTES = 4 * 1024 ** 3;
 
@@ -24,12 +24,12 @@ const format: FileFormat = {
   name: 'replay memory',
   applicationId: 0x52656d70,
   version: 2,
-  ifOlder: 'end all processes that share it and delete it: it holds the proofs of the last minutes alone',
+  ifOlder: 'stop all processes that share it and delete it: it holds only the proofs of the last minutes',
 };
 
 /**
- * `size` is how many rows there are, and `holders` how many are of one key or agent, since to count them would take too long; before
- * `horizon_s` all may be forgotten.
+ * `size` is the number of rows, and `holders` how many of them are of one key or agent, since counting takes too long. Proofs before
+ * `horizon_s` may be deleted.
  */
 const SCHEMA = `
 CREATE TABLE proofs (
@@ -62,31 +62,30 @@ PRAGMA user_version = ${format.version};
 
 const createTables = (db: DatabaseSync): void => db.exec(SCHEMA);
 
-/** How a shared replay memory is bounded, and who is told that it broke. */
+/** Bounds and callbacks of a shared replay memory. */
 export interface ProofFileOptions {
-  /** For how long after its `iat` a proof is accepted and so remembered: `pastSeconds` of the `ProofRules`. */
+  /** For how long after its `iat` a proof is accepted, and so remembered: `pastSeconds` of the `ProofRules`. */
   readonly pastSeconds: number;
   /** Default 1,000,000. */
   readonly max?: number;
   /**
-   * When this process began, milliseconds since the Unix epoch. It refuses a proof that was issued before: a machine that lost
-   * its power may have lost the last ones.
+   * When this process started, milliseconds since the Unix epoch. Earlier proofs are refused: a machine that lost power may have lost the
+   * last ones.
    */
   readonly startedAtMs: number;
-  /** How long a use waits for those at other processes, with everything else. */
+  /** How long a use waits for other processes. It blocks the event loop. */
   readonly busyTimeoutMs: number;
-  /** Called once, when the file breaks: the process must stop serving and end. */
+  /** Called once when the file breaks. The process must stop serving and exit. */
   readonly onFatal: (failure: StoreFailure) => void;
 }
 
-/** What processes share here is bounded for them together. */
+/** Why a proof is refused. The bounds are shared by all processes. */
 type Refusal = { readonly problem: string } | { readonly bound: ProofBound };
 
 /**
- * The replay memory of DPoP proofs that several processes share: a proof that was used up at one is refused by all, by the
- * rules of `ProofMemory`. It is a file of its own, written without waiting for the disk, since it has to survive processes
- * and not the machine: so a proof costs no sync, and a state file that nobody wrote stays in memory. What cannot be written is
- * denied with `task.state-unavailable`.
+ * The replay memory for DPoP proofs of several processes: a proof used at one is refused by all, by the rules of `ProofMemory`. It is a
+ * separate file, written without syncs, since it must survive processes but not the machine. So a proof costs no sync, and an unchanged
+ * state file stays cached in memory. A proof that cannot be written is denied with `task.state-unavailable`.
  *
  * Lifecycle: `open` once, `memoryFor` for each role, `close` once.
  */
@@ -116,16 +115,16 @@ export class ProofFile {
     this.#update = db.prepare('UPDATE memory SET size = size + ?, horizon_s = ?');
   }
 
-  /** Opens the file, made where there is none. */
+  /** Opens the file, and creates it if it does not exist. */
   static open(path: string, options: ProofFileOptions): ProofFile | StoreFailure {
     const db = openSqlite(path, { format, access: 'create', maxBytes: MAX_BYTES, create: createTables });
     if (isStoreFailure(db)) return db;
-    // Synced once in so many pages, when they go from the log into the file.
+    // SQLite syncs only at a checkpoint, once in 4,000 pages.
     db.exec('PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 4000');
     return new ProofFile(db, options);
   }
 
-  /** The memory of one role: a proof that was used up at another role of the same name is used up here. */
+  /** The memory of one role. A proof used at the same role of another process is used here too. */
   memoryFor(role: 'checks' | 'issuer', onRefused: OnProofRefused = () => undefined): ReplayMemory {
     return {
       use: (proof, of) => {
@@ -156,7 +155,7 @@ export class ProofFile {
     }
   }
 
-  /** Within a transaction: why a proof may not be used. INVARIANT: what is forgotten is before the horizon of all processes. */
+  /** Within a transaction: why a proof may not be used. INVARIANT: only proofs before the horizon of all processes are deleted. */
   #remember(
     role: string,
     { thumbprint, proofId, issuedAtSeconds }: Proof,

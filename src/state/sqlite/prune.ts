@@ -2,13 +2,13 @@ import type { Connection } from './connection.ts';
 import type { Pruned, TaskKey } from '../store.ts';
 import { forgetSettled, hasOldSettled } from './settled-table.ts';
 
-/** The most that the clocks of this machine and of a verifier may differ, of all that can be configured: 60 s. */
+/** The largest configurable clock skew between this machine and a verifier: 60 s. */
 export const PRUNE_SKEW_MS = 60_000;
-/** Rows that one step reads to delete: a step holds up the process and every other writer. */
+/** Most rows that one step reads to delete. A step blocks the process and all other writers. */
 const MAX_ROWS = 128;
-/** Tasks that were declared themselves that one step looks at. */
+/** Most root tasks that one step looks at. */
 const MAX_ROOTS = 32;
-/** Replay keys, and decisions that were settled, that one step forgets. */
+/** Most replay keys, and most settled decisions, that one step deletes. */
 const MAX_KEYS = 128;
 
 const ROOTS = `SELECT issuer, id, ended_ms FROM tasks INDEXED BY tasks_ended
@@ -40,21 +40,21 @@ interface Root extends TaskKey {
 
 const START: Root = { endedAtMs: Number.MIN_SAFE_INTEGER, issuer: '', id: '' };
 
-/** What the next step is about. */
+/** The work of the next step. */
 interface Due {
-  /** Tasks that were declared themselves, that nothing needs any more. */
+  /** Root tasks that are no longer needed. */
   readonly roots: readonly Root[];
-  /** Where the look after this step begins. */
+  /** Where the next look begins. */
   readonly next: Root;
-  /** Whether replay keys, or decisions that were settled, wait to be forgotten. */
+  /** Whether replay keys or settled decisions are due for deletion. */
   readonly hasKeys: boolean;
   readonly hasSettled: boolean;
 }
 
 /**
- * Deletes ended tasks in small steps, the longest ended first. It goes on after those that it had to keep, and begins anew once it has
- * seen all. A task goes after its parts, and no part before the task that was declared may go too, since they share a history; so a
- * crash between two steps leaves an ended task with fewer ended parts.
+ * Deletes ended tasks in small steps, the oldest end first. It skips tasks that must be kept, and starts over once it has seen all. A task
+ * is deleted after its parts, and parts only once their root task can be deleted too, since they share a history. So a crash between two
+ * steps leaves an ended task with fewer ended parts.
  */
 export class Pruning {
   readonly #connection: Connection;
@@ -67,7 +67,7 @@ export class Pruning {
     this.#connection = connection;
   }
 
-  /** What the next step is about; `null` where there is nothing to delete. Within `read`. */
+  /** The work of the next step; `null` where there is none. Within `read`. */
   due(keepMs: number): Due | null {
     const { endedAtMs, issuer, id } = this.#seen;
     const rows = this.#connection.statement(ROOTS).all(this.#nowMs() - keepMs, endedAtMs, issuer, id);
@@ -85,7 +85,7 @@ export class Pruning {
     return null;
   }
 
-  /** Deletes what `due` gave, as far as one step goes. Within a transaction. */
+  /** Deletes what `due` returned, as far as one step goes. Within a transaction. */
   step({ roots, next, hasKeys, hasSettled }: Due): Pruned {
     this.#left = MAX_ROWS;
     this.#deleted = 0;
@@ -98,28 +98,28 @@ export class Pruning {
       this.#delete(root, root.id);
     }
     const isDone = this.#left > 0;
-    // What cannot be deleted now must not hold up what comes after it.
+    // A task that cannot be deleted now must not delay those after it.
     if (isDone) this.#seen = next;
     else if (this.#deleted === 0) this.#seen = last;
     const isMore = isDone ? next !== START : this.#deleted > 0;
     return { tasks: this.#deleted, isMore: isMore || Math.max(Number(keys), settled) === MAX_KEYS };
   }
 
-  /** INVARIANT: the earlier of both clocks: one that is ahead deletes nothing. */
+  /** INVARIANT: uses the earlier of both clocks, so that a clock that is ahead deletes nothing. */
   #nowMs(): number {
     const { wallMs, floorMs } = this.#connection.clocks();
     return Math.min(wallMs, floorMs);
   }
 
-  /** Whether a token of the task may still be presented, or the ledger lacks a record of it. */
+  /** Whether a token of the task is still valid, or the ledger lacks a record of it. */
   #isNeeded({ issuer, id }: TaskKey): boolean {
     return this.#connection.statement(IS_NEEDED).get(issuer, id, this.#nowMs() - PRUNE_SKEW_MS) !== undefined;
   }
 
-  /** Deletes a task after its parts, as far as the step goes; whether it is gone. */
+  /** Deletes a task after its parts, as far as the step goes. Gives whether the task is gone. */
   #delete(key: TaskKey, root: string): boolean {
     this.#left -= 1;
-    // Read within the transaction: another process may have written since `due`.
+    // Read again within the transaction: another process may have written since `due`.
     if (this.#isNeeded(key)) return false;
     const parts = this.#connection.statement(PARTS).all(key.issuer, key.id, Math.max(1, this.#left + 1));
     for (const { id } of parts) {

@@ -4,11 +4,11 @@ import type { UseState } from '../store.ts';
 const MAX_REFUSED = 16_384;
 
 /**
- * Tokens that count as revoked in this process before that is in the state file: a stolen token must not go on working while a write
- * waits. Of more than 16,384 those are forgotten that were not looked at for the longest; the file has them by then, or they ended.
+ * Tokens that this process treats as revoked before the state file says so: a stolen token must not work while a write waits. Of more than
+ * 16,384 tokens, the least recently used are forgotten; by then the file has them, or they have ended.
  */
 export class RefusedTokens {
-  /** Since when, on the clock of the store. */
+  /** When each was refused, on the clock of the store. */
   readonly #refused = new LRUCache<string, number>({ max: MAX_REFUSED });
 
   add(jtiDigest: string, atMs: number): void {
@@ -19,13 +19,13 @@ export class RefusedTokens {
     return this.#refused.size > 0 && this.#refused.has(jtiDigest);
   }
 
-  /** A token as the file has it, revoked where it is refused here. */
+  /** A token as stored, marked as revoked where it is refused here. */
   of<T extends { readonly revokedAtMs: number | null }>(token: T, jtiDigest: string): T {
     const atMs = this.#refused.size === 0 ? undefined : this.#refused.get(jtiDigest);
     return atMs === undefined || token.revokedAtMs !== null ? token : { ...token, revokedAtMs: atMs };
   }
 
-  /** The state of a use, with its token revoked where that is refused here. */
+  /** The state of a use, with its token marked as revoked where it is refused here. */
   inUse(state: UseState, jtiDigest: string): UseState {
     const { issued } = state;
     if (issued === undefined || this.#refused.size === 0) return state;

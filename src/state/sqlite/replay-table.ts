@@ -2,12 +2,12 @@ import type { Connection } from './connection.ts';
 import { storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 
-/** Keys of one kind at most. */
+/** Most keys of one kind. */
 export const MAX_REPLAY_ROWS = 100_000;
-/** Forgotten at each call, so that the memory shrinks faster than it grows. */
+/** Expired keys deleted at each call, so that the memory shrinks faster than it grows. */
 const SWEPT = 100;
 
-/** Within a transaction: remembers a key until an instant of the floor, and forgets some whose time has passed. */
+/** Within a transaction: remembers a key until an instant of the floor, and deletes some expired keys. */
 export function rememberKey(
   connection: Connection,
   kind: string,
@@ -24,7 +24,7 @@ export function rememberKey(
   if (known !== undefined && Number(known['until_ms']) > floorMs) return 'seen';
   const count = connection.statement('SELECT count(*) AS count FROM remembered WHERE kind = ?').get(kind);
   if (known === undefined && Number(count?.['count']) >= MAX_REPLAY_ROWS) {
-    return storeFailure('full', `the replay memory holds ${MAX_REPLAY_ROWS} keys, none of which may be forgotten yet`);
+    return storeFailure('full', `the replay memory holds ${MAX_REPLAY_ROWS} keys, none of which has expired`);
   }
   connection.statement('INSERT OR REPLACE INTO remembered VALUES (?,?,?)').run(kind, key, untilMs);
   return 'new';

@@ -1,7 +1,7 @@
 import type { Connection } from './connection.ts';
 import type { TaskKey } from '../store.ts';
 
-/** The id of the task that was declared itself, of whose parts the row of `tasks` is one; its own id where it was. */
+/** SQL for the id of the root task of a row of `tasks`: its own id where it has no parent. */
 export const ROOT_TASK = `CASE WHEN tasks.parent IS NULL THEN tasks.id ELSE (
   WITH RECURSIVE above (id, parent) AS (
     SELECT tasks.id, tasks.parent
@@ -12,6 +12,6 @@ export const ROOT_TASK = `CASE WHEN tasks.parent IS NULL THEN tasks.id ELSE (
 
 const SELECT_WHOLE = `SELECT ${ROOT_TASK} AS whole FROM tasks WHERE issuer = ? AND id = ?`;
 
-/** The same of the task with that key; its own id where there is no such task. */
+/** The id of the root task of a task; its own id where the task does not exist. */
 export const rootTaskOf = (connection: Connection, { issuer, id }: TaskKey): string =>
   String(connection.statement(SELECT_WHOLE).get(issuer, id)?.['whole'] ?? id);

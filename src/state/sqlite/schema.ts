@@ -6,7 +6,10 @@ const APPLICATION_ID = 0x52656d74;
 
 const SCHEMA_VERSION = 10;
 
-/** When the file was restored from a backup, milliseconds since the Unix epoch by its clock; no row where it never was. Since version 9. */
+/**
+ * When the file was restored from a backup, in milliseconds since the Unix epoch by its own clock. No row where it never was. Since version
+ * 9.
+ */
 const RESTORED = `
 CREATE TABLE restored (
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -14,7 +17,9 @@ CREATE TABLE restored (
 ) STRICT;
 `;
 
-/** What changed, for readers of other connections (`feed-table.ts`), and which uses count already (`settled-table.ts`). Since version 10. */
+/**
+ * The feed of changes for readers on other connections (`feed-table.ts`), and the settled decisions (`settled-table.ts`). Since version 10.
+ */
 const FEED_AND_SETTLED = `
 CREATE TABLE feed (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -27,17 +32,19 @@ CREATE TABLE settled (
 CREATE INDEX settled_at ON settled (at_ms);
 `;
 
-/** Length of the key that secrets are digested with, made with the file. */
+/** Length of the key for digests of secrets. The key is made with the file. */
 const DIGEST_KEY_BYTES = 32;
 
 /**
- * The tables. The outbox holds the records of what was written here until they are in the ledger; its numbers are never used
- * again, so that the ledger knows those it has. Records are BLOB, since `node:sqlite` cuts TEXT at U+0000 on some versions
- * of Node; text that comes into the other tables is refused where it holds one. Triggers hold what no code may break: an
- * ended task stays as it ended, and neither an open task nor one of its tokens is deleted. `task_counts` is how many there are,
- * kept by triggers: to count 100,000 of them takes 90 ms. `serving` has a row for each process that serves with the file: one
- * that is there when nobody serves is of a process that did not end cleanly. The parent of a task is held by triggers and not by a
- * foreign key, for whose sake SQLite reads all tasks of the issuer at each delete.
+ * The tables.
+ *
+ * The outbox holds records until they are in the ledger. Its numbers are never reused, so that the ledger recognises those it has. Records
+ * are BLOBs, since `node:sqlite` cuts TEXT at U+0000 on some versions of Node. Text for other tables is refused where it contains U+0000.
+ *
+ * Triggers enforce what no code may break: an ended task does not change, and neither an open task nor one of its tokens is deleted.
+ * `task_counts` is kept by triggers, since counting 100,000 tasks takes 90 ms. `serving` has a row for each process that serves with the
+ * file; a row without such a process means that a process did not end cleanly. Triggers and not a foreign key guard the parent of a task:
+ * with a foreign key SQLite reads all tasks of the issuer at each delete.
  */
 const SCHEMA = `
 CREATE TABLE tasks (
@@ -189,8 +196,8 @@ PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
 /**
- * How files of earlier versions are brought up to date, from the first version that is. INVARIANT: a step that was released does not
- * change, and what it makes is what `SCHEMA` makes, to the word: `tableProblem` compares the texts.
+ * Migrations, from the first supported version. INVARIANT: a released step does not change, and its result is the text of `SCHEMA` to the
+ * letter, since `tableProblem` compares the texts.
  */
 const steps: readonly SchemaStep[] = [
   { from: 8, run: (db) => db.exec(RESTORED) },
@@ -204,11 +211,14 @@ export const stateFormat: FileFormat = {
   version: SCHEMA_VERSION,
   steps,
   ifOlder:
-    'this build goes back to version 8: let the tasks in the file end with the build that wrote it, move it and its ledger away, and start anew; agents declare their tasks again',
+    'this build migrates from version 8 or later: let the tasks in the file end under the build that wrote it, move the file and its ledger away, and start with a new one; agents declare their tasks again',
   isShrinking: true,
 };
 
-/** Makes the tables of a state file. @param randomBytes cryptographically strong, for the key that secrets are digested with */
+/**
+ * Creates the tables of a state file.
+ * @param randomBytes cryptographically strong, for the key of digests
+ */
 export function createState(db: DatabaseSync, randomBytes: (length: number) => Uint8Array): void {
   db.exec(SCHEMA);
   db.prepare('INSERT INTO digest_key VALUES (1, ?)').run(randomBytes(DIGEST_KEY_BYTES));

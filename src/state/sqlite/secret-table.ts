@@ -3,12 +3,12 @@ import { LRUCache } from 'lru-cache';
 import type { Connection } from './connection.ts';
 import type { DueSecret, SecretSighting, SeenSecret } from '../store.ts';
 
-/** Bounds of the inventory, and of what is written of it. */
+/** Bounds of the inventory and of its writes. */
 const MAX_SECRETS = 10_000;
 const WRITE_EVERY_MS = 60_000;
 const MAX_NEW_A_SECOND = 10;
 
-/** Which sightings are due to be written, so that calls with a secret in them do not become a write each. */
+/** Decides which sightings are due to be written, so that not every call with a secret causes a write. */
 export class SecretNotes {
   readonly #noted = new LRUCache<string, { readonly writtenMs: number; readonly unwritten: number }>({
     max: MAX_SECRETS,
@@ -16,7 +16,7 @@ export class SecretNotes {
   #second = 0;
   #newInSecond = 0;
 
-  /** Takes note of what was seen; those that are to be written now. */
+  /** Notes what was seen. Gives the sightings that are due now. */
   due(seen: readonly SeenSecret[], nowMs: number): readonly DueSecret[] {
     return seen.flatMap((secret) => {
       const key = `${secret.digest} ${secret.action} ${secret.agent}`;
@@ -39,24 +39,23 @@ export class SecretNotes {
 }
 
 /**
- * Digests secrets with the key of the state file: HMAC-SHA-256, as `hmac-sha-256:` and base64url. The same secret has the
- * same digest at every agent and after every restart, and another in another state file.
+ * Digests secrets with the key of the state file: HMAC-SHA-256, as `hmac-sha-256:` and base64url. A secret has the same digest for every
+ * agent and after every restart, and a different one in another state file.
  *
- * What it protects from: a password that can be guessed is not guessed from what leaves the state file, in the list of a
- * command, a ticket or a catalog. What it does not: the key is in the state file, so that a restored one goes on naming
- * secrets as before; whoever reads the file, or a copy of it, can guess against it as against a plain digest. Keep copies
+ * The key protects a guessable password against guesses from what leaves the state file: command output, tickets, catalogs. It does not
+ * protect against readers of the state file, since the key is in it, so that a restored file goes on naming secrets as before. Keep copies
  * as private as the file.
  *
  * @see RFC 2104
  */
 export function secretDigests(connection: Connection): (secret: string) => string {
   const key = connection.statement('SELECT key FROM digest_key').get()?.['key'];
-  // The table holds one row with the file's schema, in one transaction; `STRICT` and its check hold the type and the length.
+  // The table has exactly one row, created with the schema in one transaction. `STRICT` and a check guard type and length.
   if (!(key instanceof Uint8Array)) throw new Error('the state file has no digest key');
   return (secret) => `hmac-sha-256:${createHmac('sha256', key).update(secret, 'utf8').digest('base64url')}`;
 }
 
-/** Within a transaction: writes sightings, and forgets those that there is no room for. */
+/** Within a transaction: writes sightings, and deletes the oldest beyond the bound. */
 export function writeSightings(connection: Connection, due: readonly DueSecret[]): null {
   const nowMs = connection.nowMs();
   const write = connection.statement(`INSERT INTO static_secrets VALUES (?1,?2,?3,?4,?5,?6,?6,?7)
@@ -77,7 +76,7 @@ export function writeSightings(connection: Connection, due: readonly DueSecret[]
   return null;
 }
 
-/** The inventory, the last seen first. */
+/** The inventory, most recently seen first. */
 export function sightings(connection: Connection, limit: number): readonly SecretSighting[] {
   const sql = 'SELECT * FROM static_secrets ORDER BY last_seen_ms DESC, digest, agent, action LIMIT ?';
   const rows = connection.statement(sql).all(Math.max(0, Math.min(MAX_SECRETS, Math.trunc(limit))));

@@ -68,51 +68,51 @@ import {
 import { insertTokenRow, revokeTokenRow, textsOf, tokenAt } from './token-table.ts';
 import { UseStates } from './use-states.ts';
 
-/** How far the clock in the file may lag where nothing else is written. */
+/** How far the clock mark in the file may lag where nothing else is written. */
 const CLOCK_WRITE_MS = 10_000;
 const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
-/** Of what a process that serves is told by. */
+/** Length of the mark by which a serving process is known. */
 const MARK_BYTES = 8;
 
-/** What a store needs from outside. */
+/** Options of a store. */
 export interface StoreOptions extends ClockSources, FileOptions {}
 
 interface FileOptions {
   /** Cryptographically strong random bytes. */
   readonly randomBytes: (length: number) => Uint8Array;
   /**
-   * Called once, when the store breaks: an I/O error, a corrupt file. The process must stop serving and end, since after a
-   * failed sync SQLite goes on acknowledging what it may lose; a new process opens the file and checks it.
+   * Called once when the store breaks, by an I/O error or a corrupt file. The process must stop serving and exit: after a failed sync
+   * SQLite acknowledges writes that it may lose. A new process opens the file and checks it.
    */
   readonly onFatal?: (failure: StoreFailure) => void;
-  /** Told of the records that each commit put into the outbox: they are to be handed to the ledger. It must not throw. */
+  /** Called with the records that each commit added to the outbox; hand them to the ledger. It must not throw. */
   readonly onRecords?: (records: readonly EncodedRecord[]) => void;
-  /** Told of each transaction: `null` once it is on disk, or the failure of the disk or of a lock. It must not throw. */
+  /** Called after each transaction with `null` once it is on disk, or with the failure of the disk or of a lock. It must not throw. */
   readonly onWrite?: (failure: StoreFailure | null) => void;
   /**
-   * `create` (default) is for who serves with the file: it makes the file where there is none, and marks it as in use until `close`.
-   * `write` is for a command: it needs the file to be there, and is fast whatever its size.
+   * `create` (default) is for a process that serves with the file: it creates the file if it does not exist, and marks it as in use until
+   * `close`. `write` is for a command: the file must exist, and opening is fast whatever its size.
    */
   readonly access?: 'create' | 'write';
-  /** The file's largest size; a write beyond it fails as `full`. Default 64 GiB. */
+  /** Largest size of the file. A write beyond it fails as `full`. Default 64 GiB. */
   readonly maxBytes?: number;
   /**
-   * How long a write waits, with everything else, for that of another process before it fails as `busy`. Default 1,000 ms. After
-   * such a failure none waits until one got through.
+   * How long a write waits for the lock of another process, blocking the event loop, before it fails as `busy`. Default 1,000 ms. After one
+   * SQLITE_BUSY, writes stop waiting until one succeeds.
    */
   readonly busyTimeoutMs?: number;
 }
 
 /**
- * Opens the state file, made with mode 0600 where there is none. Where its last use did not end cleanly, who opens it to serve checks
- * it whole first, which takes time in proportion to its size. Refused: a version of SQLite that can lose writes, a file that was found
- * damaged, one that others may read, and an unknown schema.
+ * Opens the state file, and creates it with mode 0600 if it does not exist. If its last use did not end cleanly, a process that opens it to
+ * serve checks the whole file first, which takes time in proportion to its size. Refused: a version of SQLite that can lose writes, a
+ * damaged file, a file that others may read, and an unknown schema.
  */
 export function openStore(path: string, options: StoreOptions): Store | StoreFailure {
   const store = openUnmarkedStore(path, options);
   if (isStoreFailure(store)) return store;
   try {
-    // One that fails is tried again by `markServing`.
+    // A failure is retried by `markServing`.
     store.markServing();
     return store;
   } catch (error) {
@@ -121,7 +121,7 @@ export function openStore(path: string, options: StoreOptions): Store | StoreFai
   }
 }
 
-/** The same, before the file is marked as in use, which `markServing` does: it is the first write, and needs a clock. */
+/** Opens the file without marking it as in use. `markServing` does that: it is the first write and needs a clock. */
 export function openUnmarkedStore(path: string, options: ClockOfState & FileOptions): Store | StoreFailure {
   const { access = 'create', maxBytes = DEFAULT_MAX_BYTES, randomBytes } = options;
   const mark = access === 'create' ? Buffer.from(randomBytes(MARK_BYTES)).toString('hex') : null;
@@ -137,15 +137,15 @@ export function openUnmarkedStore(path: string, options: ClockOfState & FileOpti
   return store;
 }
 
-/** A reader in a process that serves: what it alone knows beside the file is the clock, and the tokens that it refuses. */
+/** A reader in a process that serves. Beside the file it knows the clock, and the tokens refused by this process. */
 export interface StateReader extends StoreReader, Pick<Store, 'refuseToken' | 'digestOf'> {
-  /** What a commit is to write of the clock. */
+  /** The clock mark for the next commit. */
   mark(): FloorMark;
-  /** Whether `refuseToken` was told of the token. */
+  /** Whether `refuseToken` was called for the token. */
   isRefused(jtiDigest: string): boolean;
 }
 
-/** Opens the state file for reading alone, beside the process or thread that writes it. Its connection cannot write. */
+/** Opens the state file read-only, beside the process or thread that writes it. */
 export function openStoreForReading(
   path: string,
   options: ClockSources & Pick<StoreOptions, 'onFatal'>,
@@ -158,15 +158,15 @@ function opened(path: string, options: StateConnectionOptions, how: OpenOptions)
   return isStoreFailure(db) ? db : new SqliteStore(new Connection(db, options));
 }
 
-/** A store over one connection. Every call is one statement or one transaction, and synchronous. */
+/** A store over one connection. Every call is synchronous and is one statement or one transaction. */
 class SqliteStore implements Store, StateReader {
   readonly #connection: Connection;
   readonly #useStates: UseStates;
   readonly #refused = new RefusedTokens();
   readonly #pruning: Pruning;
-  /** Under which this process serves with the file; `null` where it does not. */
+  /** The mark of this process in the file; `null` where it does not serve. */
   #mark: string | null = null;
-  /** Whether the whole file was checked, so that the marks of all others go with the first of this process. */
+  /** Whether the whole file was checked. If so, this process's first mark removes all others. */
   #isChecked = false;
   readonly digestOf: Store['digestOf'];
 
@@ -203,7 +203,7 @@ class SqliteStore implements Store, StateReader {
   }
 
   turn(): void {
-    // Where that fails, each look does, and says why.
+    // If it fails, each look fails too and gives the reason.
     this.#connection.read([], () => this.#useStates.turn());
   }
 
@@ -282,7 +282,7 @@ class SqliteStore implements Store, StateReader {
       const unfit = placeProblem(this.#connection, part) ?? premiseProblem(this.#connection, decidedBy);
       if (unfit !== null) return unfit;
       const key = { issuer, id: parentId };
-      // INVARIANT: the spends are the last that can refuse, so that nothing is taken for a part that is not written.
+      // INVARIANT: the spends are the last step that can refuse, so that nothing is taken for a part that is not written.
       const use = this.#useStates.current(key, jtiDigest);
       return spendFor(this.#connection, key, { use, spends }) ?? this.#insertTask(part, token, records);
     });
@@ -451,7 +451,7 @@ class SqliteStore implements Store, StateReader {
     return failure;
   }
 
-  /** What `markServing` marks the file with. */
+  /** Sets the mark that `markServing` writes. */
   serveAs(mark: string, isChecked: boolean): void {
     this.#mark = mark;
     this.#isChecked = isChecked;
@@ -481,7 +481,7 @@ class SqliteStore implements Store, StateReader {
   close(): void {
     const mark = this.#mark;
     try {
-      // One that fails leaves the mark there: the next start checks the file.
+      // If this fails, the mark stays and the next start checks the file.
       if (mark !== null) this.#connection.write([mark], () => deleteMark(this.#connection, mark));
     } finally {
       this.#connection.close();
@@ -515,7 +515,7 @@ class SqliteStore implements Store, StateReader {
     return null;
   }
 
-  /** One transaction on a task that is there. */
+  /** One transaction on an existing task. */
   #change<T>(
     key: TaskKey,
     texts: readonly string[],
@@ -527,7 +527,7 @@ class SqliteStore implements Store, StateReader {
     });
   }
 
-  /** Within a transaction: read anew, since the expiry of a task takes its parts along. */
+  /** Within a transaction: reads the task again, since the expiry of a task also ends its parts. */
   #expire(key: TaskKey): boolean {
     const task = taskAt(this.#connection, key);
     if (task === undefined || task.endedAtMs !== null || stateAt(task, this.floorMs()) !== 'expired') return false;

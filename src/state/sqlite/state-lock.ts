@@ -8,30 +8,30 @@ export type StateAccess = 'exclusive' | 'shared';
 
 const refusals: Readonly<Record<StateAccess, (path: string) => string>> = {
   exclusive: (path) =>
-    `another process serves with the state file \`${path}\`: where several are to, give each of them \`stateAccess: shared\`, and an \`extAuthz.listen\`, \`admin.listen\` and \`ledger.folder\` of its own`,
+    `another process serves with the state file \`${path}\`: to run several, give each of them \`stateAccess: shared\`, and its own \`extAuthz.listen\`, \`admin.listen\` and \`ledger.folder\``,
   shared: (path) =>
-    `another process has the state file \`${path}\` for itself: give that one \`stateAccess: shared\` too, and start it anew`,
+    `another process holds the state file \`${path}\` exclusively: give that one \`stateAccess: shared\` too, and restart it`,
 };
 
 /**
- * Takes a place among the processes that serve with a state file, until it is released or the process ends, however it ends:
- * those that share stand beside each other, one that does not stands alone. `busy` where that cannot be. Commands that write
- * the file for a moment take no place: what they write holds for all.
+ * Locks a state file for a process that serves with it, until the lock is released or the process ends. Locks of kind `shared` coexist; an
+ * `exclusive` one does not. `busy` where the lock is taken. Commands that write the file briefly take no lock: what they write is valid for
+ * all processes.
  */
 export function lockState(path: string, access: StateAccess): FileLock | StoreFailure {
   return locked(path, { name: 'lock', kind: access }) ?? storeFailure('busy', refusals[access](path));
 }
 
 /**
- * Takes the one place from which the outbox of a state file is handed on, until it is released or the process ends, however it
- * ends; `busy` where another process has it. While nobody has it records wait in the file, and none is lost.
+ * Takes the lock of the process that relays the outbox of a state file, until it is released or the process ends. `busy` where another
+ * process has it. While no process has it, records wait in the file and none is lost.
  */
 export function lockOutbox(path: string): FileLock | StoreFailure {
   const lock = locked(path, { name: 'outbox-lock', kind: 'exclusive' });
-  return lock ?? storeFailure('busy', `another process hands on the records of \`${path}\``);
+  return lock ?? storeFailure('busy', `another process relays the records of \`${path}\``);
 }
 
-/** The lock in a file beside the state file; `null` where another process has it. */
+/** Locks a file beside the state file; `null` where another process has the lock. */
 function locked(
   path: string,
   { name, kind }: { readonly name: string; readonly kind: StateAccess },

@@ -8,8 +8,8 @@ import { insertRecord } from './outbox-table.ts';
 import { openPartsOf, taskAt, updateTaskRow } from './task-table.ts';
 
 /**
- * Within a transaction: the event on the task and what follows for its parts, each with its record. Nothing is written
- * where it has happened before or cannot happen.
+ * Within a transaction: applies the event to the task and its parts, each with its record. Writes nothing where the event has already
+ * happened or cannot happen.
  */
 export function changeTask(connection: Connection, task: Task, event: TaskEvent, by: string): TaskEnd | TaskConflict {
   const { issuer, parentId } = task;
@@ -22,7 +22,7 @@ export function changeTask(connection: Connection, task: Task, event: TaskEvent,
   return { task: changes[0]?.task ?? task, changed: changes.length > 0 };
 }
 
-/** Within a transaction: new facts about an open task, with their record; nothing is written where they are the old ones. */
+/** Within a transaction: writes new facts about an open task, with their record. Writes nothing where they are unchanged. */
 export function amendTask(
   connection: Connection,
   task: Task,

@@ -4,7 +4,7 @@ import { partProblem } from '../part-admission.ts';
 import type { Connection } from './connection.ts';
 import { countOpenParts, taskAt } from './task-table.ts';
 
-/** Within a transaction: why the new task cannot be a part of its parent; `null` where it can, or has none. */
+/** Within a transaction: why the new task cannot be a part of its parent; `null` where it can, or has no parent. */
 export function placeProblem(connection: Connection, task: Task): StoreFailure | null {
   const { issuer, parentId } = task;
   if (parentId === null) return null;
@@ -15,7 +15,7 @@ export function placeProblem(connection: Connection, task: Task): StoreFailure |
   return partProblem({ parent, depth: above.length, openParts }, task, connection.nowMs());
 }
 
-/** The tasks this one is part of, the nearest first. */
+/** The ancestors of a task, nearest first. */
 function wholesOf(connection: Connection, task: Task): readonly Task[] {
   const above: Task[] = [];
   let next: Task | undefined = task;

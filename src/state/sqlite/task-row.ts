@@ -4,7 +4,7 @@ import type { Cause, CauseCode } from '../../task/cause.ts';
 import { noAttributes } from '../../task/subject-attributes.ts';
 import type { Task, TaskRisk, TaskState } from '../../task/task.ts';
 
-/** A row of `tasks`, as SQLite gives it: STRICT tables hold its types, and only what `valuesOf` made is ever written. */
+/** A row of `tasks` as SQLite returns it. STRICT tables guarantee its types, and only the output of `valuesOf` is ever written. */
 export type TaskRow = Readonly<Record<string, SQLOutputValue>>;
 
 const columns = [
@@ -33,17 +33,17 @@ const columns = [
   'generation',
 ] as const;
 
-/** The columns of `tasks`, in the order in which `valuesOf` gives them. */
+/** The columns of `tasks`, in the order of `valuesOf`. */
 export const TASK_COLUMNS = columns.map((column) => `tasks.${column}`).join(', ');
 
-/** Writes one row from the values of `valuesOf`. */
+/** Inserts one row from the output of `valuesOf`. */
 export const INSERT_TASK = `INSERT INTO tasks (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`;
 
-/** A row as a task. */
+/** The task in a row. */
 export const taskFrom = (row: TaskRow): Task => ({
   issuer: String(row['issuer']),
   id: String(row['id']),
-  // These were of their types when `valuesOf` made the row.
+  // `valuesOf` wrote these from values of these types.
   agent: String(row['agent']) as SpiffeId,
   state: String(row['state']) as TaskState,
   risk: String(row['risk']) as TaskRisk,
@@ -65,7 +65,7 @@ export const taskFrom = (row: TaskRow): Task => ({
   generation: Number(row['generation']),
 });
 
-/** The code was one when `valuesOf` made the row. */
+/** `valuesOf` wrote the code of a cause. */
 const causeFrom = (row: TaskRow): Cause | null =>
   row['cause'] === null ? null : { code: String(row['cause']) as CauseCode, note: String(row['cause_note']) };
 
@@ -81,14 +81,14 @@ const none: Readonly<Record<string, string>> = Object.freeze({});
 const namesFrom = (value: SQLOutputValue | undefined): Readonly<Record<string, string>> =>
   value === '{}' ? none : JSON.parse(String(value));
 
-/** What a task is accepted with and never changes; in one column, so that a file of before has it too. */
+/** What a task is accepted with and never changes. It shares one column, so that files of older versions have it too. */
 type Accepted = Pick<Task, 'contextRules' | 'subjectAttributes'>;
 
 /** The rules alone, or a list of rules and attributes. */
 const acceptedText = ({ contextRules, subjectAttributes }: Accepted): string =>
   JSON.stringify(Object.keys(subjectAttributes).length === 0 ? contextRules : [contextRules, subjectAttributes]);
 
-/** `acceptedText` made the value. */
+/** `acceptedText` wrote the value. */
 function acceptedFrom(value: SQLOutputValue | undefined): Accepted {
   if (value === '{}') return noAccepted;
   const read: unknown = JSON.parse(String(value));
@@ -106,7 +106,7 @@ const nothing: Task['attested'] = Object.freeze([]);
 const attestedFrom = (value: SQLOutputValue | undefined): Task['attested'] =>
   value === '[]' ? nothing : JSON.parse(String(value));
 
-/** A task as the values of its row. */
+/** The values of the row of a task. */
 export const valuesOf = (task: Task): readonly (string | number | null)[] => [
   task.issuer,
   task.id,

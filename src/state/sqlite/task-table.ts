@@ -4,12 +4,12 @@ import type { OpenTaskFilter, TaskCounts, TaskFilter, TaskKey } from '../store.t
 import { rootTaskOf } from './root-task.ts';
 import { INSERT_TASK, TASK_COLUMNS, taskFrom, valuesOf } from './task-row.ts';
 
-/** Largest result of a listing, and of one sweep. */
+/** Most rows of a listing and of one sweep. */
 export const MAX_ROWS = 1_000;
 
 const SELECT_TASK = `SELECT ${TASK_COLUMNS} FROM tasks`;
 
-/** Whether the open task of a row has passed its deadline or idle limit at `?1`; the same rule as `expiryOf`. */
+/** Whether the open task of a row is past its deadline or idle limit at `?1`; the same rule as `expiryOf`. */
 const IS_DUE =
   "tasks.ended_ms IS NULL AND (tasks.deadline_ms <= ?1 OR (tasks.state = 'active' AND tasks.idle_ms IS NOT NULL AND tasks.last_used_ms + tasks.idle_ms <= ?1))";
 
@@ -21,12 +21,12 @@ export function taskAt(connection: Connection, key: TaskKey): Task | undefined {
   return row === undefined ? undefined : taskFrom(row);
 }
 
-/** A limit as a listing takes it. */
+/** A limit, brought into the range of a listing. */
 export const bounded = (limit: number): number => Math.max(0, Math.min(MAX_ROWS, Math.trunc(limit)));
 
 const STATE_NOW = `CASE WHEN ${IS_DUE} THEN 'expired' ELSE state END`;
 
-/** Tasks of whatever state, the newest first. Only what is asked for is in the statement, so that the index of ids serves. */
+/** Lists tasks in any state, newest first. Only the given conditions are in the statement, so that the index on ids is used. */
 export function listTasks(connection: Connection, { id, agent, state, limit = MAX_ROWS }: TaskFilter): readonly Task[] {
   const conditions = [
     ...(id === undefined ? [] : ['id = ?2']),
@@ -49,7 +49,7 @@ const openConditions = {
   jtiDigest: '(tasks.issuer, tasks.id) IN (SELECT issuer, task FROM tokens WHERE jti_digest = ?)',
 } as const satisfies Record<Exclude<keyof OpenTaskFilter, 'olderThan'>, string>;
 
-/** Tasks that are open now, the newest first. Only what is asked for is in the statement, so that its index serves. */
+/** Lists tasks that are open now, newest first. Only the given conditions are in the statement, so that their index is used. */
 export function listOpenTasks(connection: Connection, filter: OpenTaskFilter, limit: number): readonly Task[] {
   const { agent, subject, id, jtiDigest, olderThan } = filter;
   const given = Object.entries({ agent, subject, id, jtiDigest }).filter(
@@ -71,14 +71,14 @@ export function listOpenTasks(connection: Connection, filter: OpenTaskFilter, li
     .map(taskFrom);
 }
 
-/** How many tasks there are, by state. */
+/** Number of tasks by state. */
 export function countTasks(connection: Connection): TaskCounts {
   const rows = connection.statement('SELECT state, count FROM task_counts').all();
   const count = (state: string): number => Number(rows.find((row) => row['state'] === state)?.['count'] ?? 0);
   return { active: count('active'), suspended: count('suspended'), ended: count('ended') };
 }
 
-/** The tasks that are due to expire by the floor, at most `MAX_ROWS`; one may be there twice. */
+/** Tasks that are due to expire by the floor, at most `MAX_ROWS`. A task may occur twice. */
 export function dueTasks(connection: Connection): readonly TaskKey[] {
   const sql = `SELECT issuer, id FROM tasks INDEXED BY tasks_due WHERE ended_ms IS NULL AND deadline_ms <= ?1
     UNION ALL SELECT issuer, id FROM tasks INDEXED BY tasks_idle_due
@@ -88,7 +88,7 @@ export function dueTasks(connection: Connection): readonly TaskKey[] {
   return rows.map((row) => ({ issuer: String(row['issuer']), id: String(row['id']) }));
 }
 
-/** The keys of the open tasks that were handed a part of task `?2` of issuer `?1`, or of such a part. */
+/** The keys of the open descendants of task `?2` of issuer `?1`. */
 const PARTS = `WITH RECURSIVE part (issuer, id, depth) AS (
   SELECT issuer, id, 1 FROM tasks INDEXED BY tasks_parent
   WHERE issuer = ?1 AND parent = ?2 AND ended_ms IS NULL AND parent IS NOT NULL
@@ -101,20 +101,20 @@ const COUNT_PARTS = `${PARTS} SELECT count(*) AS parts FROM part`;
 const SELECT_PARTS = `${PARTS} SELECT ${TASK_COLUMNS} FROM part
   CROSS JOIN tasks ON tasks.issuer = part.issuer AND tasks.id = part.id ORDER BY depth`;
 
-/** The open tasks that were handed a part of the task, or of such a part, the nearest first. */
+/** The open descendants of the task, nearest first. */
 export const openPartsOf = (connection: Connection, { issuer, id }: TaskKey): readonly Task[] =>
   connection.statement(SELECT_PARTS).all(issuer, id).map(taskFrom);
 
-/** How many those are. */
+/** Number of open descendants. */
 export const countOpenParts = (connection: Connection, { issuer, id }: TaskKey): number =>
   Number(connection.statement(COUNT_PARTS).get(issuer, id)?.['parts']);
 
-/** Writes a new task. */
+/** Inserts a new task. */
 export function insertTaskRow(connection: Connection, task: Task): void {
   connection.statement(INSERT_TASK).run(...valuesOf(task));
 }
 
-/** Writes what can change of a task. */
+/** Updates the columns of a task that can change. */
 export function updateTaskRow(connection: Connection, task: Task): void {
   connection.changed(task.parentId === null ? task.id : rootTaskOf(connection, task));
   connection
@@ -139,22 +139,22 @@ export function updateTaskRow(connection: Connection, task: Task): void {
 
 const SELECT_IDLING = 'SELECT 1 FROM tasks INDEXED BY tasks_idle WHERE ended_ms IS NULL AND idle_ms IS NOT NULL';
 
-/** Of these tasks, those with an idle limit. */
+/** The tasks among these that have an idle limit. */
 export function idlingTasks(
   connection: Connection,
   used: ReadonlyMap<string, number>,
 ): readonly (readonly [string, number])[] {
-  // Mostly there is none at all.
+  // Usually no task has one.
   if (connection.statement(`${SELECT_IDLING} LIMIT 1`).get() === undefined) return [];
   const find = connection.statement(`${SELECT_IDLING} AND id = ? LIMIT 1`);
   return [...used].filter(([id]) => find.get(id) !== undefined);
 }
 
 /**
- * A use of the task: its idle time and that of every task it is a part of starts anew. Nothing where it has no idle limit,
- * since then none of those has one either. A use was so long ago as the wall clock says, and is noted by the floor.
- * INVARIANT: what has expired by being idle stays so, however late the use is written. It is not in the feed: a state that is held
- * with the idle time of before is read again once that is over (`use-states.ts`).
+ * Restarts the idle time of a task and of its ancestors after a use. Does nothing where the task has no idle limit, since then no ancestor
+ * has one either. The age of a use is measured by the wall clock, and noted by the floor. INVARIANT: a task that expired by being idle
+ * stays expired, however late the use is written. The change is not in the feed: a reader with the old idle time reads the state again once
+ * that is over (`use-states.ts`).
  */
 export function touchTask(connection: Connection, taskId: string, usedAtMs: number): void {
   const { wallMs, floorMs } = connection.clocks();

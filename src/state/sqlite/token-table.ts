@@ -24,19 +24,19 @@ const tokenFrom = (row: Row): IssuedTokenState => ({
   boundTo: String(row['bound_to']),
 });
 
-/** One look; a constant, so that its text is hashed once. */
+/** The query of one look. A constant, so that its text is hashed once. */
 const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS}, ${HISTORY_COLUMNS}, ${ROOT_TASK} AS whole FROM tasks
   LEFT JOIN tokens ON tokens.jti_digest = ?3 AND tokens.issuer = tasks.issuer AND tokens.task = tasks.id
   ${JOIN_HISTORY}
   WHERE tasks.issuer = ?1 AND tasks.id = ?2`;
 
-/** A state as it was read, with the id of the task that was declared itself, which its task is a part of or is. */
+/** A state as read, with the id of the root task. */
 export interface ReadState {
   readonly state: UseState;
   readonly whole: string;
 }
 
-/** The task with the token and the history: asked on every use. */
+/** The task with its token and history. Read on every use. */
 export function useStateAt(connection: Connection, key: TaskKey, jtiDigest: string): ReadState | undefined {
   const row = connection.statement(SELECT_USE_STATE).get(key.issuer, key.id, jtiDigest);
   if (row === undefined) return undefined;
@@ -48,7 +48,7 @@ export function useStateAt(connection: Connection, key: TaskKey, jtiDigest: stri
   return { state, whole: String(row['whole']) };
 }
 
-/** The token of that digest with its task. */
+/** The token with that digest, and its task. */
 export function tokenAt(connection: Connection, jtiDigest: string): TokenOfTask | undefined {
   const sql = `SELECT issuer, task, ${TOKEN_COLUMNS} FROM tokens WHERE jti_digest = ?`;
   const row = connection.statement(sql).get(jtiDigest);
@@ -57,10 +57,10 @@ export function tokenAt(connection: Connection, jtiDigest: string): TokenOfTask 
     : { ...tokenFrom(row), issuer: String(row['issuer']), taskId: String(row['task']) };
 }
 
-/** The text of a token, for the store to prove. */
+/** Texts of a token that the store must validate. */
 export const textsOf = (token: IssuedToken): readonly string[] => [token.jtiDigest, token.audience, token.boundTo];
 
-/** Writes a new token of a task. */
+/** Inserts a new token of a task. */
 export function insertTokenRow(connection: Connection, { issuer, id }: TaskKey, token: IssuedToken): void {
   connection
     .statement('INSERT INTO tokens VALUES (?,?,?,?,?,?,?,NULL,?)')
@@ -76,7 +76,7 @@ export function insertTokenRow(connection: Connection, { issuer, id }: TaskKey, 
     );
 }
 
-/** Revokes a token, with a record where this is the first time. `false` where there is none. */
+/** Revokes a token, with a record the first time. `false` where there is no such token. */
 export function revokeTokenRow(connection: Connection, jtiDigest: string, why: Reasoned): boolean {
   const token = tokenAt(connection, jtiDigest);
   if (token === undefined) return false;

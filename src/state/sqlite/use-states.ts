@@ -5,15 +5,15 @@ import { stateAt } from '../../task/task.ts';
 import type { TaskKey, UseState } from '../store.ts';
 import { useStateAt } from './token-table.ts';
 
-/** Tokens whose state is held at most, and what they take together; of one beyond that the state is read from the file again. */
+/** Most tokens whose state is cached, and their size in total. The state of any other token is read from the file again. */
 const MAX_STATES = 16_384;
 const MAX_BYTES = 32 * 1_024 * 1_024;
-/** Of a state without the texts that a caller chose. */
+/** Size of a state without the texts that a caller chose. */
 const STATE_BYTES = 1_024;
 
-/** A task that was declared itself with all of its parts: one history is theirs, and an end reaches all of them. */
+/** A root task with all of its descendants. They share one history, and an end of the root ends all of them. */
 interface Family {
-  /** States that are held of it. */
+  /** Number of cached states. */
   held: number;
   /** Whether it was written to since those were read. */
   isOld: boolean;
@@ -26,12 +26,13 @@ interface Held {
 }
 
 /**
- * What uses are judged by, as it stands in the file: what was read stays good until something is written that may change it.
- * What this connection writes about a task the connection tells (`Connection.changed`), and what is held of that task, of its parts
- * and of what it is a part of is read again; of all other tasks it stays. That another connection has written SQLite tells, and the
- * feed of the file of which tasks; it is asked on every look, or once for all looks of a turn. So a state is never older than the last
- * commit of anybody before the look, or before the turn, save that its idle time may have started anew: one that is over is read again.
- * A look at an unchanged file costs a twentieth of the read, or nothing.
+ * A cache of the state by which uses are decided. An entry stays valid until something is written that may change it. `Connection.changed`
+ * announces writes of this connection. SQLite tells that another connection has written, and the feed tells to which tasks. Sub-tasks share
+ * their root's history, so a change invalidates the cached states of the whole family, and of no other task.
+ *
+ * Other connections are checked for on every look, or once for all looks of a turn. So a state is never older than the last commit before
+ * the look, or before the turn. The exception is idle time that was restarted: a state that looks expired by it is read again. A look at an
+ * unchanged file costs a twentieth of a read, or nothing.
  *
  * @see https://www.sqlite.org/pragma.html#pragma_data_version
  */
@@ -43,12 +44,12 @@ export class UseStates {
     sizeCalculation: bytesOf,
     dispose: (held) => this.#letGo(held),
   });
-  /** Those of which something is held, by the id of the whole task: no more than states. */
+  /** Families with cached states, by the id of the root task. No more than there are states. */
   readonly #families = new Map<string, Family>();
   #version = -1;
-  /** How far the feed was read. */
+  /** Position in the feed up to which changes are applied. */
   #position = 0;
-  /** Within a turn: what others have written was asked for all of it. */
+  /** Whether a turn is open, for which commits of other connections were already checked. */
   #isTurn = false;
 
   constructor(connection: Connection) {
@@ -56,20 +57,20 @@ export class UseStates {
     connection.onChange((whole) => this.#taskChanged(whole));
   }
 
-  /** The state of a token that is held, where nobody has written since. Within `read`. */
+  /** The cached state of a token, where nothing was written since. Within `read`. */
   held({ issuer, id }: TaskKey, jtiDigest: string): UseState | undefined {
     if (!this.#isTurn) this.#ask();
     const held = this.#states.get(jtiDigest);
     if (held === undefined || held.family.isOld) return undefined;
     const { state } = held;
-    // A use since then may have prolonged it, which nobody tells.
+    // A use may have restarted the idle time since, which the feed does not tell.
     if (state.task.idleMs !== null && stateAt(state.task, this.#connection.nowMs()) === 'expired') return undefined;
     return state.task.id === id && state.task.issuer === issuer ? state : undefined;
   }
 
   /**
-   * Reads the state of a token, and holds it where task and token are there: a new task or token so changes nothing that is
-   * held. Within `read`, after `held`.
+   * Reads the state of a token, and caches it where task and token exist, so that a new task or token invalidates nothing. Within `read`,
+   * after `held`.
    */
   read(key: TaskKey, jtiDigest: string): UseState | undefined {
     const read = useStateAt(this.#connection, key, jtiDigest);
@@ -79,13 +80,13 @@ export class UseStates {
     return state;
   }
 
-  /** The state as a transaction that writes finds it: what others have written is asked for again. Within that transaction. */
+  /** The state within a transaction that writes. Checks again for commits of other connections. */
   current(key: TaskKey, jtiDigest: string): UseState | undefined {
     this.#ask();
     return this.held(key, jtiDigest) ?? this.read(key, jtiDigest);
   }
 
-  /** Asks once for all looks until `turnOver`. Within `read`. */
+  /** Checks once for commits of other connections, for all looks until `turnOver`. Within `read`. */
   turn(): void {
     this.#ask();
     this.#isTurn = true;
@@ -95,12 +96,12 @@ export class UseStates {
     this.#isTurn = false;
   }
 
-  /** Anything may be otherwise than it was read: what another connection wrote, what was read of writes that were undone. */
+  /** Invalidates everything: after writes of another connection that the feed cannot name, and after writes that were rolled back. */
   forgetAll(): void {
     this.#states.clear();
   }
 
-  /** INVARIANT: a family that was written to is never taken again, so that what was read of it before stays old. */
+  /** INVARIANT: a changed family is never reused, so that states read from it before stay invalid. */
   #taskChanged(whole: string): void {
     const family = this.#families.get(whole);
     if (family === undefined) return;
@@ -126,13 +127,13 @@ export class UseStates {
     const changes = this.#version === -1 ? null : changesAfter(this.#connection, this.#position);
     if (changes === null) this.forgetAll();
     else for (const root of changes.roots) this.#taskChanged(root);
-    // INVARIANT: after the version was asked, and before any state is read by it: what is committed meanwhile is asked for again.
+    // INVARIANT: read after the version and before any state. What is committed in between is then found by the next check.
     this.#position = changes?.position ?? endOfFeed(this.#connection);
     this.#version = version;
   }
 }
 
-/** About what a state takes: a UTF-16 unit takes two bytes at most. */
+/** Approximate bytes of a state. A UTF-16 unit takes at most two bytes. */
 const bytesOf = ({ state: { task, history } }: Held): number =>
   STATE_BYTES +
   2 *

@@ -189,7 +189,7 @@ describe('AuthorityThread', () => {
     expect(['broken', null]).toContain(codeOf(await waiting));
     expect(await thread.authority.endExpired()).toMatchObject({
       code: 'broken',
-      detail: 'the thread of the state file ended with 1',
+      detail: 'the thread of the state file exited with code 1',
     });
     expect(fatal).toHaveLength(1);
     await thread.close();

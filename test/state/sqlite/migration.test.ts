@@ -122,7 +122,7 @@ describe('migrateFile', () => {
       'earlier than the first release',
       7,
       'unusable',
-      /version 7, this build has version 10: this build goes back to version 8: let the tasks/,
+      /version 7, this build has version 10: this build migrates from version 8 or later: let the tasks/,
     ],
     ['of a later build', 11, 'later', /version 11, this build has version 10: run that build or a later one$/],
   ])('refuses a file %s, with the way out', (_name, version, code, detail) => {
@@ -156,7 +156,7 @@ describe('migrateFile', () => {
       further((db) => db.exec('CREATE TABLE added (a INTEGER); INSERT INTO no_such_table VALUES (1)')),
     );
     expect(isStoreFailure(failing) && failing.detail).toMatch(
-      /could not be brought from schema version 8 to 11, and no step is half done/,
+      /could not be migrated from schema version 8 to 11; no step is half done/,
     );
     expect(versionOf(file)).toBe(stateFormat.version);
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();

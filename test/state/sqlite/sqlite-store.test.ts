@@ -67,7 +67,7 @@ describe('openStore', () => {
       'an earlier schema',
       (file) => (mustOpen(file).close(), setVersion(file, 7)),
       'unusable',
-      /was written by an earlier build of Remit: it has schema version 7, this build has version 10: this build goes back to version 8: let the tasks/,
+      /was written by an earlier build of Remit: it has schema version 7, this build has version 10: this build migrates from version 8 or later: let the tasks/,
     ],
     [
       'a file damaged in the middle, after an unclean end',

@@ -54,10 +54,10 @@ describe('lockState', () => {
     const file = join(folder(), 'state.db');
     const held = lockState(file, 'exclusive');
     expect(lockState(file, 'exclusive')).toMatchObject({
-      detail: `another process serves with the state file \`${file}\`: where several are to, give each of them \`stateAccess: shared\`, and an \`extAuthz.listen\`, \`admin.listen\` and \`ledger.folder\` of its own`,
+      detail: `another process serves with the state file \`${file}\`: to run several, give each of them \`stateAccess: shared\`, and its own \`extAuthz.listen\`, \`admin.listen\` and \`ledger.folder\``,
     });
     expect(lockState(file, 'shared')).toMatchObject({
-      detail: `another process has the state file \`${file}\` for itself: give that one \`stateAccess: shared\` too, and start it anew`,
+      detail: `another process holds the state file \`${file}\` exclusively: give that one \`stateAccess: shared\` too, and restart it`,
     });
     if (!isStoreFailure(held)) held.release();
     expect(outcomeOf(lockState(file, 'shared'))).toBe('taken');
