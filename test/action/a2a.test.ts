@@ -2,8 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import { a2aActionFrom } from '../../src/action/a2a.ts';
 import { jsonRpcDenialOf } from '../../src/action/json-rpc-denial.ts';
 import type { HttpCall } from '../../src/action/call.ts';
-import { catalogFrom } from '../../src/action/catalog.ts';
 import { isDeny } from '../../src/decision/decision.ts';
+import { mustCatalog } from '../builders/catalog.ts';
+import { httpCall, headersOf } from '../builders/http-call.ts';
 
 const METHODS = [
   'SendMessage',
@@ -23,7 +24,7 @@ const METHODS = [
   'acme/own',
 ] as const;
 
-const loaded = catalogFrom(
+const catalog = mustCatalog(
   `servers:
   booker:
     hosts: [booker.acme.test]
@@ -35,26 +36,19 @@ ${METHODS.map((method, index) => `        '${method}': { action: booker.m${index
         named: { action: booker.named, risk: low, args: { url: { pointer: /pushConfig/webhookUrl } } }
         must: { action: booker.must, risk: low, args: { taskId: { required: true } } }
 `,
-  'actions.yaml',
 );
-if ('findings' in loaded) throw new Error(JSON.stringify(loaded.findings));
-const catalog = loaded;
-const target = loaded.find(loaded.servers.get('booker') as never, 'POST', ['a2a']);
+const target = catalog.find(catalog.servers.get('booker') as never, 'POST', ['a2a']);
 if (target?.kind !== 'a2a') throw new Error('not an agent');
 const agent = target.a2a;
 
-const call = (message: object): HttpCall => ({
-  method: 'POST',
-  scheme: 'https',
-  host: 'booker.acme.test',
-  port: null,
-  path: '/a2a',
-  segments: ['a2a'],
-  query: '',
-  headers: new Map([['content-type', ['application/json']]]),
-  body: Buffer.from(JSON.stringify(message)),
-  requestId: null,
-});
+const call = (message: object): HttpCall =>
+  httpCall({
+    method: 'POST',
+    host: 'booker.acme.test',
+    path: '/a2a',
+    headers: headersOf({ 'content-type': 'application/json' }),
+    body: Buffer.from(JSON.stringify(message)),
+  });
 
 function outcome(message: object): unknown {
   const action = a2aActionFrom(call(message), agent);

@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import { actionFrom } from '../../src/action/action.ts';
 import type { HttpCall } from '../../src/action/call.ts';
-import { catalogFrom } from '../../src/action/catalog.ts';
 import { isDeny } from '../../src/decision/decision.ts';
+import { mustCatalog } from '../builders/catalog.ts';
+import { httpCall, headersOf } from '../builders/http-call.ts';
 
-const loaded = catalogFrom(
+const catalog = mustCatalog(
   `servers:
   shop:
     hosts: [shop.acme.test]
@@ -24,24 +25,17 @@ const loaded = catalogFrom(
       services:
         acme.shop.v1.Shop: { methods: { Watch: { action: shop.watch, risk: low } } }
 `,
-  'actions.yaml',
 );
-if ('findings' in loaded) throw new Error(JSON.stringify(loaded.findings));
-const catalog = loaded;
 
 type Headers = Readonly<Record<string, readonly string[]>>;
-const call = (method: string, path: string, headers: Headers = {}, body: string | null = null): HttpCall => ({
-  method,
-  scheme: 'https',
-  host: 'shop.acme.test',
-  port: null,
-  path,
-  segments: path.split('/').slice(1),
-  query: '',
-  headers: new Map(Object.entries(headers)),
-  body: body === null ? null : Buffer.from(body),
-  requestId: null,
-});
+const call = (method: string, path: string, headers: Headers = {}, body: string | null = null): HttpCall =>
+  httpCall({
+    method,
+    host: 'shop.acme.test',
+    path,
+    headers: headersOf(headers),
+    body: body === null ? null : Buffer.from(body),
+  });
 const json: Headers = { 'content-type': ['application/json'] };
 const order = (headers: Headers, body: string | null) => call('POST', '/orders/eu', headers, body);
 const whole = '{"order":{"total":12.5}}';

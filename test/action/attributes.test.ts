@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { catalogFrom } from '../../src/action/catalog.ts';
 import type { Catalog } from '../../src/action/catalog.ts';
+import { mustCatalog } from '../builders/catalog.ts';
 
 const text = (attributes: string, ofRoute = '', more = '') => `servers:
   pay:
@@ -12,11 +13,7 @@ const text = (attributes: string, ofRoute = '', more = '') => `servers:
       - { action: pay.read, method: GET, path: '/{id}', risk: low }
     mcp: { path: /mcp, tools: { look: { action: pay.look, risk: low } } }
 ${more}`;
-const mustLoad = (given: string): Catalog => {
-  const catalog = catalogFrom(given, 'actions.yaml');
-  if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
-  return catalog;
-};
+const mustLoad = (given: string): Catalog => mustCatalog(given);
 const findings = (given: string): readonly string[] => {
   const catalog = catalogFrom(given, 'actions.yaml');
   return 'findings' in catalog ? catalog.findings.map(({ line, message }) => `${line}: ${message}`) : [];

@@ -3,6 +3,8 @@ import { actionFrom } from '../../src/action/action.ts';
 import type { HttpCall } from '../../src/action/call.ts';
 import { catalogFrom } from '../../src/action/catalog.ts';
 import { isDeny } from '../../src/decision/decision.ts';
+import { must } from '../builders/must.ts';
+import { httpCall } from '../builders/http-call.ts';
 
 const route = (action: string, rest: string) =>
   `      - { action: ${action}, method: POST, path: '/${action}', risk: low, ${rest} }\n`;
@@ -16,32 +18,29 @@ const findings = (routes: string): readonly string[] => {
   return 'findings' in read ? read.findings.map(({ message }) => message) : [];
 };
 
-const catalog = load(
-  route('default', AMOUNT) +
-    route('none', `${AMOUNT}, body: none`) +
-    route('json', `${AMOUNT}, body: json`) +
-    route('opaque', `${AMOUNT}, body: opaque`) +
-    route('both', 'args: { note: { from: query }, total: { from: body }, note2: { from: body, pointer: /Note } }') +
-    route('unstated', 'labels: []') +
-    route('closed', 'body: none'),
+const catalog = must(
+  load(
+    route('default', AMOUNT) +
+      route('none', `${AMOUNT}, body: none`) +
+      route('json', `${AMOUNT}, body: json`) +
+      route('opaque', `${AMOUNT}, body: opaque`) +
+      route('both', 'args: { note: { from: query }, total: { from: body }, note2: { from: body, pointer: /Note } }') +
+      route('unstated', 'labels: []') +
+      route('closed', 'body: none'),
+  ),
 );
-if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
 
 type Sent = { readonly type?: string; readonly body?: string | null; readonly headers?: HttpCall['headers'] };
 
 const outcome = (action: string, query: string, { type, body = null, headers = new Map() }: Sent = {}): unknown => {
-  const given: HttpCall = {
+  const given = httpCall({
     method: 'POST',
-    scheme: 'https',
     host: 'a.test',
-    port: null,
     path: `/${action}`,
-    segments: [action],
     query,
     headers: new Map([...headers, ...(type === undefined ? [] : [['content-type', [type]] as const])]),
     body: body === null ? null : Buffer.from(body),
-    requestId: null,
-  };
+  });
   const read = actionFrom(given, catalog);
   return isDeny(read) ? `${read.reason}: ${read.detail}` : Object.fromEntries(read.args);
 };

@@ -3,6 +3,7 @@ import { catalogFrom } from '../../src/action/catalog.ts';
 import { descriptorSetNames } from '../../src/action/catalog-descriptor-sets.ts';
 import type { DescriptorFiles } from '../../src/action/catalog-descriptor-sets.ts';
 import { loadedSet, shopSet } from './protobuf/shop.ts';
+import { must } from '../builders/must.ts';
 
 const text = `servers:
   shop:
@@ -49,8 +50,7 @@ const found = (catalogText: string): readonly string[] => {
 };
 
 describe('catalogFrom reads gRPC methods with a descriptor set', () => {
-  const catalog = catalogFrom(text, 'actions.yaml', files);
-  if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
+  const catalog = must(catalogFrom(text, 'actions.yaml', files));
 
   it('with arguments at their fields', () => {
     const action = catalog.actions.get('shop.order');

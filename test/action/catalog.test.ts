@@ -1,17 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { catalogFrom } from '../../src/action/catalog.ts';
 import type { Catalog } from '../../src/action/catalog.ts';
+import { mustCatalog } from '../builders/catalog.ts';
 
 const server = (routes: string, head = 'hosts: [payments.acme.test]\n    audience: https://payments.acme.test') =>
   `servers:\n  payments:\n    ${head}\n    routes:\n${routes}`;
 const route = (action: string, method: string, path: string, more = '') =>
   `      - { action: ${action}, method: ${method}, path: '${path}', risk: low${more} }\n`;
 
-const mustLoad = (text: string): Catalog => {
-  const catalog = catalogFrom(text, 'actions.yaml');
-  if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
-  return catalog;
-};
+const mustLoad = (text: string): Catalog => mustCatalog(text);
 const findings = (text: string): readonly string[] => {
   const catalog = catalogFrom(text, 'actions.yaml');
   return 'findings' in catalog

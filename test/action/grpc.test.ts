@@ -4,9 +4,12 @@ import type { HttpCall } from '../../src/action/call.ts';
 import { catalogFrom } from '../../src/action/catalog.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { encoded, framed, shopSet } from './protobuf/shop.ts';
+import { must } from '../builders/must.ts';
+import { httpCall, headersOf } from '../builders/http-call.ts';
 
-const catalog = catalogFrom(
-  `servers:
+const catalog = must(
+  catalogFrom(
+    `servers:
   shop:
     hosts: [shop.acme.test]
     audience: https://shop.acme.test
@@ -21,23 +24,19 @@ const catalog = catalogFrom(
               args: { customer: {}, amount: { field: order.amount_cents, type: long, required: true } }
             Upload: { action: shop.upload, risk: low }
 `,
-  'actions.yaml',
-  new Map([['shop.binpb', shopSet]]),
+    'actions.yaml',
+    new Map([['shop.binpb', shopSet]]),
+  ),
 );
-if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
 
-const call = (body: Uint8Array | null, method = 'PlaceOrder'): HttpCall => ({
-  method: 'POST',
-  scheme: 'https',
-  host: 'shop.acme.test',
-  port: null,
-  path: `/acme.shop.v1.Shop/${method}`,
-  segments: ['acme.shop.v1.Shop', method],
-  query: '',
-  headers: new Map([['content-type', ['application/grpc']]]),
-  body,
-  requestId: null,
-});
+const call = (body: Uint8Array | null, method = 'PlaceOrder'): HttpCall =>
+  httpCall({
+    method: 'POST',
+    host: 'shop.acme.test',
+    path: `/acme.shop.v1.Shop/${method}`,
+    headers: headersOf({ 'content-type': 'application/grpc' }),
+    body,
+  });
 
 const outcome = (given: HttpCall): unknown => {
   const action = actionFrom(given, catalog);

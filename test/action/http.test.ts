@@ -1,11 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { HttpCall } from '../../src/action/call.ts';
-import { catalogFrom } from '../../src/action/catalog.ts';
 import { actionFrom } from '../../src/action/action.ts';
 import { isDeny } from '../../src/decision/decision.ts';
+import { mustCatalog } from '../builders/catalog.ts';
+import { httpCall } from '../builders/http-call.ts';
 
-const loaded = catalogFrom(
+const catalog = mustCatalog(
   `servers:
   payments:
     hosts: [payments.acme.test, pay.acme.test]
@@ -24,23 +25,9 @@ const loaded = catalogFrom(
           urgent: { from: query, type: bool }
       - { action: payments.refund, method: POST, path: '/v1/payments/{id}/refund', risk: high }
 `,
-  'actions.yaml',
 );
-if ('findings' in loaded) throw new Error(JSON.stringify(loaded.findings));
-const catalog = loaded;
 
-const call = (method: string, path: string, query = ''): HttpCall => ({
-  method,
-  scheme: 'https',
-  host: 'payments.acme.test',
-  port: null,
-  path,
-  segments: path.split('/').slice(1).map(decodeURIComponent),
-  query,
-  headers: new Map(),
-  body: null,
-  requestId: null,
-});
+const call = (method: string, path: string, query = ''): HttpCall => httpCall({ method, path, query });
 
 const outcome = (given: HttpCall): unknown => {
   const action = actionFrom(given, catalog);

@@ -4,21 +4,12 @@ import type { HttpCall } from '../../src/action/call.ts';
 import { jsonRpcFrom, lookalike, MAX_MESSAGE_BYTES } from '../../src/action/json-rpc.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { describeWithVectors, vectorBytes, vectorFiles } from '../token/vectors.ts';
+import { httpCall, headersOf } from '../builders/http-call.ts';
 
 const plain = { 'content-type': ['application/json'] };
 
-const call = (body: Uint8Array | null, headers: Readonly<Record<string, readonly string[]>> = plain): HttpCall => ({
-  method: 'POST',
-  scheme: 'https',
-  host: 'tools.acme.test',
-  port: null,
-  path: '/mcp',
-  segments: ['mcp'],
-  query: '',
-  headers: new Map(Object.entries(headers)),
-  body,
-  requestId: null,
-});
+const call = (body: Uint8Array | null, headers: Readonly<Record<string, readonly string[]>> = plain): HttpCall =>
+  httpCall({ method: 'POST', host: 'tools.acme.test', path: '/mcp', headers: headersOf(headers), body });
 
 const read = (text: string): unknown => outcome(call(Buffer.from(text)));
 

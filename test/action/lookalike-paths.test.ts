@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { actionFrom } from '../../src/action/action.ts';
-import { catalogFrom } from '../../src/action/catalog.ts';
 import { isDeny } from '../../src/decision/decision.ts';
+import { mustCatalog } from '../builders/catalog.ts';
+import { httpCall } from '../builders/http-call.ts';
 
 type Route = readonly [action: string, method: string, path: string];
 const load = (routes: readonly Route[], server = '') => {
@@ -9,26 +10,10 @@ const load = (routes: readonly Route[], server = '') => {
     ([action, method, path]) => `      - { action: ${action}, method: ${method}, path: '${path}', risk: low }\n`,
   );
   const text = `servers:\n  pay:\n    hosts: [a.test]\n    audience: https://a.test\n${server}    routes:\n${lines.join('')}`;
-  const catalog = catalogFrom(text, 'actions.yaml');
-  if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
-  return catalog;
+  return mustCatalog(text);
 };
 const outcome = (catalog: ReturnType<typeof load>, method: string, path: string): string => {
-  const action = actionFrom(
-    {
-      method,
-      scheme: 'https',
-      host: 'a.test',
-      port: null,
-      path,
-      segments: path.slice(1).split('/').map(decodeURIComponent),
-      query: '',
-      headers: new Map(),
-      body: null,
-      requestId: null,
-    },
-    catalog,
-  );
+  const action = actionFrom(httpCall({ method, host: 'a.test', path }), catalog);
   return isDeny(action) ? `${action.reason}: ${action.detail}` : action.id;
 };
 

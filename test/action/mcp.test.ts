@@ -1,13 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { HttpCall } from '../../src/action/call.ts';
-import { catalogFrom } from '../../src/action/catalog.ts';
 import { jsonRpcDenialOf } from '../../src/action/json-rpc-denial.ts';
 import { mcpActionFrom } from '../../src/action/mcp.ts';
 import { MCP_REVISIONS } from '../../src/action/mcp-headers.ts';
 import { isDeny } from '../../src/decision/decision.ts';
+import { mustCatalog } from '../builders/catalog.ts';
+import { httpCall, headersOf } from '../builders/http-call.ts';
 
-const loaded = catalogFrom(
+const catalog = mustCatalog(
   `servers:
   tools:
     hosts: [tools.acme.test]
@@ -32,28 +33,19 @@ const loaded = catalogFrom(
       prompts: { action: open.prompt, risk: low }
       other: { action: open.other, risk: high }
 `,
-  'actions.yaml',
 );
-if ('findings' in loaded) throw new Error(JSON.stringify(loaded.findings));
-const catalog = loaded;
 
 type Headers = Readonly<Record<string, string | readonly string[]>>;
 
-const call = (body: unknown, headers: Headers = {}, over: Partial<HttpCall> = {}): HttpCall => ({
-  method: 'POST',
-  scheme: 'https',
-  host: 'tools.acme.test',
-  port: null,
-  path: '/mcp',
-  segments: ['mcp'],
-  query: '',
-  headers: new Map(
-    Object.entries({ 'content-type': 'application/json', ...headers }).map(([name, value]) => [name, [value].flat()]),
-  ),
-  body: typeof body === 'string' ? Buffer.from(body) : Buffer.from(JSON.stringify(body)),
-  requestId: null,
-  ...over,
-});
+const call = (body: unknown, headers: Headers = {}, over: Partial<HttpCall> = {}): HttpCall =>
+  httpCall({
+    method: 'POST',
+    host: 'tools.acme.test',
+    path: '/mcp',
+    headers: headersOf({ 'content-type': 'application/json', ...headers }),
+    body: typeof body === 'string' ? Buffer.from(body) : Buffer.from(JSON.stringify(body)),
+    ...over,
+  });
 
 const message = (method: string, params?: unknown, id: unknown = 1): object => ({
   jsonrpc: '2.0',

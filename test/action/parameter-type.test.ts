@@ -1,12 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { parameterTypeFrom } from '../../src/action/parameter-type.ts';
+import { must } from '../builders/must.ts';
 
-const typeOf = (text: string) => {
-  const type = parameterTypeFrom(text);
-  if ('problem' in type) throw new Error(type.problem);
-  return type;
-};
+const typeOf = (text: string) => must(parameterTypeFrom(text));
 const UUID = '0f8fad5b-d9cb-469f-a165-70867728950e';
 
 describe('parameterTypeFrom', () => {

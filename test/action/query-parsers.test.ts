@@ -7,12 +7,13 @@ import * as fc from 'fast-check';
 import qs from 'qs';
 import { actionFrom } from '../../src/action/action.ts';
 import type { Action } from '../../src/action/http.ts';
-import { catalogFrom } from '../../src/action/catalog.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { targetFrom } from '../../src/envoy/canonical.ts';
 import { readers } from './query-readers.ts';
+import { mustCatalog } from '../builders/catalog.ts';
+import { httpCall } from '../builders/http-call.ts';
 
-const loaded = catalogFrom(
+const catalog = mustCatalog(
   `servers:
   bank:
     hosts: [bank.test]
@@ -24,28 +25,13 @@ const loaded = catalogFrom(
         risk: low
         args: { account: { from: query }, 'filter[state]': { from: query }, page_size: { from: query } }
 `,
-  'actions.yaml',
 );
-if ('findings' in loaded) throw new Error(JSON.stringify(loaded.findings));
-const catalog = loaded;
 
 /** What Remit makes of a query: the arguments, or the reason of a denial. */
 function readingOf(query: string): Action['args'] | string {
   const target = targetFrom(`/list?${query}`);
   if (isDeny(target)) return target.reason;
-  const read = actionFrom(
-    {
-      method: 'GET',
-      scheme: 'https',
-      host: 'bank.test',
-      port: null,
-      ...target,
-      headers: new Map(),
-      body: null,
-      requestId: null,
-    },
-    catalog,
-  );
+  const read = actionFrom(httpCall({ host: 'bank.test', ...target }), catalog);
   return isDeny(read) ? read.reason : read.args;
 }
 

@@ -6,6 +6,7 @@ import type { Catalog } from '../../src/action/catalog.ts';
 import { ServerTable } from '../../src/action/server-table.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { targetFrom } from '../../src/envoy/canonical.ts';
+import { must } from '../builders/must.ts';
 
 interface Described {
   readonly paths?: string;
@@ -25,11 +26,7 @@ const server = (id: string, { paths, route, more = '', audience = `https://gw.ac
       - { action: ${id}.read, method: GET, path: '${route ?? `${paths ?? ''}/{id:text}`}', risk: low }`;
 
 const loaded = (...servers: readonly string[]) => catalogFrom(`servers:${servers.join('')}\n`, 'actions.yaml');
-const mustLoad = (...servers: readonly string[]): Catalog => {
-  const catalog = loaded(...servers);
-  if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
-  return catalog;
-};
+const mustLoad = (...servers: readonly string[]): Catalog => must(loaded(...servers));
 const findings = (...servers: readonly string[]): readonly string[] => {
   const catalog = loaded(...servers);
   return 'findings' in catalog ? catalog.findings.map(({ message }) => message) : [];

@@ -1,7 +1,6 @@
 import type { Catalog } from '../../src/action/catalog.ts';
 import { deny, isDeny } from '../../src/decision/decision.ts';
 import type { Decision, Deny } from '../../src/decision/decision.ts';
-import { trustDomainFrom } from '../../src/identity/spiffe-id.ts';
 import type { IssuerParts } from '../../src/issuer/services.ts';
 import type { TokenKeys } from '../../src/issuer/signing-keys.ts';
 import { authorize } from '../../src/policy/authorize.ts';
@@ -12,6 +11,7 @@ import { after } from '../../src/runtime/timers.ts';
 import { Reports } from '../../src/state/reports.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
 import type { Store } from '../../src/state/store.ts';
+import { mustTrustDomain } from './spiffe-id.ts';
 
 /** What of an issuer is not as usual. */
 export type IssuerChange = Partial<Omit<IssuerParts, 'settings' | 'policies'>> & {
@@ -41,13 +41,11 @@ export function issuerServices(
     ...change
   }: IssuerChange = {},
 ): IssuerParts {
-  const trustDomain = trustDomainFrom('acme.test');
-  if (isDeny(trustDomain)) throw new Error(trustDomain.detail);
   const { authority, states } = directAuthority(store);
   return {
     settings: {
       url,
-      trustDomains: new Set([trustDomain]),
+      trustDomains: new Set([mustTrustDomain('acme.test')]),
       tokenSeconds: 300,
       taskSeconds: 900,
       maxTaskSeconds: 86_400,

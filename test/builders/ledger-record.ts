@@ -2,13 +2,10 @@ import { encodedRecord } from '../../src/ledger/encoded-record.ts';
 import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { taskNumber } from './task.ts';
+import { must } from './must.ts';
 
 /** A record as a ledger takes it; throws where it is none. */
-export const encoded = (record: LedgerRecord): EncodedRecord => {
-  const result = encodedRecord(record);
-  if ('problem' in result) throw new Error(result.problem);
-  return result;
-};
+export const encoded = (record: LedgerRecord): EncodedRecord => must(encodedRecord(record));
 
 /** The record of task number `n` completed at `n`. */
 export const endRecord = (n: number, note = ''): EncodedRecord =>

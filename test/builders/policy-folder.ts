@@ -5,6 +5,7 @@ import { policySetFrom } from '../../src/policy/loading/load.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { prove } from '../../src/policy/loading/proof.ts';
 import type { PolicySource, SourceFile } from '../../src/policy/loading/source.ts';
+import { must } from './must.ts';
 
 const file = (name: string, text: string): SourceFile => ({ name, file: `p/${name}`, text });
 
@@ -36,9 +37,7 @@ export const compileHere: Compile = async (input) => prove(input, freshCedar());
 
 /** The set of a folder that must load. */
 export async function mustLoad(source: PolicySource, compile: Compile = compileHere): Promise<PolicySet> {
-  const set = await policySetFrom(source, compile);
-  if ('findings' in set) throw new Error(JSON.stringify(set.findings));
-  return set;
+  return must(await policySetFrom(source, compile));
 }
 
 /** What is found in a folder, a line each; `[]` where it loads. */

@@ -1,16 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { ClockSources } from '../../src/state/clock-floor.ts';
 import { openStore } from '../../src/state/sqlite/sqlite-store.ts';
 import type { StoreOptions } from '../../src/state/sqlite/sqlite-store.ts';
 import type { Store } from '../../src/state/store.ts';
+import { must } from './must.ts';
 
 /** Clocks that agree: what passes on the wall clock passes on the monotonic one. */
 export const agreeing = (nowMs: () => number = () => 1_000): ClockSources => ({ nowMs, monotonicMs: nowMs });
 
 /** The store of a state file that must open. */
-export const mustOpen = (path: string, options: Partial<StoreOptions> = {}): Store => {
-  const store = openStore(path, { ...agreeing(options.nowMs), randomBytes, ...options });
-  if (isStoreFailure(store)) throw new Error(store.detail);
-  return store;
-};
+export const mustOpen = (path: string, options: Partial<StoreOptions> = {}): Store =>
+  must(openStore(path, { ...agreeing(options.nowMs), randomBytes, ...options }));

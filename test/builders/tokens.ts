@@ -3,6 +3,7 @@ import { isDeny, type Deny } from '../../src/decision/decision.ts';
 import { KeyRing } from '../../src/token/keys.ts';
 import type { TokenRules } from '../../src/token/verify.ts';
 import type { SignatureAlgorithm } from '../../src/token/algorithms.ts';
+import { stillPorts } from './still-ports.ts';
 
 /** The instant every test of tokens lives at: 2026-11-24T12:00:00Z. */
 export const nowMs = Date.UTC(2026, 10, 24, 12);
@@ -53,7 +54,7 @@ export const ringOf = (keys: readonly TestKey[], algorithms?: readonly Signature
       },
     ],
     {
-      ports: { monotonicMs: () => 0, randomBytes: (length) => new Uint8Array(length) },
+      ports: stillPorts,
       after: () => () => undefined,
       onProblem: (name, problem) => {
         throw new Error(`${name}: ${problem}`);

@@ -9,14 +9,13 @@ import type { Answer } from '../../src/check/answer.ts';
 import type { CheckServices, UseLedger } from '../../src/check/services.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { checkResponseFrom } from '../../src/envoy/response.ts';
-import { trustDomainFrom } from '../../src/identity/spiffe-id.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
 import type { UseRecord } from '../../src/ledger/record.ts';
 import { LedgerWriter } from '../../src/ledger/writer.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { Fault } from '../../src/runtime/map-isolated.ts';
 import { Reports } from '../../src/state/reports.ts';
-import { isStoreFailure, storeFailure } from '../../src/sqlite/store-failure.ts';
+import { storeFailure } from '../../src/sqlite/store-failure.ts';
 import type { Settling } from '../../src/state/settling.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
 import type { Store } from '../../src/state/store.ts';
@@ -34,6 +33,9 @@ import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
 import { agent, audience, es256Key, issuer, mint, nowMs, ringOf, soundClaims } from '../builders/tokens.ts';
+import { must, mustFind } from '../builders/must.ts';
+import { mustTrustDomain } from '../builders/spiffe-id.ts';
+import { httpCall } from '../builders/http-call.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -84,16 +86,11 @@ afterEach(async () => {
   store.close();
 });
 
-const must = <T>(value: T): Exclude<T, { readonly kind: 'deny' }> => {
-  if (isDeny(value)) throw new Error(value.detail);
-  return value as Exclude<T, { readonly kind: 'deny' }>;
-};
-
 const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   ports,
   identity: {
     mode: 'peer',
-    trustDomains: new Set([must(trustDomainFrom('acme.test'))]),
+    trustDomains: new Set([mustTrustDomain('acme.test')]),
     proxyId: null,
     forwarders: new Set(),
     anchors: [],
@@ -135,18 +132,7 @@ const callOf = (
   const detail = { type: 'urn:remit:task', locations: [audience], actions };
   const granted = constraints === undefined ? detail : { ...detail, constraints };
   const token = mint(key, { authorization_details: [granted], cnf: { 'x5t#S256': 'c'.repeat(43) } });
-  return {
-    method,
-    scheme: 'https',
-    host: 'payments.acme.test',
-    port: null,
-    path,
-    segments: path.slice(1).split('/'),
-    query: '',
-    headers: new Map([...headers, ['authorization', [`Bearer ${token}`]]]),
-    body,
-    requestId: null,
-  };
+  return httpCall({ method, path, headers: new Map([...headers, ['authorization', [`Bearer ${token}`]]]), body });
 };
 
 const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
@@ -191,8 +177,7 @@ function gate(): { readonly settling: Settling; readonly open: () => void } {
 }
 
 const history = (): TaskHistory => {
-  const state = store.useStateOf(issuer, task.id, jtiDigest);
-  if (state === undefined || isStoreFailure(state)) throw new Error('no state');
+  const state = mustFind(store.useStateOf(issuer, task.id, jtiDigest));
   return state.history;
 };
 
@@ -304,8 +289,7 @@ describe('settle where two uses of a task meet', () => {
 /** The records of the task, once all are in the outbox. */
 async function recorded(): Promise<readonly Readonly<Record<string, unknown>>[]> {
   await ledger.flush();
-  const records = store.recordsOf(task.id, 20);
-  if (isStoreFailure(records)) throw new Error(records.detail);
+  const records = must(store.recordsOf(task.id, 20));
   return records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
 }
 
@@ -383,8 +367,7 @@ describe('side writes of checks that are asked together', () => {
     expect(await ask(services, [[withStolen, agent]])).toEqual(['token.revoked']);
     await ledger.flush();
     const eventsOf = (): readonly unknown[] => {
-      const records = store.recordsOf(another.id, 20);
-      if (isStoreFailure(records)) throw new Error(records.detail);
+      const records = must(store.recordsOf(another.id, 20));
       return records
         .map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')))
         .filter(({ kind }) => kind === 'event')

@@ -22,6 +22,7 @@ import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { mustOpenLog, portsAt } from '../ledger/log/logs.ts';
 import { scratch } from '../builders/scratch.ts';
 import { addUse, diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';
+import { must } from '../builders/must.ts';
 
 /**
  * Ways to tamper with the files of a ledger, one row each: what `remit ledger verify` says of it with the pinned key alone, what
@@ -128,8 +129,7 @@ const appendUnsigned = ({ segment }: Found, record: { readonly [name: string]: s
   const range = stored instanceof Uint8Array ? rangeFrom(stored) : null;
   const text = canonicalJson(record);
   if (range === null || !(head instanceof Uint8Array) || typeof text !== 'string') throw new Error('no such log');
-  const leaf = leafBytes(Buffer.from(text), { boot: 'b'.repeat(32), mono: 1, prev: head, seq: range.size + 1 });
-  if ('problem' in leaf) throw new Error(leaf.problem);
+  const leaf = must(leafBytes(Buffer.from(text), { boot: 'b'.repeat(32), mono: 1, prev: head, seq: range.size + 1 }));
   const hash = leafHash(leaf);
   db.prepare("INSERT INTO records VALUES (?, x'', ?)").run(range.size + 1, leaf);
   db.prepare('UPDATE log SET range = ?, head = ?').run(rangeBytes(appended(range, hash)), hash);

@@ -1,5 +1,6 @@
 import { configFrom } from '../../src/config/config.ts';
 import { addressText } from '../../src/config/values.ts';
+import { must } from '../builders/must.ts';
 
 /** A key of the configuration as the code reads it. */
 export interface ConfigurationKey {
@@ -89,10 +90,8 @@ function* keysBelow(path: readonly string[], keys: readonly string[]): Generator
 function defaultAt(path: readonly string[]): string {
   // Its keys have no defaults; which of them are needed depends on each other.
   if (path[0] === 'svid') return '';
-  const result = read(path.includes('bundle') ? { ...needed, ...bundle } : needed);
-  if ('problems' in result) throw new Error(JSON.stringify(result.problems));
-  const without = path.length === 1 || path.at(-1) === 'bundle' ? read({ trustDomains: ['acme.test'] }) : result;
-  if ('problems' in without) throw new Error(JSON.stringify(without.problems));
+  const result = must(read(path.includes('bundle') ? { ...needed, ...bundle } : needed));
+  const without = must(path.length === 1 || path.at(-1) === 'bundle' ? read({ trustDomains: ['acme.test'] }) : result);
   let value: unknown = without.written;
   for (const name of path) {
     const inside: unknown = name === '[]' ? 0 : name;

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { configFrom } from '../../src/config/config.ts';
 import type { ReadConfig } from '../../src/config/config.ts';
 import { LiveConfig } from '../../src/config/live-config.ts';
+import { must } from '../builders/must.ts';
 
 const BASE = `
 trustDomains: [acme.test]
@@ -10,9 +11,7 @@ svid: { workloadApi: 'unix:///run/spire/agent.sock' }
 const ISSUER = `${BASE}issuer: { url: 'https://issuer.acme.test' }\n`;
 
 function read(yaml: string, environment: Readonly<Record<string, string>> = {}): ReadConfig {
-  const found = configFrom(yaml, { file: 'remit.yaml', folder: '/etc/remit', environment });
-  if ('problems' in found) throw new Error(JSON.stringify(found.problems));
-  return found;
+  return must(configFrom(yaml, { file: 'remit.yaml', folder: '/etc/remit', environment }));
 }
 
 const issuerWith = (fields: string): string => `${BASE}issuer: { url: 'https://issuer.acme.test', ${fields} }\n`;

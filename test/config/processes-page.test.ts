@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
-import { configFrom, configProblemText } from '../../src/config/config.ts';
 import type { Config } from '../../src/config/config.ts';
 import { addressText } from '../../src/config/values.ts';
+import { mustConfig } from '../builders/config.ts';
 
 const deploy = resolve(import.meta.dirname, '../../deploy');
 const page = readFileSync(resolve(deploy, 'guide/install/processes.md'), 'utf8');
@@ -17,13 +17,7 @@ function configOf(instance: string): Config {
     name,
     value.replaceAll('%i', instance),
   ]);
-  const read = configFrom(yaml, {
-    file: 'remit.yaml',
-    folder: '/etc/remit',
-    environment: Object.fromEntries(variables),
-  });
-  if ('problems' in read) throw new Error(read.problems.map(configProblemText).join('\n'));
-  return read.value;
+  return mustConfig(yaml, { environment: Object.fromEntries(variables) });
 }
 
 describe('deploy/guide/install/processes.md', () => {

@@ -1,14 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { CredentialKind } from '../../src/action/catalog.ts';
-import type { HttpCall } from '../../src/action/call.ts';
 import type { Action } from '../../src/action/http.ts';
 import { decide } from '../../src/decide/decide.ts';
 import type { Rules } from '../../src/decide/decide.ts';
 import type { Facts } from '../../src/decide/facts.ts';
 import { deny, isDeny } from '../../src/decision/decision.ts';
 import type { Caller } from '../../src/identity/caller.ts';
-import { spiffeIdFrom, trustDomainFrom } from '../../src/identity/spiffe-id.ts';
 import { RISK_CEILING_MS } from '../../src/policy/answers/cache.ts';
 import type { EngineAnswer, Keep } from '../../src/policy/engine.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
@@ -18,14 +16,11 @@ import { unconstrained } from '../../src/token/authorization-details.ts';
 import type { TaskToken } from '../../src/token/claims.ts';
 import { workloadIdentity } from '../../src/token/credential.ts';
 import type { ExternalToken } from '../../src/token/external-token.ts';
-
-const must = <T>(value: T): Exclude<T, { readonly kind: 'deny' }> => {
-  if (isDeny(value)) throw new Error(value.detail);
-  return value as Exclude<T, { readonly kind: 'deny' }>;
-};
+import { mustSpiffeId, mustTrustDomain } from '../builders/spiffe-id.ts';
+import { httpCall } from '../builders/http-call.ts';
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
-const agent = must(spiffeIdFrom('spiffe://acme.test/ns/agents/sa/planner'));
+const agent = mustSpiffeId('spiffe://acme.test/ns/agents/sa/planner');
 const server = {
   id: 'payments',
   hosts: new Set(['payments.acme.test']),
@@ -36,21 +31,10 @@ const server = {
   attributes: new Map(),
   externalUrl: 'https://a.test',
 };
-const call: HttpCall = {
-  method: 'GET',
-  scheme: 'https',
-  host: 'payments.acme.test',
-  port: null,
-  path: '/v1/payments',
-  segments: ['v1', 'payments'],
-  query: '',
-  headers: new Map(),
-  body: null,
-  requestId: null,
-};
+const call = httpCall();
 const caller: Caller = {
   id: agent,
-  trustDomain: must(trustDomainFrom('acme.test')),
+  trustDomain: mustTrustDomain('acme.test'),
   source: 'peer',
   certificateSha256: 'c'.repeat(43),
   certificateNotAfterMs: nowMs + 1,

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
 import { createAuthority, writeBundle, writeCredential, type CertificateAuthority } from '../../src/dev/authority.ts';
 import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
+import { must } from '../builders/must.ts';
 
 const nowMs = Date.UTC(2026, 10, 24, 12, 0, 0, 500);
 const ports = { nowMs: () => nowMs, randomBytes: (length: number) => new Uint8Array(length).fill(0xff) };
@@ -37,8 +38,7 @@ describe('createAuthority', () => {
 describe('Authority.svid', () => {
   it('issues what the product accepts as an X509-SVID', async () => {
     const svid = await acme.svid('/ns/agents/sa/planner', { ttlSeconds: 300 });
-    const leaf = leafFromPem(svid.certPem);
-    if (isDeny(leaf)) throw new Error(leaf.detail);
+    const leaf = must(leafFromPem(svid.certPem));
     expect(leaf.id).toBe('spiffe://acme.test/ns/agents/sa/planner');
     expect(svid.id).toBe(leaf.id);
     expect(leaf.notBeforeMs).toBe(Date.UTC(2026, 10, 24, 11, 59, 50));

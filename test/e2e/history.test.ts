@@ -2,9 +2,9 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { callPayments, examples, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
+import { must } from '../builders/must.ts';
 
 const PAY = payment(1);
 
@@ -48,8 +48,7 @@ describeWith(envoyPart(), 'what a task has already done, through Envoy', (envoy)
       const { token, taskId } = await mustDeclare(planner, domain);
       await Promise.all([callPayments(planner, domain, { token }), callPayments(planner, domain, { token, ...PAY })]);
       await domain.remit.flush();
-      const records = await domain.remit.recordsOf(taskId, 100);
-      if (isStoreFailure(records)) throw new Error(records.detail);
+      const records = must(await domain.remit.recordsOf(taskId, 100));
       const allowed = records
         .map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')))
         .filter(({ kind, decision }) => kind === 'use' && decision === 'allow')

@@ -6,7 +6,6 @@ import type { Agent, Call } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { both, chromiumPart, describeWith, envoyPart, jaegerPart, jaegerUiPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { startChromium } from './chromium.ts';
@@ -14,6 +13,7 @@ import type { Page } from './chromium.ts';
 import { mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 import { startJaeger, tagOf } from './jaeger.ts';
 import type { Jaeger, JaegerSpan } from './jaeger.ts';
+import { must } from '../builders/must.ts';
 
 const HOST = 'payments.acme.test';
 const READ = { method: 'GET', path: '/v1/payments/p-1' };
@@ -394,7 +394,6 @@ async function fromElsewhere(folder: string, port: number) {
 }
 
 async function recordsOf({ remit }: DevDomain, taskId: string): Promise<readonly LedgerRecord[]> {
-  const stored = await remit.recordsOf(taskId, 1000);
-  if (isStoreFailure(stored)) throw new Error(stored.detail);
+  const stored = must(await remit.recordsOf(taskId, 1000));
   return timelineFrom(stored);
 }

@@ -10,12 +10,12 @@ import type { FindingRecord, LedgerRecord, OutcomeRecord, UseRecord } from '../.
 import { recordBytesIn } from '../../src/ledger/leaf.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { readLog } from '../../src/ledger/log/log-reader.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { envoyPart, describeWith } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { until } from '../until.ts';
 import { carelessEnvoy } from './outcome-envoy.ts';
 import { scratchFolder, startDomain } from './domain.ts';
+import { mustFind } from '../builders/must.ts';
 
 const TIMEOUT_SECONDS = 2;
 const SLOW_MS = 3_500;
@@ -100,11 +100,11 @@ for (const version of envoyVersions) {
 
     const records = async (): Promise<readonly LedgerRecord[]> => {
       await domain.remit.flush();
-      const read = readLog(join(scratch.folder, 'ledger'), (log) =>
-        timelineFrom([...log.leaves()].map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) }))),
+      return mustFind(
+        readLog(join(scratch.folder, 'ledger'), (log) =>
+          timelineFrom([...log.leaves()].map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) }))),
+        ),
       );
-      if (read === null || isStoreFailure(read)) throw new Error('the ledger could not be read');
-      return read;
     };
 
     /** The use of a path, once it has its outcome, and that outcome. */

@@ -3,11 +3,11 @@ import type { DevDomain } from '../../src/dev/domain.ts';
 import type { UseRecord } from '../../src/ledger/record.ts';
 import { hashOf } from '../../src/policy/loading/proved-set.ts';
 import { readPolicySource } from '../../src/policy/loading/source.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { until } from '../until.ts';
 import { mustDeclare, startDomain } from './domain.ts';
 import { SteadyCallers } from './steady-callers.ts';
 import type { Call } from './steady-callers.ts';
+import { must } from '../builders/must.ts';
 
 /** What makes one policy set another: an action that it forbids, and a permit under an id that no other set has. */
 export interface Version {
@@ -141,8 +141,7 @@ export class ReloadingDomain {
     await remit.flush();
     const uses: UseRecord[] = [];
     for (const taskId of this.#tasks) {
-      const records = await remit.recordsOf(taskId, MOST_RECORDS);
-      if (isStoreFailure(records)) throw new Error(records.detail);
+      const records = must(await remit.recordsOf(taskId, MOST_RECORDS));
       const read = records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
       uses.push(...read.filter(({ kind }) => kind === 'use'));
     }

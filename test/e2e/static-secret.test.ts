@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { ReceivedCall } from '../../src/dev/upstream.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { must } from '../builders/must.ts';
 
 const LIST = '{ action: payments.list, method: GET, path: /v1/payments, risk: low }';
 const PASSWORD = `Basic ${Buffer.from('reports:hunter2').toString('base64')}`;
@@ -110,7 +110,6 @@ describeWith(envoyPart(), 'static secrets through Envoy', (envoy) => {
 });
 
 function sightings({ remit }: DevDomain) {
-  const found = remit.reader.staticSecrets(10);
-  if (isStoreFailure(found)) throw new Error(found.detail);
+  const found = must(remit.reader.staticSecrets(10));
   return found.filter(({ place }) => place.startsWith('query '));
 }

@@ -3,12 +3,9 @@ import * as fc from 'fast-check';
 import { servedCallFrom } from '../../src/envoy/access-log-entry.ts';
 import type { ServedCall } from '../../src/outcome/served-call.ts';
 import { DECISION, decided, entryBytes, metadataOf } from './access-log-samples.ts';
+import { mustFind } from '../builders/must.ts';
 
-const callOf = (change?: Parameters<typeof entryBytes>[0]): ServedCall => {
-  const call = servedCallFrom(entryBytes(change));
-  if (call === null || 'problem' in call) throw new Error('the entry is no call');
-  return call;
-};
+const callOf = (change?: Parameters<typeof entryBytes>[0]): ServedCall => mustFind(servedCallFrom(entryBytes(change)));
 
 describe('servedCallFrom', () => {
   it('reads an entry as Envoy writes it', () => {

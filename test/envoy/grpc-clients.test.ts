@@ -8,6 +8,7 @@ import { systemPorts } from '../../src/runtime/ports.ts';
 import { both, describeWith, ghzPart, grpcurlPart } from '../parts.ts';
 import { oneByOne } from './handlers.ts';
 import { answerWith, handlerOf, refuse } from './wire.ts';
+import { must } from '../builders/must.ts';
 
 const run = promisify(execFile);
 const protos = resolve(import.meta.dirname, '../../proto');
@@ -25,8 +26,7 @@ describeWith(both(grpcurlPart(), ghzPart()), 'AuthorizationServer asked by grpc-
       answerWith({ decision: 'kind' in facts ? facts : deny('internal', '') }),
     );
     server = new AuthorizationServer(oneByOne(handler), { ...systemPorts, refuse });
-    const bound = await server.listen(['127.0.0.1:0']);
-    if ('problem' in bound) throw new Error(bound.problem);
+    const bound = must(await server.listen(['127.0.0.1:0']));
     address = bound[0] ?? '';
   });
   afterAll(() => server.close(100));

@@ -10,6 +10,7 @@ import { readAsEnvoy } from './protos.ts';
 import { oneByOne, type OneHandler } from './handlers.ts';
 import { CHECK_HEADERS, Flag, Frame, frame, headerBlock, rawConnection } from './raw-http2.ts';
 import { refuse } from './wire.ts';
+import { must } from '../builders/must.ts';
 
 /** What came back of one call. */
 interface Came {
@@ -31,8 +32,7 @@ let other: CheckClient;
 const listening = async (handler: OneHandler, over: Partial<ExtAuthzServerOptions> = {}) => {
   server = new AuthorizationServer(oneByOne(handler), { ...systemPorts, refuse, ...over });
   closing.push(() => server.close(50));
-  const bound = await server.listen(['127.0.0.1:0']);
-  if ('problem' in bound) throw new Error(bound.problem);
+  const bound = must(await server.listen(['127.0.0.1:0']));
   address = bound[0] ?? '';
   other = checkClient(address);
   closing.push(other.close);

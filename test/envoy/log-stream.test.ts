@@ -7,6 +7,7 @@ import { ask, data, requestOf } from '../http2/requests.ts';
 import { entryOf, messageBytes } from './access-log-samples.ts';
 import { oneByOne } from './handlers.ts';
 import { refuse } from './wire.ts';
+import { must } from '../builders/must.ts';
 
 const turns = async (): Promise<void> => {
   for (let n = 0; n < 50; n += 1) await new Promise((resolve) => setImmediate(resolve));
@@ -47,8 +48,7 @@ describe('an access log and time', () => {
         accessLog: { opened: () => () => undefined, served: () => ((taken += 1), null) },
       },
     );
-    const bound = await server.listen(['127.0.0.1:0']);
-    if ('problem' in bound) throw new Error(bound.problem);
+    const bound = must(await server.listen(['127.0.0.1:0']));
     client = await RawClient.to(Number(bound[0]?.split(':')[1]));
     await client.send(ask(1, 0, LOG));
     await client.settled();

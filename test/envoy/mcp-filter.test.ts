@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { actionFrom } from '../../src/action/action.ts';
-import { catalogFrom } from '../../src/action/catalog.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { answerWith, handlerOf, post, Wire } from './wire.ts';
+import { mustCatalog } from '../builders/catalog.ts';
 
-const loaded = catalogFrom(
+const catalog = mustCatalog(
   `servers:
   tools:
     hosts: [api.test]
@@ -19,10 +19,7 @@ const loaded = catalogFrom(
       resources: { action: tools.resource, risk: low }
       prompts: { action: tools.prompt, risk: low }
 `,
-  'actions.yaml',
 );
-if ('findings' in loaded) throw new Error(JSON.stringify(loaded.findings));
-const catalog = loaded;
 
 type Version = (typeof envoyVersions)[number];
 

@@ -9,6 +9,7 @@ import { RawClient, widened } from '../http2/raw-client.ts';
 import { ask, data } from '../http2/requests.ts';
 import { oneByOne, type OneHandler } from './handlers.ts';
 import { refuse } from './wire.ts';
+import { must } from '../builders/must.ts';
 
 const POST_OVER_HTTP = Buffer.concat([indexed(3), indexed(6)]);
 const FIRST = Buffer.concat([
@@ -52,8 +53,7 @@ export function rawStage() {
       ...over,
     });
     closing.push(() => server.close(50));
-    const bound = await server.listen(['127.0.0.1:0']);
-    if ('problem' in bound) throw new Error(bound.problem);
+    const bound = must(await server.listen(['127.0.0.1:0']));
     const client = async (): Promise<RawClient> => {
       const opened = await rawChecks(bound[0] ?? '');
       closing.push(() => opened.close());

@@ -3,6 +3,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import type { DecodedCheckRequest } from '../../src/envoy/check-request.ts';
 import { DecodedHeader } from '../../src/envoy/decoded-header.ts';
 import { checkFactsFrom } from '../../src/envoy/request.ts';
+import { must } from '../builders/must.ts';
 
 const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
 const http = { method: 'GET', path: '/v1/a?b=c', host: 'API.test:8443', scheme: 'https' };
@@ -190,8 +191,7 @@ describe('checkFactsFrom', () => {
     ['a gRPC message that came as bytes', { raw_body: Buffer.from([255]) }, [255]],
   ])('gives %s', (_name, over, body) => {
     const headers = { ...inspected, 'content-type': 'application/grpc+proto' };
-    const facts = checkFactsFrom(asMap(headers, { method: 'POST', ...over }), null);
-    if (isDeny(facts)) throw new Error(facts.detail);
+    const facts = must(checkFactsFrom(asMap(headers, { method: 'POST', ...over }), null));
     expect(facts.call.body && [...facts.call.body]).toEqual(body);
   });
 

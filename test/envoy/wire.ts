@@ -12,6 +12,7 @@ import { AuthorizationServer } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { type Check, checksBy, oneByOne, type OneHandler, oneOf } from './handlers.ts';
 import { type ListenerName, wireConfig } from './wire-config.ts';
+import { must } from '../builders/must.ts';
 
 /** The answer to a request, as it came over the socket. */
 export interface Answered {
@@ -138,8 +139,7 @@ export class Wire {
       });
     });
     const config = (adminSocket: string) => wireConfig({ adminSocket, checkSocket, upstreamPort }, names);
-    const envoy = await EnvoyProcess.start({ binary, config });
-    if ('problem' in envoy) throw new Error(envoy.problem);
+    const envoy = must(await EnvoyProcess.start({ binary, config }));
     const server = (wire: Wire) =>
       new AuthorizationServer(
         oneByOne((bytes, call) => wire.handler(bytes, call)),
@@ -151,8 +151,7 @@ export class Wire {
         },
       );
     const wire = new Wire({ server, envoy, upstream, folder });
-    const listening = await wire.server.listen([`unix:${checkSocket}`]);
-    if ('problem' in listening) throw new Error(listening.problem);
+    must(await wire.server.listen([`unix:${checkSocket}`]));
     const listeners: {
       listener_statuses: { name: string; local_address: { socket_address: { port_value: number } } }[];
     } = JSON.parse((await envoy.admin('/listeners?format=json')).body);

@@ -6,6 +6,7 @@ import { oneByOne } from '../envoy/handlers.ts';
 import { refuse } from '../envoy/wire.ts';
 import { describeWith, h2specPart } from '../parts.ts';
 import { answer, echo, stage } from './stage.ts';
+import { must } from '../builders/must.ts';
 
 /**
  * All sections but 5.1.2 and two cases of `generic/2`: these take an answer with content, or one that lets its stream stay open. The
@@ -46,8 +47,7 @@ describeWith(h2specPart(), 'AuthorizationServer held to h2spec', (h2spec) => {
       { ...systemPorts, refuse },
     );
     try {
-      const bound = await server.listen(['127.0.0.1:0']);
-      if ('problem' in bound) throw new Error(bound.problem);
+      const bound = must(await server.listen(['127.0.0.1:0']));
       const port = String(bound[0]).split(':').at(-1) ?? '';
       const verdict = await verdictOn(h2spec, port, WITHOUT_CONTENT);
       expect(verdict).toBe('143 tests, 139 passed, 4 skipped, 0 failed');

@@ -2,9 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 
 import { isAnchored } from '../../src/identity/anchor.ts';
 import { leafFromDer, type LeafCertificate } from '../../src/identity/leaf-certificate.ts';
-import { isDeny } from '../../src/decision/decision.ts';
-import { trustDomainFrom, type TrustDomain } from '../../src/identity/spiffe-id.ts';
 import { KEY_USAGES, makeAuthority, NOW_MS, type Authority } from './certificates.ts';
+import { must } from '../builders/must.ts';
+import { mustTrustDomain } from '../builders/spiffe-id.ts';
 
 const uris = ['spiffe://acme.test/planner'];
 const acme = makeAuthority({ uris: ['spiffe://acme.test'] });
@@ -65,13 +65,5 @@ describe('isAnchored', () => {
 });
 
 function mustLeaf(der: Uint8Array): LeafCertificate {
-  const leaf = leafFromDer(der);
-  if (isDeny(leaf)) throw new TypeError(leaf.detail);
-  return leaf;
-}
-
-function mustTrustDomain(text: string): TrustDomain {
-  const name = trustDomainFrom(text);
-  if (isDeny(name)) throw new TypeError(name.detail);
-  return name;
+  return must(leafFromDer(der));
 }

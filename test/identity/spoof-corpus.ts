@@ -1,8 +1,7 @@
 import type { ReasonCode } from '../../src/decision/reasons.ts';
-import { isDeny } from '../../src/decision/decision.ts';
 import type { IdentityRules, PeerFacts } from '../../src/identity/caller.ts';
-import { spiffeIdFrom, trustDomainFrom, type SpiffeId, type TrustDomain } from '../../src/identity/spiffe-id.ts';
 import { KEY_USAGES, makeAuthority, NOW_MS } from './certificates.ts';
+import { mustSpiffeId, mustTrustDomain } from '../builders/spiffe-id.ts';
 
 /** The workload every attack pretends to be, the one that attacks, and the two that may stand between. */
 export const PLANNER = mustSpiffeId('spiffe://acme.test/ns/agents/sa/planner');
@@ -269,15 +268,3 @@ export const spoofCorpus: readonly Spoof[] = [
   ...spoofs(peerRules, peerFacts, onPeer),
   ...spoofs(xfccRules, xfccFacts, onXfcc),
 ];
-
-function mustSpiffeId(text: string): SpiffeId {
-  const id = spiffeIdFrom(text);
-  if (isDeny(id)) throw new TypeError(id.detail);
-  return id;
-}
-
-function mustTrustDomain(text: string): TrustDomain {
-  const name = trustDomainFrom(text);
-  if (isDeny(name)) throw new TypeError(name.detail);
-  return name;
-}

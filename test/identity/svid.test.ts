@@ -6,6 +6,7 @@ import { certificatesFromDer, certificatesFromPem, MAX_CERTIFICATES } from '../.
 import { isSameSvid, svidFrom, tlsMaterialOf, type Svid, type SvidParts } from '../../src/identity/svid.ts';
 import type { TrustDomain } from '../../src/identity/spiffe-id.ts';
 import { NOW_MS } from './certificates.ts';
+import { must } from '../builders/must.ts';
 
 let acme: CertificateAuthority;
 let other: CertificateAuthority;
@@ -25,11 +26,7 @@ const partsOf = (over: Partial<SvidParts> = {}): SvidParts => ({
   federated: new Map([['other.test' as TrustDomain, [new X509Certificate(other.bundlePem)]]]),
   ...over,
 });
-const svidOf = (over: Partial<SvidParts> = {}): Svid => {
-  const svid = svidFrom(partsOf(over), NOW_MS);
-  if ('problem' in svid) throw new Error(svid.problem);
-  return svid;
-};
+const svidOf = (over: Partial<SvidParts> = {}): Svid => must(svidFrom(partsOf(over), NOW_MS));
 
 const der = (): Buffer => new X509Certificate(acme.bundlePem).raw;
 

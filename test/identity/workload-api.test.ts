@@ -5,9 +5,8 @@ import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { createAuthority, type CertificateAuthority, type IssuedSvid } from '../../src/dev/authority.ts';
-import { isDeny } from '../../src/decision/decision.ts';
 import { firstSvid } from '../../src/identity/first-svid.ts';
-import { spiffeIdFrom, type SpiffeId } from '../../src/identity/spiffe-id.ts';
+import { type SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { Svid } from '../../src/identity/svid.ts';
 import { WorkloadApiSource } from '../../src/identity/workload-api.ts';
 import { workloadApiTargetFrom } from '../../src/identity/workload-api-address.ts';
@@ -15,6 +14,7 @@ import { svidUpdateFrom } from '../../src/identity/workload-api-response.ts';
 import { NOW_MS } from './certificates.ts';
 import { eventually, HeldTimers } from './held-timers.ts';
 import { derOf, entryOf, WorkloadApiServer, type Entry, type Response } from './workload-api-server.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
 const HOUR_MS = 3_600_000;
 const ports = { nowMs: () => NOW_MS, randomBytes };
@@ -36,11 +36,6 @@ beforeAll(async () => {
 
 const entry = (svid: IssuedSvid, over: Partial<Entry> = {}): Entry => entryOf(svid, acme.bundlePem, over);
 const responseOf = (...svids: readonly Entry[]): Response => ({ svids });
-const idOf = (text: string): SpiffeId => {
-  const id = spiffeIdFrom(text);
-  if (isDeny(id)) throw new Error(id.detail);
-  return id;
-};
 
 const problemOf = async (from: WorkloadApiSource, wanted: RegExp): Promise<void> =>
   eventually(() => wanted.test(from.problem() ?? ''), `${wanted} is the problem, it is ${from.problem()}`);
@@ -149,7 +144,10 @@ describe('WorkloadApiSource', () => {
     ['its hint', { hint: 'internal' }],
   ])('picks the svid by %s', async (_how, { id, hint }) => {
     server.greeting = responseOf(entry(planner), entry(reporter, { hint: 'internal' }), entry(renewed));
-    const from = opened({ ...(id === undefined ? {} : { id: idOf(id) }), ...(hint === undefined ? {} : { hint }) });
+    const from = opened({
+      ...(id === undefined ? {} : { id: mustSpiffeId(id) }),
+      ...(hint === undefined ? {} : { hint }),
+    });
     await eventually(() => from.current() !== null, 'an svid arrived');
     expect(from.current()?.id).toBe(reporter.id);
   });

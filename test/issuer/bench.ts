@@ -23,6 +23,7 @@ import type { Store } from '../../src/state/store.ts';
 import { issuerServices } from '../builders/issuer.ts';
 import type { IssuerChange } from '../builders/issuer.ts';
 import { mustOpen } from '../builders/state-file.ts';
+import { must } from '../builders/must.ts';
 
 export const issuerUrl = 'https://issuer.acme.test';
 export const audience = 'https://payments.acme.test';
@@ -122,8 +123,7 @@ export async function startBench(
   ]);
   const set = await examplePolicies();
   const ports = change.ports ?? systemPorts;
-  const signingKeys = await SigningKeys.open(join(folder, 'signing-key.pem'), { ports, after });
-  if ('problem' in signingKeys) throw new Error(signingKeys.problem);
+  const signingKeys = must(await SigningKeys.open(join(folder, 'signing-key.pem'), { ports, after }));
   const spans: SeenSpan[] = [];
   const answered: (readonly [string, number | null])[] = [];
   const refusals: LedgerRecord[] = [];

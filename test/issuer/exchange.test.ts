@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
-import { isDeny } from '../../src/decision/decision.ts';
 import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
 import { subjectFrom } from '../../src/issuer/subject-token.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
@@ -12,6 +11,7 @@ import { tokenNumber } from '../builders/task.ts';
 import { type Answer, audience, type Bench, details, issuerUrl, type Parameters, startBench } from './bench.ts';
 import { recordedAs } from './recorded-as.ts';
 import { type Idp, idpUrl, plannerId, reporterId, startIdp } from './idp.ts';
+import { must, mustFind } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 const idp: Idp = startIdp();
@@ -27,14 +27,9 @@ afterAll(async () => {
 
 const tokenOf = (answer: Answer): string => String(answer.json['access_token']);
 const claimsOf = (answer: Answer) => decodeJwt(tokenOf(answer));
-const taskOf = (answer: Answer): Task => {
-  const task = bench.store.taskOf(issuerUrl, String(answer.json['txn']));
-  if (task === undefined || isStoreFailure(task)) throw new Error(`no task: ${answer.text}`);
-  return task;
-};
+const taskOf = (answer: Answer): Task => mustFind(bench.store.taskOf(issuerUrl, String(answer.json['txn'])));
 const thumbprintOf = (svid: Pick<IssuedSvid, 'certPem'>): string => {
-  const leaf = leafFromPem(svid.certPem);
-  if (isDeny(leaf)) throw new Error(leaf.detail);
+  const leaf = must(leafFromPem(svid.certPem));
   return leaf.sha256;
 };
 const asking: Parameters = { resource: audience, authorization_details: details() };
@@ -261,8 +256,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
     ['limits', 'limits', []],
     ['is ignored', 'ignored', null],
   ])('gives a JWT-SVID without scope nothing where scope limits: %s', async (_name, scope, expected) => {
-    const leaf = leafFromPem(bench.planner.certPem);
-    if (isDeny(leaf)) throw new Error(leaf.detail);
+    const leaf = must(leafFromPem(bench.planner.certPem));
     const issuers = idp.subjectIssuers.map((issuer) => ({ ...issuer, scope }));
     const rules = {
       issuers,
@@ -630,8 +624,7 @@ describe('a chain of agents', () => {
   it('takes nothing from the budgets of the task where the part cannot be inserted', async () => {
     const parent = await bench.token({ authorization_details: details({ constraints: { max_calls: 5 } }) });
     const { store } = bench;
-    const task = store.taskOf(issuerUrl, taskOf(parent).id);
-    if (task === undefined || isStoreFailure(task)) throw new Error('no task');
+    const task = mustFind(store.taskOf(issuerUrl, taskOf(parent).id));
     const crowd = store.together(() => {
       for (let n = 0; n < 1_000; n += 1) {
         store.insertTask({ ...task, id: `${task.id}-${n}`, parentId: task.id }, tokenNumber(900_000 + n), []);

@@ -1,8 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { isDeny } from '../../src/decision/decision.ts';
-import { type SpiffeId, spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import type { SubjectIssuer } from '../../src/issuer/subject-issuer.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { KeyRing } from '../../src/token/keys.ts';
@@ -13,12 +11,6 @@ export const idpUrl = 'https://idp.acme.test';
 export const domain = 'spiffe://acme.test';
 export const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';
 export const reporterId = 'spiffe://acme.test/ns/agents/sa/reporter';
-
-export const mustBeId = (text: string): SpiffeId => {
-  const id = spiffeIdFrom(text);
-  if (isDeny(id)) throw new Error(id.detail);
-  return id;
-};
 
 /** Claims to change; `undefined` leaves one out. */
 export type Claims = Readonly<Record<string, unknown>>;

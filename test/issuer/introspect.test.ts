@@ -6,14 +6,15 @@ import { systemPorts } from '../../src/runtime/ports.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { type Answer, audience, type Bench, formHeaders, issuerUrl, type Parameters, startBench } from './bench.ts';
-import { mustBeId, plannerId, reporterId } from './idp.ts';
+import { plannerId, reporterId } from './idp.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
 const { folder, remove } = scratch();
 let bench: Bench;
 let gateway: IssuedSvid;
 const gatewayId = 'spiffe://acme.test/ns/gateway/sa/gateway';
 beforeAll(async () => {
-  bench = await startBench(folder(), { settings: { introspectors: new Set([mustBeId(gatewayId)]) } });
+  bench = await startBench(folder(), { settings: { introspectors: new Set([mustSpiffeId(gatewayId)]) } });
   gateway = await bench.authority.svid('/ns/gateway/sa/gateway');
 });
 afterAll(async () => {

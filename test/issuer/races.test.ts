@@ -14,16 +14,16 @@ import { answerSignal } from '../../src/issuer/signals/receiver.ts';
 import { answerEvent, answerFurtherToken, answerResume } from '../../src/issuer/task-api.ts';
 import type { Authority } from '../../src/state/authority.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import type { Task } from '../../src/task/task.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
 import { dpopProof, newKey } from '../e2e/dpop-proof.ts';
 import { scratch } from '../builders/scratch.ts';
 import { byOperator } from '../builders/task.ts';
-import { mustBeId } from './idp.ts';
 import { type Bench, audience, details, formHeaders, issuerUrl, startBench } from './bench.ts';
 import { eventUri, recordsOf, setHeaders, setOf, signalServices, taskNow } from './signals/transmitter.ts';
+import { must } from '../builders/must.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
 jest.setTimeout(180_000);
 
@@ -49,7 +49,7 @@ beforeAll(async () => {
     },
     signals: signalServices({ 'risk-level-change': 'risk' }),
     settings: {
-      contextWriters: new Set([mustBeId(writerId), mustBeId(otherId)]),
+      contextWriters: new Set([mustSpiffeId(writerId), mustSpiffeId(otherId)]),
       contextRules: { first: 'ask', second: 'ask' },
     },
   });
@@ -152,23 +152,20 @@ const bodyOf = (reply: Reply): Readonly<Record<string, unknown>> => JSON.parse(r
 
 /** All that is recorded of tasks, in the order of the commits. */
 function recordedOf(tasks: readonly string[]): readonly Readonly<Record<string, unknown>>[] {
-  const waiting = bench.store.outbox(0, 1_000_000);
-  if (isStoreFailure(waiting)) throw new Error(waiting.detail);
+  const waiting = must(bench.store.outbox(0, 1_000_000));
   return waiting
     .map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString()) as Readonly<Record<string, unknown>>)
     .filter(({ task }) => tasks.includes(String(task)));
 }
 
 const partsOf = (id: string): readonly Task[] => {
-  const tasks = bench.store.tasks({});
-  if (isStoreFailure(tasks)) throw new Error(tasks.detail);
+  const tasks = must(bench.store.tasks({}));
   return tasks.filter(({ parentId }) => parentId === id).map((task) => taskNow(bench.store, task));
 };
 
 /** Ends every task, so that a signal about an agent is about those of one run. */
 function endAll(): void {
-  const open = bench.store.openTasks({}, 1_000);
-  if (isStoreFailure(open)) throw new Error(open.detail);
+  const open = must(bench.store.openTasks({}, 1_000));
   for (const task of open) bench.store.applyTaskEvent(task, byOperator('cancel'), 'operator');
 }
 

@@ -6,16 +6,13 @@ import { decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
 import { makeSigningKey, signingKeyAt } from '../../src/issuer/signing-key.ts';
 import type { SigningKey } from '../../src/issuer/signing-key.ts';
 import { scratch } from '../builders/scratch.ts';
+import { must } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
 const newPath = (): string => join(folder(), 'key.pem');
 
-const mustLoad = async (path: string): Promise<SigningKey> => {
-  const key = await signingKeyAt(path);
-  if ('problem' in key) throw new Error(key.problem);
-  return key;
-};
+const mustLoad = async (path: string): Promise<SigningKey> => must(await signingKeyAt(path));
 
 const written = (text: string | Buffer): string => {
   const path = newPath();

@@ -7,6 +7,7 @@ import { type PublicJwks, SigningKeys } from '../../src/issuer/signing-keys.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { scratch } from '../builders/scratch.ts';
 import { until } from '../until.ts';
+import { must } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -37,11 +38,8 @@ const held = () => {
   };
 };
 
-const mustOpen = async (path: string, options: ReturnType<typeof held>['options']): Promise<SigningKeys> => {
-  const keys = await SigningKeys.open(path, options);
-  if ('problem' in keys) throw new Error(keys.problem);
-  return keys;
-};
+const mustOpen = async (path: string, options: ReturnType<typeof held>['options']): Promise<SigningKeys> =>
+  must(await SigningKeys.open(path, options));
 const idsOf = (keys: SigningKeys): readonly unknown[] => keys.jwks().keys.map(({ kid }) => kid);
 const newPem = () =>
   generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' });

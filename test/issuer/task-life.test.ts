@@ -11,7 +11,8 @@ import { scratch } from '../builders/scratch.ts';
 import { byOperator } from '../builders/task.ts';
 import { type Answer, type Bench, details, formHeaders, issuerUrl, startBench } from './bench.ts';
 import { recordedAs } from './recorded-as.ts';
-import { mustBeId, plannerId } from './idp.ts';
+import { plannerId } from './idp.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
 const { folder, remove } = scratch();
 let bench: Bench;
@@ -31,7 +32,7 @@ beforeAll(async () => {
     },
     proofs: new ProofMemory({ pastSeconds: 60, startedAtMs: Date.now() - 60_000 }),
     settings: {
-      operators: new Set([mustBeId(operatorId)]),
+      operators: new Set([mustSpiffeId(operatorId)]),
       contextRules: { model: 'suspend' },
       idleSeconds: 600,
     },

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createHash, createPublicKey } from 'node:crypto';
 import { calculateJwkThumbprint, createLocalJWKSet, decodeProtectedHeader, importJWK, jwtVerify } from 'jose';
 import type { JSONWebKeySet } from 'jose';
-import { deny, isDeny } from '../../src/decision/decision.ts';
+import { deny } from '../../src/decision/decision.ts';
 import type { Decision } from '../../src/decision/decision.ts';
 import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
 import { canonicalJson } from '../../src/ledger/canonical-json.ts';
@@ -11,12 +11,12 @@ import type { JsonValue } from '../../src/ledger/canonical-json.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { audience, type Bench, details, formHeaders, issuerUrl, type Parameters, startBench } from './bench.ts';
 import { recordedAs } from './recorded-as.ts';
+import { must, mustFind } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 let bench: Bench;
@@ -29,11 +29,7 @@ afterAll(async () => {
 });
 
 const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';
-const leafOf = (pem: string) => {
-  const leaf = leafFromPem(pem);
-  if (isDeny(leaf)) throw new Error(leaf.detail);
-  return leaf;
-};
+const leafOf = (pem: string) => must(leafFromPem(pem));
 
 describe('POST /oauth/token', () => {
   it('issues a task token that a sidecar accepts, and says what it granted', async () => {
@@ -57,8 +53,7 @@ describe('POST /oauth/token', () => {
     const { publicJwk, keyId } = bench.services.signingKeys.current();
     const key = createPublicKey({ key: { ...publicJwk }, format: 'jwk' });
     const rules = { audiences: new Set([audience]), maxLifetimeSeconds: 900, clockSkewSeconds: 5, maxBytes: 8_192 };
-    const token = verifyTaskToken(compact, rules, { keyFor: () => key }, Date.now());
-    if (isDeny(token)) throw new Error(token.detail);
+    const token = must(verifyTaskToken(compact, rules, { keyFor: () => key }, Date.now()));
     const intent = { client_id: plannerId, authorization_details: granted };
     const canonical = canonicalJson({ typ: 'remit-intent', iss: issuerUrl, value: intent });
     if (typeof canonical !== 'string') throw new Error(canonical.problem);
@@ -135,8 +130,7 @@ describe('POST /oauth/token', () => {
       state: 'active',
       purpose: 'pay the invoices of may',
     });
-    const records = store.recordsOf(id, 10);
-    if (isStoreFailure(records)) throw new Error(records.detail);
+    const records = must(store.recordsOf(id, 10));
     const { payload } = await jwtVerify(
       String(answer.json['access_token']),
       await importJWK(bench.services.signingKeys.current().publicJwk, 'ES256'),
@@ -486,8 +480,7 @@ describe('the lifetime of a token', () => {
     ],
   ])('of a task is %s', async (_name, change, lifeMs) => {
     const answer = await bench.token({ authorization_details: details(change) });
-    const task = bench.store.taskOf(issuerUrl, String(answer.json['txn']));
-    if (task === undefined || isStoreFailure(task)) throw new Error('no task');
+    const task = mustFind(bench.store.taskOf(issuerUrl, String(answer.json['txn'])));
     expect(task.deadlineMs - task.createdAtMs).toBeGreaterThan(lifeMs - 1_000);
     expect(task.deadlineMs - task.createdAtMs).toBeLessThanOrEqual(lifeMs);
   });

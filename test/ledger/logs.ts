@@ -8,6 +8,7 @@ import { leafHash, rootOf } from '../../src/ledger/merkle.ts';
 import { noteKeyOf, type NoteKey } from '../../src/ledger/note-key.ts';
 import type { StoredLog } from '../../src/ledger/verification.ts';
 import { privateKeyOf, publicKeyOf } from './keys.ts';
+import { must } from '../builders/must.ts';
 
 /** A log in memory, with all that its storage would hold: each attack is a change of one. */
 export interface MemoryLog {
@@ -41,8 +42,7 @@ export function chained(
     const text = canonicalJson(record);
     if (typeof text !== 'string') throw new Error(text.problem);
     const seq = first + index;
-    const bytes = leafBytes(Buffer.from(text), { boot, mono: seq * 1_000.5, prev: last, seq });
-    if ('problem' in bytes) throw new Error(bytes.problem);
+    const bytes = must(leafBytes(Buffer.from(text), { boot, mono: seq * 1_000.5, prev: last, seq }));
     last = leafHash(bytes);
     return { seq, bytes };
   });

@@ -5,6 +5,7 @@ import type { EndRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { allowedUse } from '../builders/ledger-record.ts';
 import { taskNumber } from '../builders/task.ts';
+import { must } from '../builders/must.ts';
 
 const end: EndRecord = {
   kind: 'end',
@@ -18,8 +19,7 @@ const end: EndRecord = {
 
 describe('encodedRecord', () => {
   it('gives canonical JSON with what the store needs beside it', () => {
-    const encoded = encodedRecord(end);
-    if ('problem' in encoded) throw new Error(encoded.problem);
+    const encoded = must(encodedRecord(end));
     expect(encoded).toMatchObject({ kind: 'end', at: 7, task: 't1' });
     expect(Buffer.from(encoded.bytes).toString('utf8')).toBe(
       '{"at":7,"by":"operator","cause":"operator.completed","kind":"end","note":"dönе","state":"completed","task":"t1"}',

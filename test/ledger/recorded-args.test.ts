@@ -7,6 +7,7 @@ import { encodedRecord } from '../../src/ledger/encoded-record.ts';
 import { recordedArgs } from '../../src/ledger/recorded-args.ts';
 import { recordedUseFrom } from '../../src/ledger/recorded-use.ts';
 import { useOf } from '../policy-tools/tests/records.ts';
+import { must } from '../builders/must.ts';
 
 const token = ['{"alg":"ES256"}', '{"exp":1}', 'x'].map((part) => Buffer.from(part).toString('base64url')).join('.');
 const one = (value: ArgumentValue, name = 'a') =>
@@ -56,10 +57,8 @@ describe('recordedArgs', () => {
   it('is read back from the leaf of the use', () => {
     const { seq: _seq, ...use } = useOf();
     const record = { ...use, args: { amount: 250, tags: ['a'] } };
-    const encoded = encodedRecord(record);
-    if ('problem' in encoded) throw new Error(encoded.problem);
-    const leaf = leafBytes(encoded.bytes, { boot: '0'.repeat(32), mono: 1, prev: null, seq: 1 });
-    if ('problem' in leaf) throw new Error(leaf.problem);
+    const encoded = must(encodedRecord(record));
+    const leaf = must(leafBytes(encoded.bytes, { boot: '0'.repeat(32), mono: 1, prev: null, seq: 1 }));
     expect(recordedUseFrom(leaf)).toEqual({ ...record, seq: 1 });
   });
 });

@@ -2,12 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import { leafBytes } from '../../src/ledger/leaf.ts';
 import { recordedUseFrom } from '../../src/ledger/recorded-use.ts';
 import { allowedUse, endRecord } from '../builders/ledger-record.ts';
+import { must } from '../builders/must.ts';
 
-const leafOf = (record: Uint8Array): Uint8Array => {
-  const leaf = leafBytes(record, { boot: 'f'.repeat(32), mono: 1, prev: null, seq: 1 });
-  if ('problem' in leaf) throw new Error(leaf.problem);
-  return leaf;
-};
+const leafOf = (record: Uint8Array): Uint8Array =>
+  must(leafBytes(record, { boot: 'f'.repeat(32), mono: 1, prev: null, seq: 1 }));
 const changed = (from: string, to: string): Uint8Array =>
   leafOf(Buffer.from(Buffer.from(allowedUse(1, 5).bytes).toString('utf8').replace(from, to)));
 

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { configFrom, configProblemText } from '../../src/config/config.ts';
 import { Agent } from '../../src/dev/agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
@@ -10,6 +9,8 @@ import { startRemit } from '../../src/server/remit.ts';
 import type { Remit } from '../../src/server/remit.ts';
 import { checkClient } from '../envoy/client.ts';
 import { envoyCheckRequestType } from '../envoy/protos.ts';
+import { must } from '../builders/must.ts';
+import { mustConfig } from '../builders/config.ts';
 
 const DAY_MS = 86_400_000;
 const AUDIENCE = 'https://rooms.acme.test';
@@ -73,11 +74,9 @@ async function startedIn(folder: string, ports: Ports): Promise<Remit> {
   const file = join(folder, 'remit.yaml');
   const written = await readFile(file, 'utf8');
   const text = written.replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:0').replace('unix:/run/remit', `unix:${folder}`);
-  const read = configFrom(text, { file, folder, environment: {} });
-  if ('problems' in read) throw new Error(read.problems.map(configProblemText).join('\n'));
-  const remit = await startRemit(read.value, { ports, environment: {}, log: () => undefined, onFatal: fail });
-  if ('problem' in remit) throw new Error(JSON.stringify(remit));
-  return remit;
+  return must(
+    await startRemit(mustConfig(text, { folder }), { ports, environment: {}, log: () => undefined, onFatal: fail }),
+  );
 }
 
 async function tokenOf(agent: Agent, port: number): Promise<string> {

@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { catalogFrom } from '../../src/action/catalog.ts';
 import { freshCedar } from '../../src/policy/cedar.ts';
 import { schemaFrom } from '../../src/policy/schema.ts';
 import { baseSchema } from '../builders/policy-folder.ts';
+import { must } from '../builders/must.ts';
+import { mustCatalog } from '../builders/catalog.ts';
 
 const catalogText = `servers:
   pay:
@@ -20,13 +21,11 @@ const catalogText = `servers:
 `;
 
 const generated = (base: string, text = catalogText) => {
-  const catalog = catalogFrom(text, 'actions.yaml');
-  if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
+  const catalog = mustCatalog(text);
   return schemaFrom(base, catalog);
 };
 const mustGenerate = (base: string): string => {
-  const schema = generated(base);
-  if ('problem' in schema) throw new Error(schema.problem);
+  const schema = must(generated(base));
   return schema.text;
 };
 /** What Cedar reads of an entity type. */
@@ -101,8 +100,7 @@ describe('the generated schema', () => {
   });
 
   it('is the base and the actions where the catalog gives no attributes', () => {
-    const schema = generated(baseSchema, catalogText.replaceAll(/attributes: \{[^}]*\}/g, 'labels: []'));
-    if ('problem' in schema) throw new Error(schema.problem);
+    const schema = must(generated(baseSchema, catalogText.replaceAll(/attributes: \{[^}]*\}/g, 'labels: []')));
     expect(schema.text.slice(0, schema.generatedFrom)).toBe(baseSchema.slice(0, schema.generatedFrom));
   });
 });

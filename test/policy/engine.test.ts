@@ -1,7 +1,4 @@
 import { describe, expect, it } from '@jest/globals';
-import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
-import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
-import { isDeny } from '../../src/decision/decision.ts';
 import type { CacheResult } from '../../src/policy/answers/cache.ts';
 import { Engine, callFrom } from '../../src/policy/engine.ts';
 import type { EngineOptions } from '../../src/policy/engine.ts';
@@ -9,13 +6,9 @@ import { entityKey } from '../../src/policy/entities.ts';
 import type { Entity } from '../../src/policy/entities.ts';
 import type { CedarRecord, Question } from '../../src/policy/question.ts';
 import { policyFrom } from './policies.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
-const mustId = (text: string): SpiffeId => {
-  const id = spiffeIdFrom(text);
-  if (isDeny(id)) throw new Error(id.detail);
-  return id;
-};
-const planner = mustId('spiffe://acme.test/planner');
+const planner = mustSpiffeId('spiffe://acme.test/planner');
 const server = {
   id: 'payments',
   hosts: new Set(['a.test']),
@@ -235,7 +228,7 @@ describe('Engine.ask with its cache', () => {
     const engine = engineWith(policies);
     const at = keep();
     const context = { n: 6, s: '' };
-    const other = { ...ask('read', context), principal: mustId('spiffe://acme.test/other') };
+    const other = { ...ask('read', context), principal: mustSpiffeId('spiffe://acme.test/other') };
     const elsewhere = { ...ask('read', context), endpoint: 'GET /elsewhere' };
     for (const question of [ask('read', context), other, elsewhere, ask('issue', context)]) engine.ask(question, at);
     expect(at.results).toEqual(['miss', 'miss', 'miss', 'miss']);

@@ -1,10 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { authorize } from '../../src/policy/authorize.ts';
-import { isDeny } from '../../src/decision/decision.ts';
-import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import { issueQuestion } from '../../src/policy/question.ts';
 import { baseSchema, findingsOf, folderWith, mustLoad } from '../builders/policy-folder.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
 const base = baseSchema
   .replace(
@@ -118,8 +117,8 @@ describe('entities are taken', () => {
     };`;
     const set = await mustLoad(folderWith(policy, { base, entities: JSON.stringify(withAttrs(attrs)) }));
     const server = set.catalog.servers.get('files');
-    const principal = spiffeIdFrom(id);
-    if (server === undefined || isDeny(principal)) throw new Error('no server');
+    const principal = mustSpiffeId(id);
+    if (server === undefined) throw new Error('no server');
     const question = issueQuestion(
       {
         agent: principal,

@@ -5,7 +5,6 @@ import type { ArgumentSpec } from '../../src/action/catalog.ts';
 import { actionOf } from '../../src/action/http.ts';
 import type { ArgumentValue } from '../../src/action/http.ts';
 import { isDeny } from '../../src/decision/decision.ts';
-import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import { authorize } from '../../src/policy/authorize.ts';
 import { freshCedar } from '../../src/policy/cedar.ts';
 import { callFrom } from '../../src/policy/engine.ts';
@@ -16,19 +15,17 @@ import type { TaskHistory } from '../../src/task/history.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
 import { issueQuestion, useQuestion } from '../../src/policy/question.ts';
 import type { Question, UseFacts } from '../../src/policy/question.ts';
+import { must } from '../builders/must.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
 let set: PolicySet;
 beforeAll(async () => {
-  const loaded = await loadPolicies('cedar-policies');
-  if ('findings' in loaded) throw new Error(JSON.stringify(loaded.findings));
+  const loaded = must(await loadPolicies('cedar-policies'));
   set = loaded;
 });
 
-const agentOf = (name: string) => {
-  const id = spiffeIdFrom(name.includes('/') ? `spiffe://${name}` : `spiffe://acme.test/ns/agents/sa/${name}`);
-  if (isDeny(id)) throw new Error(id.detail);
-  return id;
-};
+const agentOf = (name: string) =>
+  mustSpiffeId(name.includes('/') ? `spiffe://${name}` : `spiffe://acme.test/ns/agents/sa/${name}`);
 
 interface Use {
   readonly args?: Readonly<Record<string, ArgumentValue>>;

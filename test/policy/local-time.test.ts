@@ -1,8 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { TimeZones } from '../../src/action/time-zones.ts';
-import { isDeny } from '../../src/decision/decision.ts';
-import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import { localTimes } from '../../src/policy/local-time.ts';
 import { issueQuestion } from '../../src/policy/question.ts';
 import type { CacheResult } from '../../src/policy/answers/cache.ts';
@@ -10,6 +8,7 @@ import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { datetime } from './answers/keyed.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../builders/policy-folder.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
 const zones = (...names: readonly string[]): TimeZones => new Map(names.map((name) => [name, name]));
 const at = (zone: string, instant: string) => localTimes(zones(zone), Date.parse(instant))[zone];
@@ -62,9 +61,9 @@ when { context.time.office.weekday > 5 || context.time.tokyo.date == datetime("2
 const catalog = exampleCatalog.replace('office: Europe/Berlin', 'office: Europe/Berlin\n  tokyo: Asia/Tokyo');
 
 function asked(set: PolicySet, nowMs: number) {
-  const agent = spiffeIdFrom('spiffe://acme.test/a');
+  const agent = mustSpiffeId('spiffe://acme.test/a');
   const server = set.catalog.servers.get('files');
-  if (isDeny(agent) || server === undefined) throw new Error('no server');
+  if (server === undefined) throw new Error('no server');
   const requested = { action: 'files.read', risk: 'low', constraints: unconstrained } as const;
   const facts = { agent, server, purpose: '', actions: ['files.read'], requested, ttlSeconds: 1, nowMs };
   return issueQuestion(facts, set.catalog);

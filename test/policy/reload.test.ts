@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
-import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import { authorize } from '../../src/policy/authorize.ts';
 import { anyPath } from '../../src/config/writable-path.ts';
 import { PolicyInForce } from '../../src/policy/policy-in-force.ts';
@@ -18,6 +17,7 @@ import { until } from '../until.ts';
 import { swapConfigMap } from './config-map.ts';
 import { compileHere } from '../builders/policy-folder.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
 let parent: string;
 let folder: string;
@@ -113,12 +113,12 @@ describe('loadPolicies', () => {
 });
 
 describe('policies that are followed', () => {
-  const agent = spiffeIdFrom('spiffe://acme.test/ns/agents/sa/planner');
+  const agent = mustSpiffeId('spiffe://acme.test/ns/agents/sa/planner');
 
   /** Which of the two sets answered; a permit with an id of its own in each. */
   function asked(policies: PolicyInForce): string {
     const set = policies.get();
-    if (isDeny(set) || isDeny(agent)) return 'dropped';
+    if (isDeny(set)) return 'dropped';
     const server = set.catalog.servers.get('files');
     if (server === undefined) return 'dropped';
     const decision = authorize(

@@ -8,11 +8,11 @@ import type { Entity } from '../../src/policy/entities.ts';
 import { readsAny } from '../../src/policy/answers/split-by-volatility.ts';
 import { SlicePool } from '../../src/policy/pool.ts';
 import type { CedarRecord, CedarValue, Question } from '../../src/policy/question.ts';
-import { mustAgent } from '../policy-tools/tests/folder.ts';
 import { policyFrom } from './policies.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
-const agent = mustAgent('spiffe://acme.test/a');
-const agents = [agent, ...['spiffe://acme.test/b', 'spiffe://other.test/a'].map(mustAgent)];
+const agent = mustSpiffeId('spiffe://acme.test/a');
+const agents = [agent, ...['spiffe://acme.test/b', 'spiffe://other.test/a'].map(mustSpiffeId)];
 const serverOf = (id: string): Question['server'] => ({
   id,
   hosts: new Set([`${id}.test`]),

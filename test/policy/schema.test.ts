@@ -1,15 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { catalogFrom } from '../../src/action/catalog.ts';
 import { freshCedar } from '../../src/policy/cedar.ts';
 import { schemaFrom } from '../../src/policy/schema.ts';
 import { baseSchema, exampleCatalog } from '../builders/policy-folder.ts';
+import { must } from '../builders/must.ts';
+import { mustCatalog } from '../builders/catalog.ts';
 
 function mustGenerate(catalogText: string, base = baseSchema) {
-  const catalog = catalogFrom(catalogText, 'actions.yaml');
-  if ('findings' in catalog) throw new Error(JSON.stringify(catalog.findings));
-  const schema = schemaFrom(base, catalog);
-  if ('problem' in schema) throw new Error(schema.problem);
-  return schema;
+  const catalog = mustCatalog(catalogText);
+  return must(schemaFrom(base, catalog));
 }
 
 describe('schemaFrom', () => {

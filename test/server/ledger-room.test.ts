@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { configFrom } from '../../src/config/config.ts';
 import { LedgerGrowth, retainOf, roomLeft } from '../../src/server/ledger-room.ts';
+import { mustConfig } from '../builders/config.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ledger-room-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -12,9 +12,7 @@ const DAY_S = 86_400;
 
 const ledgerOf = (section: string) => {
   const text = `trustDomains: [acme.test]\nstate: sqlite:${folder}/state.db\n${section}`;
-  const read = configFrom(text, { file: 'remit.yaml', folder, environment: {} });
-  if ('problems' in read) throw new Error('it has problems');
-  return read.value.ledger;
+  return mustConfig(text, { folder }).ledger;
 };
 
 describe('retainOf', () => {

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { configFrom, configProblemText } from '../../src/config/config.ts';
 import type { Config } from '../../src/config/config.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
@@ -11,6 +10,7 @@ import { Closers, startedOrClosed } from '../../src/server/closers.ts';
 import { startRemit } from '../../src/server/remit.ts';
 import { isStartProblem } from '../../src/server/start-problem.ts';
 import { baseSchema, exampleCatalog } from '../builders/policy-folder.ts';
+import { mustConfig } from '../builders/config.ts';
 
 describe('startedOrClosed', () => {
   it.each<[string, () => never | { readonly problem: string }, string]>([
@@ -81,9 +81,7 @@ describe('startRemit', () => {
       policies: smallPolicies(join(folder, 'policies')),
       state: 'sqlite:state.db',
     };
-    const read = configFrom(stringify(settings), { file: 'remit.yaml', folder, environment: {} });
-    if ('problems' in read) throw new Error(read.problems.map(configProblemText).join('\n'));
-    config = read.value;
+    config = mustConfig(stringify(settings), { folder });
   });
 
   /** Starts with a configuration, random bytes and a log of which use number `broken` of all throws: all parts use one of them. */

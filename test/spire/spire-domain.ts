@@ -2,14 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
-import { configFrom, configProblemText } from '../../src/config/config.ts';
-import { isDeny } from '../../src/decision/decision.ts';
 import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/dev/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { firstSvid } from '../../src/identity/first-svid.ts';
-import { spiffeIdFrom } from '../../src/identity/spiffe-id.ts';
 import { WorkloadApiSource } from '../../src/identity/workload-api.ts';
 import { workloadApiTargetFrom } from '../../src/identity/workload-api-address.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
@@ -18,6 +15,9 @@ import { after } from '../../src/runtime/timers.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
 import type { SpireBinaries } from '../parts.ts';
 import { Spire } from './spire.ts';
+import { must } from '../builders/must.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
+import { mustConfig } from '../builders/config.ts';
 
 /** What a domain on SVIDs from SPIRE is made from. */
 export interface SpireDomainOptions {
@@ -126,14 +126,13 @@ async function build(options: SpireDomainOptions, stops: (() => Promise<void> | 
 
 function sourceFor(spire: Spire, path: string, onProblem: (problem: string) => void): WorkloadApiSource {
   const target = workloadApiTargetFrom(`unix://${spire.workloadSocket}`);
-  const id = spiffeIdFrom(`spiffe://${spire.trustDomain}${path}`);
-  if (typeof target !== 'string' || isDeny(id)) throw new Error('no source of an svid');
+  const id = mustSpiffeId(`spiffe://${spire.trustDomain}${path}`);
+  if (typeof target !== 'string') throw new Error('no source of an svid');
   return new WorkloadApiSource({ target, id, hint: null, ports: systemPorts, after, onProblem });
 }
 
 async function arrived(source: WorkloadApiSource): Promise<void> {
-  const svid = await firstSvid(source, { withinMs: 60_000, after });
-  if ('problem' in svid) throw new Error(svid.problem);
+  must(await firstSvid(source, { withinMs: 60_000, after }));
 }
 
 /** Remit with its SVID from the agent itself, over the Workload API. */
@@ -150,10 +149,13 @@ async function remitOn(
     policies: resolve(import.meta.dirname, '../../cedar-policies'),
     state: 'sqlite:state.db',
   };
-  const read = configFrom(stringify(settings), { file: 'remit.yaml', folder, environment: {} });
-  if ('problems' in read) throw new Error(read.problems.map(configProblemText).join('\n'));
   const onLine = (line: string): void => void log.push(line);
-  const remit = await startRemit(read.value, { ports: systemPorts, environment: {}, log: onLine, onFatal: onLine });
-  if ('problem' in remit) throw new Error(remit.problem);
-  return remit;
+  return must(
+    await startRemit(mustConfig(stringify(settings), { folder }), {
+      ports: systemPorts,
+      environment: {},
+      log: onLine,
+      onFatal: onLine,
+    }),
+  );
 }

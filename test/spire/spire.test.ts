@@ -7,7 +7,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { isDeny } from '../../src/decision/decision.ts';
 import { createAuthority, type IssuedCertificate } from '../../src/dev/authority.ts';
 import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
@@ -15,7 +14,7 @@ import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/dev/envoy-co
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { firstSvid } from '../../src/identity/first-svid.ts';
 import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
-import { spiffeIdFrom, type TrustDomain } from '../../src/identity/spiffe-id.ts';
+import { type TrustDomain } from '../../src/identity/spiffe-id.ts';
 import { WorkloadApiSource } from '../../src/identity/workload-api.ts';
 import { workloadApiTargetFrom } from '../../src/identity/workload-api-address.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
@@ -23,6 +22,8 @@ import { after } from '../../src/runtime/timers.ts';
 import { startAllowAll, type AllowAll } from '../dev/allow-all.ts';
 import { both, describeWith, envoyPart, spirePart } from '../parts.ts';
 import { Spire } from './spire.ts';
+import { must } from '../builders/must.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
 const planner = '/ns/agents/sa/planner';
 const gateway = '/ns/gateway/sa/envoy';
@@ -33,8 +34,7 @@ describeWith(spirePart(), 'SPIRE', (binaries) => {
     try {
       const id = await spire.register(planner, { ttlSeconds: 600 });
       const svid = await spire.fetchX509(id);
-      const leaf = leafFromPem(svid.certPem);
-      if (isDeny(leaf)) throw new Error(leaf.detail);
+      const leaf = must(leafFromPem(svid.certPem));
       expect(leaf.id).toBe('spiffe://acme.test/ns/agents/sa/planner');
       expect(leaf.notAfterMs - leaf.notBeforeMs).toBeLessThanOrEqual(620_000);
     } finally {
@@ -60,8 +60,7 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
   it('says that no registration entry matches, and has its svid once one does', async () => {
     await until(() => source.problem()?.includes('no registration entry matches it') === true, 60_000);
     await spire.register(planner, { ttlSeconds: 20 });
-    const svid = await firstSvid(source, { withinMs: 60_000, after });
-    if ('problem' in svid) throw new Error(svid.problem);
+    const svid = must(await firstSvid(source, { withinMs: 60_000, after }));
     expect(svid.id).toBe('spiffe://acme.test/ns/agents/sa/planner');
     expect(source.problem()).toBeNull();
     const [anchor = ''] = svid.bundles.get('acme.test' as TrustDomain) ?? [];
@@ -89,8 +88,7 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
     await spire.register('/ns/agents/sa/envoy', { federatesWith: ['other.test'] });
     const federated = sourceAt(spire, '/ns/agents/sa/envoy');
     try {
-      const svid = await firstSvid(federated, { withinMs: 60_000, after });
-      if ('problem' in svid) throw new Error(svid.problem);
+      const svid = must(await firstSvid(federated, { withinMs: 60_000, after }));
       expect([...svid.bundles.keys()].toSorted()).toEqual(['acme.test', 'other.test']);
       expect(svid.bundles.get('other.test' as TrustDomain)).toEqual([bundlePem]);
     } finally {
@@ -119,8 +117,8 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
 
 const sourceAt = (spire: Spire, path: string): WorkloadApiSource => {
   const target = workloadApiTargetFrom(`unix://${spire.workloadSocket}`);
-  const id = spiffeIdFrom(`spiffe://${spire.trustDomain}${path}`);
-  if (typeof target !== 'string' || isDeny(id)) throw new Error('no source of an svid');
+  const id = mustSpiffeId(`spiffe://${spire.trustDomain}${path}`);
+  if (typeof target !== 'string') throw new Error('no source of an svid');
   return new WorkloadApiSource({ target, id, hint: null, ports: systemPorts, after });
 };
 

@@ -19,7 +19,6 @@ import type { Restored } from '../../src/state/backup/restore-backup.ts';
 import type { RestorePlaces } from '../../src/state/backup/restore-plan.ts';
 import { lockState } from '../../src/state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
-import type { StoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Problem } from '../../src/runtime/problem.ts';
 import { isProblem } from '../../src/runtime/problem.ts';
 import { contents, incoming, mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
@@ -27,6 +26,7 @@ import { endRecord } from '../builders/ledger-record.ts';
 import { scratch } from '../builders/scratch.ts';
 import { agreeing, mustOpen } from '../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../builders/task.ts';
+import { must } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -64,19 +64,13 @@ function served(): { readonly at: string; readonly state: string; readonly ledge
   });
   store.applyTaskEvent(key(2), byOperator('suspend'), 'operator');
   store.applyTaskEvent(key(3), byOperator('complete'), 'operator');
-  const fileId = mustBe(store.fileId());
+  const fileId = must(store.fileId());
   store.close();
   const settings = settingsIn(at);
   const log = mustOpenLog(settings);
   log.append([incoming(1, 1), incoming(2, 2)], fileId);
   log.close();
   return { at, state, ledger: settings.folder };
-}
-
-/** A value that the store did not fail to give. */
-function mustBe<T>(value: T | StoreFailure): T {
-  if (isStoreFailure(value)) throw new Error(value.detail);
-  return value;
 }
 
 /** Changes what a backup says of itself. */
@@ -151,8 +145,7 @@ describe('restoreBackup', () => {
       ['revoked', 'parent.revoked'],
     ]);
     expect(store.restoredAtMs()).toBe(5_000);
-    const waiting = store.outbox(0, 100);
-    if (isStoreFailure(waiting)) throw new Error(waiting.detail);
+    const waiting = must(store.outbox(0, 100));
     expect(waiting.map(({ outbox, kind }) => [outbox, kind])).toEqual([
       [3, 'end'],
       [4, 'event'],
@@ -182,7 +175,7 @@ describe('restoreBackup', () => {
     mkdirSync(join(at, 'second'));
     const store = mustOpen(state, { nowMs: () => 2_000 });
     const log = mustOpenLog(other);
-    log.append([incoming(3, 3), incoming(4, 4)], mustBe(store.fileId()));
+    log.append([incoming(3, 3), incoming(4, 4)], must(store.fileId()));
     log.close();
     store.close();
     const to = folder();

@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Store } from '../../src/state/store.ts';
 import { historyWith, MAX_HISTORY_ACTIONS, noHistory } from '../../src/task/history.ts';
 import type { TaskHistory } from '../../src/task/history.ts';
@@ -10,6 +9,7 @@ import { causeOf } from '../../src/task/cause.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../builders/task.ts';
+import { mustFind } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -21,8 +21,7 @@ const withTask = (file = join(folder(), 'state.db')): Store => {
   return store;
 };
 const historyOf = (store: Store, n = 1): TaskHistory => {
-  const state = store.useStateOf(issuer, taskNumber(n).id, `digest-${n}`);
-  if (state === undefined || isStoreFailure(state)) throw new Error('no state');
+  const state = mustFind(store.useStateOf(issuer, taskNumber(n).id, `digest-${n}`));
   return state.history;
 };
 const read = { action: 'files.read', labels: ['customer-data'] };

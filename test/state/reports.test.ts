@@ -6,13 +6,13 @@ import { Reports } from '../../src/state/reports.ts';
 import type { ReportTarget } from '../../src/state/reports.ts';
 import type { Store } from '../../src/state/store.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import { HeldPromises } from '../held-promises.ts';
 import { HeldTimers } from '../identity/held-timers.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
+import { must } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -60,8 +60,7 @@ const opened = (held?: HeldPromises) => {
     beside.exec(`CREATE TRIGGER broken BEFORE ${on} BEGIN SELECT RAISE(ABORT, 'broken'); END`);
   const mend = (): void => beside.exec('DROP TRIGGER broken');
   const events = (): readonly string[] => {
-    const records = store.recordsOf(task.id, 100);
-    if (isStoreFailure(records)) throw new Error(records.detail);
+    const records = must(store.recordsOf(task.id, 100));
     return records.map(({ bytes }) => String(JSON.parse(Buffer.from(bytes).toString('utf8')).event));
   };
   /** Runs what waits, and what it begins to its end: a store in this thread answers at once. */

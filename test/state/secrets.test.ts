@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { secrets } from '../../src/commands/secrets.ts';
 import { SecretNotes } from '../../src/state/sqlite/secret-table.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { Store } from '../../src/state/store.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
+import { must } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -32,8 +32,7 @@ const numbers = (from: number, to: number): readonly number[] =>
   Array.from({ length: to - from }, (_, at) => from + at);
 /** The numbers of the secrets in the inventory, in order. */
 const digestsIn = (store: Store): readonly number[] => {
-  const found = store.staticSecrets(20_000);
-  if (isStoreFailure(found)) throw new Error(found.detail);
+  const found = must(store.staticSecrets(20_000));
   return found.map(({ digest }) => Number(digest.split(':')[1])).toSorted((a, b) => a - b);
 };
 

@@ -5,6 +5,7 @@ import type { Task, TaskEvent } from '../../src/task/task.ts';
 import { allowedUse, endRecord } from '../builders/ledger-record.ts';
 import { issuer, taskNumber, tokenNumber, byOperator } from '../builders/task.ts';
 import { causeOf } from '../../src/task/cause.ts';
+import { must } from '../builders/must.ts';
 
 /** What can be seen of a pair of tasks: a task and the part of it that was handed on. */
 export interface Seen {
@@ -122,11 +123,6 @@ const nothing: Seen = {
 /** What is seen once the first `count` steps are done. */
 export const seenAfter = (count: number): Seen =>
   steps.slice(0, count).reduce((seen, { after }) => after(seen), nothing);
-
-const must = <T>(value: T): Exclude<T, StoreFailure> => {
-  if (isStoreFailure(value)) throw new Error(value.detail);
-  return value as Exclude<T, StoreFailure>;
-};
 
 /** What is seen of a pair now. @param spentOf what the budget of a task says, by its id */
 export function seenOf(store: Store, pair: number, spentOf: (taskId: string) => number): Seen {

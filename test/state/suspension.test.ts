@@ -7,6 +7,7 @@ import { type CauseCode, causeOf } from '../../src/task/cause.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../builders/task.ts';
+import { must, mustFind } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -46,15 +47,10 @@ function expected(model: Model, { n, cause }: { readonly n: number; readonly cau
   return 'active';
 }
 
-const taskIn = (store: Store, n: number) => {
-  const task = store.taskOf(issuer, taskNumber(n).id);
-  if (task === undefined || isStoreFailure(task)) throw new Error('no task');
-  return task;
-};
+const taskIn = (store: Store, n: number) => mustFind(store.taskOf(issuer, taskNumber(n).id));
 
 const causesOf = (store: Store, n: number): readonly CauseCode[] => {
-  const stored = store.recordsOf(taskNumber(n).id, 1_000);
-  if (isStoreFailure(stored)) throw new Error(stored.detail);
+  const stored = must(store.recordsOf(taskNumber(n).id, 1_000));
   return stored.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString()).cause);
 };
 

@@ -10,6 +10,7 @@ import { allowedUse } from '../builders/ledger-record.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber, byOperator } from '../builders/task.ts';
+import { must } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -38,8 +39,7 @@ const stage = (): Stage => {
     return task === undefined || isStoreFailure(task) ? 'none' : task.state;
   };
   const records = (n: number): readonly LedgerRecord[] => {
-    const stored = store.recordsOf(taskNumber(n).id, 100);
-    if (isStoreFailure(stored)) throw new Error(stored.detail);
+    const stored = must(store.recordsOf(taskNumber(n).id, 100));
     return stored.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString()));
   };
   return { store, file, clock, insert, state, records };

@@ -2,10 +2,10 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { openStore } from '../../src/state/sqlite/sqlite-store.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { scratch } from '../builders/scratch.ts';
 import { agreeing, mustOpen } from '../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../builders/task.ts';
+import { must } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -29,8 +29,7 @@ describe('a task that is looked up by its id, and ended', () => {
     expect(statSync(file).size).toBeGreaterThan(12 * MIB);
 
     const before = readBytes();
-    const command = openStore(file, { ...agreeing(), randomBytes: () => new Uint8Array(), access: 'write' });
-    if (isStoreFailure(command)) throw new Error(command.detail);
+    const command = must(openStore(file, { ...agreeing(), randomBytes: () => new Uint8Array(), access: 'write' }));
     const found = command.tasks({ id: taskNumber(7).id, limit: 1 });
     expect(found).toMatchObject([{ id: taskNumber(7).id }]);
     expect(command.applyTaskEvent({ issuer, id: taskNumber(7).id }, byOperator('revoke'), 'operator')).toMatchObject({

@@ -9,6 +9,7 @@ import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber } from '../builders/task.ts';
 import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
+import { must } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -23,8 +24,7 @@ describe('recordsOfTask, of several ledgers', () => {
   it('has the records of all in the order of their instants, those that wait last, and each once', () => {
     const place = folder();
     const store = mustOpen(join(place, 'state.db'));
-    const fileId = store.fileId();
-    if (isStoreFailure(fileId)) throw new Error(fileId.detail);
+    const fileId = must(store.fileId());
     const folders = [1, 2].map((n) => join(place, `ledger-${n}`));
     const [one, other] = folders.map((each): SegmentLog => mustOpenLog(settingsIn(place, { folder: each })));
     store.appendRecords([10, 20, 50].map(useAt));

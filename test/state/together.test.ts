@@ -8,6 +8,7 @@ import { endRecord } from '../builders/ledger-record.ts';
 import { scratch } from '../builders/scratch.ts';
 import { agreeing, mustOpen } from '../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../builders/task.ts';
+import { must } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -18,9 +19,7 @@ const end = (store: Store, n = 1) =>
   store.applyTaskEvent(taskNumber(n), { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
 
 function readerOf(file: string): StoreReader {
-  const reader = openStoreForReading(file, agreeing());
-  if (isStoreFailure(reader)) throw new Error(reader.detail);
-  return reader;
+  return must(openStoreForReading(file, agreeing()));
 }
 
 function stateOf(store: StoreReader, n = 1): unknown {

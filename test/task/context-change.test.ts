@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import type { Attestation } from '../../src/task/attestation.ts';
 import { changedNames, contextAfter, contextChanges, contextEffects } from '../../src/task/context-change.ts';
 import type { Task } from '../../src/task/task.ts';
+import { must } from '../builders/must.ts';
 
 describe('changedNames', () => {
   it('names what is changed, new and gone, and only that', () => {
@@ -68,8 +69,7 @@ describe('contextAfter', () => {
         let task: Pick<Task, 'claimed' | 'attested'> = { claimed: {}, attested: [] };
         for (const one of sayings) {
           const before = task;
-          const facts = contextAfter(task, one);
-          if ('problem' in facts) throw new Error(facts.problem);
+          const facts = must(contextAfter(task, one));
           const { claimed, attested } = { ...before, ...facts };
           task = { claimed, attested };
           if (one.kind === 'agent') expect(task.attested).toBe(before.attested);

@@ -8,6 +8,7 @@ import type { IssuedTokenState } from '../../src/task/issued-token.ts';
 import type { TaskToken } from '../../src/token/claims.ts';
 import { type CauseCode, causeOf } from '../../src/task/cause.ts';
 import { byOperator } from '../builders/task.ts';
+import { must } from '../builders/must.ts';
 
 const agent = 'spiffe://acme.test/ns/agents/sa/planner' as SpiffeId;
 const issuance = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
@@ -99,9 +100,7 @@ describe('stateAt', () => {
 
 /** The task after an event that can happen. */
 function after(subject: Task, event: TaskEvent): Task {
-  const changed = afterEvent(subject, event, 2_000);
-  if ('problem' in changed) throw new Error(changed.problem);
-  return changed;
+  return must(afterEvent(subject, event, 2_000));
 }
 
 describe('afterEvent', () => {

@@ -17,6 +17,7 @@ import { encoded, endRecord } from '../builders/ledger-record.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
+import { must } from '../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -76,13 +77,14 @@ describe('recordMetrics', () => {
 
   it('counts nothing of a transaction that was rolled back', () => {
     const metrics = newMetrics();
-    const db = openSqlite(join(folder(), 'state.db'), {
-      format: stateFormat,
-      access: 'create',
-      maxBytes: 1e9,
-      create: (empty) => createState(empty, randomBytes),
-    });
-    if (isStoreFailure(db)) throw new Error(db.detail);
+    const db = must(
+      openSqlite(join(folder(), 'state.db'), {
+        format: stateFormat,
+        access: 'create',
+        maxBytes: 1e9,
+        create: (empty) => createState(empty, randomBytes),
+      }),
+    );
     const connection = new Connection(db, { nowMs: () => 1, monotonicMs: () => 1, onRecords: recordMetrics(metrics) });
     const failed = connection.write([], () => {
       insertRecords(connection, [endRecord(1)]);

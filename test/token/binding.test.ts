@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { isDeny } from '../../src/decision/decision.ts';
 import type { Caller } from '../../src/identity/caller.ts';
-import { spiffeIdFrom, type SpiffeId, trustDomainOf } from '../../src/identity/spiffe-id.ts';
+import { trustDomainOf } from '../../src/identity/spiffe-id.ts';
 import type { AuthorizationScheme } from '../../src/token/authorization-header.ts';
 import { type BindingMode, bindingProblem, type Presentation } from '../../src/token/binding.ts';
 import type { TaskToken } from '../../src/token/claims.ts';
@@ -20,27 +19,19 @@ import {
   ringOf,
   rules,
 } from '../builders/tokens.ts';
+import { must } from '../builders/must.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
 const key = es256Key();
 const keys = ringOf([key]);
 const externalKeys = mixedRing({ external: key });
 
-function mustBeId(text: string): SpiffeId {
-  const id = spiffeIdFrom(text);
-  if (isDeny(id)) throw new Error(id.detail);
-  return id;
-}
-
 async function mustVerify(claims: Readonly<Record<string, unknown>> = {}): Promise<TaskToken> {
-  const token = verifyTaskToken(mint(key, claims), rules, keys, nowMs);
-  if (isDeny(token)) throw new Error(token.detail);
-  return token;
+  return must(verifyTaskToken(mint(key, claims), rules, keys, nowMs));
 }
 
 async function mustBeExternal(claims: Readonly<Record<string, unknown>>): Promise<ExternalToken> {
-  const token = externalTokenFrom(externalToken(key, claims), externalRules, externalKeys, nowMs);
-  if (isDeny(token)) throw new Error(token.detail);
-  return token;
+  return must(externalTokenFrom(externalToken(key, claims), externalRules, externalKeys, nowMs));
 }
 
 const proofBy = (thumbprint: string): Proof => ({
@@ -64,8 +55,8 @@ const arrived = ({
   proof = null,
 }: Arrival): Presentation => {
   const caller: Caller = {
-    id: mustBeId(id),
-    trustDomain: trustDomainOf(mustBeId(id)),
+    id: mustSpiffeId(id),
+    trustDomain: trustDomainOf(mustSpiffeId(id)),
     source: 'peer',
     certificateSha256: certificate,
     certificateNotAfterMs: null,

@@ -5,10 +5,10 @@ import { authorizationDetailsFrom } from '../../src/token/authorization-details.
 import { taskClaimsFrom } from '../../src/token/claims.ts';
 import { isProblem } from '../../src/runtime/problem.ts';
 import { soundClaims } from '../builders/tokens.ts';
+import { must } from '../builders/must.ts';
 
 const read = (claims: object) => {
-  const found = taskClaimsFrom(JSON.parse(JSON.stringify(claims)), { keyId: 'k' });
-  if (isDeny(found)) throw new Error(found.detail);
+  const found = must(taskClaimsFrom(JSON.parse(JSON.stringify(claims)), { keyId: 'k' }));
   return found.token;
 };
 

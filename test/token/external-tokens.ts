@@ -2,6 +2,7 @@ import type { ExternalTokenRules } from '../../src/token/external-token.ts';
 import type { IssuerKind } from '../../src/token/jwt.ts';
 import { KeyRing } from '../../src/token/keys.ts';
 import { audience, issuer, jwksOf, nowSeconds, signed, type TestKey } from '../builders/tokens.ts';
+import { stillPorts } from '../builders/still-ports.ts';
 
 /** An IAM beside Remit. */
 export const externalIssuer = 'https://iam.acme.test';
@@ -60,7 +61,7 @@ export const mixedRing = (keys: Partial<Readonly<Record<IssuerKind, TestKey>>>):
       ];
     }),
     {
-      ports: { monotonicMs: () => 0, randomBytes: (length) => new Uint8Array(length) },
+      ports: stillPorts,
       after: () => () => undefined,
       onProblem: (name, problem) => {
         throw new Error(`${name}: ${problem}`);

@@ -17,6 +17,8 @@ import { externalClaims, externalIssuer, externalRules } from './external-tokens
 import { changes, type Change, draftOf, tokenOf } from './jose-samples.ts';
 import { audience, issuer, nowMs, nowSeconds, rules, soundClaims } from '../builders/tokens.ts';
 import { describeWithVectors, vectorBytes, vectorFiles } from './vectors.ts';
+import { must } from '../builders/must.ts';
+import { stillPorts } from '../builders/still-ports.ts';
 
 /** Issue 14: our verifier and `jose`, with the same keys and rules of claims, accept and refuse the same tokens. */
 
@@ -24,8 +26,7 @@ const algorithms = ['ES256', 'Ed25519', 'RS256'] as const;
 const idp = 'https://idp.acme.test';
 const remit = 'https://remit.acme.test';
 const svid = await (await createAuthority('acme.test', systemPorts)).svid('/ns/agents/sa/planner');
-const leaf = leafFromPem(svid.certPem);
-if (isDeny(leaf)) throw new Error(leaf.detail);
+const leaf = must(leafFromPem(svid.certPem));
 const client = leaf;
 
 /** One way by which tokens come in: its sound token, our rules for it and those of `jose`. */
@@ -339,7 +340,7 @@ const isOperations = (value: unknown, use: unknown): boolean =>
 
 const ringOf = (jwks: unknown, way: Pick<Way, 'issuer' | 'kind'>): KeyRing =>
   new KeyRing([{ ...way, algorithms, source: { kind: 'static', jwks: structuredClone(jwks) } }], {
-    ports: { monotonicMs: () => 0, randomBytes: (length) => new Uint8Array(length) },
+    ports: stillPorts,
     after: () => () => undefined,
     onProblem: () => undefined,
   });

@@ -17,6 +17,7 @@ import {
   rules,
   type TestKey,
 } from '../builders/tokens.ts';
+import { stillPorts } from '../builders/still-ports.ts';
 
 const one = es256Key('one');
 const two = es256Key('two');
@@ -176,7 +177,7 @@ describe('KeyRing.keyFor', () => {
         { issuer: other, algorithms: ['ES256'], source: { kind: 'static', jwks: jwksOf(two) } },
       ],
       {
-        ports: { monotonicMs: () => 0, randomBytes: (length) => new Uint8Array(length) },
+        ports: stillPorts,
         after: () => () => undefined,
         onProblem: () => undefined,
       },
@@ -197,7 +198,7 @@ describe('KeyRing.replace', () => {
   it('swaps static keys whole, and keeps the old ones where it refuses', () => {
     const problems: string[] = [];
     const ring = new KeyRing([{ issuer, algorithms: ['ES256'], source: { kind: 'static', jwks: { keys: [] } } }], {
-      ports: { monotonicMs: () => 0, randomBytes: (length) => new Uint8Array(length) },
+      ports: stillPorts,
       after: () => () => undefined,
       onProblem: (_name, problem) => problems.push(problem ?? 'over'),
     });
@@ -224,7 +225,7 @@ describe('KeyRing.replace', () => {
   it('throws for an issuer that is named twice', () => {
     const trusted = { issuer, algorithms: ['ES256'], source: { kind: 'static', jwks: jwksOf(one) } } as const;
     const options = {
-      ports: { monotonicMs: () => 0, randomBytes: (length: number) => new Uint8Array(length) },
+      ports: stillPorts,
       after: () => () => undefined,
       onProblem: () => undefined,
     };

@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
 import * as oauth from 'oauth4webapi';
-import { isDeny } from '../../src/decision/decision.ts';
 import { type AuthorizationScheme, credentialFrom } from '../../src/token/authorization-header.ts';
 import type { Confirmation } from '../../src/token/confirmation.ts';
 import { jwkFrom } from '../../src/token/jwk.ts';
@@ -11,6 +10,7 @@ import { ProofMemory } from '../../src/token/proof-memory.ts';
 import { targetUriOf } from '../../src/token/target-uri.ts';
 import { accessToken, at, bareJwk, proofBy, request } from './proofs.ts';
 import { certificateSha256, denied, es256Key, nowMs, type TestKey } from '../builders/tokens.ts';
+import { must } from '../builders/must.ts';
 
 const key = es256Key();
 const other = es256Key();
@@ -97,8 +97,7 @@ describe('possessionFrom with a stock client', () => {
         },
       });
       const [headers = {}] = sent;
-      const presented = credentialFrom([headers['authorization'] ?? '']);
-      if (isDeny(presented)) throw new Error(presented.detail);
+      const presented = must(credentialFrom([headers['authorization'] ?? '']));
       const confirmation: Confirmation = { kind: 'jkt', thumbprint: await handle.calculateThumbprint() };
       const atMs = Date.now();
       const proof = possessionFrom(

@@ -2,7 +2,6 @@ import { describe, expect, it } from '@jest/globals';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
-import { spiffeIdFrom, trustDomainFrom } from '../../src/identity/spiffe-id.ts';
 import { tokenCredentialFrom } from '../../src/token/credential.ts';
 import { externalTokenFrom } from '../../src/token/external-token.ts';
 import { proofFrom } from '../../src/token/proof.ts';
@@ -28,14 +27,10 @@ import {
   soundClaims,
   type TestKey,
 } from '../builders/tokens.ts';
-
-function must<T>(value: T): Exclude<T, { readonly kind: 'deny' }> {
-  if (isDeny(value)) throw new Error(value.detail);
-  return value as Exclude<T, { readonly kind: 'deny' }>;
-}
+import { mustSpiffeId, mustTrustDomain } from '../builders/spiffe-id.ts';
 
 const txnIssuer = 'https://txn.acme.test';
-const trustDomain = must(trustDomainFrom('acme.test'));
+const trustDomain = mustTrustDomain('acme.test');
 const rules = { trustDomain, clockSkewSeconds: 5, maxBytes: 8192 };
 const key = es256Key('txn-1');
 const ring = mixedRing({ remit: es256Key('remit-1'), external: es256Key('iam-1'), transaction: key });
@@ -43,7 +38,7 @@ const ring = mixedRing({ remit: es256Key('remit-1'), external: es256Key('iam-1')
 const facts: TransactionFacts = {
   taskId: soundClaims.txn,
   subject: 'user:alice',
-  agent: must(spiffeIdFrom(agent)),
+  agent: mustSpiffeId(agent),
   action: 'payments.create',
   resource: audience,
   tokenDigest: 'A'.repeat(43),

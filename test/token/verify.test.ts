@@ -24,6 +24,7 @@ import {
   signed,
   soundClaims,
 } from '../builders/tokens.ts';
+import { stillPorts } from '../builders/still-ports.ts';
 
 const es = es256Key();
 const ed = ed25519Key();
@@ -613,7 +614,7 @@ it('verifyTaskToken says that the keys are not held rather than that the token i
   const ring = new KeyRing(
     [{ issuer, algorithms: ['ES256'], source: { kind: 'remote', fetch: () => Promise.reject(new Error('down')) } }],
     {
-      ports: { monotonicMs: () => 0, randomBytes: (length) => new Uint8Array(length) },
+      ports: stillPorts,
       after: () => () => undefined,
       onProblem: () => undefined,
     },

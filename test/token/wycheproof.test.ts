@@ -8,6 +8,7 @@ import { KeyRing } from '../../src/token/keys.ts';
 import { isProblem } from '../../src/runtime/problem.ts';
 import { isSigned } from '../../src/token/signature.ts';
 import { describeWithVectors, vectorBytes } from './vectors.ts';
+import { stillPorts } from '../builders/still-ports.ts';
 
 interface Vectors {
   readonly testGroups: unknown[];
@@ -49,7 +50,7 @@ async function answerTo(jwk: unknown, jws: string): Promise<string> {
   const jwks = typeof jwk === 'object' && jwk !== null && 'keys' in jwk ? jwk : { keys: [jwk] };
   let refusedSet: string | null = null;
   const ring = new KeyRing([{ issuer, algorithms: [...allowed], source: { kind: 'static', jwks } }], {
-    ports: { monotonicMs: () => 0, randomBytes: (length) => new Uint8Array(length) },
+    ports: stillPorts,
     after: () => () => undefined,
     onProblem: (_issuer, problem) => {
       refusedSet = problem;

@@ -3,12 +3,9 @@ import * as fc from 'fast-check';
 import { descriptorSetFrom } from '../../../src/action/protobuf/descriptor-set.ts';
 import type { DescriptorSet } from '../../../src/action/protobuf/descriptor-set.ts';
 import { fieldHead, loadedSet, shopSet } from './shop.ts';
+import { must } from '../../builders/must.ts';
 
-const mustRead = (bytes: Uint8Array): DescriptorSet => {
-  const set = descriptorSetFrom(bytes);
-  if ('problem' in set) throw new Error(set.problem);
-  return set;
-};
+const mustRead = (bytes: Uint8Array): DescriptorSet => must(descriptorSetFrom(bytes));
 
 const delimited = (number: number, content: Uint8Array | string): Uint8Array => {
   const bytes = Buffer.from(content);

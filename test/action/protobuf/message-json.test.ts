@@ -10,6 +10,7 @@ import { descriptorSetFrom } from '../../../src/action/protobuf/descriptor-set.t
 import { messageFromJson } from '../../../src/action/protobuf/message-json.ts';
 import { describeWith, grpcurlPart } from '../../parts.ts';
 import { encoded, shopSet } from './shop.ts';
+import { must } from '../../builders/must.ts';
 
 /** The descriptor set of the file beside this one, as `grpcurl -protoset-out` wrote it: with all of its imports. */
 const EVERYTHING = join(import.meta.dirname, 'everything.binpb');
@@ -20,8 +21,7 @@ function bytesOf(
   json: unknown,
   { set: bytes = everything, name = ROOT }: { readonly set?: Uint8Array; readonly name?: string } = {},
 ): Uint8Array | string {
-  const set = descriptorSetFrom(bytes);
-  if ('problem' in set) throw new Error(set.problem);
+  const set = must(descriptorSetFrom(bytes));
   const read = messageFromJson({ set, name }, json);
   return 'problem' in read ? read.problem : read;
 }

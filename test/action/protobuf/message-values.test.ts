@@ -5,9 +5,9 @@ import { descriptorSetFrom } from '../../../src/action/protobuf/descriptor-set.t
 import { messageShapes, pathProblem } from '../../../src/action/protobuf/message-shape.ts';
 import { MAX_FIELDS, messageValues } from '../../../src/action/protobuf/message-values.ts';
 import { decoded, encoded, fieldHead, shopSet, varint } from './shop.ts';
+import { must } from '../../builders/must.ts';
 
-const set = descriptorSetFrom(shopSet);
-if ('problem' in set) throw new Error(set.problem);
+const set = must(descriptorSetFrom(shopSet));
 
 const shapes = messageShapes(set);
 

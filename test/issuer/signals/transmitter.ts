@@ -4,13 +4,14 @@ import { defaultSignalEffects, type SignalEffects } from '../../../src/issuer/si
 import type { SignalServices } from '../../../src/issuer/signals/signal-services.ts';
 import { SignalsUnderWay } from '../../../src/issuer/signals/under-way.ts';
 import { jtiDigestOf } from '../../../src/ledger/record.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { Store } from '../../../src/state/store.ts';
 import { stateAt, type Task } from '../../../src/task/task.ts';
 import { KeyRing } from '../../../src/token/keys.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { es256Key, jwksOf, rs256Key, signed, type TestKey } from '../../builders/tokens.ts';
 import { type Answer, type Bench, issuerUrl } from '../bench.ts';
+import { must, mustFind } from '../../builders/must.ts';
+import { stillPorts } from '../../builders/still-ports.ts';
 
 export const transmitterIssuer = 'https://idp.acme.test';
 export const receiver = 'https://issuer.acme.test/signals';
@@ -40,7 +41,7 @@ export const signalServices = (effects: Partial<SignalEffects> = {}): SignalServ
       },
     ],
     {
-      ports: { monotonicMs: () => 0, randomBytes: (length) => new Uint8Array(length) },
+      ports: stillPorts,
       after: () => () => undefined,
       onProblem: () => undefined,
     },
@@ -104,25 +105,24 @@ export function newTask(store: Store, change: Partial<Task> = {}): { readonly ta
     ...change,
   });
   const tokenId = `token-${number}-0123456789`;
-  const failure = store.insertTask(
-    task,
-    { ...tokenNumber(number), jtiDigest: jtiDigestOf(tokenId), expiresAtMs: nowMs + 300_000 },
-    [],
+  must(
+    store.insertTask(
+      task,
+      { ...tokenNumber(number), jtiDigest: jtiDigestOf(tokenId), expiresAtMs: nowMs + 300_000 },
+      [],
+    ),
   );
-  if (isStoreFailure(failure)) throw new Error(failure.detail);
   return { task, tokenId };
 }
 
 /** The task as the store holds it now. */
 export function taskNow(store: Store, { id }: Pick<Task, 'id'>): Task {
-  const task = store.taskOf(issuerUrl, id);
-  if (task === undefined || isStoreFailure(task)) throw new Error('the task is gone');
+  const task = mustFind(store.taskOf(issuerUrl, id));
   return { ...task, state: stateAt(task, store.nowMs()) };
 }
 
 /** The records of a task as JSON, the oldest first. */
 export function recordsOf(store: Store, taskId: string): readonly Members[] {
-  const records = store.recordsOf(taskId, 100);
-  if (isStoreFailure(records)) throw new Error(records.detail);
+  const records = must(store.recordsOf(taskId, 100));
   return records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString()) as Members);
 }

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { LedgerWriter } from '../../../src/ledger/writer.ts';
 import { LogThread } from '../../../src/ledger/log/log-thread.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { settingsIn } from './logs.ts';
+import { must } from '../../builders/must.ts';
 
 /**
  * `crowded-ledger.ts FOLDER COUNT`: COUNT uses at one moment that all wait for the disk; prints `written N refused N` once
@@ -10,11 +10,12 @@ import { settingsIn } from './logs.ts';
  */
 
 const [folder = '', count = '0'] = process.argv.slice(2);
-const thread = await LogThread.open(
-  { settings: { ...settingsIn(folder), folder: join(folder, 'ledger') }, fileId: 'f'.repeat(32) },
-  { onFatal: (failure) => console.log(failure.detail), onCheckpoint: () => undefined },
+const thread = must(
+  await LogThread.open(
+    { settings: { ...settingsIn(folder), folder: join(folder, 'ledger') }, fileId: 'f'.repeat(32) },
+    { onFatal: (failure) => console.log(failure.detail), onCheckpoint: () => undefined },
+  ),
 );
-if (isStoreFailure(thread)) throw new Error(thread.detail);
 const writer = new LedgerWriter(thread);
 const answers = await Promise.all(
   Array.from({ length: Number(count) }, (_, n) =>

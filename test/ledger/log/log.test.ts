@@ -14,6 +14,7 @@ import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { contents, failureOf, incoming, mustOpenLog, portsAt, settingsIn } from './logs.ts';
+import { mustFind } from '../../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -29,13 +30,12 @@ const headIn = (notes: readonly string[], verifierKey: string) => {
   return head;
 };
 
-const rootOfLog = (ledger: string): Uint8Array => {
-  const root = readLog(ledger, (log) =>
-    rootOf([...log.leaves()].reduce((range, { bytes }) => appended(range, leafHash(bytes)), emptyRange).nodes),
+const rootOfLog = (ledger: string): Uint8Array =>
+  mustFind(
+    readLog(ledger, (log) =>
+      rootOf([...log.leaves()].reduce((range, { bytes }) => appended(range, leafHash(bytes)), emptyRange).nodes),
+    ),
   );
-  if (root === null || isStoreFailure(root)) throw new Error('unread');
-  return root;
-};
 
 describe('Log.append', () => {
   it('numbers records from 1, links each to the one before, and frames them as canonical JSON', () => {
@@ -43,8 +43,9 @@ describe('Log.append', () => {
     const log = mustOpenLog(settings, portsAt(1_234));
     expect(log.append([incoming(1), incoming(2)], FILE)).toBeNull();
     expect(log.append([incoming(3)], FILE)).toBeNull();
-    const leaves = readLog(settings.folder, (reader) => [...reader.leaves()].map(({ bytes }) => Buffer.from(bytes)));
-    if (leaves === null || isStoreFailure(leaves)) throw new Error('unread');
+    const leaves = mustFind(
+      readLog(settings.folder, (reader) => [...reader.leaves()].map(({ bytes }) => Buffer.from(bytes))),
+    );
     const prevs = ['', ...leaves.map((leaf) => leafHash(leaf).toString('base64'))];
     for (const [index, leaf] of leaves.entries()) {
       expect(leaf.toString()).toMatch(

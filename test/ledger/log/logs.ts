@@ -8,6 +8,7 @@ import type { LogSettings } from '../../../src/ledger/log/log-settings.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { endRecord } from '../../builders/ledger-record.ts';
+import { must } from '../../builders/must.ts';
 
 /** A log in a folder of a case, with segments so large and records kept so long that neither limit is met. */
 export const settingsIn = (folder: string, change: Partial<LogSettings> = {}): LogSettings => ({
@@ -33,11 +34,8 @@ export const portsAt = (nowMs: number): LogPorts & { nowMs: () => number } => ({
   },
 });
 
-export const mustOpenLog = (settings: LogSettings, ports: LogPorts = portsAt(1_000)): SegmentLog => {
-  const log = SegmentLog.open(settings, ports);
-  if (isStoreFailure(log)) throw new Error(log.detail);
-  return log;
-};
+export const mustOpenLog = (settings: LogSettings, ports: LogPorts = portsAt(1_000)): SegmentLog =>
+  must(SegmentLog.open(settings, ports));
 
 /** The record of an end as it comes to the log. @param n number of its task, and when */
 export const incoming = (n: number, outbox: number | null = null): IncomingRecord => ({

@@ -7,10 +7,10 @@ import type { LedgerRecord } from '../../../src/ledger/record.ts';
 import { SegmentLog } from '../../../src/ledger/log/log.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
 import type { LogSettings } from '../../../src/ledger/log/log-settings.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { failureOf, incoming, mustOpenLog, portsAt, settingsIn } from './logs.ts';
 import { verdictIn } from './verified.ts';
+import { mustFind } from '../../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -43,15 +43,14 @@ function dailyLog(days: number, retain: LogSettings['retain']) {
 const verdictOf = ({ settings, verifierKey }: ReturnType<typeof dailyLog>) =>
   verdictIn(settings.folder, { key: verifierKey, anchors: settings.checkpointFile ?? '' });
 
-const recordsIn = (at: string): readonly (LedgerRecord & { readonly seq: number })[] => {
-  const read = readLog(at, (log) =>
-    [...log.leaves()].map(({ seq, bytes }) =>
-      Object.assign(JSON.parse(Buffer.from(recordBytesIn(bytes)).toString()) as LedgerRecord, { seq }),
+const recordsIn = (at: string): readonly (LedgerRecord & { readonly seq: number })[] =>
+  mustFind(
+    readLog(at, (log) =>
+      [...log.leaves()].map(({ seq, bytes }) =>
+        Object.assign(JSON.parse(Buffer.from(recordBytesIn(bytes)).toString()) as LedgerRecord, { seq }),
+      ),
     ),
   );
-  if (read === null || isStoreFailure(read)) throw new Error('unread');
-  return read;
-};
 
 const keepAll = { maxBytes: 1024 ** 4, maxAgeMs: 400 * DAY_MS };
 const threeDays = { maxBytes: 1024 ** 4, maxAgeMs: 3 * DAY_MS };

@@ -11,10 +11,10 @@ import { SegmentLog } from '../../../src/ledger/log/log.ts';
 import type { IncomingRecord } from '../../../src/ledger/log/log.ts';
 import { LogReader } from '../../../src/ledger/log/log-reader.ts';
 import type { RecordFilter } from '../../../src/ledger/log/record-filter.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { failureOf, mustOpenLog, portsAt, settingsIn } from './logs.ts';
+import { mustFind } from '../../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -24,11 +24,7 @@ const FILE = 'f'.repeat(32);
 /** So long that 70 records fill a block of the index. */
 const LONG = 'p'.repeat(60_000);
 
-const openReader = (ledger: string): LogReader => {
-  const reader = LogReader.open(ledger);
-  if (reader === null || isStoreFailure(reader)) throw new Error(reader?.detail ?? 'there is no log');
-  return reader;
-};
+const openReader = (ledger: string): LogReader => mustFind(LogReader.open(ledger));
 
 /** Texts that few records share, and that SQL, JSON and UTF-8 could take for something else. */
 const name = fc.constantFrom('a', 'b', 'c', "d'", 'e"', 'f\\', 'g\u0000h', 'é😀', '', '{"task":"a"}', '%');

@@ -4,6 +4,7 @@ import type { Verdict } from '../../../src/ledger/verdict.ts';
 import { notesIn } from '../../../src/ledger/log/checkpoint-file.ts';
 import { folderVerdict } from '../../../src/ledger/log/folder-verdict.ts';
 import { isProblem } from '../../../src/runtime/problem.ts';
+import { mustFind } from '../../builders/must.ts';
 
 /** What the log of a folder is worth with its files, by the pinned key and what was handed outside. */
 export function verdictIn(
@@ -13,11 +14,12 @@ export function verdictIn(
   const pinned = noteKeyFrom(key);
   if (isProblem(pinned)) throw new Error(pinned.problem);
   const outside = existsSync(anchors) ? notesIn(anchors).map((note) => ({ note, atMs: null })) : [];
-  const found = folderVerdict(
-    ledger,
-    () => ({ key: pinned, anchors: outside }),
-    () => undefined,
+  const found = mustFind(
+    folderVerdict(
+      ledger,
+      () => ({ key: pinned, anchors: outside }),
+      () => undefined,
+    ),
   );
-  if (found === null || 'problem' in found) throw new Error(found?.problem ?? 'there is no log');
   return found.verdict;
 }

@@ -3,6 +3,7 @@ import type { UseRecord } from '../../../src/ledger/record.ts';
 import { isReasonOfCase, recordedCase, recordedSuiteText } from '../../../src/policy-tools/compare/recorded-case.ts';
 import type { RecordedWith } from '../../../src/policy-tools/compare/recorded-case.ts';
 import { examplePolicies, mustCases, planner } from '../tests/folder.ts';
+import { must } from '../../builders/must.ts';
 
 const record: UseRecord = {
   kind: 'use',
@@ -43,9 +44,7 @@ const task: NonNullable<RecordedWith['task']> = {
 };
 
 function made(change: Partial<UseRecord> = {}, known: RecordedWith = {}) {
-  const found = recordedCase({ ...record, ...change }, known);
-  if ('problem' in found) throw new Error(found.problem);
-  return found;
+  return must(recordedCase({ ...record, ...change }, known));
 }
 
 describe('recordedCase', () => {

@@ -15,6 +15,7 @@ import { writtenCallOf } from '../../../src/policy-tools/tests/written-call.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { planner } from '../tests/folder.ts';
 import { intentOf, NOW, recordedTask, storedTask, useOf } from '../tests/records.ts';
+import { must } from '../../builders/must.ts';
 
 const policy = (id: string, effect: string, action: string, when = 'true'): string =>
   `@id("${id}") ${effect} (principal, action == Remit::Action::"${action}", resource) when { ${when} };\n`;
@@ -275,8 +276,7 @@ describe('useReplayer', () => {
     fc.assert(
       fc.property(fc.nat(others.length - 1), fc.boolean(), call, (index, isOfOther, of) => {
         const { other, replay } = replayers[index] ?? { other: old, replay: () => ({ problem: 'no set' }) };
-        const found = replay(recordOf(of, isOfOther ? other : old), taskOf(of.circumstances));
-        if ('problem' in found) throw new Error(found.problem);
+        const found = must(replay(recordOf(of, isOfOther ? other : old), taskOf(of.circumstances)));
         const whole = [old, other].map((set) => mustRehearse(of, set).decision);
         if (found.missing.length > 0) return;
         decided += 1;
@@ -341,17 +341,14 @@ interface Made {
 }
 
 function mustRehearse({ attempt, circumstances }: Made, set: PolicySet): Rehearsal {
-  const rehearsal = rehearse(attempt, circumstances, set);
-  if ('problem' in rehearsal) throw new Error(rehearsal.problem);
-  return rehearsal;
+  return must(rehearse(attempt, circumstances, set));
 }
 
 /** The record that a set in force would have left of a call. */
 function recordOf(made: Made, set: PolicySet): PlacedUse {
   const { attempt, circumstances } = made;
   const { decision, target } = mustRehearse(made, set);
-  const written = attempt.kind === 'issue' ? { problem: 'no call' } : writtenCallOf(attempt, set.catalog);
-  if ('problem' in written) throw new Error(written.problem);
+  const written = must(attempt.kind === 'issue' ? { problem: 'no call' } : writtenCallOf(attempt, set.catalog));
   const url = new URL(written.url);
   return useOf({
     policySet: set.hash,

@@ -9,8 +9,9 @@ import type { Question } from '../../../src/policy/question.ts';
 import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
 import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/tests/test-case.ts';
 import type { Attempt, CaseCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
-import { examplePolicies, mustAgent, planner, reporter } from '../tests/folder.ts';
+import { examplePolicies, planner, reporter } from '../tests/folder.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
+import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 
 let set: PolicySet;
 let probe: Probe;
@@ -122,7 +123,7 @@ describe('probeOf', () => {
   });
 
   it('matches exactly where the engine says that a policy decides', () => {
-    const agents = fc.constantFrom(planner, reporter, mustAgent('spiffe://evil.test/a'));
+    const agents = fc.constantFrom(planner, reporter, mustSpiffeId('spiffe://evil.test/a'));
     const attempt = fc.oneof(
       fc
         .record(

@@ -1,10 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
-import { isDeny } from '../../../src/decision/decision.ts';
 import { decide } from '../../../src/decide/decide.ts';
 import type { Facts } from '../../../src/decide/facts.ts';
 import { actionFrom } from '../../../src/action/action.ts';
-import type { HttpCall } from '../../../src/action/call.ts';
-import { spiffeIdFrom } from '../../../src/identity/spiffe-id.ts';
 import { authorize } from '../../../src/policy/authorize.ts';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { issueQuestion } from '../../../src/policy/question.ts';
@@ -14,6 +11,9 @@ import { workloadIdentity } from '../../../src/token/credential.ts';
 import { Trial } from '../../../src/policy-tools/shadow/trial.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { unconstrained } from '../../../src/token/authorization-details.ts';
+import { mustFind } from '../../builders/must.ts';
+import { mustSpiffeId } from '../../builders/spiffe-id.ts';
+import { httpCall } from '../../builders/http-call.ts';
 
 const catalog = exampleCatalog.replace(
   'path: /v1/files, risk: low }',
@@ -23,11 +23,7 @@ const setOf = (policies: string, changed = catalog) => mustLoad(folderWith(polic
 const permit = '@id("p") permit (principal, action, resource);\n';
 const forbid = (rest = '', annotation = '') => `@id("f") ${annotation}forbid (principal, action, resource) ${rest};\n`;
 
-function mustBe<T>(value: T): Exclude<T, { readonly kind: 'deny' } | undefined> {
-  if (value === undefined || isDeny(value)) throw new Error('not there');
-  return value as Exclude<T, { readonly kind: 'deny' } | undefined>;
-}
-const agent = mustBe(spiffeIdFrom('spiffe://acme.test/a'));
+const agent = mustSpiffeId('spiffe://acme.test/a');
 
 function trialOf(live: PolicySet, candidate: PolicySet | null) {
   const metrics = newMetrics();
@@ -43,7 +39,7 @@ function trialOf(live: PolicySet, candidate: PolicySet | null) {
   const question = issueQuestion(
     {
       agent,
-      server: mustBe(live.catalog.servers.get('files')),
+      server: mustFind(live.catalog.servers.get('files')),
       purpose: 'look',
       actions: ['files.read'],
       requested: { action: 'files.read', risk: 'low', constraints: unconstrained },
@@ -80,18 +76,7 @@ function trialOf(live: PolicySet, candidate: PolicySet | null) {
   };
 }
 
-const call: HttpCall = {
-  method: 'GET',
-  scheme: 'https',
-  host: 'files.acme.test',
-  port: null,
-  path: '/v1/files',
-  segments: ['v1', 'files'],
-  query: '',
-  headers: new Map(),
-  body: null,
-  requestId: null,
-};
+const call = httpCall({ host: 'files.acme.test', path: '/v1/files' });
 
 describe('Trial', () => {
   it('compares a grant with the candidate, after it was made', async () => {

@@ -8,13 +8,12 @@ import { plainCircumstances } from '../../../src/policy-tools/tests/test-case.ts
 import type { Attempt } from '../../../src/policy-tools/tests/test-case.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { planner, reporter } from './folder.ts';
+import { must } from '../../builders/must.ts';
 
 const circumstances = plainCircumstances(planner);
 
 function mustRehearse(set: PolicySet, attempt: Attempt): Rehearsal {
-  const rehearsal = rehearse(attempt, circumstances, set);
-  if ('problem' in rehearsal) throw new Error(rehearsal.problem);
-  return rehearsal;
+  return must(rehearse(attempt, circumstances, set));
 }
 
 async function reuse(policies: string, attempt: Partial<Attempt> = {}): Promise<Reuse | null> {

@@ -5,6 +5,7 @@ import { runSuites } from '../../../src/policy-tools/tests/run-suites.ts';
 import type { SuiteResult } from '../../../src/policy-tools/tests/run-suites.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { examplePolicies, mustCases, planner, reporter } from './folder.ts';
+import { must } from '../../builders/must.ts';
 
 let set: PolicySet;
 beforeAll(async () => {
@@ -13,12 +14,12 @@ beforeAll(async () => {
 
 function run(text: string, policies = set, progress: number[] = []): SuiteResult {
   const cases = mustCases(`defaults: { agent: ${planner} }\ncases:\n${text}`);
-  const result = runSuites({ files: 1, cases, cedarTests: [] }, policies, {
-    isUnlistedTried: false,
-    onProgress: (decided) => progress.push(decided),
-  });
-  if ('problem' in result) throw new Error(result.problem);
-  return result;
+  return must(
+    runSuites({ files: 1, cases, cedarTests: [] }, policies, {
+      isUnlistedTried: false,
+      onProgress: (decided) => progress.push(decided),
+    }),
+  );
 }
 
 const messages = (text: string): readonly string[] => run(text).cases.flatMap((one) => one.messages);

@@ -5,6 +5,7 @@ import { MAX_ATTEMPTS, unlistedAllows } from '../../../src/policy-tools/tests/un
 import type { Unlisted } from '../../../src/policy-tools/tests/unlisted.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { mustCases, planner, reporter } from './folder.ts';
+import { must } from '../../builders/must.ts';
 
 const CATALOG = `servers:
   s:
@@ -29,13 +30,10 @@ beforeAll(async () => {
 
 function unlisted(cases: string): Unlisted {
   const rehearsed = mustCases(`cases:\n${cases}`).map((test) => {
-    const rehearsal = rehearse(test.attempt, test.circumstances, set);
-    if ('problem' in rehearsal) throw new Error(rehearsal.problem);
+    const rehearsal = must(rehearse(test.attempt, test.circumstances, set));
     return { test, target: rehearsal.target };
   });
-  const result = unlistedAllows(rehearsed, set);
-  if ('problem' in result) throw new Error(result.problem);
-  return result;
+  return must(unlistedAllows(rehearsed, set));
 }
 
 const WRITES = { agent: planner, what: 'issue write', policyIds: ['issue-write'], as: null };

@@ -10,8 +10,8 @@ import type { ContextPath } from '../../../src/policy/answers/split-by-volatilit
 import { SlicePool } from '../../../src/policy/pool.ts';
 import { PER_CALL } from '../../../src/policy/question.ts';
 import type { CedarRecord } from '../../../src/policy/question.ts';
-import { mustAgent } from '../../policy-tools/tests/folder.ts';
 import { policyFrom } from '../policies.ts';
+import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 
 /** A context of a call with one argument. */
 const named = (name: string, risk = 'low'): CedarRecord => ({ args: { name }, risk });
@@ -106,7 +106,7 @@ describe('together', () => {
 });
 
 describe('an engine whose slices have halves', () => {
-  const planner = mustAgent('spiffe://acme.test/planner');
+  const planner = mustSpiffeId('spiffe://acme.test/planner');
   const server = {
     id: 'files',
     hosts: new Set(['a.test']),

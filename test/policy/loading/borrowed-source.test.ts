@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { borrowingDisk } from '../../../src/policy/loading/borrowed-source.ts';
 import { loadPolicies } from '../../../src/policy/loading/load.ts';
 import { compileHere } from '../../builders/policy-folder.ts';
+import { must } from '../../builders/must.ts';
 
 const EXAMPLES = 'cedar-policies/examples';
 const load = (name: string) => {
@@ -11,15 +12,13 @@ const load = (name: string) => {
 
 describe('borrowingDisk', () => {
   it('lends catalog, base schema and entities, and no policy', async () => {
-    const set = await load('amount-limits');
-    if ('findings' in set) throw new Error(JSON.stringify(set.findings));
+    const set = must(await load('amount-limits'));
     expect(set.policies.map(({ id }) => id)).toEqual(['payments-small', 'payments-approved', 'payments-most']);
     expect([set.catalog.servers.size, set.facts.entities.size]).toEqual([3, 4]);
   });
 
   it('leaves a folder what it has of its own', async () => {
-    const set = await load('legacy-exception');
-    if ('findings' in set) throw new Error(JSON.stringify(set.findings));
+    const set = must(await load('legacy-exception'));
     expect([[...set.catalog.servers.keys()], set.facts.entities.size]).toEqual([['reports'], 2]);
   });
 

@@ -5,9 +5,6 @@ import { Engine } from '../../../src/policy/engine.ts';
 import { entityKey } from '../../../src/policy/entities.ts';
 import type { EntityUid } from '../../../src/policy/entities.ts';
 import { formatted } from '../../../src/policy-tools/write/format.ts';
-import { catalogFrom } from '../../../src/action/catalog.ts';
-import { isDeny } from '../../../src/decision/decision.ts';
-import { spiffeIdFrom } from '../../../src/identity/spiffe-id.ts';
 import { lintFindings } from '../../../src/policy-tools/lint/lint.ts';
 import { policySetFrom } from '../../../src/policy/loading/load.ts';
 import { policiesIn } from '../../../src/policy/loading/policy-files.ts';
@@ -16,6 +13,9 @@ import { placeInPolicy } from '../../../src/policy-tools/explain/probe.ts';
 import { setChanges } from '../../../src/policy-tools/compare/set-changes.ts';
 import type { PolicySource } from '../../../src/policy/loading/source.ts';
 import { compileHere, exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
+import { must } from '../../builders/must.ts';
+import { mustSpiffeId } from '../../builders/spiffe-id.ts';
+import { mustCatalog } from '../../builders/catalog.ts';
 
 const uid = (type: string, id: string) => ({ type: `Remit::${type}`, id });
 const AGENT = 'spiffe://acme.test/a';
@@ -62,8 +62,8 @@ describe('links of templates', () => {
     expect([set.policyCount, set.adviceOf('read-files'), set.adviceOf('reads')]).toEqual([2, 'advice', null]);
     const asked = (id: string) => {
       const action = set.catalog.actions.get(id);
-      const principal = spiffeIdFrom(AGENT);
-      if (action === undefined || isDeny(principal)) throw new Error('no action');
+      const principal = mustSpiffeId(AGENT);
+      if (action === undefined) throw new Error('no action');
       const { server, endpoint } = action;
       return set.ask({ principal, action: id, server, endpoint, context: { request: { method: 'GET' } } });
     };
@@ -177,8 +177,7 @@ describe('links of templates', () => {
     const source = withLinks(`${template}${other}`, [link('x')]);
     const set = await mustLoad(source);
     expect(set.policies.map(({ id }) => id)).toEqual(['x']);
-    const catalog = catalogFrom(exampleCatalog, 'actions.yaml');
-    if ('findings' in catalog) throw new Error('the catalog must load');
+    const catalog = mustCatalog(exampleCatalog);
     const found = lintFindings(source, catalog, set.warnings);
     expect(found.filter(({ rule }) => rule === 'unlinked-template')).toMatchObject([
       { policy: 'other', file: 'p/a.cedar', line: 6, column: 1 },
@@ -188,8 +187,7 @@ describe('links of templates', () => {
   it('are linted where their templates are, and once for what all share', async () => {
     const wrong = template.replace('"GET"', '"GOT"');
     const source = withLinks(wrong, [link('x'), link('y'), link('z', 'raeders')]);
-    const catalog = catalogFrom(exampleCatalog, 'actions.yaml');
-    if ('findings' in catalog) throw new Error('the catalog must load');
+    const catalog = mustCatalog(exampleCatalog);
     const found = lintFindings(source, catalog, []).filter(({ rule }) => rule !== 'permit-any-agent');
     expect(found).toMatchObject([
       { rule: 'never-matches', policy: 'z', line: 2, column: 1, help: 'did you mean "readers"?' },
@@ -199,8 +197,7 @@ describe('links of templates', () => {
 
   it('leave a template in the format of Cedar', () => {
     const cedar = freshCedar();
-    const pretty = formatted({ name: 'a.cedar', file: 'a', text: template }, cedar);
-    if ('findings' in pretty) throw new Error(JSON.stringify(pretty.findings));
+    const pretty = must(formatted({ name: 'a.cedar', file: 'a', text: template }, cedar));
     expect(pretty.text).toContain('principal in ?principal,\n');
     expect(formatted({ name: 'a.cedar', file: 'a', text: pretty.text }, cedar)).toEqual(pretty);
   });
@@ -276,8 +273,7 @@ describe('linking', () => {
 
   it('gives the decision, the reasons and the errors that Cedar gives', () => {
     const cedar = freshCedar();
-    const principal = spiffeIdFrom(AGENT);
-    if (isDeny(principal)) throw new Error('no agent');
+    const principal = mustSpiffeId(AGENT);
     const server = {
       id: 'a',
       hosts: new Set(['a.test']),

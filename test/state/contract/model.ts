@@ -1,12 +1,11 @@
 import * as fc from 'fast-check';
 import { expect } from '@jest/globals';
-import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { UseState } from '../../../src/state/store.ts';
 import { causeOf } from '../../../src/task/cause.ts';
 import type { TaskEvent, TaskState } from '../../../src/task/task.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import type { OpenedState } from './opened-state.ts';
+import { must, mustFind } from '../../builders/must.ts';
 
 /** Tasks of a run; each has one token at first. */
 export const TASKS = [1, 2, 3] as const;
@@ -58,11 +57,8 @@ const taskOf = (model: Model, n: number): ModelTask => {
 };
 
 /** The state of a task as it is looked at now: of calls that wait nothing need be in it yet. */
-const look = (real: Real, n: number): UseState => {
-  const state = real.state.states.of({ issuer, id: taskNumber(n).id }, `digest-${n}`);
-  if (state === undefined || isStoreFailure(state)) throw new Error(`no state of task ${n}`);
-  return state;
-};
+const look = (real: Real, n: number): UseState =>
+  mustFind(real.state.states.of({ issuer, id: taskNumber(n).id }, `digest-${n}`));
 
 /** A use that takes calls, and adds to the history that it was decided by: the one of the last look. */
 const settleUse = (n: number, decision: number, count: number, action: string | null): Command => ({
@@ -199,11 +195,6 @@ export async function settleAll(model: Model, real: Real): Promise<void> {
   expect(real.state.feed.feedEnd()).toBe(roots.length);
   if (model.feed.length > 0) expect(roots.at(-1)).toBeDefined();
 }
-
-const must = <T>(value: T | StoreFailure): T => {
-  if (isStoreFailure(value)) throw new Error(value.detail);
-  return value;
-};
 
 const awaitAll: Command = {
   check: () => true,

@@ -4,7 +4,7 @@ import { AuthorityThread } from '../../../src/state/sqlite/authority-thread.ts';
 import { directAuthority } from '../../../src/state/sqlite/direct-authority.ts';
 import type { StateAccess } from '../../../src/state/sqlite/direct-authority.ts';
 import { openStore } from '../../../src/state/sqlite/sqlite-store.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { must } from '../../builders/must.ts';
 
 /** A state that is open, whatever implements it. */
 export interface OpenedState extends StateAccess {
@@ -21,13 +21,11 @@ const broken = (failure: { readonly detail: string }): never => {
 /** Every implementation there is, by name: a new one is added here, and runs all of the contract. */
 export const implementations: Readonly<Record<string, OpenState>> = {
   direct: async (file, clock) => {
-    const store = openStore(file, { ...clock, randomBytes });
-    if (isStoreFailure(store)) throw new Error(store.detail);
+    const store = must(openStore(file, { ...clock, randomBytes }));
     return { ...directAuthority(store), close: async () => store.close() };
   },
   thread: async (file, clock) => {
-    const thread = await AuthorityThread.open(file, { ...clock, onFatal: broken });
-    if (isStoreFailure(thread)) throw new Error(thread.detail);
+    const thread = must(await AuthorityThread.open(file, { ...clock, onFatal: broken }));
     const { states, settling, authority, feed } = thread;
     return { states, settling, authority, feed, close: () => thread.close() };
   },

@@ -13,6 +13,7 @@ import { endRecord } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { agreeing, mustOpen } from '../../builders/state-file.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
+import { must } from '../../builders/must.ts';
 
 // A thread starts here, which takes a loaded machine its time.
 jest.setTimeout(120_000);
@@ -30,12 +31,13 @@ const use = (n: number) => ({
 
 async function opened(options: Partial<AuthorityThreadOptions> = {}, file = join(folder(), 'state.db')) {
   const fatal: StoreFailure[] = [];
-  const thread = await AuthorityThread.open(file, {
-    ...agreeing(),
-    onFatal: (failure) => void fatal.push(failure),
-    ...options,
-  });
-  if (isStoreFailure(thread)) throw new Error(thread.detail);
+  const thread = must(
+    await AuthorityThread.open(file, {
+      ...agreeing(),
+      onFatal: (failure) => void fatal.push(failure),
+      ...options,
+    }),
+  );
   return { file, thread, fatal };
 }
 

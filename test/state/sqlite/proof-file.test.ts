@@ -3,11 +3,11 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { ProofFile } from '../../../src/state/sqlite/proof-file.ts';
 import type { ProofFileOptions } from '../../../src/state/sqlite/proof-file.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { Proof } from '../../../src/token/proof.ts';
 import { at } from '../../token/proofs.ts';
 import { denied, nowMs, nowSeconds } from '../../builders/tokens.ts';
 import { scratch } from '../../builders/scratch.ts';
+import { must } from '../../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -29,17 +29,16 @@ const full = ['token.replay-memory-full', 'the agent has used up its share of th
 const older = ['token.proof', 'the proof is older than the replay memory'];
 
 /** The memory as one process has it open. */
-const openIn = (place: string, change: Partial<ProofFileOptions> = {}): ProofFile => {
-  const opened = ProofFile.open(join(place, 'state.db.proofs'), {
-    pastSeconds: 60,
-    startedAtMs: nowMs - 3_600_000,
-    busyTimeoutMs: 20,
-    onFatal: () => undefined,
-    ...change,
-  });
-  if (isStoreFailure(opened)) throw new Error(opened.detail);
-  return opened;
-};
+const openIn = (place: string, change: Partial<ProofFileOptions> = {}): ProofFile =>
+  must(
+    ProofFile.open(join(place, 'state.db.proofs'), {
+      pastSeconds: 60,
+      startedAtMs: nowMs - 3_600_000,
+      busyTimeoutMs: 20,
+      onFatal: () => undefined,
+      ...change,
+    }),
+  );
 
 describe('ProofFile', () => {
   it.each<[string, Partial<Proof>, number, unknown]>([

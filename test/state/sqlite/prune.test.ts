@@ -5,22 +5,18 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { array, assert, constant, constantFrom, integer, nat, oneof, option, property, record } from 'fast-check';
 import type { Arbitrary } from 'fast-check';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
-import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { IssuedToken, Store } from '../../../src/state/store.ts';
 import type { Task } from '../../../src/task/task.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
+import { must } from '../../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
 
 const KEEP_MS = 60_000;
 const SKEW_MS = 60_000;
-const must = <T>(value: T | StoreFailure): T => {
-  if (isStoreFailure(value)) throw new Error(value.detail);
-  return value;
-};
 
 /** A store whose wall clock can step while its monotonic clock goes on. */
 function stage() {

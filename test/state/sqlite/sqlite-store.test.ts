@@ -11,6 +11,7 @@ import { encoded, endRecord } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { agreeing, mustOpen } from '../../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
+import { must } from '../../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -394,8 +395,7 @@ describe('openStoreForReading', () => {
   it('reads beside the writer, sees its commits, and has no way to write', () => {
     const file = newFile();
     const store = mustOpen(file);
-    const reader = openStoreForReading(file, options);
-    if (isStoreFailure(reader)) throw new Error(reader.detail);
+    const reader = must(openStoreForReading(file, options));
     store.insertTask(taskNumber(1), tokenNumber(1), [endRecord(1)]);
     expect(reader.tasks({})).toHaveLength(1);
     expect(reader.recordsOf(taskNumber(1).id, 1)).toHaveLength(1);

@@ -10,6 +10,7 @@ import { allowedUse } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { agreeing, mustOpen } from '../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
+import { must } from '../../builders/must.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -39,8 +40,7 @@ const statesIn = (store: StoreReader): readonly unknown[] =>
 
 /** The same, asked of one that has never been asked before. */
 function statesInFile(file: string, nowMs: () => number): readonly unknown[] {
-  const reader = openStoreForReading(file, agreeing(nowMs));
-  if (isStoreFailure(reader)) throw new Error(reader.detail);
+  const reader = must(openStoreForReading(file, agreeing(nowMs)));
   try {
     return statesIn(reader);
   } finally {

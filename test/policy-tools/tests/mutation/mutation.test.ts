@@ -10,6 +10,7 @@ import { runSuites } from '../../../../src/policy-tools/tests/run-suites.ts';
 import type { Suites } from '../../../../src/policy-tools/tests/suite-source.ts';
 import { folderWith, mustLoad } from '../../../builders/policy-folder.ts';
 import { mustCases, planner, reporter } from '../folder.ts';
+import { must } from '../../../builders/must.ts';
 
 const entities = readFileSync('cedar-policies/entities.cedarentities.json', 'utf8');
 const setOf = (policies: string): Promise<PolicySet> => mustLoad(folderWith(policies, { entities }));
@@ -21,9 +22,7 @@ const suitesOf = (text: string, cedarTests: Suites['cedarTests'] = []): Suites =
 });
 
 function mutated(suites: Suites, policies: PolicySet, isUnlistedTried = true): Mutation {
-  const result = mutate(suites, policies, { isUnlistedTried, onProgress: () => undefined });
-  if ('problem' in result) throw new Error(result.problem);
-  return result;
+  return must(mutate(suites, policies, { isUnlistedTried, onProgress: () => undefined }));
 }
 
 const POLICIES = `
@@ -58,8 +57,7 @@ const isPurposeOpen = (cedarTests: Suites['cedarTests']): boolean =>
 describe('mutate', () => {
   it('finds what complete coverage by clause does not: conditions, bounds and members that no case is about', () => {
     const suites = suitesOf(CASES);
-    const run = runSuites(suites, set, { isUnlistedTried: true, onProgress: () => undefined });
-    if ('problem' in run) throw new Error(run.problem);
+    const run = must(runSuites(suites, set, { isUnlistedTried: true, onProgress: () => undefined }));
     expect([
       run.coverage.percent,
       run.unlisted?.allowed,
@@ -89,15 +87,13 @@ describe('mutate', () => {
 
   it('notices exactly the mutants with which the suites fail, when each is loaded in the place of its policy', async () => {
     const suites = suitesOf(CASES);
-    const all = mutatedPolicies(probeOf(set).policies, set);
-    if ('problem' in all) throw new Error(all.problem);
+    const all = must(mutatedPolicies(probeOf(set).policies, set));
     const passing = new Set<string>();
     for (const { of, mutant } of all.mutated) {
       const { policy, parts } = of;
       const text = mutant.text === null ? '' : policy.text.slice(0, parts.effect.offset) + mutant.text;
       const other = await setOf(POLICIES.replace(policy.text, text));
-      const run = runSuites(suites, other, { isUnlistedTried: true, onProgress: () => undefined });
-      if ('problem' in run) throw new Error(run.problem);
+      const run = must(runSuites(suites, other, { isUnlistedTried: true, onProgress: () => undefined }));
       const isPassed = run.cases.every(({ status }) => status === 'passed') && run.unlisted?.allowed.length === 0;
       if (isPassed) passing.add(`${policy.id}: ${mutant.what}`);
     }
@@ -140,32 +136,33 @@ describe('mutate', () => {
   });
 
   it('notices by the tests of `cedar run-tests` too', () => {
-    const read = cedarTestsFrom(
-      JSON.stringify([
-        {
-          name: 'no purpose',
-          request: {
-            principal: `Remit::Agent::"${planner}"`,
-            action: 'Remit::Action::"payments.create"',
-            resource: 'Remit::Endpoint::"payments:POST /v1/payments"',
-            context: contextOf({ purpose: '' }),
-          },
-          entities: [
-            {
-              uid: uid('Agent', planner),
-              attrs: {},
-              parents: [uid('AgentGroup', 'payers'), uid('TrustDomain', 'acme.test')],
+    const read = must(
+      cedarTestsFrom(
+        JSON.stringify([
+          {
+            name: 'no purpose',
+            request: {
+              principal: `Remit::Agent::"${planner}"`,
+              action: 'Remit::Action::"payments.create"',
+              resource: 'Remit::Endpoint::"payments:POST /v1/payments"',
+              context: contextOf({ purpose: '' }),
             },
-            { uid: uid('Endpoint', 'payments:POST /v1/payments'), attrs: {}, parents: [uid('Server', 'payments')] },
-          ],
-          decision: 'deny',
-          reason: [],
-          num_errors: 0,
-        },
-      ]),
-      't',
+            entities: [
+              {
+                uid: uid('Agent', planner),
+                attrs: {},
+                parents: [uid('AgentGroup', 'payers'), uid('TrustDomain', 'acme.test')],
+              },
+              { uid: uid('Endpoint', 'payments:POST /v1/payments'), attrs: {}, parents: [uid('Server', 'payments')] },
+            ],
+            decision: 'deny',
+            reason: [],
+            num_errors: 0,
+          },
+        ]),
+        't',
+      ),
     );
-    if ('findings' in read) throw new Error(JSON.stringify(read.findings));
     expect([isPurposeOpen([]), isPurposeOpen(read)]).toEqual([true, false]);
   });
 });

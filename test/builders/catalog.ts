@@ -1,0 +1,6 @@
+import { catalogFrom } from '../../src/action/catalog.ts';
+import type { Catalog } from '../../src/action/catalog.ts';
+import { must } from './must.ts';
+
+/** The catalog of a text; throws where it has findings. */
+export const mustCatalog = (text: string): Catalog => must(catalogFrom(text, 'actions.yaml'));

@@ -1,0 +1,9 @@
+import { spiffeIdFrom, trustDomainFrom } from '../../src/identity/spiffe-id.ts';
+import type { SpiffeId, TrustDomain } from '../../src/identity/spiffe-id.ts';
+import { must } from './must.ts';
+
+/** A text as a SPIFFE ID; throws where it is none. */
+export const mustSpiffeId = (text: string): SpiffeId => must(spiffeIdFrom(text));
+
+/** A text as a trust domain; throws where it is none. */
+export const mustTrustDomain = (text: string): TrustDomain => must(trustDomainFrom(text));
