@@ -15,21 +15,21 @@ const help = `remit backup: back up state file and ledgers to a new folder
 
 usage: remit backup FOLDER [OPTION ...]
 
-  --config FILE   the configuration that names them; default /etc/remit/remit.yaml
-  --state FILE    the state file, instead; its ledger is the folder \`ledger\` beside it
-  --ledger DIR    the folder of its ledger, with --state
-  --state-only    the state file alone
-  --with-keys     the keys too: of the ledger, of tokens, of transaction tokens. Whoever reads the backup can sign with them then
-  --json          what is in the backup, as JSON
+  --config FILE   the configuration that names state file and ledgers; default /etc/remit/remit.yaml
+  --state FILE    the state file, instead of --config; its ledger is the folder \`ledger\` beside it
+  --ledger DIR    with --state: the folder of its ledger
+  --state-only    back up only the state file
+  --with-keys     also back up keys: of the ledger, of tokens, of transaction tokens. Whoever reads that backup can sign with them
+  --json          print the contents of the backup as JSON
 
-It works beside a running \`remit serve\` without blocking it: a snapshot of the state file, then of each ledger
+Runs beside \`remit serve\` without blocking it: a snapshot of the state file, then of each ledger
 with its policy texts. All files have mode 0600. \`backup.json\` is written last; a folder without it is not a backup.
-Run it as the account that serves. How to put one back: remit restore --help, deploy/guide/operate/backup.md.
+Run it as the account that serves. To restore it: remit restore --help, deploy/guide/operate/backup.md.
 
   remit backup /mnt/backups/remit-$(date +%F)
   remit backup --state /var/lib/remit/state.db --state-only /mnt/backups/state
 
-exit: 0 the backup is on disk, 1 it could not be made, 2 bad use`;
+exit codes: 0 the backup is on disk, 1 the backup failed, 2 bad use`;
 
 /** `remit backup`. */
 export const backupCommand: Command = {

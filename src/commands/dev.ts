@@ -12,20 +12,21 @@ import { optionsFrom } from './options.ts';
 
 const help = `usage: remit dev [--policies FOLDER [--base FOLDER]]
 
-Starts a throw-away trust domain to play with, on loopback: Envoy with the shipped configuration and a route to each server of
+Starts a throw-away trust domain on loopback, to try things: Envoy with the shipped configuration and a route to each server of
 the catalog, a server behind them that answers any call, an SVID for each agent that the entities, policies or test cases
-name, and Remit. It prints the addresses and commands that fit the folder, each with what it comes to, and runs until Ctrl-C.
+name, and Remit. Prints the addresses and example commands for the folder with their expected results, and runs until Ctrl-C.
 
-  --policies FOLDER   the policies; default the example policies. Changed files are taken while it runs
-  --base FOLDER       where the catalog, the base schema and the entities are that they lack; the two are then copied once
+  --policies FOLDER   the policies; default the example policies. Changes are applied while it runs
+  --base FOLDER       where to take the catalog, the base schema and the entities from if the policies folder lacks them;
+                      catalog and base schema are copied once
 
-The trust domain is that of most agents of the folder, else \`acme.test\`.
+The trust domain is the one of most agents in the folder, else \`acme.test\`.
 
   remit dev                          with the example policies
   remit dev --policies my-policies   with your own
   remit dev --policies cedar-policies/examples/legacy-exception --base cedar-policies
 
-exit: 0 ended by a signal, 2 it could not be started`;
+exit codes: 0 ended by a signal, 2 it could not be started`;
 
 /** `remit dev`. */
 export const dev: Command = {

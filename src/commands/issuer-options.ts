@@ -32,15 +32,15 @@ export const issuerOptions = {
 /** The common part of their help. */
 export const issuerHelp = `  --intent FILE     what the task is for and what it may do, YAML or JSON: \`purpose\`, \`access\` (a list of \`resource\`,
                     \`actions\` and \`constraints\`) and \`expires_in\`
-  --resource URL    which of its resources, where the intent names several
-  --ttl DURATION    the longest the task may take, instead of \`expires_in\`: 90s, 15m, 2h
+  --resource URL    the resource to get a token for, if the intent names several
+  --ttl DURATION    the longest duration of the task, instead of \`expires_in\`: 90s, 15m, 2h
   --issuer URL      the issuer, such as https://localhost:9472
   --issuer-id ID    its SPIFFE ID; without it the certificate must be for the host of the URL
-  --svid-cert FILE  the SVID of this workload, its key, and the bundle the issuer is verified against: PEM files, which
-  --svid-key FILE   are watched, so that whatever renews them needs to tell nobody
+  --svid-cert FILE  the SVID of this workload, its key, and the bundle that verifies the issuer: PEM files, which
+  --svid-key FILE   are watched and read again when they are renewed
   --bundle FILE
   --workload-api A  the SPIFFE Workload API instead, such as unix:/run/spire/agent.sock; default SPIFFE_ENDPOINT_SOCKET
-  --config FILE     take issuer and SVID from \`issuer.url\` and \`svid\` of a configuration, where no option names them`;
+  --config FILE     take issuer and SVID from \`issuer.url\` and \`svid\` of a configuration, unless other options name them`;
 
 type Values = { readonly [Name in keyof typeof issuerOptions]?: string | undefined };
 

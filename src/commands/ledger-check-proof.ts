@@ -12,17 +12,17 @@ const help = `remit ledger check-proof: check a proof without the ledger
 
 usage: remit ledger check-proof FILE --key VKEY|@FILE [--json]
 
-  FILE                what \`remit ledger prove\` printed, or any C2SP tlog-proof of a ledger
+  FILE                the output of \`remit ledger prove\`, or any C2SP tlog-proof of a ledger
 ${KEY_HELP}
   --json              one object: origin, size, leaf
 
-For an auditor: needs neither the ledger nor a connection. Prints the record, where the proof shows that it is one of the
-records under the signed checkpoint in it. Who holds the key of the ledger could have signed another one: compare the
+For an auditor: needs neither the ledger nor a connection. Prints the record if the proof shows that it is one of the records
+under the signed checkpoint in the proof. Whoever holds the key of the ledger could have signed another one: compare the
 checkpoint with one you kept yourself.
 
   remit ledger check-proof use.tlog-proof --key @ledger.vkey
 
-exit: 0 proved, 1 not proved, 2 bad use or a file that cannot be read`;
+exit codes: 0 proved, 1 not proved, 2 bad use or a file that cannot be read`;
 
 /** Largest file read; proofs are smaller. */
 const MAX_BYTES = 1024 ** 2;

@@ -29,15 +29,15 @@ const help = `remit ledger evidence: report what the ledger shows for the contro
 usage: remit ledger evidence --framework NAME --from TIME [--to TIME] --key VKEY|@FILE [OPTION ...]
 
   --framework NAME    ${[...frameworks.keys()].join(', ')}
-  --from TIME         from then on: 2026-01-02T03:04:05Z, 2026-01-02, or -30d for thirty days ago (s, m, h, d)
-  --to TIME           before then; default now
+  --from TIME         start, inclusive: 2026-01-02T03:04:05Z, 2026-01-02, or -30d for thirty days ago (s, m, h, d)
+  --to TIME           end, exclusive; default now
 ${KEY_HELP}
   --anchors FILE      checkpoints kept elsewhere, as for \`remit ledger verify\`. Repeatable
 ${LEDGER_HELP}
-  --format FORMAT     markdown: for people, default; json: all that was found; oscal: OSCAL assessment results
+  --format FORMAT     markdown (default): for people; json: everything found; oscal: OSCAL assessment results
   --sample N          records drawn at random for each class of evidence, 0 to ${MAX_SAMPLE}; default ${DEFAULT_SAMPLE}
   --seed TEXT         the seed of the sample, which makes it reproducible; default the root of the ledger's head
-  --out FILE          a new file, mode 0600; default standard output
+  --out FILE          write a new file, mode 0600; default standard output
 
 Verifies the whole ledger first, then reads the records of the period once. For each control it says what was enforced and how
 often, the exceptions, the first and the last record, and what the evidence does not show; then the policy sets with their texts
@@ -46,7 +46,7 @@ controls and states no conformity.
 
   remit ledger evidence --framework csf-2.0 --from 2026-01-01 --to 2026-04-01 --key @ledger.vkey --anchors anchors.txt --out q1.md
 
-exit: 0 good, 1 the ledger is broken: the report says so at its head, 2 bad use or something that cannot be read`;
+exit codes: 0 success, 1 the ledger is broken, as the head of the report says, 2 bad use or input that cannot be read`;
 
 /** `remit ledger evidence`. */
 export const ledgerEvidenceCommand: Command = { name: 'ledger evidence', help, run: ledgerEvidence };

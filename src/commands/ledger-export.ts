@@ -25,24 +25,24 @@ const help = `remit ledger export: export the records for other systems
 usage: remit ledger export [--format jsonl|otlp|notes] [--out FILE] [OPTION ...]
        remit ledger export --to URL [OPTION ...]
 
-  --format FORMAT     jsonl: a line for each record, its bytes as they are hashed; default
-                      otlp: OTLP log records in JSON, a request of up to 512 on each line, as a collector's file has them
-                      notes: the signed checkpoints, as the file of \`ledger.checkpoints\` has them; takes no filter
-  --out FILE          a new file, mode 0600; default standard output
-  --to URL            posts OTLP log records to a collector, such as http://127.0.0.1:4318; headers from OTEL_EXPORTER_OTLP_HEADERS
-  --from N            from this record number on, to go on where a post ended
+  --format FORMAT     jsonl (default): one line for each record, the exact bytes that are hashed
+                      otlp: OTLP log records in JSON, one request of up to 512 records a line, as in a collector's file
+                      notes: the signed checkpoints, in the form of the file \`ledger.checkpoints\`; takes no filter
+  --out FILE          write a new file, mode 0600; default standard output
+  --to URL            post OTLP log records to a collector, such as http://127.0.0.1:4318; headers from OTEL_EXPORTER_OTLP_HEADERS
+  --from N            begin at this record number, to continue where a post ended
 ${LEDGER_HELP}
 ${FILTER_HELP}
 
-The oldest record comes first. An export in jsonl of a ledger that has all its records is verified off-line with
+Records come oldest first. A jsonl export of a ledger that still has all of its records can be verified off-line with
 \`remit ledger verify --jsonl FILE\` and the notes. Log records carry the attributes of spans (remit.task.id, remit.agent …), the
 trace and span of the record, and the severity WARN for denials and findings, else INFO; their body is the record as hashed.
-A collector that is busy is asked again, five times, with a pause that doubles.
+A busy collector is retried five times, with back-off.
 
   remit ledger export --out ledger.jsonl
   remit ledger export --since -1d --decision deny --to http://127.0.0.1:4318
 
-exit: 0 all of it is written or taken, 1 it is not, 2 bad use or a ledger that cannot be read`;
+exit codes: 0 everything was written or accepted, 1 it was not, 2 bad use or a ledger that cannot be read`;
 
 /** `remit ledger export`. */
 export const ledgerExportCommand: Command = { name: 'ledger export', help, run: ledgerExport };

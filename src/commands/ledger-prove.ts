@@ -13,17 +13,17 @@ const help = `remit ledger prove: prove that one record is in the ledger
 
 usage: remit ledger prove ID [--out FILE] [OPTION ...]
 
-  ID                  the number of a record, or a decision id: then its use
-  --out FILE          a new file; default standard output
+  ID                  the number of a record, or the decision id of a use
+  --out FILE          write a new file; default standard output
 ${LEDGER_HELP}
 
 Prints a C2SP tlog-proof: the record, the hashes that lead from it to the root of the tree, and the signed checkpoint of that
-root. The verifier key of the ledger is enough to check it: \`remit ledger check-proof\`. It shows that
-record and no other. A record is under a checkpoint 5 seconds after it was written at the latest.
+root. \`remit ledger check-proof\` checks it with nothing but the verifier key of the ledger. The proof shows that one
+record and no other. A checkpoint covers a record at most 5 seconds after it was written.
 
   remit ledger prove 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --out use.tlog-proof
 
-exit: 0 good, 1 no such record, or none that can be proved, 2 bad use or a ledger that cannot be read`;
+exit codes: 0 success, 1 no such record, or it cannot be proved, 2 bad use or a ledger that cannot be read`;
 
 /** `remit ledger prove`. */
 export const ledgerProveCommand: Command = { name: 'ledger prove', help, run: ledgerProve };

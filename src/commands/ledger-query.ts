@@ -35,22 +35,22 @@ usage: remit ledger query [OPTION ...]
 ${LEDGER_HELP}
 ${FILTER_HELP}
   --limit N           at most N records, 1 to ${MAX_LIMIT}; default ${DEFAULT_LIMIT}
-  --oldest-first      the first N of them in the order of the log; default the last N, the newest first
-  --json              a line of JSON each: the members of the record, and its number as \`seq\`
-  --as-test           the uses among them as one suite of test cases for \`remit policy test\`, each with notes of what its record
-                      lacks; what makes no case is counted on standard error
+  --oldest-first      the first N, in log order; default the last N, newest first
+  --json              one line of JSON for each: the members of the record, with its number as \`seq\`
+  --as-test           print the uses among them as a suite of test cases for \`remit policy test\`, with notes of what each record
+                      lacks; records that make no case are counted on standard error
   --policies FOLDER   with --as-test: the policies whose catalog says which arguments a case lacks, and which labels its history has
 
-Prints the records that have all that is named. It reads beside a running \`remit serve\` and believes what it reads: whether
-the log is what it was, \`remit ledger verify\` says. A record whose clock was more than a day off may be missed by --since
-and --until. With more records than the limit it says so on standard error.
+Prints the records that match every given option. It reads beside a running \`remit serve\` and does not verify what it reads:
+\`remit ledger verify\` does. --since and --until may miss a record whose clock was off by more than a day. If there
+are more records than the limit, a message on standard error says so.
 
   remit ledger query --decision deny --since -2h
   remit ledger query --task 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --oldest-first
   remit ledger query --ledger /mnt/copy/ledger --reason token.binding --json
   remit ledger query --since -1d --decision deny --as-test --policies cedar-policies > cedar-policies/tests/denied.test.yaml
 
-exit: 0 good, also where there is no such record, 2 bad use or a ledger that cannot be read`;
+exit codes: 0 success, even if no record matches, 2 bad use or a ledger that cannot be read`;
 
 /** `remit ledger query`. */
 export const ledgerQueryCommand: Command = { name: 'ledger query', help, run: ledgerQuery };

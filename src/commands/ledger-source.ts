@@ -31,19 +31,19 @@ export const filterOptions = {
 
 /** The help for `ledgerOptions`. */
 export const LEDGER_HELP = `  --ledger DIR        the folder of the ledger, or a copy of it
-  --config FILE       the configuration that names it, instead; default /etc/remit/remit.yaml
-  --state FILE        the state file it lies beside, instead`;
+  --config FILE       the configuration that names it; default /etc/remit/remit.yaml
+  --state FILE        the state file beside which it is`;
 
 /** The help for `filterOptions`. */
-export const FILTER_HELP = `  --task ID           of this task
-  --agent SPIFFE-ID   of this agent
-  --action ID         of this action of the catalog
+export const FILTER_HELP = `  --task ID           records of this task
+  --agent SPIFFE-ID   records of this agent
+  --action ID         records of this action of the catalog
   --decision WORD     allow or deny
   --reason CODE       with this reason, OAuth error, or finding
   --kind KIND         intent, token, use, end, event, outcome, finding, policy, checkpoint or pruned
-  --since TIME        from then on: 2026-01-02T03:04:05Z, 2026-01-02, or -2h for two hours ago (s, m, h, d)
-  --until TIME        before then
-  --trace ID          of this trace
+  --since TIME        start, inclusive: 2026-01-02T03:04:05Z, 2026-01-02, or -2h for two hours ago (s, m, h, d)
+  --until TIME        end, exclusive
+  --trace ID          records of this trace
   --decision-id ID    the use with this decision id, its outcome and findings`;
 
 const kinds = ['intent', 'token', 'use', 'end', 'event', 'outcome', 'finding', 'policy', 'checkpoint', 'pruned'];

@@ -21,24 +21,24 @@ usage: remit ledger verify --key VKEY|@FILE [--ledger DIR ...] [--anchors FILE .
        remit ledger verify --key VKEY|@FILE --jsonl FILE --anchors FILE
 
 ${KEY_HELP}
-  --anchors FILE      checkpoints kept elsewhere, preferably on another machine: the file that \`ledger.checkpoints\` of the
-                      configuration names, a line \`# received 2026-01-02T03:04:05Z\` before a note if you know when; or the
-                      OTLP log records that a collector wrote as JSON. Again for more
+  --anchors FILE      checkpoints kept elsewhere, preferably on another machine: the file of \`ledger.checkpoints\`, with a line
+                      \`# received 2026-01-02T03:04:05Z\` before a note if you know when it was received; or the
+                      OTLP log records that a collector wrote as JSON. Repeatable
 ${LEDGER_HELP}
-                      --ledger again for more than one
-  --jsonl FILE        what \`remit ledger export\` wrote of a whole ledger, instead
-  --json              one object: exit, ledgers with their verdicts
+                      --ledger is repeatable
+  --jsonl FILE        the output of \`remit ledger export\` for a whole ledger, instead of --ledger
+  --json              one object: exit, and the ledgers with their verdicts
 
-Works off-line, beside a running \`remit serve\` or on a copy, and trusts nothing that it reads. It prints three ranges:
-  anchored   under a checkpoint that you kept: not even who holds the key of the ledger can have changed it since
-  signed     under a checkpoint of the ledger itself: nobody without that key can have changed it
-  bare       under none yet: whoever can write to the files can have changed it. Under a running \`remit serve\` that is what
-             came in the last 5 seconds
-and the first record that is wrong, if one is. An anchor of a ledger that is not here says that a whole ledger is missing.
+Works off-line, beside a running \`remit serve\` or on a copy, and trusts nothing that it reads. Prints three ranges:
+  anchored   covered by a checkpoint that you kept: not even the holder of the ledger's key can have changed it since
+  signed     covered by a checkpoint of the ledger: nobody without that key can have changed it
+  bare       covered by no checkpoint yet: whoever can write the files can have changed it. While \`remit serve\` runs, this is
+             the last 5 seconds
+and the first wrong record, if there is one. An anchor of a ledger that is missing here shows that a whole ledger is missing.
 
   remit ledger verify --key @ledger.vkey --ledger /var/lib/remit/ledger --anchors /mnt/elsewhere/checkpoints.txt
 
-exit: 0 whole, 2 sound but with a bare tail, 3 broken, 64 bad use or something that cannot be read`;
+exit codes: 0 whole, 2 sound but with a bare tail, 3 broken, 64 bad use or input that cannot be read`;
 
 /** `remit ledger verify`. */
 export const ledgerVerifyCommand: Command = { name: 'ledger verify', help, run: ledgerVerify };

@@ -21,23 +21,23 @@ usage: remit policy bundle [FOLDER] --key FILE --serial N --out FILE [--version 
 
   FOLDER         a policy folder that validates; default \`cedar-policies\`
   --key FILE     the private key, PEM: P-256, Ed25519 or RSA
-  --serial N     a number that never goes down; a Remit refuses a bundle below the last one it had in force
-  --out FILE     where the bundle goes
-  --version TEXT in your words; default the serial
-  --days N       how long it may be used, 1 to 366; default 30. After that every check is denied with \`policy.expired\`
-  --verify FILE  a bundle to check, with the JWK Set of \`--keys\`
-  --public FILE  prints the JWK Set of a private key, for \`policies.bundle.keys\`
+  --serial N     a number that never decreases: a Remit refuses a bundle whose serial is below that of the last one in force
+  --out FILE     the file to write
+  --version TEXT any text; default the serial
+  --days N       lifetime in days, 1 to 366; default 30. Afterwards every check is denied with \`policy.expired\`
+  --verify FILE  a bundle to verify with the JWK Set of \`--keys\`
+  --public FILE  print the JWK Set of a private key, for \`policies.bundle.keys\`
   --json         one object: version, serial, issuedAt, expiresAt, hash, policyFiles
 
-A bundle is a compact JWS (RFC 7515) of type \`remit-policies+jws\` over all files of the folder. Its hash is that of the set,
-which each decision names.
+A bundle is a compact JWS (RFC 7515) of type \`remit-policies+jws\` over all files of the folder. Its hash is the hash of the
+policy set, which each decision names.
 
   openssl genpkey -algorithm ed25519 -out bundle.pem
   remit policy bundle --public bundle.pem > bundle-keys.json
   remit policy bundle --key bundle.pem --serial 42 --out policies.jws
   remit policy bundle --verify policies.jws --keys bundle-keys.json
 
-exit: 0 good, 1 the folder has findings or the bundle does not hold, 2 bad use or an unreadable file`;
+exit codes: 0 success, 1 the folder has findings or the bundle is invalid, 2 bad use or an unreadable file`;
 
 /** `remit policy bundle`. */
 export const policyBundle: Command = { name: 'policy bundle', help, run: bundle };

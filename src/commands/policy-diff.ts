@@ -37,29 +37,29 @@ const help = `remit policy diff: show what another policy set would decide diffe
 usage: remit policy diff OLD NEW [--keys FILE] [OPTION ...]
        remit policy diff OLD NEW --cases FILE|FOLDER
 
-  OLD, NEW            policy folders, or bundles that a key of --keys verifies
-  --keys FILE         the JWK Set that bundles are verified with
-  --cases PATH        a suite of test cases, or a folder with *.test.yaml; the ledger is then read only where it is named
+  OLD, NEW            policy folders, or bundles signed by a key of --keys
+  --keys FILE         the JWK Set that verifies bundles
+  --cases PATH        a suite of test cases, or a folder with *.test.yaml; the ledger is then read only if an option names it
 ${LEDGER_HELP}
-                      a state file knows more of a task than its records: its context. Without one it is not known
+                      a state file also knows the context of a task, which its records do not have
 ${FILTER_HELP}
-  --limit N           at most N uses, the newest, 1 to ${MAX_LIMIT}; default ${DEFAULT_LIMIT}
+  --limit N           the newest N uses at most, 1 to ${MAX_LIMIT}; default ${DEFAULT_LIMIT}
   --json              one object: old, new {path, hash, policies}, changes {policies, actions, entities}, each {added, removed,
                       changed}; compared, groups, ungrouped, notRepeatable {count, groups}, skipped {count, groups}. A group has
                       count and examples: {decisionId, atMs}, {file, line, name} of a case, {seq} of a damaged record; one of
                       differences has source, change, action, agent, reason, otherwise, formerIds, policyIds too
 
-Each recorded use is decided by both sets, as \`remit serve\` decides: the same call by the same agent at the same instant, in its
-task as it was then. A record holds no query, header and body, and nothing of its token but its kind, uses and reuse. A use is
-compared only where that does not matter: no policy looks at what is missing, or OLD made the decision and the policy is the same in
-NEW, so that the record says what it said. Any other is counted as not repeatable, by what is missing; so is one that OLD
-does not decide as it was decided. Skipped is what no policies were asked about, and what was never read.
+Both sets decide each recorded use, as \`remit serve\` does: the same call by the same agent at the same instant, in its
+task as it was then. A record has no query, headers or body of the call, and of its token only the kind, the number of the
+use and the reuse. A use is compared only where what is missing does not matter: no policy reads it, or OLD made the
+decision and NEW has the same policy. Any other use is counted as not repeatable, by what is missing; so is a use that OLD
+decides otherwise than its record says. Skipped are uses on which no policy was asked, and records that cannot be read.
 
   remit policy diff /etc/remit/policies cedar-policies --since -7d
   remit policy diff policies.jws cedar-policies --keys bundle-keys.json --ledger /mnt/copy/ledger --decision deny
   remit policy diff main/cedar-policies cedar-policies --cases cedar-policies --json
 
-exit: 0 no difference, 1 differences, 2 bad use, bad input, or nothing that could be compared`;
+exit codes: 0 no difference, 1 differences, 2 bad use, bad input, or nothing that could be compared`;
 
 /** `remit policy diff`. */
 export const policyDiff: Command = { name: 'policy diff', help, run: diff };

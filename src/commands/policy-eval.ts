@@ -18,24 +18,24 @@ usage: remit policy eval --cases FILE [--no-cache] [--no-slices]
        remit policy eval --policies FILE --requests FILE [--schema FILE] [--entities FILE] [--no-cache] [--no-slices]
 
   --cases FILE     JSON Lines, plain or gzip: {"id", "policies", "schema", "entities", "requests": [{"principal", "action",
-                   "resource", "context", "validateRequest"}]} a line, as Cedar's integration tests have them
+                   "resource", "context", "validateRequest"}]} on each line, as in Cedar's integration tests
   --policies FILE  Cedar text, or the JSON form of a policy set (*.json) with templates and links
-  --requests FILE  requests, a line each, plain or gzip
+  --requests FILE  requests, one a line, plain or gzip
   --schema FILE    Cedar text, or its JSON form (*.json)
   --entities FILE  a JSON list
-  --no-cache       ask the engine each time
+  --no-cache       ask the engine for each request
   --no-slices      evaluate every policy for each request
 
-Each answer is a line {"id", "request", "decision", "reason", "errors"}: the id of the case, or the name of the file of
-requests; the index of the request, from 0; the ids of the policies that decided and of those that could not be evaluated,
-sorted. Where the engine refuses the input, "failure" replaces the last three. Policies of a text are
-policy0, policy1, … in its order. Answers are those that remit serve would decide by, and the same with and without cache and
-slices. Files are read line by line, so they may be of any length.
+Prints one line for each request, {"id", "request", "decision", "reason", "errors"}: the id of the case, or the name of the
+file of requests; the index of the request, from 0; the ids of the policies that decided and of those with errors, sorted.
+Where the engine refuses the input, "failure" replaces the last three. Policies of a Cedar text are named policy0, policy1,
+… in order. The answers are those of remit serve, and are the same with and without cache and slices. Files are read line
+by line, so they may be of any length.
 
   remit policy eval --cases cases.jsonl.gz
   remit policy eval --policies app.cedar --entities app.json --requests log.jsonl --no-cache
 
-exit: 0 every request has its line, 2 bad use or a file that cannot be read`;
+exit codes: 0 every request has its line, 2 bad use or a file that cannot be read`;
 
 /** `remit policy eval`. */
 export const policyEvalCommand: Command = { name: 'policy eval', help, run: policyEval };

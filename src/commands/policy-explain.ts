@@ -35,38 +35,38 @@ usage: remit policy explain METHOD URL --agent SPIFFE-ID [--body JSON] [circumst
        remit policy explain DECISION-ID [--config FILE | --state FILE] [--as-test]
 
   --policies FOLDER  the policies; default \`cedar-policies\`
-  --base FOLDER      where the catalog, the base schema and the entities are that they lack
-  --agent, --body    who calls, and the JSON that it sends
+  --base FOLDER      where to take the catalog, the base schema and the entities from if the policies folder lacks them
+  --agent, --body    the caller, and the JSON body of the call
   --action, --mcp, --a2a, --grpc, --issue
-                     in place of METHOD and URL: an action of the catalog, a tool of MCP, a method of A2A, \`package.Service/Method\`
-                     of gRPC, or a token for an action
-  --args JSON        the arguments; of gRPC the message
-  --purpose TEXT     circumstances: what the task is for, default \`test\`
-  --risk LEVEL       what signals have raised the task to: low (default), medium, high
-  --constraints JSON what the task may do at most, as in \`authorization_details\`: \`{"max_calls": 3}\`
+                     instead of METHOD and URL: an action of the catalog, an MCP tool, an A2A method, a gRPC method as
+                     \`package.Service/Method\`, or a token for an action
+  --args JSON        the arguments; for gRPC the message
+  --purpose TEXT     circumstances: the purpose of the task, default \`test\`
+  --risk LEVEL       the risk of the task, as raised by signals: low (default), medium, high
+  --constraints JSON the limits of the task, as in \`authorization_details\`: \`{"max_calls": 3}\`
   --subject NAME, --subject-attributes JSON
-                     on whose behalf, and what the issuer of its token says of it: \`{"groups": ["finance"]}\`
-  --now INSTANT      when, such as 2026-01-15T08:30:00+01:00; default a Thursday at noon, UTC
+                     the subject, and its attributes by the issuer of its token: \`{"groups": ["finance"]}\`
+  --now INSTANT      the time of the call, such as 2026-01-15T08:30:00+01:00; default a Thursday at noon, UTC
   --claimed NAME=VALUE, --attested NAME=VALUE@SPIFFE-ID
-                     what the agent says of itself, and what others vouch for; may be repeated
-  --cases FILE       what the first case of a suite attempts; with --filter the first with that text in its name
-  DECISION-ID        what was decided then and why, by its record, and what the policies say of such a call now; where that
-                     depends on arguments that are not recorded, the record alone
-  --config, --state  where the records are: the configuration (default /etc/remit/remit.yaml), or the state file itself
-  --as-test          print the test case that the record makes, and no more
+                     values claimed by the agent, and values attested by others; repeatable
+  --cases FILE       explain the first case of a suite; with --filter, the first case with that text in its name
+  DECISION-ID        explain a recorded decision, and what the policies decide for such a call now; where that depends on
+                     arguments that are not recorded, only the record is shown
+  --config, --state  where the records are: the configuration (default /etc/remit/remit.yaml), or the state file
+  --as-test          print only the test case that the record makes
   --json             one object: decision, reason, target, asked, matched, nearMisses, needed, keyReads, keptMs, notKept
 
-Every policy about the action is asked piece by piece. A near miss is one that did not match, with every piece that kept it
-from matching and what that piece was asked about. What would change the decision is tried before it is said, and what it was tried
-with is shown. \`kept\` says by what, and for how long at most, an equal call is given the
-same answer without asking the policies; \`not kept\` says why it is not.
+Every policy for the action is evaluated piece by piece. A near miss is a policy that did not match, shown with each piece that
+prevented the match and its values. Each suggested change is tried before it is shown, together with the values it was tried
+with. \`kept\` shows the key and the longest lifetime of the cached answer to an equal call; \`not kept\` shows why the answer is
+not cached.
 
   remit policy explain GET https://payments.acme.test/v1/payments --agent spiffe://acme.test/ns/agents/sa/reporter
   remit policy explain --mcp create_ticket --args '{"title": "a", "priority": 1}' --agent spiffe://acme.test/ns/agents/sa/planner
   remit policy explain --cases cedar-policies/tests/payments.test.yaml --filter dollars
   remit policy explain 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --as-test > cedar-policies/tests/incident.test.yaml
 
-exit: 0 allowed, or the test printed; 1 denied; 2 bad use or bad input`;
+exit codes: 0 allowed, or the test printed; 1 denied; 2 bad use or bad input`;
 
 /** `remit policy explain`. */
 export const policyExplainCommand: Command = { name: 'policy explain', help, run: policyExplain };

@@ -15,16 +15,16 @@ const help = `remit policy fmt: format policies in Cedar's own style
 usage: remit policy fmt [PATH ...] [--check] [--json]
 
   PATH      a \`.cedar\` file, or a folder with *.cedar and policies/*.cedar; default \`cedar-policies\`
-  --check   changes nothing; the answer is no where a file would change
+  --check   change nothing; exit 1 if a file would change
   --json    one object: files, changed (their names), findings
 
-Formats each policy to 80 columns as the Cedar formatter does, keeps comments and what stands between policies, and changes
-no meaning. Prints the name of each file that changed. A file that does not parse is left alone and said.
+Formats each policy to 80 columns as the Cedar formatter does. Comments and text between policies are kept, and no policy
+changes its meaning. Prints the name of each changed file. A file that does not parse is reported and left unchanged.
 
   remit policy fmt
   remit policy fmt --check policies/payments.cedar
 
-exit: 0 good, 1 a file would change (\`--check\`) or does not parse, 2 bad use or an unreadable path`;
+exit codes: 0 success, 1 a file would change (\`--check\`) or does not parse, 2 bad use or an unreadable path`;
 
 /** `remit policy fmt`. */
 export const policyFmt: Command = { name: 'policy fmt', help, run: format };

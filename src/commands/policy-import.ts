@@ -23,29 +23,29 @@ usage: remit policy import openapi|mcp-tools|proto FILE [--server ID] [--host HO
                            [--only GLOB]...
 
   openapi      an OpenAPI 3 document, YAML or JSON
-  mcp-tools    what an MCP server answers to \`tools/list\`, JSON
-  proto        a .proto file with services; or a descriptor set, which has the arguments too:
+  mcp-tools    the answer of an MCP server to \`tools/list\`, JSON
+  proto        a .proto file with services; or a descriptor set, which also has the arguments:
                \`protoc --include_imports --descriptor_set_out=FILE\`, \`buf build -o FILE\`
   --server ID  the id of the server in actions.yaml; default \`server\`
-  --host HOST  its host, as callers name it; default the document's, else \`ID.example\`
-  --path PATH  what its paths begin with, where it is one of several servers on its host: put before each
-               that does not begin so, written as \`paths\`, and the end of the audience
+  --host HOST  its host, as callers name it; default the host in the document, else \`ID.example\`
+  --path PATH  the prefix of its paths, where several servers share the host: put before each path that lacks
+               it, written as \`paths\`, and appended to the audience
   --prefix PREFIX
-               what action ids begin with; default \`ID.\`
-  --only GLOB  what to take, again for more: the operationId or \`METHOD /path\` of an operation, the name of a tool,
-               \`package.Service/Method\`; \`*\` stands for any characters, \`?\` for one. Ids are the same with and without
+               prefix of action ids; default \`ID.\`
+  --only GLOB  what to import, repeatable: the operationId or \`METHOD /path\` of an operation, the name of a tool,
+               \`package.Service/Method\`; \`*\` stands for any characters, \`?\` for one. Ids do not depend on it
 
-Prints a server for actions.yaml, with each argument and its type. Nobody but you knows what an action can do: read the
-risk of each, and take out what no agent needs, before you copy it. What could not be taken over is listed at the end, as
-is what a call may have by its schema and the catalog's types deny: text of more than 4,096 bytes, integers beyond
-±(2^53 - 1), numbers of more than 4 decimal places. \`null\` counts as absent, so what can be null is not \`required\`.
+Prints a server for actions.yaml, with each argument and its type. Only you know what an action can do: before you copy it,
+check the risk of each action and remove what no agent needs. A list at the end shows what could not be imported, and which
+calls its schema permits but the types of the catalog deny: text of more than 4,096 bytes, integers beyond
+±(2^53 - 1), numbers of more than 4 decimal places. \`null\` counts as absent, so a nullable argument is not \`required\`.
 
   remit policy import openapi petstore.yaml --server petstore
   remit policy import proto shop.binpb --server shop --host shop.acme.test
   remit policy import openapi github.json --server github --prefix github.repos. --only 'repos/*'
   remit policy import mcp-tools tools.json --server tickets --host tickets.acme.test
 
-exit: 0 printed, 1 printed, but not yet a catalog that loads, 2 bad use or an unreadable file`;
+exit codes: 0 printed, 1 printed, but the catalog does not load yet, 2 bad use or an unreadable file`;
 
 /** `remit policy import`. */
 export const policyImport: Command = { name: 'policy import', help, run: importEntries };

@@ -36,7 +36,7 @@ Findings of validation are errors, \`per-use-value\` is a note, all others are w
   remit policy lint
   remit policy lint cedar-policies --sarif > remit.sarif
 
-exit: 0 nothing but notes, 1 warnings or errors, 2 bad use or an unreadable folder`;
+exit codes: 0 only notes or nothing, 1 warnings or errors, 2 bad use or an unreadable folder`;
 
 /** `remit policy lint`. */
 export const policyLint: Command = { name: 'policy lint', help, run: lint };

@@ -20,17 +20,17 @@ usage: remit policy new ACTION [FOLDER] (--agent ID | --group NAME) [--id ID] [-
 
   ACTION        an action of the catalog, such as \`payments.create\`
   FOLDER        the policy folder it is for; default \`cedar-policies\`
-  --agent ID    the SPIFFE ID of the one agent that may
-  --group NAME  a group of the entities, all of whose agents may
+  --agent ID    the SPIFFE ID of the agent that the policy permits
+  --group NAME  a group of the entities whose agents the policy permits
   --id ID       the id of the policy; default the action with \`-\` for \`.\`, and \`-new\` where that is taken
   --json        one object: id, action, risk, args, policy
 
 Prints a policy with a condition for each argument, as narrow as its type allows: edit it, then add it to a file of the folder.
-What is printed was validated together with the folder.
+The printed policy was validated together with the folder.
 
   remit policy new payments.create --group payers >> cedar-policies/policies/payments.cedar
 
-exit: 0 printed, 1 the folder has findings, 2 bad use, an unknown action or group, an unreadable folder`;
+exit codes: 0 printed, 1 the folder has findings, 2 bad use, an unknown action or group, an unreadable folder`;
 
 /** `remit policy new`. */
 export const policyNew: Command = { name: 'policy new', help, run: printPolicy };

@@ -16,13 +16,13 @@ usage: remit policy rollout [--admin URL] [--json]
                {source, change, action, agent, intent, reason, otherwise, formerIds, policyIds, count,
                examples: [{decisionId, atMs}]}
 
-On trial are the set of \`policies.candidate\` and each policy with \`@shadow("true")\`. Neither is enforced. Counts begin anew when
-either set changes. A line for each kind of difference, the most frequent first, with the ids of decisions to look at.
+On trial are the set of \`policies.candidate\` and each policy with \`@shadow("true")\`. Neither is enforced. Counts restart when
+either set changes. Prints one line for each kind of difference, the most frequent first, with ids of decisions as examples.
 
   remit policy rollout
   remit policy rollout --json | jq '.groups[] | select(.change == "deny-to-allow")'
 
-exit: 0 no difference, 1 differences, 2 bad use or no answer`;
+exit codes: 0 no difference, 1 differences, 2 bad use or no answer`;
 
 /** `remit policy rollout`. */
 export const policyRollout: Command = { name: 'policy rollout', help, run: rollout };

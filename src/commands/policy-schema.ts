@@ -15,18 +15,19 @@ const help = `remit policy schema: print the Cedar schema that policies are chec
 
 usage: remit policy schema [FOLDER] [--json | --write | --check]
 
-  FOLDER    with actions.yaml and base.cedarschema; default \`cedar-policies\`
-  --json    in Cedar's JSON form
-  --write   into FOLDER/remit.cedarschema, beside the base, for \`cedar validate\` and editors; remit itself does not read it
-  --check   whether that file is up to date; \`remit policy validate\` and \`remit serve --check\` warn where it is not
+  FOLDER    a folder with actions.yaml and base.cedarschema; default \`cedar-policies\`
+  --json    print it in Cedar's JSON form
+  --write   write FOLDER/remit.cedarschema, beside the base, for \`cedar validate\` and editors; remit itself does not read it
+  --check   check whether that file is up to date; \`remit policy validate\` and \`remit serve --check\` warn if it is not
 
-Prints the base schema with one action for each entry of the catalog. The policies of the folder need not be good. The Cedar
+Prints the base schema with one action for each entry of the catalog. The policies of the folder need not be valid. The Cedar
 extension of VS Code reads the file that \`cedar.schemaFile\` names.
 
   remit policy schema --write
   remit policy schema --json > remit.cedarschema.json
 
-exit: 0 printed, written or as it should be, 1 catalog or base schema have findings, or the file is stale, 2 bad use or an unreadable folder`;
+exit codes: 0 printed, written or up to date, 1 catalog or base schema have findings, or the file is stale, 2 bad use or an
+unreadable folder`;
 
 /** `remit policy schema`. */
 export const policySchema: Command = { name: 'policy schema', help, run: printSchema };

@@ -27,33 +27,34 @@ usage: remit policy test [FOLDER] [--base FOLDER] [--filter TEXT] [--listed-only
                          [--threshold PERCENT] [--mutate [--survivors N]]
                          [--verbose] [--junit FILE] [--json]
 
-  FOLDER               the policies, with their cases in *.test.yaml and, in the format of \`cedar run-tests\`, in
-                       *.cedartests.json; also in its subfolders policies/ and tests/; default \`cedar-policies\`
-  --base FOLDER        where the catalog, the base schema and the entities are that FOLDER itself lacks
-  --filter TEXT        only the cases with the text in their name; what no case lists is then not tried
-  --listed-only        do not try what no case lists
-  --threshold PERCENT  fail where the cases cover less of the policies, 0 to 100; default 0. Covered is counted by clause: a
-                       \`when\` or \`unless\` that as a whole held in one case and failed in another, whichever of its conditions it was
-  --mutate             change one thing in one policy at a time (leave a condition out, turn a comparison, widen the scope),
-                       and fail where no case notices: lists what survives, and a case that would notice it where one is known
-  --survivors N        with --mutate: fail only where more survive; default 0
-  --verbose            each case, and what the cases do not cover
-  --junit FILE         write the results as JUnit XML too
+  FOLDER               the policies, with their cases in *.test.yaml, or in *.cedartests.json in the format of
+                       \`cedar run-tests\`; also in its subfolders policies/ and tests/; default \`cedar-policies\`
+  --base FOLDER        where to take the catalog, the base schema and the entities from if FOLDER lacks them
+  --filter TEXT        run only the cases with that text in their name; unlisted calls are then not tried
+  --listed-only        do not try unlisted calls
+  --threshold PERCENT  fail if the cases cover less of the policies, 0 to 100; default 0. Coverage is counted by clause: a
+                       \`when\` or \`unless\` is covered if it held as a whole in one case and failed in another
+  --mutate             change one thing in one policy at a time (remove a condition, turn a comparison, widen the scope),
+                       and fail if no case notices: lists each survivor, with a case that would notice it where one is known
+  --survivors N        with --mutate: fail only if more than N survive; default 0
+  --verbose            also print each case, and what the cases do not cover
+  --junit FILE         also write the results as JUnit XML
   --json               one object: good, passed, failed, skipped, cases, unlisted, coverage, and with --mutate mutation:
                        mutants, noticed, unloadable, survivors, accepted, uselessAccepts
 
-Each case goes through what decides in \`remit serve\`. What no case lists is expected to be denied: for every agent that the
-cases name and every action of the catalog that no case allows it, the agent makes the plain call, and each call to it that a
-case makes, and asks for a token for it.
+The code of \`remit serve\` decides each case. Any action that a case does not list must be denied: for every agent that the
+cases name and every action of the catalog that no case allows it, the agent makes the plain call and each call to the
+action that a case makes, and asks for a token for the action.
 
-A mutant that cannot make a difference is accepted in its policy by the id that is printed, with a comment that says why:
-\`@accept("mutant-1a2b3c4d")\`. The id changes with the words it is about.
+To accept a mutant that cannot make a difference, put its printed id into its policy, with a comment that says why:
+\`@accept("mutant-1a2b3c4d")\`. The id changes with the text that it is about.
 
   remit policy test
   remit policy test /etc/remit/policies --threshold 90 --junit results.xml
   remit policy test --mutate
 
-exit: 0 all as expected, 1 not, or mutants survive, or the policies or cases have findings, 2 bad use or an unreadable folder`;
+exit codes: 0 all as expected, 1 a case failed, mutants survived, or policies or cases have findings, 2 bad use or an
+unreadable folder`;
 
 /** `remit policy test`. */
 export const policyTestCommand: Command = { name: 'policy test', help, run: policyTest };

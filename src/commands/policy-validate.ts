@@ -13,20 +13,20 @@ const help = `remit policy validate: check that remit would load this policy fol
 
 usage: remit policy validate [FOLDER] [--json | --sarif]
 
-  FOLDER    with actions.yaml, base.cedarschema, *.cedarentities.json, *.cedar and policies/*.cedar;
+  FOLDER    a folder with actions.yaml, base.cedarschema, *.cedarentities.json, *.cedar and policies/*.cedar;
             default \`cedar-policies\`
-  --json    one object: valid, folder, findings, warnings; where valid also hash, policies, actions, servers, shadow.
-            A finding is {file, line, column, message, help, and where known end: {line, column} and policy}:
+  --json    one object: valid, folder, findings, warnings; if valid also hash, policies, actions, servers, shadow.
+            A finding is {file, line, column, message, help}, and where known end: {line, column} and policy:
             line and column from 1, column in code points, \`end\` after the last character
   --sarif   SARIF 2.1.0, for code hosts: rule \`invalid\` with level error, rule \`suspicious\` with level warning
 
-Prints every finding as \`file:line:column: message\` with the line it is about. Warnings do not prevent loading.
+Prints every finding as \`file:line:column: message\` with its source line. Warnings do not prevent loading.
 
   remit policy validate
   remit policy validate /etc/remit/policies --json
   remit policy validate cedar-policies --sarif > remit.sarif
 
-exit: 0 valid, 1 findings, 2 bad use or an unreadable folder`;
+exit codes: 0 valid, 1 findings, 2 bad use or an unreadable folder`;
 
 /** `remit policy validate`. */
 export const policyValidateCommand: Command = {

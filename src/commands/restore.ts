@@ -16,23 +16,23 @@ const help = `remit restore: restore a backup
 
 usage: remit restore BACKUP [OPTION ...]
 
-  BACKUP          the folder that \`remit backup\` made, or a copy of a state file alone
-  --config FILE   the configuration that names the places; default /etc/remit/remit.yaml
-  --state FILE    the place of the state file, instead; its ledger is the folder \`ledger\` beside it
-  --ledger DIR    the folder of its ledger, with --state
-  --state-only    the state file alone: the ledger is in its place, and is gone on with
+  BACKUP          a folder made by \`remit backup\`, or a copy of a state file alone
+  --config FILE   the configuration that names the paths; default /etc/remit/remit.yaml
+  --state FILE    the path of the state file, instead of --config; its ledger is the folder \`ledger\` beside it
+  --ledger DIR    with --state: the folder of its ledger
+  --state-only    restore only the state file; the ledger stays in place and is continued
   --by NAME       who restores, for the records; default the caller of sudo, or the account
-  --json          what was done, as JSON
+  --json          print what was done, as JSON
 
-Nothing that is there is written over, and nothing may serve with the state file. What ended or was spent after the backup does not
-come back: each open task in it ends, with a record, so every token from before is refused, and agents declare their tasks again.
-The ledgers of the backup are put beside the folder of the ledger, for reading and verifying; \`remit serve\` starts a new one,
-whose record of the restore says where they stood. Keys are put back where the backup has them. Run it as the account that serves.
+Overwrites nothing, and no process may serve with the state file. What ended or was spent after the backup does not come back:
+each open task ends, with a record, so every earlier token is refused and agents declare their tasks again. The ledgers of
+the backup are put beside the ledger folder, for reading and verifying; \`remit serve\` starts a new ledger, whose restore
+record names the ends of the old ones. Keys are restored where the backup has them. Run it as the account that serves.
 
   remit restore /mnt/backups/remit-2026-11-26
   remit restore --state-only --by "Ada Lovelace" /mnt/backups/remit-2026-11-26
 
-exit: 0 everything is in its place, 1 it could not be put back, and nothing was, 2 bad use`;
+exit codes: 0 everything is in its place, 1 the restore failed and changed nothing, 2 bad use`;
 
 /** `remit restore`. */
 export const restoreCommand: Command = {

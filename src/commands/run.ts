@@ -13,32 +13,32 @@ import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts
 const help = `usage: remit run --intent FILE [OPTION ...] -- COMMAND [ARGUMENT ...]
 
 Runs a command under a task of its own: declares the intent with the SVID of this workload, hands the command the tokens of
-the task while it runs, completes the task when the command exits with 0, and cancels it at any other end.
+the task while it runs, completes the task when the command exits with 0, and cancels it otherwise.
 
   remit run --intent report.yaml --config remit.yaml -- python agent.py
   remit run --intent report.yaml --issuer https://localhost:9472 --svid-cert svid.pem --svid-key svid.key \\
     --bundle bundle.pem --token-file /run/agent/token -- ./agent
 
 ${issuerHelp}
-  --token-file FILE hand the token over in a file of mode 0600 that is replaced by rename, instead of the endpoint
-  --env             hand it over in REMIT_TOKEN, which is not renewed, instead of the endpoint
-  --scrub WORD      default: secrets in the environment are not passed on, their names are printed; off: they are
-  --keep NAME       pass this one on all the same; may be repeated
-  --child           inside another run: take part of its task (not there yet)
+  --token-file FILE pass the token in a file of mode 0600 that is replaced by rename, instead of by the endpoint
+  --env             pass it in REMIT_TOKEN, which is not renewed, instead of by the endpoint
+  --scrub WORD      default: remove secrets from the environment and print their names; off: keep them
+  --keep NAME       keep this variable; may be repeated
+  --child           inside another run: take part of its task (not supported yet)
 
 The command finds REMIT_TASK_ID, TRACEPARENT, and one of
   REMIT_TOKEN_URL   GET it with \`Authorization: Bearer $REMIT_TOKEN_URL_AUTH\`: {"access_token", "token_type", "expires_in"};
-                    the token is renewed, and bound anew when the SVID is, so ask again rather than keep it
+                    the token is renewed, and bound to each new SVID, so ask again instead of keeping it
   REMIT_TOKEN_FILE  the file of --token-file; read it again for each call
   REMIT_TOKEN       with --env
 
-Stdin, stdout and stderr are the command's own; further open files are not passed on. Signals are. Ctrl-C reaches the
-command as if it had been called by hand, and what it means is the command's to say. SIGTERM and SIGHUP also mean that the
-task is cancelled. Where this process is killed outright, a watcher cancels the task and sends the command SIGTERM; the
-deadline of the task is the net below that.
+Stdin, stdout and stderr go to the command; other open files do not. Signals are passed on. Ctrl-C reaches the command as
+if it had been started directly, and the command decides what it means. SIGTERM and SIGHUP also cancel the task. If this
+process is killed, a watcher cancels the task and sends SIGTERM to the command; if that fails too, the deadline of the
+task ends it.
 
-exit: that of the command, 128 and the number where a signal ended it, 126 or 127 where it cannot be started; before it was
-started: 1 the issuer refused the task, 2 bad use or bad input`;
+exit codes: that of the command, 128 plus the number of the signal that ended it, 126 or 127 if it cannot be started; before
+it was started: 1 the issuer refused the task, 2 bad use or bad input`;
 
 const options = {
   ...issuerOptions,

@@ -14,17 +14,18 @@ const help = `remit secrets: list the long-lived secrets that agents sent
 usage: remit secrets list
 
   --config FILE   the configuration whose state file is used; default /etc/remit/remit.yaml
-  --state FILE    the state file itself, instead
+  --state FILE    the state file, instead of --config
   --json          an array, with instants in milliseconds since 1970
 
-A line each, the last seen first: its digest, what it looks like, where it stood, the agent, the action, first and last seen,
-and how often. A secret itself is never kept: its digest is made with a key of the state file, so that nobody can guess a weak
-one from this list, and is another in another state file. A call with one is refused as \`token.static-secret\`, unless an
-exception under \`staticSecrets\` in actions.yaml names its digest or header, an owner and the last day.
+Prints one line for each, the last seen first: its digest, what it looks like, where it was found, the agent, the action, when
+it was first and last seen, and how often. The secret itself is never stored. Its digest uses a key of the state file, so
+that nobody can guess a weak secret from this list, and it differs in another state file. A call with a static secret is
+refused as \`token.static-secret\`, unless an exception under \`staticSecrets\` in actions.yaml names its digest or header, an
+owner and the last day.
 
   remit secrets list --json
 
-exit: 0 good, 2 bad use or a state file that cannot be used`;
+exit codes: 0 success, 2 bad use or a state file that cannot be used`;
 
 /** `remit secrets`. */
 export const secrets: Command = { name: 'secrets', help, run };

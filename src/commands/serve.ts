@@ -25,22 +25,23 @@ liveness, readiness and metrics.
 
   remit serve                       with /etc/remit/remit.yaml
   remit serve --config remit.yaml
-  remit serve --check               would it start? Exit 0 or 2, with the reasons; it touches nothing
+  remit serve --check               check whether it would start: exit 0 or 2, with the reasons; it changes nothing
 
-Policies are loaded again when their files change. SIGHUP reads again policies, certificates, keys and key sets, and the
-configuration: what is not good leaves in force what was before, and a key that needs a restart is named in the log: deploy/guide/operate/start-and-reload.md.
-SIGTERM and SIGINT drain: \`/readyz\` and the gRPC health service say "not serving" while everything is still answered, for
-\`drainSeconds\` (5); then it answers what is in flight, and ends. A second signal ends the waiting.
-With \`stateAccess: shared\` several processes serve with one state file, each on a socket of its own: deploy/guide/install/processes.md.
-Configuration, policies and key sets that others than their owner can write (mode, or that of a folder above) are refused, at the
-start and at each reload; --accept-writable-files takes them all the same.
-A scalar of the file is overridden by a variable: \`extAuthz.checksInFlight\` by REMIT_EXT_AUTHZ_CHECKS_IN_FLIGHT.
-Denied checks are lines of JSON on standard output: \`decisionLog: denials\`, or \`stdout\` for all of them, or \`none\`.
-Events are lines on standard error, of text or JSON: \`log: { format: json, level: info }\`, REMIT_LOG_FORMAT, REMIT_LOG_LEVEL.
-Spans go where the standard OTEL_* variables say, and nowhere without them; the checkpoints of the ledger too, as log records.
+Policies are loaded again when their files change. SIGHUP reloads policies, certificates, keys, key sets and the
+configuration. Invalid ones are refused and the former ones stay in force; the log names each key that needs a restart:
+deploy/guide/operate/start-and-reload.md.
+SIGTERM and SIGINT drain: for \`drainSeconds\` (5) \`/readyz\` and the gRPC health service say "not serving" while requests are
+still answered; then requests in progress are answered, and the process ends. A second signal ends the drain.
+With \`stateAccess: shared\` several processes serve with one state file, each on its own socket: deploy/guide/install/processes.md.
+Configuration, policies and key sets are refused, at the start and at each reload, if others than their owner can write them
+or a folder above them; --accept-writable-files accepts them.
+A variable overrides a scalar of the file: REMIT_EXT_AUTHZ_CHECKS_IN_FLIGHT overrides \`extAuthz.checksInFlight\`.
+Denied checks are logged as JSON lines on standard output: \`decisionLog: denials\`; \`stdout\` logs all checks, \`none\` none.
+Events are lines of text or JSON on standard error: \`log: { format: json, level: info }\`, REMIT_LOG_FORMAT, REMIT_LOG_LEVEL.
+Spans go to the destination of the standard OTEL_* variables, and nowhere without them; so do checkpoints, as log records.
 
-exit: 0 ended by a signal, 1 the state file or the ledger failed while serving, 2 the configuration, a policy or an address is not
-good, 3 the ledger is not what was signed: deploy/guide/watch/ledger.md`;
+exit codes: 0 ended by a signal, 1 the state file or the ledger failed while serving, 2 the configuration, a policy or an
+address is invalid, 3 the ledger differs from what was signed: deploy/guide/watch/ledger.md`;
 
 /** Exit code of this command only; equal to that of `remit ledger verify`. */
 const SERVE_EXIT = { tampered: 3 } as const;

@@ -14,24 +14,24 @@ usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
        remit task resume ID --cause TEXT [--by NAME]
 
   --config FILE   the configuration whose state file is used; default /etc/remit/remit.yaml
-  --state FILE    the state file itself, instead
+  --state FILE    the state file, instead of --config
   --ledger DIR    show: the ledger; default the one of the configuration, or \`ledger\` beside the state file
   --json          list: an array of tasks; show: the task and its records; else the task
   --in STATE      active, suspended, completed, cancelled, revoked or expired
   --limit N       the newest N tasks, 1 to 1000; default 50
-  --cause TEXT    why, for those who read the record later
-  --by NAME       who does it, for the record; default who called sudo, else the account of the machine, which is recorded too
-  --as END        default revoked
+  --cause TEXT    the reason, for readers of the record
+  --by NAME       who does it, for the record; default the caller of sudo, else the account, which is always recorded
+  --as END        how it ends; default revoked
 
-A task that is ended or suspended here is refused from the very next call, also while \`remit serve\` runs on the same file,
-and so is every part of it that was handed on. Its resume leaves its earlier tokens dead: the agent asks for a new one.
-A part that was suspended with it is resumed by itself.
+A task that is ended or suspended here is refused from the very next call, even while \`remit serve\` runs on the same file, and
+so are all of its parts. After a resume earlier tokens stay revoked: the agent asks for a new one. Parts that were suspended
+with a task must be resumed separately.
 
   remit task list --in active
   remit task show 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55
   remit task end 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --cause 'agent is compromised'
 
-exit: 0 good, 1 no such task or its state does not allow it, 2 bad use or a state file that cannot be used`;
+exit codes: 0 success, 1 no such task or its state does not allow it, 2 bad use or a state file that cannot be used`;
 
 /** `remit task`. */
 export const taskCommand: Command = {

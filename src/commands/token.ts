@@ -14,19 +14,19 @@ import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-
 const help = `usage: remit token [--format FORM]
        remit token --intent FILE [OPTION ...] [--format FORM]
 
-Prints one token for other tools. Inside \`remit run\` it is the current one of that run; otherwise a task is declared for it,
-which stays open until somebody ends it or its deadline comes: prefer \`remit run\`, which ends it.
+Prints one token for other tools. Inside \`remit run\` it is the current token of that run. Otherwise a task is declared for it,
+which stays open until somebody ends it or until its deadline: prefer \`remit run\`, which ends its task.
 
   remit token --format headers                  in .mcp.json as a headersHelper, inside \`remit run\`
   TOKEN=$(remit token --intent report.yaml --config remit.yaml)
 
   --format FORM     raw      the token (default)
                     headers  {"Authorization":"Bearer …"}
-                    json     {"access_token", "token_type", "expires_in", "txn"}, as far as they are known
-                    env      REMIT_TOKEN=… and REMIT_TASK_ID=…, a line each
+                    json     {"access_token", "token_type", "expires_in", "txn"}, where known
+                    env      REMIT_TOKEN=… and REMIT_TASK_ID=…, one a line
 ${issuerHelp}
 
-exit: 0 good, 1 there is no token: the issuer refused it, or the run has none now, 2 bad use or bad input`;
+exit codes: 0 success, 1 there is no token: the issuer refused it, or the run has none now, 2 bad use or bad input`;
 
 const options = { ...issuerOptions, format: { type: 'string' } } as const;
 

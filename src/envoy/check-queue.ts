@@ -58,7 +58,7 @@ export class CheckQueue<C extends QueuedCheck> {
   #eachMs = TOGETHER_MS;
   /** Since when turns have left checks behind. */
   #standingSinceMs: number | null = null;
-  /** Since when turns have left checks behind. */
+  /** When the previous turn ended, monotonic. */
   #endedMs = 0;
 
   constructor(options: CheckQueueOptions<C>) {

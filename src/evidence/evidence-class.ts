@@ -63,7 +63,7 @@ export const evidenceClasses = [
     id: 'E2',
     title: 'credential issuance',
     shows:
-      'a token was issued for a declared intent alone, bound to its workload, for one audience and a short time, or refused',
+      'a token was issued only for a declared intent, bound to its workload, for one audience and a short time, or refused',
     matches: (record) => isKind(record, 'intent', 'token'),
     exceptionOf: (record) => (record['decision'] === 'deny' ? reasonOf(record) : null),
   },

@@ -39,8 +39,8 @@ export function anchorsSeen(
 }
 
 const whyNot: Readonly<Record<Exclude<ProofOf['kind'], 'proof'>, string>> = {
-  pruned: 'the record was given up',
-  absent: 'the record is not there',
+  pruned: 'the record was pruned',
+  absent: 'the record does not exist',
   unsigned: 'no checkpoint covers the record yet',
   damaged: 'the ledger is damaged',
 };

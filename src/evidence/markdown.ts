@@ -57,7 +57,7 @@ function ledgerOf({ ledger }: EvidenceReport): readonly string[] {
 }
 
 const rangesOf = ({ anchored, signed, bare, pruned }: Extract<Verdict, { kind: 'sound' }>): readonly string[] => [
-  `- anchored: ${rangeText(anchored)}; signed: ${rangeText(signed)}; bare: ${rangeText(bare)}; given up: ${pruned}`,
+  `- anchored: ${rangeText(anchored)}; signed: ${rangeText(signed)}; bare: ${rangeText(bare)}; pruned: ${pruned}`,
 ];
 
 const rangeText = (records: Records | null): string => (records === null ? 'none' : `${records.from} to ${records.to}`);

@@ -46,7 +46,7 @@ export function givenUpWatch(carried: CompactRange): GivenUpWatch {
       // Files that survive a crash leave a seam at the cut, whose tree is covered by later heads.
       const isOther = lastSigned.to === carried.size && lastSigned.root !== base64Of(rootOf(carried.nodes));
       return isOther
-        ? broken('record', lastSigned.seq, 'gives up other records than those that are gone')
+        ? broken('record', lastSigned.seq, 'names other pruned records than the missing ones')
         : lastSigned.seq;
     },
   };
@@ -57,4 +57,4 @@ const lostRecords = (lost: Records): Broken => broken('log', lost.to, unexplaine
 
 /** The message for missing records at the start of a log. */
 export const unexplained = (lost: Records): string =>
-  `${recordsText(lost)} missing, and no signed record gives ${lost.from === lost.to ? 'it' : 'them'} up`;
+  `${recordsText(lost)} missing, and no signed record says that ${lost.from === lost.to ? 'it was' : 'they were'} pruned`;

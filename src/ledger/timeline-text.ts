@@ -114,8 +114,8 @@ const eventText: Readonly<Record<EventRecord['event'], string>> = {
 
 const findingText: Readonly<Record<FindingRecord['finding'], string>> = {
   bypass: 'sent to an upstream without a check',
-  'failure-mode-allowed': 'sent to an upstream though the check failed',
-  'denied-but-served': 'sent to an upstream though it was denied',
+  'failure-mode-allowed': 'sent to an upstream although the check failed',
+  'denied-but-served': 'sent to an upstream although it was denied',
   'outcome-missing': 'the outcome is missing',
   'access-log-lost': 'the access log disconnected',
 };

@@ -2,33 +2,33 @@ import { request as requestHttp, type IncomingHttpHeaders, type IncomingMessage 
 import { request as requestHttps, type RequestOptions } from 'node:https';
 import { types } from 'node:util';
 
-/** One request over HTTP, and what bounds it. */
+/** One HTTP request and its bounds. */
 export interface HttpExchange {
   /** Default `GET`. */
   readonly method?: 'GET' | 'POST';
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Bytes of the answer's body at most; the rest of a longer one is not read. */
+  /** Most bytes of the answer's body. The rest of a longer body is not read. */
   readonly maxBytes: number;
-  /** How long all of it may take, to the last byte of the answer: `AbortSignal.timeout(ms)`. */
+  /** Bounds the duration of the whole exchange, to the last byte of the answer: `AbortSignal.timeout(ms)`. */
   readonly signal: AbortSignal;
-  /** Anchors (`ca`), client certificate (`cert`, `key`) and the check of the server's name; those of the runtime where absent. */
+  /** Trust anchors (`ca`), client certificate (`cert`, `key`) and check of the server's name. Default: those of the runtime. */
   readonly tls?: Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'checkServerIdentity'>;
 }
 
-/** An answer, whatever its status. */
+/** An answer of any status. */
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** At most `maxBytes`; what came before the bound where there is a `fault`. */
+  /** At most `maxBytes`; with a `fault`, the part before it. */
   readonly body: Buffer;
-  /** Why `body` is not what the server means: it is longer than `maxBytes`, or in a coding although none was accepted. */
+  /** Why `body` cannot be used: it exceeds `maxBytes`, or has a content coding although none was accepted. `null` where it can. */
   readonly fault: 'too-long' | 'content-coding' | null;
 }
 
 /**
- * Makes one request at an `http:` or `https:` URL over a connection of its own, TLS 1.2 or later. Follows no redirect and accepts no
- * content coding. Rejects where no whole answer comes, with an error for {@link failureWords}: none of it has headers or bodies.
+ * Makes one request to an `http:` or `https:` URL over its own connection, with TLS 1.2 or later. It follows no redirect and accepts no
+ * content coding. Rejects where no whole answer arrives, with an error for {@link failureWords}, which contains no header and no body.
  */
 export async function httpExchange(url: string | URL, exchange: HttpExchange): Promise<HttpAnswer> {
   const { method = 'GET', headers, body, maxBytes, signal, tls } = exchange;
@@ -59,19 +59,19 @@ async function bodyOf(answer: IncomingMessage, maxBytes: number): Promise<{ byte
   for await (const chunk of answer as AsyncIterable<Buffer>) {
     chunks.push(chunk.subarray(0, left));
     left -= chunk.length;
-    // Leaving the loop destroys the connection, so that no more is received.
+    // Leaving the loop destroys the connection, so nothing more is received.
     if (left < 0) return { bytes: Buffer.concat(chunks), isWhole: false };
   }
   return { bytes: Buffer.concat(chunks), isWhole: true };
 }
 
-/** What an error of an exchange says of itself: its message, or its code where several addresses were tried and have failed. */
+/** The message of an error of an exchange; its code where several addresses were tried and failed. */
 export function failureWords(error: unknown): string {
   if (!types.isNativeError(error)) return 'unknown error';
   return error.message || failureCode(error);
 }
 
-/** Its code, such as `ECONNREFUSED`; for an error without one its name. */
+/** Its code, such as `ECONNREFUSED`; its name where it has no code. */
 export function failureCode(error: unknown): string {
   if (!types.isNativeError(error)) return 'unknown error';
   return 'code' in error ? String(error.code) : error.name;

@@ -1,13 +1,13 @@
-/** How much a token bucket lets pass. */
+/** Size and refill rate of a token bucket. */
 export interface TokenBucketOptions {
-  /** At once, after a while without; also what it begins with. */
+  /** Capacity, and the number of tokens at the start. */
   readonly burst: number;
-  /** Regained in each second; 0 for never. */
+  /** Tokens added per second; 0 for none. */
   readonly perSecond: number;
   readonly monotonicMs: () => number;
 }
 
-/** A token bucket: counts what may be done so and so often, over time. It never holds more than its burst. */
+/** A token bucket: limits how often something may be done. It never holds more than `burst` tokens. */
 export class TokenBucket {
   readonly #options: TokenBucketOptions;
   #left: number;
@@ -19,7 +19,7 @@ export class TokenBucket {
     this.#atMs = options.monotonicMs();
   }
 
-  /** Takes one token, or `count` of them; false, and nothing taken, where there are fewer. */
+  /** Takes one token, or `count` tokens. Returns false and takes nothing where there are fewer. */
   take(count = 1): boolean {
     const { monotonicMs, perSecond } = this.#options;
     const nowMs = monotonicMs();

@@ -58,7 +58,7 @@ function endedSpanFrom(span: ReadableSpan): EndedSpan {
   };
 }
 
-/** Whether a value has a type that `EndedSpan` takes. */
+/** Whether a value has a type that `EndedSpan` accepts. */
 const isTold = (value: unknown): value is SpanAttributeValue =>
   Array.isArray(value)
     ? value.every((each) => typeof each === 'string')

@@ -8,8 +8,8 @@ export function nanosFrom(ms: number): bigint {
   return BigInt(whole) * 1_000_000n + BigInt(Math.round((ms - whole) * 1_000_000));
 }
 
-/** Nanoseconds as OpenTelemetry for JavaScript has times and durations: seconds, and nanoseconds of the next. */
+/** Nanoseconds in the form of OpenTelemetry for JavaScript: seconds and nanoseconds. */
 export const hrTimeFrom = (nanos: bigint): HrTime => [Number(nanos / NANOS_OF_SECOND), Number(nanos % NANOS_OF_SECOND)];
 
-/** The same in milliseconds, with fractions. */
+/** The reverse, in milliseconds with fractions. */
 export const msFrom = ([seconds, nanos]: HrTime): number => seconds * 1_000 + nanos / 1_000_000;

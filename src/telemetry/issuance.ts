@@ -30,9 +30,9 @@ const faults: ReadonlySet<SpanAttributeValue | undefined> = new Set([
   'temporarily_unavailable',
 ]);
 
-/** What spans of the issuer are made with. */
+/** Dependencies of the issuer's spans. */
 interface IssuerTracing {
-  /** Makes them; `null` where nobody takes them, and each has a place all the same. */
+  /** Makes the spans; `null` where spans are not exported. Each span has ids anyway. */
   readonly tracer: Tracer | null;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs' | 'exactMs' | 'randomBytes'>;
 }
@@ -70,7 +70,7 @@ function startedSpan(tracer: Tracer, { name, attributes, parent, ports }: Starte
       span.setAttributes(attributesOf(last));
       if (error !== undefined) span.updateName(`deny ${name}`);
       if (faults.has(error)) span.setStatus({ code: SpanStatusCode.ERROR });
-      // So a wall clock that is set meanwhile makes no span longer or shorter.
+      // So that setting the wall clock meanwhile does not change the duration.
       span.end(timeAt(startMs + (ports.monotonicMs() - beganMs)));
     },
   };

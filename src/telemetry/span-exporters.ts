@@ -7,7 +7,7 @@ import { readableExporter } from './readable-exporter.ts';
 import type { SpanExporter } from './span-exporter.ts';
 import type { SpanOrigin } from './span-origin.ts';
 
-/** What takes spans on their way to a destination: for a collector, for the console, or for both. */
+/** The exporters of spans to a destination: to a collector, to the console, or both. */
 export const spanExportersTo = ({ otlp, isConsole }: Destination, origin: SpanOrigin): readonly SpanExporter[] => [
   ...(otlp === null ? [] : [overOtlp(otlp, origin)]),
   ...(isConsole ? [readableExporter(new ConsoleSpanExporter(), origin)] : []),

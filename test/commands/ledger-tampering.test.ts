@@ -254,9 +254,9 @@ const rows: readonly Row[] = [
     'the oldest segment deleted',
     ofWhole,
     (found) => removeSegments(found, 0, 1),
-    [3, 'BROKEN: records 1 to 4 are missing, and no signed record gives them up'],
+    [3, 'BROKEN: records 1 to 4 are missing, and no signed record says that they were pruned'],
     same,
-    /records 1 to 4 are missing, and no signed record gives them up/,
+    /records 1 to 4 are missing, and no signed record says that they were pruned/,
   ],
   [
     'the three oldest segments deleted',
@@ -456,7 +456,7 @@ const rows: readonly Row[] = [
       removeSegments(found, 0, 3);
       giveUp(found, 12);
     },
-    [3, 'BROKEN: records 1 to 12 are missing, and no signed record gives them up'],
+    [3, 'BROKEN: records 1 to 12 are missing, and no signed record says that they were pruned'],
     same,
     /records 1 to 12 are missing/,
   ],

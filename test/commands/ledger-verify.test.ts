@@ -113,7 +113,7 @@ describe('remit ledger verify', () => {
         segmentsOf(at)
           .slice(0, 2)
           .forEach((path) => rmSync(path)),
-      /BROKEN: records 1 to 8 are missing, and no signed record gives them up$/m,
+      /BROKEN: records 1 to 8 are missing, and no signed record says that they were pruned$/m,
     ],
     [
       'a segment in the middle is gone',

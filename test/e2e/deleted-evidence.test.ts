@@ -79,14 +79,14 @@ describe('evidence that was deleted', () => {
       const kept = join(folder, 'kept');
       await cp(ledger(), kept, { recursive: true });
       for (const path of deleted) await rm(path);
-      const broken = 'BROKEN: records 1 to 12 are missing, and no signed record gives them up\n';
+      const broken = 'BROKEN: records 1 to 12 are missing, and no signed record says that they were pruned\n';
       expect(await verify()).toMatchObject({ exit: 3, out: expect.stringContaining(broken) });
 
       const notes = await readFile(join(folder, 'checkpoints.txt'), 'utf8');
       const refused = serve();
       expect(await refused.exit).toBe(3);
       expect(refused.err()).toMatch(
-        /^remit serve: the ledger cannot be continued: records 1 to 12 are missing, and no signed record gives them up; run `remit ledger verify`, then restore the missing files/m,
+        /^remit serve: the ledger cannot be continued: records 1 to 12 are missing, and no signed record says that they were pruned; run `remit ledger verify`, then restore the missing files/m,
       );
       expect(await readFile(join(folder, 'checkpoints.txt'), 'utf8')).toBe(notes);
       expect(await verify()).toMatchObject({ exit: 3, out: expect.stringContaining(broken) });

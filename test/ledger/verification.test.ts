@@ -359,11 +359,11 @@ describe('givenUpWatch, as verdictOn uses it', () => {
   const use = { at: atOf(9), kind: 'use' };
   it.each<[string, MemoryLog['entries'], readonly number[], number, object]>([
     [
-      'no record gives them up',
+      'no record says that they were pruned',
       after(use, use),
       [8],
       6,
-      nobody({ from: 1, to: 6 }, 'records 1 to 6 are missing, and no signed record gives them up'),
+      nobody({ from: 1, to: 6 }, 'records 1 to 6 are missing, and no signed record says that they were pruned'),
     ],
     ['one does that is signed', after(record, use), [8], 6, { kind: 'sound', pruned: 6, prunedBy: 7 }],
     [
@@ -371,7 +371,7 @@ describe('givenUpWatch, as verdictOn uses it', () => {
       after(use, record),
       [7],
       6,
-      nobody({ from: 1, to: 6 }, 'records 1 to 6 are missing, and no signed record gives them up'),
+      nobody({ from: 1, to: 6 }, 'records 1 to 6 are missing, and no signed record says that they were pruned'),
     ],
     [
       'one does, and another that is under no head gives up more',
@@ -385,7 +385,7 @@ describe('givenUpWatch, as verdictOn uses it', () => {
       after({ ...prunedRecordOf(whole, 5) }, use),
       [8],
       6,
-      nobody({ from: 6, to: 6 }, 'record 6 is missing, and no signed record gives it up'),
+      nobody({ from: 6, to: 6 }, 'record 6 is missing, and no signed record says that it was pruned'),
     ],
     [
       'one gives up more, of which some is left',
@@ -395,11 +395,11 @@ describe('givenUpWatch, as verdictOn uses it', () => {
       { kind: 'sound', pruned: 6, prunedBy: 8 },
     ],
     [
-      'one gives up others',
+      'one names other records as pruned',
       after({ ...record, root: prunedRecordOf(whole, 5)['root'] ?? '' }, use),
       [8],
       6,
-      { kind: 'broken', part: 'record', at: 7, problem: 'gives up other records than those that are gone' },
+      { kind: 'broken', part: 'record', at: 7, problem: 'names other pruned records than the missing ones' },
     ],
     ['nothing is missing yet', after(record, use), [8], 0, { kind: 'sound', pruned: 0, prunedBy: null }],
   ])('where %s', (_name, entries, sizes, pruned, verdict) => {

@@ -9,7 +9,7 @@ import { packed } from './packed-records.ts';
 
 /** Events of a log's thread. */
 export interface LogWatcher {
-  /** Called once when the log breaks: the process must stop serving and end. */
+  /** Called once when the log breaks. The process must stop serving and exit. */
   readonly onFatal: (failure: StoreFailure) => void;
   /** A checkpoint was made, or failed. */
   readonly onCheckpoint: (made: MadeCheckpoint | StoreFailure) => void;
@@ -44,7 +44,7 @@ export class LogThread implements RecordSink {
     this.taken = opened.taken;
     worker.on('message', (message: LogThreadMessage) => this.#hear(message));
     worker.on('error', (error) => this.#end(`the thread of the ledger failed: ${String(error)}`));
-    worker.on('exit', (code) => this.#end(`the thread of the ledger ended with ${code}`));
+    worker.on('exit', (code) => this.#end(`the thread of the ledger exited with code ${code}`));
   }
 
   /** Opens the log in a folder, or starts a new one. */
@@ -58,7 +58,7 @@ export class LogThread implements RecordSink {
       const failed = (error: unknown): void =>
         settle(storeFailure('unusable', `the thread of the ledger failed: ${String(error)}`));
       const ended = (code: number): void =>
-        settle(storeFailure('unusable', `the thread of the ledger ended with ${code}`));
+        settle(storeFailure('unusable', `the thread of the ledger exited with code ${code}`));
       worker.on('error', failed).on('exit', ended);
       worker.once('message', (first: LogThreadMessage) => {
         if (first.kind === 'unopened') settle(first.failure);

@@ -152,7 +152,7 @@ describe('records that nobody gave up', () => {
     [
       'the three oldest segments',
       (names) => names.slice(0, 3),
-      'records 1 to 6 are missing, and no signed record gives them up',
+      'records 1 to 6 are missing, and no signed record says that they were pruned',
     ],
     ['a segment in the middle', (names) => names.slice(2, 3), 'records 5 to 6 are missing'],
     ['the last closed segment', (names) => names.slice(-2, -1), 'records 15 to 16 are missing'],
@@ -188,7 +188,7 @@ describe('records that nobody gave up', () => {
     const { length } = segmentsOf(settings.folder);
     rmSync(join(settings.folder, oldest));
     expect(failureOf(SegmentLog.open(settings, ports)).detail).toContain(
-      'records 5 to 6 are missing, and no signed record gives them up',
+      'records 5 to 6 are missing, and no signed record says that they were pruned',
     );
     expect(verdictOf(ledger)).toMatchObject({ kind: 'broken', lost: { from: 5, to: 6 } });
     expect(length).toBe(5);
