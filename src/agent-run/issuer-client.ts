@@ -1,7 +1,7 @@
 import { printable } from '../ledger/timeline-text.ts';
 import { isProblem } from '../runtime/problem.ts';
-import { membersFrom, optional, text } from '../runtime/fields.ts';
-import type { Reader } from '../runtime/fields.ts';
+import { taskId } from '../token/claim-readers.ts';
+import { integer, members, optional, orNull, type Reader, text } from '../runtime/fields.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { OAuthDeclaration } from './declaration.ts';
 import { askIssuer } from './issuer-call.ts';
@@ -98,7 +98,7 @@ export class IssuerClient {
     const askedAtMs = this.#options.nowMs();
     const answer = await this.#ask({ method: 'POST', path, ...sent });
     if (isIssuerProblem(answer)) return answer;
-    const read = valueOf(answer, tokenReaders);
+    const read = valueOf(answer, tokenMembers);
     if (isIssuerProblem(read)) return read;
     return {
       taskId: read.txn,
@@ -113,7 +113,7 @@ export class IssuerClient {
   async #view(asked: OutgoingRequest): Promise<TaskView | IssuerProblem> {
     const answer = await this.#ask(asked);
     if (isIssuerProblem(answer)) return answer;
-    const read = valueOf(answer, taskReaders);
+    const read = valueOf(answer, taskMembers);
     if (isIssuerProblem(read)) return read;
     const isTraced = read.trace_id !== null && read.span_id !== null;
     return {
@@ -133,54 +133,50 @@ const hex = (length: number): Reader<string> =>
     grammar: { matches: (id) => new RegExp(`^[0-9a-f]{${length}}$`).test(id), words: `${length} digits in hex` },
   });
 
-const taskId = text({
-  max: 36,
-  grammar: { matches: (id) => /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id), words: 'a UUID' },
-});
-
 const MAX_TOKEN = 8_192;
 const MAX_SECONDS = 86_400;
 
-const wholeNumber =
-  (max: number): Reader<number> =>
-  (value) =>
-    typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= max
-      ? value
-      : { problem: `must be a whole number from 1 to ${max}` };
+const ignoringOthers = { others: 'ignored' } as const;
 
-const tokenReaders = {
-  access_token: text({
-    max: MAX_TOKEN,
-    grammar: { matches: (token) => /^[A-Za-z0-9._~+/=-]+$/.test(token), words: 'a token as in RFC 6750' },
-  }),
-  token_type: text({ max: 16, grammar: { matches: (type) => /^[A-Za-z]+$/.test(type), words: 'a word' } }),
-  expires_in: wholeNumber(MAX_SECONDS),
-  txn: taskId,
-};
+const tokenMembers = members(
+  {
+    access_token: text({
+      max: MAX_TOKEN,
+      grammar: { matches: (token) => /^[A-Za-z0-9._~+/=-]+$/.test(token), words: 'a token as in RFC 6750' },
+    }),
+    token_type: text({ max: 16, grammar: { matches: (type) => /^[A-Za-z]+$/.test(type), words: 'a word' } }),
+    expires_in: integer(1, MAX_SECONDS),
+    txn: taskId,
+  },
+  ignoringOthers,
+);
 
-const taskReaders = {
-  id: taskId,
-  state: text({ max: 16, grammar: { matches: (state) => /^[a-z]+$/.test(state), words: 'a word' } }),
-  deadline: text({ max: 32, grammar: { matches: (at) => /^[0-9TZ:.-]+$/.test(at), words: 'an instant' } }),
-  cause_note: ((value) => (value === null ? null : optional(text({ max: 4_096 }))(value))) satisfies Reader<
-    string | null
-  >,
-  generation: ((value) => (value === undefined ? 1 : wholeNumber(2 ** 31)(value))) satisfies Reader<number>,
-  trace_id: optional(hex(32)),
-  span_id: optional(hex(16)),
-};
+const taskMembers = members(
+  {
+    id: taskId,
+    state: text({ max: 16, grammar: { matches: (state) => /^[a-z]+$/.test(state), words: 'a word' } }),
+    deadline: text({ max: 32, grammar: { matches: (at) => /^[0-9TZ:.-]+$/.test(at), words: 'an instant' } }),
+    cause_note: optional(orNull(text({ max: 4_096 }))),
+    generation: optional(integer(1, 2 ** 31), 1),
+    trace_id: optional(hex(32)),
+    span_id: optional(hex(16)),
+  },
+  ignoringOthers,
+);
 
-const errorReaders = { error: text({ max: 64 }), error_description: optional(text({ max: 2_048 })) };
+const errorMembers = members(
+  { error: text({ max: 64 }), error_description: optional(text({ max: 2_048 })) },
+  ignoringOthers,
+);
 
 /** The members of an answer with status 200; otherwise the error it contains. */
-function valueOf<R extends Readonly<Record<string, Reader<unknown>>>>({ status, body }: IssuerAnswer, readers: R) {
+function valueOf<T>({ status, body }: IssuerAnswer, reader: Reader<T>) {
   const json = strictJsonFrom(body);
-  const rules = { noun: 'member', others: 'ignored' } as const;
   if (status === 200) {
-    const read = isProblem(json) ? json : membersFrom(json.value, readers, rules);
+    const read = isProblem(json) ? json : reader(json.value);
     return isProblem(read) ? issuerProblem('unexpected-answer', `the answer ${read.problem}`) : read;
   }
-  const read = isProblem(json) ? json : membersFrom(json.value, errorReaders, rules);
+  const read = isProblem(json) ? json : errorMembers(json.value);
   if (isProblem(read)) return issuerProblem('unexpected-answer', `status ${status} without an OAuth error`);
   return issuerProblem(read.error, read.error_description ?? `status ${status}`);
 }

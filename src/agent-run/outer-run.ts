@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { httpExchange } from '../runtime/http-exchange.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
-import { membersFrom, text } from '../runtime/fields.ts';
+import { integer, members, text } from '../runtime/fields.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 
 /** The token of the enclosing run, as far as known. */
@@ -52,18 +52,19 @@ async function fromEndpoint(url: string, bearer: string): Promise<OuterToken | P
   }
 }
 
-const rules = { noun: 'member', others: 'ignored' } as const;
+const refusal = members({ error: text({ max: 64 }), error_description: text({ max: 512 }) }, { others: 'ignored' });
+const answer = members(
+  { access_token: text({ max: 8_192 }), expires_in: integer(0, Number.MAX_SAFE_INTEGER) },
+  { others: 'ignored' },
+);
 
 function tokenFrom(status: number, body: Uint8Array): OuterToken | Problem {
   const json = strictJsonFrom(body);
   if (isProblem(json)) return { problem: `the answer of the token endpoint ${json.problem}` };
   if (status !== 200) {
-    const refused = membersFrom(json.value, { error: text({ max: 64 }), error_description: text({ max: 512 }) }, rules);
+    const refused = refusal(json.value);
     return { problem: isProblem(refused) ? `status ${status}` : `${refused.error}: ${refused.error_description}` };
   }
-  const read = membersFrom(json.value, { access_token: text({ max: 8_192 }), expires_in: seconds }, rules);
+  const read = answer(json.value);
   return isProblem(read) ? read : { token: read.access_token, expiresIn: read.expires_in };
 }
-
-const seconds = (value: unknown): number | Problem =>
-  typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : { problem: 'must be whole seconds' };

@@ -9,7 +9,7 @@ import { stateAt, type Task } from '../task/task.ts';
 import { taskJson } from '../task/task-json.ts';
 import { spiffeId } from '../token/claim-readers.ts';
 import { isProblem } from '../runtime/problem.ts';
-import { listOf, membersFrom, optional } from '../runtime/fields.ts';
+import { listOf, members, optional } from '../runtime/fields.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import { ancestorsOf } from './ancestors.ts';
 import { clientFrom } from './client.ts';
@@ -108,6 +108,11 @@ interface Body {
 
 const MAX_WITHDRAW = 64;
 
+const bodyMembers = members({
+  context: namedValuesFrom,
+  withdraw: optional(listOf(spiffeId, { max: MAX_WITHDRAW })),
+});
+
 function bodyFrom({ body, contentType }: IssuerRequest): Body | OAuthError {
   if (!CONTENT_TYPE.test(contentType?.trim() ?? '')) {
     return oauthError('invalid_request', 'the content-type must be application/json');
@@ -116,9 +121,7 @@ function bodyFrom({ body, contentType }: IssuerRequest): Body | OAuthError {
     return oauthError('invalid_request', `the body is larger than ${MAX_BODY_BYTES} bytes`);
   const json = strictJsonFrom(body);
   if (isProblem(json)) return oauthError('invalid_request', `the body ${json.problem}`);
-  const withdraw = optional(listOf(spiffeId, { max: MAX_WITHDRAW }));
-  const readers = { context: namedValuesFrom, withdraw };
-  const read = membersFrom(json.value, readers, { noun: 'member', others: 'refused' });
+  const read = bodyMembers(json.value);
   return isProblem(read)
     ? oauthError('invalid_request', `the body ${read.problem}`)
     : { values: read.context.values, withdraw: read.withdraw };

@@ -2,7 +2,7 @@ import { lstatSync, readFileSync } from 'node:fs';
 import type { JWK } from 'jose';
 import { privateFileProblem } from '../runtime/private-file.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
-import { listOf, membersFrom, type Reader, text } from '../runtime/fields.ts';
+import { integer, listOf, made, members, type Reader, text } from '../runtime/fields.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { Published } from './key-schedule.ts';
 
@@ -24,7 +24,7 @@ export function publishedKeysAt(path: string): readonly PublishedKey[] | Problem
     return { problem: `the list of published keys \`${path}\` is larger than ${MAX_BYTES} bytes` };
   }
   const json = strictJsonFrom(readFileSync(path));
-  const read = isProblem(json) ? json : membersFrom(json.value, readers, { noun: 'member', others: 'refused' });
+  const read = isProblem(json) ? json : publishedMembers(json.value);
   return isProblem(read) ? { problem: `the list of published keys \`${path}\` ${read.problem}` } : read.keys;
 }
 
@@ -32,24 +32,23 @@ export function publishedKeysAt(path: string): readonly PublishedKey[] | Problem
 export const publishedText = (keys: readonly PublishedKey[]): string =>
   `${JSON.stringify({ keys: keys.map(({ publishedMs, jwk }) => ({ publishedMs, jwk })) }, null, 2)}\n`;
 
-const instant: Reader<number> = (value) =>
-  typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : { problem: 'must be milliseconds' };
+const member = text({ max: 2_048 });
+const jwkMembers = members({ kty: member, kid: member, alg: member }, { others: 'ignored' });
 
 const publicJwk: Reader<JWK & { readonly kid: string }> = (value) => {
-  const member = text({ max: 2_048 });
-  const read = membersFrom(value, { kty: member, kid: member, alg: member }, { noun: 'member', others: 'ignored' });
+  const read = jwkMembers(value);
   if (isProblem(read)) return read;
-  const members = Object.entries(Object(value)).filter((entry): entry is [string, string] => {
+  const own = Object.entries(Object(value)).filter((entry): entry is [string, string] => {
     return PUBLIC_MEMBERS.has(entry[0]) && typeof entry[1] === 'string';
   });
-  return { ...Object.fromEntries(members), ...read };
+  return { ...Object.fromEntries(own), ...read };
 };
 
 const PUBLIC_MEMBERS: ReadonlySet<string> = new Set(['kty', 'kid', 'alg', 'use', 'crv', 'x', 'y', 'n', 'e']);
 
-const publishedKey: Reader<PublishedKey> = (value) => {
-  const read = membersFrom(value, { publishedMs: instant, jwk: publicJwk }, { noun: 'member', others: 'refused' });
-  return isProblem(read) ? read : { keyId: read.jwk.kid, publishedMs: read.publishedMs, jwk: read.jwk };
-};
+const publishedKey: Reader<PublishedKey> = made(
+  members({ publishedMs: integer(0, Number.MAX_SAFE_INTEGER), jwk: publicJwk }),
+  ({ publishedMs, jwk }) => ({ keyId: jwk.kid, publishedMs, jwk }),
+);
 
-const readers = { keys: listOf(publishedKey, { min: 0, max: MAX_KEYS }) };
+const publishedMembers = members({ keys: listOf(publishedKey, { min: 0, max: MAX_KEYS }) });

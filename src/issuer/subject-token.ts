@@ -14,7 +14,7 @@ import { type Confirmation, confirmation } from '../token/confirmation.ts';
 import type { VerificationKeys } from '../token/jwt.ts';
 import { lifetimeProblem } from '../token/lifetime.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
-import { membersFrom, optional, type Reader, seconds, text } from '../runtime/fields.ts';
+import { members, optional, type Reader, seconds, text } from '../runtime/fields.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { SubjectIssuer } from './subject-issuer.ts';
 
@@ -122,13 +122,13 @@ function issuerOf(
 }
 
 function issIn(payload: unknown): string | Problem {
-  const claims = membersFrom(payload, { iss: name }, { noun: 'claim', others: 'ignored' });
+  const claims = issClaim(payload);
   return isProblem(claims) ? claims : claims.iss;
 }
 
 /** A JWT-SVID is verified by the bundle of its `sub`'s trust domain; its `iss` is ignored. */
 function trustDomainIn(payload: unknown): string | Problem {
-  const claims = membersFrom(payload, { sub: spiffeId }, { noun: 'claim', others: 'ignored' });
+  const claims = svidSubject(payload);
   return isProblem(claims) ? claims : `spiffe://${trustDomainOf(claims.sub)}`;
 }
 
@@ -140,12 +140,17 @@ function unsignedProblem(jws: CompactJws, issuer: SubjectIssuer, keys: Verificat
   return isDeny(key) ? key : signatureProblem(jws, key);
 }
 
+const ignoringOthers = { noun: 'claim', others: 'ignored' } as const;
 const times = { exp: seconds, nbf: optional(seconds), iat: optional(seconds) };
+
+const issClaim = members({ iss: name }, ignoringOthers);
+const svidSubject = members({ sub: spiffeId }, ignoringOthers);
+const workloadClaims = members({ sub: spiffeId, aud: audience, scope, ...times }, ignoringOthers);
 
 type Judged = Omit<Subject, 'attributes'>;
 
 function workload(payload: unknown, issuer: SubjectIssuer, { nowMs }: SubjectRules): Judged | Deny {
-  const claims = membersFrom(payload, { sub: spiffeId, aud: audience, scope, ...times }, ignoringOthers);
+  const claims = workloadClaims(payload);
   if (isProblem(claims)) return deny('token.malformed', claims.problem);
   const problem = liveProblem(claims, nowMs);
   if (problem !== null) return problem;
@@ -161,7 +166,7 @@ function workload(payload: unknown, issuer: SubjectIssuer, { nowMs }: SubjectRul
 }
 
 function delegator(payload: unknown, issuer: SubjectIssuer, rules: SubjectRules): Judged | Deny {
-  const claims = membersFrom(payload, delegatorReaders, ignoringOthers);
+  const claims = delegatorClaims(payload);
   if (isProblem(claims)) return deny('token.malformed', claims.problem);
   const problem = liveProblem(claims, rules.nowMs);
   if (problem !== null) return problem;
@@ -183,7 +188,6 @@ function delegator(payload: unknown, issuer: SubjectIssuer, rules: SubjectRules)
 const limitOf = (scopes: readonly string[], issuer: SubjectIssuer): readonly string[] | null =>
   issuer.scope === 'limits' ? scopes : null;
 
-const ignoringOthers = { noun: 'claim', others: 'ignored' } as const;
 const wrongAudience = (): Deny => deny('token.audience', 'claim `aud` is not the one for this issuer');
 
 const liveProblem = (
@@ -225,7 +229,7 @@ const actors: Reader<readonly string[]> = (value) => {
   let next = value;
   while (next !== undefined) {
     if (chain.length === claimLimits.maxActors) return { problem: `must nest at most ${claimLimits.maxActors} actors` };
-    const actor = membersFrom(next, { sub: name, act: unread }, { noun: 'member', others: 'ignored' });
+    const actor = actorMembers(next);
     if (isProblem(actor)) return actor;
     chain.push(actor.sub);
     next = actor.act.value;
@@ -235,6 +239,8 @@ const actors: Reader<readonly string[]> = (value) => {
 
 const unread = (value: unknown): { readonly value: unknown } => ({ value });
 
+const actorMembers = members({ sub: name, act: unread }, { others: 'ignored' });
+
 /** Parses the entries of Remit's type; others are ignored. */
 const details: Reader<readonly AuthorizationDetail[] | null> = (value) => {
   if (value === undefined) return null;
@@ -243,22 +249,20 @@ const details: Reader<readonly AuthorizationDetail[] | null> = (value) => {
   return own.length === 0 ? null : authorizationDetailsFrom(own);
 };
 
-const resources: Reader<readonly string[] | null> = (value) => (value === undefined ? null : audience(value));
-
-const mayAct: Reader<{ readonly sub: string }> = (value) =>
-  membersFrom(value, { sub: name }, { noun: 'member', others: 'refused' });
-
-const delegatorReaders = {
-  sub: name,
-  aud: audience,
-  ...times,
-  iat: seconds,
-  jti: text({ max: claimLimits.maxTokenIdCharacters }),
-  client_id: name,
-  act: actors,
-  may_act: optional(mayAct),
-  cnf: optional(confirmation),
-  scope,
-  authorization_details: details,
-  resource: resources,
-};
+const delegatorClaims = members(
+  {
+    sub: name,
+    aud: audience,
+    ...times,
+    iat: seconds,
+    jti: text({ max: claimLimits.maxTokenIdCharacters }),
+    client_id: name,
+    act: actors,
+    may_act: optional(members({ sub: name })),
+    cnf: optional(confirmation),
+    scope,
+    authorization_details: details,
+    resource: optional(audience),
+  },
+  ignoringOthers,
+);

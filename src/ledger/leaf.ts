@@ -1,5 +1,5 @@
 import { isProblem, type Problem } from '../runtime/problem.ts';
-import { integer, membersFrom, type Reader, text } from '../runtime/fields.ts';
+import { integer, members, type Reader, text } from '../runtime/fields.ts';
 import { base64Of, bytesFromBase64 } from './base64.ts';
 import { canonicalJson, type JsonValue } from './canonical-json.ts';
 import { HASH_BYTES } from './merkle.ts';
@@ -69,7 +69,7 @@ export function leafFrom(bytes: Uint8Array): LedgerLeaf | Problem {
     return { problem: 'is not JSON in UTF-8' };
   }
   if (canonicalJson(value) !== stored) return { problem: 'is not canonical JSON' };
-  const leaf = membersFrom(value, readers, { noun: 'member', others: 'refused' });
+  const leaf = leafMembers(value);
   if (isProblem(leaf) || (leaf.seq === 1) === (leaf.prev === '')) return leaf;
   return { problem: 'must have an empty `prev` in record 1, and there alone' };
 }
@@ -85,10 +85,10 @@ const object: Reader<{ readonly [name: string]: JsonValue }> = (value) =>
 
 const isHashOrNothing = (base64: string): boolean => base64 === '' || bytesFromBase64(base64)?.length === HASH_BYTES;
 
-const readers = {
+const leafMembers = members({
   boot: text({ max: 32, grammar: { matches: (value) => /^[0-9a-f]{32}$/.test(value), words: '16 bytes in hex' } }),
   mono: milliseconds,
   prev: text({ min: 0, max: 44, grammar: { matches: isHashOrNothing, words: 'empty or 32 bytes in base64' } }),
   record: object,
   seq: integer(1, Number.MAX_SAFE_INTEGER),
-};
+});

@@ -1,11 +1,8 @@
 import { reasons } from '../decision/reasons.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
-import { isProblem } from '../runtime/problem.ts';
-import { integer, listOf, membersFrom, optional, text } from '../runtime/fields.ts';
-import type { Problem } from '../runtime/problem.ts';
-import type { Reader } from '../runtime/fields.ts';
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import { integer, listOf, members, oneOf, optional, orNull, type Reader, text } from '../runtime/fields.ts';
 import { REUSE_CLASSES } from '../token/reuse.ts';
-import type { ReuseClass } from '../token/reuse.ts';
 import { leafFrom } from './leaf.ts';
 import { MAX_RECORD_BYTES } from './encoded-record.ts';
 import type { UseRecord } from './record.ts';
@@ -22,7 +19,7 @@ export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Proble
   if (isProblem(leaf)) return { problem: `the record ${leaf.problem}` };
   const { record, seq } = leaf;
   if (record['kind'] !== 'use') return 'other';
-  const use = membersFrom(record, readers, { noun: 'member', others: 'ignored' });
+  const use = useMembers(record);
   if (isProblem(use)) return { problem: `the record ${use.problem}` };
   const { withdraws, args, ...rest } = use;
   return {
@@ -36,25 +33,13 @@ export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Proble
 
 const words = text({ min: 0, max: MAX_RECORD_BYTES });
 
-const orNull =
-  <T>(reader: Reader<T>): Reader<T | null> =>
-  (value) =>
-    value === null ? null : reader(value);
-
 const reason: Reader<ReasonCode> = (value) =>
   typeof value === 'string' && Object.hasOwn(reasons, value)
     ? // Safe: checked to be in the table.
       (value as ReasonCode)
     : { problem: 'must be a reason code' };
 
-const decision: Reader<UseRecord['decision']> = (value) =>
-  value === 'allow' || value === 'deny' ? value : { problem: 'must be `allow` or `deny`' };
-
-const reuse: Reader<ReuseClass> = (value) =>
-  REUSE_CLASSES.find((name) => name === value) ?? { problem: 'must be a class of reuse' };
-
-const refusedCaller: Reader<NonNullable<UseRecord['refusedCaller']>> = (value) =>
-  membersFrom(value, { address: orNull(words), id: words }, { noun: 'member', others: 'ignored' });
+const refusedCaller = members({ address: orNull(words), id: words }, { others: 'ignored' });
 
 const recordedArguments: Reader<NonNullable<UseRecord['args']>> = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -62,32 +47,35 @@ const recordedArguments: Reader<NonNullable<UseRecord['args']>> = (value) =>
       (value as NonNullable<UseRecord['args']>)
     : { problem: 'must be an object' };
 
-const readers = {
-  // The range of `Date`.
-  at: integer(0, 8.64e15),
-  decisionId: words,
-  withdraws: optional(words),
-  // Absent in records of earlier versions.
-  detail: optional(orNull(words)),
-  task: orNull(words),
-  agent: orNull(words),
-  // Absent in records of earlier versions.
-  refusedCaller: optional(orNull(refusedCaller)),
-  credential: orNull(words),
-  action: orNull(words),
-  args: optional(recordedArguments),
-  decision,
-  reason: orNull(reason),
-  policyIds: listOf(words, { min: 0, max: MAX_RECORD_BYTES }),
-  policySet: orNull(words),
-  // Absent in records of earlier versions.
-  policyGeneration: optional(orNull(integer(0, Number.MAX_SAFE_INTEGER))),
-  tokenUse: orNull(integer(1, Number.MAX_SAFE_INTEGER)),
-  reuse: listOf(reuse, { min: 0, max: REUSE_CLASSES.length }),
-  jtiDigest: orNull(words),
-  host: words,
-  method: words,
-  path: words,
-  traceId: words,
-  spanId: words,
-};
+const useMembers = members(
+  {
+    // The range of `Date`.
+    at: integer(0, 8.64e15),
+    decisionId: words,
+    withdraws: optional(words),
+    // Absent in records of earlier versions.
+    detail: optional(orNull(words)),
+    task: orNull(words),
+    agent: orNull(words),
+    // Absent in records of earlier versions.
+    refusedCaller: optional(orNull(refusedCaller)),
+    credential: orNull(words),
+    action: orNull(words),
+    args: optional(recordedArguments),
+    decision: oneOf(['allow', 'deny']),
+    reason: orNull(reason),
+    policyIds: listOf(words, { min: 0, max: MAX_RECORD_BYTES }),
+    policySet: orNull(words),
+    // Absent in records of earlier versions.
+    policyGeneration: optional(orNull(integer(0, Number.MAX_SAFE_INTEGER))),
+    tokenUse: orNull(integer(1, Number.MAX_SAFE_INTEGER)),
+    reuse: listOf(oneOf(REUSE_CLASSES), { min: 0, max: REUSE_CLASSES.length }),
+    jtiDigest: orNull(words),
+    host: words,
+    method: words,
+    path: words,
+    traceId: words,
+    spanId: words,
+  },
+  { others: 'ignored' },
+);

@@ -1,39 +1,160 @@
 import { isProblem, type Problem } from './problem.ts';
 
-/** Parses one untrusted value, or says what is wrong without quoting it. */
-export type Reader<T> = (value: unknown) => T | Problem;
+/**
+ * Parses one untrusted value, or says what is wrong. A problem never quotes the value: a token, a body or a header may be secret.
+ * An absent value is `undefined`.
+ */
+export interface Reader<out T> {
+  (value: unknown, place?: Place): T | Problem;
+  /** What it is made of, for who lists the fields of a file; absent where it is a single value. */
+  readonly inside?: Inside;
+}
 
-type Values<R> = { readonly [K in keyof R]: R[K] extends Reader<infer T> ? T : never };
+/** What a reader reads inside of its value: members known by name, or entries of any name or number. */
+export type Inside =
+  | {
+      readonly kind: 'members';
+      readonly members: Readonly<Record<string, Reader<unknown>>>;
+      readonly isScalarToo?: true;
+    }
+  | { readonly kind: 'entries' };
 
 /**
- * Parses each member of an untrusted object with its reader. The first problem wins and names its member. An absent member
- * reaches its reader as `undefined`. Only own members are read, never `Object.prototype`.
- *
- * @param rules `noun` is the word for a member in messages; `others` says whether unknown members are refused
+ * Where a value stands in a file that its reader's author can mend. With a place, each problem of a member or an entry is reported
+ * where it is and the rest is read too. Without one, the first problem is the result and names where it is.
  */
-export function membersFrom<R extends Readonly<Record<string, Reader<unknown>>>>(
-  value: unknown,
-  readers: R,
-  rules: { readonly noun: string; readonly others: 'ignored' | 'refused' },
-): Values<R> | Problem {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { problem: 'must be an object' };
-  if (rules.others === 'refused') {
-    for (const name of Object.keys(value)) {
-      if (!Object.hasOwn(readers, name)) return { problem: `has an unknown ${rules.noun}${quotedName(name)}` };
-    }
-  }
-  const values: Record<string, unknown> = {};
-  for (const [name, reader] of Object.entries(readers)) {
-    const read = reader(Object.hasOwn(value, name) ? value[name as keyof typeof value] : undefined);
-    if (isProblem(read)) return { problem: `${rules.noun} \`${name}\` ${read.problem}` };
-    values[name] = read;
-  }
-  // Safe: each member was written by the reader of the same name.
-  return values as Values<R>;
+export interface Place {
+  /** The place of a member or an entry. */
+  readonly at: (name: string | number) => Place;
+  /** The value that is read in the place of the written one, such as that of an environment variable. */
+  readonly given: (written: unknown) => unknown;
+  readonly report: (problem: string) => void;
+  readonly reportUnknown: (name: string, known: readonly string[]) => void;
 }
+
+/** The result where all problems have been reported at their places. */
+const REPORTED: Problem = Object.freeze({ problem: 'has problems that were reported' });
+
+/** Reads a value that stands at a place, and reports there what is wrong. The returned problem is for nobody to tell again. */
+export function readAt<T>(reader: Reader<T>, written: unknown, place: Place): T | Problem {
+  const value = place.given(written);
+  const read = reader(value, place);
+  if (!isProblem(read) || read === REPORTED) return read;
+  place.report(value === undefined ? 'is required' : read.problem);
+  return REPORTED;
+}
+
+type Readers = Readonly<Record<string, Reader<unknown>>>;
+
+/** What `members` reads, by name. */
+export type Members<R> = { readonly [K in keyof R]: R[K] extends Reader<infer T> ? T : never };
+
+/** `noun` is the word for a member in problems, `member` by default; `others` says whether unknown members are refused, the default. */
+export interface MemberRules {
+  readonly noun?: string;
+  readonly others?: 'ignored' | 'refused';
+}
+
+/**
+ * A parser of an object by a reader for each member. Only own members are read, never `Object.prototype`. An absent member reaches
+ * its reader as `undefined`.
+ */
+export function members<R extends Readers>(
+  readers: R,
+  { noun = 'member', others = 'refused' }: MemberRules = {},
+): Reader<Members<R>> {
+  const entries = Object.entries(readers);
+  const names = Object.keys(readers);
+  const read = (value: unknown, place?: Place): Members<R> | Problem => {
+    if (value === undefined) return { problem: 'is required' };
+    if (!isObject(value)) return { problem: 'must be an object' };
+    if (others === 'refused') {
+      for (const name of Object.keys(value)) {
+        if (Object.hasOwn(readers, name)) continue;
+        if (place === undefined) return { problem: `has an unknown ${noun}${quotedName(name)}` };
+        place.reportUnknown(name, names);
+      }
+    }
+    const values: Record<string, unknown> = {};
+    let isWhole = true;
+    for (const [name, reader] of entries) {
+      const own = Object.hasOwn(value, name) ? value[name] : undefined;
+      const member = place === undefined ? reader(own) : readAt(reader, own, place.at(name));
+      if (!isProblem(member)) values[name] = member;
+      else if (place === undefined) return { problem: `${noun} \`${name}\` ${member.problem}` };
+      else isWhole = false;
+    }
+    // Safe: each member was written by the reader of the same name.
+    return isWhole ? (values as Members<R>) : REPORTED;
+  };
+  return Object.assign(read, { inside: { kind: 'members', members: readers } } as const);
+}
+
+/** Whether a value has members. */
+export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** A member name is untrusted too: quoted only where it is plain. */
 const quotedName = (name: string): string => (/^[A-Za-z0-9_.#:-]{1,64}$/.test(name) ? ` \`${name}\`` : '');
+
+/** How many entries a list may have; at least 1 by default. */
+export interface ListRules {
+  readonly min?: number;
+  readonly max: number;
+}
+
+/** A parser of a required array of `min` to `max` entries. A problem names the entry by its index from 0. */
+export function listOf<T>(reader: Reader<T>, { min = 1, max }: ListRules): Reader<readonly T[]> {
+  const read = (value: unknown, place?: Place): readonly T[] | Problem => {
+    if (value === undefined) return { problem: 'is required' };
+    if (!Array.isArray(value) || value.length < min || value.length > max) {
+      return { problem: `must be an array of ${min} to ${max} entries` };
+    }
+    const entries: T[] = [];
+    let isWhole = true;
+    for (const [index, own] of value.entries()) {
+      const entry = place === undefined ? reader(own) : readAt(reader, own, place.at(index));
+      if (!isProblem(entry)) entries.push(entry);
+      else if (place === undefined) return { problem: `entry ${index} ${entry.problem}` };
+      else isWhole = false;
+    }
+    return isWhole ? entries : REPORTED;
+  };
+  return Object.assign(read, { inside: { kind: 'entries' } } as const);
+}
+
+/** A parser of one value standing alone, or an array of `min` to `max` of them. */
+export function oneOrMore<T>(reader: Reader<T>, rules: ListRules): Reader<readonly T[]> {
+  const list = listOf(reader, rules);
+  const read = (value: unknown, place?: Place): readonly T[] | Problem => {
+    if (Array.isArray(value)) return list(value, place);
+    const one = reader(value, place);
+    return isProblem(one) ? one : [one];
+  };
+  return reader.inside === undefined ? read : Object.assign(read, { inside: { kind: 'entries' } } as const);
+}
+
+/** Makes a value optional: absent becomes `fallback`, `null` by default. A JSON `null` goes to the reader. */
+export function optional<T>(reader: Reader<T>): Reader<T | null>;
+export function optional<T, const D>(reader: Reader<T>, fallback: D): Reader<T | D>;
+export function optional<T>(reader: Reader<T>, fallback: unknown = null): Reader<unknown> {
+  return within(reader, (value, place) => (value === undefined ? fallback : reader(value, place)));
+}
+
+/** Takes a JSON `null`, which is then the value. */
+export const orNull = <T>(reader: Reader<T>): Reader<T | null> =>
+  within(reader, (value, place) => (value === null ? null : reader(value, place)));
+
+/** What a reader gives, made into something else of the annotated type; `make` gives it, or a problem. */
+export const made = <T, U>(reader: Reader<T>, make: (value: T) => NoInfer<U> | Problem): Reader<U> =>
+  within(reader, (value, place) => {
+    const read = reader(value, place);
+    return isProblem(read) ? read : make(read);
+  });
+
+/** Reads the same fields as `reader`. */
+const within = <T>(reader: Reader<unknown>, read: Reader<T>): Reader<T> =>
+  reader.inside === undefined ? read : Object.assign(read, { inside: reader.inside });
 
 /** Length limits of a string, in UTF-16 code units, and an optional grammar with its description. */
 export interface TextRules {
@@ -50,10 +171,12 @@ export const text =
     if (typeof value !== 'string' || value.length < min || value.length > max) {
       return { problem: `must be a string of ${min} to ${max} characters` };
     }
-    if (value.includes('\0') || !value.isWellFormed()) return { problem: 'has U+0000 or a lone surrogate' };
+    if (!isPlain(value)) return { problem: 'has U+0000 or a lone surrogate' };
     if (grammar !== undefined && !grammar.matches(value)) return { problem: `must be ${grammar.words}` };
     return value;
   };
+
+const isPlain = (value: string): boolean => !value.includes('\0') && value.isWellFormed();
 
 /** Latest accepted instant: the end of the year 9999, in seconds since the Unix epoch. */
 const MAX_SECONDS = 253_402_300_799;
@@ -80,33 +203,16 @@ export const integer =
 export const bool: Reader<boolean> = (value) =>
   typeof value === 'boolean' ? value : { problem: 'must be `true` or `false`' };
 
-/** A parser of one word of a closed set. */
-export const oneOf =
-  <const Word extends string>(words: readonly Word[]): Reader<Word> =>
-  (value) =>
-    words.find((word) => word === value) ?? {
-      problem: `must be one of ${words.map((word) => `\`${word}\``).join(', ')}`,
-    };
-
-/** A parser of a required array of `min` to `max` entries. A problem names the entry by its index from 0. */
-export const listOf =
-  <T>(reader: Reader<T>, { min = 1, max }: { readonly min?: number; readonly max: number }): Reader<readonly T[]> =>
-  (value) => {
-    if (value === undefined) return { problem: 'is required' };
-    if (!Array.isArray(value) || value.length < min || value.length > max) {
-      return { problem: `must be an array of ${min} to ${max} entries` };
-    }
-    const entries: T[] = [];
-    for (const [index, entry] of value.entries()) {
-      const read = reader(entry);
-      if (isProblem(read)) return { problem: `entry ${index} ${read.problem}` };
-      entries.push(read);
-    }
-    return entries;
+/** A parser of one word of a closed set. In a file, where nothing is secret, a problem quotes what was written. */
+export const oneOf = <const Word extends string>(words: readonly Word[]): Reader<Word> => {
+  const problem = `must be one of ${words.map((word) => `\`${word}\``).join(', ')}`;
+  return (value, place) => {
+    const found = words.find((word) => word === value);
+    if (found !== undefined) return found;
+    const isTold = place !== undefined && typeof value === 'string';
+    return { problem: isTold ? `${problem}: \`${value.slice(0, 100)}\` is not` : problem };
   };
+};
 
-/** Makes a member optional: absent becomes `null`. A JSON `null` goes to the reader. */
-export const optional =
-  <T>(reader: Reader<T>): Reader<T | null> =>
-  (value) =>
-    value === undefined ? null : reader(value);
+/** Refuses a member that must not be present. */
+export const absent: Reader<null> = (value) => (value === undefined ? null : { problem: 'must not be present' });

@@ -1,5 +1,5 @@
 import { isProblem, type Problem } from '../runtime/problem.ts';
-import { integer, listOf, membersFrom, optional, type Reader, seconds, text } from '../runtime/fields.ts';
+import { integer, listOf, members, optional, type Reader, seconds, text } from '../runtime/fields.ts';
 
 /** The only authorization details type that Remit issues and accepts. */
 export const AUTHORIZATION_DETAILS_TYPE = 'urn:remit:task';
@@ -67,7 +67,7 @@ export interface AuthorizationDetail {
  * @see RFC 9396 sections 2 and 5
  */
 export function authorizationDetailsFrom(value: unknown): readonly AuthorizationDetail[] | Problem {
-  return listOf(detailFrom, { max: authorizationDetailsLimits.maxEntries })(value);
+  return detailsFrom(value);
 }
 
 const { maxActions, maxArgumentCharacters, maxCalls, maxCharacters, maxLocationCharacters, maxLocations } =
@@ -108,29 +108,30 @@ const argumentValue = text({
   grammar: { matches: (value) => /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(value), words: 'printable' },
 });
 
-const currency: Reader<NonNullable<MaxAmount['currency']>> = (value) =>
-  membersFrom(value, { argument, value: argumentValue }, { noun: 'member', others: 'refused' });
+const currency = members({ argument, value: argumentValue });
 
-const maxAmount: Reader<MaxAmount> = (value) =>
-  membersFrom(
-    value,
-    { argument, limit: integer(0, Number.MAX_SAFE_INTEGER), currency: optional(currency) },
-    { noun: 'member', others: 'refused' },
-  );
+const maxAmount: Reader<MaxAmount> = members({
+  argument,
+  limit: integer(0, Number.MAX_SAFE_INTEGER),
+  currency: optional(currency),
+});
 
 const singleUse: Reader<true> = (value) => (value === true ? value : { problem: 'must be `true`' });
 
-const constraintReaders = {
-  not_before: optional(seconds),
-  not_after: optional(seconds),
-  max_calls: optional(integer(1, maxCalls)),
-  max_amount: optional(maxAmount),
-  single_use: optional(singleUse),
-};
+const constraintMembers = members(
+  {
+    not_before: optional(seconds),
+    not_after: optional(seconds),
+    max_calls: optional(integer(1, maxCalls)),
+    max_amount: optional(maxAmount),
+    single_use: optional(singleUse),
+  },
+  { noun: 'constraint' },
+);
 
 const constraints: Reader<Constraints> = (value) => {
   if (value === undefined) return unconstrained;
-  const read = membersFrom(value, constraintReaders, { noun: 'constraint', others: 'refused' });
+  const read = constraintMembers(value);
   if (isProblem(read)) return read;
   const { not_before: from, not_after: to } = read;
   if (from !== null && to !== null && to <= from) return { problem: 'must have `not_after` later than `not_before`' };
@@ -143,13 +144,12 @@ const constraints: Reader<Constraints> = (value) => {
   };
 };
 
-const readers = {
+const detailFrom: Reader<AuthorizationDetail> = members({
   type,
   locations: listOf(location, { max: maxLocations }),
   actions: listOf(action, { max: maxActions }),
   constraints,
   purpose: optional(purpose),
-};
+});
 
-const detailFrom: Reader<AuthorizationDetail> = (value) =>
-  membersFrom(value, readers, { noun: 'member', others: 'refused' });
+const detailsFrom = listOf(detailFrom, { max: authorizationDetailsLimits.maxEntries });

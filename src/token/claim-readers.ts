@@ -1,7 +1,6 @@
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, type SpiffeId } from '../identity/spiffe-id.ts';
-import { isProblem, type Problem } from '../runtime/problem.ts';
-import { listOf, optional, type Reader, text } from '../runtime/fields.ts';
+import { made, oneOrMore, optional, type Reader, text } from '../runtime/fields.ts';
 
 /** Limits of the claims, in characters or entries. */
 export const claimLimits = Object.freeze({
@@ -18,18 +17,13 @@ const { maxCharacters, maxScopeCharacters, maxTokenIdCharacters, minTokenIdChara
 export const name = text({ max: maxCharacters });
 
 /** Parses `aud`: one name or several. @see RFC 7519 section 4.1.3 */
-export const audience: Reader<readonly string[]> = (value) =>
-  Array.isArray(value) ? listOf(name, { min: 0, max: maxCharacters })(value) : one(name(value));
-
-const one = (value: string | Problem): readonly string[] | Problem => (isProblem(value) ? value : [value]);
+export const audience = oneOrMore(name, { min: 0, max: maxCharacters });
 
 /** Parses the SPIFFE ID of a workload. */
-export const spiffeId: Reader<SpiffeId> = (value) => {
-  const read = text({ max: 2048 })(value);
-  if (isProblem(read)) return read;
-  const id = spiffeIdFrom(read);
+export const spiffeId: Reader<SpiffeId> = made(text({ max: 2048 }), (value) => {
+  const id = spiffeIdFrom(value);
   return isDeny(id) ? { problem: 'must be a SPIFFE ID' } : id;
-};
+});
 
 /** Parses a task id: a UUID in lower case. */
 export const taskId = text({
@@ -49,10 +43,7 @@ const scopeText = text({
 });
 
 /** Parses `scope` into tokens; empty where absent. @see RFC 6749 section 3.3 */
-export const scope: Reader<readonly string[]> = (value) => {
-  const read = optional(scopeText)(value);
-  return isProblem(read) ? read : (read?.split(' ') ?? []);
-};
+export const scope: Reader<readonly string[]> = made(optional(scopeText), (value) => value?.split(' ') ?? []);
 
 /** Parses `jti`, which must be long enough not to be guessed. @see RFC 7519 section 4.1.7 */
 export const tokenId = text({ min: minTokenIdCharacters, max: maxTokenIdCharacters });

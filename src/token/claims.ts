@@ -6,7 +6,7 @@ import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
 import { audience, claimLimits, name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
 import { type Confirmation, confirmation } from './confirmation.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
-import { membersFrom, optional, type Reader, seconds, text } from '../runtime/fields.ts';
+import { made, members, optional, type Reader, seconds, text } from '../runtime/fields.ts';
 import { useKeyOf } from './use-key.ts';
 
 /** A reference to another span: ids in lower-case hex, neither all zero. */
@@ -68,7 +68,7 @@ export interface TaskClaims {
  * @see RFC 9068 section 2.2, RFC 8693 sections 4.1 and 4.4, RFC 9396 section 9, RFC 7800 section 3.1
  */
 export function taskClaimsFrom(payload: unknown, envelope: { readonly keyId: string }): TaskClaims | Deny {
-  const claims = membersFrom(payload, readers, { noun: 'claim', others: 'ignored' });
+  const claims = taskClaims(payload);
   if (isProblem(claims)) return deny('token.malformed', claims.problem);
   const [audience, ...others] = claims.aud;
   if (audience === undefined || others.length > 0) {
@@ -105,9 +105,11 @@ const texts = new BoundedMemo<string>();
 /** Interns a string: thousands of cached tokens repeat the same values. */
 const interned = <T extends string>(text: T): T => texts.of(text, () => text) as T;
 
+const issuerClaim = members({ iss: name }, { noun: 'claim', others: 'ignored' });
+
 /** The issuer that a payload claims, used to choose keys before anything in it may be trusted. */
 export function claimedIssuerOf(payload: unknown): string | Problem {
-  const claims = membersFrom(payload, { iss: name }, { noun: 'claim', others: 'ignored' });
+  const claims = issuerClaim(payload);
   return isProblem(claims) ? claims : claims.iss;
 }
 
@@ -125,7 +127,7 @@ const actors: Reader<readonly string[]> = (value) => {
   let next = value;
   while (next !== undefined) {
     if (chain.length === claimLimits.maxActors) return { problem: `must nest at most ${claimLimits.maxActors} actors` };
-    const actor = membersFrom(next, { sub: name, act: nested }, { noun: 'member', others: 'refused' });
+    const actor = actorMembers(next);
     if (isProblem(actor)) return actor;
     chain.push(actor.sub);
     next = actor.act.value;
@@ -133,11 +135,12 @@ const actors: Reader<readonly string[]> = (value) => {
   return chain;
 };
 
-const delegate: Reader<{ readonly sub: SpiffeId }> = (value) =>
-  membersFrom(value, { sub: spiffeId }, { noun: 'member', others: 'refused' });
+const delegate = members({ sub: spiffeId });
 
 /** Passes a member on unparsed, wrapped so that its own `problem` member is not mistaken for a problem. */
 const nested = (value: unknown): { readonly value: unknown } => ({ value });
+
+const actorMembers = members({ sub: name, act: nested });
 
 const INTENT_HASH_PREFIX = 'sha-256:';
 
@@ -152,20 +155,15 @@ const intentHash = text({
 /** A `traceparent` of version 00. @see W3C Trace Context section 3.2 */
 const TRACE_PARENT = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}$/;
 
-const spanReference: Reader<SpanReference> = (value) => {
-  const read = text({ max: 55 })(value);
-  if (isProblem(read)) return read;
-  const [, traceId, spanId] = TRACE_PARENT.exec(read) ?? [];
+const spanReference: Reader<SpanReference> = made(text({ max: 55 }), (value) => {
+  const [, traceId, spanId] = TRACE_PARENT.exec(value) ?? [];
   return traceId === undefined || spanId === undefined
     ? { problem: 'must be a trace context of version 00' }
     : // Copies: a slice would keep the whole string in memory.
       { traceId: ownTextOf(traceId), spanId: ownTextOf(spanId) };
-};
+});
 
-const intent: Reader<{ readonly h: string; readonly tp: SpanReference }> = (value) =>
-  value === undefined
-    ? { problem: 'is required' }
-    : membersFrom(value, { h: intentHash, tp: spanReference }, { noun: 'member', others: 'ignored' });
+const intent = members({ h: intentHash, tp: spanReference }, { others: 'ignored' });
 
 const entries = new BoundedMemo<readonly AuthorizationDetail[]>({ maxKeyChars: 2_048 });
 
@@ -180,20 +178,23 @@ function details(value: unknown): readonly AuthorizationDetail[] | Problem {
   return read;
 }
 
-const readers = {
-  iss: name,
-  aud: audience,
-  sub: name,
-  client_id: spiffeId,
-  act: actors,
-  may_act: optional(delegate),
-  iat: seconds,
-  nbf: optional(seconds),
-  exp: seconds,
-  jti: tokenId,
-  txn: taskId,
-  scope,
-  authorization_details: details,
-  cnf: optional(confirmation),
-  remit_intent: intent,
-};
+const taskClaims = members(
+  {
+    iss: name,
+    aud: audience,
+    sub: name,
+    client_id: spiffeId,
+    act: actors,
+    may_act: optional(delegate),
+    iat: seconds,
+    nbf: optional(seconds),
+    exp: seconds,
+    jti: tokenId,
+    txn: taskId,
+    scope,
+    authorization_details: details,
+    cnf: optional(confirmation),
+    remit_intent: intent,
+  },
+  { noun: 'claim', others: 'ignored' },
+);

@@ -4,7 +4,7 @@ import { BoundedMemo } from '../runtime/bounded-memo.ts';
 import { algorithms, type SignatureAlgorithm } from './algorithms.ts';
 import { bytesFromBase64url } from './base64url.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
-import { membersFrom, optional, text } from '../runtime/fields.ts';
+import { absent, members, optional, text } from '../runtime/fields.ts';
 import { isSigned } from './signature.ts';
 import { strictJsonFrom } from './strict-json.ts';
 
@@ -67,31 +67,31 @@ const headers = new BoundedMemo<ReturnType<typeof headerFrom>>({ maxKeys: 256 })
 function headerFrom(bytes: Uint8Array): Pick<CompactJws, 'algorithm' | 'keyId' | 'type'> | Deny {
   const json = strictJsonFrom(bytes);
   if (isProblem(json)) return deny('token.malformed', `header ${json.problem}`);
-  const header = membersFrom(json.value, headerReaders, { noun: 'member', others: 'ignored' });
+  const header = headerMembers(json.value);
   if (isProblem(header)) return deny('token.malformed', `header ${header.problem}`);
   const spec = algorithms.get(header.alg);
   if (spec === undefined) return deny('token.algorithm', 'header member `alg` is not an algorithm of the profile');
   return { algorithm: spec.name, keyId: header.kid, type: header.typ };
 }
 
-/** Refuses a header member that must not be present. */
-export const absent = (value: unknown) => (value === undefined ? null : { problem: 'is not accepted' });
-
 /**
  * `crit` to `x5c` supply or locate a key, change what is signed, or require an extension. Remit fetches nothing a token names,
  * uses no key it carries, and supports no extension.
  */
-const headerReaders = {
-  crit: absent,
-  b64: absent,
-  jku: absent,
-  jwk: absent,
-  x5u: absent,
-  x5c: absent,
-  alg: text({ max: MAX_HEADER_CHARACTERS }),
-  kid: optional(text({ max: MAX_HEADER_CHARACTERS })),
-  typ: optional(text({ max: MAX_HEADER_CHARACTERS })),
-};
+const headerMembers = members(
+  {
+    crit: absent,
+    b64: absent,
+    jku: absent,
+    jwk: absent,
+    x5u: absent,
+    x5c: absent,
+    alg: text({ max: MAX_HEADER_CHARACTERS }),
+    kid: optional(text({ max: MAX_HEADER_CHARACTERS })),
+    typ: optional(text({ max: MAX_HEADER_CHARACTERS })),
+  },
+  { others: 'ignored' },
+);
 
 /** The signed part of a compact JWS. @see RFC 7515 section 2 */
 export const signingInputOf = (compact: string): string => compact.slice(0, compact.lastIndexOf('.'));

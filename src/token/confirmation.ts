@@ -1,6 +1,5 @@
 import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
-import { isProblem } from '../runtime/problem.ts';
-import { membersFrom, optional, type Reader, text } from '../runtime/fields.ts';
+import { made, members, optional, type Reader, text } from '../runtime/fields.ts';
 
 /** What a token is bound to: the digest of a certificate (RFC 8705) or of a DPoP key (RFC 9449), base64url SHA-256. */
 export interface Confirmation {
@@ -18,15 +17,11 @@ const thumbprint = text({
  *
  * @see RFC 7800 section 3.1, RFC 8705 section 3.1, RFC 9449 section 6.1
  */
-export const confirmation: Reader<Confirmation> = (value) => {
-  const read = membersFrom(
-    value,
-    { 'x5t#S256': optional(thumbprint), jkt: optional(thumbprint) },
-    { noun: 'member', others: 'refused' },
-  );
-  if (isProblem(read)) return read;
-  const { 'x5t#S256': certificate, jkt } = read;
-  if (certificate !== null && jkt === null) return { kind: 'x5t#S256', thumbprint: certificate };
-  if (certificate === null && jkt !== null) return { kind: 'jkt', thumbprint: jkt };
-  return { problem: 'must have exactly one of `x5t#S256` and `jkt`' };
-};
+export const confirmation: Reader<Confirmation> = made(
+  members({ 'x5t#S256': optional(thumbprint), jkt: optional(thumbprint) }),
+  ({ 'x5t#S256': certificate, jkt }) => {
+    if (certificate !== null && jkt === null) return { kind: 'x5t#S256', thumbprint: certificate };
+    if (certificate === null && jkt !== null) return { kind: 'jkt', thumbprint: jkt };
+    return { problem: 'must have exactly one of `x5t#S256` and `jkt`' };
+  },
+);

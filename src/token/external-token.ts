@@ -1,12 +1,12 @@
 import type { KeyObject } from 'node:crypto';
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import { audience, name, scope } from './claim-readers.ts';
-import { absent, signingInputOf } from './compact-jws.ts';
+import { signingInputOf } from './compact-jws.ts';
 import { type Confirmation, confirmation } from './confirmation.ts';
 import { digestOfToken, unverifiedJwtFrom, type UnverifiedJwt, type VerificationKeys, verifyingKey } from './jwt.ts';
 import { lifetimeProblem } from './lifetime.ts';
 import { isProblem } from '../runtime/problem.ts';
-import { listOf, membersFrom, optional, type Reader, seconds } from '../runtime/fields.ts';
+import { absent, members, oneOrMore, optional, type Reader, seconds } from '../runtime/fields.ts';
 import { useKeyOf } from './use-key.ts';
 
 /** A verified access token of an external issuer. It says who calls and what an IAM lets it do; it names no task. */
@@ -105,7 +105,7 @@ export function signedExternalClaims(
   }
   const key = verifyingKey(jwt, keys, 'external');
   if (isDeny(key)) return key;
-  const claims = membersFrom(jwt.claims, readers, { noun: 'claim', others: 'ignored' });
+  const claims = externalClaims(jwt.claims);
   if (isProblem(claims)) return deny('token.malformed', claims.problem);
   const token = {
     kind: 'external-token',
@@ -149,26 +149,30 @@ const typeOf = (type: string | null): ExternalTokenType | null =>
 
 const MAX_SCOPES = 512;
 
+const scopeLists = oneOrMore(scope, { min: 0, max: MAX_SCOPES });
+
 /** Scopes as text, or as an array, which several issuers send. */
 const scopes: Reader<readonly string[] | null> = (value) => {
   if (value === undefined) return null;
-  if (!Array.isArray(value)) return scope(value);
-  const entries = listOf(scope, { min: 0, max: MAX_SCOPES })(value);
+  const entries = scopeLists(value);
   return isProblem(entries) ? entries : entries.flat();
 };
 
-const readers = {
-  events: absent,
-  iss: name,
-  aud: audience,
-  sub: name,
-  client_id: optional(name),
-  azp: optional(name),
-  iat: seconds,
-  nbf: optional(seconds),
-  exp: seconds,
-  jti: optional(name),
-  scope: scopes,
-  scp: scopes,
-  cnf: optional(confirmation),
-};
+const externalClaims = members(
+  {
+    events: absent,
+    iss: name,
+    aud: audience,
+    sub: name,
+    client_id: optional(name),
+    azp: optional(name),
+    iat: seconds,
+    nbf: optional(seconds),
+    exp: seconds,
+    jti: optional(name),
+    scope: scopes,
+    scp: scopes,
+    cnf: optional(confirmation),
+  },
+  { noun: 'claim', others: 'ignored' },
+);

@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto';
 import { algorithmOfKey, algorithms, type AlgorithmSpec, type SignatureAlgorithm } from './algorithms.ts';
 import { bytesFromBase64url } from './base64url.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
-import { listOf, membersFrom, optional, type Reader, text } from '../runtime/fields.ts';
+import { bool, listOf, members, optional, type Reader, text } from '../runtime/fields.ts';
 import { rsaWeakness } from './rsa-strength.ts';
 
 /** A public key for verifying signatures of exactly one algorithm. */
@@ -28,17 +28,18 @@ const SECRET_MEMBERS = ['k', 'd', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'priv'];
 
 const label = optional(text({ min: 0, max: 256 }));
 
-const boolean: Reader<boolean> = (value) => (typeof value === 'boolean' ? value : { problem: 'must be a boolean' });
-
-const readers = {
-  kty: text({ max: 64 }),
-  kid: label,
-  use: label,
-  alg: label,
-  crv: label,
-  key_ops: optional(listOf(text({ max: 64 }), { min: 0, max: 16 })),
-  ext: optional(boolean),
-};
+const jwkMembers = members(
+  {
+    kty: text({ max: 64 }),
+    kid: label,
+    use: label,
+    alg: label,
+    crv: label,
+    key_ops: optional(listOf(text({ max: 64 }), { min: 0, max: 16 })),
+    ext: optional(bool),
+  },
+  { others: 'ignored' },
+);
 
 /**
  * Parses one public JSON Web Key. Refuses a key that is symmetric or private, contradicts itself (`alg` of another key type,
@@ -48,10 +49,10 @@ const readers = {
  * @see RFC 7517 section 4, RFC 8725 section 3.1
  */
 export const jwkFrom: Reader<Jwk> = (value) => {
-  const read = membersFrom(value, readers, { noun: 'member', others: 'ignored' });
+  const read = jwkMembers(value);
   if (isProblem(read)) return read;
-  const members = new Map<string, unknown>(Object.entries(Object(value)));
-  const secret = SECRET_MEMBERS.find((name) => members.has(name));
+  const own = new Map<string, unknown>(Object.entries(Object(value)));
+  const secret = SECRET_MEMBERS.find((name) => own.has(name));
   if (read.kty === 'oct') return { problem: 'is symmetric' };
   if (secret !== undefined) return { problem: `has the secret member \`${secret}\`` };
   const purpose = purposeOf(read.use, read.key_ops);
@@ -61,7 +62,7 @@ export const jwkFrom: Reader<Jwk> = (value) => {
   if (spec.keyType !== read.kty || spec.curve !== (spec.curve === null ? null : read.crv)) {
     return { problem: `has an \`alg\` of another key type` };
   }
-  const made = publicKeyFrom(members, spec);
+  const made = publicKeyFrom(own, spec);
   return isProblem(made) ? made : { keyId: read.kid, usable: { keyId: read.kid, algorithm: spec.name, ...made } };
 };
 

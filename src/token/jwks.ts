@@ -1,7 +1,7 @@
 import type { SignatureAlgorithm } from './algorithms.ts';
 import { jwkFrom, type VerificationKey } from './jwk.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
-import { listOf, membersFrom } from '../runtime/fields.ts';
+import { listOf, members } from '../runtime/fields.ts';
 
 export type { VerificationKey };
 
@@ -23,11 +23,7 @@ export function verificationKeysFrom(
   value: unknown,
   allowed: ReadonlySet<SignatureAlgorithm>,
 ): readonly VerificationKey[] | Problem {
-  const set = membersFrom(
-    value,
-    { keys: listOf(jwkFrom, { max: MAX_JWKS_KEYS }) },
-    { noun: 'member', others: 'ignored' },
-  );
+  const set = keySet(value);
   if (isProblem(set)) return set;
   const ids = set.keys.map(({ keyId }) => keyId).filter((keyId) => keyId !== null);
   if (new Set(ids).size < ids.length) return { problem: 'has two keys with the same `kid`' };
@@ -35,3 +31,5 @@ export function verificationKeysFrom(
   const accepted = keys.filter((key) => allowed.has(key.algorithm));
   return accepted.length > 0 ? accepted : { problem: `has no key for ${[...allowed].join(', ')}` };
 }
+
+const keySet = members({ keys: listOf(jwkFrom, { max: MAX_JWKS_KEYS }) }, { others: 'ignored' });

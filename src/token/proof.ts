@@ -1,11 +1,11 @@
 import { deny, type Deny } from '../decision/decision.ts';
 import type { SignatureAlgorithm } from './algorithms.ts';
 import { tokenId } from './claim-readers.ts';
-import { absent, jwsPartsFrom, MAX_HEADER_CHARACTERS, signatureProblem } from './compact-jws.ts';
+import { jwsPartsFrom, MAX_HEADER_CHARACTERS, signatureProblem } from './compact-jws.ts';
 import { jwkFrom, type VerificationKey } from './jwk.ts';
 import { digestOfToken } from './jwt.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
-import { membersFrom, optional, type Reader, seconds, text } from '../runtime/fields.ts';
+import { absent, members, optional, type Reader, seconds, text } from '../runtime/fields.ts';
 import { strictJsonFrom } from './strict-json.ts';
 import { MAX_TARGET_URI_CHARACTERS, targetUriFrom } from './target-uri.ts';
 
@@ -91,36 +91,42 @@ const publicKey: Reader<VerificationKey> = (value) => {
   return read.usable ?? { problem: 'is not a key for an algorithm of the profile' };
 };
 
-const headerReaders = {
-  crit: absent,
-  b64: absent,
-  jku: absent,
-  x5u: absent,
-  x5c: absent,
-  x5t: absent,
-  'x5t#S256': absent,
-  typ: type,
-  alg: text({ max: MAX_HEADER_CHARACTERS }),
-  jwk: publicKey,
-};
+const headerMembers = members(
+  {
+    crit: absent,
+    b64: absent,
+    jku: absent,
+    x5u: absent,
+    x5c: absent,
+    x5t: absent,
+    'x5t#S256': absent,
+    typ: type,
+    alg: text({ max: MAX_HEADER_CHARACTERS }),
+    jwk: publicKey,
+  },
+  { others: 'ignored' },
+);
 
 function headerKeyFrom(bytes: Uint8Array, { algorithms }: ProofRules): VerificationKey | Problem {
   const json = strictJsonFrom(bytes);
   if (isProblem(json)) return json;
-  const header = membersFrom(json.value, headerReaders, { noun: 'member', others: 'ignored' });
+  const header = headerMembers(json.value);
   if (isProblem(header)) return header;
   const { alg, jwk } = header;
   if (alg !== jwk.algorithm) return { problem: 'member `alg` is not the algorithm of the key' };
   return algorithms.has(jwk.algorithm) ? jwk : { problem: 'member `alg` is not an algorithm that is accepted' };
 }
 
-const claimReaders = {
-  jti: tokenId,
-  htm: text({ max: 64 }),
-  htu: text({ max: MAX_TARGET_URI_CHARACTERS }),
-  iat: seconds,
-  ath: optional(text({ max: 256 })),
-};
+const claims = members(
+  {
+    jti: tokenId,
+    htm: text({ max: 64 }),
+    htu: text({ max: MAX_TARGET_URI_CHARACTERS }),
+    iat: seconds,
+    ath: optional(text({ max: 256 })),
+  },
+  { noun: 'claim', others: 'ignored' },
+);
 
 interface ProofClaims {
   readonly jti: string;
@@ -133,7 +139,7 @@ interface ProofClaims {
 function claimsFrom(payload: Uint8Array): ProofClaims | Problem {
   const json = strictJsonFrom(payload);
   if (isProblem(json)) return { problem: `payload ${json.problem}` };
-  return membersFrom(json.value, claimReaders, { noun: 'claim', others: 'ignored' });
+  return claims(json.value);
 }
 
 function requestProblem({ htm, htu, iat, ath }: ProofClaims, request: ProvenRequest): string | null {

@@ -4,7 +4,7 @@ import { name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
 import { digestOfToken, verifyingKey, unverifiedJwtFrom, type VerificationKeys } from './jwt.ts';
 import { lifetimeProblem } from './lifetime.ts';
 import { isProblem } from '../runtime/problem.ts';
-import { membersFrom, optional, type Reader, seconds, text } from '../runtime/fields.ts';
+import { members, optional, type Reader, seconds, text } from '../runtime/fields.ts';
 
 /** Longest lifetime of a transaction token, in seconds. */
 export const MAX_TRANSACTION_TOKEN_SECONDS = 60;
@@ -85,7 +85,7 @@ export function transactionTokenFrom(
   if (keyId === null) return deny('token.malformed', 'header member `kid` is required');
   const key = verifyingKey(jwt, keys, 'transaction');
   if (isDeny(key)) return key;
-  const claims = membersFrom(jwt.claims, readers, { noun: 'claim', others: 'ignored' });
+  const claims = transactionClaims(jwt.claims);
   if (isProblem(claims)) return deny('token.malformed', claims.problem);
   const lifetime = { issuedAtSeconds: claims.iat, expiresAtSeconds: claims.exp, notBeforeSeconds: null };
   const limits = { ...rules, maxLifetimeSeconds: MAX_TRANSACTION_TOKEN_SECONDS };
@@ -119,28 +119,26 @@ const requiredScope: Reader<readonly string[]> = (value) =>
 
 const word = text({ max: 2048 });
 
-const transactionContext = (value: unknown) =>
-  value === undefined
-    ? { problem: 'is required' }
-    : membersFrom(
-        value,
-        { action: word, resource: word, token_digest: word, args_digest: optional(word) },
-        { noun: 'member', others: 'ignored' },
-      );
+const transactionContext = members(
+  { action: word, resource: word, token_digest: word, args_digest: optional(word) },
+  { others: 'ignored' },
+);
 
-const requesterContext = (value: unknown) =>
-  membersFrom(value, { traceparent: optional(word), req_ip: optional(word) }, { noun: 'member', others: 'ignored' });
+const requesterContext = members({ traceparent: optional(word), req_ip: optional(word) }, { others: 'ignored' });
 
-const readers = {
-  iss: name,
-  aud: name,
-  txn: taskId,
-  sub: name,
-  req_wl: spiffeId,
-  scope: requiredScope,
-  tctx: transactionContext,
-  rctx: optional(requesterContext),
-  iat: seconds,
-  exp: seconds,
-  jti: tokenId,
-};
+const transactionClaims = members(
+  {
+    iss: name,
+    aud: name,
+    txn: taskId,
+    sub: name,
+    req_wl: spiffeId,
+    scope: requiredScope,
+    tctx: transactionContext,
+    rctx: optional(requesterContext),
+    iat: seconds,
+    exp: seconds,
+    jti: tokenId,
+  },
+  { noun: 'claim', others: 'ignored' },
+);

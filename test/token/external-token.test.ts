@@ -129,7 +129,7 @@ describe('externalTokenFrom denies', () => {
       'claim `cnf` has an unknown member `kid`',
     ],
     ['a binding of null', { cnf: null }, 'token.malformed', 'claim `cnf` must be an object'],
-    ['an event', { events: {} }, 'token.malformed', 'claim `events` is not accepted'],
+    ['an event', { events: {} }, 'token.malformed', 'claim `events` must not be present'],
     [
       'a scope that is not one',
       { scope: 'a  b' },

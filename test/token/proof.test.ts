@@ -150,7 +150,7 @@ describe('proofFrom denies', () => {
       (name): [string, Record<string, unknown>, string] => [
         `a header member ${name}`,
         { [name]: name === 'b64' ? false : 'https://evil.test/' },
-        `proof header member \`${name}\` is not accepted`,
+        `proof header member \`${name}\` must not be present`,
       ],
     ),
   ])('%s', async (_name, header, detail) => {

@@ -1,5 +1,5 @@
 import { isProblem } from '../../runtime/problem.ts';
-import { membersFrom, optional, type Reader, seconds, text } from '../../runtime/fields.ts';
+import { made, type Members, members, oneOf, optional, type Reader, seconds, text } from '../../runtime/fields.ts';
 import type { ChangedValues } from '../../task/attestation.ts';
 import type { SignalName } from '../../task/cause.ts';
 import { namedValuesFrom } from '../../task/named-values.ts';
@@ -27,32 +27,26 @@ const MAX_CHARACTERS = 512;
 
 const word = text({ max: MAX_CHARACTERS });
 
-/** A word of a closed list; any other word is refused. */
-const oneOf =
-  <T extends string>(...words: readonly T[]): Reader<T> =>
-  (value) =>
-    words.find((known) => known === value) ?? { problem: `must be one of ${words.join(', ')}` };
-
 /** Members that every event may have. `event_timestamp` in milliseconds is beyond the year 9999 and refused. */
-const common = {
-  event_timestamp: optional(seconds),
-  initiating_entity: optional(oneOf('admin', 'user', 'policy', 'system')),
-};
+const common = members(
+  {
+    event_timestamp: optional(seconds),
+    initiating_entity: optional(oneOf(['admin', 'user', 'policy', 'system'])),
+  },
+  { others: 'ignored' },
+);
 
 /** An event by its own members and the common ones; members not named here are ignored. */
-const meaningOf =
-  <R extends Readonly<Record<string, Reader<unknown>>>>(
-    readers: R,
-    mean: (members: { readonly [K in keyof R]: R[K] extends Reader<infer T> ? T : never }) => EventMeaning,
-  ): Reader<EventMeaning> =>
-  (value) => {
-    const shared = membersFrom(value, common, ignoringOthers);
-    if (isProblem(shared)) return shared;
-    const read = membersFrom(value, readers, ignoringOthers);
-    return isProblem(read) ? read : mean(read);
+function meaningOf<R extends Readonly<Record<string, Reader<unknown>>>>(
+  readers: R,
+  mean: (read: Members<R>) => EventMeaning,
+): Reader<EventMeaning> {
+  const own: Reader<EventMeaning> = made(members(readers, { others: 'ignored' }), mean);
+  return (value) => {
+    const shared = common(value);
+    return isProblem(shared) ? shared : own(value);
   };
-
-const ignoringOthers = { noun: 'member', others: 'ignored' } as const;
+}
 
 const adverse: EventMeaning = { isAdverse: true, risk: null, attests: {} };
 const harmless: EventMeaning = { isAdverse: false, risk: null, attests: {} };
@@ -80,8 +74,8 @@ const namedFrom = (values: Readonly<Record<string, unknown>>): ChangedValues =>
 
 const levels: Readonly<Record<'LOW' | 'MEDIUM' | 'HIGH', Risk>> = { LOW: 'low', MEDIUM: 'medium', HIGH: 'high' };
 
-const complianceStatus = oneOf('compliant', 'not-compliant');
-const riskLevel = oneOf('LOW', 'MEDIUM', 'HIGH');
+const complianceStatus = oneOf(['compliant', 'not-compliant']);
+const riskLevel = oneOf(['LOW', 'MEDIUM', 'HIGH']);
 
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/';
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type/';
@@ -93,7 +87,7 @@ const types: readonly (readonly [prefix: string, name: SignalName, meaning: Read
     CAEP,
     'credential-change',
     meaningOf(
-      { credential_type: word, change_type: oneOf('create', 'revoke', 'update', 'delete') },
+      { credential_type: word, change_type: oneOf(['create', 'revoke', 'update', 'delete']) },
       ({ change_type: change }) => (change === 'revoke' || change === 'delete' ? adverse : harmless),
     ),
   ],
@@ -106,7 +100,7 @@ const types: readonly (readonly [prefix: string, name: SignalName, meaning: Read
     CAEP,
     'assurance-level-change',
     meaningOf(
-      { namespace: word, current_level: word, change_direction: optional(oneOf('increase', 'decrease')) },
+      { namespace: word, current_level: word, change_direction: optional(oneOf(['increase', 'decrease'])) },
       // Levels are ordered by their namespace, so without a direction the change counts as adverse.
       ({ change_direction: direction, namespace, current_level: level }) => ({
         ...(direction === 'increase' ? harmless : adverse),

@@ -2,7 +2,7 @@ import { type Deny, isDeny } from '../../decision/decision.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import { unverifiedJwtFrom, type VerificationKeys, verifyingKey } from '../../token/jwt.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
-import { listOf, membersFrom, optional, type Reader, seconds, text } from '../../runtime/fields.ts';
+import { absent, members, oneOrMore, optional, type Reader, seconds, text } from '../../runtime/fields.ts';
 import { type EventMeaning, type EventType, eventTypes } from './event.ts';
 import { type SignalError, type SignalErrorCode, signalError } from './signal-error.ts';
 import { type SignalSubject, subject } from './subject.ts';
@@ -82,15 +82,6 @@ const MAX_AUDIENCES = 16;
 
 const word = text({ max: MAX_CHARACTERS });
 
-/** A claim that other kinds of tokens have. @see RFC 8417 section 4.5 and 4.6 */
-const absent: Reader<null> = (value) => (value === undefined ? null : { problem: 'must not be present' });
-
-const audience: Reader<readonly string[]> = (value) => {
-  if (Array.isArray(value)) return listOf(word, { max: MAX_AUDIENCES })(value);
-  const read = word(value);
-  return isProblem(read) ? read : [read];
-};
-
 interface RawEvent {
   readonly uri: string;
   /** Wrapped, so that a payload with a member `problem` is not mistaken for a `Problem`. */
@@ -107,25 +98,29 @@ const events: Reader<RawEvent> = (value) => {
   return { uri, payload };
 };
 
-const readers = {
-  iss: word,
-  sub: absent,
-  exp: absent,
-  aud: audience,
-  iat: seconds,
-  jti: word,
-  txn: optional(word),
-  toe: optional(seconds),
-  sub_id: subject,
-  events,
-};
+const setClaims = members(
+  {
+    iss: word,
+    // Claims that other kinds of tokens have: RFC 8417 section 4.5 and 4.6.
+    sub: absent,
+    exp: absent,
+    aud: oneOrMore(word, { max: MAX_AUDIENCES }),
+    iat: seconds,
+    jti: word,
+    txn: optional(word),
+    toe: optional(seconds),
+    sub_id: subject,
+    events,
+  },
+  { noun: 'claim', others: 'ignored' },
+);
 
 function eventFrom(
   payload: unknown,
   transmitter: Transmitter,
   rules: SetRules & { readonly now: number },
 ): SecurityEvent | SignalError {
-  const claims = membersFrom(payload, readers, { noun: 'claim', others: 'ignored' });
+  const claims = setClaims(payload);
   if (isProblem(claims)) return malformed(claims.problem);
   if (!claims.aud.includes(transmitter.audience)) {
     return signalError('invalid_audience', 'claim `aud` does not name this receiver');

@@ -2,7 +2,7 @@ import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import { spiffeIdFrom } from '../../identity/spiffe-id.ts';
 import { isDeny } from '../../decision/decision.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
-import { membersFrom, type Reader, text } from '../../runtime/fields.ts';
+import { made, members, optional, type Reader, text } from '../../runtime/fields.ts';
 
 /** A simple subject identifier. @see RFC 9493 section 3.2, OpenID Shared Signals Framework 1.0 section 3.5 */
 export type SimpleSubject =
@@ -43,36 +43,31 @@ export const subject: Reader<SignalSubject> = (value) => {
 
 const word = text({ max: MAX_CHARACTERS });
 
-const rules = { noun: 'member', others: 'refused' } as const;
+const jwtId: Reader<SimpleSubject> = made(members({ format: word, iss: word, jti: word }), ({ iss, jti }) => ({
+  format: 'jwt_id',
+  issuer: iss,
+  tokenId: jti,
+}));
 
-const jwtId: Reader<SimpleSubject> = (value) => {
-  const read = membersFrom(value, { format: word, iss: word, jti: word }, rules);
-  return isProblem(read) ? read : { format: 'jwt_id', issuer: read.iss, tokenId: read.jti };
-};
+const opaque: Reader<SimpleSubject> = made(members({ format: word, id: word }), ({ id }) => ({ format: 'opaque', id }));
 
-const opaque: Reader<SimpleSubject> = (value) => {
-  const read = membersFrom(value, { format: word, id: word }, rules);
-  return isProblem(read) ? read : { format: 'opaque', id: read.id };
-};
+const uri: Reader<SimpleSubject> = made(members({ format: word, uri: word }), ({ uri: given }) => {
+  const id = spiffeIdFrom(given);
+  return { format: 'uri', uri: given, spiffeId: isDeny(id) ? null : id };
+});
 
-const uri: Reader<SimpleSubject> = (value) => {
-  const read = membersFrom(value, { format: word, uri: word }, rules);
-  if (isProblem(read)) return read;
-  const spiffeId = spiffeIdFrom(read.uri);
-  return { format: 'uri', uri: read.uri, spiffeId: isDeny(spiffeId) ? null : spiffeId };
-};
-
-const issSub: Reader<SimpleSubject> = (value) => {
-  const read = membersFrom(value, { format: word, iss: word, sub: word }, rules);
-  return isProblem(read) ? read : { format: 'iss_sub', issuer: read.iss, subject: read.sub };
-};
+const issSub: Reader<SimpleSubject> = made(members({ format: word, iss: word, sub: word }), ({ iss, sub }) => ({
+  format: 'iss_sub',
+  issuer: iss,
+  subject: sub,
+}));
 
 const address = text({ max: 320, grammar: { matches: (it) => /^[^@]+@[^@]+$/.test(it), words: 'an address' } });
 
-const email: Reader<SimpleSubject> = (value) => {
-  const read = membersFrom(value, { format: word, email: address }, rules);
-  return isProblem(read) ? read : { format: 'email', email: read.email };
-};
+const email: Reader<SimpleSubject> = made(members({ format: word, email: address }), (read) => ({
+  format: 'email',
+  email: read.email,
+}));
 
 const simpleFormats: ReadonlyMap<unknown, Reader<SimpleSubject>> = new Map([
   ['jwt_id', jwtId],
@@ -102,9 +97,9 @@ function simple(value: unknown): SimpleSubject | Problem {
   return reader === undefined ? { problem: 'must have a `format` that is supported here' } : reader(value);
 }
 
-const optionalSimple = (value: unknown): SimpleSubject | Problem | null => (value === undefined ? null : simple(value));
+const optionalSimple = optional(simple);
 
-const complexReaders = {
+const complexMembers = members({
   format: word,
   user: optionalSimple,
   session: optionalSimple,
@@ -113,14 +108,14 @@ const complexReaders = {
   tenant: optionalSimple,
   org_unit: optionalSimple,
   group: optionalSimple,
-};
+});
 
-function complex(value: unknown): SignalSubject | Problem {
-  const read = membersFrom(value, complexReaders, rules);
-  if (isProblem(read)) return read;
-  const members = roles.flatMap((role) => {
+const complex: Reader<SignalSubject> = made(complexMembers, (read) => {
+  const described = roles.flatMap((role) => {
     const is = read[role];
     return is === null ? [] : [{ role, is }];
   });
-  return members.length > 0 ? { format: 'complex', members } : { problem: 'must have at least one member' };
-}
+  return described.length > 0
+    ? { format: 'complex', members: described }
+    : { problem: 'must have at least one member' };
+});

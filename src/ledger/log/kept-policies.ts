@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { hashOf } from '../../policy/loading/proved-set.ts';
 import type { PolicySource } from '../../policy/loading/source.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
-import { listOf, membersFrom, type Reader, text } from '../../runtime/fields.ts';
+import { listOf, members, text } from '../../runtime/fields.ts';
 import { PRIVATE_MODE } from '../../runtime/private-file.ts';
 
 /** Largest policy set that is kept. */
@@ -73,7 +73,7 @@ export async function keptPolicies(ledger: string, hash: string): Promise<KeptPo
     if (about === null) return null;
     if (!about.isFile() || about.size > MAX_SET_BYTES)
       return { problem: 'must be a regular file of at most ${MAX_SET_BYTES} bytes' };
-    const kept = membersFrom(JSON.parse(await readFile(file, 'utf8')), readers, { noun: 'member', others: 'refused' });
+    const kept = keptPoliciesFrom(JSON.parse(await readFile(file, 'utf8')));
     if (isProblem(kept)) return kept;
     return hashOf(sourceFrom(kept)) === hash ? kept : { problem: 'does not have the hash it is kept under' };
   } catch (error) {
@@ -125,20 +125,15 @@ async function makeRoom(folder: string, bytes: number): Promise<void> {
 const codeOf = (error: unknown): string =>
   typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
 
-const strict =
-  <R extends Readonly<Record<string, Reader<unknown>>>>(of: R) =>
-  (value: unknown) =>
-    membersFrom(value, of, { noun: 'member', others: 'refused' });
+const file = members({ name: text({ max: 1024 }), text: text({ min: 0, max: MAX_SET_BYTES }) });
 
-const file = strict({ name: text({ max: 1024 }), text: text({ min: 0, max: MAX_SET_BYTES }) });
-
-const readers = {
+const keptPoliciesFrom = members({
   catalog: file,
   schema: file,
   policies: listOf(file, { min: 0, max: MAX_FILES }),
   entities: listOf(file, { min: 0, max: MAX_FILES }),
-  descriptorSets: listOf(strict({ name: text({ max: 1024 }), data: text({ min: 0, max: MAX_SET_BYTES }) }), {
+  descriptorSets: listOf(members({ name: text({ max: 1024 }), data: text({ min: 0, max: MAX_SET_BYTES }) }), {
     min: 0,
     max: 16,
   }),
-};
+});

@@ -3,9 +3,7 @@ import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
 import type { Delegation } from '../../policy/question.ts';
 import { spiffeId } from '../../token/claim-readers.ts';
 import { isProblem } from '../../runtime/problem.ts';
-import { integer, listOf, membersFrom, optional, text } from '../../runtime/fields.ts';
-import type { Problem } from '../../runtime/problem.ts';
-import type { Reader } from '../../runtime/fields.ts';
+import { integer, members, oneOrMore, optional, type Reader, text } from '../../runtime/fields.ts';
 import { anyObject, attestedValues } from './case-leaf.ts';
 import { DEFAULT_TTL_SECONDS } from './test-case.ts';
 import type { Attempt } from './test-case.ts';
@@ -41,10 +39,7 @@ export function attemptsFrom(yaml: YamlFile, fields: ReadonlyMap<string, PlacedN
 const isList = (read: Attempt | readonly Attempt[]): read is readonly Attempt[] => Array.isArray(read);
 
 /** One catalog id or a list. */
-const actionIds: Reader<readonly string[]> = (value) =>
-  Array.isArray(value) ? listOf(some, { max: MAX_LISTED })(value) : oneOrProblem(some(value));
-
-const oneOrProblem = (value: string | Problem): readonly string[] | Problem => (isProblem(value) ? value : [value]);
+const actionIds = oneOrMore(some, { max: MAX_LISTED });
 
 const readers: Readonly<Record<(typeof ATTEMPTS)[number], Read>> = {
   call,
@@ -138,11 +133,11 @@ function grpc(yaml: YamlFile, node: PlacedNode): Attempt | null {
   return typeof method === 'string' ? { kind: 'grpc', server, method, message: sent ?? new Uint8Array() } : null;
 }
 
-const delegation: Reader<Delegation> = (value) => {
-  const readers = { parent: spiffeId, depth: integer(1, 100), attested: optional(attestedValues) };
-  const read = membersFrom(value, readers, { noun: 'member', others: 'refused' });
-  return isProblem(read) ? read : { ...read, attested: read.attested ?? [] };
-};
+const delegation: Reader<Delegation> = members({
+  parent: spiffeId,
+  depth: integer(1, 100),
+  attested: optional(attestedValues, []),
+});
 
 function issue(yaml: YamlFile, node: PlacedNode): readonly Attempt[] {
   const bare = actionIds(jsonOf(node));

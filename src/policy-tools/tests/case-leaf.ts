@@ -2,8 +2,7 @@ import type { AttestedValue } from '../../policy/question.ts';
 import { namedValueLimits } from '../../task/named-values.ts';
 import { spiffeId } from '../../token/claim-readers.ts';
 import { isProblem } from '../../runtime/problem.ts';
-import { listOf, membersFrom, text } from '../../runtime/fields.ts';
-import type { Reader } from '../../runtime/fields.ts';
+import { listOf, members, type Reader, text } from '../../runtime/fields.ts';
 
 /** Reads any mapping as an object, its own members alone. */
 export const anyObject: Reader<Readonly<Record<string, unknown>>> = (value) =>
@@ -30,11 +29,6 @@ const MAX_ATTESTED_IN_CASE = 64;
 
 /** Parses attested values: a list of `name`, `value`, and `by`, a SPIFFE ID. */
 export const attestedValues: Reader<readonly AttestedValue[]> = listOf(
-  (value) =>
-    membersFrom(
-      value,
-      { name: text({ max: 64 }), value: text({ min: 0, max: namedValueLimits.maxCharacters }), by: spiffeId },
-      { noun: 'member', others: 'refused' },
-    ),
+  members({ name: text({ max: 64 }), value: text({ min: 0, max: namedValueLimits.maxCharacters }), by: spiffeId }),
   { min: 0, max: MAX_ATTESTED_IN_CASE },
 );

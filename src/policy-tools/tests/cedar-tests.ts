@@ -2,10 +2,8 @@ import { placesIn } from '../../action/finding.ts';
 import type { Finding, TextPlace } from '../../action/finding.ts';
 import { cedarQuestionOf } from './raw-question.ts';
 import type { EntityJson, RawAnswer, RawQuestion } from './raw-question.ts';
-import { isProblem } from '../../runtime/problem.ts';
-import { integer, listOf, membersFrom, oneOf, optional, text } from '../../runtime/fields.ts';
-import type { Problem } from '../../runtime/problem.ts';
-import type { Reader } from '../../runtime/fields.ts';
+import { isProblem, type Problem } from '../../runtime/problem.ts';
+import { integer, listOf, members, oneOf, optional, type Reader, text } from '../../runtime/fields.ts';
 import { strictJsonFrom } from '../../token/strict-json.ts';
 import { anyObject } from './case-leaf.ts';
 
@@ -29,19 +27,16 @@ const entities: Reader<readonly EntityJson[]> = (value) =>
     ? { problem: 'must be written out: the file of another name is not read' }
     : listOf(anyObject, { min: 0, max: 10_000 })(value);
 
-const request = (value: unknown) =>
-  membersFrom(value, { principal: line, action: line, resource: line, context: optional(anyObject) }, strict);
+const request = members({ principal: line, action: line, resource: line, context: optional(anyObject) });
 
-const strict = { noun: 'member', others: 'refused' } as const;
-
-const readers = {
+const testMembers = members({
   name: optional(text({ max: 200 })),
   request,
   entities,
   decision: oneOf(['allow', 'deny']),
   reason: listOf(text({ max: 128 }), { min: 0, max: 1000 }),
   num_errors: integer(0, 10_000),
-};
+});
 
 /**
  * Parses the tests of a file in the JSON format of `cedar run-tests`. All or nothing. At most 10,000.
@@ -69,7 +64,7 @@ function testFrom(
   item: unknown,
   { index, ...at }: TextPlace & { readonly file: string; readonly index: number },
 ): CedarTest | Problem {
-  const read = membersFrom(item, readers, strict);
+  const read = testMembers(item);
   if (isProblem(read)) return { problem: `test ${index} ${read.problem}` };
   const question = cedarQuestionOf({ ...read.request, context: read.request.context ?? {}, entities: read.entities });
   if (isProblem(question)) return { problem: `test ${index} ${question.problem}` };

@@ -6,10 +6,8 @@ import { isDeny } from '../../decision/decision.ts';
 import { algorithmOfKey } from '../../token/algorithms.ts';
 import { compactJwsFrom, signatureProblem } from '../../token/compact-jws.ts';
 import type { VerificationKey } from '../../token/jwks.ts';
-import { isProblem } from '../../runtime/problem.ts';
-import { listOf, membersFrom, text } from '../../runtime/fields.ts';
-import type { Problem } from '../../runtime/problem.ts';
-import type { Reader } from '../../runtime/fields.ts';
+import { isProblem, type Problem } from '../../runtime/problem.ts';
+import { integer, listOf, members, text } from '../../runtime/fields.ts';
 import { strictJsonFrom } from '../../token/strict-json.ts';
 import { hashOf } from '../loading/proved-set.ts';
 import { isPolicyFile } from '../loading/source.ts';
@@ -101,7 +99,7 @@ export function bundleFrom(content: string, keys: readonly VerificationKey[], la
   if (key === undefined) return { problem: 'is signed with a key that is not trusted' };
   if (signatureProblem(jws, key.key) !== null) return { problem: 'has a signature that does not verify' };
   const json = strictJsonFrom(jws.payload);
-  const read = isProblem(json) ? json : membersFrom(json.value, readers, { noun: 'member', others: 'refused' });
+  const read = isProblem(json) ? json : bundleMembers(json.value);
   if (isProblem(read)) return { problem: `is signed, but ${read.problem}` };
   const { version, serial, issuedAt: issuedAtMs, expiresAt: expiresAtMs, hash } = read;
   const source = sourceOf(read, label);
@@ -110,25 +108,19 @@ export function bundleFrom(content: string, keys: readonly VerificationKey[], la
   return { keyId: key.keyId, version, serial, issuedAtMs, expiresAtMs, hash, source };
 }
 
-const whole: Reader<number> = (value) =>
-  Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : { problem: 'must be a whole number above 0' };
-
-const strict =
-  <R extends Readonly<Record<string, Reader<unknown>>>>(of: R) =>
-  (value: unknown) =>
-    membersFrom(value, of, { noun: 'member', others: 'refused' });
+const whole = integer(1, Number.MAX_SAFE_INTEGER);
 
 const name = text({ max: 1024 });
 
-const readers = {
+const bundleMembers = members({
   version: text({ max: 128 }),
   serial: whole,
   issuedAt: whole,
   expiresAt: whole,
   hash: text({ max: 128 }),
-  files: listOf(strict({ name, text: text({ min: 0, max: MAX_TEXT }) }), { max: MAX_FILES }),
-  descriptorSets: listOf(strict({ name, data: text({ min: 0, max: MAX_TEXT }) }), { min: 0, max: 16 }),
-};
+  files: listOf(members({ name, text: text({ min: 0, max: MAX_TEXT }) }), { max: MAX_FILES }),
+  descriptorSets: listOf(members({ name, data: text({ min: 0, max: MAX_TEXT }) }), { min: 0, max: 16 }),
+});
 
 function sourceOf(
   {

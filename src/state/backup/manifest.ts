@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { isProblem } from '../../runtime/problem.ts';
-import { integer, listOf, membersFrom, text } from '../../runtime/fields.ts';
-import type { Problem } from '../../runtime/problem.ts';
-import type { Reader } from '../../runtime/fields.ts';
+import { isProblem, type Problem } from '../../runtime/problem.ts';
+import { integer, listOf, members, text } from '../../runtime/fields.ts';
 import { writePrivateFile } from '../../runtime/private-write.ts';
 import { synced } from '../../runtime/synced.ts';
 
@@ -82,10 +80,10 @@ export function manifestIn(folder: string): Manifest | Problem {
         : `has a \`${NAME}\` that cannot be read`,
     };
   }
-  const format = membersFrom(value, { format: integer(1, 1_000) }, { noun: 'member', others: 'ignored' });
+  const format = anyFormat(value);
   if (!isProblem(format) && format.format > FORMAT)
     return { problem: 'was made by a later build of Remit: restore it with that build or a later one' };
-  const manifest = membersFrom(value, readers, { noun: 'member', others: 'refused' });
+  const manifest = manifestFrom(value);
   return isProblem(manifest) ? { problem: `has a \`${NAME}\` whose ${manifest.problem}` } : manifest;
 }
 
@@ -106,22 +104,19 @@ const inside = text({
   },
 });
 
-const strict =
-  <R extends Readonly<Record<string, Reader<unknown>>>>(of: R) =>
-  (value: unknown) =>
-    membersFrom(value, of, { noun: 'member', others: 'refused' });
-
 const anyNumber = integer(0, Number.MAX_SAFE_INTEGER);
 
-const readers = {
+const anyFormat = members({ format: integer(1, 1_000) }, { others: 'ignored' });
+
+const manifestFrom = members({
   format: integer(1, FORMAT),
   remit: text({ max: 256 }),
   madeAtMs: integer(0, MAX_MS),
   state: inside,
   ledgers: listOf(
-    strict({ folder: inside, from: text({ max: 4_096 }), origin: text({ max: 1_024 }), size: anyNumber }),
+    members({ folder: inside, from: text({ max: 4_096 }), origin: text({ max: 1_024 }), size: anyNumber }),
     { min: 0, max: 64 },
   ),
-  keys: listOf(strict({ of: text({ max: 64 }), place: inside }), { min: 0, max: 16 }),
-  files: listOf(strict({ name: inside, bytes: anyNumber, sha256: text({ max: 64 }) }), { min: 1, max: MAX_FILES }),
-};
+  keys: listOf(members({ of: text({ max: 64 }), place: inside }), { min: 0, max: 16 }),
+  files: listOf(members({ name: inside, bytes: anyNumber, sha256: text({ max: 64 }) }), { min: 1, max: MAX_FILES }),
+});

@@ -49,7 +49,7 @@ describe('keptPolicies', () => {
   it.each<[string, (text: string) => string, string]>([
     ['changed', (text) => text.replace('permit', 'forbid'), 'does not have the hash it is kept under'],
     ['cut', (text) => text.slice(0, 100), 'cannot be read: it is not JSON'],
-    ['another thing', () => '{}', 'member `catalog` must be an object'],
+    ['another thing', () => '{}', 'member `catalog` is required'],
   ])('does not believe a file that is %s', async (_name, change, problem) => {
     const ledger = folder();
     await keepPolicies(ledger, { hash, source });

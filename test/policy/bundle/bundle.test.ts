@@ -79,7 +79,7 @@ describe('bundleFrom', () => {
     [
       'a serial that is none',
       async (key: BundleKey) => signed(payload({ serial: 0 }), key),
-      'is signed, but member `serial` must be a whole number above 0',
+      'is signed, but member `serial` must be a whole number from 1 to 9007199254740991',
     ],
     [
       'a member more',
