@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
+import { thoroughly } from '../thoroughly.ts';
 import { ledgerProblem, spentIn } from './state-file.ts';
 import { type Seen, seenAfter, seenOf, steps } from './steps.ts';
 import { compiledOnce, writerWords } from './writer-process.ts';
@@ -12,7 +13,7 @@ const { folder, remove } = scratch();
 afterAll(remove);
 
 const LANES = 3;
-const KILLS = 24;
+const KILLS = thoroughly(24, 8);
 /** A writer is killed at one of its first acknowledgements, or up to so long after it. */
 const MAX_LINES = 60;
 const MAX_DELAY_MS = 2;

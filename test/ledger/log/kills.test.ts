@@ -8,13 +8,14 @@ import { readLog } from '../../../src/ledger/log/log-reader.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
+import { thoroughly } from '../../thoroughly.ts';
 import { verdictIn } from './verified.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
 
 const LANES = 2;
-const KILLS = 25;
+const KILLS = thoroughly(25, 8);
 /** Of paths, so that 250 records fill a block of the index, as some runs write. */
 const LENGTH = 16_000;
 const script = join(import.meta.dirname, 'killed-ledger.ts');
