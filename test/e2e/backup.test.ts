@@ -111,7 +111,8 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     expect(await processes.complete(1, before.taskId)).toBe(200);
     expect(await call(before.token)).toBe('403 task.completed');
     expect(await call(after.token)).toBe('200');
-    await until(async () => (await processes.records(1, 'end')).length === 1);
+    await until(() => processes.waiting() === 0);
+    expect(await processes.records(1, 'end')).toHaveLength(1);
     await until(() => statSync(at('checkpoints-1.txt')).size > anchored);
     await processes.end(1, 'SIGKILL');
   });
@@ -185,7 +186,8 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     await processes.serve(1);
     const { token } = await processes.declare(1);
     expect(await call(token)).toBe('200');
-    await until(async () => (await processes.records(1, 'token')).length === size + 1);
+    await until(() => processes.waiting() === 0);
+    expect(await processes.records(1, 'token')).toHaveLength(size + 1);
     const fresh = verifierKey();
     await processes.end(1, 'SIGTERM');
     expect((await verify(at('ledger-1'), fresh)).code).toBe(0);

@@ -1,6 +1,5 @@
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { describeWith, envoyPart } from '../parts.ts';
@@ -52,12 +51,6 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
   /** What each process decided about a task. */
   const decided = (taskId: string): readonly (readonly Decided[])[] =>
     NUMBERS.map((n) => processes.decided(n).filter(({ task }) => task === taskId));
-  const waiting = (): number => {
-    const db = new DatabaseSync(join(scratch.folder, 'state.db'), { readOnly: true });
-    const { count } = db.prepare('SELECT count(*) AS count FROM outbox').get() ?? {};
-    db.close();
-    return Number(count);
-  };
   /** How often each of the tasks was issued, by the ledgers of both processes. */
   const issued = async (): Promise<Readonly<Record<string, number>>> => {
     const records = (await Promise.all(NUMBERS.map((n) => processes.records(n, 'intent')))).flat();
@@ -175,7 +168,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     expect(lost.length).toBeLessThanOrEqual(6);
     expect(lost.every(({ answer }) => answer.startsWith('503'))).toBe(true);
     await until(() => processes.said(2).includes(RELAYS));
-    await until(() => waiting() === 0);
+    await until(() => processes.waiting() === 0);
     for (const count of Object.values(await issued())) expect(count).toBeGreaterThan(0);
   });
 
@@ -196,7 +189,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     const unanswered = calls.filter(({ answer }) => answer !== '200' && answer !== '503 overloaded');
     expect(unanswered).toEqual([]);
     await until(() => processes.said(1).includes(RELAYS));
-    await until(() => waiting() === 0);
+    await until(() => processes.waiting() === 0);
     const counts = await issued();
     expect(taskIds.slice(before).map((id) => counts[id])).toEqual(Array.from({ length: 9 }, () => 1));
   });

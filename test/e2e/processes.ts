@@ -3,6 +3,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { join, resolve } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { stringify } from 'yaml';
 import { Agent } from '../../src/dev/agent.ts';
 import type { AgentReply } from '../../src/dev/agent.ts';
@@ -248,6 +249,16 @@ export class Processes {
   #ask(n: ProcessNumber, path: string, call: Partial<Parameters<Agent['call']>[1]> = {}): Promise<AgentReply> {
     const port = this.#ports[n].issuer;
     return this.agent.call(port, { method: 'POST', ...call, host: `localhost:${port}`, path });
+  }
+
+  /** How many records wait in the state file for a ledger. */
+  waiting(): number {
+    const db = new DatabaseSync(join(this.folder, 'state.db'), { readOnly: true });
+    try {
+      return Number(db.prepare('SELECT count(*) AS count FROM outbox').get()?.['count']);
+    } finally {
+      db.close();
+    }
   }
 
   /** Records of a kind in the ledger of a process, each as its line of JSON. */

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Agent } from '../../src/dev/agent.ts';
 
 /** A call that came to its end, and when it was under way by `performance.now`. */
@@ -12,9 +13,11 @@ export interface Call {
 const paths = { read: '/v1/payments/p-1', list: '/v1/payments' } as const;
 /** What each agent asks, each over a connection that it keeps. */
 const CALLERS = ['read', 'read', 'list'] as const;
+/** A pause after each answer: callers without one would take the processors from what is tested. */
+const PAUSE_MS = 5;
 
 /**
- * Agents that ask about payments over kept connections, again as soon as they are answered. Lifecycle: they call from the
+ * Agents that ask about payments over kept connections, again soon after they are answered. Lifecycle: they call from the
  * beginning; `stop`, after which each has had its answer.
  */
 export class SteadyCallers {
@@ -45,6 +48,7 @@ export class SteadyCallers {
       const startedMs = performance.now();
       const answer = await answerTo(agent, { port: this.#port, path: paths[asks], token });
       this.#calls.push({ asks, startedMs, endedMs: performance.now(), answer });
+      await delay(PAUSE_MS);
     }
   }
 }

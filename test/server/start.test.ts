@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import { startRemit } from '../../src/server/remit.ts';
 import { isStartProblem } from '../../src/server/start-problem.ts';
 import { baseSchema, exampleCatalog } from '../builders/policy-folder.ts';
 import { mustConfig } from '../builders/config.ts';
+import { thoroughly } from '../thoroughly.ts';
 
 describe('startedOrClosed', () => {
   it.each<[string, () => never | { readonly problem: string }, string]>([
@@ -55,6 +57,9 @@ function smallPolicies(folder: string): string {
   writeFileSync(join(folder, 'policies', 'all.cedar'), '@id("all") permit (principal, action, resource);\n');
   return folder;
 }
+
+/** Of the points at which a part can throw, every fourth is tried, from another one in each run. */
+const STRIDE = thoroughly(1, 4);
 
 describe('startRemit', () => {
   const folder = mkdtempSync(join(tmpdir(), 'start-'));
@@ -153,7 +158,7 @@ describe('startRemit', () => {
     if (isStartProblem(started)) throw new Error(started.problem);
     await started.close();
     const left: unknown[] = [];
-    for (let broken = 1; broken <= uses; broken += 1) {
+    for (let broken = randomInt(1, STRIDE + 1); broken <= uses; broken += STRIDE) {
       const one = await start(broken);
       if (!isStartProblem(one.started)) await one.started.close();
       if (openFiles().length > 0 || readdirSync(folder).includes('check.sock')) left.push([broken, openFiles()]);
