@@ -1,5 +1,6 @@
 import { isScalar, isSeq } from 'yaml';
-import { entriesOf, itemsOf, stringOf } from './yaml-file.ts';
+import { textLike } from '../runtime/fields.ts';
+import { entriesOf, itemsOf, valueOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** An attribute of a server or resource, in the operator’s words: `tier: restricted`. */
@@ -15,7 +16,6 @@ const MAX_ATTRIBUTES = 16;
 const MAX_TEXT_LENGTH = 256;
 const MAX_TEXTS = 64;
 const NAME = /^[a-z][A-Za-z0-9_]{0,62}$/;
-const TEXT_RULE = `text of at most ${MAX_TEXT_LENGTH} characters`;
 
 /** Reads the attributes of a mapping. Invalid, too many or too long ones are findings and left out. */
 export function attributesFrom(yaml: YamlFile, node: PlacedNode | undefined): Attributes {
@@ -52,9 +52,12 @@ function valueFrom(yaml: YamlFile, node: PlacedNode, what: string): AttributeVal
 }
 
 const textFrom = (yaml: YamlFile, node: PlacedNode, what: string): string | null =>
-  stringOf(yaml, node, { what, accepts: isText, rule: TEXT_RULE })?.value ?? null;
+  valueOf(yaml, node, { what, reader: attributeText });
 
-const isText = (text: string): boolean => text.length <= MAX_TEXT_LENGTH && text.isWellFormed() && !text.includes('\0');
+const attributeText = textLike(`text of at most ${MAX_TEXT_LENGTH} characters`, () => true, {
+  min: 0,
+  max: MAX_TEXT_LENGTH,
+});
 
 /** The type of a value. */
 export function attributeTypeOf(value: AttributeValue): AttributeType {

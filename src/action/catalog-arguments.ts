@@ -1,7 +1,8 @@
 import { Scalar } from 'yaml';
+import { bool, oneOf, textLike } from '../runtime/fields.ts';
 import { looseKey, rootOfKey } from './query-key.ts';
 import type { PathTemplate } from './template.ts';
-import { booleanOf, entriesOf, fieldsOf, stringOf, wordOf } from './yaml-file.ts';
+import { entriesOf, fieldsOf, leafOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /**
@@ -116,21 +117,18 @@ export const grpcArguments = (
     });
     const type = typeIn(yaml, fields.get('type'));
     const required = requiredOf(yaml, fields.get('required'), false);
-    const field = fieldPathOf(yaml, fields.get('field') ?? { ...name, value: new Scalar(name.value) });
+    const written = fields.get('field') ?? { ...name, value: new Scalar(name.value) };
+    const field = placedOf(yaml, written, { what: 'the field', reader: fieldPath });
     if (type === null || required === null || field === null) return [];
     const spec = { name: name.value, from: 'message', path: field.value.split('.'), type, required } as const;
     return [{ ...spec, ...recordIn(yaml, fields.get('record')), offset: field.offset }];
   });
 
-function fieldPathOf(yaml: YamlFile, node: PlacedNode): Placed<string> | null {
-  const rule = `1 to ${MAX_POINTER_DEPTH} field names of the message joined by dots, such as \`order.amount_cents\``;
-  return stringOf(yaml, node, { what: 'the field', accepts: isFieldPath, rule });
-}
-
-const isFieldPath = (text: string): boolean =>
-  text.length <= MAX_POINTER_LENGTH &&
-  /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(text) &&
-  text.split('.').length <= MAX_POINTER_DEPTH;
+const fieldPath = textLike(
+  `1 to ${MAX_POINTER_DEPTH} field names of the message joined by dots, such as \`order.amount_cents\``,
+  (path) => /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(path) && path.split('.').length <= MAX_POINTER_DEPTH,
+  { max: MAX_POINTER_LENGTH },
+);
 
 /** As `messageArguments`, for an MCP tool, whose arguments may be mirrored into headers: each into its own. */
 export function toolArguments(yaml: YamlFile, node: PlacedNode | undefined): readonly BodyArgument[] {
@@ -140,8 +138,7 @@ export function toolArguments(yaml: YamlFile, node: PlacedNode | undefined): rea
     const fields = fieldsOf(yaml, value, { what: 'an argument', required: [], optional: [...BODY_KEYS, 'header'] });
     const argument = bodyArgument(yaml, name, fields);
     if (argument === null || !fields.has('header')) return argument ?? [];
-    const rule = 'letters, digits and `-`, at most 64, as the `x-mcp-header` of the tool';
-    const header = stringOf(yaml, fields.get('header'), { what: 'the header', accepts: isHeaderName, rule });
+    const header = placedOf(yaml, fields.get('header'), { what: 'the header', reader: headerName });
     if (header === null) return [];
     const lower = header.value.toLowerCase();
     if (headers.has(lower))
@@ -152,6 +149,10 @@ export function toolArguments(yaml: YamlFile, node: PlacedNode | undefined): rea
     return mirrored(argument, lower);
   });
 }
+
+const headerName = textLike('letters, digits and `-`, at most 64, as the `x-mcp-header` of the tool', (name) =>
+  isHeaderName(name),
+);
 
 const mirrored = (argument: BodyArgument, header: string): BodyArgument => ({ ...argument, header });
 
@@ -184,7 +185,7 @@ function routeArgument(
     required: ['from'],
     optional: ['pointer', 'type', 'required', 'record'],
   });
-  const from = wordOf(yaml, fields.get('from'), { what: '`from`', words: ['path', 'query', 'body'] });
+  const from = valueOf(yaml, fields.get('from'), { what: '`from`', reader: oneOf(['path', 'query', 'body']) });
   const isParameter = template.parameters.includes(name.value);
   if (from !== null && from !== 'path' && isParameter)
     yaml.report(name.offset, `\`${name.value}\` is a parameter of the path, so it is taken from there`);
@@ -195,7 +196,7 @@ function routeArgument(
   const pointer = fields.get('pointer');
   if (pointer !== undefined) yaml.report(pointer.offset, '`pointer` is for arguments from the body');
   const type = fields.has('type')
-    ? wordOf(yaml, fields.get('type'), { what: 'the type', words: TEXT_TYPES })
+    ? valueOf(yaml, fields.get('type'), { what: 'the type', reader: oneOf(TEXT_TYPES) })
     : 'string';
   const required = requiredOf(yaml, fields.get('required'), from === 'path');
   if (from === null || type === null || required === null) return null;
@@ -218,26 +219,25 @@ function bodyArgument(
 }
 
 const typeIn = (yaml: YamlFile, node: PlacedNode | undefined): ArgumentType | null =>
-  node === undefined ? 'string' : wordOf(yaml, node, { what: 'the type', words: TYPES });
+  node === undefined ? 'string' : valueOf(yaml, node, { what: 'the type', reader: oneOf(TYPES) });
 
 const requiredOf = (yaml: YamlFile, node: PlacedNode | undefined, otherwise: boolean): boolean | null =>
-  node === undefined ? otherwise : booleanOf(yaml, node, '`required`');
+  node === undefined ? otherwise : (leafOf(yaml, node, { what: '`required`', reader: bool }) ?? null);
 
 const recordIn = (yaml: YamlFile, node: PlacedNode | undefined): { readonly record?: true } =>
-  node !== undefined && booleanOf(yaml, node, '`record`') === true ? { record: true } : {};
+  leafOf(yaml, node, { what: '`record`', reader: bool }) === true ? { record: true } : {};
 
 function pointerOf(yaml: YamlFile, node: PlacedNode | undefined): readonly string[] | null {
-  const rule = `a JSON pointer of 1 to ${MAX_POINTER_DEPTH} member names, such as \`/order/total\``;
-  const text = stringOf(yaml, node, { what: 'the pointer', accepts: isPointer, rule });
-  return text === null ? null : tokensOf(text.value);
+  const text = valueOf(yaml, node, { what: 'the pointer', reader: pointerText });
+  return text === null ? null : tokensOf(text);
 }
 
 /** A `~` must be followed by `0` or `1`. Array indexes are not member names and match nothing. */
-const isPointer = (text: string): boolean =>
-  text.length <= MAX_POINTER_LENGTH &&
-  /^(\/([^~/]|~[01])+)+$/.test(text) &&
-  tokensOf(text).length <= MAX_POINTER_DEPTH &&
-  text.isWellFormed();
+const pointerText = textLike(
+  `a JSON pointer of 1 to ${MAX_POINTER_DEPTH} member names, such as \`/order/total\``,
+  (pointer) => /^(\/([^~/]|~[01])+)+$/.test(pointer) && tokensOf(pointer).length <= MAX_POINTER_DEPTH,
+  { max: MAX_POINTER_LENGTH },
+);
 
 const tokensOf = (pointer: string): readonly string[] =>
   pointer

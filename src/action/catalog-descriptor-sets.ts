@@ -1,8 +1,9 @@
+import { textLike } from '../runtime/fields.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
 import { descriptorSetFrom } from './protobuf/descriptor-set.ts';
 import type { DescriptorSet } from './protobuf/descriptor-set.ts';
-import { entriesOf, openYaml, stringOf } from './yaml-file.ts';
+import { entriesOf, openYaml, placedOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** The bytes of each descriptor set that a catalog names, by name, or why it could not be read. */
@@ -55,8 +56,10 @@ export function descriptorSetOf(yaml: YamlFile, node: PlacedNode, sets: Descript
 }
 
 const nameOf = (yaml: YamlFile, node: PlacedNode) =>
-  stringOf(yaml, node, {
-    what: 'the descriptor set',
-    accepts: (value) => value.length <= MAX_NAME_LENGTH && NAME.test(value),
-    rule: 'a file beside the catalog or in a folder beside it, such as `shop.binpb`, named with letters, digits, `.`, `_` and `-`',
-  });
+  placedOf(yaml, node, { what: 'the descriptor set', reader: fileName });
+
+const fileName = textLike(
+  'a file beside the catalog or in a folder beside it, such as `shop.binpb`, named with letters, digits, `.`, `_` and `-`',
+  (value) => NAME.test(value),
+  { max: MAX_NAME_LENGTH },
+);

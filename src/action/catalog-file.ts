@@ -1,3 +1,4 @@
+import { bool, oneOf, textLike } from '../runtime/fields.ts';
 import type { Attributes } from './attributes.ts';
 import { BODY_RULES, isMethodWithBody } from './body.ts';
 import type { BodyRule } from './body.ts';
@@ -16,7 +17,7 @@ import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate, TemplateSegment } from './template.ts';
 import { timeZonesFrom } from './time-zones.ts';
 import type { TimeZones } from './time-zones.ts';
-import { booleanOf, entriesOf, fieldsOf, itemsOf, stringOf, wordOf } from './yaml-file.ts';
+import { entriesOf, fieldsOf, itemsOf, leafOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** The content of the file. */
@@ -97,15 +98,14 @@ function serverEntry(
     optional: ['paths', 'routes', 'mcp', 'grpc', 'a2a', 'transactionToken', 'exactPaths', ...DEFAULT_KEYS],
   });
   const hosts = hostsOf(yaml, fields.get('hosts'));
-  const rule = 'an absolute `https` URI without user and fragment';
-  const audience = stringOf(yaml, fields.get('audience'), { what: 'the audience', accepts: isAudience, rule });
+  const audience = placedOf(yaml, fields.get('audience'), { what: 'the audience', reader: audienceText });
   const defaults = defaultsFrom(yaml, fields, NO_DEFAULTS);
   const [routes, mcp, grpc, a2a] = [fields.get('routes'), fields.get('mcp'), fields.get('grpc'), fields.get('a2a')];
   if (routes === undefined && mcp === undefined && grpc === undefined && a2a === undefined)
     yaml.report(node.offset, 'a server has at least one of `routes`, `mcp`, `grpc` and `a2a`');
   const items = routes === undefined ? [] : itemsOf(yaml, routes, '`routes`');
   const isSet = (key: 'transactionToken' | 'exactPaths'): boolean =>
-    booleanOf(yaml, fields.get(key), `\`${key}\``) === true;
+    leafOf(yaml, fields.get(key), { what: `\`${key}\``, reader: bool }) === true;
   const entry = {
     id,
     hosts,
@@ -123,10 +123,9 @@ function serverEntry(
 
 function hostsOf(yaml: YamlFile, node: PlacedNode | undefined): readonly Placed<string>[] {
   if (node === undefined) return [];
-  const rule = 'a lower-case host name without port and without wildcard';
   const items = itemsOf(yaml, node, '`hosts`');
   if (items.length === 0) yaml.report(node.offset, 'a server has at least one host');
-  return items.flatMap((item) => stringOf(yaml, item, { what: 'the host', accepts: isHost, rule }) ?? []);
+  return items.flatMap((item) => placedOf(yaml, item, { what: 'the host', reader: hostText }) ?? []);
 }
 
 function pathsOf(yaml: YamlFile, node: PlacedNode | undefined): readonly Placed<PathTemplate>[] {
@@ -164,6 +163,9 @@ function isAudience(value: string): boolean {
   return isCanonical && !value.includes('#') && url.username === '' && url.password === '';
 }
 
+const hostText = textLike('a lower-case host name without port and without wildcard', isHost);
+const audienceText = textLike('an absolute `https` URI without user and fragment', isAudience);
+
 function routeEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): RouteEntry | null {
   const fields = fieldsOf(yaml, node, {
     what: 'a route',
@@ -171,7 +173,7 @@ function routeEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): Route
     optional: ['args', 'body', ...DEFAULT_KEYS],
   });
   const head = actionHead(yaml, fields, defaults);
-  const method = wordOf(yaml, fields.get('method'), { what: 'the method', words: METHODS });
+  const method = valueOf(yaml, fields.get('method'), { what: 'the method', reader: oneOf(METHODS) });
   const template = templateOf(yaml, fields.get('path'));
   const bodyIsRead = method === null || isMethodWithBody(method);
   const args =
@@ -190,15 +192,17 @@ function bodyRuleOf(
   const isRead = args.some(({ from }) => from === 'body');
   const otherwise = isRead ? 'json' : args.some(({ from }) => from === 'query') ? 'none' : 'unstated';
   if (node === undefined) return otherwise;
-  const word = wordOf(yaml, node, { what: '`body`', words: BODY_RULES });
+  const word = valueOf(yaml, node, { what: '`body`', reader: oneOf(BODY_RULES) });
   if (word === null) return otherwise;
   if (!bodyIsRead) yaml.report(node.offset, 'a `GET` or `HEAD` has no body to say something of');
   if (isRead && word !== 'json') yaml.report(node.offset, 'an argument comes from the body, so it is `json`');
   return word;
 }
 
+const pathText = textLike('a path template', () => true);
+
 function templateOf(yaml: YamlFile, node: PlacedNode | undefined): Placed<PathTemplate> | null {
-  const text = stringOf(yaml, node, { what: 'the path', accepts: () => true, rule: 'a path template' });
+  const text = placedOf(yaml, node, { what: 'the path', reader: pathText });
   if (text === null) return null;
   const template = pathTemplateFrom(text.value);
   if (!('problem' in template)) return { value: template, offset: text.offset };

@@ -1,8 +1,9 @@
+import { oneOf, textLike } from '../runtime/fields.ts';
 import { attributesFrom } from './attributes.ts';
 import type { Attributes } from './attributes.ts';
 import { staticSecretExceptions } from './static-secret-exception.ts';
 import type { StaticSecretException } from './static-secret-exception.ts';
-import { fieldsOf, itemsOf, stringOf, wordOf } from './yaml-file.ts';
+import { fieldsOf, itemsOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** How much harm an action can do; also the name of its action group. */
@@ -60,10 +61,8 @@ export function actionHead(
   fields: Fields<(typeof HEAD_KEYS)[number] | (typeof DEFAULT_KEYS)[number]>,
   defaults: Defaults,
 ): ActionHead | null {
-  const rule =
-    "words of letters, digits, `-` and `_` joined by dots, at most 128 characters, and not one of Remit's own";
-  const id = stringOf(yaml, fields.get('action'), { what: 'the action', accepts: isActionId, rule });
-  const risk = wordOf(yaml, fields.get('risk'), { what: 'the risk', words: RISKS });
+  const id = placedOf(yaml, fields.get('action'), { what: 'the action', reader: actionId });
+  const risk = valueOf(yaml, fields.get('risk'), { what: 'the risk', reader: oneOf(RISKS) });
   const own = defaultsFrom(yaml, fields, defaults);
   return id === null || risk === null ? null : { id, risk, ...own };
 }
@@ -86,13 +85,18 @@ export function defaultsFrom(
 export const isActionId = (value: string): boolean =>
   value.length <= MAX_ID_LENGTH && ACTION_ID.test(value) && !RESERVED_IDS.has(value);
 
+const actionId = textLike(
+  "words of letters, digits, `-` and `_` joined by dots, at most 128 characters, and not one of Remit's own",
+  isActionId,
+);
+
 /** The credentials in a list; `null` where there is no list. */
 function acceptsOf(yaml: YamlFile, node: PlacedNode | undefined): ReadonlySet<CredentialKind> | null {
   if (node === undefined) return null;
   const items = itemsOf(yaml, node, '`accepts`');
   if (items.length === 0) yaml.report(node.offset, '`accepts` names at least one kind of credential');
   return new Set(
-    items.flatMap((item) => wordOf(yaml, item, { what: 'the credential', words: CREDENTIAL_KINDS }) ?? []),
+    items.flatMap((item) => valueOf(yaml, item, { what: 'the credential', reader: oneOf(CREDENTIAL_KINDS) }) ?? []),
   );
 }
 
@@ -100,11 +104,12 @@ function labelsOf(yaml: YamlFile, node: PlacedNode | undefined): readonly string
   if (node === undefined) return [];
   const items = itemsOf(yaml, node, '`labels`');
   if (items.length > MAX_LABELS) yaml.report(node.offset, `there are at most ${MAX_LABELS} labels`);
-  const rule = 'lower-case letters, digits, `-` and `_`, beginning with a letter, at most 63';
-  return items.flatMap((item) => stringOf(yaml, item, { what: 'the label', accepts: isLabel, rule })?.value ?? []);
+  return items.flatMap((item) => valueOf(yaml, item, { what: 'the label', reader: label }) ?? []);
 }
 
-const isLabel = (value: string): boolean => LABEL.test(value);
+const label = textLike('lower-case letters, digits, `-` and `_`, beginning with a letter, at most 63', (value) =>
+  LABEL.test(value),
+);
 
 /** The keys of an action whose only other key is `args`: a tool, a method. */
 export const actionFields = (yaml: YamlFile, node: PlacedNode, what: string) =>

@@ -1,10 +1,11 @@
+import { textLike } from '../runtime/fields.ts';
 import { messageArguments, toolArguments } from './catalog-arguments.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
 import { actionFields, actionHead } from './catalog-head.ts';
 import type { ActionHead, Defaults } from './catalog-head.ts';
 import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate } from './template.ts';
-import { entriesOf, fieldsOf, stringOf } from './yaml-file.ts';
+import { entriesOf, fieldsOf, placedOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** An action entry with its arguments. */
@@ -130,9 +131,11 @@ function messages(
 const isWireName = (value: string): boolean =>
   value.length <= MAX_NAME_LENGTH && /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(value);
 
+const pathText = textLike('a path', () => true);
+
 /** Reads a path without parameters. */
 function fixedPath(yaml: YamlFile, node: PlacedNode | undefined): Placed<PathTemplate> | null {
-  const text = stringOf(yaml, node, { what: 'the path', accepts: () => true, rule: 'a path' });
+  const text = placedOf(yaml, node, { what: 'the path', reader: pathText });
   if (text === null) return null;
   const template = pathTemplateFrom(text.value);
   const problem = 'problem' in template ? template.problem : 'it has a parameter';

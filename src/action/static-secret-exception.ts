@@ -1,4 +1,5 @@
-import { fieldsOf, itemsOf, stringOf } from './yaml-file.ts';
+import { made, type Reader, textLike } from '../runtime/fields.ts';
+import { fieldsOf, itemsOf, valueOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** A long-lived credential that may pass on a route until a day, with an owner who answers for it. */
@@ -29,42 +30,35 @@ export function staticSecretExceptions(yaml: YamlFile, node: PlacedNode | undefi
 function exceptionFrom(yaml: YamlFile, node: PlacedNode): StaticSecretException | null {
   const what = 'an exception';
   const fields = fieldsOf(yaml, node, { what, required: ['owner', 'until'], optional: ['digest', 'header'] });
-  const digest = stringOf(yaml, fields.get('digest'), {
-    what: 'the digest',
-    accepts: (value) => /^(?:hmac-)?sha-256:[A-Za-z0-9_-]{43}$/.test(value),
-    rule: '`hmac-sha-256:` or `sha-256:` and 43 characters of base64url',
-  });
-  const header = stringOf(yaml, fields.get('header'), {
-    what: 'the header',
-    accepts: (value) => /^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/.test(value),
-    rule: 'the name of a header in lower case',
-  });
-  const owner = stringOf(yaml, fields.get('owner'), {
-    what: 'the owner',
-    accepts: (value) => value.length <= MAX_OWNER_LENGTH && /^[^\p{C}]+$/u.test(value),
-    rule: `printable, 1 to ${MAX_OWNER_LENGTH} characters`,
-  });
-  const until = stringOf(yaml, fields.get('until'), {
-    what: '`until`',
-    accepts: (value) => dayMs(value) !== null,
-    rule: 'a day, written `YYYY-MM-DD`',
-  });
+  const digest = valueOf(yaml, fields.get('digest'), { what: 'the digest', reader: digestText });
+  const header = valueOf(yaml, fields.get('header'), { what: 'the header', reader: headerName });
+  const owner = valueOf(yaml, fields.get('owner'), { what: 'the owner', reader: ownerText });
+  const untilMs = valueOf(yaml, fields.get('until'), { what: '`until`', reader: dayMs });
   if (!fields.has('digest') && !fields.has('header')) {
     yaml.report(node.offset, `${what} names the \`digest\` of a secret, or the \`header\` it stands in`);
   }
-  const untilMs = until === null ? null : dayMs(until.value);
-  if (owner === null || untilMs === null) return null;
-  return {
-    digest: digest?.value ?? null,
-    header: header?.value ?? null,
-    owner: owner.value,
-    untilMs: untilMs + DAY_MS,
-  };
+  return owner === null || untilMs === null ? null : { digest, header, owner, untilMs: untilMs + DAY_MS };
 }
 
-/** The midnight (UTC) at which a day begins; `null` for an invalid date. */
-function dayMs(text: string): number | null {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return null;
-  const ms = Date.parse(`${text}T00:00:00Z`);
-  return Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 10) !== text ? null : ms;
+const digestText = textLike('`hmac-sha-256:` or `sha-256:` and 43 characters of base64url', (value) =>
+  /^(?:hmac-)?sha-256:[A-Za-z0-9_-]{43}$/.test(value),
+);
+const headerName = textLike('the name of a header in lower case', (value) =>
+  /^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/.test(value),
+);
+const ownerText = textLike(`printable, 1 to ${MAX_OWNER_LENGTH} characters`, (value) => /^[^\p{C}]+$/u.test(value), {
+  max: MAX_OWNER_LENGTH,
+});
+
+/** Parses a day as the midnight (UTC) at which it begins. */
+const dayMs: Reader<number> = made(
+  textLike('a day, written `YYYY-MM-DD`', (day) => Number.isFinite(midnightOf(day))),
+  midnightOf,
+);
+
+/** `NaN` for an invalid date. */
+function midnightOf(day: string): number {
+  const ms = /^\d{4}-\d{2}-\d{2}$/.test(day) ? Date.parse(`${day}T00:00:00Z`) : NaN;
+  // `Date.parse` takes the 31st of February for a day in March.
+  return Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 10) !== day ? NaN : ms;
 }

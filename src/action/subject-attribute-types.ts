@@ -1,6 +1,7 @@
 import { SUBJECT_ATTRIBUTE_TYPES } from '../task/subject-attributes.ts';
 import type { SubjectAttributeType } from '../task/subject-attributes.ts';
-import { entriesOf, wordOf } from './yaml-file.ts';
+import { oneOf } from '../runtime/fields.ts';
+import { entriesOf, valueOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** The subject attributes that policies can read, by name, with their types. */
@@ -20,7 +21,7 @@ export function subjectAttributeTypesFrom(yaml: YamlFile, node: PlacedNode | und
         const rule = 'letters, digits and `_`, beginning with a lower-case letter, at most 63';
         yaml.report(name.offset, `the attribute \`${name.value.slice(0, 100)}\` must be ${rule}`);
       }
-      const type = wordOf(yaml, value, { what: 'the type', words: SUBJECT_ATTRIBUTE_TYPES });
+      const type = valueOf(yaml, value, { what: 'the type', reader: oneOf(SUBJECT_ATTRIBUTE_TYPES) });
       return type === null ? [] : [[name.value, type] as const];
     }),
   );

@@ -1,5 +1,6 @@
-import { nearestOf } from '../config/nearest.ts';
-import { entriesOf, stringOf } from './yaml-file.ts';
+import { textLike } from '../runtime/fields.ts';
+import { nearestOf } from '../runtime/nearest-name.ts';
+import { entriesOf, placedOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** Time zones whose local time policies can read, by the operator's name: `office` is `Europe/Berlin`. */
@@ -8,6 +9,8 @@ export type TimeZones = ReadonlyMap<string, string>;
 const NAME = /^[a-z][A-Za-z0-9_]{0,62}$/;
 const MAX_ZONES = 16;
 const RULE = 'a name of the IANA time zone database such as `Europe/Berlin`, or `UTC`';
+
+const zoneText = textLike(RULE, () => true);
 
 /** Reads `timeZones`: at most 16 names with zones of the runtime's database. Empty where absent. */
 export function timeZonesFrom(yaml: YamlFile, node: PlacedNode | undefined): TimeZones {
@@ -21,7 +24,7 @@ export function timeZonesFrom(yaml: YamlFile, node: PlacedNode | undefined): Tim
           name.offset,
           `the name \`${name.value.slice(0, 100)}\` of a time zone must be letters, digits and \`_\`, beginning with a lower-case letter, at most 63`,
         );
-      const zone = stringOf(yaml, value, { what: 'the time zone', accepts: () => true, rule: RULE });
+      const zone = placedOf(yaml, value, { what: 'the time zone', reader: zoneText });
       if (zone === null) return [];
       if (isTimeZone(zone.value)) return [[name.value, zone.value] as const];
       const nearest = nearestOf(zone.value, Intl.supportedValuesOf('timeZone'));

@@ -1,8 +1,9 @@
-import { isCollection, isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
+import { isMap, isScalar, isSeq } from 'yaml';
 import type { Node, Pair } from 'yaml';
+import type { Reader } from '../runtime/fields.ts';
 import { isProblem } from '../runtime/problem.ts';
-import { bool, type Reader } from '../runtime/fields.ts';
-import { placesIn } from './finding.ts';
+import { placesIn } from '../runtime/text-place.ts';
+import { jsonOf, offsetOf, yamlRootFrom } from '../runtime/yaml-text.ts';
 import type { Finding } from './finding.ts';
 
 /** A value with its place: UTF-16 code units from the start of the file. */
@@ -24,14 +25,7 @@ export interface YamlFile {
   readonly findingAt: (offset: number, message: string, help?: string) => Finding;
 }
 
-/** Longest file, in bytes. */
-export const MAX_YAML_BYTES = 1024 * 1024;
-const MAX_YAML_FINDINGS = 20;
-
-/**
- * Opens a YAML 1.2 file strictly: at most 1 MiB, one document, unique keys, no aliases, core-schema tags only. A violation is a
- * finding and leaves an empty root.
- */
+/** Opens a YAML file strictly, as `yamlRootFrom` does. A violation is a finding and leaves an empty root. */
 export function openYaml(text: string, file: string): YamlFile {
   const findings: Finding[] = [];
   const placeAt = placesIn(text);
@@ -44,26 +38,13 @@ export function openYaml(text: string, file: string): YamlFile {
   const report: YamlFile['report'] = (...of) => {
     findings.push(findingAt(...of));
   };
-  const root = { value: null, offset: 0 };
-  if (Buffer.byteLength(text) > MAX_YAML_BYTES) report(0, `the file is larger than ${MAX_YAML_BYTES} bytes`);
-  if (findings.length > 0) return { root, findings, report, findingAt };
-  const document = parseDocument(text, { prettyErrors: false, uniqueKeys: true });
-  for (const problem of [...document.errors, ...document.warnings].slice(0, MAX_YAML_FINDINGS)) {
-    report(problem.pos[0], yamlMessage(problem.message));
-  }
-  visit(document, {
-    Alias: (_key, alias) => report(offsetOf(alias, 0), 'aliases are not supported: write the value out'),
-  });
-  if (findings.length > 0) return { root, findings, report, findingAt };
-  return { root: { value: document.contents, offset: offsetOf(document.contents, 0) }, findings, report, findingAt };
+  const yaml = yamlRootFrom(text);
+  if ('root' in yaml) return { root: placed(yaml.root, 0), findings, report, findingAt };
+  for (const { offset, message } of yaml.problems) report(offset, message);
+  return { root: { value: null, offset: 0 }, findings, report, findingAt };
 }
 
-const yamlMessage = (message: string): string => `invalid YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
-
-const offsetOf = (node: unknown, otherwise: number): number =>
-  typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)
-    ? Number(node.range[0])
-    : otherwise;
+const placed = (value: Node | null, otherwise: number): PlacedNode => ({ value, offset: offsetOf(value, otherwise) });
 
 /** The entries of a mapping by key, in order; a finding and an empty result where the node is not a mapping. */
 export function entriesOf(
@@ -123,49 +104,36 @@ export function itemsOf(yaml: YamlFile, node: PlacedNode, what: string): readonl
   return [];
 }
 
-/** A string that matches a grammar; otherwise a finding and `null`. */
-export function stringOf(
-  yaml: YamlFile,
-  node: PlacedNode | undefined,
-  expected: { readonly what: string; readonly accepts: (value: string) => boolean; readonly rule: string },
-): Placed<string> | null {
+interface Expected<T> {
+  /** What findings call it. */
+  readonly what: string;
+  readonly reader: Reader<T>;
+}
+
+/** The value of a field by its reader. `null` where it is absent, or where the reader refuses it: a finding that quotes it. */
+export const valueOf = <T>(yaml: YamlFile, node: PlacedNode | undefined, expected: Expected<T>): T | null =>
+  placedOf(yaml, node, expected)?.value ?? null;
+
+/** As `valueOf`, with the place of the value. */
+export function placedOf<T>(yaml: YamlFile, node: PlacedNode | undefined, expected: Expected<T>): Placed<T> | null {
   if (node === undefined) return null;
-  const value = isScalar(node.value) ? node.value.value : undefined;
-  if (typeof value === 'string' && expected.accepts(value)) return { value, offset: node.offset };
-  const given = typeof value === 'string' || typeof value === 'number' ? ` \`${String(value).slice(0, 100)}\`` : '';
-  yaml.report(node.offset, `${expected.what}${given} must be ${expected.rule}`);
+  const written = jsonOf(node.value);
+  const read = expected.reader(written);
+  if (!isProblem(read)) return { value: read, offset: node.offset };
+  const quoted =
+    typeof written === 'string' || typeof written === 'number' ? ` \`${String(written).slice(0, 100)}\`` : '';
+  yaml.report(node.offset, `${expected.what}${quoted} ${read.problem}`);
   return null;
 }
 
-/** One of a closed set of words; otherwise a finding and `null`. */
-export function wordOf<Word extends string>(
-  yaml: YamlFile,
-  node: PlacedNode | undefined,
-  expected: { readonly what: string; readonly words: readonly Word[] },
-): Word | null {
-  const rule = `one of ${expected.words.map((word) => `\`${word}\``).join(', ')}`;
-  const accepts = (value: string): boolean => expected.words.some((word) => word === value);
-  const given = stringOf(yaml, node, { what: expected.what, accepts, rule });
-  return expected.words.find((word) => word === given?.value) ?? null;
-}
-
-/** The plain JSON value of a node: tags and aliases were refused when the file was opened. */
-export const jsonOf = (node: PlacedNode | undefined): unknown =>
-  isScalar(node?.value) || isCollection(node?.value) ? (node.value.toJSON() as unknown) : undefined;
-
-/** The value of a field by its reader; a finding and `null` where that refuses it, `undefined` where the field is absent. */
-export function leafOf<T>(
-  yaml: YamlFile,
-  node: PlacedNode | undefined,
-  expected: { readonly what: string; readonly reader: Reader<T> },
-): T | undefined | null {
+/**
+ * The value of a field by its reader; `undefined` where it is absent, `null` where the reader refuses it: a finding that does not quote
+ * it, since a test may hold a token.
+ */
+export function leafOf<T>(yaml: YamlFile, node: PlacedNode | undefined, expected: Expected<T>): T | undefined | null {
   if (node === undefined) return undefined;
-  const read = expected.reader(jsonOf(node));
+  const read = expected.reader(jsonOf(node.value));
   if (!isProblem(read)) return read;
   yaml.report(node.offset, `${expected.what} ${read.problem}`);
   return null;
 }
-
-/** `true` or `false`; otherwise a finding and `null`. */
-export const booleanOf = (yaml: YamlFile, node: PlacedNode | undefined, what: string): boolean | null =>
-  leafOf(yaml, node, { what, reader: bool }) ?? null;

@@ -1,10 +1,11 @@
-import { isCollection, isScalar } from 'yaml';
 import { inReadingOrder } from '../action/finding.ts';
 import type { Finding } from '../action/finding.ts';
-import { fieldsOf, itemsOf, openYaml, stringOf } from '../action/yaml-file.ts';
+import { fieldsOf, itemsOf, openYaml, valueOf } from '../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../action/yaml-file.ts';
 import { AUTHORIZATION_DETAILS_TYPE, authorizationDetailsFrom } from '../token/authorization-details.ts';
+import { textLike } from '../runtime/fields.ts';
 import { isProblem } from '../runtime/problem.ts';
+import { jsonOf } from '../runtime/yaml-text.ts';
 import { DURATION_RULE, secondsFrom } from './duration.ts';
 
 /** One entry of `access`: an `authorization_details` entry for one resource, as JSON. */
@@ -12,6 +13,9 @@ export interface AccessEntry {
   readonly resource: string;
   readonly detail: Readonly<Record<string, unknown>>;
 }
+
+const sentence = textLike('a sentence that says what the task is for', (words) => words.trim() !== '');
+const resourceUrl = textLike('the URL under which the issuer knows the tool server', () => true);
 
 /** The declared intent of a command. */
 export interface IntentFile {
@@ -34,20 +38,16 @@ export function intentFileFrom(text: string, file: string): IntentFile | { reado
     required: ['purpose', 'access'],
     optional: ['expires_in', '$schema'],
   });
-  const purpose = stringOf(yaml, fields.get('purpose'), {
-    what: 'the purpose',
-    accepts: (words) => words.trim() !== '',
-    rule: 'a sentence that says what the task is for',
-  });
+  const purpose = valueOf(yaml, fields.get('purpose'), { what: 'the purpose', reader: sentence });
   const listed = fields.get('access');
   const entries = listed === undefined ? [] : itemsOf(yaml, listed, '`access`');
   if (listed !== undefined && entries.length === 0 && yaml.findings.length === 0) {
     yaml.report(listed.offset, '`access` must have at least one entry');
   }
-  const access = entries.map((entry) => accessFrom(yaml, entry, { purpose: purpose?.value ?? '', at: fields }));
+  const access = entries.map((entry) => accessFrom(yaml, entry, { purpose: purpose ?? '', at: fields }));
   const expiresInSeconds = expiryFrom(yaml, fields.get('expires_in'));
   if (yaml.findings.length > 0 || purpose === null) return { findings: inReadingOrder(yaml.findings) };
-  return { purpose: purpose.value, access: access.filter((entry) => entry !== null), expiresInSeconds };
+  return { purpose, access: access.filter((entry) => entry !== null), expiresInSeconds };
 }
 
 function accessFrom(
@@ -61,22 +61,18 @@ function accessFrom(
     required: ['resource', 'actions'],
     optional: ['constraints'],
   });
-  const resource = stringOf(yaml, fields.get('resource'), {
-    what: 'a resource',
-    accepts: (uri) => uri !== '',
-    rule: 'the URL under which the issuer knows the tool server',
-  });
+  const resource = valueOf(yaml, fields.get('resource'), { what: 'a resource', reader: resourceUrl });
   if (yaml.findings.length > before || resource === null || intent.purpose === '') return null;
-  const constraints = jsonOf(fields.get('constraints'));
+  const constraints = jsonOf(fields.get('constraints')?.value);
   const detail = {
     type: AUTHORIZATION_DETAILS_TYPE,
-    locations: [resource.value],
-    actions: jsonOf(fields.get('actions')),
+    locations: [resource],
+    actions: jsonOf(fields.get('actions')?.value),
     purpose: intent.purpose,
     ...(constraints === undefined ? {} : { constraints }),
   };
   const read = authorizationDetailsFrom([detail]);
-  if (!isProblem(read)) return { resource: resource.value, detail };
+  if (!isProblem(read)) return { resource, detail };
   const problem = read.problem.replace(/^entry 0 /, '').replace('member `locations` entry 0', 'member `resource`');
   const [, member = ''] = /^member `([a-z_]+)`/.exec(problem) ?? [];
   const place = fields.get(member as 'resource') ?? intent.at.get(member) ?? entry;
@@ -84,13 +80,9 @@ function accessFrom(
   return null;
 }
 
-/** The plain value of a node, as in JSON: tags and aliases were refused before. */
-const jsonOf = (node: PlacedNode | undefined): unknown =>
-  isScalar(node?.value) || isCollection(node?.value) ? node.value.toJSON() : undefined;
-
 function expiryFrom(yaml: YamlFile, node: PlacedNode | undefined): number | null {
   if (node === undefined) return null;
-  const value = isScalar(node.value) ? node.value.value : null;
+  const value = jsonOf(node.value);
   const seconds = typeof value === 'string' || typeof value === 'number' ? secondsFrom(String(value)) : null;
   if (seconds === null) yaml.report(node.offset, `\`expires_in\` must be ${DURATION_RULE}`);
   return seconds;

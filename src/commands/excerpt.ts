@@ -1,4 +1,4 @@
-import type { TextPlace } from '../action/finding.ts';
+import type { TextPlace } from '../runtime/text-place.ts';
 
 const MAX_COLUMN = 160;
 

@@ -1,5 +1,5 @@
 import type { Catalog } from '../action/catalog.ts';
-import { MAX_YAML_BYTES } from '../action/yaml-file.ts';
+import { MAX_YAML_BYTES } from '../runtime/yaml-text.ts';
 import { recordedUseFrom } from '../ledger/recorded-use.ts';
 import type { PlacedLeaf } from '../ledger/log/segment.ts';
 import { MAX_CASES } from '../policy-tools/tests/case-file.ts';

@@ -5,7 +5,8 @@ import type { TrustDomain } from '../identity/spiffe-id.ts';
 import { workloadApiTargetFrom } from '../identity/workload-api-address.ts';
 import { extAuthz } from './ext-authz.ts';
 import type { ExtAuthzConfig } from './ext-authz.ts';
-import { integer, listOf, made, optional, readFields, section, text, word } from './fields.ts';
+import { integer, made, oneOf, optional, textOf } from '../runtime/fields.ts';
+import { listed, readFields, section } from './fields.ts';
 import type { ConfigProblem } from './fields.ts';
 import { issuer, issuerConfigOf } from './issuer.ts';
 import type { IssuerConfig, IssuerFields, KeyedIssuer } from './issuer.ts';
@@ -91,7 +92,7 @@ type ConfigFields = Omit<Config, 'file' | 'ledger' | 'issuer'> & {
 };
 
 const stateFile = (folder: string) =>
-  text<string>('`sqlite:/path`', (value) =>
+  textOf<string>('`sqlite:/path`', (value) =>
     value.startsWith('sqlite:')
       ? resolve(folder, value.slice('sqlite:'.length))
       : { problem: 'only `sqlite:` is supported' },
@@ -101,7 +102,7 @@ const svid = (folder: string) =>
   made<SvidFields, SvidSettings>(
     section<SvidFields>({
       workloadApi: optional(
-        text('a Workload API address such as `unix:///run/spire/agent.sock`', workloadApiTargetFrom),
+        textOf('a Workload API address such as `unix:///run/spire/agent.sock`', workloadApiTargetFrom),
         null,
       ),
       id: optional(spiffeIdText, null),
@@ -121,19 +122,19 @@ function svidOf(environment: Readonly<Record<string, string | undefined>>): Svid
 
 const configField = (folder: string, environment: Readonly<Record<string, string | undefined>>) =>
   section<ConfigFields>({
-    trustDomains: listOf(trustDomain),
+    trustDomains: listed(trustDomain),
     ownTrustDomain: optional(trustDomain, null),
     extAuthz,
     svid: optional(svid(folder), svidOf(environment)),
     issuer: optional(issuer(folder), null),
     acceptedIssuers: optional(
-      listOf(
+      listed(
         section<AcceptedIssuer>({
           issuer: identifier,
           jwks: jwksIn(folder),
           algorithms: algorithmNames,
-          kind: optional(word(['remit', 'external']), 'remit'),
-          types: optional(listOf(word(['at+jwt', 'JWT', 'absent'])), ['at+jwt']),
+          kind: optional(oneOf(['remit', 'external']), 'remit'),
+          types: optional(listed(oneOf(['at+jwt', 'JWT', 'absent'])), ['at+jwt']),
         }),
       ),
       [],
@@ -141,13 +142,13 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     maxExternalTokenSeconds: optional(integer(1, 86_400), 3600),
     admin: section({
       listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9471 }),
-      hosts: optional(listOf(hostName), []),
+      hosts: optional(listed(hostName), []),
     }),
-    decisionLog: optional(word(['none', 'denials', 'stdout']), 'denials'),
+    decisionLog: optional(oneOf(['none', 'denials', 'stdout']), 'denials'),
     log,
     policies: policies(folder),
     state: optional(stateFile(folder), '/var/lib/remit/state.db'),
-    stateAccess: optional(word(['exclusive', 'shared']), 'exclusive'),
+    stateAccess: optional(oneOf(['exclusive', 'shared']), 'exclusive'),
     endedTasks: section({ keepSeconds: optional(integer(0, 315_360_000), 86_400) }),
     ledger: ledger(folder),
     outcomes,

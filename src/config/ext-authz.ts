@@ -1,6 +1,7 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { isLoopback } from '../runtime/loopback-host.ts';
-import { integer, listOf, made, optional, section, word } from './fields.ts';
+import { integer, made, oneOf, optional } from '../runtime/fields.ts';
+import { listed, section } from './fields.ts';
 import { address, addressText, httpsUrl, spiffeIdText } from './values.ts';
 import type { Address } from './values.ts';
 
@@ -53,13 +54,13 @@ const localAddress = made<Address, Address>(address, (value) =>
 
 /** Reads the section `extAuthz`. */
 export const extAuthz = section<ExtAuthzConfig>({
-  listen: optional(listOf(localAddress), [{ kind: 'unix', path: '/run/remit/check.sock' }]),
-  identity: optional(word(['peer', 'xfcc']), 'peer'),
+  listen: optional(listed(localAddress), [{ kind: 'unix', path: '/run/remit/check.sock' }]),
+  identity: optional(oneOf(['peer', 'xfcc']), 'peer'),
   proxyId: optional(spiffeIdText, null),
-  forwarders: optional(listOf(spiffeIdText), []),
-  binding: optional(word(['certificate', 'spiffe-id', 'dpop']), 'certificate'),
+  forwarders: optional(listed(spiffeIdText), []),
+  binding: optional(oneOf(['certificate', 'spiffe-id', 'dpop']), 'certificate'),
   externalUrl: optional(httpsUrl, null),
-  onBindingViolation: optional(word(['revoke-token', 'revoke-task', 'ignore']), 'revoke-token'),
+  onBindingViolation: optional(oneOf(['revoke-token', 'revoke-task', 'ignore']), 'revoke-token'),
   helpUrl: optional(httpsUrl, null),
   checksInFlight: optional(integer(1, 100_000), 256),
   maxChecksPerSecondPerAgent: optional(integer(1, 1_000_000), 2_000),

@@ -1,6 +1,8 @@
 import { dirname, join } from 'node:path';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { integer, listOf, mapOf, optional, section, text, word } from './fields.ts';
+import { integer, oneOf, optional, textOf } from '../runtime/fields.ts';
+import { listed, named, section } from './fields.ts';
+import { issuerLimits, type IssuerLimits } from './issuer-limits.ts';
 import { address, algorithmNames, httpsUrl, identifier, jwksIn, pathIn, spiffeIdText } from './values.ts';
 import type { Address } from './values.ts';
 
@@ -33,37 +35,6 @@ export interface TransmitterConfig extends KeyedIssuer {
   readonly subjectIssuers: readonly string[] | null;
 }
 
-/** Limits for one client of the issuer. A client is a SPIFFE ID; at `signals.listen` it is an IP address. */
-export interface IssuerLimitsConfig {
-  /** Connections of all clients. Default 1,024, 16 to 65,536. */
-  readonly connections: number;
-  /** Connections of one client. Default 64, 1 to 4,096. */
-  readonly connectionsPerClient: number;
-  /** Concurrent requests of one client, counted separately for ordinary ones and for withdrawals. Default 32, 1 to 1,024. */
-  readonly requestsInFlightPerClient: number;
-  /** Ordinary requests of one client per second: tokens, introspections, tasks and keys. Default 100, 1 to 1,000,000. */
-  readonly requestsPerSecondPerClient: number;
-  /** Ends, suspensions, revocations, changes of context and signals of one client per second. Default 100, 1 to 1,000,000. */
-  readonly withdrawalsPerSecondPerClient: number;
-  /** Unfinished TLS handshakes of one address. Default 256, 1 to 4,096. */
-  readonly handshakesPerAddress: number;
-}
-
-const MAX_CONNECTIONS = 65_536;
-const MAX_OF_ONE = 4_096;
-const MAX_IN_FLIGHT = 1_024;
-const MAX_PER_SECOND = 1_000_000;
-
-/** Defaults of the section `issuer.limits`. */
-export const defaultIssuerLimits: IssuerLimitsConfig = {
-  connections: 1_024,
-  connectionsPerClient: 64,
-  requestsInFlightPerClient: 32,
-  requestsPerSecondPerClient: 100,
-  withdrawalsPerSecondPerClient: 100,
-  handshakesPerAddress: 256,
-};
-
 /** The token issuer. */
 export interface IssuerConfig {
   /** Default `127.0.0.1:9472`. */
@@ -94,7 +65,7 @@ export interface IssuerConfig {
   /** Workloads that may see, suspend, resume and cancel the tasks of others. Default none. */
   readonly operators: readonly SpiffeId[];
   readonly subjectIssuers: readonly SubjectIssuerConfig[];
-  readonly limits: IssuerLimitsConfig;
+  readonly limits: IssuerLimits;
   /** `null`: signals are not received. */
   readonly signals: {
     /** A further address that accepts only signals, without a client certificate. Default none. */
@@ -113,7 +84,7 @@ export const issuerConfigOf = (fields: IssuerFields, state: string): IssuerConfi
   Object.freeze({ ...fields, signingKey: fields.signingKey ?? join(dirname(state), 'signing-keys') });
 
 /** Any valid name of a claim, such as `groups` or `https://acme.test/tenant`. */
-const claimName = text<string>('the name of a claim', (value) =>
+const claimName = textOf<string>('the name of a claim', (value) =>
   /^[\x21-\x7e]{1,256}$/.test(value) ? value : { problem: 'at most 256 characters of printable ASCII without spaces' },
 );
 
@@ -128,44 +99,34 @@ export const issuer = (folder: string) => {
     tokenSeconds: optional(integer(10, 900), 300),
     taskSeconds: optional(integer(10, 86_400), 900),
     idleSeconds: optional(integer(10, 86_400), null),
-    context: optional(mapOf(word(['suspend', 'revoke', 'ask'])), new Map()),
-    contextWriters: optional(listOf(spiffeIdText), []),
-    introspectors: optional(listOf(spiffeIdText), []),
-    operators: optional(listOf(spiffeIdText), []),
+    context: optional(named(oneOf(['suspend', 'revoke', 'ask'])), new Map()),
+    contextWriters: optional(listed(spiffeIdText), []),
+    introspectors: optional(listed(spiffeIdText), []),
+    operators: optional(listed(spiffeIdText), []),
     subjectIssuers: optional(
-      listOf(
+      listed(
         section<SubjectIssuerConfig>({
           ...keyed,
-          kind: word(['access-token', 'id-jag', 'jwt-svid']),
+          kind: oneOf(['access-token', 'id-jag', 'jwt-svid']),
           audience: optional(identifier, null),
-          scope: optional(word(['limits', 'ignored']), 'ignored'),
-          attributes: optional(mapOf(claimName), new Map()),
+          scope: optional(oneOf(['limits', 'ignored']), 'ignored'),
+          attributes: optional(named(claimName), new Map()),
         }),
       ),
       [],
     ),
-    limits: section<IssuerLimitsConfig>({
-      connections: optional(integer(16, MAX_CONNECTIONS), defaultIssuerLimits.connections),
-      connectionsPerClient: optional(integer(1, MAX_OF_ONE), defaultIssuerLimits.connectionsPerClient),
-      requestsInFlightPerClient: optional(integer(1, MAX_IN_FLIGHT), defaultIssuerLimits.requestsInFlightPerClient),
-      requestsPerSecondPerClient: optional(integer(1, MAX_PER_SECOND), defaultIssuerLimits.requestsPerSecondPerClient),
-      withdrawalsPerSecondPerClient: optional(
-        integer(1, MAX_PER_SECOND),
-        defaultIssuerLimits.withdrawalsPerSecondPerClient,
-      ),
-      handshakesPerAddress: optional(integer(1, MAX_OF_ONE), defaultIssuerLimits.handshakesPerAddress),
-    }),
+    limits: section<IssuerLimits>(issuerLimits),
     signals: optional(
       section({
         listen: optional(address, null),
-        transmitters: listOf(
+        transmitters: listed(
           section<TransmitterConfig>({
             ...keyed,
             audience: optional(identifier, null),
-            subjectIssuers: optional(listOf(identifier), null),
+            subjectIssuers: optional(listed(identifier), null),
           }),
         ),
-        effects: optional(mapOf(word(['revoke', 'suspend', 'ask', 'risk', 'attest', 'ignore'])), new Map()),
+        effects: optional(named(oneOf(['revoke', 'suspend', 'ask', 'risk', 'attest', 'ignore'])), new Map()),
       }),
       null,
     ),

@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
-import { integer, listOf, optional, section, text } from './fields.ts';
+import { integer, optional, textOf } from '../runtime/fields.ts';
+import { listed, section } from './fields.ts';
 import { pathIn } from './values.ts';
 
 /** Location and retention of the ledger. */
@@ -38,7 +39,7 @@ const GIB = 1024 ** 3;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-const logName = text<string>('a name of 1 to 64 letters, digits, `.`, `_` and `-`', (value) =>
+const logName = textOf<string>('a name of 1 to 64 letters, digits, `.`, `_` and `-`', (value) =>
   /^[A-Za-z0-9._-]{1,64}$/.test(value) ? value : { problem: `got \`${value}\`` },
 );
 
@@ -49,7 +50,7 @@ export const ledger = (folder: string) =>
     name: optional(logName, 'main'),
     key: optional(pathIn(folder), null),
     checkpoints: optional(pathIn(folder), null),
-    others: optional(listOf(pathIn(folder)), []),
+    others: optional(listed(pathIn(folder)), []),
     segmentMiB: optional(integer(1, 16_384), 256),
     segmentHours: optional(integer(1, 8_760), 24),
     retainGiB: optional(integer(1, 65_536), null),

@@ -1,4 +1,5 @@
-import { optional, section, word } from './fields.ts';
+import { oneOf, optional } from '../runtime/fields.ts';
+import { section } from './fields.ts';
 
 /** Levels of the log, lowest first. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
@@ -14,6 +15,6 @@ export interface LogConfig {
 
 /** The section `log`. */
 export const log = section<LogConfig>({
-  format: optional(word(['text', 'json']), 'text'),
-  level: optional(word(LOG_LEVELS), 'info'),
+  format: optional(oneOf(['text', 'json']), 'text'),
+  level: optional(oneOf(LOG_LEVELS), 'info'),
 });

@@ -1,4 +1,5 @@
-import { integer, optional, section, word } from './fields.ts';
+import { integer, oneOf, optional } from '../runtime/fields.ts';
+import { section } from './fields.ts';
 
 /** How outcomes from Envoy's access log are expected. */
 export interface OutcomesConfig {
@@ -16,6 +17,6 @@ export interface OutcomesConfig {
 
 /** Reads the section `outcomes`. */
 export const outcomes = section<OutcomesConfig>({
-  expected: optional(word(['auto', 'always']), 'auto'),
+  expected: optional(oneOf(['auto', 'always']), 'auto'),
   timeoutSeconds: optional(integer(1, 86_400), 60),
 });

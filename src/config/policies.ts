@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
-import { integer, made, optional, section, shorthandOr } from './fields.ts';
-import type { Field } from './fields.ts';
+import { integer, made, optional, type Reader } from '../runtime/fields.ts';
+import { aloneOr, section } from './fields.ts';
 import { jwksIn, pathIn } from './values.ts';
 
 /** The source of the policies. */
@@ -24,7 +24,7 @@ export interface PoliciesConfig {
 }
 
 /** Reads `policies`: a folder alone, or the section. */
-export const policies = (folder: string): Field<PoliciesConfig> => {
+export const policies = (folder: string): Reader<PoliciesConfig> => {
   const defaults = {
     folder: resolve(folder, 'cedar-policies'),
     bundle: null,
@@ -32,7 +32,7 @@ export const policies = (folder: string): Field<PoliciesConfig> => {
     lookSeconds: 2,
     maxAgeSeconds: null,
   };
-  return shorthandOr(
+  return aloneOr(
     made(pathIn(folder), (path) => ({ ...defaults, folder: path })),
     made(
       section<PoliciesConfig>({

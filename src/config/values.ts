@@ -2,7 +2,8 @@ import { isAbsolute, resolve } from 'node:path';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, trustDomainFrom } from '../identity/spiffe-id.ts';
 import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
-import { listOf, optional, text, word } from './fields.ts';
+import { oneOf, optional, textOf } from '../runtime/fields.ts';
+import { listed } from './fields.ts';
 
 /** A listen address: a Unix socket by its absolute path, or a host and port. */
 export type Address =
@@ -10,7 +11,7 @@ export type Address =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number };
 
 /** `unix:/path` or `host:port`. */
-export const address = text<Address>('`unix:/path` or `host:port`', (value) => {
+export const address = textOf<Address>('`unix:/path` or `host:port`', (value) => {
   if (value.startsWith('unix:')) {
     const path = value.slice('unix:'.length);
     if (!isAbsolute(path)) return { problem: 'the path of the socket must be absolute' };
@@ -28,40 +29,42 @@ export const addressText = (value: Address): string => {
 };
 
 /** A SPIFFE trust domain. */
-export const trustDomain = text<TrustDomain>('a SPIFFE trust domain such as `acme.test`', (value) => {
+export const trustDomain = textOf<TrustDomain>('a SPIFFE trust domain such as `acme.test`', (value) => {
   const parsed = trustDomainFrom(value);
   return isDeny(parsed) ? { problem: parsed.detail } : parsed;
 });
 
 /** The SPIFFE ID of a workload. */
-export const spiffeIdText = text<SpiffeId>('a SPIFFE ID such as `spiffe://acme.test/gateway`', (value) => {
+export const spiffeIdText = textOf<SpiffeId>('a SPIFFE ID such as `spiffe://acme.test/gateway`', (value) => {
   const parsed = spiffeIdFrom(value);
   return isDeny(parsed) ? { problem: parsed.detail } : parsed;
 });
 
 /** An identifier that is compared exactly. Not every issuer is a URL. */
-export const identifier = text<string>('an identifier of at most 2048 characters', (value) =>
+export const identifier = textOf<string>('an identifier of at most 2048 characters', (value) =>
   /^[\x21-\x7e]{1,2048}$/.test(value) ? value : { problem: 'it has a character that is not printable ASCII' },
 );
 
 /** A host name without a port. */
-export const hostName = text<string>('a host name such as `remit.acme.test`', (value) =>
+export const hostName = textOf<string>('a host name such as `remit.acme.test`', (value) =>
   /^[A-Za-z0-9._-]{1,253}$/.test(value) ? value : { problem: `got \`${value}\`` },
 );
 
 /** The `https:` URL of an issuer or gateway. */
-export const httpsUrl = text<string>('an `https:` URL without query, fragment and trailing slash', (value) =>
+export const httpsUrl = textOf<string>('an `https:` URL without query, fragment and trailing slash', (value) =>
   /^https:\/\/[A-Za-z0-9.-]+(?::\d{1,5})?(?:\/[A-Za-z0-9._~/-]*[A-Za-z0-9._~-])?$/.test(value)
     ? value
     : { problem: 'invalid URL' },
 );
 
 /** A path; a relative one is resolved against `folder`. */
-export const pathIn = (folder: string) => text<string>('a path', (value) => resolve(folder, value));
+export const pathIn = (folder: string) => textOf<string>('a path', (value) => resolve(folder, value));
 
 /** Location of a key set: an `https:` URL or a file. */
 export const jwksIn = (folder: string) =>
-  text<string>('an `https:` URL or a file', (value) => (value.startsWith('https://') ? value : resolve(folder, value)));
+  textOf<string>('an `https:` URL or a file', (value) =>
+    value.startsWith('https://') ? value : resolve(folder, value),
+  );
 
 /** Accepted `alg` values; ES256 by default. */
-export const algorithmNames = optional(listOf(word(['ES256', 'Ed25519', 'RS256'])), ['ES256']);
+export const algorithmNames = optional(listed(oneOf(['ES256', 'Ed25519', 'RS256'])), ['ES256']);

@@ -1,6 +1,7 @@
 import { isNode, isSeq, parseDocument } from 'yaml';
-import { placesIn } from '../action/finding.ts';
-import type { Finding, TextPlace } from '../action/finding.ts';
+import { placesIn } from '../runtime/text-place.ts';
+import type { Finding } from '../action/finding.ts';
+import type { TextPlace } from '../runtime/text-place.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
 import type { SourceFile } from './loading/source.ts';
 

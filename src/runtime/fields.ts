@@ -97,6 +97,28 @@ export const isObject = (value: unknown): value is Readonly<Record<string, unkno
 /** A member name is untrusted too: quoted only where it is plain. */
 const quotedName = (name: string): string => (/^[A-Za-z0-9_.#:-]{1,64}$/.test(name) ? ` \`${name}\`` : '');
 
+/** A parser of an object whose names are the writer's own, each with a value of the same kind; at most `max`. */
+export function mapOf<T>(
+  reader: Reader<T>,
+  { max, what = 'an object' }: { readonly max: number; readonly what?: string },
+): Reader<ReadonlyMap<string, T>> {
+  const read = (value: unknown, place?: Place): ReadonlyMap<string, T> | Problem => {
+    if (!isObject(value)) return { problem: `must be ${what}` };
+    const entries = Object.entries(value);
+    if (entries.length > max) return { problem: `must have at most ${max} entries` };
+    const values = new Map<string, T>();
+    let isWhole = true;
+    for (const [name, own] of entries) {
+      const entry = place === undefined ? reader(own) : readAt(reader, own, place.at(name));
+      if (!isProblem(entry)) values.set(name, entry);
+      else if (place === undefined) return { problem: `value${quotedName(name)} ${entry.problem}` };
+      else isWhole = false;
+    }
+    return isWhole ? values : REPORTED;
+  };
+  return Object.assign(read, { inside: { kind: 'entries' } } as const);
+}
+
 /** How many entries a list may have; at least 1 by default. */
 export interface ListRules {
   readonly min?: number;
@@ -178,6 +200,30 @@ export const text =
 
 const isPlain = (value: string): boolean => !value.includes('\0') && value.isWellFormed();
 
+/**
+ * A parser of a required string that `parse` makes a value of; `what` names it, such as `a path`. A problem of `parse` is appended;
+ * `null` says that there is no more to say. 1 (or `min`) to 8,192 (or `max`) characters, without U+0000 and lone surrogates.
+ */
+export const textOf =
+  <T extends string | object>(
+    what: string,
+    parse: (value: string) => NoInfer<T> | Problem | null,
+    { min = 1, max = 8_192 }: Partial<ListRules> = {},
+  ): Reader<T> =>
+  (value) => {
+    const isText = typeof value === 'string' && value.length >= min && value.length <= max && isPlain(value);
+    const parsed = isText ? parse(value) : null;
+    if (parsed !== null && !isProblem(parsed)) return parsed;
+    return { problem: `must be ${what}${parsed === null ? '' : `: ${parsed.problem}`}` };
+  };
+
+/** A parser of a required string that a grammar accepts. */
+export const textLike = (
+  what: string,
+  accepts: (value: string) => boolean,
+  rules?: Partial<ListRules>,
+): Reader<string> => textOf<string>(what, (value) => (accepts(value) ? value : null), rules);
+
 /** Latest accepted instant: the end of the year 9999, in seconds since the Unix epoch. */
 const MAX_SECONDS = 253_402_300_799;
 
@@ -210,7 +256,7 @@ export const oneOf = <const Word extends string>(words: readonly Word[]): Reader
     const found = words.find((word) => word === value);
     if (found !== undefined) return found;
     const isTold = place !== undefined && typeof value === 'string';
-    return { problem: isTold ? `${problem}: \`${value.slice(0, 100)}\` is not` : problem };
+    return { problem: isTold ? `${problem}: got \`${value.slice(0, 100)}\`` : problem };
   };
 };
 

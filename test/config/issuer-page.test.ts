@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { configFrom } from '../../src/config/config.ts';
-import { defaultIssuerLimits } from '../../src/config/issuer.ts';
+import { defaultLimits } from '../issuer/default-limits.ts';
 
 const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/operate/issuer-limits.md'), 'utf8');
 const rows = page
@@ -18,8 +18,8 @@ const read = (limits: string) =>
 describe('deploy/guide/operate/issuer-limits.md', () => {
   it('has the limits with their defaults', () => {
     const told = Object.fromEntries(rows.map(([, key = '', value]) => [key.replaceAll('`', ''), Number(value)]));
-    expect(told).toEqual(defaultIssuerLimits);
-    expect(read('')).toMatchObject({ value: { issuer: { limits: defaultIssuerLimits } } });
+    expect(told).toEqual(defaultLimits());
+    expect(read('')).toMatchObject({ value: { issuer: { limits: defaultLimits() } } });
   });
 
   it.each(rows.map(([, key = '', , range = '']) => [key.replaceAll('`', ''), range] as const))(

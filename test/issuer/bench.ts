@@ -3,9 +3,10 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { join, resolve } from 'node:path';
 import { createAuthority } from '../../src/dev/authority.ts';
 import type { CertificateAuthority, IssuedCertificate } from '../../src/dev/authority.ts';
-import { defaultIssuerLimits } from '../../src/config/issuer.ts';
 import type { Decision } from '../../src/decision/decision.ts';
-import type { IssuerBound, IssuerLimits } from '../../src/issuer/bounds/limits.ts';
+import type { IssuerLimits } from '../../src/config/issuer-limits.ts';
+import { defaultLimits } from './default-limits.ts';
+import type { IssuerBound } from '../../src/issuer/bounds/limits.ts';
 import { IssuerServer } from '../../src/issuer/server.ts';
 import type { TlsMaterial } from '../../src/issuer/server.ts';
 import type { IssuerParts } from '../../src/issuer/services.ts';
@@ -153,7 +154,7 @@ export async function startBench(
   const refused: (readonly [IssuerBound, string])[] = [];
   // Tests ask for more at once than any agent.
   const limits = {
-    ...defaultIssuerLimits,
+    ...defaultLimits(),
     connectionsPerClient: 256,
     requestsInFlightPerClient: 256,
     requestsPerSecondPerClient: 10_000,

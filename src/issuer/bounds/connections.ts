@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import type { IssuerLimits, OnRefused } from './limits.ts';
+import type { IssuerLimits } from '../../config/issuer-limits.ts';
+import type { OnRefused } from './limits.ts';
 
 /** An open connection. */
 export interface ClientConnection {

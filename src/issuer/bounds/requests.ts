@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { AgentRate } from '../../runtime/agent-rate.ts';
 import type { After } from '../../runtime/timers.ts';
-import type { IssuerBound, IssuerLimits, RequestKind } from './limits.ts';
+import type { IssuerLimits } from '../../config/issuer-limits.ts';
+import type { IssuerBound, RequestKind } from './limits.ts';
 
 /** Options of the request limits. */
 export interface RequestsOptions {

@@ -1,4 +1,4 @@
-import type { TextPlace } from '../../action/finding.ts';
+import type { TextPlace } from '../../runtime/text-place.ts';
 import { callFrom } from '../../policy/engine.ts';
 import type { EntityUid } from '../../policy/entities.ts';
 import type { PolicySet } from '../../policy/loading/load.ts';

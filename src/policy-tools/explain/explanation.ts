@@ -1,4 +1,4 @@
-import type { TextPlace } from '../../action/finding.ts';
+import type { TextPlace } from '../../runtime/text-place.ts';
 import { isDeny } from '../../decision/decision.ts';
 import type { Decision } from '../../decision/decision.ts';
 import { freshCedar } from '../../policy/cedar.ts';

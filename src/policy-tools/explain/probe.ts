@@ -1,5 +1,5 @@
-import { placesIn } from '../../action/finding.ts';
-import type { TextPlace } from '../../action/finding.ts';
+import { placesIn } from '../../runtime/text-place.ts';
+import type { TextPlace } from '../../runtime/text-place.ts';
 import { freshCedar } from '../../policy/cedar.ts';
 import type { Cedar } from '../../policy/cedar.ts';
 import { callFrom, Engine } from '../../policy/engine.ts';

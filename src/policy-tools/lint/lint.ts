@@ -1,4 +1,5 @@
-import { inReadingOrder, placesIn } from '../../action/finding.ts';
+import { inReadingOrder } from '../../action/finding.ts';
+import { placesIn } from '../../runtime/text-place.ts';
 import type { Finding } from '../../action/finding.ts';
 import type { Catalog } from '../../action/catalog.ts';
 import { freshCedar } from '../../policy/cedar.ts';

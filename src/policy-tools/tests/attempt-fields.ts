@@ -1,6 +1,7 @@
-import { entriesOf, fieldsOf, jsonOf, leafOf } from '../../action/yaml-file.ts';
+import { entriesOf, fieldsOf, leafOf } from '../../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
 import type { Delegation } from '../../policy/question.ts';
+import { jsonOf } from '../../runtime/yaml-text.ts';
 import { spiffeId } from '../../token/claim-readers.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import { integer, members, oneOrMore, optional, type Reader, text } from '../../runtime/fields.ts';
@@ -69,7 +70,7 @@ function call(yaml: YamlFile, node: PlacedNode): Attempt | null {
   if (typeof method !== 'string' || typeof url !== 'string') return null;
   if (body === undefined) return { kind: 'call', method, url, headers, body: raw };
   // Mappings and lists are sent as JSON; text is sent as it is.
-  const value = jsonOf(body);
+  const value = jsonOf(body.value);
   const isText = typeof value === 'string';
   const isTyped = isText || headers.some(([name]) => name.toLowerCase() === 'content-type');
   const typed = isTyped ? headers : [...headers, ['content-type', 'application/json'] as const];
@@ -140,7 +141,7 @@ const delegation: Reader<Delegation> = members({
 });
 
 function issue(yaml: YamlFile, node: PlacedNode): readonly Attempt[] {
-  const bare = actionIds(jsonOf(node));
+  const bare = actionIds(jsonOf(node.value));
   if (!isProblem(bare)) return bare.map((action) => issueOf(action, undefined, null));
   const optional = ['ttl_seconds', 'delegation'] as const;
   const fields = fieldsOf(yaml, node, { what: '`issue`', required: ['action'], optional });

@@ -1,5 +1,7 @@
-import { inReadingOrder, placesIn } from '../../action/finding.ts';
-import type { Finding, TextPlace } from '../../action/finding.ts';
+import { inReadingOrder } from '../../action/finding.ts';
+import { placesIn } from '../../runtime/text-place.ts';
+import type { Finding } from '../../action/finding.ts';
+import type { TextPlace } from '../../runtime/text-place.ts';
 import { fieldsOf, itemsOf, leafOf, openYaml } from '../../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
 import { reasons } from '../../decision/reasons.ts';

@@ -1,5 +1,6 @@
-import { placesIn } from '../../action/finding.ts';
-import type { Finding, TextPlace } from '../../action/finding.ts';
+import { placesIn } from '../../runtime/text-place.ts';
+import type { Finding } from '../../action/finding.ts';
+import type { TextPlace } from '../../runtime/text-place.ts';
 import { cedarQuestionOf } from './raw-question.ts';
 import type { EntityJson, RawAnswer, RawQuestion } from './raw-question.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';

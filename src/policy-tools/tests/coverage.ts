@@ -1,4 +1,4 @@
-import type { TextPlace } from '../../action/finding.ts';
+import type { TextPlace } from '../../runtime/text-place.ts';
 import { placeInPolicy } from '../explain/probe.ts';
 import type { CutPolicy, Observation } from '../explain/probe.ts';
 import type { PolicyClause } from '../explain/policy-parts.ts';

@@ -1,4 +1,4 @@
-import type { TextPlace } from '../../action/finding.ts';
+import type { TextPlace } from '../../runtime/text-place.ts';
 import type { PolicySet } from '../../policy/loading/load.ts';
 import { probeOf } from '../explain/probe.ts';
 import type { Probe } from '../explain/probe.ts';

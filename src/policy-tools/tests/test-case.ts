@@ -1,4 +1,4 @@
-import type { TextPlace } from '../../action/finding.ts';
+import type { TextPlace } from '../../runtime/text-place.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import type { AttestedValue, Delegation } from '../../policy/question.ts';

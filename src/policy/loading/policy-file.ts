@@ -1,5 +1,6 @@
-import { placesIn } from '../../action/finding.ts';
-import type { Finding, TextPlace } from '../../action/finding.ts';
+import { placesIn } from '../../runtime/text-place.ts';
+import type { Finding } from '../../action/finding.ts';
+import type { TextPlace } from '../../runtime/text-place.ts';
 import { annotationsFrom } from './annotations.ts';
 import type { Annotations } from './annotations.ts';
 import type { Cedar } from '../cedar.ts';

@@ -1,4 +1,4 @@
-import type { TextPlace } from '../../action/finding.ts';
+import type { TextPlace } from '../../runtime/text-place.ts';
 import type { Annotations } from './annotations.ts';
 import { cedarString, cedarTokens } from '../cedar-text.ts';
 import type { CedarToken } from '../cedar-text.ts';

@@ -1,5 +1,6 @@
 import { inReadingOrder } from '../../action/finding.ts';
-import type { Finding, TextPlace } from '../../action/finding.ts';
+import type { Finding } from '../../action/finding.ts';
+import type { TextPlace } from '../../runtime/text-place.ts';
 import type { Cedar } from '../cedar.ts';
 import type { PlacedEntity } from '../entities.ts';
 import { entityProblems } from './entity-proof.ts';

@@ -3,7 +3,7 @@ import { connect as connectTcp } from 'node:net';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { defaultIssuerLimits } from '../../../src/config/issuer.ts';
+import { defaultLimits } from '../default-limits.ts';
 import type { IssuedCertificate } from '../../../src/dev/authority.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { type Bench, type BenchChange, startBench } from '../bench.ts';
@@ -14,7 +14,7 @@ const { folder, remove } = scratch();
 const benches: Bench[] = [];
 const sockets: Socket[] = [];
 const start = async (limits: BenchChange['limits'] = {}): Promise<Bench> => {
-  const bench = await startBench(folder(), { limits: { ...defaultIssuerLimits, ...limits } });
+  const bench = await startBench(folder(), { limits: { ...defaultLimits(), ...limits } });
   benches.push(bench);
   return bench;
 };

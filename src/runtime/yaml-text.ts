@@ -1,0 +1,45 @@
+import { isMap, isScalar, isSeq, parseDocument, visit } from 'yaml';
+import type { Node } from 'yaml';
+
+/** Longest YAML file, in bytes. */
+export const MAX_YAML_BYTES = 1024 * 1024;
+const MAX_PROBLEMS = 20;
+
+/** What keeps a text from being read; the offset counts UTF-16 code units from its start. */
+export interface YamlProblem {
+  readonly offset: number;
+  readonly message: string;
+}
+
+/**
+ * Parses a YAML 1.2 text strictly: at most 1 MiB, one document, unique keys, no aliases, core-schema tags only. Its root, `null`
+ * where it is empty, or the first 20 problems.
+ */
+export function yamlRootFrom(
+  text: string,
+): { readonly root: Node | null } | { readonly problems: readonly YamlProblem[] } {
+  if (Buffer.byteLength(text) > MAX_YAML_BYTES)
+    return { problems: [{ offset: 0, message: `the file is larger than ${MAX_YAML_BYTES} bytes` }] };
+  const document = parseDocument(text, { prettyErrors: false, uniqueKeys: true });
+  const problems = [...document.errors, ...document.warnings]
+    .slice(0, MAX_PROBLEMS)
+    .map(({ pos, message }) => ({ offset: pos[0], message: yamlMessage(message) }));
+  visit(document, {
+    Alias: (_key, alias) => {
+      problems.push({ offset: offsetOf(alias, 0), message: 'aliases are not supported: write the value out' });
+    },
+  });
+  return problems.length > 0 ? { problems: problems.slice(0, MAX_PROBLEMS) } : { root: document.contents };
+}
+
+const yamlMessage = (message: string): string => `invalid YAML: ${message.charAt(0).toLowerCase()}${message.slice(1)}`;
+
+/** Where a node begins, in UTF-16 code units from the start of the text; `otherwise` for a node that is not written. */
+export const offsetOf = (node: unknown, otherwise: number): number =>
+  typeof node === 'object' && node !== null && 'range' in node && Array.isArray(node.range)
+    ? Number(node.range[0])
+    : otherwise;
+
+/** The plain JSON value of a node that `yamlRootFrom` read; `undefined` where there is none. */
+export const jsonOf = (node: Node | null | undefined): unknown =>
+  isMap(node) || isSeq(node) || isScalar(node) ? (node.toJSON() as unknown) : undefined;
