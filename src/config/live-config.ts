@@ -1,6 +1,5 @@
 import { changedKeys } from './changed-keys.ts';
 import type { Config, ReadConfig } from './config.ts';
-import type { IssuerConfig } from './issuer.ts';
 
 const LIVE = ['log', 'decisionLog', 'drainSeconds', 'endedTasks'] as const;
 const LIVE_OF_ISSUER = [
@@ -15,25 +14,6 @@ const LIVE_OF_ISSUER = [
 
 /** Settings that can change while the process serves. Live keys have their latest values, all others those of the start. */
 export type LiveSettings = Pick<Config, (typeof LIVE)[number] | 'issuer'>;
-
-/** The live keys of the section `issuer`: the same names as in `LIVE_OF_ISSUER`. */
-const liveOfIssuer = ({
-  tokenSeconds,
-  taskSeconds,
-  idleSeconds,
-  context,
-  contextWriters,
-  introspectors,
-  operators,
-}: IssuerConfig): Pick<IssuerConfig, (typeof LIVE_OF_ISSUER)[number]> => ({
-  tokenSeconds,
-  taskSeconds,
-  idleSeconds,
-  context,
-  contextWriters,
-  introspectors,
-  operators,
-});
 
 /** What a reload of the configuration changed, by key. */
 export interface AppliedKeys {
@@ -67,13 +47,19 @@ export class LiveConfig {
     const applied = changedKeys(this.#read.written, read.written).filter(isLive);
     const waiting = changedKeys(this.#started.written, read.written).filter((key) => !isLive(key));
     this.#read = read;
-    const { log, decisionLog, drainSeconds, endedTasks, issuer } = read.value;
+    const { issuer } = read.value;
     const { issuer: started } = this.#started.value;
     // A section that was added or removed waits for a restart as a whole.
-    const served = started === null || issuer === null ? this.#now.issuer : { ...started, ...liveOfIssuer(issuer) };
-    this.#now = Object.freeze({ log, decisionLog, drainSeconds, endedTasks, issuer: served });
+    const served =
+      started === null || issuer === null ? this.#now.issuer : { ...started, ...picked(issuer, LIVE_OF_ISSUER) };
+    this.#now = Object.freeze({ ...picked(read.value, LIVE), issuer: served });
     return { applied, waiting };
   }
+}
+
+function picked<T, Key extends keyof T>(from: T, keys: readonly Key[]): Pick<T, Key> {
+  // Safe: every key is copied.
+  return Object.fromEntries(keys.map((key) => [key, from[key]])) as Pick<T, Key>;
 }
 
 const isLive = (key: string): boolean => {
