@@ -1,12 +1,13 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { Agent } from '../../src/dev/agent.ts';
 import { describeWith, envoyPart } from '../parts.ts';
+import { until } from '../until.ts';
 import { startDevProcess } from './dev-process.ts';
 import type { DevProcess } from './dev-process.ts';
 
-/** Enough lines to fill the pipe and all that may wait behind it. */
-const FLOOD = 4_000;
+/** Enough lines of this path to fill the pipe and the 1 MiB that may wait behind it, twice over. */
+const FLOOD = 1_000;
+const LONG_PATH = `/v1/payments/${'p'.repeat(2_000)}`;
 
 describeWith(envoyPart(), 'the decision log on standard output', (envoy) => {
   let dev: DevProcess;
@@ -51,16 +52,17 @@ describeWith(envoyPart(), 'the decision log on standard output', (envoy) => {
     stdout?.pause();
     const statuses = new Set<number>();
     for (let n = 0; n < FLOOD; n += 20) {
-      const replies = await Promise.all(Array.from({ length: 20 }, () => call('/v1/payments/p-1')));
+      const replies = await Promise.all(Array.from({ length: 20 }, () => call(LONG_PATH)));
       for (const [status] of replies) statuses.add(status);
     }
     expect([...statuses]).toEqual([401]);
     const lost = await dropped();
     expect(lost).toBeGreaterThan(0);
     stdout?.resume();
-    while (lines().length < FLOOD + 2 - lost) await delay(50);
+    await until(() => lines().length >= FLOOD + 2 - lost);
     await call('/nothing');
-    await delay(500);
+    // Lines are in order: nothing comes before this one any more.
+    await until(() => lines().filter(({ path }) => path === '/nothing').length === 2);
     expect(lines()).toHaveLength(FLOOD + 3 - (await dropped()));
     expect(await dropped()).toBe(lost);
   });

@@ -50,7 +50,7 @@ describe('remit serve --check', () => {
   it('says that it would start, and touches nothing', async () => {
     const { code, out, err, file } = await check();
     expect([code, out]).toEqual([0, `${file}: it would start\n`]);
-    expect(err).not.toContain('not be ready');
+    expect(err).not.toContain('not become ready');
     expect(err).not.toContain('generated schema');
   });
 
@@ -77,7 +77,7 @@ describe('remit serve --check', () => {
     const keys = { issuer: 'https://iam.acme.test', jwks: 'https://127.0.0.1:1/jwks', kind: 'external' };
     const { code, err } = await check({ acceptedIssuers: [keys] });
     expect(code).toBe(0);
-    expect(err).toContain('warning: it would start, and not be ready: keys: no keys of https://iam.acme.test');
+    expect(err).toContain('warning: it would start, but not become ready: keys: no keys of https://iam.acme.test');
   });
 
   it('is of use beside the process that serves', async () => {
