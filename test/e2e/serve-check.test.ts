@@ -73,7 +73,7 @@ describe('remit serve --check', () => {
     expect(err).toContain(message);
   });
 
-  it('names what it would start with and not be ready', async () => {
+  it('names what it would start with and not become ready', async () => {
     const keys = { issuer: 'https://iam.acme.test', jwks: 'https://127.0.0.1:1/jwks', kind: 'external' };
     const { code, err } = await check({ acceptedIssuers: [keys] });
     expect(code).toBe(0);
