@@ -2,7 +2,7 @@ import type { CommandIo } from './command.ts';
 import { LogReader } from '../ledger/log/log-reader.ts';
 import type { RecordFilter } from '../ledger/log/record-filter.ts';
 import { failureOfSqlite, isStoreFailure } from '../sqlite/store-failure.ts';
-import { openStoreForReading } from '../state/sqlite/sqlite-store.ts';
+import { openStoreForReading } from '../state/sqlite/open-store.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { instantFrom, INSTANT_RULE, withInstants } from './instant.ts';
 import type { RecordedIn } from './recorded-tasks.ts';

@@ -1,7 +1,7 @@
 import { accountName } from '../runtime/account-name.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../runtime/ports.ts';
-import { openStore } from '../state/sqlite/sqlite-store.ts';
+import { openStore } from '../state/sqlite/open-store.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { Store } from '../state/store.ts';
 import { type CauseCode, causeOf } from '../task/cause.ts';

@@ -4,7 +4,7 @@ import { configFrom, configProblemText } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../runtime/ports.ts';
-import { openStoreForReading } from '../state/sqlite/sqlite-store.ts';
+import { openStoreForReading } from '../state/sqlite/open-store.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreReader } from '../state/store.ts';
 import type { Task } from '../task/task.ts';

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ClockSources } from '../../src/state/clock-floor.ts';
-import { openStore } from '../../src/state/sqlite/sqlite-store.ts';
-import type { StoreOptions } from '../../src/state/sqlite/sqlite-store.ts';
+import { openStore } from '../../src/state/sqlite/open-store.ts';
+import type { StoreOptions } from '../../src/state/sqlite/open-store.ts';
 import type { Store } from '../../src/state/store.ts';
 import { must } from './must.ts';
 

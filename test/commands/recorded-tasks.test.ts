@@ -4,7 +4,7 @@ import { recordedTasks } from '../../src/commands/recorded-tasks.ts';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { LogReader } from '../../src/ledger/log/log-reader.ts';
-import { openStoreForReading } from '../../src/state/sqlite/sqlite-store.ts';
+import { openStoreForReading } from '../../src/state/sqlite/open-store.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
 import { encoded } from '../builders/ledger-record.ts';

@@ -4,7 +4,7 @@ import { fsyncSync, ftruncateSync, renameSync, unlinkSync, writeSync } from 'nod
 import { join } from 'node:path';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
-import { openStore } from '../../src/state/sqlite/sqlite-store.ts';
+import { openStore } from '../../src/state/sqlite/open-store.ts';
 import { livePair } from './pair-life.ts';
 import { agreeing } from '../builders/state-file.ts';
 

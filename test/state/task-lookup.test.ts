@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { openStore } from '../../src/state/sqlite/sqlite-store.ts';
+import { openStore } from '../../src/state/sqlite/open-store.ts';
 import { scratch } from '../builders/scratch.ts';
 import { agreeing, mustOpen } from '../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../builders/task.ts';

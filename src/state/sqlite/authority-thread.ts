@@ -19,8 +19,8 @@ import type {
   WriteName,
 } from './authority-messages.ts';
 import type { StateAccess } from './direct-authority.ts';
-import { openStoreForReading } from './sqlite-store.ts';
-import type { StateReader } from './sqlite-store.ts';
+import { openStoreForReading } from './open-store.ts';
+import type { StateReader } from './state-reader.ts';
 
 /** Options of the thread. */
 export interface AuthorityThreadOptions extends ClockSources, Omit<AuthorityThreadInput, 'path'> {

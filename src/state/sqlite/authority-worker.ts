@@ -13,7 +13,7 @@ import type {
   WriteAnswer,
   WriteCall,
 } from './authority-messages.ts';
-import { openUnmarkedStore } from './sqlite-store.ts';
+import { openUnmarkedStore } from './open-store.ts';
 
 // The thread started by `authority-thread.ts`. It has the only writing connection of the process.
 

@@ -6,7 +6,7 @@ import { Closers } from '../../../src/server/closers.ts';
 import { openLedger } from '../../../src/server/ledger.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
 import { directAuthority } from '../../../src/state/sqlite/direct-authority.ts';
-import { openStore } from '../../../src/state/sqlite/sqlite-store.ts';
+import { openStore } from '../../../src/state/sqlite/open-store.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { endRecord } from '../../builders/ledger-record.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';

@@ -3,7 +3,7 @@ import type { ClockSources } from '../../../src/state/clock-floor.ts';
 import { AuthorityThread } from '../../../src/state/sqlite/authority-thread.ts';
 import { directAuthority } from '../../../src/state/sqlite/direct-authority.ts';
 import type { StateAccess } from '../../../src/state/sqlite/direct-authority.ts';
-import { openStore } from '../../../src/state/sqlite/sqlite-store.ts';
+import { openStore } from '../../../src/state/sqlite/open-store.ts';
 import { must } from '../../builders/must.ts';
 
 /** A state that is open, whatever implements it. */

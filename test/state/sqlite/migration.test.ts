@@ -8,7 +8,7 @@ import { tableProblem } from '../../../src/sqlite/file-format.ts';
 import type { FileFormat } from '../../../src/sqlite/file-format.ts';
 import { migrateFile, pendingVersion } from '../../../src/state/sqlite/migration.ts';
 import { createState, stateFormat } from '../../../src/state/sqlite/schema.ts';
-import { openStore, openStoreForReading } from '../../../src/state/sqlite/sqlite-store.ts';
+import { openStore, openStoreForReading } from '../../../src/state/sqlite/open-store.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { agreeing, mustOpen } from '../../builders/state-file.ts';

@@ -3,7 +3,7 @@ import { chmodSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { openStore, openStoreForReading } from '../../../src/state/sqlite/sqlite-store.ts';
+import { openStore, openStoreForReading } from '../../../src/state/sqlite/open-store.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { causeOf } from '../../../src/task/cause.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { openStoreForReading } from '../../../src/state/sqlite/sqlite-store.ts';
+import { openStoreForReading } from '../../../src/state/sqlite/open-store.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { Store, StoreReader, UseState } from '../../../src/state/store.ts';
 import { stateAt } from '../../../src/task/task.ts';

@@ -1,0 +1,156 @@
+import type { Task } from '../../task/task.ts';
+import type { Clocks } from '../../runtime/ports.ts';
+import type { FloorMark } from '../clock-floor.ts';
+import { Connection } from './connection.ts';
+import { sizeOfFile } from './file-space.ts';
+import { fileIdOf, outboxAfter, outboxEnd, waitingRecordsOf } from './outbox-table.ts';
+import { restoredAt } from './restored-mark.ts';
+import { RefusedTokens } from './refused-tokens.ts';
+import { secretDigests, sightings } from './secret-table.ts';
+import { changesAfter, endOfFeed } from './feed-table.ts';
+import type { FeedChanges } from '../feed.ts';
+import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type {
+  OutboxRecord,
+  SecretSighting,
+  OpenTaskFilter,
+  StateSize,
+  Store,
+  StoreReader,
+  TaskCounts,
+  TaskFilter,
+  TokenOfTask,
+  UseState,
+  WaitingRecord,
+} from '../store.ts';
+import { countTasks, listOpenTasks, listTasks, taskAt } from './task-table.ts';
+import { tokenAt } from './token-table.ts';
+import { UseStates } from './use-states.ts';
+
+/** A reader in a process that serves. Beside the file it knows the clock, and the tokens refused by this process. */
+export interface StateReader extends StoreReader, Pick<Store, 'refuseToken' | 'digestOf'> {
+  /** The clock mark for the next commit. */
+  mark(): FloorMark;
+  /** Whether `refuseToken` was called for the token. */
+  isRefused(jtiDigest: string): boolean;
+}
+
+/** A reader over one connection. Every call is synchronous and is one statement. */
+export class SqliteReader implements StateReader {
+  protected readonly connection: Connection;
+  protected readonly useStates: UseStates;
+  protected readonly refused = new RefusedTokens();
+  readonly digestOf: Store['digestOf'];
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+    this.useStates = new UseStates(connection);
+    this.digestOf = secretDigests(connection);
+  }
+
+  clocks(): Clocks {
+    return this.connection.clocks();
+  }
+
+  nowMs(): number {
+    return this.connection.nowMs();
+  }
+
+  floorMs(): number {
+    return this.connection.floorMs();
+  }
+
+  taskOf(issuer: string, id: string): Task | undefined | StoreFailure {
+    return this.connection.read([issuer, id], () => taskAt(this.connection, { issuer, id }));
+  }
+
+  useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure {
+    const key = { issuer, id };
+    const held = this.connection.read([], () => this.useStates.held(key, jtiDigest));
+    if (held !== undefined && isStoreFailure(held)) return held;
+    if (held !== undefined) return this.refused.inUse(held, jtiDigest);
+    const state = this.connection.read([issuer, id, jtiDigest], () => this.useStates.read(key, jtiDigest));
+    return state === undefined || isStoreFailure(state) ? state : this.refused.inUse(state, jtiDigest);
+  }
+
+  turn(): void {
+    // If it fails, each look fails too and gives the reason.
+    this.connection.read([], () => this.useStates.turn());
+  }
+
+  turnOver(): void {
+    this.useStates.turnOver();
+  }
+
+  tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure {
+    const token = this.connection.read([jtiDigest], () => tokenAt(this.connection, jtiDigest));
+    return token === undefined || isStoreFailure(token) ? token : this.refused.of(token, jtiDigest);
+  }
+
+  tasks(filter: TaskFilter): readonly Task[] | StoreFailure {
+    const { id = null, agent = null, state = null } = filter;
+    return this.connection.read([id, agent, state], () => listTasks(this.connection, filter));
+  }
+
+  openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure {
+    const { agent = null, subject = null, id = null, jtiDigest = null } = filter;
+    return this.connection.read([agent, subject, id, jtiDigest], () => listOpenTasks(this.connection, filter, limit));
+  }
+
+  taskCounts(): TaskCounts | StoreFailure {
+    return this.connection.read([], () => countTasks(this.connection));
+  }
+
+  size(): StateSize | StoreFailure {
+    return this.connection.read([], () => sizeOfFile(this.connection));
+  }
+
+  staticSecrets(limit: number): readonly SecretSighting[] | StoreFailure {
+    return this.connection.read([], () => sightings(this.connection, limit));
+  }
+
+  fileId(): string | StoreFailure {
+    return this.connection.read([], () => fileIdOf(this.connection));
+  }
+
+  outboxEnd(): number | StoreFailure {
+    return this.connection.read([], () => outboxEnd(this.connection));
+  }
+
+  restoredAtMs(): number | null | StoreFailure {
+    return this.connection.read([], () => restoredAt(this.connection));
+  }
+
+  outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure {
+    return this.connection.read([], () => outboxAfter(this.connection, after, limit));
+  }
+
+  recordsOf(taskId: string, limit: number): readonly WaitingRecord[] | StoreFailure {
+    return this.connection.read([taskId], () => waitingRecordsOf(this.connection, taskId, limit));
+  }
+
+  mark(): FloorMark {
+    return this.connection.mark();
+  }
+
+  isRefused(jtiDigest: string): boolean {
+    return this.refused.has(jtiDigest);
+  }
+
+  refuseToken(jtiDigest: string): void {
+    this.refused.add(jtiDigest, this.nowMs());
+  }
+
+  feedEnd(): number | StoreFailure {
+    return this.connection.read([], () => endOfFeed(this.connection));
+  }
+
+  feedAfter(position: number): FeedChanges | null | StoreFailure {
+    return this.connection.read([], () => changesAfter(this.connection, position));
+  }
+
+  close(): void {
+    this.connection.close();
+  }
+}
