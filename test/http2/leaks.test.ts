@@ -4,6 +4,7 @@ import { Incoming } from '../../src/http2/incoming.ts';
 import { Setting, settingsBytes } from '../../src/http2/settings.ts';
 import type { AnswerableStream, StreamEvents } from '../../src/http2/stream.ts';
 import { heldBytes } from '../costs.ts';
+import { thoroughly } from '../thoroughly.ts';
 import { indexed, literal } from './hpack.ts';
 import { frame, PREFACE, type RawClient, reset, widened } from './raw-client.ts';
 import { answer, stage } from './stage.ts';
@@ -18,6 +19,8 @@ const OPENING = Buffer.concat([
 /** What a server does with a stream. */
 type Treatment = (stream: AnswerableStream) => StreamEvents;
 const CONTENT = Buffer.alloc(1_000);
+/** Streams before it is weighed, streams that must add nothing, and the bytes of each: more than 16 MiB, the window of a connection. */
+const [FIRST, MORE, BYTES] = thoroughly([5_000, 4_000, 2_000], [2_000, 2_000, 4_500]);
 const answersLate: Treatment = (stream) => ({
   data: ({ length }) => stream.took(length),
   ended: () => void setImmediate(() => answer(stream, CONTENT)),
@@ -52,11 +55,11 @@ const ENDINGS: readonly (readonly [string, Treatment, (stream: number) => readon
   [
     'was answered',
     answersLate,
-    (stream) => [ask(stream, 0), data(stream, 2_000, 1), widened(stream, 1_000), widened(0, 1_000)],
+    (stream) => [ask(stream, 0), data(stream, BYTES, 1), widened(stream, 1_000), widened(0, 1_000)],
   ],
-  ['was reset by its client at once', nothing, (stream) => [ask(stream, 0), data(stream, 2_000), reset(stream)]],
+  ['was reset by its client at once', nothing, (stream) => [ask(stream, 0), data(stream, BYTES), reset(stream)]],
   ['was reset while its answer waits', answersLate, (stream) => [ask(stream), reset(stream)]],
-  ['was refused for what it did', nothing, (stream) => [ask(stream, 0), data(stream, 2_000), widened(stream, 0)]],
+  ['was refused for what it did', nothing, (stream) => [ask(stream, 0), data(stream, BYTES), widened(stream, 0)]],
   ['was no request', nothing, (stream) => [ask(stream, 0, indexed(2))]],
   [
     'had no length that is right',
@@ -68,15 +71,15 @@ const ENDINGS: readonly (readonly [string, Treatment, (stream: number) => readon
     readsOn,
     (stream) => [
       ask(stream, 0),
-      data(stream, 2_000),
-      data(stream, 2_000, 1),
+      data(stream, BYTES),
+      data(stream, BYTES, 1),
       widened(stream, 1_000),
       widened(0, 1_000),
     ],
   ],
-  ['had a reader, and was reset', readsOn, (stream) => [ask(stream, 0), data(stream, 2_000), reset(stream)]],
-  ['had a reader that left', leaves, (stream) => [ask(stream, 0), data(stream, 2_000)]],
-  ['met a fault', faulty, (stream) => [ask(stream, 0), data(stream, 2_000)]],
+  ['had a reader, and was reset', readsOn, (stream) => [ask(stream, 0), data(stream, BYTES), reset(stream)]],
+  ['had a reader that left', leaves, (stream) => [ask(stream, 0), data(stream, BYTES)]],
+  ['met a fault', faulty, (stream) => [ask(stream, 0), data(stream, BYTES)]],
 ];
 
 /** Sends what has streams come to an end, hundreds at a time; nothing of them waits after that. */
@@ -108,14 +111,14 @@ describe('a connection that goes on', () => {
       }),
       OPENING,
     );
-    await pass(client, 5_000, bytesOf);
+    await pass(client, FIRST, bytesOf);
     seen.length = 0;
     const before = await heldBytes();
-    await pass(client, 4_000, bytesOf);
+    await pass(client, MORE, bytesOf);
     const grown = (await heldBytes()) - before;
     // The last ones may be in a register still, or in what the collector has not looked at again.
     expect(seen.filter((stream) => stream.deref() !== undefined).length).toBeLessThan(10);
-    expect(grown).toBeLessThan(500_000);
+    expect(grown).toBeLessThan(125 * MORE);
     // More has come than 16 MiB, and the accounts are even: the connection goes on.
     await client.send(ask(streamOf(client, 0)));
     expect(await client.settled()).toBe(true);

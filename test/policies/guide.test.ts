@@ -20,9 +20,11 @@ const blocks = Array.from(
 );
 
 let folder: string;
+let compiled: string;
 let traffic: RoomsTraffic | null = null;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'remit-guide-'));
+  compiled = mkdtempSync(join(tmpdir(), 'remit-guide-compiled-'));
   cpSync(join(root, 'cedar-policies'), join(folder, 'cedar-policies'), { recursive: true });
   const remit = join(folder, 'bin/remit');
   mkdirSync(dirname(remit));
@@ -32,11 +34,15 @@ beforeAll(() => {
 afterAll(async () => {
   await traffic?.close();
   rmSync(folder, { recursive: true });
+  rmSync(compiled, { recursive: true });
 });
 
 /** What a terminal shows of one command; the Remit of the guide listens elsewhere than it says, where a port is free. */
 function typed(command: string): Promise<string> {
-  const environment = { PATH: [join(folder, 'bin'), process.env['PATH']].join(delimiter) };
+  const environment = {
+    PATH: [join(folder, 'bin'), process.env['PATH']].join(delimiter),
+    NODE_COMPILE_CACHE: join(compiled, 'cache'),
+  };
   const here = command.replaceAll('http://127.0.0.1:9471', traffic?.admin ?? '');
   return new Promise((settle) => {
     execFile('sh', ['-c', `{ ${here}; } 2>&1`], { cwd: folder, env: environment }, (_error, out) => settle(out));

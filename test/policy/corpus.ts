@@ -27,8 +27,8 @@ export interface CorpusRequest {
 /** The corpus, beside the project. */
 export const corpus = sharedData('cedar-corpus/cases.jsonl.gz');
 
-/** Its cases, with numbers as written. */
-export function corpusCases(file: string): readonly CorpusCase[] {
+/** Its cases, with numbers as written: one in `stride` of them, from number `first` on. */
+export function corpusCases(file: string, { first, stride }: { first: number; stride: number }): readonly CorpusCase[] {
   const lines = gunzipSync(readFileSync(file)).toString().trimEnd().split('\n');
-  return lines.map((line) => exactJson(line) as CorpusCase);
+  return lines.filter((_, n) => n % stride === first % stride).map((line) => exactJson(line) as CorpusCase);
 }

@@ -8,6 +8,7 @@ import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { issuer, taskNumber, tokenNumber } from '../builders/task.ts';
 import { must, mustFind } from '../builders/must.ts';
+import { thoroughly } from '../thoroughly.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -80,7 +81,7 @@ describe('suspending and resuming a task and its parts', () => {
         }
         store.close();
       }),
-      { numRuns: 60 },
+      { numRuns: thoroughly(60, 20) },
     );
   });
 

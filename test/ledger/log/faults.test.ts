@@ -9,11 +9,14 @@ import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { describeWith, stracePart } from '../../parts.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { verdictIn } from './verified.ts';
+import { thoroughly } from '../../thoroughly.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
 
 const LANES = 2;
+/** One in so many system calls fails, since each is a run of its own. */
+const STRIDE = thoroughly(1, 4);
 /** More injections than a run makes system calls of one kind. */
 const MAX_CALLS = 500;
 const script = join(import.meta.dirname, 'killed-ledger.ts');
@@ -87,7 +90,8 @@ async function everyCall(
   let isOver = false;
   const lane = async (): Promise<void> => {
     while (!isOver && next < MAX_CALLS) {
-      const n = next++;
+      const n = next;
+      next += STRIDE;
       const run = await runWith(strace, call, fault(n));
       if (!run.isInjected) isOver = true;
       else runs.push([n, await problemOf(run)]);

@@ -15,6 +15,7 @@ import { encoded } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { failureOf, mustOpenLog, portsAt, settingsIn } from './logs.ts';
 import { mustFind } from '../../builders/must.ts';
+import { thoroughly } from '../../thoroughly.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -242,7 +243,7 @@ describe('LogReader.found', () => {
           later.close();
         },
       ),
-      { numRuns: 40 },
+      { numRuns: thoroughly(40, 12) },
     );
   });
 

@@ -16,6 +16,7 @@ import { compileHere, exampleCatalog, folderWith, mustLoad } from '../../builder
 import { must } from '../../builders/must.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { mustCatalog } from '../../builders/catalog.ts';
+import { thoroughly } from '../../thoroughly.ts';
 
 const uid = (type: string, id: string) => ({ type: `Remit::${type}`, id });
 const AGENT = 'spiffe://acme.test/a';
@@ -361,7 +362,7 @@ describe('linking', () => {
           }
         }
       }),
-      { numRuns: 300 },
+      { numRuns: thoroughly(300, 80) },
     );
   });
 });

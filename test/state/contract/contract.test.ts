@@ -14,6 +14,7 @@ import { commands, newModel, settleAll, TASKS } from './model.ts';
 import type { Real } from './model.ts';
 import { implementations } from './opened-state.ts';
 import type { OpenedState } from './opened-state.ts';
+import { thoroughly } from '../../thoroughly.ts';
 
 // Threads and processes start here, which takes a loaded machine its time.
 jest.setTimeout(300_000);
@@ -237,7 +238,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
         for (const n of TASKS) expect(spentIn(file, taskNumber(n).id)).toBe(model.tasks.get(n)?.spent);
         await real.state.close();
       }),
-      { numRuns: 25 },
+      { numRuns: thoroughly(25, 10) },
     );
   });
 
@@ -246,7 +247,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     await state.close();
     const script = join(import.meta.dirname, 'killed-settler.ts');
     let first = 1;
-    for (let kill = 0; kill < 6; kill += 1) {
+    for (let kill = 0; kill < thoroughly(6, 3); kill += 1) {
       const words = ['--no-warnings', script, name, file, String(first)];
       const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
       let said = '';

@@ -11,6 +11,7 @@ import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { must } from '../../builders/must.ts';
+import { thoroughly } from '../../thoroughly.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -303,7 +304,7 @@ describe('Store.prune', () => {
         store.close();
         open.clear();
       }),
-      { numRuns: 40 },
+      { numRuns: thoroughly(40, 15) },
     );
   }, 120_000);
   const open = new Map<string, boolean>();

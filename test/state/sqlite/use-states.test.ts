@@ -11,6 +11,7 @@ import { scratch } from '../../builders/scratch.ts';
 import { agreeing, mustOpen } from '../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { must } from '../../builders/must.ts';
+import { thoroughly } from '../../thoroughly.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -124,7 +125,7 @@ describe('Store.useStateOf', () => {
         own.close();
         another.close();
       }),
-      { numRuns: 60 },
+      { numRuns: thoroughly(60, 20) },
     );
   });
 
