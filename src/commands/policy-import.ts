@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { parse, stringify } from 'yaml';
-import { catalogFrom } from '../action/catalog.ts';
+import { catalogFrom } from '../action/catalog-assembly.ts';
 import { isActionId } from '../action/catalog-head.ts';
 import type { DescriptorFiles } from '../action/catalog-descriptor-sets.ts';
 import { belowPath } from '../policy-tools/import/below-path.ts';

@@ -1,4 +1,4 @@
-import { catalogFrom } from '../action/catalog.ts';
+import { catalogFrom } from '../action/catalog-assembly.ts';
 import type { Finding } from '../action/finding.ts';
 import { lintFindings, lintingOf } from '../policy-tools/lint/lint.ts';
 import { catalogRules, lintRules, templateRules } from '../policy-tools/lint/rules.ts';

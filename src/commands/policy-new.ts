@@ -1,4 +1,4 @@
-import { catalogFrom } from '../action/catalog.ts';
+import { catalogFrom } from '../action/catalog-assembly.ts';
 import { freshCedar } from '../policy/cedar.ts';
 import { entitiesFrom } from '../policy/entities.ts';
 import { formatted } from '../policy-tools/write/format.ts';

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { catalogFrom } from '../action/catalog.ts';
+import { catalogFrom } from '../action/catalog-assembly.ts';
 import { generatedSchemaText } from '../policy/generated-schema.ts';
 import { schemaJson } from '../policy/schema-json.ts';
 import { schemaFrom } from '../policy/schema.ts';

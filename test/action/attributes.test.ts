@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { catalogFrom } from '../../src/action/catalog.ts';
+import { catalogFrom } from '../../src/action/catalog-assembly.ts';
 import type { Catalog } from '../../src/action/catalog.ts';
 import { mustCatalog } from '../builders/catalog.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { catalogFrom } from '../../src/action/catalog.ts';
+import { catalogFrom } from '../../src/action/catalog-assembly.ts';
 import { descriptorSetNames } from '../../src/action/catalog-descriptor-sets.ts';
 import type { DescriptorFiles } from '../../src/action/catalog-descriptor-sets.ts';
 import { loadedSet, shopSet } from './protobuf/shop.ts';

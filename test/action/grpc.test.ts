@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { actionFrom } from '../../src/action/action.ts';
 import type { HttpCall } from '../../src/action/call.ts';
-import { catalogFrom } from '../../src/action/catalog.ts';
+import { catalogFrom } from '../../src/action/catalog-assembly.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { encoded, framed, shopSet } from './protobuf/shop.ts';
 import { must } from '../builders/must.ts';

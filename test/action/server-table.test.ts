@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { actionFrom } from '../../src/action/action.ts';
-import { catalogFrom } from '../../src/action/catalog.ts';
+import { catalogFrom } from '../../src/action/catalog-assembly.ts';
 import type { Catalog } from '../../src/action/catalog.ts';
 import { ServerTable } from '../../src/action/server-table.ts';
 import { isDeny } from '../../src/decision/decision.ts';

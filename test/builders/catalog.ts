@@ -1,4 +1,4 @@
-import { catalogFrom } from '../../src/action/catalog.ts';
+import { catalogFrom } from '../../src/action/catalog-assembly.ts';
 import type { Catalog } from '../../src/action/catalog.ts';
 import { must } from './must.ts';
 

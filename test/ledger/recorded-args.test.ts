@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import type { ArgumentValue } from '../../src/action/argument.ts';
-import { catalogFrom } from '../../src/action/catalog.ts';
+import { catalogFrom } from '../../src/action/catalog-assembly.ts';
 import { leafBytes } from '../../src/ledger/leaf.ts';
 import { encodedRecord } from '../../src/ledger/encoded-record.ts';
 import { recordedArgs } from '../../src/ledger/recorded-args.ts';

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
-import { catalogFrom } from '../../src/action/catalog.ts';
+import { catalogFrom } from '../../src/action/catalog-assembly.ts';
 import { intentFileFrom } from '../../src/agent-run/intent.ts';
 import { configFrom, configProblemText } from '../../src/config/config.ts';
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { catalogFrom } from '../../action/catalog.ts';
+import { catalogFrom } from '../../action/catalog-assembly.ts';
 import type { Catalog } from '../../action/catalog.ts';
 import { inReadingOrder } from '../../action/finding.ts';
 import type { Finding } from '../../action/finding.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { catalogFrom } from '../../../src/action/catalog.ts';
+import { catalogFrom } from '../../../src/action/catalog-assembly.ts';
 import { lintFindings } from '../../../src/policy-tools/lint/lint.ts';
 import { lintRules } from '../../../src/policy-tools/lint/rules.ts';
 import { policySetFrom } from '../../../src/policy/loading/load.ts';
