@@ -7,7 +7,7 @@ import { taskTokenOf } from '../decide/facts.ts';
 import type { Facts } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
-import { agentOf } from '../policy/question.ts';
+import { agentOf } from '../policy/use-question.ts';
 
 /** The answer to a check, from which the proxy's response is made. */
 export interface Answer {

@@ -7,7 +7,7 @@ import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
 import { jtiDigestOf } from '../ledger/record.ts';
-import { agentOf } from '../policy/question.ts';
+import { agentOf } from '../policy/use-question.ts';
 import type { SpanReference } from '../token/claims.ts';
 
 /** Whether the call is allowed and its server asks for a transaction token. */

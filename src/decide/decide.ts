@@ -9,7 +9,7 @@ import { RISK_CEILING_MS } from '../policy/answers/cache.ts';
 import type { CacheResult } from '../policy/answers/cache.ts';
 import type { Keep } from '../policy/engine.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
-import { useQuestion } from '../policy/question.ts';
+import { useQuestion } from '../policy/use-question.ts';
 import { bindingProblem } from '../token/binding.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { TaskToken } from '../token/claims.ts';

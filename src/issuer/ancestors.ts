@@ -1,4 +1,4 @@
-import type { IssueFacts } from '../policy/question.ts';
+import type { IssueFacts } from '../policy/issue-question.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Authority } from '../state/authority.ts';

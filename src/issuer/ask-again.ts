@@ -1,6 +1,6 @@
 import type { CatalogAction, Server } from '../action/catalog.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
-import { type IssueFacts, issueQuestion } from '../policy/question.ts';
+import { type IssueFacts, issueQuestion } from '../policy/issue-question.ts';
 import type { Task } from '../task/task.ts';
 import { authorizationDetailsFrom, type Constraints } from '../token/authorization-details.ts';
 import { isProblem } from '../runtime/problem.ts';

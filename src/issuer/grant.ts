@@ -1,7 +1,7 @@
 import { isDeny } from '../decision/decision.ts';
 import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
-import { issueQuestion } from '../policy/question.ts';
+import { issueQuestion } from '../policy/issue-question.ts';
 import { MAX_STEP_MS } from '../state/clock-floor.ts';
 import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';

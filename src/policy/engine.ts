@@ -13,7 +13,7 @@ import type { SlicePart } from './answers/key.ts';
 import { isPlainValue } from './plain-value.ts';
 import { SlicePool } from './pool.ts';
 import { getOrAdd } from './answers/slice.ts';
-import { PER_CALL } from './question.ts';
+import { PER_CALL } from './use-question.ts';
 import type { Question } from './question.ts';
 import { NAMESPACE } from './namespace.ts';
 

@@ -3,7 +3,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import { authorize } from '../../src/policy/authorize.ts';
 import { lintFindings } from '../../src/policy-tools/lint/lint.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
-import { issueQuestion } from '../../src/policy/question.ts';
+import { issueQuestion } from '../../src/policy/issue-question.ts';
 import type { Question } from '../../src/policy/question.ts';
 import { baseSchema, findingsOf, folderWith, mustLoad } from '../builders/policy-folder.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { authorize } from '../../src/policy/authorize.ts';
-import { issueQuestion } from '../../src/policy/question.ts';
+import { issueQuestion } from '../../src/policy/issue-question.ts';
 import { baseSchema, findingsOf, folderWith, mustLoad } from '../builders/policy-folder.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';

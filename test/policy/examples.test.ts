@@ -13,8 +13,10 @@ import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { noHistory } from '../../src/task/history.ts';
 import type { TaskHistory } from '../../src/task/history.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
-import { issueQuestion, useQuestion } from '../../src/policy/question.ts';
-import type { Question, UseFacts } from '../../src/policy/question.ts';
+import { issueQuestion } from '../../src/policy/issue-question.ts';
+import { useQuestion } from '../../src/policy/use-question.ts';
+import type { Question } from '../../src/policy/question.ts';
+import type { UseFacts } from '../../src/policy/use-question.ts';
 import { must } from '../builders/must.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';
 

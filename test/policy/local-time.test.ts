@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { TimeZones } from '../../src/action/time-zones.ts';
 import { localTimes } from '../../src/policy/local-time.ts';
-import { issueQuestion } from '../../src/policy/question.ts';
+import { issueQuestion } from '../../src/policy/issue-question.ts';
 import type { CacheResult } from '../../src/policy/answers/cache.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { datetime } from './answers/keyed.ts';

@@ -9,7 +9,7 @@ import { PolicyInForce } from '../../src/policy/policy-in-force.ts';
 import { folderFeed } from '../../src/policy/loading/feed.ts';
 import { followPolicies } from '../../src/policy/loading/follow.ts';
 import { loadPolicies } from '../../src/policy/loading/load.ts';
-import { issueQuestion } from '../../src/policy/question.ts';
+import { issueQuestion } from '../../src/policy/issue-question.ts';
 import { folderStamp, systemDisk } from '../../src/policy/loading/source.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';

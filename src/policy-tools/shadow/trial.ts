@@ -6,7 +6,7 @@ import type { Decision, Deny } from '../../decision/decision.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import { authorize } from '../../policy/authorize.ts';
 import type { PolicySet } from '../../policy/loading/load.ts';
-import { agentOf, useQuestion } from '../../policy/question.ts';
+import { agentOf, useQuestion } from '../../policy/use-question.ts';
 import type { Question } from '../../policy/question.ts';
 import type { CounterSeries } from '../../telemetry/counter.ts';
 import type { FinishedCheck } from '../../telemetry/finished-check.ts';

@@ -1,6 +1,6 @@
 import { entriesOf, fieldsOf, leafOf } from '../../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
-import type { Delegation } from '../../policy/question.ts';
+import type { Delegation } from '../../policy/issue-question.ts';
 import { jsonOf } from '../../runtime/yaml-text.ts';
 import { spiffeId } from '../../token/claim-readers.ts';
 import { isProblem } from '../../runtime/problem.ts';

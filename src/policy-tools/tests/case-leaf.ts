@@ -1,4 +1,4 @@
-import type { AttestedValue } from '../../policy/question.ts';
+import type { AttestedValue } from '../../policy/context-values.ts';
 import { namedValueLimits } from '../../task/named-values.ts';
 import { spiffeId } from '../../token/claim-readers.ts';
 import { isProblem } from '../../runtime/problem.ts';

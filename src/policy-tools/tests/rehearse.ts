@@ -4,7 +4,7 @@ import { isDeny } from '../../decision/decision.ts';
 import type { Decision } from '../../decision/decision.ts';
 import { authorize } from '../../policy/authorize.ts';
 import type { PolicySet } from '../../policy/loading/load.ts';
-import { issueQuestion } from '../../policy/question.ts';
+import { issueQuestion } from '../../policy/issue-question.ts';
 import type { Question } from '../../policy/question.ts';
 import type { Constraints } from '../../token/authorization-details.ts';
 import { isProblem } from '../../runtime/problem.ts';

@@ -1,7 +1,8 @@
 import type { TextPlace } from '../../runtime/text-place.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import type { SpiffeId } from '../../identity/spiffe-id.ts';
-import type { AttestedValue, Delegation } from '../../policy/question.ts';
+import type { AttestedValue } from '../../policy/context-values.ts';
+import type { Delegation } from '../../policy/issue-question.ts';
 import { noAttributes } from '../../task/subject-attributes.ts';
 import type { SubjectAttributes } from '../../task/subject-attributes.ts';
 import type { Task, TaskRisk, TaskState } from '../../task/task.ts';

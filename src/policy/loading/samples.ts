@@ -6,7 +6,8 @@ import { spiffeIdFrom } from '../../identity/spiffe-id.ts';
 import type { SubjectAttribute, SubjectAttributeType } from '../../task/subject-attributes.ts';
 import { workloadIdentity } from '../../token/credential.ts';
 import { callFrom } from '../engine.ts';
-import { issueQuestion, useQuestion } from '../question.ts';
+import { issueQuestion } from '../issue-question.ts';
+import { useQuestion } from '../use-question.ts';
 import type { Question } from '../question.ts';
 import type { SampleCall } from './proof.ts';
 

@@ -4,7 +4,7 @@ import type { Facts } from '../../../src/decide/facts.ts';
 import { actionFrom } from '../../../src/action/action.ts';
 import { authorize } from '../../../src/policy/authorize.ts';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
-import { issueQuestion } from '../../../src/policy/question.ts';
+import { issueQuestion } from '../../../src/policy/issue-question.ts';
 import { noHistory } from '../../../src/task/history.ts';
 import { newMetrics } from '../../../src/telemetry/metrics.ts';
 import { workloadIdentity } from '../../../src/token/credential.ts';

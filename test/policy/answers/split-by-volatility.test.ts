@@ -8,7 +8,7 @@ import type { EngineAnswer, EngineOptions } from '../../../src/policy/engine.ts'
 import { splitByVolatility, readsAny, combinedAnswer } from '../../../src/policy/answers/split-by-volatility.ts';
 import type { ContextPath } from '../../../src/policy/answers/split-by-volatility.ts';
 import { SlicePool } from '../../../src/policy/pool.ts';
-import { PER_CALL } from '../../../src/policy/question.ts';
+import { PER_CALL } from '../../../src/policy/use-question.ts';
 import type { CedarRecord } from '../../../src/policy/question.ts';
 import { policyFrom } from '../policies.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
