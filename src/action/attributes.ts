@@ -3,7 +3,7 @@ import { textLike } from '../runtime/fields.ts';
 import { entriesOf, itemsOf, valueOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
 
-/** An attribute of a server or resource, in the operator’s words: `tier: restricted`. */
+/** An attribute of a server or resource, in the operator's words: `tier: restricted`. */
 export type AttributeValue = string | number | boolean | readonly string[];
 
 /** Attributes by name; at most 16 in one mapping. */

@@ -23,6 +23,6 @@ export interface HttpCall {
   /** `null` where the proxy did not send it. */
   readonly body: Uint8Array | null;
   readonly requestId: string | null;
-  /** What the proxy’s own MCP filter read; absent without one. */
+  /** What the proxy's own MCP filter read; absent without one. */
   readonly mcpReadings?: readonly McpReading[];
 }

@@ -35,7 +35,7 @@ export interface BodyArgument extends Recordable {
   readonly pointer: readonly string[];
   readonly type: ArgumentType;
   readonly required: boolean;
-  /** For a tool’s argument: the `Mcp-Param-` header that mirrors it, without the prefix, in lower case. */
+  /** For a tool's argument: the `Mcp-Param-` header that mirrors it, without the prefix, in lower case. */
   readonly header?: string;
 }
 
@@ -253,6 +253,6 @@ function checkName(yaml: YamlFile, name: Placed<string>): void {
   );
 }
 
-/** Cedar’s JSON format reserves `__entity`, `__extn` and `__expr`, so no name may begin with `__`. */
+/** Cedar's JSON format reserves `__entity`, `__extn` and `__expr`, so no name may begin with `__`. */
 const isArgumentName = (value: string): boolean =>
   value.length <= MAX_NAME_LENGTH && /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(value) && !value.startsWith('__');

@@ -16,7 +16,7 @@ export type CredentialKind = 'task-token' | 'external-token' | 'workload-identit
 export interface Defaults {
   /** Accepted credentials; those of the action replace them. */
   readonly accepts: ReadonlySet<CredentialKind>;
-  /** Labels in the operator’s words, such as `customer-data`; those of the action are added. */
+  /** Labels in the operator's words, such as `customer-data`; those of the action are added. */
   readonly labels: ReadonlySet<string>;
   /** Long-lived credentials that may pass; those of the action are added. */
   readonly staticSecrets: readonly StaticSecretException[];

@@ -31,7 +31,7 @@ export interface Action {
   readonly isDecidedOnHeaders: boolean;
   /** Accepted credentials. */
   readonly accepts: ReadonlySet<CredentialKind>;
-  /** Labels, in the operator’s words. */
+  /** Labels, in the operator's words. */
   readonly labels: ReadonlySet<string>;
   /** Long-lived credentials that may pass. */
   readonly staticSecrets: readonly StaticSecretException[];

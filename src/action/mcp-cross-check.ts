@@ -8,7 +8,7 @@ import type { McpReading, McpScalar } from './mcp-reading.ts';
 const ANSWER = '__jsonrpc_response';
 
 /**
- * Cross-checks the message against what the proxy’s MCP filter read, so that proxy features based on the filter see what the
+ * Cross-checks the message against what the proxy's MCP filter read, so that proxy features based on the filter see what the
  * server acts on. Denies with `request.body-incomplete` where the filter did not read to the end, and with
  * `request.not-canonical` where it found a fault, did not recognise the request as MCP, or read another method, id (a double in
  * the filter, as every accepted id is), or member of `params` or `params.ref`. `null` where all readings agree, and where

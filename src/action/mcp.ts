@@ -20,7 +20,7 @@ const MESSAGE_HEADERS = new Set(['mcp-method', 'mcp-name']);
 
 /**
  * The action of a call to an MCP endpoint over streamable HTTP, revisions 2025-03-26 to 2026-07-28. The message decides; MCP
- * headers and the readings of the proxy’s own filter must agree with it. A `GET`, which opens a stream, and a `DELETE`, which
+ * headers and the readings of the proxy's own filter must agree with it. A `GET`, which opens a stream, and a `DELETE`, which
  * ends a session, have no message and are decided on headers. Denies with `action.unknown` a tool, family or method that the
  * catalog does not name, unless the server has an `other`. Pure, never throws.
  */
