@@ -127,7 +127,7 @@ export class Engine {
    */
   ask(question: Question, keep?: Keep): EngineAnswer {
     const groups = this.#rules.actionGroups.get(question.action);
-    if (groups === undefined) return failed(`the action \`${question.action}\` is not of the schema`);
+    if (groups === undefined) return failed(`unknown action \`${question.action}\`: not in the schema`);
     const asked = this.#asked(question, groups);
     const { answer, cache } = this.#evaluator.ask(asked, keep ?? null);
     keep?.onCache(cache);
@@ -349,6 +349,6 @@ function answerFrom(answer: EvaluatorAnswer): EngineAnswer {
   const { decision, reason: policyIds, errors } = answer;
   if (errors.length > 0) return { kind: 'error', policyIds: errors, detail: 'a policy could not be evaluated' };
   if (decision === 'allow')
-    return policyIds.length > 0 ? { kind: 'permitted', policyIds } : failed('an allow by no policy');
+    return policyIds.length > 0 ? { kind: 'permitted', policyIds } : failed('the engine allowed and named no policy');
   return policyIds.length > 0 ? { kind: 'forbidden', policyIds } : { kind: 'not-permitted' };
 }

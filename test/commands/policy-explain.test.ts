@@ -185,7 +185,7 @@ describe('remit policy explain', () => {
       'not kept: no policy in force can match, so none is asked',
     ]);
     expect(await keptLines('--cases', 'cedar-policies/tests/issue.test.yaml')).toEqual([
-      'not kept: the policies are asked anew about every token',
+      'not kept: the policies are asked again for every token',
     ]);
   });
 
@@ -390,7 +390,7 @@ describe('remit policy explain', () => {
     expect(await keptJson('--cases', 'cedar-policies/tests/issue.test.yaml')).toEqual({
       keyReads: null,
       keptMs: null,
-      notKept: 'the policies are asked anew about every token',
+      notKept: 'the policies are asked again for every token',
     });
     expect(await keptJson('DELETE', LIST[1] ?? '', '--agent', reporter)).toEqual({
       keyReads: null,

@@ -133,11 +133,11 @@ describe('remit policy import', () => {
     });
     expect(notes).toEqual(
       expect.arrayContaining([
-        '# PUT /orders/{id}: `next` is an object in itself',
-        '# PUT /orders/{id}: `any` has no type of an argument',
-        '# PUT /orders/{id}: `__entity` is no name of an argument',
+        '# PUT /orders/{id}: `next` contains itself',
+        '# PUT /orders/{id}: `any` has no matching argument type',
+        '# PUT /orders/{id}: `__entity` is not a valid argument name',
         expect.stringMatching(/^# GET \/files\/\{name\}\.pdf is left out: /),
-        '# POST /search: `tags` in the query has no type of an argument: `strings` is for JSON alone',
+        '# POST /search: `tags` in the query has no matching argument type: `strings` is for JSON only',
       ]),
     );
   });
@@ -160,16 +160,16 @@ describe('remit policy import', () => {
       { name: 'löschen!', annotations: { destructiveHint: true }, inputSchema: { type: 'object' } },
       { name: 'create ticket' },
     ];
-    const leftOut = 'an `x-mcp-header` that is no name of a header, or of a type that has none, is left out';
+    const leftOut = 'an `x-mcp-header` is left out: invalid name, or a type without a header';
     for (const document of [{ jsonrpc: '2.0', id: 1, result: { tools } }, { tools }, tools]) {
       const { code, err, servers, notes } = await run(JSON.stringify(document), 'mcp-tools', '--server', 'tickets');
       expect({ code, err, notes }).toEqual({
         code: 0,
         err: [],
         notes: [
-          expect.stringMatching(/^# text that can be longer than 4,096 bytes, .*: `title` of `create_ticket`, /),
-          expect.stringMatching(/^# numbers of any precision: .*: `price` of `create_ticket`$/),
-          '# a tool without a name of its own is left out',
+          expect.stringMatching(/^# strings that can exceed 4,096 bytes; .*: `title` of `create_ticket`, /),
+          expect.stringMatching(/^# numbers of any precision; .*: `price` of `create_ticket`$/),
+          '# a tool is left out: its name is missing or repeated',
           `# the tool \`create_ticket\`: ${leftOut}`,
           `# the tool \`create_ticket\`: ${leftOut}`,
         ],
@@ -253,11 +253,11 @@ service Empty {}
     const place = '# `acme.shop.v1.Shop/PlaceOrder`: ';
     expect(notes).toEqual(
       expect.arrayContaining([
-        `${place}\`order.next\` is a message in itself`,
-        `${place}\`notes\` has no type of an argument`,
-        `${place}\`attachment\` has no type of an argument`,
-        `${place}\`more\` has no type of an argument`,
-        `${place}\`weight\` has no type of an argument`,
+        `${place}\`order.next\` contains itself`,
+        `${place}\`notes\` has no matching argument type`,
+        `${place}\`attachment\` has no matching argument type`,
+        `${place}\`more\` has no matching argument type`,
+        `${place}\`weight\` has no matching argument type`,
         '# `acme.shop.v1.Shop/Upload`: it takes a stream, so it is decided on headers',
       ]),
     );
@@ -298,21 +298,21 @@ service Empty {}
     expect(notes.filter((note) => note.startsWith(at))).toEqual([
       `${at}\`body\` can have 65536 characters, an argument 4096 bytes`,
       `${at}\`ratio\` comes in steps of 0.000001, an argument has 4 decimal places`,
-      `${at}\`mass\` can have more than 14 digits before the point, an argument cannot`,
-      `${at}\`nanos\` can be beyond ±(2^53 - 1), an argument cannot`,
+      `${at}\`mass\` can exceed 14 digits before the point, the limit of an argument`,
+      `${at}\`nanos\` can exceed ±(2^53 - 1), the range of an argument`,
       `${at}\`reference\` can be of more than one type`,
       `${at}\`screenshot\` is a file or bytes`,
-      `${at}\`extra\` is an object of any members`,
+      `${at}\`extra\` is an object without declared members`,
       `${at}\`elsewhere\` refers to \`./other.yaml#/components/schemas/X\`, which is not in the document`,
     ]);
     const limit = (words: string) => notes.find((note) => note.startsWith(`# ${words}`))?.replace(/^.*: /, '');
-    expect(limit('text that')).toBe(`${inPost('summary')}, \`note\` of \`PATCH /tickets/{ticket_id}\``);
-    expect(limit('integers of 64')).toBe(inPost('legacy_id'));
+    expect(limit('strings that')).toBe(`${inPost('summary')}, \`note\` of \`PATCH /tickets/{ticket_id}\``);
+    expect(limit('64-bit integers')).toBe(inPost('legacy_id'));
     expect(limit('numbers of any')).toBe(inPost('latitude'));
     expect(limit('can be `null`')).toContain(inPost('assignee.name', 'status', 'labels', 'due'));
-    expect(notes).toContain('# PATCH /tickets/{ticket_id}: `parent` is an object in itself');
+    expect(notes).toContain('# PATCH /tickets/{ticket_id}: `parent` contains itself');
     expect(notes).toContain(
-      '# GET /tickets: `min_score` in the query has no type of an argument: `decimal` is for JSON alone',
+      '# GET /tickets: `min_score` in the query has no matching argument type: `decimal` is for JSON only',
     );
     // Two operations whose names are one up to their last word, too long for an id.
     expect(put.action).toMatch(/^helpdesk\.update_member_notification_preferences_\w*[a-z]-[0-9a-f]{8}$/);
@@ -351,10 +351,10 @@ service Empty {}
     });
     expect(new Set(ids.map(([, id]) => id)).size).toBe(6);
     expect(notes).toContain(
-      `# \`issues list\`: its id is \`${tools['issues list'].action}\`, since \`tracker.issues-list\` would be that of \`issues/list\` too`,
+      `# \`issues list\`: its id is \`${tools['issues list'].action}\`, because \`tracker.issues-list\` is also that of \`issues/list\``,
     );
     expect(notes).toContain(
-      '# can be `null`, which counts as absent, so none is `required`: `body` of `issues.create`, `assignee.team` of `issues.create`, `labels` of `issues.create`',
+      '# can be `null`, which counts as absent, so they are not `required`: `body` of `issues.create`, `assignee.team` of `issues.create`, `labels` of `issues.create`',
     );
 
     const document = JSON.parse(tracker);
@@ -427,9 +427,14 @@ service Empty {}
     ['another kind', '', 'wsdl', 'remit policy import: expected openapi|mcp-tools|proto and a FILE'],
     ['no file', null, 'proto', 'remit policy import: `f/x` cannot be read: ENOENT'],
     ['no YAML', '{', 'openapi', 'remit policy import: `f/x`: it must be YAML or JSON'],
-    ['no OpenAPI', 'swagger: "2.0"', 'openapi', 'remit policy import: `f/x`: it is no OpenAPI 3 document'],
-    ['no tools', '{"tools":[]}', 'mcp-tools', 'remit policy import: `f/x`: there are no `tools` in it'],
-    ['no services', 'message A {}', 'proto', 'remit policy import: `f/x`: there are no services in it'],
+    [
+      'no OpenAPI',
+      'swagger: "2.0"',
+      'openapi',
+      'remit policy import: `f/x`: it must be an OpenAPI 3 document: `openapi: 3.…`',
+    ],
+    ['no tools', '{"tools":[]}', 'mcp-tools', 'remit policy import: `f/x`: it has no `tools`'],
+    ['no services', 'message A {}', 'proto', 'remit policy import: `f/x`: it has no gRPC service'],
   ])('refuses %s', async (_name, text, kind, expected) => {
     expect(await run(text, kind)).toMatchObject({ code: 2, err: [expected] });
   });

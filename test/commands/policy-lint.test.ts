@@ -18,10 +18,10 @@ describe('remit policy lint', () => {
     const { code, out, err } = await folder.run(policyLint);
     expect([code, err, out.at(-1)]).toEqual([0, [], 'cedar-policies: 0 errors, 0 warnings, 3 notes']);
     expect(out.slice(0, 4)).toEqual([
-      'cedar-policies/policies/payments.cedar:19:40: note: `payments-write`: reads `context.intent.ageSeconds`, which changes from use to use [per-use-value]',
+      'cedar-policies/policies/payments.cedar:19:40: note: `payments-write`: reads `context.intent.ageSeconds`, which changes with each use [per-use-value]',
       '  19 | when { context.intent.purpose != "" && context.intent.ageSeconds <= 3600 };',
       '     |                                        ^',
-      '  help: decisions it takes part in hold for one use alone',
+      '  help: decisions that depend on it are not reused',
     ]);
   });
 

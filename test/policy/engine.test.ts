@@ -130,7 +130,7 @@ describe('Engine.ask', () => {
     expect(engine.ask(ask('__proto__'))).toEqual({
       kind: 'error',
       policyIds: [],
-      detail: 'the action `__proto__` is not of the schema',
+      detail: 'unknown action `__proto__`: not in the schema',
     });
   });
 

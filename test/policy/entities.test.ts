@@ -25,7 +25,7 @@ const group = (name: string, parent: string) => ({
   parents: [{ type: 'Remit::AgentGroup', id: parent }],
 });
 const withAttrs = (attrs: unknown) => [agent({ attrs })];
-const implicit = `p/e.cedarentities.json:1:2: the entity \`${id}\` has entity or extension values that are not written as such`;
+const implicit = `p/e.cedarentities.json:1:2: the entity \`${id}\` has implicit entity or extension values`;
 
 const found = (entities: string) => findingsOf(folderWith(permit, { entities }));
 

@@ -77,7 +77,7 @@ export class Comparison {
   /** Compares the attempt of a case; its expectation is ignored. */
   addCase({ attempt, circumstances, file, line, name, skip }: TestCase): void {
     const example = { file, line, name };
-    if (skip !== null) return this.skip('left out by its suite', example);
+    if (skip !== null) return this.skip('skipped by its suite', example);
     const [former, other] = this.#sets;
     const call = sameFor(attempt, this.#sets);
     const before = isProblem(call) ? call : rehearse(call, circumstances, former);

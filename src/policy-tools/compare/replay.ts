@@ -22,9 +22,9 @@ export function readCaseOf(
   const made = recordedCase(record, known);
   if (isProblem(made)) return made;
   const read = caseFileFrom(recordedSuiteText([made]), record.decisionId);
-  if ('findings' in read) return { problem: `it makes no test case: ${read.findings[0]?.message ?? 'no case'}` };
+  if ('findings' in read) return { problem: `it cannot become a test case: ${read.findings[0]?.message ?? 'no case'}` };
   const [test] = read;
-  return test === undefined ? { problem: 'it makes no test case' } : { made, test };
+  return test === undefined ? { problem: 'it cannot become a test case' } : { made, test };
 }
 
 /** The call of a case, completed so that it reaches its action: unrecorded arguments get meaningless values. */
@@ -60,7 +60,7 @@ export function partialRehearser(
         const answer = ask(question, knownOf(question));
         if (answer.kind !== 'undecided') return answer;
         undecided = answer.unknown;
-        return { kind: 'error', policyIds: [], detail: 'what the policies look at is not known' };
+        return { kind: 'error', policyIds: [], detail: 'the policies read unknown values' };
       },
     };
     const rehearsal = rehearse(attempt, circumstances, policies);

@@ -59,7 +59,8 @@ export function plainAsk(rules: PlainRules, pool: SlicePool, options: EvaluatorO
   return (request) => {
     const uids = [member(request, 'principal'), member(request, 'action'), member(request, 'resource')].map(scopeUid);
     const [principal, action, resource] = uids;
-    if (!principal || !action || !resource) return { failure: 'the request does not name who asks what', said: null };
+    if (!principal || !action || !resource)
+      return { failure: 'the request lacks a principal, an action or a resource', said: null };
     const validate = member(request, 'validateRequest');
     const asked = {
       route: routeOf(principal, action, resource),

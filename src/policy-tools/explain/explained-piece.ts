@@ -61,7 +61,7 @@ function ancestorsOf(uid: string, parents: ReadonlyMap<string, readonly string[]
 /** A piece with its values: `context.args.amount > 500` (context.args.amount is 900). */
 export function pieceText({ part, text, standing, values }: ExplainedPiece): string {
   const oneLine = text.replaceAll(/\s+/g, ' ');
-  const known = values.map(({ path, value }) => `${path} is ${value ?? 'not there'}`);
+  const known = values.map(({ path, value }) => `${path} is ${value ?? 'absent'}`);
   return [
     part === 'unless' ? `not \`${oneLine}\`` : `\`${oneLine}\``,
     standing === 'errs' ? ', which could not be evaluated' : '',

@@ -151,7 +151,7 @@ function sentence(
     case 'refuted':
       return `\`${id}\` asks for ${pieces}; tried with ${by.tried.changes}: ${answerText(by.tried.answer)}`;
     case 'untried':
-      return `\`${id}\` asks for ${pieces}; not tried: no change of this call is known to make it so`;
+      return `\`${id}\` asks for ${pieces}; not tried: no change of the call is known that achieves it`;
     default:
       return by.tried satisfies never;
   }

@@ -29,7 +29,7 @@ export function actionIds(
     const rivals = byId.get(id) ?? [];
     const why = problemOf({ key, name, id, prefix }, { rivals, taken });
     ids.set(key, why === null ? id : suffixed({ id, key, prefix }));
-    if (why !== null) notes.set(key, `its id is \`${ids.get(key)}\`, since ${why}`);
+    if (why !== null) notes.set(key, `its id is \`${ids.get(key)}\`, because ${why}`);
   }
   return { ids, notes };
 }
@@ -48,13 +48,13 @@ function problemOf(
   { rivals, taken }: { readonly rivals: readonly NamedOperation[]; readonly taken: readonly string[] },
 ): string | null {
   if (id.length > MAX_ID_LENGTH) return `an id has at most ${MAX_ID_LENGTH} characters`;
-  if (taken.includes(id) || !isActionId(id)) return `\`${shownName(id)}\` cannot be one`;
+  if (taken.includes(id) || !isActionId(id)) return `\`${shownName(id)}\` is not a valid or available id`;
   const other = rivals.find((rival) => rival.key !== key);
   if (other === undefined) return null;
   const areThemselves = rivals.filter((rival) => `${prefix}${rival.name}` === id).length;
   return areThemselves === 1 && `${prefix}${name}` === id
     ? null
-    : `\`${id}\` would be that of \`${shownName(other.key)}\` too`;
+    : `\`${id}\` is also that of \`${shownName(other.key)}\``;
 }
 
 const DIGITS = 8;

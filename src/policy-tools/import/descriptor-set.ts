@@ -23,7 +23,7 @@ export function importedDescriptorSet(
 ): Imported | { readonly problem: string } {
   const services = new Map([...set.services].map(([name, methods]) => [name, methods.keys()]));
   const found = foundMethods(services);
-  if (found.length === 0) return { problem: 'there are no services in it' };
+  if (found.length === 0) return { problem: 'it has no gRPC service' };
   const chosen = selected(found, { what: 'methods' }, options);
   if ('problem' in chosen) return chosen;
   const notes: string[] = [];
@@ -68,9 +68,9 @@ function argumentsOf(
         notes.push(`it has more than ${MAX_ARGS} arguments: \`${shownName(label)}\` and others are left out`);
         break;
       }
-      if (isWay && on.includes(field.typeName ?? '')) notes.push(`\`${shownName(label)}\` is a message in itself`);
+      if (isWay && on.includes(field.typeName ?? '')) notes.push(`\`${shownName(label)}\` contains itself`);
       else if (isWay && way.length + 1 < MAX_DEPTH) walk(field.typeName ?? '', [...way, field.name]);
-      else if (type === undefined) notes.push(`\`${shownName(label)}\` has no type of an argument`);
+      else if (type === undefined) notes.push(`\`${shownName(label)}\` has no matching argument type`);
       else {
         args.set(label, type === 'string' ? {} : { type });
         if (WIDE.has(field.kind)) limited.push({ limit: 'integer', label });

@@ -138,7 +138,7 @@ export function argumentShape(schema: WholeSchema, read: SchemaReader): Argument
   const types = typesIn(keywords);
   if (types.length > 1) return NOT_ONE;
   const name = types[0] ?? (properties.size > 0 ? 'object' : undefined);
-  return shapes.get(name)?.(schema, read) ?? { problem: 'has no type of an argument' };
+  return shapes.get(name)?.(schema, read) ?? { problem: 'has no matching argument type' };
 }
 
 const shapes: ReadonlyMap<unknown, (schema: WholeSchema, read: SchemaReader) => ArgumentShape> = new Map<
@@ -153,7 +153,7 @@ const shapes: ReadonlyMap<unknown, (schema: WholeSchema, read: SchemaReader) => 
   [
     'object',
     ({ properties }) =>
-      properties.size > 0 ? { type: 'object', beyond: null } : { problem: 'is an object of any members' },
+      properties.size > 0 ? { type: 'object', beyond: null } : { problem: 'is an object without declared members' },
   ],
 ]);
 
@@ -202,7 +202,7 @@ const WIDE = new Set<unknown>(['int64', 'uint64']);
 function integerShape(keywords: WholeSchema['keywords']): ArgumentShape {
   const { least, greatest } = rangeOf(keywords);
   if (least < Number.MIN_SAFE_INTEGER || greatest > Number.MAX_SAFE_INTEGER)
-    return { problem: 'can be beyond ±(2^53 - 1), an argument cannot' };
+    return { problem: 'can exceed ±(2^53 - 1), the range of an argument' };
   const { minimum, exclusiveMinimum, maximum, exclusiveMaximum } = keywords;
   const isBounded = [minimum ?? exclusiveMinimum, maximum ?? exclusiveMaximum].every((one) => typeof one === 'number');
   return { type: 'long', beyond: WIDE.has(keywords['format']) && !isBounded ? 'integer' : null };
@@ -218,7 +218,7 @@ function numberShape(keywords: WholeSchema['keywords']): ArgumentShape {
   if (isWhole || (typeof format === 'string' && INTEGER_FORMAT.test(format))) return integerShape(keywords);
   const { least, greatest } = rangeOf(keywords);
   if (least <= -DECIMAL_LIMIT || greatest >= DECIMAL_LIMIT)
-    return { problem: 'can have more than 14 digits before the point, an argument cannot' };
+    return { problem: 'can exceed 14 digits before the point, the limit of an argument' };
   if (typeof multipleOf !== 'number') return { type: 'decimal', beyond: 'number' };
   return /^\d+(?:\.\d{1,4})?$/.test(String(multipleOf))
     ? { type: 'decimal', beyond: null }
@@ -238,8 +238,8 @@ function rangeOf(keywords: WholeSchema['keywords']): { readonly least: number; r
 function listShape(keywords: WholeSchema['keywords'], read: SchemaReader): ArgumentShape {
   const { items, maxItems } = keywords;
   const shape = argumentShape(read(items), read);
-  if ('problem' in shape) return { problem: `is a list, each of which ${shape.problem}` };
-  if (shape.type !== 'string') return { problem: 'is a list, but not of texts' };
+  if ('problem' in shape) return { problem: `is a list whose item ${shape.problem}` };
+  if (shape.type !== 'string') return { problem: 'is a list of other items than strings' };
   if (typeof maxItems === 'number' && maxItems > MAX_STRINGS)
     return { problem: `can have ${maxItems} items, an argument ${MAX_STRINGS}` };
   return { type: 'strings', beyond: shape.beyond };

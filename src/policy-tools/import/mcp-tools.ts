@@ -13,13 +13,13 @@ import { selected } from './selection.ts';
 export function importedMcpTools(document: unknown, options: ImportOptions): Imported | { readonly problem: string } {
   const result = memberOf(document, 'result') ?? document;
   const listed = itemsIn(Array.isArray(result) ? result : memberOf(result, 'tools'));
-  if (listed.length === 0) return { problem: 'there are no `tools` in it' };
+  if (listed.length === 0) return { problem: 'it has no `tools`' };
   const notes: string[] = [];
   const named = new Map<string, unknown>();
   for (const tool of listed) {
     const name = memberOf(tool, 'name');
     if (typeof name === 'string' && name !== '' && !named.has(name)) named.set(name, tool);
-    else notes.push('a tool without a name of its own is left out');
+    else notes.push('a tool is left out: its name is missing or repeated');
   }
   const found = [...named].map(([name, tool]) => ({ key: name, name, names: [name], tool }));
   const chosen = selected(found, { what: 'tools', taken: [`${options.server}.mcp.session`] }, options);

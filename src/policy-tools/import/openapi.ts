@@ -32,7 +32,8 @@ interface Reading {
  */
 export function importedOpenApi(document: unknown, options: ImportOptions): Imported | { readonly problem: string } {
   const version = memberOf(document, 'openapi');
-  if (typeof version !== 'string' || !version.startsWith('3.')) return { problem: 'it is no OpenAPI 3 document' };
+  if (typeof version !== 'string' || !version.startsWith('3.'))
+    return { problem: 'it must be an OpenAPI 3 document: `openapi: 3.…`' };
   const reading: Reading = { resolve: resolverIn(document), read: schemaReader(document) };
   const base = baseOf(document);
   const found = operationsIn(document, reading);
@@ -61,7 +62,7 @@ export function importedOpenApi(document: unknown, options: ImportOptions): Impo
   return { server: { ...base.server, routes }, notes: [...chosen.notes, ...limitNotes(limited), ...notes] };
 }
 
-const NO_ROUTES = 'there are no `paths` in it that can be routes';
+const NO_ROUTES = 'it has no `paths` that can be routes';
 
 /** An operation of a document. */
 interface Operation {
@@ -124,7 +125,7 @@ function pathTypeOf(schema: unknown, { read }: Reading): { readonly text: string
   const inner = /^\^([^]*)\$$/.exec(pattern)?.[1];
   const type = inner === undefined ? null : parameterTypeFrom(inner);
   return type === null || 'problem' in type
-    ? { problem: 'is none that a path can have: give the parameter a type' }
+    ? { problem: 'is not supported in a path: give the parameter a type' }
     : type;
 }
 
@@ -158,7 +159,7 @@ function routeArguments({ operation, parameters, method }: Operation, { resolve,
     if ('problem' in shape) notes.push(`\`${shownName(name)}\` in the ${from} ${shape.problem}`);
     else if (shape.type !== 'string' && shape.type !== 'long' && shape.type !== 'bool')
       notes.push(
-        `\`${shownName(name)}\` in the ${from} has no type of an argument: \`${shape.type}\` is for JSON alone`,
+        `\`${shownName(name)}\` in the ${from} has no matching argument type: \`${shape.type}\` is for JSON only`,
       );
     else if (from === 'query' || shape.type === 'bool') {
       args.set(name, {

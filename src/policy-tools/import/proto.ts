@@ -41,7 +41,7 @@ export function importedProto(text: string, options: ImportOptions): Imported | 
     const methods = [...part.matchAll(/\brpc\s+(\w+)\s*\(/g)].map((match) => match[1] ?? '');
     if (methods.length > 0) services.set(prefix === undefined ? name : `${prefix}.${name}`, [...new Set(methods)]);
   }
-  if (services.size === 0) return { problem: 'there are no services in it' };
+  if (services.size === 0) return { problem: 'it has no gRPC service' };
   const chosen = selected(foundMethods(services), { what: 'methods' }, options);
   if ('problem' in chosen) return chosen;
   const entries = chosen.chosen.map((one) => ({ ...one, entry: { action: one.id, risk: 'medium' } }));

@@ -53,7 +53,7 @@ export function argumentsFromSchema(
       const shape = argumentShape(whole, read);
       const isThere = isRequired && required.has(name) && !whole.isNullable;
       const problem = on.includes(whole.origin)
-        ? 'is an object in itself'
+        ? 'contains itself'
         : 'problem' in shape
           ? shape.problem
           : placeProblem(label, { name, isFull: args.size === MAX_ARGS });
@@ -82,8 +82,8 @@ function placeProblem(
   label: string,
   { name, isFull }: { readonly name: string; readonly isFull: boolean },
 ): string | null {
-  if (!PRINTABLE.test(label) || label.startsWith('__') || name === '') return 'is no name of an argument';
-  return isFull ? `is more than ${MAX_ARGS} arguments` : null;
+  if (!PRINTABLE.test(label) || label.startsWith('__') || name === '') return 'is not a valid argument name';
+  return isFull ? `is left out: at most ${MAX_ARGS} arguments` : null;
 }
 
 function entryOf(way: readonly string[], { type, isThere }: { type: ArgumentType; isThere: boolean }): Entry {
@@ -99,15 +99,16 @@ function entryOf(way: readonly string[], { type, isThere }: { type: ArgumentType
 function headerOf(header: unknown, type: ArgumentType, notes: string[]): Entry {
   if (header === undefined) return {};
   if (typeof header === 'string' && isHeaderName(header) && MIRRORED.has(type)) return { header };
-  notes.push('an `x-mcp-header` that is no name of a header, or of a type that has none, is left out');
+  notes.push('an `x-mcp-header` is left out: invalid name, or a type without a header');
   return {};
 }
 
 const LIMITS: Readonly<Record<Limit, string>> = {
-  text: 'text that can be longer than 4,096 bytes, and is then denied with `action.arguments` (take out what is free text)',
-  integer: 'integers of 64 bits: one beyond ±(2^53 - 1) is denied',
-  number: 'numbers of any precision: one of more than 4 decimal places is denied (take out what is measured)',
-  null: 'can be `null`, which counts as absent, so none is `required`',
+  text: 'strings that can exceed 4,096 bytes; longer ones are denied with `action.arguments` (remove arguments that are free text)',
+  integer: '64-bit integers; values beyond ±(2^53 - 1) are denied',
+  number:
+    'numbers of any precision; those with more than 4 decimal places are denied (remove arguments that are measurements)',
+  null: 'can be `null`, which counts as absent, so they are not `required`',
 };
 const MAX_NAMED = 8;
 

@@ -92,7 +92,7 @@ const unlinked = ({ id, file, line, column }: PolicyTemplate): LintFinding => ({
   file,
   line,
   column,
-  message: 'no link makes a policy of this template, so it decides nothing',
+  message: 'no link uses this template, so it decides nothing',
   help: 'link it in a file of the folder that ends in `.cedarlinks.json`, or delete it',
 });
 
@@ -143,8 +143,8 @@ function accepted(
       line,
       column,
       message: lintRules.has(accept)
-        ? `\`@accept\` names \`${accept}\`, which is not found here`
-        : `\`@accept\` names \`${accept}\`, which is no rule`,
+        ? `\`@accept\` names \`${accept}\`, which is not reported here`
+        : `unknown rule \`${accept}\` in \`@accept\``,
       help: null,
     })),
   ];

@@ -12,19 +12,19 @@ import { unknownValue } from './unknown-value.ts';
 
 /** Rules about the catalog by id, reported by the catalog itself as `remarks`. */
 export const catalogRules: ReadonlyMap<CatalogRemark['rule'], string> = new Map([
-  ['query-arguments', 'an entry that reads arguments from the query and leaves open what a body is'],
-  ['lookalike-path', 'a parameter of a path that can take the text of another route in another spelling'],
+  ['query-arguments', 'an entry that reads query arguments and does not declare its body'],
+  ['lookalike-path', 'a path parameter that matches another spelling of another route'],
 ]);
 
 /** The rule about templates, by id. */
-export const templateRules = new Map([['unlinked-template', 'a template that no link makes a policy of']] as const);
+export const templateRules = new Map([['unlinked-template', 'a template without links']] as const);
 
 /** Rules about policies by id, in documentation order. */
 export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule>([
   [
     'permit-any-agent',
     {
-      about: 'a permit that any agent can use, of any trust domain that Remit takes',
+      about: 'a permit that any agent of any accepted trust domain can use',
       level: 'warning',
       check: permitAnyAgent,
     },
@@ -33,7 +33,7 @@ export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule
   [
     'unknown-value',
     {
-      about: 'a label, action, risk, argument, agent or other name that no request has, so that it can never match',
+      about: 'a label, action, risk, argument, agent or other name that no request has',
       level: 'warning',
       check: unknownValue,
     },
@@ -45,7 +45,7 @@ export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule
   [
     'high-risk-any-intent',
     {
-      about: 'an action of high risk that is permitted whatever the intent',
+      about: 'an action of high risk that is permitted for any intent',
       level: 'warning',
       check: highRiskAnyIntent,
     },
@@ -53,20 +53,20 @@ export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule
   [
     'self-asserted',
     {
-      about: "a policy that grants by `context.claimed`, the agent's own word, which nobody has checked",
+      about: 'a policy that grants by `context.claimed`, which the agent claims and nobody checks',
       level: 'warning',
       check: selfAsserted,
     },
   ],
   [
     'depth-near-limit',
-    { about: 'a policy that nests nearly as deep as the engine bears', level: 'warning', check: deep },
+    { about: 'a policy whose nesting is close to the limit of the engine', level: 'warning', check: deep },
   ],
-  ['in-on-string', { about: '`in` on a string, which is for entities alone', level: 'warning', check: inOnString }],
+  ['in-on-string', { about: '`in` on a string: `in` is for entities only', level: 'warning', check: inOnString }],
   [
     'per-use-value',
     {
-      about: 'a policy that reads what changes with each use, so that no decision is reused',
+      about: 'a policy that reads a value that changes with each use, so its decisions are not reused',
       level: 'note',
       check: perUse,
     },
@@ -122,8 +122,8 @@ function highRiskAnyIntent(policy: LintedPolicy, { forbids, reach }: LintedSet):
   const named = open.slice(0, 3).map(({ action }) => `\`${action}\``);
   const more = open.length > named.length ? ` and ${open.length - named.length} more` : '';
   return complaint(
-    `permits ${named.join(', ')}${more} of high risk whatever the intent`,
-    'ask for `context.intent.purpose` or `context.intent.actions`, here or in a forbid for every agent',
+    `permits ${named.join(', ')}${more} of high risk for any intent`,
+    'test `context.intent.purpose` or `context.intent.actions`, here or in a forbid for every agent',
   );
 }
 
@@ -138,10 +138,10 @@ function selfAsserted(policy: LintedPolicy): readonly Complaint[] {
     return (kind === 'when') === (growth === grants);
   });
   if (!isGranting) return [];
-  const verb = policy.effect === 'permit' ? 'permits' : 'forbids nothing more';
+  const what = policy.effect === 'permit' ? 'permits by' : 'can be avoided by';
   return complaint(
-    `${verb} where the agent says of itself what \`context.claimed\` asks for`,
-    'ask what others vouch for: `context.attested.contains({name: "…", value: "…", by: "spiffe://…"})`',
+    `${what} \`context.claimed\`, which the agent claims and nobody checks`,
+    'test attested values: `context.attested.contains({name: "…", value: "…", by: "spiffe://…"})`',
     offsetOf(policy, written(CLAIMED)),
   );
 }
@@ -193,7 +193,7 @@ const PER_USE: readonly Path[] = [
 
 function perUse(policy: LintedPolicy): readonly Complaint[] {
   return PER_USE.filter((value) => policy.paths.some((path) => touches(path, value))).flatMap((value) => {
-    const message = `reads \`${value.join('.')}\`, which changes from use to use`;
-    return complaint(message, 'decisions it takes part in hold for one use alone', offsetOf(policy, written(value)));
+    const message = `reads \`${value.join('.')}\`, which changes with each use`;
+    return complaint(message, 'decisions that depend on it are not reused', offsetOf(policy, written(value)));
   });
 }

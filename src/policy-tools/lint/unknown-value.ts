@@ -107,7 +107,7 @@ function entityComplaint(
   const what = `${uid.type.replace(`${NAMESPACE}::`, '')} ${cedarString(uid.id)}`;
   return [
     {
-      message: `${what} is never met: ${unmet.because}`,
+      message: `${what} never occurs: ${unmet.because}`,
       help: help(unmet.near, []),
       offset: offsetOfText(policy, uid.id),
     },
@@ -128,7 +128,7 @@ function nameComplaints(policy: LintedPolicy, { reach, vocabulary }: LintedSet):
     const known = new Set<string>();
     for (const shape of shapes) for (const one of shape?.namesAt(path.slice(1)) ?? []) known.add(one);
     if (known.has(name)) return [];
-    const message = `\`${path.join('.')}\` never has \`${name}\`, in no action that the policy is about`;
+    const message = `\`${path.join('.')}\` never has \`${name}\` in an action that the policy covers`;
     return [{ message, help: help(nearest(name, known), known), offset: offsetOfName(policy, name) }];
   });
 }

@@ -104,7 +104,7 @@ function whyUnmet({ type, id }: EntityUid, known: Known): string | null {
       return isDeny(domain) ? domain.detail : whyNoDomain(id, known);
     }
     case GROUP:
-      return isIn(id, known.get(GROUP)) ? null : 'no entity of the folder is this group';
+      return isIn(id, known.get(GROUP)) ? null : 'the folder has no such group';
     case SERVER:
       return isIn(id, known.get(SERVER)) ? null : 'the catalog has no such server';
     case ENDPOINT:
@@ -124,7 +124,7 @@ function whyNoAgent(text: string, known: Known): string | null {
   if (domain !== null || agents.has(text)) return domain;
   // An agent need not be among the entities, but one that is a letter off from a known agent is probably a typo.
   const near = [...agents].find((one) => isSlip(text, one));
-  return near === undefined ? null : 'no entity of the folder is this agent';
+  return near === undefined ? null : 'the folder has no such agent';
 }
 
 /** Folders without agents and trust domains do not say which ones exist. */
@@ -132,7 +132,7 @@ function whyNoDomain(domain: string, known: Known): string | null {
   const domains = known.get(TRUST_DOMAIN) ?? new Set();
   return domains.size === 0 || domains.has(domain)
     ? null
-    : `no entity of the folder is of the trust domain \`${domain}\``;
+    : `the folder has no entity of the trust domain \`${domain}\``;
 }
 
 /** Whether two names differ by a typo; names that differ by a number are replicas. */

@@ -22,7 +22,7 @@ export function allowedReuse(
   { policies, nowMs }: { readonly policies: Pick<PolicySet, 'ask' | 'keyReads'>; readonly nowMs: number },
 ): Reuse | null {
   if (question === null || target === null) return null;
-  if (target.isIssue) return notKept('the policies are asked anew about every token');
+  if (target.isIssue) return notKept('the policies are asked again for every token');
   const keyReads = policies.keyReads(question);
   if (keyReads === null) return notKept('no policy in force can match, so none is asked');
   const ceilingMs = RISK_CEILING_MS[target.action.risk];
@@ -33,8 +33,8 @@ export function allowedReuse(
 
 /** Why the second question is not answered from the cache. */
 const becauseOf: Readonly<Record<Exclude<CacheResult, 'hit'>, string>> = {
-  miss: 'a policy could not be evaluated, and an error is never kept',
-  bypass: 'the call has a value that the engine may refuse, so it is asked each time',
+  miss: 'a policy could not be evaluated, and errors are never cached',
+  bypass: 'the call has a value that the engine may refuse, so the answer is not cached',
 };
 
 const notKept = (because: string): Reuse => ({ kind: 'not-kept', because });

@@ -25,7 +25,7 @@ const line = text({ max: 8192 });
 
 const entities: Reader<readonly EntityJson[]> = (value) =>
   typeof value === 'string'
-    ? { problem: 'must be written out: the file of another name is not read' }
+    ? { problem: 'must be a list of entities: file names are not supported' }
     : listOf(anyObject, { min: 0, max: 10_000 })(value);
 
 const request = members({ principal: line, action: line, resource: line, context: optional(anyObject) });

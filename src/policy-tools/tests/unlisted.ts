@@ -73,7 +73,7 @@ export function openTargets(rehearsed: readonly Rehearsed[], policies: PolicySet
   );
   const attempts = attemptsOf(open);
   return attempts > MAX_ATTEMPTS
-    ? { problem: `what the suites do not list is ${attempts} calls, more than ${MAX_ATTEMPTS}: name fewer agents` }
+    ? { problem: `there are ${attempts} unlisted calls, more than ${MAX_ATTEMPTS}: name fewer agents` }
     : open;
 }
 

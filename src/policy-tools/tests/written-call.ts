@@ -53,9 +53,9 @@ function endpointOf(
   const named = entries.filter(({ endpoint }) => endpoint.endsWith(kind === 'grpc' ? `/${method}` : ` ${method}`));
   const candidates = named.length > 0 ? named : entries;
   const [first] = candidates;
-  if (first === undefined) return { problem: `no server of the catalog${withId(server)} speaks \`${kind}\`` };
+  if (first === undefined) return { problem: `no server of the catalog${withId(server)} has \`${kind}\`` };
   return new Set(candidates.map((action) => action.server)).size > 1
-    ? { problem: `more than one server of the catalog could be meant: say which in \`server\`` }
+    ? { problem: `several servers of the catalog match: name one in \`server\`` }
     : first;
 }
 

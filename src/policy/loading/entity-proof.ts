@@ -54,7 +54,7 @@ function implicit(entities: readonly PlacedEntity[], base: SourceFile, cedar: Ce
   return entities
     .filter(({ entity }) => !hasExplicitValues(schema.json, entity.uid.type, entity))
     .map((placed) => {
-      const message = `the entity \`${placed.entity.uid.id}\` has entity or extension values that are not written as such`;
+      const message = `the entity \`${placed.entity.uid.id}\` has implicit entity or extension values`;
       return finding(placed, message, 'write them as `{"__entity": …}` and `{"__extn": …}`');
     });
 }

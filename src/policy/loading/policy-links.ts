@@ -104,10 +104,10 @@ function linked(
   const { text, replaced } = linkedText(template, link.newId, link.values as ReadonlyMap<Slot, EntityUid>);
   const answer = cedar.policyToJson(text);
   if (answer.type === 'failure')
-    return findingAt(item, `the link \`${link.newId}\` makes no policy: ${answer.errors[0]?.message ?? ''}`);
+    return findingAt(item, `the link \`${link.newId}\` is not a valid policy: ${answer.errors[0]?.message ?? ''}`);
   // INVARIANT: the text equals the result of Cedar's own linking.
   if (sortedJson(answer.json) !== sortedJson(linkedJson(template.json, link.newId, link.values)))
-    return findingAt(item, `the link \`${link.newId}\` could not be made of its template`);
+    return findingAt(item, `the link \`${link.newId}\` could not be made from its template`);
   const { given: _given, ...facts } = readingOf(answer.json);
   const { file, line, column, offset } = template;
   const from = { template: template.id, text: template.text, replaced, ...item.at };

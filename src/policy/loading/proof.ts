@@ -113,7 +113,7 @@ function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar):
     if (refused !== undefined) {
       return {
         ...file,
-        message: `the schema does not take what remit asks: ${refused.message}`,
+        message: `the schema refuses the questions of remit: ${refused.message}`,
         help: refused.help ?? OWN_BASE,
       };
     }

@@ -186,7 +186,7 @@ async function bytesFrom(file: string, disk: PolicyDisk): Promise<Uint8Array | P
     const bytes = await disk.read(file, MAX_DESCRIPTOR_SET_BYTES);
     const problem = await disk.guard(file);
     if (problem !== null) return { problem };
-    return bytes ?? { problem: `is no regular file of at most ${MAX_DESCRIPTOR_SET_BYTES} bytes` };
+    return bytes ?? { problem: `must be a regular file of at most ${MAX_DESCRIPTOR_SET_BYTES} bytes` };
   } catch (error) {
     return { problem: `could not be read: ${causeOf(error)}` };
   }
@@ -196,9 +196,9 @@ async function fileFrom(folder: string, name: string, disk: PolicyDisk): Promise
   const file = join(folder, name);
   try {
     const bytes = await disk.read(file, MAX_FILE_BYTES);
-    if (bytes === null) return finding(file, `the file is no regular file of at most ${MAX_FILE_BYTES} bytes`);
+    if (bytes === null) return finding(file, `the file must be a regular file of at most ${MAX_FILE_BYTES} bytes`);
     const text = textFrom(bytes);
-    if (text === null) return finding(file, 'the file is no valid UTF-8');
+    if (text === null) return finding(file, 'the file must be UTF-8');
     if (text.includes('\0')) return finding(file, 'the file contains U+0000');
     const problem = await disk.guard(file);
     if (problem !== null) return finding(file, problem);

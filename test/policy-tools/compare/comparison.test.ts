@@ -116,7 +116,7 @@ describe('Comparison', () => {
       ['payments.list', 'allow-to-deny', [{ file: 's.test.yaml', line: 3, name: 'a list' }]],
       ['issue payments.list', 'allow-to-deny', [{ file: 's.test.yaml', line: 4, name: 'a token' }]],
     ]);
-    expect(skipped.groups).toMatchObject([{ why: 'left out by its suite', count: 1 }]);
+    expect(skipped.groups).toMatchObject([{ why: 'skipped by its suite', count: 1 }]);
   });
 
   it('makes the same call to both sets where one catalog lacks the action', () => {

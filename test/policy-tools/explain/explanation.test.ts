@@ -79,7 +79,7 @@ describe('explanationOf', () => {
       'asks for more than has failed so far',
       'permit (principal, ACTION, resource) when { context.args has currency && context.args.currency == "EUR" }',
       {},
-      '`p` would permit it with `context.args has currency` (context.args.currency is not there) and `context.args.currency == "EUR"`, which could not be evaluated (context.args.currency is not there); tried with context.args.currency "EUR": allow',
+      '`p` would permit it with `context.args has currency` (context.args.currency is absent) and `context.args.currency == "EUR"`, which could not be evaluated (context.args.currency is absent); tried with context.args.currency "EUR": allow',
     ],
     [
       'contradicts itself',
@@ -97,7 +97,7 @@ describe('explanationOf', () => {
       'needs what no change of a call makes so',
       'permit (principal, ACTION, resource == Remit::Endpoint::"files:GET /v1/files")',
       {},
-      'not tried: no change of this call is known to make it so',
+      'not tried: no change of the call is known that achieves it',
     ],
     [
       'asks for another time of day',
@@ -153,7 +153,7 @@ describe('explanationOf', () => {
     );
     const pieces = explained(set, { args: { amount: 3 } }).nearMisses.map(({ pieces: all }) => all.map(pieceText));
     expect(pieces).toEqual([
-      ['`context.args has currency` (context.args.currency is not there)'],
+      ['`context.args has currency` (context.args.currency is absent)'],
       ['`context.args.amount * 9223372036854775807 == 9`, which could not be evaluated (context.args.amount is 3)'],
     ]);
   });

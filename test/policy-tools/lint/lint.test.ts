@@ -267,13 +267,13 @@ describe('lintFindings', () => {
     ['context.args has nane', '`context.args` never has `nane`', '"name"'],
     ['context.args has "nane"', '`context.args` never has `nane`', '"name"'],
     ['context has tasks', '`context` never has `tasks`', '"task"'],
-    ['principal in Remit::AgentGroup::"payer"', 'AgentGroup "payer" is never met: no entity', '"payers"'],
+    ['principal in Remit::AgentGroup::"payer"', 'AgentGroup "payer" never occurs: the folder', '"payers"'],
     ['principal in Remit::TrustDomain::"spiffe://acme.test"', 'a trust domain must be', null],
-    ['principal in Remit::TrustDomain::"acme.tset"', 'TrustDomain "acme.tset" is never met', '"acme.test"'],
+    ['principal in Remit::TrustDomain::"acme.tset"', 'TrustDomain "acme.tset" never occurs', '"acme.test"'],
     ['principal == Remit::Agent::"acme.test/a"', 'a spiffe id must begin with', '"spiffe://acme.test/a"'],
-    ['principal == Remit::Agent::"spiffe://acme.tset/x"', 'no entity of the folder is of', '"spiffe://acme.test/a"'],
-    ['principal == Remit::Agent::"spiffe://acme.test/aa"', 'no entity of the folder is this', '"spiffe://acme.test/a"'],
-    ['resource in Remit::Server::"file"', 'Server "file" is never met: the catalog has no such', '"files"'],
+    ['principal == Remit::Agent::"spiffe://acme.tset/x"', 'the folder has no entity of', '"spiffe://acme.test/a"'],
+    ['principal == Remit::Agent::"spiffe://acme.test/aa"', 'the folder has no such agent', '"spiffe://acme.test/a"'],
+    ['resource in Remit::Server::"file"', 'Server "file" never occurs: the catalog has no such', '"files"'],
     ['resource == Remit::Endpoint::"files:GET /v1/file"', 'the catalog has no such endpoint', '"files:GET /v1/files"'],
     ['context.attested.contains({name: "a", value: "b", by: "acme.test/w"})', 'a spiffe id must begin with', null],
     ['context.claimed.contains("approved")', '`context.claimed` never has the value "approved"', null],
@@ -310,13 +310,13 @@ describe('lintFindings', () => {
     expect([...lintRules.keys()].filter((rule) => !shown.has(rule))).toEqual([]);
   });
 
-  it('says whose word is asked for instead of a claim', async () => {
+  it('advises attested values in place of a claim', async () => {
     expect(await found(policy('permit', 'p', { rest: `when { ${claim} }` }))).toMatchObject([
       {
         rule: 'self-asserted',
         level: 'warning',
-        message: 'permits where the agent says of itself what `context.claimed` asks for',
-        help: 'ask what others vouch for: `context.attested.contains({name: "…", value: "…", by: "spiffe://…"})`',
+        message: 'permits by `context.claimed`, which the agent claims and nobody checks',
+        help: 'test attested values: `context.attested.contains({name: "…", value: "…", by: "spiffe://…"})`',
       },
     ]);
   });
@@ -330,8 +330,8 @@ describe('lintFindings', () => {
         file: 'p/a.cedar',
         line: 1,
         column: 1,
-        message: 'permits `payments.create`, `payments.refund` of high risk whatever the intent',
-        help: 'ask for `context.intent.purpose` or `context.intent.actions`, here or in a forbid for every agent',
+        message: 'permits `payments.create`, `payments.refund` of high risk for any intent',
+        help: 'test `context.intent.purpose` or `context.intent.actions`, here or in a forbid for every agent',
       },
     ]);
   });

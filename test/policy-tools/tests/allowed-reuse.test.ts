@@ -76,13 +76,13 @@ describe('reuseOf', () => {
       'one errs',
       permit('when { context.args.amount * 9223372036854775807 == 9 }', CREATE),
       { ...create, args: { amount: 3 } },
-      'a policy could not be evaluated, and an error is never kept',
+      'a policy could not be evaluated, and errors are never cached',
     ],
     [
       'a token is asked for',
       permit(),
       { kind: 'issue', ttlSeconds: 60, delegation: null },
-      'the policies are asked anew about every token',
+      'the policies are asked again for every token',
     ],
   ];
   it.each(anew)('says why none is kept: %s', async (_name, policies, attempt, because) => {
@@ -98,7 +98,7 @@ describe('reuseOf', () => {
     const odd = { principal, action, server, endpoint, context: { text: '\ud800' } };
     expect(allowedReuse({ ...rehearsal, question: odd }, { policies: set, nowMs: circumstances.nowMs })).toEqual({
       kind: 'not-kept',
-      because: 'the call has a value that the engine may refuse, so it is asked each time',
+      because: 'the call has a value that the engine may refuse, so the answer is not cached',
     });
   });
 

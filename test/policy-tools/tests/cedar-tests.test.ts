@@ -80,7 +80,7 @@ describe('cedarTestsFrom', () => {
     [
       'refuses entities in another file',
       { entities: 'entity.json' },
-      ['t:1:1: test 0 member `entities` must be written out: the file of another name is not read'],
+      ['t:1:1: test 0 member `entities` must be a list of entities: file names are not supported'],
     ],
     [
       'refuses another decision',

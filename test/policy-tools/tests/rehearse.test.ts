@@ -159,9 +159,9 @@ describe('rehearse', () => {
     [
       'a server that speaks no MCP',
       'mcp: { server: files, tool: a }',
-      'no server of the catalog with the id `files` speaks `mcp`',
+      'no server of the catalog with the id `files` has `mcp`',
     ],
-    ['a protocol that no server speaks', 'a2a: { method: SendMessage }', 'no server of the catalog speaks `a2a`'],
+    ['a protocol that no server speaks', 'a2a: { method: SendMessage }', 'no server of the catalog has `a2a`'],
   ];
   it.each(rows)('decides %s', (_name, lines, expected) => {
     expect(outcome(lines)).toBe(expected);
@@ -206,9 +206,7 @@ describe('rehearse', () => {
         catalog: `servers:\n${mcpServer('one')}${mcpServer('two')}`,
       }),
     );
-    expect(outcome('mcp: { tool: t }', policies)).toBe(
-      'more than one server of the catalog could be meant: say which in `server`',
-    );
+    expect(outcome('mcp: { tool: t }', policies)).toBe('several servers of the catalog match: name one in `server`');
     expect(outcome('mcp: { server: two, tool: t }', policies)).toBe('allow by all');
   });
 

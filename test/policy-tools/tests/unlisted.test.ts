@@ -75,7 +75,7 @@ describe('unlistedAllows', () => {
     if (test === undefined || action === undefined) throw new Error('no case');
     const many = Array.from({ length: MAX_ATTEMPTS + 1 }, () => ({ test, target: { action, isIssue: false } }));
     expect(unlistedAllows(many, set)).toEqual({
-      problem: `what the suites do not list is ${MAX_ATTEMPTS + 5} calls, more than ${MAX_ATTEMPTS}: name fewer agents`,
+      problem: `there are ${MAX_ATTEMPTS + 5} unlisted calls, more than ${MAX_ATTEMPTS}: name fewer agents`,
     });
   });
 });

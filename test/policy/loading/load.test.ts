@@ -181,7 +181,7 @@ describe('policySetFrom finds', () => {
     [
       'a schema whose context is not what Remit fills',
       [permit, { base: baseSchema.replace('uses: Long', 'uses: String') }],
-      ['p/base.cedarschema:1:1: the schema does not take what remit asks: '],
+      ['p/base.cedarschema:1:1: the schema refuses the questions of remit: '],
     ],
     [
       'a schema of an earlier build, in which claimed and attested were one',
@@ -191,7 +191,7 @@ describe('policySetFrom finds', () => {
     [
       'a schema that asks for more context',
       [permit, { base: baseSchema.replace('uses: Long,', 'uses: Long, more: Long,') }],
-      ['p/base.cedarschema:1:1: the schema does not take what remit asks: '],
+      ['p/base.cedarschema:1:1: the schema refuses the questions of remit: '],
     ],
   ];
   it.each(rows)('%s', async (_name, [policies, others], expected) => {

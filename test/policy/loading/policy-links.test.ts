@@ -130,7 +130,7 @@ describe('links of templates', () => {
       'a type that is none',
       template,
       [{ ...link('x'), values: { ...link('x').values, '?principal': { type: 'A"B', id: 'x' } } }],
-      [expect.stringMatching(/:2:2: the link `x` makes no policy: /) as never],
+      [expect.stringMatching(/:2:2: the link `x` is not a valid policy: /) as never],
     ],
     [
       'a type of no schema, in the slot',

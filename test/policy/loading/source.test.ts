@@ -67,7 +67,7 @@ describe('readPolicySource', () => {
     const sets = [...source.descriptorSets].map(([name, set]) => [name, 'problem' in set ? set.problem : [...set]]);
     expect([...sets.slice(0, 3), sets.at(-1)]).toEqual([
       ['protos/a.binpb', [0, 255]],
-      ['b.binpb', 'is no regular file of at most 2097152 bytes'],
+      ['b.binpb', 'must be a regular file of at most 2097152 bytes'],
       ['s0.binpb', 'could not be read: ENOENT'],
       ['z.binpb', 'is more than 16'],
     ]);
@@ -89,10 +89,10 @@ describe('readPolicySource', () => {
     write('e.cedar', Buffer.alloc(8 * 1024 * 1024 + 1, ' '));
     expect(await findings()).toEqual([
       'a.cedar:1:1: the file could not be read: ENOENT',
-      'b.cedar:1:1: the file is no regular file of at most 8388608 bytes',
-      'c.cedar:1:1: the file is no valid UTF-8',
+      'b.cedar:1:1: the file must be a regular file of at most 8388608 bytes',
+      'c.cedar:1:1: the file must be UTF-8',
       'd.cedar:1:1: the file contains U+0000',
-      'e.cedar:1:1: the file is no regular file of at most 8388608 bytes',
+      'e.cedar:1:1: the file must be a regular file of at most 8388608 bytes',
       'base.cedarschema:1:1: the file is missing',
     ]);
   });
