@@ -194,7 +194,7 @@ function bodyRuleOf(
   if (node === undefined) return otherwise;
   const word = valueOf(yaml, node, { what: '`body`', reader: oneOf(BODY_RULES) });
   if (word === null) return otherwise;
-  if (!bodyIsRead) yaml.report(node.offset, 'a `GET` or `HEAD` has no body to say something of');
+  if (!bodyIsRead) yaml.report(node.offset, 'a `GET` or `HEAD` has no body to declare');
   if (isRead && word !== 'json') yaml.report(node.offset, 'an argument comes from the body, so it is `json`');
   return word;
 }

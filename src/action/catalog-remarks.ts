@@ -36,7 +36,7 @@ function lookalikePath(
   const found = table.lookalikeOf(method, template.value);
   if (found === null) return null;
   const { parameter, literal, other } = found;
-  const message = `\`{${parameter}}\` of \`${method} ${template.value.text}\` can take \`${literal}\` in another spelling, which the server may read as ${other}: such calls are refused`;
+  const message = `\`{${parameter}}\` of \`${method} ${template.value.text}\` can match \`${literal}\` in another spelling, which the server may read as ${other}: such calls are refused`;
   const help = `give the parameter a type without such values, as in \`{${parameter}:uuid}\` or \`{${parameter}:int}\`; or write \`exactPaths: true\` at a server whose router tells case, extension and \`:verb\` apart`;
   return { rule: 'lookalike-path', ...yaml.findingAt(template.offset, message, help) };
 }

@@ -101,7 +101,7 @@ function lookalikeServer(
   yaml: YamlFile,
 ): CatalogRemark {
   const { of, parameter, literal } = found;
-  const message = `\`{${parameter}}\` of \`${text}\` can take \`${literal}\` in another spelling, which may lead to the server \`${of.id}\`: such calls are refused`;
+  const message = `\`{${parameter}}\` of \`${text}\` can match \`${literal}\` in another spelling, which may lead to the server \`${of.id}\`: such calls are refused`;
   const help = `give the parameter a type without such values, as in \`{${parameter}:uuid}\` or \`{${parameter}:int}\`; or write \`exactPaths: true\` at a server whose router tells case, extension and \`:verb\` apart`;
   return { rule: 'lookalike-path', ...yaml.findingAt(offset, message, help) };
 }

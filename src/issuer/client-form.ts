@@ -23,10 +23,7 @@ export function clientFormFrom(request: IssuerRequest, services: IssuerServices)
   const leaf = clientFrom(request.certificate, services.settings.trustDomains, services.ports.nowMs());
   if (isDeny(leaf)) return oauthError('invalid_client', leaf.detail, leaf);
   if (request.hasAuthorization) {
-    return oauthError(
-      'invalid_request',
-      'an authorization header is a second client authentication beside the certificate',
-    );
+    return oauthError('invalid_request', 'authorization header not allowed: the client authenticates by certificate');
   }
   const form = formFrom(request.body, request.contentType);
   if (isOAuthError(form)) return form;

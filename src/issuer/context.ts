@@ -91,7 +91,10 @@ async function writableTask(
   if (isStoreFailure(above)) return unavailable(above);
   if (isAgent) return { task, kind: 'agent', above };
   return above.some(({ agent }) => agent === client)
-    ? oauthError('access_denied', 'a workload that handed on the task, or a task it is part of, attests nothing of it')
+    ? oauthError(
+        'access_denied',
+        'a workload that delegated the task, or an ancestor of it, cannot attest values of it',
+      )
     : { task, kind: isOperator ? 'operator' : 'writer', above };
 }
 
@@ -129,7 +132,7 @@ function bodyFrom({ body, contentType }: IssuerRequest): Body | OAuthError {
 
 function sayingOf(kind: Speaker, by: SpiffeId, { values, withdraw }: Body): Saying | OAuthError {
   if (withdraw !== null && kind !== 'operator') {
-    return oauthError('access_denied', 'only an operator withdraws what another workload attested');
+    return oauthError('access_denied', 'only an operator can withdraw what another workload attested');
   }
   return kind === 'operator' ? { kind, by, values, withdraw: withdraw ?? [] } : { kind, by, values };
 }

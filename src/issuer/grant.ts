@@ -161,10 +161,7 @@ function authenticated(request: IssuerRequest, services: IssuerServices): LeafCe
 
 function askedFrom(request: IssuerRequest, leaf: LeafCertificate): TokenRequest | OAuthError {
   if (request.hasAuthorization) {
-    return oauthError(
-      'invalid_request',
-      'an authorization header is a second client authentication beside the certificate',
-    );
+    return oauthError('invalid_request', 'authorization header not allowed: the client authenticates by certificate');
   }
   const form = formFrom(request.body, request.contentType);
   return isOAuthError(form) ? form : tokenRequestFrom(form, leaf.id);
@@ -237,7 +234,7 @@ function lifetimeOf(
   }
   return intent.notAfterMs !== null && intent.notAfterMs <= startMs
     ? oauthError('invalid_authorization_details', 'not_after has passed')
-    : oauthError('invalid_request', 'there is less than a second left for a token');
+    : oauthError('invalid_request', 'the token would live for less than a second');
 }
 
 /**

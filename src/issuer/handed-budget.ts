@@ -47,7 +47,7 @@ function spendsOf(inner: Constraints, outer: Constraints): readonly Spend[] | Pr
   if (outer.singleUse) spends.push({ kind: 'single-use' });
   if (outer.maxCalls !== null) {
     const calls = inner.maxCalls ?? outer.maxCalls;
-    if (calls > MAX_CALLS) return { problem: `at most ${MAX_CALLS} calls of a limited task can be handed on` };
+    if (calls > MAX_CALLS) return { problem: `at most ${MAX_CALLS} calls of a task with limits can be delegated` };
     spends.push({ kind: 'calls', limit: outer.maxCalls, count: calls });
   }
   if (outer.maxAmount !== null) {

@@ -53,7 +53,7 @@ export function intentFrom(
   by: { readonly agent: SpiffeId; readonly issuer: string },
 ): Intent | OAuthError {
   const server = catalog.serversByAudience.get(request.resource);
-  if (server === undefined) return oauthError('invalid_target', 'the resource is not known here');
+  if (server === undefined) return oauthError('invalid_target', 'unknown resource');
   const purpose = purposeOf(request);
   if (isOAuthError(purpose)) return purpose;
   const entries = entriesOf(request, catalog, server);
@@ -106,7 +106,7 @@ const refused = (description: string): OAuthError => oauthError('invalid_authori
 function purposeOf({ details }: Declaration): string | OAuthError {
   const purposes = new Set(details.values.map((detail) => detail.purpose).filter((purpose) => purpose !== null));
   const [purpose = '', ...more] = purposes;
-  return more.length === 0 ? purpose : refused('one task has one purpose: the entries name several');
+  return more.length === 0 ? purpose : refused('the entries name several purposes: a task has one');
 }
 
 /** The actions of each entry. */
@@ -121,7 +121,7 @@ function entriesOf(request: Declaration, catalog: Catalog, server: Server): (rea
     const entry = new Set<CatalogAction>();
     for (const asked of detail.actions) {
       const matching = actionsOf(asked, catalog).filter((action) => action.server === server);
-      if (matching.length === 0) return refused(`the action ${asked} is not one of the resource`);
+      if (matching.length === 0) return refused(`the resource has no action ${asked}`);
       for (const action of matching) entry.add(action);
     }
     entries.push([...entry]);

@@ -68,7 +68,7 @@ async function issuedBy(judge: Judge, span: DecidedSpan, services: IssuerService
   return { judged, recorded: isStoreFailure(recorded) ? beingChanged : recorded };
 }
 
-const beingChanged = oauthError('temporarily_unavailable', 'the task is being changed by others');
+const beingChanged = oauthError('temporarily_unavailable', 'the task was changed concurrently');
 
 /** 128 random bits make a `jti` unguessable. */
 const JTI_BYTES = 16;

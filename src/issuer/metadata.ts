@@ -54,5 +54,5 @@ export const answerJwks = (_request: IssuerRequest, { signingKeys }: IssuerServi
 /** `GET /transactions/jwks.json`: the public key for verifying transaction tokens only. */
 export const answerTransactionJwks = (_request: IssuerRequest, { transactions }: IssuerServices): Reply =>
   transactions === undefined
-    ? errorReply(oauthError('not_found', 'no transaction tokens are signed here'))
+    ? errorReply(oauthError('not_found', 'transaction tokens are not enabled'))
     : jsonReply(200, transactions.jwks, { ...CACHE, 'content-type': 'application/jwk-set+json' });

@@ -14,7 +14,7 @@ export function wideningOf(
         if (grantingEntry({ location, action, constraints }, within) !== undefined) continue;
         return within.some((entry) => has(entry, location, action))
           ? `the constraints of the action ${action} are wider than those of the subject_token`
-          : `the action ${action} is not one the subject_token carries`;
+          : `the subject_token does not grant the action ${action}`;
       }
     }
   }

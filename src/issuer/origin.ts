@@ -102,12 +102,12 @@ export function originOf(
   if (asked.type === tokenTypes.transaction) {
     return request.delegate === null
       ? inTransaction(asked, client, services)
-      : oauthError('invalid_request', 'delegate needs a subject_token of the client itself');
+      : oauthError('invalid_request', 'delegate requires a subject_token issued to this client');
   }
   if (!isOwn(asked.token, services)) {
     return request.delegate === null
       ? delegated(asked, client, services)
-      : oauthError('invalid_request', 'delegate needs a subject_token of the client itself');
+      : oauthError('invalid_request', 'delegate requires a subject_token issued to this client');
   }
   if (asked.type === tokenTypes.idJag) return mistyped();
   const own = ownTokenFrom(asked.token, services);
@@ -129,8 +129,7 @@ const UNAVAILABLE: ReadonlySet<string> = new Set([
   'policy.unavailable',
 ]);
 
-const mistyped = (): OAuthError =>
-  oauthError('invalid_request', 'the subject_token is not of the kind that subject_token_type says');
+const mistyped = (): OAuthError => oauthError('invalid_request', 'the subject_token does not match subject_token_type');
 
 /** The origin of a token of a configured issuer: the client acts for its subject, in a new task. */
 function delegated(
@@ -230,7 +229,7 @@ interface Asking {
  */
 function exchangedBySelf(own: OwnToken, { request, client }: Asking, services: IssuerServices): Origin | OAuthError {
   if (own.token.delegate !== null) {
-    return oauthError('invalid_request', 'the subject_token is made out for another workload');
+    return oauthError('invalid_request', 'the subject_token was issued for another workload to exchange');
   }
   if (request.context !== null) {
     return oauthError('invalid_request', 'task_context is given when a task is accepted, and changed at the task');
@@ -266,11 +265,11 @@ function handedOn(own: OwnToken, { request, client }: Asking, services: IssuerSe
     settleStolenCredential(own, client.leaf.id, services);
     return oauthError(
       'invalid_request',
-      'the subject_token was issued to another client and is not made out for this one',
+      'the subject_token was issued to another client and does not name this one in may_act',
     );
   }
   if (request.delegate !== null) {
-    return oauthError('invalid_request', 'delegate needs a subject_token of the client itself');
+    return oauthError('invalid_request', 'delegate requires a subject_token issued to this client');
   }
   const live = liveToken(own, services);
   if (isDeny(live)) return unusable(live);

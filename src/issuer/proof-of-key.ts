@@ -18,7 +18,7 @@ export function bindingOf(
   { authority, proofs, settings }: IssuerServices,
 ): Confirmation | OAuthError {
   if (request.dpop.length === 0) return { kind: 'x5t#S256', thumbprint: leaf.sha256 };
-  if (proofs === null) return oauthError('invalid_dpop_proof', 'tokens are not bound to a DPoP key here');
+  if (proofs === null) return oauthError('invalid_dpop_proof', 'DPoP-bound tokens are not enabled');
   const clocks = authority.clocks();
   const proof = proofFrom(request.dpop, {
     method: 'POST',

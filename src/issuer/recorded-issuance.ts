@@ -117,7 +117,7 @@ function handedOn({ task, issued }: ParentTask, grant: Grant): HandedOn | OAuthE
 const handOnProblem = (problem: SpendProblem): OAuthError =>
   problem === 'ended'
     ? oauthError('invalid_request', 'the subject_token cannot be used: it was revoked, or its task has ended')
-    : oauthError('invalid_authorization_details', 'the task has not so much of its budget left to hand on');
+    : oauthError('invalid_authorization_details', 'the budget left of the task is too small to delegate this much');
 
 const tokenRecord = (
   { grant, task, token }: Draft,

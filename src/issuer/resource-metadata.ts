@@ -27,7 +27,7 @@ export function answerResourceMetadata({ serverId }: IssuerRequest, services: Is
   const { policies } = services;
   if (isDeny(policies)) return errorReply(oauthError('temporarily_unavailable', 'no policies are loaded', policies));
   const server = policies.catalog.servers.get(serverId);
-  if (server === undefined) return errorReply(oauthError('not_found', 'there is nothing at this path'));
+  if (server === undefined) return errorReply(oauthError('not_found', 'no such path'));
   return jsonReply(
     200,
     {

@@ -105,7 +105,7 @@ export function routerOf(
         ? { endpoint: route.endpoint, kind: route.kind, route: route.route, taskId, serverId }
         : notAllowed(route.method);
     }
-    return errorReply(oauthError('not_found', 'there is nothing at this path'));
+    return errorReply(oauthError('not_found', 'no such path'));
   };
 }
 
@@ -118,6 +118,6 @@ const patternOf = (path: string): RegExp =>
   );
 
 const notAllowed = (method: Route['method']): Reply =>
-  errorReply(oauthError('method_not_allowed', `this path takes ${method} alone`), {
+  errorReply(oauthError('method_not_allowed', `this path supports ${method} only`), {
     headers: { allow: method === 'GET' ? 'GET, HEAD' : method },
   });

@@ -157,7 +157,7 @@ export class IssuerServer {
       if (outcome !== 'turn') socket.destroy();
       else for (const listener of begin) Reflect.apply(listener, this.#server, [socket]);
     } catch (error) {
-      this.#onProblem(`a handshake could not be begun: ${error instanceof Error ? error.message : String(error)}`);
+      this.#onProblem(`a handshake could not be started: ${error instanceof Error ? error.message : String(error)}`);
       socket.destroy();
     }
   }
@@ -239,7 +239,7 @@ export class IssuerServer {
   }
 
   async #answer(found: FoundEndpoint, { request, response, connection, path, query }: Asked): Promise<Reply> {
-    if (query !== undefined) return closing(errorReply(oauthError('invalid_request', 'no query is taken here')));
+    if (query !== undefined) return closing(errorReply(oauthError('invalid_request', 'a query is not supported')));
     const client = connection.client ?? connection.address;
     if (found.kind === 'ordinary' && this.#connections.isSurplus(connection)) {
       return closing(this.#refused('client-connections', client));
@@ -261,7 +261,7 @@ export class IssuerServer {
     const outcome = await this.#turns.wait(found.kind, client, () => response.destroyed);
     if (outcome !== 'turn') {
       if (outcome === 'late') this.#onRefused('turn', client);
-      return errorReply(oauthError('temporarily_unavailable', 'too many requests wait'));
+      return errorReply(oauthError('temporarily_unavailable', 'too many requests are waiting'));
     }
     return found.endpoint(
       {
@@ -287,7 +287,7 @@ export class IssuerServer {
 
   #refused(bound: IssuerBound, client: string): Reply {
     this.#onRefused(bound, client);
-    return errorReply(oauthError('slow_down', refusals.get(bound) ?? 'too much of this client'));
+    return errorReply(oauthError('slow_down', refusals.get(bound) ?? 'this client exceeds a limit'));
   }
 }
 
@@ -313,7 +313,7 @@ interface Arrived {
 const refusals: ReadonlyMap<IssuerBound, string> = new Map([
   ['client-connections', 'this client has too many connections'],
   ['client-requests', 'this client has too many requests under way'],
-  ['client-rate', 'this client asks too often'],
+  ['client-rate', 'this client sends too many requests'],
 ]);
 
 /** Address and port of the peer, unique among open connections. */

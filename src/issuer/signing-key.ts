@@ -54,7 +54,7 @@ export function makeSigningKey(path: string): void {
 
 async function signingKeyFrom(text: string, path: string): Promise<SigningKey | SigningKeyProblem> {
   const key = privateKeyFrom(text);
-  if (key === null) return { problem: `signing key \`${path}\` is neither a PKCS#8 PEM nor a private JWK` };
+  if (key === null) return { problem: `signing key \`${path}\` must be a PKCS#8 PEM or a private JWK` };
   const algorithm = algorithmOf(key);
   if (algorithm === null) {
     return { problem: `signing key \`${path}\` must be P-256, Ed25519, or RSA of at least ${MIN_RSA_BITS} bits` };

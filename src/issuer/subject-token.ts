@@ -134,7 +134,7 @@ function trustDomainIn(payload: unknown): string | Problem {
 
 function unsignedProblem(jws: CompactJws, issuer: SubjectIssuer, keys: VerificationKeys): Deny | null {
   if (issuer.kind === 'jwt-svid' && jws.algorithm === 'Ed25519') {
-    return deny('token.algorithm', 'header member `alg` is not one of the JWT-SVID standard');
+    return deny('token.algorithm', 'header member `alg` is not an algorithm of the JWT-SVID standard');
   }
   const key = keys.keyFor(issuer.issuer, jws.keyId ?? undefined, jws.algorithm, 'external');
   return isDeny(key) ? key : signatureProblem(jws, key);

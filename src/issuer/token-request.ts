@@ -93,7 +93,7 @@ export function clientProblem(form: Form, clientId: string): OAuthError | null {
   }
   const credential = otherCredentials.find((name) => form.has(name));
   if (credential !== undefined) {
-    return invalid(`${credential} is a second client authentication beside the certificate`);
+    return invalid(`${credential} not allowed: the client authenticates by certificate`);
   }
   const sent = form.get('client_id')?.[0];
   return sent === undefined || sent === clientId
@@ -119,7 +119,7 @@ function subjectFrom(form: Form): AskedSubject | OAuthError {
   if (type === undefined) return invalid('subject_token_type is required');
   if (!Object.values<string>(tokenTypes).includes(type)) return invalid('the subject_token_type is not supported');
   if (form.has('actor_token') || form.has('actor_token_type')) {
-    return invalid('the actor is the client of the connection: an actor_token is not taken');
+    return invalid('actor_token is not supported: the actor is the client of the connection');
   }
   const requested = form.get('requested_token_type')?.[0] ?? tokenTypes.accessToken;
   return requested === tokenTypes.accessToken ? { token, type } : invalid('the requested_token_type is not supported');
@@ -168,7 +168,7 @@ function contextFrom(form: Form): NamedValues | null | OAuthError {
 function delegateFrom(form: Form, isExchange: boolean): SpiffeId | null | OAuthError {
   const text = form.get('delegate')?.[0];
   if (text === undefined) return null;
-  if (!isExchange) return invalid('delegate needs a subject_token of the client itself');
+  if (!isExchange) return invalid('delegate requires a subject_token issued to this client');
   const id = spiffeIdFrom(text);
   return isDeny(id) ? invalid('delegate must be a SPIFFE ID') : id;
 }

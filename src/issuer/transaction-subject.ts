@@ -26,7 +26,7 @@ export function liveTransactionFrom(
   compact: string,
   { authority, ports, settings, states, transactions }: IssuerServices,
 ): LiveTransaction | Deny {
-  if (transactions === undefined) return deny('token.issuer', 'no transaction tokens are signed here');
+  if (transactions === undefined) return deny('token.issuer', 'transaction tokens are not enabled');
   const rules = {
     trustDomain: transactions.trustDomain,
     clockSkewSeconds: CLOCK_SKEW_SECONDS,

@@ -97,7 +97,7 @@ export class KeyRing implements VerificationKeys {
       return deny('token.algorithm', 'header member `alg` is not one its issuer may use');
     }
     const keys = held.current();
-    if (keys === null) return deny('token.keys-unavailable', 'the keys of the issuer are not held');
+    if (keys === null) return deny('token.keys-unavailable', 'the keys of the issuer are not available');
     if (keyId === undefined) return onlyKeyFor(keys, algorithm);
     const found = keys.find((key) => key.keyId === keyId);
     if (found === undefined) {

@@ -135,7 +135,7 @@ describe('a2aActionFrom denies', () => {
 });
 
 describe('jsonRpcDenialOf', () => {
-  it('has a code of its own in A2A, where that of MCP says that a task is not there', () => {
+  it('has its own code in A2A, where that of MCP means that a task is not found', () => {
     expect(jsonRpcDenialOf(call(request('GetTask', { id: 't' })), catalog)).toEqual({ id: 1, code: -32_099 });
   });
 });

@@ -23,7 +23,7 @@ const names = (count: number) => Array.from({ length: count }, (_, index) => `n$
 const server = (id: string, from: number) =>
   `  ${id}:\n    hosts: [${id}.test]\n    audience: https://${id}.test\n    attributes: { ${Array.from({ length: 16 }, (_, index) => `n${from + index}: 1`).join(', ')} }\n    routes: [{ action: ${id}.x, method: GET, path: /, risk: low }]\n`;
 describe('the attributes of a catalog', () => {
-  it('are of four types, and an action adds to those of its server and replaces them', () => {
+  it('have four types; those of an action extend and override those of its server', () => {
     const { servers, actions } = mustLoad(
       text(
         '{ tier: restricted, level: -3, pci: true, zones: [b, a, b], none: [] }',
@@ -85,7 +85,7 @@ describe('the attributes of a catalog', () => {
     ],
   ])('refuse %s', (_what, given, expected) => expect(findings(given)).toEqual(expected));
 
-  it('are at most 64 names in all', () => {
+  it('have at most 64 names per catalog', () => {
     const four = ['a', 'b', 'c', 'd'].map((id, index) => server(id, 16 * index)).join('');
     expect(findings(`servers:\n${four}`)).toEqual([]);
     expect(findings(`servers:\n${four}${server('e', 64)}`)).toEqual(['22: a catalog names at most 64 attributes']);

@@ -91,12 +91,12 @@ describe('actionFrom and the body of a call', () => {
       refused('json', 'the content type is not `application/json`'),
     ],
     [
-      'passes an opaque body over',
+      'ignores an opaque body',
       outcome('opaque', 'amount=1', { type: 'application/x-www-form-urlencoded', body: 'amount=2' }),
       { amount: 1 },
     ],
     [
-      'reads a member that has a place of its own beside an argument of the query',
+      'reads a body argument beside a query argument',
       outcome('both', 'note=a', json('{"total":"1","Note":"b"}')),
       { note: 'a', total: '1', note2: 'b' },
     ],
@@ -105,9 +105,9 @@ describe('actionFrom and the body of a call', () => {
       outcome('both', 'Total=9', json('{"total":"1"}')),
       refused('both', 'a key of the query can be taken for `total`, which comes from elsewhere in the call'),
     ],
-    ['passes a body over that nothing is said of', outcome('unstated', '', { type: 'image/png', body: 'x' }), {}],
+    ['ignores an unstated body', outcome('unstated', '', { type: 'image/png', body: 'x' }), {}],
     [
-      'denies a form that nothing is said of, since it can name another method',
+      'denies an unstated form, since it can name another method',
       outcome('unstated', '', { type: 'Application/X-WWW-Form-Urlencoded', body: '_method=DELETE' }),
       refused('unstated', FORM),
     ],
@@ -135,16 +135,12 @@ describe('catalogFrom and `body`', () => {
       route('a', "body: none, args: { f: { from: query }, 'f[x]': { from: query }, F_X: { from: query } }"),
       ['in a query `f[x]` can be taken for a part of `f`', 'in a query `F_X` can be taken for a part of `f[x]`'],
     ],
-    [
-      'a body of a GET',
-      route('a', 'body: none').replace('POST', 'GET'),
-      ['a `GET` or `HEAD` has no body to say something of'],
-    ],
+    ['a body of a GET', route('a', 'body: none').replace('POST', 'GET'), ['a `GET` or `HEAD` has no body to declare']],
   ])('finds %s', (_name, routes, expected) => {
     expect(findings(routes)).toEqual(expected);
   });
 
-  it('remarks on arguments of the query where a body could say otherwise', () => {
+  it('remarks on query arguments where a body could contain them too', () => {
     expect(catalog.remarks).toEqual([
       {
         rule: 'query-arguments',

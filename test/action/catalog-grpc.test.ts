@@ -35,7 +35,7 @@ const files: DescriptorFiles = new Map<string, Uint8Array | { problem: string }>
   ['loaded.binpb', loadedSet],
   ['text.binpb', Buffer.from('syntax = "proto3";')],
   ['none.binpb', { problem: 'could not be read: ENOENT' }],
-  // The message is there under another name, as if its file had been left out.
+  // The message has another name, as if its file were missing.
   [
     'cut.binpb',
     Buffer.from(Buffer.from(shopSet).toString('latin1').replace('\n\x04Card\x12', '\n\x04Cord\x12'), 'latin1'),
@@ -52,7 +52,7 @@ const found = (catalogText: string): readonly string[] => {
 describe('catalogFrom reads gRPC methods with a descriptor set', () => {
   const catalog = must(catalogFrom(text, 'actions.yaml', files));
 
-  it('with arguments at their fields', () => {
+  it('with arguments from fields', () => {
     const action = catalog.actions.get('shop.order');
     expect(action?.args).toEqual([
       { name: 'customer', from: 'message', path: ['customer'], type: 'string', required: true },
@@ -65,7 +65,7 @@ describe('catalogFrom reads gRPC methods with a descriptor set', () => {
     expect(action?.message).not.toBeNull();
   });
 
-  it('and without, which are decided on headers', () => {
+  it('and methods without arguments, which are decided on headers', () => {
     for (const id of ['shop.watch', 'shop.upload', 'shop.pay']) {
       expect(catalog.actions.get(id)).toMatchObject({ args: [], message: null });
     }
@@ -82,7 +82,12 @@ describe('catalogFrom finds in a descriptor set', () => {
       '6:22: the descriptor set `none.binpb` could not be read: ENOENT',
     ],
     ['a file that was not read', 'protos/shop', 'other', '6:22: the descriptor set `other.binpb` was not read'],
-    ['a file that is none', 'protos/shop', 'text', '6:22: the descriptor set `text.binpb` is no descriptor set: it '],
+    [
+      'a file that is none',
+      'protos/shop',
+      'text',
+      '6:22: the descriptor set `text.binpb` is not a descriptor set: it ',
+    ],
     [
       'a file elsewhere',
       'protos/',
@@ -125,10 +130,10 @@ describe('catalogFrom finds in a descriptor set', () => {
       'a way through a scalar',
       'order.amount_cents',
       'customer.x',
-      '`customer` is of type `string`: only through messages',
+      '`customer` is of type `string`: a path leads through messages',
     ],
-    ['a way through a list', 'order.amount_cents', 'more.amount_cents', '`more` is repeated: no way to an argument'],
-    ['a way through a map', 'order.amount_cents', 'notes.value', 'the field `notes` is a map: no way to an argument'],
+    ['a way through a list', 'order.amount_cents', 'more.amount_cents', '`more` is repeated, and a path cannot lead'],
+    ['a way through a map', 'order.amount_cents', 'notes.value', 'the field `notes` is a map, and a path cannot lead'],
     ['a map', amount, 'field: notes', '15:34: the field `notes` is a map, which has no order and no argument type'],
     ['bytes', amount, 'field: attachment', 'the field `attachment` is of type `bytes`, which no argument can be'],
     [
@@ -187,7 +192,7 @@ describe('catalogFrom finds in a descriptor set', () => {
       'a group of proto2',
       'args: {} }',
       'args: { details.text: {} } }',
-      'the field `details` is of type `group`: only through messages',
+      'the field `details` is of type `group`: a path leads through messages',
     ],
     ['arguments without a set', 'descriptorSet: protos/shop.binpb', '', 'need the `descriptorSet` of its messages'],
   ];
@@ -198,11 +203,11 @@ describe('catalogFrom finds in a descriptor set', () => {
     expect(lines.some((line) => line.includes(expected)) ? expected : lines).toBe(expected);
   });
 
-  it('that a file cannot be read, and nothing that follows from it', () => {
+  it('an unreadable file, and no consequential errors', () => {
     expect(found(text.replace('protos/shop', 'none'))).toHaveLength(1);
   });
 
-  it('what fields there are', () => {
+  it('an unknown field, and lists the known ones', () => {
     const catalog = catalogFrom(text.replace('order.amount_cents', 'order.x'), 'actions.yaml', files);
     expect('findings' in catalog ? catalog.findings.map(({ help }) => help) : []).toEqual([
       'known: amount_cents, first, numbers, next',

@@ -45,7 +45,7 @@ describe('catalogFrom reads', () => {
     expect(catalog.serversByAudience.get('https://payments.acme.test')).toBe(create?.server);
   });
 
-  it('a literal beside a parameter, and takes the literal', () => {
+  it('a literal beside a parameter, and prefers the literal', () => {
     const catalog = mustLoad(
       server(route('a.any', 'GET', '/a/{x}') + route('a.new', 'GET', '/a/new') + route('a.deep', 'GET', '/a/{x}/b')),
     );
@@ -112,7 +112,7 @@ describe('catalogFrom reads the protocols', () => {
   if (tickets === undefined) throw new Error('no server');
   const target = (method: string, path: string) => catalog.find(tickets, method, path.slice(1).split('/'));
 
-  it('MCP tools by name, with a session of their own', () => {
+  it('MCP tools by name, with their session', () => {
     const found = target('POST', '/mcp');
     if (found?.kind !== 'mcp') throw new Error('no mcp');
     const { tools, session, resources, prompts, other } = found.mcp;
@@ -133,7 +133,7 @@ describe('catalogFrom reads the protocols', () => {
     expect([resources?.id, prompts, other]).toEqual(['tickets.resources', null, null]);
   });
 
-  it('the path of MCP before a parameter beside it, for the methods of MCP alone', () => {
+  it('the path of MCP before a parameter, for the methods of MCP only', () => {
     expect(target('GET', '/mcp')?.kind).toBe('mcp');
     expect(target('DELETE', '/mcp')?.kind).toBe('mcp');
     expect(target('GET', '/mcq')).toMatchObject({ kind: 'http', action: { id: 'tickets.page' } });
@@ -142,7 +142,7 @@ describe('catalogFrom reads the protocols', () => {
     expect(target('POST', '/MCP')).toBeUndefined();
   });
 
-  it('gRPC methods by their path, and A2A methods by name', () => {
+  it('gRPC methods by path, and A2A methods by name', () => {
     expect(target('POST', '/acme.tickets.v1.Tickets/Get')).toMatchObject({
       kind: 'grpc',
       action: { id: 'tickets.rpc-get', kind: 'grpc', endpoint: 'POST /acme.tickets.v1.Tickets/Get' },
@@ -480,7 +480,7 @@ describe('catalogFrom reads `timeZones`', () => {
     return 'findings' in read ? read.findings.map(({ message, help }) => `${message}; ${help}`) : [];
   };
 
-  it('by name, and none where it is not written', () => {
+  it('by name; none by default', () => {
     const zones = '{ office: Europe/Berlin, utc: UTC, indiana: America/Indiana/Knox, west: Etc/GMT+5 }';
     expect([...mustLoad(`timeZones: ${zones}\n${servers}`).timeZones]).toEqual([
       ['office', 'Europe/Berlin'],
@@ -494,7 +494,7 @@ describe('catalogFrom reads `timeZones`', () => {
   const rule = 'must be a name of the IANA time zone database such as `Europe/Berlin`, or `UTC`';
   it.each([
     ['{ office: Europe/Berlim }', [`\`Europe/Berlim\` ${rule}; did you mean \`Europe/Berlin\`?`]],
-    // An offset and an abbreviation have no summer time.
+    // An offset and an abbreviation have no daylight saving time.
     ['{ office: "+01:00" }', [expect.stringContaining(`\`+01:00\` ${rule}`)]],
     ['{ office: EST }', [expect.stringContaining(`\`EST\` ${rule}`)]],
     ['{ office: 1 }', [`the time zone \`1\` ${rule}; null`]],
@@ -514,7 +514,7 @@ describe('catalogFrom reads `subjectAttributes`', () => {
   s: { hosts: [a.test], audience: 'https://a.test', routes: [{ action: a.b, method: GET, path: /, risk: low }] }
 `;
 
-  it('by name, each with its type, and none where it is not written', () => {
+  it('by name and type; none by default', () => {
     const attributes = 'subjectAttributes: { groups: strings, tenant: string, level: long, staff: bool }\n';
     expect([...mustLoad(attributes + servers).subjectAttributes.keys()]).toEqual([
       'groups',

@@ -45,12 +45,12 @@ describe('forbiddenSecret', () => {
     expect(forbiddenSecret([secret], { exceptions, nowMs: atMs })).toBe(expected);
   });
 
-  it('does not take a parameter for a header', () => {
+  it('does not apply the exception of a header to a parameter', () => {
     const now = { exceptions: [{ ...exception, header: 'api_key' }], nowMs };
     expect(forbiddenSecret(secretsIn({}, 'api_key=1'), now)).not.toBeNull();
   });
 
-  it('lets none pass behind as many excepted ones as are looked for', () => {
+  it('stops the call where the search reached its limit', () => {
     const now = { exceptions: [exception], nowMs };
     const key = `sk-${'a1'.repeat(20)} `;
     expect(forbiddenSecret(secretsIn({ 'x-api-key': key.repeat(15) }), now)).toBeNull();
@@ -79,7 +79,7 @@ describe('passingHeaders', () => {
     expect(passing({ authorization: value }, [exceptionFor({ header: 'x-api-key' })])).toEqual([]);
   });
 
-  it('are those whose secret is the one that an exception names', () => {
+  it('are those whose secret an exception names', () => {
     const named = [exceptionFor({ digest: sha256Of('hunter2') })];
     expect(passing({ authorization: 'ApiKey hunter2' }, named)).toEqual(['authorization']);
     expect(passing({ authorization: 'ApiKey hunter3' }, named)).toEqual([]);
@@ -102,18 +102,18 @@ describe('passingHeaders', () => {
     expect(passing(headers)).toEqual([]);
   });
 
-  it('are not others, whatever an exception names', () => {
+  it('are no other headers', () => {
     const headers = { dpop: longLived, 'x-forwarded-client-cert': `By=a;Hash=${longLived}`, 'x-api-key': 'hunter2' };
     const exceptions = Object.keys(headers).map((header) => exceptionFor({ header }));
     expect(passing(headers, exceptions)).toEqual([]);
   });
 
-  it('leave a task token where it is beside a header that passes', () => {
+  it('exclude a task token in another header', () => {
     const headers = { authorization: `Bearer ${taskToken}`, 'proxy-authorization': 'Basic dXNlcjpwYXNz' };
     expect(passing(headers)).toEqual(['proxy-authorization']);
   });
 
-  it('never hold a task token, whatever is around it', () => {
+  it('never contain a task token, in any surroundings', () => {
     const scheme = fc.constantFrom('', 'Basic ', 'Bearer ', 'DPoP ', 'ApiKey ', 'Signature ');
     const separator = fc.constantFrom(' ', ',', ', ', ';', '=', '"', ':', '/', '\t');
     const secret = fc.constantFrom('hunter2', longLived, `sk-${'a1'.repeat(20)}`, 'AKIAIOSFODNN7EXAMPLE');

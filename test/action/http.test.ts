@@ -206,7 +206,7 @@ describe('actionFrom denies', () => {
 });
 
 describe('actionFrom', () => {
-  it('never throws and gives only declared arguments of declared types', () => {
+  it('never throws and returns only declared arguments of declared types', () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary' }),
       fc.constantFrom('', 'v1', 'payments', '\ud800', '..', '__entity'),

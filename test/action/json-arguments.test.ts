@@ -122,7 +122,7 @@ describe('jsonArguments', () => {
     expect(read(json, argument)).toEqual(expected);
   });
 
-  it('gives values of the declared types alone, or a problem, whatever is sent', () => {
+  it('returns values of the declared types only, or a problem, for any JSON', () => {
     const specs = (['string', 'long', 'bool', 'decimal', 'strings'] as const).map((type) =>
       spec(type, { name: type, pointer: [type], required: false }),
     );
@@ -173,7 +173,7 @@ describe('jsonArguments', () => {
   });
 });
 
-/** Digits and power of ten of a number, in whole numbers. */
+/** A number as integer digits and a power of ten. */
 const wholeOf = (text: string): readonly [bigint, number] => {
   const [, mantissa = '', fraction = '', power = '0'] = /^(-?\d+)(?:\.(\d+))?(?:e([+-]?\d+))?$/i.exec(text) ?? [];
   return [BigInt(mantissa + fraction), Number(power) - fraction.length];
@@ -206,7 +206,7 @@ describe('exactJsonFrom', () => {
     expect(exactJsonFrom(Buffer.from(`[${text}]`))).toEqual({ value: [expected] });
   });
 
-  it('gives a number exactly where the double for it is written with the same digits', () => {
+  it('keeps a number exactly where its double has the same digits', () => {
     fc.assert(
       fc.property(number, (text) => {
         const double = Number(text);

@@ -154,7 +154,7 @@ describe('jsonRpcFrom denies', () => {
 });
 
 describe('lookalike', () => {
-  it('finds what differs in case or underscores alone', () => {
+  it('finds names that differ in case or underscores only', () => {
     expect(lookalike(['name', 'task_id'], ['name', 'taskId'])).toBe('taskId');
     expect(lookalike(['\u212aey'], ['key'])).toBe('key');
     expect(lookalike(['name', 'taskId', 'other'], ['name', 'taskId'])).toBeNull();

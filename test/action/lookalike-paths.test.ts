@@ -26,7 +26,7 @@ const routes = (parameter: string): readonly Route[] => [
 const TAKEN =
   'request.not-canonical: the path of a call to `read` can be taken for `GET /v1/payments/export` of `export`';
 
-describe('actionFrom and a route beside a parameter', () => {
+describe('actionFrom with a route beside a parameter', () => {
   it.each([
     ['export', 'export'],
     ['p-1', 'read'],
@@ -52,7 +52,7 @@ describe('actionFrom and a route beside a parameter', () => {
     expect(outcome(load(routes('{id:text}')), 'GET', `/v1/payments/${segment}`)).toEqual(expected);
   });
 
-  it('looks at the whole path: what leads nowhere is no sibling', () => {
+  it('compares whole paths: a prefix of another route is not a lookalike', () => {
     expect(outcome(load(routes('{id}')), 'POST', '/v1/payments/EXPORT/refund')).toBe('refund');
   });
 
@@ -97,14 +97,14 @@ describe('actionFrom and a route beside a parameter', () => {
     expect(outcome(load(given), method, path)).toMatch(/^request\.not-canonical: .* can be taken for `GET .*of `all`$/);
   });
 
-  it('takes every spelling for an id where the server is stated to be exact', () => {
+  it('accepts every spelling as an id at a server with `exactPaths`', () => {
     const catalog = load(routes('{id}'), '    exactPaths: true\n');
     expect(outcome(catalog, 'GET', '/v1/payments/EXPORT')).toBe('read');
     expect(outcome(catalog, 'GET', '/v1/payments/export')).toBe('export');
     expect(catalog.remarks).toEqual([]);
   });
 
-  it('gives a parameter `int` as a number, and refuses another value', () => {
+  it('parses an `int` parameter as a number, and refuses other values', () => {
     const catalog = load([['read', 'GET', '/{id:int}']]);
     expect(catalog.actions.get('read')).toMatchObject({
       endpoint: 'GET /{id}',
@@ -139,9 +139,9 @@ describe('the remarks on a catalog', () => {
     expect(rules(given)).toEqual(expected);
   });
 
-  it('say what settles it', () => {
+  it('name the remedy', () => {
     expect(load(routes('{id}')).remarks[0]).toMatchObject({
-      message: expect.stringContaining('`{id}` of `GET /v1/payments/{id}` can take `export` in another spelling'),
+      message: expect.stringContaining('`{id}` of `GET /v1/payments/{id}` can match `export` in another spelling'),
       help: expect.stringContaining('`exactPaths: true`'),
     });
   });

@@ -142,7 +142,7 @@ describe('mcpParamProblem denies', () => {
     expect(outcome(headers, sent, args)).toBe(expected);
   });
 
-  it('every header that is not what its argument is', () => {
+  it('every header that differs from its argument', () => {
     const scalar = fc.oneof(fc.string(), fc.boolean(), fc.maxSafeInteger());
     fc.assert(
       fc.property(scalar, scalar, (value, other) => {

@@ -344,7 +344,7 @@ describe('mcpActionFrom denies', () => {
 });
 
 describe('mcpActionFrom', () => {
-  it('says which calls were decided on their headers, and keeps the id of the request', () => {
+  it('tells which calls are decided on headers, and keeps the id of the request', () => {
     const at = catalog.serverAt('tools.acme.test', ['mcp']);
     if (at.kind !== 'server') throw new Error('no server');
     const mcp = catalog.find(at.server, 'POST', ['mcp']);
@@ -363,7 +363,7 @@ describe('mcpActionFrom', () => {
     });
   });
 
-  it('never throws, and gives a tool for nothing but its own name', () => {
+  it('never throws, and matches a tool by its exact name only', () => {
     const names = fc.oneof(
       fc.constantFrom('name', 'Name', 'arguments', 'uri', 'ref', '_meta', '__proto__'),
       fc.string(),

@@ -48,7 +48,7 @@ describe('parameterTypeFrom', () => {
     expect(parameterTypeFrom(text)).toEqual({ problem: expect.stringContaining(problem) });
   });
 
-  it('takes what the same pattern takes as a regular expression', () => {
+  it('accepts the same texts as the equivalent regular expression', () => {
     const set = fc.constantFrom('[a-c]', '[0-3]', 'x', '-', '[a-cx]', '\\d', '[A-C0-9-]');
     const count = fc.constantFrom('', '?', '{2}', '{0,2}', '{1,3}');
     const pattern = fc

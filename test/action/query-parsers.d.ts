@@ -1,4 +1,4 @@
-/** What is used here of two parsers that come without types. */
+/** Types of the used parts of two parsers without types. */
 declare module 'express' {
   import type { Server } from 'node:http';
 

@@ -27,7 +27,7 @@ const catalog = mustCatalog(
 `,
 );
 
-/** What Remit makes of a query: the arguments, or the reason of a denial. */
+/** Remit's result for a query: the arguments, or the reason of a denial. */
 function readingOf(query: string): Action['args'] | string {
   const target = targetFrom(`/list?${query}`);
   if (isDeny(target)) return target.reason;
@@ -123,7 +123,7 @@ describe('queryValues', () => {
     await new Promise((closed) => server.close(closed));
   });
 
-  /** What an Express with `qs` sees. */
+  /** The query as Express with `qs` parses it. */
   const seenByExpress = (query: string): Promise<object> =>
     new Promise((resolve, reject) => {
       get({ host: '127.0.0.1', port, path: `/list?${query}` }, (response) => {
@@ -143,7 +143,7 @@ describe('queryValues', () => {
     expectSame(query, args, { Express: await seenByExpress(query) });
   });
 
-  it('has rows that parsers do read as an argument or a method that Remit did not see', async () => {
+  it('has rows that some parser reads as an argument or method that Remit did not see', async () => {
     const misread = await Promise.all(
       DENIED.map(async (query) => {
         const parsed = [await seenByExpress(query), ...Object.values(readers).map((read) => read(query))];
@@ -153,7 +153,7 @@ describe('queryValues', () => {
     expect(misread.filter(Boolean).length).toBeGreaterThan(25);
   });
 
-  it('denies whatever a parser reads otherwise: random queries', () => {
+  it('denies random queries that a parser reads differently', () => {
     const key = fc
       .array(
         fc.constantFrom(
@@ -180,7 +180,7 @@ describe('queryValues', () => {
   });
 });
 
-/** Each parser sees for each argument what Remit saw, and no other method. */
+/** Whether every parser reads the same arguments as Remit, and no other method. */
 function expectSame(query: string, args: Action['args'] | string, parsed: Readonly<Record<string, object>>): void {
   if (typeof args === 'string') throw new Error(`denied: ${query}`);
   const all = { ...parsed, ...Object.fromEntries(Object.entries(readers).map(([name, read]) => [name, read(query)])) };

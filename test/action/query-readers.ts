@@ -14,7 +14,7 @@ const split = (field: string): readonly [string, string] => {
   return equals === -1 ? [field, ''] : [field.slice(0, equals), field.slice(equals + 1)];
 };
 
-/** Puts a value at `name[key][]`, as PHP and Rack do; what is in the way is replaced. */
+/** Sets a value at `name[key][]`, as PHP and Rack do; a conflicting value is replaced. */
 function put(into: Record<string, unknown>, name: string, { keys, value }: { keys: readonly string[]; value: string }) {
   let at: Record<string, unknown> = into;
   let key = name;
@@ -30,8 +30,8 @@ function put(into: Record<string, unknown>, name: string, { keys, value }: { key
 }
 
 /**
- * `$_GET` of PHP: blanks in front of a name dropped, cut at NUL, dots and blanks as `_`, an open bracket as `_`, the last of
- * equal names, 1,000 fields.
+ * `$_GET` of PHP: leading spaces of a name removed, truncated at NUL, dots and spaces become `_`, an open bracket becomes `_`,
+ * the last of equal names wins, at most 1,000 fields.
  *
  * @see php-src main/php_variables.c, php_register_variable_ex
  */
@@ -54,7 +54,7 @@ function php(query: string): Fields {
   return fields;
 }
 
-/** `params` of Rack 2, which Rails 7 and before stand on: `;` separates too, brackets in front of a name are dropped. */
+/** `params` of Rack 2, used by Rails up to 7: `;` separates too, leading brackets of a name are removed. */
 function rack2(query: string): Fields {
   const fields: Record<string, unknown> = Object.create(null);
   for (const field of query.split(/[&;] */)) {
@@ -68,7 +68,7 @@ function rack2(query: string): Fields {
   return fields;
 }
 
-/** Spring’s data binder: `_x` marks and `!x` gives a default of `x`, where `x` itself is not there; dots lead into objects. */
+/** Spring's data binder: `_x` and `!x` give defaults of an absent `x`; dots lead into objects. */
 function spring(query: string): Fields {
   const fields: Record<string, unknown> = Object.create(null);
   const pairs = query
@@ -86,7 +86,7 @@ function spring(query: string): Fields {
   return fields;
 }
 
-/** A reader of the names that ignores their case, as ASP.NET does, and joins what is there twice. */
+/** Ignores the case of names, as ASP.NET does, and joins repeated values. */
 function ignoringCase(query: string): Fields {
   const fields: Record<string, unknown> = Object.create(null);
   for (const [key, value] of new URLSearchParams(query)) {
@@ -99,7 +99,7 @@ function ignoringCase(query: string): Fields {
   return fields;
 }
 
-/** Parsers of queries, by what they are a model of; the first two are themselves. */
+/** Query parsers by the framework they model; the first two are the real ones. */
 export const readers: Readonly<Record<string, (query: string) => Fields>> = {
   qs: (query) => qs.parse(query),
   'qs with dots': (query) => qs.parse(query, { allowDots: true }),

@@ -18,7 +18,7 @@ const shape = (parsed: PathTemplate): string =>
   parsed.segments.map((part) => ('literal' in part ? `=${part.literal}` : '~')).join('/');
 
 describe('Routes', () => {
-  it('finds what a naive search finds, and the most specific of it', () => {
+  it('agrees with a naive search for the most specific route', () => {
     fc.assert(
       fc.property(fc.array(template, { maxLength: 12 }), path, (templates, segments) => {
         const routes = new Routes<PathTemplate>();
@@ -35,7 +35,7 @@ describe('Routes', () => {
     );
   });
 
-  it('accepts no two routes of which neither is more specific, whatever the order', () => {
+  it('refuses overlapping routes of which neither is more specific, in any order', () => {
     fc.assert(
       fc.property(template, template, path, (one, other, segments) => {
         const routes = new Routes<string>();

@@ -32,7 +32,7 @@ const findings = (...servers: readonly string[]): readonly string[] => {
   return 'findings' in catalog ? catalog.findings.map(({ message }) => message) : [];
 };
 
-/** What a request target comes to, from its bytes on. */
+/** The result for a request target, parsed from its bytes. */
 function outcome(catalog: Catalog, text: string, host = 'gw.acme.test'): string {
   const target = targetFrom(text);
   if (isDeny(target)) return target.reason;
@@ -55,7 +55,7 @@ function outcome(catalog: Catalog, text: string, host = 'gw.acme.test'): string 
   return isDeny(action) ? `${action.reason}: ${action.detail}` : action.id;
 }
 
-/** What callers put before the paths of a server. */
+/** The external URL of a server. */
 const urlOf = (audience: string, paths: string) =>
   mustLoad(server('a', { audience, paths, route: `${paths.split(',')[0]}/x` })).servers.get('a')?.externalUrl;
 
@@ -95,7 +95,7 @@ describe('a catalog of several servers on one host', () => {
     ['/crm', 'action.unknown: no route of the server `crm` matches `GET /crm`'],
   ])('refuses `%s` with `%s`', (path, expected) => expect(outcome(catalog, path)).toBe(expected));
 
-  it('refuses what is below no path of the host, and another host', () => {
+  it('refuses paths outside of all prefixes, and other hosts', () => {
     const only = mustLoad(server('crm', { paths: '/crm' }));
     const none = 'action.unknown: no server of the host `gw.acme.test` has the path';
     for (const path of ['/', '/other/1', '/CRM/1', '/crm.json/1', '/x/crm/1'])
@@ -105,7 +105,7 @@ describe('a catalog of several servers on one host', () => {
     );
   });
 
-  it('lets a server with exact paths have what another router could confuse', () => {
+  it('accepts lookalikes at a server with `exactPaths`', () => {
     const exact = mustLoad(
       server('crm', { paths: '/crm' }),
       server('web', { route: '/{page:text}/{id:text}', audience: 'https://gw.acme.test', more: 'exactPaths: true' }),
@@ -114,10 +114,10 @@ describe('a catalog of several servers on one host', () => {
     expect(exact.remarks).toEqual([]);
   });
 
-  it('warns of a parameter that can take the path of another server in another spelling', () => {
+  it("remarks on a parameter that can match another spelling of another server's path", () => {
     expect(catalog.remarks.map(({ rule, message }) => `${rule}: ${message}`)).toEqual([
-      'lookalike-path: `{id}` of `/crm/{id}` can take `eu` in another spelling, which may lead to the server `crm-eu`: such calls are refused',
-      'lookalike-path: `{page}` of `/{page}/{id}` can take `crm` in another spelling, which may lead to the server `crm`: such calls are refused',
+      'lookalike-path: `{id}` of `/crm/{id}` can match `eu` in another spelling, which may lead to the server `crm-eu`: such calls are refused',
+      'lookalike-path: `{page}` of `/{page}/{id}` can match `crm` in another spelling, which may lead to the server `crm`: such calls are refused',
     ]);
     const typed = mustLoad(
       server('crm', { paths: '/crm' }),
@@ -126,7 +126,7 @@ describe('a catalog of several servers on one host', () => {
     expect(typed.remarks).toEqual([]);
   });
 
-  it('knows each server by its audience, and what callers put before a path', () => {
+  it('finds servers by audience, with their external URL', () => {
     expect(catalog.serversByAudience.get('https://gw.acme.test/crm')?.id).toBe('crm');
     expect(urlOf('https://gw.acme.test/crm', '/crm')).toBe('https://gw.acme.test');
     expect(urlOf('https://gw.acme.test/agents/crm/', '/crm')).toBe('https://gw.acme.test/agents');
@@ -223,7 +223,7 @@ describe('catalogFrom refuses', () => {
     ['no paths', [server('b', { paths: '', route: '/a' })], ['`paths` has 1 to 16 paths']],
   ])('%s', (_what, servers, expected) => expect(findings(...servers)).toEqual(expected));
 
-  it('takes paths that differ in case where both servers are exact, and paths that differ after a dot', () => {
+  it('accepts paths that differ in case where both servers are exact, and paths that differ after a dot', () => {
     const more = 'exactPaths: true';
     const cased = mustLoad(server('a', { paths: '/crm', more }), server('b', { paths: '/CRM', more }));
     expect([outcome(cased, '/crm/1'), outcome(cased, '/CRM/1')]).toEqual(['a.read', 'b.read']);
@@ -245,7 +245,7 @@ describe('ServerTable', () => {
   const path = fc.array(segment, { maxLength: 3 });
   const entry = fc.record({ path, exactPaths: fc.boolean() });
 
-  it('finds what a naive search finds, and no less exact reading leads elsewhere', () => {
+  it('agrees with a naive search, and reports paths that a less exact router sends elsewhere', () => {
     fc.assert(
       fc.property(fc.array(entry, { maxLength: 6 }), path, (entries, segments) => {
         const table = new ServerTable();

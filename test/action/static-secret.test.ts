@@ -66,7 +66,7 @@ describe('shownText', () => {
     expect(shown(text)).toBe(expected);
   });
 
-  it('shows none, wherever they stand and however many', () => {
+  it('shows no secret, at any place and in any number', () => {
     const secret = fc.constantFrom(github, eternal, short);
     const piece = fc.oneof(secret, fc.constantFrom('v1', 'a.b', '', 'x%20y', 'é', 'a?b', 'k=v', '@', ':'));
     fc.assert(
@@ -81,7 +81,7 @@ describe('shownText', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => void shown(text)));
   });
 
-  it('cuts no credential in two', () => {
+  it('never truncates within a credential', () => {
     expect(cutText(`/v1/${eternal}`, 20)).toBe('(not shown: it contains a credential)');
     expect(cutText(`/v1/${'x'.repeat(40)}`, 20)).toBe(`/v1/${'x'.repeat(16)}`);
     expect(cutText(`/${github}`, 200)).toBe(`/${github}`);
@@ -89,13 +89,13 @@ describe('shownText', () => {
 });
 
 describe('staticSecretsIn', () => {
-  it('finds them in the segments of a path, and says which', () => {
+  it('finds secrets in path segments, and names the segment', () => {
     expect(seen(inPath('v1', github, 'x'))).toEqual(['github-token in path segment 2']);
     expect(seen(inPath(eternal))).toEqual(['jwt in path segment 1']);
     expect(seen(inPath('v1', short, 'p-1'))).toEqual([]);
   });
 
-  it.each(shapes)('finds a %s wherever it stands: %s', (kind, secret) => {
+  it.each(shapes)('finds a %s at every place: %s', (kind, secret) => {
     expect(seen(inHeaders({ authorization: `Bearer ${secret}` }))).toEqual([`${kind} in header authorization`]);
     expect(seen(inHeaders({ 'x-api-key': secret }))).toEqual([`${kind} in header x-api-key`]);
     expect(seen(inHeaders({ cookie: `a=b; session=${secret}; c=d` }))).toEqual([`${kind} in header cookie`]);
@@ -150,7 +150,7 @@ describe('staticSecretsIn', () => {
     expect(staticSecretsIn({ headers: given, query, segments: [] }, search)).toEqual([]);
   });
 
-  it('keeps nothing of a secret but its digests', () => {
+  it('returns only digests of a secret', () => {
     const secrets = [
       ...inHeaders({ 'x-api-key': github, authorization: 'Basic dXNlcjpwYXNz' }),
       ...inQuery(`${github}=1`),

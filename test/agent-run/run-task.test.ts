@@ -349,9 +349,7 @@ describe('remit run: refusals before the command starts', () => {
     );
     const { code, err } = await startCommand(['run', '--intent', file, ...domain.options, '--', 'true']).ended;
     expect(code).toBe(1);
-    expect(err).toContain(
-      'remit run: invalid_authorization_details: the action payments.burn is not one of the resource',
-    );
+    expect(err).toContain('remit run: invalid_authorization_details: the resource has no action payments.burn');
     expect(err).toContain('remit run: to do: ask for less');
   });
 

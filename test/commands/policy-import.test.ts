@@ -319,7 +319,7 @@ service Empty {}
     expect(remove.action).not.toBe(put.action);
     expect(put.action.length).toBeLessThanOrEqual(128);
     expect(notes).toContain(
-      `# \`PUT ${preferences}\`: its id is \`${put.action}\`, since an id has at most 128 characters`,
+      `# \`PUT ${preferences}\`: its id is \`${put.action}\`, because an id has at most 128 characters`,
     );
   });
 

@@ -103,7 +103,7 @@ describe('remit policy validate', () => {
     const { code, out } = await run(folder);
     expect([code, out.at(-1)]).toEqual([0, 'p: 19 policies (1 in shadow), 11 actions, 3 servers: valid']);
     expect(out[0]).toMatch(
-      /^p\/actions\.yaml:12:\d+: warning: `\{id\}` of `GET .* can take `export` in another spelling/,
+      /^p\/actions\.yaml:12:\d+: warning: `\{id\}` of `GET .* can match `export` in another spelling/,
     );
     expect(out[3]).toMatch(/`\{id:uuid\}` .*`exactPaths: true`/);
     writeFileSync(catalog, text.replaceAll('/{id}', '/{id:uuid}'));

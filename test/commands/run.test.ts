@@ -105,7 +105,7 @@ describe('remit token', () => {
     const file = join(folder(), 'intent.yaml');
     writeFileSync(file, intentText(['files.read'], ['https://nowhere.test']));
     const { code, err } = await print(['--intent', file, ...domain.options]);
-    expect([code, err]).toEqual([1, expect.stringContaining('invalid_target: the resource is not known here')]);
+    expect([code, err]).toEqual([1, expect.stringContaining('invalid_target: unknown resource')]);
     expect(err).toContain('to do: name a resource as the issuer knows it');
   });
 });

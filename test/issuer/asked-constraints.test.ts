@@ -29,8 +29,8 @@ const entry = (constraints: unknown, actions: readonly string[] = ['payments.rea
   JSON.parse(details({ actions, ...(constraints === undefined ? {} : { constraints }) }))[0];
 const requested = (): readonly unknown[] => asked.splice(0).map(({ context }) => context['requested']);
 
-describe('the constraints that are asked for', () => {
-  it('are in the question about an action, once for each of its entries that has others', async () => {
+describe('requested constraints', () => {
+  it('are part of the question about an action, once per distinct constraints', async () => {
     const entries = [
       entry({ max_calls: 3, not_after: 4_102_444_800 }),
       entry({ not_after: 4_102_444_800, max_calls: 3 }),
@@ -48,7 +48,7 @@ describe('the constraints that are asked for', () => {
     ]);
   });
 
-  it('are asked about again where the context of the task changes', async () => {
+  it('are evaluated again where the context of the task changes', async () => {
     const constraints = {
       max_amount: { argument: 'amount', limit: 5, currency: { argument: 'currency', value: 'EUR' } },
     };
@@ -77,7 +77,7 @@ describe('the constraints that are asked for', () => {
     expect(requested()).toEqual(first);
   });
 
-  it('of more kinds than an intent has actions are refused, so that no intent costs more decisions', async () => {
+  it('are limited, so that the number of decisions per intent is', async () => {
     const entries = Array.from({ length: 30 }, (_, at) => entry({ max_calls: at + 1 }, ['payments.*']));
     const { json } = await bench.token({ authorization_details: JSON.stringify(entries) });
     expect(json).toMatchObject({
@@ -87,7 +87,7 @@ describe('the constraints that are asked for', () => {
     expect(requested()).toEqual([]);
   });
 
-  it('that end after what Cedar can say are the last instant it can', async () => {
+  it('are clamped to the last instant that Cedar can represent', async () => {
     await bench.token({ authorization_details: JSON.stringify([entry({ not_after: 253_402_300_799 })]) });
     expect(requested()).toMatchObject([
       { constraints: { notAfter: { __extn: { arg: expect.stringMatching(/^9999-12-30/) } } } },

@@ -29,7 +29,7 @@ import { must } from '../builders/must.ts';
 export const issuerUrl = 'https://issuer.acme.test';
 export const audience = 'https://payments.acme.test';
 
-/** A span as the recording tracer keeps it. */
+/** A recorded span. */
 export interface SeenSpan {
   readonly name: string;
   readonly parent: string | null;
@@ -66,18 +66,18 @@ export interface Bench {
   readonly tls: TlsMaterial;
   readonly port: number;
   readonly spans: SeenSpan[];
-  /** Route and status of each request that is over. */
+  /** Route and status of each finished request. */
   readonly answered: (readonly [string, number | null])[];
   /** Records of refusals. */
   readonly refusals: LedgerRecord[];
   readonly problems: string[];
-  /** What was refused by a bound, with the client. */
+  /** Refusals by limits, with the client. */
   readonly refused: (readonly [IssuerBound, string])[];
   readonly limits: IssuerLimits;
   readonly ask: (path: string, asking?: Asking) => Promise<Answer>;
-  /** Asks for a token; a parameter set to `undefined` is left out. */
+  /** Requests a token; a parameter set to `undefined` is omitted. */
   readonly token: (change?: Parameters, as?: IssuedCertificate) => Promise<Answer>;
-  /** Posts a form; a parameter set to `undefined` is left out. */
+  /** Posts a form; a parameter set to `undefined` is omitted. */
   readonly form: (path: string, parameters: Parameters, as?: IssuedCertificate) => Promise<Answer>;
   /** Exchanges a token. */
   readonly exchange: (subjectToken: string, change?: Parameters, as?: IssuedCertificate) => Promise<Answer>;
@@ -97,7 +97,7 @@ export const details = (change: Record<string, unknown> = {}): string =>
     },
   ]);
 
-/** What is different from a plain issuer. */
+/** Differences from a plain issuer. */
 export type BenchChange = IssuerChange & {
   readonly store?: Store;
   readonly limits?: Partial<IssuerLimits>;
@@ -152,7 +152,7 @@ export async function startBench(
   );
   const tls = { certificate: own.certPem, key: own.keyPem, bundle: authority.bundlePem };
   const refused: (readonly [IssuerBound, string])[] = [];
-  // Tests ask for more at once than any agent.
+  // Tests send more concurrent requests than any agent.
   const limits = {
     ...defaultLimits(),
     connectionsPerClient: 256,

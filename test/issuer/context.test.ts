@@ -21,7 +21,7 @@ let monitor: IssuedCertificate;
 let otherMonitor: IssuedCertificate;
 let operator: IssuedCertificate;
 let bench: Bench;
-/** What the policies answer; `null` lets the real ones answer. */
+/** The answer of the policies; `null` uses the real ones. */
 let refusal: ReasonCode | null = null;
 const asked: Question[] = [];
 
@@ -97,7 +97,7 @@ describe('PUT /tasks/{id}/context', () => {
     expect(reply.json).toMatchObject({ id: task.id, claimed: now.claimed, attested: [] });
   });
 
-  it('asks about each granted action as the issuance did', async () => {
+  it('asks about each granted action like the issuance', async () => {
     asked.length = 0;
     const details = [
       {
@@ -123,7 +123,7 @@ describe('PUT /tasks/{id}/context', () => {
     );
   });
 
-  it('records what changed, by whom, and what came of it', async () => {
+  it('records the change, who made it, and its effect', async () => {
     const task = accepted();
     await putContext(task, { ...context, node: 'n-2' });
     const cause = { cause: 'context.changed', note: 'the context changed: node' };
@@ -143,13 +143,13 @@ describe('PUT /tasks/{id}/context', () => {
     expect(recordsOf(store(), task.id)).toEqual([]);
   });
 
-  it('leaves a suspended task suspended when the old value is back', async () => {
+  it('keeps a task suspended when the old value returns', async () => {
     const task = accepted();
     await putContext(task, { ...context, node: 'n-2' });
     expect((await putContext(task, context)).json).toMatchObject({ state: 'suspended', claimed: context });
   });
 
-  it('is open to no other agent', async () => {
+  it('is not found for other agents', async () => {
     const task = accepted();
     const thief = await bench.authority.svid('/ns/agents/sa/thief');
     const other = await putContext(task, { ...context, node: 'n-2' }, thief);
@@ -163,7 +163,7 @@ describe('PUT /tasks/{id}/context', () => {
     expect((await put({ id: '0198c0de-0000-7000-8000-eeeeeeeeeeee' }, '{"context":{}}', monitor)).status).toBe(404);
   });
 
-  it('is a conflict on a task that has ended', async () => {
+  it('is 409 on an ended task', async () => {
     const task = accepted();
     store().applyTaskEvent(task, { kind: 'complete', cause: causeOf('agent.completed', 'done') }, plannerId);
     const reply = await putContext(task, { ...context, model: 'm-2' });
@@ -208,7 +208,7 @@ describe('PUT /tasks/{id}/context', () => {
     expect([reply.status, reply.json['error_description']]).toEqual([400, 'the content-type must be application/json']);
   });
 
-  it('takes PUT alone', async () => {
+  it('supports PUT only', async () => {
     const answer = await bench.ask(`/tasks/${accepted().id}/context`, { method: 'POST' });
     expect([answer.status, answer.headers['allow']]).toEqual([405, 'PUT']);
   });
@@ -237,10 +237,10 @@ describe('PUT /tasks/{id}/context', () => {
 const by = (who: string, values: Readonly<Record<string, string>>, kind = 'writer') =>
   Object.entries(values).map(([name, value]) => ({ name, value, by: who, kind }));
 
-describe('PUT /tasks/{id}/context, whose word it is (issue "Mend what was found in attack")', () => {
+describe('PUT /tasks/{id}/context, claimed or attested (issue "Mend what was found in attack")', () => {
   const approval = { approval: 'finance' };
 
-  it("takes an agent's word for a claim, and a writer's for what it attests", async () => {
+  it("stores an agent's values as claims and a writer's as attested", async () => {
     const task = accepted({ claimed: {}, contextRules: { approval: 'ask' } });
     expect((await putContext(task, approval)).json).toMatchObject({ claimed: approval, attested: [] });
     const attested = by(monitorId, approval);
@@ -255,7 +255,7 @@ describe('PUT /tasks/{id}/context, whose word it is (issue "Mend what was found 
     ]);
   });
 
-  it('lets no agent change or take away what was attested, whatever it says', async () => {
+  it('does not let an agent change or remove attested values', async () => {
     const task = accepted({ claimed: {}, contextRules: { approval: 'ask' } });
     await putContext(task, approval, monitor);
     for (const values of [{}, { approval: 'nobody' }, approval]) {
@@ -267,11 +267,11 @@ describe('PUT /tasks/{id}/context, whose word it is (issue "Mend what was found 
     const withdrawing = await put(task, JSON.stringify({ context: {}, withdraw: [monitorId] }));
     expect([withdrawing.status, withdrawing.json]).toEqual([
       403,
-      { error: 'access_denied', error_description: 'only an operator withdraws what another workload attested' },
+      { error: 'access_denied', error_description: 'only an operator can withdraw what another workload attested' },
     ]);
   });
 
-  it('lets a writer change its own values alone, and an operator withdraw those of others', async () => {
+  it('lets a writer change its own values only, and an operator withdraw those of others', async () => {
     const task = accepted({ claimed: {}, contextRules: { approval: 'ask', hold: 'ask' } });
     await putContext(task, approval, monitor);
     await putContext(task, { approval: 'nobody' }, otherMonitor);
@@ -287,13 +287,13 @@ describe('PUT /tasks/{id}/context, whose word it is (issue "Mend what was found 
     });
   });
 
-  it('takes the word of a writer about its own task for a claim', async () => {
+  it('stores values of a writer about its own task as claims', async () => {
     const task = accepted({ agent: reporterId, claimed: {}, contextRules: { approval: 'ask' } });
     const reply = await putContext(task, approval, bench.reporter);
     expect(reply.json).toMatchObject({ claimed: approval, attested: [] });
   });
 
-  it('takes nothing from a writer that handed the task on', async () => {
+  it('refuses values of a writer that delegated the task', async () => {
     const whole = accepted({ agent: reporterId, claimed: {} });
     const part = accepted({ parentId: whole.id, deadlineMs: whole.deadlineMs, claimed: {} });
     const reply = await putContext(part, approval, bench.reporter);
@@ -301,7 +301,7 @@ describe('PUT /tasks/{id}/context, whose word it is (issue "Mend what was found 
       403,
       {
         error: 'access_denied',
-        error_description: 'a workload that handed on the task, or a task it is part of, attests nothing of it',
+        error_description: 'a workload that delegated the task, or an ancestor of it, cannot attest values of it',
       },
     ]);
     expect(taskNow(store(), part).attested).toEqual([]);
@@ -321,7 +321,7 @@ describe('PUT /tasks/{id}/context, whose word it is (issue "Mend what was found 
     expect([reply.status, reply.json['state']]).toEqual([200, state]);
   });
 
-  it('refuses what is more than a task has room for', async () => {
+  it('refuses more values than a task can hold', async () => {
     const many = Object.fromEntries(Array.from({ length: 16 }, (_, n) => [`n${n}`, 'x']));
     const attested = ['a', 'b', 'c', 'd'].flatMap((who) => by(who, many)) as Task['attested'];
     const reply = await putContext(accepted({ attested }), approval, monitor);

@@ -74,13 +74,13 @@ describe('token exchange of a subject token of a configured issuer', () => {
     expect(claimsOf(answer)).toMatchObject(claims);
   });
 
-  it('has no actor where a workload exchanges a JWT-SVID of its own', async () => {
+  it('has no actor where a workload exchanges its own JWT-SVID', async () => {
     const answer = await bench.exchange(await idp.jwtSvid({ sub: plannerId }), { ...asking, subject_token_type: jwt });
     expect(claimsOf(answer)).toMatchObject({ sub: plannerId, client_id: plannerId });
     expect(claimsOf(answer)).not.toHaveProperty('act');
   });
 
-  it('takes a token that is bound to the certificate of the client', async () => {
+  it('accepts a token bound to the certificate of the client', async () => {
     const cnf = { 'x5t#S256': thumbprintOf(bench.planner) };
     expect((await bench.exchange(await idp.accessToken({ cnf }), asking)).status).toBe(200);
   });
@@ -92,7 +92,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
     expect(taskOf(answer).deadlineMs).toBe(exp * 1_000);
   });
 
-  it('takes audience in the place of resource', async () => {
+  it('accepts audience instead of resource', async () => {
     const answer = await bench.exchange(await idp.accessToken(), { ...asking, resource: undefined, audience });
     expect(claimsOf(answer).aud).toBe(audience);
   });
@@ -183,14 +183,14 @@ describe('token exchange of a subject token of a configured issuer', () => {
   it.each<[string, Parameters, string, RegExp]>([
     ['no subject token', { subject_token: undefined }, 'invalid_request', /^subject_token is required$/],
     ['no subject token type', { subject_token_type: undefined }, 'invalid_request', /^subject_token_type is required$/],
-    ['an actor token', { actor_token: 'x' }, 'invalid_request', /an actor_token is not taken$/],
+    ['an actor token', { actor_token: 'x' }, 'invalid_request', /^actor_token is not supported/],
     ['another requested type', { requested_token_type: jwt }, 'invalid_request', /^the requested_token_type is not/],
     ['a txn', { txn: '0198c0de-0000-7000-8000-000000000001' }, 'invalid_request', /^txn is given by the issuer/],
     [
       'a delegate of a user token',
       { delegate: reporterId },
       'invalid_request',
-      /^delegate needs a subject_token of the client/,
+      /^delegate requires a subject_token issued to this client/,
     ],
     ['no resource', { resource: undefined }, 'invalid_target', /^exactly one resource is required$/],
     [
@@ -218,7 +218,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
     ],
     ['an action in its scope', { scope: 'openid payments.read' }, null, /^undefined$/],
     ['an action in a family of its scope', { scope: 'payments.*' }, null, /^undefined$/],
-    // Issue 14: a token that a limit is read from, and that has none, granted everything.
+    // Issue 14: a token without scope granted everything, although its issuer's scopes limit.
     ['no scope of the subject', { scope: undefined }, 'invalid_scope', /payments.read is not in the scope/],
     [
       'no scope of the subject beside its details',
@@ -231,7 +231,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
       'an action outside its details',
       { authorization_details: JSON.parse(details({ actions: ['payments.create'] })) },
       'invalid_authorization_details',
-      /^the action payments.read is not one the subject_token carries$/,
+      /^the subject_token does not grant the action payments.read$/,
     ],
     [
       'constraints wider than its details',
@@ -269,7 +269,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
     expect(subjectFrom(await idp.jwtSvid(), rules)).toMatchObject({ id: reporterId, scope: expected });
   });
 
-  it('gives an ID-JAG without scope nothing where scope limits', async () => {
+  it('grants nothing by an ID-JAG without scope where scopes limit', async () => {
     const answer = await bench.exchange(await idp.idJag({ scope: undefined }), {
       ...asking,
       subject_token_type: idJagType,
@@ -277,7 +277,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
     expect([answer.status, answer.json['error']]).toEqual([400, 'invalid_scope']);
   });
 
-  it('holds an ID-JAG to its resource', async () => {
+  it('limits an ID-JAG to its resource', async () => {
     const answer = await bench.exchange(await idp.idJag({ resource: 'https://files.acme.test' }), {
       ...asking,
       subject_token_type: idJagType,
@@ -294,7 +294,7 @@ describe('token exchange of a subject token of a configured issuer', () => {
     expect(good.status).toBe(200);
   });
 
-  it('answers 503 while the keys of the issuer are not held', async () => {
+  it('answers 503 while the keys of the issuer are not available', async () => {
     const { KeyRing } = await import('../../src/token/keys.ts');
     const { systemPorts } = await import('../../src/runtime/ports.ts');
     const { after } = await import('../../src/runtime/timers.ts');
@@ -364,13 +364,13 @@ describe('self-exchange of a live task token', () => {
       'another action',
       { authorization_details: details({ actions: ['payments.refund'] }) },
       'invalid_authorization_details',
-      /^the action payments.refund is not one the subject_token carries$/,
+      /^the subject_token does not grant the action payments.refund$/,
     ],
     [
       'a family that is wider',
       { authorization_details: details({ actions: ['payments.*'] }) },
       'invalid_authorization_details',
-      /is not one the subject_token carries$/,
+      /^the subject_token does not grant the action /,
     ],
     ['a wider scope', { scope: 'payments.read payments.refund' }, 'invalid_scope', /^the scope is wider than that/],
     [
@@ -387,7 +387,12 @@ describe('self-exchange of a live task token', () => {
       /^task_context is given when a task is accepted/,
     ],
     ['a txn', { txn: '0198c0de-0000-7000-8000-000000000001' }, 'invalid_request', /^txn is given by the issuer/],
-    ['the type of an ID-JAG', { subject_token_type: idJagType }, 'invalid_request', /not of the kind/],
+    [
+      'the type of an ID-JAG',
+      { subject_token_type: idJagType },
+      'invalid_request',
+      /does not match subject_token_type/,
+    ],
   ])('refuses %s', async (_name, change, error, description) => {
     const first = await bench.token(twoActions);
     const answer = await bench.exchange(tokenOf(first), change);
@@ -445,7 +450,7 @@ describe('self-exchange of a live task token', () => {
     );
   });
 
-  it('refuses a token of before a resume', async () => {
+  it('refuses a token issued before a resume', async () => {
     const first = await bench.token();
     const path = `/tasks/${String(first.json['txn'])}`;
     await bench.ask(`${path}/suspend`, { method: 'POST' });
@@ -465,12 +470,12 @@ describe('self-exchange of a live task token', () => {
     expect((await bench.exchange(unissued)).json['error_description']).toMatch(/holds no such token of the task$/);
   });
 
-  it('revokes a token that another workload presents, and gives that one nothing', async () => {
+  it('revokes a token that another workload presents, and issues nothing', async () => {
     const first = await bench.token();
     const thief = await bench.exchange(tokenOf(first), {}, bench.reporter);
     expect(thief.json).toEqual({
       error: 'invalid_request',
-      error_description: 'the subject_token was issued to another client and is not made out for this one',
+      error_description: 'the subject_token was issued to another client and does not name this one in may_act',
       ...recordedAs,
     });
     expect(bench.refusals).toContainEqual(
@@ -479,14 +484,14 @@ describe('self-exchange of a live task token', () => {
     expect((await bench.exchange(tokenOf(first))).json['error_description']).toMatch(/the token was revoked$/);
   });
 
-  it('leaves the old token alive to its own end', async () => {
+  it('leaves the old token valid until it expires', async () => {
     const first = await bench.token();
     await bench.exchange(tokenOf(first));
     expect((await bench.form('/oauth/introspect', { token: tokenOf(first) })).json['active']).toBe(true);
   });
 });
 
-/** A token of the planner, and one made of it for the reporter. */
+/** A token of the planner, and one for the reporter that was exchanged for it. */
 const chained = async (change: Parameters = {}) => {
   const parent = await bench.token({
     authorization_details: details({ actions: ['payments.read', 'payments.list'] }),
@@ -496,7 +501,7 @@ const chained = async (change: Parameters = {}) => {
 };
 
 describe('a chain of agents', () => {
-  it('makes a token out for the delegate, which no resource takes', async () => {
+  it('issues a token for the delegate, which no resource accepts', async () => {
     const { parent, made } = await chained({ scope: 'payments.read' });
     expect([made.status, made.json['token_type'], made.json['issued_token_type']]).toEqual([200, 'N_A', jwt]);
     expect(claimsOf(made)).toMatchObject({
@@ -509,7 +514,7 @@ describe('a chain of agents', () => {
     });
   });
 
-  it('gives the delegate a task of its own within the parent, in its own name', async () => {
+  it('gives the delegate a sub-task in its own name', async () => {
     const { parent, made } = await chained();
     const child = await bench.exchange(tokenOf(made), { scope: 'payments.read' }, bench.reporter);
     expect([child.status, child.json['error_description']]).toEqual([200, undefined]);
@@ -545,7 +550,7 @@ describe('a chain of agents', () => {
     expect(back.json['error_description']).toBe('delegate is in the chain of actors already');
   });
 
-  it('ends every part with the parent, at once', async () => {
+  it('ends all sub-tasks with the parent', async () => {
     const { parent, made } = await chained();
     const child = await bench.exchange(tokenOf(made), {}, bench.reporter);
     await bench.ask(`/tasks/${String(parent.json['txn'])}/complete`, { method: 'POST' });
@@ -570,10 +575,10 @@ describe('a chain of agents', () => {
     expect(answer.json).toMatchObject({ error: 'invalid_request' });
   });
 
-  it('is for the delegate alone: not for a third, and not for the parent', async () => {
+  it('is usable by the delegate only', async () => {
     const { made } = await chained();
     const own = await bench.exchange(tokenOf(made));
-    expect(own.json['error_description']).toBe('the subject_token is made out for another workload');
+    expect(own.json['error_description']).toBe('the subject_token was issued for another workload to exchange');
     const third = await bench.authority.svid('/ns/agents/sa/writer');
     expect((await bench.exchange(tokenOf(made), {}, third)).json['error_description']).toMatch(
       /^the subject_token was/,
@@ -597,7 +602,7 @@ describe('a chain of agents', () => {
     expect([answer.status, answer.json['error']]).toEqual([400, error]);
   });
 
-  it('takes what it hands on from the budgets of the task, and never hands on more than is left', async () => {
+  it('takes the delegated budget from the task, and never more than is left', async () => {
     const constraints = { max_calls: 5, max_amount: { argument: 'amount', limit: 100 } };
     const parent = await bench.token({ authorization_details: details({ constraints }) });
     const hand = async (calls: number, limit: number): Promise<Answer> => {
@@ -609,7 +614,7 @@ describe('a chain of agents', () => {
       return bench.exchange(tokenOf(made), {}, bench.reporter);
     };
     expect((await hand(3, 60)).status).toBe(200);
-    const left = 'the task has not so much of its budget left to hand on';
+    const left = 'the budget left of the task is too small to delegate this much';
     expect((await hand(3, 10)).json).toMatchObject({
       error: 'invalid_authorization_details',
       error_description: left,
@@ -621,7 +626,7 @@ describe('a chain of agents', () => {
     expect(store.spend(key, jti, [{ kind: 'calls', limit: 5 }])).toBe('exhausted');
   });
 
-  it('takes nothing from the budgets of the task where the part cannot be inserted', async () => {
+  it('takes no budget where the sub-task cannot be inserted', async () => {
     const parent = await bench.token({ authorization_details: details({ constraints: { max_calls: 5 } }) });
     const { store } = bench;
     const task = mustFind(store.taskOf(issuerUrl, taskOf(parent).id));
@@ -641,7 +646,7 @@ describe('a chain of agents', () => {
     expect(store.spend(task, jti, [{ kind: 'calls', limit: 5, count: 5 }])).toBeNull();
   });
 
-  it('hands a single use on as the one use of the task', async () => {
+  it('delegates a single use as the single use of the task', async () => {
     const constraints = { single_use: true };
     const parent = await bench.token({ authorization_details: details({ constraints }) });
     const made = await bench.exchange(tokenOf(parent), { delegate: reporterId });
@@ -651,11 +656,11 @@ describe('a chain of agents', () => {
     );
   });
 
-  it('hands on 10,000 calls at most', async () => {
+  it('delegates at most 10,000 calls', async () => {
     const parent = await bench.token({ authorization_details: details({ constraints: { max_calls: 10_001 } }) });
     const made = await bench.exchange(tokenOf(parent), { delegate: reporterId });
     const all = await bench.exchange(tokenOf(made), {}, bench.reporter);
-    expect(all.json['error_description']).toBe('at most 10000 calls of a limited task can be handed on');
+    expect(all.json['error_description']).toBe('at most 10000 calls of a task with limits can be delegated');
     const constraints = { max_calls: 10_000 };
     const most = await bench.exchange(
       tokenOf(made),
@@ -665,7 +670,7 @@ describe('a chain of agents', () => {
     expect(most.status).toBe(200);
   });
 
-  it('asks the policies for the delegate too', async () => {
+  it('asks the policies about the delegate too', async () => {
     const parent = await bench.token({ authorization_details: details({ actions: ['payments.create'] }) });
     const made = await bench.exchange(tokenOf(parent), { delegate: reporterId });
     const child = await bench.exchange(tokenOf(made), {}, bench.reporter);

@@ -12,7 +12,7 @@ export const domain = 'spiffe://acme.test';
 export const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';
 export const reporterId = 'spiffe://acme.test/ns/agents/sa/reporter';
 
-/** Claims to change; `undefined` leaves one out. */
+/** Claims to change; `undefined` omits one. */
 export type Claims = Readonly<Record<string, unknown>>;
 
 /** An identity provider and a trust domain with keys of their own, as an issuer of Remit is configured with them. */
@@ -22,11 +22,11 @@ export interface Idp {
   readonly accessToken: (change?: Claims, header?: Claims) => Promise<string>;
   readonly idJag: (change?: Claims, header?: Claims) => Promise<string>;
   readonly jwtSvid: (change?: Claims, header?: Claims) => Promise<string>;
-  /** Of the issuer's own make, but signed with another key. */
+  /** A token in the issuer's name, signed with another key. */
   readonly forged: (claims: Claims) => Promise<string>;
 }
 
-/** @param nowMs the clock that tokens are stamped by */
+/** @param nowMs clock for the times in tokens */
 export function startIdp(nowMs: () => number = Date.now): Idp {
   const [idp, svid] = [newKey('idp'), newKey('svid')];
   const subjectKeys = new KeyRing(

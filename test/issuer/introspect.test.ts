@@ -29,7 +29,7 @@ const revoke = (token: string, change: Parameters = {}, as = bench.planner): Pro
   bench.form('/oauth/revoke', { token, ...change }, as);
 
 describe('POST /oauth/introspect', () => {
-  it('tells an agent all about its own live token', async () => {
+  it('returns the claims of a live token to its agent', async () => {
     const issued = await bench.token();
     const answer = await introspect(tokenOf(issued));
     const { remit_intent: _intent, ...claims } = decodeJwt(tokenOf(issued));
@@ -38,7 +38,7 @@ describe('POST /oauth/introspect', () => {
     expect(answer.json).toMatchObject({ client_id: plannerId, aud: audience, txn: issued.json['txn'] });
   });
 
-  it('tells a configured introspector about every token, and everybody else nothing', async () => {
+  it('returns the claims of every token to a configured introspector, and nothing to others', async () => {
     const token = tokenOf(await bench.token());
     expect((await introspect(token, gateway)).json).toMatchObject({ active: true, sub: plannerId });
     expect((await introspect(token, bench.reporter)).json).toEqual({ active: false });
@@ -86,7 +86,7 @@ describe('POST /oauth/introspect', () => {
 
   it.each<[string, Parameters, string, string]>([
     ['no token', { token: undefined }, 'invalid_request', 'token is required'],
-    ['a client secret', { client_secret: 'x' }, 'invalid_request', 'client_secret is a second client authentication'],
+    ['a client secret', { client_secret: 'x' }, 'invalid_request', 'client_secret not allowed'],
     ['another client id', { client_id: reporterId }, 'invalid_client', 'client_id must be the SPIFFE ID'],
   ])('refuses %s', async (_name, change, error, description) => {
     const answer = await introspect('x', bench.planner, change);
@@ -106,7 +106,7 @@ describe('POST /oauth/introspect', () => {
 });
 
 describe('POST /oauth/revoke', () => {
-  it('ends the one token on disk before the answer, and leaves its task to live', async () => {
+  it('revokes the token before the reply, and leaves its task active', async () => {
     const issued = await bench.token();
     const answer = await revoke(tokenOf(issued));
     expect([answer.status, answer.json]).toEqual([200, {}]);
@@ -144,14 +144,14 @@ describe('POST /oauth/revoke', () => {
     expect([answer.status, answer.json]).toEqual([200, {}]);
   });
 
-  it('is the same again, with any hint', async () => {
+  it('is idempotent, with any hint', async () => {
     const token = tokenOf(await bench.token());
     for (const hint of ['access_token', 'refresh_token', 'x']) {
       expect((await revoke(token, { token_type_hint: hint })).status).toBe(200);
     }
   });
 
-  it('refuses a token of another client and leaves it, and its task, alive', async () => {
+  it('refuses a token of another client without effect on it', async () => {
     const issued = await bench.token();
     const refused = await revoke(tokenOf(issued), {}, bench.reporter);
     expect([refused.status, refused.json]).toEqual([
@@ -162,7 +162,7 @@ describe('POST /oauth/revoke', () => {
     expect((await introspect(tokenOf(issued))).json['active']).toBe(true);
   });
 
-  it('answers 503 where the revocation is not on disk, and introspection where the state is not known', async () => {
+  it('answers 503 where the revocation cannot be committed, or the state cannot be read', async () => {
     const at = folder();
     const store = mustOpen(`${at}/state.db`, { nowMs: systemPorts.nowMs });
     const orphan = await startBench(at, { store });
@@ -181,7 +181,7 @@ describe('POST /oauth/revoke', () => {
 });
 
 describe('GET /.well-known/oauth-protected-resource', () => {
-  it('says what a server of the catalog asks of its clients', async () => {
+  it('returns the metadata of a catalog server', async () => {
     const url = new URL(resourceMetadataUrl(issuerUrl, { id: 'payments' }));
     expect(url.href).toBe('https://issuer.acme.test/.well-known/oauth-protected-resource/payments');
     const answer = await bench.ask(url.pathname);
@@ -195,7 +195,7 @@ describe('GET /.well-known/oauth-protected-resource', () => {
     });
   });
 
-  it('is nothing for a server that the catalog has not', async () => {
+  it('is 404 for an unknown server', async () => {
     expect((await bench.ask('/.well-known/oauth-protected-resource/none')).status).toBe(404);
     expect((await bench.ask('/.well-known/oauth-protected-resource/__proto__')).status).toBe(404);
   });

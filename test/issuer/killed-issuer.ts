@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import { startBench } from './bench.ts';
 
-/** Serves and asks until it is killed: takes token after token, completes each second task, prints what was acknowledged. */
+/** Runs an issuer with a client until it is killed: requests tokens, completes every second task, prints acknowledgements. */
 const bench = await startBench(process.argv[2] ?? '');
 for (let n = 0; ; n++) {
   const issued = await bench.token();

@@ -124,7 +124,7 @@ describe('a stock OAuth client (oauth4webapi) over mutual TLS', () => {
     expect(resource.authorization_servers).toEqual([issuerUrl]);
   });
 
-  it('has a token by client_credentials, introspects it, revokes it', async () => {
+  it('gets a token with client_credentials, introspects and revokes it', async () => {
     const issued = await credentials();
     expect(issued).toMatchObject({ token_type: 'bearer', scope: 'payments.read', expires_in: 300 });
     expect(await introspect(issued.access_token)).toMatchObject({ active: true, client_id: plannerId, aud: audience });
@@ -149,7 +149,7 @@ describe('a stock OAuth client (oauth4webapi) over mutual TLS', () => {
     });
   });
 
-  it('exchanges its own token for a narrower one, and hands a part on to another client', async () => {
+  it('exchanges its own token for a narrower one, and delegates a part to another client', async () => {
     const issued = await credentials();
     const narrow = await exchange({ subject_token: issued.access_token, scope: 'payments.read' });
     expect(narrow['txn']).toBe(issued['txn']);
@@ -173,7 +173,7 @@ describe('a stock OAuth client (oauth4webapi) over mutual TLS', () => {
     expect(child['txn']).not.toBe(issued['txn']);
   });
 
-  it('has a DPoP-bound token, which a resource server of the same library accepts', async () => {
+  it('gets a DPoP-bound token that a resource server of the same library accepts', async () => {
     const dpop = oauth.DPoP({}, await oauth.generateKeyPair('ES256'));
     const issued = await credentials(dpop);
     expect(issued.token_type).toBe('dpop');
@@ -193,7 +193,7 @@ describe('a stock OAuth client (oauth4webapi) over mutual TLS', () => {
     expect(claims).toMatchObject({ client_id: plannerId, txn: issued['txn'] });
   });
 
-  it('is told each refusal as the error of its standard', async () => {
+  it('receives each refusal as a standard error', async () => {
     const foreign = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' });
     expect(await refused({ subject_token: foreign })).toEqual([400, 'invalid_request']);
     const subject_token = (await credentials()).access_token;

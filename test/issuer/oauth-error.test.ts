@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { oauthError } from '../../src/issuer/oauth-error.ts';
 
 describe('oauthError', () => {
-  it('makes every description fit for RFC 6749 section 5.2, at most 300 characters', () => {
+  it('makes every description conform to RFC 6749 section 5.2, with at most 300 characters', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 1_000 }), (text) => {
         expect(oauthError('invalid_request', text).description).toMatch(/^[\x20\x21\x23-\x5b\x5d-\x7e]{0,300}$/);

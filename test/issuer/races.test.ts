@@ -40,7 +40,7 @@ beforeAll(async () => {
   const { grant } = plain;
   await plain.close();
   bench = await startBench(folder(), {
-    // Each of the two is permitted, and not both together.
+    // Each of the two alone is permitted, but not both.
     grant: (question) => {
       const text = JSON.stringify(question);
       return text.includes('first-on') && text.includes('second-on')
@@ -63,7 +63,7 @@ afterAll(async () => {
   remove();
 });
 
-/** Calls that reach the state in any order, and whose answers come back in any order. */
+/** An authority whose calls start and complete in random order. */
 function reordered(authority: Authority, scheduler: Scheduler): Authority {
   const calls = Object.entries(authority).map(([name, call]): readonly [string, unknown] => {
     if (['clocks', 'nowMs', 'floorMs'].includes(name)) return [name, call];
@@ -81,7 +81,7 @@ function reordered(authority: Authority, scheduler: Scheduler): Authority {
   return { ...authority, ...Object.fromEntries(calls) };
 }
 
-/** Asks the endpoints of one issuer, at which everything that waits for something else goes on in an order of its own. */
+/** Calls the endpoints of one issuer whose asynchronous work is interleaved at random. */
 function asking(scheduler: Scheduler) {
   const { authority } = directAuthority(bench.store);
   const services: IssuerServices = {
@@ -140,7 +140,7 @@ const exchanging = {
   subject_token_type: 'urn:ietf:params:oauth:token-type:access_token',
 };
 
-/** A new task of the planner with its token, and one that the reporter may exchange for a part of it. */
+/** A new task of the planner with its token, and a token that the reporter can exchange for a sub-task. */
 async function accepted(constraints: Readonly<Record<string, unknown>> = {}) {
   const issued = await bench.token({ authorization_details: details({ constraints }) });
   const token = String(issued.json['access_token']);
@@ -150,7 +150,7 @@ async function accepted(constraints: Readonly<Record<string, unknown>> = {}) {
 
 const bodyOf = (reply: Reply): Readonly<Record<string, unknown>> => JSON.parse(reply.body);
 
-/** All that is recorded of tasks, in the order of the commits. */
+/** All records of tasks, in commit order. */
 function recordedOf(tasks: readonly string[]): readonly Readonly<Record<string, unknown>>[] {
   const waiting = must(bench.store.outbox(0, 1_000_000));
   return waiting
@@ -163,13 +163,13 @@ const partsOf = (id: string): readonly Task[] => {
   return tasks.filter(({ parentId }) => parentId === id).map((task) => taskNow(bench.store, task));
 };
 
-/** Ends every task, so that a signal about an agent is about those of one run. */
+/** Ends all tasks, so that a signal about an agent is about tasks of one run only. */
 function endAll(): void {
   const open = must(bench.store.openTasks({}, 1_000));
   for (const task of open) bench.store.applyTaskEvent(task, byOperator('cancel'), 'operator');
 }
 
-/** Runs a property over random orders; each run makes its own task. */
+/** Runs a property over random interleavings; each run has its own task. */
 const everyOrder = (run: (scheduler: Scheduler) => Promise<void>, numRuns = 40): Promise<void> =>
   Promise.resolve(assert(asyncProperty(schedulers(), run), { numRuns }));
 
@@ -200,12 +200,12 @@ describe('an end while tokens of the task are being issued', () => {
       const state = taskNow(bench.store, task).state;
       if (ends[0] !== 'token-revoked') expect(parts.map((part) => part.state === 'active')).not.toContain(true);
       expect(state).toBe({ end: 'completed', suspended: 'suspended', 'token-revoked': 'active' }[String(ends[0])]);
-      // Whoever was refused was told why, and nobody that the server failed.
+      // Refusals have a reason, and none is a server error.
       for (const reply of replies) expect([200, 400, 409]).toContain(reply.status);
     });
   });
 
-  it('leaves a task suspended that an operator suspends while its agent resumes it', async () => {
+  it('keeps a task suspended that an operator suspends while its agent resumes it', async () => {
     await everyOrder(async (scheduler) => {
       const task = await accepted();
       const key = { issuer: issuerUrl, id: task.id };
@@ -224,7 +224,7 @@ describe('an end while tokens of the task are being issued', () => {
 });
 
 describe('facts that change while they are judged', () => {
-  it('never lets two changes of the context pass that the policies permit one by one alone', async () => {
+  it('never accepts two concurrent context changes that the policies permit only separately', async () => {
     await everyOrder(async (scheduler) => {
       const { id } = await accepted();
       const { context } = asking(scheduler);
@@ -237,7 +237,7 @@ describe('facts that change while they are judged', () => {
     });
   });
 
-  it('gives no part a lower risk than the task had when the part was accepted, nor passes one over', async () => {
+  it('gives every sub-task at least the risk of its task at acceptance', async () => {
     await everyOrder(async (scheduler) => {
       endAll();
       const task = await accepted();
@@ -257,8 +257,8 @@ describe('facts that change while they are judged', () => {
   });
 });
 
-describe('budgets that are handed on at once', () => {
-  it('gives away no more than the task has, and all of it where enough ask', async () => {
+describe('budgets that are delegated concurrently', () => {
+  it('delegates at most the budget of the task, and all of it to enough requests', async () => {
     await everyOrder(async (scheduler) => {
       const task = await accepted({ max_calls: 5 });
       const { exchange } = asking(scheduler);
@@ -276,7 +276,7 @@ describe('budgets that are handed on at once', () => {
 });
 
 describe('what counts once', () => {
-  it('takes a signal once that is sent three times at once', async () => {
+  it('applies a signal once that is sent three times concurrently', async () => {
     await everyOrder(async (scheduler) => {
       const { id } = await accepted();
       const { ask } = asking(scheduler);
@@ -297,7 +297,7 @@ describe('what counts once', () => {
     });
   });
 
-  it('takes one proof of a key for one of two requests', async () => {
+  it('accepts a proof for one of two concurrent requests', async () => {
     const proven = await startBench(folder(), {
       proofs: new ProofMemory({ pastSeconds: 60, startedAtMs: Date.now() - 60_000 }),
     });

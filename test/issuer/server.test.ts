@@ -18,7 +18,7 @@ afterAll(async () => {
   remove();
 });
 
-describe('who may speak to the issuer', () => {
+describe('clients of the issuer', () => {
   it('fails the handshake of a client without a certificate', async () => {
     await expect(bench.ask('/.well-known/jwks.json', { as: null })).rejects.toThrow(
       /certificate required|ECONNRESET|EPIPE/,
@@ -31,7 +31,7 @@ describe('who may speak to the issuer', () => {
     await expect(bench.token({}, thief)).rejects.toThrow(/socket hang up|ECONNRESET|EPIPE|alert/i);
   });
 
-  it('speaks no TLS before 1.2, and no plain HTTP', async () => {
+  it('refuses TLS before 1.2, and plain HTTP', async () => {
     const old = connect({
       port: bench.port,
       host: '127.0.0.1',
@@ -63,7 +63,7 @@ describe('who may speak to the issuer', () => {
     },
   );
 
-  it('tells route and status of each request, and never a path that a client chose', async () => {
+  it('reports route and status of each request, never a path chosen by a client', async () => {
     const before = bench.answered.length;
     const issued = await bench.token();
     await bench.ask(`/tasks/${String(issued.json['txn'])}`);
@@ -132,7 +132,7 @@ describe('GET /.well-known', () => {
     });
   });
 
-  it('serves the public keys alone, to any workload of the bundle', async () => {
+  it('serves public keys only, to any workload of the bundle', async () => {
     const sidecar = await bench.authority.certificate({ uris: ['spiffe://other.test/sidecar'] });
     const answer = await bench.ask('/.well-known/jwks.json', { as: sidecar });
     expect(answer.json).toEqual({
@@ -150,7 +150,7 @@ describe('GET /.well-known', () => {
     });
   });
 
-  it('comes after the well-known part and before everything else where the issuer has a path', async () => {
+  it('follows the well-known part and precedes other paths where the issuer has a path', async () => {
     const services = { ...bench.services.settings, url: 'https://issuer.acme.test/remit/v1' };
     const deep = await startBench(folder(), { settings: services });
     expect((await deep.ask('/.well-known/oauth-authorization-server/remit/v1')).json).toMatchObject({
@@ -162,7 +162,7 @@ describe('GET /.well-known', () => {
   });
 });
 
-describe('a request that no endpoint takes', () => {
+describe('a request without an endpoint', () => {
   it.each<[string, string, number, Record<string, unknown>, string | undefined]>([
     ['GET', '/', 404, { error: 'not_found' }, undefined],
     ['GET', '/tasks/not-an-id', 404, { error: 'not_found' }, undefined],
@@ -176,7 +176,7 @@ describe('a request that no endpoint takes', () => {
       'GET',
       '/.well-known/jwks.json?x=1',
       400,
-      { error: 'invalid_request', error_description: 'no query is taken here' },
+      { error: 'invalid_request', error_description: 'a query is not supported' },
       undefined,
     ],
     ['POST', '/oauth/token?grant_type=client_credentials', 400, { error: 'invalid_request' }, undefined],
@@ -208,7 +208,7 @@ describe('a request that no endpoint takes', () => {
     expect(answer.status).toBe(431);
   });
 
-  it('cuts a client that does not send its request', async () => {
+  it('cuts a client that does not complete its request', async () => {
     const slow = connect({
       port: bench.port,
       host: '127.0.0.1',
@@ -248,7 +248,7 @@ describe('IssuerServer.reload', () => {
     expect((await bench.token()).status).toBe(200);
   });
 
-  it('throws on material that does not fit together, and serves on', async () => {
+  it('throws for mismatched key and certificate, and keeps serving', async () => {
     const own = await bench.authority.svid('/a');
     expect(() => bench.server.reload({ certificate: own.certPem, key: bench.planner.keyPem, bundle: '' })).toThrow();
     expect((await bench.token()).status).toBe(200);
@@ -263,7 +263,7 @@ describe('IssuerServer.listen', () => {
 });
 
 describe('IssuerServer.close', () => {
-  it('cuts what is idle at once and what hangs after its grace', async () => {
+  it('cuts idle connections at once and pending requests after the grace period', async () => {
     const closing = await startBench(folder());
     const hanging = connect({
       port: closing.port,

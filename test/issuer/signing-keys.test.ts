@@ -14,7 +14,7 @@ afterAll(remove);
 
 const START_MS = Date.parse('2026-08-01T00:00:00Z');
 
-/** A clock and timers that move by hand. */
+/** A fake clock with timers. */
 const held = () => {
   const clock = { nowMs: START_MS };
   const waiting: { readonly atMs: number; readonly run: () => void }[] = [];
@@ -46,7 +46,7 @@ const newPem = () =>
 const MINUTE_MS = 60_000;
 
 describe('SigningKeys in a folder', () => {
-  it('looks at the files again after one it told of new keys threw, and tells that one again', async () => {
+  it('calls `onPublished` again after it threw', async () => {
     const path = join(folder(), 'keys');
     const { options, problems, seen, waiting } = held();
     const keys = await mustOpen(path, {
@@ -71,7 +71,7 @@ describe('SigningKeys in a folder', () => {
     keys.close();
   });
 
-  it('makes the folder and a key that signs at once, for their owner alone', async () => {
+  it('creates the folder and a key that signs at once, accessible to their owner only', async () => {
     const path = join(folder(), 'keys');
     const keys = await mustOpen(path, held().options);
     expect(keys.current().algorithm).toBe('ES256');
@@ -81,7 +81,7 @@ describe('SigningKeys in a folder', () => {
     expect(readFileSync(join(path, 'published.json'), 'utf8')).not.toContain('"d"');
   });
 
-  it('publishes the next key before it signs, and the old one until its last token has run out', async () => {
+  it('publishes the next key before it signs, and the old one until its last token expired', async () => {
     const { clock, options, seen } = held();
     const path = join(folder(), 'keys');
     const keys = await mustOpen(path, options);
@@ -107,7 +107,7 @@ describe('SigningKeys in a folder', () => {
     expect(readdirSync(path).filter((name) => name.endsWith('.pem'))).toHaveLength(1);
   });
 
-  it('keeps its place in a rotation over a restart', async () => {
+  it('continues a rotation after a restart', async () => {
     const { clock, options } = held();
     const path = join(folder(), 'keys');
     const first = await mustOpen(path, options);
@@ -126,7 +126,7 @@ describe('SigningKeys in a folder', () => {
     expect(second.current().keyId).toBe(published[0]);
   });
 
-  it('takes a file that is put there at its next look, and withdraws one that is taken away', async () => {
+  it('loads an added file at the next reload, and withdraws a removed one', async () => {
     const { clock, options, waiting } = held();
     const path = join(folder(), 'keys');
     const keys = await mustOpen(path, options);
@@ -144,13 +144,13 @@ describe('SigningKeys in a folder', () => {
     keys.close();
   });
 
-  it('leaves the old keys in use where a file is not good, and says so once', async () => {
+  it('keeps the old keys where a file is invalid, and reports it once', async () => {
     const { options, problems } = held();
     const path = join(folder(), 'keys');
     const keys = await mustOpen(path, options);
     const before = idsOf(keys);
     writeFileSync(join(path, 'bad.pem'), 'secret words', { mode: 0o600 });
-    expect(await keys.reload()).toMatch(/bad\.pem. is neither a PKCS#8 PEM nor a private JWK$/);
+    expect(await keys.reload()).toMatch(/bad\.pem. must be a PKCS#8 PEM or a private JWK$/);
     await keys.reload();
     expect(problems).toHaveLength(1);
     expect(problems[0]).not.toContain('secret words');
@@ -200,7 +200,7 @@ describe('SigningKeys in a folder', () => {
     expect('problem' in keys && keys.problem).toMatch(problem);
   });
 
-  it('keeps the order of keys that are published within one millisecond, or while the clock steps back', async () => {
+  it('keeps the order of keys published within one millisecond, or while the clock steps back', async () => {
     const { clock, options } = held();
     const keys = await mustOpen(join(folder(), 'keys'), options);
     const [first] = idsOf(keys);
@@ -213,7 +213,7 @@ describe('SigningKeys in a folder', () => {
     expect(keys.current().keyId).toBe(idsOf(keys)[0]);
   });
 
-  it('never lets the clock bring a key back that is gone', async () => {
+  it('never revives a dead key when the clock steps back', async () => {
     const { clock, options } = held();
     const keys = await mustOpen(join(folder(), 'keys'), options);
     const old = keys.current().keyId;
@@ -228,7 +228,7 @@ describe('SigningKeys in a folder', () => {
 });
 
 describe('SigningKeys in one file', () => {
-  it('makes the file, and signs with a new one at once while the old public half stays published', async () => {
+  it('creates the file, and signs with a new key at once while the old public key stays published', async () => {
     const { clock, options } = held();
     const path = join(folder(), 'signing-key.pem');
     const keys = await mustOpen(path, options);

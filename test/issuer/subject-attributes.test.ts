@@ -38,8 +38,8 @@ const kept = (answer: Answer): unknown => {
   return task === undefined || isStoreFailure(task) ? answer.json : task.subjectAttributes;
 };
 
-describe('what the issuer of a subject token says of the subject', () => {
-  it('is asked at `issue`, kept with the task, recorded, and asked about again', async () => {
+describe('attributes of the subject from its subject token', () => {
+  it('are part of the question `issue`, stored with the task, recorded, and part of later questions', async () => {
     const body = { ...asking, task_context: '{"model":"a"}' };
     const answer = await bench.exchange(await idp.accessToken(said), body);
     expect([answer.status, kept(answer), askedOf()]).toEqual([200, known, [known]]);
@@ -55,7 +55,7 @@ describe('what the issuer of a subject token says of the subject', () => {
     expect([changed.status, changed.json['subject_attributes'], askedOf()]).toEqual([200, known, [known]]);
   });
 
-  it('goes on with every token of the task, and with each part of it that is handed on', async () => {
+  it('apply to every token of the task and of its sub-tasks', async () => {
     const first = await bench.exchange(await idp.accessToken(said), asking);
     const token = String(first.json['access_token']);
     expect(kept(await bench.exchange(token))).toEqual(known);
@@ -65,7 +65,7 @@ describe('what the issuer of a subject token says of the subject', () => {
     expect(askedOf()).toEqual([known, known, known, known]);
   });
 
-  it('is nothing of an agent that acts for itself, and of a token without the claims', async () => {
+  it('are empty for an agent that acts for itself, and for a token without the claims', async () => {
     const own = await bench.token();
     const empty = await bench.exchange(await idp.accessToken(), asking);
     expect([kept(own), kept(empty), askedOf()]).toEqual([{}, {}, [{}, {}]]);

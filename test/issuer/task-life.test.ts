@@ -19,7 +19,7 @@ let bench: Bench;
 let operator: IssuedSvid;
 const operatorId = 'spiffe://acme.test/ns/ops/sa/operator';
 const refusal: { deny: Deny | null } = { deny: null };
-/** What happens while the policies are asked. */
+/** Runs while the policies are asked. */
 const meanwhile: { do: (() => unknown) | null } = { do: null };
 beforeAll(async () => {
   const plain = await startBench(folder());
@@ -72,7 +72,7 @@ describe('a task that is accepted', () => {
     expect([answer.status, answer.json['error']]).toEqual([400, 'invalid_request']);
   });
 
-  it('carries the constraints it was asked with', async () => {
+  it('has the requested constraints', async () => {
     const constraints = { max_calls: 3, single_use: true, max_amount: { argument: 'amount', limit: 10 } };
     const issued = await bench.token({ authorization_details: details({ constraints }) });
     expect(claimsOf(issued)['authorization_details']).toMatchObject([{ constraints }]);
@@ -80,7 +80,7 @@ describe('a task that is accepted', () => {
 });
 
 describe('POST /tasks/{id}/suspend and resume', () => {
-  it('stops the task, and starts it again with a new token while the old one stays dead', async () => {
+  it('suspends the task, and resumes it with a new token while the old one stays dead', async () => {
     const issued = await bench.token();
     const suspended = await post(issued, 'suspend');
     expect([suspended.status, suspended.json['state']]).toEqual([200, 'suspended']);
@@ -97,7 +97,7 @@ describe('POST /tasks/{id}/suspend and resume', () => {
     });
   });
 
-  it('answers a resume that is repeated with a token again', async () => {
+  it('answers a repeated resume with a token again', async () => {
     const issued = await bench.token();
     await post(issued, 'suspend');
     const [first, second] = [await post(issued, 'resume'), await post(issued, 'resume')];
@@ -168,7 +168,7 @@ describe('POST /tasks/{id}/suspend and resume', () => {
     expect((await bench.ask(`/tasks/${String(issued.json['txn'])}`)).json['state']).toBe('suspended');
   });
 
-  it('resumes the parts of a task by their own agents once it is active itself', async () => {
+  it('lets agents resume their sub-tasks once the parent is active', async () => {
     const parent = await bench.token();
     const made = await bench.exchange(String(parent.json['access_token']), {
       delegate: 'spiffe://acme.test/ns/agents/sa/reporter',
@@ -191,7 +191,7 @@ describe('POST /tasks/{id}/suspend and resume', () => {
     expect([answer.status, answer.json]).toEqual([409, isRecorded ? { ...ended, ...recordedAs } : ended]);
   });
 
-  it('hides the task from other agents, and takes no completion from an operator', async () => {
+  it('hides the task from other agents, and refuses completion by an operator', async () => {
     const issued = await bench.token();
     for (const what of ['suspend', 'resume', 'token', 'complete']) {
       expect((await post(issued, what, bench.reporter as IssuedSvid)).status).toBe(404);
@@ -207,7 +207,7 @@ describe('POST /tasks/{id}/suspend and resume', () => {
 });
 
 describe('POST /tasks/{id}/token', () => {
-  it('gives a further token bound to the certificate presented now', async () => {
+  it('issues a further token bound to the certificate presented now', async () => {
     const issued = await bench.token();
     const rotated = await bench.authority.svid('/ns/agents/sa/planner');
     const further = await post(issued, 'token', rotated);
@@ -223,12 +223,12 @@ describe('POST /tasks/{id}/token', () => {
     expect([await isActive(issued), await isActive(further)]).toEqual([true, true]);
   });
 
-  it('takes no body', async () => {
+  it('accepts no body', async () => {
     const issued = await bench.token();
     const answer = await bench.form(`/tasks/${String(issued.json['txn'])}/token`, { scope: 'x' });
     expect(answer.json).toEqual({
       error: 'invalid_request',
-      error_description: 'this path takes no body',
+      error_description: 'this path accepts no body',
       ...recordedAs,
     });
   });
@@ -270,7 +270,7 @@ describe('a token request with a DPoP proof', () => {
     expect(told.json).toMatchObject({ active: true, token_type: 'DPoP', cnf: { jkt } });
   });
 
-  it('takes a proof once', async () => {
+  it('accepts a proof once', async () => {
     const once = await proof();
     expect((await askWith(once)).status).toBe(200);
     expect((await askWith(once)).json).toMatchObject({
@@ -290,7 +290,7 @@ describe('a token request with a DPoP proof', () => {
     expect([answer.status, answer.json['error']]).toEqual([400, 'invalid_dpop_proof']);
   });
 
-  it('says so in the metadata, and refuses proofs where it does not', async () => {
+  it('is announced in the metadata, and refused where it is not enabled', async () => {
     const metadata = await bench.ask('/.well-known/oauth-authorization-server');
     expect(metadata.json['dpop_signing_alg_values_supported']).toEqual(['ES256', 'Ed25519', 'RS256']);
     const plain = await startBench(folder());
@@ -305,7 +305,7 @@ describe('a token request with a DPoP proof', () => {
     });
     expect(answer.json).toEqual({
       error: 'invalid_dpop_proof',
-      error_description: 'tokens are not bound to a DPoP key here',
+      error_description: 'DPoP-bound tokens are not enabled',
       ...recordedAs,
     });
     await plain.close();

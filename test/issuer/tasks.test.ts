@@ -54,7 +54,7 @@ describe('POST /tasks/{id}/complete and cancel', () => {
     ]);
   });
 
-  it('hides the tasks of other agents, like those that never were', async () => {
+  it('hides the tasks of other agents like unknown ones', async () => {
     const id = await newTask();
     const absent = '0198c0de-0000-7000-8000-000000000001';
     const answers = await Promise.all([
@@ -70,7 +70,7 @@ describe('POST /tasks/{id}/complete and cancel', () => {
     expect(stateOf(id)).toBe('active');
   });
 
-  it('has one winner among 100 ends at the same time, and one record of it', async () => {
+  it('applies one of 100 concurrent ends, with one record', async () => {
     const id = await newTask();
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, n) => post(id, n % 2 === 0 ? 'complete' : 'cancel')),
@@ -99,7 +99,7 @@ describe('POST /tasks/{id}/complete and cancel', () => {
 });
 
 describe('GET /tasks/{id}', () => {
-  it('gives the task in RFC 3339 and the words of OAuth', async () => {
+  it('returns the task with RFC 3339 times and OAuth names', async () => {
     const id = await newTask();
     const { json } = await bench.ask(`/tasks/${id}`);
     expect(json).toEqual({
@@ -132,7 +132,7 @@ describe('GET /tasks/{id}', () => {
 });
 
 describe('GET /tasks/{id}/timeline', () => {
-  it('gives the records of the task in order, from intent to end', async () => {
+  it('returns the records of the task in order, from intent to end', async () => {
     const id = await newTask();
     await post(id, 'complete');
     const { json } = await bench.ask(`/tasks/${id}/timeline`);
@@ -149,7 +149,7 @@ describe('GET /tasks/{id}/timeline', () => {
 });
 
 describe('the issuer over a restart', () => {
-  it('has on disk whatever it acknowledged before it was killed', async () => {
+  it('has committed everything it acknowledged before it was killed', async () => {
     const at = folder();
     const child = spawn(process.execPath, ['--no-warnings', join(import.meta.dirname, 'killed-issuer.ts'), at], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -173,7 +173,7 @@ describe('the issuer over a restart', () => {
     store.close();
   });
 
-  it('keeps tasks and its key, so that tokens live on and ends hold', async () => {
+  it('keeps tasks and its key, so that tokens stay valid and ended tasks stay ended', async () => {
     const at = folder();
     const first = await startBench(at);
     const ended = String((await first.token()).json['txn']);
@@ -191,7 +191,7 @@ describe('the issuer over a restart', () => {
     await second.close();
   });
 
-  it('answers 503 from a store that is closed under it, and never a token', async () => {
+  it('answers 503 and never a token after its store was closed', async () => {
     const at = folder();
     const store = mustOpen(join(at, 'state.db'), { nowMs: systemPorts.nowMs });
     const orphan = await startBench(at, { store });

@@ -10,7 +10,7 @@ import { cedarPart, describeWith } from '../parts.ts';
 import { CEDAR_VERSION } from '../parts/cache.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-/** Of `cedar validate`: the policies do not fit the schema. */
+/** Exit code of `cedar validate` for policies that do not match the schema. */
 const INVALID = 3;
 
 const policy = (value: string): string =>
@@ -20,7 +20,7 @@ describeWith(cedarPart(), 'the policy folder and the command of Cedar', (cedar) 
   const folder = exampleFolder();
   afterAll(() => folder.remove());
 
-  /** Runs a line of a shell that finds `cedar`; its exit code, and what it said. */
+  /** Runs a shell command with `cedar` in its path; returns exit code and output. */
   const shell = async (line: string, cwd = root): Promise<readonly [code: number, said: string]> => {
     const env = { ...process.env, PATH: `${dirname(cedar)}:${process.env['PATH'] ?? ''}` };
     try {
@@ -37,7 +37,7 @@ describeWith(cedarPart(), 'the policy folder and the command of Cedar', (cedar) 
   };
   const POLICIES = 'cat policies/*.cedar';
 
-  it('is of the version of the engine in use', async () => {
+  it('has the version of the engine', async () => {
     const engine = JSON.parse(readFileSync(join(root, 'node_modules/@cedar-policy/cedar-wasm/package.json'), 'utf8'));
     expect(engine.version).toBe(CEDAR_VERSION);
     expect(await shell('cedar --version')).toEqual([0, expect.stringContaining(CEDAR_VERSION)]);
@@ -49,13 +49,13 @@ describeWith(cedarPart(), 'the policy folder and the command of Cedar', (cedar) 
     expect(await shell(line)).toEqual([0, expect.stringContaining('policy set validation passed')]);
   });
 
-  it('takes the shipped entities by that schema', async () => {
+  it('accepts the shipped entities with that schema', async () => {
     const schema = '--schema cedar-policies/remit.cedarschema';
     const line = `cedar check-parse ${schema} --entities cedar-policies/entities.cedarentities.json`;
     expect(await shell(line)).toEqual([0, expect.not.stringContaining('failed')]);
   });
 
-  it('refuses a policy that the schema refuses, and every name of an action by the base alone', async () => {
+  it('refuses a policy that the schema refuses, and all actions with the base schema only', async () => {
     await folder.run(policySchema, folder.path, '--write');
     const wrong = `permit (principal, action == Remit::Action::"payments.create", resource) when { context.args.amout > 1 };`;
     const schema = '--schema remit.cedarschema';
@@ -64,7 +64,7 @@ describeWith(cedarPart(), 'the policy folder and the command of Cedar', (cedar) 
     expect((await shell(`${POLICIES} | cedar validate --schema base.cedarschema`, folder.path))[0]).toBe(INVALID);
   });
 
-  it('validates policies for what was imported by the schema that is written for it', async () => {
+  it('validates policies for an import with the written schema', async () => {
     const imported = join(folder.path, 'imported');
     mkdirSync(imported);
     const tools = join(root, 'test/policy-tools/import/tracker.tools.json');

@@ -9,7 +9,7 @@ import type { RoomsTraffic } from './rooms-traffic.ts';
 const root = resolve(import.meta.dirname, '../..');
 const guide = readFileSync(join(root, 'deploy/guide/start/first-policy.md'), 'utf8');
 
-/** Blocks of the guide: a file where a name follows the language, else what a person types and reads. */
+/** Code blocks of the guide: a file where a name follows the language, else a terminal session. */
 const blocks = Array.from(
   guide.matchAll(/^```([a-z]+)(?: (\S+))?\n([^]*?)^```$/gm),
   ([, language, file, text = '']) => ({
@@ -37,7 +37,7 @@ afterAll(async () => {
   rmSync(compiled, { recursive: true });
 });
 
-/** What a terminal shows of one command; the Remit of the guide listens elsewhere than it says, where a port is free. */
+/** The output of one command. Remit listens on a free port, not on that of the guide. */
 function typed(command: string): Promise<string> {
   const environment = {
     PATH: [join(folder, 'bin'), process.env['PATH']].join(delimiter),
@@ -49,7 +49,7 @@ function typed(command: string): Promise<string> {
   });
 }
 
-/** A text without what is another each time: ids, instants, ages and the hashes of sets. */
+/** A text without volatile parts: ids, instants, ages and hashes of sets. */
 const lasting = (text: string): string =>
   text
     .replaceAll(/\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, 'ID')
@@ -58,7 +58,7 @@ const lasting = (text: string): string =>
     .replaceAll(/\bage_seconds: \d+/g, 'age_seconds: N');
 
 describe('the guide', () => {
-  it('begins with nothing and ends with a policy in force, as it says', async () => {
+  it('leads from nothing to a policy in force, with the printed output', async () => {
     expect(execFileSync('ls', [folder], { encoding: 'utf8' })).toBe('bin\ncedar-policies\n');
     for (const { language, file, text } of blocks) {
       if (file !== undefined) {

@@ -16,7 +16,7 @@ const DAY_MS = 86_400_000;
 const AUDIENCE = 'https://rooms.acme.test';
 const PURPOSE = 'plan the trip to Oslo';
 
-/** The clock from noon on, of today: nothing here may hang on when the tests are run. */
+/** A clock that starts at noon today, so that nothing depends on the time of the test run. */
 function fromNoon(): Ports {
   const startedMs = systemPorts.nowMs();
   const noonMs = Math.floor(startedMs / DAY_MS) * DAY_MS + DAY_MS / 2;
@@ -31,8 +31,8 @@ export interface RoomsTraffic {
 }
 
 /**
- * Starts what `remit.yaml` of a folder configures, on ports that are free and a socket of its own, and has the agent of the guide declare a task and
- * make the calls, a line each: `METHOD PATH`, and JSON where it sends some. Envoy is left out: what it would ask is asked.
+ * Starts the `remit.yaml` of a folder on free ports and its own socket. The guide's agent declares a task and makes the calls,
+ * one per line: `METHOD PATH`, and JSON for a body. Without Envoy: the test sends its check requests.
  */
 export async function roomsTraffic(folder: string, calls: readonly string[]): Promise<RoomsTraffic> {
   const ports = fromNoon();
@@ -96,7 +96,7 @@ async function tokenOf(agent: Agent, port: number): Promise<string> {
   return JSON.parse(reply.body).access_token;
 }
 
-/** What Envoy asks about a call. */
+/** Envoy's check request for a call. */
 function checkOf(call: string, { svid, token }: { readonly svid: IssuedSvid; readonly token: string }): Uint8Array {
   const [method = '', path = '', ...rest] = call.split(' ');
   const body = Buffer.from(rest.join(' '));

@@ -60,14 +60,14 @@ const asked = (question: Question): string => {
 const permit = (condition: string) =>
   folderWith(`@id("p") permit (principal, action, resource) when { ${condition} };`, { catalog });
 
-describe('the attributes that the catalog gives to a resource', () => {
+describe('attributes of resources from the catalog', () => {
   it.each([
     ['wiki.read', 'allow open'],
     ['pay.list', 'allow restricted'],
     ['pay.read', 'policy.forbidden level'],
   ])('are read of the endpoint of `%s`: %s', (id, expected) => expect(asked(questionOf(id))).toBe(expected));
 
-  it('are told apart where answers are kept', () => {
+  it('are part of the cache key', () => {
     const keep = { nowMs: 0, untilMs: 10_000, onCache: () => undefined };
     for (let round = 0; round < 3; round += 1) {
       const answers = ['wiki.read', 'pay.list', 'pay.read'].map((id) => set.ask(questionOf(id), keep).kind);
@@ -75,7 +75,7 @@ describe('the attributes that the catalog gives to a resource', () => {
     }
   });
 
-  it('are read of the server where a token is asked for, beside those that the operator wrote of it', () => {
+  it('are those of the server for `issue`, besides those in the entities', () => {
     const { principal: agent } = questionOf('wiki.read');
     const of = (id: string) => {
       const server = set.catalog.servers.get(id);
@@ -89,13 +89,13 @@ describe('the attributes that the catalog gives to a resource', () => {
     expect(of('pay')).toBe('policy.not-permitted ');
   });
 
-  it('are what the key of an answer says is read', () => {
+  it('appear in `keyReads`', () => {
     expect(set.keyReads(questionOf('pay.list'))).toEqual(
       expect.arrayContaining(['resource.level against long 2', 'resource.tier']),
     );
   });
 
-  it('are checked: an attribute that some lack is asked for first, and one that none has is an error', async () => {
+  it('are type-checked: an optional one needs `has`, an unknown one is an error', async () => {
     expect(await findingsOf(permit('resource.tier == "open"'))).toEqual([]);
     expect(await findingsOf(permit('resource.level > 2'))).toEqual(
       ['Endpoint', 'Server'].map((type) =>
@@ -108,7 +108,7 @@ describe('the attributes that the catalog gives to a resource', () => {
     expect((await findingsOf(permit('resource.teir == "open"')))[0]).toMatch(/attribute `teir` .*not found/);
   });
 
-  it('have values that lint knows', () => {
+  it('are known to lint', () => {
     const read = mustCatalog(catalog);
     const lint = (condition: string) =>
       lintFindings(

@@ -4,7 +4,7 @@ import { freshCedar } from '../../src/policy/cedar.ts';
 import { cedarStatements, cedarString, cedarTokens, offsetOfByte } from '../../src/policy/cedar-text.ts';
 
 describe('cedarTokens', () => {
-  it('loses nothing but blanks and comments, of any text', () => {
+  it('drops only white space and comments, for any text', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         let end = 0;
@@ -33,7 +33,7 @@ describe('cedarStatements', () => {
 });
 
 describe('cedarString', () => {
-  it('is read back by the engine as it was, for any well-formed text', () => {
+  it('round-trips through the engine, for any well-formed text', () => {
     const cedar = freshCedar();
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {

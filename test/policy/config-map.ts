@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, readdir, readlink, rename, rm, symlink, writeFile } fro
 import { basename, join } from 'node:path';
 
 /**
- * Mounts a ConfigMap at a folder, or swaps the one that is there for another, by the steps of Kubernetes' kubelet: its files
- * are links into `..data`, itself a link to a folder of their version, which is renamed over; then links that are missing are
- * made, those that lead nowhere removed, and the version before.
+ * Mounts a ConfigMap at a folder, or swaps the mounted one, with the steps of the kubelet: files are symbolic links into
+ * `..data`, itself a symbolic link to a versioned folder, which is replaced by a rename; then missing links are created, and
+ * dangling links and the former version are removed.
  *
  * @see https://github.com/kubernetes/kubernetes/blob/master/pkg/volume/util/atomic_writer.go
  */
@@ -12,7 +12,7 @@ export async function swapConfigMap(folder: string, files: Readonly<Record<strin
   await mkdir(folder, { recursive: true });
   const data = join(folder, '..data');
   const before = await readlink(data).catch(() => null);
-  // No `join`, which takes the two dots for the parent.
+  // Not `join`, which would treat the two dots as the parent folder.
   const version = basename(await mkdtemp(`${folder}/..version-`));
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, version, name), text);
   await symlink(version, join(folder, '..data_tmp'));

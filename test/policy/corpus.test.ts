@@ -18,8 +18,8 @@ const textOf = ({ decision, reason, errors }: Pick<CorpusRequest, 'decision' | '
 const answerText = (answer: EvaluatorAnswer): string => (isFailure(answer) ? JSON.stringify(answer) : textOf(answer));
 
 /**
- * Requests of the corpus whose answer is another than its own, with slices and cache as given. Where there is a cache each is
- * asked twice, so that the second answer comes from it unless it may not be kept.
+ * The requests of the corpus with a wrong answer, with these slices and cache. With a cache, each is asked twice, so that the
+ * second answer comes from the cache where it may.
  */
 function differing(cases: readonly CorpusCase[], how: EvaluatorOptions) {
   const pool = new SlicePool();
@@ -35,7 +35,7 @@ function differing(cases: readonly CorpusCase[], how: EvaluatorOptions) {
   return { requests, found };
 }
 
-/** Takes policies for what varies and for what does not, by turns. */
+/** Treats policies as volatile and steady in alternation. */
 function everyOther(): () => boolean {
   let asked = 0;
   return () => (asked += 1) % 2 === 0;
@@ -44,10 +44,10 @@ function everyOther(): () => boolean {
 describeWith(corpus, 'the Cedar corpus', (file) => {
   it.each([
     ['slices and cache', 0, { slices: true, cache: new DecisionCache() }],
-    ['slices in halves and cache', 1, { slices: true, cache: new DecisionCache(), varies: everyOther() }],
+    ['split slices and cache', 1, { slices: true, cache: new DecisionCache(), varies: everyOther() }],
     ['slices alone', 2, { slices: true, cache: null }],
     ['the cache alone', 3, { slices: false, cache: new DecisionCache() }],
-    ['halves and the cache', 4, { slices: false, cache: new DecisionCache(), varies: everyOther() }],
+    ['a split and the cache', 4, { slices: false, cache: new DecisionCache(), varies: everyOther() }],
     ['neither', 5, { slices: false, cache: null }],
   ])(
     'has the answers of Cedar with %s',
@@ -57,7 +57,7 @@ describeWith(corpus, 'the Cedar corpus', (file) => {
       expect(found).toEqual([]);
       expect(requests).toBeGreaterThanOrEqual(thoroughly(30_968, 2_000));
       if (cache === null) return;
-      // Had all bypassed the cache, this would say nothing. Where no policy can match nothing is asked, and nothing kept.
+      // Without enough cache hits the test would prove nothing. Requests without matching policies are not cached.
       expect(cache.sizes.allows).toBeGreaterThan(2_000 / STRIDE);
       expect(cache.sizes.denials).toBeGreaterThan(1_000 / STRIDE);
     },

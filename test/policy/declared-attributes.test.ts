@@ -28,13 +28,13 @@ const mustGenerate = (base: string): string => {
   const schema = must(generated(base));
   return schema.text;
 };
-/** What Cedar reads of an entity type. */
+/** An entity type as Cedar parses it. */
 const readOf = (text: string, type: string): Readonly<Record<string, unknown>> => {
   const json = freshCedar().schemaToJsonWithResolvedTypes(text);
   if (json.type === 'failure') throw new Error(JSON.stringify(json.errors));
   return JSON.parse(JSON.stringify(json.json['Remit']?.entityTypes[type]));
 };
-/** Its attributes, and whether each must be there. */
+/** Its attributes, and whether each is required. */
 const shapeOf = (text: string, type: string): unknown => {
   const { shape } = readOf(text, type) as { shape?: { attributes: Readonly<Record<string, { required?: boolean }>> } };
   return Object.fromEntries(
@@ -53,7 +53,7 @@ describe('the generated schema', () => {
     expect(shapeOf(text, 'Server')).toEqual(ofServer);
     expect(shapeOf(text, 'Endpoint')).toEqual(ofEndpoint);
     const lines = generated(baseSchema, catalogText.replaceAll(/attributes: \{[^}]*\}/g, 'labels: []'));
-    // A place in the base is on the line on which it was.
+    // Line numbers of the base do not change.
     expect(text.split('\n')).toHaveLength('text' in lines ? lines.text.split('\n').length : -1);
   });
 

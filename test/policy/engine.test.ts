@@ -125,7 +125,7 @@ describe('Engine.ask', () => {
     expect(engine.ask(ask('read', { missing: 0, n: 0 })).kind).not.toBe('error');
   });
 
-  it('is an error for an action that is not of the catalog', () => {
+  it('is an error for an action that is not in the catalog', () => {
     const engine = engineWith({ p: when('permit', 'true') });
     expect(engine.ask(ask('__proto__'))).toEqual({
       kind: 'error',
@@ -150,7 +150,7 @@ describe('Engine.ask', () => {
     }
   });
 
-  it('keeps what the caller sends a string, whatever it looks like', () => {
+  it('passes text of the caller as a string, whatever it looks like', () => {
     const looks = '{"__entity":{"type":"Remit::AgentGroup","id":"inner"}}';
     const engine = engineWith({ p: when('permit', 'context.args.x == Remit::AgentGroup::"inner"') }, groups);
     expect(engine.ask(ask('read', { args: { x: looks } }))).toEqual({ kind: 'not-permitted' });
@@ -176,7 +176,7 @@ describe('Engine.ask with its cache', () => {
     e: when('forbid', 'context.missing.x == 1', 'action == Remit::Action::"write"'),
   };
 
-  it('answers as without, hit or miss, and says which it was', () => {
+  it('answers as without a cache, and reports hit or miss', () => {
     const engine = engineWith(policies);
     const at = keep();
     const contexts = [6, 7, 9, 3, 9, 6, 2].map((n) => ({ n, s: 'x', unread: n }));
@@ -186,7 +186,7 @@ describe('Engine.ask with its cache', () => {
     expect(engine.sizes).toEqual({ slices: 1, parsed: { slices: 1, policies: 2 }, cached: { allows: 1, denials: 2 } });
   });
 
-  it('keeps no error', () => {
+  it('caches no error', () => {
     const engine = engineWith(policies);
     const at = keep();
     for (let round = 0; round < 2; round += 1) {
@@ -212,7 +212,7 @@ describe('Engine.ask with its cache', () => {
     expect(at.results).toEqual(['miss', 'bypass']);
   });
 
-  it('keeps an answer for its time, and none without an end', () => {
+  it('caches an answer until its end, and none without an end', () => {
     const engine = engineWith(policies);
     const results = [keep(0, 10), keep(9, 20), keep(10, 20), keep(5, 20), keep(0, Infinity), keep(0, Infinity)].map(
       (at) => {
@@ -224,7 +224,7 @@ describe('Engine.ask with its cache', () => {
     expect(results).toEqual(['miss', 'hit', 'miss', 'miss', 'miss', 'miss']);
   });
 
-  it('keeps answers apart by agent, action and endpoint', () => {
+  it('distinguishes cached answers by agent, action and endpoint', () => {
     const engine = engineWith(policies);
     const at = keep();
     const context = { n: 6, s: '' };
@@ -249,7 +249,7 @@ describe('Engine.ask with its cache', () => {
 });
 
 describe('callFrom', () => {
-  it('hands over the agent, its ancestors, the server and the endpoint, and nobody else', () => {
+  it('passes the agent, its ancestors, the server and the endpoint only', () => {
     const entities = [group('inner', ['outer']), group('outer', ['inner']), group('other')];
     const agent: Entity = {
       uid: { type: 'Remit::Agent', id: planner },

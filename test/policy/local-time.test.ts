@@ -18,7 +18,7 @@ describe('localTimes', () => {
     ['UTC', '2026-01-15T12:00:00Z', [4, 720, '2026-01-15']],
     ['Europe/Berlin', '2026-01-15T12:00:00Z', [4, 780, '2026-01-15']],
     ['Europe/Berlin', '2026-07-15T12:00:00Z', [3, 840, '2026-07-15']],
-    // The hour that is left out, and the one that is there twice.
+    // The skipped hour and the repeated hour of daylight saving.
     ['Europe/Berlin', '2026-03-29T00:59:59Z', [7, 119, '2026-03-29']],
     ['Europe/Berlin', '2026-03-29T01:00:00Z', [7, 180, '2026-03-29']],
     ['Europe/Berlin', '2026-10-25T00:30:00Z', [7, 150, '2026-10-25']],
@@ -29,13 +29,13 @@ describe('localTimes', () => {
     ['Australia/Lord_Howe', '2026-01-15T12:00:00Z', [4, 1380, '2026-01-15']],
     ['Pacific/Kiritimati', '2026-01-15T12:00:00Z', [5, 120, '2026-01-16']],
     ['Europe/Berlin', '1969-12-31T23:30:00Z', [4, 30, '1970-01-01']],
-    // Before the zones of today: the offset had seconds.
+    // Before today's time zones: the offset had seconds.
     ['Europe/Paris', '1900-01-01T00:00:00Z', [1, 9, '1900-01-01']],
   ] as const)('is in %s at %s what the clock on the wall says', (zone, instant, [weekday, minuteOfDay, date]) => {
     expect(at(zone, instant)).toEqual({ weekday, minuteOfDay, date: datetime(date) });
   });
 
-  it('is asked again in another second, and the same value in the same one', () => {
+  it('is computed once per second', () => {
     const named = zones('Europe/Berlin');
     const first = localTimes(named, 1_800_000_000_000);
     expect(localTimes(named, 1_800_000_000_999)).toBe(first);
@@ -43,7 +43,7 @@ describe('localTimes', () => {
     expect(localTimes(named, 1_800_000_000_999)).toEqual(first);
   });
 
-  it('gives of an instant that no date can hold what the engine refuses', () => {
+  it('gives a value that the engine refuses for an instant that no date can hold', () => {
     const never = { weekday: 0, minuteOfDay: 0, date: datetime('') };
     expect(localTimes(zones('UTC'), Number.NaN)).toEqual({ UTC: never });
     // The last instant of a date, which is later there.
@@ -77,12 +77,12 @@ function kept(set: PolicySet, instant: string | number) {
 }
 
 describe('an answer by local time', () => {
-  it('is kept as long as nothing that was read changes, and no minute longer', async () => {
+  it('is cached until a value that was read changes', async () => {
     const set = await mustLoad(folderWith(policies, { catalog }));
     const permitted = { kind: 'permitted', policyIds: ['read'] };
     expect(kept(set, '2026-01-16T07:29:59Z')).toEqual({ answer: { kind: 'not-permitted' }, cache: 'miss' });
     expect(kept(set, '2026-01-16T07:30:00Z')).toEqual({ answer: permitted, cache: 'miss' });
-    // Minute 510 is a bound, and every later one is the other side of it.
+    // Minute 510 is a bound; all later minutes are on its other side.
     expect(kept(set, '2026-01-16T07:31:00Z')).toEqual({ answer: permitted, cache: 'miss' });
     expect(kept(set, '2026-01-16T14:59:59Z')).toEqual({ answer: permitted, cache: 'hit' });
     expect(kept(set, '2026-01-16T22:59:59Z')).toEqual({ answer: permitted, cache: 'hit' });
@@ -90,7 +90,7 @@ describe('an answer by local time', () => {
     expect(kept(set, '2026-01-14T15:00:00Z')).toMatchObject({ answer: { policyIds: ['weekend'] }, cache: 'miss' });
   });
 
-  it('is the same from the cache as without, whenever it is asked', async () => {
+  it('is equal with and without cache at any time', async () => {
     const set = await mustLoad(folderWith(policies, { catalog }));
     const start = Date.parse('2026-01-12T00:00:00Z');
     let hits = 0;
@@ -106,7 +106,7 @@ describe('an answer by local time', () => {
     expect(hits).toBeGreaterThan(100);
   });
 
-  it('is kept by the sides of what is read alone, and by no time where no policy reads one', async () => {
+  it('has a key of sides of bounds only, and no time where no policy reads one', async () => {
     const set = await mustLoad(folderWith(policies, { catalog }));
     expect(set.keyReads(asked(set, 0))).toEqual([
       'context.requested.action',
@@ -122,7 +122,7 @@ describe('an answer by local time', () => {
     expect(kept(timeless, '2026-01-17T22:00:00Z').cache).toBe('hit');
   });
 
-  it('is refused by the types where the catalog names no such zone', async () => {
+  it('is refused by the type checker where the catalog has no such zone', async () => {
     const none = exampleCatalog.replace(/timeZones:\n.*\n/, '');
     for (const [text, named] of [
       [policies, exampleCatalog],

@@ -17,7 +17,7 @@ function following(loads: readonly (PolicySet | null)[], maxAgeMs: number | null
   return { policies, clock };
 }
 
-describe('CurrentPolicies', () => {
+describe('PolicyInForce', () => {
   it('denies before the first good set', async () => {
     const { policies } = following([null]);
     expect(policies.get()).toMatchObject({ reason: 'policy.unavailable' });
@@ -26,7 +26,7 @@ describe('CurrentPolicies', () => {
     expect([policies.generation, policies.unconfirmedMs]).toEqual([0, null]);
   });
 
-  it('keeps the last good set, and counts the sets that were swapped in', async () => {
+  it('keeps the last good set, and counts swaps', async () => {
     const { policies } = following([set('a'), null, set('b')]);
     await policies.reload();
     await policies.reload();
@@ -35,7 +35,7 @@ describe('CurrentPolicies', () => {
     expect([policies.get(), policies.generation]).toEqual([set('b', null, 2), 2]);
   });
 
-  it('makes a finding of a load that throws, and the next load all the same', async () => {
+  it('turns a load that throws into a finding, and loads again afterwards', async () => {
     const loads = [() => set('a'), () => Promise.reject(new Error('the worker died')), () => set('b')];
     const policies = new PolicyInForce(async () => (loads.shift() ?? (() => set('c')))(), {
       ports: { nowMs: () => 0, monotonicMs: () => 0 },
@@ -70,7 +70,7 @@ describe('CurrentPolicies', () => {
     });
   });
 
-  it('denies where its source has not agreed for too long, until it does', async () => {
+  it('denies where its source has not confirmed the set for too long, until it does', async () => {
     const { policies, clock } = following([set('a'), null], 10_000);
     await policies.reload();
     clock.monotonicMs = 10_000;
@@ -86,7 +86,7 @@ describe('CurrentPolicies', () => {
     expect([policies.get(), policies.unconfirmedMs]).toEqual([set('a', null, 1), 0]);
   });
 
-  it('loads one after the other', async () => {
+  it('runs reloads one at a time', async () => {
     const order: string[] = [];
     const waits: (() => void)[] = [];
     const policies = new PolicyInForce(

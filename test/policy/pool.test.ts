@@ -44,7 +44,7 @@ describe('SlicePool', () => {
     expect(pool.sizes).toEqual({ slices: 2, policies: 3 });
   });
 
-  it('holds as many slices as it may, and lets go the one unused longest', () => {
+  it('holds at most `maxSlices` and evicts the least recently used', () => {
     const pool = new SlicePool(freshCedar, { maxSlices: 2, maxPolicies: 100 });
     const [a, b, c] = [slice('a'), slice('b'), slice('c')];
     for (const one of [a, b, a, c]) asked(pool, one.pooled);
@@ -57,7 +57,7 @@ describe('SlicePool', () => {
     expect(c.parsed()).toBe(2);
   });
 
-  it('holds as many policies as it may, a slice that has more of them alone', () => {
+  it('holds at most `maxPolicies`; a larger slice is held alone', () => {
     const pool = new SlicePool(freshCedar, { maxSlices: 10, maxPolicies: 5 });
     const [a, b, c, large] = [slice('a', 2), slice('b', 3), slice('c', 1), slice('l', 7)];
     for (const one of [a, b]) asked(pool, one.pooled);
@@ -70,7 +70,7 @@ describe('SlicePool', () => {
     expect(pool.sizes).toEqual({ slices: 1, policies: 3 });
   });
 
-  it('gives no name to policies that the engine refuses, and keeps its names', () => {
+  it('returns no name for policies that the engine refuses, and loses none', () => {
     const pool = new SlicePool(freshCedar, { maxSlices: 1, maxPolicies: 5 });
     for (let round = 0; round < 3; round += 1)
       expect(asked(pool, slice('x', 1, 'permit (').pooled)).toEqual(['refused']);
@@ -78,7 +78,7 @@ describe('SlicePool', () => {
     expect(pool.sizes).toEqual({ slices: 1, policies: 1 });
   });
 
-  it('begins anew with another instance after a trap', () => {
+  it('starts with a new instance after a trap', () => {
     let instances = 0;
     const pool = new SlicePool(() => {
       instances += 1;
@@ -103,7 +103,7 @@ describe('SlicePool', () => {
     expect(instances).toBe(2);
   });
 
-  it('holds one schema, and none that the engine refuses', () => {
+  it('holds one schema at a time, and none that the engine refuses', () => {
     const pool = new SlicePool();
     expect(pool.schemaName('entity A;')).toBe('schema');
     expect(pool.schemaName('entity A;')).toBe('schema');

@@ -53,7 +53,7 @@ const changing = (times: number) => {
 const version = (n: number) => `@id("v${n}") permit (principal, action == Remit::Action::"issue", resource);\n`;
 
 describe('folderStamp', () => {
-  it('is the same while nothing changes, and another after each kind of change', async () => {
+  it('changes with every kind of change, and only then', async () => {
     const stamps = [await stamp(), await stamp()];
     expect(stamps[0]).toBe(stamps[1]);
     const file = join(folder, 'policies', 'files.cedar');
@@ -72,19 +72,19 @@ describe('folderStamp', () => {
       expect([name, next === before]).toEqual([name, false]);
       before = next;
     }
-    // A file that is none of the set changes nothing.
+    // A file that is not part of the set changes nothing.
     await writeFile(join(folder, 'notes.txt'), 'x');
     expect(await stamp()).toBe(before);
   });
 
-  it('is another when a mounted ConfigMap is swapped', async () => {
+  it('changes when a mounted ConfigMap is swapped', async () => {
     await swapConfigMap(folder, { 'x.cedar': '// one' });
     const before = await stamp();
     await swapConfigMap(folder, { 'x.cedar': '// two' });
     expect(await stamp()).not.toBe(before);
   });
 
-  it('says a folder that is not there', async () => {
+  it('reports a missing folder', async () => {
     expect(await folderStamp(join(folder, 'none'))).toEqual({
       problem: 'the policy folder could not be read: ENOENT',
     });
@@ -112,10 +112,10 @@ describe('loadPolicies', () => {
   });
 });
 
-describe('policies that are followed', () => {
+describe('followPolicies under edits', () => {
   const agent = mustSpiffeId('spiffe://acme.test/ns/agents/sa/planner');
 
-  /** Which of the two sets answered; a permit with an id of its own in each. */
+  /** The set that answered: each has a permit with an id of its own. */
   function asked(policies: PolicyInForce): string {
     const set = policies.get();
     if (isDeny(set)) return 'dropped';
@@ -139,7 +139,7 @@ describe('policies that are followed', () => {
     return `${decision.kind} ${decision.policyIds.filter((id) => id.startsWith('v')).join()}`;
   }
 
-  it('are swapped whole through a storm of edits, bad and half sets in between, and no question goes unanswered', async () => {
+  it('swaps sets atomically under random edits with invalid and partial sets, and answers every question', async () => {
     const file = join(folder, 'x.cedar');
     const put = async (text: string): Promise<void> => {
       await writeFile(`${file}.tmp`, text);

@@ -127,7 +127,7 @@ const rulesOf = (of: EngineRules['policies']): EngineRules => ({
 });
 const plain: EngineOptions = { slices: false, cache: null, pool };
 
-/** Asks with the cache, and says what became of it there. */
+/** Asks with the cache, and returns the cache result too. */
 function asked(engine: Engine, of: Question, at = { nowMs: 0, untilMs: 1000 }): readonly [EngineAnswer, CacheResult] {
   const results: CacheResult[] = [];
   const answer = engine.ask(of, { ...at, onCache: (result) => results.push(result) });
@@ -138,8 +138,8 @@ function asked(engine: Engine, of: Question, at = { nowMs: 0, untilMs: 1000 }): 
 
 const counted = (): Record<CacheResult, number> => ({ hit: 0, miss: 0, bypass: 0 });
 
-describe('an answer of the engine', () => {
-  it('is the same from the cache and from a slice as by every policy, whoever asks what', () => {
+describe('Engine.ask over random policies', () => {
+  it('answers equally from cache, slices and all policies', () => {
     const seen = counted();
     fc.assert(
       fc.property(policies, fc.array(question, { minLength: 30, maxLength: 30 }), (of, questions) => {
@@ -153,20 +153,20 @@ describe('an answer of the engine', () => {
           const [answer, result] = asked(engine, each);
           seen[result] += 1;
           expect(answer).toEqual(whole.ask(each));
-          // What cannot match is not asked, and what errs is not kept.
+          // Questions without matching policies are not evaluated, and errors are not cached.
           if (engine.members(each).length === 0) expect([answer.kind, result]).toEqual(['not-permitted', 'bypass']);
           if (answer.kind === 'error') expect(result).toBe('miss');
         }
       }),
       { numRuns: 60 },
     );
-    // Had hardly any come from the cache, this would say nothing.
+    // Without enough cache hits the test would prove nothing.
     expect(seen.hit).toBeGreaterThan(500);
     expect(seen.miss).toBeGreaterThan(300);
     expect(seen.bypass).toBeGreaterThan(500);
   }, 300_000);
 
-  it('comes from the cache for a question that differs in nothing that is read', () => {
+  it('hits the cache for a question that differs in unread values only', () => {
     let hits = 0;
     fc.assert(
       fc.property(policies, question, fc.constantFrom(...(values['unread'] ?? [])), (of, asking, unread) => {
@@ -186,7 +186,7 @@ describe('an answer of the engine', () => {
     expect(hits).toBeGreaterThan(10);
   }, 300_000);
 
-  it('ends at the time that a policy compares the clock with, however long it may be kept', () => {
+  it('expires an answer at the time that a policy compares the clock with', () => {
     const clock = policyFrom(
       'p',
       'permit (principal, action, resource) when { context.now < datetime("2026-01-01T00:00:10Z") };',
@@ -200,14 +200,14 @@ describe('an answer of the engine', () => {
     const at = (second: number) => ({ nowMs: startMs + second * 1000, untilMs: startMs + 60_000 });
     expect(asked(engine, of(0), at(0))).toEqual([{ kind: 'permitted', policyIds: ['p'] }, 'miss']);
     expect(asked(engine, of(9), at(9))).toEqual([{ kind: 'permitted', policyIds: ['p'] }, 'hit']);
-    // The same question at the end: its answer is kept no longer, whatever the question says of the time.
+    // At the end the answer is no longer cached, even for a question with the earlier time.
     expect(asked(engine, of(9), at(10))[1]).toBe('miss');
     expect(asked(engine, of(10), at(10))).toEqual([{ kind: 'not-permitted' }, 'miss']);
-    // No time is to come: the ceiling of a denial is what ends it.
+    // No bound lies ahead: the ceiling of denials applies.
     expect([11, 15, 16].map((second) => asked(engine, of(second), at(second))[1])).toEqual(['miss', 'hit', 'miss']);
   });
 
-  it('is the same after more names than are remembered', () => {
+  it('answers equally beyond the number of memoised names', () => {
     const engine = new Engine(
       rulesOf([
         policyFrom('p', 'permit (principal, action, resource == Remit::Endpoint::"one:GET /7");'),

@@ -12,7 +12,7 @@ import { workloadIdentity } from '../../src/token/credential.ts';
 import type { Credential } from '../../src/token/credential.ts';
 import { policyFrom } from './policies.ts';
 
-/** Mostly text that is fine, and sometimes text that the engine refuses. */
+/** Mostly valid text, and sometimes text that the engine refuses. */
 const anyText = fc.oneof(
   { weight: 8, arbitrary: fc.string({ unit: 'grapheme' }) },
   fc.string({ unit: 'binary' }),
@@ -91,14 +91,14 @@ const terms = {
 };
 
 describe('useQuestion', () => {
-  it('takes no context that `isPlainValue` does not take', () => {
+  it('is plain only where `isPlainValue` is true of its context', () => {
     let plain = 0;
     fc.assert(
       fc.property(facts, (use) => {
         const question = useQuestion(use, terms);
         const isPlain = question.isPlain?.();
         if (isPlain === true) plain += 1;
-        // It may refuse what the engine takes: such an answer is only not kept.
+        // A false negative only means that the answer is not cached.
         expect(isPlain === true && !isPlainValue(question.context)).toBe(false);
       }),
       { numRuns: 4_000 },
@@ -106,7 +106,7 @@ describe('useQuestion', () => {
     expect(plain).toBeGreaterThan(200);
   });
 
-  it('takes every context of values as they come', () => {
+  it('is plain for every context of ordinary values', () => {
     const approval = { name: 'approval', value: 'größe', by: 'spiffe://acme.test/w', kind: 'writer' };
     const use = fc.sample(facts, { numRuns: 1, seed: 1 })[0];
     const plain = {
@@ -130,7 +130,7 @@ describe('useQuestion', () => {
     expect(useQuestion(plain, terms).isPlain?.()).toBe(true);
   });
 
-  it('has an argument of any name as a member of its own', () => {
+  it('has an own member for an argument of any name', () => {
     const use = fc.sample(facts, { numRuns: 1, seed: 1 })[0] as UseFacts;
     const args = new Map([
       ['first', 'a'],
@@ -141,7 +141,7 @@ describe('useQuestion', () => {
     expect(Object.entries(context['args'] ?? {})).toEqual([...args]);
   });
 
-  it('gives part by part what the context is as a whole', () => {
+  it('returns the same values part by part and as a whole', () => {
     fc.assert(
       fc.property(facts, (use) => {
         const question = useQuestion(use, terms);

@@ -11,7 +11,7 @@ import { isProblem } from '../../src/runtime/problem.ts';
 const sound = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.create'] };
 
 describe('authorizationDetailsFrom', () => {
-  it('reads every member', () => {
+  it('parses every member', () => {
     const constraints = {
       not_before: 1_700_000_000,
       not_after: 1_700_000_600,
@@ -34,7 +34,7 @@ describe('authorizationDetailsFrom', () => {
     ]);
   });
 
-  it('leaves out what is optional', () => {
+  it('accepts absent optional members', () => {
     expect(authorizationDetailsFrom([sound, { ...sound, constraints: {} }])).toEqual(
       Array.from({ length: 2 }, () => ({
         ...sound,
@@ -201,7 +201,7 @@ describe('authorizationDetailsFrom', () => {
     expect(authorizationDetailsFrom(value)).toEqual({ problem });
   });
 
-  it('answers for any value, within its bounds', () => {
+  it('returns a result within its limits for any value', () => {
     const entry = fc.record(
       {
         type: fc.constantFrom('urn:remit:task', 'x'),

@@ -55,7 +55,7 @@ describe('credentialFrom', () => {
     expect(denied(credentialFrom(values))).toEqual([reason, detail]);
   });
 
-  it('denies or gives a part of the value, for any values', () => {
+  it('denies, or returns a part of the value, for any values', () => {
     const value = fc.oneof(
       fc.string(),
       fc.tuple(fc.constantFrom('Bearer', 'DPoP', 'x'), fc.string()).map((parts) => parts.join(' ')),

@@ -114,7 +114,7 @@ describe('bindingProblem denies', () => {
       x5t,
       {},
       'token.binding',
-      'claim `cnf` must be a DPoP key where a hop ends TLS',
+      'claim `cnf` must be a DPoP key where a hop terminates TLS',
     ],
     ...modes.flatMap((mode): [string, BindingMode, object, Arrival, string, string][] => [
       [
@@ -189,7 +189,7 @@ describe('bindingProblem denies', () => {
       'dpop',
       { cnf: x5t },
       {},
-      ['token.binding', 'claim `cnf` must be a DPoP key where a hop ends TLS'],
+      ['token.binding', 'claim `cnf` must be a DPoP key where a hop terminates TLS'],
     ],
     ['bound to the key', 'spiffe-id', { cnf: jkt }, { id: hop, ...asDpop }, null],
     [

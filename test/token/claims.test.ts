@@ -12,7 +12,7 @@ const read = (claims: object) => {
   return found.token;
 };
 
-/** JSON of entries, few enough that many say the same, or nearly. */
+/** JSON of entries, from few values, so that many are equal or nearly equal. */
 const entries = fc.array(
   fc.record({
     type: fc.constantFrom('"urn:remit:task"', 'null'),
@@ -35,7 +35,7 @@ const textOf = (list: readonly Readonly<Record<string, string>>[]): string => {
 };
 
 describe('taskClaimsFrom', () => {
-  it('reads the entries of each token as they are, whatever tokens came before', () => {
+  it('parses entries independently of earlier tokens', () => {
     fc.assert(
       fc.property(entries.map(textOf), (text) => {
         const details = authorizationDetailsFrom(JSON.parse(text));
@@ -48,7 +48,7 @@ describe('taskClaimsFrom', () => {
     );
   });
 
-  it('reads the same entries of two tokens once', () => {
+  it('interns equal entries of two tokens', () => {
     expect(read(soundClaims).details).toBe(read({ ...soundClaims, jti: 'another-token-of-these' }).details);
   });
 });

@@ -12,11 +12,11 @@ const rules = { task: taskRules, external: externalRules };
 const answerTo = async (token: string) => denied(tokenCredentialFrom(token, rules, { keys: ring, nowMs }));
 
 describe('tokenCredentialFrom', () => {
-  it('takes a token of a Remit issuer for a task token', async () => {
+  it('parses a token of a Remit issuer as a task token', async () => {
     expect(await answerTo(mint(remitKey))).toMatchObject({ kind: 'task-token', issuer, clientId: agent });
   });
 
-  it('takes a token of an external issuer for an external token', async () => {
+  it('parses a token of an external issuer as an external token', async () => {
     expect(await answerTo(externalToken(iamKey))).toMatchObject({ kind: 'external-token', issuer: externalIssuer });
   });
 
@@ -59,7 +59,7 @@ describe('tokenCredentialFrom', () => {
     expect(await answerTo(token)).toEqual([reason, detail]);
   });
 
-  it('takes task claims that an external issuer signs for an external token and never for a task', async () => {
+  it('parses task claims signed by an external issuer as an external token, never as a task token', async () => {
     const token = mint(iamKey, { iss: externalIssuer, cnf: undefined });
     expect(await answerTo(token)).toMatchObject({ kind: 'external-token', subject: agent });
     expect(denied(verifyTaskToken(token, taskRules, ring, nowMs))).toEqual([
@@ -68,7 +68,7 @@ describe('tokenCredentialFrom', () => {
     ]);
   });
 
-  it('never takes external claims for a task, though the types agree', async () => {
+  it('never parses external claims as a task token, even with an equal `typ`', async () => {
     const token = externalToken(iamKey, { ...externalClaims, client_id: agent, sub: agent });
     expect(denied(verifyTaskToken(token, taskRules, ring, nowMs))).toEqual([
       'token.issuer',

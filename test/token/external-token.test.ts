@@ -43,7 +43,7 @@ describe('externalTokenFrom accepts', () => {
     });
   });
 
-  it('the twin of a token, whose uses are those of the token', () => {
+  it('the twin of a token (r, n-s), with the same use key', () => {
     for (const jti of ['token-1', undefined]) {
       const token = externalToken(iamKey, { jti });
       expect(useKeyFrom(token)).toMatch(/^[\w-]{43}$/);
@@ -157,7 +157,7 @@ describe('externalTokenFrom denies', () => {
     },
   );
 
-  it.each(['JWT', undefined])('type %s of an issuer that is not configured for it', async (typ) => {
+  it.each(['JWT', undefined])('type %s of an issuer not configured for it', async (typ) => {
     const strict = { ...rules, types: new Map([[iam, new Set(['at+jwt'] as const)]]) };
     const answer = externalTokenFrom(externalToken(iamKey, {}, { typ }), strict, ring, nowMs);
     expect(denied(answer)).toEqual(['token.malformed', type]);
@@ -178,7 +178,7 @@ describe('externalTokenFrom denies', () => {
     ]);
   });
 
-  it('or takes for what it is a sound token with any one claim changed to any JSON', async () => {
+  it('or accepts consistently a valid token with one claim changed to any JSON', async () => {
     const name = fc.constantFrom(...Object.keys(externalClaims), 'azp', 'scp', 'cnf', 'nbf', 'events');
     await fc.assert(
       fc.asyncProperty(name, fc.jsonValue(), async (claim, value) => {

@@ -15,7 +15,7 @@ export const externalRules: ExternalTokenRules = {
   maxBytes: 8192,
 };
 
-/** The claims of a sound external token. */
+/** The claims of a valid external token. */
 export const externalClaims = {
   iss: externalIssuer,
   aud: audience,
@@ -27,7 +27,7 @@ export const externalClaims = {
   scope: 'read write',
 };
 
-/** An external token: the sound one, with members of claims and header changed; `undefined` leaves a member out. */
+/** A valid external token with changed claims and header members; `undefined` omits one. */
 export const externalToken = (
   key: TestKey,
   claims: Readonly<Record<string, unknown>> = {},
@@ -45,7 +45,7 @@ const issuers: Readonly<Record<IssuerKind, string>> = {
   transaction: 'https://txn.acme.test',
 };
 
-/** A key ring that trusts an issuer of each kind named with its key, and never refreshes. */
+/** A key ring with the given issuers and static keys. */
 export const mixedRing = (keys: Partial<Readonly<Record<IssuerKind, TestKey>>>): KeyRing =>
   new KeyRing(
     (['remit', 'external', 'transaction'] as const).flatMap((kind) => {

@@ -20,7 +20,7 @@ import { describeWithVectors, vectorBytes, vectorFiles } from './vectors.ts';
 import { must } from '../builders/must.ts';
 import { stillPorts } from '../builders/still-ports.ts';
 
-/** Issue 14: our verifier and `jose`, with the same keys and rules of claims, accept and refuse the same tokens. */
+/** Issue 14: our verifier and `jose` accept and refuse the same tokens, with the same keys and claim rules. */
 
 const algorithms = ['ES256', 'Ed25519', 'RS256'] as const;
 const idp = 'https://idp.acme.test';
@@ -29,13 +29,13 @@ const svid = await (await createAuthority('acme.test', systemPorts)).svid('/ns/a
 const leaf = must(leafFromPem(svid.certPem));
 const client = leaf;
 
-/** One way by which tokens come in: its sound token, our rules for it and those of `jose`. */
+/** A kind of token: a valid one, our rules, and those of `jose`. */
 interface Way {
   readonly claims: Readonly<Record<string, unknown>>;
   readonly type: string;
   readonly issuer: string;
   readonly kind: IssuerKind;
-  /** Whether it is exchanged for a token of ours, and carries no call. */
+  /** Whether it is exchanged for a task token and never sent with calls. */
   readonly isSubject?: true;
   readonly ours: (token: string, ring: KeyRing) => object | Deny;
   readonly options: JWTVerifyOptions;
@@ -157,7 +157,7 @@ const ways: Readonly<Record<string, Way>> = {
   },
 };
 
-/** A token with all that it is judged by, read as carelessly as can be. */
+/** A token with its rules, parsed as leniently as possible. */
 interface Sample {
   readonly token: string;
   readonly parts: readonly Buffer[];
@@ -194,7 +194,7 @@ const isText = (value: unknown, max: number): boolean =>
 const isSeconds = (value: unknown): boolean =>
   Number.isSafeInteger(value) && Number(value) >= 0 && Number(value) < 253_402_300_800;
 
-/** All for which we refuse what `jose` accepts, each with how a token is known that it is about. */
+/** Our reasons to refuse what `jose` accepts, each with a test for the tokens it applies to. */
 const stricter: readonly { readonly name: string; readonly applies: (sample: Sample) => boolean }[] = [
   {
     name: 'a header that brings or locates a key, or says what must be understood',
@@ -267,7 +267,7 @@ const stricter: readonly { readonly name: string; readonly applies: (sample: Sam
   },
 ];
 
-/** Bounds and forms of the claims, by a second hand. */
+/** Limits and formats of the claims, implemented a second time. */
 function claimProblem({ claims, way }: Sample): boolean {
   const isTask = way.kind === 'remit';
   const isSvid = way.type === 'JWT';
@@ -334,7 +334,7 @@ const isOperations = (value: unknown, use: unknown): boolean =>
   Array.isArray(value) &&
   value.every((one) => one === 'verify' || one === 'sign') &&
   new Set(value).size === value.length &&
-  // A public key cannot sign: a set with one that says both is refused, whichever key signed the token.
+  // A public key cannot sign: a set with a key for both is refused, whichever key signed the token.
   (!value.includes('verify') || value.length === 1) &&
   (use === undefined || (use === 'sig') === value.includes('verify'));
 
@@ -348,7 +348,7 @@ const ringOf = (jwks: unknown, way: Pick<Way, 'issuer' | 'kind'>): KeyRing =>
 const hits = new Map<string, number>();
 const tally = { both: 0, neither: 0, stricter: 0 };
 
-/** What is wrong with both answers to one token; `null` where they agree, or we refuse for a reason that has a name. */
+/** How the two results differ; `null` where they agree, or we refuse for a named reason. */
 async function disagreement(token: string, jwks: Sample['jwks'], way: Way): Promise<string | null> {
   const ours = way.ours(token, ringOf({ keys: jwks }, way));
   const theirs = await theirsOf(token, jwks, way);
@@ -370,7 +370,7 @@ async function disagreement(token: string, jwks: Sample['jwks'], way: Way): Prom
 /** Why `jose` refuses a token; `null` where it accepts it. */
 async function theirsOf(token: string, jwks: Sample['jwks'], way: Way): Promise<string | null> {
   try {
-    // What JSON cannot hold was never published.
+    // Keys that JSON cannot represent are never published.
     const published = JSON.parse(JSON.stringify(jwks)) as Record<string, unknown>[];
     await jwtVerify(token, createLocalJWKSet({ keys: published }), way.options);
     return null;
@@ -385,7 +385,7 @@ const made = (over: readonly Change[], way: Way): { readonly token: string; read
   return { token: tokenOf(draft), jwks: JSON.parse(JSON.stringify(draft.jwks)) };
 };
 
-/** Whether a vector is a token of ours, its claims aside. */
+/** Whether a vector could be one of our tokens, apart from its claims. */
 function isAcceptedHere(jws: string, jwks: unknown): boolean {
   const read = compactJwsFrom(jws, 8192);
   if (isDeny(read)) return false;
@@ -395,13 +395,13 @@ function isAcceptedHere(jws: string, jwks: unknown): boolean {
 
 describe('the verifier against jose', () => {
   describe.each(Object.entries(ways))('%s', (_name, way) => {
-    it('accepts a sound one, as jose does', async () => {
+    it('accepts a valid token, as jose does', async () => {
       const { token, jwks } = made([], way);
       expect(way.ours(token, ringOf({ keys: jwks }, way))).not.toHaveProperty('reason');
       expect(await theirsOf(token, jwks, way)).toBeNull();
     });
 
-    it('answers each change as jose does, or refuses for a reason that has a name', async () => {
+    it('agrees with jose on each change, or refuses for a named reason', async () => {
       const wrong: string[] = [];
       for (const change of changes) {
         const { token, jwks } = made([change], way);
@@ -411,7 +411,7 @@ describe('the verifier against jose', () => {
       expect(wrong).toEqual([]);
     });
 
-    it('answers changes together as jose does, or refuses for a reason that has a name', async () => {
+    it('agrees with jose on combined changes, or refuses for a named reason', async () => {
       const several = fc.array(fc.constantFrom(...changes), { minLength: 2, maxLength: 4 });
       await fc.assert(
         fc.asyncProperty(several, async (over) => {
@@ -425,7 +425,7 @@ describe('the verifier against jose', () => {
       );
     });
 
-    it('answers what is made of bytes as jose does', async () => {
+    it('agrees with jose on random bytes', async () => {
       const sound = made([], way);
       const cut = fc.tuple(fc.nat(sound.token.length), fc.string({ unit: 'binary-ascii', maxLength: 3 }), fc.nat(3));
       await fc.assert(
@@ -440,12 +440,12 @@ describe('the verifier against jose', () => {
 
   describeWithVectors('the JSON vectors, as a claim', 'json', () => {
     it.each(Object.entries(ways))(
-      'answers each in %s as jose does, or refuses it for a reason that has a name',
+      'agrees with jose on each vector in %s, or refuses it for a named reason',
       async (_name, way) => {
         const wrong: string[] = [];
         for (const file of vectorFiles('json')) {
           const vector = vectorBytes(`json/${file}`);
-          // Nothing is too long here but what has its own name.
+          // No vector is too long, except those with a named reason.
           if (vector.length > 4_096) continue;
           const carried: Change = {
             name: file,
@@ -472,7 +472,7 @@ describe('the verifier against jose', () => {
     }
 
     it.each(['json_web_signature_test.json', 'json_web_key_test.json'])(
-      'answers each of %s as jose does, or refuses it',
+      'agrees with jose on each of %s, or refuses it',
       async (file) => {
         const { testGroups } = JSON.parse(vectorBytes(`wycheproof/${file}`).toString()) as {
           readonly testGroups: readonly Group[];
@@ -500,8 +500,8 @@ describe('the verifier against jose', () => {
     );
   });
 
-  // Comes last: a list that only grows would hide what is no longer so.
-  it('has no name for what no token is refused for', () => {
+  // Must run last: finds named reasons that no longer occur.
+  it('has no named reason without a refused token', () => {
     expect(stricter.filter(({ name }) => !hits.has(name)).map(({ name }) => name)).toEqual([]);
     expect(tally.both).toBeGreaterThan(100);
   });

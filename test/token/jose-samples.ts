@@ -10,21 +10,21 @@ import {
 } from '../builders/tokens.ts';
 import { twinOf } from './twin.ts';
 
-/** A token on its way to being made, with the keys that it is to be verified by. */
+/** The draft of a token, with its verification keys. */
 export interface Draft {
   readonly header: Record<string, unknown>;
   readonly claims: Record<string, unknown>;
-  /** What is done to the texts after that, and to the token. */
+  /** Changes to the encoded parts, and to the token. */
   readonly headerText: ((text: string) => string)[];
   readonly payloadBytes: ((bytes: Buffer) => Buffer)[];
   readonly compact: ((text: string) => string)[];
-  /** The key set, as its issuer publishes it. */
+  /** The published key set. */
   jwks: Record<string, unknown>[];
   key: TestKey;
   signature: (input: string, key: TestKey) => Buffer;
 }
 
-/** One way to make a token another one. */
+/** A change of a token. */
 export interface Change {
   readonly name: string;
   readonly to: (draft: Draft) => void;
@@ -55,7 +55,7 @@ const raw = (input: string, key: TestKey): Buffer =>
 const der = (input: string, key: TestKey): Buffer =>
   sign(digestOf(key), Buffer.from(input), { key: key.privateKey, dsaEncoding: 'der' });
 
-/** A sound token with these claims. */
+/** A valid token with these claims. */
 export const draftOf = (claims: Readonly<Record<string, unknown>>, typ: string): Draft => ({
   header: { typ, alg: 'ES256', kid: 'es' },
   claims: structuredClone(claims),
@@ -79,7 +79,7 @@ export function tokenOf(draft: Draft): string {
   return draft.compact.reduce((text, change) => change(text), compact);
 }
 
-/** A part of a compact token changed: 0 the header, 1 the payload, 2 the signature. */
+/** Changes a part of a compact token: 0 the header, 1 the payload, 2 the signature. */
 const part =
   (index: number, change: (text: string) => string) =>
   (compact: string): string =>
@@ -134,7 +134,7 @@ const hmacWith = (secret: string | Buffer): Draft['signature'] => {
 const nested = (depth: number): unknown => JSON.parse(`${'['.repeat(depth)}${']'.repeat(depth)}`);
 const replaced = (text: string, at: number, by: string): string => text.slice(0, at) + by + text.slice(at + by.length);
 
-/** Every header member, key, algorithm, encoding and claim that readers of tokens are known to read in different ways. */
+/** Header members, keys, algorithms, encodings and claims that parsers are known to treat differently. */
 export const changes: readonly Change[] = [
   { name: 'nothing', to: () => undefined },
   // Headers.
@@ -381,7 +381,7 @@ export const changes: readonly Change[] = [
   payload('of nothing', () => ''),
   payload('of null', () => 'null'),
   {
-    name: 'payload with a byte that is no UTF-8',
+    name: 'payload with a byte that is not UTF-8',
     to: (draft) =>
       void draft.payloadBytes.push((bytes) =>
         Buffer.concat([bytes.subarray(0, -1), Buffer.from(',"x":"'), Buffer.from([0xff]), Buffer.from('"}')]),
@@ -393,7 +393,7 @@ export const changes: readonly Change[] = [
   },
 ];
 
-/** The last character with bits set that belong to no byte, where it has room for them. */
+/** Sets the unused bits of the last character, where it has any. */
 function withTrailingBits(text: string): string {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
   if (text.length % 4 === 0 || text === '') return text;

@@ -45,11 +45,11 @@ afterAll(async () => {
   await new Promise((resolve) => server.close(resolve));
 });
 
-// A server that listens on TCP has an address of this form.
+// Safe: a server that listens on TCP has an `AddressInfo`.
 const portOf = (listening: Pick<Server, 'address'>): number => (listening.address() as AddressInfo).port;
 
 describe('httpsJwksFetch', () => {
-  it('gives the body, the status, the ETag and the max-age', async () => {
+  it('returns body, status, ETag and max-age', async () => {
     handle = (_request, response) => {
       response.writeHead(200, { etag: '"1"', 'cache-control': 'public, Max-Age=120, must-revalidate' }).end(jwks);
     };
@@ -64,7 +64,7 @@ describe('httpsJwksFetch', () => {
     expect(requests[0]?.headers).not.toHaveProperty('if-none-match');
   });
 
-  it('sends the ETag it is given', async () => {
+  it('sends the given ETag', async () => {
     handle = (_request, response) => response.writeHead(304).end();
     expect(await httpsJwksFetch(url, [ca])(patient(), '"1"')).toMatchObject({ status: 304, etag: null });
     expect(requests[0]?.headers).toMatchObject({ 'if-none-match': '"1"', 'accept-encoding': 'identity' });
@@ -83,13 +83,13 @@ describe('httpsJwksFetch', () => {
     expect(await httpsJwksFetch(url, ca)(patient(), null)).toMatchObject({ maxAgeSeconds });
   });
 
-  it('follows no redirect', async () => {
+  it('follows no redirects', async () => {
     handle = (_request, response) => response.writeHead(302, { location: '/elsewhere' }).end();
     expect(await httpsJwksFetch(url, ca)(patient(), null)).toMatchObject({ status: 302 });
     expect(requests).toHaveLength(1);
   });
 
-  it('gives up a body without end at 256 KiB', async () => {
+  it('aborts an endless body at 256 KiB', async () => {
     let sent = 0;
     handle = (_request, response) => {
       const more = (): void => {
@@ -130,7 +130,7 @@ describe('httpsJwksFetch', () => {
     await expect(httpsJwksFetch(url, ca)(AbortSignal.timeout(100), null)).rejects.toThrow(/abort/i);
   });
 
-  it('believes only a server that its authorities vouch for', async () => {
+  it('rejects a server whose certificate is not of the accepted CAs', async () => {
     await expect(httpsJwksFetch(url)(patient(), null)).rejects.toThrow(/certificate/);
     const other = await createAuthority('other.test', systemPorts);
     await expect(httpsJwksFetch(url, other.bundlePem)(patient(), null)).rejects.toThrow(/certificate/);
@@ -139,7 +139,7 @@ describe('httpsJwksFetch', () => {
     expect(requests).toEqual([]);
   });
 
-  it('rejects a server that speaks no TLS', async () => {
+  it('rejects a server without TLS', async () => {
     const plain = createHttpServer((_request, response) => response.end(jwks));
     await new Promise<void>((resolve) => plain.listen(0, 'localhost', resolve));
     const fetch = httpsJwksFetch(`https://localhost:${portOf(plain)}/`, ca);
@@ -185,12 +185,12 @@ describe('KeyRing with a real key server', () => {
     expect(problems).toEqual([expect.stringMatching(problem)]);
     expect(denied(verifyTaskToken(mint(key), rules, ring, nowMs))).toEqual([
       'token.keys-unavailable',
-      'the keys of the issuer are not held',
+      'the keys of the issuer are not available',
     ]);
     ring.close();
   });
 
-  it('holds no keys and says so while it is down, and has them a second after it is up', async () => {
+  it('reports missing keys while the server is down, and loads them a second after it is up', async () => {
     const problems: string[] = [];
     const down = createServer(() => undefined);
     await new Promise<void>((resolve) => down.listen(0, 'localhost', resolve));

@@ -15,7 +15,7 @@ const summary = (keys: ReturnType<typeof read>) =>
   isProblem(keys) ? keys : keys.map(({ algorithm, keyId }) => `${String(keyId)} ${algorithm}`);
 
 describe('verificationKeysFrom', () => {
-  it('gives one public key with one algorithm for each', () => {
+  it('returns one public key with one algorithm for each', () => {
     const keys = verificationKeysFrom(jwksOf(es, ed, rs), allowed);
     expect(summary(keys)).toEqual(['es-1 ES256', 'ed-1 Ed25519', 'rs-1 RS256']);
     expect(isProblem(keys) ? [] : keys.map(({ key }) => key.type)).toEqual(['public', 'public', 'public']);
@@ -41,7 +41,7 @@ describe('verificationKeysFrom', () => {
     expect(summary(read(...(Array.isArray(plain) ? plain : [])))).toEqual(expected);
   });
 
-  it('leaves out what the issuer may not use', () => {
+  it('omits keys for algorithms that the issuer may not use', () => {
     expect(summary(verificationKeysFrom(jwksOf(es, rs), new Set(['RS256'])))).toEqual(['rs-1 RS256']);
   });
 
@@ -122,7 +122,7 @@ describe('verificationKeysFrom', () => {
     expect(read(...keys)).toEqual({ problem });
   });
 
-  it.each([[null], [[]], ['keys'], [{}]])('refuses %j, which is no set', (value) => {
+  it.each([[null], [[]], ['keys'], [{}]])('refuses %j, which is not a set', (value) => {
     expect(verificationKeysFrom(value, allowed)).toHaveProperty('problem');
   });
 

@@ -23,7 +23,7 @@ const one = es256Key('one');
 const two = es256Key('two');
 const unknown = 'unknown key id: header member `kid` is not a key of its issuer';
 
-/** A clock that stands until it is moved, with the timers that fall due on the way. */
+/** A fake clock with timers. */
 class HeldTime {
   nowMs = 0;
   started = 0;
@@ -38,7 +38,7 @@ class HeldTime {
     };
   };
 
-  /** Moves the clock, runs what falls due in order, and lets each settle. */
+  /** Advances the clock and runs due timers in order, each until it settles. */
   async pass(durationMs: number): Promise<void> {
     const untilMs = this.nowMs + durationMs;
     for (;;) {
@@ -67,7 +67,7 @@ const answer = (jwks: unknown, over: Partial<JwksResponse> = {}): JwksResponse =
   ...over,
 });
 
-/** A ring with one remote issuer, whose key server is a function that the test changes. */
+/** A ring with one remote issuer, whose key server is a replaceable function. */
 function ringWith(first: JwksFetch, jitter = 0) {
   const time = new HeldTime();
   const problems: string[] = [];
@@ -109,7 +109,7 @@ const serving =
     Promise.resolve(answer(jwksOf(...keys)));
 const down: JwksFetch = () => Promise.reject(new Error('connect ECONNREFUSED'));
 const refusal = (of: string) => ['token.issuer', `claim \`iss\` is not an issuer of ${of}`];
-const held = ['token.keys-unavailable', 'the keys of the issuer are not held'];
+const held = ['token.keys-unavailable', 'the keys of the issuer are not available'];
 
 describe('KeyRing.keyFor', () => {
   const ring = ringOf([one, ed25519Key('ed'), rs256Key('rs')]);
@@ -145,7 +145,7 @@ describe('KeyRing.keyFor', () => {
     expect(denied(ring.keyFor(iss, kid, alg))).toEqual([reason, detail]);
   });
 
-  it('chooses without a key id only where there is no choice', () => {
+  it('chooses a key without a key id only where there is a single one', () => {
     expect(isDeny(ring.keyFor(issuer, undefined, 'ES256'))).toBe(false);
     expect(denied(ringOf([one, two]).keyFor(issuer, undefined, 'ES256'))).toEqual([
       'token.signature',
@@ -153,7 +153,7 @@ describe('KeyRing.keyFor', () => {
     ]);
   });
 
-  it('gives a key for tokens of the kind alone that its issuer is trusted with', () => {
+  it('returns a key only for the kind of tokens that its issuer is trusted with', () => {
     const kinds = ['remit', 'external', 'transaction'] as const;
     const mixed = mixedRing({ remit: one, external: one, transaction: one });
     const names = [issuer, externalIssuer, 'https://txn.acme.test'];
@@ -169,7 +169,7 @@ describe('KeyRing.keyFor', () => {
     expect(isDeny(mixed.keyFor(externalIssuer, 'one', 'ES256'))).toBe(true);
   });
 
-  it('keeps the keys of one issuer from another', async () => {
+  it('never uses the keys of one issuer for another', async () => {
     const other = 'https://other.test';
     const both = new KeyRing(
       [
@@ -189,13 +189,13 @@ describe('KeyRing.keyFor', () => {
 });
 
 describe('KeyRing.agesMs', () => {
-  it('leaves out keys that are static', () => {
+  it('omits static keys', () => {
     expect(ringOf([one]).agesMs()).toEqual(new Map());
   });
 });
 
 describe('KeyRing.replace', () => {
-  it('swaps static keys whole, and keeps the old ones where it refuses', () => {
+  it('replaces static keys atomically, and keeps the old ones where it refuses', () => {
     const problems: string[] = [];
     const ring = new KeyRing([{ issuer, algorithms: ['ES256'], source: { kind: 'static', jwks: { keys: [] } } }], {
       ports: stillPorts,
@@ -215,7 +215,7 @@ describe('KeyRing.replace', () => {
     expect(ring.replace('https://other.test', jwksOf(one))).toBe('issuer `https://other.test` has no static keys here');
   });
 
-  it('leaves the keys of a key server alone', async () => {
+  it('does not replace the keys of a key server', async () => {
     const { ring } = ringWith(serving(one));
     await ring.start();
     expect(ring.replace(issuer, jwksOf(two))).toBe(`issuer \`${issuer}\` has no static keys here`);
@@ -234,7 +234,7 @@ describe('KeyRing.replace', () => {
 });
 
 describe('KeyRing in the background', () => {
-  it('is ready when the first answer is in, and not before', async () => {
+  it('is ready after the first response', async () => {
     const { ring, keyFor } = ringWith(serving(one));
     expect(ring.ready()).toEqual([issuer]);
     expect(keyFor(one)).toEqual(held);
@@ -244,7 +244,7 @@ describe('KeyRing in the background', () => {
     ring.close();
   });
 
-  it('says how long ago its key server answered well, and nothing before that', async () => {
+  it('reports the time since the last success', async () => {
     const { ring, time, server } = ringWith(serving(one));
     expect(ring.agesMs()).toEqual(new Map());
     await ring.start();
@@ -257,7 +257,7 @@ describe('KeyRing in the background', () => {
     ring.close();
   });
 
-  it('refreshes every 300 s and takes a rotated key', async () => {
+  it('refreshes every 300 s and loads a rotated key', async () => {
     const { ring, time, server, keyFor, startsAtMs } = ringWith(serving(one));
     await ring.start();
     server.answers = serving(two);
@@ -286,7 +286,7 @@ describe('KeyRing in the background', () => {
     ring.close();
   });
 
-  it('keeps the keys while the server is down, until the grace has run out', async () => {
+  it('keeps the keys while the server is down, until the grace period ends', async () => {
     const { ring, time, server, problems, keyFor } = ringWith(serving(one));
     await ring.start();
     server.answers = down;
@@ -303,7 +303,7 @@ describe('KeyRing in the background', () => {
     ring.close();
   });
 
-  it('tries again after 1 s, 2 s, 4 s and so on up to 60 s', async () => {
+  it('backs off for 1 s, 2 s, 4 s and so on, up to 60 s', async () => {
     const { ring, time, startsAtMs } = ringWith(down);
     await ring.start();
     await time.pass(200_000);
@@ -360,7 +360,7 @@ describe('KeyRing in the background', () => {
     ring.close();
   });
 
-  it('gives a silent server up after 5 s', async () => {
+  it('times out after 5 s', async () => {
     let aborted = 0;
     const { ring, time, problems, keyFor } = ringWith((signal) => {
       signal.addEventListener('abort', () => (aborted += 1));
@@ -377,7 +377,7 @@ describe('KeyRing in the background', () => {
     ring.close();
   });
 
-  it('sends the ETag of the set in use, and takes 304 for a good answer', async () => {
+  it('sends the ETag of the current set, and counts 304 as a success', async () => {
     const { ring, time, server, asked, problems, keyFor } = ringWith(() =>
       Promise.resolve(answer(jwksOf(one), { etag: '"1"' })),
     );
@@ -394,14 +394,14 @@ describe('KeyRing in the background', () => {
     ring.close();
   });
 
-  it('takes 304 for a failure where it holds nothing', async () => {
+  it('counts 304 as a failure without a current set', async () => {
     const { ring, problems } = ringWith(() => Promise.resolve(answer('', { status: 304 })));
     await ring.start();
     expect(problems).toEqual(['the key server answered with status 304']);
     ring.close();
   });
 
-  it('brings the refresh forward for an unknown key id, at most once in 30 s, and never waits', async () => {
+  it('refreshes early for an unknown key id, at most every 30 s, without waiting', async () => {
     const { ring, time, server, keyFor, startsAtMs } = ringWith(serving(one));
     await ring.start();
     server.answers = serving(one, two);
@@ -419,7 +419,7 @@ describe('KeyRing in the background', () => {
     ring.close();
   });
 
-  it('does not let a flood of unknown key ids put the refresh off', async () => {
+  it('does not let a flood of unknown key ids postpone the refresh', async () => {
     const { ring, time, keyFor } = ringWith(serving(one));
     await ring.start();
     await time.pass(60_000);
@@ -432,7 +432,7 @@ describe('KeyRing in the background', () => {
     ring.close();
   });
 
-  it('counts failed attempts too: unknown key ids cannot hammer a server that is down', async () => {
+  it('counts failed attempts: unknown key ids cannot flood a server that is down', async () => {
     const { ring, time, server, keyFor, startsAtMs } = ringWith(serving(one));
     await ring.start();
     server.answers = down;
@@ -442,7 +442,7 @@ describe('KeyRing in the background', () => {
       await time.pass(1_000);
     }
     const attempts = startsAtMs().slice(1);
-    // The retries of 1 to 60 s, drawn down to 30 s at the most by the hints.
+    // Retries after 1 to 60 s, which hints bring forward to at most 30 s.
     expect(attempts.length).toBeLessThanOrEqual(6 + 10);
     expect(keyFor(one)).toBe('key');
     ring.close();
@@ -459,7 +459,7 @@ describe('KeyRing in the background', () => {
     ring.close();
   });
 
-  it('closes for good, in the midst of an attempt too', async () => {
+  it('stops for good, also during an attempt', async () => {
     let isAborted = false;
     const { ring, time, keyFor, problems, server, startsAtMs } = ringWith(serving(one));
     await ring.start();

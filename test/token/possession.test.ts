@@ -37,7 +37,7 @@ const session = () => {
 };
 
 describe('possessionFrom', () => {
-  it('gives the proof once', async () => {
+  it('returns the proof once', async () => {
     const { memory, answer } = session();
     expect(await answer([proofBy(key)])).toMatchObject({ thumbprint: thumbprintOf(key) });
     expect(await answer([proofBy(key)])).toEqual(['token.proof', 'the proof was used before']);
@@ -45,14 +45,14 @@ describe('possessionFrom', () => {
     expect(memory.size).toBe(2);
   });
 
-  it('lets one through of many that come at once', async () => {
+  it('accepts one of many concurrent uses', async () => {
     const { answer } = session();
     const proof = proofBy(key);
     const answers = await Promise.all(Array.from({ length: 50 }, () => answer([proof])));
     expect(answers.filter((each) => !Array.isArray(each))).toHaveLength(1);
   });
 
-  it('asks for none where the token was sent as `Bearer`, and looks at none', async () => {
+  it('ignores proofs where the token was sent as `Bearer`', async () => {
     const { memory, answer } = session();
     expect(await answer([], { scheme: 'Bearer' })).toBeNull();
     expect(await answer(['rubbish', 'more'], { scheme: 'Bearer' })).toBeNull();
@@ -70,7 +70,7 @@ describe('possessionFrom', () => {
     expect(memory.size).toBe(0);
   });
 
-  it('remembers no proof that is not valid', async () => {
+  it('does not remember invalid proofs', async () => {
     const { memory, answer } = session();
     expect(await answer([])).toEqual(['token.proof', 'no `DPoP` header']);
     expect(await answer([proofBy(key, { htm: 'GET' })])).toEqual([
@@ -83,7 +83,7 @@ describe('possessionFrom', () => {
 
 describe('possessionFrom with a stock client', () => {
   it.each(['ES256', 'Ed25519', 'RS256'] as const)(
-    'takes what oauth4webapi sends with a key for %s',
+    'accepts the proof of oauth4webapi with a key for %s',
     async (algorithm) => {
       const client: oauth.Client = { client_id: 'planner' };
       const handle = oauth.DPoP(client, await oauth.generateKeyPair(algorithm));

@@ -33,13 +33,13 @@ describe('ProofMemory', () => {
     expect(denied(memory.use({ ...proof, ...changes }, at(nowMs + laterMs)))).toEqual(expected);
   });
 
-  it('tells key and `jti` apart however they are cut', () => {
+  it('separates key and `jti` unambiguously', () => {
     const memory = memoryOf();
     expect(memory.use({ ...proof, thumbprint: 'a', proofId: 'b.c' }, at(nowMs))).toBeNull();
     expect(memory.use({ ...proof, thumbprint: 'a.', proofId: 'b.c' }, at(nowMs))).toBeNull();
   });
 
-  it('refuses at its bound rather than forget, and says a replay first', () => {
+  it('refuses at its limit instead of forgetting, and reports replays first', () => {
     const memory = memoryOf(5);
     const three = ['a', 'b', 'c'].map((id): Proof => Object.assign({}, proof, { proofId: id.repeat(16) }));
     const ofKey = ['token.replay-memory-full', 'the key has used up its share of the replay memory'];
@@ -48,7 +48,7 @@ describe('ProofMemory', () => {
     expect(memory.size).toBe(2);
   });
 
-  it('leaves room for others, whatever one key or one agent with many keys sends (issue 14, point 8)', () => {
+  it('leaves room for others under a flood by one key or one agent with many keys (issue 14, point 8)', () => {
     const refused: string[] = [];
     const memory = new ProofMemory({
       pastSeconds: 60,
@@ -73,7 +73,7 @@ describe('ProofMemory', () => {
     expect(others).toEqual(others.map(() => null));
   });
 
-  it('never lets one that holds nothing find no room, for any floods before it', () => {
+  it('has room for a newcomer after any floods', () => {
     const flood = fc.record({ agent: fc.nat(4), key: fc.nat(3), count: fc.nat(200) });
     fc.assert(
       fc.property(fc.array(flood, { maxLength: 12 }), (floods) => {
@@ -91,14 +91,14 @@ describe('ProofMemory', () => {
     );
   });
 
-  it('gives the share back with what it forgets', () => {
+  it('releases the share of forgotten proofs', () => {
     const memory = memoryOf(5);
     expect([1, 2].map((n) => memory.use(numbered(n, nowSeconds), at(nowMs)))).toEqual([null, null]);
     const later = at(nowMs + 61_000);
     expect([3, 4].map((n) => memory.use(numbered(n, nowSeconds + 61), later))).toEqual([null, null]);
   });
 
-  it('takes proofs of now after a wall clock that was ahead is right again, and none of those once more', () => {
+  it('accepts current proofs after a fast wall clock is corrected, and no replays', () => {
     const memory = memoryOf();
     const aheadSeconds = nowSeconds + 600;
     const ahead = { agent: 'a', clocks: { wallMs: nowMs + 600_000, floorMs: nowMs } };
@@ -108,7 +108,7 @@ describe('ProofMemory', () => {
     expect(denied(memory.use(during, at(nowMs + 600_000)))).toEqual(usedBefore);
   });
 
-  it('has room again when what it remembers is over', () => {
+  it('has room again when remembered proofs have expired', () => {
     const memory = memoryOf(1);
     const next = { ...proof, proofId: 'b'.repeat(16), issuedAtSeconds: nowSeconds + 61 };
     expect(memory.use(proof, at(nowMs))).toBeNull();
@@ -117,7 +117,7 @@ describe('ProofMemory', () => {
     expect(memory.size).toBe(1);
   });
 
-  it('takes nothing back when the clock steps back', () => {
+  it('accepts no forgotten proof when the clock steps back', () => {
     const memory = memoryOf();
     expect(memory.use(proof, at(nowMs))).toBeNull();
     expect(
@@ -126,13 +126,13 @@ describe('ProofMemory', () => {
     expect(denied(memory.use(proof, at(nowMs)))).toEqual(older);
   });
 
-  it('refuses a proof that was issued before it began', () => {
+  it('refuses a proof issued before its start', () => {
     const memory = new ProofMemory({ pastSeconds: 60, startedAtMs: nowMs });
     expect(denied(memory.use({ ...proof, issuedAtSeconds: nowSeconds - 1 }, at(nowMs)))).toEqual(older);
     expect(memory.use(proof, at(nowMs))).toBeNull();
   });
 
-  it('holds a long window to the second, in coarser buckets', () => {
+  it('enforces a long window to the second, with coarser buckets', () => {
     const memory = new ProofMemory({ pastSeconds: 600, max: 10, startedAtMs });
     expect(memory.use(proof, at(nowMs))).toBeNull();
     expect(denied(memory.use(proof, at(nowMs + 600_000)))).toEqual(usedBefore);
@@ -141,7 +141,7 @@ describe('ProofMemory', () => {
     expect(memory.size).toBe(1);
   });
 
-  it('takes each proof once within its window, for any order of proofs and instants', () => {
+  it('accepts each proof once within its window, in any order of proofs and instants', () => {
     const use = fc.record({ id: fc.nat(3), issued: fc.nat(20), laterMs: fc.integer({ min: -500, max: 3_000 }) });
     fc.assert(
       fc.property(fc.array(use, { maxLength: 60 }), (uses) => {
@@ -163,7 +163,7 @@ describe('ProofMemory', () => {
     );
   });
 
-  it('remembers 100,000 proofs where nothing else is configured', () => {
+  it('remembers 100,000 proofs by default', () => {
     const memory = new ProofMemory({ pastSeconds: 60, startedAtMs });
     let refused = 0;
     for (let index = 0; index < 100_050; index++) {

@@ -3,10 +3,10 @@ import type { ProofUse } from '../../src/token/proof-memory.ts';
 import { defaultProofRules, type ProvenRequest } from '../../src/token/proof.ts';
 import { nowMs, nowSeconds, signed, type TestKey } from '../builders/tokens.ts';
 
-/** The access token that proofs come with here; what it is does not matter to them. */
+/** The access token of the proofs; its content does not matter. */
 export const accessToken = 'Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU';
 
-/** The request that the sound proof is for. */
+/** The request of the valid proof. */
 export const request: ProvenRequest = {
   method: 'POST',
   url: 'https://gateway.acme.test/v1/payments',
@@ -15,7 +15,7 @@ export const request: ProvenRequest = {
   rules: defaultProofRules,
 };
 
-/** The claims of a sound proof. */
+/** The claims of a valid proof. */
 export const soundProof = {
   jti: 'e1j3V_bKic8-LAEB',
   htm: 'POST',
@@ -24,10 +24,10 @@ export const soundProof = {
   ath: createHash('sha256').update(accessToken).digest('base64url'),
 };
 
-/** The members that make the public key, and nothing else. */
+/** Only the members of the public key. */
 export const bareJwk = (key: TestKey) => createPublicKey(key.privateKey).export({ format: 'jwk' });
 
-/** A proof: the sound one, with members of claims and header changed; `undefined` leaves a member out. */
+/** A valid proof with changed claims and header members; `undefined` omits one. */
 export const proofBy = (
   key: TestKey,
   claims: Readonly<Record<string, unknown>> = {},
@@ -54,7 +54,7 @@ export const rfc9449 = {
     'eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiJlMWozVl9iS2ljOC1MQUVCIiwiaHRtIjoiR0VUIiwiaHR1IjoiaHR0cHM6Ly9yZXNvdXJjZS5leGFtcGxlLm9yZy9wcm90ZWN0ZWRyZXNvdXJjZSIsImlhdCI6MTU2MjI2MjYxOCwiYXRoIjoiZlVIeU8ycjJaM0RaNTNFc05yV0JiMHhXWG9hTnk1OUlpS0NBcWtzbVFFbyJ9.2oW9RP35yRqzhrtNP86L-Ey71EOptxRimPPToA1plemAgR6pxHF8y6-yqyVnmcw6Fy1dqd-jfxSYoMxhAJpLjA',
 };
 
-/** A proof that is used at an instant at which all clocks agree. */
+/** The use of a proof at an instant at which all clocks agree. */
 export const at = (ms: number, agent = 'spiffe://acme.test/ns/agents/sa/planner'): ProofUse => ({
   agent,
   clocks: { wallMs: ms, floorMs: ms },

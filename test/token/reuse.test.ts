@@ -25,7 +25,7 @@ const at = (change: Partial<Circumstances>): Circumstances => ({ ...home, ...cha
 const hex = (length: number) => fc.stringMatching(new RegExp(`^[0-9a-f]{${length}}$`));
 
 describe('reuseClasses', () => {
-  it('calls a use the first where none was allowed before', () => {
+  it('is `first` where no use was allowed before', () => {
     expect(reuseClasses(null, home)).toEqual(['first']);
   });
 
@@ -44,7 +44,7 @@ describe('reuseClasses', () => {
     expect(reuseClasses(once, at(change))).toEqual(classes);
   });
 
-  it('names all of them at once, the most telling first', () => {
+  it('returns all classes, the most significant first', () => {
     const elsewhere: Circumstances = {
       traceId: 'b'.repeat(32),
       connection: '10.0.0.2:1',
@@ -58,12 +58,12 @@ describe('reuseClasses', () => {
     expect(tellingClass(classes)).toBe('other-node');
   });
 
-  it('knows the way back to what was allowed', () => {
+  it('recognises a return to earlier circumstances', () => {
     const both = rememberedWith(once, at({ traceId: 'b'.repeat(32), server: 'files', risk: 'high' }));
     expect(reuseClasses(both, home)).toEqual(['same-trace']);
   });
 
-  it('keeps the node of the first use, however many are allowed elsewhere', () => {
+  it('keeps the node of the first use, even after allowed uses elsewhere', () => {
     const elsewhere = at({ address: '10.0.0.2', certificate: 'd' });
     let before: AllowedUses | null = once;
     for (let n = 0; n < 100; n += 1) before = rememberedWith(before, elsewhere);
@@ -71,7 +71,7 @@ describe('reuseClasses', () => {
     expect(reuseClasses(before, home)).not.toContain('other-node');
   });
 
-  it('remembers no more than its bound, and takes what it forgot for another', () => {
+  it('remembers at most `MAX_REMEMBERED_USES`, and treats forgotten values as others', () => {
     const circumstances = fc.record({
       traceId: fc.option(fc.nat(20).map((n) => n.toString(16).padStart(8, '0').repeat(4))),
       connection: fc.option(fc.string()),
@@ -112,7 +112,7 @@ describe('tellingClass', () => {
 });
 
 describe('TokenUses', () => {
-  it('makes nothing familiar by a use that was denied', () => {
+  it('remembers no circumstances of denied uses', () => {
     const uses = new TokenUses(10);
     const first = uses.next('token', home);
     uses.allowed('token', first);
@@ -124,7 +124,7 @@ describe('TokenUses', () => {
     expect([first.use, tried.use, again.use]).toEqual([1, 2, 3]);
   });
 
-  it('takes no first use from the agent by one that was denied before it', () => {
+  it('still classifies a use after a denied one as `first`', () => {
     const uses = new TokenUses(10);
     uses.next('token', at({ address: '10.6.6.6' }));
     const own = uses.next('token', home);
@@ -133,7 +133,7 @@ describe('TokenUses', () => {
     expect(uses.next('token', home).reuse).toEqual(['same-trace']);
   });
 
-  it('links a use with the one before, whatever their spans', () => {
+  it('links a use with the one before, for any spans', () => {
     fc.assert(
       fc.property(
         fc.array(fc.record({ traceId: hex(32), spanId: hex(16) }), { minLength: 1, maxLength: 5 }),
@@ -150,7 +150,7 @@ describe('TokenUses', () => {
     );
   });
 
-  it('forgets the token unused longest at its bound', () => {
+  it('evicts the least recently used token at its limit', () => {
     const uses = new TokenUses(1);
     uses.allowed('a', uses.next('a', home));
     uses.next('b', home);

@@ -38,7 +38,7 @@ describe('strictJsonFrom', () => {
     expect(read(text)).toEqual({ value: JSON.parse(text) });
   });
 
-  it('gives what JSON.parse gives for anything JSON.stringify wrote', () => {
+  it('agrees with JSON.parse for all output of JSON.stringify', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 8 }), fc.nat(3), (value, space) => {
         const text = JSON.stringify(value, null, space);
@@ -83,7 +83,7 @@ describe('strictJsonFrom', () => {
 });
 
 describeWithVectors('strictJsonFrom on JSONTestSuite', 'json', () => {
-  /** Valid JSON that has two readings, or U+0000: refused by a rule of our own. */
+  /** Valid JSON that is ambiguous or contains U+0000: refused by our own rules. */
   const refusedByRule = new Set([
     'y_object_duplicated_key.json',
     'y_object_duplicated_key_and_value.json',

@@ -60,7 +60,7 @@ describe('targetUriFrom', () => {
     expect(targetUriFrom(text)).toEqual({ problem });
   });
 
-  it('gives a spelling that is its own spelling, for any path', () => {
+  it('is idempotent, for any path', () => {
     const segment = fc.stringMatching(/^(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2}){0,8}$/);
     fc.assert(
       fc.property(fc.array(fc.oneof(segment, fc.constantFrom('.', '..', '%2e', '')), { maxLength: 8 }), (segments) => {
@@ -70,7 +70,7 @@ describe('targetUriFrom', () => {
     );
   });
 
-  it('agrees with the URL standard where that has one reading', () => {
+  it('agrees with the URL standard where that is unambiguous', () => {
     const segment = fc.stringMatching(/^[A-Za-z0-9_~!$&'()*+,;=:@-]{0,8}$/);
     fc.assert(
       fc.property(
@@ -85,7 +85,7 @@ describe('targetUriFrom', () => {
     );
   });
 
-  it('answers for any text', () => {
+  it('returns a result for any text', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.webUrl()), (text) => {
         const read = targetUriFrom(text);

@@ -9,7 +9,7 @@ const other = { ...es256Key(), keyId: key.keyId };
 const external = { ...taskRules, types: new Map() };
 const rules = { task: taskRules, external };
 
-/** A cache with the keys of a ring, and what is looked up in it. */
+/** A cache with a key ring, and its look-ups. */
 const caching = (max = 10) => {
   const lookups: string[] = [];
   const ring = ringOf([key]);
@@ -30,7 +30,7 @@ const caching = (max = 10) => {
 };
 
 describe('TokenCache', () => {
-  it('answers the second use as the first, and every one the same as without it', async () => {
+  it('gives the same result with and without a hit', async () => {
     const { use, lookups, ring } = caching();
     const token = mint(key);
     const without = tokenCredentialFrom(token, rules, { keys: ring, nowMs });
@@ -42,7 +42,7 @@ describe('TokenCache', () => {
     expect(lookups).toEqual(['miss', 'hit']);
   });
 
-  it('judges times and audience on every use', async () => {
+  it('checks times and audience on every use', async () => {
     const { use, lookups } = caching();
     const token = mint(key);
     await use(token);
@@ -58,7 +58,7 @@ describe('TokenCache', () => {
     expect(lookups).toEqual(['miss', 'hit', 'hit', 'hit', 'hit', 'hit']);
   });
 
-  it('forgets a token whose key is gone, and one whose key id has another key', async () => {
+  it('drops a token whose key was removed or replaced', async () => {
     const { use, ring, verified } = caching();
     const token = mint(key);
     await use(token);
@@ -69,7 +69,7 @@ describe('TokenCache', () => {
     expect(await use(token)).toBe('task-token');
   });
 
-  it('remembers nothing that was denied, and nothing by a part of a token', async () => {
+  it('caches no denied token, and never by a part of a token', async () => {
     const { use, verified, lookups } = caching();
     const token = mint(key);
     expect(await use(token, { nowMs: nowMs + 3_600_000 })).toBe('token.expired');
@@ -84,13 +84,13 @@ describe('TokenCache', () => {
     expect(verified.size).toBe(1);
   });
 
-  it('does not even hash what is too long', async () => {
+  it('does not hash a token that is too long', async () => {
     const { use, lookups } = caching();
     expect(await use('a'.repeat(taskRules.maxBytes + 1))).toBe('token.malformed');
     expect(lookups).toEqual([]);
   });
 
-  it('holds no more than it may', async () => {
+  it('holds at most `max` tokens', async () => {
     const { use, verified } = caching(2);
     for (const jti of ['a', 'b', 'c']) await use(mint(key, { jti: jti.repeat(22) }));
     expect(verified.size).toBe(2);

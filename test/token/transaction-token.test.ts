@@ -122,14 +122,14 @@ describe('transactionTokenSigner', () => {
     });
   });
 
-  it('leaves out what is not known, and lets the action stand for no scope', async () => {
+  it('omits unknown facts, and uses the action for an empty scope', async () => {
     const bare = { ...facts, argsDigest: null, traceparent: null, requestIp: null, scope: [] };
     const token = await signerBy(key)(bare);
     expect(decodeJwt(token)).toMatchObject({ rctx: {}, tctx: { action: 'payments.create', resource: audience } });
     expect(await answerTo(token)).toMatchObject({ ...bare, scope: ['payments.create'] });
   });
 
-  it.each([0, -1, 61, 1.5, NaN, Infinity])('takes no life of %s s', (ttlSeconds) => {
+  it.each([0, -1, 61, 1.5, NaN, Infinity])('refuses a lifetime of %s s', (ttlSeconds) => {
     expect(() => signerBy(key, ttlSeconds)).toThrow(RangeError);
   });
 });
@@ -192,7 +192,7 @@ describe('transactionTokenFrom denies', () => {
     ]);
   });
 
-  it('or takes for what it is a sound token with any one claim changed to any JSON', async () => {
+  it('or accepts consistently a valid token with one claim changed to any JSON', async () => {
     const name = fc.constantFrom(...Object.keys(soundTransaction), 'rctx');
     await fc.assert(
       fc.asyncProperty(name, fc.jsonValue(), async (claim, value) => {
@@ -204,7 +204,7 @@ describe('transactionTokenFrom denies', () => {
   });
 });
 
-describe('a transaction token and a task token are never taken for each other', () => {
+describe('a transaction token and a task token never pass for each other', () => {
   // The worst case: one issuer and one key for both, and every claim of both in one payload.
   const shared = es256Key('shared');
   const both = { ...soundTransaction, ...soundClaims, iss: issuer };

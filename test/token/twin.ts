@@ -1,8 +1,8 @@
 const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 
 /**
- * The other ES256 token of the same header and claims, which anyone can make who holds one: its signature is (r, n-s). A text that
- * does not end in 64 bytes is given back.
+ * The second valid ES256 token with the same header and claims, which any holder can derive: its signature is (r, n-s). A text
+ * that does not end in 64 bytes is returned unchanged.
  */
 export function twinOf(compact: string): string {
   const at = compact.lastIndexOf('.') + 1;

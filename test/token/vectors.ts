@@ -3,12 +3,12 @@ import { describeWith, sharedData } from '../parts.ts';
 
 const part = (path: string) => sharedData(`vectors/${path}`);
 
-/** `describe` for tests that need one folder of the test vectors of other projects. */
+/** `describe` for tests that need a folder of third-party test vectors. */
 export const describeWithVectors = (name: string, needed: string, tests: () => void): void =>
   describeWith(part(needed), name, tests);
 
-/** The bytes of one vector file. */
+/** The content of a vector file. */
 export const vectorBytes = (path: string): Buffer => readFileSync(part(path).found ?? path);
 
-/** Names of the files of one folder of vectors, sorted. */
+/** Names of the files in a folder of vectors, sorted. */
 export const vectorFiles = (path: string): readonly string[] => readdirSync(part(path).found ?? path).sort();

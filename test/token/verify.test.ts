@@ -307,7 +307,7 @@ describe('verifyTaskToken denies the claim', () => {
   });
 });
 
-/** The same bytes, with a bit set that decoding ignores. */
+/** The same bytes, with an unused bit set. */
 const spelledAnew = (part: string): string => {
   const last = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
   return part.slice(0, -1) + last.charAt(last.indexOf(part.slice(-1)) ^ 1);
@@ -573,7 +573,7 @@ describe('verifyTaskToken, for any input,', () => {
     );
   });
 
-  it('denies any header and any payload of JSON that is not the profile, though it is signed', async () => {
+  it('denies signed tokens with any header and payload outside the profile', async () => {
     await fc.assert(
       fc.asyncProperty(fc.jsonValue(), fc.jsonValue(), fc.boolean(), async (header, payload, sound) => {
         const head = sound ? { typ: 'at+jwt', alg: 'ES256', kid: 'es-1' } : header;
@@ -585,7 +585,7 @@ describe('verifyTaskToken, for any input,', () => {
     );
   });
 
-  it('denies a sound token with any one claim changed to any JSON, or takes it for what it is', async () => {
+  it('denies a valid token with one claim changed to any JSON, or accepts it consistently', async () => {
     const name = fc.constantFrom(...Object.keys(soundClaims), 'act', 'may_act', 'nbf');
     await fc.assert(
       fc.asyncProperty(name, fc.jsonValue(), async (claim, value) => {
@@ -596,7 +596,7 @@ describe('verifyTaskToken, for any input,', () => {
     );
   });
 
-  it('denies a sound token with any one character changed', async () => {
+  it('denies a valid token with one character changed', async () => {
     const token = mint(es);
     const index = fc.nat({ max: token.length - 1 });
     await fc.assert(
@@ -610,7 +610,7 @@ describe('verifyTaskToken, for any input,', () => {
   });
 });
 
-it('verifyTaskToken says that the keys are not held rather than that the token is bad', async () => {
+it('verifyTaskToken reports missing keys before an invalid token', async () => {
   const ring = new KeyRing(
     [{ issuer, algorithms: ['ES256'], source: { kind: 'remote', fetch: () => Promise.reject(new Error('down')) } }],
     {
@@ -622,7 +622,7 @@ it('verifyTaskToken says that the keys are not held rather than that the token i
   await ring.start();
   expect(denied(verifyTaskToken(mint(es), rules, ring, nowMs))).toEqual([
     'token.keys-unavailable',
-    'the keys of the issuer are not held',
+    'the keys of the issuer are not available',
   ]);
   ring.close();
 });

@@ -36,7 +36,7 @@ interface SignatureGroup {
   }[];
 }
 
-// The vectors are the tests' own reference: a wrong shape fails the count of their cases.
+// Safe: a wrong shape would fail the count of cases.
 const groupsFrom = (file: string): unknown[] =>
   (JSON.parse(vectorBytes(`wycheproof/${file}`).toString()) as Vectors).testGroups;
 const jwsGroupsOf = (file: string) => groupsFrom(file) as readonly JwsGroup[];
@@ -45,7 +45,7 @@ const signatureGroupsOf = (file: string) => groupsFrom(file) as readonly Signatu
 const allowed: ReadonlySet<SignatureAlgorithm> = new Set(['ES256', 'Ed25519', 'RS256']);
 const issuer = 'https://wycheproof.test';
 
-/** What the entry points make of one vector: the step that refused it, or `valid`. */
+/** The result of one vector: the step that refused it, or `valid`. */
 async function answerTo(jwk: unknown, jws: string): Promise<string> {
   const jwks = typeof jwk === 'object' && jwk !== null && 'keys' in jwk ? jwk : { keys: [jwk] };
   let refusedSet: string | null = null;
@@ -64,7 +64,7 @@ async function answerTo(jwk: unknown, jws: string): Promise<string> {
   return problem === null ? 'valid' : `${problem.reason}: ${problem.detail}`;
 }
 
-/** Why a vector labelled valid is refused all the same; each is outside the profile of a task token. */
+/** Why vectors labelled valid are refused: they are outside the profile of task tokens. */
 const outOfProfile: readonly { readonly why: string; readonly answer: RegExp }[] = [
   {
     why: 'an algorithm outside the profile (HS*, RS384, RS512, PS*, ES512)',
@@ -76,7 +76,7 @@ const outOfProfile: readonly { readonly why: string; readonly answer: RegExp }[]
   },
 ];
 
-/** Compares every vector's answer with its label, and says how many valid ones were refused and why. */
+/** Compares every result with its label, and counts the refused valid vectors by reason. */
 async function answersOf(groups: readonly JwsGroup[]) {
   const tally = { vectors: 0, accepted: 0, refused: 0, outOfProfile: new Map<string, number>(), wrong: [] as string[] };
   for (const { comment: group, private: secret, public: open, tests } of groups) {
@@ -95,7 +95,7 @@ async function answersOf(groups: readonly JwsGroup[]) {
 }
 
 describeWithVectors('the JOSE vectors of Wycheproof', 'wycheproof', () => {
-  it('answers each of 401 signed tokens as labelled, or refuses it as out of profile', async () => {
+  it('agrees with the label of 401 signed tokens, or refuses them as out of profile', async () => {
     const tally = await answersOf(jwsGroupsOf('json_web_signature_test.json'));
     expect(tally.wrong).toEqual([]);
     expect(tally).toMatchObject({ vectors: 401, accepted: 10, refused: 355 });
@@ -105,7 +105,7 @@ describeWithVectors('the JOSE vectors of Wycheproof', 'wycheproof', () => {
     });
   });
 
-  it('answers each of 26 key sets as labelled, or refuses it as out of profile', async () => {
+  it('agrees with the label of 26 key sets, or refuses them as out of profile', async () => {
     const tally = await answersOf(jwsGroupsOf('json_web_key_test.json'));
     expect(tally.wrong).toEqual([]);
     expect(tally).toMatchObject({ vectors: 26, accepted: 1, refused: 21 });
@@ -135,13 +135,13 @@ describeWithVectors('the JOSE vectors of Wycheproof', 'wycheproof', () => {
   });
 });
 
-/** The key of a raw signature vector through our own reader of key sets. */
+/** The key of a raw signature vector, parsed by our key set parser. */
 function keyOf(jwk: Readonly<Record<string, string>>): VerificationKey | null {
   const keys = verificationKeysFrom({ keys: [jwk] }, allowed);
   return isProblem(keys) ? null : (keys[0] ?? null);
 }
 
-/** The primitive under our own reader of tokens; a JWS cannot carry these messages. */
+/** Verifies with our signature primitive, because a JWS cannot carry these messages. */
 const verifies = (key: VerificationKey | null, sig: string, msg: string): boolean =>
   key !== null && isSigned(Buffer.from(msg, 'hex'), Buffer.from(sig, 'hex'), key);
 

@@ -103,11 +103,11 @@ const MAX_NESTING = 32;
  */
 export function descriptorSetFrom(bytes: Uint8Array): DescriptorSet | Problem {
   const files = decoded(bytes);
-  if ('problem' in files) return { problem: `is no descriptor set: it ${files.problem}` };
+  if ('problem' in files) return { problem: `is not a descriptor set: it ${files.problem}` };
   const reading: Reading = { problem: null, messages: new Map(), enums: new Map(), services: new Map() };
   for (const file of files.file) readFile(reading, file);
   if (files.file.length === 0) reading.problem ??= 'has no files';
-  if (reading.problem !== null) return { problem: `is no descriptor set: it ${reading.problem}` };
+  if (reading.problem !== null) return { problem: `is not a descriptor set: it ${reading.problem}` };
   const { messages, enums, services } = reading;
   return {
     messages: new Map([...messages].map(([name, read]) => [name, resolved(read, name, reading)])),

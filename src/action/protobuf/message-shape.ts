@@ -129,9 +129,9 @@ function valueProblem(set: DescriptorSet, field: FieldDescriptor, type: Argument
 }
 
 function wayProblem(set: DescriptorSet, field: FieldDescriptor): string | null {
-  if (isMapField(set, field)) return 'is a map: no way to an argument leads through one';
-  if (field.kind !== 'message') return `is of type \`${field.kind}\`: only through messages a way leads on`;
-  return field.isRepeated ? 'is repeated: no way to an argument leads through one' : null;
+  if (isMapField(set, field)) return 'is a map, and a path cannot lead through a map';
+  if (field.kind !== 'message') return `is of type \`${field.kind}\`: a path leads through messages only`;
+  return field.isRepeated ? 'is repeated, and a path cannot lead through a repeated field' : null;
 }
 
 interface Shapes {

@@ -55,7 +55,7 @@ function text({ from, to }: WireField, bytes: Uint8Array): string | Problem {
   try {
     return utf8.decode(bytes.subarray(from, to));
   } catch {
-    return { problem: 'is no UTF-8' };
+    return { problem: 'must be UTF-8' };
   }
 }
 

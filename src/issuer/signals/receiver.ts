@@ -20,7 +20,7 @@ import type { TakenSignal } from './under-way.ts';
  */
 export async function answerSignal(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const { signals } = services;
-  if (signals === undefined) return errorReply(oauthError('not_found', 'there is nothing at this path'));
+  if (signals === undefined) return errorReply(oauthError('not_found', 'no such path'));
   const span = services.tracer.start('signal.receive', {}, request.traceparent);
   let attributes: SpanAttributes = UNFINISHED;
   try {
@@ -66,7 +66,7 @@ function replyTo(outcome: Outcome): Reply {
     return jsonReply(400, { err, description }, { 'content-language': 'en' });
   }
   if (outcome === KEYS_UNAVAILABLE || isStoreFailure(outcome)) {
-    return errorReply(oauthError('temporarily_unavailable', 'the token cannot be judged or recorded now'));
+    return errorReply(oauthError('temporarily_unavailable', 'the token cannot be verified or recorded at present'));
   }
   return { status: 202, headers: { 'cache-control': 'no-store' }, body: '' };
 }

@@ -59,7 +59,7 @@ export function securityEventFrom(
   if (isDeny(jwt)) return refusalOf(jwt);
   if (!TOKEN_TYPES.has(jwt.jws.type)) return malformed('header member `typ` must be `secevent+jwt`');
   const transmitter = rules.transmitters.get(jwt.issuer);
-  if (transmitter === undefined) return signalError('invalid_issuer', 'claim `iss` is not a transmitter known here');
+  if (transmitter === undefined) return signalError('invalid_issuer', 'claim `iss` is not a configured transmitter');
   const key = verifyingKey(jwt, rules.keys, 'external');
   if (isDeny(key)) return key.reason === 'token.keys-unavailable' ? KEYS_UNAVAILABLE : refusalOf(key);
   return eventFrom(jwt.claims, transmitter, { ...rules, now: nowMs / 1_000 });

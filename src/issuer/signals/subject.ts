@@ -94,7 +94,7 @@ function formatOf(value: unknown): unknown {
 function simple(value: unknown): SimpleSubject | Problem {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return { problem: 'must be an object' };
   const reader = simpleFormats.get(formatOf(value));
-  return reader === undefined ? { problem: 'must have a `format` that is supported here' } : reader(value);
+  return reader === undefined ? { problem: 'must have a supported `format`' } : reader(value);
 }
 
 const optionalSimple = optional(simple);

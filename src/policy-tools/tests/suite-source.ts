@@ -68,7 +68,8 @@ async function textFrom(file: string, disk: PolicyDisk): Promise<string | Findin
     if (bytes === null) return at(file, `the file must be a regular file of at most ${MAX_FILE_BYTES} bytes`);
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
-    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'no valid UTF-8';
+    const code =
+      typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'it must be UTF-8';
     return at(file, `the file could not be read: ${code}`);
   }
 }

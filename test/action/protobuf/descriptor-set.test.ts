@@ -35,7 +35,7 @@ describe('descriptorSetFrom', () => {
     expect(field(message, name)).toMatchObject({ name, ...expected });
   });
 
-  it('reads methods, enums with the first name of a number, and entries of maps', () => {
+  it('reads methods, enums with the first name per number, and map entries', () => {
     expect([...set.services.keys()]).toEqual(['acme.shop.v1.Shop', 'acme.legacy.Legacy', 'acme.edition.Edition']);
     expect(Object.fromEntries(set.services.get('acme.shop.v1.Shop') ?? [])).toEqual({
       PlaceOrder: { input: request, isClientStreaming: false },
@@ -50,12 +50,12 @@ describe('descriptorSetFrom', () => {
     expect(set.messages.get(`${request}.NotesEntry`)?.isMapEntry).toBe(true);
   });
 
-  it('reads what protobufjs writes, with names of types from the inside out, as it reads what protoc writes', () => {
+  it('reads sets of protobufjs, with relative type names, like those of protoc', () => {
     const loaded = mustRead(loadedSet);
     expect(loaded.services).toEqual(new Map([...set.services].slice(0, 1)));
     expect(loaded.enums.get('acme.shop.v1.Priority')).toEqual(set.enums.get('acme.shop.v1.Priority'));
     for (const [name, message] of loaded.messages) {
-      // protobufjs names the entries of maps otherwise, and does not tell `optional` from a oneof.
+      // protobufjs names map entries differently, and writes `optional` like a oneof.
       if (message.isMapEntry) continue;
       const fields = [...message.fields.values()].filter((one) => !['notes', 'coupon', 'count'].includes(one.name));
       for (const one of fields) expect([name, one]).toEqual([name, field(name, one.name)]);
@@ -81,10 +81,10 @@ describe('descriptorSetFrom', () => {
     ['messages in messages in messages', file(delimited(4, nested(33))), 'it nests messages deeper than 32'],
   ])('refuses %s', (_name, bytes, problem) => {
     const read = descriptorSetFrom(bytes);
-    expect('problem' in read ? read.problem : 'read').toContain(`is no descriptor set: ${problem}`);
+    expect('problem' in read ? read.problem : 'read').toContain(`is not a descriptor set: ${problem}`);
   });
 
-  it('never throws, whatever the bytes', () => {
+  it('never throws, for any bytes', () => {
     const changed = fc
       .tuple(fc.nat(shopSet.length - 1), fc.uint8Array({ maxLength: 8 }))
       .map(([at, bytes]) => Buffer.concat([shopSet.subarray(0, at), bytes, shopSet.subarray(at + bytes.length)]));

@@ -12,7 +12,7 @@ import { describeWith, grpcurlPart } from '../../parts.ts';
 import { encoded, shopSet } from './shop.ts';
 import { must } from '../../builders/must.ts';
 
-/** The descriptor set of the file beside this one, as `grpcurl -protoset-out` wrote it: with all of its imports. */
+/** The descriptor set of `everything.proto` with its imports, written by `grpcurl -protoset-out`. */
 const EVERYTHING = join(import.meta.dirname, 'everything.binpb');
 const everything = readFileSync(EVERYTHING);
 const ROOT = 'acme.everything.v1.Thing';
@@ -121,27 +121,27 @@ describe('messageFromJson', () => {
     expect(bytesOf(json)).toBe(`does not fit: ${problem}`);
   });
 
-  it('refuses a whole number that a double cannot hold exactly, and takes it as text', () => {
+  it('refuses an integer that a double cannot hold exactly, and accepts it as a string', () => {
     const text = String(2 ** 60);
     expect(bytesOf({ big: 2 ** 60 })).toBe(`has the number \`${text}\`, which is beyond ±(2^53 - 1): write it as text`);
     expect(decoded(Buffer.from(bytesOf({ big: `${2n ** 60n}` })))).toEqual({ big: '1152921504606846976' });
   });
 
-  it('takes a message in Any, of a type that the set has', () => {
+  it('accepts Any with a type of the set', () => {
     const url = `type.googleapis.com/${ROOT}`;
     const bytes = bytesOf({ some: { '@type': url, text: 'a' } });
     const value = Buffer.from(bytesOf({ text: 'a' })).toString('base64');
     expect(typeof bytes === 'string' ? bytes : decoded(bytes)).toEqual({ some: { type_url: url, value } });
   });
 
-  it('takes a mask of fields, which grpcurl does not', () => {
+  it('accepts a field mask, which grpcurl does not', () => {
     const bytes = bytesOf({ mask: 'text,inner.signedNumber' });
     expect(typeof bytes === 'string' ? bytes : decoded(bytes)).toEqual({
       mask: { paths: ['text', 'inner.signed_number'] },
     });
   });
 
-  it('refuses messages more than 100 deep, and a type that the set does not have', () => {
+  it('refuses nesting beyond 100, and a type that the set lacks', () => {
     let deep: object = {};
     for (let depth = 0; depth < 200; depth++) deep = { inner: deep };
     expect(bytesOf(deep)).toContain('nests deeper than 100');
@@ -175,7 +175,7 @@ describeWith(grpcurlPart(), 'messageFromJson beside grpcurl', (grpcurl) => {
   });
   afterAll(() => server.forceShutdown());
 
-  it.each(samples)('sends what it sends: %s', async (_name, json) => {
+  it.each(samples)('encodes like grpcurl: %s', async (_name, json) => {
     sent.length = 0;
     const args = ['-plaintext', '-protoset', EVERYTHING, '-d', JSON.stringify(json)];
     await promisify(execFile)(grpcurl, [...args, `127.0.0.1:${port}`, 'acme.everything.v1.Everything/Take']);

@@ -11,7 +11,7 @@ const set = must(descriptorSetFrom(shopSet));
 
 const shapes = messageShapes(set);
 
-/** Each argument with its type, and what absence means within a message that is there. */
+/** Each argument with its type, and its value where it is absent from a present message. */
 const places: readonly (readonly [path: string, type: ArgumentType, absent?: unknown])[] = [
   ['customer', 'string', ''],
   ['order.amount_cents', 'long', 0],
@@ -52,7 +52,7 @@ const read = (bytes: Uint8Array, wanted = shape): unknown => {
   return 'problem' in values ? `${values.reason}: ${values.problem}` : Object.fromEntries(values);
 };
 
-/** The arguments in a message that protobufjs decoded, by the rules of presence. */
+/** The expected arguments of a message decoded by protobufjs. */
 function expectedFrom(message: unknown): Readonly<Record<string, unknown>> {
   const names = new Map<unknown, string>([
     [0, 'PRIORITY_NORMAL'],
@@ -85,7 +85,7 @@ const delimited = (number: number, content: Uint8Array | string): Uint8Array =>
 const number = (field: number, value: bigint): Uint8Array => joined(varint(BigInt(field * 8)), varint(value));
 
 describe('messageValues', () => {
-  it('gives every kind of argument', () => {
+  it('reads every type of argument', () => {
     const order = {
       customer: 'ada',
       order: {
@@ -135,7 +135,7 @@ describe('messageValues', () => {
     });
   });
 
-  it('gives defaults where there is no presence, and nothing where there is, or where the message is absent', () => {
+  it('uses defaults for implicit presence, and none for explicit presence or an absent message', () => {
     expect(read(new Uint8Array(0))).toEqual({
       customer: '',
       tags: [],
@@ -147,7 +147,7 @@ describe('messageValues', () => {
     expect(read(encoded({ order: { first: {} } }))).toMatchObject({ 'order.amount_cents': 0, 'order.first.sku': '' });
   });
 
-  it('gives the absence of proto2 and the defaults of an edition', () => {
+  it('follows the presence of proto2 and of editions', () => {
     const legacy = shapeOf(
       [
         ['amount', 'long'],
@@ -169,7 +169,7 @@ describe('messageValues', () => {
     expect(read(hex('1200'), edition)).toEqual({ amount: 0, currency: '' });
   });
 
-  it('passes over what is no argument: unknown fields, other messages, packed and not', () => {
+  it('skips other fields: unknown ones, other messages, packed and unpacked numbers', () => {
     const wanted = shapeOf([['customer', 'string']]);
     const others = [
       delimited(999, 'unknown'),
@@ -189,7 +189,7 @@ describe('messageValues', () => {
     expect(read(joined(...others, delimited(1, 'ada'), ...others), wanted)).toEqual({ customer: 'ada' });
   });
 
-  it('one field can be more than one argument', () => {
+  it('reads several arguments from one field', () => {
     const both = shapes(ROOT, [
       { ...argument('customer', 'string'), name: 'a' },
       { ...argument('customer', 'decimal'), name: 'b' },
@@ -239,14 +239,14 @@ describe('messageValues', () => {
     [
       'bytes that are no UTF-8',
       delimited(1, hex('ff')),
-      'action.arguments: has the field `customer`, which is no UTF-8',
+      'action.arguments: has the field `customer`, which must be UTF-8',
     ],
-    ['an overlong UTF-8', delimited(1, hex('c0af')), 'which is no UTF-8'],
-    ['half a surrogate', delimited(1, hex('eda080')), 'which is no UTF-8'],
+    ['an overlong UTF-8', delimited(1, hex('c0af')), 'which must be UTF-8'],
+    ['half a surrogate', delimited(1, hex('eda080')), 'which must be UTF-8'],
     ['U+0000', delimited(1, hex('00')), 'has the argument `customer`, which contains U+0000'],
     ['a long string', delimited(1, 'a'.repeat(4097)), 'which is longer than 4096 bytes'],
     ['many strings', joined(...Array(257).fill(delimited(3, ''))), '`tags`, which has more than 256 strings'],
-    ['one string of many that is none', joined(delimited(3, 'a'), delimited(3, hex('ff'))), 'which is no UTF-8'],
+    ['one string of many that is none', joined(delimited(3, 'a'), delimited(3, hex('ff'))), 'which must be UTF-8'],
     ['2^53', amount(2n ** 53n), 'has the argument `order.amount_cents`, which must be a safe integer'],
     ['the least int64', amount(-(2n ** 63n)), 'which must be a safe integer'],
     ['2^53 + 1, which rounds', amount(2n ** 53n + 1n), 'which must be a safe integer'],
@@ -351,7 +351,7 @@ describe('messageValues', () => {
   );
   const messages = fc.tuple(orders, payments).map(([order, payment]) => encoded({ ...order, ...payment }));
 
-  it('gives of every encoded message what protobufjs gives', () => {
+  it('agrees with protobufjs on every encoded message', () => {
     fc.assert(
       fc.property(messages, (bytes) => {
         expect(read(bytes)).toEqual(expectedFrom(decoded(bytes)));
@@ -360,7 +360,7 @@ describe('messageValues', () => {
     );
   });
 
-  it('never throws, and gives of no bytes another value than protobufjs gives', () => {
+  it('never throws, and never reads another value than protobufjs, for any bytes', () => {
     const piece = fc.oneof(
       messages,
       fc.uint8Array({ maxLength: 12 }),
@@ -384,7 +384,7 @@ describe('messageValues', () => {
         try {
           message = decoded(bytes);
         } catch {
-          // A message in a field that is no argument is not looked at; a server that decodes it refuses the call.
+          // Messages without arguments may be invalid; a server that decodes them refuses the call.
           return;
         }
         accepted += 1;

@@ -4,7 +4,7 @@ import { loadSync } from '@grpc/proto-loader';
 import type { MessageTypeDefinition, ServiceDefinition } from '@grpc/proto-loader';
 
 /**
- * The descriptor set of the three `.proto` files beside this one, as `protoc` 35.1 wrote it:
+ * The descriptor set of the three `.proto` files beside this one, written by `protoc` 35.1:
  * `protoc --include_imports --descriptor_set_out=shop.binpb shop.proto legacy.proto edition.proto`.
  */
 export const shopSet: Uint8Array = readFileSync(join(import.meta.dirname, 'shop.binpb'));
@@ -17,21 +17,21 @@ const definitions = loadSync('shop.proto', {
 
 const request = definitions['acme.shop.v1.PlaceOrderRequest'] as MessageTypeDefinition<object, object>;
 
-/** The service as grpc-js serves and calls it. */
+/** The service definition for grpc-js. */
 export const shopService = definitions['acme.shop.v1.Shop'] as ServiceDefinition;
 
 /** A request to place an order, encoded by protobufjs. */
 export const encoded = (order: object): Uint8Array => request.serialize(order);
 
-/** The request as protobufjs decodes it: what is absent is absent, 64 bits are text, enums are numbers. Throws. */
+/** Decodes the request with protobufjs: absent fields are absent, 64-bit numbers are strings, enums are numbers. Throws. */
 export const decoded = (bytes: Uint8Array): unknown => request.deserialize(Buffer.from(bytes));
 
-/** The same set as protobufjs makes it: other names of types, no mark at `optional`. */
+/** The same set by protobufjs: other type names, `optional` not marked. */
 export const loadedSet: Uint8Array = Buffer.concat(
   request.fileDescriptorProtos.flatMap((file) => [fieldHead(1, file.length), file]),
 );
 
-/** The descriptor set of two versions of one service, made in a folder. */
+/** Writes the descriptor sets of two versions of one service to a folder. */
 export function twoVersionsSet(folder: string): Uint8Array {
   const files = ['v1', 'v2'].map((version) => {
     const file = join(folder, `${version}.proto`);
@@ -63,7 +63,7 @@ export function varint(value: bigint): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-/** A message as it stands in the body of a unary call. */
+/** A message framed as the body of a unary call. */
 export function framed(message: Uint8Array, flag = 0): Uint8Array {
   const prefix = Buffer.alloc(5);
   prefix[0] = flag;

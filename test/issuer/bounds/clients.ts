@@ -5,14 +5,14 @@ import type { TLSSocket } from 'node:tls';
 import type { IssuedCertificate } from '../../../src/dev/authority.ts';
 import { audience, type Bench, details, formHeaders } from '../bench.ts';
 
-/** A connection that says nothing, once its handshake is over; the caller ends it. */
+/** An idle connection after its handshake; the caller closes it. */
 export async function idle({ port, authority }: Bench, as: IssuedCertificate): Promise<TLSSocket> {
   const { bundlePem: ca } = authority;
   const options = { host: '127.0.0.1', port, ca, servername: 'issuer.acme.test', cert: as.certPem, key: as.keyPem };
   const socket = connect(options);
   socket.on('error', () => undefined);
   await once(socket, 'secureConnect');
-  // Until it is cut: the end of a stream that nobody reads is not seen.
+  // Read until it is cut: the end of an unread stream is not reported.
   socket.resume();
   return socket;
 }
@@ -26,10 +26,10 @@ const formOf = (authorizationDetails: string): string =>
 
 const tokenForm = formOf(details());
 
-/** A request for a token as it is written to a connection. */
+/** The bytes of a token request. */
 export const tokenRequest = requestOf(tokenForm);
 
-/** One for which the policies are asked so many questions: of one action under so many constraints. */
+/** A token request with this number of questions to the policies: one action with as many constraints. */
 export const longTokenRequest = (questions: number): string => {
   const entries = Array.from({ length: questions }, (_, at) =>
     JSON.parse(details({ constraints: { max_calls: at + 1 } })),
@@ -47,7 +47,7 @@ function requestOf(form: string): string {
   return `${lines.join('\r\n')}\r\n\r\n${form}`;
 }
 
-/** Asks for tokens over so many connections, each again once it was answered, until `stop`: how it was answered, by status. */
+/** Requests tokens in a loop over this number of connections until `stop`; returns the number of replies by status. */
 export function flood({ port, authority }: Bench, as: IssuedCertificate, connections: number) {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   const { bundlePem: ca } = authority;

@@ -9,7 +9,7 @@ import { scratch } from '../../builders/scratch.ts';
 import { type Bench, type BenchChange, startBench } from '../bench.ts';
 import { flood, idle, tokenRequest } from './clients.ts';
 
-/** Issue 14, point 7: what one client of the issuer can take from the others. */
+/** Issue 14, point 7: a client of the issuer cannot starve others. */
 const { folder, remove } = scratch();
 const benches: Bench[] = [];
 const sockets: Socket[] = [];
@@ -38,11 +38,11 @@ const until = async (isSo: () => boolean): Promise<void> => {
 };
 
 describe('connections', () => {
-  it('lets another agent in while one holds more idle connections than there are places', async () => {
+  it('accepts another agent while one opens more idle connections than the limit', async () => {
     const held: TLSSocket[] = [];
     for (let opened = 0; opened < 1_100; opened += 50) {
       held.push(...(await Promise.all(Array.from({ length: 50 }, () => open(bench, bench.planner)))));
-      // It comes again and again, as fast as its connections are cut.
+      // It reconnects as fast as its connections are cut.
       if (opened % 500 === 0) expect((await bench.token({}, bench.reporter)).status).toBe(200);
     }
     expect((await bench.token({}, bench.reporter)).status).toBe(200);
@@ -50,7 +50,7 @@ describe('connections', () => {
     expect(bench.refused).toContainEqual(['client-connections', 'spiffe://acme.test/ns/agents/sa/planner']);
   }, 240_000);
 
-  it('takes a place from whoever holds most idle ones where all are taken', async () => {
+  it('cuts a connection of the client with the most idle ones at the total limit', async () => {
     const full = await start({ connections: 16, connectionsPerClient: 16 });
     const planner = await Promise.all(Array.from({ length: 15 }, () => open(full, full.planner)));
     const reporter = await open(full, full.reporter);
@@ -60,7 +60,7 @@ describe('connections', () => {
     expect(full.refused).toEqual([['connections', 'spiffe://acme.test/ns/agents/sa/planner']]);
   });
 
-  it('cuts the oldest of the handshakes of one address that are never finished', async () => {
+  it('cuts the oldest unfinished handshake of an address', async () => {
     const few = await start({ handshakesPerAddress: 4 });
     const silent = Array.from({ length: 20 }, () => connectTcp(few.port, '127.0.0.1'));
     sockets.push(...silent);
@@ -72,7 +72,7 @@ describe('connections', () => {
     );
   });
 
-  it('cuts a connection with more unanswered requests than any client sends', async () => {
+  it('cuts a connection with too many pipelined requests', async () => {
     const socket = await open(bench, bench.reporter);
     socket.write(tokenRequest.repeat(20));
     await once(socket, 'close');
@@ -81,14 +81,14 @@ describe('connections', () => {
 });
 
 describe('requests', () => {
-  it('answers 429 with `retry-after` beyond the rate of a client, and another client all the same', async () => {
+  it('answers 429 with `retry-after` above the rate of a client, and still serves another client', async () => {
     const slow = await start({ requestsPerSecondPerClient: 1 });
     expect((await slow.token()).status).toBe(200);
     const answers = await Promise.all([slow.token(), slow.token(), slow.token({}, slow.reporter)]);
     expect(answers.map(({ status }) => status)).toEqual([429, 429, 200]);
     expect([answers[0]?.headers['retry-after'], answers[0]?.json]).toEqual([
       '1',
-      { error: 'slow_down', error_description: 'this client asks too often' },
+      { error: 'slow_down', error_description: 'this client sends too many requests' },
     ]);
     expect(slow.refused).toEqual([
       ['client-rate', 'spiffe://acme.test/ns/agents/sa/planner'],
@@ -96,7 +96,7 @@ describe('requests', () => {
     ]);
   });
 
-  it('answers another agent, and an end of the same one, in the flood of one', async () => {
+  it('serves another agent, and withdrawals of the same one, during a flood by one', async () => {
     const { json } = await bench.token();
     const flooding = flood(bench, bench.planner, bench.limits.connectionsPerClient);
     await until(() => (flooding.answers.get(429) ?? 0) > 0);
@@ -107,7 +107,7 @@ describe('requests', () => {
     expect([...answers.keys()].filter((status) => status !== 200)).toEqual([429]);
   });
 
-  it('takes an end where the client may ask for nothing else', async () => {
+  it('serves withdrawals where the client has used up its limits', async () => {
     const slow = await start({ requestsPerSecondPerClient: 1, withdrawalsPerSecondPerClient: 1 });
     const { json } = await slow.token();
     expect((await slow.token()).status).toBe(429);

@@ -10,12 +10,12 @@ import { scratch } from '../../builders/scratch.ts';
 import { startBench } from '../bench.ts';
 import { idle, longTokenRequest } from './clients.ts';
 
-/** Lets the event loop go round until nothing happens any more. */
+/** Runs the event loop until it is idle. */
 const settle = async (): Promise<void> => {
   for (let round = 0; round < 200; round += 1) await new Promise((next) => setImmediate(next));
 };
 
-/** Turns by a clock and a timer of the test's own, and what they came to. */
+/** A scheduler with a fake clock and timer, and a log of its turns. */
 function held({ areChecksComing }: { readonly areChecksComing: boolean }) {
   const clock = { nowMs: 0 };
   const timers: { readonly atMs: number; readonly run: () => void }[] = [];
@@ -29,7 +29,7 @@ function held({ areChecksComing }: { readonly areChecksComing: boolean }) {
     },
     areChecksComing: () => areChecksComing,
   });
-  /** Work of so many milliseconds. */
+  /** Work of this many milliseconds. */
   const work = (lane: Lane, client: string, tookMs = 0, isGone = false): void =>
     void wait(lane, client, { tookMs, isGone });
   const wait = async (
@@ -49,7 +49,7 @@ function held({ areChecksComing }: { readonly areChecksComing: boolean }) {
     }
     await settle();
   };
-  /** A request with so many pieces of work, each in a turn. */
+  /** A request with this many pieces of work, each in a turn. */
   const workOn = async (client: string, pieces: number, tookMs: number): Promise<void> => {
     await wait('ordinary', client, { tookMs, isGone: false });
     for (let piece = 1; piece < pieces; piece += 1) {
@@ -62,7 +62,7 @@ function held({ areChecksComing }: { readonly areChecksComing: boolean }) {
 }
 
 describe('Turns', () => {
-  it('serves withdrawals before handshakes before all else, and clients one after the other', async () => {
+  it('serves withdrawals before handshakes before ordinary requests, round robin over clients', async () => {
     const { done, work } = held({ areChecksComing: false });
     for (let asked = 0; asked < 3; asked += 1) work('ordinary', 'loud');
     work('ordinary', 'quiet');
@@ -79,7 +79,7 @@ describe('Turns', () => {
     ]);
   });
 
-  it('leaves nine tenths of the time to checks while they come, and withdrawals a tenth of their own', async () => {
+  it('limits each lane to a tenth of the time while checks arrive', async () => {
     const { done, work, pass } = held({ areChecksComing: true });
     for (let asked = 0; asked < 3; asked += 1) work('ordinary', 'loud', 10);
     await settle();
@@ -94,14 +94,14 @@ describe('Turns', () => {
     expect(done).toEqual(['ordinary loud turn', 'withdrawal loud turn', 'ordinary loud turn']);
   });
 
-  it('pauses for nobody while no checks come', async () => {
+  it('does not pause while no checks arrive', async () => {
     const { done, work } = held({ areChecksComing: false });
     for (let asked = 0; asked < 3; asked += 1) work('ordinary', 'loud', 10);
     await settle();
     expect(done).toHaveLength(3);
   });
 
-  it('pauses for a second at most', async () => {
+  it('pauses for at most a second', async () => {
     const { done, work, pass } = held({ areChecksComing: true });
     for (let asked = 0; asked < 2; asked += 1) work('ordinary', 'loud', 5_000);
     await settle();
@@ -109,14 +109,14 @@ describe('Turns', () => {
     expect(done).toHaveLength(2);
   });
 
-  it('charges each piece of a request, which goes on before others of its client and never too late', async () => {
+  it('charges each piece of a request, and continues started requests first and never late', async () => {
     const { done, work, workOn, pass } = held({ areChecksComing: true });
     void workOn('loud', 3, 10);
     work('ordinary', 'loud');
     work('ordinary', 'quiet');
     await settle();
     expect(done).toEqual(['ordinary loud turn']);
-    // Beyond the wait after which a request that has not begun is turned away.
+    // Longer than the wait after which a waiting request is `late`.
     for (let round = 0; round < 5; round += 1) await pass(9_000);
     expect(done).toEqual([
       'ordinary loud turn',
@@ -127,7 +127,7 @@ describe('Turns', () => {
     ]);
   });
 
-  it('gives no turn to what nobody waits for, and turns away what waited for ten seconds', async () => {
+  it('skips disconnected clients, and reports `late` after ten seconds', async () => {
     const { done, work, pass } = held({ areChecksComing: true });
     work('ordinary', 'first', 10_000);
     work('ordinary', 'left', 0, true);
@@ -139,7 +139,7 @@ describe('Turns', () => {
     expect(done).toEqual(['ordinary first turn', 'ordinary left gone', 'ordinary late late', 'ordinary next turn']);
   });
 
-  it('lets checks be decided between two questions to the policies, however many ask at once', async () => {
+  it('decides checks between two questions to the policies under load', async () => {
     const { folder, remove } = scratch();
     const seen = { grants: 0, sinceCheck: 0, most: 0 };
     const turns = new Turns({ monotonicMs: systemPorts.monotonicMs, after, areChecksComing: () => false });
@@ -162,7 +162,7 @@ describe('Turns', () => {
       onTurn: () => undefined,
       onTurnOver: () => undefined,
       shed: () => undefined,
-      // There is always a check that waits: each that is decided is followed by the next.
+      // There is always a waiting check: each decided one is followed by the next.
       run: ([decided]) => {
         seen.sinceCheck = 0;
         if (decided !== undefined && !isOver) queue.add(new QueueNode(check));

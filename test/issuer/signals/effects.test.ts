@@ -26,7 +26,7 @@ import {
 const { folder, remove } = scratch();
 afterAll(remove);
 
-/** One event with the effect that the operator gave it. */
+/** An event with a configured effect. */
 async function withEffect(
   effect: SignalEffect,
   bench: Bench,
@@ -45,7 +45,7 @@ const start = (effect: SignalEffect, refusal: ReasonCode | null = null): Promise
     ...(refusal === null ? {} : { grant: () => deny(refusal, 'no') }),
   });
 
-describe('the effect the operator gives an event', () => {
+describe('the configured effect of an event', () => {
   it.each<[SignalEffect, ReasonCode | null, string, string]>([
     ['revoke', null, 'revoked', 'low'],
     ['suspend', null, 'suspended', 'low'],
@@ -64,7 +64,7 @@ describe('the effect the operator gives an event', () => {
     await bench.close();
   });
 
-  it('ask says in the record what the policies answered', async () => {
+  it('ask records the answer of the policies', async () => {
     const bench = await start('ask', 'policy.forbidden');
     const { task } = await withEffect('ask', bench);
     expect(recordsOf(bench.store, task.id).at(-1)).toMatchObject({
@@ -77,7 +77,7 @@ describe('the effect the operator gives an event', () => {
     await bench.close();
   });
 
-  it('ask sets the level of a risk before it asks', async () => {
+  it('ask sets the risk before asking', async () => {
     const bench = await start('ask', 'policy.error');
     const { task } = newTask(bench.store, { subject: 'alice' });
     const events = { [eventUri('risk-level-change')]: { principal: 'USER', current_level: 'HIGH' } };
@@ -142,7 +142,7 @@ const device = (current: string) => ({
 const claimsChange = (claims: object) => ({ [eventUri('token-claims-change')]: { claims } });
 
 describe('attest', () => {
-  it('has what the event says attested by its transmitter, with who said it in the record', async () => {
+  it('attests the values of the event by its transmitter, and records both', async () => {
     const bench = await attesting();
     const { store } = bench;
     const { task } = newTask(store, { subject: 'alice' });
@@ -167,7 +167,7 @@ describe('attest', () => {
     await bench.close();
   });
 
-  it('takes claims by their names, and takes away what can no longer be told', async () => {
+  it('attests claims by name, and removes values that no longer hold', async () => {
     const bench = await attesting();
     const { store } = bench;
     const { task } = newTask(store, { subject: 'alice' });
@@ -185,7 +185,7 @@ describe('attest', () => {
     await bench.close();
   });
 
-  it('tells levels of assurance apart by their namespace', async () => {
+  it('distinguishes levels of assurance by namespace', async () => {
     const bench = await attesting();
     const { store } = bench;
     const { task } = newTask(store, { subject: 'alice' });
@@ -210,7 +210,7 @@ describe('attest', () => {
     await bench.close();
   });
 
-  it("goes by the task's own rule for the name, where it has one", async () => {
+  it("applies the task's rule for the name", async () => {
     const bench = await attesting();
     const { store } = bench;
     const { task } = newTask(store, { subject: 'alice', contextRules: { 'device-compliance': 'suspend' } });
@@ -219,7 +219,7 @@ describe('attest', () => {
     await bench.close();
   });
 
-  it('suspends a task that has no room for what it says', async () => {
+  it('suspends a task without room for the values', async () => {
     const bench = await attesting();
     const { store } = bench;
     const { task } = newTask(store, { subject: 'alice' });
@@ -230,7 +230,7 @@ describe('attest', () => {
   });
 });
 
-/** What the state of the task says to a use of that token. */
+/** The result of the task stage for a use of that token. */
 function nextCheck(store: Store, task: Task, tokenId: string): unknown {
   const payload = { ...soundClaims, iss: issuerUrl, txn: task.id, jti: tokenId };
   const claims = taskClaimsFrom(payload, { keyId: 'k' });

@@ -35,14 +35,14 @@ const statusOf = (method: string, path: string, body?: string, at = { port }): P
     sent.end(body);
   });
 
-describe('an IssuerServer that serves signals alone', () => {
-  it('takes a signal from a transmitter without a certificate', async () => {
+describe('an IssuerServer that serves signals only', () => {
+  it('accepts a signal from a transmitter without a certificate', async () => {
     const { task } = newTask(bench.store, { subject: 'alice' });
     expect(await statusOf('POST', '/signals', setOf())).toBe(202);
     expect(taskNow(bench.store, task).state).toBe('revoked');
   });
 
-  it('refuses what is not signed by one', async () => {
+  it('refuses tokens of unknown signers', async () => {
     expect(await statusOf('POST', '/signals', 'hello')).toBe(400);
   });
 
@@ -56,7 +56,7 @@ describe('an IssuerServer that serves signals alone', () => {
     expect(await statusOf(method, path)).toBe(404);
   });
 
-  it('holds each address to the limits of a client, and the issuer to its own', async () => {
+  it('applies the limits per address', async () => {
     const refused: string[] = [];
     const slow = new IssuerServer({
       services: bench.services,

@@ -167,7 +167,7 @@ describe('POST /signals', () => {
     expect(await after(uri, { ...payload, ...common })).toEqual([state, risk]);
   });
 
-  it('lowers a risk that has gone down', async () => {
+  it('lowers a risk', async () => {
     const { task } = newTask(store(), { subject: 'carol' });
     for (const level of ['HIGH', 'LOW']) {
       const events = { [eventUri('risk-level-change')]: { principal: 'USER', current_level: level } };
@@ -176,7 +176,7 @@ describe('POST /signals', () => {
     }
   });
 
-  it('lowers no risk by a signal from before a restore of the state file, whose use nobody remembers, and raises one', async () => {
+  it('raises but never lowers a risk by a signal from before a restore of the state file', async () => {
     const restored = await startBench(folder(), { signals: signalServices() });
     Object.assign(restored.store, { restoredAtMs: () => Date.now() + 60_000 });
     const { task } = newTask(restored.store, { subject: 'carol' });
@@ -209,7 +209,7 @@ describe('POST /signals', () => {
     });
   });
 
-  it('takes RS256, a media type in full, an audience among others and a body of a session with more claims', async () => {
+  it('accepts RS256, the full media type, several audiences, and additional claims', async () => {
     const { task } = newTask(store(), { subject: 'rita' });
     const claims = { sub_id: issSub('rita'), aud: ['https://other.test', receiver], txn: 'x', toe: 1, extra: true };
     const body = setOf(claims, { typ: 'application/secevent+jwt' }, rs);
@@ -238,7 +238,7 @@ describe('POST /signals', () => {
     ]);
   });
 
-  it('does nothing again for a token received before, also where the task was resumed and after a restart', async () => {
+  it('ignores a repeated token, also after a resume and after a restart', async () => {
     const at = folder();
     const first = await startBench(at, { signals: signalServices() });
     const { task } = newTask(first.store, { subject: 'eve' });
@@ -257,7 +257,7 @@ describe('POST /signals', () => {
     await second.close();
   });
 
-  it('remembers a token for longer than it accepts it', async () => {
+  it('remembers a token longer than it is accepted', async () => {
     const clock = { aheadMs: 0 };
     const later = await startBench(folder(), {
       ports: { ...systemPorts, nowMs: () => Date.now() + clock.aheadMs },
@@ -272,13 +272,13 @@ describe('POST /signals', () => {
     clock.aheadMs = 86_410_000;
     const answer = await push(later, body);
     expect([answer.status, answer.json['description']]).toEqual([400, 'claim `iat` is more than 86400 s ago']);
-    // A clock that steps back does not make it young again.
+    // Stepping the clock back does not make it acceptable again.
     clock.aheadMs = 86_390_000;
     expect((await push(later, body)).status).toBe(400);
     await later.close();
   });
 
-  it('takes the same jti of another transmitter for another token', async () => {
+  it('distinguishes equal jti values of different transmitters', async () => {
     const { keys, transmitters, ...signals } = signalServices();
     const other = { issuer: 'https://b.test', audience: receiver, subjectIssuers: new Set([transmitterIssuer]) };
     const both = await startBench(folder(), {
@@ -295,7 +295,7 @@ describe('POST /signals', () => {
     await both.close();
   });
 
-  it('is applied again where the first attempt could not be finished', async () => {
+  it('applies a signal again after an incomplete first attempt', async () => {
     const at = folder();
     const inner = mustOpen(`${at}/state.db`, { nowMs: systemPorts.nowMs });
     let fails = true;
@@ -322,7 +322,7 @@ describe('POST /signals', () => {
     await full.close();
   });
 
-  it('reaches more tasks of a user than one page of the store', async () => {
+  it('applies to more tasks of a user than one page of the store', async () => {
     const many = Array.from({ length: 1_203 }, () => newTask(store(), { subject: 'mallory' }).task);
     const events = { [eventUri('risk-level-change')]: { principal: 'USER', current_level: 'HIGH' } };
     expect((await push(bench, setOf({ sub_id: issSub('mallory'), events }))).status).toBe(202);
@@ -330,13 +330,13 @@ describe('POST /signals', () => {
     expect(bench.spans.at(-1)?.attributes).toMatchObject({ 'remit.signal.tasks': 1_203 });
   });
 
-  it('is not there where no transmitter is configured', async () => {
+  it('is 404 where no transmitter is configured', async () => {
     const none = await startBench(folder());
     expect((await push(none, setOf())).status).toBe(404);
     await none.close();
   });
 
-  it('takes POST alone', async () => {
+  it('supports POST only', async () => {
     const answer = await bench.ask('/signals');
     expect([answer.status, answer.headers['allow']]).toEqual([405, 'POST']);
   });
@@ -492,7 +492,7 @@ describe('POST /signals refuses', () => {
     ['sub', { sub: 'alice' }, 'invalid_request', 'claim `sub` must not be present'],
     ['exp', { exp: 9_999_999_999 }, 'invalid_request', 'claim `exp` must not be present'],
     ['no iss', { iss: undefined }, 'invalid_request', 'claim `iss` is required'],
-    ['an unknown iss', { iss: 'https://evil.test' }, 'invalid_issuer', 'claim `iss` is not a transmitter known here'],
+    ['an unknown iss', { iss: 'https://evil.test' }, 'invalid_issuer', 'claim `iss` is not a configured transmitter'],
     ['no aud', { aud: undefined }, 'invalid_request', 'claim `aud` is required'],
     ['another aud', { aud: 'https://other.test' }, 'invalid_audience', 'claim `aud` does not name this receiver'],
     ['other audiences', { aud: ['https://other.test'] }, 'invalid_audience', 'claim `aud` does not name this receiver'],
@@ -551,14 +551,9 @@ describe('POST /signals refuses', () => {
       'an unknown format',
       { sub_id: { format: 'phone_number', phone_number: '+12065550100' } },
       'invalid_request',
-      'claim `sub_id` must have a `format` that is supported here',
+      'claim `sub_id` must have a supported `format`',
     ],
-    [
-      'no format',
-      { sub_id: { id: 'x' } },
-      'invalid_request',
-      'claim `sub_id` must have a `format` that is supported here',
-    ],
+    ['no format', { sub_id: { id: 'x' } }, 'invalid_request', 'claim `sub_id` must have a supported `format`'],
     ['a sub_id of another form', { sub_id: 'alice' }, 'invalid_request', 'claim `sub_id` must be an object'],
     [
       'an unknown member of a subject',
@@ -576,13 +571,13 @@ describe('POST /signals refuses', () => {
         },
       },
       'invalid_request',
-      'claim `sub_id` member `device` must have a `format` that is supported here',
+      'claim `sub_id` member `device` must have a supported `format`',
     ],
     [
       'a complex subject in a complex one',
       { sub_id: { format: 'complex', user: { format: 'complex', user: issSub('alice') } } },
       'invalid_request',
-      'claim `sub_id` member `user` must have a `format` that is supported here',
+      'claim `sub_id` member `user` must have a supported `format`',
     ],
     [
       'a subject of no members',
@@ -700,11 +695,11 @@ describe('POST /signals refuses', () => {
     },
   );
 
-  it('a body beyond the bound of the server before it is read', async () => {
+  it('a body over the limit of the server without reading it', async () => {
     expect((await push(bench, 'a'.repeat(70_000), setHeaders)).status).toBe(413);
   });
 
-  it('nothing for good while the keys of the transmitter are not held', async () => {
+  it('with 503 while the keys of the transmitter are not available', async () => {
     const answer = await push(bench, setOf({ iss: 'https://lost.test' }));
     expect([answer.status, answer.headers['retry-after'], answer.json['error']]).toEqual([
       503,

@@ -12,7 +12,7 @@ const rules = signalServices();
 const header = JSON.stringify({ typ: 'secevent+jwt', alg: 'ES256', kid: es.keyId });
 
 describe('securityEventFrom', () => {
-  it('gives transmitter, token, subject and event', async () => {
+  it('returns transmitter, token, subject and event', async () => {
     expect(securityEventFrom(setOf({ jti: 'one' }), rules, Date.now())).toEqual({
       transmitter: rules.transmitters.get(transmitterIssuer),
       tokenId: 'one',
@@ -29,7 +29,7 @@ describe('securityEventFrom', () => {
     });
   });
 
-  it('gives an event or a refusal for any signed JSON, and never throws', async () => {
+  it('returns an event or a refusal for any signed JSON, and never throws', async () => {
     const claim = fc.oneof(fc.jsonValue(), fc.constantFrom(...Object.values(soundSet())));
     const claims = fc.oneof(
       fc.jsonValue(),
@@ -46,7 +46,7 @@ describe('securityEventFrom', () => {
     );
   });
 
-  it('refuses any text that is no token', async () => {
+  it('refuses any text that is not a token', async () => {
     await fc.assert(
       fc.asyncProperty(fc.string(), async (text) => {
         expect(isSignalError(securityEventFrom(text, rules, Date.now()))).toBe(true);
@@ -56,7 +56,7 @@ describe('securityEventFrom', () => {
 });
 
 describe('subject', () => {
-  it('reads any JSON as a subject of at least one member or a problem, and never throws', () => {
+  it('returns a subject with at least one member or a problem for any JSON, and never throws', () => {
     const member = fc.record(
       {
         format: fc.constantFrom('jwt_id', 'opaque', 'uri', 'iss_sub', 'email', 'complex', '__proto__', 'constructor'),
@@ -81,7 +81,7 @@ describe('subject', () => {
 });
 
 describe('eventTypes', () => {
-  it('reads any JSON as a meaning or a problem, and never throws', () => {
+  it('returns a meaning or a problem for any JSON, and never throws', () => {
     fc.assert(
       fc.property(fc.constantFrom(...eventTypes.values()), fc.jsonValue(), ({ meaning }, value) => {
         const read = meaning(value);

@@ -19,11 +19,11 @@ export const receiver = 'https://issuer.acme.test/signals';
 export const es = es256Key('idp-es');
 export const rs = rs256Key('idp-rs');
 
-/** The URI of an event, by the last part of it. */
+/** The URI of an event by name. */
 export const eventUri = (name: string, family: 'caep' | 'risc' | 'ssf' = 'caep'): string =>
   `https://schemas.openid.net/secevent/${family}/event-type/${name}`;
 
-/** What the receiver works with: one transmitter with two keys, and `https://lost.test`, whose keys are not held. */
+/** Signal services with one transmitter with two keys, and `https://lost.test`, whose keys are not available. */
 export const signalServices = (effects: Partial<SignalEffects> = {}): SignalServices => {
   const keys = new KeyRing(
     [
@@ -61,7 +61,7 @@ export const signalServices = (effects: Partial<SignalEffects> = {}): SignalServ
 
 export type Members = Readonly<Record<string, unknown>>;
 
-/** The claims of a sound token: a session of alice was revoked. */
+/** The claims of a valid token: a session of alice was revoked. */
 export const soundSet = (): Members => ({
   iss: transmitterIssuer,
   aud: receiver,
@@ -71,7 +71,7 @@ export const soundSet = (): Members => ({
   events: { [eventUri('session-revoked')]: {} },
 });
 
-/** A signed token: the sound one with claims and header members changed; `undefined` leaves one out. */
+/** A signed valid token with changed claims and header members; `undefined` omits one. */
 export const setOf = (claims: Members = {}, header: Members = {}, key: TestKey = es): string =>
   signed(
     key,
@@ -89,7 +89,7 @@ export const push = (
 
 let number = 0;
 
-/** A new task with one token, both on disk. */
+/** A new committed task with one token. */
 export function newTask(store: Store, change: Partial<Task> = {}): { readonly task: Task; readonly tokenId: string } {
   number += 1;
   const nowMs = store.nowMs();
@@ -115,13 +115,13 @@ export function newTask(store: Store, change: Partial<Task> = {}): { readonly ta
   return { task, tokenId };
 }
 
-/** The task as the store holds it now. */
+/** The stored task. */
 export function taskNow(store: Store, { id }: Pick<Task, 'id'>): Task {
   const task = mustFind(store.taskOf(issuerUrl, id));
   return { ...task, state: stateAt(task, store.nowMs()) };
 }
 
-/** The records of a task as JSON, the oldest first. */
+/** The records of a task as JSON, oldest first. */
 export function recordsOf(store: Store, taskId: string): readonly Members[] {
   const records = must(store.recordsOf(taskId, 100));
   return records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString()) as Members);

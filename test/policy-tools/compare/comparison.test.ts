@@ -25,7 +25,7 @@ const cases = (...items: readonly string[]) =>
   mustCases(`defaults: { agent: ${planner} }\ncases:\n${items.map((item) => `  - ${item}\n`).join('')}`);
 
 describe('Comparison', () => {
-  it('counts uses that are decided otherwise, by what they have in common', () => {
+  it('groups uses with different decisions', () => {
     const comparison = new Comparison(old, other);
     comparison.addUse(use('a'), recordedTask());
     comparison.addUse(use('b'), recordedTask());
@@ -66,7 +66,7 @@ describe('Comparison', () => {
     });
   });
 
-  it('counts apart what cannot be repeated and what it leaves out', () => {
+  it('counts separately what cannot be repeated and what is skipped', () => {
     const comparison = new Comparison(old, other);
     comparison.addUse(use('a', { decision: 'deny', reason: 'policy.stale', policyIds: [] }), recordedTask());
     comparison.addUse(use('b', { decision: 'deny', reason: 'token.expired', policyIds: [] }), recordedTask());
@@ -102,7 +102,7 @@ describe('Comparison', () => {
     });
   });
 
-  it('compares cases whatever they expect, and tokens for them', () => {
+  it('compares cases regardless of their expectation, and token requests', () => {
     const comparison = new Comparison(old, other);
     const tests = cases(
       '{ name: a list, action: payments.list, expect: deny }',

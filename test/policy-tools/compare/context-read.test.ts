@@ -18,7 +18,7 @@ describe('readsContext', () => {
     expect(policy && readsContext(policy.reads, path)).toBe(expected);
   });
 
-  it('takes what may read anything for what reads it', () => {
+  it('is true for policies that may read anything', () => {
     expect(readsContext({ everything: true, roots: new Map() }, ['risk'])).toBe(true);
   });
 });

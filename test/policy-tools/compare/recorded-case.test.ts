@@ -48,7 +48,7 @@ function made(change: Partial<UseRecord> = {}, known: RecordedWith = {}) {
 }
 
 describe('recordedCase', () => {
-  it('makes a case of what the record and its task say, and says what is missed', async () => {
+  it('makes a case from record and task, with notes on what is missing', async () => {
     const { catalog } = await examplePolicies();
     const text = recordedSuiteText([made({}, { task, catalog, history: { actions: ['payments.list'], labels: [] } })]);
     expect(text).toMatch(
@@ -86,14 +86,14 @@ describe('recordedCase', () => {
     ]);
   });
 
-  it('keeps the state that the task was denied for', () => {
+  it('keeps the task state that caused the denial', () => {
     expect(made({ reason: 'task.suspended', policyIds: [] }, { task }).item).toMatchObject({
       task: { state: 'suspended' },
     });
     expect(made({ reason: 'task.exhausted', policyIds: [] }, { task }).item['task']).not.toHaveProperty('state');
   });
 
-  it('makes do without a task', () => {
+  it('makes a case without a task', () => {
     const { item, notes } = made({
       credential: 'workload-identity',
       tokenUse: null,
@@ -109,7 +109,7 @@ describe('recordedCase', () => {
     ]);
   });
 
-  it('makes one suite of several, and one without cases of none', () => {
+  it('makes one suite from several cases, and an empty suite from none', () => {
     const text = recordedSuiteText([
       made({ decisionId: 'a' }),
       made({ decisionId: 'b' }, { task: { ...task, context: null } }),
@@ -122,7 +122,7 @@ describe('recordedCase', () => {
     expect(mustCases(recordedSuiteText([]))).toEqual([]);
   });
 
-  it('writes nothing to a terminal but text, and says the same', () => {
+  it('escapes unprintable characters without changing the value', () => {
     const purpose = 'pay\u202e\u001b[31m\n\u{e0041}"x"';
     const text = recordedSuiteText([made({}, { task: { ...task, purpose } })]);
     expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
@@ -141,7 +141,7 @@ describe('recordedCase', () => {
     expect(isReasonOfCase(reason)).toBe(expected);
   });
 
-  it('is of the agent of the task where a hop is the caller, and of the caller where the token is stolen', () => {
+  it('names the agent of the task behind a hop, and the caller of a stolen token', () => {
     const agent = 'spiffe://acme.test/ns/edge/sa/hop';
     expect(made({ agent }, { task }).item['agent']).toBe(planner);
     expect(made({ agent, reason: 'token.binding' }, { task }).item['agent']).toBe(agent);

@@ -10,16 +10,16 @@ const searched = useOf({ seq: 6, action: 'tickets.search-customers' });
 const known = (change: Partial<RecordedTask> = {}) => recordedWith(record, recordedTask(change), undefined);
 
 describe('recordedWith', () => {
-  it('gives the task of the store', () => {
+  it('uses the stored task', () => {
     expect(known().task).toMatchObject({ purpose: 'pay', createdAtMs: NOW - 10_000, risk: 'low', context: {} });
   });
 
-  it('gives the task that the record of its intent tells of where no store has it', () => {
+  it('falls back to the record of the intent', () => {
     const { task } = known({ stored: undefined });
     expect(task).toEqual({
       purpose: 'pay',
       detailsJson: expect.stringMatching(/"actions":\["payments\.\*"\]/),
-      // Not when the record was made, but the task.
+      // The time of the task, not of the record.
       createdAtMs: NOW - 10_000,
       risk: 'low',
       context: null,
@@ -36,7 +36,7 @@ describe('recordedWith', () => {
     expect(known(change).task).toBeUndefined();
   });
 
-  it('has in the history what the task was allowed before, and its labels by the catalog', async () => {
+  it('derives the history from earlier allowed uses, with labels of the catalog', async () => {
     const { catalog } = await examplePolicies();
     const records = [
       intentOf(),

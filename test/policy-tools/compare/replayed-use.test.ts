@@ -43,7 +43,7 @@ interface Changed {
   readonly catalog?: string;
 }
 
-/** What both sets decide, or what is missing; of a record of OLD, an allow by `list` where nothing else is said. */
+/** The decisions of both sets, or what is missing; the record is by OLD, an allow by `list` by default. */
 async function replayed({ record = {}, task = recordedTask(), policies = OLD, catalog }: Changed) {
   const other = await loaded(policies, catalog);
   const replay = useReplayer([old, other], setChanges(old, other));
@@ -249,7 +249,7 @@ describe('useReplayer', () => {
     expect(await replayed(changed)).toEqual(missing);
   });
 
-  it('misses what external tokens say', async () => {
+  it('lists the claims of external tokens as missing', async () => {
     const former = await loaded(OLD, accepting);
     const other = await loaded(
       forbid('context.subject == "ann"'),
@@ -261,11 +261,11 @@ describe('useReplayer', () => {
     });
   });
 
-  it('makes nothing of a record without a caller', async () => {
+  it('returns a problem for a record without a caller', async () => {
     expect(await replayed({ record: { agent: null } })).toBe('the caller of the recorded call was not known');
   });
 
-  it('never says what the whole call would not have come to', async () => {
+  it('never differs from the decision on the complete call', async () => {
     const replayers = await Promise.all(
       others.map(async (policies) => {
         const other = await loaded(policies);
@@ -288,7 +288,7 @@ describe('useReplayer', () => {
   });
 });
 
-/** Sets that differ from OLD in all ways that matter to what a record holds. */
+/** Sets that differ from OLD in every way that matters for records. */
 const others: readonly string[] = [
   OLD,
   OLD.replace('500', '100'),
@@ -344,7 +344,7 @@ function mustRehearse({ attempt, circumstances }: Made, set: PolicySet): Rehears
   return must(rehearse(attempt, circumstances, set));
 }
 
-/** The record that a set in force would have left of a call. */
+/** The record of a call under a set. */
 function recordOf(made: Made, set: PolicySet): PlacedUse {
   const { attempt, circumstances } = made;
   const { decision, target } = mustRehearse(made, set);

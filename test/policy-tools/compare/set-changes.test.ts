@@ -15,7 +15,7 @@ const agent = (name: string, group: string): string =>
 const none = { added: [], removed: [], changed: [] };
 
 describe('setChanges', () => {
-  it('names what is new, gone and other', async () => {
+  it('lists added, removed and changed names', async () => {
     const from = await mustLoad(
       folderWith(permit('a') + permit('b') + permit('c'), { entities: agent('x', 'readers') }),
     );
@@ -39,7 +39,7 @@ describe('setChanges', () => {
     });
   });
 
-  it('sees no change in blanks and comments, nor in the order of policies', async () => {
+  it('ignores white space, comments and the order of policies', async () => {
     const from = await mustLoad(folderWith(permit('a') + permit('b')));
     const to = await mustLoad(folderWith(`${permit('b', '\n // so it is\n')}${permit('a')}`));
     expect(setChanges(from, to)).toEqual({ policies: none, actions: none, entities: none });

@@ -31,7 +31,7 @@ const numbered = (index: number) =>
   `@id("p${index}") permit (principal, ${CREATE}, resource) when { context.args.amount == ${index + 1} };`;
 
 describe('explanationOf', () => {
-  it('names what matched, what came near and what would have to differ', async () => {
+  it('lists matches, near misses and needed changes', async () => {
     const set = await examplePolicies();
     const { matched, nearMisses, needed } = explained(set, { agent: reporter, args: { amount: 501 } });
     expect(matched).toMatchObject([
@@ -49,7 +49,7 @@ describe('explanationOf', () => {
     expect(ids(nearMisses)).not.toContain('tickets-use');
   });
 
-  it('puts a piece in its place in the file', async () => {
+  it('locates a piece in its file', async () => {
     const set = await mustLoad(
       folderWith(
         `@id("a")\npermit (\n  principal, ${CREATE}, resource)\nwhen { true &&\n    context.args.amount == 7 };`,
@@ -60,7 +60,7 @@ describe('explanationOf', () => {
     ]);
   });
 
-  it('says of an allow what would forbid it', async () => {
+  it('tells what would forbid an allowed call', async () => {
     const set = await mustLoad(
       folderWith(
         `@id("a") permit (principal, ${CREATE}, resource);
@@ -76,7 +76,7 @@ describe('explanationOf', () => {
 
   const claims: readonly (readonly [string, string, Readonly<Record<string, unknown>>, string])[] = [
     [
-      'asks for more than has failed so far',
+      'has a further failing piece',
       'permit (principal, ACTION, resource) when { context.args has currency && context.args.currency == "EUR" }',
       {},
       '`p` would permit it with `context.args has currency` (context.args.currency is absent) and `context.args.currency == "EUR"`, which could not be evaluated (context.args.currency is absent); tried with context.args.currency "EUR": allow',
@@ -88,55 +88,55 @@ describe('explanationOf', () => {
       '`p` asks for `context.args.amount > 5` (context.args.amount is 0); tried with context.args.amount 6: deny, not permitted',
     ],
     [
-      'is forbidden as soon as it permits',
+      'is overridden by a forbid once it permits',
       'permit (principal, ACTION, resource) when { context.args.amount > 5 }; @id("f") forbid (principal, ACTION, resource) when { context.args.amount > 4 }',
       {},
       '`p` asks for `context.args.amount > 5` (context.args.amount is 0); tried with context.args.amount 6: deny, forbidden by f',
     ],
     [
-      'needs what no change of a call makes so',
+      'needs what no change of a call achieves',
       'permit (principal, ACTION, resource == Remit::Endpoint::"files:GET /v1/files")',
       {},
       'not tried: no change of the call is known that achieves it',
     ],
     [
-      'asks for another time of day',
+      'needs another time of day',
       'permit (principal, ACTION, resource) when { context.now.toTime() >= duration("20h") }',
       {},
       'tried with context.now 2026-01-15T20:00:00Z: allow',
     ],
     [
-      'asks who it is',
+      'needs another agent',
       'permit (principal in Remit::TrustDomain::"partner.test", ACTION, resource) unless { context.risk == "low" }',
       {},
       'tried with agent spiffe://partner.test/ns/agents/sa/planner, context.risk "medium": allow',
     ],
     [
-      'asks for what others attest',
+      'needs an attested value',
       'permit (principal, ACTION, resource) when { context.attested.contains({name: "a", value: "b", by: "spiffe://acme.test/w"}) }',
       {},
       'tried with context.attested [{"by":"spiffe://acme.test/w","name":"a","value":"b"}]: allow',
     ],
     [
-      'asks for one of a few',
+      'needs one of several values',
       'permit (principal, ACTION, resource) when { ["EUR", "SEK"].contains(context.request.host) || context.request.host like "a*z" }',
       {},
       'tried with context.request.host "EUR": allow',
     ],
   ];
-  it.each(claims)('claims no more than came of trying it, where a policy %s', async (_name, text, args, expected) => {
+  it.each(claims)('claims only what was tried, where a policy %s', async (_name, text, args, expected) => {
     const set = await mustLoad(folderWith(`@id("p") ${text.replaceAll('ACTION', CREATE)};`));
     expect(explained(set, { args }).needed.at(-1)).toContain(expected);
   });
 
-  it('says with what a call that is forbidden would be allowed', async () => {
+  it('tells with which changes a forbidden call would be allowed', async () => {
     const set = await examplePolicies();
     expect(explained(set, { args: { amount: 501, currency: 'USD' } }).needed.at(-1)).toBe(
       'tried with context.args.amount 500, no context.args.currency: allow',
     );
   });
 
-  it('says what nothing permits, and what is forbidden whatever the call', async () => {
+  it('tells that nothing permits an action, and that one is always forbidden', async () => {
     const set = await mustLoad(folderWith(`@id("a") forbid (principal, ${CREATE}, resource);`));
     expect(explained(set).needed).toEqual([
       '`a` forbids this action whatever the call',
@@ -144,7 +144,7 @@ describe('explanationOf', () => {
     ]);
   });
 
-  it('says what could not be evaluated only where nothing failed before it', async () => {
+  it('reports errors only where nothing failed before them', async () => {
     const set = await mustLoad(
       folderWith(
         `@id("a") permit (principal, ${CREATE}, resource) when { context.args has currency && context.args.currency == "EUR" };
@@ -158,7 +158,7 @@ describe('explanationOf', () => {
     ]);
   });
 
-  it('lists at most so many near misses', async () => {
+  it('lists at most `MAX_NEAR_MISSES`', async () => {
     const set = await mustLoad(
       folderWith(Array.from({ length: MAX_NEAR_MISSES + 1 }, (_, index) => numbered(index)).join('\n')),
     );

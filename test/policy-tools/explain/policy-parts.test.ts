@@ -52,7 +52,7 @@ describe('policyPartsOf', () => {
     expect(termsOf(clauses)).toEqual(expected);
   });
 
-  it('cuts the scope at its own commas, with the place of each part', () => {
+  it('splits the scope at its own commas, with offsets', () => {
     const text =
       '@x @id("a")\nforbid (\n  principal == A::"b",\n  action in [B::"c", B::"d"],\n  resource is C in D::"e",\n);';
     const parts = policyPartsOf(text);
@@ -68,7 +68,7 @@ describe('policyPartsOf', () => {
   });
 
   it.each(['', 'permit', 'permit (principal, action);', 'permit (a, b, c, d);', '@id("a")'])(
-    'finds no policy in `%s`',
+    'returns null for `%s`',
     (text) => {
       expect(policyPartsOf(text)).toBeNull();
     },
@@ -92,7 +92,7 @@ describe('policyPartsOf', () => {
     ),
   }));
 
-  it('cuts clauses so that a policy with one clause for each term decides the same', () => {
+  it('splits clauses so that a policy with one clause per term decides the same', () => {
     const context = fc.record({ a: fc.boolean(), b: fc.boolean(), c: fc.boolean() }, { requiredKeys: [] });
     fc.assert(
       fc.property(fc.constantFrom('when', 'unless'), expression, context, (kind, body, given) => {

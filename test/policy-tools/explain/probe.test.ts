@@ -61,7 +61,7 @@ const idsFor = (attempt: Attempt): readonly string[] =>
     .filter((id) => id.includes('-') && !id.includes('risk'));
 
 describe('probeOf', () => {
-  it('observes alike all policies about an action, and those whose scope is met alone', () => {
+  it('observes equally by action and by matching scope', () => {
     const questions = [pay({ amount: 1 }), pay({ amount: 501, currency: 'USD' })].flatMap((attempt) =>
       [planner, reporter].map((agent) => questionOf(attempt, plainCircumstances(agent))),
     );
@@ -72,7 +72,7 @@ describe('probeOf', () => {
     }
   });
 
-  it('says of each piece whether it holds', () => {
+  it('tells whether each piece holds', () => {
     expect(observed('payments-write', questionOf(pay({ amount: 1 })))).toEqual({
       scope: ['holds', 'holds'],
       clauses: [['holds', true, 'holds', 'holds']],
@@ -86,30 +86,30 @@ describe('probeOf', () => {
     });
   });
 
-  it('says of a term that could not be evaluated that it errs, and of its clause what the engine came to', () => {
+  it("reports an error in a term, and the engine's result for its clause", () => {
     expect(observed('payments-euro-only', questionOf(pay({ amount: 1 }))).clauses).toEqual([
       ['fails', true, 'fails', 'errs'],
     ]);
   });
 
-  it('lets an unless hold where it is false', () => {
+  it('counts an `unless` with a false body as holding', () => {
     expect(observed('high-risk-bound', questionOf(pay({ amount: 1 }))).clauses).toEqual([['fails', true, 'fails']]);
     const loose = { ...plainCircumstances(planner), credential: { ...plainCredential, binding: 'spiffe-id' as const } };
     expect(observed('high-risk-bound', questionOf(pay({ amount: 1 }), loose)).matches).toBe(true);
   });
 
-  it('observes policies that are on trial', () => {
+  it('observes shadow policies', () => {
     const late = { ...plainCircumstances(planner), nowMs: Date.UTC(2026, 0, 15, 23) };
     expect(observed('night-freeze', questionOf(pay({ amount: 1 }), late)).matches).toBe(true);
   });
 
-  it('observes the policies about the action alone, time and again', () => {
+  it('observes only the policies about the action, repeatedly', () => {
     const files = ['files-read', 'customer-data-stays', 'home-domain'];
     const list: Attempt = { kind: 'action', action: 'files.list', args: {} };
     expect([idsFor(list), idsFor(pay({})).includes('files-read'), idsFor(list)]).toEqual([files, false, files]);
   });
 
-  it('reaches a clause only where those before it hold', async () => {
+  it('reaches a clause only where all earlier ones hold', async () => {
     const policies =
       '@id("a") permit (principal, action == Remit::Action::"payments.list", resource) when { false } when { true };';
     const one = await mustLoad(folderWith(policies));
@@ -122,7 +122,7 @@ describe('probeOf', () => {
     ]);
   });
 
-  it('matches exactly where the engine says that a policy decides', () => {
+  it('matches exactly where the engine names the policy', () => {
     const agents = fc.constantFrom(planner, reporter, mustSpiffeId('spiffe://evil.test/a'));
     const attempt = fc.oneof(
       fc

@@ -36,7 +36,7 @@ const policy = (
   } = {},
 ) => `@id("${id}") ${annotation}${effect} (${of}, ${to}, ${at}) ${rest};\n`;
 
-/** `rule policy line:column` of what is found. */
+/** The findings as `rule policy line:column`. */
 async function found(policies: string) {
   const source = folderWith(policies, { entities });
   const catalog = catalogFrom(exampleCatalog, 'actions.yaml');
@@ -185,7 +185,7 @@ describe('lintFindings', () => {
       [],
     ],
     [
-      'what is accepted and not there',
+      'accepts of what is not found',
       policy('permit', 'p', { annotation: '@accept("permit-any-agent no-rule") ' }),
       ['useless-accept p 1:1', 'useless-accept p 1:1'],
     ],
@@ -231,7 +231,7 @@ describe('lintFindings', () => {
     expect(await short(policies)).toEqual(expected);
   });
 
-  it('finds no fault with names that are there', async () => {
+  it('accepts names that exist', async () => {
     const texts = [
       'context.labels.contains("external")',
       'context.task.labels.containsAny(["external", "customer-data"])',
@@ -279,7 +279,7 @@ describe('lintFindings', () => {
     ['context.claimed.contains("approved")', '`context.claimed` never has the value "approved"', null],
     ['context.actors.contains("spiffe://acme.test")', 'the spiffe id of a workload must have a path', null],
   ];
-  it.each(unknown)('finds that %s can never hold, where it stands, with the nearest', async (term, message, near) => {
+  it.each(unknown)('reports that %s never holds, with its place and the nearest name', async (term, message, near) => {
     const rest = `when { ${term} }`;
     const all = await found(policy('forbid', 'f', { annotation: '@reason("externl x") ', rest }));
     const [one, ...more] = all.filter(({ rule }) => rule === 'unknown-value');
@@ -291,7 +291,7 @@ describe('lintFindings', () => {
     );
   });
 
-  it('finds an agent in a scope that nobody is, and says which group or server was meant', async () => {
+  it('reports an unknown agent in a scope, and suggests groups and servers', async () => {
     const bad = policy('permit', 'p', { of: 'principal == Remit::Agent::"spiffe://acme.test/a b"' });
     expect(await found(bad)).toMatchObject([{ rule: 'unknown-value', line: 1, column: bad.indexOf('"spiffe:') + 1 }]);
     expect(
@@ -321,7 +321,7 @@ describe('lintFindings', () => {
     ]);
   });
 
-  it('names the actions and what would cure it', async () => {
+  it('names the actions and the remedy', async () => {
     expect(await found(policy('permit', 'p', { to: 'action' }))).toEqual([
       {
         rule: 'high-risk-any-intent',
@@ -336,7 +336,7 @@ describe('lintFindings', () => {
     ]);
   });
 
-  it('finds the forbid among many that covers a permit, by any of its conditions and groups', async () => {
+  it('finds a covering forbid among many, by any of its conditions and groups', async () => {
     const others = Array.from({ length: 40 }, (_, at) =>
       policy('forbid', `other-${at}`, {
         of: `principal == Remit::Agent::"spiffe://acme.test/n${at}"`,

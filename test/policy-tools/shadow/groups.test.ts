@@ -15,7 +15,7 @@ const difference = (intent: string): Difference => ({
 });
 
 describe('Groups', () => {
-  it('counts what is alike, the most frequent first, with the first three and the last', () => {
+  it('counts equal items, most frequent first, with the first three and the last example', () => {
     const differences = new Groups<Difference, DifferenceExample>();
     differences.add(difference('once'), { decisionId: 'x', atMs: 0 });
     for (let at = 1; at <= 6; at += 1) differences.add(difference('often'), { decisionId: `d${at}`, atMs: at });

@@ -179,7 +179,7 @@ describe('Trial', () => {
     ]);
   });
 
-  it('asks the candidate about a grant in the words of its own catalog', async () => {
+  it('asks the candidate about a grant with the terms of its own catalog', async () => {
     const zoned = catalog.replace('office: Europe/Berlin', 'tokyo: Asia/Tokyo');
     const open = '@id("p") permit (principal, action, resource) when { context.time.tokyo.weekday <= 7 };\n';
     const { issue, drain } = trialOf(await setOf(permit), await setOf(open, zoned));
@@ -187,7 +187,7 @@ describe('Trial', () => {
     expect(drain()).toMatchObject({ compared: 1, groups: [] });
   });
 
-  it('asks nobody where nothing is on trial, and nothing twice where both sets are one', async () => {
+  it('evaluates nothing without a trial, and nothing twice where both sets are equal', async () => {
     const live = await setOf(permit);
     const alone = trialOf(live, null);
     alone.issue();
@@ -198,13 +198,13 @@ describe('Trial', () => {
     expect(same.counted()).toContain('remit_policy_trials_total{source="candidate"} 0');
   });
 
-  it('skips what would wait too long, and counts it', async () => {
+  it('skips and counts decisions beyond the queue', async () => {
     const { issue, drain } = trialOf(await setOf(permit), await setOf(permit + forbid()));
     for (let at = 0; at < 1003; at += 1) issue();
     expect(drain()).toMatchObject({ compared: 1000, skipped: 3 });
   });
 
-  it('forgets what was counted of other sets', async () => {
+  it('resets the counts when a set changes', async () => {
     const { issue, drain, sets } = trialOf(await setOf(permit), await setOf(permit + forbid()));
     issue();
     expect(drain().groups).toHaveLength(1);

@@ -26,7 +26,7 @@ const permit = (rest = '', head = 'principal, action, resource') => `@id("p") pe
 const create: Partial<Attempt> = { action: 'payments.create' };
 const CREATE = 'principal, action == Remit::Action::"payments.create", resource';
 
-describe('reuseOf', () => {
+describe('allowedReuse', () => {
   const kept: readonly (readonly [string, string, Partial<Attempt>, number, readonly string[]])[] = [
     ['an allow of low risk', permit(), {}, 60_000, []],
     ['an allow of high risk', permit(), create, 1000, []],
@@ -57,7 +57,7 @@ describe('reuseOf', () => {
     ],
   ];
   it.each(kept)(
-    'says how long and by what an answer is kept: %s',
+    'tells for how long and with which key an answer is cached: %s',
     async (_name, policies, attempt, forMs, keyReads) => {
       expect(await reuse(policies, attempt)).toEqual({ kind: 'kept', forMs, keyReads });
     },
@@ -85,11 +85,11 @@ describe('reuseOf', () => {
       'the policies are asked again for every token',
     ],
   ];
-  it.each(anew)('says why none is kept: %s', async (_name, policies, attempt, because) => {
+  it.each(anew)('tells why no answer is cached: %s', async (_name, policies, attempt, because) => {
     expect(await reuse(policies, attempt)).toEqual({ kind: 'not-kept', because });
   });
 
-  it('says why none is kept: a value that the engine may refuse', async () => {
+  it('tells why no answer is cached: a value that the engine may refuse', async () => {
     const set = await mustLoad(folderWith(permit()));
     const rehearsal = mustRehearse(set, { kind: 'action', action: 'payments.list', args: {} });
     const { question } = rehearsal;
@@ -102,7 +102,7 @@ describe('reuseOf', () => {
     });
   });
 
-  it('says nothing where the policies were not asked', () => {
+  it('is null where the policies were not asked', () => {
     const policies: Pick<PolicySet, 'ask' | 'keyReads'> = {
       ask: () => ({ kind: 'not-permitted' }),
       keyReads: () => [],

@@ -22,7 +22,7 @@ const of = (change: Partial<CaseCircumstances> = {}, call = list) =>
   caseFacts(call, { ...plainCircumstances(planner), ...change }, set.catalog);
 
 describe('caseFacts', () => {
-  it('reads the request as a check is read', () => {
+  it('parses the request like a check request', () => {
     const { call, action } = of();
     expect(call).toMatchObject({
       method: 'GET',
@@ -44,7 +44,7 @@ describe('caseFacts', () => {
     expect(call.body).toEqual(body);
   });
 
-  it('makes a token, its task and its state that belong together', () => {
+  it('makes a consistent token, task and state', () => {
     const facts = of({ task: { ...plainTask, subject: 'ann' } });
     expect(facts).toMatchObject({
       caller: { id: planner, source: 'peer' },
@@ -62,18 +62,18 @@ describe('caseFacts', () => {
     expect(decide(facts, { binding: 'certificate', policies: set })).toMatchObject({ kind: 'allow' });
   });
 
-  it('grants the servers of the actions alone', () => {
+  it('grants only the servers of the actions', () => {
     const { credential } = of({ task: { ...plainTask, actions: ['files.*', 'tickets.create'] } });
     expect(credential).toMatchObject({
       details: [{ locations: ['https://files.acme.test', 'https://tickets.acme.test'] }],
     });
   });
 
-  it('says of a later use that it is in the same trace, where a case says nothing', () => {
+  it('classifies a later use as `same-trace` by default', () => {
     expect(of({ credential: { ...plainCredential, uses: 2 } })).toMatchObject({ use: 2, reuse: ['same-trace'] });
   });
 
-  it('has no token, use or task of an identity alone', () => {
+  it('has no token, use or task for a workload identity', () => {
     const facts = of({ credential: { ...plainCredential, kind: 'workload-identity' } });
     expect(facts).toMatchObject({ credential: { kind: 'workload-identity' }, use: 0, reuse: [] });
     expect(facts.task).toBeUndefined();

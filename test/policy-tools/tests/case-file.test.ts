@@ -7,7 +7,7 @@ const one = (lines: string): string => `cases:\n  - name: a\n    agent: ${AGENT}
 const PAY = 'action: payments.list\nexpect: allow';
 
 describe('caseFileFrom', () => {
-  it('reads a case that says everything', () => {
+  it('reads a case with all keys', () => {
     const [test] = mustCases(
       one(`now: 2026-02-03T04:05:06Z
 call: { method: POST, url: 'https://a.test/b', headers: { X-A: [b, c] }, body: { d: 1 } }
@@ -74,7 +74,7 @@ skip: not yet`),
     expect(test?.attempt.kind === 'call' && Buffer.from(test.attempt.body ?? []).toString()).toBe('{"d":1}');
   });
 
-  it('makes a case for each agent and each action, and lets a key of a case take the place of a default', () => {
+  it('makes a case per agent and action, and lets keys of a case replace defaults', () => {
     const cases = mustCases(`defaults: { agent: ${AGENT}, task: { purpose: p, risk: high }, now: 2026-01-01T00:00:00Z }
 cases:
   - { name: a, agents: [${reporter}, ${planner}], action: [x, y], args: { b: 1 }, expect: allow }
@@ -224,7 +224,7 @@ cases:
       '4:22: `claimed` must be a mapping of names to text',
     ],
     [
-      'a context, whose word is not known',
+      'a context without its origin',
       one(`task: { context: { a: b } }\n${PAY}`),
       '4:22: `context` does not say whose word it is',
     ],

@@ -17,11 +17,11 @@ export async function examplePolicies(): Promise<PolicySet> {
 export const planner = mustSpiffeId('spiffe://acme.test/ns/agents/sa/planner');
 export const reporter = mustSpiffeId('spiffe://acme.test/ns/agents/sa/reporter');
 
-/** The cases of a text that has no finding. */
+/** The cases of a valid suite. */
 export function mustCases(text: string): readonly TestCase[] {
   return must(caseFileFrom(text, 's.test.yaml'));
 }
 
-/** Findings as a person reads them. */
+/** Findings as text. */
 export const findingLines = (findings: readonly Finding[]): readonly string[] =>
   findings.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);

@@ -50,18 +50,18 @@ a.yaml:2: expected &quot;deny&quot;; and more
 `);
   });
 
-  it('says that what no case lists is denied', () => {
+  it('reports that unlisted attempts are denied', () => {
     expect(junitXml(result([], { attempts: 2, allowed: [] }))).toContain(
       '<testcase classname="what no case lists" name="is denied"/>',
     );
     expect(junitXml(result([]))).not.toContain('what no case lists');
   });
 
-  it('writes no character that XML does not have, and no markup of a name', () => {
+  it('writes only XML characters, and escapes names', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (name) => {
         const xml = junitXml(result([{ ...passed, name }]));
-        // oxlint-disable-next-line no-control-regex -- what XML does not have
+        // oxlint-disable-next-line no-control-regex -- characters that XML lacks
         expect(xml).not.toMatch(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]|\p{Cs}/u);
         expect(xml.match(/<[^>]*>/g)).toHaveLength(6);
       }),

@@ -8,7 +8,7 @@ import { planner } from './folder.ts';
 /** 15 January 2026, 12:00 UTC. */
 export const NOW = Date.UTC(2026, 0, 15, 12);
 
-/** A task that was made 10 seconds before `NOW`. Its id says so. */
+/** A task created 10 seconds before `NOW`, as its id tells. */
 export const TASK_ID = `0${(NOW - 10_000).toString(16)}`.replace(/^(.{8})(.{4})$/, '$1-$2-7000-8000-000000000001');
 
 /** An allowed use of `payments.list` by the planner, as record 10. */
@@ -72,7 +72,7 @@ export const intentOf = (change: Partial<IntentRecord> = {}): TimelineEntry => (
   ...change,
 });
 
-/** Something that happened to the task. */
+/** An event of the task. */
 export const eventOf = (
   seq: number | null,
   event: EventRecord['event'],
@@ -89,7 +89,7 @@ export const eventOf = (
   details: of,
 });
 
-/** The task as a store has it. */
+/** The stored task. */
 export const storedTask = (change: Partial<Task> = {}): Task => ({
   id: TASK_ID,
   issuer: 'https://issuer.acme.test',
@@ -116,7 +116,7 @@ export const storedTask = (change: Partial<Task> = {}): Task => ({
   ...change,
 });
 
-/** All there is of the task: store and records. */
+/** The task with its records. */
 export const recordedTask = (change: Partial<RecordedTask> = {}): RecordedTask => ({
   stored: storedTask(),
   records: [intentOf()],

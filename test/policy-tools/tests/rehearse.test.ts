@@ -13,7 +13,7 @@ beforeAll(async () => {
 
 const AGENT = 'spiffe://acme.test/ns/agents/sa/planner';
 
-/** What a case comes to, in a line. */
+/** The result of a case, in one line. */
 function outcome(lines: string, policies = set): string {
   const [test] = mustCases(
     `cases:\n  - name: a\n    agent: ${AGENT}\n    expect: deny\n${lines.replaceAll(/^/gm, '    ')}\n`,
@@ -167,7 +167,7 @@ describe('rehearse', () => {
     expect(outcome(lines)).toBe(expected);
   });
 
-  it('makes the calls of every protocol that a catalog names', async () => {
+  it('makes calls of every protocol of a catalog', async () => {
     const catalog = `servers:
   all:
     hosts: [all.test]
@@ -200,7 +200,7 @@ describe('rehearse', () => {
     expect(outcome('mcp: { method: resources/read, params: { uri: a } }', policies)).toBe('allow by all');
   });
 
-  it('asks which server is meant where it could be two', async () => {
+  it('asks for `server` where several match', async () => {
     const policies = await mustLoad(
       folderWith('@id("all") permit (principal, action, resource);', {
         catalog: `servers:\n${mcpServer('one')}${mcpServer('two')}`,
@@ -256,7 +256,7 @@ describe('rehearse', () => {
     expect(outcome(lines, policies)).toContain(expected);
   });
 
-  it('asks for base64 where nothing describes the message', async () => {
+  it('asks for base64 without a descriptor set', async () => {
     const catalog = shop('Watch')
       .replace(/ +descriptorSet.*\n/, '')
       .replace(/ +args:\n(?: {16}.*\n)+/, '');

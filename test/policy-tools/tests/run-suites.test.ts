@@ -54,18 +54,18 @@ describe('runSuites', () => {
       ['the catalog has no action `payments.burn`'],
     ],
   ];
-  it.each(rows)('says %s', (_name, item, expected) => {
+  it.each(rows)('reports %s', (_name, item, expected) => {
     expect(messages(`  - { name: a, ${item.slice(1)}`)).toEqual(expected);
   });
 
-  it('does not judge a case that is left out', () => {
+  it('does not judge a skipped case', () => {
     expect(run('  - { name: a, action: payments.list, expect: deny, skip: not yet }').cases).toEqual([
       { file: 's.test.yaml', line: 3, column: 5, name: 'a', status: 'skipped', messages: ['not yet'], decision: null },
     ]);
     expect(run('  - { name: a, action: payments.list, expect: deny, skip: not yet }').coverage.covered).toBe(0);
   });
 
-  it('tells of its progress every thousand decisions', () => {
+  it('reports progress every 1,000 decisions', () => {
     const progress: number[] = [];
     const ids = Array.from({ length: 50 }, () => 'payments.burn').join(', ');
     run(`  - { name: a, action: [${ids}], expect: deny }\n`.repeat(41), set, progress);
@@ -80,7 +80,7 @@ unless { context.risk == "medium" };
 @id("f") forbid (principal, action == Remit::Action::"payments.list", resource)
 when { context.risk == "high" };`;
 
-  it('counts what a case shows: the policy, and either outcome of each clause that is reached', async () => {
+  it('counts matches, and both outcomes of each reached clause', async () => {
     const own = await mustLoad(folderWith(policies));
     const cover = (text: string) => run(text, own).coverage;
     expect(cover(`  - { name: a, agent: ${reporter}, action: payments.list, expect: deny }`)).toMatchObject({
@@ -110,7 +110,7 @@ when { context.risk == "high" };`;
     expect(all.policies.flatMap(gapsOf)).toEqual([]);
   });
 
-  it('says what no case showed', async () => {
+  it('lists what no case covers', async () => {
     const own = await mustLoad(folderWith(policies));
     const { coverage } = run('  - { name: a, action: payments.list, expect: allow }', own);
     expect(coverage.policies.map(gapsOf)).toEqual([

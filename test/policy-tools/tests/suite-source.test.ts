@@ -22,7 +22,7 @@ const diskOf = (files: Readonly<Record<string, string | Uint8Array | null>>): Po
 });
 
 describe('readSuites', () => {
-  it('reads the suites of a folder and of its subfolders, in the order of their names, and nothing else', async () => {
+  it('reads the suites of a folder and its subfolders by name, and nothing else', async () => {
     const read = await readSuites(
       'p',
       diskOf({
@@ -41,7 +41,7 @@ describe('readSuites', () => {
     ]);
   });
 
-  it('says everything that is wrong', async () => {
+  it('reports all findings', async () => {
     const read = await readSuites(
       'p',
       diskOf({

@@ -39,7 +39,7 @@ function unlisted(cases: string): Unlisted {
 const WRITES = { agent: planner, what: 'issue write', policyIds: ['issue-write'], as: null };
 
 describe('unlistedAllows', () => {
-  it('finds what an agent that a case names may do by a plain attempt', () => {
+  it('finds unlisted allows of plain attempts by agents of the cases', () => {
     expect(unlisted(`  - { name: a, agent: ${planner}, action: read, expect: deny }`)).toEqual({
       attempts: 5,
       allowed: [WRITES],
@@ -50,7 +50,7 @@ describe('unlistedAllows', () => {
     });
   });
 
-  it('finds what another agent may do by the call of a case', () => {
+  it('finds unlisted allows of other agents with calls of cases', () => {
     const cases = `  - { name: twenty, agent: ${planner}, action: read, args: { n: 20 }, expect: allow }
   - { name: b, agent: ${reporter}, action: write, expect: deny }
   - { name: c, agent: ${planner}, issue: write, expect: allow }`;
@@ -59,17 +59,17 @@ describe('unlistedAllows', () => {
     ]);
   });
 
-  it('takes what a case expects for listed, also where the case itself fails', () => {
+  it('counts an expected allow as listed, even where the case fails', () => {
     const cases = `  - { name: a, agent: ${planner}, issue: write, expect: allow }
   - { name: b, agent: ${planner}, action: write, expect: allow }`;
     expect(unlisted(cases).allowed).toEqual([]);
   });
 
-  it('keeps a case that expects a denial from listing anything', () => {
+  it('does not count a case that expects a denial as listed', () => {
     expect(unlisted(`  - { name: a, agent: ${planner}, issue: write, expect: deny }`).allowed).toEqual([WRITES]);
   });
 
-  it('refuses more attempts than it makes', () => {
+  it('refuses more than `MAX_ATTEMPTS`', () => {
     const [test] = mustCases(`cases: [{ name: a, agent: ${planner}, action: read, expect: deny }]`);
     const action = set.catalog.actions.get('read');
     if (test === undefined || action === undefined) throw new Error('no case');

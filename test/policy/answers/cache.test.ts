@@ -9,7 +9,7 @@ const at = { nowMs: 1000, untilMs: 9000 };
 const small = { maxAllows: 2, maxDenials: 1 };
 
 describe('DecisionCache', () => {
-  it('gives what was put in, from that instant on and until before its end', () => {
+  it('returns an answer from the instant it was made until just before its end', () => {
     const cache = new DecisionCache();
     cache.set('k', allow, at);
     expect([999, 1000, 8999, 9000, Number.NaN].map((nowMs) => cache.get('k', nowMs))).toEqual([
@@ -38,7 +38,7 @@ describe('DecisionCache', () => {
     expect(cache.sizes).toEqual({ allows: 0, denials: 0 });
   });
 
-  it('keeps no answer with errors', () => {
+  it('caches no answer with errors', () => {
     const cache = new DecisionCache();
     cache.set('a', { ...allow, errors: ['f'] }, at);
     cache.set('d', { ...denial, errors: ['f'] }, at);
@@ -46,7 +46,7 @@ describe('DecisionCache', () => {
     expect(cache.get('a', 1000)).toBeNull();
   });
 
-  it('keeps a denial for a short time, in a cache of its own', () => {
+  it('caches denials for a short time, in a separate cache', () => {
     const cache = new DecisionCache(small);
     cache.set('d', denial, { nowMs: 1000, untilMs: 90_000 });
     expect(cache.get('d', 1000 + DENIAL_CEILING_MS - 1)).toEqual(denial);
@@ -61,7 +61,7 @@ describe('DecisionCache', () => {
     expect(cache.sizes).toEqual({ allows: 2, denials: 1 });
   });
 
-  it('has room for 4,096 denials, which take none from the allows', () => {
+  it('caches 4,096 denials, which evict no allow', () => {
     const cache = new DecisionCache();
     cache.set('a', allow, at);
     for (let index = 0; index < 5000; index += 1) cache.set(`d${index}`, denial, at);
@@ -69,7 +69,7 @@ describe('DecisionCache', () => {
     expect(cache.get('a', 1000)).toEqual(allow);
   });
 
-  it('lets go what was unused longest', () => {
+  it('evicts the least recently used answer', () => {
     const cache = new DecisionCache(small);
     cache.set('a', allow, at);
     cache.set('b', allow, at);
@@ -78,7 +78,7 @@ describe('DecisionCache', () => {
     expect([cache.get('a', 1000), cache.get('b', 1000), cache.get('c', 1000)]).toEqual([allow, null, allow]);
   });
 
-  it('has one answer for a key, whatever it was before', () => {
+  it('replaces the former answer of a key, allow or denial', () => {
     const cache = new DecisionCache();
     cache.set('k', allow, at);
     cache.set('k', denial, at);
@@ -88,7 +88,7 @@ describe('DecisionCache', () => {
     expect(cache.sizes).toEqual({ allows: 1, denials: 0 });
   });
 
-  it('holds equal answers once, and different ones apart', () => {
+  it('interns equal answers', () => {
     const cache = new DecisionCache();
     const answers: readonly FullAnswer[] = [
       allow,
@@ -105,7 +105,7 @@ describe('DecisionCache', () => {
     expect(new Set(held).size).toBe(5);
   });
 
-  it('holds up to 4,096 different answers once, and beyond that those that were used last', () => {
+  it('interns up to 4,096 different answers, the most recently used ones', () => {
     const cache = new DecisionCache();
     const put = (index: number): FullAnswer | null => {
       cache.set('k', { ...allow, reason: [`p${index}`] }, at);
@@ -120,7 +120,7 @@ describe('DecisionCache', () => {
     expect(put(0)).toBe(first);
   });
 
-  it('holds answers once that come by turns', () => {
+  it('interns answers that alternate', () => {
     const cache = new DecisionCache();
     const turns = [['p'], ['q'], ['p']].map((reason, index) => {
       cache.set(`${index}`, { ...allow, reason }, at);
@@ -134,7 +134,7 @@ describe('DecisionCache', () => {
     expect(DENIAL_CEILING_MS).toBe(5_000);
   });
 
-  it('keeps an answer only where it has a finite time before it, and a denial never beyond its ceiling', () => {
+  it('caches answers with a finite end in the future only, and denials never beyond their ceiling', () => {
     const instant = fc.oneof(
       fc.integer({ min: -20_000, max: 20_000 }),
       fc.double(),
@@ -145,7 +145,7 @@ describe('DecisionCache', () => {
         const cache = new DecisionCache(small);
         cache.set('k', { ...(isAllow ? allow : denial), errors: errs ? ['e'] : [] }, { nowMs, untilMs });
         const isKept = !errs && Number.isFinite(nowMs) && Number.isFinite(untilMs) && nowMs < untilMs;
-        // A denial at an instant so large that nothing can be added to it has no time before it.
+        // At an instant so large that adding to it has no effect, a denial has no lifetime.
         const hasRoom = isAllow || nowMs + DENIAL_CEILING_MS > nowMs;
         expect(cache.sizes.allows + cache.sizes.denials).toBe(isKept && hasRoom ? 1 : 0);
         expect(cache.get('k', untilMs)).toBeNull();
@@ -156,7 +156,7 @@ describe('DecisionCache', () => {
     );
   });
 
-  it('never gives an answer before its instant, at or past its end, or for another key', () => {
+  it('never returns an answer before its instant, at or after its end, or for another key', () => {
     const instant = fc.oneof(fc.integer({ min: -20, max: 20 }), fc.constantFrom(Infinity, -Infinity, Number.NaN, 0.5));
     fc.assert(
       fc.property(

@@ -13,7 +13,7 @@ import { thoroughly } from '../../thoroughly.ts';
 
 const RUNS = thoroughly(150, 40);
 
-describe('a key', () => {
+describe('keyFunction over random policies', () => {
   const values = {
     n: [undefined, 4, 5, 6, 7, '5', true],
     s: [undefined, 'x', 'y', '', 5],
@@ -111,7 +111,7 @@ describe('a key', () => {
     ]);
   };
 
-  it('that is equal for two questions has one full answer, and what it leaves out changes none, nor does its absence', () => {
+  it('gives equal keys only to questions with equal answers, and ignores unread values', () => {
     let equal = 0;
     let projected = 0;
     let allowed = 0;
@@ -129,7 +129,7 @@ describe('a key', () => {
           const keyOf = keyFunction(reads, { generation: 'g', slice: '0' });
           const project = trimmerFor(reads);
           const answers = new Map<string, string>();
-          // Each question, and those that differ from it in one value.
+          // Each question, and variants that differ in one value.
           const questions = asks.flatMap(([given, who]) => [
             question(given, { principal: user(who) }),
             ...Object.entries(values).flatMap(([name, of]) =>
@@ -156,13 +156,13 @@ describe('a key', () => {
       ),
       { numRuns: RUNS },
     );
-    // Had hardly any keys been equal, this would say nothing.
+    // Without enough equal keys the test would prove nothing.
     expect(equal).toBeGreaterThan(30 * RUNS);
     expect(allowed).toBeGreaterThan(6 * RUNS);
     expect(projected).toBeGreaterThan(6 * RUNS);
   }, 300_000);
 
-  it('stays as it is whatever is changed that no policy reads, and so does the answer', () => {
+  it('keeps key and answer where an unread value changes', () => {
     let changes = 0;
     let allowed = 0;
     const other = fc.dictionary(

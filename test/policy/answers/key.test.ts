@@ -25,7 +25,7 @@ describe('keyFunction', () => {
     ['a value where only its presence is read', { p: 1 }, { p: [2] }],
     ['a member that is not there', { a: 1 }, { a: 1, b: undefined }],
   ];
-  it.each(same)('is the same for questions that differ in %s', (_name, one, other) => {
+  it.each(same)('is equal for questions that differ in %s', (_name, one, other) => {
     const keyOf = keysOf(read);
     expect(keyOf(question(one))).toEqual(keyOf(question(other)));
     expect(keyOf(question(one))).not.toBeNull();
@@ -67,7 +67,7 @@ describe('keyFunction', () => {
     ],
     ['the whole context', null, {}],
   ];
-  it.each(different)('is another for questions that differ in %s', (_name, one, other) => {
+  it.each(different)('differs for questions that differ in %s', (_name, one, other) => {
     const keyOf = keysOf(read);
     expect(keyOf(question(one))).not.toEqual(keyOf(question(other)));
   });
@@ -95,7 +95,7 @@ describe('keyFunction', () => {
     ],
     ['a decimal that is the bound', 'context.d.lessThan(decimal("1.5"))', { d: decimal('1.5') }, { d: decimal('1.6') }],
   ];
-  it.each(reading)('is another for questions that differ in %s', (_name, condition, left, right) => {
+  it.each(reading)('differs for questions that differ in %s', (_name, condition, left, right) => {
     const keyOf = keysOf(condition);
     expect(keyOf(question(left))).not.toEqual(keyOf(question(right)));
   });
@@ -113,7 +113,7 @@ describe('keyFunction', () => {
     expect(keyOf(question(left))).toEqual(keyOf(question(right)));
   });
 
-  it('is the same whichever policy reads a value first', () => {
+  it('is equal in whatever order policies read values', () => {
     const asked = question({ a: 0, b: 2, c: 4 });
     const orders = [
       'context.a == 1 && context.b == 2 && context.c == 3',
@@ -123,18 +123,18 @@ describe('keyFunction', () => {
     expect(new Set(orders).size).toBe(1);
   });
 
-  it('takes what follows from the names alone from where it is kept, and is the same as without', () => {
+  it('is equal with and without a memoised prefix', () => {
     const kept: string[] = [];
     const prefix = (_part: SlicePart, make: () => string): string => (kept[0] ??= make());
     const keyOf = keysOf('context.a == 1 && principal in User::"x"');
     const first = keyOf(question({ a: 1 }, { prefix }));
     expect(first).toEqual(keyOf(question({ a: 1 })));
     expect(keyOf(question({ a: 2 }, { prefix }))).toEqual(keyOf(question({ a: 2 })));
-    // Who keeps it answers for the names: they are not looked at again.
+    // The memo is responsible for the names: they are not read again.
     expect(keyOf(question({ a: 1 }, { prefix, principal: user('bob') }))).toEqual(first);
   });
 
-  it('is equal only for equal names, and where it is asked what they are in, for equal groups', () => {
+  it('differs for other names, and for other ancestors where those are read', () => {
     const word = fc.constantFrom('', 'a', 'b', 'ab', 'a b', 's1:a', 'l1:', 'User', 'User a');
     const name = fc.record({ type: word, id: word });
     const names = fc.record({ principal: name, action: name, resource: name });
@@ -166,7 +166,7 @@ describe('keyFunction', () => {
     );
   });
 
-  it('is another where a value is absent than for any value, however it is read', () => {
+  it('differs between an absent value and every value', () => {
     const value = fc.oneof(
       fc.jsonValue({ maxDepth: 2 }),
       fc.constantFrom<unknown>(
@@ -216,7 +216,7 @@ describe('keyFunction', () => {
     expect(keyOf(question({}, names))).not.toEqual(keyOf(question({})));
   });
 
-  it('is another for another generation and another slice', () => {
+  it('differs between generations and between slices', () => {
     const keys = [
       keysOf('true')(question({})),
       keysOf('true', { generation: 'h', slice: '0' })(question({})),
@@ -226,7 +226,7 @@ describe('keyFunction', () => {
     expect(new Set(keys.map((key) => key?.key)).size).toBe(4);
   });
 
-  it('holds what an entity is in, where that is asked', () => {
+  it('includes the ancestors of an entity where they are read', () => {
     const moved = { lineageOf: () => ['User alice', 'Group moved'] };
     const renamed = { lineageOf: () => ['Group payers', 'User alice'] };
     const asks = keysOf('principal in Group::"x"');
@@ -238,14 +238,14 @@ describe('keyFunction', () => {
     expect(below(question({ o: entity('alice') }, moved))).not.toEqual(below(question({ o: entity('alice') })));
   });
 
-  it('holds everything where a policy may read anything', () => {
+  it('includes everything where a policy may read anything', () => {
     const keyOf = keyFunction({ everything: true, roots: new Map() }, { generation: 'g', slice: '0' });
     expect(keyOf(question({ z: 1 }))).not.toEqual(keyOf(question({ z: 2 })));
     const moved = { lineageOf: () => ['User alice', 'Group moved'] };
     expect(keyOf(question({}, moved))).not.toEqual(keyOf(question({})));
   });
 
-  it('is short, whatever it is made of', () => {
+  it('has a fixed length', () => {
     expect(keysOf('context.a == ""')(question({ a: 'x'.repeat(100_000) }))?.key).toMatch(/^[\w-]{43}$/);
   });
 
@@ -269,7 +269,7 @@ describe('keyFunction', () => {
       expect(end(now)).toBe(until);
     });
 
-    it('is of the step the clock is in, and ends with it', () => {
+    it('is the next bound of the clock', () => {
       const second = fc.integer({ min: 0, max: 40 }).map((at) => Date.UTC(2026, 0, 1) + at * 1000);
       fc.assert(
         fc.property(fc.uniqueArray(second, { minLength: 1, maxLength: 5 }), second, second, (times, left, right) => {
@@ -284,18 +284,18 @@ describe('keyFunction', () => {
       );
     });
 
-    it('is by the clock, and not by another time', () => {
+    it('depends on the clock only, not on other datetimes', () => {
       const other = 'context.a < datetime("2025-06-01")';
       expect(end(datetime('2025-01-01'), other)).toBe(Infinity);
       expect(end(datetime('2025-01-01'), `${other} || context.now < datetime("2026-01-01")`)).toBe(Date.UTC(2026, 0));
     });
 
-    it('has no end where the clock is not read, or whole', () => {
+    it('is infinite where the clock is not read, or read as a whole', () => {
       expect(end(datetime('2025-01-01'), 'context.x == 1')).toBe(Infinity);
       expect(end(datetime('2025-01-01'), 'context.now == context.x')).toBe(Infinity);
     });
 
-    it('is the same key between two times, and another for each second where the clock is read as it is', () => {
+    it('leaves the key equal between two bounds, and different per second where the clock is read as a whole', () => {
       expect(keyAt('2026-02-01T00:00:00Z', clock)).toBe(keyAt('2026-02-01T00:00:01Z', clock));
       expect(keyAt('2026-02-01T00:00:00Z', clock)).not.toBe(keyAt('2026-01-01T00:00:00Z', clock));
       const hour = 'context.now.toTime() > duration("9h")';

@@ -10,7 +10,7 @@ const readsIn = (condition: string, head = 'principal, action, resource'): reado
 const withBody = (body: unknown) => linesOf(readsOf({ conditions: [{ kind: 'when', body }] }));
 
 const accessOn = (left: unknown) => ({ '.': { left, attr: 'n' } });
-/** What is read of the clock where it is compared with an expression. */
+/** The reads of a comparison of the clock with an expression. */
 const clockBeside = (right: unknown) =>
   withBody({ '<': { left: { '.': { left: { Var: 'context' }, attr: 'now' } }, right } });
 
@@ -132,7 +132,7 @@ describe('readsOf', () => {
     expect(linesOf(readsOf(json))).toEqual(['context.a', 'context.b']);
   });
 
-  it('takes a linked slot for one that reads what it is in', () => {
+  it('counts a linked slot with `in` as a read of ancestors', () => {
     const read = freshCedar().templateToJson('permit (principal in ?principal, action, resource == ?resource);');
     if (read.type === 'failure') throw new Error('a template');
     expect(linesOf(readsOf(read.json))).toEqual(['principal in …']);
@@ -175,7 +175,7 @@ describe('readsOf', () => {
     ].flatMap((names) => names.split(' ')),
   );
 
-  it('reads everything for any operator that Cedar does not have today, wherever it stands', () => {
+  it('reads everything for an unknown operator at any depth', () => {
     const operator = fc.oneof(fc.string(), fc.constantFrom('toString', 'constructor', '__proto__', 'VAR', 'now', ''));
     const operands = fc.constantFrom<unknown>([], [context], { left: context, right: context }, { arg: context }, null);
     const around: readonly ((inner: unknown) => unknown)[] = [
@@ -198,12 +198,12 @@ describe('readsOf', () => {
     );
   });
 
-  it('takes a literal for what it is: an entity for an entity, and what looks like one for a record', () => {
+  it('distinguishes entity literals from records that look like them', () => {
     expect(withBody(accessOn({ Value: { __entity: { type: 'A', id: 'x' } } }))).toEqual(['A::"x".n']);
     expect(withBody(accessOn({ Value: { type: 'A', id: 'x' } }))).toEqual([]);
   });
 
-  it('takes a time or a decimal for one only where it is written with one argument', () => {
+  it('recognises datetimes and decimals only with exactly one argument', () => {
     expect(clockBeside({ datetime: [{ Value: '2026-01-01' }] })).toEqual([
       'context.now against datetime 1767225600000',
     ]);
@@ -234,7 +234,7 @@ describe('readsOf', () => {
     expect(Array.from(roots, ([name, path]) => [name, path.whole, path.ancestors])).toEqual(expected);
   });
 
-  it('reads everything where there are no conditions to read', () => {
+  it('reads everything where the conditions are missing', () => {
     expect(linesOf(readsOf({}))).toEqual(['everything']);
     expect(linesOf(readsOf(null))).toEqual(['everything']);
   });
@@ -243,7 +243,7 @@ describe('readsOf', () => {
 const of = (condition: string) => readsOf(mustJson(`permit (principal, action, resource) when { ${condition} };`));
 
 describe('readsTogether', () => {
-  it('has the reads of each, and everything where one reads everything', () => {
+  it('merges reads, and reads everything where one policy does', () => {
     const all = [
       of('context.a > 1'),
       of('context.a > 2 && context has b'),
@@ -262,7 +262,7 @@ describe('readsTogether', () => {
     expect(linesOf(readsTogether([]))).toEqual([]);
   });
 
-  it('leaves what it is given as it was', () => {
+  it('does not change its inputs', () => {
     const one = of('context.a > 1');
     readsTogether([one, of('context.a > 2')]);
     expect(linesOf(one)).toEqual(['context.a against long 1']);

@@ -35,11 +35,11 @@ const inGroups = (groups: readonly number[]) => ({
   ...asked,
   principal: entity('N::User', 'alice', ...groups.map((group) => `Group ${group}`)),
 });
-/** The places of the bits that are set. */
+/** Indices of the set bits. */
 const subset = (bits: number): readonly number[] =>
   Array.from({ length: 13 }, (_, at) => at).filter((at) => ((bits >> at) & 1) === 1);
 
-/** An entity and what it is in. */
+/** An entity with its ancestors. */
 interface One {
   readonly uid: EntityUid;
   readonly groups: readonly EntityUid[];
@@ -49,7 +49,7 @@ const someUid = fc.constantFrom(...types.flatMap((type) => ['a', 'b', 'a in b'].
 const isSame = (left: EntityUid, right: EntityUid): boolean => left.type === right.type && left.id === right.id;
 const isIn = ({ uid, groups }: One, group: EntityUid): boolean => [uid, ...groups].some((held) => isSame(held, group));
 const keysOf = ({ uid, groups }: One) => keysOfEntity(uid, [uid, ...groups].map(entityKey));
-/** As Cedar has it, test by test. */
+/** Cedar's semantics of scopes, test by test. */
 const holds = (constraint: Constraint, one: One): boolean =>
   constraint.some((test) => {
     if (test.kind === 'any') return true;
@@ -129,7 +129,7 @@ describe('SliceIndex.sliceFor', () => {
     expect(matches(scopeFrom(json))).toBe(true);
   });
 
-  it('gives each policy once and in order, whatever constraint it is found by', () => {
+  it('returns policies without duplicates, in order', () => {
     const heads = [
       'principal, action in [Action::"write", Action::"high", Action::"write"], resource',
       'principal == N::User::"bob", action, resource',
@@ -147,14 +147,14 @@ describe('SliceIndex.sliceFor', () => {
     expect(index.size).toBe(2);
   });
 
-  it('tells slices apart whose policies are written with the same digits', () => {
+  it('distinguishes slices whose names have the same digits', () => {
     const index = ofGroups(124);
     for (const groups of [[1, 2, 3], [1, 23], [123], [0], [12, 3], [2, 13]]) {
       expect(index.sliceFor(inGroups(groups)).members).toEqual(groups.toSorted((left, right) => left - right));
     }
   });
 
-  it('has one slice for the same groups, in whatever order they come', () => {
+  it('returns one slice for equal groups in any order', () => {
     const index = ofGroups(30);
     const groups = fc.uniqueArray(fc.nat(29), { maxLength: 6 });
     fc.assert(
@@ -170,14 +170,14 @@ describe('SliceIndex.sliceFor', () => {
     );
   });
 
-  it('keeps 4,096 slices, and puts the others together anew', () => {
+  it('keeps 4,096 slices and builds evicted ones again', () => {
     const index = ofGroups(13);
     for (let bits = 0; bits < 2 ** 13; bits += 1) index.sliceFor(inGroups(subset(bits)));
     expect(index.size).toBe(4096);
     expect(index.sliceFor(inGroups(subset(5))).members).toEqual([0, 2]);
   });
 
-  it('has exactly the policies whose scope holds, whatever is asked', () => {
+  it('contains exactly the policies whose scope matches, for random questions', () => {
     const test: fc.Arbitrary<Test> = fc.oneof(
       fc.constant<Test>({ kind: 'any' }),
       fc.record({ kind: fc.constantFrom('equal', 'in'), uid: someUid }),

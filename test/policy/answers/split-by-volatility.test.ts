@@ -49,12 +49,12 @@ describe('readsAny', () => {
     expect(readsAny(policyOn(condition).reads, paths)).toBe(expected);
   });
 
-  it('takes what may read anything for what looks there', () => {
+  it('is true for policies that may read anything', () => {
     expect(readsAny({ everything: true, roots: new Map() }, paths)).toBe(true);
     expect(readsAny(policyOn('context.args.name == "x"').reads, [])).toBe(false);
   });
 
-  it('knows what of a use is another one in each call', () => {
+  it('knows the context values that differ with each call', () => {
     const [varying, steady] = [
       [
         'context.args.name == "x"',
@@ -75,8 +75,8 @@ describe('readsAny', () => {
   });
 });
 
-describe('halvesOf', () => {
-  it('divides policies, each in its order', () => {
+describe('splitByVolatility', () => {
+  it('splits policies and keeps their order', () => {
     expect(splitByVolatility([1, 4, 5, 9], (index) => index % 2 === 0)).toEqual({ steady: [1, 5, 9], varying: [4] });
   });
 
@@ -89,7 +89,7 @@ describe('halvesOf', () => {
   });
 });
 
-describe('together', () => {
+describe('combinedAnswer', () => {
   const rows: readonly (readonly [string, FullAnswer, FullAnswer, FullAnswer])[] = [
     ['both permit', answer('allow', ['c', 'd']), answer('allow', ['a']), answer('allow', ['a', 'c', 'd'])],
     ['one permits', answer('allow', ['a']), answer('deny', []), answer('allow', ['a'])],
@@ -99,13 +99,13 @@ describe('together', () => {
     ['both err', answer('allow', ['a'], ['z']), answer('deny', [], ['y']), answer('allow', ['a'], ['y', 'z'])],
   ];
 
-  it.each(rows)('is what all policies come to where %s', (_name, left, right, expected) => {
+  it.each(rows)('equals the answer of all policies where %s', (_name, left, right, expected) => {
     expect(combinedAnswer(left, right)).toEqual(expected);
     expect(combinedAnswer(right, left)).toEqual(expected);
   });
 });
 
-describe('an engine whose slices have halves', () => {
+describe('Engine with slices split by volatility', () => {
   const planner = mustSpiffeId('spiffe://acme.test/planner');
   const server = {
     id: 'files',
@@ -123,7 +123,7 @@ describe('an engine whose slices have halves', () => {
     policyOn('context.risk == "high"', 'forbid', 'risk'),
   ];
 
-  /** An engine, and how many policies each of its questions to Cedar was put to. */
+  /** An engine, with the number of policies of each call to Cedar. */
   function watched(of = policies, options: EngineOptions = {}) {
     const put: number[] = [];
     const sizes = new Map<string, number>();
@@ -148,12 +148,12 @@ describe('an engine whose slices have halves', () => {
         { principal: planner, action: 'read', server, endpoint: 'GET /', context },
         { nowMs, untilMs, onCache: () => {} },
       );
-    /** How many policies Cedar was asked about since it was last looked. */
+    /** Numbers of policies in the calls to Cedar since the last look. */
     const asked = (): readonly number[] => put.splice(0);
     return { ask, asked };
   }
 
-  it('puts a new question only to the policies that it is new for', () => {
+  it('evaluates only the volatile policies for a question whose steady answer is cached', () => {
     const { ask, asked } = watched();
     expect(ask(named('a'))).toEqual({ kind: 'permitted', policyIds: ['everyone'] });
     expect(asked()).toEqual([2, 1]);
@@ -166,14 +166,14 @@ describe('an engine whose slices have halves', () => {
     expect(asked()).toEqual([2, 1]);
   });
 
-  it('puts it to all of them together where that is asked for', () => {
+  it('evaluates all policies together without a split', () => {
     const { ask, asked } = watched(policies, { varies: () => false });
     ask(named('a'));
     ask(named('b'));
     expect(asked()).toEqual([3, 3]);
   });
 
-  it('keeps no answer longer than one that it is made of', () => {
+  it('caches no answer longer than the one it derives from', () => {
     const { ask, asked } = watched();
     ask(named('a'), 0, 60_000);
     expect(asked()).toEqual([2, 1]);
@@ -181,12 +181,12 @@ describe('an engine whose slices have halves', () => {
     expect(asked()).toEqual([1]);
     ask(named('b'), 59_999, 119_999);
     expect(asked()).toEqual([]);
-    // It would have been kept until 85 s by itself.
+    // By itself it would be cached until 85 s.
     ask(named('b'), 60_000, 120_000);
     expect(asked()).toEqual([2, 1]);
   });
 
-  it('does not make answers of one that ends soon, which would end them soon as well', () => {
+  it('evaluates a steady answer again near its end, instead of deriving short-lived answers', () => {
     const { ask, asked } = watched();
     ask(named('a'), 0, 1_000);
     ask(named('b'), 0, 2_000);
@@ -197,7 +197,7 @@ describe('an engine whose slices have halves', () => {
     expect(asked()).toEqual([1]);
   });
 
-  it('asks again after a denial that is over, by an answer that is not', () => {
+  it('evaluates again after a denial expired, with a steady answer that has not', () => {
     const { ask, asked } = watched();
     ask(named('a', 'high'));
     expect(asked()).toEqual([2, 1]);
@@ -215,7 +215,7 @@ describe('an engine whose slices have halves', () => {
     expect(asked()).toEqual(expected);
   });
 
-  it('gives no answer where Cedar gives none, and one again afterwards', () => {
+  it('returns an error where Cedar fails, and an answer again afterwards', () => {
     let isBroken = false;
     const cedar = freshCedar();
     const fresh = (): Cedar => ({

@@ -24,7 +24,7 @@ const left = (...conditions: readonly string[]) =>
     ),
   )(asked);
 
-describe('projection', () => {
+describe('trimmerFor', () => {
   it.each([
     ['nothing', 'true', {}],
     ['a member', 'context.risk == "low"', { risk: 'low' }],
@@ -40,14 +40,14 @@ describe('projection', () => {
     expect(left(condition)).toEqual({ context, entities: [] });
   });
 
-  it('leaves what several policies read', () => {
+  it('keeps what several policies read', () => {
     expect(left('context.risk == "low"', 'context.args.amount == 1')?.context).toEqual({
       risk: 'low',
       args: { amount: 5 },
     });
   });
 
-  it('makes of the entities one that is in all that it is in, where that is read', () => {
+  it('passes an entity as direct member of all its ancestors, where those are read', () => {
     const groups = [
       { type: 'Group', id: 'payers' },
       { type: 'Group', id: 'all' },
@@ -75,11 +75,11 @@ describe('projection', () => {
     expect(left(condition)).toBeNull();
   });
 
-  it('leaves it whole where anything may be read', () => {
+  it('does not trim where anything may be read', () => {
     expect(trimmerFor({ everything: true, roots: new Map() })(asked)).toBeNull();
   });
 
-  it('takes the members of a context one by one where they are had so, and never the whole', () => {
+  it('reads members one by one where available, and never the whole context', () => {
     const names: string[] = [];
     const question = {
       ...asked,
@@ -98,7 +98,7 @@ describe('projection', () => {
     expect(names).toEqual(['risk']);
   });
 
-  it('gives no name a meaning of JavaScript', () => {
+  it('treats names such as `__proto__` as plain names', () => {
     const context = JSON.parse('{"__proto__": {"x": 1}}') as unknown;
     const project = trimmerFor(
       policyFrom('p', 'permit (principal, action, resource) when { context["__proto__"].x == 1 };').reads,

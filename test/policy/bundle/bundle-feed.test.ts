@@ -29,7 +29,7 @@ const bundle = (
     by.key,
   );
 
-/** A feed of what it is set to, on a clock that is set; `restarted` gives another with the same disk. */
+/** A feed of the given bundle, on a given clock; `restarted` returns another with the same disk. */
 async function feedOf(keys = () => signer.keys) {
   const clock = { nowMs: 0 };
   const answer: { is: FetchedBundle | Problem; etags: (string | null)[] } = { is: { problem: 'is down' }, etags: [] };
@@ -57,7 +57,7 @@ async function feedOf(keys = () => signer.keys) {
 }
 
 describe('BundleFeed', () => {
-  it('takes a bundle and newer ones, and keeps the last where none but its owner reads it', async () => {
+  it('loads a bundle and newer ones, and keeps the last in a file for its owner only', async () => {
     const { publish } = await feedOf();
     expect(await publish(await bundle(1))).toBe(1000);
     const second = await bundle(2, { expiresAtMs: 2000 });
@@ -66,7 +66,7 @@ describe('BundleFeed', () => {
     expect((await stat(join(folder, 'kept'))).mode & 0o777).toBe(0o600);
   });
 
-  it('verifies each bundle with the keys of that moment, since a reload may have brought others', async () => {
+  it('verifies each bundle with the current keys, which a reload may have changed', async () => {
     const successor = await keyPair();
     let keys = signer.keys;
     const { publish } = await feedOf(() => keys);
@@ -79,7 +79,7 @@ describe('BundleFeed', () => {
     expect(await publish(await bundle(3))).toEqual([expect.stringMatching(/key|signature/)]);
   });
 
-  it('refuses an older serial, and the serial of another', async () => {
+  it('refuses an older serial, and a used serial of another bundle', async () => {
     const { publish } = await feedOf();
     const first = await bundle(5);
     expect(await publish(first)).toBe(1000);
@@ -97,7 +97,7 @@ describe('BundleFeed', () => {
     expect(await publish(await bundle(6))).toBe(1000);
   });
 
-  it('goes back behind no bundle that another process has kept in the same place', async () => {
+  it('refuses a bundle older than one that another process has kept in the same file', async () => {
     const [one, other] = [await feedOf(), await feedOf()];
     const [first, second, third] = [await bundle(1), await bundle(2), await bundle(3)];
     expect([await one.publish(first), await other.publish(first)]).toEqual([1000, 1000]);
@@ -107,7 +107,7 @@ describe('BundleFeed', () => {
     expect(await Promise.all([one, other].map(({ publish }) => publish(third)))).toEqual([1000, 1000]);
   });
 
-  it('is kept whole where two processes keep it at once', async () => {
+  it('keeps a whole file where two processes write at once', async () => {
     const feeds = [await feedOf(), await feedOf(), await feedOf()];
     for (let serial = 1; serial <= 5; serial += 1) {
       const text = await bundle(serial);
@@ -117,14 +117,14 @@ describe('BundleFeed', () => {
     expect(await readdir(folder)).toEqual(['kept']);
   });
 
-  it('has the kept bundle in force while its address does not answer', async () => {
+  it('uses the kept bundle while the address does not answer', async () => {
     await (await feedOf()).publish(await bundle(5));
     const { feed } = await feedOf();
     expect(await feed.look()).toEqual({ problem: 'the bundle `b.jws` is down' });
     expect(await feed.load()).toMatchObject({ ready: true, expiresAtMs: 1000 });
   });
 
-  it('goes back to the kept bundle where another is refused, once', async () => {
+  it('falls back to the kept bundle where the fetched one is refused, once', async () => {
     await (await feedOf()).publish(await bundle(5));
     const { feed, publish } = await feedOf();
     expect(feed.fallBack()).toBe(false);
@@ -134,7 +134,7 @@ describe('BundleFeed', () => {
     expect(feed.fallBack()).toBe(false);
   });
 
-  it('has nothing before the first bundle, and nothing of a kept one that no key verifies', async () => {
+  it('has no set before the first bundle, and ignores a kept bundle that no key verifies', async () => {
     await writeFile(
       join(folder, 'kept'),
       await signedBundle(
@@ -147,7 +147,7 @@ describe('BundleFeed', () => {
     expect(await feed.load()).toMatchObject({ findings: [{ message: 'the bundle has not been fetched yet' }] });
   });
 
-  it('keeps what is in force where a newer bundle has expired, and takes an expired one where there is none', async () => {
+  it('keeps the set in force where a newer bundle has expired, and loads an expired one only where there is none', async () => {
     const { publish, clock } = await feedOf();
     clock.nowMs = 1000;
     expect(await publish(await bundle(1))).toBe(1000);
@@ -155,7 +155,7 @@ describe('BundleFeed', () => {
     expect(await publish(await bundle(3, { expiresAtMs: 1001 }))).toBe(1001);
   });
 
-  it('says what in a signed bundle does not load, and counts it for nothing', async () => {
+  it('reports the findings of a signed bundle, whose serial does not count', async () => {
     const { publish } = await feedOf();
     const bad = await signedBundle(
       folderWith('permit (principal, action, resource);'),

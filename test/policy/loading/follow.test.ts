@@ -5,7 +5,7 @@ import type { Problem } from '../../../src/runtime/problem.ts';
 
 const finding: Finding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: null };
 
-/** Follows a source that is what it is set to, a look each time it is told. */
+/** Follows a given source, with one look per call. */
 function followed({
   isWhole = false,
   isInForce = true,
@@ -55,17 +55,17 @@ function followed({
 }
 
 describe('followPolicies', () => {
-  it('confirms a set whose source is the same', async () => {
+  it('confirms a set whose source is unchanged', async () => {
     const { look } = followed();
     expect([await look('a'), await look('a')]).toEqual([['confirm'], ['confirm']]);
   });
 
-  it('confirms nothing where what is there was refused', async () => {
+  it('confirms nothing where the current source was refused', async () => {
     const { look } = followed({ isInForce: false, isWhole: true });
     expect([await look('a'), await look('b'), await look('b')]).toEqual([[], ['load b', '0 findings'], ['confirm']]);
   });
 
-  it('loads a change once two looks find the same', async () => {
+  it('loads a change after two equal looks', async () => {
     const { look } = followed();
     expect(await look('half')).toEqual([]);
     expect(await look('b')).toEqual([]);
@@ -73,7 +73,7 @@ describe('followPolicies', () => {
     expect(await look('b')).toEqual(['confirm']);
   });
 
-  it('survives a look that throws: it is told once, and the next change is loaded', async () => {
+  it('reports a look that throws once, and loads the next change', async () => {
     const { look, isWaiting } = followed({ isWhole: true });
     expect(await look(new Error('no disk'))).toEqual(['the look failed: Error: no disk']);
     expect(await look(new Error('no disk'))).toEqual([]);
@@ -81,12 +81,12 @@ describe('followPolicies', () => {
     expect(await look('b')).toEqual(['over', 'load b', '0 findings']);
   });
 
-  it('loads what arrives whole at once', async () => {
+  it('loads an atomic source at once', async () => {
     const { look } = followed({ isWhole: true });
     expect(await look('b')).toEqual(['load b', '0 findings']);
   });
 
-  it('tries a bad set once, and confirms nothing until it is gone', async () => {
+  it('loads a set with findings once, and confirms nothing until it changes', async () => {
     const { look } = followed({ isWhole: true, refused: ['bad', 'worse'] });
     expect(await look('bad')).toEqual(['load bad', '1 findings']);
     expect(await look('bad')).toEqual([]);
@@ -95,7 +95,7 @@ describe('followPolicies', () => {
     expect(await look('a')).toEqual(['confirm']);
   });
 
-  it('tells a source that cannot be asked once, and confirms nothing', async () => {
+  it('reports an unavailable source once, and confirms nothing', async () => {
     const { look } = followed();
     expect(await look({ problem: 'gone' })).toEqual(['gone']);
     expect(await look({ problem: 'gone' })).toEqual([]);
@@ -104,7 +104,7 @@ describe('followPolicies', () => {
     expect(await look({ problem: 'gone' })).toEqual(['gone']);
   });
 
-  it('ends', async () => {
+  it('stops', async () => {
     const { look, stop, isWaiting } = followed();
     await look('a');
     expect(isWaiting()).toBe(true);

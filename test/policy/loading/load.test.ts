@@ -213,7 +213,7 @@ describe('policySetFrom finds', () => {
 });
 
 describe('policySetFrom', () => {
-  it('hashes names and texts, so that nothing can be moved or changed unseen', async () => {
+  it('hashes names and texts, so that every change or move changes the hash', async () => {
     const hashes = await Promise.all(
       [
         folderWith(permit),
@@ -259,7 +259,7 @@ describe('compileInWorker', () => {
     expect(set).toMatchObject({ policyCount: 18, shadowIds: ['night-freeze'], ready: true, warnings: [] });
   });
 
-  it('turns a trap of the engine into a finding and leaves this thread well', async () => {
+  it('turns a trap of the engine into a finding, without effect on this thread', async () => {
     const deep = `namespace Remit { type Deep = ${'{a: '.repeat(2000)}Long${'}'.repeat(2000)}; }`;
     expect(await findingsOf(folderWith(permit, { base: deep }), compileInWorker())).toEqual([
       expect.stringMatching(/^p:1:1: the policy set could not be compiled: RuntimeError: memory access out of bounds$/),
@@ -267,7 +267,7 @@ describe('compileInWorker', () => {
     expect(await findingsOf(folderWith(permit), compileInWorker())).toEqual([]);
   });
 
-  it('ends a thread that takes too long', async () => {
+  it('terminates a thread after the time-out', async () => {
     const never = compileInWorker(() => 1);
     expect(await findingsOf(folderWith(permit), never)).toEqual([
       'p:1:1: the policy set could not be compiled: no answer within 1 ms',
@@ -306,7 +306,7 @@ describe('loadPolicies', () => {
 const asking = (asked: string): string =>
   `@id("p") permit (principal, action == Remit::Action::"files.read", resource) when { context.attested.contains(${asked}) };`;
 
-describe('what is attested', () => {
+describe('a policy about attested values', () => {
   it.each([
     ['without who', '{name: "approval", value: "finance"}'],
     ['with a member misspelt', '{name: "approval", valeu: "finance", by: "spiffe://acme.test/w"}'],
@@ -320,7 +320,7 @@ describe('what is attested', () => {
 });
 
 describe('a policy of an earlier build', () => {
-  it('is told what has taken the place of `context.taskContext`', async () => {
+  it('gets help on the replacement of `context.taskContext`', async () => {
     const text =
       '@id("p") permit (principal, action, resource) when { context.taskContext.contains("approval=finance") };';
     const set = await policySetFrom(folderWith(text), compileHere);

@@ -46,10 +46,10 @@ describe('withFormsOnce', () => {
     '@id("a") permit (principal, action, resource) when { context. };',
     'permit (principal == ?principal, action, resource);',
   ];
-  it.each([...shipped, ...rows.map(when), ...annotated])('gives what the engine gives of %j', (text) => {
+  it.each([...shipped, ...rows.map(when), ...annotated])('equals the engine for %j', (text) => {
     const tool = withFormsOnce(cedar);
     const other = text.replaceAll(/"([a-z]+)"/g, '"$1-other"');
-    // The second and third of one form are made from the first.
+    // The second and third of one form reuse the first.
     for (const one of [other, text, text]) {
       expect(tool.policyToJson(one)).toEqual(cedar.policyToJson(one));
       const written = { text: one, tokens: cedarTokens(one) };
@@ -57,7 +57,7 @@ describe('withFormsOnce', () => {
     }
   });
 
-  it('asks the engine once for policies that differ in their strings alone', () => {
+  it('calls the engine once for policies that differ in strings only', () => {
     let asked = 0;
     const counting: Pick<Cedar, 'policyToJson'> = {
       policyToJson: (text) => {

@@ -74,7 +74,7 @@ describe('links of templates', () => {
     expect([trial.policyCount, trial.shadowIds]).toEqual([0, ['x']]);
   });
 
-  it('change the hash, and are told apart by what is compared', async () => {
+  it('change the hash, and count as policies in comparisons', async () => {
     const one = await mustLoad(withLinks(template, [link('a'), link('b')]));
     const other = await mustLoad(withLinks(template, [link('a', 'payers'), link('c')]));
     expect(one.hash).not.toBe(other.hash);
@@ -167,13 +167,13 @@ describe('links of templates', () => {
     expect(await findings(policies, links)).toEqual(expected);
   });
 
-  it('say once what is wrong with a template and so with each link, at its place in the template', async () => {
+  it('report a problem of a template once, at its place in the template', async () => {
     const wrong = template.replace('context.request.method', 'context.requst.method');
     const found = await findings(wrong, [link('x'), link('y')]);
     expect(found).toEqual([expect.stringMatching(/^p\/a\.cedar:5:\d+: reads: attribute `requst`/)]);
   });
 
-  it('are checked where a template alone is not linked: it is found by lint, and decides nothing', async () => {
+  it('are optional: lint reports a template without links, which decides nothing', async () => {
     const other = '@id("other") permit (principal == ?principal, action, resource);';
     const source = withLinks(`${template}${other}`, [link('x')]);
     const set = await mustLoad(source);
@@ -185,7 +185,7 @@ describe('links of templates', () => {
     ]);
   });
 
-  it('are linted where their templates are, and once for what all share', async () => {
+  it('are linted at their template, once per shared finding', async () => {
     const wrong = template.replace('"GET"', '"GOT"');
     const source = withLinks(wrong, [link('x'), link('y'), link('z', 'raeders')]);
     const catalog = mustCatalog(exampleCatalog);
@@ -196,7 +196,7 @@ describe('links of templates', () => {
     ]);
   });
 
-  it('leave a template in the format of Cedar', () => {
+  it('do not change the format of templates', () => {
     const cedar = freshCedar();
     const pretty = must(formatted({ name: 'a.cedar', file: 'a', text: template }, cedar));
     expect(pretty.text).toContain('principal in ?principal,\n');
@@ -205,7 +205,7 @@ describe('links of templates', () => {
 });
 
 describe('the text of a link', () => {
-  it('leads back to the places in its template', () => {
+  it('maps offsets to places in the template', () => {
     const text = '@id("t") permit (principal == ?principal, action, resource)\nwhen { true };';
     const values = new Map([['?principal' as const, uid('AgentGroup', 'a'.repeat(40))]]);
     const { text: linked, replaced } = linkedText({ text }, 'a-longer-id', values);
@@ -233,7 +233,7 @@ describe('the text of a link', () => {
   });
 });
 
-/** Whether policies, linked by Remit, answer as those that Cedar links. */
+/** Compares policies linked by Remit with those that Cedar links. */
 describe('linking', () => {
   const ids = fc.oneof(
     fc.constantFrom('a', 'a:b', 'g', AGENT, '?principal', '"', '\\', '$&', 'a\nb', '\u2028', 'é', '*/ // ?resource'),
@@ -272,7 +272,7 @@ describe('linking', () => {
     second: value,
   });
 
-  it('gives the decision, the reasons and the errors that Cedar gives', () => {
+  it("gives the decision, reasons and errors of Cedar's own linking", () => {
     const cedar = freshCedar();
     const principal = mustSpiffeId(AGENT);
     const server = {
@@ -344,7 +344,7 @@ describe('linking', () => {
         expect(ask({ staticPolicies: Object.fromEntries(read.policies.map(({ id, text }) => [id, text])) })).toEqual(
           byCedar,
         );
-        // By slices and keys, twice: the second answer is the one that was kept.
+        // Twice, with slices and keys: the second answer comes from the cache.
         const engine = new Engine({
           generation: 'g',
           policies: read.policies,

@@ -28,7 +28,7 @@ const linked = (): PolicySource => {
   return { ...folder, policies: [...folder.policies, file] };
 };
 
-/** All but the catalog, which has functions. */
+/** Everything except the catalog, which contains functions. */
 const contentOf = (result: ProvedSet | Findings): unknown => ({ ...result, catalog: null });
 
 const examples = readdirSync('cedar-policies/examples').filter((name) => name.endsWith('.cedar'));
@@ -73,7 +73,7 @@ describe('provedSetFrom', () => {
 });
 
 describe('whileProved', () => {
-  it('gives what was done with the policies, and the set', async () => {
+  it('returns the result of the work and the set', async () => {
     const source = folderWith(permit);
     for (const compile of [compileForTool(), compileHere]) {
       const result = await whileProved(source, compile, ({ policies }) => policies.map(({ id }) => id));
@@ -81,7 +81,7 @@ describe('whileProved', () => {
     }
   });
 
-  it('gives the findings of a folder that is no set, whatever was done with it', async () => {
+  it('returns the findings of an invalid folder, whatever the work did', async () => {
     let seen = 0;
     const result = await whileProved(folderWith(ofNoType), compileForTool(), () => {
       seen += 1;
@@ -91,12 +91,12 @@ describe('whileProved', () => {
     expect(result).toEqual({ findings: [expect.objectContaining({ message: expect.stringContaining('risc') })] });
   });
 
-  it('fails as the work does where the folder is a set', async () => {
+  it('rejects with the error of the work where the folder is valid', async () => {
     const failed = whileProved(folderWith(permit), compileForTool(), () => Promise.reject(new Error('a bug')));
     await expect(failed).rejects.toThrow('a bug');
   });
 
-  it('does nothing with policies in which something was found before their types', async () => {
+  it('does not start the work where there are findings before type checking', async () => {
     let seen = 0;
     const result = await whileProved(folderWith(`${permit}\n${permit}`), compileForTool(), () => (seen += 1));
     expect(seen).toBe(0);

@@ -26,7 +26,7 @@ const findings = async () => {
 const grpc = (name: string) => `{ grpc: { descriptorSet: ${name} } }`;
 
 describe('readPolicySource', () => {
-  it('reads what is part of a set, by name, and leaves the rest alone', async () => {
+  it('reads the files of a set by name, and ignores others', async () => {
     write('b.cedar', 'b');
     write('policies/a.cedar', '\ufeffa');
     write('policies/a.cedarlinks.json', '[]');
@@ -52,7 +52,7 @@ describe('readPolicySource', () => {
     });
   });
 
-  it('reads the descriptor sets that the catalog names, and why one cannot be read', async () => {
+  it('reads the descriptor sets that the catalog names, with the problem of an unreadable one', async () => {
     const more = Array.from({ length: 14 }, (_, index) => `s${index}: ${grpc(`s${index}.binpb`)}`);
     mkdirSync(join(folder, 'protos'));
     write('protos/a.binpb', new Uint8Array([0, 255]));
@@ -73,14 +73,14 @@ describe('readPolicySource', () => {
     ]);
   });
 
-  it('follows links, as a mounted ConfigMap has them', async () => {
+  it('follows symbolic links, as in a mounted ConfigMap', async () => {
     mkdirSync(join(folder, '..data'));
     write('..data/p.cedar', 'p');
     symlinkSync(join('..data', 'p.cedar'), join(folder, 'p.cedar'));
     expect(await readPolicySource(folder)).toMatchObject({ policies: [{ name: 'p.cedar', text: 'p' }] });
   });
 
-  it('finds each file that cannot be read', async () => {
+  it('reports each file that cannot be read', async () => {
     rmSync(join(folder, 'base.cedarschema'));
     symlinkSync('nowhere', join(folder, 'a.cedar'));
     mkdirSync(join(folder, 'b.cedar'));
@@ -97,7 +97,7 @@ describe('readPolicySource', () => {
     ]);
   });
 
-  it('says with which code a folder cannot be read', async () => {
+  it('returns the error code of an unreadable folder', async () => {
     expect(await readPolicySource(join(folder, 'none'))).toEqual({ unreadable: 'ENOENT' });
     expect(await readPolicySource(join(folder, 'actions.yaml'))).toEqual({ unreadable: 'ENOTDIR' });
   });

@@ -13,7 +13,7 @@ function shape(condition: Condition, text: string): string {
   return `${own}${within.map(({ bracket, items }) => ` ${bracket}${of(items)}`).join('')}`;
 }
 
-describe('conditionOf', () => {
+describe('conditionIn', () => {
   const rows: readonly (readonly [string, string, string])[] = [
     ['what is not joined', 'a.b == "x"', 'a.b == "x"'],
     ['what is joined, by how close it binds', 'a && b || c && d', 'any(all(a, b), all(c, d))'],
@@ -41,7 +41,7 @@ describe('conditionOf', () => {
       'a.contains({ x: b && c, y: d }) ({ x: b && c, y: d } {all(b, c), d',
     ],
   ];
-  it.each(rows)('takes apart %s', (_name, text, expected) => {
+  it.each(rows)('splits %s', (_name, text, expected) => {
     expect(shape(conditionIn(cedarTokens(text)), text)).toBe(expected);
   });
 });

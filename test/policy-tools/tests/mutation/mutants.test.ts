@@ -20,7 +20,7 @@ const HEAD = 'permit (principal, action, resource)';
 /** `$` is short for the context. */
 const written = (text: string): string => text.replaceAll('$', 'context.');
 
-/** What each mutant has in the place of the clause of a policy. */
+/** The clause of each mutant. */
 const clauses = (clause: string): readonly string[] =>
   mutants(`@id("a")\n${HEAD} ${clause};`).flatMap(({ text }) =>
     text === null ? [] : [text.slice(HEAD.length, -1).trim()],
@@ -89,7 +89,7 @@ describe('mutantsOf', () => {
     expect(clauses(written(clause)).toSorted()).toEqual(expected.map(written).toSorted());
   });
 
-  it('leaves out each part of the scope, each action of a list, and the policy', () => {
+  it('removes each part of the scope, each action of a list, and the policy', () => {
     const text =
       '@id("a")\nforbid (principal is A in B::"b", action in [Action::"c", Action::"d"], resource == C::"e");';
     expect(mutants(text).map((mutant) => mutant.text)).toEqual([
@@ -103,7 +103,7 @@ describe('mutantsOf', () => {
     ]);
   });
 
-  it('makes policies that parse, of one text each', () => {
+  it('makes policies that parse and have different texts', () => {
     const text = `@id("a")\n${HEAD}\nwhen { context.a && !(context.b || [1, 2].contains(context.n + 1)) }\nunless { if context.c then context.n >= 2 else context.d like "x*" };`;
     const all = mutants(text).flatMap((mutant) => (mutant.text === null ? [] : [mutant.text]));
     expect(all.filter((mutant) => cedar.policyToJson(mutant).type === 'failure')).toEqual([]);
@@ -111,7 +111,7 @@ describe('mutantsOf', () => {
     expect(all.length).toBeGreaterThan(10);
   });
 
-  it('names a mutant the same wherever its words stand, and otherwise once they change', () => {
+  it('gives a mutant an id that depends on its changed text only', () => {
     const plain = idsOf(`@id("a")\n${HEAD} when { context.n < 5 && context.b };`);
     const moved = idsOf(`// new\n@id("a") @reason("r")\n${HEAD}\nwhen {\n  context.n   < 5\n  && context.b };`);
     expect(moved).toEqual(plain);

@@ -50,12 +50,12 @@ beforeAll(async () => {
   set = await setOf(POLICIES);
 });
 
-/** Whether nothing notices that the purpose is not asked for. */
+/** Whether the mutant without the purpose survives. */
 const isPurposeOpen = (cedarTests: Suites['cedarTests']): boolean =>
   mutated(suitesOf(CASES, cedarTests), set).survivors.some(({ what }) => what.includes('purpose'));
 
 describe('mutate', () => {
-  it('finds what complete coverage by clause does not: conditions, bounds and members that no case is about', () => {
+  it('finds gaps despite full clause coverage: conditions, bounds and members without a case', () => {
     const suites = suitesOf(CASES);
     const run = must(runSuites(suites, set, { isUnlistedTried: true, onProgress: () => undefined }));
     expect([
@@ -75,7 +75,7 @@ describe('mutate', () => {
     ]);
   });
 
-  it('says a case that would notice it, as the engine answers it', () => {
+  it('suggests a case that would detect the mutant', () => {
     const { survivors } = mutated(suitesOf(CASES), set);
     expect(survivors.slice(1, 5).map(({ wouldNotice }) => wouldNotice)).toEqual([
       '"500 is paid" with context.intent.purpose "": deny by no policy, but allow by pay with the mutant',
@@ -85,7 +85,7 @@ describe('mutate', () => {
     ]);
   });
 
-  it('notices exactly the mutants with which the suites fail, when each is loaded in the place of its policy', async () => {
+  it('detects exactly the mutants with which the suites fail when loaded', async () => {
     const suites = suitesOf(CASES);
     const all = must(mutatedPolicies(probeOf(set).policies, set));
     const passing = new Set<string>();
@@ -102,21 +102,21 @@ describe('mutate', () => {
     expect(mutants - noticed).toBe(passing.size);
   });
 
-  it('notices what no case lists, and with the cases alone does not', () => {
+  it('detects unlisted allows, unless only the cases are run', () => {
     const suites = suitesOf(`${CASES}  - { name: n, agent: ${reporter}, action: files.list, expect: deny }\n`);
     const widened = (isUnlistedTried: boolean): boolean =>
       mutated(suites, set, isUnlistedTried).survivors.some(({ what }) => what.includes('any principal'));
     expect([widened(true), widened(false)]).toEqual([false, true]);
   });
 
-  it('does not try what validation refuses, nor a scope that covers the same requests', () => {
+  it('skips mutants that validation refuses, and scopes that cover the same requests', () => {
     const { unloadable, survivors } = mutated(suitesOf(CASES), set);
-    // Without `has` the currency may not be read; of another action there is no amount.
+    // Without `has` the optional currency is a type error; other actions have no amount.
     expect(unloadable).toBeGreaterThanOrEqual(3);
     expect(survivors.filter(({ what }) => what.includes('any resource') || what.includes('has currency'))).toEqual([]);
   });
 
-  it('says where the answer to a case differs that leaves open by what', async () => {
+  it('reports a different answer to a case that does not name its policies', async () => {
     const cases = `${CASES}  - { name: another, task: { purpose: rent }, action: payments.refund, expect: deny }\n`;
     const forbid = `${POLICIES}\n@id("no-refund") forbid (principal, action == Remit::Action::"payments.refund", resource);`;
     const { survivors } = mutated(suitesOf(cases), await setOf(forbid));
@@ -125,7 +125,7 @@ describe('mutate', () => {
     );
   });
 
-  it('takes what is accepted for accepted, and finds an accept of what does not survive', async () => {
+  it('honours `@accept`, and reports one for a mutant that does not survive', async () => {
     const { survivors } = mutated(suitesOf(CASES), set);
     const [, purpose] = survivors;
     const accepting = POLICIES.replace('@id("pay")', `@id("pay") @accept("${purpose?.mutant} mutant-00000000")`);
@@ -135,7 +135,7 @@ describe('mutate', () => {
     expect(after.uselessAccepts).toMatchObject([{ mutant: 'mutant-00000000', policy: 'pay', line: 2 }]);
   });
 
-  it('notices by the tests of `cedar run-tests` too', () => {
+  it('uses the tests of `cedar run-tests` too', () => {
     const read = must(
       cedarTestsFrom(
         JSON.stringify([
