@@ -97,7 +97,7 @@ export class Engine {
     });
     const { generation, policies } = rules;
     // Entities were proved when the policies were loaded.
-    const proved = { schema: null, areEntitiesTaken: true };
+    const proved = { schema: null, areEntitiesAccepted: true };
     this.#evaluator = new Evaluator({ generation, policies, policySet, ...proved }, this.#pool, {
       slices,
       cache,
@@ -238,7 +238,7 @@ class EngineQuestion implements Asked {
     return entitiesFor(this.#names, this.#entities);
   }
 
-  isTaken(): boolean {
+  isAccepted(): boolean {
     return this.#question.isPlain?.() ?? isPlainValue(this.#question.context);
   }
 }

@@ -35,7 +35,7 @@ export interface EvaluatorRules {
   /** The schema in the engine's format; `null` where questions are evaluated without one. */
   readonly schema: unknown;
   /** Whether the engine is known to accept all entities and no schema requires data of them. */
-  readonly areEntitiesTaken: boolean;
+  readonly areEntitiesAccepted: boolean;
 }
 
 /** A question in Cedar's terms. */
@@ -45,7 +45,7 @@ export interface Asked extends Keyed {
   /** The entities for the engine; called unless only ancestors are read of them. */
   readonly entities: () => readonly unknown[];
   /** Whether the engine accepts the question; called where the engine might otherwise be skipped. */
-  readonly isTaken: (engine: EngineProbe) => boolean;
+  readonly isAccepted: (engine: EngineProbe) => boolean;
   readonly validateRequest?: boolean;
 }
 
@@ -92,11 +92,11 @@ export interface EvaluatorOptions {
 interface Askable extends Pooled {
   /** Derived from what its policies read; `null` until needed. */
   reading: Reading | null;
-  /** Its steady and volatile halves; `null` where it has only one; `undefined` until needed. */
-  halves: AskableHalves | null | undefined;
+  /** Its steady and volatile policies; `null` where all are of one kind; `undefined` until needed. */
+  split: AskableSplit | null | undefined;
 }
 
-interface AskableHalves {
+interface AskableSplit {
   readonly steady: Pooled & Reading;
   readonly varying: Pooled & Pick<Reading, 'project'>;
 }
@@ -168,16 +168,16 @@ export class Evaluator {
       const slice = this.#sliceOf(asked);
       const askable = this.#askable(slice);
       const policies = slice.members.length;
-      if (policies === 0 && asked.isTaken(() => this.#isRead(asked))) return NOTHING_MATCHES;
+      if (policies === 0 && asked.isAccepted(() => this.#isRead(asked))) return NOTHING_MATCHES;
       const reading = this.#cache === null || keep === null ? null : this.#reading(slice, askable);
       const key = reading?.keyOf(asked) ?? null;
-      if (reading === null || key === null || keep === null || !asked.isTaken(() => this.#isRead(asked))) {
+      if (reading === null || key === null || keep === null || !asked.isAccepted(() => this.#isRead(asked))) {
         return { answer: this.#evaluated(asked, askable), cache: 'bypass', policies };
       }
       const known = this.#cache?.get(key.key, keep.nowMs) ?? null;
       if (known !== null) return { answer: known, cache: 'hit', policies };
       const lasting = { nowMs: keep.nowMs, untilMs: Math.min(keep.untilMs, key.untilMs) };
-      const { answer, untilMs } = this.#inHalves(asked, lasting, this.#halves(slice, askable)) ?? {
+      const { answer, untilMs } = this.#bySplit(asked, lasting, this.#splitOf(slice, askable)) ?? {
         answer: this.#evaluated(asked, askable, reading.project(asked)),
         untilMs: lasting.untilMs,
       };
@@ -208,17 +208,17 @@ export class Evaluator {
   }
 
   /**
-   * The answer of a slice from its two halves; `null` where that does not work. INVARIANT: an answer derived from a cached one
+   * The answer of a slice from its split; `null` where that is not possible. INVARIANT: an answer derived from a cached one
    * is not cached longer than that one.
    */
-  #inHalves(asked: Asked, lasting: Lasting, halves: AskableHalves | null): Answered | null {
-    const known = halves === null ? null : this.#steadyAnswer(asked, lasting, halves.steady);
-    if (halves === null || known === null || isFailure(known.answer)) return null;
-    const answer = this.#evaluated(asked, halves.varying, halves.varying.project(asked));
+  #bySplit(asked: Asked, lasting: Lasting, split: AskableSplit | null): Answered | null {
+    const known = split === null ? null : this.#steadyAnswer(asked, lasting, split.steady);
+    if (split === null || known === null || isFailure(known.answer)) return null;
+    const answer = this.#evaluated(asked, split.varying, split.varying.project(asked));
     return isFailure(answer) ? null : { answer: combinedAnswer(known.answer, answer), untilMs: known.untilMs };
   }
 
-  #steadyAnswer(asked: Asked, lasting: Lasting, steady: AskableHalves['steady']): Answered | null {
+  #steadyAnswer(asked: Asked, lasting: Lasting, steady: AskableSplit['steady']): Answered | null {
     const key = steady.keyOf(asked)?.key;
     if (key === undefined) return null;
     const { nowMs, untilMs } = lasting;
@@ -234,7 +234,7 @@ export class Evaluator {
   #askable(slice: Slice): Askable {
     const known = this.#slices.get(slice);
     if (known !== undefined) return known;
-    const askable = { ...this.#pooled(slice.members), reading: null, halves: undefined };
+    const askable = { ...this.#pooled(slice.members), reading: null, split: undefined };
     this.#slices.set(slice, askable);
     return askable;
   }
@@ -248,20 +248,20 @@ export class Evaluator {
     return askable.reading;
   }
 
-  #halves(slice: Slice, askable: Askable): AskableHalves | null {
-    if (askable.halves !== undefined) return askable.halves;
-    const halves = splitByVolatility(slice.members, this.#isVarying);
-    askable.halves =
-      halves === null
+  #splitOf(slice: Slice, askable: Askable): AskableSplit | null {
+    if (askable.split !== undefined) return askable.split;
+    const split = splitByVolatility(slice.members, this.#isVarying);
+    askable.split =
+      split === null
         ? null
         : {
             steady: {
-              ...this.#pooled(halves.steady),
-              ...this.#readingOf(halves.steady, { slice: slice.name, part: 'steady' }),
+              ...this.#pooled(split.steady),
+              ...this.#readingOf(split.steady, { slice: slice.name, part: 'steady' }),
             },
-            varying: { ...this.#pooled(halves.varying), project: this.#projectionOf(this.#readsOf(halves.varying)) },
+            varying: { ...this.#pooled(split.varying), project: this.#projectionOf(this.#readsOf(split.varying)) },
           };
-    return askable.halves;
+    return askable.split;
   }
 
   readonly #isVarying = (index: number): boolean => {
@@ -282,7 +282,7 @@ export class Evaluator {
   }
 
   #projectionOf(reads: Reads): TrimQuestion {
-    return this.#rules.areEntitiesTaken ? trimmerFor(reads) : () => null;
+    return this.#rules.areEntitiesAccepted ? trimmerFor(reads) : () => null;
   }
 
   /** @param projected the trimmed question; `null` for the full one */

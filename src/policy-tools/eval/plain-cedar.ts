@@ -47,8 +47,8 @@ export function plainAsk(rules: PlainRules, pool: SlicePool, options: EvaluatorO
     {
       generation,
       schema: schema === undefined ? null : schema,
-      areEntitiesTaken:
-        schema === undefined && attempt(() => pool.run((cedar) => areTaken(rules.entities, cedar))) === true,
+      areEntitiesAccepted:
+        schema === undefined && attempt(() => pool.run((cedar) => areAccepted(rules.entities, cedar))) === true,
       policies: parts?.policies ?? [wholeSet],
       policySet: (members) => (parts === null ? wholePolicies(rules.policies) : setOf(members, parts.policies)),
     },
@@ -70,7 +70,7 @@ export function plainAsk(rules: PlainRules, pool: SlicePool, options: EvaluatorO
       context: member(request, 'context') ?? {},
       lineageOf: (uid: EntityUid) => lineageOf(uid, parents),
       entities: () => rules.entities,
-      isTaken: (isRead: () => boolean) => isRead(),
+      isAccepted: (isRead: () => boolean) => isRead(),
       ...(typeof validate === 'boolean' ? { validateRequest: validate } : {}),
     };
     return evaluator.ask(asked, NO_CLOCK).answer;
@@ -104,7 +104,7 @@ function setOf(members: readonly number[], policies: readonly PlainPolicy[]): En
 const byName = (): Record<string, unknown> => Object.create(null) as Record<string, unknown>;
 
 /** Whether the engine accepts the entities for every question. */
-const areTaken = (entities: readonly unknown[], cedar: Cedar): boolean =>
+const areAccepted = (entities: readonly unknown[], cedar: Cedar): boolean =>
   cedar.checkParseEntities({ entities, schema: null } as Parameters<Cedar['checkParseEntities']>[0]).type === 'success';
 
 interface Parts {

@@ -30,7 +30,7 @@ export function trimmerFor(reads: Reads): TrimQuestion {
   const asked = (['principal', 'action', 'resource'] as const).filter((name) => roots.get(name)?.ancestors === true);
   return (question) => {
     const context = projectedContext(question, plan);
-    return context === NOT_LESS
+    return context === NOT_TRIMMABLE
       ? null
       : { context, entities: asked.map((name) => hierarchyOf(question, question[name])) };
   };
@@ -49,7 +49,7 @@ function hierarchyOf(question: Keyed, uid: EntityUid): unknown {
 }
 
 /** Marks a value below which entity data is read. */
-const NOT_LESS = Symbol('not less');
+const NOT_TRIMMABLE = Symbol('not trimmable');
 
 function projectedContext(question: Keyed, plan: Plan): unknown {
   if (plan.whole) return projected(question.context, plan);
@@ -57,10 +57,10 @@ function projectedContext(question: Keyed, plan: Plan): unknown {
 }
 
 function projected(value: unknown, plan: Plan): unknown {
-  if (scopeUid(value) !== null) return plan.attrs.length > 0 || plan.ancestors || plan.tags ? NOT_LESS : value;
+  if (scopeUid(value) !== null) return plan.attrs.length > 0 || plan.ancestors || plan.tags ? NOT_TRIMMABLE : value;
   if (plan.attrs.length === 0 || !isRecord(value)) return value;
   const members = membersOf(plan, (name) => member(value, name));
-  return plan.whole && members !== NOT_LESS ? value : members;
+  return plan.whole && members !== NOT_TRIMMABLE ? value : members;
 }
 
 function membersOf({ attrs }: Plan, valueOf: (name: string) => unknown): unknown {
@@ -68,9 +68,9 @@ function membersOf({ attrs }: Plan, valueOf: (name: string) => unknown): unknown
   for (const [name, plan] of attrs) {
     const value = valueOf(name);
     if (value === undefined) continue;
-    const left = projected(value, plan);
-    if (left === NOT_LESS) return NOT_LESS;
-    members.push([name, left]);
+    const trimmed = projected(value, plan);
+    if (trimmed === NOT_TRIMMABLE) return NOT_TRIMMABLE;
+    members.push([name, trimmed]);
   }
   return Object.fromEntries(members);
 }
