@@ -10,7 +10,7 @@ describe('AdminServer', () => {
     await server?.close();
   });
 
-  it('names each gate that is not met, and is ready when none is left', async () => {
+  it('names each unmet gate, and is ready when all are met', async () => {
     const problems: Record<string, string | null> = { policies: 'not loaded', keys: null, state: 'not open' };
     server = new AdminServer(
       Object.keys(problems).map((name) => ({ name, problem: () => problems[name] ?? null })),
@@ -27,7 +27,7 @@ describe('AdminServer', () => {
     expect((await fetch(`${base}/readyz`)).status).toBe(200);
   });
 
-  it('answers /metrics by the form the scraper accepts, ready or not', async () => {
+  it('answers /metrics in the format the scraper accepts, ready or not', async () => {
     server = new AdminServer([{ name: 'never', problem: () => 'not met' }], {
       ...noMetrics,
       scrape: (accept) => ({ contentType: 'text/plain; version=0.0.4', body: `accept ${accept}\n` }),
@@ -45,24 +45,24 @@ describe('AdminServer', () => {
     ['liveness', 'GET', '/livez', 200],
     ['a path that only contains a known one', 'GET', '/x/livez', 404],
     ['a query after a known path', 'GET', '/livez?x', 404],
-    ['a method that changes things', 'POST', '/livez', 405],
+    ['a method other than GET', 'POST', '/livez', 405],
     ['metrics with a query', 'GET', '/metrics?x', 404],
-    ['metrics with a slash', 'GET', '/metrics/', 404],
-    ['a method that changes metrics', 'DELETE', '/metrics', 405],
+    ['metrics with a trailing slash', 'GET', '/metrics/', 404],
+    ['metrics with another method', 'DELETE', '/metrics', 405],
   ])('answers %s', async (_name, method, path, status) => {
     server = new AdminServer([{ name: 'never', problem: () => 'met' }], noMetrics);
     const port = await server.listen({ host: '127.0.0.1', port: 0 });
     expect((await fetch(`http://127.0.0.1:${port}${path}`, { method })).status).toBe(status);
   });
 
-  // Issue 14: a page whose name was pointed at this address (DNS rebinding) could read the metrics.
+  // Issue 14: a page whose host name was pointed at this address (DNS rebinding) could read the metrics.
   it.each<[string, Record<string, string>, number]>([
-    ['a name of somebody else', { host: 'evil.test' }, 421],
-    ['a name of somebody else with the port', { host: 'evil.test:PORT' }, 421],
-    ['a name that only begins with a good one', { host: 'localhost.evil.test' }, 421],
-    ['a name that only begins with an address', { host: '127.0.0.1.evil.test' }, 421],
-    ['an address that only some read as one', { host: '127.1' }, 421],
-    ['a host that is malformed', { host: 'localhost@evil.test' }, 421],
+    ['a foreign name', { host: 'evil.test' }, 421],
+    ['a foreign name with the port', { host: 'evil.test:PORT' }, 421],
+    ['a name that begins with an accepted one', { host: 'localhost.evil.test' }, 421],
+    ['a name that begins with an address', { host: '127.0.0.1.evil.test' }, 421],
+    ['an address in a short form', { host: '127.1' }, 421],
+    ['a malformed host', { host: 'localhost@evil.test' }, 421],
     ['a page of another site', { host: '127.0.0.1:PORT', origin: 'http://evil.test' }, 403],
     ['a page of another port', { host: '127.0.0.1:PORT', origin: 'http://127.0.0.1:1' }, 403],
     ['a page without origin', { host: '127.0.0.1:PORT', origin: 'null' }, 403],
@@ -81,7 +81,7 @@ describe('AdminServer', () => {
   });
 });
 
-/** `fetch` lets nobody choose `Host`. */
+/** `fetch` does not allow to set `Host`. */
 const statusOf = (port: number, path: string, headers: Record<string, string>): Promise<number | undefined> =>
   new Promise((resolve, reject) => {
     request({ host: '127.0.0.1', port, path, headers, agent: false }, (response) => {

@@ -23,7 +23,7 @@ describe('declarationFrom', () => {
     });
   });
 
-  it('asks which of several resources is meant, and takes the word for it', () => {
+  it('requires a choice between several resources, and follows it', () => {
     const both = intent([entry('https://a.test'), entry('https://b.test')]);
     expect(oauthDeclarationFrom(both, plain)).toEqual({
       problem:
@@ -41,8 +41,8 @@ describe('declarationFrom', () => {
   it.each([
     ['expires_in', 60, null, undefined, 1_060],
     ['--ttl before expires_in', 60, 30, undefined, 1_030],
-    ['an earlier end of the entry itself', 60, null, { max_calls: 1, not_after: 1_010 }, 1_010],
-    ['the time before a later end of the entry', 60, null, { max_calls: 1, not_after: 9_999 }, 1_060],
+    ['an earlier `not_after` of the entry', 60, null, { max_calls: 1, not_after: 1_010 }, 1_010],
+    ['expires_in before a later `not_after` of the entry', 60, null, { max_calls: 1, not_after: 9_999 }, 1_060],
   ])('ends by %s', (_name, expiresIn, ttlSeconds, constraints, notAfter) => {
     const declared = oauthDeclarationFrom(intent([entry('https://a.test', constraints)], expiresIn), {
       ...plain,

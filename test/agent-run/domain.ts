@@ -25,14 +25,14 @@ export interface RunDomain {
   /** The options that name the issuer and the SVID. */
   readonly options: readonly string[];
   readonly intent: string;
-  /** Puts a new certificate and key in the place of those of the workload; its thumbprint is another then. */
+  /** Replaces certificate and key of the workload by new ones, with another thumbprint. */
   readonly rotate: () => Promise<IssuedSvid>;
   readonly task: (id: string) => Task | null;
   readonly stateOf: (id: string) => string;
   readonly close: () => Promise<void>;
 }
 
-/** Starts the issuer, with tokens that live for `tokenSeconds`; its certificate has the name of another host. */
+/** Starts the issuer, with tokens that live for `tokenSeconds`. Its certificate names another host. */
 export async function startRunDomain(
   folder: string,
   { tokenSeconds = 300 }: { readonly tokenSeconds?: number } = {},
@@ -51,7 +51,7 @@ export async function startRunDomain(
   };
   const rotate = async (): Promise<IssuedSvid> => {
     const next = await bench.authority.svid('/ns/agents/sa/planner');
-    // Key first, as spiffe-helper may: for a moment the two do not fit together.
+    // Key first, as spiffe-helper may do it: for a moment the two do not match.
     await writeCredential(folder, 'next', next);
     await rename(join(folder, 'next.key'), planner.key);
     await rename(join(folder, 'next.pem'), planner.certificate);
@@ -97,10 +97,10 @@ export const intentText = (actions = ['payments.read'], resources = [audience]):
 /** A `remit` process of a test. */
 export interface Started {
   readonly process: ChildProcess;
-  /** All it wrote so far. */
+  /** Its whole output so far. */
   readonly out: () => string;
   readonly err: () => string;
-  /** Waits until stdout has something that matches, at most 90 s. */
+  /** Waits until stdout matches, at most 90 s. */
   readonly said: (pattern: RegExp) => Promise<RegExpExecArray>;
   readonly ended: Promise<Ended>;
 }
@@ -112,15 +112,15 @@ export interface Ended {
   readonly err: string;
 }
 
-/** Shared by all starts, which take half the time with it. */
+/** Shared by all starts, which halves their time. */
 const compileCache = join(tmpdir(), 'remit-test-compile-cache');
 
 const entry = join(import.meta.dirname, '../../src/main.ts');
 
-/** The words that start `remit` as a program of its own. */
+/** The command line that starts `remit` as a separate program. */
 export const remitProgram: readonly string[] = [process.execPath, '--no-warnings', entry];
 
-/** Starts `remit run` or `remit token`; everything in `environment` comes on top of a bare one. */
+/** Starts `remit run` or `remit token` in a minimal environment, extended by `environment`. */
 export function startCommand(
   words: readonly string[],
   { environment = {}, input = '' }: { readonly environment?: Record<string, string>; readonly input?: string } = {},
@@ -167,7 +167,7 @@ export function startCommand(
 export const claimsOf = (token: string): Record<string, unknown> =>
   JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>;
 
-/** Waits until `holds`, looking every 50 ms, at most `withinMs`; whether it came to that. */
+/** Waits until `holds`, polling every 50 ms, at most `withinMs`. Gives whether it came true. */
 export async function comesTrue(holds: () => boolean, withinMs = 60_000): Promise<boolean> {
   const end = Date.now() + withinMs;
   while (!holds() && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 50));

@@ -19,7 +19,7 @@ const findingsOf = (text: string): readonly string[] => {
 };
 
 describe('intentFileFrom', () => {
-  it('reads an intent as the token endpoint is asked for it', () => {
+  it('reads an intent in the form of a token request', () => {
     expect(intentFileFrom(good, 'intent.yaml')).toEqual({
       purpose: 'pay the invoices of may',
       expiresInSeconds: 900,
@@ -47,7 +47,7 @@ describe('intentFileFrom', () => {
     });
   });
 
-  it('reads JSON with a $schema, and leaves the time to the issuer', () => {
+  it('reads JSON with a $schema, and leaves the duration to the issuer', () => {
     const text = JSON.stringify({
       $schema: 'https://remit.dev/intent-v1.json',
       purpose: 'x',
@@ -66,14 +66,14 @@ describe('intentFileFrom', () => {
       expect.arrayContaining(['1:10 the purpose ` ` must be a sentence that says what the task is for']),
     ],
     ['no access', 'purpose: x\naccess: []', ['2:9 `access` must have at least one entry']],
-    ['an access that is no list', 'purpose: x\naccess: all', ['2:9 `access` must be a list']],
+    ['an access that is not a list', 'purpose: x\naccess: all', ['2:9 `access` must be a list']],
     [
       'an unknown constraint',
       good.replace('max_calls', 'max_fun'),
       ['6:18 `constraints` has an unknown constraint `max_fun`'],
     ],
     [
-      'a resource that is no URI',
+      'an invalid resource URI',
       good.replace('https://files.acme.test', 'files'),
       ['7:15 `resource` must be an absolute URI without a fragment'],
     ],
@@ -83,7 +83,7 @@ describe('intentFileFrom', () => {
       ['8:14 `actions` entry 0 must be a string of 1 to 256 characters'],
     ],
     [
-      'a duration that is none',
+      'an invalid duration',
       good.replace('15m', 'soon'),
       ['9:13 `expires_in` must be a duration from `1s` to `30d`, such as `90s`, `15m` or `2h`'],
     ],
@@ -97,7 +97,7 @@ describe('intentFileFrom', () => {
       'purpose: &a x\naccess: *a',
       expect.arrayContaining(['2:9 aliases are not supported: write the value out']),
     ],
-  ])('finds %s, with its place', (_name, text, findings) => {
+  ])('finds %s, with line and column', (_name, text, findings) => {
     expect(findingsOf(text)).toEqual(findings);
   });
 

@@ -37,7 +37,7 @@ const python = (script: string, asked?: Asked): Started => run(['python3', '-u',
 
 const taskIn = (text: string): string => /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/.exec(text)?.[0] ?? '';
 
-/** What an agent in Python writes: the standard library and the two variables. */
+/** An agent in Python that uses only the standard library and the two variables. */
 const AGENT = `
 import json, os, time, urllib.request
 def token():
@@ -47,7 +47,7 @@ def token():
         return json.load(answer)
 `;
 
-/** Writes the name of each signal it gets, and ends with 40 and the number of those it has had. */
+/** Prints the name of each signal it gets, and exits with 40 plus their number. */
 const CATCHER = `
 import os, signal, sys, time
 seen = []
@@ -68,7 +68,7 @@ describe('remit run: the end of the command', () => {
     ['completes on 0', 'exit 0', 0, 'completed'],
     ['cancels on 1', 'exit 1', 1, 'cancelled'],
     ['cancels on 255', 'exit 255', 255, 'cancelled'],
-    ['cancels on a signal, and says 128 and its number', 'kill -9 $$', 137, 'cancelled'],
+    ['cancels on a signal, and exits with 128 plus its number', 'kill -9 $$', 137, 'cancelled'],
   ])('%s', async (_name, script, code, state) => {
     const ended = await sh(script).ended;
     expect([ended.code, ended.signal, domain.stateOf(taskIn(ended.err))]).toEqual([code, null, state]);
@@ -84,20 +84,20 @@ describe('remit run: the end of the command', () => {
     expect(ended.err).toContain(message);
   });
 
-  it('passes stdin, stdout and stderr through as they are', async () => {
+  it('passes stdin, stdout and stderr through unchanged', async () => {
     const ended = await sh('cat; echo talk >&2', { input: 'line 1\n\0line 2' }).ended;
     expect(ended.out).toBe('line 1\n\0line 2');
     expect(ended.err).toMatch(/^talk$/m);
   });
 
-  it('passes arguments as they are, options that look like its own too', async () => {
+  it('passes arguments unchanged, even options that look like its own', async () => {
     const ended = await run(['printf', '%s|', '--env', '--help', 'a b', '$HOME']).ended;
     expect(ended.out).toBe('--env|--help|a b|$HOME|');
   });
 });
 
 describe('remit run: signals', () => {
-  it('passes each on, once', async () => {
+  it('passes each signal on once', async () => {
     const signals = ['SIGINT', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGTERM', 'SIGHUP'] as const;
     const seen = await Promise.all(
       signals.map(async (signal) => {
@@ -118,7 +118,7 @@ describe('remit run: signals', () => {
     expect([(await started.ended).code, domain.stateOf(id)]).toEqual([0, 'cancelled']);
   });
 
-  it('completes after a SIGINT that the command took for its own', async () => {
+  it('completes after a SIGINT that the command handled', async () => {
     const started = sh('trap "exit 0" INT; echo ready $REMIT_TASK_ID; while :; do sleep 0.1; done');
     const [, id = ''] = await started.said(/ready (\S+)/);
     started.process.kill('SIGINT');
@@ -156,7 +156,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
   });
 });
 
-describe('remit run: killed outright', () => {
+describe('remit run: killed', () => {
   it('has its watcher cancel the task, end the command and remove the token file, within seconds', async () => {
     const at = folder();
     const file = join(at, 'token');
@@ -184,7 +184,7 @@ describe('remit run: the environment of the command', () => {
   };
   const show = `tr '\\0' '\\n' < /proc/$$/environ`;
 
-  it('has no secret and no token, but what it needs to get one', async () => {
+  it('has no secret and no token, but the variables to get one', async () => {
     const { out, err } = await sh(show, { environment: { ...secrets, HOME: '/home/x', TRACESTATE: 'a=1' } }).ended;
     const names = out.split('\n').map((line) => line.split('=')[0]);
     expect(names).toEqual(
@@ -207,7 +207,7 @@ describe('remit run: the environment of the command', () => {
     expect(out).toContain(`TRACEPARENT=00-${issuance?.traceId}-${issuance?.spanId}-01`);
   });
 
-  it('tells the issuer of the trace of its caller', async () => {
+  it("sends its caller's trace context to the issuer", async () => {
     const TRACEPARENT = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
     await sh('true', { environment: { TRACEPARENT } }).ended;
     expect(domain.spans.filter(({ parent }) => parent === TRACEPARENT)).toMatchObject([{ name: 'token.issue' }]);
@@ -221,7 +221,7 @@ describe('remit run: the environment of the command', () => {
     expect(off.out.match(/hidden-\d/g)?.toSorted()).toEqual(['hidden-1', 'hidden-2', 'hidden-3', 'hidden-4']);
   });
 
-  it('has the token itself with --env alone, and a warning', async () => {
+  it('has the token itself only with --env, with a warning', async () => {
     const { out, err } = await sh('echo $REMIT_TOKEN', { words: ['--env'] }).ended;
     expect(claimsOf(out)['txn']).toBe(taskIn(err));
     expect(err).toContain('warning: REMIT_TOKEN is not renewed');
@@ -229,7 +229,7 @@ describe('remit run: the environment of the command', () => {
 });
 
 describe('remit run: tokens while the command runs', () => {
-  it('renews them before they end: by the endpoint, for an agent in Python, and in the file, whole at any moment', async () => {
+  it('renews them before they expire: at the endpoint, for an agent in Python, and in the file, atomically', async () => {
     const file = join(folder(), 'token');
     const renewing = python(`${AGENT}
 first = token()
@@ -259,13 +259,13 @@ print(oct(os.stat(os.environ['REMIT_TOKEN_FILE']).st_mode & 0o777), *[len(t.spli
     expect([one['txn'], two['txn'], two['cnf']]).toEqual([id, id, one['cnf']]);
     expect(two['jti']).not.toBe(one['jti']);
     expect(Number(two['exp'])).toBeGreaterThan(Number(one['exp']));
-    // Renewed with a third of the life to go.
+    // Renewed when a third of its lifetime is left.
     expect(Number(two['iat'])).toBeLessThan(Number(one['exp']) - 1);
     expect(reread.out).toBe('0o600 3 3\n');
     expect([existsSync(file), domain.stateOf(taskIn(reread.err))]).toEqual([false, 'completed']);
   });
 
-  it('binds them anew when the SVID is renewed', async () => {
+  it('binds them to the new SVID when it is renewed', async () => {
     const script = `${AGENT}
 first = token()['access_token']
 print('first', first)
@@ -284,7 +284,7 @@ print('second', token()['access_token'])
   });
 });
 
-/** The path of an intent that is not good. */
+/** The path of an invalid intent. */
 const broken = (): string => {
   const file = join(folder(), 'intent.yaml');
   writeFileSync(file, 'purpose: x\naccess:\n  - resource: https://payments.acme.test\n    actions: []\n');
@@ -298,11 +298,11 @@ describe('remit run: refusals before the command starts', () => {
     ['--env and --token-file', ['--env', '--token-file', '/tmp/x'], {}, 2, '--env and --token-file exclude each other'],
     ['an unknown option', ['--scrubs'], {}, 2, "Unknown option '--scrubs'"],
     ['--scrub=all', ['--scrub=all'], {}, 2, '--scrub must be `default` or `off`'],
-    ['--ttl of nothing', ['--ttl', '0'], {}, 2, '--ttl must be a duration'],
-    ['a resource that is not in the intent', ['--resource', 'https://x.test'], {}, 2, 'does not name the resource'],
+    ['a --ttl of 0', ['--ttl', '0'], {}, 2, '--ttl must be a duration'],
+    ['a resource missing from the intent', ['--resource', 'https://x.test'], {}, 2, 'does not name the resource'],
     ['an issuer over http', ['--issuer', 'http://localhost:1'], {}, 2, 'must be an https: URL'],
-    ['an issuer that is not there', ['--issuer', 'https://localhost:1'], {}, 1, 'unreachable: no answer from'],
-    ['an issuer that is another', ['--issuer-id', 'spiffe://acme.test/x'], {}, 1, 'expected `spiffe://acme.test/x`'],
+    ['an unreachable issuer', ['--issuer', 'https://localhost:1'], {}, 1, 'unreachable: no answer from'],
+    ['another issuer than named', ['--issuer-id', 'spiffe://acme.test/x'], {}, 1, 'expected `spiffe://acme.test/x`'],
     ['no SVID', ['--svid-cert', '/nowhere.pem'], {}, 1, 'svid: '],
     [
       'a key of another certificate',
@@ -313,7 +313,7 @@ describe('remit run: refusals before the command starts', () => {
     ],
   ];
 
-  it('says which, and never starts it', async () => {
+  it('names the problem, and does not start the command', async () => {
     const seen = await Promise.all(
       refusals.map(async ([name, words, environment, , message]) => {
         const at = words.map((word) => (word === 'reporter.key' ? join(domain.folder, word) : word));
@@ -330,7 +330,7 @@ describe('remit run: refusals before the command starts', () => {
     expect([code, err]).toEqual([1, expect.stringContaining("Host: localhost. is not in the cert's altnames")]);
   });
 
-  it('shows the place in an intent that is not good', async () => {
+  it('shows line and column in an invalid intent', async () => {
     const file = broken();
     const words = ['run', '--intent', file, ...domain.options, '--', 'true'];
     const { code, err } = await startCommand(words).ended;
@@ -353,7 +353,7 @@ describe('remit run: refusals before the command starts', () => {
     expect(err).toContain('remit run: to do: ask for less');
   });
 
-  it('asks for a command after --', async () => {
+  it('requires a command after --', async () => {
     const { code, err } = await startCommand(['run', '--intent', domain.intent, ...domain.options, 'true']).ended;
     expect([code, err]).toEqual([2, expect.stringContaining('the command comes after `--`')]);
   });

@@ -26,17 +26,17 @@ describe('scrubbed', () => {
     ['SPIFFE_ENDPOINT_SOCKET', false],
     ['HTTPS_PROXY', false],
     ['SSL_CERT_FILE', false],
-  ])('takes %s for a secret: %s', (name, isSecret) => {
+  ])('treats %s as a secret: %s', (name, isSecret) => {
     const { environment, removed } = scrubbed({ [name]: 'value' }, all);
     expect([Object.keys(environment), removed]).toEqual(isSecret ? [[], [name]] : [[name], []]);
   });
 
-  it('leaves out the variables of an outer run without a word, whatever is kept', () => {
+  it('silently removes the variables of an outer run, whatever --keep names', () => {
     const outer = Object.fromEntries(RUN_VARIABLES.map((name) => [name, 'x']));
     expect(scrubbed(outer, { scrub: false, keep: new Set(RUN_VARIABLES) })).toEqual({ environment: {}, removed: [] });
   });
 
-  it('passes on what is named, and everything when it is off', () => {
+  it('passes on named variables, and all of them with `off`', () => {
     const environment = { GH_TOKEN: 'a', NPM_TOKEN: 'b', GONE: undefined };
     expect(scrubbed(environment, { scrub: true, keep: new Set(['GH_TOKEN']) })).toEqual({
       environment: { GH_TOKEN: 'a' },
@@ -48,7 +48,7 @@ describe('scrubbed', () => {
     });
   });
 
-  it('either passes a variable on as it was or names it', () => {
+  it('either passes a variable on unchanged or names it as removed', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string({ minLength: 1 }), fc.string()), (environment) => {
         const { environment: kept, removed } = scrubbed(environment, all);

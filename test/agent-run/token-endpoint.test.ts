@@ -39,7 +39,7 @@ const ask = ({ path = '/token', method = 'GET', headers = {} }: Asked = {}) =>
   });
 
 describe('TokenEndpoint', () => {
-  it('gives the token as an OAuth answer that nobody keeps', async () => {
+  it('answers with the token in OAuth form, with `no-store`', async () => {
     const { status, headers, body } = await ask();
     expect([status, JSON.parse(body)]).toEqual([
       200,
@@ -53,11 +53,11 @@ describe('TokenEndpoint', () => {
     ['a part of the bearer', { headers: { authorization: `Bearer ${'b'.repeat(42)}` } }, 401, 'invalid_client'],
     ['no bearer', { headers: { authorization: '' } }, 401, 'invalid_client'],
     ['another scheme', { headers: { authorization: `Basic ${bearer}` } }, 401, 'invalid_client'],
-    ['another host, as a rebound name has it', { headers: { host: 'evil.test' } }, 421, 'misdirected'],
-    ['the name of loopback', { headers: { host: 'localhost' } }, 421, 'misdirected'],
+    ['another host, as after DNS rebinding', { headers: { host: 'evil.test' } }, 421, 'misdirected'],
+    ['the host localhost', { headers: { host: 'localhost' } }, 421, 'misdirected'],
     ['the address without its port', { headers: { host: '127.0.0.1' } }, 421, 'misdirected'],
     ['another path', { path: '/' }, 404, 'not_found'],
-    ['a path that goes on', { path: '/token/' }, 404, 'not_found'],
+    ['a longer path', { path: '/token/' }, 404, 'not_found'],
     ['a query', { path: '/token?x=1' }, 404, 'not_found'],
     ['POST', { method: 'POST' }, 405, 'method_not_allowed'],
     [
@@ -100,7 +100,7 @@ describe('TokenEndpoint', () => {
     ]);
   });
 
-  it('listens on 127.0.0.1 alone', () => {
+  it('listens only on 127.0.0.1', () => {
     expect(endpoint.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/token$/);
   });
 });

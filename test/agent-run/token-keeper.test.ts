@@ -24,7 +24,7 @@ afterAll(async () => {
   remove();
 });
 
-/** The timer of the keeper: what is to run, how often one was set, and how often it was taken back. */
+/** The keeper's timer: the pending function, and how often a timer was set or cancelled. */
 const timer = { run: (): void => undefined, moves: 0 };
 let aheadMs = 0;
 let isDown = false;
@@ -41,7 +41,7 @@ beforeEach(() => {
 
 const nowMs = (): number => systemPorts.nowMs() + aheadMs;
 
-/** The real issuer, with a clock that runs ahead here and not there, and a line that can be cut. */
+/** A keeper with the real issuer. Its clock can run ahead of the issuer's, and its connection can be cut. */
 async function keeping(): Promise<{ readonly keeper: TokenKeeper; readonly id: string }> {
   const client = new IssuerClient(domain.place, { svid, nowMs });
   const details = [{ type: 'urn:remit:task', locations: [audience], actions: ['payments.read'] }];
@@ -76,12 +76,12 @@ function mustBe<T>(value: T | IssuerProblem): T {
   return value;
 }
 
-/** Lets time pass here, and then everything that comes of it. */
+/** Lets time pass for the keeper, and waits for everything that follows. */
 async function pass(seconds: number): Promise<void> {
   aheadMs += seconds * 1_000;
   const { moves } = timer;
   timer.run();
-  // The keeper sets its timer when it is through with this look, or takes it back for good.
+  // After each look the keeper sets its timer, or cancels it for good.
   while (timer.moves === moves) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
@@ -89,7 +89,7 @@ const event = (id: string, kind: TaskEvent['kind']): void =>
   void domain.store.applyTaskEvent({ issuer: issuerUrl, id }, byOperator(kind, 'by the test'), 'operator');
 
 describe('TokenKeeper', () => {
-  it('hands out the first token until two thirds of its life, then another of the same task', async () => {
+  it('serves the first token for two thirds of its lifetime, then another one of the same task', async () => {
     const { keeper, id } = await keeping();
     const first = mustBe(await keeper.current());
     await pass(190);
@@ -100,9 +100,9 @@ describe('TokenKeeper', () => {
     keeper.close();
   });
 
-  it('asks no further where the deadline of the task gives no more', async () => {
+  it('requests no further token where the deadline of the task allows none', async () => {
     const { keeper } = await keeping();
-    // As an issuer answers whose clock goes with this one: the deadline ends both tokens at the same instant.
+    // As with an issuer whose clock agrees: both tokens end at the deadline.
     capMs = mustBe(await keeper.current()).expiresAtMs;
     await pass(210);
     await pass(30);
@@ -111,7 +111,7 @@ describe('TokenKeeper', () => {
     keeper.close();
   });
 
-  it('keeps the old token while the issuer is away, says so once, and says when it is back', async () => {
+  it('keeps the old token while the issuer is unreachable, reports that once, and reports when it is back', async () => {
     const { keeper } = await keeping();
     const first = mustBe(await keeper.current());
     isDown = true;
@@ -142,7 +142,7 @@ describe('TokenKeeper', () => {
     expect(told).toEqual([`the task is ${state}: by the test`]);
   });
 
-  it('hands out nothing while the task is suspended, and a token of the new generation after a resume', async () => {
+  it('serves nothing while the task is suspended, and a token of the new generation after a resume', async () => {
     const { keeper, id } = await keeping();
     const first = mustBe(await keeper.current());
     event(id, 'suspend');
@@ -155,7 +155,7 @@ describe('TokenKeeper', () => {
     keeper.close();
   });
 
-  it('sees a resume that came between two looks', async () => {
+  it('notices a suspension and resume between two looks', async () => {
     const { keeper, id } = await keeping();
     const first = mustBe(await keeper.current());
     event(id, 'suspend');
@@ -165,7 +165,7 @@ describe('TokenKeeper', () => {
     keeper.close();
   });
 
-  it('replaces the token at once where the certificate on disk is another, for all who ask at the same time', async () => {
+  it('replaces the token once where the certificate on disk has changed, for all concurrent callers', async () => {
     const { keeper } = await keeping();
     const first = mustBe(await keeper.current());
     await domain.rotate();

@@ -21,7 +21,7 @@ describe('tracedBy', () => {
       { TRACEPARENT: intent },
     ],
     ['drops a state without a trace', { TRACESTATE: 'x=1' }, intent, { TRACEPARENT: intent }],
-    ['leaves all as it is where nothing is told', { TRACEPARENT: otherTrace }, null, { TRACEPARENT: otherTrace }],
+    ['changes nothing without a traceparent', { TRACEPARENT: otherTrace }, null, { TRACEPARENT: otherTrace }],
   ])('%s', (_name, environment, traceparent, expected) => {
     expect(tracedBy({ HOME: '/h', ...environment }, traceparent)).toEqual({ HOME: '/h', ...expected });
   });

@@ -20,7 +20,7 @@ afterAll(async () => {
   remove();
 });
 
-/** Makes an SVID of the workload the one that the Workload API gives. */
+/** Makes the Workload API return a new SVID of the workload. */
 const give = async (): Promise<void> => {
   const { authority } = domain;
   api.greeting = { svids: [entryOf(await authority.svid('/ns/agents/sa/planner'), authority.bundlePem)] };

@@ -45,7 +45,7 @@ const ports = { nowMs: () => nowMs, monotonicMs: () => 0, randomBytes };
 const task = taskNumber(1, { id: soundClaims.txn, issuer, deadlineMs: nowMs + 600_000, createdAtMs: nowMs - 10_000 });
 const jtiDigest = jtiDigestOf(soundClaims.jti);
 
-/** What one use asks for: reading has the label `customer-data`, creating is of high risk. */
+/** The action of each use: reading has the label `customer-data`, creating is of high risk. */
 const uses = {
   list: { method: 'GET', path: '/v1/payments', headers: new Map(), body: null },
   read: { method: 'GET', path: '/v1/payments/p-1', headers: new Map(), body: null },
@@ -139,7 +139,7 @@ const quiet = { trace: { parent: null, application: null }, sourceAddress: null,
 const peer = { principal: agent, certificate: '', xfcc: [] };
 const askedCall = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
 
-/** The answers of checks that are asked together, in their order. */
+/** The answers of checks that are made in one turn, in order. */
 const answersTo = (
   services: CheckServices,
   calls: readonly HttpCall[],
@@ -161,7 +161,7 @@ const check = async (services: CheckServices, use: keyof typeof uses, constraint
   return answer;
 };
 
-/** A settling that waits until it is opened, so that a test can put something between a decision and what it takes. */
+/** A settling that waits until `open` is called, so that a test can act between a decision and its settlement. */
 function gate(): { readonly settling: Settling; readonly open: () => void } {
   const { promise, resolve } = Promise.withResolvers<void>();
   const { settling } = directAuthority(store);
@@ -181,15 +181,15 @@ const history = (): TaskHistory => {
   return state.history;
 };
 
-describe('the clocks of a check', () => {
+describe('clocks of a check', () => {
   it.each<[string, keyof typeof uses, number]>([
-    ['that changes nothing', 'list', 3],
-    ['of many in one turn', 'list', 8],
-  ])('%s are read once, and handed down (issue 14, point 9)', async (_name, use, count) => {
+    ['of a check that takes nothing', 'list', 3],
+    ['of several checks in one turn', 'list', 8],
+  ])('%s are read once and passed on (issue 14, point 9)', async (_name, use, count) => {
     const read = { wall: 0, floor: 0 };
     const counting = { ...ports, nowMs: () => ((read.wall += 1), nowMs) };
     const { states, settling } = directAuthority(store);
-    // What the first adds to the history is in it then, so that those that follow take nothing.
+    // The first use adds its action to the history, so that the later ones take nothing.
     expect((await check(servicesWith(), use)).decision.kind).toBe('allow');
     const watched = { ...states, clocks: () => ((read.floor += 1), states.clocks()) };
     const checks = checksWith(servicesWith({ ports: counting, states: watched, settling }));
@@ -200,8 +200,8 @@ describe('the clocks of a check', () => {
   });
 });
 
-describe('settle where two uses of a task meet', () => {
-  it('denies the second by what the first has added meanwhile, and records what holds', async () => {
+describe('two concurrent uses of one task', () => {
+  it('denies the second by the history entry of the first, and records the final decision', async () => {
     const held = gate();
     const create = check(servicesWith({ settling: held.settling }), 'create');
     expect((await check(servicesWith(), 'read')).decision).toMatchObject({ kind: 'allow' });
@@ -215,7 +215,7 @@ describe('settle where two uses of a task meet', () => {
     ]);
   });
 
-  it('lets both pass in the other order, since nothing was read before', async () => {
+  it('allows both in the other order, since nothing was read before', async () => {
     const held = gate();
     const read = check(servicesWith({ settling: held.settling }), 'read');
     expect((await check(servicesWith(), 'create')).decision.kind).toBe('allow');
@@ -224,7 +224,7 @@ describe('settle where two uses of a task meet', () => {
     expect(history()).toMatchObject({ version: 2, actions: ['payments.create', 'payments.read'] });
   });
 
-  it('counts the second once, though it is decided twice', async () => {
+  it('counts the second use once although it is decided twice', async () => {
     const constraints = { max_calls: 2 };
     const held = gate();
     const list = check(servicesWith({ settling: held.settling }), 'list', constraints);
@@ -234,7 +234,7 @@ describe('settle where two uses of a task meet', () => {
     expect((await check(servicesWith(), 'list', constraints)).decision).toMatchObject({ reason: 'task.exhausted' });
   });
 
-  it('denies the second by an end of the task that came in between', async () => {
+  it('denies the second where the task ends in between', async () => {
     const held = gate();
     const list = check(servicesWith({ settling: held.settling }), 'list');
     await check(servicesWith(), 'read');
@@ -244,7 +244,7 @@ describe('settle where two uses of a task meet', () => {
     expect(history().actions).toEqual(['payments.read']);
   });
 
-  it('denies an end that was acknowledged while what was taken was on its way to disk', async () => {
+  it('denies a use whose task ends while its settlement is being written', async () => {
     const { settling } = directAuthority(store);
     const ending: Settling = {
       settle: async (use) => {
@@ -264,7 +264,7 @@ describe('settle where two uses of a task meet', () => {
     ]);
   });
 
-  it('denies, and spends nothing, where the history changes again while it is decided anew', async () => {
+  it('denies and spends nothing where the history changes a second time', async () => {
     let others = 0;
     const { settling } = directAuthority(store);
     const crowded: Settling = {
@@ -286,26 +286,26 @@ describe('settle where two uses of a task meet', () => {
   });
 });
 
-/** The records of the task, once all are in the outbox. */
+/** The records of the task, once all of them are in the outbox. */
 async function recorded(): Promise<readonly Readonly<Record<string, unknown>>[]> {
   await ledger.flush();
   const records = must(store.recordsOf(task.id, 20));
   return records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
 }
 
-/** What checks come to that are asked together. */
+/** The decisions of checks that are made in one turn. */
 async function together(services: CheckServices, constraints?: Constraints): Promise<readonly string[]> {
   const answers = await answersTo(services, [callOf(uses.list, constraints), callOf(uses.read, constraints)]);
   return answers.map(({ decision }) => (isDeny(decision) ? decision.reason : decision.kind));
 }
 
-describe('checks that are asked together', () => {
-  it('are settled in their order', async () => {
+describe('checks of one turn', () => {
+  it('are settled in order', async () => {
     expect(await together(servicesWith(), { max_calls: 1 })).toEqual(['allow', 'task.exhausted']);
     expect(history().actions).toEqual(['payments.list']);
   });
 
-  it('are denied, and recorded so, where what they take cannot be written; nothing of it is then', async () => {
+  it('are denied, recorded as denied, and take nothing where their settlement cannot be written', async () => {
     const failing: Settling = { settle: async () => storeFailure('full', 'the disk is full') };
     const denied = ['task.state-unavailable', 'task.state-unavailable'];
     expect(await together(servicesWith({ settling: failing }), { max_calls: 2 })).toEqual(denied);
@@ -320,7 +320,7 @@ const authorized = (from: HttpCall, headers: readonly (readonly [string, string]
   headers: new Map([...from.headers, ...headers.map(([name, value]) => [name, [value]] as const)]),
 });
 
-describe('side writes of checks that are asked together', () => {
+describe('background writes of checks of one turn', () => {
   const another = taskNumber(2, { ...task, id: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2b' });
   const stolen = { ...soundClaims, jti: '0198f7a2-4b7e-7c1d-9a52-3f6b8e0d1c2b', txn: another.id };
   const thief = 'spiffe://acme.test/ns/agents/sa/thief';
@@ -346,7 +346,7 @@ describe('side writes of checks that are asked together', () => {
   it.each([
     ['the inventory of secrets', 'INSERT ON static_secrets'],
     ['the revocation of a stolen token', 'UPDATE OF revoked_ms ON tokens'],
-  ])('deny no neighbour where %s cannot be written, and leave a stolen token dead', async (_name, on) => {
+  ])('deny no other check where %s cannot be written, and keep a stolen token refused', async (_name, on) => {
     const token = { ...tokenNumber(2), jtiDigest: jtiDigestOf(stolen.jti), expiresAtMs: nowMs + 290_000 };
     expect(store.insertTask(another, token, [])).toBeNull();
     const beside = new DatabaseSync(file);
@@ -395,7 +395,7 @@ const suspendedMeanwhile = (writer: UseLedger): UseLedger => ({
   },
 });
 
-/** A ledger that says what it was handed. */
+/** A ledger that notes the records it was given. */
 const noting = (writer: UseLedger, records: UseRecord[]): UseLedger => ({
   append: (record) => {
     if (record.kind === 'use') records.push(record);
@@ -413,18 +413,18 @@ const attributesOf = (span: EndedSpan | undefined): Readonly<Record<string, Span
   return attributes;
 };
 
-describe('settle where a use is denied after it was spent', () => {
+describe('a use that is denied after it was settled', () => {
   const constraints = { max_calls: 1 };
   it.each<[string, keyof typeof uses, () => UseLedger, string]>([
     ['cannot be recorded', 'read', () => new LedgerWriter(store, { limits: { maxQueued: 0 } }), 'ledger.unavailable'],
     [
-      'cannot be on disk first',
+      'cannot be written to disk before the answer',
       'create',
       () => new LedgerWriter(store, { limits: { maxQueued: 0 } }),
       'ledger.unavailable',
     ],
     ['finds its task suspended once it is on disk', 'create', () => suspendedMeanwhile(ledger), 'task.suspended'],
-  ])('keeps one spent, and in the history, that %s', async (_name, use, writer, reason) => {
+  ])('stays spent and in the history where it %s', async (_name, use, writer, reason) => {
     const recorded: UseRecord[] = [];
     const spans: EndedSpan[] = [];
     const services = servicesWith({
@@ -433,7 +433,7 @@ describe('settle where a use is denied after it was spent', () => {
     });
     const answer = await check(services, use, constraints);
     expect(answer.decision).toMatchObject({ reason });
-    // The allow keeps its id; what was answered, recorded and traced after it has one of its own, and names it.
+    // The allow keeps its id. The denial that was answered, recorded and traced afterwards has its own id and names that of the allow.
     const { decisionId } = answer;
     const allowedId = recorded[0]?.decisionId;
     expect(decisionId).not.toBe(allowedId);
@@ -452,7 +452,7 @@ describe('settle where a use is denied after it was spent', () => {
     ]);
     expect(denied?.spanId).not.toBe(allowed?.spanId);
     expect(history().actions).toEqual([`payments.${use}`]);
-    // A suspended task goes on with a token of its next generation.
+    // A suspended task continues with a token of its next generation.
     store.applyTaskEvent(task, { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator');
     const generation = reason === 'task.suspended' ? 2 : 1;
     const further = { ...tokenNumber(2), expiresAtMs: nowMs + 290_000, generation };
@@ -461,8 +461,8 @@ describe('settle where a use is denied after it was spent', () => {
   });
 });
 
-describe('what is told of a call', () => {
-  it('holds no credential of its path, its query or its host, whatever tells it and whatever comes of the call', async () => {
+describe('telemetry, records and answers of a call', () => {
+  it('contain no credential from its path, query or host, whatever the decision', async () => {
     const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
     const call = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
     const peer = { principal: agent, certificate: '', xfcc: [] };

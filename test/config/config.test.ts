@@ -10,7 +10,7 @@ const problemsOf = (yaml: string): readonly string[] => {
 };
 
 describe('configFrom', () => {
-  it('needs the trust domain alone', () => {
+  it('requires only the trust domain', () => {
     const config = read('trustDomains: acme.test\n');
     expect(config).toMatchObject({
       value: {
@@ -41,7 +41,7 @@ describe('configFrom', () => {
     });
   });
 
-  it('takes relative paths from the folder of the file', () => {
+  it('resolves relative paths against the folder of the file', () => {
     const config = read('trustDomains: [acme.test]\npolicies: p\nstate: sqlite:s.db\n');
     expect(config).toMatchObject({
       value: { policies: { folder: '/etc/remit/p', lookSeconds: 2 }, state: '/etc/remit/s.db' },
@@ -58,7 +58,7 @@ describe('configFrom', () => {
     });
   });
 
-  it('is one for all processes that share a state file, each of which has its own by variables', () => {
+  it('can be one file for all processes that share a state file, with variables for what differs', () => {
     const text = 'trustDomains: acme.test\nstateAccess: shared\nledger: { others: [/l/1, /l/2] }\n';
     const config = read(text, { REMIT_LEDGER_FOLDER: '/l/1', REMIT_EXT_AUTHZ_LISTEN: 'unix:/run/1.sock' });
     expect(config).toMatchObject({
@@ -70,7 +70,7 @@ describe('configFrom', () => {
     });
   });
 
-  it('has the signing keys beside the state file', () => {
+  it('puts the signing keys beside the state file', () => {
     const text =
       'trustDomains: acme.test\nstate: sqlite:/s/state.db\nsvid: { certificate: c, key: k, bundle: b }\nissuer: { url: https://i.acme.test }\n';
     expect(read(text)).toMatchObject({ value: { issuer: { signingKey: '/s/signing-keys' } } });
@@ -91,7 +91,7 @@ describe('configFrom', () => {
   });
 
   it.each(['REMIT_TOKEN', 'REMIT_TASK_ID', 'REMIT_SERVICE_PORT_ADMIN', 'REMIT_ISSUER_PORT_9472_TCP', 'REMIT_PORT'])(
-    'lets the variable %s be, which is no field',
+    'ignores the variable %s, which is not a field',
     (name) => {
       expect(read('trustDomains: acme.test\n', { [name]: 'x' })).toHaveProperty('value');
     },
@@ -122,7 +122,7 @@ describe('configFrom', () => {
   it.each([
     ['nothing', '', ['remit.yaml: `trustDomains` is required']],
     [
-      'an unknown key, with the one that is near',
+      'an unknown key, with a suggestion',
       'trustDomains: acme.test\nextauthz: {}\n',
       ['remit.yaml:2:1: `extauthz` is not a known key; did you mean `extAuthz`?'],
     ],
@@ -132,7 +132,7 @@ describe('configFrom', () => {
       [expect.stringMatching(/^remit\.yaml:1:16: `trustDomains\[0\]` must be a SPIFFE trust domain/)],
     ],
     [
-      'policies that may not be older than three looks',
+      'a maximum age of at most three looks',
       'trustDomains: acme.test\npolicies: { lookSeconds: 10, maxAgeSeconds: 30 }\n',
       ['remit.yaml:2:11: `policies` must have a `maxAgeSeconds` of more than three times its `lookSeconds`'],
     ],
@@ -143,7 +143,7 @@ describe('configFrom', () => {
         'remit.yaml:3:11: `extAuthz.listen` must be `unix:/path` or `host:port`: the path of the socket must be absolute',
       ],
     ],
-    // Issue 14: checks could be asked, in clear and by anybody, from other machines.
+    // Issue 14: other machines could send checks, without encryption and authentication.
     ...['0.0.0.0:9470', '[::]:9470', '10.0.0.7:9470', 'remit.acme.test:9470', '[::ffff:10.0.0.7]:9470'].map(
       (listen) =>
         [
@@ -160,12 +160,12 @@ describe('configFrom', () => {
       ['remit.yaml:2:30: `extAuthz.maxTokenSeconds` must be a whole number from 1 to 900'],
     ],
     [
-      'an outcome that is awaited for no time',
+      'a timeout of 0 for outcomes',
       'trustDomains: acme.test\noutcomes: { timeoutSeconds: 0 }\n',
       ['remit.yaml:2:29: `outcomes.timeoutSeconds` must be a whole number from 1 to 86400'],
     ],
     [
-      'a word that is none of the set',
+      'a word outside the set',
       'trustDomains: acme.test\nextAuthz: { identity: header }\n',
       ['remit.yaml:2:23: `extAuthz.identity` must be one of `peer`, `xfcc`: got `header`'],
     ],
@@ -185,7 +185,7 @@ describe('configFrom', () => {
       ['remit.yaml:3:16: `issuer.url` must be an `https:` URL without query, fragment and trailing slash: invalid URL'],
     ],
     [
-      'limits of the issuer that are out of range, or none of them',
+      'limits of the issuer that are out of range or unknown',
       'trustDomains: acme.test\nsvid: { certificate: c, key: k, bundle: b }\nissuer:\n  url: https://issuer.acme.test\n  limits: { connections: 8, perClient: 1 }\n',
       [
         expect.stringContaining('`issuer.limits.perClient`'),
@@ -193,7 +193,7 @@ describe('configFrom', () => {
       ],
     ],
     ['broken YAML', 'trustDomains: [acme.test\n', [expect.stringMatching(/^remit\.yaml:\d+:\d+: /)]],
-    ['a scalar for the whole', 'just text\n', ['remit.yaml:1:1: must be a section of `key: value` lines']],
+    ['a scalar as the whole file', 'just text\n', ['remit.yaml:1:1: must be a section of `key: value` lines']],
     [
       'several problems at once',
       'trustDomains: acme.test\nextAuthz: { binding: none, checksInFlight: 0 }\n',

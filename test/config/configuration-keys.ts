@@ -2,21 +2,21 @@ import { configFrom } from '../../src/config/config.ts';
 import { addressText } from '../../src/config/values.ts';
 import { must } from '../builders/must.ts';
 
-/** A key of the configuration as the code reads it. */
+/** A key of the configuration, as the code reads it. */
 export interface ConfigurationKey {
-  /** Its path; `[]` stands for each entry of a list, `NAME` for a name of the operator's own. */
+  /** Its path; `[]` stands for each entry of a list, `NAME` for a name chosen by the operator. */
   readonly key: string;
-  /** What it takes, in the words of the error for anything else; for a section empty. */
+  /** Accepted values, in the words of the error message; empty for a section. */
   readonly values: string;
   /** Its default; `required` where it has none. */
   readonly byDefault: string;
 }
 
 const FOLDER = '/etc/remit';
-/** No key of ours is near it, so the error lists those that are known. */
+/** No known key is near it, so the error lists all known keys. */
 const UNKNOWN = 'zzzzzzzzzzzzzzzz';
 
-/** What a section needs so that the defaults of its other keys show. */
+/** What a section requires, so that the defaults of its other keys show. */
 const needed = {
   trustDomains: ['acme.test'],
   svid: { certificate: 'svid.pem', key: 'svid.key', bundle: 'bundle.pem' },
@@ -37,7 +37,7 @@ const documentOf = (path: readonly string[], value: Json): Json =>
 
 const read = (document: Json) => configFrom(JSON.stringify(document), { file: 'f', folder: FOLDER, environment: {} });
 
-/** The errors at a path and below it, each by what stands behind the path. */
+/** The errors at a path and below it, by the rest of their paths. */
 function problemsAt(path: readonly string[], value: Json): ReadonlyMap<string, string> {
   const result = read(documentOf(path, value));
   const at = textOf(path).replaceAll('[]', '[0]');
@@ -55,7 +55,7 @@ const KNOWN = /known: (.*)$/;
 const keysIn = (message: string | undefined): readonly string[] | null =>
   KNOWN.exec(message ?? '')?.[1]?.split(', ') ?? null;
 
-/** The error for a value that no field takes, as what the field takes. */
+/** The accepted values of a field, from the error for an invalid value. */
 const valuesIn = (message: string): string =>
   message.replace(/^must be (?:one of )?/, '').replace(/^a whole number from (\d+) to (\d+)$/, '$1 to $2');
 
@@ -88,7 +88,7 @@ function* keysBelow(path: readonly string[], keys: readonly string[]): Generator
 }
 
 function defaultAt(path: readonly string[]): string {
-  // Its keys have no defaults; which of them are needed depends on each other.
+  // Its keys have no defaults, and depend on each other.
   if (path[0] === 'svid') return '';
   const result = must(read(path.includes('bundle') ? { ...needed, ...bundle } : needed));
   const without = must(path.length === 1 || path.at(-1) === 'bundle' ? read({ trustDomains: ['acme.test'] }) : result);
@@ -111,7 +111,7 @@ function defaultText(value: unknown): string {
     : '';
 }
 
-/** Every key of the configuration, as the code reads them: asked of it by documents with mistakes, whose errors say what is right. */
+/** Every key of the configuration, found by reading documents with mistakes: their errors name what is right. */
 export const configurationKeys = (): readonly ConfigurationKey[] => [
   ...keysBelow([], keysIn(problemsAt([], { [UNKNOWN]: 1 }).get(UNKNOWN)) ?? []),
 ];

@@ -11,14 +11,14 @@ const byKey = <T extends { readonly key: string }>(all: readonly T[]): readonly 
   all.toSorted((a, b) => (a.key < b.key ? -1 : 1));
 
 describe('deploy/guide/reference/configuration.md', () => {
-  it('has every key of the configuration with its values and its default, and no other', () => {
+  it('lists every key of the configuration with its values and default, and no other', () => {
     expect(byKey(rows.map(({ key, values, byDefault }) => ({ key, values, byDefault })))).toEqual(
       byKey(configurationKeys()),
     );
     expect(rows.length).toBeGreaterThan(90);
   });
 
-  it('says what each is for', () => {
+  it('describes each key', () => {
     expect(rows.filter(({ meaning }) => meaning.trim().length < 5)).toEqual([]);
   });
 });

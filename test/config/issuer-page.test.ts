@@ -16,14 +16,14 @@ const read = (limits: string) =>
   );
 
 describe('deploy/guide/operate/issuer-limits.md', () => {
-  it('has the limits with their defaults', () => {
+  it('lists the limits with their defaults', () => {
     const told = Object.fromEntries(rows.map(([, key = '', value]) => [key.replaceAll('`', ''), Number(value)]));
     expect(told).toEqual(defaultLimits());
     expect(read('')).toMatchObject({ value: { issuer: { limits: defaultLimits() } } });
   });
 
   it.each(rows.map(([, key = '', , range = '']) => [key.replaceAll('`', ''), range] as const))(
-    'has the range of %s, %s',
+    'states the range of %s, %s',
     (key, range) => {
       const isTaken = (value: number): boolean => !('problems' in read(`, limits: { ${key}: ${value} }`));
       const [from = NaN, to = NaN] = range.split('–').map(Number);

@@ -16,7 +16,7 @@ function read(yaml: string, environment: Readonly<Record<string, string>> = {}):
 
 const issuerWith = (fields: string): string => `${BASE}issuer: { url: 'https://issuer.acme.test', ${fields} }\n`;
 
-/** What becomes of the second text in a process that started with the first. */
+/** The result of reading `after` in a process that started with `before`. */
 function taken(before: string, after: string) {
   const live = new LiveConfig(read(before));
   return { ...live.take(read(after)), live };
@@ -72,14 +72,14 @@ describe('LiveConfig.take', () => {
     ['policies.folder', `${BASE}policies: elsewhere`, BASE],
     ['ledger.retainDays', `${BASE}ledger: { retainDays: 7 }`, BASE],
     ['state', `${BASE}state: 'sqlite:other.db'`, BASE],
-  ])('names `%s`, which needs a restart, and keeps it as it was', (key, after, before) => {
+  ])('names `%s`, which needs a restart, and keeps its value', (key, after, before) => {
     const { applied, waiting, live } = taken(before, after);
     expect([applied, waiting]).toEqual([[], [key]]);
     const { log, decisionLog, drainSeconds, endedTasks, issuer } = read(before).value;
     expect(live.now).toEqual({ log, decisionLog, drainSeconds, endedTasks, issuer });
   });
 
-  it('names what waits each time, until it is as it was, and what was applied once', () => {
+  it('names waiting keys each time until they have their old value, and applied ones once', () => {
     const live = new LiveConfig(read(BASE));
     const both = `${BASE}decisionLog: none\nadmin: { listen: '127.0.0.1:1' }\n`;
     expect(live.take(read(both))).toEqual({ applied: ['decisionLog'], waiting: ['admin.listen'] });
@@ -87,7 +87,7 @@ describe('LiveConfig.take', () => {
     expect(live.take(read(BASE))).toEqual({ applied: ['decisionLog'], waiting: [] });
   });
 
-  it('says nothing of a value that a variable overrides', () => {
+  it('ignores a value that a variable overrides', () => {
     const environment = { REMIT_DECISION_LOG: 'none' };
     const live = new LiveConfig(read(BASE, environment));
     expect(live.take(read(`${BASE}decisionLog: stdout`, environment))).toEqual({ applied: [], waiting: [] });

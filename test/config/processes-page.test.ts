@@ -10,7 +10,7 @@ const deploy = resolve(import.meta.dirname, '../../deploy');
 const page = readFileSync(resolve(deploy, 'guide/install/processes.md'), 'utf8');
 const envoy = JSON.stringify(parse(readFileSync(resolve(deploy, 'envoy/envoy-processes.yaml'), 'utf8')));
 
-/** The configuration of an instance, as the page has it. */
+/** The configuration of an instance on the page. */
 function configOf(instance: string): Config {
   const yaml = /```yaml\n([^]*?)```/.exec(page)?.[1] ?? '';
   const variables = [...page.matchAll(/^Environment=(\w+)=(\S+)$/gm)].map(([, name = '', value = '']) => [
@@ -23,7 +23,7 @@ function configOf(instance: string): Config {
 describe('deploy/guide/install/processes.md', () => {
   const configs = ['1', '2'].map(configOf);
 
-  it('has configurations that share the state file and nothing that is each one’s own', () => {
+  it('has configurations that share the state file, and nothing that must be separate', () => {
     expect(configs.map(({ state, stateAccess }) => [state, stateAccess])).toEqual([
       ['/var/lib/remit/state.db', 'shared'],
       ['/var/lib/remit/state.db', 'shared'],
@@ -37,14 +37,14 @@ describe('deploy/guide/install/processes.md', () => {
     expect(new Set(own).size).toBe(12);
   });
 
-  it('has each read the ledgers of the others, and the same key', () => {
+  it('lets each read the ledgers of the others, with the same key', () => {
     expect(configs.map(({ ledger }) => [ledger.folder, ledger.others])).toEqual([
       ['/var/lib/remit/ledger-1', ['/var/lib/remit/ledger-2']],
       ['/var/lib/remit/ledger-2', ['/var/lib/remit/ledger-1']],
     ]);
   });
 
-  it('has the sockets and the ledgers that the configuration of Envoy names', () => {
+  it('has the sockets and ledgers named in the Envoy configuration', () => {
     for (const { extAuthz, ledger } of configs) {
       for (const { path } of extAuthz.listen.filter((address) => address.kind === 'unix')) {
         expect(envoy).toContain(`"pipe":{"path":"${path}"}`);

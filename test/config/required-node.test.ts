@@ -5,7 +5,7 @@ import { nodeProblem } from '../../src/config/required-node.ts';
 const root = new URL('../../', import.meta.url);
 
 describe('nodeProblem', () => {
-  it.each(['22.22.3', '22.23.0', '24.15.0', '24.16.2', '26.0.0', '26.10.0', '27.0.0'])('takes %s', (version) => {
+  it.each(['22.22.3', '22.23.0', '24.15.0', '24.16.2', '26.0.0', '26.10.0', '27.0.0'])('accepts %s', (version) => {
     expect(nodeProblem(version)).toBeNull();
   });
 
@@ -15,7 +15,7 @@ describe('nodeProblem', () => {
     );
   });
 
-  it('says what `engines` and README say', () => {
+  it('agrees with `engines` and README', () => {
     const { engines } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'));
     expect(engines.node).toBe('^22.22.3 || ^24.15.0 || >=26.0.0');
     expect(readFileSync(new URL('README.md', root), 'utf8')).toContain('Node 22.22.3 or later, 24.15 or later, or 26');

@@ -14,7 +14,7 @@ describe('writablePathProblem', () => {
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  /** The place in the folder that it names; `null` where there is no problem. */
+  /** The path that the problem names, relative to the folder; `null` where there is no problem. */
   const named = async (path: string): Promise<string | null> => {
     const problem = await writablePathProblem(join(folder, path));
     const [, step] = /since (?:`([^`]*)`|it) has mode/.exec(problem ?? '') ?? [];
@@ -33,12 +33,12 @@ describe('writablePathProblem', () => {
     ['a sticky folder above it', [['a', 0o1777]], 'a/b/file', null],
     ['a sticky folder itself, where all can add files', [['a/b', 0o1777]], 'a/b', 'a/b'],
     ['a path with dots', [['a/b', 0o777]], 'a/./b/../b/file', 'a/b'],
-  ])('looks at %s', async (_name, modes, path, expected) => {
+  ])('checks %s', async (_name, modes, path, expected) => {
     for (const [changed, mode] of modes) await chmod(join(folder, changed), mode);
     expect(await named(path)).toBe(expected);
   });
 
-  it('follows links, and looks at the folders of both ends', async () => {
+  it('follows symbolic links, and checks the folders of both ends', async () => {
     await mkdir(join(folder, 'links'));
     await symlink('../a/b', join(folder, 'links/relative'));
     await symlink(join(folder, 'links/relative'), join(folder, 'links/again'));
@@ -50,14 +50,14 @@ describe('writablePathProblem', () => {
     expect(await named('links/again/file')).toBe('links');
   });
 
-  it('looks at both ends of a mounted ConfigMap', async () => {
+  it('checks both ends of a mounted ConfigMap', async () => {
     await swapConfigMap(join(folder, 'map'), { 'x.cedar': '' });
     expect(await named('map/x.cedar')).toBeNull();
     await chmod(join(folder, 'map/..data/x.cedar'), 0o666);
     expect(await named('map/x.cedar')).toMatch(/^map\/\.\.version-\w+\/x\.cedar$/);
   });
 
-  it('says so where links lead round, or nowhere', async () => {
+  it('reports cyclic and dangling links', async () => {
     await symlink('round', join(folder, 'round'));
     await symlink('nowhere', join(folder, 'to-nowhere'));
     expect(await writablePathProblem(join(folder, 'round'))).toMatch(/leads through more than 40 links$/);

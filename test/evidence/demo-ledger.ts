@@ -11,7 +11,7 @@ const task = '019b76da-a800-7000-8000-000000000001';
 const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
 const source = folderWith('@id("pay") permit (principal, action, resource);');
 
-/** The policy set that decides in it. */
+/** The hash of its policy set. */
 export const policySet = hashOf(source);
 
 const decided = { decision: 'allow', reason: null, detail: null, policyIds: ['pay'], policySet } as const;
@@ -40,7 +40,7 @@ const use = (
   ...change,
 });
 
-/** What the demo does, in short: an intent, payments, one too many, a thief, a bypass, and an operator who ends it. */
+/** The demo in short: an intent, payments, one above the limit, a thief, a bypass, and an operator who ends the task. */
 const records: readonly LedgerRecord[] = [
   {
     kind: 'policy',
@@ -124,7 +124,7 @@ const records: readonly LedgerRecord[] = [
   },
 ];
 
-/** A ledger like that of the demo, closed, in a folder of its own, with the text of its policies. */
+/** A closed ledger like that of the demo, in its own folder, with the texts of its policies. */
 export async function demoLedger(folder: string): Promise<DiskLedger> {
   const ledger = diskLedger(folder, 0, { isClosed: false });
   for (const record of records) {

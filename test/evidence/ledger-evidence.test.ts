@@ -41,7 +41,7 @@ const reportOf = async (framework: string, ...more: readonly string[]): Promise<
 const drawn = (report: EvidenceReport) => report.sample.map(({ seq }) => seq);
 const controlIn = ({ controls }: EvidenceReport, id: string) => controls.find((control) => control.id === id);
 
-/** What differs from one run to the next: keys, hashes, proofs, folders and the instant it was made. */
+/** Replaces what differs between runs: keys, hashes, proofs, folders and the time of the report. */
 const normalised = (text: string): string =>
   text
     .replaceAll(/c2sp\.org\/tlog-proof@v1\n[^]*?\n```/g, '(proof)\n```')
@@ -49,20 +49,20 @@ const normalised = (text: string): string =>
     .replaceAll(/root `[^`]+`/g, 'root `(hash)`')
     .replaceAll(/sha-256:[\w-]{43}/g, 'sha-256:(hash)')
     .replace(/^- made: .*$/m, '- made: (then and by whom)')
-    // The shipped catalog and schema are no part of what is shown here.
+    // The shipped catalog and schema are left out.
     .replaceAll(/`(actions\.yaml|base\.cedarschema)`, \d+ bytes:\n\n(`{3,})text\n[^]*?\n\2/g, '`$1` (text)');
 
 describe('remit ledger evidence', () => {
-  it('is the report that an auditor reads', async () => {
+  it('prints the expected report', async () => {
     const { exit, out, err } = await evidence('owasp-asi-2026');
     expect([exit, err]).toEqual([0, '']);
     const file = join(import.meta.dirname, 'demo-owasp-asi-2026.md');
-    // `REMIT_GOLDEN=write npm run jest -- test/evidence` writes it anew, to be read before it is committed.
+    // `REMIT_GOLDEN=write npm run jest -- test/evidence` rewrites the file; read it before you commit it.
     if (process.env['REMIT_GOLDEN'] === 'write') writeFileSync(file, normalised(out));
     expect(normalised(out)).toBe(readFileSync(file, 'utf8'));
   });
 
-  it('counts what was enforced, the exceptions, the first and the last', async () => {
+  it('counts enforcement and exceptions, with the first and last record', async () => {
     const report = await reportOf('csf-2.0');
     expect(report.records.count).toBe(11);
     expect(controlIn(report, 'PR.AA-05')).toMatchObject({
@@ -87,14 +87,14 @@ describe('remit ledger evidence', () => {
       ['operator Ada Lovelace (account root)', 1],
       ['remit', 1],
     ]);
-    // A call that nobody was asked about is an exception of the period, whichever controls are asked for.
+    // An unchecked call is an exception of the period, whichever control is reported.
     const bypass = { code: 'bypass', count: 1 };
     expect(report.classes.find(({ id }) => id === 'E11')).toMatchObject({ count: 1, exceptions: [bypass] });
     expect(report.args).toEqual([{ action: 'payments.create', argument: 'amount', uses: 2, sum: '550', largest: 300 }]);
     expect(report.ledger).toMatchObject({ verdict: { kind: 'sound', bare: null, anchored: { from: 1 } } });
   });
 
-  it('shows the policy text under its hash with its origin and key, and believes no other text', async () => {
+  it('shows the policy text with its hash, origin and key, and refuses any other text', async () => {
     const [set] = (await reportOf('ai-rmf')).policySets;
     expect(set).toMatchObject({
       hash: policySet,
@@ -127,7 +127,7 @@ describe('remit ledger evidence', () => {
     });
   });
 
-  it('draws the same records for the same seed, each with a proof that holds', async () => {
+  it('draws the same records for the same seed, each with a valid proof', async () => {
     const report = await reportOf('800-53', '--sample', '1');
     expect(drawn(await reportOf('800-53', '--sample', '1'))).toEqual(drawn(report));
     expect(report.sample.length).toBeGreaterThan(3);
@@ -140,14 +140,14 @@ describe('remit ledger evidence', () => {
     expect((await reportOf('800-53', '--sample', '0')).sample).toEqual([]);
   });
 
-  it('says that nothing was recorded in a period without records', async () => {
+  it('states that a period has no records', async () => {
     const report = await reportOf('maestro', '--from', '2025-01-01', '--to', '2025-02-01');
     expect(report.records.count).toBe(0);
     const states = new Set(report.controls.map(({ state }) => state));
     expect(states).toEqual(new Set(['no record in this period', 'not evidenced by this ledger']));
   });
 
-  it('says at its head that a ledger is broken, and exits with 1', async () => {
+  it('states at its head that a ledger is broken, and exits with 1', async () => {
     const broken = await demoLedger(folder());
     const [segment = ''] = segmentsOf(broken.folder);
     expect(
@@ -184,7 +184,7 @@ describe('remit ledger evidence', () => {
     expect(validate(document)).toBe(false);
   });
 
-  it('writes a new file for its owner alone', async () => {
+  it('writes a new file that only its owner can read', async () => {
     const out = join(folder(), 'report.md');
     expect(await evidence('maestro', '--out', out)).toMatchObject({ exit: 0, out: '' });
     expect(statSync(out).mode & 0o777).toBe(0o600);
@@ -197,15 +197,15 @@ describe('remit ledger evidence', () => {
     ['a period', ['--to', '2025-01-01'], /--to must be after --from/],
     ['a sample', ['--sample', '21'], /--sample must be a whole number from 0 to 20/],
     ['a ledger', ['--ledger', '/nowhere'], /no ledger in `\/nowhere`/],
-  ])('refuses %s that is none', async (_name, words, message) => {
+  ])('refuses an invalid %s', async (_name, words, message) => {
     const { exit, err } = await evidence('csf-2.0', ...words);
     expect([exit, err]).toEqual([2, expect.stringMatching(message)]);
   });
 });
 
-describe('the frameworks', () => {
+describe('frameworks', () => {
   it.each([...frameworks.values()])(
-    '$id names each control once, and classes where it has evidence',
+    '$id lists each control once, with classes where it has evidence',
     ({ controls }) => {
       expect(new Set(controls.map(({ id }) => id)).size).toBe(controls.length);
       for (const { coverage, classes, limit } of controls) {
@@ -214,7 +214,7 @@ describe('the frameworks', () => {
     },
   );
 
-  it('carry the other names as unverified aliases', () => {
+  it('mark other names as unverified aliases', () => {
     const aliases = [...frameworks.values()].flatMap(({ controls }) =>
       controls.flatMap(({ id, aliases: of }) => of.map((alias) => [alias.id, id, alias.source.split(':')[0]])),
     );

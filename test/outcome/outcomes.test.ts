@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { decisionId, heldOutcomes, logged, servedCall, useNumber } from './samples.ts';
 
 describe('Outcomes.served', () => {
-  it('joins a call with its use, whose own word counts', async () => {
+  it('joins a call with its use, and trusts the use over the log', async () => {
     const { outcomes, records, observed } = heldOutcomes();
     outcomes.answered(useNumber(1));
     await outcomes.served(servedCall({ decision: logged(1, { kind: 'deny' }) }));
@@ -30,7 +30,7 @@ describe('Outcomes.served', () => {
     expect(observed).toEqual(['success']);
   });
 
-  it('records a decision that is not known here by what Envoy was told', async () => {
+  it('records an unknown decision as Envoy was told it', async () => {
     const { outcomes, records } = heldOutcomes();
     await outcomes.served(servedCall({ decision: logged(7) }));
     expect(records).toMatchObject([
@@ -46,7 +46,7 @@ describe('Outcomes.served', () => {
     ]);
   });
 
-  it('shows no credential of a call that nobody was asked about', async () => {
+  it('shows no credential of an unchecked call', async () => {
     const { outcomes, records, lines } = heldOutcomes();
     const key = `sk-${'c4'.repeat(20)}`;
     await outcomes.served(servedCall({ decision: null, path: `/v1/${key}/x`, requestId: key }));
@@ -71,7 +71,7 @@ describe('Outcomes.served', () => {
   it.each([
     ['a denial', 'deny', { status: 403, details: 'ext_authz_denied', attempts: 0 }, 'denied'],
     [
-      'a client that left',
+      'a client that disconnected',
       'allow',
       { status: null, details: 'downstream_remote_disconnect', attempts: 0 },
       'unanswered',
@@ -121,20 +121,20 @@ describe('Outcomes.served', () => {
     'upgrade_failed',
     'ext_authz_error',
     'downstream_remote_disconnect',
-  ])('does not call it a bypass where Envoy went no further: %s', async (details) => {
+  ])('reports no bypass where Envoy answered by itself: %s', async (details) => {
     const { outcomes, records, observed } = heldOutcomes();
     await outcomes.served(servedCall({ details, attempts: 0, upstreamCluster: null, status: 400 }));
     expect(records).toEqual([]);
     expect(observed).toEqual(['unasked']);
   });
 
-  it('shows what a terminal would obey', async () => {
+  it('replaces control characters', async () => {
     const { outcomes, lines } = heldOutcomes();
     await outcomes.served(servedCall({ path: '/\u001b[31m\nfinding' }));
     expect(lines[0]).toContain('path=/?[31m?finding ');
   });
 
-  it('has nothing to wait for where the ledger has room', () => {
+  it('does not wait where the ledger has room', () => {
     const { outcomes, records } = heldOutcomes();
     outcomes.answered(useNumber(1));
     expect(outcomes.served(servedCall({ state: 'alive', decision: logged(1) }))).toBeNull();
@@ -143,7 +143,7 @@ describe('Outcomes.served', () => {
     expect(records.map(({ kind }) => kind)).toEqual(['outcome', 'finding']);
   });
 
-  it('records a finding after the outcome it belongs to, also where that had to wait', async () => {
+  it('records a finding after its outcome, even where the outcome had to wait', async () => {
     const { outcomes, ledger, records, pass } = heldOutcomes();
     ledger.queued = 2_048;
     const done = outcomes.served(servedCall({ decision: logged(1, { kind: 'deny' }) }));
@@ -155,7 +155,7 @@ describe('Outcomes.served', () => {
     expect(records.map(({ kind }) => kind)).toEqual(['outcome', 'finding']);
   });
 
-  it('records what waits for room when it is closed', async () => {
+  it('records waiting outcomes when it is closed', async () => {
     const { outcomes, ledger, records, pass } = heldOutcomes();
     ledger.queued = 2_048;
     const done = outcomes.served(servedCall({ decision: logged(1) }));
@@ -167,7 +167,7 @@ describe('Outcomes.served', () => {
     expect(records).toHaveLength(2);
   });
 
-  it('leaves half of the queue of the ledger to uses, and waits', async () => {
+  it("leaves half of the ledger's queue to uses, and waits", async () => {
     const { outcomes, ledger, records, pass } = heldOutcomes();
     ledger.queued = 2_048;
     let isDone = false;
@@ -180,7 +180,7 @@ describe('Outcomes.served', () => {
     expect(records).toHaveLength(1);
   });
 
-  it('gives an outcome up after half a minute without room, and says so', async () => {
+  it('drops an outcome after half a minute without room, and logs that', async () => {
     const { outcomes, ledger, lines, pass } = heldOutcomes();
     ledger.isOpen = false;
     const done = outcomes.served(servedCall({ decision: logged(1) }));
@@ -191,8 +191,8 @@ describe('Outcomes.served', () => {
   });
 });
 
-describe('Outcomes that do not come', () => {
-  it('are found once, after the time, and are recorded when they come late', async () => {
+describe('missing outcomes', () => {
+  it('are reported once after the timeout, and still recorded when they arrive late', async () => {
     const { outcomes, records, found, pass } = heldOutcomes();
     outcomes.opened('`gateway`');
     outcomes.answered(useNumber(1));
@@ -207,7 +207,7 @@ describe('Outcomes that do not come', () => {
     expect(found()).toHaveLength(1);
   });
 
-  it('are waited for as long as the call says that it goes on', async () => {
+  it('are awaited as long as the call reports that it is running', async () => {
     const { outcomes, found, records, pass } = heldOutcomes();
     outcomes.opened('`gateway`');
     outcomes.answered(useNumber(1));
@@ -220,7 +220,7 @@ describe('Outcomes that do not come', () => {
     expect(found()).toEqual([['outcome-missing', 1, decisionId(1)]]);
   });
 
-  it('are not missed where no access log ever connected, which is said once', async () => {
+  it('are not reported where no access log ever connected, which is logged once', async () => {
     const { outcomes, found, lines, pass } = heldOutcomes();
     for (let n = 1; n <= 3; n += 1) {
       outcomes.answered(useNumber(n));
@@ -232,14 +232,14 @@ describe('Outcomes that do not come', () => {
     ]);
   });
 
-  it('are missed without an access log where one is always expected', async () => {
+  it('are reported without an access log where one is always expected', async () => {
     const { outcomes, found, pass } = heldOutcomes({ expected: 'always' });
     outcomes.answered(useNumber(1));
     await pass(62_000);
     expect(found()).toEqual([['outcome-missing', 1, decisionId(1)]]);
   });
 
-  it('are not missed of uses from before the first access log', async () => {
+  it('are not reported for uses from before the first access log', async () => {
     const { outcomes, found, pass } = heldOutcomes();
     outcomes.answered(useNumber(1));
     await pass(1_000);
@@ -249,7 +249,7 @@ describe('Outcomes that do not come', () => {
     expect(found()).toEqual([['outcome-missing', 1, decisionId(2)]]);
   });
 
-  it('are missed together with the access log that has gone, told once until it is back', async () => {
+  it('are reported with the lost access log, which is logged once until it is back', async () => {
     const { outcomes, found, lines, pass } = heldOutcomes();
     const gone = [outcomes.opened('`gateway`'), outcomes.opened('`gateway`')];
     for (const leave of gone) leave();
@@ -269,7 +269,7 @@ describe('Outcomes that do not come', () => {
     expect(found().filter(([kind]) => kind === 'access-log-lost')).toHaveLength(2);
   });
 
-  it('do not make a log lost that has gone only just now', async () => {
+  it('do not count a log as lost that has just disconnected', async () => {
     const { outcomes, found, pass } = heldOutcomes();
     const leave = outcomes.opened('`gateway`');
     outcomes.answered(useNumber(1));
@@ -282,7 +282,7 @@ describe('Outcomes that do not come', () => {
     expect(found().map(([kind]) => kind)).toEqual(['outcome-missing', 'access-log-lost', 'outcome-missing']);
   });
 
-  it('do not make a log lost of which one stream is still open', async () => {
+  it('do not count a log as lost while one of its streams is open', async () => {
     const { outcomes, found, pass } = heldOutcomes();
     outcomes.opened('`gateway`')();
     outcomes.opened('`gateway`');
@@ -292,7 +292,7 @@ describe('Outcomes that do not come', () => {
     expect(found()).toEqual([['outcome-missing', 1, decisionId(1)]]);
   });
 
-  it('are given up over the bound, the oldest first, and counted', async () => {
+  it('are dropped beyond the bound, oldest first, and counted', async () => {
     const { outcomes, found, records, lines, pass } = heldOutcomes({ pending: { maxWaiting: 2 } });
     outcomes.opened('`gateway`');
     for (let n = 1; n <= 5; n += 1) outcomes.answered(useNumber(n));
@@ -305,7 +305,7 @@ describe('Outcomes that do not come', () => {
 });
 
 describe('a flood of findings', () => {
-  it('takes 20 records and one a second, and the rest a summary every 10 s, none lost from the count', async () => {
+  it('is 20 records, then one a second, and the rest a summary every 10 s that counts all', async () => {
     const { outcomes, found, lines, observed, pass } = heldOutcomes();
     for (let second = 0; second < 30; second += 1) {
       for (let n = 0; n < 1_000; n += 1) await outcomes.served(servedCall());

@@ -4,7 +4,7 @@ import type { AwaitedUse } from '../../src/outcome/pending-uses.ts';
 import { shownText } from '../../src/action/static-secret.ts';
 import type { LoggedDecision, ServedCall } from '../../src/outcome/served-call.ts';
 
-/** The decision id of a number. */
+/** The decision id with a number. */
 export const decisionId = (n: number): string => `01990000-0000-7000-8000-${String(n).padStart(12, '0')}`;
 
 /** An allowed use. */
@@ -16,7 +16,7 @@ export const useNumber = (n: number, kind: 'allow' | 'deny' = 'allow'): AwaitedU
   decision: { kind },
 });
 
-/** What Envoy says of the decision of a number. */
+/** Our answer in the access log for a decision number. */
 export const logged = (n: number, change: Partial<LoggedDecision> = {}): LoggedDecision => ({
   id: decisionId(n),
   kind: 'allow',
@@ -48,7 +48,7 @@ export const servedCall = (change: Partial<ServedCall> = {}): ServedCall => ({
   ...change,
 });
 
-/** Outcomes with time in the hand of the test. */
+/** Outcomes with a clock that the test controls. */
 export function heldOutcomes(rules: Partial<OutcomeRules> = {}) {
   const records: LedgerRecord[] = [];
   const lines: string[] = [];
@@ -78,7 +78,7 @@ export function heldOutcomes(rules: Partial<OutcomeRules> = {}) {
     },
     { expected: 'auto', timeoutSeconds: 60, ...rules },
   );
-  /** Lets time pass, in steps of what falls due. */
+  /** Lets time pass, timer by timer. */
   const pass = async (ms: number): Promise<void> => {
     const endMs = nowMs + ms;
     for (;;) {

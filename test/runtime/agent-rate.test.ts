@@ -8,7 +8,7 @@ describe('AgentRate', () => {
   const clock = { nowMs: 0 };
   const monotonicMs = () => clock.nowMs;
 
-  it('lets an agent ask so often and no more, and others as if it were not there', () => {
+  it('limits each agent independently of others', () => {
     const rate = new AgentRate({ perSecond: 10, monotonicMs });
     expect(taken(rate, 'a', 50)).toBe(10);
     expect(taken(rate, 'b', 5)).toBe(5);
@@ -19,7 +19,7 @@ describe('AgentRate', () => {
     expect(taken(rate, 'a', 50)).toBe(10);
   });
 
-  it('forgets at its bound the agent that has not asked for longest', () => {
+  it('drops the least recently seen agent at its bound', () => {
     const rate = new AgentRate({ perSecond: 1, monotonicMs, maxAgents: 2 });
     expect([rate.take('a'), rate.take('b'), rate.take('a'), rate.take('c')]).toEqual([true, true, false, true]);
     expect([rate.take('a'), rate.take('b')]).toEqual([false, true]);

@@ -2,8 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { BoundedMemo } from '../../src/runtime/bounded-memo.ts';
 
-describe('Remembered', () => {
-  it('makes what a text stands for once, and gives the same again', () => {
+describe('BoundedMemo', () => {
+  it('computes a value once, and returns the same again', () => {
     const remembered = new BoundedMemo<{ readonly text: string }>();
     const made: string[] = [];
     const make = (text: string) => {
@@ -17,7 +17,7 @@ describe('Remembered', () => {
     expect(made).toEqual(['a', '__proto__']);
   });
 
-  it('forgets what was not asked for, and keeps what is', () => {
+  it('evicts unused keys, and keeps used ones', () => {
     const remembered = new BoundedMemo<number>({ maxKeys: 20 });
     remembered.set('kept', 1);
     remembered.set('forgotten', 2);
@@ -28,14 +28,14 @@ describe('Remembered', () => {
     expect(remembered.get('forgotten')).toBeUndefined();
   });
 
-  it('makes anew what a text stands for that is too long to be remembered', () => {
+  it('computes the value of a key beyond `maxKeyChars` each time', () => {
     const remembered = new BoundedMemo<object>({ maxKeyChars: 3 });
     expect(remembered.of('abcd', () => ({}))).not.toBe(remembered.of('abcd', () => ({})));
     expect(remembered.size).toBe(0);
   });
 
   it.each([true, false])(
-    'gives for each text what it stands for, and holds no more than it may: %s',
+    'returns the right value for each key within its bounds, with `hasWholeKeys`: %s',
     (hasWholeKeys) => {
       const text = fc.string({ unit: fc.constantFrom('a', 'b', 'é', '\u{1f600}'), maxLength: 6 });
       fc.assert(

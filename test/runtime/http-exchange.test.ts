@@ -34,13 +34,13 @@ afterAll(async () => {
 });
 
 const urlOf = (name: 'plain' | 'tls'): string =>
-  // A server that listens on TCP has an address of this form.
+  // A server that listens on TCP has an address of this type.
   `http${name === 'tls' ? 's' : ''}://localhost:${(servers[name].address() as AddressInfo).port}/a?b=1`;
 
 const bounds = () => ({ maxBytes: 1_000, signal: AbortSignal.timeout(5_000) });
 
 describe('httpExchange', () => {
-  it('posts with a client certificate and gives status, headers and body', async () => {
+  it('posts with a client certificate, and returns status, headers and body', async () => {
     handle = (request, response) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -63,7 +63,7 @@ describe('httpExchange', () => {
     await expect(httpExchange(urlOf('tls'), { ...asked, tls: { ca } })).rejects.toThrow();
   });
 
-  it('gives the beginning of a longer body, and reads no more of it', async () => {
+  it('returns the beginning of a longer body, and reads no more', async () => {
     const closed = Promise.withResolvers<void>();
     handle = (_request, response) => {
       response.on('close', () => closed.resolve());
@@ -92,7 +92,7 @@ describe('httpExchange', () => {
     expect(count).toBe(1);
   });
 
-  it('gives up with its signal, and says so without what was sent', async () => {
+  it('stops with its signal, and the error repeats nothing that was sent', async () => {
     handle = () => undefined;
     const signal = AbortSignal.timeout(50);
     const headers = { authorization: 'Bearer s3cret' };

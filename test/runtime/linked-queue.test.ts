@@ -2,8 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { LinkedQueue, QueueNode } from '../../src/runtime/linked-queue.ts';
 
-describe('Line', () => {
-  it('is what an array is from which one can be taken out anywhere', () => {
+describe('LinkedQueue', () => {
+  it('behaves like an array with removal anywhere', () => {
     const act = fc.oneof(
       fc.record({ kind: fc.constant('join' as const), line: fc.nat(1), who: fc.nat(7) }),
       fc.record({ kind: fc.constant('leave' as const), who: fc.nat(7) }),
@@ -40,7 +40,7 @@ describe('Line', () => {
     );
   });
 
-  it('goes on with the next where who is looked at leaves', () => {
+  it('iterates on where the current node is removed', () => {
     const line = new LinkedQueue<number>();
     const places = [0, 1, 2, 3].map((value) => new QueueNode(value));
     for (const place of places) line.join(place);

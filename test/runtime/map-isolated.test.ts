@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { Fault, mapIsolated } from '../../src/runtime/map-isolated.ts';
 
-describe('stage', () => {
-  it('does one thing for each of many, in their order, before anything else is done', () => {
+describe('mapIsolated', () => {
+  it('runs one stage for all items in order before the next stage', () => {
     const order: string[] = [];
     const doubled = mapIsolated([1, 2, 3], (n) => {
       order.push(`double ${n}`);
@@ -16,7 +16,7 @@ describe('stage', () => {
     expect(order).toEqual(['double 1', 'double 2', 'double 3', 'show 2', 'show 4', 'show 6']);
   });
 
-  it('keeps a fault with the one it concerns, past the stages that follow', () => {
+  it('keeps a fault at its item through later stages', () => {
     const error = new Error('a bug');
     const ran: number[] = [];
     const first = mapIsolated([1, 2, 3], (n) => {

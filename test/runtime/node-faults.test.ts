@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { nodeFaults } from '../../src/runtime/node-faults.ts';
 
-describe('runtimeFaults', () => {
+describe('nodeFaults', () => {
   it.each([
     ['26.13.1', 0],
     ['26.10.0', 1],
@@ -11,11 +11,11 @@ describe('runtimeFaults', () => {
     ['22.23.5', 1],
     ['25.9.0', 2],
     ['28.0.0', 0],
-  ])('finds what node %s is known for', (version, count) => {
+  ])('finds the known faults of node %s', (version, count) => {
     expect(nodeFaults(version)).toHaveLength(count);
   });
 
-  it('names the release that mends it', () => {
+  it('names the release with the fix', () => {
     expect(nodeFaults('26.10.0')).toEqual([
       "node 26.10.0: HTTP/2 can leak other streams' buffers when a stream is reset (use-after-free); fixed in 26.13.1",
     ]);

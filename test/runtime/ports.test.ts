@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { exactClock, exactMsOf } from '../../src/runtime/ports.ts';
 
-/** A clock whose true time a test sets, as the machine shows it: whole milliseconds, and the monotonic clock beside it. */
+/** A machine's clocks for a given true time: a wall clock in whole milliseconds, and a monotonic clock. */
 function clockAt(startMs: number) {
   let trueMs = startMs;
   let monotonic = 7;
@@ -22,7 +22,7 @@ function clockAt(startMs: number) {
 }
 
 describe('exactClock', () => {
-  it('comes to the true fractions once the wall clock has turned over', () => {
+  it('finds the true fraction once the wall clock has ticked', () => {
     const clock = clockAt(1_700_000_000_000.75);
     for (let n = 0; n < 2_000; n += 1) {
       clock.pass(0.01);
@@ -33,7 +33,7 @@ describe('exactClock', () => {
     expect(Math.abs(clock.exactMs() - clock.trueMs())).toBeLessThan(0.02);
   });
 
-  it('is never outside the millisecond of the wall clock, however that is set', () => {
+  it('stays within the millisecond of the wall clock, however that is set', () => {
     const step = fc.record({ pass: fc.double({ min: 0, max: 10_000, noNaN: true }), set: fc.option(fc.nat(4e12)) });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 50 }), (steps) => {
@@ -49,7 +49,7 @@ describe('exactClock', () => {
     );
   });
 
-  it('is the wall clock where the ports have no other', () => {
+  it('is the wall clock where the ports have no exact clock', () => {
     expect(exactMsOf({ nowMs: () => 5 })).toBe(5);
   });
 });

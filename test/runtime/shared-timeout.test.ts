@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { SharedTimeout } from '../../src/runtime/shared-timeout.ts';
 import type { After } from '../../src/runtime/timers.ts';
 
-/** Timeouts of 200 ms whose clock and timers stand still until they are moved on. */
+/** Timeouts of 200 ms with a clock and timers that the test controls. */
 const setUp = (max = 100) => {
   const clock = { ms: 0 };
   const timers = new Map<() => void, number>();
@@ -31,8 +31,8 @@ const setUp = (max = 100) => {
   return { timeouts, timers, told, goTo };
 };
 
-describe('Timeouts', () => {
-  it('tells of each in its time, with one timer for all', () => {
+describe('SharedTimeout', () => {
+  it('times out each value in time, with one timer for all', () => {
     const { timeouts, timers, told, goTo } = setUp();
     timeouts.add('a');
     goTo(50);
@@ -48,7 +48,7 @@ describe('Timeouts', () => {
     expect([timers.size, timeouts.size]).toEqual([0, 0]);
   });
 
-  it('tells of none that was there in time, and keeps nothing of it', () => {
+  it('does not time out a cancelled value, and keeps nothing of it', () => {
     const { timeouts, told, goTo } = setUp();
     const isThere = timeouts.add('a');
     timeouts.add('b');
@@ -60,7 +60,7 @@ describe('Timeouts', () => {
     expect(told).toEqual([[200, 'b']]);
   });
 
-  it('has the oldest time out at once where there are too many', () => {
+  it('times out the oldest value at once beyond its bound', () => {
     const { timeouts, told, goTo } = setUp(2);
     for (const value of ['a', 'b', 'c', 'd']) timeouts.add(value);
     expect(told).toEqual([
@@ -74,7 +74,7 @@ describe('Timeouts', () => {
     ]);
   });
 
-  it('leaves no timer once it is closed, and tells nobody', () => {
+  it('leaves no timer once it is closed, and times out nothing', () => {
     const { timeouts, timers, told, goTo } = setUp();
     timeouts.add('a');
     timeouts.close();

@@ -5,18 +5,18 @@ import { TokenBucket } from '../../src/runtime/token-bucket.ts';
 const started = (burst: number, perSecond: number) => {
   const clock = { ms: 5_000 };
   const bucket = new TokenBucket({ burst, perSecond, monotonicMs: () => clock.ms });
-  /** How many of these are let pass. */
+  /** How many of `count` takes succeed. */
   const taken = (count: number): number => Array.from({ length: count }).filter(() => bucket.take()).length;
   return { bucket, clock, taken };
 };
 
 describe('TokenBucket', () => {
-  it('lets a burst pass, and no more', () => {
+  it('allows a burst, and no more', () => {
     const { taken } = started(100, 10);
     expect([taken(100), taken(5)]).toEqual([100, 0]);
   });
 
-  it('regains with time, and never more than the burst', () => {
+  it('refills over time, up to the burst', () => {
     const { clock, taken } = started(100, 10);
     taken(100);
     clock.ms += 500;
@@ -25,25 +25,25 @@ describe('TokenBucket', () => {
     expect(taken(200)).toBe(100);
   });
 
-  it('regains nothing for the time in which it was full', () => {
+  it('gains nothing for the time in which it was full', () => {
     const { clock, taken } = started(100, 10);
     expect(taken(1)).toBe(1);
     clock.ms += 1_000_000;
     expect([taken(99), taken(200)]).toEqual([99, 1]);
   });
 
-  it('lets its rate pass for ever, however the calls fall between ticks of the clock', () => {
+  it('sustains its rate, however calls fall between ticks of the clock', () => {
     const { bucket, clock } = started(10, 1_000);
     let refused = 0;
     for (let n = 0; n < 100_000; n += 1) {
-      // 1.5 ms and 0.5 ms apart: parts of one that are regained are not lost.
+      // 1.5 ms and 0.5 ms apart: fractions of a token must not be lost.
       clock.ms += n % 2 === 0 ? 1.5 : 0.5;
       if (!bucket.take()) refused += 1;
     }
     expect(refused).toBe(0);
   });
 
-  it('takes many at once or none, and is given more up to the burst', () => {
+  it('takes several at once or none, and accepts returned tokens up to the burst', () => {
     const { bucket, taken } = started(10, 0);
     expect([bucket.take(11), bucket.take(8), bucket.take(3)]).toEqual([false, true, false]);
     bucket.give(1);

@@ -8,10 +8,10 @@ describe('flagsToAdd', () => {
     ['nothing is set', [], undefined, wanted],
     ['other things are set', ['--no-warnings'], '--enable-source-maps --max-old-space-size=200', wanted],
     ['one is set on the command line', ['--max-semi-space-size=8'], undefined, [wanted[1]]],
-    ['one is set in the letters of V8', ['--max_semi_space_size=8'], undefined, [wanted[1]]],
+    ['one is set with underscores', ['--max_semi_space_size=8'], undefined, [wanted[1]]],
     ['both are set in NODE_OPTIONS', [], '--min-semi-space-size=1  --max-semi-space-size=2', []],
-    ['it was begun with them', wanted, undefined, []],
-  ])('adds what nobody has set, where %s', (_name, execArgv, nodeOptions, added) => {
+    ['the process was started with them', wanted, undefined, []],
+  ])('adds flags that are not set, where %s', (_name, execArgv, nodeOptions, added) => {
     expect(flagsToAdd(wanted, { execArgv, nodeOptions })).toEqual(added);
   });
 });
@@ -21,9 +21,9 @@ describe('allocatorToAdd', () => {
   it.each([
     ['nothing is set', {}, allocator],
     ['other things are set', { PATH: '/bin', GLIBC: 'x' }, allocator],
-    ['something of it is set', { MALLOC_TRIM_THRESHOLD_: '0' }, {}],
-    ['the other way to tell it is used', { GLIBC_TUNABLES: 'glibc.malloc.arena_max=1' }, {}],
-    ['it was begun with it', allocator, {}],
+    ['one of them is set', { MALLOC_TRIM_THRESHOLD_: '0' }, {}],
+    ['GLIBC_TUNABLES sets one of them', { GLIBC_TUNABLES: 'glibc.malloc.arena_max=1' }, {}],
+    ['the process was started with them', allocator, {}],
   ])('adds all or nothing, where %s', (_name, environment, added) => {
     expect(allocatorToAdd(allocator, environment)).toEqual(added);
   });

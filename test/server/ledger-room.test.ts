@@ -16,13 +16,13 @@ const ledgerOf = (section: string) => {
 };
 
 describe('retainOf', () => {
-  it('is half of the file system where nothing is configured, also before the folder is there', () => {
+  it('is half of the file system by default, even before the folder exists', () => {
     const { maxBytes, maxAgeMs } = retainOf(ledgerOf(''));
     expect(maxBytes).toBe(Math.floor((disk.blocks * disk.bsize) / 2));
     expect(maxAgeMs).toBe(400 * DAY_S * 1_000);
   });
 
-  it('is what is configured', () => {
+  it('is the configured size', () => {
     expect(retainOf(ledgerOf('ledger: { retainGiB: 3, retainDays: 2 }'))).toEqual({
       maxBytes: 3 * 1024 ** 3,
       maxAgeMs: 2 * DAY_S * 1_000,
@@ -31,7 +31,7 @@ describe('retainOf', () => {
 });
 
 describe('roomLeft', () => {
-  it('ends at the limit, and at the end of the disk', () => {
+  it('is bounded by the limit and by the disk', () => {
     expect(roomLeft(folder, { bytes: 400, maxBytes: 1_000 })).toBe(600);
     expect(roomLeft(folder, { bytes: 1_400, maxBytes: 1_000 })).toBe(0);
     const free = roomLeft(folder, { bytes: 0, maxBytes: Number.MAX_SAFE_INTEGER });
@@ -40,7 +40,7 @@ describe('roomLeft', () => {
   });
 });
 
-/** Notes a size each minute; the growth that the last note gives. */
+/** Notes a size each minute and returns the growth that the last note gives. */
 const steady = (growth: LedgerGrowth, hours: number, perHour: number, from = { hour: 0, bytes: 0 }) => {
   let rate: number | null = null;
   for (let minute = 0; minute <= hours * 60; minute++)
@@ -49,13 +49,13 @@ const steady = (growth: LedgerGrowth, hours: number, perHour: number, from = { h
 };
 
 describe('Growth', () => {
-  it('is not known in the first minutes, and then what was added each second', () => {
+  it('is unknown in the first minutes, then the bytes added per second', () => {
     expect(new LedgerGrowth().note(5_000, 0)).toBeNull();
     expect(steady(new LedgerGrowth(), 1 / 12, 3_600)).toBeNull();
     expect(steady(new LedgerGrowth(), 1, 3_600)).toBeCloseTo(1);
   });
 
-  it('counts what was given up as nothing, and forgets what was more than a day ago', () => {
+  it('counts deleted segments as no growth, and forgets what is older than a day', () => {
     const growth = new LedgerGrowth();
     expect(steady(growth, 2, 3_600)).toBeCloseTo(1);
     growth.note(0, 2 * 3_600_000);

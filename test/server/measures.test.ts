@@ -40,7 +40,7 @@ describe('measuredSink', () => {
 });
 
 describe('countedLoad', () => {
-  it('shows the set in force with its age, and counts a load that left it there', async () => {
+  it('shows the set in force with its age, and counts a load that failed', async () => {
     const { at, clock, lines } = counting();
     const finding = { file: 'a.cedar', line: 1, column: 1, message: 'wrong', help: null };
     const loads = [setOf('sha-256:one', 3), { findings: [finding] }, setOf('sha-256:two', 4)];

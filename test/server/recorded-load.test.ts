@@ -14,7 +14,7 @@ const setOf = (hash: string, bundle: PolicySet['bundle'] = null) =>
   }) as unknown as PolicySet;
 
 describe('recordedLoad', () => {
-  it('records a set when it comes into force, and no other load', async () => {
+  it('records each set that comes into force, and no other load', async () => {
     const records: LedgerRecord[] = [];
     const loads = [setOf('one'), setOf('one'), { findings: [] }, setOf('two', signed), setOf('one')];
     const kept: string[] = [];

@@ -19,7 +19,7 @@ const setUp = () => {
 };
 
 describe('RefusedChecks', () => {
-  it('records what a second has refused in one record, and nothing of a second without', () => {
+  it('writes one record for each second with refusals, and none for a second without', () => {
     const { refused, records, second } = setUp();
     for (let n = 0; n < 3; n += 1) refused.add('full');
     for (const agent of ['spiffe://acme.test/a', 'spiffe://acme.test/a', 'no agent\u0000']) {
@@ -47,7 +47,7 @@ describe('RefusedChecks', () => {
     ]);
   });
 
-  it('names no more than 16 agents, and keeps what could not be recorded', () => {
+  it('names at most 16 agents, and keeps counts that could not be recorded', () => {
     const { refused, records, state, second } = setUp();
     state.isFull = true;
     refused.add('agent');

@@ -4,8 +4,8 @@ import { expect, it } from '@jest/globals';
 import { movedKeysWarning } from '../../src/server/signing-key-place.ts';
 import { scratchFolder } from '../e2e/domain.ts';
 
-// Issue 15, point 3: keys were made away from the state file, and a restore of the one lost the other.
-it('`movedKeysWarning` warns where keys are left at the old place, until there are some beside the state file', async () => {
+// Issue 15, point 3: keys were created away from the state file, so that restoring the state file lost the keys.
+it('`movedKeysWarning` warns where keys are at the former default, until there are keys beside the state file', async () => {
   const { folder, remove } = await scratchFolder('remit-keys-');
   const [before, place] = [join(folder, 'before'), join(folder, 'state/signing-keys')];
   const config = { file: 'remit.yaml', state: join(folder, 'state/state.db'), issuer: { signingKey: place } };

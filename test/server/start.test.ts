@@ -17,8 +17,8 @@ import { thoroughly } from '../thoroughly.ts';
 describe('startedOrClosed', () => {
   it.each<[string, () => never | { readonly problem: string }, string]>([
     ['throws', () => raise('no disk'), 'the start failed: Error: no disk'],
-    ['comes to a problem', () => ({ problem: 'the port is taken' }), 'the port is taken'],
-  ])('closes what was opened, last first, where a part %s', async (_name, fail, problem) => {
+    ['has a problem', () => ({ problem: 'the port is taken' }), 'the port is taken'],
+  ])('closes every opened part, last first, where a part %s', async (_name, fail, problem) => {
     const closed: string[] = [];
     const log: string[] = [];
     const started = await startedOrClosed(
@@ -49,7 +49,7 @@ function raise(message: string): never {
   throw new Error(message);
 }
 
-/** One policy: the set is loaded for each start. */
+/** One small policy, since the set is loaded for each start. */
 function smallPolicies(folder: string): string {
   mkdirSync(join(folder, 'policies'), { recursive: true });
   writeFileSync(join(folder, 'base.cedarschema'), baseSchema);
@@ -89,7 +89,7 @@ describe('startRemit', () => {
     config = mustConfig(stringify(settings), { folder });
   });
 
-  /** Starts with a configuration, random bytes and a log of which use number `broken` of all throws: all parts use one of them. */
+  /** Starts with a configuration whose random bytes or log throw at use number `broken`. All parts use one of them. */
   async function start(broken: number) {
     let uses = 0;
     const used = (): void => {
@@ -117,7 +117,7 @@ describe('startRemit', () => {
     return { started, uses };
   }
 
-  /** What this process has open in the folder, by the system's word. */
+  /** Files in the folder that this process has open, according to the system. */
   const openFiles = (): readonly string[] =>
     readdirSync('/proc/self/fd').flatMap((fd) => {
       try {
@@ -128,7 +128,7 @@ describe('startRemit', () => {
       }
     });
 
-  it('refuses a claim for an attribute of subjects that the catalog does not declare, which no policy could read', async () => {
+  it('refuses a claim for a subject attribute that the catalog does not declare', async () => {
     const { issuer } = config;
     if (issuer === null) throw new Error('no issuer');
     const file = join(folder, 'idp.json');
@@ -153,7 +153,7 @@ describe('startRemit', () => {
     });
   });
 
-  it('leaves nothing open, whatever throws between two parts', async () => {
+  it('leaves nothing open, wherever a start throws', async () => {
     const { started, uses } = await start(0);
     if (isStartProblem(started)) throw new Error(started.problem);
     await started.close();

@@ -13,7 +13,7 @@ import { until } from '../until.ts';
 const { folder, remove } = scratch();
 afterAll(remove);
 
-/** A store with 100 ended tasks that nothing needs any more, and its upkeep. */
+/** A store with 100 ended tasks that can be deleted, and its upkeep. */
 function stage(keepSeconds: number) {
   const file = join(folder(), 'state.db');
   let nowMs = 1_000;
@@ -36,7 +36,7 @@ function stage(keepSeconds: number) {
 }
 
 describe('keepState', () => {
-  it('deletes what may go and counts it', async () => {
+  it('deletes and counts ended tasks that are due', async () => {
     const { store, metric, stop, log } = stage(60);
     await until(() => metric('remit_pruned_tasks_total') === 100);
     expect(store.taskCounts()).toEqual({ active: 0, suspended: 0, ended: 0 });
@@ -45,7 +45,7 @@ describe('keepState', () => {
     store.close();
   });
 
-  it('logs a failure once, counts it, tries again, and says when it goes on', async () => {
+  it('logs a failure once, counts it, retries, and logs when it succeeds again', async () => {
     const { store, file, log, metric, stop } = stage(60);
     const other = new DatabaseSync(file);
     other.exec('BEGIN IMMEDIATE');
@@ -62,7 +62,7 @@ describe('keepState', () => {
     store.close();
   });
 
-  it('keeps all where it is told so, and the mark of the process', async () => {
+  it('keeps all tasks where so configured, and the serving mark of the process', async () => {
     const { store, file, stop } = stage(0);
     const other = new DatabaseSync(file);
     other.exec('DELETE FROM serving');

@@ -52,7 +52,7 @@ const restore = (from: string, to: string, change: Partial<RestorePlaces> = {}):
     { clocks: agreeing(() => 5_000), randomBytes, by: 'operator ada', onProgress: () => undefined },
   );
 
-/** A file with tasks 1 to 3: open with part 4, suspended, completed; five records wait, of which a ledger has two. */
+/** A file with tasks 1 to 3 (open with part 4, suspended, completed) and five waiting records, of which a ledger has two. */
 function served(): { readonly at: string; readonly state: string; readonly ledger: string } {
   const at = folder();
   const state = join(at, 'state.db');
@@ -73,7 +73,7 @@ function served(): { readonly at: string; readonly state: string; readonly ledge
   return { at, state, ledger: settings.folder };
 }
 
-/** Changes what a backup says of itself. */
+/** Edits the manifest of a backup. */
 const rewritten = (at: string, change: (text: string) => string): void => {
   const file = join(at, 'backup.json');
   const text = readFileSync(file, 'utf8');
@@ -94,7 +94,7 @@ describe('makeBackup', () => {
     expect(existsSync(to)).toBe(false);
   });
 
-  it('has keys where they are asked for alone, with mode 0600', async () => {
+  it('has keys only where requested, with mode 0600', async () => {
     const { at, state } = served();
     mkdirSync(join(at, 'signing-keys'));
     writeFileSync(join(at, 'signing-keys', 'a.pem'), 'secret', { mode: 0o600 });
@@ -122,7 +122,7 @@ describe('makeBackup', () => {
 });
 
 describe('restoreBackup', () => {
-  it('ends what is open, keeps what ended, and takes from the outbox what the ledger has', async () => {
+  it('ends open tasks, keeps ended ones, and drops outbox records that the ledger has', async () => {
     const { at, state, ledger } = served();
     const to = folder();
     await backup(join(at, 'backup'), { state, ledgers: [ledger] });
@@ -169,7 +169,7 @@ describe('restoreBackup', () => {
     store.close();
   });
 
-  it('takes the ledgers of several processes, each to a place of its own, and knows what any of them has', async () => {
+  it('restores the ledgers of several processes, each to its own path, and drops records that any of them has', async () => {
     const { at, state, ledger } = served();
     const other = settingsIn(join(at, 'second'));
     mkdirSync(join(at, 'second'));
@@ -188,7 +188,7 @@ describe('restoreBackup', () => {
     restored.close();
   });
 
-  it('has what expired meanwhile expire, as it did', async () => {
+  it('lets tasks that expired meanwhile end as expired', async () => {
     const { at, state } = served();
     const to = folder();
     await backup(join(at, 'backup'), { state });
@@ -206,7 +206,7 @@ describe('restoreBackup', () => {
     store.close();
   });
 
-  it('takes a copy of a state file alone, of an earlier schema too, beside the ledger in its place', async () => {
+  it('restores a copy of a state file alone, also of an earlier schema, with the ledger in place', async () => {
     const at = folder();
     const copy = join(at, 'copy.db');
     const db = new DatabaseSync(copy);
@@ -240,13 +240,13 @@ describe('restoreBackup', () => {
       /state\.db` has changed since the backup: its digest differs from the manifest$/,
     ],
     [
-      'that points outside',
+      'with a path outside its folder',
       (at) => rewritten(at, (text) => text.replace('"name": "state.db"', '"name": "../state.db"')),
       /whose member `files` entry \d+ member `name` must be a path within the backup$/,
     ],
     ['that lacks a file', (at) => rmSync(join(at, 'state.db')), /state\.db` cannot be read or written: ENOENT$/],
   ];
-  it.each(harmed)('refuses a backup %s, and leaves nothing', async (_name, harm, problem) => {
+  it.each(harmed)('refuses a backup %s and changes nothing', async (_name, harm, problem) => {
     const { at, state, ledger } = served();
     await backup(join(at, 'backup'), { state, ledgers: [ledger] });
     harm(join(at, 'backup'));
@@ -255,7 +255,7 @@ describe('restoreBackup', () => {
     expect(readdirSync(to).filter((name) => !name.endsWith('.lock'))).toEqual([]);
   });
 
-  it('refuses a state file with a trigger that would open tasks again', async () => {
+  it('refuses a state file with a trigger that would reopen tasks', async () => {
     const { at, state } = served();
     const copy = join(at, 'copy.db');
     copyFileSync(state, copy);
@@ -269,7 +269,7 @@ describe('restoreBackup', () => {
     expect(existsSync(join(to, 'state.db'))).toBe(false);
   });
 
-  it('refuses a place where something is, or is served with', async () => {
+  it('refuses a path that exists or is in use', async () => {
     const { at, state, ledger } = served();
     await backup(join(at, 'backup'), { state, ledgers: [ledger] });
     const before = readFileSync(state);
@@ -289,7 +289,7 @@ describe('restoreBackup', () => {
     expect(isProblem(await restore(join(at, 'backup'), to))).toBe(false);
   });
 
-  it('begins anew where one before was killed', async () => {
+  it('can be run again after a restore was killed', async () => {
     const { at, state, ledger } = served();
     await backup(join(at, 'backup'), { state, ledgers: [ledger] });
     const to = folder();
@@ -299,7 +299,7 @@ describe('restoreBackup', () => {
     expect(readdirSync(to).filter((name) => name.includes('restoring'))).toEqual([]);
   });
 
-  it('does not take a state file that is in use for a copy', async () => {
+  it('refuses a state file in use as a backup', async () => {
     const { state } = served();
     const store = mustOpen(state);
     store.insertTask(taskNumber(9), tokenNumber(9), []);

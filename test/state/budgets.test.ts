@@ -41,23 +41,23 @@ describe('Store.spend', () => {
       [null, null, 'exhausted', null],
     ],
     [
-      'counters of different names apart',
+      'counters of different names separately',
       [[calls(1, { name: 'a' })], [calls(1, { name: 'b' })], [calls(1, { name: 'a' })]],
       [null, null, 'exhausted'],
     ],
     [
-      'many calls at once, as they are handed on',
+      'several calls at once, as for a part',
       [[calls(9, { count: 7 })], [calls(9, { count: 3 })], [calls(9, { count: 2 })]],
       [null, 'exhausted', null],
     ],
     [
-      'amounts up to their limit, and not one more',
+      'amounts up to their limit',
       [[amount(60, 100)], [amount(41, 100)], [amount(40, 100)], [amount(1, 100)]],
       [null, 'exhausted', null, 'exhausted'],
     ],
     ['an amount of nothing at the limit', [[amount(100, 100)], [amount(0, 100)]], [null, null]],
     [
-      'amounts whose sum is past what a number holds',
+      'amounts whose sum exceeds the largest exact integer',
       [[amount(MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)], [amount(MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)]],
       [null, 'exhausted'],
     ],
@@ -87,11 +87,11 @@ describe('Store.spend', () => {
 
   it.each<[string, Spend]>([
     ['a fraction', amount(0.5, 100)],
-    ['less than nothing', amount(-1, 100)],
+    ['a negative amount', amount(-1, 100)],
     ['no number', amount(Number.NaN, 100)],
-    ['more than a number holds', amount(2 ** 53, 100)],
-    ['a limit that is none', calls(Infinity)],
-    ['a count of less than nothing', calls(5, { count: -1 })],
+    ['an amount above 2^53 - 1', amount(2 ** 53, 100)],
+    ['an infinite limit', calls(Infinity)],
+    ['a negative count', calls(5, { count: -1 })],
   ])('refuses %s', (_name, bad) => {
     const store = withTask();
     expect(spend(store, calls(1), bad)).toMatchObject({
@@ -102,7 +102,7 @@ describe('Store.spend', () => {
     store.close();
   });
 
-  it('keeps what was spent through a restart, a resume and a further token', () => {
+  it('keeps what was spent after a restart, a resume and a further token', () => {
     const file = join(folder(), 'state.db');
     const store = withTask(file);
     expect(spend(store, calls(2), { kind: 'single-use' })).toBeNull();
@@ -127,20 +127,20 @@ describe('Store.spend', () => {
     ],
     ['a revoked token', (store) => store.revokeToken('digest-1', causeOf('operator.revoked'), 'operator')],
     [
-      'a token of before a resume',
+      'a token from before a resume',
       (store) => [
         store.applyTaskEvent(key, { kind: 'suspend', cause: causeOf('operator.suspended', '') }, 'operator'),
         store.applyTaskEvent(key, { kind: 'resume', cause: causeOf('operator.resumed', '') }, 'operator'),
       ],
     ],
-  ])('spends nothing of %s', (_name, prepare) => {
+  ])('spends nothing with %s', (_name, prepare) => {
     const store = withTask();
     prepare(store);
     expect(spend(store, calls(5))).toBe('ended');
     store.close();
   });
 
-  it('spends nothing by a token that is not of the task, or of a task that is not there', () => {
+  it('spends nothing with a token of another task, or for an unknown task', () => {
     const store = withTask();
     store.insertTask(taskNumber(2), tokenNumber(2), []);
     expect(store.spend(key, 'digest-2', [calls(5)])).toBe('ended');
@@ -149,7 +149,7 @@ describe('Store.spend', () => {
     store.close();
   });
 
-  it('never counts beyond the limit and wastes nothing below it, whatever is spent in whatever order', () => {
+  it('never exceeds the limit and refuses nothing below it, in any order of spends', () => {
     fc.assert(
       fc.property(fc.nat(50), fc.array(fc.nat(20), { maxLength: 30 }), (limit, amounts) => {
         const store = withTask();
@@ -174,7 +174,7 @@ const left = (store: Store): unknown => spend(store, calls(5, { count: 5 }));
 describe('Store.insertPart', () => {
   const part = taskNumber(2, { parentId: key.id });
 
-  it('takes what is handed on with the part', () => {
+  it('spends what the part is given', () => {
     const store = withTask();
     expect(store.insertPart(part, tokenNumber(2), [], handed(calls(5, { count: 3 })))).toBeNull();
     expect([left(store), spend(store, calls(5, { count: 2 }))]).toEqual(['exhausted', null]);
@@ -185,9 +185,14 @@ describe('Store.insertPart', () => {
     ['outlives the task', { deadlineMs: 100_001 }, () => null, { code: 'refused' }],
     ['has no parent', { parentId: null }, () => null, { code: 'refused' }],
     ['has an id that is taken', { id: key.id }, () => null, { code: 'conflict' }],
-    ['takes more than is left', {}, (store) => spend(store, calls(5, { count: 3 })), 'exhausted'],
-    ['comes with a dead token', {}, (store) => store.revokeToken('digest-1', causeOf('agent.revoked'), 'x'), 'ended'],
-  ])('takes nothing and writes nothing where the part %s', (name, change, before, expected) => {
+    ['takes more than the budget has left', {}, (store) => spend(store, calls(5, { count: 3 })), 'exhausted'],
+    [
+      'comes with a revoked token',
+      {},
+      (store) => store.revokeToken('digest-1', causeOf('agent.revoked'), 'x'),
+      'ended',
+    ],
+  ])('spends nothing and writes nothing where the part %s', (name, change, before, expected) => {
     const store = withTask();
     before(store);
     const result = store.insertPart({ ...part, ...change }, tokenNumber(2), [], handed(calls(5, { count: 3 })));

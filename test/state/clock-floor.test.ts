@@ -9,7 +9,7 @@ const HOUR = 60 * MINUTE;
 const START = Date.UTC(2026, 10, 24, 12);
 const unknown: FloorMark = { floorMs: 0, boot: null };
 
-/** A machine whose clocks a test sets: the wall clock is off by `offMs`, `sleep` passes on the monotonic clock alone. */
+/** A machine whose clocks a test sets. The wall clock is off by `offMs`; the monotonic clock does not count sleep. */
 class Machine {
   offMs = 0;
   bootId: string | null = 'boot-1';
@@ -20,12 +20,12 @@ class Machine {
     this.#passedMs += ms;
   }
 
-  /** Time that the monotonic clock does not count. */
+  /** Lets time pass that the monotonic clock does not count. */
   sleep(ms: number): void {
     this.#sleptMs += ms;
   }
 
-  /** Time as it is. */
+  /** The true time. */
   get trueMs(): number {
     return START + this.#passedMs + this.#sleptMs;
   }
@@ -44,7 +44,7 @@ class Machine {
     );
   }
 
-  /** Reads every second for so long; what it was off by at the end, in ms. */
+  /** Reads every second for `ms`, and returns by how much the floor is off at the end, in milliseconds. */
   watch(floor: ClockFloor, ms: number): number {
     for (let passed = 0; passed < ms; passed += SECOND) {
       this.pass(SECOND);
@@ -59,7 +59,7 @@ class Machine {
 }
 
 describe('ClockFloor', () => {
-  it('is the wall clock while that and the monotonic clock agree, to the millisecond and for any length of steps', () => {
+  it('equals the wall clock to the millisecond while both clocks agree, whatever the interval of readings', () => {
     fc.assert(
       fc.property(fc.array(fc.double({ min: 0, max: 5_000, noNaN: true }), { maxLength: 100 }), (steps) => {
         const machine = new Machine();
@@ -73,7 +73,7 @@ describe('ClockFloor', () => {
     );
   });
 
-  it('does not step back by the millisecond that a wall clock went back over a restart', () => {
+  it('does not step back by a millisecond where the wall clock did over a restart', () => {
     const machine = new Machine();
     const floor = machine.floor();
     const { floorMs } = floor.read();
@@ -81,7 +81,7 @@ describe('ClockFloor', () => {
     expect(machine.floor(floor.mark()).read().floorMs).toBe(floorMs);
   });
 
-  it('follows a wall clock that was set forward by up to 5 s at once, and once alone in so long', () => {
+  it('follows a wall clock set forward by up to 5 s at once, but only once in 15 minutes', () => {
     const machine = new Machine();
     const floor = machine.floor();
     machine.offMs = MAX_STEP_MS;
@@ -92,7 +92,7 @@ describe('ClockFloor', () => {
     expect(machine.lead(floor)).toBe(MAX_STEP_MS + SECOND);
   });
 
-  it('does not follow +10 min that is corrected before 15 minutes are over', () => {
+  it('does not follow a step of +10 min that is corrected within 15 minutes', () => {
     const machine = new Machine();
     const floor = machine.floor();
     machine.offMs = 10 * MINUTE;
@@ -101,7 +101,7 @@ describe('ClockFloor', () => {
     expect(machine.watch(floor, HOUR)).toBe(0);
   });
 
-  it('follows once it was ahead for 15 minutes, to where it was at least', () => {
+  it('follows a wall clock that was ahead for 15 minutes, by the smallest lead', () => {
     const machine = new Machine();
     const floor = machine.floor();
     machine.offMs = 20 * MINUTE;
@@ -113,7 +113,7 @@ describe('ClockFloor', () => {
     expect(machine.watch(floor, CONFIRM_MS + SECOND)).toBe(HOUR);
   });
 
-  it('goes on through a step back, 1 % slower, until the wall clock is there', () => {
+  it('goes on 1 % slower after a step back until the wall clock catches up', () => {
     const machine = new Machine();
     const floor = machine.floor();
     machine.offMs = -10 * MINUTE;
@@ -123,7 +123,7 @@ describe('ClockFloor', () => {
     expect(lead - machine.offMs).toBeLessThanOrEqual(2);
   });
 
-  it('gives way to a wall clock more than 24 hours behind for 15 minutes, and to no single reading', () => {
+  it('is reset where the wall clock is more than 24 hours behind for 15 minutes, not by a single reading', () => {
     const machine = new Machine();
     const floor = machine.floor();
     machine.offMs = -MAX_FLOOR_MS - HOUR;
@@ -131,7 +131,7 @@ describe('ClockFloor', () => {
     expect(machine.watch(floor, 2 * SECOND)).toBe(machine.offMs);
   });
 
-  it('counts the time that the machine slept, also where the wall clock does not show it', () => {
+  it('counts sleep of the machine, even where the wall clock does not show it', () => {
     const machine = new Machine();
     const floor = machine.floor();
     machine.sleep(HOUR);
@@ -141,7 +141,7 @@ describe('ClockFloor', () => {
     expect(machine.watch(floor, 2 * SECOND)).toBeGreaterThan(-SECOND);
   });
 
-  it('takes sleep for a step where no clock counts it', () => {
+  it('treats sleep as a step where no clock counts it', () => {
     const machine = new Machine();
     machine.bootId = null;
     const floor = machine.floor();
@@ -151,30 +151,30 @@ describe('ClockFloor', () => {
   });
 
   it.each<[string, (machine: Machine) => void, number]>([
-    ['at the right time', () => undefined, 0],
+    ['with a correct wall clock', () => undefined, 0],
     ['while the wall clock is ahead', (machine) => (machine.offMs = 10 * MINUTE), 0],
     ['while it is behind', (machine) => (machine.offMs = -10 * MINUTE), 0],
     [
-      'after the machine did, by the wall clock',
+      'after a reboot, by the wall clock',
       (machine) => Object.assign(machine, { bootId: 'boot-2', offMs: 10 * MINUTE }),
       10 * MINUTE,
     ],
     [
-      'where no mark says more, by the wall clock',
+      'without a later mark, by the wall clock',
       (machine) => Object.assign(machine, { bootId: null, offMs: HOUR }),
       HOUR,
     ],
     [
-      'after the machine did, by the mark',
+      'after a reboot, by the mark',
       (machine) => Object.assign(machine, { bootId: 'boot-2', offMs: -HOUR }),
       -20 * MINUTE,
     ],
     [
-      'after the machine did, by a wall clock of more than 24 h before',
+      'after a reboot, by a wall clock more than 24 h before the mark',
       (machine) => Object.assign(machine, { bootId: 'boot-2', offMs: -25 * HOUR }),
       -25 * HOUR,
     ],
-  ])('goes on when the process starts again %s', (_name, change, expected) => {
+  ])('continues when the process restarts %s', (_name, change, expected) => {
     const machine = new Machine();
     const mark = machine.floor().mark();
     machine.pass(5 * MINUTE);
@@ -183,7 +183,7 @@ describe('ClockFloor', () => {
     expect(machine.lead(machine.floor(mark))).toBe(expected);
   });
 
-  /** What can happen to a machine: time, sleep, and a wall clock that is set anywhere within a day. */
+  /** What can happen to a machine: time passes, it sleeps, or its wall clock is set anywhere within a day. */
   const happening = fc.record({
     passMs: fc.double({ min: 0, max: 20 * MINUTE, noNaN: true }),
     sleepMs: fc.constantFrom(0, 0, 0, HOUR),
@@ -195,7 +195,7 @@ describe('ClockFloor', () => {
     restarts: fc.boolean(),
   });
 
-  it('never steps back, whatever the wall clock does and however often the process starts', () => {
+  it('never steps back, whatever the wall clock does and however often the process restarts', () => {
     fc.assert(
       fc.property(fc.array(happening, { maxLength: 60 }), (happenings) => {
         const machine = new Machine();
@@ -214,7 +214,7 @@ describe('ClockFloor', () => {
     );
   });
 
-  it('gains no more than 5 s, and 5 s in 15 minutes, on what passed, for any readings that confirm nothing', () => {
+  it('gains at most 5 s, and 5 s per 15 minutes, over the elapsed time, for any unconfirmed readings', () => {
     fc.assert(
       fc.property(fc.array(happening, { maxLength: 60 }), (happenings) => {
         const machine = new Machine();
@@ -225,7 +225,7 @@ describe('ClockFloor', () => {
           machine.sleep(sleepMs);
           machine.offMs = offMs ?? machine.offMs;
           floor.read();
-          // In between it is right for a moment, which ends what would be confirmed.
+          // The clock is right for a moment in between, which prevents a confirmation.
           machine.offMs = 0;
           floor.read();
         }
@@ -237,7 +237,7 @@ describe('ClockFloor', () => {
     );
   });
 
-  it('meets a wall clock again that is left alone, from wherever that was set to', () => {
+  it('meets a wall clock again that is no longer changed, wherever it was set', () => {
     fc.assert(
       fc.property(fc.integer({ min: -MAX_FLOOR_MS, max: 40 * 24 * HOUR }), (offMs) => {
         const machine = new Machine();

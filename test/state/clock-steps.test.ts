@@ -16,7 +16,7 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
 const startMs = Date.UTC(2026, 10, 24, 12);
-/** One by its deadline, one by its idle limit, and one that lives on. */
+/** One task ends by its deadline, one by its idle limit, one lives on. */
 const byDeadline = taskNumber(1, { createdAtMs: startMs, lastUsedMs: startMs, deadlineMs: startMs + MINUTE });
 const byIdling = { ...byDeadline, id: taskNumber(2).id, deadlineMs: startMs + 48 * HOUR, idleMs: MINUTE };
 const lasting = { ...byIdling, id: taskNumber(3).id, idleMs: null };
@@ -45,28 +45,31 @@ describe('a clock that steps', () => {
     clock.nowMs += 2 * MINUTE;
     expect(states(store)).toEqual(['expired', 'expired', 'active']);
     if (isSwept) expect(store.endExpired()).toBe(2);
-    // Any write carries the clock into the file.
+    // Any write also writes the clock mark.
     else store.appendRecords([]);
     clock.nowMs += stepMs;
     return { file, open, store };
   };
 
-  it.each(steps)('by %s never revives an expiry that was written, nor does a restart after it', (_name, stepMs) => {
-    const { file, open, store } = afterStep(stepMs, true);
-    const kinds = ['resume', 'suspend', 'complete'] as const;
-    const tried = kinds.map((kind) => store.applyTaskEvent(byDeadline, byOperator(kind), 'operator'));
-    expect(tried).toEqual(kinds.map(() => ({ problem: 'ended', state: 'expired' })));
-    expect(states(store)).toEqual(['expired', 'expired', 'active']);
-    store.close();
-    const again = open();
-    expect(states(again)).toEqual(['expired', 'expired', 'active']);
-    expect(again.taskOf(issuer, byDeadline.id)).toMatchObject({ endedAtMs: startMs + MINUTE });
-    again.close();
-    expect(ledgerProblem(file)).toBeNull();
-  });
+  it.each(steps)(
+    'by %s never revives an expired task once that is written, nor does a restart after it',
+    (_name, stepMs) => {
+      const { file, open, store } = afterStep(stepMs, true);
+      const kinds = ['resume', 'suspend', 'complete'] as const;
+      const tried = kinds.map((kind) => store.applyTaskEvent(byDeadline, byOperator(kind), 'operator'));
+      expect(tried).toEqual(kinds.map(() => ({ problem: 'ended', state: 'expired' })));
+      expect(states(store)).toEqual(['expired', 'expired', 'active']);
+      store.close();
+      const again = open();
+      expect(states(again)).toEqual(['expired', 'expired', 'active']);
+      expect(again.taskOf(issuer, byDeadline.id)).toMatchObject({ endedAtMs: startMs + MINUTE });
+      again.close();
+      expect(ledgerProblem(file)).toBeNull();
+    },
+  );
 
   it.each(steps.filter(([, stepMs]) => stepMs >= -24 * HOUR))(
-    'by %s does not even revive one that nobody has written yet, nor does a restart after it',
+    'by %s does not revive an expired task before that is written, nor does a restart after it',
     (_name, stepMs) => {
       const { open, store } = afterStep(stepMs, false);
       expect(states(store)).toEqual(['expired', 'expired', 'active']);
@@ -78,7 +81,7 @@ describe('a clock that steps', () => {
     },
   );
 
-  it('back does not bring back what it had for a spend, a token or a part', () => {
+  it('back does not let an expired task spend, get a token or get a part', () => {
     const { store } = afterStep(-5 * MINUTE, false);
     expect(store.spend(byDeadline, 'digest-0', [{ kind: 'calls', limit: 9 }])).toBe('ended');
     expect(store.insertToken(byDeadline, tokenNumber(8), [])).toMatchObject({ detail: 'the task is `expired`' });
@@ -96,8 +99,8 @@ const sourcesOf = (clock: { wallMs: number; monotonicMs: number }) => ({
   boot: () => ({ bootId: 'boot', sinceMs: clock.monotonicMs }),
 });
 
-describe('a wall clock that steps while the monotonic clock goes on (issue 14, point 9)', () => {
-  it('forward ends no task for good, also where the process starts again meanwhile', () => {
+describe('a step of the wall clock alone (issue 14, point 9)', () => {
+  it('forward ends no task for good, even over a restart of the process', () => {
     const clock = { wallMs: startMs, monotonicMs: 0 };
     const file = join(folder(), 'state.db');
     const store = mustOpen(file, sourcesOf(clock));
@@ -114,7 +117,7 @@ describe('a wall clock that steps while the monotonic clock goes on (issue 14, p
     again.close();
   });
 
-  it('forward does not keep back what an operator does to a task that it says is over', () => {
+  it('forward does not block an operator from ending a task that it says has expired', () => {
     const clock = { wallMs: startMs, monotonicMs: 0 };
     const store = mustOpen(join(folder(), 'state.db'), sourcesOf(clock));
     store.insertTask(byDeadline, tokenNumber(1), []);
@@ -127,7 +130,7 @@ describe('a wall clock that steps while the monotonic clock goes on (issue 14, p
     store.close();
   });
 
-  it('forward has no replay remembered for less long', () => {
+  it('forward does not shorten the memory for replays', () => {
     const clock = { wallMs: startMs, monotonicMs: 0 };
     const store = mustOpen(join(folder(), 'state.db'), sourcesOf(clock));
     expect(store.rememberOnce('signal', 'one', startMs + MINUTE)).toBe('new');
@@ -138,7 +141,7 @@ describe('a wall clock that steps while the monotonic clock goes on (issue 14, p
     store.close();
   });
 
-  it('back leaves tasks that are used alive, by their idle limit', () => {
+  it('back does not let tasks in use reach their idle limit', () => {
     const clock = { wallMs: startMs, monotonicMs: 0 };
     const store = mustOpen(join(folder(), 'state.db'), sourcesOf(clock));
     store.insertTask(byIdling, tokenNumber(2), []);
@@ -153,7 +156,7 @@ describe('a wall clock that steps while the monotonic clock goes on (issue 14, p
     store.close();
   });
 
-  it('back ends tasks when their time has passed all the same', () => {
+  it('back still ends tasks once their time has elapsed', () => {
     const clock = { wallMs: startMs, monotonicMs: 0 };
     const store = mustOpen(join(folder(), 'state.db'), sourcesOf(clock));
     store.insertTask(byDeadline, tokenNumber(1), []);
@@ -165,7 +168,7 @@ describe('a wall clock that steps while the monotonic clock goes on (issue 14, p
   });
 });
 
-/** The clock of a process that starts after two others: one at the start, one so much later, which wrote first. */
+/** The clock of a process that starts after two others: one at the start, and one `laterMs` later, which wrote first. */
 const startAt = (laterMs: number): number => {
   const file = join(folder(), 'state.db');
   const at = (ms: number): Store => mustOpen(file, { nowMs: () => ms });
@@ -176,11 +179,11 @@ const startAt = (laterMs: number): number => {
 };
 
 describe('the clock in the file', () => {
-  it('keeps the latest instant that any process has seen', () => {
+  it('keeps the latest instant of any process', () => {
     expect(startAt(SECOND)).toBe(startMs + SECOND);
   });
 
-  it('gives way to a process that sees one of more than 24 h before', () => {
+  it('is reset by a process whose clock is more than 24 h earlier', () => {
     expect(startAt(25 * HOUR)).toBe(startMs);
   });
 });

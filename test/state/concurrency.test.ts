@@ -38,7 +38,7 @@ const isLive = (store: Store): boolean => {
   );
 };
 
-/** A use with a budget: judged, then counted; between them others run. */
+/** A use with a budget: it is decided, then counted. Others run in between. */
 async function use(store: Store, limit: number, pause: () => Promise<unknown>): Promise<boolean> {
   if (!isLive(store)) return false;
   await pause();
@@ -46,7 +46,7 @@ async function use(store: Store, limit: number, pause: () => Promise<unknown>): 
 }
 
 describe('a task that is used and ended at the same time', () => {
-  it('allows nothing after its end has returned and no more than its budget, however the steps interleave', async () => {
+  it('allows nothing after its end has returned, and no more than its budget, in any interleaving', async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), fc.integer({ min: 0, max: 12 }), fc.nat(8), async (s, uses, limit) => {
         const file = join(folder(), 'state.db');
@@ -73,7 +73,7 @@ describe('a task that is used and ended at the same time', () => {
     );
   });
 
-  it('is ended once by 1,000 concurrent ends among 1,000 recorded uses, none of which is allowed after the first', async () => {
+  it('ends once under 1,000 concurrent ends among 1,000 recorded uses, none of which is allowed after the first end', async () => {
     const store = withTask(join(folder(), 'state.db'));
     const writer = new LedgerWriter(store);
     const record = {
@@ -113,7 +113,7 @@ describe('a task that is used and ended at the same time', () => {
   });
 });
 
-/** Another process that spends; what it said last, once it has ended. */
+/** Another process that spends. Gives its last line, once it has ended. */
 const spender = async (file: string, limit: number) => {
   const child = spawn(
     process.execPath,
@@ -132,7 +132,7 @@ const spender = async (file: string, limit: number) => {
 };
 
 describe('two processes on one state file', () => {
-  it('spend what there is and not one more', async () => {
+  it('spend exactly the budget', async () => {
     const file = join(folder(), 'state.db');
     withTask(file).close();
     const spenders = await Promise.all([spender(file, 400), spender(file, 400)]);
@@ -142,7 +142,7 @@ describe('two processes on one state file', () => {
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(400);
   });
 
-  it('spend nothing once a third has ended the task', async () => {
+  it('spend nothing once a third process has ended the task', async () => {
     const file = join(folder(), 'state.db');
     const store = withTask(file);
     const spenders = await Promise.all([spender(file, 1_000_000), spender(file, 1_000_000)]);
@@ -161,7 +161,7 @@ describe('two processes on one state file', () => {
     store.close();
   });
 
-  it('wait for each other no longer than they are told, say so, and go on', () => {
+  it('wait for the lock no longer than configured, fail as busy, and go on', () => {
     const file = join(folder(), 'state.db');
     withTask(file).close();
     const store = mustOpen(file, { busyTimeoutMs: 50 });
@@ -171,9 +171,9 @@ describe('two processes on one state file', () => {
     const beganMs = performance.now();
     expect(spend()).toMatchObject({ code: 'busy', detail: 'the state file is locked by another process' });
     for (let n = 0; n < 1_000; n += 1) expect(spend()).toMatchObject({ code: 'busy' });
-    // All of them together have waited once, and not each for its 50 ms, which would be 50 s.
+    // The writes waited once in total. If each waited 50 ms, they would take 50 s.
     expect(performance.now() - beganMs).toBeLessThan(25_000);
-    // What a use is judged by is read all the same.
+    // The state of a use can still be read.
     expect(isLive(store)).toBe(true);
     other.exec('ROLLBACK');
     other.close();

@@ -28,7 +28,7 @@ const read = { action: 'files.read', labels: ['customer-data'] };
 const share = { action: 'files.share', labels: ['external'] };
 
 describe('Store.spend with an entry', () => {
-  it('keeps what the task was allowed, also when the file is opened anew', () => {
+  it('keeps the allowed actions of the task, even after the file is opened again', () => {
     const file = join(folder(), 'state.db');
     const store = withTask(file);
     expect(historyOf(store)).toEqual(noHistory);
@@ -44,7 +44,7 @@ describe('Store.spend with an entry', () => {
     again.close();
   });
 
-  it('does nothing where the history is another than the use was decided by', () => {
+  it('does nothing where the history has changed since the decision', () => {
     const store = withTask();
     store.spend(task, 'digest-1', [], { version: 0, ...read });
     expect(store.spend(task, 'digest-1', [{ kind: 'calls', limit: 1 }], { version: 0, ...share })).toBe(
@@ -64,7 +64,7 @@ describe('Store.spend with an entry', () => {
     store.close();
   });
 
-  it('is full with 256 actions, and forgets none of them', () => {
+  it('is full at 256 actions, and drops none of them', () => {
     const store = withTask();
     for (let n = 0; n < MAX_HISTORY_ACTIONS; n++) {
       expect(store.spend(task, 'digest-1', [], { version: n, action: `a.${n}`, labels: [] })).toBeNull();
@@ -74,7 +74,7 @@ describe('Store.spend with an entry', () => {
     store.close();
   });
 
-  it('is shared with every part that is handed on, and by it', () => {
+  it('is shared by a task and all of its parts', () => {
     const store = withTask();
     store.insertTask(taskNumber(2, { parentId: task.id }), tokenNumber(2), []);
     store.insertTask(taskNumber(3, { parentId: taskNumber(2).id }), tokenNumber(3), []);
@@ -88,20 +88,20 @@ describe('Store.spend with an entry', () => {
 });
 
 describe('historyWith', () => {
-  it('is the same where nothing is new', () => {
+  it('answers `same` where nothing is new', () => {
     const first = historyWith(noHistory, read);
     if (typeof first === 'string') throw new Error(first);
     expect(historyWith(first, read)).toBe('same');
   });
 
-  it('is full with more than 64 labels', () => {
+  it('is full beyond 64 labels', () => {
     const labels = Array.from({ length: 65 }, (_, n) => `l-${n}`);
     expect(historyWith(noHistory, { action: 'a', labels })).toBe('full');
   });
 });
 
 describe('two processes on one state file', () => {
-  it('never both allow what either one forbids the other', async () => {
+  it('never both allow uses that forbid each other', async () => {
     for (let round = 0; round < 3; round++) {
       const file = join(folder(), 'state.db');
       withTask(file).close();

@@ -4,8 +4,8 @@ import { mustOpen } from '../builders/state-file.ts';
 import { issuer, taskNumber } from '../builders/task.ts';
 
 /**
- * `killed-historian.ts FILE MINE OTHER`: notes a use with the label MINE, unless the history has OTHER, over and over until one
- * of the two is in it; prints which it was.
+ * `killed-historian.ts FILE MINE OTHER`: adds a use with the label MINE unless the history has OTHER, repeatedly, until one of the two is
+ * in it. Prints which one.
  */
 const [file = '', mine = '', other = ''] = process.argv.slice(2);
 const store = mustOpen(file, { access: 'write' });

@@ -3,7 +3,7 @@ import { migrateFile } from '../../src/state/sqlite/migration.ts';
 import { stateFormat } from '../../src/state/sqlite/schema.ts';
 
 /**
- * `killed-migration.ts FILE`: brings a state file up to date and one step further, which is killed in its middle, after it has written
+ * `killed-migration.ts FILE`: migrates a state file, plus one further step, and is killed in the middle of that step, after it has written
  * more than SQLite keeps in memory.
  */
 

@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber } from '../builders/task.ts';
 
-/** `killed-spender.ts FILE LIMIT`: spends a call of task 1 after another; prints how many once one is refused, and why. */
+/** `killed-spender.ts FILE LIMIT`: spends calls of task 1 one after another. Once one is refused, prints how many it spent, and why. */
 const [file = '', limit = '0'] = process.argv.slice(2);
 const store = mustOpen(file, { access: 'write' });
 writeSync(1, 'ready\n');

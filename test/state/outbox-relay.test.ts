@@ -15,7 +15,7 @@ import { mustOpen } from '../builders/state-file.ts';
 const { folder, remove } = scratch();
 afterAll(remove);
 
-/** A relay whose requests to forget wait until they are let go. */
+/** A relay whose `forget` calls wait until they are released. */
 const slowRelay = (file: string) => {
   const store = mustOpen(file);
   const held = new HeldPromises();
@@ -33,7 +33,7 @@ const slowRelay = (file: string) => {
   return { store, held, handed, timers, relay };
 };
 
-/** The relay of one process over a state file of several, with what its ledger has; `look` is what it does each second. */
+/** The relay of one process over a shared state file, and what its ledger has; `look` is what it does each second. */
 const relayIn = (file: string, claim = (): boolean => true) => {
   const store: Store = mustOpen(file);
   const ledger: HandedRecord[] = [];
@@ -57,7 +57,7 @@ const waitingIn = (store: Store): number => {
 };
 
 describe('OutboxRelay, where several processes share a state file', () => {
-  it('hands nothing on and forgets nothing until it may, and then all that waits', () => {
+  it('relays and deletes nothing until it has the claim, then everything that waits', () => {
     const file = join(folder(), 'state.db');
     let mayHandOn = false;
     const { store, relay, look, numbers } = relayIn(file, () => mayHandOn);
@@ -70,7 +70,7 @@ describe('OutboxRelay, where several processes share a state file', () => {
     expect(numbers()).toEqual([1, 2]);
   });
 
-  it('asks no more once it may', () => {
+  it('stops asking once it has the claim', () => {
     let asked = 0;
     const { look } = relayIn(join(folder(), 'state.db'), () => (asked += 1) > 0);
     look();
@@ -78,7 +78,7 @@ describe('OutboxRelay, where several processes share a state file', () => {
     expect(asked).toBe(1);
   });
 
-  it('takes over all that the one before it had not committed, once, and of what it had no more than was not forgotten', async () => {
+  it('relays once what its predecessor had not committed, and again only what was committed but not deleted', async () => {
     const file = join(folder(), 'state.db');
     let isFirstGone = false;
     const first = relayIn(file);
@@ -87,7 +87,7 @@ describe('OutboxRelay, where several processes share a state file', () => {
     first.relay.pump();
     first.relay.committed(first.ledger);
     first.look();
-    // Committed and not forgotten; handed on and not committed; and neither.
+    // One record is committed but not deleted, one is relayed but not committed, one is neither.
     first.store.appendRecords([endRecord(3)]);
     first.relay.pump();
     first.relay.committed(first.ledger);
@@ -103,7 +103,7 @@ describe('OutboxRelay, where several processes share a state file', () => {
     expect(waitingIn(second.store)).toBe(0);
   });
 
-  it('leaves nothing to be handed on twice where the one before it has ended by itself', async () => {
+  it('leaves nothing to relay twice where its predecessor ended by itself', async () => {
     const file = join(folder(), 'state.db');
     const first = relayIn(file);
     first.store.appendRecords([1, 2, 3].map((n) => endRecord(n)));
@@ -114,8 +114,8 @@ describe('OutboxRelay, where several processes share a state file', () => {
   });
 });
 
-describe('OutboxRelay, where the file is written elsewhere', () => {
-  it('asks to forget one thing at a time, and with its end once more what was committed meanwhile', async () => {
+describe('OutboxRelay with a file that another thread writes', () => {
+  it('makes one `forget` call at a time, and one more at its end for what was committed meanwhile', async () => {
     const { store, held, handed, timers, relay } = slowRelay(join(folder(), 'state.db'));
     store.appendRecords([endRecord(1)]);
     relay.start();

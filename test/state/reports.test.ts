@@ -34,14 +34,14 @@ const theft = {
   presentedBy: 'thief',
 };
 
-/** Where reports are written: at once, or each write when it is let go. */
+/** The writes of reports: at once, or each when it is released. */
 const targetOf = (store: Store, held?: HeldPromises): ReportTarget => {
   const { authority, states } = directAuthority(store);
   const writes = ['writeSecrets', 'touchTasks', 'revokeToken'] as const;
   return { states, authority: held === undefined ? authority : held.hold(authority, writes) };
 };
 
-/** A real state file, and what makes exactly one kind of write fail in it. */
+/** A real state file, and a function that makes exactly one kind of write fail in it. */
 const opened = (held?: HeldPromises) => {
   const file = join(folder(), 'state.db');
   let nowMs = 50_000;
@@ -63,7 +63,7 @@ const opened = (held?: HeldPromises) => {
     const records = must(store.recordsOf(task.id, 100));
     return records.map(({ bytes }) => String(JSON.parse(Buffer.from(bytes).toString('utf8')).event));
   };
-  /** Runs what waits, and what it begins to its end: a store in this thread answers at once. */
+  /** Runs what is due, and what it starts, to its end. A store in this thread answers at once. */
   const fire = async (): Promise<void> => {
     timers.fire();
     await setImmediate();
@@ -77,7 +77,7 @@ const opened = (held?: HeldPromises) => {
 };
 
 describe('Reports', () => {
-  it('refuses a stolen token at once, also for what it would spend, and says that it is revoked once it is', async () => {
+  it('refuses a stolen token at once, for spending too, and reports it revoked once that is written', async () => {
     const { store, reports, fire, log, results, fail, mend, events, close } = opened();
     fail('UPDATE OF revoked_ms ON tokens');
     reports.revoke(theft);
@@ -102,7 +102,7 @@ describe('Reports', () => {
     close();
   });
 
-  it('ends the task of a stolen token where that is wished', async () => {
+  it('ends the task of a stolen token where so configured', async () => {
     const { store, reports, fire, close } = opened();
     reports.revoke({ ...theft, isOfTask: true });
     await fire();
@@ -110,7 +110,7 @@ describe('Reports', () => {
     close();
   });
 
-  it('tries again after ever longer waits, and lets no other kind wait with it', async () => {
+  it('retries with back-off, and lets no other kind wait', async () => {
     const { store, reports, timers, fire, fail, mend, pass, results, close } = opened();
     fail('INSERT ON static_secrets');
     reports.seen([seen(1)]);
@@ -121,7 +121,7 @@ describe('Reports', () => {
     expect(timers.delays).toEqual([200]);
     expect(results).toContain('1 revocation written');
     pass(60_000);
-    // The same secret again: what was not written is not lost from its count.
+    // The same secret again: the count of the failed write is not lost.
     reports.seen([seen(1)]);
     mend();
     await fire();
@@ -130,7 +130,7 @@ describe('Reports', () => {
     close();
   });
 
-  it('keeps a bounded number of one agent, and counts what is over', async () => {
+  it('queues a bounded number for each agent, and counts what is dropped', async () => {
     const { reports, pass, results, close } = opened();
     for (let n = 0; n < 70; n += 1) {
       reports.seen([seen(n)]);
@@ -142,7 +142,7 @@ describe('Reports', () => {
     close();
   });
 
-  it('writes what waits when it is closed, and says what it gives up', async () => {
+  it('writes what waits when it is closed, and logs what it drops', async () => {
     const { store, reports, log, fail, results, close } = opened();
     fail('UPDATE OF revoked_ms ON tokens');
     reports.seen([seen(1)]);
@@ -154,7 +154,7 @@ describe('Reports', () => {
     close();
   });
 
-  it('writes the idle times of tasks, once for each however often they were used', async () => {
+  it('writes the last use of each task once, however often it was used', async () => {
     const { store, reports, fire, results, pass, close } = opened();
     const idle = taskNumber(2, { idleMs: 10_000, lastUsedMs: 50_000, createdAtMs: 50_000, deadlineMs: 4_000_000 });
     expect(store.insertTask(idle, tokenNumber(2), [])).toBeNull();
@@ -190,7 +190,7 @@ describe('Reports', () => {
     close();
   });
 
-  it('waits with its end for the write under way, and then tries what came meanwhile', async () => {
+  it('waits at its end for the write in progress, then tries what was reported meanwhile', async () => {
     const held = new HeldPromises();
     const { store, reports, fire, pass, close } = opened(held);
     reports.seen([seen(1)]);
@@ -210,7 +210,7 @@ describe('Reports', () => {
     close();
   });
 
-  it('counts what it drops where its room was taken while it was tried', async () => {
+  it('counts what it drops where other reports took the room during a failed write', async () => {
     const held = new HeldPromises();
     const { reports, fire, fail, results, pass, close } = opened(held);
     fail('INSERT ON static_secrets');

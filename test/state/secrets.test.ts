@@ -19,7 +19,7 @@ const seen = (n: number) => ({
   action: 'b',
 });
 
-/** Writes of what is seen what is due. */
+/** Reports sightings and writes those that are due. */
 const noting = () => {
   const notes = new SecretNotes();
   return (store: Store, secretsSeen: readonly ReturnType<typeof seen>[]): void => {
@@ -37,7 +37,7 @@ const digestsIn = (store: Store): readonly number[] => {
 };
 
 describe('the inventory of static secrets', () => {
-  it('writes each secret once a minute at most, and counts what it did not write', async () => {
+  it('writes each secret at most once a minute, and counts the sightings in between', async () => {
     const file = join(folder(), 'state.db');
     let nowMs = 1_000_000;
     const note = noting();
@@ -54,7 +54,7 @@ describe('the inventory of static secrets', () => {
     expect(out.join('\n')).toMatch(/^hmac-sha-256:1 {2}api-key {2}header x-api-key {2}a {2}b {2}1970-.* {2}6$/);
   });
 
-  it('writes ten new ones a second at most, and lets those wait that it has no room for', () => {
+  it('writes at most ten new secrets a second, and lets the others wait', () => {
     let nowMs = 5_000_000;
     const note = noting();
     const store = mustOpen(join(folder(), 'state.db'), { nowMs: () => nowMs });
@@ -72,7 +72,7 @@ describe('the inventory of static secrets', () => {
     store.close();
   });
 
-  it('keeps 10,000, and forgets those that were not seen for the longest', () => {
+  it('keeps 10,000 secrets, and deletes the least recently seen', () => {
     let nowMs = 5_000_000;
     const note = noting();
     const store = mustOpen(join(folder(), 'state.db'), { nowMs: () => nowMs });
@@ -87,7 +87,7 @@ describe('the inventory of static secrets', () => {
     expect(digestsIn(store)).toEqual(numbers(0, 10_000));
     noted(0, 3);
     noted(10_000, 10);
-    // Those of one second are as old as each other: seven of the first ten go, and any three of the second.
+    // Sightings within one second are equally old: seven of the first ten are deleted, and any three of the second.
     const kept = digestsIn(store);
     expect(kept).toHaveLength(10_000);
     expect(kept.filter((n) => n < 20)).toHaveLength(10);
@@ -100,7 +100,7 @@ describe('the inventory of static secrets', () => {
 describe('Store.digestOf', () => {
   const key = new Uint8Array(32).fill(7);
 
-  it('is an HMAC under a key that is made with the file, the same after a restart', () => {
+  it('is an HMAC under a key made with the file, and stays the same after a restart', () => {
     const file = join(folder(), 'state.db');
     const expected = `hmac-sha-256:${createHmac('sha256', key).update('hunter2').digest('base64url')}`;
     const store = mustOpen(file, { randomBytes: () => key });
@@ -112,7 +112,7 @@ describe('Store.digestOf', () => {
     again.close();
   });
 
-  it('is another in another state file, and never the digest that anybody could make', () => {
+  it('differs between state files, and is never the plain digest', () => {
     const [one, other] = [0, 1].map(() => mustOpen(join(folder(), 'state.db')));
     const digests = [one?.digestOf('hunter2'), other?.digestOf('hunter2')];
     expect(new Set(digests).size).toBe(2);

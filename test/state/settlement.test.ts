@@ -48,7 +48,7 @@ const limitOf = (counter: string): number =>
   counter.startsWith('calls:') ? LIMITS.calls : counter.startsWith('amount:') ? LIMITS.amount : 1;
 
 describe('taken', () => {
-  it('takes all or nothing: no counter passes its limit or goes back, and a history steps by one version', () => {
+  it('takes all or nothing: no counter exceeds its limit or decreases, and a history advances by one version', () => {
     fc.assert(
       fc.property(fc.array(taking, { maxLength: 30 }), (uses) => {
         const spent = new Map<string, number>();
@@ -85,7 +85,7 @@ describe('taken', () => {
     ['no task', undefined, 1_000],
     ['no token', { ...useOf(), issued: undefined }, 1_000],
     ['a revoked token', { ...useOf(), issued: { ...tokenNumber(1), revokedAtMs: 5 } }, 1_000],
-    ['a token of before a resume', useOf({ generation: 2 }), 1_000],
+    ['a token from before a resume', useOf({ generation: 2 }), 1_000],
     ['a suspended task', useOf({ state: 'suspended' }), 1_000],
     ['an ended task', useOf({ state: 'completed', endedAtMs: 5 }), 1_000],
     ['a task at its deadline', useOf({ deadlineMs: 1_000 }), 1_000],
@@ -94,7 +94,7 @@ describe('taken', () => {
     expect(taken({ use, spent: () => 0 }, { spends: [{ kind: 'calls', limit: 9 }] }, nowMs)).toBe('ended');
   });
 
-  it('adds up what one use takes from one counter', () => {
+  it('adds up the spends of one use on one counter', () => {
     const twice: readonly Spend[] = [
       { kind: 'calls', limit: 1 },
       { kind: 'calls', limit: 1 },

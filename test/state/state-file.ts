@@ -11,7 +11,7 @@ const reading = <T>(file: string, use: (db: DatabaseSync) => T): T => {
   }
 };
 
-/** What the counter of calls of a task stands at. */
+/** The value of the call counter of a task. */
 export const spentIn = (file: string, taskId: string): number =>
   reading(file, (db) => Number(db.prepare('SELECT spent FROM budgets WHERE task = ?').get(taskId)?.['spent'] ?? 0));
 

@@ -7,7 +7,7 @@ import { issuer, taskNumber, tokenNumber, byOperator } from '../builders/task.ts
 import { causeOf } from '../../src/task/cause.ts';
 import { must } from '../builders/must.ts';
 
-/** What can be seen of a pair of tasks: a task and the part of it that was handed on. */
+/** The visible state of a pair of tasks: a task and its part. */
 export interface Seen {
   readonly whole: string;
   readonly part: string;
@@ -15,11 +15,11 @@ export interface Seen {
   readonly spent: number;
   readonly tokens: number;
   readonly revoked: boolean;
-  /** Records of both. */
+  /** Records of both tasks. */
   readonly records: number;
 }
 
-/** One write, and what it changes of what is seen. */
+/** One write, and what it changes in the visible state. */
 export interface Step {
   readonly name: string;
   readonly run: (store: Store, pair: number) => unknown;
@@ -30,7 +30,7 @@ const whole = (pair: number): Task => taskNumber(2 * pair);
 const part = (pair: number): Task => taskNumber(2 * pair + 1, { parentId: whole(pair).id });
 const limit = 1_000;
 
-/** Throws where the store did something else than what was asked, which no fault excuses. */
+/** Throws where the store did something else than asked, which no fault excuses. */
 const done = <T>(result: T, isDone: (result: Exclude<T, StoreFailure>) => boolean): T => {
   if (!isStoreFailure(result) && !isDone(result as Exclude<T, StoreFailure>)) {
     throw new Error(`not done: ${JSON.stringify(result)}`);
@@ -120,11 +120,14 @@ const nothing: Seen = {
   records: 0,
 };
 
-/** What is seen once the first `count` steps are done. */
+/** The visible state after the first `count` steps. */
 export const seenAfter = (count: number): Seen =>
   steps.slice(0, count).reduce((seen, { after }) => after(seen), nothing);
 
-/** What is seen of a pair now. @param spentOf what the budget of a task says, by its id */
+/**
+ * The visible state of a pair now.
+ * @param spentOf the budget used by a task, by its id
+ */
 export function seenOf(store: Store, pair: number, spentOf: (taskId: string) => number): Seen {
   const [one, two] = [whole(pair), part(pair)].map(({ id }) => must(store.taskOf(issuer, id)));
   const digests = [first(pair).jtiDigest, tokenNumber(2 * pair + 1).jtiDigest, second(pair).jtiDigest];

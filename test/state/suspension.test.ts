@@ -13,7 +13,7 @@ import { thoroughly } from '../thoroughly.ts';
 const { folder, remove } = scratch();
 afterAll(remove);
 
-/** The task each one is a part of: 2 and 4 of 1, 3 of 2. */
+/** The parent of each task: 1 of 2 and 4, and 2 of 3. */
 const parents: Readonly<Record<number, number>> = { 2: 1, 3: 2, 4: 1 };
 const numbers = [1, 2, 3, 4];
 const isWithin = (n: number, whole: number): boolean => {
@@ -29,10 +29,10 @@ const step = fc.record({
   cause: fc.constantFrom<CauseCode>(...suspensions, ...resumptions),
 });
 
-/** Who has suspended each task since it was last active. Nothing of ranks: all of them stand against its agent. */
+/** The causes that have suspended each task since it was last active. Ranks are ignored: each of them blocks the agent. */
 type Model = Map<number, Set<CauseCode>>;
 
-/** What a step must come to, and what stands against each task after it. */
+/** The expected result of a step, and the suspensions of each task after it. */
 function expected(model: Model, { n, cause }: { readonly n: number; readonly cause: CauseCode }): string {
   const own = model.get(n) ?? new Set();
   if (cause !== 'agent.resumed' && cause !== 'operator.resumed') {
@@ -56,7 +56,7 @@ const causesOf = (store: Store, n: number): readonly CauseCode[] => {
 };
 
 describe('suspending and resuming a task and its parts', () => {
-  it('leaves an agent no way round what an operator, a signal, a context or a parent suspended, in whatever order', () => {
+  it('never lets an agent lift a suspension by an operator, a signal, a context or a parent, in any order', () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 24 }), (steps) => {
         const store = mustOpen(join(folder(), 'state.db'));

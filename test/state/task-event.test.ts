@@ -28,7 +28,7 @@ const isBelow = (rows: ReadonlyMap<string, Task>, { parentId }: Task, id: string
 };
 
 describe('familyAfter', () => {
-  it('never changes an ended task, reaches every open part, and lets no part be active under one that is not', () => {
+  it('never changes an ended task, reaches every open part, and keeps no part active under an inactive parent', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
         const rows = family();
@@ -63,7 +63,7 @@ describe('familyAfter', () => {
     );
   });
 
-  it('changes nothing where the event has happened before, and answers the same again', () => {
+  it('is idempotent: a repeated event changes nothing and has the same answer', () => {
     const deed = { by: 'operator', nowMs: 5_000, floorMs: 5_000 };
     const ended = familyAfter({ task: taskNumber(1), parts: [] }, byOperator('complete'), deed);
     if ('problem' in ended || ended[0] === undefined) throw new Error('not ended');
@@ -83,7 +83,7 @@ const risk = (facts: { readonly risk: Task['risk'] }) =>
 
 describe('taskAmended', () => {
   const deed = { by: 'operator', nowMs: 5_000, floorMs: 5_000 };
-  it('gives the row with the record of what is new, and `null` where nothing is', () => {
+  it('gives the row with a record of what changed, and `null` where nothing did', () => {
     expect(taskAmended(taskNumber(1), risk({ risk: 'high' }), deed)).toMatchObject({
       task: { risk: 'high', state: 'active', generation: 1 },
       record: { kind: 'event', event: 'risk', details: { from: 'low', to: 'high' } },
@@ -124,7 +124,7 @@ describe('partProblem', () => {
     expect(partProblem(where, task, 500)).toMatchObject({ detail });
   });
 
-  it('takes a part that fits', () => {
+  it('accepts a valid part', () => {
     expect(partProblem({ ...place, depth: 7, openParts: 999 }, part, 500)).toBeNull();
   });
 });

@@ -21,7 +21,7 @@ interface Stage {
   readonly clock: { nowMs: number };
   readonly insert: (n: number, change?: Partial<Task>) => Task;
   readonly state: (n: number) => string;
-  /** Records of a task without the instants. */
+  /** Records of a task, without instants. */
   readonly records: (n: number) => readonly LedgerRecord[];
 }
 
@@ -117,7 +117,7 @@ describe('Store.applyTaskEvent', () => {
     store.close();
   });
 
-  it('suspends the parts too, resumes them only one by one, and none before its parent', () => {
+  it('suspends the parts too, which are resumed separately, and none before its parent', () => {
     const { store, insert, state } = stage();
     const [parent, part] = [insert(1), insert(2, partOf(1))];
     const resume = (task: Task) =>
@@ -131,7 +131,7 @@ describe('Store.applyTaskEvent', () => {
     store.close();
   });
 
-  it('writes a part that has expired unnoticed down as expired, so that no clock revives it', () => {
+  it('writes a part that has already expired as expired, so that no clock revives it', () => {
     const { store, clock, insert, state } = stage();
     const parent = insert(1);
     insert(2, { ...partOf(1), deadlineMs: 2_000 });
@@ -144,7 +144,7 @@ describe('Store.applyTaskEvent', () => {
 });
 
 describe('the state file', () => {
-  it('refuses by itself to change an ended task or to turn a generation back', () => {
+  it('itself prevents changes to an ended task and a lower generation', () => {
     const { store, file, insert } = stage();
     const [ended, live] = [insert(1), insert(2)];
     store.applyTaskEvent(ended, { kind: 'complete', cause: causeOf('operator.completed', '') }, 'operator');
@@ -165,7 +165,7 @@ describe('Store.insertTask of a part', () => {
     ['no such parent', partOf(9), 'conflict', /^there is no task with the id of the parent$/],
     ['a suspended parent', partOf(2), 'conflict', /^the task it is part of is `suspended`$/],
     ['an ended parent', partOf(3), 'conflict', /^the task it is part of is `completed`$/],
-    ['a parent expired unnoticed', partOf(4), 'conflict', /^the task it is part of is `expired`$/],
+    ['a parent that has expired', partOf(4), 'conflict', /^the task it is part of is `expired`$/],
     ['a later deadline', { ...partOf(1), deadlineMs: 50_001 }, 'refused', /^a part outlives the task it is part of$/],
     ['no idle limit', { ...partOf(1), idleMs: null }, 'refused', /^a part may idle for longer than the task/],
     ['a longer idle limit', { ...partOf(1), idleMs: 9_001 }, 'refused', /^a part may idle for longer than the task/],
@@ -203,7 +203,7 @@ describe('Store.insertTask of a part', () => {
 });
 
 describe('Store.insertToken', () => {
-  it('adds a token to a living task', () => {
+  it('adds a token to an active task', () => {
     const { store, insert } = stage();
     const task = insert(1);
     expect(store.insertToken(task, tokenNumber(2), [])).toBeNull();
@@ -219,7 +219,7 @@ describe('Store.insertToken', () => {
   it.each<[string, 'suspend' | 'complete' | 'again', string]>([
     ['a suspended task', 'suspend', 'the task is `suspended`'],
     ['an ended task', 'complete', 'the task is `completed`'],
-    ['a task that was resumed meanwhile', 'again', 'the task was suspended and resumed'],
+    ['a task resumed in the meantime', 'again', 'the task was suspended and resumed'],
   ])('refuses %s', (_name, event, detail) => {
     const { store, insert } = stage();
     const task = insert(1);
@@ -231,7 +231,7 @@ describe('Store.insertToken', () => {
     store.close();
   });
 
-  it('refuses a task that is not there', () => {
+  it('refuses an unknown task', () => {
     const { store } = stage();
     expect(store.insertToken(taskNumber(1), tokenNumber(1), [])).toMatchObject({ detail: 'there is no such task' });
     store.close();
@@ -239,7 +239,7 @@ describe('Store.insertToken', () => {
 });
 
 describe('Store.useStateOf', () => {
-  it('knows a token only as one of the task it was issued for', () => {
+  it('finds a token only with the task it was issued for', () => {
     const { store, insert } = stage();
     insert(1);
     insert(2);
@@ -252,7 +252,7 @@ describe('Store.useStateOf', () => {
 });
 
 describe('Store.revokeToken', () => {
-  it('revokes one token once, with a record, and says where there is none', () => {
+  it('revokes a token once, with a record, and reports an unknown token', () => {
     const { store, clock, insert, records } = stage();
     const task = insert(1);
     store.insertToken(task, tokenNumber(2), []);
@@ -284,14 +284,14 @@ const claims = (task: Task, values: Readonly<Record<string, string>>) =>
   ({ kind: 'agent', by: task.agent, values }) as const;
 const attests = (by: string, values: Readonly<Record<string, string>>) => ({ kind: 'writer', by, values }) as const;
 
-describe('what a task is accepted with', () => {
+describe('the facts a task is accepted with', () => {
   const subjectAttributes = { groups: ['finance', 'größe'], tenant: 'acme', level: 3, staff: true };
   it.each<[string, Partial<Task>]>([
     ['nothing', { contextRules: {}, subjectAttributes: {} }],
     ['rules', { contextRules: { model: 'ask' }, subjectAttributes: {} }],
     ['attributes of the subject', { contextRules: {}, subjectAttributes }],
     ['both', { contextRules: { model: 'ask' }, subjectAttributes }],
-  ])('is kept over a change of its context and its end: %s', (_name, accepted) => {
+  ])('are kept after a change of context and after its end: %s', (_name, accepted) => {
     const { store, insert } = stage();
     const task = insert(1, accepted);
     expect(store.taskOf(issuer, task.id)).toMatchObject(accepted);
@@ -304,7 +304,7 @@ describe('what a task is accepted with', () => {
 });
 
 describe('Store.setContext', () => {
-  it("keeps the agent's word as its claims, with a record of what changed", () => {
+  it("stores the agent's values as claimed, with a record of what changed", () => {
     const { store, insert, records } = stage();
     const task = insert(1, { claimed: { model: 'a', node: 'n', session: 's' }, contextRules: { model: 'ask' } });
     const claimed = { model: 'b', node: 'n', posture: 'p' };
@@ -328,7 +328,7 @@ describe('Store.setContext', () => {
     store.close();
   });
 
-  it('keeps what each attester says by itself, with who said it, and what the agent claims beside it', () => {
+  it('stores the values of each attester separately, with its name, beside the claimed values', () => {
     const { store, insert, records } = stage();
     const task = insert(1, { claimed: { approval: 'finance' } });
     store.setContext(task, attests('w-1', { approval: 'finance' }));
@@ -363,7 +363,7 @@ describe('Store.setContext', () => {
     store.close();
   });
 
-  it('refuses more attested values than a task may have, and keeps those it has', () => {
+  it('refuses attested values beyond the bound, and keeps the existing ones', () => {
     const { store, insert } = stage();
     const task = insert(1);
     const many = Object.fromEntries(Array.from({ length: 16 }, (_, n) => [`n${n}`, 'x']));
@@ -373,7 +373,7 @@ describe('Store.setContext', () => {
     store.close();
   });
 
-  it('applies the event of the change in the same transaction, on the parts too', () => {
+  it('applies the event of the change in the same transaction, to the parts too', () => {
     const { store, insert, state, records } = stage();
     const task = insert(1, { claimed: { model: 'a' } });
     insert(2, partOf(1));
@@ -389,7 +389,7 @@ describe('Store.setContext', () => {
     store.close();
   });
 
-  it('keeps names that an object has already', () => {
+  it('stores names that every object already has', () => {
     const { store, insert, records } = stage();
     const task = insert(1, { claimed: { constructor: 'a' } });
     expect(store.setContext(task, claims(task, { toString: 'b' }))).toMatchObject({ claimed: { toString: 'b' } });
@@ -399,7 +399,7 @@ describe('Store.setContext', () => {
 });
 
 describe('Store.setRisk', () => {
-  it('sets the level of an open task, with a record where it is another one', () => {
+  it('sets the level of an open task, with a record where it changes', () => {
     const { store, insert, records } = stage();
     const task = insert(1);
     expect(
@@ -432,7 +432,7 @@ describe('Store.setRisk', () => {
 });
 
 describe('Store.openTasks', () => {
-  it('lists what is open now, the newest first, by all that is given', () => {
+  it('lists open tasks, newest first, by all given conditions', () => {
     const { store, clock, insert } = stage();
     insert(1, { subject: 'user-1' });
     insert(2, { deadlineMs: 1_500 });
@@ -459,7 +459,7 @@ describe('Store.openTasks', () => {
 });
 
 describe('the idle limit', () => {
-  it('starts anew with each allowed use, of the task and of its parts, and with nothing else', () => {
+  it('restarts with each allowed use of the task and of its parts, and with nothing else', () => {
     const { store, clock, insert, records } = stage();
     const idle = { idleMs: 1_000, createdAtMs: 1_000, lastUsedMs: 1_000 };
     insert(1, idle);
@@ -492,7 +492,7 @@ describe('the idle limit', () => {
     store.close();
   });
 
-  it('is not undone by a use that is written after it was reached', () => {
+  it('is not undone by a use written after it was reached', () => {
     const { store, clock, insert } = stage();
     insert(1, { idleMs: 1_000, createdAtMs: 1_000, lastUsedMs: 1_000 });
     clock.nowMs = 2_000;
@@ -516,7 +516,7 @@ describe('the idle limit', () => {
     store.close();
   });
 
-  it('takes the parts along when it ends the task, each counted once', () => {
+  it('ends the parts together with the task, each counted once', () => {
     const { store, clock, insert, state } = stage();
     insert(1, { idleMs: 1_000, createdAtMs: 1_000, lastUsedMs: 1_000, deadlineMs: 1_900 });
     insert(2, { ...partOf(1), idleMs: 500, createdAtMs: 1_000, lastUsedMs: 1_000, deadlineMs: 1_900 });
@@ -529,7 +529,7 @@ describe('the idle limit', () => {
 });
 
 describe('Store.rememberOnce', () => {
-  it('knows a key until its time has passed, also after a restart', () => {
+  it('remembers a key until it expires, even after a restart', () => {
     const { store, file, clock } = stage();
     expect(store.rememberOnce('signal', 'a', 2_000)).toBe('new');
     expect(store.rememberOnce('signal', 'a', 9_000)).toBe('seen');
@@ -543,7 +543,7 @@ describe('Store.rememberOnce', () => {
     again.close();
   });
 
-  it('is full at 100,000 keys, and has room again when their time has passed', () => {
+  it('is full at 100,000 keys, and has room again once they expire', () => {
     const { store, file, clock } = stage();
     store.close();
     const db = new DatabaseSync(file);
@@ -564,7 +564,7 @@ describe('Store.rememberOnce', () => {
 });
 
 describe('Store.taskCounts', () => {
-  it('follows every way in which tasks begin, change and end, across processes', () => {
+  it('is correct for every way in which tasks begin, change and end, across processes', () => {
     const { store, file, insert, clock } = stage();
     const counts = () => store.taskCounts();
     expect(counts()).toEqual({ active: 0, suspended: 0, ended: 0 });

@@ -13,11 +13,11 @@ afterAll(remove);
 const TASKS = 2_000;
 const MIB = 1024 ** 2;
 
-/** What this process has read so far, of files and of their cached pages alike. */
+/** Bytes this process has read so far, from files and from cached pages. */
 const readBytes = (): number => Number(/^rchar: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
 
 // Issue 15, point 1: `remit task end` read the whole file, once to check it and once to find the task by its id.
-describe('a task that is looked up by its id, and ended', () => {
+describe('looking up a task by its id and ending it', () => {
   it('costs the same however large the file is', () => {
     const file = join(folder(), 'state.db');
     const store = mustOpen(file);

@@ -14,14 +14,14 @@ import { must } from '../builders/must.ts';
 const { folder, remove } = scratch();
 afterAll(remove);
 
-/** A use of task 1, at an instant. */
+/** A use of task 1 at an instant. */
 const useAt = (at: number) => {
   const record = JSON.parse(Buffer.from(allowedUse(1, at).bytes).toString('utf8'));
   return { ...allowedUse(1, at), bytes: Buffer.from(JSON.stringify({ ...record, decisionId: `use-${at}` })) };
 };
 
 describe('recordsOfTask, of several ledgers', () => {
-  it('has the records of all in the order of their instants, those that wait last, and each once', () => {
+  it('merges the records of all by time, waiting ones last, each once', () => {
     const place = folder();
     const store = mustOpen(join(place, 'state.db'));
     const fileId = must(store.fileId());
@@ -33,7 +33,7 @@ describe('recordsOfTask, of several ledgers', () => {
         uses.map(([at, outbox]) => ({ bytes: useAt(at).bytes, outbox })),
         fileId,
       );
-    // The first one had both when it was killed, and the file had forgotten neither.
+    // The first process had committed both when it was killed, and the file still had both.
     append(one, [
       [10, 1],
       [15, null],

@@ -39,7 +39,7 @@ const opened = (options: Parameters<typeof mustOpen>[1] = {}) => {
 };
 
 describe('Store.together', () => {
-  it('has what is written seen by this store at once, and by others when all of it is there', () => {
+  it('shows its writes to this store at once, and to others once all are committed', () => {
     const { file, store } = opened();
     const reader = readerOf(file);
     const seen: unknown[] = [];
@@ -58,7 +58,7 @@ describe('Store.together', () => {
     store.close();
   });
 
-  it('undoes all of it where one write fails, and fails what follows the same', () => {
+  it('rolls everything back where one write fails, and fails the later ones in the same way', () => {
     const records: number[] = [];
     const { file, store } = opened({ onRecords: (batch) => void records.push(batch.length) });
     const answers: unknown[] = [];
@@ -77,7 +77,7 @@ describe('Store.together', () => {
     store.close();
   });
 
-  it('undoes it where something is thrown, and throws that', () => {
+  it('rolls back where `work` throws, and rethrows', () => {
     const { store } = opened();
     const work = () => {
       spend(store, 'a.read');
@@ -89,7 +89,7 @@ describe('Store.together', () => {
     store.close();
   });
 
-  it('begins nothing where nothing is written, so that others can write', () => {
+  it('begins no transaction where nothing is written, so that others can write', () => {
     const { file, store } = opened();
     const another = mustOpen(file);
     const failure = store.together(() => {
@@ -102,7 +102,7 @@ describe('Store.together', () => {
     store.close();
   });
 
-  it('fails as busy where another process writes all the time', () => {
+  it('fails as busy where another process holds the write lock', () => {
     const { file, store } = opened();
     const another = mustOpen(file);
     const answers: unknown[] = [];
@@ -117,7 +117,7 @@ describe('Store.together', () => {
     store.close();
   });
 
-  it('sees what another has ended since the last look, though the turn is the same', () => {
+  it('sees an end by another process since the last look, even within the same turn', () => {
     const { file, store } = opened();
     const another = mustOpen(file);
     store.turn();
@@ -129,7 +129,7 @@ describe('Store.together', () => {
     store.close();
   });
 
-  it('tells of the records of all writes once, when they are on disk', () => {
+  it('reports the records of all writes once, when they are on disk', () => {
     const told: unknown[] = [];
     const { store } = opened({ onRecords: (batch) => void told.push(batch.length) });
     store.together(() => {

@@ -18,7 +18,7 @@ const { folder, remove } = scratch();
 afterAll(remove);
 const environment = compiledOnce(folder());
 
-/** What opening the file comes to; what was opened is closed. */
+/** The result of opening the file; what was opened is closed. */
 function opening(file: string, access: StoreOptions['access'] = 'create'): string {
   const store = openStore(file, { ...agreeing(), randomBytes, access });
   if (isStoreFailure(store)) return store.detail;
@@ -52,7 +52,7 @@ async function killServing(file: string): Promise<void> {
 }
 
 describe('openStore after an end', () => {
-  it('checks the whole file after `kill -9`, again after each refusal, and not after a clean end', async () => {
+  it('checks the whole file after `kill -9` and after each refusal, but not after a clean end', async () => {
     const [killed, clean] = [join(folder(), 'state.db'), join(folder(), 'state.db')];
     await killServing(killed);
     const store = mustOpen(clean);
@@ -65,7 +65,7 @@ describe('openStore after an end', () => {
     expect(opening(killed)).toMatch(/^state file `.*` is damaged: /);
   });
 
-  it('is clean again once a process that checked the file ended', async () => {
+  it('is clean again once a process that checked the file ends cleanly', async () => {
     const file = join(folder(), 'state.db');
     await killServing(file);
     expect(opening(file)).toBe('opened');
@@ -73,7 +73,7 @@ describe('openStore after an end', () => {
     expect(opening(file)).toBe('opened');
   });
 
-  it('checks after the end of one of two processes that was killed, though the other ended cleanly', async () => {
+  it('checks where one of two processes was killed, even if the other ended cleanly', async () => {
     const file = join(folder(), 'state.db');
     const other = mustOpen(file);
     await killServing(file);
@@ -82,10 +82,10 @@ describe('openStore after an end', () => {
     expect(opening(file)).toMatch(/is damaged/);
   });
 
-  it('checks after a second process took the marks of all away and the first was killed', () => {
+  it('checks where a second process removed all marks and the first was killed afterwards', () => {
     const file = join(folder(), 'state.db');
     const first = mustOpen(file);
-    // It finds the mark of the first, and checks.
+    // It finds the mark of the first process, and checks.
     const second = mustOpen(file);
     expect(first.markServing()).toBeNull();
     second.close();
@@ -95,7 +95,7 @@ describe('openStore after an end', () => {
     first.close();
   });
 
-  it('checks nothing for a command, which leaves the marks as they are', async () => {
+  it('checks nothing for a command, which keeps the marks', async () => {
     const file = join(folder(), 'state.db');
     await killServing(file);
     damage(file);

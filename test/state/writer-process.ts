@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 
-/** The words that run `killed-writer.ts` with this Node. */
+/** The command line that runs `killed-writer.ts` with this Node. */
 export const writerWords = (...args: readonly string[]): readonly string[] => [
   '--no-warnings',
   join(import.meta.dirname, 'killed-writer.ts'),

@@ -9,10 +9,14 @@ import { anySpan } from './ended-spans.ts';
 describe('attributeLimitsFrom', () => {
   it.each([
     ['nothing', {}, [Infinity, Infinity]],
-    ['those of all', { OTEL_ATTRIBUTE_COUNT_LIMIT: '20', OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '64' }, [20, 64]],
-    ['those of spans first', { OTEL_ATTRIBUTE_COUNT_LIMIT: '20', OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: '0' }, [0, Infinity]],
+    ['the general limits', { OTEL_ATTRIBUTE_COUNT_LIMIT: '20', OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '64' }, [20, 64]],
     [
-      'what is no number',
+      'span limits over general ones',
+      { OTEL_ATTRIBUTE_COUNT_LIMIT: '20', OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT: '0' },
+      [0, Infinity],
+    ],
+    [
+      'an invalid number',
       { OTEL_ATTRIBUTE_COUNT_LIMIT: 'few', OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT: '0' },
       [Infinity, Infinity],
     ],
@@ -23,7 +27,7 @@ describe('attributeLimitsFrom', () => {
 });
 
 describe('tellWithin', () => {
-  it('cuts and leaves out what the SDK of OpenTelemetry does', () => {
+  it('truncates and drops as the SDK of OpenTelemetry does', () => {
     fc.assert(
       fc.property(anySpan, fc.nat({ max: 4 }), fc.integer({ min: 1, max: 200 }), (span, count, valueLength) => {
         const exporter = new InMemorySpanExporter();

@@ -37,7 +37,7 @@ describe('checkMetrics', () => {
       'decision="deny",reason="policy.forbidden",action="payments.read"',
     ],
     [
-      'a call that is no action',
+      'a call that is not an action of the catalog',
       finished(unknown, { action: unknown }),
       'decision="deny",reason="action.unknown",action="none"',
     ],
@@ -45,14 +45,14 @@ describe('checkMetrics', () => {
     expect(countedAfter(check)).toContain(`\nremit_decisions_total{${labels}} 1\n`);
   });
 
-  it('times the whole and its stages in seconds, with the trace', () => {
+  it('times the check and its stages in seconds, with the trace', () => {
     const body = countedAfter(finished(allow));
     expect(body).toContain('\nremit_check_duration_seconds_sum 0.007\n');
     expect(body).toContain(`le="0.01"} 1 # {trace_id="${traceId}"} 0.007 1.500\n`);
     expect(body).toContain('\nremit_check_stage_duration_seconds_sum{stage="settle"} 0.004\n');
   });
 
-  it('counts a use of a token by its most telling class, and none without a token', () => {
+  it('counts a use of a token by its most serious class, and none without a token', () => {
     const classes = [[], ['first'], ['same-trace'], ['other-trace', 'other-connection'], ['other-trace']];
     const body = countedAfter(...classes.map((reuse) => finished(allow, { reuse })));
     expect(body).toContain('\nremit_token_uses_total{class="first"} 1\n');

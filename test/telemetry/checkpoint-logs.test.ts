@@ -16,7 +16,7 @@ afterEach(async () => {
 
 const note = 'remit.acme.test/main/00\n7\nAAAA\n\n— remit.acme.test/main/00 BBBB\n';
 
-/** Exporters read the variables of the process. */
+/** Exporters read the environment of the process. */
 const started = (variables: Readonly<Record<string, string>>) => {
   Object.assign(process.env, variables);
   return startTelemetry(process.env, { ports: systemPorts, log: (line) => lines.push(line) });
@@ -27,13 +27,13 @@ describe('emitCheckpoint', () => {
     ['the endpoint of logs', () => ({ OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `${collector.endpoint}/v1/logs` })],
     ['the general endpoint', () => ({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })],
     ['an exporter', () => ({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, OTEL_LOGS_EXPORTER: 'otlp' })],
-  ])('sends each note where %s says, and the last ones when it is closed', async (_name, variables) => {
+  ])('sends each note to %s, and the last ones when it is closed', async (_name, variables) => {
     const logs = await started(variables());
     logs.emitCheckpoint({ size: 7, note, atMs: 1_000 });
     await logs.close();
     expect(lines).toEqual([]);
     expect(collector.bodies).toHaveLength(1);
-    // Protocol buffers hold texts as they are.
+    // Protobuf contains texts unchanged.
     expect(collector.bodies[0]).toContain(note);
     expect(collector.bodies[0]).toContain('remit.ledger.checkpoint');
   });
@@ -58,7 +58,7 @@ describe('emitCheckpoint', () => {
   });
 
   it.each<[string, Readonly<Record<string, string>>]>([
-    ['nobody named a collector', {}],
+    ['no collector is configured', {}],
     ['the exporter is none', { OTEL_LOGS_EXPORTER: 'none', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }],
   ])('sends nothing where %s', async (_name, variables) => {
     const logs = await started(variables);
@@ -67,7 +67,7 @@ describe('emitCheckpoint', () => {
     expect([logs.destinations.logs, lines]).toEqual([null, []]);
   });
 
-  it('says once that a collector takes no log records, and ends', async () => {
+  it('logs once that a collector rejects log records, and ends', async () => {
     await collector.close();
     const logs = await started({ OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint, OTEL_EXPORTER_OTLP_TIMEOUT: '500' });
     logs.emitCheckpoint({ size: 7, note, atMs: 1_000 });

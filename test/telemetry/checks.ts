@@ -8,13 +8,13 @@ import type { CheckPlace, CheckTrace, Tracing } from '../../src/telemetry/span.t
 /** The span that issued the token of every check here. */
 export const issuance = { traceId: '1'.repeat(32), spanId: '1'.repeat(16) };
 
-/** The span of the use before. */
+/** The span of the previous use. */
 export const previousUse = { traceId: '2'.repeat(32), spanId: '2'.repeat(16) };
 
-/** The span of Envoy for the check, which Envoy did not sample. */
+/** Envoy's span of the check, which Envoy did not sample. */
 export const envoySpan = `00-${'3'.repeat(32)}-${'3'.repeat(16)}-00`;
 
-/** Where the span of a check hangs, but for its place: the application did sample. */
+/** What a check's span refers to, except its place. The application did sample. */
 export const checkTrace: Omit<CheckTrace, 'place'> = {
   application: `00-${'4'.repeat(32)}-${'4'.repeat(16)}-01`,
   previousUse,
@@ -24,7 +24,7 @@ export const checkTrace: Omit<CheckTrace, 'place'> = {
 /** An allow. */
 export const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never };
 
-/** A check that came to a decision: the second use of a task token. */
+/** A decided check: the second use of a task token. */
 export const judgementOf = (decision: Decision, mcp?: Action['mcp']): DecidedCheck =>
   ({
     decisionId: 'd-1',
@@ -58,7 +58,7 @@ export const judgementOf = (decision: Decision, mcp?: Action['mcp']): DecidedChe
     },
   }) as unknown as DecidedCheck;
 
-/** Traces a check under the span of Envoy; the place of its own. */
+/** Traces a check under Envoy's span; returns the place of its own span. */
 export function traceUnderEnvoy(tracing: Tracing, judgement: DecidedCheck, on = checkTrace): CheckPlace {
   const place = placeOfCheck(tracing, envoySpan);
   traceCheck(tracing, judgement, { ...on, place });

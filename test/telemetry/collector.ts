@@ -7,25 +7,25 @@ import type { ExportRequest, ReceivedSpan } from './export-request.ts';
 import { pushedIn, pushedRequestFrom } from './pushed-request.ts';
 import type { Pushed, PushedRequest } from './pushed-request.ts';
 
-/** What a collector does with a request. */
+/** How a collector reacts to a request. */
 export type Behaviour = 'takes' | 'stalls' | 'refuses' | 'is-busy' | { readonly answersAfterMs: number };
 
 /**
- * An OTLP receiver over HTTP for spans and metrics, in JSON and in protobuf, which can be made to misbehave. It takes log records
- * without a look.
+ * An OTLP receiver over HTTP for spans and metrics, in JSON and protobuf, which can be made to misbehave. It accepts log records without
+ * reading them.
  *
- * Lifecycle: `close` once, also while it stalls.
+ * Lifecycle: `close` once, even while it stalls.
  */
 export class Collector {
   behaviour: Behaviour = 'takes';
-  /** Of what was taken. */
+  /** Accepted spans. */
   readonly spans: ReceivedSpan[] = [];
   readonly resource = new Map<string, unknown>();
-  /** Of requests with spans. */
+  /** Headers of requests with spans. */
   readonly headers: IncomingMessage['headers'][] = [];
-  /** Spans in each request, taken or not. */
+  /** Number of spans in each request, accepted or not. */
   readonly batches: number[] = [];
-  /** What each request with metrics held, taken or not. */
+  /** Content of each request with metrics, accepted or not. */
   readonly pushes: (readonly Pushed[])[] = [];
   /** Their headers. */
   readonly pushHeaders: IncomingMessage['headers'][] = [];

@@ -49,7 +49,7 @@ const lineOf = (check: FinishedCheck): Record<string, unknown> =>
   JSON.parse(decisionLine(check)) as Record<string, unknown>;
 
 describe('decisionLine', () => {
-  it('says who, what, for which task, how it was decided and how long it took', () => {
+  it('contains caller, call, task, decision and duration', () => {
     expect(lineOf(finished(allow))).toEqual({
       kind: 'decision',
       at: 1_500,
@@ -85,7 +85,7 @@ describe('decisionLine', () => {
     expect(Object.keys(lineOf(check))).toEqual(Object.keys(lineOf(finished(allow))));
   });
 
-  it('says the reason and the cause of a denial', () => {
+  it('contains reason and cause of a denial', () => {
     expect(lineOf(finished(unread, nothing))).toMatchObject({
       decision: 'deny',
       reason: 'request.malformed',
@@ -96,11 +96,11 @@ describe('decisionLine', () => {
     });
   });
 
-  it('has nothing of query, headers, body or the id of the token', () => {
+  it('contains nothing of query, headers, body or the id of the token', () => {
     expect(decisionLine(finished(allow))).not.toMatch(/in-the-|eyJ/);
   });
 
-  it('names a static secret by kind and place alone', () => {
+  it('names a static secret only by kind and place', () => {
     const secrets = [{ kind: 'api-key', where: 'header', name: 'x-api-key', digest: 'sha-256:s' }];
     expect(lineOf(finished(deny('token.static-secret', 'it'), { secrets }))['staticSecrets']).toEqual([
       'api-key in header x-api-key',
@@ -110,15 +110,15 @@ describe('decisionLine', () => {
   it.each([
     ['a line end', 'p\n{"decision":"allow"}'],
     ['an escape sequence', 'p\u001b[2K'],
-    ['a separator of lines', 'p\u2028'],
-    ['a mark that turns text around', 'p\u202e'],
-  ])('is one printable line whatever the path holds: %s', (_name, path) => {
+    ['a line separator', 'p\u2028'],
+    ['a bidirectional override', 'p\u202e'],
+  ])('is one printable line for a path with %s', (_name, path) => {
     const line = decisionLine(finished(allow, { call: { ...facts.call, path } }));
     expect(line).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
     expect(JSON.parse(line)).toMatchObject({ path: expect.stringMatching(/^p./s), decision: 'allow' });
   });
 
-  it('cuts a long path, and says by its digest which it was', () => {
+  it('truncates a long path, and adds its digest', () => {
     const path = `/${'x'.repeat(10_000)}`;
     const line = decisionLine(finished(allow, { call: { ...facts.call, path } }));
     expect(line.length).toBeLessThan(3_000);
@@ -127,7 +127,7 @@ describe('decisionLine', () => {
 });
 
 describe('decisionLog', () => {
-  it('drops what nobody reads beyond 1 MiB, counts it, and goes on when somebody reads again', () => {
+  it('drops and counts lines beyond 1 MiB unread, and goes on when the reader does', () => {
     const taken: (() => void)[] = [];
     const slow = new Writable({ write: (_chunk, _encoding, done) => void taken.push(done) });
     let dropped = 0;
@@ -142,7 +142,7 @@ describe('decisionLog', () => {
     expect(dropped).toBe(10);
   });
 
-  it('drops all once the stream is closed, and throws nothing', () => {
+  it('drops everything once the stream is closed, and does not throw', () => {
     const closed = new Writable({ write: (_chunk, _encoding, done) => done() });
     closed.on('error', () => undefined).destroy();
     let dropped = 0;

@@ -8,7 +8,7 @@ describe('destinationsFrom', () => {
   it.each([
     ['nothing', {}, [null, null, null]],
     ['blank variables', { OTEL_EXPORTER_OTLP_ENDPOINT: ' ', OTEL_TRACES_EXPORTER: '' }, [null, null, null]],
-    ['an endpoint of all', { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }, [collected, collected, collected]],
+    ['the general endpoint', { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }, [collected, collected, collected]],
     ['the endpoint of spans', { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: endpoint }, [collected, null, null]],
     [
       'an exporter without an endpoint, for a collector on this host',
@@ -21,7 +21,7 @@ describe('destinationsFrom', () => {
       [{ otlp: 'http/json', isConsole: true, text: 'otlp, console' }, null, null],
     ],
     [
-      'none of two, and metrics that are scraped',
+      'two exporters that are none, and scraped metrics',
       { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_LOGS_EXPORTER: 'none', OTEL_METRICS_EXPORTER: 'prometheus' },
       [collected, null, null],
     ],
@@ -31,7 +31,7 @@ describe('destinationsFrom', () => {
     expect([traces, logs, metrics]).toEqual(expected);
   });
 
-  it('says no credential of an endpoint', () => {
+  it('shows no credential of an endpoint', () => {
     const { traces } = destinationsFrom({
       OTEL_EXPORTER_OTLP_ENDPOINT: 'https://me:s3cret@collector.acme.test/otlp?key=s3cret',
     });

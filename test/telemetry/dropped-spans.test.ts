@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { DroppedSpans } from '../../src/telemetry/dropped-spans.ts';
 
 describe('DroppedSpans', () => {
-  it('counts each, and says so at once and then once a minute', () => {
+  it('counts each, and logs at once, then once a minute', () => {
     const said: string[] = [];
     const timers: (() => void)[] = [];
     const dropped = new DroppedSpans({

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import type { SpanAttributeValue, EndedSpan, SpanLink } from '../../src/telemetry/ended-span.ts';
 
-/** A span with these attributes; what is not said is that of an allowed check. */
+/** A span with these attributes; everything else is that of an allowed check. */
 export const endedSpan = (
   attributes: Readonly<Record<string, SpanAttributeValue>>,
   rest: Partial<EndedSpan> = {},
@@ -21,7 +21,7 @@ export const endedSpan = (
   ...rest,
 });
 
-/** An identifier of so many characters. */
+/** A hex identifier of that length. */
 export const hexOf = (length: number) =>
   fc.string({ unit: fc.constantFrom(...Array.from('0123456789abcdef')), minLength: length, maxLength: length });
 
@@ -32,7 +32,7 @@ const context = fc.record({
   isRemote: fc.boolean(),
 });
 
-/** All that a JavaScript string can be: U+0000, lone surrogates, what UTF-8 writes in one to four bytes; long ones too. */
+/** Any JavaScript string: with U+0000, lone surrogates, one to four bytes per character in UTF-8, and long ones. */
 const text = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.string({ unit: 'binary-ascii' }),
@@ -60,7 +60,7 @@ const instant = fc.oneof(
   fc.double({ min: 0, max: 4_102_444_800_000, noNaN: true }),
 );
 
-/** Any span. Names of attributes are few, as they are in the program. */
+/** Any span. It has few attribute names, as the program does. */
 export const anySpan: fc.Arbitrary<EndedSpan> = fc
   .record({
     traceId: hexOf(32),

@@ -4,7 +4,7 @@ import { otelProblems } from '../../src/telemetry/environment-problems.ts';
 const isReadable = (path: string): boolean => path === '/etc/ca.pem';
 
 describe('otelProblems', () => {
-  it('finds nothing in what can be followed, and in what is not read here', () => {
+  it('accepts valid variables, and those that are not read here', () => {
     const variables = {
       OTEL_SDK_DISABLED: 'False',
       OTEL_LOG_LEVEL: 'WARN',
@@ -64,14 +64,14 @@ describe('otelProblems', () => {
     ['OTEL_EXPORTER_OTLP_TRACES_HEADERS', 'authorization=%s3cret'],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'ftp://user:s3cret@collector.acme.test'],
     ['OTEL_EXPORTER_OTLP_METRICS_ENDPOINT', 'collector.acme.test:4318?key=s3cret'],
-  ])('never shows %s, which may hold a credential', (name, value) => {
+  ])('never shows the value of %s, which may contain a credential', (name, value) => {
     const problems = otelProblems({ [name]: value }, isReadable);
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(new RegExp(`^\`${name}\`: expected `));
     expect(problems[0]).not.toContain('s3cret');
   });
 
-  it('looks at nothing where the SDK is disabled', () => {
+  it('checks nothing where the SDK is disabled', () => {
     expect(otelProblems({ OTEL_SDK_DISABLED: 'TRUE', OTEL_TRACES_EXPORTER: 'zipkin' }, isReadable)).toEqual([]);
   });
 });

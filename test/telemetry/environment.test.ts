@@ -15,8 +15,8 @@ describe('queueSettingsFrom', () => {
       [10, 5, 7, 9],
     ],
     ['a batch larger than its queue', { OTEL_BSP_MAX_QUEUE_SIZE: '10' }, [10, 10, 1000, 30_000]],
-    ['what is no number', { OTEL_BSP_MAX_QUEUE_SIZE: 'many' }, [8192, 512, 1000, 30_000]],
-    ['no bound at all', { OTEL_BSP_MAX_QUEUE_SIZE: '0' }, [8192, 512, 1000, 30_000]],
+    ['an invalid number', { OTEL_BSP_MAX_QUEUE_SIZE: 'many' }, [8192, 512, 1000, 30_000]],
+    ['a bound of 0', { OTEL_BSP_MAX_QUEUE_SIZE: '0' }, [8192, 512, 1000, 30_000]],
   ])('reads %s', (_name, given, expected) => {
     const { maxSpans, maxBytes, batchSpans, delayMs, timeoutMs } = queueSettingsFrom(given);
     expect(maxBytes).toBe(maxSpans * 2048);

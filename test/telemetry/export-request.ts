@@ -2,15 +2,15 @@ import { fileURLToPath } from 'node:url';
 import { loadSync } from '@grpc/proto-loader';
 import type { MessageTypeDefinition, ServiceDefinition } from '@grpc/proto-loader';
 
-/** One span as OTLP brings it. */
+/** A received span in OTLP. */
 export interface ReceivedSpan {
   readonly name: string;
-  /** Hex. */
+  /** In hex. */
   readonly spanId: string;
   readonly attributes: ReadonlyMap<string, unknown>;
 }
 
-/** An ExportTraceServiceRequest, as much of it as is looked at. */
+/** The parts of an ExportTraceServiceRequest that tests read. */
 export interface ExportRequest {
   readonly resourceSpans: readonly {
     readonly resource: Attributed;
@@ -34,7 +34,7 @@ const requestType = inPackage('ExportTraceServiceRequest') as MessageTypeDefinit
 /** The service, for a gRPC server. */
 export const traceService = inPackage('TraceService') as ServiceDefinition;
 
-/** A request in protobuf, read by what has nothing to do with how it was written. */
+/** Decodes a protobuf request with an independent decoder. */
 export const exportRequestFrom = (bytes: Buffer): ExportRequest => requestType.deserialize(bytes);
 
 /** The spans of a request. */

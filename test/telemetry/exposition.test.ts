@@ -14,7 +14,7 @@ const traceId = 'a'.repeat(32);
 
 describe('formatFor', () => {
   it.each([
-    ['what Prometheus 3 sends', 'application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.3', 'openmetrics'],
+    ['the header of Prometheus 3', 'application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.3', 'openmetrics'],
     ['a browser', 'text/html,*/*', 'text'],
     ['nothing', undefined, 'text'],
   ] as const)('gives the form for %s', (_name, accept, format) => {
@@ -23,14 +23,14 @@ describe('formatFor', () => {
 });
 
 describe('expositionOf', () => {
-  it('names a counter with its suffix in the older text, and its family without in OpenMetrics', () => {
+  it('names a counter with its suffix in the text format, and its family without it in OpenMetrics', () => {
     const counter = new Counter({ name: 'x_total', help: 'how many', labels: {} });
     counter.of({}).inc();
     expect(expositionOf([counter], 'text').body).toBe('# HELP x_total how many\n# TYPE x_total counter\nx_total 1\n');
     expect(expositionOf([counter], 'openmetrics').body).toBe('# HELP x how many\n# TYPE x counter\nx_total 1\n# EOF\n');
   });
 
-  it('writes cumulative buckets, and the exemplar of each in OpenMetrics alone', () => {
+  it('writes cumulative buckets, with exemplars only in OpenMetrics', () => {
     const histogram = new Histogram({ name: 'd_seconds', help: 'h', labels: {}, buckets: [0.5, 1] });
     histogram.of({}).observe(0.5);
     histogram.of({}).observe(0.7, { traceId, atMs: 1_500 });
@@ -45,7 +45,7 @@ describe('expositionOf', () => {
     expect(linesOf(histogram).join()).not.toContain(traceId);
   });
 
-  it('leaves out a metric that has no series, with its head', () => {
+  it('leaves out a metric without series, with its head', () => {
     expect(expositionOf([new Gauge({ name: 'g', help: 'h', labels: {} })], 'text').body).toBe('\n');
   });
 });
@@ -61,13 +61,13 @@ describe('a metric', () => {
     ]);
   });
 
-  it('escapes a label value, so that none ends its line or its quotes', () => {
+  it('escapes a label value, which cannot end its line or its quotes', () => {
     const counter = new Counter({ name: 'x_total', help: 'h', labels: { a: null } });
     counter.of({ a: 'q"\\\n\ud800' }).inc();
     expect(linesOf(counter)).toEqual(['x_total{a="q\\"\\\\\\n\ufffd"} 1']);
   });
 
-  it('counts what comes after 4,096 series as `other`, and loses none', () => {
+  it('counts everything beyond 4,096 series as `other`', () => {
     const counter = new Counter({ name: 'x_total', help: 'h', labels: { a: null, b: null } });
     for (let n = 0; n < 5_000; n++) counter.of({ a: String(n), b: 'x' }).inc();
     const lines = linesOf(counter);
@@ -75,14 +75,14 @@ describe('a metric', () => {
     expect(lines.at(-1)).toBe('x_total{a="other",b="other"} 904');
   });
 
-  it('does not take two pairs of values for one', () => {
+  it('does not confuse two pairs of values', () => {
     const counter = new Counter({ name: 'x_total', help: 'h', labels: { a: null, b: null } });
     counter.of({ a: 'x', b: 'y"' }).inc();
     counter.of({ a: 'x"', b: 'y' }).inc();
     expect(linesOf(counter)).toHaveLength(2);
   });
 
-  it('does not show a gauge before it is set, nor after it is cleared', () => {
+  it('hides a gauge before it is set and after it is cleared', () => {
     const gauge = new Gauge({ name: 'g', help: 'h', labels: { a: null } });
     expect(linesOf(gauge)).toEqual([]);
     gauge.of({ a: 'x' }).set(0);

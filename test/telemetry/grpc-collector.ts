@@ -10,16 +10,16 @@ export interface GrpcCollector {
   readonly url: string;
   readonly spans: readonly ReceivedSpan[];
   readonly resource: ReadonlyMap<string, unknown>;
-  /** Of requests with spans. */
+  /** Metadata of requests with spans. */
   readonly headers: readonly Metadata[];
-  /** What each request with metrics held. */
+  /** Content of each request with metrics. */
   readonly pushes: readonly (readonly Pushed[])[];
   /** Their headers. */
   readonly pushHeaders: readonly Metadata[];
   readonly close: () => void;
 }
 
-/** Starts one on loopback. */
+/** Starts an OTLP receiver on loopback. */
 export async function grpcCollector(): Promise<GrpcCollector> {
   const spans: ReceivedSpan[] = [];
   const resource = new Map<string, unknown>();

@@ -16,7 +16,7 @@ function logOf(config: Partial<LogConfig> = {}) {
 }
 
 describe('logTo', () => {
-  it('writes time, level, event, message and fields, each event on a line of its own', () => {
+  it('writes time, level, event, message and fields, one line per event', () => {
     const { lines, log } = logOf();
     log('not ready: policies: none', 'not-ready', { unmet: 1, by: 'a b' });
     log('words\nof a client\u001b[2J');
@@ -26,7 +26,7 @@ describe('logTo', () => {
     ]);
   });
 
-  it('writes JSON, in which no field takes the place of time, level, event or message', () => {
+  it('writes JSON in which no field replaces time, level, event or message', () => {
     const { lines, log } = logOf({ format: 'json' });
     log('remit starts', 'start', { version: '1', level: 'x' });
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
@@ -34,7 +34,7 @@ describe('logTo', () => {
     ]);
   });
 
-  it('leaves out what is below the level', () => {
+  it('leaves out events below the level', () => {
     const { lines, log } = logOf({ level: 'error' });
     log('ready', 'ready');
     log('a check failed', 'check-failed');
@@ -43,7 +43,7 @@ describe('logTo', () => {
 });
 
 describe('deploy/guide/watch/log.md', () => {
-  it('has every event with its level', () => {
+  it('lists every event with its level', () => {
     const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/watch/log.md'), 'utf8');
     const rows = [...page.matchAll(/^\| `([a-z-]+)` +\| (\w+) /gm)].map(([, event, level]) => [event, level]);
     expect(rows).toEqual(Object.entries(logEvents));
@@ -51,7 +51,7 @@ describe('deploy/guide/watch/log.md', () => {
 });
 
 describe('Faults', () => {
-  it('tells each fault once, its other words, and its end', () => {
+  it('logs each fault once, each change of its text, and its end', () => {
     const { lines, log } = logOf();
     const faults = new Faults(log);
     for (const problem of [null, 'gone', 'gone', 'slow', null, null]) faults.set('keys', problem);

@@ -24,14 +24,14 @@ afterEach(async () => {
   for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
 });
 
-/** Exporters read the variables of the process. */
+/** Exporters read the environment of the process. */
 async function started(variables: Readonly<Record<string, string>>): Promise<Telemetry> {
   Object.assign(process.env, { OTEL_METRICS_EXPORTER: 'otlp', OTEL_EXPORTER_OTLP_ENDPOINT: collector.url }, variables);
   telemetry = await startTelemetry(process.env, { ports: systemPorts, log: (line) => lines.push(line) });
   return telemetry;
 }
 
-/** Metrics that have counted something of each type, with labels that want escaping. */
+/** Metrics with values of each type, and labels that need escaping. */
 function counted(): Metrics {
   const metrics = newMetrics();
   metrics.decisions.of({ decision: 'deny', reason: 'token.expired', action: 'a "quoted\\" one' }).inc(3);
@@ -46,7 +46,7 @@ function counted(): Metrics {
 
 const scraped = (metrics: Metrics): readonly string[] => metrics.scrape('text').body.trimEnd().split('\n');
 
-/** Protocol buffers leave out what is empty. */
+/** Protobuf omits empty fields. */
 const unitOf = (pushed: readonly Pushed[], name: string): string =>
   pushed.find((each) => each.name === name)?.unit ?? '';
 
@@ -55,7 +55,7 @@ describe('beginPush', () => {
     ['http/protobuf', {}, 'application/x-protobuf'],
     ['http/protobuf', { OTEL_EXPORTER_OTLP_METRICS_COMPRESSION: 'gzip' }, 'application/x-protobuf'],
     ['http/json', {}, 'application/json'],
-  ])('pushes by %s %o what a scrape shows, line by line, when it ends', async (protocol, more, contentType) => {
+  ])('pushes by %s %o the values of a scrape, line by line, at its end', async (protocol, more, contentType) => {
     const variables = {
       OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: protocol,
       OTEL_EXPORTER_OTLP_METRICS_HEADERS: 'x-tenant=acme',
@@ -85,7 +85,7 @@ describe('beginPush', () => {
     expect(grpc.pushHeaders[0]?.get('x-tenant')).toEqual(['acme']);
   });
 
-  it('says units, and that values are cumulative', async () => {
+  it('states units, and that values are cumulative', async () => {
     const running = await started({});
     await running.beginPush(counted().read)();
     const [pushed = []] = collector.pushes;
@@ -98,7 +98,7 @@ describe('beginPush', () => {
     expect(new Set(temporal.map(({ aggregationTemporality }) => aggregationTemporality))).toEqual(new Set([2]));
   });
 
-  it('pushes every interval, and nothing before it begins and after it ended', async () => {
+  it('pushes every interval between its begin and its end', async () => {
     const running = await started({ OTEL_METRIC_EXPORT_INTERVAL: '50' });
     const metrics = counted();
     let reads = 0;
@@ -114,7 +114,7 @@ describe('beginPush', () => {
     expect(reads).toBe(readsAtEnd);
   });
 
-  it('logs once that the collector does not take them, and goes on', async () => {
+  it('logs once that the collector rejects them, and goes on', async () => {
     const running = await started({ OTEL_METRIC_EXPORT_INTERVAL: '50' });
     collector.behaviour = 'refuses';
     const end = running.beginPush(counted().read);

@@ -6,7 +6,7 @@ import { newMetrics } from '../../src/telemetry/metrics.ts';
 
 const specs = Object.values(metricTable);
 
-/** A row of a table in Markdown, without the padding. */
+/** A row of a Markdown table, without padding. */
 const cells = (line: string): string =>
   line
     .split('|')
@@ -14,7 +14,7 @@ const cells = (line: string): string =>
     .join('|');
 
 describe('metricTable', () => {
-  it('names each metric once, in base units and by the rules of Prometheus', () => {
+  it('names each metric once, in base units, by the conventions of Prometheus', () => {
     const names = specs.map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     for (const { name, type } of specs) {
@@ -26,7 +26,8 @@ describe('metricTable', () => {
 
   it('has no label whose values a request chooses', () => {
     const open = specs.flatMap(({ labels }) => Object.entries(labels).filter(([, values]) => values === null));
-    // Reasons are of the table, actions of the catalog, kinds of `static-secret.ts`, endpoints and statuses of the issuer; the others of the configuration.
+    // Values come from the table of reasons, the catalog, `static-secret.ts`, the endpoints and statuses of the issuer, or the
+    // configuration.
     const bounded = new Set([
       'reason',
       'action',
@@ -42,13 +43,13 @@ describe('metricTable', () => {
     expect(open.map(([name]) => name).filter((name) => !bounded.has(name))).toEqual([]);
   });
 
-  it('says what each counts in one sentence', () => {
+  it('describes each metric in one sentence', () => {
     for (const { help } of specs) expect(help).toMatch(/^[A-Z].*[^.]$/);
   });
 });
 
 describe('deploy/guide/watch/metrics.md', () => {
-  it('has a row for each metric of the table and none for another, word for word', () => {
+  it('has a row for each metric of the table and no other, word for word', () => {
     const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/watch/metrics.md'), 'utf8');
     const rows = page
       .split('\n')
@@ -71,7 +72,7 @@ describe('newMetrics', () => {
     expect(metrics.scrape('text').body).toContain('\nremit_ledger_queued 2\n');
   });
 
-  it('shows what happens seldom as zero before it happens, so that its first time is an increase', () => {
+  it('shows rare events as zero before the first one, so that it is an increase', () => {
     const { body } = newMetrics().scrape('text');
     for (const line of [
       'remit_failure_mode_allowed_total 0',

@@ -5,17 +5,17 @@ import { otelVariables } from '../../src/telemetry/environment-problems.ts';
 
 const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/watch/opentelemetry.md'), 'utf8');
 
-/** Read and never refused: any name is one. */
+/** Read but never refused: any value is valid. */
 const NEVER_REFUSED = 'OTEL_SERVICE_NAME';
 
-/** A variable of one signal as the general one, by which the page tells of both. */
+/** The general form of a variable of one signal; the page describes both together. */
 const general = (name: string): string => {
   const own = name.replace(/^(OTEL_EXPORTER_OTLP)_(?:TRACES|LOGS|METRICS)_/, '$1_');
   return otelVariables.includes(own) ? own : name;
 };
 
 describe('deploy/guide/watch/opentelemetry.md', () => {
-  it('tells of each variable that is read, and of no other', () => {
+  it('lists each variable that is read, and no other', () => {
     const told = Array.from(page.matchAll(/`(OTEL|…)(_[A-Z_]+)/g), ([, start, rest = '']) =>
       general(`${start === 'OTEL' ? start : 'OTEL_EXPORTER_OTLP'}${rest}`),
     );

@@ -45,7 +45,7 @@ const byOpenTelemetry = (spans: readonly EndedSpan[], as: SpanOrigin = origin): 
 };
 
 describe('exportRequest', () => {
-  it('is what the serializer of OpenTelemetry writes, byte for byte', () => {
+  it('equals the output of the OpenTelemetry serialiser, byte for byte', () => {
     fc.assert(
       fc.property(fc.array(anySpan, { minLength: 1, maxLength: 5 }), (spans) => {
         expect(asInUse(spans).equals(byOpenTelemetry(spans))).toBe(true);
@@ -54,7 +54,7 @@ describe('exportRequest', () => {
     );
   });
 
-  it('is the same for the span of a check', () => {
+  it("equals it for a check's span", () => {
     const spans: EndedSpan[] = [];
     const sink = { samplesAllow: () => true, add: (span: EndedSpan) => void spans.push(span) };
     const judged = judgementOf(deny('policy.error', 'by `x`'), { method: 'tools/call', tool: 'create_ticket' });
@@ -62,7 +62,7 @@ describe('exportRequest', () => {
     expect(asInUse(spans).equals(byOpenTelemetry(spans))).toBe(true);
   });
 
-  it('is the same with limits of attributes', () => {
+  it('equals it with attribute limits', () => {
     fc.assert(
       fc.property(anySpan, fc.nat({ max: 3 }), fc.integer({ min: 1, max: 5 }), (span, count, valueLength) => {
         const limited = { ...origin, limits: { count, valueLength } };
@@ -71,7 +71,7 @@ describe('exportRequest', () => {
     );
   });
 
-  it('is the same for a resource with a schema', () => {
+  it('equals it for a resource with a schema', () => {
     const resource = resourceFromAttributes({}, { schemaUrl: 'https://opentelemetry.io/schemas/1.37.0' });
     const span = endedSpan({ 'remit.decision': 'allow' });
     const sent = asInUse([span], { ...origin, resource });
@@ -84,13 +84,13 @@ describe('exportRequest', () => {
     ['128 bytes', 128],
     ['more than 16 KiB', 16_500],
     ['more than 2 MiB', 2_100_000],
-  ])('holds a text of %s whole', (_name, length) => {
+  ])('contains a text of %s entirely', (_name, length) => {
     const text = 'é'.repeat(length / 2) + 'x'.repeat(length % 2);
     const [received] = spansIn(exportRequestFrom(asInUse([endedSpan({ 'url.path': text })])));
     expect(received?.attributes.get('url.path')).toBe(text);
   });
 
-  it('writes a lone surrogate as U+FFFD, and U+0000 as it is', () => {
+  it('writes a lone surrogate as U+FFFD, and U+0000 unchanged', () => {
     const [received] = spansIn(exportRequestFrom(asInUse([endedSpan({ 'url.path': 'a\ud800\0b' })])));
     expect(received?.attributes.get('url.path')).toBe('a\ufffd\0b');
   });

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { loadSync } from '@grpc/proto-loader';
 import type { MessageTypeDefinition, ServiceDefinition } from '@grpc/proto-loader';
 
-/** An ExportMetricsServiceRequest, as much of it as is looked at. */
+/** The parts of an ExportMetricsServiceRequest that tests read. */
 export interface PushedRequest {
   readonly resourceMetrics: readonly {
     readonly resource: Attributed;
@@ -17,7 +17,7 @@ interface Attributed {
   readonly attributes?: readonly { readonly key: string; readonly value: { readonly stringValue?: string } }[];
 }
 
-/** One metric as it was pushed. */
+/** One pushed metric. */
 export interface Pushed {
   readonly name: string;
   readonly description: string;
@@ -37,7 +37,7 @@ interface NumberPoint extends Attributed {
 }
 
 interface HistogramPoint extends Attributed {
-  /** In JSON, whole numbers of 64 bits may be texts. */
+  /** In JSON, 64-bit integers may be strings. */
   readonly count: number | string;
   readonly sum: number;
   readonly bucketCounts: readonly (number | string)[];
@@ -53,7 +53,7 @@ const requestType = inPackage('ExportMetricsServiceRequest') as MessageTypeDefin
 /** The service, for a gRPC server. */
 export const metricsService = inPackage('MetricsService') as ServiceDefinition;
 
-/** A request in protobuf, read by what has nothing to do with how it was written. */
+/** Decodes a protobuf request with an independent decoder. */
 export const pushedRequestFrom = (bytes: Buffer): PushedRequest => requestType.deserialize(bytes);
 
 /** The metrics of a request. */
@@ -61,8 +61,8 @@ export const pushedIn = (request: PushedRequest): readonly Pushed[] =>
   request.resourceMetrics.flatMap((each) => each.scopeMetrics).flatMap(({ metrics }) => metrics);
 
 /**
- * Metrics that were pushed, as a scraper of Prometheus would have read them: by the rules of OpenTelemetry for names and types, so
- * that they can be held against a scrape line by line.
+ * Pushed metrics in the form of a Prometheus scrape, by OpenTelemetry's rules for names and types, so that they can be compared with a
+ * scrape line by line.
  *
  * @see OpenTelemetry specification, compatibility with Prometheus and OpenMetrics
  */

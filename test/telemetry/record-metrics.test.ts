@@ -32,7 +32,7 @@ const ended = (state: string, cause: string): string =>
   `\nremit_task_ends_total{state="${state}",cause="${cause}"} 1\n`;
 
 describe('recordMetrics', () => {
-  it('counts the ends of tasks that a store writes by itself, by state and cause', () => {
+  it('counts ends of tasks written by the store itself, by state and cause', () => {
     const { store, body } = open();
     const idle = taskNumber(2, { idleMs: 10 });
     const [whole, part] = [taskNumber(3), taskNumber(4, { parentId: taskNumber(3).id })];
@@ -52,7 +52,7 @@ describe('recordMetrics', () => {
     store.close();
   });
 
-  it('counts a stolen token, and the end it brings about', async () => {
+  it('counts a stolen token, and the end that follows', async () => {
     const { store, body } = open();
     const task = taskNumber(1);
     store.insertTask(task, tokenNumber(1), []);

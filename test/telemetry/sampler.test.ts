@@ -31,7 +31,7 @@ describe('samplerFrom', () => {
       new TraceIdRatioBasedSampler(0.3),
     ],
     [
-      'a ratio that is none',
+      'an invalid ratio',
       { OTEL_TRACES_SAMPLER: 'traceidratio', OTEL_TRACES_SAMPLER_ARG: 'half' },
       new AlwaysOnSampler(),
     ],
@@ -45,7 +45,7 @@ describe('samplerFrom', () => {
       { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.7' },
       new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(0.7) }),
     ],
-    ['a name that is not known', { OTEL_TRACES_SAMPLER: 'sometimes' }, new AlwaysOnSampler()],
+    ['an unknown name', { OTEL_TRACES_SAMPLER: 'sometimes' }, new AlwaysOnSampler()],
   ])('decides as OpenTelemetry does: %s', (_name, variables, official) => {
     const samples = samplerFrom(variables);
     fc.assert(

@@ -13,7 +13,7 @@ import { startTelemetry } from '../../src/telemetry/start-telemetry.ts';
 import { judgementOf, traceUnderEnvoy } from './checks.ts';
 import { Collector } from './collector.ts';
 
-/** The resource of a span that OpenTelemetry's own SDK for Node makes with the variables of the process. */
+/** The resource of a span made by OpenTelemetry's SDK for Node with the environment of the process. */
 async function officialResource(): Promise<Attributes> {
   const spans: ReadableSpan[] = [];
   const kept: SpanProcessor = {
@@ -41,7 +41,7 @@ async function officialResource(): Promise<Attributes> {
   }
 }
 
-/** The resource that Remit sends with the span of a check and that of an issuance, which are in one request. */
+/** The resource that Remit sends with a check's span and an issuance span, in one request. */
 async function sentResource(collector: Collector): Promise<Readonly<Record<string, unknown>>> {
   const running = await startTelemetry(process.env, { ports: systemPorts, log: () => undefined });
   traceUnderEnvoy({ spans: running.spans, ports: systemPorts }, judgementOf(deny('policy.forbidden', 'by `x`')));
@@ -51,13 +51,13 @@ async function sentResource(collector: Collector): Promise<Readonly<Record<strin
   return Object.fromEntries(collector.resource);
 }
 
-/** Without what is drawn anew for each resource, and what a collector reads as another type. */
+/** Without what differs for each resource, and what a collector decodes as another type. */
 const comparable = ({ 'service.instance.id': _drawn, ...attributes }: Readonly<Record<string, unknown>>) =>
   Object.fromEntries(
     Object.entries(attributes).map(([name, value]) => [name, typeof value === 'object' ? 'list' : value]),
   );
 
-/** Official attributes by what Remit says of itself where the variables say nothing. */
+/** The official attributes, with Remit's own name and version where the variables set none. */
 const named = (official: Attributes): Attributes => ({
   ...official,
   ...(String(official['service.name']).startsWith('unknown_service') ? { 'service.name': 'remit' } : {}),
@@ -74,7 +74,7 @@ describe('startTelemetry', () => {
     ['no detectors', { OTEL_NODE_RESOURCE_DETECTORS: 'none' }],
     ['some detectors', { OTEL_NODE_RESOURCE_DETECTORS: 'env,host', OTEL_RESOURCE_ATTRIBUTES: 'team=a' }],
     ['all detectors', { OTEL_NODE_RESOURCE_DETECTORS: 'all' }],
-  ])('sends the resource that the SDK for Node has, and name and version: %s', async (_name, variables) => {
+  ])('sends the resource of the SDK for Node, with name and version: %s', async (_name, variables) => {
     const collector = await Collector.start();
     const before = { ...process.env };
     Object.assign(process.env, variables, { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/v1/traces` });

@@ -31,9 +31,9 @@ const span = (name: string, attributes: Readonly<Record<string, SpanAttributeVal
     isAllowedCheck: name.startsWith('allow ') && attributes['remit.decision'] === 'allow',
   });
 
-/** Checks traced through a router to the collector by a protocol, with a small queue. */
+/** Traces checks through a router to the collector by one protocol, with a small queue. */
 function routedBy(protocol: Protocol, changed: Partial<QueueSettings>, timeoutMs: number) {
-  // Exporters read the variables of the process.
+  // Exporters read the environment of the process.
   process.env['OTEL_EXPORTER_OTLP_ENDPOINT'] = collector.url;
   process.env['OTEL_EXPORTER_OTLP_TIMEOUT'] = String(timeoutMs);
   const [exporter] = spanExportersTo({ otlp: protocol, isConsole: false, text: '' }, origin);
@@ -59,7 +59,7 @@ function routedBy(protocol: Protocol, changed: Partial<QueueSettings>, timeoutMs
 }
 
 const received = (decision: string | undefined): number =>
-  // A batch whose answer was late is sent again: a span counts once.
+  // A batch whose answer was late is sent again; each span counts once.
   new Set(
     collector.spans.filter((span) => span.attributes.get('remit.decision') === decision).map(({ spanId }) => spanId),
   ).size;
@@ -67,7 +67,7 @@ const received = (decision: string | undefined): number =>
 describe.each<Protocol>(['http/protobuf', 'http/json'])('SpanRouter, over %s', (protocol) => {
   const routed = (changed: Partial<QueueSettings> = {}, timeoutMs = 300) => routedBy(protocol, changed, timeoutMs);
 
-  it('sends everything at shutdown, more batches than an exporter takes at a time', async () => {
+  it('sends everything at shutdown, even more batches than an exporter accepts at a time', async () => {
     const { router, check, dropped } = routed({ maxSpans: 1000, delayMs: 60_000 }, 30_000);
     check('allow', 900);
     check('deny', 900);
@@ -95,7 +95,7 @@ describe.each<Protocol>(['http/protobuf', 'http/json'])('SpanRouter, over %s', (
     expect(received('allow')).toBe(100 + 2);
   });
 
-  it('drops what is new at the bound of a queue, and counts it', async () => {
+  it('drops and counts new spans when a queue is full', async () => {
     const { router, check, sum } = routed({ delayMs: 60_000, batchSpans: 100 });
     collector.behaviour = 'stalls';
     check('deny', 150);
@@ -107,7 +107,7 @@ describe.each<Protocol>(['http/protobuf', 'http/json'])('SpanRouter, over %s', (
     expect(sum('denials', 'closed')).toBe(101);
   });
 
-  it('makes few requests: what comes in while one is on its way waits until it fills a batch, or for its time', async () => {
+  it('makes few requests: spans that arrive during a request wait for a full batch or their delay', async () => {
     const { check } = routed({ delayMs: 4000 });
     collector.behaviour = { answersAfterMs: 20 };
     check('allow', 16);
@@ -116,11 +116,11 @@ describe.each<Protocol>(['http/protobuf', 'http/json'])('SpanRouter, over %s', (
       await new Promise((done) => setTimeout(done, 5));
     }
     await until(() => received('allow') === 36);
-    // Of 21 adds.
+    // For 21 additions.
     expect(collector.batches.length).toBeLessThan(10);
   });
 
-  it('waits for a collector that is not there yet, and loses nothing', async () => {
+  it('waits for a collector that is not running yet, and loses nothing', async () => {
     const { router, check, dropped } = routed({ maxSpans: 1000 });
     const { port } = new URL(collector.url);
     await collector.close();
@@ -131,7 +131,7 @@ describe.each<Protocol>(['http/protobuf', 'http/json'])('SpanRouter, over %s', (
     expect([received('deny'), dropped]).toEqual([40, []]);
   });
 
-  it('sends again what a busy collector did not take', async () => {
+  it('retries a batch that a busy collector refused', async () => {
     const { router, check, dropped } = routed();
     collector.behaviour = 'is-busy';
     check('deny', 40);
@@ -141,7 +141,7 @@ describe.each<Protocol>(['http/protobuf', 'http/json'])('SpanRouter, over %s', (
     expect([received('deny'), dropped]).toEqual([40, []]);
   });
 
-  it('sends once what a collector refuses for good, and counts it', async () => {
+  it('does not retry a batch that a collector rejects, and counts it', async () => {
     const { router, check, sum } = routed();
     collector.behaviour = 'refuses';
     check('deny', 40);
@@ -150,7 +150,7 @@ describe.each<Protocol>(['http/protobuf', 'http/json'])('SpanRouter, over %s', (
     expect(sum('denials', 'failed')).toBe(40);
   });
 
-  it('is done with everything although the collector is slow', async () => {
+  it('sends everything although the collector is slow', async () => {
     const { router, check, dropped } = routed({ maxSpans: 1000 }, 5000);
     collector.behaviour = { answersAfterMs: 50 };
     check('allow', 300);
@@ -160,7 +160,7 @@ describe.each<Protocol>(['http/protobuf', 'http/json'])('SpanRouter, over %s', (
   });
 });
 
-/** Takes everything, and says what; a span takes so many bytes. */
+/** Accepts and records everything; each span takes `spanBytes`. */
 const counting = (spanBytes = 0) => {
   const batches: number[] = [];
   const newBatch = (): SpanBatch => {
@@ -198,7 +198,7 @@ describe('SpanRouter', () => {
     expect([Math.max(...batches) <= settings.batchSpans, sumOf(batches)]).toEqual([true, 50]);
   });
 
-  it('begins another batch where one is as large as a collector takes', async () => {
+  it('begins another batch where one reaches the size that a collector accepts', async () => {
     const { batches, exporter } = counting(1024 * 128);
     const router = new SpanRouter(exporter, { settings, after, onDropped: () => undefined });
     for (let n = 0; n < 20; n += 1) router.add(allow);
@@ -206,7 +206,7 @@ describe('SpanRouter', () => {
     expect([batches.length > 1, sumOf(batches)]).toEqual([true, 20]);
   });
 
-  it('drops what is new where large spans have taken all of the room, and has room again when they are sent', async () => {
+  it('drops new spans where large ones use up all bytes, and has room again once they are sent', async () => {
     const { batches, exporter } = counting(1000);
     const dropped: (readonly [string, number, string])[] = [];
     const router = new SpanRouter(exporter, {
@@ -225,7 +225,7 @@ describe('SpanRouter', () => {
     expect([sumOf(batches), dropped.length]).toEqual([20, 2]);
   });
 
-  it('drops for good what cannot be sent', async () => {
+  it('drops what cannot be sent', async () => {
     const { exporter } = counting();
     const dropped: (readonly [string, number, string])[] = [];
     const failing = { ...exporter.newBatch(), size: 1, bytes: 1, send: () => Promise.reject(new Error('a bug')) };

@@ -25,14 +25,14 @@ const origin = {
   limits: { count: Infinity, valueLength: Infinity },
 };
 
-/** What is recorded where no allow is sampled. */
+/** The recorded spans, where no allow is sampled. */
 function recorder(samplesAllow: SpanSink['samplesAllow'] = () => false) {
   const spans: ReadableSpan[] = [];
   const sink: SpanSink = { samplesAllow, add: (span) => spans.push(readableSpan(span, origin)) };
   return { spans, sink };
 }
 
-/** A tracer of the SDK, as the issuer has it. */
+/** The SDK's tracer, as the issuer uses it. */
 const tracerTo = (sink: SpanSink): Tracer =>
   new TracerProvider({
     sampler: new AlwaysOnSampler(),
@@ -49,7 +49,7 @@ const statusAndType = (decision: Decision) => {
   return [span?.status.code, span?.attributes['error.type']];
 };
 
-/** Name and route of the span of a check, whose action may be unknown. */
+/** Name and route of a check's span, whose action may be unknown. */
 const nameOf = (decision: Decision, action?: Deny) => {
   const judged = judgementOf(decision);
   const known = action === undefined ? judged : { ...judged, facts: { ...judged.facts, action } };
@@ -59,7 +59,7 @@ const nameOf = (decision: Decision, action?: Deny) => {
 };
 
 describe('traceCheck', () => {
-  it('links a use to the issuance in the token, to the use before, and to the application', () => {
+  it('links a use to the issuance in the token, to the previous use, and to the application', () => {
     const [span] = traced(deny('policy.forbidden', 'by `x`')).spans;
     expect(
       span?.links.map((link) => [link.attributes?.['remit.link'], link.context.traceId, link.context.spanId]),
@@ -70,7 +70,7 @@ describe('traceCheck', () => {
     ]);
   });
 
-  it('is a child of the span of Envoy, from the start of the check', () => {
+  it("makes a child of Envoy's span, from the start of the check", () => {
     const { place, spans } = traced(deny('policy.forbidden', 'by `x`'));
     expect(spans[0]?.parentSpanContext?.spanId).toBe('3'.repeat(16));
     expect([spans[0]?.startTime, spans[0]?.endTime]).toEqual([
@@ -80,7 +80,7 @@ describe('traceCheck', () => {
     expect(place.traceId).toBe('3'.repeat(32));
   });
 
-  it('says what was decided and by what, without the token', () => {
+  it('records the decision and its policies, without the token', () => {
     const [span] = traced({ ...deny('policy.forbidden', 'by `x`'), policyIds: ['x'] }).spans;
     expect(span?.attributes).toEqual({
       'remit.decision': 'deny',
@@ -113,7 +113,7 @@ describe('traceCheck', () => {
     });
   });
 
-  it('says of a caller that was refused what it showed, and names no agent', () => {
+  it('records what a refused caller presented, and names no agent', () => {
     const refused = deny('identity.untrusted-domain', '');
     const judged = judgementOf(refused);
     const refusedCaller = { id: 'spiffe://evil.test/planner', address: '10.0.0.7' };
@@ -128,7 +128,7 @@ describe('traceCheck', () => {
     expect(span?.attributes).not.toHaveProperty(['remit.agent']);
   });
 
-  it('records a denial although the caller asked not to sample, and leaves an allow to the sampler', () => {
+  it('records a denial whatever the sampling flag, and leaves an allow to the sampler', () => {
     expect(traced(deny('token.expired', '')).spans).toHaveLength(1);
     expect(traced(allow).spans).toHaveLength(0);
     const asked: unknown[] = [];
@@ -137,7 +137,7 @@ describe('traceCheck', () => {
     expect([spans.length, asked]).toEqual([1, [['3'.repeat(32), 0]]]);
   });
 
-  it('marks a fault of ours as an error, and a denial by policy as none', () => {
+  it('marks a fault of Remit as an error, but not a denial by policy', () => {
     expect(statusAndType(deny('policy.error', ''))).toEqual([2, 'policy.error']);
     expect(statusAndType(deny('policy.forbidden', ''))).toEqual([0, undefined]);
   });
@@ -156,7 +156,7 @@ describe('traceCheck', () => {
     expect(called({ method: 'tools/list', tool: null })).toEqual([['mcp.method.name', 'tools/list']]);
   });
 
-  it('tells microseconds, and lasts as long as the monotonic clock says', () => {
+  it('has microseconds, and its duration by the monotonic clock', () => {
     const { spans, sink } = recorder();
     const exact = { ...ports, exactMs: () => 1_700_000_000_003.25, monotonicMs: () => 2.5 };
     traceUnderEnvoy({ spans: sink, ports: exact }, judgementOf(deny('policy.forbidden', '')));
@@ -166,14 +166,14 @@ describe('traceCheck', () => {
     ]);
   });
 
-  it('is named by decision and action, and by the decision alone where the call is no action', () => {
+  it('is named by decision and action, or by the decision alone without an action', () => {
     const unknown = deny('action.unknown', 'no entry');
     expect(nameOf(allow)).toEqual(['allow payments.list', '/v1/payments']);
     expect(nameOf(deny('policy.forbidden', ''))).toEqual(['deny payments.list', '/v1/payments']);
     expect(nameOf(unknown, unknown)).toEqual(['deny', undefined]);
   });
 
-  it('gives a use a place of its own where nobody takes spans', () => {
+  it('gives a use its ids where tracing is off', () => {
     expect(placeOfCheck({ ports }, null)).toEqual({ traceId: 'ab'.repeat(16), spanId: 'ab'.repeat(8), parent: null });
     const child = traceUnderEnvoy({ spans: null, ports }, judgementOf(deny('token.expired', '')));
     expect(child).toEqual(placeOfCheck({ ports }, envoySpan));
@@ -182,7 +182,7 @@ describe('traceCheck', () => {
 });
 
 describe('issuerTracer', () => {
-  it('knows the place of a span before it ends, and ends it with its last attributes', () => {
+  it('gives the ids of a span before it ends, and ends it with its last attributes', () => {
     const { spans, sink } = recorder();
     let monotonicMs = 5;
     const tracer = issuerTracer({ tracer: tracerTo(sink), ports: { ...ports, monotonicMs: () => monotonicMs } });
@@ -197,16 +197,16 @@ describe('issuerTracer', () => {
   it.each<[string, string | undefined, string, number]>([
     ['what was done', undefined, 'task.end', 0],
     ['what was refused', 'task_ended', 'deny task.end', 0],
-    ['a fault of ours', 'temporarily_unavailable', 'deny task.end', 2],
-    ['what did not come to an end', UNFINISHED['error.type'], 'deny task.end', 2],
-  ])('names %s by it', (_what, error, name, status) => {
+    ['a fault of Remit', 'temporarily_unavailable', 'deny task.end', 2],
+    ['what did not finish', UNFINISHED['error.type'], 'deny task.end', 2],
+  ])('names the span of %s', (_what, error, name, status) => {
     const { spans, sink } = recorder();
     const span = issuerTracer({ tracer: tracerTo(sink), ports }).start('task.end', {}, null);
     span.end(error === undefined ? {} : { 'error.type': error });
     expect([spans[0]?.name, spans[0]?.status.code]).toEqual([name, status]);
   });
 
-  it('gives a span a place where nobody takes it', () => {
+  it('gives a span its ids where tracing is off', () => {
     const span = issuerTracer({ tracer: null, ports }).start('task.end', {}, null);
     expect(span).toMatchObject({ traceId: 'ab'.repeat(16), spanId: 'ab'.repeat(8) });
     expect(() => span.end({})).not.toThrow();

@@ -30,7 +30,7 @@ afterEach(async () => {
   for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
 });
 
-/** Exporters read the variables of the process. */
+/** Exporters read the environment of the process. */
 async function started(more: Readonly<Record<string, string>> = {}): Promise<Telemetry> {
   Object.assign(process.env, variables, { OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/v1/traces` }, more);
   telemetry = await startTelemetry(process.env, { ports: systemPorts, log: (line) => lines.push(line) });
@@ -47,7 +47,7 @@ describe('startTelemetry', () => {
     const running = await started({ OTEL_TRACES_SAMPLER: 'always_off' });
     check(running, 'allow');
     check(running, 'deny');
-    // Recorded whatever the sampler and the flag of the caller say.
+    // Recorded whatever the sampler and the sampling flag of the caller are.
     const unsampled = `00-${'3'.repeat(32)}-${'4'.repeat(16)}-00`;
     issuerTracer({ tracer: running.tracer, ports: systemPorts }).start('task.end', {}, unsampled).end({});
     await running.close();
@@ -133,7 +133,7 @@ describe('startTelemetry', () => {
     expect(collector.spans).toHaveLength(2);
   });
 
-  it('ends although the collector stalls, and says what was lost', async () => {
+  it('ends although the collector stalls, and logs what was lost', async () => {
     const running = await started({ OTEL_EXPORTER_OTLP_TIMEOUT: '2000' });
     collector.behaviour = 'stalls';
     for (let n = 0; n < 3; n += 1) check(running, 'deny');
@@ -143,7 +143,7 @@ describe('startTelemetry', () => {
     expect(running.dropped.count('denials')).toBe(3);
   });
 
-  it('exports nothing where nobody named a collector', async () => {
+  it('exports nothing where no collector is configured', async () => {
     const running = await startTelemetry({}, { ports: systemPorts, log: (line) => lines.push(line) });
     check(running, 'deny');
     expect([running.spans, running.tracer]).toEqual([null, null]);

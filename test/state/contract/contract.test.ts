@@ -16,7 +16,7 @@ import { implementations } from './opened-state.ts';
 import type { OpenedState } from './opened-state.ts';
 import { thoroughly } from '../../thoroughly.ts';
 
-// Threads and processes start here, which takes a loaded machine its time.
+// Threads and processes start here, which is slow on a loaded machine.
 jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
@@ -35,7 +35,7 @@ const stateOf = ({ states }: OpenedState): unknown => (states.of(key, 'digest-1'
 const entry = (version: number, action: string) => ({ version, action, labels: ['pii'] });
 const handed = (count: number) => ({ jtiDigest: 'digest-1', spends: calls(5, count) });
 
-describe.each(Object.entries(implementations))('the contract of the state, kept by %s', (name, open) => {
+describe.each(Object.entries(implementations))('contract of the state: %s', (name, open) => {
   let nowMs = 1_000;
   const clock = agreeing(() => nowMs);
 
@@ -47,7 +47,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     return { file, state };
   }
 
-  it('makes the calls of one turn in their order, and shows each to every look after its promise resolved', async () => {
+  it('runs the calls of one turn in order, and shows each to every look after its promise resolved', async () => {
     const { state, file } = await opened();
     const { authority, settling } = state;
     const seen: unknown[] = [];
@@ -68,7 +68,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
       { changed: true, task: { state: 'completed' } },
       { code: 'conflict', detail: 'the task is `completed`' },
     ]);
-    // Other calls of the turn may be on disk by then too.
+    // Other calls of the turn may also be on disk by then.
     expect(['suspended', 'completed']).toContain(seen[0]);
     expect(stateOf(state)).toBe('completed');
     expect(await authority.taskOf(issuer, key.id)).toMatchObject({ state: 'completed' });
@@ -76,7 +76,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     await state.close();
   });
 
-  it('settles a decision once, however often it is sent, and answers the same again', async () => {
+  it('settles a decision once, however often it is sent, with the same answer', async () => {
     const { state, file } = await opened();
     const { settling } = state;
     const twice = await Promise.all([settling.settle(use('d-1', calls(1))), settling.settle(use('d-1', calls(1)))]);
@@ -90,7 +90,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     await state.close();
   });
 
-  it('settles by a decision whose history had changed, once it is decided anew', async () => {
+  it('settles a decision whose history had changed, once it is decided again', async () => {
     const { state } = await opened();
     expect(await state.settling.settle({ ...use('d-1'), entry: entry(0, 'a.read') })).toBeNull();
     expect(await state.settling.settle({ ...use('d-2'), entry: entry(0, 'b.read') })).toBe('history-changed');
@@ -113,7 +113,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     await state.close();
   });
 
-  it('takes no more than a budget, whoever asks at once', async () => {
+  it('never takes more than a budget from concurrent calls', async () => {
     const { state, file } = await opened();
     const asked = Array.from({ length: 60 }, (_, n) => state.settling.settle(use(`d-${n}`, calls(10, 1 + (n % 2)))));
     const answers = await Promise.all(asked);
@@ -122,7 +122,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     await state.close();
   });
 
-  it('takes nothing of a use that asks for too much of one of its budgets', async () => {
+  it('takes nothing for a use that exceeds one of its budgets', async () => {
     const { state, file } = await opened();
     const both: readonly Spend[] = [
       { kind: 'calls', limit: 5 },
@@ -133,7 +133,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     await state.close();
   });
 
-  it('lets no write fail its neighbours of the same turn, and writes nothing of it', async () => {
+  it('writes nothing of a failed call, and lets it fail no other call of the turn', async () => {
     const { state, file } = await opened();
     const { authority, settling } = state;
     const answers = await Promise.all([
@@ -149,7 +149,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     await state.close();
   });
 
-  it('hands on a budget with the part that it is for, or does neither', async () => {
+  it('takes a budget and writes the part it is for, or does neither', async () => {
     const { state, file } = await opened();
     const part = (n: number) => taskNumber(n, { parentId: key.id });
     const { authority } = state;
@@ -164,7 +164,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     await state.close();
   });
 
-  it('refuses a stolen token at once, before that is written', async () => {
+  it('refuses a stolen token at once, before the revocation is written', async () => {
     const { state, file } = await opened();
     state.states.refuse('digest-1');
     expect((state.states.of(key, 'digest-1') as UseState).issued?.revokedAtMs).toBe(1_000);
@@ -175,7 +175,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     await state.close();
   });
 
-  it('has the changes of what uses are judged by in its feed, in their order and without a gap', async () => {
+  it('has every change that decisions depend on in its feed, in order and without a gap', async () => {
     const { state } = await opened();
     const { authority, settling, feed } = state;
     const [one, two, three] = TASKS.map((n) => taskNumber(n).id);
@@ -192,7 +192,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     await state.close();
   });
 
-  it('is judged by the clocks of the instant at which it was asked', async () => {
+  it('decides by the clock readings of the instant of the call', async () => {
     const { state } = await opened();
     const early = state.settling.settle(use('d-1'));
     nowMs = 200_000;
@@ -203,7 +203,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     await state.close();
   });
 
-  it('keeps all of it when it is opened again, and its clock does not go back', async () => {
+  it('keeps everything when it is opened again, and its clock does not go back', async () => {
     const { state, file } = await opened();
     await state.settling.settle(use('d-1', calls(1)));
     nowMs = 50_000;
@@ -218,7 +218,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     await again.close();
   });
 
-  it('fails every call after it was closed', async () => {
+  it('fails every call after it is closed', async () => {
     const { state } = await opened();
     await state.close();
     const failure = { code: 'broken', detail: 'the state file is closed' };
@@ -227,7 +227,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     expect(state.states.of(key, 'digest-1')).toMatchObject(failure);
   });
 
-  it('does what the model does, whatever is asked at once: budgets, histories, ends, decisions sent again, restarts', async () => {
+  it('agrees with the model under random concurrent calls: budgets, histories, ends, repeated decisions, restarts', async () => {
     await fc.assert(
       fc.asyncProperty(commands(), async (steps) => {
         const { state, file } = await opened();
@@ -242,7 +242,7 @@ describe.each(Object.entries(implementations))('the contract of the state, kept 
     );
   });
 
-  it('has settled a decision or not where it is killed at any moment: asked again, it counts once', async () => {
+  it('settles a decision entirely or not at all when killed at any moment, and once when it is sent again', async () => {
     const { state, file } = await opened();
     await state.close();
     const script = join(import.meta.dirname, 'killed-settler.ts');

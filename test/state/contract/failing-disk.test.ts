@@ -11,7 +11,7 @@ import { spentIn } from '../state-file.ts';
 import { implementations } from './opened-state.ts';
 import type { OpenState } from './opened-state.ts';
 
-// Traced processes start here, which takes a loaded machine its time.
+// Traced processes start here, which is slow on a loaded machine.
 jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
@@ -19,7 +19,7 @@ afterAll(remove);
 
 const key = { issuer: taskNumber(1).issuer, id: taskNumber(1).id };
 
-/** Settles uses on a disk that fails from a system call on, until the process ends or 60 lines were said; what it said. */
+/** Settles uses on a disk that fails from one system call on, until the process ends or has printed 60 lines; returns these lines. */
 async function saidOn(
   strace: string,
   words: readonly string[],
@@ -45,7 +45,7 @@ async function saidOn(
 
 describeWith(stracePart(), 'a state on a disk that fails', (strace) => {
   it.each(Object.entries(implementations))(
-    'kept by %s, acknowledges nothing that is lost',
+    'with %s, acknowledges nothing that is lost',
     async (name, open: OpenState) => {
       let injected = 0;
       for (const call of ['fsync', 'pwrite64']) {
@@ -72,7 +72,7 @@ describeWith(stracePart(), 'a state on a disk that fails', (strace) => {
               jtiDigest: 'digest-1',
               spends: [{ kind: 'calls', limit: 1_000_000 }],
             });
-          // What was acknowledged counts already; what comes after may or may not, and counts once.
+          // Acknowledged uses are counted already. Later ones may be, and each counts once.
           const before = spentIn(file, key.id);
           for (const n of acknowledged) expect(await settle(n)).toBeNull();
           expect(spentIn(file, key.id)).toBe(before);

@@ -4,9 +4,8 @@ import { taskNumber } from '../../builders/task.ts';
 import { implementations } from './opened-state.ts';
 
 /**
- * `killed-settler.ts IMPLEMENTATION FILE FIRST`: settles uses of task 1 by the decisions `decision-N`, from number FIRST on, seven at a
- * time, until it is killed or one fails; prints `opened PID`, and the number of each once it
- * is acknowledged.
+ * `killed-settler.ts IMPLEMENTATION FILE FIRST`: settles uses of task 1 under the decisions `decision-N`, from number FIRST on, seven at a
+ * time, until it is killed or one fails. Prints `opened PID`, and the number of each use once it is acknowledged.
  */
 const [implementation = '', file = '', first = '1'] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(1, `${line}\n`);

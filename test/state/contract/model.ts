@@ -7,9 +7,9 @@ import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task
 import type { OpenedState } from './opened-state.ts';
 import { must, mustFind } from '../../builders/must.ts';
 
-/** Tasks of a run; each has one token at first. */
+/** Tasks of a run. Each has one token at first. */
 export const TASKS = [1, 2, 3] as const;
-/** Calls that each of them may take. */
+/** Limit of calls of each task. */
 const LIMIT = 6;
 
 interface ModelTask {
@@ -22,15 +22,15 @@ interface ModelTask {
   revoked: boolean;
 }
 
-/** What must be true, by the calls that were made, in their order. */
+/** The expected state after the calls made so far, in order. */
 export interface Model {
   readonly tasks: Map<number, ModelTask>;
   readonly settled: Set<string>;
-  /** Roots in the order of their changes, of calls that are not awaited yet too. */
+  /** Root tasks in the order of their changes, including calls that are not awaited yet. */
   readonly feed: string[];
 }
 
-/** A state with the calls that wait for their answers. */
+/** A state, with the calls that wait for their answers. */
 export interface Real {
   state: OpenedState;
   readonly reopen: () => Promise<OpenedState>;
@@ -60,7 +60,7 @@ const taskOf = (model: Model, n: number): ModelTask => {
 const look = (real: Real, n: number): UseState =>
   mustFind(real.state.states.of({ issuer, id: taskNumber(n).id }, `digest-${n}`));
 
-/** A use that takes calls, and adds to the history that it was decided by: the one of the last look. */
+/** A use that takes calls and adds to the history, decided by the history of the last look. */
 const settleUse = (n: number, decision: number, count: number, action: string | null): Command => ({
   check: () => true,
   toString: () => `settle task ${n} decision ${decision} count ${count} action ${action ?? '-'}`,
@@ -158,7 +158,7 @@ const revoke = (n: number): Command => ({
   },
 });
 
-/** A write that cannot be: it fails alone. */
+/** A write that must fail, and that makes no other fail. */
 const conflict = (n: number): Command => ({
   check: () => true,
   toString: () => `task ${n} once more`,
@@ -168,7 +168,7 @@ const conflict = (n: number): Command => ({
   },
 });
 
-/** What was answered is what the model says, and every look and the feed say the same. */
+/** Checks every answer, every look and the feed against the model. */
 export async function settleAll(model: Model, real: Real): Promise<void> {
   for (const { answer, expected, what } of real.waiting.splice(0)) {
     const got = { what, answer: await answer };
@@ -188,7 +188,7 @@ export async function settleAll(model: Model, real: Real): Promise<void> {
     expect(issued?.revokedAtMs === null).toBe(!revoked);
   }
   const changes: unknown = must(real.state.feed.feedAfter(0));
-  // One transaction tells of a task once, however often it changed in it.
+  // A transaction announces a task once, however often it changes in it.
   const roots = (changes as { readonly roots: readonly string[] }).roots;
   expect([...new Set(roots)].toSorted()).toEqual([...new Set(model.feed)].toSorted());
   expect(roots.length).toBeLessThanOrEqual(model.feed.length);
@@ -202,7 +202,7 @@ const awaitAll: Command = {
   run: (model, real) => settleAll(model, real),
 };
 
-/** Other work of the event loop comes between. */
+/** Lets other work of the event loop run. */
 const pause: Command = {
   check: () => true,
   toString: () => 'pause',
@@ -222,7 +222,7 @@ const restart: Command = {
 
 const task = fc.constantFrom(...TASKS);
 
-/** Calls of all kinds, of which many wait at once. */
+/** Calls of all kinds, many of which wait concurrently. */
 export const commands = (): fc.Arbitrary<Iterable<Command>> => {
   const settles = fc
     .tuple(task, fc.nat(12), fc.integer({ min: 1, max: 3 }), fc.constantFrom(null, 'a.read', 'a.write', 'b.read'))

@@ -6,7 +6,7 @@ import type { StateAccess } from '../../../src/state/sqlite/direct-authority.ts'
 import { openStore } from '../../../src/state/sqlite/open-store.ts';
 import { must } from '../../builders/must.ts';
 
-/** A state that is open, whatever implements it. */
+/** An open state of any implementation. */
 export interface OpenedState extends StateAccess {
   readonly close: () => Promise<void>;
 }
@@ -18,7 +18,7 @@ const broken = (failure: { readonly detail: string }): never => {
   throw new Error(failure.detail);
 };
 
-/** Every implementation there is, by name: a new one is added here, and runs all of the contract. */
+/** All implementations by name. Add a new one here, and it runs the whole contract. */
 export const implementations: Readonly<Record<string, OpenState>> = {
   direct: async (file, clock) => {
     const store = must(openStore(file, { ...clock, randomBytes }));

@@ -10,7 +10,7 @@ import { agreeing } from '../../builders/state-file.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { implementations } from './opened-state.ts';
 
-// A thread starts here, which takes a loaded machine its time.
+// A thread starts here, which is slow on a loaded machine.
 jest.setTimeout(120_000);
 
 const { folder, remove } = scratch();
@@ -22,19 +22,19 @@ const parent = taskNumber(1, { contextRules: { model: 'ask' } });
 const part = taskNumber(2, { parentId: parent.id });
 const risk = causeOf('signal.risk-level-change');
 
-/** What can change of a task between a look and a write. */
+/** What can change about a task between a look and a write. */
 const changes: readonly [string, (authority: Authority) => Promise<unknown>][] = [
   ['its risk', (authority) => authority.setRisk(parent, 'high', risk, 'idp')],
   [
-    'what its agent claims',
+    'the claimed values',
     (authority) => authority.setContext(parent, { kind: 'agent', by: parent.agent, values: { model: 'x' } }),
   ],
   [
-    'what others attest',
+    'the attested values',
     (authority) => authority.setContext(parent, { kind: 'writer', by: writer, values: { posture: 'x' } }),
   ],
   [
-    'its tokens, by a suspension and a resume',
+    'the generation, by a suspension and a resume',
     async (authority) => {
       await authority.applyTaskEvent(parent, byOperator('suspend'), 'operator');
       await authority.applyTaskEvent(parent, byOperator('resume'), 'operator');
@@ -42,7 +42,7 @@ const changes: readonly [string, (authority: Authority) => Promise<unknown>][] =
   ],
 ];
 
-/** Every write that can be decided by something, for the part or its parent. */
+/** Every write that has premises, for the part or its parent. */
 const writes: readonly [string, (authority: Authority, decidedBy: Premises) => Promise<unknown>][] = [
   ['insertToken', (authority, decidedBy) => authority.insertToken(part, tokenNumber(8), [], decidedBy)],
   [
@@ -71,7 +71,7 @@ const read = async (authority: Authority, { issuer, id }: Task): Promise<Task> =
   return task;
 };
 
-describe.each(Object.entries(implementations))('what a write was decided by, kept by %s', (_name, open) => {
+describe.each(Object.entries(implementations))('premises of a write: %s', (_name, open) => {
   const opened = async () => {
     const state = await open(join(folder(), 'state.db'), agreeing());
     const { authority } = state;
@@ -80,31 +80,31 @@ describe.each(Object.entries(implementations))('what a write was decided by, kep
     expect(await authority.insertPart(part, tokenNumber(2), [], handed)).toBeNull();
     return state;
   };
-  it.each(changes)('refuses each write where of a task above there changed %s', async (_what, change) => {
+  it.each(changes)('refuses each write where the parent has changed in %s', async (_what, change) => {
     const { authority, states, close } = await opened();
     const decidedBy = { tasks: [part, parent] };
     const before = states.of(part, 'digest-2');
     await change(authority);
     const answers = await Promise.all(writes.map(([, write]) => write(authority, decidedBy)));
-    // A suspension reaches the part, whose own state is looked at first where a token is issued.
+    // A suspension reaches the part too, and a token is refused by the part's own state first.
     const isSuspended = (await read(authority, part)).state === 'suspended';
     expect(isSuspended ? answers.slice(2) : answers).toEqual(writes.slice(isSuspended ? 2 : 0).map(() => changed));
     if (!isSuspended) expect(states.of(part, 'digest-2')).toEqual(before);
     await close();
   });
 
-  it.each(writes)('lets %s be written by what it was decided by', async (_write, write) => {
+  it.each(writes)('writes %s where the premises hold', async (_write, write) => {
     const { authority, close } = await opened();
     const tasks = [await read(authority, part), await read(authority, parent)];
     expect(await write(authority, { tasks })).not.toEqual(changed);
     await close();
   });
 
-  it('refuses a token for one that was revoked since, and lets it be written for one that was not', async () => {
+  it('refuses a token where the exchanged token was revoked since, and writes it otherwise', async () => {
     const { authority, states, close } = await opened();
     const decidedBy = { tasks: [await read(authority, part)], jtiDigest: 'digest-2' };
     expect(await authority.insertToken(part, tokenNumber(5), [], decidedBy)).toBeNull();
-    // Refused by this process before that is written.
+    // This process refuses the token before that is written.
     states.refuse('digest-2');
     expect(await authority.insertToken(part, tokenNumber(7), [], decidedBy)).toEqual(changed);
     const [, late] = await Promise.all([

@@ -15,7 +15,7 @@ import { agreeing, mustOpen } from '../../builders/state-file.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { must } from '../../builders/must.ts';
 
-// A thread starts here, which takes a loaded machine its time.
+// A thread starts here, which is slow on a loaded machine.
 jest.setTimeout(120_000);
 
 const { folder, remove } = scratch();
@@ -48,7 +48,7 @@ const marksIn = (file: string): number => {
   return count;
 };
 
-/** Bytes that each thread of this process has sent to a disk, by its id. */
+/** Bytes that each thread of this process has written to a disk, by thread id. */
 const bytesWritten = (): ReadonlyMap<number, number> =>
   new Map(
     readdirSync('/proc/self/task').map((id) => {
@@ -58,7 +58,7 @@ const bytesWritten = (): ReadonlyMap<number, number> =>
   );
 
 describe('AuthorityThread', () => {
-  it('writes nothing in this thread: its connection reads alone, and every commit is the work of another', async () => {
+  it('writes nothing in this thread: its connection is read-only, and another thread makes every commit', async () => {
     const { thread } = await opened();
     await thread.authority.insertTask(taskNumber(1), tokenNumber(1), []);
     const main = process.pid;
@@ -82,7 +82,7 @@ describe('AuthorityThread', () => {
     await thread.close();
   });
 
-  it('makes one transaction of the calls of a turn, and tells of records and writes once', async () => {
+  it('makes one transaction of the calls of a turn, and reports records and writes once', async () => {
     const writes: (StoreFailure | null)[] = [];
     let records = 0;
     const { thread } = await opened({
@@ -98,7 +98,7 @@ describe('AuthorityThread', () => {
     await thread.close();
   });
 
-  it('refuses what more than may wait, in number and in bytes, at once and without calling the disk full', async () => {
+  it('refuses calls beyond the bounds on number and bytes at once, without reporting a full disk', async () => {
     const writes: (StoreFailure | null)[] = [];
     const onWrite = (failure: StoreFailure | null) => void writes.push(failure);
     const { thread } = await opened({ onWrite, maxWaiting: 3, maxWaitingBytes: 40_000 });
@@ -125,19 +125,19 @@ describe('AuthorityThread', () => {
     expect(existsSync(`${file}-wal`)).toBe(false);
   });
 
-  it('marks the file as in use until it is closed, and makes what waits before that', async () => {
+  it('marks the file as in use until it is closed, and completes waiting calls first', async () => {
     const { file, thread } = await opened();
     expect(marksIn(file)).toBe(1);
     const waiting = [thread.authority.insertTask(taskNumber(1), tokenNumber(1), []), thread.settling.settle(use(1))];
     await thread.close();
     expect(await Promise.all(waiting)).toEqual([null, null]);
-    // The last connection that was closed could empty the log.
+    // The connection that was closed last could empty the log.
     expect(existsSync(`${file}-wal`)).toBe(false);
     expect(marksIn(file)).toBe(0);
     expect(mustOpen(file).taskOf(key.issuer, key.id)).toMatchObject({ state: 'active' });
   });
 
-  it('waits in its thread for another process that writes, and fails as busy after that', async () => {
+  it('waits for the lock of another process in its thread, then fails as busy', async () => {
     const { file, thread } = await opened({ busyTimeoutMs: 200 });
     await thread.authority.insertTask(taskNumber(1), tokenNumber(1), []);
     const another = new DatabaseSync(file);
@@ -153,7 +153,7 @@ describe('AuthorityThread', () => {
     await thread.close();
   });
 
-  it('sees what a command ends beside it at the next look', async () => {
+  it('sees an end made by a command at the next look', async () => {
     const { file, thread } = await opened();
     await thread.authority.insertTask(taskNumber(1), tokenNumber(1), []);
     expect(thread.states.of(key, 'digest-1')).toMatchObject({ task: { state: 'active' } });
@@ -164,12 +164,12 @@ describe('AuthorityThread', () => {
     await thread.close();
   });
 
-  it('is broken once its connection fails: what waits, every later call and every look say so, and it tells once', async () => {
+  it('is broken once its connection fails: waiting calls, later calls and looks all fail, and it reports that once', async () => {
     const { file, thread, fatal } = await opened();
     await thread.authority.insertTask(taskNumber(1), tokenNumber(1), []);
     const another = new DatabaseSync(file);
     another.enableDefensive(false);
-    // No table: an error that is none of those after which a store is sound.
+    // A missing table is an error after which a store is not sound.
     another.exec('DROP TABLE settled');
     another.close();
     const answers = await Promise.all([thread.settling.settle(use(1)), thread.settling.settle(use(2))]);
@@ -197,7 +197,7 @@ describe('AuthorityThread', () => {
     await thread.close();
   });
 
-  it('refuses what no store opens, with the same words', async () => {
+  it('refuses what `openStore` refuses, with the same message', async () => {
     const file = join(folder(), 'missing', 'state.db');
     const refused = await AuthorityThread.open(file, { ...agreeing(), onFatal: () => undefined });
     expect(refused).toMatchObject({ code: 'unusable', detail: expect.stringMatching(/cannot be opened/) });

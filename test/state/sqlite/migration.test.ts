@@ -21,7 +21,7 @@ const environment = compiledOnce(folder());
 
 const fileOf8 = () => fileOf(8);
 
-/** A file as the last build with that version of the schema wrote it. */
+/** A file as written by the last build with that version of the schema. */
 function fileOf(version: 8 | 9): string {
   const file = join(folder(), 'state.db');
   const db = new DatabaseSync(file);
@@ -45,7 +45,7 @@ const versionOf = (file: string): unknown =>
 const key = (n: number) => ({ issuer, id: taskNumber(n).id });
 const migrate = (file: string, format: FileFormat = stateFormat) => migrateFile(file, format, { keepsCopy: true });
 
-/** One version more than the product has. */
+/** A format one version ahead of the product. */
 const further = (run: (db: DatabaseSync) => void): FileFormat => ({
   ...stateFormat,
   version: stateFormat.version + 1,
@@ -53,7 +53,7 @@ const further = (run: (db: DatabaseSync) => void): FileFormat => ({
 });
 
 describe('migrateFile', () => {
-  it('brings a file of version 8 to exactly the schema of a new one, and loses nothing', () => {
+  it('migrates a file of version 8 to exactly the schema of a new one, and loses nothing', () => {
     const file = fileOf8();
     expect(pendingVersion(file, stateFormat)).toBe(8);
     expect(migrate(file)).toEqual({ from: 8, to: stateFormat.version, copy: `${file}.schema-8` });
@@ -73,7 +73,7 @@ describe('migrateFile', () => {
     expect([pendingVersion(file, stateFormat), migrate(file)]).toEqual([null, null]);
   });
 
-  it('brings a file of version 9 to exactly the schema of a new one, and follows changes from there', () => {
+  it('migrates a file of version 9 to exactly the schema of a new one, with a feed from then on', () => {
     const file = fileOf(9);
     expect(migrate(file)).toEqual({ from: 9, to: stateFormat.version, copy: `${file}.schema-9` });
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
@@ -95,7 +95,7 @@ describe('migrateFile', () => {
     store.close();
   });
 
-  it('keeps the file as it was beside it, for its owner alone', () => {
+  it('keeps a copy of the former file beside it, readable by its owner only', () => {
     const file = fileOf8();
     migrate(file);
     const copy = `${file}.schema-8`;
@@ -103,7 +103,7 @@ describe('migrateFile', () => {
     expect(reading(copy, (db) => db.prepare('SELECT count(*) AS n FROM tasks').get()?.['n'])).toBe(6);
   });
 
-  it('leaves what commands open alone, which say what to do', () => {
+  it('is not run by commands, whose error says what to do', () => {
     const file = fileOf8();
     const options = { ...agreeing(), randomBytes };
     for (const opened of [openStore(file, { ...options, access: 'write' }), openStoreForReading(file, agreeing())]) {
@@ -135,7 +135,7 @@ describe('migrateFile', () => {
     expect([versionOf(file), existsSync(`${file}.schema-${version}`)]).toEqual([version, false]);
   });
 
-  it('takes all steps that are missing, one after the other', () => {
+  it('runs all missing steps in order', () => {
     const file = fileOf8();
     expect(
       migrate(
@@ -149,7 +149,7 @@ describe('migrateFile', () => {
     expect(reading(file, (db) => db.prepare('SELECT count(*) AS n FROM added').get()?.['n'])).toBe(0);
   });
 
-  it('undoes a step that fails, and keeps those before it', () => {
+  it('rolls back a failed step, and keeps the steps before it', () => {
     const file = fileOf8();
     const failing = migrate(
       file,
@@ -172,7 +172,7 @@ describe('migrateFile', () => {
     expect([versionOf(file), existsSync(`${file}.schema-8`)]).toEqual([8, false]);
   });
 
-  it('leaves the version before a step where it is killed in its middle, and goes on at the next start', () => {
+  it('leaves the former version where it is killed within a step, and continues at the next start', () => {
     const file = fileOf8();
     const script = resolve(import.meta.dirname, '../killed-migration.ts');
     const { signal, stderr } = spawnSync(process.execPath, ['--no-warnings', script, file], { env: environment });

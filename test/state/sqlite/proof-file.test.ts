@@ -46,8 +46,8 @@ describe('ProofFile', () => {
     ['refuses it in the last millisecond of its window', {}, 60_000, usedBefore],
     ['refuses it once its window is over', {}, 60_001, older],
     ['refuses the same `jti` with another `iat`', { issuedAtSeconds: nowSeconds - 5 }, 0, usedBefore],
-    ['takes the same `jti` of another key', { thumbprint: 'b'.repeat(43) }, 0, null],
-    ['takes another `jti` of the same key', { proofId: 'e1j3V_bKic8-LAEC' }, 0, null],
+    ['accepts the same `jti` of another key', { thumbprint: 'b'.repeat(43) }, 0, null],
+    ['accepts another `jti` of the same key', { proofId: 'e1j3V_bKic8-LAEC' }, 0, null],
   ])('%s, at another process', (_name, changes, laterMs, expected) => {
     const place = folder();
     const [one, other] = [openIn(place), openIn(place)].map((file) => file.memoryFor('checks'));
@@ -55,14 +55,14 @@ describe('ProofFile', () => {
     expect(denied(other?.use({ ...proof, ...changes }, at(nowMs + laterMs)))).toEqual(expected);
   });
 
-  it('keeps what was used up at calls apart from what was at the issuer, as two memories of one process would', () => {
+  it('separates proofs used at checks from those used at the issuer, as two memories of one process do', () => {
     const file = openIn(folder());
     expect(file.memoryFor('checks').use(proof, at(nowMs))).toBeNull();
     expect(file.memoryFor('issuer').use(proof, at(nowMs))).toBeNull();
     expect(denied(file.memoryFor('issuer').use(proof, at(nowMs)))).toEqual(usedBefore);
   });
 
-  it('remembers over the end of every process', () => {
+  it('remembers after every process has ended', () => {
     const place = folder();
     const before = openIn(place);
     expect(before.memoryFor('checks').use(proof, at(nowMs))).toBeNull();
@@ -70,13 +70,13 @@ describe('ProofFile', () => {
     expect(denied(openIn(place).memoryFor('checks').use(proof, at(nowMs)))).toEqual(usedBefore);
   });
 
-  it('takes no proof of before its process began, which a machine without power may have lost', () => {
+  it('refuses proofs from before its process started, which may be lost after a power failure', () => {
     const memory = openIn(folder(), { startedAtMs: nowMs }).memoryFor('checks');
     expect(denied(memory.use(numbered(1, nowSeconds - 1), at(nowMs)))).toEqual(older);
     expect(memory.use(numbered(2), at(nowMs))).toBeNull();
   });
 
-  it('refuses at its bound rather than forget, says a replay first, and has room again when what it remembers is over', () => {
+  it('refuses at its bound instead of forgetting, reports replays first, and has room again once proofs expire', () => {
     const bounds: string[] = [];
     const memory = openIn(folder(), { max: 5 }).memoryFor('checks', (bound) => bounds.push(bound));
     const ofKey = ['token.replay-memory-full', 'the key has used up its share of the replay memory'];
@@ -88,7 +88,7 @@ describe('ProofFile', () => {
     expect(denied(memory.use(numbered(6, nowSeconds + 61), at(nowMs + 61_000)))).toEqual(ofKey);
   });
 
-  it('leaves room for others at every process, whatever one agent with many keys sends (issue 14, point 8)', () => {
+  it('leaves room for other agents in every process, whatever one agent with many keys sends (issue 14, point 8)', () => {
     const place = folder();
     const [one, other] = [openIn(place, { max: 40 }), openIn(place, { max: 40 })].map((file) =>
       file.memoryFor('checks'),
@@ -101,7 +101,7 @@ describe('ProofFile', () => {
     expect(other?.use({ ...numbered(1), thumbprint: 'its own' }, at(nowMs, 'modest'))).toBeNull();
   });
 
-  it('brings nothing back that was forgotten, at a process whose clock is behind', () => {
+  it('accepts no forgotten proof in a process whose clock is behind', () => {
     const place = folder();
     const [one, other] = [openIn(place), openIn(place)].map((file) => file.memoryFor('checks'));
     expect(one?.use(proof, at(nowMs))).toBeNull();
@@ -109,7 +109,7 @@ describe('ProofFile', () => {
     expect(denied(other?.use(proof, at(nowMs)))).toEqual(older);
   });
 
-  it('denies what it cannot write in time as a fault of ours, and goes on', () => {
+  it('denies with a fault of Remit where it cannot write in time, and goes on', () => {
     const place = folder();
     const memory = openIn(place).memoryFor('checks');
     const other = new DatabaseSync(join(place, 'state.db.proofs'));
@@ -117,7 +117,7 @@ describe('ProofFile', () => {
     const beganMs = performance.now();
     const locked = ['task.state-unavailable', 'the replay memory is locked by another process'];
     for (let n = 0; n < 1_000; n += 1) expect(denied(memory.use(proof, at(nowMs)))).toEqual(locked);
-    // All of them together have waited once, and not each for its 20 ms, which would be 20 s.
+    // The uses waited once in total. If each waited 20 ms, they would take 20 s.
     expect(performance.now() - beganMs).toBeLessThan(10_000);
     other.exec('ROLLBACK');
     other.close();

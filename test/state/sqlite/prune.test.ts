@@ -19,7 +19,7 @@ afterAll(remove);
 const KEEP_MS = 60_000;
 const SKEW_MS = 60_000;
 
-/** A store whose wall clock can step while its monotonic clock goes on. */
+/** A store whose wall clock can step on its own. */
 function stage() {
   const clock = { wallMs: 1_000_000, monotonicMs: 0 };
   const file = join(folder(), 'state.db');
@@ -39,7 +39,7 @@ const tokenAt = (n: number, nowMs: number, lifeMs = 300_000): IssuedToken => ({
   expiresAtMs: nowMs + lifeMs,
 });
 
-/** Steps until several looks find nothing to do: one may end at what has to be kept. */
+/** Runs steps until several looks find nothing to do, since a step may end at a task that must be kept. */
 function pruneAll(store: Store, keepMs = KEEP_MS): number {
   let tasks = 0;
   for (let idle = 0; idle < 5;) {
@@ -81,7 +81,7 @@ describe('Store.prune', () => {
     store.close();
   });
 
-  it('forgets what this process and another hold in memory of the task', () => {
+  it('invalidates what this and another process cache of the task', () => {
     const { store, file, clock, pass } = stage();
     const now = clock.wallMs;
     const [task, token] = [taskAt(1, now), tokenAt(1, now)];
@@ -99,19 +99,19 @@ describe('Store.prune', () => {
   });
 
   it.each<[string, (at: ReturnType<typeof stage>, task: Task) => void]>([
-    ['it ended too short ago', ({ store, pass }) => (taken(store), pass(KEEP_MS - 1))],
-    ['a token may still be presented', ({ store, pass }) => (taken(store), pass(300_000 + SKEW_MS - 1))],
+    ['it ended too recently', ({ store, pass }) => (taken(store), pass(KEEP_MS - 1))],
+    ['a token is still valid', ({ store, pass }) => (taken(store), pass(300_000 + SKEW_MS - 1))],
     ['the ledger lacks its records', ({ pass }) => pass(1_000_000)],
     [
-      'the wall clock alone says that its time is over',
+      'only the wall clock says that its time is over',
       ({ store, clock }) => (taken(store), void (clock.wallMs += 1_000_000)),
     ],
     [
-      'the time that has passed says so, and the wall clock does not',
+      'only the elapsed time says that its time is over',
       ({ store, clock, pass }) => (taken(store), pass(1_000_000), void (clock.wallMs -= 900_000)),
     ],
     [
-      'a token of its part may still be presented',
+      'a token of its part is still valid',
       ({ store, clock, pass }) => {
         taken(store);
         pass(100_000);
@@ -136,7 +136,7 @@ describe('Store.prune', () => {
   });
   let file = '';
 
-  it('prunes what comes after many tasks that it has to keep', () => {
+  it('prunes tasks behind many that must be kept', () => {
     const { store, clock, pass } = stage();
     const ended = (n: number, lifeMs: number): void => {
       const task = taskAt(n, clock.wallMs);
@@ -146,7 +146,7 @@ describe('Store.prune', () => {
     must(
       store.together(() => {
         for (let n = 1; n <= 300; n++) ended(n, 9_000_000);
-        // One with more ended parts, all to be kept, than a step reads.
+        // A task with more ended parts, all to be kept, than one step reads.
         must(store.insertTask(taskAt(1_000, clock.wallMs), tokenAt(1_000, clock.wallMs, 1_000), []));
         for (let n = 1_001; n <= 1_600; n++) {
           const part = taskAt(n, clock.wallMs, { parentId: taskNumber(1_000).id });
@@ -167,7 +167,7 @@ describe('Store.prune', () => {
     store.close();
   });
 
-  it('is held off open tasks and their tokens by the file itself', () => {
+  it('is prevented by the file itself from deleting open tasks and their tokens', () => {
     const { store, file: path, clock } = stage();
     must(store.insertTask(taskAt(1, clock.wallMs), tokenAt(1, clock.wallMs), []));
     const db = new DatabaseSync(path);
@@ -178,7 +178,7 @@ describe('Store.prune', () => {
     store.close();
   });
 
-  it('leaves no rows of 20,000 ended tasks, and gives their space back', () => {
+  it('leaves no rows of 20,000 ended tasks, and returns their space to the disk', () => {
     const { store, file: path, clock, pass } = stage();
     const now = clock.wallMs;
     must(
@@ -229,7 +229,7 @@ describe('Store.prune', () => {
     record({ kind: constant('prune' as const) }),
   );
 
-  it('keeps the state of every token that can be used, every open task and every unrecorded one, in any course of events', () => {
+  it('keeps every usable token, every open task and every task with unrecorded events, in any course of events', () => {
     assert(
       property(array(op, { minLength: 10, maxLength: 60 }), (ops) => {
         const { store, clock, pass } = stage();
@@ -266,13 +266,13 @@ describe('Store.prune', () => {
           }
           const changed = store.applyTaskEvent(one.task, byOperator(each.event), 'operator');
           if (changed === undefined || isStoreFailure(changed) || 'problem' in changed || !changed.changed) return;
-          // The parts were changed with it, with records of their own.
+          // The parts changed with it, with their own records.
           for (const other of model) other.isWaiting ||= must(store.recordsOf(other.task.id, 1)).length > 0;
         };
         for (const each of ops) {
           run(each);
           const { wallMs, floorMs } = store.clocks();
-          // A wall clock that steps back makes nothing usable again, since the floor does not.
+          // A step back of the wall clock makes nothing usable again, since the floor does not step back.
           passedMs = Math.max(passedMs, Math.min(wallMs, floorMs));
           for (const { task, tokens, isWaiting } of model) {
             const usable = tokens.filter(({ expiresAtMs }) => expiresAtMs > passedMs - SKEW_MS);
@@ -284,7 +284,7 @@ describe('Store.prune', () => {
             }
             const found = must(store.taskOf(issuer, task.id));
             if (isWaiting) expect(found).toBeDefined();
-            // What has a row has the rows of all it is a part of.
+            // The ancestors of a task with a row also have rows.
             if (found !== undefined && task.parentId !== null) {
               expect(must(store.taskOf(issuer, task.parentId))).toBeDefined();
             }

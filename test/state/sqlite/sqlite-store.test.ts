@@ -24,7 +24,7 @@ const failureOf = (value: unknown): StoreFailure => {
 };
 
 describe('openStore', () => {
-  it('makes the file, its log and its index with mode 0600', () => {
+  it('creates the file, its log and its index with mode 0600', () => {
     const file = newFile();
     const store = mustOpen(file);
     store.insertTask(taskNumber(1), tokenNumber(1), []);
@@ -33,7 +33,7 @@ describe('openStore', () => {
     store.close();
   });
 
-  it('writes a synced write-ahead log and strict tables', () => {
+  it('uses a synced write-ahead log and strict tables', () => {
     const file = newFile();
     mustOpen(file).close();
     const db = new DatabaseSync(file, { readOnly: true });
@@ -101,7 +101,7 @@ describe('openStore', () => {
     expect(failureOf(openStore(path, options)).detail).toMatch(detail);
   });
 
-  it('does not make the file where it only may write one', () => {
+  it('does not create the file with access `write`', () => {
     expect(failureOf(openStore(newFile(), { ...options, access: 'write' })).detail).toMatch(
       /cannot be opened: ENOENT$/,
     );
@@ -109,7 +109,7 @@ describe('openStore', () => {
 });
 
 describe('Store.insertTask', () => {
-  it('keeps task, token and records through a restart', () => {
+  it('keeps task, token and records after a restart', () => {
     const file = newFile();
     const store = mustOpen(file);
     const task = taskNumber(1, { purpose: 'zahle die Rechnungen im Mai 💶' });
@@ -127,7 +127,7 @@ describe('Store.insertTask', () => {
     again.close();
   });
 
-  it('knows a task by issuer and id together', () => {
+  it('identifies a task by issuer and id together', () => {
     const store = mustOpen(newFile());
     store.insertTask(taskNumber(1), tokenNumber(1), []);
     expect(store.taskOf('https://other.test', taskNumber(1).id)).toBeUndefined();
@@ -135,7 +135,7 @@ describe('Store.insertTask', () => {
     store.close();
   });
 
-  it('keeps nothing of a transaction that fails, and stays usable', () => {
+  it('keeps nothing of a failed transaction, and stays usable', () => {
     const store = mustOpen(newFile());
     store.insertTask(taskNumber(1), tokenNumber(1), []);
     expect(store.insertTask(taskNumber(2), tokenNumber(1), [endRecord(2)])).toMatchObject({ code: 'conflict' });
@@ -172,7 +172,7 @@ describe('Store.insertTask', () => {
 });
 
 describe('Store.applyTaskEvent', () => {
-  it('ends the task with its record, says the same again for the same end, and refuses another', () => {
+  it('ends the task with its record, is idempotent for the same end, and refuses another end', () => {
     const store = mustOpen(newFile());
     const key = taskNumber(1);
     store.insertTask(key, tokenNumber(1), []);
@@ -231,7 +231,7 @@ describe('Store.applyTaskEvent', () => {
     serving.close();
   });
 
-  it('answers busy where another process holds the write lock, and goes on after', () => {
+  it('answers busy while another process holds the write lock, and works afterwards', () => {
     const file = newFile();
     const store = mustOpen(file);
     store.insertTask(taskNumber(1), tokenNumber(1), []);
@@ -249,7 +249,7 @@ describe('Store.applyTaskEvent', () => {
 });
 
 describe('Store.tasks', () => {
-  it('lists the newest first, by id, agent and the state that holds now', () => {
+  it('lists newest first, filtered by id, agent and current state', () => {
     const store = mustOpen(newFile(), { nowMs: () => 50_000 });
     for (let n = 1; n <= 4; n++) {
       store.insertTask(taskNumber(n, n === 2 ? { deadlineMs: 50_000 } : {}), tokenNumber(n), []);
@@ -288,7 +288,7 @@ describe('the clock of a store', () => {
     again.close();
   });
 
-  it('has the sweep end what is due, with a record, so that no clock at all brings it back', () => {
+  it('ends due tasks in a sweep, with a record, so that no clock revives them', () => {
     const clock = { nowMs: 99_999 };
     const store = mustOpen(newFile(), { nowMs: () => clock.nowMs });
     store.insertTask(taskNumber(1), tokenNumber(1), []);
@@ -318,7 +318,7 @@ describe('the clock of a store', () => {
     store.close();
   });
 
-  it('is carried into the file by an idle sweep within 10 s', () => {
+  it('is written to the file by an idle sweep within 10 s', () => {
     const file = newFile();
     const clock = { nowMs: 500_000 };
     const store = mustOpen(file, { nowMs: () => clock.nowMs });
@@ -332,7 +332,7 @@ describe('the clock of a store', () => {
 });
 
 describe('a full disk', () => {
-  it('fails typed, keeps what was acknowledged, and is over when there is space again', () => {
+  it('fails as full, keeps what was acknowledged, and recovers when there is space again', () => {
     const file = newFile();
     const store = mustOpen(file, { maxBytes: 256 * 1024 });
     const acknowledged: number[] = [];
@@ -352,14 +352,14 @@ describe('a full disk', () => {
 });
 
 describe('a broken store', () => {
-  it('answers every later call so, and says it once', () => {
+  it('fails every later call, and reports that once', () => {
     const file = newFile();
     const fatal: StoreFailure[] = [];
     const store = mustOpen(file, { onFatal: (failure) => fatal.push(failure) });
     for (let n = 1; n <= 100; n++) store.insertTask(taskNumber(n), tokenNumber(n), [endRecord(n, 'x'.repeat(60_000))]);
     store.close();
     const reopened = mustOpen(file, { onFatal: (failure) => fatal.push(failure) });
-    // Damage below the open connection, as a disk does it.
+    // Damages the file below the open connection, as a disk may.
     const bytes = readFileSync(file);
     for (let page = 1; page < bytes.length / 4_096; page++) bytes.fill(0xa5, page * 4_096, (page + 1) * 4_096);
     writeFileSync(file, bytes);
@@ -383,7 +383,7 @@ describe('a broken store', () => {
     reopened.close();
   });
 
-  it('is what a closed one is', () => {
+  it('is also what a closed store is', () => {
     const store = mustOpen(newFile());
     store.close();
     store.close();
@@ -413,7 +413,7 @@ describe('openStoreForReading', () => {
     if (!isStoreFailure(reader)) reader.close();
   });
 
-  it('says where there is none', () => {
+  it('reports a missing file', () => {
     const file = newFile();
     expect(failureOf(openStoreForReading(file, options)).detail).toBe(
       `state file \`${file}\` cannot be opened: ENOENT`,
@@ -422,7 +422,7 @@ describe('openStoreForReading', () => {
 });
 
 describe('Store.appendRecords', () => {
-  it('writes a batch whole, also of records that belong to no task', () => {
+  it('writes a batch atomically, including records that belong to no task', () => {
     const file = newFile();
     const store = mustOpen(file);
     const use = encoded({
@@ -483,7 +483,7 @@ const filled = (file: string): Buffer => {
   return readFileSync(file);
 };
 
-/** As a process leaves it that was killed while it served. */
+/** Leaves the file as a process does that is killed while it serves. */
 const markUnclean = (file: string): void => {
   const db = new DatabaseSync(file);
   db.exec("INSERT INTO serving VALUES ('killed')");

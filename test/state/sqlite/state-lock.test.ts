@@ -19,7 +19,7 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-/** Another process that takes a place and keeps it. */
+/** Another process that takes the lock and keeps it. */
 const holder = async (file: string, access: StateAccess) => {
   const words = ['--expose-gc', '--no-warnings', join(import.meta.dirname, '../state-holder.ts'), file, access];
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -37,20 +37,17 @@ describe('lockState', () => {
     ['exclusive', 'shared', 'busy'],
     ['shared', 'exclusive', 'busy'],
     ['shared', 'shared', 'taken'],
-  ])(
-    'beside one that is %s, gives one that would be %s: %s, until the first is killed',
-    async (first, second, given) => {
-      const file = join(folder(), 'state.db');
-      const kill = await holder(file, first);
-      const beside = lockState(file, second);
-      expect(outcomeOf(beside)).toBe(given);
-      if (!isStoreFailure(beside)) beside.release();
-      await kill();
-      expect(outcomeOf(lockState(file, 'exclusive'))).toBe('taken');
-    },
-  );
+  ])('beside a process with `%s`, gives one with `%s`: %s, until the first is killed', async (first, second, given) => {
+    const file = join(folder(), 'state.db');
+    const kill = await holder(file, first);
+    const beside = lockState(file, second);
+    expect(outcomeOf(beside)).toBe(given);
+    if (!isStoreFailure(beside)) beside.release();
+    await kill();
+    expect(outcomeOf(lockState(file, 'exclusive'))).toBe('taken');
+  });
 
-  it('says which setting is needed, and where', () => {
+  it('names the required setting, and where to set it', () => {
     const file = join(folder(), 'state.db');
     const held = lockState(file, 'exclusive');
     expect(lockState(file, 'exclusive')).toMatchObject({
@@ -63,7 +60,7 @@ describe('lockState', () => {
     expect(outcomeOf(lockState(file, 'shared'))).toBe('taken');
   });
 
-  it('fails where there is no such folder', () => {
+  it('fails where the folder does not exist', () => {
     const file = join(folder(), 'none', 'state.db');
     expect(lockState(file, 'exclusive')).toMatchObject({
       code: 'unusable',
@@ -73,7 +70,7 @@ describe('lockState', () => {
 });
 
 describe('lockOutbox', () => {
-  it('has one holder, beside all that share the state file', () => {
+  it('has one holder among the processes that share the state file', () => {
     const file = join(folder(), 'state.db');
     lockState(file, 'shared');
     const held = lockOutbox(file);

@@ -9,13 +9,13 @@ import { agreeing } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { implementations } from '../contract/opened-state.ts';
 
-// Traced processes start here, which takes a loaded machine its time.
+// Traced processes start here, which is slow on a loaded machine.
 jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 afterAll(remove);
 
-/** The threads of a process that settles uses which waited for a disk, as the kernel saw it: `main` is the one of the event loop. */
+/** The threads that waited for a disk in a process that settles uses, according to the kernel. `main` is the one of the event loop. */
 async function syncing(strace: string, implementation: 'direct' | 'thread'): Promise<readonly string[]> {
   const at = folder();
   const [file, log] = [join(at, 'state.db'), join(at, 'log')];
@@ -42,11 +42,11 @@ async function syncing(strace: string, implementation: 'direct' | 'thread'): Pro
 }
 
 describeWith(stracePart(), 'law 11: the event loop never waits for a disk', (strace) => {
-  it('has every sync of a state file that a thread writes made by another thread than that of the event loop', async () => {
+  it('makes every sync outside the thread of the event loop where a thread writes the state file', async () => {
     expect(await syncing(strace, 'thread')).toEqual(['another']);
   });
 
-  it('sees those of the event loop where the state file is written without a thread', async () => {
+  it('detects syncs on the event loop where the state file is written without a thread', async () => {
     expect(await syncing(strace, 'direct')).toEqual(['main']);
   });
 });

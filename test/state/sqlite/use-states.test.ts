@@ -16,7 +16,7 @@ import { thoroughly } from '../../thoroughly.ts';
 const { folder, remove } = scratch();
 afterAll(remove);
 
-/** Task 2 is a part of task 1, and task 4 of task 3: their history is one, and a use of a part is one of both. */
+/** Task 2 is a part of task 1, and task 4 of task 3. They share a history, and a use of a part is a use of both. */
 const tasks = [
   taskNumber(1),
   taskNumber(2, { parentId: taskNumber(1).id }),
@@ -26,8 +26,8 @@ const tasks = [
 const TOKENS = [1, 2, 3, 4, 9];
 
 /**
- * All that a store is asked for: each task with each token, its own and another's. Of an idle time that started anew it need not know
- * before the one it knows is over: then the state that holds is another.
+ * Everything a store is asked: each task with each token, its own and another's. An idle time that was restarted need not be known before
+ * the old one is over; then the cached state is read again.
  */
 const statesIn = (store: StoreReader): readonly unknown[] =>
   tasks.flatMap(({ id }) =>
@@ -39,7 +39,7 @@ const statesIn = (store: StoreReader): readonly unknown[] =>
     }),
   );
 
-/** The same, asked of one that has never been asked before. */
+/** The same, from a store that was never asked before. */
 function statesInFile(file: string, nowMs: () => number): readonly unknown[] {
   const reader = must(openStoreForReading(file, agreeing(nowMs)));
   try {
@@ -49,7 +49,7 @@ function statesInFile(file: string, nowMs: () => number): readonly unknown[] {
   }
 }
 
-/** The state of task 1, as a use of its token is judged by it. */
+/** The state of task 1 by which a use of its token is decided. */
 function stateOf(store: StoreReader): unknown {
   const state = store.useStateOf(issuer, taskNumber(1).id, 'digest-1');
   return state === undefined || isStoreFailure(state) ? state : state.task.state;
@@ -95,7 +95,7 @@ const step = fc.record({
 });
 
 describe('Store.useStateOf', () => {
-  it('says what the file says, whatever this store and another one write to it', () => {
+  it('agrees with the file, whatever this store and another one write to it', () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (history) => {
         const file = join(folder(), 'state.db');
@@ -103,7 +103,7 @@ describe('Store.useStateOf', () => {
         const [own, another] = [mustOpen(file, { nowMs: () => nowMs }), mustOpen(file, { nowMs: () => nowMs })];
         for (const [index, task] of tasks.entries()) own.insertTask(task, tokenNumber(index + 1), []);
         for (const { what, n, isOfAnother, isTurn, isTogether } of history) {
-          // Asked before, so that there is something to hold on to.
+          // Asked before, so that there are cached states.
           statesIn(own);
           nowMs += 500;
           steps[what]?.(isOfAnother ? another : own, n);
@@ -130,7 +130,7 @@ describe('Store.useStateOf', () => {
   });
 
   it.each(Object.keys(steps).filter((what) => !/remembered|record|further|spend|use/.test(what)))(
-    'follows %s at once, and gives the same object until then',
+    'follows %s at once, and returns the same object until then',
     (what) => {
       const file = join(folder(), 'state.db');
       let nowMs = 1_000;
@@ -149,7 +149,7 @@ describe('Store.useStateOf', () => {
     },
   );
 
-  it('keeps what it holds where a task is used, and finds it used once the idle time that it knows is over', () => {
+  it('keeps cached states when a task is used, and finds the use once the cached idle time is over', () => {
     const file = join(folder(), 'state.db');
     let nowMs = 1_000;
     const [own, another] = [mustOpen(file, { nowMs: () => nowMs }), mustOpen(file, { nowMs: () => nowMs })];
@@ -169,7 +169,7 @@ describe('Store.useStateOf', () => {
     another.close();
   });
 
-  it('keeps what it holds through 20 ends and 200 touches a second of another process', () => {
+  it('keeps cached states through 20 ends and 200 touches a second of another process', () => {
     const file = join(folder(), 'state.db');
     const [own, another] = [mustOpen(file), mustOpen(file)];
     const HELD = 500;
@@ -193,7 +193,7 @@ describe('Store.useStateOf', () => {
     another.close();
   });
 
-  it('forgets all where the feed has passed it by more than 4,096 changes', () => {
+  it('invalidates everything where the feed is more than 4,096 changes ahead', () => {
     const file = join(folder(), 'state.db');
     const [own, another] = [mustOpen(file), mustOpen(file)];
     for (const n of [1, 2]) own.insertTask(taskNumber(n), tokenNumber(n), []);
@@ -214,7 +214,7 @@ describe('Store.useStateOf', () => {
     another.close();
   });
 
-  it('asks once in a turn what another has written, and anew after it', () => {
+  it('checks once per turn for commits of others', () => {
     const file = join(folder(), 'state.db');
     const [own, another] = [mustOpen(file), mustOpen(file)];
     own.insertTask(taskNumber(1), tokenNumber(1), []);
@@ -233,7 +233,7 @@ describe('Store.useStateOf', () => {
     expect(stateOf(own)).toMatchObject({ code: 'broken' });
   });
 
-  it('keeps what it holds where a budget is spent from', () => {
+  it('keeps cached states when a budget is spent', () => {
     const store = mustOpen(join(folder(), 'state.db'));
     store.insertTask(taskNumber(1), tokenNumber(1), []);
     const state = () => store.useStateOf(issuer, taskNumber(1).id, 'digest-1');
@@ -244,7 +244,7 @@ describe('Store.useStateOf', () => {
     store.close();
   });
 
-  it('keeps 16,000 states through ends, touches, risks and histories of other tasks, and reads those of the changed alone', () => {
+  it('keeps 16,000 states through ends, touches, risks and histories of other tasks, and reads only changed ones again', () => {
     const store = mustOpen(join(folder(), 'state.db'));
     const HELD = 16_000;
     const [idle, part] = [{ idleMs: 50_000 }, { parentId: taskNumber(HELD).id }];
@@ -257,7 +257,7 @@ describe('Store.useStateOf', () => {
     const all = Array.from({ length: HELD + 1 }, (_, n) => n + 1);
     const states = () => all.map((n) => store.useStateOf(issuer, taskNumber(n).id, `digest-${n}`));
     let before = states();
-    /** Of these tasks the file was read again: what is held is the same object. */
+    /** The tasks whose state was read again. A cached state is the same object. */
     const readAgain = (): readonly number[] => {
       const now = states();
       const again = all.filter((_, index) => now[index] !== before[index]);
@@ -282,7 +282,7 @@ describe('Store.useStateOf', () => {
     store.close();
   });
 
-  it('holds so much and no more: what was asked for longest ago is read again', () => {
+  it('caches up to its bound: the least recently used state is read again', () => {
     const store = mustOpen(join(folder(), 'state.db'));
     const large = Array.from({ length: 20 }, (_, n) =>
       taskNumber(n + 1, { detailsJson: JSON.stringify('x'.repeat(1_048_576)) }),
@@ -298,7 +298,7 @@ describe('Store.useStateOf', () => {
     store.close();
   });
 
-  it('is broken with the store, also for what it holds', () => {
+  it('fails with a broken store, even for cached states', () => {
     const store = mustOpen(join(folder(), 'state.db'));
     store.insertTask(taskNumber(1), tokenNumber(1), []);
     expect(isStoreFailure(store.useStateOf(issuer, taskNumber(1).id, 'digest-1') ?? null)).toBe(false);
