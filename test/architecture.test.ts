@@ -90,23 +90,23 @@ describe('the structure of src', () => {
 
   it.each([
     [
-      'an Allow is built in policy/authorize alone',
+      'an Allow is built only in policy/authorize',
       /kind: 'allow'(?! \|)/,
       ['decision/decision.ts', 'policy/authorize.ts'],
     ],
     [
-      'the process is read in main alone, and measured in telemetry/process-usage',
+      'the process is read only in main, and measured in telemetry/process-usage',
       /(?<![.#])\bprocess\.|node:process/,
       ['main.ts', 'agent-run/watcher-process.ts', 'telemetry/process-usage.ts'],
     ],
-    ['the wall clock is read in runtime/ports alone', /\bDate\.now\(|\bnew Date\(\)/, ['runtime/ports.ts']],
+    ['the wall clock is read only in runtime/ports', /\bDate\.now\(|\bnew Date\(\)/, ['runtime/ports.ts']],
     [
-      'randomness is drawn in runtime/ports alone',
+      'random bytes are drawn only in runtime/ports',
       /\bMath\.random\(|\bgetRandomValues\(|import \{[^}]*\brandom\w+[^}]*\} from 'node:crypto'/,
       ['runtime/ports.ts'],
     ],
     [
-      'the libraries of gRPC and protobuf stay in the workload api',
+      'the gRPC and protobuf libraries stay in the Workload API client',
       /@grpc\/|grpc-health-check|protobufjs/,
       ['identity/workload-api'],
     ],
@@ -117,7 +117,7 @@ describe('the structure of src', () => {
     expect(found.map(({ path }) => path).filter((path) => !places.some((place) => path.startsWith(place)))).toEqual([]);
   });
 
-  it('decides nothing by the words of a cause', () => {
+  it('decides nothing by the text of a cause', () => {
     const words = String.raw`(?:cause|causeNote|cause_note|(?:cause|record|event)\??\.note)`;
     const reads = [
       new RegExp(String.raw`\b${words}\b\??\)?\.(?:startsWith|endsWith|includes|indexOf|match|matchAll|search)\(`),

@@ -2,8 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /**
- * How many times as long as another piece of work one takes. Both are done in turn and the quickest round of each is taken, so
- * that neither the speed of the machine nor its load says anything: only how the costs grow does.
+ * How many times as long one piece of work takes as another. Both run in turn and the fastest round of each counts, so that neither the
+ * speed of the machine nor its load matters, only how the costs grow.
  */
 export function costRatio(work: () => void, other: () => void): number {
   let [least, leastOfOther] = [Infinity, Infinity];
@@ -20,15 +20,15 @@ function spentMs(work: () => void): number {
   return performance.now() - beganMs;
 }
 
-// Jest is not started with it, and nothing else tells what is held from what is not yet collected.
+// Jest does not start with this flag, and only a collection tells held memory from garbage.
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-/** What is held, in bytes: objects and buffers that are reached from somewhere, after all else was collected. */
+/** Held memory in bytes: objects and buffers that are still reachable after a collection. */
 export async function heldBytes(): Promise<number> {
   for (let n = 0; n < 2; n += 1) {
     collect();
-    // What weak references keep lasts until the end of a turn.
+    // Weak references keep their targets until the end of a turn.
     await new Promise((resolve) => setImmediate(resolve));
   }
   const { heapUsed, external } = process.memoryUsage();

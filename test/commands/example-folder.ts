@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command, CommandIo } from '../../src/commands/command.ts';
 
-/** A copy of the shipped policies that a command may be run on. */
+/** A copy of the shipped policies to run commands on. */
 export interface ExampleFolder {
   readonly path: string;
-  /** Runs a command; the folder is called `p` in what it prints. */
+  /** Runs a command. Its output calls the folder `p`. */
   readonly run: (
     command: Pick<Command, 'run'>,
     ...args: readonly string[]
@@ -14,7 +14,7 @@ export interface ExampleFolder {
   readonly remove: () => void;
 }
 
-/** Copies the shipped policies to a folder of its own; not the generated schema, which is stale once a test changes the catalog. */
+/** Copies the shipped policies to a temporary folder, without the generated schema, which is stale once a test changes the catalog. */
 export function exampleFolder(): ExampleFolder {
   const parent = mkdtempSync(join(tmpdir(), 'remit-policies-'));
   const path = join(parent, 'p');

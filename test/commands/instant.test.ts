@@ -25,7 +25,7 @@ describe('instantFrom', () => {
 });
 
 describe('withInstants', () => {
-  it('joins an instant with a dash to its option, and nothing else', () => {
+  it('joins an instant that begins with a dash to its option, and nothing else', () => {
     const args = ['--since', '-2h', '--task', '-2h', '--until', '-x', '--since=-1h', '-2h'];
     expect(withInstants(args, ['--since', '--until'])).toEqual([
       '--since=-2h',

@@ -11,9 +11,9 @@ import { scratch } from '../builders/scratch.ts';
 import { diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';
 
 /**
- * The attack table of the threat model over real segment files, through the command; `test/ledger/attacks.test.ts` has 200
- * instances of each on logs in memory. Each attack is tried `INSTANCES` times, at drawn places of 16 uses in segments of three
- * with their checkpoints, all of it signed, records 1 to 12 anchored.
+ * The attack table of the threat model on real segment files, through the command. `test/ledger/attacks.test.ts` has 200 instances of each
+ * on logs in memory. Each attack is tried `INSTANCES` times at random places of 16 uses in segments of three with their checkpoints.
+ * Everything is signed, and records 1 to 12 are anchored.
  */
 const INSTANCES = 20;
 /** Each instance copies and rewrites a ledger of six segments, every commit synced. */
@@ -47,17 +47,17 @@ const anchored = (at: string) => verified(at, '--anchors', anchor);
 const attacked = (seq: { readonly min: number; readonly max: number }, attack: (seq: number) => Promise<void>) =>
   fc.assert(fc.asyncProperty(fc.integer(seq), attack), { numRuns: INSTANCES, seed: 20_260_101 });
 
-/** The segment of a record. */
+/** The segment file of a record. */
 const homeOf = (at: string, seq: number): string =>
   segmentsOf(at).findLast((path) => Number(/(\d{16})/.exec(path)?.[1]) < seq) ?? '';
 
-/** Cuts the index of a segment where it says more than there is up to a record. */
+/** Removes the part of a segment's index after a record. */
 const cutIndex = (path: string, size: number): void => {
   tamper(path, 'DELETE FROM index_blocks WHERE upto > ?', size);
   tamper(path, 'DELETE FROM index_drawers WHERE id >= ? * (SELECT count(*) FROM index_blocks)', DRAWERS);
 };
 
-/** Cuts a ledger after a record, with all that speaks of later ones. */
+/** Truncates a ledger after a record, with everything that refers to later ones. */
 const cut = (at: string, size: number): void => {
   for (const path of segmentsOf(at)) {
     if (Number(/(\d{16})/.exec(path)?.[1]) > size) rmSync(path);
@@ -69,7 +69,7 @@ const cut = (at: string, size: number): void => {
   }
 };
 
-it('the honest ledger is whole, or the attacks would show nothing', async () => {
+it('the untouched ledger is whole', async () => {
   expect(await anchored(copyOf())).toMatchObject({
     exit: 0,
     ledgers: [{ verdict: { size: SIZE, anchored: { from: 1, to: ANCHORED }, signed: { to: SIZE }, remarkCount: 0 } }],
@@ -89,7 +89,7 @@ describe('L-1, inside the log', () => {
     ],
     ['a record deleted', (path, seq) => void tamper(path, 'DELETE FROM records WHERE seq = ?', seq)],
     [
-      'a record put in twice',
+      'a record duplicated',
       (path, seq) => {
         tamper(path, 'UPDATE records SET seq = -seq WHERE seq >= ?', seq);
         tamper(path, 'UPDATE records SET seq = 1 - seq WHERE seq < 0');
@@ -106,7 +106,7 @@ describe('L-1, inside the log', () => {
         );
       },
     ],
-  ])('%s is caught by the chain alone, at that record or the next', async (_name, attack) => {
+  ])('%s is detected by the chain alone, at that record or the next', async (_name, attack) => {
     await attacked({ min: 1, max: SIZE - 2 }, async (seq) => {
       const at = copyOf();
       attack(homeOf(at, seq), seq);
@@ -114,15 +114,15 @@ describe('L-1, inside the log', () => {
       const { exit, ledgers } = await verified(at);
       expect(exit).toBe(3);
       const { part, at: where } = ledgers[0]?.verdict ?? {};
-      // The last record of a segment has the seam after it instead of a next one.
+      // After the last record of a segment comes the seam, not a record.
       if (part === 'record') expect([seq, seq + 1]).toContain(where);
       else expect(part).toBe('log');
     });
   });
 });
 
-describe('L-2 and L-7, the tail cut, or all set back to a backup', () => {
-  it('is caught up to the last anchor, and else what is left is what it was', async () => {
+describe('L-2 and L-7, the tail truncated, or everything replaced by a backup', () => {
+  it('is detected up to the last anchor; beyond it, the remaining records are unchanged', async () => {
     await attacked({ min: 1, max: SIZE - 1 }, async (size) => {
       const at = copyOf();
       cut(at, size);
@@ -142,20 +142,20 @@ describe('L-2 and L-7, the tail cut, or all set back to a backup', () => {
 });
 
 describe('L-3, the whole ledger deleted', () => {
-  it('is caught by any anchor', async () => {
+  it('is detected by any anchor', async () => {
     const at = copyOf();
     for (const path of segmentsOf(at)) rmSync(path);
     expect(await anchored(at)).toMatchObject({ exit: 3, ledgers: [{ ledger: null, verdict: { part: 'log' } }] });
   });
 });
 
-/** What a ledger becomes that is written again from a record on, by a writer with this key. */
+/** The ledger after a writer with this key has rewritten it from a record on. */
 const rewritten = (from: number, keyFile: string): string => {
   const at = copyOf();
   cut(at, from - 1);
   for (const path of segmentsOf(at)) if (Number(/(\d{16})/.exec(path)?.[1]) >= from) rmSync(path);
   const last = segmentsOf(at).at(-1) ?? '';
-  // The writer must find a checkpoint that says where to go on from: the segment is set back to its beginning.
+  // The writer needs a checkpoint from which to continue, so the segment is reset to its beginning.
   tamper(last, 'DELETE FROM records');
   cutIndex(last, 0);
   tamper(last, 'DELETE FROM checkpoints WHERE size > ?', Number(/(\d{16})/.exec(last)?.[1]));
@@ -170,17 +170,17 @@ const rewritten = (from: number, keyFile: string): string => {
   return at;
 };
 
-describe('L-4, rewritten by who can write to the files', () => {
-  it('is caught where another key signs what was rewritten', async () => {
+describe('L-4, rewritten by somebody who can write the files', () => {
+  it('is detected where another key signs the rewritten records', async () => {
     const other = diskLedger(folder(), 1).settings.keyFile;
     await attacked({ min: 1, max: 4 }, async (from) => {
-      // Only the first segment has no checkpoint of the old key at its beginning, which the writer would refuse to go on from.
+      // Only the first segment does not begin with a checkpoint of the old key, from which the writer would refuse to continue.
       const { exit, ledgers } = await verified(rewritten(from, other));
       expect([exit, ledgers[0]?.verdict]).toEqual([3, expect.objectContaining({ part: 'checkpoint' })]);
     });
   });
 
-  it('is the bare tail where all checkpoints after it are deleted', async () => {
+  it('is the bare tail where all later checkpoints are deleted', async () => {
     await attacked({ min: 1, max: SIZE }, async (from) => {
       const at = rewritten(from, honest.settings.keyFile);
       const home = segmentsOf(at).findIndex((path) => path === homeOf(at, from));
@@ -193,8 +193,8 @@ describe('L-4, rewritten by who can write to the files', () => {
   });
 });
 
-describe('L-5, L-6 and L-8, rewritten by who holds the key: another view, of the same length or more', () => {
-  it('is missed by the signatures, and caught for every size that was anchored', async () => {
+describe('L-5, L-6 and L-8, rewritten by the holder of the key: a different view, at least as long', () => {
+  it('is not detected by signatures, but for every anchored size', async () => {
     await attacked({ min: 1, max: SIZE }, async (from) => {
       const at = rewritten(from, honest.settings.keyFile);
       expect((await verified(at)).exit).toBe(0);
@@ -211,8 +211,8 @@ describe('L-5, L-6 and L-8, rewritten by who holds the key: another view, of the
   });
 });
 
-describe('L-10, the clock lies', () => {
-  it('is remarked on where an anchor says when it was received', async () => {
+describe('L-10, a wrong clock', () => {
+  it('is remarked on where an anchor has its time of receipt', async () => {
     await attacked({ min: 2, max: 9 }, async (hours) => {
       const dated = join(folder(), 'anchor.txt');
       const received = new Date(START_MS - hours * 3_600_000).toISOString();
@@ -227,7 +227,7 @@ describe('L-10, the clock lies', () => {
   });
 });
 
-/** A drawer of a segment's index that has entries, drawn by a number. */
+/** A non-empty drawer of a segment's index, selected by a random number. */
 const drawerIn = (path: string, drawn: number): { readonly id: number; readonly entries: Buffer } => {
   const db = new DatabaseSync(path, { readOnly: true });
   const rows = db.prepare('SELECT id, entries FROM index_drawers WHERE length(entries) > 0 ORDER BY id').all();
@@ -237,7 +237,7 @@ const drawerIn = (path: string, drawn: number): { readonly id: number; readonly 
   return { id, entries: Buffer.from(entries) };
 };
 
-/** Puts other entries into a drawer that has some. */
+/** Replaces the entries of a non-empty drawer. */
 const changeDrawer = (path: string, drawn: number, change: (entries: Buffer) => Uint8Array): void => {
   const { id, entries } = drawerIn(path, drawn);
   expect(tamper(path, 'UPDATE index_drawers SET entries = ? WHERE id = ?', change(entries), id)).toBe(1);
@@ -248,21 +248,21 @@ const flipped = (entries: Buffer, at: number): Buffer => {
   return entries;
 };
 
-/** Runs SQL that no open file of SQLite would take, on its schema. */
+/** Runs SQL on the schema itself, which SQLite refuses for an open file. */
 const rewriteSchema = (path: string, sql: string): void => {
   const db = new DatabaseSync(path, { defensive: false });
   db.exec(`PRAGMA writable_schema = ON; ${sql}`);
   db.close();
 };
 
-describe('a record hidden by what it is found by, though every record is whole', () => {
+describe('a record hidden by the index, although every record is intact', () => {
   it.each<[string, (path: string, drawn: number) => void]>([
-    ['an entry is taken out', (path, drawn) => changeDrawer(path, drawn, (entries) => entries.subarray(6))],
-    ['an entry is put in', (path, drawn) => changeDrawer(path, drawn, (entries) => Buffer.concat([entries, entries]))],
+    ['an entry is removed', (path, drawn) => changeDrawer(path, drawn, (entries) => entries.subarray(6))],
+    ['entries are added', (path, drawn) => changeDrawer(path, drawn, (entries) => Buffer.concat([entries, entries]))],
     ['an entry has another key', (path, drawn) => changeDrawer(path, drawn, (entries) => flipped(entries, 3))],
     ['an entry points to another record', (path, drawn) => changeDrawer(path, drawn, (entries) => flipped(entries, 5))],
     [
-      'it has no keys',
+      'the record has no keys',
       (path, drawn) =>
         void tamper(
           path,
@@ -271,7 +271,7 @@ describe('a record hidden by what it is found by, though every record is whole',
         ),
     ],
     [
-      'it has the keys of another',
+      'the record has the keys of another',
       (path, drawn) => {
         const seq = drawn - (drawn % 4 === 0 ? 1 : 0);
         tamper(
@@ -284,20 +284,20 @@ describe('a record hidden by what it is found by, though every record is whole',
     ],
     ['a drawer is emptied', (path, drawn) => changeDrawer(path, drawn, () => new Uint8Array())],
     [
-      'a drawer is gone',
+      'a drawer is missing',
       (path, drawn) => void tamper(path, 'DELETE FROM index_drawers WHERE id = ?', drawerIn(path, drawn).id),
     ],
     [
-      'a drawer is another one',
+      'a drawer has another number',
       (path, drawn) =>
         void tamper(path, 'UPDATE index_drawers SET id = id + ? WHERE id = ?', DRAWERS, drawerIn(path, drawn).id),
     ],
     [
-      'a drawer is there that is of nothing',
+      'a drawer belongs to no block',
       (path) => void tamper(path, 'INSERT INTO index_drawers VALUES (-1, ?)', new Uint8Array()),
     ],
     [
-      'the whole index is gone',
+      'the whole index is missing',
       (path) => {
         tamper(path, 'DELETE FROM index_blocks');
         tamper(path, 'DELETE FROM index_drawers');
@@ -305,7 +305,7 @@ describe('a record hidden by what it is found by, though every record is whole',
     ],
     ['a block ends before its last record', (path) => void tamper(path, 'UPDATE index_blocks SET upto = upto - 1')],
     ['a block ends after its last record', (path) => void tamper(path, 'UPDATE index_blocks SET upto = upto + 1')],
-    ['a block is another one', (path) => void tamper(path, 'UPDATE index_blocks SET block = block + 1')],
+    ['a block has another number', (path) => void tamper(path, 'UPDATE index_blocks SET block = block + 1')],
     [
       'an index of SQLite has other records',
       (path) => {
@@ -317,14 +317,14 @@ describe('a record hidden by what it is found by, though every record is whole',
       },
     ],
     [
-      'a view is in the place of the records',
+      'a view replaces the records',
       (path, drawn) => {
         tamper(path, 'ALTER TABLE records RENAME TO others');
         tamper(path, `CREATE VIEW records AS SELECT * FROM others WHERE seq <> ${drawn}`);
       },
     ],
-    ['records have a column more', (path) => void tamper(path, 'ALTER TABLE records ADD COLUMN task TEXT')],
-  ])('is caught where %s', async (_name, attack) => {
+    ['records have another column', (path) => void tamper(path, 'ALTER TABLE records ADD COLUMN task TEXT')],
+  ])('is detected where %s', async (_name, attack) => {
     await attacked({ min: 1, max: SIZE - 2 }, async (drawn) => {
       const at = copyOf();
       attack(homeOf(at, drawn), drawn);

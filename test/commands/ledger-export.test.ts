@@ -25,24 +25,24 @@ const lines = (text: string): readonly string[] => text.split('\n').slice(0, -1)
 const seqs = (text: string) => lines(text).map((line) => JSON.parse(line).seq);
 
 describe('remit ledger export', () => {
-  it('writes the leaves as they are stored, the oldest first', async () => {
+  it('writes the leaves as stored, oldest first', async () => {
     const stored = readLog(ledger.folder, (log) => [...log.leaves()].map(({ bytes }) => Buffer.from(bytes).toString()));
     const { exit, out, err } = await exported();
     expect([exit, err, lines(out)]).toEqual([0, '', stored]);
     expect(lines(out)).toHaveLength(10);
   });
 
-  it('takes the filters of query and a number to begin at', async () => {
+  it('accepts the filters of query, and a number to begin at', async () => {
     expect(seqs((await exported('--decision', 'deny')).out)).toEqual([5]);
     expect(seqs((await exported('--from', '8')).out)).toEqual([8, 9, 10]);
     expect(seqs((await exported('--since', '2026-01-01T00:00:07Z')).out)).toEqual([9, 10]);
   });
 
-  it('writes the notes as the file of checkpoints has them', async () => {
+  it('writes the notes in the form of the checkpoint file', async () => {
     expect((await exported('--format', 'notes')).out).toBe(readFileSync(ledger.anchors, 'utf8'));
   });
 
-  it('writes OTLP log records with the names of spans, ids in their fields, WARN for a denial', async () => {
+  it('writes OTLP log records with the attribute names of spans, ids in their fields, and WARN for a denial', async () => {
     const { out } = await exported('--format', 'otlp', '--from', '4');
     const [request, ...others] = lines(out).map((line) => JSON.parse(line));
     expect(others).toEqual([]);
@@ -82,7 +82,7 @@ describe('remit ledger export', () => {
     });
   });
 
-  it('writes a private file, and no second time over it', async () => {
+  it('writes a private file, and does not overwrite it', async () => {
     const file = join(folder(), 'out.jsonl');
     expect(await exported('--out', file)).toEqual({ exit: 0, out: '', err: '' });
     expect(statSync(file).mode & 0o777).toBe(0o600);
@@ -93,7 +93,7 @@ describe('remit ledger export', () => {
     });
   });
 
-  it('ends where the reader has gone, who wanted no more', async () => {
+  it('ends without an error where the reader closed the pipe', async () => {
     let written = 0;
     const stdout = { writable: true, writableLength: 0, write: () => (stdout.writable = ++written < 3) };
     const io = { err: () => undefined, environment: {}, stdout };
@@ -153,7 +153,7 @@ describe('remit ledger export --to', () => {
     ]);
   });
 
-  it('asks a busy collector again, after as long as it says', async () => {
+  it('retries a busy collector after its `retry-after`', async () => {
     answers = [
       { status: 503, headers: { 'retry-after': '0' } },
       { status: 429, headers: { 'retry-after': '0' } },
@@ -164,13 +164,13 @@ describe('remit ledger export --to', () => {
 
   it.each<[string, { status: number; body?: string }, string]>([
     ['refuses', { status: 400 }, 'it answered 400'],
-    ['is not one', { status: 404 }, 'it answered 404'],
+    ['is not a collector', { status: 404 }, 'it answered 404'],
     [
-      'takes a part',
+      'accepts only a part',
       { status: 200, body: '{"partialSuccess":{"rejectedLogRecords":"3"}}' },
       'it rejected 3 log records of a request',
     ],
-  ])('says 1 and where to go on for a collector that %s', async (_name, answer, detail) => {
+  ])('exits with 1 and names where to continue for a collector that %s', async (_name, answer, detail) => {
     answers = [answer];
     expect(await exported('--to', `${url()}/v1/logs`, '--from', '3')).toEqual({
       exit: 1,

@@ -19,7 +19,7 @@ const check = (file: string, ...args: readonly string[]) => ran(ledgerCheckProof
 const origin = (): string => ledger.key.split('+')[0] ?? '';
 
 describe('remit ledger prove and check-proof', () => {
-  it('prove every record of every segment, without the rest', async () => {
+  it('prove every record of every segment on its own', async () => {
     for (let seq = 1; seq <= 14; seq++) {
       const { exit, out } = await prove(String(seq));
       expect([seq, exit, out.split('\n')[0]]).toEqual([seq, 0, 'c2sp.org/tlog-proof@v1']);
@@ -30,7 +30,7 @@ describe('remit ledger prove and check-proof', () => {
     }
   });
 
-  it('go by a decision id, into a private file, and print the record for people', async () => {
+  it('accept a decision id, write a private file, and print the record for people', async () => {
     const file = join(folder(), 'proof');
     expect(await prove('use-5', '--out', file)).toEqual({ exit: 0, out: '', err: '' });
     expect(statSync(file).mode & 0o777).toBe(0o600);
@@ -48,7 +48,7 @@ describe('remit ledger prove and check-proof', () => {
     });
   });
 
-  it('work where the records before were given up', async () => {
+  it('work where earlier records were pruned', async () => {
     const pruned = diskLedger(folder(), 10);
     rmSync(segmentsOf(pruned.folder)[0] ?? '');
     for (const id of ['5', '8', '13']) {
@@ -66,11 +66,11 @@ describe('remit ledger prove and check-proof', () => {
   it.each([
     ['99', 'record 99 does not exist: the ledger ends before it'],
     ['no-such-decision', 'there is no record of this decision'],
-  ])('say 1 for %s', async (id, problem) => {
+  ])('exit with 1 for %s', async (id, problem) => {
     expect(await prove(id)).toEqual({ exit: 1, out: '', err: `remit ledger prove: ${problem}\n` });
   });
 
-  it('say how long to wait for a record that is not signed yet', async () => {
+  it('state how long to wait for a record that is not signed yet', async () => {
     const open = diskLedger(folder(), 4, { isClosed: false });
     expect(await ran(ledgerProve, '--ledger', open.folder, 'use-4')).toMatchObject({
       exit: 1,
@@ -79,7 +79,7 @@ describe('remit ledger prove and check-proof', () => {
     open.log.close();
   });
 
-  it('hand out no proof of a changed record, nor one beside it', async () => {
+  it('give no proof for a changed record or its neighbours', async () => {
     const bad = diskLedger(folder(), 4);
     const [path = ''] = segmentsOf(bad.folder);
     tamper(
@@ -103,7 +103,7 @@ describe('remit ledger prove and check-proof', () => {
     ['another place', (proof) => proof.replace(/^index 5$/m, 'index 4'), /does not prove the record/],
     ['another size', (proof) => proof.replace(/\n8\n/, '\n9\n'), /has an invalid checkpoint: it has a wrong signature/],
     ['nothing', () => '', /must begin with/],
-  ])('say 1 for a proof with %s', async (_name, change, said) => {
+  ])('exit with 1 for a proof with %s', async (_name, change, said) => {
     const file = join(folder(), 'proof');
     writeFileSync(file, change((await prove('6')).out));
     const { exit, out, err } = await check(file);
@@ -112,7 +112,7 @@ describe('remit ledger prove and check-proof', () => {
     expect(err).toMatch(said);
   });
 
-  it('say 1 for a proof of another ledger, and 2 without a key or a file', async () => {
+  it('exit with 1 for a proof of another ledger, and with 2 without a key or a file', async () => {
     const file = join(folder(), 'proof');
     writeFileSync(file, (await prove('6')).out);
     const other = diskLedger(folder(), 1);

@@ -28,7 +28,7 @@ const found = async (...args: readonly string[]) => {
 const taskId = (n: number): string => taskNumber(n).id;
 
 describe('remit ledger query', () => {
-  it('prints a table, the newest record first, over all segments', async () => {
+  it('prints a table of all segments, newest record first', async () => {
     const { exit, out, err } = await query('--kind', 'use', '--limit', '4');
     expect([exit, err]).toEqual([0, 'remit ledger query: the last 4 are shown: --limit shows more\n']);
     const what = 'use 1: payments.read GET payments.acme.test/v1/payments';
@@ -48,17 +48,17 @@ describe('remit ledger query', () => {
     ['the oldest first', ['--oldest-first', '--limit', '3'], [1, 2, 3]],
     ['a task', ['--task', taskNumber(5).id], [6]],
     ['an agent', ['--agent', 'spiffe://acme.test/ns/agents/sa/planner', '--limit', '2'], [9, 7]],
-    ['an agent that is none', ['--agent', 'spiffe://acme.test/x'], []],
+    ['an unknown agent', ['--agent', 'spiffe://acme.test/x'], []],
     ['an action', ['--action', 'payments.read', '--limit', '1'], [9]],
     ['denials', ['--decision', 'deny'], [5]],
     ['a reason', ['--reason', 'policy.forbidden'], [5]],
-    ['a reason that nobody gave', ['--reason', 'token.binding'], []],
+    ['a reason without records', ['--reason', 'token.binding'], []],
     ['a kind', ['--kind', 'checkpoint'], [10, 8, 4]],
     ['a decision', ['--decision-id', 'use-3'], [3]],
     ['a trace', ['--trace', 'a'.repeat(32), '--limit', '1'], [9]],
     ['a time', ['--since', '2026-01-01T00:00:02Z', '--until', '2026-01-01T01:00:04+01:00', '--kind', 'use'], [3, 2]],
-    ['a time ago', ['--since', '-1m'], []],
-    ['what all of it says', ['--task', taskNumber(4).id, '--decision', 'allow'], []],
+    ['a relative time', ['--since', '-1m'], []],
+    ['several conditions together', ['--task', taskNumber(4).id, '--decision', 'allow'], []],
   ])('finds by %s', async (_name, args, records) => {
     expect(await found(...args)).toEqual(records);
   });
@@ -74,11 +74,11 @@ describe('remit ledger query', () => {
     });
   });
 
-  it('says that there are none', async () => {
+  it('reports that no record matches', async () => {
     expect(await query('--task', 'x')).toEqual({ exit: 0, out: 'no records\n', err: '' });
   });
 
-  it('keeps a line for a record that was damaged, and writes no control character', async () => {
+  it('prints a line for a damaged record, without control characters', async () => {
     const bad = diskLedger(folder(), 2);
     const [path = ''] = segmentsOf(bad.folder);
     tamper(path, "UPDATE records SET bytes = CAST('\u001b[31m' AS BLOB) WHERE seq = 1");
@@ -118,7 +118,7 @@ describe('remit ledger query', () => {
     expect(await query(...args)).toEqual({ exit: 2, out: '', err: `remit ledger query: ${problem}\n` });
   });
 
-  it('takes a quote in a value for what it is', async () => {
+  it('treats a quote in a value literally', async () => {
     expect(await found('--task', "x' OR 1=1 --")).toEqual([]);
   });
 });
@@ -133,7 +133,7 @@ describe('remit ledger query --as-test', () => {
   afterAll(() => example.remove());
   const asTest = (...args: readonly string[]) => ran(ledgerQuery, '--state', state, '--as-test', ...args);
 
-  it('makes one suite of the uses that were found, with what each of them lacks', async () => {
+  it('makes one suite of the matching uses, with notes of what each lacks', async () => {
     const by = ['--policies', 'cedar-policies', '--oldest-first', '--limit', '3'];
     const { exit, out, err } = await asTest(...by);
     expect([exit, err.split('\n')]).toEqual([
@@ -178,7 +178,7 @@ describe('remit ledger query --as-test', () => {
     expect(out).toContain('  # to be added, where they were sent: amount, currency\n');
   });
 
-  it('says which records make no case, and knows the task without a state file', async () => {
+  it('reports records that make no case, and knows the task without a state file', async () => {
     const { exit, out, err } = await ran(ledgerQuery, '--ledger', join(dirname(state), 'ledger'), '--as-test');
     expect([exit, err.split('\n')]).toEqual([
       0,
@@ -197,11 +197,11 @@ describe('remit ledger query --as-test', () => {
     expect(out).toContain('  # the context of the task is not known\n');
   });
 
-  it('makes what `remit policy test` takes', async () => {
+  it('makes a suite that `remit policy test` accepts', async () => {
     const { out } = await asTest('--decision', 'allow');
     writeFileSync(join(example.path, 'tests/recorded.test.yaml'), out);
     const tested = await example.run(policyTestCommand, example.path, '--filter', 'decision ');
-    // The arguments of the second are for a person to add, as its notes say.
+    // A person must add the arguments of the second case, as its notes say.
     expect([tested.code, ...tested.out.slice(0, 3)]).toEqual([
       1,
       'p/tests/recorded.test.yaml:4:5: failed: decision create',
@@ -211,12 +211,12 @@ describe('remit ledger query --as-test', () => {
     expect(tested.out[3]).toBe('p: 1 passed, 1 failed, 0 skipped');
   });
 
-  it('makes a suite without cases of no use', async () => {
+  it('makes an empty suite without uses', async () => {
     const { exit, out } = await asTest('--kind', 'intent');
     expect([exit, out]).toEqual([0, 'cases: []\n']);
   });
 
-  it('leaves out what a suite has no room for', async () => {
+  it('leaves out cases beyond the limits of a suite', async () => {
     const large = recordedUses(folder(), 'x', 'p'.repeat(8_000), 150);
     const { out, err } = await ran(ledgerQuery, '--state', large, '--as-test', '--limit', '200', '--oldest-first');
     const cases = mustCases(out).length;

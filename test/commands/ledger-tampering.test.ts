@@ -25,26 +25,26 @@ import { addUse, diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger 
 import { must } from '../builders/must.ts';
 
 /**
- * Ways to tamper with the files of a ledger, one row each: what `remit ledger verify` says of it with the pinned key alone, what
- * with anchors that were kept elsewhere, and what `remit serve` does at its next start. Where it goes on, because a start does not
- * read every record, going on must take nothing back: the verdict is asked again after it has written and signed.
- * `ledger-attacks.test.ts` has drawn instances of the attacks of the threat model.
+ * Ways to tamper with the files of a ledger, one row each: the verdict of `remit ledger verify` with the pinned key alone, the verdict with
+ * anchors kept elsewhere, and what `remit serve` does at its next start. A start does not read every record; where it continues, the
+ * verdict must stay the same after it has written and signed. `ledger-attacks.test.ts` has random instances of the attacks of the threat
+ * model.
  */
 const { folder, remove } = scratch();
 afterAll(remove);
 
 const DAY_MS = 86_400_000;
 
-/** Sixteen uses in segments of three with a checkpoint: they end with records 4, 8, 12, 16, 20 and, the newest, 22. */
+/** Sixteen uses in segments of three with a checkpoint. The segments end with records 4, 8, 12, 16, 20 and, the newest, 22. */
 let whole: DiskLedger;
-/** As `whole` was when it had 18 records, of which the last two were not signed. */
+/** `whole` when it had 18 records, the last two unsigned. */
 let early: DiskLedger;
-/** As it was with 20, all signed, and nothing in its newest segment. */
+/** `whole` when it had 20 records, all signed, and an empty newest segment. */
 let late: DiskLedger;
-/** Of nine uses, the first two segments given up: records 10 to 14 are left, and record 13 says why. */
+/** A ledger of nine uses whose first two segments were pruned: records 10 to 14 are left, and record 13 explains it. */
 let pruned: DiskLedger;
 
-/** A copy of all that an attacker finds on the machine; what was anchored and the pinned key are elsewhere. */
+/** A copy of everything an attacker finds on the machine. Anchors and the pinned key are elsewhere. */
 interface Found {
   readonly at: string;
   readonly settings: LogSettings;
@@ -86,7 +86,7 @@ beforeAll(() => {
   pruned = diskLedger(folder(), 9, { change: { retain: { maxBytes: 1, maxAgeMs: DAY_MS } } });
 });
 
-/** What a verdict must be: the exit code, and a piece of what is said. */
+/** An expected verdict: the exit code, and a part of the output. */
 type Said = readonly [exit: number, text: string | RegExp];
 
 const verdict = async (
@@ -105,7 +105,7 @@ const changeByte = (path: string, seq: number): void => {
   expect(tamper(path, sql, seq)).toBe(1);
 };
 
-/** Sets a segment back to a record under one of its checkpoints, or to its beginning, as if nothing had come after. */
+/** Resets a segment to one of its checkpoints, or to its beginning, as if nothing had followed. */
 const setBack = (path: string, size: number): void => {
   const db = new DatabaseSync(path);
   const kept = db.prepare('SELECT range FROM checkpoints WHERE size = ?').get(size);
@@ -121,7 +121,7 @@ const setBack = (path: string, size: number): void => {
   db.close();
 };
 
-/** Appends a record to the newest segment in its right form: all that the writer does, but for the signature. */
+/** Appends a valid record to the newest segment as the writer does, but without a signature. */
 const appendUnsigned = ({ segment }: Found, record: { readonly [name: string]: string | number | null }): void => {
   const db = new DatabaseSync(segment(-1));
   const row = db.prepare('SELECT range, head FROM log').get() ?? {};
@@ -136,7 +136,7 @@ const appendUnsigned = ({ segment }: Found, record: { readonly [name: string]: s
   db.close();
 };
 
-/** The record that would give up what was deleted. */
+/** A record that claims to prune what was deleted. */
 const giveUp = (found: Found, to: number): void => {
   const db = new DatabaseSync(found.segment(0));
   const carried = db.prepare('SELECT carried FROM log').get()?.['carried'];
@@ -209,9 +209,9 @@ const rows: readonly Row[] = [
     same,
     /its index does not match its records/,
   ],
-  // The tail.
+  // The end of the log.
   [
-    'the tail cut with the checkpoints over it',
+    'the tail deleted with its checkpoints',
     ofWhole,
     ({ segment }) => setBack(segment(-1), 20),
     isWhole,
@@ -219,7 +219,7 @@ const rows: readonly Row[] = [
     /it ends at record 20, but `.*checkpoints\.txt` has a checkpoint of 22 records/,
   ],
   [
-    'the tail cut, and the checkpoint file too',
+    'the tail deleted, and the end of the checkpoint file too',
     ofWhole,
     (found) => {
       setBack(found.segment(-1), 20);
@@ -291,7 +291,7 @@ const rows: readonly Row[] = [
     /segment-0+4\.db` begins after record 12/,
   ],
   [
-    'a segment in the place of another',
+    'a segment replaced by another',
     ofWhole,
     ({ segment }) => cpSync(segment(1), segment(2)),
     [3, 'BROKEN: a part begins after record 4 a second time'],
@@ -299,7 +299,7 @@ const rows: readonly Row[] = [
     /segment-0+8\.db` begins after record 4/,
   ],
   [
-    'a segment filled with something else',
+    'a segment overwritten with other bytes',
     ofWhole,
     ({ segment }) => writeFileSync(segment(1), 'x'.repeat(4096)),
     [3, /BROKEN: ledger segment `.*` cannot be opened/],
@@ -323,7 +323,7 @@ const rows: readonly Row[] = [
     /segment-0+\.db` is empty/,
   ],
   [
-    'a segment said to be of another ledger',
+    'a segment with the origin of another ledger',
     ofWhole,
     ({ segment }) => void tamper(segment(1), "UPDATE log SET origin = 'remit.acme.test/main/x'"),
     [3, 'BROKEN: the part after record 4 belongs to'],
@@ -331,7 +331,7 @@ const rows: readonly Row[] = [
     /the part after record 4 belongs to/,
   ],
   [
-    'a segment and where the one before it ends',
+    'a segment deleted, and the end of the one before it changed',
     ofWhole,
     (found) => {
       hideSegment(found, 2);
@@ -376,7 +376,7 @@ const rows: readonly Row[] = [
     isCut(18),
     goesOn,
   ],
-  // What records are found by.
+  // Index and keys of records.
   [
     'the index of a closed segment emptied',
     ofWhole,
@@ -389,7 +389,7 @@ const rows: readonly Row[] = [
     goesOn,
   ],
   [
-    'an index that has more than there is',
+    'an index with entries beyond the records',
     ofWhole,
     ({ segment }) => void tamper(segment(-1), 'INSERT INTO index_blocks VALUES (0, 99)'),
     [3, /is damaged: its index has entries beyond its records/],
@@ -441,16 +441,16 @@ const rows: readonly Row[] = [
     /its last segment has no checkpoint/,
   ],
   [
-    'the key in the place of another',
+    'the key replaced by another',
     ofWhole,
     ({ settings }) => cpSync(pruned.settings.keyFile, settings.keyFile),
     isWhole,
     same,
     /its last checkpoint is not signed by a known key/,
   ],
-  // What says that records were given up.
+  // Records about pruning.
   [
-    'a record that gives up what was deleted, without a signature',
+    'an unsigned record that claims to have pruned what was deleted',
     ofWhole,
     (found) => {
       removeSegments(found, 0, 3);
@@ -461,7 +461,7 @@ const rows: readonly Row[] = [
     /records 1 to 12 are missing/,
   ],
   [
-    'such a record in the place of a signed one',
+    'such a record in place of a signed one',
     ofWhole,
     (found) => {
       removeSegments(found, 0, 3);
@@ -473,7 +473,7 @@ const rows: readonly Row[] = [
     /it ends at record 21, but/,
   ],
   [
-    'the record deleted that gave up what is gone',
+    'the pruning record deleted',
     ofPruned,
     ({ segment }) => void tamper(segment(0), 'DELETE FROM records WHERE seq = 13'),
     [3, 'BROKEN at record 13: it is missing'],
@@ -481,7 +481,7 @@ const rows: readonly Row[] = [
     /record 13 is missing/,
   ],
   [
-    'its range changed',
+    'the range of the pruning record changed',
     ofPruned,
     ({ segment }) =>
       void tamper(
@@ -493,7 +493,7 @@ const rows: readonly Row[] = [
     /its records up to 14 are not those that were signed/,
   ],
   [
-    'more deleted than it gave up',
+    'more deleted than was pruned',
     ofPruned,
     (found) => removeSegments(found, 0, 1),
     [3, 'BROKEN: records 1 to 14 are missing'],
@@ -511,7 +511,7 @@ const rows: readonly Row[] = [
   ],
 ];
 
-/** Cuts the last notes of a file of checkpoints. */
+/** Removes the last notes of a checkpoint file. */
 function cutNotes(path: string, count: number): void {
   const notes = readFileSync(path, 'utf8').split(/(?<=\n— [^\n]*\n)\n/u);
   writeFileSync(
@@ -523,7 +523,7 @@ function cutNotes(path: string, count: number): void {
   );
 }
 
-/** Deletes a segment, and lets the one before it end where the next begins. */
+/** Deletes a segment, and makes the one before it end where the next begins. */
 function hideSegment(found: Found, index: number): void {
   const next = new DatabaseSync(found.segment(index + 1));
   const { carried, carried_head: head } = next.prepare('SELECT carried, carried_head FROM log').get() ?? {};
@@ -533,7 +533,7 @@ function hideSegment(found: Found, index: number): void {
   rmSync(found.segment(index));
 }
 
-/** Puts a segment with what SQLite keeps beside it in the place of another. */
+/** Replaces a segment, with the files that SQLite keeps beside it, by another. */
 function copySegment(from: DiskLedger, index: number, to: string): void {
   const source = segmentsOf(from.folder).at(index) ?? '';
   for (const suffix of ['', '-wal', '-shm']) {
@@ -541,7 +541,7 @@ function copySegment(from: DiskLedger, index: number, to: string): void {
   }
 }
 
-/** Puts the old copy of the folder in its place. */
+/** Replaces the folder by its old copy. */
 function restore(found: Found): void {
   rmSync(found.at, { recursive: true });
   cpSync(early.folder, found.at, { recursive: true });
@@ -560,7 +560,7 @@ describe('a ledger that was tampered with', () => {
     if (isStoreFailure(log)) {
       expect([start, log.code]).toEqual([expect.any(RegExp), 'unfit']);
       expect(log.detail).toMatch(start);
-      // What is refused is left as it is.
+      // A refused ledger is left unchanged.
       expect(await verdict(found, ledger, ledger.anchors)).toEqual(withAnchors);
       return;
     }

@@ -24,7 +24,7 @@ const verify = (...args: readonly string[]) => ran(ledgerVerify, ...args);
 const originOf = (key: string): string => key.split('+')[0] ?? '';
 
 describe('remit ledger verify', () => {
-  it('says what is signed of a whole ledger of several segments, and 0', async () => {
+  it('prints the signed range of a whole ledger of several segments, and exits with 0', async () => {
     const ledger = diskLedger(folder(), 7);
     expect(segmentsOf(ledger.folder)).toHaveLength(4);
     expect(await verify('--key', ledger.key, '--ledger', ledger.folder)).toEqual({
@@ -43,7 +43,7 @@ describe('remit ledger verify', () => {
     });
   });
 
-  it('verifies segments of the schema before as they are, and refuses those of a later build with the way out', async () => {
+  it('verifies segments of the former schema, and refuses those of a later build with the way out', async () => {
     const ledger = diskLedger(folder(), 7);
     const [first = '', second = ''] = segmentsOf(ledger.folder);
     const words = ['--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors];
@@ -58,7 +58,7 @@ describe('remit ledger verify', () => {
     });
   });
 
-  it('names the three ranges, and 2 for a bare tail beside a running writer', async () => {
+  it('prints the three ranges, and exits with 2 for a bare tail beside a running writer', async () => {
     const ledger = diskLedger(folder(), 7, { isClosed: false });
     const notes = readFileSync(ledger.anchors, 'utf8').split(/(?<=\n— [^\n]*\n)\n/u);
     const anchor = join(ledger.folder, '../anchor.txt');
@@ -73,7 +73,7 @@ describe('remit ledger verify', () => {
     expect(closed).toBe(0);
   });
 
-  it('takes the key from a file, and prints one object with --json', async () => {
+  it('reads the key from a file, and prints one object with --json', async () => {
     const ledger = diskLedger(folder(), 4);
     const keyFile = join(ledger.folder, '../key');
     writeFileSync(keyFile, `# ours\n${ledger.key}\n`);
@@ -87,7 +87,7 @@ describe('remit ledger verify', () => {
     });
   });
 
-  it('reads a copy whose files others may read, and leaves nothing beside them', async () => {
+  it('reads a copy that others may read, and leaves no file beside it', async () => {
     const ledger = diskLedger(folder(), 4);
     const copy = join(ledger.folder, '../copy');
     cpSync(ledger.folder, copy, { recursive: true });
@@ -96,7 +96,7 @@ describe('remit ledger verify', () => {
     expect(readdirSync(copy).filter((name) => /-(?:wal|shm)$/.test(name))).toEqual([]);
   });
 
-  it('counts what was given up, and names the record that says so', async () => {
+  it('counts pruned records, and names the record of the pruning', async () => {
     const ledger = diskLedger(folder(), 9, { change: { retain: { maxBytes: 1, maxAgeMs: 3_600_000 } } });
     const { exit, out } = await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors);
     expect([exit, out]).toEqual([
@@ -108,7 +108,7 @@ describe('remit ledger verify', () => {
 
   it.each<[string, (ledger: ReturnType<typeof diskLedger>) => void, RegExp]>([
     [
-      'the oldest segments are gone that no record gives up (issue 14, point 1)',
+      'the oldest segments are missing without a pruning record (issue 14, point 1)',
       ({ folder: at }) =>
         segmentsOf(at)
           .slice(0, 2)
@@ -116,19 +116,19 @@ describe('remit ledger verify', () => {
       /BROKEN: records 1 to 8 are missing, and no signed record says that they were pruned$/m,
     ],
     [
-      'a segment in the middle is gone',
+      'a segment in the middle is missing',
       ({ folder: at }) => rmSync(segmentsOf(at)[1] ?? ''),
       /BROKEN: records 5 to 8 are missing$/m,
     ],
     [
-      'a segment begins with another tree than the one before it ends with',
+      'a segment begins with another tree than the end of the one before it',
       ({ folder: at }) => {
         expect(tamper(segmentsOf(at)[2] ?? '', 'UPDATE log SET carried_head = zeroblob(32)')).toBe(1);
       },
       /BROKEN: the part after record 8 (?:continues other records|cannot be continued)/,
     ],
     [
-      'a segment is of another ledger',
+      'a segment belongs to another ledger',
       ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', "UPDATE log SET origin = 'remit.acme.test/main/x'"),
       /BROKEN: the part after record 4 belongs to `remit\.acme\.test\/main\/x`/,
     ],
@@ -142,13 +142,13 @@ describe('remit ledger verify', () => {
       /BROKEN at record 5: it /,
     ],
     [
-      'the index has a record under another task, to hide it from who looks for it',
+      'the index has a record under another task, which hides it',
       ({ folder: at }) =>
         void tamper(segmentsOf(at)[1] ?? '', "UPDATE index_drawers SET entries = x'' WHERE length(entries) > 6"),
       /BROKEN: `.*segment-0{15}4\.db` is damaged: its index does not match records 5 to 8$/m,
     ],
     [
-      'a record that is not indexed yet has the keys of another',
+      'an unindexed record has the keys of another',
       ({ folder: at, settings }) => {
         const log = mustOpenLog({ ...settings, segment: { maxBytes: 1024 ** 3, maxAgeMs: 3_600_000_000_000 } });
         addUse(log, 10);
@@ -158,7 +158,7 @@ describe('remit ledger verify', () => {
       /BROKEN: `.*` is damaged: the keys of record 13 do not match it$/m,
     ],
     [
-      'the index of a segment is gone',
+      'the index of a segment is missing',
       ({ folder: at }) => {
         tamper(segmentsOf(at)[1] ?? '', 'DELETE FROM index_drawers');
         tamper(segmentsOf(at)[1] ?? '', 'DELETE FROM index_blocks');
@@ -166,12 +166,12 @@ describe('remit ledger verify', () => {
       /BROKEN: `.*` is damaged: its index lacks records 5 to 8$/m,
     ],
     [
-      'the index has records that are not there',
+      'the index has entries without records',
       ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', 'INSERT INTO index_blocks VALUES (1, 12)'),
       /BROKEN: `.*` is damaged: its index has entries beyond its records$/m,
     ],
     [
-      'a segment has an index of somebody else',
+      'a segment has an additional SQLite index',
       ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', 'CREATE INDEX own ON records (bytes)'),
       /BROKEN: `.*` is damaged: its schema is not that of a ledger segment: index own records CREATE INDEX own/m,
     ],
@@ -185,7 +185,7 @@ describe('remit ledger verify', () => {
       /BROKEN: a checkpoint after that of size 4 has a wrong signature/,
     ],
     [
-      'a segment is no database',
+      'a segment is not a database',
       ({ folder: at }) => writeFileSync(segmentsOf(at)[1] ?? '', 'x'.repeat(4096)),
       /BROKEN: ledger segment `.*` cannot be opened/,
     ],
@@ -194,7 +194,7 @@ describe('remit ledger verify', () => {
       ({ folder: at }) => void tamper(segmentsOf(at)[1] ?? '', "UPDATE log SET carried = x'00'"),
       /BROKEN: ledger segment `.*` is damaged/,
     ],
-  ])('says 3 where %s', async (_name, attack, said) => {
+  ])('exits with 3 where %s', async (_name, attack, said) => {
     const ledger = diskLedger(folder(), 9);
     attack(ledger);
     const { exit, out } = await verify('--key', ledger.key, '--ledger', ledger.folder);
@@ -202,7 +202,7 @@ describe('remit ledger verify', () => {
     expect(exit).toBe(3);
   });
 
-  it('sorts anchors and keys of several epochs, and names a ledger that is anchored and not here (L-3)', async () => {
+  it('assigns anchors and keys of several epochs, and names an anchored ledger that is missing (L-3)', async () => {
     const [old, now] = [diskLedger(folder(), 4), diskLedger(folder(), 5)];
     const anchors = join(old.folder, '../both.txt');
     writeFileSync(anchors, readFileSync(old.anchors));
@@ -221,7 +221,7 @@ describe('remit ledger verify', () => {
     expect([gone.exit, gone.out]).toEqual([3, expect.stringContaining('but the ledger is missing')]);
   });
 
-  it('says 3 where the key is one of another ledger', async () => {
+  it('exits with 3 where the key belongs to another ledger', async () => {
     const [one, other] = [diskLedger(folder(), 2), diskLedger(folder(), 2)];
     const { exit, out } = await verify('--key', other.key, '--ledger', one.folder);
     expect(exit).toBe(3);
@@ -230,7 +230,7 @@ describe('remit ledger verify', () => {
     );
   });
 
-  it('takes anchors from what a collector wrote', async () => {
+  it("reads anchors from a collector's file", async () => {
     const ledger = diskLedger(folder(), 4);
     const bodies = readFileSync(ledger.anchors, 'utf8')
       .split(/(?<=\n— [^\n]*\n)\n/u)
@@ -244,7 +244,7 @@ describe('remit ledger verify', () => {
     expect([exit, out]).toEqual([0, expect.stringContaining('anchored   1 to 6\n')]);
   });
 
-  it('verifies an export by its anchors alone, and says 3 for one with a line less', async () => {
+  it('verifies an export by its anchors, and exits with 3 for one that lacks a line', async () => {
     const ledger = diskLedger(folder(), 7);
     const file = join(ledger.folder, '../export.jsonl');
     expect((await ran(ledgerExport, '--ledger', ledger.folder, '--out', file)).exit).toBe(0);
@@ -259,27 +259,27 @@ describe('remit ledger verify', () => {
 
   it.each<[string, (ledger: ReturnType<typeof diskLedger>) => readonly string[], RegExp]>([
     ['no key', ({ folder: at }) => ['--ledger', at], /^remit ledger verify: --key is required: the verifier key/],
-    ['a key that is none', ({ folder: at }) => ['--key', 'x', '--ledger', at], /--key must be a note key/],
+    ['an invalid key', ({ folder: at }) => ['--key', 'x', '--ledger', at], /--key must be a note key/],
     ['no ledger', ({ key }) => ['--key', key, '--ledger', '/nowhere'], /no ledger in `\/nowhere`/],
     ['an unknown option', ({ key }) => ['--key', key, '--trust'], /Unknown option '--trust'/],
     [
-      'anchors that hold none',
+      'a file without anchors',
       ({ key, folder: at, settings }) => ['--key', key, '--ledger', at, '--anchors', settings.keyFile],
       /contains no signed note/,
     ],
     [
-      'anchors of a ledger whose key was not given',
+      'anchors without the key of their ledger',
       ({ key, folder: at }) => ['--key', key, '--ledger', at, '--anchors', diskLedger(folder(), 2).anchors],
       /the anchors of `remit\.acme\.test\/main\/[0-9a-f]{32}` cannot be verified: add its --key/,
     ],
-  ])('tells bad use from a bare tail: 64 for %s', async (_name, args, said) => {
+  ])('exits with 64 for %s, unlike for a bare tail', async (_name, args, said) => {
     const ledger = diskLedger(folder(), 2);
     const { exit, out, err } = await verify(...args(ledger));
     expect([exit, out]).toEqual([64, '']);
     expect(err).toMatch(said);
   });
 
-  it('passes over the end of a checkpoint file that an interrupted write left, and says so', async () => {
+  it('skips an incomplete note at the end of a checkpoint file, and reports it', async () => {
     const ledger = diskLedger(folder(), 4);
     appendFileSync(ledger.anchors, `${originOf(ledger.key)}\n9\nabc`);
     const { exit, err } = await verify('--key', ledger.key, '--ledger', ledger.folder, '--anchors', ledger.anchors);
@@ -289,7 +289,7 @@ describe('remit ledger verify', () => {
   it.each([
     ['an empty file', ''],
     ['a database without tables', 'PRAGMA journal_mode = WAL; PRAGMA user_version = 0'],
-  ])('passes over the next segment in the making: %s', async (_name, sql) => {
+  ])('skips a next segment under construction: %s', async (_name, sql) => {
     const ledger = diskLedger(folder(), 4);
     const next = join(ledger.folder, 'segment-0000000000000006.db');
     writeFileSync(next, '', { mode: 0o600 });
@@ -301,7 +301,7 @@ describe('remit ledger verify', () => {
     expect(await verify('--key', ledger.key, '--ledger', ledger.folder)).toMatchObject({ exit: 0 });
   });
 
-  it('goes on to be whole while the ledger grows', async () => {
+  it('stays whole while the ledger grows', async () => {
     const ledger = diskLedger(folder(), 4);
     const log = mustOpenLog(ledger.settings);
     for (let n = 5; n <= 8; n++) addUse(log, n);

@@ -15,21 +15,21 @@ export interface DiskLedger {
   readonly folder: string;
   /** Its verifier key. */
   readonly key: string;
-  /** The file of its checkpoints. */
+  /** Its checkpoint file. */
   readonly anchors: string;
   readonly settings: LogSettings;
 }
 
 const FILE = 'f'.repeat(32);
 
-/** Writes the use of task `n`, a second after the one before; each fourth is denied. */
+/** Writes the use of task `n`, one second after the previous one. Every fourth use is denied. */
 export const addUse = (log: SegmentLog, n: number): void => {
   const use = allowedUse(n, START_MS + n * 1_000, n % 4 === 0 ? 'deny' : 'allow');
   const failure = log.append([{ bytes: use.bytes, outbox: null }], FILE);
   if (failure !== null) throw new Error(failure.detail);
 };
 
-/** A ledger of `uses` with a checkpoint and a new segment after each three, and a bare tail where it is not `closed`. */
+/** A ledger of `uses`, with a checkpoint and a new segment after every three; with a bare tail unless `closed`. */
 export function diskLedger(
   folder: string,
   uses: number,
@@ -47,14 +47,14 @@ export function diskLedger(
   return { folder: settings.folder, key: log.verifierKey, anchors: settings.checkpointFile ?? '', settings, log };
 }
 
-/** The segments of a ledger, the oldest first. */
+/** The segments of a ledger, oldest first. */
 export const segmentsOf = (folder: string): readonly string[] =>
   readdirSync(folder)
     .filter((name) => /^segment-\d+\.db$/.test(name))
     .toSorted()
     .map((name) => join(folder, name));
 
-/** Does something to a segment that no writer would. */
+/** Changes a segment by SQL that no writer would run. */
 export function tamper(path: string, sql: string, ...values: readonly (string | number | Uint8Array)[]): number {
   const db = new DatabaseSync(path);
   try {
@@ -64,7 +64,7 @@ export function tamper(path: string, sql: string, ...values: readonly (string | 
   }
 }
 
-/** Runs a command of the ledger, and what it printed. */
+/** Runs a ledger command and returns its output. */
 export async function ran(
   command: (args: readonly string[], io: Pick<CommandIo, 'out' | 'err' | 'environment' | 'stdout'>) => Promise<number>,
   ...args: readonly string[]

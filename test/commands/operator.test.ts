@@ -4,10 +4,10 @@ import { operatorOf } from '../../src/commands/operator.ts';
 describe('operatorOf', () => {
   it.each<[string, string | undefined, string | undefined, string]>([
     ['the account', undefined, undefined, 'operator root'],
-    ['who called sudo', undefined, 'ada', 'operator ada (account root)'],
+    ['the caller of sudo', undefined, 'ada', 'operator ada (account root)'],
     ['a name', ' Ada Lovelace ', 'grace', 'operator Ada Lovelace (account root)'],
     ['the name of the account', 'root', undefined, 'operator root'],
-    ['the account, where sudo says what is no name', undefined, 'a\nb', 'operator root'],
+    ['the account, where SUDO_USER is not a valid name', undefined, 'a\nb', 'operator root'],
   ])('names %s', (_name, by, sudo, operator) => {
     expect(operatorOf(by, { environment: { SUDO_USER: sudo }, account: 'root' })).toBe(operator);
   });

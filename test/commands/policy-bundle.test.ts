@@ -26,7 +26,7 @@ afterEach(() => folder.remove());
 const line = /^version (?:42|spring), serial 42, until \d{4}-\d\d-\d\dT\S+Z, 6 policy files, set sha-256:\S{43}$/;
 
 describe('remit policy bundle', () => {
-  it('signs a folder, and verifies what it signed', async () => {
+  it('signs a folder, and verifies the bundle', async () => {
     const made = await folder.run(policyBundle, folder.path, '--key', key, '--serial', '42', '--out', out);
     expect(made).toEqual({ code: 0, out: [expect.stringMatching(line)], err: [] });
     expect(await folder.run(policyBundle, '--verify', out, '--keys', keys)).toEqual(made);
@@ -41,7 +41,7 @@ describe('remit policy bundle', () => {
     expect(rest).toEqual({ version: 'spring', serial: 42, hash: expect.stringMatching(/^sha-256:/), policyFiles: 6 });
   });
 
-  it('signs no folder with findings', async () => {
+  it('does not sign a folder with findings', async () => {
     writeFileSync(join(folder.path, 'x.cedar'), 'permit (principal, action, resource);\n');
     expect(await folder.run(policyBundle, folder.path, '--key', key, '--serial', '1', '--out', out)).toEqual({
       code: 1,
@@ -56,7 +56,7 @@ describe('remit policy bundle', () => {
     });
   });
 
-  it('says no to a bundle that was changed', async () => {
+  it('exits with 1 for a changed bundle', async () => {
     await folder.run(policyBundle, folder.path, '--key', key, '--serial', '1', '--out', out);
     writeFileSync(
       out,
@@ -71,17 +71,13 @@ describe('remit policy bundle', () => {
 
   it.each([
     ['no key', [], 'expected `--key`, `--serial` and `--out`, or `--verify`, or `--public`'],
-    [
-      'a serial that is none',
-      ['--key', 'k', '--serial', '0', '--out', 'o'],
-      '`--serial` must be a whole number above 0',
-    ],
+    ['an invalid serial', ['--key', 'k', '--serial', '0', '--out', 'o'], '`--serial` must be a whole number above 0'],
     [
       'too many days',
       ['--key', 'k', '--serial', '1', '--out', 'o', '--days', '367'],
       '`--days` must be a whole number from 1 to 366',
     ],
-    ['a key that is not there', ['--key', 'no/k', '--serial', '1', '--out', 'o'], '`no/k` could not be read: ENOENT'],
+    ['a missing key', ['--key', 'no/k', '--serial', '1', '--out', 'o'], '`no/k` could not be read: ENOENT'],
     ['a bundle without keys', ['--verify', 'b'], '`--verify` needs `--keys`'],
   ])('refuses %s', async (_name, args, message) => {
     expect(await folder.run(policyBundle, ...args)).toEqual({

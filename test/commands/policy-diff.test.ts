@@ -37,7 +37,7 @@ afterAll(() => example.remove());
 const shown = (lines: readonly string[]) =>
   lines.map((line) => line.replaceAll(`${parent}/`, '').replace(/sha-256:[\w-]{43}/, 'sha-256:…'));
 
-/** Runs the command in the folder of the sets, and what it printed without the hashes of sets. */
+/** Runs the command in the folder of the sets. Returns its output without the hashes of sets. */
 async function diff(...args: readonly string[]) {
   const named = args.map((word) => (/^(?:p|limit|gone|renamed)$|^[a-z]+\./.test(word) ? join(parent, word) : word));
   const { code, out, err } = await example.run(policyDiff, ...named);
@@ -57,7 +57,7 @@ const BY_ANOTHER = [
 ];
 
 describe('remit policy diff', () => {
-  it('lists what would be decided otherwise, and says what it cannot know', async () => {
+  it('lists different decisions, and what it cannot compare', async () => {
     expect(await diff('p', 'gone', ...ofState())).toEqual({
       code: 1,
       out: [
@@ -77,7 +77,7 @@ describe('remit policy diff', () => {
     });
   });
 
-  it('believes no comparison by arguments that are not on record', async () => {
+  it('does not compare by arguments that are not recorded', async () => {
     const { code, out } = await diff('p', 'limit', ...ofState());
     expect([code, ...out.slice(2)]).toEqual([
       0,
@@ -92,7 +92,7 @@ describe('remit policy diff', () => {
     ]);
   });
 
-  it('needs no more than a copy of the ledger, and names what the sets have another of', async () => {
+  it('needs only a copy of the ledger, and names what differs between the sets', async () => {
     const { code, out } = await diff('p', 'renamed', '--ledger', join(parent, 'ledger'), '--decision', 'allow');
     expect([code, ...out.slice(2)]).toEqual([
       0,
@@ -156,7 +156,7 @@ describe('remit policy diff', () => {
     ]);
   });
 
-  it('takes bundles that a key verifies', async () => {
+  it('accepts bundles that a key verifies', async () => {
     const key = join(parent, 'bundle.pem');
     const { privateKey } = generateKeyPairSync('ed25519', {
       privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
@@ -185,7 +185,7 @@ describe('remit policy diff', () => {
     });
   });
 
-  it('shows how far it is, says where there is more, and is no yes where nothing could be compared', async () => {
+  it('shows progress, reports the limit, and does not succeed where nothing could be compared', async () => {
     const { folder } = diskLedger(join(parent, 'many'), 101);
     const [path = ''] = segmentsOf(folder);
     tamper(path, "UPDATE records SET bytes = CAST('x' AS BLOB) WHERE seq = 1");
@@ -205,29 +205,25 @@ describe('remit policy diff', () => {
   it.each<[string, readonly string[], string]>([
     ['one set', ['p'], 'OLD and NEW are required'],
     ['three', ['p', 'p', 'p'], 'unexpected argument `p`'],
-    ['a set that is not there', ['p', 'no.such'], '`no.such` could not be read: ENOENT'],
+    ['a missing set', ['p', 'no.such'], '`no.such` could not be read: ENOENT'],
     ['an unknown kind', ['p', 'p', '--kind', 'intent'], '--kind must be `use`: only uses are decided again'],
-    ['a limit that is none', ['p', 'p', '--limit', '0'], '--limit must be a whole number from 1 to 100000'],
-    ['a decision that is none', ['p', 'p', '--decision', 'x'], '--decision must be allow or deny'],
+    ['an invalid limit', ['p', 'p', '--limit', '0'], '--limit must be a whole number from 1 to 100000'],
+    ['an invalid decision', ['p', 'p', '--decision', 'x'], '--decision must be allow or deny'],
     [
       'a filter without a ledger',
       ['p', 'p', '--cases', 'p', '--since', '-2h'],
       '--since needs a ledger: name one with --config, --state or --ledger',
     ],
-    ['cases that are not there', ['p', 'p', '--cases', 'no.such'], '`no.such` could not be read: ENOENT'],
+    ['missing cases', ['p', 'p', '--cases', 'no.such'], '`no.such` could not be read: ENOENT'],
     [
-      'cases that are none',
+      'invalid cases',
       ['p', 'p', '--cases', 'keys.json'],
       'keys.json:1:1: a suite lacks the key `cases`\nremit policy diff: keys.json:1:2: unknown key `keys` in a suite',
     ],
     ['a folder without cases', ['p', 'p', '--cases', 'set.empty'], 'there are no cases in `set.empty`'],
-    ['a ledger that is not there', ['p', 'p', '--ledger', '/nowhere'], 'no ledger in `/nowhere`'],
+    ['a missing ledger', ['p', 'p', '--ledger', '/nowhere'], 'no ledger in `/nowhere`'],
     ['a state without a ledger', ['p', 'p', '--state', '/no/such'], 'no ledger in `/no/ledger`'],
-    [
-      'a state file that is not there',
-      ['p', 'p', '--state', 'no.such'],
-      'state file `no.such` cannot be opened: ENOENT',
-    ],
+    ['a missing state file', ['p', 'p', '--state', 'no.such'], 'state file `no.such` cannot be opened: ENOENT'],
     [
       'a set with findings',
       ['set.empty', 'p'],

@@ -78,7 +78,7 @@ describe('policyEval', () => {
     [' without the cache', ['--no-cache']],
     [' without slices', ['--no-slices']],
     [' without either', ['--no-cache', '--no-slices']],
-  ])('answers each request of each case with a line%s', async (_name, options) => {
+  ])('prints one line for each request of each case%s', async (_name, options) => {
     const plain = await run('--cases', await written('cases.jsonl', `${cases}\n`), ...options);
     const zipped = await run('--cases', await written('cases.gz', gzipSync(cases)), ...options);
     expect(plain.lines.map((line) => JSON.parse(line))).toEqual([
@@ -90,7 +90,7 @@ describe('policyEval', () => {
     expect(plain.lines[0]).toBe('{"id":"one","request":0,"decision":"allow","reason":["policy0"],"errors":[]}');
   });
 
-  it('validates requests where the case has a schema, whatever was answered before', async () => {
+  it('validates requests where the case has a schema, whatever was cached before', async () => {
     const schema = 'entity User, File; action read appliesTo { principal: User, resource: File, context: {n: Long} };';
     const permit = 'permit (principal, action, resource) when { context.n > 1 };';
     const asked = [request({ n: 2 }), request({ n: 2, z: 1 }), request({ n: 2, z: 1 }, { validateRequest: false })];
@@ -110,7 +110,7 @@ describe('policyEval', () => {
     }
   });
 
-  it('takes policies, schema, entities and requests from files of their own, templates and links included', async () => {
+  it('reads policies, schema, entities and requests from separate files, including templates and links', async () => {
     const set = {
       staticPolicies: { own: 'permit (principal == User::"alice", action, resource) when { context.n == 1 };' },
       templates: { shared: 'permit (principal in ?principal, action, resource == ?resource);' },
@@ -158,7 +158,7 @@ describe('policyEval', () => {
     ],
     ['no policies', { requests: [request({})] }],
     ['a schema that does not parse', { policies, schema: 'entity', requests: [request({})] }],
-    ['entities that are none', { policies, entities: [{ uid: 1 }], requests: [request({})] }],
+    ['invalid entities', { policies, entities: [{ uid: 1 }], requests: [request({})] }],
     [
       'one policy that would trap the engine',
       {
@@ -167,8 +167,8 @@ describe('policyEval', () => {
       },
     ],
     ['a request without a principal', { policies, requests: [{ context: {} }] }],
-    ['a request that is none', { policies, requests: [1] }],
-  ])('says why where there is no answer: %s', async (_name, one) => {
+    ['an invalid request', { policies, requests: [1] }],
+  ])('prints why there is no answer: %s', async (_name, one) => {
     const { lines, exit } = await run(
       '--cases',
       await written('bad.jsonl', `${JSON.stringify({ id: 'bad', ...one })}\n${big}`),
@@ -180,7 +180,7 @@ describe('policyEval', () => {
     expect(exit).toBe(0);
   });
 
-  it('shows its progress, and takes it away at the end', async () => {
+  it('shows its progress, and clears it at the end', async () => {
     const many = JSON.stringify({
       id: 'many',
       policies,
@@ -199,7 +199,7 @@ describe('policyEval', () => {
       async () => ['--cases', 'c', '--policies', 'p'],
       '`--cases` excludes `--policies`, `--entities`, `--schema` and `--requests`',
     ],
-    ['a file that is not there', async () => ['--cases', 'no/such'], '`no/such` could not be read: ENOENT'],
+    ['a missing file', async () => ['--cases', 'no/such'], '`no/such` could not be read: ENOENT'],
     ['no JSON', async () => ['--cases', await written('x.jsonl', `${big}\n{`)], 'x.jsonl:2: no JSON'],
     ['no object', async () => ['--cases', await written('y.jsonl', '[]')], 'y.jsonl:1: the line must be a JSON object'],
     [
@@ -212,7 +212,7 @@ describe('policyEval', () => {
       async () => ['--cases', await written('cut.gz', gzipSync(big).subarray(0, 60))],
       'unexpected end of file',
     ],
-    ['an option that is none', async () => ['--case'], "Unknown option '--case'"],
+    ['an unknown option', async () => ['--case'], "Unknown option '--case'"],
   ];
   it.each(bad)('is bad use: %s', async (_name, args, message) => {
     const { exit, talk } = await run(...(await args()));

@@ -128,7 +128,7 @@ async function run(...args: readonly string[]) {
 
 const LIST = ['GET', 'https://payments.acme.test/v1/payments'];
 
-/** What is said of the keeping of an answer. */
+/** The lines about caching an answer. */
 const keptLines = async (...args: readonly string[]): Promise<readonly string[]> => {
   const { out } = await run(...args);
   const from = out.findIndex((line) => line.startsWith('kept for ') || line.startsWith('not kept: '));
@@ -166,7 +166,7 @@ describe('remit policy explain', () => {
     });
   });
 
-  it('says by what an answer is kept and for how long, or why it is not', async () => {
+  it('prints the key and lifetime of a cached answer, or why it is not cached', async () => {
     const stranger = 'spiffe://evil.test/x';
     const example = ['--policies', 'cedar-policies/examples/least-privilege', '--base', 'cedar-policies'];
     expect(await keptLines(...LIST, '--agent', reporter)).toEqual([
@@ -189,7 +189,7 @@ describe('remit policy explain', () => {
     ]);
   });
 
-  it('explains a denial before any policy', async () => {
+  it('explains a denial made before any policy', async () => {
     expect(await run('DELETE', 'https://payments.acme.test/v1/payments', '--agent', reporter)).toEqual({
       code: 1,
       out: [
@@ -211,7 +211,7 @@ describe('remit policy explain', () => {
     ]);
   });
 
-  it('sends a body along, and says what the task is for', async () => {
+  it('accepts a body and a purpose', async () => {
     const base = ['--policies', 'cedar-policies/examples/least-privilege', '--base', 'cedar-policies'];
     expect(await run(...LIST, '--agent', reporter, '--purpose', 'report: May', ...base)).toMatchObject({ code: 0 });
     const body =
@@ -220,7 +220,7 @@ describe('remit policy explain', () => {
     expect(out[0]).toBe('deny policy.forbidden by tickets-urgent');
   });
 
-  it('takes the message of a gRPC method as JSON', async () => {
+  it('accepts the message of a gRPC method as JSON', async () => {
     const shop = join(folder(), 'shop');
     mkdirSync(shop);
     cpSync('cedar-policies/base.cedarschema', join(shop, 'base.cedarschema'));
@@ -256,7 +256,7 @@ describe('remit policy explain', () => {
     ]);
   });
 
-  it('takes tools, methods, actions and tokens with their arguments, and the circumstances, as options', async () => {
+  it('accepts tools, methods, actions and tokens with their arguments, and circumstances, as options', async () => {
     const ticket = await run('--mcp', 'create_ticket', '--args', '{"title":"a","priority":1}', '--agent', reporter);
     expect([ticket.code, ticket.out[0]]).toEqual([1, 'deny policy.forbidden by tickets-urgent']);
     const create = ['--action', 'payments.create', '--agent', planner, '--args', '{"amount":5}'];
@@ -295,7 +295,7 @@ describe('remit policy explain', () => {
     expect((await run(...LIST, '--agent', reporter, '--risk', 'high')).out[0]).toMatch(/^deny .* by risk-raised$/);
   });
 
-  it('explains a recorded decision by what the record has', async () => {
+  it('explains a recorded decision by its record', async () => {
     const { code, out } = await run('019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '--state', state);
     expect([code, ...out.slice(0, 8)]).toEqual([
       1,
@@ -310,7 +310,7 @@ describe('remit policy explain', () => {
     ]);
   });
 
-  it('tells the recorded cause where arguments decided, and invents none', async () => {
+  it('prints the recorded cause where arguments decided, and makes up none', async () => {
     const id = '00000000-0000-7000-8000-000000000003';
     const because = 'not decided again: that takes arguments of the call, which are not recorded';
     const { code, out } = await run(id, '--state', state);
@@ -332,7 +332,7 @@ describe('remit policy explain', () => {
     expect(allowed.out.join('\n')).not.toContain('action.arguments');
   });
 
-  it('tells why an intent was refused', async () => {
+  it('prints why an intent was refused', async () => {
     expect(await run(intent.decisionId, '--state', state)).toEqual({
       code: 1,
       out: [
@@ -347,7 +347,7 @@ describe('remit policy explain', () => {
     ]);
   });
 
-  it('makes a test case of a recorded decision, with what its task was allowed before', async () => {
+  it('makes a test case of a recorded decision, with the earlier history of its task', async () => {
     const { code, out } = await run('019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '--state', state, '--as-test');
     const text = out.join('\n');
     expect(code).toBe(0);
@@ -386,7 +386,7 @@ describe('remit policy explain', () => {
     });
   });
 
-  it('has no key with --json where none is made', async () => {
+  it('prints no key with --json where there is none', async () => {
     expect(await keptJson('--cases', 'cedar-policies/tests/issue.test.yaml')).toEqual({
       keyReads: null,
       keptMs: null,
@@ -403,37 +403,37 @@ describe('remit policy explain', () => {
     ['nothing', [], 2, 'METHOD and URL, `--cases` or a DECISION-ID is required'],
     ['a method alone', ['GET'], 2, '`GET` is not a decision id, and METHOD needs a URL'],
     ['no agent', LIST, 2, '`--agent` is required'],
-    ['an agent that is none', [...LIST, '--agent', 'planner'], 2, '`--agent`: a spiffe id must begin with `spiffe://`'],
-    ['a call beside a case', ['--cases', 'x', ...LIST], 2, '`--cases` takes no call and no `--as-test`'],
-    ['a test of what is no record', [...LIST, '--as-test'], 2, '`--as-test` takes a DECISION-ID'],
-    ['cases that are not there', ['--cases', 'no/such'], 2, 'cannot read `no/such`: ENOENT'],
-    ['cases that are none', ['--cases', 'package.json'], 2, 'package.json:2:3: unknown key `name` in a suite'],
+    ['an invalid agent', [...LIST, '--agent', 'planner'], 2, '`--agent`: a spiffe id must begin with `spiffe://`'],
+    ['a call together with a case', ['--cases', 'x', ...LIST], 2, '`--cases` takes no call and no `--as-test`'],
+    ['a test of something that is not a record', [...LIST, '--as-test'], 2, '`--as-test` takes a DECISION-ID'],
+    ['missing cases', ['--cases', 'no/such'], 2, 'cannot read `no/such`: ENOENT'],
+    ['invalid cases', ['--cases', 'package.json'], 2, 'package.json:2:3: unknown key `name` in a suite'],
     [
-      'a name that no case has',
+      'an unknown case name',
       ['--cases', 'cedar-policies/tests/payments.test.yaml', '--filter', 'cows'],
       2,
       'no case of `cedar-policies/tests/payments.test.yaml` has that in its name',
     ],
     [
-      'policies that are not there',
+      'missing policies',
       [...LIST, '--policies', 'no/such'],
       2,
       'no/such:1:1: the policy folder could not be read: ENOENT',
     ],
-    ['a ledger that is not there', ['019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '--state', 'no/such'], 2, 'no/ledger'],
+    ['a missing ledger', ['019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', '--state', 'no/such'], 2, 'no/ledger'],
     ['arguments of a call', [...LIST, '--agent', reporter, '--args', '{}'], 2, '`--args` goes with `--action`'],
-    ['arguments that are none', ['--action', 'files.read', '--agent', reporter, '--args', '[]'], 2, 'a JSON object'],
-    [
-      'constraints that are none',
-      ['--issue', 'files.read', '--agent', reporter, '--constraints', '3'],
-      2,
-      'a JSON object',
-    ],
+    ['invalid arguments', ['--action', 'files.read', '--agent', reporter, '--args', '[]'], 2, 'a JSON object'],
+    ['invalid constraints', ['--issue', 'files.read', '--agent', reporter, '--constraints', '3'], 2, 'a JSON object'],
     ['two attempts', ['--action', 'a', '--mcp', 'b', '--agent', reporter], 2, 'exactly one of `--action`'],
-    ['a risk that is none', [...LIST, '--agent', reporter, '--risk', 'huge'], 2, '`risk`'],
+    ['an invalid risk', [...LIST, '--agent', reporter, '--risk', 'huge'], 2, '`risk`'],
     ['an instant without a zone', [...LIST, '--agent', reporter, '--now', '2026-07-15T23:30:00'], 2, '`now`'],
     ['a claim without a value', [...LIST, '--agent', reporter, '--claimed', 'x'], 2, '`name=value`'],
-    ['an attestation by nobody', [...LIST, '--agent', reporter, '--attested', 'x=y'], 2, '`name=value@SPIFFE-ID`'],
+    [
+      'an attestation without an attester',
+      [...LIST, '--agent', reporter, '--attested', 'x=y'],
+      2,
+      '`name=value@SPIFFE-ID`',
+    ],
     ['an unknown option', ['--why'], 2, "Unknown option '--why'"],
   ];
   it.each(bad)('refuses %s', async (_name, args, code, message) => {
@@ -442,7 +442,7 @@ describe('remit policy explain', () => {
     expect(result.err.join('\n')).toContain(message);
   });
 
-  it('says of a decision that is not there, and of one that makes no case, that it has none', async () => {
+  it('reports an unknown decision, and one that makes no case', async () => {
     expect(await run('00000000-0000-7000-8000-000000000009', '--state', state)).toEqual({
       code: 1,
       out: [],

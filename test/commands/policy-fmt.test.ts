@@ -34,7 +34,7 @@ when { "//" == "no comment" };
 `;
 
 describe('remit policy fmt', () => {
-  it('is content with the shipped policies', async () => {
+  it('changes nothing in the shipped policies', async () => {
     expect(await folder.run(policyFmt, '--check')).toEqual({ code: 0, out: [], err: ['6 files, 0 would change'] });
   });
 
@@ -58,7 +58,7 @@ describe('remit policy fmt', () => {
     expect(await folder.run(policyFmt, file)).toEqual({ code: 0, out: [], err: ['1 file, 0 changed'] });
   });
 
-  it('leaves a file alone that does not parse, and formats the others', async () => {
+  it('does not change a file that does not parse, and formats the others', async () => {
     writeFileSync(join(folder.path, 'w.cedar'), 'permit (principal, action);\n');
     writeFileSync(join(folder.path, 'x.cedar'), ugly);
     const { code, out, err } = await folder.run(policyFmt, folder.path);
@@ -80,7 +80,7 @@ describe('remit policy fmt', () => {
   });
 
   it.each([
-    ['a path that is not there', ['no/such'], 'remit policy fmt: `no/such`: ENOENT'],
+    ['a missing path', ['no/such'], 'remit policy fmt: `no/such`: ENOENT'],
     ['an unknown option', ['--fast'], "remit policy fmt: Unknown option '--fast'"],
   ])('refuses %s', async (_name, args, message) => {
     expect(await folder.run(policyFmt, ...args)).toEqual({ code: 2, out: [], err: [message] });

@@ -73,7 +73,7 @@ const inPost = (...names: readonly string[]): string =>
 const preferences = '/organizations/{organization_id}/members/{member_id}/notification-preferences/channels';
 
 describe('remit policy import', () => {
-  it('puts a server below a path of a host that it shares', async () => {
+  it('puts a server below a path of a shared host', async () => {
     const shop = await run(openapi, 'openapi', '--server', 'shop', '--path', '/v1/orders');
     const { routes, ...head } = shop.servers.shop;
     expect({ ...head, code: shop.code }).toEqual({
@@ -100,7 +100,7 @@ describe('remit policy import', () => {
     ]);
   });
 
-  it('writes a route for each operation of OpenAPI', async () => {
+  it('prints a route for each OpenAPI operation', async () => {
     const { code, err, servers, notes } = await run(openapi, 'openapi', '--server', 'shop');
     expect({ code, err }).toEqual({ code: 0, err: [] });
     const { routes, ...head } = servers.shop;
@@ -142,7 +142,7 @@ describe('remit policy import', () => {
     );
   });
 
-  it('writes the tools of an MCP server, whatever their names are', async () => {
+  it('prints the tools of an MCP server, whatever their names', async () => {
     const tools = [
       {
         name: 'create_ticket',
@@ -195,7 +195,7 @@ describe('remit policy import', () => {
     }
   });
 
-  it('writes the methods of a proto file', async () => {
+  it('prints the methods of a proto file', async () => {
     const proto = `syntax = "proto3"; /* service Old { rpc A (B) returns (C); } */
 package acme.shop.v1; // rpc X (
 option go_package = "service Fake { rpc Y (";
@@ -227,7 +227,7 @@ service Empty {}
     });
   });
 
-  it('writes the methods of a descriptor set, with the arguments of their messages', async () => {
+  it('prints the methods of a descriptor set, with the arguments of their messages', async () => {
     const { code, err, servers, notes } = await run(shopSet, 'proto', '--server', 'shop', '--host', 'shop.acme.test');
     expect({ code, err }).toEqual({ code: 0, err: [] });
     const { descriptorSet, services } = servers.shop.grpc;
@@ -314,7 +314,7 @@ service Empty {}
     expect(notes).toContain(
       '# GET /tickets: `min_score` in the query has no matching argument type: `decimal` is for JSON only',
     );
-    // Two operations whose names are one up to their last word, too long for an id.
+    // Two operations whose names differ only in the last word, and are too long for an id.
     expect(put.action).toMatch(/^helpdesk\.update_member_notification_preferences_\w*[a-z]-[0-9a-f]{8}$/);
     expect(remove.action).not.toBe(put.action);
     expect(put.action.length).toBeLessThanOrEqual(128);
@@ -323,7 +323,7 @@ service Empty {}
     );
   });
 
-  it('gives each tool an id of its own, whole and whatever the order, and follows `$defs`', async () => {
+  it('gives each tool a unique id, whatever the order, and follows `$defs`', async () => {
     const { code, err, servers, notes } = await run(tracker, 'mcp-tools', '--server', 'tracker');
     expect({ code, err }).toEqual({ code: 0, err: [] });
     const { tools } = servers.tracker.mcp;
@@ -366,7 +366,7 @@ service Empty {}
     );
   });
 
-  it('tells two versions of a service apart by their packages', async () => {
+  it('distinguishes two versions of a service by their packages', async () => {
     const { code, servers } = await run(twoVersionsSet(folder), 'proto', '--server', 'shop');
     expect(code).toBe(0);
     const { services } = servers.shop.grpc;
@@ -385,7 +385,7 @@ service Empty {}
       ['GET /tickets', 'POST /tickets', 'PATCH /tickets/{ticket_id:uuid}'],
     ],
     ['more than one', helpdesk, 'openapi', ['list_*', 'PATCH *'], ['GET /tickets', 'PATCH /tickets/{ticket_id:uuid}']],
-  ])('takes what --only selects by %s, under the prefix', async (_name, text, kind, patterns, expected) => {
+  ])('imports what --only selects by %s, under the prefix', async (_name, text, kind, patterns, expected) => {
     const only = patterns.flatMap((pattern) => ['--only', pattern]);
     const { code, servers } = await run(text, kind, '--server', 'helpdesk', '--prefix', 'desk.v2.', ...only);
     expect(code).toBe(0);
@@ -395,14 +395,14 @@ service Empty {}
     for (const { action } of routes) expect(action).toMatch(/^desk\.v2\.[a-z]+_/);
   });
 
-  it('takes the methods of gRPC that --only selects', async () => {
+  it('imports the gRPC methods that --only selects', async () => {
     const { servers, notes } = await run(shopSet, 'proto', '--only', 'acme.shop.v1.*/P*');
     expect(Object.keys(servers.server.grpc.services)).toEqual(['acme.shop.v1.Shop']);
     expect(Object.keys(servers.server.grpc.services['acme.shop.v1.Shop'].methods)).toEqual(['PlaceOrder']);
     expect(notes[0]).toMatch(/^# 1 of \d+ methods$/);
   });
 
-  it('refuses a pattern that selects nothing, and a prefix that begins no id', async () => {
+  it('refuses a pattern that selects nothing, and a prefix that is invalid in an id', async () => {
     expect((await run(tracker, 'mcp-tools', '--only', 'issue_*')).err).toEqual([
       'remit policy import: `f/x`: none of its 6 tools is matched by `--only`: it has `issues.create`, `issues list`, `issues/list`, `issues-list`, `mcp.session`, `检索`',
     ]);
@@ -414,7 +414,7 @@ service Empty {}
       });
   });
 
-  it('says what in its output is not yet a catalog', async () => {
+  it('reports where its output is not yet a valid catalog', async () => {
     const crossing = `openapi: 3.0.0\npaths: { '/a/{x}': { get: {} }, '/{y}/b': { get: {} } }\n`;
     const { code, err } = await run(crossing, 'openapi');
     expect({ code, err }).toEqual({

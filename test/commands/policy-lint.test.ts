@@ -14,7 +14,7 @@ afterEach(() => folder.remove());
 const write = (text: string) => writeFileSync(join(folder.path, 'x.cedar'), text);
 
 describe('remit policy lint', () => {
-  it('has nothing but notes on the shipped policies', async () => {
+  it('prints only notes for the shipped policies', async () => {
     const { code, out, err } = await folder.run(policyLint);
     expect([code, err, out.at(-1)]).toEqual([0, [], 'cedar-policies: 0 errors, 0 warnings, 3 notes']);
     expect(out.slice(0, 4)).toEqual([
@@ -39,14 +39,14 @@ describe('remit policy lint', () => {
     );
   });
 
-  it('looks at policies that do not load', async () => {
+  it('reports policies that do not load', async () => {
     write('@id("x") permit (principal, action == Remit::Action::"files.rea", resource);\n');
     const { code, out } = await folder.run(policyLint, folder.path);
     expect([code, out.at(-1)]).toEqual([1, 'p: 1 error, 2 warnings, 3 notes']);
     expect(out[0]).toBe('p/x.cedar:1:39: error: `x`: unrecognized action `Remit::Action::"files.rea"` [invalid]');
   });
 
-  it('says a catalog that is wrong', async () => {
+  it('reports an invalid catalog', async () => {
     writeFileSync(join(folder.path, 'actions.yaml'), 'servers: 1\n');
     const { code, out } = await folder.run(policyLint, folder.path);
     expect([code, out.at(-1)]).toEqual([1, 'p: 1 error, 0 warnings, 0 notes']);
@@ -78,7 +78,7 @@ describe('remit policy lint', () => {
   });
 
   it.each([
-    ['a folder that is not there', ['no/such'], 'the policy folder `no/such` could not be read: ENOENT'],
+    ['a missing folder', ['no/such'], 'the policy folder `no/such` could not be read: ENOENT'],
     ['two formats', ['--json', '--sarif'], '`--json` and `--sarif` exclude each other'],
   ])('refuses %s', async (_name, args, message) => {
     expect(await folder.run(policyLint, ...args)).toEqual({ code: 2, out: [], err: [`remit policy lint: ${message}`] });

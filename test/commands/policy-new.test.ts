@@ -48,7 +48,7 @@ when
     expect((await folder.run(policyFmt, '--check', file)).code).toBe(0);
   });
 
-  it('takes a free id, or the one it is given', async () => {
+  it('uses a free id, or the given one', async () => {
     writeFileSync(join(folder.path, 'x.cedar'), '@id("files-list") permit (principal, action, resource);\n');
     const { out } = await folder.run(policyNew, 'files.list', folder.path, '--group', 'agents', '--json');
     expect(JSON.parse(out.join(''))).toMatchObject({
@@ -66,7 +66,7 @@ when
   it.each([
     ['no action', [], 'expected an ACTION'],
     ['an unknown action', ['payments.steal', 'p'], 'the catalog has no action `payments.steal`'],
-    ['nobody who may', ['files.list', 'p'], `expected one of \`--agent\` and \`--group\` (${groups})`],
+    ['neither agent nor group', ['files.list', 'p'], `expected one of \`--agent\` and \`--group\` (${groups})`],
     ['an unknown group', ['files.list', 'p', '--group', 'x'], `no group \`x\`; ${groups}`],
     ['no folder', ['files.list', 'no/such', '--group', 'x'], 'the policy folder `no/such` could not be read: ENOENT'],
   ])('refuses %s', async (_name, args, message) => {

@@ -41,7 +41,7 @@ describe('remit policy rollout', () => {
     }
   };
 
-  it('says that nothing differs', async () => {
+  it('reports that nothing differs', async () => {
     expect(await run(empty)).toEqual({
       code: 0,
       out: [
@@ -54,7 +54,7 @@ describe('remit policy rollout', () => {
     });
   });
 
-  it('lists what differs, and writes nothing of an agent to the terminal but text', async () => {
+  it('lists differences, without control characters from agents', async () => {
     const { code, out } = await run({ ...empty, skipped: 2, ungrouped: 1, groups: [group] });
     expect(code).toBe(1);
     expect(out.slice(3)).toEqual([
@@ -72,8 +72,8 @@ describe('remit policy rollout', () => {
   });
 
   it.each([
-    ['nobody that answers', ['--admin', 'http://127.0.0.1:1'], '`http://127.0.0.1:1` did not answer'],
-    ['what is no URL', ['--admin', 'x'], 'invalid URL `x`'],
+    ['an address that does not answer', ['--admin', 'http://127.0.0.1:1'], '`http://127.0.0.1:1` did not answer'],
+    ['an invalid URL', ['--admin', 'x'], 'invalid URL `x`'],
   ])('refuses %s', async (_name, args, message) => {
     const folder = exampleFolder();
     try {

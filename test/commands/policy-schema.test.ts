@@ -14,7 +14,7 @@ beforeEach(() => {
 afterEach(() => folder.remove());
 
 describe('remit policy schema', () => {
-  it('prints the base with an action for each entry, whatever the policies are', async () => {
+  it('prints the base schema with an action for each entry, whatever the policies', async () => {
     writeFileSync(join(folder.path, 'x.cedar'), 'permit');
     const { code, out, err } = await folder.run(policySchema, folder.path);
     expect([code, err]).toEqual([0, []]);
@@ -31,7 +31,7 @@ describe('remit policy schema', () => {
     expect(Object.keys(Remit.entityTypes)).toContain('Agent');
   });
 
-  it('writes a schema by which Cedar alone takes the policies, and says when it is stale', async () => {
+  it('writes a schema with which Cedar validates the policies, and reports when it is stale', async () => {
     const cedar = freshCedar();
     const text = (name: string): string => readFileSync(join(folder.path, name), 'utf8');
     expect(await folder.run(policySchema, folder.path, '--check')).toMatchObject({ code: 1, out: [] });
@@ -45,7 +45,7 @@ describe('remit policy schema', () => {
     const validate = (schema: string) => cedar.validate({ schema, policies });
     expect(validate(text('remit.cedarschema'))).toMatchObject({ type: 'success', validationErrors: [] });
     expect(validate(text('base.cedarschema'))).not.toMatchObject({ type: 'success', validationErrors: [] });
-    // Not a part of the set.
+    // It is not a part of the set.
     expect((await folder.run({ run: policyValidate }, folder.path)).out).toEqual([expect.stringMatching(/: valid$/)]);
     writeFileSync(join(folder.path, 'actions.yaml'), text('actions.yaml').replaceAll('files.list', 'files.show'));
     expect(await folder.run(policySchema, folder.path, '--check')).toEqual({
@@ -56,7 +56,7 @@ describe('remit policy schema', () => {
     expect(await folder.run(policySchema, folder.path, '--check', '--write')).toMatchObject({ code: 2 });
   });
 
-  it('is warned of by validate where it is stale', async () => {
+  it('makes `policy validate` warn where it is stale', async () => {
     await folder.run(policySchema, folder.path, '--write');
     const file = join(folder.path, 'actions.yaml');
     writeFileSync(file, readFileSync(file, 'utf8').replace('risk: high', 'risk: medium'));
@@ -70,22 +70,22 @@ describe('remit policy schema', () => {
     expect((await folder.run({ run: policyValidate }, folder.path)).out).toHaveLength(1);
   });
 
-  it('is shipped beside the base, and is what the catalog and the base make', async () => {
+  it('is shipped beside the base schema, and is up to date', async () => {
     expect(await folder.run(policySchema, 'cedar-policies', '--check')).toMatchObject({ code: 0, err: [] });
-    // Beside another schema the extension of VS Code takes none by itself.
+    // If there is another schema, the VS Code extension needs this setting.
     const settings = JSON.parse(readFileSync('cedar-policies/.vscode/settings.json', 'utf8'));
     expect(settings['cedar.schemaFile']).toBe('remit.cedarschema');
   });
 
   it.each([
     [
-      'a base that does not parse',
+      'a base schema that does not parse',
       'base.cedarschema',
       'namespace Remit { entity ; }',
       ['p/base.cedarschema:1:26: unexpected token `;`: expected identifier'],
     ],
     [
-      'a base without the namespace',
+      'a base schema without the namespace',
       'base.cedarschema',
       'entity A;',
       ['p/base.cedarschema:1:1: the base schema has no `namespace Remit { … }`'],
@@ -96,14 +96,14 @@ describe('remit policy schema', () => {
       'serverz: {}',
       ['p/actions.yaml:1:1: unknown key `serverz` in the catalog'],
     ],
-  ])('says what is wrong with %s', async (_name, file, text, lines) => {
+  ])('reports %s', async (_name, file, text, lines) => {
     writeFileSync(join(folder.path, file), text);
     const { code, out, err } = await folder.run(policySchema, folder.path);
     expect([code, out]).toEqual([1, []]);
     expect(err).toEqual(expect.arrayContaining(lines));
   });
 
-  it('refuses what is no folder, and misses a file', async () => {
+  it('refuses a path that is not a folder, and reports a missing file', async () => {
     expect(await folder.run(policySchema, 'no/such')).toEqual({
       code: 2,
       out: [],

@@ -36,7 +36,7 @@ async function run(...args: readonly string[]) {
 }
 
 describe('remit policy test', () => {
-  it('passes, and says what was tried and covered', async () => {
+  it('passes, and prints what was tried and covered', async () => {
     write('a.test.yaml', ALLOW + DENY);
     expect(await run(folder)).toEqual({
       code: 0,
@@ -49,7 +49,7 @@ describe('remit policy test', () => {
     });
   });
 
-  it('fails with the place and the cause', async () => {
+  it('fails with place and cause', async () => {
     write(
       'a.test.yaml',
       `${ALLOW.replace('expect: allow', 'expect: deny, skip: later')}${DENY.replace('deny', 'allow')}`,
@@ -68,7 +68,7 @@ describe('remit policy test', () => {
     });
   });
 
-  it('fails where an agent may do what no case lists, unless told to look at the cases alone', async () => {
+  it('fails where an agent is allowed an unlisted action, except with --listed-only', async () => {
     write('a.test.yaml', `cases:\n${DENY}`);
     const { code, out } = await run(folder);
     expect([code, out[0]]).toEqual([1, `not listed: ${AGENT} may read by a, in a plain call, but no case lists it`]);
@@ -84,7 +84,7 @@ describe('remit policy test', () => {
     ]);
   });
 
-  it('lists with --mutate what no case notices, and fails where that is more than may survive', async () => {
+  it('lists surviving mutants with --mutate, and fails beyond --survivors', async () => {
     write('a.test.yaml', ALLOW + DENY);
     write(
       'a.cedar',
@@ -124,7 +124,7 @@ describe('remit policy test', () => {
     ]);
   });
 
-  it('takes what a policy accepts, and finds what it accepts without need', async () => {
+  it('accepts mutants by `@accept`, and reports a useless `@accept`', async () => {
     write('a.test.yaml', `${ALLOW}${DENY}  - { name: a stranger, agent: ${AGENT}x, action: read, expect: deny }\n`);
     const text = readFileSync(join(folder, 'a.cedar'), 'utf8');
     write('a.cedar', text.replace('when {', 'when { context.intent.purpose != "" &&'));
@@ -141,7 +141,7 @@ describe('remit policy test', () => {
     ]);
   });
 
-  it('mutates nothing where a case fails, and with some of the cases alone refuses to', async () => {
+  it('does not mutate where a case fails, and refuses to with a filter', async () => {
     write('a.test.yaml', ALLOW.replace('expect: allow', 'expect: deny'));
     const { code, out } = await run(folder, '--mutate', '--listed-only');
     expect([code, out.at(-1)]).toEqual([1, 'not mutated: all cases must pass first']);
@@ -161,7 +161,7 @@ describe('remit policy test', () => {
     });
   });
 
-  it('holds the coverage against a threshold', async () => {
+  it('compares the coverage with a threshold', async () => {
     write('a.test.yaml', ALLOW);
     expect(await run(folder, '--threshold', '66')).toMatchObject({ code: 0 });
     const { code, out } = await run(folder, '--threshold', '67');
@@ -171,7 +171,7 @@ describe('remit policy test', () => {
     ]);
   });
 
-  it('runs the cases of a name alone, and takes none for no answer', async () => {
+  it('runs only the cases that match a name, and fails where none does', async () => {
     write('a.test.yaml', ALLOW + DENY);
     expect((await run(folder, '--filter', 'raised')).out[0]).toBe('p: 1 passed, 0 failed, 0 skipped');
     expect(await run(folder, '--filter', 'nothing')).toMatchObject({
@@ -180,7 +180,7 @@ describe('remit policy test', () => {
     });
   });
 
-  it('writes JUnit XML and prints one object with --json', async () => {
+  it('writes JUnit XML, and prints one object with --json', async () => {
     write('a.test.yaml', ALLOW + DENY);
     const junit = join(folder, 'results.xml');
     const { code, out } = await run(folder, '--json', '--junit', junit);
@@ -246,7 +246,7 @@ describe('remit policy test', () => {
     });
   });
 
-  it('prints what is wrong with policies and cases', async () => {
+  it('prints findings of policies and cases', async () => {
     write('a.test.yaml', 'cases: [{}]');
     expect(await run(folder)).toMatchObject({
       code: 1,
@@ -263,13 +263,9 @@ describe('remit policy test', () => {
   });
 
   const bad: readonly (readonly [string, readonly string[], string])[] = [
+    ['a missing folder', ['no/such'], 'remit policy test: the policy folder `no/such` could not be read: ENOENT'],
     [
-      'a folder that is not there',
-      ['no/such'],
-      'remit policy test: the policy folder `no/such` could not be read: ENOENT',
-    ],
-    [
-      'a threshold that is none',
+      'an invalid threshold',
       ['--threshold', '101'],
       'remit policy test: `--threshold` must be a whole number from 0 to 100',
     ],

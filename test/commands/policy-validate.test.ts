@@ -23,7 +23,7 @@ async function run(...args: readonly string[]) {
 }
 
 describe('remit policy validate', () => {
-  it('says what a good folder holds', async () => {
+  it('prints the content of a valid folder', async () => {
     const expected = {
       code: 0,
       out: ['cedar-policies: 19 policies (1 in shadow), 10 actions, 3 servers: valid'],
@@ -58,7 +58,7 @@ describe('remit policy validate', () => {
     });
   });
 
-  it('gives every finding of one place, with its range and its policy', async () => {
+  it('prints every finding of one place, with its range and policy', async () => {
     const actions = '[Remit::Action::"payments.list", Remit::Action::"payments.create"]';
     writeFileSync(
       join(folder, 'x.cedar'),
@@ -86,7 +86,7 @@ describe('remit policy validate', () => {
     expect(results).toMatchObject([{ locations: [location] }, { locations: [location] }]);
   });
 
-  it('prints warnings and is content', async () => {
+  it('prints warnings and exits with 0', async () => {
     writeFileSync(join(folder, 'x.cedar'), '@id("x") permit (principal, action, resource) when { false };\n');
     const { code, out } = await run(folder);
     expect(code).toBe(0);
@@ -94,7 +94,7 @@ describe('remit policy validate', () => {
     expect(out.at(-1)).toBe('p: 20 policies (1 in shadow), 10 actions, 3 servers: valid');
   });
 
-  it('warns of a parameter that can take the text of another route, and says what settles it', async () => {
+  it('warns of a parameter that can match the text of another route, with the way out', async () => {
     const catalog = join(folder, 'actions.yaml');
     const list = '      - { action: payments.list, method: GET, path: /v1/payments, risk: low }\n';
     const beside = '      - { action: payments.export, method: GET, path: /v1/payments/export, risk: low }\n';
@@ -110,7 +110,7 @@ describe('remit policy validate', () => {
     expect((await run(folder)).out).toHaveLength(1);
   });
 
-  it('prints a file that could not be read', async () => {
+  it('reports an unreadable file', async () => {
     rmSync(join(folder, 'actions.yaml'));
     expect(await run(folder)).toEqual({
       code: 1,
@@ -178,13 +178,9 @@ describe('remit policy validate', () => {
   });
 
   const bad: readonly (readonly [string, readonly string[], string])[] = [
+    ['a missing folder', ['no/such'], 'remit policy validate: the policy folder `no/such` could not be read: ENOENT'],
     [
-      'a folder that is not there',
-      ['no/such'],
-      'remit policy validate: the policy folder `no/such` could not be read: ENOENT',
-    ],
-    [
-      'a file for a folder',
+      'a file instead of a folder',
       ['package.json'],
       'remit policy validate: the policy folder `package.json` could not be read: ENOTDIR',
     ],
@@ -196,7 +192,7 @@ describe('remit policy validate', () => {
     expect(await run(...args)).toEqual({ code: 2, out: [], err: [expect.stringContaining(message)] });
   });
 
-  it('writes nothing of a file to the terminal but text', async () => {
+  it('prints no control characters of a file', async () => {
     writeFileSync(
       join(folder, 'x.cedar'),
       '@id("x") permit (principal, action, resource) when { "\u001b[31m" == 1 };\n',

@@ -65,7 +65,7 @@ function withOpened<T>(
 }
 
 describe('recordedTasks', () => {
-  it('finds a task in the store, and its records in the ledger and on their way there', () => {
+  it('finds a task in the store, and its records in ledger and outbox', () => {
     withOpened(places(), (taskOf) => {
       const task = taskOf(TASK_ID);
       expect([task?.stored?.purpose, task?.isCut]).toEqual(['pay', false]);
@@ -77,21 +77,21 @@ describe('recordedTasks', () => {
     });
   });
 
-  it('makes do with the ledger', () => {
+  it('works with the ledger alone', () => {
     withOpened({ ...places(), state: null }, (taskOf) => {
       const task = taskOf(TASK_ID);
       expect([task?.stored, task?.records.length, task?.isCut]).toEqual([undefined, 2, false]);
     });
   });
 
-  it('says which task has parts, and that no task is none', () => {
+  it('reports which task has parts, and an unknown task', () => {
     withOpened(places(), (taskOf) => {
       expect([TASK_ID, PART_ID].map((id) => taskOf(id)?.hasParts())).toEqual([true, false]);
       expect(taskOf(null)).toBeNull();
     });
   });
 
-  it('says that there is more than it could read', () => {
+  it('reports that there is more than it reads', () => {
     const { ledger } = places();
     tamper(segmentsOf(ledger)[0] ?? '', "UPDATE records SET bytes = CAST('x' AS BLOB) WHERE seq = 3");
     withOpened({ ledger, state: null }, (taskOf) => {

@@ -6,7 +6,7 @@ import { mustOpen } from '../builders/state-file.ts';
 import { tokenNumber } from '../builders/task.ts';
 import { intentOf, storedTask, useOf } from '../policy-tools/tests/records.ts';
 
-/** The uses of a day: of a known task and of none, by a policy set and another, and what was refused before. */
+/** The uses of a day: with and without a known task, under this policy set and another, and denials made before the policies. */
 const uses = (policySet: string): readonly LedgerRecord[] => [
   useOf({ decisionId: 'list', policySet }),
   useOf({
@@ -22,8 +22,8 @@ const uses = (policySet: string): readonly LedgerRecord[] => [
 ];
 
 /**
- * Writes a state file with one task, and beside it a ledger with its intent and uses, and `more` of them at a path of its own; the
- * path of the state file.
+ * Writes a state file with one task, and beside it a ledger with its intent and uses, and `more` uses with other paths. Returns the path of
+ * the state file.
  */
 export function recordedUses(folder: string, policySet: string, path = '', more = 0): string {
   const state = join(folder, 'state.db');
@@ -32,7 +32,7 @@ export function recordedUses(folder: string, policySet: string, path = '', more 
   if (failure !== null) throw new Error(failure.detail);
   store.close();
   const log = mustOpenLog(settingsIn(dirname(state)));
-  // Their numbers are those of the log, and no members of a record.
+  // Record numbers come from the log and are not members of a record.
   const others = Array.from({ length: more }, (_, n) => useOf({ decisionId: `more-${n}`, path: `/${path}` }));
   const records = [intentOf(), ...uses(policySet), ...others].map(({ ...record }) => {
     Reflect.deleteProperty(record, 'seq');

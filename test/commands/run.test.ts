@@ -39,7 +39,7 @@ async function print(words: readonly string[], environment: Record<string, strin
 const declare = (...words: string[]) => print(['--intent', domain.intent, ...domain.options, ...words]);
 
 describe('remit token', () => {
-  it('declares a task, prints its token and says how to end it', async () => {
+  it('declares a task, prints its token, and how to end it', async () => {
     const { code, out, err } = await declare();
     const { txn, iss } = claimsOf(out);
     expect([code, iss, domain.stateOf(String(txn))]).toEqual([0, issuerUrl, 'active']);
@@ -47,7 +47,7 @@ describe('remit token', () => {
     expect(err).not.toContain('eyJ');
   });
 
-  it('prints the forms that other tools take', async () => {
+  it('prints the formats of other tools', async () => {
     const headers = JSON.parse((await declare('--format', 'headers')).out) as Record<string, string>;
     expect(headers['Authorization']).toMatch(/^Bearer eyJ/);
     const json = JSON.parse((await declare('--format', 'json')).out) as Record<string, unknown>;
@@ -60,7 +60,7 @@ describe('remit token', () => {
     expect((await declare('--format', 'env')).out).toMatch(/^REMIT_TOKEN=eyJ\S+\nREMIT_TASK_ID=[0-9a-f-]{36}$/);
   });
 
-  it('prints the token of the run around it: from endpoint, file and variable', async () => {
+  it('prints the token of the enclosing run: from endpoint, file and variable', async () => {
     const program = [
       process.execPath,
       '--no-warnings',
@@ -79,9 +79,9 @@ describe('remit token', () => {
   });
 
   it.each([
-    ['an unknown form', ['--format', 'xml'], {}, 2, '--format must be one of raw, headers, json, env'],
+    ['an unknown format', ['--format', 'xml'], {}, 2, '--format must be one of raw, headers, json, env'],
     ['no intent', [], {}, 2, '--issuer URL is required'],
-    ['a word too many', ['x'], {}, 2, 'unexpected argument `x`'],
+    ['an unexpected argument', ['x'], {}, 2, 'unexpected argument `x`'],
     [
       'an intent inside a run',
       ['--intent', 'x'],
@@ -91,8 +91,8 @@ describe('remit token', () => {
     ],
     ['a run that has ended', [], { REMIT_TOKEN_URL: 'http://127.0.0.1:1/token' }, 1, 'does not answer'],
     ['an endpoint elsewhere', [], { REMIT_TOKEN_URL: 'http://evil.test/token' }, 1, 'must be the endpoint of a run'],
-    ['a file that is gone', [], { REMIT_TOKEN_FILE: '/nowhere' }, 1, '`/nowhere` cannot be read: ENOENT'],
-    ['a variable that holds no token', [], { REMIT_TOKEN: 'a\nb: c' }, 1, 'the run handed over an invalid token'],
+    ['a missing file', [], { REMIT_TOKEN_FILE: '/nowhere' }, 1, '`/nowhere` cannot be read: ENOENT'],
+    ['a variable without a valid token', [], { REMIT_TOKEN: 'a\nb: c' }, 1, 'the run handed over an invalid token'],
   ] as [string, string[], Record<string, string>, number, string][])(
     'refuses %s',
     async (_name, words, environment, code, message) => {
@@ -101,7 +101,7 @@ describe('remit token', () => {
     },
   );
 
-  it('says what the issuer has against it', async () => {
+  it("prints the issuer's reason for a refusal", async () => {
     const file = join(folder(), 'intent.yaml');
     writeFileSync(file, intentText(['files.read'], ['https://nowhere.test']));
     const { code, err } = await print(['--intent', file, ...domain.options]);
@@ -111,7 +111,7 @@ describe('remit token', () => {
 });
 
 describe('remit run', () => {
-  it('takes issuer and SVID from a configuration, and an option before it', async () => {
+  it('reads issuer and SVID from a configuration, which options override', async () => {
     const config = join(folder(), 'remit.yaml');
     const svid = Object.fromEntries(
       [

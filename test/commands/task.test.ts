@@ -17,7 +17,7 @@ afterAll(() => {
   remove();
 });
 
-/** What serves meanwhile. */
+/** The store of the process that serves meanwhile. */
 let store: Store;
 let file: string;
 beforeEach(() => {
@@ -138,7 +138,7 @@ describe('remit task list', () => {
 });
 
 describe('remit task show', () => {
-  it('prints the task and its timeline as a table that a terminal only shows', async () => {
+  it('prints the task and its timeline as a table without control characters', async () => {
     insertFirst();
     const { exit, out } = await run('show', first.id, '--state', file);
     expect(exit).toBe(0);
@@ -175,7 +175,7 @@ describe('remit task show', () => {
     });
   });
 
-  it('reads a task that was deleted from the state file from the ledger', async () => {
+  it('reads a task deleted from the state file from the ledger', async () => {
     insertFirst();
     await run('end', first.id, '--cause', 'enough of it', '--state', file);
     const log = mustOpenLog(settingsIn(dirname(file)));
@@ -205,7 +205,7 @@ describe('remit task show', () => {
     expect(await run('end', first.id, '--cause', 'x', '--state', file)).toMatchObject({ exit: 1 });
   });
 
-  it('says 1 for a task that is not there', async () => {
+  it('exits with 1 for an unknown task', async () => {
     expect(await run('show', 'nothing', '--state', file)).toMatchObject({
       exit: 1,
       err: 'remit task show: there is no task `nothing`',
@@ -214,7 +214,7 @@ describe('remit task show', () => {
 });
 
 describe('remit task end', () => {
-  it('ends a task under the process that serves, which sees it at once', async () => {
+  it('ends a task while a process serves, which sees it at once', async () => {
     insertFirst();
     const ended = await run('end', first.id, '--cause', 'the agent is compromised', '--state', file);
     expect(ended).toMatchObject({ exit: 0, out: `${first.id} is revoked` });
@@ -239,7 +239,7 @@ describe('remit task end', () => {
   it.each([
     ['completed', 'completed'],
     ['cancelled', 'cancelled'],
-  ])('ends it --as %s, in JSON where asked', async (as, state) => {
+  ])('ends it --as %s, with JSON output', async (as, state) => {
     insertFirst();
     const { out } = await run('end', first.id, '--cause', 'done', '--as', as, '--state', file, '--json');
     expect(JSON.parse(out)).toMatchObject({ id: first.id, state, cause: `operator.${state}`, cause_note: 'done' });
@@ -247,7 +247,7 @@ describe('remit task end', () => {
 });
 
 describe('remit task suspend and resume', () => {
-  it('hold a task under the process that serves and let it go on with new tokens alone', async () => {
+  it('suspend a task while a process serves, and let it continue only with new tokens', async () => {
     insertFirst();
     const change = (word: string, id = first.id, ...more: readonly string[]) =>
       run(word, id, '--cause', 'look at it', '--state', file, ...more);
@@ -273,7 +273,7 @@ describe('remit task suspend and resume', () => {
     expect(await change('suspend', 'nothing')).toMatchObject({ exit: 1 });
   });
 
-  it('do not let a part go on before the task it is part of; show tells both and the context', async () => {
+  it('do not resume a part before its parent; `show` prints both and the context', async () => {
     insertFirst();
     const part = taskNumber(2, {
       deadlineMs: later,
@@ -312,17 +312,17 @@ describe('remit task', () => {
     ['nothing', [], /^remit task: `list`, `show`, `end`, `suspend` or `resume` is required; see `remit task --help`$/],
     ['another word', ['kill'], /^remit task: `list`, `show`, `end`, `suspend` or `resume` is required/],
     ['an unknown option', ['list', '--colour'], /^remit task list: .*Unknown option '--colour'/],
-    ['an operand too many', ['list', 'x'], /^remit task list: unexpected argument `x`$/],
-    ['a state that is none', ['list', '--in', 'done'], /--in must be one of active, suspended, completed/],
-    ['a limit of nothing', ['list', '--limit', '0'], /--limit must be a whole number from 1 to 1000$/],
-    ['a limit that is no number', ['list', '--limit', '1e2'], /--limit must be/],
+    ['an unexpected argument', ['list', 'x'], /^remit task list: unexpected argument `x`$/],
+    ['an invalid state', ['list', '--in', 'done'], /--in must be one of active, suspended, completed/],
+    ['a limit of 0', ['list', '--limit', '0'], /--limit must be a whole number from 1 to 1000$/],
+    ['an invalid limit', ['list', '--limit', '1e2'], /--limit must be/],
     ['no id to show', ['show'], /^remit task show: the id of a task is required$/],
     ['no id to end', ['end', '--cause', 'x'], /the id of a task is required$/],
     ['no id to suspend', ['suspend', '--cause', 'x'], /^remit task suspend: the id of a task is required$/],
     ['no cause', ['end', 'x'], /--cause is required: the reason, for readers of the record$/],
     ['a long cause', ['end', 'x', '--cause', 'x'.repeat(257)], /--cause must have at most 256 characters$/],
     [
-      'an end that is none',
+      'an invalid end',
       ['end', 'x', '--cause', 'x', '--as', 'active'],
       /--as must be one of revoked, cancelled, completed$/,
     ],
@@ -332,16 +332,16 @@ describe('remit task', () => {
       /cannot read the configuration `\/nonexistent.yaml`: name one with --config, or use --state FILE$/,
     ],
     [
-      'no state file',
+      'a missing state file',
       ['list', '--state', '/nonexistent.db'],
       /state file `\/nonexistent.db` cannot be opened: ENOENT$/,
     ],
     [
-      'no state file to end in',
+      'a missing state file to write',
       ['end', 'x', '--cause', 'x', '--state', '/nonexistent.db'],
       /cannot be opened: ENOENT$/,
     ],
-  ])('says 2 for %s', async (_name, args, message) => {
+  ])('exits with 2 for %s', async (_name, args, message) => {
     const { exit, out, err } = await run(...args);
     expect([exit, out]).toEqual([2, '']);
     expect(err).toMatch(message);
@@ -359,7 +359,7 @@ describe('remit task', () => {
     });
   });
 
-  it('explains itself', () => {
+  it('prints its help', () => {
     expect(taskCommand.help).toMatch(/^remit task: .*\n\nusage: remit task list/);
   });
 });

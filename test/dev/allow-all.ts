@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { once } from 'node:events';
 
-/** An ext_authz server that allows every call and remembers what it was asked. Never for use: it stands in for Remit. */
+/** An ext_authz server that allows every call and remembers the checks. It stands in for Remit in tests of Envoy. */
 export interface AllowAll {
   /** The call metadata and the bytes of each CheckRequest, oldest first. */
   readonly checks: readonly { readonly metadata: IncomingHttpHeaders; readonly request: Buffer }[];
@@ -11,7 +11,7 @@ export interface AllowAll {
 /** One gRPC message of no bytes: a CheckResponse whose status is unset, which Envoy takes as an allow. */
 const emptyMessage = Buffer.alloc(5);
 
-/** Starts one on a Unix socket. It answers health checks with the same empty message, which is "unknown". */
+/** Starts it on a Unix socket. It answers health checks with the same empty message, which means "unknown". */
 export async function startAllowAll(socket: string): Promise<AllowAll> {
   const checks: { metadata: IncomingHttpHeaders; request: Buffer }[] = [];
   const server = createServer();

@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describe('createAuthority', () => {
-  it('makes a CA by the X509-SVID rules', () => {
+  it('creates a CA by the X509-SVID rules', () => {
     const ca = new X509Certificate(acme.bundlePem);
     expect(ca.ca).toBe(true);
     expect(ca.subjectAltName).toBe('URI:spiffe://acme.test');
@@ -30,13 +30,13 @@ describe('createAuthority', () => {
     expect(ca.validToDate.getTime() - ca.validFromDate.getTime()).toBe(86_400_000);
   });
 
-  it('refuses a name that is no trust domain', async () => {
+  it('refuses an invalid trust domain', async () => {
     await expect(createAuthority('Acme.test', ports)).rejects.toThrow('`Acme.test` is not a trust domain');
   });
 });
 
 describe('Authority.svid', () => {
-  it('issues what the product accepts as an X509-SVID', async () => {
+  it('issues valid X509-SVIDs', async () => {
     const svid = await acme.svid('/ns/agents/sa/planner', { ttlSeconds: 300 });
     const leaf = must(leafFromPem(svid.certPem));
     expect(leaf.id).toBe('spiffe://acme.test/ns/agents/sa/planner');
@@ -53,7 +53,7 @@ describe('Authority.svid', () => {
     expect(certificate.serialNumber).toBe(`7F${'FF'.repeat(15)}`);
   });
 
-  it('begins when it is told to', async () => {
+  it('starts its validity when told to', async () => {
     const svid = await acme.svid('/a', { notBeforeMs: nowMs + 60_000, ttlSeconds: 60 });
     expect(new X509Certificate(svid.certPem).validFromDate.toISOString()).toBe('2026-11-24T12:01:00.000Z');
   });
@@ -61,7 +61,7 @@ describe('Authority.svid', () => {
   it.each([
     ['2049-12-31T23:59:59.000Z', '2050-01-01T00:00:00.000Z'],
     ['2050-01-01T00:00:00.000Z', '2050-01-01T00:00:01.000Z'],
-  ])('writes the years before and after 2050 as they are to be: %s', async (from, to) => {
+  ])('encodes the years before and after 2050: %s', async (from, to) => {
     const svid = await acme.svid('/a', { notBeforeMs: Date.parse(from), ttlSeconds: 1 });
     const certificate = new X509Certificate(svid.certPem);
     expect([certificate.validFromDate.toISOString(), certificate.validToDate.toISOString()]).toEqual([from, to]);
@@ -81,9 +81,9 @@ describe('Authority.certificate', () => {
   it.each([
     ['no URI SAN', { uris: [] }, 'exactly one uri name, it has 0'],
     ['two URI SANs', { uris: [id, 'spiffe://acme.test/b'] }, 'exactly one uri name, it has 2'],
-    ['a URI SAN that is no SPIFFE ID', { uris: ['https://acme.test/a'] }, 'must begin with `spiffe://`'],
+    ['a URI SAN that is not a SPIFFE ID', { uris: ['https://acme.test/a'] }, 'must begin with `spiffe://`'],
     ['a CA', { uris: [id], ca: true }, 'must not be of a ca'],
-    ['a leaf that may sign', { uris: [id], keyUsages: ['keyCertSign'] }, 'digitalSignature'],
+    ['a leaf with keyCertSign', { uris: [id], keyUsages: ['keyCertSign'] }, 'digitalSignature'],
   ] as const)('makes %s, which the product refuses', async (_name, options, detail) => {
     const leaf = leafFromPem((await acme.certificate(options)).certPem);
     if (!isDeny(leaf)) throw new Error('the certificate was accepted');
@@ -93,7 +93,7 @@ describe('Authority.certificate', () => {
 });
 
 describe('writeCredential and writeBundle', () => {
-  it('write files that their owner alone can read', async () => {
+  it('write files that only their owner can read', async () => {
     const svid = await acme.svid('/a');
     const files = await writeCredential(join(folder, 'new'), 'a', svid);
     const bundle = await writeBundle(join(folder, 'new'), 'bundle', acme);
@@ -120,7 +120,7 @@ interface Pair {
   readonly keyPem: string;
 }
 
-/** Connects with mutual TLS and gives the subject alternative names that the server saw. */
+/** Connects with mutual TLS, and returns the subject alternative names that the server saw. */
 async function handshake(host: string, by: { ca: string; server: Pair; client: Pair }): Promise<string | undefined> {
   const { promise, resolve } = Promise.withResolvers<string | undefined>();
   const server = createServer(

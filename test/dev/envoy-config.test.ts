@@ -47,14 +47,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Every leaf of a document: its path and its value. */
+/** Every leaf of a document, by its path. */
 function leaves(value: unknown, path = '', found = new Map<string, unknown>()): Map<string, unknown> {
   if (typeof value !== 'object' || value === null) return found.set(path, value);
   for (const [key, inner] of Object.entries(value)) leaves(inner, `${path}/${key}`, found);
   return found;
 }
 
-/** What is in `changed` and not, or with another value, in `shipped`. */
+/** The leaves of `changed` that `shipped` lacks or has with another value. */
 const differences = (shipped: string, changed: string): Record<string, unknown> => {
   const before = leaves(parse(shipped));
   return Object.fromEntries([...leaves(parse(changed))].filter(([path, value]) => before.get(path) !== value));
@@ -76,7 +76,7 @@ const common = {
 const trustDomains = `${tls}/validation_context/custom_validator_config/typed_config/trust_domains`;
 
 describe('envoyConfigWithFiles', () => {
-  it('changes addresses and files of the shipped configuration and nothing else', () => {
+  it('changes only addresses and files of the shipped configuration', () => {
     const changed = envoyConfigWithFiles(withFiles, addresses, files);
     expect(differences(withFiles, changed)).toEqual({
       ...common,
@@ -94,7 +94,7 @@ describe('envoyConfigWithFiles', () => {
     expect(Object.keys(differences(withFiles, changed))).not.toContain(`${endpoint(3)}/socket_address/port_value`);
   });
 
-  it('throws where the configuration has no such place', () => {
+  it('throws where a path does not exist in the configuration', () => {
     expect(() => envoyConfigWithFiles(withSpire, addresses, files)).toThrow(
       'the envoy configuration has no `static_resources.listeners.name=agents.filter_chains.0.transport_socket.typed_config.common_tls_context.tls_certificates.0.certificate_chain.filename`',
     );
@@ -102,7 +102,7 @@ describe('envoyConfigWithFiles', () => {
 });
 
 describe('envoyConfigWithSpire', () => {
-  it('changes addresses and SPIFFE IDs of the shipped configuration and nothing else', () => {
+  it('changes only addresses and SPIFFE IDs of the shipped configuration', () => {
     expect(differences(withSpire, envoyConfigWithSpire(withSpire, addresses, spire))).toEqual({
       ...common,
       [`${tls}/tls_certificate_sds_secret_configs/0/name`]: 'spiffe://other.test/envoy',
@@ -113,7 +113,7 @@ describe('envoyConfigWithSpire', () => {
 });
 
 describe('the two shipped configurations', () => {
-  it('differ in the certificates and the SPIRE agent alone', () => {
+  it('differ only in the certificates and the SPIRE agent', () => {
     const places = [`${tls}/tls_certificate`, `${tls}/validation_context`, `${clusters}/4/`];
     const beside = [
       ...Object.keys(differences(withFiles, withSpire)),
@@ -123,11 +123,11 @@ describe('the two shipped configurations', () => {
   });
 });
 
-/** Whether a cluster or an access log is there for Remit. */
+/** Whether a cluster or an access log exists for Remit. */
 const isOfRemit = ({ name }: { readonly name: string }): boolean =>
   /^(?:remit|envoy\.access_loggers\.http_grpc$)/.test(name);
 
-/** A configuration without what asks Remit and tells it, by the name of each such part. */
+/** A configuration without the parts for Remit, which are listed by name. */
 function apart(text: string) {
   const config = parse(text);
   const manager = config.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
@@ -149,17 +149,17 @@ const socketsOf = (cluster: object): readonly string[] =>
 describe('the shipped configuration for several processes', () => {
   const [one, many] = [apart(withFiles), apart(ofProcesses)];
 
-  it('differs from that for one in what asks Remit and tells it alone', () => {
+  it('differs from the one for a single process only in clusters and access logs for Remit', () => {
     expect(many.rest).toEqual(one.rest);
   });
 
-  it('asks both processes, never one that is gone, and asks again only where a check reached none', () => {
+  it('asks both processes, never a dead one, and retries only where a check reached none', () => {
     expect(socketsOf(many.clusters[0])).toEqual(['/run/remit/check-1.sock', '/run/remit/check-2.sock']);
     expect(many.clusters[0].common_lb_config.healthy_panic_threshold).toEqual({ value: 0 });
     expect([one.retryPolicy, many.retryPolicy.retry_on]).toEqual([undefined, 'connect-failure,refused-stream']);
   });
 
-  it('tells each process of the calls that it decided, and the first of those that nobody did', () => {
+  it('sends each process the outcomes of its decisions, and the first one those without a decision', () => {
     const told = many.logs.map((log: { filter: { metadata_filter: object }; typed_config: object }) => {
       const at = [...leaves(log)];
       const of = (end: string): unknown => at.find(([path]) => path.endsWith(end))?.[1];
@@ -214,7 +214,7 @@ describe.each([
     expect(names.map(([, name]) => name)).toEqual(['envoy.filters.http.ext_authz', 'envoy.filters.http.router']);
   });
 
-  it('has a route for everything, and none that switches Remit off', () => {
+  it('has a route for everything, and none that disables Remit', () => {
     const hosts = under(/\/virtual_hosts\/\d+\/name$/);
     const matches = under(/\/virtual_hosts\/\d+\/routes\/0\/match\//);
     expect(under(/\/virtual_hosts\/\d+\/domains\//).map(([, domain]) => domain)).toContain('*');
@@ -226,22 +226,22 @@ describe.each([
 
 for (const version of envoyVersions) {
   describeWith(envoyPart(version), `envoy --mode validate, Envoy ${version}`, (binary) => {
-    it('takes envoy.yaml without a warning', async () => {
+    it('accepts envoy.yaml without a warning', async () => {
       expect(await envoyConfigProblem(binary, envoyConfigWithFiles(withFiles, addresses, files))).toBeNull();
     });
 
-    it('takes envoy-processes.yaml without a warning', async () => {
+    it('accepts envoy-processes.yaml without a warning', async () => {
       expect(await envoyConfigProblem(binary, envoyConfigWithFiles(ofProcesses, addresses, files))).toBeNull();
     });
 
-    it('takes envoy-spire.yaml without a warning', async () => {
+    it('accepts envoy-spire.yaml without a warning', async () => {
       expect(await envoyConfigProblem(binary, envoyConfigWithSpire(withSpire, addresses, spire))).toBeNull();
     });
   });
 }
 
 describeWith(envoyPart(), 'envoyConfigProblem', (binary) => {
-  it('says what is wrong', async () => {
+  it('reports an invalid configuration', async () => {
     expect(await envoyConfigProblem(binary, 'admin: { nonsense: 1 }')).toContain('nonsense');
   });
 });

@@ -81,7 +81,7 @@ interface Answer {
   readonly body: string;
 }
 
-/** One call through Envoy. Rejects where TLS does. */
+/** One call through Envoy. Rejects where TLS fails. */
 async function call(
   envoy: EnvoyProcess,
   client: IssuedCertificate | null,
@@ -124,7 +124,7 @@ for (const version of envoyVersions) {
       await remit?.close();
     });
 
-    it('takes a call with an SVID to the tool server of its host, whatever the port it names', async () => {
+    it('routes a call with an SVID to the tool server of its host, whatever its port', async () => {
       for (const host of ['payments.acme.test', 'payments.acme.test:8443']) {
         const answer = await call(envoy, planner, { headers: { host } });
         expect(answer).toMatchObject({ status: 200, body: expect.stringContaining('"id":"p-1"') });
@@ -152,7 +152,7 @@ for (const version of envoyVersions) {
       expect(remit.checks).toHaveLength(asked);
     });
 
-    it('asks about a call of no known host', async () => {
+    it('checks a call to an unknown host', async () => {
       const asked = remit.checks.length;
       expect(await call(envoy, planner, { headers: { host: 'elsewhere.test' } })).toMatchObject({ status: 404 });
       expect(remit.checks).toHaveLength(asked + 1);
@@ -263,7 +263,7 @@ describeWith(envoyPart(), 'the README of the Envoy configuration', (binary) => {
     await remit?.close();
   });
 
-  it('shows a listener for the metrics and nothing else of the admin interface', async () => {
+  it('exposes a listener for metrics, and nothing else of the admin interface', async () => {
     const { body } = await envoy.admin('/listeners?format=json');
     const port = /"name": "metrics".*?"port_value": (\d+)/s.exec(body)?.[1];
     const get = async (path: string, method = 'GET'): Promise<readonly [number, string]> => {
@@ -277,7 +277,7 @@ describeWith(envoyPart(), 'the README of the Envoy configuration', (binary) => {
     expect(await get('/config_dump')).toEqual([404, '']);
   });
 
-  it('names statistics that there are', async () => {
+  it('names existing statistics', async () => {
     await call(envoy, planner);
     const { body } = await envoy.admin('/stats');
     const alarms = [...(await readFile(readme, 'utf8')).matchAll(/`((?:http|cluster)\.[a-z_.]+)`/g)].map(
@@ -299,23 +299,23 @@ describeWith(envoyPart(), 'EnvoyProcess', (binary) => {
     await expect(call(envoy, planner)).rejects.toThrow('ECONNREFUSED');
   });
 
-  it('gives what Envoy said where it does not start', async () => {
+  it("returns Envoy's message where it does not start", async () => {
     const envoy = await EnvoyProcess.start({ binary, config: () => 'admin: { nonsense: 1 }' });
     expect(isBinaryProblem(envoy) ? envoy.problem : envoy).toMatch(/^envoy ended at start: .*nonsense/);
   });
 
-  it('gives up where Envoy is not ready in time', async () => {
+  it('fails where Envoy is not ready in time', async () => {
     const config = configFor(join(folder, 'nobody.sock'));
     const envoy = await EnvoyProcess.start({ binary, config, readyWithinMs: 1 });
     expect(isBinaryProblem(envoy) ? envoy.problem : envoy).toMatch(/^envoy was not ready within 1 ms/);
   });
 
-  it('gives the reason where there is no such binary', async () => {
+  it('reports a missing binary', async () => {
     const envoy = await EnvoyProcess.start({ binary: '/nowhere/envoy', config: () => '' });
     expect(isBinaryProblem(envoy) ? envoy.problem : envoy).toContain('/nowhere/envoy');
   });
 
-  it('ends with its parent, even one that is killed', async () => {
+  it('ends with its parent, even if that is killed', async () => {
     const parent = spawn(
       process.execPath,
       [fileURLToPath(new URL('./envoy-parent.ts', import.meta.url)), binary, folder],

@@ -28,7 +28,7 @@ const hostsIn = (text: string): readonly VirtualHost[] =>
   parse(text).static_resources.listeners[0].filter_chains[0].filters[0].typed_config.route_config.virtual_hosts;
 
 describe('withServers', () => {
-  it('has each host once, in the place of what was shipped for it', () => {
+  it('has each host once, replacing the shipped route', () => {
     expect(hostsIn(routed).map(({ domains }) => domains)).toEqual([
       ['api.acme.test'],
       ['api2.acme.test'],
@@ -38,7 +38,7 @@ describe('withServers', () => {
     ]);
   });
 
-  it('holds back no stream, and switches the check off nowhere', () => {
+  it('buffers no stream, and disables the check nowhere', () => {
     const [api] = hostsIn(routed);
     expect(api?.routes.map(({ match }) => match)).toEqual([{ path: '/acme.A/Watch' }, { prefix: '/' }]);
     expect(routed).toContain('disable_request_body_buffering: true');
@@ -51,7 +51,7 @@ describe('withServers', () => {
 });
 
 describeWith(envoyPart(), 'withServers and a real Envoy', (envoy) => {
-  it('makes a configuration that it takes', async () => {
+  it('accepts the resulting configuration', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'remit-routes-'));
     try {
       const acme = await createAuthority('acme.test', systemPorts);

@@ -1,6 +1,6 @@
 /**
- * A shipped configuration of Envoy but for the deadline of a check: for tests that say whether something fails a call, and
- * not how long a machine that does other work too can keep a process from running.
+ * A shipped configuration of Envoy with a longer deadline for checks: for tests of whether something fails a call, not of how slow a loaded
+ * machine is.
  */
 export function withTimeForChecks(shipped: string): string {
   const deadline = 'timeout: 0.5s';

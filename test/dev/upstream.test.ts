@@ -27,7 +27,7 @@ describe('ToolServer payments', () => {
       201,
       { id: 'p-3', amount: 5, to: 'Kiosk', status: 'accepted' },
     ]);
-    // Remit judges the body, so the query has no say.
+    // Remit checks the body, so the query must have no effect.
     expect(await call(payments, 'POST', '/v1/payments?amount=7', '{"amount":5}')).toEqual([
       201,
       { id: 'p-4', amount: 5, status: 'accepted' },
@@ -49,7 +49,7 @@ describe('ToolServer payments', () => {
     expect(await call(payments, method, path)).toEqual([404, { error: 'no such resource' }]);
   });
 
-  it('takes a body that is no JSON as an empty one', async () => {
+  it('treats a body that is not JSON as empty', async () => {
     expect(await call(payments, 'POST', '/v1/payments', 'amount=5')).toEqual([201, { id: 'p-3', status: 'accepted' }]);
   });
 });

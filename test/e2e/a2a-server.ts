@@ -14,17 +14,17 @@ import {
 } from '@a2a-js/sdk/server';
 import type { HostPort } from '../../src/dev/envoy-config.ts';
 
-/** An A2A agent made with the official SDK, of version 1 and of 0.3, and what reached it. */
+/** An A2A agent made with the official SDK for versions 1 and 0.3, and what it received. */
 export interface A2aTestServer {
   readonly address: HostPort;
-  /** The text of each message that the agent was given. */
+  /** The text of each message that the agent received. */
   readonly heard: readonly string[];
-  /** The method of each JSON-RPC call that arrived. */
+  /** The method of each JSON-RPC call that it received. */
   readonly methods: readonly string[];
   readonly close: () => Promise<void>;
 }
 
-/** The card of the agent at `url`, with an interface of each version. */
+/** The card of the agent at `url`, with an interface for each version. */
 export const cardOf = (url: string): object =>
   AgentCard.toJSON(
     AgentCard.fromJSON({
@@ -45,7 +45,7 @@ export const cardOf = (url: string): object =>
 
 const text = ({ parts }: Message): string => (parts[0]?.content?.$case === 'text' ? parts[0].content.value : '');
 
-/** Starts it on a free port of loopback, at `/a2a`, with its card where cards are, for callers that know it as `url`. */
+/** Starts it on a free loopback port, at `/a2a`, with its card at the standard path, for callers that know it as `url`. */
 export async function startA2aServer(url: string): Promise<A2aTestServer> {
   const heard: string[] = [];
   const methods: string[] = [];
@@ -99,7 +99,7 @@ const taskOf = (id: string, contextId: string, state: TaskState): Task => ({
   metadata: undefined,
 });
 
-/** Takes each message as the work of a task, which stays open until it is cancelled. */
+/** Handles each message as the work of a task, which stays open until it is cancelled. */
 function bookerThatTells(heard: string[]): AgentExecutor {
   const contexts = new Map<string, string>();
   return {

@@ -77,7 +77,7 @@ async function all<T>(events: AsyncIterable<T>): Promise<readonly T[]> {
   return got;
 }
 
-/** The id of the task that a message began. */
+/** The id of the task that a message started. */
 async function begun(client: Client): Promise<string> {
   const result = await client.sendMessage(asking('a trip'));
   if (!('id' in result)) throw new Error('the agent began no task');
@@ -137,7 +137,7 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
     expect(await reply.json()).toMatchObject({ name: 'booker' });
   });
 
-  it('lets what is allowed through: a message, its task by its id, its end', async () => {
+  it('allows a message, its task by id, and its cancellation', async () => {
     const id = await begun(latest);
     expect(server.heard.at(-1)).toBe('a trip');
     expect((await latest.getTask(byId(id))).id).toBe(id);
@@ -145,14 +145,14 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
     expect(server.methods.slice(-3)).toEqual(['SendMessage', 'GetTask', 'CancelTask']);
   });
 
-  it('lets the stream of an answer through', async () => {
+  it('allows a streamed answer', async () => {
     const events = await all(latest.sendMessageStream(asking('a trip to follow')));
     expect(last?.headers.get('content-type')).toBe('text/event-stream');
     expect(events.length).toBeGreaterThan(1);
     expect(server.methods.at(-1)).toBe('SendStreamingMessage');
   });
 
-  it('lets an agent of version 0.3 through under its own methods', async () => {
+  it('allows an agent of version 0.3 by its own methods', async () => {
     const id = await begun(legacy);
     expect((await legacy.getTask(byId(id))).id).toBe(id);
     expect(await all(legacy.sendMessageStream(asking('an old trip to follow')))).not.toEqual([]);
@@ -168,7 +168,7 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
       undefined,
     ],
     [
-      'a method the catalog does not name',
+      'a method missing from the catalog',
       () => legacy.cancelTask({ ...byId('t'), metadata: undefined }),
       'action.unknown',
       undefined,
@@ -185,15 +185,15 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
       'policy.forbidden',
       'trips are asked for, not paid',
     ],
-    ['the task of another by its id', () => latest.getTask(byId(theirs)), 'policy.forbidden', undefined],
+    ["another agent's task by id", () => latest.getTask(byId(theirs)), 'policy.forbidden', undefined],
     [
-      'the end of a task of another',
+      "the cancellation of another agent's task",
       () => latest.cancelTask({ ...byId(theirs), metadata: undefined }),
       'policy.forbidden',
       undefined,
     ],
     [
-      'a message to the task of another',
+      "a message to another agent's task",
       () => latest.sendMessage(asking('more', { taskId: theirs })),
       'policy.forbidden',
       undefined,
@@ -204,7 +204,7 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
       'policy.forbidden',
       undefined,
     ],
-    ['the task of another in version 0.3', () => legacy.getTask(byId(theirs)), 'policy.forbidden', undefined],
+    ["another agent's task in version 0.3", () => legacy.getTask(byId(theirs)), 'policy.forbidden', undefined],
   ])('the client shows its caller the denial of %s', async (_name, run, reason, advice) => {
     const before = server.methods.length;
     const error: unknown = await run().then(
@@ -228,7 +228,7 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
       '{"message":{"messageId":"m","meta_data":{"kind":"payment"}}}',
       'action.arguments',
     ],
-    ['a task that is no text', '{"message":{"messageId":"m","taskId":["theirs-1"]}}', 'action.arguments'],
+    ['a task id that is not a string', '{"message":{"messageId":"m","taskId":["theirs-1"]}}', 'action.arguments'],
   ])('%s never reaches the agent', async (_name, params, reason) => {
     const before = server.methods.length;
     const reply = await fetchAsAgent(URL_OF_AGENT, {
@@ -241,7 +241,7 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
   });
 });
 
-/** A folder of policies with an A2A agent for all there is, and the example's schema, agents and rules of issuing. */
+/** Writes a policy folder with an A2A agent, and the schema, agents and issuing rules of the example. */
 async function writePolicies(folder: string): Promise<void> {
   await mkdir(join(folder, 'policies'), { recursive: true });
   const shared = ['base.cedarschema', 'entities.cedarentities.json', 'policies/issue.cedar'];

@@ -61,7 +61,7 @@ const attempts: readonly Attempt[] = [
 ];
 
 /** Issue "Mend what was found in attack", point 2: `task_context` in the agent's own request turned a 403 into a 201. */
-describeWith(envoyPart(), 'what an agent says of itself, through Envoy', (envoy) => {
+describeWith(envoyPart(), 'values claimed by an agent, through Envoy', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
   const agents = new Map<string, Agent>();
@@ -82,7 +82,7 @@ describeWith(envoyPart(), 'what an agent says of itself, through Envoy', (envoy)
       await copyFile(join(examples, from), join(policies, to));
     }
     const breakGlass = await readFile(join(examples, 'examples/break-glass/break-glass.cedar'), 'utf8');
-    // The example ends on a day that is over; the day of the test is not.
+    // The exception of the example has expired; the one of the test has not.
     await writeFile(join(policies, 'break-glass.cedar'), breakGlass.replace('2026-01-16', '9999-01-01') + issueOnCall);
     await writeFile(join(policies, 'devices.cedar'), compliantDevices);
     await writeFile(join(folder, 'idp.json'), JSON.stringify(jwksOf(idpKey)));
@@ -129,7 +129,7 @@ describeWith(envoyPart(), 'what an agent says of itself, through Envoy', (envoy)
       body,
     });
 
-  it.each(attempts)('grants nothing by the rule of $name; what is attested does', async (attempt) => {
+  it.each(attempts)('do not satisfy the rule $name, but attested values do', async (attempt) => {
     const { server, action, call, says, attester, done } = attempt;
     const agent = agentOf(server);
     const resource = `https://${server}.acme.test`;
@@ -181,7 +181,7 @@ describeWith(envoyPart(), 'what an agent says of itself, through Envoy', (envoy)
     );
   });
 
-  it('has what a signal says attested by its transmitter: the policies refuse, and allow again, at the next use', async () => {
+  it('count as attested where a signal brings them: the policies deny and allow again at the next use', async () => {
     const agent = agentOf('payments');
     const { token, taskId } = await mustDeclare(agent, domain, { actions: ['payments.read'] });
     const device = async (current: string): Promise<number> => {

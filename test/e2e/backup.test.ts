@@ -9,11 +9,11 @@ import { ran } from './process.ts';
 import { Processes } from './processes.ts';
 import { SteadyCallers } from './steady-callers.ts';
 
-// Processes start here, which takes a loaded machine its time.
+// Processes start here, which is slow on a loaded machine.
 jest.setTimeout(240_000);
 
 const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/operate/backup.md'), 'utf8');
-/** The commands of the page, each a line of a block. */
+/** The commands on the page, one a line. */
 const commands = page.split('\n').filter((line) => line.startsWith('remit '));
 
 const filesUnder = (folder: string): readonly string[] =>
@@ -24,14 +24,14 @@ const filesUnder = (folder: string): readonly string[] =>
 const verify = (ledger: string, verifier: string, ...anchors: readonly string[]) =>
   ran(['ledger', 'verify', '--ledger', ledger, '--key', verifier, ...anchors.flatMap((file) => ['--anchors', file])]);
 
-// Issue 15, point 2: there was no backup, and a copy that was put back brought ended tasks back.
+// Issue 15, point 2: there was no backup, and restoring a copy by hand revived ended tasks.
 describeWith(envoyPart(), 'a process that is backed up while it serves, lost, and restored', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let processes: Processes;
   let key = '';
 
   const at = (name: string): string => join(scratch.folder, name);
-  /** A command of the page with the folders of this test. */
+  /** Runs a command of the page with the folders of this test. */
   const run = (command: string, ...more: readonly string[]) => {
     const words = command.replaceAll('/mnt/backups', at('backups')).split(' ').slice(1);
     return ran([...words, '--config', processes.config, ...more], processes.environment(1));
@@ -61,7 +61,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     await scratch?.remove();
   });
 
-  it('has the commands of this test on its page', () => {
+  it('uses the commands of its page', () => {
     expect(commands).toEqual([
       'remit backup /mnt/backups/remit-2026-11-26',
       'remit restore /mnt/backups/remit-2026-11-26',
@@ -73,7 +73,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
   let spent: { readonly token: string; readonly taskId: string };
   let after: { readonly token: string; readonly taskId: string };
 
-  it('is backed up under load: no call is lost, all files are private, and no key is among them', async () => {
+  it('is backed up under load: no call is lost, all files are private, and none is a key', async () => {
     before = await processes.declare(1);
     spent = await processes.declare(1, { constraints: { max_calls: 2 } });
     const steady = await processes.declare(1);
@@ -117,7 +117,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     await processes.end(1, 'SIGKILL');
   });
 
-  it('is not restored over what is there', async () => {
+  it('is not restored over existing files', async () => {
     const { code, err } = await run(commands[1] ?? '');
     expect([code, err]).toEqual([
       1,
@@ -132,21 +132,21 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     renameSync(at('ledger-1'), at('lost/ledger-1'));
   });
 
-  it('is restored: every open task ended with a record, and its ledger is whole with the anchors it had', async () => {
+  it('is restored: every open task ends with a record, and its ledger is whole with its anchors', async () => {
     const { code, out, err } = await run(commands[1] ?? '', '--by', 'Ada Lovelace');
     expect([code, err]).toEqual([0, '']);
     expect(out).toMatch(
       /^state file .*state\.db: 3 open tasks were ended; agents declare theirs again\nledger .*-until-/,
     );
     expect(new Set(filesUnder(restoredLedger()).map((file) => statSync(file).mode & 0o777))).toEqual(new Set([0o600]));
-    // Records of the last seconds before the backup are under no checkpoint.
+    // No checkpoint covers the records of the last seconds before the backup.
     expect([0, 2]).toContain((await verify(restoredLedger(), key, at('early-anchors.txt'))).code);
-    // An anchor of after the backup tells what was lost.
+    // An anchor from after the backup shows what was lost.
     const late = await verify(restoredLedger(), key, at('checkpoints-1.txt'));
     expect([late.code, late.out]).toEqual([3, expect.stringMatching(/the log ends at \d+, an anchor says \d+/)]);
   });
 
-  it('serves again: no token from before the restore is good, and a new declaration is', async () => {
+  it('serves again: tokens from before the restore are refused, new ones are accepted', async () => {
     await processes.serve(1);
     for (const { token } of [before, spent]) expect(await call(token)).toBe('403 task.revoked');
     expect(await call(after.token)).toMatch(/^40[13] task\.unknown$/);
@@ -154,7 +154,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     expect(await call(token)).toBe('200');
   });
 
-  it('has a new ledger, whole, that says who restored what, and where the old one stood', async () => {
+  it('has a new, whole ledger that records who restored what, and the end of the old one', async () => {
     const fresh = verifierKey();
     expect(fresh).not.toBe(key);
     await processes.end(1, 'SIGTERM');
@@ -178,7 +178,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     expect(ends.map((record) => (record as { cause?: string }).cause)).toEqual(Array(3).fill('operator.restored'));
   });
 
-  it('is restored beside a ledger that is left, which is gone on with', async () => {
+  it('is restored beside an existing ledger, which is continued', async () => {
     for (const name of readdirSync(scratch.folder).filter((file) => file.startsWith('state.db'))) await rm(at(name));
     const { code, err } = await run(commands[2] ?? '');
     expect([code, err]).toEqual([0, '']);
@@ -193,7 +193,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     expect((await verify(at('ledger-1'), fresh)).code).toBe(0);
   });
 
-  it('refuses to serve with a state file that was put back by hand, and takes it by a restore', async () => {
+  it('refuses to serve with a state file that was copied back by hand, until it is restored', async () => {
     await cp(at('state.db'), at('copy.db'));
     await processes.serve(1);
     const { taskId } = await processes.declare(1);
@@ -216,7 +216,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
 });
 
 describe('deploy/guide/operate/upgrade.md', () => {
-  it('names the schema that upgrades begin with', () => {
+  it('names the first schema version that can be migrated', () => {
     const upgrade = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/operate/upgrade.md'), 'utf8');
     expect(upgrade).toContain('from the schema of the first release on (version 8)');
   });

@@ -16,7 +16,7 @@ import type { TestKey } from '../builders/tokens.ts';
 const HOST = 'payments.acme.test';
 const ISSUER = 'https://issuer.acme.test';
 
-/** Every bad input of a caller, through a real Envoy with the shipped configuration: each its own reason, never an allow. */
+/** Every bad input of a caller, through a real Envoy with the shipped configuration. Each has its own reason and is never allowed. */
 describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
@@ -65,13 +65,13 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
 
   const withToken = (token: string): Promise<AgentReply> => call({ authorization: `Bearer ${token}` });
 
-  it('lets the sound token through that the others are made from', async () => {
+  it('allows the valid token from which the others are made', async () => {
     expect((await withToken(mint())).status).toBe(200);
   });
 
   it.each<[string, () => string, number, string]>([
-    // 45 letters of the signature are left, which no bytes have as their base64url.
-    ['a token cut short', () => mint().slice(0, -41), 401, 'token.malformed'],
+    // 45 characters of the signature are left, which is not a valid length in base64url.
+    ['a truncated token', () => mint().slice(0, -41), 401, 'token.malformed'],
     ['half a token', () => mint().split('.').slice(0, 2).join('.'), 401, 'token.malformed'],
     [
       '`alg: none`',
@@ -84,7 +84,7 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
     ['another issuer', () => mint({ iss: 'https://evil.test' }), 401, 'token.issuer'],
     ['another key', () => mint({}, {}, es256Key('other')), 401, 'token.signature'],
     [
-      'a key that claims the id of the right one',
+      'another key under the id of the right one',
       () => mint({}, {}, { ...es256Key(), keyId: key.keyId }),
       401,
       'token.signature',
@@ -99,27 +99,27 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
     ],
     ['an expired token', () => mint({ iat: now() - 400, exp: now() - 100 }), 401, 'token.expired'],
     ['a token not yet valid', () => mint({ iat: now() + 100, exp: now() + 200 }), 401, 'token.not-yet-valid'],
-    ['a token that lives too long', () => mint({ iat: now(), exp: now() + 5000 }), 401, 'token.lifetime'],
+    ['a token with too long a lifetime', () => mint({ iat: now(), exp: now() + 5000 }), 401, 'token.lifetime'],
     [
       'a token bound to another certificate',
       () => mint({ cnf: { 'x5t#S256': thumbprintOf('') } }),
       401,
       'token.binding',
     ],
-    ['a token bound to nothing', () => mint({ cnf: undefined }), 401, 'token.binding'],
+    ['an unbound token', () => mint({ cnf: undefined }), 401, 'token.binding'],
     [
       'a token for another client',
       () =>
         mint({
           client_id: 'spiffe://acme.test/ns/agents/sa/reporter',
           sub: 'spiffe://acme.test/ns/agents/sa/reporter',
-          // Not a token that was issued: a stolen one would be revoked for all.
+          // Not the id of an issued token: a stolen token would be revoked for all later tests.
           jti: 'a-token-nobody-issued',
         }),
       401,
       'token.binding',
     ],
-    ['a task that nobody knows', () => mint({ txn: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2a' }), 401, 'task.unknown'],
+    ['an unknown task', () => mint({ txn: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2a' }), 401, 'task.unknown'],
   ])('denies %s', async (_name, token, status, reason) => {
     const reply = await withToken(token());
     expect([reply.status, JSON.parse(reply.body).reason]).toEqual([status, reason]);
@@ -155,17 +155,12 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
       'action.arguments',
     ],
     [
-      'an argument of the body in the query too',
+      'a body argument repeated in the query',
       () => post('/v1/payments?amount=1', '{"amount":100}'),
       403,
       'action.arguments',
     ],
-    [
-      'a body where the entry says that there is none',
-      () => post('/v1/payments/p-1/refund', '{}'),
-      403,
-      'action.arguments',
-    ],
+    ['a body where the catalog permits none', () => post('/v1/payments/p-1/refund', '{}'), 403, 'action.arguments'],
     [
       'an upgrade',
       () => call({ authorization: `Bearer ${mint()}`, connection: 'upgrade', upgrade: 'websocket' }),
@@ -175,7 +170,7 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
   ])('denies a call with %s', async (_name, made, status, reason) => {
     const reply = await made();
     expect(reply.status).toBe(status);
-    // Envoy refuses an upgrade by itself, with an empty body.
+    // Envoy itself refuses an upgrade, with an empty body.
     expect(reply.body === '' ? null : JSON.parse(reply.body).reason).toBe(reason);
   });
 
@@ -192,7 +187,7 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
     ['with no URI', []],
     ['with two URIs', ['spiffe://acme.test/ns/agents/sa/planner', 'spiffe://acme.test/ns/agents/sa/reporter']],
     ['with a URI of another scheme', ['https://acme.test/planner']],
-    ['of a trust domain alone', ['spiffe://acme.test']],
+    ['of a trust domain without a path', ['spiffe://acme.test']],
   ])('never allows a certificate %s', async (_name, uris) => {
     const credential = await domain.authority.certificate({ uris });
     const other = new Agent({ ...credential, id: agent.id as never }, domain.authority.bundlePem);
@@ -206,7 +201,7 @@ describeWith(envoyPart(), 'bad input through Envoy', (envoy) => {
     expect(outcome).toMatch(/^(handshake refused|identity\.(invalid|missing|conflict))$/);
   });
 
-  it('never answers a call without TLS', async () => {
+  it('never serves a call without TLS', async () => {
     const outcome = await new Promise<string>((settle) => {
       request({ host: '127.0.0.1', port: domain.stage.envoyPort, path: '/v1/payments', headers: { host: HOST } }, () =>
         settle('answered'),
@@ -237,7 +232,7 @@ const thumbprintOf = (pem: string): string =>
     .update(pem === '' ? '' : new X509Certificate(pem).raw)
     .digest('base64url');
 
-/** Signed with HMAC and the public key as the secret: the classic confusion of algorithms. */
+/** A token signed by HMAC with the public key as the secret: the classic algorithm confusion. */
 function hs256(key: TestKey, claims: object): string {
   const secret = createPublicKey(key.privateKey).export({ type: 'spki', format: 'pem' });
   const input = [JSON.stringify({ typ: 'at+jwt', alg: 'HS256', kid: key.keyId }), JSON.stringify(claims)]

@@ -1,9 +1,9 @@
 import { h2Request, type RawRequest } from './bypass-wire.ts';
 
-/** One way to be read as another call than the one that is checked. */
+/** One way to make an upstream read another call than the one that is checked. */
 export interface Shape {
   readonly name: string;
-  /** The request, with a token that is good for reading one payment and for nothing else. */
+  /** The request, with a token that permits reading one payment and nothing else. */
   readonly request: (token: string, mark: string) => RawRequest;
 }
 
@@ -13,7 +13,7 @@ interface Parts {
   readonly method?: string;
   readonly target?: string;
   readonly host?: string;
-  /** Lines as they are, after those that are always there. */
+  /** Raw lines, after the standard ones. */
   readonly lines?: readonly string[];
   readonly body?: string;
   readonly version?: string;
@@ -98,7 +98,7 @@ const paths: readonly (readonly [name: string, target: string])[] = [
   ['division slash', '/v1/payments/p-1%e2%88%95refund'],
   ['escape of IIS', '/v1/payments/p-1%u002frefund'],
   ['incomplete escape', '/v1/payments/p-1%2'],
-  ['escape that is no number', '/v1/payments/p-1%zz'],
+  ['escape with invalid digits', '/v1/payments/p-1%zz'],
   ['escaped line break', '/v1/payments/p-1%0d%0aX-Injected:%201'],
   ['escaped tab', '/v1/payments/p-1%09'],
   ['C1 control character', '/v1/payments/p-1%c2%85'],
@@ -117,7 +117,7 @@ const paths: readonly (readonly [name: string, target: string])[] = [
   ['absolute form without a path', `http://${HOST}?/../admin`],
   ['absolute form of another scheme', `file:///${READ}`],
   ['authority form', `${HOST}:443`],
-  ['escaped letters, which are the same call', '/v1/%70ayments/p-1'],
+  ['escaped letters, which mean the same call', '/v1/%70ayments/p-1'],
   ['exclamation mark', '/v1/payments/p-1!'],
   ['query that looks like a path', '/v1/payments/p-1?/../refund'],
   ['query with a method', '/v1/payments/p-1?_method=DELETE'],
@@ -168,7 +168,7 @@ const methods: readonly string[] = ['get', 'Get', 'gET', 'PoSt', 'POST', 'TRACE'
 const hosts: readonly (readonly [name: string, host: string])[] = [
   ['in upper case', 'PAYMENTS.ACME.TEST'],
   ['with a port', `${HOST}:443`],
-  ['with a port that is none', `${HOST}:x`],
+  ['with an invalid port', `${HOST}:x`],
   ['with an empty port', `${HOST}:`],
   ['with a trailing dot', `${HOST}.`],
   ['with a user', `user@${HOST}`],
@@ -190,7 +190,7 @@ const headers: readonly (readonly [name: string, lines: readonly string[]])[] = 
   ['bare line feed', ['X-A: b\nX-HTTP-Method-Override: POST']],
   ['bare carriage return', ['X-A: b\rX-HTTP-Method-Override: POST']],
   ['NUL in a header', ['X-A: b\0c']],
-  ['bytes that are no UTF-8', ['X-A: \xff\xfe']],
+  ['bytes that are not UTF-8', ['X-A: \xff\xfe']],
   ['header without a colon', ['X-A']],
   ['header without a name', [': x']],
   ['method override', ['X-HTTP-Method-Override: DELETE']],
@@ -206,8 +206,8 @@ const headers: readonly (readonly [name: string, lines: readonly string[]])[] = 
   ['url with underscores', ['X_Rewrite_URL: /admin']],
   ['original path of Envoy', [`X-Envoy-Original-Path: ${REFUND}`]],
   ['original host of Envoy', ['X-Envoy-Original-Host: files.acme.test']],
-  ['decision of its own', ['X-Remit-Decision: allow;id="forged"']],
-  ['decision with underscores', ['X_Remit_Decision: allow;id="forged"']],
+  ['forged decision', ['X-Remit-Decision: allow;id="forged"']],
+  ['forged decision with underscores', ['X_Remit_Decision: allow;id="forged"']],
   ['forwarded host', ['X-Forwarded-Host: files.acme.test']],
   ['forwarded for', ['X-Forwarded-For: 127.0.0.1', 'X-Real-IP: 127.0.0.1', 'Forwarded: for=127.0.0.1;host=files']],
   ['forwarded protocol', ['X-Forwarded-Proto: gopher']],
@@ -216,8 +216,8 @@ const headers: readonly (readonly [name: string, lines: readonly string[]])[] = 
   ['second token of another scheme', ['Authorization: Basic YWRtaW46YWRtaW4=']],
   ['token in two cases', ['AUTHORIZATION: Bearer x']],
   ['two content types', ['Content-Type: text/plain', 'Content-Type: application/json']],
-  ['connection that takes the decision away', ['Connection: close, X-Remit-Decision']],
-  ['connection that takes the token away', ['Connection: Authorization']],
+  ['connection option that removes the decision', ['Connection: close, X-Remit-Decision']],
+  ['connection option that removes the token', ['Connection: Authorization']],
   [
     'upgrade to a WebSocket',
     [
@@ -232,10 +232,10 @@ const headers: readonly (readonly [name: string, lines: readonly string[]])[] = 
   ['upgrade without a connection', ['Upgrade: websocket']],
   ['settings of HTTP/2 alone', ['HTTP2-Settings: AAMAAABk']],
   ['unknown expectation', ['Expect: 200-maybe']],
-  ['body that was judged elsewhere', ['X-Envoy-Auth-Partial-Body: true']],
-  ['body that the caller calls whole', ['X-Envoy-Auth-Partial-Body: false']],
+  ['header for a partial body', ['X-Envoy-Auth-Partial-Body: true']],
+  ['header for a complete body', ['X-Envoy-Auth-Partial-Body: false']],
   ['trailers announced', ['TE: trailers', 'Trailer: X-HTTP-Method-Override']],
-  ['range of nothing', ['Range: bytes=0-', 'If-Range: x']],
+  ['range of the whole', ['Range: bytes=0-', 'If-Range: x']],
   ['101 headers', Array.from({ length: 101 }, (_, index) => `X-${index}: a`)],
 ];
 
@@ -342,7 +342,7 @@ const http2: readonly Shape[] = [
   h2('method override', [['x-http-method-override', 'DELETE']]),
 ];
 
-/** The shapes, from the advisories of proxies, of other authorization servers and of what stands behind them. */
+/** The shapes, taken from advisories of proxies, authorization servers and upstreams. */
 export const shapes: readonly Shape[] = [
   ...paths.map(([name, target]) => h1(`path: ${name}`, { target })),
   ...methods.map((method) => h1(`method: ${JSON.stringify(method)}`, { method })),

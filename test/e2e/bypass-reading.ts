@@ -1,6 +1,6 @@
 import type { Arrived } from './bypass-wire.ts';
 
-/** Headers that sloppy servers obey in place of the request line. */
+/** Headers that lax servers obey instead of the request line. */
 const METHOD_HEADERS: readonly string[] = [
   'x-http-method',
   'x-http-method-override',
@@ -11,9 +11,10 @@ const METHOD_HEADERS: readonly string[] = [
 const PATH_HEADERS: readonly string[] = ['x-original-url', 'x-original-uri', 'x-rewrite-url', 'x-forwarded-uri'];
 
 /**
- * Everything that some upstream could take a request for, as `METHOD host/path`: paths decoded not at all, once and twice,
- * overlong sequences and compatibility forms included, `\` as `/`, cut at NUL, `#` and `?`, without parameters, doubled
- * slashes and dot segments, the last segment with and without what follows a dot or a colon, all in lower case; methods from wherever frameworks take them, underscores read as hyphens.
+ * Every call that some upstream could read a request as, in the form `METHOD host/path`. Paths are decoded zero, one and two times, with
+ * overlong sequences and compatibility forms, `\` as `/`, truncated at NUL, `#` and `?`, without parameters, doubled slashes and dot
+ * segments, the last segment with and without what follows a dot or a colon, all in lower case. Methods come from every place where
+ * frameworks look for them, with underscores read as hyphens.
  */
 export function readingsOf({ method, target, headers }: Arrived): ReadonlySet<string> {
   const loose = headers.map(([name, value]) => [name.replaceAll('_', '-'), value] as const);
@@ -28,7 +29,7 @@ export function readingsOf({ method, target, headers }: Arrived): ReadonlySet<st
   return new Set(methods.flatMap((m) => hosts.flatMap((host) => paths.map((path) => `${m} ${host}${path}`))));
 }
 
-/** The paths that one request target can be read as: not decoded, decoded once, and twice. */
+/** The paths that one request target can be read as: not decoded, decoded once, and decoded twice. */
 export function pathsOf(target: string): readonly string[] {
   const path = target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '');
   const [beforeQuery = ''] = path.split('?');
@@ -43,7 +44,7 @@ function percentDecoded(text: string): string {
       .replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
     'latin1',
   );
-  // Two bytes for what needs one: `%c0%af` is a `/` to a decoder that does not look.
+  // Two bytes for an ASCII character: a lax decoder reads `%c0%af` as `/`.
   return bytes
     .toString('latin1')
     .replaceAll(/[\u00c0\u00c1][\u0080-\u00bf]/g, ([first = '', second = '']) =>

@@ -3,24 +3,24 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from 'node:tls';
 
-/** A request as it came off the socket of an upstream. */
+/** A request as an upstream received it. */
 export interface Arrived {
   readonly method: string;
-  /** As written on the request line. */
+  /** As on the request line. */
   readonly target: string;
-  /** Names in lower case, in order. */
+  /** Header names in lower case, in order. */
   readonly headers: readonly (readonly [name: string, value: string])[];
 }
 
-/** An upstream that reads bytes and not messages, and answers every request with 200. */
+/** An upstream that reads raw bytes, and answers every request with 200. */
 export interface RawUpstream {
   readonly address: { readonly host: string; readonly port: number };
-  /** All that arrived, oldest first; anything after a request on its connection counts as another one. */
+  /** All received requests, oldest first. Anything after a request on its connection counts as another one. */
   readonly arrived: readonly Arrived[];
   close(): Promise<void>;
 }
 
-/** Starts one on a free port of loopback. */
+/** Starts it on a free loopback port. */
 export async function startRawUpstream(): Promise<RawUpstream> {
   const arrived: Arrived[] = [];
   const sockets = new Set<Socket>();
@@ -53,11 +53,11 @@ export async function startRawUpstream(): Promise<RawUpstream> {
   };
 }
 
-/** The first whole request of what a connection holds. */
+/** The first complete request in the received bytes. */
 function firstRequest(held: string): { readonly request: Arrived; readonly length: number } | null {
   const end = held.indexOf('\r\n\r\n');
   if (end === -1) return null;
-  // Half a line break is one to some.
+  // Some servers accept half a line break as one.
   const [requestLine = '', ...lines] = held.slice(0, end).split(/\r\n|\r|\n/);
   const [method = '', ...rest] = requestLine.split(' ');
   const headers = headersFrom(lines);
@@ -73,7 +73,7 @@ const headersFrom = (lines: readonly string[]): Arrived['headers'] =>
     return [line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim()];
   });
 
-/** Trailers are headers to some. */
+/** Some servers read trailers as headers. */
 function bodyIn(
   body: string,
   headers: ReadonlyMap<string, string>,
@@ -87,7 +87,7 @@ function bodyIn(
   return { length: last.index + last[0].length, trailers: (last[1] ?? '').split('\r\n').slice(0, -1) };
 }
 
-/** What a raw client connects with. */
+/** Address and TLS material of a raw client. */
 export interface RawClient {
   readonly port: number;
   readonly cert: string;
@@ -95,20 +95,20 @@ export interface RawClient {
   readonly ca: string;
 }
 
-/** Bytes to be sent as they are. */
+/** Bytes to send unchanged. */
 export interface RawRequest {
-  /** What the handshake agrees on. */
+  /** The ALPN protocol. */
   readonly protocol: 'http/1.1' | 'h2';
   readonly bytes: Uint8Array;
-  /** Whether the client stops in the middle and goes. */
+  /** Whether the client disconnects in the middle. */
   readonly hangsUp?: boolean;
 }
 
 const LONGEST_ANSWER_MS = 1_500;
-/** For what may follow the first answer on its way to an upstream. */
+/** Waiting time for what may still reach an upstream after the first answer. */
 const AFTERMATH_MS = 40;
 
-/** Sends the bytes on a connection of their own and waits until they were answered, or the connection is closed. */
+/** Sends the bytes on a new connection, and waits for an answer or for the end of the connection. */
 export async function sendRaw({ port, ...tls }: RawClient, { protocol, bytes, hangsUp }: RawRequest): Promise<string> {
   const socket = connect({ host: '127.0.0.1', port, ...tls, servername: 'localhost', ALPNProtocols: [protocol] });
   socket.on('error', () => {});
@@ -154,7 +154,7 @@ function hasAnswer(bytes: Buffer): boolean {
   return false;
 }
 
-/** One HTTP/2 request, its fields as they are and in their order, whatever the protocol says of them. */
+/** One HTTP/2 request with its fields unchanged and in order, even invalid ones. */
 export function h2Request(fields: readonly (readonly [name: string, value: string])[], body?: string): Uint8Array {
   const block = Buffer.concat(fields.flatMap(([name, value]) => [Buffer.of(0), h2String(name), h2String(value)]));
   const endHeaders = 0x4;

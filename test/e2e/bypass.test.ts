@@ -28,8 +28,8 @@ const LAX: Settings = {
 };
 
 /**
- * What is changed about the HTTP connection manager and about ext_authz, by the name of the configuration, and how many
- * shapes pass as the call they are granted, most of them because Envoy drops or rewrites what is odd about them.
+ * Settings of the HTTP connection manager and of ext_authz by configuration name, and the number of shapes that pass as the granted call,
+ * mostly because Envoy drops or normalises what is odd about them.
  */
 const configurations: readonly (readonly [name: string, manager: Settings, filter: Settings, passing: number])[] = [
   ['the shipped configuration', {}, {}, 32],
@@ -37,11 +37,11 @@ const configurations: readonly (readonly [name: string, manager: Settings, filte
   ['a lax configuration that sends headers and bodies as text', LAX, { encode_raw_headers: false }, 30],
 ];
 
-/** What a token for `payments.read` is good for. */
+/** The calls that a token for `payments.read` permits. */
 const GRANTED = /^GET payments\.acme\.test\/v1\/payments\/(?!(?:export|vault)$)[^/.:]+$/;
 const FUZZED = 300;
 
-/** Another server of the same host, where a payment could be. */
+/** Another server on the same host, at the path of a payment. */
 const VAULT = `
   vault:
     hosts: [payments.acme.test]
@@ -51,7 +51,7 @@ const VAULT = `
       - { action: vault.read, method: GET, path: /v1/payments/vault, risk: low }
 `;
 
-/** Everything an attacker can write on a socket, through a real Envoy: no call reaches an upstream as another call. */
+/** Whatever an attacker can write to a socket, through a real Envoy: no call reaches an upstream as another call. */
 describeWith(envoyPart(), 'bypasses through Envoy', (binary) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
@@ -85,7 +85,7 @@ describeWith(envoyPart(), 'bypasses through Envoy', (binary) => {
     ca: domain.authority.bundlePem,
   });
 
-  it('has shapes that do reach an upstream as another call where nobody looks', async () => {
+  it('has shapes that reach an upstream as another call without a check', async () => {
     const nobody = await startAllowAll(join(scratch.folder, 'nobody.sock'));
     const config = await configIn(scratch.folder, { upstream, manager: LAX, filter: {}, remit: 'nobody.sock' });
     const envoy = await mustStart(binary, config);
@@ -111,7 +111,7 @@ describeWith(envoyPart(), 'bypasses through Envoy', (binary) => {
     });
     afterAll(() => envoy?.stop());
 
-    it(`tries ${shapes.length} bypass shapes: ${passing} pass as the one call that was granted, none as another`, async () => {
+    it(`tries ${shapes.length} bypass shapes: ${passing} pass as the granted call, none as another`, async () => {
       const before = upstream.arrived.length;
       await inGroups(shapes, (shape, index) => sendRaw(client, shape.request(token, String(index))));
       const arrived = upstream.arrived.slice(before);
@@ -134,7 +134,7 @@ describeWith(envoyPart(), 'bypasses through Envoy', (binary) => {
   });
 });
 
-/** What is wrong with a request that arrived: each reading that was not granted, two framings, a decision of its own. */
+/** What is wrong with a received request: each reading that was not granted, ambiguous framing, a forged decision. */
 function problemsOf(request: Arrived): readonly string[] {
   const valuesOf = (name: string) => request.headers.filter(([each]) => each === name).map(([, value]) => value);
   const called = `${shapes[Number(markOf(request))]?.name ?? 'unknown'}: `;
@@ -169,7 +169,7 @@ async function mustStart(binary: string, config: (adminSocket: string) => string
   return envoy;
 }
 
-/** The shipped configuration in front of `upstream`, with some of its settings changed. */
+/** The shipped configuration in front of `upstream`, with some settings changed. */
 async function configIn(
   folder: string,
   changed: {

@@ -5,18 +5,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** A page of a real browser without a window. */
+/** A page in a real headless browser. */
 export interface Page {
   open(url: string): Promise<void>;
-  /** The value of a JavaScript expression in the page; it must be one that JSON can hold. */
+  /** The value of a JavaScript expression in the page, which must be representable in JSON. */
   evaluate(expression: string): Promise<unknown>;
-  /** The page as a person sees it, in PNG. */
+  /** A screenshot of the page, as PNG. */
   screenshot(): Promise<Buffer>;
   close(): Promise<void>;
 }
 
 /**
- * Starts Chromium with a profile of its own and one page, 1600 pixels wide.
+ * Starts Chromium with a temporary profile and one page, 1600 pixels wide.
  *
  * @see Chrome DevTools Protocol
  */
@@ -26,7 +26,7 @@ export async function startChromium(binary: string): Promise<Page> {
     binary,
     [
       '--headless',
-      // Its sandbox needs user namespaces, which a container may not have; it opens pages of this machine alone.
+      // Its sandbox needs user namespaces, which a container may lack. It opens only pages of this machine.
       '--no-sandbox',
       '--disable-gpu',
       '--disable-dev-shm-usage',
@@ -76,7 +76,7 @@ async function addressOf(stderr: NodeJS.ReadableStream): Promise<string> {
 
 type Answer = Readonly<Record<string, unknown>>;
 
-/** The other end of the protocol: a question for each answer, by its number. */
+/** A client of the protocol: matches answers to requests by number. */
 class Devtools {
   readonly #socket: WebSocket;
   readonly #waiting = new Map<number, PromiseWithResolvers<Answer>>();

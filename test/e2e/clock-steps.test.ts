@@ -14,7 +14,7 @@ import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
 const MINUTE = 60_000;
 const TASK_SECONDS = 900;
 
-/** Issue 14, point 9: a wall clock that is set and put right again, while the monotonic clock goes on. */
+/** Issue 14, point 9: a wall clock that is set wrong and corrected again, while the monotonic clock goes on. */
 describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
@@ -54,11 +54,11 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
   };
   const noticed = (text: string) => until(() => said.some((line) => line.includes(text)));
 
-  it('denies what it says is over while it is ahead, and ends nothing for good', async () => {
+  it('denies what has expired by it while it is ahead, and ends nothing for good', async () => {
     const { token, taskId } = await mustDeclare(domain.stage.planner, domain);
     expect(await call(token)).toEqual([200, null]);
     clock.offMs = 20 * MINUTE;
-    // It is noticed once a second, as tasks past their deadline are.
+    // This is noticed once a second, as are tasks past their deadline.
     await noticed('ahead of the elapsed time');
     expect(await call(token)).toEqual([401, 'token.expired']);
     expect(await domain.remit.authority.endExpired()).toBe(0);
@@ -68,7 +68,7 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     await noticed('agrees with the elapsed time again');
   });
 
-  it('gives a task that is declared while it is ahead no more time than any other', async () => {
+  it('gives a task declared while it is ahead no longer a lifetime', async () => {
     clock.offMs = 10 * MINUTE;
     const { token, taskId } = await mustDeclare(domain.stage.planner, domain);
     expect(await call(token)).toEqual([200, null]);
@@ -76,14 +76,14 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     expect(stored(taskId).deadlineMs - Date.now()).toBeLessThanOrEqual(TASK_SECONDS * 1_000);
   });
 
-  it('issues nothing that would be over at once, and says that this passes', async () => {
+  it('issues nothing that would expire at once, and reports that as temporary', async () => {
     clock.offMs = 30 * MINUTE;
     await expect(mustDeclare(domain.stage.planner, domain)).rejects.toThrow('temporarily_unavailable');
     clock.offMs = 0;
     await expect(mustDeclare(domain.stage.planner, domain)).resolves.toBeDefined();
   });
 
-  it('lets an operator revoke a task that it says is over', async () => {
+  it('lets an operator revoke a task that has expired by it', async () => {
     const { token, taskId } = await mustDeclare(domain.stage.planner, domain);
     clock.offMs = 20 * MINUTE;
     const key = { issuer: stored(taskId).issuer, id: taskId };
@@ -97,12 +97,12 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
   });
 
   it.each(['suspend', 'revoke', 'cancel'] as const)(
-    'answers an expired token of a task that an operator had to %s with 403, so that no client declares it anew',
+    'answers an expired token with 403 after a %s by an operator, so that no client declares again',
     async (kind) => {
       const { token, taskId } = await mustDeclare(domain.stage.planner, domain);
       const { issuer } = stored(taskId);
       await domain.remit.authority.applyTaskEvent({ issuer, id: taskId }, byOperator(kind, 'gone astray'), 'operator');
-      // The token is over, its task would not be.
+      // The token would be expired, its task would not.
       clock.offMs = 6 * MINUTE;
       expect(await call(token)).toEqual([
         403,
@@ -117,7 +117,7 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     },
   );
 
-  it('answers an expired token of a task that goes on, or was completed, with 401', async () => {
+  it('answers an expired token of an active or completed task with 401', async () => {
     const [going, completed] = [
       await mustDeclare(domain.stage.planner, domain),
       await mustDeclare(domain.stage.planner, domain),
@@ -145,10 +145,10 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     expect(remarks[0]?.remark).toMatch(/^the clock stepped back by \d+ ms$/);
   });
 
-  it('lets no token live longer than it was issued for, though it is held back all the time', async () => {
+  it('lets no token live longer than issued, even if it is set back all the time', async () => {
     const { token } = await mustDeclare(domain.stage.planner, domain);
     expect(await call(token)).toEqual([200, null]);
-    // So much time passes, of which the wall clock is set back again.
+    // So much time passes, while the wall clock is set back by as much.
     clock.passedMs += 304_000;
     expect(await call(token)).toEqual([401, 'token.expired']);
     const again = await mustDeclare(domain.stage.planner, domain);

@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => scratch?.remove());
 
 describe('`remit --version`', () => {
-  it('prints the release, and the commit that was built where git knows it', async () => {
+  it('prints the release, and the built commit where git knows it', async () => {
     const { code, out } = await ran(['--version']);
     expect(code).toBe(0);
     expect(out).toMatch(/^remit \d+\.\d+\.\d+(\+[0-9a-f]{12}(\.dirty)?)?\n$/);
@@ -24,7 +24,7 @@ describe('`remit --version`', () => {
   });
 });
 
-/** Waits until somebody opens a named pipe for reading; they then wait for data until the result is closed. */
+/** Waits until a process opens a named pipe for reading. It then waits for data until the result is closed. */
 const readerOf = (path: string): Promise<number> =>
   until(() => {
     try {
@@ -99,7 +99,7 @@ describe('a path that cannot be used', () => {
       ([name, path]) => [words.join(' '), name, path] as const,
     ),
   );
-  it.each(rows)('gives lines and no stack trace: `remit %s` with %s', async (command, _name, path) => {
+  it.each(rows)('prints messages and no stack trace: `remit %s` with %s', async (command, _name, path) => {
     const { code, out, err } = await ran([...command.split(' '), path()]);
     expect(`${out}${err}`).not.toMatch(/\n {4}at |unexpected fault/);
     expect(`${out}${err}`.trim()).not.toBe('');
@@ -108,7 +108,7 @@ describe('a path that cannot be used', () => {
 });
 
 describe('the package', () => {
-  it('installs without its development dependencies, and says that it is not built', () => {
+  it('installs without its development dependencies, and reports that it is not built', () => {
     const folder = join(scratch.folder, 'installed');
     mkdirSync(join(folder, '.ci'), { recursive: true });
     cpSync(join(root, '.ci/build.js'), join(folder, '.ci/build.js'));
@@ -120,7 +120,7 @@ describe('the package', () => {
     ).toBe('');
   });
 
-  it('has no page that calls it by a name that a registry could answer', () => {
+  it('is not run by `npx` on any page, where a registry could answer', () => {
     const pages = globSync('{README.md,{deploy,cedar-policies,src}/**/*.md,src/**/*.ts}', { cwd: root });
     expect(pages.length).toBeGreaterThan(20);
     expect(pages.filter((page) => /\bnpx (--yes |-y )?remit\b/.test(readFileSync(join(root, page), 'utf8')))).toEqual(

@@ -16,7 +16,7 @@ describeWith(envoyPart(), 'the decision log on standard output', (envoy) => {
     dev.running
       .out()
       .split('\n')
-      // What comes after the last line end is not yet a line.
+      // Text after the last line end is not a complete line.
       .slice(0, -1)
       .filter((line) => line.startsWith('{"kind":"decision"'))
       .map((line) => JSON.parse(line) as Record<string, unknown>);
@@ -39,7 +39,7 @@ describeWith(envoyPart(), 'the decision log on standard output', (envoy) => {
     await dev?.stop();
   });
 
-  it('is a line for each check, by the id that the agent was told', async () => {
+  it('has one line for each check, with the id in the answer', async () => {
     const told = [await call('/v1/payments/p-1'), await call('/nothing')];
     await dev.running.said(/"path":"\/nothing"/);
     expect(lines().map(({ decisionId, reason }) => [decisionId, reason])).toEqual(
@@ -47,7 +47,7 @@ describeWith(envoyPart(), 'the decision log on standard output', (envoy) => {
     );
   });
 
-  it('puts off no answer while nobody reads it, drops what is too much, and counts that', async () => {
+  it('delays no answer while nobody reads it, and drops and counts excess lines', async () => {
     const { stdout } = dev.running.child;
     stdout?.pause();
     const statuses = new Set<number>();

@@ -11,10 +11,10 @@ import { remit, type Running } from './process.ts';
 
 const examples = resolve(import.meta.dirname, '../../cedar-policies');
 
-/** Two starts of a process, on a machine that is busy. */
+/** For two starts of a process on a busy machine. */
 const TIMEOUT_MS = 180_000;
 
-/** Issue 14, point 1: the attack as it was tried, on a ledger of eight segments that is kept for 400 days. */
+/** Issue 14, point 1: the attack as it was tried, on a ledger of eight segments with a retention of 400 days. */
 describe('evidence that was deleted', () => {
   let folder = '';
   let config = '';
@@ -72,7 +72,7 @@ describe('evidence that was deleted', () => {
   const verify = () => ran(ledgerVerify, '--key', key, '--ledger', ledger(), '--anchors', anchors());
 
   it(
-    'is told by `verify`, and `serve` does not sign on over it',
+    'is detected by `verify`, and `serve` refuses to sign over it',
     async () => {
       expect(await verify()).toMatchObject({ exit: 0 });
       const deleted = segmentsOf(ledger()).slice(0, 3);
@@ -91,7 +91,7 @@ describe('evidence that was deleted', () => {
       expect(await readFile(join(folder, 'checkpoints.txt'), 'utf8')).toBe(notes);
       expect(await verify()).toMatchObject({ exit: 3, out: expect.stringContaining(broken) });
 
-      // The way out: the files are put back, and all is as it was.
+      // The way out: the files are restored, and everything is as before.
       for (const path of deleted) await cp(join(kept, path.slice(ledger().length)), path);
       const started = serve();
       await until(() => started.err().includes('checks on') || started.child.exitCode !== null, {

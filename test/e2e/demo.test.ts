@@ -32,7 +32,7 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const body = JSON.parse(Buffer.concat(chunks).toString('utf8'));
-      // Checkpoints of the ledger come to the same address, as logs.
+      // Checkpoints of the ledger arrive at the same address, as logs.
       for (const resource of body.resourceSpans ?? [])
         for (const scope of resource.scopeSpans) spans.push(...scope.spans);
       response.setHeader('content-type', 'application/json').end('{}');
@@ -54,7 +54,7 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
   });
   afterAll(() => new Promise((done) => collector.close(done)));
 
-  it('plays every step as told and says so last', () => {
+  it('plays every step as expected and prints so last', () => {
     expect(played.out).toContain('demo: 13 of 13 steps as expected\n');
     expect(played.out.trimEnd().split('\n').at(-1)).toBe('demo: 13 of 13 steps as expected');
     expect(played.code).toBe(0);
@@ -68,7 +68,7 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
     expect(leftovers()).toEqual(before);
   });
 
-  it('links each use with a token to the span that issued it, in the trace that the attribute names', () => {
+  it('links each use of a token to its issuance span, in the trace named by the attribute', () => {
     const issuance = spans.find(
       (span) => span.name === 'token.issue' && attribute(span, 'remit.task.id') !== undefined,
     );
@@ -99,7 +99,7 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
     expect(JSON.stringify(spans)).not.toMatch(/eyJ/);
   });
 
-  it('stays with --keep, and ends on Ctrl-C with nothing left', async () => {
+  it('keeps running with --keep, and leaves nothing after Ctrl-C', async () => {
     const running = remit(['demo', '--keep'], { ENVOY_BIN: envoy });
     await running.said('running until Ctrl-C');
     expect(running.out()).toMatch(/ {2}envoy +https:\/\/127\.0\.0\.1:\d+/);
@@ -108,7 +108,7 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
     expect(leftovers()).toEqual(before);
   });
 
-  it('ends on Ctrl-C in the middle with nothing left', async () => {
+  it('leaves nothing after Ctrl-C in the middle', async () => {
     const running = remit(['demo'], { ENVOY_BIN: envoy });
     await running.said('1. allow');
     running.child.kill('SIGINT');

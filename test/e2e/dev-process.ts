@@ -5,21 +5,21 @@ import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { remit } from './process.ts';
 import type { Running } from './process.ts';
 
-/** A `remit dev` as a process of its own, once it answers. */
+/** A running `remit dev` in a separate process. */
 export interface DevProcess {
   readonly running: Running;
-  /** What it printed beside that name, such as `folder`. */
+  /** What it printed under that name, such as `folder`. */
   readonly place: (name: string) => string;
   readonly port: (name: 'envoy' | 'issuer') => number;
-  /** An agent with the SVID that it wrote for that name. */
+  /** An agent with the SVID that it wrote under that name. */
   readonly agent: (name: string) => Promise<Agent>;
-  /** What `GET /metrics` answers. */
+  /** The answer to `GET /metrics`. */
   readonly metrics: (accept?: string) => Promise<string>;
-  /** Ends it, and its agents. */
+  /** Ends the process and its agents. */
   readonly stop: () => Promise<void>;
 }
 
-/** Starts one; rejects where it does not come up. */
+/** Starts it; rejects where it does not become ready. */
 export async function startDevProcess(environment: Readonly<Record<string, string>>): Promise<DevProcess> {
   const running = remit(['dev'], environment);
   const agents: Agent[] = [];
@@ -31,7 +31,7 @@ export async function startDevProcess(environment: Readonly<Record<string, strin
     place,
     port: (name) => Number(new URL(place(name)).port),
     agent: async (name) => {
-      // As the domain names its workloads.
+      // The names of the workloads in the domain.
       const id = `spiffe://acme.test/ns/agents/sa/${name}` as SpiffeId;
       const svid = { id, certPem: await read(`${name}.pem`), keyPem: await read(`${name}.key`) };
       const agent = new Agent(svid, await read('bundle.pem'));

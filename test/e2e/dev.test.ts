@@ -13,21 +13,21 @@ import type { Running } from './process.ts';
 const root = resolve(import.meta.dirname, '../..');
 const samples = join(root, 'test/policy-tools/import');
 
-/** What `remit dev` printed to be tried: the title of each and its commands. */
+/** The examples printed by `remit dev`: title and commands of each. */
 const blocksOf = (printed: string): readonly (readonly [title: string, commands: string])[] =>
   printed.split('\n\n').flatMap((block) => {
     const [, title, commands] = /^# (\d+\. [^\n]+)\n([^]+)$/.exec(block.trim()) ?? [];
     return title === undefined || commands === undefined ? [] : [[title, commands] as const];
   });
 
-/** What its commands print. On a loaded machine a check can be late, which is a denial for now. */
+/** Runs the commands and returns their output. On a loaded machine a check can be late, which is a temporary denial. */
 const tried = (commands: string): Promise<string> =>
   until(async () => {
     const { stdout } = await promisify(execFile)('bash', ['-c', commands]);
     return stdout.includes('temporarily_unavailable') ? undefined : stdout;
   });
 
-/** One that has its folder in ours. */
+/** A `remit dev` whose folder is within ours. */
 async function started(
   args: readonly string[],
   { envoy, folder }: { readonly envoy: string; readonly folder: string },
@@ -37,7 +37,7 @@ async function started(
   return running;
 }
 
-/** A folder with what was imported from three kinds of documents, for an agent of another trust domain. */
+/** A folder with imports from three kinds of documents, for an agent of another trust domain. */
 async function importedFolder(folder: string): Promise<string> {
   const policies = join(folder, 'imported');
   mkdirSync(policies);
@@ -92,7 +92,7 @@ describeWith(envoyPart(), 'remit dev --policies', (envoy) => {
     await scratch?.remove();
   });
 
-  it('serves what was imported, and prints calls of each protocol that come to what they say', async () => {
+  it('serves what was imported, and prints calls of each protocol with the right results', async () => {
     const dev = await started(['--policies', await importedFolder(scratch.folder)], place());
     running.push(dev);
     const blocks = blocksOf(dev.out());
@@ -116,12 +116,12 @@ describeWith(envoyPart(), 'remit dev --policies', (envoy) => {
     expect(denied).toContain('"reason":"policy.forbidden"');
   });
 
-  it('serves an example folder with what it borrows, and an agent without a task', async () => {
+  it('serves an example folder with a base, and an agent without a task', async () => {
     const example = join(root, 'cedar-policies/examples/legacy-exception');
     const dev = await started(['--policies', example, '--base', join(root, 'cedar-policies')], place());
     running.push(dev);
     const blocks = blocksOf(dev.out());
-    // Its exception is over, and with it what it permits.
+    // Its exception has expired, and with it the permission.
     expect(blocks.map(([title]) => title)).toEqual([
       '1. spiffe://acme.test/ns/legacy/sa/nightly-report, `reports.read`: denied: token.static-secret',
       '2. spiffe://acme.test/ns/legacy/sa/nightly-report, `reports.write`: not granted',
@@ -156,7 +156,7 @@ describeWith(envoyPart(), 'remit dev --policies', (envoy) => {
       else expect(printed).toContain(reason ?? 'invalid_authorization_details');
     }
     const main = join(root, 'dist/main.js');
-    // What is denied is logged behind them.
+    // Denials are logged after the examples.
     const others = dev
       .out()
       .split(/^# (?:or let a command|look at the tasks)[^\n]*\n/m)
@@ -169,7 +169,7 @@ describeWith(envoyPart(), 'remit dev --policies', (envoy) => {
     expect(list).toContain('spiffe://acme.test/ns/agents/sa/planner');
   });
 
-  it('says in a line each what is wrong with a folder', async () => {
+  it('prints one line for each finding of a folder', async () => {
     const { code, err } = await ran(['dev', '--policies', join(root, 'cedar-policies/examples/amount-limits')], {
       ENVOY_BIN: envoy,
     });

@@ -13,8 +13,8 @@ import { withTimeForChecks } from '../dev/time-for-checks.ts';
 export const examples = resolve(import.meta.dirname, '../../cedar-policies');
 
 /**
- * A trust domain with a real Envoy, for one suite; throws where it cannot be started. Its Envoy waits 10 s for a check, so that a
- * loaded machine changes no answer.
+ * A trust domain with a real Envoy for one suite; throws where it cannot be started. Envoy waits 10 s for a check, so that a loaded machine
+ * changes no answer.
  */
 export async function startDomain(
   envoy: string,
@@ -47,7 +47,7 @@ export async function startDomain(
   return started;
 }
 
-/** A folder that `remove` takes away. */
+/** A temporary folder, deleted by `remove`. */
 export async function scratchFolder(
   name: string,
 ): Promise<{ readonly folder: string; readonly remove: () => Promise<void> }> {
@@ -55,16 +55,16 @@ export async function scratchFolder(
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** What an agent asks for in these tests, with what a test changes. */
+/** The declaration of an agent in these tests. */
 export interface Declaration {
   readonly actions?: readonly string[];
   readonly purpose?: string;
   readonly constraints?: Readonly<Record<string, unknown>>;
-  /** The server the token is for; by default that of payments. */
+  /** The server of the token. Default: payments. */
   readonly audience?: string;
 }
 
-/** Asks the issuer for a token. */
+/** Requests a token from the issuer. */
 export function declare(agent: Agent, { stage }: DevDomain, declaration: Declaration = {}): Promise<AgentReply> {
   const { actions = ['payments.read', 'payments.create'], purpose = 'settle payment p-1', constraints } = declaration;
   const { audience = 'https://payments.acme.test' } = declaration;
@@ -88,7 +88,7 @@ export function declare(agent: Agent, { stage }: DevDomain, declaration: Declara
   });
 }
 
-/** A token and its task; throws where the issuer refuses. */
+/** A token with its task; throws where the issuer refuses. */
 export async function mustDeclare(
   agent: Agent,
   domain: DevDomain,
@@ -100,7 +100,7 @@ export async function mustDeclare(
   return { token: body.access_token, taskId: body.txn };
 }
 
-/** The call that makes a payment in EUR. */
+/** A call that makes a payment in EUR. */
 export const payment = (amount: number) => ({
   method: 'POST',
   path: '/v1/payments',
@@ -108,7 +108,7 @@ export const payment = (amount: number) => ({
   body: JSON.stringify({ amount, currency: 'EUR' }),
 });
 
-/** Calls the payments server through Envoy; status and reason of the answer. */
+/** Calls the payments server through Envoy; returns status and reason of the answer. */
 export async function callPayments(
   agent: Agent,
   { stage }: DevDomain,

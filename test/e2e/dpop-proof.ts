@@ -1,20 +1,20 @@
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
 
-/** The key of an agent. */
+/** A new key of an agent. */
 export const newKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
-/** What a proof is for. */
+/** The claims of a proof. */
 export interface ProofOptions {
   readonly key: ReturnType<typeof newKey>;
   readonly method: string;
   readonly url: string;
   readonly token?: string;
-  /** This moment by default. */
+  /** Default: now. */
   readonly issuedAtSeconds?: number;
 }
 
-/** A DPoP proof with an id of its own. */
+/** A DPoP proof with a unique id. */
 export const dpopProof = ({ key, method, url, token, issuedAtSeconds }: ProofOptions): Promise<string> =>
   new SignJWT({
     jti: randomUUID(),

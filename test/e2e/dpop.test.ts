@@ -10,7 +10,7 @@ import type { ProofOptions } from './dpop-proof.ts';
 
 const AUDIENCE = 'https://payments.acme.test';
 
-/** An agent behind a hop that ends TLS: Envoy sees the hop's certificate, the agent proves itself with a key of its own. */
+/** An agent behind a hop that terminates TLS: Envoy sees the certificate of the hop, and the agent proves its own key. */
 describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
@@ -68,7 +68,7 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
       settings: { extAuthz: { binding: 'dpop' } },
     });
     hop = new Agent(await domain.authority.svid('/ns/mesh/sa/hop'), domain.authority.bundlePem);
-    // The issuer takes no proof of before it started.
+    // The issuer refuses proofs from before its start.
     await new Promise((resolve) => setTimeout(resolve, 1100));
     token = await issued(AUDIENCE, 'payments.read');
   });
@@ -78,27 +78,27 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
     await scratch?.remove();
   });
 
-  it('allows a call with a proof by the key of the token, for the URL that callers know', async () => {
+  it('allows a call with a proof by the key of the token, for the external URL', async () => {
     expect(await call(await proof({ ...target, token }))).toEqual([200, null]);
   });
 
-  it('judges proofs by a wall clock that is ahead, and by it again once it is right (issue 14, point 9)', async () => {
+  it('checks proofs by a wall clock that is ahead, and again once it is corrected (issue 14, point 9)', async () => {
     const now = (): number => Math.floor((Date.now() + clock.offMs) / 1000);
-    // A token lives for 5 minutes; so a step of 2 leaves it alive.
+    // A token lives for 5 minutes, so it survives a step of 2 minutes.
     clock.offMs = 120_000;
     const ahead = await proof({ ...target, token, issuedAtSeconds: now() });
     expect(await call(ahead)).toEqual([200, null]);
     expect(await call(await proof({ ...target, token, issuedAtSeconds: now() - 120 }))).toEqual([401, 'token.proof']);
     clock.offMs = 0;
     expect(await call(await proof({ ...target, token, issuedAtSeconds: now() }))).toEqual([200, null]);
-    // That of the future is not valid yet, and was used before once it is.
+    // The proof is not valid yet, and is used up once it is.
     expect(await call(ahead)).toEqual([401, 'token.proof']);
     clock.offMs = 120_000;
     expect(await call(ahead)).toEqual([401, 'token.proof']);
     clock.offMs = 0;
   });
 
-  it('takes a proof for the URL of a server whose path is in its audience, and not for that path twice', async () => {
+  it('accepts a proof for the URL of a server with a path in its audience, not with that path twice', async () => {
     const by = await issued(CRM, 'crm.read');
     const path = '/v1/payments/crm';
     const at = async (url: string) => call(await proof({ method: 'GET', url, token: by }), 'DPoP', { path, by });
@@ -106,7 +106,7 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
     expect(await at(`${CRM}${path}`)).toEqual([401, 'token.proof']);
   });
 
-  it('takes each proof once', async () => {
+  it('accepts each proof once', async () => {
     const once = await proof({ ...target, token });
     expect(await call(once)).toEqual([200, null]);
     expect(await call(once)).toEqual([401, 'token.proof']);
@@ -114,15 +114,15 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
 
   it.each<[string, () => Promise<string | null>, string, string]>([
     ['no proof', () => Promise.resolve(null), 'DPoP', 'token.proof'],
-    ['the token sent as Bearer', () => proof({ ...target, token }), 'Bearer', 'token.proof'],
-    ['a proof of another method', () => proof({ ...target, method: 'POST', token }), 'DPoP', 'token.proof'],
+    ['a token sent as Bearer', () => proof({ ...target, token }), 'Bearer', 'token.proof'],
+    ['a proof for another method', () => proof({ ...target, method: 'POST', token }), 'DPoP', 'token.proof'],
     [
-      'a proof of another URL',
+      'a proof for another URL',
       () => proof({ ...target, url: `${AUDIENCE}/v1/payments`, token }),
       'DPoP',
       'token.proof',
     ],
-    ['a proof of another token', () => proof({ ...target, token: 'another' }), 'DPoP', 'token.proof'],
+    ['a proof for another token', () => proof({ ...target, token: 'another' }), 'DPoP', 'token.proof'],
     ['a proof without the token', () => proof(target), 'DPoP', 'token.proof'],
     [
       'an old proof',
@@ -131,7 +131,7 @@ describeWith(envoyPart(), 'DPoP through Envoy', (envoy) => {
       'token.proof',
     ],
     [
-      'a proof of the future',
+      'a proof from the future',
       () => proof({ ...target, token, issuedAtSeconds: Math.floor(Date.now() / 1000) + 120 }),
       'DPoP',
       'token.proof',

@@ -26,7 +26,7 @@ describeWith(envoyPart(), 'the end of a task under load', (envoy) => {
   });
 
   it.each(['complete', 'cancel'] as const)(
-    'is honoured by every call that starts after its acknowledgement: %s',
+    'is enforced for every call that starts after its acknowledgement: %s',
     async (end) => {
       const { planner, issuerPort, issuerHost } = domain.stage;
       let [allows, lateCalls] = [0, 0];

@@ -8,7 +8,7 @@ import { both, describeWith, envoyPart } from '../parts.ts';
 import type { Part } from '../parts.ts';
 import { callPayments, declare, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 
-/** A small disk of its own, or null where this user may not mount one. */
+/** Mounts a small disk; null where this user may not mount. */
 function mountSmall(at: string): boolean {
   try {
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=0700', 'tmpfs', at], { stdio: 'ignore' });
@@ -22,7 +22,7 @@ const isRoot = process.getuid?.() === 0;
 const root: Part<true> = { name: 'root, to mount a tmpfs', found: isRoot || null, enable: 'sudo npm test' };
 
 describeWith(both(envoyPart(), root), 'a full disk under the state file', ([envoy]) => {
-  it('denies with ledger.unavailable, and goes on when there is space', async () => {
+  it('denies with ledger.unavailable, and recovers when there is space', async () => {
     const { folder, remove } = await scratchFolder('remit-full-');
     expect(mountSmall(folder)).toBe(true);
     try {
@@ -60,7 +60,7 @@ describeWith(both(envoyPart(), root), 'a full disk under the state file', ([envo
   });
 });
 
-/** Tries at most 100 times, 50 ms apart; the last answer. */
+/** Tries at most 100 times, 50 ms apart; returns the last answer. */
 async function until<T>(attempt: () => Promise<T>, isEnough: (answer: T) => boolean): Promise<T> {
   for (let tries = 0; tries < 100; tries += 1) {
     const answer = await attempt();

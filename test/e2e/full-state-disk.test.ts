@@ -47,7 +47,7 @@ const linesOf = (running: Running): readonly Said[] =>
 const part = { name: 'root, to mount a tmpfs of 4 MiB', found, enable: 'sudo npm test' };
 
 describeWith(part, 'remit serve with its state file on a full disk', (at) => {
-  it('says so once in the log, in readiness and in metrics, and once that it is over', async () => {
+  it('is reported once in log, readiness and metrics, and once more when it is over', async () => {
     cpSync(resolve(import.meta.dirname, '../../cedar-policies'), join(folder, 'policies'), { recursive: true });
     const file = join(folder, 'remit.yaml');
     const port = 20_000 + (process.pid % 20_000);
@@ -69,7 +69,7 @@ describeWith(part, 'remit serve with its state file on a full disk', (at) => {
     const faults = (): readonly Said[] => linesOf(running).filter(({ what }) => what === 'state file');
     await until(isReady, { withinMs: 60_000 });
     const { bavail, bsize } = statfsSync(at);
-    // Its clock is written within 10 s.
+    // The clock mark is written within 10 s.
     writeFileSync(join(at, 'ballast'), Buffer.alloc(bavail * bsize));
     await until(async () => !(await isReady()), { withinMs: 60_000 });
     expect(await ask('/readyz')).toContain('state: the disk under the state file is full');

@@ -47,7 +47,7 @@ forbid (principal, action == Remit::Action::"files.watch", resource)
 unless { context.args.customer == "ada" };
 `;
 
-/** The shipped configuration with an HTTP/2 tool server, and one method whose stream is not held back. */
+/** The shipped configuration with an HTTP/2 tool server, and one method whose stream is not buffered. */
 function withGrpc(shipped: string): string {
   const cluster = '    - name: files\n      type: STATIC\n';
   const route =
@@ -66,7 +66,7 @@ function withGrpc(shipped: string): string {
     .replace(route, `                        ${streaming}${route}`);
 }
 
-/** How a call ended: its gRPC status, the reason of the denial where it was one, and the answer. */
+/** The result of a call: its gRPC status, the reason of a denial, and the answer. */
 interface Outcome {
   readonly code: number;
   readonly reason: string | null;
@@ -149,7 +149,7 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
     return made;
   };
 
-  /** Sends these bytes as the one message of the call. */
+  /** Sends these bytes as the only message of the call. */
   const place = (bytes: Uint8Array, by = client): Promise<Outcome> =>
     new Promise((resolve) => {
       by.makeUnaryRequest(
@@ -163,7 +163,7 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
       );
     });
 
-  it('an allowed message arrives as it was sent', async () => {
+  it('an allowed message arrives unchanged', async () => {
     expect(await place(order(10_000))).toMatchObject({ code: status.OK, reason: null, answer: '\n\x03o-1' });
     expect(server.arrived.at(-1)).toMatchObject({
       method: 'PlaceOrder',
@@ -173,15 +173,15 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
   });
 
   it.each<readonly [string, () => Promise<Outcome>, number, string]>([
-    ['what a policy forbids', () => place(order(10_001)), status.PERMISSION_DENIED, 'policy.forbidden'],
+    ['a message that a policy forbids', () => place(order(10_001)), status.PERMISSION_DENIED, 'policy.forbidden'],
     [
-      'a field twice, the last of which the server would take',
+      'a repeated field, of which the server would use the last',
       () => place(Buffer.concat([order(1), order(1_000_000)])),
       status.PERMISSION_DENIED,
       'action.arguments',
     ],
     [
-      'a message without what is required',
+      'a message without a required field',
       () => place(encoded({ customer: 'ada' })),
       status.PERMISSION_DENIED,
       'action.arguments',
@@ -193,12 +193,12 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
       'action.arguments',
     ],
     [
-      'a message of too many fields',
+      'a message with too many fields',
       () => place(Buffer.alloc(2 * 8193, Buffer.from([0x58, 1]))),
       status.UNKNOWN,
       'request.too-large',
     ],
-    ['what is no message', () => place(Buffer.from([0xff])), status.INTERNAL, 'request.malformed'],
+    ['invalid bytes', () => place(Buffer.from([0xff])), status.INTERNAL, 'request.malformed'],
     [
       'a compressed message',
       async () => {
@@ -225,12 +225,12 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
       stream.on('end', () => resolve([got, outcomeOf(null)]));
     });
 
-  it('a stream of answers is decided on its one message', async () => {
+  it('a stream of answers is decided by its one request message', async () => {
     expect(await watch('ada')).toMatchObject([[{ id: 'o-1' }, { id: 'o-2' }], { code: status.OK }]);
     expect(await watch('eve')).toMatchObject([[], { code: status.PERMISSION_DENIED, reason: 'policy.forbidden' }]);
   });
 
-  it('a stream of messages is decided on its headers, and passes before it has ended', async () => {
+  it('a stream of requests is decided by its headers, and passes before it has ended', async () => {
     const before = server.arrived.length;
     const answered = Promise.withResolvers<Outcome>();
     const stream: ClientWritableStream<object> = client['Upload']?.(

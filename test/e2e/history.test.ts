@@ -30,7 +30,7 @@ describeWith(envoyPart(), 'what a task has already done, through Envoy', (envoy)
     await scratch?.remove();
   });
 
-  it('lets nothing leave once customer data was read, whichever token of the task it is tried with', async () => {
+  it('denies sending data once customer data was read, with any token of the task', async () => {
     const { planner, issuerHost, issuerPort } = domain.stage;
     const { token, taskId } = await mustDeclare(planner, domain);
     expect(await callPayments(planner, domain, { token, ...PAY })).toEqual([201, null]);
@@ -42,7 +42,7 @@ describeWith(envoyPart(), 'what a task has already done, through Envoy', (envoy)
     expect(await callPayments(planner, domain, { token: another, ...PAY })).toEqual([403, 'policy.forbidden']);
   });
 
-  it('never lets both of two uses at the same moment slip past each other in the wrong order', async () => {
+  it('never allows two concurrent uses that forbid each other', async () => {
     const { planner } = domain.stage;
     for (let round = 0; round < 10; round += 1) {
       const { token, taskId } = await mustDeclare(planner, domain);

@@ -49,12 +49,12 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
       await play(domain);
       await domain.remit.flush();
       for (const taskId of Object.values(tasks)) records.push(...(await recordsOf(domain, taskId)));
-      // Two spans for each call that was sampled. Envoy sends them every few seconds, and none at its end.
+      // Two spans for each sampled call. Envoy sends them every few seconds, and none when it ends.
       await until(async () => (await jaeger.find('remit-gateway', {})).length === 2 * (answers.length - 2));
     } finally {
       await domain.stop();
     }
-    // All but the one that asked not to be sampled were taken by then; what Jaeger has taken it stores a moment later.
+    // All but the unsampled one were accepted by then; Jaeger stores them a moment later.
     checks = await until(async () => {
       const found = await checksBy({});
       return found.length >= answers.length - 1 && found;
@@ -98,7 +98,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     await call(planner, stolen.token, { ...READ, headers: traced('b') });
     await call(thief, stolen.token, { ...READ, headers: traced('e') });
 
-    // The caller asks that these two be not sampled.
+    // The caller asks not to sample these two.
     await call(planner, whole.token, { ...READ, headers: traced('d', '00') });
     await call(planner, whole.token, { ...LIST, headers: traced('d', '00') });
 
@@ -107,7 +107,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     await call(reporter, part.token, { ...READ, headers: traced('c') });
   }
 
-  /** The spans of checks that have these tags, found by a search for them. */
+  /** The spans of checks with these tags, found by a search. */
   const checksBy = async (tags: Readonly<Record<string, string>>): Promise<readonly JaegerSpan[]> =>
     (await jaeger.find('remit', { tags })).filter((span) => /^(allow|deny)( payments\.|$)/.test(span.operationName));
 
@@ -125,7 +125,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
         return use.reuse.join(' ');
       });
 
-  it('played as told', () => {
+  it('runs as expected', () => {
     expect(answers).toEqual([
       [200, null],
       [200, null],
@@ -148,7 +148,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     expect(uses()).toHaveLength(answers.length);
   });
 
-  it('holds one span for each check, after shutdown, but for the allow that asked not to be sampled', () => {
+  it('has one span for each check after shutdown, except the unsampled allow', () => {
     const unsampled = uses().filter(({ traceId, decision }) => traceId === 'd'.repeat(32) && decision === 'allow');
     expect(unsampled).toHaveLength(1);
     const expected = uses().filter((use) => !unsampled.includes(use));
@@ -160,7 +160,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     }
   });
 
-  it('gives back, for each use, the reference to the span that issued its token', async () => {
+  it("has a reference to the issuance span of each use's token", async () => {
     const issuances = await jaeger.find('remit', { operation: 'token.issue' });
     expect(issuances.length).toBeGreaterThanOrEqual(2);
     for (const use of uses()) {
@@ -176,7 +176,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     }
   });
 
-  it('joins each check to the span of Envoy, and so to the trace of the application', async () => {
+  it("makes each check a child of Envoy's span, in the trace of the application", async () => {
     const gateway = new Map((await jaeger.find('remit-gateway', {})).map((span) => [span.spanID, span]));
     for (const span of checks.filter(({ traceID }) => traceID !== 'd'.repeat(32))) {
       const parent = span.references.find(({ refType }) => refType === 'CHILD_OF');
@@ -185,7 +185,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     }
   });
 
-  it('links each reuse to the use before, in whichever trace that was', () => {
+  it('links each reuse to the previous use, in any trace', () => {
     const [first, second, , , back] = uses().filter(({ task }) => task === tasks.whole);
     if (first === undefined || second === undefined || back === undefined) throw new Error('no uses');
     const previous = { refType: 'FOLLOWS_FROM', traceID: first.traceId, spanID: first.spanId };
@@ -204,7 +204,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     },
   );
 
-  it('finds by `remit.intent.trace_id` exactly the uses of what that trace issued', async () => {
+  it('finds by `remit.intent.trace_id` exactly the uses of tokens issued in that trace', async () => {
     const intents = new Set(uses().map((use) => issuanceOf(use)?.traceId ?? ''));
     expect(intents.size).toBe(3);
     for (const traceId of intents) {
@@ -214,7 +214,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     }
   });
 
-  it('finds the end of a task by the id of the task', async () => {
+  it('finds the end of a task by its id', async () => {
     const found = await jaeger.find('remit', { operation: 'task.end', tags: { 'remit.task.id': tasks.whole } });
     expect(found).toHaveLength(1);
   });
@@ -255,7 +255,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
       return (found as readonly string[]).map((text) => text.replaceAll(/\s+/g, ' ').trim());
     };
 
-    /** Opens a span in its trace, its tags and references, and waits for them. */
+    /** Opens a span in its trace, and waits for its tags and references. */
     async function openSpan({ traceID, spanID }: Pick<JaegerSpan, 'traceID' | 'spanID'>): Promise<void> {
       await page.open(`${jaeger.pages}/trace/${traceID}?uiFind=${spanID}`);
       const opened = (header: string) =>
@@ -271,7 +271,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
         `[...document.querySelectorAll('.KeyValueTable--row')].filter((row) => row.cells[0].innerText === '${tag}').map((row) => row.querySelector('a')).map(({ title, href }) => [title, new URL(href).pathname + new URL(href).search])[0]`,
       );
 
-    it('tells allow from deny in the rows of a trace', async () => {
+    it('distinguishes allow and deny in the rows of a trace', async () => {
       await page.open(`${jaeger.pages}/trace/${'f'.repeat(32)}`);
       const rows = await until(async () => {
         const found = await texts('.span-name');
@@ -281,7 +281,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
       expect(ours).toEqual(['remit allow payments.read', 'remit deny payments.list']);
     });
 
-    it('shows the issuance and the use before by name, or by an attribute with a link where that is another trace', async () => {
+    it('shows issuance and previous use by name, or by a linked attribute in another trace', async () => {
       const [first, second] = uses().filter(({ task }) => task === tasks.whole);
       const span = second === undefined ? undefined : spanOf(second);
       const issued = second === undefined ? undefined : issuanceOf(second);
@@ -304,7 +304,7 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     });
   });
 
-  it('says of each use what it is against those before it, in span and record alike', () => {
+  it('has the reuse classes of each use in both span and record', () => {
     expect(classes(tasks.whole)).toEqual([
       'first',
       'same-trace',
@@ -312,10 +312,10 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
       'other-trace',
       'other-connection same-trace',
       'other-trace',
-      // The use before was denied: it made its trace not familiar.
+      // The previous use was denied, so its trace did not become familiar.
       'other-trace',
       'other-node other-connection same-trace',
-      // The allowed use from there has made the connection familiar, and not the node.
+      // An allowed use from there made the connection familiar, but not the node.
       'other-node same-trace',
       'other-trace',
       'same-trace',
@@ -325,13 +325,13 @@ describeWith(both(envoyPart(), jaegerPart()), 'traces in a real Jaeger', ([envoy
     expect(classes(tasks.stolen)).toEqual(['first', 'other-identity other-node other-trace other-connection']);
   });
 
-  it('finds by the most telling class what an analyst looks for first', async () => {
+  it('finds uses by their most serious class', async () => {
     const found = await jaeger.find('remit', { tags: { 'remit.token.reuse.class': 'other-node' } });
     expect(found.map((span) => String(tagOf(span, 'remit.decision'))).toSorted()).toEqual(['allow', 'deny']);
   });
 });
 
-/** A part of the planner's task for another agent: its token, and its own task. */
+/** A part of the planner's task for another agent: its token and its task. */
 async function handedOn(
   { stage }: DevDomain,
   token: string,

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { resolve } from 'node:path';
 
-/** A span as the query API of Jaeger gives it. */
+/** A span in the form of Jaeger's query API. */
 export interface JaegerSpan {
   readonly traceID: string;
   readonly spanID: string;
@@ -25,13 +25,13 @@ export interface JaegerSpan {
 /** The value of a tag of a span. */
 export const tagOf = (span: JaegerSpan, name: string): unknown => span.tags.find(({ key }) => key === name)?.value;
 
-/** A Jaeger that holds traces in memory. */
+/** A Jaeger with in-memory storage. */
 export interface Jaeger {
   readonly otlpHttp: string;
   readonly otlpGrpcPort: number;
-  /** Where its pages are, if it was started with them. */
+  /** URL of its pages, if it was started with them. */
   readonly pages: string;
-  /** The spans of a service that have an operation and all of these tags, found by a search for them. */
+  /** The spans of a service with an operation and all of these tags, found by a search. */
   find(
     service: string,
     search: { readonly operation?: string; readonly tags?: Readonly<Record<string, string>> },
@@ -44,9 +44,9 @@ const uiConfig = resolve(import.meta.dirname, '../../deploy/jaeger/ui.json');
 const at = (port: number | undefined): string => `127.0.0.1:${port ?? 0}`;
 
 /**
- * Starts a Jaeger on free ports of loopback, and waits until its query API answers.
+ * Starts a Jaeger on free loopback ports, and waits until its query API answers.
  *
- * @param pages folder of its built pages; `null` for its API alone
+ * @param pages folder of its built pages; `null` for the API alone
  */
 export async function startJaeger(binary: string, pages: string | null): Promise<Jaeger> {
   const [grpc, http, query] = await freePorts(3);
@@ -62,7 +62,7 @@ export async function startJaeger(binary: string, pages: string | null): Promise
       ['--admin.http.host-port', at(0)],
       pages === null ? [] : ['--query.static-files', pages, '--query.ui-config', uiConfig],
     ].flat(),
-    // It traces itself, to a port that is not its own.
+    // Jaeger traces itself by default, to a port that is not its own.
     { stdio: 'ignore', env: { ...process.env, OTEL_TRACES_SAMPLER: 'always_off', SPAN_STORAGE_TYPE: 'memory' } },
   );
   const exited = once(child, 'exit');
@@ -111,7 +111,7 @@ const answers = (url: string): Promise<boolean> =>
     () => false,
   );
 
-/** Held all at once, so that they differ. */
+/** Reserves them together, so that they differ. */
 async function freePorts(count: number): Promise<readonly number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));

@@ -14,7 +14,7 @@ import { describeWith, envoyPart } from '../parts.ts';
 import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 import { otlpReceiver, type OtlpReceiver } from './otlp-receiver.ts';
 
-/** The ledger of real calls through a real Envoy: while it is written, and when it is not any more. */
+/** The ledger of real calls through a real Envoy, while it is written and afterwards. */
 describeWith(envoyPart(), 'the ledger of a domain', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let collector: OtlpReceiver;
@@ -31,7 +31,7 @@ describeWith(envoyPart(), 'the ledger of a domain', (envoy) => {
       OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `${collector.endpoint}/v1/logs`,
       OTEL_EXPORTER_OTLP_LOGS_PROTOCOL: 'http/json',
     };
-    // The exporters read the variables of the process.
+    // The exporters read the environment of the process.
     Object.assign(process.env, environment);
     domain = await startDomain(envoy, { folder: scratch.folder, environment, log: (line) => lines.push(line) });
     const { planner, thief } = domain.stage;
@@ -49,7 +49,7 @@ describeWith(envoyPart(), 'the ledger of a domain', (envoy) => {
     for (const name of Object.keys(process.env)) if (name.startsWith('OTEL_')) delete process.env[name];
   });
 
-  it('is queried beside the running writer: the uses of the task, with what was decided', async () => {
+  it('can be queried beside the running writer: the uses of the task with their decisions', async () => {
     const { exit, out } = await ran(
       ledgerQuery,
       '--ledger',
@@ -79,13 +79,13 @@ describeWith(envoyPart(), 'the ledger of a domain', (envoy) => {
       domain = null;
     });
 
-    it('is whole, and anchored by the file of its checkpoints', async () => {
+    it('is whole, and anchored by its checkpoint file', async () => {
       const anchors = join(scratch.folder, 'checkpoints.txt');
       const { exit, out } = await ran(ledgerVerify, '--key', key, '--ledger', ledger(), '--anchors', anchors);
       expect([exit, out]).toEqual([0, expect.stringMatching(/^anchored {3}1 to \d+\nsigned {5}none\nbare {7}none$/m)]);
     });
 
-    it('gave each checkpoint to the collector as a log record, which is an anchor', async () => {
+    it('has sent each checkpoint to the collector as a log record, which is an anchor', async () => {
       const received = join(scratch.folder, 'collector.jsonl');
       await writeFile(received, collector.bodies.map((body) => `${body}\n`).join(''));
       const { exit, out } = await ran(ledgerVerify, '--key', key, '--ledger', ledger(), '--anchors', received);
@@ -98,7 +98,7 @@ describeWith(envoyPart(), 'the ledger of a domain', (envoy) => {
       ]);
     });
 
-    it('is evidence for an auditor, with the text of the policies that decided', async () => {
+    it('gives evidence to an auditor, with the text of the deciding policies', async () => {
       const asked = ['--framework', 'owasp-asi-2026', '--from', '-1d', '--format', 'json'];
       const { exit, out } = await ran(ledgerEvidence, '--ledger', ledger(), '--key', key, ...asked);
       const report: EvidenceReport = JSON.parse(out);
@@ -113,7 +113,7 @@ describeWith(envoyPart(), 'the ledger of a domain', (envoy) => {
       expect(report.sample.every(({ proof }) => proof !== null)).toBe(true);
     });
 
-    it('proves a use to who has the key alone', async () => {
+    it('proves a use to somebody who has only the key', async () => {
       const found = await ran(
         ledgerQuery,
         '--ledger',

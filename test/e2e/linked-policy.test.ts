@@ -7,7 +7,7 @@ import { ran } from '../commands/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { callPayments, declare, examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 
-/** What is open is read by whoever a link names. */
+/** Open resources can be read by anybody whom a link names. */
 const policies = `
 @id("open-reads") permit (principal in ?principal, action, resource is Remit::Endpoint) when { resource.tier == "open" };
 `;
@@ -19,7 +19,7 @@ const links = [
   },
 ];
 
-/** The shipped policies with other rules for payments: lists are open, all else there is restricted. */
+/** The shipped policies with other rules for payments: lists are open, everything else is restricted. */
 async function policiesIn(folder: string): Promise<string> {
   const copy = join(folder, 'policies');
   await cp(examples, copy, { recursive: true });

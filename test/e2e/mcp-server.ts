@@ -13,23 +13,23 @@ import {
 import type { HostPort } from '../../src/dev/envoy-config.ts';
 
 declare global {
-  // The SDK's types name it, and those of Node have it under another name.
+  // The SDK's types use this name, which Node's types lack.
   type HeadersInit = ConstructorParameters<typeof Headers>[0];
 }
 
-/** An MCP server made with the official SDK, with sessions and streams, and what reached it. */
+/** An MCP server made with the official SDK, with sessions and streams, and what it received. */
 export interface McpTestServer {
   readonly address: HostPort;
-  /** Each tool that was run, with the arguments it was run with. */
+  /** Each executed tool with its arguments. */
   readonly ran: readonly (readonly [tool: string, args: unknown])[];
-  /** Method and headers of each HTTP request that arrived. */
+  /** Method and headers of each received HTTP request. */
   readonly requests: readonly { readonly method: string; readonly headers: IncomingHttpHeaders }[];
   readonly close: () => Promise<void>;
 }
 
 const TOOLS = ['read_file', 'delete_file', 'share_file', 'format_disk'];
 
-/** Starts it on a free port of loopback, at `/mcp`. */
+/** Starts it on a free loopback port, at `/mcp`. */
 export async function startMcpServer(): Promise<McpTestServer> {
   const ran: (readonly [string, unknown])[] = [];
   const requests: { method: string; headers: IncomingHttpHeaders }[] = [];

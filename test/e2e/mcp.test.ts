@@ -85,7 +85,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
   const tokenFor = async (actions: readonly string[]): Promise<string> =>
     (await mustDeclare(agent, domain, { actions, purpose: 'read the trip report', audience: AUDIENCE })).token;
 
-  /** A connection of the SDK's client, with the last response that its transport saw. */
+  /** A connection of the SDK's client, with the last response on its transport. */
   interface Connection {
     readonly client: Client;
     readonly transport: StreamableHTTPClientTransport;
@@ -110,7 +110,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     return { client, transport, responses };
   }
 
-  /** Runs a tool that is denied: what the caller of the SDK's client is told, and what the transport was. */
+  /** Runs a tool that is denied; returns what the SDK's caller and the transport received. */
   async function denied(run: () => Promise<unknown>) {
     const before = server.ran.length;
     const error = await run().then(
@@ -129,7 +129,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
   const callTool = (name: string, args: Record<string, unknown> = {}): Promise<unknown> =>
     connection.client.callTool({ name, arguments: args });
 
-  it('opens a session, lists tools and lets an allowed tool run with its arguments', async () => {
+  it('opens a session, lists tools, and runs an allowed tool with its arguments', async () => {
     expect((await connection.client.listTools()).tools.map((tool) => tool.name)).toContain('read_file');
     const result = await callTool('read_file', { name: 'trip-report' });
     expect(result).toMatchObject({ content: [{ type: 'text', text: 'read_file was run' }] });
@@ -139,7 +139,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     expect(headers?.authorization).toBeUndefined();
   });
 
-  it('lets the stream of the server through, and an allowed resource', async () => {
+  it("allows the server's stream, and an allowed resource", async () => {
     await expect(connection.client.readResource({ uri: 'file:///trip' })).resolves.toMatchObject({
       contents: [{ text: 'a resource' }],
     });
@@ -154,7 +154,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
       'policy.not-permitted',
       undefined,
     ],
-    ['a tool the catalog does not name', () => callTool('format_disk'), 403, 'action.unknown', undefined],
+    ['a tool missing from the catalog', () => callTool('format_disk'), 403, 'action.unknown', undefined],
     ['a tool outside the intent', () => callTool('share_file'), 403, 'action.outside-intent', undefined],
     [
       'an argument that a policy forbids',
@@ -163,7 +163,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
       'policy.forbidden',
       'private files are not for agents',
     ],
-    ['an argument that is missing', () => callTool('read_file'), 403, 'action.arguments', undefined],
+    ['a missing argument', () => callTool('read_file'), 403, 'action.arguments', undefined],
     [
       'an argument that would be an entity',
       () => callTool('read_file', { name: { __entity: { type: 'T', id: 'i' } } }),
@@ -179,7 +179,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
       undefined,
     ],
     [
-      'a family the catalog does not name',
+      'a family missing from the catalog',
       () => connection.client.getPrompt({ name: 'x' }),
       403,
       'action.unknown',
@@ -194,7 +194,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     expect(got.response?.headers.get('x-remit-decision')).toContain(body.error.data.decision);
   });
 
-  it('the client reads what is lacking from `WWW-Authenticate`', async () => {
+  it('the client reads from `WWW-Authenticate` what is missing', async () => {
     const { response } = await denied(() => callTool('share_file'));
     if (response === undefined) throw new Error('no response');
     expect(extractWWWAuthenticateParams(response).error).toBe('insufficient_scope');
@@ -240,7 +240,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     ['another name in the header', readFileCall, { 'mcp-name': 'delete_file' }, 400, 'request.not-canonical', 'r'],
     ['another method in the header', readFileCall, { 'mcp-method': 'ping' }, 400, 'request.not-canonical', 'r'],
     ['an unknown revision', readFileCall, { 'mcp-protocol-version': '2099-01-01' }, 403, 'request.unsupported', 'r'],
-    // Issue 14: the session action let these through to a server that runs whatever has an id.
+    // Issue 14: the session action let these through to a server that executes whatever has an id.
     [
       'a notification that is a request',
       '{"jsonrpc":"2.0","id":"r","method":"notifications/initialized"}',
@@ -250,7 +250,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
       'r',
     ],
     [
-      'a notification that no revision has',
+      'a notification unknown to every revision',
       '{"jsonrpc":"2.0","method":"notifications/files/delete"}',
       {},
       403,
@@ -292,7 +292,7 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
   });
 });
 
-/** A folder of policies with an MCP server for all there is, and the example's schema, agents and rules of issuing. */
+/** Writes a policy folder with an MCP server, and the schema, agents and issuing rules of the example. */
 async function writePolicies(folder: string): Promise<void> {
   await mkdir(join(folder, 'policies'), { recursive: true });
   const shared = ['base.cedarschema', 'entities.cedarentities.json', 'policies/issue.cedar'];

@@ -23,12 +23,12 @@ describeWith(envoyPart(), 'GET /metrics', (envoy) => {
     await scratch?.remove();
   });
 
-  it('counts what the server refuses by itself, apart from the decisions', async () => {
+  it('counts refusals of the server separately from decisions', async () => {
     const crowded = await scratchFolder('remit-crowded-');
     const other = await startDomain(envoy, { folder: crowded.folder, settings: { extAuthz: { checksInFlight: 1 } } });
     const { planner } = other.stage;
     const { token } = await mustDeclare(planner, other);
-    // Each waits for the disk, so that others find it in flight.
+    // Each waits for the disk, so that others find it in progress.
     const pay = { token, ...payment(1) };
     const replies = await Promise.all(Array.from({ length: 20 }, () => callPayments(planner, other, pay)));
     const refused = replies.filter(([, reason]) => reason === 'overloaded').length;
@@ -66,7 +66,7 @@ describeWith(envoyPart(), 'GET /metrics', (envoy) => {
     expect((await scrape('text/plain'))[1].split('\n')).toContain(line);
   });
 
-  it('says how old policies are, when the SVID ends, and what runs', async () => {
+  it('exports the age of policies, the end of the SVID, and the versions', async () => {
     const [, body] = await scrape('text/plain');
     expect(body).toMatch(/\nremit_policy_info\{hash="sha-256:[\w-]+"\} 1\n/);
     expect(body).toMatch(/\nremit_policy_age_seconds \d/);
@@ -76,7 +76,7 @@ describeWith(envoyPart(), 'GET /metrics', (envoy) => {
     expect(Number(/\nprocess_resident_memory_bytes (\S+)\n/.exec(body)?.[1])).toBeGreaterThan(1e6);
   });
 
-  it('gives OpenMetrics with the trace of a check to a scraper that asks for it', async () => {
+  it('answers with OpenMetrics and the trace of a check where a scraper accepts it', async () => {
     const [contentType, body] = await scrape('application/openmetrics-text;version=1.0.0,text/plain;q=0.5');
     expect(contentType).toBe('application/openmetrics-text; version=1.0.0; charset=utf-8');
     expect(body.endsWith('\n# EOF\n')).toBe(true);

@@ -12,7 +12,7 @@ import { callPayments, examples, mustDeclare, scratchFolder, startDomain } from 
 import { remit } from './process.ts';
 import type { Running } from './process.ts';
 
-// Processes start here, which takes a loaded machine its time.
+// Processes start here, which is slow on a loaded machine.
 jest.setTimeout(120_000);
 
 const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/fix/misconfigurations.md'), 'utf8');
@@ -23,7 +23,7 @@ const rows = new Map(
   ]),
 );
 
-/** The line of a mistake as the page has it, to be found in what was said; it has no backticks there. */
+/** Matches the line on the page for a mistake, which has no backticks there. */
 function lineOf(name: string): RegExp {
   const row = rows.get(name);
   if (row === undefined) throw new Error(`the page has no row \`${name}\``);
@@ -33,7 +33,7 @@ function lineOf(name: string): RegExp {
 
 const plain = (said: string): string => said.replaceAll('`', '');
 
-/** A mistake: what of the configuration and the environment is wrong, and what happens afterwards. */
+/** A mistake: what is wrong with configuration and environment, and what happens afterwards. */
 interface Mistake {
   readonly config?: Readonly<Record<string, unknown>>;
   readonly environment?: Readonly<Record<string, string>>;
@@ -93,7 +93,7 @@ const mistakes: readonly (readonly [string, Mistake])[] = [
   ],
 ];
 
-describe('a mistake in what remit serve is given', () => {
+describe('a mistake in the configuration of remit serve', () => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let sound: Readonly<Record<string, unknown>>;
   const running: Running[] = [];
@@ -135,7 +135,7 @@ describe('a mistake in what remit serve is given', () => {
     return one;
   };
 
-  it.each(mistakes)('%s is told as the page has it', async (name, mistake) => {
+  it.each(mistakes)('%s is logged as on the page', async (name, mistake) => {
     const one = await started(mistake);
     await mistake.afterwards?.(one, scratch.folder);
     if (mistake.isRefused) expect(await one.exit).toBe(2);
@@ -144,7 +144,7 @@ describe('a mistake in what remit serve is given', () => {
     expect(rows.get(name)?.isRefused).toBe(mistake.isRefused);
   });
 
-  it('is none where everything is right: nothing of the page is said, whatever Kubernetes sets', async () => {
+  it('is not logged where there is none, whatever variables Kubernetes sets', async () => {
     const issuer = { url: 'https://remit.acme.test', listen: '127.0.0.1:0' };
     const environment = { REMIT_SERVICE_HOST: '10.0.0.1', REMIT_PORT_9472_TCP_ADDR: '10.0.0.1', REMIT_TOKEN: 'x' };
     const one = await started({ config: { issuer }, environment });
@@ -155,7 +155,7 @@ describe('a mistake in what remit serve is given', () => {
 });
 
 describeWith(envoyPart(), 'an Envoy that sends no peer certificate', (envoy) => {
-  it('is told as the page has it, and takes no token from its agent', async () => {
+  it('is logged as on the page, and revokes no token', async () => {
     const { folder, remove } = await scratchFolder('remit-no-certificate-');
     const said: string[] = [];
     const domain = await startDomain(envoy, {

@@ -2,14 +2,14 @@ import { request } from 'node:https';
 import { Readable } from 'node:stream';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 
-/** Who calls, and where Envoy is. */
+/** The caller, and the address of Envoy. */
 export interface MtlsCaller {
   readonly port: number;
   readonly svid: IssuedSvid;
   readonly bundlePem: string;
 }
 
-/** `fetch` as an agent's runtime would have it: its SVID, the mesh's anchors, and Envoy wherever the name leads. */
+/** `fetch` as in an agent's runtime: with its SVID, the trust anchors of the mesh, and Envoy behind every host name. */
 export function fetchOverMtls(url: string | URL, init: RequestInit, caller: MtlsCaller): Promise<Response> {
   const { pathname, host } = new URL(url);
   const { promise, resolve, reject } = Promise.withResolvers<Response>();

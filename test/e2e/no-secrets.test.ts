@@ -18,17 +18,17 @@ import { outputsWithKeyOrToken, Secrets } from './secrets.ts';
 
 const AUDIENCE = 'https://payments.acme.test';
 const PATH = '/v1/payments/p-1';
-/** Where a private key is meant to be. */
+/** Files that are meant to contain a private key. */
 const isKeyFile = (name: string): boolean => name.endsWith('.key') || /^(?:signing|ledger)-key[\w.-]*\.pem$/.test(name);
 
 const HEAP = 'the heap';
 
-/** What introspection answers to the token's own agent has its id (RFC 7662 section 2.2), and so have the caches of tokens. */
+/** The answer to introspection by the token's own agent contains its id (RFC 7662 section 2.2), and so do the token caches. */
 const isId = (found: string): boolean => ['answers', HEAP].some((output) => found === `${output}: the id of the token`);
-/** The keys of its agents are what `remit dev` is there for. */
+/** `remit dev` has the keys of its agents on purpose. */
 const isOfAgent = (found: string): boolean => /^the heap: \w+\.key as PEM$/.test(found);
 
-/** All that a process holds, once what nobody refers to was collected: what V8 writes when it is asked to by signal. */
+/** The heap of a process after a garbage collection, as a snapshot that V8 writes on a signal. */
 async function heapOf(child: ChildProcess, folder: string): Promise<string> {
   child.kill('SIGUSR2');
   const file = await until(async () => (await readdir(folder)).find((name) => name.endsWith('.heapsnapshot')));
@@ -39,7 +39,7 @@ async function heapOf(child: ChildProcess, folder: string): Promise<string> {
   return whole;
 }
 
-/** Long-lived secrets as agents send them, each new so that it is found where it leaks and nowhere else. */
+/** Long-lived secrets as agents send them. Each is unique, so that a leak shows which one it is. */
 const staticSecrets = {
   'an API key in a header': `k${randomBytes(20).toString('hex')}`,
   'an API key in the query': `q${randomBytes(20).toString('hex')}`,
@@ -53,10 +53,10 @@ const staticSecrets = {
 } as const;
 
 /**
- * Tokens, proofs, keys and long-lived secrets go through a whole process, well and badly, and every output of it is searched
- * for each of them: what it writes, serves, exports, stores and answers.
+ * Tokens, proofs, keys and long-lived secrets pass through a whole process, validly and invalidly. Every output is searched for each of
+ * them: what it writes, serves, exports, stores and answers.
  */
-describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
+describeWith(envoyPart(), 'no output contains a secret', (envoy) => {
   describe.each(['certificate', 'dpop'] as const)('with binding %s', (binding) => {
     const outputs = new Map<string, string>();
     const secrets = new Secrets();
@@ -101,7 +101,7 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
       secrets.noteKey('the key of the proofs', proofKey.privateKey);
       const [envoyPort, issuerPort] = [dev.port('envoy'), dev.port('issuer')];
       const [planner, thief] = [await dev.agent('planner'), await dev.agent('thief')];
-      // The issuer takes no proof of before it started.
+      // The issuer refuses proofs from before its start.
       await delay(1100);
 
       const answers: string[] = [];
@@ -165,7 +165,7 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
       await bare({ authorization: `Basic ${Buffer.from(`user:${password}`).toString('base64')}` });
       await bare({ authorization: `Bearer ${github}` });
       await bare({ 'x-api-key': key }, '/nothing/here');
-      // In the names of an MCP message, and in paths; some are so long that a message would cut them in two.
+      // In names of MCP messages and in paths. Some are so long that a message would truncate them.
       const {
         'a key in a path': inPath,
         'a key in the path of no route': inNoRoute,
@@ -208,10 +208,10 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
       ] as const) {
         answered(await ask(path, form));
       }
-      // What comes after them takes the place of what an engine keeps of the last call alone, such as the last match of an expression.
+      // Later calls replace what an engine keeps of the last call only, such as the last match of an expression.
       for (let n = 0; n < 20; n += 1) await bare({}, '/nothing/here');
       outputs.set(HEAP, await heapOf(dev.running.child, diagnostics));
-      // After the heap: the log of Envoy and the calls at the upstream, which `remit dev` keeps to show them, have whole paths.
+      // After the heap snapshot: `remit dev` keeps Envoy's log and the upstream's calls to show them, with whole paths.
       for (const path of [inPath, token, forged, long]) await withToken(planner, `/v1/payments/${path}`);
       for (const path of [inNoRoute, token]) {
         await withToken(planner, `/nothing/${path}`);
@@ -223,7 +223,7 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
       answered(await ask('/oauth/revoke', { token }));
 
       outputs.set('answers', answers.join('\n'));
-      // Spans every 100 ms, records every 50.
+      // Spans are sent every 100 ms, records written every 50 ms.
       await delay(1000);
       for (const accept of ['text/plain', 'application/openmetrics-text']) {
         outputs.set(`metrics as ${accept}`, await dev.metrics(accept));
@@ -244,11 +244,11 @@ describeWith(envoyPart(), 'no output holds a secret', (envoy) => {
       if (diagnostics !== undefined) await rm(diagnostics, { recursive: true });
     });
 
-    it('looks where all of it would be: each output knows of the task, the token or the decisions', () => {
+    it('searches outputs that all contain the task, the token or the decisions', () => {
       const digest = createHash('sha256').update(jti, 'utf8').digest('base64url');
       expect(outputs.get('stdout')).toContain(`"jtiDigest":"${digest}"`);
       expect(outputs.get('stdout')).toContain('"reason":"token.static-secret"');
-      // A digest stands where the key stood, and says which of those in the inventory it is.
+      // A digest replaces the key, and says which one of the inventory it is.
       const [shown] =
         /"path":"\/v1\/payments\/(hmac-sha-256:[\w-]{43})"/.exec(outputs.get('stdout') ?? '')?.slice(1) ?? [];
       expect(outputs.get('spans')).toContain(`/v1/payments/${shown}`);

@@ -12,7 +12,7 @@ import { examples, scratchFolder } from './domain.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
 
-/** A module for `--import` that writes the URL of each module that is loaded into a file, as it is loaded. */
+/** A module for `--import` that writes the URL of each loaded module into a file. */
 const recordingModules = (file: string): string => `
 import { appendFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
@@ -32,7 +32,7 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-// Issue 16, point 6: the SDK does the work where a destination is named, and is not there where none is.
+// Issue 16, point 6: the SDK is used where a destination is configured, and is not loaded otherwise.
 describe('remit serve with OpenTelemetry', () => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let collector: Collector;
@@ -82,7 +82,7 @@ describe('remit serve with OpenTelemetry', () => {
   }
 
   it.each([
-    ['no destination is named', {}],
+    ['no destination is configured', {}],
     ['the SDK is disabled', { OTEL_SDK_DISABLED: 'true', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }],
     [
       'every exporter is none',
@@ -92,12 +92,12 @@ describe('remit serve with OpenTelemetry', () => {
     expect([...(await packagesOf(environment))]).toEqual(['@opentelemetry/api']);
   });
 
-  it('loads the SDK where a destination is named', async () => {
+  it('loads the SDK where a destination is configured', async () => {
     const packages = await packagesOf({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: `${collector.url}/v1/traces` });
     expect([...packages]).toEqual(expect.arrayContaining(['@opentelemetry/sdk-node', '@opentelemetry/sdk-trace']));
   });
 
-  it('pushes the metrics that a scrape shows, on time and once more at its end', async () => {
+  it('pushes the metrics of a scrape, at its interval and once more at its end', async () => {
     const started = await serving({
       OTEL_METRICS_EXPORTER: 'otlp',
       OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${collector.url}/v1/metrics`,
@@ -109,13 +109,13 @@ describe('remit serve with OpenTelemetry', () => {
     const scraped = (await response.text()).trimEnd().split('\n');
     await ended(started);
     const pushed = asScraped(collector.pushes.at(-1) ?? []);
-    // Names, types, help and series of all; values but of what goes on by itself.
+    // Compares names, types, help and series of all metrics, and the values of those that change only with calls.
     expect(pushed.map(withoutValue)).toEqual(scraped.map(withoutValue));
     expect(pushed.filter(isStill)).toEqual(scraped.filter(isStill));
     expect(pushed.filter(isStill)).toContain('remit_bypasses_total 0');
   });
 
-  it('refuses to start by variables that it cannot follow, and says so before', async () => {
+  it('refuses to start with invalid variables, as does `--check`', async () => {
     const environment = { OTEL_TRACES_EXPORTER: 'zipkin', OTEL_EXPORTER_OTLP_HEADERS: 'authorization s3cret' };
     for (const args of [
       ['serve', '--config', config],
@@ -142,6 +142,6 @@ const packagesIn = (loaded: string): ReadonlySet<string> =>
 
 const withoutValue = (line: string): string => (line.startsWith('#') ? line : line.slice(0, line.lastIndexOf(' ')));
 
-/** Whether a line is of a metric that changes only when somebody calls. Before its end a process drains. */
+/** Whether a line belongs to a metric that changes only with calls. A process drains before it ends. */
 const isStill = (line: string): boolean =>
   !/^(?:# )?.*(?:process_|event_loop|_age_|unconfirmed|disk_free|ledger_|clock_lead|state_|drain)/.test(line);

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** What receives spans as OTLP over HTTP, and holds every body as it came. */
+/** Receives spans as OTLP over HTTP, and keeps every body. */
 export interface OtlpReceiver {
   /** For `OTEL_EXPORTER_OTLP_ENDPOINT`. */
   readonly endpoint: string;
@@ -9,7 +9,7 @@ export interface OtlpReceiver {
   readonly close: () => Promise<void>;
 }
 
-/** Starts one on loopback. */
+/** Starts it on loopback. */
 export async function otlpReceiver(): Promise<OtlpReceiver> {
   const bodies: string[] = [];
   const server = createServer((request, response) => {

@@ -10,7 +10,7 @@ const cluster = (name: string, address: object) => ({
   load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
 });
 
-/** Routes of the files server, each with what is wrong with it. */
+/** Routes of the files server, each with a mistake. */
 const routes = [
   {
     match: { path: '/v1/files/open' },
@@ -39,7 +39,7 @@ const routes = [
   { match: { path: '/v1/files/down' }, route: { cluster: 'down' } },
 ];
 
-/** Everything an operator can get wrong, in one configuration; and a path that the access log does not tell of. */
+/** Everything an operator can get wrong in one configuration, and a path that is missing from the access log. */
 export function carelessEnvoy(shipped: string): string {
   const config = parse(shipped);
   const manager = config.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;

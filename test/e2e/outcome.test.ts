@@ -20,7 +20,7 @@ import { mustFind } from '../builders/must.ts';
 const TIMEOUT_SECONDS = 2;
 const SLOW_MS = 3_500;
 
-/** A server of files whose names say what happens. */
+/** A server of files whose names select its behaviour. */
 async function startFiles(): Promise<{ readonly server: Server; readonly port: number }> {
   let flakyCalls = 0;
   const server = createServer((asked, answer) => {
@@ -107,7 +107,7 @@ for (const version of envoyVersions) {
       );
     };
 
-    /** The use of a path, once it has its outcome, and that outcome. */
+    /** The use of a path and its outcome, once it has one. */
     const outcomeOf = (path: string): Promise<readonly [UseRecord, OutcomeRecord]> =>
       until(async () => {
         const all = await records();
@@ -128,7 +128,7 @@ for (const version of envoyVersions) {
         return found?.kind === 'finding' ? found : undefined;
       });
 
-    it('an allowed use has the status, the time and the bytes', async () => {
+    it('an allowed use has status, duration and bytes', async () => {
       expect(await call('/v1/files/a')).toBe(200);
       const [use, outcome] = await outcomeOf('/v1/files/a');
       expect(outcome).toMatchObject({
@@ -150,7 +150,7 @@ for (const version of envoyVersions) {
       expect(outcome.upstreamMs).toBeGreaterThan(0);
     });
 
-    it('a denied use has the denial', async () => {
+    it('a denied use has the outcome of a denial', async () => {
       expect(await call('/v1/files/denied', { authorization: 'Bearer no' })).toBe(401);
       const [, outcome] = await outcomeOf('/v1/files/denied');
       expect(outcome).toMatchObject({
@@ -173,7 +173,7 @@ for (const version of envoyVersions) {
       expect((await outcomeOf(path))[1]).toMatchObject({ known: true, decision: 'allow', ...expected });
     });
 
-    it('a client that leaves is told apart', async () => {
+    it('a client that disconnects has an outcome of its own', async () => {
       await new Promise<void>((resolve) => {
         const outgoing = request(
           {
@@ -195,7 +195,7 @@ for (const version of envoyVersions) {
       expect(outcome).toMatchObject({ status: 200, details: 'downstream_remote_disconnect', flags: ['DC'] });
     });
 
-    it('a route that asks nobody is a bypass, and one that Envoy answers by itself is not', async () => {
+    it('a route without a check is a bypass, but not one that Envoy answers itself', async () => {
       expect(await call('/v1/files/open-direct')).toBe(404);
       expect(await call('/v1/files/open?secret=s3cret')).toBe(200);
       expect(await findingOf('bypass')).toMatchObject({
@@ -225,7 +225,7 @@ for (const version of envoyVersions) {
       expect(log.filter((line) => line.startsWith('finding failure-mode-allowed: '))).toHaveLength(1);
     });
 
-    it('a use that the access log does not tell of is missed, and a long call that says it goes on is not', async () => {
+    it('a use missing from the access log is reported, but not a long call that is still running', async () => {
       const slow = call('/v1/files/slow');
       expect(await call('/v1/files/quiet')).toBe(200);
       const finding = await findingOf('outcome-missing');
@@ -240,7 +240,7 @@ for (const version of envoyVersions) {
       expect(missing).toHaveLength(1);
     });
 
-    it('`remit task show` has each outcome under its use', async () => {
+    it('`remit task show` prints each outcome under its use', async () => {
       await outcomeOf('/v1/files/flaky');
       const shown = await taskShow([taskId, '--config', domain.places.get('configuration') ?? ''], { environment: {} });
       const lines = typeof shown === 'string' ? shown.split('\n') : [];

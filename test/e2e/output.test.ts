@@ -8,9 +8,9 @@ const shell = (command: string) =>
 
 describe('the output of a command', () => {
   it.each([
-    ['is good', 'remit --help > /dev/null', 0],
-    ['is not good where it could not be written', 'remit --help > /dev/full', 1],
-    ['is good where its reader wanted no more of it', 'remit --help | true', 0],
+    ['exits with 0', 'remit --help > /dev/null', 0],
+    ['exits with 1 where output could not be written', 'remit --help > /dev/full', 1],
+    ['exits with 0 where the reader closed the pipe', 'remit --help | true', 0],
   ])('%s', (_name, command, code) => {
     const { status, stderr } = shell(command);
     expect([status, String(stderr)]).toEqual([code, '']);

@@ -10,7 +10,7 @@ import { ReloadingDomain, textOf } from './reloading-domain.ts';
 import type { Version } from './reloading-domain.ts';
 
 const FORBIDDEN = '403 policy.forbidden';
-/** Cedar, but about an attribute that the schema does not have. */
+/** Valid Cedar, but about an attribute that the schema does not have. */
 const BAD = '@id("bad") permit (principal, action == Remit::Action::"payments.list", resource) when { context.none };';
 
 const open = (id: string): Version => ({ id, forbids: 'payments.refund' });
@@ -36,7 +36,7 @@ describeWith(envoyPart(), 'policies that change while agents call', (envoy) => {
     return reloading;
   };
 
-  it('drop no call, and answer each by one whole set, when people edit files', async () => {
+  it('drop no call, and decide each by one whole set, when people edit files', async () => {
     const policies = join(scratch.folder, 'policies');
     await cp(examples, policies, { recursive: true });
     const file = join(policies, 'changing.cedar');
@@ -58,7 +58,7 @@ describeWith(envoyPart(), 'policies that change while agents call', (envoy) => {
 
     await domain.putBad(slow.slice(0, 30));
     await domain.putBad(BAD);
-    // As editors save.
+    // In the way editors save files.
     write = async (text) => {
       await writeFile(`${file}.tmp`, text);
       await rename(`${file}.tmp`, file);
@@ -69,7 +69,7 @@ describeWith(envoyPart(), 'policies that change while agents call', (envoy) => {
     await mustBeWhole(domain, ledger());
   });
 
-  it('drop no call, and answer each by one whole set, when Kubernetes swaps a ConfigMap', async () => {
+  it('drop no call, and decide each by one whole set, when Kubernetes swaps a ConfigMap', async () => {
     const policies = join(scratch.folder, 'mounted');
     const shipped = await shippedFiles();
     let name = 'changing.cedar';
@@ -95,7 +95,7 @@ describeWith(envoyPart(), 'policies that change while agents call', (envoy) => {
   });
 });
 
-/** The shipped policy folder as a ConfigMap has it, which has no folders within. */
+/** The shipped policy folder as a ConfigMap, which has no subfolders. */
 async function shippedFiles(): Promise<Readonly<Record<string, string>>> {
   const files: Record<string, string> = {};
   for (const folder of [examples, join(examples, 'policies')]) {
@@ -106,7 +106,7 @@ async function shippedFiles(): Promise<Readonly<Record<string, string>>> {
   return files;
 }
 
-/** Every call was answered as the set says that was in force then, and every record names the set that says so. */
+/** Every call must be decided as by the set in force then, and every record must name that set. */
 async function mustBeWhole(reloading: ReloadingDomain, ledger: string): Promise<void> {
   const { callers, domain, reigns, sets } = reloading;
   await callers.stop();

@@ -5,21 +5,21 @@ import { resolve } from 'node:path';
 
 const main = resolve(import.meta.dirname, '../../dist/main.js');
 
-/** A `remit` command as a process of its own, with what it wrote so far. */
+/** A `remit` command in a separate process, with its output so far. */
 export interface Running {
   readonly child: ChildProcess;
   readonly out: () => string;
   readonly err: () => string;
   /** Exit code, or the name of the signal that ended it. */
   readonly exit: Promise<number | string>;
-  /** Waits until it has written a text, on either stream; rejects when it ends before or after 60 s. */
+  /** Waits until a text was written to either stream; rejects where the process ends before, or after 60 s. */
   readonly said: (text: string | RegExp) => Promise<void>;
 }
 
-/** Starts the built command; `npm test` builds it. */
+/** Starts the built command, which `npm test` builds. */
 export function remit(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Running {
   const child = spawn(process.execPath, [main, ...args], {
-    // No health check waits for the end of these, but in tests that say so.
+    // No health check waits for the end of these processes, except in tests that say so.
     env: { REMIT_DRAIN_SECONDS: '0', ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

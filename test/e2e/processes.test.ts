@@ -17,7 +17,7 @@ const own = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
 const allowsIn = (uses: readonly Decided[]): number => uses.filter(({ decision }) => decision === 'allow').length;
 
-/** A DPoP proof of this moment. */
+/** A DPoP proof issued now. */
 const proofFor = (method: string, url: string, token?: string): Promise<string> =>
   new SignJWT({
     jti: randomUUID(),
@@ -39,7 +39,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     taskIds.push(declared.taskId);
     return declared;
   };
-  /** Status and reason of calls that are made together. */
+  /** Status and reason of concurrent calls. */
   const answers = (count: number, headers: Readonly<Record<string, string>>): Promise<readonly string[]> =>
     Promise.all(
       Array.from({ length: count }, async () => {
@@ -48,10 +48,10 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
         return status === 200 ? '200' : `${status} ${/"reason":"([\w.-]+)"/.exec(body)?.[1] ?? body}`;
       }),
     );
-  /** What each process decided about a task. */
+  /** The decisions of each process about a task. */
   const decided = (taskId: string): readonly (readonly Decided[])[] =>
     NUMBERS.map((n) => processes.decided(n).filter(({ task }) => task === taskId));
-  /** How often each of the tasks was issued, by the ledgers of both processes. */
+  /** How often each task was issued, by the ledgers of both processes. */
   const issued = async (): Promise<Readonly<Record<string, number>>> => {
     const records = (await Promise.all(NUMBERS.map((n) => processes.records(n, 'intent')))).flat();
     return Object.fromEntries(taskIds.map((id) => [id, records.filter(({ task }) => task === id).length]));
@@ -69,10 +69,10 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
   beforeAll(async () => {
     scratch = await scratchFolder('remit-many-');
     processes = await Processes.start(envoy, scratch.folder);
-    // The first one makes the keys.
+    // The first process creates the keys.
     await processes.serve(1);
     await processes.serve(2);
-    // Code that has run is faster: on a busy machine the first checks of a process can take longer than Envoy waits.
+    // Warms up the code: on a busy machine the first checks of a process can take longer than Envoy waits.
     const { token, taskId } = await declare(1);
     const each = () => decided(taskId).map((uses) => uses.length);
     await until(async () => (await answers(4, { authorization: `Bearer ${token}` })) && Math.min(...each()) > 20);
@@ -82,19 +82,19 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     await scratch?.remove();
   });
 
-  it('share the calls, with tokens that either has issued', async () => {
+  it('share the calls, with tokens issued by either', async () => {
     for (const n of NUMBERS) {
       const { token, taskId } = await declare(n);
       expect(new Set(await answers(40, { authorization: `Bearer ${token}` }))).toEqual(new Set(['200']));
       await until(() => decided(taskId).flat().length === 40);
       for (const uses of decided(taskId)) expect(uses.length).toBeGreaterThan(5);
-      // The timeline of either has the uses of both.
+      // The timeline of either process has the uses of both.
       const kinds = async (kind: string) => (await processes.timeline(n, taskId)).filter((one) => one === kind).length;
       await until(async () => (await kinds('use')) === 40 && (await kinds('outcome')) === 40);
     }
   });
 
-  it('hear each of the calls that they decided how it went', async () => {
+  it('each get the outcomes of the calls that they decided', async () => {
     for (const n of NUMBERS) {
       const outcomes = await processes.records(n, 'outcome');
       expect(outcomes.length).toBeGreaterThan(10);
@@ -102,7 +102,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     }
   });
 
-  it('allow as many calls as there are, and not one more', async () => {
+  it('never exceed the budget of calls together', async () => {
     const { token, taskId } = await declare(1, { constraints: { max_calls: 25 } });
     const answered = await answers(80, { authorization: `Bearer ${token}` });
     expect(answered.filter((answer) => answer === '200')).toHaveLength(25);
@@ -112,7 +112,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     for (const uses of decided(taskId)) expect(allowsIn(uses)).toBeGreaterThan(0);
   });
 
-  it('take a DPoP proof once, whichever process it came to first', async () => {
+  it('accept a DPoP proof once, whichever process gets it first', async () => {
     const { token, taskId } = await declare(2, {
       dpop: await proofFor('POST', 'https://issuer.acme.test/oauth/token'),
     });
@@ -130,14 +130,14 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
   });
 
   it.each<[string, (taskId: string) => Promise<unknown>, string]>([
-    ['by the one', (taskId) => processes.complete(1, taskId), 'task.completed'],
-    ['by the other', (taskId) => processes.complete(2, taskId), 'task.completed'],
+    ['by one process', (taskId) => processes.complete(1, taskId), 'task.completed'],
+    ['by the other process', (taskId) => processes.complete(2, taskId), 'task.completed'],
     [
       'by a command beside them',
       (taskId) => ran(['task', 'end', taskId, '--cause', 'a test', '--config', processes.config]),
       'task.revoked',
     ],
-  ])('honour the end of a task %s in every call that starts after it', async (_by, end, reason) => {
+  ])('enforce the end of a task %s for every call that starts after it', async (_by, end, reason) => {
     const { token, taskId } = await declare(1);
     const late = await calling(token, async (callers) => {
       await end(taskId);
@@ -150,12 +150,12 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     await until(() => decided(taskId).every((uses) => uses.some((use) => use.reason === reason)));
   });
 
-  it('lose nothing but what was in flight when one is killed, and no record: the other takes the outbox over', async () => {
-    // The first that was started hands on.
+  it('lose only calls in progress when one is killed, and no record: the other takes over the outbox', async () => {
+    // The first one started relays the outbox.
     expect(processes.said(1)).toContain(RELAYS);
     const { token } = await declare(1);
     const calls = await calling(token, async (callers) => {
-      // Records of issuance on their way, while it dies.
+      // Records of issuance are on their way while it is killed.
       const issuing = Promise.all(Array.from({ length: 8 }, () => declare(2)));
       expect(await processes.end(1, 'SIGKILL')).toBe('SIGKILL');
       await issuing;
@@ -164,7 +164,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
       return callers.calls;
     });
     const lost = calls.filter(({ answer }) => answer !== '200');
-    // Each caller has one call at a time, and one more may reach a socket that is just being taken down.
+    // Each caller has one call at a time, and one more may reach a socket that is just closing.
     expect(lost.length).toBeLessThanOrEqual(6);
     expect(lost.every(({ answer }) => answer.startsWith('503'))).toBe(true);
     await until(() => processes.said(2).includes(RELAYS));
@@ -172,20 +172,20 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     for (const count of Object.values(await issued())) expect(count).toBeGreaterThan(0);
   });
 
-  it('lose nothing at all when one is told to end, and each record is there once', async () => {
+  it('lose nothing when one is stopped, and have each record once', async () => {
     await processes.serve(1);
     const before = taskIds.length;
     const { token } = await declare(1);
     const calls = await calling(token, async (callers) => {
       const issuing = Promise.all(Array.from({ length: 8 }, () => declare(1)));
-      // It says that it goes, and is asked no more before it does.
+      // It reports that it stops, and gets no more checks before it does.
       expect(await processes.end(2, 'SIGTERM')).toBe(0);
       await issuing;
       const count = callers.calls.length;
       await until(() => callers.calls.length > count + 100);
       return callers.calls;
     });
-    // A busy machine may be late; that is an answer all the same.
+    // A busy machine may be late, which is still an answer.
     const unanswered = calls.filter(({ answer }) => answer !== '200' && answer !== '503 overloaded');
     expect(unanswered).toEqual([]);
     await until(() => processes.said(1).includes(RELAYS));
@@ -194,7 +194,7 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
     expect(taskIds.slice(before).map((id) => counts[id])).toEqual(Array.from({ length: 9 }, () => 1));
   });
 
-  it('leave no finding, and ledgers that are whole', async () => {
+  it('leave no finding, and whole ledgers', async () => {
     for (const n of NUMBERS) {
       expect(processes.said(n)).not.toContain('finding ');
       const key = /verified with (\S+)/.exec(processes.said(n))?.[1] ?? '';
@@ -208,12 +208,12 @@ describeWith(envoyPart(), 'two processes on one state file, behind one Envoy', (
       ]);
       expect([0, 2]).toContain(code);
       expect(out).toContain('records ');
-      // Records of several processes are written in another order than they came to be.
+      // Records of several processes are not written in the order in which they were made.
       expect(out).not.toContain('remark');
     }
   });
 
-  it('let no process join that would not share', async () => {
+  it('refuse a process that does not share', async () => {
     const environment = { ...processes.environment(2), REMIT_STATE_ACCESS: 'exclusive' };
     const { code, err } = await ran(['serve', '--config', processes.config], environment);
     expect(code).toBe(2);

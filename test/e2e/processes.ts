@@ -20,45 +20,45 @@ import type { Running } from './process.ts';
 
 const shipped = resolve(import.meta.dirname, '../../deploy/envoy');
 
-/** How many processes there are, and what they are run with. */
+/** Number and options of the processes. */
 export interface ProcessesOptions {
-  /** `shared`: both of `NUMBERS` on one state file; `exclusive`: the first alone. Default `shared`. */
+  /** `shared`: both of `NUMBERS` on one state file; `exclusive`: only the first. Default `shared`. */
   readonly stateAccess?: 'shared' | 'exclusive';
-  /** How long they say "not serving" before they stop. Default 5, as it is without a word. */
+  /** How long they report "not serving" before they stop. Default 5, as in the product. */
   readonly drainSeconds?: number;
-  /** Changes the shipped configuration of Envoy. Default: time for checks. */
+  /** Edits the shipped configuration of Envoy. Default: more time for checks. */
   readonly envoyConfig?: (shipped: string) => string;
 }
 
-/** The processes that the shipped configuration of Envoy has. */
+/** The processes in the shipped configuration of Envoy. */
 export const NUMBERS = [1, 2] as const;
 export type ProcessNumber = (typeof NUMBERS)[number];
 
-/** What one decided, of a line of its decision log. */
+/** A decision, from a line of the decision log. */
 export interface Decided {
   readonly decision: string;
   readonly reason: string | null;
   readonly task: string | null;
 }
 
-/** What is looked at of a record. */
+/** The parts of a record that tests read. */
 interface Recorded {
   readonly task: string | null;
-  /** Of an outcome: whether the process that recorded it made the decision. */
+  /** For an outcome: whether the process that recorded it made the decision. */
   readonly known?: boolean;
 }
 
 /**
- * Processes of `remit serve` that share one state file, behind a real Envoy with the shipped configuration for that; each has
- * its own settings by variables, as a template unit of systemd would give them.
+ * Processes of `remit serve` that share one state file, behind a real Envoy with the shipped configuration for several processes. Each gets
+ * its own settings by variables, as from a systemd template unit.
  *
- * Lifecycle: `start`; `serve` for each process, `stop`, which kills what is left.
+ * Lifecycle: `start`; `serve` for each process; `stop`, which kills the remaining ones.
  */
 export class Processes {
   readonly folder: string;
   readonly config: string;
   readonly agent: Agent;
-  /** What Envoy has behind it. */
+  /** The upstream behind Envoy. */
   readonly payments: ToolServer;
   readonly #ports: Readonly<Record<ProcessNumber, { readonly issuer: number; readonly admin: number }>>;
   readonly #drain: Readonly<Record<string, string>>;
@@ -80,7 +80,7 @@ export class Processes {
     this.#drain = { REMIT_DRAIN_SECONDS: String(drainSeconds) };
   }
 
-  /** Starts Envoy and the tool servers, and no process yet. */
+  /** Starts Envoy and the tool servers, but no process yet. */
   static async start(
     envoy: string,
     folder: string,
@@ -147,7 +147,7 @@ export class Processes {
     return this.#envoy?.address.port ?? 0;
   }
 
-  /** Starts a process; it serves, and Envoy knows, when this resolves. */
+  /** Starts a process; resolves once it serves and Envoy knows. */
   async serve(n: ProcessNumber): Promise<Running> {
     const started = remit(['serve', '--config', this.config], this.environment(n));
     this.#running.set(n, started);
@@ -156,7 +156,7 @@ export class Processes {
     return started;
   }
 
-  /** What is each one's own. */
+  /** The settings that differ between processes. */
   environment(n: ProcessNumber): Readonly<Record<string, string>> {
     return {
       REMIT_EXT_AUTHZ_LISTEN: `unix:${this.folder}/check-${n}.sock`,
@@ -169,21 +169,21 @@ export class Processes {
     };
   }
 
-  /** Ends a process by a signal; its exit. */
+  /** Ends a process by a signal; returns its exit. */
   async end(n: ProcessNumber, signal: 'SIGTERM' | 'SIGKILL'): Promise<number | string> {
     const { child, exit } = this.running(n);
     child.kill(signal);
     return exit;
   }
 
-  /** A process that was started. */
+  /** A started process. */
   running(n: ProcessNumber): Running {
     const running = this.#running.get(n);
     if (running === undefined) throw new Error(`process ${n} does not run`);
     return running;
   }
 
-  /** What `/readyz` of a process answers. */
+  /** The answer of a process to `/readyz`. */
   async readiness(n: ProcessNumber): Promise<string> {
     const response = await fetch(`http://127.0.0.1:${this.#ports[n].admin}/readyz`);
     return `${response.status} ${(await response.text()).trim()}`;
@@ -195,18 +195,18 @@ export class Processes {
     return NUMBERS.filter((n) => body.includes(`remit::${this.folder}/check-${n}.sock::health_flags::healthy`));
   }
 
-  /** What a process has said on its standard error. */
+  /** Standard error of a process so far. */
   said(n: ProcessNumber): string {
     return this.#running.get(n)?.err() ?? '';
   }
 
-  /** What a process decided since it was started last. */
+  /** Decisions of a process since its last start. */
   decided(n: ProcessNumber): readonly Decided[] {
     const lines = this.#running.get(n)?.out().split('\n') ?? [];
     return lines.filter((line) => line.endsWith('}')).map((line) => JSON.parse(line) as Decided);
   }
 
-  /** A token from the issuer of a process, and its task; throws where it is refused. */
+  /** A token from the issuer of a process, with its task; throws where it is refused. */
   async declare(
     n: ProcessNumber,
     { constraints, dpop }: { readonly constraints?: Readonly<Record<string, unknown>>; readonly dpop?: string } = {},
@@ -235,12 +235,12 @@ export class Processes {
     return { token: body.access_token, taskId: body.txn };
   }
 
-  /** Has the agent say to a process that its task is complete. */
+  /** Completes a task as its agent, at a process. */
   async complete(n: ProcessNumber, taskId: string): Promise<number> {
     return (await this.#ask(n, `/tasks/${taskId}/complete`)).status;
   }
 
-  /** The kinds of what happened in a task, as a process tells it. */
+  /** The kinds of records of a task, from the API of a process. */
   async timeline(n: ProcessNumber, taskId: string): Promise<readonly string[]> {
     const { body } = await this.#ask(n, `/tasks/${taskId}/timeline`, { method: 'GET' });
     return JSON.parse(body).records.map(({ kind }: { readonly kind: string }) => kind);
@@ -277,7 +277,7 @@ export class Processes {
   }
 }
 
-/** Held all at once, so that they differ. */
+/** Reserves them together, so that they differ. */
 async function freePorts(count: number): Promise<readonly number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
   await Promise.all(servers.map((server) => once(server, 'listening')));

@@ -8,13 +8,13 @@ import { dpopProof, newKey } from './dpop-proof.ts';
 const AUDIENCE = 'https://payments.acme.test';
 const PER_SECOND = 5;
 
-/** An agent behind the hop: its key, and the token that is bound to it. */
+/** An agent behind the hop: its key and the token bound to it. */
 interface Behind {
   readonly key: ReturnType<typeof newKey>;
   readonly token: string;
 }
 
-/** Issue 14, point 8: agents behind one hop that ends TLS share its connection, and nothing else. */
+/** Issue 14, point 8: agents behind one hop that terminates TLS share its connection, but not its rate. */
 describeWith(envoyPart(), 'the rate of agents behind a hop, through Envoy', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
@@ -56,7 +56,7 @@ describeWith(envoyPart(), 'the rate of agents behind a hop, through Envoy', (env
     return status === 200 ? '200' : `${status} ${JSON.parse(body).reason}`;
   };
 
-  /** Calls as long as `work` takes, which begins once they were refused for their rate; what they came to. */
+  /** Calls until `work` is done, which starts once calls were refused for their rate; returns the results. */
   const beside = async (flooding: Behind, work: () => Promise<unknown>): Promise<ReadonlySet<string>> => {
     const answers = new Set<string>();
     const refused = Promise.withResolvers<void>();
@@ -92,7 +92,7 @@ describeWith(envoyPart(), 'the rate of agents behind a hop, through Envoy', (env
       settings: { extAuthz: { binding: 'dpop', maxChecksPerSecondPerAgent: PER_SECOND, onBindingViolation: 'ignore' } },
     });
     hop = new Agent(await domain.authority.svid('/ns/mesh/sa/hop'), domain.authority.bundlePem);
-    // The issuer takes no proof of before it started.
+    // The issuer refuses proofs from before its start.
     await new Promise((resolve) => setTimeout(resolve, 1100));
     [planner, reporter] = [await declare(domain.stage.planner), await declare(domain.stage.reporter)];
   });
@@ -102,7 +102,7 @@ describeWith(envoyPart(), 'the rate of agents behind a hop, through Envoy', (env
     await scratch?.remove();
   });
 
-  it('is not spent by who sends the token of another without its key', async () => {
+  it("is not used up by somebody who sends another agent's token without its key", async () => {
     let answers: readonly string[] = [];
     const thief = { key: newKey(), token: planner.token };
     const flood = await beside(thief, async () => (answers = await calmly(planner)));
@@ -110,7 +110,7 @@ describeWith(envoyPart(), 'the rate of agents behind a hop, through Envoy', (env
     expect(flood).toEqual(new Set(['401 token.binding', '503 overloaded']));
   });
 
-  it('is not spent by another agent, which has its own', async () => {
+  it('is not used up by another agent', async () => {
     let answers: readonly string[] = [];
     const flood = await beside(planner, async () => (answers = await calmly(reporter)));
     expect(answers).toEqual(allowed);

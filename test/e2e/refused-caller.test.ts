@@ -6,7 +6,7 @@ import { ran } from '../commands/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 
-/** Issue 14: a caller of a trust domain that is not accepted was recorded as nobody. Its Envoy lets that domain in. */
+/** Issue 14: a caller of an untrusted domain was recorded without any identity. This Envoy admits that domain. */
 describeWith(envoyPart(), 'a caller of an untrusted domain, through Envoy', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
@@ -35,7 +35,7 @@ describeWith(envoyPart(), 'a caller of an untrusted domain, through Envoy', (env
       .map((line) => JSON.parse(line));
   };
 
-  it('is in the record and the log with the id and the address it showed, and as no agent', async () => {
+  it('is recorded and logged with its presented id and address, but not as an agent', async () => {
     const { planner, stranger } = domain.stage;
     const declared = await mustDeclare(planner, domain);
     expect(await callPayments(stranger, domain, declared)).toEqual([403, 'identity.untrusted-domain']);
@@ -48,7 +48,7 @@ describeWith(envoyPart(), 'a caller of an untrusted domain, through Envoy', (env
     expect(JSON.parse(line)).toMatchObject({ agent: null, refusedCaller });
   });
 
-  it('is no field of a caller that is accepted', async () => {
+  it('has no such field where the caller is accepted', async () => {
     const { planner } = domain.stage;
     const declared = await mustDeclare(planner, domain);
     expect(await callPayments(planner, domain, declared)).toEqual([200, null]);

@@ -14,7 +14,7 @@ jest.setTimeout(180_000);
 
 const IAM = 'https://iam.acme.test';
 
-// Issue 15, point 3: what is read again on SIGHUP, by a process whose log is JSON from the first reload on.
+// Issue 15, point 3: what SIGHUP reloads, in a process whose log is JSON from the first reload on.
 describe('remit serve on SIGHUP', () => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let started: Running;
@@ -54,7 +54,7 @@ describe('remit serve on SIGHUP', () => {
   const write = (change: Readonly<Record<string, unknown>>): Promise<void> =>
     writeFile(join(scratch.folder, 'remit.yaml'), stringify({ ...config, ...change }));
 
-  /** What the log says from a SIGHUP on, once one of its lines is of `last`. */
+  /** The log after a SIGHUP, once a line matches `last`. */
   async function reloaded(last: RegExp): Promise<readonly (readonly [string, string])[]> {
     const before = started.err().length;
     started.child.kill('SIGHUP');
@@ -82,7 +82,7 @@ describe('remit serve on SIGHUP', () => {
     ]);
   });
 
-  it('changes nothing by a file that is not good, and says why', async () => {
+  it('changes nothing by an invalid file, and logs why', async () => {
     await write({ drainSecond: 1, decisionLog: 'loud' });
     const events = of(await reloaded(/config-refused .*drainSecond/), /^config-/);
     expect(events.map(([event]) => event)).toEqual(['config-refused', 'config-refused']);
@@ -90,13 +90,13 @@ describe('remit serve on SIGHUP', () => {
       /remit\.yaml:\d+:\d+: .*decisionLog.*the previous one stays/,
     );
     await write({});
-    // What was refused was never in force: against that, one key is as it was at the start again.
+    // A refused configuration was never in force, so this key counts as changed back.
     expect(of(await reloaded(/config-applied/), /^config-/)).toEqual([
       ['config-applied', '`decisionLog` has changed and is now in effect'],
     ]);
   });
 
-  it('reads key sets again: one that is not good is a fault, and leaves the old one in use', async () => {
+  it('reloads key sets: an invalid one is a fault, and the old one stays in use', async () => {
     const file = join(scratch.folder, 'iam.json');
     await writeFile(file, JSON.stringify(jwksOf(es256Key('two'))));
     const read = await reloaded(/keys-read/);
@@ -110,7 +110,7 @@ describe('remit serve on SIGHUP', () => {
     expect(of(healed, /^recovered$/)).toEqual([['recovered', expect.stringContaining(`keys of \`${IAM}\`: over`)]]);
   });
 
-  it('says of a key of its own that was changed that this needs a restart', async () => {
+  it('logs that a changed key of its own needs a restart', async () => {
     await writeFile(join(scratch.folder, 'ledger-key.pem'), 'another');
     const [event] = of(await reloaded(/config-waiting/), /^config-/);
     expect(event).toEqual([
@@ -119,11 +119,11 @@ describe('remit serve on SIGHUP', () => {
     ]);
   });
 
-  it('takes another level and format of the log at once', async () => {
+  it('applies another level and format of the log at once', async () => {
     await write({ log: { format: 'text', level: 'warn' } });
     const before = started.err().length;
     started.child.kill('SIGHUP');
-    // Those that the new level leaves out are told no more; what waits for a restart is.
+    // Events below the new level are no longer logged; waiting keys are.
     await until(() => / warn {2}config-waiting `ledger\.key`/.test(started.err().slice(before)));
     expect(started.err().slice(before)).not.toContain('config-applied');
   });

@@ -9,7 +9,7 @@ import { SteadyCallers } from './steady-callers.ts';
 import type { Call } from './steady-callers.ts';
 import { must } from '../builders/must.ts';
 
-/** What makes one policy set another: an action that it forbids, and a permit under an id that no other set has. */
+/** What distinguishes policy sets: an action that one forbids, and a permit under an id that no other set has. */
 export interface Version {
   readonly id: string;
   readonly forbids: 'payments.list' | 'payments.refund';
@@ -23,7 +23,7 @@ permit (principal, action in [Remit::Action::"payments.read", Remit::Action::"pa
 forbid (principal, action == Remit::Action::"${forbids}", resource);
 `;
 
-/** A set in force: from the moment that was reported until something was done to make it another. */
+/** The period of a set in force: from its report until the next change began. */
 export interface Reign {
   readonly version: Version;
   readonly hash: string;
@@ -31,17 +31,17 @@ export interface Reign {
   untilMs: number;
 }
 
-/** Where a domain has its policies, and how a version gets there. */
+/** The policy folder of a domain, and how a version is written. */
 export interface ReloadingOptions {
-  /** An empty folder of its own. */
+  /** An empty temporary folder. */
   readonly folder: string;
   readonly policies: string;
   readonly first: Version;
-  /** Writes the policy file of a version among the others. */
+  /** Writes the policy file of a version. */
   readonly write: (text: string) => Promise<void>;
 }
 
-/** What Remit logged, and when. */
+/** A line that Remit logged, and when. */
 interface Logged {
   readonly line: string;
   readonly atMs: number;
@@ -54,21 +54,21 @@ interface Caller {
   readonly taskId: string;
 }
 
-/** So many further calls of each kind show what is in force. */
+/** Number of further calls of each kind that show which set is in force. */
 const ENOUGH = 4;
 const MOST_RECORDS = 1_000_000;
 const WAIT_MS = 60_000;
 
 /**
- * A domain whose two agents call without a pause while its policies change. Lifecycle: `start` gives one whose agents call;
- * `stop` ends calls and domain.
+ * A domain whose two agents call without a pause while its policies change. Lifecycle: `start` returns one whose agents call; `stop` ends
+ * calls and domain.
  */
 export class ReloadingDomain {
   readonly domain: DevDomain;
   readonly callers: SteadyCallers;
-  /** Every set that was written whole, by its hash. */
+  /** Every complete set, by its hash. */
   readonly sets = new Map<string, Version>();
-  /** The sets that were waited for, in their order. */
+  /** The sets that came into force, in order. */
   readonly reigns: Reign[] = [];
   readonly #options: ReloadingOptions;
   readonly #log: readonly Logged[];
@@ -109,7 +109,7 @@ export class ReloadingDomain {
     }
   }
 
-  /** Writes a version whole. */
+  /** Writes a version completely. */
   async put(version: Version): Promise<void> {
     const reign = this.reigns.at(-1);
     if (reign !== undefined) reign.untilMs = Math.min(reign.untilMs, performance.now());
@@ -117,7 +117,7 @@ export class ReloadingDomain {
     await this.#note(version);
   }
 
-  /** Waits until the version that was written last is reported to be in force, and some calls began after that. */
+  /** Waits until the last version is reported in force, and until some later calls have begun. */
   async inForce(): Promise<void> {
     const [hash, version] = [...this.sets].at(-1) ?? [];
     if (hash === undefined || version === undefined) throw new Error('no version was written');
@@ -126,7 +126,7 @@ export class ReloadingDomain {
     await this.#calledSince(sinceMs);
   }
 
-  /** Writes what is no policy set, waits until that is reported, and until some calls began after that. */
+  /** Writes an invalid set, waits until that is reported, and until some later calls have begun. */
   async putBad(text: string): Promise<void> {
     const { policies, write } = this.#options;
     const beganMs = performance.now();
@@ -135,7 +135,7 @@ export class ReloadingDomain {
     await this.#calledSince(await this.#said(isFinding, 'a finding'));
   }
 
-  /** The records of every use so far. */
+  /** The records of all uses so far. */
   async uses(): Promise<readonly UseRecord[]> {
     const { remit } = this.domain;
     await remit.flush();
@@ -159,7 +159,7 @@ export class ReloadingDomain {
     this.sets.set(hashOf(source), version);
   }
 
-  /** When a line was logged, which it waits for. */
+  /** When a matching line was logged; waits for it. */
   #said(isMeant: (line: string, atMs: number) => boolean, what: string): Promise<number> {
     return until(() => this.#log.find(({ line, atMs }) => isMeant(line, atMs))?.atMs, { what, withinMs: WAIT_MS });
   }

@@ -6,10 +6,10 @@ import { scratchFolder } from './domain.ts';
 import { Processes } from './processes.ts';
 import { SteadyCallers } from './steady-callers.ts';
 
-// Processes start here, which takes a loaded machine its time.
+// Processes start here, which is slow on a loaded machine.
 jest.setTimeout(180_000);
 
-// Issue 15, point 8: SIGTERM cut every call off, and Envoy answered 503 without a word.
+// Issue 15, point 8: SIGTERM cut off every call, and Envoy answered 503 without a reason.
 describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let processes: Processes;
@@ -40,7 +40,7 @@ describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy
       const { child, exit } = processes.running(1);
       child.kill('SIGTERM');
       await until(async () => (await processes.readiness(1)) === '503 drain: the process is about to stop');
-      // Envoy has heard of it too, and asks all the same where there is no other.
+      // Envoy knows it too, and still asks where there is no other process.
       await until(async () => (await processes.healthy()).length === 0);
       draining = callers.calls.length;
       await until(() => callers.calls.length > draining + 20);
@@ -53,7 +53,7 @@ describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy
     expect(draining).toBeGreaterThan(40);
   });
 
-  it('is missed with a reason, in the form of a denial', async () => {
+  it('causes denials with a reason while it is down', async () => {
     const { status, headers, body } = await answer();
     expect(status).toBe(503);
     expect(headers['x-remit-decision']).toBe('deny;reason=envoy.no-decision');
@@ -66,14 +66,14 @@ describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy
     });
   });
 
-  it('is asked again once it is back, and its denials are its own', async () => {
+  it('is asked again once it is back, and gives its own denials', async () => {
     await processes.serve(1);
     expect((await answer()).status).toBe(200);
     const { status, body } = await answer({});
     expect([status, JSON.parse(body).reason]).toEqual([401, 'token.missing']);
   });
 
-  it('has nothing to do with a tool server that is gone, of which Envoy says so too', async () => {
+  it('is not blamed for a tool server that is down', async () => {
     await processes.payments.close();
     const { status, headers, body } = await answer();
     expect(status).toBe(503);
@@ -106,7 +106,7 @@ describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy
 
 for (const version of envoyVersions) {
   describeWith(envoyPart(version), `Envoy ${version} without Remit`, (envoy) => {
-    it('denies with a reason of its own', async () => {
+    it('denies with its own reason', async () => {
       const { folder, remove } = await scratchFolder('remit-none-');
       const none = await Processes.start(envoy, folder, { stateAccess: 'exclusive' });
       try {

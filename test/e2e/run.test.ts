@@ -6,7 +6,7 @@ import { describeWith, envoyPart } from '../parts.ts';
 import { callPayments, scratchFolder, startDomain } from './domain.ts';
 import { ran } from './process.ts';
 
-/** An agent that knows nothing of Remit but where its token is. */
+/** An agent that knows nothing about Remit except where its token is. */
 const AGENT = `
 import http from 'node:http'; import https from 'node:https'; import fs from 'node:fs';
 const get = (lib, options) => new Promise((done, fail) => lib.get(options, (r) => {

@@ -1,11 +1,11 @@
 import type { KeyObject } from 'node:crypto';
 
-/** Shorter ones would be found by chance. */
+/** Shorter ones would match by chance. */
 const MIN_LENGTH = 16;
-/** A compact JWS, whatever it says; a digest that happens to begin like one is none. */
+/** Any compact JWS; a digest that begins like one is none. */
 const ANY_JWS = /(?<![\w-])eyJ[\w-]+\.[\w-]*/;
 
-/** The secrets of a scenario by what they are, to be searched for in what came of it. */
+/** The secrets of a scenario by name, to search its outputs for. */
 export class Secrets {
   readonly #values = new Map<string, string>();
 
@@ -18,14 +18,14 @@ export class Secrets {
     this.#values.set(name, value);
   }
 
-  /** A private key, in the forms that it is written in. */
+  /** Notes a private key, in every form in which it is written. */
   noteKey(name: string, key: KeyObject): void {
     const pem = key.export({ format: 'pem', type: 'pkcs8' });
     this.note(`${name} as JWK`, String(key.export({ format: 'jwk' }).d));
     this.note(`${name} as PEM`, pem.split('\n')[1] ?? '');
   }
 
-  /** A token or proof, which is given back; what is searched for is what makes it usable, and what it says. */
+  /** Notes a token or proof, and returns it. Searched for are its signature and its claims. */
   noteJws(name: string, compact: string): string {
     const [, payload = '', signature = ''] = compact.split('.');
     this.note(`${name}: its payload`, payload);
@@ -33,7 +33,7 @@ export class Secrets {
     return compact;
   }
 
-  /** Where which of them turned up, as `output: secret`. */
+  /** Found secrets, as `output: secret`. */
   foundIn(outputs: ReadonlyMap<string, string>): readonly string[] {
     return [...outputs].flatMap(([output, text]) =>
       [...this.#values].filter(([, value]) => text.includes(value)).map(([name]) => `${output}: ${name}`),
@@ -41,6 +41,6 @@ export class Secrets {
   }
 }
 
-/** The outputs that hold a token or a private key, whoever's. */
+/** The outputs that contain any token or private key. */
 export const outputsWithKeyOrToken = (outputs: ReadonlyMap<string, string>): readonly string[] =>
   [...outputs].filter(([, text]) => ANY_JWS.test(text) || text.includes('PRIVATE KEY')).map(([output]) => output);

@@ -7,10 +7,10 @@ import { systemPorts } from '../../src/runtime/ports.ts';
 import { examples, scratchFolder } from './domain.ts';
 import { ran, remit } from './process.ts';
 
-// Processes start here, which takes a loaded machine its time.
+// Processes start here, which is slow on a loaded machine.
 jest.setTimeout(120_000);
 
-// Issue 15, point 3: a mistake was found by restarting.
+// Issue 15, point 3: mistakes showed only at a restart.
 describe('remit serve --check', () => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let sound: Readonly<Record<string, unknown>>;
@@ -42,12 +42,12 @@ describe('remit serve --check', () => {
     await writeFile(file, stringify({ ...sound, ...config }));
     const before = await readdir(scratch.folder);
     const result = await ran(['serve', '--config', file, '--check'], { TMPDIR: scratch.folder, ...environment });
-    // Nothing is made, and what it needs for itself is gone.
+    // Nothing is created, and temporary files are deleted.
     expect(await readdir(scratch.folder)).toEqual(before);
     return { ...result, file };
   };
 
-  it('says that it would start, and touches nothing', async () => {
+  it('reports that it would start, and changes nothing', async () => {
     const { code, out, err, file } = await check();
     expect([code, out]).toEqual([0, `${file}: it would start\n`]);
     expect(err).not.toContain('not become ready');
@@ -64,23 +64,23 @@ describe('remit serve --check', () => {
   it.each<[string, Record<string, unknown>, Record<string, string>, string]>([
     ['an unknown key', { extAuth: {} }, {}, '`extAuth` is not a known key; did you mean `extAuthz`?'],
     ['an unknown variable', {}, { REMIT_ADMIN_LISTN: 'x' }, 'did you mean `REMIT_ADMIN_LISTEN`?'],
-    ['a trust domain that is another', { trustDomains: ['other.test'] }, {}, 'add `acme.test`'],
-    ['policies that are not there', { policies: 'nowhere' }, {}, 'the policy folder could not be read: ENOENT'],
-    ['a state file in no folder', { state: 'sqlite:remit.yaml/state.db' }, {}, '`state`: `'],
-  ])('says that it would not with %s', async (_name, config, environment, message) => {
+    ['another trust domain', { trustDomains: ['other.test'] }, {}, 'add `acme.test`'],
+    ['missing policies', { policies: 'nowhere' }, {}, 'the policy folder could not be read: ENOENT'],
+    ['a state file below a file', { state: 'sqlite:remit.yaml/state.db' }, {}, '`state`: `'],
+  ])('reports that it would not start with %s', async (_name, config, environment, message) => {
     const { code, out, err } = await check(config, environment);
     expect([code, out]).toEqual([2, '']);
     expect(err).toContain(message);
   });
 
-  it('names what it would start with and not become ready', async () => {
+  it('names what would prevent readiness after a start', async () => {
     const keys = { issuer: 'https://iam.acme.test', jwks: 'https://127.0.0.1:1/jwks', kind: 'external' };
     const { code, err } = await check({ acceptedIssuers: [keys] });
     expect(code).toBe(0);
     expect(err).toContain('warning: it would start, but not become ready: keys: no keys of https://iam.acme.test');
   });
 
-  it('is of use beside the process that serves', async () => {
+  it('works beside a serving process', async () => {
     const file = join(scratch.folder, 'serving.yaml');
     await writeFile(file, stringify({ ...sound, state: 'sqlite:state.db' }));
     const serving = remit(['serve', '--config', file]);

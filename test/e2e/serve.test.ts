@@ -10,14 +10,14 @@ import type { Running } from './process.ts';
 
 const examples = resolve(import.meta.dirname, '../../cedar-policies');
 
-/** The flags for the collector of garbage that a Remit runs with, once it serves. */
+/** The garbage collector flags of a serving Remit. */
 async function flagsOf(started: Running): Promise<readonly string[]> {
   await started.said('checks on');
   const words = (await readFile(`/proc/${started.child.pid}/cmdline`, 'utf8')).split('\0');
   return words.filter((word) => /^--(max-semi-space-size|heap-growing-percent)=/.test(word));
 }
 
-/** What its allocator was told as it began. */
+/** The allocator settings in its environment. */
 async function allocatorOf({ child }: Running): Promise<Readonly<Record<string, string>>> {
   const variables = (await readFile(`/proc/${child.pid}/environ`, 'utf8')).split('\0');
   return Object.fromEntries(variables.filter((one) => one.startsWith('MALLOC_')).map((one) => one.split('=', 2)));
@@ -57,7 +57,7 @@ describe('remit serve', () => {
     return started;
   };
 
-  it('starts, says where, and ends with 0 on SIGTERM, leaving no socket', async () => {
+  it('starts, logs its addresses, and exits with 0 on SIGTERM without leaving a socket', async () => {
     const started = serve(await config());
     await started.said(`checks on unix:${folder}/check.sock`);
     started.child.kill('SIGTERM');
@@ -65,7 +65,7 @@ describe('remit serve', () => {
     expect((await ran(['serve', '--config', await config({}, 'again.yaml'), '--nonsense'])).code).toBe(2);
   });
 
-  it('runs with the flags for serving, in the process that was started, and leaves alone what the operator has set', async () => {
+  it('runs with the flags for serving in the same process, and keeps flags set by the operator', async () => {
     const unset = serve(await config());
     expect(await flagsOf(unset)).toEqual(SERVING_FLAGS);
     expect(await allocatorOf(unset)).toEqual(SERVING_ALLOCATOR);
@@ -80,13 +80,13 @@ describe('remit serve', () => {
     expect(await allocatorOf(started)).toEqual({ MALLOC_ARENA_MAX: '1' });
   });
 
-  it('refuses a configuration that is not there', async () => {
+  it('refuses a missing configuration', async () => {
     expect(await refusal(join(folder, 'none.yaml'))).toBe(
       `remit serve: cannot read the configuration \`${folder}/none.yaml\`: ENOENT`,
     );
   });
 
-  it('refuses an unknown key, with its place', async () => {
+  it('refuses an unknown key, with line and column', async () => {
     const file = join(folder, 'typo.yaml');
     await writeFile(file, 'trustDomains: acme.test\nextAuth: {}\n');
     expect(await refusal(file)).toBe(
@@ -94,13 +94,13 @@ describe('remit serve', () => {
     );
   });
 
-  it('refuses a policy that is not right, with its place', async () => {
+  it('refuses an invalid policy, with line and column', async () => {
     const policy = join(folder, 'policies/policies/payments.cedar');
     await writeFile(policy, '@id("x")\npermit (principal, action, resource) when { context.nonsense };\n');
     expect(await refusal(await config())).toMatch(new RegExp(`^remit serve: ${policy}:2:\\d+: `));
   });
 
-  it('refuses a schema that is not right, with its place', async () => {
+  it('refuses an invalid schema, with line and column', async () => {
     const schema = join(folder, 'policies/base.cedarschema');
     await writeFile(schema, `${await readFile(schema, 'utf8')}\nentity ;\n`);
     expect(await refusal(await config())).toMatch(new RegExp(`^remit serve: ${schema}:\\d+:\\d+: `));
@@ -108,11 +108,16 @@ describe('remit serve', () => {
 
   // Issue 14: whoever could write them decided what is allowed.
   it.each<[string, string, number, string]>([
-    ['a policy of all', 'policies/policies/payments.cedar', 0o666, 'policies/policies/payments.cedar'],
-    ['entities of a group', 'policies/entities.cedarentities.json', 0o664, 'policies/entities.cedarentities.json'],
-    ['a folder of policies of all', 'policies/policies', 0o1777, 'policies/policies'],
-    ['the configuration of all', 'remit.yaml', 0o646, 'remit.yaml'],
-    ['a folder above them of all', '.', 0o777, 'remit.yaml'],
+    ['a policy that all can write', 'policies/policies/payments.cedar', 0o666, 'policies/policies/payments.cedar'],
+    [
+      'entities that a group can write',
+      'policies/entities.cedarentities.json',
+      0o664,
+      'policies/entities.cedarentities.json',
+    ],
+    ['a policy folder that all can write', 'policies/policies', 0o1777, 'policies/policies'],
+    ['a configuration that all can write', 'remit.yaml', 0o646, 'remit.yaml'],
+    ['a parent folder that all can write', '.', 0o777, 'remit.yaml'],
   ])('refuses %s', async (_name, changed, mode, named) => {
     const file = await config();
     await chmod(join(folder, changed), mode);
@@ -123,7 +128,7 @@ describe('remit serve', () => {
     expect(refused).toContain('`remit serve --accept-writable-files`');
   });
 
-  it('takes files that others can write where that is accepted', async () => {
+  it('accepts files that others can write with --accept-writable-files', async () => {
     const file = await config();
     for (const changed of ['remit.yaml', 'policies', 'policies/actions.yaml'])
       await chmod(join(folder, changed), 0o777);
@@ -156,7 +161,7 @@ describe('remit serve', () => {
     await started.said(/(policies: \d+, actions: \d+, set sha-256:\S+ [^]*){2}/);
   });
 
-  it('refuses a policy folder that is not there', async () => {
+  it('refuses a missing policy folder', async () => {
     expect(await refusal(await config({ policies: 'nowhere' }))).toBe(
       `remit serve: ${folder}/nowhere:1:1: the policy folder could not be read: ENOENT`,
     );
@@ -168,14 +173,14 @@ describe('remit serve', () => {
     expect(await refusal(second)).toBe(`remit serve: address in use: \`unix:${folder}/check.sock\``);
   });
 
-  it('refuses a state file that is none', async () => {
+  it('refuses an invalid state file', async () => {
     await writeFile(join(folder, 'state.db'), 'not a database, but long enough to be taken for one'.repeat(40), {
       mode: 0o600,
     });
     expect(await refusal(await config())).toMatch(/^remit serve: .*state\.db/);
   });
 
-  it('follows the policy folder, and has what is on trial beside it', async () => {
+  it('follows the policy folder, and evaluates policies on trial', async () => {
     await cp(join(folder, 'policies'), join(folder, 'next'), { recursive: true });
     const policies = { folder: 'policies', candidate: 'next', lookSeconds: 1 };
     const started = serve(await config({ policies }));
@@ -188,7 +193,7 @@ describe('remit serve', () => {
     await started.said(`candidate: ${folder}/next/policies/payments.cedar:1:`);
   });
 
-  it('takes signed bundles, and no older one after a restart', async () => {
+  it('accepts signed bundles, but no older one after a restart', async () => {
     const [key, keys, out] = [join(folder, 'key.pem'), join(folder, 'keys.json'), join(folder, 'b.jws')];
     await writeFile(key, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }));
     await writeFile(keys, (await ran(['policy', 'bundle', '--public', key])).out);
@@ -207,7 +212,7 @@ describe('remit serve', () => {
     await again.said('checks on');
   });
 
-  it('keeps the last good policies when a reload meets bad ones, and takes good ones', async () => {
+  it('keeps the last good policies when a reload meets invalid ones, and applies valid ones', async () => {
     const started = serve(await config());
     await started.said('checks on');
     const policy = join(folder, 'policies/policies/payments.cedar');
@@ -240,17 +245,17 @@ describe('remit', () => {
     expect(`${answer.out}${answer.err}`).not.toBe('');
   });
 
-  it('validates the policies it comes with', async () => {
+  it('validates the shipped policies', async () => {
     const { code, out } = await ran(['policy', 'validate', examples]);
     expect(code).toBe(0);
     expect(out).toContain('valid');
   });
 });
 
-/** The line with which it refuses to start. */
+/** The message with which it refuses to start. */
 async function refusal(file: string): Promise<string> {
   const { code, err, out } = await ran(['serve', '--config', file]);
   expect([code, out]).toEqual([2, '']);
-  // Before it stand lines of the log.
+  // Log lines come before it.
   return err.split('\n').find((line) => line.startsWith('remit serve: ')) ?? '';
 }

@@ -27,7 +27,7 @@ describeWith(envoyPart(), 'two servers on one host, told apart by path, through 
 
   const outcome = (token: string, path: string) => callPayments(domain.stage.planner, domain, { token, path });
 
-  it('each takes its own token alone', async () => {
+  it('each accepts only its own tokens', async () => {
     expect(await outcome(ofPayments, '/v1/payments/p-1')).toEqual([200, null]);
     expect(await outcome(ofCrm, '/v1/payments/crm')).toEqual(SERVED);
     expect(await outcome(ofPayments, '/v1/payments/crm')).toEqual([401, 'token.audience']);
@@ -37,11 +37,11 @@ describeWith(envoyPart(), 'two servers on one host, told apart by path, through 
   it.each([
     ['/v1/payments/CRM', 400, 'request.not-canonical'],
     ['/v1/payments/crm/1', 403, 'action.unknown'],
-  ])('a payment is not called `%s`: %s %s', async (path, ...expected) => {
+  ])('`%s` is not a payment: %s %s', async (path, ...expected) => {
     expect(await outcome(ofPayments, path)).toEqual(expected);
   });
 
-  it('a task for both is refused, since a token is of one server', async () => {
+  it('a task for both is refused, since a token is for one server', async () => {
     const { status } = await declare(domain.stage.planner, domain, { actions: ['payments.read', 'crm.read'] });
     expect(status).toBe(400);
   });

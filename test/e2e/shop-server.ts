@@ -4,17 +4,17 @@ import type { Metadata, ServerReadableStream, ServerUnaryCall, ServerWritableStr
 import type { HostPort } from '../../src/dev/envoy-config.ts';
 import { shopService } from '../action/protobuf/shop.ts';
 
-/** The shop as a grpc-js server, and what reached it. */
+/** The shop as a grpc-js server, and what it received. */
 export interface ShopServer {
   readonly address: HostPort;
-  /** Each message as it was understood, with the `x-remit-decision` of its call. */
+  /** Each received message, with the `x-remit-decision` of its call. */
   readonly arrived: readonly { readonly method: string; readonly request: unknown; readonly decision: unknown }[];
   readonly close: () => void;
 }
 
 type Done = (error: null, receipt: object) => void;
 
-/** Starts it on a free port of loopback. */
+/** Starts it on a free loopback port. */
 export async function startShopServer(): Promise<ShopServer> {
   const arrived: { method: string; request: unknown; decision: unknown }[] = [];
   const met = (method: string, call: { readonly metadata: Metadata }, request: unknown): void => {

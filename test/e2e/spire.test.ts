@@ -141,7 +141,7 @@ async function rotatedUnderLoad(domain: SpireDomain, binding: 'certificate' | 's
   };
 }
 
-/** Makes a new connection under the planner's SVID and tells the certificate it was answered with, once HTTP was too. */
+/** Opens a new connection with the planner's SVID, and returns the server certificate once HTTP was answered. */
 async function certificateAt(domain: SpireDomain, port: number, name: string): Promise<string> {
   const svid = domain.planner.current();
   if (svid === null) throw new Error(domain.planner.problem() ?? 'no svid');

@@ -44,7 +44,7 @@ describeWith(envoyPart(), 'static secrets through Envoy', (envoy) => {
     await domain.remit.reload();
   };
 
-  /** Status and reason of the answer, and the call as the upstream got it, if it did. */
+  /** Status and reason of the answer, and the call as received by the upstream, if it was. */
   const list = async (
     headers: Readonly<Record<string, string>>,
     path = '/v1/payments',
@@ -57,7 +57,7 @@ describeWith(envoyPart(), 'static secrets through Envoy', (envoy) => {
   };
 
   it.each(['authorization', 'proxy-authorization', 'x-api-key'])(
-    'hands the upstream the secret in `%s` that an exception lets pass, and nothing after its last day',
+    'passes a secret in `%s` to the upstream by an exception, but not after its last day',
     async (name) => {
       await withExceptions(exception(`header: ${name}`));
       const [status, , received] = await list({ [name]: PASSWORD });
@@ -67,11 +67,11 @@ describeWith(envoyPart(), 'static secrets through Envoy', (envoy) => {
     },
   );
 
-  it('lets a secret pass by the digest that the inventory shows, wherever it stands, and no other', async () => {
+  it('passes a secret by its digest from the inventory, in any place, and no other secret', async () => {
     await withExceptions();
     const path = '/v1/payments?api_key=correct-horse';
     expect(await list({}, path)).toEqual([403, 'token.static-secret', null]);
-    // Written apart from the decision, soon after it.
+    // It is written separately from the decision, soon afterwards.
     await until(() => sightings(domain).length > 0);
     const [seen] = sightings(domain);
     expect(seen).toMatchObject({ kind: 'api-key', place: 'query api_key', action: 'payments.list' });
@@ -84,7 +84,7 @@ describeWith(envoyPart(), 'static secrets through Envoy', (envoy) => {
     expect(await list({}, '/v1/payments?api_key=battery-staple')).toEqual([403, 'token.static-secret', null]);
   });
 
-  it('never hands the upstream a task token, whatever passes beside it or is wrapped around it', async () => {
+  it('never passes a task token to the upstream, whatever passes beside it or wraps it', async () => {
     await withExceptions(
       ...['authorization', 'proxy-authorization', 'x-api-key'].map((name) => exception(`header: ${name}`)),
     );

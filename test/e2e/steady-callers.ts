@@ -1,24 +1,24 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Agent } from '../../src/dev/agent.ts';
 
-/** A call that came to its end, and when it was under way by `performance.now`. */
+/** A finished call, and its start and end by `performance.now`. */
 export interface Call {
   readonly asks: keyof typeof paths;
   readonly startedMs: number;
   readonly endedMs: number;
-  /** Status and reason, or the error in the place of an answer. */
+  /** Status and reason, or the error instead of an answer. */
   readonly answer: string;
 }
 
 const paths = { read: '/v1/payments/p-1', list: '/v1/payments' } as const;
-/** What each agent asks, each over a connection that it keeps. */
+/** What each agent calls, over its kept-alive connection. */
 const CALLERS = ['read', 'read', 'list'] as const;
 /** A pause after each answer: callers without one would take the processors from what is tested. */
 const PAUSE_MS = 5;
 
 /**
- * Agents that ask about payments over kept connections, again soon after they are answered. Lifecycle: they call from the
- * beginning; `stop`, after which each has had its answer.
+ * Agents that call the payments server over kept-alive connections, each again soon after it is answered. Lifecycle: they call from the
+ * start until `stop`, after which each has its answer.
  */
 export class SteadyCallers {
   readonly #port: number;
@@ -33,7 +33,7 @@ export class SteadyCallers {
     );
   }
 
-  /** The calls that came to their end so far. */
+  /** The finished calls so far. */
   get calls(): readonly Call[] {
     return this.#calls;
   }

@@ -79,7 +79,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
   const transactionToken = () => domain.payments.received().at(-1)?.headers['txn-token'];
 
   describe('constraints at use', () => {
-    it('allows `max_calls` and no more, however many come at once', async () => {
+    it('allows at most `max_calls`, however many arrive concurrently', async () => {
       const { planner } = domain.stage;
       const { token } = await mustDeclare(planner, domain, {
         actions: ['payments.read'],
@@ -91,7 +91,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
       expect(answers.find(([, reason]) => reason === 'task.exhausted')?.[0]).toBe(429);
     });
 
-    it('adds `max_amount` up over the uses of a task', async () => {
+    it('sums up amounts over the uses of a task against `max_amount`', async () => {
       const { planner } = domain.stage;
       const constraints = {
         max_amount: { argument: 'amount', limit: 250, currency: { argument: 'currency', value: 'EUR' } },
@@ -102,7 +102,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
       expect(reasons).toEqual([null, null, 'task.exhausted']);
     });
 
-    it('burns a `single_use` token at its first use', async () => {
+    it('allows a `single_use` token once', async () => {
       const { planner } = domain.stage;
       const { token } = await mustDeclare(planner, domain, {
         actions: ['payments.read'],
@@ -112,19 +112,19 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
       expect(await callPayments(planner, domain, { token })).toEqual([403, 'task.replayed']);
     });
 
-    it('refuses a constraint that it does not know, when it is asked for', async () => {
+    it('refuses an unknown constraint at issuance', async () => {
       const reply = await declare(domain.stage.planner, domain, { constraints: { max_pages: 3 } });
       expect([reply.status, JSON.parse(reply.body).error]).toEqual([400, 'invalid_authorization_details']);
     });
   });
 
-  it('suspends a task at once, and resumes it with a new token alone', async () => {
+  it('suspends a task at once, and resumes it only with a new token', async () => {
     const { planner, reporter } = domain.stage;
     const { token, taskId } = await mustDeclare(planner, domain);
     expect((await post(reporter, `/tasks/${taskId}/suspend`)).status).toBe(200);
     expect(await callPayments(planner, domain, { token })).toEqual([403, 'task.suspended']);
     const resumed = await post(planner, `/tasks/${taskId}/resume`);
-    // Suspended by another, so it is not for the agent itself to resume.
+    // Somebody else suspended it, so the agent itself cannot resume it.
     expect(resumed.status).not.toBe(200);
     const resumedByOperator = await post(reporter, `/tasks/${taskId}/resume`);
     expect(resumedByOperator.status).toBe(200);
@@ -134,7 +134,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     expect(await callPayments(planner, domain, { token: JSON.parse(further.body).access_token })).toEqual([200, null]);
   });
 
-  /** What a stock client does (oauth4webapi): a challenge of 401 is answered with a new declaration, anything else is given back. */
+  /** What a stock client does (oauth4webapi): it answers a 401 challenge with a new declaration, and returns anything else. */
   const stockClient = (agent: Agent) => {
     let held: { readonly token: string; readonly taskId: string } | null = null;
     const declared: string[] = [];
@@ -174,7 +174,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     return { call, declared };
   };
 
-  it.each(['suspend', 'cancel'])('a stock OAuth client does not get around a %s by declaring anew', async (what) => {
+  it.each(['suspend', 'cancel'])('a stock OAuth client does not get around a %s by a new declaration', async (what) => {
     const { planner, reporter } = domain.stage;
     const client = stockClient(planner);
     expect(await client.call()).toBe(200);
@@ -183,7 +183,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     expect(client.declared).toHaveLength(1);
   });
 
-  it('a stock OAuth client whose token is of before a resume gets a new one', async () => {
+  it('a stock OAuth client with a token from before a resume gets a new one', async () => {
     const { planner } = domain.stage;
     const client = stockClient(planner);
     expect(await client.call()).toBe(200);
@@ -248,7 +248,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     ).toContain('binding-violation');
   });
 
-  it('follows a task token to a rotated certificate by self-exchange, with no later end', async () => {
+  it('binds a task token to a rotated certificate by self-exchange, without extending it', async () => {
     const { authority, stage } = domain;
     const { token, taskId } = await mustDeclare(stage.planner, domain);
     const renewed = await authority.svid('/ns/agents/sa/planner');
@@ -275,7 +275,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     }
   });
 
-  it('hands a part of a task to another agent, at most what it has, and ends it with the whole', async () => {
+  it('gives a part of a task to another agent, within its budget, and ends it with the task', async () => {
     const { planner, reporter, thief } = domain.stage;
     const { token, taskId } = await mustDeclare(planner, domain);
     const exchange = (by: Agent, fields: Readonly<Record<string, string>>): Promise<AgentReply> =>
@@ -319,7 +319,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     expect([status, reason]).toEqual([403, 'task.cancelled']);
   });
 
-  it('issues for a user by token exchange, and carries both to the tool server in a transaction token', async () => {
+  it('issues for a user by token exchange, and passes user and agent to the tool server in a transaction token', async () => {
     const { planner, lastDecision } = domain.stage;
     const now = Math.floor(Date.now() / 1000);
     const subjectToken = signed(
@@ -376,14 +376,14 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     expect(await callPayments(service, domain, { token: own.access_token })).toEqual([200, null]);
     expect((await exchange(['payments.list'])).status).toBe(400);
     expect((await exchange(['payments.read'], token)).status).toBe(400);
-    // No credential itself, and dead with its task.
+    // A transaction token is not a credential for calls, and ends with its task.
     expect((await callPayments(planner, domain, { token: String(transactionToken()) }))[1]).toMatch(/^token\./);
     expect((await post(planner, `/tasks/${txn}/complete`)).status).toBe(200);
     expect((await exchange(['payments.read'])).status).toBe(400);
   });
 
   describe('layers', () => {
-    it('lets IAM carry an action whose catalog entry says so, and demands a task token for the rest', async () => {
+    it('accepts an IAM token where the catalog entry permits it, and requires a task token otherwise', async () => {
       const { planner } = domain.stage;
       expect(await callPayments(planner, domain, { token: iamToken() })).toEqual([200, null]);
       expect(await callPayments(planner, domain, { token: iamToken(), path: '/v1/payments' })).toEqual([
@@ -393,7 +393,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
       expect(await callPayments(planner, domain, { token: iamToken(), ...PAY })).toEqual([401, 'token.issuer']);
     });
 
-    it('verifies with the keys of a file as it was when it was read last and good', async () => {
+    it('verifies with the last valid keys of a file', async () => {
       const { planner } = domain.stage;
       const file = join(scratch.folder, 'idp.json');
       const next = es256Key('idp-2');
@@ -414,7 +414,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
       expect(await answers()).toEqual([null, 'token.signature']);
     });
 
-    it('lets an identity alone carry the same action, and no other', async () => {
+    it('accepts an identity alone for the same action, and no other', async () => {
       const { planner, envoyPort } = domain.stage;
       const bare = (path: string): Promise<AgentReply> => planner.call(envoyPort, { host: 'payments.acme.test', path });
       expect((await bare('/v1/payments/p-1')).status).toBe(200);
@@ -422,7 +422,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
     });
   });
 
-  it('challenges with where the resource says which issuer it takes tokens from', async () => {
+  it('challenges with the URL of the protected resource metadata', async () => {
     const { planner, envoyPort } = domain.stage;
     const reply = await planner.call(envoyPort, { host: 'payments.acme.test', path: '/v1/payments' });
     expect(reply.headers['www-authenticate']).toContain(

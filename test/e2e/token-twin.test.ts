@@ -7,7 +7,7 @@ import { describeWith, envoyPart } from '../parts.ts';
 import { twinOf } from '../token/twin.ts';
 import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 
-/** Issue 14: the twin of an ES256 token counted as another token, whose first use it then was. */
+/** Issue 14: the twin of an ES256 token counted as another token with a first use of its own. */
 describeWith(envoyPart(), 'the twin of a token, through Envoy', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
@@ -21,7 +21,7 @@ describeWith(envoyPart(), 'the twin of a token, through Envoy', (envoy) => {
     await scratch?.remove();
   });
 
-  it('is a reuse of the same token, linked to the use before', async () => {
+  it('is a reuse of the same token, linked to the previous use', async () => {
     const { planner } = domain.stage;
     const { taskId, token } = await mustDeclare(planner, domain);
     const twin = twinOf(token);
@@ -41,7 +41,7 @@ describeWith(envoyPart(), 'the twin of a token, through Envoy', (envoy) => {
     expect(new Set(uses.map((use) => use.jtiDigest)).size).toBe(1);
   });
 
-  it('has no second use where the token has one', async () => {
+  it('has no use of its own with a single-use token', async () => {
     const { planner } = domain.stage;
     const { token } = await mustDeclare(planner, domain, { constraints: { single_use: true } });
     expect(await callPayments(planner, domain, { token })).toEqual([200, null]);

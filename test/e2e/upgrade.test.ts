@@ -9,13 +9,13 @@ import { lockState } from '../../src/state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { ran, remit } from './process.ts';
 
-// Processes start here, which takes a loaded machine its time.
+// Processes start here, which is slow on a loaded machine.
 jest.setTimeout(180_000);
 
 const examples = resolve(import.meta.dirname, '../../cedar-policies');
 const dump = resolve(import.meta.dirname, '../state/state-schema-8.sql');
 
-// Issue 15, point 2: a new release refused the state file of the one before, and said nothing else.
+// Issue 15, point 2: a new release refused the state file of the former one, without a way out.
 describe('a state file of schema version 8', () => {
   let folder = '';
   const state = (): string => join(folder, 'state.db');
@@ -56,7 +56,7 @@ describe('a state file of schema version 8', () => {
   });
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
-  it('is brought up to date by `remit serve`, which `--check` foretells and other commands point to', async () => {
+  it('is migrated by `remit serve`, as `--check` announces and other commands advise', async () => {
     const check = await ran(serve('--check'));
     expect([check.code, check.err]).toEqual([
       0,
@@ -79,12 +79,12 @@ describe('a state file of schema version 8', () => {
       `migrated state file \`${state()}\`: migrated from schema version 8 to 10; the former file is kept as \`${state()}.schema-8\``,
     );
     expect([version(), version(`${state()}.schema-8`)]).toEqual([10, 8]);
-    // Its tasks are long over and pruned; their records have come to the ledger.
+    // Its tasks have long expired and are pruned; their records are in the ledger.
     const { out } = await ran(['ledger', 'query', '--state', state(), '--kind', 'end']);
     expect(out).toContain('completed by operator ada: done');
   });
 
-  it('is left alone while another process serves with it', async () => {
+  it('is not migrated while another process serves with it', async () => {
     const lock = lockState(state(), 'shared');
     const { code, err } = await ran(serve());
     if (!isStoreFailure(lock)) lock.release();
@@ -102,7 +102,7 @@ describe('a state file of schema version 8', () => {
       'this build migrates from version 8 or later: let the tasks in the file end under the build that wrote it',
     ],
     ['of a later build', 11, 'run that build or a later one'],
-  ])('is refused where it is one %s, by `--check` too, with the way out', async (_name, of, wayOut) => {
+  ])('is refused where it is %s, also by `--check`, with the way out', async (_name, of, wayOut) => {
     setVersion(of);
     for (const words of [serve('--check'), serve()]) {
       const { code, err } = await ran(words);

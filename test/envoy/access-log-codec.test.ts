@@ -13,7 +13,7 @@ import { delimitedField, fixedField, rewritten, varintField, type Embedded, type
 
 const entries = wholeEntries.map((entry) => envoyAccessLogEntryType.serialize(entry));
 
-/** The messages in an entry that are read; the entries of its maps keep their order. */
+/** The embedded messages of an entry. The entries of its maps keep their order. */
 const messages: Embedded = { 1: { 4: { 5: { 1: {} } }, 7: {}, 10: {}, 16: {}, 23: {} }, 3: {}, 4: { 1: {} } };
 
 const unknownField = fc.oneof(
@@ -31,7 +31,7 @@ const unknownField = fc.oneof(
 
 const isProblem = (call: ServedCall | EntryProblem | null): call is EntryProblem => call !== null && 'problem' in call;
 
-/** What the codec reads of bytes that it would write in the same way; `undefined` where it refuses or would not. */
+/** What the codec reads from bytes that it would encode in the same way; `undefined` where it refuses them or would not. */
 const strictlyByCodec = (bytes: Buffer): ServedCall | null | undefined => {
   try {
     const isSame = envoyAccessLogEntryType.serialize(envoyAccessLogEntryType.deserialize(bytes)).equals(bytes);
@@ -41,7 +41,7 @@ const strictlyByCodec = (bytes: Buffer): ServedCall | null | undefined => {
   }
 };
 
-/** Some bytes of it changed, and perhaps the end cut off. */
+/** The bytes with some changed, and possibly truncated. */
 const damaged = (original: Buffer) =>
   fc
     .tuple(
@@ -56,11 +56,11 @@ const damaged = (original: Buffer) =>
     });
 
 describe('servedCallFrom against the codec', () => {
-  it.each(Object.entries(capturedEntries))('reads what Envoy wrote: %s', (_name, entry) => {
+  it.each(Object.entries(capturedEntries))('reads an entry of Envoy: %s', (_name, entry) => {
     expect(servedCallFrom(entry)).toEqual(callByCodec(entry));
   });
 
-  it('reads of every entry what the codec reads, wherever it stands', () => {
+  it('reads every entry as the codec does, at any offset', () => {
     fc.assert(
       fc.property(entries, fc.nat(9), fc.nat(9), (entry, before, after) => {
         const bytes = Buffer.concat([Buffer.alloc(before, 0xff), entry, Buffer.alloc(after, 0xff)]);
@@ -70,7 +70,7 @@ describe('servedCallFrom against the codec', () => {
     );
   });
 
-  it('reads the same among fields that nobody declared, and in any order', () => {
+  it('reads the same among unknown fields, and in any order', () => {
     const shuffled = fc.infiniteStream(fc.nat(1_000));
     fc.assert(
       fc.property(entries, fc.array(unknownField, { maxLength: 3 }), shuffled, (entry, unknown, order) => {
@@ -113,7 +113,7 @@ describe('servedCallFrom against the codec', () => {
     );
   });
 
-  it('never throws, and never reads another call than the codec where both read one', () => {
+  it('never throws, and never reads another call than the codec does', () => {
     let [read, decided] = [0, 0];
     const captured = fc.constantFrom(...Object.values(capturedEntries)).chain(damaged);
     fc.assert(
@@ -139,14 +139,14 @@ const within = (numbers: readonly number[], ...content: readonly Buffer[]): Buff
   numbers.reduceRight<Buffer>((inner, number) => delimitedField(number, inner).bytes, Buffer.concat(content));
 const number = (field: number, value: number): Buffer => varintField(field, value).bytes;
 const both = (part: Buffer): Buffer => Buffer.concat([part, part]);
-/** An entry with a value of our namespace, as it is written. */
+/** An encoded metadata value of our namespace. */
 const value = (key: string, ...content: readonly Buffer[]): Buffer =>
   within([1], text(1, key), within([2], ...content));
 const ours = (...content: readonly Buffer[]): Buffer =>
   within([1, 17, 1], text(1, 'envoy.filters.http.ext_authz'), within([2], ...content));
 const decisionId = value('decision_id', text(3, DECISION));
 
-describe('servedCallFrom, of what no Envoy writes', () => {
+describe('servedCallFrom of entries that Envoy never writes', () => {
   it.each([
     ['properties twice', both(within([1])), 'a field is repeated'],
     ['a request twice', both(within([3], number(1, 1))), 'a field is repeated'],
@@ -172,7 +172,7 @@ describe('servedCallFrom, of what no Envoy writes', () => {
       'a map has a value before its key',
     ],
     [
-      'a namespace after what is in it',
+      'a namespace after its content',
       within([1, 17, 1], within([2], decisionId), text(1, 'envoy.filters.http.ext_authz')),
       'a map has a value before its key',
     ],
@@ -194,11 +194,11 @@ describe('servedCallFrom, of what no Envoy writes', () => {
 
   it.each([
     ['nothing set to nothing', within([1], number(33, 0), within([16]), within([17]), text(15, '')), {}],
-    ['a status that has no value', within([4, 1]), { status: null }],
+    ['a status without a value', within([4, 1]), { status: null }],
     ['a status of 0', within([4, 1], number(1, 0)), { status: 0 }],
     ['a flag that is not set', within([1, 16], number(6, 0)), { flags: [] }],
-    ['a refusal that says no more', within([1, 16, 13]), { flags: ['UAEX'] }],
-    ['a duration of nothing', within([1, 23]), { durationMs: 0 }],
+    ['a refusal without details', within([1, 16, 13]), { flags: ['UAEX'] }],
+    ['an empty duration', within([1, 23]), { durationMs: 0 }],
     [
       'a negative duration',
       within([1, 23], Buffer.from('08ffffffffffffffffff0110ffffffffffffffffff01', 'hex')),
@@ -224,11 +224,11 @@ describe('servedCallFrom, of what no Envoy writes', () => {
     expect(servedCallFrom(bytes)).toMatchObject(expected);
   });
 
-  it('takes a part of a map that says nothing as not ours', () => {
+  it('ignores an empty map entry', () => {
     expect(servedCallFrom(within([1, 17, 1]))).toMatchObject({ state: 'ended', decision: null });
   });
 
-  it('keeps no more of a message than the call says', () => {
+  it('keeps no more of a message than the call contains', () => {
     setFlagsFromString('--expose-gc');
     const collect: () => void = runInNewContext('gc');
     const path = `/v1/files/${'a'.repeat(100)}`;
@@ -239,7 +239,7 @@ describe('servedCallFrom, of what no Envoy writes', () => {
     const before = getHeapStatistics().used_heap_size;
     const calls = read();
     collect();
-    // Texts are on the heap, and a part of one keeps the whole there.
+    // Strings are on the heap, and a slice keeps the whole string alive.
     expect((getHeapStatistics().used_heap_size - before) / calls.length).toBeLessThan(10_000);
   });
 });

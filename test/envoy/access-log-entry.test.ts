@@ -36,7 +36,7 @@ describe('servedCallFrom', () => {
     });
   });
 
-  it('reads an empty entry as a call of which nothing is known', () => {
+  it('reads an empty entry as a call without known values', () => {
     expect(servedCallFrom(Buffer.alloc(0))).toMatchObject({
       state: 'ended',
       decision: null,
@@ -58,7 +58,7 @@ describe('servedCallFrom', () => {
     ['the start', { access_log_type: 4 }, 'alive'],
     ['an old end', { access_log_type: 0 }, 'ended'],
     ['an old middle', { access_log_type: 0, intermediate_log_entry: true }, 'alive'],
-  ])('knows %s of a call', (_name, common, state) => {
+  ])('recognises %s of a call', (_name, common, state) => {
     expect(callOf({ common }).state).toBe(state);
   });
 
@@ -68,26 +68,26 @@ describe('servedCallFrom', () => {
 
   it.each([
     ['no metadata', undefined],
-    ['metadata of other filters alone', metadataOf({ 'envoy.filters.http.mcp': { decision_id: DECISION } })],
+    ['metadata of other filters only', metadataOf({ 'envoy.filters.http.mcp': { decision_id: DECISION } })],
     ['no id', metadataOf({ 'envoy.filters.http.ext_authz': { decision: 'allow' } })],
     ['an id in upper case', idIs(DECISION.toUpperCase().replace('7', 'A'))],
-    ['an id that is longer', idIs(`${DECISION}0`)],
+    ['a longer id', idIs(`${DECISION}0`)],
     ['an id with a line feed', idIs(`${DECISION}\n`)],
     ['an id that is SQL', idIs("'; DROP TABLE records; --")],
     [
       'an id that is a number',
       { filter_metadata: { 'envoy.filters.http.ext_authz': { fields: { decision_id: { numberValue: 1 } } } } },
     ],
-    ['an id after more values than we write', idAfter(16)],
-  ])('takes no decision from %s', (_name, metadata) => {
+    ['an id after more values than Remit writes', idAfter(16)],
+  ])('reads no decision from %s', (_name, metadata) => {
     expect(callOf({ common: { metadata } }).decision).toBeNull();
   });
 
-  it('takes the decision from the last of as many values as are read', () => {
+  it('reads the decision from the last value within the limit', () => {
     expect(callOf({ common: { metadata: idAfter(15) } }).decision?.id).toBe(DECISION);
   });
 
-  it('keeps a decision whose other values are not of the right shape, without them', () => {
+  it('keeps a decision without its invalid values', () => {
     const metadata = idIs(DECISION, { decision: 'maybe', task_id: 'task', agent: 'a b', action: 'a\u0000b' });
     expect(callOf({ common: { metadata } }).decision).toEqual({
       id: DECISION,
@@ -98,24 +98,24 @@ describe('servedCallFrom', () => {
     });
   });
 
-  it('says that the check failed and the call passed', () => {
+  it('reports that a call passed after a failed check', () => {
     const request = { request_headers: { 'x-envoy-auth-failure-mode-allowed': 'true' } };
     expect(callOf({ request }).isFailureModeAllowed).toBe(true);
   });
 
-  it('counts an attempt where bytes went to an upstream and Envoy counts none', () => {
+  it('counts an attempt where bytes went upstream although Envoy counts none', () => {
     expect(callOf({ common: { upstream_request_attempt_count: 0 } }).attempts).toBe(1);
   });
 
   it.each([
-    ['a name that is no SPIFFE ID', [{ dns: 'a.test' }, { uri: 'https://a.test' }], null],
+    ['a name that is not a SPIFFE ID', [{ dns: 'a.test' }, { uri: 'https://a.test' }], null],
     ['the SPIFFE ID among others', [{ uri: 'urn:x' }, { uri: 'spiffe://a.test/b' }], 'spiffe://a.test/b'],
-  ])('takes as peer %s', (_name, names, peer) => {
+  ])('reads as peer %s', (_name, names, peer) => {
     const tls = { peer_certificate_properties: { subject_alt_name: names } };
     expect(callOf({ common: { tls_properties: tls } }).peer).toBe(peer);
   });
 
-  it('cuts what is long, so that every entry can be a record', () => {
+  it('truncates long texts, so that every entry fits into a record', () => {
     const long = '\u0001'.repeat(20_000);
     const call = callOf({
       common: { upstream_cluster: long },
@@ -126,7 +126,7 @@ describe('servedCallFrom', () => {
   });
 
   it.each([
-    ['is no message', Buffer.from('ffffffff', 'hex'), /^not an access log entry: /],
+    ['is not a message', Buffer.from('ffffffff', 'hex'), /^not an access log entry: /],
     [
       'is too large',
       entryBytes({ request: { path: `/${'a'.repeat(140_000)}` } }),
@@ -175,7 +175,7 @@ describe('servedCallFrom', () => {
     expect(call !== null && 'problem' in call).toBe(isRefused);
   });
 
-  it('never decodes what other filters wrote, however deep', () => {
+  it('never decodes metadata of other filters, however deep', () => {
     let value: object = { stringValue: 'x' };
     for (let depth = 0; depth < 40; depth += 1) value = { structValue: { fields: { a: value } } };
     const metadata = { filter_metadata: { other: { fields: { a: value } }, ...metadataOf(decided).filter_metadata } };

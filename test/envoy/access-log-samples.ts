@@ -3,7 +3,7 @@ import { envoyAccessLogEntryType, envoyAccessLogMessageType } from './protos.ts'
 /** A decision id as Remit gives one. */
 export const DECISION = '01990000-0000-7000-8000-000000000001';
 
-/** Metadata of filters as Envoy logs it, texts alone. */
+/** Filter metadata as Envoy logs it, with texts only. */
 export const metadataOf = (namespaces: Readonly<Record<string, Readonly<Record<string, string>>>>) => ({
   filter_metadata: Object.fromEntries(
     Object.entries(namespaces).map(([name, values]) => [
@@ -13,7 +13,7 @@ export const metadataOf = (namespaces: Readonly<Record<string, Readonly<Record<s
   ),
 });
 
-/** What ext_authz puts there for an allowed use. */
+/** The metadata that ext_authz stores for an allowed use. */
 export const decided = {
   'envoy.filters.http.ext_authz': {
     decision_id: DECISION,
@@ -68,11 +68,11 @@ export const entryOf = (
   },
 });
 
-/** The bytes of an entry, by the independent copy. */
+/** The bytes of an entry, encoded with Envoy's own protos. */
 export const entryBytes = (change: Parameters<typeof entryOf>[0] = {}): Buffer =>
   envoyAccessLogEntryType.serialize(entryOf(change));
 
-/** The bytes of a message of a stream; the first one says who speaks. */
+/** The bytes of a message of a stream. The first one identifies the sender. */
 export const messageBytes = (entries: readonly object[], nodeId?: string): Buffer =>
   envoyAccessLogMessageType.serialize({
     ...(nodeId === undefined ? {} : { identifier: { node: { id: nodeId, cluster: 'c' }, log_name: 'remit' } }),

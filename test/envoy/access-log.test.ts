@@ -84,7 +84,7 @@ describe('the access log service', () => {
     return { stream, ended };
   };
 
-  it('takes the entries of every message, and knows who speaks', async () => {
+  it('processes the entries of every message, with the name of the sender', async () => {
     const { stream, ended } = open();
     stream.write(messageBytes([entryOf(), entryOf({ response: { response_code: { value: 404 } } })], 'gateway-1'));
     stream.write(messageBytes([entryOf({ common: { access_log_type: 8 } }), entryOf()]));
@@ -100,23 +100,23 @@ describe('the access log service', () => {
     expect(left).toBe(1);
   });
 
-  it('shows a name that a terminal would obey as what it is', async () => {
+  it('replaces control characters in the name', async () => {
     open().stream.write(messageBytes([entryOf()], `\u001b[31m${'x'.repeat(500)}`));
     await until(() => names.length === 1);
     expect(names[0]).toMatch(/^`\?\[31mx{123}`$/);
   });
 
   it.each([
-    ['is no protobuf', Buffer.from('ffffffffff', 'hex'), /not a message of an access log/],
-    ['has an entry that is none', Buffer.from('12060a04ffffffff', 'hex'), /not an access log entry: /],
-    ['has an entry that is cut', Buffer.from('12040a7f0a00', 'hex'), /not a message of an access log/],
+    ['is not protobuf', Buffer.from('ffffffffff', 'hex'), /not a message of an access log/],
+    ['has an invalid entry', Buffer.from('12060a04ffffffff', 'hex'), /not an access log entry: /],
+    ['has a truncated entry', Buffer.from('12040a7f0a00', 'hex'), /not a message of an access log/],
     ['has too many entries', messageBytes(Array.from({ length: 4_097 }, () => ({}))), /more than 4096 entries/],
     [
       'is too long',
       messageBytes(Array(9).fill(entryOf({ request: { path: 'a'.repeat(120_000) } }))),
       /more than 1048576/,
     ],
-  ])('ends the one stream whose message %s', async (_name, bytes, details) => {
+  ])('ends only the stream whose message %s', async (_name, bytes, details) => {
     const other = open();
     other.stream.write(messageBytes([entryOf()], 'other'));
     await until(() => calls.length === 1);
@@ -131,7 +131,7 @@ describe('the access log service', () => {
     expect(faults).toEqual([]);
   });
 
-  it('reads no faster than the entries are taken', async () => {
+  it('reads no faster than the sink takes entries', async () => {
     const held: (() => void)[] = [];
     take = (call) => {
       calls.push(call);
@@ -149,7 +149,7 @@ describe('the access log service', () => {
     clearInterval(timer);
   });
 
-  it('waits for one entry of many, and takes the others in their order', async () => {
+  it('waits for one entry of many, and processes the others in order', async () => {
     const held: (() => void)[] = [];
     take = (call) => {
       calls.push(call);
@@ -165,7 +165,7 @@ describe('the access log service', () => {
     expect(calls.map((call) => call.status)).toEqual(statuses);
   });
 
-  it('lets checks be answered while a log with thousands of entries is read', async () => {
+  it('answers checks while it reads a log with thousands of entries', async () => {
     const { stream } = open();
     for (let n = 0; n < 8; n += 1) stream.write(messageBytes(Array.from({ length: 4_000 }, () => ({}))));
     const client = checkClient(address);
@@ -182,7 +182,7 @@ describe('the access log service', () => {
   it.each<readonly [string, () => Promise<void>]>([
     ['at once', () => raise(new Error('no'))],
     ['later', () => Promise.reject(new Error('no'))],
-  ])('tells of what the sink threw %s, and ends that stream', async (_name, fail) => {
+  ])('reports what the sink threw %s, and ends that stream', async (_name, fail) => {
     take = fail;
     const { stream, ended } = open();
     stream.write(messageBytes([entryOf()], 'g'));
@@ -191,7 +191,7 @@ describe('the access log service', () => {
     expect(left).toBe(1);
   });
 
-  it('notices a log that was cut off', async () => {
+  it('notices an aborted stream', async () => {
     const { stream } = open();
     stream.write(messageBytes([entryOf()], 'g'));
     await until(() => calls.length === 1);
@@ -200,7 +200,7 @@ describe('the access log service', () => {
     expect(faults).toEqual([]);
   });
 
-  it('notices a log that was cut off while its entry was waiting', async () => {
+  it('notices a stream aborted while its entry was waiting', async () => {
     const held: (() => void)[] = [];
     take = () => new Promise((resolve) => void held.push(resolve));
     const { stream } = open();
@@ -214,7 +214,7 @@ describe('the access log service', () => {
     expect(faults).toEqual([]);
   });
 
-  it('refuses a stream over the bound and takes one again when another has gone', async () => {
+  it('refuses a stream beyond the bound, and accepts one again when another has ended', async () => {
     const logs = Array.from({ length: 256 }, open);
     for (const { stream } of logs) stream.write(messageBytes([entryOf()], 'g'));
     await until(() => names.length === 256);
@@ -226,7 +226,7 @@ describe('the access log service', () => {
     await until(() => names.includes('`again`'));
   });
 
-  it('holds the place of a log that was cut off until its entry is recorded', async () => {
+  it('counts an aborted stream until its entry is recorded', async () => {
     const held: (() => void)[] = [];
     take = () => new Promise((resolve) => void held.push(resolve));
     const logs = Array.from({ length: 256 }, open);
@@ -242,11 +242,11 @@ describe('the access log service', () => {
     expect(faults).toEqual([]);
   });
 
-  it('does not hold up the end of the server', async () => {
+  it('does not delay the end of the server', async () => {
     const { stream, ended } = open();
     stream.write(messageBytes([entryOf()], 'g'));
     await until(() => calls.length === 1);
-    // Longer than a test may take.
+    // Longer than the timeout of a test.
     await server.close(60_000);
     expect(await ended).toBeNull();
     expect(left).toBe(1);

@@ -25,11 +25,11 @@ const asking = (value: string) => {
   };
 };
 
-describe('askingAgentOf', () => {
+describe('askingAgentIn', () => {
   it.each([
     ['the principal', 'peer', { attributes: { source: { principal: A, certificate: 'x' } } }, A],
-    ['a principal as long as one can be', 'peer', { attributes: { source: { principal: LONG } } }, LONG],
-    ['a principal that is longer', 'peer', { attributes: { source: { principal: `${LONG}a` } } }, ''],
+    ['a principal of the maximum length', 'peer', { attributes: { source: { principal: LONG } } }, LONG],
+    ['a longer principal', 'peer', { attributes: { source: { principal: `${LONG}a` } } }, ''],
     ['no principal', 'peer', { attributes: { source: {} } }, ''],
     ['no peer', 'peer', xfcc(`URI=${A}`), ''],
     ['the principal behind a hop, which is the hop', 'xfcc', { attributes: { source: { principal: A } } }, ''],
@@ -41,7 +41,7 @@ describe('askingAgentOf', () => {
       { attributes: { request: { http: { headers: { 'x-forwarded-client-cert': `URI=${A}` } } } } },
       A,
     ],
-    ['a header that is long', 'xfcc', xfcc(`Chain="${'a'.repeat(50_000)}";URI=${A}`), A],
+    ['a long header', 'xfcc', xfcc(`Chain="${'a'.repeat(50_000)}";URI=${A}`), A],
     ['a header without one', 'xfcc', xfcc('Hash=1'), ''],
   ] as const)('gives %s', (_name, mode, message, agent) => {
     expect(askingAgentIn(envoyCheckRequestType.serialize(message), mode)).toBe(agent);
@@ -81,7 +81,7 @@ describe('carriesProof', () => {
     ['a header whose value is `dpop`', inMap({ 'x-a': 'dpop' }), false],
     ['other headers', inList(':path', 'authorization', 'dpop-nonce'), false],
     ['no request', { attributes: { source: { principal: A } } }, false],
-  ])('says of %s whether it is one', (_name, message, expected) => {
+  ])('recognises %s', (_name, message, expected) => {
     expect(carriesProof(envoyCheckRequestType.serialize(message))).toBe(expected);
   });
 });

@@ -4,7 +4,7 @@ import { describeWith, envoyPart } from '../parts.ts';
 import { allow, answerWith, handlerOf, post, Wire } from './wire.ts';
 import { MAX_REQUEST_BYTES } from './wire-config.ts';
 
-/** What the check saw of the body, in bytes, or why it could not be judged. */
+/** What the check saw of the body, in bytes, or why it was refused. */
 type Seen = number | string | null;
 
 const chunked = (body: string) => ({
@@ -13,7 +13,7 @@ const chunked = (body: string) => ({
 });
 const announced = (body: string) => ({ head: post('/v1/a', body), body });
 
-/** Issue 14: a whole body of exactly `max_request_bytes` was denied. Envoy calls one whole too that goes on after that. */
+/** Issue 14: a complete body of exactly `max_request_bytes` was denied. Envoy also calls one complete that continues after that. */
 describeWith(envoyPart(), 'a body at the limit, through Envoy', (binary) => {
   let wire: Wire;
   let seen: Seen[] = [];

@@ -6,7 +6,7 @@ import { GrpcMessages } from '../../src/envoy/grpc-messages.ts';
 import { HELD_BYTES } from '../../src/envoy/limits.ts';
 
 describe('ByteBudget', () => {
-  it('gives what there is, of a part and of the whole, and takes nothing where that is too little', () => {
+  it('takes bytes from child and parent, or nothing where either has too few', () => {
     const whole = new ByteBudget(100);
     const [one, other] = [new ByteBudget(80, whole), new ByteBudget(80, whole)];
     expect([one.take(81), one.take(80), one.take(1), other.take(21), other.take(20)]).toEqual([
@@ -21,7 +21,7 @@ describe('ByteBudget', () => {
     expect([whole.held, whole.take(2), other.take(1), whole.held]).toEqual([99, false, true, 100]);
   });
 
-  it('has room for the largest check and for whole ones beside whatever else there is', () => {
+  it('has room for the largest check, and for complete ones beside everything else', () => {
     expect(HELD_BYTES.unfinishedChecks).toBeGreaterThanOrEqual(2 * MAX_CHECK_BYTES);
     const { all, unfinishedChecks, accessLogs } = messageBudgets();
     expect([unfinishedChecks.take(HELD_BYTES.unfinishedChecks), accessLogs.take(HELD_BYTES.accessLogs)]).toEqual([
@@ -31,7 +31,7 @@ describe('ByteBudget', () => {
     expect(all.take(2 * MAX_CHECK_BYTES)).toBe(true);
   });
 
-  it('has all back from messages, however they came and whatever became of them', () => {
+  it('gets everything back from messages, whatever happened to them', () => {
     const chunks = fc.array(fc.uint8Array({ minLength: 1, maxLength: 400 }), { maxLength: 12 });
     fc.assert(
       fc.property(chunks, fc.integer({ min: 100, max: 3_000 }), (sent, max) => {

@@ -7,7 +7,7 @@ import { headersFrom as headersOfLines } from '../../src/envoy/headers.ts';
 import { MESSAGE_LIMITS } from '../../src/envoy/limits.ts';
 import { pathsOf } from '../e2e/bypass-reading.ts';
 
-/** The headers in these lines, pseudo headers before the others. */
+/** The headers in these lines, pseudo-headers first. */
 const headersFrom = (sent: readonly (readonly [string, string])[]) => {
   const headers = headersOfLines(sent.map(([name, value]) => headerLineFrom(name, value)));
   return isDeny(headers) ? headers : new Map([...headers.pseudo, ...headers.byName]);
@@ -17,7 +17,7 @@ const lines = (count: number) => Array.from({ length: count }, (_, index) => [`x
 const notCanonical = (detail: string) => denial('request.not-canonical', detail);
 
 describe('methodFrom', () => {
-  it.each(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY'])('takes %s', (method) => {
+  it.each(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY'])('accepts %s', (method) => {
     expect(methodFrom(method)).toBe(method);
   });
 
@@ -137,7 +137,7 @@ describe('targetFrom', () => {
         expect(`/${target.segments.join('/')}`).toBe(decodeURIComponent(target.path));
         expect(target.segments.slice(0, -1)).not.toContain('');
         for (const segment of target.segments) expect(segment).not.toMatch(/^\.{1,2}$|[/\\\0]/);
-        // The parser of URLs is no reader here, but where it agrees on the host it must agree on the path.
+        // The URL parser is not the reference, but where it agrees on the host it must agree on the path.
         expect(new URL(target.path, 'http://h').pathname).toBe(target.path);
       }),
       { numRuns: 2_000 },
@@ -167,7 +167,7 @@ describe('targetFrom, authorityFrom and headersFrom', () => {
     'a',
   );
 
-  it('take no path that a sloppy reader takes differently', () => {
+  it('accept no path that a lax reader reads differently', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof(syntax, escape, letter), { maxLength: 8 }), (parts) => {
         const text = `/${parts.join('')}`;
@@ -182,7 +182,7 @@ describe('targetFrom, authorityFrom and headersFrom', () => {
     );
   });
 
-  it('take no host that a sloppy reader takes differently', () => {
+  it('accept no host that a lax reader reads differently', () => {
     const unit = fc.constantFrom(
       'a',
       'B',
@@ -213,7 +213,7 @@ describe('targetFrom, authorityFrom and headersFrom', () => {
     );
   });
 
-  it('take no header that a sloppy reader takes for another or finds twice', () => {
+  it('accept no header that a lax reader reads as another or finds twice', () => {
     const name = fc.constantFrom(
       'Content-Length',
       'content_length',
@@ -359,7 +359,7 @@ describe('headersFrom', () => {
     ).toEqual(notCanonical('the header `:path` has more than one value'));
   });
 
-  it('leaves two of `authorization` and of `x-forwarded-client-cert` to those who know them', () => {
+  it('permits two of `authorization` and of `x-forwarded-client-cert`, which later stages check', () => {
     expect(
       headersFrom([
         ['authorization', 'a'],
@@ -388,7 +388,7 @@ describe('headersFrom', () => {
     );
   });
 
-  it.each(['close', 'Keep-Alive', 'TE, close', ''])('takes `connection: %s`', (value) => {
+  it.each(['close', 'Keep-Alive', 'TE, close', ''])('accepts `connection: %s`', (value) => {
     expect(headersFrom([['connection', value]])).toEqual(new Map([['connection', [value]]]));
   });
 
@@ -415,7 +415,7 @@ describe('headersFrom', () => {
     expect(headersFrom([['x-a', value]])).toEqual(notCanonical('the header `x-a` has a control character'));
   });
 
-  it('takes a tab and letters beyond ASCII', () => {
+  it('accepts a tab and letters beyond ASCII', () => {
     expect(headersFrom([['x-a', 'a\té']])).toEqual(new Map([['x-a', ['a\té']]]));
   });
 

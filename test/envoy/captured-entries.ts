@@ -1,4 +1,4 @@
-/** As they came to a Remit whose Envoy was configured like that of `test/e2e/outcome-envoy.ts`. */
+/** Captured by a Remit behind an Envoy configured as in `test/e2e/outcome-envoy.ts`. */
 const captured = {
   '1.36.4, an allowed call':
     'CrwFEhEKDxIJMTI3LjAuMC4xGPq+AxoRCg8SCTEyNy4wLjAuMRjZmAIijAEIBBIDCIImIisKHAoac3BpZmZlOi8vYWNtZS50ZXN0L2dhdGV3YXkSC089YWNtZS50ZXN0KlYKKQonc3BpZmZlOi8vYWNtZS50ZXN0L25zL2FnZW50cy9zYS9wbGFubmVyEgtPPWFjbWUudGVzdBocQ049dGhyb3ctYXdheSBDQSxPPWFjbWUudGVzdCoMCPfOmNgGELDqvI0DMgQQw54DOgUQqbenEUIFEIO4pxFKBRCUtegRUgUQ44/uEVoFEPGo7RFiBRDFmPARahEKDxIJMTI3LjAuMC4xGMWcAnIRCg8SCTEyNy4wLjAuMRiWugN6BWZpbGVzigHAAgq9AgocZW52b3kuZmlsdGVycy5odHRwLmV4dF9hdXRoehKcAgouCgh0cmFjZV9pZBIiGiAzNDg1NDM3MGU1MDNkZGE0MTU2NjEzOTllNWU3MWZiOQo1CgtkZWNpc2lvbl9pZBImGiQwMWEyMTAwYS0yYzFlLTcwMDMtODE4ZC03ZDExNzAzMjg1NzYKFgoGYWN0aW9uEgwaCmZpbGVzLnJlYWQKMQoHdGFza19pZBImGiQwMWEyMTAwYS0yYzAxLTc2YmUtOWNjYS1jZTVkNzkwYzI5NzEKEwoIZGVjaXNpb24SBxoFYWxsb3cKHwoSZXh0X2F1dGh6X2R1cmF0aW9uEgkRAAAAAACAQUAKMgoFYWdlbnQSKRonc3BpZmZlOi8vYWNtZS50ZXN0L25zL2FnZW50cy9zYS9wbGFubmVyogERCg8SCTEyNy4wLjAuMRj6vgO6AQUQjPXwEcABAdIBJGU5ZjdhYzI0LWQxYjQtOWU5My1hZTkyLTFlODIyZWUzZDQzZegBtQHwAYEJ+AGVBIACf4gCBhACGmEIARIFaHR0cHMaD2ZpbGVzLmFjbWUudGVzdCoLL3YxL2ZpbGVzL2FCCTE5Mi4wLjIuMkokZTlmN2FjMjQtZDFiNC05ZTkzLWFlOTItMWU4MjJlZTNkNDNlWPkDcPkDeOIIIh0KAwjIARCTARgFMgx2aWFfdXBzdHJlYW04Y0CdAQ==',
@@ -26,7 +26,7 @@ const captured = {
 
 type Name = keyof typeof captured;
 
-/** Entries of the access log as versions of Envoy wrote them, each with what it tells of. */
+/** Access log entries written by versions of Envoy, with what each describes. */
 export const capturedEntries = Object.fromEntries(
   Object.entries(captured).map(([name, base64]) => [name, Buffer.from(base64, 'base64')]),
 ) as Readonly<Record<Name, Buffer>>;

@@ -9,7 +9,7 @@ interface NamedCheck extends QueuedCheck {
   readonly takesMs?: number;
 }
 
-/** A queue whose clock moves as its checks take time. */
+/** A queue whose clock advances with the cost of its checks. */
 const setUp = () => {
   const clock = { nowMs: 1_000 };
   const events: string[] = [];
@@ -40,7 +40,7 @@ const setUp = () => {
 };
 
 describe('CheckQueue', () => {
-  it('decides after what the event loop has, in the order of arrival', async () => {
+  it('decides after other work of the event loop, in order of arrival', async () => {
     const { events, add } = setUp();
     add('a');
     add('b');
@@ -49,7 +49,7 @@ describe('CheckQueue', () => {
     expect(events).toEqual(['what came with them', 'a', 'b']);
   });
 
-  it('lets others have the loop after half a millisecond of checks, and goes on', async () => {
+  it('yields to the event loop after half a millisecond of checks, and continues', async () => {
     const { events, add } = setUp();
     for (const name of ['a', 'b', 'c', 'd']) add(name, { takesMs: 0.3 });
     await nextTurn();
@@ -68,7 +68,7 @@ describe('CheckQueue', () => {
     expect(events).toEqual(['f', 'g', 'a commit', 'h', 'a commit']);
   });
 
-  it('has as many decided together as should take four milliseconds, eight at most', async () => {
+  it('decides together as many as should take four milliseconds, at most eight', async () => {
     const { runs, add } = setUp();
     for (let n = 0; n < 20; n += 1) add('quick', { takesMs: 0.01 });
     await nextTurn();
@@ -79,7 +79,7 @@ describe('CheckQueue', () => {
     expect(runs).toEqual([8, 2, 2, 2, 2]);
   });
 
-  it('says when a turn begins, before its first check, and when it is over', async () => {
+  it('reports the begin of a turn before its first check, and its end', async () => {
     const { turns, add } = setUp();
     for (const name of ['a', 'b']) add(name, { takesMs: 3 });
     expect(turns).toEqual({ begun: 0, over: 0 });
@@ -91,7 +91,7 @@ describe('CheckQueue', () => {
     expect(turns).toEqual({ begun: 2, over: 2 });
   });
 
-  it('leaves out a check that nobody waits for, and sheds one whose deadline has come', async () => {
+  it('skips a check that nobody waits for, and sheds one at its deadline', async () => {
     const { clock, events, add, queue } = setUp();
     add('gone').leave();
     add('late', { deadlineMs: clock.nowMs + 10 });
@@ -102,7 +102,7 @@ describe('CheckQueue', () => {
     expect([events, queue.length]).toEqual([['shed late', 'good'], 0]);
   });
 
-  it('lets others have the loop where thousands are too late', async () => {
+  it('yields to the event loop where thousands are too late', async () => {
     const { clock, events, add } = setUp();
     for (let n = 0; n < 5_000; n += 1) add('late', { takesMs: 0.1 });
     clock.nowMs += 200;
@@ -112,7 +112,7 @@ describe('CheckQueue', () => {
     expect(events).toHaveLength(5_000);
   });
 
-  it('rides out a pause', async () => {
+  it('survives a pause', async () => {
     const { clock, events, add } = setUp();
     add('a');
     clock.nowMs += 150;
@@ -120,7 +120,7 @@ describe('CheckQueue', () => {
     expect(events).toEqual(['a']);
   });
 
-  it('gives checks nine times what all else takes as soon as a turn has left some behind', async () => {
+  it('gives checks nine times the time of other work once a turn has left some behind', async () => {
     const { clock, events, add } = setUp();
     for (let n = 0; n < 100; n += 1) add('check', { deadlineMs: 1_000_000, takesMs: 1 });
     clock.nowMs += 2;
@@ -133,7 +133,7 @@ describe('CheckQueue', () => {
     expect(events).toHaveLength(20);
   });
 
-  it('gives checks nine times what all else takes once the queue stands, and 50 ms at most', async () => {
+  it('gives checks nine times the time of other work while the queue stands, at most 50 ms', async () => {
     const { clock, events, add } = setUp();
     const lasting = { deadlineMs: 1_000_000, takesMs: 1 };
     for (let n = 0; n < 400; n += 1) add('check', lasting);
@@ -148,11 +148,11 @@ describe('CheckQueue', () => {
     expect([await inTurnAfter(0), await inTurnAfter(2), await inTurnAfter(30)]).toEqual([4, 20, 52]);
   });
 
-  it('sheds what has waited for half of its time once the queue stands, and recovers when it is empty', async () => {
+  it('sheds checks after half of their time while the queue stands, and recovers when it is empty', async () => {
     const { clock, events, add } = setUp();
     for (let n = 0; n < 60; n += 1) add(`c${n}`, { takesMs: 4 });
     for (let turns = 0; turns < 60; turns += 1) await nextTurn();
-    // 26 at 4 ms are 100 ms of standing; from then on they have waited half of 200 ms.
+    // 26 checks of 4 ms are 100 ms of standing. From then on, checks have waited half of their 200 ms.
     expect(events.filter((event) => !event.startsWith('shed'))).toHaveLength(26);
     expect(events.filter((event) => event.startsWith('shed'))).toHaveLength(34);
     events.length = 0;

@@ -49,14 +49,14 @@ const isRecord = (value: unknown): value is Decoded => typeof value === 'object'
 const only = (value: unknown, names: readonly string[]): Decoded =>
   isRecord(value) ? Object.fromEntries(names.flatMap((name) => (name in value ? [[name, value[name]]] : []))) : {};
 
-/** With what each header says, in the place of its fields. */
+/** Replaces the fields of each header by its parsed line. */
 const asLines = (http: Decoded): Decoded => {
   const { header_map: map } = http;
   if (!isRecord(map) || !Array.isArray(map['headers'])) return http;
   return { ...http, header_map: { headers: map['headers'].map((header: HeaderFields) => new DecodedHeader(header)) } };
 };
 
-/** Of what the codec read, what this reader is there to read. */
+/** The fields that this reader reads, from the codec's result. */
 const whatIsUsed = (message: Decoded): unknown => {
   const attributes = only(message['attributes'], ['source', 'request', 'metadata_context']);
   const used: Record<string, unknown> = {};
@@ -94,8 +94,8 @@ const listsMarked = (value: unknown): unknown => {
 };
 
 /**
- * What the codec reads, or `null` where it refuses. It does not look at the wire type of a field it knows, and reads on at the
- * wrong place then: that shows in what it writes again.
+ * The codec's result, or `null` where it refuses. The codec ignores the wire type of known fields and then reads at the wrong offset, which
+ * shows when it encodes the result again.
  */
 const codecReads = (bytes: Uint8Array): Decoded | null => {
   try {
@@ -106,7 +106,7 @@ const codecReads = (bytes: Uint8Array): Decoded | null => {
   }
 };
 
-/** Some bytes of it changed, and perhaps the end cut off. */
+/** The bytes with some changed, and possibly truncated. */
 const changed = (original: Buffer) =>
   fc
     .tuple(
@@ -121,7 +121,7 @@ const changed = (original: Buffer) =>
     });
 
 describe('decodedCheckRequestFrom against the codec', () => {
-  it('reads of every message what the codec reads', () => {
+  it('reads every message as the codec does', () => {
     fc.assert(
       fc.property(checkRequests, (message) => {
         const bytes = envoyCheckRequestType.serialize(message);
@@ -131,7 +131,7 @@ describe('decodedCheckRequestFrom against the codec', () => {
     );
   });
 
-  it('never throws, and never reads another value than the codec where both read one', () => {
+  it('never throws, and never reads another value than the codec does', () => {
     const changedMessages = checkRequests.chain((message) => changed(envoyCheckRequestType.serialize(message)));
     const headers = changed(withHttp({ method: 'GET', header_map: { headers: lines } }));
     fc.assert(
@@ -157,7 +157,7 @@ describe('decodedCheckRequestFrom', () => {
     ['a length of more than 32 bits', Buffer.from('0a8080808010', 'hex'), 'a number is incomplete or too long'],
     ['an open group', Buffer.from('1b'.repeat(64), 'hex'), 'a field has an unknown wire type'],
     ['a group that is closed', Buffer.from('7b7c', 'hex'), 'a field has an unknown wire type'],
-    ['a wire type that is none', Buffer.from('1e00', 'hex'), 'a field has an unknown wire type'],
+    ['an unknown wire type', Buffer.from('1e00', 'hex'), 'a field has an unknown wire type'],
     ['a field of number 0', Buffer.from('0200', 'hex'), 'a field has the number 0'],
     ['attributes as a number', Buffer.from('0801', 'hex'), 'a field has another wire type'],
     ['headers as numbers', inHttp(Buffer.from('1801', 'hex')), 'a field has another wire type'],
@@ -179,7 +179,7 @@ describe('decodedCheckRequestFrom', () => {
       'a field is repeated',
     ],
     [
-      'a namespace after what is in it',
+      'a namespace after its content',
       inAttributes(field(11, field(1, field(2), text(1, 'mcp_proxy')))),
       'a map has a value before its key',
     ],
@@ -201,7 +201,7 @@ describe('decodedCheckRequestFrom', () => {
     });
   });
 
-  it('sees a header that has the name of the prototype', () => {
+  it('reads a header named like the prototype', () => {
     const bytes = inHttp(field(3, text(1, '__proto__'), text(2, 'b')));
     const decoded = decodedCheckRequestFrom(bytes);
     const headers = isDeny(decoded) ? {} : decoded.attributes?.request?.http?.headers;
@@ -226,7 +226,7 @@ describe('decodedCheckRequestFrom', () => {
     ]);
   });
 
-  it('denies more than 512 values of metadata, and lets 512 in', () => {
+  it('denies more than 512 values of metadata, and accepts 512', () => {
     expect(isDeny(decodedCheckRequestFrom(withMetadata('mcp_proxy', fields(511))))).toBe(false);
     expect(decodedCheckRequestFrom(withMetadata('mcp_proxy', fields(512)))).toMatchObject({
       reason: 'request.too-large',
@@ -237,7 +237,7 @@ describe('decodedCheckRequestFrom', () => {
   it('denies nesting that would exhaust the stack', () => {
     const varint = (length: number): number[] =>
       length < 128 ? [length] : [(length & 127) | 128, ...varint(length >>> 7)];
-    // The heads of structs in structs, from the inmost on.
+    // Heads of nested structs, innermost first.
     const heads: Buffer[] = [];
     let size = 0;
     for (let level = 0; level < 20_000; level += 1) {
@@ -253,7 +253,7 @@ describe('decodedCheckRequestFrom', () => {
     expect(decodedCheckRequestFrom(bytes)).toMatchObject({ reason: 'request.too-large' });
   });
 
-  it('does not look into what other filters wrote, nor into lists', () => {
+  it('reads neither metadata of other filters nor lists', () => {
     const items = { list: Array.from({ length: 20_000 }, () => ({})) };
     expect(decodedCheckRequestFrom(withMetadata('other', items))).toEqual({ attributes: { metadata_context: {} } });
     expect(decodedCheckRequestFrom(withMetadata('mcp_proxy', items))).toEqual({

@@ -35,7 +35,7 @@ const messageOf = (answer: HttpAnswer): object =>
       };
 
 describe('checkResponseBytes', () => {
-  it('writes what the codec writes', () => {
+  it('encodes as the codec does', () => {
     const metadata = fc.uniqueArray(fc.tuple(fc.stringMatching(/^[a-z_]{1,9}$/), long), {
       selector: ([name]) => name,
       maxLength: 4,
@@ -50,7 +50,7 @@ describe('checkResponseBytes', () => {
     );
   });
 
-  it.each([0, -1, 0.5, NaN])('throws for a denial of code %p, which would be none', (code) => {
+  it.each([0, -1, 0.5, NaN])('throws for a denial with code %p', (code) => {
     const denial = { kind: 'denied', code, message: '', httpStatus: 403, headers: [], body: '' } as const;
     expect(() => checkResponseBytes(denial, [])).toThrow('the status of a denial must be above 0');
   });

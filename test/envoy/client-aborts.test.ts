@@ -15,7 +15,7 @@ for (const version of envoyVersions) {
       });
       afterAll(() => wire.stop());
 
-      it('keeps every other check where 2,000 clients go away, far more than 33 a second', async () => {
+      it('keeps every other check while 2,000 clients disconnect, far more than 33 a second', async () => {
         let asked = 0;
         wire.handler = async (bytes, call) => {
           asked += 1;
@@ -37,7 +37,7 @@ for (const version of envoyVersions) {
         const stats = (await wire.envoy.admin('/stats?filter=cluster.remit.upstream_(cx_destroy_remote|rq_tx_reset)'))
           .body;
         expect(stats).toContain('cluster.remit.upstream_cx_destroy_remote_with_active_rq: 0');
-        // Each of them would be a reset over the bound that Node has by default.
+        // Each would be a reset beyond Node's default bound.
         expect(Number(/upstream_rq_tx_reset: (\d+)/.exec(stats)?.[1])).toBeGreaterThan(1_000);
       });
     },

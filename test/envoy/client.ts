@@ -1,7 +1,7 @@
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { CHECK_PATH } from '../../src/envoy/proto.ts';
 
-/** A gRPC client that sends and takes bytes, as Envoy does. */
+/** A gRPC client that sends and receives bytes, as Envoy does. */
 export interface CheckClient {
   /** The answer's bytes; rejects with the gRPC error. */
   readonly check: (bytes: Uint8Array, options?: CheckOptions) => Promise<Buffer>;
@@ -16,7 +16,7 @@ export interface CheckOptions {
 
 const asTheyAre = (bytes: Buffer): Buffer => bytes;
 
-/** @param address as `AuthorizationServer.listen` gives it */
+/** @param address as returned by `AuthorizationServer.listen` */
 export function checkClient(address: string): CheckClient {
   const client = new Client(address, credentials.createInsecure());
   const check = (bytes: Uint8Array, { timeoutMs, metadata = {}, signal }: CheckOptions = {}) =>

@@ -4,8 +4,8 @@ import { done, FIRST_STREAM, rawStage, wholeCheck } from './raw-checks.ts';
 
 const serving = rawStage();
 
-describe('AuthorizationServer and a flood', () => {
-  it('of 90,000 checks that are reset at once decides hardly any', async () => {
+describe('AuthorizationServer under a flood', () => {
+  it('of 90,000 checks that are reset at once, decides hardly any', async () => {
     let decided = 0;
     const { server, client } = await serving((bytes, call) => {
       decided += 1;
@@ -22,11 +22,11 @@ describe('AuthorizationServer and a flood', () => {
     const isAnswered = (one: RawClient) => one.content(last).includes('done');
     for (const one of clients) await one.until(isAnswered);
     expect(server.inFlight).toBe(0);
-    // The last of each client, and one where a read ended between it and its reset.
+    // The last one of each client, and those where a read ended between a check and its reset.
     expect(decided).toBeLessThan(900);
   });
 
-  it('of three times as many checks as may wait reads no more than it can decide, and refuses none', async () => {
+  it('of three times as many checks as may wait, reads no faster than it decides, and refuses none', async () => {
     const { server, client } = await serving();
     const clients = await Promise.all(Array.from({ length: 4 }, client));
     const count = 200;

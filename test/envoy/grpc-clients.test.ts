@@ -31,7 +31,7 @@ describeWith(both(grpcurlPart(), ghzPart()), 'AuthorizationServer asked by grpc-
   });
   afterAll(() => server.close(100));
 
-  it('answers grpcurl, with a small message and with one that needs windows', async () => {
+  it('answers grpcurl, with a small message and with one beyond the windows', async () => {
     const call = ['-plaintext', '-import-path', protos, '-proto', FILE];
     for (const data of ['{}', JSON.stringify(body)]) {
       const child = run(grpcurl, [...call, '-d', '@', address, `${METHOD}/Check`]);
@@ -41,7 +41,7 @@ describeWith(both(grpcurlPart(), ghzPart()), 'AuthorizationServer asked by grpc-
     }
   });
 
-  it('tells grpcurl its health', async () => {
+  it('answers health checks of grpcurl', async () => {
     server.setServing(true);
     const call = ['-plaintext', '-import-path', healthProtos, '-proto', 'health/v1/health.proto'];
     for (const data of ['{}', JSON.stringify({ service: METHOD })]) {
@@ -50,7 +50,7 @@ describeWith(both(grpcurlPart(), ghzPart()), 'AuthorizationServer asked by grpc-
     }
   });
 
-  it('answers ghz 4,000 times over 8 connections, each time well', async () => {
+  it('answers ghz 4,000 times over 8 connections without an error', async () => {
     const proto = ['--import-paths', protos, '--proto', FILE, '--call', `${METHOD}.Check`];
     const load = ['-n', '4000', '-c', '64', '--connections', '8', '-d', '{}', '--format', 'json'];
     const { stdout } = await run(ghz, ['--insecure', ...proto, ...load, address], { maxBuffer: 64 * 1024 * 1024 });

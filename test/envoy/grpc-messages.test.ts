@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { framed, GrpcMessages } from '../../src/envoy/grpc-messages.ts';
 
 describe('GrpcMessages', () => {
-  it('finds the messages however their bytes are split', () => {
+  it('splits messages however their bytes arrive', () => {
     const messages = fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 6 });
     const sizes = fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 20 });
     fc.assert(
@@ -30,18 +30,18 @@ describe('GrpcMessages', () => {
     ['a part of a prefix', '00000000', 'incomplete'],
     ['less than the prefix says', '000000000201', 'incomplete'],
     ['a compressed message', '010000000101', 'malformed'],
-    ['a flag that is none', '800000000101', 'malformed'],
+    ['an unknown flag', '800000000101', 'malformed'],
     ['two messages', '00000000000000000000', 'malformed'],
-    ['something after the message', '000000000001', 'malformed'],
-    ['the prefix of a message over the bound', '0000000009', 'too-large'],
+    ['bytes after the message', '000000000001', 'malformed'],
+    ['the prefix of a message beyond the bound', '0000000009', 'too-large'],
     ['a length of 32 bits', '00ffffffff', 'too-large'],
-  ])('says of %s that it is not the only message', (_name, hex, problem) => {
+  ])('refuses %s as the only message', (_name, hex, problem) => {
     const reader = new GrpcMessages(8);
     reader.add(Buffer.from(hex, 'hex'));
     expect(reader.only()).toBe(problem);
   });
 
-  it('gives the only message, an empty one too', () => {
+  it('returns the only message, even an empty one', () => {
     for (const hex of ['0000000000', '0000000003010203']) {
       const reader = new GrpcMessages(8);
       reader.add(Buffer.from(hex, 'hex'));

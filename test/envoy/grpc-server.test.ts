@@ -7,13 +7,13 @@ import { RawClient, reset, widened } from '../http2/raw-client.ts';
 import { ask, data, requestOf } from '../http2/requests.ts';
 
 const TYPE = { 'content-type': 'application/grpc' };
-/** Those of the server: connections have none once their prefaces were there. */
+/** Timers of the server: connections have none after their prefaces. */
 const timers = () => jest.getTimerCount();
 const turns = async (): Promise<void> => {
   for (let n = 0; n < 50; n += 1) await new Promise((resolve) => setImmediate(resolve));
 };
 
-describe('GrpcServer and calls that were answered before their clients said all', () => {
+describe('GrpcServer with calls answered before their clients half-close', () => {
   const clock = { ms: 0 };
   let server: GrpcServer;
   let client: RawClient;
@@ -46,7 +46,7 @@ describe('GrpcServer and calls that were answered before their clients said all'
     await server.close(0);
   });
 
-  it('ends each 200 ms later, with one timer for all of them', async () => {
+  it('resets each 200 ms later, with one timer for all', async () => {
     await client.send(...Array.from({ length: 100 }, (_, n) => ask(1 + 2 * n, 0)));
     await turns();
     expect(timers()).toBe(1);
@@ -56,14 +56,14 @@ describe('GrpcServer and calls that were answered before their clients said all'
     expect([client.resetCode(1), client.resetCode(199), timers()]).toEqual([ErrorCode.none, ErrorCode.none, 0]);
   });
 
-  it('waits for no client that has said all, or has gone', async () => {
+  it('does not wait for clients that have half-closed or disconnected', async () => {
     await client.send(ask(1, 0), ask(3, 0), ask(5, 0), data(1, 0, Flag.endStream), reset(3));
     await turns();
     await elapse(200);
     expect([1, 3, 5].map((stream) => client.resetCode(stream))).toEqual([null, null, ErrorCode.none]);
   });
 
-  it('ends none whose client has not taken the answer yet', async () => {
+  it('does not reset one whose client has not read the answer yet', async () => {
     await client.send(ask(1, 0, requestOf('/large', TYPE)));
     await turns();
     await elapse(1_000);
@@ -75,7 +75,7 @@ describe('GrpcServer and calls that were answered before their clients said all'
     expect(client.resetCode(1)).toBe(ErrorCode.none);
   });
 
-  it('leaves no timer behind where it is closed', async () => {
+  it('leaves no timer when it is closed', async () => {
     await client.send(ask(1, 0, Buffer.concat([requestOf('/none', TYPE), literal('x', 'y')])));
     await turns();
     expect(timers()).toBe(1);

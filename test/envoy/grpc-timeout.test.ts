@@ -13,7 +13,7 @@ describe('grpcTimeoutMs', () => {
   ])('reads `%s`', (header, ms) => expect(grpcTimeoutMs(header)).toBe(ms));
 
   it.each([undefined, '', '1', 'm', '-1m', '1.5S', '123456789m', '1s', ' 1m', '1m, 1m'])(
-    'takes %p for none',
+    'treats %p as absent',
     (header) => expect(grpcTimeoutMs(header)).toBeNull(),
   );
 });

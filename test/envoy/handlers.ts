@@ -5,7 +5,7 @@ import type { Deny } from '../../src/decision/decision.ts';
 import type { CheckHandler, CheckMessage } from '../../src/envoy/server.ts';
 import { mapIsolated } from '../../src/runtime/map-isolated.ts';
 
-/** What answers one check from its bytes. */
+/** Answers one check from its bytes. */
 export type OneHandler = (message: Uint8Array, call: Omit<CheckMessage, 'message'>) => Uint8Array | Promise<Uint8Array>;
 
 /** A handler that answers one check after the other. */
@@ -14,10 +14,10 @@ export const oneByOne = (handler: OneHandler): CheckHandler => ({
   afterwards: () => undefined,
 });
 
-/** What answers one check from its facts. */
+/** Answers one check from its facts. */
 export type Check = (facts: CheckFacts | Deny, call: CheckCall) => Answer | Promise<Answer>;
 
-/** Checks that are answered by what a test says. */
+/** Checks answered by a function of the test. */
 export const checksBy = (check: Check): Checks => ({
   answers: (asked) => mapIsolated(asked, ({ facts, call }) => check(facts, call)),
   afterwards: () => undefined,

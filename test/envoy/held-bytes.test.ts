@@ -19,10 +19,10 @@ const serving = rawStage();
 const never: OneHandler = () => new Promise(() => {});
 const LARGEST = framed(Buffer.alloc(MAX_CHECK_BYTES));
 const MIB = 1_048_576;
-/** What nobody knows is passed over. */
+/** Frames of an unknown type are ignored. */
 const frameOfNothing = (bytes: number): Buffer => frame(0xee, { payload: Buffer.alloc(bytes) });
 
-/** Content in frames of so many bytes. */
+/** Content in frames of `size` bytes. */
 const inFrames = (stream: number, bytes: Buffer, { size = 16_384, ends = true } = {}): readonly Buffer[] =>
   Array.from({ length: Math.ceil(bytes.length / size) }, (_, n) => {
     const isLast = ends && (n + 1) * size >= bytes.length;
@@ -45,8 +45,8 @@ const statusOf = (client: RawClient, stream: number): string =>
     .map(({ payload }) => payload.toString('latin1'))
     .join(' ');
 
-describe('AuthorizationServer and what messages hold', () => {
-  it('denies unfinished checks that there is no room for, from one connection or many, and serves those that come whole', async () => {
+describe('AuthorizationServer and the memory of messages', () => {
+  it('denies incomplete checks beyond its budget, from one connection or many, and serves complete ones', async () => {
     const { server, client } = await serving();
     const before = await heldBytes();
     const clients = await Promise.all([1, 2, 3].map(client));
@@ -54,7 +54,7 @@ describe('AuthorizationServer and what messages hold', () => {
     for (const one of clients) for (const stream of streams) await begin(one, stream, 4 * MIB);
     for (const one of clients) expect(await one.settled()).toBe(true);
     expect(server.heldBytes).toBeLessThanOrEqual(HELD_BYTES.unfinishedChecks);
-    // The chunk that came last of each connection, and what was received of it, are not in it.
+    // The last chunk of each connection, and what was received of it, are not counted.
     expect((await heldBytes()) - before).toBeLessThan(HELD_BYTES.unfinishedChecks + 16 * MIB);
     const refused = clients.flatMap((one) =>
       streams.filter((stream) => one.content(stream).length > 0).map((stream) => reasonOf(one, stream)),
@@ -66,7 +66,7 @@ describe('AuthorizationServer and what messages hold', () => {
     await until(() => server.heldBytes === 0);
   });
 
-  it('denies checks that there is no room to wait for', async () => {
+  it('denies waiting checks beyond its budget', async () => {
     const { server, client } = await serving(never);
     const one = await client();
     const streams = Array.from({ length: 20 }, (_, n) => FIRST_STREAM + 2 * n);
@@ -82,7 +82,7 @@ describe('AuthorizationServer and what messages hold', () => {
   });
 
   it.each([16_384, 1_000, 7])(
-    'takes the largest message there is on an idle server, in frames of %i bytes',
+    'accepts the largest message on an idle server, in frames of %i bytes',
     async (size) => {
       const { server, client } = await serving();
       const one = await client();
@@ -96,7 +96,7 @@ describe('AuthorizationServer and what messages hold', () => {
     30_000,
   );
 
-  it('counts what is held and not what was sent, where a byte keeps a chunk', async () => {
+  it('counts held memory, not sent bytes, where a byte keeps a chunk alive', async () => {
     const { server, client } = await serving();
     const one = await client();
 
@@ -108,7 +108,7 @@ describe('AuthorizationServer and what messages hold', () => {
     await until(() => server.heldBytes === 0);
   });
 
-  it('keeps no chunk for each of many small checks that wait', async () => {
+  it('does not keep a chunk for each of many small waiting checks', async () => {
     const { server, client } = await serving(never, { maxInFlight: 4_000 });
     const one = await client();
     const passed = frameOfNothing(16_384);
@@ -132,15 +132,15 @@ describe('AuthorizationServer and what messages hold', () => {
       done,
     ],
     ['was none', (one) => one.send(checkBegun(3), ...inFrames(3, Buffer.alloc(100_000, 1))), {}, done],
-    ['was over its deadline before its end', (one) => begin(one, 3, MIB), { maxCheckMs: 30 }, done],
+    ['was past its deadline before its end', (one) => begin(one, 3, MIB), { maxCheckMs: 30 }, done],
     [
-      'was over its deadline while it waits',
+      'was past its deadline while it waited',
       (one) => one.send(checkBegun(3), ...inFrames(3, LARGEST)),
       { maxCheckMs: 30 },
       never,
     ],
     [
-      'was refused to its agent',
+      "exceeded its agent's rate",
       (one) => one.send(checkBegun(3), ...inFrames(3, LARGEST)),
       { admit: () => false },
       done,
@@ -151,9 +151,9 @@ describe('AuthorizationServer and what messages hold', () => {
       {},
       () => Promise.reject(new Error('a bug')),
     ],
-    ['was no HTTP/2', async (one) => [await begin(one, 3, MIB), await one.send(data(2, 1))], {}, done],
+    ['was invalid HTTP/2', async (one) => [await begin(one, 3, MIB), await one.send(data(2, 1))], {}, done],
     ['lost its connection', async (one) => [await begin(one, 3, MIB), await one.settled(), one.close()], {}, done],
-  ])('gives back all that it held for a check that %s', async (_name, act, over, handler) => {
+  ])('releases all memory of a check that %s', async (_name, act, over, handler) => {
     const { server, client } = await serving(handler, over);
     const one = await client();
     await act(one);
@@ -162,11 +162,11 @@ describe('AuthorizationServer and what messages hold', () => {
   });
 });
 
-describe('AuthorizationServer and what access logs hold', () => {
+describe('AuthorizationServer and the memory of access logs', () => {
   const LOG = requestOf(ACCESS_LOG_PATH, { 'content-type': 'application/grpc' });
   const message = framed(messageBytes(Array(7).fill(entryOf({ request: { path: 'a'.repeat(130_000) } })), 'g'));
 
-  it('ends logs whose unfinished messages there is no room for, and no check is denied for them', async () => {
+  it('ends logs whose incomplete messages exceed the budget, and denies no check for them', async () => {
     const taken: unknown[] = [];
     const { server, client } = await serving(done, {
       accessLog: { opened: () => () => undefined, served: (call) => (taken.push(call), null) },
@@ -186,7 +186,7 @@ describe('AuthorizationServer and what access logs hold', () => {
     await other.send(checkBegun(3), ...inFrames(3, LARGEST));
     await other.until(() => other.content(3).length > 0);
     expect(answerOf(other, 3)).toBe(`done ${MAX_CHECK_BYTES}`);
-    // Those that go on are taken.
+    // Remaining streams are still read.
     const on = streams.find((stream) => !ended.includes(stream)) ?? 0;
     await one.send(...inFrames(on, message.subarray(800_000), { ends: false }));
     await until(() => taken.length === 7);
@@ -194,7 +194,7 @@ describe('AuthorizationServer and what access logs hold', () => {
     await until(() => server.heldBytes === 0);
   });
 
-  it('counts what waits for a sink that takes its time, and gives it back', async () => {
+  it('counts what waits for a slow sink, and releases it', async () => {
     const { server, client } = await serving(done, {
       accessLog: { opened: () => () => undefined, served: () => new Promise(() => {}) },
     });
@@ -213,7 +213,7 @@ describe('AuthorizationServer and what access logs hold', () => {
     await isServed(one, 1_001);
   });
 
-  it('holds nothing of a log that has said all it began', async () => {
+  it('holds nothing of a log without an incomplete message', async () => {
     const taken: unknown[] = [];
     const { server, client } = await serving(done, {
       accessLog: { opened: () => () => undefined, served: (call) => (taken.push(call), null) },

@@ -12,12 +12,12 @@ import { CHECK_HEADERS, Flag, Frame, frame, headerBlock, rawConnection } from '.
 import { refuse } from './wire.ts';
 import { must } from '../builders/must.ts';
 
-/** What came back of one call. */
+/** The answer to one call. */
 interface Came {
   readonly status: number;
   readonly grpcStatus: string | undefined;
   readonly bytes: Buffer;
-  /** How its stream was closed. */
+  /** The code with which its stream was closed. */
   readonly code: number;
 }
 
@@ -45,7 +45,7 @@ const session = (options = {}): ClientHttp2Session => {
   return opened;
 };
 
-/** Sends chunks one by one, each in a frame of its own, and an end where `ends`. */
+/** Sends chunks one by one, each in its own frame, and half-closes with `ends`. */
 const call = (
   to: ClientHttp2Session,
   chunks: readonly Uint8Array[],
@@ -77,10 +77,10 @@ const reasonOf = ({ bytes }: Came) => readAsEnvoy(bytes).status?.message;
 
 const echo: OneHandler = async (bytes) => Buffer.concat([Buffer.from('ok '), bytes]);
 
-describe('AuthorizationServer and a client that writes its frames by hand', () => {
+describe('AuthorizationServer with handwritten frames', () => {
   beforeEach(() => listening(echo));
 
-  it('takes a message however it is split', async () => {
+  it('accepts a message however it is split', async () => {
     const message = framed(Buffer.from('a message of some length'));
     const one = session();
     for (const size of [1, 2, 4, 5, 6, 7, 100]) {
@@ -92,7 +92,7 @@ describe('AuthorizationServer and a client that writes its frames by hand', () =
     }
   });
 
-  it('takes a message of 3 MiB, which is more than the windows', async () => {
+  it('accepts a message of 3 MiB, which exceeds the windows', async () => {
     const came = await call(session(), [framed(Buffer.alloc(3 * 1_048_576))]);
     expect([came.grpcStatus, came.bytes.length]).toEqual(['0', 3 + 3 * 1_048_576]);
   });
@@ -100,11 +100,11 @@ describe('AuthorizationServer and a client that writes its frames by hand', () =
   it.each([
     ['nothing', [], 'request.malformed'],
     ['a part of a prefix', [Buffer.from('0000', 'hex')], 'request.malformed'],
-    ['a message that is cut', [Buffer.from('000000000901', 'hex')], 'request.malformed'],
+    ['a truncated message', [Buffer.from('000000000901', 'hex')], 'request.malformed'],
     ['a compressed message', [Buffer.from('010000000101', 'hex')], 'request.malformed'],
     ['two messages', [framed(Buffer.from('a')), framed(Buffer.from('b'))], 'request.malformed'],
     ['no gRPC', [Buffer.from('GET / HTTP/1.1')], 'request.malformed'],
-    ['a message that says it has 2 GiB', [Buffer.from('007fffffff', 'hex')], 'request.too-large'],
+    ['a message with a length of 2 GiB', [Buffer.from('007fffffff', 'hex')], 'request.too-large'],
     ['a message of 5 MiB', [framed(Buffer.alloc(5 * 1_048_576))], 'request.too-large'],
   ])('answers %s with a denial, never with an error', async (_name, chunks, reason) => {
     const came = await call(session(), chunks);
@@ -116,14 +116,14 @@ describe('AuthorizationServer and a client that writes its frames by hand', () =
     ['another method of HTTP', { ':method': 'PUT' }, 405, undefined],
     ['another type of content', { 'content-type': 'application/json' }, 415, undefined],
     ['no type of content', { 'content-type': undefined }, 415, undefined],
-    ['a method that is none', { ':path': '/envoy.service.auth.v3.Authorization/Other' }, 200, '12'],
+    ['an unknown method', { ':path': '/envoy.service.auth.v3.Authorization/Other' }, 200, '12'],
     ['a path of the prototype', { ':path': '/__proto__' }, 200, '12'],
   ])('refuses %s', async (_name, headers, status, grpcStatus) => {
     const came = await call(session(), [framed(Buffer.from('a'))], { headers });
     expect([came.status, came.grpcStatus]).toEqual([status, grpcStatus]);
   });
 
-  it('refuses huge headers and too many of them, and serves others', async () => {
+  it('refuses huge headers and too many of them, and serves other streams', async () => {
     const huge = await call(session(), [], { headers: { 'x-a': 'a'.repeat(120_000) } });
     const many = Object.fromEntries(Array.from({ length: 200 }, (_, n) => [`x-${n}`, 'a']));
     const tooMany = await call(session(), [], { headers: many });
@@ -170,7 +170,7 @@ describe('AuthorizationServer and a client that writes its frames by hand', () =
   ])('survives a flood of %s, and serves others meanwhile', async (_name, bytesOf) => {
     const socket = await rawConnection(address);
     closing.push(() => socket.destroy());
-    // Nothing of what comes back is read.
+    // Nothing that comes back is read.
     socket.pause();
     for (let n = 0; n < 300 && !socket.destroyed; n += 1) {
       socket.write(bytesOf(n));
@@ -196,7 +196,7 @@ const resets = (from: number, count: number, message: Buffer | null): Buffer => 
   );
 };
 
-describe('AuthorizationServer and clients that go away', () => {
+describe('AuthorizationServer and clients that disconnect', () => {
   it.each([
     ['before', null],
     ['after', framed(Buffer.from('a'))],
@@ -219,7 +219,7 @@ describe('AuthorizationServer and clients that go away', () => {
     await until(() => server.inFlight === 0);
   });
 
-  it('tells the handlers of a connection that is gone', async () => {
+  it('notifies handlers of a lost connection', async () => {
     const signals: { readonly aborted: boolean }[] = [];
     await listening((_bytes, { signal }) => {
       signals.push(signal);
@@ -235,15 +235,15 @@ describe('AuthorizationServer and clients that go away', () => {
   });
 });
 
-describe('AuthorizationServer and clients that dawdle', () => {
-  it('answers at its deadline a message that never ends, and then lets its stream go', async () => {
+describe('AuthorizationServer and slow clients', () => {
+  it('answers an endless message at its deadline, then closes its stream', async () => {
     await listening(echo, { maxCheckMs: 50 });
     const part = framed(Buffer.from('a message')).subarray(0, 8);
     const came = await call(session(), [part], { ends: false });
     expect([came.grpcStatus, reasonOf(came), came.code]).toEqual(['0', 'internal', 0]);
   });
 
-  it('cuts off answers that are not taken, and serves others meanwhile', async () => {
+  it('aborts answers that are not read, and serves others meanwhile', async () => {
     await listening(async () => Buffer.alloc(100_000, 1), { maxCheckMs: 50 });
     const slow = session({ settings: { initialWindowSize: 0 } });
     const closed = { count: 0 };

@@ -74,8 +74,8 @@ interface DecodedStruct {
 }
 
 /**
- * The same as `servedCallFrom`, said by the whole entry as the codec makes it of Envoy's own protos: what the reader is held
- * against. Throws where the codec does.
+ * The same as `servedCallFrom`, computed from the entry that the codec decodes with Envoy's own protos: the reference for the reader.
+ * Throws where the codec does.
  */
 export function callByCodec(bytes: Buffer): ServedCall | null {
   // The codec has given every field its declared type; `DecodedEntry` names those that are used.

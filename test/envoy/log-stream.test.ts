@@ -22,7 +22,7 @@ const textOf = (client: RawClient): string =>
     .map(({ payload }) => payload.toString('latin1'))
     .join(' ');
 
-describe('an access log and time', () => {
+describe('timeouts of an access log', () => {
   const clock = { ms: 0 };
   let server: AuthorizationServer;
   let client: RawClient;
@@ -59,7 +59,7 @@ describe('an access log and time', () => {
     await server.close(0);
   });
 
-  it('has 30 s for the rest of a message, however slowly that comes', async () => {
+  it('has 30 s for the rest of a message, however slowly it arrives', async () => {
     await sends(Buffer.concat([MESSAGE, HALF]));
     for (let n = 0; n < 29; n += 1) {
       await sends(REST.subarray(n, n + 1));
@@ -71,7 +71,7 @@ describe('an access log and time', () => {
     expect([server.heldBytes, taken]).toEqual([0, 1]);
   });
 
-  it('has all the time there is between messages', async () => {
+  it('may be silent between messages for any time', async () => {
     for (let n = 0; n < 5; n += 1) {
       await sends(HALF);
       await elapse(20_000);

@@ -23,7 +23,7 @@ const catalog = mustCatalog(
 
 type Version = (typeof envoyVersions)[number];
 
-/** What comes back: the action that was allowed, the reason of Remit’s denial, or the status that Envoy itself answers. */
+/** The outcome: the allowed action, the reason of Remit's denial, or the status of Envoy's own answer. */
 type Outcome = string | number;
 
 const message = (method: string, params: object, id: unknown = 1): string =>
@@ -32,7 +32,7 @@ const read = (args: object, more: object = {}): string =>
   message('tools/call', { name: 'read', arguments: args, ...more });
 const LONG = 'x'.repeat(9_000);
 
-/** The same with every version, or what each does from the one that is named on. */
+/** The outcome for every version, or by the first version with that outcome. */
 type Expected = Outcome | Readonly<Partial<Record<Version, Outcome>>>;
 
 const POSTED: readonly (readonly [string, string, Expected])[] = [
@@ -54,12 +54,12 @@ const POSTED: readonly (readonly [string, string, Expected])[] = [
     message('initialize', { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'c', version: '1' } }),
     'tools.mcp.session',
   ],
-  // Envoy 1.37.0 itself ends on JSON that is no JSON-RPC call, with all of its connections.
+  // Envoy 1.37.0 itself crashes on JSON that is not a JSON-RPC call.
   ['an answer', '{"jsonrpc":"2.0","id":7,"result":{}}', { '1.38.3': 'tools.mcp.session' }],
   ['a batch', `[${read({})}]`, { '1.38.3': 'request.unsupported' }],
-  ['JSON that is no JSON-RPC', '{"a":1}', { '1.38.3': 'request.malformed' }],
-  ['what is no JSON', 'hello', { '1.37.0': 400, '1.40.0': 'request.malformed' }],
-  // Here the versions read different tools: the first, for 1.37 stops when it has one, or the last.
+  ['JSON that is not JSON-RPC', '{"a":1}', { '1.38.3': 'request.malformed' }],
+  ['text that is not JSON', 'hello', { '1.37.0': 400, '1.40.0': 'request.malformed' }],
+  // Here the versions read different tools: 1.37 stops at the first name, later ones read the last.
   [
     'a second name',
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read","name":"drop"}}',
@@ -70,9 +70,9 @@ const POSTED: readonly (readonly [string, string, Expected])[] = [
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read"},"method":"ping"}',
     'request.malformed',
   ],
-  // Where the filter takes a dot in a name for a way, it reads the tool `drop` here.
+  // A filter that reads a dot in a name as a path would read the tool `drop` here.
   [
-    'a name that looks like a way to the name',
+    'a name that looks like a path to the name',
     read({}, { 'x.name': 'drop' }),
     { '1.37.0': 'tools.read', '1.38.3': 'request.not-canonical', '1.40.0': 'tools.read' },
   ],
@@ -82,12 +82,12 @@ const POSTED: readonly (readonly [string, string, Expected])[] = [
     { '1.37.0': 'tools.read', '1.38.3': 400, '1.40.0': 'request.not-canonical' },
   ],
   [
-    'a message beyond what the filter reads, its name before',
+    'a message longer than the filter reads, with its name before that',
     read({ text: LONG }),
     { '1.37.0': 'action.arguments', '1.39.3': 'request.body-incomplete' },
   ],
   [
-    'a message beyond what the filter reads, its name after',
+    'a message longer than the filter reads, with its name after that',
     message('tools/call', { arguments: { text: LONG }, name: 'read' }),
     { '1.37.0': 400, '1.39.3': 'request.body-incomplete' },
   ],
@@ -141,13 +141,13 @@ for (const version of envoyVersions.filter((one) => one !== '1.36.4')) {
       expect(wire.forwarded).toHaveLength(String(expected).startsWith('tools.') ? 1 : 0);
     });
 
-    it('is told what the filter read', async () => {
+    it("gets the filter's reading", async () => {
       const body = read({});
       await outcome(post('/mcp', body, ...asked), body);
       expect(readings).toEqual([1]);
     });
 
-    it('goes by its own reading where the filter says nothing: it looks at no request without `accept`', async () => {
+    it('uses its own reading where the filter ignores a request, as without `accept`', async () => {
       const body = read({});
       expect(await outcome(post('/mcp', body, 'content-type: application/json'), body)).toBe('tools.read');
       expect(readings).toEqual([null]);

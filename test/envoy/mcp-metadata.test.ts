@@ -7,7 +7,7 @@ import { checkFactsFrom } from '../../src/envoy/request.ts';
 import { envoyCheckRequestType } from './protos.ts';
 import { structOf, type Plain } from './structs.ts';
 
-/** What the bytes of a whole request come to, so that the codec is between. */
+/** The readings from the encoded bytes of a whole request. */
 const readingsOf = (metadata: Readonly<Record<string, Readonly<Record<string, Plain>>>>) => {
   const filter_metadata = Object.fromEntries(Object.entries(metadata).map(([name, value]) => [name, structOf(value)]));
   const headers = { ':method': 'POST', ':path': '/mcp', ':authority': 'a.test', ':scheme': 'https' };
@@ -31,7 +31,7 @@ const whole = {
 };
 
 describe('mcpReadingsFrom', () => {
-  it('reads what the filter says', () => {
+  it("reads the filter's metadata", () => {
     expect(readingsOf({ 'envoy.filters.http.mcp': whole })).toEqual([
       {
         isMcp: true,
@@ -55,27 +55,31 @@ describe('mcpReadingsFrom', () => {
   it.each<[string, Readonly<Record<string, Readonly<Record<string, Plain>>>>, unknown]>([
     ['no namespace of the filter', { 'envoy.filters.http.jwt_authn': { method: 'ping' } }, undefined],
     ['both namespaces', { mcp_proxy: whole, 'envoy.filters.http.mcp': { ...whole, id: 2 } }, [{}, {}]],
-    ['an early filter, which does not say that it is MCP', { mcp_proxy: { method: 'ping' } }, [{ isMcp: true }]],
-    ['an early filter that says it is not', { mcp_proxy: { is_mcp_request: false } }, [{ isMcp: false }]],
-    ['a later filter that does not say it', { 'envoy.filters.http.mcp': { method: 'ping' } }, [{ isMcp: false }]],
-    ['a word for it', { 'envoy.filters.http.mcp': { ...whole, is_mcp_request: 'true' } }, [{ isMcp: false }]],
-    ['a message that was cut', { mcp_proxy: { is_exceeding_limit: true } }, [{ isCut: true }]],
-    ['a message that was not', { mcp_proxy: { is_exceeding_limit: false } }, [{ isCut: false }]],
-    ['a word for the limit', { mcp_proxy: { is_exceeding_limit: 'false' } }, [{ isCut: true }]],
+    ['an early filter, which does not report MCP', { mcp_proxy: { method: 'ping' } }, [{ isMcp: true }]],
+    ['an early filter that reports no MCP', { mcp_proxy: { is_mcp_request: false } }, [{ isMcp: false }]],
+    ['a later filter that does not report MCP', { 'envoy.filters.http.mcp': { method: 'ping' } }, [{ isMcp: false }]],
+    [
+      'a string instead of a boolean',
+      { 'envoy.filters.http.mcp': { ...whole, is_mcp_request: 'true' } },
+      [{ isMcp: false }],
+    ],
+    ['a truncated message', { mcp_proxy: { is_exceeding_limit: true } }, [{ isCut: true }]],
+    ['a complete message', { mcp_proxy: { is_exceeding_limit: false } }, [{ isCut: false }]],
+    ['a string for the limit', { mcp_proxy: { is_exceeding_limit: 'false' } }, [{ isCut: true }]],
     ['a status', { mcp_proxy: { status: 'mcp_parse_error' } }, [{ fault: 'mcp_parse_error' }]],
-    ['a status that is no word', { mcp_proxy: { status: 7 } }, [{ fault: 'unknown' }]],
+    ['a status that is not a string', { mcp_proxy: { status: 7 } }, [{ fault: 'unknown' }]],
     [
       'why it passed',
       { mcp_proxy: { status: 'mcp_ok', passthrough_reason: 'mcp_not_jsonrpc' } },
       [{ fault: 'mcp_not_jsonrpc' }],
     ],
-    ['params that are no object', { mcp_proxy: { params: 'name' } }, [{ params: new Map() }]],
+    ['params that are not an object', { mcp_proxy: { params: 'name' } }, [{ params: new Map() }]],
   ])('%s', (_name, metadata, expected) => {
     if (expected === undefined) expect(readingsOf(metadata)).toBeUndefined();
     else expect(readingsOf(metadata)).toMatchObject(expected as object);
   });
 
-  it('has nothing to say without metadata', () => {
+  it('is empty without metadata', () => {
     expect(mcpReadingsFrom(undefined)).toEqual([]);
     expect(mcpReadingsFrom({})).toEqual([]);
   });

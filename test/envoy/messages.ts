@@ -2,9 +2,9 @@ import * as fc from 'fast-check';
 
 /** Text of a message. */
 export const text = fc.string({ unit: 'grapheme', maxLength: 12 });
-/** Bytes that are not empty. */
+/** Non-empty bytes. */
 export const bytes = fc.uint8Array({ minLength: 1, maxLength: 12 }).map((array) => Buffer.from(array));
-/** A message each of whose fields may be absent. */
+/** A message whose fields may each be absent. */
 export const optional = <T extends object>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record(model, { requiredKeys: [] });
 /** A map of few entries. */
@@ -60,7 +60,7 @@ const http = optional({
   raw_body: bytes,
   header_map: fc.record({ headers: fc.array(header, { maxLength: 3 }) }),
 });
-/** Whatever a CheckRequest can say. */
+/** Any CheckRequest. */
 export const checkRequests = fc.record({
   attributes: optional({
     source: peer,

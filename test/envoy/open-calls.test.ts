@@ -19,8 +19,8 @@ const reasonsOf = (client: RawClient, count: number): readonly (string | undefin
     .filter((stream) => client.content(stream).length > 0)
     .map((stream) => readAsEnvoy(client.content(stream).subarray(5)).status?.message);
 
-describe('AuthorizationServer and calls that are left open', () => {
-  it('denies those that have been for longest where there are 16,384, and none that waits for its answer', async () => {
+describe('AuthorizationServer and open calls', () => {
+  it('denies the oldest beyond 16,384, but none that waits for its answer', async () => {
     const answer: { now: () => void } = { now: () => undefined };
     const { server, client } = await serving((bytes) =>
       bytes.length === 5 ? done(bytes, never) : new Promise((resolve) => (answer.now = () => resolve(bytes))),
@@ -39,7 +39,7 @@ describe('AuthorizationServer and calls that are left open', () => {
     await until(() => reasonsOf(oldest, 1_000).length === 17_000 - 16_384);
     expect(new Set(reasonsOf(oldest, 1_000))).toEqual(new Set(['overloaded']));
     expect(oldest.resetCode(FIRST_STREAM)).not.toBeNull();
-    // Whoever comes whole is served all the same, and whoever waited is answered.
+    // A complete check is still served, and a waiting one is answered.
     await first.send(wholeCheck(FIRST_STREAM + 2, Buffer.from('whole')));
     await first.until((one) => one.content(FIRST_STREAM + 2).includes('done 5'));
     answer.now();
@@ -47,7 +47,7 @@ describe('AuthorizationServer and calls that are left open', () => {
     expect(reasonsOf(oldest, 1_000).length).toBeLessThan(17_000 - 16_384 + 3);
   });
 
-  it('answers thousands whose deadline has come at once a few at a time', async () => {
+  it('answers thousands with the same deadline a few at a time', async () => {
     const clock = { ms: 0 };
     const answered = { inAll: 0, inTurn: 0, inOneTurn: 0 };
     const turn = (): void => {
@@ -71,7 +71,7 @@ describe('AuthorizationServer and calls that are left open', () => {
     for (const one of clients) await one.until(() => reasonsOf(one, 1_000).length === 1_000);
   });
 
-  it('keeps no long trace context of a call that is open', async () => {
+  it('keeps no long trace context of an open call', async () => {
     const seen: (string | null)[] = [];
     const { client } = await serving((bytes, { traceparent }) => {
       seen.push(traceparent);
@@ -89,7 +89,7 @@ describe('AuthorizationServer and calls that are left open', () => {
   });
 });
 
-/** Does something in each turn of the event loop while something else is waited for. */
+/** Runs `turn` in each turn of the event loop while `wait` is pending. */
 async function everyTurn(turn: () => void, wait: () => Promise<unknown>): Promise<void> {
   let next: NodeJS.Immediate;
   const again = (): void => {
@@ -108,10 +108,10 @@ const traced = (length: number) => literal('traceparent', 'a'.repeat(length));
 const isRefused = (client: RawClient, stream: number) => client.of(stream).length > 0;
 const never = { traceparent: null, deadlineMs: 0, signal: { aborted: false } };
 
-describe('AuthorizationServer and health checks that are left open', () => {
+describe('AuthorizationServer and open health checks', () => {
   const HEALTH = requestOf('/grpc.health.v1.Health/Check', { 'content-type': 'application/grpc' });
 
-  it('keeps of each what it sent and no more', async () => {
+  it('keeps only what each has sent', async () => {
     const { client } = await serving(done);
     const one = await client();
     const passed = frame(0xee, { payload: Buffer.alloc(16_384) });
@@ -121,7 +121,7 @@ describe('AuthorizationServer and health checks that are left open', () => {
     expect(((await heldBytes()) - before) / 400).toBeLessThan(8_000);
   });
 
-  it('refuses the one that has been for longest where there are 1,024', async () => {
+  it('refuses the oldest beyond 1,024', async () => {
     const { client } = await serving(done);
     const one = await client();
     const other = await client();

@@ -47,7 +47,7 @@ describe('the protos against an independent copy', () => {
     ['CheckRequest', checkRequests, checkRequestType, envoyCheckRequestType],
     ['CheckResponse', response, checkResponseType, envoyCheckResponseType],
     ['HTTPAccessLogEntry', readEntries, accessLogEntryType, envoyAccessLogEntryType],
-  ])('%s: the bytes are the same, and each reads what the other wrote', (_name, arbitrary, ours, theirs) => {
+  ])('%s: the bytes are equal, and each reads what the other wrote', (_name, arbitrary, ours, theirs) => {
     fc.assert(
       fc.property(arbitrary, (message) => {
         const written = ours.serialize(message);
@@ -66,7 +66,7 @@ describe('the protos against an independent copy', () => {
     expect(envoyCheckResponseType.deserialize(written)).toEqual({ status: { code: 13 } });
   });
 
-  it('a field nobody declared is skipped', () => {
+  it('an unknown field is skipped', () => {
     const unknown = Buffer.from('0a00f8ac0101', 'hex');
     expect(checkRequestType.deserialize(unknown)).toEqual({ attributes: {} });
   });

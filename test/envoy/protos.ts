@@ -2,10 +2,7 @@ import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
 
-/**
- * Envoy's own protos, as another package carries them: what this project's subset is held against. The copy is older than
- * `CheckResponse.error_response`.
- */
+/** Envoy's own protos from another package: the reference for this project's subset. They are older than `CheckResponse.error_response`. */
 const deps = join(dirname(createRequire(import.meta.url).resolve('@grpc/grpc-js-xds/package.json')), 'deps');
 
 const includeDirs = ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((name) => join(deps, name));
@@ -58,7 +55,7 @@ export interface DecodedCheckResponse {
   readonly dynamic_metadata?: { readonly fields?: Readonly<Record<string, { readonly stringValue?: string }>> };
 }
 
-/** What Envoy would read in these bytes. */
+/** What Envoy reads from these bytes. */
 export const readAsEnvoy = (bytes: Uint8Array): DecodedCheckResponse =>
   envoyCheckResponseType.deserialize(Buffer.from(bytes));
 

@@ -17,28 +17,28 @@ const FIRST = Buffer.concat([
   literal(4, CHECK_PATH, Literal.kept),
   literal('content-type', 'application/grpc', Literal.kept),
 ]);
-/** The headers of a check by their places in the table, in four bytes. */
+/** The headers of a check as indexes into the table, in four bytes. */
 const SHORT = Buffer.concat([POST_OVER_HTTP, indexed(63), indexed(62)]);
 
-/** The headers of a check, with whatever more they say; `FIRST_STREAM` must have had its own. */
+/** The headers of a check, with additional ones. `FIRST_STREAM` must have been sent before. */
 export const checkBegun = (stream: number, more: Buffer = Buffer.alloc(0)): Buffer =>
   ask(stream, 0, Buffer.concat([SHORT, more]));
 
-/** A check, all of it. */
+/** A complete check. */
 export const wholeCheck = (stream: number, message: Buffer): Buffer =>
   Buffer.concat([checkBegun(stream), data(stream, framed(message), Flag.endStream)]);
 
-/** The first stream of a client that may be used. */
+/** The first usable stream of a client. */
 export const FIRST_STREAM = 3;
 
-/** A client whose checks take few bytes; its first stream is of no use. It has room for all there is to answer. */
+/** A client whose checks take few bytes. Its first stream fills the table. Its windows fit all answers. */
 async function rawChecks(address: string): Promise<RawClient> {
   const client = await RawClient.to(Number(address.split(':')[1]));
   await client.send(ask(1, Flag.endStream, FIRST), widened(0, 0x7000_0000));
   return client;
 }
 
-/** Servers of checks with such clients; all of them are closed after each test. */
+/** Servers of checks with such clients, all closed after each test. */
 export function rawStage() {
   const closing: (() => unknown)[] = [];
   afterEach(async () => {
@@ -48,7 +48,7 @@ export function rawStage() {
     const server = new AuthorizationServer(oneByOne(handler), {
       ...systemPorts,
       refuse,
-      // On a busy machine too, nothing is denied for its deadline.
+      // Long enough that nothing is denied for its deadline on a busy machine.
       maxCheckMs: 60_000,
       ...over,
     });

@@ -6,7 +6,7 @@ export const Frame = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, wind
 /** The flags of frames. */
 export const Flag = { endStream: 1, endHeaders: 4 } as const;
 
-/** A frame, whatever it is. */
+/** Any frame. */
 export function frame(
   type: number,
   { flags = 0, stream = 0, payload = Buffer.alloc(0) }: { flags?: number; stream?: number; payload?: Buffer } = {},
@@ -19,7 +19,7 @@ export function frame(
   return Buffer.concat([head, payload]);
 }
 
-/** Headers, literally and without an index. Names and values have less than 127 bytes. */
+/** Headers as literals without indexing. Names and values have less than 127 bytes. */
 export const headerBlock = (headers: Readonly<Record<string, string>>): Buffer =>
   Buffer.concat(
     Object.entries(headers).map(([name, value]) =>
@@ -44,7 +44,7 @@ export const CHECK_HEADERS = {
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
-/** A connection that sends what it is told to, after the preface of HTTP/2; an error of it is no fault. */
+/** A connection that sends given bytes after the preface of HTTP/2. Its errors are ignored. */
 export function rawConnection(address: string): Promise<Socket> {
   const [host, port] = address.split(':');
   return new Promise((resolve) => {

@@ -5,7 +5,7 @@ import { remembering } from '../../src/envoy/remembered-text.ts';
 const decoded = (bytes: Buffer, from: number, to: number): string => bytes.toString('utf8', from, to);
 
 describe('remembering', () => {
-  it('makes a name once, wherever it stands', () => {
+  it('makes a text once, at any offset', () => {
     let count = 0;
     const make = remembering((bytes: Buffer, from: number, to: number) => {
       count += 1;
@@ -21,7 +21,7 @@ describe('remembering', () => {
     expect(count).toBe(2);
   });
 
-  it('makes anew what is long, and what is nothing', () => {
+  it('does not memoise long and empty texts', () => {
     let count = 0;
     const make = remembering((_bytes: Buffer, from: number, to: number) => {
       count += 1;
@@ -33,7 +33,7 @@ describe('remembering', () => {
     expect([make(bytes, 0, 96), make(bytes, 0, 96), count]).toEqual(['x'.repeat(96), 'x'.repeat(96), 5]);
   });
 
-  it('is never another text than that of the bytes, of few texts that look alike', () => {
+  it('always returns the text of the bytes, for similar texts', () => {
     const make = remembering(decoded);
     const unit = fc
       .constantFrom('a', 'b', 'e9', 'c3a9', 'ff', 'fffd', 'efbfbd', '00')

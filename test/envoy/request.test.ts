@@ -27,7 +27,7 @@ const shapes = [
 const denial = (reason: string, detail: string) => expect.objectContaining({ kind: 'deny', reason, detail });
 
 describe('checkFactsFrom', () => {
-  it.each(shapes)('reads a call whose headers come as `%s`', (_shape, request) => {
+  it.each(shapes)('reads a call with headers in the form `%s`', (_shape, request) => {
     const source = {
       principal: 'spiffe://acme.test/a',
       certificate: 'PEM',
@@ -60,7 +60,7 @@ describe('checkFactsFrom', () => {
     });
   });
 
-  it('keeps repeated headers apart where they come apart', () => {
+  it('keeps repeated headers separate where they arrive separately', () => {
     const facts = checkFactsFrom(
       asList([
         ['authorization', 'Bearer a'],
@@ -73,7 +73,7 @@ describe('checkFactsFrom', () => {
     expect(merged).toMatchObject({ call: { headers: new Map([['authorization', ['Bearer a,Bearer b']]]) } });
   });
 
-  it('reads a header of `header_map` that has a value and no bytes', () => {
+  it('reads a header of `header_map` with `value` instead of `raw_value`', () => {
     const header_map = {
       headers: [new DecodedHeader({ key: 'x-a', value: 'b' }), new DecodedHeader({ key: 'x-empty' })],
     };
@@ -99,7 +99,7 @@ describe('checkFactsFrom', () => {
 
   it.each([
     [
-      'both shapes of headers',
+      'both forms of headers',
       { headers: { a: 'b' }, header_map: { headers: [new DecodedHeader({ key: 'a' })] } },
       'both `headers` and `header_map` are set',
     ],
@@ -110,7 +110,7 @@ describe('checkFactsFrom', () => {
       'a header has two values',
     ],
     [
-      'both shapes of bodies',
+      'both forms of bodies',
       { headers: { a: 'b' }, body: 'a', raw_body: Buffer.from('a') },
       'both `body` and `raw_body` are set',
     ],
@@ -130,14 +130,14 @@ describe('checkFactsFrom', () => {
       asMap({ ':authority': 'api.test' }),
       'the header `:authority` differs from the request',
     ],
-    ['a `host` header of its own', asMap({ host: 'other' }), 'the header `host` differs from the request'],
-    ['a scheme that is none', asMap({ a: '' }, { scheme: 'HTTPS' }), 'the scheme is not http or https'],
+    ['another `host` header', asMap({ host: 'other' }), 'the header `host` differs from the request'],
+    ['an invalid scheme', asMap({ a: '' }, { scheme: 'HTTPS' }), 'the scheme is not http or https'],
     ['no scheme', asMap({ a: '' }, { scheme: '' }), 'the scheme is not http or https'],
     ['no method', asMap({ a: '' }, { method: '' }), 'the method must be in upper-case letters'],
     ['no path', asMap({ a: '' }, { path: '' }), 'the path must start with `/`'],
     ['no host', asMap({ a: '' }, { host: '' }), 'the host must be a plain name or address with an optional port'],
     [
-      'a `!` that may stand for a byte',
+      'a `!` that may replace a byte',
       asMap({ a: '' }, { path: '/a!' }),
       'the path has a `!`, which in this form also stands for a byte that was replaced',
     ],
@@ -145,7 +145,7 @@ describe('checkFactsFrom', () => {
     expect(checkFactsFrom(request, null)).toEqual(denial('request.not-canonical', detail));
   });
 
-  it('takes a `!` where the bytes are seen, and in a query', () => {
+  it('accepts a `!` where the raw bytes are known, and in a query', () => {
     expect(checkFactsFrom(asList([['a', '']], { path: '/a!' }), null)).toMatchObject({ call: { path: '/a!' } });
     expect(checkFactsFrom(asMap({ a: '' }, { path: '/a?b!' }), null)).toMatchObject({ call: { query: 'b!' } });
   });
@@ -179,7 +179,7 @@ describe('checkFactsFrom', () => {
     ['as bytes', { raw_body: Buffer.from('{"a":1}') }, Buffer.from('{"a":1}')],
     ['as text', { body: '{"é":1}' }, Buffer.from('{"é":1}')],
     ['and is empty', {}, Buffer.alloc(0)],
-  ])('gives a body that came %s', (_name, over, body) => {
+  ])('returns a body that arrived %s', (_name, over, body) => {
     const facts = checkFactsFrom(asMap(inspected, { method: 'POST', ...over }), null);
     expect(Buffer.from((!isDeny(facts) && facts.call.body) || 'none')).toEqual(
       body.length === 0 ? Buffer.alloc(0) : body,
@@ -189,7 +189,7 @@ describe('checkFactsFrom', () => {
   it.each([
     ['null of a gRPC message that came as text, in which numbers were replaced', { body: '!!' }, null],
     ['a gRPC message that came as bytes', { raw_body: Buffer.from([255]) }, [255]],
-  ])('gives %s', (_name, over, body) => {
+  ])('returns %s', (_name, over, body) => {
     const headers = { ...inspected, 'content-type': 'application/grpc+proto' };
     const facts = must(checkFactsFrom(asMap(headers, { method: 'POST', ...over }), null));
     expect(facts.call.body && [...facts.call.body]).toEqual(body);
@@ -249,14 +249,14 @@ describe('checkFactsFrom', () => {
       'the `transfer-encoding` must be `chunked`',
     ],
     [
-      'a body that was cut short',
+      'a truncated body',
       { ...inspected, 'content-length': '9' },
       { ...posted, body: '{}' },
       'request.body-incomplete',
       'the body and its `content-length` differ in length',
     ],
     [
-      'a body that the caller says was seen',
+      "a body that was inspected by the caller's claim",
       { ...inspected, 'content-length': '9' },
       posted,
       'request.body-incomplete',
@@ -305,7 +305,7 @@ describe('checkFactsFrom', () => {
     ['a length where no body is seen', { 'content-length': '3' }, posted],
     ['a body that is not compressed', { 'content-encoding': 'Identity' }, posted],
     ['an expectation that is known', { expect: '100-Continue' }, posted],
-  ])('takes %s', (_name, headers, over) => {
+  ])('accepts %s', (_name, headers, over) => {
     for (const [, request] of shapes) expect(isDeny(checkFactsFrom(request(headers, over), null))).toBe(false);
   });
 
@@ -319,7 +319,7 @@ describe('checkFactsFrom', () => {
     ['x-original-uri', '/v1/a', 'path'],
     ['x-rewrite-url', '/v1/a?b=c&d', 'path'],
     ['x-forwarded-uri', '//v1/a?b=c', 'path'],
-  ])('denies %s that names another thing than the request', (name, value, what) => {
+  ])('denies %s that differs from the request', (name, value, what) => {
     const same = what === 'method' ? http.method : http.path;
     for (const [, request] of shapes) {
       expect(checkFactsFrom(request({ [name]: value }), null)).toEqual(
@@ -334,7 +334,7 @@ describe('checkFactsFrom', () => {
     expect(checkFactsFrom(twice, null)).toMatchObject({ reason: 'request.not-canonical' });
   });
 
-  it('gives no body where Envoy does not say that it is whole', () => {
+  it('returns no body where Envoy does not report it as complete', () => {
     expect(checkFactsFrom(asMap({ a: '' }, { body: 'a' }), null)).toMatchObject({ call: { body: null } });
   });
 
@@ -344,7 +344,7 @@ describe('checkFactsFrom', () => {
     );
   });
 
-  it('denies a body that reaches the limit, which Envoy may call whole', () => {
+  it('denies a body that reaches the limit, which Envoy may report as complete', () => {
     const rules = { partialBodyBytes: 4 };
     expect(checkFactsFrom(asMap(inspected, { ...posted, body: 'abc' }), null, rules)).toMatchObject({
       call: { method: 'POST' },
@@ -357,14 +357,14 @@ describe('checkFactsFrom', () => {
     );
   });
 
-  // Issue 14: a whole body of exactly the limit was denied.
+  // Issue 14: a complete body of exactly the limit was denied.
   it.each([
     ['that is announced', { 'content-length': '4' }, true],
     ['that is announced as longer', { 'content-length': '5' }, false],
     ['that is announced as shorter', { 'content-length': '3' }, false],
     ['that is announced in another spelling', { 'content-length': '04' }, false],
     ['that comes in chunks', { 'transfer-encoding': 'chunked' }, false],
-  ])('takes a body of exactly the limit %s for whole: %j', (_name, headers, isWhole) => {
+  ])('treats a body of exactly the limit %s as complete: %j', (_name, headers, isWhole) => {
     const facts = checkFactsFrom(asMap({ ...inspected, ...headers }, { ...posted, body: 'abcd' }), null, {
       partialBodyBytes: 4,
     });
@@ -377,14 +377,14 @@ describe('checkFactsFrom', () => {
     ['upper case', traceparent.toUpperCase()],
     ['no trace', `00-${'0'.repeat(32)}-00f067aa0ba902b7-01`],
     ['no span', `00-4bf92f3577b34da6a3ce929d0e0e4736-${'0'.repeat(16)}-01`],
-    ['the version that is none', `ff${traceparent.slice(2)}`],
+    ['the invalid version', `ff${traceparent.slice(2)}`],
   ])('leaves out a traceparent with %s', (_name, text) => {
     expect(checkFactsFrom(asMap({ traceparent: text }), text)).toMatchObject({
       trace: { parent: null, application: null },
     });
   });
 
-  it('leaves out what is no identifier, no address, or there twice', () => {
+  it('leaves out invalid or repeated identifiers and addresses', () => {
     const twice = asList([
       ['traceparent', traceparent],
       ['traceparent', traceparent],

@@ -25,12 +25,12 @@ const answerFor = (over: Partial<Answer>): Answer => ({
 const anyPassing = fc.subarray(['authorization', 'proxy-authorization'] as const);
 const codes = Object.keys(reasons) as ReasonCode[];
 
-/** What Envoy is told of an allow, beside it. */
+/** The metadata that Envoy gets with an allow. */
 const metadataOf = (made: Parameters<typeof checkResponseFrom>[1]) =>
   readAsEnvoy(checkResponseFrom(answerFor({ taskId: id }), made)).dynamic_metadata?.fields;
 
 describe('checkResponseFrom an allow', () => {
-  it('is code 0 with an ok_response that sets and removes', () => {
+  it('is code 0 with an ok_response that sets and removes headers', () => {
     const response = readAsEnvoy(checkResponseFrom(answerFor({}), options));
     expect(response.status).toEqual({ code: 0 });
     expect(response.denied_response).toBeUndefined();
@@ -42,7 +42,7 @@ describe('checkResponseFrom an allow', () => {
     expect(response.ok_response?.headers_to_remove).toEqual([...CREDENTIAL_HEADERS, 'txn-token']);
   });
 
-  it('tells Envoy which ledger has the decision, where that can be that of another process', () => {
+  it('names the ledger of the decision where there are several processes', () => {
     expect(metadataOf(options)).not.toHaveProperty('ledger');
     for (const ledger of ['remit-1', 'remit-2']) {
       expect(metadataOf({ ...options, ledger })).toMatchObject({ ledger: { stringValue: ledger } });
@@ -50,14 +50,14 @@ describe('checkResponseFrom an allow', () => {
     expect(metadataOf(options)).not.toHaveProperty('ledger');
   });
 
-  it('hands the upstream a transaction token where there is one, in the place of what the client sent', () => {
+  it('passes a transaction token to the upstream, replacing the header of the client', () => {
     const response = readAsEnvoy(checkResponseFrom(answerFor({ transactionToken: 'a.b.c' }), options));
     expect(valuesOf(response.ok_response?.headers)).toMatchObject({ 'txn-token': 'a.b.c' });
     expect(response.ok_response?.headers_to_remove).not.toContain('txn-token');
     expect(JSON.stringify(response.dynamic_metadata)).not.toContain('a.b.c');
   });
 
-  it('leaves the upstream the header that holds a secret of its own, and takes every other away', () => {
+  it("passes the header with the upstream's own secret, and removes every other credential", () => {
     const passing = ['authorization'] as const;
     const response = readAsEnvoy(checkResponseFrom(answerFor({ passing }), options));
     expect(response.ok_response?.headers_to_remove).toEqual([
@@ -69,7 +69,7 @@ describe('checkResponseFrom an allow', () => {
     expect(Object.keys(valuesOf(response.ok_response?.headers))).not.toContain('authorization');
   });
 
-  it('throws rather than allow without a transaction token that is asked for', () => {
+  it('throws where a required transaction token is missing', () => {
     expect(() => checkResponseFrom(answerFor({ transactionToken: 'a\r\nb' }), options)).toThrow('compact JWS');
   });
 
@@ -92,7 +92,7 @@ describe('checkResponseFrom an allow', () => {
     ['is empty', { taskId: '', agent: '' }],
     ['is not ASCII', { taskId: 'é', agent: 'spiffe://é' }],
     ['is too long', { taskId: 'a'.repeat(2_049), agent: 'a'.repeat(2_049) }],
-  ])('removes the header of what %s', (_name, over) => {
+  ])('removes the header of a value that %s', (_name, over) => {
     const response = readAsEnvoy(checkResponseFrom(answerFor(over), options));
     expect(Object.keys(valuesOf(response.ok_response?.headers))).toEqual(['x-remit-decision']);
     expect(response.ok_response?.headers_to_remove).toEqual([
@@ -120,7 +120,7 @@ describe('checkResponseFrom an allow', () => {
   });
 });
 
-describe('checkResponseFrom an allow again and again', () => {
+describe('checkResponseFrom a repeated allow', () => {
   const uuid = fc.uuid();
   const trace = fc.string({ unit: fc.constantFrom('0', '7', 'a', 'f'), minLength: 32, maxLength: 32 });
   const placeholders = [
@@ -130,11 +130,11 @@ describe('checkResponseFrom an allow again and again', () => {
   ];
   const name = fc.oneof(fc.constantFrom('a', 'files.read', 'a\nb', 'ä', ''), fc.constantFrom(...placeholders));
 
-  it('has the ids of its own call, and is the same as when it is put together anew', () => {
+  it('has the ids of its own call, and equals a response without the template', () => {
     fc.assert(
       fc.property(uuid, uuid, trace, name, name, (decisionId, taskId, traceId, agent, action) => {
         const given = answerFor({ decisionId, taskId, traceId, agent, action });
-        // What is not ordinary is put together anew; of this one only a header that may pass is not ordinary.
+        // Unusual answers do not use the template. Here only a passing header is unusual.
         const anew = checkResponseFrom({ ...given, passing: ['authorization'] }, options);
         const [first, again] = [checkResponseFrom(given, options), checkResponseFrom(given, options)];
         expect(again).toEqual(first);
@@ -218,7 +218,7 @@ describe('checkResponseFrom a denial', () => {
     expect(JSON.parse(response.denied_response?.body ?? '')).toMatchObject({ error });
   });
 
-  it('shows the advice of the policy, bounded, and leaves out a link that there is not', () => {
+  it('contains the bounded advice of the policy, and no link without a help URL', () => {
     const decision = deny('policy.forbidden', '', { policyIds: ['p'], advice: `ask "treasury"\n${'a'.repeat(5_000)}` });
     const response = readAsEnvoy(checkResponseFrom(answerFor({ decision }), { helpUrl: null }));
     const body: unknown = JSON.parse(response.denied_response?.body ?? '');
@@ -277,7 +277,7 @@ describe('checkResponseFrom anything', () => {
     passing: anyPassing,
   });
 
-  it('is code 0 for an allow alone, never empty, and safe in every header', () => {
+  it('is code 0 only for an allow, never empty, and safe in every header', () => {
     fc.assert(
       fc.property(anyAnswer, (answer) => {
         const bytes = checkResponseFrom(answer, options);
@@ -298,11 +298,11 @@ describe('checkResponseFrom anything', () => {
   });
 
   it.each([
-    ['a decision that is none', { decision: {} }],
+    ['an empty decision', { decision: {} }],
     ['a decision of another kind', { decision: { kind: 'maybe' } }],
-    ['a reason that is none', { decision: { kind: 'deny', reason: 'constructor' } }],
+    ['an unknown reason', { decision: { kind: 'deny', reason: 'constructor' } }],
     ['no decision id', { decisionId: '' }],
-    ['a decision id that would break out', { decisionId: 'a"b' }],
+    ['a decision id with a quote', { decisionId: 'a"b' }],
     ['a decision id with a line break', { decisionId: 'a\nb' }],
   ])('throws for %s', (_name, over) => {
     expect(() => checkResponseFrom({ ...answerFor({}), ...over } as Answer, options)).toThrow();
@@ -310,7 +310,7 @@ describe('checkResponseFrom anything', () => {
 });
 
 describe('preparedDenial', () => {
-  it.each(codes)('%s is what the builder gives, with the id put in', (code) => {
+  it.each(codes)('%s equals the built response, with the id inserted', (code) => {
     const nobody = { taskId: null, agent: null, action: null, traceId: null, transactionToken: null };
     const built = checkResponseFrom(answerFor({ decision: deny(code, ''), ...nobody }), options);
     const prepare = preparedDenial(code, options);
@@ -319,7 +319,7 @@ describe('preparedDenial', () => {
     expect(prepare(id).equals(built)).toBe(true);
   });
 
-  it('throws for an id that is no UUID', () => {
+  it('throws for an id that is not a UUID', () => {
     expect(() => preparedDenial('internal', options)('a')).toThrow('the decision id must be a UUID');
   });
 });

@@ -1,4 +1,4 @@
-/** The numbers of fields that hold messages, each with those in it. */
+/** Field numbers that contain messages, each with its own embedded ones. */
 export interface Embedded {
   readonly [number: number]: Embedded;
 }
@@ -9,7 +9,7 @@ export interface RawField {
   readonly bytes: Buffer;
 }
 
-/** The same message with the fields of it and of the messages in it changed, those of the inmost first. */
+/** The same message with its fields and those of embedded messages changed, innermost first. */
 export function rewritten(
   message: Buffer,
   embedded: Embedded,
@@ -29,7 +29,7 @@ export const delimitedField = (number: number, content: Buffer): RawField => ({
   bytes: Buffer.concat([varint(number * 8 + 2), varint(content.length), content]),
 });
 
-/** A field of a number. */
+/** A varint field. */
 export const varintField = (number: number, value: number): RawField => ({
   number,
   bytes: Buffer.concat([varint(number * 8), varint(value)]),
@@ -63,7 +63,7 @@ function fieldsIn(message: Buffer): readonly RawField[] {
 
 const contentOf = (field: Buffer): Buffer => field.subarray(varintAt(field, varintAt(field, 0).end).end);
 
-/** A varint whose value is small or does not matter. */
+/** A varint whose value is small or irrelevant. */
 function varintAt(bytes: Buffer, from: number): { readonly value: number; readonly end: number } {
   let value = 0;
   for (let at = from; ; at += 1) {

@@ -41,7 +41,7 @@ const request = envoyCheckRequestType.serialize({
 let folder = '';
 const closing: (() => unknown)[] = [];
 beforeAll(() => {
-  // grpc-js prints a line of its own when a port is in use.
+  // grpc-js prints its own line when a port is in use.
   setLogVerbosity(logVerbosity.NONE);
   folder = mkdtempSync(join(tmpdir(), 'remit-server-'));
 });
@@ -73,7 +73,7 @@ const reasonOf = (bytes: Uint8Array): string | undefined => {
 };
 
 describe('AuthorizationServer.listen', () => {
-  it('serves on a Unix socket of mode 0660 and on TCP at once, and removes the socket at the end', async () => {
+  it('serves on a Unix socket of mode 0660 and on TCP, and removes the socket at the end', async () => {
     const path = join(folder, 'a.sock');
     const server = new AuthorizationServer(
       oneByOne(async () => Buffer.from('hello')),
@@ -91,7 +91,7 @@ describe('AuthorizationServer.listen', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('takes the place of a socket that nobody answers', async () => {
+  it('replaces a stale socket', async () => {
     const path = join(folder, 'stale.sock');
     const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
     spawnSync(process.execPath, ['-e', script]);
@@ -100,14 +100,14 @@ describe('AuthorizationServer.listen', () => {
     expect(String(await client.check(request))).toBe('new');
   });
 
-  it('leaves a socket alone that somebody answers', async () => {
+  it('does not replace a socket in use', async () => {
     const path = join(folder, 'used.sock');
     const { client } = await started(async () => Buffer.from('old'), {}, `unix:${path}`);
     expect(await problemAt(`unix:${path}`)).toEqual({ problem: `address in use: \`unix:${path}\`` });
     expect(String(await client.check(request))).toBe('old');
   });
 
-  it('says so when a port is in use', async () => {
+  it('reports a port in use', async () => {
     const other = createServer();
     const port = await new Promise<number>((resolve) => {
       other.listen(0, '127.0.0.1', () => {
@@ -144,7 +144,7 @@ describe('AuthorizationServer.listen', () => {
     expect(await problemAt(`unix:${path}`)).toEqual({ problem: problemOf(path) });
   });
 
-  it('opens nothing when one address cannot be had', async () => {
+  it('opens nothing where one address cannot be bound', async () => {
     const path = join(folder, 'first.sock');
     const server = new AuthorizationServer(oneByOne(never), options);
     expect(await server.listen([`unix:${path}`, 'unix:relative'])).toHaveProperty('problem');
@@ -153,7 +153,7 @@ describe('AuthorizationServer.listen', () => {
 });
 
 describe('AuthorizationServer answering', () => {
-  it('hands over bytes, trace context, deadline and signal, and gives the bytes back', async () => {
+  it("passes bytes, trace context, deadline and signal to the handler, and returns the handler's bytes", async () => {
     const seen: { bytes: Uint8Array; call: Parameters<OneHandler>[1]; nowMs: number }[] = [];
     const { client, server } = await started(async (bytes, call) => {
       seen.push({ bytes, call, nowMs: systemPorts.monotonicMs() });
@@ -194,17 +194,17 @@ describe('AuthorizationServer answering', () => {
   it.each<[string, () => Uint8Array]>([
     ['throws', bug],
     ['gives nothing', () => new Uint8Array(0)],
-  ])('denies on its own when the refusal %s', async (_name, refuse) => {
+  ])('denies by itself when the refusal %s', async (_name, refuse) => {
     const { client } = await started(() => Promise.reject(new Error('bug')), { refuse });
     expect(reasonOf(await client.check(request))).toBe('internal');
   });
 
-  it('denies when being told of a fault throws', async () => {
+  it('denies when `onFault` throws', async () => {
     const { client } = await started(bug, { onFault: bug });
     expect(reasonOf(await client.check(request))).toBe('internal');
   });
 
-  it('tells of a fault outside of the handler, which ends the one call it is in', async () => {
+  it('reports a fault outside of the handler, which ends only its call', async () => {
     const faults: unknown[] = [];
     const clock = { isBroken: false };
     const monotonicMs = () => {
@@ -215,7 +215,7 @@ describe('AuthorizationServer answering', () => {
     const over = { monotonicMs, onFault: (error: unknown) => faults.push(error) };
     const { client } = await started(async () => Buffer.from('done'), over);
     expect(String(await client.check(request))).toBe('done');
-    // What looks after the first check has seen that it is over.
+    // The watch has seen that the first check is over.
     await new Promise((resolve) => setTimeout(resolve, 50));
     clock.isBroken = true;
     await expect(client.check(request)).rejects.toThrow();
@@ -223,20 +223,20 @@ describe('AuthorizationServer answering', () => {
     expect(faults).toEqual([new Error('bug')]);
   });
 
-  it('denies before the deadline when the handler never answers, and tells the handler', async () => {
+  it('denies before the deadline when the handler never answers, and aborts its signal', async () => {
     const signals: CheckMessage['signal'][] = [];
     const { client, server } = await started((_bytes, { signal }) => {
       signals.push(signal);
       return signals.length === 1 ? Promise.resolve(Buffer.from('done')) : never();
     });
-    // The deadline of a client's first call runs while it connects, and that may take longer than the server keeps back.
+    // The deadline of a client's first call runs while it connects, which may take longer than the margin.
     expect(String(await client.check(request))).toBe('done');
     expect(reasonOf(await client.check(request, { timeoutMs: 2_000 }))).toBe('internal');
     expect(signals[1]?.aborted).toBe(true);
     expect(server.inFlight).toBe(0);
   });
 
-  it('tells the handler when the client goes away, and counts the check no more', async () => {
+  it("aborts the handler's signal when the client disconnects, and no longer counts the check", async () => {
     const signals: CheckMessage['signal'][] = [];
     const { client, server } = await started((_bytes, { signal }) => {
       signals.push(signal);
@@ -252,8 +252,8 @@ describe('AuthorizationServer answering', () => {
   });
 
   it.each([
-    ['may not ask now', () => false],
-    ['cannot be told', bug],
+    ['exceeds its rate', () => false],
+    ['cannot be determined', bug],
   ])('denies an agent that %s, and does not ask the handler', async (_name, admit) => {
     const asked: unknown[] = [];
     const handler: OneHandler = async (bytes) => Buffer.from([asked.push(bytes)]);
@@ -262,7 +262,7 @@ describe('AuthorizationServer answering', () => {
     expect(asked).toEqual([]);
   });
 
-  it('sheds what is over the bound with a denial, each with an id of its own, and goes on', async () => {
+  it('denies checks beyond the bound, each with its own id, and goes on', async () => {
     const waiting: (() => void)[] = [];
     const causes: string[] = [];
     const { client, server } = await started(
@@ -286,17 +286,17 @@ describe('AuthorizationServer answering', () => {
     expect(String(await last)).toBe('done');
   });
 
-  it('says `late` of a check that waited in the queue until too near to its deadline', async () => {
+  it('reports `late` for a check that waited until too near its deadline', async () => {
     const causes: string[] = [];
     let skippedMs = 0;
-    // Whatever is decided takes more than half of the time that the next may wait.
+    // Each decision takes more than half of the time that the next may wait.
     const handler: OneHandler = async () => ((skippedMs += 6_000), Buffer.from('done'));
     const { client } = await started(handler, {
       maxCheckMs: 10_000,
       monotonicMs: () => systemPorts.monotonicMs() + skippedMs,
       refuse: (cause) => (causes.push(cause), refuse(cause)),
     });
-    // Those that come together wait for each other.
+    // Checks that arrive together wait for each other.
     for (let n = 0; n < 100 && causes.length === 0; n += 1) {
       const answers = await Promise.all(Array.from({ length: 4 }, () => client.check(request)));
       for (const answer of answers) if (String(answer) !== 'done') expect(reasonOf(answer)).toBe('overloaded');
@@ -323,7 +323,7 @@ const healthAt = (address: string) => {
 };
 
 describe('AuthorizationServer health and close', () => {
-  it('lists what it serves, and tells those who watch of each change until it closes', async () => {
+  it('lists its services, and notifies watchers of each change until it closes', async () => {
     const { server, address } = await started(never);
     const client = new Client(address, credentials.createInsecure());
     closing.unshift(() => client.close());
@@ -353,7 +353,7 @@ describe('AuthorizationServer health and close', () => {
     expect(await Promise.all(ends)).toEqual([14, 14]);
   });
 
-  it('is not serving until told so', async () => {
+  it('is not serving until set', async () => {
     const { server, address } = await started(never);
     const health = healthAt(address);
     for (const name of ['', AUTHORIZATION_SERVICE]) expect(await health(name)).toBe('NOT_SERVING');
@@ -364,7 +364,7 @@ describe('AuthorizationServer health and close', () => {
     expect(await health('')).toBe('NOT_SERVING');
   });
 
-  it('says so while it drains, lets checks in flight end, and takes no more', async () => {
+  it('reports that it drains, finishes checks in progress, and accepts no more', async () => {
     const waiting: (() => void)[] = [];
     const { server, client, address } = await started(
       () => new Promise((resolve) => waiting.push(() => resolve(Buffer.from('done')))),
@@ -387,7 +387,7 @@ describe('AuthorizationServer health and close', () => {
     await expect(client.check(request, { timeoutMs: 500 })).rejects.toThrow();
   });
 
-  it('cuts off what does not end within its grace', async () => {
+  it('aborts what does not end within its grace', async () => {
     const { server, client } = await started(never);
     const outcome = client.check(request).catch((error: ServiceError) => error.code);
     await until(() => server.inFlight === 1);
@@ -416,12 +416,12 @@ const handlerOf = (check: Check, onFault?: (error: unknown) => void) => {
 };
 
 describe('authorizationHandler', () => {
-  it('answers what the check says', async () => {
+  it("encodes the check's answer", async () => {
     const handler = handlerOf(async () => ({ ...answer, decision: { kind: 'allow', policyIds: [] } }));
     expect(readAsEnvoy(await handler(request, call)).ok_response).toBeDefined();
   });
 
-  it('asks the check about what could not be read, too', async () => {
+  it('passes unreadable requests to the check, too', async () => {
     const asked: unknown[] = [];
     const handler = handlerOf(async (facts) => {
       asked.push(facts);
@@ -441,7 +441,7 @@ describe('authorizationHandler', () => {
     ['throws', bug],
     ['rejects', () => Promise.reject(new Error('bug'))],
     ['gives no answer', async () => undefined as never],
-    ['gives a decision that is none', async () => ({ ...answer, decision: {} as never })],
+    ['gives an empty decision', async () => ({ ...answer, decision: {} as never })],
   ])('denies when the check %s', async (_name, check) => {
     const faults: unknown[] = [];
     const handler = handlerOf(check, (error) => faults.push(error));

@@ -1,17 +1,17 @@
-/** Where the parts of one run are. */
+/** Addresses of one run. */
 export interface WireAddresses {
   readonly adminSocket: string;
   readonly checkSocket: string;
   readonly upstreamPort: number;
 }
 
-/** What Envoy hands over of a body at most, in all of them. */
+/** The largest body that Envoy passes on, in all listeners. */
 export const MAX_REQUEST_BYTES = 65_536;
 
 /**
- * The listeners, by how they ask: `raw` has headers line by line and bodies as bytes, `merged` has both as text, `open` is
- * raw and lets requests pass on errors, which is what no operator should do and no answer of ours may come to need. `partial` is
- * raw and hands over the beginning of a body that is too long; `mcp` is raw behind Envoy’s own MCP filter, which 1.37 is the first to have; it passes on what it says.
+ * The listeners, by how they send checks. `raw` has header lines and bodies as bytes; `merged` has both as text; `open` is raw with
+ * `failure_mode_allow`, which no operator should use. `partial` is raw and passes the beginning of too long a body; `mcp` is raw behind
+ * Envoy's own MCP filter (since 1.37), with its metadata.
  */
 export type ListenerName = 'raw' | 'merged' | 'open' | 'mcp' | 'partial';
 
@@ -30,7 +30,7 @@ const listener = (name: ListenerName) => ({
           typed_config: {
             ...typed('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
             stat_prefix: name,
-            // Nothing is put right on the way in, and a client's own XFCC passes: Remit sees the worst there is.
+            // Nothing is normalised, and a client's own XFCC passes: the worst case for Remit.
             forward_client_cert_details: 'ALWAYS_FORWARD_ONLY',
             delayed_close_timeout: '0.05s',
             upgrade_configs: [{ upgrade_type: 'websocket' }],
@@ -91,7 +91,7 @@ const listener = (name: ListenerName) => ({
   ],
 });
 
-/** The configuration of one run. YAML takes JSON. */
+/** The configuration of one run, as JSON, which is also YAML. */
 export const wireConfig = (
   { adminSocket, checkSocket, upstreamPort }: WireAddresses,
   listeners: readonly ListenerName[] = ['raw', 'merged', 'open'],

@@ -27,11 +27,11 @@ for (const version of envoyVersions) {
       wire.faults.length = 0;
     });
 
-    it('is asked by that version and no other', async () => {
+    it('is called by exactly that version', async () => {
       expect((await wire.envoy.admin('/server_info')).body).toContain(`/${version}/`);
     });
 
-    it('is unhealthy to Envoy until it says that it serves', async () => {
+    it('is unhealthy to Envoy until it reports serving', async () => {
       const flags = async () => /remit::.*::health_flags::(.*)/.exec((await wire.envoy.admin('/clusters')).body)?.[1];
       await until(async () => (await flags()) === '/failed_active_hc');
       wire.server.setServing(true);
@@ -39,9 +39,9 @@ for (const version of envoyVersions) {
     });
 
     describe.each(['raw', 'merged'] as const)('through `%s`', (listener) => {
-      // Replaced and never appended to. The Envoys tried here, 1.37.0 among them, obey `append` alone and would replace
-      // without it too, so that both fields are sent (envoyproxy/envoy#43310) is held by the bytes in response.test.ts.
-      it('lets an allowed request pass, its headers set or removed and the credential gone', async () => {
+      // Headers are replaced, never appended to. The Envoys tried here, 1.37.0 among them, obey `append` and would replace without it too.
+      // That both fields are sent (envoyproxy/envoy#43310) is tested on the bytes in response.test.ts.
+      it('passes an allowed request with headers set or removed, and without the credential', async () => {
         const decisionId = newDecisionId();
         wire.handler = handlerOf(async () =>
           answerWith({ decision: { kind: 'allow', policyIds: [] }, decisionId, taskId: 'task-1', action: 'a.b' }),
@@ -75,7 +75,7 @@ for (const version of envoyVersions) {
         'task.exhausted',
         'request.too-large',
         'internal',
-      ])('gives the client the denial %s as it was built', async (code) => {
+      ])('passes the denial %s to the client unchanged', async (code) => {
         const decisionId = newDecisionId();
         const resourceMetadataUrl = 'https://a.test/meta';
         wire.handler = handlerOf(async () =>
@@ -95,7 +95,7 @@ for (const version of envoyVersions) {
         expect(wire.forwarded).toEqual([]);
       });
 
-      it('shows the call as it is', async () => {
+      it('sends the call unchanged to the check', async () => {
         const body = '{"amount": 5, "to": "Zoë"}';
         const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
         const headers = ['authorization: Bearer abc', 'content-type: application/json', `traceparent: ${traceparent}`];
@@ -123,12 +123,12 @@ for (const version of envoyVersions) {
         expect(wire.forwarded).toMatchObject([{ body }]);
       });
 
-      it('shows no body where there is none, and a host with its port', async () => {
+      it('sends no body where there is none, and the host with its port', async () => {
         expect((await wire.to(listener, get('/'))).status).toBe(200);
         expect(seen).toMatchObject([{ call: { body: null, segments: [], host: 'api.test', port: 80 } }]);
       });
 
-      it('shows a repeated header, apart or joined', async () => {
+      it('sends a repeated header, separately or joined', async () => {
         await wire.to(listener, get('/', 'authorization: Bearer a', 'authorization: Bearer b'));
         expect(seen[0]?.call.headers.get('authorization')?.join(',')).toBe('Bearer a,Bearer b');
       });
@@ -150,32 +150,32 @@ for (const version of envoyVersions) {
         ['a byte over ASCII in the path', get('/a\xff')],
         ['a second content type', get('/', 'content-type: a/b', 'content-type: c/d')],
         ['a method in lower case', ['get / HTTP/1.1', 'host: a']],
-        ['a method nobody knows', ['BREW / HTTP/1.1', 'host: a']],
+        ['an unknown method', ['BREW / HTTP/1.1', 'host: a']],
         ['TRACE', ['TRACE / HTTP/1.1', 'host: a']],
         ['CONNECT', ['CONNECT a:80 HTTP/1.1', 'host: a:80']],
         ['the whole server', ['OPTIONS * HTTP/1.1', 'host: a']],
         ['a user in the host', ['GET / HTTP/1.1', 'host: u@a']],
         ['two hosts', ['GET / HTTP/1.1', 'host: a', 'host: b']],
         ['an upgrade', get('/', 'connection: upgrade', 'upgrade: websocket')],
-      ])('forwards nothing that has %s', async (_name, head) => {
+      ])('forwards no request with %s', async (_name, head) => {
         const { status } = await wire.to(listener, head);
         expect(status).toBeGreaterThanOrEqual(400);
         expect(wire.forwarded).toEqual([]);
       });
     });
 
-    it('denies a header that is not UTF-8 where its bytes are seen', async () => {
+    it('denies a header that is not UTF-8 where its bytes are sent', async () => {
       const answer = await wire.to('raw', get('/', 'x-a: \xff'));
       expect(answer).toMatchObject({ status: 400, body: expect.stringContaining('request.not-canonical') });
     });
 
-    it('shows a body byte for byte where it comes as bytes', async () => {
+    it('sends a body byte for byte in the form of bytes', async () => {
       const body = Buffer.from([0, 255, 1, 254]);
       expect((await wire.to('raw', post('/', body), body)).status).toBe(200);
       expect(Buffer.from(seen[0]?.call.body ?? []).equals(body)).toBe(true);
     });
 
-    it.each(['raw', 'merged'] as const)('forwards nothing odd that HTTP/2 lets through `%s`', async (listener) => {
+    it.each(['raw', 'merged'] as const)('forwards nothing odd over HTTP/2 through `%s`', async (listener) => {
       const odd = [
         { ':method': 'get' },
         { ':path': '/a\xff' },
@@ -190,7 +190,7 @@ for (const version of envoyVersions) {
       expect(outcomes).not.toContain(200);
       expect(await wire.overHttp2(listener, { ':path': '/fine' })).toBe(200);
       expect(wire.forwarded.map(({ url }) => url)).toEqual(['/fine']);
-      // Of two hosts Envoy itself leaves one, and that is the one that was judged.
+      // Of two hosts Envoy keeps one, which is the one that was checked.
       const status = await wire.overHttp2(listener, { ':path': '/two', ':authority': 'a', host: 'b' });
       const hosts = (wire.forwarded[1]?.headers ?? []).filter(([name]) => name === 'host').map(([, value]) => value);
       expect(hosts).toEqual(status === 200 ? [seen.at(-1)?.call.host] : []);
@@ -231,7 +231,7 @@ for (const version of envoyVersions) {
       expect(wire.forwarded).toEqual([]);
     });
 
-    it('sheds what is over the bound with a denial, even where errors let requests pass', async () => {
+    it('denies requests beyond the bound, even where errors let requests pass', async () => {
       wire.handler = async (bytes, call) => {
         await new Promise((resolve) => setTimeout(resolve, 150));
         return handlerOf(allow)(bytes, call);
@@ -248,8 +248,8 @@ for (const version of envoyVersions) {
       await until(() => wire.server.inFlight === 0);
     });
 
-    // From here on nothing is asked any more.
-    it('lets a check in flight end when it closes, and forwards nothing after that', async () => {
+    // Nothing is checked from here on.
+    it('finishes a check in progress when it closes, and forwards nothing afterwards', async () => {
       const waiting: (() => void)[] = [];
       wire.handler = async (bytes, call) => {
         await new Promise<void>((resolve) => waiting.push(resolve));
@@ -265,7 +265,7 @@ for (const version of envoyVersions) {
       expect(wire.forwarded.map(({ url }) => url)).toEqual(['/last']);
     });
 
-    it('told the access log the decisions and their ids', async () => {
+    it('has the decisions and their ids in the access log', async () => {
       await wire.envoy.stop();
       const lines = wire.envoy.accessLog().map((line): unknown => JSON.parse(line));
       const denied = {

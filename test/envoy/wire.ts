@@ -14,32 +14,32 @@ import { type Check, checksBy, oneByOne, type OneHandler, oneOf } from './handle
 import { type ListenerName, wireConfig } from './wire-config.ts';
 import { must } from '../builders/must.ts';
 
-/** The answer to a request, as it came over the socket. */
+/** The raw answer to a request. */
 export interface Answered {
   readonly status: number;
   readonly headers: ReadonlyMap<string, string>;
   readonly body: string;
 }
 
-/** A request as the upstream saw it. */
+/** A request as received by the upstream. */
 interface Forwarded {
   readonly url: string;
-  /** Names in lower case, in order, repeated where they were. */
+  /** Names in lower case, in order, with repetitions. */
   readonly headers: readonly (readonly [string, string])[];
   readonly body: string;
 }
 
-/** Checks at once, in the server under test. */
+/** Concurrent checks in the server under test. */
 export const MAX_IN_FLIGHT = 16;
 const response = { helpUrl: 'https://remit.test/reasons' };
-/** An id as a check gives one. */
+/** A new decision id. */
 export const newDecisionId = () => uuidV7(systemPorts.nowMs(), systemPorts.randomBytes(16));
-/** Denials in the place of an answer. */
+/** Denials of the server. */
 export const refuse = refusalsFrom({ response, newDecisionId });
 /** A check that allows everything. */
 export const allow: Check = async () => answerWith({ decision: { kind: 'allow', policyIds: ['p'] } });
 
-/** An answer, of what a test says and nothing beside. */
+/** An answer with the given members. */
 export const answerWith = (over: Pick<Answer, 'decision'> & Partial<Answer>): Answer => ({
   decisionId: newDecisionId(),
   taskId: null,
@@ -56,7 +56,7 @@ export const answerWith = (over: Pick<Answer, 'decision'> & Partial<Answer>): An
 export const handlerOf = (check: Check, partialBodyBytes: number | null = null): OneHandler =>
   oneOf(authorizationHandler(checksBy(check), { rules: { partialBodyBytes }, response, refuse }));
 
-/** Bytes as they are, so that nothing on this side puts a request right. One request for each connection. */
+/** Sends raw bytes, one request per connection, so that the client normalises nothing. */
 const send = (port: number, head: readonly string[], body: string | Uint8Array = '') =>
   new Promise<Answered>((resolve, reject) => {
     const socket = connect(port, '127.0.0.1');
@@ -94,7 +94,7 @@ export const post = (path: string, body: string | Uint8Array, ...headers: readon
   ...headers,
 ];
 
-/** Everything one version is tried with: Envoy, the server under test, an upstream that remembers. */
+/** Everything for one version: Envoy, the server under test, and an upstream that remembers. */
 export class Wire {
   handler: OneHandler = handlerOf(allow);
   readonly forwarded: Forwarded[] = [];
@@ -164,7 +164,7 @@ export class Wire {
   readonly to = (listener: ListenerName, head: readonly string[], body?: string | Uint8Array): Promise<Answered> =>
     send(this.ports.get(listener) ?? 0, head, body);
 
-  /** Sends a request; the result goes away without its answer. */
+  /** Sends a request and returns a function that disconnects before the answer. */
   readonly leaves = (listener: ListenerName, head: readonly string[]): (() => void) => {
     const socket = connect(this.ports.get(listener) ?? 0, '127.0.0.1');
     socket.on('error', () => undefined);

@@ -11,14 +11,14 @@ import { ask } from './requests.ts';
 const { raw, serve } = stage();
 const SETTINGS = frame(FrameType.settings);
 const ping = (length = 8): Buffer => frame(FrameType.ping, { payload: Buffer.alloc(length) });
-/** Windows for all there is. */
+/** Windows large enough for everything. */
 const WIDE = [
   widened(0, 0x7fff_0000),
   frame(FrameType.settings, { payload: settingsBytes([[Setting.initialWindowSize, 0x7fff_0000]]) }),
 ];
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Whether it is still there, shortly before a time, and gone then. */
+/** Whether the connection is still open shortly before a time, and closed afterwards. */
 const endsAfter = async (client: RawClient, ms: number): Promise<boolean> => {
   jest.advanceTimersByTime(ms - 1);
   for (let n = 0; n < 100; n += 1) await turn();
@@ -28,7 +28,7 @@ const endsAfter = async (client: RawClient, ms: number): Promise<boolean> => {
   return true;
 };
 
-/** A client that reads nothing, with so much of an answer on its way that the system takes no more. */
+/** A client that does not read, with so much of an answer on its way that the system accepts no more. */
 const deaf = async (bytes: number, ...after: readonly Buffer[]) => {
   const { onStream, eventsOf } = noting({ ended: ({ stream }) => answer(stream, Buffer.alloc(bytes)) });
   const client = await raw(await serve(onStream));
@@ -40,7 +40,7 @@ const deaf = async (bytes: number, ...after: readonly Buffer[]) => {
   return client;
 };
 
-describe('Http2Connection and time', () => {
+describe('timeouts of Http2Connection', () => {
   beforeEach(() => {
     jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask', 'performance', 'hrtime', 'Date'] });
   });
@@ -51,13 +51,13 @@ describe('Http2Connection and time', () => {
   it.each<[string, Buffer]>([
     ['nothing', Buffer.alloc(0)],
     ['half a preface', PREFACE.subarray(0, 23)],
-  ])('waits 10 s for a client that sends %s, and no longer', async (_name, opening) => {
+  ])('waits 10 s for a client that sends %s', async (_name, opening) => {
     const client = await raw(await serve(), opening);
     await client.until(({ frames }) => frames.length === 2);
     expect(await endsAfter(client, 10_000)).toBe(true);
   });
 
-  it('leaves no timer where a connection is gone, in whatever way', async () => {
+  it('leaves no timer however a connection ends', async () => {
     const { port, server } = await serve();
     const endings: readonly ((client: RawClient) => unknown)[] = [
       (client) => client.close(),
@@ -82,7 +82,7 @@ describe('Http2Connection and time', () => {
     await closed;
   });
 
-  it('waits for ever for one that has begun', async () => {
+  it('waits for ever once the preface was received', async () => {
     const client = await raw(await serve());
     await client.settled();
     jest.advanceTimersByTime(10_000_000);
@@ -90,9 +90,9 @@ describe('Http2Connection and time', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('waits 30 s for one that does not read, from which nothing is read either', async () => {
+  it('waits 30 s for a client that does not read, and reads nothing from it', async () => {
     const client = await deaf(32 * 1_048_576);
-    // Of what it sends now nothing is taken, but by the system.
+    // Now only the system accepts what the client sends.
     let taken = 0;
     for (; client.socket.writableLength === 0 && taken < 64; taken += 1) client.socket.write(Buffer.alloc(1_048_576));
     expect(taken).toBeLessThan(64);
@@ -105,7 +105,7 @@ describe('Http2Connection and time', () => {
     expect(client.content(1).length).toBeLessThan(32 * 1_048_576);
   });
 
-  it('goes on with one that reads again in time', async () => {
+  it('continues where the client reads again in time', async () => {
     const client = await deaf(32 * 1_048_576);
     jest.advanceTimersByTime(29_999);
     client.socket.resume();
@@ -116,7 +116,7 @@ describe('Http2Connection and time', () => {
     expect(jest.getTimerCount()).toBe(0);
   });
 
-  it('waits a second for one that does not read to hear that it was ended', async () => {
+  it('waits a second for a client that does not read when it closes the connection', async () => {
     const client = await deaf(32 * 1_048_576, ping(7));
     jest.advanceTimersByTime(999);
     for (let n = 0; n < 100; n += 1) await turn();
@@ -126,7 +126,7 @@ describe('Http2Connection and time', () => {
     expect(client.content(1).length).toBeLessThan(32 * 1_048_576);
   });
 
-  it('waits a second for one that does not read and has said its last', async () => {
+  it('waits a second for a client that does not read and has half-closed', async () => {
     const { told, onStream } = noting({ ended: ({ stream }) => stream.respond(headerBlock({ ':status': '200' })) });
     const { port, listening } = await serve(onStream);
     const accepted = once(listening, 'connection');
@@ -134,7 +134,7 @@ describe('Http2Connection and time', () => {
     const [near] = (await accepted) as [Socket];
     client.socket.pause();
     await client.send(...WIDE, ask(1));
-    // Not so much that nothing is read from it any more, but more than the system takes.
+    // Not enough to stop reading from it, but more than the system accepts.
     for (let turns = 0; turns < 50; turns += 1) {
       if (near.writableLength === 0) {
         told.get('/')?.stream.send(Buffer.alloc(16_384));

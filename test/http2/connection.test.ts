@@ -19,7 +19,7 @@ const ping = (flags = 0, length = 8): Buffer =>
   frame(FrameType.ping, { flags, payload: Buffer.alloc(length, 'pingpong') });
 const settings = (...told: readonly (readonly [number, number])[]): Buffer =>
   frame(FrameType.settings, { payload: settingsBytes(told) });
-/** Answers everything, each with the number that its stream has. */
+/** Answers each request with the number of its stream. */
 const numbered = () => {
   let count = 0;
   return serve((stream) => {
@@ -30,11 +30,11 @@ const numbered = () => {
 };
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** A request that is answered with little. */
+/** A request with a small answer. */
 const small = (stream: number): Buffer => ask(stream, Flag.endStream, requestOf('/small'));
 
 describe('Http2Connection', () => {
-  it('says what it takes, before it is asked', async () => {
+  it('sends its settings at once', async () => {
     const client = await raw(await numbered(), Buffer.alloc(0));
     await client.until(({ frames }) => frames.length === 2);
     expect(client.frames.map(({ type, payload }) => [type, payload.toString('hex')])).toEqual([
@@ -43,7 +43,7 @@ describe('Http2Connection', () => {
     ]);
   });
 
-  it('gives the same answers however the bytes of a connection are split', async () => {
+  it('answers the same however the bytes of a connection are split', async () => {
     const padded = data(3, Buffer.concat([Buffer.of(4), Buffer.alloc(9)]), Flag.padded | Flag.endStream);
     const refused = frame(FrameType.headers, { stream: 5, flags: Flag.endHeaders, payload: indexed(2) });
     const pieces = [
@@ -73,7 +73,7 @@ describe('Http2Connection', () => {
       socket.on('data', (chunk: Buffer) => chunks.push(chunk));
       for (let at = 0; at < trace.length; at += size) {
         socket.write(trace.subarray(at, at + size));
-        // The other end is in this process: it has read that before the next turn or the one after.
+        // The other end is in this process and reads this within two turns.
         await turn();
         await turn();
       }
@@ -87,7 +87,7 @@ describe('Http2Connection', () => {
   it.each<[string, Buffer]>([
     ['HTTP/1', Buffer.from('GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n')],
     ['TLS', Buffer.from('16030100a5010000a10303', 'hex')],
-    ['a preface with a fault at its end', Buffer.concat([PREFACE.subarray(0, 23), Buffer.of(0), SETTINGS, ask(1)])],
+    ['a preface that is wrong at its end', Buffer.concat([PREFACE.subarray(0, 23), Buffer.of(0), SETTINGS, ask(1)])],
     ['no settings', Buffer.concat([PREFACE, ask(1)])],
     ['a ping before its settings', Buffer.concat([PREFACE, ping()])],
   ])('ends a connection that begins with %s', async (_name, opening) => {
@@ -100,27 +100,31 @@ describe('Http2Connection', () => {
     ['a frame of 16,385 bytes', frame(0, { stream: 1, payload: Buffer.alloc(16_385) }), ErrorCode.frameSize],
     ['settings of a stream', frame(FrameType.settings, { stream: 1 }), ErrorCode.protocol],
     ['half a setting', frame(FrameType.settings, { payload: Buffer.alloc(5) }), ErrorCode.frameSize],
-    ['an agreement to settings with more', frame(4, { flags: 1, payload: Buffer.alloc(6) }), ErrorCode.frameSize],
-    ['a push that is neither', settings([Setting.enablePush, 2]), ErrorCode.protocol],
+    [
+      'an acknowledgement of settings with content',
+      frame(4, { flags: 1, payload: Buffer.alloc(6) }),
+      ErrorCode.frameSize,
+    ],
+    ['an invalid value for push', settings([Setting.enablePush, 2]), ErrorCode.protocol],
     ['frames that are too small', settings([Setting.maxFrameSize, 16_383]), ErrorCode.protocol],
     ['frames that are too large', settings([Setting.maxFrameSize, 2 ** 24]), ErrorCode.protocol],
     ['a ping of a stream', frame(FrameType.ping, { stream: 1, payload: Buffer.alloc(8) }), ErrorCode.protocol],
     ['a ping of 7 bytes', ping(0, 7), ErrorCode.frameSize],
     ['a priority of the connection', priority(0, 1), ErrorCode.protocol],
-    ['a priority of 4 bytes, of no stream yet', priority(9, 1, 4), ErrorCode.frameSize],
-    ['a priority of no stream yet on itself', priority(9, 9), ErrorCode.protocol],
+    ['a priority of 4 bytes on an idle stream', priority(9, 1, 4), ErrorCode.frameSize],
+    ['a priority of an idle stream on itself', priority(9, 9), ErrorCode.protocol],
     ['a priority of a stream of the server on itself', priority(2, 2), ErrorCode.protocol],
     ['a reset of 5 bytes', frame(FrameType.reset, { stream: 1, payload: Buffer.alloc(5) }), ErrorCode.frameSize],
     ['a reset of the connection', reset(0), ErrorCode.protocol],
-    ['a farewell of a stream', frame(FrameType.goAway, { stream: 1, payload: Buffer.alloc(8) }), ErrorCode.protocol],
+    ['a GOAWAY on a stream', frame(FrameType.goAway, { stream: 1, payload: Buffer.alloc(8) }), ErrorCode.protocol],
     ['a push', frame(FrameType.pushPromise, { stream: 1, payload: Buffer.alloc(4) }), ErrorCode.protocol],
-  ])('ends a connection at %s, and reads nothing after that', async (_name, bytes, code) => {
+  ])('ends a connection at %s, and reads nothing afterwards', async (_name, bytes, code) => {
     const { onStream, told, eventsOf } = noting();
     const client = await raw(await serve(onStream));
     await client.send(ask(1), bytes, ask(3), ping(), bytes);
     expect(await client.ended()).toEqual({ last: 1, code });
     while (eventsOf('/') !== 'ended closed') await turn();
-    // One stream of one path; one farewell.
+    // One stream of one path; one GOAWAY.
     expect([told.size, client.of(3), client.frames.filter(({ type }) => type === FrameType.goAway).length]).toEqual([
       1,
       [],
@@ -138,7 +142,7 @@ describe('Http2Connection', () => {
     expect([client.resetCode(1), String(client.content(3))]).toEqual([code, 'answer 2']);
   });
 
-  it('takes no notice of a farewell, of priorities and of what it does not know', async () => {
+  it('ignores a GOAWAY, priorities and unknown frames', async () => {
     const client = await raw(await numbered());
     const farewell = frame(FrameType.goAway, { payload: Buffer.concat([uint32(0), uint32(0), Buffer.alloc(100)]) });
     await client.send(
@@ -152,13 +156,13 @@ describe('Http2Connection', () => {
     expect(String(client.content(1))).toBe('answer 1');
   });
 
-  it('pushes back a stream whose number was passed over', async () => {
+  it('refuses a stream whose number was skipped', async () => {
     const client = await raw(await numbered());
     await client.send(ask(7), widened(3, 1), ask(5));
     expect((await client.ended())?.code).toBe(ErrorCode.streamClosed);
   });
 
-  it('refuses the 1,025th stream, which may be tried again, and takes one more for each that is over', async () => {
+  it('refuses the 1,025th stream as retryable, and accepts one more for each that ends', async () => {
     const { onStream, told } = noting();
     const client = await raw(await serve(onStream));
     const open = Array.from({ length: 1_026 }, (_, n) => ask(1 + 2 * n, 0, requestOf(`/${1 + 2 * n}`)));
@@ -175,7 +179,7 @@ describe('Http2Connection', () => {
     expect([client.resetCode(2_053), client.resetCode(2_055)]).toEqual([null, ErrorCode.refusedStream]);
   });
 
-  it('refuses streams while too much of answers waits, and takes them once it was fetched', async () => {
+  it('refuses streams while too many answer bytes wait, and accepts them once they were read', async () => {
     const large = Buffer.alloc(BOUNDS.heldBytes / 2);
     const { onStream } = noting({
       ended: ({ stream, path }) => answer(stream, path === '/' ? large : Buffer.from('small')),
@@ -184,11 +188,11 @@ describe('Http2Connection', () => {
     await client.send(ask(1), ask(3), small(5), ask(7), small(9));
     await client.settled();
     expect([5, 7, 9].map((stream) => client.resetCode(stream))).toEqual([null, null, ErrorCode.refusedStream]);
-    // Reset by the client, it waits no more.
+    // A stream reset by the client no longer waits.
     await client.send(reset(3), reset(7), small(11), ask(13), widened(0, 1_000));
     await client.settled();
     expect(String(client.content(11))).toBe('small');
-    // Nor once it was fetched: of what waited 64 MiB, all.
+    // Nor does one that was read: all of 64 MiB.
     await client.send(widened(0, 0x7000_0000), widened(1, large.length), widened(13, large.length));
     await client.until(() => client.received > 2 * large.length);
     await client.send(ask(15), ask(17), small(19));
@@ -196,7 +200,7 @@ describe('Http2Connection', () => {
     expect([client.resetCode(17), String(client.content(19))]).toEqual([null, 'small']);
   });
 
-  it('is gone with all its streams where the client ends it, in the middle of anything', async () => {
+  it('ends all its streams where the client disconnects at any moment', async () => {
     const { onStream, told, eventsOf } = noting();
     const { port } = await serve(onStream);
     for (const last of [ask(3, 0).subarray(0, 5), frame(1, { stream: 3, payload: SHORT_REQUEST }), Buffer.alloc(0)]) {

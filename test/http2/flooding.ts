@@ -9,7 +9,7 @@ import { echo, type stage } from './stage.ts';
 export const times = (count: number, bytesOf: (n: number) => Buffer): Buffer =>
   Buffer.concat(Array.from({ length: count }, (_, n) => bytesOf(n)));
 
-/** A server whose clock stands still, so that nothing is regained, and another client that is served as long as it asks. */
+/** A server whose clock stands still, so that buckets do not refill, and another client that is served meanwhile. */
 export function flooding({ raw, serve }: ReturnType<typeof stage>) {
   return async (onStream: Http2ServerOptions['onStream'] = echo) => {
     const clock = { ms: 0 };
@@ -30,7 +30,7 @@ export function flooding({ raw, serve }: ReturnType<typeof stage>) {
   };
 }
 
-/** Sends the same over and over until the connection is gone, or so many times. */
+/** Sends the same bytes repeatedly until the connection ends, at most `count` times. */
 export const flood = async (client: RawClient, bytesOf: (n: number) => Buffer, count: number): Promise<void> => {
   const AT_ONCE = 1_000;
   for (let n = 0; n < count && !client.isClosed; n += AT_ONCE) {

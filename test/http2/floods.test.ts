@@ -18,19 +18,19 @@ const windowOf = (bytes: number, times = 1): Buffer =>
 
 const ofType = ({ frames }: RawClient, type: number): number => frames.filter((one) => one.type === type).length;
 
-/** Frames that bring nothing are let pass so often, by the clock of these tests. Two more are those of every connection. */
+/** How many frames without data are permitted by the frozen clock of these tests. Two more belong to every connection. */
 const IDLE = BOUNDS.idleFrames.burst;
 
-describe('a flood of frames that bring nothing', () => {
+describe('a flood of frames without data', () => {
   it.each<[string, Buffer, readonly Buffer[], answers: number]>([
     ['pings', ping, [], IDLE],
     ['answers to pings', frame(FrameType.ping, { flags: Flag.ack, payload: Buffer.alloc(8) }), [], 0],
     ['settings', frame(FrameType.settings), [], IDLE],
     ['settings that change nothing, 2,730 a frame', windowOf(65_535, 2_730), [], IDLE],
-    ['agreements to settings', frame(FrameType.settings, { flags: Flag.ack }), [], 0],
+    ['acknowledgements of settings', frame(FrameType.settings, { flags: Flag.ack }), [], 0],
     ['empty content', frame(FrameType.data, { stream: 1 }), [ask(1, 0)], 0],
     [
-      'content of padding alone',
+      'content that is only padding',
       frame(FrameType.data, {
         stream: 1,
         flags: Flag.padded,
@@ -42,31 +42,28 @@ describe('a flood of frames that bring nothing', () => {
     ['content of a stream that was reset', frame(FrameType.data, { stream: 1 }), [ask(1, 0), widened(1, 0)], 0],
     ['headers of a stream that was reset', ask(1), [ask(1, 0), widened(1, 0)], 0],
     ['priorities', frame(FrameType.priority, { stream: 1, payload: Buffer.alloc(5) }), [], 0],
-    ['frames that nobody knows', frame(0x42, { stream: 1, payload: Buffer.alloc(100) }), [], 0],
+    ['unknown frames', frame(0x42, { stream: 1, payload: Buffer.alloc(100) }), [], 0],
     ['farewells', frame(FrameType.goAway, { payload: Buffer.alloc(8) }), [], 0],
     ['windows of the connection', widened(0, 1), [], 0],
     ['windows of a stream', widened(1, 1), [ask(1, 0)], 0],
     ['windows of a stream that is over', widened(1, 1), [ask(1)], 0],
-  ])(
-    'of %s ends its connection, after as many answers at most, and no other',
-    async (_name, bytes, before, answers) => {
-      const { port, othersAreServed } = await serving();
-      const client = await raw({ port });
-      await client.send(...before);
-      await flood(client, () => bytes, IDLE / 2);
-      await othersAreServed();
-      await flood(client, () => bytes, 2 * IDLE);
-      expect((await client.ended())?.code).toBe(ErrorCode.enhanceYourCalm);
-      await othersAreServed();
-      const type = bytes.readUInt8(3);
-      // Those of every connection are one more SETTINGS, WINDOW_UPDATE and agreement.
-      const came = ofType(client, type) - (type === FrameType.settings ? 2 : type === FrameType.windowUpdate ? 1 : 0);
-      expect(type === FrameType.goAway ? came - 1 : came).toBeLessThanOrEqual(answers);
-      expect(client.received).toBeLessThan(answers * 17 + 1_000);
-    },
-  );
+  ])('of %s ends only its connection, after at most as many answers', async (_name, bytes, before, answers) => {
+    const { port, othersAreServed } = await serving();
+    const client = await raw({ port });
+    await client.send(...before);
+    await flood(client, () => bytes, IDLE / 2);
+    await othersAreServed();
+    await flood(client, () => bytes, 2 * IDLE);
+    expect((await client.ended())?.code).toBe(ErrorCode.enhanceYourCalm);
+    await othersAreServed();
+    const type = bytes.readUInt8(3);
+    // Every connection also has one SETTINGS, one WINDOW_UPDATE and one acknowledgement.
+    const came = ofType(client, type) - (type === FrameType.settings ? 2 : type === FrameType.windowUpdate ? 1 : 0);
+    expect(type === FrameType.goAway ? came - 1 : came).toBeLessThanOrEqual(answers);
+    expect(client.received).toBeLessThan(answers * 17 + 1_000);
+  });
 
-  it('is none where time has passed: a connection that is kept alive for ever stays', async () => {
+  it('does not end a connection that is kept alive over time', async () => {
     const { clock, port } = await serving();
     const client = await raw({ port });
     for (let n = 0; n < 30; n += 1) {
@@ -76,7 +73,7 @@ describe('a flood of frames that bring nothing', () => {
     }
   });
 
-  it('is none where requests come with it', async () => {
+  it('does not end a connection that also sends requests', async () => {
     const { port } = await serving();
     const client = await raw({ port });
     for (let n = 0; n < 2_000; n += 1) {
@@ -89,8 +86,8 @@ describe('a flood of frames that bring nothing', () => {
   });
 });
 
-describe('a flood of windows', () => {
-  it('by settings, with 1,024 answers that wait, is let have each of them as often as frames bring nothing', async () => {
+describe('a flood of window updates', () => {
+  it('by settings, with 1,024 waiting answers, is charged for each stream', async () => {
     const { onStream } = noting({ ended: ({ stream }) => answer(stream, Buffer.alloc(20_000)) });
     const { port, othersAreServed } = await serving(onStream);
     const client = await raw({ port }, Buffer.concat([PREFACE, windowOf(0)]));
@@ -103,11 +100,11 @@ describe('a flood of windows', () => {
     await flood(client, (n) => windowOf(n + 1), 5_000);
     await othersAreServed();
     expect((await client.ended())?.code).toBe(ErrorCode.enhanceYourCalm);
-    // 75 KB that came have 27 streams for each idle frame. Without a price for them it was 10 bytes of each stream, 10,000 times.
+    // 75 KB of frames have 27 streams for each permitted frame. Without the charge it would be 10 bytes on each stream, 10,000 times.
     expect(client.received - before).toBeLessThan(IDLE * 10 + 20_000);
   });
 
-  it('of a byte each, with 1,000 streams that wait for it, is answered with a byte each', async () => {
+  it('of one byte each, with 1,000 waiting streams, is answered with one byte each', async () => {
     const { onStream } = noting({ ended: ({ stream }) => answer(stream, Buffer.alloc(20_000)) });
     const { port, othersAreServed } = await serving(onStream);
     const client = await raw({ port });
@@ -121,8 +118,8 @@ describe('a flood of windows', () => {
   });
 });
 
-describe('a flood of requests of a client that reads no answers', () => {
-  it('has no more written than a bound, whatever it asks, and others are served', async () => {
+describe('a flood of requests from a client that does not read', () => {
+  it('causes only bounded writes, and others are served', async () => {
     let answered = 0;
     const large = Buffer.alloc(2_000);
     const { port, othersAreServed } = await serving((stream) => {
@@ -141,7 +138,7 @@ describe('a flood of requests of a client that reads no answers', () => {
       deaf.socket.write(times(100, (index) => ask(1 + 2 * (100 * n + index))));
       if (n % 100 === 0) await othersAreServed();
     }
-    // 400 MB were asked for. What the system takes is some megabytes; then come the bound and the answers to what one read brings.
+    // 400 MB were requested. The system accepts some megabytes; then come the bound and the answers to one read.
     expect(answered * 2_050).toBeLessThan(32 * 1_048_576);
     await othersAreServed();
   });

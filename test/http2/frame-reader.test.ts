@@ -4,13 +4,13 @@ import type { Frame } from '../../src/http2/frame.ts';
 import { FrameReader } from '../../src/http2/frame-reader.ts';
 import { frame } from './raw-client.ts';
 
-/** What is read of chunks: frames, and `too-large` where that is said. */
+/** Frames read from chunks, and `too-large` where that is reported. */
 const read = (chunks: readonly Buffer[]): readonly (Frame | string)[] => {
   const reader = new FrameReader();
   const came: (Frame | string)[] = [];
   for (const chunk of chunks) {
     const outcome = reader.read(chunk, (one) => {
-      // A copy: what comes later must not change what came.
+      // A copy: later input must not change earlier frames.
       came.push({ ...one, payload: Buffer.from(one.payload) });
       return true;
     });
@@ -21,7 +21,7 @@ const read = (chunks: readonly Buffer[]): readonly (Frame | string)[] => {
   return came;
 };
 
-/** Bytes in pieces of these sizes, over and over. */
+/** Bytes in pieces of these sizes, repeated. */
 const split = (bytes: Buffer, sizes: readonly number[]): readonly Buffer[] => {
   const chunks: Buffer[] = [];
   for (let at = 0, n = 0; at < bytes.length; n += 1) {
@@ -40,12 +40,12 @@ const anyFrame = fc
   .record({ type: fc.nat(255), flags: fc.nat(255), stream: fc.nat(0x7fff_ffff), payload })
   .map(({ type, ...rest }) => frame(type, rest));
 
-/** Their bytes again: quicker to compare. */
+/** The bytes of the frames, which are faster to compare. */
 const again = (frames: readonly (Frame | string)[]): Buffer =>
   Buffer.concat(frames.map((one) => (typeof one === 'string' ? Buffer.from(one) : frame(one.type, one))));
 
 describe('FrameReader', () => {
-  it('gives the same frames however their bytes are split', () => {
+  it('reads the same frames however their bytes are split', () => {
     const sizes = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 10 });
     fc.assert(
       fc.property(fc.array(anyFrame, { maxLength: 12 }), sizes, (frames, inPieces) => {
@@ -59,7 +59,7 @@ describe('FrameReader', () => {
   });
 
   it.each(Array.from({ length: 12 }, (_, at) => [at]))(
-    'takes 16,384 bytes and no more, which it tells from the head alone, split after %i bytes',
+    'accepts up to 16,384 bytes, judging by the head, split after %i bytes',
     (at) => {
       const largest = frame(0, { payload: Buffer.alloc(16_384) });
       const over = frame(0, { payload: Buffer.alloc(16_385) });
@@ -72,7 +72,7 @@ describe('FrameReader', () => {
     },
   );
 
-  it('stops at a frame that is not taken, and hands over nothing after it', () => {
+  it('stops when `take` returns false, and passes no further frame', () => {
     for (const size of [1, 1_000]) {
       const reader = new FrameReader();
       const types: number[] = [];
@@ -88,14 +88,14 @@ describe('FrameReader', () => {
     }
   });
 
-  it('takes the reserved bit of a stream for nothing', () => {
+  it('ignores the reserved bit of a stream id', () => {
     const bytes = frame(0, { stream: 5 });
     bytes.writeUInt8(0x80, 5);
     expect(read([bytes])).toEqual([expect.objectContaining({ stream: 5 })]);
     expect(read(split(bytes, [1]))).toEqual([expect.objectContaining({ stream: 5 })]);
   });
 
-  it('holds no chunk for a frame of which it has a part', () => {
+  it('holds no chunk for an incomplete frame', () => {
     const reader = new FrameReader();
     const largest = frame(0, { payload: Buffer.alloc(16_384, 7) });
     const chunk = Buffer.from(largest.subarray(0, 10_000));

@@ -14,12 +14,12 @@ const turns = async (count: number): Promise<void> => {
   for (let n = 0; n < count; n += 1) await turn();
 };
 
-/** What was told of streams that have begun, each a letter: `d`, `e` and `c`. */
+/** Events of streams, each one letter: `d`, `e` and `c`. */
 const told: string[] = [];
 const CONTENT = Buffer.alloc(90_000, 97);
 const OK = headerBlock({ ':status': '200' });
 
-/** What may be done when a stream is told of something. */
+/** What a listener may do on an event. */
 const DOINGS: readonly ((stream: AnswerableStream) => unknown)[] = [
   () => undefined,
   () => undefined,
@@ -36,7 +36,7 @@ const DOINGS: readonly ((stream: AnswerableStream) => unknown)[] = [
   },
 ];
 
-/** Does with each stream what its number and the numbers of what was told before come to. */
+/** Acts on each stream depending on its number and earlier events. */
 const anything = (stream: AnswerableStream): StreamEvents => {
   const at = told.push('') - 1;
   let seed = at * 7;
@@ -51,12 +51,12 @@ const anything = (stream: AnswerableStream): StreamEvents => {
 };
 
 const bytes = fc.uint8Array({ maxLength: 30 }).map((some) => Buffer.from(some));
-/** A frame of any type, which is what it should be, nearly, or not at all. */
+/** A frame of any type: valid, nearly valid, or invalid. */
 const wild = fc
   .tuple(fc.nat(10), fc.nat(255), fc.integer({ min: 0, max: 40 }), bytes)
   .map(([type, flags, stream, payload]) => frame(type, { flags, stream, payload }));
 
-/** One thing that a client does; of its streams it is that of a number, counted back from the latest. */
+/** One action of a client. Its stream is counted back from the latest one. */
 const step = fc.record({
   what: fc.oneof(
     { weight: 12, arbitrary: fc.constantFrom('ask', 'pieces', 'data', 'data', 'padded') },
@@ -73,7 +73,7 @@ type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
 const CONTINUED = [literal('x-a', 'b', Literal.kept), literal('content-length', '3'), indexed(62), indexed(62)];
 
-/** The bytes of a client that does all that, without a fault that would end its connection: but for windows that overflow. */
+/** The bytes of a client that does all that, without an error that would end its connection, except for windows that overflow. */
 function traceOf(steps: readonly Step[]): Buffer {
   const sent = [PREFACE, frame(FrameType.settings)];
   let last = 1;
@@ -107,7 +107,7 @@ function traceOf(steps: readonly Step[]): Buffer {
           payload: Buffer.concat([Buffer.of(n % 250), Buffer.alloc((n % 300) + 250)]),
         }),
       ],
-      // Of a stream that was answered and has ended they would be an error of the connection.
+      // On a stream that was answered and has ended, they would be a connection error.
       trailers: () => [
         begin(Flag.endHeaders),
         frame(FrameType.headers, { stream: last, flags: Flag.endHeaders | flags, payload: indexed(62) }),
@@ -131,7 +131,7 @@ const trace = fc.array(step, { maxLength: 60 }).map(traceOf);
 const cuts = fc.array(fc.integer({ min: 1, max: 3_000 }), { minLength: 1, maxLength: 6 });
 const damage = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 });
 
-/** Sends bytes in pieces, and what is wrong with the server after that. */
+/** Sends bytes in pieces, then checks the server. */
 const endure = async (port: number, sent: Buffer, sizes: readonly number[]): Promise<void> => {
   told.length = 0;
   const client = await RawClient.to(port, Buffer.alloc(0));
@@ -142,7 +142,7 @@ const endure = async (port: number, sent: Buffer, sizes: readonly number[]): Pro
   }
   await turns(6);
   client.close();
-  // The others are served, and each stream was told that it is over, once and last.
+  // Others are served, and each stream was closed exactly once, as its last event.
   const other = await RawClient.to(port, Buffer.concat([PREFACE, frame(FrameType.settings)]));
   expect(await other.settled()).toBe(true);
   other.close();
@@ -151,21 +151,21 @@ const endure = async (port: number, sent: Buffer, sizes: readonly number[]): Pro
     expect([at, events]).toEqual([at, expect.stringMatching(at % 50 === 49 ? /^$/ : /^d*e?c$/)]);
 };
 
-describe('Http2Server, whatever comes', () => {
+describe('Http2Server with random input', () => {
   const faults: unknown[] = [];
   const anyServer = () => serve(anything, { onFault: (error) => faults.push(error) });
 
-  it('endures what a client may do, in any order', async () => {
+  it('survives valid actions of a client in any order', async () => {
     const { port } = await anyServer();
     await fc.assert(
       fc.asyncProperty(trace, cuts, (sent, sizes) => endure(port, sent, sizes)),
       { numRuns: 600 },
     );
-    // Nothing was thrown but what is thrown here.
+    // Only the errors thrown here were reported.
     expect(new Set(faults.map(String))).toEqual(new Set(['Error: a fault']));
   });
 
-  it('endures that with damage', async () => {
+  it('survives them with damaged bytes', async () => {
     const { port } = await anyServer();
     await fc.assert(
       fc.asyncProperty(trace, cuts, damage, async (whole, sizes, damages) => {
@@ -178,7 +178,7 @@ describe('Http2Server, whatever comes', () => {
     expect(new Set(faults.map(String))).toEqual(new Set(['Error: a fault']));
   });
 
-  it('endures frames of anything, and anything', async () => {
+  it('survives random frames and random bytes', async () => {
     const { port } = await anyServer();
     const opening = traceOf([]);
     const frames = fc.array(wild, { maxLength: 30 }).map((some) => Buffer.concat(some));
@@ -191,7 +191,7 @@ describe('Http2Server, whatever comes', () => {
     expect(new Set(faults.map(String))).toEqual(new Set(['Error: a fault']));
   });
 
-  it('endures connections that begin with anything', async () => {
+  it('survives connections that begin with random bytes', async () => {
     const { port } = await anyServer();
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 60 }), fc.nat(24), async (noise, length) => {

@@ -9,8 +9,8 @@ import { answer, echo, stage } from './stage.ts';
 import { must } from '../builders/must.ts';
 
 /**
- * All sections but 5.1.2 and two cases of `generic/2`: these take an answer with content, or one that lets its stream stay open. The
- * four cases that are skipped want to see content too. Both are seen where a server answers everything.
+ * All sections but 5.1.2 and two cases of `generic/2`, which need an answer with content or a stream that stays open. The four skipped
+ * cases need content too. A server that answers everything is tested with all of them.
  */
 const WITHOUT_CONTENT = [
   'generic/1 generic/2/1 generic/2/4 generic/2/5 generic/3 generic/4 generic/5 hpack',
@@ -18,10 +18,10 @@ const WITHOUT_CONTENT = [
   ...Array.from({ length: 13 }, (_, index) => `http2/5.1/${index + 1}`),
 ].flatMap((names) => names.split(' '));
 
-/** What h2spec says at its end, and before that what it says of cases that failed. */
+/** The last line of h2spec, preceded by its failed cases. */
 const verdictOn = (h2spec: string, port: number | string, cases: readonly string[] = []): Promise<string> =>
   new Promise((resolve) => {
-    // Strict: what an endpoint should do is demanded too. Its exit code says no more than its last line.
+    // Strict: recommendations are tested too. The exit code says no more than the last line.
     execFile(h2spec, [...cases, '--strict', '--timeout', '30', '--port', String(port)], (_error, stdout) => {
       const failures = stdout.includes('Failures:') ? stdout.slice(stdout.indexOf('Failures:')) : '';
       resolve(`${failures}${stdout.trim().split('\n').at(-1)}`);

@@ -15,7 +15,7 @@ const headers = {
 };
 
 describe('headerBlock', () => {
-  it('writes what is read as it was, whatever was read before', () => {
+  it('is decoded to the same headers, whatever was decoded before', () => {
     const decoder = new HeaderDecoder();
     for (let n = 0; n < 3; n += 1) {
       const list = decoder.decode(headerBlock(headers));
@@ -24,7 +24,7 @@ describe('headerBlock', () => {
     expect(headerBlock({ ':status': '200' })).toEqual(Buffer.of(0x88));
   });
 
-  it('is read by nghttp2', async () => {
+  it('is decoded by nghttp2', async () => {
     const { port } = await serve((stream) => {
       stream.respond(headerBlock(headers), { ends: true });
       return { data: () => undefined, ended: () => undefined, closed: () => undefined };
@@ -36,7 +36,7 @@ describe('headerBlock', () => {
     }
   });
 
-  it('throws for what is more than a frame', () => {
+  it('throws for more than one frame', () => {
     const name = 'a'.repeat(20);
     const most = MAX_FRAME_BYTES - 1 - 1 - name.length - 3;
     expect(headerBlock({ [name]: 'v'.repeat(most) })).toHaveLength(MAX_FRAME_BYTES);

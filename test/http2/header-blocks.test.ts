@@ -11,7 +11,7 @@ import { SHORT_REQUEST } from './requests.ts';
 
 const { serve, session, raw } = stage();
 
-/** Of these HTTP/2 has its own, or one at most, or only one value. */
+/** Headers that HTTP/2 sets itself, or that may occur or have a value only once. */
 const NOT_AS_ONE_LIKES = /^:|^(connection|transfer-encoding|te|host|content-length|expect|cookie|set-cookie|upgrade)$/;
 const { HTTP2_HEADER_PATH } = constants;
 const known = staticFields.map(({ name }) => name).filter((name) => !NOT_AS_ONE_LIKES.test(name));
@@ -39,10 +39,10 @@ const request = fc
       selector: ([one]) => one,
     }),
   })
-  // No list that is too large.
+  // Lists within the limit.
   .filter(({ fields }) => fields.flatMap(([, values]) => values).join('').length < 30_000);
 
-/** Sends headers; resolves once their answer is there. */
+/** Sends headers; resolves once they are answered. */
 const asked = (
   client: ClientHttp2Session,
   { path, fields }: { path: string; fields: [string, string[], boolean][] },
@@ -56,12 +56,12 @@ const asked = (
   return new Promise((resolve, reject) => stream.on('error', reject).on('close', resolve).resume());
 };
 
-describe('HeaderBlocks, written by nghttp2', () => {
+describe('HeaderBlocks of nghttp2', () => {
   it.each([
-    ['as it likes', {}],
+    ['with its defaults', {}],
     ['with no table', { maxDeflateDynamicTableSize: 0 }],
     ['with a small table', { maxDeflateDynamicTableSize: 200 }],
-  ])('give the headers of many requests of one connection as they were sent, %s', async (_how, options) => {
+  ])('decode the headers of many requests of one connection, %s', async (_how, options) => {
     const heads: RequestHead[] = [];
     const { port } = await serve((stream, head) => {
       heads.push(head);
@@ -90,7 +90,7 @@ const headers = (stream: number, payload: Buffer, flags: number = Flag.endHeader
   frame(FrameType.headers, { stream, flags, payload });
 const more = (stream: number, payload: Buffer, flags = 0): Buffer =>
   frame(FrameType.continuation, { stream, flags, payload });
-/** Tells what each stream was asked. */
+/** Returns the path of each stream. */
 const paths = async () =>
   raw(
     await serve((stream, { path, headers: others }) => {
@@ -100,7 +100,7 @@ const paths = async () =>
   );
 
 describe('HeaderBlocks', () => {
-  it('are put together from pieces of any size', async () => {
+  it('are assembled from pieces of any size', async () => {
     const client = await paths();
     const block = literals({ ':method': 'GET', ':scheme': 'http', ':path': '/pieces', a: 'b' });
     const pieces = [...block]
@@ -120,7 +120,7 @@ describe('HeaderBlocks', () => {
   it.each([
     ['more than 64 pieces', Array.from({ length: 64 }, () => Buffer.alloc(0))],
     ['more than 32 KiB', [Buffer.alloc(16_384, indexed(2)), Buffer.alloc(16_384, indexed(2))]],
-  ])('of %s end the connection', async (_name, pieces) => {
+  ])('with %s end the connection', async (_name, pieces) => {
     const client = await paths();
     await client.send(headers(1, SHORT_REQUEST, 0), ...pieces.map((piece) => more(1, piece)));
     expect(await client.ended()).toEqual({ last: 0, code: ErrorCode.enhanceYourCalm });
@@ -129,7 +129,7 @@ describe('HeaderBlocks', () => {
   it.each([
     ['of 64 pieces', 62, 32_000],
     ['of 2 pieces', 1, 20_000],
-  ])('%s are read, and leave the next ones as they should be', async (_name, empty, bytes) => {
+  ])('%s are read, and later ones are intact', async (_name, empty, bytes) => {
     const client = await paths();
     const kept = literal('x-kept', 'yes', Literal.kept);
     const path = Buffer.concat([indexed(2), indexed(6), literal(':path', '/')]);
@@ -147,13 +147,13 @@ describe('HeaderBlocks', () => {
     expect(String(client.content(3))).toBe('/ x-kept');
   });
 
-  it('that are too large end their stream alone, and later ones refer to what they said', async () => {
+  it('that are too large end only their stream, and later ones can refer to their entries', async () => {
     const client = await paths();
     const many = Array.from({ length: 130 }, (_, n) => literal(`a${n}`, '', Literal.kept));
     await client.send(
       headers(1, Buffer.concat([SHORT_REQUEST, ...many])),
       headers(3, Buffer.concat([SHORT_REQUEST, indexed(62), indexed(63)])),
-      // Trailers too.
+      // Trailers as well.
       headers(5, SHORT_REQUEST, Flag.endHeaders),
       headers(5, Buffer.concat(Array.from({ length: 130 }, (_, n) => literal(`b${n}`, '', Literal.kept)))),
       headers(7, Buffer.concat([SHORT_REQUEST, indexed(62)])),
@@ -163,11 +163,11 @@ describe('HeaderBlocks', () => {
     expect([client.resetCode(5), String(client.content(7))]).toEqual([ErrorCode.protocol, '/ b129']);
   });
 
-  it('of a stream that is refused or gone are read too', async () => {
+  it('of a refused or closed stream are read too', async () => {
     const client = await paths();
     await client.send(
       headers(1, Buffer.concat([SHORT_REQUEST, literal('Upper', 'case')])),
-      // What follows the reset on its way is no error.
+      // What arrives after the reset is not an error.
       headers(1, literal('x-late', '', Literal.kept)),
       headers(3, Buffer.concat([SHORT_REQUEST, indexed(62)])),
     );
@@ -177,7 +177,7 @@ describe('HeaderBlocks', () => {
 
   it.each<[string, Buffer, number]>([
     ['another frame among them', frame(FrameType.ping, { payload: Buffer.alloc(8) }), ErrorCode.protocol],
-    ['a frame that nobody knows among them', frame(0x77), ErrorCode.protocol],
+    ['an unknown frame among them', frame(0x77), ErrorCode.protocol],
     ['those of another stream among them', more(3, Buffer.alloc(0), Flag.endHeaders), ErrorCode.protocol],
     ['a block that is malformed', more(1, indexed(100), Flag.endHeaders), ErrorCode.compression],
   ])('with %s end the connection', async (_name, bytes, code) => {
@@ -187,7 +187,7 @@ describe('HeaderBlocks', () => {
   });
 
   it.each<[string, Buffer, number]>([
-    ['goes on with headers that nobody began', more(1, SHORT_REQUEST, Flag.endHeaders), ErrorCode.protocol],
+    ['continues headers that were not begun', more(1, SHORT_REQUEST, Flag.endHeaders), ErrorCode.protocol],
     ['has more padding than frame', headers(1, Buffer.of(9, 0x82), Flag.endHeaders | Flag.padded), ErrorCode.protocol],
     [
       'is padded and has no length of it',
@@ -195,8 +195,8 @@ describe('HeaderBlocks', () => {
       ErrorCode.protocol,
     ],
     ['has half a priority', headers(1, Buffer.alloc(4), Flag.endHeaders | Flag.priority), ErrorCode.frameSize],
-    ['is of the connection', headers(0, SHORT_REQUEST), ErrorCode.protocol],
-    ['is of a stream of the server', headers(2, SHORT_REQUEST), ErrorCode.protocol],
+    ['is on the connection', headers(0, SHORT_REQUEST), ErrorCode.protocol],
+    ['is on a stream of the server', headers(2, SHORT_REQUEST), ErrorCode.protocol],
   ])('a frame that %s ends the connection', async (_name, bytes, code) => {
     const client = await paths();
     await client.send(bytes);

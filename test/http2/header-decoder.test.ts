@@ -9,7 +9,7 @@ type Field = readonly [name: string, value: string];
 const fieldsOf = (list: HeaderList): readonly Field[] | string =>
   typeof list === 'string' ? list : list.map(({ name, value }) => [name, value]);
 
-/** What reads one block after another, over and over. */
+/** Decodes two blocks in turn. */
 const decoding = (first: Buffer, second: Buffer) => () => {
   const decoder = new HeaderDecoder();
   for (let n = 0; n < 20; n += 1) {
@@ -18,17 +18,17 @@ const decoding = (first: Buffer, second: Buffer) => () => {
   }
 };
 
-/** Reads blocks one after the other, by one decoder. */
+/** Decodes blocks one after the other with one decoder. */
 const read = (...blocks: readonly Buffer[]): readonly (readonly Field[] | string)[] => {
   const decoder = new HeaderDecoder();
   return blocks.map((block) => fieldsOf(decoder.decode(block)));
 };
 
-/** As many of a block as are taken. */
+/** A block filled with repetitions of a piece, up to its limit. */
 const filled = (piece: Buffer): Buffer =>
   Buffer.concat(Array.from({ length: Math.floor(MAX_BLOCK_BYTES / piece.length) }, () => piece));
 
-/** A field and how it is written: by its number where it has one, or not. */
+/** A field, and whether it is encoded by index. */
 interface Written {
   readonly field: Field;
   readonly as: keyof typeof Literal;
@@ -36,7 +36,7 @@ interface Written {
   readonly isCoded: boolean;
 }
 
-/** A table as the RFC has it, newest first. */
+/** The dynamic table by the RFC, newest first. */
 class Table {
   #fields: Field[] = [];
   #max = 4_096;
@@ -92,7 +92,7 @@ const block: fc.Arbitrary<{ readonly sizes: readonly number[]; readonly fields: 
 });
 
 describe('HeaderDecoder', () => {
-  it('reads what was written, over many blocks, through evictions and other sizes of the table', () => {
+  it('decodes many blocks, through evictions and changes of the table size', () => {
     fc.assert(
       fc.property(fc.array(block, { maxLength: 20 }), (blocks) => {
         const table = new Table();
@@ -109,7 +109,7 @@ describe('HeaderDecoder', () => {
     );
   });
 
-  it('throws at no bytes, and reads as much of the next block after any that is not malformed', () => {
+  it('never throws, and decodes the next block after any valid one', () => {
     const damaged = fc.tuple(block, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 4 }));
     fc.assert(
       fc.property(fc.array(damaged, { maxLength: 6 }), fc.uint8Array({ maxLength: 100 }), (blocks, noise) => {
@@ -134,24 +134,24 @@ describe('HeaderDecoder', () => {
     ['the number 0', indexed(0)],
     ['a number without a field', indexed(62)],
     ['the largest number', indexed(2 ** 28)],
-    ['a number that has no end', Buffer.of(0xff, ...Array.from({ length: 1_000 }, () => 0xff))],
-    ['a number that ends, after zeros without end', Buffer.of(0xff, ...Array.from({ length: 10 }, () => 0x80), 0)],
-    ['a number that is cut off', Buffer.of(0xff, 0x80)],
-    ['a number of which nothing is there', Buffer.of(0xff)],
+    ['an endless number', Buffer.of(0xff, ...Array.from({ length: 1_000 }, () => 0xff))],
+    ['a number with too many leading zeros', Buffer.of(0xff, ...Array.from({ length: 10 }, () => 0x80), 0)],
+    ['a truncated number', Buffer.of(0xff, 0x80)],
+    ['a number without its rest', Buffer.of(0xff)],
     ['a name by a number without a field', literal(62, 'a')],
     ['a name without a value', Buffer.of(0x00, 0x01, 0x61)],
-    ['a name that is cut off', Buffer.of(0x00, 0x05, 0x61)],
-    ['a value that is cut off', Buffer.of(0x00, 0x01, 0x61, 0x02, 0x61)],
+    ['a truncated name', Buffer.of(0x00, 0x05, 0x61)],
+    ['a truncated value', Buffer.of(0x00, 0x01, 0x61, 0x02, 0x61)],
     ['a value of 256 MiB', Buffer.concat([Buffer.of(0x00, 0x01, 0x61), integer(2 ** 28, 7)])],
-    ['a value that is coded and no code', literal('a', coded(Buffer.of(0xff)))],
-    ['a table that is larger than was said', tableSize(4_097)],
+    ['an invalid Huffman code', literal('a', coded(Buffer.of(0xff)))],
+    ['a table larger than announced', tableSize(4_097)],
     ['a table of 4 GiB', Buffer.of(0x3f, 0xff, 0xff, 0xff, 0xff, 0x0f)],
     ['another size of the table after a field', Buffer.concat([indexed(2), tableSize(0)])],
-  ])('finds %s malformed, and reads nothing ever after', (_name, bytes) => {
+  ])('finds %s malformed, and decodes nothing afterwards', (_name, bytes) => {
     expect(read(indexed(2), bytes, indexed(2))).toEqual([[[':method', 'GET']], 'malformed', 'malformed']);
   });
 
-  it('forgets what a smaller table has no room for', () => {
+  it('evicts what a smaller table has no room for', () => {
     const [kept, other] = [literal('a', 'b', Literal.kept), literal('c', 'd', Literal.kept)];
     expect(read(Buffer.concat([kept, other]), Buffer.concat([tableSize(34), indexed(62)]), indexed(63))).toEqual([
       [
@@ -161,16 +161,16 @@ describe('HeaderDecoder', () => {
       [['c', 'd']],
       'malformed',
     ]);
-    // Larger again, it is no fuller.
+    // Enlarged again, the table is still empty.
     expect(read(kept, Buffer.concat([tableSize(0), tableSize(4_096), indexed(62)]))[1]).toBe('malformed');
   });
 
-  it('has 128 of the smallest fields at most, and none before the oldest', () => {
+  it('holds at most 128 of the smallest fields', () => {
     const smallest = Buffer.concat(Array.from({ length: 129 }, () => literal('', '', Literal.kept)));
     expect(read(smallest, indexed(62 + 127), indexed(62 + 128)).slice(1)).toEqual([[['', '']], 'malformed']);
   });
 
-  it('forgets what is too large for a table, and all that is older', () => {
+  it('drops a field too large for the table, and everything older', () => {
     const kept = literal('a', 'b', Literal.kept);
     expect(read(kept, indexed(62), literal('c', 'd'.repeat(4_064), Literal.kept), indexed(62))).toEqual([
       [['a', 'b']],
@@ -197,7 +197,7 @@ describe('HeaderDecoder', () => {
     expect(after).toEqual([[':method', 'GET']]);
   });
 
-  it('reads on what was too large, since later blocks refer to it', () => {
+  it('decodes lists that are too large, since later blocks refer to their entries', () => {
     const many = Buffer.concat(Array.from({ length: 200 }, (_, n) => literal(`a${n}`, 'b', Literal.kept)));
     const [list, after] = read(many, Buffer.concat([indexed(62), indexed(62 + 100)]));
     expect(list).toBe('too-large');
@@ -208,12 +208,12 @@ describe('HeaderDecoder', () => {
   });
 
   it.each([
-    ['a large field over and over', indexed(62)],
-    ['fields that are named as a large one', literal(62, '')],
-    ['fields that are named as a large one, and kept', literal(62, '', Literal.kept)],
-    ['small fields that are kept', literal('a', '', Literal.kept)],
+    ['a repeated large field', indexed(62)],
+    ['fields with the name of a large one', literal(62, '')],
+    ['indexed fields with the name of a large one', literal(62, '', Literal.kept)],
+    ['small indexed fields', literal('a', '', Literal.kept)],
     ['sizes of the table', tableSize(0)],
-  ])('takes no more for a block of %s than its bytes are worth', (_name, piece) => {
+  ])('has bounded cost for a block of %s', (_name, piece) => {
     const large = Buffer.concat([tableSize(4_096), literal('a'.repeat(4_000), '', Literal.kept)]);
     const small = Buffer.concat([tableSize(4_096), literal('a', '', Literal.kept)]);
     expect(costRatio(decoding(large, filled(piece)), decoding(small, filled(indexed(62))))).toBeLessThan(6);

@@ -3,7 +3,7 @@ import { HeaderDecoder } from '../../src/http2/header-decoder.ts';
 
 type Field = readonly [name: string, value: string];
 
-/** Reads blocks one after the other, by one decoder. */
+/** Decodes blocks one after the other with one decoder. */
 const read = (...blocks: readonly Buffer[]): readonly unknown[] => {
   const decoder = new HeaderDecoder();
   return blocks.map((block) => {
@@ -72,7 +72,7 @@ describe('HeaderDecoder, by the examples of RFC 7541 appendix C', () => {
       REQUESTS as readonly (readonly Field[])[],
     ],
     [
-      // Here and in C.6 the table holds 256 bytes, which the first block says.
+      // Here and in C.6 the table holds 256 bytes, as the first block sets.
       'C.5',
       [
         `3fe101 4803333032580770726976617465611d4d6f6e2c203231204f637420323031332032303a31333a323120474d54

@@ -1,4 +1,4 @@
-/** Writes header blocks in every way there is, right and wrong ones. @see RFC 7541 section 6 */
+/** Encodes header blocks in every form, valid and invalid. @see RFC 7541 section 6 */
 
 /** A number after `bits` bits of a first byte. */
 export function integer(value: number, bits: number, first = 0): Buffer {
@@ -10,16 +10,16 @@ export function integer(value: number, bits: number, first = 0): Buffer {
   return Buffer.of(...bytes, rest);
 }
 
-/** A text, as it is. */
+/** A plain text. */
 export function text(value: string): Buffer {
   const bytes = Buffer.from(value, 'latin1');
   return Buffer.concat([integer(bytes.length, 7), bytes]);
 }
 
-/** A text that was coded already. */
+/** A text that is Huffman-coded already. */
 export const coded = (bytes: Buffer): Buffer => Buffer.concat([integer(bytes.length, 7, 0x80), bytes]);
 
-/** How a literal is written: kept in the table, not kept, or never to be. */
+/** How a literal is indexed: incrementally, not, or never. */
 export const Literal = { kept: [6, 0x40], notKept: [4, 0x00], never: [4, 0x10] } as const;
 
 /** A literal whose name is a text, or a number. */
@@ -38,7 +38,7 @@ export const indexed = (number: number): Buffer => integer(number, 7, 0x80);
 /** What the table may hold from now on. */
 export const tableSize = (bytes: number): Buffer => integer(bytes, 5, 0x20);
 
-/** Headers as literals that nobody keeps. */
+/** Headers as literals without indexing. */
 export const literals = (headers: Readonly<Record<string, string>>): Buffer =>
   Buffer.concat(Object.entries(headers).map(([name, value]) => literal(name, value)));
 
@@ -74,7 +74,7 @@ function codes(): readonly string[] {
   return bits;
 }
 
-/** The code of these bytes, with ones up to a whole byte; `padding` in their place. */
+/** The Huffman code of these bytes, padded with ones to a whole byte, or with `padding`. */
 export function huffman(bytes: Buffer, padding?: string): Buffer {
   const bits = [...bytes].map((byte) => CODES[byte]).join('');
   const whole = bits + (padding ?? '1'.repeat((8 - (bits.length % 8)) % 8));

@@ -10,7 +10,7 @@ const decoded = (bytes: Buffer): Buffer | null => {
 };
 
 describe('decodeHuffman', () => {
-  it('reads each byte by itself and after every other', () => {
+  it('decodes each byte alone and after every other', () => {
     for (let first = 0; first < 256; first += 1) {
       expect(decoded(huffman(Buffer.of(first)))).toEqual(Buffer.of(first));
       const pairs = Buffer.from(Array.from({ length: 256 }, (_, second) => [first, second]).flat());
@@ -18,7 +18,7 @@ describe('decodeHuffman', () => {
     }
   });
 
-  it('reads whatever was coded', () => {
+  it('decodes any encoded text', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         expect(decoded(huffman(Buffer.from(bytes)))).toEqual(Buffer.from(bytes));
@@ -26,7 +26,7 @@ describe('decodeHuffman', () => {
     );
   });
 
-  it('never writes more than it says it may, and takes what it reads for the only way to write it', () => {
+  it('never exceeds its output bound, and accepts only one encoding of a text', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
         const text = decoded(Buffer.from(bytes));
@@ -50,7 +50,7 @@ describe('decodeHuffman', () => {
       null,
     ],
     ['half a code', Buffer.of(0xff, 0xff, 0xe0), null],
-  ])('reads %s as what it is', (_name, bytes, text) => {
+  ])('decodes or refuses %s', (_name, bytes, text) => {
     expect(decoded(bytes)).toEqual(text);
   });
 });

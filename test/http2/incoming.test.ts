@@ -12,7 +12,7 @@ const BEGIN = frame(FrameType.headers, { stream: 1, flags: Flag.endHeaders, payl
 const data = (bytes: Buffer | string, flags = 0): Buffer =>
   frame(FrameType.data, { stream: 1, flags, payload: Buffer.from(bytes) });
 
-/** A stream that has begun, its reader, and how often that heard that it is over. */
+/** A started stream, its reader, and how often `onClosed` was called. */
 const begun = async () => {
   const read: { incoming: Incoming | null; stream: AnswerableStream | null; closed: number } = {
     incoming: null,
@@ -37,7 +37,7 @@ const credit = ({ frames }: RawClient): number =>
     .reduce((sum, { payload }) => sum + payload.readUInt32BE(0), 0);
 
 describe('Incoming', () => {
-  it('gives what comes, and ends where the client has said all', async () => {
+  it('yields received data, and ends when the client half-closes', async () => {
     const { client, incoming, read } = await begun();
     const waits = incoming.next();
     await client.send(data('a'));
@@ -49,18 +49,18 @@ describe('Incoming', () => {
     expect([pieces, await incoming.next(), read.closed]).toEqual([['bcd'], { done: true, value: undefined }, 0]);
   });
 
-  it('holds what came byte by byte in as many bytes as it needs', async () => {
+  it('holds data received byte by byte without overhead', async () => {
     const { client, incoming } = await begun();
     const bytes = Buffer.from(Array.from({ length: 100_000 }, (_, at) => at & 0xff));
     await client.send(...[...bytes].map((byte) => data(Buffer.of(byte))));
     await client.settled();
     const { value = Buffer.alloc(0) } = await incoming.next();
     expect(value.equals(bytes)).toBe(true);
-    // The largest piece there was, doubled as often as it had to be.
+    // The largest piece, doubled as often as needed.
     expect(value.buffer.byteLength).toBeLessThanOrEqual(4 * bytes.length);
   });
 
-  it('lets more come only once what was read has been dealt with', async () => {
+  it('opens the window only when the reader asks for more', async () => {
     const { client, incoming } = await begun();
     await client.send(...Array.from({ length: 16 }, () => data(Buffer.alloc(16_384))));
     await client.settled();
@@ -75,7 +75,7 @@ describe('Incoming', () => {
     ['is reset by the client', (client) => client.send(reset(1))],
     ['is reset here', (_client, stream) => stream.reset(ErrorCode.cancel)],
     ['is gone with its connection', (client) => client.close()],
-  ])('ends with what was there where the stream %s, and says so once', async (_how, end) => {
+  ])('ends where the stream %s, and reports that once', async (_how, end) => {
     const { client, incoming, read, stream } = await begun();
     await client.send(data('there'));
     await client.settled();
@@ -86,7 +86,7 @@ describe('Incoming', () => {
     expect([pieces, read.closed]).toEqual([['there'], 1]);
   });
 
-  it('wakes a reader that waits where the stream is over', async () => {
+  it('wakes a waiting reader where the stream is over', async () => {
     const { client, incoming } = await begun();
     const waits = incoming.next();
     await client.send(reset(1));
@@ -109,12 +109,12 @@ describe('Incoming', () => {
         await expect(failing()).rejects.toThrow('a fault');
       },
     ],
-  ])('keeps nothing for a reader that %s, whose client goes on', async (_how, read) => {
+  ])('keeps nothing for a reader that %s while its client goes on', async (_how, read) => {
     const { client, incoming, stream } = await begun();
     await client.send(data('first'), data('second'));
     await client.settled();
     await read(incoming);
-    // Ten times the window: it is taken as it comes, and not kept.
+    // Ten times the window: it is received but not kept.
     for (let n = 0; n < 160; n += 1) {
       await client.send(data(Buffer.alloc(16_384)));
       await client.settled();

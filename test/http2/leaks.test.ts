@@ -16,7 +16,7 @@ const OPENING = Buffer.concat([
   frame(FrameType.settings, { payload: settingsBytes([[Setting.initialWindowSize, 100]]) }),
 ]);
 
-/** What a server does with a stream. */
+/** How a server handles a stream. */
 type Treatment = (stream: AnswerableStream) => StreamEvents;
 const CONTENT = Buffer.alloc(1_000);
 /** Streams before it is weighed, streams that must add nothing, and the bytes of each: more than 16 MiB, the window of a connection. */
@@ -62,7 +62,7 @@ const ENDINGS: readonly (readonly [string, Treatment, (stream: number) => readon
   ['was refused for what it did', nothing, (stream) => [ask(stream, 0), data(stream, BYTES), widened(stream, 0)]],
   ['was no request', nothing, (stream) => [ask(stream, 0, indexed(2))]],
   [
-    'had no length that is right',
+    'had a wrong length',
     nothing,
     (stream) => [ask(stream, 1, Buffer.concat([SHORT_REQUEST, literal('content-length', '1')]))],
   ],
@@ -82,7 +82,7 @@ const ENDINGS: readonly (readonly [string, Treatment, (stream: number) => readon
   ['met a fault', faulty, (stream) => [ask(stream, 0), data(stream, BYTES)]],
 ];
 
-/** Sends what has streams come to an end, hundreds at a time; nothing of them waits after that. */
+/** Sends streams that end, hundreds at a time. None waits afterwards. */
 const pass = async (
   client: RawClient,
   count: number,
@@ -101,7 +101,7 @@ const pass = async (
 const begun = new WeakMap<RawClient, number>();
 const streamOf = (client: RawClient, n: number): number => 1 + 2 * ((begun.get(client) ?? 0) + n);
 
-describe('a connection that goes on', () => {
+describe('an open connection', () => {
   it.each(ENDINGS)('keeps nothing of a stream that %s', async (_name, treatment, bytesOf) => {
     const seen: WeakRef<AnswerableStream>[] = [];
     const client = await raw(
@@ -116,7 +116,7 @@ describe('a connection that goes on', () => {
     const before = await heldBytes();
     await pass(client, MORE, bytesOf);
     const grown = (await heldBytes()) - before;
-    // The last ones may be in a register still, or in what the collector has not looked at again.
+    // The last ones may still be in a register, or in what the collector has not visited again.
     expect(seen.filter((stream) => stream.deref() !== undefined).length).toBeLessThan(10);
     expect(grown).toBeLessThan(125 * MORE);
     // More has come than 16 MiB, and the accounts are even: the connection goes on.
@@ -125,8 +125,8 @@ describe('a connection that goes on', () => {
   });
 });
 
-describe('a stream that is open', () => {
-  it('keeps nothing of its head, but what is kept by whom it was handed to', async () => {
+describe('an open stream', () => {
+  it('keeps nothing of its head except what its listener keeps', async () => {
     const client = await raw(await serve(nothing), OPENING);
     const block = Buffer.concat([SHORT_REQUEST, literal('x-large', 'a'.repeat(15_000))]);
     await client.send(ask(1, 0, block));
@@ -138,8 +138,8 @@ describe('a stream that is open', () => {
   });
 });
 
-describe('a connection that is gone', () => {
-  it('leaves nothing behind, whatever was on its way', async () => {
+describe('a closed connection', () => {
+  it('leaves nothing behind, whatever was in progress', async () => {
     const seen: WeakRef<AnswerableStream>[] = [];
     const { port } = await serve((stream, { headers }) => {
       seen.push(new WeakRef(stream));

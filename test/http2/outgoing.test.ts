@@ -7,7 +7,7 @@ import { heldBytes } from '../costs.ts';
 import { framesIn } from './raw-client.ts';
 
 let server: Server;
-/** One end, which nobody reads, and the other. */
+/** Both ends of a connection; nobody reads the far one. */
 let near: Socket;
 let far: Socket;
 beforeEach(async () => {
@@ -26,10 +26,10 @@ afterEach(() => {
 });
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
-/** A payload of which each byte says in which frame it is. */
+/** A payload whose bytes each identify their frame. */
 const payload = (n: number, length: number): Buffer => Buffer.alloc(length, `${n}.`);
 
-/** Writes until the system takes no more, at once and a while later. */
+/** Writes until the system accepts no more, at once and a while later. */
 const blocked = async (outgoing: Outgoing): Promise<number> => {
   let count = 0;
   for (let turns = 0; turns < 50; turns += 1) {
@@ -43,7 +43,7 @@ const blocked = async (outgoing: Outgoing): Promise<number> => {
   return count;
 };
 
-/** Reads all that comes until the other end has ended, now and then. */
+/** Reads now and then until the other end closes; returns everything. */
 const readSlowly = async (socket: Socket): Promise<Buffer> => {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => {
@@ -57,7 +57,7 @@ const readSlowly = async (socket: Socket): Promise<Buffer> => {
 };
 
 describe('Outgoing', () => {
-  it('gathers frames until they are flushed, and hands over what has no more room', async () => {
+  it('buffers frames until they are flushed, and passes on what has no room', async () => {
     const outgoing = new Outgoing(near);
     expect(outgoing.isEmpty).toBe(true);
     outgoing.frame(FrameType.ping, 1, 0, payload(1, 8));
@@ -69,11 +69,11 @@ describe('Outgoing', () => {
     expect([outgoing.isEmpty, near.bytesWritten]).toEqual([false, 17 + 4 * 16_393]);
   });
 
-  it('sends every byte as it was given to a reader that is slower, however it gathers', async () => {
+  it('sends every byte unchanged to a slower reader, however it buffers', async () => {
     const outgoing = new Outgoing(near);
     let count = await blocked(outgoing);
     const whole = readSlowly(far);
-    // While that is read: at each turn some frames of any size, of which some are handed over in the middle.
+    // Meanwhile some frames of any size are written at each turn, some of them flushed in the middle.
     for (let n = 0; n < 3_000; n += 1) {
       for (let frames = n % 4; frames > 0; frames -= 1) {
         outgoing.frame(FrameType.data, n & 0xff, count, payload(count, (count * 7_919) % 16_385));
@@ -89,7 +89,7 @@ describe('Outgoing', () => {
     expect(frames.every((one, n) => one.stream === n && one.payload.equals(payload(n, one.payload.length)))).toBe(true);
   });
 
-  it('takes as much memory for what waits as that has bytes, in however small pieces it came', async () => {
+  it('takes only the memory of waiting bytes, however small their pieces', async () => {
     const outgoing = new Outgoing(near);
     await blocked(outgoing);
     const before = await heldBytes();
@@ -100,11 +100,11 @@ describe('Outgoing', () => {
       if (n % 100 === 0) await turn();
     }
     expect(outgoing.waiting - waiting).toBe(5_000 * 17);
-    // With a buffer of its own for each it would be 320 MB; each write costs some hundred bytes beside its own.
+    // With a buffer for each frame it would be 320 MB; each write costs some hundred bytes beside its own.
     expect((await heldBytes()) - before).toBeLessThan(5_000_000);
   });
 
-  it('drops what comes after the end of its socket', async () => {
+  it('drops what is written after the end of its socket', async () => {
     const outgoing = new Outgoing(near);
     near.end();
     for (let n = 0; n < 20; n += 1) outgoing.frame(FrameType.data, 0, 1, payload(n, 16_384));

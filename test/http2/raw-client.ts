@@ -1,10 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import { type Frame, FrameType, MAX_31_BITS, uint32, writeFrameHead } from '../../src/http2/frame.ts';
 
-/** With which a connection begins. */
+/** The preface of a connection. */
 export const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1');
 
-/** A frame, whatever it is. */
+/** Any frame. */
 export function frame(
   type: number,
   {
@@ -26,7 +26,7 @@ export const widened = (stream: number, by: number): Buffer =>
 /** A RST_STREAM. */
 export const reset = (stream: number, code = 8): Buffer => frame(FrameType.reset, { stream, payload: uint32(code) });
 
-/** The frames in bytes, and what is left of them; read in another way than the server reads. */
+/** The frames in bytes, and the rest; parsed independently of the server's reader. */
 export function framesIn(bytes: Buffer): { readonly frames: readonly Frame[]; readonly rest: Buffer } {
   const frames: Frame[] = [];
   let rest = bytes;
@@ -46,18 +46,18 @@ export interface GoAway {
 }
 
 /**
- * A client that sends what it is told to, whether that is HTTP/2 or not, and keeps the frames that come.
+ * A client that sends any bytes, valid HTTP/2 or not, and keeps received frames.
  *
  * Lifecycle: from `to` to `close`, or until the server ends it.
  */
 export class RawClient {
   readonly socket: Socket;
-  /** All that came. */
+  /** All received frames. */
   readonly frames: Frame[] = [];
-  /** How many bytes came. */
+  /** Number of received bytes. */
   received = 0;
   isClosed = false;
-  /** Whether the frames that come are kept; all are counted in `received`. */
+  /** Whether received frames are kept. All are counted in `received`. */
   keepsFrames = true;
   #rest: Buffer = Buffer.alloc(0);
   #pings = 0;
@@ -72,7 +72,7 @@ export class RawClient {
       this.#rest = rest;
       this.#changed();
     });
-    // What the server does to it is looked at by `isClosed`.
+    // What the server does to the connection shows in `isClosed`.
     socket.on('error', () => undefined);
     socket.on('close', () => {
       this.isClosed = true;
@@ -80,7 +80,10 @@ export class RawClient {
     });
   }
 
-  /** A client of a port of loopback. @param opening sent at once; a preface with settings by default */
+  /**
+   * Connects to a loopback port.
+   * @param opening sent at once; by default a preface with settings
+   */
   static async to(
     port: number,
     opening: Buffer = Buffer.concat([PREFACE, frame(FrameType.settings)]),
@@ -92,7 +95,7 @@ export class RawClient {
     return client;
   }
 
-  /** Sends bytes in one write; resolves once the system has them, or the connection is gone. */
+  /** Sends bytes in one write. Resolves once the system has accepted them, or the connection has ended. */
   send(...bytes: readonly Buffer[]): Promise<void> {
     return new Promise((resolve) => {
       if (this.isClosed) resolve();
@@ -100,7 +103,7 @@ export class RawClient {
     });
   }
 
-  /** Waits for something to be so; looked at whenever frames come or the connection is gone. */
+  /** Waits for a condition, checked whenever frames arrive or the connection ends. */
   async until(what: (client: this) => boolean): Promise<void> {
     while (!what(this)) {
       if (this.isClosed) throw new Error('the connection is gone');
@@ -114,7 +117,7 @@ export class RawClient {
     return this.goAway;
   }
 
-  /** Waits for the server to have dealt with all that was sent; whether it still answers. */
+  /** Waits until the server has processed everything that was sent. Gives whether it still answers. */
   async settled(): Promise<boolean> {
     this.#pings += 1;
     const payload = Buffer.alloc(8);
@@ -128,7 +131,7 @@ export class RawClient {
     return !this.isClosed;
   }
 
-  /** The last GOAWAY, if one came. */
+  /** The last received GOAWAY. */
   get goAway(): GoAway | null {
     const last = this.frames.findLast(({ type }) => type === FrameType.goAway);
     return last === undefined ? null : { last: last.payload.readUInt32BE(0), code: last.payload.readUInt32BE(4) };
@@ -139,7 +142,7 @@ export class RawClient {
     return this.frames.filter((one) => one.stream === stream);
   }
 
-  /** The content of a stream, as far as it came. */
+  /** The received content of a stream. */
   content(stream: number): Buffer {
     return Buffer.concat(
       this.of(stream)
@@ -148,7 +151,7 @@ export class RawClient {
     );
   }
 
-  /** The code a stream was reset with, or `null`. */
+  /** The code with which a stream was reset, or `null`. */
   resetCode(stream: number): number | null {
     return (
       this.of(stream)
@@ -157,7 +160,7 @@ export class RawClient {
     );
   }
 
-  /** Ends the connection, without a word. */
+  /** Closes the connection abruptly. */
   close(): void {
     this.socket.destroy();
   }

@@ -13,7 +13,7 @@ const PSEUDO: readonly Line[] = [
 const whole = (...lines: readonly Line[]) => head(...PSEUDO, ...lines);
 
 describe('requestHeadFrom', () => {
-  it('gives method, path and headers, of which the repeated are lists', () => {
+  it('returns method, path and headers, with repeated ones joined', () => {
     const lines: readonly Line[] = [
       ['a', '1'],
       ['b', ''],
@@ -45,8 +45,8 @@ describe('requestHeadFrom', () => {
     ['a tunnel', head([':method', 'CONNECT'], [':authority', 'a:1'])],
     ['a pseudo header twice', whole([':path', '/b'])],
     ['a pseudo header after a header', head([':method', 'GET'], [':scheme', 'http'], ['a', 'b'], [':path', '/'])],
-    ['a pseudo header of answers', whole([':status', '200'])],
-    ['a pseudo header that nobody knows', whole([':protocol', 'websocket'])],
+    ['a pseudo-header of responses', whole([':status', '200'])],
+    ['an unknown pseudo-header', whole([':protocol', 'websocket'])],
     ['only a colon for a name', whole([':', 'a'])],
     ['an empty name', whole(['', 'a'])],
     ['a name with a capital', whole(['Name', 'a'])],
@@ -65,12 +65,12 @@ describe('requestHeadFrom', () => {
     ['chunks', whole(['transfer-encoding', 'chunked'])],
     ['an upgrade', whole(['upgrade', 'h2c'])],
     ['a keep-alive', whole(['keep-alive', '1'])],
-    ['trailers and more in `te`', whole(['te', 'trailers, gzip'])],
+    ['another value than trailers in `te`', whole(['te', 'trailers, gzip'])],
   ])('finds a request with %s malformed', (_name, found) => {
     expect(found).toBeNull();
   });
 
-  it('finds a field malformed that is named as a malformed one', () => {
+  it('finds a field malformed that refers to a malformed name', () => {
     const fields = PSEUDO.map(([name, value]) => fieldOf(name, value));
     expect(requestHeadFrom([...fields, fieldNamedAs(fieldOf('Name', 'a'), 'b')])).toBeNull();
     expect(requestHeadFrom([...fields, fieldNamedAs(fieldOf('name', ' a'), 'b')])?.headers.get('name')).toBe('b');
@@ -85,7 +85,7 @@ describe('areTrailers', () => {
     ['a pseudo header', [[':path', '/']], false],
     ['a malformed name', [['A', 'b']], false],
     ['a malformed value', [['a', 'b\n']], false],
-  ])('says so of %s', (_name, lines, are) => {
+  ])('judges %s', (_name, lines, are) => {
     expect(areTrailers(lines.map(([name, value]) => fieldOf(name, value)))).toBe(are);
   });
 });
@@ -108,7 +108,7 @@ describe('contentLengthOf', () => {
     expect(contentLengthOf({ method: 'GET', path: '/', headers: new Map([['content-length', text]]) })).toBe(length);
   });
 
-  it('is none where none is said', () => {
+  it('is `null` where it is absent', () => {
     expect(contentLengthOf({ method: 'GET', path: '/', headers: new Map() })).toBeNull();
   });
 });

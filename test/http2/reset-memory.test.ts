@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { ResetMemory } from '../../src/http2/reset-memory.ts';
 
 describe('ResetMemory', () => {
-  it('knows the latest streams, however many there were', () => {
+  it('remembers the latest streams, however many there were', () => {
     const memory = new ResetMemory(100);
     for (let id = 1; id < 20_000; id += 2) memory.add(id);
     expect([memory.has(19_999), memory.has(19_801), memory.has(19_799), memory.has(1)]).toEqual([
@@ -13,7 +13,7 @@ describe('ResetMemory', () => {
     ]);
   });
 
-  it('knows one that was added again, and takes one place for it', () => {
+  it('remembers a stream that was added twice once', () => {
     const memory = new ResetMemory(2);
     for (const id of [1, 3, 3, 1]) memory.add(id);
     expect([memory.has(1), memory.has(3)]).toEqual([true, true]);

@@ -11,7 +11,7 @@ const on = stage();
 const { raw } = on;
 const serving = flooding(on);
 
-/** A request, and what has its stream reset. */
+/** A request, and frames that have its stream reset. */
 type Provocation = (stream: number) => Buffer;
 const after = (stream: number, ...more: readonly Buffer[]): Buffer => Buffer.concat([ask(stream, 0), ...more]);
 
@@ -20,9 +20,9 @@ describe('a flood of resets', () => {
 
   it.each<[string, Provocation]>([
     ['by the client', (stream) => Buffer.concat([ask(stream), reset(stream)])],
-    ['by the client, of a request that is not whole', (stream) => after(stream, reset(stream))],
-    ['for a window of nothing', (stream) => after(stream, widened(stream, 0))],
-    ['for a window that is too wide', (stream) => after(stream, widened(stream, 0x7fff_ffff))],
+    ['by the client, of an incomplete request', (stream) => after(stream, reset(stream))],
+    ['for a window update of 0', (stream) => after(stream, widened(stream, 0))],
+    ['for a window that overflows', (stream) => after(stream, widened(stream, 0x7fff_ffff))],
     [
       'for a priority on itself',
       (stream) =>
@@ -37,8 +37,8 @@ describe('a flood of resets', () => {
       (stream) =>
         after(stream, ...Array.from({ length: 2 }, () => frame(FrameType.data, { stream, flags: Flag.endStream }))),
     ],
-    ['for trailers that are none', (stream) => after(stream, ask(stream))],
-    ['for a request that is none', (stream) => ask(stream, Flag.endStream, indexed(2))],
+    ['for invalid trailers', (stream) => after(stream, ask(stream))],
+    ['for an invalid request', (stream) => ask(stream, Flag.endStream, indexed(2))],
     [
       'for headers that are too large',
       (stream) =>
@@ -53,13 +53,13 @@ describe('a flood of resets', () => {
         ),
     ],
   ])(
-    '%s is let pass in a burst of 100,000, holds nothing and ends its connection over that',
+    '%s is permitted in a burst of 100,000, holds no memory, and ends its connection beyond that',
     async (_name, provoke) => {
-      // Whatever is whole is not answered, so that it is open when it is reset.
+      // Complete requests are not answered, so that they are open when they are reset.
       const { onStream, told } = noting();
       const { port, othersAreServed } = await serving(onStream);
       const client = await raw({ port });
-      // What comes back is counted and not kept.
+      // Answers are counted and not kept.
       client.keepsFrames = false;
       const isLarge = provoke(1).length > 1_000;
       const count = isLarge ? 5_000 : RESETS;
@@ -68,7 +68,7 @@ describe('a flood of resets', () => {
       await flood(client, (n) => provoke(1 + count + 2 * n), count / 2);
       client.keepsFrames = true;
       expect(await client.settled()).toBe(true);
-      // A reset is 13 bytes: less came than 1 for each byte that went.
+      // A reset is 13 bytes: at most one byte comes back for each byte sent.
       expect(client.received).toBeLessThan(count * 13 + 10_000);
       if (!isLarge) {
         await client.send(provoke(1 + 2 * count));
@@ -79,7 +79,7 @@ describe('a flood of resets', () => {
     },
   );
 
-  it('of 20,000 a second goes on for ever after a burst of 100,000', async () => {
+  it('of 20,000 a second is permitted for ever after a burst of 100,000', async () => {
     const { clock, port, othersAreServed } = await serving();
     const client = await raw({ port });
     let stream = 1;
@@ -104,7 +104,7 @@ describe('a flood of resets', () => {
     expect((await client.ended())?.code).toBe(ErrorCode.enhanceYourCalm);
   });
 
-  it('on a connection that is full is refused, and nothing is kept of it', async () => {
+  it('on a full connection is refused, and keeps no memory', async () => {
     const { onStream, told } = noting();
     const { port, othersAreServed } = await serving(onStream);
     const client = await raw({ port });

@@ -9,12 +9,12 @@ import { ask, requestOf } from './requests.ts';
 
 const { raw, serve, session } = stage();
 
-/** Bytes of which each says where it is. */
+/** Bytes that each identify their position. */
 const content = (length: number): Buffer =>
   Buffer.from(Array.from({ length }, (_, at) => (at * 7 + (at >>> 8)) & 0xff));
 const CONTENT = content(400_000);
 
-/** Answers a path that is a number with so many bytes. */
+/** Answers a numeric path with that many bytes. */
 const sized = () =>
   serve((stream, { path }) => ({
     data: ({ length }) => stream.took(length),
@@ -22,12 +22,12 @@ const sized = () =>
     closed: () => undefined,
   }));
 
-/** Asks for so many bytes. */
+/** Requests that many bytes. */
 const askFor = (stream: number, bytes: number): Buffer => ask(stream, Flag.endStream, requestOf(`/${bytes}`));
 const windowOf = (bytes: number): Buffer =>
   frame(FrameType.settings, { payload: settingsBytes([[Setting.initialWindowSize, bytes]]) });
 
-/** How many bytes of a stream came after something was sent, and whether that was all. */
+/** How many bytes of a stream arrived after sending something. */
 const came = async (client: RawClient, stream: number, ...bytes: readonly Buffer[]): Promise<number> => {
   await client.send(...bytes);
   expect(await client.settled()).toBe(true);
@@ -38,11 +38,11 @@ const came = async (client: RawClient, stream: number, ...bytes: readonly Buffer
 const isDone = (client: RawClient, stream: number): boolean =>
   client.of(stream).some(({ type, flags }) => type === FrameType.headers && (flags & Flag.endStream) !== 0);
 
-describe('the windows of a client', () => {
-  it('let as many bytes pass as the stream and the connection have, and all that waits once there is room', async () => {
+describe("a client's windows", () => {
+  it('permit as many bytes as both stream and connection have, and the rest once there is room', async () => {
     const client = await raw(await sized());
     expect(await came(client, 1, askFor(1, 200_000))).toBe(65_535);
-    // One of the two windows is not enough.
+    // One of the two windows alone is not enough.
     expect(await came(client, 1, widened(1, 100_000))).toBe(65_535);
     expect(await came(client, 1, widened(0, 1))).toBe(65_536);
     expect(await came(client, 1, widened(0, 100_000))).toBe(165_535);
@@ -52,7 +52,7 @@ describe('the windows of a client', () => {
     expect(isDone(client, 1)).toBe(true);
   });
 
-  it('of nothing hold back content and trailers, and no headers', async () => {
+  it('of 0 hold back content and trailers, but not headers', async () => {
     const client = await raw(await sized(), Buffer.concat([PREFACE, windowOf(0)]));
     expect(await came(client, 1, askFor(1, 5))).toBe(0);
     expect(client.of(1).map(({ type }) => type)).toEqual([FrameType.headers]);
@@ -64,7 +64,7 @@ describe('the windows of a client', () => {
     expect(isDone(client, 3)).toBe(true);
   });
 
-  it('change under way with the settings, also to less than nothing', async () => {
+  it('change with the settings at any time, even below zero', async () => {
     const client = await raw(await sized(), Buffer.concat([PREFACE, windowOf(100)]));
     expect(await came(client, 1, askFor(1, 1_000))).toBe(100);
     // 100 were sent of a window of 20: it is now -80.
@@ -72,7 +72,7 @@ describe('the windows of a client', () => {
     expect(await came(client, 1, widened(1, 80))).toBe(100);
     expect(await came(client, 1, widened(1, 5))).toBe(105);
     expect(await came(client, 1, windowOf(30))).toBe(115);
-    // Of settings that come more than once the last holds.
+    // Where a setting occurs more than once, the last one wins.
     const twice = frame(FrameType.settings, {
       payload: settingsBytes([
         [Setting.initialWindowSize, 0x7fff_ffff],
@@ -83,9 +83,9 @@ describe('the windows of a client', () => {
     expect(await came(client, 3, askFor(3, 1_000))).toBe(31);
   });
 
-  it('may have 2^31 - 1 bytes and no more', async () => {
+  it('may have at most 2^31 - 1 bytes', async () => {
     const client = await raw(await sized());
-    // All that either window had is taken; that of the stream is full again then.
+    // Both windows are used up; that of the stream is full again afterwards.
     expect(await came(client, 1, askFor(1, 100_000), widened(1, 0x7fff_ffff))).toBe(65_535);
     expect(await came(client, 1, widened(1, 1))).toBe(65_535);
     expect(client.resetCode(1)).toBe(ErrorCode.flowControl);
@@ -95,15 +95,15 @@ describe('the windows of a client', () => {
   });
 
   it.each<[string, readonly Buffer[], number]>([
-    ['of the connection over that', [widened(0, 0x7fff_ffff)], ErrorCode.flowControl],
+    ['of the connection beyond that', [widened(0, 0x7fff_ffff)], ErrorCode.flowControl],
     [
       'of a stream by settings',
       [askFor(1, 400_000), widened(1, 0x7fff_0000), windowOf(0x7fff_ffff)],
       ErrorCode.flowControl,
     ],
-    ['of settings over that', [windowOf(0x8000_0000)], ErrorCode.flowControl],
-    ['of the connection by nothing', [widened(0, 0)], ErrorCode.protocol],
-    ['of a stream that is none yet', [widened(7, 1)], ErrorCode.protocol],
+    ['of settings beyond that', [windowOf(0x8000_0000)], ErrorCode.flowControl],
+    ['of the connection by 0', [widened(0, 0)], ErrorCode.protocol],
+    ['of an idle stream', [widened(7, 1)], ErrorCode.protocol],
     ['of a stream of the server', [widened(2, 1)], ErrorCode.protocol],
     ['in 3 bytes', [frame(FrameType.windowUpdate, { payload: Buffer.alloc(3) })], ErrorCode.frameSize],
   ])('end the connection: %s', async (_name, bytes, code) => {
@@ -112,25 +112,25 @@ describe('the windows of a client', () => {
     expect((await client.ended())?.code).toBe(code);
   });
 
-  it('of nothing more end a stream, and are no error where it is over', async () => {
+  it('of 0 end a stream, and are no error where it is closed', async () => {
     const client = await raw(await sized());
     await client.send(askFor(1, 100_000), widened(1, 0), askFor(3, 0), widened(3, 0));
     expect(await client.settled()).toBe(true);
     expect([client.resetCode(1), client.resetCode(3), isDone(client, 3)]).toEqual([ErrorCode.protocol, null, true]);
   });
 
-  it('are shared by streams in turn', async () => {
+  it('are shared by the streams in turn', async () => {
     const client = await raw(await sized(), Buffer.concat([PREFACE, windowOf(1_000_000)]));
     await client.send(...[1, 3, 5, 7].map((stream) => askFor(stream, 70_000)));
     await client.settled();
     expect([1, 3, 5, 7].map((stream) => client.content(stream).length)).toEqual([65_535, 0, 0, 0]);
-    // Who waited longest comes first, and who has to wait again comes last.
+    // The longest waiting stream comes first; one that has to wait again comes last.
     for (let n = 0; n < 8; n += 1) await client.send(widened(0, 10));
     await client.settled();
     expect([1, 3, 5, 7].map((stream) => client.content(stream).length)).toEqual([65_555, 20, 20, 20]);
   });
 
-  it('keep the account over any order of streams, windows and settings', async () => {
+  it('stay balanced over any order of streams, windows and settings', async () => {
     const { port } = await sized();
     const step = fc.oneof(
       fc.record({ do: fc.constant('ask' as const), n: fc.nat(30_000) }),
@@ -165,7 +165,7 @@ describe('the windows of a client', () => {
           expect(await client.settled()).toBe(true);
           for (const { id, length, window } of streams) {
             const bytes = await came(client, id);
-            // Whatever can be sent was sent. A window may have been wider before than it is now.
+            // Everything that can be sent was sent. A window may have been wider before than now.
             if (bytes < length) expect(bytes >= window || got() === connection).toBe(true);
             else expect(isDone(client, id)).toBe(true);
           }
@@ -181,7 +181,7 @@ describe('the windows of a client', () => {
     );
   });
 
-  it('of a client that takes its time let every byte come as it was sent, over many streams', async () => {
+  it('of a slow client deliver every byte unchanged, over many streams', async () => {
     const { port } = await sized();
     const client = session({ port }, { settings: { initialWindowSize: 1_000 } });
     const expected = createHash('sha256').update(CONTENT.subarray(0, 90_000)).digest('hex');

@@ -21,7 +21,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 const later = () => new Promise((resolve) => setTimeout(resolve, 30));
 
 describe('Http2Server', () => {
-  it('lets calls in flight end, tells clients first, and refuses what comes after', async () => {
+  it('finishes calls in progress, sends GOAWAY first, and refuses later streams', async () => {
     const { onStream, told } = noting();
     const { port, server } = await serve(onStream, { noticeMs: 2_000 });
     const client = await raw({ port });
@@ -29,7 +29,7 @@ describe('Http2Server', () => {
     await client.settled();
     const closed = server.close(10_000);
     await client.until(({ frames }) => frames.filter(isGoAway).length === 1);
-    // Told that streams should be opened elsewhere, it has one on its way already, which is taken.
+    // The client has another stream on its way when it gets the GOAWAY; that one is accepted.
     expect(client.goAway).toEqual({ last: 0x7fff_ffff, code: ErrorCode.none });
     await client.send(ask(3));
     await client.until(({ frames }) => frames.filter(isGoAway).length === 2);
@@ -43,13 +43,13 @@ describe('Http2Server', () => {
     one.stream.send(Buffer.from('late'));
     expect(await client.settled()).toBe(true);
     expect(String(client.content(3))).toBe('late');
-    // What was refused is not said to be taken after all.
+    // A refused stream is not reported as accepted later.
     await client.send(ask(6));
     expect(await client.ended()).toEqual({ last: 3, code: ErrorCode.protocol });
     await closed;
   });
 
-  it('reads no connection any more where it is enough, until it is told to, and then first where least was read', async () => {
+  it('stops reading while crowded, and resumes first where least was read', async () => {
     const seen: string[] = [];
     const { onStream } = noting({ begun: ({ path }) => seen.push(path) });
     const { port, server } = await serve(onStream, { isCrowded: () => seen.length > 0 });
@@ -77,7 +77,7 @@ describe('Http2Server', () => {
     expect(seen.slice(3)).toEqual([`/${latest}2`]);
   });
 
-  it('ends a connection once its last stream is over, and what is left after the grace', async () => {
+  it('ends a connection once its last stream is over, and the rest after the grace', async () => {
     const { onStream, told } = noting();
     const { port, server } = await serve(onStream);
     const [ends, stays] = [await raw({ port }), await raw({ port })];
@@ -90,13 +90,13 @@ describe('Http2Server', () => {
     await ends.until(({ frames }) => frames.filter(isGoAway).length === 2);
     if (stream !== undefined) answer(stream, Buffer.alloc(40_000, 97));
     await ends.ended();
-    // All of the answer, and then the end.
+    // The whole answer, then the end.
     expect([ends.content(1).length, stays.isClosed]).toEqual([40_000, false]);
     await closed;
     expect(told.get('/')?.events).toEqual(['closed']);
   });
 
-  it('waits a second for clients that do not end their connection, and not for the grace', async () => {
+  it('waits a second for clients that do not close their connection, not for the whole grace', async () => {
     const { port, server } = await serve();
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     socket.resume();
@@ -107,14 +107,14 @@ describe('Http2Server', () => {
     socket.destroy();
   });
 
-  it('closes at once where nobody is connected, and takes nobody after that', async () => {
+  it('closes at once without connections, and accepts none afterwards', async () => {
     const { port, server } = await serve();
     await server.close(10_000);
     const socket = connect({ port, host: '127.0.0.1' });
     await expect(once(socket, 'connect')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  it('answers Node’s client through its end', async () => {
+  it('answers Node’s client until its end', async () => {
     const { port, server } = await serve();
     const client = session({ port });
     const bodies = Array.from({ length: 50 }, async (_, n) => {
@@ -132,7 +132,7 @@ describe('Http2Server', () => {
     await closed;
   });
 
-  it('listens on Unix sockets and says why it cannot', async () => {
+  it('listens on Unix sockets, and reports why it cannot', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'remit-http2-'));
     const server = new Http2Server({ monotonicMs: systemPorts.monotonicMs, onStream: brief });
     try {
@@ -153,9 +153,9 @@ describe('Http2Server', () => {
     }
   });
 
-  // Issue 14: it listened wherever it was told to.
+  // Issue 14: it listened on any address.
   it.each(['0.0.0.0', '::', '10.0.0.7', '169.254.1.1', 'remit.acme.test', '', '::ffff:10.0.0.7', '127.1'])(
-    'refuses to listen on `%s`, where others than this machine could speak to it',
+    'refuses to listen on `%s`, which other machines could reach',
     async (host) => {
       const server = new Http2Server({ monotonicMs: systemPorts.monotonicMs, onStream: brief });
       const bound = await server.listen({ host, port: 0 });
@@ -174,7 +174,7 @@ describe('Http2Server', () => {
     },
   );
 
-  it('is told of a connection that could not be taken, and goes on', async () => {
+  it('reports a connection that could not be accepted, and goes on', async () => {
     const faults: unknown[] = [];
     const server = new Http2Server({
       monotonicMs: systemPorts.monotonicMs,
@@ -183,13 +183,13 @@ describe('Http2Server', () => {
     });
     const bound = await server.listen({ host: '127.0.0.1', port: 0 });
     if ('failure' in bound) throw bound.failure;
-    // What Node says where `accept` fails; there is no other way to have it fail.
+    // The event of Node where `accept` fails, which cannot be provoked otherwise.
     bound.server.emit('error', new Error('accept'));
     expect(faults.map(String)).toEqual(['Error: accept']);
     await server.close(0);
   });
 
-  it('has the system look after connections whose other end is gone without a word', async () => {
+  it('uses TCP keep-alive to detect lost peers', async () => {
     const { port } = await serve();
     const client = await raw({ port });
     await client.settled();
@@ -199,11 +199,11 @@ describe('Http2Server', () => {
     const line = readFileSync('/proc/net/tcp', 'latin1')
       .split('\n')
       .find((one) => new RegExp(`^ *\\d+: \\w+${own} \\w+${other} 01 `).test(one));
-    // The timer of the socket is that of keep-alive.
+    // The timer of the socket is keep-alive.
     expect(line?.trim().split(/\s+/)[5]).toMatch(/^02:/);
   });
 
-  it('sends what has gathered at the end of a turn, or when it is told to', async () => {
+  it('sends buffered frames at the end of a turn, or on `flush`', async () => {
     const { onStream, told } = noting();
     const { port, server } = await serve(onStream);
     const client = await raw({ port });
@@ -217,7 +217,7 @@ describe('Http2Server', () => {
     await client.until(() => client.content(1).length === 5);
   });
 
-  it('takes 1,024 connections, each of some kilobytes, and more once there is room', async () => {
+  it('accepts 1,024 connections of some kilobytes each, and more once there is room', async () => {
     const { port } = await serve();
     const before = await heldBytes();
     const sockets: Socket[] = [];
@@ -235,10 +235,10 @@ describe('Http2Server', () => {
       await turn();
     }
     expect(refused.count).toBe(76);
-    // With both ends of each, and 65 KiB for what it sends.
+    // Both ends of each, with 65 KiB of send buffer.
     expect((await heldBytes()) - before).toBeLessThan(1_024 * 110_000);
     for (const socket of sockets) socket.destroy();
-    // Until the other end has seen that.
+    // Until the other end has noticed.
     while (!(await (await raw({ port })).settled())) await turn();
     expect((await heldBytes()) - before).toBeLessThan(5_000_000);
   });

@@ -18,14 +18,14 @@ export interface Served {
   readonly listening: Server;
 }
 
-/** Everything a suite opens; it is closed after each of its tests. */
+/** Everything a suite opens, closed after each of its tests. */
 export function stage() {
   const closing: (() => unknown)[] = [];
   afterEach(async () => {
     for (const close of closing.splice(0).toReversed()) await close();
   });
   return {
-    /** A server on a free port of loopback, which by default sends back what each request sends. */
+    /** A server on a free loopback port, which by default echoes each request. */
     serve: async (
       onStream: Http2ServerOptions['onStream'] = echo,
       over: Partial<Http2ServerOptions> = {},
@@ -36,7 +36,7 @@ export function stage() {
       closing.push(() => server.close(0));
       return { server, listening: bound.server, port: (bound.server.address() as AddressInfo).port };
     },
-    /** A client that sends what it is told to. */
+    /** A raw client. */
     raw: async ({ port }: Pick<Served, 'port'>, opening?: Buffer): Promise<RawClient> => {
       const client = await RawClient.to(port, opening);
       closing.push(() => client.close());
@@ -52,12 +52,12 @@ export function stage() {
   };
 }
 
-/** Sends all of a request back once that is over. */
+/** Sends a request back once it is complete. */
 export function echo(stream: AnswerableStream): StreamEvents {
   const pieces: Buffer[] = [];
   return {
     data: (bytes) => {
-      // A copy, so that nothing of what is received is held.
+      // A copy, so that no received chunk is held.
       pieces.push(Buffer.from(bytes));
       stream.took(bytes.length);
     },
@@ -73,23 +73,23 @@ export function answer(stream: AnswerableStream, content: Buffer): void {
   stream.end(END);
 }
 
-/** Answers at once, with headers alone. */
+/** Answers at once with headers only. */
 export function brief(stream: AnswerableStream): StreamEvents {
   stream.respond(OK, { ends: true });
   return { data: ({ length }) => stream.took(length), ended: () => undefined, closed: () => undefined };
 }
 
-/** A stream and what was told of it. */
+/** A stream and its events. */
 export interface Told {
   readonly stream: AnswerableStream;
   readonly path: string;
-  /** `data:` with how many bytes, `ended` and `closed`. */
+  /** `data:` with the number of bytes, `ended` and `closed`. */
   readonly events: string[];
-  /** All that came. */
+  /** All received data. */
   readonly pieces: Buffer[];
 }
 
-/** Notes what is told of each stream, by its path; what comes of it is for `then` to say. */
+/** Notes the events of each stream by path; `then` reacts to them. */
 export function noting(
   then: Partial<{ [K in keyof StreamEvents | 'begun']: (told: Told, length: number) => void }> = {},
 ) {
@@ -114,7 +114,7 @@ export function noting(
       },
     };
   };
-  /** What was told of a path. */
+  /** The events of a path. */
   const eventsOf = (path: string): string => (told.get(path)?.events ?? []).join(' ');
   return { told, onStream, eventsOf };
 }

@@ -13,7 +13,7 @@ const fault = (): never => {
 };
 const isOne = (told: Told): boolean => told.path === '/1';
 
-describe('a fault of who is told of a stream', () => {
+describe("an exception of a stream's listener", () => {
   it.each<[string, Parameters<typeof noting>[0], string, number | null]>([
     ['as it begins', { begun: (told) => isOne(told) && fault() }, '', ErrorCode.internal],
     ['at its content', { data: (told) => isOne(told) && fault() }, 'data:2 closed', ErrorCode.internal],
@@ -25,14 +25,14 @@ describe('a fault of who is told of a stream', () => {
       'data:2 closed',
       ErrorCode.internal,
     ],
-  ])('%s ends that stream alone, and is told', async (when, then, events, code) => {
+  ])('%s ends only that stream, and is reported', async (when, then, events, code) => {
     const faults: unknown[] = [];
     const { eventsOf, onStream } = noting({ ended: all, ...then });
     const client = await raw(
       await serve(onStream, {
         onFault: (error) => {
           faults.push(error);
-          // Who is told has a fault too.
+          // The fault handler throws too.
           fault();
         },
       }),
@@ -43,7 +43,7 @@ describe('a fault of who is told of a stream', () => {
     expect(faults).toHaveLength(when.includes('again') ? 2 : 1);
   });
 
-  it('once its connection is gone keeps nobody else from hearing of that', async () => {
+  it('on the end of its connection does not keep other streams from being closed', async () => {
     const faults: unknown[] = [];
     const { eventsOf, onStream } = noting({ closed: fault });
     const { port } = await serve(onStream, { onFault: (error) => faults.push(error) });
@@ -56,7 +56,7 @@ describe('a fault of who is told of a stream', () => {
     expect(['/1', '/3', '/5'].map(eventsOf)).toEqual(['closed', 'closed', 'closed']);
   });
 
-  it('told to nobody is no fault of the process', async () => {
+  it('without a fault handler does not end the process', async () => {
     const client = await raw(await serve(noting({ data: fault, ended: all }).onStream));
     await client.send(askOf(1), data(1, 2, END), askOf(3, END));
     expect(await client.settled()).toBe(true);
@@ -64,12 +64,12 @@ describe('a fault of who is told of a stream', () => {
   });
 });
 
-describe('who resets a stream as it is told of it', () => {
+describe('a listener that resets its stream', () => {
   it.each<[string, Parameters<typeof noting>[0], string]>([
     ['as it begins', { begun: ({ stream }) => stream.reset(ErrorCode.cancel) }, 'closed'],
     ['at its content', { data: ({ stream }) => stream.reset(ErrorCode.cancel) }, 'data:2 closed'],
     ['at its end', { ended: ({ stream }) => stream.reset(ErrorCode.cancel) }, 'data:2 ended closed'],
-  ])('%s hears that it is over, and nothing after that', async (_when, then, events) => {
+  ])('%s gets `closed`, and nothing afterwards', async (_when, then, events) => {
     const { eventsOf, onStream } = noting(then);
     const client = await raw(await serve(onStream));
     await client.send(askOf(1), data(1, 2, END));

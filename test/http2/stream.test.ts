@@ -9,19 +9,19 @@ import { ask, data, requestOf, SHORT_REQUEST } from './requests.ts';
 const { raw, serve } = stage();
 const END = Flag.endStream;
 
-/** A request by the number of its stream, with whatever more it says. */
+/** A request whose path is its stream number, with additional headers. */
 const askOf = (
   stream: number,
   { flags = 0, more = {} }: { flags?: number; more?: Record<string, string> } = {},
 ): Buffer => ask(stream, flags, requestOf(`/${stream}`, more));
-/** Content with so much padding, which counts as it does. */
+/** Content with padding, which also counts against the window. */
 const padded = (stream: number, bytes: number, padding: number): Buffer =>
   data(stream, Buffer.concat([Buffer.of(padding), Buffer.alloc(bytes + padding)]), Flag.padded);
 const trailers = (stream: number, payload = literals({ 'x-after': 'all' }), flags: number = END): Buffer =>
   frame(FrameType.headers, { stream, flags: Flag.endHeaders | flags, payload });
 const length = (value: string) => ({ more: { 'content-length': value } });
 
-/** The credit that came for a stream, or for the connection since it began. */
+/** The window credit received for a stream, or for the connection since its start. */
 const credit = (client: RawClient, stream: number): number =>
   client
     .of(stream)
@@ -39,12 +39,12 @@ describe('Http2Stream', () => {
     ['content and trailers', [askOf(1), data(1, 1), trailers(1)], 'data:1 ended closed'],
     ['trailers alone', [askOf(1), trailers(1)], 'ended closed'],
     ['padding', [askOf(1), padded(1, 2, 255), padded(1, 0, 7), data(1, 0, END)], 'data:2 ended closed'],
-    ['a length that is right', [askOf(1, length('5')), data(1, 2), data(1, 3, END)], 'data:2 data:3 ended closed'],
-    ['a length that is right, padded', [askOf(1, length('2')), padded(1, 2, 9), trailers(1)], 'data:2 ended closed'],
-    ['no length of no content', [askOf(1, { ...length('0'), flags: END })], 'ended closed'],
+    ['a correct length', [askOf(1, length('5')), data(1, 2), data(1, 3, END)], 'data:2 data:3 ended closed'],
+    ['a correct length, padded', [askOf(1, length('2')), padded(1, 2, 9), trailers(1)], 'data:2 ended closed'],
+    ['a length of 0 without content', [askOf(1, { ...length('0'), flags: END })], 'ended closed'],
     ['a reset', [askOf(1), data(1, 1), reset(1)], 'data:1 closed'],
     ['a reset at once', [askOf(1), reset(1)], 'closed'],
-  ])('tells of %s, and that it is over once and last', async (_name, bytes, events) => {
+  ])('reports %s, and `closed` once and last', async (_name, bytes, events) => {
     const { eventsOf, onStream } = noting({ data: takes, ended: all });
     const client = await raw(await serve(onStream));
     await client.send(...bytes);
@@ -58,38 +58,38 @@ describe('Http2Stream', () => {
     ['a length and nothing', [askOf(1, { ...length('1'), flags: END })], 'closed', ErrorCode.protocol],
     ['less, with trailers', [askOf(1, length('2')), data(1, 1), trailers(1)], 'data:1 closed', ErrorCode.protocol],
     ['two lengths', [askOf(1, length('1, 1')), data(1, 1, END)], 'data:1 closed', ErrorCode.protocol],
-    ['no number for a length', [askOf(1, length('0x1')), data(1, 1, END)], 'data:1 closed', ErrorCode.protocol],
-    ['trailers that end nothing', [askOf(1), trailers(1, undefined, 0)], 'closed', ErrorCode.protocol],
+    ['an invalid length', [askOf(1, length('0x1')), data(1, 1, END)], 'data:1 closed', ErrorCode.protocol],
+    ['trailers without END_STREAM', [askOf(1), trailers(1, undefined, 0)], 'closed', ErrorCode.protocol],
     ['trailers with a path', [askOf(1), trailers(1, SHORT_REQUEST)], 'closed', ErrorCode.protocol],
     ['content after its end', [askOf(1, { flags: END }), data(1, 1)], 'ended closed', ErrorCode.streamClosed],
     ['trailers after its end', [askOf(1, { flags: END }), trailers(1)], 'ended closed', ErrorCode.streamClosed],
     ['a second end', [askOf(1), data(1, 0, END), data(1, 0, END)], 'ended closed', ErrorCode.streamClosed],
-  ])('ends a stream with %s, and leaves the others alone', async (_name, bytes, events, code) => {
-    // What has ended is answered later, so that its stream is open.
+  ])('ends a stream with %s, and no other', async (_name, bytes, events, code) => {
+    // Ended requests are answered later, so that their streams are open.
     const { eventsOf, onStream } = noting({ ended: (told) => told.path === '/3' && all(told) });
     const client = await raw(await serve(onStream));
     await client.send(...bytes, askOf(3), data(3, 3, END));
     expect(await client.settled()).toBe(true);
     expect([eventsOf('/1'), client.resetCode(1), String(client.content(3))]).toEqual([events, code, 'aaa']);
-    // What was on its way when the client heard of that is no error.
+    // What was on its way when the client learned of the reset is not an error.
     await client.send(data(1, 1), trailers(1), widened(1, 1), reset(1));
     expect(await client.settled()).toBe(true);
   });
 
   it.each<[string, readonly Buffer[]]>([
-    ['content on a stream that is none yet', [data(3, 1)]],
+    ['content on an idle stream', [data(3, 1)]],
     ['content on the connection', [data(0, 1)]],
     ['content on a stream of the server', [data(2, 1)]],
-    ['a reset of a stream that is none yet', [reset(3)]],
+    ['a reset of an idle stream', [reset(3)]],
     ['more padding than frame', [data(1, Buffer.of(1), Flag.padded)]],
     ['padding without a length of it', [data(1, 0, Flag.padded)]],
-  ])('takes %s for an error of the connection', async (_name, bytes) => {
+  ])('treats %s as a connection error', async (_name, bytes) => {
     const client = await raw(await serve(noting().onStream));
     await client.send(askOf(1), ...bytes);
     expect(await client.ended()).toEqual({ last: 1, code: ErrorCode.protocol });
   });
 
-  it('takes content after a stream that was answered and ended for an error of that stream', async () => {
+  it('treats content on an answered and ended stream as a stream error', async () => {
     const client = await raw(await serve(noting({ ended: all }).onStream));
     await client.send(askOf(1, { flags: END }), data(1, 1));
     expect(await client.settled()).toBe(true);
@@ -100,7 +100,7 @@ describe('Http2Stream', () => {
 });
 
 describe('the windows of Http2Stream', () => {
-  it('let 256 KiB wait that nobody has dealt with, and not a byte more', async () => {
+  it('permit 256 KiB of unconsumed data, and not a byte more', async () => {
     const { told, onStream } = noting();
     const client = await raw(await serve(onStream));
     const pieces = Array.from({ length: 16 }, () => data(1, 16_384));
@@ -117,7 +117,7 @@ describe('the windows of Http2Stream', () => {
     expect([client.resetCode(1), client.resetCode(5)]).toEqual([ErrorCode.flowControl, null]);
   });
 
-  it('give back to the connection what a stream leaves untaken, its padding and what came too late', async () => {
+  it('credit the connection for unconsumed data of a closed stream, padding and late data', async () => {
     const { told, onStream } = noting();
     const client = await raw(await serve(onStream));
     let sent = 0;
@@ -138,24 +138,24 @@ describe('the windows of Http2Stream', () => {
       }
       sent += 15 * 16_384 + 201 + (n % 2 === 1 ? 8 : 0);
     }
-    // As often as half of the window has been dealt with; with 9.8 MB that is once.
+    // Credited whenever half of the window is consumed; with 9.8 MB that is once.
     expect(credit(client, 0)).toBeGreaterThan(8 * 1_048_576 - 1);
     expect(credit(client, 0)).toBeLessThanOrEqual(sent);
   });
 
   it.each<[string, pieces: number, (stream: number) => readonly Buffer[]]>([
-    ['what comes for a stream that was reset', 1, () => [data(1, 16_384)]],
-    ['what comes after the end of a stream', 1, (stream) => [askOf(stream, { flags: END }), data(stream, 16_384)]],
+    ['data on a reset stream', 1, () => [data(1, 16_384)]],
+    ['data after the end of a stream', 1, (stream) => [askOf(stream, { flags: END }), data(stream, 16_384)]],
     [
-      'what is too much for a stream',
+      'data beyond the window of a stream',
       17,
       (stream) => [askOf(stream), ...Array.from({ length: 17 }, () => data(stream, 16_384))],
     ],
-    ['what nobody takes', 1, (stream) => [askOf(stream), data(stream, 16_384), reset(stream)]],
-  ])('give back to the connection %s, and no more than that', async (_name, pieces, bytesOf) => {
+    ['unconsumed data', 1, (stream) => [askOf(stream), data(stream, 16_384), reset(stream)]],
+  ])('credit the connection for %s exactly once', async (_name, pieces, bytesOf) => {
     const client = await raw(await serve(noting().onStream));
     await client.send(askOf(1), widened(1, 0));
-    // More than 16 MiB, of which none may be lost.
+    // More than 16 MiB, none of which may be lost.
     const rounds = Math.ceil(1_500 / pieces);
     for (let n = 0; n < rounds; n += 1) await client.send(...bytesOf(3 + 2 * n));
     expect(await client.settled()).toBe(true);
@@ -164,7 +164,7 @@ describe('the windows of Http2Stream', () => {
     expect(credit(client, 0)).toBeGreaterThan(sent - 8 * 1_048_576);
   });
 
-  it('count padding, and give it back at once', async () => {
+  it('count padding, and credit it at once', async () => {
     const client = await raw(await serve(noting({ data: takes }).onStream));
     await client.send(askOf(1));
     // More than the 16 MiB of the connection and the 256 KiB of the stream.
@@ -173,13 +173,13 @@ describe('the windows of Http2Stream', () => {
     expect(await client.settled()).toBe(true);
     const sent = ROUNDS * 100 * 257;
     expect(sent - credit(client, 1)).toBeLessThan(128 * 1_024);
-    // Nothing of it is given back a second time.
+    // Nothing is credited twice.
     await client.send(reset(1));
     expect(await client.settled()).toBe(true);
     for (const stream of [0, 1]) expect(credit(client, stream)).toBeLessThanOrEqual(sent);
   });
 
-  it('end a connection of which 16 MiB wait that nobody has dealt with, once there is one byte more', async () => {
+  it('end a connection beyond 16 MiB of unconsumed data', async () => {
     const client = await raw(await serve(noting().onStream));
     for (let n = 0; n < 64; n += 1) {
       const stream = 1 + 2 * n;
@@ -190,7 +190,7 @@ describe('the windows of Http2Stream', () => {
     expect((await client.ended())?.code).toBe(ErrorCode.flowControl);
   });
 
-  it('hear no more of a stream whose client has said all', async () => {
+  it('get no credit for a stream that is half-closed', async () => {
     const { told, onStream } = noting();
     const client = await raw(await serve(onStream));
     await client.send(askOf(1), ...Array.from({ length: 15 }, () => data(1, 16_384)), data(1, 0, END));
@@ -202,7 +202,7 @@ describe('the windows of Http2Stream', () => {
 });
 
 describe('the answer of Http2Stream', () => {
-  it('may come before the end of a request, whose rest still comes', async () => {
+  it('may precede the end of a request, whose rest still arrives', async () => {
     const { eventsOf, onStream } = noting({ data: (told) => all(told) });
     const client = await raw(await serve(onStream));
     await client.send(askOf(1), data(1, 3));
@@ -213,7 +213,7 @@ describe('the answer of Http2Stream', () => {
     expect([eventsOf('/1'), client.resetCode(1)]).toEqual(['data:3 data:4 data:5 ended closed', null]);
   });
 
-  it('goes nowhere in the wrong order, twice, or once nobody waits', async () => {
+  it('is ignored in the wrong order, twice, or on a closed stream', async () => {
     const block = headerBlock({ ':status': '200' });
     const everything = ({ stream }: Told): void => {
       stream.respond(block);
@@ -243,7 +243,7 @@ describe('the answer of Http2Stream', () => {
     expect(client.of(3)).toEqual([]);
   });
 
-  it('is over for the stream and no other one wherever a reset comes', async () => {
+  it('ends with a reset at any point, on that stream only', async () => {
     const { eventsOf, onStream } = noting({ ended: ({ stream }) => answer(stream, Buffer.alloc(100_000)) });
     const client = await raw(await serve(onStream));
     // Half of it waits for a window, of the stream or the connection, when it is reset.
@@ -253,7 +253,7 @@ describe('the answer of Http2Stream', () => {
     expect([client.content(1).length, client.content(3).length, client.content(5).length]).toEqual([
       65_535, 0, 100_000,
     ]);
-    // Neither content nor trailers come after a reset.
+    // Neither content nor trailers follow a reset.
     expect([client.of(1).length, client.of(3).length]).toEqual([5, 1]);
     expect([eventsOf('/1'), eventsOf('/3'), eventsOf('/5')]).toEqual(['ended closed', 'ended closed', 'ended closed']);
   });

@@ -36,12 +36,12 @@ describe('isAnchored', () => {
       one,
     ],
     ['a CA that expired', false, expired, [expired.certificate.pem], one],
-    ['a CA of tomorrow', false, future, [future.certificate.pem], one],
+    ['a CA that is not valid yet', false, future, [future.certificate.pem], one],
     ['a CA of another name', true, renamed, [renamed.certificate.pem], one],
-    ['a certificate that is not of a CA', false, noCa, [noCa.certificate.pem], one],
-    ['a CA with a name that is no trust domain', false, web, [web.certificate.pem], one],
+    ['a certificate that is not a CA', false, noCa, [noCa.certificate.pem], one],
+    ['a CA with an invalid trust domain', false, web, [web.certificate.pem], one],
     ['a CA of two trust domains', false, twice, [twice.certificate.pem], two],
-    ['a CA beside a text that is no certificate', true, acme, ['junk', acme.certificate.pem], one],
+    ['a CA beside a text that is not a certificate', true, acme, ['junk', acme.certificate.pem], one],
     ['no anchor', false, acme, [], one],
   ])('of a leaf signed by %s is %s', (_, expected, authority, anchors, names) => {
     const leaf = mustLeaf(authority.issue({ uris }).der);
@@ -56,7 +56,7 @@ describe('isAnchored', () => {
     expect(isAnchored(mustLeaf(der), NOW_MS, rules)).toBe(false);
   });
 
-  it('judges the validity of an anchor on each use', () => {
+  it('checks the validity of an anchor on each use', () => {
     const leaf = mustLeaf(acme.issue({ uris, notAfterMs: NOW_MS * 2 }).der);
     const rules = { anchors: [acme.certificate.pem], trustDomains: new Set(one.map(mustTrustDomain)) };
     expect(isAnchored(leaf, NOW_MS, rules)).toBe(true);

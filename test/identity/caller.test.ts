@@ -31,12 +31,12 @@ describe('callerFrom', () => {
 
   it.each<[string, Partial<PeerFacts>, Partial<IdentityRules>, object]>([
     ['principal and certificate', {}, {}, whole],
-    ['principal alone, where the chain is left to Envoy', { certificate: '' }, { anchors: [] }, unknown],
-    ['a remembered leaf', {}, { leafFrom: leafCache(1) }, whole],
+    ['principal alone, where Envoy verifies the chain', { certificate: '' }, { anchors: [] }, unknown],
+    ['a cached leaf', {}, { leafFrom: leafCache(1) }, whole],
     ['an xfcc that agrees', { xfcc: [plannerElement] }, {}, whole],
-    ['an xfcc that says nothing of the peer', { xfcc: [`By=${PROXY}`] }, {}, whole],
+    ['an xfcc without the peer', { xfcc: [`By=${PROXY}`] }, {}, whole],
     ['an xfcc that agrees to the right', { xfcc: [`URI=${THIEF},URI=${PLANNER}`] }, {}, whole],
-  ])('takes in `peer` mode %s', (_, facts, rules, certificate) => {
+  ])('accepts in `peer` mode %s', (_, facts, rules, certificate) => {
     expect(callerFrom({ ...peerFacts, ...facts }, { ...peerRules, ...rules }, NOW_MS)).toEqual({
       id: PLANNER,
       trustDomain: ACME,
@@ -53,11 +53,11 @@ describe('callerFrom', () => {
       { xfcc: [`By=${GATEWAY};URI=${THIEF},${plannerElement}`] },
       hashed,
     ],
-    ['the word of a forwarder', { principal: GATEWAY, certificate: gateway.urlEncodedPem }, hashed],
-    ['the word of a forwarder without its certificate', { principal: GATEWAY }, hashed],
+    ['the claim of a forwarder', { principal: GATEWAY, certificate: gateway.urlEncodedPem }, hashed],
+    ['the claim of a forwarder without its certificate', { principal: GATEWAY }, hashed],
     ['a principal that agrees', { principal: PLANNER }, hashed],
     ['a principal and certificate that agree', { principal: PLANNER, certificate: planner.urlEncodedPem }, whole],
-  ])('takes in `xfcc` mode %s', (_, facts, certificate) => {
+  ])('accepts in `xfcc` mode %s', (_, facts, certificate) => {
     expect(callerFrom({ ...xfccFacts, ...facts }, xfccRules, NOW_MS)).toEqual({
       id: PLANNER,
       trustDomain: ACME,
@@ -81,7 +81,7 @@ describe('callerFrom', () => {
     });
   });
 
-  it('judges the validity of a remembered leaf on each use', () => {
+  it('checks the validity of a cached leaf on each use', () => {
     const rules = { ...peerRules, leafFrom: leafCache(1) };
     const detail = 'the peer certificate has expired';
     expect(callerFrom(peerFacts, rules, NOT_AFTER_MS)).toMatchObject({ id: PLANNER });
@@ -89,7 +89,7 @@ describe('callerFrom', () => {
     expect(callerFrom(peerFacts, rules, Number.NaN)).toMatchObject({ kind: 'deny', reason: 'identity.invalid' });
   });
 
-  it('takes no other caller from a header with one character changed, unless it is the name that changed', () => {
+  it('reads no other caller from a header with one changed character, except in the name', () => {
     const characters = '\0\n\x7f !"#%&\'()*+,-./:;<=>?@[\\]^_`{|}~09AZaz'.split('');
     const offences: string[] = [];
     for (const header of [plannerElement, `By=${GATEWAY};URI=${THIEF},${plannerElement}`]) {
@@ -108,7 +108,7 @@ describe('callerFrom', () => {
     expect(offences).toEqual([]);
   });
 
-  it('never throws, and takes no caller but by the rules', () => {
+  it('never throws, and accepts only callers by the rules', () => {
     const text = fc.oneof(fc.constantFrom('', PLANNER, THIEF, GATEWAY, plannerElement), fc.string({ unit: 'binary' }));
     const facts = fc.record<PeerFacts>({
       principal: text,

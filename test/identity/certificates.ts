@@ -28,15 +28,15 @@ export const KEY_USAGES = { digitalSignature: 0x80, keyEncipherment: 0x20, keyCe
 export interface Certificate {
   readonly pem: string;
   readonly der: Uint8Array;
-  /** As Envoy writes it into `attributes.source.certificate`. */
+  /** In the form of `attributes.source.certificate`. */
   readonly urlEncodedPem: string;
   /** base64url of the SHA-256 of the DER. */
   readonly sha256: string;
-  /** The same digest as XFCC has it, lower-case hex. */
+  /** The same digest in the form of XFCC, lower-case hex. */
   readonly hash: string;
 }
 
-/** What a certificate says, be it against the rules; by default a leaf without names, valid an hour around {@link NOW_MS}. */
+/** The content of a certificate, even an invalid one. Default: a leaf without names, valid an hour around {@link NOW_MS}. */
 export interface CertificateOptions {
   readonly uris?: readonly string[];
   readonly dns?: readonly string[];
@@ -69,10 +69,10 @@ export function makeAuthority(options: CertificateOptions = {}, name = 'test ca'
   };
 }
 
-/** DER of an extension with any `value` at all. */
+/** DER of an extension with any `value`. */
 export const extension = (id: string, value: Uint8Array): Uint8Array => sequence(oid(id), octets(value));
 
-/** A PEM block of any base64 at all. */
+/** A PEM block with any base64. */
 export const pemOf = (base64: string): string =>
   `-----BEGIN CERTIFICATE-----\n${base64.replaceAll(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`;
 
@@ -124,6 +124,6 @@ function extensionsOf(options: CertificateOptions): readonly Uint8Array[] {
   ];
 }
 
-/** As Envoy encodes a PEM: five characters and no others. */
+/** The five characters that Envoy escapes in a PEM. */
 const ESCAPES: Readonly<Record<string, string>> = { '\n': '%0A', ' ': '%20', '+': '%2B', '/': '%2F', '=': '%3D' };
 const urlEncoded = (pem: string): string => pem.replaceAll(/[\n +/=]/g, (character) => ESCAPES[character] ?? character);

@@ -1,6 +1,6 @@
-/** Timers that run when they are told to, and at no other time. */
+/** Timers that the test fires. */
 export class HeldTimers {
-  /** How many were ever set. */
+  /** Number of timers ever set. */
   started = 0;
   #pending: { readonly delayMs: number; readonly run: () => void }[] = [];
 
@@ -13,12 +13,12 @@ export class HeldTimers {
     };
   };
 
-  /** The delays of what is waiting, in the order in which it was set. */
+  /** Delays of the pending timers, in the order they were set. */
   get delays(): readonly number[] {
     return this.#pending.map(({ delayMs }) => delayMs);
   }
 
-  /** Runs what waits, all of it, as if its time had come. */
+  /** Fires all pending timers. */
   fire(): void {
     for (const { run } of this.#pending.splice(0)) run();
   }

@@ -25,18 +25,18 @@ const hex = (text: string): Uint8Array => Buffer.from(text.replaceAll(' ', ''), 
 
 describe('leafFromDer', () => {
   it.each<[string, CertificateOptions]>([
-    ['the least an svid must have', { uris }],
+    ['a minimal svid', { uris }],
     ['no basic constraints', { uris, ca: null }],
     ['names of other kinds', { uris, dns: ['planner.acme.test', 'planner'] }],
     ['both purposes', { uris, extendedKeyUsage: [SERVER_AUTH, CLIENT_AUTH] }],
     ['more key usages', { uris, keyUsage: KEY_USAGES.digitalSignature | KEY_USAGES.keyEncipherment }],
-    ['an expired validity, which is not judged here', { uris, notBeforeMs: 0, notAfterMs: 1000 }],
+    ['an expired validity, which is not checked here', { uris, notBeforeMs: 0, notAfterMs: 1000 }],
   ])('accepts %s', (_, options) => {
     const { der, sha256 } = authority.issue(options);
     expect(leafFromDer(der)).toMatchObject({ id: ID, sha256, der });
   });
 
-  it('tells the validity in milliseconds', () => {
+  it('returns the validity in milliseconds', () => {
     const { der } = authority.issue({ uris, notBeforeMs: NOW_MS - 5000, notAfterMs: NOW_MS + 7000 });
     expect(leafFromDer(der)).toMatchObject({ notBeforeMs: NOW_MS - 5000, notAfterMs: NOW_MS + 7000 });
   });
@@ -56,7 +56,7 @@ describe('leafFromDer', () => {
     ['no URI name beside others', { dns: ['acme.test'] }, `${ONE_URI} 0`],
     ['two URI names', { uris: [ID, 'spiffe://acme.test/other'] }, `${ONE_URI} 2`],
     ['the same URI name twice', { uris: [ID, ID] }, `${ONE_URI} 2`],
-    ['a second URI name that is no spiffe id', { uris: [ID, 'https://acme.test/'] }, `${ONE_URI} 2`],
+    ['a second URI name that is not a spiffe id', { uris: [ID, 'https://acme.test/'] }, `${ONE_URI} 2`],
     ['a URI name without a scheme', { uris: ['planner'] }, BEGIN],
     ['an https URI name', { uris: ['https://acme.test/planner'] }, BEGIN],
     ['the root path', { uris: ['spiffe://acme.test/'] }, SEGMENT],
@@ -70,7 +70,7 @@ describe('leafFromDer', () => {
     ['a NUL in its URI name', { uris: [`${ID}\0.evil.test`] }, NUL],
     ['a NUL in a DNS name', { uris, dns: ['acme.test\0.evil.test'] }, NUL],
     ['a CA', { uris, ca: true, keyUsage: keyCertSign | digitalSignature }, CA],
-    ['a CA whose key usage hides it', { uris, ca: true }, CA],
+    ['a CA without keyCertSign', { uris, ca: true }, CA],
     ['a path length alone', { uris, ca: null, extensions: [extension('2.5.29.19', hex('30 03 02 01 00'))] }, CA],
     ['no key usage', { uris, keyUsage: null }, SIGNATURE],
     ['an empty key usage', { uris, keyUsage: 0 }, SIGNATURE],
@@ -88,11 +88,11 @@ describe('leafFromDer', () => {
       'the certificate could not be read',
     ],
     [
-      'a second basic constraints that says otherwise',
+      'contradicting basic constraints',
       { uris, extensions: [extension('2.5.29.19', hex('30 03 01 01 ff'))] },
       'the certificate could not be read',
     ],
-    ['names that are no sequence', { extensions: [extension('2.5.29.17', hex('04 00'))] }, NUL],
+    ['names that are not a sequence', { extensions: [extension('2.5.29.17', hex('04 00'))] }, NUL],
     ['names that end early', { extensions: [extension('2.5.29.17', hex('30 04 86 10 61 62'))] }, NUL],
     ['names and a tail', { extensions: [extension('2.5.29.17', hex('30 00 00'))] }, NUL],
   ])('denies %s', (_, options, detail) => {
@@ -103,7 +103,7 @@ describe('leafFromDer', () => {
   const UNREADABLE = 'the certificate could not be read';
   it.each<[string, Uint8Array, string]>([
     ['nothing', new Uint8Array(), UNREADABLE],
-    ['a cut certificate', planner.der.subarray(0, -1), UNREADABLE],
+    ['a truncated certificate', planner.der.subarray(0, -1), UNREADABLE],
     ['a byte after it', Buffer.concat([planner.der, Buffer.of(0)]), UNREADABLE],
     ['two certificates', Buffer.concat([planner.der, planner.der]), UNREADABLE],
     ['its PEM', Buffer.from(planner.pem), UNREADABLE],
@@ -112,7 +112,7 @@ describe('leafFromDer', () => {
     expect(leafFromDer(der)).toMatchObject({ kind: 'deny', reason: 'identity.invalid', detail });
   });
 
-  it('never throws, and reads a changed certificate as another reader does', () => {
+  it('never throws, and reads a changed certificate as another parser does', () => {
     const change = fc.tuple(fc.nat(planner.der.length - 1), fc.integer({ min: 1, max: 255 }));
     fc.assert(
       fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
@@ -172,7 +172,7 @@ describe('leafFromUrlEncodedPem', () => {
   });
 
   it.each([
-    ['a cut escape', `${planner.urlEncodedPem}%0`, 'the peer certificate must be url-encoded'],
+    ['a truncated escape', `${planner.urlEncodedPem}%0`, 'the peer certificate must be url-encoded'],
     ['an escape that is not UTF-8', '%ff', 'the peer certificate must be url-encoded'],
     ['encoding twice', encodeURIComponent(planner.urlEncodedPem), 'the certificate must be exactly one pem block'],
     ['more than 16 KiB', '%0A'.repeat(16 * 1024), 'the certificate must be at most 16384 bytes'],
@@ -182,7 +182,7 @@ describe('leafFromUrlEncodedPem', () => {
 });
 
 describe('leafCache', () => {
-  it('gives the same leaf for the same text until others have taken its place', () => {
+  it('returns the same leaf for the same text until it is evicted', () => {
     const read = leafCache(2);
     const first = read(planner.urlEncodedPem);
     expect(read(planner.urlEncodedPem)).toBe(first);
@@ -199,14 +199,14 @@ describe('leafCache', () => {
     expect(read(rotated.urlEncodedPem)).toMatchObject({ sha256: rotated.sha256 });
   });
 
-  it('lets no refusal take the place of a leaf', () => {
+  it('does not cache denials', () => {
     const read = leafCache(1);
     const first = read(planner.urlEncodedPem);
     expect(read('junk')).toMatchObject({ kind: 'deny', reason: 'identity.invalid' });
     expect(read(planner.urlEncodedPem)).toBe(first);
   });
 
-  it('throws where it would not be bounded', () => {
+  it('throws for an invalid bound', () => {
     expect(() => leafCache(0)).toThrow(TypeError);
   });
 });

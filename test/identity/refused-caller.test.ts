@@ -9,11 +9,11 @@ const nobody: PeerFacts = { principal: '', certificate: '', xfcc: [] };
 describe('refusedCallerFrom', () => {
   it.each<[string, 'peer' | 'xfcc', Partial<PeerFacts>, string | null]>([
     ['the principal', 'peer', { principal: evil }, evil],
-    ['a principal that is no SPIFFE ID', 'peer', { principal: 'CN=planner,O=evil' }, 'CN=planner,O=evil'],
+    ['a principal that is not a SPIFFE ID', 'peer', { principal: 'CN=planner,O=evil' }, 'CN=planner,O=evil'],
     ['nothing', 'peer', {}, null],
-    ['a header that is not believed', 'peer', { xfcc: [`URI=${evil}`] }, null],
+    ['an untrusted header', 'peer', { xfcc: [`URI=${evil}`] }, null],
     [
-      'the header, where it is',
+      'the header, where it is trusted',
       'xfcc',
       { principal: 'spiffe://acme.test/hop', xfcc: [`By=spiffe://acme.test/hop;URI=${evil}`] },
       evil,
@@ -31,14 +31,14 @@ describe('refusedCallerFrom', () => {
       'spiffe://acme.test/hop',
     ],
     ['a certificate that cannot be read', 'peer', { certificate: '%' }, null],
-    ['what a terminal or a log would obey', 'peer', { principal: 'a\u001b[31m"\\\n\u202eb' }, 'a?[31m????b'],
-    ['as much as there is room for', 'peer', { principal: 'x'.repeat(600) }, `${'x'.repeat(512)}…`],
-  ])('says %s', (_name, mode, shown, id) => {
+    ['control characters, replaced', 'peer', { principal: 'a\u001b[31m"\\\n\u202eb' }, 'a?[31m????b'],
+    ['a long id, truncated', 'peer', { principal: 'x'.repeat(600) }, `${'x'.repeat(512)}…`],
+  ])('returns the id of %s', (_name, mode, shown, id) => {
     const refusedCaller = refusedCallerFrom({ ...nobody, ...shown }, { mode }, '10.0.0.7');
     expect(refusedCaller).toEqual(id === null ? null : { id, address: '10.0.0.7' });
   });
 
-  it('is bounded in length and alphabet, whatever was shown', () => {
+  it('is bounded in length and alphabet for any input', () => {
     const shown = fc.string({ unit: 'binary', maxLength: 2_000 });
     fc.assert(
       fc.property(fc.constantFrom('peer', 'xfcc'), shown, shown, shown, (mode, principal, certificate, header) => {

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
 import { spiffeIdFrom, trustDomainFrom, trustDomainOf } from '../../src/identity/spiffe-id.ts';
 
-/** The standard's grammar as one expression, an independent reading of it; a workload needs one segment at least. */
+/** The standard's grammar as one expression: an independent reading. A workload needs at least one segment. */
 const REFERENCE = /^spiffe:\/\/([a-z0-9._-]{1,255})((?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._-]+)+)$/;
 const isReference = (text: string): boolean => REFERENCE.test(text) && Buffer.byteLength(text) <= 2048;
 
@@ -16,7 +16,7 @@ const LENGTH = 'a spiffe id must be at most 2048 bytes';
 
 const ofLength = (length: number): string => 'spiffe://acme.test/'.padEnd(length, 'a');
 
-/** Characters of which a near miss is made. */
+/** Characters for near misses. */
 const PIECES = [
   ...'spiffe SPIFFE // / acme.test ns Sa . .. - _ %2e % ? # @ :1 A ; , " ='.split(' '),
   '\0',
@@ -43,7 +43,7 @@ describe('spiffeIdFrom', () => {
     ['every kind of character', 'spiffe://a-b_c.0/Az09._-/...'],
     ['the longest trust domain', `spiffe://${'a'.repeat(255)}/a`],
     ['2048 bytes', ofLength(2048)],
-  ])('accepts %s as it stands', (_, text) => {
+  ])('accepts %s unchanged', (_, text) => {
     expect(spiffeIdFrom(text)).toBe(text);
   });
 
@@ -53,7 +53,7 @@ describe('spiffeIdFrom', () => {
     ['an upper-case scheme', 'SPIFFE://acme.test/a', SCHEME],
     ['leading space', ' spiffe://acme.test/a', SCHEME],
     ['one slash', 'spiffe:/acme.test/a', SCHEME],
-    ['the bare name of Istio', 'acme.test/ns/agents/sa/planner', SCHEME],
+    ["Istio's name without a scheme", 'acme.test/ns/agents/sa/planner', SCHEME],
     ['no trust domain', 'spiffe:///a', TRUST_DOMAIN],
     ['an upper-case trust domain', 'spiffe://Acme.test/a', TRUST_DOMAIN],
     ['a trust domain of 256 bytes', `spiffe://${'a'.repeat(256)}/a`, TRUST_DOMAIN],
@@ -62,7 +62,7 @@ describe('spiffeIdFrom', () => {
     ['an ipv6 trust domain', 'spiffe://[::1]/a', TRUST_DOMAIN],
     ['percent-encoding in the trust domain', 'spiffe://acme%2etest/a', TRUST_DOMAIN],
     ['a homograph in the trust domain', 'spiffe://аcme.test/a', TRUST_DOMAIN],
-    ['a query for a path', 'spiffe://acme.test?a', TRUST_DOMAIN],
+    ['a query instead of a path', 'spiffe://acme.test?a', TRUST_DOMAIN],
     ['a trust domain alone', 'spiffe://acme.test', PATH],
     ['the root path', 'spiffe://acme.test/', SEGMENT],
     ['a trailing slash', 'spiffe://acme.test/a/', SEGMENT],
@@ -82,7 +82,7 @@ describe('spiffeIdFrom', () => {
     expect(spiffeIdFrom(text)).toMatchObject({ kind: 'deny', reason: 'identity.invalid', detail });
   });
 
-  it('accepts every id of the grammar and tells its trust domain', () => {
+  it('accepts every id of the grammar, and returns its trust domain', () => {
     fc.assert(
       fc.property(validId, ({ domain, text }) => {
         const id = spiffeIdFrom(text);
@@ -103,7 +103,7 @@ describe('spiffeIdFrom', () => {
 });
 
 describe('trustDomainFrom', () => {
-  it('accepts a name as it stands', () => {
+  it('accepts a name unchanged', () => {
     expect(trustDomainFrom('acme.test')).toBe('acme.test');
   });
 

@@ -3,20 +3,20 @@ import type { IdentityRules, PeerFacts } from '../../src/identity/caller.ts';
 import { KEY_USAGES, makeAuthority, NOW_MS } from './certificates.ts';
 import { mustSpiffeId, mustTrustDomain } from '../builders/spiffe-id.ts';
 
-/** The workload every attack pretends to be, the one that attacks, and the two that may stand between. */
+/** The workload that every attack pretends to be, the attacker, and the two that may stand in between. */
 export const PLANNER = mustSpiffeId('spiffe://acme.test/ns/agents/sa/planner');
 export const THIEF = mustSpiffeId('spiffe://acme.test/ns/agents/sa/thief');
 export const PROXY = mustSpiffeId('spiffe://acme.test/ns/mesh/sa/envoy');
 export const GATEWAY = mustSpiffeId('spiffe://acme.test/ns/mesh/sa/gateway');
 export const ACME = mustTrustDomain('acme.test');
 
-/** The CA of the trust domain, and one of the same names that is not. */
+/** The CA of the trust domain, and another CA with the same names. */
 export const authority = makeAuthority({ uris: ['spiffe://acme.test'] });
 export const impostor = makeAuthority({ uris: ['spiffe://acme.test'] });
 export const planner = authority.issue({ uris: [PLANNER] });
 export const thief = authority.issue({ uris: [THIEF] });
 
-/** Rules of each mode, with no fault in them. */
+/** Valid rules for each mode. */
 export const peerRules: IdentityRules = {
   mode: 'peer',
   trustDomains: new Set([ACME]),
@@ -32,12 +32,12 @@ export const xfccRules: IdentityRules = {
   anchors: [],
 };
 
-/** What Envoy says of a call that is as it should be, in each mode. */
+/** What Envoy reports for a valid call, in each mode. */
 export const peerFacts: PeerFacts = { principal: PLANNER, certificate: planner.urlEncodedPem, xfcc: [] };
 export const plannerElement = `By=${PROXY};Hash=${planner.hash};Subject="CN=leaf";URI=${PLANNER};DNS=planner.acme.test`;
 export const xfccFacts: PeerFacts = { principal: '', certificate: '', xfcc: [plannerElement] };
 
-/** One attack and how it has to end. */
+/** One attack and its expected result. */
 export interface Spoof {
   readonly attack: string;
   readonly rules: IdentityRules;
@@ -132,7 +132,7 @@ const onPeer: readonly Row[] = [
     'the peer certificate has expired',
   ],
   [
-    'a certificate of tomorrow',
+    'a certificate that is not valid yet',
     issued({ uris: [PLANNER], notBeforeMs: NOW_MS + 1000 }),
     'identity.invalid',
     'the peer certificate is not valid yet',
@@ -150,7 +150,7 @@ const onPeer: readonly Row[] = [
     ONE_BLOCK,
   ],
   [
-    'a certificate in clear PEM with a stray percent',
+    'an unencoded PEM with a stray percent sign',
     { certificate: `${planner.pem}%` },
     'identity.invalid',
     'the peer certificate must be url-encoded',
@@ -244,7 +244,7 @@ const onXfcc: readonly Row[] = [
     'xfcc must be at most 16384 bytes',
   ],
   ['a peer that may not forward', { principal: THIEF }, 'identity.conflict', NOT_FORWARDER],
-  ['a peer that is no workload', { principal: 'CN=gateway' }, 'identity.conflict', NOT_FORWARDER],
+  ['a peer that is not a workload', { principal: 'CN=gateway' }, 'identity.conflict', NOT_FORWARDER],
   [
     'a forwarder with the certificate of another',
     { principal: GATEWAY, certificate: thief.urlEncodedPem },
@@ -263,7 +263,7 @@ const onXfcc: readonly Row[] = [
 const spoofs = (rules: IdentityRules, normal: PeerFacts, rows: readonly Row[]): readonly Spoof[] =>
   rows.map(([attack, facts, reason, detail]) => ({ attack, rules, facts: { ...normal, ...facts }, reason, detail }));
 
-/** Every attack of both modes: a call as it should be, changed in what the row says. */
+/** Every attack of both modes: a valid call with the changes of its row. */
 export const spoofCorpus: readonly Spoof[] = [
   ...spoofs(peerRules, peerFacts, onPeer),
   ...spoofs(xfccRules, xfccFacts, onXfcc),

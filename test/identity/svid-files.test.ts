@@ -59,7 +59,7 @@ describe('SvidFileSource', () => {
     await rm(folder, { recursive: true });
   });
 
-  /** Waits to settle are short and real, the poll is held. */
+  /** The settle delay is short and real; the poll is controlled by the test. */
   const opened = async (): Promise<SvidFileSource> => {
     source = await SvidFileSource.open({
       ...files,
@@ -79,7 +79,7 @@ describe('SvidFileSource', () => {
     await writeFile(files.bundle, bundlePem);
   };
 
-  it('serves the svid that is there when it opens', async () => {
+  it('serves the existing svid when it opens', async () => {
     await write(planner);
     const svid = (await opened()).current();
     expect(svid).toMatchObject({
@@ -91,7 +91,7 @@ describe('SvidFileSource', () => {
     expect(source?.problem()).toBeNull();
   });
 
-  it('goes on after one that uses it threw, and after a reading that threw: the next change is taken', async () => {
+  it('applies the next change after a listener or a reading threw', async () => {
     await write(planner);
     const from = await opened();
     const told: Svid[] = [];
@@ -116,7 +116,7 @@ describe('SvidFileSource', () => {
     expect(polls.delays).toEqual([POLL_MS]);
   });
 
-  it('takes an intermediate with the leaf, notes between certificates and a key in its old form', async () => {
+  it('accepts an intermediate, text between certificates, and a key in SEC1 form', async () => {
     const key = createPrivateKey(planner.keyPem).export({ type: 'sec1', format: 'pem' });
     await write({ certPem: `# leaf\n${planner.certPem}\n# ca\n${acme.bundlePem}`, keyPem: key });
     const svid = (await opened()).current();
@@ -124,7 +124,7 @@ describe('SvidFileSource', () => {
     expect(svid?.keyPem).toBe(planner.keyPem);
   });
 
-  it('waits for files that are not there yet', async () => {
+  it('waits for missing files', async () => {
     const from = await opened();
     expect(from.current()).toBeNull();
     expect(from.problem()).toBe(`cannot read \`${files.certificate}\`: ENOENT`);
@@ -132,7 +132,7 @@ describe('SvidFileSource', () => {
     await serves(from, planner);
   });
 
-  it('takes files that are written over, and tells them once', async () => {
+  it('applies overwritten files, and notifies once', async () => {
     await write(planner);
     const from = await opened();
     const told: Svid[] = [];
@@ -144,7 +144,7 @@ describe('SvidFileSource', () => {
     expect(told.map(({ certificatePem }) => certificatePem)).toEqual([renewed.certPem]);
   });
 
-  it('takes files that are renamed into place', async () => {
+  it('applies files that are renamed into place', async () => {
     await write(planner);
     const from = await opened();
     for (const [path, text] of [
@@ -157,7 +157,7 @@ describe('SvidFileSource', () => {
     await serves(from, renewed);
   });
 
-  it('takes files behind a link that is switched, as kubernetes does', async () => {
+  it('applies files behind a switched symlink, as kubernetes does', async () => {
     const linked = async (name: string, svid: IssuedCertificate): Promise<void> => {
       await mkdir(join(folder, name));
       await writeFile(join(folder, name, 'svid.pem'), svid.certPem);
@@ -178,8 +178,8 @@ describe('SvidFileSource', () => {
     expect(problems).toEqual([]);
   });
 
-  it('sees a change by looking, where the file system tells nothing', async () => {
-    // The folder is not there when the watch begins, so there is no watch.
+  it('finds a change by polling where there are no events', async () => {
+    // The folder does not exist when watching begins, so there is no watch.
     const late = join(folder, 'late');
     files = { certificate: join(late, 'svid.pem'), key: join(late, 'svid.key'), bundle: join(late, 'bundle.pem') };
     const from = await opened();
@@ -192,7 +192,7 @@ describe('SvidFileSource', () => {
     await eventually(() => polls.delays.length === 1, 'the next look is due');
   });
 
-  it('keeps the last good svid while the key is not yet that of the certificate', async () => {
+  it('keeps the last good svid while key and certificate do not match', async () => {
     await write(planner);
     const from = await opened();
     await writeFile(files.certificate, renewed.certPem);
@@ -242,14 +242,14 @@ describe('SvidFileSource', () => {
       () => truncate(files.bundle, 0),
       () => `\`${files.certificate}\`: the bundle has no certificate`,
     ],
-    ['a file that is gone', () => unlink(files.bundle), () => `cannot read \`${files.bundle}\`: ENOENT`],
+    ['a missing file', () => unlink(files.bundle), () => `cannot read \`${files.bundle}\`: ENOENT`],
     [
       'a file that is too long',
       () => writeFile(files.bundle, ' '.repeat(1024 * 1024 + 1)),
       () => `\`${files.bundle}\` is longer than 1048576 bytes`,
     ],
     [
-      'a key in the place of a certificate',
+      'a key instead of a certificate',
       () => writeFile(files.certificate, renewed.keyPem),
       () => `the certificate file \`${files.certificate}\` must contain whole pem certificates only`,
     ],
@@ -268,7 +268,7 @@ describe('SvidFileSource', () => {
       () => chmod(files.key, 0o602),
       () => `every user may access the key \`${files.key}\`: make its mode 0600`,
     ],
-  ])('keeps the last good svid and says what is wrong: %s', async (_what, spoil, problem) => {
+  ])('keeps the last good svid, and reports the problem: %s', async (_what, spoil, problem) => {
     await write(planner);
     const from = await opened();
     await spoil();
@@ -277,7 +277,7 @@ describe('SvidFileSource', () => {
     expect(problems).toContain(problem());
   });
 
-  it('keeps the last good svid where an older one is put back that has ended', async () => {
+  it('keeps the last good svid where an expired one is restored', async () => {
     const ended = await acme.svid('/ns/agents/sa/planner', { notBeforeMs: NOW_MS - 20_000, ttlSeconds: 10 });
     await write(planner);
     const from = await opened();
@@ -286,7 +286,7 @@ describe('SvidFileSource', () => {
     expect(from.current()?.certificatePem).toBe(planner.certPem);
   });
 
-  it('serves its svid to the last instant of its validity and no longer', async () => {
+  it('serves its svid until the last instant of its validity', async () => {
     await write(planner);
     const from = await opened();
     nowMs = from.current()?.notAfterMs ?? 0;
@@ -296,7 +296,7 @@ describe('SvidFileSource', () => {
     expect(from.problem()).toMatch(/^the svid ended at 2026-11-24T/);
   });
 
-  it('looks at nothing any more when it is closed, and keeps what it has', async () => {
+  it('reads nothing after it is closed, and keeps its svid', async () => {
     await write(planner);
     const from = await opened();
     from.close();

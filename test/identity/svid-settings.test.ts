@@ -33,7 +33,7 @@ describe('svidSettingsFrom', () => {
     ['an id alone', { id }, incomplete],
     ['no key', { ...files, key: null }, incomplete],
     ['both', { ...files, workloadApi: 'unix:/agent.sock' }, both],
-    ['a part of both', { bundle: '/bundle.pem', workloadApi: 'unix:/agent.sock' }, both],
+    ['parts of both', { bundle: '/bundle.pem', workloadApi: 'unix:/agent.sock' }, both],
     ['files with an id', { ...files, id }, onlyThere],
     ['files with a hint', { ...files, hint: 'internal' }, onlyThere],
   ])('refuses %s', (_what, fields, problem) => {
@@ -42,7 +42,7 @@ describe('svidSettingsFrom', () => {
 });
 
 describe('openSvidSource', () => {
-  it('opens what the settings name', async () => {
+  it('opens the configured source', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'svid-settings-'));
     const { after } = new HeldTimers();
     const options = { ports: systemPorts, after };

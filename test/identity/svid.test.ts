@@ -31,7 +31,7 @@ const svidOf = (over: Partial<SvidParts> = {}): Svid => must(svidFrom(partsOf(ov
 const der = (): Buffer => new X509Certificate(acme.bundlePem).raw;
 
 describe('svidFrom', () => {
-  it('names in its problem neither the key nor the certificate', async () => {
+  it('shows neither key nor certificate in its problem', async () => {
     const thief = await other.svid('/ns/agents/sa/planner');
     expect(svidFrom(partsOf({ key: createPrivateKey(thief.keyPem) }), NOW_MS)).toEqual({
       problem: 'the key does not belong to the certificate',
@@ -50,7 +50,7 @@ describe('tlsMaterialOf', () => {
 });
 
 describe('isSameSvid', () => {
-  it('looks at certificate and bundles', async () => {
+  it('compares certificate and bundles', async () => {
     const renewed = await acme.svid('/ns/agents/sa/planner');
     const anew = { chain: [new X509Certificate(renewed.certPem)], key: createPrivateKey(renewed.keyPem) };
     expect(isSameSvid(svidOf(), svidOf())).toBe(true);
@@ -60,7 +60,7 @@ describe('isSameSvid', () => {
 });
 
 describe('certificatesFromDer and certificatesFromPem', () => {
-  it('read what was put together, in order', () => {
+  it('read concatenated certificates in order', () => {
     const both = [new X509Certificate(planner.certPem), new X509Certificate(acme.bundlePem)];
     const raws = both.map(({ raw }) => raw);
     expect(certificatesFromDer(Buffer.concat(raws))?.map(({ raw }) => raw)).toEqual(raws);
@@ -75,7 +75,7 @@ describe('certificatesFromDer and certificatesFromPem', () => {
     expect(certificatesFromPem(acme.bundlePem.repeat(MAX_CERTIFICATES + 1))).toBeNull();
   });
 
-  it('refuse whatever is cut off, and never throw', () => {
+  it('refuse truncated input, and never throw', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: der().length - 1 }), (length) => {
         expect(certificatesFromDer(der().subarray(0, length))).toBeNull();

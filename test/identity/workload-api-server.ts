@@ -40,13 +40,13 @@ const service: ServiceDefinition = {
   },
 };
 
-/** A Workload API in this process, over real gRPC, that says what the test tells it to. `close` once. */
+/** A Workload API in this process, over real gRPC, controlled by the test. `close` once. */
 export class WorkloadApiServer {
-  /** The metadata of every stream that was opened. */
+  /** The metadata of every stream. */
   readonly opened: Metadata[] = [];
-  /** Said to each stream when it opens. */
+  /** Sent to each stream when it opens. */
   greeting: Response | null = null;
-  /** With what each stream is ended when it opens. */
+  /** The status that ends each stream when it opens. */
   refusal: status | null = null;
   readonly #server: Server;
   readonly #streams = new Set<Stream>();
@@ -56,7 +56,7 @@ export class WorkloadApiServer {
     server.addService(service, { FetchX509SVID: (stream: Stream) => this.#take(stream) });
   }
 
-  /** Serves at `unix:/path` or `127.0.0.1:0`, and tells where. */
+  /** Serves at `unix:/path` or `127.0.0.1:0`, and returns the port. */
   static async start(address: string): Promise<{ readonly server: WorkloadApiServer; readonly port: number }> {
     const grpc = new Server({ 'grpc.max_send_message_length': -1 });
     const server = new WorkloadApiServer(grpc);
@@ -68,7 +68,7 @@ export class WorkloadApiServer {
     return { server, port };
   }
 
-  /** How many streams are open. */
+  /** Number of open streams. */
   get open(): number {
     return this.#streams.size;
   }

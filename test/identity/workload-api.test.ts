@@ -64,7 +64,7 @@ describe('WorkloadApiSource', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  /** With `chance` of 0 the waits are as long as they come. */
+  /** With `chance` 0 the delays have no jitter. */
   const opened = (over: { id?: SpiffeId; hint?: string; chance?: number } = {}): WorkloadApiSource => {
     const { chance = 0 } = over;
     source = new WorkloadApiSource({
@@ -84,7 +84,7 @@ describe('WorkloadApiSource', () => {
     return started;
   };
 
-  it('serves the svid, its chain, key and bundles, and sends the metadata the standard asks for', async () => {
+  it('serves the svid, its chain, key and bundles, and sends the required metadata', async () => {
     const intermediate = other.bundlePem;
     const from = await serving({
       svids: [entry(planner, { x509_svid: derOf(planner.certPem, intermediate) })],
@@ -119,7 +119,7 @@ describe('WorkloadApiSource', () => {
     }
   });
 
-  it('takes each renewal and tells it once', async () => {
+  it('applies each renewal, and notifies once', async () => {
     const from = await serving(responseOf(entry(planner)));
     const told: Svid[] = [];
     const end = from.onChange((svid) => told.push(svid));
@@ -152,7 +152,7 @@ describe('WorkloadApiSource', () => {
     expect(from.current()?.id).toBe(reporter.id);
   });
 
-  it('gives an svid up that is not among those given any more', async () => {
+  it('drops an svid that is no longer sent', async () => {
     server.greeting = responseOf(entry(planner), entry(reporter));
     const from = opened({ id: reporter.id });
     await eventually(() => from.current() !== null, 'an svid arrived');
@@ -178,31 +178,28 @@ describe('WorkloadApiSource', () => {
   });
 
   it.each<[string, number, number[]]>([
-    ['by the whole of it', 0, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]],
-    ['by half of it', 1, [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]],
-  ])(
-    'waits twice as long after each failure, %s, and starts over after a good message',
-    async (_how, chance, waits) => {
-      server.refusal = status.UNAVAILABLE;
-      const from = opened({ chance });
-      const seen: number[] = [];
-      for (const [index] of waits.entries()) {
-        // One for the answer and one for the next attempt.
-        await eventually(() => timers.started === 2 * (index + 1), 'the attempt failed');
-        seen.push(...timers.delays.map(Math.round));
-        if (index === waits.length - 1) server.refusal = null;
-        server.greeting = responseOf(entry(planner));
-        timers.fire();
-      }
-      expect(seen).toEqual(waits);
-      await eventually(() => from.current() !== null, 'an svid arrived');
-      server.end(status.UNAVAILABLE, 'not now');
-      await problemOf(from, /UNAVAILABLE/);
-      expect(timers.delays.map(Math.round)).toEqual([waits[0]]);
-    },
-  );
+    ['without jitter', 0, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]],
+    ['with the largest jitter', 1, [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]],
+  ])('doubles its back-off after each failure, %s, and resets it after a good message', async (_how, chance, waits) => {
+    server.refusal = status.UNAVAILABLE;
+    const from = opened({ chance });
+    const seen: number[] = [];
+    for (const [index] of waits.entries()) {
+      // One timer for the answer, one for the next attempt.
+      await eventually(() => timers.started === 2 * (index + 1), 'the attempt failed');
+      seen.push(...timers.delays.map(Math.round));
+      if (index === waits.length - 1) server.refusal = null;
+      server.greeting = responseOf(entry(planner));
+      timers.fire();
+    }
+    expect(seen).toEqual(waits);
+    await eventually(() => from.current() !== null, 'an svid arrived');
+    server.end(status.UNAVAILABLE, 'not now');
+    await problemOf(from, /UNAVAILABLE/);
+    expect(timers.delays.map(Math.round)).toEqual([waits[0]]);
+  });
 
-  it('waits for an agent that is not there yet', async () => {
+  it('waits for an agent that is not running yet', async () => {
     server.close();
     const from = opened();
     expect(from.problem()).toBe('no svid has been received yet');
@@ -215,7 +212,7 @@ describe('WorkloadApiSource', () => {
     expect(from.problem()).toBeNull();
   });
 
-  it('says that no registration entry matches, asks again, and gives up an svid it had', async () => {
+  it('reports that no registration entry matches, retries, and drops its svid', async () => {
     const from = opened();
     const denied = 'the workload api has no identity for this process: no registration entry matches it';
     await eventually(() => server.open === 1, 'a stream is open');
@@ -230,7 +227,7 @@ describe('WorkloadApiSource', () => {
     expect(timers.delays).toEqual([1_000]);
   });
 
-  it('discards a message it cannot use, keeps the svid and the stream', async () => {
+  it('discards an unusable message, and keeps the svid and the stream', async () => {
     const from = await serving(responseOf(entry(planner)));
     server.push(responseOf(entry(renewed, { x509_svid_key: entry(planner).x509_svid_key })));
     await problemOf(from, /^a message of the workload api was discarded: the key does not belong to the certificate$/);
@@ -240,7 +237,7 @@ describe('WorkloadApiSource', () => {
     expect(server.opened.length).toBe(1);
   });
 
-  it('keeps its svid through bytes that are no message', async () => {
+  it('keeps its svid after invalid bytes', async () => {
     const from = await serving(responseOf(entry(planner)));
     server.pushBytes(Buffer.from('0affffffffffff', 'hex'));
     await problemOf(from, /^the workload api failed with INTERNAL: /);
@@ -248,14 +245,14 @@ describe('WorkloadApiSource', () => {
     expect(timers.delays).toEqual([1_000]);
   });
 
-  it('keeps its svid through a message that is too large', async () => {
+  it('keeps its svid after too large a message', async () => {
     const from = await serving(responseOf(entry(planner)));
     server.push(responseOf(entry(renewed, { bundle: Buffer.alloc(4 * 1024 * 1024) })));
     await problemOf(from, /^the workload api failed with RESOURCE_EXHAUSTED: Received message larger than max/);
     expect(from.current()?.certificatePem).toBe(planner.certPem);
   });
 
-  it('serves its svid to the last instant of its validity and no longer', async () => {
+  it('serves its svid until the last instant of its validity', async () => {
     const from = await serving(responseOf(entry(planner)));
     const { notAfterMs = 0 } = from.current() ?? {};
     nowMs = notAfterMs;
@@ -276,7 +273,7 @@ describe('WorkloadApiSource', () => {
     expect([from.problem(), problems]).toEqual([null, []]);
   });
 
-  it('says that the agent does not answer', async () => {
+  it('reports that the agent does not answer', async () => {
     const from = opened();
     await eventually(() => server.open === 1, 'a stream is open');
     expect(timers.delays).toEqual([30_000]);
@@ -286,7 +283,7 @@ describe('WorkloadApiSource', () => {
     await eventually(() => server.open === 0, 'the stream was ended');
   });
 
-  it('is waited for by `firstSvid`, which says why none came', async () => {
+  it('lets `firstSvid` report why none arrived', async () => {
     const from = opened();
     const waits = new HeldTimers();
     const none = firstSvid(from, { withinMs: 100, after: waits.after });
@@ -300,7 +297,7 @@ describe('WorkloadApiSource', () => {
     expect(waits.delays).toEqual([]);
   });
 
-  it('ends its stream and its timers when it is closed, and keeps what it has', async () => {
+  it('ends its stream and its timers when it is closed, and keeps its svid', async () => {
     const from = await serving(responseOf(entry(planner)));
     from.close();
     await eventually(() => server.open === 0, 'the stream was ended');
@@ -316,7 +313,7 @@ describe('svidUpdateFrom', () => {
     ['no message', () => null, 'the message has no svid'],
     ['no svids', () => ({}), 'the message has no svid'],
     ['an empty list of svids', () => responseOf(), 'the message has no svid'],
-    ['an svid that is no message', () => ({ svids: [7] }), 'the certificates of the svid could not be read'],
+    ['an svid that is not a message', () => ({ svids: [7] }), 'the certificates of the svid could not be read'],
     ['no certificate', () => responseOf(entry(planner, { x509_svid: Buffer.alloc(0) })), 'the svid has no certificate'],
     [
       'certificates cut short',
@@ -334,7 +331,7 @@ describe('svidUpdateFrom', () => {
       'the certificate must not be of a ca',
     ],
     [
-      'a key that is none',
+      'an invalid key',
       () => responseOf(entry(planner, { x509_svid_key: Buffer.from('key') })),
       'the key of the svid could not be read',
     ],
@@ -345,7 +342,7 @@ describe('svidUpdateFrom', () => {
     ],
     ['an empty bundle', () => responseOf(entry(planner, { bundle: Buffer.alloc(0) })), 'the bundle has no certificate'],
     [
-      'a bundle that is none',
+      'an invalid bundle',
       () => responseOf(entry(planner, { bundle: Buffer.from('bundle') })),
       'the bundle of the svid could not be read',
     ],
@@ -358,7 +355,7 @@ describe('svidUpdateFrom', () => {
     expect(updateOf(response())).toEqual({ kind: 'unusable', problem });
   });
 
-  it('discards an svid that is past its end', () => {
+  it('discards an expired svid', () => {
     const update = svidUpdateFrom(responseOf(entry(planner)), anyone, NOW_MS + 2 * HOUR_MS);
     expect(update).toMatchObject({
       kind: 'unusable',
@@ -366,7 +363,7 @@ describe('svidUpdateFrom', () => {
     });
   });
 
-  it('says which of id and hint were not found', () => {
+  it('reports which of id and hint were not found', () => {
     expect(svidUpdateFrom(responseOf(entry(planner)), { id: planner.id, hint: 'internal' }, NOW_MS)).toEqual({
       kind: 'withdrawn',
       problem:
@@ -374,7 +371,7 @@ describe('svidUpdateFrom', () => {
     });
   });
 
-  it('leaves a foreign bundle out that cannot be read, and says so', () => {
+  it('leaves out an invalid foreign bundle, and reports it', () => {
     const update = updateOf({
       svids: [entry(planner)],
       federated_bundles: {
@@ -387,7 +384,7 @@ describe('svidUpdateFrom', () => {
     expect(update.kind === 'svid' && [...update.svid.bundles.keys()]).toEqual(['other.test', 'acme.test']);
   });
 
-  it('takes the bundle of the own trust domain from the svid alone', () => {
+  it('reads the bundle of its own trust domain only from the svid', () => {
     const update = updateOf({
       svids: [entry(planner)],
       federated_bundles: { 'spiffe://acme.test': derOf(other.bundlePem) },

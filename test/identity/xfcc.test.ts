@@ -24,7 +24,7 @@ const optional = <T>(values: fc.Arbitrary<T>) => fc.option(values, { nil: null }
 describe('xfccFrom', () => {
   it.each<[string, string, readonly XfccElement[]]>([
     [
-      'what Envoy writes for a leaf',
+      "Envoy's element for a leaf",
       `By=${PROXY};Hash=${HASH};Subject="CN=planner,O=Acme";URI=${PLANNER};DNS=a.test;DNS=b.test`,
       [{ by: [PROXY], sha256: SHA256, uri: PLANNER, subject: 'CN=planner,O=Acme', dns: ['a.test', 'b.test'] }],
     ],
@@ -75,7 +75,7 @@ describe('xfccFrom', () => {
     ['an empty hash', 'Hash=', HEX],
     ['a quote within a bare value', 'URI=a"b', notPairs(0)],
     ['a quote that does not end', 'Subject="a', notPairs(0)],
-    ['a quote that is escaped away', String.raw`Subject="a\"`, notPairs(0)],
+    ['an escaped closing quote', String.raw`Subject="a\"`, notPairs(0)],
     ['a quote with two readings', String.raw`Subject="a\\";URI=a`, notPairs(0)],
     ['a second quote', 'Subject="a"b";URI=a', notPairs(0)],
     ['text after a quote', 'Subject="a"b', notPairs(0)],
@@ -139,7 +139,7 @@ describe('xfccFrom', () => {
   });
 });
 
-/** The text of an element, in Envoy's order or the reverse. A chain stands in each: an element is at least one pair. */
+/** The text of an element, in Envoy's order or reversed. Each has a chain, since an element has at least one pair. */
 function written(said: XfccElement, coin: () => boolean): string {
   const groups: readonly (readonly string[])[] = [
     said.by.map((value) => `By=${value}`),

@@ -9,7 +9,7 @@ describe('anchorsIn', () => {
   it.each([
     ['nothing', '', [], false],
     ['one note', note(1), [anchor(1)], false],
-    ['notes as they are appended', `${note(1)}\n${note(2)}\n`, [anchor(1), anchor(2)], false],
+    ['appended notes', `${note(1)}\n${note(2)}\n`, [anchor(1), anchor(2)], false],
     [
       'more empty lines, and the line ends of another system',
       `\n\n${note(1)}\n\n\n${note(2)}`.replaceAll('\n', '\r\n'),
@@ -17,13 +17,13 @@ describe('anchorsIn', () => {
       false,
     ],
     [
-      'when each was received',
+      'times of receipt',
       `# received 2026-01-01T00:00:00Z\n${note(1)}\n${note(2)}`,
       [anchor(1, 1_767_225_600_000), anchor(2)],
       false,
     ],
-    ['an instant that is none', `# received soon\n${note(1)}`, [anchor(1)], false],
-    ['a note that was cut', `${note(1)}\nremit.a/b/0\n2`, [anchor(1)], true],
+    ['an invalid instant', `# received soon\n${note(1)}`, [anchor(1)], false],
+    ['a truncated note', `${note(1)}\nremit.a/b/0\n2`, [anchor(1)], true],
     ['a cosigned note', `${note(1)}— w CCCC\n`, [{ ...anchor(1), note: `${note(1)}— w CCCC\n` }], false],
     [
       'requests of a collector',
@@ -31,12 +31,12 @@ describe('anchorsIn', () => {
       [anchor(3)],
       false,
     ],
-    ['a request that was cut', `{}\n{"resourceLogs":[`, [], true],
+    ['a truncated request', `{}\n{"resourceLogs":[`, [], true],
   ])('reads %s', (_name, text, anchors, isCut) => {
     expect(anchorsIn(text)).toEqual({ anchors, isCut });
   });
 
-  it('reads any text without a throw', () => {
+  it('never throws', () => {
     fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => void anchorsIn(text)));
   });
 });

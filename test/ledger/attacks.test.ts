@@ -10,13 +10,13 @@ import { isProblem } from '../../src/runtime/problem.ts';
 import { privateKeyOf } from './keys.ts';
 import { anchorsOf, atOf, chained, logOf, logWith, origin, pinned, stored, type MemoryLog } from './logs.ts';
 
-/** An honest log of 8 to 24 records: what it signed, and the last of it that was anchored, a few records ago. */
+/** An honest log of 8 to 24 records: what it has signed, and its last anchored record, a few records ago. */
 interface Instance {
   readonly log: MemoryLog;
   /** The last signed size; the one before it is half of it. */
   readonly signed: number;
   readonly anchored: number;
-  /** Where and how to attack. */
+  /** Random number that selects where and how to attack. */
   readonly any: number;
 }
 
@@ -37,19 +37,19 @@ const instances: fc.Arbitrary<Instance> = fc
     return { log: logOf(size, sizes), signed, anchored, any };
   });
 
-/** 200 instances of an attack, the same ones each time. */
+/** Runs an attack on 200 instances, the same ones each time. */
 const attacked = (attack: (instance: Instance) => void): void => {
   fc.assert(fc.property(instances, attack), { numRuns: 200, seed: 20_260_101 });
 };
 
-/** The three columns: what a verifier has beside the records. */
+/** The three columns: what a verifier has besides the records. */
 const bare = (log: MemoryLog): Verdict => verdictOn(stored({ ...log, checkpoints: [] }), { key: pinned, anchors: [] });
 const withCheckpoints = (log: MemoryLog): Verdict => verdictOn(stored(log), { key: pinned, anchors: [] });
 const withAnchors = (log: MemoryLog, anchors: readonly Anchor[]): Verdict =>
   verdictOn(stored({ ...log, checkpoints: [] }), { key: pinned, anchors });
 
 const isBroken = (verdict: Verdict): boolean => verdict.kind === 'broken';
-/** Nothing is claimed of a record that nothing vouches for. */
+/** No claim about records without a head. */
 const allBare = (size: number) => ({
   kind: 'sound',
   anchored: null,
@@ -64,7 +64,7 @@ const recordsOf = (log: MemoryLog): readonly JsonValue[] =>
     return leaf.record;
   });
 
-/** The log with its records from `from` on (1 is the first) changed, chained anew; its checkpoints are the old ones. */
+/** The log with its records from `from` on changed (1 is the first) and chained again; its checkpoints are the old ones. */
 function rewritten({ origin: name, entries, checkpoints }: MemoryLog, from: number, count = entries.length): MemoryLog {
   const kept = entries.slice(0, from - 1);
   const last = kept.at(-1);
@@ -73,14 +73,14 @@ function rewritten({ origin: name, entries, checkpoints }: MemoryLog, from: numb
   return { origin: name, entries: [...kept, ...forged], checkpoints };
 }
 
-/** The log with all checkpoints of sizes up to `size`, and no others: who cuts the tail deletes them too. */
+/** The log with only the checkpoints up to `size`: who deletes the tail deletes its checkpoints too. */
 const upTo = (log: MemoryLog, size: number): MemoryLog => ({
   ...log,
   entries: log.entries.slice(0, size),
   checkpoints: log.checkpoints.filter((checkpoint) => checkpoint.size <= size),
 });
 
-/** The checkpoints that whoever holds the key makes for what the log has become. */
+/** The checkpoints that the holder of the key makes for the changed log. */
 const signedAgain = (log: MemoryLog): MemoryLog =>
   logWith(
     log.entries,
@@ -90,10 +90,10 @@ const signedAgain = (log: MemoryLog): MemoryLog =>
 const bareAfter = (signed: number, { entries }: MemoryLog) =>
   signed === entries.length ? null : { from: signed + 1, to: entries.length };
 const minute = 60_000;
-/** The log as it is written when its clock is `shiftMs` ahead, from its first record. */
+/** The log as written by a clock that is `shiftMs` ahead from the first record on. */
 const shifted = (log: MemoryLog, shiftMs: number): MemoryLog =>
   signedAgain({ ...log, entries: chained(recordsOf(log).map((_, index) => ({ at: atOf(index + 1) + shiftMs }))) });
-it('the honest instances are sound in every column, or the attacks would show nothing', () => {
+it('the honest instances are sound in every column', () => {
   attacked(({ log, signed, anchored }) => {
     const size = log.entries.length;
     expect(bare(log)).toMatchObject(allBare(size));
@@ -130,7 +130,7 @@ describe('L-1, inside the log', () => {
     ],
     ['a record deleted', ({ entries }, at) => entries.toSpliced(at, 1)],
     [
-      'a record deleted, the numbers of the rows closed up',
+      'a record deleted, the rows renumbered',
       ({ entries }, at) => entries.toSpliced(at, 1).map(({ bytes }, index) => ({ seq: index + 1, bytes })),
     ],
     [
@@ -159,14 +159,14 @@ describe('L-1, inside the log', () => {
         return entries.toSpliced(at, 2, { seq: a.seq, bytes: b.bytes }, { seq: b.seq, bytes: a.bytes });
       },
     ],
-  ])('%s: caught by the chain alone', (_name, attack) => {
+  ])('%s: detected by the chain alone', (_name, attack) => {
     attacked(({ log, anchored, any }) => {
-      // Not the last record: that is a change of the tail.
+      // Not the last record: changing it is a change of the tail.
       const at = any % (log.entries.length - 1);
       const forged = { ...log, entries: attack(log, at, any) };
       for (const verdict of [bare(forged), withCheckpoints(forged), withAnchors(forged, anchorsOf(log, [anchored]))]) {
         expect(verdict.kind).toBe('broken');
-        // Where a record is known to be wrong, it is the one or the next: that links to it.
+        // Where a record is reported, it is the changed one or the next, which links to it.
         if (verdict.kind === 'broken' && verdict.part === 'record') {
           expect([at + 1, at + 2]).toContain(verdict.at);
         }
@@ -175,8 +175,8 @@ describe('L-1, inside the log', () => {
   });
 });
 
-describe('L-2, the tail cut', () => {
-  it('is missed by the chain, and by checkpoints that are cut with it: the rest is what it was', () => {
+describe('L-2, the tail deleted', () => {
+  it('is not detected by the chain or by checkpoints deleted with it; the rest is unchanged', () => {
     attacked(({ log, any }) => {
       const cut = upTo(log, any % log.entries.length);
       expect(bare(cut)).toMatchObject(allBare(cut.entries.length));
@@ -184,7 +184,7 @@ describe('L-2, the tail cut', () => {
     });
   });
 
-  it('is caught by a checkpoint that is left', () => {
+  it('is detected by a remaining checkpoint', () => {
     attacked(({ log, signed, any }) => {
       const size = any % signed;
       expect(withCheckpoints({ ...log, entries: log.entries.slice(0, size) })).toMatchObject({
@@ -194,7 +194,7 @@ describe('L-2, the tail cut', () => {
     });
   });
 
-  it('is caught by an anchor, up to the tail that none covered', () => {
+  it('is detected by an anchor, except for the unanchored tail', () => {
     attacked(({ log, anchored, any }) => {
       const size = any % log.entries.length;
       const verdict = withAnchors(upTo(log, size), anchorsOf(log, [anchored]));
@@ -210,12 +210,12 @@ describe('L-2, the tail cut', () => {
 describe('L-3, the whole log deleted', () => {
   const empty: MemoryLog = { origin, entries: [], checkpoints: [] };
 
-  it('is missed without an anchor: an empty log is a sound one', () => {
+  it('is not detected without an anchor: an empty log is sound', () => {
     expect(bare(empty)).toMatchObject(allBare(0));
     expect(withCheckpoints(empty)).toMatchObject(allBare(0));
   });
 
-  it('is caught by any anchor, of the log or of the new one in its place', () => {
+  it('is detected by any anchor, of the log or of its replacement', () => {
     attacked(({ log, anchored }) => {
       const anchors = anchorsOf(log, [anchored]);
       expect(withAnchors(empty, anchors)).toMatchObject({
@@ -226,21 +226,21 @@ describe('L-3, the whole log deleted', () => {
     });
   });
 
-  it('is caught by the pinned key where the new log has another epoch', () => {
+  it('is detected by the pinned key where the new log has another epoch', () => {
     const epoch = { ...empty, origin: origin.replace(/.$/, '0') };
     expect(bare(epoch)).toMatchObject({ kind: 'broken', part: 'log' });
   });
 });
 
-describe('L-4, rewritten from a record on by who can write to the storage', () => {
-  it('is missed by the chain, which then vouches for nothing', () => {
+describe('L-4, rewritten from a record on by somebody who can write the storage', () => {
+  it('is not detected by the chain alone', () => {
     attacked(({ log, any }) => {
       const forged = rewritten(log, 1 + (any % log.entries.length));
       expect(bare(forged)).toMatchObject(allBare(log.entries.length));
     });
   });
 
-  it('is caught by the checkpoints, or lies in the bare tail', () => {
+  it('is detected by the checkpoints, or lies in the bare tail', () => {
     attacked(({ log, signed, any }) => {
       const from = 1 + (any % log.entries.length);
       const verdict = withCheckpoints(rewritten(log, from));
@@ -259,7 +259,7 @@ describe('L-4, rewritten from a record on by who can write to the storage', () =
     });
   });
 
-  it('is caught where another key signs what was rewritten', () => {
+  it('is detected where another key signs the rewritten records', () => {
     attacked(({ log, any }) => {
       const forged = rewritten(log, 1 + (any % log.entries.length));
       const sizes = log.checkpoints.map(({ size }) => size);
@@ -268,7 +268,7 @@ describe('L-4, rewritten from a record on by who can write to the storage', () =
     });
   });
 
-  it('is caught by an anchor, or lies after it', () => {
+  it('is detected by an anchor, or lies after it', () => {
     attacked(({ log, anchored, any }) => {
       const from = 1 + (any % log.entries.length);
       const verdict = withAnchors(rewritten(log, from), anchorsOf(log, [anchored]));
@@ -278,15 +278,15 @@ describe('L-4, rewritten from a record on by who can write to the storage', () =
   });
 });
 
-describe('L-5, rewritten by who holds the key', () => {
-  it('is missed by checkpoints, which are signed again', () => {
+describe('L-5, rewritten by the holder of the key', () => {
+  it('is not detected by checkpoints, which are signed again', () => {
     attacked(({ log, signed, any }) => {
       const forged = signedAgain(rewritten(log, 1 + (any % log.entries.length)));
       expect(withCheckpoints(forged)).toMatchObject({ kind: 'sound', signed: { from: 1, to: signed } });
     });
   });
 
-  it('is caught for every size that was anchored', () => {
+  it('is detected for every anchored size', () => {
     attacked(({ log, signed, anchored, any }) => {
       const from = 1 + (any % log.entries.length);
       const forged = signedAgain(rewritten(log, from));
@@ -299,7 +299,7 @@ describe('L-5, rewritten by who holds the key', () => {
 });
 
 describe('L-6, two views of one log', () => {
-  it('each is sound by itself, and the one that was not anchored is caught', () => {
+  it('each is sound by itself, and the one that was not anchored is detected', () => {
     attacked(({ log, anchored, any }) => {
       const fork = signedAgain(rewritten(log, 1 + (any % anchored)));
       expect([bare(fork).kind, withCheckpoints(fork).kind, withCheckpoints(log).kind]).toEqual([
@@ -322,14 +322,14 @@ describe('L-6, two views of one log', () => {
 });
 
 describe('L-7, rolled back to a backup', () => {
-  it('is missed by the chain and by its checkpoints', () => {
+  it('is not detected by the chain and its checkpoints', () => {
     attacked(({ log, anchored, any }) => {
       const backup = upTo(log, any % anchored);
       expect([bare(backup).kind, withCheckpoints(backup).kind]).toEqual(['sound', 'sound']);
     });
   });
 
-  it('is caught by an anchor, also when the log has grown again', () => {
+  it('is detected by an anchor, even when the log has grown again', () => {
     attacked(({ log, anchored, any }) => {
       const size = any % anchored;
       const backup = upTo(log, size);
@@ -343,7 +343,7 @@ describe('L-7, rolled back to a backup', () => {
 });
 
 describe('L-8, a suffix rewritten to the same length', () => {
-  it('would pass for the log by its size, and is caught by the hash of the anchor', () => {
+  it('has the right size, and is detected by the hash of the anchor', () => {
     attacked(({ log, anchored, any }) => {
       const forged = signedAgain(rewritten(log, 1 + (any % anchored)));
       expect(forged.entries).toHaveLength(log.entries.length);
@@ -353,8 +353,8 @@ describe('L-8, a suffix rewritten to the same length', () => {
   });
 });
 
-describe('L-10, a clock that lies', () => {
-  it('is missed without an anchor', () => {
+describe('L-10, a wrong clock', () => {
+  it('is not detected without an anchor', () => {
     attacked(({ log, any }) => {
       const lying = shifted(log, (any % 2 === 0 ? 1 : -1) * (2 * minute + (any % 1_000_000)));
       for (const verdict of [bare(lying), withCheckpoints(lying)]) {
@@ -363,13 +363,13 @@ describe('L-10, a clock that lies', () => {
     });
   });
 
-  it('is bounded by the instants of anchors', () => {
+  it('is bounded by the times of anchors', () => {
     attacked(({ log, anchored, any }) => {
       const ahead = any % 2 === 0;
       const lying = shifted(log, (ahead ? 1 : -1) * (2 * minute + (any % 1_000_000)));
-      // Received at the true instant, whatever the log claims.
+      // Received at the true time, whatever the log claims.
       const verdict = withAnchors(lying, anchorsOf(lying, [anchored]));
-      // A clock that is behind shows in the records after an anchor, where there are some.
+      // A clock that is behind shows only in records after an anchor.
       const shows = ahead || anchored < log.entries.length;
       expect(verdict).toMatchObject({ kind: 'sound', anchored: { to: anchored }, remarkCount: shows ? 1 : 0 });
       if (verdict.kind !== 'sound' || !shows) return;

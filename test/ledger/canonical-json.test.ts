@@ -57,7 +57,7 @@ describe('canonicalJson', () => {
     expect(canonicalJson(value)).toEqual({ problem });
   });
 
-  it('gives the text of the library, for members in any order and in theirs', () => {
+  it('equals the text of the library, for members in any order', () => {
     const value = fc.oneof(
       fc.jsonValue({ maxDepth: 3, stringUnit: 'binary' }),
       fc.dictionary(
@@ -74,13 +74,13 @@ describe('canonicalJson', () => {
     );
   });
 
-  it('refuses what has no text, behind a member that is out of order too', () => {
+  it('refuses what has no canonical form, even behind a member that is out of order', () => {
     expect(canonicalJson({ b: [{ d: 1, c: 2 }], a: ['\ud800'] })).toEqual({
       problem: 'a string contains a lone surrogate',
     });
   });
 
-  it('gives a text that reads back as the value, and the same text again', () => {
+  it('round-trips: the text parses to the value and has the same text again', () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 5, stringUnit: 'binary' }), (value) => {
         const text = canonicalJson(value as JsonValue);

@@ -61,7 +61,7 @@ describe('openedCheckpoint', () => {
   const key = noteKeyOf(origin, publicKeyOf(privateKey));
   const checkpoint = { origin, size: 7, root };
 
-  it('gives what signedCheckpoint signed', () => {
+  it('opens what signedCheckpoint signed', () => {
     expect(openedCheckpoint(signedCheckpoint(checkpoint, privateKey), key)).toEqual(checkpoint);
   });
 
@@ -82,7 +82,7 @@ describe('openedCheckpoint', () => {
       'is not signed by a known key',
     ],
     [
-      'a note that is no checkpoint',
+      'a note that is not a checkpoint',
       signedNote('hello\n', { name: origin, privateKey }),
       'must be the three lines of a checkpoint',
     ],

@@ -1,13 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { clockSteps } from '../../src/ledger/clock-steps.ts';
 
-/** A record at an instant, written at another by the monotonic clock of a process; a checkpoint is written when it says. */
+/** A record with its claimed instant and the monotonic instant of writing; a checkpoint is written when it claims. */
 type Written = readonly [kind: 'use' | 'checkpoint', at: unknown, mono: number, boot?: string];
 
 const hour = 3_600_000;
 const noon = 12 * hour;
 
-/** The steps that are told, with the index of the record that shows each. */
+/** The detected steps, with the index of the record that shows each. */
 const stepsIn = (records: readonly Written[]) => {
   const steps = clockSteps();
   return records.flatMap(([kind, at, mono, boot = 'first'], index) => {
@@ -19,7 +19,7 @@ const stepsIn = (records: readonly Written[]) => {
 describe('clockSteps', () => {
   it.each<[string, readonly Written[], readonly (readonly number[])[]]>([
     [
-      'records that were written in another order',
+      'nothing for records written in another order',
       [
         ['use', noon + 500, 600],
         ['use', noon + 100, 600],
@@ -31,7 +31,7 @@ describe('clockSteps', () => {
       [],
     ],
     [
-      'a record that waited in an outbox for a day',
+      'nothing for a record that waited in an outbox for a day',
       [
         ['checkpoint', noon + 24 * hour, 1_000],
         ['use', noon, 2_000],
@@ -40,7 +40,7 @@ describe('clockSteps', () => {
       [],
     ],
     [
-      'a checkpoint that waited, and said so on both clocks',
+      'nothing for a checkpoint that waited by both clocks',
       [
         ['checkpoint', noon, 1_000],
         ['checkpoint', noon + 60_000, 61_000],
@@ -48,7 +48,7 @@ describe('clockSteps', () => {
       [],
     ],
     [
-      'a clock that is put right in small steps',
+      'nothing for a clock that is slewed',
       [
         ['checkpoint', noon, 1_000],
         ['checkpoint', noon + 4_000, 6_000],
@@ -57,7 +57,7 @@ describe('clockSteps', () => {
       [],
     ],
     [
-      'a clock that was set back while a process ran, though no instant is out of order',
+      'a clock set back while a process ran, although no instant is out of order',
       [
         ['use', noon - 2 * hour, 900],
         ['checkpoint', noon - 2 * hour, 1_000],
@@ -66,7 +66,7 @@ describe('clockSteps', () => {
       [[2, hour]],
     ],
     [
-      'a clock that was set back, once, although tasks are judged by the time it had',
+      'a clock set back, once, although tasks use the clock floor',
       [
         ['use', noon, 0],
         ['checkpoint', noon, 0],
@@ -92,7 +92,7 @@ describe('clockSteps', () => {
       ],
     ],
     [
-      'a clock that was set back between two processes',
+      'a clock set back between two processes',
       [
         ['checkpoint', noon, 900_000, 'first'],
         ['checkpoint', noon - hour, 50, 'second'],
@@ -112,7 +112,7 @@ describe('clockSteps', () => {
       [[2, hour - 5_000]],
     ],
     [
-      'nothing of an instant that is none',
+      'nothing for an invalid instant',
       [
         ['checkpoint', 'noon', 0],
         ['use', null, 1],
@@ -120,7 +120,7 @@ describe('clockSteps', () => {
       ],
       [],
     ],
-  ])('tells %s', (_name, records, steps) => {
+  ])('detects %s', (_name, records, steps) => {
     expect(stepsIn(records)).toEqual(steps);
   });
 });

@@ -33,7 +33,7 @@ describe('CompactRange', () => {
     });
   });
 
-  it('appended leaves the range it came from as it was', () => {
+  it('appended does not change its argument', () => {
     const before = rangeOf(7);
     const nodes = [...before.nodes];
     appended(before, someLeaves(8)[7] ?? Buffer.alloc(32));
@@ -61,9 +61,9 @@ describe('CompactRange', () => {
   const stored = Buffer.from(rangeBytes(rangeOf(6)));
   it.each([
     ['nothing', Buffer.alloc(0)],
-    ['a cut size', stored.subarray(0, 7)],
+    ['a truncated size', stored.subarray(0, 7)],
     ['a missing node', stored.subarray(0, -32)],
-    ['a cut node', stored.subarray(0, -1)],
+    ['a truncated node', stored.subarray(0, -1)],
     ['a byte too many', Buffer.concat([stored, Buffer.of(0)])],
     ['a node too many', Buffer.concat([stored, Buffer.alloc(32)])],
     ['a size that is not safe', Buffer.concat([Buffer.from('0020000000000000', 'hex'), Buffer.alloc(32)])],

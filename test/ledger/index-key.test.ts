@@ -11,7 +11,7 @@ const bytesOf = (record: JsonValue): Buffer => {
   return Buffer.from(text, 'utf8');
 };
 
-/** What could be taken for a member: quotes, braces, escapes, and the names themselves. */
+/** Text that looks like a member: quotes, braces, escapes, and the names themselves. */
 const text = fc.oneof(
   fc.string({ unit: 'grapheme' }),
   fc.string({
@@ -32,7 +32,7 @@ const record = fc
   .filter((members) => typeof canonicalJson(members) === 'string');
 
 describe('indexKeysOf', () => {
-  it('has the key of each indexed member that is a text, in the order of their names, and no other', () => {
+  it('has the key of each indexed member that is text, in order of their names, and no other', () => {
     fc.assert(
       fc.property(record, (members) => {
         const values = new Map<string, unknown>(Object.entries(members));
@@ -47,7 +47,7 @@ describe('indexKeysOf', () => {
   });
 
   it.each<[string, JsonValue, readonly number[]]>([
-    ['members that are no text', { decisionId: null, task: 1, traceId: ['x'] }, []],
+    ['members that are not text', { decisionId: null, task: 1, traceId: ['x'] }, []],
     ['a member of an object inside', { details: { task: 'x' } }, []],
     ['a name in a text', { path: '"task":"x"' }, []],
     ['a name that ends like one', { subtask: 'x' }, []],
@@ -55,11 +55,11 @@ describe('indexKeysOf', () => {
     ['text that is not ASCII', { task: 'é€😀' }, [indexKey('task', 'é€😀')]],
     ['a brace in another text', { path: '/{id}', task: 'x' }, [indexKey('task', 'x')]],
     ['an escape', { task: 'a\\b"c' }, [indexKey('task', 'a\\b"c')]],
-  ])('takes %s for what it is', (_name, members, keys) => {
+  ])('handles %s', (_name, members, keys) => {
     expect(indexKeysOf(bytesOf(members))).toEqual(keys);
   });
 
-  it('takes any bytes, also those of no record', () => {
+  it('accepts any bytes', () => {
     fc.assert(
       fc.property(
         fc.oneof(
@@ -76,7 +76,7 @@ describe('indexKeysOf', () => {
 });
 
 describe('keysIn', () => {
-  it('gives back what keyBytes wrote, and of any bytes something', () => {
+  it('reads what keyBytes wrote, and never throws', () => {
     const key = fc.integer({ min: 0, max: 2 ** 32 - 1 });
     fc.assert(fc.property(fc.array(key), (keys) => expect(keysIn(keyBytes(keys))).toEqual(keys)));
     expect(keysIn(Buffer.from('0000000700', 'hex'))).toEqual([7]);
@@ -85,7 +85,7 @@ describe('keysIn', () => {
 });
 
 describe('indexKey', () => {
-  it('has 32 bits and tells whose value it is, so that a trace id of somebody’s choice is never in the way of a task', () => {
+  it('has 32 bits that include the member, so that chosen trace ids cannot collide with tasks', () => {
     fc.assert(
       fc.property(text, text, (one, other) => {
         const keys = [indexKey('decisionId', one), indexKey('task', other), indexKey('traceId', one)];

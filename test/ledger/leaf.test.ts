@@ -11,7 +11,7 @@ const text =
 
 const record = (length: number): Buffer => Buffer.from(`{"a":"${'x'.repeat(length - 8)}"}`);
 describe('leafBytes', () => {
-  it('writes a leaf as it is agreed', () => {
+  it('writes a leaf in the documented form', () => {
     const bytes = leafBytes(Buffer.from('{"at":1,"kind":"end"}'), { boot, mono: 12.5, prev: hash, seq: 2 });
     expect(Buffer.from(bytes as Uint8Array).toString()).toBe(text);
   });
@@ -38,14 +38,14 @@ describe('leafBytes', () => {
     );
   });
 
-  it('takes a record up to where the leaf has 65,535 bytes', () => {
+  it('accepts a record up to a leaf of 65,535 bytes', () => {
     const place = { boot, mono: 12.5, prev: hash, seq: 2 };
     const room = 65_535 - (text.length - '{"at":1,"kind":"end"}'.length);
     expect(leafFrom(leafBytes(record(room), place) as Uint8Array)).toMatchObject({ seq: 2 });
     expect(leafBytes(record(room + 1), place)).toEqual({ problem: 'has 65536 bytes, more than 65535' });
   });
 
-  it('takes at most 180 bytes more than the record', () => {
+  it('adds at most 180 bytes to the record', () => {
     const place = { boot, mono: Number.MAX_VALUE, prev: hash, seq: Number.MAX_SAFE_INTEGER };
     expect((leafBytes(Buffer.from('{}'), place) as Uint8Array).length).toBeLessThanOrEqual(182);
   });

@@ -10,7 +10,7 @@ import type { StoredLog } from '../../src/ledger/verification.ts';
 import { privateKeyOf, publicKeyOf } from './keys.ts';
 import { must } from '../builders/must.ts';
 
-/** A log in memory, with all that its storage would hold: each attack is a change of one. */
+/** A log in memory with everything that its storage would have. Each attack changes one. */
 export interface MemoryLog {
   readonly origin: string;
   readonly entries: readonly { readonly seq: number; readonly bytes: Uint8Array }[];
@@ -25,7 +25,7 @@ export const pinned: NoteKey = noteKeyOf(origin, publicKeyOf(logKey));
 /** 1 Jan 2026. */
 const START_MS = 1_767_225_600_000;
 
-/** The instant of a record of `logOf`: one each second. */
+/** The instant of a record of `logOf`: one per second. */
 export const atOf = (seq: number): number => START_MS + seq * 1_000;
 
 const recordOf = (seq: number): JsonValue => ({ at: atOf(seq), kind: 'use', task: `task-${seq}` });
@@ -76,7 +76,7 @@ export const logOf = (size: number, checkpoints: readonly number[] = []): Memory
   checkpoints: checkpoints.flatMap((at) => honestHeads[at] ?? []),
 });
 
-/** The record that gives up the first `to` of these entries. */
+/** The record that prunes the first `to` of these entries. */
 export const prunedRecordOf = (entries: MemoryLog['entries'], to: number): { readonly [name: string]: JsonValue } => ({
   at: atOf(to + 1),
   kind: 'pruned',
@@ -85,7 +85,7 @@ export const prunedRecordOf = (entries: MemoryLog['entries'], to: number): { rea
   root: Buffer.from(rootOf(rangeOf(entries.slice(0, to)).nodes)).toString('base64'),
 });
 
-/** An honest log of `size` records, at most 31, whose record `to` + 1 gives up all before it. */
+/** An honest log of `size` records, at most 31, whose record `to` + 1 prunes all before it. */
 export function logThatPrunes(size: number, to: number, checkpoints: readonly number[]): MemoryLog {
   const kept = honest.slice(0, to);
   const records = Array.from({ length: Math.max(0, size - to) }, (_, index) =>
@@ -100,7 +100,7 @@ export function logThatPrunes(size: number, to: number, checkpoints: readonly nu
 export const anchorsOf = ({ entries }: MemoryLog, sizes: readonly number[]): readonly Anchor[] =>
   sizes.map((size) => ({ note: headOf(entries, size), atMs: atOf(size) }));
 
-/** The log as a verifier reads it, its first `pruned` records gone. */
+/** The log as a verifier reads it, without its first `pruned` records. */
 export const stored = (log: MemoryLog, pruned = 0): StoredLog => {
   const last = log.entries[pruned - 1];
   return {

@@ -25,7 +25,7 @@ const filesOf = (folder: string): readonly string[] =>
     const path = `${folder}/${name}`;
     return name.endsWith('.json') || name === 'none' ? path : filesOf(path);
   });
-// The vectors are the tests' own reference: a wrong shape fails a case.
+// The vectors are a reference: a wrong shape fails a case.
 const vectorFrom = (path: string): unknown => JSON.parse(vectorBytes(path).toString());
 const bytesOf = (text: string | null): Buffer => Buffer.from(text ?? '', 'base64');
 

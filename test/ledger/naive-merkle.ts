@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** RFC 6962 section 2.1 as it is written there, over the hashes of leaves: the reference the product is held against. */
+/** RFC 6962 section 2.1 word for word, over leaf hashes: the reference for the product. */
 
 const sha256 = (...parts: readonly Uint8Array[]): Buffer => createHash('sha256').update(Buffer.concat(parts)).digest();
 
@@ -36,6 +36,6 @@ export function naiveConsistency(old: number, leaves: readonly Uint8Array[], isW
     : [...naiveConsistency(old - left, leaves.slice(left), false), naiveRoot(leaves.slice(0, left))];
 }
 
-/** `count` leaves that differ, by their hashes. */
+/** `count` different leaf hashes. */
 export const someLeaves = (count: number): Buffer[] =>
   Array.from({ length: count }, (_, index) => naiveLeafHash(Buffer.from(`record ${index + 1}`)));

@@ -64,7 +64,7 @@ describe('noteKeyFrom', () => {
 });
 
 describe('noteKeyOf', () => {
-  it('throws for a key of another kind, and for a name that is none', () => {
+  it('throws for a key of another kind, and for an invalid name', () => {
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     expect(() => noteKeyOf('name', publicKey)).toThrow('not an Ed25519 key');
     expect(() => noteKeyOf('a b', publicKey)).toThrow('invalid key name `a b`');

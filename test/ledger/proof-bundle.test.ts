@@ -11,7 +11,7 @@ import { headOf, logOf, origin, pinned } from './logs.ts';
 const { entries } = logOf(20);
 const bytesOf = (index: number): Uint8Array => entries[index]?.bytes ?? Buffer.alloc(0);
 
-/** The proof of one record, from the log whose first records are gone. */
+/** The proof of one record, from the log without its first records. */
 function proofOf(index: number, size: number, gone = 0): string {
   const carried = entries.slice(0, gone).reduce((range, { bytes }) => appended(range, leafHash(bytes)), emptyRange);
   const hashes = inclusionProof({ carried, leaf: (at) => leafHash(bytesOf(at)) }, index, size);
@@ -20,7 +20,7 @@ function proofOf(index: number, size: number, gone = 0): string {
 }
 
 describe('provedRecord', () => {
-  it('gives the record of what proofText wrote, from a whole log and a pruned one', () => {
+  it('returns the record of a proof from proofText, from a whole log and a pruned one', () => {
     const cases = fc
       .integer({ min: 1, max: 20 })
       .chain((size) =>
@@ -39,7 +39,7 @@ describe('provedRecord', () => {
     );
   });
 
-  it('refuses it with any one character changed or cut, but for those of another valid text', () => {
+  it('refuses a proof with any character changed or removed, except where the text stays valid', () => {
     const proof = proofOf(12, 20);
     for (let at = 0; at < proof.length; at++) {
       const changed = proof.slice(0, at) + (proof[at] === 'B' ? 'C' : 'B') + proof.slice(at + 1);
@@ -59,7 +59,7 @@ describe('provedRecord', () => {
     ['no checkpoint', lines.slice(0, 3).join('\n'), version],
     ['262,145 characters', proof + ' '.repeat(262_145 - proof.length), 'is longer than 262144 characters'],
     ['no bytes', withLine(1, 'extra '), 'must have the bytes of the record as its `extra`'],
-    ['bytes left out', lines.toSpliced(1, 1).join('\n'), 'must have the bytes of the record as its `extra`'],
+    ['missing bytes', lines.toSpliced(1, 1).join('\n'), 'must have the bytes of the record as its `extra`'],
     ['a leading zero', withLine(2, 'index 012'), 'must have an `index` in decimal, without leading zeros'],
     [
       'an index beyond the checkpoint',
@@ -77,15 +77,15 @@ describe('provedRecord', () => {
       'does not prove the record: the proof leads to another root',
     ],
     ['a hash too few', lines.toSpliced(3, 1).join('\n'), 'does not prove the record: the proof is too short'],
-    ['a hash cut', withLine(3, 'AAAA'), 'has a hash that is not 32 bytes in base64'],
+    ['a truncated hash', withLine(3, 'AAAA'), 'has a hash that is not 32 bytes in base64'],
     [
       '65 hashes',
       lines.toSpliced(3, 0, ...Array.from({ length: 65 }, () => lines[3] ?? '')).join('\n'),
       'has more than 64 hashes',
     ],
-    ['a checkpoint cut', proof.slice(0, -1), 'has an invalid checkpoint: it is not a signed note'],
+    ['a truncated checkpoint', proof.slice(0, -1), 'has an invalid checkpoint: it is not a signed note'],
     [
-      'a record that is no leaf',
+      'a record that is not a leaf',
       proofText(Buffer.from('{}'), {
         index: 0,
         hashes: [],
@@ -97,7 +97,7 @@ describe('provedRecord', () => {
     expect(provedRecord(text, pinned)).toEqual({ problem });
   });
 
-  it('refuses a record that its log has in the place of another', () => {
+  it('refuses a record at the index of another', () => {
     const tree = [...entries.slice(0, 4), ...entries.slice(3, 4)];
     const hashes = inclusionProof(
       { carried: emptyRange, leaf: (at) => leafHash(tree[at]?.bytes ?? Buffer.alloc(0)) },

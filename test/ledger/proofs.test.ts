@@ -9,7 +9,7 @@ import { naiveConsistency, naivePath, naiveRoot, someLeaves } from './naive-merk
 const MOST = 70;
 const all = someLeaves(MOST);
 
-/** The log as it is left when its first `pruned` records are gone: asking for one of those fails the test. */
+/** The log without its first `pruned` records: reading one of those fails the test. */
 const logPrunedAt = (pruned: number): HashedLog => ({
   carried: all.slice(0, pruned).reduce(appended, emptyRange),
   leaf: (index) => {
@@ -19,7 +19,7 @@ const logPrunedAt = (pruned: number): HashedLog => ({
   },
 });
 
-/** A size, a number of the first records that are gone, and one that is not. */
+/** A size, a number of pruned records, and one that is not pruned. */
 const pruned = fc.integer({ min: 1, max: MOST }).chain((size) =>
   fc.tuple(fc.constant(size), fc.integer({ min: 0, max: size - 1 })).chain(([, gone]) =>
     fc.record({
@@ -31,7 +31,7 @@ const pruned = fc.integer({ min: 1, max: MOST }).chain((size) =>
 );
 
 describe('inclusionProof', () => {
-  it('is the path of the naive tree, and proves it, in a whole log and a pruned one', () => {
+  it('equals the path of the naive tree and is valid, in a whole log and a pruned one', () => {
     fc.assert(
       fc.property(pruned, ({ size, gone, index }) => {
         const proof = inclusionProof(logPrunedAt(gone), index, size);
@@ -48,7 +48,7 @@ describe('inclusionProof', () => {
     ['a record that was pruned', 4, 3, 8],
     ['an index at the size', 0, 8, 8],
     ['an index in an empty tree', 0, 0, 0],
-  ])('gives none for %s', (_name, gone, index, size) => {
+  ])('is `null` for %s', (_name, gone, index, size) => {
     expect(inclusionProof(logPrunedAt(gone), index, size)).toBeNull();
   });
 });
@@ -74,7 +74,7 @@ describe('inclusionProblem', () => {
             break;
           }
           case 'size': {
-            // A path to the same root can be that of two sizes only where its shape is the same: then it proves as much.
+            // A path to the same root can fit two sizes only if its shape is the same; then it proves as much.
             const other = any % (2 * size);
             fc.pre(other <= index || naivePath(index, all.slice(0, other)).length !== proof.length);
             expect(inclusionProblem(leaf, { ...claim, size: other })).not.toBeNull();
@@ -124,7 +124,7 @@ describe('inclusionProblem', () => {
 });
 
 describe('consistencyProof', () => {
-  it('is the proof of the naive tree, and proves it, in a whole log and a pruned one', () => {
+  it('equals the proof of the naive tree and is valid, in a whole log and a pruned one', () => {
     fc.assert(
       fc.property(pruned, ({ size, gone, index }) => {
         const oldSize = index === 0 ? 1 : index;
@@ -143,14 +143,14 @@ describe('consistencyProof', () => {
   it.each([
     ['an older tree that is empty', 0, 0, 4],
     ['an older tree that is larger', 0, 5, 4],
-    ['an older tree that ends before what is left', 4, 3, 8],
-  ])('gives none for %s', (_name, gone, oldSize, size) => {
+    ['an older tree that ends in the pruned part', 4, 3, 8],
+  ])('is `null` for %s', (_name, gone, oldSize, size) => {
     expect(consistencyProof(logPrunedAt(gone), oldSize, size)).toBeNull();
   });
 });
 
 describe('consistencyProblem', () => {
-  it('refuses a tree of which one old leaf was changed, whatever proof its log makes', () => {
+  it('refuses a tree with one changed old leaf, whatever proof its log makes', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: MOST }), fc.nat(), fc.nat(), (size, a, b) => {
         const oldSize = 1 + (a % size);

@@ -18,7 +18,7 @@ const end: EndRecord = {
 };
 
 describe('encodedRecord', () => {
-  it('gives canonical JSON with what the store needs beside it', () => {
+  it('returns canonical JSON with what the store needs', () => {
     const encoded = must(encodedRecord(end));
     expect(encoded).toMatchObject({ kind: 'end', at: 7, task: 't1' });
     expect(Buffer.from(encoded.bytes).toString('utf8')).toBe(
@@ -29,7 +29,7 @@ describe('encodedRecord', () => {
 
   it.each<[string, Partial<EndRecord>, RegExp]>([
     ['a lone surrogate', { note: '\ud800' }, /^a string contains a lone surrogate$/],
-    ['an instant that is no number', { at: Number.NaN }, /^a number is not finite$/],
+    ['an instant that is not a number', { at: Number.NaN }, /^a number is not finite$/],
     [
       'more than 65,279 bytes',
       { note: 'x'.repeat(MAX_RECORD_BYTES) },
@@ -53,12 +53,12 @@ describe('encodedRecord of a use', () => {
 describe('recordText', () => {
   it.each([
     ['keeps a short text', 'abc', 'abc'],
-    ['mends a lone surrogate', 'a\ud800', 'a\ufffd'],
+    ['replaces a lone surrogate', 'a\ud800', 'a\ufffd'],
   ])('%s', (_name, text, expected) => {
     expect(recordText(text)).toBe(expected);
   });
 
-  it('cuts a long text, also within a surrogate pair, and closes it with the digest of the whole', () => {
+  it('truncates a long text, even within a surrogate pair, and appends the digest of the whole', () => {
     const long = `${'a'.repeat(2_047)}😀${'b'.repeat(60_000)}`;
     const cut = recordText(long);
     expect(cut.length).toBeLessThan(2_110);

@@ -14,7 +14,7 @@ const one = (value: ArgumentValue, name = 'a') =>
   recordedArgs({ args: new Map([[name, value]]), recorded: [name] })?.[name];
 
 describe('recordedArgs', () => {
-  it('gives the marked arguments that were sent, and no other', () => {
+  it('returns the marked arguments that were sent, and no other', () => {
     const args = new Map<string, ArgumentValue>([
       ['amount', 250],
       ['note', 'private'],
@@ -31,7 +31,7 @@ describe('recordedArgs', () => {
     ['a list', ['a', 'b'], ['a', 'b']],
     ['a text of 254 bytes, which are 256 as JSON', 'x'.repeat(254), 'x'.repeat(254)],
     [
-      'a longer one by its digest',
+      'a longer text by its digest',
       'x'.repeat(255),
       { bytes: 255, 'sha-256': hash('sha256', 'x'.repeat(255), 'base64url') },
     ],
@@ -43,14 +43,14 @@ describe('recordedArgs', () => {
         'sha-256': hash('sha256', JSON.stringify(Array.from({ length: 256 }, () => 'é')), 'base64url'),
       },
     ],
-    ['a key of a known shape not at all', `for ghp_${'a'.repeat(36)}`, { withheld: 'secret' }],
-    ['a token of a short life not at all', `https://files.acme.test/${token}/x`, { withheld: 'secret' }],
-    ['a list with one not at all', ['a', `ghp_${'a'.repeat(36)}`], { withheld: 'secret' }],
+    ['nothing of a key of a known form', `for ghp_${'a'.repeat(36)}`, { withheld: 'secret' }],
+    ['nothing of a short-lived token', `https://files.acme.test/${token}/x`, { withheld: 'secret' }],
+    ['nothing of a list with a secret', ['a', `ghp_${'a'.repeat(36)}`], { withheld: 'secret' }],
   ])('records %s', (_name, value, recorded) => {
     expect(one(value)).toEqual(recorded);
   });
 
-  it('withholds what stands in an argument made for secrets', () => {
+  it('withholds the value of an argument meant for secrets', () => {
     expect(one('hunter2', 'password')).toEqual({ withheld: 'secret' });
   });
 
@@ -77,7 +77,7 @@ const recordedBy = (args: string, path?: string) => {
 };
 
 describe('`record` of an argument in the catalog', () => {
-  it('names what is recorded, of the path, the query and the body', () => {
+  it('selects arguments of path, query and body', () => {
     const args = 'id: { from: path, record: true }, q: { from: query, record: true }, b: { from: body, record: true }';
     expect(recordedBy(`${args}, c: { from: body, record: false }, d: { from: body }`, '/a/{id}')).toEqual([
       'id',

@@ -10,7 +10,7 @@ const changed = (from: string, to: string): Uint8Array =>
   leafOf(Buffer.from(Buffer.from(allowedUse(1, 5).bytes).toString('utf8').replace(from, to)));
 
 describe('recordedUseFrom', () => {
-  it('gives the use in a leaf with its place', () => {
+  it('returns the use in a leaf with its number', () => {
     expect(recordedUseFrom(leafOf(allowedUse(1, 5).bytes))).toMatchObject({
       kind: 'use',
       seq: 1,
@@ -22,14 +22,14 @@ describe('recordedUseFrom', () => {
     });
   });
 
-  it('tells a record of another kind', () => {
+  it('recognises a record of another kind', () => {
     expect(recordedUseFrom(leafOf(endRecord(1).bytes))).toBe('other');
   });
 
   it.each<[string, Uint8Array, string]>([
-    ['what is no leaf', Buffer.from('x'), 'the record is not JSON in UTF-8'],
+    ['bytes that are not a leaf', Buffer.from('x'), 'the record is not JSON in UTF-8'],
     [
-      'a decision that is none',
+      'an invalid decision',
       changed('"allow"', '"maybe"'),
       'the record member `decision` must be one of `allow`, `deny`',
     ],
@@ -39,7 +39,7 @@ describe('recordedUseFrom', () => {
       'the record member `reason` must be a reason code',
     ],
     [
-      'an instant that is none',
+      'an invalid instant',
       changed('"at":5', '"at":"5"'),
       'the record member `at` must be a whole number from 0 to 8640000000000000',
     ],

@@ -54,11 +54,11 @@ describe('openedNote', () => {
     ['one, after 15 others', byEnoch.repeat(15) + byPeter, [peter], [peter]],
     ['one, beside another of its name', byPeter + byPeter.replace('x08g', 'x18g'), [peter], [peter]],
     ['one, beside another of its id', byPeter + byPeter.replace('PeterN', 'PaulN'), [peter], [peter]],
-  ])('gives the text that was signed by %s', (_name, signatures, keys, signers) => {
+  ])('opens a text signed by %s', (_name, signatures, keys, signers) => {
     expect(openedNote(`${text}\n${signatures}`, keys)).toEqual({ text, signers });
   });
 
-  it('takes the last empty line for the end of the text', () => {
+  it('ends the text at the last empty line', () => {
     const note = signedNote('a\n\n— b c\n\n', { name: 'PeterNeumann', privateKey: peterPrivate });
     expect(openedNote(note, [peter])).toEqual({ text: 'a\n\n— b c\n\n', signers: [peter] });
   });
@@ -84,7 +84,7 @@ describe('openedNote', () => {
     ['a control character', `\u0001${text}\n${byPeter}`, 'is not a signed note'],
     ['carriage returns', `${text}\n${byPeter}`.replaceAll('\n', '\r\n'), 'is not a signed note'],
     ['a lone surrogate', `\ud800${text}\n${byPeter}`, 'is not a signed note'],
-    ['a line that is no signature', `${text}\n${byPeter}Unexpected line.\n`, 'has a line that is not a signature'],
+    ['a line that is not a signature', `${text}\n${byPeter}Unexpected line.\n`, 'has a line that is not a signature'],
     ['a name with a space', `${text}\n${byPeter.replace('rN', 'r N')}`, 'has a line that is not a signature'],
     ['a hyphen for the dash', `${text}\n${byPeter.replace('—', '-')}`, 'has a line that is not a signature'],
     ['a signature of an id alone', `${text}\n— PeterNeumann x08gow==\n`, 'has a line that is not a signature'],
@@ -96,7 +96,7 @@ describe('openedNote', () => {
     expect(openedNote(note, [peter])).toEqual({ problem });
   });
 
-  it('opens what signedNote wrote, and nothing with one character changed or cut', () => {
+  it('opens what signedNote wrote, and nothing with one character changed or removed', () => {
     const line = fc
       .string({ unit: 'binary' })
       .filter((value) => /^[ -\u{10ffff}]*$/u.test(value) && value.isWellFormed());

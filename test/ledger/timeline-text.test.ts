@@ -29,12 +29,12 @@ describe('timelineText', () => {
     ['binding-violation', 'token presented by another workload, noticed by operator: why'],
     ['signal', 'signal by operator: why'],
     ['refused', 'calls denied without a check by operator: why'],
-  ])('tells of the event `%s` in a line', (name, text) => {
+  ])('prints the event `%s` in one line', (name, text) => {
     const [, line] = timelineText([event(name)]);
     expect(line).toBe(`1970-01-01T00:00:01.000Z  ${text}  -         -       -         -`);
   });
 
-  it('tells by time, and shows what a terminal would obey', () => {
+  it('sorts by time, and replaces control characters', () => {
     const lines = timelineText([
       event('resumed', { at: 2_000, note: '\u001b[31mred\u202e' }),
       event('suspended', { note: '' }),
@@ -53,8 +53,8 @@ describe('timelineText', () => {
       { kind: 'bundle', from: 'https://p.acme.test', keyId: 'k-1', version: '3', serial: 7, issuedAt: 1 },
       ' from https://p.acme.test, version 3, signed by k-1',
     ],
-    ['what an older version did not record', undefined, ''],
-  ])('tells that a policy set came from %s', (_name, origin, from) => {
+    ['a source missing in older records', undefined, ''],
+  ])('prints that a policy set came from %s', (_name, origin, from) => {
     const set = {
       kind: 'policy',
       at: 1_000,
@@ -77,7 +77,7 @@ describe('timelineText', () => {
     );
   });
 
-  it('shows what became of a use right under it, whenever that was told', () => {
+  it('prints the outcome of a use right under it, whenever it was reported', () => {
     const lines = timelineText([use('d-1', 1_000), use('d-2', 2_000), outcome('d-2'), finding('d-1'), outcome('d-1')]);
     expect(lines.slice(1).map((line) => line.slice(26))).toEqual([
       expect.stringMatching(/^use 1: files.read GET files.acme.test\/v1\/d-1 +allow/),
@@ -90,7 +90,7 @@ describe('timelineText', () => {
 
   it.each<[string, Partial<OutcomeRecord>, string]>([
     [
-      'what is out of the ordinary',
+      'anything unusual',
       { status: 503, upstreamMs: null, attempts: 3, flags: ['UF', 'URX'] },
       '503, 13 ms, 4 B in, 5 B out, 3 attempts, flags UF URX',
     ],
@@ -100,11 +100,11 @@ describe('timelineText', () => {
       { known: false },
       '200, 13 ms (upstream 3 ms), 4 B in, 5 B out, decided elsewhere or before a restart',
     ],
-  ])('says of an outcome %s', (_name, change, text) => {
+  ])('prints for an outcome %s', (_name, change, text) => {
     expect(timelineText([outcome('d', change)])[1]?.slice(26)).toMatch(`  outcome: ${text}  `);
   });
 
-  it('shows how many a finding stands for', () => {
+  it('prints the count of a finding', () => {
     expect(timelineText([finding('d', { finding: 'bypass', count: 7 })])[1]).toContain(
       '! sent to an upstream without a check (7 times)  -         bypass',
     );

@@ -44,7 +44,7 @@ const trust = { key: pinned, anchors };
 const noRemarks = { remarks: [], remarkCount: 0 };
 
 describe('verdictOn', () => {
-  it('tells anchored, signed and bare records apart', () => {
+  it('distinguishes anchored, signed and bare records', () => {
     expect(verdictOn(stored(log), trust)).toEqual({
       kind: 'sound',
       size: 20,
@@ -58,7 +58,7 @@ describe('verdictOn', () => {
     });
   });
 
-  it('gives each range of any honest log, whatever was pruned', () => {
+  it('returns each range of any honest log, whatever was pruned', () => {
     const cases = fc.record({
       size: fc.integer({ min: 0, max: 20 }),
       gone: fc.nat({ max: 20 }),
@@ -76,7 +76,7 @@ describe('verdictOn', () => {
         const given = { key: pinned, anchors: anchorsOf(whole, upTo(anchored).toReversed()) };
         const verdict = verdictOn(stored(whole, pruned), given);
         if (pruned > 0 && signedTo <= pruned) {
-          // What says that they were given up is not signed, or is gone too.
+          // The pruning record is not signed, or is missing too.
           expect(verdict).toMatchObject({ kind: 'broken', part: 'log', lost: { from: 1, to: pruned } });
           return;
         }
@@ -96,7 +96,7 @@ describe('verdictOn', () => {
     );
   });
 
-  it('reads the log once, a record and a checkpoint at a time', () => {
+  it('reads the log once, one record and one checkpoint at a time', () => {
     const read: string[] = [];
     const watched: StoredLog = {
       ...stored(log),
@@ -151,7 +151,7 @@ describe('verdictOn', () => {
     expect(verdictOn(wrong, trust)).toEqual({ kind: 'broken', part: 'record', at, problem });
   });
 
-  it('names a bad record that comes after a checkpoint that is no good', () => {
+  it('names a bad record after an invalid checkpoint', () => {
     const { entries } = log;
     const wrong = { ...log, entries: entries.toSpliced(11, 1), checkpoints: [{ size: 5, note: 'no' }] };
     expect(verdictOn(stored(wrong), trust)).toMatchObject({ part: 'record', at: 12 });
@@ -192,7 +192,7 @@ describe('verdictOn', () => {
       null,
       'a checkpoint after that of size 5 is not signed by a known key',
     ],
-    ['that is no note', withNotes(''), null, 'a checkpoint after that of size 0 is not a signed note'],
+    ['that is not a note', withNotes(''), null, 'a checkpoint after that of size 0 is not a signed note'],
   ])('names a checkpoint %s', (_name, wrong, at, problem) => {
     const lost = at === 15 ? { lost: { from: 13, to: 15 } } : {};
     const found = verdictOn(wrong, { key: pinned, anchors: [] });
@@ -208,7 +208,7 @@ describe('verdictOn', () => {
       null,
       'anchor 2 is not signed by a known key',
     ],
-    ['that is no note', ['hello'], null, 'anchor 1 is not a signed note'],
+    ['that is not a note', ['hello'], null, 'anchor 1 is not a signed note'],
   ])('names an anchor %s', (_name, notes, at, problem) => {
     const given = { key: pinned, anchors: notes.map((note) => ({ note, atMs: null })) };
     const lost = at === 25 ? { lost: { from: 21, to: 25 } } : {};
@@ -257,7 +257,7 @@ describe('verdictOn', () => {
     expect(verdictOn(wrong, trust)).toEqual({ kind: 'broken', part: 'log', at: null, problem });
   });
 
-  it('refuses carried nodes that are not those of the records that were there', () => {
+  it('refuses carried nodes of other records than the pruned ones', () => {
     const forged = { ...carried, nodes: carried.nodes.with(0, Buffer.alloc(32)) };
     expect(verdictOn({ ...pruned, carried: forged }, trust)).toMatchObject({ part: 'checkpoint', at: 5 });
     const later = stored(log, 6);
@@ -266,7 +266,7 @@ describe('verdictOn', () => {
     expect(verdictOn(forgedLater, trust)).toMatchObject({ part: 'anchor', at: 10 });
   });
 
-  it('takes a key by what it is, not by its name alone', () => {
+  it('identifies a key by its value, not by its name alone', () => {
     const key = noteKeyOf(origin, noteKeyOf('x', thief).publicKey);
     expect(verdictOn(stored(log), { key, anchors: [] })).toMatchObject({ part: 'checkpoint' });
   });
@@ -284,7 +284,7 @@ describe('clockWatch, as verdictOn uses it', () => {
     expect(remarksOn(at)).toMatchObject({ kind: 'sound', remarks, remarkCount: 1 });
   });
 
-  it('gives the first 100 remarks, and counts the others', () => {
+  it('returns the first 100 remarks, and counts the others', () => {
     const back = Array.from({ length: 131 }, (_, index) => ({ at: -2_000 * index, kind: 'checkpoint' }));
     const verdict = verdictOn(stored(logWith(chained(back), [])), trustOf());
     if (verdict.kind !== 'sound') throw new Error(verdict.problem);
@@ -304,7 +304,7 @@ describe('clockWatch, as verdictOn uses it', () => {
     ['an anchor received after the next record, once', trustOf([2, 21 + minute]), [behind(3, 20, 21 + minute)]],
     ['the earliest receipt of one size', trustOf([2, 10], [2, 10 * minute]), []],
     ['an anchor of all records', trustOf([4, 10 * minute]), []],
-  ])('holds claims against %s', (_name, trust, remarks) => {
+  ])('compares claims with %s', (_name, trust, remarks) => {
     expect(verdictOn(stored(logAt(0, 10, 20, 30)), trust)).toMatchObject({ kind: 'sound', remarks });
   });
 });
@@ -315,15 +315,15 @@ const withSeam = (seam: Seam): StoredLog => ({
   entries: () => [...log.entries.slice(0, 7), seam, ...log.entries.slice(7)],
 });
 
-describe('verdictOn at the seams of a storage', () => {
-  it('goes on where a part carries what the one before it ended with', () => {
+describe('verdictOn at seams', () => {
+  it('continues where a part begins with the end of the one before it', () => {
     expect(verdictOn(withSeam(seamAt(7)), trust)).toMatchObject({ kind: 'sound', size: 20 });
   });
 
   it.each<[string, Seam, string]>([
     ['another log', { ...seamAt(7), origin: 'x' }, 'the part after record 7 belongs to `x`'],
-    ['records that are not there', seamAt(9), 'records 8 to 9 are missing'],
-    ['records that were there', seamAt(6), 'a part begins after record 6 a second time'],
+    ['missing records', seamAt(9), 'records 8 to 9 are missing'],
+    ['repeated records', seamAt(6), 'a part begins after record 6 a second time'],
     [
       'another tree',
       { origin, carried: { ...seamAt(7).carried, nodes: seamAt(7).carried.nodes.with(0, Buffer.alloc(32)) } },
@@ -340,7 +340,7 @@ describe('verdictOn at the seams of a storage', () => {
   });
 });
 
-/** The verdict that nobody gave up some records. */
+/** The verdict that some records are missing without a pruning record. */
 const nobody = (lost: { readonly from: number; readonly to: number }, problem: string) => ({
   kind: 'broken',
   part: 'log',
@@ -365,30 +365,30 @@ describe('givenUpWatch, as verdictOn uses it', () => {
       6,
       nobody({ from: 1, to: 6 }, 'records 1 to 6 are missing, and no signed record says that they were pruned'),
     ],
-    ['one does that is signed', after(record, use), [8], 6, { kind: 'sound', pruned: 6, prunedBy: 7 }],
+    ['a signed record says so', after(record, use), [8], 6, { kind: 'sound', pruned: 6, prunedBy: 7 }],
     [
-      'one does that is under no head',
+      'an unsigned record says so',
       after(use, record),
       [7],
       6,
       nobody({ from: 1, to: 6 }, 'records 1 to 6 are missing, and no signed record says that they were pruned'),
     ],
     [
-      'one does, and another that is under no head gives up more',
+      'a signed record says so, and an unsigned one prunes more',
       after(record, { ...record, to: 7 }),
       [7],
       6,
       { kind: 'sound', prunedBy: 7 },
     ],
     [
-      'one gives up less',
+      'one prunes fewer records',
       after({ ...prunedRecordOf(whole, 5) }, use),
       [8],
       6,
       nobody({ from: 6, to: 6 }, 'record 6 is missing, and no signed record says that it was pruned'),
     ],
     [
-      'one gives up more, of which some is left',
+      'one prunes more records, some of which are left',
       after(use, { ...record, to: 7 }),
       [8],
       6,
@@ -409,7 +409,7 @@ describe('givenUpWatch, as verdictOn uses it', () => {
     expect(verdictOn(stored(logWith(entries, []), pruned), anchored)).toMatchObject(verdict);
   });
 
-  it('an anchor of the missing records alone is enough', () => {
+  it('an anchor of only the missing records is enough', () => {
     const log = logWith(after(use, use), []);
     expect(verdictOn(stored(log, 6), { key: pinned, anchors: anchorsOf(log, [4]) })).toMatchObject({
       kind: 'broken',

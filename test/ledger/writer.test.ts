@@ -15,7 +15,7 @@ const end = (n: number): EndRecord => ({
 });
 const full: AppendFailure = { code: 'full', detail: 'the disk under the state file is full' };
 
-/** A writer over a sink that can be made to fail, with timers that fire when the test says so. */
+/** A writer over a sink that can fail, with timers that the test fires. */
 const bench = (limits: Partial<WriterLimits> = {}) => {
   const batches: (readonly EncodedRecord[])[] = [];
   const timers: { delayMs: number; run: () => void }[] = [];
@@ -37,7 +37,7 @@ const bench = (limits: Partial<WriterLimits> = {}) => {
       },
     },
   );
-  /** Fires the timers that are set, and lets the commits they start come to their end. */
+  /** Fires the pending timers, and lets the commits they start finish. */
   const tick = async (): Promise<readonly number[]> => {
     const due = timers.splice(0);
     for (const timer of due) timer.run();
@@ -49,7 +49,7 @@ const bench = (limits: Partial<WriterLimits> = {}) => {
 };
 
 describe('LedgerWriter.append', () => {
-  it('gathers records for 50 ms and writes them in order', async () => {
+  it('collects records for 50 ms and writes them in order', async () => {
     const { writer, batches, tick, written } = bench();
     expect([writer.append(end(1)), writer.append(end(2)), writer.append(end(3))]).toEqual([true, true, true]);
     expect(batches).toEqual([]);
@@ -57,7 +57,7 @@ describe('LedgerWriter.append', () => {
     expect(written()).toEqual([1, 2, 3]);
   });
 
-  it('does not wait once 256 are queued, and writes no more than 256 in one transaction', async () => {
+  it('does not wait once 256 are queued, and writes at most 256 in one transaction', async () => {
     const { writer, batches, tick, written } = bench();
     for (let n = 0; n < 600; n++) writer.append(end(n));
     expect(await tick()).toEqual([0]);
@@ -99,7 +99,7 @@ describe('LedgerWriter.append', () => {
 });
 
 describe('LedgerWriter.durable', () => {
-  it('answers after the commit, which it shares with what waits', async () => {
+  it('resolves after the commit, which it shares with waiting records', async () => {
     const { writer, tick, written } = bench();
     writer.append(end(1));
     let isWritten: boolean | null = null;
@@ -112,7 +112,7 @@ describe('LedgerWriter.durable', () => {
     expect(written()).toEqual([1, 2]);
   });
 
-  it('answers false on a failed commit and gives the record up, so that no allow is recorded that was never given', async () => {
+  it('gives false on a failed commit and drops the record, so that no allow is recorded that was never given', async () => {
     const { writer, sink, tick, written } = bench();
     sink.failure = full;
     const waiting = writer.durable(end(1));
@@ -130,7 +130,7 @@ describe('LedgerWriter.durable', () => {
 });
 
 describe('LedgerWriter.close', () => {
-  it('writes what waits, then refuses', async () => {
+  it('writes waiting records, then refuses', async () => {
     const { writer, timers, written } = bench();
     for (let n = 0; n < 300; n++) writer.append(end(n));
     expect(await writer.close()).toBeNull();
@@ -142,7 +142,7 @@ describe('LedgerWriter.close', () => {
     expect(await writer.close()).toBeNull();
   });
 
-  it('says what could not be written', async () => {
+  it('reports what could not be written', async () => {
     const { writer, sink } = bench();
     writer.append(end(1));
     sink.failure = full;
@@ -150,7 +150,7 @@ describe('LedgerWriter.close', () => {
     expect(writer.queued).toBe(1);
   });
 
-  it('waits for a commit under way in a slow sink', async () => {
+  it('waits for a commit in progress in a slow sink', async () => {
     const done: number[] = [];
     const writer = new LedgerWriter(
       {

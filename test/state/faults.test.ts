@@ -96,7 +96,7 @@ function problemOf({ file, lines }: Life): string | null {
 
 const equal = (a: object, b: object): boolean => JSON.stringify(a) === JSON.stringify(b);
 
-/** What a fault must have led to, besides that nothing is lost: what the store said, how often at least, and not otherwise. */
+/** Expected effect of a fault, besides that nothing is lost: the message of the store, and how often at least. */
 interface Expected {
   readonly said: string | null;
   readonly times: number;
@@ -110,7 +110,7 @@ describeWith(stracePart(), 'a state file whose disk fails', (strace) => {
     ['fsync fails with EIO', { call: 'fsync', error: 'EIO' }, { said: 'failed broken', times: eachStep }],
     ['fsync fails with ENOSPC', { call: 'fsync', error: 'ENOSPC' }, { said: 'failed broken', times: eachStep }],
     [
-      'fsync fails with EIO from then on',
+      'fsync fails with EIO from some call on',
       { call: 'fsync', error: 'EIO', isLasting: true, points: [1, LASTING_STRIDE] },
       { said: 'failed broken', times: Math.floor(eachStep / LASTING_STRIDE) },
     ],
@@ -129,7 +129,7 @@ describeWith(stracePart(), 'a state file whose disk fails', (strace) => {
     ['unlink fails with EIO', { call: 'unlink', error: 'EIO' }, { said: null, times: 1 }],
     ['rename, which is not called, fails with EIO', { call: 'rename', error: 'EIO' }, { said: null, times: 0 }],
   ])(
-    'forgets nothing acknowledged and does nothing by halves, when each time %s',
+    'loses nothing acknowledged and leaves nothing half done, when in each run %s',
     async (_name, fault, { said, times }) => {
       const { lives, exit, faults, calls } = await lived(strace, fault);
       expect(exit).toBe(0);

@@ -14,13 +14,13 @@ afterAll(remove);
 
 const LANES = 3;
 const KILLS = thoroughly(24, 8);
-/** A writer is killed at one of its first acknowledgements, or up to so long after it. */
+/** A writer is killed at one of its first acknowledgements, or within this time after it. */
 const MAX_LINES = 60;
 const MAX_DELAY_MS = 2;
 
 const environment = compiledOnce(folder());
 
-/** Lets a writer work from a pair of tasks on and kills it; gives what it acknowledged. */
+/** Lets a writer work from a pair of tasks on, kills it, and returns what it acknowledged. */
 async function killedWriter(file: string, firstPair: number): Promise<readonly string[]> {
   const child = spawn(process.execPath, writerWords(file, String(firstPair)), {
     env: environment,
@@ -39,7 +39,7 @@ async function killedWriter(file: string, firstPair: number): Promise<readonly s
   return output.split('\n').slice(0, -1);
 }
 
-/** One file that lives through many kills: what was seen after each must be seen after every later one. */
+/** One file through many kills. What was seen after each kill must be seen after every later one. */
 async function manyKills(file: string): Promise<{ readonly problems: readonly string[]; readonly steps: number }> {
   const kept = new Map<number, Seen>();
   const problems: string[] = [];

@@ -4,10 +4,7 @@ import { LogThread } from '../../../src/ledger/log/log-thread.ts';
 import { settingsIn } from './logs.ts';
 import { must } from '../../builders/must.ts';
 
-/**
- * `crowded-ledger.ts FOLDER COUNT`: COUNT uses at one moment that all wait for the disk; prints `written N refused N` once
- * each of them was answered.
- */
+/** `crowded-ledger.ts FOLDER COUNT`: COUNT uses at once that all wait for the disk. Prints `written N refused N` once each is answered. */
 
 const [folder = '', count = '0'] = process.argv.slice(2);
 const thread = must(

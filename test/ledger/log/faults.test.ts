@@ -29,7 +29,7 @@ interface Run {
   readonly isInjected: boolean;
 }
 
-/** Two rounds of the writer with one fault; a third process then goes on without one. */
+/** Two rounds of the writer with one fault; a third process then continues without one. */
 async function runWith(strace: string, call: string, fault: string): Promise<Run> {
   const at = folder();
   const log = join(folder(), 'trace');
@@ -52,7 +52,7 @@ async function linesOf(command: string, words: readonly string[]): Promise<reado
 const numbersOf = (lines: readonly string[], what: string): readonly number[] =>
   lines.filter((line) => line.startsWith(`${what} `)).map((line) => Number(line.split(' ')[1]));
 
-/** What is wrong with what a faulty process said and left behind; looked at by a process without a fault. */
+/** What is wrong with the output and the files of a faulty process, checked by a process without a fault. */
 async function problemOf({ at, lines }: Run): Promise<string | null> {
   const fatal = lines.indexOf('fatal ledger');
   if (fatal !== -1 && lines.slice(fatal).some((line) => line.startsWith('durable')))
@@ -79,7 +79,7 @@ async function problemOf({ at, lines }: Run): Promise<string | null> {
   return verdict.kind === 'sound' && verdict.bare === null ? null : JSON.stringify(verdict);
 }
 
-/** Runs with the fault at the first call, the second, and so on until there are no more. */
+/** Injects the fault at the first call, then at the second, and so on until there are no more calls. */
 async function everyCall(
   strace: string,
   call: string,
@@ -109,7 +109,7 @@ describeWith(stracePart(), 'a ledger whose disk fails', (strace) => {
     ['pwrite64 fails with ENOSPC', 'pwrite64', (n) => `error=ENOSPC:when=${n}`],
     ['ftruncate fails with EIO', 'ftruncate', (n) => `error=EIO:when=${n}`],
   ])(
-    'loses nothing acknowledged, acknowledges nothing once it broke, and goes on after a restart, when each time %s',
+    'loses nothing acknowledged, acknowledges nothing once broken, and continues after a restart, when in each run %s',
     async (_name, call, fault) => {
       const runs = await everyCall(strace, call, fault);
       expect(runs.filter(([, problem]) => problem !== null)).toEqual([]);
@@ -120,7 +120,7 @@ describeWith(stracePart(), 'a ledger whose disk fails', (strace) => {
 });
 
 describeWith(stracePart(), 'a ledger whose disk is slow', (strace) => {
-  it('shares its syncs among all that wait, and refuses those for which there is no room', async () => {
+  it('shares its syncs among waiting records, and refuses those beyond its queue', async () => {
     const at = folder();
     const log = join(folder(), 'trace');
     const slow = ['-e', 'trace=fsync', '-e', 'inject=fsync:delay_enter=200000'];
@@ -139,7 +139,7 @@ describeWith(stracePart(), 'a ledger whose disk is slow', (strace) => {
       '5000',
     ];
     expect(await linesOf(strace, words)).toEqual(['written 4096 refused 904']);
-    // 256 records a commit, with some for the making of the file and for checkpoints: one each would be 4,096.
+    // 256 records a commit, plus some syncs for the creation of the file and for checkpoints. One sync for each record would be 4,096.
     expect(readFileSync(log, 'utf8').match(/fsync\(/g)?.length ?? 0).toBeLessThan(60);
   });
 });

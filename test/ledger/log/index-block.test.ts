@@ -12,7 +12,7 @@ const filled = (all: readonly (readonly number[])[], from = 1): IndexBlock => {
 };
 
 describe('IndexBlock', () => {
-  it('finds under a key all of its records and no other, in their order', () => {
+  it('finds exactly the records of a key, in order', () => {
     fc.assert(
       fc.property(records, fc.nat(), (all, from) => {
         const block = filled(all, from);
@@ -36,13 +36,13 @@ describe('IndexBlock', () => {
     expect(block.isFull).toBe(false);
     block.add([0], bytes);
     expect(block.isFull).toBe(true);
-    // The last of them has an offset that fits.
+    // The offset of the last one fits.
     expect(offsetsIn(block.drawers()[drawerOf(0)] ?? Buffer.of(), 0)).toEqual([count - 1]);
   });
 });
 
 describe('offsetsIn', () => {
-  it('takes any bytes: a part of an entry at the end is none', () => {
+  it('accepts any bytes, and ignores an incomplete entry at the end', () => {
     const drawer = Buffer.from('0000000700020000000700', 'hex');
     expect(offsetsIn(drawer, 7)).toEqual([2]);
     expect(offsetsIn(Buffer.of(), 7)).toEqual([]);

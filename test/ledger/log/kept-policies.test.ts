@@ -15,7 +15,7 @@ const source = folderWith('@id("a") permit (principal, action, resource);', {
 const hash = hashOf(source);
 
 describe('keepPolicies', () => {
-  it('keeps the text of a set under its hash, for its owner alone, and once', async () => {
+  it('keeps the text of a set under its hash, once, readable only by its owner', async () => {
     const ledger = folder();
     expect(await keepPolicies(ledger, { hash, source })).toBeNull();
     const file = keptPoliciesFile(ledger, hash);
@@ -30,7 +30,7 @@ describe('keepPolicies', () => {
     });
   });
 
-  it('says why it cannot', async () => {
+  it('reports why it cannot', async () => {
     const ledger = folder();
     writeFileSync(`${ledger}/policies`, '');
     expect(await keepPolicies(ledger, { hash, source })).toEqual({ problem: 'EEXIST' });
@@ -42,7 +42,7 @@ describe('keepPolicies', () => {
 });
 
 describe('keptPolicies', () => {
-  it('gives no text for a set that was not kept', async () => {
+  it('returns no text for a set that was not kept', async () => {
     expect(await keptPolicies(folder(), hash)).toBeNull();
   });
 
@@ -50,7 +50,7 @@ describe('keptPolicies', () => {
     ['changed', (text) => text.replace('permit', 'forbid'), 'does not have the hash it is kept under'],
     ['cut', (text) => text.slice(0, 100), 'cannot be read: it is not JSON'],
     ['another thing', () => '{}', 'member `catalog` is required'],
-  ])('does not believe a file that is %s', async (_name, change, problem) => {
+  ])('refuses a file that is %s', async (_name, change, problem) => {
     const ledger = folder();
     await keepPolicies(ledger, { hash, source });
     const file = keptPoliciesFile(ledger, hash);

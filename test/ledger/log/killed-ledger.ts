@@ -13,16 +13,16 @@ import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import type { UseRecord } from '../../../src/ledger/record.ts';
 
 /**
- * `killed-ledger.ts FOLDER FIRST [COUNT [LENGTH]]`: issues tokens and records uses, whose paths have LENGTH characters, from
- * number FIRST on, until it is killed or has done COUNT rounds and closed. It prints `opened KEY`, then, each once it is so:
- * `batch N MS`, a use was taken for within 50 ms, at that instant; `durable N`, a use is on disk; `issued N`, a task is in the
- * state file; `failed WHAT N`, it was refused; `fatal state` and `fatal ledger`, one of the two broke; and `closed`.
+ * `killed-ledger.ts FOLDER FIRST [COUNT [LENGTH]]`: issues tokens and records uses with paths of LENGTH characters, from number FIRST on,
+ * until it is killed or has done COUNT rounds and closed. It prints `opened KEY`, then: `batch N MS` once a use is accepted in batch mode,
+ * with its time; `durable N` once a use is on disk; `issued N` once a task is in the state file; `failed WHAT N` for a refusal; `fatal
+ * state` and `fatal ledger` when one of the two breaks; and `closed`.
  */
 
 const [folder = '', first = '1', count = 'Infinity', length = '12'] = process.argv.slice(2);
 const instant = new Int32Array(new SharedArrayBuffer(4));
 
-/** Writes a line before it returns, whether the reader is quick or not: a stream would keep what a socket does not take at once. */
+/** Writes a line before it returns, however slow the reader: a stream would buffer what the pipe does not accept. */
 function say(line: string): void {
   for (let rest = Buffer.from(`${line}\n`); rest.length > 0;) {
     try {
@@ -52,7 +52,7 @@ if (isStoreFailure(store)) {
         keyFile: join(folder, 'ledger-key.pem'),
         checkpointFile: join(folder, 'checkpoints.txt'),
         others: [],
-        // Little more than an empty one has: each checkpoint begins another.
+        // Little more than an empty segment: each checkpoint starts another.
         segment: { maxBytes: 32_000, maxAgeMs: 3_600_000 },
         retain: { maxBytes: 1024 ** 3, maxAgeMs: 86_400_000 },
       },

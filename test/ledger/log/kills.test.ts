@@ -16,13 +16,13 @@ afterAll(remove);
 
 const LANES = 2;
 const KILLS = thoroughly(25, 8);
-/** Of paths, so that 250 records fill a block of the index, as some runs write. */
+/** Length of paths, so that 250 records fill a block of the index, as some runs write. */
 const LENGTH = 16_000;
 const script = join(import.meta.dirname, 'killed-ledger.ts');
 const cache = join(folder(), 'compiled');
 mkdirSync(cache);
 
-/** Runs the writer on a folder; kills it at one of its first acknowledgements, or lets it end where `rounds` are given. */
+/** Runs the writer on a folder, and kills it at one of its first acknowledgements, or lets it finish `rounds`. */
 async function run(at: string, first: number, rounds: number | null): Promise<readonly string[]> {
   const words = ['--no-warnings', script, at, String(first), String(rounds ?? Infinity), String(LENGTH)];
   const child = spawn(process.execPath, words, {
@@ -45,7 +45,7 @@ interface Held {
   readonly issued: readonly string[];
 }
 
-/** What the ledger and, of the tasks, the state file hold. */
+/** The content of the ledger, and the tasks in the state file. */
 function heldIn(at: string): Held {
   const store = mustOpen(join(at, 'state.db'));
   const waiting = store.outbox(0, 1_000);
@@ -74,7 +74,7 @@ function heldIn(at: string): Held {
 const numbersOf = (lines: readonly string[], what: string): readonly number[] =>
   lines.filter((line) => line.startsWith(`${what} `)).map((line) => Number(line.split(' ')[1]));
 
-/** One ledger that lives through many kills. */
+/** One ledger through many kills. */
 async function manyKills(
   at: string,
 ): Promise<{ readonly problems: readonly string[]; readonly lossesMs: readonly number[] }> {
@@ -100,7 +100,7 @@ async function manyKills(
     const lost = batch.filter(([id = 0]) => !uses.has(id));
     const lastMs = batch.at(-1)?.[1] ?? 0;
     if (lost.length > 0) lossesMs.push(lastMs - (lost[0]?.[1] ?? lastMs));
-    // What is lost is the end: nothing that was taken later is there.
+    // Only the end is lost: nothing accepted later is present.
     const firstLost = lost[0]?.[0] ?? Infinity;
     if (batch.some(([id = 0]) => id > firstLost && uses.has(id))) problems.push(`kill ${kill}: a gap at ${firstLost}`);
     const verdict = verdictIn(join(at, 'ledger'), { key, anchors: join(at, 'checkpoints.txt') });
@@ -118,10 +118,10 @@ async function manyKills(
 }
 
 describe('a ledger killed at any moment', () => {
-  it(`keeps what was durable and issued, once, and verifies, in ${LANES * KILLS} kills`, async () => {
+  it(`keeps durable uses and issued tasks, once, and verifies, in ${LANES * KILLS} kills`, async () => {
     const lives = await Promise.all(Array.from({ length: LANES }, () => manyKills(folder())));
     expect(lives.flatMap(({ problems }) => problems)).toEqual([]);
-    // The writer waits 50 ms and one commit at most; a machine that is busy adds what it takes from the process meanwhile.
+    // The writer waits at most 50 ms and one commit; a busy machine adds to that.
     const losses = lives.flatMap(({ lossesMs }) => lossesMs).toSorted((a, b) => a - b);
     expect(losses[Math.floor(losses.length / 2)] ?? 0).toBeLessThanOrEqual(50);
   }, 900_000);

@@ -21,7 +21,7 @@ afterAll(remove);
 
 const FILE = 'f'.repeat(32);
 
-/** What the last note of a log says, read with the key that is pinned. */
+/** The content of the last note of a log, verified with the pinned key. */
 const headIn = (notes: readonly string[], verifierKey: string) => {
   const key = noteKeyFrom(verifierKey);
   if (isProblem(key)) throw new Error(key.problem);
@@ -60,7 +60,7 @@ describe('Log.append', () => {
     log.close();
   });
 
-  it('takes no number of an outbox twice, also after a restart, and tells files apart', () => {
+  it('accepts no number of an outbox twice, even after a restart, separately for each file', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
     log.append([incoming(1, 1), incoming(2, 2)], FILE);
@@ -79,13 +79,13 @@ describe('Log.append', () => {
     ).toEqual([1, 2, 3, 9, 4, 5]);
   });
 
-  it('writes nothing of a batch where the file is locked, and goes on once it is not', () => {
+  it('writes nothing of a batch where the file is locked, and continues once it is not', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
     log.append([incoming(1)], FILE);
     const segment =
       readdirSync(settings.folder).find((name) => name.startsWith('segment-') && name.endsWith('.db')) ?? '';
-    // Another connection holds the write lock for longer than the writer waits: a failure that goes away.
+    // Another connection holds the write lock longer than the writer waits: a temporary failure.
     const holder = new DatabaseSync(join(settings.folder, segment));
     holder.exec('BEGIN IMMEDIATE');
     expect(failureOf(log.append([incoming(2)], FILE))).toMatchObject({ code: 'busy' });
@@ -102,7 +102,7 @@ describe('Log.append', () => {
 });
 
 describe('Log.checkpoint', () => {
-  it('signs the root of all records with its own record, keeps the note, and hands it out', () => {
+  it('signs the root of all records including its own, and stores and returns the note', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings, portsAt(7_000));
     log.append([incoming(1), incoming(2)], FILE);
@@ -135,7 +135,7 @@ describe('Log.checkpoint', () => {
     expect(headIn(contents(settings.folder).notes, verifierKey).size).toBe(1_001);
   });
 
-  it('goes on where the file outside cannot be written, and says so', () => {
+  it('continues where the checkpoint file cannot be written, and reports it', () => {
     const settings = settingsIn(folder(), { checkpointFile: '/proc/none/checkpoints.txt' });
     const log = mustOpenLog(settings);
     log.append([incoming(1)], FILE);
@@ -147,11 +147,11 @@ describe('Log.checkpoint', () => {
   });
 });
 
-/** A text in the form of a note, one of many. */
+/** A text in the form of a note. */
 const note = (n: number): string => `origin\n${n}\nroot\n\n— origin ${'k'.repeat(96)}\n`;
 
 describe('lastNotesIn', () => {
-  it('reads the end of a file that has grown for years, and no more of it', () => {
+  it('reads only the end of a large file', () => {
     const file = join(folder(), 'checkpoints.txt');
     const count = 20_000;
     writeFileSync(file, Array.from({ length: count }, (_, n) => `${note(n)}\n`).join(''));
@@ -165,7 +165,7 @@ describe('lastNotesIn', () => {
 });
 
 describe('segments', () => {
-  it('begin anew at a size and go on with the same tree, numbers and name', () => {
+  it('are rotated at a size, and continue tree, numbers and name', () => {
     const settings = settingsIn(folder(), { segment: { maxBytes: 1, maxAgeMs: 3_600_000 } });
     const log = mustOpenLog(settings);
     for (let n = 1; n <= 4; n++) {
@@ -186,7 +186,7 @@ describe('segments', () => {
     again.close();
   });
 
-  it('begin anew at an age', () => {
+  it('are rotated at an age', () => {
     const settings = settingsIn(folder(), { segment: { maxBytes: 1024 ** 3, maxAgeMs: 500 } });
     const clock = { nowMs: 1_000 };
     const log = mustOpenLog(settings, { ...portsAt(0), nowMs: () => clock.nowMs });
@@ -201,7 +201,7 @@ describe('segments', () => {
     log.close();
   });
 
-  it('whose making was interrupted is made again', () => {
+  it('are created again where creation was interrupted', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
     log.append([incoming(1)], FILE);
@@ -214,7 +214,7 @@ describe('segments', () => {
   });
 });
 
-/** A log with a checkpoint at 3 and a record after it, as a killed process leaves it. */
+/** A log with a checkpoint at 3 and another record, as a killed process leaves it. */
 const killed = () => {
   const settings = settingsIn(folder());
   const log = mustOpenLog(settings);
@@ -235,7 +235,7 @@ const altered = (settings: { readonly folder: string }, sql: string): void => {
 };
 
 describe('Log.open', () => {
-  it('goes on after a kill, and makes its files for the owner alone', () => {
+  it('continues after a kill, with files that only the owner can read', () => {
     const settings = killed();
     const log = mustOpenLog(settings);
     expect(log.size).toBe(5);
@@ -278,7 +278,7 @@ describe('Log.open', () => {
       /record 4 is missing/,
     ],
     [
-      'the tail was cut and the state set back to the checkpoint',
+      'the tail was deleted and the state reset to the checkpoint',
       (settings) => {
         altered(settings, 'DELETE FROM records WHERE seq > 3');
         altered(settings, 'UPDATE log SET range = (SELECT range FROM checkpoints)');
@@ -290,7 +290,7 @@ describe('Log.open', () => {
       /^$/,
     ],
     [
-      'the same, and what the next record is to be linked to was left',
+      'the same, except for the hash that the next record links to',
       (settings) => {
         altered(settings, 'DELETE FROM records WHERE seq > 3');
         altered(settings, 'UPDATE log SET range = (SELECT range FROM checkpoints)');
@@ -298,17 +298,17 @@ describe('Log.open', () => {
       /its stored head does not match record 3/,
     ],
     [
-      'what the next record is to be linked to was changed',
+      'the hash that the next record links to was changed',
       (settings) => altered(settings, 'UPDATE log SET head = zeroblob(32)'),
       /its records since the last checkpoint do not match its stored state/,
     ],
     [
-      'the key is another',
+      'the key is another one',
       (settings) => rmSync(settings.keyFile),
       /its last checkpoint is not signed by a known key, read with `.*ledger-key\.pem`/,
     ],
     [
-      'it was set back to a state before a checkpoint that was handed out',
+      'it was reset to a state before a published checkpoint',
       (settings) => {
         altered(settings, 'DELETE FROM records; DELETE FROM checkpoints');
         altered(settings, 'UPDATE log SET range = carried, head = carried_head');
@@ -316,17 +316,17 @@ describe('Log.open', () => {
       /it ends at record 0, but `.*checkpoints\.txt` has a checkpoint of 3 records/,
     ],
     [
-      'its index is of more records than there are',
+      'its index has more records than it has',
       (settings) => altered(settings, 'INSERT INTO index_blocks VALUES (0, 6)'),
       /its index does not match its records/,
     ],
     [
-      'it is one of an earlier build',
+      'it is from an earlier build',
       (settings) => altered(settings, 'PRAGMA user_version = 2'),
       /^ledger segment `.*` was written by an earlier build of Remit: it has schema version 2, this build has version 3: move the folder of this ledger away, name its new place in `ledger\.others`/,
     ],
     [
-      'the key is one for other things',
+      'the key has another type',
       (settings) => writeFileSync(settings.keyFile, readFileSync(settings.checkpointFile ?? '')),
       /^ledger key `.*` is not an Ed25519 key in PKCS#8 PEM$/,
     ],
@@ -335,14 +335,14 @@ describe('Log.open', () => {
     harm(settings);
     const opened = SegmentLog.open(settings, portsAt(1));
     if (detail.source === '^$') {
-      // Records that no checkpoint covers can be cut without a trace: this is what a checkpoint every 5 s bounds.
+      // Records without a checkpoint can be deleted without a trace, which a checkpoint every 5 s bounds.
       expect(isStoreFailure(opened)).toBe(false);
       if (!isStoreFailure(opened)) opened.close();
       return;
     }
     const code = detail.source.startsWith('^ledger') ? 'unusable' : 'unfit';
     expect(failureOf(opened)).toMatchObject({ code, detail: expect.stringMatching(detail) });
-    // What was refused is not held.
+    // A refused log is not locked.
     expect(failureOf(SegmentLog.open(settings, portsAt(1))).detail).toMatch(detail);
   });
 });
@@ -374,7 +374,7 @@ const use = (decisionId: string, path: string) =>
   });
 
 describe('LogReader.useOf', () => {
-  it('finds the record of a decision by its id alone, the last one, and no other record', () => {
+  it('finds the last record of a decision by its id, and no other record', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
     const uses = [use('d1', '/allowed'), use('d1', '/withdrawn'), use('d2', '/"decisionId":"d3"')];

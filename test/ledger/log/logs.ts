@@ -10,7 +10,7 @@ import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { endRecord } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 
-/** A log in a folder of a case, with segments so large and records kept so long that neither limit is met. */
+/** A log in a test folder, with segments so large and a retention so long that neither limit is reached. */
 export const settingsIn = (folder: string, change: Partial<LogSettings> = {}): LogSettings => ({
   folder: join(folder, 'ledger'),
   trustDomain: 'acme.test',
@@ -24,7 +24,7 @@ export const settingsIn = (folder: string, change: Partial<LogSettings> = {}): L
 
 let drawn = 0;
 
-/** Time that stands at `nowMs` and randomness that never repeats. */
+/** A clock that stands at `nowMs`, and unique random bytes. */
 export const portsAt = (nowMs: number): LogPorts & { nowMs: () => number } => ({
   nowMs: () => nowMs,
   monotonicMs: () => nowMs + 0.5,
@@ -37,13 +37,16 @@ export const portsAt = (nowMs: number): LogPorts & { nowMs: () => number } => ({
 export const mustOpenLog = (settings: LogSettings, ports: LogPorts = portsAt(1_000)): SegmentLog =>
   must(SegmentLog.open(settings, ports));
 
-/** The record of an end as it comes to the log. @param n number of its task, and when */
+/**
+ * An incoming record of an end.
+ * @param n number of its task, and its time
+ */
 export const incoming = (n: number, outbox: number | null = null): IncomingRecord => ({
   bytes: endRecord(n).bytes,
   outbox,
 });
 
-/** What a log holds: of each record its number and when it was, and the notes. */
+/** The content of a log: number and time of each record, and the notes. */
 export const contents = (
   folder: string,
 ): { readonly records: readonly (readonly [number, string, number])[]; readonly notes: readonly string[] } => {

@@ -5,7 +5,7 @@ import { packed, unpacked } from '../../../src/ledger/log/packed-records.ts';
 const record = fc.record({ bytes: fc.uint8Array({ maxLength: 40 }), outbox: fc.option(fc.nat()) });
 
 describe('unpacked', () => {
-  it('gives back what was packed, each with its own bytes, also after it was handed to a thread', () => {
+  it('returns what was packed, each with its own bytes, even after a transfer to a thread', () => {
     fc.assert(
       fc.property(fc.array(record), (records) => {
         const handed = packed(records);

@@ -24,7 +24,7 @@ const segmentsOf = (at: string): readonly string[] =>
     .filter((name) => /^segment-\d{16}\.db$/.test(name))
     .toSorted();
 
-/** A log whose segments end with each day; a day is a record and what its end adds. */
+/** A log with one segment a day, each with one record and what the end of the day adds. */
 function dailyLog(days: number, retain: LogSettings['retain']) {
   const settings = settingsIn(folder(), { segment: { maxBytes: 1024 ** 3, maxAgeMs: DAY_MS }, retain });
   const clock = { nowMs: START_MS };
@@ -55,11 +55,11 @@ const recordsIn = (at: string): readonly (LedgerRecord & { readonly seq: number 
 const keepAll = { maxBytes: 1024 ** 4, maxAgeMs: 400 * DAY_MS };
 const threeDays = { maxBytes: 1024 ** 4, maxAgeMs: 3 * DAY_MS };
 
-describe('records that are given up', () => {
-  it('are named by a record that is signed: which, what their tree was, how old, how much, by what rule', () => {
+describe('pruned records', () => {
+  it('are named by a signed record with their range, tree, age, size and rule', () => {
     const ledger = dailyLog(5, threeDays);
     const { settings, opened } = ledger;
-    // The record of day 1 is older than three days on day 5.
+    // On day 5, the record of day 1 is older than three days.
     const made = recordsIn(settings.folder);
     expect(made[0]?.seq).toBe(3);
     expect(made.filter(({ kind }) => kind === 'pruned')).toEqual([
@@ -79,13 +79,13 @@ describe('records that are given up', () => {
         seq: 10,
       },
     ]);
-    // The checkpoint that signs it says from where on the log is kept.
+    // The checkpoint that signs it names the first record that is kept.
     expect(made.at(-1)).toMatchObject({ kind: 'checkpoint', size: 11, first: 3 });
     opened.log.close();
     expect(verdictOf(ledger)).toMatchObject({ kind: 'sound', size: 11, pruned: 2, prunedBy: 10, bare: null });
   });
 
-  it('go by size too, and each such record goes on from the one before', () => {
+  it('are pruned by size too, and each pruning record continues from the previous one', () => {
     const ledger = dailyLog(1, { maxBytes: 1, maxAgeMs: 400 * DAY_MS });
     const last = () => recordsIn(ledger.settings.folder).findLast((record) => record.kind === 'pruned');
     for (const [from, to] of [
@@ -100,7 +100,7 @@ describe('records that are given up', () => {
     expect(verdictOf(ledger)).toMatchObject({ kind: 'sound', pruned: 8, bare: null });
   });
 
-  it('are deleted again where a process ended after it had signed and before it had deleted', () => {
+  it('are deleted later where a process ended between signature and deletion', () => {
     const ledger = dailyLog(4, threeDays);
     const { settings } = ledger;
     const before = join(settings.folder, '../before');
@@ -116,7 +116,7 @@ describe('records that are given up', () => {
     expect(verdictOf(ledger)).toMatchObject({ kind: 'sound', pruned: 2, bare: null });
   });
 
-  it('are not given up for an age or a size that somebody writes into the files', () => {
+  it('are not pruned for a forged age or size', () => {
     const ledger = dailyLog(4, { maxBytes: 1024 ** 3, maxAgeMs: 400 * DAY_MS });
     const { settings } = ledger;
     for (const name of segmentsOf(settings.folder).slice(0, -1)) {
@@ -124,7 +124,7 @@ describe('records that are given up', () => {
       db.exec('UPDATE log SET created_ms = 1; UPDATE checkpoints SET at_ms = 1');
       db.close();
     }
-    // Larger than all that may be kept, and nothing on the disk.
+    // Sparse: larger than the retention, and nothing on disk.
     truncateSync(join(settings.folder, segmentsOf(settings.folder)[0] ?? ''), 4 * 1024 ** 3);
     ledger.day();
     ledger.opened.log.close();
@@ -132,7 +132,7 @@ describe('records that are given up', () => {
     expect(segmentsOf(settings.folder)).toHaveLength(6);
   });
 
-  it('stay where their end is not signed: the log stops', () => {
+  it('are kept where their end is not signed, and the log stops', () => {
     const ledger = dailyLog(4, threeDays);
     const { settings } = ledger;
     const oldest = join(settings.folder, segmentsOf(settings.folder)[0] ?? '');
@@ -147,7 +147,7 @@ describe('records that are given up', () => {
   });
 });
 
-describe('records that nobody gave up', () => {
+describe('missing records that were not pruned', () => {
   const cases: readonly (readonly [string, (names: readonly string[]) => readonly string[], string])[] = [
     [
       'the three oldest segments',
@@ -156,10 +156,10 @@ describe('records that nobody gave up', () => {
     ],
     ['a segment in the middle', (names) => names.slice(2, 3), 'records 5 to 6 are missing'],
     ['the last closed segment', (names) => names.slice(-2, -1), 'records 15 to 16 are missing'],
-    ['all but the one that is written', (names) => names.slice(0, -1), 'records 1 to 16 are missing'],
+    ['all but the current one', (names) => names.slice(0, -1), 'records 1 to 16 are missing'],
   ];
 
-  it.each(cases)('keep a log from being gone on with: %s', (_name, which, said) => {
+  it.each(cases)('prevent a log from being continued: %s', (_name, which, said) => {
     const ledger = dailyLog(8, keepAll);
     const { settings, ports } = ledger;
     ledger.opened.log.close();
@@ -170,7 +170,7 @@ describe('records that nobody gave up', () => {
     expect(verdictOf(ledger)).toMatchObject({ kind: 'broken', part: 'log', lost: expect.anything() });
   });
 
-  it.each(cases)('stop a log that is running, before it gives anything up: %s', (_name, which) => {
+  it.each(cases)('stop a running log before it prunes anything: %s', (_name, which) => {
     const ledger = dailyLog(8, keepAll);
     const { settings } = ledger;
     for (const name of which(segmentsOf(settings.folder))) rmSync(join(settings.folder, name));
@@ -180,7 +180,7 @@ describe('records that nobody gave up', () => {
     expect(ledger.opened.log.append([incoming(1)], FILE)).toMatchObject({ code: 'broken' });
   });
 
-  it('are told from those that were given up before', () => {
+  it('are distinguished from pruned ones', () => {
     const ledger = dailyLog(6, threeDays);
     const { settings, ports } = ledger;
     ledger.opened.log.close();
@@ -194,7 +194,7 @@ describe('records that nobody gave up', () => {
     expect(length).toBe(5);
   });
 
-  it('are found where checkpoints were cut with the end, by the file outside alone', () => {
+  it('are found by the checkpoint file where checkpoints were deleted with the end', () => {
     const ledger = dailyLog(2, keepAll);
     const { settings, ports } = ledger;
     ledger.opened.log.append([incoming(9), incoming(10)], FILE);
@@ -205,7 +205,7 @@ describe('records that nobody gave up', () => {
     db.exec('DELETE FROM checkpoints WHERE size > 4; DELETE FROM records WHERE seq > 4');
     db.exec('DELETE FROM index_blocks; DELETE FROM index_drawers; UPDATE log SET range = carried, head = carried_head');
     db.close();
-    // Other records of the same number are written by who cannot sign them.
+    // Somebody who cannot sign writes other records with the same numbers.
     const forger = mustOpenLog({ ...settings, checkpointFile: null }, ports);
     forger.append([incoming(7), incoming(8), incoming(9)], FILE);
     forger.close();

@@ -27,7 +27,7 @@ const LONG = 'p'.repeat(60_000);
 
 const openReader = (ledger: string): LogReader => mustFind(LogReader.open(ledger));
 
-/** Texts that few records share, and that SQL, JSON and UTF-8 could take for something else. */
+/** Texts shared by few records, which SQL, JSON and UTF-8 could misread. */
 const name = fc.constantFrom('a', 'b', 'c', "d'", 'e"', 'f\\', 'g\u0000h', 'é😀', '', '{"task":"a"}', '%');
 const orNone = fc.option(name);
 
@@ -44,7 +44,7 @@ const useNamed = ({ agent, ...named }: Named, path = '/'): LedgerRecord => ({
   refusedCaller: null,
   detail: null,
   at: 1,
-  // Any text will do here.
+  // Any text is accepted here.
   agent: agent as SpiffeId | null,
   credential: null,
   decision: named.task === null ? 'deny' : 'allow',
@@ -62,7 +62,7 @@ const useNamed = ({ agent, ...named }: Named, path = '/'): LedgerRecord => ({
   ...named,
 });
 
-/** What is inside of it is not what it is found by. */
+/** Nested members are not indexed. */
 const findingNamed = (decisionId: string | null, task: string | null, inside: string): LedgerRecord => ({
   kind: 'finding',
   at: 2,
@@ -108,7 +108,7 @@ const filter: fc.Arbitrary<RecordFilter> = fc.record(
   { requiredKeys: [] },
 );
 
-/** The numbers of the records that are asked for, told by looking at each of them. */
+/** The numbers of the matching records, found by reading each record. */
 function askedFor(
   reader: LogReader,
   { reason, sinceMs, untilMs, fromSeq, ...members }: RecordFilter,
@@ -137,11 +137,11 @@ function expectFound(reader: LogReader, filters: readonly RecordFilter[]): void 
   }
 }
 
-/** How the index of each segment is not that of its records. */
+/** Where the index of a segment does not match its records. */
 const indexProblems = ({ segments }: LogReader): readonly string[] =>
   segments.flatMap((segment, at) => indexProblem(segment, { isFollowed: at < segments.length - 1 }) ?? []);
 
-/** Records up to which each segment is indexed, and of each its last one. */
+/** For each segment, the last indexed record and the last record. */
 const indexedIn = ({ segments }: LogReader): readonly (readonly [indexed: number, last: number])[] =>
   segments.map((segment) => [segment.index.indexed(), segment.state().range.size]);
 
@@ -154,7 +154,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.constantFrom<Act>('checkpoint', 'rotate', 'restart', 'copy').map((kind): Step => ({ kind })),
     weight: 4,
   },
-  // It waits for a second.
+  // This waits for a second.
   { arbitrary: fc.constant<Step>({ kind: 'refused' }), weight: 1 },
 );
 
@@ -167,7 +167,7 @@ const nearlyABlock: Step = {
   ),
 };
 
-/** A log whose next checkpoint begins a new segment where that is asked for. */
+/** A log whose next checkpoint starts a new segment where requested. */
 function steppedLog() {
   const settings = settingsIn(folder(), { segment: { maxBytes: 1024 ** 3, maxAgeMs: 500 } });
   const clock = { nowMs: 1_000 };
@@ -196,7 +196,7 @@ function steppedLog() {
       state.log.close();
       state.log = mustOpenLog(settings, ports);
     },
-    // What a killed process leaves: goes on there.
+    // The files left by a killed process: continues there.
     copy: () => {
       const copy = settingsIn(folder(), { segment: settings.segment });
       cpSync(settings.folder, copy.folder, { recursive: true });
@@ -220,7 +220,7 @@ function steppedLog() {
 }
 
 describe('LogReader.found', () => {
-  it('finds what looking at each record finds, after whatever the writer did, beside it, and afterwards', () => {
+  it('finds the same as a full scan, whatever the writer did, beside it and afterwards', () => {
     fc.assert(
       fc.property(
         fc.array(step, { maxLength: 12 }),
@@ -233,7 +233,7 @@ describe('LogReader.found', () => {
           const reader = openReader(state.ledger);
           expectFound(reader, filters);
           expect(indexProblems(reader)).toEqual([]);
-          // One that was opened before sees the segments of then.
+          // A reader opened earlier sees the segments of that time.
           if (reader.segments.length === 1) expectFound(early, filters);
           for (const each of [early, reader]) each.close();
           state.log.close();
@@ -250,43 +250,40 @@ describe('LogReader.found', () => {
   it.each([
     ['in the index', 4_100],
     ['after it', 5],
-  ])(
-    'finds a damaged leaf %s by what it was found by, and wherever nobody can say that it is not asked for',
-    (_where, count) => {
-      const settings = settingsIn(folder());
-      const log = mustOpenLog(settings);
-      const named = { task: 'a', agent: 'b', action: 'c', decisionId: 'd', traceId: 'e' };
-      const records = [
-        useNamed(named),
-        useNamed({ ...named, task: 'x' }),
-        ...Array.from({ length: count }, () => endOf('y')),
-      ];
-      log.append(
-        records.map((record) => ({ bytes: encoded(record).bytes, outbox: null })),
-        FILE,
-      );
-      log.close();
-      const db = new DatabaseSync(join(settings.folder, 'segment-0000000000000000.db'));
-      db.exec("UPDATE records SET bytes = CAST('x' AS BLOB) WHERE seq = 1");
-      db.close();
-      const reader = openReader(settings.folder);
-      const asked: readonly (readonly [RecordFilter, readonly number[]])[] = [
-        [{ task: 'a' }, [1]],
-        [{ decisionId: 'd' }, [1, 2]],
-        [{ traceId: 'e', kind: 'use' }, [1, 2]],
-        [{ task: 'a', traceId: 'e', agent: 'z' }, [1]],
-        [{ task: 'x' }, [2]],
-        [{ task: 'a', decisionId: 'z' }, []],
-        [{ agent: 'z' }, [1]],
-        [{ sinceMs: 4_000 }, [1]],
-        [{ fromSeq: 2, kind: 'use' }, [2]],
-      ];
-      for (const [each, seqs] of asked) expect([each, found(reader, each, false)]).toEqual([each, seqs]);
-      reader.close();
-    },
-  );
+  ])('finds a damaged leaf %s by its keys, and wherever it may match', (_where, count) => {
+    const settings = settingsIn(folder());
+    const log = mustOpenLog(settings);
+    const named = { task: 'a', agent: 'b', action: 'c', decisionId: 'd', traceId: 'e' };
+    const records = [
+      useNamed(named),
+      useNamed({ ...named, task: 'x' }),
+      ...Array.from({ length: count }, () => endOf('y')),
+    ];
+    log.append(
+      records.map((record) => ({ bytes: encoded(record).bytes, outbox: null })),
+      FILE,
+    );
+    log.close();
+    const db = new DatabaseSync(join(settings.folder, 'segment-0000000000000000.db'));
+    db.exec("UPDATE records SET bytes = CAST('x' AS BLOB) WHERE seq = 1");
+    db.close();
+    const reader = openReader(settings.folder);
+    const asked: readonly (readonly [RecordFilter, readonly number[]])[] = [
+      [{ task: 'a' }, [1]],
+      [{ decisionId: 'd' }, [1, 2]],
+      [{ traceId: 'e', kind: 'use' }, [1, 2]],
+      [{ task: 'a', traceId: 'e', agent: 'z' }, [1]],
+      [{ task: 'x' }, [2]],
+      [{ task: 'a', decisionId: 'z' }, []],
+      [{ agent: 'z' }, [1]],
+      [{ sinceMs: 4_000 }, [1]],
+      [{ fromSeq: 2, kind: 'use' }, [2]],
+    ];
+    for (const [each, seqs] of asked) expect([each, found(reader, each, false)]).toEqual([each, seqs]);
+    reader.close();
+  });
 
-  it('meets a record once that is indexed while it is looked for', () => {
+  it('returns a record once that is indexed during the search', () => {
     const { state, run } = steppedLog();
     run({ kind: 'append', records: Array.from({ length: 4_000 }, () => endOf('a')) });
     const reader = openReader(state.ledger);
@@ -309,7 +306,7 @@ const ends = (count: number, from = 0): readonly IncomingRecord[] =>
 const appendAll = (log: SegmentLog, count: number): void => expect(log.append(ends(count), FILE)).toBeNull();
 
 describe('the index of a segment', () => {
-  it('is written by the commit that fills a block, goes on after a restart, and is whole once a segment is closed', () => {
+  it('is written by the commit that fills a block, continues after a restart, and is complete once a segment is closed', () => {
     const settings = settingsIn(folder(), { segment: { maxBytes: 1024 ** 3, maxAgeMs: 500 } });
     const clock = { nowMs: 1_000 };
     const ports = { ...portsAt(0), nowMs: () => clock.nowMs };
@@ -341,7 +338,7 @@ describe('the index of a segment', () => {
     log.close();
   });
 
-  it('is not whole without a block that a commit filled, or with one that was cut', () => {
+  it('is incomplete without a filled block, or with a truncated one', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
     appendAll(log, 4_096);
@@ -368,7 +365,7 @@ describe('the index of a segment', () => {
     });
   });
 
-  it('takes what a failed commit left out for not written, also where that would have filled a block', () => {
+  it('treats records of a failed commit as not written, even where they would have filled a block', () => {
     const settings = settingsIn(folder());
     const log = mustOpenLog(settings);
     appendAll(log, 4_000);

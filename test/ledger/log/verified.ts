@@ -6,7 +6,7 @@ import { folderVerdict } from '../../../src/ledger/log/folder-verdict.ts';
 import { isProblem } from '../../../src/runtime/problem.ts';
 import { mustFind } from '../../builders/must.ts';
 
-/** What the log of a folder is worth with its files, by the pinned key and what was handed outside. */
+/** The verdict on the log and the files of a folder, by the pinned key and the published checkpoints. */
 export function verdictIn(
   ledger: string,
   { key, anchors }: { readonly key: string; readonly anchors: string },
