@@ -13,11 +13,9 @@ import { sha256Of, shownText } from '../../src/action/static-secret.ts';
 import { decisionId, useNumber } from '../outcome/samples.ts';
 
 /**
- * What an entry of Envoy's access log costs the main thread, in messages of 20 as Envoy fills them: for the codec alone, which
- * makes objects of all the fields Remit has in `proto/`; for what reads it; with what keeps a use until its entry comes, among
- * 500 that wait, and joins the two; and with the bytes of the record that comes of it. The contenders take turns in one run;
- * medians count. Processor time is that of the thread.
- * `node test/bench/access-log.ts`
+ * What an entry of Envoy's access log costs the main thread, in messages of 20 entries, as Envoy sends them: for the codec alone, which
+ * builds objects of all fields in `proto/`; for the reader; for the join with a use among 500 waiting ones; and for that with the bytes of
+ * the record. The contenders take turns in one run; medians count. Processor time is that of the thread. `node test/bench/access-log.ts`
  */
 const ROUNDS = 25;
 const MESSAGES = 2_000;
@@ -27,7 +25,7 @@ const ENTRIES = MESSAGES * MESSAGE_ENTRIES;
 
 interface Contender {
   readonly name: string;
-  /** Takes the message of a number. */
+  /** Processes the message with this number. */
   readonly take: (bytes: Buffer, message: number) => void;
 }
 
@@ -39,7 +37,7 @@ interface Cost {
 const captured = capturedEntries['1.40.0, an allowed call'];
 const idAt = captured.indexOf('decision_id') + 'decision_id'.length + 4;
 
-/** The entry with the id of a decision of its own. */
+/** An entry with its own decision id. */
 function entryNumber(n: number): Buffer {
   const entry = Buffer.from(captured);
   entry.write(decisionId(n), idAt, 'latin1');
@@ -132,7 +130,7 @@ function costOf({ take }: Contender): Cost {
   return { us: (user + system) / ENTRIES, allocated: (allocated() - atFirst) / ENTRIES };
 }
 
-/** Bytes of the heap that were ever taken. */
+/** Bytes ever allocated on the heap. */
 function allocated(): number {
   return getHeapStatistics().total_allocated_bytes;
 }

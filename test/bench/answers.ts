@@ -3,7 +3,7 @@ import type { Results } from './results.ts';
 import { latencyOf } from './statistics.ts';
 import type { Hit } from './vegeta.ts';
 
-/** How the calls of an overload were answered and by whom, how fast those were, and how many were due and never made. */
+/** Notes how the calls of an overload were answered and by whom, how fast, and how many were due but never made. */
 export function noteAnswers(
   results: Results,
   { hits, due }: { readonly hits: readonly Hit[]; readonly due: number },
@@ -25,15 +25,15 @@ function answerOf({ status, body }: Hit): string {
   return reason === undefined ? `${status} by Envoy itself` : `${status} by Remit, ${reason}`;
 }
 
-/** Why Envoy answered itself, by its counters of the cluster of Remit. */
+/** Why Envoy answered itself, by its counters of the Remit cluster. */
 const causes = {
-  'over the bound on checks': ['upstream_rq_active_overflow', 'upstream_rq_pending_overflow'],
-  'no answer to the check in time': ['upstream_rq_timeout'],
+  'beyond the bound on checks': ['upstream_rq_active_overflow', 'upstream_rq_pending_overflow'],
+  'check not answered in time': ['upstream_rq_timeout'],
   'no connection to Remit': ['upstream_rq_pending_failure_eject'],
-  'connections to Remit that broke under checks': ['upstream_cx_destroy_with_active_rq'],
+  'connections to Remit lost with checks in progress': ['upstream_cx_destroy_with_active_rq'],
 } as const;
 
-/** What made Envoy answer calls itself, since it was started. */
+/** Why Envoy answered calls itself, since its start. */
 export async function noteEnvoysOwn(results: Results, envoy: EnvoyProcess): Promise<void> {
   const { body } = await envoy.admin('/stats?filter=^cluster.remit.upstream_');
   const counters = new Map(

@@ -6,13 +6,13 @@ import type { Domain } from './remit-under-test.ts';
 import { Results } from './results.ts';
 import { cpuMicroseconds, Stage } from './stage.ts';
 
-/** How much is measured. */
+/** The effort of a run. */
 export interface Effort {
-  /** Each measurement is made so often, in turn with the others. */
+  /** Rounds: each measurement is repeated this often, in turn with the others. */
   readonly rounds: number;
-  /** How long one measurement takes. */
+  /** Duration of one measurement. */
   readonly seconds: number;
-  /** Most live tasks of the sweep over them. */
+  /** Most live tasks in the sweep over tasks. */
   readonly tasks: number;
   readonly soakSeconds: number;
 }
@@ -22,14 +22,14 @@ export interface Bench {
   readonly stage: Stage;
   readonly domain: Domain;
   readonly go: GoBinaries;
-  /** Where spans go, those of Remit and those of every Envoy. */
+  /** Destination of spans of Remit and of every Envoy. */
   readonly collectorPort: number;
   readonly effort: Effort;
   readonly results: Results;
   readonly say: (line: string) => void;
 }
 
-/** Builds what is missing and starts what every section needs; the stage ends it. */
+/** Builds what is missing and starts what every section needs. The stage ends it. */
 export async function openBench(stage: Stage, effort: Effort, say: (line: string) => void): Promise<Bench> {
   const go = await goBinaries(say);
   const { said } = await stage.start([go.sink], { ready: 'ready on' });
@@ -37,15 +37,15 @@ export async function openBench(stage: Stage, effort: Effort, say: (line: string
   return { stage, domain: await newDomain(), go, collectorPort, effort, results: new Results(), say };
 }
 
-/** What a run is of. */
+/** Contender and scenario of a run. */
 export interface Measured {
   readonly contender: string;
   readonly scenario: string;
-  /** The process that is asked; `null` where there is none. */
+  /** The process under load; `null` where there is none. */
   readonly pid: number | null;
 }
 
-/** Makes one run, with the processor time of the process that is asked, keeps it among the results and says so. */
+/** Makes one run, with the processor time of the process under load; stores and prints the result. */
 export async function measure(bench: Bench, of: Measured, run: () => Promise<Run>): Promise<Run> {
   const before = of.pid === null ? 0 : cpuMicroseconds(of.pid);
   const made = await run();
@@ -53,7 +53,7 @@ export async function measure(bench: Bench, of: Measured, run: () => Promise<Run
   return kept(bench, of, { ...made, cpuUs: spent === null ? null : spent / made.requests });
 }
 
-/** Keeps a run among the results, and says so. */
+/** Stores a run among the results, and prints it. */
 export function kept(bench: Bench, of: Omit<Measured, 'pid'>, run: Run): Run {
   bench.results.add(of, run);
   const { requestsPerSecond: rate, p50Ms, p99Ms, failed } = run;

@@ -11,7 +11,7 @@ const bodyBytes = [256, 8_192, 65_000] as const;
 /** The scenario of a size. */
 const withBody = (bytes: number): string => `MCP call, ${bytes} bytes`;
 
-/** What bodies cost: calls of an MCP tool, whose arguments Remit reads and checks; the others leave them alone. */
+/** The cost of bodies: calls of an MCP tool, whose arguments Remit reads and checks and the others ignore. */
 export async function measureBodies(bench: Bench, { grpcJs, go, remit }: Contenders): Promise<void> {
   const { effort, stage } = bench;
   for (let round = 0; round < effort.rounds; round += 1) {

@@ -23,11 +23,11 @@ interface Build {
   readonly name: string;
   readonly remit: RemitUnderTest;
   readonly port: number;
-  /** With the limits that the issuer has by default, for the flood. */
+  /** With the default limits of the issuer, for the flood. */
   readonly limited: { readonly remit: RemitUnderTest; readonly port: number };
 }
 
-/** More than Remit answers in a second: no call of a pool may come twice. */
+/** More than Remit answers in a second: no call of a pool may be repeated. */
 const NEW_TOKENS_A_SECOND = 4_000;
 const NEW_DECISIONS_A_SECOND = 8_000;
 const WARM_SECONDS = 10;
@@ -37,7 +37,7 @@ const FLOOD_WARM_MS = 2_000;
 
 type Scenario = (bench: Bench, build: Build) => Promise<Run>;
 
-/** What is measured, by name. */
+/** Measurements by name. */
 const scenarios: Readonly<Record<string, Scenario>> = {
   reuse: async (bench, build) => loop(bench, build, await reuse(bench, build.remit)),
   'high risk': async (bench, build) => loop(bench, build, await highRisk(bench, build.remit)),

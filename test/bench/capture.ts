@@ -11,7 +11,7 @@ const asIs = (bytes: Buffer): Buffer => bytes;
 
 let captures = 0;
 
-/** The CheckRequest that a real Envoy makes of the first call of a load, byte for byte. */
+/** The CheckRequest that a real Envoy makes from the first call of a load, byte for byte. */
 export async function capturedCheck(stage: Stage, load: Load, variant: Omit<EnvoyVariant, 'socket'>): Promise<Buffer> {
   const socket = join(stage.folder, `capture-${(captures += 1)}.sock`);
   const server = new Server();
@@ -30,7 +30,7 @@ export async function capturedCheck(stage: Stage, load: Load, variant: Omit<Envo
     {
       Check: ({ request }: ServerUnaryCall<Buffer, Buffer>, respond: sendUnaryData<Buffer>) => {
         seen.resolve(request);
-        // A status that is absent is OK.
+        // A missing status means OK.
         respond(null, Buffer.alloc(0));
       },
     },

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 /**
- * A chart of the figures of `run.ts --json`, as SVG: `node test/bench/chart.ts < results.json > chart.svg`. Throughput of the
- * closed loop through Envoy, and latency at each fixed rate, on a scale of its own each.
+ * Draws the results of `run.ts --json` as SVG: `node test/bench/chart.ts < results.json > chart.svg`. Throughput of the closed loop through
+ * Envoy, and latency at each fixed rate, each on its own scale.
  */
 interface Row {
   readonly contender: string;
@@ -18,7 +18,7 @@ interface Bar {
   readonly value: number;
   readonly text: string;
   readonly isOurs: boolean;
-  /** Whether it did not answer every call, so that its latency is partly that of giving up. */
+  /** Whether it failed some calls, so that its latency is partly that of failures. */
   readonly isPale: boolean;
 }
 

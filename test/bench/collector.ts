@@ -11,11 +11,11 @@ import { wrk } from './wrk.ts';
 
 /** What the garbage collector did in one run, by its own trace. */
 export interface Collections {
-  /** Allocated per check on the heap, bytes. */
+  /** Bytes allocated on the heap per check. */
   readonly allocated: number;
-  /** Of these, what outlived its first collection: copied in the young generation or promoted; bytes per check. */
+  /** Of these, bytes that survived their first collection: copied within the young generation or promoted. */
   readonly survived: number;
-  /** Pauses, milliseconds in each second. */
+  /** Pauses, in milliseconds per second. */
   readonly pauseMsPerSecond: number;
   readonly longestPauseMs: number;
 }
@@ -29,12 +29,12 @@ interface Collection {
 }
 
 const RATE = 1_000;
-/** Of the closed loop by which a check is measured: few, so that none is late or turned away, which would cost less. */
+/** Connections of the closed loop: few, so that no check is late or refused, which would cost less. */
 const CONNECTIONS = 4;
-/** What is printed is buffered nowhere, but the last collection may still be under way. */
+/** Output is not buffered, but the last collection may still be running. */
 const SETTLE_MS = 200;
 
-/** What a check costs the garbage collector, and what pauses that makes at a fixed rate: Remit as shipped, and without spans. */
+/** What a check costs the garbage collector, and the pauses at a fixed rate: Remit as shipped, and without spans. */
 export async function measureCollections(bench: Bench): Promise<void> {
   const { collectorPort } = bench;
   for (const [contender, port] of [
@@ -62,7 +62,7 @@ async function collectionsOf(bench: Bench, name: string, spansTo: number | null)
   const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
   const load = await reuse(bench, remit);
   const { port } = envoy.address;
-  // Long enough that what stays is there and the hot code is compiled.
+  // Long enough to fill the old generation and compile the hot code.
   await wrk(stage, load, { port, seconds: effort.seconds, connections: CONNECTIONS });
   const seconds = effort.seconds * 3;
   const traced = async (run: () => Promise<Run>): Promise<Traced> => {
@@ -91,7 +91,7 @@ interface Traced {
 const total = (collections: readonly Collection[], of: (collection: Collection) => number): number =>
   collections.reduce((sum, collection) => sum + of(collection), 0);
 
-/** The collections in a trace, those of worker threads included. */
+/** The collections in a trace, including those of worker threads. */
 const collectionsIn = (trace: string): readonly Collection[] =>
   trace
     .split('\n')

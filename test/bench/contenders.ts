@@ -6,32 +6,32 @@ import { audiences, reuse } from './loads.ts';
 import { issuerUrl, RemitUnderTest } from './remit-under-test.ts';
 import { wrk } from './wrk.ts';
 
-/** One of those that are compared, with an Envoy of its own in front. */
+/** A contender, with its own Envoy in front. */
 export interface Contender {
   readonly name: string;
-  /** Of its Envoy. */
+  /** Port of its Envoy. */
   readonly port: number;
-  /** What it answers checks on; `null` where nobody is asked. */
+  /** Socket for checks; `null` where nobody is asked. */
   readonly socket: string | null;
   readonly pid: number | null;
-  /** Who issued the tokens it knows. */
+  /** The issuer of its tokens. */
   readonly issuer: RemitUnderTest;
 }
 
-/** The contenders of a run. Remit is there three times: as shipped, without spans, and with Envoy not saying how calls went. */
+/** The contenders of a run. Remit takes part three times: as shipped, without spans, and without access logs from Envoy. */
 export interface Contenders {
   readonly envoy: Contender;
   readonly grpcJs: Contender;
   readonly go: Contender;
   readonly opa: Contender;
-  /** OPA again, with its memory of verified tokens, which is off by default. */
+  /** OPA with its cache of verified tokens, which is off by default. */
   readonly opaMemory: Contender;
   readonly remit: Contender;
   readonly unrecorded: Contender;
   readonly noOutcomes: Contender;
 }
 
-/** Names under which the results are kept. */
+/** Names of contenders in the results. */
 export const names = {
   envoy: 'Envoy alone',
   grpcJs: 'do-nothing grpc-js',
@@ -46,15 +46,15 @@ export const names = {
 /** V8 still compiles after 40,000 checks, and a sidecar runs for weeks. */
 const WARM_SECONDS = 20;
 
-/** As many tokens as Remit remembers. */
+/** As many tokens as Remit caches. */
 const MAX_TOKENS = 100_000;
 
-/** Starts all of them, and loads each for a while, so that their code is compiled; the stage ends them. */
+/** Starts all contenders and warms them up, so that their code is compiled. The stage ends them. */
 export async function startContenders(bench: Bench): Promise<Contenders> {
   const { stage, domain, go, collectorPort } = bench;
   const issuer = await RemitUnderTest.start(stage, domain, { name: 'remit', collectorPort });
   const silent = await RemitUnderTest.start(stage, domain, { name: 'unrecorded', collectorPort: null });
-  // Of its own, since a Remit that is told outcomes waits for those of every check.
+  // A separate Remit, since one with access logs waits for the outcome of every check.
   const untold = await RemitUnderTest.start(stage, domain, { name: 'no-outcomes', collectorPort });
   const socketOf = (name: string): string => join(stage.folder, `${name}.sock`);
   const jwks = join(stage.folder, 'jwks.json');

@@ -18,11 +18,11 @@ const ENDS = Number(process.argv[2] ?? 10_000);
 const CALLS = Number(process.argv[3] ?? 100);
 const AT_A_TIME = 4;
 const CONNECTIONS = 16;
-/** Calls of a connection that are sent together while a task is used. */
+/** Pipelined calls on a connection while a task is used. */
 const USES = 4;
 const AUDIENCE = 'https://payments.acme.test';
 
-/** A connection that sends calls together, as HTTP/1.1 allows, and counts their answers. */
+/** A connection with pipelined calls (HTTP/1.1), which counts their answers. */
 class Pipeline {
   readonly #socket: TLSSocket;
   #text = '';
@@ -35,7 +35,7 @@ class Pipeline {
     });
   }
 
-  /** The statuses of so many calls with a token. */
+  /** The statuses of `count` calls with a token. */
   async statuses(token: string, count: number): Promise<readonly number[]> {
     const call = `GET /v1/payments/p-1 HTTP/1.1\r\nhost: payments.acme.test\r\nauthorization: Bearer ${token}\r\n\r\n`;
     this.#text = '';
@@ -80,10 +80,10 @@ async function main(where: ReadonlyMap<string, string>): Promise<void> {
     const headers = { 'content-type': 'application/x-www-form-urlencoded' };
     const answer = await agent
       .call(issuerPort, { host: 'localhost', method: 'POST', path, headers, body })
-      // A connection that was closed while it was idle; a task that is ended twice has ended.
+      // A connection was closed while it was idle. Ending a task twice is harmless.
       .catch(() => null);
     if (answer === null) return issuer(path, body);
-    // More than an agent may ask in a second: the answer came a second later.
+    // Beyond the rate of an agent: retried a second later.
     return answer.status === 429 ? issuer(path, body) : answer;
   };
   const declared = async (isBudgeted: boolean): Promise<{ readonly token: string; readonly id: string }> => {
@@ -102,7 +102,7 @@ async function main(where: ReadonlyMap<string, string>): Promise<void> {
   };
   const one = async (first: Pipeline, others: readonly Pipeline[], isBudgeted: boolean): Promise<void> => {
     const { token, id } = await declared(isBudgeted);
-    // A machine that others use too sheds a check now and then.
+    // A busy machine sheds a check now and then.
     for (let tries = 1; (await first.statuses(token, 1))[0] !== 200; tries += 1) {
       if (tries === 50) throw new Error('the token was not good');
     }

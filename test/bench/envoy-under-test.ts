@@ -7,18 +7,18 @@ import { cachedEnvoy, ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
 import { cacheFolder } from '../parts/cache.ts';
 import type { Stage } from './stage.ts';
 
-/** How the Envoy of one contender differs from what is shipped. */
+/** How the Envoy of one contender differs from the shipped configuration. */
 export interface EnvoyVariant {
-  /** Whom it asks; `null` for nobody, which is Envoy alone. */
+  /** Socket of the server it asks; `null` for Envoy alone. */
   readonly socket: string | null;
   readonly collectorPort: number;
-  /** Whether it tells who it asks how each call went, as shipped: only Remit takes that. Default no. */
+  /** Whether it sends access logs, as shipped: only Remit accepts them. Default no. */
   readonly tellsOutcomes?: boolean;
-  /** Whether headers go as bytes, as shipped, or as text, which is what policies of OPA read. Default as bytes. */
+  /** Whether it sends headers as bytes, as shipped, or as text, which OPA policies read. Default bytes. */
   readonly headers?: 'bytes' | 'text';
 }
 
-/** Starts an Envoy in front of one contender; it ends with the stage. */
+/** Starts an Envoy in front of one contender. The stage ends it. */
 export async function startEnvoy(stage: Stage, variant: EnvoyVariant): Promise<EnvoyProcess> {
   const shipped = await shippedEnvoyConfig();
   const binary = cachedEnvoy(cacheFolder, ENVOY_VERSION);
@@ -40,8 +40,8 @@ const clusters = ['static_resources', 'clusters'];
 const endpoint = ['load_assignment', 'endpoints', 0, 'lb_endpoints', 0, 'endpoint', 'address'];
 
 /**
- * The shipped configuration, changed where a load generator needs it: a plain listener on a port that the system chooses,
- * identity from a header, an answer in the place of an upstream, and an access log that is made and thrown away.
+ * The shipped configuration, changed for a load generator: a plain listener on a free port, identity from a header, a direct response
+ * instead of an upstream, and an access log that is discarded.
  */
 function loadedConfig(
   shipped: string,

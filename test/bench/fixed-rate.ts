@@ -5,16 +5,16 @@ import type { Contenders } from './contenders.ts';
 import { reuse } from './loads.ts';
 import { vegeta } from './vegeta.ts';
 
-/** Requests per second that are asked for. */
+/** Requests per second. */
 export const rates = [1_000, 2_000, 4_000] as const;
 
 /** The scenario of a rate. */
 export const atRate = (rate: number): string => `reuse at ${rate}/s`;
 
-/** Time for a contender that could not keep up to answer what is still under way. */
+/** Time in which a contender that could not keep up finishes its calls in progress. */
 const DRAIN_MS = 1_000;
 
-/** Latency at fixed rates through Envoy, which a closed loop would hide: each contender in turn, round after round. */
+/** Latency at fixed rates through Envoy, which a closed loop would hide. The contenders take turns, round after round. */
 export async function measureFixedRates(bench: Bench, contenders: Contenders): Promise<void> {
   const { grpcJs, go, opa, opaMemory, remit } = contenders;
   const { effort, stage } = bench;

@@ -6,13 +6,13 @@ import { CACHE_MARKER, intoCache, isBinaryProblem, type BinaryProblem } from '..
 import { cacheFolder } from '../parts/cache.ts';
 import { installGoPart } from '../parts/go-part.ts';
 
-/** The binaries of the benchmark that are made with Go. */
+/** The Go binaries of the benchmark. */
 export interface GoBinaries {
   /** An ext_authz server that does nothing. */
   readonly noop: string;
   /** An ext_authz server on OPA's library. */
   readonly opa: string;
-  /** Takes spans and throws them away. */
+  /** Receives spans and discards them. */
   readonly sink: string;
   /** The load generator of fixed rates. */
   readonly vegeta: string;
@@ -22,8 +22,8 @@ const VEGETA_VERSION = '12.13.0';
 const sources = resolve(import.meta.dirname, 'go');
 
 /**
- * Builds what is not in the cache yet: for the benchmark alone, so `npm run parts` does not. A change of a source gives
- * another folder. Throws what to do where it cannot.
+ * Builds what is not in the cache. Only the benchmark needs it, so `npm run parts` does not build it. A changed source gets another folder.
+ * Throws an error that says what to do where it cannot.
  */
 export async function goBinaries(say: (line: string) => void): Promise<GoBinaries> {
   const vegeta = await installGoPart(
@@ -71,7 +71,7 @@ function sourceHash(): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** The versions of the modules that the servers are made of, as go.mod names them. */
+/** Versions of the Go modules in the servers, from go.mod. */
 export function goModuleVersions(): Readonly<Record<string, string>> {
   const text = readFileSync(join(sources, 'go.mod'), 'utf8');
   const version = (module: string): string => new RegExp(`${module} (\\S+)`).exec(text)?.[1] ?? 'unknown';

@@ -6,24 +6,24 @@ import type { Run } from './load.ts';
 import type { Stage } from './stage.ts';
 import { latencyOf } from './statistics.ts';
 
-/** What is asked at a socket. */
+/** Load on a socket. */
 export interface H2loadOptions {
   readonly socket: string;
   readonly seconds: number;
   /** One encoded CheckRequest. */
   readonly message: Buffer;
-  /** How many checks are under way. Default 16. */
+  /** Concurrent checks. Default 16. */
   readonly underWay?: number;
 }
 
-/** As many checks as Remit has under way at most, by its defaults. */
+/** As many checks as Remit accepts concurrently by default. */
 export const AT_CAPACITY = 256;
-/** So many are on one connection, as one worker of Envoy has. */
+/** Streams on one connection, as from one Envoy worker. */
 const STREAMS = 256;
 
 let loads = 0;
 
-/** Asks the same check again and again, straight at the socket, as a worker of Envoy would, or several. */
+/** Repeats the same check directly at the socket, as one or more Envoy workers would. */
 export async function h2load(stage: Stage, options: H2loadOptions): Promise<Run> {
   const { socket, seconds, message, underWay = 16 } = options;
   const connections = Math.ceil(underWay / STREAMS);

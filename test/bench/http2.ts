@@ -23,7 +23,7 @@ const UNDER_WAY = 16;
 const MESSAGE_BYTES = 1_500;
 const ANSWER = framed(Buffer.alloc(120, 1));
 
-/** What a server has spent. */
+/** Resources that a server has used. */
 interface Spent {
   readonly cpuMicroseconds: number;
   readonly allocatedBytes: number;
@@ -68,12 +68,12 @@ const SERVERS: Readonly<Record<string, () => Promise<number>>> = {
 
 const spent = (): Spent => {
   const { user, system } = process.cpuUsage();
-  // Of V8 13.9 and later; the types do not know it yet.
+  // Available in V8 13.9 and later; the types lack it.
   const { total_allocated_bytes: allocated = 0 } = getHeapStatistics() as { readonly total_allocated_bytes?: number };
   return { cpuMicroseconds: user + system, allocatedBytes: allocated };
 };
 
-/** The headers of a check: the first block tells them, later ones refer to them, but for what is new in each. */
+/** The headers of a check: the first block defines them, later ones refer to them, except for what differs in each. */
 function headers(n: number): Buffer {
   const trace = literal('traceparent', `00-${n.toString(16).padStart(32, '0')}-00f067aa0ba902b7-01`);
   const timeout = literal('grpc-timeout', '199m');
@@ -102,7 +102,7 @@ const call = (n: number): Buffer => {
   ]);
 };
 
-/** Makes calls, so many under way; resolves once all are answered. */
+/** Makes calls with a fixed concurrency; resolves once all are answered. */
 async function load(client: RawClient, from: number, count: number): Promise<void> {
   let [asked, answered] = [0, 0];
   const ask = (more: number): void => {
@@ -127,7 +127,7 @@ const asked = async (child: ChildProcess): Promise<Spent> => {
   return ((await once(child, 'message')) as [Spent])[0];
 };
 
-/** One round of a server: microseconds of a call, calls in a second, bytes of a call. */
+/** One round of a server: microseconds per call, calls per second, bytes per call. */
 async function round(name: string): Promise<readonly number[]> {
   const child = fork(import.meta.filename, [name], { execArgv: ['--max-semi-space-size=16'] });
   try {

@@ -13,7 +13,7 @@ import { wrk } from './wrk.ts';
 const CONTENDER = 'Remit';
 /** Connections of the agent that loops on the token endpoint. */
 const CONNECTIONS = 64;
-/** A fresh issuer lets a client burst, and the first refusals come after a second. */
+/** A fresh issuer permits a burst, so the first refusals come after a second. */
 const WARM_MS = 2_000;
 
 /** The series of checks with and without the flood. */
@@ -23,8 +23,8 @@ export const issuerFlood = {
 } as const;
 
 /**
- * What one agent that loops on the token endpoint takes from the checks of another: their latency beside it and without it, in turn.
- * The issuer has the limits of the product.
+ * What an agent that loops on the token endpoint costs the checks of another: their latency with and without it, in turn. The issuer has
+ * its default limits.
  */
 export async function measureIssuer(bench: Bench): Promise<void> {
   const { collectorPort, domain, effort, results, say, stage } = bench;
@@ -54,7 +54,7 @@ export async function measureIssuer(bench: Bench): Promise<void> {
   await remit.end();
 }
 
-/** Starts the flood in a process of its own; the result ends it. */
+/** Starts the flood in a separate process. The returned function ends it. */
 export async function startFlood({ domain, stage }: Bench, port: number): Promise<() => Promise<void>> {
   const child = fork(resolve(import.meta.dirname, 'token-flood.ts'));
   const ended = once(child, 'exit');

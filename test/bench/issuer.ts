@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { audience, details, formHeaders, startBench } from '../issuer/bench.ts';
 
 /**
- * Tokens issued per second of one core: the issuer in this process, on a real disk, its client in another. What counts is
- * the processor time that the issuer took, every thread of it. `node test/bench/issuer.ts [seconds]`
+ * Tokens issued per second on one core: the issuer in this process on a real disk, its client in another. Counts the processor time of all
+ * threads of the issuer. `node test/bench/issuer.ts [seconds]`
  */
 
 interface Load {

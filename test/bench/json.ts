@@ -1,9 +1,6 @@
 import { exactJsonFrom } from '../../src/action/json-arguments.ts';
 
-/**
- * What 64 KiB of JSON cost at worst: shapes that hold the most of something, each read once as a first caller would and then
- * in rounds. `node test/bench/json.ts`.
- */
+/** The worst cost of 64 KiB of JSON: extreme shapes, each read once as by a first caller, and then in rounds. `node test/bench/json.ts`. */
 const BYTES = 65_536;
 const ROUNDS = 25;
 

@@ -8,16 +8,16 @@ import type { LogThread } from '../../src/ledger/log/log-thread.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import type { LedgerLoad } from './ledger-load.ts';
 
-/** What a record cost. */
+/** The cost of a record. */
 export interface RecordCost {
   /** Microseconds of processor time of the thread. */
   readonly cpuUs: number;
-  /** Calls of writing, and bytes of them, of the process: it does nothing else meanwhile. */
+  /** Write calls of the process, and their bytes; it does nothing else meanwhile. */
   readonly calls: number;
   readonly bytes: number;
 }
 
-/** The ledger of a checkout, open in a thread of its own. */
+/** The ledger of a checkout, open in its own thread. */
 export interface LedgerContender {
   readonly name: string;
   /** Writes batches one after the other, with a pause after each. */
@@ -26,12 +26,12 @@ export interface LedgerContender {
   readonly close: () => Promise<unknown>;
 }
 
-/** Records as they come. */
+/** Batches of records. */
 export type Batches = readonly ReturnType<LedgerLoad['next']>[];
 
-/** Opens a new ledger by the code of a checkout, which must have the names that this one has. */
+/** Opens a new ledger with the code of a checkout, which must have the same names as this one. */
 export async function ledgerContender(checkout: string, settings: LogSettings): Promise<LedgerContender> {
-  // `src/store/ledger` before its files moved.
+  // `src/store/ledger` in older checkouts.
   const folder = ['src/ledger/log/', 'src/store/ledger/']
     .map((room) => join(resolve(checkout), room))
     .find((room) => existsSync(room));

@@ -5,7 +5,7 @@ import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
 import { encoded } from '../builders/ledger-record.ts';
 import { taskNumber } from '../builders/task.ts';
 
-/** What records of a load can be found by; the same records have the same. */
+/** What the records of a load can be found by; equal for equal records. */
 export interface Found {
   readonly task: string;
   readonly decisionId: string;
@@ -13,12 +13,12 @@ export interface Found {
 }
 
 const TASKS = 64;
-/** Uses whose outcome is still to come. */
+/** Uses without an outcome yet. */
 const UNDER_WAY = 100;
 const agents = Array.from({ length: 8 }, (_, n) => `spiffe://acme.test/ns/agents/sa/planner-${n}` as SpiffeId);
 const actions = ['payments.read', 'payments.list', 'payments.create', 'files.read'];
 
-/** Records as a busy sidecar makes them, a use and an outcome in turns: 64 tasks, each use with an id and a trace of its own. */
+/** Records as of a busy sidecar, uses and outcomes in turn: 64 tasks, each use with its own id and trace. */
 export class LedgerLoad {
   readonly #tasks = Array.from({ length: TASKS }, (_, n) => uuidV7(Date.now() - n, randomBytes(16)));
   readonly #underWay: Found[] = [];
@@ -93,5 +93,5 @@ export class LedgerLoad {
   }
 }
 
-/** A filter by an agent that has no record: all are looked at. */
+/** An agent without records: a filter by it scans everything. */
 export const nobody = taskNumber(1).agent;

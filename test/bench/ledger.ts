@@ -26,7 +26,7 @@ const { values, positionals } = parseArgs({
 const rounds = Number(values.rounds);
 const checkouts = positionals.length === 0 ? ['.'] : positionals;
 
-/** Records of one measurement, and of one with pauses, as long as a writer waits for more. */
+/** Records of one measurement, and of one with pauses that last as long as a writer waits for more. */
 const TURN = 10_000;
 const PAUSED_TURN = 2_000;
 const PAUSE_MS = 45;
@@ -44,7 +44,10 @@ interface Load {
   readonly pauseMs: number;
 }
 
-/** Writes the same records by all contenders, in turns. @returns what they can be found by */
+/**
+ * All contenders write the same records, in turn.
+ * @returns what they can be found by
+ */
 async function measured(
   what: string,
   contenders: readonly LedgerContender[],

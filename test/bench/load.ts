@@ -1,37 +1,37 @@
 import { request } from 'node:http';
 import type { Latency } from './statistics.ts';
 
-/** One call that a load generator makes. */
+/** One call of a load generator. */
 export interface LoadCall {
   readonly path: string;
   readonly token: string;
 }
 
-/** Calls that a load generator makes in turn, from the first again after the last. */
+/** The calls of a load generator, repeated from the first after the last. */
 export interface Load {
   readonly host: string;
   readonly method: 'GET' | 'POST';
   /** The `x-forwarded-client-cert` header. */
   readonly xfcc: string;
   readonly calls: readonly LoadCall[];
-  /** JSON, for every call. */
+  /** JSON body of every call. */
   readonly body?: string;
-  /** Whether no call may be made twice in a run; how much is made must then be known beforehand. */
+  /** Whether no call may be repeated in a run; then its size must be known beforehand. */
   readonly isOnce?: boolean;
 }
 
 /** One measured run. */
 export interface Run extends Latency {
   readonly requests: number;
-  /** Those that were answered 200. */
+  /** Answers with status 200. */
   readonly requestsPerSecond: number;
-  /** Those that were not answered 200. */
+  /** Answers with another status. */
   readonly failed: number;
-  /** Processor time of the asked server per request, microseconds; `null` where there is none. */
+  /** Processor time of the server under load per request, in microseconds; `null` where there is none. */
   readonly cpuUs: number | null;
 }
 
-/** The headers of one call. `Host` is written so: beside another spelling wrk adds one of its own. */
+/** The headers of one call. `Host` is capitalised: otherwise wrk adds its own. */
 export const headersOf = ({ host, xfcc, body }: Load, { token }: LoadCall): Readonly<Record<string, string>> => ({
   Host: host,
   authorization: `Bearer ${token}`,
@@ -39,7 +39,7 @@ export const headersOf = ({ host, xfcc, body }: Load, { token }: LoadCall): Read
   ...(body === undefined ? {} : { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }),
 });
 
-/** Makes one call, and gives its answer. */
+/** Makes one call, and returns its answer. */
 export function answerTo(
   port: number,
   load: Load,
@@ -58,7 +58,7 @@ export function answerTo(
   });
 }
 
-/** Makes the last call of a load once, and throws where it is not allowed: a benchmark of denials would say nothing. */
+/** Makes the last call of a load once, and throws where it is not allowed: denials must not be benchmarked by mistake. */
 export async function mustBeAllowed(port: number, load: Load): Promise<void> {
   const call = load.calls.at(-1);
   if (call === undefined) throw new Error('a load without calls');

@@ -2,30 +2,30 @@ import type { Bench } from './bench.ts';
 import type { Load } from './load.ts';
 import type { Caller, RemitUnderTest } from './remit-under-test.ts';
 
-/** The tool servers of the shipped catalog, by what their tokens are for. */
+/** The tool servers of the shipped catalog, by audience. */
 export const audiences = {
   files: 'https://files.acme.test',
   payments: 'https://payments.acme.test',
   tickets: 'https://tickets.acme.test',
 } as const;
 
-/** Live tokens that a load of repeated uses shares. */
+/** Live tokens shared by a load of repeated uses. */
 const LIVE_TOKENS = 64;
 
 const filesRead = { audience: audiences.files, actions: ['files.read'] } as const;
 const files = { host: 'files.acme.test', method: 'GET' } as const;
 
-/** Names are counted up over the whole run, so that none comes twice. */
+/** Names are numbered over the whole run, so that none is repeated. */
 let named = 0;
 const newPath = (): string => `/v1/files/report-${(named += 1)}`;
 
-/** Uses of 64 live tokens at one place, again and again; by default those of the planner. */
+/** Repeated uses of 64 live tokens on one path, by default those of the planner. */
 export async function reuse({ domain }: Bench, issuer: RemitUnderTest, by: Caller = domain.planner): Promise<Load> {
   const tokens = await issuer.tokens(LIVE_TOKENS, { ...filesRead, by });
   return { ...files, xfcc: by.xfcc, calls: tokens.map((token) => ({ path: '/v1/files/report', token })) };
 }
 
-/** Uses of 64 live tokens, each at a new place, which the policies look at: each takes a decision of its own. */
+/** Uses of 64 live tokens, each on a new path that policies read, so that each needs a new decision. */
 export async function newDecisions({ domain }: Bench, issuer: RemitUnderTest, count: number): Promise<Load> {
   const tokens = await issuer.tokens(LIVE_TOKENS, { ...filesRead, by: domain.planner });
   const calls = Array.from({ length: count }, (_, index) => ({
@@ -35,7 +35,7 @@ export async function newDecisions({ domain }: Bench, issuer: RemitUnderTest, co
   return { ...files, xfcc: domain.planner.xfcc, calls, isOnce: true };
 }
 
-/** First uses of tokens at one place. */
+/** First uses of tokens on one path. */
 export async function newTokens({ domain }: Bench, issuer: RemitUnderTest, count: number): Promise<Load> {
   const tokens = await issuer.tokens(count, { ...filesRead, by: domain.planner });
   const calls = tokens.map((token) => ({ path: '/v1/files/report', token }));
@@ -49,7 +49,7 @@ export async function budgeted({ domain }: Bench, issuer: RemitUnderTest): Promi
   return { ...files, xfcc: domain.planner.xfcc, calls: tokens.map((token) => ({ path: '/v1/files/report', token })) };
 }
 
-/** First uses of tokens, each at a new place. */
+/** First uses of tokens, each on a new path. */
 export async function cold(bench: Bench, issuer: RemitUnderTest, count: number): Promise<Load> {
   const load = await newTokens(bench, issuer, count);
   return { ...load, calls: load.calls.map(({ token }) => ({ path: newPath(), token })) };
@@ -74,7 +74,7 @@ const mcpMessage = (description: string): string =>
     params: { name: 'create_ticket', arguments: { title: 'a report', description } },
   });
 
-/** Calls of an MCP tool, whose message has about so many bytes. */
+/** Calls of an MCP tool, with messages of about `bytes` bytes. */
 export async function messages({ domain }: Bench, issuer: RemitUnderTest, bytes: number): Promise<Load> {
   const tokens = await issuer.tokens(LIVE_TOKENS, {
     audience: audiences.tickets,

@@ -10,20 +10,20 @@ import { median } from './statistics.ts';
 import { vegeta } from './vegeta.ts';
 import { wrk } from './wrk.ts';
 
-/** So many times its limit the noisy agent asks. */
+/** How many times its limit the noisy agent calls. */
 const TIMES = 10;
-/** The limit of each agent, of the capacity, so that the noisy one asks for twice of all there is. At most that of the product. */
+/** The limit of each agent as a share of the capacity, so that the noisy one asks for twice the capacity. At most the default limit. */
 const LIMIT = 0.2;
 const MOST_PER_SECOND = 2_000;
-/** What the other asks, of the capacity. */
+/** The share of the capacity that the other agent uses. */
 const MODEST = 0.1;
 
-/** The figure of the calls of an agent that were allowed beside one that asks ten times too often. */
+/** The figure: share of allowed calls of an agent beside one that exceeds its limit tenfold. */
 export const NEIGHBOUR = 'overload: allowed of a neighbour, share';
-/** The same where the one that asks too often does so at the socket, as often as it is refused. */
+/** The same with the noisy agent directly at the socket, as fast as it is refused. */
 export const SOCKET_NEIGHBOUR = 'overload: allowed of a neighbour, the other at the socket, share';
 
-/** What an agent that asks ten times as often as it may takes from another, which asks little. */
+/** What an agent at ten times its limit takes from another with a low rate. */
 export async function measureNeighbour(bench: Bench, capacity: number): Promise<void> {
   const { collectorPort, domain, effort, go, results, say, stage } = bench;
   const limit = Math.max(1, Math.round(Math.min(MOST_PER_SECOND, capacity * LIMIT)));

@@ -3,8 +3,8 @@ import { AuthorizationServer } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 
 /**
- * The do-nothing server again, on Remit's own transport: an allow for everything, prepared. `node test/bench/noop-own.ts
- * SOCKET`; it says `ready` when it listens.
+ * The no-op server on Remit's own transport: a prepared allow for everything. `node test/bench/noop-own.ts SOCKET`; it prints `ready` when
+ * it listens.
  */
 const allow = checkResponseBytes({ kind: 'ok', headers: [], headersToRemove: [] }, []);
 const server = new AuthorizationServer(

@@ -4,8 +4,8 @@ import type { sendUnaryData, ServiceDefinition } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 
 /**
- * An ext_authz server in the usual style that does nothing: grpc-js, proto-loader with its usual options, and an allow for
- * everything. `node test/bench/noop.ts SOCKET`; it says `ready` when it listens.
+ * A no-op ext_authz server in the usual style: grpc-js, proto-loader with its usual options, and an allow for everything. `node
+ * test/bench/noop.ts SOCKET`; it prints `ready` when it listens.
  */
 const definition = loadSync('envoy/service/auth/v3/external_auth.proto', {
   includeDirs: [resolve(import.meta.dirname, '../../proto')],

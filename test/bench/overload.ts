@@ -17,10 +17,10 @@ import type { Hit } from './vegeta.ts';
 import { wrk } from './wrk.ts';
 
 const CONTENDER = 'Remit';
-/** So many times the capacity is asked for, up to a rate beyond which it is the generator that is measured. */
+/** Multiple of the capacity that is requested, up to a rate at which the generator itself is the limit. */
 const TIMES = 10;
 const MOST_PER_SECOND = 20_000;
-/** Before, meanwhile and after, half the capacity is asked for. */
+/** Half of the capacity is requested before, during and after. */
 const STEADY = 0.5;
 const AFTER_SECONDS = 10;
 /** Enough for the reason of a denial. */
@@ -33,21 +33,21 @@ export const overload = {
   after: [CONTENDER, 'overload: half the capacity, after'],
 } as const;
 
-/** The figure of how long it took until all calls were answered 200 again. */
+/** The figure: time until all calls are answered 200 again. */
 export const RECOVERY = 'overload: recovery';
 
-/** One overload, as it was answered. */
+/** One overload and its answers. */
 interface Round {
   readonly during: readonly Hit[];
   readonly due: number;
   readonly recoverySeconds: number;
-  /** Processor time of Remit in a second, microseconds. */
+  /** Processor time of Remit per second, in microseconds. */
   readonly cpuUsPerSecond: number;
 }
 
 /**
- * What is left of the throughput while far more is asked for than can be decided, how the rest is answered, and how soon all
- * is well after; then what one agent that asks too much takes from another.
+ * The remaining throughput while far more is requested than can be decided, how the rest is answered, and how soon it recovers; then what
+ * one noisy agent takes from another.
  */
 export async function measureOverload(bench: Bench): Promise<void> {
   const { collectorPort, domain, effort, results, stage } = bench;
@@ -82,7 +82,7 @@ export async function measureOverload(bench: Bench): Promise<void> {
 
 const seriesOf = ([contender, scenario]: readonly [string, string]) => ({ contender, scenario });
 
-/** Half the capacity all the time, and for some seconds so much more that it is ten times the capacity. */
+/** Half of the capacity all the time, and for some seconds ten times the capacity. */
 async function overloaded(
   bench: Bench,
   load: Load,
@@ -103,7 +103,7 @@ async function overloaded(
   const untilMs = fromMs + seconds * 1000;
   const during = [...excess, ...steady.filter(({ atMs }) => atMs >= fromMs && atMs < untilMs)];
   during.sort((a, b) => a.atMs - b.atMs);
-  // Those that are answered only after it are no part of what it let through.
+  // Answers after the overload do not count as throughput during it.
   const good = during.filter(({ atMs, tookMs, status }) => status === 200 && atMs + tookMs < untilMs);
   const run = { ...runOf(during, { rate: total, seconds }), requestsPerSecond: good.length / seconds };
   kept(bench, seriesOf(overload.during), run);

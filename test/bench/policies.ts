@@ -7,10 +7,10 @@ import { newDecisions, reuse } from './loads.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
 import { wrk } from './wrk.ts';
 
-/** Sizes of the sets that are compared. */
+/** Sizes of the compared sets. */
 export const policyCounts = [10, 100, 1_000, 10_000] as const;
 
-/** The scenarios of one size: the same decisions again and again, and a new one each time. */
+/** The scenarios of one size: repeated decisions, and a new one each time. */
 export const withPolicies = (count: number): { readonly hit: string; readonly miss: string } => ({
   hit: `reuse, ${count} policies`,
   miss: `new decision, ${count} policies`,
@@ -22,10 +22,10 @@ const examples = resolve(import.meta.dirname, '../../cedar-policies');
 const SHIPPED = ['files.cedar', 'issue.cedar'];
 const SHIPPED_COUNT = 6;
 const MISSES_PER_SECOND = 3_000;
-/** Few, so that even a slow check is not late while it waits for those before it. */
+/** Few connections, so that even a slow check is not late in the queue. */
 const CONNECTIONS = 4;
 
-/** What many policies cost: a Remit for each size of the set, in turn. */
+/** The cost of many policies: a Remit for each size of the set, in turn. */
 export async function measurePolicies(bench: Bench): Promise<void> {
   const { collectorPort, domain, effort, stage } = bench;
   const asked: { readonly count: number; readonly remit: RemitUnderTest; readonly port: number }[] = [];
@@ -56,7 +56,7 @@ export async function measurePolicies(bench: Bench): Promise<void> {
 const isTaken = (source: string): boolean =>
   !source.endsWith('.cedar') || SHIPPED.some((name) => source.endsWith(name));
 
-/** The shipped policies of one server, and so many of other agents and teams that there are `count`. */
+/** The shipped policies of one server, plus policies of other agents and teams up to `count`. */
 async function policyFolder(folder: string, count: number): Promise<string> {
   const path = join(folder, `cedar-${count}`);
   await cp(examples, path, { recursive: true, filter: isTaken });
@@ -65,7 +65,7 @@ async function policyFolder(folder: string, count: number): Promise<string> {
   return path;
 }
 
-/** Two permits of one agent each, then a forbid of one team: what one set for many agents is mostly made of. */
+/** Two permits of one agent each, then a forbid of one team, as in a typical shared set. */
 const policyOf = (index: number): string =>
   index % 3 === 2
     ? `@id("other-${index}")

@@ -32,7 +32,7 @@ const median = (values: readonly number[]): number =>
 const agentAt = (index: number) => `spiffe://acme.test/ns/agents/sa/agent-${index}`;
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
-/** Ten of every set are about the call that is asked about; the others are about other agents and actions. */
+/** Ten policies of every set concern the call; the others are about other agents and actions. */
 const policyText = (index: number): string => {
   const isAsked = index < 10;
   const principal = isAsked

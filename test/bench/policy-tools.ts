@@ -21,11 +21,11 @@ const option = (name: string, otherwise: number): number => {
 };
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const self = resolve(import.meta.filename);
-/** Of another build where `REMIT_MAIN` names it, to compare with. */
+/** `REMIT_MAIN` names another build to compare with. */
 const remit = process.env['REMIT_MAIN'] ?? resolve(import.meta.dirname, '../../dist/main.js');
 const shipped = resolve(import.meta.dirname, '../../cedar-policies');
 
-/** Two permits of one agent each, a forbid of one team, and a permit for what is risky: several files, as a company has them. */
+/** Two permits of one agent each, a forbid of one team, and a permit for risky actions, in several files. */
 function policyOf(index: number): string {
   const agent = `spiffe://acme.test/ns/agents/sa/agent-${index}`;
   switch (index % 4) {
@@ -82,7 +82,7 @@ async function textsOf(folder: string): Promise<ValidatedTexts> {
   return { schema: schema.text, policies: texts.join('\n') };
 }
 
-/** What `cedar validate` does. */
+/** The same work as `cedar validate`. */
 async function validateAlone(folder: string): Promise<void> {
   const { schema, policies: text } = await textsOf(folder);
   const cedar = freshCedar();
@@ -95,16 +95,16 @@ async function validateAlone(folder: string): Promise<void> {
 
 interface Cost {
   readonly wallMs: number;
-  /** Processor time of the process with all its threads. */
+  /** Processor time of the process with all of its threads. */
   readonly cpuMs: number;
-  /** `null` where it is not known. */
+  /** `null` where it is unknown. */
   readonly peakMib: number | null;
 }
 
-/** Runs a command to its end; what it answers does not matter, that it ends by itself does. */
+/** Runs a command to its end. Its answer does not matter. */
 async function costOf(args: readonly string[]): Promise<Cost> {
   const startMs = performance.now();
-  // The child says itself what it took: what the operating system counts of children is of all of them.
+  // The child reports its own usage, since the operating system adds up all children.
   const report = `process.on('exit', () => { const u = process.resourceUsage(); process.stderr.write('\\ncost ' + (u.userCPUTime + u.systemCPUTime) / 1000 + ' ' + u.maxRSS / 1024 + '\\n'); });`;
   const child = spawn(
     process.execPath,
@@ -122,7 +122,7 @@ async function costOf(args: readonly string[]): Promise<Cost> {
   return { wallMs: performance.now() - startMs, cpuMs: Number(cpuMs), peakMib: Number(peakMib) };
 }
 
-/** Runs `cedar validate`, whose processor time the shell counts. */
+/** Runs `cedar validate`; the shell measures its processor time. */
 async function nativeCostOf(cedar: string, { schema, policies }: ValidatedTexts): Promise<Cost> {
   const scratch = await mkdtemp(join(tmpdir(), 'remit-cedar-validate-'));
   try {
@@ -147,7 +147,7 @@ async function nativeCostOf(cedar: string, { schema, policies }: ValidatedTexts)
     );
     const wallMs = performance.now() - startMs;
     if (status !== 0) throw new Error(`cedar validate ended with ${status}`);
-    // The second line is of the children: `0m1.66s 0m0.08s`.
+    // The second line is about the children: `0m1.66s 0m0.08s`.
     const times = [...(stdout.split('\n')[1] ?? '').matchAll(/(\d+)m([\d.]+)s/g)];
     const cpuMs = times.reduce(
       (sum, [, minutes, seconds]) => sum + Number(minutes) * 60_000 + Number(seconds) * 1000,
@@ -159,7 +159,7 @@ async function nativeCostOf(cedar: string, { schema, policies }: ValidatedTexts)
   }
 }
 
-/** The command of Cedar as it is built for use; `null` where there is none, and why. */
+/** A release build of the Cedar command, or why there is none. */
 async function nativeCedar(): Promise<{ readonly command: string } | { readonly problem: string }> {
   const named = process.env['CEDAR'];
   if (named !== undefined) return { command: named };
@@ -197,7 +197,7 @@ async function main(): Promise<void> {
   }
 }
 
-/** Medians over the rounds, of the ratios those within a round. */
+/** Medians over the rounds; ratios are those within a round. */
 function rowOf(own: readonly Cost[], first: readonly Cost[]): string {
   const of = (key: keyof Cost): number => median(own.map((cost) => cost[key] ?? Number.NaN));
   const ratio = (key: 'wallMs' | 'cpuMs'): string =>

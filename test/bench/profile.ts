@@ -25,7 +25,7 @@ const loads: Readonly<Record<string, (bench: Bench, remit: RemitUnderTest) => Pr
   mcp: (bench, remit) => messages(bench, remit, 1_024),
 };
 
-/** What V8 writes. Times are microseconds of the monotonic clock. */
+/** V8's profile format. Times are microseconds of the monotonic clock. */
 interface CpuProfile {
   readonly nodes: readonly ProfileNode[];
   readonly startTime: number;
@@ -82,7 +82,7 @@ try {
   await stage.close();
 }
 
-/** The profile of the main thread: each thread leaves one, and that of the longest life is the one. */
+/** The profile of the main thread, which is the one with the longest life. */
 async function mainProfile(folder: string): Promise<CpuProfile> {
   const names = (await readdir(folder)).filter((name) => name.endsWith('.cpuprofile'));
   const profiles = await Promise.all(
@@ -98,7 +98,7 @@ interface SelfTime {
   readonly us: number;
 }
 
-/** Self time of every node between two instants, idle time left out. */
+/** Self time of every node between two instants, without idle time. */
 function selfTimes(
   { nodes, samples, startTime, timeDeltas }: CpuProfile,
   { fromUs, untilUs }: { readonly fromUs: number; readonly untilUs: number },
@@ -107,7 +107,7 @@ function selfTimes(
   let atUs = startTime;
   for (const [index, node] of samples.entries()) {
     atUs += timeDeltas[index] ?? 0;
-    // A sample holds until the next one.
+    // A sample lasts until the next one.
     const us = timeDeltas[index + 1] ?? 0;
     if (atUs >= fromUs && atUs <= untilUs) byNode.set(node, (byNode.get(node) ?? 0) + us);
   }
@@ -116,7 +116,7 @@ function selfTimes(
     .map(({ id, callFrame }) => ({ frame: callFrame, us: byNode.get(id) ?? 0 }));
 }
 
-/** The room of our own code, the package of another's, or what the runtime calls itself. */
+/** The room of our own code, the package of a dependency, or V8's own name. */
 function moduleOf({ url, functionName }: ProfileNode['callFrame']): string {
   const dist = pathToFileURL(join(import.meta.dirname, '../../dist/')).href;
   if (url.startsWith(dist)) return `remit ${url.slice(dist.length).split('/')[0] ?? ''}`;

@@ -1,11 +1,11 @@
 import type { Hit } from './vegeta.ts';
 
-/** So long every call must be answered 200 to be called good again. */
+/** How long every call must be answered 200 to count as recovered. */
 const GOOD_MS = 1_000;
 
 /**
- * Seconds from an instant to the beginning of the first second, whose calls were all answered 200; 0 where the calls after it
- * never failed, Infinity where there is no such second.
+ * Seconds from an instant to the start of the first second in which all calls were answered 200; 0 where no later call failed, Infinity
+ * where there is no such second.
  *
  * @param hits in the order in which they were sent
  */

@@ -9,26 +9,26 @@ import { systemPorts } from '../../src/runtime/ports.ts';
 import { freePort } from './stage.ts';
 import type { Stage } from './stage.ts';
 
-/** Whose `x-forwarded-client-cert` header Remit believes. */
+/** The proxy whose `x-forwarded-client-cert` header Remit trusts. */
 const PROXY = 'spiffe://acme.test/gateway';
 const ISSUER = 'https://issuer.acme.test';
 const root = resolve(import.meta.dirname, '../..');
 
-/** An agent that calls. */
+/** A calling agent. */
 export interface Caller {
   readonly svid: IssuedSvid;
-  /** Says to Remit who calls, as a gateway in front of Envoy would: load generators bring no client certificate. */
+  /** The header that identifies the caller to Remit, as from a gateway in front of Envoy: load generators have no client certificate. */
   readonly xfcc: string;
 }
 
-/** The trust domain of a run, with the agent that makes the load and another. */
+/** The trust domain of a run, with the agent that makes the load and another one. */
 export interface Domain {
   readonly authority: CertificateAuthority;
   readonly planner: Caller;
   readonly reporter: Caller;
 }
 
-/** Longer than a soak: nothing here is issued anew, and a task token ends with the certificate that it is bound to. */
+/** Longer than a soak: nothing is issued again here, and a task token ends with the certificate that it is bound to. */
 const TTL_SECONDS = 43_200;
 
 export async function newDomain(): Promise<Domain> {
@@ -45,28 +45,28 @@ export async function newDomain(): Promise<Domain> {
   };
 }
 
-/** How one Remit differs from another. */
+/** Options of a Remit. */
 export interface RemitOptions {
   readonly name: string;
-  /** Where spans go, over OTLP; `null` for nowhere, which is the default of the product. */
+  /** Destination of spans, over OTLP; `null` for none, as by default. */
   readonly collectorPort: number | null;
-  /** Default the shipped ones. */
+  /** Policy folder. Default: the shipped one. */
   readonly policies?: string;
   /** The checkout whose `dist/` and shipped policies are used. Default this one. */
   readonly checkout?: string;
-  /** Default 300 s. */
+  /** Lifetime of tokens. Default 300 s. */
   readonly tokenSeconds?: number;
-  /** Checks a second of one agent. Default so many that one can make all of a load. */
+  /** Checks per second of one agent. Default: enough for a whole load. */
   readonly checksPerAgent?: number;
-  /** What one client of the issuer may take. Default so much that one can make all of a load. */
+  /** Limits of one client of the issuer. Default: enough for a whole load. */
   readonly issuerLimits?: Readonly<Record<string, number>>;
-  /** Flags of Node. */
+  /** Node flags. */
   readonly flags?: readonly string[];
-  /** Where its standard output goes. */
+  /** File for its standard output. */
   readonly stdoutFile?: string;
 }
 
-/** What a task token is asked for, and by whom. */
+/** The intent and the agent of a task token. */
 export interface Intent {
   readonly by: Caller;
   readonly audience: string;
@@ -77,14 +77,11 @@ export interface Intent {
 
 const CONNECTIONS = 8;
 
-/**
- * The built product as a process of its own, with its own folder, state and issuer. Lifecycle: `start`; it ends with the
- * stage.
- */
+/** The built product as a separate process, with its own folder, state and issuer. Lifecycle: `start`; the stage ends it. */
 export class RemitUnderTest {
   readonly pid: number;
   readonly socket: string;
-  /** Of the issuer. */
+  /** Port of the issuer. */
   readonly issuerPort: number;
   readonly #ports: Ports;
   readonly #domain: Domain;
@@ -119,7 +116,7 @@ export class RemitUnderTest {
     return started;
   }
 
-  /** Issues so many tokens, each of a task of its own. Throws where one is refused. */
+  /** Issues `count` tokens, each of its own task. Throws where one is refused. */
   async tokens(count: number, intent: Intent): Promise<readonly string[]> {
     const body = bodyOf(intent);
     const tokens: string[] = [];
@@ -134,12 +131,12 @@ export class RemitUnderTest {
     return tokens;
   }
 
-  /** The keys its tokens are verified with, as JSON. */
+  /** The public keys of its tokens, as JSON. */
   keys(): Promise<string> {
     return this.#ask(this.#domain.planner, '/.well-known/jwks.json');
   }
 
-  /** The sum of a metric over its series, those alone that hold all of the labels; 0 where it has none. */
+  /** The sum of a metric over its series that have all of the labels; 0 where there are none. */
   async metric(name: string, ...labels: readonly string[]): Promise<number> {
     const text = await (await fetch(`http://127.0.0.1:${this.#ports.admin}/metrics`)).text();
     const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
@@ -147,7 +144,7 @@ export class RemitUnderTest {
     return meant.reduce((sum, line) => sum + Number(line.split('} ').at(-1)?.split(' ').find(Number) ?? 0), 0);
   }
 
-  /** Ends it before the stage does, in good order. */
+  /** Ends it gracefully, before the stage does. */
   end(): Promise<void> {
     return this.#end();
   }
@@ -173,7 +170,7 @@ export class RemitUnderTest {
           else reject(new Error(`the issuer answered ${response.statusCode}: ${text}`));
         });
       });
-      // A connection that was idle may be closed by the server just as it is used again.
+      // The server may close an idle connection just when it is used again.
       const failed = (error: Error & { readonly code?: string }): void =>
         asked.reusedSocket && error.code === 'ECONNRESET' ? settle(this.#ask(caller, path, body)) : reject(error);
       asked.on('error', failed).end(body);
@@ -181,7 +178,7 @@ export class RemitUnderTest {
   }
 }
 
-/** The issuer of the tokens, for those who verify them. */
+/** The issuer of the tokens, for contenders that verify them. */
 export const issuerUrl = ISSUER;
 
 interface Ports {

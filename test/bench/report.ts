@@ -14,7 +14,7 @@ import { SOCKET_GOODPUT } from './socket-overload.ts';
 import { residentWith } from './tasks.ts';
 import { scenarios } from './throughput.ts';
 
-/** What is compared, by name: throughput through Envoy, where more is better, then latency and cost, where less is. */
+/** Comparisons by name: throughput through Envoy, where more is better, then latency and cost, where less is better. */
 export function ratiosOf(results: Results): Readonly<Record<string, number>> {
   const { reuse, cold } = scenarios;
   const rate = (of: readonly [string, string], to: readonly [string, string]): number =>
@@ -22,7 +22,7 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
   const remit = [names.remit, reuse] as const;
   const atSpeed = (measure: Measure, perSecond: number): number =>
     results.latencyRatio(measure, [names.remit, atRate(perSecond)], [names.opa, atRate(perSecond)]);
-  // Processor time is a cost that counts even where a check came too late.
+  // Processor time counts even where a check was late.
   const manyOverFew = (kind: 'hit' | 'miss'): number =>
     results.ratio(
       'cpuUs',
@@ -51,7 +51,7 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
   };
 }
 
-/** The machine and the versions that figures were got with. */
+/** The machine and the versions of a run. */
 export function conditions(): Readonly<Record<string, string>> {
   const [cpu, ...others] = cpus();
   return {
@@ -66,11 +66,11 @@ export function conditions(): Readonly<Record<string, string>> {
   };
 }
 
-/** What a program says of itself. wrk tells its version with an exit code that is not 0. */
+/** The version that a program prints. wrk exits with another code than 0. */
 const firstLine = (shell: string): string =>
   execFileSync('/bin/sh', ['-c', `${shell} 2>&1 || true`], { encoding: 'utf8' }).split('\n')[0] ?? '';
 
-/** All results as one object. Numbers are rounded to four digits; what was not measured is null. */
+/** All results as one object, rounded to four digits; null where not measured. */
 export function resultObject(results: Results): object {
   return {
     conditions: conditions(),
@@ -94,7 +94,7 @@ const mediansOf = (series: Series): object => ({
 
 const rounded = (value: number): number | null => (Number.isFinite(value) ? Number(value.toPrecision(4)) : null);
 
-/** The results as tables of Markdown, so that they can be kept as they are printed. */
+/** The results as Markdown tables. */
 export function tables(results: Results): string {
   const rows = results.series.map((series) => {
     const failed = series.runs.reduce((sum, run) => sum + run.failed, 0);

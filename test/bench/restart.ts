@@ -36,7 +36,7 @@ for (const stateAccess of ['exclusive', 'shared'] as const) {
   }
 }
 
-/** How often each answer came, from before the restart until after it. */
+/** How often each answer occurred, from before the restart until after it. */
 async function restarted(processes: Processes): Promise<ReadonlyMap<string, number>> {
   const { token } = await processes.declare(1);
   const counts = new Map<string, number>();
@@ -50,7 +50,7 @@ async function restarted(processes: Processes): Promise<ReadonlyMap<string, numb
     const answer = await call().catch((error: NodeJS.ErrnoException) => error.code ?? error.message);
     counts.set(answer, (counts.get(answer) ?? 0) + 1);
   };
-  // Code that has run is faster.
+  // Warms up the code.
   for (let warm = 0; warm < 300; warm += 1) await call();
   const calls: Promise<void>[] = [];
   const due = performance.now();

@@ -1,24 +1,24 @@
 import type { Run } from './load.ts';
 import { median, pairedRatio } from './statistics.ts';
 
-/** All runs of one contender in one scenario, a run for each round. */
+/** All runs of one contender in one scenario, one for each round. */
 export interface Series {
   readonly contender: string;
   readonly scenario: string;
   readonly runs: readonly Run[];
 }
 
-/** A number that is no run, such as resident memory. */
+/** A number that is not from a run, such as resident memory. */
 export interface Figure {
   readonly name: string;
   readonly value: number;
   readonly unit: string;
 }
 
-/** A number of a run that runs are compared by; `cpuUs` is the processor time of a request. */
+/** A measure by which runs are compared; `cpuUs` is the processor time of a request. */
 export type Measure = 'requestsPerSecond' | 'p50Ms' | 'p99Ms' | 'p999Ms' | 'cpuUs';
 
-/** What was measured so far, in the order it first came. */
+/** All measurements so far, in order of first occurrence. */
 export class Results {
   readonly #series = new Map<string, Series & { readonly runs: Run[] }>();
   readonly #figures: Figure[] = [];
@@ -42,18 +42,18 @@ export class Results {
     return this.#figures;
   }
 
-  /** The value of a figure; NaN where it was not measured. */
+  /** The value of a figure; NaN where not measured. */
   figure(name: string): number {
     return this.#figures.find((figure) => figure.name === name)?.value ?? NaN;
   }
 
-  /** One measure of the runs of a series by round; empty where it was not measured. */
+  /** One measure of a series by round; empty where not measured. */
   values(contender: string, scenario: string, measure: Measure): readonly number[] {
     const { runs } = this.#series.get(JSON.stringify([contender, scenario])) ?? { runs: [] };
     return runs.map((run) => run[measure] ?? NaN);
   }
 
-  /** As `ratio`, for latency: NaN also where more than 1 % of the calls of either failed. */
+  /** Like `ratio`, for latency: also NaN where more than 1 % of the calls of either failed. */
   latencyRatio(measure: Measure, of: readonly [string, string], to: readonly [string, string]): number {
     return this.#isKept(...of) && this.#isKept(...to) ? this.ratio(measure, of, to) : NaN;
   }
@@ -64,13 +64,13 @@ export class Results {
     return sum(({ failed }) => failed) <= MOST_FAILED * sum(({ requests }) => requests);
   }
 
-  /** The median over the rounds of one measure of a contender, over that of another. */
+  /** The median over the rounds of the ratio of one measure between two contenders. */
   ratio(measure: Measure, of: readonly [string, string], to: readonly [string, string]): number {
     return pairedRatio(this.values(...of, measure), this.values(...to, measure));
   }
 }
 
-/** Where more than this share of calls failed, latency is that of giving up, and compares with nothing. */
+/** Beyond this share of failed calls, latency is that of failures and cannot be compared. */
 const MOST_FAILED = 0.01;
 
 /** The median of one measure of a series; NaN where it has none. */

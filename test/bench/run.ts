@@ -31,7 +31,7 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
 
 Needs Linux, wrk and h2load (apt-get install wrk nghttp2-client), Go, and Envoy (npm run parts).`;
 
-/** What can be measured by itself. Those that compare with others are handed the contenders. */
+/** Sections that can be run separately. Those that compare get the contenders. */
 const sections: Readonly<Record<string, (bench: Bench, contenders: () => Promise<Contenders>) => Promise<void>>> = {
   throughput: async (bench, contenders) => measureThroughput(bench, await contenders()),
   socket: async (bench, contenders) => measureSockets(bench, await contenders()),
@@ -79,7 +79,7 @@ function count(given: string | undefined, otherwise: number): number {
   throw new Error(`\`${given}\` is not a whole number above 0`);
 }
 
-/** The command of Debian that would bring what is missing. */
+/** The Debian command that installs what is missing. */
 function missing(): string | null {
   const folders = (process.env['PATH'] ?? '').split(delimiter);
   const packages = { wrk: 'wrk', h2load: 'nghttp2-client' };

@@ -8,7 +8,7 @@ import { vegeta } from './vegeta.ts';
 
 const RATE = 1_000;
 const MOST_WINDOW_SECONDS = 60;
-/** At least so many windows, to see whether memory or latency grows. */
+/** Least number of windows, to see whether memory or latency grows. */
 const LEAST_WINDOWS = 6;
 
 /** Names of the figures: memory after each window. */
@@ -17,7 +17,7 @@ export const residentAfter = (seconds: number): string => `soak: resident after 
 /** The scenario of the whole soak, each window a run. */
 export const SOAK = `soak at ${RATE}/s`;
 
-/** Memory and latency over a long time at a fixed rate, in windows, each with new tokens. */
+/** Memory and latency over a long time at a fixed rate, in windows with new tokens. */
 export async function measureSoak(bench: Bench): Promise<void> {
   const { collectorPort, domain, effort, stage } = bench;
   const remit = await RemitUnderTest.start(stage, domain, { name: 'soak', collectorPort });

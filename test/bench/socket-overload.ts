@@ -5,17 +5,17 @@ import { reuse } from './loads.ts';
 import type { RemitUnderTest } from './remit-under-test.ts';
 import { median } from './statistics.ts';
 
-/** So many times as many checks as Remit has under way at most. */
+/** Multiple of the checks that Remit accepts concurrently. */
 const TIMES = 10;
 
-/** The figure of what is left of the throughput at the socket while ten times as many checks are under way as may wait. */
+/** The figure: remaining throughput at the socket with ten times as many concurrent checks as may wait. */
 export const SOCKET_GOODPUT = 'overload: goodput at the socket, of the capacity there';
 
 const ALLOWED = 'decision="allow"';
 
 /**
- * The same straight at the socket, where the generator takes little of what Remit would decide with and no proxy has a bound of its
- * own: each refusal is followed by the next check at once, so as much is asked for as can be refused.
+ * The overload directly at the socket, where the generator takes little of the processor and no proxy has a bound: each refusal is followed
+ * by the next check at once, so the load is as high as it can be refused.
  */
 export async function measureSocketOverload(bench: Bench, remit: RemitUnderTest): Promise<void> {
   const { collectorPort, effort, results, say, stage } = bench;

@@ -43,7 +43,7 @@ interface Contender {
   readonly batchSpans: number;
   /** Makes the span of a check, which then waits. */
   readonly check: () => unknown;
-  /** Makes a request of what waits. */
+  /** Makes a request of the waiting spans. */
   readonly send: () => unknown;
 }
 
@@ -131,7 +131,7 @@ for (const [index, { name }] of contenders.entries()) {
   process.stdout.write(`${[name.padEnd(24), ...figures].join('   ')}\n`);
 }
 
-/** What one span costs, its part of a request among it. */
+/** The cost of one span, including its share of a request. */
 async function costOf({ batchSpans, check, send }: Contender): Promise<Cost> {
   const before = process.threadCpuUsage();
   for (let batches = 0; batches < BATCHES; batches += 1) {
@@ -151,7 +151,7 @@ async function costOf({ batchSpans, check, send }: Contender): Promise<Cost> {
   return { us: (user + system) / spans, allocated: allocated / batchSpans, kept: kept / batchSpans };
 }
 
-/** Bytes that outlive a collection. */
+/** Bytes that survive a collection. */
 function held(): number {
   globalThis.gc?.();
   const { heapUsed, arrayBuffers } = process.memoryUsage();

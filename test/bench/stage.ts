@@ -6,18 +6,18 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { DevProcess } from '../../src/dev/child.ts';
 
-/** How a process of the benchmark is started. */
+/** Options of a benchmark process. */
 export interface ProcessOptions {
-  /** What it says, on either stream, when it is ready. */
+  /** Text on either stream when it is ready. */
   readonly ready: string | RegExp;
   readonly environment?: Readonly<Record<string, string>>;
-  /** File that takes its standard output, where that is more than a few lines; `ready` is then said on the other stream. */
+  /** File for its standard output, if that is long; `ready` must then be on the other stream. */
   readonly stdoutFile?: string;
   /** Default 60,000 ms. */
   readonly readyWithinMs?: number;
 }
 
-/** A process that runs, and what it said when it was ready. */
+/** A running process, and its output when it was ready. */
 export interface Started {
   readonly child: DevProcess;
   readonly pid: number;
@@ -27,8 +27,8 @@ export interface Started {
 const POLL_MS = 20;
 
 /**
- * What one run of the benchmark owns: a folder of its own, and processes, none of which outlives it. Lifecycle: `open`, then
- * `close`, which ends everything in the reverse order. SIGINT and SIGTERM close it and end this process.
+ * What one run of the benchmark owns: a temporary folder, and processes that do not outlive it. Lifecycle: `open`, then `close`, which ends
+ * everything in reverse order. SIGINT and SIGTERM close it and end this process.
  */
 export class Stage {
   readonly folder: string;
@@ -50,27 +50,27 @@ export class Stage {
     return stage;
   }
 
-  /** Aborted once the stage closes, for programs that run to their end. */
+  /** Aborted when the stage closes, for programs that run to their end. */
   get signal(): AbortSignal {
     return this.#aborted.signal;
   }
 
-  /** Does something when the stage closes, before what was asked for earlier. */
+  /** Registers work for when the stage closes, before what was registered earlier. */
   onClose(end: () => Promise<unknown>): void {
     this.#ends.push(end);
   }
 
-  /** Starts a program and waits until it is ready; throws, with its last words, where it is not. */
+  /** Starts a program and waits until it is ready. Throws with its last output where it is not. */
   async start(command: readonly string[], options: ProcessOptions): Promise<Started> {
     const { ready, environment = {}, stdoutFile, readyWithinMs = 60_000 } = options;
-    // Settings of whoever runs the benchmark would change what is measured.
+    // Settings of the user's environment would change the measurement.
     const foreign = Object.keys(process.env).filter((name) => name.startsWith('OTEL_') || name.startsWith('REMIT_'));
     const set = [
       ...foreign.flatMap((name) => ['-u', name]),
       ...Object.entries(environment).map(([name, value]) => `${name}=${value}`),
     ];
     const redirected = stdoutFile === undefined ? [] : ['/bin/sh', '-c', 'exec "$@" >"$0"', stdoutFile];
-    // Each of these gives its place to the next, so the process id is that of the program.
+    // Each of these replaces itself by the next (`exec`), so the process id is that of the program.
     const child = new DevProcess('/usr/bin/env', [...set, ...redirected, ...command]);
     this.onClose(() => child.end());
     for (let waitedMs = 0; waitedMs < readyWithinMs; waitedMs += POLL_MS) {
@@ -83,7 +83,7 @@ export class Stage {
     throw new Error(`\`${command.join(' ')}\` was not ready: ${child.stderr.slice(-5).join(' | ')}`);
   }
 
-  /** Ends everything; again is the same end, which both wait for. */
+  /** Ends everything. Idempotent: all calls wait for the same end. */
   close(): Promise<void> {
     this.#closed ??= this.#endAll();
     return this.#closed;
@@ -95,11 +95,11 @@ export class Stage {
   }
 }
 
-/** Below the ports that the system hands to clients, of which a load generator takes thousands. */
+/** Below the ephemeral ports, of which a load generator takes thousands. */
 const PORTS = { first: 20_000, count: 10_000 };
 let nextPort = process.pid % PORTS.count;
 
-/** A port of loopback that nobody listened on a moment ago; none is given twice. */
+/** A free loopback port; none is returned twice. */
 export async function freePort(): Promise<number> {
   for (let tried = 0; tried < PORTS.count; tried += 1) {
     const port = PORTS.first + nextPort;

@@ -2,12 +2,12 @@ import { describe, expect, it } from '@jest/globals';
 import { latencyOf, median, pairedRatio } from './statistics.ts';
 
 describe('latencyOf', () => {
-  it('gives the value that a share of the values does not exceed, whatever their order', () => {
+  it('returns the value that a share of the values does not exceed, in any order', () => {
     const values = Array.from({ length: 1_000 }, (_, index) => 1_000 - index);
     expect(latencyOf(values)).toEqual({ p50Ms: 500, p99Ms: 990, p999Ms: 999 });
   });
 
-  it('gives the only value, and NaN of none', () => {
+  it('returns the only value, and NaN for none', () => {
     expect(latencyOf([7])).toEqual({ p50Ms: 7, p99Ms: 7, p999Ms: 7 });
     expect(latencyOf([]).p50Ms).toBeNaN();
   });
@@ -32,7 +32,7 @@ describe('pairedRatio', () => {
     expect(pairedRatio([100, 10, 300], [50, 5, 150])).toBe(2);
   });
 
-  it('takes the rounds that both have, and is NaN where there is none', () => {
+  it('uses the rounds that both have, and is NaN without any', () => {
     expect(pairedRatio([100, 200], [50])).toBe(2);
     expect(pairedRatio([], [1])).toBeNaN();
   });

@@ -5,7 +5,7 @@ export interface Latency {
   readonly p999Ms: number;
 }
 
-/** The value that a share of the values does not exceed; NaN of none. */
+/** The value that a share of the values does not exceed; NaN for none. */
 const percentile = (sorted: ArrayLike<number>, share: number): number =>
   sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? NaN;
 
@@ -15,7 +15,7 @@ export function latencyOf(values: readonly number[]): Latency {
   return { p50Ms: percentile(sorted, 0.5), p99Ms: percentile(sorted, 0.99), p999Ms: percentile(sorted, 0.999) };
 }
 
-/** The median, which of an even count is the mean of the two in the middle; NaN of none. */
+/** The median; of an even count, the mean of the two in the middle; NaN for none. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const half = sorted.length / 2;
@@ -23,8 +23,8 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * How a figure of one contender compares with that of another: the median over the rounds of the ratio within a round, so
- * that a machine that was slow in one round was slow for both. NaN where no round has both.
+ * Compares a figure of two contenders: the median over the rounds of the ratio within a round, so that a slow round counts for both. NaN
+ * where no round has both.
  */
 export const pairedRatio = (of: readonly number[], to: readonly number[]): number =>
   median(of.slice(0, to.length).map((value, round) => value / (to[round] ?? NaN)));

@@ -37,7 +37,7 @@ const must = <T>(value: T): T => {
   return value;
 };
 
-/** Resident, after a collection where the process has one. */
+/** Resident memory, after a collection where possible. */
 const resident = (): number => {
   globalThis.gc?.();
   return process.memoryUsage().rss;

@@ -11,18 +11,18 @@ import { wrk } from './wrk.ts';
 /** The scenario of a number of live tasks. */
 export const withTasks = (count: number): string => `reuse, ${count} live tasks`;
 
-/** The figure of the memory of a Remit with so many live tasks, each of whose tokens was used for a decision of its own. */
+/** The figure: memory of a Remit with so many live tasks, each token of which was used for its own decision. */
 export const residentWith = (count: number): string => `resident, ${count} live tasks and decisions`;
 
 const STEPS = [1, 1_000, 10_000, 100_000];
 const TOKEN_SECONDS = 900;
 const AT_A_TIME = 10_000;
 const CONNECTIONS = 4;
-/** What Envoy answers where it waited for a check in vain. */
+/** Envoy's answer where a check was not answered in time. */
 const TOO_LATE = 503;
 const MOST_TRIES = 20;
 
-/** What live tasks cost: one Remit that is given more and more of them, each used once for a decision of its own. */
+/** The cost of live tasks: one Remit with more and more of them, each used once for its own decision. */
 export async function measureTasks(bench: Bench): Promise<void> {
   const { collectorPort, domain, effort, say, stage } = bench;
   const options = { name: 'tasks', collectorPort, tokenSeconds: TOKEN_SECONDS };
@@ -49,7 +49,7 @@ export async function measureTasks(bench: Bench): Promise<void> {
   await remit.end();
 }
 
-/** Makes every call of a load once, and again only where it came too late; throws where one is not allowed. */
+/** Makes every call of a load once, and repeats only late ones. Throws where one is not allowed. */
 async function useEach(load: Load, port: number): Promise<void> {
   const calls = load.calls.values();
   const worker = async (): Promise<void> => {

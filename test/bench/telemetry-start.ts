@@ -14,7 +14,7 @@ import { median } from './statistics.ts';
  */
 const ROUNDS = 7;
 const SETTLED_MS = 3_000;
-/** Of `/proc/PID/stat`. */
+/** Unit of `/proc/PID/stat`. */
 const TICKS_PER_SECOND = 100;
 
 interface Cost {

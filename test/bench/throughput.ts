@@ -21,7 +21,7 @@ export const scenarios = {
 
 const ESTIMATE_SECONDS = 1;
 
-/** Throughput of a closed loop through Envoy, each contender in turn, round after round. */
+/** Throughput of a closed loop through Envoy. The contenders take turns, round after round. */
 export async function measureThroughput(bench: Bench, contenders: Contenders): Promise<void> {
   const { envoy, grpcJs, go, opa, opaMemory, remit, unrecorded, noOutcomes } = contenders;
   const repeated = [envoy, grpcJs, go, opa, opaMemory, remit, unrecorded, noOutcomes];
@@ -47,7 +47,7 @@ export async function measureThroughput(bench: Bench, contenders: Contenders): P
   }
 }
 
-/** The same check straight at each socket, as one worker of Envoy would ask it; nobody then tells of outcomes. */
+/** The same check directly at each socket, as from one Envoy worker, without access logs. */
 export async function measureSockets(bench: Bench, { grpcJs, go, opa, noOutcomes }: Contenders): Promise<void> {
   const { collectorPort, effort, stage } = bench;
   const asked = [grpcJs, go, opa, noOutcomes];
@@ -62,7 +62,7 @@ export async function measureSockets(bench: Bench, { grpcJs, go, opa, noOutcomes
       const run = await measure(bench, { contender: name, scenario: scenarios.socket, pid }, () =>
         h2load(stage, { socket: socket ?? '', seconds: effort.seconds, message }),
       );
-      // An answer of gRPC is HTTP 200 whatever it says.
+      // A gRPC answer is HTTP 200 whatever it contains.
       const allowed = (await issuer.metric('remit_decisions_total', ALLOWED)) - before;
       if (contender === noOutcomes && allowed < run.requests)
         throw new Error('not every check at the socket was allowed');
@@ -72,7 +72,7 @@ export async function measureSockets(bench: Bench, { grpcJs, go, opa, noOutcomes
 
 const ALLOWED = 'decision="allow"';
 
-/** Runs once, if the load is allowed. Calls that are late, or denied since the records' queue is full, count as failed. */
+/** One run, if the load is allowed. Late calls, and those denied for a full queue of records, count as failed. */
 async function closedLoop(
   bench: Bench,
   { name, pid, port }: Contender,
@@ -88,7 +88,7 @@ async function closedLoop(
   return run;
 }
 
-/** Loads in which no call comes twice, as large as what was used up before makes likely. */
+/** Loads without repeated calls, as large as earlier runs make likely. */
 class Pool {
   readonly #bench: Bench;
   readonly #make: (bench: Bench, issuer: RemitUnderTest, count: number) => Promise<Load>;
@@ -99,7 +99,7 @@ class Pool {
     this.#make = make;
   }
 
-  /** Runs with a small pool, to know how large a whole one must be. */
+  /** Runs with a small pool, to learn how large a whole one must be. */
   async estimate(contender: Contender): Promise<void> {
     const run = await wrk(this.#bench.stage, await this.#make(this.#bench, contender.issuer, FIRST_POOL), {
       port: contender.port,

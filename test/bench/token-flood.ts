@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Agent, request } from 'node:https';
 
-/** Whom to flood, as whom, and over how many connections. */
+/** Target, caller and connections of a flood. */
 export interface FloodOrder {
   readonly port: number;
   readonly ca: string;
@@ -10,7 +10,7 @@ export interface FloodOrder {
   readonly connections: number;
 }
 
-/** One agent that asks for tokens as fast as it is answered, until its process is ended: `fork` it and send a `FloodOrder`. */
+/** An agent that requests tokens as fast as it is answered, until its process is ended: `fork` it and send a `FloodOrder`. */
 const [{ connections, ...options }] = (await once(process, 'message')) as [FloodOrder];
 const agent = new Agent({ keepAlive: true, maxSockets: connections });
 const detail = {

@@ -91,7 +91,7 @@ const webParameters = {
 const webKeyOf = ({ algorithm, jwk }: TestKey): Promise<webcrypto.CryptoKey> =>
   webcrypto.subtle.importKey('jwk', { ...jwk }, { ...webParameters[algorithm], hash: 'SHA-256' }, false, ['verify']);
 
-/** Microseconds of one call, with so many under way at a time. */
+/** Microseconds of one call, with a fixed concurrency. */
 async function timed(run: () => unknown, atATime: number): Promise<number> {
   const start = performance.now();
   for (let call = 0; call < CALLS; call += atATime) {

@@ -8,7 +8,7 @@ import type { Load, Run } from './load.ts';
 import type { Stage } from './stage.ts';
 import { latencyOf } from './statistics.ts';
 
-/** How fast and how long. */
+/** Rate and duration. */
 export interface VegetaOptions {
   readonly binary: string;
   readonly port: number;
@@ -16,40 +16,40 @@ export interface VegetaOptions {
   readonly rate: number;
   readonly seconds: number;
   /**
-   * Whether calls share connections by HTTP/2, as they can with Envoy. Default no: then a thousand calls under way are a
-   * thousand connections.
+   * Whether calls share connections by HTTP/2, as they can with Envoy. Default no: a thousand concurrent calls are then a thousand
+   * connections.
    */
   readonly isHttp2?: boolean;
-  /** How much of an answer is kept. Default nothing. */
+  /** Bytes of an answer that are kept. Default none. */
   readonly maxBodyBytes?: number;
 }
 
 /** A call that was made. */
 export interface Hit {
-  /** When it was sent, milliseconds since the Unix epoch. */
+  /** When it was sent, in milliseconds since the Unix epoch. */
   readonly atMs: number;
-  /** From then to its answer. */
+  /** Time until its answer. */
   readonly tookMs: number;
-  /** Of its answer; 0 where it had none. */
+  /** Status of its answer; 0 without one. */
   readonly status: number;
-  /** What is kept of its answer, where that is not 200. */
+  /** The kept part of an answer other than 200. */
   readonly body: string;
 }
 
-/** Beyond this many calls that wait, the rate is not held any more; the figures then say so. */
+/** Beyond this many waiting calls the rate is no longer held, which the figures then show. */
 const MAX_WAITING = 4_096;
 
 let attacks = 0;
 
 /**
- * Calls at a fixed rate, whether the last is answered or not, as callers that know nothing of each other do. The latency
- * counts from when a call was due, so a generator that was late hides nothing; a call it could not make at all has failed.
+ * Calls at a fixed rate, whether or not earlier ones are answered, as from independent callers. Latency counts from when a call was due, so
+ * a late generator hides nothing; a call it could not make counts as failed.
  */
 export async function vegeta(stage: Stage, load: Load, options: VegetaOptions): Promise<Run> {
   return runOf(await attack(stage, load, options), options);
 }
 
-/** The calls of the same, in the order in which they were sent. */
+/** The individual calls, in the order in which they were sent. */
 export async function attack(stage: Stage, load: Load, options: VegetaOptions): Promise<readonly Hit[]> {
   const { binary, port, rate, seconds, isHttp2 = false, maxBodyBytes = 0 } = options;
   const name = join(stage.folder, `vegeta-${(attacks += 1)}`);
@@ -78,7 +78,7 @@ async function hitsIn(stage: Stage, binary: string, file: string): Promise<reado
   for await (const line of createInterface({ input: encoder.stdout })) {
     const [timestampNs = '', code, latencyNs, , , , body = ''] = line.split(',', 7);
     const status = Number(code);
-    // Milliseconds of this epoch need 41 bits, which leaves a double a tenth of a microsecond.
+    // Milliseconds since the epoch need 41 bits, which leaves a double a tenth of a microsecond.
     hits.push({
       atMs: Number(timestampNs) / 1e6,
       tookMs: Number(latencyNs) / 1e6,
@@ -89,7 +89,7 @@ async function hitsIn(stage: Stage, binary: string, file: string): Promise<reado
   return hits.sort((a, b) => a.atMs - b.atMs);
 }
 
-/** What calls come to of which so many a second were due, for so long. */
+/** The result of calls of which `rate` a second were due for `seconds`. */
 export function runOf(
   hits: readonly Hit[],
   { rate, seconds }: { readonly rate: number; readonly seconds: number },
@@ -101,7 +101,7 @@ export function runOf(
   });
   const endMs = hits.reduce((latest, { atMs, tookMs }) => Math.max(latest, atMs + tookMs), firstMs);
   const failed = hits.filter(({ status }) => status !== 200).length;
-  // Vegeta leaves the last one out where the clock is at the end when it is due.
+  // Vegeta omits the last call where the time is up when it is due.
   const notMade = Math.max(0, rate * seconds - 1 - hits.length);
   return {
     requests: hits.length,

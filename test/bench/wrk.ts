@@ -6,7 +6,7 @@ import { headersOf } from './load.ts';
 import type { Load, Run } from './load.ts';
 import type { Stage } from './stage.ts';
 
-/** How long and over how many connections. */
+/** Duration and number of connections. */
 export interface WrkOptions {
   readonly port: number;
   readonly seconds: number;
@@ -14,7 +14,7 @@ export interface WrkOptions {
   readonly connections?: number;
 }
 
-/** Makes every request before the first is sent, so that nothing but the sending is done while it is measured. */
+/** Prepares every request before the first is sent, so that only sending is measured. */
 const script = (callsFile: string, headersFile: string, bodyFile: string | null, method: string): string => `
 local requests, sent = {}, 0
 function init(args)
@@ -41,7 +41,7 @@ function done(summary, latency, rates)
 end
 `;
 
-/** What the script prints at the end. */
+/** The output of the script at the end. */
 interface Printed {
   readonly requests: number;
   readonly durationUs: number;
@@ -53,7 +53,7 @@ interface Printed {
 
 let runs = 0;
 
-/** One closed loop: each connection sends its next call when the last is answered. Latency is therefore without queueing. */
+/** One closed loop: each connection sends its next call when the last one is answered. So latency has no queueing. */
 export async function wrk(stage: Stage, load: Load, { port, seconds, connections = 16 }: WrkOptions): Promise<Run> {
   const name = join(stage.folder, `wrk-${(runs += 1)}`);
   const { authorization: _, ...common } = headersOf(load, { path: '', token: '' });
