@@ -5,6 +5,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { threadId } from 'node:worker_threads';
 import type { Worker } from 'node:worker_threads';
 import { afterAll, describe, expect, it, jest } from '@jest/globals';
+import type { Connection } from '../../../src/state/sqlite/connection.ts';
+import { insertRecords } from '../../../src/state/sqlite/outbox-table.ts';
 import { AuthorityThread } from '../../../src/state/sqlite/authority-thread.ts';
 import type { AuthorityThreadOptions } from '../../../src/state/sqlite/authority-thread.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
@@ -72,10 +74,9 @@ describe('AuthorityThread', () => {
     const grown = [...after].filter(([id, bytes]) => bytes > (before.get(id) ?? 0)).map(([id]) => id);
     expect(grown).not.toContain(main);
     expect(grown.length).toBeGreaterThan(0);
-    // The reader has the methods of a store, and a connection that refuses them.
-    const reader = thread.reader as unknown as { appendRecords(records: readonly unknown[]): unknown };
-    expect(() => reader.appendRecords([endRecord(1)])).not.toThrow();
-    expect(reader.appendRecords([endRecord(1)])).toMatchObject({
+    // The reader has no method that writes, and a connection that refuses to.
+    const { connection } = thread.reader as unknown as { readonly connection: Connection };
+    expect(connection.write([], () => insertRecords(connection, [endRecord(1)]))).toMatchObject({
       code: 'broken',
       detail: expect.stringMatching(/readonly/),
     });
