@@ -35,7 +35,8 @@ const RATE = 1_000;
 const BUDGETED_RATE = 500;
 const FLOOD_WARM_MS = 2_000;
 
-type Scenario = (bench: Bench, build: Build) => Promise<Run>;
+/** Makes what a run needs; what that returns is measured. */
+type Scenario = (bench: Bench, build: Build) => Promise<() => Promise<Run>>;
 
 /** Measurements by name. */
 const scenarios: Readonly<Record<string, Scenario>> = {
@@ -52,51 +53,53 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   [`reuse beside ${BUDGETED_RATE}/s with a budget`]: async (bench, build) => {
     const others = await budgeted(bench, build.remit);
     const load = await reuse(bench, build.remit, bench.domain.reporter);
-    const [run, beside] = await Promise.all([
-      atRate(bench, build, load, RATE),
-      atRate(bench, build, others, BUDGETED_RATE),
-    ]);
-    if (beside.failed > 0) bench.say(`  ${beside.failed} of the calls with a budget failed`);
-    return run;
+    const [run, beside] = [atRate(bench, build, load, RATE), atRate(bench, build, others, BUDGETED_RATE)];
+    return async () => {
+      const [measured, { failed }] = await Promise.all([run(), beside()]);
+      if (failed > 0) bench.say(`  ${failed} of the calls with a budget failed`);
+      return measured;
+    };
   },
   'reuse beside a flood at the issuer': async (bench, { name, limited: { remit, port } }) => {
     const load = await reuse(bench, remit, bench.domain.reporter);
     const end = await startFlood(bench, remit.issuerPort);
-    try {
-      await new Promise((settle) => setTimeout(settle, FLOOD_WARM_MS));
+    await new Promise((settle) => setTimeout(settle, FLOOD_WARM_MS));
+    return async () => {
       const before = { tokens: await remit.metric(ISSUED), ms: performance.now() };
       const run = await wrk(bench.stage, load, { port, seconds: bench.effort.seconds });
       const granted = (await remit.metric(ISSUED)) - before.tokens;
-      bench.say(
-        `  ${name}: ${((granted * 1_000) / (performance.now() - before.ms)).toFixed(0)} tokens/s granted beside`,
-      );
-      return run;
-    } finally {
+      bench.say(`  ${name}: ${((granted * 1_000) / (performance.now() - before.ms)).toFixed(0)} tokens/s granted`);
       await end();
-    }
+      return run;
+    };
   },
-  'tokens issued': async (bench, { remit }) => {
-    const started = performance.now();
-    const tokens = bench.effort.seconds * TOKENS_A_SECOND;
-    await newTokens(bench, remit, tokens);
-    const seconds = (performance.now() - started) / 1_000;
-    const none = { failed: 0, cpuUs: null, p50Ms: NaN, p99Ms: NaN, p999Ms: NaN };
-    return { ...none, requests: tokens, requestsPerSecond: tokens / seconds };
-  },
+  'tokens issued': (bench, { remit }) =>
+    Promise.resolve(async () => {
+      const started = performance.now();
+      const tokens = bench.effort.seconds * TOKENS_A_SECOND;
+      await newTokens(bench, remit, tokens);
+      const seconds = (performance.now() - started) / 1_000;
+      const none = { failed: 0, cpuUs: null, p50Ms: NaN, p99Ms: NaN, p999Ms: NaN };
+      return { ...none, requests: tokens, requestsPerSecond: tokens / seconds };
+    }),
 };
 
 const ISSUED = 'remit_tokens_issued_total';
 const TOKENS_A_SECOND = 400;
 
-async function loop(bench: Bench, { port }: Build, load: Load): Promise<Run> {
-  await mustBeAllowed(port, load);
-  const run = await wrk(bench.stage, load, { port, seconds: bench.effort.seconds });
-  if (load.isOnce === true && run.requests > load.calls.length) bench.say('  some calls were made a second time');
-  return run;
-}
+const loop =
+  ({ stage, effort, say: tell }: Bench, { port }: Build, load: Load): (() => Promise<Run>) =>
+  async () => {
+    await mustBeAllowed(port, load);
+    const run = await wrk(stage, load, { port, seconds: effort.seconds });
+    if (load.isOnce === true && run.requests > load.calls.length) tell('  some calls were made a second time');
+    return run;
+  };
 
-const atRate = ({ stage, go, effort }: Bench, { port }: Build, load: Load, rate: number): Promise<Run> =>
-  vegeta(stage, load, { binary: go.vegeta, port, rate, seconds: effort.seconds });
+const atRate =
+  ({ stage, go, effort }: Bench, { port }: Build, load: Load, rate: number): (() => Promise<Run>) =>
+  () =>
+    vegeta(stage, load, { binary: go.vegeta, port, rate, seconds: effort.seconds });
 
 async function startBuild(bench: Bench, checkout: string, index: number): Promise<Build> {
   const { stage, domain, collectorPort } = bench;
@@ -139,7 +142,7 @@ try {
     for (const [scenario, run] of wanted) {
       for (const build of round % 2 === 0 ? builds : builds.toReversed()) {
         const pid = scenario.includes('flood') ? build.limited.remit.pid : build.remit.pid;
-        await measure(bench, { contender: build.name, scenario, pid }, () => run(bench, build));
+        await measure(bench, { contender: build.name, scenario, pid }, await run(bench, build));
       }
     }
   }

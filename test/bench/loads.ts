@@ -44,7 +44,7 @@ export async function newTokens({ domain }: Bench, issuer: RemitUnderTest, count
 
 /** Uses of 64 live tokens whose tasks have a budget, so that each use is settled in the state file. */
 export async function budgeted({ domain }: Bench, issuer: RemitUnderTest): Promise<Load> {
-  const constraints = { max_calls: 1_000_000_000 };
+  const constraints = { max_calls: 1_000_000 };
   const tokens = await issuer.tokens(LIVE_TOKENS, { ...filesRead, constraints, by: domain.planner });
   return { ...files, xfcc: domain.planner.xfcc, calls: tokens.map((token) => ({ path: '/v1/files/report', token })) };
 }
