@@ -51,7 +51,8 @@ const faulty: Treatment = () => ({
   closed: () => undefined,
 });
 
-const ENDINGS: readonly (readonly [string, Treatment, (stream: number) => readonly Buffer[]])[] = [
+/** How streams end: a name, the treatment, the bytes sent, and whether the server hands the stream over (default: yes). */
+const ENDINGS: readonly (readonly [string, Treatment, (stream: number) => readonly Buffer[], isHanded?: boolean])[] = [
   [
     'was answered',
     answersLate,
@@ -60,7 +61,7 @@ const ENDINGS: readonly (readonly [string, Treatment, (stream: number) => readon
   ['was reset by its client at once', nothing, (stream) => [ask(stream, 0), data(stream, BYTES), reset(stream)]],
   ['was reset while its answer waits', answersLate, (stream) => [ask(stream), reset(stream)]],
   ['was refused for what it did', nothing, (stream) => [ask(stream, 0), data(stream, BYTES), widened(stream, 0)]],
-  ['was no request', nothing, (stream) => [ask(stream, 0, indexed(2))]],
+  ['was no request', nothing, (stream) => [ask(stream, 0, indexed(2))], false],
   [
     'had a wrong length',
     nothing,
@@ -102,11 +103,13 @@ const begun = new WeakMap<RawClient, number>();
 const streamOf = (client: RawClient, n: number): number => 1 + 2 * ((begun.get(client) ?? 0) + n);
 
 describe('an open connection', () => {
-  it.each(ENDINGS)('keeps nothing of a stream that %s', async (_name, treatment, bytesOf) => {
+  it.each(ENDINGS)('keeps nothing of a stream that %s', async (_name, treatment, bytesOf, isHanded = true) => {
     const seen: WeakRef<AnswerableStream>[] = [];
+    let handed = 0;
     const client = await raw(
       await serve((stream) => {
         seen.push(new WeakRef(stream));
+        handed += 1;
         return treatment(stream);
       }),
       OPENING,
@@ -122,12 +125,21 @@ describe('an open connection', () => {
     // More has come than 16 MiB, and the accounts are even: the connection goes on.
     await client.send(ask(streamOf(client, 0)));
     expect(await client.settled()).toBe(true);
+    // No stream was refused because earlier ones still counted as open.
+    expect(handed).toBe((isHanded ? FIRST + MORE : 0) + 1);
   });
 });
 
 describe('an open stream', () => {
   it('keeps nothing of its head except what its listener keeps', async () => {
-    const client = await raw(await serve(nothing), OPENING);
+    let handed = 0;
+    const client = await raw(
+      await serve((stream) => {
+        handed += 1;
+        return nothing(stream);
+      }),
+      OPENING,
+    );
     const block = Buffer.concat([SHORT_REQUEST, literal('x-large', 'a'.repeat(15_000))]);
     await client.send(ask(1, 0, block));
     await client.settled();
@@ -135,6 +147,7 @@ describe('an open stream', () => {
     for (let n = 1; n <= 500; n += 1) await client.send(ask(1 + 2 * n, 0, block));
     expect(await client.settled()).toBe(true);
     expect(((await heldBytes()) - before) / 500).toBeLessThan(4_000);
+    expect(handed).toBe(501);
   });
 });
 
@@ -162,6 +175,7 @@ describe('a closed connection', () => {
     const before = await heldBytes();
     const handles = process.getActiveResourcesInfo().length;
     await round(300);
+    expect(seen.length).toBeGreaterThanOrEqual(300);
     expect((await heldBytes()) - before).toBeLessThan(1_000_000);
     expect(seen.filter((stream) => stream.deref() !== undefined).length).toBeLessThan(10);
     expect(process.getActiveResourcesInfo().length).toBeLessThanOrEqual(handles + 5);
