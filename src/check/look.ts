@@ -28,7 +28,9 @@ export function lookAt({ states }: Pick<CheckServices, 'states'>, token: TaskTok
 
 /** The reason why the task no longer permits the use of a token; `null` where it still does. */
 export function problemNow(services: Pick<CheckServices, 'states'>, token: TaskToken): Deny | null {
-  const { task, issued } = lookAt(services, token);
+  const standing = services.states.standing({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
+  if (isStoreFailure(standing)) return stateUnavailable(standing);
+  const { task, issued } = standing ?? noTask;
   const live = isDeny(task) ? task : taskPermits(task, token, issued, services.states.clocks());
   return isDeny(live) ? live : null;
 }

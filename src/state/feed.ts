@@ -1,9 +1,19 @@
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 
+/** What changed of a root task: a task of its family or one of their tokens, or no more than their common history. */
+export type ChangedPart = 'task' | 'history';
+
+/** One change. */
+export interface FeedChange {
+  /** Id of the root task. */
+  readonly root: string;
+  readonly part: ChangedPart;
+}
+
 /** The changes since a position of the feed. */
 export interface FeedChanges {
-  /** Ids of the root tasks that changed, or whose part, token or history changed, in commit order. */
-  readonly roots: readonly string[];
+  /** In commit order. */
+  readonly changes: readonly FeedChange[];
   /** The position to ask from next. */
   readonly position: number;
 }

@@ -140,6 +140,7 @@ export class AuthorityThread implements StateAccess {
     return {
       clocks: () => reader.clocks(),
       of: (key, jtiDigest) => this.#broken ?? reader.useStateOf(key.issuer, key.id, jtiDigest),
+      standing: (key, jtiDigest) => this.#broken ?? reader.standingOf(key.issuer, key.id, jtiDigest),
       refuse: (jtiDigest) => reader.refuseToken(jtiDigest),
       turn: () => reader.turn(),
       turnOver: () => reader.turnOver(),

@@ -4,6 +4,7 @@ import { laterOf } from '../../runtime/ports.ts';
 import type { Clocks } from '../../runtime/ports.ts';
 import { ClockFloor, MAX_FLOOR_MS } from '../clock-floor.ts';
 import type { ClockSources, FloorMark } from '../clock-floor.ts';
+import type { ChangedPart } from '../feed.ts';
 import { appendToFeed } from './feed-table.ts';
 import { BusyTimeout } from '../../sqlite/busy-timeout.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
@@ -52,9 +53,9 @@ export class Connection {
   /** Records written by the open transaction. */
   #recorded: EncodedRecord[] = [];
   /** Root tasks changed by the open transaction. */
-  readonly #changed = new Set<string>();
+  readonly #changed = new Map<string, ChangedPart>();
   /** Listener of `changed`. */
-  #onChange: (whole: string) => void = () => undefined;
+  #onChange: (whole: string, part: ChangedPart) => void = () => undefined;
   /** The group of writes that are committed together; `null` outside `together`. */
   #group: { failure: StoreFailure | null } | null = null;
 
@@ -223,13 +224,13 @@ export class Connection {
    *
    * @param whole id of the root task (`wholeOf`)
    */
-  changed(whole: string): void {
-    this.#changed.add(whole);
-    this.#onChange(whole);
+  changed(whole: string, part: ChangedPart): void {
+    if (part === 'task' || !this.#changed.has(whole)) this.#changed.set(whole, part);
+    this.#onChange(whole, part);
   }
 
   /** Sets the one listener of `changed`. It must not throw. */
-  onChange(listener: (whole: string) => void): void {
+  onChange(listener: (whole: string, part: ChangedPart) => void): void {
     this.#onChange = listener;
   }
 

@@ -20,6 +20,7 @@ export function directAuthority(store: Store): StateAccess {
   const states: TaskStates = {
     clocks: () => store.clocks(),
     of: (key, jtiDigest) => store.useStateOf(key.issuer, key.id, jtiDigest),
+    standing: (key, jtiDigest) => store.standingOf(key.issuer, key.id, jtiDigest),
     refuse: (jtiDigest) => store.refuseToken(jtiDigest),
     turn: () => store.turn(),
     turnOver: () => store.turnOver(),

@@ -1,20 +1,29 @@
 import type { StatementSync } from 'node:sqlite';
-import type { FeedChanges } from '../feed.ts';
+import type { ChangedPart, FeedChange, FeedChanges } from '../feed.ts';
 
 /** The part of a connection that this file uses. */
 interface Statements {
   statement(sql: string): StatementSync;
 }
 
-/** Number of changes kept for readers that are behind. Reading all of them takes some milliseconds. */
+/** Number of changes kept for readers that are behind, and up to `SWEPT` more. Reading all of them takes some milliseconds. */
 const KEPT = 4_096;
+/** Old rows are deleted together, once there are so many. */
+const SWEPT = 256;
 
-/** Within a transaction: appends changed root tasks to the feed, and deletes the rows beyond the number kept. */
-export function appendToFeed(connection: Statements, roots: Iterable<string>): void {
-  const insert = connection.statement('INSERT INTO feed (root) VALUES (?)');
+/** Within a transaction: appends changes of root tasks to the feed, and deletes the rows beyond the number kept. */
+export function appendToFeed(
+  connection: Statements,
+  changes: Iterable<readonly [root: string, part: ChangedPart]>,
+): void {
+  const insert = connection.statement('INSERT INTO feed (root, is_history) VALUES (?, ?)');
+  let isSwept = false;
   let end = 0;
-  for (const root of roots) end = Number(insert.run(root).lastInsertRowid);
-  if (end > KEPT) connection.statement('DELETE FROM feed WHERE seq <= ?').run(end - KEPT);
+  for (const [root, part] of changes) {
+    end = Number(insert.run(root, part === 'history' ? 1 : 0).lastInsertRowid);
+    isSwept ||= end % SWEPT === 0;
+  }
+  if (isSwept && end > KEPT) connection.statement('DELETE FROM feed WHERE seq <= ?').run(end - KEPT);
 }
 
 /** The number of the last change. */
@@ -25,9 +34,13 @@ export function endOfFeed(connection: Statements): number {
 
 /** The changes after a position; `null` where some of them are no longer kept. */
 export function changesAfter(connection: Statements, position: number): FeedChanges | null {
-  const rows = connection.statement('SELECT seq, root FROM feed WHERE seq > ? ORDER BY seq').all(position);
+  const rows = connection.statement('SELECT seq, root, is_history FROM feed WHERE seq > ? ORDER BY seq').all(position);
   const [first] = rows;
-  if (first === undefined) return { roots: [], position };
+  if (first === undefined) return { changes: [], position };
   if (Number(first['seq']) !== position + 1) return null;
-  return { roots: rows.map((row) => String(row['root'])), position: position + rows.length };
+  const changes = rows.map((row): FeedChange => ({
+    root: String(row['root']),
+    part: row['is_history'] === 1 ? 'history' : 'task',
+  }));
+  return { changes, position: position + rows.length };
 }

@@ -27,6 +27,6 @@ const WRITE_HISTORY = `INSERT INTO histories SELECT tasks.issuer, ${ROOT_TASK}, 
 /** Within a transaction: replaces the history of the task, which all tasks of its family share. */
 export function writeHistory(connection: Connection, { issuer, id }: TaskKey, history: TaskHistory): void {
   const { version, actions, labels } = history;
-  connection.changed(rootTaskOf(connection, { issuer, id }));
+  connection.changed(rootTaskOf(connection, { issuer, id }), 'history');
   connection.statement(WRITE_HISTORY).run(version, JSON.stringify(actions), JSON.stringify(labels), issuer, id);
 }

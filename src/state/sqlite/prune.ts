@@ -138,7 +138,7 @@ export class Pruning {
     const limit = this.#left;
     const tokens = Number(this.#connection.statement(DELETE_TOKENS).run(issuer, id, limit).changes);
     this.#left -= tokens;
-    this.#connection.changed(root);
+    this.#connection.changed(root, 'task');
     if (tokens === limit) return false;
     for (const sql of DELETE_REST) this.#connection.statement(sql).run(issuer, id);
     this.#deleted += 1;

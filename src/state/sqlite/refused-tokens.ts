@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { UseState } from '../store.ts';
+import type { Standing } from '../store.ts';
 
 const MAX_REFUSED = 16_384;
 
@@ -26,7 +26,7 @@ export class RefusedTokens {
   }
 
   /** The state of a use, with its token marked as revoked where it is refused here. */
-  inUse(state: UseState, jtiDigest: string): UseState {
+  inUse<T extends Standing>(state: T, jtiDigest: string): T {
     const { issued } = state;
     if (issued === undefined || this.#refused.size === 0) return state;
     const token = this.of(issued, jtiDigest);

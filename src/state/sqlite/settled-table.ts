@@ -2,8 +2,9 @@ import type { Connection } from './connection.ts';
 
 /** How long a settled decision is remembered: longer than any retry after an unknown result. 10 minutes. */
 const KEPT_MS = 600_000;
-/** Old decisions deleted with each new one, so that the table shrinks faster than it grows. */
-const SWEPT = 4;
+/** Old decisions are deleted with one new one in `SWEEP_EACH`, more than came since, so that the table shrinks faster than it grows. */
+const SWEEP_EACH = 64;
+const SWEPT = 4 * SWEEP_EACH;
 
 const FORGET = `DELETE FROM settled WHERE decision IN
   (SELECT decision FROM settled WHERE at_ms <= ? ORDER BY at_ms LIMIT ?)`;
@@ -16,8 +17,11 @@ export const isSettled = (connection: Connection, decisionId: string): boolean =
 export function noteSettled(connection: Connection, decisionId: string): void {
   const floorMs = connection.floorMs();
   connection.statement('INSERT INTO settled VALUES (?, ?)').run(decisionId, floorMs);
-  connection.statement(FORGET).run(floorMs - KEPT_MS, SWEPT);
+  if (isSweeper(decisionId)) connection.statement(FORGET).run(floorMs - KEPT_MS, SWEPT);
 }
+
+/** One id in `SWEEP_EACH`, by its last digits, which are random. */
+const isSweeper = (decisionId: string): boolean => Number.parseInt(decisionId.slice(-2), 16) % SWEEP_EACH === 0;
 
 /** Whether there are decisions to delete. */
 export const hasOldSettled = (connection: Connection): boolean =>

@@ -14,12 +14,14 @@ import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type {
   OutboxRecord,
   SecretSighting,
+  Standing,
   OpenTaskFilter,
   StateSize,
   Store,
   StoreReader,
   TaskCounts,
   TaskFilter,
+  TaskKey,
   TokenOfTask,
   UseState,
   WaitingRecord,
@@ -67,11 +69,18 @@ export class SqliteReader implements StateReader {
 
   useStateOf(issuer: string, id: string, jtiDigest: string): UseState | undefined | StoreFailure {
     const key = { issuer, id };
-    const held = this.connection.read([], () => this.useStates.held(key, jtiDigest));
-    if (held !== undefined && isStoreFailure(held)) return held;
-    if (held !== undefined) return this.refused.inUse(held, jtiDigest);
-    const state = this.connection.read([issuer, id, jtiDigest], () => this.useStates.read(key, jtiDigest));
-    return state === undefined || isStoreFailure(state) ? state : this.refused.inUse(state, jtiDigest);
+    return this.#inUse(
+      this.connection.read([], () => this.useStates.held(key, jtiDigest)) ?? this.#read(key, jtiDigest),
+      jtiDigest,
+    );
+  }
+
+  standingOf(issuer: string, id: string, jtiDigest: string): Standing | undefined | StoreFailure {
+    const key = { issuer, id };
+    return this.#inUse(
+      this.connection.read([], () => this.useStates.standing(key, jtiDigest)) ?? this.#read(key, jtiDigest),
+      jtiDigest,
+    );
   }
 
   turn(): void {
@@ -152,5 +161,13 @@ export class SqliteReader implements StateReader {
 
   close(): void {
     this.connection.close();
+  }
+
+  #read(key: TaskKey, jtiDigest: string): UseState | undefined | StoreFailure {
+    return this.connection.read([key.issuer, key.id, jtiDigest], () => this.useStates.read(key, jtiDigest));
+  }
+
+  #inUse<T extends Standing>(state: T | undefined | StoreFailure, jtiDigest: string): T | undefined | StoreFailure {
+    return state === undefined || isStoreFailure(state) ? state : this.refused.inUse(state, jtiDigest);
   }
 }

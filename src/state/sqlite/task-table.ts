@@ -116,7 +116,7 @@ export function insertTaskRow(connection: Connection, task: Task): void {
 
 /** Updates the columns of a task that can change. */
 export function updateTaskRow(connection: Connection, task: Task): void {
-  connection.changed(task.parentId === null ? task.id : rootTaskOf(connection, task));
+  connection.changed(task.parentId === null ? task.id : rootTaskOf(connection, task), 'task');
   connection
     .statement(
       `UPDATE tasks SET state = ?, ended_ms = ?, cause = ?, cause_note = ?, last_used_ms = ?, generation = ?, claimed = ?, attested = ?, risk = ?

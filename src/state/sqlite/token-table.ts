@@ -82,7 +82,7 @@ export function revokeTokenRow(connection: Connection, jtiDigest: string, why: R
   if (token === undefined) return false;
   if (token.revokedAtMs !== null) return true;
   const nowMs = connection.nowMs();
-  connection.changed(rootTaskOf(connection, { issuer: token.issuer, id: token.taskId }));
+  connection.changed(rootTaskOf(connection, { issuer: token.issuer, id: token.taskId }), 'task');
   connection.statement('UPDATE tokens SET revoked_ms = ? WHERE jti_digest = ?').run(nowMs, jtiDigest);
   insertRecord(connection, {
     kind: 'event',

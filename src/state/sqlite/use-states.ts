@@ -2,7 +2,8 @@ import { LRUCache } from 'lru-cache';
 import type { Connection } from './connection.ts';
 import { changesAfter, endOfFeed } from './feed-table.ts';
 import { stateAt } from '../../task/task.ts';
-import type { TaskKey, UseState } from '../store.ts';
+import type { ChangedPart } from '../feed.ts';
+import type { Standing, TaskKey, UseState } from '../store.ts';
 import { useStateAt } from './token-table.ts';
 
 /** Most tokens whose state is cached, and their size in total. The state of any other token is read from the file again. */
@@ -15,20 +16,26 @@ const STATE_BYTES = 1_024;
 interface Family {
   /** Number of cached states. */
   held: number;
-  /** Whether it was written to since those were read. */
-  isOld: boolean;
+  /** Number of changes to a task of the family or to a token, since it is known here. */
+  taskChanges: number;
+  /** Number of changes to the history. */
+  historyChanges: number;
 }
 
 interface Held {
   readonly state: UseState;
   readonly whole: string;
   readonly family: Family;
+  /** As in the family when the state was read. */
+  readonly taskChanges: number;
+  readonly historyChanges: number;
 }
 
 /**
  * A cache of the state by which uses are decided. An entry stays valid until something is written that may change it. `Connection.changed`
  * announces writes of this connection. SQLite tells that another connection has written, and the feed tells to which tasks. Sub-tasks share
- * their root's history, so a change invalidates the cached states of the whole family, and of no other task.
+ * their root's history, so a change invalidates the cached states of the whole family, and of no other task. A change to the history alone
+ * leaves task and token valid (`standing`), so that a use that has just added to it is not read again before its answer.
  *
  * Other connections are checked for on every look, or once for all looks of a turn. So a state is never older than the last commit before
  * the look, or before the turn. The exception is idle time that was restarted: a state that looks expired by it is read again. A look at an
@@ -54,18 +61,18 @@ export class UseStates {
 
   constructor(connection: Connection) {
     this.#connection = connection;
-    connection.onChange((whole) => this.#taskChanged(whole));
+    connection.onChange((whole, part) => this.#apply(whole, part));
   }
 
   /** The cached state of a token, where nothing was written since. Within `read`. */
-  held({ issuer, id }: TaskKey, jtiDigest: string): UseState | undefined {
-    if (!this.#isTurn) this.#ask();
-    const held = this.#states.get(jtiDigest);
-    if (held === undefined || held.family.isOld) return undefined;
-    const { state } = held;
-    // A use may have restarted the idle time since, which the feed does not tell.
-    if (state.task.idleMs !== null && stateAt(state.task, this.#connection.nowMs()) === 'expired') return undefined;
-    return state.task.id === id && state.task.issuer === issuer ? state : undefined;
+  held(key: TaskKey, jtiDigest: string): UseState | undefined {
+    const held = this.#standing(key, jtiDigest);
+    return held !== undefined && held.historyChanges === held.family.historyChanges ? held.state : undefined;
+  }
+
+  /** The cached task and token, also where the history was written to since. Within `read`. */
+  standing(key: TaskKey, jtiDigest: string): Standing | undefined {
+    return this.#standing(key, jtiDigest)?.state;
   }
 
   /**
@@ -76,7 +83,7 @@ export class UseStates {
     const read = useStateAt(this.#connection, key, jtiDigest);
     if (read === undefined) return undefined;
     const { state, whole } = read;
-    if (state.issued !== undefined) this.#states.set(jtiDigest, { state, whole, family: this.#take(whole) });
+    if (state.issued !== undefined) this.#states.set(jtiDigest, this.#heldOf(state, whole));
     return state;
   }
 
@@ -101,24 +108,35 @@ export class UseStates {
     this.#states.clear();
   }
 
-  /** INVARIANT: a changed family is never reused, so that states read from it before stay invalid. */
-  #taskChanged(whole: string): void {
+  #standing({ issuer, id }: TaskKey, jtiDigest: string): Held | undefined {
+    if (!this.#isTurn) this.#ask();
+    const held = this.#states.get(jtiDigest);
+    if (held === undefined || held.taskChanges !== held.family.taskChanges) return undefined;
+    const { task } = held.state;
+    // A use may have restarted the idle time since, which the feed does not tell.
+    if (task.idleMs !== null && stateAt(task, this.#connection.nowMs()) === 'expired') return undefined;
+    return task.id === id && task.issuer === issuer ? held : undefined;
+  }
+
+  #apply(whole: string, part: ChangedPart): void {
     const family = this.#families.get(whole);
     if (family === undefined) return;
-    family.isOld = true;
-    this.#families.delete(whole);
+    if (part === 'task') family.taskChanges += 1;
+    else family.historyChanges += 1;
   }
 
-  #take(whole: string): Family {
-    const family = this.#families.get(whole) ?? { held: 0, isOld: false };
+  #heldOf(state: UseState, whole: string): Held {
+    const family = this.#families.get(whole) ?? { held: 0, taskChanges: 0, historyChanges: 0 };
     family.held += 1;
     this.#families.set(whole, family);
-    return family;
+    const { taskChanges, historyChanges } = family;
+    return { state, whole, family, taskChanges, historyChanges };
   }
 
+  /** INVARIANT: a family stays known as long as it has a cached state, so that a change always reaches that state. */
   #letGo({ whole, family }: Held): void {
     family.held -= 1;
-    if (family.held === 0 && !family.isOld) this.#families.delete(whole);
+    if (family.held === 0) this.#families.delete(whole);
   }
 
   #ask(): void {
@@ -126,7 +144,7 @@ export class UseStates {
     if (version === this.#version) return;
     const changes = this.#version === -1 ? null : changesAfter(this.#connection, this.#position);
     if (changes === null) this.forgetAll();
-    else for (const root of changes.roots) this.#taskChanged(root);
+    else for (const { root, part } of changes.changes) this.#apply(root, part);
     // INVARIANT: read after the version and before any state. What is committed in between is then found by the next check.
     this.#position = changes?.position ?? endOfFeed(this.#connection);
     this.#version = version;

@@ -186,9 +186,15 @@ describe.each(Object.entries(implementations))('contract of the state: %s', (nam
     await settling.settle({ ...use('d-2'), entry: { version: 0, action: 'a.read', labels: [] } });
     await authority.revokeToken('digest-3', causeOf('operator.revoked'), 'operator');
     await authority.applyTaskEvent(taskNumber(2), byOperator('complete'), 'operator');
-    expect(feed.feedAfter(0)).toEqual({ roots: [two, one, three, two], position: 4 });
-    expect(feed.feedAfter(3)).toEqual({ roots: [two], position: 4 });
-    expect(feed.feedAfter(4)).toEqual({ roots: [], position: 4 });
+    const changes = [
+      { root: two, part: 'task' },
+      { root: one, part: 'history' },
+      { root: three, part: 'task' },
+      { root: two, part: 'task' },
+    ];
+    expect(feed.feedAfter(0)).toEqual({ changes, position: 4 });
+    expect(feed.feedAfter(3)).toEqual({ changes: changes.slice(3), position: 4 });
+    expect(feed.feedAfter(4)).toEqual({ changes: [], position: 4 });
     await state.close();
   });
 

@@ -91,7 +91,7 @@ describe('migrateFile', () => {
     expect(store.settle('decision-2', key(1), calls)).toBe('exhausted');
     expect(store.feedEnd()).toBe(0);
     expect(store.applyTaskEvent(key(1), byOperator('cancel'), 'operator')).toMatchObject({ changed: true });
-    expect(store.feedAfter(0)).toEqual({ roots: [key(1).id], position: 1 });
+    expect(store.feedAfter(0)).toEqual({ changes: [{ root: key(1).id, part: 'task' }], position: 1 });
     store.close();
   });
 

@@ -2,8 +2,9 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { openStoreForReading } from '../../../src/state/sqlite/open-store.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
-import type { Store, StoreReader, UseState } from '../../../src/state/store.ts';
+import { isStoreFailure, storeFailure } from '../../../src/sqlite/store-failure.ts';
+import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
+import type { Standing, Store, StoreReader, UseState } from '../../../src/state/store.ts';
 import { stateAt } from '../../../src/task/task.ts';
 import { causeOf } from '../../../src/task/cause.ts';
 import { allowedUse } from '../../builders/ledger-record.ts';
@@ -32,12 +33,18 @@ const TOKENS = [1, 2, 3, 4, 9];
 const statesIn = (store: StoreReader): readonly unknown[] =>
   tasks.flatMap(({ id }) =>
     TOKENS.map((n) => {
+      const standing = store.standingOf(issuer, id, `digest-${n}`);
       const state = store.useStateOf(issuer, id, `digest-${n}`);
-      if (state === undefined || isStoreFailure(state)) return state;
-      const { lastUsedMs: _, ...task } = state.task;
-      return { ...state, task, now: stateAt(state.task, store.nowMs()) };
+      if (state === undefined || isStoreFailure(state)) return { standing, state };
+      return { standing: standingIn(store, standing), state: { ...standingIn(store, state), history: state.history } };
     }),
   );
+
+function standingIn(store: StoreReader, standing: Standing | undefined | StoreFailure): object {
+  const { task, issued } = must(standing ?? storeFailure('refused', 'there is no such task'));
+  const { lastUsedMs: _, ...rest } = task;
+  return { task: rest, issued, now: stateAt(task, store.nowMs()) };
+}
 
 /** The same, from a store that was never asked before. */
 function statesInFile(file: string, nowMs: () => number): readonly unknown[] {
@@ -207,9 +214,27 @@ describe('Store.useStateOf', () => {
           another.applyTaskEvent(taskNumber(1_000 * (n + 1) + m), byOperator('complete'), 'operator');
       });
     expect(own.feedEnd()).toBe(5_001);
-    expect([own.feedAfter(0), own.feedAfter(904)]).toEqual([null, null]);
+    // Old rows are deleted 256 at a time.
+    expect([own.feedAfter(0), own.feedAfter(905 - 256)]).toEqual([null, null]);
     expect(own.feedAfter(905)).toMatchObject({ position: 5_001 });
     expect(stateOf(own)).toBe('completed');
+    own.close();
+    another.close();
+  });
+
+  it('keeps task and token where another adds to the history, and follows their changes after that', () => {
+    const file = join(folder(), 'state.db');
+    const [own, another] = [mustOpen(file), mustOpen(file)];
+    for (const [index, task] of tasks.entries()) own.insertTask(task, tokenNumber(index + 1), []);
+    const state = () => own.useStateOf(issuer, taskNumber(1).id, 'digest-1') as UseState;
+    const standing = () => own.standingOf(issuer, taskNumber(1).id, 'digest-1') as UseState;
+    const before = state();
+    another.spend(taskNumber(2), 'digest-2', [], { version: 0, action: 'files.read', labels: [] });
+    expect(standing().task).toBe(before.task);
+    expect(state().history).toMatchObject({ version: 1 });
+    another.spend(taskNumber(2), 'digest-2', [], { version: 1, action: 'files.list', labels: [] });
+    another.applyTaskEvent(taskNumber(1), byOperator('complete'), 'operator');
+    expect(standing().task.state).toBe('completed');
     own.close();
     another.close();
   });
