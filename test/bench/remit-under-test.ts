@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import type { CertificateAuthority, IssuedSvid } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
-import { freePort } from './stage.ts';
+import { freePort } from '../free-port.ts';
 import type { Stage } from './stage.ts';
 
 /** The proxy whose `x-forwarded-client-cert` header Remit trusts. */

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -93,29 +92,6 @@ export class Stage {
     this.#aborted.abort();
     for (const end of this.#ends.splice(0).reverse()) await end().catch(() => undefined);
   }
-}
-
-/** Below the ephemeral ports, of which a load generator takes thousands. */
-const PORTS = { first: 20_000, count: 10_000 };
-let nextPort = process.pid % PORTS.count;
-
-/** A free loopback port; none is returned twice. */
-export async function freePort(): Promise<number> {
-  for (let tried = 0; tried < PORTS.count; tried += 1) {
-    const port = PORTS.first + nextPort;
-    nextPort = (nextPort + 1) % PORTS.count;
-    if (await isFree(port)) return port;
-  }
-  throw new Error('no port of loopback is free');
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const server = createServer();
-  const isBound = await new Promise<boolean>((settle) => {
-    server.once('error', () => settle(false)).listen(port, '127.0.0.1', () => settle(true));
-  });
-  if (isBound) await new Promise<void>((done) => server.close(() => done()));
-  return isBound;
 }
 
 const MICROSECONDS_PER_TICK = 10_000;

@@ -1,10 +1,9 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
+import { freePort } from '../free-port.ts';
 import { Collector } from '../telemetry/collector.ts';
 import { asScraped } from '../telemetry/pushed-request.ts';
 import { until } from '../until.ts';
@@ -23,14 +22,6 @@ registerHooks({
   },
 });
 `;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 // Issue 16, point 6: the SDK is used where a destination is configured, and is not loaded otherwise.
 describe('remit serve with OpenTelemetry', () => {

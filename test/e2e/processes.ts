@@ -1,7 +1,4 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
-import { once } from 'node:events';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { stringify } from 'yaml';
@@ -17,6 +14,7 @@ import { until } from '../until.ts';
 import { examples } from './domain.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
+import { freePorts } from '../free-port.ts';
 
 const shipped = resolve(import.meta.dirname, '../../deploy/envoy');
 
@@ -278,10 +276,3 @@ export class Processes {
 }
 
 /** Reserves them together, so that they differ. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
-}

@@ -182,7 +182,7 @@ describe('SigningKeys in a folder', () => {
         mkdirSync(path);
         writeFileSync(join(path, 'published.json'), '{"keys":[{}]}', { mode: 0o600 });
       },
-      /^the list of published keys `.*` member `keys` entry 0 member `publishedMs` must be milliseconds$/,
+      /^the list of published keys `.*` member `keys` entry 0 member `publishedMs` is required$/,
     ],
     [
       'a list of published keys that others may write',

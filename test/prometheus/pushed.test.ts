@@ -1,6 +1,4 @@
 import { cp, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
@@ -10,15 +8,9 @@ import type { Running } from '../e2e/process.ts';
 import { describeWith, prometheusPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { Prometheus } from './prometheus.ts';
+import { freePort } from '../free-port.ts';
 
 /** A port on which nobody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
 
 describeWith(prometheusPart(), 'metrics pushed to a real Prometheus', ({ prometheus: binary }) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;

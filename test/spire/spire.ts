@@ -1,14 +1,13 @@
 import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { DevProcess } from '../../src/dev/child.ts';
 import type { SpireBinaries } from '../parts.ts';
+import { freePort } from '../free-port.ts';
 
 /** The files of one X509-SVID as `spire-agent` writes them, and their contents. */
 export interface SpireSvid {
@@ -230,15 +229,6 @@ async function endAll(children: readonly DevProcess[], folder: string): Promise<
 }
 
 /** A port of loopback that nobody had a moment ago: SPIRE does not take 0. */
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
-}
 
 function valueOf(token: unknown): string {
   if (typeof token === 'object' && token !== null && 'value' in token && typeof token.value === 'string')
