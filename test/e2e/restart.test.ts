@@ -22,7 +22,7 @@ describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy
 
   beforeAll(async () => {
     scratch = await scratchFolder('remit-restart-');
-    processes = await Processes.start(envoy, scratch.folder, { stateAccess: 'exclusive', drainSeconds: 3 });
+    processes = await Processes.start(envoy, scratch.folder, { stateAccess: 'exclusive', drainSeconds: 10 });
     await processes.serve(1);
     ({ token } = await processes.declare(1));
     await until(async () => (await answer()).status === 200);
