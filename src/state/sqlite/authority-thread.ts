@@ -173,7 +173,12 @@ export class AuthorityThread implements StateAccess {
       rememberOnce: (...input) => this.#write('rememberOnce', ...input),
       appendRecords: (batch) => this.#write('appendRecords', handedOver(batch)),
       writeSecrets: (...input) => this.#write('writeSecrets', ...input),
-      touchTasks: (...input) => this.#write('touchTasks', ...input),
+      // Usually no task has an idle limit, and every batch of records of uses comes here.
+      touchTasks: async (used) => {
+        const idling = this.#broken ?? reader.idlingAmong(used);
+        if (isStoreFailure(idling)) return idling;
+        return idling.length === 0 ? null : this.#write('touchTasks', new Map(idling));
+      },
       endExpired: () => this.#write('endExpired'),
       prune: (...input) => this.#write('prune', ...input),
       shrink: () => this.#write('shrink'),

@@ -33,7 +33,7 @@ import { refusedPremise } from '../premises.ts';
 import type { Premises } from '../premises.ts';
 import { premiseProblem } from './premises.ts';
 import { placeProblem } from './task-parts.ts';
-import { dueTasks, idlingTasks, insertTaskRow, taskAt, touchTask } from './task-table.ts';
+import { dueTasks, insertTaskRow, taskAt, touchTask } from './task-table.ts';
 import { insertTokenRow, revokeTokenRow, textsOf } from './token-table.ts';
 import { ServingMark } from './serving-mark.ts';
 import { valuesOf } from './task-row.ts';
@@ -235,7 +235,7 @@ export class SqliteStore extends SqliteReader implements Store {
   }
 
   touchTasks(used: ReadonlyMap<string, number>): null | StoreFailure {
-    const idling = this.connection.read([...used.keys()], () => idlingTasks(this.connection, used));
+    const idling = this.idlingAmong(used);
     if (isStoreFailure(idling)) return idling;
     if (idling.length === 0) return null;
     return this.connection.write([], () => {

@@ -26,7 +26,7 @@ import type {
   UseState,
   WaitingRecord,
 } from '../store.ts';
-import { countTasks, listOpenTasks, listTasks, taskAt } from './task-table.ts';
+import { countTasks, idlingTasks, listOpenTasks, listTasks, taskAt } from './task-table.ts';
 import { tokenAt } from './token-table.ts';
 import { UseStates } from './use-states.ts';
 
@@ -36,6 +36,8 @@ export interface StateReader extends StoreReader, Pick<Store, 'refuseToken' | 'd
   mark(): FloorMark;
   /** Whether `refuseToken` was called for the token. */
   isRefused(jtiDigest: string): boolean;
+  /** The tasks among these that have an idle limit. */
+  idlingAmong(used: ReadonlyMap<string, number>): readonly (readonly [task: string, atMs: number])[] | StoreFailure;
 }
 
 /** A reader over one connection. Every call is synchronous and is one statement. */
@@ -145,6 +147,10 @@ export class SqliteReader implements StateReader {
 
   isRefused(jtiDigest: string): boolean {
     return this.refused.has(jtiDigest);
+  }
+
+  idlingAmong(used: ReadonlyMap<string, number>): readonly (readonly [task: string, atMs: number])[] | StoreFailure {
+    return this.connection.read([...used.keys()], () => idlingTasks(this.connection, used));
   }
 
   refuseToken(jtiDigest: string): void {

@@ -115,6 +115,20 @@ describe('AuthorityThread', () => {
     await thread.close();
   });
 
+  it('asks the thread for no restart of idle times where no task that was used has any', async () => {
+    const { thread } = await opened({ maxWaiting: 1 });
+    await thread.authority.insertTask(taskNumber(1), tokenNumber(1), []);
+    await thread.authority.insertTask(taskNumber(2, { idleMs: 90_000 }), tokenNumber(2), []);
+    const used = (n: number) => thread.authority.touchTasks(new Map([[taskNumber(n).id, 2_000]]));
+    // The only place of a waiting call is taken.
+    const first = thread.settling.settle(use(1));
+    expect(await used(1)).toBeNull();
+    expect(await used(2)).toMatchObject({ code: 'full' });
+    expect(await first).toBeNull();
+    expect(await used(2)).toBeNull();
+    await thread.close();
+  });
+
   it('leaves no log of SQLite beside the file, however long the connection of this thread takes to close', async () => {
     const { file, thread } = await opened();
     const close = thread.reader.close.bind(thread.reader);
