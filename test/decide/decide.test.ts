@@ -11,13 +11,13 @@ import { RISK_CEILING_MS } from '../../src/policy/answers/cache.ts';
 import type { EngineAnswer, Keep } from '../../src/policy/engine.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { noHistory } from '../../src/task/history.ts';
-import type { Task } from '../../src/task/task.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
 import type { TaskToken } from '../../src/token/claims.ts';
 import { workloadIdentity } from '../../src/token/credential.ts';
 import type { ExternalToken } from '../../src/token/external-token.ts';
 import { mustSpiffeId, mustTrustDomain } from '../builders/spiffe-id.ts';
 import { httpCall } from '../builders/http-call.ts';
+import { taskNumber } from '../builders/task.ts';
 
 const nowMs = Date.UTC(2026, 10, 24, 12);
 const agent = mustSpiffeId('spiffe://acme.test/ns/agents/sa/planner');
@@ -82,30 +82,18 @@ const token: TaskToken = {
   issuance: { traceId: '1'.repeat(32), spanId: '2'.repeat(16) },
   useKey: 'd',
 };
-const task: Task = {
+const task = taskNumber(1, {
   id: token.taskId,
   issuer: token.issuer,
   agent,
   subject: agent,
-  parentId: null,
   purpose: 'look',
   intentHash: token.intentHash,
-  state: 'active',
   createdAtMs: nowMs - 10_000,
   deadlineMs: nowMs + 10_000,
-  endedAtMs: null,
-  cause: null,
   issuance: token.issuance,
-  detailsJson: '[]',
-  idleMs: null,
   lastUsedMs: nowMs - 10_000,
-  claimed: {},
-  attested: [],
-  subjectAttributes: {},
-  contextRules: {},
-  risk: 'low',
-  generation: 1,
-};
+});
 
 const issued = {
   jtiDigest: 'd',
