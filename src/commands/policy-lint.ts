@@ -31,7 +31,7 @@ usage: remit policy lint [FOLDER] [--json | --sarif]
 ${Array.from(RULES, ([id, about]) => `  ${id.padEnd(20)} ${about}`).join('\n')}
 
 Findings of validation are errors, \`per-use-value\` is a note, all others are warnings. Accept findings of a policy with
-\`@accept("rule rule")\`; an \`@accept\` that is no longer needed is a finding itself.
+\`@accept("rule rule")\`; an \`@accept\` that no longer matches a finding is reported as one.
 
   remit policy lint
   remit policy lint cedar-policies --sarif > remit.sarif

@@ -11,10 +11,12 @@ export interface WireField extends ByteRange {
 }
 
 /**
- * Calls back with each field of a message, in order, and gives what is wrong as a clause without its subject, or `null`.
- * The message alone is read, not those in it. Stricter than decoders need to be, so that no two of them can differ: a group,
- * a number that is none, a varint in more bytes than it needs or of more than 64 bits, and a length beyond the end are
- * refused. What the callback gives ends the reading. Linear in the number of fields; never reads outside `range`.
+ * Calls back with each field of a message, in order. Embedded messages are passed as bytes and not read. Stricter than decoders need to
+ * be, so that no two of them can differ: refuses groups, invalid field numbers, varints of more bytes than needed or of more than 64 bits,
+ * and lengths beyond the end. A text returned by the callback stops the reading. Linear in the number of fields; never reads outside
+ * `range`.
+ *
+ * @returns the problem as a clause without its subject, such as `has a group`; `null` where there is none
  *
  * @see https://protobuf.dev/programming-guides/encoding
  */
@@ -28,7 +30,7 @@ export function eachField(
     if (reader.varint64() !== true) return BAD_VARINT;
     const number = reader.low >>> 3;
     const wireType = reader.low & 7;
-    if (reader.high !== 0 || number === 0) return 'has a field with a number that is none';
+    if (reader.high !== 0 || number === 0) return 'has a field with an invalid number';
     const width = widthOf(reader, wireType);
     if (typeof width === 'string') return width;
     const to = reader.at;
@@ -72,6 +74,6 @@ function widthOf(reader: ProtobufReader, wireType: number): number | string {
     case FIXED32:
       return reader.fixed(4) ? 4 : CUT;
     default:
-      return 'has a group, or a field of no type';
+      return 'has a group, or an unknown wire type';
   }
 }

@@ -26,7 +26,7 @@ export type Inside =
 export interface Place {
   /** The place of a member or an entry. */
   readonly at: (name: string | number) => Place;
-  /** The value that is read in the place of the written one, such as that of an environment variable. */
+  /** The value to read instead of the written one: an environment variable overrides its field. Returns the written value otherwise. */
   readonly given: (written: unknown) => unknown;
   readonly report: (problem: string) => void;
   readonly reportUnknown: (name: string, known: readonly string[]) => void;

@@ -49,8 +49,8 @@ const terms: readonly (readonly [keyof RecordFilter, string])[] = [
 ];
 
 /**
- * The part of a filter that SQLite can evaluate. A leaf that is no longer JSON matches conditions on its members where it has
- * their keys: readers are told of a record that cannot be read, and no query fails because of it.
+ * The part of a filter that SQLite can evaluate. A corrupt leaf (no longer JSON) has no members to compare, so its index
+ * keys alone decide. No query fails because of it, and its reader reports the corrupt record.
  */
 export function recordConditionOf(filter: RecordFilter): RecordCondition {
   const keys = keysOf(filter);

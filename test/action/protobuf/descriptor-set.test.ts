@@ -76,7 +76,7 @@ describe('descriptorSetFrom', () => {
     ['a field of no type', file(delimited(4, named(2, 'x'))), 'it has a field `x` of no type'],
     ['a field in another wire type', file(Uint8Array.of(0x08, 1)), 'it has the field `name` in another wire type'],
     ['a singular field twice', file(delimited(1, 'a'), delimited(1, 'b')), 'it has the field `name` twice'],
-    ['a group', file(Uint8Array.of(0x0b, 0x0c)), 'it has a group, or a field of no type'],
+    ['a group', file(Uint8Array.of(0x0b, 0x0c)), 'it has a group, or an unknown wire type'],
     ['messages deeper than the scan', file(delimited(4, nested(80))), 'it nests deeper than 64'],
     ['messages in messages in messages', file(delimited(4, nested(33))), 'it nests messages deeper than 32'],
   ])('refuses %s', (_name, bytes, problem) => {
