@@ -1,5 +1,6 @@
-import { basename, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { execFile } from 'node:child_process';
+import { basename, join, resolve } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
 import { measure, openBench } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
@@ -16,7 +17,7 @@ import { wrk } from './wrk.ts';
 
 /**
  * Builds of Remit beside each other: `node test/bench/builds.ts CHECKOUT CHECKOUT … [--rounds N] [--seconds N] [--only SCENARIO,…]`.
- * Each checkout has its own `dist/` (`npm run build` there), its own process and its own Envoy. They take turns within each round,
+ * `--sync-ms N` makes each sync of a build take N ms more, as on a slower disk. Each checkout has its own `dist/` (`npm run build` there), its own process and its own Envoy. They take turns within each round,
  * and every other round in reverse. A row gives the medians of a build, and the median of its ratios to the first build.
  */
 interface Build {
@@ -101,11 +102,20 @@ const atRate =
   () =>
     vegeta(stage, load, { binary: go.vegeta, port, rate, seconds: effort.seconds });
 
+/** The environment of a process whose syncs take `ms` longer. Needs a C compiler. */
+async function slowDisk({ folder }: Stage, ms: number): Promise<Readonly<Record<string, string>>> {
+  if (ms === 0) return {};
+  const library = join(folder, 'slow-sync.so');
+  await promisify(execFile)('cc', ['-shared', '-fPIC', '-o', library, join(import.meta.dirname, 'slow-sync.c')]);
+  return { LD_PRELOAD: library, SLOW_SYNC_US: String(ms * 1_000) };
+}
+
 async function startBuild(bench: Bench, checkout: string, index: number): Promise<Build> {
   const { stage, domain, collectorPort } = bench;
+  const environment = await slowDisk(stage, syncMs);
   const start = async (kind: string, options: object): Promise<{ remit: RemitUnderTest; port: number }> => {
     const name = `build-${index}-${kind}`;
-    const remit = await RemitUnderTest.start(stage, domain, { name, collectorPort, checkout, ...options });
+    const remit = await RemitUnderTest.start(stage, domain, { name, collectorPort, checkout, environment, ...options });
     const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
     const { port } = envoy.address;
     await wrk(stage, await reuse(bench, remit), { port, seconds: WARM_SECONDS });
@@ -127,9 +137,11 @@ const { values, positionals } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '3' },
+    'sync-ms': { type: 'string', default: '0' },
     only: { type: 'string', default: Object.keys(scenarios).join(',') },
   },
 });
+const syncMs = Number(values['sync-ms']);
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 const effort = { rounds: Number(values.rounds), seconds: Number(values.seconds), tasks: 0, soakSeconds: 0 };
 const stage = await Stage.open();

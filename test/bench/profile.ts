@@ -7,7 +7,7 @@ import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
 import type { Load } from './load.ts';
 import { mustBeAllowed } from './load.ts';
-import { cold, highRisk, messages, newDecisions, reuse } from './loads.ts';
+import { budgeted, cold, highRisk, messages, newDecisions, newTokens, reuse } from './loads.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
 import { Stage } from './stage.ts';
 import { wrk } from './wrk.ts';
@@ -23,6 +23,8 @@ const loads: Readonly<Record<string, (bench: Bench, remit: RemitUnderTest) => Pr
   cold: (bench, remit) => cold(bench, remit, 40_000),
   'high-risk': highRisk,
   mcp: (bench, remit) => messages(bench, remit, 1_024),
+  budget: budgeted,
+  tokens: (bench, remit) => newTokens(bench, remit, 40_000),
 };
 
 /** V8's profile format. Times are microseconds of the monotonic clock. */

@@ -62,6 +62,8 @@ export interface RemitOptions {
   readonly issuerLimits?: Readonly<Record<string, number>>;
   /** Node flags. */
   readonly flags?: readonly string[];
+  /** More of its environment. Default none. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** File for its standard output. */
   readonly stdoutFile?: string;
 }
@@ -108,7 +110,7 @@ export class RemitUnderTest {
     const command = [process.execPath, ...(options.flags ?? []), main, 'serve', '--config', file];
     const { pid, child } = await stage.start(command, {
       ready: 'checks on',
-      environment: environmentOf(options.collectorPort),
+      environment: { ...environmentOf(options.collectorPort), ...options.environment },
       ...(options.stdoutFile === undefined ? {} : { stdoutFile: options.stdoutFile }),
     });
     const started = new RemitUnderTest({ pid, socket, ports, end: () => child.end(15_000) }, domain);
