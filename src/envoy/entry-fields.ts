@@ -1,6 +1,6 @@
 import { readDelimited, fieldReaders, varint, type FieldReaders } from '../protobuf/reader.ts';
 import type { EntryReader } from './entry-reader.ts';
-import { familiarWordAt, hostAt, isTextAt, pathAt, spiffeIdAt, wordAt } from './log-text.ts';
+import { hostAt, isTextAt, pathAt, spiffeIdAt, wordAt } from './log-text.ts';
 import { loggedMetadata, type LoggedDraft } from './logged-decision.ts';
 import { responseFlags, type FlagsDraft } from './response-flags.ts';
 
@@ -119,7 +119,7 @@ const common: Target = fieldReaders({
   4: readDelimited(4, (draft, reader) => void reader.message(tls, draft)),
   7: readDelimited(7, (draft, reader) => void (draft.sentMs = msOf(draft, reader))),
   10: readDelimited(10, (draft, reader) => void (draft.receivedMs = msOf(draft, reader))),
-  15: readDelimited(15, (draft, reader) => void (draft.upstreamCluster = reader.made(familiarWordAt))),
+  15: readDelimited(15, (draft, reader) => void (draft.upstreamCluster = reader.made(wordAt))),
   16: readDelimited(16, (draft, reader) => void reader.message(responseFlags, draft)),
   17: readDelimited(17, (draft, reader) => void reader.message(loggedMetadata, draft)),
   23: readDelimited(23, (draft, reader) => void (draft.durationMs = msOf(draft, reader))),
@@ -152,7 +152,7 @@ const statusCode: Target = fieldReaders({
 const response: Target = fieldReaders({
   1: readDelimited(1, (draft, reader) => void reader.message(statusCode, draft)),
   3: varint(3, (draft, reader) => void (draft.responseBytes = sizeOf(reader))),
-  6: readDelimited(6, (draft, reader) => void (draft.details = reader.made(familiarWordAt))),
+  6: readDelimited(6, (draft, reader) => void (draft.details = reader.made(wordAt))),
 });
 
 /** `HTTPAccessLogEntry`. @see proto/envoy/data/accesslog/v3/accesslog.proto */

@@ -1,6 +1,8 @@
 import { isUuid } from '../decision/uuid.ts';
 import { recordText } from '../ledger/record.ts';
-import { remembering, type MadeOf } from './remembered-text.ts';
+
+/** Makes a value from a range of bytes, without keeping the bytes. */
+export type MadeOf<V> = (bytes: Buffer, from: number, to: number) => V;
 
 /** Longest text chosen by the proxy alone. */
 const MAX_WORD_CHARS = 256;
@@ -22,22 +24,18 @@ export const wordAt: MadeOf<string | null> = (bytes, from, to) => {
   return text.length <= MAX_WORD_CHARS ? text : text.slice(0, MAX_WORD_CHARS).toWellFormed();
 };
 
-/** The same, memoised, for repeating texts such as cluster names. */
-export const familiarWordAt = remembering(wordAt);
-
-const recordTextAt: MadeOf<string> = (bytes, from, to) => recordText(bytes.toString('utf8', from, to));
-
 /** The host that a client named, in the form of a record. */
-export const hostAt = remembering(recordTextAt);
+export const hostAt: MadeOf<string> = (bytes, from, to) => recordText(bytes.toString('utf8', from, to));
 
 /** A path without its query, which may contain a secret, in the form of a record. */
 export const pathAt: MadeOf<string> = (bytes, from, to) => {
   let end = from;
   while (end < to && bytes[end] !== QUESTION_MARK && bytes[end] !== NUMBER_SIGN) end += 1;
-  return recordTextAt(bytes, from, end);
+  return hostAt(bytes, from, end);
 };
 
-const plainTextAt: MadeOf<string | null> = (bytes, from, to) => {
+/** Text as in the answer to a check, which uses these characters only; see `envoy/response.ts`. */
+export const plainAt: MadeOf<string | null> = (bytes, from, to) => {
   if (from === to || to - from > MAX_PLAIN_BYTES) return null;
   for (let at = from; at < to; at += 1) {
     const byte = bytes[at] ?? 0;
@@ -45,9 +43,6 @@ const plainTextAt: MadeOf<string | null> = (bytes, from, to) => {
   }
   return bytes.toString('latin1', from, to);
 };
-
-/** Text as in the answer to a check, which uses these characters only; see `envoy/response.ts`. */
-export const plainAt = remembering(plainTextAt);
 
 /** A UUID in lower case. */
 export const uuidAt: MadeOf<string | null> = (bytes, from, to) => {

@@ -2,7 +2,7 @@ import type { LoggedDecision } from '../outcome/served-call.ts';
 import { readDelimited, fieldReaders, fixed64, varint, type FieldReaders } from '../protobuf/reader.ts';
 import type { EntryReader } from './entry-reader.ts';
 import { isTextAt, plainAt, uuidAt } from './log-text.ts';
-import type { MadeOf } from './remembered-text.ts';
+import type { MadeOf } from './log-text.ts';
 
 /** Most texts in our metadata namespace; `envoy/response.ts` writes fewer, and Envoy adds a number. */
 const MAX_TEXTS = 16;
