@@ -2,15 +2,15 @@ import { answerTo } from './answer.ts';
 import type { Answer } from './answer.ts';
 import { countUse, decideNow, traceOf, useKeyOf } from './decide-now.ts';
 import type { DecidedUse } from './decide-now.ts';
-import { problemNow } from './look.ts';
+import { currentProblem } from './task-facts.ts';
 import { askingAgentOf, readCheck } from './read.ts';
 import type { AskedCheck, ReadCheck } from './read.ts';
 import { reportFindings } from './report.ts';
 import type { CheckServices } from './services.ts';
-import { settle, takingOf } from './settle.ts';
-import type { Taking } from './settle.ts';
-import { tell, traceUse, traceWithdrawal } from './tell.ts';
-import type { AnsweredCheck } from './tell.ts';
+import { settle, useToSettle } from './settle.ts';
+import type { UseToSettle } from './settle.ts';
+import { observe, traceUse, traceWithdrawal } from './observe.ts';
+import type { AnsweredCheck } from './observe.ts';
 import { isHandedToken, transactionToken } from './transaction-token.ts';
 import { shownCheck } from '../decide/decided-check.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
@@ -52,7 +52,7 @@ export function checksWith(services: CheckServices): Checks {
       const over = answered;
       answered = [];
       const traced = mapIsolated(over, (one) => traceUse(services, one));
-      const told = mapIsolated(traced, (one) => tell(services, one));
+      const told = mapIsolated(traced, (one) => observe(services, one));
       const fault = told.find((one) => one instanceof Fault);
       if (fault !== undefined) throw fault.error;
     },
@@ -76,20 +76,26 @@ function decideCheck(services: CheckServices, read: ReadCheck): DecidedUse | Pro
   const use = countUse(services, read);
   const decided = decideNow(services, read, use);
   rememberPlace(services, decided);
-  const taking = takingOf(decided.check);
-  if (taking === null || isDeny(taking)) return shown(services, taking ?? decided.check.decision, decided);
-  return settleUse(services, decided, taking);
+  const toSettle = useToSettle(decided.check);
+  if (toSettle === null || isDeny(toSettle))
+    return withoutCredential(services, toSettle ?? decided.check.decision, decided);
+  return settleUse(services, decided, toSettle);
 }
 
 /** Settles a use. If the history of its task changed after the decision, the use is decided again, once. */
-async function settleUse(services: CheckServices, decided: DecidedUse, taking: Taking): Promise<DecidedUse> {
-  const first = await settle(services, taking);
-  if (first !== 'history-changed') return shown(services, first ?? decided.check.decision, decided);
+async function settleUse(services: CheckServices, decided: DecidedUse, toSettle: UseToSettle): Promise<DecidedUse> {
+  const first = await settle(services, toSettle);
+  if (first !== 'history-changed') return withoutCredential(services, first ?? decided.check.decision, decided);
   const again = decideNow(services, decided.read, decided.use);
-  const takingAgain = takingOf(again.check);
-  if (takingAgain === null || isDeny(takingAgain)) return shown(services, takingAgain ?? again.check.decision, again);
-  const second = await settle(services, takingAgain);
-  return shown(services, second === 'history-changed' ? changedTwice : (second ?? again.check.decision), again);
+  const toSettleAgain = useToSettle(again.check);
+  if (toSettleAgain === null || isDeny(toSettleAgain))
+    return withoutCredential(services, toSettleAgain ?? again.check.decision, again);
+  const second = await settle(services, toSettleAgain);
+  return withoutCredential(
+    services,
+    second === 'history-changed' ? changedTwice : (second ?? again.check.decision),
+    again,
+  );
 }
 
 const changedTwice = deny('task.state-unavailable', 'the history of the task changed twice while the use was decided');
@@ -104,7 +110,7 @@ function rememberPlace({ uses }: CheckServices, { check, use }: DecidedUse): voi
 }
 
 /** The check with its final decision and without any credential. Span, record, log and answer are made of this alone. */
-function shown(services: CheckServices, decision: Decision, decided: DecidedUse): DecidedUse {
+function withoutCredential(services: CheckServices, decision: Decision, decided: DecidedUse): DecidedUse {
   const check = shownCheck({ ...decided.check, decision }, services.digestOf);
   reportFindings(services, check);
   return { ...decided, check };
@@ -136,7 +142,7 @@ async function answerLate(services: CheckServices, decided: DecidedUse): Promise
   const handed = await transactionToken(services, check, { span: use.place, requestIp });
   if (isDeny(handed)) return withdrawn(services, decided, handed);
   const token = taskTokenOf(check.facts);
-  const problem = token === null ? null : problemNow(services, token);
+  const problem = token === null ? null : currentProblem(services, token);
   return problem === null ? answeredWith(services, decided, handed) : withdrawn(services, decided, problem);
 }
 
@@ -169,6 +175,6 @@ function withdrawn(services: CheckServices, decided: DecidedUse, problem: Deny):
 /** Writes span and metrics of a check that waited, as soon as it is answered. */
 async function late(services: CheckServices, waiting: Promise<AnsweredCheck>): Promise<Answer> {
   const answered = await waiting;
-  tell(services, traceUse(services, answered));
+  observe(services, traceUse(services, answered));
   return answered.answer;
 }

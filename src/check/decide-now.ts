@@ -1,5 +1,5 @@
 import type { CheckCall, CheckFacts, CheckServices } from './services.ts';
-import { credentialNow, lookAt, noTask } from './look.ts';
+import { credentialNow, taskFactsOf, noTask } from './task-facts.ts';
 import type { ReadCheck } from './read.ts';
 import { decide } from '../decide/decide.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
@@ -84,7 +84,7 @@ const late = deny('overloaded', 'the deadline of the check passed before it was 
 /** The facts of a check: the content of its call, and the current state of its task. */
 function factsOf(services: CheckServices, { reading, clocks }: ReadCheck, { credential, before }: CountedUse): Facts {
   const { call, caller, refusedCaller, secrets, passing, presented, action } = reading;
-  const state = !isDeny(credential) && credential.kind === 'task-token' ? lookAt(services, credential) : noTask;
+  const state = !isDeny(credential) && credential.kind === 'task-token' ? taskFactsOf(services, credential) : noTask;
   return {
     call,
     caller,

@@ -47,7 +47,7 @@ function traceWith(
 }
 
 /** Reports an answered check to outcomes, metrics and the decision log. */
-export function tell(
+export function observe(
   { outcomes, onChecked, digestOf }: CheckServices,
   { decided, check, answer, answeredMs }: AnsweredCheck,
 ): void {

@@ -2,7 +2,7 @@ import { spendsOf } from '../action/budget.ts';
 import type { Action } from '../action/http.ts';
 import { coveringDetail } from '../action/intent-scope.ts';
 import type { CheckServices } from './services.ts';
-import { problemNow } from './look.ts';
+import { currentProblem } from './task-facts.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
 import { taskTokenOf } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
@@ -15,13 +15,13 @@ import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { TaskToken } from '../token/claims.ts';
 
 /** What an allowed use takes from its task, and the token it is used with. */
-export interface Taking {
+export interface UseToSettle {
   readonly use: SettledUse;
   readonly token: TaskToken;
 }
 
 /** What a use takes from its task: `null` for a denial and for a use that takes nothing; a `Deny` where the amount cannot be counted. */
-export function takingOf({ decision, decisionId, facts }: DecidedCheck): Taking | null | Deny {
+export function useToSettle({ decision, decisionId, facts }: DecidedCheck): UseToSettle | null | Deny {
   const token = taskTokenOf(facts);
   if (isDeny(decision) || token === null || isDeny(facts.action)) return null;
   const detail = coveringDetail(token.details, facts.action, facts.nowMs);
@@ -50,12 +50,12 @@ function entryOf(history: TaskHistory, action: Action): HistoryEntry | undefined
  */
 export async function settle(
   services: CheckServices,
-  { use, token }: Taking,
+  { use, token }: UseToSettle,
 ): Promise<null | 'history-changed' | Deny> {
   const settlement = await services.settling.settle(use);
   if (settlement === null || settlement === 'history-changed') return settlement;
   if (isStoreFailure(settlement)) return stateUnavailable(settlement);
-  return settlement === 'ended' ? (problemNow(services, token) ?? endedMeanwhile) : refusals[settlement];
+  return settlement === 'ended' ? (currentProblem(services, token) ?? endedMeanwhile) : refusals[settlement];
 }
 
 const endedMeanwhile = deny('token.revoked', 'the token ended while the use was decided');

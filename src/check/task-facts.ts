@@ -20,14 +20,14 @@ export type TaskFacts = Pick<Facts, 'task' | 'issued' | 'history'>;
 export const noTask: TaskFacts = { task: undefined, issued: undefined, history: noHistory };
 
 /** Looks at the task of a token once and returns its current state. */
-export function lookAt({ states }: Pick<CheckServices, 'states'>, token: TaskToken): TaskFacts {
+export function taskFactsOf({ states }: Pick<CheckServices, 'states'>, token: TaskToken): TaskFacts {
   const state = states.of({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
   if (isStoreFailure(state)) return { ...noTask, task: stateUnavailable(state) };
   return state ?? noTask;
 }
 
 /** The reason why the task no longer permits the use of a token; `null` where it still does. */
-export function problemNow(services: Pick<CheckServices, 'states'>, token: TaskToken): Deny | null {
+export function currentProblem(services: Pick<CheckServices, 'states'>, token: TaskToken): Deny | null {
   const standing = services.states.standing({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
   if (isStoreFailure(standing)) return stateUnavailable(standing);
   const { task, issued } = standing ?? noTask;
@@ -50,7 +50,7 @@ export function credentialNow(services: CheckServices, reading: Reading, clocks:
   const { proof, scheme } = presented;
   if (isDeny(caller) || isDeny(proof)) return over;
   if (bindingProblem(expired, { caller, proof, scheme }, services.binding) !== null) return over;
-  const { task, issued } = lookAt(services, expired);
+  const { task, issued } = taskFactsOf(services, expired);
   const live = isDeny(task) ? task : taskPermits(task, expired, issued, clocks);
   return isDeny(live) && stopped.has(live.reason)
     ? deny(live.reason, `${live.detail}; the token of task \`${expired.taskId}\` has expired`)

@@ -22,18 +22,20 @@ const MAX_TIMELINE = 999;
 
 /** `GET /tasks/{id}`: the current task, for its agent and for operators. */
 export async function answerTask(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
-  const held = await taskFor(request, services);
-  return isOAuthError(held) ? errorReply(held) : jsonReply(200, taskJson(held.task, services.authority.nowMs()));
+  const readable = await taskFor(request, services);
+  return isOAuthError(readable)
+    ? errorReply(readable)
+    : jsonReply(200, taskJson(readable.task, services.authority.nowMs()));
 }
 
 /** `GET /tasks/{id}/timeline`: the records of the task in ledger order, for its agent and for operators. */
 export async function answerTimeline(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
-  const held = await taskFor(request, services);
-  if (isOAuthError(held)) return errorReply(held);
-  const records = await services.recordsOf(held.task.id, MAX_TIMELINE + 1);
+  const readable = await taskFor(request, services);
+  if (isOAuthError(readable)) return errorReply(readable);
+  const records = await services.recordsOf(readable.task.id, MAX_TIMELINE + 1);
   if (isStoreFailure(records)) return errorReply(unavailable(records));
   return jsonReply(200, {
-    task: taskJson(held.task, services.authority.nowMs()),
+    task: taskJson(readable.task, services.authority.nowMs()),
     records: timelineFrom(records.slice(0, MAX_TIMELINE)),
     truncated: records.length > MAX_TIMELINE,
   });
@@ -51,8 +53,8 @@ export const answerEvent =
     const span = services.tracer.start(name, { 'remit.task.id': request.taskId }, request.traceparent);
     let attributes: SpanAttributes = UNFINISHED;
     try {
-      const held = await taskFor(request, services);
-      const changed = isOAuthError(held) ? held : await happen(held, kind, services);
+      const readable = await taskFor(request, services);
+      const changed = isOAuthError(readable) ? readable : await changeTask(readable, kind, services);
       attributes = attributesOf(changed);
       return isOAuthError(changed)
         ? errorReply(changed)
@@ -68,16 +70,20 @@ export const answerEvent =
  * operator can resume any task and receives the task, because tokens are issued to its agent only.
  */
 export async function answerResume(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
-  const held = await taskFor(request, services);
-  if (isOAuthError(held)) return errorReply(held);
-  return held.isAgent ? resumeByAgent(request, services) : resumeByOperator(held, request, services);
+  const readable = await taskFor(request, services);
+  if (isOAuthError(readable)) return errorReply(readable);
+  return readable.isAgent ? resumeByAgent(request, services) : resumeByOperator(readable, request, services);
 }
 
-async function resumeByOperator(held: Held, request: IssuerRequest, services: IssuerServices): Promise<Reply> {
+async function resumeByOperator(
+  readable: ReadableTask,
+  request: IssuerRequest,
+  services: IssuerServices,
+): Promise<Reply> {
   const span = services.tracer.start('task.resume', { 'remit.task.id': request.taskId }, request.traceparent);
   let attributes: SpanAttributes = UNFINISHED;
   try {
-    const resumed = await happen(held, 'resume', services);
+    const resumed = await changeTask(readable, 'resume', services);
     attributes = attributesOf(resumed);
     return isOAuthError(resumed) ? errorReply(resumed) : jsonReply(200, taskJson(resumed, services.authority.nowMs()));
   } finally {
@@ -86,12 +92,12 @@ async function resumeByOperator(held: Held, request: IssuerRequest, services: Is
 }
 
 const resumeByAgent = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
-  again(request, services, (held) => {
-    const state = stateAt(held.task, services.authority.nowMs());
+  answerAgain(request, services, (readable) => {
+    const state = stateAt(readable.task, services.authority.nowMs());
     if (!isOpen(state)) return endedAlready(state);
-    const conflict = resumeConflict(held.task, causeOf('agent.resumed'));
+    const conflict = resumeConflict(readable.task, causeOf('agent.resumed'));
     if (conflict !== null) return conflictError(conflict);
-    return (decidedBy) => tryEvent(held, 'resume', { services, decidedBy });
+    return (decidedBy) => tryEvent(readable, 'resume', { services, decidedBy });
   });
 
 /**
@@ -100,7 +106,7 @@ const resumeByAgent = (request: IssuerRequest, services: IssuerServices): Promis
  * operator resumed the task.
  */
 export const answerFurtherToken = (request: IssuerRequest, services: IssuerServices): Promise<Reply> =>
-  again(request, services, ({ task }) => {
+  answerAgain(request, services, ({ task }) => {
     const state = stateAt(task, services.authority.nowMs());
     if (state === 'suspended') return oauthError('task_suspended', 'the task is suspended');
     return state === 'active' ? () => Promise.resolve(task) : endedAlready(state);
@@ -113,10 +119,10 @@ export const answerFurtherToken = (request: IssuerRequest, services: IssuerServi
 type Step = (decidedBy: Premises) => Promise<Task | OAuthError | StoreFailure>;
 
 /** Issues a further token where `admit` allows it. Each write checks the admission again. */
-const again = (
+const answerAgain = (
   request: IssuerRequest,
   services: IssuerServices,
-  admit: (held: Held) => Step | OAuthError,
+  admit: (readable: ReadableTask) => Step | OAuthError,
 ): Promise<Reply> =>
   answerWithToken(
     () => {
@@ -127,15 +133,15 @@ const again = (
       const binding = bindingOf(request, leaf, services);
       if (isOAuthError(binding)) return refuse(binding);
       return async () => {
-        const held = await taskFor(request, services);
-        if (isOAuthError(held)) return refuse(held);
-        if (!held.isAgent) return refuse(notFound());
-        const step = admit(held);
+        const readable = await taskFor(request, services);
+        if (isOAuthError(readable)) return refuse(readable);
+        if (!readable.isAgent) return refuse(notFound());
+        const step = admit(readable);
         if (isOAuthError(step)) return refuse(step);
-        const judged = await grantAgain(held.task, { leaf, binding }, services);
+        const judged = await grantAgain(readable.task, { leaf, binding }, services);
         if (isOAuthError(judged.outcome)) return judged;
         const grant = judged.outcome;
-        const task = await step({ tasks: [held.task, ...grant.above] });
+        const task = await step({ tasks: [readable.task, ...grant.above] });
         if (isStoreFailure(task)) return task;
         if (isOAuthError(task)) return { ...judged, outcome: task };
         const origin = { ...grant.origin, place: { kind: 'same-task', task, from: null } as const };
@@ -147,7 +153,7 @@ const again = (
   );
 
 /** A task and the client that may read it: its agent or an operator. */
-interface Held {
+interface ReadableTask {
   readonly task: Task;
   readonly client: LeafCertificate;
   readonly isAgent: boolean;
@@ -159,7 +165,7 @@ function clientOf(request: IssuerRequest, { ports, settings }: IssuerServices): 
 }
 
 /** The task, where the client may read it. Otherwise it is not found, so that nobody learns which ids exist. */
-async function taskFor(request: IssuerRequest, services: IssuerServices): Promise<Held | OAuthError> {
+async function taskFor(request: IssuerRequest, services: IssuerServices): Promise<ReadableTask | OAuthError> {
   const client = clientOf(request, services);
   if (isOAuthError(client)) return client;
   const task = await services.authority.taskOf(services.settings.url, request.taskId);
@@ -181,14 +187,18 @@ const verbs = {
   resume: 'resumed',
 } as const;
 
-async function happen(held: Held, kind: keyof typeof verbs, services: IssuerServices): Promise<Task | OAuthError> {
-  const happened = await tryEvent(held, kind, { services });
-  return isStoreFailure(happened) ? unavailable(happened) : happened;
+async function changeTask(
+  readable: ReadableTask,
+  kind: keyof typeof verbs,
+  services: IssuerServices,
+): Promise<Task | OAuthError> {
+  const changed = await tryEvent(readable, kind, { services });
+  return isStoreFailure(changed) ? unavailable(changed) : changed;
 }
 
 /** Applies the event and returns the task. Fails with the code `changed` where the premises no longer hold. */
 async function tryEvent(
-  { task, client, isAgent }: Held,
+  { task, client, isAgent }: ReadableTask,
   kind: keyof typeof verbs,
   { services, decidedBy }: { readonly services: IssuerServices; readonly decidedBy?: Premises },
 ): Promise<Task | OAuthError | StoreFailure> {

@@ -290,7 +290,7 @@ export interface Store extends StoreReader {
    * Commits everything written in `work` together: one sync for many uses. `work` must neither await nor throw. Answers given within it are
    * valid only if this returns `null`.
    */
-  together(work: () => void): null | StoreFailure;
+  inOneCommit(work: () => void): null | StoreFailure;
   /** Writes sightings of static secrets. Of more than 10,000 secrets, the least recently seen are deleted. */
   writeSecrets(due: readonly DueSecret[]): null | StoreFailure;
   /** Ends open tasks past their deadline or idle limit, at most 1,000 in one call. Gives how many. */

@@ -8,7 +8,7 @@ import type { RefusedCaller } from '../identity/refused-caller.ts';
 import { reuseOf } from '../decide/decided-check.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
 import type { SpanReference } from '../token/claims.ts';
-import { tellingClass } from '../token/reuse.ts';
+import { mainClass } from '../token/reuse.ts';
 import type { Tell } from './ended-span.ts';
 
 /** Emits the attributes of a check's span: what was decided and why, never a token. */
@@ -20,10 +20,10 @@ export function tellCheck(judgement: DecidedCheck, tell: Tell): void {
   if (!isDeny(facts.action)) tellAction(facts.action, tell);
   tellCredential(facts, tell);
   const reuse = reuseOf(judgement);
-  const telling = tellingClass(reuse);
-  if (telling !== null) {
+  const main = mainClass(reuse);
+  if (main !== null) {
     tell('remit.token.reuse', reuse);
-    tell('remit.token.reuse.class', telling);
+    tell('remit.token.reuse.class', main);
   }
   tellCall(facts, tell);
 }

@@ -1,6 +1,6 @@
 import { isDeny } from '../decision/decision.ts';
 import { reuseOf } from '../decide/decided-check.ts';
-import { tellingClass } from '../token/reuse.ts';
+import { mainClass } from '../token/reuse.ts';
 import { totalMs } from './finished-check.ts';
 import type { CheckObserver } from './finished-check.ts';
 import type { MetricFamilies } from './metrics.ts';
@@ -31,7 +31,7 @@ export function checkMetrics(metrics: Counted): CheckObserver {
     gather.observe(took.gatherMs / 1000);
     decide.observe(took.decideMs / 1000);
     settle.observe(took.settleMs / 1000);
-    const reuse = tellingClass(reuseOf(check));
+    const reuse = mainClass(reuseOf(check));
     cached[check.cache].inc();
     if (reuse !== null) metrics.tokenUses.of({ class: reuse }).inc();
     for (const secret of secrets) metrics.staticSecrets.of({ kind: secret.kind, decision: kind }).inc();

@@ -120,5 +120,5 @@ const listWith = <T extends string | number>(list: readonly T[], value: T | null
   value === null || list.includes(value) ? list : list.slice(1 - MAX_REMEMBERED_USES).concat(value);
 
 /** The most significant class of a use, for a label with a single value; `null` for an empty list. */
-export const tellingClass = (classes: readonly ReuseClass[]): ReuseClass | null =>
+export const mainClass = (classes: readonly ReuseClass[]): ReuseClass | null =>
   REUSE_CLASSES.find((name) => classes.includes(name)) ?? null;

@@ -630,7 +630,7 @@ describe('a chain of agents', () => {
     const parent = await bench.token({ authorization_details: details({ constraints: { max_calls: 5 } }) });
     const { store } = bench;
     const task = mustFind(store.taskOf(issuerUrl, taskOf(parent).id));
-    const crowd = store.together(() => {
+    const crowd = store.inOneCommit(() => {
       for (let n = 0; n < 1_000; n += 1) {
         store.insertTask({ ...task, id: `${task.id}-${n}`, parentId: task.id }, tokenNumber(900_000 + n), []);
       }

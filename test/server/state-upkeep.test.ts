@@ -18,7 +18,7 @@ function stage(keepSeconds: number) {
   const file = join(folder(), 'state.db');
   let nowMs = 1_000;
   const store = mustOpen(file, { nowMs: () => nowMs, busyTimeoutMs: 1 });
-  store.together(() => {
+  store.inOneCommit(() => {
     for (let n = 1; n <= 100; n++) {
       store.insertTask(taskNumber(n), tokenNumber(n), []);
       store.applyTaskEvent(taskNumber(n), byOperator('complete'), 'operator');

@@ -22,7 +22,7 @@ describe('looking up a task by its id and ending it', () => {
     const file = join(folder(), 'state.db');
     const store = mustOpen(file);
     const detailsJson = JSON.stringify(['x'.repeat(8_000)]);
-    store.together(() => {
+    store.inOneCommit(() => {
       for (let n = 1; n <= TASKS; n++) store.insertTask(taskNumber(n, { detailsJson }), tokenNumber(n), []);
     });
     store.close();

@@ -43,7 +43,7 @@ describe('Store.together', () => {
     const { file, store } = opened();
     const reader = readerOf(file);
     const seen: unknown[] = [];
-    const failure = store.together(() => {
+    const failure = store.inOneCommit(() => {
       seen.push(spend(store, 'a.read'), stateOf(store), spend(store, 'a.read', 1));
       store.insertTask(taskNumber(2), tokenNumber(2), []);
       seen.push(stateOf(reader), stateOf(reader, 2));
@@ -62,7 +62,7 @@ describe('Store.together', () => {
     const records: number[] = [];
     const { file, store } = opened({ onRecords: (batch) => void records.push(batch.length) });
     const answers: unknown[] = [];
-    const failure = store.together(() => {
+    const failure = store.inOneCommit(() => {
       answers.push(spend(store, 'a.read'), store.appendRecords([endRecord(1)]), stateOf(store));
       answers.push(store.insertTask(key, tokenNumber(1), []), spend(store, 'a.write'));
     });
@@ -83,7 +83,7 @@ describe('Store.together', () => {
       spend(store, 'a.read');
       throw new Error('a fault');
     };
-    expect(() => store.together(work)).toThrow('a fault');
+    expect(() => store.inOneCommit(work)).toThrow('a fault');
     expect(stateOf(store)).toEqual(['active', []]);
     expect(spend(store, 'a.read')).toBeNull();
     store.close();
@@ -92,7 +92,7 @@ describe('Store.together', () => {
   it('begins no transaction where nothing is written, so that others can write', () => {
     const { file, store } = opened();
     const another = mustOpen(file);
-    const failure = store.together(() => {
+    const failure = store.inOneCommit(() => {
       stateOf(store);
       end(another);
     });
@@ -106,9 +106,9 @@ describe('Store.together', () => {
     const { file, store } = opened();
     const another = mustOpen(file);
     const answers: unknown[] = [];
-    another.together(() => {
+    another.inOneCommit(() => {
       end(another);
-      answers.push(store.together(() => void answers.push(spend(store, 'a.read'))));
+      answers.push(store.inOneCommit(() => void answers.push(spend(store, 'a.read'))));
     });
     expect(answers).toMatchObject([{ code: 'busy' }, { code: 'busy' }]);
     expect(stateOf(store)).toEqual(['completed', []]);
@@ -123,7 +123,7 @@ describe('Store.together', () => {
     store.turn();
     expect(stateOf(store)).toEqual(['active', []]);
     end(another);
-    expect(store.together(() => expect(spend(store, 'a.read')).toBe('ended'))).toBeNull();
+    expect(store.inOneCommit(() => expect(spend(store, 'a.read')).toBe('ended'))).toBeNull();
     store.turnOver();
     another.close();
     store.close();
@@ -132,13 +132,13 @@ describe('Store.together', () => {
   it('reports the records of all writes once, when they are on disk', () => {
     const told: unknown[] = [];
     const { store } = opened({ onRecords: (batch) => void told.push(batch.length) });
-    store.together(() => {
+    store.inOneCommit(() => {
       store.appendRecords([endRecord(1)]);
       spend(store, 'a.read');
       store.appendRecords([endRecord(2), endRecord(3)]);
       told.push('written');
     });
-    store.together(() => void spend(store, 'a.write', 1));
+    store.inOneCommit(() => void spend(store, 'a.write', 1));
     expect(told).toEqual(['written', 3]);
     store.close();
   });

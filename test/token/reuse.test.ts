@@ -1,13 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { SpanReference } from '../../src/token/claims.ts';
-import {
-  MAX_REMEMBERED_USES,
-  REUSE_CLASSES,
-  rememberedWith,
-  reuseClasses,
-  tellingClass,
-} from '../../src/token/reuse.ts';
+import { MAX_REMEMBERED_USES, REUSE_CLASSES, rememberedWith, reuseClasses, mainClass } from '../../src/token/reuse.ts';
 import type { AllowedUses, Circumstances } from '../../src/token/reuse.ts';
 import { TokenUses } from '../../src/token/uses.ts';
 
@@ -55,7 +49,7 @@ describe('reuseClasses', () => {
     };
     const classes = reuseClasses(once, elsewhere);
     expect(classes).toEqual(['other-node', 'other-class', 'other-server', 'other-trace', 'other-connection']);
-    expect(tellingClass(classes)).toBe('other-node');
+    expect(mainClass(classes)).toBe('other-node');
   });
 
   it('recognises a return to earlier circumstances', () => {
@@ -100,14 +94,14 @@ describe('reuseClasses', () => {
   });
 });
 
-describe('tellingClass', () => {
+describe('mainClass', () => {
   it.each([
     ['nothing of none', [], null],
     ['a thief before everything', ['first', 'other-identity'], 'other-identity'],
     ['the end before the place', ['same-trace', 'other-connection', 'after-end'], 'after-end'],
     ['another trace before another connection', ['other-connection', 'other-trace'], 'other-trace'],
-  ] as const)('says %s', (_name, classes, telling) => {
-    expect(tellingClass(classes)).toBe(telling);
+  ] as const)('says %s', (_name, classes, main) => {
+    expect(mainClass(classes)).toBe(main);
   });
 });
 

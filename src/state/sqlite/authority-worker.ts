@@ -55,7 +55,7 @@ function serve(open: Store): void {
       if (next.kind === 'writes') calls.push(...next.calls);
       else closing = next;
     }
-    if (calls.length > 0) answer(together(open, calls));
+    if (calls.length > 0) answer(inOneCommit(open, calls));
     if (closing?.kind === 'close') {
       clock.now = closing.clocks;
       open.close();
@@ -80,10 +80,10 @@ function answer(answers: readonly WriteAnswer[]): void {
  * Runs all calls in one transaction. If one of them rolls it back, each call gets a transaction of its own, so that none makes another
  * fail.
  */
-function together(open: Store, calls: readonly WriteCall[]): readonly WriteAnswer[] {
+function inOneCommit(open: Store, calls: readonly WriteCall[]): readonly WriteAnswer[] {
   if (calls.length === 1) return calls.map((call) => made(open, call));
   let answers: readonly WriteAnswer[] = [];
-  const failure = open.together(() => {
+  const failure = open.inOneCommit(() => {
     answers = calls.map((call) => made(open, call));
   });
   if (failure === null) return answers;

@@ -55,8 +55,8 @@ export class Connection {
   /** Root tasks changed by the open transaction. */
   readonly #changed = new Map<string, ChangedPart>();
   /** Listener of `changed`. */
-  #onChange: (whole: string, part: ChangedPart) => void = () => undefined;
-  /** The group of writes that are committed together; `null` outside `together`. */
+  #onChange: (root: string, part: ChangedPart) => void = () => undefined;
+  /** The group of writes that are committed together; `null` outside `inOneCommit`. */
   #group: { failure: StoreFailure | null } | null = null;
 
   constructor(db: DatabaseSync, options: StateConnectionOptions) {
@@ -129,8 +129,8 @@ export class Connection {
   }
 
   /**
-   * Runs one transaction, which is on disk when this returns and also writes the clock mark. A failure rolls it back. Within `together` it
-   * is on disk when `together` returns.
+   * Runs one transaction, which is on disk when this returns and also writes the clock mark. A failure rolls it back. Within `inOneCommit` it
+   * is on disk when `inOneCommit` returns.
    */
   write<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
     const group = this.#group;
@@ -143,7 +143,7 @@ export class Connection {
    * Commits everything written in `work` in one transaction. It begins with the first write and is on disk when this returns. `work` must
    * neither await nor throw. If one write fails, all are rolled back and the later ones fail in the same way.
    */
-  together(work: () => void): null | StoreFailure {
+  inOneCommit(work: () => void): null | StoreFailure {
     const group: { failure: StoreFailure | null } = { failure: null };
     this.#group = group;
     try {
@@ -222,15 +222,15 @@ export class Connection {
    * Within a transaction: announces a change to what decisions depend on (the row of a task, an existing token, a history). The change goes
    * into the feed in the same commit.
    *
-   * @param whole id of the root task (`wholeOf`)
+   * @param root id of the root task (`rootTaskOf`)
    */
-  changed(whole: string, part: ChangedPart): void {
-    if (part === 'task' || !this.#changed.has(whole)) this.#changed.set(whole, part);
-    this.#onChange(whole, part);
+  changed(root: string, part: ChangedPart): void {
+    if (part === 'task' || !this.#changed.has(root)) this.#changed.set(root, part);
+    this.#onChange(root, part);
   }
 
   /** Sets the one listener of `changed`. It must not throw. */
-  onChange(listener: (whole: string, part: ChangedPart) => void): void {
+  onChange(listener: (root: string, part: ChangedPart) => void): void {
     this.#onChange = listener;
   }
 

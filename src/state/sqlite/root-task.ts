@@ -10,8 +10,8 @@ export const ROOT_TASK = `CASE WHEN tasks.parent IS NULL THEN tasks.id ELSE (
     ON whole.issuer = tasks.issuer AND whole.id = above.parent)
   SELECT id FROM above WHERE parent IS NULL) END`;
 
-const SELECT_WHOLE = `SELECT ${ROOT_TASK} AS whole FROM tasks WHERE issuer = ? AND id = ?`;
+const SELECT_ROOT = `SELECT ${ROOT_TASK} AS root FROM tasks WHERE issuer = ? AND id = ?`;
 
 /** The id of the root task of a task; its own id where the task does not exist. */
 export const rootTaskOf = (connection: Connection, { issuer, id }: TaskKey): string =>
-  String(connection.statement(SELECT_WHOLE).get(issuer, id)?.['whole'] ?? id);
+  String(connection.statement(SELECT_ROOT).get(issuer, id)?.['root'] ?? id);

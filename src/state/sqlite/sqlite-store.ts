@@ -178,8 +178,8 @@ export class SqliteStore extends SqliteReader implements Store {
     return this.#settle(key, use, decisionId);
   }
 
-  together(work: () => void): null | StoreFailure {
-    const failure = this.connection.together(work);
+  inOneCommit(work: () => void): null | StoreFailure {
+    const failure = this.connection.inOneCommit(work);
     if (failure !== null) this.useStates.forgetAll();
     return failure;
   }

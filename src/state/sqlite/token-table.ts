@@ -25,7 +25,7 @@ const tokenFrom = (row: Row): IssuedTokenState => ({
 });
 
 /** The query of one look. A constant, so that its text is hashed once. */
-const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS}, ${HISTORY_COLUMNS}, ${ROOT_TASK} AS whole FROM tasks
+const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS}, ${HISTORY_COLUMNS}, ${ROOT_TASK} AS root FROM tasks
   LEFT JOIN tokens ON tokens.jti_digest = ?3 AND tokens.issuer = tasks.issuer AND tokens.task = tasks.id
   ${JOIN_HISTORY}
   WHERE tasks.issuer = ?1 AND tasks.id = ?2`;
@@ -33,7 +33,7 @@ const SELECT_USE_STATE = `SELECT ${TASK_COLUMNS}, ${TOKEN_COLUMNS}, ${HISTORY_CO
 /** A state as read, with the id of the root task. */
 export interface ReadState {
   readonly state: UseState;
-  readonly whole: string;
+  readonly root: string;
 }
 
 /** The task with its token and history. Read on every use. */
@@ -45,7 +45,7 @@ export function useStateAt(connection: Connection, key: TaskKey, jtiDigest: stri
     issued: row['jti_digest'] === null ? undefined : tokenFrom(row),
     history: historyFrom(row),
   };
-  return { state, whole: String(row['whole']) };
+  return { state, root: String(row['root']) };
 }
 
 /** The token with that digest, and its task. */

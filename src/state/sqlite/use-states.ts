@@ -22,9 +22,9 @@ interface Family {
   historyChanges: number;
 }
 
-interface Held {
+interface CachedState {
   readonly state: UseState;
-  readonly whole: string;
+  readonly root: string;
   readonly family: Family;
   /** As in the family when the state was read. */
   readonly taskChanges: number;
@@ -45,7 +45,7 @@ interface Held {
  */
 export class UseStates {
   readonly #connection: Connection;
-  readonly #states = new LRUCache<string, Held>({
+  readonly #states = new LRUCache<string, CachedState>({
     max: MAX_STATES,
     maxSize: MAX_BYTES,
     sizeCalculation: bytesOf,
@@ -61,7 +61,7 @@ export class UseStates {
 
   constructor(connection: Connection) {
     this.#connection = connection;
-    connection.onChange((whole, part) => this.#apply(whole, part));
+    connection.onChange((root, part) => this.#apply(root, part));
   }
 
   /** The cached state of a token, where nothing was written since. Within `read`. */
@@ -82,8 +82,8 @@ export class UseStates {
   read(key: TaskKey, jtiDigest: string): UseState | undefined {
     const read = useStateAt(this.#connection, key, jtiDigest);
     if (read === undefined) return undefined;
-    const { state, whole } = read;
-    if (state.issued !== undefined) this.#states.set(jtiDigest, this.#heldOf(state, whole));
+    const { state, root } = read;
+    if (state.issued !== undefined) this.#states.set(jtiDigest, this.#heldOf(state, root));
     return state;
   }
 
@@ -108,7 +108,7 @@ export class UseStates {
     this.#states.clear();
   }
 
-  #standing({ issuer, id }: TaskKey, jtiDigest: string): Held | undefined {
+  #standing({ issuer, id }: TaskKey, jtiDigest: string): CachedState | undefined {
     if (!this.#isTurn) this.#ask();
     const held = this.#states.get(jtiDigest);
     if (held === undefined || held.taskChanges !== held.family.taskChanges) return undefined;
@@ -118,25 +118,25 @@ export class UseStates {
     return task.id === id && task.issuer === issuer ? held : undefined;
   }
 
-  #apply(whole: string, part: ChangedPart): void {
-    const family = this.#families.get(whole);
+  #apply(root: string, part: ChangedPart): void {
+    const family = this.#families.get(root);
     if (family === undefined) return;
     if (part === 'task') family.taskChanges += 1;
     else family.historyChanges += 1;
   }
 
-  #heldOf(state: UseState, whole: string): Held {
-    const family = this.#families.get(whole) ?? { held: 0, taskChanges: 0, historyChanges: 0 };
+  #heldOf(state: UseState, root: string): CachedState {
+    const family = this.#families.get(root) ?? { held: 0, taskChanges: 0, historyChanges: 0 };
     family.held += 1;
-    this.#families.set(whole, family);
+    this.#families.set(root, family);
     const { taskChanges, historyChanges } = family;
-    return { state, whole, family, taskChanges, historyChanges };
+    return { state, root, family, taskChanges, historyChanges };
   }
 
   /** INVARIANT: a family stays known as long as it has a cached state, so that a change always reaches that state. */
-  #letGo({ whole, family }: Held): void {
+  #letGo({ root, family }: CachedState): void {
     family.held -= 1;
-    if (family.held === 0) this.#families.delete(whole);
+    if (family.held === 0) this.#families.delete(root);
   }
 
   #ask(): void {
@@ -152,7 +152,7 @@ export class UseStates {
 }
 
 /** Approximate bytes of a state. A UTF-16 unit takes at most two bytes. */
-const bytesOf = ({ state: { task, history } }: Held): number =>
+const bytesOf = ({ state: { task, history } }: CachedState): number =>
   STATE_BYTES +
   2 *
     [

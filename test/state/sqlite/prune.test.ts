@@ -144,7 +144,7 @@ describe('Store.prune', () => {
       must(store.applyTaskEvent(task, byOperator('complete'), 'operator'));
     };
     must(
-      store.together(() => {
+      store.inOneCommit(() => {
         for (let n = 1; n <= 300; n++) ended(n, 9_000_000);
         // A task with more ended parts, all to be kept, than one step reads.
         must(store.insertTask(taskAt(1_000, clock.wallMs), tokenAt(1_000, clock.wallMs, 1_000), []));
@@ -182,7 +182,7 @@ describe('Store.prune', () => {
     const { store, file: path, clock, pass } = stage();
     const now = clock.wallMs;
     must(
-      store.together(() => {
+      store.inOneCommit(() => {
         for (let n = 1; n <= 20_000; n++) {
           const task = taskAt(n, now);
           must(store.insertTask(task, tokenAt(n, now), []));

@@ -120,7 +120,7 @@ describe('Store.useStateOf', () => {
           expect(statesIn(own)).toEqual(statesInFile(file, () => nowMs));
           if (isTogether) {
             const seen: unknown[] = [];
-            const failure = own.together(() => {
+            const failure = own.inOneCommit(() => {
               for (const more of [2, 3, 4]) steps[what]?.(own, n + more);
               seen.push(...statesIn(own));
             });
@@ -180,7 +180,7 @@ describe('Store.useStateOf', () => {
     const file = join(folder(), 'state.db');
     const [own, another] = [mustOpen(file), mustOpen(file)];
     const HELD = 500;
-    own.together(() => {
+    own.inOneCommit(() => {
       for (let n = 1; n <= HELD + 40; n += 1) own.insertTask(taskNumber(n, { idleMs: 90_000 }), tokenNumber(n), []);
     });
     const states = () =>
@@ -207,7 +207,7 @@ describe('Store.useStateOf', () => {
     expect(stateOf(own)).toBe('active');
     another.applyTaskEvent(taskNumber(1), byOperator('complete'), 'operator');
     for (let n = 0; n < 5; n += 1)
-      another.together(() => {
+      another.inOneCommit(() => {
         for (let m = 0; m < 1_000; m += 1)
           another.insertTask(taskNumber(1_000 * (n + 1) + m), tokenNumber(1_000 * (n + 1) + m), []);
         for (let m = 0; m < 1_000; m += 1)
@@ -273,7 +273,7 @@ describe('Store.useStateOf', () => {
     const store = mustOpen(join(folder(), 'state.db'));
     const HELD = 16_000;
     const [idle, part] = [{ idleMs: 50_000 }, { parentId: taskNumber(HELD).id }];
-    const failure = store.together(() => {
+    const failure = store.inOneCommit(() => {
       for (let n = 1; n <= HELD; n += 1) store.insertTask(taskNumber(n), tokenNumber(n), []);
       store.insertTask(taskNumber(HELD + 1, part), tokenNumber(HELD + 1), []);
       for (let n = HELD + 2; n <= HELD + 50; n += 1) store.insertTask(taskNumber(n, idle), tokenNumber(n), []);
