@@ -1,21 +1,20 @@
-import { trustDomainOf } from '../identity/spiffe-id.ts';
 import { DecisionCache } from './answers/cache.ts';
 import type { CacheResult, FullAnswer } from './answers/cache.ts';
 import { freshCedar } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
 import { entityKey } from './entities.ts';
 import type { Entity, EntityUid } from './entities.ts';
-import { Evaluator, isFailure, routeOf } from './evaluator.ts';
+import { Evaluator, isFailure } from './evaluator.ts';
 import { readsAny } from './answers/split-by-volatility.ts';
 import type { Asked, EvaluatorAnswer, EvaluatorOptions, Keeping, PolicyFacts } from './evaluator.ts';
 import { lineageText } from './answers/key.ts';
 import type { SlicePart } from './answers/key.ts';
 import { isPlainValue } from './plain-value.ts';
 import { SlicePool } from './pool.ts';
-import { getOrAdd } from './answers/slice.ts';
 import { PER_CALL } from './use-question.ts';
 import type { Question } from './question.ts';
-import { NAMESPACE } from './namespace.ts';
+import { NamesMemory, namesIn } from './question-names.ts';
+import type { QuestionNames } from './question-names.ts';
 
 /** The engine's answer, not yet a decision. Ids are sorted, since the engine's order is not stable. */
 export type EngineAnswer =
@@ -155,38 +154,8 @@ export class Engine {
     return new EngineQuestion(question, this.#namesOf(question, groups), this.#rules.entities);
   }
 
-  #namesOf(question: Question, groups: readonly string[]): Names {
+  #namesOf(question: Question, groups: readonly string[]): QuestionNames {
     return this.#names.get(question) ?? this.#names.set(question, namesIn(question, groups));
-  }
-}
-
-/**
- * The entity names of questions, memoised by the four values they derive from. Nested maps: four look-ups by existing strings
- * cost less than one by a concatenated key.
- */
-class NamesMemory {
-  /** By principal, server, endpoint and action. */
-  #principals = new Map<string, Map<string, Map<string | null, Map<string, Names>>>>();
-  #size = 0;
-
-  get({ principal, action, server, endpoint }: Question): Names | undefined {
-    return this.#principals.get(principal)?.get(server.id)?.get(endpoint)?.get(action);
-  }
-
-  set({ principal, action, server, endpoint }: Question, names: Names): Names {
-    if (this.#size >= MAX_NAMES) {
-      this.#principals = new Map();
-      this.#size = 0;
-    }
-    const servers = getOrAdd(
-      this.#principals,
-      principal,
-      () => new Map<string, Map<string | null, Map<string, Names>>>(),
-    );
-    const endpoints = getOrAdd(servers, server.id, () => new Map<string | null, Map<string, Names>>());
-    getOrAdd(endpoints, endpoint, () => new Map<string, Names>()).set(action, names);
-    this.#size += 1;
-    return names;
   }
 }
 
@@ -198,10 +167,10 @@ class EngineQuestion implements Asked {
   readonly resource: EntityUid;
   readonly part: Asked['part'];
   readonly #question: Question;
-  readonly #names: Names;
+  readonly #names: QuestionNames;
   readonly #entities: EngineRules['entities'];
 
-  constructor(question: Question, names: Names, entities: EngineRules['entities']) {
+  constructor(question: Question, names: QuestionNames, entities: EngineRules['entities']) {
     this.route = names.route;
     this.principal = names.principal;
     this.action = names.action;
@@ -243,51 +212,10 @@ class EngineQuestion implements Asked {
   }
 }
 
-/** Most memoised names; beyond it the memo is emptied. */
-const MAX_NAMES = 16_384;
 /** Most memoised lineages per question: those of its three names, and of entities in the context. */
 const MAX_LINEAGES = 16;
 
 const failed = (detail: string): EngineAnswer => ({ kind: 'error', policyIds: [], detail });
-
-/** The entity names of a question and their ancestors by name alone. */
-interface Names {
-  readonly route: string;
-  readonly principal: EntityUid;
-  readonly action: EntityUid;
-  readonly resource: EntityUid;
-  /** Ancestors that are not stored but follow from the name, by entity key. */
-  readonly alsoIn: ReadonlyMap<string, readonly EntityUid[]>;
-  /** Memoised `lineageText` by entity key, itself included. */
-  readonly lineages: Map<string, string>;
-  /** The key prefix of a question with these names: within one engine they always select the same slice. */
-  readonly keyPrefixes: Record<SlicePart, string | null>;
-}
-
-/** INVARIANT: the ancestors of a name depend on name, catalog and entities only; cache keys therefore hold names only. */
-function namesIn(question: Question, actionGroups: readonly string[]): Names {
-  const principal = uid('Agent', question.principal);
-  const action = uid('Action', question.action);
-  const server = uid('Server', question.server.id);
-  const endpoint = question.endpoint === null ? null : uid('Endpoint', `${question.server.id}:${question.endpoint}`);
-  const alsoIn = new Map([
-    [entityKey(principal), [uid('TrustDomain', trustDomainOf(question.principal))]],
-    [entityKey(action), actionGroups.map((group) => uid('Action', group))],
-  ]);
-  if (endpoint !== null) alsoIn.set(entityKey(endpoint), [server]);
-  const resource = endpoint ?? server;
-  return {
-    route: routeOf(principal, action, resource),
-    principal,
-    action,
-    resource,
-    alsoIn,
-    lineages: new Map(),
-    keyPrefixes: { whole: null, steady: null },
-  };
-}
-
-const uid = (type: string, id: string): EntityUid => ({ type: `${NAMESPACE}::${type}`, id });
 
 type CedarCall = Parameters<Cedar['statefulIsAuthorized']>[0];
 
@@ -309,7 +237,7 @@ export function callFrom(
   };
 }
 
-const entitiesFor = (names: Names, entities: ReadonlyMap<string, Entity>): readonly Entity[] => {
+const entitiesFor = (names: QuestionNames, entities: ReadonlyMap<string, Entity>): readonly Entity[] => {
   const given = new Map<string, Entity>();
   const { principal, action, resource, alsoIn } = names;
   for (const one of [principal, resource]) addWithAncestors(given, one, { entities, alsoIn });
@@ -320,7 +248,7 @@ const entitiesFor = (names: Names, entities: ReadonlyMap<string, Entity>): reado
 /** The keys of an entity and all its ancestors. */
 function lineageOf(
   of: EntityUid,
-  { alsoIn }: Pick<Names, 'alsoIn'>,
+  { alsoIn }: Pick<QuestionNames, 'alsoIn'>,
   entities: ReadonlyMap<string, Entity>,
 ): ReadonlyMap<string, Entity> {
   const lineage = new Map<string, Entity>();
@@ -331,7 +259,7 @@ function lineageOf(
 function addWithAncestors(
   given: Map<string, Entity>,
   of: EntityUid,
-  by: { readonly entities: ReadonlyMap<string, Entity>; readonly alsoIn: Names['alsoIn'] },
+  by: { readonly entities: ReadonlyMap<string, Entity>; readonly alsoIn: QuestionNames['alsoIn'] },
 ): void {
   const key = entityKey(of);
   if (given.has(key)) return;
