@@ -15,6 +15,9 @@ import {
   JAEGER_VERSION,
   jaegerFolder,
   jaegerUiFolder,
+  POSTGRES_VERSION,
+  postgresBinaries,
+  postgresFolder,
   PROMETHEUS_VERSION,
   prometheusFolder,
   SPIRE_VERSION,
@@ -22,8 +25,8 @@ import {
 } from './parts/cache.ts';
 
 /**
- * The real programs that tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, grpcurl, ghz, h2spec, and from Debian strace
- * and Chromium. No test installs one: `npm run parts` does. Where one is missing its suites are skipped, and the name of the skip says what
+ * The real programs that tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, PostgreSQL, grpcurl, ghz, h2spec, and from
+ * Debian strace and Chromium. No test installs one: `npm run parts` does. Where one is missing its suites are skipped, and the name of the skip says what
  * would enable them. With REMIT_REQUIRE_PARTS=1 they fail instead.
  */
 
@@ -124,6 +127,13 @@ export const ghzPart = (): Part<string> => ({
 export const h2specPart = (): Part<string> => ({
   name: `h2spec ${H2SPEC_VERSION}`,
   found: binariesIn(h2specFolder, { h2spec: 'h2spec' })?.h2spec ?? null,
+  enable: 'npm run parts',
+});
+
+/** The folder of the programs of PostgreSQL as a part. */
+export const postgresPart = (): Part<string> => ({
+  name: `PostgreSQL ${POSTGRES_VERSION}`,
+  found: existsSync(join(postgresFolder, CACHE_MARKER)) ? postgresBinaries : null,
   enable: 'npm run parts',
 });
 

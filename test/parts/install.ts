@@ -19,6 +19,7 @@ import { installCedar } from './cedar.ts';
 import { installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { installJaegerUi } from './jaeger-ui.ts';
+import { installPostgres } from './postgres.ts';
 
 /**
  * `npm run parts`: installs what the tests run against into the cache folder, and says what takes time. Quick where all
@@ -94,7 +95,7 @@ const results: (string | BinaryProblem)[] = [];
 for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
 for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec]) results.push(await installGoPart(part, say));
 
-results.push(await installJaegerUi(say));
+results.push(await installJaegerUi(say), await installPostgres(say));
 
 // What it is for is skipped without it.
 const cedar = await installCedar(say);
