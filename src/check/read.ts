@@ -177,6 +177,7 @@ function proofOf(
       agent: agentOfToken(of.credential),
       rules: proofs.rules,
       memory: proofs.memory,
+      nonces: proofs.nonces,
     },
   );
 }

@@ -15,6 +15,7 @@ import type { BindingMode } from '../token/binding.ts';
 import type { CredentialKeys } from '../token/credential.ts';
 import type { ExternalTokenRules } from '../token/external-token.ts';
 import type { ReplayMemory } from '../token/proof-memory.ts';
+import type { ProofNonces } from '../token/proof-nonce.ts';
 import type { ProofRules } from '../token/proof.ts';
 import type { TokenCache } from '../token/token-cache.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
@@ -66,6 +67,8 @@ export interface CheckServices {
     readonly externalUrl: string | null;
     readonly rules: ProofRules;
     readonly memory: ReplayMemory;
+    /** Nonces that proofs must carry; absent where they need none. */
+    readonly nonces?: ProofNonces | undefined;
   };
   /** The policy set in force, or why there is none. */
   readonly policies: () => PolicySet | Deny;

@@ -21,6 +21,11 @@ export interface ExtAuthzConfig {
   readonly binding: 'certificate' | 'spiffe-id' | 'dpop';
   /** URL under which callers know this gateway, for DPoP proofs. Default: the audience of the called server. */
   readonly externalUrl: string | null;
+  /**
+   * Whether DPoP proofs must carry a nonce of this process: `required` where several processes serve one name, since each remembers only
+   * its own proofs. Default `none`.
+   */
+  readonly proofNonces: 'none' | 'required';
   /** What to do about a token that another workload presents. Default `revoke-token`. */
   readonly onBindingViolation: 'revoke-token' | 'revoke-task' | 'ignore';
   /** URL of the page that explains the reasons (`deploy/guide/fix/reasons.md`, published by you). Each denial links to it. Default none. */
@@ -60,6 +65,7 @@ export const extAuthz = section<ExtAuthzConfig>({
   forwarders: optional(listed(spiffeIdText), []),
   binding: optional(oneOf(['certificate', 'spiffe-id', 'dpop']), 'certificate'),
   externalUrl: optional(httpsUrl, null),
+  proofNonces: optional(oneOf(['none', 'required']), 'none'),
   onBindingViolation: optional(oneOf(['revoke-token', 'revoke-task', 'ignore']), 'revoke-token'),
   helpUrl: optional(httpsUrl, null),
   checksInFlight: optional(integer(1, 100_000), 256),

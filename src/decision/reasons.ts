@@ -77,6 +77,7 @@ export const reasons = {
   'token.lifetime': token('the token lives longer than allowed'),
   'token.binding': token('the token is bound to another workload'),
   'token.proof': token('the proof of possession is not valid'),
+  'token.proof-nonce': token('the proof of possession needs a nonce of this server'),
   'token.replay-memory-full': fault('no more proofs of possession can be remembered at the moment'),
   'token.revoked': token('the token was revoked'),
   'token.static-secret': policy('a long-lived secret was sent where a task token is required'),

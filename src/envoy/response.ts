@@ -14,6 +14,8 @@ export interface ResponseOptions {
    * access log can be matched.
    */
   readonly ledger?: string;
+  /** The nonce for the next DPoP proof; absent where proofs need none. */
+  readonly proofNonce?: () => string;
 }
 
 /** Headers that Remit sets on a request it lets pass; those it does not set are removed. */
@@ -190,6 +192,9 @@ function denied(answer: Answer, decision: Deny, options: ResponseOptions): HttpA
     ...(reason.challenge === null
       ? []
       : [['www-authenticate', challengeFrom(reason, answer, schemeOf(decision))] as const]),
+    ...(decision.reason === 'token.proof-nonce' && options.proofNonce !== undefined
+      ? [['dpop-nonce', options.proofNonce()] as const]
+      : []),
     ...(reason.retryable ? [['retry-after', String(RETRY_AFTER_SECONDS)] as const] : []),
   ];
   const { grpcStatus: code, httpStatus } = reason;
@@ -231,10 +236,18 @@ interface Scheme {
   readonly algs: string | null;
 }
 
-const schemeOf = ({ reason }: Deny): Scheme =>
-  reason === 'token.proof'
-    ? { name: 'DPoP', error: 'invalid_dpop_proof', algs: [...defaultProofRules.algorithms].join(' ') }
-    : { name: 'Bearer', error: null, algs: null };
+function schemeOf({ reason }: Deny): Scheme {
+  const error = dpopErrors.get(reason);
+  return error === undefined
+    ? { name: 'Bearer', error: null, algs: null }
+    : { name: 'DPoP', error, algs: [...defaultProofRules.algorithms].join(' ') };
+}
+
+/** @see RFC 9449 sections 7.1 and 9 */
+const dpopErrors: ReadonlyMap<string, string> = new Map([
+  ['token.proof', 'invalid_dpop_proof'],
+  ['token.proof-nonce', 'use_dpop_nonce'],
+]);
 
 /** @see RFC 6750 section 3 and RFC 9728 section 5.1 */
 const challengeFrom = (reason: Reason, answer: Answer, scheme: Scheme): string => {

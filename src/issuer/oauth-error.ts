@@ -10,6 +10,7 @@ const statusOf = {
   invalid_target: 400,
   invalid_authorization_details: 400,
   invalid_dpop_proof: 400,
+  use_dpop_nonce: 400,
   access_denied: 403,
   not_found: 404,
   method_not_allowed: 405,
@@ -30,6 +31,8 @@ export interface OAuthError {
   readonly description: string;
   /** The denial behind it, for the record; never sent. */
   readonly cause: Deny | null;
+  /** The nonce for the next proof, in the header `DPoP-Nonce`. @see RFC 9449 section 8 */
+  readonly nonce?: string;
 }
 
 const MAX_DESCRIPTION = 300;

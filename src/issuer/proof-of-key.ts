@@ -9,13 +9,13 @@ import type { IssuerRequest, IssuerServices } from './services.ts';
  * The key that a token is bound to: that of the request's DPoP proof, or the client's certificate without one. A proof is valid
  * for this path below the configured URL, and for one request.
  *
- * @returns `invalid_dpop_proof`, also where DPoP is not enabled; `temporarily_unavailable` where proofs cannot be remembered
- * @see RFC 8705 section 3.1, RFC 9449 section 5
+ * @returns `use_dpop_nonce` with a nonce; `invalid_dpop_proof`, also where DPoP is not enabled; `temporarily_unavailable` where proofs cannot be remembered
+ * @see RFC 8705 section 3.1, RFC 9449 sections 5 and 8
  */
 export function bindingOf(
   request: Pick<IssuerRequest, 'dpop' | 'path'>,
   leaf: LeafCertificate,
-  { authority, proofs, settings }: IssuerServices,
+  { authority, nonces, proofs, settings }: IssuerServices,
 ): Confirmation | OAuthError {
   if (request.dpop.length === 0) return { kind: 'x5t#S256', thumbprint: leaf.sha256 };
   if (proofs === null) return oauthError('invalid_dpop_proof', 'DPoP-bound tokens are not enabled');
@@ -26,7 +26,11 @@ export function bindingOf(
     accessToken: null,
     nowMs: clocks.wallMs,
     rules: defaultProofRules,
+    nonces,
   });
+  if (isDeny(proof) && proof.reason === 'token.proof-nonce' && nonces !== undefined) {
+    return { ...oauthError('use_dpop_nonce', proof.detail, proof), nonce: nonces.current() };
+  }
   if (isDeny(proof)) return oauthError('invalid_dpop_proof', proof.detail, proof);
   const used = proofs.use(proof, { agent: leaf.id, clocks });
   if (used === null) return { kind: 'jkt', thumbprint: proof.thumbprint };

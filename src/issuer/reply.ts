@@ -34,5 +34,9 @@ export const errorReply = (
   jsonReply(
     refusal.status,
     { error: refusal.error, error_description: refusal.description, ...recorded },
-    refusal.status === 503 || refusal.status === 429 ? { 'retry-after': '1', ...headers } : headers,
+    {
+      ...(refusal.status === 503 || refusal.status === 429 ? { 'retry-after': '1' } : {}),
+      ...(refusal.nonce === undefined ? {} : { 'dpop-nonce': refusal.nonce }),
+      ...headers,
+    },
   );

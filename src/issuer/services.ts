@@ -14,6 +14,7 @@ import type { BindingEffect } from '../task/binding-violation.ts';
 import type { ContextEffect } from '../task/task.ts';
 import type { VerificationKeys } from '../token/jwt.ts';
 import type { ReplayMemory } from '../token/proof-memory.ts';
+import type { ProofNonces } from '../token/proof-nonce.ts';
 import type { SignalServices } from './signals/signal-services.ts';
 import type { PublicJwks, TokenKeys } from './signing-keys.ts';
 import type { SubjectIssuer } from './subject-issuer.ts';
@@ -81,6 +82,8 @@ export interface IssuerParts {
   };
   /** Replay memory of DPoP proofs sent to the issuer; `null` where DPoP is not enabled. */
   readonly proofs: ReplayMemory | null;
+  /** Nonces that such proofs must carry; absent where they need none. */
+  readonly nonces?: ProofNonces | undefined;
   /** Appends the record of a refusal; `false` where it is dropped, which does not affect the reply. */
   readonly append: (record: LedgerRecord) => boolean;
   /** The first `limit` records of a task in ledger order, including those that are not in the ledger yet. */

@@ -18,6 +18,7 @@ import { checkMetrics } from '../telemetry/check-metrics.ts';
 import { decisionLog } from '../telemetry/decision-log.ts';
 import { after } from '../runtime/timers.ts';
 import type { KeyRing } from '../token/keys.ts';
+import type { ProofNonces } from '../token/proof-nonce.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
 import { TokenCache } from '../token/token-cache.ts';
@@ -27,6 +28,7 @@ import { countedOutcomes } from './measures.ts';
 import { missingCertificates } from './missing-certificates.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
+import { proofNoncesFor } from './proof-nonces.ts';
 import { RefusedChecks } from './refused-checks.ts';
 import type { StartProblem } from './start-problem.ts';
 
@@ -57,7 +59,8 @@ export async function startChecks(
   { keys, transactionToken, closers }: CheckKeys & { readonly closers: Pick<Closers, 'push'> },
 ): Promise<CheckRole | StartProblem> {
   const { config, ports, log, metrics } = parts;
-  const response = responseOptions(config);
+  const nonces = proofNoncesFor(config, ports);
+  const response = { ...responseOptions(config), ...(nonces && { proofNonce: () => nonces.current() }) };
   const onFault = (error: unknown): void => log(`a check failed: ${messageOfFault(error)}`, 'check-failed');
   const observer = countedOutcomes(metrics);
   const refused = new RefusedChecks({ ledger: parts.ledger.writer, nowMs: ports.nowMs, after });
@@ -76,7 +79,7 @@ export async function startChecks(
     },
   });
   const { admit, ...admitting } = admission(parts, refused);
-  const checks = checksWith({ ...servicesOf(parts, keys, transactionToken), ...admitting, outcomes });
+  const checks = checksWith({ ...servicesOf(parts, { keys, nonces, transactionToken }), ...admitting, outcomes });
   const rules = { partialBodyBytes: config.extAuthz.maxBodyBytes };
   const server = new AuthorizationServer(authorizationHandler(checks, { rules, response, refuse, onFault }), {
     refuse,
@@ -160,8 +163,7 @@ function tokenCache({ metrics }: Parts): TokenCache {
 
 function servicesOf(
   parts: Parts,
-  keys: KeyRing,
-  transactionToken: TransactionTokenSigner | null,
+  { keys, nonces, transactionToken }: CheckKeys & { readonly nonces: ProofNonces | undefined },
 ): Omit<CheckServices, 'outcomes'> {
   const { config, ports, reader, states, settling, reports, ledger, policies, telemetry } = parts;
   const { extAuthz, issuer } = config;
@@ -190,6 +192,7 @@ function servicesOf(
     proofs: {
       externalUrl: extAuthz.externalUrl,
       rules: defaultProofRules,
+      nonces,
       memory: parts.proofs.memoryFor('checks', (bound) =>
         parts.metrics.proofsRefused.of({ role: 'checks', bound }).inc(),
       ),

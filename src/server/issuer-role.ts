@@ -21,6 +21,7 @@ import { KeyRing } from '../token/keys.ts';
 import { after } from '../runtime/timers.ts';
 import type { Closers } from './closers.ts';
 import { openKeyRing } from './keys.ts';
+import { proofNoncesFor } from './proof-nonces.ts';
 import { ownSvidProblem } from './own-svid.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
@@ -161,13 +162,14 @@ async function listenOn(server: IssuerServer, address: Address): Promise<number 
 const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
 
 function sharedServices(parts: Parts) {
-  const { authority, ledger, metrics, policies, ports, proofs, reports, states, telemetry, trial } = parts;
+  const { authority, config, ledger, metrics, policies, ports, proofs, reports, states, telemetry, trial } = parts;
   return {
     ports,
     authority,
     states,
     reports,
     proofs: proofs.memoryFor('issuer', (bound) => metrics.proofsRefused.of({ role: 'issuer', bound }).inc()),
+    nonces: proofNoncesFor(config, ports),
     append: ledger.writer.append.bind(ledger.writer),
     recordsOf: ledger.recordsOf,
     policies: () => {

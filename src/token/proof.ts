@@ -7,6 +7,7 @@ import { digestOfToken } from './jwt.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
 import { absent, members, optional, type Reader, seconds, text } from '../runtime/fields.ts';
 import { strictJsonFrom } from './strict-json.ts';
+import type { ProofNonces } from './proof-nonce.ts';
 import { MAX_TARGET_URI_CHARACTERS, targetUriFrom } from './target-uri.ts';
 
 /** A DPoP proof verified for one request: the sender holds the private key. */
@@ -50,12 +51,14 @@ export interface ProvenRequest {
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
   readonly rules: ProofRules;
+  /** Where given, the proof must carry one of these nonces. */
+  readonly nonces?: ProofNonces | undefined;
 }
 
 /**
  * Verifies the proof in a request's `DPoP` header values: exactly one, of the right type, signed by the key it carries, for
- * this method, target and access token, and recent. Denies everything else with `token.proof`; the detail names the member or
- * claim, never its value. The key comes from `jwk` only: nothing is fetched and `kid` is ignored. `bindingProblem` checks that
+ * this method, target and access token, and recent. Denies everything else with `token.proof`, and with `token.proof-nonce` where only
+ * the nonce is missing or not ours; the detail names the member or claim, never its value. The key comes from `jwk` only: nothing is fetched and `kid` is ignored. `bindingProblem` checks that
  * the token is bound to the key, `ProofMemory` that the proof is not reused. Never throws.
  *
  * @see RFC 9449 sections 4.2 and 4.3
@@ -76,6 +79,8 @@ export function proofFrom(values: readonly string[], request: ProvenRequest): Pr
   if (isProblem(claims)) return refused(`proof ${claims.problem}`);
   const other = requestProblem(claims, request);
   if (other !== null) return refused(other);
+  // Last, so that only the sender of a proof that is valid otherwise is asked for another one.
+  if (request.nonces?.isAccepted(claims.nonce ?? '') === false) return deny('token.proof-nonce', nonceProblem(claims));
   const { thumbprint, algorithm } = key;
   return { thumbprint, algorithm, proofId: claims.jti, issuedAtSeconds: claims.iat };
 }
@@ -124,6 +129,7 @@ const claims = members(
     htu: text({ max: MAX_TARGET_URI_CHARACTERS }),
     iat: seconds,
     ath: optional(text({ max: 256 })),
+    nonce: optional(text({ max: 256 })),
   },
   { noun: 'claim', others: 'ignored' },
 );
@@ -134,6 +140,7 @@ interface ProofClaims {
   readonly htu: string;
   readonly iat: number;
   readonly ath: string | null;
+  readonly nonce: string | null;
 }
 
 function claimsFrom(payload: Uint8Array): ProofClaims | Problem {
@@ -141,6 +148,9 @@ function claimsFrom(payload: Uint8Array): ProofClaims | Problem {
   if (isProblem(json)) return { problem: `payload ${json.problem}` };
   return claims(json.value);
 }
+
+const nonceProblem = ({ nonce }: ProofClaims): string =>
+  nonce === null ? 'proof claim `nonce` is required' : 'proof claim `nonce` is not one of this process, or is too old';
 
 function requestProblem({ htm, htu, iat, ath }: ProofClaims, request: ProvenRequest): string | null {
   const { accessToken, method, nowMs, rules, url } = request;
