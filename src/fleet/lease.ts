@@ -39,9 +39,14 @@ export class Lease {
     return this.#untilMs;
   }
 
+  /** The stream on which the pings were sent has ended. The lease goes on until it is over. */
+  forgetPings(): void {
+    this.#sentMs.clear();
+  }
+
   /** Ends the lease: what was known before may be wrong. */
   end(): void {
-    this.#sentMs.clear();
+    this.forgetPings();
     this.#untilMs = -Infinity;
   }
 }

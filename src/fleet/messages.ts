@@ -79,7 +79,7 @@ export interface Report {
 }
 
 /** Sidecar to authority. */
-type Up =
+export type Up =
   | { readonly of: 'hello'; readonly hello: Hello }
   | { readonly of: 'ping'; readonly ping: Ping }
   | { readonly of: 'ack'; readonly ack: Ack }
@@ -188,13 +188,13 @@ export interface TokenKey {
   readonly jti_digest: string;
 }
 
-interface OpenRequest {
+export interface OpenRequest {
   readonly instance: string;
   readonly tokens: readonly TokenKey[];
   readonly n: number;
 }
 
-interface OpenReply {
+export interface OpenReply {
   readonly position: Position | null;
   readonly opened: readonly { readonly card: Card | null }[];
 }

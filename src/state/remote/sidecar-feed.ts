@@ -1,0 +1,297 @@
+import { LRUCache } from 'lru-cache';
+import { heldTaskOf } from '../../fleet/card.ts';
+import type { HeldTask } from '../../fleet/card.ts';
+import { Lease } from '../../fleet/lease.ts';
+import type {
+  Card,
+  Changes,
+  Down,
+  Dropped,
+  Fresh,
+  Hello,
+  OpenReply,
+  OpenRequest,
+  Ping,
+  Position,
+  SidecarStatus,
+  TokenKey,
+  Up,
+  Welcome,
+} from '../../fleet/messages.ts';
+import type { TaskKey } from '../store.ts';
+import { HeldCards, nameOf } from './held-cards.ts';
+import type { CardState } from './held-cards.ts';
+
+/** Most tokens that are known not to exist. */
+const MAX_ABSENT = 16_384;
+
+/** An open whose reply may still come. */
+interface Opening {
+  readonly request: OpenRequest;
+  /** Cards of its tasks that the stream has brought meanwhile, by name. They may be newer than the reply. */
+  readonly early: Map<string, { readonly held: HeldTask; readonly seq: number }>;
+}
+
+/** A following stream. */
+interface Following {
+  readonly leaseMs: number;
+  /** Held cards of the `Hello` that have not come since, by name; `null` once all that exist have come. */
+  awaited: Map<string, TaskKey> | null;
+}
+
+/**
+ * What a sidecar knows of tasks: cards, its position in the feed, and its lease. It has no I/O and no clock of its own. One stream after
+ * another: `hello`, then `heard` for each message of the stream, then `disconnected`. Without a stream the cards stay good until the lease
+ * is over, since the authority counts the sidecar as a holder until then.
+ */
+export class SidecarFeed {
+  readonly #instance: string;
+  readonly #lease = new Lease();
+  readonly #cards: HeldCards;
+  /** Tokens that an authority does not have for this sidecar. A token is written before it is handed out, so it will not come later. */
+  readonly #absent = new LRUCache<string, true>({ max: MAX_ABSENT });
+  /** The opens of this stream, by number. */
+  readonly #opens = new Map<number, Opening>();
+  /** Cards that the authority may still think are held. */
+  readonly #dropped = new Map<string, TaskKey>();
+  #lastOpen = 0;
+  #following: Following | null = null;
+  #position: Position | null = null;
+  /** The furthest position that a stream has told, of this epoch. Where the database is behind it, a commit was lost. */
+  #furthest: Position | null = null;
+
+  /** @param options.instance random, made when the process starts */
+  constructor({ instance, maxCards }: { readonly instance: string; readonly maxCards: number }) {
+    this.#instance = instance;
+    this.#cards = new HeldCards(maxCards, (key) => this.#dropped.set(nameOf(key), key));
+  }
+
+  /** Where the sidecar stands; `null` before the first stream. */
+  get position(): Position | null {
+    return this.#position;
+  }
+
+  /** Number of cards held. */
+  get cards(): number {
+    return this.#cards.size;
+  }
+
+  /** Until when the cards are good, on the monotonic clock. */
+  get leaseUntilMs(): number {
+    return this.#lease.untilMs;
+  }
+
+  /** Whether a stream follows the feed, so that tokens can be opened. */
+  get isFollowing(): boolean {
+    return this.#following !== null;
+  }
+
+  /** The first message of a new stream. */
+  hello(own: Pick<Hello, 'version' | 'policy_set' | 'log'>): Hello {
+    this.disconnected();
+    this.#dropped.clear();
+    return { ...own, instance: this.#instance, resume: this.#furthest, held: this.#cards.listed() };
+  }
+
+  ping(monotonicMs: number, status: SidecarStatus | null): Ping {
+    return { n: this.#lease.ping(monotonicMs), status };
+  }
+
+  /** The stream has ended. Replies to its opens come too late: the next stream does not know of them. */
+  disconnected(): void {
+    this.#following = null;
+    this.#opens.clear();
+    this.#absent.clear();
+    this.#lease.forgetPings();
+  }
+
+  /** Takes a message of the stream. Gives what is to be sent, or `resync` where the stream must be closed and a new one begun. */
+  heard(down: Down): readonly Up[] | 'resync' {
+    switch (down.of) {
+      case 'welcome':
+        return this.#welcomed(down.welcome);
+      case 'changes':
+        return this.#changed(down.changes) ?? this.#gap();
+      case 'fresh':
+        return this.#refreshed(down.fresh) ?? this.#gap();
+      case 'resync':
+        return 'resync';
+      case 'keys':
+      case 'policy':
+      case 'drain':
+      case 'reported':
+        return [];
+      default:
+        return down satisfies never;
+    }
+  }
+
+  /** The request for tokens that are not held. Only while `isFollowing`. */
+  open(tokens: readonly TokenKey[]): OpenRequest {
+    this.#lastOpen += 1;
+    const request = { instance: this.#instance, tokens, n: this.#lastOpen };
+    this.#opens.set(request.n, { request, early: new Map() });
+    return request;
+  }
+
+  /**
+   * Takes the reply to an open; `null` where it failed. `false` where nothing was learned from it: it failed, or its stream has ended
+   * meanwhile.
+   */
+  opened(request: OpenRequest, reply: OpenReply | null): boolean {
+    const opening = this.#opens.get(request.n);
+    this.#opens.delete(request.n);
+    if (opening?.request !== request) return false;
+    if (reply === null || !this.#isHere(reply.position)) {
+      for (const { key } of request.tokens) this.#dropped.set(nameOf(key), key);
+      return false;
+    }
+    const seq = reply.position.seq;
+    request.tokens.forEach((token, index) => this.#openedOne(token, { card: reply.opened[index]?.card, seq, opening }));
+    return true;
+  }
+
+  /** Takes the card of a use that was not settled. A card that is not held stays so: its authority may know no stream of this sidecar. */
+  settled(card: Card, position: Position): void {
+    const held = this.#isHere(position) ? heldTaskFrom(card) : null;
+    if (held !== null) this.#cards.changed(held, { seq: position.seq, isWhole: false });
+  }
+
+  /**
+   * The state of a use now: `undefined` where there is no such task or token, `unknown` where the token must be opened first, `stale` where
+   * the lease is over.
+   */
+  of(key: TaskKey, jtiDigest: string, monotonicMs: number): CardState | undefined | 'unknown' | 'stale' {
+    if (!this.#lease.isCurrent(monotonicMs)) return 'stale';
+    const held = this.#cards.of(key, jtiDigest);
+    if (held !== undefined) return held;
+    return this.#absent.has(absentName({ key, jti_digest: jtiDigest })) ? undefined : 'unknown';
+  }
+
+  /** Forgets tokens that expired a minute ago. Call it each minute or so. */
+  expire(floorMs: number): void {
+    for (const key of this.#cards.expire(floorMs)) this.#dropped.set(nameOf(key), key);
+  }
+
+  /**
+   * The cards that were dropped since the last call, for the authority. INVARIANT: a card that is being opened stays held at the authority,
+   * so its `n` is before that open.
+   */
+  dropped(): readonly Dropped[] {
+    const byNumber = new Map<number, TaskKey[]>();
+    for (const [name, key] of this.#dropped) {
+      if (this.#cards.has(key)) continue;
+      const n = this.#lastOpenBeforeThoseOf(name);
+      byNumber.set(n, [...(byNumber.get(n) ?? []), key]);
+    }
+    this.#dropped.clear();
+    return [...byNumber].map(([n, keys]) => ({ keys, n }));
+  }
+
+  #lastOpenBeforeThoseOf(name: string): number {
+    for (const { request } of this.#opens.values()) {
+      if (request.tokens.some(({ key }) => nameOf(key) === name)) return request.n - 1;
+    }
+    return this.#lastOpen;
+  }
+
+  #welcomed({ position, lease_ms: leaseMs }: Welcome): readonly Up[] {
+    if (this.#position !== null && this.#position.epoch !== position.epoch) {
+      // Another life of the database: nothing from before is known to be true in it.
+      this.#cards.clear();
+      this.#lease.end();
+      this.#furthest = null;
+    }
+    const awaited = new Map(this.#cards.keys().map((key) => [nameOf(key), key]));
+    this.#following = { leaseMs, awaited };
+    this.#moveTo(position);
+    return [];
+  }
+
+  /** `null` where it does not continue what was heard before. */
+  #changed({ from, to, cards }: Changes): readonly Up[] | null {
+    const position = this.#position;
+    const following = this.#following;
+    if (position === null || following === null || from !== position.seq || to < from) return null;
+    const held = cards.map(heldTaskFrom);
+    for (const one of held) {
+      if (one === null) return null;
+      const name = nameOf(one.task);
+      this.#cards.changed(one, { seq: to, isWhole: true });
+      this.#keepForOpens(name, { held: one, seq: to });
+      following.awaited?.delete(name);
+    }
+    this.#moveTo({ epoch: position.epoch, seq: to });
+    return this.#ack();
+  }
+
+  /** As `#changed`. All held cards have come before the first `Fresh`, so a card that has not does not exist for this sidecar. */
+  #refreshed({ n, position }: Fresh): readonly Up[] | null {
+    const following = this.#following;
+    if (following === null || !this.#isHere(position) || position.seq !== this.#position?.seq) return null;
+    const { awaited } = following;
+    following.awaited = null;
+    for (const key of awaited?.values() ?? []) {
+      this.#cards.remove(key);
+      this.#dropped.set(nameOf(key), key);
+    }
+    this.#lease.renew(n, following.leaseMs);
+    return awaited === null ? [] : this.#ack();
+  }
+
+  /** Until the first `Fresh` of a stream, held cards may be older than the position, so nothing is acknowledged. */
+  #ack(): readonly Up[] {
+    if (this.#position === null || this.#following?.awaited !== null) return [];
+    return [{ of: 'ack', ack: { seq: this.#position.seq } }];
+  }
+
+  /** Something was missed, so no card is known to be current. */
+  #gap(): 'resync' {
+    this.#lease.end();
+    return 'resync';
+  }
+
+  #moveTo(position: Position): void {
+    this.#position = position;
+    if (this.#furthest === null || position.seq > this.#furthest.seq) this.#furthest = position;
+  }
+
+  #isHere(position: Position | null): position is Position {
+    return position !== null && this.#following !== null && position.epoch === this.#position?.epoch;
+  }
+
+  #openedOne(
+    token: TokenKey,
+    { card, seq, opening }: { readonly card: Card | null | undefined; readonly seq: number; readonly opening: Opening },
+  ): void {
+    const held = card === null || card === undefined ? null : heldTaskFrom(card);
+    const name = nameOf(token.key);
+    if (held !== null && nameOf(held.task) === name) {
+      this.#cards.opened(held, [token.jti_digest], seq);
+      const early = opening.early.get(name);
+      if (early !== undefined) this.#cards.changed(early.held, { seq: early.seq, isWhole: false });
+    }
+    if (this.#cards.of(token.key, token.jti_digest) === undefined) this.#absent.set(absentName(token), true);
+  }
+
+  /**
+   * INVARIANT: a card of a task that is being opened is no state of a use until the reply to the open. The authority may not have read an
+   * earlier drop of this task when it sent the card, nor the open when it reads the drop.
+   */
+  #keepForOpens(name: string, early: { readonly held: HeldTask; readonly seq: number }): void {
+    for (const opening of this.#opens.values()) {
+      if (opening.request.tokens.some(({ key }) => nameOf(key) === name)) opening.early.set(name, early);
+    }
+  }
+}
+
+/** `null` where the card is malformed. */
+function heldTaskFrom(card: Card): HeldTask | null {
+  try {
+    return heldTaskOf(card);
+  } catch {
+    return null;
+  }
+}
+
+const absentName = ({ key, jti_digest: digest }: TokenKey): string => `${digest}\n${nameOf(key)}`;
