@@ -1,17 +1,11 @@
-import { execFileSync } from 'node:child_process';
-import { appendFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import type { QueryResult, QueryResultRow } from 'pg';
-import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
-import type { CertificateAuthority } from '../../src/dev/authority.ts';
 import { DevProcess } from '../../src/dev/child.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
 import { freePort } from '../free-port.ts';
 import { until } from '../until.ts';
-
-/** The superuser of every cluster here. */
-const SUPERUSER = 'postgres';
+import { configure, makeDataFolder, makePostgresTls, type PostgresTls } from './data-folder.ts';
+import { asDatabaseUser, SUPERUSER } from './database-user.ts';
 
 /** What a cluster is made with. */
 export interface PostgresOptions {
@@ -21,13 +15,6 @@ export interface PostgresOptions {
   readonly folder: string;
   /** Further settings of `postgresql.conf`. */
   readonly settings?: Readonly<Record<string, string>>;
-}
-
-/** The certificates of a cluster. */
-export interface PostgresTls {
-  readonly authority: CertificateAuthority;
-  /** Path of the CA's certificate, for `sslrootcert`. */
-  readonly ca: string;
 }
 
 /**
@@ -120,47 +107,10 @@ export class Postgres {
 
 /** Makes a cluster with one node and starts it. */
 export async function startPostgres({ binaries, folder, settings = {} }: PostgresOptions): Promise<Postgres> {
-  const port = await freePort();
-  const authority = await createAuthority('postgres.test', systemPorts);
-  const ca = await writeBundle(folder, 'ca', authority);
-  const server = await authority.certificate({ uris: [], dns: ['localhost'], ips: ['127.0.0.1'] });
-  const files = await writeCredential(folder, 'server', server);
-  const data = join(folder, 'data');
-  const made = ['-D', data, '-U', SUPERUSER, '-A', 'trust', '-E', 'UTF8', '--locale=C.UTF-8', '-N'];
-  const [command, args] = asDatabaseUser(join(binaries, 'initdb'), made);
-  execFileSync(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  const all: Readonly<Record<string, string>> = {
-    listen_addresses: '127.0.0.1',
-    port: String(port),
-    unix_socket_directories: folder,
-    ssl: 'on',
-    ssl_ca_file: ca,
-    ssl_cert_file: files.certificate,
-    ssl_key_file: files.key,
-    max_connections: '100',
-    shared_buffers: '16MB',
-    ...settings,
-  };
-  const lines = Object.entries(all).map(([name, value]) => `${name} = '${value}'\n`);
-  appendFileSync(join(data, 'postgresql.conf'), lines.join(''));
-  writeFileSync(join(data, 'pg_hba.conf'), HBA, { mode: 0o600 });
-  const started = new Postgres({ binaries, folder, port, tls: { authority, ca } });
+  const tls = await makePostgresTls(folder);
+  const started = new Postgres({ binaries, folder, port: await freePort(), tls });
+  await makeDataFolder(binaries, started.data);
+  await configure(started, settings);
   await started.start();
   return started;
-}
-
-/** A role whose name ends in `-cert` logs in by its client certificate. */
-const HBA = `
-local all,replication ${SUPERUSER} trust
-hostssl all /-cert$ 127.0.0.1/32 cert
-hostssl all,replication all 127.0.0.1/32 scram-sha-256
-`;
-
-/**
- * A command and its arguments, run as a user that PostgreSQL accepts: it refuses root, so root runs it as `nobody` of a user namespace of
- * its own, in which root's files are nobody's.
- */
-export function asDatabaseUser(command: string, args: readonly string[]): readonly [string, readonly string[]] {
-  if (process.getuid?.() !== 0) return [command, args];
-  return ['unshare', ['--user', '--map-user=65534', '--map-group=65534', command, ...args]];
 }
