@@ -100,6 +100,8 @@ export interface Changes {
   readonly from: number;
   readonly to: number;
   readonly cards: readonly Card[];
+  readonly at: number;
+  readonly gone: readonly TaskKeyMessage[];
 }
 
 export interface Fresh {

@@ -106,13 +106,14 @@ export class HeldCards {
     makeStates(card);
   }
 
+  /** The task does not exist, or no longer exists for this sidecar, as of `seq`. `onDropped` is not called. */
+  gone(key: TaskKey, seq: number): void {
+    if ((this.#cards.peek(nameOf(key))?.head.seq ?? Infinity) <= seq) this.remove(key);
+  }
+
   /** Removes a card. `onDropped` is not called. */
   remove(key: TaskKey): void {
     this.#cards.delete(nameOf(key));
-  }
-
-  clear(): void {
-    this.#cards.clear();
   }
 
   /** Removes the tokens that expired a minute ago, and cards without tokens. Gives the keys of removed cards. */

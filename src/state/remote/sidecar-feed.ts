@@ -32,13 +32,6 @@ interface Opening {
   readonly early: Map<string, { readonly held: HeldTask; readonly seq: number }>;
 }
 
-/** A following stream. */
-interface Following {
-  readonly leaseMs: number;
-  /** Held cards of the `Hello` that have not come since, by name; `null` once all that exist have come. */
-  awaited: Map<string, TaskKey> | null;
-}
-
 /**
  * What a sidecar knows of tasks: cards, its position in the feed, and its lease. It has no I/O and no clock of its own. One stream after
  * another: `hello`, then `heard` for each message of the stream, then `disconnected`. Without a stream the cards stay good until the lease
@@ -55,10 +48,10 @@ export class SidecarFeed {
   /** Cards that the authority may still think are held. */
   readonly #dropped = new Map<string, TaskKey>();
   #lastOpen = 0;
-  #following: Following | null = null;
+  /** Life of the cards after an answered ping; `null` while no stream follows the feed. */
+  #leaseMs: number | null = null;
+  /** Everything up to here is applied. Where the database is behind it, a commit was lost. */
   #position: Position | null = null;
-  /** The furthest position that a stream has told, of this epoch. Where the database is behind it, a commit was lost. */
-  #furthest: Position | null = null;
 
   /** @param options.instance random, made when the process starts */
   constructor({ instance, maxCards }: { readonly instance: string; readonly maxCards: number }) {
@@ -83,14 +76,14 @@ export class SidecarFeed {
 
   /** Whether a stream follows the feed, so that tokens can be opened. */
   get isFollowing(): boolean {
-    return this.#following !== null;
+    return this.#leaseMs !== null;
   }
 
   /** The first message of a new stream. */
   hello(own: Pick<Hello, 'version' | 'policy_set' | 'log'>): Hello {
     this.disconnected();
     this.#dropped.clear();
-    return { ...own, instance: this.#instance, resume: this.#furthest, held: this.#cards.listed() };
+    return { ...own, instance: this.#instance, resume: this.#position, held: this.#cards.listed() };
   }
 
   ping(monotonicMs: number, status: SidecarStatus | null): Ping {
@@ -99,7 +92,7 @@ export class SidecarFeed {
 
   /** The stream has ended. Replies to its opens come too late: the next stream does not know of them. */
   disconnected(): void {
-    this.#following = null;
+    this.#leaseMs = null;
     this.#opens.clear();
     this.#absent.clear();
     this.#lease.forgetPings();
@@ -198,51 +191,34 @@ export class SidecarFeed {
   #welcomed({ position, lease_ms: leaseMs }: Welcome): readonly Up[] {
     if (this.#position !== null && this.#position.epoch !== position.epoch) {
       // Another life of the database: nothing from before is known to be true in it.
-      this.#cards.clear();
+      for (const key of this.#cards.keys()) this.#drop(key);
       this.#lease.end();
-      this.#furthest = null;
     }
-    const awaited = new Map(this.#cards.keys().map((key) => [nameOf(key), key]));
-    this.#following = { leaseMs, awaited };
-    this.#moveTo(position);
+    this.#leaseMs = leaseMs;
+    this.#position = position;
     return [];
   }
 
   /** `null` where it does not continue what was heard before. */
-  #changed({ from, to, cards }: Changes): readonly Up[] | null {
+  #changed({ from, to, at, cards, gone }: Changes): readonly Up[] | null {
     const position = this.#position;
-    const following = this.#following;
-    if (position === null || following === null || from !== position.seq || to < from) return null;
-    const held = cards.map(heldTaskFrom);
-    for (const one of held) {
-      if (one === null) return null;
-      const name = nameOf(one.task);
-      this.#cards.changed(one, { seq: to, isWhole: true });
-      this.#keepForOpens(name, { held: one, seq: to });
-      following.awaited?.delete(name);
+    if (position === null || !this.isFollowing || from !== position.seq || to < from || at < to) return null;
+    const changed = cards.map(heldTaskFrom);
+    for (const held of changed) {
+      if (held === null) return null;
+      this.#cards.changed(held, { seq: at, isWhole: true });
+      this.#keepForOpens(nameOf(held.task), { held, seq: at });
     }
-    this.#moveTo({ epoch: position.epoch, seq: to });
-    return this.#ack();
+    for (const key of gone) this.#cards.gone(key, at);
+    this.#position = { epoch: position.epoch, seq: to };
+    return [{ of: 'ack', ack: { seq: to } }];
   }
 
-  /** As `#changed`. All held cards have come before the first `Fresh`, so a card that has not does not exist for this sidecar. */
+  /** As `#changed`. */
   #refreshed({ n, position }: Fresh): readonly Up[] | null {
-    const following = this.#following;
-    if (following === null || !this.#isHere(position) || position.seq !== this.#position?.seq) return null;
-    const { awaited } = following;
-    following.awaited = null;
-    for (const key of awaited?.values() ?? []) {
-      this.#cards.remove(key);
-      this.#dropped.set(nameOf(key), key);
-    }
-    this.#lease.renew(n, following.leaseMs);
-    return awaited === null ? [] : this.#ack();
-  }
-
-  /** Until the first `Fresh` of a stream, held cards may be older than the position, so nothing is acknowledged. */
-  #ack(): readonly Up[] {
-    if (this.#position === null || this.#following?.awaited !== null) return [];
-    return [{ of: 'ack', ack: { seq: this.#position.seq } }];
+    if (this.#leaseMs === null || !this.#isHere(position) || position.seq !== this.#position?.seq) return null;
+    this.#lease.renew(n, this.#leaseMs);
+    return [];
   }
 
   /** Something was missed, so no card is known to be current. */
@@ -251,13 +227,13 @@ export class SidecarFeed {
     return 'resync';
   }
 
-  #moveTo(position: Position): void {
-    this.#position = position;
-    if (this.#furthest === null || position.seq > this.#furthest.seq) this.#furthest = position;
+  #drop(key: TaskKey): void {
+    this.#cards.remove(key);
+    this.#dropped.set(nameOf(key), key);
   }
 
   #isHere(position: Position | null): position is Position {
-    return position !== null && this.#following !== null && position.epoch === this.#position?.epoch;
+    return position !== null && this.isFollowing && position.epoch === this.#position?.epoch;
   }
 
   #openedOne(

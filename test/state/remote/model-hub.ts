@@ -55,19 +55,20 @@ export class ModelHub {
     return task.lastUsedMs >= taskChange && (issued?.revokedAtMs ?? 0) >= tokenChange;
   }
 
-  connect({ held }: Hello): Welcome {
+  connect({ held, resume }: Hello): Welcome {
     this.#held.clear();
     for (const { key, jti_digests: digests } of held)
       this.#held.set(key.id, { digests: new Set(digests), lastOpen: 0 });
     this.#due = new Set(held.map(({ key }) => key.id));
-    this.#sent = this.head;
-    const position = { epoch: EPOCH, seq: this.head };
+    // Before its cards a sidecar is where it was.
+    this.#sent = resume?.seq ?? this.head;
+    const position = { epoch: EPOCH, seq: this.#sent };
     return { version: '1', position, lease_ms: 1, ping_ms: 1, digest_key: Buffer.alloc(32), issuer, now_ms: 0 };
   }
 
   changes(): Changes {
     const cards = [...this.#due].flatMap((id) => this.#cardOf(id, this.#held.get(id)?.digests) ?? []);
-    const changes = { from: this.#sent, to: this.head, cards };
+    const changes = { from: this.#sent, to: this.head, cards, at: this.head, gone: [] };
     this.#due.clear();
     this.#sent = this.head;
     return changes;

@@ -52,18 +52,31 @@ describe('the feed of a sidecar', () => {
     expect(lookAt(feed, 1)).toBe('unknown');
   });
 
-  it('acknowledges changes, and what it was welcomed at only with the first Fresh', () => {
+  it('acknowledges changes once they are applied, and resumes behind them', () => {
     const { feed, hub } = following();
     openAt(feed, hub, 1);
     hub.change(1, null);
     expect(feed.heard(changesOf(hub))).toEqual([{ of: 'ack', ack: { seq: 2 } }]);
-    hub.change(1, null);
-    expect(follow(feed, hub)).toEqual([[], [], [{ of: 'ack', ack: { seq: 3 } }]]);
+    expect(lookAt(feed, 1)).toMatchObject({ task: { lastUsedMs: 2 } });
+    expect(feed.hello(own).resume).toEqual({ epoch: 'e1', seq: 2 });
+  });
+
+  it('takes cards that were read later than the position they are sent at, and none that is older', () => {
+    const { feed, hub } = following();
+    openAt(feed, hub, 1);
+    hub.change(1, 0);
+    const early = hub.changes();
+    hub.change(1, 0);
+    const { cards } = hub.changes();
+    feed.heard({ of: 'changes', changes: { from: 1, to: 1, cards, at: 3, gone: [] } });
+    expect(lookAt(feed, 1)).toMatchObject({ issued: { revokedAtMs: 3 } });
+    feed.heard({ of: 'changes', changes: early });
+    expect(lookAt(feed, 1)).toMatchObject({ issued: { revokedAtMs: 3 } });
   });
 
   it.each<[string, (hub: ModelHub) => Down]>([
-    ['changes after a gap', () => ({ of: 'changes', changes: { from: 2, to: 3, cards: [] } })],
-    ['changes that run backwards', () => ({ of: 'changes', changes: { from: 1, to: 0, cards: [] } })],
+    ['changes after a gap', () => ({ of: 'changes', changes: { from: 2, to: 3, cards: [], at: 3, gone: [] } })],
+    ['changes that run backwards', () => ({ of: 'changes', changes: { from: 1, to: 0, cards: [], at: 1, gone: [] } })],
     ['a Fresh ahead of it', () => ({ of: 'fresh', fresh: { n: 2, position: { epoch: 'e1', seq: 2 }, now_ms: 0 } })],
     [
       'a Fresh of another epoch',
@@ -75,7 +88,7 @@ describe('the feed of a sidecar', () => {
         const { card } = hub.open({ instance: 'i', tokens: [token(1)], n: 9 }).opened[0] ?? {};
         if (card === null || card === undefined) throw new Error('no card');
         const cards = [{ ...card, task: { ...card.task, claimed_json: '{' } }];
-        return { of: 'changes', changes: { from: 1, to: 2, cards } };
+        return { of: 'changes', changes: { from: 1, to: 2, cards, at: 2, gone: [] } };
       },
     ],
   ])('begins anew, without a lease, after %s', (_what, wrong) => {
@@ -105,28 +118,20 @@ describe('the feed of a sidecar', () => {
     const welcome = hub.connect(feed.hello(own));
     feed.heard({ of: 'welcome', welcome: { ...welcome, position: { epoch: 'e2', seq: 0 } } });
     expect([feed.cards, lookAt(feed, 1)]).toEqual([0, 'stale']);
+    expect(feed.dropped()).toEqual([{ keys: [expect.objectContaining({ id: taskOf(1).id })], n: 1 }]);
     expect(feed.hello(own).resume).toEqual({ epoch: 'e2', seq: 0 });
   });
 
-  it('drops a held card that has not come before the first Fresh', () => {
+  it('drops a card whose task is gone, unless it was opened since', () => {
     const { feed, hub } = following();
     openAt(feed, hub, 1);
-    const welcome = hub.connect(feed.hello(own));
-    const { n } = feed.ping(0, null);
-    feed.heard({ of: 'welcome', welcome });
-    expect(feed.heard(freshOf(hub, n))).toEqual([{ of: 'ack', ack: { seq: 1 } }]);
-    expect([feed.cards, feed.dropped()]).toEqual([
-      0,
-      [{ keys: [expect.objectContaining({ id: taskOf(1).id })], n: 1 }],
-    ]);
-  });
-
-  it('names the furthest position that a stream has told when it resumes', () => {
-    const { feed, hub } = following();
-    hub.change(1, null);
-    feed.heard(changesOf(hub));
-    feed.heard({ of: 'welcome', welcome: { ...hub.connect(feed.hello(own)), position: { epoch: 'e1', seq: 1 } } });
-    expect(feed.hello(own).resume).toEqual({ epoch: 'e1', seq: 2 });
+    const gone = [taskOf(1)];
+    feed.heard({ of: 'changes', changes: { from: 1, to: 1, cards: [], at: 1, gone } });
+    expect([feed.cards, lookAt(feed, 1)]).toEqual([0, 'unknown']);
+    hub.change(2, null);
+    openAt(feed, hub, 1);
+    feed.heard({ of: 'changes', changes: { from: 1, to: 1, cards: [], at: 1, gone } });
+    expect(feed.cards).toBe(1);
   });
 
   it('takes no reply to an open of an ended stream', () => {
