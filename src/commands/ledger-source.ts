@@ -40,13 +40,25 @@ export const FILTER_HELP = `  --task ID           records of this task
   --action ID         records of this action of the catalog
   --decision WORD     allow or deny
   --reason CODE       with this reason, OAuth error, or finding
-  --kind KIND         intent, token, use, end, event, outcome, finding, policy, checkpoint or pruned
+  --kind KIND         intent, token, use, end, event, outcome, finding, policy, checkpoint, pruned or emitter
   --since TIME        start, inclusive: 2026-01-02T03:04:05Z, 2026-01-02, or -2h for two hours ago (s, m, h, d)
   --until TIME        end, exclusive
   --trace ID          records of this trace
   --decision-id ID    the use with this decision id, its outcome and findings`;
 
-const kinds = ['intent', 'token', 'use', 'end', 'event', 'outcome', 'finding', 'policy', 'checkpoint', 'pruned'];
+const kinds = [
+  'intent',
+  'token',
+  'use',
+  'end',
+  'event',
+  'outcome',
+  'finding',
+  'policy',
+  'checkpoint',
+  'pruned',
+  'emitter',
+];
 
 /** The words of a command with `filterOptions`, prepared for the option parser. */
 export const filterWords = (args: readonly string[]): readonly string[] => withInstants(args, ['--since', '--until']);

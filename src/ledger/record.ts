@@ -206,6 +206,35 @@ export interface PrunedRecord {
   readonly retainBytes: number;
 }
 
+/** What became of the log of a sidecar whose records this process receives: its emitter. */
+export interface EmitterRecord {
+  readonly kind: 'emitter';
+  readonly at: number;
+  readonly task: null;
+  /**
+   * `joined`: its records are received from now on. `checkpoint`: it signed its records up to `size`, and all of them are kept.
+   * `left`: it ended, and all of its records are kept and signed. `lost`: it was silent for too long; records after `size` are lost
+   * unless it returns. `refused`: what it sent does not continue what it sent before.
+   */
+  readonly event: 'joined' | 'checkpoint' | 'left' | 'lost' | 'refused';
+  /** The origin of its log. */
+  readonly origin: string;
+  /** SPIFFE ID of the sidecar. */
+  readonly by: string;
+  /** Number of its records that are kept. */
+  readonly size: number;
+  /** Root of the tree over them, in base64. */
+  readonly root: string;
+  /** Number of records under its last checkpoint; 0 before the first. */
+  readonly signed: number;
+  /** `joined`: the verifier key of its checkpoints; otherwise `null`. */
+  readonly verifierKey: string | null;
+  /** `checkpoint`: the signed note; otherwise `null`. */
+  readonly note: string | null;
+  /** `refused`: why; otherwise `null`. */
+  readonly problem: string | null;
+}
+
 /** The outcome of a call, from Envoy's access log. */
 export interface OutcomeRecord {
   readonly kind: 'outcome';
@@ -261,7 +290,8 @@ export type LedgerRecord =
   | FindingRecord
   | PolicyRecord
   | CheckpointRecord
-  | PrunedRecord;
+  | PrunedRecord
+  | EmitterRecord;
 
 /** Longest caller-chosen text in a record, in UTF-16 code units. */
 const MAX_TEXT = 2_048;

@@ -1,4 +1,5 @@
 import type {
+  EmitterRecord,
   EventRecord,
   FindingRecord,
   IntentRecord,
@@ -81,6 +82,10 @@ export function cellsOf(record: LedgerRecord): readonly string[] {
       const what = `records ${record.from} to ${record.to} pruned: ${record.segments} segments of ${record.bytes} bytes`;
       return [what, NONE, record.rules.join(' '), NONE, NONE];
     }
+    case 'emitter': {
+      const what = `${emitterText[record.event]}: ${record.size} records of \`${record.origin}\` from ${record.by}`;
+      return [what, NONE, record.problem ?? NONE, NONE, NONE];
+    }
     case 'outcome':
       return [outcomeText(record), NONE, record.details || NONE, NONE, NONE];
     case 'finding': {
@@ -110,6 +115,14 @@ const eventText: Readonly<Record<EventRecord['event'], string>> = {
   signal: 'signal',
   refused: 'calls denied without a check',
   restored: 'state file restored from a backup',
+};
+
+const emitterText: Readonly<Record<EmitterRecord['event'], string>> = {
+  joined: 'sidecar joined',
+  checkpoint: 'checkpoint of a sidecar',
+  left: 'sidecar left',
+  lost: 'sidecar lost',
+  refused: 'records of a sidecar refused',
 };
 
 const findingText: Readonly<Record<FindingRecord['finding'], string>> = {

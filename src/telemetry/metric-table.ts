@@ -149,7 +149,7 @@ export const metricTable = {
   ledgerQueued: gauge('remit_ledger_queued', 'Records in the queue of the ledger', {}),
   ledgerWriteDuration: histogram('remit_ledger_write_duration_seconds', 'Duration of one group commit of records', {}),
   ledgerRecords: counter('remit_ledger_records_total', 'Records on disk, by kind', {
-    kind: ['intent', 'token', 'use', 'outcome', 'finding', 'end', 'event', 'policy', 'checkpoint', 'pruned'],
+    kind: ['intent', 'token', 'use', 'outcome', 'finding', 'end', 'event', 'policy', 'checkpoint', 'pruned', 'emitter'],
   }),
   ledgerFailures: counter('remit_ledger_failures_total', 'Failed group commits', {}),
   ledgerBytes: gauge('remit_ledger_bytes', 'Size of the ledger on disk', {}),

@@ -1,0 +1,97 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { isProblem } from '../../runtime/problem.ts';
+import type { FileFormat } from '../../sqlite/file-format.ts';
+import { openSqlite } from '../../sqlite/sqlite-file.ts';
+import { failureOfSqlite, isStoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { rangeBytes, rangeFrom } from '../compact-range.ts';
+import { noteKeyFrom, noteKeyText } from '../note-key.ts';
+import type { Emitter } from './emitter.ts';
+import type { EmitterHeads, EmitterState, KnownEmitter } from './record-store.ts';
+
+/** ASCII `Reme`. */
+const APPLICATION_ID = 0x52656d65;
+const SCHEMA_VERSION = 1;
+const SCHEMA = `
+CREATE TABLE emitters (
+  origin TEXT PRIMARY KEY,
+  verifier_key TEXT NOT NULL,
+  id TEXT NOT NULL,
+  range BLOB NOT NULL,
+  head BLOB NOT NULL,
+  signed INTEGER NOT NULL,
+  state TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+PRAGMA application_id = ${APPLICATION_ID};
+PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+const format: FileFormat = {
+  name: 'emitter file',
+  applicationId: APPLICATION_ID,
+  version: SCHEMA_VERSION,
+  ifOlder: 'move it away: every sidecar then sends its log from its first record',
+};
+
+const create = (db: DatabaseSync): void => db.exec(SCHEMA);
+const MAX_BYTES = 1024 ** 3;
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** How far each emitter is kept, in an SQLite file, created where missing. Every write is synced. */
+export function openEmitterFile(path: string): EmitterHeads | StoreFailure {
+  const db = openSqlite(path, { format, maxBytes: MAX_BYTES, access: 'create', create });
+  if (isStoreFailure(db)) return db;
+  const find = db.prepare('SELECT * FROM emitters WHERE origin = ?');
+  const open = db.prepare(`SELECT * FROM emitters WHERE state = 'open'`);
+  const write = db.prepare('INSERT OR REPLACE INTO emitters VALUES (?,?,?,?,?,?,?)');
+  return {
+    find: async (origin) =>
+      guarded(() => {
+        const row = find.get(origin);
+        return row === undefined ? null : knownFrom(row);
+      }),
+    keep: async (emitters) => {
+      const kept = guarded(() => {
+        db.exec('BEGIN IMMEDIATE');
+        try {
+          for (const known of emitters) write.run(...rowOf(known));
+          db.exec('COMMIT');
+          return null;
+        } finally {
+          if (db.isTransaction) db.exec('ROLLBACK');
+        }
+      });
+      return kept?.problem ?? null;
+    },
+    open: async () => guarded(() => open.all().map((row) => knownFrom(row).emitter)),
+    close: async () => db.close(),
+  };
+}
+
+function guarded<T>(work: () => T): T | { readonly problem: string } {
+  try {
+    return work();
+  } catch (error) {
+    const failure = failureOfSqlite(error);
+    if (failure === null) throw error;
+    return { problem: failure.detail.replaceAll('the state file', 'the emitter file') };
+  }
+}
+
+const rowOf = ({ emitter, state }: KnownEmitter) => {
+  const { origin, key, id, range, prev, signed } = emitter;
+  return [origin, noteKeyText(key), id, rangeBytes(range), prev ?? new Uint8Array(), signed, state] as const;
+};
+
+/** Throws where the row is damaged: only this file writes it, and SQLite has checked its pages. */
+function knownFrom(row: Row): KnownEmitter {
+  const key = noteKeyFrom(String(row['verifier_key']));
+  const range = row['range'] instanceof Uint8Array ? rangeFrom(row['range']) : null;
+  const head = row['head'];
+  if (isProblem(key) || range === null || !(head instanceof Uint8Array)) throw new Error('the emitter file is damaged');
+  const prev = head.length === 0 ? null : head;
+  const emitter: Emitter = { origin: key.name, key, id: String(row['id']), range, prev, signed: Number(row['signed']) };
+  // Written by `rowOf`.
+  return { emitter, state: row['state'] as EmitterState };
+}

@@ -1,0 +1,67 @@
+import { isProblem } from '../../runtime/problem.ts';
+import type { Problem } from '../../runtime/problem.ts';
+import { integer, listOf, members, text } from '../../runtime/fields.ts';
+
+/** Records of one emitter that were received together, and its checkpoints over them. */
+export interface Section {
+  readonly origin: string;
+  /** SPIFFE ID of the emitter. */
+  readonly id: string;
+  /** Number of records of the log before it. */
+  readonly from: number;
+  readonly leaves: readonly Uint8Array[];
+  /** Signed notes, in order of size. */
+  readonly checkpoints: readonly string[];
+}
+
+/** The first line of a stored section. */
+export interface SectionHead extends Omit<Section, 'leaves'> {
+  /** Number of lines that follow, one a record. */
+  readonly leaves: number;
+  /** Their length with line ends. */
+  readonly bytes: number;
+}
+
+/**
+ * Sections as JSON Lines: for each a head, then its records as they are hashed. Canonical JSON has no line end in it, so that `grep` and
+ * `jq` read it.
+ */
+export function packText(sections: readonly Section[]): Buffer {
+  const parts: Uint8Array[] = [];
+  for (const { origin, id, from, leaves, checkpoints } of sections) {
+    const bytes = leaves.reduce((sum, leaf) => sum + leaf.length + 1, 0);
+    const head: SectionHead = { origin, id, from, leaves: leaves.length, bytes, checkpoints };
+    parts.push(Buffer.from(`${JSON.stringify(head)}\n`, 'utf8'));
+    for (const leaf of leaves) parts.push(leaf, LINE_END);
+  }
+  return Buffer.concat(parts);
+}
+
+const LINE_END = Buffer.from('\n');
+
+/** Longest head in bytes: that of a section with a few hundred checkpoints. */
+export const MAX_HEAD_BYTES = 1024 ** 2;
+const MAX_LEAVES = 1024 ** 2;
+const MAX_CHECKPOINTS = 4_096;
+const MAX_NOTE = 4_096;
+
+const head = members({
+  origin: text({ max: 1_024 }),
+  id: text({ max: 2_048 }),
+  from: integer(0, Number.MAX_SAFE_INTEGER),
+  leaves: integer(0, MAX_LEAVES),
+  bytes: integer(0, 1024 ** 3),
+  checkpoints: listOf(text({ max: MAX_NOTE }), { min: 0, max: MAX_CHECKPOINTS }),
+});
+
+/** Parses the head of a section. */
+export function sectionHeadFrom(line: string): SectionHead | Problem {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return { problem: 'is not JSON' };
+  }
+  const read = head(value);
+  return isProblem(read) ? { problem: `is not the head of a section: ${read.problem}` } : read;
+}

@@ -1,0 +1,155 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { isProblem } from '../../runtime/problem.ts';
+import { emptyRange } from '../compact-range.ts';
+import type { StoredEntry, StoredLog } from '../verification.ts';
+import { MAX_HEAD_BYTES, sectionHeadFrom } from './pack.ts';
+import type { SectionHead } from './pack.ts';
+import { recordFilesIn } from './record-files.ts';
+
+/** Where a section stands in a file. */
+interface PlacedSection extends SectionHead {
+  readonly file: string;
+  /** Offset of its first record. */
+  readonly at: number;
+}
+
+/** A file that is not what its writer wrote, from an offset on. */
+export interface DamagedFile {
+  readonly file: string;
+  readonly at: number;
+  readonly problem: string;
+}
+
+/** The log of one emitter, as far as its records are in a folder. */
+export interface ReceivedLog {
+  readonly origin: string;
+  /** SPIFFE ID of the emitter, as the files say. */
+  readonly id: string;
+  /** The stored log, for a verifier: each record once, in order, and its gaps as they are. */
+  readonly stored: StoredLog;
+}
+
+/**
+ * The received records in a folder, read beside the process that writes it. Nothing in them is trusted. An incomplete section at the end of
+ * a file is what a crash or a full disk leaves: it was never acknowledged, so it is skipped. A folder that does not exist is empty.
+ * Throws the system's error.
+ */
+export function receivedLogsIn(folder: string): {
+  readonly logs: ReadonlyMap<string, ReceivedLog>;
+  readonly damaged: readonly DamagedFile[];
+} {
+  const damaged: DamagedFile[] = [];
+  const sections = filesIn(folder).flatMap((file) => {
+    const { found, problem } = sectionsIn(file);
+    if (problem !== null) damaged.push(problem);
+    return found;
+  });
+  const byOrigin = Map.groupBy(sections, ({ origin }) => origin);
+  const logs = [...byOrigin].map(([origin, placed]) => [origin, receivedLog(origin, placed)] as const);
+  return { logs: new Map(logs), damaged };
+}
+
+function filesIn(folder: string): readonly string[] {
+  try {
+    return recordFilesIn(folder);
+  } catch (error) {
+    if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+function sectionsIn(file: string): { readonly found: readonly PlacedSection[]; readonly problem: DamagedFile | null } {
+  const found: PlacedSection[] = [];
+  const fd = openSync(file, 'r');
+  try {
+    const { size } = fstatSync(fd);
+    for (let at = 0; at < size;) {
+      const line = lineAt(fd, at);
+      if (line === null)
+        return { found, problem: size - at > MAX_HEAD_BYTES ? damage(file, at, 'has no line end') : null };
+      const head = sectionHeadFrom(line.toString('utf8'));
+      if (isProblem(head)) return { found, problem: damage(file, at, head.problem) };
+      const start = at + line.length + 1;
+      at = start + head.bytes;
+      if (at <= size) found.push({ ...head, file, at: start });
+    }
+    return { found, problem: null };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const damage = (file: string, at: number, problem: string): DamagedFile => ({ file, at, problem });
+
+const CHUNK_BYTES = 4_096;
+
+/** The line at an offset, without its end; `null` where it does not end within `MAX_HEAD_BYTES`. */
+function lineAt(fd: number, at: number): Buffer | null {
+  let line = Buffer.alloc(0);
+  while (line.length <= MAX_HEAD_BYTES) {
+    const chunk = Buffer.alloc(CHUNK_BYTES);
+    const length = readSync(fd, chunk, { position: at + line.length });
+    const end = chunk.subarray(0, length).indexOf('\n');
+    if (end !== -1) return Buffer.concat([line, chunk.subarray(0, end)]);
+    if (length === 0) return null;
+    line = Buffer.concat([line, chunk.subarray(0, length)]);
+  }
+  return null;
+}
+
+function receivedLog(origin: string, placed: readonly PlacedSection[]): ReceivedLog {
+  // Stable: sections from the same number on stay in the order of their files.
+  const sections = placed.toSorted((a, b) => a.from - b.from);
+  return {
+    origin,
+    id: sections[0]?.id ?? '',
+    stored: {
+      origin,
+      carried: { ...emptyRange, prev: null },
+      entries: () => entriesOf(sections),
+      checkpoints: () => checkpointsOf(sections),
+    },
+  };
+}
+
+/** Each record once: what was kept and not acknowledged is sent, and kept, a second time. */
+function* entriesOf(sections: readonly PlacedSection[]): Generator<StoredEntry> {
+  let size = 0;
+  for (const section of sections) {
+    if (section.from + section.leaves <= size) continue;
+    for (const [index, bytes] of linesOf(section).entries()) {
+      const seq = section.from + index + 1;
+      if (seq <= size) continue;
+      yield { seq, bytes };
+      size = seq;
+    }
+  }
+}
+
+function linesOf({ file, at, bytes }: PlacedSection): readonly Uint8Array[] {
+  const text = Buffer.alloc(bytes);
+  const fd = openSync(file, 'r');
+  try {
+    const length = readSync(fd, text, { position: at });
+    const lines: Uint8Array[] = [];
+    for (let start = 0; start < length;) {
+      const end = text.indexOf('\n', start);
+      lines.push(text.subarray(start, end === -1 ? length : end));
+      start = end === -1 ? length : end + 1;
+    }
+    return lines;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function* checkpointsOf(sections: readonly PlacedSection[]): Generator<{ readonly note: string }> {
+  let last = -1;
+  for (const note of sections.flatMap(({ checkpoints }) => checkpoints)) {
+    // The second line of a note; a malformed note goes to the verifier.
+    const size = Number(note.split('\n', 2)[1] ?? Number.NaN);
+    if (size <= last) continue;
+    if (!Number.isNaN(size)) last = size;
+    yield { note };
+  }
+}

@@ -1,0 +1,87 @@
+import { mkdirSync, readdirSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Ports } from '../../runtime/ports.ts';
+import { PRIVATE_MODE } from '../../runtime/private-file.ts';
+import { synced } from '../../runtime/synced.ts';
+import { packText } from './pack.ts';
+import type { Section } from './pack.ts';
+import type { RecordStore } from './record-store.ts';
+
+/** Size and age at which a new file begins. */
+const MAX_BYTES = 64 * 1024 ** 2;
+const MAX_AGE_MS = 3_600_000;
+
+const NAME = /^records-\d{16}-[0-9a-f]{8}\.jsonl$/;
+
+/** The name of a file of received records, by when it was begun, so that names sort by time. */
+export const recordFileName = (nowMs: number, random: Uint8Array): string =>
+  `records-${String(nowMs).padStart(16, '0')}-${Buffer.from(random).toString('hex').slice(0, 8)}.jsonl`;
+
+/** The files of received records in a folder, oldest first; others are ignored. Throws the system's error. */
+export const recordFilesIn = (folder: string): readonly string[] =>
+  readdirSync(folder)
+    .filter((name) => NAME.test(name))
+    .toSorted()
+    .map((name) => join(folder, name));
+
+interface OpenFile {
+  readonly handle: FileHandle;
+  readonly begunMs: number;
+  bytes: number;
+}
+
+/**
+ * Keeps received records in files of a folder, created where missing: a new file each hour, after 64 MiB, and after a failure, whose
+ * incomplete end readers skip. Each call is synced before it resolves.
+ *
+ * Lifecycle: `keep` one after the other, `close` once.
+ */
+export class RecordFiles implements RecordStore {
+  readonly #folder: string;
+  readonly #ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
+  #file: OpenFile | null = null;
+
+  /** Throws the system's error where the folder cannot be created. */
+  constructor(folder: string, ports: Pick<Ports, 'nowMs' | 'randomBytes'>) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    this.#folder = folder;
+    this.#ports = ports;
+  }
+
+  async keep(sections: readonly Section[]): Promise<string | null> {
+    try {
+      const text = packText(sections);
+      const file = await this.#current();
+      // INVARIANT: a file whose write or sync failed is not written again: its end and what the disk has of it are unknown.
+      this.#file = null;
+      await file.handle.appendFile(text);
+      await file.handle.datasync();
+      file.bytes += text.length;
+      this.#file = file;
+      return null;
+    } catch (error) {
+      return `records cannot be written to \`${this.#folder}\`: ${codeOf(error)}`;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#file?.handle.close();
+    this.#file = null;
+  }
+
+  async #current(): Promise<OpenFile> {
+    const nowMs = this.#ports.nowMs();
+    if (this.#file !== null && this.#file.bytes < MAX_BYTES && nowMs - this.#file.begunMs < MAX_AGE_MS)
+      return this.#file;
+    await this.close();
+    const path = join(this.#folder, recordFileName(nowMs, this.#ports.randomBytes(4)));
+    const handle = await open(path, 'ax', PRIVATE_MODE);
+    synced(this.#folder);
+    return { handle, begunMs: nowMs, bytes: 0 };
+  }
+}
+
+const codeOf = (error: unknown): string =>
+  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
