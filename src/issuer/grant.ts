@@ -74,7 +74,7 @@ export function judgeOf(request: IssuerRequest, services: IssuerServices): Judge
   const client = { leaf, binding };
   return async () => {
     const { subject } = asked;
-    const origin = subject === null ? autonomous(leaf) : originOf(subject, { request: asked, client }, services);
+    const origin = subject === null ? autonomous(leaf) : await originOf(subject, { request: asked, client }, services);
     if (isOAuthError(origin)) return refuse(origin);
     const above = await tasksAbove(origin, services.authority);
     return isStoreFailure(above) ? refuse(unreadable(above)) : judge({ client, origin, asked, above }, services);

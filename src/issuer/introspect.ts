@@ -38,7 +38,7 @@ export async function answerIntrospection(request: IssuerRequest, services: Issu
   if (isDeny(own)) return own.reason === 'policy.unavailable' ? unavailable() : inactive();
   const mayKnow = own.token.clientId === asked.leaf.id || services.settings.introspectors.has(asked.leaf.id);
   if (!mayKnow) return inactive();
-  const live = liveToken(own, services);
+  const live = await liveToken(own, services);
   if (!isDeny(live)) return jsonReply(200, activeResponse(live));
   return live.reason === 'task.state-unavailable' ? unavailable() : inactive();
 }

@@ -94,11 +94,11 @@ export interface Client {
  *
  * @see RFC 8693 sections 2.1, 2.2.2, 4.1 and 4.4
  */
-export function originOf(
+export async function originOf(
   asked: AskedSubject,
   { request, client }: { readonly request: TokenRequest; readonly client: Client },
   services: IssuerServices,
-): Origin | OAuthError {
+): Promise<Origin | OAuthError> {
   if (asked.type === tokenTypes.transaction) {
     return request.delegate === null
       ? inTransaction(asked, client, services)
@@ -167,8 +167,12 @@ function delegated(
 /**
  * The origin of a transaction token: a sub-task of the call's task, at most until the token expires. The details are required.
  */
-function inTransaction(asked: AskedSubject, { leaf }: Client, services: IssuerServices): Origin | OAuthError {
-  const live = liveTransactionFrom(asked.token, services);
+async function inTransaction(
+  asked: AskedSubject,
+  { leaf }: Client,
+  services: IssuerServices,
+): Promise<Origin | OAuthError> {
+  const live = await liveTransactionFrom(asked.token, services);
   if (isDeny(live)) return unusable(live);
   const { transaction, parent } = live;
   const { agent, expiresAtSeconds, scope, subject } = transaction;
@@ -227,14 +231,18 @@ interface Asking {
  * The client exchanges its own live token for one of the same task with equal or less authority, bound to the key presented
  * now. So it can continue after its certificate was rotated. The old token stays valid until it expires.
  */
-function exchangedBySelf(own: OwnToken, { request, client }: Asking, services: IssuerServices): Origin | OAuthError {
+async function exchangedBySelf(
+  own: OwnToken,
+  { request, client }: Asking,
+  services: IssuerServices,
+): Promise<Origin | OAuthError> {
   if (own.token.delegate !== null) {
     return oauthError('invalid_request', 'the subject_token was issued for another workload to exchange');
   }
   if (request.context !== null) {
     return oauthError('invalid_request', 'task_context is given when a task is accepted, and changed at the task');
   }
-  const live = liveToken(own, services);
+  const live = await liveToken(own, services);
   if (isDeny(live)) return unusable(live);
   const problem = request.delegate === null ? null : delegateProblem(request.delegate, { live, client, services });
   return (
@@ -260,9 +268,13 @@ function delegateProblem(
 }
 
 /** A token of another agent must name this client in `may_act`. Presenting any other is treated as a stolen token. */
-function handedOn(own: OwnToken, { request, client }: Asking, services: IssuerServices): Origin | OAuthError {
+async function handedOn(
+  own: OwnToken,
+  { request, client }: Asking,
+  services: IssuerServices,
+): Promise<Origin | OAuthError> {
   if (own.token.delegate !== client.leaf.id) {
-    settleStolenCredential(own, client.leaf.id, services);
+    await settleStolenCredential(own, client.leaf.id, services);
     return oauthError(
       'invalid_request',
       'the subject_token was issued to another client and does not name this one in may_act',
@@ -271,7 +283,7 @@ function handedOn(own: OwnToken, { request, client }: Asking, services: IssuerSe
   if (request.delegate !== null) {
     return oauthError('invalid_request', 'delegate requires a subject_token issued to this client');
   }
-  const live = liveToken(own, services);
+  const live = await liveToken(own, services);
   if (isDeny(live)) return unusable(live);
   const actors = actorsAfter({ id: live.token.subject, actors: live.token.actors }, client.leaf);
   return isOAuthError(actors) ? actors : inTask(live, { kind: 'part', parent: live }, actors);

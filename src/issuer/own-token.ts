@@ -63,9 +63,9 @@ export type ParentTask = Pick<LiveToken, 'task' | 'issued'>;
  * Checks that a token and its task may act now. A later write must name both as premises, because either can end in between
  * (`state/premises.ts`).
  */
-export function liveToken(own: OwnToken, { authority, states }: IssuerServices): LiveToken | Deny {
+export async function liveToken(own: OwnToken, { authority }: IssuerServices): Promise<LiveToken | Deny> {
   const { token } = own;
-  const state = states.of({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
+  const state = await authority.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
   if (isStoreFailure(state)) return stateUnavailable(state);
   const task = taskPermits(state?.task, token, state?.issued, authority.clocks());
   if (isDeny(task)) return task;

@@ -8,7 +8,6 @@ import type { StoredRecord } from '../ledger/timeline.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { Reports } from '../state/reports.ts';
 import type { Authority } from '../state/authority.ts';
-import type { TaskStates } from '../state/task-states.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { BindingEffect } from '../task/binding-violation.ts';
 import type { ContextEffect } from '../task/task.ts';
@@ -66,8 +65,6 @@ export interface IssuerParts {
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   /** Writes, and reads for their decisions. Asynchronous: state can change between two calls. */
   readonly authority: Authority;
-  /** The current state of tokens and tasks, including changes that are not committed yet. */
-  readonly states: Pick<TaskStates, 'of'>;
   /** Writes that no reply waits for. */
   readonly reports: Pick<Reports, 'revoke'>;
   readonly signingKeys: TokenKeys;

@@ -9,9 +9,13 @@ import type { IssuerServices } from './services.ts';
  * Applies `bindingEffect` where a workload presents another's token; by default the token is revoked, as at a resource. The
  * client is refused in any case, so a store failure is ignored.
  */
-export function settleStolenCredential({ token }: OwnToken, presentedBy: SpiffeId, services: IssuerServices): void {
-  const { append, authority, reports, settings, states } = services;
-  const state = states.of({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
+export async function settleStolenCredential(
+  { token }: OwnToken,
+  presentedBy: SpiffeId,
+  services: IssuerServices,
+): Promise<void> {
+  const { append, authority, reports, settings } = services;
+  const state = await authority.useStateOf(token.issuer, token.taskId, jtiDigestOf(token.tokenId));
   if (isStoreFailure(state)) return;
   const violation = {
     issuer: token.issuer,

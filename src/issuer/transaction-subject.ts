@@ -22,10 +22,10 @@ const MAX_BYTES = 8192;
  *
  * @see draft-ietf-oauth-transaction-tokens section 5
  */
-export function liveTransactionFrom(
+export async function liveTransactionFrom(
   compact: string,
-  { authority, ports, settings, states, transactions }: IssuerServices,
-): LiveTransaction | Deny {
+  { authority, ports, settings, transactions }: IssuerServices,
+): Promise<LiveTransaction | Deny> {
   if (transactions === undefined) return deny('token.issuer', 'transaction tokens are not enabled');
   const rules = {
     trustDomain: transactions.trustDomain,
@@ -34,7 +34,7 @@ export function liveTransactionFrom(
   };
   const transaction = transactionTokenFrom(compact, rules, transactions.keys, ports.nowMs());
   if (isDeny(transaction)) return transaction;
-  const state = states.of({ issuer: settings.url, id: transaction.taskId }, transaction.tokenDigest);
+  const state = await authority.useStateOf(settings.url, transaction.taskId, transaction.tokenDigest);
   if (isStoreFailure(state)) return stateUnavailable(state);
   if (state?.issued === undefined) return deny('task.unknown', 'the store holds no such token of the task');
   const { task, issued } = state;

@@ -162,11 +162,10 @@ async function listenOn(server: IssuerServer, address: Address): Promise<number 
 const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
 
 function sharedServices(parts: Parts) {
-  const { authority, config, ledger, metrics, policies, ports, proofs, reports, states, telemetry, trial } = parts;
+  const { authority, config, ledger, metrics, policies, ports, proofs, reports, telemetry, trial } = parts;
   return {
     ports,
     authority,
-    states,
     reports,
     proofs: proofs.memoryFor('issuer', (bound) => metrics.proofsRefused.of({ role: 'issuer', bound }).inc()),
     nonces: proofNoncesFor(config, ports),

@@ -25,7 +25,7 @@ export interface FeedChanges {
  */
 export interface Feed {
   /** The number of the last change; 0 before the first. */
-  feedEnd(): number | StoreFailure;
+  feedEnd(): Promise<number | StoreFailure>;
   /** The changes after a position; `null` where some of them are no longer kept (the last 4,096 are). Then anything may have changed. */
-  feedAfter(position: number): FeedChanges | null | StoreFailure;
+  feedAfter(position: number): Promise<FeedChanges | null | StoreFailure>;
 }

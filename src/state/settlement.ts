@@ -77,3 +77,6 @@ export function taken({ use, spent }: UseRows, { spends, entry }: Taking, nowMs:
   if (history === 'full') return 'history-full';
   return { spent: totals, history: history === 'same' ? null : history };
 }
+
+/** Texts in spends that a state must validate before it stores them. */
+export const namesOf = (spends: readonly Spend[]): readonly string[] => spends.map(({ name = '' }) => name);

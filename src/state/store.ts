@@ -7,7 +7,7 @@ import type { Cause } from '../task/cause.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk, TaskState } from '../task/task.ts';
 import type { Premises } from './premises.ts';
 import type { Clocks } from '../runtime/ports.ts';
-import type { Feed } from './feed.ts';
+import type { FeedChanges } from './feed.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 
 /** A token that is about to be issued, with the generation of the task at the decision. */
@@ -150,7 +150,7 @@ export interface SecretSighting extends SeenSecret {
 }
 
 /** What a process can read while another one writes. */
-export interface StoreReader extends Feed {
+export interface StoreReader {
   /** One reading of all clocks. */
   clocks(): Clocks;
   /** The later of wall clock and floor, in milliseconds since the Unix epoch. Decisions about tasks use it (`laterOf`). */
@@ -185,6 +185,9 @@ export interface StoreReader extends Feed {
   fileId(): string | StoreFailure;
   /** The number of the last record ever added to the outbox; 0 before the first. It never decreases. */
   outboxEnd(): number | StoreFailure;
+  /** `Feed.feedEnd` and `Feed.feedAfter`, at once. */
+  feedEnd(): number | StoreFailure;
+  feedAfter(position: number): FeedChanges | null | StoreFailure;
   /** When the file was restored from a backup, in milliseconds since the Unix epoch by the floor; `null` where it never was. */
   restoredAtMs(): number | null | StoreFailure;
   /** The waiting records with a number above `after`, in order; at most `limit`. */

@@ -59,7 +59,6 @@ export function issuerServices(
     },
     ports: systemPorts,
     authority,
-    states,
     reports: new Reports({ authority, states }, { after, log: onProblem }),
     recordsOf: async (taskId, limit) => store.recordsOf(taskId, limit),
     signingKeys,

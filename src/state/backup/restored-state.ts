@@ -3,7 +3,8 @@ import { recordText } from '../../ledger/record.ts';
 import type { EventRecord } from '../../ledger/record.ts';
 import { causeOf } from '../../task/cause.ts';
 import { expiryOf, stateAt } from '../../task/task.ts';
-import { changeTask } from '../sqlite/task-change.ts';
+import { changeTask } from '../family-change.ts';
+import { sqliteRows } from '../sqlite/sqlite-rows.ts';
 import type { ClockSources } from '../clock-floor.ts';
 import { Connection } from '../sqlite/connection.ts';
 import { tableProblem } from '../../sqlite/file-format.ts';
@@ -108,7 +109,7 @@ function endOpenTasks(connection: Connection, by: string): void {
         const event = isExpired
           ? ({ kind: 'expire', cause: expiryOf(task).cause } as const)
           : ({ kind: 'revoke', cause } as const);
-        const changed = changeTask(connection, task, event, by);
+        const changed = changeTask(sqliteRows(connection), task, event, by);
         // A task that expires at this very moment is found again by the next query.
         if ('problem' in changed && changed.state !== 'expired')
           throw new Error(`an open task could not be ended: it is \`${changed.state}\``);

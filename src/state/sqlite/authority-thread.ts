@@ -75,7 +75,10 @@ export class AuthorityThread implements StateAccess {
     this.#worker = worker;
     this.#options = options;
     this.reader = reader;
-    this.feed = reader;
+    this.feed = {
+      feedEnd: async () => this.#broken ?? reader.feedEnd(),
+      feedAfter: async (position) => this.#broken ?? reader.feedAfter(position),
+    };
     this.states = this.#statesOf(reader);
     this.settling = { settle: (use) => this.#settle(use) };
     this.authority = this.#authorityOf(reader);

@@ -5,6 +5,7 @@ import type { Clocks } from '../../runtime/ports.ts';
 import { ClockFloor, MAX_FLOOR_MS } from '../clock-floor.ts';
 import type { ClockSources, FloorMark } from '../clock-floor.ts';
 import type { ChangedPart } from '../feed.ts';
+import { isStorable } from '../stored-text.ts';
 import { appendToFeed } from './feed-table.ts';
 import { BusyTimeout } from '../../sqlite/busy-timeout.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
@@ -114,7 +115,7 @@ export class Connection {
    */
   read<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
     if (this.#broken !== null) return this.#broken;
-    if (!input.every(isStorable)) {
+    if (!input.every(isStorableValue)) {
       return storeFailure('refused', 'text with U+0000 or a lone surrogate is not stored');
     }
     try {
@@ -259,5 +260,4 @@ function markIn(db: DatabaseSync): FloorMark {
   return { floorMs: Number(row?.['floor_ms'] ?? 0), boot };
 }
 
-const isStorable = (value: SQLInputValue): boolean =>
-  typeof value !== 'string' || (!value.includes('\0') && value.isWellFormed());
+const isStorableValue = (value: SQLInputValue): boolean => typeof value !== 'string' || isStorable(value);

@@ -54,5 +54,9 @@ export function directAuthority(store: Store): StateAccess {
     markServing: async () => store.markServing(),
     forget: async (...input) => store.forget(...input),
   };
-  return { states, settling, authority, feed: store };
+  const feed: Feed = {
+    feedEnd: async () => store.feedEnd(),
+    feedAfter: async (position) => store.feedAfter(position),
+  };
+  return { states, settling, authority, feed };
 }

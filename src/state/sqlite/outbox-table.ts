@@ -1,6 +1,5 @@
-import { encodedRecord, encodedRecordFrom } from '../../ledger/encoded-record.ts';
+import { encodedRecordFrom } from '../../ledger/encoded-record.ts';
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
-import type { LedgerRecord } from '../../ledger/record.ts';
 import type { Connection } from './connection.ts';
 import type { OutboxRecord, WaitingRecord } from '../store.ts';
 import { bounded, touchTask } from './task-table.ts';
@@ -16,13 +15,6 @@ export function insertRecords(connection: Connection, records: readonly EncodedR
   }
   for (const [task, at] of used) touchTask(connection, task, at);
   connection.recorded(records);
-}
-
-/** Writes a record made by the store itself. Its text has passed `recordText`, so it can be encoded. */
-export function insertRecord(connection: Connection, record: LedgerRecord): void {
-  const encoded = encodedRecord(record);
-  if ('problem' in encoded) throw new Error(`a change has no record: ${encoded.problem}`);
-  insertRecords(connection, [encoded]);
 }
 
 /** The first waiting records of a task. */

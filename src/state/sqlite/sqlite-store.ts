@@ -1,13 +1,23 @@
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
-import { type Cause, causeOf } from '../../task/cause.ts';
-import { contextAfter } from '../../task/context-change.ts';
+import type { Cause } from '../../task/cause.ts';
 import type { Saying } from '../../task/context-change.ts';
-import { expiryOf, stateAt } from '../../task/task.ts';
 import type { HistoryEntry } from '../../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../../task/task.ts';
-import { isProblem } from '../../runtime/problem.ts';
-import { spendsProblem } from '../settlement.ts';
-import { namesOf, spendFor } from './budget-table.ts';
+import { namesOf, spendsProblem } from '../settlement.ts';
+import type { StateRows } from '../state-rows.ts';
+import { saidIn, textsOf } from '../stored-text.ts';
+import {
+  addPart,
+  addTask,
+  addToken,
+  applyEvent,
+  changeContext,
+  changeRisk,
+  expire,
+  revokeToken,
+  takeFrom,
+} from '../writes.ts';
+import { sqliteRows } from './sqlite-rows.ts';
 import { Connection } from './connection.ts';
 import { giveBack, sparePages } from './file-space.ts';
 import { forgetOutbox, insertRecords } from './outbox-table.ts';
@@ -28,13 +38,9 @@ import type {
   TaskEnd,
   TaskKey,
 } from '../store.ts';
-import { amendTask, changeTask } from './task-change.ts';
 import { refusedPremise } from '../premises.ts';
 import type { Premises } from '../premises.ts';
-import { premiseProblem } from './premises.ts';
-import { placeProblem } from './task-parts.ts';
-import { dueTasks, insertTaskRow, taskAt, touchTask } from './task-table.ts';
-import { insertTokenRow, revokeTokenRow, textsOf } from './token-table.ts';
+import { dueTasks, touchTask } from './task-table.ts';
 import { ServingMark } from './serving-mark.ts';
 import { valuesOf } from './task-row.ts';
 import { SqliteReader } from './state-reader.ts';
@@ -45,42 +51,39 @@ const CLOCK_WRITE_MS = 10_000;
 /** A store over one connection. Every call is synchronous and is one statement or one transaction. */
 export class SqliteStore extends SqliteReader implements Store {
   readonly #pruning: Pruning;
+  /** Within a transaction. */
+  readonly #rows: StateRows;
   /** `null` where this process does not serve. */
   #mark: ServingMark | null = null;
 
   constructor(connection: Connection) {
     super(connection);
     this.#pruning = new Pruning(connection);
+    this.#rows = sqliteRows(connection, (key, jtiDigest) => this.useStates.current(key, jtiDigest));
   }
 
   insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure {
-    return this.connection.write(
-      [...valuesOf(task), ...textsOf(token)],
-      () => placeProblem(this.connection, task) ?? this.#insertTask(task, token, records),
+    return this.connection.write([...valuesOf(task), ...textsOf(token)], () =>
+      addTask(this.#rows, { task, token, records }),
     );
   }
 
   insertPart(
-    part: Task,
+    task: Task,
     token: IssuedToken,
     records: readonly EncodedRecord[],
-    { jtiDigest, spends }: HandedOn,
+    handed: HandedOn,
     decidedBy?: Premises,
   ): null | SpendProblem | StoreFailure {
-    const { issuer, parentId } = part;
+    const { parentId } = task;
     if (parentId === null) return storeFailure('refused', 'a part names the task it is a part of');
-    const problem = spendsProblem(spends);
+    const problem = spendsProblem(handed.spends);
     if (problem !== null) return storeFailure('refused', problem);
-    if (this.refused.has(jtiDigest)) return 'ended';
-    const input = [...valuesOf(part), ...textsOf(token), jtiDigest, ...namesOf(spends)];
-    return this.connection.write(input, () => {
-      const unfit = placeProblem(this.connection, part) ?? premiseProblem(this.connection, decidedBy);
-      if (unfit !== null) return unfit;
-      const key = { issuer, id: parentId };
-      // INVARIANT: the spends are the last step that can refuse, so that nothing is taken for a part that is not written.
-      const use = this.useStates.current(key, jtiDigest);
-      return spendFor(this.connection, key, { use, spends }) ?? this.#insertTask(part, token, records);
-    });
+    if (this.refused.has(handed.jtiDigest)) return 'ended';
+    const input = [...valuesOf(task), ...textsOf(token), handed.jtiDigest, ...namesOf(handed.spends)];
+    return this.connection.write(input, () =>
+      addPart(this.#rows, { task, token, records, parentId }, handed, decidedBy),
+    );
   }
 
   insertToken(
@@ -91,18 +94,9 @@ export class SqliteStore extends SqliteReader implements Store {
   ): null | StoreFailure {
     const refused = refusedPremise(decidedBy, (digest) => this.refused.has(digest));
     if (refused !== null) return refused;
-    return this.connection.write([key.issuer, key.id, ...textsOf(token)], () => {
-      const task = taskAt(this.connection, key);
-      if (task === undefined) return storeFailure('conflict', 'there is no such task');
-      const state = stateAt(task, this.nowMs());
-      if (state !== 'active') return storeFailure('conflict', `the task is \`${state}\``);
-      if (task.generation !== token.generation) return storeFailure('conflict', 'the task was suspended and resumed');
-      const changed = premiseProblem(this.connection, decidedBy);
-      if (changed !== null) return changed;
-      insertTokenRow(this.connection, key, token);
-      insertRecords(this.connection, records);
-      return null;
-    });
+    return this.connection.write([key.issuer, key.id, ...textsOf(token)], () =>
+      addToken(this.#rows, key, { token, records }, decidedBy),
+    );
   }
 
   applyTaskEvent(
@@ -111,10 +105,8 @@ export class SqliteStore extends SqliteReader implements Store {
     by: string,
     decidedBy?: Premises,
   ): TaskEnd | TaskConflict | undefined | StoreFailure {
-    return this.#change<TaskEnd | StoreFailure>(
-      key,
-      [event.cause.note, by],
-      (task) => premiseProblem(this.connection, decidedBy) ?? changeTask(this.connection, task, event, by),
+    return this.connection.write([key.issuer, key.id, event.cause.note, by], () =>
+      applyEvent(this.#rows, key, { event, by }, decidedBy),
     );
   }
 
@@ -124,19 +116,10 @@ export class SqliteStore extends SqliteReader implements Store {
     event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
     decidedBy?: Premises,
   ): Task | TaskConflict | undefined | StoreFailure {
-    const { by, kind } = saying;
-    const cause = event?.cause ?? causeOf('context.changed', '');
-    const said = Object.entries(saying.values).flatMap(([name, value]) => (value === null ? [name] : [name, value]));
-    return this.#change<Task | StoreFailure>(key, [by, cause.note, ...said], (task) => {
-      const changed = premiseProblem(this.connection, decidedBy);
-      if (changed !== null) return changed;
-      const facts = contextAfter(task, saying);
-      if (isProblem(facts)) return storeFailure('refused', `the task ${facts.problem}`);
-      const amended = amendTask(this.connection, task, { facts, event: 'context', kind, cause, by });
-      if ('problem' in amended || event === undefined) return amended;
-      const ended = changeTask(this.connection, amended, event, by);
-      return 'problem' in ended ? ended : ended.task;
-    });
+    const texts = [saying.by, event?.cause.note ?? '', ...saidIn(saying)];
+    return this.connection.write([key.issuer, key.id, ...texts], () =>
+      changeContext(this.#rows, key, { saying, event }, decidedBy),
+    );
   }
 
   setRisk(
@@ -146,19 +129,13 @@ export class SqliteStore extends SqliteReader implements Store {
     by: string,
     decidedBy?: Premises,
   ): Task | TaskConflict | undefined | StoreFailure {
-    return this.#change<Task | StoreFailure>(
-      key,
-      [cause.note, by],
-      (task) =>
-        premiseProblem(this.connection, decidedBy) ??
-        amendTask(this.connection, task, { facts: { risk }, event: 'risk', cause, by }),
+    return this.connection.write([key.issuer, key.id, cause.note, by], () =>
+      changeRisk(this.#rows, key, { risk, cause, by }, decidedBy),
     );
   }
 
   revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure {
-    return this.connection.write([jtiDigest, cause.note, by], () =>
-      revokeTokenRow(this.connection, jtiDigest, { cause, by }),
-    );
+    return this.connection.write([jtiDigest, cause.note, by], () => revokeToken(this.#rows, jtiDigest, { cause, by }));
   }
 
   rememberOnce(kind: 'signal', key: string, untilMs: number): 'new' | 'seen' | StoreFailure {
@@ -199,7 +176,7 @@ export class SqliteStore extends SqliteReader implements Store {
     const due = this.connection.read([], () => dueTasks(this.connection));
     if (isStoreFailure(due)) return due;
     if (due.length === 0 && this.connection.clockLagMs() < CLOCK_WRITE_MS) return 0;
-    return this.connection.write([], () => due.filter((key) => this.#expire(key)).length);
+    return this.connection.write([], () => due.filter((key) => expire(this.#rows, key)).length);
   }
 
   prune(keepMs: number): Pruned | StoreFailure {
@@ -264,38 +241,9 @@ export class SqliteStore extends SqliteReader implements Store {
     const input = [key.issuer, key.id, jtiDigest, decisionId, ...namesOf(spends), ...texts];
     return this.connection.write(input, () => {
       if (decisionId !== null && isSettled(this.connection, decisionId)) return null;
-      const use = this.useStates.current(key, jtiDigest);
-      const unsettled = spendFor(this.connection, key, { use, spends, entry });
+      const unsettled = takeFrom(this.#rows, { key, jtiDigest }, { spends, entry });
       if (unsettled === null && decisionId !== null) noteSettled(this.connection, decisionId);
       return unsettled;
     });
-  }
-
-  /** Within a transaction. */
-  #insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null {
-    insertTaskRow(this.connection, task);
-    insertTokenRow(this.connection, task, token);
-    insertRecords(this.connection, records);
-    return null;
-  }
-
-  /** One transaction on an existing task. */
-  #change<T>(
-    key: TaskKey,
-    texts: readonly string[],
-    work: (task: Task) => T | TaskConflict,
-  ): T | TaskConflict | undefined | StoreFailure {
-    return this.connection.write([key.issuer, key.id, ...texts], () => {
-      const task = taskAt(this.connection, key);
-      return task === undefined ? undefined : work(task);
-    });
-  }
-
-  /** Within a transaction: reads the task again, since the expiry of a task also ends its parts. */
-  #expire(key: TaskKey): boolean {
-    const task = taskAt(this.connection, key);
-    if (task === undefined || task.endedAtMs !== null || stateAt(task, this.floorMs()) !== 'expired') return false;
-    const ended = changeTask(this.connection, task, { kind: 'expire', cause: expiryOf(task).cause }, 'remit');
-    return !('problem' in ended) && ended.changed;
   }
 }

@@ -1,10 +1,7 @@
 import type { SQLOutputValue } from 'node:sqlite';
-import { recordText } from '../../ledger/record.ts';
-import type { Cause } from '../../task/cause.ts';
 import type { IssuedTokenState } from '../../task/issued-token.ts';
 import type { Connection } from './connection.ts';
 import { HISTORY_COLUMNS, historyFrom, JOIN_HISTORY } from './history-table.ts';
-import { insertRecord } from './outbox-table.ts';
 import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../store.ts';
 import { numberOrNull, TASK_COLUMNS, taskFrom } from './task-row.ts';
 import { ROOT_TASK, rootTaskOf } from './root-task.ts';
@@ -57,9 +54,6 @@ export function tokenAt(connection: Connection, jtiDigest: string): TokenOfTask 
     : { ...tokenFrom(row), issuer: String(row['issuer']), taskId: String(row['task']) };
 }
 
-/** Texts of a token that the store must validate. */
-export const textsOf = (token: IssuedToken): readonly string[] => [token.jtiDigest, token.audience, token.boundTo];
-
 /** Inserts a new token of a task. */
 export function insertTokenRow(connection: Connection, { issuer, id }: TaskKey, token: IssuedToken): void {
   connection
@@ -76,29 +70,8 @@ export function insertTokenRow(connection: Connection, { issuer, id }: TaskKey, 
     );
 }
 
-/** Revokes a token, with a record the first time. `false` where there is no such token. */
-export function revokeTokenRow(connection: Connection, jtiDigest: string, why: Reasoned): boolean {
-  const token = tokenAt(connection, jtiDigest);
-  if (token === undefined) return false;
-  if (token.revokedAtMs !== null) return true;
-  const nowMs = connection.nowMs();
-  connection.changed(rootTaskOf(connection, { issuer: token.issuer, id: token.taskId }), 'task');
-  connection.statement('UPDATE tokens SET revoked_ms = ? WHERE jti_digest = ?').run(nowMs, jtiDigest);
-  insertRecord(connection, {
-    kind: 'event',
-    at: nowMs,
-    task: token.taskId,
-    event: 'token-revoked',
-    cause: why.cause.code,
-    note: recordText(why.cause.note),
-    by: recordText(why.by),
-    details: { jtiDigest },
-  });
-  return true;
-}
-
-/** Why something was done, and by whom. */
-export interface Reasoned {
-  readonly cause: Cause;
-  readonly by: string;
+/** Within a transaction: marks a token as revoked. */
+export function setRevoked(connection: Connection, { issuer, taskId, jtiDigest }: TokenOfTask, atMs: number): void {
+  connection.changed(rootTaskOf(connection, { issuer, id: taskId }), 'task');
+  connection.statement('UPDATE tokens SET revoked_ms = ? WHERE jti_digest = ?').run(atMs, jtiDigest);
 }

@@ -181,7 +181,7 @@ describe.each(Object.entries(implementations))('contract of the state: %s', (nam
     const [one, two, three] = TASKS.map((n) => taskNumber(n).id);
     await settling.settle(use('d-1'));
     await authority.touchTasks(new Map([[key.id, 1_500]]));
-    expect(feed.feedEnd()).toBe(0);
+    expect(await feed.feedEnd()).toBe(0);
     await authority.setRisk(taskNumber(2), 'high', causeOf('signal.risk-level-change'), 'operator');
     await settling.settle({ ...use('d-2'), entry: { version: 0, action: 'a.read', labels: [] } });
     await authority.revokeToken('digest-3', causeOf('operator.revoked'), 'operator');
@@ -192,9 +192,9 @@ describe.each(Object.entries(implementations))('contract of the state: %s', (nam
       { root: three, part: 'task' },
       { root: two, part: 'task' },
     ];
-    expect(feed.feedAfter(0)).toEqual({ changes, position: 4 });
-    expect(feed.feedAfter(3)).toEqual({ changes: changes.slice(3), position: 4 });
-    expect(feed.feedAfter(4)).toEqual({ changes: [], position: 4 });
+    expect(await feed.feedAfter(0)).toEqual({ changes, position: 4 });
+    expect(await feed.feedAfter(3)).toEqual({ changes: changes.slice(3), position: 4 });
+    expect(await feed.feedAfter(4)).toEqual({ changes: [], position: 4 });
     await state.close();
   });
 
@@ -220,7 +220,7 @@ describe.each(Object.entries(implementations))('contract of the state: %s', (nam
     expect(again.authority.floorMs()).toBeGreaterThanOrEqual(50_000);
     expect(await again.settling.settle(use('d-1', calls(1)))).toBeNull();
     expect(await again.settling.settle(use('d-2', calls(1)))).toBe('exhausted');
-    expect(again.feed.feedEnd()).toBe(1);
+    expect(await again.feed.feedEnd()).toBe(1);
     await again.close();
   });
 

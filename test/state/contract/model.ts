@@ -187,12 +187,12 @@ export async function settleAll(model: Model, real: Real): Promise<void> {
     expect({ version: history.version, actions: history.actions }).toEqual({ version, actions });
     expect(issued?.revokedAtMs === null).toBe(!revoked);
   }
-  const changes = must(real.state.feed.feedAfter(0))?.changes ?? [];
+  const changes = must(await real.state.feed.feedAfter(0))?.changes ?? [];
   // A transaction announces a task once, however often it changes in it.
   const roots = changes.map(({ root }) => root);
   expect([...new Set(roots)].toSorted()).toEqual([...new Set(model.feed)].toSorted());
   expect(roots.length).toBeLessThanOrEqual(model.feed.length);
-  expect(real.state.feed.feedEnd()).toBe(roots.length);
+  expect(await real.state.feed.feedEnd()).toBe(roots.length);
   if (model.feed.length > 0) expect(roots.at(-1)).toBeDefined();
 }
 

@@ -1,0 +1,34 @@
+import type { StateRows } from '../state-rows.ts';
+import type { TaskKey, UseState } from '../store.ts';
+import { setSpent, spentOf } from './budget-table.ts';
+import type { Connection } from './connection.ts';
+import { writeHistory } from './history-table.ts';
+import { insertRecords } from './outbox-table.ts';
+import { countOpenParts, insertTaskRow, openPartsOf, taskAt, updateTaskRow } from './task-table.ts';
+import { insertTokenRow, setRevoked, tokenAt, useStateAt } from './token-table.ts';
+
+/**
+ * The rows of a state file, within a transaction of the connection.
+ * @param useState reads the state of a use; default: from the file
+ */
+export const sqliteRows = (
+  connection: Connection,
+  useState: (key: TaskKey, jtiDigest: string) => UseState | undefined = (key, jtiDigest) =>
+    useStateAt(connection, key, jtiDigest)?.state,
+): StateRows => ({
+  nowMs: () => connection.nowMs(),
+  floorMs: () => connection.floorMs(),
+  task: (key) => taskAt(connection, key),
+  openParts: (key) => openPartsOf(connection, key),
+  countOpenParts: (key) => countOpenParts(connection, key),
+  token: (jtiDigest) => tokenAt(connection, jtiDigest),
+  useState,
+  spent: (key, counter) => spentOf(connection, key, counter),
+  addTask: (task) => insertTaskRow(connection, task),
+  setTask: (task) => updateTaskRow(connection, task),
+  addToken: (key, token) => insertTokenRow(connection, key, token),
+  setRevoked: (token, atMs) => setRevoked(connection, token, atMs),
+  setSpent: (key, counter, spent) => setSpent(connection, key, { name: counter, spent }),
+  setHistory: (key, history) => writeHistory(connection, key, history),
+  addRecords: (records) => insertRecords(connection, records),
+});
