@@ -230,14 +230,14 @@ interface SettleReply {
   }[];
 }
 
-interface Records {
+export interface Records {
   readonly log: LogHead | null;
   readonly from: number;
   readonly leaves: readonly Buffer[];
   readonly checkpoint: string;
 }
 
-interface Appended {
+export interface Appended {
   readonly size: number;
   readonly problem: string;
 }

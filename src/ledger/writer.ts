@@ -45,6 +45,8 @@ export interface WriterOptions {
   readonly limits?: Partial<WriterLimits>;
   /** Called after each commit with the written records. */
   readonly onCommitted?: (batch: readonly HandedRecord[]) => void;
+  /** Why no record is taken now though the sink writes; `null` where one is. Called with the queue length. Default: never. */
+  readonly refusal?: (queued: number) => string | null;
 }
 
 interface Waiting {
@@ -63,6 +65,7 @@ export class LedgerWriter {
   readonly #after: After;
   readonly #limits: WriterLimits;
   readonly #onCommitted: (batch: readonly HandedRecord[]) => void;
+  readonly #refusal: (queued: number) => string | null;
   #queue: Waiting[] = [];
   #state: 'open' | 'failing' | 'closed' = 'open';
   #cause = '';
@@ -74,6 +77,7 @@ export class LedgerWriter {
     this.#after = options.after ?? after;
     this.#limits = { ...defaultLimits, ...options.limits };
     this.#onCommitted = options.onCommitted ?? (() => undefined);
+    this.#refusal = options.refusal ?? (() => null);
   }
 
   /** Queue length. */
@@ -83,14 +87,14 @@ export class LedgerWriter {
 
   /** Why appends are refused now; `null` where they are accepted. Part of readiness. */
   get problem(): string | null {
-    if (this.#state === 'open') return null;
+    if (this.#state === 'open') return this.#refusal(this.#queue.length);
     return this.#state === 'closed' ? 'the ledger is closed' : `the last commit failed: ${this.#cause}`;
   }
 
   /**
    * Queues a record, which is on disk within 50 ms: mode `batch`.
    *
-   * @returns `false` where the queue is full, the last commit failed, or the record cannot be encoded
+   * @returns `false` where the queue is full, the last commit failed, too much is not acknowledged, or the record cannot be encoded
    */
   append(record: LedgerRecord): boolean {
     const encoded = encodedRecord(record);
@@ -135,7 +139,8 @@ export class LedgerWriter {
   }
 
   #enqueue(record: HandedRecord, settle: Waiting['settle']): string | null {
-    if (this.#state !== 'open') return this.problem;
+    const { problem } = this;
+    if (problem !== null) return problem;
     if (this.#queue.length >= this.#limits.maxQueued) return 'the queue of the ledger is full';
     this.#queue.push({ record, settle });
     if (this.#queue.length >= this.#limits.maxBatch) this.#flushWithin(0);

@@ -44,12 +44,16 @@ export class ManualTimers {
 const rest = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 30));
 
 /** A sidecar's log, with records added to it and a checkpoint at its end. */
-export function sidecarLog(folder: string, size: number, records = { from: 1, to: size }): SegmentLog {
+export function sidecarLog(
+  folder: string,
+  size: number,
+  { from = 1, to = size, trustDomain = 'acme.test' } = {},
+): SegmentLog {
   const log = mustOpenLog(
-    settingsIn(folder, { name: 'tools-7', keyFile: join(folder, 'tools-7.pem'), checkpointFile: null }),
+    settingsIn(folder, { trustDomain, name: 'tools-7', keyFile: join(folder, 'tools-7.pem'), checkpointFile: null }),
     portsAt(1_000),
   );
-  addRecords(log, records);
+  addRecords(log, { from, to });
   must(log.checkpoint());
   return log;
 }

@@ -1,0 +1,83 @@
+import { status } from '@grpc/grpc-js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { emitterNameFrom } from '../ledger/received/emitter.ts';
+import type { ReceivedStream, Receiver, StreamRefusal } from '../ledger/received/receiver.ts';
+import { isProblem } from '../runtime/problem.ts';
+import type { Appended, Records } from './messages.ts';
+
+/** A call of `Append` at an authority. */
+export type AppendCall = ServerDuplexStream<Records, Appended>;
+
+/**
+ * Answers a call of `Append`: binds the log to the caller, acknowledges what is kept, and refuses what does not continue the log. One message
+ * is handled at a time; meanwhile no other is read.
+ *
+ * @param id SPIFFE ID of the caller, by its certificate
+ */
+export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect'>, id: string): void {
+  let stream: ReceivedStream | null = null;
+  let isOver = false;
+  let size = 0;
+
+  const over = (problem: string): void => {
+    if (isOver) return;
+    isOver = true;
+    call.emit('error', { code: status.UNAVAILABLE, details: problem });
+  };
+  const refuse = ({ problem, isLater }: StreamRefusal): void => {
+    if (isLater) return over(problem);
+    if (isOver) return;
+    isOver = true;
+    call.write({ size, problem });
+    call.end();
+  };
+  const onKept = (kept: number): void => {
+    size = kept;
+    // Before the stream begins the size still grows, and the client takes the first it hears for where to continue.
+    if (!isOver && stream !== null) call.write({ size, problem: '' });
+  };
+
+  const handle = async ({ log, from, leaves, checkpoint }: Records): Promise<void> => {
+    if (stream === null) {
+      if (log === null) return refuse({ problem: 'the first message must name the log', isLater: false });
+      const name = emitterNameFrom({ origin: log.origin, verifierKey: log.verifier_key }, id);
+      if (isProblem(name)) return refuse({ ...name, isLater: false });
+      const begun = await receiver.connect(name, log.size, { onKept, onOver: over });
+      if (isProblem(begun)) return refuse(begun);
+      stream = begun;
+      // The client may have gone while an earlier stream of its log was waited for.
+      if (isOver) return begun.end(false);
+      return onKept(begun.size);
+    }
+    const refused = await stream.receive({ from, leaves, checkpoint });
+    if (refused !== null) refuse(refused);
+  };
+
+  /** Handles one event after the other. */
+  let handling: Promise<void> = Promise.resolve();
+  const then = (next: () => Promise<void>): void => {
+    const turn = async (before: Promise<void>): Promise<void> => {
+      await before;
+      try {
+        await next();
+      } catch (error) {
+        over(`internal error: ${String(error)}`);
+      }
+    };
+    handling = turn(handling);
+  };
+  const end = async (isWhole: boolean): Promise<void> => {
+    await stream?.end(isWhole && !isOver);
+    if (!isOver) call.end();
+    isOver = true;
+  };
+  call.on('data', (message: Records) => {
+    call.pause();
+    then(async () => {
+      if (!isOver) await handle(message);
+      call.resume();
+    });
+  });
+  call.on('end', () => then(() => end(true)));
+  call.on('cancelled', () => then(() => end(false)));
+}

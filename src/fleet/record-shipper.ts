@@ -1,0 +1,187 @@
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import type { LogPages } from '../ledger/log/log-pages.ts';
+import type { Unacknowledged } from '../ledger/unacknowledged.ts';
+import { isProblem } from '../runtime/problem.ts';
+import type { Ports } from '../runtime/ports.ts';
+import type { After } from '../runtime/timers.ts';
+import type { Appended, Records } from './messages.ts';
+
+/** A call of `Append` at a sidecar. */
+export type AppendStream = ClientDuplexStream<Records, Appended>;
+
+/** The dependencies of a shipper. */
+export interface ShipperServices {
+  /** Calls `Append` at an authority. */
+  readonly open: () => AppendStream;
+  /** The log of this process. */
+  readonly log: { readonly origin: string; readonly verifierKey: string };
+  readonly pages: Pick<LogPages, 'head' | 'after'>;
+  readonly unacknowledged: Pick<Unacknowledged, 'kept'>;
+  readonly ports: Pick<Ports, 'randomBytes'>;
+  readonly after: After;
+  /** Told why records do not leave this host, and with `null` when they do. */
+  readonly onFault: (problem: string | null) => void;
+}
+
+/** Bytes that are sent and not acknowledged. */
+const WINDOW_BYTES = 4 * 1024 ** 2;
+/** An empty message this often shows that the log goes on: the authority counts it as lost after a minute. */
+const ALIVE_MS = 15_000;
+/** The first and longest pause before the next stream; the real one is a random part of it. */
+const FIRST_PAUSE_MS = 200;
+const MAX_PAUSE_MS = 5_000;
+/** The pause after the authority refused the log, which only an operator can mend. */
+const REFUSED_PAUSE_MS = 30_000;
+
+/** A stream, and how far it is. */
+interface Sending {
+  readonly stream: AppendStream;
+  /** `null` until the authority has said from where it continues. */
+  sent: number | null;
+  kept: number;
+  /** Size of the last checkpoint sent. */
+  signed: number;
+  /** Sent and not acknowledged, by the size of the log after it. */
+  readonly window: { readonly size: number; readonly bytes: number }[];
+  isBlocked: boolean;
+}
+
+/**
+ * Streams the log of this process to an authority, from where that one has it. After an error it calls again, with a growing pause.
+ *
+ * Lifecycle: `start`; `pump` whenever the log has more; `close` once the log is closed, which waits until all of it is acknowledged.
+ */
+export class RecordShipper {
+  readonly #services: ShipperServices;
+  #sending: Sending | null = null;
+  #pauseMs = FIRST_PAUSE_MS;
+  #cancelTimer: () => void = () => undefined;
+  #onWhole: (() => void) | null = null;
+
+  constructor(services: ShipperServices) {
+    this.#services = services;
+  }
+
+  start(): void {
+    const head = this.#services.pages.head();
+    if (isProblem(head)) return this.#again(head.problem);
+    const { origin, verifierKey } = this.#services.log;
+    const stream = this.#services.open();
+    const sending: Sending = { stream, sent: null, kept: 0, signed: 0, window: [], isBlocked: false };
+    this.#sending = sending;
+    stream.on('data', (appended: Appended) => this.#hear(sending, appended));
+    stream.on('drain', () => {
+      sending.isBlocked = false;
+      this.pump();
+    });
+    stream.on('error', (error) => this.#over(sending, error.message));
+    stream.on('end', () => this.#over(sending, 'the authority ended the stream'));
+    const log = { origin, verifier_key: verifierKey, size: head.size, root: Buffer.from(head.root) };
+    stream.write({ log, from: 0, leaves: [], checkpoint: '' });
+    this.#keepAlive();
+  }
+
+  /** Sends what the log has, as far as the window goes. */
+  pump(): void {
+    const sending = this.#sending;
+    if (sending === null || sending.sent === null) return;
+    for (;;) {
+      const inFlight = sending.window.reduce((sum, { bytes }) => sum + bytes, 0);
+      if (sending.isBlocked || inFlight >= WINDOW_BYTES) return;
+      const page = this.#services.pages.after(sending.sent, sending.signed);
+      if (isProblem(page)) return this.#services.onFault(page.problem);
+      if (page.leaves.length === 0 && page.checkpoint === '') break;
+      const from = sending.sent;
+      sending.sent += page.leaves.length;
+      if (page.checkpoint !== '') sending.signed = sending.sent;
+      const bytes = page.leaves.reduce((sum, leaf) => sum + leaf.length, 0);
+      sending.window.push({ size: sending.sent, bytes });
+      this.#write(sending, { from, leaves: page.leaves.map((leaf) => Buffer.from(leaf)), checkpoint: page.checkpoint });
+    }
+    if (sending.kept === sending.sent) this.#onWhole?.();
+  }
+
+  /**
+   * Sends the rest and says that the log ended.
+   *
+   * @returns a problem where not all of it was acknowledged within `withinMs`
+   */
+  async close(withinMs: number): Promise<string | null> {
+    const isWhole = await new Promise<boolean>((resolve) => {
+      const cancel = this.#services.after(withinMs, () => resolve(false));
+      this.#onWhole = () => {
+        cancel();
+        resolve(true);
+      };
+      this.pump();
+    });
+    this.#onWhole = null;
+    const sending = this.#sending;
+    this.#sending = null;
+    this.#cancelTimer();
+    if (!isWhole || sending === null) {
+      sending?.stream.cancel();
+      return 'the last records were not acknowledged by an authority';
+    }
+    await new Promise<void>((resolve) => {
+      const cancel = this.#services.after(withinMs, () => {
+        sending.stream.cancel();
+        resolve();
+      });
+      sending.stream.once('status', () => {
+        cancel();
+        resolve();
+      });
+      sending.stream.end();
+    });
+    return null;
+  }
+
+  #write(sending: Sending, records: Omit<Records, 'log'>): void {
+    sending.isBlocked = !sending.stream.write({ log: null, ...records });
+  }
+
+  #hear(sending: Sending, { size, problem }: Appended): void {
+    if (sending !== this.#sending) return;
+    if (problem !== '') {
+      this.#pauseMs = REFUSED_PAUSE_MS;
+      return this.#over(sending, `the authority refuses the records: ${problem}`);
+    }
+    sending.kept = size;
+    this.#services.unacknowledged.kept(size);
+    if (sending.sent === null) {
+      sending.sent = size;
+      this.#pauseMs = FIRST_PAUSE_MS;
+      this.#services.onFault(null);
+    }
+    while (sending.window[0] !== undefined && sending.window[0].size <= size) sending.window.shift();
+    this.pump();
+  }
+
+  #over(sending: Sending, problem: string): void {
+    if (sending !== this.#sending) return;
+    this.#sending = null;
+    sending.stream.cancel();
+    this.#again(problem);
+  }
+
+  #again(problem: string): void {
+    this.#services.onFault(problem);
+    this.#cancelTimer();
+    const [first = 0] = this.#services.ports.randomBytes(1);
+    const pauseMs = (this.#pauseMs * (first + 1)) / 256;
+    this.#pauseMs = Math.min(MAX_PAUSE_MS, this.#pauseMs * 2);
+    this.#cancelTimer = this.#services.after(pauseMs, () => this.start());
+  }
+
+  #keepAlive(): void {
+    this.#cancelTimer();
+    this.#cancelTimer = this.#services.after(ALIVE_MS, () => {
+      const sending = this.#sending;
+      if (sending?.sent !== null && sending?.isBlocked === false) {
+        this.#write(sending, { from: sending.sent, leaves: [], checkpoint: '' });
+      }
+      this.#keepAlive();
+    });
+  }
+}
