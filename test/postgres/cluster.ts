@@ -31,6 +31,13 @@ export interface ClusterOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
+/** How a test connects. */
+export interface ConnectOptions {
+  readonly to?: NodeName;
+  /** Whether queries are sent without waiting for the results of those before. Default no. */
+  readonly pipeline?: boolean;
+}
+
 /**
  * Three real nodes of PostgreSQL on loopback: a primary whose commits wait for any one of two standbys. All TCP is TLS, checked in full. A
  * fault proxy stands between each two nodes, and before each node for its clients. `failover.ts` is its controller.
@@ -95,10 +102,11 @@ export class PostgresCluster {
   }
 
   /** Connects to a node, by default the primary, as the role `app`, through its proxy. The caller ends the client. */
-  async connect(name: NodeName = this.#primary): Promise<Client> {
+  async connect({ to = this.#primary, pipeline = false }: ConnectOptions = {}): Promise<Client> {
     const client = new Client({
       host: '127.0.0.1',
-      port: this.#fronts[name].port,
+      port: this.#fronts[to].port,
+      pipeline,
       database: 'postgres',
       ssl: { ca: readFileSync(this.tls.ca) },
       connectionTimeoutMillis: 5_000,
@@ -131,15 +139,21 @@ export class PostgresCluster {
     this.#primary = name;
   }
 
-  /** Makes a former primary, running or not, a standby of the present one: what only it has committed is undone. */
+  /**
+   * Makes a former primary, running or not, or a running standby that followed another one, a standby of the present primary: what the
+   * present one does not have is undone.
+   */
   async rejoin(name: NodeName): Promise<void> {
     const node = this.nodes[name];
     const source = this.nodes[this.#primary];
-    await node.kill();
+    // Only an orderly end of a standby, and any of a primary, is a state that pg_rewind starts from.
+    const isStandby = await node.sql('SELECT pg_is_in_recovery() AS is').then(
+      ([row]) => row?.['is'] === true,
+      () => false,
+    );
+    await (isStandby ? node.stop() : node.kill());
     // The source's control file names its timeline after its first checkpoint only.
-
     await source.sql('CHECKPOINT');
-
     const from = `host=${source.sockets} port=${source.port} user=${SUPERUSER} dbname=postgres`;
     run(join(this.#binaries, 'pg_rewind'), ['-D', node.data, '--no-sync', `--source-server=${from}`]);
 
