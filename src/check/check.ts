@@ -2,7 +2,7 @@ import { answerTo } from './answer.ts';
 import type { Answer } from './answer.ts';
 import { countUse, decideNow, traceOf, useKeyOf } from './decide-now.ts';
 import type { DecidedUse } from './decide-now.ts';
-import { currentProblem } from './task-facts.ts';
+import { currentProblem, openTask } from './task-facts.ts';
 import { askingAgentOf, readCheck } from './read.ts';
 import type { AskedCheck, ReadCheck } from './read.ts';
 import { reportFindings } from './report.ts';
@@ -43,7 +43,7 @@ export function checksWith(services: CheckServices): Checks {
   return {
     answers: (asked) => {
       const read: Isolated<ReadCheck>[] = mapIsolated(asked, (one) => admitted(services, readCheck(services, one)));
-      const decided = mapIsolated(read, (one) => decideCheck(services, one));
+      const decided = mapIsolated(read, (one) => whenOpen(services, one));
       const done = mapIsolated(decided, (one) => answerCheck(services, one));
       answered = answered.concat(done.filter((one) => !('then' in one) && !isTooOften(one)) as typeof answered);
       return mapIsolated(done, (one) => ('then' in one ? late(services, one) : one.answer));
@@ -67,6 +67,12 @@ export const isTooOften = (one: unknown): boolean => one instanceof Fault && one
 
 const admitted = ({ admits }: CheckServices, read: ReadCheck): Isolated<ReadCheck> =>
   admits?.(askingAgentOf(read.reading)) === false ? new Fault(tooOften) : read;
+
+/** Decides a check, once its task is known here. All checks of a turn ask for their tasks before any of them waits. */
+function whenOpen(services: CheckServices, read: ReadCheck): DecidedUse | Promise<DecidedUse> {
+  const opened = openTask(services, read.reading);
+  return opened === null ? decideCheck(services, read) : opened.then(() => decideCheck(services, read));
+}
 
 /**
  * Decides a check and counts the use. A use that takes nothing from its task is decided synchronously, by one look at the task. A use that

@@ -73,7 +73,7 @@ export interface CheckServices {
   /** The policy set in force, or why there is none. */
   readonly policies: () => PolicySet | Deny;
   /** The current state of tasks. Its clocks are the clocks of a check. */
-  readonly states: Pick<TaskStates, 'clocks' | 'of' | 'standing'>;
+  readonly states: Pick<TaskStates, 'clocks' | 'of' | 'standing' | 'open'>;
   /** Settles uses that take something from their task. */
   readonly settling: Settling;
   /** The digest that stands for a static secret: `hmac-sha-256:` and base64url. It stays the same after a restart. */

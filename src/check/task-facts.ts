@@ -26,6 +26,13 @@ export function taskFactsOf({ states }: Pick<CheckServices, 'states'>, token: Ta
   return state ?? noTask;
 }
 
+/** Asks for the task of a credential where it is not known here. `null` where there is nothing to wait for. */
+export function openTask({ states }: Pick<CheckServices, 'states'>, { credential }: Reading): Promise<void> | null {
+  const token = isDeny(credential) ? (isExpired(credential) ? credential.expired : null) : credential;
+  if (token === null || token.kind !== 'task-token') return null;
+  return states.open({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
+}
+
 /** The reason why the task no longer permits the use of a token; `null` where it still does. */
 export function currentProblem(services: Pick<CheckServices, 'states'>, token: TaskToken): Deny | null {
   const standing = services.states.standing({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));

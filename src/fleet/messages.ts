@@ -216,12 +216,12 @@ export interface UseMessage {
   readonly record: Buffer;
 }
 
-interface SettleRequest {
+export interface SettleRequest {
   readonly instance: string;
   readonly uses: readonly UseMessage[];
 }
 
-interface SettleReply {
+export interface SettleReply {
   readonly settled: readonly {
     readonly problem: string;
     readonly detail: string;

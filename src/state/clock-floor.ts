@@ -104,6 +104,12 @@ export class ClockFloor {
     return { wallMs, floorMs: this.#floorMs, monotonicMs };
   }
 
+  /** Moves the floor to an instant that has passed, as another machine vouches for. Never back. */
+  raise(toMs: number): void {
+    this.read();
+    this.#lineMs = Math.max(this.#lineMs, toMs);
+  }
+
   /** The mark for the next process. */
   mark(): FloorMark {
     const { floorMs, monotonicMs } = this.read();

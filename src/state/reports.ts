@@ -6,6 +6,7 @@ import { ReportLane } from './report-lane.ts';
 import type { LaneEntry } from './report-lane.ts';
 import { SecretNotes } from './sqlite/secret-table.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { DueSecret, SeenSecret, TaskKey } from './store.ts';
 import type { TaskStates } from './task-states.ts';
 
@@ -16,12 +17,14 @@ export type ReportKind = (typeof REPORT_KINDS)[number];
 /** Result of a report: written to disk, failed and to be retried, or dropped for lack of room or time. */
 export type ReportResult = 'written' | 'failed' | 'dropped';
 
+/** Where stolen tokens are revoked: two writes, or one that does both. */
+type Revoking =
+  | Pick<Authority, 'revokeToken' | 'applyTaskEvent'>
+  | { readonly revokeStolen: (revocation: Revocation) => Promise<null | StoreFailure> };
+
 /** The writes of reports. */
 export interface ReportTarget {
-  readonly authority: Pick<
-    Authority & Upkeep,
-    'nowMs' | 'revokeToken' | 'applyTaskEvent' | 'writeSecrets' | 'touchTasks'
-  >;
+  readonly authority: Pick<Authority & Upkeep, 'nowMs' | 'writeSecrets' | 'touchTasks'> & Revoking;
   readonly states: Pick<TaskStates, 'refuse'>;
 }
 
@@ -198,8 +201,10 @@ export class Reports {
   }
 
   /** Revokes the task last: a process that finds the token revoked can then rely on the rest, or repeats it. */
-  async #revoked({ key, jtiDigest, isOfTask, cause }: Revocation): Promise<unknown> {
+  async #revoked(revocation: Revocation): Promise<unknown> {
     const { authority } = this.#target;
+    if ('revokeStolen' in authority) return authority.revokeStolen(revocation);
+    const { key, jtiDigest, isOfTask, cause } = revocation;
     const revoked = await authority.revokeToken(jtiDigest, cause, 'remit');
     if (isStoreFailure(revoked) || !isOfTask) return revoked;
     return authority.applyTaskEvent(key, { kind: 'revoke', cause }, 'remit');

@@ -18,6 +18,11 @@ export interface TaskStates {
    * recently used are forgotten.
    */
   refuse(jtiDigest: string): void;
+  /**
+   * Asks for a task and a token that are not known here, for a later `of`. Resolves also where they could not be had; then `of` fails.
+   * `null` where there is nothing to wait for.
+   */
+  open(key: TaskKey, jtiDigest: string): Promise<void> | null;
   /** Checks once for new commits, for all looks until `turnOver`. The caller must not await before `turnOver`. */
   turn(): void;
   turnOver(): void;

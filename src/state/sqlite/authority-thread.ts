@@ -145,6 +145,7 @@ export class AuthorityThread implements StateAccess {
       of: (key, jtiDigest) => this.#broken ?? reader.useStateOf(key.issuer, key.id, jtiDigest),
       standing: (key, jtiDigest) => this.#broken ?? reader.standingOf(key.issuer, key.id, jtiDigest),
       refuse: (jtiDigest) => reader.refuseToken(jtiDigest),
+      open: () => null,
       turn: () => reader.turn(),
       turnOver: () => reader.turnOver(),
     };

@@ -22,6 +22,7 @@ export function directAuthority(store: Store): StateAccess {
     of: (key, jtiDigest) => store.useStateOf(key.issuer, key.id, jtiDigest),
     standing: (key, jtiDigest) => store.standingOf(key.issuer, key.id, jtiDigest),
     refuse: (jtiDigest) => store.refuseToken(jtiDigest),
+    open: () => null,
     turn: () => store.turn(),
     turnOver: () => store.turnOver(),
   };

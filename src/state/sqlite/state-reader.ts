@@ -5,7 +5,7 @@ import { Connection } from './connection.ts';
 import { sizeOfFile } from './file-space.ts';
 import { fileIdOf, outboxAfter, outboxEnd, waitingRecordsOf } from './outbox-table.ts';
 import { restoredAt } from './restored-mark.ts';
-import { RefusedTokens } from './refused-tokens.ts';
+import { RefusedTokens } from '../refused-tokens.ts';
 import { secretDigests, sightings } from './secret-table.ts';
 import { changesAfter, endOfFeed } from './feed-table.ts';
 import type { FeedChanges } from '../feed.ts';

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Standing } from '../store.ts';
+import type { Standing } from './store.ts';
 
 const MAX_REFUSED = 16_384;
 

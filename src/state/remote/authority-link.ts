@@ -1,0 +1,148 @@
+import { Client, credentials, status } from '@grpc/grpc-js';
+import type { ChannelCredentials, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
+import type { AuthorityCalls, Down, Up } from '../../fleet/messages.ts';
+import { methodOf } from '../../fleet/service.ts';
+import { isDeny } from '../../decision/decision.ts';
+import { leafFromDer } from '../../identity/leaf-certificate.ts';
+import type { SpiffeId } from '../../identity/spiffe-id.ts';
+import { tlsMaterialOf } from '../../identity/svid.ts';
+import type { Svid } from '../../identity/svid.ts';
+
+/** Largest message of an authority. */
+const MAX_MESSAGE_BYTES = 4 * 1_024 * 1_024;
+/** Most bytes queued for a stream that the authority does not read. Beyond it, the stream is ended. */
+const MAX_QUEUED_BYTES = 1_024 * 1_024;
+/** Longest text of an authority that is repeated in a problem, in characters. */
+const MAX_DETAIL_LENGTH = 200;
+
+/** Where an authority listens: the text of a gRPC target, such as `unix:/run/remit.sock` or `remit.acme.test:9474`. */
+export interface AuthorityPlace {
+  readonly target: string;
+  /** By whom it is served, over TLS; `null` over a Unix socket, where the permissions of the socket say it. */
+  readonly tls: { readonly svid: Svid; readonly authorityId: SpiffeId } | null;
+}
+
+/** Listener of a stream of the feed. */
+export interface FollowListener {
+  readonly onDown: (down: Down) => void;
+  /** Called exactly once, as the last call; not after `end`. */
+  readonly onEnd: (problem: string) => void;
+}
+
+/** A stream of the feed. */
+export interface FollowStream {
+  send(up: Up): void;
+  /** Ends the stream. The listener is not called any more. */
+  end(): void;
+}
+
+/** Why a call has no answer. */
+export interface CallProblem {
+  readonly problem: string;
+}
+
+/**
+ * A connection to one authority, without gRPC's own retries. It connects with its first call, and again after it was lost.
+ *
+ * Lifecycle: `close` once. It fails the calls in progress.
+ */
+export class AuthorityLink {
+  readonly target: string;
+  readonly #client: Client;
+
+  constructor({ target, tls }: AuthorityPlace) {
+    this.target = target;
+    this.#client = new Client(target, tls === null ? credentials.createInsecure() : credentialsOf(tls), {
+      'grpc.enable_channelz': 0,
+      'grpc.enable_http_proxy': 0,
+      'grpc.enable_retries': 0,
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 1_000,
+      'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+      'grpc.service_config_disable_resolution': 1,
+      // The name of a host says nothing here, and TLS permits no IP address as one. `credentialsOf` checks the identity.
+      ...(tls === null ? {} : { 'grpc.ssl_target_name_override': 'remit-authority' }),
+      'grpc.use_local_subchannel_pool': 1,
+    });
+  }
+
+  /** Makes one call. Never rejects. */
+  call<Name extends 'Open' | 'Settle'>(
+    name: Name,
+    request: AuthorityCalls[Name][0],
+    timeoutMs: number,
+  ): Promise<AuthorityCalls[Name][1] | CallProblem> {
+    const { path, requestSerialize, responseDeserialize } = methodOf(name);
+    return new Promise((resolve) => {
+      const call = this.#client.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        (error, reply) => {
+          clearTimeout(timer);
+          resolve(reply === undefined || error !== null ? { problem: textOf(error) } : reply);
+        },
+      );
+      // gRPC measures a deadline by the wall clock, which can step.
+      const timer = setTimeout(() => {
+        resolve({ problem: `no answer in ${timeoutMs} ms` });
+        call.cancel();
+      }, timeoutMs);
+    });
+  }
+
+  follow({ onDown, onEnd }: FollowListener): FollowStream {
+    const { path, requestSerialize, responseDeserialize } = methodOf('Follow');
+    const stream: ClientDuplexStream<Up, Down> = this.#client.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+    );
+    let isOpen = true;
+    const end = (): void => {
+      isOpen = false;
+      stream.cancel();
+    };
+    const ended = (problem: string): void => {
+      if (!isOpen) return;
+      end();
+      onEnd(problem);
+    };
+    stream.on('data', (down: Down) => {
+      if (isOpen) onDown(down);
+    });
+    // The status event follows with the same information.
+    stream.on('error', () => undefined);
+    stream.on('status', (ending: StatusObject) => ended(textOf(ending)));
+    return {
+      send: (up) => {
+        if (!isOpen) return;
+        stream.write(up);
+        if (stream.writableLength > MAX_QUEUED_BYTES) ended('the authority does not read');
+      },
+      end,
+    };
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+/** INVARIANT: the peer is the workload that the configuration names, not only one of the trust domain. */
+function credentialsOf({ svid, authorityId }: NonNullable<AuthorityPlace['tls']>): ChannelCredentials {
+  const { certificate, key, bundle } = tlsMaterialOf(svid);
+  return credentials.createSsl(Buffer.from(bundle), Buffer.from(key), Buffer.from(certificate), {
+    checkServerIdentity: (_host, { raw }) => {
+      const leaf = leafFromDer(raw);
+      if (isDeny(leaf)) return new Error(leaf.detail);
+      return leaf.id === authorityId ? undefined : new Error(`the authority is \`${leaf.id}\`, not \`${authorityId}\``);
+    },
+  });
+}
+
+const textOf = (end: Pick<StatusObject, 'code' | 'details'> | null): string =>
+  end === null
+    ? 'the authority gave no answer'
+    : `${status[end.code] ?? String(end.code)}: ${end.details.replaceAll(/[^ -~]/g, '?').slice(0, MAX_DETAIL_LENGTH)}`;

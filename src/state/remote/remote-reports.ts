@@ -1,0 +1,76 @@
+import type { Report } from '../../fleet/messages.ts';
+import type { After } from '../../runtime/timers.ts';
+import { storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { Revocation } from '../reports.ts';
+import type { DueSecret } from '../store.ts';
+
+/** Longest wait for the answer to a report. Then it has failed, and is made again. */
+const REPORT_MS = 5_000;
+
+interface Waiting {
+  readonly report: Report;
+  readonly done: (failure: null | StoreFailure) => void;
+}
+
+/** Options of remote reports. */
+export interface RemoteReportsOptions {
+  /** Sends a report, where a stream follows the feed. */
+  readonly send: (report: Report) => void;
+  readonly nowMs: () => number;
+  readonly after: After;
+}
+
+/** Writes of `Reports` at an authority. A report is repeated under its number on the next stream until it is answered. */
+export class RemoteReports {
+  readonly #options: RemoteReportsOptions;
+  readonly #waiting = new Map<number, Waiting>();
+  #last = 0;
+
+  constructor(options: RemoteReportsOptions) {
+    this.#options = options;
+  }
+
+  nowMs(): number {
+    return this.#options.nowMs();
+  }
+
+  writeSecrets(due: readonly DueSecret[]): Promise<null | StoreFailure> {
+    return this.#made({ secrets: due.map(({ secret, times }) => ({ ...secret, times })) });
+  }
+
+  touchTasks(used: ReadonlyMap<string, number>): Promise<null | StoreFailure> {
+    return this.#made({ touched: [...used].map(([taskId, atMs]) => ({ task_id: taskId, at_ms: atMs })) });
+  }
+
+  revokeStolen({ key, jtiDigest, isOfTask, cause }: Revocation): Promise<null | StoreFailure> {
+    const { issuer, id } = key;
+    const stolen = { jti_digest: jtiDigest, is_of_task: isOfTask, cause: cause.code, note: cause.note };
+    return this.#made({ stolen: [{ key: { issuer, id }, ...stolen }] });
+  }
+
+  /** A stream follows the feed: sends what was not answered on the one before. */
+  repeat(): void {
+    for (const { report } of this.#waiting.values()) this.#options.send(report);
+  }
+
+  reported({ id, problem }: { readonly id: number; readonly problem: string }): void {
+    this.#waiting.get(id)?.done(problem === '' ? null : storeFailure('busy', problem));
+  }
+
+  #made(parts: Partial<Omit<Report, 'id'>>): Promise<null | StoreFailure> {
+    this.#last += 1;
+    const report: Report = { id: this.#last, touched: [], stolen: [], secrets: [], ...parts };
+    return new Promise((resolve) => {
+      const late = (): void => done(storeFailure('busy', `no authority has answered in ${REPORT_MS} ms`));
+      const cancel = this.#options.after(REPORT_MS, late);
+      const done = (failure: null | StoreFailure): void => {
+        cancel();
+        this.#waiting.delete(report.id);
+        resolve(failure);
+      };
+      this.#waiting.set(report.id, { report, done });
+      this.#options.send(report);
+    });
+  }
+}

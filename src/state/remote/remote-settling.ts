@@ -1,0 +1,128 @@
+import type { SettleReply, SettleRequest, UseMessage } from '../../fleet/messages.ts';
+import type { After } from '../../runtime/timers.ts';
+import { storeFailure } from '../../sqlite/store-failure.ts';
+import type { SettledUse, Settlement, Settling } from '../settling.ts';
+import type { Spend, SpendProblem } from '../store.ts';
+import type { AuthorityLink, CallProblem } from './authority-link.ts';
+import type { SidecarFeed } from './sidecar-feed.ts';
+
+/** Longest wait for a settlement, half of the deadline that Envoy ships with. */
+const SETTLE_MS = 250;
+/** After this time a second authority is asked too. A use is idempotent by its decision. */
+const HEDGE_MS = 80;
+/** Most uses of one request, and of all that wait. */
+const MAX_BATCH = 256;
+const MAX_WAITING = 16_384;
+
+/** Options of settling. */
+export interface RemoteSettlingOptions {
+  readonly instance: string;
+  readonly feed: SidecarFeed;
+  /** Connections to authorities, the preferred one first. */
+  readonly links: () => readonly AuthorityLink[];
+  readonly after: After;
+  readonly onSettled: (result: 'settled' | 'refused' | 'unknown', count: number) => void;
+}
+
+interface Waiting {
+  readonly use: SettledUse;
+  readonly resolve: (settlement: Settlement) => void;
+}
+
+/** Settles uses at an authority: the uses of one turn in one request. Without an answer in 250 ms the result is unknown. */
+export class RemoteSettling implements Settling {
+  readonly #options: RemoteSettlingOptions;
+  #queued: Waiting[] = [];
+  #waiting = 0;
+
+  constructor(options: RemoteSettlingOptions) {
+    this.#options = options;
+  }
+
+  settle(use: SettledUse): Promise<Settlement> {
+    if (this.#waiting >= MAX_WAITING)
+      return Promise.resolve(storeFailure('busy', 'too many uses wait for an authority'));
+    this.#waiting += 1;
+    return new Promise((resolve) => {
+      if (this.#queued.push({ use, resolve }) === 1) queueMicrotask(() => this.#flush());
+    });
+  }
+
+  #flush(): void {
+    const queued = this.#queued;
+    this.#queued = [];
+    for (let from = 0; from < queued.length; from += MAX_BATCH) void this.#ask(queued.slice(from, from + MAX_BATCH));
+  }
+
+  async #ask(waiting: readonly Waiting[]): Promise<void> {
+    const { instance, feed, onSettled } = this.#options;
+    const reply = await this.#hedged({ instance, uses: waiting.map(({ use }) => messageOf(use)) });
+    this.#waiting -= waiting.length;
+    waiting.forEach(({ resolve }, at) => {
+      const settled = 'problem' in reply ? undefined : reply.settled[at];
+      if (settled?.problem === '') {
+        onSettled('settled', 1);
+        return resolve(null);
+      }
+      if (settled?.card && settled.position !== null) feed.settled(settled.card, settled.position);
+      const problem = problems.get(settled?.problem ?? '');
+      onSettled(problem === undefined ? 'unknown' : 'refused', 1);
+      const detail = 'problem' in reply ? reply.problem : settled?.detail;
+      resolve(problem ?? storeFailure('busy', `whether the use counts is unknown: ${detail ?? 'no answer'}`));
+    });
+  }
+
+  /** Asks one authority, and a second one where the first has failed or has not answered in 80 ms. */
+  async #hedged(request: SettleRequest): Promise<SettleReply | CallProblem> {
+    const [first, second] = this.#options.links();
+    if (first === undefined) return { problem: 'no authority can be reached' };
+    const one = first.call('Settle', request, SETTLE_MS);
+    if (second === undefined) return one;
+    const early = await Promise.race([one, this.#pause()]);
+    if (early !== null && !('problem' in early)) return early;
+    const two = second.call('Settle', request, SETTLE_MS - HEDGE_MS);
+    return firstReply(one, two);
+  }
+
+  #pause(): Promise<null> {
+    return new Promise((resolve) => void this.#options.after(HEDGE_MS, () => resolve(null)));
+  }
+}
+
+/** The first reply of two calls; a problem where both have none. */
+async function firstReply(...calls: readonly Promise<SettleReply | CallProblem>[]): Promise<SettleReply | CallProblem> {
+  try {
+    return await Promise.any(calls.map((call) => call.then((one) => ('problem' in one ? Promise.reject(one) : one))));
+  } catch {
+    return (await calls[0]) ?? { problem: 'no authority can be reached' };
+  }
+}
+
+const messageOf = ({ decisionId, key, jtiDigest, spends, entry }: SettledUse): UseMessage => ({
+  decision_id: decisionId,
+  key,
+  jti_digest: jtiDigest,
+  generation: 0,
+  spends: spends.map(spendOf),
+  entry: entry ?? null,
+  record: Buffer.alloc(0),
+});
+
+function spendOf(spend: Spend): UseMessage['spends'][number] {
+  const { kind } = spend;
+  const name = spend.name ?? '';
+  switch (kind) {
+    case 'calls':
+      return { kind, name, amount: spend.count ?? 1, limit: spend.limit };
+    case 'amount':
+      return { kind, name, amount: spend.amount, limit: spend.limit };
+    case 'single-use':
+      return { kind, name, amount: 1, limit: 1 };
+    default:
+      return kind satisfies never;
+  }
+}
+
+const problems: ReadonlyMap<string, SpendProblem> = new Map(
+  (['exhausted', 'replayed', 'ended', 'history-changed', 'history-full'] as const).map((name) => [name, name]),
+);

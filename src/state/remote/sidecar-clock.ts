@@ -1,0 +1,25 @@
+import type { Clocks } from '../../runtime/ports.ts';
+import { ClockFloor } from '../clock-floor.ts';
+import type { ClockSources } from '../clock-floor.ts';
+
+/**
+ * The clocks of a sidecar, which keeps no floor on disk: its floor is the wall clock when it starts, and never before the clock of an
+ * authority.
+ */
+export class SidecarClock {
+  readonly #floor: ClockFloor;
+
+  constructor(sources: ClockSources) {
+    this.#floor = new ClockFloor(sources, { floorMs: 0, boot: null });
+  }
+
+  /** One reading of all clocks. */
+  read(): Clocks {
+    return this.#floor.read();
+  }
+
+  /** The later of wall clock and floor of an authority, a moment ago. Milliseconds since the Unix epoch. */
+  heard(nowMs: number): void {
+    this.#floor.raise(nowMs);
+  }
+}

@@ -1,0 +1,195 @@
+import { createHmac } from 'node:crypto';
+import type { Down, SidecarStatus } from '../../fleet/messages.ts';
+import type { Ports } from '../../runtime/ports.ts';
+import type { After } from '../../runtime/timers.ts';
+import { storeFailure } from '../../sqlite/store-failure.ts';
+import { RefusedTokens } from '../refused-tokens.ts';
+import type { Settling } from '../settling.ts';
+import type { TaskKey, UseState } from '../store.ts';
+import type { TaskStates } from '../task-states.ts';
+import type { AuthorityPlace } from './authority-link.ts';
+import { Follower } from './follower.ts';
+import type { FollowerOptions } from './follower.ts';
+import { Opens } from './opens.ts';
+import type { OpensOptions } from './opens.ts';
+import { RemoteReports } from './remote-reports.ts';
+import { RemoteSettling } from './remote-settling.ts';
+import type { RemoteSettlingOptions } from './remote-settling.ts';
+import { SidecarClock } from './sidecar-clock.ts';
+import { SidecarFeed } from './sidecar-feed.ts';
+
+/** Most tasks of which a sidecar holds the card. */
+const MAX_CARDS = 100_000;
+/** Interval at which expired tokens are forgotten. */
+const EXPIRE_MS = 60_000;
+/** After a new SVID, the stream is moved to a connection with it within this time. */
+const RENEW_WITHIN_MS = 30_000;
+
+/** Options of the state of a sidecar. */
+export interface SidecarStateOptions {
+  /** gRPC targets of the authorities, at least one. */
+  readonly targets: readonly string[];
+  readonly placeOf: (target: string) => AuthorityPlace | string;
+  readonly hello: FollowerOptions['hello'];
+  readonly status: () => SidecarStatus;
+  readonly ports: Ports;
+  readonly after: After;
+  /** Receives the keys of tokens when they change: the issuer, and its JSON Web Key Set. */
+  readonly onKeys: (issuer: string, jwks: unknown) => void;
+  readonly onProblem: FollowerOptions['onProblem'];
+  readonly onOpened: OpensOptions['onOpened'];
+  readonly onSettled: RemoteSettlingOptions['onSettled'];
+}
+
+/** What a sidecar tells of itself. */
+export interface SidecarMeasures {
+  readonly cards: number;
+  /** Until the cards are no longer good; 0 where they are not. */
+  readonly leaseLeftMs: number;
+  /** Number of the last change applied; 0 before the first stream. */
+  readonly position: number;
+  readonly isFollowing: boolean;
+}
+
+/**
+ * The state of tasks at a sidecar: the cards that authorities send, under a lease. Without a lease, every use is denied.
+ *
+ * Lifecycle: connects from `open` on, without waiting; `close` once.
+ */
+export class SidecarState {
+  readonly states: TaskStates;
+  readonly settling: Settling;
+  /** The writes of `Reports`. */
+  readonly reports: RemoteReports;
+  readonly #options: SidecarStateOptions;
+  readonly #feed: SidecarFeed;
+  readonly #follower: Follower;
+  readonly #opens: Opens;
+  readonly #clock: SidecarClock;
+  readonly #refused = new RefusedTokens();
+  /** Of this process alone until an authority has sent the common one. */
+  #digestKey: Uint8Array;
+  #hasBegun = false;
+  #cancelExpiry: () => void = () => undefined;
+
+  private constructor(options: SidecarStateOptions) {
+    const { ports, after, targets, placeOf, hello, status, onProblem, onOpened, onSettled } = options;
+    this.#options = options;
+    const instance = Buffer.from(ports.randomBytes(16)).toString('hex');
+    const feed = new SidecarFeed({ instance, maxCards: MAX_CARDS });
+    this.#feed = feed;
+    this.#clock = new SidecarClock(ports);
+    this.#digestKey = ports.randomBytes(32);
+    const onDown = (down: Down): void => this.#heard(down);
+    const follower = new Follower({ feed, targets, placeOf, hello, status, ports, after, onDown, onProblem });
+    this.#follower = follower;
+    this.#opens = new Opens({ feed, link: () => follower.links()[0], after, onOpened });
+    this.settling = new RemoteSettling({ instance, feed, links: () => follower.links(), after, onSettled });
+    const { clock, send } = { clock: this.#clock, send: follower.send.bind(follower) };
+    this.reports = new RemoteReports({
+      send: (report) => send({ of: 'report', report }),
+      nowMs: () => Math.max(clock.read().wallMs, clock.read().floorMs),
+      after,
+    });
+    this.states = {
+      clocks: () => clock.read(),
+      of: (key, jtiDigest) => this.#of(key, jtiDigest),
+      standing: (key, jtiDigest) => this.#of(key, jtiDigest),
+      refuse: (jtiDigest) => this.#refused.add(jtiDigest, clock.read().floorMs),
+      turn: () => undefined,
+      turnOver: () => undefined,
+      open: (key, jtiDigest) => this.#open(key, jtiDigest),
+    };
+  }
+
+  static open(options: SidecarStateOptions): SidecarState {
+    const state = new SidecarState(options);
+    state.#follower.start();
+    state.#expire();
+    return state;
+  }
+
+  /** The digest that stands for a static secret, the same at all sidecars of an authority. */
+  digestOf(secret: string): string {
+    return `hmac-sha-256:${createHmac('sha256', this.#digestKey).update(secret, 'utf8').digest('base64url')}`;
+  }
+
+  measures(): SidecarMeasures {
+    const feed = this.#feed;
+    return {
+      cards: feed.cards,
+      leaseLeftMs: Math.max(0, feed.leaseUntilMs - this.#options.ports.monotonicMs()),
+      position: feed.position?.seq ?? 0,
+      isFollowing: feed.isFollowing,
+    };
+  }
+
+  /** Why nothing can be decided here; `null` where it can. */
+  problem(): string | null {
+    if (this.measures().leaseLeftMs > 0) return null;
+    return this.#hasBegun
+      ? 'no authority has confirmed the state of tasks for a lease'
+      : 'no authority has answered yet';
+  }
+
+  /** This process has another SVID. */
+  renewed(): void {
+    this.#follower.moveWithin(RENEW_WITHIN_MS);
+  }
+
+  close(): void {
+    this.#cancelExpiry();
+    this.#follower.close();
+  }
+
+  #of(key: TaskKey, jtiDigest: string): UseState | undefined | ReturnType<typeof storeFailure> {
+    const held = this.#feed.of(key, jtiDigest, this.#options.ports.monotonicMs());
+    if (held === undefined) return undefined;
+    if (held === 'stale') return storeFailure('busy', this.problem() ?? 'the lease has run out');
+    if (held === 'unknown') return storeFailure('busy', 'the authority did not say in time what is true of the task');
+    return this.#refused.inUse(held, jtiDigest);
+  }
+
+  #open(key: TaskKey, jtiDigest: string): Promise<void> | null {
+    if (this.#feed.of(key, jtiDigest, this.#options.ports.monotonicMs()) !== 'unknown') return null;
+    return this.#opens.open({ key: { issuer: key.issuer, id: key.id }, jti_digest: jtiDigest });
+  }
+
+  #heard(down: Down): void {
+    switch (down.of) {
+      case 'welcome':
+        this.#clock.heard(down.welcome.now_ms);
+        if (down.welcome.digest_key.length === 32) this.#digestKey = down.welcome.digest_key;
+        this.#opens.flush();
+        return this.reports.repeat();
+      case 'fresh':
+        this.#hasBegun = true;
+        return this.#clock.heard(down.fresh.now_ms);
+      case 'keys':
+        return this.#options.onKeys(down.keys.issuer, jsonOf(down.keys.jwks));
+      case 'reported':
+        return this.reports.reported(down.reported);
+      case 'changes':
+      case 'policy':
+      case 'resync':
+      case 'drain':
+        return undefined;
+      default:
+        return down satisfies never;
+    }
+  }
+
+  #expire(): void {
+    this.#feed.expire(this.#clock.read().floorMs);
+    this.#cancelExpiry = this.#options.after(EXPIRE_MS, () => this.#expire());
+  }
+}
+
+/** `undefined` where it is not JSON. */
+function jsonOf(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}
