@@ -29,6 +29,7 @@ const rank: Readonly<Record<string, number>> = {
   check: 11,
   evidence: 11,
 
+  authority: 15,
   envoy: 15,
   issuer: 15,
   admin: 15,

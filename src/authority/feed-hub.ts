@@ -1,0 +1,356 @@
+import type { Card, Down, Hello, TaskKeyMessage, TokenKey } from '../fleet/messages.ts';
+import type { FeedChange } from '../state/feed.ts';
+import { Receipts } from './receipts.ts';
+import type { Receipt } from './receipts.ts';
+import { Holders } from './holders.ts';
+import { SidecarStream, textOfKey } from './sidecar-stream.ts';
+import type { CardToRead, StreamId } from './sidecar-stream.ts';
+
+/** Cards read and sent together. Each is at most some 64 KiB, and a message at most 4 MiB. */
+const CARDS_AT_ONCE = 32;
+
+/** Options of a hub. Instants are of the monotonic clock of this process. */
+export interface FeedHubOptions {
+  readonly epoch: string;
+  /** The head of the feed when the hub is made. */
+  readonly position: number;
+  readonly leaseMs: number;
+  /** Added to each lease before its sidecar counts as fenced. */
+  readonly marginMs: number;
+  /** Most tasks and tokens that one sidecar holds. */
+  readonly maxHeld: number;
+  /**
+   * When every lease has run out that an earlier process gave. Before that no change is enforced: sidecars may hold cards of which this hub
+   * knows nothing.
+   */
+  readonly inheritedUntilMs: number;
+}
+
+/** The root task of a token that was opened; `null` where there is no such task for the sidecar. */
+export interface OpenedRoot {
+  readonly token: TokenKey;
+  readonly root: string | null;
+}
+
+/**
+ * Which sidecars hold which tasks, what of the feed is due to each, when their leases are renewed, and which of them have applied a change.
+ * A pure state machine of one authority replica and one epoch: no I/O and no clock. Inputs give no messages; `outgoing` gives what they
+ * made due, in order, for each stream.
+ *
+ * INVARIANT: a sidecar can use a task only as a holder of it. It becomes one when its card is read, in the same turn in which it is checked
+ * that the hub has processed nothing after that reading. It ends being one when it has dropped the card, or when its lease, which runs from
+ * the ping that the last `Fresh` answered, has run out while it is not connected.
+ * INVARIANT: `Fresh` for a ping is sent after all changes up to the head of a beat that began after the ping arrived, and after those
+ * that came with cards are acknowledged. So no lease that covers the state before a change runs longer than lease and margin after it,
+ * whatever a sidecar does, and wherever else it is connected.
+ */
+export class FeedHub {
+  readonly #options: FeedHubOptions;
+  readonly #streams = new Map<StreamId, SidecarStream>();
+  readonly #holders = new Holders();
+  readonly #receipts = new Receipts();
+  readonly #outgoing = new Map<StreamId, Down[]>();
+  readonly #withDue = new Set<SidecarStream>();
+  #position: number;
+  #beat = 0;
+
+  constructor(options: FeedHubOptions) {
+    this.#options = options;
+    this.#position = options.position;
+  }
+
+  /** The feed is processed up to here. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Every change up to here is enforced by this hub, but for leases of earlier processes. */
+  get enforced(): number {
+    const first = this.#receipts.firstWaiting;
+    return first === null ? this.#position : first - 1;
+  }
+
+  /**
+   * A sidecar has said Hello; an older connection of the same sidecar is replaced. Gives the position for `Welcome`. Call it after the feed
+   * is processed to a head that was read since the Hello arrived.
+   * @returns `ahead` where the sidecar has seen changes that the database does not have; `full` where it holds too much
+   */
+  connect(id: StreamId, hello: Pick<Hello, 'resume' | 'held'>, monotonicMs: number): number | 'ahead' | 'full' {
+    this.sweep(monotonicMs);
+    const resume = hello.resume?.epoch === this.#options.epoch ? hello.resume.seq : null;
+    if (resume !== null && resume > this.#position) return 'ahead';
+    const stream = this.#streams.get(id) ?? new SidecarStream(id, this.#options.maxHeld);
+    for (const { key, jti_digests } of hello.held) if (!stream.note(key, jti_digests, 0)) return 'full';
+    this.#streams.set(id, stream);
+    this.#outgoing.delete(id);
+    // INVARIANT: before its cards a sidecar is at a position that it has acknowledged, or at none.
+    const from = resume ?? (stream.notes.size === 0 ? this.#position : 0);
+    stream.connected(from);
+    // It may have a lease of another replica.
+    stream.fencedMs = Math.max(stream.fencedMs, this.#fencedMs(monotonicMs));
+    this.#acknowledge(stream, from);
+    if (stream.due.size > 0) this.#withDue.add(stream);
+    this.#want(stream, stream.wanted);
+    return from;
+  }
+
+  /** The connection has ended. The sidecar stays a holder until it is fenced. */
+  disconnect(id: StreamId, monotonicMs: number): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    stream.disconnected();
+    this.#withDue.delete(stream);
+    this.#outgoing.delete(id);
+    this.sweep(monotonicMs);
+  }
+
+  ping(id: StreamId, n: number, monotonicMs: number): void {
+    const stream = this.#streams.get(id);
+    if (stream?.isOpen === true) stream.pinged({ n, atMs: monotonicMs, after: this.#beat });
+  }
+
+  /** `false` where the sidecar acknowledges what was not sent to it: its connection must be closed. */
+  ack(id: StreamId, seq: number): boolean {
+    const stream = this.#streams.get(id);
+    if (stream?.isOpen !== true) return true;
+    if (seq > stream.sent) return false;
+    this.#acknowledge(stream, seq);
+    this.#proceed(stream);
+    return true;
+  }
+
+  /** The sidecar holds these tasks no longer, unless it has opened them since its open number `n`. */
+  dropped(id: StreamId, keys: readonly TaskKeyMessage[], n: number): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    for (const text of keys.map(textOfKey)) {
+      const note = stream.notes.get(text);
+      if (note !== undefined && note.n <= n) this.#holders.forget(stream, text);
+    }
+    this.#proceed(stream);
+  }
+
+  /** Before the read of an open. `full` where the sidecar holds too much, `unknown` where it has no stream here. */
+  noting(id: StreamId, tokens: readonly TokenKey[], n: number): 'ok' | 'full' | 'unknown' {
+    const stream = this.#streams.get(id);
+    if (stream?.isOpen !== true) return 'unknown';
+    return tokens.every(({ key, jti_digest }) => stream.note(key, [jti_digest], n)) ? 'ok' : 'full';
+  }
+
+  /**
+   * After the read of an open at the head `seq`: the reply may be sent. `again` where it may not, since the hub has processed later changes:
+   * then read anew.
+   */
+  noted(
+    id: StreamId,
+    opened: readonly OpenedRoot[],
+    { n, seq }: { readonly n: number; readonly seq: number },
+  ): 'ok' | 'again' | 'unknown' {
+    const stream = this.#streams.get(id);
+    if (stream?.isOpen !== true) return 'unknown';
+    if (this.#position > seq) return 'again';
+    for (const { token, root } of opened) {
+      const text = textOfKey(token.key);
+      const note = stream.notes.get(text);
+      if (root !== null) {
+        // The note may be gone: by an older drop, or by another open that found nothing.
+        if (note === undefined && !stream.note(token.key, [token.jti_digest], n)) return 'unknown';
+        this.#holders.link(stream, token.key, root);
+      } else if (note !== undefined && note.root === null && note.n <= n) this.#holders.forget(stream, text);
+    }
+    return 'ok';
+  }
+
+  /**
+   * Processes the feed up to `to`.
+   * @param changes those after `position`, without a gap; `null` where some of them are no longer known
+   * @param monotonicMs read after the last of them was committed
+   */
+  changed(changes: readonly FeedChange[] | null, to: number, monotonicMs: number): void {
+    const from = this.#position;
+    if (to <= from) return;
+    this.#position = to;
+    const fencedMs = this.#fencedMs(monotonicMs);
+    if (changes === null || changes.length !== to - from) this.#anyChanged(fencedMs);
+    else for (const [at, change] of changes.entries()) this.#rootChanged(from + at + 1, change, fencedMs);
+    for (const stream of this.#streams.values()) this.#proceed(stream);
+  }
+
+  /**
+   * The cards to read now for each stream, at a head of at least `position`. Answer each with `send` or `unread`.
+   * @param canTake whether the connection takes more at the moment
+   */
+  due(canTake: (id: StreamId) => boolean = () => true): ReadonlyMap<StreamId, readonly CardToRead[]> {
+    const due = new Map<StreamId, readonly CardToRead[]>();
+    for (const stream of this.#withDue) {
+      if (!canTake(stream.id)) continue;
+      const cards = stream.toRead(this.#position, CARDS_AT_ONCE);
+      if (cards !== null) due.set(stream.id, cards);
+      else if (stream.reading === null) this.#withDue.delete(stream);
+    }
+    return due;
+  }
+
+  /**
+   * Sends cards that `due` has asked for.
+   * @param cards in the order of `read`; `null` where there is no such task for the sidecar
+   * @param head at which they were read
+   */
+  send(
+    id: StreamId,
+    read: readonly CardToRead[],
+    { cards, head }: { readonly cards: readonly (Card | null)[]; readonly head: number },
+  ): void {
+    const stream = this.#streams.get(id);
+    const batch = stream?.batch;
+    if (stream === undefined || !batch || stream.reading !== read) return;
+    stream.reading = null;
+    if (head < batch.to) return;
+    const found: Card[] = [];
+    const gone: TaskKeyMessage[] = [];
+    for (const [at, { key, n, isLinked }] of read.entries()) {
+      const text = textOfKey(key);
+      const note = stream.notes.get(text);
+      const card = cards[at] ?? null;
+      // Changes processed since may be of this task, if it was not linked when its reading began: read it again.
+      if (note !== undefined && !isLinked && this.#position > head) continue;
+      batch.keys.delete(text);
+      if (note === undefined) continue;
+      if (card !== null) {
+        this.#holders.link(stream, key, card.root);
+        found.push(card);
+      } else if (note.n === n) {
+        this.#holders.forget(stream, text);
+        gone.push(key);
+      }
+    }
+    const changes = stream.changesWith({ cards: found, gone, at: head });
+    if (changes !== null) this.#say(stream, { of: 'changes', changes });
+    this.#proceed(stream);
+  }
+
+  /** The cards could not be read: they stay due. */
+  unread(id: StreamId, read: readonly CardToRead[]): void {
+    const stream = this.#streams.get(id);
+    if (stream?.reading === read) stream.reading = null;
+  }
+
+  /** A synced commit is about to begin. Pings that have arrived are answered once it is committed. */
+  beatBegins(): number {
+    this.#beat += 1;
+    return this.#beat;
+  }
+
+  /**
+   * A beat is committed, and it saw `head`. The feed must be processed up to there; else the beat renews nothing.
+   * @param nowMs for the clock floor of the sidecars
+   */
+  beatCommitted(beat: number, head: number, nowMs: number): void {
+    if (head > this.#position) return;
+    for (const stream of this.#streams.values()) {
+      if (!stream.isOpen) continue;
+      stream.beaten(beat, { head, nowMs });
+      this.#proceed(stream);
+    }
+  }
+
+  /** The receipt of the last change of a root task up to `seq`, a head read after its commit. Ask until it is enforced. */
+  receipt(seq: number, root: string, monotonicMs: number): Receipt {
+    this.sweep(monotonicMs);
+    const known =
+      seq > this.#position ? NOBODY : (this.#receipts.of(root, seq) ?? this.#receiptOfHolders(seq, root, monotonicMs));
+    return {
+      ...known,
+      enforced: known.enforced && seq <= this.#position && monotonicMs >= this.#options.inheritedUntilMs,
+    };
+  }
+
+  /** Settles what waits for sidecars whose lease has run out, and forgets those that are not connected. */
+  sweep(monotonicMs: number): void {
+    // INVARIANT: while a stream is open, only an acknowledgement or the change's own time counts: an earlier ping may still be answered.
+    this.#receipts.sweep(monotonicMs, (id) => {
+      const stream = this.#streams.get(id);
+      if (stream === undefined) return -Infinity;
+      return stream.isOpen ? Infinity : stream.fencedMs;
+    });
+    for (const stream of this.#streams.values()) {
+      if (!stream.isOpen && stream.fencedMs <= monotonicMs) this.#remove(stream);
+    }
+  }
+
+  /** What is to be sent since the last call. */
+  outgoing(): ReadonlyMap<StreamId, readonly Down[]> {
+    const outgoing = new Map(this.#outgoing);
+    this.#outgoing.clear();
+    return outgoing;
+  }
+
+  #rootChanged(seq: number, { root, part }: FeedChange, fencedMs: number): void {
+    const holders = this.#holders.of(root);
+    for (const [id, texts] of holders) {
+      const stream = this.#streams.get(id);
+      if (stream?.isOpen !== true) continue;
+      for (const text of texts) stream.due.add(text);
+      // It is wanted also where the sidecar drops all of them before they are sent.
+      stream.wanted = seq;
+      this.#withDue.add(stream);
+    }
+    if (part === 'task') this.#receipts.changed(seq, root, { holders: holders.keys(), fencedMs });
+  }
+
+  /** Some changes are not known: everything held is sent anew. */
+  #anyChanged(fencedMs: number): void {
+    for (const stream of this.#streams.values()) {
+      if (!stream.isOpen) continue;
+      for (const text of stream.notes.keys()) stream.due.add(text);
+      if (stream.due.size > 0) this.#withDue.add(stream);
+    }
+    for (const root of this.#holders.roots) {
+      this.#receipts.changed(this.#position, root, { holders: this.#holders.of(root).keys(), fencedMs });
+    }
+  }
+
+  /** A receipt of those that hold the task now, where its last change is long ago, or from before this hub. */
+  #receiptOfHolders(seq: number, root: string, monotonicMs: number): Receipt {
+    const late = [...this.#holders.of(root).keys()]
+      .flatMap((id) => this.#streams.get(id) ?? [])
+      .filter(({ acknowledged }) => acknowledged < seq);
+    if (late.length === 0) return NOBODY;
+    this.#receipts.changed(seq, root, { holders: late.map(({ id }) => id), fencedMs: this.#fencedMs(monotonicMs) });
+    for (const stream of late) this.#want(stream, seq);
+    return this.#receipts.of(root, seq) ?? NOBODY;
+  }
+
+  #want(stream: SidecarStream, seq: number): void {
+    stream.wanted = Math.max(stream.wanted, seq);
+    this.#proceed(stream);
+  }
+
+  #acknowledge(stream: SidecarStream, seq: number): void {
+    stream.acknowledged = Math.max(stream.acknowledged, seq);
+    this.#receipts.acknowledged(stream.id, seq);
+  }
+
+  /** Sends what waits for nothing any more. */
+  #proceed(stream: SidecarStream): void {
+    for (const down of stream.proceed(this.#position, this.#options)) this.#say(stream, down);
+  }
+
+  /** When a lease has run out that was given, or could still be renewed, at an instant. */
+  #fencedMs(atMs: number): number {
+    return atMs + this.#options.leaseMs + this.#options.marginMs;
+  }
+
+  #say(stream: SidecarStream, down: Down): void {
+    const queue = this.#outgoing.get(stream.id);
+    if (queue === undefined) this.#outgoing.set(stream.id, [down]);
+    else queue.push(down);
+  }
+
+  #remove(stream: SidecarStream): void {
+    for (const text of stream.notes.keys()) this.#holders.forget(stream, text);
+    this.#streams.delete(stream.id);
+  }
+}
+
+const NOBODY: Receipt = { enforced: true, holders: 0, acknowledged: 0, fenced: 0 };
