@@ -4,7 +4,7 @@ import { Receipts } from './receipts.ts';
 import type { Receipt } from './receipts.ts';
 import { Holders } from './holders.ts';
 import { SidecarStream, textOfKey } from './sidecar-stream.ts';
-import type { CardToRead, StreamId } from './sidecar-stream.ts';
+import type { CardToRead, OpenedRoot, StreamId } from './sidecar-stream.ts';
 
 /** Cards read and sent together. Each is at most some 64 KiB, and a message at most 4 MiB. */
 const CARDS_AT_ONCE = 32;
@@ -24,12 +24,6 @@ export interface FeedHubOptions {
    * knows nothing.
    */
   readonly inheritedUntilMs: number;
-}
-
-/** The root task of a token that was opened; `null` where there is no such task for the sidecar. */
-export interface OpenedRoot {
-  readonly token: TokenKey;
-  readonly root: string | null;
 }
 
 /**
@@ -71,7 +65,7 @@ export class FeedHub {
   }
 
   /**
-   * A sidecar has said Hello; an older connection of the same sidecar is replaced. Gives the position for `Welcome`. Call it after the feed
+   * A sidecar has said Hello. An older connection of the same sidecar is replaced. Gives the position for `Welcome`. Call it after the feed
    * is processed to a head that was read since the Hello arrived.
    * @returns `ahead` where the sidecar has seen changes that the database does not have; `full` where it holds too much
    */
@@ -267,11 +261,10 @@ export class FeedHub {
 
   /** Settles what waits for sidecars whose lease has run out, and forgets those that are not connected. */
   sweep(monotonicMs: number): void {
-    // INVARIANT: while a stream is open, only an acknowledgement or the change's own time counts: an earlier ping may still be answered.
+    // INVARIANT: while a stream is open, an earlier ping may still be answered.
     this.#receipts.sweep(monotonicMs, (id) => {
-      const stream = this.#streams.get(id);
-      if (stream === undefined) return -Infinity;
-      return stream.isOpen ? Infinity : stream.fencedMs;
+      const { isOpen, fencedMs } = this.#streams.get(id) ?? GONE;
+      return isOpen ? Infinity : fencedMs;
     });
     for (const stream of this.#streams.values()) {
       if (!stream.isOpen && stream.fencedMs <= monotonicMs) this.#remove(stream);
@@ -343,8 +336,7 @@ export class FeedHub {
 
   #say(stream: SidecarStream, down: Down): void {
     const queue = this.#outgoing.get(stream.id);
-    if (queue === undefined) this.#outgoing.set(stream.id, [down]);
-    else queue.push(down);
+    this.#outgoing.set(stream.id, queue === undefined ? [down] : [...queue, down]);
   }
 
   #remove(stream: SidecarStream): void {
@@ -353,4 +345,5 @@ export class FeedHub {
   }
 }
 
+const GONE = { isOpen: false, fencedMs: -Infinity };
 const NOBODY: Receipt = { enforced: true, holders: 0, acknowledged: 0, fenced: 0 };

@@ -1,4 +1,4 @@
-import type { Changes, Down, TaskKeyMessage } from '../fleet/messages.ts';
+import type { Changes, Down, TaskKeyMessage, TokenKey } from '../fleet/messages.ts';
 
 /** Names a sidecar process: its verified identity and its instance. */
 export type StreamId = string;
@@ -20,6 +20,12 @@ export interface CardToRead {
   readonly n: number;
   /** Whether changes of the task have been noticed since before the reading. */
   readonly isLinked: boolean;
+}
+
+/** The root task of a token that was opened; `null` where there is no such task for the sidecar. */
+export interface OpenedRoot {
+  readonly token: TokenKey;
+  readonly root: string | null;
 }
 
 /** A ping without its answer. */

@@ -29,7 +29,7 @@ describe('FeedHub', () => {
         worldAfter(chosen, (world) => violations.push(...(world.violation() ?? [])));
         expect(violations).toEqual([]);
       }),
-      { numRuns: thoroughly(60_000, 3_000), endOnFailure: true },
+      { numRuns: thoroughly(60_000, 1_500), endOnFailure: true },
     );
   });
 
