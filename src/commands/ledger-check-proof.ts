@@ -1,5 +1,5 @@
-import type { ProvedRecord } from '../ledger/proof-bundle.ts';
-import { provedRecord } from '../ledger/proof-bundle.ts';
+import { provedChain } from '../ledger/received/received-proof.ts';
+import type { ProvedChain } from '../ledger/received/received-proof.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
@@ -15,6 +15,8 @@ usage: remit ledger check-proof FILE --key VKEY|@FILE [--json]
   FILE                the output of \`remit ledger prove\`, or any C2SP tlog-proof of a ledger
 ${KEY_HELP}
   --json              one object: origin, size, leaf
+
+The proof of a record of a sidecar is checked with the key of the authority that received it.
 
 For an auditor: needs neither the ledger nor a connection. Prints the record if the proof shows that it is one of the records
 under the signed checkpoint in the proof. Whoever holds the key of the ledger could have signed another one: compare the
@@ -52,8 +54,8 @@ async function check(args: readonly string[]): Promise<readonly string[] | Comma
   if (isCommandRefusal(keys)) return keys;
   const text = await trustFileText(file, { what: 'proof', maxBytes: MAX_BYTES });
   if (isCommandRefusal(text)) return text;
-  const tried = keys.map((key) => provedRecord(text, key));
-  const proved = tried.find((each): each is ProvedRecord => !isProblem(each));
+  const tried = keys.map((key) => provedChain(text, key));
+  const proved = tried.find((each): each is ProvedChain => !isProblem(each));
   if (proved === undefined) {
     const problem = tried.find((each): each is Problem => isProblem(each))?.problem ?? '';
     return refusal(`NOT proved: \`${file}\` ${problem}`, EXIT.no);
@@ -61,12 +63,17 @@ async function check(args: readonly string[]): Promise<readonly string[] | Comma
   return options.values.json === true ? [jsonOf(proved)] : linesOf(proved);
 }
 
-const jsonOf = ({ leaf, checkpoint }: ProvedRecord): string =>
+const jsonOf = ({ proved: { leaf, checkpoint } }: ProvedChain): string =>
   printable(JSON.stringify({ origin: checkpoint.origin, size: checkpoint.size, leaf }));
 
-const linesOf = ({ leaf, checkpoint }: ProvedRecord): readonly string[] =>
+const linesOf = ({ proved: { leaf, checkpoint }, named }: ProvedChain): readonly string[] =>
   [
     `proved    record ${leaf.seq} of \`${checkpoint.origin}\``,
     `under     the signed checkpoint of ${checkpoint.size} records with root ${Buffer.from(checkpoint.root).toString('base64')}`,
+    ...(named === null
+      ? []
+      : [
+          `received  by an authority, whose record ${named.leaf.seq} in \`${named.checkpoint.origin}\` names the key of that log`,
+        ]),
     ...JSON.stringify(leaf.record, null, 2).split('\n'),
   ].map(printable);

@@ -2,11 +2,17 @@ import { writeFile } from 'node:fs/promises';
 import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';
 import { proofOf, type ProofOf } from '../ledger/log/proof-of.ts';
+import { leafFrom } from '../ledger/leaf.ts';
+import { chainText, receivedProof } from '../ledger/received/received-proof.ts';
+import type { ReceivedLog } from '../ledger/received/received-logs.ts';
+import { foundInReceived } from '../ledger/received/received-search.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { failureOfSqlite } from '../sqlite/store-failure.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
+import { RECEIVED_HELP, receivedIn, receivedOptions } from './received-source.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const help = `remit ledger prove: prove that one record is in the ledger
@@ -16,10 +22,12 @@ usage: remit ledger prove ID [--out FILE] [OPTION ...]
   ID                  the number of a record, or the decision id of a use
   --out FILE          write a new file; default standard output
 ${LEDGER_HELP}
+${RECEIVED_HELP}
 
 Prints a C2SP tlog-proof: the record, the hashes that lead from it to the root of the tree, and the signed checkpoint of that
 root. \`remit ledger check-proof\` checks it with nothing but the verifier key of the ledger. The proof shows that one
-record and no other. A checkpoint covers a record at most 5 seconds after it was written.
+record and no other. With --received a use that is not in the ledger is looked for in the logs of sidecars; its proof has a second one, of
+the record that names the key of that log, so that the key of the ledger is enough to check both. A checkpoint covers a record at most 5 seconds after it was written.
 
   remit ledger prove 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --out use.tlog-proof
 
@@ -38,13 +46,15 @@ export async function ledgerProve(args: readonly string[], io: Io): Promise<numb
 }
 
 async function prove(args: readonly string[], io: Io): Promise<CommandRefusal | null> {
-  const options = optionsFrom(args, { ...ledgerOptions, out: { type: 'string' } }, 1);
+  const options = optionsFrom(args, { ...ledgerOptions, ...receivedOptions, out: { type: 'string' } }, 1);
   if (typeof options === 'string') return refusal(options);
   const [id] = options.operands;
   if (id === undefined) return refusal('the number of a record or a decision id is required');
   const folder = await ledgerFolderOf(options.values, io);
   if (isCommandRefusal(folder)) return folder;
-  const proof = proofIn(folder, id);
+  const received = receivedIn(options.values.received);
+  if (isCommandRefusal(received)) return received;
+  const proof = proofIn(folder, id, received);
   if (isCommandRefusal(proof)) return proof;
   const { out } = options.values;
   if (out === undefined) {
@@ -59,13 +69,13 @@ async function prove(args: readonly string[], io: Io): Promise<CommandRefusal | 
   }
 }
 
-function proofIn(folder: string, id: string): string | CommandRefusal {
+function proofIn(folder: string, id: string, received: ReadonlyMap<string, ReceivedLog>): string | CommandRefusal {
   try {
     const log = openLedgerIn(folder);
     if (isCommandRefusal(log)) return log;
     try {
       const seq = recordWith(log, id);
-      if (seq === null) return refusal('there is no record of this decision', EXIT.no);
+      if (seq === null) return proofInReceived(log, received, id);
       const proof = proofOf(log, seq);
       return proof.kind === 'proof' ? proof.text : refusal(`record ${seq} ${whyNot[proof.kind]}`, EXIT.no);
     } finally {
@@ -76,6 +86,31 @@ function proofIn(folder: string, id: string): string | CommandRefusal {
     if (failure === null) throw error;
     return refusal(`the ledger \`${folder}\` cannot be read: ${failure.detail}`);
   }
+}
+
+/** The proof of a use in the log of a sidecar, and of the record that names the key of that log. */
+function proofInReceived(
+  log: LogReader,
+  received: ReadonlyMap<string, ReceivedLog>,
+  decisionId: string,
+): string | CommandRefusal {
+  const [use] = foundInReceived(received.values(), { decisionId, kind: 'use' }, { limit: 1, isNewestFirst: false });
+  const home = use === undefined ? undefined : received.get(use.log);
+  if (use === undefined || home === undefined) return refusal('there is no record of this decision', EXIT.no);
+  const what = `record ${use.seq} of \`${use.log}\``;
+  const named = log.found({ kind: 'emitter' }, { isNewestFirst: false }).find(({ bytes }) => isJoining(bytes, use.log));
+  if (named === undefined) return refusal(`${what} cannot be proved: the ledger does not name that log`, EXIT.no);
+  const proof = receivedProof(home, use.seq);
+  if (proof.kind !== 'proof') return refusal(`${what} ${whyNot[proof.kind]}`, EXIT.no);
+  const ofKey = proofOf(log, named.seq);
+  return ofKey.kind === 'proof'
+    ? chainText(proof.text, ofKey.text)
+    : refusal(`record ${named.seq} ${whyNot[ofKey.kind]}`, EXIT.no);
+}
+
+function isJoining(bytes: Uint8Array, origin: string): boolean {
+  const leaf = leafFrom(bytes);
+  return !isProblem(leaf) && leaf.record['event'] === 'joined' && leaf.record['origin'] === origin;
 }
 
 const whyNot: Readonly<Record<Exclude<ProofOf['kind'], 'proof'>, string>> = {

@@ -1,4 +1,9 @@
 import { recordLine, recordTable } from '../ledger/record-table.ts';
+import { byTime, foundInReceived } from '../ledger/received/received-search.ts';
+import type { ReceivedRecord } from '../ledger/received/received-search.ts';
+import type { ReceivedLog } from '../ledger/received/received-logs.ts';
+import { leafFrom } from '../ledger/leaf.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import { systemPorts } from '../runtime/ports.ts';
@@ -21,6 +26,7 @@ import {
 } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
 import { policySetAt } from './policy-operand.ts';
+import { RECEIVED_HELP, receivedIn, receivedOptions } from './received-source.ts';
 import { recordedSuite } from './recorded-suite.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
@@ -33,10 +39,12 @@ const help = `remit ledger query: find records
 usage: remit ledger query [OPTION ...]
 
 ${LEDGER_HELP}
+${RECEIVED_HELP}
 ${FILTER_HELP}
   --limit N           at most N records, 1 to ${MAX_LIMIT}; default ${DEFAULT_LIMIT}
   --oldest-first      the first N, in log order; default the last N, newest first
-  --json              one line of JSON for each: the members of the record, with its number as \`seq\`
+  --json              one line of JSON for each: the members of the record, with its number as \`seq\`, and
+                      for the record of a sidecar the origin of its log as \`log\`
   --as-test           print the uses among them as a suite of test cases for \`remit policy test\`, with notes of what each record
                       lacks; records that make no case are counted on standard error
   --policies FOLDER   with --as-test: the policies whose catalog says which arguments a case lacks, and which labels its history has
@@ -44,6 +52,8 @@ ${FILTER_HELP}
 Prints the records that match every given option. It reads beside a running \`remit serve\` and does not verify what it reads:
 \`remit ledger verify\` does. --since and --until may miss a record whose clock was off by more than a day. If there
 are more records than the limit, a message on standard error says so.
+
+With --received the records of sidecars are among them, all by time, with the log of each before its number.
 
   remit ledger query --decision deny --since -2h
   remit ledger query --task 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --oldest-first
@@ -68,6 +78,7 @@ const NAME = 'remit ledger query';
 
 const OPTIONS = {
   ...ledgerOptions,
+  ...receivedOptions,
   ...filterOptions,
   limit: { type: 'string' },
   'oldest-first': { type: 'boolean' },
@@ -90,6 +101,8 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
   if (limit < 1 || limit > MAX_LIMIT) return refusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
   if (isTest === true && json === true) return refusal('--as-test and --json exclude each other');
   if (isTest !== true && policies !== undefined) return refusal('--policies goes with --as-test');
+  if (isTest === true && options.values.received !== undefined)
+    return refusal('--as-test and --received exclude each other');
   const filter = filterFrom(options.values, systemPorts.nowMs());
   if (isCommandRefusal(filter)) return filter;
   const asked = { filter, limit, isOldestFirst: isOldestFirst === true };
@@ -100,8 +113,10 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
   }
   const folder = await ledgerFolderOf(options.values, io);
   if (isCommandRefusal(folder)) return folder;
+  const received = receivedIn(options.values.received);
+  if (isCommandRefusal(received)) return received;
   return withLedger<null>(folder, async (log) => {
-    const shown = foundIn(log, asked, io);
+    const shown = foundIn(log, asked, { io, received });
     if (json === true) for (const leaf of shown) io.out(recordLine(leaf));
     else if (shown.length === 0) io.out('no records');
     else for (const line of recordTable(shown)) io.out(line);
@@ -115,12 +130,27 @@ interface Asked {
   readonly isOldestFirst: boolean;
 }
 
+type Found = PlacedLeaf & Partial<Pick<ReceivedRecord, 'log'>>;
+
 /** The matching records; tells where there are more. */
-function foundIn(log: LogReader, { filter, limit, isOldestFirst }: Asked, io: Io): readonly PlacedLeaf[] {
-  const found = [...log.found(filter, { isNewestFirst: !isOldestFirst }).take(limit + 1)];
+function foundIn(
+  log: LogReader,
+  { filter, limit, isOldestFirst }: Asked,
+  { io, received }: { readonly io: Io; readonly received?: ReadonlyMap<string, ReceivedLog> },
+): readonly Found[] {
+  const order = { isNewestFirst: !isOldestFirst, limit: limit + 1 };
+  const own = [...log.found(filter, order).take(limit + 1)];
+  const others = received === undefined ? [] : foundInReceived(received.values(), filter, order);
+  const found = others.length === 0 ? own : byTime([...own.map(timed), ...others], order);
   const which = isOldestFirst ? 'first' : 'last';
   if (found.length > limit) io.err(`${NAME}: the ${which} ${limit} are shown: --limit shows more`);
   return found.slice(0, limit);
+}
+
+function timed(leaf: PlacedLeaf): PlacedLeaf & { readonly at: number } {
+  const read = leafFrom(leaf.bytes);
+  const at = isProblem(read) ? undefined : read.record['at'];
+  return { ...leaf, at: typeof at === 'number' ? at : 0 };
 }
 
 const PROGRESS_EVERY = 100;
@@ -130,7 +160,7 @@ function printSuite(
   asked: Asked,
   { set, io }: { readonly set: PolicySet | null; readonly io: Io },
 ): null {
-  const { text, left } = recordedSuite(foundIn(records.log, asked, io), records, {
+  const { text, left } = recordedSuite(foundIn(records.log, asked, { io }), records, {
     catalog: set?.catalog,
     onProgress: (read) => void (read > 0 && read % PROGRESS_EVERY === 0 && io.progress?.(`${read} records`)),
   });

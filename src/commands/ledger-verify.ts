@@ -1,6 +1,7 @@
 import type { NamedAnchor } from '../ledger/anchor-file.ts';
 import { openedAnchors } from '../ledger/head-check.ts';
 import type { NoteKey } from '../ledger/note-key.ts';
+import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
 import { broken } from '../ledger/verdict.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { storedExport } from '../ledger/log/exported-log.ts';
@@ -10,14 +11,15 @@ import { LEDGER_HELP, ledgerFolderOf, ledgerOptions } from './ledger-source.ts';
 import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
 import { optionsFrom } from './options.ts';
 import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
-import { type LedgerVerdict, verdictLines } from './verdict-text.ts';
+import { RECEIVED_HELP, receivedOptions, receivedVerdicts } from './received-source.ts';
+import { emitterLines, type LedgerVerdict, verdictLines } from './verdict-text.ts';
 
 /** Exit codes of this command only. 2 has another meaning here, so invalid usage is that of `sysexits.h`. */
 const VERIFY_EXIT = { whole: 0, bareTail: 2, broken: 3, bad: 64 } as const;
 
 const help = `remit ledger verify: is the ledger unchanged?
 
-usage: remit ledger verify --key VKEY|@FILE [--ledger DIR ...] [--anchors FILE ...] [--json]
+usage: remit ledger verify --key VKEY|@FILE [--ledger DIR ...] [--anchors FILE ...] [--received DIR] [--json]
        remit ledger verify --key VKEY|@FILE --jsonl FILE --anchors FILE
 
 ${KEY_HELP}
@@ -26,8 +28,9 @@ ${KEY_HELP}
                       OTLP log records that a collector wrote as JSON. Repeatable
 ${LEDGER_HELP}
                       --ledger is repeatable
+${RECEIVED_HELP}
   --jsonl FILE        the output of \`remit ledger export\` for a whole ledger, instead of --ledger
-  --json              one object: exit, and the ledgers with their verdicts
+  --json              one object: exit, and the ledgers with their verdicts, and the received logs with theirs
 
 Works off-line, beside a running \`remit serve\` or on a copy, and trusts nothing that it reads. Prints three ranges:
   anchored   covered by a checkpoint that you kept: not even the holder of the ledger's key can have changed it since
@@ -35,6 +38,9 @@ Works off-line, beside a running \`remit serve\` or on a copy, and trusts nothin
   bare       covered by no checkpoint yet: whoever can write the files can have changed it. While \`remit serve\` runs, this is
              the last 5 seconds
 and the first wrong record, if there is one. An anchor of a ledger that is missing here shows that a whole ledger is missing.
+
+With --received the logs of sidecars are verified by what the ledger of their authority says of them: its key is all that is needed. For each
+it prints how many records that ledger anchors, how many are here and how many are missing; a sidecar that was killed is LOST.
 
   remit ledger verify --key @ledger.vkey --ledger /var/lib/remit/ledger --anchors /mnt/elsewhere/checkpoints.txt
 
@@ -52,22 +58,27 @@ export async function ledgerVerify(args: readonly string[], io: Io): Promise<num
     for (const line of verified.message.split('\n')) io.err(`remit ledger verify: ${line}`);
     return VERIFY_EXIT.bad;
   }
-  const exit = exitOf(verified.verdicts);
-  if (verified.isJson) io.out(JSON.stringify({ exit, ledgers: verified.verdicts }));
-  else for (const line of verdictLines(verified.verdicts)) io.out(line);
+  const { verdicts, received, isJson } = verified;
+  const exit = exitOf([...verdicts, ...(received ?? [])]);
+  if (isJson) io.out(JSON.stringify({ exit, ledgers: verdicts, ...(received === null ? {} : { received }) }));
+  else for (const line of [...verdictLines(verdicts), ...emitterLines(received ?? [])]) io.out(line);
   return exit;
 }
 
-function exitOf(verdicts: readonly LedgerVerdict[]): number {
+function exitOf(verdicts: readonly Pick<LedgerVerdict, 'verdict'>[]): number {
   if (verdicts.some(({ verdict }) => verdict.kind === 'broken')) return VERIFY_EXIT.broken;
   const hasBareTail = verdicts.some(({ verdict }) => verdict.kind === 'sound' && verdict.bare !== null);
   return hasBareTail ? VERIFY_EXIT.bareTail : VERIFY_EXIT.whole;
 }
 
-async function verify(
-  args: readonly string[],
-  io: Io,
-): Promise<{ readonly isJson: boolean; readonly verdicts: readonly LedgerVerdict[] } | CommandRefusal> {
+interface Verified {
+  readonly isJson: boolean;
+  readonly verdicts: readonly LedgerVerdict[];
+  /** `null` where none were asked for. */
+  readonly received: readonly EmitterVerdict[] | null;
+}
+
+async function verify(args: readonly string[], io: Io): Promise<Verified | CommandRefusal> {
   const own = {
     ledger: { type: 'string', multiple: true },
     key: { type: 'string', multiple: true },
@@ -75,9 +86,10 @@ async function verify(
     jsonl: { type: 'string' },
     json: { type: 'boolean' },
   } as const;
-  const options = optionsFrom(args, { ...ledgerOptions, ...own }, 0);
+  const options = optionsFrom(args, { ...ledgerOptions, ...receivedOptions, ...own }, 0);
   if (typeof options === 'string') return refusal(options);
   const { jsonl, ledger: named = [], key = [], anchors: files = [], json: isJson = false, ...source } = options.values;
+  if (jsonl !== undefined && source.received !== undefined) return refusal('--received goes with --ledger');
   const keys = await keysFrom(key);
   if (isCommandRefusal(keys)) return keys;
   // INVARIANT: anchors are read before the ledger, which may grow meanwhile, so that no anchor covers unread records.
@@ -104,7 +116,12 @@ async function verify(
       else if (anchors.size === 0) return refusal(`no ledger in \`${each}\``);
     }
   }
-  return { isJson, verdicts: [...verdicts, ...lostLogs(verdicts, trust)] };
+  const sound = verdicts.flatMap(({ ledger, verdict }) =>
+    ledger !== null && verdict.kind === 'sound' ? [ledger] : [],
+  );
+  const received = source.received === undefined ? null : receivedVerdicts(source.received, sound);
+  if (isCommandRefusal(received)) return received;
+  return { isJson, verdicts: [...verdicts, ...lostLogs(verdicts, trust)], received };
 }
 
 interface Trusted {

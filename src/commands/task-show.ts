@@ -10,6 +10,7 @@ import type { CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 import { attributeLines, prunedHeadOf, prunedTaskFrom } from './pruned-task.ts';
 import type { PrunedTask } from './pruned-task.ts';
+import { receivedIn, receivedOptions } from './received-source.ts';
 import {
   isCommandRefusal,
   noTask,
@@ -29,17 +30,23 @@ export async function taskShow(
   args: readonly string[],
   io: Pick<CommandIo, 'environment'>,
 ): Promise<string | CommandRefusal> {
-  const options = optionsFrom(args, sourceOptions, 1);
+  const options = optionsFrom(args, { ...sourceOptions, ...receivedOptions }, 1);
   if (typeof options === 'string') return refusal(options);
   const [id] = options.operands;
   if (id === undefined) return refusal('the id of a task is required');
   const source = await sourceOf(options.values, io);
   if (isCommandRefusal(source)) return source;
+  const received = receivedIn(options.values.received);
+  if (isCommandRefusal(received)) return received;
   return reading(source.state, (store) => {
     const found = taskWith(store, id);
     // The state file cannot be read; a task that it does not have may have been deleted from it.
     if (isCommandRefusal(found) && found.exit !== EXIT.no) return found;
-    const stored = recordsOfTask({ folders: [source.ledger, ...source.others], store }, id, MAX_SHOWN);
+    const stored = recordsOfTask(
+      { folders: [source.ledger, ...source.others], store, received: received.values() },
+      id,
+      MAX_SHOWN,
+    );
     if (isStoreFailure(stored)) return refusal(stored.detail);
     const records = timelineFrom(stored);
     const shown = isCommandRefusal(found) ? prunedShown(id, records) : shownFrom(found, store.nowMs());

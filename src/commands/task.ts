@@ -8,7 +8,7 @@ import { refused } from './task-source.ts';
 const help = `remit task: list, show, suspend, resume or end tasks
 
 usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
-       remit task show ID
+       remit task show ID [--received DIR]
        remit task end ID --cause TEXT [--by NAME] [--as revoked|cancelled|completed]
        remit task suspend ID --cause TEXT [--by NAME]
        remit task resume ID --cause TEXT [--by NAME]
@@ -16,6 +16,7 @@ usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
   --config FILE   the configuration whose state file is used; default /etc/remit/remit.yaml
   --state FILE    the state file, instead of --config
   --ledger DIR    show: the ledger; default the one of the configuration, or \`ledger\` beside the state file
+  --received DIR  show: the records of sidecars, where an authority keeps them, or a copy of them
   --json          list: an array of tasks; show: the task and its records; else the task
   --in STATE      active, suspended, completed, cancelled, revoked or expired
   --limit N       the newest N tasks, 1 to 1000; default 50

@@ -1,4 +1,5 @@
 import { printable } from '../ledger/timeline-text.ts';
+import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
 import type { Records, Sound, Verdict } from '../ledger/verdict.ts';
 
 /** The verdict on one ledger. */
@@ -9,6 +10,41 @@ export interface LedgerVerdict {
   readonly origin: string;
   readonly verdict: Verdict;
 }
+
+/** What was found of the received logs, for people: a block per log, those with a problem first. */
+export const emitterLines = (verdicts: readonly EmitterVerdict[]): readonly string[] =>
+  verdicts
+    .toSorted((a, b) => Number(b.verdict.kind === 'broken') - Number(a.verdict.kind === 'broken'))
+    .flatMap(emitterBlock)
+    .map(printable);
+
+function emitterBlock({
+  origin,
+  id,
+  state,
+  atMs,
+  anchored,
+  received,
+  missing,
+  verdict,
+}: EmitterVerdict): readonly string[] {
+  const [, ...outcome] = blockOf({ ledger: null, origin: '', verdict });
+  return [
+    '',
+    line('received', origin),
+    line('sidecar', id === '' ? 'not known' : id),
+    line('state', `${stateText[state]}${atMs === null ? '' : `, recorded at ${new Date(atMs).toISOString()}`}`),
+    line('counted', `${anchored} anchored, ${received} received, ${missing} missing`),
+    ...outcome,
+  ];
+}
+
+const stateText: Readonly<Record<EmitterVerdict['state'], string>> = {
+  open: 'open',
+  left: 'left with all of its records',
+  lost: 'LOST: it may have made records that were never received',
+  unknown: 'not known',
+};
 
 /** Verdicts for people: a block per ledger. */
 export const verdictLines = (verdicts: readonly LedgerVerdict[]): readonly string[] =>

@@ -6,7 +6,8 @@ import { leafFrom, type LedgerLeaf } from './leaf.ts';
 import { HASH_BYTES, leafHash } from './merkle.ts';
 import type { NoteKey } from './note-key.ts';
 
-const VERSION = 'c2sp.org/tlog-proof@v1';
+/** The first line of a proof. */
+export const PROOF_VERSION = 'c2sp.org/tlog-proof@v1';
 /** Room for the largest record in base64, 53 hashes and a checkpoint with its signatures. */
 const MAX_PROOF = 262_144;
 const MAX_HASHES = 64;
@@ -22,7 +23,7 @@ export function proofText(
   bytes: Uint8Array,
   proof: { readonly index: number; readonly hashes: readonly Uint8Array[]; readonly checkpoint: string },
 ): string {
-  const lines = [VERSION, `extra ${base64Of(bytes)}`, `index ${proof.index}`, ...proof.hashes.map(base64Of)];
+  const lines = [PROOF_VERSION, `extra ${base64Of(bytes)}`, `index ${proof.index}`, ...proof.hashes.map(base64Of)];
   return `${lines.join('\n')}\n\n${proof.checkpoint}`;
 }
 
@@ -64,7 +65,7 @@ interface Parts {
 function partsOf(text: string): Parts | Problem {
   const end = text.indexOf('\n\n');
   const [version, extra, position, ...lines] = text.slice(0, Math.max(end, 0)).split('\n', MAX_HASHES + 4);
-  if (version !== VERSION) return { problem: `must begin with \`${VERSION}\` and have a checkpoint` };
+  if (version !== PROOF_VERSION) return { problem: `must begin with \`${PROOF_VERSION}\` and have a checkpoint` };
   const bytes = bytesFromBase64(/^extra (.+)$/.exec(extra ?? '')?.[1] ?? '');
   if (bytes === null || bytes.length === 0) return { problem: 'must have the bytes of the record as its `extra`' };
   const digits = /^index (0|[1-9][0-9]{0,15})$/.exec(position ?? '')?.[1];

@@ -6,6 +6,8 @@ import { aligned, CELLS, cellsOf, printable } from './timeline-text.ts';
 interface Placed {
   readonly seq: number;
   readonly bytes: Uint8Array;
+  /** Origin of the log of a sidecar; absent in a ledger of one's own. */
+  readonly log?: string;
 }
 
 /**
@@ -16,19 +18,29 @@ export const recordTable = (leaves: readonly Placed[]): readonly string[] =>
   aligned([['RECORD', 'TIME', 'TASK', ...CELLS], ...leaves.map((leaf) => rowOf(leaf).map(printable))]);
 
 /** A leaf as a line of JSON: its record with its number, or its number and the problem. */
-export function recordLine({ seq, bytes }: Placed): string {
+export function recordLine({ seq, bytes, log }: Placed): string {
   const leaf = leafFrom(bytes);
-  return printable(JSON.stringify(isProblem(leaf) ? { seq, problem: leaf.problem } : { ...leaf.record, seq }));
+  const place = log === undefined ? { seq } : { seq, log };
+  return printable(
+    JSON.stringify(isProblem(leaf) ? { ...place, problem: leaf.problem } : { ...leaf.record, ...place }),
+  );
 }
 
-function rowOf({ seq, bytes }: Placed): readonly string[] {
-  const leaf = leafFrom(bytes);
-  if (isProblem(leaf)) return [String(seq), '-', '-', `the record ${leaf.problem}`];
+/** The number of a record; in the log of a sidecar after its name and the start of its epoch, such as `tools-7/1a2b3c4d:17`. */
+function numberOf({ seq, log }: Placed): string {
+  if (log === undefined) return String(seq);
+  const [, name = '', epoch = ''] = log.split('/');
+  return `${name}/${epoch.slice(0, 8)}:${seq}`;
+}
+
+function rowOf(placed: Placed): readonly string[] {
+  const leaf = leafFrom(placed.bytes);
+  if (isProblem(leaf)) return [numberOf(placed), '-', '-', `the record ${leaf.problem}`];
   try {
     // May be of another version: a missing member shows in the row, or ends in the catch below.
     const record = leaf.record as unknown as LedgerRecord;
-    return [String(seq), new Date(record.at).toISOString(), record.task ?? '-', ...cellsOf(record)];
+    return [numberOf(placed), new Date(record.at).toISOString(), record.task ?? '-', ...cellsOf(record)];
   } catch {
-    return [String(seq), '-', '-', 'a record that this version cannot show: see it with --json'];
+    return [numberOf(placed), '-', '-', 'a record that this version cannot show: see it with --json'];
   }
 }

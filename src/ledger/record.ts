@@ -232,7 +232,7 @@ export interface EmitterRecord {
   /** `checkpoint`: the signed note; otherwise `null`. */
   readonly note: string | null;
   /** `refused`: why; otherwise `null`. */
-  readonly problem: string | null;
+  readonly why: string | null;
 }
 
 /** The outcome of a call, from Envoy's access log. */

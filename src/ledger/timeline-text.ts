@@ -84,7 +84,7 @@ export function cellsOf(record: LedgerRecord): readonly string[] {
     }
     case 'emitter': {
       const what = `${emitterText[record.event]}: ${record.size} records of \`${record.origin}\` from ${record.by}`;
-      return [what, NONE, record.problem ?? NONE, NONE, NONE];
+      return [what, NONE, record.why ?? NONE, NONE, NONE];
     }
     case 'outcome':
       return [outcomeText(record), NONE, record.details || NONE, NONE, NONE];

@@ -3,17 +3,25 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreReader, WaitingRecord } from './store.ts';
 import { readLog } from '../ledger/log/log-reader.ts';
+import { recordBytesIn } from '../ledger/leaf.ts';
+import type { ReceivedLog } from '../ledger/received/received-logs.ts';
+import { foundInReceived } from '../ledger/received/received-search.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';
 
 /**
- * The first records of a task: those of the ledgers, then those that wait in the outbox of the state file. A ledger that does not exist yet
+ * The first records of a task: those of the ledgers and of received logs, then those that wait in the outbox of the state file. A ledger that does not exist yet
  * has none. Records of several ledgers are ordered by time. A record in two ledgers, because one process took the outbox over from another,
  * occurs once.
  *
- * @param folders of the ledgers of all processes that write to the state file
+ * @param from.folders of the ledgers of all processes that write to the state file
+ * @param from.received logs of sidecars; default none
  */
 export function recordsOfTask(
-  { folders, store }: { readonly folders: readonly string[]; readonly store: StoreReader },
+  {
+    folders,
+    store,
+    received = [],
+  }: { readonly folders: readonly string[]; readonly store: StoreReader; readonly received?: Iterable<ReceivedLog> },
   taskId: string,
   limit: number,
 ): readonly StoredRecord[] | StoreFailure {
@@ -31,6 +39,8 @@ export function recordsOfTask(
     logged.push(found.records);
     waiting = waiting.filter(({ outbox }) => outbox > found.taken);
   }
+  const found = foundInReceived(received, { task: taskId }, { limit, isNewestFirst: false });
+  if (found.length > 0) logged.push(found.map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) })));
   return [...(logged.length > 1 ? merged(logged) : logged.flat()), ...waiting].slice(0, limit);
 }
 

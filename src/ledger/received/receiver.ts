@@ -195,7 +195,7 @@ export class Receiver {
     const nowMs = this.#now();
     if (nowMs - live.refusedMs >= REFUSED_MS) {
       live.refusedMs = nowMs;
-      await this.#record(live.kept, { event: 'refused', problem, by });
+      await this.#record(live.kept, { event: 'refused', why: problem, by });
     }
     return { problem, isLater: false };
   }
@@ -261,7 +261,7 @@ export class Receiver {
       signed,
       verifierKey: null,
       note: null,
-      problem: null,
+      why: null,
       ...what,
     });
   }

@@ -169,7 +169,7 @@ describe('Receiver', () => {
     const problem = `\`${name.origin}\` forked: record ${second.stream.size + 1} does not follow from the record before it`;
     expect(refused).toEqual({ problem, isLater: false });
     await own.close();
-    expect(emitterRecords(own.folder).at(-1)).toMatchObject({ event: 'refused', problem });
+    expect(emitterRecords(own.folder).at(-1)).toMatchObject({ event: 'refused', why: problem });
   });
 
   it('refuses a known log from another identity, and records whose it is', async () => {

@@ -24,11 +24,14 @@ export class ManualTimers {
     return () => void (this.#timers = this.#timers.filter((each) => each !== timer));
   };
 
+  /** What runs now and is no timer. */
+  running = 0;
+
   /** Lets time pass, and what it sets off come to rest. */
   async pass(ms: number): Promise<void> {
     const endMs = this.nowMs + ms;
     for (;;) {
-      await rest();
+      await this.#rest();
       const [next] = this.#timers.toSorted((a, b) => a.atMs - b.atMs);
       if (next === undefined || next.atMs > endMs) break;
       this.#timers = this.#timers.filter((each) => each !== next);
@@ -36,12 +39,14 @@ export class ManualTimers {
       next.run();
     }
     this.nowMs = endMs;
-    await rest();
+    await this.#rest();
+  }
+
+  async #rest(): Promise<void> {
+    do await new Promise((resolve) => setTimeout(resolve, 1));
+    while (this.running > 0);
   }
 }
-
-/** Long enough for the file system to answer. */
-const rest = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 30));
 
 /** A sidecar's log, with records added to it and a checkpoint at its end. */
 export function sidecarLog(
@@ -68,6 +73,13 @@ export const sidecarId = 'spiffe://acme.test/ns/tools/sa/tools-7';
 export const nameOf = (log: SegmentLog, id: string = sidecarId): EmitterName =>
   must(emitterNameFrom({ origin: log.origin, verifierKey: log.verifierKey }, id));
 
+/** All that the log in a folder has after a number of records, without a checkpoint. */
+export const unsignedPart = (folder: string, from: number): LogPart => ({
+  from,
+  leaves: mustFind(readLog(join(folder, 'ledger'), (log) => [...log.leaves(from + 1)].map(({ bytes }) => bytes))),
+  checkpoint: '',
+});
+
 /** What the log in a folder has after a number of records, up to its last checkpoint, as its emitter sends it. */
 export function partFrom(folder: string, from: number): LogPart {
   const { leaves, notes } = mustFind(
@@ -89,8 +101,8 @@ export async function authority(folder: string, change: Partial<ReceiverServices
   const store = new RecordFiles(records, portsAt(1_000));
   const heads = must(openEmitterFile(join(records, 'emitters.db')));
   const faults: (string | null)[] = [];
+  const used = change.store ?? store;
   const receiver = new Receiver({
-    store,
     heads,
     record: async (record: LedgerRecord) =>
       log.append([{ bytes: must(encodedRecord(record)).bytes, outbox: null }], 'none') === null,
@@ -98,6 +110,16 @@ export async function authority(folder: string, change: Partial<ReceiverServices
     after: timers.after,
     onFault: (problem) => void faults.push(problem),
     ...change,
+    store: {
+      keep: async (sections) => {
+        timers.running += 1;
+        try {
+          return await used.keep(sections);
+        } finally {
+          timers.running -= 1;
+        }
+      },
+    },
   });
   expectNone(await receiver.start());
   const close = async (): Promise<void> => {

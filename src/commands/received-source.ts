@@ -1,0 +1,93 @@
+import { emitterHistories } from '../ledger/received/emitter-history.ts';
+import type { EmitterHistory } from '../ledger/received/emitter-history.ts';
+import { emitterVerdict, unknownEmitter } from '../ledger/received/emitter-verdict.ts';
+import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
+import { receivedLogsIn } from '../ledger/received/received-logs.ts';
+import type { DamagedFile, ReceivedLog } from '../ledger/received/received-logs.ts';
+import { leafFrom } from '../ledger/leaf.ts';
+import { readLog } from '../ledger/log/log-reader.ts';
+import { broken } from '../ledger/verdict.ts';
+import { isProblem } from '../runtime/problem.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isCommandRefusal, refusal } from './task-source.ts';
+import type { CommandRefusal } from './task-source.ts';
+
+/** The option of commands that also read the records of sidecars. */
+export const receivedOptions = { received: { type: 'string' } } as const;
+
+/** The help for `receivedOptions`. */
+export const RECEIVED_HELP = `  --received DIR      the folder in which an authority keeps the records of its sidecars, or a copy of it`;
+
+/** The received logs of a folder by origin; none without a folder. */
+export function receivedIn(folder: string | undefined): ReadonlyMap<string, ReceivedLog> | CommandRefusal {
+  if (folder === undefined) return new Map();
+  const read = readReceived(folder);
+  return isCommandRefusal(read) ? read : read.logs;
+}
+
+/** What the ledger in a folder says of the logs that its process received. */
+export function historiesIn(ledger: string): ReadonlyMap<string, EmitterHistory> | CommandRefusal {
+  const found = readLog(ledger, (log) =>
+    emitterHistories(
+      log.found({ kind: 'emitter' }, { isNewestFirst: false }).flatMap(({ bytes }) => {
+        const leaf = leafFrom(bytes);
+        return isProblem(leaf) ? [] : [leaf.record];
+      }),
+    ),
+  );
+  if (isStoreFailure(found)) return refusal(found.detail);
+  return found ?? new Map<string, EmitterHistory>();
+}
+
+/**
+ * Verifies the received logs of a folder by ledgers of authorities, which must be verified themselves. Each log that one of them names is
+ * expected here, and each that is here must be named.
+ */
+export function receivedVerdicts(
+  folder: string,
+  ledgers: readonly string[],
+): readonly EmitterVerdict[] | CommandRefusal {
+  // INVARIANT: the ledgers are read before the records, which may grow meanwhile, so that no ledger says more than is read.
+  const before = allHistories(ledgers);
+  if (isCommandRefusal(before)) return before;
+  const read = readReceived(folder);
+  if (isCommandRefusal(read)) return read;
+  // A log that joined meanwhile: it was named before any of its records was kept.
+  const after = [...read.logs.keys()].every((origin) => before.has(origin)) ? before : allHistories(ledgers);
+  if (isCommandRefusal(after)) return after;
+  return [
+    ...[...before.values()].map((history) => emitterVerdict(history, read.logs.get(history.origin) ?? null)),
+    ...[...read.logs.values()].filter(({ origin }) => !after.has(origin)).map(unknownEmitter),
+    ...read.damaged.map(damagedFile),
+  ];
+}
+
+const damagedFile = ({ file, at, problem }: DamagedFile): EmitterVerdict => ({
+  origin: '',
+  id: '',
+  state: 'unknown',
+  atMs: null,
+  anchored: 0,
+  received: 0,
+  missing: 0,
+  verdict: broken('log', null, `\`${file}\` is damaged at byte ${at}: it ${problem}`),
+});
+
+function allHistories(ledgers: readonly string[]): ReadonlyMap<string, EmitterHistory> | CommandRefusal {
+  const all = new Map<string, EmitterHistory>();
+  for (const ledger of ledgers) {
+    const found = historiesIn(ledger);
+    if (isCommandRefusal(found)) return found;
+    for (const [origin, history] of found) all.set(origin, history);
+  }
+  return all;
+}
+
+function readReceived(folder: string): ReturnType<typeof receivedLogsIn> | CommandRefusal {
+  try {
+    return receivedLogsIn(folder);
+  } catch (error) {
+    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+    return refusal(`the received records in \`${folder}\` cannot be read: ${code}`);
+  }
+}

@@ -1,0 +1,62 @@
+import { isProblem } from '../../runtime/problem.ts';
+import { bytesFromBase64 } from '../base64.ts';
+import type { JsonValue } from '../canonical-json.ts';
+import type { Anchor } from '../head-check.ts';
+import { noteKeyFrom } from '../note-key.ts';
+import type { NoteKey } from '../note-key.ts';
+
+/** What the ledger of an authority says of one log that it received. */
+export interface EmitterHistory {
+  readonly origin: string;
+  /** SPIFFE ID of the sidecar. */
+  readonly id: string;
+  readonly key: NoteKey;
+  /** `open` until it left or was lost. */
+  readonly state: 'open' | 'left' | 'lost';
+  /** When that was recorded, in milliseconds since the Unix epoch. */
+  readonly atMs: number;
+  /** The checkpoints that the ledger of the authority has. */
+  readonly anchors: readonly Anchor[];
+  /** The most records that it says are kept, and the root over them. */
+  readonly kept: { readonly size: number; readonly root: Uint8Array };
+}
+
+/**
+ * The histories in the records of an authority, in the order of its ledger. Others than those of emitters are skipped, as are those of a log
+ * that never joined.
+ */
+export function emitterHistories(
+  records: Iterable<{ readonly [name: string]: JsonValue }>,
+): ReadonlyMap<string, EmitterHistory> {
+  const histories = new Map<string, Gathered>();
+  for (const record of records) {
+    const { kind, event, origin, by, size, at, note } = record;
+    const root = bytesFromBase64(typeof record['root'] === 'string' ? record['root'] : '');
+    if (kind !== 'emitter' || typeof origin !== 'string' || typeof size !== 'number' || root === null) continue;
+    const known = histories.get(origin) ?? joined(record, { origin, size, root });
+    if (known === null) continue;
+    const atMs = typeof at === 'number' ? at : 0;
+    if (typeof note === 'string') known.anchors.push({ note, atMs });
+    histories.set(origin, {
+      ...known,
+      id: event === 'joined' && typeof by === 'string' ? by : known.id,
+      ...(event === 'joined' || event === 'left' || event === 'lost' ? { state: stateAfter[event], atMs } : {}),
+      kept: size >= known.kept.size ? { size, root } : known.kept,
+    });
+  }
+  return histories;
+}
+
+type Gathered = EmitterHistory & { readonly anchors: Anchor[] };
+
+const stateAfter = { joined: 'open', left: 'left', lost: 'lost' } as const;
+
+function joined(
+  { event, verifierKey }: { readonly [name: string]: JsonValue },
+  { origin, size, root }: { readonly origin: string; readonly size: number; readonly root: Uint8Array },
+): Gathered | null {
+  if (event !== 'joined' || typeof verifierKey !== 'string') return null;
+  const key = noteKeyFrom(verifierKey);
+  if (isProblem(key)) return null;
+  return { origin, id: '', key, state: 'open', atMs: 0, anchors: [], kept: { size, root } };
+}

@@ -1,0 +1,99 @@
+import { appended, emptyRange } from '../compact-range.ts';
+import type { CompactRange } from '../compact-range.ts';
+import { isSameHash, leafHash, rootOf } from '../merkle.ts';
+import { broken } from '../verdict.ts';
+import type { Broken, Records, Sound, Verdict } from '../verdict.ts';
+import { verdictOn } from '../verification.ts';
+import type { StoredLog } from '../verification.ts';
+import type { EmitterHistory } from './emitter-history.ts';
+import type { ReceivedLog } from './received-logs.ts';
+
+/** What was found of a log that an authority received. */
+export interface EmitterVerdict {
+  readonly origin: string;
+  /** SPIFFE ID of the sidecar. */
+  readonly id: string;
+  readonly state: EmitterHistory['state'] | 'unknown';
+  /** When the ledger of the authority said so; `null` where it does not. */
+  readonly atMs: number | null;
+  /** Records that the ledger of the authority says are kept. */
+  readonly anchored: number;
+  /** Records that are here. */
+  readonly received: number;
+  /** Records that should be here and are not. */
+  readonly missing: number;
+  readonly verdict: Verdict;
+}
+
+/**
+ * Verifies a received log by what the verified ledger of the authority says of it: its key, its checkpoints, and how many of its records were
+ * kept. A log that was cut, changed or deleted since is broken.
+ *
+ * @param log `null` where no record of it is here
+ */
+export function emitterVerdict(history: EmitterHistory, log: ReceivedLog | null): EmitterVerdict {
+  const { origin, id, state, atMs, kept, key, anchors } = history;
+  const stored = log?.stored ?? nothingOf(origin);
+  const received = countOf(stored);
+  const verdict = verdictOn(stored, { key, anchors });
+  return {
+    origin,
+    id,
+    state,
+    atMs,
+    anchored: kept.size,
+    received,
+    missing: Math.max(0, kept.size - received),
+    verdict: verdict.kind === 'broken' ? verdict : keptVerdict(verdict, kept, stored),
+  };
+}
+
+/** The verdict on a log that the ledger of the authority does not name. */
+export const unknownEmitter = ({ origin, id, stored }: ReceivedLog): EmitterVerdict => ({
+  origin,
+  id,
+  state: 'unknown',
+  atMs: null,
+  anchored: 0,
+  received: countOf(stored),
+  missing: 0,
+  verdict: broken('log', null, 'the ledger of the authority does not name this log'),
+});
+
+const nothingOf = (origin: string): StoredLog => ({
+  origin,
+  carried: { ...emptyRange, prev: null },
+  entries: () => [],
+  checkpoints: () => [],
+});
+
+const countOf = ({ entries }: StoredLog): number => {
+  let count = 0;
+  for (const entry of entries()) if ('seq' in entry) count += 1;
+  return count;
+};
+
+/** The records after the last checkpoint are covered by what the authority said when it lost the sidecar. */
+function keptVerdict(verdict: Sound, kept: EmitterHistory['kept'], stored: StoredLog): Sound | Broken {
+  const { anchored, signed, bare, size } = verdict;
+  if (kept.size <= (anchored?.to ?? 0)) return verdict;
+  const problem = `the log ends at ${size}, the ledger of the authority says that ${kept.size} records are kept`;
+  if (size < kept.size) return broken('log', kept.size, problem, { lost: { from: size + 1, to: kept.size } });
+  if (!isSameHash(rootOf(rangeAt(stored, kept.size).nodes), kept.root)) {
+    return broken('log', kept.size, `the first ${kept.size} records are not those that the authority kept`);
+  }
+  const after = (records: Records | null): Records | null =>
+    records === null || records.to <= kept.size
+      ? null
+      : { from: Math.max(records.from, kept.size + 1), to: records.to };
+  return { ...verdict, anchored: { from: 1, to: kept.size }, signed: after(signed), bare: after(bare) };
+}
+
+function rangeAt({ entries }: StoredLog, size: number): CompactRange {
+  let range: CompactRange = emptyRange;
+  for (const entry of entries()) {
+    if (!('seq' in entry) || range.size === size) break;
+    range = appended(range, leafHash(entry.bytes));
+  }
+  return range;
+}

@@ -1,0 +1,274 @@
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { ledgerCheckProof } from '../../src/commands/ledger-check-proof.ts';
+import { ledgerProve } from '../../src/commands/ledger-prove.ts';
+import { ledgerQuery } from '../../src/commands/ledger-query.ts';
+import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
+import { task } from '../../src/commands/task.ts';
+import { recordFilesIn } from '../../src/ledger/received/record-files.ts';
+import type { SegmentLog } from '../../src/ledger/log/log.ts';
+import { must } from '../builders/must.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustOpen } from '../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../builders/task.ts';
+import {
+  authority,
+  connected,
+  nameOf,
+  partFrom,
+  sidecarId,
+  sidecarLog,
+  unsignedPart,
+} from '../ledger/received/receivers.ts';
+import { addUse, ran } from './ledgers.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+/** An authority that received three logs: one that left, one that was killed with a record under no checkpoint, and one that goes on. */
+async function fleet() {
+  const own = await authority(folder());
+  addUse(own.log, 1);
+  const logs: Record<string, SegmentLog> = {};
+  for (const [name, first] of [
+    ['left', 10],
+    ['killed', 20],
+    ['open', 30],
+  ] as const) {
+    const pod = folder();
+    const log = sidecarLog(pod, 0);
+    logs[name] = log;
+    for (let n = first; n < first + 5; n += 1) addUse(log, n);
+    log.checkpoint();
+    const { stream } = await connected(own.receiver, nameOf(log), log.size);
+    await stream.receive(partFrom(pod, 0));
+    await own.timers.pass(300);
+    if (name === 'left') await stream.end(true);
+    if (name === 'killed') {
+      addUse(log, 99);
+      await stream.receive(unsignedPart(pod, 6));
+      await own.timers.pass(300);
+      await stream.end(false);
+      await own.timers.pass(70_000);
+    }
+    log.close();
+  }
+  await own.close();
+  return {
+    ledger: join(own.folder, 'ledger'),
+    records: own.records,
+    key: own.log.verifierKey,
+    origins: originsOf(logs),
+  };
+}
+
+const originsOf = (logs: Readonly<Record<string, SegmentLog>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(logs).map(([name, { origin }]) => [name, origin]));
+
+let whole: Awaited<ReturnType<typeof fleet>>;
+beforeAll(async () => {
+  whole = await fleet();
+});
+
+/** A copy of the received records whose files are changed. */
+function changed(change: (text: string) => string): string {
+  const copy = folder();
+  cpSync(whole.records, copy, { recursive: true });
+  for (const file of recordFilesIn(copy)) writeFileSync(file, change(readFileSync(file, 'utf8')));
+  return copy;
+}
+
+/** The lines without the sections of one log. */
+function withoutSections(text: string, origin: string): string {
+  const lines = text.trimEnd().split('\n');
+  const kept: string[] = [];
+  for (let at = 0; at < lines.length;) {
+    const head = JSON.parse(lines[at] ?? '') as { readonly origin: string; readonly leaves: number };
+    if (head.origin !== origin) kept.push(...lines.slice(at, at + 1 + head.leaves));
+    at += 1 + head.leaves;
+  }
+  return kept.map((line) => `${line}\n`).join('');
+}
+
+const verify = (received: string) =>
+  ran(ledgerVerify, '--key', whole.key, '--ledger', whole.ledger, '--received', received);
+
+/** The block of one log in the output. */
+const blockOf = (out: string, name: string): string =>
+  out.split('\n\n').find((block) => block.includes(`received   ${whole.origins[name]}`)) ?? '';
+
+const query = (...args: readonly string[]) =>
+  ran(ledgerQuery, '--ledger', whole.ledger, '--received', whole.records, ...args);
+
+const usesIn = (out: string): readonly unknown[] =>
+  (JSON.parse(out) as { readonly records: readonly { readonly decisionId: string }[] }).records.map(
+    ({ decisionId }) => decisionId,
+  );
+
+const prove = async (id: string): Promise<string> => {
+  const file = join(folder(), 'proof');
+  const { exit, err } = await ran(
+    ledgerProve,
+    id,
+    '--ledger',
+    whole.ledger,
+    '--received',
+    whole.records,
+    '--out',
+    file,
+  );
+  expect([exit, err]).toEqual([0, '']);
+  return file;
+};
+
+describe('remit ledger verify --received', () => {
+  it('verifies each log with the key of the authority alone, and names a killed sidecar as lost', async () => {
+    const { exit, out } = await verify(whole.records);
+    expect(exit).toBe(0);
+    expect(blockOf(out, 'left')).toContain('state      left with all of its records, recorded at');
+    expect(blockOf(out, 'left')).toContain('counted    6 anchored, 6 received, 0 missing');
+    const killed = blockOf(out, 'killed');
+    expect(killed).toContain(`sidecar    ${sidecarId}`);
+    expect(killed).toContain('state      LOST: it may have made records that were never received, recorded at');
+    expect(killed).toContain('counted    7 anchored, 7 received, 0 missing\nrecords    7\nanchored   1 to 7\n');
+    expect(blockOf(out, 'open')).toContain('state      open');
+  });
+
+  it.each([
+    ['open', 6],
+    ['left', 6],
+    ['killed', 7],
+  ])('finds that all records of the log `%s` are missing', async (name, size) => {
+    const received = changed((text) => withoutSections(text, whole.origins[name] ?? ''));
+    const { exit, out } = await verify(received);
+    expect(exit).toBe(3);
+    expect(blockOf(out, name)).toContain(`counted    ${size} anchored, 0 received, ${size} missing`);
+    expect(blockOf(out, name)).toContain('verdict    BROKEN');
+  });
+
+  it('finds that the last record of a lost sidecar, which no checkpoint covers, is missing', async () => {
+    const received = changed((text) => {
+      const lines = text.split('\n');
+      const at = lines.findIndex(
+        (line) => line.startsWith(`{"origin":"${whole.origins['killed']}"`) && line.includes('"from":6'),
+      );
+      return lines.toSpliced(at, 2).join('\n');
+    });
+    const { exit, out } = await verify(received);
+    expect(exit).toBe(3);
+    expect(blockOf(out, 'killed')).toContain(
+      'verdict    BROKEN: the log ends at 6, the ledger of the authority says that 7 records are kept',
+    );
+  });
+
+  it('finds a change of any line of the files', async () => {
+    const lines = recordFilesIn(whole.records).flatMap((file) => readFileSync(file, 'utf8').trimEnd().split('\n'));
+    for (const line of lines) {
+      const other = line.replace(/"(?:decision|from)":(?:"allow"|"deny"|\d+)/, (found) =>
+        found.includes('from') ? '"from":3' : found.includes('allow') ? '"decision":"deny"' : '"decision":"allow"',
+      );
+      const received = changed((text) => text.replace(line, other === line ? line.replace(/\d/, 'x') : other));
+      expect([line, (await verify(received)).exit]).toEqual([line, 3]);
+    }
+  });
+
+  it('finds a log that the authority does not name', async () => {
+    const other = await fleet();
+    const received = changed((text) => text);
+    for (const [index, file] of recordFilesIn(other.records).entries()) {
+      cpSync(file, join(received, `records-000000000000900${index}-00000000.jsonl`));
+    }
+    const { exit, out } = await verify(received);
+    expect(exit).toBe(3);
+    expect(out).toContain('BROKEN: the ledger of the authority does not name this log');
+  });
+
+  it('finds that the whole folder is gone', async () => {
+    const received = folder();
+    rmSync(received, { recursive: true });
+    expect((await verify(received)).exit).toBe(3);
+  });
+});
+
+describe('remit ledger query --received', () => {
+  it('finds records of the ledger and of all sidecars by time', async () => {
+    const { out } = await query('--kind', 'use', '--json', '--oldest-first');
+    const found = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { readonly log?: string; readonly decisionId: string });
+    const uses = [1, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24, 30, 31, 32, 33, 34, 99];
+    expect(found.map(({ decisionId }) => decisionId)).toEqual(uses.map((n) => `use-${n}`));
+    expect([found[0]?.log, found[1]?.log]).toEqual([undefined, whole.origins['left']]);
+  });
+
+  it('shows the log before the number, and tells where there are more', async () => {
+    const { out, err } = await query('--kind', 'use', '--limit', '2');
+    const epoch = whole.origins['killed']?.split('/')[2]?.slice(0, 8);
+    expect(out).toMatch(new RegExp(`^RECORD .*\ntools-7/${epoch}:7 `));
+    expect(out.trimEnd().split('\n')).toHaveLength(3);
+    expect(err).toContain('the last 2 are shown');
+  });
+
+  it.each([
+    ['--decision-id', 'use-23', 1],
+    ['--decision', 'deny', 4],
+    ['--reason', 'policy.forbidden', 4],
+    ['--agent', 'spiffe://acme.test/nobody', 0],
+  ])('filters by %s', async (option, value, count) => {
+    const { out } = await query(option, value, '--json');
+    expect(out.split('\n').filter((line) => line.startsWith('{'))).toHaveLength(count);
+  });
+});
+
+describe('remit task show --received', () => {
+  it('shows the uses of a task at all sidecars by time', async () => {
+    const state = join(folder(), 'state.db');
+    const store = mustOpen(state);
+    must(store.insertTask(taskNumber(21), tokenNumber(21), []));
+    const args = ['show', taskNumber(21).id, '--state', state, '--ledger', whole.ledger, '--json'];
+    const alone = await ran(task, ...args);
+    const both = await ran(task, ...args, '--received', whole.records);
+    store.close();
+    expect([usesIn(alone.out), usesIn(both.out)]).toEqual([[], ['use-21']]);
+  });
+});
+
+describe('remit ledger prove --received', () => {
+  it('proves a use of a sidecar to whoever has the key of the authority', async () => {
+    const proof = await prove('use-21');
+    const { exit, out } = await ran(ledgerCheckProof, proof, '--key', whole.key);
+    expect(exit).toBe(0);
+    expect(out).toContain(`proved    record 2 of \`${whole.origins['killed']}\``);
+    expect(out).toContain('received  by an authority, whose record');
+    expect(out).toContain('"decisionId": "use-21"');
+  });
+
+  it.each([
+    ['a record that is changed', (text: string): string => text.replace('extra ey', 'extra eA')],
+    [
+      'without the proof of the key',
+      (text: string): string => text.slice(0, text.lastIndexOf('\nc2sp.org/tlog-proof@v1')),
+    ],
+    [
+      'whose two proofs are exchanged',
+      (text: string): string => {
+        const at = text.lastIndexOf('\nc2sp.org/tlog-proof@v1');
+        return `${text.slice(at + 1)}\n${text.slice(0, at)}`;
+      },
+    ],
+  ])('is refused %s', async (_case, change) => {
+    const proof = await prove('use-21');
+    writeFileSync(proof, change(readFileSync(proof, 'utf8')));
+    expect((await ran(ledgerCheckProof, proof, '--key', whole.key)).exit).toBe(1);
+  });
+
+  it('says that there is no such record', async () => {
+    const args = ['use-77', '--ledger', whole.ledger, '--received', whole.records];
+    expect(await ran(ledgerProve, ...args)).toMatchObject({
+      exit: 1,
+      err: expect.stringContaining('no record of this decision'),
+    });
+  });
+});
