@@ -252,7 +252,7 @@ export class FeedHub {
   receipt(seq: number, root: string, monotonicMs: number): Receipt {
     this.sweep(monotonicMs);
     const known =
-      seq > this.#position ? NOBODY : (this.#receipts.of(root, seq) ?? this.#receiptOfHolders(seq, root, monotonicMs));
+      seq > this.#position ? NOBODY : (this.#receipts.of(root) ?? this.#receiptOfHolders(seq, root, monotonicMs));
     return {
       ...known,
       enforced: known.enforced && seq <= this.#position && monotonicMs >= this.#options.inheritedUntilMs,
@@ -311,7 +311,7 @@ export class FeedHub {
     if (late.length === 0) return NOBODY;
     this.#receipts.changed(seq, root, { holders: late.map(({ id }) => id), fencedMs: this.#fencedMs(monotonicMs) });
     for (const stream of late) this.#want(stream, seq);
-    return this.#receipts.of(root, seq) ?? NOBODY;
+    return this.#receipts.of(root) ?? NOBODY;
   }
 
   #want(stream: SidecarStream, seq: number): void {

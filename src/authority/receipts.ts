@@ -51,10 +51,10 @@ export class Receipts {
     this.#forgetOld();
   }
 
-  /** The receipt of the last change of a root task up to a position; `null` where none is kept. */
-  of(root: string, seq: number): Receipt | null {
+  /** The receipt of the last change of a root task, which holds for its earlier ones too; `null` where none is kept. */
+  of(root: string): Receipt | null {
     const entry = this.#latest.get(root);
-    if (entry === undefined || entry.seq > seq) return null;
+    if (entry === undefined) return null;
     const { holders, waiting, fenced } = entry;
     return { enforced: waiting.size === 0, holders, acknowledged: holders - waiting.size - fenced, fenced };
   }
