@@ -22,9 +22,6 @@ import type { TaskKey } from '../store.ts';
 import { HeldCards, nameOf } from './held-cards.ts';
 import type { CardState } from './held-cards.ts';
 
-/** Most tokens that are known not to exist. */
-const MAX_ABSENT = 16_384;
-
 /** An open whose reply may still come. */
 interface Opening {
   readonly request: OpenRequest;
@@ -42,7 +39,7 @@ export class SidecarFeed {
   readonly #lease = new Lease();
   readonly #cards: HeldCards;
   /** Tokens that an authority does not have for this sidecar. A token is written before it is handed out, so it will not come later. */
-  readonly #absent = new LRUCache<string, true>({ max: MAX_ABSENT });
+  readonly #absent: LRUCache<string, true>;
   /** The opens of this stream, by number. */
   readonly #opens = new Map<number, Opening>();
   /** Cards that the authority may still think are held. */
@@ -53,9 +50,13 @@ export class SidecarFeed {
   /** Everything up to here is applied. Where the database is behind it, a commit was lost. */
   #position: Position | null = null;
 
-  /** @param options.instance random, made when the process starts */
+  /**
+   * @param options.instance random, made when the process starts
+   * @param options.maxCards most cards, and most tokens that are known not to exist
+   */
   constructor({ instance, maxCards }: { readonly instance: string; readonly maxCards: number }) {
     this.#instance = instance;
+    this.#absent = new LRUCache({ max: maxCards });
     this.#cards = new HeldCards(maxCards, (key) => this.#dropped.set(nameOf(key), key));
   }
 
