@@ -68,6 +68,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/ledger-verify.ts')).ledgerVerifyCommand,
   },
   {
+    name: 'ledger fetch',
+    summary: 'copy the records of sidecars from an object store',
+    load: async () => (await import('./commands/ledger-fetch.ts')).ledgerFetchCommand,
+  },
+  {
     name: 'ledger prove',
     summary: 'prove that one record is in the ledger',
     load: async () => (await import('./commands/ledger-prove.ts')).ledgerProveCommand,

@@ -20,12 +20,13 @@ import {
   postgresFolder,
   PROMETHEUS_VERSION,
   prometheusFolder,
+  seaweedfsFolder,
   SPIRE_VERSION,
   spireFolder,
 } from './parts/cache.ts';
 
 /**
- * The real programs that tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, PostgreSQL, grpcurl, ghz, h2spec, and from
+ * The real programs that tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, PostgreSQL, SeaweedFS, grpcurl, ghz, h2spec, and from
  * Debian strace and Chromium. No test installs one: `npm run parts` does. Where one is missing its suites are skipped, and the name of the skip says what
  * would enable them. With REMIT_REQUIRE_PARTS=1 they fail instead.
  */
@@ -127,6 +128,13 @@ export const ghzPart = (): Part<string> => ({
 export const h2specPart = (): Part<string> => ({
   name: `h2spec ${H2SPEC_VERSION}`,
   found: binariesIn(h2specFolder, { h2spec: 'h2spec' })?.h2spec ?? null,
+  enable: 'npm run parts',
+});
+
+/** SeaweedFS as a part: an S3-compatible store. */
+export const seaweedfsPart = (): Part<string> => ({
+  name: 'SeaweedFS',
+  found: binariesIn(seaweedfsFolder, { weed: 'weed' })?.weed ?? null,
   enable: 'npm run parts',
 });
 

