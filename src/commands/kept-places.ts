@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import type { CommandIo } from './command.ts';
-import { type CommandRefusal, refusal } from './task-source.ts';
+import { type CommandRefusal, isCommandRefusal, refusal, stateFileIn } from './task-source.ts';
 
 /** The places of everything a process stores, for backup and restore. */
 export interface KeptPlaces {
@@ -45,15 +45,19 @@ export async function keptPlacesOf(
   return 'problems' in read ? refusal(read.problems.map(configProblemText).join('\n')) : placesIn(read.value);
 }
 
-const placesIn = ({ state, ledger: { folder, others, keyFile }, issuer }: Config): KeptPlaces => ({
-  state,
-  ledger: folder,
-  others,
-  keys: [
+function placesIn(config: Config): KeptPlaces | CommandRefusal {
+  const state = stateFileIn(config);
+  if (isCommandRefusal(state)) return state;
+  const {
+    ledger: { folder, others, keyFile },
+    issuer,
+  } = config;
+  const keys = [
     { of: 'ledger.key', path: keyFile },
     ...(issuer === null ? [] : [{ of: 'issuer.signingKey', path: issuer.signingKey }]),
     ...(issuer === null || issuer.transactionKey === null
       ? []
       : [{ of: 'issuer.transactionKey', path: issuer.transactionKey }]),
-  ],
-});
+  ];
+  return { state, ledger: folder, others, keys };
+}

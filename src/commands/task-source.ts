@@ -69,8 +69,20 @@ export async function sourceOf(
 }
 
 /** Those of a configuration; a given ledger replaces all of them. */
-const sourceIn = ({ state, ledger: { folder, others } }: Config, named: string | undefined): Source =>
-  named === undefined ? { state, ledger: folder, others } : { state, ledger: named, others: [] };
+function sourceIn(config: Config, named: string | undefined): Source | CommandRefusal {
+  const state = stateFileIn(config);
+  if (isCommandRefusal(state)) return state;
+  const { folder, others } = config.ledger;
+  return named === undefined ? { state, ledger: folder, others } : { state, ledger: named, others: [] };
+}
+
+/** The state file of a configuration. A sidecar has none. */
+export const stateFileIn = ({ file, state }: Pick<Config, 'file' | 'state'>): string | CommandRefusal =>
+  state.kind === 'sqlite'
+    ? state.path
+    : refusal(
+        `\`${file}\` is the configuration of a sidecar, which has no state file: run this on the host of its authority`,
+      );
 
 /** Only the state file. */
 export async function stateFileOf(

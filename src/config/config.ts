@@ -1,8 +1,9 @@
-import { resolve } from 'node:path';
 import { svidSettingsFrom } from '../identity/svid-settings.ts';
 import type { SvidFields, SvidSettings } from '../identity/svid-settings.ts';
 import type { TrustDomain } from '../identity/spiffe-id.ts';
 import { workloadApiTargetFrom } from '../identity/workload-api-address.ts';
+import { authority } from './authority.ts';
+import type { AuthorityConfig } from './authority.ts';
 import { extAuthz } from './ext-authz.ts';
 import type { ExtAuthzConfig } from './ext-authz.ts';
 import { integer, made, oneOf, optional, textOf } from '../runtime/fields.ts';
@@ -18,6 +19,9 @@ import { outcomes } from './outcomes.ts';
 import type { OutcomesConfig } from './outcomes.ts';
 import { policies } from './policies.ts';
 import type { PoliciesConfig } from './policies.ts';
+import { roleContradiction } from './role.ts';
+import { defaultState, statePathOf, statePlace } from './state.ts';
+import type { StatePlace } from './state.ts';
 import { address, algorithmNames, hostName, identifier, jwksIn, pathIn, spiffeIdText, trustDomain } from './values.ts';
 import type { Address } from './values.ts';
 
@@ -62,8 +66,9 @@ export interface Config {
   readonly log: LogConfig;
   /** Source of the policies. A folder alone stands for `folder`. */
   readonly policies: PoliciesConfig;
-  /** SQLite file with tasks, tokens and budgets. Default `/var/lib/remit/state.db`. */
-  readonly state: string;
+  /** Tasks, tokens and budgets. Default the SQLite file `/var/lib/remit/state.db`. */
+  readonly state: StatePlace;
+  readonly authority: AuthorityConfig;
   /**
    * `exclusive`: only this process serves with the state file. `shared`: several processes on this host serve with it; each says `shared`
    * and has its own `extAuthz.listen`, `admin.listen` and `ledger.folder`. The words name the kinds of lock. Default `exclusive`.
@@ -90,13 +95,6 @@ type ConfigFields = Omit<Config, 'file' | 'ledger' | 'issuer'> & {
   readonly ledger: LedgerFields;
   readonly issuer: IssuerFields | null;
 };
-
-const stateFile = (folder: string) =>
-  textOf<string>('`sqlite:/path`', (value) =>
-    value.startsWith('sqlite:')
-      ? resolve(folder, value.slice('sqlite:'.length))
-      : { problem: 'only `sqlite:` is supported' },
-  );
 
 const svid = (folder: string) =>
   made<SvidFields, SvidSettings>(
@@ -147,7 +145,8 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     decisionLog: optional(oneOf(['none', 'denials', 'stdout']), 'denials'),
     log,
     policies: policies(folder),
-    state: optional(stateFile(folder), '/var/lib/remit/state.db'),
+    state: optional(statePlace(folder), defaultState),
+    authority,
     stateAccess: optional(oneOf(['exclusive', 'shared']), 'exclusive'),
     endedTasks: section({ keepSeconds: optional(integer(0, 315_360_000), 86_400) }),
     ledger: ledger(folder),
@@ -182,7 +181,8 @@ export function configFrom(
     environment: at.environment,
   });
   if ('problems' in read) return read;
-  const { state, issuer: issuerFields, ledger: ledgerFields } = read.value;
+  const { issuer: issuerFields, ledger: ledgerFields } = read.value;
+  const state = statePathOf(read.value.state);
   const value = Object.freeze({
     ...read.value,
     file: at.file,
@@ -203,6 +203,8 @@ const contradiction = (config: Config): { readonly field: string; readonly messa
       message: 'is required with `identity: xfcc`: it names the proxy whose header is trusted',
     };
   }
+  const role = roleContradiction(config);
+  if (role !== null) return role;
   if (config.issuer !== null && config.svid === null) {
     return { field: 'svid', message: 'is required with `issuer`: its certificate serves HTTPS' };
   }

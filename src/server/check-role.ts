@@ -65,7 +65,7 @@ export async function startChecks(
   const observer = countedOutcomes(metrics);
   const refused = new RefusedChecks({ ledger: parts.ledger.writer, nowMs: ports.nowMs, after });
   closers.push(() => refused.close());
-  const shown = (text: string): string => shownText(text, (secret) => parts.reader.digestOf(secret));
+  const shown = (text: string): string => shownText(text, (secret) => parts.digestOf(secret));
   const told = { ledger: parts.ledger.writer, ports, after, log, observer, shown };
   const outcomes = new Outcomes(told, config.outcomes);
   closers.push(() => outcomes.close());
@@ -165,7 +165,7 @@ function servicesOf(
   parts: Parts,
   { keys, nonces, transactionToken }: CheckKeys & { readonly nonces: ProofNonces | undefined },
 ): Omit<CheckServices, 'outcomes'> {
-  const { config, ports, reader, states, settling, reports, ledger, policies, telemetry } = parts;
+  const { config, ports, digestOf, states, settling, reports, ledger, policies, telemetry } = parts;
   const { extAuthz, issuer } = config;
   return {
     ports,
@@ -200,7 +200,7 @@ function servicesOf(
     policies: () => policies.get(),
     states,
     settling,
-    digestOf: (secret) => reader.digestOf(secret),
+    digestOf,
     reports,
     uses: new TokenUses(MAX_TOKENS_COUNTED),
     ledger: ledger.writer,

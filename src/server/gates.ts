@@ -14,7 +14,7 @@ const LOOK_MS = 500;
 
 /** The conditions for readiness of this process. Each names what is missing. */
 export const gatesOf = (
-  { config, policies, ledger, stateHealth, svid }: Parts,
+  { config, policies, ledger, sidecar, stateHealth, svid }: Parts,
   { keys, drain }: { readonly keys: KeyRing; readonly drain: Drain },
 ): readonly Gate[] => [
   {
@@ -32,7 +32,7 @@ export const gatesOf = (
       return missing.length === 0 ? null : `no keys of ${missing.join(', ')}`;
     },
   },
-  { name: 'state', problem: () => stateHealth.problem() },
+  { name: 'state', problem: () => (sidecar === null ? stateHealth.problem() : sidecar.problem()) },
   { name: 'ledger', problem: () => ledger.writer.problem },
   {
     name: 'svid',

@@ -25,6 +25,7 @@ import { proofNoncesFor } from './proof-nonces.ts';
 import { ownSvidProblem } from './own-svid.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
+import type { StateFile } from './state.ts';
 import type { StartProblem } from './start-problem.ts';
 
 /** The issuer, serving. */
@@ -50,9 +51,10 @@ export async function startIssuer(
   config: IssuerConfig,
   { signingKeys, transactions, closers }: IssuerKeys & { readonly closers: Pick<Closers, 'push'> },
 ): Promise<IssuerRole | StartProblem> {
-  const { svid, log } = parts;
+  const { stateFile, svid, log } = parts;
   const { listen } = config;
   if (svid === null) return { problem: 'the issuer needs `svid`' };
+  if (stateFile === null) return { problem: 'the issuer needs a state file' };
   const unread = undeclaredAttribute(parts, config);
   if (unread !== null) return { problem: unread };
   const subjectKeys = await openKeyRing(parts, config.subjectIssuers.map(asExternal), null);
@@ -67,7 +69,7 @@ export async function startIssuer(
   if (unfit !== null) return { problem: unfit };
   const settings = liveSettings(parts, config);
   const services = {
-    ...sharedServices(parts),
+    ...sharedServices(parts, stateFile),
     get settings() {
       return settings();
     },
@@ -161,8 +163,8 @@ async function listenOn(server: IssuerServer, address: Address): Promise<number 
 
 const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
 
-function sharedServices(parts: Parts) {
-  const { authority, config, ledger, metrics, policies, ports, proofs, reports, telemetry, trial } = parts;
+function sharedServices(parts: Parts, { authority }: StateFile) {
+  const { config, ledger, metrics, policies, ports, proofs, reports, telemetry, trial } = parts;
   return {
     ports,
     authority,

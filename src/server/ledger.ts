@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import { statePathOf } from '../config/state.ts';
 import { LedgerWriter } from '../ledger/writer.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import { LogThread } from '../ledger/log/log-thread.ts';
@@ -37,9 +38,8 @@ export interface Ledger {
 
 /** Dependencies and callbacks of the ledger. */
 export interface LedgerServices {
-  /** The state file whose records are relayed. */
-  readonly reader: StoreReader;
-  readonly authority: Pick<Upkeep, 'forget'>;
+  /** The state file whose records are relayed; `null` at a sidecar, which has none. */
+  readonly stateFile: { readonly reader: StoreReader; readonly authority: Pick<Upkeep, 'forget'> } | null;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -53,6 +53,9 @@ export interface LedgerServices {
   readonly closers: Pick<Closers, 'push'>;
 }
 
+/** Stands for the state file where there is none. */
+const NO_FILE = 'none';
+
 /** Opens the ledger of a configuration, and relays the waiting records of the state file. */
 export async function openLedger(
   {
@@ -61,9 +64,9 @@ export async function openLedger(
     state,
     stateAccess,
   }: Pick<Config, 'ledger' | 'trustDomains' | 'state' | 'stateAccess'>,
-  { reader, authority, ports, metrics, log, faults, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
+  { stateFile, ports, metrics, log, faults, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
 ): Promise<Ledger | StartProblem> {
-  const fileId = reader.fileId();
+  const fileId = stateFile?.reader.fileId() ?? NO_FILE;
   if (isStoreFailure(fileId)) return { problem: fileId.detail };
   const retain = retainOf(settings);
   const growth = new LedgerGrowth();
@@ -87,7 +90,9 @@ export async function openLedger(
     const failure = await thread.close();
     if (failure !== null) log(`ledger: ${failure.detail}`, 'fault', { what: 'ledger' });
   });
-  const rolledBack = rolledBackProblem(reader, { taken: thread.taken, state, folder: settings.folder });
+  const { taken } = thread;
+  const rolledBack =
+    stateFile && rolledBackProblem(stateFile.reader, { taken, state: statePathOf(state), folder: settings.folder });
   if (rolledBack !== null) return { problem: rolledBack };
   const count = recordMetrics(metrics);
   metrics.beforeScrape(() => {
@@ -105,31 +110,35 @@ export async function openLedger(
     onCommitted: (batch) => {
       count(batch);
       unsignedSinceMs ??= ports.nowMs();
-      relay.committed(batch);
+      relay?.committed(batch);
       onUsed(usedIn(batch));
     },
   });
-  const outbox = stateAccess === 'shared' ? outboxPlace(state, log) : null;
+  const outbox = stateAccess === 'shared' ? outboxPlace(statePathOf(state), log) : null;
   closers.push(() => outbox?.release());
-  const relay = new OutboxRelay(writer, { reader, authority, after, taken: thread.taken, ...outbox });
-  closers.push(() => relay.close());
+  const relay = stateFile && new OutboxRelay(writer, { ...stateFile, after, taken, ...outbox });
+  closers.push(() => relay?.close());
   closers.push(() => {
-    relay.pump();
+    relay?.pump();
     return writer.close();
   });
-  relay.start();
+  relay?.start();
   const flush = async (): Promise<void> => {
-    relay.pump();
+    relay?.pump();
     await writer.flush();
   };
   return {
     writer,
     notice: `ledger ${settings.folder}: ${thread.status.size} records; its checkpoints are verified with ${thread.verifierKey}`,
-    relay: () => relay.pump(),
+    relay: () => relay?.pump(),
     flush,
     recordsOf: async (taskId, limit) => {
       await flush();
-      return recordsOfTask({ folders: [settings.folder, ...settings.others], store: reader }, taskId, limit);
+      return recordsOfTask(
+        { folders: [settings.folder, ...settings.others], store: stateFile?.reader ?? null },
+        taskId,
+        limit,
+      );
     },
   };
 }

@@ -9,6 +9,7 @@ import type { LoadPolicySet } from '../policy/policy-in-force.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { SidecarState } from '../state/remote/sidecar-state.ts';
 import type { StoreReader } from '../state/store.ts';
 import type { CounterSeries } from '../telemetry/counter.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -86,7 +87,10 @@ interface Roles {
 }
 
 /** Reads gauges before each scrape. */
-export function measureRoles({ config, ledger, metrics, reader, svid }: Parts, { checks, gates, keys }: Roles): void {
+export function measureRoles(
+  { config, ledger, metrics, sidecar, stateFile, svid }: Parts,
+  { checks, gates, keys }: Roles,
+): void {
   metrics.beforeScrape(() => {
     metrics.checksInFlight.of({}).set(checks.inFlight);
     metrics.ledgerQueued.of({}).set(ledger.writer.queued);
@@ -100,16 +104,26 @@ export function measureRoles({ config, ledger, metrics, reader, svid }: Parts, {
       metrics.svidExpiry.of({}).set(current.notAfterMs / 1000);
       metrics.svidLifetime.of({}).set((current.notAfterMs - current.notBeforeMs) / 1000);
     }
-    measureState(metrics, reader);
+    if (stateFile !== null) measureState(metrics, stateFile.reader);
+    if (sidecar !== null) measureSidecar(metrics, sidecar);
     measureDisks(metrics, config);
   });
 }
 
 function measureDisks({ diskFree }: Metrics, { state, ledger }: Parts['config']): void {
-  for (const [of, path] of [['state', dirname(state)] as const, ['ledger', ledger.folder] as const]) {
+  const stateFolder = state.kind === 'sqlite' ? [['state', dirname(state.path)] as const] : [];
+  for (const [of, path] of [...stateFolder, ['ledger', ledger.folder] as const]) {
     const free = freeBytes(path);
     if (free !== null) diskFree.of({ of }).set(free);
   }
+}
+
+function measureSidecar(metrics: Metrics, sidecar: SidecarState): void {
+  const { cards, leaseLeftMs, position, isFollowing } = sidecar.measures();
+  metrics.sidecarCards.of({}).set(cards);
+  metrics.sidecarLease.of({}).set(leaseLeftMs / 1000);
+  metrics.sidecarPosition.of({}).set(position);
+  metrics.sidecarFollowing.of({}).set(isFollowing ? 1 : 0);
 }
 
 function measureState(metrics: Metrics, reader: Pick<StoreReader, 'taskCounts' | 'size'>): void {

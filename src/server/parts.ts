@@ -4,14 +4,13 @@ import type { PathGuard } from '../config/writable-path.ts';
 import type { SvidSource } from '../identity/svid.ts';
 import type { PolicyInForce } from '../policy/policy-in-force.ts';
 import type { Ports } from '../runtime/ports.ts';
-import type { StateAccess } from '../state/sqlite/direct-authority.ts';
-import type { StoreReader } from '../state/store.ts';
+import type { AnnouncedKeys } from './announced-keys.ts';
 import type { CheckActivity } from './check-activity.ts';
 import type { Reports } from '../state/reports.ts';
 import type { KeyFiles } from './key-files.ts';
 import type { Ledger } from './ledger.ts';
 import type { StateHealth } from './state-health.ts';
-import type { Proofs } from './state.ts';
+import type { State } from './state.ts';
 import type { LineSink } from '../telemetry/decision-log.ts';
 import type { Faults } from '../telemetry/faults.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -20,14 +19,11 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Trial } from '../policy-tools/shadow/trial.ts';
 
 /** Parts shared by the roles of one process. */
-export interface Parts extends StateAccess {
+export interface Parts extends Pick<State, 'states' | 'settling' | 'digestOf' | 'stateFile' | 'sidecar' | 'proofs'> {
   readonly config: Config;
   readonly ports: Ports;
-  /** Synchronous reads of the state file. */
-  readonly reader: StoreReader;
   /** Background writes. */
   readonly reports: Reports;
-  readonly proofs: Proofs;
   readonly ledger: Ledger;
   readonly policies: PolicyInForce;
   readonly policyLoads: PolicyLoads;
@@ -37,6 +33,8 @@ export interface Parts extends StateAccess {
   readonly svid: SvidSource | null;
   readonly telemetry: Telemetry;
   readonly metrics: Metrics;
+  /** Keys of tokens that an authority announces to a sidecar. */
+  readonly announced: AnnouncedKeys;
   readonly checkActivity: CheckActivity;
   /** Receives the decision log, where it is configured; `null` where there is no output. */
   readonly decisionStream: LineSink | null;

@@ -1,6 +1,7 @@
 import { accountName } from '../runtime/account-name.ts';
 import type { Finding } from '../action/finding.ts';
 import type { Config } from '../config/config.ts';
+import { statePathOf } from '../config/state.ts';
 import type { PathGuard } from '../config/writable-path.ts';
 import { isDeny } from '../decision/decision.ts';
 import { BundleFeed, bundleInFile } from '../policy/bundle/bundle-feed.ts';
@@ -61,7 +62,7 @@ export async function openPolicies(
   }: Pick<Config, 'policies' | 'state' | 'ledger' | 'extAuthz'>,
   { ports, metrics, log, faults, keyFiles, ledger, guard, closers }: Opening,
 ): Promise<OpenPolicies | Problem> {
-  const feed = await feedOf(config, state, { ports, guard, keyFiles });
+  const feed = await feedOf(config, statePathOf(state), { ports, guard, keyFiles });
   if (isProblem(feed)) return feed;
   const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
   const keepText = async (set: Pick<PolicySet, 'hash' | 'source'>): Promise<boolean> => {

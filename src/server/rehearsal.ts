@@ -3,6 +3,7 @@ import { access, mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Config } from '../config/config.ts';
+import { statePathOf } from '../config/state.ts';
 import type { Address } from '../config/values.ts';
 import { signingKeyAt } from '../issuer/signing-key.ts';
 import { pendingVersion } from '../state/sqlite/migration.ts';
@@ -43,9 +44,9 @@ export async function rehearseStart(
     const said: string[] = [];
     const moved = movedKeysWarning(config);
     if (moved !== null) said.push(moved);
-    const outdated = pendingVersion(config.state, stateFormat);
+    const outdated = config.state.kind === 'sqlite' ? pendingVersion(config.state.path, stateFormat) : null;
     if (isStoreFailure(outdated)) problems.push(outdated.detail);
-    else if (outdated !== null) said.push(outdatedWarning(config.state, outdated));
+    else if (outdated !== null) said.push(outdatedWarning(statePathOf(config.state), outdated));
     const remit = await startRemit(rehearsed(config, folder), {
       ports,
       guard,
@@ -81,7 +82,7 @@ const rehearsed = (config: Config, folder: string): Config => ({
   admin: { ...config.admin, listen: FREE },
   issuer: config.issuer === null ? null : rehearsedIssuer(config.issuer, folder),
   decisionLog: 'none',
-  state: join(folder, 'state.db'),
+  state: config.state.kind === 'sqlite' ? { kind: 'sqlite', path: join(folder, 'state.db') } : config.state,
   stateAccess: 'exclusive',
   ledger: {
     ...config.ledger,
@@ -110,7 +111,7 @@ async function unmetAfter(unmet: () => readonly string[], monotonicMs: () => num
 /** Problems with the real files and folders. */
 async function placeProblems({ state, ledger, issuer }: Config): Promise<readonly string[]> {
   const found = await Promise.all([
-    unwritable('state', state),
+    ...(state.kind === 'sqlite' ? [unwritable('state', state.path)] : []),
     unwritable('ledger.folder', ledger.folder),
     unwritable('ledger.checkpoints', ledger.checkpointFile),
     ...(issuer === null ? [] : [unwritable('issuer.signingKey', issuer.signingKey), keyProblem(issuer.signingKey)]),

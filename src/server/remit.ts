@@ -5,13 +5,13 @@ import { addressText } from '../config/values.ts';
 import { writablePathProblem } from '../config/writable-path.ts';
 import type { PathGuard } from '../config/writable-path.ts';
 import type { LiveSettings } from '../config/live-config.ts';
-import type { Svid } from '../identity/svid.ts';
+import type { Svid, SvidSource } from '../identity/svid.ts';
 import { openSvidSource } from '../identity/svid-settings.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
 import type { Ports } from '../runtime/ports.ts';
-import type { Authority, Upkeep } from '../state/authority.ts';
+import type { Upkeep } from '../state/authority.ts';
+import type { PolicyInForce } from '../policy/policy-in-force.ts';
 import { Reports } from '../state/reports.ts';
-import type { StoreReader } from '../state/store.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { repeatedly } from '../runtime/repeatedly.ts';
 import type { Destinations } from '../telemetry/destinations.ts';
@@ -24,6 +24,7 @@ import { measureProcess } from '../telemetry/process-usage.ts';
 import { startTelemetry } from '../telemetry/start-telemetry.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { after } from '../runtime/timers.ts';
+import { AnnouncedKeys } from './announced-keys.ts';
 import { CheckActivity } from './check-activity.ts';
 import { startChecks } from './check-role.ts';
 import { followClockLead } from './clock-lead.ts';
@@ -46,7 +47,9 @@ import { StateHealth } from './state-health.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import { keepState } from './state-upkeep.ts';
-import { openState } from './state.ts';
+import { openSidecar } from './sidecar.ts';
+import { openStateFile } from './state.ts';
+import type { State, StateFile } from './state.ts';
 import { openTransactions } from './transactions.ts';
 
 /** Options of a process of Remit, besides its configuration. */
@@ -68,9 +71,8 @@ export interface RemitOptions {
 
 /** The running roles of one configuration. */
 export interface Remit {
-  /** Synchronous reads of the state file. */
-  readonly reader: StoreReader;
-  readonly authority: Authority & Upkeep;
+  /** The state file; `null` at a sidecar. */
+  readonly stateFile: StateFile | null;
   /** Port of the issuer; `null` where there is none. */
   readonly issuerPort: number | null;
   readonly adminPort: number;
@@ -120,18 +122,40 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   });
   closers.push(() => telemetry.close());
   let relay: (() => void) | null = null;
-  const state = await openState(config, {
-    ports,
-    log,
-    onFatal: options.onFatal,
-    onRecords: () => relay?.(),
-    onWrite: stateHealth.written,
-    closers,
-  });
+  // The state is opened first and closed last. It meets what is opened after it only later.
+  const opening: { svid: SvidSource | null; policies: PolicyInForce | null; ledger: Ledger | null } = {
+    svid: null,
+    policies: null,
+    ledger: null,
+  };
+  const announced = new AnnouncedKeys();
+  const state: State | StartProblem =
+    config.state.kind === 'authority'
+      ? openSidecar(config.state.addresses, config, {
+          ports,
+          faults,
+          metrics,
+          svid: () => opening.svid,
+          policies: () => opening.policies?.get() ?? null,
+          ledger: () => opening.ledger?.writer ?? null,
+          onKeys: (issuer, jwks) => announced.take(issuer, jwks),
+          closers,
+        })
+      : await openStateFile(
+          { path: config.state.path, stateAccess: config.stateAccess },
+          {
+            ports,
+            log,
+            onFatal: options.onFatal,
+            onRecords: () => relay?.(),
+            onWrite: stateHealth.written,
+            closers,
+          },
+        );
   if (isStartProblem(state)) return state;
-  const { reader, authority, states } = state;
+  const { stateFile, states } = state;
   const reports = new Reports(
-    { authority, states },
+    { authority: state.reporting, states },
     {
       after,
       log,
@@ -140,14 +164,16 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   );
   closers.push(() => reports.close());
   metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(reports.queued));
-  closers.push(await endExpiredTasks(authority, faults));
-  closers.push(keepState(authority, { keepSeconds: () => live().endedTasks.keepSeconds, after, log, metrics }));
-  closers.push(followClockLead(authority, { log: (line) => log(line, 'clock'), metrics }));
+  if (stateFile !== null) {
+    const { authority } = stateFile;
+    closers.push(await endExpiredTasks(authority, faults));
+    closers.push(keepState(authority, { keepSeconds: () => live().endedTasks.keepSeconds, after, log, metrics }));
+  }
+  closers.push(followClockLead(states, { log: (line) => log(line, 'clock'), metrics }));
   const onUsed = (used: ReadonlyMap<string, number>): void => reports.used(used);
   const opened = await openLedger(config, {
     ...options,
-    reader,
-    authority,
+    stateFile,
     metrics,
     faults,
     onCheckpoint: telemetry.emitCheckpoint,
@@ -158,6 +184,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   // Records of this flush still reach the ledger. `close` writes the rest.
   closers.push(() => reports.flush());
   relay = opened.relay;
+  opening.ledger = opened;
   const open = await openPolicies(config, {
     ports,
     metrics,
@@ -170,9 +197,12 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   });
   if (isStartProblem(open)) return open;
   const { policies, trial, loads: policyLoads } = open;
+  opening.policies = policies;
   const onProblem = (problem: string): void => faults.set('svid', problem);
   const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
   closers.push(() => svid?.close());
+  opening.svid = svid;
+  if (state.sidecar !== null) closers.push(svid?.onChange(() => state.sidecar?.renewed()) ?? (() => undefined));
   const unfit = followOwnSvid(svid, { config, log });
   if (unfit !== null) return { problem: unfit };
   const onRenewed = ({ id, notAfterMs }: Svid): void => {
@@ -188,6 +218,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
     guard,
     ...state,
     stateHealth,
+    announced,
     reports,
     ledger: opened,
     policies,
@@ -218,7 +249,7 @@ async function endExpiredTasks(authority: Pick<Upkeep, 'endExpired'>, faults: Fa
 }
 
 async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, 'close'> | StartProblem> {
-  const { config, reader, authority, ledger, policyLoads, svid, telemetry, metrics, faults, stateHealth, log } = parts;
+  const { config, stateFile, ledger, policyLoads, svid, telemetry, metrics, faults, stateHealth, log } = parts;
   const keys = await openKeys(parts, closers);
   if (isStartProblem(keys)) return keys;
   const { ring, signingKeys } = keys;
@@ -254,8 +285,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   log(ledger.notice, 'ledger');
   policyLoads.report();
   return {
-    reader,
-    authority,
+    stateFile,
     issuerPort: issuer?.port ?? null,
     adminPort,
     flush: () => ledger.flush(),
@@ -307,6 +337,7 @@ async function openKeys(parts: Parts, closers: Closers): Promise<Keys | StartPro
   const opened = await openKeyRing(parts, config.acceptedIssuers, own);
   if (isStartProblem(opened)) return opened;
   ring = opened;
+  parts.announced.follow(opened);
   closers.push(() => opened.close());
   return { ring: opened, signingKeys };
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Config } from '../config/config.ts';
+import { statePathOf } from '../config/state.ts';
 
 /** Former default folder of keys, wherever the state file was. */
 const BEFORE = '/var/lib/remit/signing-keys';
@@ -14,6 +15,7 @@ export function movedKeysWarning(
   before: string = BEFORE,
 ): string | null {
   const place = issuer?.signingKey ?? before;
-  if (place === before || dirname(place) !== dirname(state) || existsSync(place) || !existsSync(before)) return null;
+  if (place === before || dirname(place) !== dirname(statePathOf(state)) || existsSync(place) || !existsSync(before))
+    return null;
   return `warning: ${file}: \`issuer.signingKey\` is \`${place}\`, where new keys are created now; there are also keys at \`${before}\`, the default of earlier releases: if they belong to this issuer, stop, and move them there or name them with \`issuer.signingKey\``;
 }

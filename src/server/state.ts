@@ -8,6 +8,8 @@ import type { AuthorityThreadOptions } from '../state/sqlite/authority-thread.ts
 import type { StateAccess } from '../state/sqlite/direct-authority.ts';
 import { lockState } from '../state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { SidecarState } from '../state/remote/sidecar-state.ts';
+import type { ReportTarget } from '../state/reports.ts';
 import type { StoreReader } from '../state/store.ts';
 import type { Log } from '../telemetry/log.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
@@ -26,10 +28,22 @@ export interface Proofs {
   memoryFor(role: 'checks' | 'issuer', onRefused: OnProofRefused): ReplayMemory;
 }
 
-/** The state and the replay memory of a process. */
-export interface State extends StateAccess {
+/** What only a process with a state file has. */
+export interface StateFile extends Pick<StateAccess, 'authority' | 'feed'> {
   /** Synchronous reads of the file. They see each commit at once. */
   readonly reader: StoreReader;
+}
+
+/** The state and the replay memory of a process. */
+export interface State extends Pick<StateAccess, 'states' | 'settling'> {
+  /** `null` at a sidecar. */
+  readonly stateFile: StateFile | null;
+  /** `null` where this process is no sidecar. */
+  readonly sidecar: SidecarState | null;
+  /** The writes of reports. */
+  readonly reporting: ReportTarget['authority'];
+  /** The digest that stands for a static secret. */
+  readonly digestOf: (secret: string) => string;
   readonly proofs: Proofs;
 }
 
@@ -48,8 +62,8 @@ export interface StateServices {
  * Opens the state file of a configuration, exclusively or shared. What one process can hold in memory for a guarantee is in a file where
  * several share it. `stateAccess` says which, and a lock makes all processes use the same value.
  */
-export async function openState(
-  { state: path, stateAccess }: Pick<Config, 'state' | 'stateAccess'>,
+export async function openStateFile(
+  { path, stateAccess }: { readonly path: string } & Pick<Config, 'stateAccess'>,
   { ports, log, onFatal, onRecords, onWrite, closers }: StateServices,
 ): Promise<State | StartProblem> {
   const isShared = stateAccess === 'shared';
@@ -64,7 +78,14 @@ export async function openState(
   if (isStoreFailure(thread)) return { problem: thread.detail };
   closers.push(() => thread.close());
   const { states, settling, authority, feed, reader } = thread;
-  const access = { states, settling, authority, feed, reader };
+  const access = {
+    states,
+    settling,
+    stateFile: { authority, feed, reader },
+    sidecar: null,
+    reporting: authority,
+    digestOf: (secret: string) => reader.digestOf(secret),
+  };
   const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: reader.nowMs() };
   if (!isShared)
     return {

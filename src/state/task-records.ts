@@ -13,7 +13,7 @@ import type { LogReader } from '../ledger/log/log-reader.ts';
  * has none. Records of several ledgers are ordered by time. A record in two ledgers, because one process took the outbox over from another,
  * occurs once.
  *
- * @param from.folders of the ledgers of all processes that write to the state file
+ * @param from.folders of the ledgers of all processes that write to the state file; without a state file, `store` is `null`
  * @param from.received logs of sidecars; default none
  */
 export function recordsOfTask(
@@ -21,13 +21,17 @@ export function recordsOfTask(
     folders,
     store,
     received = [],
-  }: { readonly folders: readonly string[]; readonly store: StoreReader; readonly received?: Iterable<ReceivedLog> },
+  }: {
+    readonly folders: readonly string[];
+    readonly store: StoreReader | null;
+    readonly received?: Iterable<ReceivedLog>;
+  },
   taskId: string,
   limit: number,
 ): readonly StoredRecord[] | StoreFailure {
   // INVARIANT: read the outbox first, since a record leaves it only once a ledger has it.
-  const fileId = store.fileId();
-  const stored = store.recordsOf(taskId, limit);
+  const fileId = store?.fileId() ?? '';
+  const stored = store?.recordsOf(taskId, limit) ?? [];
   if (isStoreFailure(fileId)) return fileId;
   if (isStoreFailure(stored)) return stored;
   let waiting = stored;

@@ -81,6 +81,22 @@ export const metricTable = {
   ),
   tokensIssued: counter('remit_tokens_issued_total', 'Tokens issued and recorded', {}),
   intents: counter('remit_intents_total', 'Declared intents by decision', { decision }),
+  sidecarLease: gauge(
+    'remit_sidecar_lease_seconds',
+    'Seconds until a sidecar denies all uses of tasks unless an authority answers; 0 while it denies',
+    {},
+  ),
+  sidecarFollowing: gauge('remit_sidecar_following', 'Whether a sidecar follows an authority: 1 or 0', {}),
+  sidecarPosition: gauge('remit_sidecar_position', 'Number of the last change of tasks that a sidecar has applied', {}),
+  sidecarCards: gauge('remit_sidecar_cards', 'Tasks whose state a sidecar holds', {}),
+  sidecarOpens: counter('remit_sidecar_opens_total', 'Tokens that a sidecar asked an authority for, by result', {
+    result: ['opened', 'failed'],
+  }),
+  sidecarSettles: counter(
+    'remit_sidecar_settles_total',
+    'Uses that a sidecar settled at an authority, by result; unknown where none answered in time',
+    { result: ['settled', 'refused', 'unknown'] },
+  ),
   tasks: gauge('remit_tasks', 'Open tasks in the state file, by state', { state: ['active', 'suspended'] }),
   endedTasks: gauge('remit_ended_tasks', 'Ended tasks in the state file', {}),
   prunedTasks: counter('remit_pruned_tasks_total', 'Ended tasks deleted from the state file', {}),

@@ -49,11 +49,11 @@ interface Held {
 export class KeyRing implements VerificationKeys {
   readonly #issuers = new Map<string, Held>();
   readonly #static = new Map<string, readonly VerificationKey[]>();
-  readonly #onProblem: KeyRingOptions['onProblem'];
+  readonly #options: KeyRingOptions;
 
   /** @throws TypeError for a duplicate issuer, which is a bug of the caller */
   constructor(issuers: readonly TrustedIssuer[], options: KeyRingOptions) {
-    this.#onProblem = options.onProblem;
+    this.#options = options;
     for (const trusted of issuers) {
       if (this.#issuers.has(trusted.issuer)) throw new TypeError(`issuer \`${trusted.issuer}\` is named twice`);
       this.#issuers.set(trusted.issuer, this.#heldFor(trusted, options));
@@ -119,11 +119,27 @@ export class KeyRing implements VerificationKeys {
     const keys = verificationKeysFrom(jwks, held.algorithms);
     if (isProblem(keys)) {
       const problem = `the key set ${keys.problem}`;
-      this.#onProblem(issuer, problem);
+      this.#options.onProblem(issuer, problem);
       return problem;
     }
     this.#static.set(issuer, keys);
     return null;
+  }
+
+  /**
+   * Takes the keys of Remit's issuer from an authority. A source that the configuration names for the same issuer has precedence. Returns as
+   * `replace` does.
+   */
+  announce(issuer: string, jwks: unknown): string | null {
+    const held = this.#issuers.get(issuer);
+    if (held === undefined) {
+      const source = { kind: 'static', jwks } as const;
+      this.#issuers.set(
+        issuer,
+        this.#heldFor({ issuer, algorithms: ['ES256', 'Ed25519', 'RS256'], source }, this.#options),
+      );
+    } else if (held.refresh !== null) return null;
+    return this.replace(issuer, jwks);
   }
 
   /** Issuers whose keys are not loaded now, sorted; empty means ready. */

@@ -33,7 +33,7 @@ describe('configFrom', () => {
           lookSeconds: 2,
           maxAgeSeconds: null,
         },
-        state: '/var/lib/remit/state.db',
+        state: { kind: 'sqlite', path: '/var/lib/remit/state.db' },
         stateAccess: 'exclusive',
         ledger: { folder: '/var/lib/remit/ledger', others: [] },
         outcomes: { expected: 'auto', timeoutSeconds: 60 },
@@ -44,7 +44,10 @@ describe('configFrom', () => {
   it('resolves relative paths against the folder of the file', () => {
     const config = read('trustDomains: [acme.test]\npolicies: p\nstate: sqlite:s.db\n');
     expect(config).toMatchObject({
-      value: { policies: { folder: '/etc/remit/p', lookSeconds: 2 }, state: '/etc/remit/s.db' },
+      value: {
+        policies: { folder: '/etc/remit/p', lookSeconds: 2 },
+        state: { kind: 'sqlite', path: '/etc/remit/s.db' },
+      },
     });
   });
 

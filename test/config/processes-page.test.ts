@@ -25,8 +25,8 @@ describe('deploy/guide/install/processes.md', () => {
 
   it('has configurations that share the state file, and nothing that must be separate', () => {
     expect(configs.map(({ state, stateAccess }) => [state, stateAccess])).toEqual([
-      ['/var/lib/remit/state.db', 'shared'],
-      ['/var/lib/remit/state.db', 'shared'],
+      [{ kind: 'sqlite', path: '/var/lib/remit/state.db' }, 'shared'],
+      [{ kind: 'sqlite', path: '/var/lib/remit/state.db' }, 'shared'],
     ]);
     const own = configs.flatMap(({ extAuthz, admin, issuer, ledger }) => [
       ...[...extAuthz.listen, admin.listen, ...(issuer === null ? [] : [issuer.listen])].map(addressText),

@@ -10,6 +10,7 @@ import { byOperator } from '../builders/task.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
+import { mustFind } from '../builders/must.ts';
 
 const MINUTE = 60_000;
 const TASK_SECONDS = 900;
@@ -47,7 +48,7 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     return [reply.status, reply.status < 300 ? null : JSON.parse(reply.body).reason];
   };
   const stored = (id: string): Task => {
-    const found = domain.remit.reader.tasks({ id });
+    const found = mustFind(domain.remit.stateFile).reader.tasks({ id });
     const task = isStoreFailure(found) ? undefined : found[0];
     if (task === undefined) throw new Error('no such task');
     return task;
@@ -61,7 +62,7 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     // This is noticed once a second, as are tasks past their deadline.
     await noticed('ahead of the elapsed time');
     expect(await call(token)).toEqual([401, 'token.expired']);
-    expect(await domain.remit.authority.endExpired()).toBe(0);
+    expect(await mustFind(domain.remit.stateFile).authority.endExpired()).toBe(0);
     clock.offMs = 0;
     expect(await call(token)).toEqual([200, null]);
     expect(stored(taskId)).toMatchObject({ state: 'active', endedAtMs: null });
@@ -88,7 +89,11 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     clock.offMs = 20 * MINUTE;
     const key = { issuer: stored(taskId).issuer, id: taskId };
     expect(
-      await domain.remit.authority.applyTaskEvent(key, byOperator('revoke', 'gone astray'), 'operator'),
+      await mustFind(domain.remit.stateFile).authority.applyTaskEvent(
+        key,
+        byOperator('revoke', 'gone astray'),
+        'operator',
+      ),
     ).toMatchObject({
       changed: true,
     });
@@ -101,7 +106,11 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     async (kind) => {
       const { token, taskId } = await mustDeclare(domain.stage.planner, domain);
       const { issuer } = stored(taskId);
-      await domain.remit.authority.applyTaskEvent({ issuer, id: taskId }, byOperator(kind, 'gone astray'), 'operator');
+      await mustFind(domain.remit.stateFile).authority.applyTaskEvent(
+        { issuer, id: taskId },
+        byOperator(kind, 'gone astray'),
+        'operator',
+      );
       // The token would be expired, its task would not.
       clock.offMs = 6 * MINUTE;
       expect(await call(token)).toEqual([
@@ -124,7 +133,7 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
     ];
     const { issuer } = stored(completed.taskId);
     const event = { kind: 'complete', cause: causeOf('agent.completed') } as const;
-    await domain.remit.authority.applyTaskEvent({ issuer, id: completed.taskId }, event, 'agent');
+    await mustFind(domain.remit.stateFile).authority.applyTaskEvent({ issuer, id: completed.taskId }, event, 'agent');
     clock.offMs = 6 * MINUTE;
     expect(await call(going.token)).toEqual([401, 'token.expired']);
     expect(await call(completed.token)).toEqual([401, 'token.expired']);

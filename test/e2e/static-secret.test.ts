@@ -6,7 +6,7 @@ import type { DevDomain } from '../../src/dev/domain.ts';
 import type { ReceivedCall } from '../../src/dev/upstream.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
-import { must } from '../builders/must.ts';
+import { must, mustFind } from '../builders/must.ts';
 
 const LIST = '{ action: payments.list, method: GET, path: /v1/payments, risk: low }';
 const PASSWORD = `Basic ${Buffer.from('reports:hunter2').toString('base64')}`;
@@ -110,6 +110,6 @@ describeWith(envoyPart(), 'static secrets through Envoy', (envoy) => {
 });
 
 function sightings({ remit }: DevDomain) {
-  const found = must(remit.reader.staticSecrets(10));
+  const found = must(mustFind(remit.stateFile).reader.staticSecrets(10));
   return found.filter(({ place }) => place.startsWith('query '));
 }

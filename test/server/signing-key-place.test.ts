@@ -8,7 +8,11 @@ import { scratchFolder } from '../e2e/domain.ts';
 it('`movedKeysWarning` warns where keys are at the former default, until there are keys beside the state file', async () => {
   const { folder, remove } = await scratchFolder('remit-keys-');
   const [before, place] = [join(folder, 'before'), join(folder, 'state/signing-keys')];
-  const config = { file: 'remit.yaml', state: join(folder, 'state/state.db'), issuer: { signingKey: place } };
+  const config = {
+    file: 'remit.yaml',
+    state: { kind: 'sqlite', path: join(folder, 'state/state.db') } as const,
+    issuer: { signingKey: place },
+  };
   try {
     expect(movedKeysWarning(config, before)).toBeNull();
     await mkdir(before);

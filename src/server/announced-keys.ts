@@ -1,0 +1,18 @@
+import type { KeyRing } from '../token/keys.ts';
+
+/** The keys of tokens that an authority announces to a sidecar, also before there is a key ring. */
+export class AnnouncedKeys {
+  readonly #jwks = new Map<string, unknown>();
+  #ring: KeyRing | null = null;
+
+  take(issuer: string, jwks: unknown): void {
+    this.#jwks.set(issuer, jwks);
+    this.#ring?.announce(issuer, jwks);
+  }
+
+  /** Keeps a ring in step from now on. */
+  follow(ring: KeyRing): void {
+    this.#ring = ring;
+    for (const [issuer, jwks] of this.#jwks) ring.announce(issuer, jwks);
+  }
+}

@@ -1,0 +1,77 @@
+import type { Config } from '../config/config.ts';
+import { addressText } from '../config/values.ts';
+import type { Address } from '../config/values.ts';
+import { remitVersion } from '../config/version.ts';
+import { isDeny } from '../decision/decision.ts';
+import type { SvidSource } from '../identity/svid.ts';
+import type { PolicySet } from '../policy/loading/load.ts';
+import type { Deny } from '../decision/decision.ts';
+import type { Ports } from '../runtime/ports.ts';
+import { after } from '../runtime/timers.ts';
+import type { AuthorityPlace } from '../state/remote/authority-link.ts';
+import { SidecarState } from '../state/remote/sidecar-state.ts';
+import type { Faults } from '../telemetry/faults.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import { ProofMemory } from '../token/proof-memory.ts';
+import { defaultProofRules } from '../token/proof.ts';
+import type { State } from './state.ts';
+
+/** Dependencies of the state of a sidecar. Those that are opened later are functions. */
+export interface SidecarServices {
+  readonly ports: Ports;
+  readonly faults: Faults;
+  readonly metrics: Metrics;
+  readonly svid: () => SvidSource | null;
+  readonly policies: () => PolicySet | Deny | null;
+  readonly ledger: () => { readonly problem: string | null; readonly queued: number } | null;
+  /** Receives the keys of tokens when they change. */
+  readonly onKeys: (issuer: string, jwks: unknown) => void;
+  readonly closers: { push(closer: () => unknown): void };
+}
+
+/** Opens the state of a sidecar: it begins to follow one of the authorities, without waiting. */
+export function openSidecar(
+  addresses: readonly Address[],
+  { authority }: Pick<Config, 'authority'>,
+  { ports, faults, metrics, svid, policies, ledger, onKeys, closers }: SidecarServices,
+): State {
+  const placeOf = (target: string): AuthorityPlace | string => {
+    if (target.startsWith('unix:') || authority.id === null) return { target, tls: null };
+    const current = svid()?.current() ?? null;
+    return current === null
+      ? `the authority \`${target}\` is not asked: this process has no SVID yet`
+      : { target, tls: { svid: current, authorityId: authority.id } };
+  };
+  const inForce = (): PolicySet | null => {
+    const set = policies();
+    return set === null || isDeny(set) ? null : set;
+  };
+  const sidecar = SidecarState.open({
+    targets: addresses.map(addressText),
+    placeOf,
+    hello: () => ({ version: remitVersion(), policy_set: inForce()?.hash ?? '', log: null }),
+    status: () => ({
+      policy_set: inForce()?.hash ?? '',
+      policy_generation: inForce()?.generation ?? 0,
+      unacknowledged_records: ledger()?.queued ?? 0,
+      last_error: ledger()?.problem ?? '',
+    }),
+    ports,
+    after,
+    onKeys,
+    onProblem: (problem) => faults.set('state of tasks', problem),
+    onOpened: (result, count) => metrics.sidecarOpens.of({ result }).inc(count),
+    onSettled: (result, count) => metrics.sidecarSettles.of({ result }).inc(count),
+  });
+  closers.push(() => sidecar.close());
+  const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: ports.nowMs() };
+  return {
+    states: sidecar.states,
+    settling: sidecar.settling,
+    stateFile: null,
+    sidecar,
+    reporting: sidecar.reports,
+    digestOf: (secret) => sidecar.digestOf(secret),
+    proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
+  };
+}

@@ -1,0 +1,64 @@
+import { describe, expect, it } from '@jest/globals';
+import { configFrom } from '../../src/config/config.ts';
+
+const read = (yaml: string) =>
+  configFrom(`trustDomains: acme.test\n${yaml}`, { file: 'remit.yaml', folder: '/etc/remit', environment: {} });
+const svid = 'svid: { certificate: c, key: k, bundle: b }\n';
+const id = 'authority: { id: spiffe://acme.test/authority }\n';
+
+describe('the state of a configuration', () => {
+  it.each([
+    ['sqlite:s.db', { kind: 'sqlite', path: '/etc/remit/s.db' }],
+    ['authority:unix:/run/remit.sock', { kind: 'authority', addresses: [{ kind: 'unix', path: '/run/remit.sock' }] }],
+  ])('is read from `%s`', (text, state) => {
+    expect(read(`state: '${text}'\n`)).toMatchObject({ value: { state } });
+  });
+
+  it('names several authorities over TLS, and their SPIFFE ID', () => {
+    const config = read(`state: 'authority://one.acme.test:9474,[::1]:9475'\n${svid}${id}`);
+    const addresses = [
+      { kind: 'tcp', host: 'one.acme.test', port: 9474 },
+      { kind: 'tcp', host: '::1', port: 9475 },
+    ];
+    expect(config).toMatchObject({
+      value: { state: { kind: 'authority', addresses }, authority: { id: 'spiffe://acme.test/authority' } },
+    });
+  });
+
+  it.each([
+    ['postgres://db', 'state', 'must be `sqlite:/path`, `authority://host:port` or `authority:unix:/path`'],
+    ['authority://one:9474,', 'state', '``: '],
+    [
+      'authority:unix:run.sock',
+      'state',
+      '`unix:run.sock`: must be `unix:/path` or `host:port`: the path of the socket must be absolute',
+    ],
+    [`authority://${'a:1,'.repeat(8)}a:1`, 'state', 'at most 8 authorities'],
+  ])('refuses `%s`', (text, field, message) => {
+    expect(read(`state: '${text}'\n${svid}${id}`)).toMatchObject({
+      problems: [{ field, message: expect.stringContaining(message) }],
+    });
+  });
+
+  it.each([
+    ['issuer', `${svid}issuer: { url: https://i.acme.test }\n`, 'tasks are declared at the authority'],
+    ['stateAccess', 'stateAccess: shared\n', 'a sidecar has no state file'],
+  ])('refuses `%s` at a sidecar, and says why', (field, yaml, message) => {
+    expect(read(`state: authority:unix:/run/remit.sock\n${yaml}`)).toMatchObject({
+      problems: [{ field, message: expect.stringContaining(message) }],
+    });
+  });
+
+  it.each([
+    ['svid', id, 'is required with `state: authority://…`'],
+    ['authority.id', svid, 'the SPIFFE ID of the authorities, which others may not pose as'],
+  ])('requires `%s` for an authority over TLS', (field, yaml, message) => {
+    expect(read(`state: authority://one:9474\n${yaml}`)).toMatchObject({
+      problems: [{ field, message: expect.stringContaining(message) }],
+    });
+  });
+
+  it('refuses the SPIFFE ID of an authority where there is none', () => {
+    expect(read(id)).toMatchObject({ problems: [{ field: 'authority.id' }] });
+  });
+});

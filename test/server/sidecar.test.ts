@@ -1,0 +1,65 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, it } from '@jest/globals';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { startRemit } from '../../src/server/remit.ts';
+import { mustConfig } from '../builders/config.ts';
+import { must } from '../builders/must.ts';
+import { baseSchema, exampleCatalog } from '../builders/policy-folder.ts';
+import { scratch } from '../builders/scratch.ts';
+import { AuthorityServer } from '../state/remote/authority-server.ts';
+import { until } from '../until.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+function sidecarIn(at: string) {
+  const policies = join(at, 'policies');
+  mkdirSync(join(policies, 'policies'), { recursive: true });
+  writeFileSync(join(policies, 'base.cedarschema'), baseSchema);
+  writeFileSync(join(policies, 'actions.yaml'), exampleCatalog);
+  writeFileSync(join(policies, 'policies', 'all.cedar'), '@id("all") permit (principal, action, resource);\n');
+  return mustConfig(
+    `trustDomains: acme.test
+extAuthz: { listen: unix:${at}/check.sock }
+admin: { listen: 127.0.0.1:0 }
+policies: ${policies}
+state: authority:unix:${at}/authority.sock
+ledger: { folder: ${at}/ledger, key: ${at}/ledger-key.pem, checkpoints: ${at}/checkpoints.txt }
+`,
+    { folder: at },
+  );
+}
+
+it('a sidecar starts without its authority and without a state file, and is ready while it has a lease', async () => {
+  const at = folder();
+  const log: string[] = [];
+  const remit = must(
+    await startRemit(sidecarIn(at), {
+      ports: systemPorts,
+      environment: {},
+      log: (line) => log.push(line),
+      guard: async () => null,
+      onFatal: () => undefined,
+    }),
+  );
+  const stateGate = () => remit.unmet().find((unmet) => unmet.startsWith('state'));
+  expect([remit.stateFile, remit.issuerPort, stateGate()]).toEqual([
+    null,
+    null,
+    'state: no authority has answered yet',
+  ]);
+  const authority = await AuthorityServer.listen(`unix:${at}/authority.sock`);
+  authority.leaseMs = 1_000;
+  try {
+    await until(() => stateGate() === undefined, { what: 'a lease' });
+    authority.close();
+    await until(() => stateGate() === 'state: no authority has confirmed the state of tasks for a lease', {
+      what: 'the end of the lease',
+    });
+    expect(log).toContainEqual(expect.stringContaining('state of tasks: the authority `unix:'));
+  } finally {
+    await remit.close();
+    authority.close();
+  }
+});
