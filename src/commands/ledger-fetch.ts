@@ -1,5 +1,5 @@
 import { fetchRecords } from '../ledger/received/fetched-records.ts';
-import { s3PlaceFrom } from '../ledger/received/s3-place.ts';
+import { s3PlaceFrom } from '../config/s3-place.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { EXIT } from './command.ts';

@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { emitterNameFrom } from '../ledger/received/emitter.ts';
+import type { EmitterPeer } from '../ledger/received/emitter.ts';
 import type { ReceivedStream, Receiver, StreamRefusal } from '../ledger/received/receiver.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Appended, Records } from './messages.ts';
@@ -12,9 +13,9 @@ export type AppendCall = ServerDuplexStream<Records, Appended>;
  * Answers a call of `Append`: binds the log to the caller, acknowledges what is kept, and refuses what does not continue the log. One message
  * is handled at a time; meanwhile no other is read.
  *
- * @param id SPIFFE ID of the caller, by its certificate
+ * @param peer the caller, by its certificate
  */
-export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect'>, id: string): void {
+export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect'>, peer: EmitterPeer): void {
   let stream: ReceivedStream | null = null;
   let isOver = false;
   let size = 0;
@@ -40,7 +41,7 @@ export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect
   const handle = async ({ log, from, leaves, checkpoint }: Records): Promise<void> => {
     if (stream === null) {
       if (log === null) return refuse({ problem: 'the first message must name the log', isLater: false });
-      const name = emitterNameFrom({ origin: log.origin, verifierKey: log.verifier_key }, id);
+      const name = emitterNameFrom({ origin: log.origin, verifierKey: log.verifier_key }, peer);
       if (isProblem(name)) return refuse({ ...name, isLater: false });
       const begun = await receiver.connect(name, log.size, { onKept, onOver: over });
       if (isProblem(begun)) return refuse(begun);

@@ -11,8 +11,8 @@ export type AppendStream = ClientDuplexStream<Records, Appended>;
 
 /** The dependencies of a shipper. */
 export interface ShipperServices {
-  /** Calls `Append` at an authority. */
-  readonly open: () => AppendStream;
+  /** Calls `Append` at an authority. Each stream may be at another one. */
+  readonly open: () => AppendStream | { readonly problem: string };
   /** The log of this process. */
   readonly log: { readonly origin: string; readonly verifierKey: string };
   readonly pages: Pick<LogPages, 'head' | 'after'>;
@@ -67,6 +67,7 @@ export class RecordShipper {
     if (isProblem(head)) return this.#again(head.problem);
     const { origin, verifierKey } = this.#services.log;
     const stream = this.#services.open();
+    if (isProblem(stream)) return this.#again(stream.problem);
     const sending: Sending = { stream, sent: null, kept: 0, signed: 0, window: [], isBlocked: false };
     this.#sending = sending;
     stream.on('data', (appended: Appended) => this.#hear(sending, appended));

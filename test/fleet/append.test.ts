@@ -126,7 +126,9 @@ describe('RecordShipper', () => {
     const log = sidecarLog(pod, 5, { trustDomain: 'other.test' });
     const { faults, unacknowledged, shipper, stop } = shipperOf(pod, log, address);
     await until(() => faults.length > 0);
-    expect(faults[0]).toMatch(/^the authority refuses the records: the log `.*` is not of the trust domain of/);
+    expect(faults[0]).toMatch(
+      /^the authority refuses the records: the log `.*` is not of the trust domain `acme.test`/,
+    );
     expect(unacknowledged.records).toBe(6);
     expect(await shipper.close(10)).toBe('the last records were not acknowledged by an authority');
     stop();

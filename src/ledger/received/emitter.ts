@@ -1,5 +1,3 @@
-import { isDeny } from '../../decision/decision.ts';
-import { spiffeIdFrom, trustDomainOf } from '../../identity/spiffe-id.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { base64Of } from '../base64.ts';
@@ -18,7 +16,7 @@ export interface EmitterName {
   readonly origin: string;
   /** Verifies its checkpoints; the origin is its name. */
   readonly key: NoteKey;
-  /** SPIFFE ID by which it authenticated. */
+  /** SPIFFE ID by which it authenticated, or `unix`. */
   readonly id: string;
 }
 
@@ -41,28 +39,33 @@ export interface LogPart {
   readonly checkpoint: string;
 }
 
+/** A sidecar, as the transport has authenticated it. */
+export interface EmitterPeer {
+  /** Its SPIFFE ID, or `unix` where the permissions of a Unix socket admit it. */
+  readonly id: string;
+  /** The trust domain that its log must name. */
+  readonly trustDomain: string;
+}
+
 /**
- * The name of an emitter, from what it says of itself and the identity that it proved.
+ * The name of an emitter, from what it says of itself and who it is.
  *
  * @param said.verifierKey `name+id+base64`
- * @param id SPIFFE ID, verified by the transport
  */
 export function emitterNameFrom(
   said: { readonly origin: string; readonly verifierKey: string },
-  id: string,
+  { id, trustDomain }: EmitterPeer,
 ): EmitterName | Problem {
-  const spiffeId = spiffeIdFrom(id);
-  if (isDeny(spiffeId)) return { problem: `\`${id}\` is not a SPIFFE ID` };
   const [prefix, name, epoch, ...others] = said.origin.split('/');
   const isOrigin = others.length === 0 && name !== undefined && NAME.test(name) && EPOCH.test(epoch ?? '');
   if (!isOrigin) return { problem: 'the origin of a log must be `remit.<trust domain>/<name>/<epoch>`' };
-  if (prefix !== `remit.${trustDomainOf(spiffeId)}`) {
-    return { problem: `the log \`${said.origin}\` is not of the trust domain of \`${id}\`` };
+  if (prefix !== `remit.${trustDomain}`) {
+    return { problem: `the log \`${said.origin}\` is not of the trust domain \`${trustDomain}\`` };
   }
   const key = noteKeyFrom(said.verifierKey);
   if (isProblem(key)) return { problem: `the verifier key of \`${said.origin}\` ${key.problem}` };
   return key.name === said.origin
-    ? { origin: said.origin, key, id: spiffeId }
+    ? { origin: said.origin, key, id }
     : { problem: `the verifier key of \`${said.origin}\` is named \`${key.name}\`` };
 }
 

@@ -7,7 +7,7 @@ import {
   S3ServiceException,
 } from '@aws-sdk/client-s3';
 import type { Problem } from '../../runtime/problem.ts';
-import type { S3Place } from './s3-place.ts';
+import type { S3Place } from '../../config/s3-place.ts';
 
 /** Names of objects, and what to ask for more with. */
 export interface NamePage {

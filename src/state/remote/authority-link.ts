@@ -1,6 +1,7 @@
 import { Client, credentials, status } from '@grpc/grpc-js';
 import type { ChannelCredentials, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import type { AuthorityCalls, Down, Up } from '../../fleet/messages.ts';
+import type { AppendStream } from '../../fleet/record-shipper.ts';
 import { methodOf } from '../../fleet/service.ts';
 import { isDeny } from '../../decision/decision.ts';
 import { leafFromDer } from '../../identity/leaf-certificate.ts';
@@ -123,6 +124,12 @@ export class AuthorityLink {
       },
       end,
     };
+  }
+
+  /** Streams the records of the log of this process. */
+  append(): AppendStream {
+    const { path, requestSerialize, responseDeserialize } = methodOf('Append');
+    return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
   }
 
   close(): void {

@@ -71,7 +71,7 @@ export function addRecords(log: SegmentLog, { from, to }: { readonly from: numbe
 export const sidecarId = 'spiffe://acme.test/ns/tools/sa/tools-7';
 
 export const nameOf = (log: SegmentLog, id: string = sidecarId): EmitterName =>
-  must(emitterNameFrom({ origin: log.origin, verifierKey: log.verifierKey }, id));
+  must(emitterNameFrom({ origin: log.origin, verifierKey: log.verifierKey }, { id, trustDomain: 'acme.test' }));
 
 /** All that the log in a folder has after a number of records, without a checkpoint. */
 export const unsignedPart = (folder: string, from: number): LogPart => ({

@@ -6,7 +6,7 @@ import { ledgerFetch } from '../../../src/commands/ledger-fetch.ts';
 import { ledgerVerify } from '../../../src/commands/ledger-verify.ts';
 import { RecordObjects } from '../../../src/ledger/received/record-objects.ts';
 import { S3Bucket } from '../../../src/ledger/received/s3-bucket.ts';
-import { s3PlaceFrom } from '../../../src/ledger/received/s3-place.ts';
+import { s3PlaceFrom } from '../../../src/config/s3-place.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { ran } from '../../commands/ledgers.ts';

@@ -1,5 +1,5 @@
-import { isProblem } from '../../runtime/problem.ts';
-import type { Problem } from '../../runtime/problem.ts';
+import { isProblem } from '../runtime/problem.ts';
+import type { Problem } from '../runtime/problem.ts';
 
 /** A bucket, and where it is. */
 export interface S3Place {
