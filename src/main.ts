@@ -48,6 +48,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/restore.ts')).restoreCommand,
   },
   {
+    name: 'migrate',
+    summary: 'make or update the tables of the state in a PostgreSQL',
+    load: async () => (await import('./commands/migrate.ts')).migrateCommand,
+  },
+  {
     name: 'secrets',
     summary: 'list the long-lived secrets that agents sent',
     load: async () => (await import('./commands/secrets.ts')).secrets,

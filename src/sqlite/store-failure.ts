@@ -1,7 +1,7 @@
 import { type Deny, deny } from '../decision/decision.ts';
 
 /**
- * A failure of a store: returned, never thrown. Nothing of the failed call was stored.
+ * A failure of a store: returned, never thrown. Nothing of the failed call was stored, except where it is `unknown`.
  *
  * - `full`: the disk is full; the store stays usable and recovers once there is space
  * - `busy`: another process held the write lock for too long; a retry may succeed
@@ -11,11 +11,13 @@ import { type Deny, deny } from '../decision/decision.ts';
  * - `unusable`: the file cannot be opened or is not ours
  * - `later`: the file was written by a later build, which has to read it
  * - `unfit`: the ledger differs from what was signed: it was changed or truncated
+ * - `unknown`: the write may have been stored; only a database on another machine fails so
  * - `broken`: an I/O error or a corrupt file; every later call fails the same way, and the process must end
  */
 export interface StoreFailure {
   readonly kind: 'store-failure';
-  readonly code: 'full' | 'busy' | 'conflict' | 'changed' | 'refused' | 'unusable' | 'later' | 'unfit' | 'broken';
+  readonly code:
+    'full' | 'busy' | 'conflict' | 'changed' | 'refused' | 'unusable' | 'later' | 'unfit' | 'unknown' | 'broken';
   /** What happened, for the operator; lower case, no final period. */
   readonly detail: string;
 }

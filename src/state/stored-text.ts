@@ -1,3 +1,5 @@
+import { storeFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Saying } from '../task/context-change.ts';
 import type { IssuedToken } from './store.ts';
 
@@ -10,3 +12,7 @@ export const textsOf = (token: IssuedToken): readonly string[] => [token.jtiDige
 /** Names and values of a statement about a task. */
 export const saidIn = ({ values }: Saying): readonly string[] =>
   Object.entries(values).flatMap(([name, value]) => (value === null ? [name] : [name, value]));
+
+/** The failure of a call with text that is not stored. */
+export const notStorable = (): StoreFailure =>
+  storeFailure('refused', 'text with U+0000 or a lone surrogate is not stored');

@@ -5,7 +5,7 @@ import type { Clocks } from '../../runtime/ports.ts';
 import { ClockFloor, MAX_FLOOR_MS } from '../clock-floor.ts';
 import type { ClockSources, FloorMark } from '../clock-floor.ts';
 import type { ChangedPart } from '../feed.ts';
-import { isStorable } from '../stored-text.ts';
+import { isStorable, notStorable } from '../stored-text.ts';
 import { appendToFeed } from './feed-table.ts';
 import { BusyTimeout } from '../../sqlite/busy-timeout.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
@@ -115,9 +115,7 @@ export class Connection {
    */
   read<T>(input: readonly SQLInputValue[], work: () => T): T | StoreFailure {
     if (this.#broken !== null) return this.#broken;
-    if (!input.every(isStorableValue)) {
-      return storeFailure('refused', 'text with U+0000 or a lone surrogate is not stored');
-    }
+    if (!input.every(isStorableValue)) return notStorable();
     try {
       return work();
     } catch (error) {

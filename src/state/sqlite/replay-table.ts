@@ -1,9 +1,7 @@
 import type { Connection } from './connection.ts';
-import { storeFailure } from '../../sqlite/store-failure.ts';
+import { MAX_REPLAY_ROWS, replayMemoryFull } from '../replay-memory.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 
-/** Most keys of one kind. */
-export const MAX_REPLAY_ROWS = 100_000;
 /** Expired keys deleted at each call, so that the memory shrinks faster than it grows. */
 const SWEPT = 100;
 
@@ -24,7 +22,7 @@ export function rememberKey(
   if (known !== undefined && Number(known['until_ms']) > floorMs) return 'seen';
   const count = connection.statement('SELECT count(*) AS count FROM remembered WHERE kind = ?').get(kind);
   if (known === undefined && Number(count?.['count']) >= MAX_REPLAY_ROWS) {
-    return storeFailure('full', `the replay memory holds ${MAX_REPLAY_ROWS} keys, none of which has expired`);
+    return replayMemoryFull();
   }
   connection.statement('INSERT OR REPLACE INTO remembered VALUES (?,?,?)').run(kind, key, untilMs);
   return 'new';

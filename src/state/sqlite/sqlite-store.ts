@@ -42,7 +42,7 @@ import { refusedPremise } from '../premises.ts';
 import type { Premises } from '../premises.ts';
 import { dueTasks, touchTask } from './task-table.ts';
 import { ServingMark } from './serving-mark.ts';
-import { valuesOf } from './task-row.ts';
+import { valuesOf } from '../task-row.ts';
 import { SqliteReader } from './state-reader.ts';
 
 /** How far the clock mark in the file may lag where nothing else is written. */

@@ -2,7 +2,7 @@ import type { Task } from '../../task/task.ts';
 import type { Connection } from './connection.ts';
 import type { OpenTaskFilter, TaskCounts, TaskFilter, TaskKey } from '../store.ts';
 import { rootTaskOf } from './root-task.ts';
-import { INSERT_TASK, TASK_COLUMNS, taskFrom, valuesOf } from './task-row.ts';
+import { TASK_COLUMNS, taskColumns, taskFrom, valuesOf } from '../task-row.ts';
 
 /** Most rows of a listing and of one sweep. */
 export const MAX_ROWS = 1_000;
@@ -108,6 +108,8 @@ export const openPartsOf = (connection: Connection, { issuer, id }: TaskKey): re
 /** Number of open descendants. */
 export const countOpenParts = (connection: Connection, { issuer, id }: TaskKey): number =>
   Number(connection.statement(COUNT_PARTS).get(issuer, id)?.['parts']);
+
+const INSERT_TASK = `INSERT INTO tasks (${taskColumns.join(', ')}) VALUES (${taskColumns.map(() => '?').join(', ')})`;
 
 /** Inserts a new task. */
 export function insertTaskRow(connection: Connection, task: Task): void {

@@ -3,7 +3,7 @@ import type { IssuedTokenState } from '../../task/issued-token.ts';
 import type { Connection } from './connection.ts';
 import { HISTORY_COLUMNS, historyFrom, JOIN_HISTORY } from './history-table.ts';
 import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../store.ts';
-import { numberOrNull, TASK_COLUMNS, taskFrom } from './task-row.ts';
+import { numberOrNull, TASK_COLUMNS, taskFrom } from '../task-row.ts';
 import { ROOT_TASK, rootTaskOf } from './root-task.ts';
 
 type Row = Readonly<Record<string, SQLOutputValue>>;

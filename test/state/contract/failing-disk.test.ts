@@ -8,8 +8,8 @@ import { scratch } from '../../builders/scratch.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { spentIn } from '../state-file.ts';
-import { implementations } from './opened-state.ts';
-import type { OpenState } from './opened-state.ts';
+import { fileImplementations } from './implementations.ts';
+import type { OpenState } from './implementations.ts';
 
 // Traced processes start here, which is slow on a loaded machine.
 jest.setTimeout(300_000);
@@ -44,7 +44,7 @@ async function saidOn(
 }
 
 describeWith(stracePart(), 'a state on a disk that fails', (strace) => {
-  it.each(Object.entries(implementations))(
+  it.each(Object.entries<OpenState>(fileImplementations))(
     'with %s, acknowledges nothing that is lost',
     async (name, open: OpenState) => {
       let injected = 0;

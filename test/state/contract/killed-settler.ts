@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import { agreeing } from '../../builders/state-file.ts';
 import { taskNumber } from '../../builders/task.ts';
-import { implementations } from './opened-state.ts';
+import { implementations } from './implementations.ts';
 
 /**
  * `killed-settler.ts IMPLEMENTATION FILE FIRST`: settles uses of task 1 under the decisions `decision-N`, from number FIRST on, seven at a

@@ -4,7 +4,7 @@ import type { UseState } from '../../../src/state/store.ts';
 import { causeOf } from '../../../src/task/cause.ts';
 import type { TaskEvent, TaskState } from '../../../src/task/task.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
-import type { OpenedState } from './opened-state.ts';
+import type { OpenedState } from './implementations.ts';
 import { must, mustFind } from '../../builders/must.ts';
 
 /** Tasks of a run. Each has one token at first. */
@@ -57,8 +57,8 @@ const taskOf = (model: Model, n: number): ModelTask => {
 };
 
 /** The state of a task as it is looked at now: of calls that wait nothing need be in it yet. */
-const look = (real: Real, n: number): UseState =>
-  mustFind(real.state.states.of({ issuer, id: taskNumber(n).id }, `digest-${n}`));
+const look = async (real: Real, n: number): Promise<UseState> =>
+  mustFind(await real.state.look({ issuer, id: taskNumber(n).id }, `digest-${n}`));
 
 /** A use that takes calls and adds to the history, decided by the history of the last look. */
 const settleUse = (n: number, decision: number, count: number, action: string | null): Command => ({
@@ -66,7 +66,7 @@ const settleUse = (n: number, decision: number, count: number, action: string | 
   toString: () => `settle task ${n} decision ${decision} count ${count} action ${action ?? '-'}`,
   async run(model, real) {
     const decisionId = `decision-${decision}`;
-    const { version } = look(real, n).history;
+    const { version } = (await look(real, n)).history;
     const entry = action === null ? {} : { entry: { version, action, labels: [] } };
     const answer = real.state.settling.settle({
       decisionId,
@@ -176,7 +176,7 @@ export async function settleAll(model: Model, real: Real): Promise<void> {
     else expect(got).toEqual({ what, answer: expected });
   }
   for (const n of TASKS) {
-    const { task, issued, history } = look(real, n);
+    const { task, issued, history } = await look(real, n);
     const { state, generation, version, actions, risk, revoked } = taskOf(model, n);
     expect({ n, state: task.state, generation: task.generation, risk: task.risk }).toEqual({
       n,

@@ -7,7 +7,7 @@ import { describeWith, stracePart } from '../../parts.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
-import { implementations } from '../contract/opened-state.ts';
+import { fileImplementations } from '../contract/implementations.ts';
 
 // Traced processes start here, which is slow on a loaded machine.
 jest.setTimeout(300_000);
@@ -19,7 +19,7 @@ afterAll(remove);
 async function syncing(strace: string, implementation: 'direct' | 'thread'): Promise<readonly string[]> {
   const at = folder();
   const [file, log] = [join(at, 'state.db'), join(at, 'log')];
-  const open = implementations[implementation];
+  const open = fileImplementations[implementation];
   if (open === undefined) throw new Error('no such implementation');
   const state = await open(file, agreeing());
   await state.authority.insertTask(taskNumber(1), tokenNumber(1), []);

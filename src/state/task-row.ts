@@ -1,13 +1,13 @@
-import type { SQLOutputValue } from 'node:sqlite';
-import type { SpiffeId } from '../../identity/spiffe-id.ts';
-import type { Cause, CauseCode } from '../../task/cause.ts';
-import { noAttributes } from '../../task/subject-attributes.ts';
-import type { Task, TaskRisk, TaskState } from '../../task/task.ts';
+import type { SpiffeId } from '../identity/spiffe-id.ts';
+import type { Cause, CauseCode } from '../task/cause.ts';
+import { noAttributes } from '../task/subject-attributes.ts';
+import type { Task, TaskRisk, TaskState } from '../task/task.ts';
 
-/** A row of `tasks` as SQLite returns it. STRICT tables guarantee its types, and only the output of `valuesOf` is ever written. */
-export type TaskRow = Readonly<Record<string, SQLOutputValue>>;
+/** A row of `tasks` as a database returns it. The columns guarantee its types, and only the output of `valuesOf` is ever written. */
+export type TaskRow = Readonly<Record<string, unknown>>;
 
-const columns = [
+/** The columns of `tasks`, in the order of `valuesOf`. */
+export const taskColumns = [
   'issuer',
   'id',
   'agent',
@@ -33,11 +33,8 @@ const columns = [
   'generation',
 ] as const;
 
-/** The columns of `tasks`, in the order of `valuesOf`. */
-export const TASK_COLUMNS = columns.map((column) => `tasks.${column}`).join(', ');
-
-/** Inserts one row from the output of `valuesOf`. */
-export const INSERT_TASK = `INSERT INTO tasks (${columns.join(', ')}) VALUES (${columns.map(() => '?').join(', ')})`;
+/** The same in SQL. */
+export const TASK_COLUMNS = taskColumns.map((column) => `tasks.${column}`).join(', ');
 
 /** The task in a row. */
 export const taskFrom = (row: TaskRow): Task => ({
@@ -67,18 +64,17 @@ export const taskFrom = (row: TaskRow): Task => ({
 
 /** `valuesOf` wrote the code of a cause. */
 const causeFrom = (row: TaskRow): Cause | null =>
-  row['cause'] === null ? null : { code: String(row['cause']) as CauseCode, note: String(row['cause_note']) };
+  row['cause'] === null ? null : { code: row['cause'] as CauseCode, note: String(row['cause_note']) };
 
-const textOrNull = (value: SQLOutputValue | undefined): string | null =>
-  value === null || value === undefined ? null : String(value);
+const textOrNull = (value: unknown): string | null => (typeof value === 'string' ? value : null);
 
 /** A whole number, or `null`. */
-export const numberOrNull = (value: SQLOutputValue | undefined): number | null =>
+export const numberOrNull = (value: unknown): number | null =>
   value === null || value === undefined ? null : Number(value);
 
 const none: Readonly<Record<string, string>> = Object.freeze({});
 
-const namesFrom = (value: SQLOutputValue | undefined): Readonly<Record<string, string>> =>
+const namesFrom = (value: unknown): Readonly<Record<string, string>> =>
   value === '{}' ? none : JSON.parse(String(value));
 
 /** What a task is accepted with and never changes. It shares one column, so that files of older versions have it too. */
@@ -89,7 +85,7 @@ const acceptedText = ({ contextRules, subjectAttributes }: Accepted): string =>
   JSON.stringify(Object.keys(subjectAttributes).length === 0 ? contextRules : [contextRules, subjectAttributes]);
 
 /** `acceptedText` wrote the value. */
-function acceptedFrom(value: SQLOutputValue | undefined): Accepted {
+function acceptedFrom(value: unknown): Accepted {
   if (value === '{}') return noAccepted;
   const read: unknown = JSON.parse(String(value));
   const [contextRules, subjectAttributes]: readonly unknown[] = Array.isArray(read) ? read : [read, noAttributes];
@@ -103,8 +99,7 @@ const noAccepted: Accepted = Object.freeze({ contextRules: Object.freeze({}), su
 
 const nothing: Task['attested'] = Object.freeze([]);
 
-const attestedFrom = (value: SQLOutputValue | undefined): Task['attested'] =>
-  value === '[]' ? nothing : JSON.parse(String(value));
+const attestedFrom = (value: unknown): Task['attested'] => (value === '[]' ? nothing : JSON.parse(String(value)));
 
 /** The values of the row of a task. */
 export const valuesOf = (task: Task): readonly (string | number | null)[] => [

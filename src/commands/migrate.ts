@@ -1,0 +1,64 @@
+import { postgresTargetFrom } from '../config/postgres-url.ts';
+import { isProblem } from '../runtime/problem.ts';
+import { systemPorts } from '../runtime/ports.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { migratePostgres } from '../state/postgres/migrate.ts';
+import type { Migrated } from '../state/postgres/migrate.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { optionsFrom } from './options.ts';
+import { isCommandRefusal, refusal, refused, type CommandRefusal } from './task-source.ts';
+
+const help = `remit migrate: make or update the tables of the state in a PostgreSQL
+
+usage: remit migrate --state URL [OPTION ...]
+
+  --state URL     the database, with the role that owns the tables: postgres://OWNER@HOST[:PORT][,HOST ...]/DATABASE?passwordfile=/FILE
+  --grant ROLE    the role of the authorities, which gets what serving takes: rows of these tables, and no DDL
+  --json          print what was done, as JSON
+
+Makes the schema \`remit\`, or brings it to the version of this build, in one transaction, forward only. Nothing changes where it is up to
+date. Run it before the authorities of a new release start; those of the release before go on. \`remit serve\` never migrates a
+PostgreSQL, and a state file migrates itself.
+
+TLS is on and verified; options of the URL: \`sslrootcert\`, \`sslcert\` and \`sslkey\`, \`passwordfile\`, \`sslmode=disable\`, and \`host=/FOLDER\` for
+a socket. A password in the URL is refused.
+
+  remit migrate --state 'postgres://remit_owner@db.acme.test/remit?passwordfile=/run/secrets/owner' --grant remit_authority
+
+exit codes: 0 the tables are of this version, 1 they could not be migrated and are unchanged, 2 bad use`;
+
+/** `remit migrate`. */
+export const migrateCommand: Command = {
+  name: 'migrate',
+  help,
+  run: async (args, io) => {
+    const done = await migrated(args);
+    if (isCommandRefusal(done)) return refused(io, 'remit migrate', done);
+    say(io, done);
+    return EXIT.good;
+  },
+};
+
+async function migrated(args: readonly string[]): Promise<(Migrated & { readonly isJson: boolean }) | CommandRefusal> {
+  const options = optionsFrom(
+    args,
+    { state: { type: 'string' }, grant: { type: 'string' }, json: { type: 'boolean', default: false } },
+    0,
+  );
+  if (typeof options === 'string') return refusal(options);
+  const { grant = null, json, state } = options.values;
+  if (state === undefined) return refusal('--state is required: the URL of the database');
+  const target = postgresTargetFrom(state);
+  if (isProblem(target)) return refusal(`--state ${target.problem}`);
+  const done = await migratePostgres(target, { grant, randomBytes: systemPorts.randomBytes });
+  if (isStoreFailure(done)) return refusal(done.detail, EXIT.no);
+  return { ...done, isJson: json };
+}
+
+function say({ out }: CommandIo, { isJson, from, granted, to }: Migrated & { readonly isJson: boolean }): void {
+  if (isJson) return out(JSON.stringify({ from, to, granted }));
+  const what = from === 0 ? `made the tables of version ${to}` : `migrated from version ${from} to ${to}`;
+  out(from === to ? `the tables have version ${to} already` : what);
+  if (granted !== null) out(`granted to \`${granted}\`: what serving takes`);
+}

@@ -1,0 +1,149 @@
+import { Pool } from 'pg';
+import type { PoolClient, QueryResult } from 'pg';
+import type { PostgresTarget } from '../../config/postgres-url.ts';
+import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { STATEMENT_MS } from './flight.ts';
+import type { Outcome } from './flight.ts';
+import { failureOfPostgres, isLost } from './postgres-failure.ts';
+import { connectionOf, primaryOf } from './primary.ts';
+
+/** Options of a database. */
+export interface DatabaseOptions {
+  readonly target: PostgresTarget;
+  /** Most connections. Default 10. */
+  readonly maxConnections?: number;
+  /** Whether a commit counts only where a standby has it (`durability: quorum`). */
+  readonly hasQuorum: boolean;
+  /** How long a host may take to say whether it is the primary. Default 1 s. */
+  readonly askMs?: number;
+}
+
+const MAX_CONNECTIONS = 10;
+/** A connection is closed after this, so that a rotated credential is in use everywhere by then. */
+const LIFETIME_S = 3_600;
+const CONNECT_MS = 5_000;
+/** After the primary was not found, it is not looked for again at once: clients that give up leave processes of the server behind. */
+const RETRY_MS = 250;
+
+/**
+ * The primary of a PostgreSQL, over a bounded number of connections. After an error that says that the server is no primary any more, or
+ * that the way to it is gone, all connections are dropped and the next call looks for the primary again.
+ *
+ * Works behind a pool of transactions (PgBouncer): no session state, no named statements, no LISTEN, no advisory lock.
+ *
+ * Lifecycle: any call at any time; `close` once.
+ */
+export class Database {
+  readonly hasQuorum: boolean;
+  readonly #options: DatabaseOptions;
+  #pool: Pool | null = null;
+  #timeline: number | null = null;
+  #finding: Promise<Pool | StoreFailure> | null = null;
+  #isClosed = false;
+
+  constructor(options: DatabaseOptions) {
+    this.#options = options;
+    this.hasQuorum = options.hasQuorum;
+  }
+
+  /** The timeline of the primary that is connected; `null` where none is. */
+  get timeline(): number | null {
+    return this.#timeline;
+  }
+
+  /** Runs one statement, outside a transaction. */
+  async read(text: string, values: readonly unknown[] = []): Promise<QueryResult | StoreFailure> {
+    return this.#use(
+      (client) => client.query(text, [...values]),
+      () => false,
+    );
+  }
+
+  /**
+   * Runs a transaction that ends with `commit` of `flight.ts`. After an unknown outcome its connection is closed and the primary is looked
+   * for again. Where `work` rejects, nothing was committed.
+   */
+  async transaction<T extends { readonly outcome: Outcome }>(
+    work: (client: PoolClient) => Promise<T>,
+  ): Promise<T | StoreFailure> {
+    return this.#use(work, ({ outcome }) => outcome.kind === 'unknown');
+  }
+
+  /** Lends a connection to `work`. It goes back to the pool, unless `work` rejects or `isSpoilt`. */
+  async #use<T>(work: (client: PoolClient) => Promise<T>, isSpoilt: (result: T) => boolean): Promise<T | StoreFailure> {
+    const pool = await this.#primary();
+    if (isStoreFailure(pool)) return pool;
+    let client: PoolClient;
+    try {
+      client = await pool.connect();
+    } catch (error) {
+      this.#drop(pool);
+      return failureOfPostgres(error);
+    }
+    client.on('error', ignored);
+    try {
+      const result = await work(client);
+      client.off('error', ignored);
+      const isSpoiltNow = isSpoilt(result);
+      client.release(isSpoiltNow);
+      if (isSpoiltNow) this.#drop(pool);
+      return result;
+    } catch (error) {
+      client.release(true);
+      if (isLost(error)) this.#drop(pool);
+      return failureOfPostgres(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const pool = this.#pool;
+    this.#pool = null;
+    await pool?.end();
+  }
+
+  #primary(): Promise<Pool | StoreFailure> {
+    if (this.#isClosed) return Promise.resolve(closed());
+    if (this.#pool !== null) return Promise.resolve(this.#pool);
+    this.#finding ??= this.#find();
+    return this.#finding;
+  }
+
+  async #find(): Promise<Pool | StoreFailure> {
+    const { target, askMs, maxConnections = MAX_CONNECTIONS } = this.#options;
+    const primary = await primaryOf(target, askMs);
+    if (isStoreFailure(primary)) {
+      setTimeout(() => (this.#finding = null), RETRY_MS).unref();
+      return primary;
+    }
+    this.#finding = null;
+    if (this.#isClosed) return closed();
+    const pool = new Pool({
+      ...connectionOf(target, primary.host),
+      max: maxConnections,
+      maxLifetimeSeconds: LIFETIME_S,
+      connectionTimeoutMillis: CONNECT_MS,
+      query_timeout: STATEMENT_MS,
+      keepAlive: true,
+      pipeline: true,
+    });
+    pool.on('error', () => this.#drop(pool));
+    this.#pool = pool;
+    this.#timeline = primary.timeline;
+    return pool;
+  }
+
+  /** Forgets the primary. Its idle connections are closed, and each other one when it is given back. */
+  #drop(pool: Pool): void {
+    if (this.#pool !== pool) return;
+    this.#pool = null;
+    this.#timeline = null;
+    pool.end().catch(() => undefined);
+  }
+}
+
+/** Without a listener the loss of a connection would end the process. The statement in progress tells it. */
+const ignored = (): void => undefined;
+
+const closed = (): StoreFailure => storeFailure('broken', 'the database is closed');

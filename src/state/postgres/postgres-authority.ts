@@ -1,0 +1,143 @@
+import type { EncodedRecord } from '../../ledger/encoded-record.ts';
+import type { Clocks } from '../../runtime/ports.ts';
+import { storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { eventForParts } from '../../task/task.ts';
+import type { Authority } from '../authority.ts';
+import type { Premises } from '../premises.ts';
+import { namesOf, spendsProblem } from '../settlement.ts';
+import type { SettledUse, Settlement, Settling } from '../settling.ts';
+import { isStorable, notStorable, saidIn, textsOf } from '../stored-text.ts';
+import type { IssuedToken } from '../store.ts';
+import { valuesOf } from '../task-row.ts';
+import { addPart, addTask, addToken, applyEvent, changeContext, changeRisk, revokeToken, takeFrom } from '../writes.ts';
+import type { NeededRows } from './needed-rows.ts';
+import type { PostgresReads } from './postgres-reads.ts';
+import type { LaneCall, WriteLane } from './write-lane.ts';
+
+/** What an authority of a PostgreSQL consists of. */
+export interface PostgresParts {
+  readonly lane: WriteLane;
+  readonly reads: PostgresReads;
+  /** One reading of the clocks of this process. */
+  readonly clocks: () => Clocks;
+  readonly nowMs: () => number;
+}
+
+/** The authority: reads of the primary, and writes of the lane, each with the rows that it needs. */
+export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts): Authority {
+  const run = <T>(texts: readonly unknown[], call: LaneCall<T>): Promise<T | StoreFailure> =>
+    texts.every(isStorableValue) ? lane.run(call) : Promise.resolve(notStorable());
+  return {
+    clocks,
+    nowMs,
+    floorMs: () => clocks().floorMs,
+    taskOf: (...input) => reads.taskOf(...input),
+    useStateOf: (...input) => reads.useStateOf(...input),
+    tokenOf: (...input) => reads.tokenOf(...input),
+    openTasks: (...input) => reads.openTasks(...input),
+    restoredAtMs: () => reads.restoredAtMs(),
+    insertTask: (task, token, records) => {
+      const parents = task.parentId === null ? [] : [{ issuer: task.issuer, id: task.parentId }];
+      return run([...valuesOf(task), ...textsOf(token)], {
+        needs: { ...ofNew(token, records), tasks: [task, ...parents], families: parents },
+        write: (rows) => addTask(rows, { task, token, records }),
+      });
+    },
+    insertPart: async (task, token, records, handed, decidedBy) => {
+      const { issuer, parentId } = task;
+      if (parentId === null) return storeFailure('refused', 'a part names the task it is a part of');
+      const problem = spendsProblem(handed.spends);
+      if (problem !== null) return storeFailure('refused', problem);
+      const parents = [{ issuer, id: parentId }];
+      const needs = withPremises(decidedBy, {
+        ...ofNew(token, records, handed.jtiDigest),
+        tasks: [task, ...parents],
+        families: parents,
+        uses: parents,
+      });
+      return run([...valuesOf(task), ...textsOf(token), handed.jtiDigest, ...namesOf(handed.spends)], {
+        needs,
+        write: (rows) => addPart(rows, { task, token, records, parentId }, handed, decidedBy),
+      });
+    },
+    insertToken: (key, token, records, decidedBy) =>
+      run([key.issuer, key.id, ...textsOf(token)], {
+        needs: withPremises(decidedBy, { ...ofNew(token, records), tasks: [key] }),
+        write: (rows) => addToken(rows, key, { token, records }, decidedBy),
+      }),
+    applyTaskEvent: (key, event, by, decidedBy) =>
+      run([key.issuer, key.id, event.cause.note, by], {
+        needs: withPremises(decidedBy, { tasks: [key], families: reachesFamily(event.kind) ? [key] : [] }),
+        write: (rows) => applyEvent(rows, key, { event, by }, decidedBy),
+      }),
+    setContext: (key, saying, event, decidedBy) =>
+      run([key.issuer, key.id, saying.by, event?.cause.note ?? '', ...saidIn(saying)], {
+        needs: withPremises(decidedBy, { tasks: [key], families: event === undefined ? [] : [key] }),
+        write: (rows) => changeContext(rows, key, { saying, event }, decidedBy),
+      }),
+    setRisk: (key, risk, cause, by, decidedBy) =>
+      run([key.issuer, key.id, cause.note, by], {
+        needs: withPremises(decidedBy, { tasks: [key] }),
+        write: (rows) => changeRisk(rows, key, { risk, cause, by }, decidedBy),
+      }),
+    revokeToken: (jtiDigest, cause, by) =>
+      run([jtiDigest, cause.note, by], {
+        needs: { tokens: [jtiDigest] },
+        write: (rows) => revokeToken(rows, jtiDigest, { cause, by }),
+      }),
+    rememberOnce: (kind, key, untilMs) =>
+      run([key], { needs: { remembered: [{ kind, key }] }, write: (rows) => rows.remember({ kind, key, untilMs }) }),
+    appendRecords: (batch) =>
+      run([], {
+        needs: { used: usedIn(batch) },
+        write: (rows) => {
+          rows.addRecords(batch);
+          return null;
+        },
+      }),
+  };
+}
+
+/** Settles uses: those of 2 ms in one transaction, in call order. */
+export const postgresSettling = (lane: WriteLane): Settling => ({ settle: (use) => settle(lane, use) });
+
+async function settle(lane: WriteLane, { decisionId, key, jtiDigest, spends, entry }: SettledUse): Promise<Settlement> {
+  const problem = spendsProblem(spends);
+  if (problem !== null) return storeFailure('refused', problem);
+  const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
+  if (![key.issuer, key.id, jtiDigest, decisionId, ...namesOf(spends), ...texts].every(isStorable))
+    return notStorable();
+  return lane.run({
+    needs: { tasks: [key], uses: [key], tokens: [jtiDigest], decisions: [decisionId] },
+    write: (rows) => {
+      if (rows.isSettled(decisionId)) return null;
+      const unsettled = takeFrom(rows, { key, jtiDigest }, { spends, entry });
+      if (unsettled === null) rows.setSettled(decisionId);
+      return unsettled;
+    },
+  });
+}
+
+const isStorableValue = (value: unknown): boolean => typeof value !== 'string' || isStorable(value);
+
+const reachesFamily = (kind: keyof typeof eventForParts): boolean => kind === 'resume' || eventForParts[kind] !== null;
+
+const ofNew = (token: IssuedToken, records: readonly EncodedRecord[], ...more: readonly string[]): NeededRows => ({
+  tokens: [token.jtiDigest, ...more],
+  used: usedIn(records),
+});
+
+const usedIn = (records: readonly EncodedRecord[]): readonly string[] =>
+  records.flatMap(({ isAllowedUse, task }) => (isAllowedUse && task !== null ? [task] : []));
+
+/** With the rows that tell whether the premises still hold. */
+function withPremises(premises: Premises | undefined, needs: NeededRows): NeededRows {
+  if (premises === undefined) return needs;
+  const { tasks, jtiDigest } = premises;
+  return {
+    ...needs,
+    tasks: [...(needs.tasks ?? []), ...tasks],
+    tokens: [...(needs.tokens ?? []), ...(jtiDigest === undefined ? [] : [jtiDigest])],
+  };
+}

@@ -1,0 +1,168 @@
+import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { Feed, FeedChange, FeedChanges } from '../feed.ts';
+import type { Database } from './database.ts';
+import { BEGIN, commit, flight } from './flight.ts';
+
+/** Most changes that are read at once. */
+const MAX_CHANGES = 4_096;
+
+/** Where a feed is: an epoch, and the number of its last change. */
+export interface FeedHead {
+  readonly epoch: string;
+  readonly seq: number;
+}
+
+/** What became of one change at the sidecars of one authority. */
+export interface ReplicaReceipt {
+  readonly seq: number;
+  readonly holders: number;
+  readonly acknowledged: number;
+  readonly fenced: number;
+}
+
+/** An authority as the others see it. */
+export interface Replica {
+  readonly id: string;
+  readonly address: string;
+  /** Grows while it runs. */
+  readonly beat: number;
+  /** Each change up to this is enforced at its sidecars. */
+  readonly enforcedSeq: number;
+  /** What it says about itself, as JSON. */
+  readonly details: string;
+}
+
+const BEAT = `INSERT INTO remit.replicas VALUES ($1, $2, 1, $3, $4)
+  ON CONFLICT (id) DO UPDATE SET beat = replicas.beat + 1, address = excluded.address, enforced_seq = excluded.enforced_seq, details = excluded.details`;
+const HEAD = 'SELECT epoch::text AS epoch, seq FROM remit.feed_head WHERE part = 0';
+const AFTER = `SELECT seq, root, is_history FROM remit.feed WHERE part = 0 AND seq > $1 ORDER BY seq LIMIT ${MAX_CHANGES}`;
+
+/**
+ * The feed of a PostgreSQL, and the beat of this authority. INVARIANT: a change is given out only once a synced commit has followed it: a
+ * primary that restarts alone shows changes that no standby has, and that a failover takes back.
+ */
+export class PostgresFeed implements Feed {
+  readonly #database: Database;
+  readonly #self: { readonly id: string; readonly address: string };
+  /** The head that the last beat saw. */
+  #synced: FeedHead | null = null;
+  #status = { enforcedSeq: 0, details: '{}' };
+
+  constructor(database: Database, self: { readonly id: string; readonly address: string }) {
+    this.#database = database;
+    this.#self = self;
+  }
+
+  /** What the next beats say about this authority. */
+  report(status: { readonly enforcedSeq: number; readonly details: string }): void {
+    this.#status = status;
+  }
+
+  /** A synced commit that begins now, with the head that it saw. */
+  async beat(): Promise<FeedHead | StoreFailure> {
+    const { id, address } = this.#self;
+    const { enforcedSeq, details } = this.#status;
+    const done = await this.#database.transaction(async (client) => {
+      const seen = await flight(client, [
+        BEGIN,
+        { text: BEAT, values: [id, address, enforcedSeq, details] },
+        { text: HEAD },
+      ]);
+      const outcome = await commit(client, [], this.#database);
+      return { outcome, head: headFrom(seen.at(-1)?.rows[0]) };
+    });
+    if (isStoreFailure(done)) return done;
+    if (done.outcome.kind !== 'committed') return done.outcome.failure;
+    const { head } = done;
+    if (this.#synced === null || this.#synced.epoch !== head.epoch || this.#synced.seq < head.seq) this.#synced = head;
+    return head;
+  }
+
+  /** The head now. Its last changes may not be on a standby yet. */
+  async head(): Promise<FeedHead | StoreFailure> {
+    const result = await this.#database.read(HEAD);
+    return isStoreFailure(result) ? result : headFrom(result.rows[0]);
+  }
+
+  async feedEnd(): Promise<number | StoreFailure> {
+    const head = await this.head();
+    return isStoreFailure(head) ? head : head.seq;
+  }
+
+  async feedAfter(position: number): Promise<FeedChanges | null | StoreFailure> {
+    const result = await this.#database.read(AFTER, [position]);
+    if (isStoreFailure(result)) return result;
+    const { rows } = result;
+    const [first] = rows;
+    if (first === undefined) return this.#withoutChanges(position);
+    if (Number(first['seq']) !== position + 1) return null;
+    const end = position + rows.length;
+    if (this.#synced === null || this.#synced.seq < end) {
+      const head = await this.beat();
+      if (isStoreFailure(head)) return head;
+      if (head.seq < end)
+        return storeFailure('unknown', 'the database lost changes of the feed: it is another primary');
+    }
+    const changes = rows.map((row): FeedChange => ({
+      root: String(row['root']),
+      part: row['is_history'] === true ? 'history' : 'task',
+    }));
+    return { changes, position: end };
+  }
+
+  /** A position that is not the end, and has nothing after it, is none of this feed, or a change came between the two reads. */
+  async #withoutChanges(position: number): Promise<FeedChanges | null | StoreFailure> {
+    const end = await this.feedEnd();
+    if (isStoreFailure(end)) return end;
+    if (end === position) return { changes: [], position };
+    if (end < position) return null;
+    const again = await this.#database.read(AFTER, [position]);
+    if (isStoreFailure(again)) return again;
+    return again.rows.length === 0 ? null : { changes: [], position };
+  }
+
+  /** Writes what became of changes at the sidecars of this authority. */
+  async receipts(receipts: readonly ReplicaReceipt[]): Promise<null | StoreFailure> {
+    const rows = receipts.map((receipt) => ({ ...receipt, replica: this.#self.id }));
+    const text = `INSERT INTO remit.receipts SELECT * FROM json_populate_recordset(NULL::remit.receipts, $1::json) ON CONFLICT DO NOTHING`;
+    const result = await this.#database.read(text, [JSON.stringify(rows)]);
+    return isStoreFailure(result) ? result : null;
+  }
+
+  /** What became of one change at all authorities that had holders of it. */
+  async receiptsOf(seq: number): Promise<readonly ReplicaReceipt[] | StoreFailure> {
+    const result = await this.#database.read('SELECT * FROM remit.receipts WHERE seq = $1', [seq]);
+    if (isStoreFailure(result)) return result;
+    return result.rows.map((row) => ({
+      seq: Number(row['seq']),
+      holders: Number(row['holders']),
+      acknowledged: Number(row['acknowledged']),
+      fenced: Number(row['fenced']),
+    }));
+  }
+
+  /** All authorities that have ever beaten and did not leave. */
+  async replicas(): Promise<readonly Replica[] | StoreFailure> {
+    const result = await this.#database.read('SELECT * FROM remit.replicas ORDER BY id');
+    if (isStoreFailure(result)) return result;
+    return result.rows.map((row) => ({
+      id: String(row['id']),
+      address: String(row['address']),
+      beat: Number(row['beat']),
+      enforcedSeq: Number(row['enforced_seq']),
+      details: String(row['details']),
+    }));
+  }
+
+  /** Takes an authority off the list: this one when it ends, or another that is silent for good. */
+  async leave(id: string = this.#self.id): Promise<null | StoreFailure> {
+    const result = await this.#database.read('DELETE FROM remit.replicas WHERE id = $1', [id]);
+    return isStoreFailure(result) ? result : null;
+  }
+}
+
+const headFrom = (row: Readonly<Record<string, unknown>> | undefined): FeedHead => ({
+  epoch: typeof row?.['epoch'] === 'string' ? row['epoch'] : '',
+  seq: Number(row?.['seq'] ?? 0),
+});

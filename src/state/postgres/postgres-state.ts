@@ -1,0 +1,124 @@
+import { createHmac } from 'node:crypto';
+import type { PostgresTarget } from '../../config/postgres-url.ts';
+import { laterOf } from '../../runtime/ports.ts';
+import type { Clocks, Ports } from '../../runtime/ports.ts';
+import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { Authority, Upkeep } from '../authority.ts';
+import { ClockFloor } from '../clock-floor.ts';
+import type { ClockSources } from '../clock-floor.ts';
+import type { Settling } from '../settling.ts';
+import type { UseStateCards } from './cards.ts';
+import { cardsOf } from './cards.ts';
+import { Database } from './database.ts';
+import { durabilityProblems, serverFacts } from './durability.ts';
+import type { Durability } from './durability.ts';
+import { versionProblem } from './migrate.ts';
+import { postgresAuthority, postgresSettling } from './postgres-authority.ts';
+import { PostgresFeed } from './postgres-feed.ts';
+import { PostgresReads } from './postgres-reads.ts';
+import { postgresUpkeep } from './postgres-upkeep.ts';
+import { WriteLane } from './write-lane.ts';
+import type { LaneOptions } from './write-lane.ts';
+
+/** Options of the state in a PostgreSQL. */
+export interface PostgresStateOptions extends Pick<LaneOptions, 'onRecords' | 'onWrite' | 'unknownMs'> {
+  readonly target: PostgresTarget;
+  readonly durability: Durability;
+  readonly clocks: ClockSources;
+  readonly randomBytes: Ports['randomBytes'];
+  /** Where sidecars and other authorities reach this one, for people. */
+  readonly address: string;
+  readonly maxConnections?: number;
+  /** How long a host may take to say whether it is the primary. Default 1 s. */
+  readonly askMs?: number;
+}
+
+/** The state in a PostgreSQL, with everything that an authority needs of it. Lifecycle: `openPostgresState`, then `close` once. */
+export interface PostgresState {
+  readonly authority: Authority & Upkeep;
+  readonly settling: Settling;
+  readonly feed: PostgresFeed;
+  /** Lists and the outbox. */
+  readonly reader: PostgresReads;
+  /** The cards of tasks, by one snapshot of the primary. */
+  readonly cards: UseStateCards;
+  /** Id of this authority among its replicas. */
+  readonly replica: string;
+  /** Digest of a secret under the key of this database, as `Store.digestOf`; and that key, for sidecars. */
+  readonly digestOf: (secret: string) => string;
+  readonly digestKey: Uint8Array;
+  /** Why commits do not survive what they must, now. Ask each minute: an authority is not ready while there is any. */
+  readonly problems: () => Promise<readonly string[] | StoreFailure>;
+  /** The timeline of the connected primary; `null` where none is. */
+  readonly timeline: () => number | null;
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Opens the state. Refuses a database whose tables are of another version, or that cannot be reached. What commits survive is told by
+ * `problems` and refuses nothing here.
+ */
+export async function openPostgresState(options: PostgresStateOptions): Promise<PostgresState | StoreFailure> {
+  const { durability, target } = options;
+  const database = new Database({ ...options, target, hasQuorum: durability === 'quorum' });
+  const opened = await factsOf(database);
+  if (isStoreFailure(opened)) {
+    await database.close();
+    return opened;
+  }
+  const floor = new ClockFloor(options.clocks, { floorMs: opened.floorMs, boot: null });
+  const clocks = (): Clocks => floor.read();
+  const nowMs = (): number => laterOf(floor.read());
+  const newId = (): string => uuidFrom(options.randomBytes(16));
+  const lane = new WriteLane(database, { ...options, clocks, newId });
+  const reads = new PostgresReads(database, nowMs);
+  const parts = { clocks, database, lane, nowMs, reads };
+  const replica = newId();
+  const feed = new PostgresFeed(database, { id: replica, address: options.address });
+  return {
+    authority: { ...postgresAuthority(parts), ...postgresUpkeep(parts) },
+    settling: postgresSettling(lane),
+    feed,
+    reader: reads,
+    cards: (tokens) => cardsOf(database, tokens),
+    replica,
+    digestOf: (secret) =>
+      `hmac-sha-256:${createHmac('sha256', opened.digestKey).update(secret, 'utf8').digest('base64url')}`,
+    digestKey: opened.digestKey,
+    problems: async () => {
+      const facts = await serverFacts(database);
+      return isStoreFailure(facts) ? facts : durabilityProblems(facts, durability, options.clocks.nowMs());
+    },
+    timeline: () => database.timeline,
+    close: async () => {
+      await lane.close();
+      await database.close();
+    },
+  };
+}
+
+async function factsOf(
+  database: Database,
+): Promise<{ readonly floorMs: number; readonly digestKey: Uint8Array } | StoreFailure> {
+  const version = await database.read('SELECT version FROM remit.version');
+  if (isStoreFailure(version)) return version;
+  const problem = versionProblem(Number(version.rows[0]?.['version'] ?? 0));
+  if (problem !== null) return problem;
+  const facts = await database.read(
+    'SELECT h.floor_ms, k.key FROM remit.feed_head h, remit.digest_key k WHERE h.part = 0',
+  );
+  if (isStoreFailure(facts)) return facts;
+  const { floor_ms: floorMs, key } = facts.rows[0] ?? {};
+  return key instanceof Uint8Array
+    ? { floorMs: Number(floorMs), digestKey: key }
+    : storeFailure('unusable', 'the database lacks rows that `remit migrate` wrote: restore it from a backup');
+}
+
+/** A UUID of version 4. */
+function uuidFrom(bytes: Uint8Array): string {
+  const hex = Buffer.from(
+    bytes.map((byte, at) => (at === 6 ? (byte & 0x0f) | 0x40 : at === 8 ? (byte & 0x3f) | 0x80 : byte)),
+  ).toString('hex');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}

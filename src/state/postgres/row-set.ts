@@ -1,0 +1,286 @@
+import type { EncodedRecord } from '../../ledger/encoded-record.ts';
+import { laterOf } from '../../runtime/ports.ts';
+import type { Clocks } from '../../runtime/ports.ts';
+import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { noHistory } from '../../task/history.ts';
+import type { TaskHistory } from '../../task/history.ts';
+import type { Task } from '../../task/task.ts';
+import type { ChangedPart } from '../feed.ts';
+import { MAX_REPLAY_ROWS, replayMemoryFull } from '../replay-memory.ts';
+import type { StateRows } from '../state-rows.ts';
+import type { IssuedToken, TaskKey, TokenOfTask, UseState } from '../store.ts';
+import { keyText } from './key-text.ts';
+
+/** A task with the id of its root task. */
+export interface RootedTask {
+  readonly task: Task;
+  readonly root: string;
+}
+
+/** A key that is remembered. */
+export interface Remembered {
+  readonly kind: string;
+  readonly key: string;
+  readonly untilMs: number;
+  /** Whether it has no row yet. */
+  readonly isNew: boolean;
+}
+
+/** A key that exists: thrown by an insert, and returned by `attempt`. */
+class Conflict extends Error {}
+
+/**
+ * The rows of one transaction in memory: as read and locked, and as changed since by the writes that run in it, one after another. A write
+ * that fails leaves no trace. At the end `changed` says what to write.
+ */
+export class RowSet implements StateRows {
+  readonly #tasks = new Map<string, RootedTask>();
+  readonly #tokens = new Map<string, TokenOfTask>();
+  readonly #spent = new Map<string, { readonly key: TaskKey; readonly name: string; readonly spent: number }>();
+  readonly #histories = new Map<string, { readonly key: TaskKey; readonly history: TaskHistory }>();
+  readonly #settled = new Set<string>();
+  readonly #remembered = new Map<string, Remembered>();
+  readonly #rememberedCounts = new Map<string, number>();
+  readonly #changed = {
+    newTasks: new Set<string>(),
+    tasks: new Set<string>(),
+    newTokens: new Set<string>(),
+    revoked: new Set<string>(),
+    spent: new Set<string>(),
+    histories: new Set<string>(),
+    settled: new Set<string>(),
+    remembered: new Set<string>(),
+    feed: new Map<string, ChangedPart>(),
+  };
+  #records: readonly EncodedRecord[] = [];
+  #clocks: Clocks = { wallMs: 0, floorMs: 0, monotonicMs: 0 };
+  /** What undoes the write in progress. */
+  #undo: (() => void)[] = [];
+
+  loadTask(task: Task, root: string): void {
+    this.#tasks.set(keyText(task), { task, root });
+  }
+
+  loadToken(token: TokenOfTask): void {
+    this.#tokens.set(token.jtiDigest, token);
+  }
+
+  loadSpent(key: TaskKey, name: string, spent: number): void {
+    this.#spent.set(spentText(key, name), { key, name, spent });
+  }
+
+  loadHistory(key: TaskKey, history: TaskHistory): void {
+    this.#histories.set(keyText(key), { key, history });
+  }
+
+  loadSettled(decisionId: string): void {
+    this.#settled.add(decisionId);
+  }
+
+  loadRemembered({ kind, key }: Omit<Remembered, 'untilMs' | 'isNew'>, untilMs: number): void {
+    this.#remembered.set(`${kind}\0${key}`, { kind, key, untilMs, isNew: false });
+  }
+
+  loadRememberedCount(kind: string, count: number): void {
+    this.#rememberedCounts.set(kind, count);
+  }
+
+  /** Runs a write by the clock readings of its call. Undoes all of it where it gives a failure, or meets a key that exists. */
+  attempt<T>(clocks: Clocks, write: (rows: RowSet) => T): T | StoreFailure {
+    this.#clocks = clocks;
+    this.#undo = [];
+    try {
+      const result = write(this);
+      if (isStoreFailure(result)) this.#revert();
+      return result;
+    } catch (error) {
+      this.#revert();
+      if (error instanceof Conflict) return storeFailure('conflict', 'a row with that key exists');
+      throw error;
+    }
+  }
+
+  /** What the writes have changed. */
+  changed() {
+    const { newTasks, tasks, newTokens, revoked, spent, histories, settled, remembered, feed } = this.#changed;
+    return {
+      newTasks: valuesOf(this.#tasks, newTasks),
+      tasks: valuesOf(this.#tasks, tasks).filter(({ task }) => !newTasks.has(keyText(task))),
+      newTokens: valuesOf(this.#tokens, newTokens),
+      revoked: valuesOf(this.#tokens, revoked).filter(({ jtiDigest }) => !newTokens.has(jtiDigest)),
+      spent: valuesOf(this.#spent, spent),
+      histories: valuesOf(this.#histories, histories),
+      settled: [...settled],
+      remembered: valuesOf(this.#remembered, remembered),
+      feed: [...feed],
+      records: this.#records,
+    };
+  }
+
+  nowMs(): number {
+    return laterOf(this.#clocks);
+  }
+
+  floorMs(): number {
+    return this.#clocks.floorMs;
+  }
+
+  task(key: TaskKey): Task | undefined {
+    return this.#tasks.get(keyText(key))?.task;
+  }
+
+  openParts({ issuer, id }: TaskKey): readonly Task[] {
+    const open = [...this.#tasks.values()].map(({ task }) => task).filter((task) => task.endedAtMs === null);
+    const parts: Task[] = [];
+    for (let parents = new Set([id]); parents.size > 0;) {
+      const next = open.filter(
+        (task) => task.issuer === issuer && task.parentId !== null && parents.has(task.parentId),
+      );
+      parts.push(...next);
+      parents = new Set(next.map((task) => task.id));
+    }
+    return parts;
+  }
+
+  countOpenParts(key: TaskKey): number {
+    return this.openParts(key).length;
+  }
+
+  token(jtiDigest: string): TokenOfTask | undefined {
+    return this.#tokens.get(jtiDigest);
+  }
+
+  useState(key: TaskKey, jtiDigest: string): UseState | undefined {
+    const task = this.task(key);
+    if (task === undefined) return undefined;
+    const token = this.token(jtiDigest);
+    const isOwn = token !== undefined && token.issuer === key.issuer && token.taskId === key.id;
+    const history = this.#histories.get(keyText(this.#rootOf(key)))?.history ?? noHistory;
+    return { task, issued: isOwn ? token : undefined, history };
+  }
+
+  spent(key: TaskKey, counter: string): number {
+    return this.#spent.get(spentText(key, counter))?.spent ?? 0;
+  }
+
+  isSettled(decisionId: string): boolean {
+    return this.#settled.has(decisionId);
+  }
+
+  addTask(task: Task): void {
+    const key = keyText(task);
+    if (this.#tasks.has(key)) throw new Conflict();
+    const { issuer, parentId } = task;
+    const root = parentId === null ? task.id : this.#rootOf({ issuer, id: parentId }).id;
+    this.#set(this.#tasks, key, { task, root });
+    this.#mark(this.#changed.newTasks, key);
+  }
+
+  setTask(task: Task): void {
+    this.#replace(task);
+    this.#announce(this.#rootOf(task).id, 'task');
+  }
+
+  addToken({ issuer, id }: TaskKey, token: IssuedToken): void {
+    if (this.#tokens.has(token.jtiDigest)) throw new Conflict();
+    this.#set(this.#tokens, token.jtiDigest, { ...token, revokedAtMs: null, issuer, taskId: id });
+    this.#mark(this.#changed.newTokens, token.jtiDigest);
+  }
+
+  setRevoked(token: TokenOfTask, atMs: number): void {
+    this.#set(this.#tokens, token.jtiDigest, { ...token, revokedAtMs: atMs });
+    this.#mark(this.#changed.revoked, token.jtiDigest);
+    this.#announce(this.#rootOf({ issuer: token.issuer, id: token.taskId }).id, 'task');
+  }
+
+  setSpent(key: TaskKey, counter: string, spent: number): void {
+    const text = spentText(key, counter);
+    this.#set(this.#spent, text, { key, name: counter, spent });
+    this.#mark(this.#changed.spent, text);
+  }
+
+  setHistory(key: TaskKey, history: TaskHistory): void {
+    const root = this.#rootOf(key);
+    this.#set(this.#histories, keyText(root), { key: root, history });
+    this.#mark(this.#changed.histories, keyText(root));
+    this.#announce(root.id, 'history');
+  }
+
+  setSettled(decisionId: string): void {
+    this.#mark(this.#settled, decisionId);
+    this.#mark(this.#changed.settled, decisionId);
+  }
+
+  /** `Store.rememberOnce`. */
+  remember({ kind, key, untilMs }: Omit<Remembered, 'isNew'>): 'new' | 'seen' | StoreFailure {
+    const text = `${kind}\0${key}`;
+    const known = this.#remembered.get(text);
+    if (known !== undefined && known.untilMs > this.floorMs()) return 'seen';
+    const count = this.#rememberedCounts.get(kind) ?? 0;
+    if (known === undefined && count >= MAX_REPLAY_ROWS) return replayMemoryFull();
+    if (known === undefined) this.#set(this.#rememberedCounts, kind, count + 1);
+    this.#set(this.#remembered, text, { kind, key, untilMs, isNew: known?.isNew ?? true });
+    this.#mark(this.#changed.remembered, text);
+    return 'new';
+  }
+
+  addRecords(records: readonly EncodedRecord[]): void {
+    const before = this.#records;
+    this.#undo.push(() => (this.#records = before));
+    this.#records = [...before, ...records];
+    for (const { task, at, isAllowedUse } of records) if (isAllowedUse && task !== null) this.touch(task, at);
+  }
+
+  /** Restarts the idle time of the task and its ancestors: `touchTask` of the state file says by which rules. */
+  touch(taskId: string, usedAtMs: number): void {
+    const { wallMs, floorMs } = this.#clocks;
+    const usedMs = floorMs - Math.max(0, wallMs - usedAtMs);
+    const used = [...this.#tasks.values()].find(({ task }) => task.id === taskId)?.task;
+    for (let next = used; next !== undefined && next.endedAtMs === null && next.idleMs !== null;) {
+      const isIdling = next.lastUsedMs < usedMs && next.lastUsedMs + next.idleMs > floorMs;
+      if (next.state === 'active' && isIdling) this.#replace({ ...next, lastUsedMs: usedMs });
+      next = next.parentId === null ? undefined : this.task({ issuer: next.issuer, id: next.parentId });
+    }
+  }
+
+  #rootOf(key: TaskKey): TaskKey {
+    return { issuer: key.issuer, id: this.#tasks.get(keyText(key))?.root ?? key.id };
+  }
+
+  #replace(task: Task): void {
+    const key = keyText(task);
+    this.#set(this.#tasks, key, { task, root: this.#rootOf(task).id });
+    this.#mark(this.#changed.tasks, key);
+  }
+
+  /** A change of the task tells more than one of the history. */
+  #announce(root: string, part: ChangedPart): void {
+    if (part === 'task' || !this.#changed.feed.has(root)) this.#set(this.#changed.feed, root, part);
+  }
+
+  #set<K, V>(map: Map<K, V>, key: K, value: V): void {
+    const before = map.get(key);
+    this.#undo.push(() => (before === undefined ? map.delete(key) : map.set(key, before)));
+    map.set(key, value);
+  }
+
+  #mark(set: Set<string>, text: string): void {
+    if (set.has(text)) return;
+    this.#undo.push(() => set.delete(text));
+    set.add(text);
+  }
+
+  #revert(): void {
+    for (const undo of this.#undo.reverse()) undo();
+    this.#undo = [];
+  }
+}
+
+const spentText = (key: TaskKey, name: string): string => `${keyText(key)}\0${name}`;
+
+const valuesOf = <V>(map: ReadonlyMap<string, V>, keys: ReadonlySet<string>): readonly V[] =>
+  [...keys].flatMap((key) => {
+    const value = map.get(key);
+    return value === undefined ? [] : [value];
+  });

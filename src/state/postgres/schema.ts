@@ -1,0 +1,188 @@
+import { PARTS_OF_SETTLED } from './settled-parts.ts';
+
+/** The version of the tables. */
+export const SCHEMA_VERSION = 1;
+
+/** The schema that the tables are in, beside anything else in the database. */
+export const SCHEMA_NAME = 'remit';
+
+const settledParts = Array.from(
+  { length: PARTS_OF_SETTLED },
+  (_, part) => `CREATE TABLE settled_${part} PARTITION OF settled FOR VALUES IN (${part});`,
+).join('\n');
+
+/**
+ * The tables of version 1: those of a state file, and what several writers need. Text is stored as it is; JSON is text, since it is only
+ * read whole.
+ *
+ * - `tasks.root` is the root task of the family. Its row is locked by each write that concerns the family.
+ * - `feed_head` and `outbox_head` give numbers in commit order without a gap: their rows are locked by the last statements of a transaction.
+ * - `settled` holds decisions, and the id of each transaction, by which an unknown result is asked for. It is a ring of partitions of ten
+ *   minutes each, emptied by TRUNCATE.
+ * - `replicas` and `receipts` say what each authority has pushed to its sidecars.
+ *
+ * Triggers enforce what no code may break: an ended task does not change, and neither an open task nor one of its tokens is deleted.
+ */
+export const SCHEMA = `
+CREATE TABLE tasks (
+  issuer text NOT NULL,
+  id text NOT NULL,
+  agent text NOT NULL,
+  subject text NOT NULL,
+  parent text,
+  purpose text NOT NULL,
+  intent_hash text NOT NULL,
+  state text NOT NULL CHECK (state IN ('active', 'suspended', 'completed', 'cancelled', 'revoked', 'expired')),
+  created_ms bigint NOT NULL,
+  deadline_ms bigint NOT NULL,
+  idle_ms bigint CHECK (idle_ms > 0),
+  last_used_ms bigint NOT NULL,
+  ended_ms bigint,
+  cause text,
+  cause_note text,
+  trace_id text NOT NULL,
+  span_id text NOT NULL,
+  details text NOT NULL,
+  claimed text NOT NULL,
+  attested text NOT NULL,
+  context_rules text NOT NULL,
+  risk text NOT NULL CHECK (risk IN ('low', 'medium', 'high')),
+  generation bigint NOT NULL CHECK (generation > 0),
+  root text NOT NULL,
+  PRIMARY KEY (issuer, id),
+  FOREIGN KEY (issuer, parent) REFERENCES tasks (issuer, id),
+  CHECK ((ended_ms IS NULL) = (state IN ('active', 'suspended'))),
+  CHECK ((cause IS NULL) = (state = 'active') AND (cause IS NULL) = (cause_note IS NULL)),
+  CHECK ((parent IS NULL) = (root = id))
+) WITH (fillfactor = 80);
+CREATE INDEX tasks_due ON tasks (deadline_ms) WHERE ended_ms IS NULL;
+CREATE INDEX tasks_idle_due ON tasks ((last_used_ms + idle_ms)) WHERE ended_ms IS NULL AND idle_ms IS NOT NULL;
+CREATE INDEX tasks_idle ON tasks (id) WHERE ended_ms IS NULL AND idle_ms IS NOT NULL;
+CREATE INDEX tasks_open ON tasks (issuer, root) WHERE ended_ms IS NULL;
+CREATE INDEX tasks_root ON tasks (issuer, root) WHERE parent IS NOT NULL;
+CREATE INDEX tasks_part ON tasks (issuer, parent) WHERE parent IS NOT NULL;
+CREATE INDEX tasks_ended ON tasks (ended_ms, issuer, id) WHERE ended_ms IS NOT NULL AND parent IS NULL;
+CREATE INDEX tasks_agent ON tasks (agent) WHERE ended_ms IS NULL;
+CREATE INDEX tasks_subject ON tasks (subject) WHERE ended_ms IS NULL;
+CREATE INDEX tasks_created ON tasks (created_ms);
+CREATE INDEX tasks_id ON tasks (id);
+CREATE TABLE tokens (
+  jti_digest text PRIMARY KEY,
+  issuer text NOT NULL,
+  task text NOT NULL,
+  audience text NOT NULL,
+  issued_ms bigint NOT NULL,
+  expires_ms bigint NOT NULL,
+  generation bigint NOT NULL,
+  revoked_ms bigint,
+  bound_to text NOT NULL,
+  FOREIGN KEY (issuer, task) REFERENCES tasks (issuer, id)
+);
+CREATE INDEX tokens_task ON tokens (issuer, task);
+CREATE TABLE budgets (
+  issuer text NOT NULL,
+  task text NOT NULL,
+  name text NOT NULL,
+  spent bigint NOT NULL CHECK (spent >= 0),
+  PRIMARY KEY (issuer, task, name),
+  FOREIGN KEY (issuer, task) REFERENCES tasks (issuer, id)
+) WITH (fillfactor = 50);
+CREATE TABLE histories (
+  issuer text NOT NULL,
+  task text NOT NULL,
+  version bigint NOT NULL CHECK (version > 0),
+  actions text NOT NULL,
+  labels text NOT NULL,
+  PRIMARY KEY (issuer, task),
+  FOREIGN KEY (issuer, task) REFERENCES tasks (issuer, id)
+) WITH (fillfactor = 50);
+CREATE TABLE static_secrets (
+  digest text NOT NULL,
+  agent text NOT NULL,
+  action text NOT NULL,
+  kind text NOT NULL,
+  place text NOT NULL,
+  first_seen_ms bigint NOT NULL,
+  last_seen_ms bigint NOT NULL,
+  count bigint NOT NULL CHECK (count > 0),
+  PRIMARY KEY (digest, agent, action)
+);
+CREATE INDEX static_secrets_last_seen ON static_secrets (last_seen_ms);
+CREATE TABLE digest_key (
+  id smallint PRIMARY KEY CHECK (id = 1),
+  key bytea NOT NULL CHECK (length(key) = 32)
+);
+CREATE TABLE remembered (
+  kind text NOT NULL,
+  key text NOT NULL,
+  until_ms bigint NOT NULL,
+  PRIMARY KEY (kind, key)
+);
+CREATE INDEX remembered_until ON remembered (until_ms);
+CREATE TABLE outbox (
+  seq bigint PRIMARY KEY,
+  task text,
+  at_ms bigint NOT NULL,
+  kind text NOT NULL,
+  bytes bytea NOT NULL
+);
+CREATE INDEX outbox_task ON outbox (task, seq) WHERE task IS NOT NULL;
+CREATE TABLE outbox_head (
+  part smallint PRIMARY KEY,
+  seq bigint NOT NULL
+) WITH (fillfactor = 10);
+INSERT INTO outbox_head VALUES (0, 0);
+CREATE TABLE feed_head (
+  part smallint PRIMARY KEY,
+  epoch uuid NOT NULL,
+  seq bigint NOT NULL,
+  floor_ms bigint NOT NULL,
+  restored_ms bigint
+) WITH (fillfactor = 10);
+INSERT INTO feed_head VALUES (0, gen_random_uuid(), 0, 0, NULL);
+CREATE TABLE feed (
+  part smallint NOT NULL,
+  seq bigint NOT NULL,
+  root text NOT NULL,
+  is_history boolean NOT NULL,
+  PRIMARY KEY (part, seq)
+);
+CREATE TABLE settled (
+  part smallint NOT NULL,
+  slot bigint NOT NULL,
+  id text NOT NULL,
+  is_void boolean NOT NULL DEFAULT false,
+  PRIMARY KEY (part, id)
+) PARTITION BY LIST (part);
+${settledParts}
+CREATE TABLE replicas (
+  id uuid PRIMARY KEY,
+  address text NOT NULL,
+  beat bigint NOT NULL,
+  enforced_seq bigint NOT NULL,
+  details text NOT NULL
+) WITH (fillfactor = 10);
+CREATE TABLE receipts (
+  seq bigint NOT NULL,
+  replica uuid NOT NULL,
+  holders integer NOT NULL,
+  acknowledged integer NOT NULL,
+  fenced integer NOT NULL,
+  PRIMARY KEY (seq, replica)
+);
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN RAISE EXCEPTION '%', TG_ARGV[0]; END $$;
+CREATE FUNCTION token_stays() RETURNS trigger LANGUAGE plpgsql AS
+  $$ BEGIN
+    IF EXISTS (SELECT 1 FROM ${SCHEMA_NAME}.tasks WHERE issuer = OLD.issuer AND id = OLD.task AND ended_ms IS NULL) THEN
+      RAISE EXCEPTION 'a token of an open task is not deleted';
+    END IF;
+    RETURN OLD;
+  END $$;
+CREATE TRIGGER tasks_end_for_good BEFORE UPDATE ON tasks FOR EACH ROW
+  WHEN (OLD.ended_ms IS NOT NULL OR NEW.generation < OLD.generation OR NEW.root <> OLD.root)
+  EXECUTE FUNCTION refuse('an ended task does not change');
+CREATE TRIGGER tasks_open_stay BEFORE DELETE ON tasks FOR EACH ROW WHEN (OLD.ended_ms IS NULL)
+  EXECUTE FUNCTION refuse('an open task is not deleted');
+CREATE TRIGGER tokens_of_open_tasks_stay BEFORE DELETE ON tokens FOR EACH ROW EXECUTE FUNCTION token_stays();
+`;

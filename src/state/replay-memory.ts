@@ -1,0 +1,9 @@
+import { storeFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+
+/** Most keys of one kind that a state remembers (`Store.rememberOnce`). */
+export const MAX_REPLAY_ROWS = 100_000;
+
+/** The failure of a call whose key cannot be remembered. */
+export const replayMemoryFull = (): StoreFailure =>
+  storeFailure('full', `the replay memory holds ${MAX_REPLAY_ROWS} keys, none of which has expired`);

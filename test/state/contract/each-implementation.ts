@@ -1,0 +1,38 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe } from '@jest/globals';
+import { PostgresPlaces } from '../../postgres/places.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { describeWith, postgresPart } from '../../parts.ts';
+import { spentIn } from '../state-file.ts';
+import { fileImplementations, implementations } from './implementations.ts';
+import type { OpenState } from './implementations.ts';
+
+/** One implementation of the state, with the places that it opens. */
+export interface Implementation {
+  readonly name: string;
+  readonly open: OpenState;
+  /** An empty place for a state of its own. */
+  readonly place: () => Promise<string>;
+  /** The value of the call counter of a task, read beside the state that has the place open. */
+  readonly spent: (place: string, taskId: string) => Promise<number>;
+}
+
+const spentInFile = async (file: string, taskId: string): Promise<number> => spentIn(file, taskId);
+
+/** Runs a suite for each implementation. */
+export function describeEach(title: string, suite: (implementation: Implementation) => void): void {
+  const { folder, remove } = scratch();
+  afterAll(remove);
+  for (const [name, open] of Object.entries<OpenState>(fileImplementations)) {
+    const place = async (): Promise<string> => join(folder(), 'state.db');
+    describe(`${title}: ${name}`, () => suite({ name, open, place, spent: spentInFile }));
+  }
+  describeWith(postgresPart(), `${title}: postgres`, (binaries) => {
+    const places = new PostgresPlaces(binaries, folder());
+    beforeAll(() => places.start());
+    afterAll(() => places.stop());
+    const { postgres: open } = implementations;
+    if (open === undefined) throw new Error('no implementation postgres');
+    suite({ name: 'postgres', open, place: () => places.next(), spent: (url, taskId) => places.spent(url, taskId) });
+  });
+}
