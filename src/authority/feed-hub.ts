@@ -124,6 +124,11 @@ export class FeedHub {
     this.#proceed(stream);
   }
 
+  /** Whether the sidecar holds the task, or is about to. */
+  holds(id: StreamId, key: TaskKeyMessage): boolean {
+    return this.#streams.get(id)?.notes.has(textOfKey(key)) === true;
+  }
+
   /** Before the read of an open. `full` where the sidecar holds too much, `unknown` where it has no stream here. */
   noting(id: StreamId, tokens: readonly TokenKey[], n: number): 'ok' | 'full' | 'unknown' {
     const stream = this.#streams.get(id);

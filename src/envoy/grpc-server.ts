@@ -4,7 +4,7 @@ import type { RequestHead } from '../http2/request-head.ts';
 import { Http2Server, type ListenWhere } from '../http2/server.ts';
 import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import { failAnswer, GrpcStatus, refuseHttp } from './grpc-answer.ts';
-import { unixSocketProblem } from './socket.ts';
+import { unixSocketProblem } from '../runtime/unix-socket.ts';
 
 /** Handles the calls of a method. Returns the listener of their stream. */
 export type GrpcMethod = (stream: AnswerableStream, head: RequestHead) => StreamEvents;

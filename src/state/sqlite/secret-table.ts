@@ -49,10 +49,16 @@ export class SecretNotes {
  * @see RFC 2104
  */
 export function secretDigests(connection: Connection): (secret: string) => string {
+  const key = digestKeyOf(connection);
+  return (secret) => `hmac-sha-256:${createHmac('sha256', key).update(secret, 'utf8').digest('base64url')}`;
+}
+
+/** The key of the digests. */
+export function digestKeyOf(connection: Connection): Uint8Array {
   const key = connection.statement('SELECT key FROM digest_key').get()?.['key'];
   // The table has exactly one row, created with the schema in one transaction. `STRICT` and a check guard type and length.
   if (!(key instanceof Uint8Array)) throw new Error('the state file has no digest key');
-  return (secret) => `hmac-sha-256:${createHmac('sha256', key).update(secret, 'utf8').digest('base64url')}`;
+  return key;
 }
 
 /** Within a transaction: writes sightings, and deletes the oldest beyond the bound. */

@@ -1,12 +1,13 @@
 import type { Task } from '../../task/task.ts';
 import type { Clocks } from '../../runtime/ports.ts';
 import type { FloorMark } from '../clock-floor.ts';
+import type { HeldTask } from '../../fleet/card.ts';
 import { Connection } from './connection.ts';
 import { sizeOfFile } from './file-space.ts';
 import { fileIdOf, outboxAfter, outboxEnd, waitingRecordsOf } from './outbox-table.ts';
 import { restoredAt } from './restored-mark.ts';
 import { RefusedTokens } from '../refused-tokens.ts';
-import { secretDigests, sightings } from './secret-table.ts';
+import { digestKeyOf, secretDigests, sightings } from './secret-table.ts';
 import { changesAfter, endOfFeed } from './feed-table.ts';
 import type { FeedChanges } from '../feed.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
@@ -27,13 +28,17 @@ import type {
   WaitingRecord,
 } from '../store.ts';
 import { countTasks, idlingTasks, listOpenTasks, listTasks, taskAt } from './task-table.ts';
-import { tokenAt } from './token-table.ts';
+import { tokenAt, useStateAt } from './token-table.ts';
 import { UseStates } from './use-states.ts';
 
 /** A reader in a process that serves. Beside the file it knows the clock, and the tokens refused by this process. */
 export interface StateReader extends StoreReader, Pick<Store, 'refuseToken' | 'digestOf'> {
   /** The clock mark for the next commit. */
   mark(): FloorMark;
+  /** The task with its root, its history and those tokens of it that are asked for; `undefined` where it does not exist. */
+  heldTask(key: TaskKey, jtiDigests: readonly string[]): HeldTask | undefined | StoreFailure;
+  /** The key of the digests of static secrets, 32 bytes. */
+  digestKey(): Uint8Array | StoreFailure;
   /** Whether `refuseToken` was called for the token. */
   isRefused(jtiDigest: string): boolean;
   /** The tasks among these that have an idle limit. */
@@ -143,6 +148,24 @@ export class SqliteReader implements StateReader {
 
   mark(): FloorMark {
     return this.connection.mark();
+  }
+
+  heldTask(key: TaskKey, jtiDigests: readonly string[]): HeldTask | undefined | StoreFailure {
+    const digests = jtiDigests.length === 0 ? [''] : jtiDigests;
+    return this.connection.read([key.issuer, key.id, ...digests], () => {
+      const read = digests.flatMap((digest) => useStateAt(this.connection, key, digest) ?? []);
+      const [first] = read;
+      if (first === undefined) return undefined;
+      const { task, history } = first.state;
+      const tokens = read
+        .flatMap(({ state }) => this.refused.inUse(state, state.issued?.jtiDigest ?? '').issued ?? [])
+        .map((token) => [token.jtiDigest, { ...token, elsewhere: null }] as const);
+      return { task, history, root: first.root, tokens: new Map(tokens) };
+    });
+  }
+
+  digestKey(): Uint8Array | StoreFailure {
+    return this.connection.read([], () => digestKeyOf(this.connection));
   }
 
   isRefused(jtiDigest: string): boolean {

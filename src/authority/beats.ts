@@ -1,0 +1,58 @@
+import type { After } from '../runtime/timers.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { Engine } from './engine.ts';
+import type { FeedHub } from './feed-hub.ts';
+
+/** A beat answers all pings of this time. */
+const BEAT_MS = 50;
+
+/** Options of beats. */
+export interface BeatsOptions {
+  readonly hub: FeedHub;
+  readonly engine: Pick<Engine, 'beat'>;
+  /** Processes the feed up to a head. Gives whether it did. */
+  readonly pollTo: (head: number) => Promise<boolean>;
+  /** Later of wall clock and floor. */
+  readonly clockMs: () => number;
+  readonly after: After;
+  /** Called when a beat has answered pings. */
+  readonly onBeat: () => void;
+}
+
+/** Makes synced commits, one after another, as long as pings wait for one. A failed one is repeated. */
+export class Beats {
+  readonly #options: BeatsOptions;
+  #isRunning = false;
+  #isDue = false;
+  #isClosed = false;
+
+  constructor(options: BeatsOptions) {
+    this.#options = options;
+  }
+
+  /** A ping has arrived. */
+  wanted(): void {
+    this.#isDue = true;
+    if (!this.#isRunning) void this.#run();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  async #run(): Promise<void> {
+    const { hub, engine, pollTo, clockMs, after, onBeat } = this.#options;
+    this.#isRunning = true;
+    while (this.#isDue && !this.#isClosed) {
+      this.#isDue = false;
+      const beat = hub.beatBegins();
+      const head = await engine.beat();
+      if (!isStoreFailure(head) && (await pollTo(head))) {
+        hub.beatCommitted(beat, head, clockMs());
+        onBeat();
+      } else this.#isDue = true;
+      await new Promise<void>((resolve) => void after(BEAT_MS, resolve));
+    }
+    this.#isRunning = false;
+  }
+}

@@ -1,0 +1,182 @@
+import { status } from '@grpc/grpc-js';
+import { LRUCache } from 'lru-cache';
+import type { AuthorityCalls, Card, Elsewhere, TaskKeyMessage, UseMessage } from '../fleet/messages.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { SettledUse, Settlement } from '../state/settling.ts';
+import type { Spend } from '../state/store.ts';
+import type { SidecarRights } from './authorize.ts';
+import { MAX_BATCH } from './client-limits.ts';
+import type { Engine, ReadCards } from './engine.ts';
+import { streamIdOf } from './followers.ts';
+import type { Followers } from './followers.ts';
+import { permittedCard } from './permitted-card.ts';
+import type { StreamId } from './sidecar-stream.ts';
+
+type OpenRequest = AuthorityCalls['Open'][0];
+type OpenReply = AuthorityCalls['Open'][1];
+type SettleRequest = AuthorityCalls['Settle'][0];
+type SettleReply = AuthorityCalls['Settle'][1];
+
+/** Why a call fails, as gRPC says it. */
+export interface CallRefusal {
+  readonly code: status;
+  readonly details: string;
+}
+
+/** Readings of an open, where the feed goes on in the meantime. */
+const MAX_READINGS = 8;
+/** Tokens of which it is known where they were opened. */
+const MAX_TOKENS = 65_536;
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** Longest text of a message that becomes a key in the state. */
+const MAX_TEXT = 512;
+const MAX_LABELS = 64;
+
+/** The calls of sidecars besides their streams. */
+export class SidecarCalls {
+  readonly #engine: Engine;
+  readonly #epoch: string;
+  readonly #followers: Followers;
+  readonly #nowMs: () => number;
+  /** The sidecars that opened a token, and when the first did. */
+  readonly #opened = new LRUCache<string, { readonly by: Set<StreamId>; readonly firstMs: number }>({
+    max: MAX_TOKENS,
+  });
+
+  constructor(
+    followers: Followers,
+    { engine, epoch, nowMs }: { readonly engine: Engine; readonly epoch: string; readonly nowMs: () => number },
+  ) {
+    this.#followers = followers;
+    this.#engine = engine;
+    this.#epoch = epoch;
+    this.#nowMs = nowMs;
+  }
+
+  /**
+   * The cards of tokens. The sidecar is a holder of their tasks before they are sent, so it needs a stream here.
+   * @param isConfirmed whether the cards are read after a synced commit that begins now
+   */
+  async open(
+    { instance, tokens, n }: OpenRequest,
+    rights: SidecarRights,
+    { isConfirmed }: { readonly isConfirmed: boolean },
+  ): Promise<OpenReply | CallRefusal> {
+    const { hub } = this.#followers;
+    const id = streamIdOf(rights, instance);
+    const limits = id === null ? undefined : this.#followers.limitsOf(id);
+    if (id === null || limits === undefined) return noStream();
+    if (tokens.length > MAX_BATCH) return invalid(`at most ${MAX_BATCH} tokens a call`);
+    if (!tokens.every(({ key, jti_digest }) => isKey(key) && isText(jti_digest))) return invalid('a token has no key');
+    if (!limits.opens.take(tokens.length)) return tooMany('too many opens');
+    if (isConfirmed && isStoreFailure(await this.#engine.beat())) return unavailable();
+    const noting = hub.noting(id, tokens, n);
+    if (noting !== 'ok') return noting === 'full' ? tooMany('the sidecar holds too many cards') : noStream();
+    for (let reading = 0; reading < MAX_READINGS; reading += 1) {
+      const read = await this.#engine.cards(tokens.map(({ key, jti_digest }) => ({ key, jtiDigests: [jti_digest] })));
+      if (isStoreFailure(read)) return unavailable();
+      const cards = this.#cardsFor(id, read, rights);
+      const opened = tokens.map((token, at) => ({ token, root: cards[at]?.root ?? null }));
+      const noted = hub.noted(id, opened, { n, seq: read.seq });
+      if (noted === 'unknown') return noStream();
+      if (noted === 'ok') {
+        return { position: { epoch: this.#epoch, seq: read.seq }, opened: cards.map((card) => ({ card })) };
+      }
+    }
+    return unavailable();
+  }
+
+  /** Settles uses, in their order. */
+  async settle({ uses }: SettleRequest, rights: SidecarRights): Promise<SettleReply | CallRefusal> {
+    if (this.#followers.halted !== null) return { code: status.FAILED_PRECONDITION, details: this.#followers.halted };
+    if (uses.length > MAX_BATCH) return invalid(`at most ${MAX_BATCH} uses a call`);
+    const read = uses.map(usedFrom);
+    const wrong = read.find((use) => typeof use === 'string');
+    if (typeof wrong === 'string') return invalid(wrong);
+    return { settled: await Promise.all(read.map((use) => this.#settled(use as SettledUse, rights))) };
+  }
+
+  async #settled(use: SettledUse, rights: SidecarRights): Promise<SettleReply['settled'][number]> {
+    const wanted = [{ key: use.key, jtiDigests: [use.jtiDigest] }];
+    const before = await this.#engine.cards(wanted);
+    if (isStoreFailure(before)) return unsettled('unavailable', before.detail);
+    if (permittedCard(before.cards[0], rights) === null) return unsettled('ended', 'there is no such task');
+    const settlement: Settlement = await this.#engine.settling.settle(use);
+    if (settlement === null) return { problem: '', detail: '', card: null, position: null };
+    if (isStoreFailure(settlement)) return unsettled('unavailable', settlement.code);
+    const after = await this.#engine.cards(wanted);
+    if (isStoreFailure(after)) return unsettled(settlement, '');
+    const card = permittedCard(after.cards[0], rights);
+    return { problem: settlement, detail: '', card, position: { epoch: this.#epoch, seq: after.seq } };
+  }
+
+  /** The cards with where else their tokens were opened. */
+  #cardsFor(id: StreamId, { cards }: ReadCards, rights: SidecarRights): readonly (Card | null)[] {
+    return cards.map((held) => {
+      const card = permittedCard(held, rights);
+      if (card === null) return null;
+      const tokens = card.tokens.map((token) => ({ ...token, elsewhere: this.#elsewhere(id, token.jti_digest) }));
+      return { ...card, tokens };
+    });
+  }
+
+  #elsewhere(id: StreamId, jtiDigest: string): Elsewhere | null {
+    const opened = this.#opened.get(jtiDigest) ?? { by: new Set<StreamId>(), firstMs: this.#nowMs() };
+    const others = opened.by.size - (opened.by.has(id) ? 1 : 0);
+    if (opened.by.size < MAX_BATCH) opened.by.add(id);
+    this.#opened.set(jtiDigest, opened);
+    return others === 0
+      ? null
+      : { sidecars: others, uses: 0, first_opened_ms: opened.firstMs, trace_id: '', span_id: '' };
+  }
+}
+
+/** The use of a message; what is wrong with it. */
+function usedFrom({ decision_id, key, jti_digest, spends, entry }: UseMessage): SettledUse | string {
+  if (!UUID.test(decision_id)) return 'the id of a decision must be a UUID';
+  if (!isKey(key) || !isText(jti_digest)) return 'a use has no task or token';
+  if (spends.length > MAX_LABELS || (entry?.labels.length ?? 0) > MAX_LABELS) return 'a use takes too much';
+  const taken = spends.map(spendFrom);
+  const wrong = taken.find((spend) => spend === null);
+  if (wrong === null) return 'a use takes something unknown';
+  return {
+    decisionId: decision_id,
+    key: { issuer: key.issuer, id: key.id },
+    jtiDigest: jti_digest,
+    spends: taken.flatMap((spend) => spend ?? []),
+    ...(entry === null ? {} : { entry: { version: entry.version, action: entry.action, labels: [...entry.labels] } }),
+  };
+}
+
+function spendFrom({ kind, name, amount, limit }: UseMessage['spends'][number]): Spend | null {
+  if (name.length > MAX_TEXT) return null;
+  switch (kind) {
+    case 'calls':
+      return { kind, name, count: amount, limit };
+    case 'amount':
+      return { kind, name, amount, limit };
+    case 'single-use':
+      return { kind, name };
+    default:
+      return null;
+  }
+}
+
+/** The keys of messages may be absent. */
+const isKey = (key: TaskKeyMessage | null): key is TaskKeyMessage =>
+  key !== null && isText(key.issuer) && isText(key.id);
+const isText = (text: string): boolean => text.length > 0 && text.length <= MAX_TEXT;
+
+const unsettled = (problem: string, detail: string): SettleReply['settled'][number] => ({
+  problem,
+  detail,
+  card: null,
+  position: null,
+});
+const invalid = (details: string): CallRefusal => ({ code: status.INVALID_ARGUMENT, details });
+const tooMany = (details: string): CallRefusal => ({ code: status.RESOURCE_EXHAUSTED, details });
+const unavailable = (): CallRefusal => ({ code: status.UNAVAILABLE, details: 'the state is not available' });
+const noStream = (): CallRefusal => ({
+  code: status.FAILED_PRECONDITION,
+  details: 'this sidecar has no stream here: say Hello first',
+});

@@ -1,0 +1,78 @@
+import type { HeldTask } from '../fleet/card.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { Authority, Upkeep } from '../state/authority.ts';
+import type { Feed, FeedChanges } from '../state/feed.ts';
+import type { Settling } from '../state/settling.ts';
+import type { StateReader } from '../state/sqlite/state-reader.ts';
+import type { TaskKey } from '../state/store.ts';
+
+/** A task with those of its tokens that are asked for. */
+export interface WantedCard {
+  readonly key: TaskKey;
+  readonly jtiDigests: readonly string[];
+}
+
+/** Cards, and the head of the feed: each card has every change up to it. */
+export interface ReadCards {
+  /** In the order of the question; `null` where there is no such task. */
+  readonly cards: readonly (HeldTask | null)[];
+  readonly seq: number;
+}
+
+/** The database of an authority. A failure is a returned value, never a rejection. */
+export interface Engine {
+  /** Names this life of the database: another one begins when a backup is restored. */
+  epoch(): Promise<string | StoreFailure>;
+  /** The number of the last change. */
+  head(): Promise<number | StoreFailure>;
+  /** Never from a replica that may be behind. */
+  cards(wanted: readonly WantedCard[]): Promise<ReadCards | StoreFailure>;
+  /** The changes after a position; `null` where some are no longer kept. */
+  feedAfter(position: number): Promise<FeedChanges | null | StoreFailure>;
+  /** Makes a synced commit that begins now. Gives a head that is no older than it. */
+  beat(): Promise<number | StoreFailure>;
+  readonly settling: Settling;
+}
+
+/** The state file of this process as the database of an authority. */
+export function sqliteEngine({
+  authority,
+  feed,
+  reader,
+  settling,
+}: {
+  readonly authority: Pick<Authority & Upkeep, 'appendRecords'>;
+  readonly feed: Feed;
+  readonly reader: Pick<StateReader, 'fileId' | 'restoredAtMs' | 'heldTask'>;
+  readonly settling: Settling;
+}): Engine {
+  return {
+    epoch: async () => {
+      const fileId = reader.fileId();
+      if (isStoreFailure(fileId)) return fileId;
+      const restoredMs = reader.restoredAtMs();
+      return isStoreFailure(restoredMs) ? restoredMs : `${fileId}.${restoredMs ?? 0}`;
+    },
+    head: () => feed.feedEnd(),
+    cards: async (wanted) => {
+      // INVARIANT: the head is read before the cards, so that they are never older than it.
+      const seq = await feed.feedEnd();
+      if (isStoreFailure(seq)) return seq;
+      const cards: (HeldTask | null)[] = [];
+      for (const { key, jtiDigests } of wanted) {
+        const card = reader.heldTask(key, jtiDigests);
+        if (isStoreFailure(card)) {
+          if (card.code !== 'refused') return card;
+          // No task has a name that cannot be stored.
+          cards.push(null);
+        } else cards.push(card ?? null);
+      }
+      return { cards, seq };
+    },
+    feedAfter: (position) => feed.feedAfter(position),
+    // An empty write is a commit too: it moves the clock mark of the file.
+    beat: async () => (await authority.appendRecords([])) ?? feed.feedEnd(),
+    settling,
+  };
+}

@@ -1,0 +1,345 @@
+import { status } from '@grpc/grpc-js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { Down, Hello, Report, Up } from '../fleet/messages.ts';
+import type { Ports } from '../runtime/ports.ts';
+import type { After } from '../runtime/timers.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { SidecarRights } from './authorize.ts';
+import { clientLimits } from './client-limits.ts';
+import type { ClientLimits } from './client-limits.ts';
+import type { Engine } from './engine.ts';
+import { Beats } from './beats.ts';
+import { FeedHub } from './feed-hub.ts';
+import { FeedPump } from './feed-pump.ts';
+import { endStream } from './stream-end.ts';
+import type { Receipt } from './receipts.ts';
+import type { StreamId } from './sidecar-stream.ts';
+import { TokenBucket } from '../runtime/token-bucket.ts';
+
+/** Interval at which the feed is asked for changes, also those of other processes. */
+const POLL_MS = 25;
+/** Added to a lease before it counts as over. */
+const MARGIN_MS = 250;
+/** Longest wait for Hello, and for a sidecar that does not read. */
+const HELLO_MS = 5_000;
+const STALLED_MS = 10_000;
+/** A stream is moved after this time, more or less by a fifth, so that streams spread over the replicas. */
+const MAX_AGE_MS = 30 * 60_000;
+const MOVE_WITHIN_MS = 5_000;
+const RESUMES_A_SECOND = 200;
+const MAX_STREAMS = 16_384;
+/** Most tasks and tokens held by one sidecar. */
+const MAX_HELD = 262_144;
+const INSTANCE = /^[\w-]{8,64}$/;
+
+/** Options of the streams. */
+export interface FollowersOptions {
+  readonly engine: Engine;
+  readonly epoch: string;
+  /** The head of the feed now. */
+  readonly position: number;
+  readonly leaseMs: number;
+  readonly welcome: { readonly version: string; readonly issuer: string; readonly digest_key: Buffer };
+  /** JSON Web Key Set of the tokens. */
+  readonly jwks: () => Buffer;
+  /** Later of wall clock and floor. */
+  readonly clockMs: () => number;
+  readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
+  readonly after: After;
+  /** Makes the writes of a report. Gives the problem; `''` where there is none. */
+  readonly report: (report: Report, rights: SidecarRights) => Promise<string>;
+  /** Called with faults that no answer can tell. Contains no secret. */
+  readonly onProblem: (line: string) => void;
+}
+
+/** A connected sidecar. */
+interface Follower {
+  readonly id: StreamId;
+  readonly rights: SidecarRights;
+  readonly limits: ClientLimits;
+  readonly call: Call;
+  /** Since when it takes nothing more; `null` where it does. */
+  stalledMs: number | null;
+}
+
+type Call = ServerDuplexStream<Up, Down>;
+
+/** Names a sidecar process. The instance is what it says; the peer is verified, so nobody can name another's. */
+export const streamIdOf = ({ peer }: SidecarRights, instance: string): StreamId | null =>
+  INSTANCE.test(instance) ? `${peer} ${instance}` : null;
+
+/**
+ * The streams of all sidecars: the shell of `FeedHub`. It reads the feed and the cards, makes beats, and writes what the hub says. A sidecar
+ * that does not read has nothing queued for it but what was under way, gets no `Fresh`, and is disconnected after 10 s.
+ *
+ * Lifecycle: from construction on; `drain`, then `close` once.
+ */
+export class Followers {
+  readonly hub: FeedHub;
+  readonly #options: FollowersOptions;
+  readonly #followers = new Map<StreamId, Follower>();
+  readonly #resumes: TokenBucket;
+  readonly #beats: Beats;
+  readonly #pump: FeedPump;
+  #calls = 0;
+  #isDraining = false;
+  #isClosed = false;
+  #cancelPoll: () => void = () => undefined;
+  #halted: string | null = null;
+
+  constructor(options: FollowersOptions) {
+    this.#options = options;
+    const { epoch, position, leaseMs, ports } = options;
+    const inheritedUntilMs = ports.monotonicMs() + leaseMs + MARGIN_MS;
+    this.hub = new FeedHub({ epoch, position, leaseMs, marginMs: MARGIN_MS, maxHeld: MAX_HELD, inheritedUntilMs });
+    this.#resumes = new TokenBucket({
+      burst: RESUMES_A_SECOND,
+      perSecond: RESUMES_A_SECOND,
+      monotonicMs: ports.monotonicMs,
+    });
+    const { engine, after, clockMs } = options;
+    this.#pump = new FeedPump({
+      hub: this.hub,
+      engine,
+      ports,
+      rightsOf: (id) => this.#followers.get(id)?.rights,
+      canTake: (id) => this.#followers.get(id)?.stalledMs === null,
+      write: (id, down) => {
+        const follower = this.#followers.get(id);
+        if (follower !== undefined) this.#write(follower, down);
+      },
+    });
+    this.#beats = new Beats({
+      hub: this.hub,
+      engine,
+      after,
+      clockMs,
+      pollTo: (head) => this.#pump.pollTo(head),
+      onBeat: () => this.#pump.advance(),
+    });
+    this.#tick();
+  }
+
+  /** Number of connected sidecars. */
+  get size(): number {
+    return this.#followers.size;
+  }
+
+  /** Why no sidecar is served; `null` where they are. */
+  get halted(): string | null {
+    return this.#halted;
+  }
+
+  /** The limits of a connected sidecar; `undefined` where it has no stream here. */
+  limitsOf(id: StreamId): ClientLimits | undefined {
+    return this.#followers.get(id)?.limits;
+  }
+
+  /** Serves one stream. */
+  follow(call: Call, rights: SidecarRights): void {
+    if (this.#isDraining)
+      return endStream(call, status.UNAVAILABLE, 'the authority is stopping: connect to another one');
+    if (this.#halted !== null) return endStream(call, status.FAILED_PRECONDITION, this.#halted);
+    if (this.#calls >= MAX_STREAMS) return endStream(call, status.UNAVAILABLE, 'too many streams: try again later');
+    this.#calls += 1;
+    const { after } = this.#options;
+    let follower: Follower | 'none' | 'begun' = 'none';
+    const cancelHello = after(HELLO_MS, () => endStream(call, status.DEADLINE_EXCEEDED, 'no Hello in 5 s'));
+    let isOver = false;
+    const over = (): void => {
+      if (isOver) return;
+      isOver = true;
+      cancelHello();
+      this.#calls -= 1;
+      if (typeof follower === 'object') this.#left(follower);
+    };
+    for (const event of ['cancelled', 'close', 'error', 'end'] as const) call.on(event, over);
+    const begin = async (hello: Hello): Promise<void> => {
+      const connected = await this.#hello(call, rights, hello);
+      if (connected === null) return;
+      cancelHello();
+      follower = connected;
+      if (isOver) this.#left(connected);
+    };
+    call.on('data', (up: Up) => {
+      if (isOver) return;
+      if (typeof follower === 'object') return this.#heard(follower, up);
+      if (follower === 'begun') return;
+      if (up.of !== 'hello') return endStream(call, status.INVALID_ARGUMENT, 'the first message must be Hello');
+      follower = 'begun';
+      void begin(up.hello);
+    });
+  }
+
+  /** The receipt of a change of a root task that is committed by now. Resolves once it is enforced, or after a lease and its margin. */
+  async enforced(root: string): Promise<Receipt | StoreFailure> {
+    const { engine, after, ports, leaseMs } = this.#options;
+    const seq = await engine.head();
+    if (isStoreFailure(seq)) return seq;
+    const untilMs = ports.monotonicMs() + leaseMs + 2 * MARGIN_MS;
+    for (;;) {
+      await this.#pump.poll();
+      const receipt = this.hub.receipt(seq, root, ports.monotonicMs());
+      this.#pump.advance();
+      if (receipt.enforced || ports.monotonicMs() >= untilMs || this.#isClosed) return receipt;
+      await new Promise<void>((resolve) => void after(POLL_MS / 5, resolve));
+    }
+  }
+
+  /** Sends new keys to all sidecars. */
+  keysChanged(): void {
+    for (const follower of this.#followers.values()) this.#write(follower, this.#keys());
+  }
+
+  /** Tells all sidecars to connect elsewhere within a time. */
+  drain(withinMs: number): void {
+    this.#isDraining = true;
+    for (const follower of this.#followers.values())
+      this.#write(follower, { of: 'drain', drain: { within_ms: withinMs } });
+  }
+
+  close(): void {
+    this.#isDraining = true;
+    this.#isClosed = true;
+    this.#beats.close();
+    this.#cancelPoll();
+    for (const { call } of this.#followers.values()) endStream(call, status.UNAVAILABLE, 'the authority has stopped');
+  }
+
+  async #hello(call: Call, rights: SidecarRights, hello: Hello): Promise<Follower | null> {
+    const { ports, engine, after } = this.#options;
+    const id = streamIdOf(rights, hello.instance);
+    if (id === null) return ended(call, status.INVALID_ARGUMENT, 'the instance must be 8 to 64 of `A-Za-z0-9_-`');
+    if (!this.#resumes.take()) return ended(call, status.UNAVAILABLE, 'too many sidecars connect: try again later');
+    const head = await engine.head();
+    if (isStoreFailure(head)) return ended(call, status.UNAVAILABLE, 'the state is not available');
+    await this.#pump.pollTo(head);
+    if (call.cancelled || this.#halted !== null) return ended(call, status.UNAVAILABLE, 'try again');
+    const before = this.#followers.get(id);
+    const position = this.hub.connect(id, hello, ports.monotonicMs());
+    if (position === 'full') return ended(call, status.RESOURCE_EXHAUSTED, 'the sidecar holds too many cards');
+    if (position === 'ahead') {
+      this.#halt(id, hello.resume?.seq ?? 0);
+      return null;
+    }
+    const follower: Follower = { id, rights, call, limits: clientLimits(ports.monotonicMs), stalledMs: null };
+    this.#followers.set(id, follower);
+    if (before !== undefined) endStream(before.call, status.ABORTED, 'another stream of this sidecar began');
+    const { leaseMs, welcome, epoch, clockMs } = this.#options;
+    this.#write(follower, {
+      of: 'welcome',
+      welcome: {
+        ...welcome,
+        position: { epoch, seq: position },
+        lease_ms: leaseMs,
+        ping_ms: Math.max(50, Math.min(1_000, Math.floor(leaseMs / 5))),
+        now_ms: clockMs(),
+      },
+    });
+    this.#write(follower, this.#keys());
+    const ageMs = MAX_AGE_MS * (0.8 + 0.4 * this.#random());
+    const cancelAge = after(ageMs, () => this.#write(follower, { of: 'drain', drain: { within_ms: MOVE_WITHIN_MS } }));
+    call.once('close', cancelAge);
+    call.once('cancelled', cancelAge);
+    this.#pump.advance();
+    return follower;
+  }
+
+  #heard(follower: Follower, up: Up): void {
+    const { id, call, limits } = follower;
+    if (this.#followers.get(id) !== follower) return;
+    switch (up.of) {
+      case 'ping':
+        if (!limits.pings.take()) return;
+        this.hub.ping(id, up.ping.n, this.#options.ports.monotonicMs());
+        return this.#beats.wanted();
+      case 'ack':
+        if (!this.hub.ack(id, up.ack.seq)) endStream(call, status.INVALID_ARGUMENT, 'acknowledges what was not sent');
+        return this.#pump.advance();
+      case 'dropped':
+        this.hub.dropped(
+          id,
+          up.dropped.keys.flatMap((key) => key ?? []),
+          up.dropped.n,
+        );
+        return this.#pump.advance();
+      case 'report':
+        return void this.#reported(follower, up.report);
+      case 'hello':
+      default:
+        return endStream(call, status.INVALID_ARGUMENT, 'unexpected message');
+    }
+  }
+
+  async #reported(follower: Follower, report: Report): Promise<void> {
+    const count = 1 + report.touched.length + report.stolen.length + report.secrets.length;
+    const { issuer } = this.#options.welcome;
+    const touched = report.touched.filter(({ task_id }) => this.hub.holds(follower.id, { issuer, id: task_id }));
+    const problem = follower.limits.reports.take(count)
+      ? await this.#options.report({ ...report, touched }, follower.rights)
+      : 'too many reports: try again later';
+    if (this.#followers.get(follower.id) !== follower) return;
+    this.#write(follower, { of: 'reported', reported: { id: report.id, problem } });
+  }
+
+  #left(follower: Follower): void {
+    if (this.#followers.get(follower.id) !== follower) return;
+    this.#followers.delete(follower.id);
+    this.hub.disconnect(follower.id, this.#options.ports.monotonicMs());
+  }
+
+  /** A sidecar knows of a commit that the database does not have: nothing that is in the database can be relied on. */
+  #halt(id: StreamId, seq: number): void {
+    const text = `the sidecar \`${id}\` has seen change ${seq} of the state, but the database ends at ${this.hub.position}: commits were lost, as by an older copy of it. No sidecar is served until a backup is restored or the newer database is back`;
+    this.#halted = text;
+    this.#options.onProblem(text);
+    for (const { call } of this.#followers.values()) endStream(call, status.FAILED_PRECONDITION, text);
+  }
+
+  #tick(): void {
+    this.#cancelPoll = this.#options.after(POLL_MS, () => {
+      this.#endStalled();
+      this.hub.sweep(this.#options.ports.monotonicMs());
+      // Without sidecars nobody waits for changes.
+      const polled = this.size === 0 ? Promise.resolve() : this.#pump.poll();
+      void polled.finally(() => {
+        if (!this.#isClosed) this.#tick();
+      });
+    });
+  }
+
+  #endStalled(): void {
+    const nowMs = this.#options.ports.monotonicMs();
+    for (const { call, stalledMs } of this.#followers.values()) {
+      if (stalledMs !== null && nowMs - stalledMs > STALLED_MS) {
+        endStream(call, status.RESOURCE_EXHAUSTED, 'the sidecar does not read');
+        call.destroy();
+      }
+    }
+  }
+
+  #write(follower: Follower, down: Down): void {
+    const { call } = follower;
+    if (call.cancelled || call.destroyed || call.writableEnded) return;
+    if (call.write(down) || follower.stalledMs !== null) return;
+    follower.stalledMs = this.#options.ports.monotonicMs();
+    call.once('drain', () => {
+      follower.stalledMs = null;
+      this.#pump.advance();
+    });
+  }
+
+  #keys(): Down {
+    return { of: 'keys', keys: { issuer: this.#options.welcome.issuer, jwks: this.#options.jwks() } };
+  }
+
+  #random(): number {
+    return Buffer.from(this.#options.ports.randomBytes(4)).readUInt32BE() / 2 ** 32;
+  }
+}
+
+function ended(call: Call, code: status, details: string): null {
+  endStream(call, code, details);
+  return null;
+}

@@ -1,0 +1,62 @@
+import type { Report } from '../fleet/messages.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { Authority, Upkeep } from '../state/authority.ts';
+import { causeOf } from '../task/cause.ts';
+import type { SidecarRights } from './authorize.ts';
+
+/** The writes of reports. */
+export type ReportTarget = Pick<
+  Authority & Upkeep,
+  'nowMs' | 'tokenOf' | 'revokeToken' | 'applyTaskEvent' | 'touchTasks' | 'writeSecrets'
+>;
+
+/** Most entries of each kind in one report. */
+const MAX_ENTRIES = 1_024;
+/** Longest text of an entry. */
+const MAX_TEXT = 512;
+
+/**
+ * Makes the writes of a report: idle times, stolen tokens of the audiences of the sidecar, and static secrets seen. Repeating a report does
+ * no harm.
+ * @returns the problem, after which the sidecar repeats it; `''` where all is written
+ */
+export async function writeReport(report: Report, { audiences }: SidecarRights, target: ReportTarget): Promise<string> {
+  const { touched, stolen, secrets } = report;
+  if (Math.max(touched.length, stolen.length, secrets.length) > MAX_ENTRIES) return 'the report has too many entries';
+  const nowMs = target.nowMs();
+  // A time in the future would keep a task alive.
+  const used = new Map(touched.map(({ task_id, at_ms }) => [task_id, Math.min(at_ms, nowMs)]));
+  const writes = [
+    ...(used.size === 0 ? [] : [target.touchTasks(used)]),
+    ...(secrets.length === 0
+      ? []
+      : [target.writeSecrets(secrets.filter(isShort).map(({ times, ...secret }) => ({ secret, times })))]),
+    ...stolen.map((one) => revokeStolen(one, audiences, target)),
+  ];
+  const failure = (await Promise.all(writes)).find(isStoreFailure);
+  return failure === undefined ? '' : `not written: ${failure.code}`;
+}
+
+/** Revokes a token that another workload presented, and the task after it, where the sidecar says so. Unknown tokens are passed over. */
+async function revokeStolen(
+  { jti_digest, is_of_task }: Report['stolen'][number],
+  audiences: ReadonlySet<string>,
+  target: ReportTarget,
+): Promise<unknown> {
+  const token = await target.tokenOf(jti_digest);
+  if (token === undefined) return null;
+  if (isStoreFailure(token)) return token.code === 'refused' ? null : token;
+  if (!audiences.has(token.audience)) return null;
+  const revoked = await target.revokeToken(jti_digest, CAUSE, 'remit');
+  if (isStoreFailure(revoked) || !is_of_task) return revoked;
+  return target.applyTaskEvent({ issuer: token.issuer, id: token.taskId }, { kind: 'revoke', cause: CAUSE }, 'remit');
+}
+
+/** The only cause for which a sidecar may end anything. */
+const CAUSE = causeOf('binding.violation');
+
+const isShort = ({ digest, kind, place, agent, action, times }: Report['secrets'][number]): boolean =>
+  [digest, kind, place, action].every((text) => text.length <= MAX_TEXT) &&
+  agent.length <= 2_048 &&
+  Number.isSafeInteger(times) &&
+  times > 0;

@@ -1,0 +1,236 @@
+import { chmod } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
+import { experimental, Server, ServerCredentials, status } from '@grpc/grpc-js';
+import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall } from '@grpc/grpc-js';
+import { isDeny } from '../decision/decision.ts';
+import type { AuthorityCalls, Down, Up } from '../fleet/messages.ts';
+import { methodOf } from '../fleet/service.ts';
+import { leafFromDer } from '../identity/leaf-certificate.ts';
+import { trustDomainOf } from '../identity/spiffe-id.ts';
+import { tlsMaterialOf } from '../identity/svid.ts';
+import type { Svid, SvidSource } from '../identity/svid.ts';
+import { unixSocketProblem } from '../runtime/unix-socket.ts';
+import { localRights, rightsOf } from './authorize.ts';
+import type { SidecarRights, SidecarRule } from './authorize.ts';
+import type { CallRefusal, SidecarCalls } from './calls.ts';
+import type { Followers } from './followers.ts';
+
+/** Where an authority listens. */
+export type AuthorityAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  /** The permissions of the socket, mode 0600, say who may connect: processes of the same user. */
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** Options of the server of one address. */
+export interface AuthorityServerOptions {
+  readonly followers: Followers;
+  readonly calls: SidecarCalls;
+  readonly rules: () => readonly SidecarRule[];
+  /** For TLS; not used over a Unix socket. */
+  readonly svid: SvidSource | null;
+  readonly nowMs: () => number;
+}
+
+const MAX_MESSAGE_BYTES = 4 * 1_024 * 1_024;
+const MAX_CONNECTIONS = 20_000;
+const SETTINGS = {
+  'grpc.enable_channelz': 0,
+  'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+  'grpc.max_concurrent_streams': 128,
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 5_000,
+  // More metadata than gRPC and tracing need is refused.
+  'grpc.max_metadata_size': 8_192,
+};
+/** Calls in progress of one client, besides its streams. */
+const MAX_CALLS = 512;
+
+/**
+ * The gRPC server of `remit.authority.v1` on one address: over TCP with mutual TLS by X509-SVIDs, or on a Unix socket.
+ *
+ * Lifecycle: `listen` once, `close` once.
+ */
+export class AuthorityServer {
+  readonly #options: AuthorityServerOptions;
+  readonly #grpc = new Server(SETTINGS);
+  readonly #sockets = new Set<Socket>();
+  readonly #inCall = new Map<string, number>();
+  #net: NetServer | null = null;
+  #stop: () => void = () => undefined;
+
+  constructor(options: AuthorityServerOptions) {
+    this.#options = options;
+  }
+
+  /** Binds the address. Gives the gRPC target, or why it cannot be bound. */
+  async listen(address: AuthorityAddress): Promise<string | { readonly problem: string }> {
+    const isLocal = address.kind === 'unix';
+    const unfit = isLocal ? await unixSocketProblem(address.path) : null;
+    if (unfit !== null) return { problem: unfit };
+    const credentials = isLocal ? ServerCredentials.createInsecure() : this.#tlsCredentials();
+    if ('problem' in credentials) return credentials;
+    this.#serve(isLocal);
+    const injector = this.#grpc.createConnectionInjector(credentials);
+    const net = createServer({ pauseOnConnect: false }, (socket) => {
+      this.#sockets.add(socket);
+      socket.on('error', () => undefined);
+      socket.once('close', () => this.#sockets.delete(socket));
+      injector.injectConnection(socket);
+    });
+    net.maxConnections = MAX_CONNECTIONS;
+    this.#net = net;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        net.once('error', reject);
+        net.listen(isLocal ? { path: address.path } : { host: address.host, port: address.port }, resolve);
+      });
+      if (isLocal) await chmod(address.path, 0o600);
+    } catch (error) {
+      return { problem: `cannot listen: ${(error as NodeJS.ErrnoException).code ?? String(error)}` };
+    }
+    return isLocal ? `unix:${address.path}` : `${address.host}:${(net.address() as AddressInfo).port}`;
+  }
+
+  /** Refuses new connections and ends the rest. */
+  async close(): Promise<void> {
+    this.#stop();
+    const closed = new Promise<void>((resolve) => (this.#net === null ? resolve() : this.#net.close(() => resolve())));
+    this.#grpc.forceShutdown();
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #serve(isLocal: boolean): void {
+    const { followers, calls } = this.#options;
+    type Call = ServerDuplexStream<Up, Down>;
+    const unary =
+      <Name extends 'Open' | 'Settle' | 'Confirm'>(
+        make: (
+          request: AuthorityCalls[Name][0],
+          rights: SidecarRights,
+        ) => Promise<AuthorityCalls[Name][1] | CallRefusal>,
+      ) =>
+      (
+        call: ServerUnaryCall<AuthorityCalls[Name][0], AuthorityCalls[Name][1]>,
+        reply: sendUnaryData<AuthorityCalls[Name][1]>,
+      ) => {
+        const rights = this.#rightsOf(call, isLocal);
+        if (rights === null) return reply(UNKNOWN_PEER);
+        void this.#bounded(rights.peer, () => make(call.request, rights)).then((answer) =>
+          'code' in answer ? reply(answer) : reply(null, answer),
+        );
+      };
+    this.#grpc.addService(
+      {
+        Follow: methodOf('Follow'),
+        Open: methodOf('Open'),
+        Confirm: methodOf('Confirm'),
+        Settle: methodOf('Settle'),
+      },
+      {
+        Follow: (call: Call) => {
+          const rights = this.#rightsOf(call, isLocal);
+          if (rights === null) call.emit('error', UNKNOWN_PEER);
+          else followers.follow(call, rights);
+        },
+        Open: unary<'Open'>((request, rights) => calls.open(request, rights, { isConfirmed: false })),
+        Confirm: unary<'Confirm'>((request, rights) => calls.open(request, rights, { isConfirmed: true })),
+        Settle: unary<'Settle'>((request, rights) => calls.settle(request, rights)),
+      },
+    );
+  }
+
+  /** One call of a client. A fault ends this call alone. */
+  async #bounded<T>(peer: string, make: () => Promise<T | CallRefusal>): Promise<T | CallRefusal> {
+    const inCall = this.#inCall.get(peer) ?? 0;
+    if (inCall >= MAX_CALLS) return { code: status.RESOURCE_EXHAUSTED, details: 'too many calls at once' };
+    this.#inCall.set(peer, inCall + 1);
+    try {
+      return await make();
+    } catch {
+      return { code: status.INTERNAL, details: 'the call failed' };
+    } finally {
+      const left = (this.#inCall.get(peer) ?? 1) - 1;
+      if (left > 0) this.#inCall.set(peer, left);
+      else this.#inCall.delete(peer);
+    }
+  }
+
+  /** What the client of a call may do; `null` where it may do nothing. */
+  #rightsOf(call: Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext'>, isLocal: boolean): SidecarRights | null {
+    const { rules, svid, nowMs } = this.#options;
+    if (isLocal) return localRights(rules());
+    const der = call.getAuthContext().sslPeerCertificate?.raw;
+    const own = svid?.current() ?? null;
+    const leaf = der === undefined ? null : leafFromDer(der);
+    if (leaf === null || isDeny(leaf) || own === null) return null;
+    // TLS has verified the chain to the bundle of this trust domain, at the handshake: the certificate may have expired since.
+    if (trustDomainOf(leaf.id) !== trustDomainOf(own.id) || leaf.notAfterMs < nowMs()) return null;
+    return rightsOf(rules(), leaf.id);
+  }
+
+  /** TLS with the SVID of now. A renewed one is used for new connections, and the open ones stay. */
+  #tlsCredentials(): ServerCredentials | { readonly problem: string } {
+    const { svid } = this.#options;
+    const first = svid?.current() ?? null;
+    if (svid === null || first === null) return { problem: 'the authority needs an SVID to listen on TCP' };
+    const provider = new SvidProvider(first);
+    this.#stop = svid.onChange((renewed) => provider.renew(renewed));
+    return experimental.createCertificateProviderServerCredentials(provider, provider, true);
+  }
+}
+
+type Provider = Parameters<typeof experimental.createCertificateProviderServerCredentials>[0];
+type CaListener = Parameters<Provider['addCaCertificateListener']>[0];
+type IdentityListener = Parameters<Provider['addIdentityCertificateListener']>[0];
+
+/** Gives the server its certificate, and the bundle of its own trust domain. */
+class SvidProvider implements Provider {
+  #svid: Svid;
+  readonly #ca = new Set<CaListener>();
+  readonly #identity = new Set<IdentityListener>();
+
+  constructor(svid: Svid) {
+    this.#svid = svid;
+  }
+
+  renew(svid: Svid): void {
+    this.#svid = svid;
+    for (const listener of this.#ca) this.#tellCa(listener);
+    for (const listener of this.#identity) this.#tellIdentity(listener);
+  }
+
+  addCaCertificateListener(listener: CaListener): void {
+    this.#ca.add(listener);
+    // The server listens once this has returned.
+    queueMicrotask(() => this.#tellCa(listener));
+  }
+
+  removeCaCertificateListener(listener: CaListener): void {
+    this.#ca.delete(listener);
+  }
+
+  addIdentityCertificateListener(listener: IdentityListener): void {
+    this.#identity.add(listener);
+    queueMicrotask(() => this.#tellIdentity(listener));
+  }
+
+  removeIdentityCertificateListener(listener: IdentityListener): void {
+    this.#identity.delete(listener);
+  }
+
+  #tellCa(listener: CaListener): void {
+    listener({ caCertificate: Buffer.from(tlsMaterialOf(this.#svid).bundle) });
+  }
+
+  #tellIdentity(listener: IdentityListener): void {
+    const { certificate, key } = tlsMaterialOf(this.#svid);
+    listener({ certificate: Buffer.from(certificate), privateKey: Buffer.from(key) });
+  }
+}
+
+const UNKNOWN_PEER = {
+  code: status.PERMISSION_DENIED,
+  details: 'no rule of `authority.sidecars` admits this client',
+};

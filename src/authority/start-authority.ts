@@ -1,0 +1,98 @@
+import type { SvidSource } from '../identity/svid.ts';
+import type { Ports } from '../runtime/ports.ts';
+import type { After } from '../runtime/timers.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { SidecarRule } from './authorize.ts';
+import { SidecarCalls } from './calls.ts';
+import type { Engine } from './engine.ts';
+import { Followers } from './followers.ts';
+import { writeReport } from './report-writes.ts';
+import type { ReportTarget } from './report-writes.ts';
+import { AuthorityServer } from './server.ts';
+import type { AuthorityAddress } from './server.ts';
+
+/** What an authority is made of. */
+export interface AuthorityParts {
+  /** At least one address. */
+  readonly listen: readonly AuthorityAddress[];
+  /** The rules in force; read with each call. */
+  readonly sidecars: () => readonly SidecarRule[];
+  readonly leaseMs: number;
+  readonly engine: Engine;
+  readonly reports: ReportTarget;
+  /** 32 bytes, by which all sidecars give one static secret the same digest. */
+  readonly digestKey: Uint8Array;
+  readonly issuer: string;
+  /** The JSON Web Key Set of the tokens; call `keysChanged` when it changes. */
+  readonly jwks: () => object;
+  /** Needed to listen on TCP. */
+  readonly svid: SvidSource | null;
+  readonly version: string;
+  readonly ports: Ports;
+  readonly after: After;
+  /** Called with faults that no client can be told. */
+  readonly onProblem: (line: string) => void;
+}
+
+/** An authority that serves. */
+export interface ServingAuthority {
+  /** The gRPC targets, in the order of `listen`. */
+  readonly targets: readonly string[];
+  /** Waits until no sidecar can use an older state of a root task. */
+  readonly enforced: Followers['enforced'];
+  readonly keysChanged: () => void;
+  readonly sidecars: () => number;
+  /** Why no sidecar is served; `null` where they are. */
+  readonly problem: () => string | null;
+  /** Tells the sidecars to connect elsewhere. */
+  readonly drain: (withinMs: number) => void;
+  readonly close: () => Promise<void>;
+}
+
+/** Starts to serve sidecars. On a problem nothing is left open. */
+export async function startAuthority(parts: AuthorityParts): Promise<ServingAuthority | { readonly problem: string }> {
+  const { engine, leaseMs, issuer, ports, after, svid, reports, version, onProblem } = parts;
+  const epoch = await engine.epoch();
+  const position = await engine.head();
+  if (isStoreFailure(epoch)) return { problem: epoch.detail };
+  if (isStoreFailure(position)) return { problem: position.detail };
+  const followers = new Followers({
+    engine,
+    epoch,
+    position,
+    leaseMs,
+    welcome: { version, issuer, digest_key: Buffer.from(parts.digestKey) },
+    jwks: () => Buffer.from(JSON.stringify(parts.jwks())),
+    clockMs: () => reports.nowMs(),
+    ports,
+    after,
+    report: (report, rights) => writeReport(report, rights, reports),
+    onProblem,
+  });
+  const calls = new SidecarCalls(followers, { engine, epoch, nowMs: () => reports.nowMs() });
+  const servers: AuthorityServer[] = [];
+  const close = async (): Promise<void> => {
+    followers.close();
+    await Promise.all(servers.map((server) => server.close()));
+  };
+  const targets: string[] = [];
+  for (const address of parts.listen) {
+    const server = new AuthorityServer({ followers, calls, rules: parts.sidecars, svid, nowMs: ports.nowMs });
+    servers.push(server);
+    const target = await server.listen(address);
+    if (typeof target !== 'string') {
+      await close();
+      return target;
+    }
+    targets.push(target);
+  }
+  return {
+    targets,
+    enforced: (root) => followers.enforced(root),
+    keysChanged: () => followers.keysChanged(),
+    sidecars: () => followers.size,
+    problem: () => followers.halted,
+    drain: (withinMs) => followers.drain(withinMs),
+    close,
+  };
+}
