@@ -84,7 +84,7 @@ export class FeedHub {
     stream.fencedMs = Math.max(stream.fencedMs, this.#fencedMs(monotonicMs));
     this.#acknowledge(stream, from);
     if (stream.due.size > 0) this.#withDue.add(stream);
-    this.#want(stream, stream.wanted);
+    this.#proceed(stream);
     return from;
   }
 
@@ -315,13 +315,11 @@ export class FeedHub {
       .filter(({ acknowledged }) => acknowledged < seq);
     if (late.length === 0) return NOBODY;
     this.#receipts.changed(seq, root, { holders: late.map(({ id }) => id), fencedMs: this.#fencedMs(monotonicMs) });
-    for (const stream of late) this.#want(stream, seq);
+    for (const stream of late) {
+      stream.wanted = Math.max(stream.wanted, seq);
+      this.#proceed(stream);
+    }
     return this.#receipts.of(root) ?? NOBODY;
-  }
-
-  #want(stream: SidecarStream, seq: number): void {
-    stream.wanted = Math.max(stream.wanted, seq);
-    this.#proceed(stream);
   }
 
   #acknowledge(stream: SidecarStream, seq: number): void {
