@@ -7,6 +7,7 @@ import { askingAgentOf, readCheck } from './read.ts';
 import type { AskedCheck, ReadCheck } from './read.ts';
 import { reportFindings } from './report.ts';
 import type { CheckServices } from './services.ts';
+import { isCurrentEnough } from './current-enough.ts';
 import { settle, useToSettle } from './settle.ts';
 import type { UseToSettle } from './settle.ts';
 import { observe, traceUse, traceWithdrawal } from './observe.ts';
@@ -82,7 +83,7 @@ function decideCheck(services: CheckServices, read: ReadCheck): DecidedUse | Pro
   const use = countUse(services, read);
   const decided = decideNow(services, read, use);
   rememberPlace(services, decided);
-  const toSettle = useToSettle(decided.check);
+  const toSettle = useToSettle(decided.check, (facts) => isCurrentEnough(services, read, facts));
   if (toSettle === null || isDeny(toSettle))
     return withoutCredential(services, toSettle ?? decided.check.decision, decided);
   return settleUse(services, decided, toSettle);
@@ -93,7 +94,7 @@ async function settleUse(services: CheckServices, decided: DecidedUse, toSettle:
   const first = await settle(services, toSettle);
   if (first !== 'history-changed') return withoutCredential(services, first ?? decided.check.decision, decided);
   const again = decideNow(services, decided.read, decided.use);
-  const toSettleAgain = useToSettle(again.check);
+  const toSettleAgain = useToSettle(again.check, (facts) => isCurrentEnough(services, decided.read, facts));
   if (toSettleAgain === null || isDeny(toSettleAgain))
     return withoutCredential(services, toSettleAgain ?? again.check.decision, again);
   const second = await settle(services, toSettleAgain);

@@ -76,6 +76,11 @@ export interface CheckServices {
   readonly states: Pick<TaskStates, 'clocks' | 'of' | 'standing' | 'open'>;
   /** Settles uses that take something from their task. */
   readonly settling: Settling;
+  /**
+   * Whether the state may be older than the last commit, as at a sidecar. Then uses of high risk and those that the history decides are
+   * settled too.
+   */
+  readonly mayLag: boolean;
   /** The digest that stands for a static secret: `hmac-sha-256:` and base64url. It stays the same after a restart. */
   readonly digestOf: (secret: string) => string;
   /** Writes that no decision waits for. */

@@ -5,6 +5,7 @@ import type { CheckServices } from './services.ts';
 import { currentProblem } from './task-facts.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
 import { taskTokenOf } from '../decide/facts.ts';
+import type { Facts } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { jtiDigestOf } from '../ledger/record.ts';
@@ -20,16 +21,23 @@ export interface UseToSettle {
   readonly token: TaskToken;
 }
 
-/** What a use takes from its task: `null` for a denial and for a use that takes nothing; a `Deny` where the amount cannot be counted. */
-export function useToSettle({ decision, decisionId, facts }: DecidedCheck): UseToSettle | null | Deny {
+/**
+ * What a use takes from its task: `null` for a denial and for a use that takes nothing; a `Deny` where the amount cannot be counted.
+ * @param isCurrent whether nothing need be settled that takes nothing
+ */
+export function useToSettle(
+  { decision, decisionId, facts }: DecidedCheck,
+  isCurrent: (facts: Facts) => boolean,
+): UseToSettle | null | Deny {
   const token = taskTokenOf(facts);
   if (isDeny(decision) || token === null || isDeny(facts.action)) return null;
   const detail = coveringDetail(token.details, facts.action, facts.nowMs);
   if (isDeny(detail)) return detail;
   const spends = spendsOf(detail, facts.action);
   if (isDeny(spends)) return spends;
-  const entry = entryOf(facts.history, facts.action);
-  if (spends.length === 0 && entry === undefined) return null;
+  const added = entryOf(facts.history, facts.action);
+  if (spends.length === 0 && added === undefined && isCurrent(facts)) return null;
+  const entry = added ?? (isCurrent(facts) ? undefined : { version: facts.history.version, action: '', labels: [] });
   const key = { issuer: token.issuer, id: token.taskId };
   const use = { decisionId, key, jtiDigest: jtiDigestOf(token.tokenId), spends };
   return { token, use: entry === undefined ? use : { ...use, entry } };

@@ -200,6 +200,7 @@ function servicesOf(
     policies: () => policies.get(),
     states,
     settling,
+    mayLag: parts.sidecar !== null,
     digestOf,
     reports,
     uses: new TokenUses(MAX_TOKENS_COUNTED),

@@ -73,6 +73,7 @@ export function taken({ use, spent }: UseRows, { spends, entry }: Taking, nowMs:
   }
   if (entry === undefined) return { spent: totals, history: null };
   if (entry.version !== use.history.version) return 'history-changed';
+  if (entry.action === '') return { spent: totals, history: null };
   const history = historyWith(use.history, entry);
   if (history === 'full') return 'history-full';
   return { spent: totals, history: history === 'same' ? null : history };

@@ -2,7 +2,10 @@ import type { HistoryEntry } from '../task/history.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Spend, SpendProblem, TaskKey } from './store.ts';
 
-/** A use that takes something from its task: budget, the single use of its token, or a new history entry. */
+/**
+ * A use that takes something from its task: budget, the single use of its token, or a new history entry. At a sidecar also one that must be
+ * decided by the state of now: of high risk, or by the history.
+ */
 export interface SettledUse {
   /** Id of the decision, a UUID. It is the idempotency key: the same id settles once. */
   readonly decisionId: string;

@@ -11,7 +11,7 @@ export interface TaskHistory {
   readonly labels: readonly string[];
 }
 
-/** What one use adds, with the history version by which it was decided. */
+/** What one use adds, with the history version by which it was decided. Without an action it adds nothing: the history was only read. */
 export interface HistoryEntry {
   readonly version: number;
   readonly action: string;

@@ -16,7 +16,7 @@ import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { Fault } from '../../src/runtime/map-isolated.ts';
 import { Reports } from '../../src/state/reports.ts';
 import { storeFailure } from '../../src/sqlite/store-failure.ts';
-import type { Settling } from '../../src/state/settling.ts';
+import type { SettledUse, Settling } from '../../src/state/settling.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
 import type { Store } from '../../src/state/store.ts';
 import type { TaskHistory } from '../../src/task/history.ts';
@@ -110,6 +110,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   policies: () => policies,
   states: directAuthority(store).states,
   settling: directAuthority(store).settling,
+  mayLag: false,
   digestOf: (secret) => store.digestOf(secret),
   reports: new Reports(directAuthority(store), { after: timers.after, log: () => undefined }),
   uses: new TokenUses(10),
@@ -298,6 +299,56 @@ async function together(services: CheckServices, constraints?: Constraints): Pro
   const answers = await answersTo(services, [callOf(uses.list, constraints), callOf(uses.read, constraints)]);
   return answers.map(({ decision }) => (isDeny(decision) ? decision.reason : decision.kind));
 }
+
+describe('checks where the state may lag', () => {
+  it('settle a use of high risk or decided by the history, although it takes nothing', async () => {
+    for (const use of ['list', 'create'] as const)
+      expect((await check(servicesWith(), use)).decision.kind).toBe('allow');
+    const settled: SettledUse[] = [];
+    const { settling: within } = directAuthority(store);
+    const settling: Settling = { settle: (use) => (settled.push(use), within.settle(use)) };
+    expect((await check(servicesWith({ settling }), 'create')).decision.kind).toBe('allow');
+    expect(settled).toEqual([]);
+    const lagging = servicesWith({ settling, mayLag: true });
+    expect((await check(lagging, 'list')).decision.kind).toBe('allow');
+    expect(settled).toEqual([]);
+    expect((await check(lagging, 'create')).decision.kind).toBe('allow');
+    expect(settled).toMatchObject([{ spends: [], entry: { version: 2, action: '', labels: [] } }]);
+    expect(history().version).toBe(2);
+  });
+
+  it('deny a use whose history has changed elsewhere since it was decided', async () => {
+    expect((await check(servicesWith(), 'create')).decision.kind).toBe('allow');
+    const { states, settling } = directAuthority(store);
+    const old = mustFind(states.of(task, jtiDigest));
+    expect((await check(servicesWith(), 'read')).decision.kind).toBe('allow');
+    let looks = 0;
+    const late = {
+      ...states,
+      of: (...at: Parameters<typeof states.of>) => ((looks += 1) === 1 ? old : states.of(...at)),
+    };
+    expect((await check(servicesWith({ states: late, settling, mayLag: true }), 'create')).decision).toMatchObject({
+      reason: 'policy.forbidden',
+    });
+  });
+
+  it('wait for tasks that are not known here, all of a turn at once', async () => {
+    const { states } = directAuthority(store);
+    const opening = Promise.withResolvers<void>();
+    const opens: string[] = [];
+    let isOpen = false;
+    const remote = {
+      ...states,
+      of: (...at: Parameters<typeof states.of>) => (isOpen ? states.of(...at) : storeFailure('busy', 'not known')),
+      open: (_key: unknown, digest: string) => (isOpen ? null : (opens.push(digest), opening.promise)),
+    };
+    const answers = answersTo(servicesWith({ states: remote }), [callOf(uses.list), callOf(uses.read)]);
+    expect(opens).toEqual([jtiDigest, jtiDigest]);
+    isOpen = true;
+    opening.resolve();
+    expect((await answers).map(({ decision }) => decision.kind)).toEqual(['allow', 'allow']);
+  });
+});
 
 describe('checks of one turn', () => {
   it('are settled in order', async () => {

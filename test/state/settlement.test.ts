@@ -113,6 +113,14 @@ describe('taken', () => {
       history: null,
     });
   });
+
+  it('adds nothing to a history that was only read, and refuses a use that read an older one', () => {
+    const use = useOf({}, { version: 2, actions: ['a.read'], labels: [] });
+    const entry = { version: 2, action: '', labels: [] };
+    const rows = { use, spent: () => 0 };
+    expect(taken(rows, { spends: [], entry }, 1_000)).toEqual({ spent: new Map(), history: null });
+    expect(taken(rows, { spends: [], entry: { ...entry, version: 1 } }, 1_000)).toBe('history-changed');
+  });
 });
 
 describe('spendsProblem', () => {

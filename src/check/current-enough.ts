@@ -1,0 +1,35 @@
+import type { CheckServices } from './services.ts';
+import type { ReadCheck } from './read.ts';
+import type { Facts } from '../decide/facts.ts';
+import { isDeny } from '../decision/decision.ts';
+import { readsAny } from '../policy/answers/split-by-volatility.ts';
+import type { PolicyEntry } from '../policy/loading/policy-file.ts';
+import { useQuestion } from '../policy/use-question.ts';
+
+/** The history of a task, in the context of a use. */
+const HISTORY = [['task']];
+/** By policy, whether it reads the history. */
+const reading = new WeakMap<PolicyEntry, boolean>();
+
+/**
+ * Whether the state of a task by which an allowed use was decided is current enough without asking an authority. Where the state may lag,
+ * it is not for an action of high risk, nor where a policy that can match reads the history: a use at another sidecar may have added to it.
+ */
+export function isCurrentEnough({ binding, mayLag }: CheckServices, { policies }: ReadCheck, facts: Facts): boolean {
+  if (!mayLag) return true;
+  const { call, caller, credential, task = null, history, action, use, reuse, nowMs } = facts;
+  if (isDeny(policies) || isDeny(call) || isDeny(caller) || isDeny(credential) || isDeny(task) || isDeny(action)) {
+    return false;
+  }
+  if (action.risk === 'high') return false;
+  const asked = { call, caller, credential, task, history, action, binding, use, reuse, nowMs };
+  return !policies.canMatch(useQuestion(asked, policies.catalog)).some(readsHistory);
+}
+
+function readsHistory(policy: PolicyEntry): boolean {
+  const known = reading.get(policy);
+  if (known !== undefined) return known;
+  const reads = readsAny(policy.reads, HISTORY);
+  reading.set(policy, reads);
+  return reads;
+}
