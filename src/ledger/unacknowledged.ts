@@ -8,7 +8,7 @@ const defaultLimits: UnacknowledgedLimits = { records: 4_096, bytes: 8 * 1024 **
 
 /**
  * Counts the records of a log that no other machine has acknowledged. With this host they would be lost, so from the limit on no further
- * one is taken. Before the first acknowledgement all of the log counts.
+ * one is taken. Before the first acknowledgement only what was written since `begin` counts.
  */
 export class Unacknowledged {
   readonly #limits: UnacknowledgedLimits;
@@ -27,6 +27,12 @@ export class Unacknowledged {
     return Math.max(0, this.#size - this.#kept);
   }
 
+  /** The log has `size` records when it is opened. */
+  begin(size: number): void {
+    this.#size = size;
+    this.#kept = size;
+  }
+
   /** The log has `size` records, and its last ones have this many bytes. */
   wrote(size: number, bytes: number): void {
     this.#size = Math.max(this.#size, size);
@@ -34,9 +40,9 @@ export class Unacknowledged {
     this.#bytes += bytes;
   }
 
-  /** The first `size` records are acknowledged. */
+  /** The first `size` records are acknowledged. Another authority may have fewer than the one before it. */
   kept(size: number): void {
-    this.#kept = Math.max(this.#kept, size);
+    this.#kept = size;
     const first = this.#batches.findIndex((batch) => batch.size > this.#kept);
     const kept = this.#batches.splice(0, first === -1 ? this.#batches.length : first);
     for (const { bytes } of kept) this.#bytes -= bytes;

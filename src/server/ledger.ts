@@ -21,6 +21,7 @@ import { after } from '../runtime/timers.ts';
 import type { Closers } from './closers.ts';
 import { LedgerGrowth, retainOf, roomLeft } from './ledger-room.ts';
 import { measuredSink } from './measured-sink.ts';
+import type { ShippedRecords } from './shipped-records.ts';
 import type { StartProblem } from './start-problem.ts';
 
 /** The ledger of one process: the thread that writes it, the queue in front of it, and the relay from the state file. */
@@ -40,6 +41,8 @@ export interface Ledger {
 export interface LedgerServices {
   /** The state file whose records are relayed; `null` at a sidecar, which has none. */
   readonly stateFile: { readonly reader: StoreReader; readonly authority: Pick<Upkeep, 'forget'> } | null;
+  /** Sends the records to an authority; `null` where this process is no sidecar. */
+  readonly shipped: ShippedRecords | null;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -64,13 +67,15 @@ export async function openLedger(
     state,
     stateAccess,
   }: Pick<Config, 'ledger' | 'trustDomains' | 'state' | 'stateAccess'>,
-  { stateFile, ports, metrics, log, faults, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
+  { stateFile, shipped, ports, metrics, log, faults, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
 ): Promise<Ledger | StartProblem> {
   const fileId = stateFile?.reader.fileId() ?? NO_FILE;
   if (isStoreFailure(fileId)) return { problem: fileId.detail };
   const retain = retainOf(settings);
   const growth = new LedgerGrowth();
   let unsignedSinceMs: number | null = null;
+  // Closed after the log, whose last checkpoint is sent too.
+  closers.push(() => shipped?.close());
   const thread = await LogThread.open(
     { settings: { ...settings, retain, trustDomain: trustDomains[0] ?? 'none' }, fileId },
     {
@@ -79,6 +84,7 @@ export async function openLedger(
         const problem = isStoreFailure(made) ? made.detail : made.problem;
         if (!isStoreFailure(made)) {
           unsignedSinceMs = null;
+          shipped?.signed();
           onCheckpoint(made);
         }
         faults.set('ledger checkpoint', problem);
@@ -111,8 +117,13 @@ export async function openLedger(
       count(batch);
       unsignedSinceMs ??= ports.nowMs();
       relay?.committed(batch);
+      shipped?.wrote(
+        thread.status.size,
+        batch.reduce((sum, { bytes }) => sum + bytes.length, 0),
+      );
       onUsed(usedIn(batch));
     },
+    ...(shipped === null ? {} : { refusal: (queued: number) => shipped.problem(queued) }),
   });
   const outbox = stateAccess === 'shared' ? outboxPlace(statePathOf(state), log) : null;
   closers.push(() => outbox?.release());
@@ -123,6 +134,8 @@ export async function openLedger(
     return writer.close();
   });
   relay?.start();
+  const { origin, verifierKey } = thread;
+  shipped?.start({ folder: settings.folder, origin, verifierKey, size: thread.status.size });
   const flush = async (): Promise<void> => {
     relay?.pump();
     await writer.flush();

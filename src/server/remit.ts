@@ -1,6 +1,7 @@
 import { unmetGates } from '../admin/readiness.ts';
 import { AdminServer } from '../admin/server.ts';
 import type { Config } from '../config/config.ts';
+import { statePathOf } from '../config/state.ts';
 import { addressText } from '../config/values.ts';
 import { writablePathProblem } from '../config/writable-path.ts';
 import type { PathGuard } from '../config/writable-path.ts';
@@ -24,6 +25,7 @@ import { measureProcess } from '../telemetry/process-usage.ts';
 import { startTelemetry } from '../telemetry/start-telemetry.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { after } from '../runtime/timers.ts';
+import { authorityPlaces } from './authority-places.ts';
 import { AnnouncedKeys } from './announced-keys.ts';
 import { CheckActivity } from './check-activity.ts';
 import { startChecks } from './check-role.ts';
@@ -43,6 +45,7 @@ import { otelEnvironmentProblems } from './otel-environment.ts';
 import type { Parts } from './parts.ts';
 import { openPolicies } from './policies.ts';
 import { movedKeysWarning } from './signing-key-place.ts';
+import { ShippedRecords } from './shipped-records.ts';
 import { StateHealth } from './state-health.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
@@ -129,20 +132,26 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
     ledger: null,
   };
   const announced = new AnnouncedKeys();
+  const places =
+    config.state.kind === 'authority' ? authorityPlaces(config.state.addresses, config, () => opening.svid) : null;
+  const shipped = places && new ShippedRecords(places, { ports, faults, metrics, log: (line) => log(line, 'ledger') });
   const state: State | StartProblem =
-    config.state.kind === 'authority'
-      ? openSidecar(config.state.addresses, config, {
+    places !== null
+      ? openSidecar(places, {
           ports,
           faults,
           metrics,
-          svid: () => opening.svid,
           policies: () => opening.policies?.get() ?? null,
-          ledger: () => opening.ledger?.writer ?? null,
+          ledger: () =>
+            opening.ledger && {
+              problem: opening.ledger.writer.problem,
+              unacknowledged: opening.ledger.writer.queued + (shipped?.unacknowledged ?? 0),
+            },
           onKeys: (issuer, jwks) => announced.take(issuer, jwks),
           closers,
         })
       : await openStateFile(
-          { path: config.state.path, stateAccess: config.stateAccess },
+          { path: statePathOf(config.state), stateAccess: config.stateAccess },
           {
             ports,
             log,
@@ -174,6 +183,7 @@ async function openParts(config: Config, options: RemitOptions, closers: Closers
   const opened = await openLedger(config, {
     ...options,
     stateFile,
+    shipped,
     metrics,
     faults,
     onCheckpoint: telemetry.emitCheckpoint,

@@ -1,19 +1,15 @@
-import type { Config } from '../config/config.ts';
-import { addressText } from '../config/values.ts';
-import type { Address } from '../config/values.ts';
 import { remitVersion } from '../config/version.ts';
 import { isDeny } from '../decision/decision.ts';
-import type { SvidSource } from '../identity/svid.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { after } from '../runtime/timers.ts';
-import type { AuthorityPlace } from '../state/remote/authority-link.ts';
 import { SidecarState } from '../state/remote/sidecar-state.ts';
 import type { Faults } from '../telemetry/faults.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
+import type { AuthorityPlaces } from './authority-places.ts';
 import type { State } from './state.ts';
 
 /** Dependencies of the state of a sidecar. Those that are opened later are functions. */
@@ -21,9 +17,9 @@ export interface SidecarServices {
   readonly ports: Ports;
   readonly faults: Faults;
   readonly metrics: Metrics;
-  readonly svid: () => SvidSource | null;
   readonly policies: () => PolicySet | Deny | null;
-  readonly ledger: () => { readonly problem: string | null; readonly queued: number } | null;
+  /** Why no record is taken, and how many records no authority has acknowledged. */
+  readonly ledger: () => { readonly problem: string | null; readonly unacknowledged: number } | null;
   /** Receives the keys of tokens when they change. */
   readonly onKeys: (issuer: string, jwks: unknown) => void;
   readonly closers: { push(closer: () => unknown): void };
@@ -31,29 +27,21 @@ export interface SidecarServices {
 
 /** Opens the state of a sidecar: it begins to follow one of the authorities, without waiting. */
 export function openSidecar(
-  addresses: readonly Address[],
-  { authority }: Pick<Config, 'authority'>,
-  { ports, faults, metrics, svid, policies, ledger, onKeys, closers }: SidecarServices,
+  { targets, placeOf }: AuthorityPlaces,
+  { ports, faults, metrics, policies, ledger, onKeys, closers }: SidecarServices,
 ): State {
-  const placeOf = (target: string): AuthorityPlace | string => {
-    if (target.startsWith('unix:') || authority.id === null) return { target, tls: null };
-    const current = svid()?.current() ?? null;
-    return current === null
-      ? `the authority \`${target}\` is not asked: this process has no SVID yet`
-      : { target, tls: { svid: current, authorityId: authority.id } };
-  };
   const inForce = (): PolicySet | null => {
     const set = policies();
     return set === null || isDeny(set) ? null : set;
   };
   const sidecar = SidecarState.open({
-    targets: addresses.map(addressText),
+    targets,
     placeOf,
     hello: () => ({ version: remitVersion(), policy_set: inForce()?.hash ?? '', log: null }),
     status: () => ({
       policy_set: inForce()?.hash ?? '',
       policy_generation: inForce()?.generation ?? 0,
-      unacknowledged_records: ledger()?.queued ?? 0,
+      unacknowledged_records: ledger()?.unacknowledged ?? 0,
       last_error: ledger()?.problem ?? '',
     }),
     ports,

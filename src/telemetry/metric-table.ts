@@ -184,6 +184,11 @@ export const metricTable = {
     'Age of the oldest record not covered by a signed checkpoint; 0 if all are covered',
     {},
   ),
+  ledgerUnacknowledged: gauge(
+    'remit_ledger_unacknowledged',
+    'Records of a sidecar that no authority has acknowledged; at 4,096 it denies with ledger.unavailable',
+    {},
+  ),
   policyInfo: gauge('remit_policy_info', 'Hash of the policy set in force, as a label; always 1', { hash: null }),
   policyGeneration: gauge(
     'remit_policy_generation',

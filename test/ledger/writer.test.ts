@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
 import type { EndRecord } from '../../src/ledger/record.ts';
+import { Unacknowledged } from '../../src/ledger/unacknowledged.ts';
 import { LedgerWriter } from '../../src/ledger/writer.ts';
 import type { AppendFailure, WriterLimits } from '../../src/ledger/writer.ts';
 
@@ -49,6 +50,20 @@ const bench = (limits: Partial<WriterLimits> = {}) => {
 };
 
 describe('LedgerWriter.append', () => {
+  it('refuses while too much is not acknowledged elsewhere, what is queued included, and says why', async () => {
+    const unacknowledged = new Unacknowledged({ records: 3 });
+    const sink = { appendRecords: () => null };
+    const writer = new LedgerWriter(sink, { refusal: (queued) => unacknowledged.problem(queued) });
+    expect([1, 2, 3, 4].map((n) => writer.append(end(n)))).toEqual([true, true, true, false]);
+    expect(writer.problem).toBe('3 records are not yet acknowledged by an authority');
+    expect(await writer.durable(end(5))).toBe(false);
+    await writer.flush();
+    unacknowledged.wrote(3, 300);
+    expect(writer.append(end(6))).toBe(false);
+    unacknowledged.kept(2);
+    expect(writer.append(end(7))).toBe(true);
+  });
+
   it('collects records for 50 ms and writes them in order', async () => {
     const { writer, batches, tick, written } = bench();
     expect([writer.append(end(1)), writer.append(end(2)), writer.append(end(3))]).toEqual([true, true, true]);

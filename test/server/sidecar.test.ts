@@ -1,35 +1,14 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { startRemit } from '../../src/server/remit.ts';
-import { mustConfig } from '../builders/config.ts';
 import { must } from '../builders/must.ts';
-import { baseSchema, exampleCatalog } from '../builders/policy-folder.ts';
 import { scratch } from '../builders/scratch.ts';
 import { AuthorityServer } from '../state/remote/authority-server.ts';
 import { until } from '../until.ts';
+import { sidecarIn } from './sidecars.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
-
-function sidecarIn(at: string) {
-  const policies = join(at, 'policies');
-  mkdirSync(join(policies, 'policies'), { recursive: true });
-  writeFileSync(join(policies, 'base.cedarschema'), baseSchema);
-  writeFileSync(join(policies, 'actions.yaml'), exampleCatalog);
-  writeFileSync(join(policies, 'policies', 'all.cedar'), '@id("all") permit (principal, action, resource);\n');
-  return mustConfig(
-    `trustDomains: acme.test
-extAuthz: { listen: unix:${at}/check.sock }
-admin: { listen: 127.0.0.1:0 }
-policies: ${policies}
-state: authority:unix:${at}/authority.sock
-ledger: { folder: ${at}/ledger, key: ${at}/ledger-key.pem, checkpoints: ${at}/checkpoints.txt }
-`,
-    { folder: at },
-  );
-}
 
 it('a sidecar starts without its authority and without a state file, and is ready while it has a lease', async () => {
   const at = folder();

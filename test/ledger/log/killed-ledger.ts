@@ -61,6 +61,7 @@ if (isStoreFailure(store)) {
       stateAccess: 'exclusive',
     },
     {
+      shipped: null,
       stateFile: { reader: store, authority: directAuthority(store).authority },
       ports: systemPorts,
       metrics: newMetrics(),

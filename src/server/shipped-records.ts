@@ -1,0 +1,107 @@
+import { RecordShipper } from '../fleet/record-shipper.ts';
+import type { AppendStream } from '../fleet/record-shipper.ts';
+import { LogPages } from '../ledger/log/log-pages.ts';
+import { Unacknowledged } from '../ledger/unacknowledged.ts';
+import type { Ports } from '../runtime/ports.ts';
+import { after } from '../runtime/timers.ts';
+import { AuthorityLink } from '../state/remote/authority-link.ts';
+import type { Faults } from '../telemetry/faults.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { AuthorityPlaces } from './authority-places.ts';
+
+/** How long a sidecar that ends waits until an authority has all of its records. */
+const CLOSE_MS = 5_000;
+
+/** A log that is open. */
+export interface ShippedLog {
+  readonly folder: string;
+  readonly origin: string;
+  readonly verifierKey: string;
+  /** Number of its records. */
+  readonly size: number;
+}
+
+/**
+ * Sends the records of a sidecar to one of its authorities, to the next one after a fault.
+ *
+ * Lifecycle: `start` once the log is open, `close` once it is closed.
+ */
+export class ShippedRecords {
+  readonly #places: AuthorityPlaces;
+  readonly #services: { readonly ports: Ports; readonly faults: Faults; readonly log: (line: string) => void };
+  readonly #unacknowledged = new Unacknowledged();
+  #shipper: RecordShipper | null = null;
+  #pages: LogPages | null = null;
+  #next = 0;
+
+  constructor(
+    places: AuthorityPlaces,
+    services: {
+      readonly ports: Ports;
+      readonly faults: Faults;
+      readonly metrics: Metrics;
+      readonly log: (line: string) => void;
+    },
+  ) {
+    this.#places = places;
+    this.#services = services;
+    const { ledgerUnacknowledged } = services.metrics;
+    services.metrics.beforeScrape(() => ledgerUnacknowledged.of({}).set(this.#unacknowledged.records));
+  }
+
+  /** Records that no authority has acknowledged. */
+  get unacknowledged(): number {
+    return this.#unacknowledged.records;
+  }
+
+  /** Why no further record is taken; `null` where one is. */
+  problem(queued: number): string | null {
+    return this.#unacknowledged.problem(queued);
+  }
+
+  start({ folder, size, ...log }: ShippedLog): void {
+    this.#unacknowledged.begin(size);
+    this.#pages = new LogPages(folder);
+    this.#shipper = new RecordShipper({
+      open: () => this.#open(),
+      log,
+      pages: this.#pages,
+      unacknowledged: this.#unacknowledged,
+      ports: this.#services.ports,
+      after,
+      onFault: (problem) => this.#services.faults.set('records', problem),
+    });
+    this.#shipper.start();
+  }
+
+  /** The log has `size` records, and its last ones have this many bytes. */
+  wrote(size: number, bytes: number): void {
+    this.#unacknowledged.wrote(size, bytes);
+    this.#shipper?.pump();
+  }
+
+  /** The log has a new checkpoint. */
+  signed(): void {
+    this.#shipper?.pump();
+  }
+
+  /** Waits until an authority has all records, at most 5 seconds. */
+  async close(): Promise<void> {
+    const problem = (await this.#shipper?.close(CLOSE_MS)) ?? null;
+    this.#pages?.close();
+    if (problem !== null) this.#services.log(`records: ${problem}`);
+  }
+
+  /** INVARIANT: a new connection for each stream, so that it shows the SVID of now. */
+  #open(): AppendStream | { readonly problem: string } {
+    const { targets, placeOf } = this.#places;
+    const target = targets[this.#next % targets.length] ?? '';
+    this.#next += 1;
+    const place = placeOf(target);
+    if (typeof place === 'string') return { problem: place };
+    const link = new AuthorityLink(place);
+    const stream = link.append();
+    stream.once('status', () => link.close());
+    return stream;
+  }
+}

@@ -1,0 +1,60 @@
+import { join } from 'node:path';
+import { afterAll, expect, it } from '@jest/globals';
+import { receivedLogsIn } from '../../src/ledger/received/received-logs.ts';
+import { verdictOn } from '../../src/ledger/verification.ts';
+import { must, mustFind } from '../builders/must.ts';
+import { scratch } from '../builders/scratch.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { after } from '../../src/runtime/timers.ts';
+import { noteKeyFrom } from '../../src/ledger/note-key.ts';
+import { startRemit } from '../../src/server/remit.ts';
+import { appendServer } from '../fleet/append-servers.ts';
+import { authority, emitterRecords } from '../ledger/received/receivers.ts';
+import { until } from '../until.ts';
+import { sidecarIn } from './sidecars.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const started = async (at: string, log: string[]) =>
+  must(
+    await startRemit(sidecarIn(at), {
+      ports: systemPorts,
+      environment: {},
+      log: (line) => log.push(line),
+      guard: async () => null,
+      onFatal: () => undefined,
+    }),
+  );
+
+it('a sidecar sends all records of its log, resumes after its restart, and says that it ended', async () => {
+  const [at, place] = [folder(), folder()];
+  const own = await authority(place, { after, ports: systemPorts, limits: { batchMs: 20 } });
+  const server = await appendServer(own.receiver, `unix:${at}/authority.sock`);
+  for (const ends of [1, 2]) {
+    const sidecar = await started(at, []);
+    await sidecar.close();
+    expect(emitterRecords(place).filter(({ event }) => event === 'left')).toHaveLength(ends);
+  }
+  server.stop();
+  await own.close();
+  const [joined] = emitterRecords(place);
+  const key = must(noteKeyFrom(joined?.verifierKey ?? ''));
+  const { stored } = mustFind(receivedLogsIn(own.records).logs.get(key.name));
+  // Twice the record of its policies, and a checkpoint at each end.
+  expect(verdictOn(stored, { key, anchors: [] })).toMatchObject({ kind: 'sound', size: 4, bare: null });
+});
+
+it('a sidecar that reaches no authority says so, keeps its records, and sends them once it does', async () => {
+  const [at, place] = [folder(), folder()];
+  const log: string[] = [];
+  const sidecar = await started(at, log);
+  await until(() => log.some((line) => line.startsWith('records: ')), { what: 'the fault' });
+  const own = await authority(place, { after, ports: systemPorts, limits: { batchMs: 20 } });
+  const server = await appendServer(own.receiver, `unix:${join(at, 'authority.sock')}`);
+  await until(() => log.some((line) => line.startsWith('records: over')), { what: 'the end of the fault' });
+  await sidecar.close();
+  server.stop();
+  await own.close();
+  expect(emitterRecords(place).map(({ event }) => event)).toContain('left');
+});
