@@ -51,6 +51,7 @@ export class PostgresCluster {
   readonly #settings: Readonly<Record<string, string>>;
   readonly #fronts: Readonly<Record<NodeName, FaultProxy>>;
   readonly #links: ReadonlyMap<string, FaultProxy>;
+  readonly #passwordFile: string;
   #primary: NodeName = 'a';
 
   constructor(parts: {
@@ -64,6 +65,7 @@ export class PostgresCluster {
     this.tls = parts.tls;
     this.#binaries = parts.options.binaries;
     this.#settings = parts.options.settings ?? {};
+    this.#passwordFile = join(parts.options.folder, 'password');
     this.#fronts = parts.fronts;
     this.#links = parts.links;
   }
@@ -116,6 +118,18 @@ export class PostgresCluster {
     client.on('error', () => undefined);
     await client.connect();
     return client;
+  }
+
+  /** The URL that `state` has, of all nodes through their proxies, as the role `app`. */
+  get url(): string {
+    const hosts = NODES.map((name) => `127.0.0.1:${this.#fronts[name].port}`).join(',');
+    return `postgres://${APP.user}@${hosts}/postgres?sslrootcert=${this.tls.ca}&passwordfile=${this.#passwordFile}`;
+  }
+
+  /** The URL of the primary as the superuser, not through a proxy. */
+  get ownerUrl(): string {
+    const { port, sockets } = this.nodes[this.#primary];
+    return `postgres://${SUPERUSER}@/postgres?host=${sockets}:${port}`;
   }
 
   /** Runs SQL on the primary as the superuser, not through a proxy. */
@@ -178,11 +192,12 @@ export class PostgresCluster {
 
   /** Starts the first primary, with the roles, then its standbys. Once. */
   async start(): Promise<void> {
+    await writeFile(this.#passwordFile, `${APP.password}\n`, { mode: 0o600 });
     await this.#configure('a', null);
     await this.nodes.a.start();
     // No standby is there that the commit could wait for.
     await this.sql(
-      `SET synchronous_commit = local; ${newRole(REPLICATION)} REPLICATION; ${newRole(APP)}; GRANT ALL ON SCHEMA public TO app`,
+      `SET synchronous_commit = local; ${newRole(REPLICATION)} REPLICATION; ${newRole(APP)}; GRANT ALL ON SCHEMA public TO app; GRANT pg_monitor TO app`,
     );
     await Promise.all(this.standbys.map((name) => this.startStandby(name)));
   }

@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
+import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import type { Durability } from '../../../src/state/postgres/durability.ts';
+import { migratePostgres } from '../../../src/state/postgres/migrate.ts';
+import { openPostgresState, type PostgresState } from '../../../src/state/postgres/postgres-state.ts';
+import type { TaskKey } from '../../../src/state/store.ts';
+import { must } from '../../builders/must.ts';
+import { agreeing } from '../../builders/state-file.ts';
+import { issuer, byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
+import type { PostgresCluster } from '../../postgres/cluster.ts';
+
+/** Makes the tables of a cluster. */
+export async function migrate(cluster: PostgresCluster): Promise<void> {
+  const target = must(postgresTargetFrom(cluster.ownerUrl));
+  must(await migratePostgres(target, { grant: 'app', randomBytes }));
+}
+
+/** The state of an authority on a cluster. The caller closes it. */
+export async function openReplica(
+  cluster: PostgresCluster,
+  { durability = 'quorum' }: { readonly durability?: Durability } = {},
+): Promise<PostgresState> {
+  const target = must(postgresTargetFrom(cluster.url));
+  return must(await openPostgresState({ target, durability, clocks: agreeing(), randomBytes, address: 'test' }));
+}
+
+/** The key of task number `n`. */
+export const keyOf = (n: number): TaskKey => ({
+  issuer,
+  id: taskNumber(n).id,
+});
+
+/** Callers that declare one task after another and end it at once. */
+export interface Enders {
+  /** Numbers of the tasks whose end was acknowledged. */
+  readonly acknowledged: ReadonlySet<number>;
+  /** The longest time without an acknowledgement, in milliseconds. */
+  readonly longestGapMs: () => number;
+  /** Returns once the last call is answered. */
+  readonly stop: () => Promise<void>;
+}
+
+let next = 1;
+
+/** Starts `count` callers on each replica. Task numbers are never used twice. */
+export function startEnders(replicas: readonly PostgresState[], count: number): Enders {
+  const acknowledged = new Set<number>();
+  const stopping = new AbortController();
+  let lastMs = performance.now();
+  let longestMs = 0;
+  const end = async ({ authority }: PostgresState): Promise<void> => {
+    const n = next++;
+    if (isStoreFailure(await authority.insertTask(taskNumber(n), tokenNumber(n), []))) return;
+    const ended = await authority.applyTaskEvent(keyOf(n), byOperator('complete'), 'operator');
+    if (isStoreFailure(ended)) return;
+    acknowledged.add(n);
+    const nowMs = performance.now();
+    longestMs = Math.max(longestMs, nowMs - lastMs);
+    lastMs = nowMs;
+  };
+  const calling = replicas.flatMap((replica) =>
+    Array.from({ length: count }, async () => {
+      while (!stopping.signal.aborted) {
+        await end(replica);
+        // A failure may come at once.
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    }),
+  );
+  return {
+    acknowledged,
+    longestGapMs: () => longestMs,
+    stop: async () => {
+      stopping.abort();
+      await Promise.all(calling);
+    },
+  };
+}
+
+/** Acknowledged ends that the primary does not have. */
+export async function lostEnds(
+  cluster: PostgresCluster,
+  acknowledged: ReadonlySet<number>,
+): Promise<readonly number[]> {
+  const rows = await cluster.sql(`SELECT id FROM remit.tasks WHERE state = 'completed'`);
+  const kept = new Set(rows.map((row) => String(row['id'])));
+  return [...acknowledged].filter((n) => !kept.has(keyOf(n).id));
+}
+
+/** Callers that all use one budget, by one call each time. */
+export interface Race {
+  /** Uses that were allowed. */
+  readonly allowed: () => number;
+  /** Returns once the last use is answered. */
+  readonly stop: () => Promise<void>;
+}
+
+/** A budget of calls. */
+export interface Budget {
+  readonly key: TaskKey;
+  readonly jtiDigest: string;
+  readonly limit: number;
+}
+
+/** Starts five callers on each replica. As sidecars do, each sends a use without an answer once more, to another replica. */
+export function startRace(replicas: readonly PostgresState[], { key, jtiDigest, limit }: Budget): Race {
+  let allowed = 0;
+  const stopping = new AbortController();
+  const racing = replicas.flatMap((replica, at) =>
+    Array.from({ length: 5 }, async () => {
+      while (!stopping.signal.aborted) {
+        const use = {
+          decisionId: crypto.randomUUID(),
+          key,
+          jtiDigest,
+          spends: [{ kind: 'calls', limit, count: 1 }] as const,
+        };
+        const first = await replica.settling.settle(use);
+        const other = replicas[(at + 1) % replicas.length];
+        const settled = isStoreFailure(first) ? await other?.settling.settle(use) : first;
+        if (settled === null) allowed += 1;
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+    }),
+  );
+  return {
+    allowed: () => allowed,
+    stop: async () => {
+      stopping.abort();
+      await Promise.all(racing);
+    },
+  };
+}

@@ -1,0 +1,55 @@
+import { appendFileSync } from 'node:fs';
+
+/**
+ * The failure matrix: what goes wrong, and the bound that holds then. The tests beside this file show the rows; `../matrix.ts` runs them
+ * and prints the table with the worst that was seen.
+ */
+export const rows = {
+  'D-01': { fault: 'the process of the primary dies under load', bound: 'no acknowledged end is lost' },
+  'D-02': { fault: 'the primary is gone without a word', bound: 'no acknowledged end is lost' },
+  'D-03': {
+    fault: 'the primary is cut off from its standbys alone',
+    bound: 'it acknowledges nothing and renews no lease',
+  },
+  'D-04': { fault: 'a standby that lacks commits is promoted', bound: 'an authority that has seen more stops' },
+  'D-05': { fault: 'a backup is restored', bound: 'an authority that has seen more stops' },
+  'D-06': { fault: 'one authority loses the database', bound: 'its sidecars go to another within the lease' },
+  'D-07': { fault: 'a commit is released before a standby has it', bound: 'it is not acknowledged before one has it' },
+  'D-08': { fault: 'an authority dies', bound: 'no plain use is denied' },
+  'D-09': { fault: 'all authorities are gone', bound: 'uses are denied at the end of the lease' },
+  'D-10': {
+    fault: 'a sidecar is cut off',
+    bound: 'uses are denied at the end of the lease, and ends are enforced by then',
+  },
+  'D-11': { fault: 'a sidecar is stopped for longer than its lease', bound: 'no use is allowed that ended meanwhile' },
+  'D-12': { fault: 'clocks are an hour off', bound: 'leases are unaffected' },
+  'D-13': { fault: 'a sidecar reads slowly', bound: 'it alone is late, and memory is bounded' },
+  'D-14': { fault: 'all sidecars connect at once', bound: 'all are back within 20 s' },
+  'D-15': { fault: 'many writers race on one budget through failovers', bound: 'the budget is never over' },
+  'D-16': { fault: 'the store of records is away', bound: 'uses are denied once the queue is full' },
+  'D-17': { fault: 'a pod is killed', bound: 'its missing records are known, and none is of high risk' },
+  'D-18': { fault: 'a policy or a key changes during a partition', bound: 'the lease ends first' },
+} as const satisfies Readonly<Record<string, { readonly fault: string; readonly bound: string }>>;
+
+export type RowName = keyof typeof rows;
+
+/** Figures of one run, by what they count. */
+export type Figures = Readonly<Record<string, number>>;
+
+/** Title of the test of a row. */
+export const titleOf = (name: RowName): string => `${name}, ${rows[name].fault}: ${rows[name].bound}`;
+
+/** Names the file that figures are written to, a line each; without it they are dropped. */
+export const FIGURES_FILE = 'REMIT_MATRIX_FIGURES';
+
+/** Names how many failovers a test of many runs. */
+export const FAILOVERS = 'REMIT_MATRIX_FAILOVERS';
+
+/** How many failovers a test of many runs: 5, or what the table asks for. */
+export const failovers = (): number => Number(process.env[FAILOVERS] ?? 5);
+
+/** Reports what a test of a row has seen, for the table. */
+export function seen(name: RowName, figures: Figures): void {
+  const file = process.env[FIGURES_FILE];
+  if (file !== undefined) appendFileSync(file, `${JSON.stringify({ name, figures })}\n`);
+}
