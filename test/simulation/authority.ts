@@ -1,0 +1,342 @@
+import { FeedHub } from '../../src/authority/feed-hub.ts';
+import { cardOf } from '../../src/fleet/card.ts';
+import type { Card, Down, Hello, OpenReply, OpenRequest, Position, Up } from '../../src/fleet/messages.ts';
+import type { SettledUse } from '../../src/state/settling.ts';
+import type { SpendProblem } from '../../src/state/store.ts';
+import { DatabaseClient } from './database-client.ts';
+import { feedAfter } from './database.ts';
+import type { Transaction } from './database.ts';
+import { headOf } from './database-node.ts';
+import type { Rows, Write } from './database-node.ts';
+import { Stream } from './network.ts';
+import type { StreamEnd, Writer } from './network.ts';
+import { Party } from './party.ts';
+import { ReplicaWatch } from './replica-watch.ts';
+import type { ReplicaRow } from './replica-watch.ts';
+import { heldTask, rootOf, settling } from './rows.ts';
+import { EPOCH, LEASE_MS, MARGIN_MS, PING_MS, POLL_MS } from './terms.ts';
+import type { World } from './world.ts';
+
+/** The answer to a settle. */
+export interface Settled {
+  readonly problem: SpendProblem | 'unavailable' | null;
+  readonly card: Card | null;
+  readonly position: Position | null;
+}
+
+interface Greeting {
+  readonly hello: Hello;
+  readonly writer: Writer<Down>;
+}
+
+interface Receipt {
+  readonly seq: number;
+  readonly root: string;
+  readonly done: () => void;
+}
+
+/** What a beat saw, before it was committed. */
+interface Beat {
+  readonly head: number;
+  readonly changes: ReturnType<typeof feedAfter>['changes'];
+  readonly replicas: ReadonlyMap<string, ReplicaRow>;
+}
+
+/** Sent again after an unknown outcome for this long. */
+const RETRIED_MS = 4_000;
+const MAX_READS = 8;
+
+/** One life of an authority: the shell round a `FeedHub`, with a model database instead of a real one. */
+export class Authority {
+  readonly party: Party;
+  readonly #world: World;
+  readonly #id: string;
+  readonly #database: DatabaseClient;
+  readonly #watch: ReplicaWatch;
+  readonly #streams = new Map<string, Writer<Down>>();
+  /** `null` until the first beat has told the head of the feed. */
+  #hub: FeedHub | null = null;
+  readonly #startMs: number;
+  /** Sidecars that said Hello: they are welcome after a beat that began afterwards. */
+  #hellos: Greeting[] = [];
+  #receipts: Receipt[] = [];
+  #beats = 0;
+  #lastBeatMs = -Infinity;
+  #isBeating = false;
+
+  constructor(world: World, place: string, life: number) {
+    this.#world = world;
+    this.#id = `${place}#${life}`;
+    this.party = new Party(place, world);
+    this.#database = new DatabaseClient(this.party, world.database);
+    this.#startMs = this.party.monotonicMs();
+    const isHasty = world.mistake === 'silent-replica-ignored' || world.isAlone;
+    this.#watch = new ReplicaWatch({ fencedAfterMs: isHasty ? 0 : LEASE_MS + MARGIN_MS });
+    this.party.every(POLL_MS, () => this.#tick());
+  }
+
+  /** A sidecar connects. */
+  accept(client: StreamEnd<Down>): Stream<Up, Down> {
+    let instance: string | null = null;
+    const isCurrent = (): boolean => instance !== null && this.#streams.get(instance) === writer;
+    const stream: Stream<Up, Down> = new Stream(this.#world, {
+      client,
+      server: {
+        party: this.party,
+        heard: (up) => {
+          if (up.of === 'hello' && instance === null) {
+            ({ instance } = up.hello);
+            this.#hellos.push({ hello: up.hello, writer });
+          } else if (this.#hub !== null && instance !== null && isCurrent())
+            this.#heard(this.#hub, { instance, up, writer });
+        },
+        closed: () => {
+          if (instance === null || !isCurrent()) return;
+          this.#streams.delete(instance);
+          this.#hub?.disconnect(instance, this.party.monotonicMs());
+        },
+      },
+    });
+    const writer = stream.server;
+    return stream;
+  }
+
+  /** The holder is noted first, then the cards are read, and read again where the feed went on meanwhile. */
+  open({ instance, tokens, n }: OpenRequest, reply: (reply: OpenReply | null) => void): void {
+    const hub = this.#hub;
+    if (hub === null) return reply(null);
+    const { mistake } = this.#world;
+    const isLate = mistake === 'noted-after-read';
+    const isElsewhere = mistake === 'opened-elsewhere' && !this.#streams.has(instance);
+    if (!isLate && !isElsewhere && hub.noting(instance, tokens, n) !== 'ok') return reply(null);
+    const read = (tries: number): void =>
+      this.#database.read(
+        (rows) => ({
+          head: headOf(rows),
+          held: tokens.map(({ key, jti_digest: digest }) => heldTask(rows, key.id, [digest])),
+        }),
+        (got) => {
+          if (got === null || (isLate && hub.noting(instance, tokens, n) !== 'ok')) return reply(null);
+          const opened = tokens.map((token, at) => ({ token, root: got.held[at]?.root ?? null }));
+          const seq = isLate ? Math.max(got.head, hub.position) : got.head;
+          const noted = isElsewhere ? 'ok' : hub.noted(instance, opened, { n, seq });
+          if (noted === 'again' && tries < MAX_READS) return read(tries + 1);
+          if (noted !== 'ok') return reply(null);
+          // What is beyond the synced head may be seen and yet be lost.
+          reply({
+            position: {
+              epoch: EPOCH,
+              seq: mistake === 'unsynced-position' ? got.head : Math.min(got.head, hub.position),
+            },
+            opened: got.held.map((held) => ({ card: held === null ? null : cardOf(held) })),
+          });
+        },
+      );
+    read(0);
+  }
+
+  settle(use: SettledUse, reply: (settled: Settled) => void): void {
+    this.#database.commit(settling(use, this.#world.mistake), (outcome) => {
+      if (typeof outcome === 'string') return reply({ problem: 'unavailable', card: null, position: null });
+      if (outcome.result === null) return reply({ problem: null, card: null, position: null });
+      this.#database.read(
+        (rows) => ({ head: headOf(rows), held: heldTask(rows, use.key.id, [use.jtiDigest]) }),
+        (got) =>
+          reply({
+            problem: outcome.result,
+            card: got === null || got.held === null ? null : cardOf(got.held),
+            position: got === null ? null : { epoch: EPOCH, seq: got.head },
+          }),
+      );
+    });
+  }
+
+  /** Commits a change for an operator, and tries again while the outcome is unknown. `null` where it gave up. */
+  change<T>(
+    transaction: Transaction<T>,
+    then: (done: { readonly result: T; readonly head: number } | null) => void,
+  ): void {
+    const untilMs = this.party.monotonicMs() + RETRIED_MS;
+    const attempt = (): void =>
+      this.#database.commit(transaction, (outcome) => {
+        if (typeof outcome !== 'string') then(outcome);
+        else if (this.party.monotonicMs() > untilMs) then(null);
+        else this.party.after(20, attempt);
+      });
+    attempt();
+  }
+
+  /** Calls `done` once no sidecar decides by what was before that change any more. */
+  enforce(taskId: string, { seq, done }: Omit<Receipt, 'root'>): void {
+    if (this.#world.mistake === 'acknowledged-at-commit') return done();
+    this.#receipts.push({ seq, root: rootOf(taskId), done });
+    if (this.#receipts.length === 1) this.#watchReceipts();
+  }
+
+  /** The process ends. The kernel closes its connections. */
+  end(): void {
+    this.party.end();
+    for (const writer of this.#streams.values()) writer.close();
+  }
+
+  /** After a beat that began once these Hellos had arrived. */
+  #welcome(hub: FeedHub, { hello, writer }: Greeting): void {
+    if (writer.isClosed) return;
+    const { instance } = hello;
+    const seq = hub.connect(instance, hello, this.party.monotonicMs());
+    if (seq === 'ahead') this.#world.promise.broken('an authority takes a sidecar to be ahead of the database');
+    if (typeof seq === 'string') return writer.close();
+    this.#streams.get(instance)?.close();
+    this.#streams.set(instance, writer);
+    writer.send({
+      of: 'welcome',
+      welcome: {
+        version: '',
+        position: { epoch: EPOCH, seq },
+        lease_ms: LEASE_MS,
+        ping_ms: PING_MS,
+        digest_key: Buffer.alloc(0),
+        issuer: '',
+        now_ms: this.party.wallMs(),
+      },
+    });
+  }
+
+  #heard(
+    hub: FeedHub,
+    { instance, up, writer }: { readonly instance: string; readonly up: Up; readonly writer: Writer<Down> },
+  ): void {
+    if (up.of === 'ping') hub.ping(instance, up.ping.n, this.party.monotonicMs());
+    else if (up.of === 'dropped') hub.dropped(instance, up.dropped.keys, up.dropped.n);
+    else if (up.of === 'ack' && !hub.ack(instance, up.ack.seq)) {
+      this.#world.promise.broken('a sidecar acknowledges what was not sent');
+      writer.close();
+    }
+    this.#send();
+    this.#answerReceipts();
+  }
+
+  #tick(): void {
+    if (this.#isBeating) return;
+    const { node } = this.#database;
+    // A poll that finds nothing new is left out.
+    const hasNews = node !== null && this.#hub !== null && headOf(node.rows) > this.#hub.position;
+    const isDue = this.party.monotonicMs() - this.#lastBeatMs > PING_MS / 2;
+    if (hasNews || isDue || this.#receipts.length > 0 || this.#hellos.length > 0) this.#beat();
+  }
+
+  /** A synced commit, and what it saw: the feed up to its head may be pushed, and pings from before it may be answered. */
+  #beat(): void {
+    this.#isBeating = true;
+    this.#lastBeatMs = this.party.monotonicMs();
+    this.#beats += 1;
+    const beat = this.#hub?.beatBegins() ?? 0;
+    const hellos = this.#hellos.splice(0);
+    const row: ReplicaRow = { beat: this.#beats, enforced: this.#enforcedUpTo() };
+    const seen = (rows: Rows): Beat => ({
+      ...feedAfter(rows, this.#hub?.position ?? headOf(rows)),
+      replicas: replicasIn(rows, this.#id),
+    });
+    const committed = (got: Beat | null): void => {
+      this.#isBeating = false;
+      if (got !== null) this.#beaten(got, { beat, hellos });
+      else for (const { writer } of hellos) writer.close();
+    };
+    const isRead = this.#world.mistake === 'renewed-by-read';
+    if (isRead) this.#database.read(seen, committed);
+    const name = `replica:${this.#id}`;
+    const transaction: Transaction<Beat> = {
+      locks: [name, ...(this.#hub === null ? ['replicas'] : [])],
+      run: (rows) => {
+        const ids = (rows.get('replicas') as readonly string[] | undefined) ?? [];
+        const known: readonly Write[] = ids.includes(this.#id) ? [] : [['replicas', [...ids, this.#id]]];
+        return { result: seen(rows), writes: [[name, row], ...known], changes: [] };
+      },
+    };
+    this.#database.commit(transaction, (outcome) => {
+      if (!isRead) committed(typeof outcome === 'string' ? null : outcome.result);
+    });
+  }
+
+  #beaten(
+    { head, changes, replicas }: Beat,
+    { beat, hellos }: { readonly beat: number; readonly hellos: readonly Greeting[] },
+  ): void {
+    const nowMs = this.party.monotonicMs();
+    this.#watch.saw(replicas, nowMs);
+    this.#hub ??= this.#newHub(head);
+    this.#hub.changed(changes, head, nowMs);
+    this.#hub.beatCommitted(beat, head, this.party.wallMs());
+    for (const greeting of hellos) this.#welcome(this.#hub, greeting);
+    this.#send();
+    this.#answerReceipts();
+  }
+
+  #newHub(position: number): FeedHub {
+    const { mistake, isAlone } = this.#world;
+    return new FeedHub({
+      epoch: EPOCH,
+      position,
+      leaseMs: LEASE_MS,
+      marginMs: mistake === 'no-margin' ? 0 : MARGIN_MS,
+      maxHeld: 1_000,
+      // Of several authorities, the rows tell of an earlier process.
+      inheritedUntilMs: isAlone ? this.#startMs + LEASE_MS + MARGIN_MS : -Infinity,
+    });
+  }
+
+  /** Sends what the hub has for the streams, and reads the cards that are due. */
+  #send(): void {
+    const hub = this.#hub;
+    if (hub === null) return;
+    for (const [stream, downs] of hub.outgoing()) for (const down of downs) this.#streams.get(stream)?.send(down);
+    const due = [...hub.due()];
+    if (due.length === 0) return;
+    this.#database.read(
+      (rows) => ({
+        head: headOf(rows),
+        cards: due.map(([, cards]) => cards.map(({ key, jtiDigests }) => heldTask(rows, key.id, jtiDigests))),
+      }),
+      (got) => {
+        due.forEach(([stream, cards], at) => {
+          if (got === null) return hub.unread(stream, cards);
+          const held = got.cards[at] ?? [];
+          hub.send(stream, cards, { cards: held.map((one) => (one === null ? null : cardOf(one))), head: got.head });
+        });
+        if (got === null) this.party.after(POLL_MS, () => this.#send());
+        else this.#send();
+      },
+    );
+  }
+
+  #enforcedUpTo(): number {
+    // Asked of any root: leases that have run out count from now on.
+    this.#hub?.sweep(this.party.monotonicMs());
+    return this.#hub?.enforced ?? 0;
+  }
+
+  #isEnforcedHere({ seq, root }: Omit<Receipt, 'done'>): boolean {
+    const early = this.#world.mistake === 'fenced-too-early' ? LEASE_MS / 2 : 0;
+    return this.#hub?.receipt(seq, root, this.party.monotonicMs() + early).enforced === true;
+  }
+
+  /** Answers as early as it can. */
+  #watchReceipts(): void {
+    this.#answerReceipts();
+    if (this.#receipts.length > 0) this.party.after(2, () => this.#watchReceipts());
+  }
+
+  #answerReceipts(): void {
+    const isDone = (receipt: Receipt): boolean =>
+      this.#isEnforcedHere(receipt) && this.#watch.isEnforced(receipt.seq, this.party.monotonicMs());
+    const done = this.#receipts.filter(isDone);
+    if (done.length === 0) return;
+    this.#receipts = this.#receipts.filter((receipt) => !done.includes(receipt));
+    for (const receipt of done) receipt.done();
+  }
+}
+
+const replicasIn = (rows: Rows, own: string): ReadonlyMap<string, ReplicaRow> => {
+  const ids = (rows.get('replicas') as readonly string[] | undefined) ?? [];
+  return new Map(ids.filter((id) => id !== own).map((id) => [id, rows.get(`replica:${id}`) as ReplicaRow]));
+};

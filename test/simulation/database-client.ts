@@ -1,0 +1,60 @@
+import type { DatabaseNode, Rows } from './database-node.ts';
+import type { Database, Outcome, Transaction } from './database.ts';
+import type { Party } from './party.ts';
+import { POLL_MS } from './terms.ts';
+
+/** How an authority finds its database. */
+export class DatabaseClient {
+  readonly #party: Party;
+  readonly #database: Database;
+  #node: DatabaseNode | null = null;
+  #timeline = 0;
+
+  constructor(party: Party, database: Database) {
+    this.#party = party;
+    this.#database = database;
+  }
+
+  /** The primary it talks to; `null` before the first call, and after a failure. */
+  get node(): DatabaseNode | null {
+    return this.#node;
+  }
+
+  /** Reads rows; `null` where there was no answer. */
+  read<T>(rows: (rows: Rows) => T, told: (got: T | null) => void): void {
+    const node = this.#primary();
+    if (node === null) return this.#party.after(POLL_MS, () => told(null));
+    this.#database.read(this.#party, node, {
+      rows,
+      told: (got) => {
+        if (got === null) this.#lost(node);
+        told(got);
+      },
+    });
+  }
+
+  commit<T>(transaction: Transaction<T>, told: (outcome: Outcome<T>) => void): void {
+    const node = this.#primary();
+    if (node === null) return this.#party.after(POLL_MS, () => told('refused'));
+    this.#database.commit(this.#party, node, {
+      transaction,
+      told: (outcome) => {
+        if (typeof outcome === 'string') this.#lost(node);
+        told(outcome);
+      },
+    });
+  }
+
+  #lost(node: DatabaseNode): void {
+    if (this.#node === node) this.#node = null;
+  }
+
+  /** The primary, found anew after a failure. INVARIANT: never one of an earlier timeline than was seen. */
+  #primary(): DatabaseNode | null {
+    const found = this.#node ?? this.#database.primaryFor(this.#party.place);
+    if (found === null || found.timeline < this.#timeline) return null;
+    this.#timeline = found.timeline;
+    this.#node = found;
+    return found;
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * Deliberate mistakes, in the protocol or in the operation of a database. The simulation must find each of them, which shows that it looks
+ * where it matters.
+ */
+export const MISTAKES = {
+  'numbers-before-commit': 'numbers of the feed are given before the commit, as a sequence gives them',
+  'local-commit': 'a commit does not wait for a standby',
+  'warning-ignored': 'a cancelled wait for a standby counts as a commit',
+  'lower-lsn': 'a failover promotes the standby that has less of the log',
+  'renewed-by-read': 'a lease is renewed after a read instead of a synced commit',
+  'lease-from-answer': 'a lease runs from the arrival of the answer instead of the sending of its ping',
+  'acknowledged-at-commit': 'an end is acknowledged once it is committed',
+  'noted-after-read': 'a holder is noted after the read, and nobody asks whether the feed went on meanwhile',
+  'older-card-applied': 'a card is applied although a newer one is held',
+  'dropped-without-number': 'a dropped card removes its holder although it was opened again',
+  'unsynced-position': 'the position of a card counts commits that the database may still lose',
+  'no-margin': 'a fence has no margin for clocks that run at different speeds',
+  'fenced-too-early': 'a holder counts as fenced after half of its lease',
+  'silent-replica-ignored': 'a silent authority counts as fenced at once',
+  'opened-elsewhere': 'a card is opened at an authority to which the sidecar has no stream',
+  'repeat-unsynced': 'a change that is asked again is answered from what readers see, without a synced commit',
+  'history-unchecked': 'a use is settled although the history has changed since its decision',
+} as const;
+
+export type Mistake = keyof typeof MISTAKES;
+
+/** Whether a name is that of a mistake. */
+export const isMistake = (name: string): name is Mistake => Object.hasOwn(MISTAKES, name);

@@ -1,0 +1,74 @@
+import type { Random } from './random.ts';
+import type { Schedule } from './schedule.ts';
+
+/** Clocks differ in rate by up to this much in each direction. The margin of a fence must cover twice that. */
+const DRIFT = 0.024;
+
+/** A process: it can be stopped and continued (SIGSTOP, SIGCONT) or end, and has clocks of its own. */
+export class Party {
+  /** Where it runs; links join places. */
+  readonly place: string;
+  readonly #schedule: Schedule;
+  readonly #rate: number;
+  readonly #startMs: number;
+  #waiting: (() => void)[] | null = null;
+  #isEnded = false;
+  /** How far its wall clock is off. */
+  wallOffsetMs = 0;
+
+  constructor(place: string, { schedule, random }: { readonly schedule: Schedule; readonly random: Random }) {
+    this.place = place;
+    this.#schedule = schedule;
+    this.#rate = 1 + (random.chance(0.5) ? random.between(-DRIFT, DRIFT) : random.chance(0.5) ? DRIFT : -DRIFT);
+    this.#startMs = random.between(0, 1_000_000);
+  }
+
+  get isRunning(): boolean {
+    return !this.#isEnded && this.#waiting === null;
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  monotonicMs(): number {
+    return this.#startMs + this.#rate * this.#schedule.nowMs;
+  }
+
+  wallMs(): number {
+    return Math.floor(1_000_000 + this.#schedule.nowMs + this.wallOffsetMs);
+  }
+
+  /** Runs work in this process: later if it is stopped, never if it has ended. */
+  run(work: () => void): void {
+    if (this.#isEnded) return;
+    if (this.#waiting === null) work();
+    else this.#waiting.push(work);
+  }
+
+  after(ms: number, work: () => void): void {
+    this.#schedule.after(ms, () => this.run(work));
+  }
+
+  /** Runs work now, and again each `ms`. */
+  every(ms: number, work: () => void): void {
+    work();
+    this.after(ms, () => this.every(ms, work));
+  }
+
+  stop(): void {
+    this.#waiting ??= [];
+  }
+
+  /** Continues: what came meanwhile happens now, in order. */
+  continue(): void {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = null;
+    for (const work of waiting) this.run(work);
+  }
+
+  end(): void {
+    this.#isEnded = true;
+    this.#waiting = null;
+  }
+}

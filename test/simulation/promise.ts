@@ -1,0 +1,98 @@
+import type { Schedule } from './schedule.ts';
+
+/** What an agent does with a token. `send` is forbidden once the history has what `read` adds. */
+export type UseKind = 'plain' | 'call' | 'once' | 'read' | 'send';
+
+/** A use that was allowed. */
+export interface AllowedUse {
+  readonly sidecar: string;
+  readonly taskId: string;
+  readonly root: string;
+  readonly jtiDigest: string;
+  /** Of the token. */
+  readonly generation: number;
+  readonly kind: UseKind;
+  /** When it was decided, before it was settled. */
+  readonly decidedMs: number;
+}
+
+/** Most calls of a task. */
+export const MAX_CALLS = 4;
+
+/** What is promised, checked with each use that is allowed. It knows what was acknowledged, and nothing of how the fleet works. */
+export class FleetPromise {
+  readonly #schedule: Schedule;
+  /** By task: tokens up to this generation may no longer be used. `Infinity` for an ended task. */
+  readonly #ended = new Map<string, number>();
+  readonly #revoked = new Set<string>();
+  readonly #risky = new Set<string>();
+  readonly #calls = new Map<string, number>();
+  readonly #once = new Set<string>();
+  /** By root task: when the first `read` was allowed. */
+  readonly #read = new Map<string, number>();
+  /** By sidecar: the last instant at which anything of an authority arrived, or could have. */
+  readonly #reached = new Map<string, number>();
+  readonly violations: string[] = [];
+  allowed = 0;
+  acknowledged = 0;
+
+  constructor(schedule: Schedule) {
+    this.#schedule = schedule;
+  }
+
+  broken(what: string): void {
+    if (this.violations.length < 3) this.violations.push(`at ${Math.round(this.#schedule.nowMs)} ms ${what}`);
+  }
+
+  /** It is acknowledged that tokens of the task up to this generation are refused everywhere; parts are ended with their root. */
+  taskEnded(taskId: string, generation: number): void {
+    this.acknowledged += 1;
+    this.#ended.set(taskId, Math.max(generation, this.#ended.get(taskId) ?? 0));
+  }
+
+  tokenRevoked(jtiDigest: string): void {
+    this.acknowledged += 1;
+    this.#revoked.add(jtiDigest);
+  }
+
+  /** It is acknowledged that the task is of high risk, which forbids plain uses. */
+  taskRisky(taskId: string): void {
+    this.acknowledged += 1;
+    this.#risky.add(taskId);
+  }
+
+  heard(sidecar: string): void {
+    this.#reached.set(sidecar, this.#schedule.nowMs);
+  }
+
+  use(use: AllowedUse, leaseMs: number): void {
+    this.allowed += 1;
+    const { taskId, root, jtiDigest, generation, kind, sidecar } = use;
+    const by = `${sidecar} allows \`${kind}\` with token \`${jtiDigest}\``;
+    if (generation <= (this.#ended.get(taskId) ?? 0))
+      this.broken(`${by} after the end of task \`${taskId}\` was acknowledged`);
+    if (generation <= (this.#ended.get(root) === Infinity ? Infinity : 0))
+      this.broken(`${by} after the end of its root task was acknowledged`);
+    if (this.#revoked.has(jtiDigest)) this.broken(`${by} after the revocation of the token was acknowledged`);
+    if (kind === 'plain' && this.#risky.has(taskId))
+      this.broken(`${by} after the risk of task \`${taskId}\` was acknowledged`);
+    const silentMs = this.#schedule.nowMs - (this.#reached.get(sidecar) ?? -Infinity);
+    if (silentMs > leaseMs) this.broken(`${by} ${Math.round(silentMs)} ms after it last heard from an authority`);
+    this.#count(use, by);
+  }
+
+  #count({ kind, taskId, root, jtiDigest, decidedMs }: AllowedUse, by: string): void {
+    if (kind === 'call') {
+      const calls = (this.#calls.get(taskId) ?? 0) + 1;
+      this.#calls.set(taskId, calls);
+      if (calls > MAX_CALLS) this.broken(`${by}, which is call ${calls} of ${MAX_CALLS}`);
+    }
+    if (kind === 'once') {
+      if (this.#once.has(jtiDigest)) this.broken(`${by}, which was used before`);
+      this.#once.add(jtiDigest);
+    }
+    if (kind === 'read' && !this.#read.has(root)) this.#read.set(root, this.#schedule.nowMs);
+    if (kind === 'send' && (this.#read.get(root) ?? Infinity) < decidedMs)
+      this.broken(`${by}, which the history of \`${root}\` forbids`);
+  }
+}

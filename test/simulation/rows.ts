@@ -1,0 +1,207 @@
+import type { HeldTask, HeldToken } from '../../src/fleet/card.ts';
+import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
+import type { FeedChange } from '../../src/state/feed.ts';
+import { partProblem } from '../../src/state/part-admission.ts';
+import { taken } from '../../src/state/settlement.ts';
+import type { SettledUse } from '../../src/state/settling.ts';
+import type { SpendProblem, UseState } from '../../src/state/store.ts';
+import { familyAfter, taskAmended } from '../../src/state/task-event.ts';
+import type { Deed } from '../../src/state/task-event.ts';
+import { causeOf } from '../../src/task/cause.ts';
+import { noHistory } from '../../src/task/history.ts';
+import type { TaskHistory } from '../../src/task/history.ts';
+import { isOpen } from '../../src/task/task.ts';
+import type { Task, TaskEvent } from '../../src/task/task.ts';
+import type { Rows, Write } from './database-node.ts';
+import type { Done, Transaction } from './database.ts';
+import type { Mistake } from './mistakes.ts';
+
+export const ISSUER = 'https://issuer.acme.test';
+
+/** Parts of a root task `r1` are named `r1.1`, `r1.2`, so that a name tells its root. */
+export const rootOf = (id: string): string => id.split('.')[0] ?? id;
+
+const taskOf = (rows: Rows, id: string): Task | undefined => rows.get(`task:${id}`) as Task | undefined;
+const tokenOf = (rows: Rows, digest: string): HeldToken | undefined =>
+  rows.get(`token:${digest}`) as HeldToken | undefined;
+const historyOf = (rows: Rows, root: string): TaskHistory =>
+  (rows.get(`history:${root}`) as TaskHistory | undefined) ?? noHistory;
+const partsOf = (rows: Rows, root: string): readonly string[] =>
+  (rows.get(`parts:${root}`) as readonly string[] | undefined) ?? [];
+const spentOf = (rows: Rows, counter: string): number => (rows.get(`spent:${counter}`) as number | undefined) ?? 0;
+
+/** A task as it is declared. */
+export const newTask = (id: string, parentId: string | null): Task => ({
+  id,
+  issuer: ISSUER,
+  agent: 'spiffe://acme.test/ns/agents/sa/planner' as SpiffeId,
+  subject: 'alice',
+  parentId,
+  purpose: '',
+  intentHash: '',
+  state: 'active',
+  createdAtMs: 0,
+  deadlineMs: Number.MAX_SAFE_INTEGER,
+  idleMs: null,
+  lastUsedMs: 0,
+  endedAtMs: null,
+  cause: null,
+  issuance: { traceId: '', spanId: '' },
+  detailsJson: '[]',
+  claimed: {},
+  attested: [],
+  subjectAttributes: {},
+  contextRules: {},
+  risk: 'low',
+  generation: 1,
+});
+
+/** The digest of a token of a task names the task. */
+export const newToken = (
+  taskId: string,
+  { number, generation }: { readonly number: number; readonly generation: number },
+): HeldToken => ({
+  jtiDigest: `${taskId}/${number}`,
+  audience: '',
+  issuedAtMs: 0,
+  expiresAtMs: Number.MAX_SAFE_INTEGER,
+  generation,
+  revokedAtMs: null,
+  boundTo: '',
+  elsewhere: null,
+});
+
+/** The card of a task with some of its tokens; `null` where there is no such task. */
+export function heldTask(rows: Rows, id: string, digests: readonly string[]): HeldTask | null {
+  const task = taskOf(rows, id);
+  if (task === undefined) return null;
+  const tokens = digests
+    .flatMap((digest) => tokenOf(rows, digest) ?? [])
+    .map((token) => [token.jtiDigest, token] as const);
+  return { task, root: rootOf(id), tokens: new Map(tokens), history: historyOf(rows, rootOf(id)) };
+}
+
+const deedAt = (nowMs: number): Deed => ({ by: 'operator', nowMs: Math.floor(nowMs), floorMs: Math.floor(nowMs) });
+const changed = (id: string, part: FeedChange['part'] = 'task'): readonly FeedChange[] => [{ root: rootOf(id), part }];
+const nothing = <T>(result: T): Done<T> => ({ result, writes: [], changes: [] });
+const locked = (id: string): readonly string[] => [`root:${rootOf(id)}`];
+
+/** Declares a task, or a part of one, with its first token. */
+export const declaring = (id: string, parentId: string | null): Transaction<boolean> => ({
+  locks: locked(id),
+  run: (rows, nowMs) => {
+    if (taskOf(rows, id) !== undefined) return nothing(true);
+    const task = newTask(id, parentId);
+    const parts = partsOf(rows, rootOf(id));
+    const openParts = parts.filter((part) => isOpen(taskOf(rows, part)?.state ?? 'expired')).length;
+    const place = { parent: parentId === null ? undefined : taskOf(rows, parentId), depth: 0, openParts };
+    if (parentId !== null && partProblem(place, task, nowMs) !== null) return nothing(false);
+    const token = newToken(id, { number: 0, generation: 1 });
+    const family: Write[] = parentId === null ? [] : [[`parts:${rootOf(id)}`, [...parts, id]]];
+    return {
+      result: true,
+      writes: [[`task:${id}`, task], [`token:${token.jtiDigest}`, token], ...family],
+      changes: [],
+    };
+  },
+});
+
+/** Issues a further token of an active task, of its generation now. */
+export const issuing = (id: string, number: number): Transaction<HeldToken | null> => ({
+  locks: locked(id),
+  run: (rows) => {
+    const task = taskOf(rows, id);
+    if (task?.state !== 'active') return nothing(null);
+    const token = newToken(id, { number, generation: task.generation });
+    return { result: token, writes: [[`token:${token.jtiDigest}`, token]], changes: [] };
+  },
+});
+
+const CAUSES = {
+  complete: 'operator.completed',
+  cancel: 'operator.cancelled',
+  revoke: 'operator.revoked',
+  suspend: 'operator.suspended',
+  resume: 'operator.resumed',
+} as const;
+
+/** Ends, suspends or resumes a task. Gives it as it is then; `null` where the event is refused. */
+export const happening = (id: string, kind: keyof typeof CAUSES): Transaction<Task | null> => ({
+  locks: locked(id),
+  run: (rows, nowMs) => {
+    const task = taskOf(rows, id);
+    if (task === undefined) return nothing(null);
+    const parts = task.parentId === null ? partsOf(rows, id).flatMap((part) => taskOf(rows, part) ?? []) : [];
+    const parent = task.parentId === null ? undefined : taskOf(rows, task.parentId);
+    const event: TaskEvent = { kind, cause: causeOf(CAUSES[kind], '') };
+    const after = familyAfter(
+      { task, parent, parts: parts.filter(({ state }) => isOpen(state)) },
+      event,
+      deedAt(nowMs),
+    );
+    if ('problem' in after) return nothing(null);
+    const [first] = after;
+    if (first === undefined) return nothing(task);
+    return { result: first.task, writes: after.map(({ task }) => [`task:${task.id}`, task]), changes: changed(id) };
+  },
+});
+
+/** Raises the risk of a task. */
+export const riskRaised = (id: string): Transaction<Task | null> => ({
+  locks: locked(id),
+  run: (rows, nowMs) => {
+    const task = taskOf(rows, id);
+    if (task === undefined) return nothing(null);
+    const amended = taskAmended(
+      task,
+      { facts: { risk: 'high' }, event: 'risk', cause: causeOf('operator.suspended', '') },
+      deedAt(nowMs),
+    );
+    if (amended === null) return nothing(task);
+    if ('problem' in amended) return nothing(null);
+    return { result: amended.task, writes: [[`task:${id}`, amended.task]], changes: changed(id) };
+  },
+});
+
+/** Revokes one token. */
+export const tokenRevoked = (id: string, digest: string): Transaction<boolean> => ({
+  locks: locked(id),
+  run: (rows, nowMs) => {
+    const token = tokenOf(rows, digest);
+    if (token === undefined || token.revokedAtMs !== null) return nothing(token !== undefined);
+    const revoked = { ...token, revokedAtMs: Math.floor(nowMs) };
+    return { result: true, writes: [[`token:${digest}`, revoked]], changes: changed(id) };
+  },
+});
+
+/** Settles a use, once for each decision. */
+export const settling = (use: SettledUse, mistake: Mistake | null): Transaction<SpendProblem | null> => ({
+  locks: locked(use.key.id),
+  run: (rows, nowMs) => {
+    const { id } = use.key;
+    if (rows.has(`settled:${use.decisionId}`)) return nothing(null);
+    const root = rootOf(id);
+    const held = heldTask(rows, id, [use.jtiDigest]);
+    const issued = held?.tokens.get(use.jtiDigest);
+    const state: UseState | undefined = held === null ? undefined : { task: held.task, issued, history: held.history };
+    const entry =
+      mistake === 'history-unchecked' && use.entry !== undefined
+        ? { ...use.entry, version: historyOf(rows, root).version }
+        : use.entry;
+    const after = taken(
+      { use: state, spent: (counter) => spentOf(rows, `${id}:${counter}`) },
+      { spends: use.spends, entry },
+      nowMs,
+    );
+    if (typeof after === 'string') return nothing(after);
+    return {
+      result: null,
+      writes: [
+        [`settled:${use.decisionId}`, true],
+        ...[...after.spent].map(([counter, value]): Write => [`spent:${id}:${counter}`, value]),
+        ...(after.history === null ? [] : [[`history:${root}`, after.history] as const]),
+      ],
+      changes: after.history === null ? [] : changed(id, 'history'),
+    };
+  },
+});

@@ -1,0 +1,39 @@
+import { Agents } from './agents.ts';
+import { Faults } from './faults.ts';
+import type { Mistake } from './mistakes.ts';
+import { LEASE_MS, MARGIN_MS } from './terms.ts';
+import { World } from './world.ts';
+
+/** What one seed has shown. */
+export interface Run {
+  readonly seed: number;
+  readonly violations: readonly string[];
+  /** The faults of the run, each with its instant. */
+  readonly faults: readonly string[];
+  readonly steps: number;
+  readonly allowed: number;
+  readonly acknowledged: number;
+}
+
+const FAULTS_MS = 2_500;
+/** After the last fault: time to reconnect and for all leases to run out. */
+const CALM_MS = LEASE_MS + 500;
+/** To allow a new task everywhere, and to acknowledge its end. */
+const PROOF_MS = 2 * (LEASE_MS + MARGIN_MS);
+
+/** Runs one seed from its start to its end. The same seed gives the same run. */
+export function simulate(seed: number, mistake: Mistake | null = null): Run {
+  const world = new World(seed, mistake);
+  const { schedule, promise } = world;
+  schedule.runUntil(300);
+  const agents = new Agents(world);
+  const faults = new Faults(world, FAULTS_MS);
+  schedule.runUntil(FAULTS_MS);
+  agents.over();
+  faults.heal();
+  schedule.runUntil(FAULTS_MS + CALM_MS);
+  agents.prove(PROOF_MS);
+  for (let ms = 50; ms <= PROOF_MS && !agents.isProven; ms += 50) schedule.runUntil(FAULTS_MS + CALM_MS + ms);
+  const { violations, allowed, acknowledged } = promise;
+  return { seed, violations, faults: faults.log, steps: schedule.steps, allowed, acknowledged };
+}

@@ -1,0 +1,266 @@
+import type { Down, OpenReply, TokenKey, Up } from '../../src/fleet/messages.ts';
+import { SidecarFeed } from '../../src/state/remote/sidecar-feed.ts';
+import type { SettledUse } from '../../src/state/settling.ts';
+import type { Spend, UseState } from '../../src/state/store.ts';
+import { stateAt, tokenProblem } from '../../src/task/task.ts';
+import type { Authority, Settled } from './authority.ts';
+import type { Stream, Writer } from './network.ts';
+import { Party } from './party.ts';
+import { MAX_CALLS } from './promise.ts';
+import type { UseKind } from './promise.ts';
+import { ISSUER, rootOf } from './rows.ts';
+import { LEASE_MS, PING_MS } from './terms.ts';
+import type { World } from './world.ts';
+
+/** A token as an agent has it. */
+export interface HeldByAgent {
+  readonly taskId: string;
+  readonly jtiDigest: string;
+  readonly generation: number;
+}
+
+/** What a sidecar knows of a token now, as `SidecarFeed.of` tells it. */
+type Known = UseState | undefined | 'unknown' | 'stale';
+
+interface Attempt extends HeldByAgent {
+  readonly kind: UseKind;
+}
+
+/** A call gives up after this long, and a settle is sent to a second authority meanwhile. */
+const DEADLINE_MS = 250;
+const HEDGED_MS = 40;
+/** A stream that renews nothing for this long is closed. */
+const SILENCE_MS = 3 * PING_MS;
+
+const nobody = { version: '', policy_set: '', log: null };
+
+/** One life of a sidecar: the shell round a `SidecarFeed`. */
+export class Sidecar {
+  readonly party: Party;
+  readonly #world: World;
+  readonly #name: string;
+  readonly #feed: SidecarFeed;
+  #authority: Authority | null = null;
+  #stream: Stream<Up, Down> | null = null;
+  #writer: Writer<Up> | null = null;
+  #freshMs = 0;
+  readonly #pings = new Map<number, number>();
+  /** With the mistake `lease-from-answer`: how much longer the lease is taken to be. */
+  #lagMs = 0;
+  #decisions = 0;
+
+  constructor(world: World, place: string, life: number) {
+    this.#world = world;
+    this.#name = `${place}#${life}`;
+    this.party = new Party(place, world);
+    this.#feed = new SidecarFeed({ instance: this.#name, maxCards: world.maxCards });
+    this.#connect();
+    this.party.every(PING_MS, () => this.#ping());
+  }
+
+  /** An agent uses a token. `then` hears whether it was allowed. */
+  use(attempt: Attempt, then: (isAllowed: boolean) => void = () => undefined): void {
+    const token: TokenKey = { key: { issuer: ISSUER, id: attempt.taskId }, jti_digest: attempt.jtiDigest };
+    const state = this.#of(attempt);
+    if (state === 'unknown') {
+      if (!this.#feed.isFollowing) return then(false);
+      return this.#open([token], () => this.#decide(attempt, this.#of(attempt), then));
+    }
+    this.#decide(attempt, state, then);
+  }
+
+  /** The process ends. The kernel closes its connections. */
+  end(): void {
+    this.party.end();
+    this.#writer?.close();
+  }
+
+  #of({ taskId, jtiDigest }: HeldByAgent): Known {
+    return this.#feed.of({ issuer: ISSUER, id: taskId }, jtiDigest, this.party.monotonicMs() - this.#lagMs);
+  }
+
+  #decide(attempt: Attempt, state: Known, then: (isAllowed: boolean) => void): void {
+    if (!this.#permits(attempt, state)) return then(false);
+    if (attempt.kind === 'plain') {
+      this.#allowed(attempt, this.#world.schedule.nowMs);
+      return then(true);
+    }
+    if (attempt.kind === 'send' && state.history.labels.includes('secret')) return then(false);
+    const decidedMs = this.#world.schedule.nowMs;
+    this.#decisions += 1;
+    const decisionId = `${this.#name}/${this.#decisions}`;
+    this.#settle(useOf(attempt, { decisionId, version: state.history.version }), ({ problem, card, position }) => {
+      if (card !== null && position !== null) this.#feed.settled(card, position);
+      // The last look before the answer: the task may have ended meanwhile.
+      if (problem !== null || !this.#permits(attempt, this.#of(attempt))) return then(false);
+      this.#allowed(attempt, decidedMs);
+      then(true);
+    });
+  }
+
+  #permits({ kind }: Attempt, state: Known): state is UseState {
+    if (state === undefined || typeof state === 'string' || state.issued === undefined) return false;
+    const { task, issued } = state;
+    return (
+      stateAt(task, this.party.wallMs()) === 'active' &&
+      tokenProblem(task, issued) === null &&
+      (kind !== 'plain' || task.risk !== 'high')
+    );
+  }
+
+  #allowed({ kind, taskId, jtiDigest, generation }: Attempt, decidedMs: number): void {
+    const use = { sidecar: this.#name, taskId, root: rootOf(taskId), jtiDigest, generation, kind, decidedMs };
+    this.#world.promise.use(use, LEASE_MS * 1.1);
+  }
+
+  #open(tokens: readonly TokenKey[], then: () => void): void {
+    const { mistake } = this.#world;
+    const request = this.#feed.open(tokens);
+    // A connection that breaks while it is used.
+    const { random, resets } = this.#world;
+    if (random.chance(resets)) this.party.after(random.between(0, 20), () => this.#stream?.reset());
+    this.#call<OpenReply | null>({
+      authority: mistake === 'opened-elsewhere' ? this.#world.anyAuthority() : this.#authority,
+      ask: (authority, reply) => authority.open(request, reply),
+      lost: null,
+      told: (reply) => {
+        if (mistake === 'older-card-applied' && reply !== null)
+          this.#feed.opened(request, { ...reply, position: this.#feed.position });
+        else this.#feed.opened(request, reply);
+        this.#sendDropped();
+        then();
+      },
+    });
+  }
+
+  /** The same use to a second authority where the first is slow: it counts once. */
+  #settle(use: SettledUse, then: (settled: Settled) => void): void {
+    const unavailable: Settled = { problem: 'unavailable', card: null, position: null };
+    let open = 1;
+    let isDone = false;
+    const answered = (settled: Settled): void => {
+      open -= 1;
+      if (isDone || (settled.problem === 'unavailable' && open > 0)) return;
+      isDone = true;
+      then(settled);
+    };
+    const ask = (authority: Authority | null): void =>
+      this.#call({ authority, ask: (to, reply) => to.settle(use, reply), lost: unavailable, told: answered });
+    ask(this.#authority);
+    this.party.after(HEDGED_MS, () => {
+      if (isDone) return;
+      open += 1;
+      ask(this.#world.anyAuthority());
+    });
+  }
+
+  #call<T>({
+    authority,
+    ask,
+    lost,
+    told,
+  }: {
+    readonly authority: Authority | null;
+    readonly ask: (authority: Authority, reply: (answer: T) => void) => void;
+    readonly lost: T;
+    readonly told: (answer: T) => void;
+  }): void {
+    let isTold = false;
+    const tell = (answer: T): void => {
+      if (isTold) return;
+      isTold = true;
+      told(answer);
+    };
+    this.party.after(DEADLINE_MS, () => tell(lost));
+    if (authority === null) return;
+    const { network } = this.#world;
+    const { place } = authority.party;
+    network.send(this.party.place, authority.party, () =>
+      ask(authority, (answer) => network.send(place, this.party, () => tell(answer))),
+    );
+  }
+
+  #connect(): void {
+    this.#authority = this.#world.anyAuthority(this.#authority?.party.place);
+    this.#freshMs = this.party.monotonicMs();
+    if (this.#authority === null) return this.#reconnect();
+    const stream: Stream<Up, Down> = this.#authority.accept({
+      party: this.party,
+      heard: (down) => {
+        if (this.#stream === stream) this.#heard(down);
+      },
+      closed: () => {
+        if (this.#stream === stream) this.#disconnected();
+      },
+    });
+    this.#stream = stream;
+    this.#writer = stream.client;
+    this.#writer.send({ of: 'hello', hello: this.#feed.hello(nobody) });
+  }
+
+  #disconnected(): void {
+    this.#writer?.close();
+    this.#stream = null;
+    this.#writer = null;
+    this.#feed.disconnected();
+    this.#reconnect();
+  }
+
+  #reconnect(): void {
+    this.party.after(this.#world.random.between(1, 60), () => {
+      if (this.#stream === null) this.#connect();
+    });
+  }
+
+  #ping(): void {
+    if (this.#stream === null) return;
+    const nowMs = this.party.monotonicMs();
+    if (nowMs - this.#freshMs > SILENCE_MS) return this.#disconnected();
+    if (!this.#feed.isFollowing) return;
+    const ping = this.#feed.ping(nowMs, null);
+    this.#pings.set(ping.n, nowMs);
+    this.#writer?.send({ of: 'ping', ping });
+    this.#sendDropped();
+  }
+
+  #heard(down: Down): void {
+    this.#world.promise.heard(this.#name);
+    const ups = this.#feed.heard(down);
+    if (ups === 'resync') return this.#disconnected();
+    for (const up of ups) this.#writer?.send(up);
+    if (down.of === 'welcome') this.#ping();
+    if (down.of === 'fresh') this.#refreshed(down.fresh.n);
+  }
+
+  #refreshed(n: number): void {
+    const nowMs = this.party.monotonicMs();
+    this.#freshMs = nowMs;
+    if (this.#world.mistake === 'lease-from-answer') this.#lagMs = nowMs - (this.#pings.get(n) ?? nowMs);
+    this.#pings.delete(n);
+  }
+
+  #sendDropped(): void {
+    const isUnnumbered = this.#world.mistake === 'dropped-without-number';
+    for (const dropped of this.#feed.dropped()) {
+      this.#writer?.send({
+        of: 'dropped',
+        dropped: isUnnumbered ? { ...dropped, n: Number.MAX_SAFE_INTEGER } : dropped,
+      });
+    }
+  }
+}
+
+function useOf(
+  { kind, taskId, jtiDigest }: Attempt,
+  { decisionId, version }: { readonly decisionId: string; readonly version: number },
+): SettledUse {
+  const spends: readonly Spend[] =
+    kind === 'call'
+      ? [{ kind: 'calls', limit: MAX_CALLS }]
+      : kind === 'once'
+        ? [{ kind: 'single-use', name: jtiDigest }]
+        : [];
+  const labels = kind === 'read' ? ['secret'] : [];
+  const entry = kind === 'read' || kind === 'send' ? { entry: { version, action: kind, labels } } : {};
+  return { decisionId, key: { issuer: ISSUER, id: taskId }, jtiDigest, spends, ...entry };
+}

@@ -1,0 +1,46 @@
+import { parseArgs } from 'node:util';
+import { isMistake, MISTAKES } from './mistakes.ts';
+import { simulate } from './run.ts';
+
+const USAGE = `usage: npm run simulate -- --seeds N [--seed FIRST] [--mistake NAME]
+
+Runs the fleet of authorities and sidecars against a model of their network and database, once for each seed from FIRST (default 1).
+With --mistake it makes one of these deliberate mistakes, which must be found:
+${Object.entries(MISTAKES)
+  .map(([name, what]) => `  ${name.padEnd(24)}${what}`)
+  .join('\n')}`;
+
+/** Runs the seeds. Gives how many of them broke the promise. */
+function runAll({ first, seeds, mistake }: { first: number; seeds: number; mistake: string }): number {
+  let broken = 0;
+  for (let seed = first; seed < first + seeds; seed += 1) {
+    const { violations, faults } = simulate(seed, isMistake(mistake) ? mistake : null);
+    if (violations.length === 0) continue;
+    broken += 1;
+    if (broken > 20) continue;
+    const replay = `npm run simulate -- --seeds 1 --seed ${seed}${mistake === '' ? '' : ` --mistake ${mistake}`}`;
+    console.log(
+      [`seed ${seed}; replay it with \`${replay}\``, ...violations, `faults: ${faults.join(', ')}`].join('\n  '),
+    );
+  }
+  return broken;
+}
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+    mistake: { type: 'string', default: '' },
+    help: { type: 'boolean', default: false },
+  },
+});
+const [first, seeds] = [Number(values.seed), Number(values.seeds)];
+const isUsable = Number.isSafeInteger(first) && Number.isSafeInteger(seeds) && seeds > 0;
+if (values.help || !isUsable || (values.mistake !== '' && !isMistake(values.mistake))) {
+  console.log(USAGE);
+  process.exitCode = values.help ? 0 : 2;
+} else {
+  const violations = runAll({ first, seeds, mistake: values.mistake });
+  console.log(`simulate: ${seeds} seeds, ${violations} violations`);
+  process.exitCode = violations === 0 ? 0 : 1;
+}

@@ -1,0 +1,7 @@
+/** Lengths of time, in the proportions of the product, but shorter, so that a run meets more faults. */
+export const LEASE_MS = 1_000;
+export const MARGIN_MS = 50;
+export const PING_MS = 200;
+export const POLL_MS = 25;
+/** The epoch of the database: no run here begins a new one. */
+export const EPOCH = 'epoch-1';

@@ -1,0 +1,68 @@
+import { Authority } from './authority.ts';
+import { Database } from './database.ts';
+import type { Mistake } from './mistakes.ts';
+import { Network } from './network.ts';
+import { FleetPromise } from './promise.ts';
+import { Random } from './random.ts';
+import { Schedule } from './schedule.ts';
+import { Sidecar } from './sidecar.ts';
+
+/** A process of the fleet that can be replaced by a new life of itself. */
+export interface Place<T> {
+  readonly name: string;
+  lives: number;
+  now: T;
+}
+
+/** Everything of one run: time, chance, network, database, one to three authorities and one to five sidecars. */
+export class World {
+  readonly schedule = new Schedule();
+  readonly random: Random;
+  readonly mistake: Mistake | null;
+  readonly network: Network;
+  readonly database: Database;
+  readonly promise = new FleetPromise(this.schedule);
+  /** A lone authority tells nobody by a row that it lives. It enforces nothing until the leases of its earlier life are over. */
+  readonly isAlone: boolean;
+  /** How probably a connection is reset when it is used. */
+  resets = 0;
+  /** Cards of a sidecar: often fewer than there are tasks, so that some are dropped. */
+  readonly maxCards: number;
+  readonly authorities: readonly Place<Authority>[];
+  readonly sidecars: readonly Place<Sidecar>[];
+
+  constructor(seed: number, mistake: Mistake | null) {
+    this.random = new Random(seed);
+    this.mistake = mistake;
+    this.network = new Network(this);
+    this.database = new Database(this);
+    this.maxCards = this.random.whole(1, 8);
+    const authorities = this.random.whole(1, 3);
+    this.isAlone = authorities === 1;
+    this.authorities = places('authority', authorities, (name) => new Authority(this, name, 1));
+    this.sidecars = places('sidecar', this.random.whole(1, 5), (name) => new Sidecar(this, name, 1));
+  }
+
+  /**
+   * An authority that takes connections; `null` where the one that was tried does not.
+   * @param except the place of one that is not tried where there are others
+   */
+  anyAuthority(except?: string): Authority | null {
+    const others = this.authorities.filter(({ name }) => name !== except);
+    const authority = this.random.pick(others.length === 0 ? this.authorities : others)?.now;
+    return authority === undefined || authority.party.isEnded ? null : authority;
+  }
+
+  startAuthority(place: Place<Authority>): void {
+    place.lives += 1;
+    place.now = new Authority(this, place.name, place.lives);
+  }
+
+  startSidecar(place: Place<Sidecar>): void {
+    place.lives += 1;
+    place.now = new Sidecar(this, place.name, place.lives);
+  }
+}
+
+const places = <T>(kind: string, count: number, start: (name: string) => T): readonly Place<T>[] =>
+  Array.from({ length: count }, (_, at) => ({ name: `${kind}-${at}`, lives: 1, now: start(`${kind}-${at}`) }));
