@@ -4,12 +4,15 @@ import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
 import { experimental, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall } from '@grpc/grpc-js';
 import { isDeny } from '../decision/decision.ts';
+import { handleAppend } from '../fleet/append-handler.ts';
+import type { AppendCall } from '../fleet/append-handler.ts';
 import type { AuthorityCalls, Down, Up } from '../fleet/messages.ts';
 import { methodOf } from '../fleet/service.ts';
 import { leafFromDer } from '../identity/leaf-certificate.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
 import { tlsMaterialOf } from '../identity/svid.ts';
 import type { Svid, SvidSource } from '../identity/svid.ts';
+import type { Receiver } from '../ledger/received/receiver.ts';
 import { unixSocketProblem } from '../runtime/unix-socket.ts';
 import { localRights, rightsOf } from './authorize.ts';
 import type { SidecarRights, SidecarRule } from './authorize.ts';
@@ -29,7 +32,16 @@ export interface AuthorityServerOptions {
   readonly rules: () => readonly SidecarRule[];
   /** For TLS; not used over a Unix socket. */
   readonly svid: SvidSource | null;
+  /** Receives the logs of sidecars; `null` where this authority does not. */
+  readonly records: ReceivedRecords | null;
   readonly nowMs: () => number;
+}
+
+/** What receives the logs of sidecars. */
+export interface ReceivedRecords {
+  readonly receiver: Pick<Receiver, 'connect'>;
+  /** The trust domain that each log must name. */
+  readonly trustDomain: string;
 }
 
 const MAX_MESSAGE_BYTES = 4 * 1_024 * 1_024;
@@ -102,7 +114,7 @@ export class AuthorityServer {
   }
 
   #serve(isLocal: boolean): void {
-    const { followers, calls } = this.#options;
+    const { followers, calls, records } = this.#options;
     type Call = ServerDuplexStream<Up, Down>;
     const unary =
       <Name extends 'Open' | 'Settle' | 'Confirm'>(
@@ -127,12 +139,19 @@ export class AuthorityServer {
         Open: methodOf('Open'),
         Confirm: methodOf('Confirm'),
         Settle: methodOf('Settle'),
+        Append: methodOf('Append'),
       },
       {
         Follow: (call: Call) => {
           const rights = this.#rightsOf(call, isLocal);
           if (rights === null) call.emit('error', UNKNOWN_PEER);
           else followers.follow(call, rights);
+        },
+        Append: (call: AppendCall) => {
+          const rights = this.#rightsOf(call, isLocal);
+          if (rights === null) call.emit('error', UNKNOWN_PEER);
+          else if (records === null) call.emit('error', NO_RECORDS);
+          else handleAppend(call, records.receiver, { id: rights.peer, trustDomain: records.trustDomain });
         },
         Open: unary<'Open'>((request, rights) => calls.open(request, rights, { isConfirmed: false })),
         Confirm: unary<'Confirm'>((request, rights) => calls.open(request, rights, { isConfirmed: true })),
@@ -230,6 +249,7 @@ class SvidProvider implements Provider {
   }
 }
 
+const NO_RECORDS = { code: status.UNIMPLEMENTED, details: 'this authority receives no records' };
 const UNKNOWN_PEER = {
   code: status.PERMISSION_DENIED,
   details: 'no rule of `authority.sidecars` admits this client',

@@ -9,7 +9,7 @@ import { Followers } from './followers.ts';
 import { writeReport } from './report-writes.ts';
 import type { ReportTarget } from './report-writes.ts';
 import { AuthorityServer } from './server.ts';
-import type { AuthorityAddress } from './server.ts';
+import type { AuthorityAddress, ReceivedRecords } from './server.ts';
 
 /** What an authority is made of. */
 export interface AuthorityParts {
@@ -25,6 +25,8 @@ export interface AuthorityParts {
   readonly issuer: string;
   /** The JSON Web Key Set of the tokens; call `keysChanged` when it changes. */
   readonly jwks: () => object;
+  /** Receives the logs of sidecars. Default: their records are refused. */
+  readonly records?: ReceivedRecords;
   /** Needed to listen on TCP. */
   readonly svid: SvidSource | null;
   readonly version: string;
@@ -77,7 +79,14 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
   };
   const targets: string[] = [];
   for (const address of parts.listen) {
-    const server = new AuthorityServer({ followers, calls, rules: parts.sidecars, svid, nowMs: ports.nowMs });
+    const server = new AuthorityServer({
+      followers,
+      calls,
+      rules: parts.sidecars,
+      svid,
+      records: parts.records ?? null,
+      nowMs: ports.nowMs,
+    });
     servers.push(server);
     const target = await server.listen(address);
     if (typeof target !== 'string') {
