@@ -27,7 +27,7 @@ import {
 
 /**
  * The real programs that tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, PostgreSQL, SeaweedFS, grpcurl, ghz, h2spec, and from
- * Debian strace and Chromium. No test installs one: `npm run parts` does. Where one is missing its suites are skipped, and the name of the skip says what
+ * Debian strace, Chromium and PgBouncer. No test installs one: `npm run parts` does. Where one is missing its suites are skipped, and the name of the skip says what
  * would enable them. With REMIT_REQUIRE_PARTS=1 they fail instead.
  */
 
@@ -144,6 +144,9 @@ export const postgresPart = (): Part<string> => ({
   found: existsSync(join(postgresFolder, CACHE_MARKER)) ? postgresBinaries : null,
   enable: 'npm run parts',
 });
+
+/** Debian's PgBouncer as a part. */
+export const pgbouncerPart = (): Part<string> => onPath('pgbouncer');
 
 /** The Cedar command as a part. It needs Rust, so it may be missing even where parts are required. */
 export const cedarPart = (): Part<string> => ({

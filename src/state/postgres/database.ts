@@ -22,6 +22,8 @@ export interface DatabaseOptions {
 const MAX_CONNECTIONS = 10;
 /** A connection is closed after this, so that a rotated credential is in use everywhere by then. */
 const LIFETIME_S = 3_600;
+/** Most calls that wait for a connection. */
+const MAX_WAITING = 1_024;
 const CONNECT_MS = 5_000;
 /** After the primary was not found, it is not looked for again at once: clients that give up leave processes of the server behind. */
 const RETRY_MS = 250;
@@ -74,6 +76,7 @@ export class Database {
   async #use<T>(work: (client: PoolClient) => Promise<T>, isSpoilt: (result: T) => boolean): Promise<T | StoreFailure> {
     const pool = await this.#primary();
     if (isStoreFailure(pool)) return pool;
+    if (pool.waitingCount >= MAX_WAITING) return storeFailure('full', 'too many calls wait for the database');
     let client: PoolClient;
     try {
       client = await pool.connect();

@@ -1,17 +1,15 @@
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { Feed, FeedChange, FeedChanges } from '../feed.ts';
+import { cardsOf } from './cards.ts';
+import type { AskedCard, CardsAtHead } from './cards.ts';
 import type { Database } from './database.ts';
+import { headFrom } from './feed-head.ts';
+import type { FeedHead } from './feed-head.ts';
 import { BEGIN, commit, flight } from './flight.ts';
 
 /** Most changes that are read at once. */
 const MAX_CHANGES = 4_096;
-
-/** Where a feed is: an epoch, and the number of its last change. */
-export interface FeedHead {
-  readonly epoch: string;
-  readonly seq: number;
-}
 
 /** What became of one change at the sidecars of one authority. */
 export interface ReplicaReceipt {
@@ -75,7 +73,7 @@ export class PostgresFeed implements Feed {
     if (isStoreFailure(done)) return done;
     if (done.outcome.kind !== 'committed') return done.outcome.failure;
     const { head } = done;
-    if (this.#synced === null || this.#synced.epoch !== head.epoch || this.#synced.seq < head.seq) this.#synced = head;
+    this.#synced = head;
     return head;
   }
 
@@ -109,6 +107,22 @@ export class PostgresFeed implements Feed {
       part: row['is_history'] === true ? 'history' : 'task',
     }));
     return { changes, position: end };
+  }
+
+  /** The cards of tasks, by one snapshot of the primary whose changes standbys have. */
+  async cards(asked: readonly AskedCard[]): Promise<CardsAtHead | StoreFailure> {
+    const cards = await cardsOf(this.#database, asked);
+    return isStoreFailure(cards) ? cards : ((await this.#synchronise(cards.head.seq)) ?? cards);
+  }
+
+  /** Makes sure that a synced commit has followed the change with that number. */
+  async #synchronise(seq: number): Promise<null | StoreFailure> {
+    if (this.#synced !== null && this.#synced.seq >= seq) return null;
+    const head = await this.beat();
+    if (isStoreFailure(head)) return head;
+    return head.seq < seq
+      ? storeFailure('unknown', 'the database lost changes of the feed: it is another primary')
+      : null;
   }
 
   /** A position that is not the end, and has nothing after it, is none of this feed, or a change came between the two reads. */
@@ -161,8 +175,3 @@ export class PostgresFeed implements Feed {
     return isStoreFailure(result) ? result : null;
   }
 }
-
-const headFrom = (row: Readonly<Record<string, unknown>> | undefined): FeedHead => ({
-  epoch: typeof row?.['epoch'] === 'string' ? row['epoch'] : '',
-  seq: Number(row?.['seq'] ?? 0),
-});

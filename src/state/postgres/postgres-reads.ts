@@ -42,10 +42,10 @@ export class PostgresReads {
 
   async useStateOf(issuer: string, id: string, jtiDigest: string): Promise<UseState | undefined | StoreFailure> {
     if (![issuer, id, jtiDigest].every(isStorable)) return notStorable();
-    const cards = await cardsOf(this.#database, [{ key: { issuer, id }, jtiDigest }]);
-    if (isStoreFailure(cards)) return cards;
-    const [state = null] = cards.states;
-    return state === null ? undefined : { task: state.task, issued: state.issued, history: state.history };
+    const found = await cardsOf(this.#database, [{ key: { issuer, id }, jtiDigests: [jtiDigest] }]);
+    if (isStoreFailure(found)) return found;
+    const [card] = found.cards;
+    return card ? { task: card.task, issued: card.tokens[0], history: card.history } : undefined;
   }
 
   async tokenOf(jtiDigest: string): Promise<TokenOfTask | undefined | StoreFailure> {

@@ -8,8 +8,6 @@ import type { Authority, Upkeep } from '../authority.ts';
 import { ClockFloor } from '../clock-floor.ts';
 import type { ClockSources } from '../clock-floor.ts';
 import type { Settling } from '../settling.ts';
-import type { UseStateCards } from './cards.ts';
-import { cardsOf } from './cards.ts';
 import { Database } from './database.ts';
 import { durabilityProblems, serverFacts } from './durability.ts';
 import type { Durability } from './durability.ts';
@@ -41,8 +39,6 @@ export interface PostgresState {
   readonly feed: PostgresFeed;
   /** Lists and the outbox. */
   readonly reader: PostgresReads;
-  /** The cards of tasks, by one snapshot of the primary. */
-  readonly cards: UseStateCards;
   /** Id of this authority among its replicas. */
   readonly replica: string;
   /** Digest of a secret under the key of this database, as `Store.digestOf`; and that key, for sidecars. */
@@ -81,7 +77,6 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     settling: postgresSettling(lane),
     feed,
     reader: reads,
-    cards: (tokens) => cardsOf(database, tokens),
     replica,
     digestOf: (secret) =>
       `hmac-sha-256:${createHmac('sha256', opened.digestKey).update(secret, 'utf8').digest('base64url')}`,

@@ -1,4 +1,5 @@
 import type { TaskHistory } from '../../task/history.ts';
+import type { IssuedTokenState } from '../../task/issued-token.ts';
 import type { TokenOfTask } from '../store.ts';
 import { numberOrNull } from '../task-row.ts';
 
@@ -16,6 +17,12 @@ export const tokenFrom = (row: Row): TokenOfTask => ({
   revokedAtMs: numberOrNull(row['revoked_ms']),
   boundTo: String(row['bound_to']),
 });
+
+/** The same without its task. */
+export function issuedFrom(row: Row): IssuedTokenState {
+  const { issuer: _issuer, taskId: _taskId, ...issued } = tokenFrom(row);
+  return issued;
+}
 
 /** The history in a row of `histories`. */
 export const historyFrom = (row: Row): TaskHistory => ({

@@ -117,16 +117,23 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
   it('gives the cards of tokens with the head that counts what they show', async () => {
     const { state } = await opened();
     await state.authority.revokeToken('digest-1', causeOf('operator.revoked'), 'ada');
+    await state.authority.insertToken(key, tokenNumber(2), []);
     const asked = [
-      { key, jtiDigest: 'digest-1' },
-      { key, jtiDigest: 'digest-9' },
-      { key: { issuer, id: 'a\0b' }, jtiDigest: 'x' },
+      { key, jtiDigests: ['digest-2', 'digest-1', 'digest-9', 'a\0b'] },
+      { key, jtiDigests: [] },
+      { key: { issuer, id: 'a\0b' }, jtiDigests: ['digest-1'] },
+      { key: { issuer, id: taskNumber(7).id }, jtiDigests: ['digest-1'] },
     ];
-    const { head, states } = must(await state.cards(asked));
+    const { head, cards } = must(await state.feed.cards(asked));
     expect(head.seq).toBe(1);
-    expect(states).toMatchObject([{ root: key.id, issued: { revokedAtMs: 1_000 } }, { root: key.id }, null]);
-    expect(states[1]?.issued).toBeUndefined();
-    expect(must(await state.cards([])).states).toEqual([]);
+    expect(cards).toMatchObject([{ root: key.id }, { root: key.id, tokens: [] }, null, null]);
+    expect(new Map(cards[0]?.tokens.map(({ jtiDigest, revokedAtMs }) => [jtiDigest, revokedAtMs]))).toEqual(
+      new Map([
+        ['digest-1', 1_000],
+        ['digest-2', null],
+      ]),
+    );
+    expect(must(await state.feed.cards([])).cards).toEqual([]);
     await state.close();
   });
 

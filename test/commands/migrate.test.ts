@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
+import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
+import { migrateCommand } from '../../src/commands/migrate.ts';
+import { openPostgresState } from '../../src/state/postgres/postgres-state.ts';
+import { must } from '../builders/must.ts';
+import { scratch } from '../builders/scratch.ts';
+import { agreeing } from '../builders/state-file.ts';
+import { describeWith, postgresPart } from '../parts.ts';
+import { OWNER, PostgresPlaces, RUNTIME } from '../postgres/places.ts';
+
+jest.setTimeout(300_000);
+
+const { folder, remove } = scratch();
+
+async function migrate(
+  ...args: readonly string[]
+): Promise<{ readonly code: number; readonly said: readonly string[] }> {
+  const said: string[] = [];
+  const say = (line: string): void => void said.push(line);
+  // `remit migrate` uses no more of the world outside.
+  const io = { out: say, err: say } as unknown as Parameters<typeof migrateCommand.run>[1];
+  return { code: await migrateCommand.run(args, io), said };
+}
+
+const open = (url: string) => {
+  const target = must(postgresTargetFrom(url));
+  return openPostgresState({
+    target,
+    durability: 'single',
+    clocks: agreeing(),
+    randomBytes,
+    address: '',
+    askMs: 60_000,
+  });
+};
+
+describeWith(postgresPart(), 'remit migrate', (binaries) => {
+  const places = new PostgresPlaces(binaries, folder());
+  beforeAll(() => places.start());
+  afterAll(async () => {
+    await places.stop();
+    remove();
+  });
+
+  /** URLs of an empty database, by its owner and by the role that serves. */
+  async function empty(name: string): Promise<{ owner: string; runtime: string }> {
+    await places.postgres.sql(`CREATE DATABASE ${name} OWNER ${OWNER}`);
+    return { owner: places.url(name, OWNER), runtime: places.url(name) };
+  }
+
+  it('makes the tables, changes nothing the second time, and grants what serving takes but no DDL', async () => {
+    const { owner, runtime } = await empty('fresh');
+    expect(await open(runtime)).toMatchObject({
+      code: 'unusable',
+      detail: expect.stringContaining('run `remit migrate`'),
+    });
+    expect(await migrate('--state', owner, '--grant', RUNTIME)).toEqual({
+      code: 0,
+      said: ['made the tables of version 1', `granted to \`${RUNTIME}\`: what serving takes`],
+    });
+    const key = await places.sql(owner, 'SELECT key FROM remit.digest_key');
+    expect(await migrate('--state', owner)).toEqual({ code: 0, said: ['the tables have version 1 already'] });
+    expect(await places.sql(owner, 'SELECT key FROM remit.digest_key')).toEqual(key);
+    const rights = `SELECT has_schema_privilege('${RUNTIME}', 'remit', 'CREATE') AS ddl,
+      has_table_privilege('${RUNTIME}', 'remit.version', 'UPDATE') AS version, has_table_privilege('${RUNTIME}', 'remit.tasks', 'TRUNCATE') AS truncate`;
+    expect(await places.sql(owner, rights)).toEqual([{ ddl: false, version: false, truncate: false }]);
+    const state = must(await open(runtime));
+    await state.close();
+  });
+
+  it('does nothing with the role that serves, and says so', async () => {
+    const { runtime } = await empty('not_owned');
+    const { code, said } = await migrate('--state', runtime);
+    expect(code).toBe(1);
+    expect(said.join('\n')).toContain('the role lacks a privilege');
+    expect(await places.sql(runtime, "SELECT to_regclass('remit.tasks') AS tasks")).toEqual([{ tasks: null }]);
+  });
+
+  it('refuses tables of a later version, and so does an authority, which also names the command for earlier ones', async () => {
+    const { owner, runtime } = await empty('later');
+    await migrate('--state', owner, '--grant', RUNTIME);
+    await places.sql(owner, 'UPDATE remit.version SET version = 99');
+    const later = 'the tables have version 99, which a later release made, and this build knows 1: run that release';
+    expect(await migrate('--state', owner)).toEqual({ code: 1, said: [`remit migrate: ${later}`] });
+    expect(await open(runtime)).toMatchObject({ code: 'later', detail: later });
+    await places.sql(owner, 'UPDATE remit.version SET version = 0');
+    expect(await open(runtime)).toMatchObject({
+      code: 'unusable',
+      detail: 'the tables have version 0, and this build needs 1: run `remit migrate` with the role that owns them',
+    });
+  });
+
+  it('refuses a database of another encoding', async () => {
+    await places.postgres.sql(
+      `CREATE DATABASE latin OWNER ${OWNER} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`,
+    );
+    const { code, said } = await migrate('--state', places.url('latin', OWNER));
+    expect({ code, said }).toEqual({
+      code: 1,
+      said: ["remit migrate: the database has the encoding `LATIN1`: create it with `ENCODING 'UTF8'`"],
+    });
+  });
+
+  it('is bad use without a database, or with a password in its URL', async () => {
+    expect(await migrate()).toEqual({ code: 2, said: ['remit migrate: --state is required: the URL of the database'] });
+    const { code, said } = await migrate('--state', 'postgres://a:hunter2@db/remit');
+    expect(code).toBe(2);
+    expect(said.join()).toMatch(/has a password/);
+    expect(said.join()).not.toContain('hunter2');
+  });
+});
