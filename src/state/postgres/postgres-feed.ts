@@ -6,6 +6,7 @@ import type { AskedCard, CardsAtHead } from './cards.ts';
 import type { Database } from './database.ts';
 import { headFrom } from './feed-head.ts';
 import type { FeedHead } from './feed-head.ts';
+import { FeedLineage } from './feed-lineage.ts';
 import { BEGIN, commit, flight } from './flight.ts';
 
 /** Most changes that are read at once. */
@@ -45,6 +46,7 @@ export class PostgresFeed implements Feed {
   readonly #self: { readonly id: string; readonly address: string };
   /** The head that the last beat saw. */
   #synced: FeedHead | null = null;
+  readonly #lineage = new FeedLineage();
   #status = { enforcedSeq: 0, details: '{}' };
 
   constructor(database: Database, self: { readonly id: string; readonly address: string }) {
@@ -57,7 +59,7 @@ export class PostgresFeed implements Feed {
     this.#status = status;
   }
 
-  /** A synced commit that begins now, with the head that it saw. */
+  /** A synced commit that begins now, with the head that it saw. Fails where the database lacks changes that an earlier beat saw. */
   async beat(): Promise<FeedHead | StoreFailure> {
     const { id, address } = this.#self;
     const { enforcedSeq, details } = this.#status;
@@ -66,12 +68,15 @@ export class PostgresFeed implements Feed {
         BEGIN,
         { text: BEAT, values: [id, address, enforcedSeq, details] },
         { text: HEAD },
+        this.#lineage.question,
       ]);
       const outcome = await commit(client, [], this.#database);
-      return { outcome, head: headFrom(seen.at(-1)?.rows[0]) };
+      return { outcome, head: headFrom(seen.at(-2)?.rows[0]), marks: seen.at(-1)?.rows[0] };
     });
     if (isStoreFailure(done)) return done;
     if (done.outcome.kind !== 'committed') return done.outcome.failure;
+    const lost = this.#lineage.proceed(done.marks);
+    if (lost !== null) return lost;
     const { head } = done;
     this.#synced = head;
     return head;

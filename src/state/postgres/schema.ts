@@ -17,6 +17,7 @@ const settledParts = Array.from(
  *
  * - `tasks.root` is the root task of the family. Its row is locked by each write that concerns the family.
  * - `feed_head` and `outbox_head` give numbers in commit order without a gap: their rows are locked by the last statements of a transaction.
+ *   The mark of a change tells it from another one that a database without it gave the same number.
  * - `settled` holds decisions, and the id of each transaction, by which an unknown result is asked for. It is a ring of partitions of ten
  *   minutes each, emptied by TRUNCATE.
  * - `replicas` and `receipts` say what each authority has pushed to its sidecars.
@@ -145,6 +146,7 @@ CREATE TABLE feed (
   seq bigint NOT NULL,
   root text NOT NULL,
   is_history boolean NOT NULL,
+  mark uuid NOT NULL DEFAULT gen_random_uuid(),
   PRIMARY KEY (part, seq)
 );
 CREATE TABLE settled (

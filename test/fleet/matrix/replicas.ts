@@ -10,18 +10,24 @@ import { agreeing } from '../../builders/state-file.ts';
 import { issuer, byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import type { PostgresCluster } from '../../postgres/cluster.ts';
 
-/** Makes the tables of a cluster. */
-export async function migrate(cluster: PostgresCluster): Promise<void> {
-  const target = must(postgresTargetFrom(cluster.ownerUrl));
-  must(await migratePostgres(target, { grant: 'app', randomBytes }));
+/** Makes the tables of a database, for the role `app` or another. */
+export async function migrate({
+  ownerUrl,
+  role = 'app',
+}: {
+  readonly ownerUrl: string;
+  readonly role?: string;
+}): Promise<void> {
+  const target = must(postgresTargetFrom(ownerUrl));
+  must(await migratePostgres(target, { grant: role, randomBytes }));
 }
 
-/** The state of an authority on a cluster. The caller closes it. */
+/** The state of an authority on a database. The caller closes it. */
 export async function openReplica(
-  cluster: PostgresCluster,
+  { url }: { readonly url: string },
   { durability = 'quorum' }: { readonly durability?: Durability } = {},
 ): Promise<PostgresState> {
-  const target = must(postgresTargetFrom(cluster.url));
+  const target = must(postgresTargetFrom(url));
   return must(await openPostgresState({ target, durability, clocks: agreeing(), randomBytes, address: 'test' }));
 }
 

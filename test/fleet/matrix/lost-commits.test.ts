@@ -1,0 +1,125 @@
+import { execFileSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import type { PostgresState } from '../../../src/state/postgres/postgres-state.ts';
+import { must } from '../../builders/must.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
+import { describeWith, postgresPart } from '../../parts.ts';
+import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
+import { failover } from '../../postgres/failover.ts';
+import { startPostgres } from '../../postgres/postgres.ts';
+import { keyOf, migrate, openReplica } from './replicas.ts';
+import { seen, titleOf, type RowName } from './rows.ts';
+
+jest.setTimeout(300_000);
+
+const { folder, remove } = scratch();
+afterAll(remove);
+const LOST = { code: 'broken', detail: expect.stringContaining('lacks changes that this authority has seen') };
+/** Whether a database without the changes soon has others under the same numbers. */
+const later = [
+  { others: 0, has: 'that has fewer changes' },
+  { others: 20, has: 'that soon has more changes' },
+];
+
+/** Neither a lease is renewed, nor a change given out, ever. */
+const stopped = async (row: RowName, { feed }: PostgresState, position: number): Promise<void> => {
+  const beats = [await feed.beat(), await feed.beat()];
+  const given = await feed.feedAfter(position);
+  seen(row, { 'leases renewed': beats.filter((beat) => 'seq' in beat).length });
+  expect(beats).toEqual([expect.objectContaining(LOST), expect.objectContaining(LOST)]);
+  expect(given === null || 'code' in given).toBe(true);
+};
+
+describeWith(postgresPart(), 'failure matrix: commits that the database has lost', (binaries) => {
+  let next = 1;
+  const replicas: PostgresState[] = [];
+  afterEach(async () => {
+    await Promise.all(replicas.splice(0).map((replica) => replica.close()));
+  });
+
+  const end = async ({ authority }: PostgresState, count: number): Promise<void> => {
+    for (let left = count; left > 0; left -= 1) {
+      const n = next++;
+      expect(await authority.insertTask(taskNumber(n), tokenNumber(n), [])).toBeNull();
+      expect(await authority.applyTaskEvent(keyOf(n), byOperator('complete'), 'operator')).toMatchObject({
+        changed: true,
+      });
+    }
+  };
+  /** Five ends that the authority has seen, at the head that they gave. */
+  const endAndSee = async (replica: PostgresState): Promise<number> => {
+    await end(replica, 5);
+    return must(await replica.feed.beat()).seq;
+  };
+  describe(titleOf('D-04'), () => {
+    let cluster: PostgresCluster;
+    beforeAll(async () => {
+      cluster = await startCluster({ binaries, folder: folder() });
+      await migrate(cluster);
+    });
+    afterAll(() => cluster.close());
+    const open = async (): Promise<PostgresState> => {
+      const replica = await openReplica(cluster);
+      replicas.push(replica);
+      return replica;
+    };
+
+    it('a standby that has all of them does not stop it', async () => {
+      const replica = await open();
+      const position = await endAndSee(replica);
+      const old = cluster.primary;
+      await cluster.nodes[old].kill();
+      await failover(cluster);
+      await end(replica, 3);
+      expect(must(await replica.feed.beat()).seq).toBe(position + 3);
+      await cluster.rejoin(old);
+    });
+
+    it.each(later)('a standby $has stops it', async ({ others }) => {
+      const replica = await open();
+      await endAndSee(replica);
+      const old = cluster.primary;
+      const [late, other] = cluster.standbys;
+      if (late === undefined || other === undefined) throw new Error('no standbys');
+      cluster.link(late, old).set({ kind: 'held' });
+      const position = await endAndSee(replica);
+      await cluster.nodes[old].kill();
+      expect(await failover(cluster, { promote: 'least' })).toMatchObject({ to: late });
+      cluster.heal();
+      await cluster.rejoin(other);
+      await end(await open(), others);
+      await stopped('D-04', replica, position);
+      await cluster.rejoin(old);
+    });
+  });
+
+  it.each(later)(`${titleOf('D-05')}, where it is one $has`, async ({ others }) => {
+    const node = await startPostgres({ binaries, folder: folder() });
+    try {
+      const at = { url: `postgres://postgres@/postgres?host=${node.sockets}:${node.port}` };
+      await migrate({ ownerUrl: at.url, role: 'postgres' });
+      const open = async (): Promise<PostgresState> => {
+        const replica = await openReplica(at, { durability: 'single' });
+        replicas.push(replica);
+        return replica;
+      };
+      await endAndSee(await open());
+      await node.stop();
+      const backup = `${node.data}-backup`;
+      execFileSync('cp', ['-a', node.data, backup]);
+      await node.start();
+      const replica = await open();
+      const position = await endAndSee(replica);
+      await node.stop();
+      await rm(node.data, { recursive: true });
+      execFileSync('mv', [backup, node.data]);
+      await node.start();
+      await end(await open(), others);
+      await stopped('D-05', replica, position);
+    } finally {
+      await node.kill();
+    }
+  });
+});
