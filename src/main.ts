@@ -58,6 +58,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/secrets.ts')).secrets,
   },
   {
+    name: 'fleet',
+    summary: 'show an authority and the sidecars that follow it',
+    load: async () => (await import('./commands/fleet.ts')).fleetCommand,
+  },
+  {
     name: 'ledger evidence',
     summary: 'report what the ledger shows for the controls of a framework',
     load: async () => (await import('./commands/ledger-evidence.ts')).ledgerEvidenceCommand,

@@ -13,6 +13,8 @@ export interface AdminAnswers {
   readonly scrape: Scrape;
   /** Answers `GET /policies/trial`: what policies on trial would have decided. */
   readonly trial: () => object;
+  /** Answers `GET /fleet`: the sidecars of this authority; `null` where this process is none, as by default: 404. */
+  readonly fleet?: () => object | null;
   /** Accepted host names besides `localhost` and IP addresses. Default none. */
   readonly hosts?: readonly string[];
 }
@@ -26,14 +28,14 @@ export interface AdminAddress {
 /**
  * Serves liveness, readiness and metrics over plain HTTP, exact paths only: `GET /livez` is 200 while the process responds,
  * `GET /readyz` is 200 when every gate is met, otherwise 503 with one line per unmet gate, `GET /metrics` is for Prometheus,
- * `GET /policies/trial` for `remit policy rollout`. It exposes no secrets and refuses cross-site requests (`crossSiteProblem`).
+ * `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`. It exposes no secrets and refuses cross-site requests (`crossSiteProblem`).
  *
  * Lifecycle: `listen` once, `close` once.
  */
 export class AdminServer {
   readonly #server: Server;
 
-  constructor(gates: readonly Gate[], { scrape, trial, hosts = [] }: AdminAnswers) {
+  constructor(gates: readonly Gate[], { scrape, trial, fleet = () => null, hosts = [] }: AdminAnswers) {
     const names = new Set(hosts.map((host) => host.toLowerCase()));
     this.#server = createServer(
       { requestTimeout: 5000, headersTimeout: 5000, maxHeaderSize: 8192 },
@@ -46,7 +48,8 @@ export class AdminServer {
           return answer(response, 405, 'method not allowed');
         }
         if (request.url === '/metrics') return answerMetrics(response, scrape(request.headers.accept));
-        if (request.url === '/policies/trial') return answerTrial(response, trial());
+        if (request.url === '/policies/trial') return answerJson(response, trial());
+        if (request.url === '/fleet') return answerFleet(response, fleet());
         const unmet = request.url === '/readyz' ? unmetGates(gates) : [];
         return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
       },
@@ -73,14 +76,19 @@ export class AdminServer {
   }
 }
 
-const paths: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics', '/policies/trial']);
+const paths: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics', '/policies/trial', '/fleet']);
 
 function answerMetrics(response: ServerResponse, { contentType, body }: ReturnType<Scrape>): void {
   response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store' });
   response.end(body);
 }
 
-function answerTrial(response: ServerResponse, report: object): void {
+function answerFleet(response: ServerResponse, report: object | null): void {
+  if (report === null) answer(response, 404, 'this process is no authority: `authority.listen` is not set');
+  else answerJson(response, report);
+}
+
+function answerJson(response: ServerResponse, report: object): void {
   response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-store' });
   response.end(`${JSON.stringify(report)}\n`);
 }

@@ -1,5 +1,6 @@
 import type { Card, Down, Hello, TaskKeyMessage, TokenKey } from '../fleet/messages.ts';
 import type { FeedChange } from '../state/feed.ts';
+import type { FeedHubOptions } from './feed-hub-options.ts';
 import { Receipts } from './receipts.ts';
 import type { Receipt } from './receipts.ts';
 import { Holders } from './holders.ts';
@@ -8,23 +9,6 @@ import type { CardToRead, OpenedRoot, StreamId } from './sidecar-stream.ts';
 
 /** Cards read and sent together. Each is at most some 64 KiB, and a message at most 4 MiB. */
 const CARDS_AT_ONCE = 32;
-
-/** Options of a hub. Instants are of the monotonic clock of this process. */
-export interface FeedHubOptions {
-  readonly epoch: string;
-  /** The head of the feed when the hub is made. */
-  readonly position: number;
-  readonly leaseMs: number;
-  /** Added to each lease before its sidecar counts as fenced. */
-  readonly marginMs: number;
-  /** Most tasks and tokens that one sidecar holds. */
-  readonly maxHeld: number;
-  /**
-   * When every lease has run out that an earlier process gave. Before that no change is enforced: sidecars may hold cards of which this hub
-   * knows nothing.
-   */
-  readonly inheritedUntilMs: number;
-}
 
 /**
  * Which sidecars hold which tasks, what of the feed is due to each, when their leases are renewed, and which of them have applied a change.
@@ -56,6 +40,11 @@ export class FeedHub {
   /** The feed is processed up to here. */
   get position(): number {
     return this.#position;
+  }
+
+  /** All sidecars that are connected, or whose lease may not be over. */
+  get streams(): ReadonlyMap<StreamId, SidecarStream> {
+    return this.#streams;
   }
 
   /** Every change up to here is enforced by this hub, but for leases of earlier processes. */

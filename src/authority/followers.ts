@@ -1,17 +1,17 @@
 import { status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { FleetReport } from '../fleet/fleet-report.ts';
 import type { Down, Hello, Report, Up } from '../fleet/messages.ts';
-import type { Ports } from '../runtime/ports.ts';
-import type { After } from '../runtime/timers.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { SidecarRights } from './authorize.ts';
 import { clientLimits } from './client-limits.ts';
 import type { ClientLimits } from './client-limits.ts';
-import type { Engine } from './engine.ts';
 import { Beats } from './beats.ts';
 import { FeedHub } from './feed-hub.ts';
 import { FeedPump } from './feed-pump.ts';
+import type { FollowersOptions } from './followers-options.ts';
+import { SidecarReports } from './sidecar-reports.ts';
 import { endStream } from './stream-end.ts';
 import type { Receipt } from './receipts.ts';
 import type { StreamId } from './sidecar-stream.ts';
@@ -32,26 +32,6 @@ const MAX_STREAMS = 16_384;
 /** Most tasks and tokens held by one sidecar. */
 const MAX_HELD = 262_144;
 const INSTANCE = /^[\w-]{8,64}$/;
-
-/** Options of the streams. */
-export interface FollowersOptions {
-  readonly engine: Engine;
-  readonly epoch: string;
-  /** The head of the feed now. */
-  readonly position: number;
-  readonly leaseMs: number;
-  readonly welcome: { readonly version: string; readonly issuer: string; readonly digest_key: Buffer };
-  /** JSON Web Key Set of the tokens. */
-  readonly jwks: () => Buffer;
-  /** Later of wall clock and floor. */
-  readonly clockMs: () => number;
-  readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
-  readonly after: After;
-  /** Makes the writes of a report. Gives the problem; `''` where there is none. */
-  readonly report: (report: Report, rights: SidecarRights) => Promise<string>;
-  /** Called with faults that no answer can tell. Contains no secret. */
-  readonly onProblem: (line: string) => void;
-}
 
 /** A connected sidecar. */
 interface Follower {
@@ -82,6 +62,7 @@ export class Followers {
   readonly #resumes: TokenBucket;
   readonly #beats: Beats;
   readonly #pump: FeedPump;
+  readonly #reports = new SidecarReports();
   #calls = 0;
   #isDraining = false;
   #isClosed = false;
@@ -124,6 +105,15 @@ export class Followers {
   /** Number of connected sidecars. */
   get size(): number {
     return this.#followers.size;
+  }
+
+  /** What `remit fleet` shows. */
+  report(): FleetReport {
+    const { epoch, leaseMs, ports, welcome } = this.#options;
+    const { position, streams } = this.hub;
+    const at = { position, monotonicMs: ports.monotonicMs(), marginMs: MARGIN_MS };
+    const sidecars = this.#reports.all(streams, at);
+    return { version: welcome.version, epoch, position, lease_ms: leaseMs, problem: this.#halted, sidecars };
   }
 
   /** Why no sidecar is served; `null` where they are. */
@@ -225,6 +215,7 @@ export class Followers {
     }
     const follower: Follower = { id, rights, call, limits: clientLimits(ports.monotonicMs), stalledMs: null };
     this.#followers.set(id, follower);
+    this.#reports.began(id, hello.version);
     if (before !== undefined) endStream(before.call, status.ABORTED, 'another stream of this sidecar began');
     const { leaseMs, welcome, epoch, clockMs } = this.#options;
     this.#write(follower, {
@@ -253,6 +244,7 @@ export class Followers {
       case 'ping':
         if (!limits.pings.take()) return;
         this.hub.ping(id, up.ping.n, this.#options.ports.monotonicMs());
+        this.#reports.pinged(id, up.ping.status);
         return this.#beats.wanted();
       case 'ack':
         if (!this.hub.ack(id, up.ack.seq)) endStream(call, status.INVALID_ARGUMENT, 'acknowledges what was not sent');

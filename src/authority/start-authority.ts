@@ -1,3 +1,4 @@
+import type { FleetReport } from '../fleet/fleet-report.ts';
 import type { SvidSource } from '../identity/svid.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
@@ -44,6 +45,7 @@ export interface ServingAuthority {
   readonly enforced: Followers['enforced'];
   readonly keysChanged: () => void;
   readonly sidecars: () => number;
+  readonly report: () => FleetReport;
   /** Why no sidecar is served; `null` where they are. */
   readonly problem: () => string | null;
   /** Tells the sidecars to connect elsewhere. */
@@ -100,6 +102,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     enforced: (root) => followers.enforced(root),
     keysChanged: () => followers.keysChanged(),
     sidecars: () => followers.size,
+    report: () => followers.report(),
     problem: () => followers.halted,
     drain: (withinMs) => followers.drain(withinMs),
     close,

@@ -1,6 +1,6 @@
 import { printable } from '../ledger/timeline-text.ts';
 import type { TrialReport } from '../policy-tools/shadow/trial.ts';
-import { httpExchange } from '../runtime/http-exchange.ts';
+import { adminAnswer, DEFAULT_ADMIN } from './admin-answer.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { decisionExample, differenceLines } from './difference-lines.ts';
@@ -11,7 +11,7 @@ const help = `remit policy rollout: show what policies on trial would have decid
 
 usage: remit policy rollout [--admin URL] [--json]
 
-  --admin URL  the admin address of a running Remit; default \`http://127.0.0.1:9471\`
+  --admin URL  the admin address of a running Remit; default \`${DEFAULT_ADMIN}\`
   --json       one object: live, candidate (hashes of the sets), shadow (ids), compared, skipped, ungrouped, and groups; each
                {source, change, action, agent, intent, reason, otherwise, formerIds, policyIds, count,
                examples: [{decisionId, atMs}]}
@@ -29,20 +29,16 @@ export const policyRollout: Command = { name: 'policy rollout', help, run: rollo
 
 type Io = Pick<CommandIo, 'out' | 'err'>;
 
-const TIMEOUT_MS = 10_000;
-const MAX_REPORT_BYTES = 16_777_216;
-
 async function rollout(args: readonly string[], io: Io): Promise<number> {
   const options = optionsFrom(
     args,
-    { admin: { type: 'string', default: 'http://127.0.0.1:9471' }, json: { type: 'boolean', default: false } },
+    { admin: { type: 'string', default: DEFAULT_ADMIN }, json: { type: 'boolean', default: false } },
     0,
   );
   if (typeof options === 'string') return refused(io, options);
   const { admin, json } = options.values;
-  if (!URL.canParse('/policies/trial', admin)) return refused(io, `invalid URL \`${admin}\``);
-  const text = await answerOf(new URL('/policies/trial', admin));
-  if (typeof text !== 'string') return refused(io, `\`${admin}\` ${text.problem}`);
+  const text = await adminAnswer(admin, '/policies/trial');
+  if (typeof text !== 'string') return refused(io, text.problem);
   // Safe: the answer of our own server, at the operator's address.
   const report = JSON.parse(text) as TrialReport;
   if (json) io.out(text.trim());
@@ -53,19 +49,6 @@ async function rollout(args: readonly string[], io: Io): Promise<number> {
 function refused(io: Io, problem: string): number {
   io.err(`remit policy rollout: ${problem}`);
   return EXIT.bad;
-}
-
-async function answerOf(url: URL): Promise<string | { readonly problem: string }> {
-  try {
-    const { status, body, fault } = await httpExchange(url, {
-      maxBytes: MAX_REPORT_BYTES,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    if (fault !== null) return { problem: `answered more than ${MAX_REPORT_BYTES} bytes` };
-    return status === 200 ? body.toString('utf8') : { problem: `answered ${status}` };
-  } catch {
-    return { problem: 'did not answer' };
-  }
 }
 
 function print(io: Io, { candidate, live, shadow, compared, skipped, groups, ungrouped }: TrialReport): void {

@@ -1,0 +1,16 @@
+/** Options of a hub. Instants are of the monotonic clock of this process. */
+export interface FeedHubOptions {
+  readonly epoch: string;
+  /** The head of the feed when the hub is made. */
+  readonly position: number;
+  readonly leaseMs: number;
+  /** Added to each lease before its sidecar counts as fenced. */
+  readonly marginMs: number;
+  /** Most tasks and tokens that one sidecar holds. */
+  readonly maxHeld: number;
+  /**
+   * When every lease has run out that an earlier process gave. Before that no change is enforced: sidecars may hold cards of which this hub
+   * knows nothing.
+   */
+  readonly inheritedUntilMs: number;
+}

@@ -1,0 +1,25 @@
+import type { Report } from '../fleet/messages.ts';
+import type { Ports } from '../runtime/ports.ts';
+import type { After } from '../runtime/timers.ts';
+import type { SidecarRights } from './authorize.ts';
+import type { Engine } from './engine.ts';
+
+/** Options of the streams. */
+export interface FollowersOptions {
+  readonly engine: Engine;
+  readonly epoch: string;
+  /** The head of the feed now. */
+  readonly position: number;
+  readonly leaseMs: number;
+  readonly welcome: { readonly version: string; readonly issuer: string; readonly digest_key: Buffer };
+  /** JSON Web Key Set of the tokens. */
+  readonly jwks: () => Buffer;
+  /** Later of wall clock and floor. */
+  readonly clockMs: () => number;
+  readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
+  readonly after: After;
+  /** Makes the writes of a report. Gives the problem; `''` where there is none. */
+  readonly report: (report: Report, rights: SidecarRights) => Promise<string>;
+  /** Called with faults that no answer can tell. Contains no secret. */
+  readonly onProblem: (line: string) => void;
+}

@@ -1,0 +1,68 @@
+import type { SidecarReport } from '../fleet/fleet-report.ts';
+import type { SidecarStatus } from '../fleet/messages.ts';
+import type { SidecarStream, StreamId } from './sidecar-stream.ts';
+
+/** What a sidecar has said of itself. */
+interface Said {
+  readonly version: string;
+  readonly status: SidecarStatus | null;
+}
+
+const MAX_VERSION = 32;
+const MAX_TEXT = 300;
+
+/** What each sidecar has said of itself last, for `remit fleet`. Kept as long as the hub knows the sidecar. */
+export class SidecarReports {
+  readonly #said = new Map<StreamId, Said>();
+
+  began(id: StreamId, version: string): void {
+    this.#said.set(id, { version: version.slice(0, MAX_VERSION), status: null });
+  }
+
+  pinged(id: StreamId, status: SidecarStatus | null): void {
+    const said = this.#said.get(id);
+    if (said !== undefined && status !== null) this.#said.set(id, { ...said, status });
+  }
+
+  /**
+   * The sidecars, those that are furthest behind first: not connected, then by changes, then by records, then by what is left of the lease.
+   * @param streams all that the hub knows; what was said by others is forgotten
+   */
+  all(
+    streams: ReadonlyMap<StreamId, SidecarStream>,
+    at: { readonly position: number; readonly monotonicMs: number; readonly marginMs: number },
+  ): readonly SidecarReport[] {
+    for (const id of this.#said.keys()) if (!streams.has(id)) this.#said.delete(id);
+    return [...streams.values()].map((stream) => reportOf(stream, this.#said.get(stream.id), at)).toSorted(byLag);
+  }
+}
+
+function reportOf(
+  stream: SidecarStream,
+  said: Said | undefined,
+  at: { readonly position: number; readonly monotonicMs: number; readonly marginMs: number },
+): SidecarReport {
+  const separator = stream.id.lastIndexOf(' ');
+  const status = said?.status;
+  return {
+    peer: stream.id.slice(0, separator),
+    instance: stream.id.slice(separator + 1),
+    version: shortText(said?.version),
+    connected: stream.isOpen,
+    lease_left_ms: Math.max(0, Math.round(stream.fencedMs - at.marginMs - at.monotonicMs)),
+    behind: Math.max(0, at.position - stream.acknowledged),
+    tasks: stream.notes.size,
+    policy_set: shortText(status?.policy_set),
+    policy_generation: status?.policy_generation ?? 0,
+    unacknowledged_records: status?.unacknowledged_records ?? 0,
+    last_error: shortText(status?.last_error),
+  };
+}
+
+const shortText = (value: string | undefined): string => (value ?? '').slice(0, MAX_TEXT).toWellFormed();
+
+const byLag = (one: SidecarReport, other: SidecarReport): number =>
+  Number(one.connected) - Number(other.connected) ||
+  other.behind - one.behind ||
+  other.unacknowledged_records - one.unacknowledged_records ||
+  one.lease_left_ms - other.lease_left_ms;
