@@ -1,15 +1,39 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { optional } from '../runtime/fields.ts';
-import { section } from './fields.ts';
-import { spiffeIdText } from './values.ts';
+import { integer, optional, textOf } from '../runtime/fields.ts';
+import { listed, section } from './fields.ts';
+import { address, identifier, spiffeIdText } from './values.ts';
+import type { Address } from './values.ts';
+
+/** Sidecars of an authority, by a pattern of their SPIFFE ID. */
+export interface SidecarRule {
+  /** A SPIFFE ID, in whose path `*` stands for any part of one segment. */
+  readonly id: string;
+  /** Audiences of the tokens whose tasks these sidecars may see. */
+  readonly audiences: readonly string[];
+}
 
 /** The section `authority`. */
 export interface AuthorityConfig {
+  /** Addresses at which sidecars reach this process. Default none: it is no authority. */
+  readonly listen: readonly Address[];
+  /** Who may be a sidecar of it, over TLS. Default none. */
+  readonly sidecars: readonly SidecarRule[];
+  /** How long a sidecar may decide without an answer of an authority. Default 5, 1 to 60. */
+  readonly leaseSeconds: number;
   /** For a sidecar: the SPIFFE ID of its authorities, over TLS. Default `null`. */
   readonly id: SpiffeId | null;
 }
 
+const sidecarPattern = textOf<string>('a SPIFFE ID such as `spiffe://acme.test/ns/*/sa/tools-*`', (value) =>
+  /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._*-]+)+$/.test(value) && value.length <= 2048
+    ? value
+    : { problem: 'invalid SPIFFE ID; `*` stands for any part of one segment of its path' },
+);
+
 /** Reads the section `authority`. */
 export const authority = section<AuthorityConfig>({
+  listen: optional(listed(address), []),
+  sidecars: optional(listed(section<SidecarRule>({ id: sidecarPattern, audiences: listed(identifier) })), []),
+  leaseSeconds: optional(integer(1, 60), 5),
   id: optional(spiffeIdText, null),
 });

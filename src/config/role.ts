@@ -1,5 +1,6 @@
 import type { AuthorityConfig } from './authority.ts';
 import type { StatePlace } from './state.ts';
+import type { Address } from './values.ts';
 
 /** The keys that say what a process is. */
 interface RoleKeys {
@@ -13,22 +14,30 @@ interface RoleKeys {
 type Contradiction = { readonly field: string; readonly message: string } | null;
 
 /**
- * A contradiction between the keys that say what a process is: one with a state file, or a sidecar of authorities. `null` where there is
- * none.
+ * A contradiction between the keys that say what a process is: one with a state file, which may be an authority for sidecars, or a sidecar.
+ * `null` where there is none.
  */
-export function roleContradiction({ state, stateAccess, authority, issuer, svid }: RoleKeys): Contradiction {
-  if (state.kind === 'sqlite') {
-    const message = 'is for sidecars: remove it, or name the authorities by `state: authority://host:port`';
-    return authority.id === null ? null : { field: 'authority.id', message };
-  }
+export const roleContradiction = (keys: RoleKeys): Contradiction =>
+  keys.state.kind === 'sqlite' ? authorityContradiction(keys) : sidecarContradiction(keys, keys.state.addresses);
+
+function sidecarContradiction(
+  { stateAccess, authority, issuer, svid }: RoleKeys,
+  addresses: readonly Address[],
+): Contradiction {
   if (issuer !== null) {
     const message = 'must be absent with `state: authority:…`: tasks are declared at the authority';
     return { field: 'issuer', message };
   }
+  if (authority.listen.length > 0) {
+    return {
+      field: 'authority.listen',
+      message: 'must be absent with `state: authority:…`: a sidecar has no sidecars',
+    };
+  }
   if (stateAccess === 'shared') {
     return { field: 'stateAccess', message: 'must be absent with `state: authority:…`: a sidecar has no state file' };
   }
-  if (state.addresses.every(({ kind }) => kind === 'unix')) return null;
+  if (addresses.every(isUnix)) return null;
   if (svid === null) {
     return { field: 'svid', message: 'is required with `state: authority://…`: the sidecar shows it to the authority' };
   }
@@ -36,3 +45,31 @@ export function roleContradiction({ state, stateAccess, authority, issuer, svid 
     'is required with `state: authority://…`: the SPIFFE ID of the authorities, which others may not pose as';
   return authority.id === null ? { field: 'authority.id', message } : null;
 }
+
+function authorityContradiction({ stateAccess, authority, issuer, svid }: RoleKeys): Contradiction {
+  if (authority.id !== null) {
+    const message = 'is for sidecars: remove it, or name the authorities by `state: authority://host:port`';
+    return { field: 'authority.id', message };
+  }
+  if (authority.listen.length === 0) return null;
+  if (issuer === null) {
+    const message = 'is required with `authority.listen`: sidecars serve the tasks that are declared here';
+    return { field: 'issuer', message };
+  }
+  if (stateAccess === 'shared') {
+    return {
+      field: 'stateAccess',
+      message: 'must be `exclusive` with `authority.listen`: sidecars share no state file',
+    };
+  }
+  if (authority.sidecars.length === 0) {
+    const message = 'is required with `authority.listen`: which audiences sidecars may serve, by their SPIFFE ID';
+    return { field: 'authority.sidecars', message };
+  }
+  if (svid === null && !authority.listen.every(isUnix)) {
+    return { field: 'svid', message: 'is required with `authority.listen: host:port`: sidecars verify it' };
+  }
+  return null;
+}
+
+const isUnix = ({ kind }: Address): boolean => kind === 'unix';

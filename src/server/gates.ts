@@ -1,6 +1,7 @@
 import { unmetGates } from '../admin/readiness.ts';
 import type { Gate } from '../admin/readiness.ts';
 import { isDeny } from '../decision/decision.ts';
+import type { ServingAuthority } from '../authority/start-authority.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { KeyRing } from '../token/keys.ts';
@@ -15,7 +16,11 @@ const LOOK_MS = 500;
 /** The conditions for readiness of this process. Each names what is missing. */
 export const gatesOf = (
   { config, policies, ledger, sidecar, stateHealth, svid }: Parts,
-  { keys, drain }: { readonly keys: KeyRing; readonly drain: Drain },
+  {
+    keys,
+    drain,
+    authority,
+  }: { readonly keys: KeyRing; readonly drain: Drain; readonly authority: Pick<ServingAuthority, 'problem'> | null },
 ): readonly Gate[] => [
   {
     name: 'policies',
@@ -33,6 +38,7 @@ export const gatesOf = (
     },
   },
   { name: 'state', problem: () => (sidecar === null ? stateHealth.problem() : sidecar.problem()) },
+  ...(authority === null ? [] : [{ name: 'authority', problem: () => authority.problem() }]),
   { name: 'ledger', problem: () => ledger.writer.problem },
   {
     name: 'svid',

@@ -11,7 +11,7 @@ import { stateFormat } from '../state/sqlite/schema.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { otelEnvironmentProblems } from './otel-environment.ts';
 import { startRemit } from './remit.ts';
-import type { RemitOptions } from './remit.ts';
+import type { RemitOptions } from './remit-options.ts';
 import { movedKeysWarning } from './signing-key-place.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 
@@ -83,6 +83,10 @@ const rehearsed = (config: Config, folder: string): Config => ({
   issuer: config.issuer === null ? null : rehearsedIssuer(config.issuer, folder),
   decisionLog: 'none',
   state: config.state.kind === 'sqlite' ? { kind: 'sqlite', path: join(folder, 'state.db') } : config.state,
+  authority: {
+    ...config.authority,
+    listen: config.authority.listen.map((_at, n) => ({ kind: 'unix', path: join(folder, `authority-${n}.sock`) })),
+  },
   stateAccess: 'exclusive',
   ledger: {
     ...config.ledger,

@@ -1,76 +1,33 @@
 import { unmetGates } from '../admin/readiness.ts';
 import { AdminServer } from '../admin/server.ts';
 import type { Config } from '../config/config.ts';
-import { statePathOf } from '../config/state.ts';
 import { addressText } from '../config/values.ts';
-import { writablePathProblem } from '../config/writable-path.ts';
-import type { PathGuard } from '../config/writable-path.ts';
-import type { LiveSettings } from '../config/live-config.ts';
-import type { Svid, SvidSource } from '../identity/svid.ts';
-import { openSvidSource } from '../identity/svid-settings.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
-import type { Ports } from '../runtime/ports.ts';
-import type { Upkeep } from '../state/authority.ts';
-import type { PolicyInForce } from '../policy/policy-in-force.ts';
-import { Reports } from '../state/reports.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import { repeatedly } from '../runtime/repeatedly.ts';
 import type { Destinations } from '../telemetry/destinations.ts';
-import type { LineSink } from '../telemetry/decision-log.ts';
-import { Faults, watchFaults } from '../telemetry/faults.ts';
-import type { Log } from '../telemetry/log.ts';
+import { watchFaults } from '../telemetry/faults.ts';
 import { formatFor } from '../telemetry/exposition.ts';
-import { newMetrics } from '../telemetry/metrics.ts';
-import { measureProcess } from '../telemetry/process-usage.ts';
-import { startTelemetry } from '../telemetry/start-telemetry.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { after } from '../runtime/timers.ts';
-import { authorityPlaces } from './authority-places.ts';
-import { AnnouncedKeys } from './announced-keys.ts';
-import { CheckActivity } from './check-activity.ts';
+import type { ServingAuthority } from '../authority/start-authority.ts';
+import { startAuthorityRole } from './authority-role.ts';
 import { startChecks } from './check-role.ts';
-import { followClockLead } from './clock-lead.ts';
 import { startedOrClosed } from './closers.ts';
 import type { Closers } from './closers.ts';
 import { Drain } from './drain.ts';
 import { followGates, gatesOf } from './gates.ts';
 import { startIssuer } from './issuer-role.ts';
-import { KeyFiles } from './key-files.ts';
 import { openKeyRing } from './keys.ts';
-import { openLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import { measureRoles } from './measures.ts';
-import { followOwnSvid } from './own-svid.ts';
-import { otelEnvironmentProblems } from './otel-environment.ts';
 import type { Parts } from './parts.ts';
-import { openPolicies } from './policies.ts';
 import { movedKeysWarning } from './signing-key-place.ts';
-import { ShippedRecords } from './shipped-records.ts';
-import { StateHealth } from './state-health.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
-import { keepState } from './state-upkeep.ts';
-import { openSidecar } from './sidecar.ts';
-import { openStateFile } from './state.ts';
-import type { State, StateFile } from './state.ts';
+import type { StateFile } from './state.ts';
 import { openTransactions } from './transactions.ts';
 
-/** Options of a process of Remit, besides its configuration. */
-export interface RemitOptions {
-  readonly ports: Ports;
-  /** Read only for the `OTEL_*` variables. The configuration was read before. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Logs one line for the operator. Never a secret. */
-  readonly log: Log;
-  /** Receives the decision log, where it is configured; absent, decisions are not logged. */
-  readonly stdout?: LineSink;
-  /** Refuses trusted files that others can write, at start and at each reload. Default `writablePathProblem`. */
-  readonly guard?: PathGuard;
-  /** The live configuration, where it can change. Default: that of the start. */
-  readonly live?: () => LiveSettings;
-  /** Called once when the state file fails. Everything is denied from then on, and the process must exit. */
-  readonly onFatal: (detail: string) => void;
-}
+import { openParts } from './open-parts.ts';
+import type { RemitOptions } from './remit-options.ts';
 
 /** The running roles of one configuration. */
 export interface Remit {
@@ -98,9 +55,6 @@ export interface Remit {
   close(): Promise<void>;
 }
 
-/** Interval at which tasks past their deadline are ended. */
-const SWEEP_MS = 1000;
-
 /** Starts every role that the configuration names, or none: if one cannot start, everything opened before is closed. */
 export const startRemit = (config: Config, options: RemitOptions): Promise<Remit | StartProblem> =>
   startedOrClosed(options.log, async (closers) => {
@@ -108,159 +62,10 @@ export const startRemit = (config: Config, options: RemitOptions): Promise<Remit
     return isStartProblem(parts) ? parts : startRoles(parts, closers);
   });
 
-/** Opens the parts that the roles share: traces, state, ledger, SVID and policies. */
-async function openParts(config: Config, options: RemitOptions, closers: Closers): Promise<Parts | StartProblem> {
-  const { ports, log, guard = writablePathProblem, live = () => config } = options;
-  const metrics = newMetrics();
-  const faults = new Faults(log);
-  const keyFiles = new KeyFiles({ guard, faults, log });
-  const stateHealth = new StateHealth(metrics);
-  closers.push(measureProcess(metrics));
-  const unfollowed = otelEnvironmentProblems(options.environment);
-  if (unfollowed.length > 0) return { problem: unfollowed.join('\n') };
-  const telemetry = await startTelemetry(options.environment, {
-    ports,
-    log: (line) => log(line, 'telemetry'),
-    onDropped: (queue, count) => metrics.spansDropped.of({ queue }).inc(count),
-  });
-  closers.push(() => telemetry.close());
-  let relay: (() => void) | null = null;
-  // The state is opened first and closed last. It meets what is opened after it only later.
-  const opening: { svid: SvidSource | null; policies: PolicyInForce | null; ledger: Ledger | null } = {
-    svid: null,
-    policies: null,
-    ledger: null,
-  };
-  const announced = new AnnouncedKeys();
-  const places =
-    config.state.kind === 'authority' ? authorityPlaces(config.state.addresses, config, () => opening.svid) : null;
-  const shipped = places && new ShippedRecords(places, { ports, faults, metrics, log: (line) => log(line, 'ledger') });
-  const state: State | StartProblem =
-    places !== null
-      ? openSidecar(places, {
-          ports,
-          faults,
-          metrics,
-          policies: () => opening.policies?.get() ?? null,
-          ledger: () =>
-            opening.ledger && {
-              problem: opening.ledger.writer.problem,
-              unacknowledged: opening.ledger.writer.queued + (shipped?.unacknowledged ?? 0),
-            },
-          onKeys: (issuer, jwks) => announced.take(issuer, jwks),
-          closers,
-        })
-      : await openStateFile(
-          { path: statePathOf(config.state), stateAccess: config.stateAccess },
-          {
-            ports,
-            log,
-            onFatal: options.onFatal,
-            onRecords: () => relay?.(),
-            onWrite: stateHealth.written,
-            closers,
-          },
-        );
-  if (isStartProblem(state)) return state;
-  const { stateFile, states } = state;
-  const reports = new Reports(
-    { authority: state.reporting, states },
-    {
-      after,
-      log,
-      onResult: (kind, result, count) => metrics.sideWrites.of({ kind, result }).inc(count),
-    },
-  );
-  closers.push(() => reports.close());
-  metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(reports.queued));
-  if (stateFile !== null) {
-    const { authority } = stateFile;
-    closers.push(await endExpiredTasks(authority, faults));
-    closers.push(keepState(authority, { keepSeconds: () => live().endedTasks.keepSeconds, after, log, metrics }));
-  }
-  closers.push(followClockLead(states, { log: (line) => log(line, 'clock'), metrics }));
-  const onUsed = (used: ReadonlyMap<string, number>): void => reports.used(used);
-  const opened = await openLedger(config, {
-    ...options,
-    stateFile,
-    shipped,
-    metrics,
-    faults,
-    onCheckpoint: telemetry.emitCheckpoint,
-    onUsed,
-    closers,
-  });
-  if (isStartProblem(opened)) return opened;
-  // Records of this flush still reach the ledger. `close` writes the rest.
-  closers.push(() => reports.flush());
-  relay = opened.relay;
-  opening.ledger = opened;
-  const open = await openPolicies(config, {
-    ports,
-    metrics,
-    log,
-    faults,
-    guard,
-    keyFiles,
-    ledger: opened.writer,
-    closers,
-  });
-  if (isStartProblem(open)) return open;
-  const { policies, trial, loads: policyLoads } = open;
-  opening.policies = policies;
-  const onProblem = (problem: string): void => faults.set('svid', problem);
-  const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
-  closers.push(() => svid?.close());
-  opening.svid = svid;
-  if (state.sidecar !== null) closers.push(svid?.onChange(() => state.sidecar?.renewed()) ?? (() => undefined));
-  const unfit = followOwnSvid(svid, { config, log });
-  if (unfit !== null) return { problem: unfit };
-  const onRenewed = ({ id, notAfterMs }: Svid): void => {
-    const until = new Date(notAfterMs).toISOString();
-    log(`svid: \`${id}\` is valid until ${until}`, 'svid-renewed', { id, until });
-  };
-  closers.push(svid?.onChange(onRenewed) ?? (() => undefined));
-  return {
-    config,
-    ports,
-    log,
-    faults,
-    guard,
-    ...state,
-    stateHealth,
-    announced,
-    reports,
-    ledger: opened,
-    policies,
-    policyLoads,
-    trial,
-    svid,
-    telemetry,
-    metrics,
-    checkActivity: new CheckActivity(ports.monotonicMs),
-    decisionStream: options.stdout ?? null,
-    keyFiles,
-    live,
-  };
-}
-
-/**
- * Writes the end of tasks that have expired by the floor of the state, so that no step of the clock revives them: once before this
- * resolves, then every second, one sweep at a time. The returned function stops it, and resolves once the sweep in progress is over.
- */
-async function endExpiredTasks(authority: Pick<Upkeep, 'endExpired'>, faults: Faults): Promise<() => Promise<void>> {
-  const told = (problem: string | null): void => faults.set('tasks past their deadline could not be ended', problem);
-  const sweep = async (): Promise<void> => {
-    const ended = await authority.endExpired();
-    told(isStoreFailure(ended) ? ended.detail : null);
-  };
-  await sweep();
-  return repeatedly(sweep, { everyMs: SWEEP_MS, after, onFault: told });
-}
-
 async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, 'close'> | StartProblem> {
   const { config, stateFile, ledger, policyLoads, svid, telemetry, metrics, faults, stateHealth, log } = parts;
-  const keys = await openKeys(parts, closers);
+  let serving: ServingAuthority | null = null;
+  const keys = await openKeys(parts, { onPublished: () => serving?.keysChanged(), closers });
   if (isStartProblem(keys)) return keys;
   const { ring, signingKeys } = keys;
   const transactions = await openTransactions(parts);
@@ -270,10 +75,13 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
       ? null
       : await startIssuer(parts, config.issuer, { signingKeys, transactions: transactions?.verified, closers });
   if (isStartProblem(issuer)) return issuer;
+  const authority = await startAuthorityRole(parts, { issuer: config.issuer, signingKeys, closers });
+  if (authority !== null && !('targets' in authority)) return authority;
+  serving = authority;
   const checks = await startChecks(parts, { keys: ring, transactionToken: transactions?.sign ?? null, closers });
   if (isStartProblem(checks)) return checks;
   const drain = new Drain(() => parts.live().drainSeconds, after);
-  const gates = gatesOf(parts, { keys: ring, drain });
+  const gates = gatesOf(parts, { keys: ring, drain, authority });
   measureRoles(parts, { checks: checks.server, gates, keys: ring });
   const admin = new AdminServer(gates, {
     scrape: (accept) => metrics.scrape(formatFor(accept)),
@@ -300,7 +108,11 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
     adminPort,
     flush: () => ledger.flush(),
     recordsOf: ledger.recordsOf,
-    drain: (hurry) => drain.begin(hurry),
+    drain: (hurry) => {
+      // Sidecars move while their requests are still answered.
+      authority?.drain((parts.live().drainSeconds * 1_000) / 2);
+      return drain.begin(hurry);
+    },
     unmet: () => unmetGates(gates),
     rotateKeys: async () => (signingKeys === null ? 'this process signs no tokens' : signingKeys.rotate()),
     reload: async () => {
@@ -323,7 +135,10 @@ interface Keys {
 }
 
 /** The keys that verify tokens, kept in step with the signing keys of this process. */
-async function openKeys(parts: Parts, closers: Closers): Promise<Keys | StartProblem> {
+async function openKeys(
+  parts: Parts,
+  { onPublished, closers }: { readonly onPublished: () => void; readonly closers: Closers },
+): Promise<Keys | StartProblem> {
   const { config, ports, faults, log } = parts;
   const { issuer } = config;
   const moved = movedKeysWarning(config);
@@ -338,6 +153,7 @@ async function openKeys(parts: Parts, closers: Closers): Promise<Keys | StartPro
           onProblem: (problem) => faults.set('signing keys', problem),
           onPublished: (jwks) => {
             ring?.replace(issuer.url, jwks);
+            onPublished();
             log(`signing keys: ${jwks.keys.length} published`, 'keys-published', { keys: jwks.keys.length });
           },
         });

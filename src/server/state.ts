@@ -10,7 +10,7 @@ import { lockState } from '../state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { SidecarState } from '../state/remote/sidecar-state.ts';
 import type { ReportTarget } from '../state/reports.ts';
-import type { StoreReader } from '../state/store.ts';
+import type { StateReader } from '../state/sqlite/state-reader.ts';
 import type { Log } from '../telemetry/log.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import type { OnProofRefused, ReplayMemory } from '../token/proof-memory.ts';
@@ -31,7 +31,7 @@ export interface Proofs {
 /** What only a process with a state file has. */
 export interface StateFile extends Pick<StateAccess, 'authority' | 'feed'> {
   /** Synchronous reads of the file. They see each commit at once. */
-  readonly reader: StoreReader;
+  readonly reader: StateReader;
 }
 
 /** The state and the replay memory of a process. */

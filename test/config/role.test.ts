@@ -4,6 +4,8 @@ import { configFrom } from '../../src/config/config.ts';
 const read = (yaml: string) =>
   configFrom(`trustDomains: acme.test\n${yaml}`, { file: 'remit.yaml', folder: '/etc/remit', environment: {} });
 const svid = 'svid: { certificate: c, key: k, bundle: b }\n';
+const issuer = 'issuer: { url: https://i.acme.test }\n';
+const rule = 'sidecars: { id: spiffe://acme.test/tools, audiences: https://p.acme.test }';
 const id = 'authority: { id: spiffe://acme.test/authority }\n';
 
 describe('the state of a configuration', () => {
@@ -40,9 +42,41 @@ describe('the state of a configuration', () => {
     });
   });
 
+  it('has the addresses and the rules of an authority', () => {
+    const config = read(
+      `${svid}${issuer}authority: { listen: [unix:/run/a.sock, 0.0.0.0:9474], sidecars: { id: spiffe://acme.test/ns/*/sa/tools-*, audiences: https://p.acme.test } }\n`,
+    );
+    expect(config).toMatchObject({
+      value: {
+        authority: {
+          listen: [{ path: '/run/a.sock' }, { port: 9474 }],
+          sidecars: [{ id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: ['https://p.acme.test'] }],
+          leaseSeconds: 5,
+        },
+      },
+    });
+  });
+
+  it.each([
+    ['issuer', `${svid}authority: { listen: unix:/a, ${rule} }\n`],
+    ['authority.sidecars', `${svid}${issuer}authority: { listen: unix:/a }\n`],
+    ['stateAccess', `${svid}${issuer}stateAccess: shared\nauthority: { listen: unix:/a, ${rule} }\n`],
+  ])('requires of an authority what `%s` says', (field, yaml) => {
+    expect(read(yaml)).toMatchObject({ problems: [{ field }] });
+  });
+
+  it.each(['spiffe://acme.test', 'spiffe://*/ns', 'spiffe://acme.test/ns/**x y', 'acme.test/ns'])(
+    'refuses the pattern `%s`',
+    (pattern) => {
+      const yaml = `${svid}${issuer}authority: { listen: unix:/a, sidecars: { id: '${pattern}', audiences: a } }\n`;
+      expect(read(yaml)).toMatchObject({ problems: [{ field: 'authority.sidecars.id' }] });
+    },
+  );
+
   it.each([
     ['issuer', `${svid}issuer: { url: https://i.acme.test }\n`, 'tasks are declared at the authority'],
     ['stateAccess', 'stateAccess: shared\n', 'a sidecar has no state file'],
+    ['authority.listen', 'authority: { listen: unix:/a }\n', 'a sidecar has no sidecars'],
   ])('refuses `%s` at a sidecar, and says why', (field, yaml, message) => {
     expect(read(`state: authority:unix:/run/remit.sock\n${yaml}`)).toMatchObject({
       problems: [{ field, message: expect.stringContaining(message) }],

@@ -1,0 +1,193 @@
+import type { Config } from '../config/config.ts';
+import { statePathOf } from '../config/state.ts';
+import { writablePathProblem } from '../config/writable-path.ts';
+import type { Svid, SvidSource } from '../identity/svid.ts';
+import { openSvidSource } from '../identity/svid-settings.ts';
+import type { Upkeep } from '../state/authority.ts';
+import type { PolicyInForce } from '../policy/policy-in-force.ts';
+import { Reports } from '../state/reports.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { repeatedly } from '../runtime/repeatedly.ts';
+import { Faults } from '../telemetry/faults.ts';
+import { newMetrics } from '../telemetry/metrics.ts';
+import { measureProcess } from '../telemetry/process-usage.ts';
+import { startTelemetry } from '../telemetry/start-telemetry.ts';
+import { after } from '../runtime/timers.ts';
+import { authorityPlaces } from './authority-places.ts';
+import { AnnouncedKeys } from './announced-keys.ts';
+import { CheckActivity } from './check-activity.ts';
+import { followClockLead } from './clock-lead.ts';
+import type { Closers } from './closers.ts';
+import { KeyFiles } from './key-files.ts';
+import { openLedger } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
+import { followOwnSvid } from './own-svid.ts';
+import { otelEnvironmentProblems } from './otel-environment.ts';
+import type { Parts } from './parts.ts';
+import { openPolicies } from './policies.ts';
+import { StateHealth } from './state-health.ts';
+import { isStartProblem } from './start-problem.ts';
+import type { StartProblem } from './start-problem.ts';
+import { keepState } from './state-upkeep.ts';
+import { openSidecar } from './sidecar.ts';
+import { openStateFile } from './state.ts';
+import type { State } from './state.ts';
+import type { RemitOptions } from './remit-options.ts';
+import { ShippedRecords } from './shipped-records.ts';
+
+/** Interval at which tasks past their deadline are ended. */
+const SWEEP_MS = 1000;
+
+/** Opens the parts that the roles share: traces, state, ledger, SVID and policies. */
+export async function openParts(
+  config: Config,
+  options: RemitOptions,
+  closers: Closers,
+): Promise<Parts | StartProblem> {
+  const { ports, log, guard = writablePathProblem, live = () => config } = options;
+  const metrics = newMetrics();
+  const faults = new Faults(log);
+  const keyFiles = new KeyFiles({ guard, faults, log });
+  const stateHealth = new StateHealth(metrics);
+  closers.push(measureProcess(metrics));
+  const unfollowed = otelEnvironmentProblems(options.environment);
+  if (unfollowed.length > 0) return { problem: unfollowed.join('\n') };
+  const telemetry = await startTelemetry(options.environment, {
+    ports,
+    log: (line) => log(line, 'telemetry'),
+    onDropped: (queue, count) => metrics.spansDropped.of({ queue }).inc(count),
+  });
+  closers.push(() => telemetry.close());
+  let relay: (() => void) | null = null;
+  // The state is opened first and closed last. It meets what is opened after it only later.
+  const opening: { svid: SvidSource | null; policies: PolicyInForce | null; ledger: Ledger | null } = {
+    svid: null,
+    policies: null,
+    ledger: null,
+  };
+  const announced = new AnnouncedKeys();
+  const places =
+    config.state.kind === 'authority' ? authorityPlaces(config.state.addresses, config, () => opening.svid) : null;
+  const shipped = places && new ShippedRecords(places, { ports, faults, metrics, log: (line) => log(line, 'ledger') });
+  const state: State | StartProblem =
+    places !== null
+      ? openSidecar(places, {
+          ports,
+          faults,
+          metrics,
+          policies: () => opening.policies?.get() ?? null,
+          ledger: () =>
+            opening.ledger && {
+              problem: opening.ledger.writer.problem,
+              unacknowledged: opening.ledger.writer.queued + (shipped?.unacknowledged ?? 0),
+            },
+          onKeys: (issuer, jwks) => announced.take(issuer, jwks),
+          closers,
+        })
+      : await openStateFile(
+          { path: statePathOf(config.state), stateAccess: config.stateAccess },
+          {
+            ports,
+            log,
+            onFatal: options.onFatal,
+            onRecords: () => relay?.(),
+            onWrite: stateHealth.written,
+            closers,
+          },
+        );
+  if (isStartProblem(state)) return state;
+  const { stateFile, states } = state;
+  const reports = new Reports(
+    { authority: state.reporting, states },
+    {
+      after,
+      log,
+      onResult: (kind, result, count) => metrics.sideWrites.of({ kind, result }).inc(count),
+    },
+  );
+  closers.push(() => reports.close());
+  metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(reports.queued));
+  if (stateFile !== null) {
+    const { authority } = stateFile;
+    closers.push(await endExpiredTasks(authority, faults));
+    closers.push(keepState(authority, { keepSeconds: () => live().endedTasks.keepSeconds, after, log, metrics }));
+  }
+  closers.push(followClockLead(states, { log: (line) => log(line, 'clock'), metrics }));
+  const onUsed = (used: ReadonlyMap<string, number>): void => reports.used(used);
+  const opened = await openLedger(config, {
+    ...options,
+    stateFile,
+    shipped,
+    metrics,
+    faults,
+    onCheckpoint: telemetry.emitCheckpoint,
+    onUsed,
+    closers,
+  });
+  if (isStartProblem(opened)) return opened;
+  // Records of this flush still reach the ledger. `close` writes the rest.
+  closers.push(() => reports.flush());
+  relay = opened.relay;
+  opening.ledger = opened;
+  const open = await openPolicies(config, {
+    ports,
+    metrics,
+    log,
+    faults,
+    guard,
+    keyFiles,
+    ledger: opened.writer,
+    closers,
+  });
+  if (isStartProblem(open)) return open;
+  const { policies, trial, loads: policyLoads } = open;
+  opening.policies = policies;
+  const onProblem = (problem: string): void => faults.set('svid', problem);
+  const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
+  closers.push(() => svid?.close());
+  opening.svid = svid;
+  if (state.sidecar !== null) closers.push(svid?.onChange(() => state.sidecar?.renewed()) ?? (() => undefined));
+  const unfit = followOwnSvid(svid, { config, log });
+  if (unfit !== null) return { problem: unfit };
+  const onRenewed = ({ id, notAfterMs }: Svid): void => {
+    const until = new Date(notAfterMs).toISOString();
+    log(`svid: \`${id}\` is valid until ${until}`, 'svid-renewed', { id, until });
+  };
+  closers.push(svid?.onChange(onRenewed) ?? (() => undefined));
+  return {
+    config,
+    ports,
+    log,
+    faults,
+    guard,
+    ...state,
+    stateHealth,
+    announced,
+    reports,
+    ledger: opened,
+    policies,
+    policyLoads,
+    trial,
+    svid,
+    telemetry,
+    metrics,
+    checkActivity: new CheckActivity(ports.monotonicMs),
+    decisionStream: options.stdout ?? null,
+    keyFiles,
+    live,
+  };
+}
+
+/**
+ * Writes the end of tasks that have expired by the floor of the state, so that no step of the clock revives them: once before this
+ * resolves, then every second, one sweep at a time. The returned function stops it, and resolves once the sweep in progress is over.
+ */
+async function endExpiredTasks(authority: Pick<Upkeep, 'endExpired'>, faults: Faults): Promise<() => Promise<void>> {
+  const told = (problem: string | null): void => faults.set('tasks past their deadline could not be ended', problem);
+  const sweep = async (): Promise<void> => {
+    const ended = await authority.endExpired();
+    told(isStoreFailure(ended) ? ended.detail : null);
+  };
+  await sweep();
+  return repeatedly(sweep, { everyMs: SWEEP_MS, after, onFault: told });
+}

@@ -1,0 +1,22 @@
+import type { PathGuard } from '../config/writable-path.ts';
+import type { LiveSettings } from '../config/live-config.ts';
+import type { Ports } from '../runtime/ports.ts';
+import type { LineSink } from '../telemetry/decision-log.ts';
+import type { Log } from '../telemetry/log.ts';
+
+/** Options of a process of Remit, besides its configuration. */
+export interface RemitOptions {
+  readonly ports: Ports;
+  /** Read only for the `OTEL_*` variables. The configuration was read before. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Logs one line for the operator. Never a secret. */
+  readonly log: Log;
+  /** Receives the decision log, where it is configured; absent, decisions are not logged. */
+  readonly stdout?: LineSink;
+  /** Refuses trusted files that others can write, at start and at each reload. Default `writablePathProblem`. */
+  readonly guard?: PathGuard;
+  /** The live configuration, where it can change. Default: that of the start. */
+  readonly live?: () => LiveSettings;
+  /** Called once when the state file fails. Everything is denied from then on, and the process must exit. */
+  readonly onFatal: (detail: string) => void;
+}
