@@ -1,0 +1,81 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { describeWith, envoyPart } from '../parts.ts';
+import { until } from '../until.ts';
+import { scratchFolder } from './domain.ts';
+import { Fleet, LEASE_SECONDS, SIDECARS } from './fleet.ts';
+import type { SidecarName } from './fleet.ts';
+
+const UNAVAILABLE = '503 task.state-unavailable';
+
+describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and their authority', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let fleet: Fleet;
+
+  /** Calls until a sidecar allows one: on a loaded machine an answer of the authority may be late, and the call is denied. */
+  const allowed = (name: SidecarName, token: string): Promise<unknown> =>
+    until(async () => (await fleet.call(name, token)) === '200', { what: `a use at ${name}` });
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-fleet-');
+    fleet = await Fleet.start(envoy, scratch.folder);
+  });
+  afterAll(async () => {
+    await fleet?.stop();
+    await scratch?.remove();
+  });
+
+  it('use a task that was declared at the authority, and refuse it once it ended there', async () => {
+    const { token, taskId } = await fleet.declare();
+    for (const name of SIDECARS) await allowed(name, token);
+    await fleet.complete(taskId);
+    for (const name of SIDECARS) {
+      await until(async () => (await fleet.call(name, token)) !== '200', { what: `the end at ${name}` });
+      expect(await fleet.call(name, token)).toBe('403 task.completed');
+    }
+  });
+
+  it('spend one budget together, to the last unit', async () => {
+    const { token } = await fleet.declare({ max_calls: 25 });
+    const answers: string[] = [];
+    // In turns, since a use whose settlement is late is denied and counts nevertheless.
+    for (let n = 0; n < 60; n += 1) answers.push(await fleet.call(n % 2 === 0 ? 'remote' : 'local', token));
+    const late = answers.filter((answer) => answer === UNAVAILABLE).length;
+    const spent = answers.filter((answer) => answer === '200').length;
+    expect(spent).toBeLessThanOrEqual(25);
+    expect(spent + late).toBeGreaterThanOrEqual(25);
+    expect(answers.slice(-20)).toEqual(Array.from({ length: 20 }, () => '429 task.exhausted'));
+  });
+
+  it('deny after a pause longer than the lease: the first answer is not made of what was true before', async () => {
+    for (const name of SIDECARS) {
+      const { token, taskId } = await fleet.declare();
+      await allowed(name, token);
+      fleet.signal(name, 'SIGSTOP');
+      await new Promise((resolve) => setTimeout(resolve, LEASE_SECONDS * 1_000 + 500));
+      await fleet.complete(taskId);
+      const answers = Promise.all(Array.from({ length: 8 }, () => fleet.call(name, token)));
+      fleet.signal(name, 'SIGCONT');
+      expect((await answers).filter((answer) => answer === '200')).toEqual([]);
+      await until(async () => (await fleet.call(name, token)) === '403 task.completed', { what: `a lease of ${name}` });
+    }
+  });
+
+  it('go on to the end of their lease where the authority is killed, then deny, and recover with it', async () => {
+    const { token } = await fleet.declare();
+    for (const name of SIDECARS) await allowed(name, token);
+    fleet.signal('authority', 'SIGKILL');
+    for (const name of SIDECARS) {
+      const answers: string[] = [];
+      const isOver = async () =>
+        (await fleet.readiness(name)).includes('no authority has confirmed the state of tasks');
+      const used = async () => answers.push(await fleet.call(name, token));
+      await until(async () => (await used(), isOver()), { what: `the end of the lease of ${name}` });
+      await used();
+      // The lease of the second one may be over by now.
+      if (name === 'remote') expect([...new Set(answers)]).toEqual(['200', UNAVAILABLE]);
+      expect(answers.at(-1)).toBe(UNAVAILABLE);
+    }
+    await fleet.serve('authority');
+    for (const name of SIDECARS) await allowed(name, token);
+  });
+});

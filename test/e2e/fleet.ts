@@ -1,0 +1,188 @@
+import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { Agent } from '../../src/dev/agent.ts';
+import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
+import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
+import { EnvoyProcess } from '../../src/dev/envoy.ts';
+import { ToolServer } from '../../src/dev/upstream.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { withTimeForChecks } from '../dev/time-for-checks.ts';
+import { freePorts } from '../free-port.ts';
+import { until } from '../until.ts';
+import { examples } from './domain.ts';
+import { remit } from './process.ts';
+import type { Running } from './process.ts';
+
+const AUDIENCE = 'https://payments.acme.test';
+
+/** The processes of a fleet: the authority, a sidecar over TLS, and a sidecar on a Unix socket of the authority. */
+export const SIDECARS = ['remote', 'local'] as const;
+export type SidecarName = (typeof SIDECARS)[number];
+type ProcessName = 'authority' | SidecarName;
+
+/** Lease of the sidecars, in seconds. */
+export const LEASE_SECONDS = 3;
+
+/**
+ * An authority on a state file and two sidecars, each sidecar with an Envoy of its own, all real processes.
+ *
+ * Lifecycle: `start`; `stop`, which kills what still runs.
+ */
+export class Fleet {
+  readonly folder: string;
+  readonly agent: Agent;
+  readonly #ports: Readonly<Record<ProcessName | 'issuer', number>>;
+  readonly #envoys = new Map<SidecarName, EnvoyProcess>();
+  readonly #running = new Map<ProcessName, Running>();
+  readonly #stops: (() => Promise<unknown> | void)[] = [];
+
+  private constructor(folder: string, agent: Agent, ports: Readonly<Record<ProcessName | 'issuer', number>>) {
+    this.folder = folder;
+    this.agent = agent;
+    this.#ports = ports;
+  }
+
+  static async start(envoy: string, folder: string): Promise<Fleet> {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await cp(examples, join(folder, 'policies'), { recursive: true });
+    // It reads the history in every use, so that every use would be settled.
+    await rm(join(folder, 'policies', 'policies', 'history.cedar'));
+    const acme = await createAuthority('acme.test', systemPorts);
+    const names = { dns: ['localhost', 'payments.acme.test', 'issuer.acme.test'], ips: ['127.0.0.1'] };
+    const gateway = await writeCredential(folder, 'gateway', await acme.svid('/gateway', names));
+    const served = await writeCredential(folder, 'authority', await acme.svid('/authority', names));
+    const own = await writeCredential(folder, 'tools-1', await acme.svid('/ns/pay/sa/tools-1'));
+    const bundle = await writeBundle(folder, 'bundle', acme);
+    const [authority = 0, remote = 0, local = 0, issuer = 0, grpc = 0] = await freePorts(5);
+    const agent = new Agent(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem);
+    const fleet = new Fleet(folder, agent, { authority, remote, local, issuer });
+    fleet.#stops.push(() => agent.close());
+    const socket = `unix:${folder}/authority.sock`;
+    await fleet.#configure('authority', {
+      svid: { ...served, bundle },
+      issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${issuer}`, signingKey: 'signing-keys' },
+      state: 'sqlite:state.db',
+      authority: {
+        listen: [`127.0.0.1:${grpc}`, socket],
+        sidecars: { id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: AUDIENCE },
+        leaseSeconds: LEASE_SECONDS,
+      },
+    });
+    await fleet.#configure('remote', {
+      svid: { ...own, bundle },
+      state: `authority://127.0.0.1:${grpc}`,
+      authority: { id: 'spiffe://acme.test/authority' },
+    });
+    await fleet.#configure('local', { state: `authority:${socket}` });
+    try {
+      const payments = await ToolServer.start('payments');
+      const files = await ToolServer.start('files');
+      fleet.#stops.push(
+        () => payments.close(),
+        () => files.close(),
+      );
+      const text = withTimeForChecks(await shippedEnvoyConfig());
+      for (const name of SIDECARS) {
+        const addresses = {
+          listener: { host: '127.0.0.1', port: 0 },
+          remitSocket: join(folder, `check-${name}.sock`),
+          payments: payments.address,
+          files: files.address,
+          collector: null,
+        };
+        const bundles = new Map([['acme.test', bundle]]);
+        const started = await EnvoyProcess.start({
+          binary: envoy,
+          config: (adminSocket) => envoyConfigWithFiles(text, { ...addresses, adminSocket }, { ...gateway, bundles }),
+        });
+        if (!(started instanceof EnvoyProcess)) throw new Error(started.problem);
+        fleet.#stops.push(() => started.stop());
+        fleet.#envoys.set(name, started);
+      }
+      await Promise.all((['authority', ...SIDECARS] as const).map((name) => fleet.serve(name)));
+      return fleet;
+    } catch (error) {
+      await fleet.stop();
+      throw error;
+    }
+  }
+
+  async #configure(name: ProcessName, settings: Readonly<Record<string, unknown>>): Promise<void> {
+    const common = {
+      trustDomains: ['acme.test'],
+      extAuthz: { listen: `unix:${this.folder}/check-${name}.sock` },
+      admin: { listen: `127.0.0.1:${this.#ports[name]}` },
+      policies: 'policies',
+      ledger: { folder: `ledger-${name}`, name, key: `ledger-${name}.pem`, checkpoints: `checkpoints-${name}.txt` },
+    };
+    await writeFile(join(this.folder, `${name}.yaml`), stringify({ ...common, ...settings }), { mode: 0o600 });
+  }
+
+  /** Starts a process; resolves once it is ready. */
+  async serve(name: ProcessName): Promise<void> {
+    const running = remit(['serve', '--config', join(this.folder, `${name}.yaml`)]);
+    this.#running.set(name, running);
+    await running.said('checks on');
+    await until(async () => (await this.readiness(name)).startsWith('200'), { what: `${name} is ready` });
+  }
+
+  /** Sends a signal to a process. */
+  signal(name: ProcessName, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+    this.#running.get(name)?.child.kill(signal);
+  }
+
+  async readiness(name: ProcessName): Promise<string> {
+    const response = await fetch(`http://127.0.0.1:${this.#ports[name]}/readyz`);
+    return `${response.status} ${(await response.text()).trim()}`;
+  }
+
+  /** A token of a new task. */
+  async declare(
+    constraints?: Readonly<Record<string, unknown>>,
+    actions: readonly string[] = ['payments.read', 'payments.list'],
+  ): Promise<{ readonly token: string; readonly taskId: string }> {
+    const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'look at payments' };
+    const reply = await this.#ask('/oauth/token', {
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({
+        grant_type: 'client_credentials',
+        resource: AUDIENCE,
+        authorization_details: JSON.stringify([constraints === undefined ? detail : { ...detail, constraints }]),
+      }).toString(),
+    });
+    if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
+    const body = JSON.parse(reply.body);
+    return { token: body.access_token, taskId: body.txn };
+  }
+
+  /** Completes a task at the authority; gives its answer. */
+  async complete(taskId: string): Promise<Readonly<Record<string, unknown>>> {
+    const reply = await this.#ask(`/tasks/${taskId}/complete`);
+    if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
+    return JSON.parse(reply.body);
+  }
+
+  /** The answer to a call through the Envoy of a sidecar: `200`, or status and reason. */
+  async call(name: SidecarName, token: string, path = '/v1/payments/p-1'): Promise<string> {
+    const { status, body } = await this.agent.call(this.#envoys.get(name)?.address.port ?? 0, {
+      host: 'payments.acme.test',
+      path,
+      headers: { authorization: `Bearer ${token}` },
+    });
+    return status === 200 ? '200' : `${status} ${/"reason":"([\w.-]+)"/.exec(body)?.[1] ?? body}`;
+  }
+
+  #ask(path: string, call: Partial<Parameters<Agent['call']>[1]> = {}) {
+    const port = this.#ports.issuer;
+    return this.agent.call(port, { method: 'POST', ...call, host: `localhost:${port}`, path });
+  }
+
+  async stop(): Promise<void> {
+    for (const { child, exit } of this.#running.values()) {
+      child.kill('SIGKILL');
+      await exit;
+    }
+    for (const stop of this.#stops.toReversed()) await stop();
+  }
+}
