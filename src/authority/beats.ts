@@ -17,6 +17,8 @@ export interface BeatsOptions {
   readonly after: After;
   /** Called when a beat has answered pings. */
   readonly onBeat: () => void;
+  /** Called where the database ends before what the hub has processed of it: it has lost commits. No beat follows. */
+  readonly onLost: (head: number) => void;
 }
 
 /** Makes synced commits, one after another, as long as pings wait for one. A failed one is repeated. */
@@ -41,12 +43,15 @@ export class Beats {
   }
 
   async #run(): Promise<void> {
-    const { hub, engine, pollTo, clockMs, after, onBeat } = this.#options;
+    const { hub, engine, pollTo, clockMs, after, onBeat, onLost } = this.#options;
     this.#isRunning = true;
     while (this.#isDue && !this.#isClosed) {
       this.#isDue = false;
       const beat = hub.beatBegins();
+      const { position } = hub;
       const head = await engine.beat();
+      // INVARIANT: the hub processes only changes that no failover loses, and a commit that is synced sees all of these.
+      if (!isStoreFailure(head) && head < position) return onLost(head);
       if (!isStoreFailure(head) && (await pollTo(head))) {
         hub.beatCommitted(beat, head, clockMs());
         onBeat();

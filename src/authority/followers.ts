@@ -98,6 +98,7 @@ export class Followers {
       clockMs,
       pollTo: (head) => this.#pump.pollTo(head),
       onBeat: () => this.#pump.advance(),
+      onLost: (head) => this.#halt(`this authority has seen change ${this.hub.position} of the state`, head),
     });
     this.#tick();
   }
@@ -209,10 +210,7 @@ export class Followers {
     const before = this.#followers.get(id);
     const position = this.hub.connect(id, hello, ports.monotonicMs());
     if (position === 'full') return ended(call, status.RESOURCE_EXHAUSTED, 'the sidecar holds too many cards');
-    if (position === 'ahead') {
-      this.#halt(id, hello.resume?.seq ?? 0);
-      return null;
-    }
+    if (position === 'ahead') return this.#ahead(call, id, hello.resume?.seq ?? 0);
     const follower: Follower = { id, rights, call, limits: clientLimits(ports.monotonicMs), stalledMs: null };
     this.#followers.set(id, follower);
     this.#reports.began(id, hello.version);
@@ -281,9 +279,19 @@ export class Followers {
     this.hub.disconnect(follower.id, this.#options.ports.monotonicMs());
   }
 
-  /** A sidecar knows of a commit that the database does not have: nothing that is in the database can be relied on. */
-  #halt(id: StreamId, seq: number): void {
-    const text = `the sidecar \`${id}\` has seen change ${seq} of the state, but the database ends at ${this.hub.position}: commits were lost, as by an older copy of it. No sidecar is served until a backup is restored or the newer database is back`;
+  /** A sidecar has seen more than this authority. A synced commit tells whether the database has lost it or this authority reads an old one. */
+  async #ahead(call: Call, id: StreamId, seq: number): Promise<null> {
+    const head = await this.#options.engine.beat();
+    if (isStoreFailure(head) || head >= seq) {
+      return ended(call, status.UNAVAILABLE, 'this authority is behind the sidecar: connect to another one');
+    }
+    this.#halt(`the sidecar \`${id}\` has seen change ${seq} of the state`, head);
+    return ended(call, status.FAILED_PRECONDITION, this.#halted ?? '');
+  }
+
+  /** A commit that was acknowledged is not in the database: nothing that is in it can be relied on. */
+  #halt(seen: string, head: number): void {
+    const text = `${seen}, but the database ends at ${head}: commits were lost, as by an older copy of it. No sidecar is served until a backup is restored or the newer database is back`;
     this.#halted = text;
     this.#options.onProblem(text);
     for (const { call } of this.#followers.values()) endStream(call, status.FAILED_PRECONDITION, text);
