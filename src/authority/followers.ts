@@ -29,7 +29,7 @@ const MAX_AGE_MS = 30 * 60_000;
 const MOVE_WITHIN_MS = 5_000;
 const RESUMES_A_SECOND = 200;
 const MAX_STREAMS = 16_384;
-/** Most tasks and tokens held by one sidecar. */
+/** Tasks and tokens held by one sidecar, at most. */
 const MAX_HELD = 262_144;
 const INSTANCE = /^[\w-]{8,64}$/;
 
@@ -39,7 +39,9 @@ interface Follower {
   readonly rights: SidecarRights;
   readonly limits: ClientLimits;
   readonly call: Call;
-  /** Since when it takes nothing more; `null` where it does. */
+  /** Ends its connection. */
+  readonly hangUp: () => void;
+  /** Since when it has not read what it was sent; `null` where it has. */
   stalledMs: number | null;
 }
 
@@ -85,7 +87,7 @@ export class Followers {
       engine,
       ports,
       rightsOf: (id) => this.#followers.get(id)?.rights,
-      canTake: (id) => this.#followers.get(id)?.stalledMs === null,
+      canTake: (id) => this.#followers.get(id)?.call.writableLength === 0,
       write: (id, down) => {
         const follower = this.#followers.get(id);
         if (follower !== undefined) this.#write(follower, down);
@@ -127,8 +129,11 @@ export class Followers {
     return this.#followers.get(id)?.limits;
   }
 
-  /** Serves one stream. */
-  follow(call: Call, rights: SidecarRights): void {
+  /**
+   * Serves one stream.
+   * @param hangUp ends its connection, with all that is queued for it
+   */
+  follow(call: Call, rights: SidecarRights, hangUp: () => void): void {
     if (this.#isDraining)
       return endStream(call, status.UNAVAILABLE, 'the authority is stopping: connect to another one');
     if (this.#halted !== null) return endStream(call, status.FAILED_PRECONDITION, this.#halted);
@@ -147,7 +152,7 @@ export class Followers {
     };
     for (const event of ['cancelled', 'close', 'error', 'end'] as const) call.on(event, over);
     const begin = async (hello: Hello): Promise<void> => {
-      const connected = await this.#hello(call, rights, hello);
+      const connected = await this.#hello(hello, { call, rights, hangUp });
       if (connected === null) return;
       cancelHello();
       follower = connected;
@@ -198,7 +203,8 @@ export class Followers {
     for (const { call } of this.#followers.values()) endStream(call, status.UNAVAILABLE, 'the authority has stopped');
   }
 
-  async #hello(call: Call, rights: SidecarRights, hello: Hello): Promise<Follower | null> {
+  async #hello(hello: Hello, peer: Pick<Follower, 'call' | 'rights' | 'hangUp'>): Promise<Follower | null> {
+    const { call, rights } = peer;
     const { ports, engine, after } = this.#options;
     const id = streamIdOf(rights, hello.instance);
     if (id === null) return ended(call, status.INVALID_ARGUMENT, 'the instance must be 8 to 64 of `A-Za-z0-9_-`');
@@ -211,7 +217,7 @@ export class Followers {
     const position = this.hub.connect(id, hello, ports.monotonicMs());
     if (position === 'full') return ended(call, status.RESOURCE_EXHAUSTED, 'the sidecar holds too many cards');
     if (position === 'ahead') return this.#ahead(call, id, hello.resume?.seq ?? 0);
-    const follower: Follower = { id, rights, call, limits: clientLimits(ports.monotonicMs), stalledMs: null };
+    const follower: Follower = { ...peer, id, limits: clientLimits(ports.monotonicMs), stalledMs: null };
     this.#followers.set(id, follower);
     this.#reports.began(id, hello.version);
     if (before !== undefined) endStream(before.call, status.ABORTED, 'another stream of this sidecar began');
@@ -309,24 +315,24 @@ export class Followers {
     });
   }
 
+  /** Ends connections of sidecars that have not read for too long. */
   #endStalled(): void {
     const nowMs = this.#options.ports.monotonicMs();
-    for (const { call, stalledMs } of this.#followers.values()) {
-      if (stalledMs !== null && nowMs - stalledMs > STALLED_MS) {
-        endStream(call, status.RESOURCE_EXHAUSTED, 'the sidecar does not read');
-        call.destroy();
-      }
+    for (const follower of this.#followers.values()) {
+      const { call, hangUp } = follower;
+      follower.stalledMs = call.writableLength === 0 ? null : (follower.stalledMs ?? nowMs);
+      if (follower.stalledMs === null || nowMs - follower.stalledMs < STALLED_MS) continue;
+      endStream(call, status.RESOURCE_EXHAUSTED, 'the sidecar does not read');
+      hangUp();
     }
   }
 
-  #write(follower: Follower, down: Down): void {
-    const { call } = follower;
+  /** Writes a message. Cards are not read for a stream before all of its messages have left this process. */
+  #write({ call }: Follower, down: Down): void {
     if (call.cancelled || call.destroyed || call.writableEnded) return;
-    if (call.write(down) || follower.stalledMs !== null) return;
-    follower.stalledMs = this.#options.ports.monotonicMs();
-    call.once('drain', () => {
-      follower.stalledMs = null;
-      this.#pump.advance();
+
+    call.write(down, () => {
+      if (call.writableLength === 0) this.#pump.advance();
     });
   }
 

@@ -145,7 +145,7 @@ export class AuthorityServer {
         Follow: (call: Call) => {
           const rights = this.#rightsOf(call, isLocal);
           if (rights === null) call.emit('error', UNKNOWN_PEER);
-          else followers.follow(call, rights);
+          else followers.follow(call, rights, () => this.#hangUp(call.getPeer()));
         },
         Append: (call: AppendCall) => {
           const rights = this.#rightsOf(call, isLocal);
@@ -158,6 +158,13 @@ export class AuthorityServer {
         Settle: unary<'Settle'>((request, rights) => calls.settle(request, rights)),
       },
     );
+  }
+
+  /** Ends the connection of a peer, `address:port`. Over a Unix socket peers have no names: the stream alone is ended. */
+  #hangUp(peer: string): void {
+    for (const socket of this.#sockets) {
+      if (`${socket.remoteAddress}:${socket.remotePort}` === peer) socket.destroy();
+    }
   }
 
   /** One call of a client. A fault ends this call alone. */

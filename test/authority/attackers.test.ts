@@ -1,0 +1,336 @@
+import { connect } from 'node:net';
+import type { ChannelCredentials } from '@grpc/grpc-js';
+import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { rightsOf } from '../../src/authority/authorize.ts';
+import type { AuthorityParts } from '../../src/authority/start-authority.ts';
+import { byOperator } from '../builders/task.ts';
+import { scratch } from '../builders/scratch.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
+import { until } from '../until.ts';
+import { deafStream, endOf, hello, RawClient, tlsWith, welcomed } from './raw-client.ts';
+import { digestOf, heldSvid, keyOf, serving, svidOf, trustDomain } from './serving.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function authority(change: Partial<AuthorityParts> = {}) {
+  const started = await serving(folder(), change);
+  closers.push(() => started.close());
+  return { ...started, target: started.targets[0] ?? '' };
+}
+
+function client(...input: ConstructorParameters<typeof RawClient>): RawClient {
+  const made = new RawClient(...input);
+  closers.push(() => made.close());
+  return made;
+}
+
+const tokenOf = (n: number) => ({ key: keyOf(n), jti_digest: digestOf(n) });
+const useOf = (n: number) => ({
+  decision_id: '0198c0de-0000-7000-8000-000000000001',
+  ...tokenOf(n),
+  generation: 1,
+  spends: [{ kind: 'calls', name: '', amount: 1, limit: 1 }],
+  entry: null,
+  record: Buffer.alloc(0),
+});
+
+/** A client with an open stream. */
+async function follower(target: string, instance = 'instance-1', using?: ChannelCredentials) {
+  const made = client(target, using);
+  const stream = made.follow();
+  stream.send(hello(instance));
+  const welcome = await welcomed(stream);
+  return { client: made, stream, welcome, instance };
+}
+
+/** The authority over TLS, with its trust domain. */
+async function overTls(change: Partial<AuthorityParts> = {}) {
+  const acme = await trustDomain('acme.test');
+  const own = heldSvid(svidOf(await acme.svid('/remit', { dns: ['localhost'], ips: ['127.0.0.1'] }), acme));
+  const listen = [{ kind: 'tcp', host: '127.0.0.1', port: 0 }] as const;
+  return { acme, ...(await authority({ listen, svid: own, ...change })) };
+}
+
+describe('rightsOf', () => {
+  const rules = [
+    { id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: ['a'] },
+    { id: 'spiffe://acme.test/ns/prod/sa/*-*-x', audiences: ['b'] },
+  ];
+  it.each([
+    ['spiffe://acme.test/ns/prod/sa/tools-1', ['a']],
+    ['spiffe://acme.test/ns/prod/sa/tools-', ['a']],
+    ['spiffe://acme.test/ns/prod/sa/tools-1-x', ['a', 'b']],
+    ['spiffe://acme.test/ns/prod/sa/-x', null],
+    ['spiffe://acme.test/ns/prod/sa/tool', null],
+    ['spiffe://acme.test/ns/prod/sa/tools-1/more', null],
+    ['spiffe://acme.test/ns/a/b/sa/tools-1', null],
+    ['spiffe://other.test/ns/prod/sa/tools-1', null],
+    ['spiffe://acme.test/NS/prod/sa/tools-1', null],
+  ])('gives `%s` the audiences %p', (id, audiences) => {
+    const rights = rightsOf(rules, mustSpiffeId(id));
+    expect(rights === null ? null : [...rights.audiences]).toEqual(audiences);
+  });
+});
+
+describe('a client that no rule admits', () => {
+  it('may do nothing with a valid SVID of another pattern', async () => {
+    const { acme, target, declared } = await overTls();
+    await declared(1);
+    const stranger = client(target, tlsWith(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem));
+    const stream = stranger.follow();
+    stream.send(hello('instance-1'));
+    expect(await endOf(stream)).toBe('PERMISSION_DENIED');
+    const open = { instance: 'instance-1', tokens: [tokenOf(1)], n: 1 };
+    expect(await stranger.call('Open', open)).toBe('PERMISSION_DENIED');
+    expect(await stranger.call('Confirm', open)).toBe('PERMISSION_DENIED');
+    expect(await stranger.call('Settle', { instance: 'instance-1', uses: [useOf(1)] })).toBe('PERMISSION_DENIED');
+  });
+
+  it.each(['another trust domain', 'no certificate'])('does not get through the handshake with %s', async (what) => {
+    const { acme, target } = await overTls();
+    const other = await trustDomain('acme.test');
+    const svid = what === 'no certificate' ? null : await other.svid('/ns/prod/sa/tools-1');
+    const stranger = client(target, tlsWith(svid, acme.bundlePem));
+    expect(await stranger.call('Open', { instance: 'instance-1', tokens: [tokenOf(1)], n: 1 })).toBe('UNAVAILABLE');
+  });
+
+  it('cannot speak for the instance of another sidecar', async () => {
+    const { acme, target, declared } = await overTls();
+    await declared(1);
+    const [one, two] = await Promise.all(
+      ['tools-1', 'tools-2'].map(async (name) =>
+        client(target, tlsWith(await acme.svid(`/ns/prod/sa/${name}`), acme.bundlePem)),
+      ),
+    );
+    const stream = one?.follow();
+    stream?.send(hello('instance-1'));
+    if (stream === undefined) throw new Error('no stream');
+    await welcomed(stream);
+    const open = { instance: 'instance-1', tokens: [tokenOf(1)], n: 1 };
+    expect(await two?.call('Open', open)).toBe('FAILED_PRECONDITION');
+    expect(await one?.call('Open', open)).toMatchObject({ opened: [{ card: { task: { id: keyOf(1).id } } }] });
+  });
+});
+
+describe('a sidecar of another audience', () => {
+  it('finds no such task, whatever it asks, and changes nothing of it', async () => {
+    const sidecars = () => [{ id: 'spiffe://acme.test/ns/*/sa/*', audiences: ['https://files.acme.test'] }];
+    const { target, declared, state } = await authority({ sidecars });
+    await declared(1);
+    const { client: made, stream, instance } = await follower(target);
+    const nothing = { opened: [{ card: null }] };
+    expect(await made.call('Open', { instance, tokens: [tokenOf(1)], n: 1 })).toMatchObject(nothing);
+    expect(await made.call('Confirm', { instance, tokens: [tokenOf(1)], n: 2 })).toMatchObject(nothing);
+    expect(await made.call('Settle', { instance, uses: [useOf(1)] })).toMatchObject({
+      settled: [{ problem: 'ended', card: null }],
+    });
+    const stolen = [{ ...tokenOf(1), is_of_task: true, cause: 'operator.revoked', note: '' }];
+    stream.send({ of: 'report', report: { id: 7, touched: [], stolen, secrets: [] } });
+    await until(() => stream.downs.some((down) => down.of === 'reported'), { what: 'the answer to the report' });
+    expect(await state.authority.tokenOf(digestOf(1))).toMatchObject({ revokedAtMs: null });
+    expect(await state.authority.taskOf(keyOf(1).issuer, keyOf(1).id)).toMatchObject({ state: 'active' });
+    expect(await state.settling.settle({ ...takenOf(1), spends: [{ kind: 'calls', limit: 1 }] })).toBeNull();
+  });
+
+  it('is told that a card it claims to hold does not exist, with or without the digest of a token', async () => {
+    const sidecars = () => [{ id: 'spiffe://acme.test/ns/*/sa/*', audiences: ['https://files.acme.test'] }];
+    const { target, declared } = await authority({ sidecars });
+    await Promise.all([declared(1), declared(2)]);
+    const stream = client(target).follow();
+    const held = [1, 2].map((n) => ({
+      key: keyOf(n),
+      jti_digests: n === 1 ? [digestOf(1)] : [],
+      state: 'active',
+      generation: 1,
+      history_version: 0,
+    }));
+    stream.send(hello('instance-1', { held }));
+    const down = await until(() => stream.downs.find((one) => one.of === 'changes'), { what: 'the changes' });
+    expect(down).toMatchObject({ changes: { cards: [], gone: [keyOf(1), keyOf(2)] } });
+  });
+});
+
+const takenOf = (n: number) => ({
+  decisionId: '0198c0de-0000-7000-8000-000000000009',
+  key: keyOf(n),
+  jtiDigest: digestOf(n),
+});
+
+describe('a sidecar that lies', () => {
+  it('loses its stream where it acknowledges what was not sent', async () => {
+    const { target } = await authority();
+    const { stream } = await follower(target);
+    stream.send({ of: 'ack', ack: { seq: 1_000 } });
+    expect(await endOf(stream)).toBe('INVALID_ARGUMENT');
+  });
+
+  it('starts from nothing with a position of another epoch', async () => {
+    const { target } = await authority();
+    const stream = client(target).follow();
+    stream.send(hello('instance-1', { resume: { epoch: 'forged', seq: 1_000_000 } }));
+    expect(await welcomed(stream)).toMatchObject({ position: { seq: 0 } });
+  });
+
+  it('delays no end beyond lease and margin, though it pings, holds the task and acknowledges nothing', async () => {
+    const { target, declared, state, enforced } = await authority({ leaseMs: 1_000 });
+    const task = await declared(1);
+    const { client: made, stream, instance } = await follower(target);
+    await made.call('Open', { instance, tokens: [tokenOf(1)], n: 1 });
+    let n = 0;
+    const pings = setInterval(() => stream.send({ of: 'ping', ping: { n: (n += 1), status: null } }), 100);
+    closers.push(() => clearInterval(pings));
+    await until(() => stream.downs.some((down) => down.of === 'fresh'), { what: 'a lease' });
+    await state.authority.applyTaskEvent(task, byOperator('cancel'), 'operator');
+    const before = stream.downs.filter((down) => down.of === 'fresh').length;
+    expect(await enforced(task.id)).toEqual({ enforced: true, holders: 1, acknowledged: 0, fenced: 1 });
+    // At most the answer to a ping from before the end.
+    expect(stream.downs.filter((down) => down.of === 'fresh').length).toBeLessThanOrEqual(before + 1);
+  });
+
+  it('stops the authority where it has seen changes that the database does not have, which says so', async () => {
+    const { target, problem, problems } = await authority();
+    const { welcome, stream: other } = await follower(target, 'instance-2');
+    const stream = client(target).follow();
+    stream.send(hello('instance-1', { resume: { epoch: welcome.position.epoch, seq: 77 } }));
+    expect([await endOf(stream), await endOf(other)]).toEqual(['FAILED_PRECONDITION', 'FAILED_PRECONDITION']);
+    expect(problem()).toContain('has seen change 77 of the state, but the database ends at 0');
+    expect(problems).toEqual([problem()]);
+    const late = client(target).follow();
+    late.send(hello('instance-3'));
+    expect(await endOf(late)).toBe('FAILED_PRECONDITION');
+  });
+
+  it.each([
+    ['no Hello first', () => ({ of: 'ping', ping: { n: 1, status: null } }) as const],
+    ['a bad instance', () => hello('no spaces, please')],
+    ['an empty instance', () => hello('')],
+  ])('is refused: %s', async (_what, first) => {
+    const { target } = await authority();
+    const stream = client(target).follow();
+    stream.send(first());
+    expect(await endOf(stream)).toBe('INVALID_ARGUMENT');
+  });
+});
+
+describe('bad input', () => {
+  it('ends a call with a message of 100 MB, and nothing else', async () => {
+    const { target, declared } = await authority();
+    await declared(1);
+    const { client: made, stream, instance } = await follower(target);
+    const huge = { instance: 'x'.repeat(100_000_000), tokens: [], n: 1 };
+    expect(await client(target).call('Open', huge)).toBe('RESOURCE_EXHAUSTED');
+    const big = client(target).follow();
+    big.send(hello('y'.repeat(100_000_000)));
+    expect(await endOf(big)).toBe('RESOURCE_EXHAUSTED');
+    expect(await made.call('Open', { instance, tokens: [tokenOf(1)], n: 1 })).toMatchObject({ opened: [{ card: {} }] });
+    expect(stream.ended()).toBeNull();
+  });
+
+  it('answers 10,000 opens of tokens that do not exist within its rates, holds nothing of them, and serves others', async () => {
+    const { target, declared, state, enforced } = await authority();
+    const task = await declared(1);
+    const [attacker, honest] = [await follower(target, 'attacker-1'), await follower(target, 'honest-one')];
+    const batches = Array.from({ length: 40 }, (_, batch) =>
+      attacker.client.call('Open', {
+        instance: 'attacker-1',
+        tokens: Array.from({ length: 250 }, (_unused, at) => ({
+          key: { issuer: keyOf(1).issuer, id: `nothing-${batch}-${at}` },
+          jti_digest: `nothing-${batch}-${at}`,
+        })),
+        n: batch + 1,
+      }),
+    );
+    const opened = honest.client.call('Open', { instance: 'honest-one', tokens: [tokenOf(1)], n: 1 });
+    expect(await opened).toMatchObject({ opened: [{ card: { task: { id: task.id } } }] });
+    const answers = await Promise.all(batches);
+    const refused = answers.filter((answer) => answer === 'RESOURCE_EXHAUSTED').length;
+    expect(refused).toBeGreaterThan(0);
+    const cards = answers.flatMap((answer) => (typeof answer === 'string' ? [] : answer.opened));
+    expect(cards.length).toBe((40 - refused) * 250);
+    expect(cards.every(({ card }) => card === null)).toBe(true);
+    await state.authority.applyTaskEvent(task, byOperator('cancel'), 'operator');
+    await until(() => honest.stream.downs.some((down) => down.of === 'changes'), { what: 'the change' });
+    honest.stream.send({ of: 'ack', ack: { seq: await until(() => lastChange(honest), { what: 'the change' }) } });
+    expect(await enforced(task.id)).toMatchObject({ enforced: true, holders: 1 });
+  });
+
+  it('refuses what is too much or malformed in a call, and goes on', async () => {
+    const { target, declared } = await authority();
+    await declared(1);
+    const { client: made, instance } = await follower(target);
+    const tokens = Array.from({ length: 257 }, () => tokenOf(1));
+    expect(await made.call('Open', { instance, tokens, n: 1 })).toBe('INVALID_ARGUMENT');
+    // The key is absent, as an attacker can leave it.
+    const bare = { key: null, jti_digest: 'x' } as unknown as ReturnType<typeof tokenOf>;
+    expect(await made.call('Open', { instance, tokens: [bare], n: 1 })).toBe('INVALID_ARGUMENT');
+    const uses = [
+      { ...useOf(1), decision_id: 'not-a-uuid' },
+      { ...useOf(1), key: null as unknown as ReturnType<typeof keyOf> },
+      { ...useOf(1), spends: [{ kind: 'gold', name: '', amount: 1, limit: 1 }] },
+    ];
+    for (const use of uses) expect(await made.call('Settle', { instance, uses: [use] })).toBe('INVALID_ARGUMENT');
+    const odd = [
+      { ...useOf(1), spends: [{ kind: 'calls', name: '', amount: 2 ** 53, limit: 2 ** 53 }] },
+      { ...useOf(1), jti_digest: 'nul\0' },
+    ];
+    for (const use of odd) {
+      const reply = await made.call('Settle', { instance, uses: [use] });
+      expect(typeof reply === 'string' ? reply : reply.settled[0]?.problem).toMatch(/^(?:ended|unavailable)$/);
+    }
+    expect(await made.call('Open', { instance, tokens: [tokenOf(1)], n: 2 })).toMatchObject({ opened: [{ card: {} }] });
+  });
+
+  it('outlives connections with bytes that are no HTTP/2, and connections that say nothing', async () => {
+    const { acme, target } = await overTls();
+    const port = Number(target.split(':')[1]);
+    for (const bytes of ['GET / HTTP/1.1\r\n\r\n', '\u0016\u0003\u0001\u0002\u0000', '']) {
+      const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+      socket.on('error', () => undefined);
+      closers.push(() => socket.destroy());
+    }
+    const honest = client(target, tlsWith(await acme.svid('/ns/prod/sa/tools-1'), acme.bundlePem));
+    const stream = honest.follow();
+    stream.send(hello('instance-1'));
+    expect(await welcomed(stream)).toMatchObject({ lease_ms: 2_000 });
+  });
+
+  it('drops a sidecar that never reads, and keeps nobody waiting for it', async () => {
+    const { acme, target, declared, state, enforced, sidecars } = await overTls({ leaseMs: 1_000 });
+    const tls = tlsWith(await acme.svid('/ns/prod/sa/tools-honest'), acme.bundlePem);
+    const tasks = await Promise.all(
+      Array.from({ length: 64 }, (_, n) => declared(n + 1, { purpose: 'x'.repeat(30_000) })),
+    );
+    const held = tasks.map(({ issuer, id }, n) => ({
+      key: { issuer, id },
+      jti_digests: [digestOf(n + 1)],
+      state: 'active',
+      generation: 1,
+      history_version: 0,
+    }));
+    const first = hello('deaf-sidecar', { held });
+    closers.push(deafStream(target, await acme.svid('/ns/prod/sa/tools-deaf'), { bundlePem: acme.bundlePem, first }));
+    const honest = await follower(target, 'honest-one', tls);
+    await honest.client.call('Open', { instance: 'honest-one', tokens: [tokenOf(1)], n: 1 });
+    await until(() => sidecars() === 2, { what: 'both streams' });
+    await state.authority.applyTaskEvent(keyOf(1), byOperator('cancel'), 'operator');
+    const receipt = enforced(keyOf(1).id);
+    const seq = await until(() => lastChange(honest), { what: 'the change' });
+    honest.stream.send({ of: 'ack', ack: { seq } });
+    expect(await receipt).toMatchObject({ enforced: true, acknowledged: 1 });
+    await until(() => sidecars() === 1, { what: 'the end of the deaf stream' });
+    expect(honest.stream.ended()).toBeNull();
+  });
+});
+
+/** The last position that a stream was brought to. */
+function lastChange({ stream }: { readonly stream: { readonly downs: readonly { readonly of: string }[] } }) {
+  const changes = stream.downs.flatMap((down) =>
+    'changes' in down ? [(down as { readonly changes: { readonly to: number } }).changes.to] : [],
+  );
+  return changes.at(-1);
+}

@@ -1,0 +1,106 @@
+import { connect } from 'node:http2';
+import { Client, credentials, status } from '@grpc/grpc-js';
+import type { ChannelCredentials, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
+import type { AuthorityCalls, Down, Up } from '../../src/fleet/messages.ts';
+import { methodOf } from '../../src/fleet/service.ts';
+import type { IssuedSvid } from '../../src/dev/authority.ts';
+import { until } from '../until.ts';
+
+/** A stream as a client without any scruples sees it. */
+export interface RawStream {
+  readonly send: (up: Up) => void;
+  readonly downs: readonly Down[];
+  /** How it ended, as the name of a gRPC status; `null` while it is open. */
+  readonly ended: () => string | null;
+  readonly stream: ClientDuplexStream<Up, Down>;
+}
+
+/** A client that sends whatever a test wants. */
+export class RawClient {
+  readonly #client: Client;
+
+  constructor(target: string, using: ChannelCredentials = credentials.createInsecure()) {
+    this.#client = new Client(target, using, {
+      'grpc.ssl_target_name_override': 'localhost',
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.enable_retries': 0,
+    });
+  }
+
+  /** The answer, or the name of the status. */
+  call<Name extends 'Open' | 'Confirm' | 'Settle'>(
+    name: Name,
+    request: AuthorityCalls[Name][0],
+  ): Promise<AuthorityCalls[Name][1] | string> {
+    const { path, requestSerialize, responseDeserialize } = methodOf(name);
+    return new Promise((resolve) => {
+      this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, reply) =>
+        resolve(reply ?? status[error?.code ?? 2] ?? 'UNKNOWN'),
+      );
+    });
+  }
+
+  follow(): RawStream {
+    const { path, requestSerialize, responseDeserialize } = methodOf('Follow');
+    const stream = this.#client.makeBidiStreamRequest<Up, Down>(path, requestSerialize, responseDeserialize);
+    const downs: Down[] = [];
+    let end: string | null = null;
+    stream.on('data', (down: Down) => downs.push(down));
+    stream.on('error', () => undefined);
+    stream.on('status', ({ code }: StatusObject) => (end = status[code] ?? String(code)));
+    return { send: (up) => stream.write(up), downs, ended: () => end, stream };
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+export const hello = (instance: string, of: Partial<Extract<Up, { of: 'hello' }>['hello']> = {}): Up => ({
+  of: 'hello',
+  hello: { version: '0.2.0', instance, resume: null, held: [], policy_set: '', log: null, ...of },
+});
+
+/** Opens a stream over HTTP/2, sends one message, and never reads. Gives what ends it. */
+export function deafStream(
+  target: string,
+  { certPem, keyPem }: IssuedSvid,
+  { bundlePem, first }: { readonly bundlePem: string; readonly first: Up },
+): () => void {
+  const tls = { ca: bundlePem, cert: certPem, key: keyPem, checkServerIdentity: () => undefined };
+  const session = connect(`https://${target}`, tls);
+  session.on('error', () => undefined);
+  const { path, requestSerialize } = methodOf('Follow');
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  stream.on('error', () => undefined);
+  const message = requestSerialize(first);
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  stream.write(Buffer.concat([prefix, message]));
+  return () => session.destroy();
+}
+
+/** The name of the status with which the stream ends. */
+export const endOf = (stream: RawStream): Promise<string> =>
+  until(() => stream.ended() ?? undefined, { what: 'the end of the stream' });
+
+/** Waits for `Welcome`. */
+export const welcomed = async (stream: RawStream) => {
+  const down = await until(() => stream.downs.find((one) => one.of === 'welcome'), { what: 'Welcome' });
+  if (down.of !== 'welcome') throw new Error('no Welcome');
+  return down.welcome;
+};
+
+/** TLS as a client with an SVID, or without one. It trusts the server blindly: that is not what is tested. */
+export const tlsWith = (svid: IssuedSvid | null, bundlePem: string): ChannelCredentials =>
+  credentials.createSsl(
+    Buffer.from(bundlePem),
+    svid === null ? null : Buffer.from(svid.keyPem),
+    svid === null ? null : Buffer.from(svid.certPem),
+    { checkServerIdentity: () => undefined },
+  );
