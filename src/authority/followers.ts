@@ -13,6 +13,7 @@ import { FeedPump } from './feed-pump.ts';
 import type { FollowersOptions } from './followers-options.ts';
 import { SidecarReports } from './sidecar-reports.ts';
 import { endStream } from './stream-end.ts';
+import { totalOf } from './receipts.ts';
 import type { Receipt } from './receipts.ts';
 import type { StreamId } from './sidecar-stream.ts';
 import { TokenBucket } from '../runtime/token-bucket.ts';
@@ -168,17 +169,21 @@ export class Followers {
     });
   }
 
-  /** The receipt of a change of a root task that is committed by now. Resolves once it is enforced, or after a lease and its margin. */
-  async enforced(root: string): Promise<Receipt | StoreFailure> {
+  /**
+   * Waits until no sidecar can use an older state of some root tasks, whose changes are committed: at most a lease and its margin, unless
+   * the feed cannot be read. The receipt counts the sidecars of all of them.
+   */
+  async enforced(roots: readonly string[]): Promise<Receipt | StoreFailure> {
     const { engine, after, ports, leaseMs } = this.#options;
     const seq = await engine.head();
     if (isStoreFailure(seq)) return seq;
     const untilMs = ports.monotonicMs() + leaseMs + 2 * MARGIN_MS;
     for (;;) {
       await this.#pump.poll();
-      const receipt = this.hub.receipt(seq, root, ports.monotonicMs());
+      const nowMs = ports.monotonicMs();
+      const receipt = totalOf(roots.map((root) => this.hub.receipt(seq, root, nowMs)));
       this.#pump.advance();
-      if (receipt.enforced || ports.monotonicMs() >= untilMs || this.#isClosed) return receipt;
+      if (receipt.enforced || nowMs >= untilMs || this.#isClosed) return receipt;
       await new Promise<void>((resolve) => void after(POLL_MS / 5, resolve));
     }
   }

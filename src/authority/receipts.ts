@@ -12,6 +12,14 @@ export interface Receipt {
   readonly fenced: number;
 }
 
+/** One receipt for several changes. */
+export const totalOf = (receipts: readonly Receipt[]): Receipt => ({
+  enforced: receipts.every(({ enforced }) => enforced),
+  holders: receipts.reduce((sum, { holders }) => sum + holders, 0),
+  acknowledged: receipts.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
+  fenced: receipts.reduce((sum, { fenced }) => sum + fenced, 0),
+});
+
 /** Who is affected by a change. */
 interface Affected {
   readonly holders: Iterable<StreamId>;

@@ -41,7 +41,7 @@ export interface AuthorityParts {
 export interface ServingAuthority {
   /** The gRPC targets, in the order of `listen`. */
   readonly targets: readonly string[];
-  /** Waits until no sidecar can use an older state of a root task. */
+  /** Waits until no sidecar can use an older state of root tasks. */
   readonly enforced: Followers['enforced'];
   readonly keysChanged: () => void;
   readonly sidecars: () => number;
@@ -99,7 +99,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
   }
   return {
     targets,
-    enforced: (root) => followers.enforced(root),
+    enforced: (roots) => followers.enforced(roots),
     keysChanged: () => followers.keysChanged(),
     sidecars: () => followers.size,
     report: () => followers.report(),

@@ -119,8 +119,7 @@ describe('a client that no rule admits', () => {
 
 describe('a sidecar of another audience', () => {
   it('finds no such task, whatever it asks, and changes nothing of it', async () => {
-    const sidecars = () => [{ id: 'spiffe://acme.test/ns/*/sa/*', audiences: ['https://files.acme.test'] }];
-    const { target, declared, state } = await authority({ sidecars });
+    const { target, declared, state } = await authority({ sidecars: ofFiles });
     await declared(1);
     const { client: made, stream, instance } = await follower(target);
     const nothing = { opened: [{ card: null }] };
@@ -138,8 +137,7 @@ describe('a sidecar of another audience', () => {
   });
 
   it('is told that a card it claims to hold does not exist, with or without the digest of a token', async () => {
-    const sidecars = () => [{ id: 'spiffe://acme.test/ns/*/sa/*', audiences: ['https://files.acme.test'] }];
-    const { target, declared } = await authority({ sidecars });
+    const { target, declared } = await authority({ sidecars: ofFiles });
     await Promise.all([declared(1), declared(2)]);
     const stream = client(target).follow();
     const held = [1, 2].map((n) => ({
@@ -154,6 +152,8 @@ describe('a sidecar of another audience', () => {
     expect(down).toMatchObject({ changes: { cards: [], gone: [keyOf(1), keyOf(2)] } });
   });
 });
+
+const ofFiles = () => [{ id: 'spiffe://acme.test/ns/*/sa/*', audiences: ['https://files.acme.test'] }];
 
 const takenOf = (n: number) => ({
   decisionId: '0198c0de-0000-7000-8000-000000000009',
@@ -187,7 +187,7 @@ describe('a sidecar that lies', () => {
     await until(() => stream.downs.some((down) => down.of === 'fresh'), { what: 'a lease' });
     await state.authority.applyTaskEvent(task, byOperator('cancel'), 'operator');
     const before = stream.downs.filter((down) => down.of === 'fresh').length;
-    expect(await enforced(task.id)).toEqual({ enforced: true, holders: 1, acknowledged: 0, fenced: 1 });
+    expect(await enforced([task.id])).toEqual({ enforced: true, holders: 1, acknowledged: 0, fenced: 1 });
     // At most the answer to a ping from before the end.
     expect(stream.downs.filter((down) => down.of === 'fresh').length).toBeLessThanOrEqual(before + 1);
   });
@@ -256,7 +256,7 @@ describe('bad input', () => {
     await state.authority.applyTaskEvent(task, byOperator('cancel'), 'operator');
     await until(() => honest.stream.downs.some((down) => down.of === 'changes'), { what: 'the change' });
     honest.stream.send({ of: 'ack', ack: { seq: await until(() => lastChange(honest), { what: 'the change' }) } });
-    expect(await enforced(task.id)).toMatchObject({ enforced: true, holders: 1 });
+    expect(await enforced([task.id])).toMatchObject({ enforced: true, holders: 1 });
   });
 
   it('refuses what is too much or malformed in a call, and goes on', async () => {
@@ -318,7 +318,7 @@ describe('bad input', () => {
     await honest.client.call('Open', { instance: 'honest-one', tokens: [tokenOf(1)], n: 1 });
     await until(() => sidecars() === 2, { what: 'both streams' });
     await state.authority.applyTaskEvent(keyOf(1), byOperator('cancel'), 'operator');
-    const receipt = enforced(keyOf(1).id);
+    const receipt = enforced([keyOf(1).id]);
     const seq = await until(() => lastChange(honest), { what: 'the change' });
     honest.stream.send({ of: 'ack', ack: { seq } });
     expect(await receipt).toMatchObject({ enforced: true, acknowledged: 1 });

@@ -67,7 +67,7 @@ describe('an authority on SQLite', () => {
       expect(lookAt(one, 1)).toMatchObject({ task: { state: 'active' }, issued: { revokedAtMs: null } });
     }
     await state.authority.applyTaskEvent(task, byOperator('cancel'), 'operator');
-    expect(await enforced(task.id)).toEqual({ enforced: true, holders: 3, acknowledged: 3, fenced: 0 });
+    expect(await enforced([task.id])).toEqual({ enforced: true, holders: 3, acknowledged: 3, fenced: 0 });
     for (const { state: one } of sidecars) expect(lookAt(one, 1)).toMatchObject({ task: { state: 'cancelled' } });
   });
 
@@ -75,7 +75,7 @@ describe('an authority on SQLite', () => {
     const { enforced, declared, targets } = await authority({ leaseMs: 500 });
     await readySidecar(targets);
     const task = await declared(1);
-    expect(await enforced(task.id)).toEqual({ enforced: true, holders: 0, acknowledged: 0, fenced: 0 });
+    expect(await enforced([task.id])).toEqual({ enforced: true, holders: 0, acknowledged: 0, fenced: 0 });
   });
 
   it('waits no longer than lease and margin for a sidecar that is gone, and says that it was fenced', async () => {
@@ -85,7 +85,7 @@ describe('an authority on SQLite', () => {
     await one.states.open(keyOf(1), digestOf(1));
     one.close();
     await state.authority.applyTaskEvent(task, byOperator('suspend'), 'operator');
-    expect(await enforced(task.id)).toEqual({ enforced: true, holders: 1, acknowledged: 0, fenced: 1 });
+    expect(await enforced([task.id])).toEqual({ enforced: true, holders: 1, acknowledged: 0, fenced: 1 });
   });
 
   it('settles the uses of all sidecars from one budget, each once, and gives the state with a problem', async () => {
