@@ -12,7 +12,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
-import { RECEIVED_HELP, receivedIn, receivedOptions } from './received-source.ts';
+import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const help = `remit ledger prove: prove that one record is in the ledger
@@ -52,7 +52,7 @@ async function prove(args: readonly string[], io: Io): Promise<CommandRefusal | 
   if (id === undefined) return refusal('the number of a record or a decision id is required');
   const folder = await ledgerFolderOf(options.values, io);
   if (isCommandRefusal(folder)) return folder;
-  const received = receivedIn(options.values.received);
+  const received = await receivedOf(options.values, io);
   if (isCommandRefusal(received)) return received;
   const proof = proofIn(folder, id, received);
   if (isCommandRefusal(proof)) return proof;

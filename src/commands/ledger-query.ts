@@ -26,7 +26,7 @@ import {
 } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
 import { policySetAt } from './policy-operand.ts';
-import { RECEIVED_HELP, receivedIn, receivedOptions } from './received-source.ts';
+import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
 import { recordedSuite } from './recorded-suite.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
@@ -113,7 +113,7 @@ async function query(args: readonly string[], io: Io): Promise<CommandRefusal | 
   }
   const folder = await ledgerFolderOf(options.values, io);
   if (isCommandRefusal(folder)) return folder;
-  const received = receivedIn(options.values.received);
+  const received = await receivedOf(options.values, io);
   if (isCommandRefusal(received)) return received;
   return withLedger<null>(folder, async (log) => {
     const shown = foundIn(log, asked, { io, received });

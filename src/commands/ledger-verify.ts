@@ -11,7 +11,7 @@ import { LEDGER_HELP, ledgerFolderOf, ledgerOptions } from './ledger-source.ts';
 import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
 import { optionsFrom } from './options.ts';
 import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
-import { RECEIVED_HELP, receivedOptions, receivedVerdicts } from './received-source.ts';
+import { RECEIVED_HELP, receivedFolderOf, receivedOptions, receivedVerdicts } from './received-source.ts';
 import { emitterLines, type LedgerVerdict, verdictLines } from './verdict-text.ts';
 
 /** Exit codes of this command only. 2 has another meaning here, so invalid usage is that of `sysexits.h`. */
@@ -119,7 +119,9 @@ async function verify(args: readonly string[], io: Io): Promise<Verified | Comma
   const sound = verdicts.flatMap(({ ledger, verdict }) =>
     ledger !== null && verdict.kind === 'sound' ? [ledger] : [],
   );
-  const received = source.received === undefined ? null : receivedVerdicts(source.received, sound);
+  const place = jsonl !== undefined || named.length > 0 ? source.received : await receivedFolderOf(source, io);
+  if (isCommandRefusal(place)) return place;
+  const received = place === undefined ? null : receivedVerdicts(place, sound);
   if (isCommandRefusal(received)) return received;
   return { isJson, verdicts: [...verdicts, ...lostLogs(verdicts, trust)], received };
 }

@@ -5,38 +5,45 @@ import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
 import { receivedLogsIn } from '../ledger/received/received-logs.ts';
 import type { DamagedFile, ReceivedLog } from '../ledger/received/received-logs.ts';
 import { leafFrom } from '../ledger/leaf.ts';
+import type { LedgerLeaf } from '../ledger/leaf.ts';
 import { readLog } from '../ledger/log/log-reader.ts';
 import { broken } from '../ledger/verdict.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
-import { isCommandRefusal, refusal } from './task-source.ts';
+import type { CommandIo } from './command.ts';
+import { isCommandRefusal, refusal, sourceOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
 /** The option of commands that also read the records of sidecars. */
 export const receivedOptions = { received: { type: 'string' } } as const;
 
 /** The help for `receivedOptions`. */
-export const RECEIVED_HELP = `  --received DIR      the folder in which an authority keeps the records of its sidecars, or a copy of it`;
+export const RECEIVED_HELP = `  --received DIR      the folder in which an authority keeps the records of its sidecars, or a copy of it; default that
+                      of the configuration`;
 
-/** The received logs of a folder by origin; none without a folder. */
-export function receivedIn(folder: string | undefined): ReadonlyMap<string, ReceivedLog> | CommandRefusal {
-  if (folder === undefined) return new Map();
-  const read = readReceived(folder);
-  return isCommandRefusal(read) ? read : read.logs;
+/**
+ * The folder of received records that the options name, else that of the configuration, where there is one; `undefined` for none. With a
+ * ledger or a state file of its own a command reads no configuration.
+ */
+export async function receivedFolderOf(
+  values: Parameters<typeof sourceOf>[0] & { readonly received?: string | undefined },
+  io: Pick<CommandIo, 'environment'>,
+): Promise<string | undefined | CommandRefusal> {
+  const { received, ledger, state } = values;
+  if (received !== undefined || ledger !== undefined || state !== undefined) return received;
+  const source = await sourceOf(values, io);
+  return isCommandRefusal(source) ? source : (source.received ?? undefined);
 }
 
-/** What the ledger in a folder says of the logs that its process received. */
-export function historiesIn(ledger: string): ReadonlyMap<string, EmitterHistory> | CommandRefusal {
-  const found = readLog(ledger, (log) =>
-    emitterHistories(
-      log.found({ kind: 'emitter' }, { isNewestFirst: false }).flatMap(({ bytes }) => {
-        const leaf = leafFrom(bytes);
-        return isProblem(leaf) ? [] : [leaf.record];
-      }),
-    ),
-  );
-  if (isStoreFailure(found)) return refusal(found.detail);
-  return found ?? new Map<string, EmitterHistory>();
+/** The received logs that the options name, else those of the configuration, by origin. */
+export async function receivedOf(
+  values: Parameters<typeof receivedFolderOf>[0],
+  io: Pick<CommandIo, 'environment'>,
+): Promise<ReadonlyMap<string, ReceivedLog> | CommandRefusal> {
+  const folder = await receivedFolderOf(values, io);
+  if (isCommandRefusal(folder)) return folder;
+  const read = folder === undefined ? null : readReceived(folder);
+  return isCommandRefusal(read) ? read : (read?.logs ?? new Map<string, ReceivedLog>());
 }
 
 /**
@@ -73,14 +80,20 @@ const damagedFile = ({ file, at, problem }: DamagedFile): EmitterVerdict => ({
   verdict: broken('log', null, `\`${file}\` is damaged at byte ${at}: it ${problem}`),
 });
 
+/** What ledgers of authorities say of the logs that these received. */
 function allHistories(ledgers: readonly string[]): ReadonlyMap<string, EmitterHistory> | CommandRefusal {
-  const all = new Map<string, EmitterHistory>();
+  const records: LedgerLeaf['record'][] = [];
   for (const ledger of ledgers) {
-    const found = historiesIn(ledger);
-    if (isCommandRefusal(found)) return found;
-    for (const [origin, history] of found) all.set(origin, history);
+    const found = readLog(ledger, (log) =>
+      [...log.found({ kind: 'emitter' }, { isNewestFirst: false })].flatMap(({ bytes }) => {
+        const leaf = leafFrom(bytes);
+        return isProblem(leaf) ? [] : [leaf.record];
+      }),
+    );
+    if (isStoreFailure(found)) return refusal(found.detail);
+    records.push(...(found ?? []));
   }
-  return all;
+  return emitterHistories(records.toSorted((a, b) => Number(a['at']) - Number(b['at'])));
 }
 
 function readReceived(folder: string): ReturnType<typeof receivedLogsIn> | CommandRefusal {

@@ -10,7 +10,7 @@ import type { CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 import { attributeLines, prunedHeadOf, prunedTaskFrom } from './pruned-task.ts';
 import type { PrunedTask } from './pruned-task.ts';
-import { receivedIn, receivedOptions } from './received-source.ts';
+import { receivedOf, receivedOptions } from './received-source.ts';
 import {
   isCommandRefusal,
   noTask,
@@ -36,7 +36,7 @@ export async function taskShow(
   if (id === undefined) return refusal('the id of a task is required');
   const source = await sourceOf(options.values, io);
   if (isCommandRefusal(source)) return source;
-  const received = receivedIn(options.values.received);
+  const received = await receivedOf(options.values, io);
   if (isCommandRefusal(received)) return received;
   return reading(source.state, (store) => {
     const found = taskWith(store, id);

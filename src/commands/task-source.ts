@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
+import { recordsPlaceOf } from '../config/records.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { openStoreForReading } from '../state/sqlite/open-store.ts';
@@ -47,6 +49,8 @@ export interface Source {
   readonly ledger: string;
   /** Folders of other ledgers, where several processes share the state file and the configuration names them. */
   readonly others: readonly string[];
+  /** The folder of the records of sidecars; `null` where there is none. */
+  readonly received: string | null;
 }
 
 /** `--state` with `--ledger` or the folder `ledger` beside it, else those of the configuration. */
@@ -59,7 +63,8 @@ export async function sourceOf(
   io: Pick<CommandIo, 'environment'>,
 ): Promise<Source | CommandRefusal> {
   const { state, ledger } = values;
-  if (state !== undefined) return { state, ledger: ledger ?? join(dirname(state), 'ledger'), others: [] };
+  if (state !== undefined)
+    return { state, ledger: ledger ?? join(dirname(state), 'ledger'), others: [], received: null };
   const file = resolve(values.config ?? DEFAULT_CONFIG);
   const text = await readFile(file, 'utf8').catch(() => null);
   if (text === null)
@@ -73,7 +78,16 @@ function sourceIn(config: Config, named: string | undefined): Source | CommandRe
   const state = stateFileIn(config);
   if (isCommandRefusal(state)) return state;
   const { folder, others } = config.ledger;
-  return named === undefined ? { state, ledger: folder, others } : { state, ledger: named, others: [] };
+  return named === undefined
+    ? { state, ledger: folder, others, received: receivedIn(config) }
+    : { state, ledger: named, others: [], received: null };
+}
+
+/** The folder in which an authority keeps the records of its sidecars: the one that is configured, or that of the default where it is there. */
+function receivedIn(config: Config): string | null {
+  const place = recordsPlaceOf(config);
+  if (place.kind !== 'file') return null;
+  return config.records !== null || existsSync(place.folder) ? place.folder : null;
 }
 
 /** The state file of a configuration. A sidecar has none. */

@@ -9,6 +9,7 @@ interface RoleKeys {
   readonly authority: AuthorityConfig;
   readonly issuer: object | null;
   readonly svid: object | null;
+  readonly records: object | null;
 }
 
 type Contradiction = { readonly field: string; readonly message: string } | null;
@@ -18,7 +19,16 @@ type Contradiction = { readonly field: string; readonly message: string } | null
  * `null` where there is none.
  */
 export const roleContradiction = (keys: RoleKeys): Contradiction =>
-  keys.state.kind === 'sqlite' ? authorityContradiction(keys) : sidecarContradiction(keys, keys.state.addresses);
+  recordsContradiction(keys) ??
+  (keys.state.kind === 'sqlite' ? authorityContradiction(keys) : sidecarContradiction(keys, keys.state.addresses));
+
+const recordsContradiction = ({ records, authority: { listen } }: RoleKeys): Contradiction =>
+  records === null || listen.length > 0
+    ? null
+    : {
+        field: 'records',
+        message: 'is for the records of sidecars: remove it, or serve sidecars by `authority.listen`',
+      };
 
 function sidecarContradiction(
   { stateAccess, authority, issuer, svid }: RoleKeys,

@@ -189,6 +189,12 @@ export const metricTable = {
     'Records of a sidecar that no authority has acknowledged; at 4,096 it denies with ledger.unavailable',
     {},
   ),
+  receivedLogs: gauge('remit_received_logs', 'Logs of sidecars that go on at an authority', {}),
+  receivedWaiting: gauge(
+    'remit_received_waiting_bytes',
+    'Bytes of records of sidecars that an authority has received and not yet kept',
+    {},
+  ),
   policyInfo: gauge('remit_policy_info', 'Hash of the policy set in force, as a label; always 1', { hash: null }),
   policyGeneration: gauge(
     'remit_policy_generation',

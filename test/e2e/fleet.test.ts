@@ -1,4 +1,10 @@
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { ledgerCheckProof } from '../../src/commands/ledger-check-proof.ts';
+import { ledgerProve } from '../../src/commands/ledger-prove.ts';
+import { ledgerQuery } from '../../src/commands/ledger-query.ts';
+import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
+import { ran } from '../commands/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';
@@ -32,6 +38,35 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
       await until(async () => (await fleet.call(name, token)) !== '200', { what: `the end at ${name}` });
       expect(await fleet.call(name, token)).toBe('403 task.completed');
     }
+  });
+
+  it('leave their records at the authority, whose key alone verifies and proves them', async () => {
+    const { token, taskId } = await fleet.declare();
+    for (const name of SIDECARS) await allowed(name, token);
+    const of = ['--config', join(fleet.folder, 'authority.yaml')];
+    const used = async (): Promise<readonly { readonly log?: string; readonly decisionId: string }[]> => {
+      const { out } = await ran(ledgerQuery, ...of, '--task', taskId, '--kind', 'use', '--decision', 'allow', '--json');
+      return out.split('\n').flatMap((line) => (line.startsWith('{') ? JSON.parse(line) : []));
+    };
+    const names = async () => new Set((await used()).map(({ log }) => log?.split('/')[1]));
+    await until(async () => (await names()).size === SIDECARS.length, { what: 'the uses of both sidecars' });
+    expect(await names()).toEqual(new Set(SIDECARS));
+
+    const key = fleet.ledgerKey();
+    const verified = await ran(ledgerVerify, '--key', key, ...of, '--json');
+    // 2: the last seconds of what goes on are under no checkpoint.
+    expect([0, 2]).toContain(verified.exit);
+    const { received } = JSON.parse(verified.out) as { readonly received: readonly { readonly id: string }[] };
+    expect(received.map(({ id }) => id).toSorted()).toEqual(['spiffe://acme.test/ns/pay/sa/tools-1', 'unix']);
+
+    const [use] = await used();
+    const proof = join(fleet.folder, 'use.proof');
+    const prove = async () => (await ran(ledgerProve, use?.decisionId ?? '', ...of, '--out', proof)).exit === 0;
+    await until(prove, { what: 'a checkpoint over the use' });
+    expect(await ran(ledgerCheckProof, proof, '--key', key)).toMatchObject({
+      exit: 0,
+      out: expect.stringContaining('received  by an authority'),
+    });
   });
 
   it('spend one budget together, to the last unit', async () => {

@@ -1,3 +1,5 @@
+import { createPublicKey } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -6,7 +8,10 @@ import { createAuthority, writeBundle, writeCredential } from '../../src/dev/aut
 import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
+import { readLog } from '../../src/ledger/log/log-reader.ts';
+import { noteKeyOf, noteKeyText } from '../../src/ledger/note-key.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
+import { mustFind } from '../builders/must.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
 import { freePorts } from '../free-port.ts';
 import { until } from '../until.ts';
@@ -125,6 +130,13 @@ export class Fleet {
     this.#running.set(name, running);
     await running.said('checks on');
     await until(async () => (await this.readiness(name)).startsWith('200'), { what: `${name} is ready` });
+  }
+
+  /** The verifier key of the ledger of the authority, as whoever started it pinned it. */
+  ledgerKey(): string {
+    const origin = mustFind(readLog(join(this.folder, 'ledger-authority'), (log) => log.origin));
+    const pem = readFileSync(join(this.folder, 'ledger-authority.pem'), 'utf8');
+    return noteKeyText(noteKeyOf(origin, createPublicKey(pem)));
   }
 
   /** Sends a signal to a process. */

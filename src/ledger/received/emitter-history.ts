@@ -22,8 +22,8 @@ export interface EmitterHistory {
 }
 
 /**
- * The histories in the records of an authority, in the order of its ledger. Others than those of emitters are skipped, as are those of a log
- * that never joined.
+ * The histories in the records of one or several authorities, by time. Others than those of emitters are skipped, as are those of a log that
+ * never joined. An authority that a sidecar has left for another one takes it for lost: that counts only where none received more.
  */
 export function emitterHistories(
   records: Iterable<{ readonly [name: string]: JsonValue }>,
@@ -37,10 +37,11 @@ export function emitterHistories(
     if (known === null) continue;
     const atMs = typeof at === 'number' ? at : 0;
     if (typeof note === 'string') known.anchors.push({ note, atMs });
+    const state = stateAfter(event, size, known);
     histories.set(origin, {
       ...known,
       id: event === 'joined' && typeof by === 'string' ? by : known.id,
-      ...(event === 'joined' || event === 'left' || event === 'lost' ? { state: stateAfter[event], atMs } : {}),
+      ...(state === null ? {} : { state, atMs }),
       kept: size >= known.kept.size ? { size, root } : known.kept,
     });
   }
@@ -49,7 +50,17 @@ export function emitterHistories(
 
 type Gathered = EmitterHistory & { readonly anchors: Anchor[] };
 
-const stateAfter = { joined: 'open', left: 'left', lost: 'lost' } as const;
+/** The state of a log after a record; `null` where the record does not change it. */
+function stateAfter(
+  event: JsonValue | undefined,
+  size: number,
+  { state, kept }: EmitterHistory,
+): EmitterHistory['state'] | null {
+  if (event === 'joined') return 'open';
+  if (event === 'left') return 'left';
+  if (event === 'lost') return state !== 'left' && size >= kept.size ? 'lost' : null;
+  return event === 'checkpoint' && state === 'lost' ? 'open' : null;
+}
 
 function joined(
   { event, verifierKey }: { readonly [name: string]: JsonValue },
