@@ -6,6 +6,13 @@ import type { ReceivedStream, Receiver, StreamRefusal } from '../ledger/received
 import { isProblem } from '../runtime/problem.ts';
 import type { Appended, Records } from './messages.ts';
 
+/** Largest message of a sidecar, twice what this version sends: it is checked in one go. */
+const MAX_LEAVES = 512;
+const MAX_BYTES = 1024 ** 2;
+const MAX_NOTE = 4_096;
+/** Acknowledgements that wait for a client that does not read. */
+const MAX_QUEUED_BYTES = 16_384;
+
 /** A call of `Append` at an authority. */
 export type AppendCall = ServerDuplexStream<Records, Appended>;
 
@@ -35,7 +42,8 @@ export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect
   const onKept = (kept: number): void => {
     size = kept;
     // Before the stream begins the size still grows, and the client takes the first it hears for where to continue.
-    if (!isOver && stream !== null) call.write({ size, problem: '' });
+    // A client that does not read hears of a later one: each says all that the ones before it said.
+    if (!isOver && stream !== null && call.writableLength < MAX_QUEUED_BYTES) call.write({ size, problem: '' });
   };
 
   const handle = async ({ log, from, leaves, checkpoint }: Records): Promise<void> => {
@@ -49,6 +57,13 @@ export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect
       // The client may have gone while an earlier stream of its log was waited for.
       if (isOver) return begun.end(false);
       return onKept(begun.size);
+    }
+    const bytes = leaves.reduce((sum, leaf) => sum + leaf.length, 0);
+    if (leaves.length > MAX_LEAVES || bytes > MAX_BYTES || checkpoint.length > MAX_NOTE) {
+      return refuse({
+        problem: `a message has at most ${MAX_LEAVES} records of ${MAX_BYTES} bytes in all`,
+        isLater: false,
+      });
     }
     const refused = await stream.receive({ from, leaves, checkpoint });
     if (refused !== null) refuse(refused);

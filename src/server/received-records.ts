@@ -37,7 +37,7 @@ export async function openReceivedRecords(
 ): Promise<ReceivedRecords | StartProblem> {
   const store = await openStore(config, { ports, closers });
   if (isStartProblem(store)) return store;
-  const heads = openEmitterFile(store.headsFile);
+  const heads = openEmitterFile(store.headsFile, ports);
   if (isStoreFailure(heads)) return { problem: heads.detail };
   closers.push(() => heads.close());
   const receiver = new Receiver({

@@ -156,6 +156,43 @@ describe('RecordShipper', () => {
   });
 });
 
+describe('handleAppend', () => {
+  const nothing = { log: null, from: 0, leaves: [], checkpoint: '' };
+  it.each([
+    ['that does not name its log first', [nothing], 'the first message must name the log'],
+    [
+      'with too many records',
+      [{ ...nothing, leaves: Array.from({ length: 513 }, () => Buffer.from('{}')) }],
+      'at most 512 records',
+    ],
+    [
+      'with too many bytes',
+      [{ ...nothing, leaves: [Buffer.alloc(1024 ** 2 + 1)] }],
+      'at most 512 records of 1048576 bytes',
+    ],
+    ['with a record that is none', [{ ...nothing, leaves: [Buffer.from('{}')] }], 'record 1 of'],
+    ['with a gap', [{ ...nothing, from: 7 }], 'sent records from 8 on, expected record 1'],
+  ])('refuses a stream %s', async (_case, messages, problem) => {
+    const [pod, place] = [folder(), folder()];
+    const address = `unix:${join(place, 'a.sock')}`;
+    const own = await served(place, address);
+    const log = sidecarLog(pod, 1);
+    const { origin, verifierKey, size } = log;
+    const calls = appendCalls(address);
+    const stream = calls.open();
+    stream.on('error', () => undefined);
+    const heard: string[] = [];
+    stream.on('data', (appended: { readonly problem: string }) => void heard.push(appended.problem));
+    const head = { ...nothing, log: { origin, verifier_key: verifierKey, size, root: Buffer.alloc(32) } };
+    for (const message of messages[0] === nothing ? messages : [head, ...messages]) stream.write(message);
+    await until(() => heard.some((each) => each !== ''));
+    expect(heard.at(-1)).toContain(problem);
+    log.close();
+    calls.close();
+    await own.stop();
+  });
+});
+
 describe('Unacknowledged', () => {
   it.each([
     ['records', 4_096, 1, '4096 records are not yet acknowledged by an authority'],

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { isProblem } from '../../runtime/problem.ts';
+import type { Ports } from '../../runtime/ports.ts';
 import type { FileFormat } from '../../sqlite/file-format.ts';
 import { openSqlite } from '../../sqlite/sqlite-file.ts';
 import { failureOfSqlite, isStoreFailure } from '../../sqlite/store-failure.ts';
@@ -20,7 +21,8 @@ CREATE TABLE emitters (
   range BLOB NOT NULL,
   head BLOB NOT NULL,
   signed INTEGER NOT NULL,
-  state TEXT NOT NULL
+  state TEXT NOT NULL,
+  at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
@@ -35,16 +37,21 @@ const format: FileFormat = {
 
 const create = (db: DatabaseSync): void => db.exec(SCHEMA);
 const MAX_BYTES = 1024 ** 3;
+const KEPT_MS = 7 * 86_400_000;
 
 type Row = Readonly<Record<string, unknown>>;
 
-/** How far each emitter is kept, in an SQLite file, created where missing. Every write is synced. */
-export function openEmitterFile(path: string): EmitterHeads | StoreFailure {
+/**
+ * How far each emitter is kept, in an SQLite file, created where missing. Every write is synced. A log that ended is forgotten after a week:
+ * should it return, it is received from its first record.
+ */
+export function openEmitterFile(path: string, ports: Pick<Ports, 'nowMs'>): EmitterHeads | StoreFailure {
   const db = openSqlite(path, { format, maxBytes: MAX_BYTES, access: 'create', create });
   if (isStoreFailure(db)) return db;
   const find = db.prepare('SELECT * FROM emitters WHERE origin = ?');
   const open = db.prepare(`SELECT * FROM emitters WHERE state = 'open'`);
-  const write = db.prepare('INSERT OR REPLACE INTO emitters VALUES (?,?,?,?,?,?,?)');
+  const write = db.prepare('INSERT OR REPLACE INTO emitters VALUES (?,?,?,?,?,?,?,?)');
+  const prune = db.prepare(`DELETE FROM emitters WHERE state <> 'open' AND at_ms < ?`);
   return {
     find: async (origin) =>
       guarded(() => {
@@ -55,7 +62,9 @@ export function openEmitterFile(path: string): EmitterHeads | StoreFailure {
       const kept = guarded(() => {
         db.exec('BEGIN IMMEDIATE');
         try {
-          for (const known of emitters) write.run(...rowOf(known));
+          const nowMs = ports.nowMs();
+          for (const known of emitters) write.run(...rowOf(known), nowMs);
+          if (emitters.some(({ state }) => state !== 'open')) prune.run(nowMs - KEPT_MS);
           db.exec('COMMIT');
           return null;
         } finally {

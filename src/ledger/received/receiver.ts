@@ -17,6 +17,9 @@ export interface ReceiverServices extends Omit<KeeperServices, 'onKept' | 'heads
   readonly limits?: Partial<KeeperLimits> & {
     /** Silence after which a log counts as lost. Default 60 s. */
     readonly silenceMs?: number;
+    /** Most logs that go on, and most of one identity. Default 20,000 and 10,000. */
+    readonly logs?: number;
+    readonly logsOfOne?: number;
   };
 }
 
@@ -60,8 +63,9 @@ interface Live {
   refusedMs: number;
 }
 
-/** Most logs that go on at one process. */
+/** Most logs that go on at one process, and of one identity: none can keep the others from being received. */
 const MAX_LOGS = 20_000;
+const MAX_LOGS_OF_ONE = 10_000;
 const SILENCE_MS = 60_000;
 /** A client that repeats what is refused is recorded once in this time. */
 const REFUSED_MS = 60_000;
@@ -79,12 +83,17 @@ export class Receiver {
   readonly #services: ReceiverServices;
   readonly #keeper: RecordKeeper;
   readonly #silenceMs: number;
+  readonly #limits: { readonly logs: number; readonly logsOfOne: number };
   readonly #live = new Map<string, Live>();
+  /** Number of logs by identity. */
+  readonly #ofOne = new Map<string, number>();
   #cancelWatch: () => void = () => undefined;
 
   constructor(services: ReceiverServices) {
     this.#services = services;
-    this.#silenceMs = services.limits?.silenceMs ?? SILENCE_MS;
+    const { silenceMs = SILENCE_MS, logs = MAX_LOGS, logsOfOne = MAX_LOGS_OF_ONE } = services.limits ?? {};
+    this.#silenceMs = silenceMs;
+    this.#limits = { logs, logsOfOne };
     this.#keeper = new RecordKeeper({ ...services, onKept: (emitters) => this.#onKept(emitters) });
   }
 
@@ -92,7 +101,7 @@ export class Receiver {
   async start(): Promise<string | null> {
     const open = await this.#services.heads.open();
     if (isProblem(open)) return open.problem;
-    for (const emitter of open) this.#live.set(emitter.origin, this.#liveOf({ emitter, state: 'open' }));
+    for (const emitter of open) this.#add(this.#liveOf({ emitter, state: 'open' }));
     this.#watchSilence();
     return null;
   }
@@ -128,6 +137,19 @@ export class Receiver {
     return this.#keeper.close();
   }
 
+  #add(live: Live): void {
+    const { origin, id } = live.kept;
+    this.#live.set(origin, live);
+    this.#ofOne.set(id, (this.#ofOne.get(id) ?? 0) + 1);
+  }
+
+  #remove({ kept: { origin, id } }: Live): void {
+    if (!this.#live.delete(origin)) return;
+    const left = (this.#ofOne.get(id) ?? 1) - 1;
+    if (left > 0) this.#ofOne.set(id, left);
+    else this.#ofOne.delete(id);
+  }
+
   #now(): number {
     return this.#services.ports.monotonicMs();
   }
@@ -143,9 +165,13 @@ export class Receiver {
     // Looked up again: another stream of the same log may have come meanwhile.
     const known = this.#live.get(name.origin);
     if (known !== undefined) return known;
-    if (this.#live.size >= MAX_LOGS) return { problem: `the authority already receives ${MAX_LOGS} logs` };
+    if (this.#live.size >= this.#limits.logs)
+      return { problem: `the authority already receives ${this.#limits.logs} logs` };
+    if ((this.#ofOne.get(name.id) ?? 0) >= this.#limits.logsOfOne) {
+      return { problem: `the authority already receives ${this.#limits.logsOfOne} logs of \`${name.id}\`` };
+    }
     const live = this.#liveOf(found ?? { emitter: newEmitter(name), state: 'lost' });
-    this.#live.set(name.origin, live);
+    this.#add(live);
     return live;
   }
 
@@ -227,7 +253,7 @@ export class Receiver {
       return;
     }
     await this.#services.heads.keep([{ emitter: kept, state }]);
-    if (live.stream === null) this.#live.delete(kept.origin);
+    if (live.stream === null) this.#remove(live);
   }
 
   #watchSilence(): void {
@@ -244,7 +270,7 @@ export class Receiver {
       live.stream?.onOver(`nothing was heard of it for ${this.#silenceMs} ms`);
       live.stream = null;
       if (live.state === 'open') await this.#over(live, 'lost');
-      else this.#live.delete(live.kept.origin);
+      else this.#remove(live);
     }
   }
 

@@ -1,11 +1,14 @@
 import { cpSync, statSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import { newEmitter } from '../../../src/ledger/received/emitter.ts';
 import type { LogPart } from '../../../src/ledger/received/emitter.ts';
+import { openEmitterFile } from '../../../src/ledger/received/emitter-file.ts';
 import { receivedLogsIn } from '../../../src/ledger/received/received-logs.ts';
 import { RecordFiles, recordFilesIn } from '../../../src/ledger/received/record-files.ts';
 import { verdictOn } from '../../../src/ledger/verification.ts';
 import type { Verdict } from '../../../src/ledger/verdict.ts';
-import { mustFind } from '../../builders/must.ts';
+import { must, mustFind } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { portsAt } from '../log/logs.ts';
 import {
@@ -225,6 +228,24 @@ describe('Receiver', () => {
     await own.close();
   });
 
+  it.each([
+    ['in all', { logs: 2 }, 'the authority already receives 2 logs'],
+    ['of one identity', { logsOfOne: 2 }, `the authority already receives 2 logs of \`${sidecarId}\``],
+  ])('refuses more logs %s than it can follow, until one of them ended', async (_case, limits, problem) => {
+    const { receiver, ...own } = await authority(folder(), { limits });
+    const logs = [1, 2, 3].map(() => sidecarLog(folder(), 0));
+    const [first, second, third] = logs.map((log) => nameOf(log));
+    if (first === undefined || second === undefined || third === undefined) throw new Error('no logs');
+    const { stream } = await connected(receiver, first, 0);
+    await connected(receiver, second, 0);
+    const refused = await receiver.connect(third, 0, { onKept: () => undefined, onOver: () => undefined });
+    expect(refused).toEqual({ problem, isLater: true });
+    await stream.end(true);
+    await connected(receiver, third, 0);
+    await own.close();
+    for (const log of logs) log.close();
+  });
+
   it('acknowledges nothing before the log is named in its own ledger', async () => {
     const { name, receiver, ...own } = await both({ record: async () => false });
     expect(await receiver.connect(name, 11, { onKept: () => undefined, onOver: () => undefined })).toEqual({
@@ -232,6 +253,27 @@ describe('Receiver', () => {
       isLater: true,
     });
     await own.close();
+  });
+});
+
+describe('openEmitterFile', () => {
+  it('forgets a log a week after it ended, and no other', async () => {
+    let nowMs = 0;
+    const pods = [1, 2].map(() => sidecarLog(folder(), 0));
+    const [ended, open] = pods.map((log) => newEmitter(nameOf(log)));
+    if (ended === undefined || open === undefined) throw new Error('no logs');
+    const heads = must(openEmitterFile(join(folder(), 'emitters.db'), { nowMs: () => nowMs }));
+    await heads.keep([
+      { emitter: ended, state: 'left' },
+      { emitter: open, state: 'open' },
+    ]);
+    nowMs = 8 * 86_400_000;
+    expect(await heads.find(ended.origin)).toMatchObject({ state: 'left' });
+    const later = newEmitter({ ...ended, origin: `${ended.origin.slice(0, -1)}f` });
+    await heads.keep([{ emitter: { ...later, key: open.key }, state: 'lost' }]);
+    expect([await heads.find(ended.origin), (await heads.find(open.origin)) !== null]).toEqual([null, true]);
+    await heads.close();
+    for (const log of pods) log.close();
   });
 });
 

@@ -99,7 +99,7 @@ export async function authority(folder: string, change: Partial<ReceiverServices
   const log = mustOpenLog(settingsIn(folder), portsAt(1_000));
   const records = join(folder, 'records');
   const store = new RecordFiles(records, portsAt(1_000));
-  const heads = must(openEmitterFile(join(records, 'emitters.db')));
+  const heads = must(openEmitterFile(join(records, 'emitters.db'), portsAt(1_000)));
   const faults: (string | null)[] = [];
   const used = change.store ?? store;
   const receiver = new Receiver({
