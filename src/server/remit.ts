@@ -86,6 +86,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   const admin = new AdminServer(gates, {
     scrape: (accept) => metrics.scrape(formatFor(accept)),
     trial: () => parts.trial.report(),
+    fleet: () => authority?.report() ?? null,
     hosts: [...(config.admin.listen.kind === 'tcp' ? [config.admin.listen.host] : []), ...config.admin.hosts],
   });
   closers.push(() => admin.close());

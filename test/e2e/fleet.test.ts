@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { fleetCommand } from '../../src/commands/fleet.ts';
 import { ledgerCheckProof } from '../../src/commands/ledger-check-proof.ts';
 import { ledgerProve } from '../../src/commands/ledger-prove.ts';
 import { ledgerQuery } from '../../src/commands/ledger-query.ts';
@@ -12,6 +13,9 @@ import { Fleet, LEASE_SECONDS, SIDECARS } from './fleet.ts';
 import type { SidecarName } from './fleet.ts';
 
 const UNAVAILABLE = '503 task.state-unavailable';
+
+const listedFleet = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]>[1]) =>
+  fleetCommand.run(args, io as never);
 
 describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and their authority', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
@@ -67,6 +71,23 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
       exit: 0,
       out: expect.stringContaining('received  by an authority'),
     });
+  });
+
+  it('are shown by `remit fleet` with their leases and policies', async () => {
+    const listed = async () =>
+      JSON.parse((await ran(listedFleet, '--admin', fleet.admin('authority'), '--json')).out).sidecars;
+    await until(async () => (await listed()).every((one: { policy_set: string }) => one.policy_set !== ''), {
+      what: 'what each sidecar says of itself',
+    });
+    const sidecars = await listed();
+    expect(sidecars.map(({ peer }: { peer: string }) => peer).toSorted()).toEqual([
+      'spiffe://acme.test/ns/pay/sa/tools-1',
+      'unix',
+    ]);
+    expect(new Set(sidecars.map((one: { policy_set: string }) => one.policy_set)).size).toBe(1);
+    for (const one of sidecars) expect(one).toMatchObject({ connected: true, lease_left_ms: expect.any(Number) });
+    const { exit, out } = await ran(listedFleet, '--admin', fleet.admin('remote'));
+    expect([exit, out]).toEqual([2, '']);
   });
 
   it('spend one budget together, to the last unit', async () => {

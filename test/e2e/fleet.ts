@@ -144,8 +144,12 @@ export class Fleet {
     this.#running.get(name)?.child.kill(signal);
   }
 
+  admin(name: ProcessName): string {
+    return `http://127.0.0.1:${this.#ports[name]}`;
+  }
+
   async readiness(name: ProcessName): Promise<string> {
-    const response = await fetch(`http://127.0.0.1:${this.#ports[name]}/readyz`);
+    const response = await fetch(`${this.admin(name)}/readyz`);
     return `${response.status} ${(await response.text()).trim()}`;
   }
 
