@@ -23,7 +23,7 @@ export const rows = {
   },
   'D-11': { fault: 'a sidecar is stopped for longer than its lease', bound: 'no use is allowed that ended meanwhile' },
   'D-12': { fault: 'clocks are an hour off', bound: 'leases are unaffected' },
-  'D-13': { fault: 'a sidecar reads slowly', bound: 'it alone is late, and memory is bounded' },
+  'D-13': { fault: 'a sidecar reads slowly', bound: 'it alone is late, and ends are enforced by its lease' },
   'D-14': { fault: 'all sidecars connect at once', bound: 'all are back within 20 s' },
   'D-15': { fault: 'many writers race on one budget through failovers', bound: 'the budget is never over' },
   'D-16': { fault: 'the store of records is away', bound: 'uses are denied once the queue is full' },
