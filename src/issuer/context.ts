@@ -15,6 +15,7 @@ import { ancestorsOf } from './ancestors.ts';
 import { clientFrom } from './client.ts';
 import { decidedAnew, isChanged } from './decide-anew.ts';
 import { contextEvent } from './context-event.ts';
+import { enforcementOf } from './enforcement.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
@@ -41,7 +42,9 @@ export async function answerContext(request: IssuerRequest, services: IssuerServ
           'remit.agent': task.agent,
           'http.response.status_code': 200,
         };
-    return isOAuthError(task) ? errorReply(task) : jsonReply(200, taskJson(task, services.authority.nowMs()));
+    if (isOAuthError(task)) return errorReply(task);
+    const enforced = await enforcementOf(task, request, services);
+    return jsonReply(200, { ...taskJson(task, services.authority.nowMs()), ...enforced });
   } finally {
     span.end(attributes);
   }

@@ -4,7 +4,9 @@ import { jtiDigestOf } from '../ledger/record.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import { causeOf } from '../task/cause.ts';
+import type { Task } from '../task/task.ts';
 import { clientFormFrom, type ClientForm } from './client-form.ts';
+import { enforcementOf } from './enforcement.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { ownTokenFrom } from './own-token.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
@@ -31,7 +33,8 @@ export async function answerRevocation(request: IssuerRequest, services: IssuerS
     const asked = clientFormFrom(request, services);
     const revoked = isOAuthError(asked) ? asked : await revoke(asked, services);
     attributes = isOAuthError(revoked) ? { 'error.type': revoked.error } : revoked;
-    return isOAuthError(revoked) ? errorReply(revoked) : jsonReply(200, {});
+    if (isOAuthError(revoked)) return errorReply(revoked);
+    return jsonReply(200, await enforcementOf(await taskOf(revoked, services), request, services));
   } finally {
     span.end(attributes);
   }
@@ -65,6 +68,13 @@ async function revokeToken(
 ): Promise<Revoked | OAuthError> {
   const done = await authority.revokeToken(jtiDigest, CAUSE, by);
   return isStoreFailure(done) ? unavailable(done) : { 'remit.agent': by, 'remit.task.id': taskId };
+}
+
+/** The task of a revocation that had one. */
+async function taskOf(revoked: Revoked, { authority, settings }: IssuerServices): Promise<Task | null> {
+  const id = revoked['remit.task.id'];
+  const task = id === undefined ? undefined : await authority.taskOf(settings.url, id);
+  return task === undefined || isStoreFailure(task) ? null : task;
 }
 
 /** Does nothing for a task of another agent and for an ended task. */

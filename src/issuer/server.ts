@@ -17,11 +17,13 @@ import type { IssuerLimits } from '../config/issuer-limits.ts';
 import type { IssuerBound, OnRefused } from './bounds/limits.ts';
 import { ClientRequests } from './bounds/requests.ts';
 import { Turns } from './bounds/turns.ts';
-import { oauthError } from './oauth-error.ts';
+import { isOAuthError, oauthError } from './oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import { routerOf } from './routes.ts';
 import type { FoundRoute, FoundEndpoint } from './routes.ts';
 import type { IssuerParts, IssuerServices } from './services.ts';
+import { waitFrom } from './wait.ts';
+import type { Wait } from './wait.ts';
 
 /** The issuer's SVID and the trust bundle for clients, in PEM. */
 export interface TlsMaterial {
@@ -239,7 +241,8 @@ export class IssuerServer {
   }
 
   async #answer(found: FoundEndpoint, { request, response, connection, path, query }: Asked): Promise<Reply> {
-    if (query !== undefined) return closing(errorReply(oauthError('invalid_request', 'a query is not supported')));
+    const wait = waitFrom(query, found.kind);
+    if (isOAuthError(wait)) return closing(errorReply(wait));
     const client = connection.client ?? connection.address;
     if (found.kind === 'ordinary' && this.#connections.isSurplus(connection)) {
       return closing(this.#refused('client-connections', client));
@@ -248,7 +251,7 @@ export class IssuerServer {
     try {
       const body = await bodyOf(request);
       if (body === null) return closing(tooLarge());
-      if (bound === null) return await this.#inTurn(found, { request, response, client, path, body });
+      if (bound === null) return await this.#inTurn(found, { request, response, client, path, body, wait });
       await this.#requests.hold(client, response);
       return this.#refused(bound, client);
     } finally {
@@ -257,7 +260,7 @@ export class IssuerServer {
   }
 
   /** Replies in the turn of the request. */
-  async #inTurn(found: FoundEndpoint, { request, response, client, path, body }: Arrived): Promise<Reply> {
+  async #inTurn(found: FoundEndpoint, { request, response, client, path, body, wait }: Arrived): Promise<Reply> {
     const outcome = await this.#turns.wait(found.kind, client, () => response.destroyed);
     if (outcome !== 'turn') {
       if (outcome === 'late') this.#onRefused('turn', client);
@@ -274,6 +277,7 @@ export class IssuerServer {
         dpop: request.headersDistinct['dpop'] ?? [],
         taskId: found.taskId,
         serverId: found.serverId,
+        wait,
       },
       this.#servicesFor(found, client),
     );
@@ -301,12 +305,10 @@ interface Asked {
 }
 
 /** A request whose body was received. */
-interface Arrived {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+interface Arrived extends Pick<Asked, 'request' | 'response' | 'path'> {
   readonly client: string;
-  readonly path: string;
   readonly body: Uint8Array;
+  readonly wait: Wait;
 }
 
 /** Error descriptions by exceeded limit. */

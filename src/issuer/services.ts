@@ -14,10 +14,12 @@ import type { ContextEffect } from '../task/task.ts';
 import type { VerificationKeys } from '../token/jwt.ts';
 import type { ReplayMemory } from '../token/proof-memory.ts';
 import type { ProofNonces } from '../token/proof-nonce.ts';
+import type { Enforcement } from './enforcement.ts';
 import type { SignalServices } from './signals/signal-services.ts';
 import type { PublicJwks, TokenKeys } from './signing-keys.ts';
 import type { SubjectIssuer } from './subject-issuer.ts';
 import type { IssuanceTracer } from './tracer.ts';
+import type { Wait } from './wait.ts';
 
 /** The operator's settings of the issuer. */
 export interface IssuerSettings {
@@ -88,6 +90,8 @@ export interface IssuerParts {
   /** The policies in force, or a denial. */
   readonly policies: () => GrantPolicies | Deny;
   readonly tracer: IssuanceTracer;
+  /** The sidecars of other processes, by which ends are enforced; absent where none are served. */
+  readonly enforcement?: Enforcement;
   /** Dependencies of `POST /signals`; absent where it is not served. */
   readonly signals?: SignalServices;
 }
@@ -123,4 +127,6 @@ export interface IssuerRequest {
   readonly taskId: string;
   /** The value of `{server}` in the path; `''` without one. */
   readonly serverId: string;
+  /** Default `enforced`. */
+  readonly wait?: Wait;
 }

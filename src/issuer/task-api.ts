@@ -9,6 +9,7 @@ import { isOpen, resumeConflict, stateAt, type Task, type TaskConflict } from '.
 import { taskJson } from '../task/task-json.ts';
 import { clientFrom } from './client.ts';
 import { isChanged } from './decide-anew.ts';
+import { enforcementOf } from './enforcement.ts';
 import { grantAgain, type Judged } from './grant.ts';
 import { answerWithToken } from './issue.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
@@ -43,7 +44,7 @@ export async function answerTimeline(request: IssuerRequest, services: IssuerSer
 
 /**
  * `POST /tasks/{id}/complete`, `…/cancel` and `…/suspend`: for the task's agent, and except the first for operators. Applies to
- * the task and all sub-tasks, and is committed before the reply. Repeating the event is acknowledged; another event on an ended
+ * the task and all sub-tasks, and is committed before the reply, and enforced at all sidecars. Repeating the event is acknowledged; another event on an ended
  * task is 409 with the current state.
  */
 export const answerEvent =
@@ -56,9 +57,9 @@ export const answerEvent =
       const readable = await taskFor(request, services);
       const changed = isOAuthError(readable) ? readable : await changeTask(readable, kind, services);
       attributes = attributesOf(changed);
-      return isOAuthError(changed)
-        ? errorReply(changed)
-        : jsonReply(200, taskJson(changed, services.authority.nowMs()));
+      if (isOAuthError(changed)) return errorReply(changed);
+      const enforced = await enforcementOf(changed, request, services);
+      return jsonReply(200, { ...taskJson(changed, services.authority.nowMs()), ...enforced });
     } finally {
       span.end(attributes);
     }

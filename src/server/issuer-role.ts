@@ -7,6 +7,7 @@ import { firstSvid } from '../identity/first-svid.ts';
 import { tlsMaterialOf } from '../identity/svid.ts';
 import type { OnRefused } from '../issuer/bounds/limits.ts';
 import { Turns } from '../issuer/bounds/turns.ts';
+import type { Enforcement } from '../issuer/enforcement.ts';
 import { IssuerServer } from '../issuer/server.ts';
 import type { OnAnswered } from '../issuer/server.ts';
 import type { IssuerServices, IssuerSettings } from '../issuer/services.ts';
@@ -49,7 +50,12 @@ const SIGNAL_SKEW_SECONDS = 60;
 export async function startIssuer(
   parts: Parts,
   config: IssuerConfig,
-  { signingKeys, transactions, closers }: IssuerKeys & { readonly closers: Pick<Closers, 'push'> },
+  {
+    signingKeys,
+    transactions,
+    enforcement,
+    closers,
+  }: IssuerKeys & { readonly enforcement: Enforcement | null; readonly closers: Pick<Closers, 'push'> },
 ): Promise<IssuerRole | StartProblem> {
   const { stateFile, svid, log } = parts;
   const { listen } = config;
@@ -77,6 +83,7 @@ export async function startIssuer(
     subjectKeys,
     ...(signals === null ? {} : { signals }),
     ...(transactions === undefined ? {} : { transactions }),
+    ...(enforcement === null ? {} : { enforcement }),
   };
   const tls = tlsMaterialOf(first);
   const { monotonicMs } = parts.ports;

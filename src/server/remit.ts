@@ -70,14 +70,18 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   const { ring, signingKeys } = keys;
   const transactions = await openTransactions(parts);
   if (isStartProblem(transactions)) return transactions;
-  const issuer =
-    config.issuer === null || signingKeys === null
-      ? null
-      : await startIssuer(parts, config.issuer, { signingKeys, transactions: transactions?.verified, closers });
-  if (isStartProblem(issuer)) return issuer;
+  // Before the issuer, whose replies wait for its sidecars.
   const authority = await startAuthorityRole(parts, { issuer: config.issuer, signingKeys, closers });
   if (authority !== null && !('targets' in authority)) return authority;
   serving = authority;
+  const enforcement =
+    authority === null ? null : { enforced: authority.enforced, monotonicMs: parts.ports.monotonicMs };
+  const verified = transactions?.verified;
+  const issuer =
+    config.issuer === null || signingKeys === null
+      ? null
+      : await startIssuer(parts, config.issuer, { signingKeys, transactions: verified, enforcement, closers });
+  if (isStartProblem(issuer)) return issuer;
   const checks = await startChecks(parts, { keys: ring, transactionToken: transactions?.sign ?? null, closers });
   if (isStartProblem(checks)) return checks;
   const drain = new Drain(() => parts.live().drainSeconds, after);

@@ -5,6 +5,8 @@ import type { EventRecord } from '../../ledger/record.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { causeOf } from '../../task/cause.ts';
+import type { Task } from '../../task/task.ts';
+import { waitForAll } from '../enforcement.ts';
 import type { IssuerServices } from '../services.ts';
 import { type Applied, applyTo, hasEffect } from './apply.ts';
 import type { SignalEffects } from './effects.ts';
@@ -43,13 +45,16 @@ async function take(
   const before = await authority.rememberOnce('signal', memoryKeyOf(signal), authority.floorMs());
   if (isStoreFailure(before)) return before;
   if (before === 'seen') return { kind: 'taken', isReplay: true, effect: applied.effect, tasks: 0 };
-  const tasks = hasEffect(applied) ? await applyToAll(signal, applied, services) : 0;
+  const changed: Task[] = [];
+  const tasks = hasEffect(applied) ? await applyToAll(signal, applied, { services, changed }) : 0;
   if (isStoreFailure(tasks)) return tasks;
   const failure = tasks === 0 ? await record(signal, applied, { targets: [null], services }) : null;
   if (failure !== null) return failure;
   const untilSeconds = signal.issuedAtSeconds + signals.maxAgeSeconds + signals.clockSkewSeconds;
   const after = await authority.rememberOnce('signal', memoryKeyOf(signal), untilSeconds * 1_000);
-  return isStoreFailure(after) ? after : { kind: 'taken', isReplay: false, effect: applied.effect, tasks };
+  if (isStoreFailure(after)) return after;
+  await waitForAll(changed, services);
+  return { kind: 'taken', isReplay: false, effect: applied.effect, tasks };
 }
 
 /** A `jti` is unique per transmitter. */
@@ -80,11 +85,11 @@ function appliedOf(
   };
 }
 
-/** Applies the signal; returns the number of tasks it is about. */
+/** Applies the signal; returns the number of tasks it is about, and adds them to `changed`. */
 async function applyToAll(
   signal: SecurityEvent,
   applied: Applied,
-  services: IssuerServices,
+  { services, changed }: { readonly services: IssuerServices; readonly changed: Task[] },
 ): Promise<number | StoreFailure> {
   const parties = { issuer: services.settings.url, transmitter: signal.transmitter };
   let count = 0;
@@ -95,6 +100,8 @@ async function applyToAll(
       const failure = await applyTogether(signal, applied, { targets, services });
       if (failure !== null) return failure;
       count += targets.length;
+      // Nobody waits for tasks where no sidecars are served.
+      if (services.enforcement !== undefined) changed.push(...targets.map(({ task }) => task));
       await services.nextTurn();
     }
     await services.nextTurn();
