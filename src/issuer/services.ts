@@ -14,7 +14,7 @@ import type { ContextEffect } from '../task/task.ts';
 import type { VerificationKeys } from '../token/jwt.ts';
 import type { ReplayMemory } from '../token/proof-memory.ts';
 import type { ProofNonces } from '../token/proof-nonce.ts';
-import type { Enforcement } from './enforcement.ts';
+import type { Enforcement } from './receipt.ts';
 import type { SignalServices } from './signals/signal-services.ts';
 import type { PublicJwks, TokenKeys } from './signing-keys.ts';
 import type { SubjectIssuer } from './subject-issuer.ts';
