@@ -43,7 +43,11 @@ export async function openReceivedRecords(
   const receiver = new Receiver({
     store: store.records,
     heads,
-    record: (record) => writer.durable(record),
+    record: async (record) => {
+      const isWritten = await writer.durable(record);
+      if (isWritten) metrics.emitterEvents.of({ event: record.event }).inc();
+      return isWritten;
+    },
     ports,
     after,
     onFault: (problem) => faults.set('received records', problem),

@@ -189,6 +189,11 @@ export const metricTable = {
     'Records of a sidecar that no authority has acknowledged; at 4,096 it denies with ledger.unavailable',
     {},
   ),
+  emitterEvents: counter(
+    'remit_emitter_events_total',
+    'What became of the logs of sidecars that an authority receives, by event',
+    { event: ['joined', 'checkpoint', 'left', 'lost', 'refused'] },
+  ),
   receivedLogs: gauge('remit_received_logs', 'Logs of sidecars that go on at an authority', {}),
   receivedWaiting: gauge(
     'remit_received_waiting_bytes',
