@@ -4,6 +4,7 @@ import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Authority, Upkeep } from '../state/authority.ts';
 import type { Feed, FeedChanges } from '../state/feed.ts';
 import type { Settling } from '../state/settling.ts';
+import type { ReplicaBoard } from './replica-board.ts';
 import type { StateReader } from '../state/sqlite/state-reader.ts';
 import type { TaskKey } from '../state/store.ts';
 
@@ -33,6 +34,8 @@ export interface Engine {
   /** Makes a synced commit that begins now. Gives a head that is no older than it. */
   beat(): Promise<number | StoreFailure>;
   readonly settling: Settling;
+  /** Where the authorities over this database tell each other how far they are; absent where there is only one. */
+  readonly replicas?: ReplicaBoard;
 }
 
 /** The state file of this process as the database of an authority. */

@@ -21,7 +21,7 @@ import { TokenBucket } from '../runtime/token-bucket.ts';
 /** Interval at which the feed is asked for changes, also those of other processes. */
 const POLL_MS = 25;
 /** Added to a lease before it counts as over. */
-const MARGIN_MS = 250;
+export const MARGIN_MS = 250;
 /** Longest wait for Hello, and for a sidecar that does not read. */
 const HELLO_MS = 5_000;
 const STALLED_MS = 10_000;

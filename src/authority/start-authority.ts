@@ -6,7 +6,9 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { SidecarRule } from './authorize.ts';
 import { SidecarCalls } from './calls.ts';
 import type { Engine } from './engine.ts';
-import { Followers } from './followers.ts';
+import { Followers, MARGIN_MS } from './followers.ts';
+import { FleetEnforcement } from './fleet-enforcement.ts';
+import { noting, PendingChanges } from './pending-changes.ts';
 import { writeReport } from './report-writes.ts';
 import type { ReportTarget } from './report-writes.ts';
 import { AuthorityServer } from './server.ts';
@@ -55,7 +57,9 @@ export interface ServingAuthority {
 
 /** Starts to serve sidecars. On a problem nothing is left open. */
 export async function startAuthority(parts: AuthorityParts): Promise<ServingAuthority | { readonly problem: string }> {
-  const { engine, leaseMs, issuer, ports, after, svid, reports, version, onProblem } = parts;
+  const { leaseMs, issuer, ports, after, svid, reports, version, onProblem } = parts;
+  const pending = new PendingChanges();
+  const engine = parts.engine.replicas === undefined ? parts.engine : noting(parts.engine, pending);
   const epoch = await engine.epoch();
   const position = await engine.head();
   if (isStoreFailure(epoch)) return { problem: epoch.detail };
@@ -73,11 +77,30 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     report: (report, rights) => writeReport(report, rights, reports),
     onProblem,
   });
+  const { hub } = followers;
+  const { replicas: board } = engine;
+  const fleet =
+    board === undefined
+      ? null
+      : new FleetEnforcement({
+          board,
+          pending,
+          enforcedHere: () => hub.enforced,
+          receiptHere: (seq, root) => hub.receipt(seq, root, ports.monotonicMs()),
+          beat: () => engine.beat(),
+          head: () => engine.head(),
+          enforcedLocally: (roots) => followers.enforced(roots),
+          monotonicMs: ports.monotonicMs,
+          fencedAfterMs: leaseMs + MARGIN_MS,
+          wait: (ms) => new Promise((resolve) => void after(ms, resolve)),
+        });
+  const running = fleet?.run();
   const calls = new SidecarCalls(followers, { engine, epoch, nowMs: () => reports.nowMs() });
   const servers: AuthorityServer[] = [];
   const close = async (): Promise<void> => {
     followers.close();
-    await Promise.all(servers.map((server) => server.close()));
+    fleet?.close();
+    await Promise.all([...servers.map((server) => server.close()), running]);
   };
   const targets: string[] = [];
   for (const address of parts.listen) {
@@ -99,7 +122,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
   }
   return {
     targets,
-    enforced: (roots) => followers.enforced(roots),
+    enforced: (roots) => (fleet ?? followers).enforced(roots),
     keysChanged: () => followers.keysChanged(),
     sidecars: () => followers.size,
     report: () => followers.report(),

@@ -14,6 +14,7 @@ const MAX_CHANGES = 4_096;
 
 /** What became of one change at the sidecars of one authority. */
 export interface ReplicaReceipt {
+  readonly replica: string;
   readonly seq: number;
   readonly holders: number;
   readonly acknowledged: number;
@@ -32,10 +33,15 @@ export interface Replica {
   readonly details: string;
 }
 
-const BEAT = `INSERT INTO remit.replicas VALUES ($1, $2, 1, $3, $4)
-  ON CONFLICT (id) DO UPDATE SET beat = replicas.beat + 1, address = excluded.address, enforced_seq = excluded.enforced_seq, details = excluded.details`;
+const BEAT = 'UPDATE remit.replicas SET beat = beat + 1, address = $2, enforced_seq = $3, details = $4 WHERE id = $1';
+const JOIN = 'INSERT INTO remit.replicas VALUES ($1, $2, 0, 0, $3) ON CONFLICT DO NOTHING';
 const HEAD = 'SELECT epoch::text AS epoch, seq FROM remit.feed_head WHERE part = 0';
 const AFTER = `SELECT seq, root, is_history FROM remit.feed WHERE part = 0 AND seq > $1 ORDER BY seq LIMIT ${MAX_CHANGES}`;
+
+/** A change is waited for right after its commit, so it is among the last ones. */
+const RECEIPTS = `SELECT * FROM remit.receipts WHERE seq IN (
+  SELECT max(seq) FROM remit.feed WHERE part = 0 AND seq <= $2 AND seq > $2 - ${MAX_CHANGES} AND root = ANY($1::text[]) AND NOT is_history
+  GROUP BY root)`;
 
 /**
  * The feed of a PostgreSQL, and the beat of this authority. INVARIANT: a change is given out only once a synced commit has followed it: a
@@ -43,40 +49,86 @@ const AFTER = `SELECT seq, root, is_history FROM remit.feed WHERE part = 0 AND s
  */
 export class PostgresFeed implements Feed {
   readonly #database: Database;
-  readonly #self: { readonly id: string; readonly address: string };
+  readonly #address: string;
+  /** Id of this authority among its replicas. */
+  readonly id: string;
   /** The head that the last beat saw. */
   #synced: FeedHead | null = null;
   readonly #lineage = new FeedLineage();
-  #status = { enforcedSeq: 0, details: '{}' };
+  #running: Promise<FeedHead | StoreFailure> | null = null;
+  #next: Promise<FeedHead | StoreFailure> | null = null;
+  #enforcedSeq = 0;
+  #details = '{}';
 
-  constructor(database: Database, self: { readonly id: string; readonly address: string }) {
+  constructor(database: Database, { address, id }: { readonly id: string; readonly address: string }) {
     this.#database = database;
-    this.#self = self;
+    this.#address = address;
+    this.id = id;
   }
 
-  /** What the next beats say about this authority. */
-  report(status: { readonly enforcedSeq: number; readonly details: string }): void {
-    this.#status = status;
+  /** What the next beats say about this authority: every change up to this is enforced at its sidecars. */
+  report(enforcedSeq: number): void {
+    this.#enforcedSeq = enforcedSeq;
   }
 
-  /** A synced commit that begins now, with the head that it saw. Fails where the database lacks changes that an earlier beat saw. */
-  async beat(): Promise<FeedHead | StoreFailure> {
-    const { id, address } = this.#self;
-    const { enforcedSeq, details } = this.#status;
+  /** What the next beats say about this authority, as JSON for people. */
+  describe(details: string): void {
+    this.#details = details;
+  }
+
+  /**
+   * A synced commit that begins now, with the head that it saw. Fails where the database lacks changes that an earlier beat saw. INVARIANT:
+   * this authority was on the list before the commit began, so that whoever reads the list after a change finds every authority whose
+   * sidecars may have a lease that covers the state before it.
+   */
+  beat(): Promise<FeedHead | StoreFailure> {
+    if (this.#running === null) return (this.#running = this.#run());
+    // One at a time, so that each is compared with the one before. Those who come meanwhile share the next one.
+    this.#next ??= this.#running.then(() => {
+      this.#next = null;
+      return this.beat();
+    });
+    return this.#next;
+  }
+
+  async #run(): Promise<FeedHead | StoreFailure> {
+    try {
+      const head = await this.#beat();
+      if (head !== null) return head;
+      const joined = await this.#join();
+      return joined ?? (await this.#beat()) ?? storeFailure('busy', 'the authority is not on the list of the database');
+    } finally {
+      this.#running = null;
+    }
+  }
+
+  async #join(): Promise<null | StoreFailure> {
+    const done = await this.#database.transaction(async (client) => {
+      await flight(client, [BEGIN, { text: JOIN, values: [this.id, this.#address, this.#details] }]);
+      return { outcome: await commit(client, [], this.#database) };
+    });
+    if (isStoreFailure(done)) return done;
+    return done.outcome.kind === 'committed' ? null : done.outcome.failure;
+  }
+
+  /** `null` where this authority is not on the list. */
+  async #beat(): Promise<FeedHead | null | StoreFailure> {
     const done = await this.#database.transaction(async (client) => {
       const seen = await flight(client, [
         BEGIN,
-        { text: BEAT, values: [id, address, enforcedSeq, details] },
+        { text: BEAT, values: [this.id, this.#address, this.#enforcedSeq, this.#details] },
         { text: HEAD },
         this.#lineage.question,
       ]);
       const outcome = await commit(client, [], this.#database);
-      return { outcome, head: headFrom(seen.at(-2)?.rows[0]), marks: seen.at(-1)?.rows[0] };
+      const isListed = seen.at(-3)?.rowCount === 1;
+      return { outcome, isListed, head: headFrom(seen.at(-2)?.rows[0]), marks: seen.at(-1)?.rows[0] };
     });
     if (isStoreFailure(done)) return done;
     if (done.outcome.kind !== 'committed') return done.outcome.failure;
     const lost = this.#lineage.proceed(done.marks);
     if (lost !== null) return lost;
+    if (!done.isListed) return null;
     const { head } = done;
     this.#synced = head;
     return head;
@@ -86,6 +138,12 @@ export class PostgresFeed implements Feed {
   async head(): Promise<FeedHead | StoreFailure> {
     const result = await this.#database.read(HEAD);
     return isStoreFailure(result) ? result : headFrom(result.rows[0]);
+  }
+
+  /** The head now, once a synced commit has followed it. */
+  async syncedHead(): Promise<FeedHead | StoreFailure> {
+    const head = await this.head();
+    return isStoreFailure(head) ? head : ((await this.#synchronise(head.seq)) ?? head);
   }
 
   async feedEnd(): Promise<number | StoreFailure> {
@@ -101,12 +159,8 @@ export class PostgresFeed implements Feed {
     if (first === undefined) return this.#withoutChanges(position);
     if (Number(first['seq']) !== position + 1) return null;
     const end = position + rows.length;
-    if (this.#synced === null || this.#synced.seq < end) {
-      const head = await this.beat();
-      if (isStoreFailure(head)) return head;
-      if (head.seq < end)
-        return storeFailure('unknown', 'the database lost changes of the feed: it is another primary');
-    }
+    const unsynced = await this.#synchronise(end);
+    if (unsynced !== null) return unsynced;
     const changes = rows.map((row): FeedChange => ({
       root: String(row['root']),
       part: row['is_history'] === true ? 'history' : 'task',
@@ -142,18 +196,19 @@ export class PostgresFeed implements Feed {
   }
 
   /** Writes what became of changes at the sidecars of this authority. */
-  async receipts(receipts: readonly ReplicaReceipt[]): Promise<null | StoreFailure> {
-    const rows = receipts.map((receipt) => ({ ...receipt, replica: this.#self.id }));
+  async addReceipts(receipts: readonly Omit<ReplicaReceipt, 'replica'>[]): Promise<null | StoreFailure> {
+    const rows = receipts.map((receipt) => ({ ...receipt, replica: this.id }));
     const text = `INSERT INTO remit.receipts SELECT * FROM json_populate_recordset(NULL::remit.receipts, $1::json) ON CONFLICT DO NOTHING`;
     const result = await this.#database.read(text, [JSON.stringify(rows)]);
     return isStoreFailure(result) ? result : null;
   }
 
-  /** What became of one change at all authorities that had holders of it. */
-  async receiptsOf(seq: number): Promise<readonly ReplicaReceipt[] | StoreFailure> {
-    const result = await this.#database.read('SELECT * FROM remit.receipts WHERE seq = $1', [seq]);
+  /** What became of the last change of each root task up to a head, at each authority that had holders of it. */
+  async receiptsOf(roots: readonly string[], head: number): Promise<readonly ReplicaReceipt[] | StoreFailure> {
+    const result = await this.#database.read(RECEIPTS, [roots, head]);
     if (isStoreFailure(result)) return result;
     return result.rows.map((row) => ({
+      replica: String(row['replica']),
       seq: Number(row['seq']),
       holders: Number(row['holders']),
       acknowledged: Number(row['acknowledged']),
@@ -162,7 +217,7 @@ export class PostgresFeed implements Feed {
   }
 
   /** All authorities that have ever beaten and did not leave. */
-  async replicas(): Promise<readonly Replica[] | StoreFailure> {
+  async marks(): Promise<readonly Replica[] | StoreFailure> {
     const result = await this.#database.read('SELECT * FROM remit.replicas ORDER BY id');
     if (isStoreFailure(result)) return result;
     return result.rows.map((row) => ({
@@ -175,7 +230,7 @@ export class PostgresFeed implements Feed {
   }
 
   /** Takes an authority off the list: this one when it ends, or another that is silent for good. */
-  async leave(id: string = this.#self.id): Promise<null | StoreFailure> {
+  async leave(id: string = this.id): Promise<null | StoreFailure> {
     const result = await this.#database.read('DELETE FROM remit.replicas WHERE id = $1', [id]);
     return isStoreFailure(result) ? result : null;
   }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
+import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { openPostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import type { PostgresState, PostgresStateOptions } from '../../../src/state/postgres/postgres-state.ts';
 import type { Spend } from '../../../src/state/store.ts';
@@ -143,23 +144,44 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
     const first = must(await state.feed.beat());
     await state.authority.setRisk(key, 'high', causeOf('signal.risk-level-change'), 'ada');
     expect(must(await other.feed.beat())).toEqual({ epoch: first.epoch, seq: 1 });
-    other.feed.report({ enforcedSeq: 1, details: '{"version":"1"}' });
+    other.feed.report(1);
+    other.feed.describe('{"version":"1"}');
     await other.feed.beat();
-    expect(must(await state.feed.replicas())).toEqual(
+    expect(must(await state.feed.marks())).toEqual(
       expect.arrayContaining([
         { id: state.replica, address: 'localhost:9474', beat: 1, enforcedSeq: 0, details: '{}' },
         { id: other.replica, address: 'other:9474', beat: 2, enforcedSeq: 1, details: '{"version":"1"}' },
       ]),
     );
-    expect(await other.feed.receipts([{ seq: 1, holders: 4, acknowledged: 3, fenced: 1 }])).toBeNull();
-    expect(await state.feed.receiptsOf(1)).toEqual([{ seq: 1, holders: 4, acknowledged: 3, fenced: 1 }]);
+    expect(await other.feed.addReceipts([{ seq: 1, holders: 4, acknowledged: 3, fenced: 1 }])).toBeNull();
+    expect(await state.feed.receiptsOf([key.id], 1)).toEqual([
+      { replica: other.replica, seq: 1, holders: 4, acknowledged: 3, fenced: 1 },
+    ]);
     expect(await other.feed.leave()).toBeNull();
-    expect(must(await state.feed.replicas()).map(({ id }) => id)).toEqual([state.replica]);
+    expect(must(await state.feed.marks()).map(({ id }) => id)).toEqual([state.replica]);
     expect([await state.feed.feedAfter(7), await state.feed.feedAfter(1)]).toEqual([
       null,
       { changes: [], position: 1 },
     ]);
     await Promise.all([state.close(), other.close()]);
+  });
+
+  it('beats as often as it is asked to while changes come, and finds none of them lost', async () => {
+    const { state } = await opened();
+    const risks = ['high', 'low'] as const;
+    const changes = Array.from({ length: 40 }, async (_, n) => {
+      await new Promise((resolve) => setTimeout(resolve, n));
+      const risk = causeOf('signal.risk-level-change');
+      return [
+        state.feed.beat(),
+        state.authority.setRisk(key, risks[n % 2] ?? 'low', risk, 'ada'),
+        state.feed.beat(),
+        state.feed.syncedHead(),
+      ];
+    });
+    const answers = await Promise.all((await Promise.all(changes)).flat());
+    expect(answers.filter(isStoreFailure)).toEqual([]);
+    await state.close();
   });
 
   it('asks for the outcome of a commit whose wait for a standby was cancelled, and answers once it is known', async () => {

@@ -1,0 +1,122 @@
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { PendingChanges } from './pending-changes.ts';
+import type { Receipt } from './receipts.ts';
+import type { ReplicaBoard } from './replica-board.ts';
+import { ReplicaMarks } from './replica-marks.ts';
+
+/** The counts of all authorities together. */
+const countsOf = (receipts: readonly Omit<Receipt, 'enforced'>[]): Omit<Receipt, 'enforced'> => ({
+  holders: receipts.reduce((sum, { holders }) => sum + holders, 0),
+  acknowledged: receipts.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
+  fenced: receipts.reduce((sum, { fenced }) => sum + fenced, 0),
+});
+
+/** Parts of an enforcement. */
+export interface EnforcementOptions {
+  readonly board: ReplicaBoard;
+  readonly pending: PendingChanges;
+  /** Every change up to here is enforced by the hub of this authority. */
+  readonly enforcedHere: () => number;
+  /** The receipt of this authority's hub, for a change that it has processed. */
+  readonly receiptHere: (seq: number, root: string) => Receipt;
+  /** A synced commit, which also publishes what was reported. */
+  readonly beat: () => Promise<number | StoreFailure>;
+  readonly head: () => Promise<number | StoreFailure>;
+  /** The receipt of this authority once it is enforced here, or after lease and margin. */
+  readonly enforcedLocally: (roots: readonly string[]) => Promise<Receipt | StoreFailure>;
+  readonly monotonicMs: () => number;
+  readonly fencedAfterMs: number;
+  readonly wait: (ms: number) => Promise<void>;
+}
+
+const PUBLISH_MS = 20;
+const LOOK_MS = 10;
+/** An authority that is silent for so many times lease and margin is taken off the list. It joins again with its next beat. */
+const FORGOTTEN_AFTER = 20;
+
+/**
+ * Ends with receipts over several authorities: each publishes how far its sidecars are, and the one that answers waits for all of them.
+ * Lifecycle: `run` once, which resolves after `close`.
+ */
+export class FleetEnforcement {
+  readonly #options: EnforcementOptions;
+  readonly #marks: ReplicaMarks;
+  #published = -1;
+  #isClosed = false;
+
+  constructor(options: EnforcementOptions) {
+    this.#options = options;
+    this.#marks = new ReplicaMarks(options.board.id, options.fencedAfterMs);
+  }
+
+  /** Publishes how far this authority is, as it changes, and at least so often that the others know that it runs. */
+  async run(): Promise<void> {
+    const { enforcedHere, fencedAfterMs, monotonicMs, wait } = this.#options;
+    let saidMs = Number.NEGATIVE_INFINITY;
+    let lookedMs = Number.NEGATIVE_INFINITY;
+    while (!this.#isClosed) {
+      if (monotonicMs() - lookedMs > fencedAfterMs / 4) {
+        lookedMs = monotonicMs();
+        await this.#look();
+      }
+      const enforced = enforcedHere();
+      if (enforced !== this.#published || monotonicMs() - saidMs > fencedAfterMs / 4) {
+        if (await this.#publish(enforced)) saidMs = monotonicMs();
+      }
+      await wait(PUBLISH_MS);
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** As `Followers.enforced`, for the sidecars of all authorities. */
+  async enforced(roots: readonly string[]): Promise<Receipt | StoreFailure> {
+    const { board, enforcedLocally, fencedAfterMs, head, monotonicMs, wait } = this.#options;
+    const seq = await head();
+    if (isStoreFailure(seq)) return seq;
+    const untilMs = monotonicMs() + 2 * fencedAfterMs;
+    const local = await enforcedLocally(roots);
+    if (isStoreFailure(local)) return local;
+    for (;;) {
+      const isSeen = await this.#look();
+      const isEnforced = local.enforced && isSeen && this.#marks.isEnforced(seq, monotonicMs());
+      if (isEnforced || monotonicMs() >= untilMs || this.#isClosed) {
+        const found = await board.receiptsOf(roots, seq);
+        const others = isStoreFailure(found) ? [] : found.filter(({ replica }) => replica !== board.id);
+        return { ...countsOf([local, ...others]), enforced: isEnforced };
+      }
+      await wait(LOOK_MS);
+    }
+  }
+
+  /**
+   * Reads the marks of all authorities. INVARIANT: a beat counts as seen only after it was read, so that its leases began before that. Gives
+   * whether they could be read.
+   */
+  async #look(): Promise<boolean> {
+    const { board, fencedAfterMs, monotonicMs } = this.#options;
+    const marks = await board.marks();
+    if (isStoreFailure(marks)) return false;
+    this.#marks.seen(marks, monotonicMs());
+    for (const id of this.#marks.silentFor(FORGOTTEN_AFTER * fencedAfterMs, monotonicMs())) await board.leave(id);
+    return true;
+  }
+
+  async #publish(enforced: number): Promise<boolean> {
+    const { beat, board, pending, receiptHere } = this.#options;
+    const receipts = pending
+      .takeUpTo(enforced)
+      .map(({ root, seq }) => ({ seq, receipt: receiptHere(seq, root) }))
+      .filter(({ receipt }) => receipt.holders > 0)
+      .map(({ receipt: { acknowledged, fenced, holders }, seq }) => ({ seq, holders, acknowledged, fenced }));
+    // INVARIANT: the receipts before the mark, so that whoever sees the mark finds them.
+    if (receipts.length > 0 && isStoreFailure(await board.addReceipts(receipts))) return false;
+    board.report(enforced);
+    if (isStoreFailure(await beat())) return false;
+    this.#published = enforced;
+    return true;
+  }
+}

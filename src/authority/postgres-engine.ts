@@ -1,0 +1,35 @@
+import type { HeldTask } from '../fleet/card.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { TaskCard } from '../state/postgres/cards.ts';
+import type { PostgresState } from '../state/postgres/postgres-state.ts';
+import type { Engine } from './engine.ts';
+
+/** A PostgreSQL as the database of an authority, which may be one of several. */
+export function postgresEngine({ feed, settling }: Pick<PostgresState, 'feed' | 'settling'>): Engine {
+  return {
+    epoch: async () => {
+      const head = await feed.syncedHead();
+      return isStoreFailure(head) ? head : head.epoch;
+    },
+    head: async () => {
+      const head = await feed.syncedHead();
+      return isStoreFailure(head) ? head : head.seq;
+    },
+    cards: async (wanted) => {
+      const found = await feed.cards(wanted);
+      return isStoreFailure(found) ? found : { cards: found.cards.map(heldFrom), seq: found.head.seq };
+    },
+    feedAfter: (position) => feed.feedAfter(position),
+    beat: async () => {
+      const head = await feed.beat();
+      return isStoreFailure(head) ? head : head.seq;
+    },
+    settling,
+    replicas: feed,
+  };
+}
+
+const heldFrom = (card: TaskCard | null): HeldTask | null =>
+  card === null
+    ? null
+    : { ...card, tokens: new Map(card.tokens.map((token) => [token.jtiDigest, { ...token, elsewhere: null }])) };

@@ -1,0 +1,32 @@
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { Receipt } from './receipts.ts';
+
+/** How far an authority is, as the others see it. */
+export interface ReplicaMark {
+  readonly id: string;
+  /** Grows with each of its commits. */
+  readonly beat: number;
+  /** Every change up to here is enforced at its sidecars. */
+  readonly enforcedSeq: number;
+}
+
+/** What became of a change at the sidecars of one authority. */
+export interface ReplicaReceipt extends Omit<Receipt, 'enforced'> {
+  readonly replica: string;
+  readonly seq: number;
+}
+
+/** Where the authorities over one database tell each other how far they are. */
+export interface ReplicaBoard {
+  /** The id of this authority. */
+  readonly id: string;
+  /** How far this one is; the next beat says it. */
+  report(enforcedSeq: number): void;
+  /** Those of all authorities, this one included. */
+  marks(): Promise<readonly ReplicaMark[] | StoreFailure>;
+  addReceipts(receipts: readonly Omit<ReplicaReceipt, 'replica'>[]): Promise<null | StoreFailure>;
+  /** Of the last change of each root task up to a head, from all authorities that had holders of it. */
+  receiptsOf(roots: readonly string[], head: number): Promise<readonly ReplicaReceipt[] | StoreFailure>;
+  /** Takes an authority that is gone for good off the list. */
+  leave(id: string): Promise<null | StoreFailure>;
+}

@@ -1,0 +1,157 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
+import { postgresEngine } from '../../src/authority/postgres-engine.ts';
+import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { after } from '../../src/runtime/timers.ts';
+import { startAuthority } from '../../src/authority/start-authority.ts';
+import { openPostgresState } from '../../src/state/postgres/postgres-state.ts';
+import { SidecarState } from '../../src/state/remote/sidecar-state.ts';
+import { must } from '../builders/must.ts';
+import { scratch } from '../builders/scratch.ts';
+import { byOperator, issuer, taskNumber, tokenNumber } from '../builders/task.ts';
+import { describeWith, postgresPart } from '../parts.ts';
+import { PostgresPlaces } from '../postgres/places.ts';
+import { until } from '../until.ts';
+import { digestOf, keyOf, PAYMENTS } from './serving.ts';
+
+jest.setTimeout(300_000);
+
+const { folder, remove } = scratch();
+const HOUR_MS = 3_600_000;
+const LEASE_MS = 2_000;
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+const lookAt = ({ states }: SidecarState) => states.of(keyOf(1), digestOf(1));
+
+/** A sidecar with a lease that holds task 1. */
+async function holder(targets: readonly string[]): Promise<SidecarState> {
+  const state = SidecarState.open({
+    targets,
+    placeOf: (target) => ({ target, tls: null }),
+    hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
+    status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
+    ports: systemPorts,
+    after,
+    onKeys: () => undefined,
+    onProblem: () => undefined,
+    onOpened: () => undefined,
+    onSettled: () => undefined,
+  });
+  closers.push(() => state.close());
+  await until(() => state.problem() === null, { what: 'a lease' });
+  await state.states.open(keyOf(1), digestOf(1));
+  expect(lookAt(state)).toMatchObject({ task: { state: 'active' } });
+  return state;
+}
+
+describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
+  const places = new PostgresPlaces(binaries, folder());
+  beforeAll(() => places.start());
+  afterAll(async () => {
+    await places.stop();
+    remove();
+  });
+
+  /** One more authority over a database. */
+  async function authority(url: string) {
+    const state = must(
+      await openPostgresState({
+        target: must(postgresTargetFrom(url)),
+        durability: 'single',
+        clocks: systemPorts,
+        randomBytes,
+        address: '',
+        askMs: 60_000,
+      }),
+    );
+    closers.push(() => state.close());
+    const serving = must(
+      await startAuthority({
+        listen: [{ kind: 'unix', path: join(folder(), 'authority.sock') }],
+        sidecars: () => [{ id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: [PAYMENTS] }],
+        leaseMs: LEASE_MS,
+        engine: postgresEngine(state),
+        reports: state.authority,
+        digestKey: state.digestKey,
+        issuer,
+        jwks: () => ({ keys: [] }),
+        svid: null,
+        version: '0.2.0',
+        ports: systemPorts,
+        after,
+        onProblem: () => undefined,
+      }),
+    );
+    closers.push(() => serving.close());
+    return { state, serving };
+  }
+
+  async function declared(state: Awaited<ReturnType<typeof authority>>['state'], n: number) {
+    const nowMs = Date.now();
+    const task = taskNumber(n, { createdAtMs: nowMs, lastUsedMs: nowMs, deadlineMs: nowMs + HOUR_MS });
+    const token = { ...tokenNumber(n), issuedAtMs: nowMs, expiresAtMs: nowMs + HOUR_MS };
+    expect(await state.authority.insertTask(task, token, [])).toBeNull();
+    return task;
+  }
+
+  /** Waits until leases that an authority may have given before its start are over, which every end waits for too. */
+  const settledIn = async ({ serving }: Awaited<ReturnType<typeof authority>>): Promise<void> => {
+    await until(async () => must(await serving.enforced(['none'])).enforced, { what: 'leases from before the start' });
+  };
+
+  it('refuses an ended task at the sidecars of all of them once the receipt of one says so', async () => {
+    const url = await places.next();
+    const [a, b] = [await authority(url), await authority(url)];
+    const task = await declared(a.state, 1);
+    const sidecars = await Promise.all([a, b, b].map(({ serving }) => holder(serving.targets)));
+    await settledIn(a);
+    expect(await a.state.authority.applyTaskEvent(task, byOperator('cancel'), 'operator')).toMatchObject({
+      changed: true,
+    });
+    const receipt = await a.serving.enforced([task.id]);
+    expect(receipt).toMatchObject({ enforced: true });
+    expect(sidecars.map((sidecar) => lookAt(sidecar))).toMatchObject(
+      sidecars.map(() => ({ task: { state: 'cancelled' } })),
+    );
+    expect(receipt).toEqual({ enforced: true, holders: 3, acknowledged: 3, fenced: 0 });
+  });
+
+  it('spends a budget to the last unit at the sidecars of two, and never over it', async () => {
+    const url = await places.next();
+    const [a, b] = [await authority(url), await authority(url)];
+    await declared(a.state, 1);
+    const sidecars = await Promise.all([a, b].map(({ serving }) => holder(serving.targets)));
+    let granted = 0;
+    let decision = 0;
+    // A settlement may miss its deadline on a loaded machine: its budget is then spent all the same.
+    const ask = async (sidecar: SidecarState): Promise<unknown> => {
+      decision += 1;
+      const decisionId = `0198c0de-0000-7000-8000-${String(decision).padStart(12, '0')}`;
+      const spends = [{ kind: 'calls' as const, limit: 30 }];
+      const answer = await sidecar.settling.settle({ decisionId, key: keyOf(1), jtiDigest: digestOf(1), spends });
+      if (answer === null) granted += 1;
+      return answer;
+    };
+    await until(async () => (await Promise.all(sidecars.map(ask))).every((answer) => answer === 'exhausted'));
+    expect(granted).toBeLessThanOrEqual(30);
+    expect(await places.spent(url, keyOf(1).id)).toBe(30);
+  });
+
+  it('waits for the sidecars of an authority that is gone until their leases are over', async () => {
+    const url = await places.next();
+    const [a, b] = [await authority(url), await authority(url)];
+    const task = await declared(a.state, 1);
+    const sidecar = await holder(b.serving.targets);
+    await settledIn(a);
+    await b.serving.close();
+    await a.state.authority.applyTaskEvent(task, byOperator('cancel'), 'operator');
+    expect(lookAt(sidecar)).toMatchObject({ task: { state: 'active' } });
+    expect(await a.serving.enforced([task.id])).toMatchObject({ enforced: true });
+    expect(lookAt(sidecar)).not.toMatchObject({ task: { state: 'active' } });
+  });
+});
