@@ -28,7 +28,7 @@ export class Agents {
     for (let first = 0; first < 2; first += 1) this.#declare();
     this.#each([40, 250], () => this.#declare());
     this.#each([2, 14], () => this.#use());
-    const rarely = world.random.pick([30, 80, 200]) ?? 80;
+    const rarely = world.random.pick([20, 80, 200]) ?? 80;
     this.#each([rarely / 4, rarely * 1.5], () => this.#operate());
   }
 
@@ -47,7 +47,7 @@ export class Agents {
     let isEnforced = false;
     const endIt = (): void =>
       authority?.change(happening(id, 'complete'), (done) => {
-        if (done === null) return world.promise.broken('the last end cannot be committed');
+        if (done === null) return endIt();
         authority.enforce(id, {
           seq: done.head,
           done: () => {
@@ -57,7 +57,12 @@ export class Agents {
           },
         });
       });
-    authority?.change(declaring(id, null), () => {
+    const declareIt = (): void =>
+      authority?.change(declaring(id, null), (done) => {
+        if (done === null) return declareIt();
+        useIt();
+      });
+    const useIt = (): void => {
       const attempt = (name: string, sidecar: Sidecar, tries: number): void =>
         sidecar.use({ ...token, kind: 'plain' }, (isAllowed) => {
           if (isAllowed) allowed.add(name);
@@ -65,7 +70,8 @@ export class Agents {
           if (allowed.size === world.sidecars.length && isAllowed) endIt();
         });
       for (const { name, now } of world.sidecars) attempt(name, now, 20);
-    });
+    };
+    declareIt();
     world.schedule.after(withinMs, () => {
       const missing = world.sidecars.filter(({ name }) => !allowed.has(name)).map(({ name }) => name);
       if (missing.length > 0)

@@ -7,12 +7,13 @@ import { DatabaseClient } from './database-client.ts';
 import { feedAfter } from './database.ts';
 import type { Transaction } from './database.ts';
 import { headOf } from './database-node.ts';
-import type { Rows, Write } from './database-node.ts';
+import type { Rows } from './database-node.ts';
 import { Stream } from './network.ts';
 import type { StreamEnd, Writer } from './network.ts';
 import { Party } from './party.ts';
+import { leaving, listing, replicasIn } from './replica-list.ts';
+import type { ReplicaRow } from './replica-list.ts';
 import { ReplicaWatch } from './replica-watch.ts';
-import type { ReplicaRow } from './replica-watch.ts';
 import { heldTask, rootOf, settling } from './rows.ts';
 import { EPOCH, LEASE_MS, MARGIN_MS, PING_MS, POLL_MS } from './terms.ts';
 import type { World } from './world.ts';
@@ -39,11 +40,10 @@ interface Receipt {
 interface Beat {
   readonly head: number;
   readonly changes: ReturnType<typeof feedAfter>['changes'];
-  readonly replicas: ReadonlyMap<string, ReplicaRow>;
 }
 
-/** Sent again after an unknown outcome for this long. */
-const RETRIED_MS = 4_000;
+/** A change is sent again after an unknown outcome for one of these times: some who ask are impatient. */
+const RETRIED_MS = [0, 4_000];
 const MAX_READS = 8;
 
 /** One life of an authority: the shell round a `FeedHub`, with a model database instead of a real one. */
@@ -73,6 +73,7 @@ export class Authority {
     const isHasty = world.mistake === 'silent-replica-ignored' || world.isAlone;
     this.#watch = new ReplicaWatch({ fencedAfterMs: isHasty ? 0 : LEASE_MS + MARGIN_MS });
     this.party.every(POLL_MS, () => this.#tick());
+    if (!world.isAlone) this.party.every(LEASE_MS / 4, () => this.#look());
   }
 
   /** A sidecar connects. */
@@ -156,7 +157,7 @@ export class Authority {
     transaction: Transaction<T>,
     then: (done: { readonly result: T; readonly head: number } | null) => void,
   ): void {
-    const untilMs = this.party.monotonicMs() + RETRIED_MS;
+    const untilMs = this.party.monotonicMs() + (this.#world.random.pick(RETRIED_MS) ?? 0);
     const attempt = (): void =>
       this.#database.commit(transaction, (outcome) => {
         if (typeof outcome !== 'string') then(outcome);
@@ -175,6 +176,7 @@ export class Authority {
 
   /** The process ends. The kernel closes its connections. */
   end(): void {
+    if (this.#world.mistake === 'left-at-once') this.#database.commit(leaving(this.#id), () => undefined);
     this.party.end();
     for (const writer of this.#streams.values()) writer.close();
   }
@@ -213,7 +215,6 @@ export class Authority {
       writer.close();
     }
     this.#send();
-    this.#answerReceipts();
   }
 
   #tick(): void {
@@ -233,10 +234,7 @@ export class Authority {
     const beat = this.#hub?.beatBegins() ?? 0;
     const hellos = this.#hellos.splice(0);
     const row: ReplicaRow = { beat: this.#beats, enforced: this.#enforcedUpTo() };
-    const seen = (rows: Rows): Beat => ({
-      ...feedAfter(rows, this.#hub?.position ?? headOf(rows)),
-      replicas: replicasIn(rows, this.#id),
-    });
+    const seen = (rows: Rows): Beat => feedAfter(rows, this.#hub?.position ?? headOf(rows));
     const committed = (got: Beat | null): void => {
       this.#isBeating = false;
       if (got !== null) this.#beaten(got, { beat, hellos });
@@ -244,14 +242,10 @@ export class Authority {
     };
     const isRead = this.#world.mistake === 'renewed-by-read';
     if (isRead) this.#database.read(seen, committed);
-    const name = `replica:${this.#id}`;
+    const listed = listing(this.#id, row, this.#hub !== null);
     const transaction: Transaction<Beat> = {
-      locks: [name, ...(this.#hub === null ? ['replicas'] : [])],
-      run: (rows) => {
-        const ids = (rows.get('replicas') as readonly string[] | undefined) ?? [];
-        const known: readonly Write[] = ids.includes(this.#id) ? [] : [['replicas', [...ids, this.#id]]];
-        return { result: seen(rows), writes: [[name, row], ...known], changes: [] };
-      },
+      locks: listed.locks,
+      run: (rows, nowMs) => ({ ...listed.run(rows, nowMs), result: seen(rows) }),
     };
     this.#database.commit(transaction, (outcome) => {
       if (!isRead) committed(typeof outcome === 'string' ? null : outcome.result);
@@ -259,17 +253,15 @@ export class Authority {
   }
 
   #beaten(
-    { head, changes, replicas }: Beat,
+    { head, changes }: Beat,
     { beat, hellos }: { readonly beat: number; readonly hellos: readonly Greeting[] },
   ): void {
     const nowMs = this.party.monotonicMs();
-    this.#watch.saw(replicas, nowMs);
     this.#hub ??= this.#newHub(head);
     this.#hub.changed(changes, head, nowMs);
     this.#hub.beatCommitted(beat, head, this.party.wallMs());
     for (const greeting of hellos) this.#welcome(this.#hub, greeting);
     this.#send();
-    this.#answerReceipts();
   }
 
   #newHub(position: number): FeedHub {
@@ -322,21 +314,30 @@ export class Authority {
 
   /** Answers as early as it can. */
   #watchReceipts(): void {
-    this.#answerReceipts();
-    if (this.#receipts.length > 0) this.party.after(2, () => this.#watchReceipts());
+    if (this.#world.isAlone) this.#answer(this.#receipts);
+    else this.#look();
+    if (this.#receipts.length > 0) this.party.after(this.#world.isAlone ? 2 : 6, () => this.#watchReceipts());
   }
 
-  #answerReceipts(): void {
+  /** Reads how far the others are. That tells about changes that were committed before. */
+  #look(): void {
+    const before = this.#receipts;
+    this.#database.read(
+      (rows) => replicasIn(rows, this.#id),
+      (replicas) => {
+        if (replicas === null) return;
+        this.#watch.saw(replicas, this.party.monotonicMs());
+        this.#answer(before);
+      },
+    );
+  }
+
+  #answer(receipts: readonly Receipt[]): void {
     const isDone = (receipt: Receipt): boolean =>
       this.#isEnforcedHere(receipt) && this.#watch.isEnforced(receipt.seq, this.party.monotonicMs());
-    const done = this.#receipts.filter(isDone);
+    const done = receipts.filter((receipt) => this.#receipts.includes(receipt) && isDone(receipt));
     if (done.length === 0) return;
     this.#receipts = this.#receipts.filter((receipt) => !done.includes(receipt));
     for (const receipt of done) receipt.done();
   }
 }
-
-const replicasIn = (rows: Rows, own: string): ReadonlyMap<string, ReplicaRow> => {
-  const ids = (rows.get('replicas') as readonly string[] | undefined) ?? [];
-  return new Map(ids.filter((id) => id !== own).map((id) => [id, rows.get(`replica:${id}`) as ReplicaRow]));
-};

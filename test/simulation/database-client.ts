@@ -8,7 +8,6 @@ export class DatabaseClient {
   readonly #party: Party;
   readonly #database: Database;
   #node: DatabaseNode | null = null;
-  #timeline = 0;
 
   constructor(party: Party, database: Database) {
     this.#party = party;
@@ -49,12 +48,9 @@ export class DatabaseClient {
     if (this.#node === node) this.#node = null;
   }
 
-  /** The primary, found anew after a failure. INVARIANT: never one of an earlier timeline than was seen. */
+  /** The primary, found anew after a failure. */
   #primary(): DatabaseNode | null {
-    const found = this.#node ?? this.#database.primaryFor(this.#party.place);
-    if (found === null || found.timeline < this.#timeline) return null;
-    this.#timeline = found.timeline;
-    this.#node = found;
-    return found;
+    this.#node ??= this.#database.primaryFor(this.#party.place);
+    return this.#node;
   }
 }

@@ -1,3 +1,4 @@
+import type { Mistake } from './mistakes.ts';
 import type { Party } from './party.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
@@ -126,8 +127,17 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 /** The names of all kinds of fault. */
 export const FAULT_KINDS = Object.keys(FAULTS);
 
+/** Mistakes that show under one kind of fault alone, and seldom: they get no other. */
+const SHOWN_BY: Partial<Record<Mistake, readonly string[]>> = {
+  'unsynced-position': ['waits are cancelled'],
+  'no-margin': ['sidecar cut off'],
+  'renewed-by-read': ['primary cut off from standbys'],
+};
+
 /** The kinds of fault of one run: a few kinds, often repeated, find more than all of them, each of which is rare. */
-const kindsOf = (random: Random): readonly string[] => {
+const kindsOf = ({ random, mistake }: World): readonly string[] => {
+  const shown = mistake === null ? undefined : SHOWN_BY[mistake];
+  if (shown !== undefined) return shown;
   const count = random.whole(1, 5);
   return Array.from({ length: count }, () => random.pick(FAULT_KINDS) ?? '');
 };
@@ -145,7 +155,7 @@ export class Faults {
   constructor(world: World, endMs: number) {
     this.#world = world;
     this.#endMs = endMs;
-    this.#kinds = kindsOf(world.random);
+    this.#kinds = kindsOf(world);
     this.#next();
   }
 

@@ -17,6 +17,7 @@ export const MISTAKES = {
   'no-margin': 'a fence has no margin for clocks that run at different speeds',
   'fenced-too-early': 'a holder counts as fenced after half of its lease',
   'silent-replica-ignored': 'a silent authority counts as fenced at once',
+  'left-at-once': 'an authority that ends is taken off the list although its sidecars have leases',
   'opened-elsewhere': 'a card is opened at an authority to which the sidecar has no stream',
   'repeat-unsynced': 'a change that is asked again is answered from what readers see, without a synced commit',
   'history-unchecked': 'a use is settled although the history has changed since its decision',

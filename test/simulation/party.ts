@@ -19,7 +19,7 @@ export class Party {
   constructor(place: string, { schedule, random }: { readonly schedule: Schedule; readonly random: Random }) {
     this.place = place;
     this.#schedule = schedule;
-    this.#rate = 1 + (random.chance(0.5) ? random.between(-DRIFT, DRIFT) : random.chance(0.5) ? DRIFT : -DRIFT);
+    this.#rate = 1 + (random.chance(0.2) ? random.between(-DRIFT, DRIFT) : random.chance(0.5) ? DRIFT : -DRIFT);
     this.#startMs = random.between(0, 1_000_000);
   }
 

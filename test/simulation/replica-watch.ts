@@ -1,9 +1,4 @@
-/** What an authority writes about itself with each beat. */
-export interface ReplicaRow {
-  readonly beat: number;
-  /** Up to here, all holders of its streams have acknowledged the feed, or are fenced. */
-  readonly enforced: number;
-}
+import type { ReplicaRow } from './replica-list.ts';
 
 interface Seen extends ReplicaRow {
   /** When this beat was first seen. */

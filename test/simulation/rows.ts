@@ -57,11 +57,13 @@ export const newTask = (id: string, parentId: string | null): Task => ({
 });
 
 /** The digest of a token of a task names the task. */
+const digestOf = (taskId: string, number: number): string => `${taskId}/${number}`;
+
 export const newToken = (
   taskId: string,
   { number, generation }: { readonly number: number; readonly generation: number },
 ): HeldToken => ({
-  jtiDigest: `${taskId}/${number}`,
+  jtiDigest: digestOf(taskId, number),
   audience: '',
   issuedAtMs: 0,
   expiresAtMs: Number.MAX_SAFE_INTEGER,
@@ -111,6 +113,8 @@ export const issuing = (id: string, number: number): Transaction<HeldToken | nul
   locks: locked(id),
   run: (rows) => {
     const task = taskOf(rows, id);
+    const before = tokenOf(rows, digestOf(id, number));
+    if (before !== undefined) return nothing(before);
     if (task?.state !== 'active') return nothing(null);
     const token = newToken(id, { number, generation: task.generation });
     return { result: token, writes: [[`token:${token.jtiDigest}`, token]], changes: [] };
