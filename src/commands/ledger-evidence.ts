@@ -42,7 +42,7 @@ ${LEDGER_HELP}
 Verifies the whole ledger first, then reads the records of the period once. For each control it says what was enforced and how
 often, the exceptions, the first and the last record, and what the evidence does not show; then the policy sets with their texts
 and who put them in force, who acted, sums of recorded arguments, and drawn records with their proofs. It provides evidence for
-controls and states no conformity.
+controls and states no conformity. The records of sidecars at an authority are not in it.
 
   remit ledger evidence --framework csf-2.0 --from 2026-01-01 --to 2026-04-01 --key @ledger.vkey --anchors anchors.txt --out q1.md
 

@@ -23,22 +23,30 @@ export const RECEIVED_HELP = `  --received DIR      the folder in which an autho
 
 /**
  * The folder of received records that the options name, else that of the configuration, where there is one; `undefined` for none. With a
- * ledger or a state file of its own a command reads no configuration.
+ * ledger or a state file of its own a command reads no configuration. Tells where the records are elsewhere.
  */
 export async function receivedFolderOf(
   values: Parameters<typeof sourceOf>[0] & { readonly received?: string | undefined },
-  io: Pick<CommandIo, 'environment'>,
+  io: Pick<CommandIo, 'environment' | 'err'>,
 ): Promise<string | undefined | CommandRefusal> {
   const { received, ledger, state } = values;
   if (received !== undefined || ledger !== undefined || state !== undefined) return received;
   const source = await sourceOf(values, io);
-  return isCommandRefusal(source) ? source : (source.received ?? undefined);
+  if (isCommandRefusal(source)) return source;
+  if (source.received?.kind === 'file') return source.received.folder;
+  if (source.received !== null) {
+    const { bucket } = source.received.place;
+    io.err(
+      `the records of sidecars are not read: they are in the bucket \`${bucket}\`. Copy them by \`remit ledger fetch\`, and use --received`,
+    );
+  }
+  return undefined;
 }
 
 /** The received logs that the options name, else those of the configuration, by origin. */
 export async function receivedOf(
   values: Parameters<typeof receivedFolderOf>[0],
-  io: Pick<CommandIo, 'environment'>,
+  io: Pick<CommandIo, 'environment' | 'err'>,
 ): Promise<ReadonlyMap<string, ReceivedLog> | CommandRefusal> {
   const folder = await receivedFolderOf(values, io);
   if (isCommandRefusal(folder)) return folder;

@@ -28,7 +28,7 @@ const MAX_SHOWN = 1_000;
 /** `remit task show`: a task with everything that happened in it. */
 export async function taskShow(
   args: readonly string[],
-  io: Pick<CommandIo, 'environment'>,
+  io: Pick<CommandIo, 'environment' | 'err'>,
 ): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, { ...sourceOptions, ...receivedOptions }, 1);
   if (typeof options === 'string') return refusal(options);

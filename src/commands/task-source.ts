@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import { recordsPlaceOf } from '../config/records.ts';
+import type { RecordsPlace } from '../config/records.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { openStoreForReading } from '../state/sqlite/open-store.ts';
@@ -49,8 +50,8 @@ export interface Source {
   readonly ledger: string;
   /** Folders of other ledgers, where several processes share the state file and the configuration names them. */
   readonly others: readonly string[];
-  /** The folder of the records of sidecars; `null` where there is none. */
-  readonly received: string | null;
+  /** Where the records of sidecars are; `null` where there are none. */
+  readonly received: RecordsPlace | null;
 }
 
 /** `--state` with `--ledger` or the folder `ledger` beside it, else those of the configuration. */
@@ -83,11 +84,10 @@ function sourceIn(config: Config, named: string | undefined): Source | CommandRe
     : { state, ledger: named, others: [], received: null };
 }
 
-/** The folder in which an authority keeps the records of its sidecars: the one that is configured, or that of the default where it is there. */
-function receivedIn(config: Config): string | null {
+/** Where an authority keeps the records of its sidecars: the place that is configured, or the folder of the default where it is there. */
+function receivedIn(config: Config): RecordsPlace | null {
   const place = recordsPlaceOf(config);
-  if (place.kind !== 'file') return null;
-  return config.records !== null || existsSync(place.folder) ? place.folder : null;
+  return config.records !== null || place.kind !== 'file' || existsSync(place.folder) ? place : null;
 }
 
 /** The state file of a configuration. A sidecar has none. */

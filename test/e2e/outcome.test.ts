@@ -242,7 +242,10 @@ for (const version of envoyVersions) {
 
     it('`remit task show` prints each outcome under its use', async () => {
       await outcomeOf('/v1/files/flaky');
-      const shown = await taskShow([taskId, '--config', domain.places.get('configuration') ?? ''], { environment: {} });
+      const shown = await taskShow([taskId, '--config', domain.places.get('configuration') ?? ''], {
+        environment: {},
+        err: () => undefined,
+      });
       const lines = typeof shown === 'string' ? shown.split('\n') : [];
       const at = lines.findIndex((line) => line.includes('/v1/files/flaky'));
       expect(lines[at + 1]).toMatch(/ {2}outcome: 200, \d+ ms \(upstream \d+ ms\), 0 B in, 5 B out, 2 attempts {2,}-/);

@@ -1,18 +1,29 @@
 import { DeleteObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { ledgerFetch } from '../../../src/commands/ledger-fetch.ts';
+import { ledgerQuery } from '../../../src/commands/ledger-query.ts';
 import { ledgerVerify } from '../../../src/commands/ledger-verify.ts';
 import { RecordObjects } from '../../../src/ledger/received/record-objects.ts';
 import { S3Bucket } from '../../../src/ledger/received/s3-bucket.ts';
+import type { ReceivedStream, StreamRefusal } from '../../../src/ledger/received/receiver.ts';
+import { encodedRecord } from '../../../src/ledger/encoded-record.ts';
+import type { LedgerRecord } from '../../../src/ledger/record.ts';
+import { systemPorts } from '../../../src/runtime/ports.ts';
+import { Closers } from '../../../src/server/closers.ts';
+import { openReceivedRecords } from '../../../src/server/received-records.ts';
+import { Faults } from '../../../src/telemetry/faults.ts';
+import { newMetrics } from '../../../src/telemetry/metrics.ts';
 import { s3PlaceFrom } from '../../../src/config/s3-place.ts';
+import { mustConfig } from '../../builders/config.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { ran } from '../../commands/ledgers.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { describeWith, seaweedfsPart } from '../../parts.ts';
 import { until } from '../../until.ts';
+import { mustOpenLog, settingsIn } from '../log/logs.ts';
 import { addRecords, authority, connected, nameOf, partFrom, sidecarLog } from './receivers.ts';
 import { startSeaweedfs } from './seaweedfs.ts';
 
@@ -133,6 +144,49 @@ describeWith(seaweedfsPart(), 'RecordObjects with a real S3-compatible store', (
     }
     const { exit, out } = await verified(own, 'lost');
     expect([exit, out.includes('counted    11 anchored, 0 received, 11 missing')]).toEqual([3, true]);
+  });
+
+  it('is opened by the configuration of an authority, whose commands say where the records are', async () => {
+    const at = folder();
+    const yaml = [
+      'trustDomains: acme.test',
+      'svid: { certificate: c, key: k, bundle: b }',
+      'issuer: { url: https://i.acme.test }',
+      'authority: { listen: unix:/a, sidecars: { id: spiffe://acme.test/tools, audiences: a } }',
+      'state: sqlite:state.db',
+      `records: ${address('configured')}`,
+    ].join('\n');
+    const own = mustOpenLog(settingsIn(at));
+    const closers = new Closers(() => undefined);
+    const durable = async (record: LedgerRecord): Promise<boolean> =>
+      own.append([{ bytes: must(encodedRecord(record)).bytes, outbox: null }], 'none') === null;
+    const opened = must(
+      await openReceivedRecords(mustConfig(yaml, { folder: at }), {
+        writer: { durable },
+        ports: systemPorts,
+        faults: new Faults(() => undefined),
+        metrics: newMetrics(),
+        log: () => undefined,
+        closers,
+      }),
+    );
+    const pod = folder();
+    const sidecar = sidecarLog(pod, 10);
+    const name = nameOf(sidecar);
+    const kept = new Promise((resolve) => {
+      void opened.receiver
+        .connect(name, 11, { onKept: resolve, onOver: () => undefined })
+        .then(async (stream) => must<ReceivedStream | StreamRefusal>(stream).receive(partFrom(pod, 0)));
+    });
+    expect(await kept).toBe(11);
+    sidecar.close();
+    await closers.close();
+    own.checkpoint();
+    own.close();
+    expect(await namesUnder('configured')).toHaveLength(1);
+    writeFileSync(join(at, 'remit.yaml'), yaml);
+    const { err } = await ran(ledgerQuery, '--config', join(at, 'remit.yaml'));
+    expect(err).toContain('the records of sidecars are not read: they are in the bucket `records`. Copy them by');
   });
 
   it('says that a bucket is not there', async () => {
