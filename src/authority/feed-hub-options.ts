@@ -8,6 +8,8 @@ export interface FeedHubOptions {
   readonly marginMs: number;
   /** Most tasks and tokens that one sidecar holds. */
   readonly maxHeld: number;
+  /** The same of all sidecars together. */
+  readonly maxHeldInAll: number;
   /**
    * When every lease has run out that an earlier process gave. Before that no change is enforced: sidecars may hold cards of which this hub
    * knows nothing.

@@ -5,7 +5,7 @@ import { Receipts } from './receipts.ts';
 import type { Receipt } from './receipts.ts';
 import { Holders } from './holders.ts';
 import { SidecarStream, textOfKey } from './sidecar-stream.ts';
-import type { CardToRead, OpenedRoot, StreamId } from './sidecar-stream.ts';
+import type { CardToRead, HeldRoom, OpenedRoot, StreamId } from './sidecar-stream.ts';
 
 /** Cards read and sent together. Each is at most some 64 KiB, and a message at most 4 MiB. */
 const CARDS_AT_ONCE = 32;
@@ -29,12 +29,14 @@ export class FeedHub {
   readonly #receipts = new Receipts();
   readonly #outgoing = new Map<StreamId, Down[]>();
   readonly #withDue = new Set<SidecarStream>();
+  readonly #room: HeldRoom;
   #position: number;
   #beat = 0;
 
   constructor(options: FeedHubOptions) {
     this.#options = options;
     this.#position = options.position;
+    this.#room = { left: options.maxHeldInAll };
   }
 
   /** The feed is processed up to here. */
@@ -62,9 +64,10 @@ export class FeedHub {
     this.sweep(monotonicMs);
     const resume = hello.resume?.epoch === this.#options.epoch ? hello.resume.seq : null;
     if (resume !== null && resume > this.#position) return 'ahead';
-    const stream = this.#streams.get(id) ?? new SidecarStream(id, this.#options.maxHeld);
-    for (const { key, jti_digests } of hello.held) if (!stream.note(key, jti_digests, 0)) return 'full';
+    const stream = this.#streams.get(id) ?? new SidecarStream(id, this.#options.maxHeld, this.#room);
+    // Also where it is refused: what it has noted is forgotten with it.
     this.#streams.set(id, stream);
+    for (const { key, jti_digests } of hello.held) if (!stream.note(key, jti_digests, 0)) return 'full';
     this.#outgoing.delete(id);
     // INVARIANT: before its cards a sidecar is at a position that it has acknowledged, or at none.
     const from = resume ?? (stream.notes.size === 0 ? this.#position : 0);

@@ -32,6 +32,7 @@ const RESUMES_A_SECOND = 200;
 const MAX_STREAMS = 16_384;
 /** Tasks and tokens held by one sidecar, at most. */
 const MAX_HELD = 262_144;
+const MAX_HELD_IN_ALL = 4_194_304;
 const INSTANCE = /^[\w-]{8,64}$/;
 
 /** A connected sidecar. */
@@ -76,7 +77,15 @@ export class Followers {
     this.#options = options;
     const { epoch, position, leaseMs, ports } = options;
     const inheritedUntilMs = ports.monotonicMs() + leaseMs + MARGIN_MS;
-    this.hub = new FeedHub({ epoch, position, leaseMs, marginMs: MARGIN_MS, maxHeld: MAX_HELD, inheritedUntilMs });
+    this.hub = new FeedHub({
+      epoch,
+      position,
+      leaseMs,
+      marginMs: MARGIN_MS,
+      maxHeld: MAX_HELD,
+      maxHeldInAll: MAX_HELD_IN_ALL,
+      inheritedUntilMs,
+    });
     this.#resumes = new TokenBucket({
       burst: RESUMES_A_SECOND,
       perSecond: RESUMES_A_SECOND,

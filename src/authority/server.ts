@@ -13,6 +13,7 @@ import { trustDomainOf } from '../identity/spiffe-id.ts';
 import { tlsMaterialOf } from '../identity/svid.ts';
 import type { Svid, SvidSource } from '../identity/svid.ts';
 import type { Receiver } from '../ledger/received/receiver.ts';
+import type { After } from '../runtime/timers.ts';
 import { unixSocketProblem } from '../runtime/unix-socket.ts';
 import { localRights, rightsOf } from './authorize.ts';
 import type { SidecarRights, SidecarRule } from './authorize.ts';
@@ -35,6 +36,7 @@ export interface AuthorityServerOptions {
   /** Receives the logs of sidecars; `null` where this authority does not. */
   readonly records: ReceivedRecords | null;
   readonly nowMs: () => number;
+  readonly after: After;
 }
 
 /** What receives the logs of sidecars. */
@@ -46,6 +48,8 @@ export interface ReceivedRecords {
 
 const MAX_MESSAGE_BYTES = 4 * 1_024 * 1_024;
 const MAX_CONNECTIONS = 20_000;
+/** Longest wait for the first call of a connection, its handshake included. */
+const FIRST_CALL_MS = 10_000;
 const SETTINGS = {
   'grpc.enable_channelz': 0,
   'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
@@ -68,6 +72,8 @@ export class AuthorityServer {
   readonly #grpc = new Server(SETTINGS);
   readonly #sockets = new Set<Socket>();
   readonly #inCall = new Map<string, number>();
+  /** Connections without a call yet, by their peers. Each value ends the wait for one. */
+  readonly #silent = new Map<string, () => void>();
   #net: NetServer | null = null;
   #stop: () => void = () => undefined;
 
@@ -88,6 +94,7 @@ export class AuthorityServer {
       this.#sockets.add(socket);
       socket.on('error', () => undefined);
       socket.once('close', () => this.#sockets.delete(socket));
+      if (!isLocal) this.#awaitCall(socket);
       injector.injectConnection(socket);
     });
     net.maxConnections = MAX_CONNECTIONS;
@@ -163,8 +170,21 @@ export class AuthorityServer {
   /** Ends the connection of a peer, `address:port`. Over a Unix socket peers have no names: the stream alone is ended. */
   #hangUp(peer: string): void {
     for (const socket of this.#sockets) {
-      if (`${socket.remoteAddress}:${socket.remotePort}` === peer) socket.destroy();
+      if (peerOf(socket) === peer) socket.destroy();
     }
+  }
+
+  /** Ends a connection that makes no call in time, such as one that does not finish its handshake. */
+  #awaitCall(socket: Socket): void {
+    const peer = peerOf(socket);
+    const cancel = this.#options.after(FIRST_CALL_MS, () => socket.destroy());
+    this.#silent.set(peer, cancel);
+    socket.once('close', () => this.#called(peer));
+  }
+
+  #called(peer: string): void {
+    this.#silent.get(peer)?.();
+    this.#silent.delete(peer);
   }
 
   /** One call of a client. A fault ends this call alone. */
@@ -184,9 +204,13 @@ export class AuthorityServer {
   }
 
   /** What the client of a call may do; `null` where it may do nothing. */
-  #rightsOf(call: Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext'>, isLocal: boolean): SidecarRights | null {
+  #rightsOf(
+    call: Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext' | 'getPeer'>,
+    isLocal: boolean,
+  ): SidecarRights | null {
     const { rules, svid, nowMs } = this.#options;
     if (isLocal) return localRights(rules());
+    this.#called(call.getPeer());
     const der = call.getAuthContext().sslPeerCertificate?.raw;
     const own = svid?.current() ?? null;
     const leaf = der === undefined ? null : leafFromDer(der);
@@ -257,6 +281,9 @@ class SvidProvider implements Provider {
 }
 
 const NO_RECORDS = { code: status.UNIMPLEMENTED, details: 'this authority receives no records' };
+/** As `getPeer` of a call names it. */
+const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`;
+
 const UNKNOWN_PEER = {
   code: status.PERMISSION_DENIED,
   details: 'no rule of `authority.sidecars` admits this client',

@@ -13,6 +13,11 @@ interface Note {
   root: string | null;
 }
 
+/** How many more tasks and tokens all sidecars together may hold. */
+export interface HeldRoom {
+  left: number;
+}
+
 /** A card to be read for a stream. */
 export interface CardToRead {
   readonly key: TaskKeyMessage;
@@ -66,6 +71,7 @@ export const textOfKey = ({ issuer, id }: TaskKeyMessage): string => `${issuer.l
 export class SidecarStream {
   readonly id: StreamId;
   readonly #maxHeld: number;
+  readonly #room: HeldRoom;
   readonly notes = new Map<string, Note>();
   #held = 0;
   isOpen = false;
@@ -88,9 +94,10 @@ export class SidecarStream {
   /** From then on (monotonic) the lease of the sidecar has run out. */
   fencedMs = -Infinity;
 
-  constructor(id: StreamId, maxHeld: number) {
+  constructor(id: StreamId, maxHeld: number, room: HeldRoom) {
     this.id = id;
     this.#maxHeld = maxHeld;
+    this.#room = room;
   }
 
   /** Notes that the sidecar holds, or may hold, a task with some of its tokens. `false` where it would hold too much. */
@@ -99,8 +106,9 @@ export class SidecarStream {
     const note = this.notes.get(text);
     const added = jtiDigests.filter((digest) => note?.jtiDigests.has(digest) !== true);
     const grown = new Set(added).size + (note === undefined ? 1 : 0);
-    if (this.#held + grown > this.#maxHeld) return false;
+    if (this.#held + grown > this.#maxHeld || grown > this.#room.left) return false;
     this.#held += grown;
+    this.#room.left -= grown;
     if (note === undefined) this.notes.set(text, { key, jtiDigests: new Set(added), n, root: null });
     else {
       for (const digest of added) note.jtiDigests.add(digest);
@@ -113,6 +121,7 @@ export class SidecarStream {
     const note = this.notes.get(text);
     if (note === undefined) return;
     this.#held -= note.jtiDigests.size + 1;
+    this.#room.left += note.jtiDigests.size + 1;
     this.notes.delete(text);
     this.due.delete(text);
   }

@@ -111,6 +111,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
       svid,
       records: parts.records ?? null,
       nowMs: ports.nowMs,
+      after,
     });
     servers.push(server);
     const target = await server.listen(address);

@@ -299,6 +299,20 @@ describe('bad input', () => {
     expect(await welcomed(stream)).toMatchObject({ lease_ms: 2_000 });
   });
 
+  it('closes connections that make no call, such as those that never finish a handshake, and keeps the others', async () => {
+    const { acme, target } = await overTls();
+    const honest = await follower(
+      target,
+      'honest-one',
+      tlsWith(await acme.svid('/ns/prod/sa/tools-1'), acme.bundlePem),
+    );
+    let closed = 0;
+    const port = Number(target.split(':')[1]);
+    for (let n = 0; n < 3; n += 1) connect(port, '127.0.0.1').on('close', () => (closed += 1));
+    await until(() => closed === 3, { what: 'the end of all three' });
+    expect(honest.stream.ended()).toBeNull();
+  });
+
   it('drops a sidecar that never reads, and keeps nobody waiting for it', async () => {
     const { acme, target, declared, state, enforced, sidecars } = await overTls({ leaseMs: 1_000 });
     const tls = tlsWith(await acme.svid('/ns/prod/sa/tools-honest'), acme.bundlePem);

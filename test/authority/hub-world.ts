@@ -105,6 +105,7 @@ export class HubWorld {
       leaseMs: LEASE_MS,
       marginMs: MARGIN_MS,
       maxHeld: 100,
+      maxHeldInAll: 100_000,
       inheritedUntilMs: 0,
     });
   }

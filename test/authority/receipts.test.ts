@@ -13,6 +13,7 @@ function hubWithHolder(): FeedHub {
     leaseMs: 5_000,
     marginMs: 250,
     maxHeld: 10,
+    maxHeldInAll: 100_000,
     inheritedUntilMs: 0,
   });
   hub.connect('s1', { resume: null, held: [] }, 0);

@@ -272,6 +272,7 @@ export class Authority {
       leaseMs: LEASE_MS,
       marginMs: mistake === 'no-margin' ? 0 : MARGIN_MS,
       maxHeld: 1_000,
+      maxHeldInAll: 100_000,
       // Of several authorities, the rows tell of an earlier process.
       inheritedUntilMs: isAlone ? this.#startMs + LEASE_MS + MARGIN_MS : -Infinity,
     });
