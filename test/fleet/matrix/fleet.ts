@@ -21,6 +21,10 @@ export interface Watch {
   readonly isAllowed: () => boolean;
   /** When a use would last have been allowed. */
   readonly lastAllowedMs: () => number;
+  /** The longest time between two looks that would have allowed a use: the pause of the process, at least. */
+  readonly longestDeniedMs: () => number;
+  /** Looks that would have denied a use, since the first that allowed one. */
+  readonly denied: () => number;
 }
 
 /** An authority with sidecars over mutual TLS, each through a proxy of its own. `close` ends all of it. */
@@ -50,28 +54,18 @@ export async function startFleet(folder: string): Promise<Fleet> {
     sidecar: async (options = {}) => {
       const proxy = await FaultProxy.start(port);
       const state = SidecarState.open({ ...sidecarOptions(`127.0.0.1:${proxy.port}`, tls), ...options });
-      const looking: NodeJS.Timeout[] = [];
       closers.push(
         () => proxy.close(),
         () => state.close(),
-        () => looking.forEach(clearInterval),
       );
       await until(() => state.problem() === null, { what: 'a lease' });
       return {
         state,
         proxy,
         watch: async (n) => {
-          await state.states.open(keyOf(n), digestOf(n));
-          const isAllowed = (): boolean => allows(state, n);
-          let lastMs = 0;
-          const look = (): void => {
-            // INVARIANT: the instant is read before the look, so that it is never later than what was seen.
-            const nowMs = performance.now();
-            if (isAllowed()) lastMs = nowMs;
-          };
-          looking.push(setInterval(look, LOOK_MS));
-          await until(() => lastMs > 0, { what: 'a use is allowed' });
-          return { isAllowed, lastAllowedMs: () => lastMs };
+          const use = await watch(state, n);
+          closers.push(() => use.stop());
+          return use;
         },
       };
     },
@@ -97,6 +91,31 @@ export const sidecarOptions = (
   onOpened: () => undefined,
   onSettled: () => undefined,
 });
+
+/** Opens task number `n` at a sidecar, and looks at it all the time from then on, until `stop`. */
+export async function watch(state: SidecarState, n: number): Promise<Watch & { readonly stop: () => void }> {
+  await state.states.open(keyOf(n), digestOf(n));
+  const isAllowed = (): boolean => allows(state, n);
+  let lastMs = 0;
+  let deniedMs = 0;
+  let denied = 0;
+  const looking = setInterval(() => {
+    // INVARIANT: the instant is read before the look, so that it is never later than what was seen.
+    const nowMs = performance.now();
+    if (isAllowed()) {
+      if (lastMs > 0) deniedMs = Math.max(deniedMs, nowMs - lastMs);
+      lastMs = nowMs;
+    } else if (lastMs > 0) denied += 1;
+  }, LOOK_MS);
+  await until(() => lastMs > 0, { what: 'a use is allowed' });
+  return {
+    isAllowed,
+    lastAllowedMs: () => lastMs,
+    longestDeniedMs: () => deniedMs,
+    denied: () => denied,
+    stop: () => clearInterval(looking),
+  };
+}
 
 /** Whether a sidecar would allow a use of task number `n` now. */
 export function allows({ states }: SidecarState, n: number): boolean {

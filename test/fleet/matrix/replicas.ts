@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import type { ClockSources } from '../../../src/state/clock-floor.ts';
 import type { Durability } from '../../../src/state/postgres/durability.ts';
 import { migratePostgres } from '../../../src/state/postgres/migrate.ts';
 import { openPostgresState, type PostgresState } from '../../../src/state/postgres/postgres-state.ts';
@@ -25,10 +26,13 @@ export async function migrate({
 /** The state of an authority on a database. The caller closes it. */
 export async function openReplica(
   { url }: { readonly url: string },
-  { durability = 'quorum' }: { readonly durability?: Durability } = {},
+  {
+    durability = 'quorum',
+    clocks = agreeing(),
+  }: { readonly durability?: Durability; readonly clocks?: ClockSources } = {},
 ): Promise<PostgresState> {
   const target = must(postgresTargetFrom(url));
-  return must(await openPostgresState({ target, durability, clocks: agreeing(), randomBytes, address: 'test' }));
+  return must(await openPostgresState({ target, durability, clocks, randomBytes, address: 'test' }));
 }
 
 /** The key of task number `n`. */
