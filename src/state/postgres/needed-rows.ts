@@ -39,8 +39,10 @@ const LOCK = `SELECT 1 FROM remit.tasks WHERE (issuer, id) IN (
     UNION ${USED})
   ORDER BY issuer, id FOR NO KEY UPDATE`;
 
+/** With the parents, of which a resume tells the state. */
 const TASKS = `SELECT t.* FROM remit.tasks t WHERE (t.issuer, t.id) IN (
     SELECT k.issuer, k.id FROM ${KEYS}
+    UNION SELECT p.issuer, p.parent FROM ${KEYS} JOIN remit.tasks p ON p.issuer = k.issuer AND p.id = k.id WHERE p.parent IS NOT NULL
     UNION SELECT o.issuer, o.task FROM remit.tokens o WHERE o.jti_digest = ANY($3::text[]))`;
 
 const FAMILIES = `SELECT t.* FROM remit.tasks t WHERE t.ended_ms IS NULL AND (t.issuer, t.root) IN (

@@ -164,6 +164,19 @@ describeEach('contract of the state', ({ name, open, place, spent }) => {
     await state.close();
   });
 
+  it('refuses to resume a part by the state of its parent, whatever that is', async () => {
+    const { state } = await opened();
+    const { authority } = state;
+    const part = taskNumber(11, { parentId: key.id });
+    const resumed = () => authority.applyTaskEvent(part, byOperator('resume'), 'operator');
+    expect(await authority.insertPart(part, tokenNumber(11), [], handed(1))).toBeNull();
+    await authority.applyTaskEvent(key, byOperator('suspend'), 'operator');
+    expect(await resumed()).toEqual({ problem: 'parent', state: 'suspended' });
+    await authority.applyTaskEvent(key, byOperator('complete'), 'operator');
+    expect(await resumed()).toEqual({ problem: 'parent', state: 'completed' });
+    await state.close();
+  });
+
   it('refuses a stolen token at once, before the revocation is written', async () => {
     const { state, file } = await opened();
     // It serves no checks, and so it refuses nothing for itself.

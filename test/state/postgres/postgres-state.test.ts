@@ -247,6 +247,22 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
     await state.close();
   });
 
+  it('says at once that a database takes no writes, and goes on once it does', async () => {
+    const { state, url } = await opened();
+    await state.close();
+    const { database } = must(postgresTargetFrom(url));
+    await places.postgres.sql(`ALTER DATABASE ${database} SET default_transaction_read_only = on`);
+    const readOnly = must(await open(url));
+    const refused = { code: 'busy', detail: expect.stringContaining('the database takes no writes') };
+    expect(await readOnly.settling.settle(use('d-1'))).toMatchObject(refused);
+    expect(await readOnly.authority.applyTaskEvent(key, byOperator('complete'), 'ada')).toMatchObject(refused);
+    expect(await readOnly.feed.beat()).toMatchObject(refused);
+    expect(await readOnly.authority.taskOf(issuer, key.id)).toMatchObject({ state: 'active' });
+    await places.postgres.sql(`ALTER DATABASE ${database} SET default_transaction_read_only = off`);
+    expect(await readOnly.settling.settle(use('d-1'))).toBeNull();
+    await readOnly.close();
+  });
+
   it('reads a rotated password for the next connection', async () => {
     const { state, url } = await opened();
     const file = mustFind(must(postgresTargetFrom(url)).passwordFile);
