@@ -1,4 +1,5 @@
 import { FeedHub } from '../../src/authority/feed-hub.ts';
+import { ReplicaMarks } from '../../src/authority/replica-marks.ts';
 import { cardOf } from '../../src/fleet/card.ts';
 import type { Card, Down, Hello, OpenReply, OpenRequest, Position, Up } from '../../src/fleet/messages.ts';
 import type { SettledUse } from '../../src/state/settling.ts';
@@ -11,9 +12,7 @@ import type { Rows } from './database-node.ts';
 import { Stream } from './network.ts';
 import type { StreamEnd, Writer } from './network.ts';
 import { Party } from './party.ts';
-import { leaving, listing, replicasIn } from './replica-list.ts';
-import type { ReplicaRow } from './replica-list.ts';
-import { ReplicaWatch } from './replica-watch.ts';
+import { leaving, listing, marksIn } from './replica-list.ts';
 import { heldTask, rootOf, settling } from './rows.ts';
 import { EPOCH, LEASE_MS, MARGIN_MS, PING_MS, POLL_MS } from './terms.ts';
 import type { World } from './world.ts';
@@ -52,7 +51,7 @@ export class Authority {
   readonly #world: World;
   readonly #id: string;
   readonly #database: DatabaseClient;
-  readonly #watch: ReplicaWatch;
+  readonly #marks: ReplicaMarks;
   readonly #streams = new Map<string, Writer<Down>>();
   /** `null` until the first beat has told the head of the feed. */
   #hub: FeedHub | null = null;
@@ -71,7 +70,7 @@ export class Authority {
     this.#database = new DatabaseClient(this.party, world.database);
     this.#startMs = this.party.monotonicMs();
     const isHasty = world.mistake === 'silent-replica-ignored' || world.isAlone;
-    this.#watch = new ReplicaWatch({ fencedAfterMs: isHasty ? 0 : LEASE_MS + MARGIN_MS });
+    this.#marks = new ReplicaMarks(this.#id, isHasty ? 0 : LEASE_MS + MARGIN_MS);
     this.party.every(POLL_MS, () => this.#tick());
     if (!world.isAlone) this.party.every(LEASE_MS / 4, () => this.#look());
   }
@@ -123,12 +122,8 @@ export class Authority {
           const noted = isElsewhere ? 'ok' : hub.noted(instance, opened, { n, seq });
           if (noted === 'again' && tries < MAX_READS) return read(tries + 1);
           if (noted !== 'ok') return reply(null);
-          // What is beyond the synced head may be seen and yet be lost.
           reply({
-            position: {
-              epoch: EPOCH,
-              seq: mistake === 'unsynced-position' ? got.head : Math.min(got.head, hub.position),
-            },
+            position: { epoch: EPOCH, seq: this.#syncedTo(got.head) },
             opened: got.held.map((held) => ({ card: held === null ? null : cardOf(held) })),
           });
         },
@@ -146,7 +141,7 @@ export class Authority {
           reply({
             problem: outcome.result,
             card: got === null || got.held === null ? null : cardOf(got.held),
-            position: got === null ? null : { epoch: EPOCH, seq: got.head },
+            position: got === null ? null : { epoch: EPOCH, seq: this.#syncedTo(got.head) },
           }),
       );
     });
@@ -233,7 +228,7 @@ export class Authority {
     this.#beats += 1;
     const beat = this.#hub?.beatBegins() ?? 0;
     const hellos = this.#hellos.splice(0);
-    const row: ReplicaRow = { beat: this.#beats, enforced: this.#enforcedUpTo() };
+    const mark = { id: this.#id, beat: this.#beats, enforcedSeq: this.#enforcedUpTo() };
     const seen = (rows: Rows): Beat => feedAfter(rows, this.#hub?.position ?? headOf(rows));
     const committed = (got: Beat | null): void => {
       this.#isBeating = false;
@@ -242,7 +237,7 @@ export class Authority {
     };
     const isRead = this.#world.mistake === 'renewed-by-read';
     if (isRead) this.#database.read(seen, committed);
-    const listed = listing(this.#id, row, this.#hub !== null);
+    const listed = listing(mark, this.#hub !== null);
     const transaction: Transaction<Beat> = {
       locks: listed.locks,
       run: (rows, nowMs) => ({ ...listed.run(rows, nowMs), result: seen(rows) }),
@@ -294,12 +289,20 @@ export class Authority {
         due.forEach(([stream, cards], at) => {
           if (got === null) return hub.unread(stream, cards);
           const held = got.cards[at] ?? [];
-          hub.send(stream, cards, { cards: held.map((one) => (one === null ? null : cardOf(one))), head: got.head });
+          hub.send(stream, cards, {
+            cards: held.map((one) => (one === null ? null : cardOf(one))),
+            head: this.#syncedTo(got.head),
+          });
         });
         if (got === null) this.party.after(POLL_MS, () => this.#send());
         else this.#send();
       },
     );
+  }
+
+  /** Up to where cards are current that were read at a head: what is beyond the last synced one may be seen and yet be lost. */
+  #syncedTo(head: number): number {
+    return this.#world.mistake === 'unsynced-position' ? head : Math.min(head, this.#hub?.position ?? 0);
   }
 
   #enforcedUpTo(): number {
@@ -324,10 +327,10 @@ export class Authority {
   #look(): void {
     const before = this.#receipts;
     this.#database.read(
-      (rows) => replicasIn(rows, this.#id),
-      (replicas) => {
-        if (replicas === null) return;
-        this.#watch.saw(replicas, this.party.monotonicMs());
+      (rows) => marksIn(rows),
+      (marks) => {
+        if (marks === null) return;
+        this.#marks.seen(marks, this.party.monotonicMs());
         this.#answer(before);
       },
     );
@@ -335,7 +338,7 @@ export class Authority {
 
   #answer(receipts: readonly Receipt[]): void {
     const isDone = (receipt: Receipt): boolean =>
-      this.#isEnforcedHere(receipt) && this.#watch.isEnforced(receipt.seq, this.party.monotonicMs());
+      this.#isEnforcedHere(receipt) && this.#marks.isEnforced(receipt.seq, this.party.monotonicMs());
     const done = receipts.filter((receipt) => this.#receipts.includes(receipt) && isDone(receipt));
     if (done.length === 0) return;
     this.#receipts = this.#receipts.filter((receipt) => !done.includes(receipt));

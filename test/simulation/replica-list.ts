@@ -1,31 +1,21 @@
+import type { ReplicaMark } from '../../src/authority/replica-board.ts';
 import type { Rows } from './database-node.ts';
 import type { Transaction } from './database.ts';
 
-/** What an authority writes about itself with each beat. */
-export interface ReplicaRow {
-  readonly beat: number;
-  /** Up to here, all holders of its streams have acknowledged the feed, or are fenced. */
-  readonly enforced: number;
-}
-
 const idsIn = (rows: Rows): readonly string[] => (rows.get('replicas') as readonly string[] | undefined) ?? [];
 
-/** The rows of all authorities but one. */
-export const replicasIn = (rows: Rows, except: string): ReadonlyMap<string, ReplicaRow> =>
-  new Map(
-    idsIn(rows)
-      .filter((id) => id !== except)
-      .map((id) => [id, rows.get(`replica:${id}`) as ReplicaRow]),
-  );
+/** The marks of all authorities. */
+export const marksIn = (rows: Rows): readonly ReplicaMark[] =>
+  idsIn(rows).map((id) => rows.get(`replica:${id}`) as ReplicaMark);
 
-/** Writes the row of an authority. Its first one puts it on the list; no lease is renewed by that one. */
-export const listing = (id: string, row: ReplicaRow, isListed: boolean): Transaction<null> => ({
-  locks: [`replica:${id}`, ...(isListed ? [] : ['replicas'])],
+/** Writes the mark of an authority. Its first one puts it on the list; no lease is renewed by that one. */
+export const listing = (mark: ReplicaMark, isListed: boolean): Transaction<null> => ({
+  locks: [`replica:${mark.id}`, ...(isListed ? [] : ['replicas'])],
   run: (rows) => ({
     result: null,
     writes: [
-      [`replica:${id}`, row],
-      ...(idsIn(rows).includes(id) ? [] : [['replicas', [...idsIn(rows), id]] as const]),
+      [`replica:${mark.id}`, mark],
+      ...(idsIn(rows).includes(mark.id) ? [] : [['replicas', [...idsIn(rows), mark.id]] as const]),
     ],
     changes: [],
   }),
