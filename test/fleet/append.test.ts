@@ -14,6 +14,8 @@ import { after } from '../../src/runtime/timers.ts';
 import { mustFind } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 import { addRecords, authority, emitterRecords, nameOf, sidecarLog } from '../ledger/received/receivers.ts';
+import { FaultProxy } from '../fault-proxy.ts';
+import { freePort } from '../free-port.ts';
 import { until } from '../until.ts';
 import { appendCalls, appendServer } from './append-servers.ts';
 
@@ -117,6 +119,25 @@ describe('RecordShipper', () => {
     await second.stop();
     expect(eventsIn(place)).toEqual(['joined', 'left', 'joined', 'left']);
     expect(verdictIn(second.records, name)).toMatchObject({ kind: 'sound', bare: null });
+  });
+
+  it('calls again where the host of the authority is gone without a word, and sends what was not acknowledged', async () => {
+    const [pod, place] = [folder(), folder()];
+    const port = await freePort();
+    const own = await served(place, `127.0.0.1:${port}`);
+    const proxy = await FaultProxy.start(port);
+    const log = sidecarLog(pod, 5);
+    const { unacknowledged, faults, add, close } = shipperOf(pod, log, `127.0.0.1:${proxy.port}`);
+    await until(() => unacknowledged.records === 0);
+    proxy.halfOpen();
+    add(5);
+    await until(() => faults.some((fault) => fault !== null), { what: 'the end of the half-open stream' });
+    proxy.heal();
+    await until(() => unacknowledged.records === 0);
+    expect(await close()).toBeNull();
+    await proxy.close();
+    await own.stop();
+    expect(eventsIn(place)).toEqual(['joined', 'left']);
   });
 
   it('tells that the authority refuses a log of another trust domain, and keeps it unacknowledged', async () => {

@@ -121,7 +121,7 @@ export class Receiver {
     live.stream = stream;
     live.seenMs = this.#now();
     // INVARIANT: a stream continues after the last record that is kept, so what was received before has to be kept first.
-    await this.#keeper.settled(name.origin);
+    await this.#keeper.settled(name.origin, () => live.stream === stream);
     const unjoined = live.stream !== stream ? ANOTHER : live.state === 'open' ? null : await this.#join(live);
     if (unjoined !== null) return { problem: unjoined, isLater: true };
     return {
@@ -234,7 +234,7 @@ export class Receiver {
       live.stream = null;
       return;
     }
-    await this.#keeper.settled(ahead.origin);
+    await this.#keeper.settled(ahead.origin, () => live.stream === stream);
     if (live.stream !== stream || live.kept !== ahead) return;
     live.stream = null;
     await this.#recordCheckpoint(live);

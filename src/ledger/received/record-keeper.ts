@@ -87,9 +87,10 @@ export class RecordKeeper {
     this.#keepWithin(this.#bytes >= this.#limits.batchBytes ? 0 : this.#limits.batchMs);
   }
 
-  /** Resolves once nothing of a log waits, or the keeper is closed. */
-  async settled(origin: string): Promise<void> {
-    while (!this.#isClosed && (this.#waiting.has(origin) || this.#taken.has(origin))) await this.#nextTurn();
+  /** Resolves once nothing of a log waits, nobody waits for that any more, or the keeper is closed. */
+  async settled(origin: string, isAwaited: () => boolean): Promise<void> {
+    while (!this.#isClosed && isAwaited() && (this.#waiting.has(origin) || this.#taken.has(origin)))
+      await this.#nextTurn();
   }
 
   /** Resolves once there is room for another part, or the keeper is closed. */

@@ -58,6 +58,9 @@ export class AuthorityLink {
       'grpc.enable_http_proxy': 0,
       'grpc.enable_retries': 0,
       'grpc.initial_reconnect_backoff_ms': 100,
+      // A host that is gone sends no end of a connection.
+      'grpc.keepalive_time_ms': 10_000,
+      'grpc.keepalive_timeout_ms': 5_000,
       'grpc.max_reconnect_backoff_ms': 1_000,
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.service_config_disable_resolution': 1,
