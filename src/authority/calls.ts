@@ -5,7 +5,8 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { SettledUse, Settlement } from '../state/settling.ts';
 import type { Spend } from '../state/store.ts';
 import type { SidecarRights } from './authorize.ts';
-import { MAX_BATCH } from './client-limits.ts';
+import { MAX_BATCH, useLimit } from './client-limits.ts';
+import type { TokenBucket } from '../runtime/token-bucket.ts';
 import type { Engine, ReadCards } from './engine.ts';
 import { streamIdOf } from './followers.ts';
 import type { Followers } from './followers.ts';
@@ -27,10 +28,21 @@ export interface CallRefusal {
 const MAX_READINGS = 8;
 /** Tokens of which it is known where they were opened. */
 const MAX_TOKENS = 65_536;
+/** Identities whose rate of uses is known. */
+const MAX_PEERS = 4_096;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** Longest text of a message that becomes a key in the state. */
 const MAX_TEXT = 512;
 const MAX_LABELS = 64;
+
+/** Options of the calls. */
+interface SidecarCallsOptions {
+  readonly engine: Engine;
+  readonly epoch: string;
+  /** Later of wall clock and floor. */
+  readonly nowMs: () => number;
+  readonly monotonicMs: () => number;
+}
 
 /** The calls of sidecars besides their streams. */
 export class SidecarCalls {
@@ -38,19 +50,19 @@ export class SidecarCalls {
   readonly #epoch: string;
   readonly #followers: Followers;
   readonly #nowMs: () => number;
+  readonly #monotonicMs: () => number;
+  readonly #uses = new LRUCache<string, TokenBucket>({ max: MAX_PEERS });
   /** The sidecars that opened a token, and when the first did. */
   readonly #opened = new LRUCache<string, { readonly by: Set<StreamId>; readonly firstMs: number }>({
     max: MAX_TOKENS,
   });
 
-  constructor(
-    followers: Followers,
-    { engine, epoch, nowMs }: { readonly engine: Engine; readonly epoch: string; readonly nowMs: () => number },
-  ) {
+  constructor(followers: Followers, { engine, epoch, nowMs, monotonicMs }: SidecarCallsOptions) {
     this.#followers = followers;
     this.#engine = engine;
     this.#epoch = epoch;
     this.#nowMs = nowMs;
+    this.#monotonicMs = monotonicMs;
   }
 
   /**
@@ -90,6 +102,7 @@ export class SidecarCalls {
   async settle({ uses }: SettleRequest, rights: SidecarRights): Promise<SettleReply | CallRefusal> {
     if (this.#followers.halted !== null) return { code: status.FAILED_PRECONDITION, details: this.#followers.halted };
     if (uses.length > MAX_BATCH) return invalid(`at most ${MAX_BATCH} uses a call`);
+    if (!this.#usesOf(rights).take(uses.length)) return tooMany('too many uses');
     const read = uses.map(usedFrom);
     const wrong = read.find((use) => typeof use === 'string');
     if (typeof wrong === 'string') return invalid(wrong);
@@ -108,6 +121,12 @@ export class SidecarCalls {
     if (isStoreFailure(after)) return unsettled(settlement, '');
     const card = permittedCard(after.cards[0], rights);
     return { problem: settlement, detail: '', card, position: { epoch: this.#epoch, seq: after.seq } };
+  }
+
+  #usesOf({ peer }: SidecarRights): TokenBucket {
+    const limit = this.#uses.get(peer) ?? useLimit(this.#monotonicMs);
+    this.#uses.set(peer, limit);
+    return limit;
   }
 
   /** The cards with where else their tokens were opened. */

@@ -95,7 +95,12 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
           wait: (ms) => new Promise((resolve) => void after(ms, resolve)),
         });
   const running = fleet?.run();
-  const calls = new SidecarCalls(followers, { engine, epoch, nowMs: () => reports.nowMs() });
+  const calls = new SidecarCalls(followers, {
+    engine,
+    epoch,
+    nowMs: () => reports.nowMs(),
+    monotonicMs: ports.monotonicMs,
+  });
   const servers: AuthorityServer[] = [];
   const close = async (): Promise<void> => {
     followers.close();

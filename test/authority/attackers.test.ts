@@ -285,6 +285,18 @@ describe('bad input', () => {
     expect(await made.call('Open', { instance, tokens: [tokenOf(1)], n: 2 })).toMatchObject({ opened: [{ card: {} }] });
   });
 
+  it('bounds the uses that one identity settles a second, whatever instances it names', async () => {
+    const { target } = await authority();
+    const made = client(target);
+    const uses = Array.from({ length: 256 }, () => useOf(1));
+    const replies = await Promise.all(
+      Array.from({ length: 200 }, (_, n) => made.call('Settle', { instance: `instance-${n}`, uses })),
+    );
+    const refused = replies.filter((reply) => reply === 'RESOURCE_EXHAUSTED').length;
+    expect(refused).toBeGreaterThan(0);
+    expect(replies.filter((reply) => typeof reply !== 'string')).toHaveLength(200 - refused);
+  });
+
   it('outlives connections with bytes that are no HTTP/2, and connections that say nothing', async () => {
     const { acme, target } = await overTls();
     const port = Number(target.split(':')[1]);
