@@ -9,6 +9,7 @@ import type { TaskKey } from '../../../src/state/store.ts';
 import { must } from '../../builders/must.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { issuer, byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
+import { until } from '../../until.ts';
 import type { PostgresCluster } from '../../postgres/cluster.ts';
 
 /** Makes the tables of a database, for the role `app` or another. */
@@ -20,7 +21,7 @@ export async function migrate({
   readonly role?: string;
 }): Promise<void> {
   const target = must(postgresTargetFrom(ownerUrl));
-  must(await migratePostgres(target, { grant: role, randomBytes }));
+  must(await migratePostgres(target, { grant: role, randomBytes, askMs: 60_000 }));
 }
 
 /** The state of an authority on a database. The caller closes it. */
@@ -32,7 +33,14 @@ export async function openReplica(
   }: { readonly durability?: Durability; readonly clocks?: ClockSources } = {},
 ): Promise<PostgresState> {
   const target = must(postgresTargetFrom(url));
-  return must(await openPostgresState({ target, durability, clocks, randomBytes, address: 'test' }));
+  // A loaded machine may miss the second in which a host has to say whether it is the primary.
+  return until(
+    async () => {
+      const state = await openPostgresState({ target, durability, clocks, randomBytes, address: 'test' });
+      return isStoreFailure(state) && state.code === 'busy' ? false : must(state);
+    },
+    { what: 'a host says that it is the primary' },
+  );
 }
 
 /** The key of task number `n`. */
