@@ -95,7 +95,9 @@ export const stateFileIn = ({ file, state }: Pick<Config, 'file' | 'state'>): st
   state.kind === 'sqlite'
     ? state.path
     : refusal(
-        `\`${file}\` is the configuration of a sidecar, which has no state file: run this on the host of its authority`,
+        state.kind === 'postgres'
+          ? `\`${file}\` has its state in a PostgreSQL, which this command does not read: ask the task API`
+          : `\`${file}\` is the configuration of a sidecar, which has no state file: run this on the host of its authority`,
       );
 
 /** Only the state file. */

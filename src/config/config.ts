@@ -72,6 +72,11 @@ export interface Config {
   readonly state: StatePlace;
   readonly authority: AuthorityConfig;
   /**
+   * What a commit of a PostgreSQL must survive: the loss of any one server (`quorum`), what its provider promises (`managed`), or nothing but
+   * a restart (`single`). Default `quorum`.
+   */
+  readonly durability: 'quorum' | 'managed' | 'single';
+  /**
    * `exclusive`: only this process serves with the state file. `shared`: several processes on this host serve with it; each says `shared`
    * and has its own `extAuthz.listen`, `admin.listen` and `ledger.folder`. The words name the kinds of lock. Default `exclusive`.
    */
@@ -151,6 +156,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     policies: policies(folder),
     state: optional(statePlace(folder), defaultState),
     authority,
+    durability: optional(oneOf(['quorum', 'managed', 'single']), 'quorum'),
     stateAccess: optional(oneOf(['exclusive', 'shared']), 'exclusive'),
     endedTasks: section({ keepSeconds: optional(integer(0, 315_360_000), 86_400) }),
     ledger: ledger(folder),

@@ -20,7 +20,7 @@ type Contradiction = { readonly field: string; readonly message: string } | null
  */
 export const roleContradiction = (keys: RoleKeys): Contradiction =>
   recordsContradiction(keys) ??
-  (keys.state.kind === 'sqlite' ? authorityContradiction(keys) : sidecarContradiction(keys, keys.state.addresses));
+  (keys.state.kind === 'authority' ? sidecarContradiction(keys, keys.state.addresses) : authorityContradiction(keys));
 
 const recordsContradiction = ({ records, authority: { listen } }: RoleKeys): Contradiction =>
   records === null || listen.length > 0
@@ -56,12 +56,15 @@ function sidecarContradiction(
   return authority.id === null ? { field: 'authority.id', message } : null;
 }
 
-function authorityContradiction({ stateAccess, authority, issuer, svid }: RoleKeys): Contradiction {
+function authorityContradiction({ state, stateAccess, authority, issuer, svid }: RoleKeys): Contradiction {
   if (authority.id !== null) {
     const message = 'is for sidecars: remove it, or name the authorities by `state: authority://host:port`';
     return { field: 'authority.id', message };
   }
-  if (authority.listen.length === 0) return null;
+  if (authority.listen.length === 0) {
+    const message = 'is required with `state: postgres://…`: it serves sidecars, and no checks of its own';
+    return state.kind === 'postgres' ? { field: 'authority.listen', message } : null;
+  }
   if (issuer === null) {
     const message = 'is required with `authority.listen`: sidecars serve the tasks that are declared here';
     return { field: 'issuer', message };

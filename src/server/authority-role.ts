@@ -1,4 +1,6 @@
 import { sqliteEngine } from '../authority/engine.ts';
+import type { Engine } from '../authority/engine.ts';
+import { postgresEngine } from '../authority/postgres-engine.ts';
 import { startAuthority } from '../authority/start-authority.ts';
 import type { ServingAuthority } from '../authority/start-authority.ts';
 import type { IssuerConfig } from '../config/issuer.ts';
@@ -14,7 +16,20 @@ import type { StartProblem } from './start-problem.ts';
 
 /** Starts to serve sidecars, where the configuration names addresses for them; `null` where it does not. */
 export async function startAuthorityRole(
-  parts: Pick<Parts, 'config' | 'stateFile' | 'settling' | 'svid' | 'ports' | 'log' | 'ledger' | 'faults' | 'metrics'>,
+  parts: Pick<
+    Parts,
+    | 'config'
+    | 'authority'
+    | 'stateFile'
+    | 'database'
+    | 'settling'
+    | 'svid'
+    | 'ports'
+    | 'log'
+    | 'ledger'
+    | 'faults'
+    | 'metrics'
+  >,
   {
     issuer,
     signingKeys,
@@ -25,11 +40,11 @@ export async function startAuthorityRole(
     readonly closers: Pick<Closers, 'push'>;
   },
 ): Promise<ServingAuthority | null | StartProblem> {
-  const { config, stateFile, settling, svid, ports, log } = parts;
+  const { config, authority, svid, ports, log } = parts;
   const { listen, sidecars, leaseSeconds } = config.authority;
-  if (listen.length === 0 || stateFile === null || issuer === null || signingKeys === null) return null;
-  const digestKey = stateFile.reader.digestKey();
-  if (isStoreFailure(digestKey)) return { problem: digestKey.detail };
+  if (listen.length === 0 || authority === null || issuer === null || signingKeys === null) return null;
+  const from = engineOf(parts);
+  if ('problem' in from) return from;
   const records = await openReceivedRecords(config, {
     ...parts,
     writer: parts.ledger.writer,
@@ -41,10 +56,9 @@ export async function startAuthorityRole(
     listen,
     sidecars: () => sidecars,
     leaseMs: leaseSeconds * 1_000,
-    engine: sqliteEngine({ ...stateFile, settling }),
-    reports: stateFile.authority,
+    ...from,
+    reports: authority,
     records,
-    digestKey,
     issuer: issuer.url,
     jwks: () => signingKeys.jwks(),
     svid,
@@ -57,4 +71,19 @@ export async function startAuthorityRole(
   closers.push(() => serving.close());
   log(`sidecars on ${serving.targets.join(', ')}`, 'authority');
   return serving;
+}
+
+/** The database of an authority, and its key for digests of static secrets. */
+function engineOf({
+  stateFile,
+  database,
+  settling,
+}: Pick<Parts, 'stateFile' | 'database' | 'settling'>):
+  { readonly engine: Engine; readonly digestKey: Uint8Array } | StartProblem {
+  if (database !== null) return { engine: postgresEngine(database.state), digestKey: database.state.digestKey };
+  if (stateFile === null) return { problem: 'an authority needs a state of its own' };
+  const digestKey = stateFile.reader.digestKey();
+  return isStoreFailure(digestKey)
+    ? { problem: digestKey.detail }
+    : { engine: sqliteEngine({ ...stateFile, settling }), digestKey };
 }

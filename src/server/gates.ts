@@ -15,7 +15,7 @@ const LOOK_MS = 500;
 
 /** The conditions for readiness of this process. Each names what is missing. */
 export const gatesOf = (
-  { config, policies, ledger, sidecar, stateHealth, svid }: Parts,
+  { config, policies, ledger, database, sidecar, stateHealth, svid }: Parts,
   {
     keys,
     drain,
@@ -38,6 +38,7 @@ export const gatesOf = (
     },
   },
   { name: 'state', problem: () => (sidecar === null ? stateHealth.problem() : sidecar.problem()) },
+  ...(database === null ? [] : [{ name: 'database', problem: () => database.problem() }]),
   ...(authority === null ? [] : [{ name: 'authority', problem: () => authority.problem() }]),
   { name: 'ledger', problem: () => ledger.writer.problem },
   {
@@ -53,13 +54,13 @@ export const gatesOf = (
 
 /** Keeps the gRPC health in step with readiness, and logs each change. The returned function stops it. */
 export function followGates(
-  server: AuthorizationServer,
+  server: AuthorizationServer | null,
   { gates, drain, log }: { readonly gates: readonly Gate[]; readonly drain: Drain; readonly log: Log },
 ): () => Promise<void> {
   let told: string | null = null;
   const look = (): void => {
     const unmet = unmetGates(gates);
-    server.setServing(unmet.length === 0);
+    server?.setServing(unmet.length === 0);
     const said = unmet.join('; ');
     if (said === told) return;
     told = said;
@@ -69,5 +70,5 @@ export function followGates(
   drain.onBegun = look;
   look();
   // A gate that throws counts as not met.
-  return repeatedly(look, { everyMs: LOOK_MS, after, onFault: () => server.setServing(false) });
+  return repeatedly(look, { everyMs: LOOK_MS, after, onFault: () => server?.setServing(false) });
 }

@@ -26,7 +26,6 @@ import { proofNoncesFor } from './proof-nonces.ts';
 import { ownSvidProblem } from './own-svid.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
-import type { StateFile } from './state.ts';
 import type { StartProblem } from './start-problem.ts';
 
 /** The issuer, serving. */
@@ -57,10 +56,10 @@ export async function startIssuer(
     closers,
   }: IssuerKeys & { readonly enforcement: Enforcement | null; readonly closers: Pick<Closers, 'push'> },
 ): Promise<IssuerRole | StartProblem> {
-  const { stateFile, svid, log } = parts;
+  const { authority, svid, log } = parts;
   const { listen } = config;
   if (svid === null) return { problem: 'the issuer needs `svid`' };
-  if (stateFile === null) return { problem: 'the issuer needs a state file' };
+  if (authority === null) return { problem: 'the issuer needs a state of its own' };
   const unread = undeclaredAttribute(parts, config);
   if (unread !== null) return { problem: unread };
   const subjectKeys = await openKeyRing(parts, config.subjectIssuers.map(asExternal), null);
@@ -75,7 +74,7 @@ export async function startIssuer(
   if (unfit !== null) return { problem: unfit };
   const settings = liveSettings(parts, config);
   const services = {
-    ...sharedServices(parts, stateFile),
+    ...sharedServices(parts, authority),
     get settings() {
       return settings();
     },
@@ -170,7 +169,7 @@ async function listenOn(server: IssuerServer, address: Address): Promise<number 
 
 const asExternal = (issuer: SubjectIssuerConfig) => ({ ...issuer, kind: 'external' }) as const;
 
-function sharedServices(parts: Parts, { authority }: StateFile) {
+function sharedServices(parts: Parts, authority: NonNullable<Parts['authority']>) {
   const { config, ledger, metrics, policies, ports, proofs, reports, telemetry, trial } = parts;
   return {
     ports,

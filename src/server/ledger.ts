@@ -5,12 +5,13 @@ import type { StoredRecord } from '../ledger/timeline.ts';
 import { LogThread } from '../ledger/log/log-thread.ts';
 import { recordsOfTask } from '../state/task-records.ts';
 import type { FileLock } from '../sqlite/file-lock.ts';
+import type { OutboxReader } from '../state/outbox-relay.ts';
 import { OutboxRelay } from '../state/outbox-relay.ts';
 import { lockOutbox } from '../state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Upkeep } from '../state/authority.ts';
-import type { StoreReader } from '../state/store.ts';
+import type { WaitingRecord } from '../state/store.ts';
 import type { CheckpointNotice } from '../telemetry/checkpoint-notice.ts';
 import { recordMetrics } from '../telemetry/record-metrics.ts';
 import type { Faults } from '../telemetry/faults.ts';
@@ -37,10 +38,24 @@ export interface Ledger {
   readonly flush: () => Promise<void>;
 }
 
+/** Where records wait for the ledger. */
+export interface OutboxSource {
+  readonly reader: OutboxReader & {
+    /** Changes where the numbers begin anew. */
+    fileId(): string | StoreFailure | Promise<string | StoreFailure>;
+    outboxEnd(): number | StoreFailure | Promise<number | StoreFailure>;
+    recordsOf(
+      taskId: string,
+      limit: number,
+    ): readonly WaitingRecord[] | StoreFailure | Promise<readonly WaitingRecord[] | StoreFailure>;
+  };
+  readonly authority: Pick<Upkeep, 'forget'>;
+}
+
 /** Dependencies and callbacks of the ledger. */
 export interface LedgerServices {
-  /** The state file whose records are relayed; `null` at a sidecar, which has none. */
-  readonly stateFile: { readonly reader: StoreReader; readonly authority: Pick<Upkeep, 'forget'> } | null;
+  /** The state whose records are relayed; `null` at a sidecar, which has none. */
+  readonly outbox: OutboxSource | null;
   /** Sends the records to an authority; `null` where this process is no sidecar. */
   readonly shipped: ShippedRecords | null;
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
@@ -67,9 +82,9 @@ export async function openLedger(
     state,
     stateAccess,
   }: Pick<Config, 'ledger' | 'trustDomains' | 'state' | 'stateAccess'>,
-  { stateFile, shipped, ports, metrics, log, faults, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
+  { outbox, shipped, ports, metrics, log, faults, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
 ): Promise<Ledger | StartProblem> {
-  const fileId = stateFile?.reader.fileId() ?? NO_FILE;
+  const fileId = (await outbox?.reader.fileId()) ?? NO_FILE;
   if (isStoreFailure(fileId)) return { problem: fileId.detail };
   const retain = retainOf(settings);
   const growth = new LedgerGrowth();
@@ -98,7 +113,7 @@ export async function openLedger(
   });
   const { taken } = thread;
   const rolledBack =
-    stateFile && rolledBackProblem(stateFile.reader, { taken, state: statePathOf(state), folder: settings.folder });
+    outbox && (await rolledBackProblem(outbox.reader, { taken, state: statePathOf(state), folder: settings.folder }));
   if (rolledBack !== null) return { problem: rolledBack };
   const count = recordMetrics(metrics);
   metrics.beforeScrape(() => {
@@ -125,33 +140,33 @@ export async function openLedger(
     },
     ...(shipped === null ? {} : { refusal: (queued: number) => shipped.problem(queued) }),
   });
-  const outbox = stateAccess === 'shared' ? outboxPlace(statePathOf(state), log) : null;
-  closers.push(() => outbox?.release());
-  const relay = stateFile && new OutboxRelay(writer, { ...stateFile, after, taken, ...outbox });
+  const place = stateAccess === 'shared' ? outboxPlace(statePathOf(state), log) : null;
+  closers.push(() => place?.release());
+  const relay = outbox && new OutboxRelay(writer, { ...outbox, after, taken, ...place });
   closers.push(() => relay?.close());
-  closers.push(() => {
-    relay?.pump();
+  closers.push(async () => {
+    await relay?.pump();
     return writer.close();
   });
   relay?.start();
   const { origin, verifierKey } = thread;
   shipped?.start({ folder: settings.folder, origin, verifierKey, size: thread.status.size });
   const flush = async (): Promise<void> => {
-    relay?.pump();
+    await relay?.pump();
     await writer.flush();
   };
   return {
     writer,
     notice: `ledger ${settings.folder}: ${thread.status.size} records; its checkpoints are verified with ${thread.verifierKey}`,
-    relay: () => relay?.pump(),
+    relay: () => void relay?.pump(),
     flush,
     recordsOf: async (taskId, limit) => {
       await flush();
-      return recordsOfTask(
-        { folders: [settings.folder, ...settings.others], store: stateFile?.reader ?? null },
-        taskId,
-        limit,
-      );
+      // INVARIANT: read the outbox first, since a record leaves it only once a ledger has it.
+      const waiting = outbox === null ? [] : await outbox.reader.recordsOf(taskId, limit);
+      if (isStoreFailure(waiting)) return waiting;
+      const store = { fileId: () => fileId, recordsOf: () => waiting };
+      return recordsOfTask({ folders: [settings.folder, ...settings.others], store }, taskId, limit);
     },
   };
 }
@@ -160,11 +175,11 @@ export async function openLedger(
  * Why the state file is an earlier copy of itself; `null` where it is not. It is one where the ledger has more of its records than it
  * wrote. Tasks that have ended since would be open again, and the ledger would skip its next records.
  */
-function rolledBackProblem(
-  reader: StoreReader,
+async function rolledBackProblem(
+  reader: OutboxSource['reader'],
   { taken, state, folder }: { readonly taken: number; readonly state: string; readonly folder: string },
-): string | null {
-  const end = reader.outboxEnd();
+): Promise<string | null> {
+  const end = await reader.outboxEnd();
   if (isStoreFailure(end)) return end.detail;
   if (end >= taken) return null;
   return `the state file \`${state}\` is an earlier copy: it has written ${end} records, but the ledger \`${folder}\` has ${taken} of them, so a task that ended could be open in it. Move it away and restore it with \`remit restore --state-only\`, which ends its open tasks`;

@@ -24,6 +24,7 @@ import type { Ledger } from './ledger.ts';
 import { followOwnSvid } from './own-svid.ts';
 import { otelEnvironmentProblems } from './otel-environment.ts';
 import type { Parts } from './parts.ts';
+import { openDatabase } from './database.ts';
 import { openPolicies } from './policies.ts';
 import { StateHealth } from './state-health.ts';
 import { isStartProblem } from './start-problem.ts';
@@ -84,19 +85,28 @@ export async function openParts(
           onKeys: (issuer, jwks) => announced.take(issuer, jwks),
           closers,
         })
-      : await openStateFile(
-          { path: statePathOf(config.state), stateAccess: config.stateAccess },
-          {
+      : config.state.kind === 'postgres'
+        ? await openDatabase(config.state.target, config, {
             ports,
             log,
-            onFatal: options.onFatal,
+            faults,
             onRecords: () => relay?.(),
             onWrite: stateHealth.written,
             closers,
-          },
-        );
+          })
+        : await openStateFile(
+            { path: statePathOf(config.state), stateAccess: config.stateAccess },
+            {
+              ports,
+              log,
+              onFatal: options.onFatal,
+              onRecords: () => relay?.(),
+              onWrite: stateHealth.written,
+              closers,
+            },
+          );
   if (isStartProblem(state)) return state;
-  const { stateFile, states } = state;
+  const { authority, stateFile, states } = state;
   const reports = new Reports(
     { authority: state.reporting, states },
     {
@@ -107,8 +117,7 @@ export async function openParts(
   );
   closers.push(() => reports.close());
   metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(reports.queued));
-  if (stateFile !== null) {
-    const { authority } = stateFile;
+  if (authority !== null) {
     closers.push(await endExpiredTasks(authority, faults));
     closers.push(keepState(authority, { keepSeconds: () => live().endedTasks.keepSeconds, after, log, metrics }));
   }
@@ -116,7 +125,7 @@ export async function openParts(
   const onUsed = (used: ReadonlyMap<string, number>): void => reports.used(used);
   const opened = await openLedger(config, {
     ...options,
-    stateFile,
+    outbox: stateFile ?? state.database?.outbox ?? null,
     shipped,
     metrics,
     faults,

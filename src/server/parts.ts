@@ -19,7 +19,10 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Trial } from '../policy-tools/shadow/trial.ts';
 
 /** Parts shared by the roles of one process. */
-export interface Parts extends Pick<State, 'states' | 'settling' | 'digestOf' | 'stateFile' | 'sidecar' | 'proofs'> {
+export interface Parts extends Pick<
+  State,
+  'states' | 'settling' | 'digestOf' | 'authority' | 'stateFile' | 'database' | 'sidecar' | 'proofs'
+> {
   readonly config: Config;
   readonly ports: Ports;
   /** Background writes. */

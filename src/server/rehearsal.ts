@@ -8,6 +8,8 @@ import type { Address } from '../config/values.ts';
 import { signingKeyAt } from '../issuer/signing-key.ts';
 import { pendingVersion } from '../state/sqlite/migration.ts';
 import { stateFormat } from '../state/sqlite/schema.ts';
+import { openPostgresState } from '../state/postgres/postgres-state.ts';
+import type { Ports } from '../runtime/ports.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { otelEnvironmentProblems } from './otel-environment.ts';
 import { startRemit } from './remit.ts';
@@ -37,7 +39,11 @@ export async function rehearseStart(
   config: Config,
   { ports, guard, environment }: Pick<RemitOptions, 'ports' | 'environment'> & Required<Pick<RemitOptions, 'guard'>>,
 ): Promise<StartRehearsal> {
-  const problems = [...otelEnvironmentProblems(environment), ...(await placeProblems(config))];
+  const problems = [
+    ...otelEnvironmentProblems(environment),
+    ...(await placeProblems(config)),
+    ...(await databaseProblems(config, ports)),
+  ];
   const folder = await mkdtemp(join(tmpdir(), 'remit-check-'));
   try {
     await mkdir(join(folder, KEYS), { mode: 0o700 });
@@ -82,7 +88,7 @@ const rehearsed = (config: Config, folder: string): Config => ({
   admin: { ...config.admin, listen: FREE },
   issuer: config.issuer === null ? null : rehearsedIssuer(config.issuer, folder),
   decisionLog: 'none',
-  state: config.state.kind === 'sqlite' ? { kind: 'sqlite', path: join(folder, 'state.db') } : config.state,
+  state: config.state.kind === 'authority' ? config.state : { kind: 'sqlite', path: join(folder, 'state.db') },
   authority: {
     ...config.authority,
     listen: config.authority.listen.map((_at, n) => ({ kind: 'unix', path: join(folder, `authority-${n}.sock`) })),
@@ -110,6 +116,17 @@ async function unmetAfter(unmet: () => readonly string[], monotonicMs: () => num
   const endMs = monotonicMs() + READY_MS;
   while (unmet().length > 0 && monotonicMs() < endMs) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   return unmet();
+}
+
+/** Problems with the real database, which is read alone. */
+async function databaseProblems({ state, durability }: Config, ports: Ports): Promise<readonly string[]> {
+  if (state.kind !== 'postgres') return [];
+  const { randomBytes } = ports;
+  const opened = await openPostgresState({ target: state.target, durability, clocks: ports, randomBytes, address: '' });
+  if (isStoreFailure(opened)) return [opened.detail];
+  const found = await opened.problems();
+  await opened.close();
+  return isStoreFailure(found) ? [found.detail] : found;
 }
 
 /** Problems with the real files and folders. */

@@ -82,11 +82,15 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
       ? null
       : await startIssuer(parts, config.issuer, { signingKeys, transactions: verified, enforcement, closers });
   if (isStartProblem(issuer)) return issuer;
-  const checks = await startChecks(parts, { keys: ring, transactionToken: transactions?.sign ?? null, closers });
+  // An authority on a PostgreSQL has no state in memory by which checks could be decided.
+  const checks =
+    parts.database === null
+      ? await startChecks(parts, { keys: ring, transactionToken: transactions?.sign ?? null, closers })
+      : null;
   if (isStartProblem(checks)) return checks;
   const drain = new Drain(() => parts.live().drainSeconds, after);
   const gates = gatesOf(parts, { keys: ring, drain, authority });
-  measureRoles(parts, { checks: checks.server, gates, keys: ring });
+  measureRoles(parts, { checks: checks?.server ?? { inFlight: 0 }, gates, keys: ring });
   const admin = new AdminServer(gates, {
     scrape: (accept) => metrics.scrape(formatFor(accept)),
     trial: () => parts.trial.report(),
@@ -96,7 +100,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   closers.push(() => admin.close());
   const adminPort = await listenAdmin(admin, parts);
   if (isStartProblem(adminPort)) return adminPort;
-  closers.push(followGates(checks.server, { gates, drain, log }));
+  closers.push(followGates(checks?.server ?? null, { gates, drain, log }));
   const watched = { svid: () => svid?.problem() ?? null, 'state file': () => stateHealth.problem() };
   closers.push(watchFaults(faults, { ...watched, ledger: () => ledger.writer.problem }, after));
   await parts.keyFiles.pin('ledger.key', config.ledger.keyFile);
@@ -104,7 +108,9 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   if (transactionKey !== null) await parts.keyFiles.pin('issuer.transactionKey', transactionKey);
   // Pushed last, so it is closed first: the export must stop before any measured part closes.
   closers.push(telemetry.beginPush(metrics.read));
-  log(`checks on ${checks.bound.join(', ')}; ${destinationsText(telemetry.destinations)}`);
+  log(
+    `${checks === null ? 'no checks' : `checks on ${checks.bound.join(', ')}`}; ${destinationsText(telemetry.destinations)}`,
+  );
   log(ledger.notice, 'ledger');
   policyLoads.report();
   return {

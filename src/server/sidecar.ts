@@ -56,7 +56,9 @@ export function openSidecar(
   return {
     states: sidecar.states,
     settling: sidecar.settling,
+    authority: null,
     stateFile: null,
+    database: null,
     sidecar,
     reporting: sidecar.reports,
     digestOf: (secret) => sidecar.digestOf(secret),

@@ -8,6 +8,8 @@ import type { AuthorityThreadOptions } from '../state/sqlite/authority-thread.ts
 import type { StateAccess } from '../state/sqlite/direct-authority.ts';
 import { lockState } from '../state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { Authority, Upkeep } from '../state/authority.ts';
+import type { PostgresState } from '../state/postgres/postgres-state.ts';
 import type { SidecarState } from '../state/remote/sidecar-state.ts';
 import type { ReportTarget } from '../state/reports.ts';
 import type { StateReader } from '../state/sqlite/state-reader.ts';
@@ -15,6 +17,7 @@ import type { Log } from '../telemetry/log.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import type { OnProofRefused, ReplayMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
+import type { OutboxSource } from './ledger.ts';
 import type { StartProblem } from './start-problem.ts';
 
 /**
@@ -34,10 +37,22 @@ export interface StateFile extends Pick<StateAccess, 'authority' | 'feed'> {
   readonly reader: StateReader;
 }
 
+/** A PostgreSQL with the state of tasks. */
+interface OpenDatabase {
+  readonly state: PostgresState;
+  readonly outbox: OutboxSource;
+  /** Why commits do not survive what they must; `null` where they do. Looked at each minute. */
+  readonly problem: () => string | null;
+}
+
 /** The state and the replay memory of a process. */
 export interface State extends Pick<StateAccess, 'states' | 'settling'> {
-  /** `null` at a sidecar. */
+  /** Issues tasks; `null` at a sidecar. */
+  readonly authority: (Authority & Upkeep) | null;
+  /** `null` where the state is elsewhere. */
   readonly stateFile: StateFile | null;
+  /** `null` where the state is not in a PostgreSQL. */
+  readonly database: OpenDatabase | null;
   /** `null` where this process is no sidecar. */
   readonly sidecar: SidecarState | null;
   /** The writes of reports. */
@@ -81,7 +96,9 @@ export async function openStateFile(
   const access = {
     states,
     settling,
+    authority,
     stateFile: { authority, feed, reader },
+    database: null,
     sidecar: null,
     reporting: authority,
     digestOf: (secret: string) => reader.digestOf(secret),

@@ -2,7 +2,8 @@ import type { HandedRecord } from '../ledger/writer.ts';
 import type { After } from '../runtime/timers.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { Upkeep } from './authority.ts';
-import type { StoreReader } from './store.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { OutboxRecord } from './store.ts';
 
 /** Interval at which the outbox is checked for records of other processes, and cleared of records that the ledger has. */
 const LOOK_MS = 1_000;
@@ -13,10 +14,17 @@ export interface LedgerIntake {
   take(record: HandedRecord): boolean;
 }
 
+/** The records that wait: at once in a state file, with a promise in a database. */
+export interface OutboxReader {
+  outbox(
+    after: number,
+    limit: number,
+  ): readonly OutboxRecord[] | StoreFailure | Promise<readonly OutboxRecord[] | StoreFailure>;
+}
+
 /** Options of a relay. */
 export interface RelayOptions {
-  /** Reads the state file directly, so it sees each commit at once. */
-  readonly reader: Pick<StoreReader, 'outbox'>;
+  readonly reader: OutboxReader;
   readonly authority: Pick<Upkeep, 'forget'>;
   readonly after: After;
   /** How far the ledger had taken the outbox when the ledger was opened. */
@@ -47,6 +55,7 @@ export class OutboxRelay {
   #forgotten = 0;
   #forgetting: Promise<void> = Promise.resolve();
   #isForgetting = false;
+  #reading: Promise<void> | null = null;
   #cancel: () => void = () => undefined;
 
   constructor(ledger: LedgerIntake, options: RelayOptions) {
@@ -60,23 +69,43 @@ export class OutboxRelay {
 
   start(): void {
     this.#isClaimed ||= this.#claim();
-    this.pump();
+    void this.pump();
     void this.#forget();
     this.#cancel = this.#options.after(LOOK_MS, () => this.start());
   }
 
   /** Hands over waiting records. What the ledger does not take now is tried again within a second. */
-  pump(): void {
-    if (!this.#isClaimed) return;
+  pump(): Promise<void> | void {
+    if (!this.#isClaimed) return undefined;
     for (;;) {
+      if (this.#reading !== null) return this.#reading;
       const waiting = this.#options.reader.outbox(this.#handed, MAX_AT_ONCE);
-      if (isStoreFailure(waiting)) return;
-      for (const record of waiting) {
-        if (!this.#ledger.take(record)) return;
-        this.#handed = record.outbox;
-      }
-      if (waiting.length < MAX_AT_ONCE) return;
+      if ('then' in waiting) return (this.#reading = this.#pumpFrom(waiting));
+      if (!this.#hand(waiting)) return undefined;
     }
+  }
+
+  /** Hands over what is read with a promise. One reading at a time. */
+  async #pumpFrom(reading: Promise<readonly OutboxRecord[] | StoreFailure>): Promise<void> {
+    try {
+      for (let waiting = await reading; this.#hand(waiting);) {
+        waiting = await this.#options.reader.outbox(this.#handed, MAX_AT_ONCE);
+      }
+    } catch {
+      // Tried again within a second.
+    } finally {
+      this.#reading = null;
+    }
+  }
+
+  /** Gives whether there may be more to hand over now. */
+  #hand(waiting: readonly OutboxRecord[] | StoreFailure): boolean {
+    if (isStoreFailure(waiting)) return false;
+    for (const record of waiting) {
+      if (!this.#ledger.take(record)) return false;
+      this.#handed = record.outbox;
+    }
+    return waiting.length === MAX_AT_ONCE;
   }
 
   /** Call when the ledger has committed these records. */

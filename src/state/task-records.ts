@@ -23,7 +23,7 @@ export function recordsOfTask(
     received = [],
   }: {
     readonly folders: readonly string[];
-    readonly store: StoreReader | null;
+    readonly store: Pick<StoreReader, 'fileId' | 'recordsOf'> | null;
     readonly received?: Iterable<ReceivedLog>;
   },
   taskId: string,

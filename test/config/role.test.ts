@@ -28,7 +28,9 @@ describe('the state of a configuration', () => {
   });
 
   it.each([
-    ['postgres://db', 'state', 'must be `sqlite:/path`, `authority://host:port` or `authority:unix:/path`'],
+    ['mysql://db', 'state', 'must be `sqlite:/path`, `postgres://user@host/database`, `authority://host:port`'],
+    ['postgres://db', 'state', 'is not the URL of a PostgreSQL'],
+    ['postgres://u:secret@db/remit', 'state', 'has a password'],
     ['authority://one:9474,', 'state', '``: '],
     [
       'authority:unix:run.sock',
@@ -40,6 +42,14 @@ describe('the state of a configuration', () => {
     expect(read(`state: '${text}'\n${svid}${id}`)).toMatchObject({
       problems: [{ field, message: expect.stringContaining(message) }],
     });
+  });
+
+  it('is a PostgreSQL of an authority, which serves sidecars and no checks', () => {
+    const state = "state: 'postgres://remit@db/remit'\n";
+    expect(read(`${svid}${issuer}${state}authority: { listen: unix:/a, ${rule} }\n`)).toMatchObject({
+      value: { state: { kind: 'postgres', target: { user: 'remit', database: 'remit' } }, durability: 'quorum' },
+    });
+    expect(read(`${svid}${issuer}${state}`)).toMatchObject({ problems: [{ field: 'authority.listen' }] });
   });
 
   it('has the addresses and the rules of an authority', () => {

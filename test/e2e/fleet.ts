@@ -24,31 +24,34 @@ const AUDIENCE = 'https://payments.acme.test';
 /** The processes of a fleet: the authority, a sidecar over TLS, and a sidecar on a Unix socket of the authority. */
 export const SIDECARS = ['remote', 'local'] as const;
 export type SidecarName = (typeof SIDECARS)[number];
-type ProcessName = 'authority' | SidecarName;
+/** Authorities: the second one only where the state is in a database. */
+export type AuthorityName = 'authority' | 'second';
+type ProcessName = AuthorityName | SidecarName;
+type Ports = Readonly<Record<ProcessName | `${AuthorityName}Issuer`, number>>;
 
 /** Lease of the sidecars, in seconds. */
 export const LEASE_SECONDS = 3;
 
 /**
- * An authority on a state file and two sidecars, each sidecar with an Envoy of its own, all real processes.
+ * An authority on a state file, or two on a PostgreSQL, and two sidecars, each sidecar with an Envoy of its own, all real processes.
  *
  * Lifecycle: `start`; `stop`, which kills what still runs.
  */
 export class Fleet {
   readonly folder: string;
   readonly agent: Agent;
-  readonly #ports: Readonly<Record<ProcessName | 'issuer', number>>;
+  readonly #ports: Ports;
   readonly #envoys = new Map<SidecarName, EnvoyProcess>();
   readonly #running = new Map<ProcessName, Running>();
   readonly #stops: (() => Promise<unknown> | void)[] = [];
 
-  private constructor(folder: string, agent: Agent, ports: Readonly<Record<ProcessName | 'issuer', number>>) {
+  private constructor(folder: string, agent: Agent, ports: Ports) {
     this.folder = folder;
     this.agent = agent;
     this.#ports = ports;
   }
 
-  static async start(envoy: string, folder: string): Promise<Fleet> {
+  static async start(envoy: string, folder: string, database: string | null = null): Promise<Fleet> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await cp(examples, join(folder, 'policies'), { recursive: true });
     // It reads the history in every use, so that every use would be settled.
@@ -59,24 +62,31 @@ export class Fleet {
     const served = await writeCredential(folder, 'authority', await acme.svid('/authority', names));
     const own = await writeCredential(folder, 'tools-1', await acme.svid('/ns/pay/sa/tools-1'));
     const bundle = await writeBundle(folder, 'bundle', acme);
-    const [authority = 0, remote = 0, local = 0, issuer = 0, grpc = 0] = await freePorts(5);
+    const [authority = 0, second = 0, remote = 0, local = 0, ...more] = await freePorts(8);
+    const [authorityIssuer = 0, secondIssuer = 0, grpc = 0, secondGrpc = 0] = more;
     const agent = new Agent(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem);
-    const fleet = new Fleet(folder, agent, { authority, remote, local, issuer });
+    const fleet = new Fleet(folder, agent, { authority, second, remote, local, authorityIssuer, secondIssuer });
     fleet.#stops.push(() => agent.close());
     const socket = `unix:${folder}/authority.sock`;
-    await fleet.#configure('authority', {
-      svid: { ...served, bundle },
-      issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${issuer}`, signingKey: 'signing-keys' },
-      state: 'sqlite:state.db',
-      authority: {
-        listen: [`127.0.0.1:${grpc}`, socket],
-        sidecars: { id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: AUDIENCE },
-        leaseSeconds: LEASE_SECONDS,
-      },
-    });
+    const authorities = database === null ? (['authority'] as const) : (['authority', 'second'] as const);
+    for (const name of authorities) {
+      const isFirst = name === 'authority';
+      const port = isFirst ? authorityIssuer : secondIssuer;
+      await fleet.#configure(name, {
+        svid: { ...served, bundle },
+        issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${port}`, signingKey: 'signing-keys' },
+        state: database ?? 'sqlite:state.db',
+        ...(database === null ? {} : { durability: 'single', records: `file:received-${name}` }),
+        authority: {
+          listen: isFirst ? [`127.0.0.1:${grpc}`, socket] : `127.0.0.1:${secondGrpc}`,
+          sidecars: { id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: AUDIENCE },
+          leaseSeconds: LEASE_SECONDS,
+        },
+      });
+    }
     await fleet.#configure('remote', {
       svid: { ...own, bundle },
-      state: `authority://127.0.0.1:${grpc}`,
+      state: `authority://127.0.0.1:${grpc}${database === null ? '' : `,127.0.0.1:${secondGrpc}`}`,
       authority: { id: 'spiffe://acme.test/authority' },
     });
     await fleet.#configure('local', { state: `authority:${socket}` });
@@ -105,7 +115,9 @@ export class Fleet {
         fleet.#stops.push(() => started.stop());
         fleet.#envoys.set(name, started);
       }
-      await Promise.all((['authority', ...SIDECARS] as const).map((name) => fleet.serve(name)));
+      // The first one makes the signing keys.
+      for (const name of authorities) await fleet.serve(name);
+      await Promise.all(SIDECARS.map((name) => fleet.serve(name)));
       return fleet;
     } catch (error) {
       await fleet.stop();
@@ -128,7 +140,7 @@ export class Fleet {
   async serve(name: ProcessName): Promise<void> {
     const running = remit(['serve', '--config', join(this.folder, `${name}.yaml`)]);
     this.#running.set(name, running);
-    await running.said('checks on');
+    await running.said(/checks on|no checks/);
     await until(async () => (await this.readiness(name)).startsWith('200'), { what: `${name} is ready` });
   }
 
@@ -153,13 +165,13 @@ export class Fleet {
     return `${response.status} ${(await response.text()).trim()}`;
   }
 
-  /** A token of a new task. */
+  /** A token of a new task, declared at the first authority. */
   async declare(
     constraints?: Readonly<Record<string, unknown>>,
     actions: readonly string[] = ['payments.read', 'payments.list'],
   ): Promise<{ readonly token: string; readonly taskId: string }> {
     const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'look at payments' };
-    const reply = await this.#ask('/oauth/token', {
+    const reply = await this.#ask('authority', '/oauth/token', {
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: new URLSearchParams({
         grant_type: 'client_credentials',
@@ -172,9 +184,9 @@ export class Fleet {
     return { token: body.access_token, taskId: body.txn };
   }
 
-  /** Completes a task at the authority; gives its answer. */
-  async complete(taskId: string): Promise<Readonly<Record<string, unknown>>> {
-    const reply = await this.#ask(`/tasks/${taskId}/complete`);
+  /** Completes a task at an authority; gives its answer. */
+  async complete(taskId: string, at: AuthorityName = 'authority'): Promise<Readonly<Record<string, unknown>>> {
+    const reply = await this.#ask(at, `/tasks/${taskId}/complete`);
     if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
     return JSON.parse(reply.body);
   }
@@ -189,8 +201,8 @@ export class Fleet {
     return status === 200 ? '200' : `${status} ${/"reason":"([\w.-]+)"/.exec(body)?.[1] ?? body}`;
   }
 
-  #ask(path: string, call: Partial<Parameters<Agent['call']>[1]> = {}) {
-    const port = this.#ports.issuer;
+  #ask(at: AuthorityName, path: string, call: Partial<Parameters<Agent['call']>[1]> = {}) {
+    const port = this.#ports[`${at}Issuer`];
     return this.agent.call(port, { method: 'POST', ...call, host: `localhost:${port}`, path });
   }
 

@@ -62,7 +62,7 @@ describe('OutboxRelay, where several processes share a state file', () => {
     let mayHandOn = false;
     const { store, relay, look, numbers } = relayIn(file, () => mayHandOn);
     store.appendRecords([endRecord(1), endRecord(2)]);
-    relay.pump();
+    void relay.pump();
     look();
     expect([numbers(), waitingIn(store)]).toEqual([[], 2]);
     mayHandOn = true;
@@ -84,15 +84,15 @@ describe('OutboxRelay, where several processes share a state file', () => {
     const first = relayIn(file);
     const second = relayIn(file, () => isFirstGone);
     first.store.appendRecords([1, 2].map((n) => endRecord(n)));
-    first.relay.pump();
+    void first.relay.pump();
     first.relay.committed(first.ledger);
     first.look();
     // One record is committed but not deleted, one is relayed but not committed, one is neither.
     first.store.appendRecords([endRecord(3)]);
-    first.relay.pump();
+    void first.relay.pump();
     first.relay.committed(first.ledger);
     first.store.appendRecords([endRecord(4)]);
-    first.relay.pump();
+    void first.relay.pump();
     second.store.appendRecords([endRecord(5)]);
     isFirstGone = true;
     second.look();
@@ -107,7 +107,7 @@ describe('OutboxRelay, where several processes share a state file', () => {
     const file = join(folder(), 'state.db');
     const first = relayIn(file);
     first.store.appendRecords([1, 2, 3].map((n) => endRecord(n)));
-    first.relay.pump();
+    void first.relay.pump();
     first.relay.committed(first.ledger);
     await first.relay.close();
     expect(relayIn(file).numbers()).toEqual([]);
@@ -122,7 +122,7 @@ describe('OutboxRelay with a file that another thread writes', () => {
     relay.committed(handed);
     timers.fire();
     store.appendRecords([endRecord(2)]);
-    relay.pump();
+    void relay.pump();
     relay.committed(handed);
     timers.fire();
     expect([held.waiting, waitingIn(store)]).toEqual([['forget'], 2]);

@@ -62,7 +62,7 @@ if (isStoreFailure(store)) {
     },
     {
       shipped: null,
-      stateFile: { reader: store, authority: directAuthority(store).authority },
+      outbox: { reader: store, authority: directAuthority(store).authority },
       ports: systemPorts,
       metrics: newMetrics(),
       log: () => undefined,

@@ -1,0 +1,91 @@
+import type { Config } from '../config/config.ts';
+import type { PostgresTarget } from '../config/postgres-url.ts';
+import { addressText } from '../config/values.ts';
+import type { Ports } from '../runtime/ports.ts';
+import { repeatedly } from '../runtime/repeatedly.ts';
+import { after } from '../runtime/timers.ts';
+import { isStoreFailure, storeFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { openPostgresState } from '../state/postgres/postgres-state.ts';
+import type { Faults } from '../telemetry/faults.ts';
+import type { Log } from '../telemetry/log.ts';
+import { ProofMemory } from '../token/proof-memory.ts';
+import { defaultProofRules } from '../token/proof.ts';
+import type { OutboxSource } from './ledger.ts';
+import type { StartProblem } from './start-problem.ts';
+import type { State } from './state.ts';
+
+/** Dependencies of a database. */
+export interface DatabaseServices {
+  readonly ports: Ports;
+  readonly log: Log;
+  readonly faults: Faults;
+  readonly onRecords: () => void;
+  readonly onWrite: (failure: StoreFailure | null) => void;
+  readonly closers: { push(closer: () => unknown): void };
+}
+
+const LOOK_MS = 60_000;
+
+/** Opens the PostgreSQL of a configuration: the state of one of several authorities, which serve no checks of their own. */
+export async function openDatabase(
+  target: PostgresTarget,
+  { authority, durability }: Pick<Config, 'authority' | 'durability'>,
+  { ports, log, faults, onRecords, onWrite, closers }: DatabaseServices,
+): Promise<State | StartProblem> {
+  const [listen] = authority.listen;
+  const state = await openPostgresState({
+    target,
+    durability,
+    clocks: ports,
+    randomBytes: ports.randomBytes,
+    address: listen === undefined ? '' : addressText(listen),
+    onRecords,
+    onWrite,
+  });
+  if (isStoreFailure(state)) return { problem: state.detail };
+  closers.push(() => state.close());
+  let problem: string | null = null;
+  const look = async (): Promise<void> => {
+    const found = await state.problems();
+    problem = isStoreFailure(found) ? found.detail : found.length === 0 ? null : found.join('; ');
+    faults.set('database', problem);
+  };
+  await look();
+  closers.push(repeatedly(look, { everyMs: LOOK_MS, after, onFault: (fault) => log(`database: ${fault}`, 'fault') }));
+  const { reader } = state;
+  const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: state.authority.nowMs() };
+  const outbox: OutboxSource = {
+    authority: state.authority,
+    reader: {
+      outbox: (from, limit) => reader.outbox(from, limit),
+      outboxEnd: () => reader.outboxEnd(),
+      recordsOf: (taskId, limit) => reader.recordsOf(taskId, limit),
+      fileId: async () => {
+        const head = await state.feed.head();
+        return isStoreFailure(head) ? head : head.epoch;
+      },
+    },
+  };
+  return {
+    states: {
+      clocks: () => state.authority.clocks(),
+      of: () => noChecks,
+      standing: () => noChecks,
+      refuse: () => undefined,
+      open: () => null,
+      turn: () => undefined,
+      turnOver: () => undefined,
+    },
+    settling: state.settling,
+    authority: state.authority,
+    stateFile: null,
+    database: { state, outbox, problem: () => problem },
+    sidecar: null,
+    reporting: state.authority,
+    digestOf: state.digestOf,
+    proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
+  };
+}
+
+const noChecks = storeFailure('busy', 'this process decides no checks: its state is in a database');

@@ -1,0 +1,53 @@
+import { chmod, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { describeWith, envoyPart, postgresPart } from '../parts.ts';
+import { PostgresPlaces } from '../postgres/places.ts';
+import { until } from '../until.ts';
+import { scratchFolder } from './domain.ts';
+import { Fleet, SIDECARS } from './fleet.ts';
+import type { SidecarName } from './fleet.ts';
+
+describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars', (envoy) => {
+  describeWith(postgresPart(), 'with a real PostgreSQL', (binaries) => {
+    let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+    let places: PostgresPlaces;
+    let fleet: Fleet;
+    const answers = async (name: SidecarName, token: string, answer: string): Promise<unknown> =>
+      until(async () => (await fleet.call(name, token)) === answer, { what: `\`${answer}\` at ${name}` });
+
+    beforeAll(async () => {
+      scratch = await scratchFolder('remit-fleet-pg-');
+      // The user of the database reads its folder.
+      await chmod(scratch.folder, 0o755);
+      await mkdir(join(scratch.folder, 'pg'));
+      places = new PostgresPlaces(binaries, join(scratch.folder, 'pg'));
+      await places.start();
+      fleet = await Fleet.start(envoy, join(scratch.folder, 'fleet'), await places.next());
+    });
+    afterAll(async () => {
+      await fleet?.stop();
+      await places?.stop();
+      await scratch?.remove();
+    });
+
+    it('use a task that was declared at one, and refuse it once it ended at the other', async () => {
+      const { token, taskId } = await fleet.declare();
+      for (const name of SIDECARS) await answers(name, token, '200');
+      // The answer waits until no sidecar can use the older state, also where it follows the other authority.
+      expect(await fleet.complete(taskId, 'second')).toMatchObject({ enforcement: { enforced: true, holders: 2 } });
+      for (const name of SIDECARS) expect(await fleet.call(name, token)).toBe('403 task.completed');
+    });
+
+    it('go on at the other where one is killed', async () => {
+      const { token, taskId } = await fleet.declare({ max_calls: 1_000 });
+      await answers('remote', token, '200');
+      fleet.signal('authority', 'SIGKILL');
+      // A budget is spent at the other one.
+      await answers('remote', token, '200');
+      await fleet.complete(taskId, 'second');
+      await answers('remote', token, '403 task.completed');
+      expect(await fleet.readiness('remote')).toContain('200');
+    });
+  });
+});
