@@ -62,6 +62,8 @@ export interface RemitOptions {
   readonly issuerLimits?: Readonly<Record<string, number>>;
   /** Node flags. */
   readonly flags?: readonly string[];
+  /** The section `authority`. Default none. */
+  readonly authority?: object;
   /** More of its environment. Default none. */
   readonly environment?: Readonly<Record<string, string>>;
   /** File for its standard output. */
@@ -226,6 +228,7 @@ async function configOf(
     admin: { listen: `127.0.0.1:${ports.admin}` },
     policies: policies ?? join(options.checkout ?? root, 'cedar-policies'),
     state: 'sqlite:state.db',
+    ...(options.authority === undefined ? {} : { authority: options.authority }),
   };
 }
 
