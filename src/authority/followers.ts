@@ -222,6 +222,10 @@ export class Followers {
     const { ports, engine, after } = this.#options;
     const id = streamIdOf(rights, hello.instance);
     if (id === null) return ended(call, status.INVALID_ARGUMENT, 'the instance must be 8 to 64 of `A-Za-z0-9_-`');
+    // The types of the messages do not tell that a key may be absent.
+    if (hello.held.some(({ key }: { readonly key: unknown }) => key === null)) {
+      return ended(call, status.INVALID_ARGUMENT, 'a held card has no key');
+    }
     if (!this.#resumes.take()) return ended(call, status.UNAVAILABLE, 'too many sidecars connect: try again later');
     const head = await engine.head();
     if (isStoreFailure(head)) return ended(call, status.UNAVAILABLE, 'the state is not available');

@@ -161,6 +161,15 @@ const takenOf = (n: number) => ({
   jtiDigest: digestOf(n),
 });
 
+/** As an attacker can leave it. */
+const keyless = {
+  key: null as unknown as ReturnType<typeof keyOf>,
+  jti_digests: ['x'],
+  state: '',
+  generation: 0,
+  history_version: 0,
+};
+
 describe('a sidecar that lies', () => {
   it('loses its stream where it acknowledges what was not sent', async () => {
     const { target } = await authority();
@@ -209,6 +218,7 @@ describe('a sidecar that lies', () => {
     ['no Hello first', () => ({ of: 'ping', ping: { n: 1, status: null } }) as const],
     ['a bad instance', () => hello('no spaces, please')],
     ['an empty instance', () => hello('')],
+    ['a held card without a key', () => hello('instance-1', { held: [keyless] })],
   ])('is refused: %s', async (_what, first) => {
     const { target } = await authority();
     const stream = client(target).follow();
@@ -262,7 +272,7 @@ describe('bad input', () => {
   it('refuses what is too much or malformed in a call, and goes on', async () => {
     const { target, declared } = await authority();
     await declared(1);
-    const { client: made, instance } = await follower(target);
+    const { client: made, stream, instance } = await follower(target);
     const tokens = Array.from({ length: 257 }, () => tokenOf(1));
     expect(await made.call('Open', { instance, tokens, n: 1 })).toBe('INVALID_ARGUMENT');
     // The key is absent, as an attacker can leave it.
@@ -282,6 +292,10 @@ describe('bad input', () => {
       const reply = await made.call('Settle', { instance, uses: [use] });
       expect(typeof reply === 'string' ? reply : reply.settled[0]?.problem).toMatch(/^(?:ended|unavailable)$/);
     }
+    stream.send({ of: 'dropped', dropped: { keys: [keyless.key], n: 1 } });
+    const stolen = [{ key: keyless.key, jti_digest: 'x', is_of_task: true, cause: '', note: '' }];
+    stream.send({ of: 'report', report: { id: 1, touched: [], stolen, secrets: [] } });
+    await until(() => stream.downs.some((down) => down.of === 'reported'), { what: 'the answer to the report' });
     expect(await made.call('Open', { instance, tokens: [tokenOf(1)], n: 2 })).toMatchObject({ opened: [{ card: {} }] });
   });
 
