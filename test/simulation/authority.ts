@@ -110,7 +110,7 @@ export class Authority {
     const isElsewhere = mistake === 'opened-elsewhere' && !this.#streams.has(instance);
     if (!isLate && !isElsewhere && hub.noting(instance, tokens, n) !== 'ok') return reply(null);
     const read = (tries: number): void =>
-      this.#database.read(
+      this.#readCards(
         (rows) => ({
           head: headOf(rows),
           held: tokens.map(({ key, jti_digest: digest }) => heldTask(rows, key.id, [digest])),
@@ -123,7 +123,7 @@ export class Authority {
           if (noted === 'again' && tries < MAX_READS) return read(tries + 1);
           if (noted !== 'ok') return reply(null);
           reply({
-            position: { epoch: EPOCH, seq: this.#syncedTo(got.head) },
+            position: { epoch: EPOCH, seq: got.head },
             opened: got.held.map((held) => ({ card: held === null ? null : cardOf(held) })),
           });
         },
@@ -135,13 +135,13 @@ export class Authority {
     this.#database.commit(settling(use, this.#world.mistake), (outcome) => {
       if (typeof outcome === 'string') return reply({ problem: 'unavailable', card: null, position: null });
       if (outcome.result === null) return reply({ problem: null, card: null, position: null });
-      this.#database.read(
+      this.#readCards(
         (rows) => ({ head: headOf(rows), held: heldTask(rows, use.key.id, [use.jtiDigest]) }),
         (got) =>
           reply({
             problem: outcome.result,
             card: got === null || got.held === null ? null : cardOf(got.held),
-            position: got === null ? null : { epoch: EPOCH, seq: this.#syncedTo(got.head) },
+            position: got === null ? null : { epoch: EPOCH, seq: got.head },
           }),
       );
     });
@@ -280,7 +280,7 @@ export class Authority {
     for (const [stream, downs] of hub.outgoing()) for (const down of downs) this.#streams.get(stream)?.send(down);
     const due = [...hub.due()];
     if (due.length === 0) return;
-    this.#database.read(
+    this.#readCards(
       (rows) => ({
         head: headOf(rows),
         cards: due.map(([, cards]) => cards.map(({ key, jtiDigests }) => heldTask(rows, key.id, jtiDigests))),
@@ -291,7 +291,7 @@ export class Authority {
           const held = got.cards[at] ?? [];
           hub.send(stream, cards, {
             cards: held.map((one) => (one === null ? null : cardOf(one))),
-            head: this.#syncedTo(got.head),
+            head: got.head,
           });
         });
         if (got === null) this.party.after(POLL_MS, () => this.#send());
@@ -300,9 +300,9 @@ export class Authority {
     );
   }
 
-  /** Up to where cards are current that were read at a head: what is beyond the last synced one may be seen and yet be lost. */
-  #syncedTo(head: number): number {
-    return this.#world.mistake === 'unsynced-position' ? head : Math.min(head, this.#hub?.position ?? 0);
+  #readCards<T extends { readonly head: number }>(rows: (rows: Rows) => T, told: (got: T | null) => void): void {
+    const isCareless = this.#world.mistake === 'unsynced-card';
+    this.#database.readSynced(rows, { syncedTo: isCareless ? Infinity : (this.#hub?.position ?? 0), told });
   }
 
   #enforcedUpTo(): number {

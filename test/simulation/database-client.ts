@@ -3,6 +3,8 @@ import type { Database, Outcome, Transaction } from './database.ts';
 import type { Party } from './party.ts';
 import { POLL_MS } from './terms.ts';
 
+const SYNC: Transaction<null> = { locks: [], run: () => ({ result: null, writes: [], changes: [] }) };
+
 /** How an authority finds its database. */
 export class DatabaseClient {
   readonly #party: Party;
@@ -29,6 +31,23 @@ export class DatabaseClient {
         if (got === null) this.#lost(node);
         told(got);
       },
+    });
+  }
+
+  /**
+   * Reads rows at a head of the feed, and gives them only once a synced commit on the same primary has followed: what is seen before may be
+   * lost.
+   * @param syncedTo up to this head none is needed
+   */
+  readSynced<T extends { readonly head: number }>(
+    rows: (rows: Rows) => T,
+    { syncedTo, told }: { readonly syncedTo: number; readonly told: (got: T | null) => void },
+  ): void {
+    // INVARIANT: noted before the read. Meanwhile a failover may lose what was read, and another primary be found.
+    const node = this.#primary();
+    this.read(rows, (got) => {
+      if (got === null || got.head <= syncedTo) return told(got);
+      this.commit(SYNC, (outcome) => told(typeof outcome === 'string' || this.#node !== node ? null : got));
     });
   }
 

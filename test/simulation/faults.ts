@@ -129,7 +129,7 @@ export const FAULT_KINDS = Object.keys(FAULTS);
 
 /** Mistakes that show under one kind of fault alone, and seldom: they get no other. */
 const SHOWN_BY: Partial<Record<Mistake, readonly string[]>> = {
-  'unsynced-position': ['waits are cancelled'],
+  'unsynced-card': ['waits are cancelled'],
   'no-margin': ['sidecar cut off'],
   'renewed-by-read': ['primary cut off from standbys'],
 };

@@ -13,7 +13,7 @@ export const MISTAKES = {
   'noted-after-read': 'a holder is noted after the read, and nobody asks whether the feed went on meanwhile',
   'older-card-applied': 'a card is applied although a newer one is held',
   'dropped-without-number': 'a dropped card removes its holder although it was opened again',
-  'unsynced-position': 'the position of a card counts commits that the database may still lose',
+  'unsynced-card': 'a card is sent although no synced commit has followed what it shows',
   'no-margin': 'a fence has no margin for clocks that run at different speeds',
   'fenced-too-early': 'a holder counts as fenced after half of its lease',
   'silent-replica-ignored': 'a silent authority counts as fenced at once',
