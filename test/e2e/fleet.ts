@@ -160,6 +160,13 @@ export class Fleet {
     return `http://127.0.0.1:${this.#ports[name]}`;
   }
 
+  /** How many uses a sidecar has settled at an authority. */
+  async settled(name: SidecarName): Promise<number> {
+    const response = await fetch(`http://127.0.0.1:${this.#ports[name]}/metrics`);
+    const counts = (await response.text()).matchAll(/^remit_sidecar_settles_total\{[^}]*\} (\d+)$/gm);
+    return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+  }
+
   async readiness(name: ProcessName): Promise<string> {
     const response = await fetch(`${this.admin(name)}/readyz`);
     return `${response.status} ${(await response.text()).trim()}`;
