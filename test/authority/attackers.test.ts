@@ -292,7 +292,6 @@ describe('bad input', () => {
       const reply = await made.call('Settle', { instance, uses: [use] });
       expect(typeof reply === 'string' ? reply : reply.settled[0]?.problem).toMatch(/^(?:ended|unavailable)$/);
     }
-    stream.send({ of: 'dropped', dropped: { keys: [keyless.key], n: 1 } });
     const stolen = [{ key: keyless.key, jti_digest: 'x', is_of_task: true, cause: '', note: '' }];
     stream.send({ of: 'report', report: { id: 1, touched: [], stolen, secrets: [] } });
     await until(() => stream.downs.some((down) => down.of === 'reported'), { what: 'the answer to the report' });
