@@ -8,7 +8,7 @@ import type { SidecarRights } from './authorize.ts';
 import { MAX_BATCH, useLimit } from './client-limits.ts';
 import type { TokenBucket } from '../runtime/token-bucket.ts';
 import type { Engine, ReadCards } from './engine.ts';
-import { streamIdOf } from './followers.ts';
+import { streamIdOf } from './follower.ts';
 import type { Followers } from './followers.ts';
 import { permittedCard } from './permitted-card.ts';
 import type { StreamId } from './sidecar-stream.ts';

@@ -1,5 +1,4 @@
 import { status } from '@grpc/grpc-js';
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { FleetReport } from '../fleet/fleet-report.ts';
 import type { Down, Hello, Report, Up } from '../fleet/messages.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
@@ -9,6 +8,8 @@ import { clientLimits } from './client-limits.ts';
 import type { ClientLimits } from './client-limits.ts';
 import { Beats } from './beats.ts';
 import { FeedHub } from './feed-hub.ts';
+import { ended, hangUpStalled, streamIdOf } from './follower.ts';
+import type { Call, Follower } from './follower.ts';
 import { FeedPump } from './feed-pump.ts';
 import type { FollowersOptions } from './followers-options.ts';
 import { SidecarReports } from './sidecar-reports.ts';
@@ -22,9 +23,8 @@ import { TokenBucket } from '../runtime/token-bucket.ts';
 const POLL_MS = 25;
 /** Added to a lease before it counts as over. */
 export const MARGIN_MS = 250;
-/** Longest wait for Hello, and for a sidecar that does not read. */
+/** Longest wait for Hello. */
 const HELLO_MS = 5_000;
-const STALLED_MS = 10_000;
 /** A stream is moved after this time, more or less by a fifth, so that streams spread over the replicas. */
 const MAX_AGE_MS = 30 * 60_000;
 const MOVE_WITHIN_MS = 5_000;
@@ -33,25 +33,6 @@ const MAX_STREAMS = 16_384;
 /** Tasks and tokens held by one sidecar, at most. */
 const MAX_HELD = 262_144;
 const MAX_HELD_IN_ALL = 4_194_304;
-const INSTANCE = /^[\w-]{8,64}$/;
-
-/** A connected sidecar. */
-interface Follower {
-  readonly id: StreamId;
-  readonly rights: SidecarRights;
-  readonly limits: ClientLimits;
-  readonly call: Call;
-  /** Ends its connection. */
-  readonly hangUp: () => void;
-  /** Since when it has not read what it was sent; `null` where it has. */
-  stalledMs: number | null;
-}
-
-type Call = ServerDuplexStream<Up, Down>;
-
-/** Names a sidecar process. The instance is what it says; the peer is verified, so nobody can name another's. */
-export const streamIdOf = ({ peer }: SidecarRights, instance: string): StreamId | null =>
-  INSTANCE.test(instance) ? `${peer} ${instance}` : null;
 
 /**
  * The streams of all sidecars: the shell of `FeedHub`. It reads the feed and the cards, makes beats, and writes what the hub says. A sidecar
@@ -323,7 +304,7 @@ export class Followers {
 
   #tick(): void {
     this.#cancelPoll = this.#options.after(POLL_MS, () => {
-      this.#endStalled();
+      for (const follower of this.#followers.values()) hangUpStalled(follower, this.#options.ports.monotonicMs());
       this.hub.sweep(this.#options.ports.monotonicMs());
       // Without sidecars nobody waits for changes.
       const polled = this.size === 0 ? Promise.resolve() : this.#pump.poll();
@@ -331,18 +312,6 @@ export class Followers {
         if (!this.#isClosed) this.#tick();
       });
     });
-  }
-
-  /** Ends connections of sidecars that have not read for too long. */
-  #endStalled(): void {
-    const nowMs = this.#options.ports.monotonicMs();
-    for (const follower of this.#followers.values()) {
-      const { call, hangUp } = follower;
-      follower.stalledMs = call.writableLength === 0 ? null : (follower.stalledMs ?? nowMs);
-      if (follower.stalledMs === null || nowMs - follower.stalledMs < STALLED_MS) continue;
-      endStream(call, status.RESOURCE_EXHAUSTED, 'the sidecar does not read');
-      hangUp();
-    }
   }
 
   /** Writes a message. Cards are not read for a stream before all of its messages have left this process. */
@@ -361,9 +330,4 @@ export class Followers {
   #random(): number {
     return Buffer.from(this.#options.ports.randomBytes(4)).readUInt32BE() / 2 ** 32;
   }
-}
-
-function ended(call: Call, code: status, details: string): null {
-  endStream(call, code, details);
-  return null;
 }

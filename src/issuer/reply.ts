@@ -40,3 +40,6 @@ export const errorReply = (
       ...headers,
     },
   );
+
+/** Closes the connection after the reply: the body was not read, so no request can follow. */
+export const closing = (reply: Reply): Reply => ({ ...reply, headers: { ...reply.headers, connection: 'close' } });

@@ -18,7 +18,7 @@ import type { IssuerBound, OnRefused } from './bounds/limits.ts';
 import { ClientRequests } from './bounds/requests.ts';
 import { Turns } from './bounds/turns.ts';
 import { isOAuthError, oauthError } from './oauth-error.ts';
-import { errorReply, jsonReply, type Reply } from './reply.ts';
+import { closing, errorReply, jsonReply, type Reply } from './reply.ts';
 import { routerOf } from './routes.ts';
 import type { FoundRoute, FoundEndpoint } from './routes.ts';
 import type { IssuerParts, IssuerServices } from './services.ts';
@@ -335,9 +335,6 @@ const headerOf = (request: IncomingMessage, name: string): string | null => {
   const value = request.headers[name];
   return typeof value === 'string' ? value : null;
 };
-
-/** Closes the connection after the reply: the body was not read, so no request can follow. */
-const closing = (reply: Reply): Reply => ({ ...reply, headers: { ...reply.headers, connection: 'close' } });
 
 const tooLarge = (): Reply =>
   jsonReply(413, { error: 'invalid_request', error_description: `the body is larger than ${MAX_BODY_BYTES} bytes` });

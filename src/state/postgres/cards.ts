@@ -8,7 +8,7 @@ import { isStorable } from '../stored-text.ts';
 import type { TaskKey } from '../store.ts';
 import { taskFrom } from '../task-row.ts';
 import type { Database } from './database.ts';
-import { headFrom } from './feed-head.ts';
+import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
 import type { FeedHead } from './feed-head.ts';
 import { historyFrom, issuedFrom } from './rows-read.ts';
 
@@ -34,7 +34,7 @@ export interface CardsAtHead {
 }
 
 /** One statement, and so one snapshot: the head counts every commit that the cards show, and no other. */
-const CARDS = `SELECT h.epoch::text AS epoch, h.seq, to_json(t) AS task, to_json(y) AS history,
+const CARDS = `SELECT ${HEAD_COLUMNS}, to_json(t) AS task, to_json(y) AS history,
     (SELECT coalesce(json_agg(o), '[]') FROM remit.tokens o WHERE o.issuer = t.issuer AND o.task = t.id
       AND o.jti_digest IN (SELECT json_array_elements_text(k.digests))) AS tokens
   FROM remit.feed_head h

@@ -2,10 +2,16 @@
 export interface FeedHead {
   readonly epoch: string;
   readonly seq: number;
+  /** The mark of that change, which no other change has; `null` where there is none, or it is kept no longer. */
+  readonly mark: string | null;
 }
 
-/** The head in a row with `epoch` as text and `seq`. */
+/** The columns of a head, where `remit.feed_head` is `h`. */
+export const HEAD_COLUMNS = `h.epoch::text AS epoch, h.seq, (SELECT mark FROM remit.feed WHERE part = 0 AND seq = h.seq) AS mark`;
+
+/** The head in a row of `HEAD_COLUMNS`. */
 export const headFrom = (row: Readonly<Record<string, unknown>> | undefined): FeedHead => ({
   epoch: typeof row?.['epoch'] === 'string' ? row['epoch'] : '',
   seq: Number(row?.['seq'] ?? 0),
+  mark: typeof row?.['mark'] === 'string' ? row['mark'] : null,
 });

@@ -4,7 +4,7 @@ import type { Feed, FeedChange, FeedChanges } from '../feed.ts';
 import { cardsOf } from './cards.ts';
 import type { AskedCard, CardsAtHead } from './cards.ts';
 import type { Database } from './database.ts';
-import { headFrom } from './feed-head.ts';
+import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
 import type { FeedHead } from './feed-head.ts';
 import { FeedLineage } from './feed-lineage.ts';
 import { BEGIN, commit, flight } from './flight.ts';
@@ -33,10 +33,16 @@ export interface Replica {
   readonly details: string;
 }
 
+/** A synced commit: the head that it saw, and the marks of the changes that were asked for. */
+interface Beat extends FeedHead {
+  readonly marks: ReadonlyMap<number, string>;
+}
+
 const BEAT = 'UPDATE remit.replicas SET beat = beat + 1, address = $2, enforced_seq = $3, details = $4 WHERE id = $1';
 const JOIN = 'INSERT INTO remit.replicas VALUES ($1, $2, 0, 0, $3) ON CONFLICT DO NOTHING';
-const HEAD = 'SELECT epoch::text AS epoch, seq FROM remit.feed_head WHERE part = 0';
-const AFTER = `SELECT seq, root, is_history FROM remit.feed WHERE part = 0 AND seq > $1 ORDER BY seq LIMIT ${MAX_CHANGES}`;
+const HEAD = `SELECT ${HEAD_COLUMNS} FROM remit.feed_head h WHERE h.part = 0`;
+const MARKS = 'SELECT seq, mark FROM remit.feed WHERE part = 0 AND seq = ANY($1::bigint[])';
+const AFTER = `SELECT seq, root, is_history, mark FROM remit.feed WHERE part = 0 AND seq > $1 ORDER BY seq LIMIT ${MAX_CHANGES}`;
 
 /** A change is waited for right after its commit, so it is among the last ones. */
 const RECEIPTS = `SELECT * FROM remit.receipts WHERE seq IN (
@@ -45,7 +51,8 @@ const RECEIPTS = `SELECT * FROM remit.receipts WHERE seq IN (
 
 /**
  * The feed of a PostgreSQL, and the beat of this authority. INVARIANT: a change is given out only once a synced commit has followed it: a
- * primary that restarts alone shows changes that no standby has, and that a failover takes back.
+ * primary that restarts alone shows changes that no standby has, and that a failover takes back. The commit must see the same change, by
+ * its mark: the primary that took the place of the one that was read may have given its number to another.
  */
 export class PostgresFeed implements Feed {
   readonly #database: Database;
@@ -55,8 +62,10 @@ export class PostgresFeed implements Feed {
   /** The head that the last beat saw. */
   #synced: FeedHead | null = null;
   readonly #lineage = new FeedLineage();
-  #running: Promise<FeedHead | StoreFailure> | null = null;
-  #next: Promise<FeedHead | StoreFailure> | null = null;
+  #running: Promise<Beat | StoreFailure> | null = null;
+  #next: Promise<Beat | StoreFailure> | null = null;
+  /** Numbers of changes whose marks the next beat asks for. */
+  #asked = new Set<number>();
   #enforcedSeq = 0;
   #details = '{}';
 
@@ -81,7 +90,7 @@ export class PostgresFeed implements Feed {
    * this authority was on the list before the commit began, so that whoever reads the list after a change finds every authority whose
    * sidecars may have a lease that covers the state before it.
    */
-  beat(): Promise<FeedHead | StoreFailure> {
+  beat(): Promise<Beat | StoreFailure> {
     if (this.#running === null) return (this.#running = this.#run());
     // One at a time, so that each is compared with the one before. Those who come meanwhile share the next one.
     this.#next ??= this.#running.then(() => {
@@ -91,12 +100,16 @@ export class PostgresFeed implements Feed {
     return this.#next;
   }
 
-  async #run(): Promise<FeedHead | StoreFailure> {
+  async #run(): Promise<Beat | StoreFailure> {
+    const asked = [...this.#asked];
+    this.#asked.clear();
     try {
-      const head = await this.#beat();
+      const head = await this.#beat(asked);
       if (head !== null) return head;
       const joined = await this.#join();
-      return joined ?? (await this.#beat()) ?? storeFailure('busy', 'the authority is not on the list of the database');
+      return (
+        joined ?? (await this.#beat(asked)) ?? storeFailure('busy', 'the authority is not on the list of the database')
+      );
     } finally {
       this.#running = null;
     }
@@ -112,21 +125,23 @@ export class PostgresFeed implements Feed {
   }
 
   /** `null` where this authority is not on the list. */
-  async #beat(): Promise<FeedHead | null | StoreFailure> {
+  async #beat(asked: readonly number[]): Promise<Beat | null | StoreFailure> {
     const done = await this.#database.transaction(async (client) => {
       const seen = await flight(client, [
         BEGIN,
         { text: BEAT, values: [this.id, this.#address, this.#enforcedSeq, this.#details] },
         { text: HEAD },
         this.#lineage.question,
+        { text: MARKS, values: [asked] },
       ]);
       const outcome = await commit(client, [], this.#database);
-      const isListed = seen.at(-3)?.rowCount === 1;
-      return { outcome, isListed, head: headFrom(seen.at(-2)?.rows[0]), marks: seen.at(-1)?.rows[0] };
+      const isListed = seen.at(-4)?.rowCount === 1;
+      const marks = new Map(seen.at(-1)?.rows.map((row) => [Number(row['seq']), String(row['mark'])]));
+      return { outcome, isListed, head: { ...headFrom(seen.at(-3)?.rows[0]), marks }, lineage: seen.at(-2)?.rows[0] };
     });
     if (isStoreFailure(done)) return done;
     if (done.outcome.kind !== 'committed') return done.outcome.failure;
-    const lost = this.#lineage.proceed(done.marks);
+    const lost = this.#lineage.proceed(done.lineage);
     if (lost !== null) return lost;
     if (!done.isListed) return null;
     const { head } = done;
@@ -143,7 +158,7 @@ export class PostgresFeed implements Feed {
   /** The head now, once a synced commit has followed it. */
   async syncedHead(): Promise<FeedHead | StoreFailure> {
     const head = await this.head();
-    return isStoreFailure(head) ? head : ((await this.#synchronise(head.seq)) ?? head);
+    return isStoreFailure(head) ? head : ((await this.#synchronise(head)) ?? head);
   }
 
   async feedEnd(): Promise<number | StoreFailure> {
@@ -159,7 +174,7 @@ export class PostgresFeed implements Feed {
     if (first === undefined) return this.#withoutChanges(position);
     if (Number(first['seq']) !== position + 1) return null;
     const end = position + rows.length;
-    const unsynced = await this.#synchronise(end);
+    const unsynced = await this.#synchronise({ seq: end, mark: String(rows.at(-1)?.['mark']) });
     if (unsynced !== null) return unsynced;
     const changes = rows.map((row): FeedChange => ({
       root: String(row['root']),
@@ -171,15 +186,16 @@ export class PostgresFeed implements Feed {
   /** The cards of tasks, by one snapshot of the primary whose changes standbys have. */
   async cards(asked: readonly AskedCard[]): Promise<CardsAtHead | StoreFailure> {
     const cards = await cardsOf(this.#database, asked);
-    return isStoreFailure(cards) ? cards : ((await this.#synchronise(cards.head.seq)) ?? cards);
+    return isStoreFailure(cards) ? cards : ((await this.#synchronise(cards.head)) ?? cards);
   }
 
-  /** Makes sure that a synced commit has followed the change with that number. */
-  async #synchronise(seq: number): Promise<null | StoreFailure> {
-    if (this.#synced !== null && this.#synced.seq >= seq) return null;
+  /** Makes sure that a synced commit has followed a change: the same change, and not another one with its number. */
+  async #synchronise({ seq, mark }: Pick<FeedHead, 'seq' | 'mark'>): Promise<null | StoreFailure> {
+    if (this.#synced !== null && this.#synced.seq === seq && this.#synced.mark === mark) return null;
+    this.#asked.add(seq);
     const head = await this.beat();
     if (isStoreFailure(head)) return head;
-    return head.seq < seq
+    return head.seq < seq || (head.marks.get(seq) ?? null) !== mark
       ? storeFailure('unknown', 'the database lost changes of the feed: it is another primary')
       : null;
   }

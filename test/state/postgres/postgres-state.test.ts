@@ -143,7 +143,7 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
     const other = must(await open(url, { address: 'other:9474' }));
     const first = must(await state.feed.beat());
     await state.authority.setRisk(key, 'high', causeOf('signal.risk-level-change'), 'ada');
-    expect(must(await other.feed.beat())).toEqual({ epoch: first.epoch, seq: 1 });
+    expect(must(await other.feed.beat())).toMatchObject({ epoch: first.epoch, seq: 1 });
     other.feed.report(1);
     other.feed.describe('{"version":"1"}');
     await other.feed.beat();

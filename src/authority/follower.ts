@@ -1,0 +1,45 @@
+import { status } from '@grpc/grpc-js';
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { Down, Up } from '../fleet/messages.ts';
+import type { SidecarRights } from './authorize.ts';
+import type { ClientLimits } from './client-limits.ts';
+import type { StreamId } from './sidecar-stream.ts';
+import { endStream } from './stream-end.ts';
+
+/** How long a sidecar may leave unread what it was sent. */
+const STALLED_MS = 10_000;
+const INSTANCE = /^[\w-]{8,64}$/;
+
+/** A connected sidecar. */
+export interface Follower {
+  readonly id: StreamId;
+  readonly rights: SidecarRights;
+  readonly limits: ClientLimits;
+  readonly call: Call;
+  /** Ends its connection. */
+  readonly hangUp: () => void;
+  /** Since when it has not read what it was sent; `null` where it has. */
+  stalledMs: number | null;
+}
+
+/** The stream of a sidecar. */
+export type Call = ServerDuplexStream<Up, Down>;
+
+/** Names a sidecar process. The instance is what it says; the peer is verified, so nobody can name another's. */
+export const streamIdOf = ({ peer }: SidecarRights, instance: string): StreamId | null =>
+  INSTANCE.test(instance) ? `${peer} ${instance}` : null;
+
+/** Ends the connection of a sidecar that has not read for too long. Call it every moment. */
+export function hangUpStalled(follower: Follower, monotonicMs: number): void {
+  const { call, hangUp } = follower;
+  follower.stalledMs = call.writableLength === 0 ? null : (follower.stalledMs ?? monotonicMs);
+  if (follower.stalledMs === null || monotonicMs - follower.stalledMs < STALLED_MS) return;
+  endStream(call, status.RESOURCE_EXHAUSTED, 'the sidecar does not read');
+  hangUp();
+}
+
+/** Ends a stream and gives `null`. */
+export function ended(call: Call, code: status, details: string): null {
+  endStream(call, code, details);
+  return null;
+}

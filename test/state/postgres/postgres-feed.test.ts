@@ -1,0 +1,84 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import type { QueryResult } from 'pg';
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
+import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { Database } from '../../../src/state/postgres/database.ts';
+import { PostgresFeed } from '../../../src/state/postgres/postgres-feed.ts';
+import { openPostgresState } from '../../../src/state/postgres/postgres-state.ts';
+import { causeOf } from '../../../src/task/cause.ts';
+import { must } from '../../builders/must.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { agreeing } from '../../builders/state-file.ts';
+import { taskNumber, tokenNumber } from '../../builders/task.ts';
+import { describeWith, postgresPart } from '../../parts.ts';
+import { PostgresPlaces } from '../../postgres/places.ts';
+
+jest.setTimeout(300_000);
+
+const { folder, remove } = scratch();
+
+/** A database in which something happens right after the next read. */
+class Interleaved extends Database {
+  afterRead: (() => Promise<unknown>) | null = null;
+
+  override async read(text: string, values: readonly unknown[] = []): Promise<QueryResult | StoreFailure> {
+    const result = await super.read(text, values);
+    const happens = this.afterRead;
+    this.afterRead = null;
+    await happens?.();
+    return result;
+  }
+}
+
+describeWith(postgresPart(), 'the feed of a PostgreSQL', (binaries) => {
+  const places = new PostgresPlaces(binaries, folder());
+  beforeAll(() => places.start());
+  afterAll(async () => {
+    await places.stop();
+    remove();
+  });
+
+  it('gives out no change and no card that another primary does not have, though that one has as many changes', async () => {
+    const url = await places.next();
+    const target = must(postgresTargetFrom(url));
+    const clocks = agreeing(() => 1_000);
+    const askMs = 60_000;
+    const state = must(
+      await openPostgresState({ target, durability: 'single', clocks, randomBytes, address: 'one', askMs }),
+    );
+    const database = new Interleaved({ target, hasQuorum: false, askMs });
+    const feed = new PostgresFeed(database, { id: randomUUID(), address: 'two' });
+    const task = taskNumber(1);
+    const change = (risk: 'low' | 'medium' | 'high') =>
+      state.authority.setRisk(task, risk, causeOf('signal.risk-level-change'), 'operator');
+    const asked = [{ key: task, jtiDigests: ['digest-1'] }];
+    // What a failover does between a read and the next commit: the same number is another change.
+    const replaced = (seq: number) => () =>
+      places.sql(url, 'UPDATE remit.feed SET mark = gen_random_uuid() WHERE seq = $1', [seq]);
+    const lost = { code: 'unknown', detail: 'the database lost changes of the feed: it is another primary' };
+
+    expect(await state.authority.insertTask(task, tokenNumber(1), [])).toBeNull();
+    await change('medium');
+    expect(must(await feed.beat()).seq).toBe(1);
+    await change('high');
+    database.afterRead = replaced(2);
+    expect(await feed.feedAfter(1)).toMatchObject(lost);
+    expect(await feed.feedAfter(1)).toMatchObject({ position: 2 });
+    await change('low');
+    database.afterRead = replaced(3);
+    expect(await feed.cards(asked)).toMatchObject(lost);
+    expect(must(await feed.cards(asked)).head.seq).toBe(3);
+    await change('medium');
+    database.afterRead = replaced(4);
+    expect(await feed.syncedHead()).toMatchObject(lost);
+    expect(must(await feed.syncedHead()).seq).toBe(4);
+    // An earlier change than the last one is compared too.
+    await change('high');
+    await change('low');
+    expect(must(await feed.beat()).seq).toBe(6);
+    expect(must((await feed.feedAfter(3)) ?? undefined)).toMatchObject({ position: 6 });
+    await database.close();
+    await state.close();
+  });
+});
