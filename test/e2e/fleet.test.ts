@@ -14,6 +14,10 @@ import type { SidecarName } from './fleet.ts';
 
 const UNAVAILABLE = '503 task.state-unavailable';
 
+/** The names of all series that a process exports. */
+const metricNames = async (admin: string): Promise<readonly string[]> =>
+  (await (await fetch(`${admin}/metrics`)).text()).split('\n').flatMap((line) => /^remit_\w+/.exec(line) ?? []);
+
 const listedFleet = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]>[1]) =>
   fleetCommand.run(args, io as never);
 
@@ -90,6 +94,23 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     for (const one of sidecars) expect(one).toMatchObject({ connected: true, lease_left_ms: expect.any(Number) });
     const { exit, out } = await ran(listedFleet, '--admin', fleet.admin('remote'));
     expect([exit, out]).toEqual([2, '']);
+  });
+
+  it('measure their lease and position, and the authority the logs that it receives, as the dashboards ask', async () => {
+    for (const name of SIDECARS) {
+      expect(await metricNames(fleet.admin(name))).toEqual(
+        expect.arrayContaining([
+          'remit_sidecar_lease_seconds',
+          'remit_sidecar_following',
+          'remit_sidecar_position',
+          'remit_sidecar_cards',
+          'remit_ledger_unacknowledged',
+        ]),
+      );
+    }
+    expect(await metricNames(fleet.admin('authority'))).toEqual(
+      expect.arrayContaining(['remit_received_logs', 'remit_received_waiting_bytes', 'remit_emitter_events_total']),
+    );
   });
 
   it('spend one budget together, to the last unit', async () => {

@@ -13,6 +13,12 @@ import { Prometheus } from './prometheus.ts';
 const needing: ReadonlyMap<string, string> = new Map([
   ['remit_keys_age_seconds', 'a key server'],
   ['remit_ledger_room_seconds', 'ten minutes of growth'],
+  ['remit_sidecar_lease_seconds', 'a sidecar'],
+  ['remit_sidecar_following', 'a sidecar'],
+  ['remit_sidecar_position', 'a sidecar'],
+  ['remit_sidecar_cards', 'a sidecar'],
+  ['remit_ledger_unacknowledged', 'a sidecar'],
+  ['remit_received_', 'an authority that keeps the records of sidecars'],
 ]);
 
 /** What a command says, on both streams; its failure is in the text. */
