@@ -72,24 +72,30 @@ export class FeedPump {
       for (;;) {
         const due = hub.due(canTake);
         if (due.size === 0) return;
+        let canRead = true;
         for (const [id, read] of due) {
-          await this.#sendCards(id, read);
+          // After a failure the cards stay due until the feed can be read again, at the next poll.
+          if (canRead) canRead = await this.#sendCards(id, read);
+          else hub.unread(id, read);
           // Reading is synchronous: others have their turn between two sidecars.
           await setImmediate();
         }
+        if (!canRead) return;
       }
     } finally {
       this.#isReading = false;
     }
   }
 
-  async #sendCards(id: StreamId, read: readonly CardToRead[]): Promise<void> {
+  /** Gives whether the database could be read. */
+  async #sendCards(id: StreamId, read: readonly CardToRead[]): Promise<boolean> {
     const { hub, engine, rightsOf } = this.#options;
     const found = await engine.cards(read);
     const rights = rightsOf(id);
     if (isStoreFailure(found) || rights === undefined) hub.unread(id, read);
     else hub.send(id, read, { cards: found.cards.map((card) => permittedCard(card, rights)), head: found.seq });
     this.#flush();
+    return !isStoreFailure(found);
   }
 
   #flush(): void {

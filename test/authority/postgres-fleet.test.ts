@@ -1,20 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
-import { postgresEngine } from '../../src/authority/postgres-engine.ts';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
-import { startAuthority } from '../../src/authority/start-authority.ts';
 import { openPostgresState } from '../../src/state/postgres/postgres-state.ts';
 import { SidecarState } from '../../src/state/remote/sidecar-state.ts';
 import { must } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
-import { byOperator, issuer, taskNumber, tokenNumber } from '../builders/task.ts';
+import { byOperator, taskNumber, tokenNumber } from '../builders/task.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
-import { digestOf, keyOf, PAYMENTS } from './serving.ts';
+import { digestOf, keyOf, servingPostgres } from './serving.ts';
 
 jest.setTimeout(300_000);
 
@@ -70,23 +67,7 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
       }),
     );
     closers.push(() => state.close());
-    const serving = must(
-      await startAuthority({
-        listen: [{ kind: 'unix', path: join(folder(), 'authority.sock') }],
-        sidecars: () => [{ id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: [PAYMENTS] }],
-        leaseMs: LEASE_MS,
-        engine: postgresEngine(state),
-        reports: state.authority,
-        digestKey: state.digestKey,
-        issuer,
-        jwks: () => ({ keys: [] }),
-        svid: null,
-        version: '0.2.0',
-        ports: systemPorts,
-        after,
-        onProblem: () => undefined,
-      }),
-    );
+    const serving = must(await servingPostgres(state, { folder: folder(), leaseMs: LEASE_MS }));
     closers.push(() => serving.close());
     return { state, serving };
   }

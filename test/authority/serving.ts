@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import type { AuthorityParts, ServingAuthority } from '../../src/authority/start-authority.ts';
 import { startAuthority } from '../../src/authority/start-authority.ts';
 import { sqliteEngine } from '../../src/authority/engine.ts';
+import type { Engine } from '../../src/authority/engine.ts';
+import { postgresEngine } from '../../src/authority/postgres-engine.ts';
 import { createAuthority } from '../../src/dev/authority.ts';
 import type { IssuedSvid, CertificateAuthority } from '../../src/dev/authority.ts';
 import { HeldSvid } from '../../src/identity/held-svid.ts';
@@ -11,6 +13,7 @@ import type { Svid, SvidSource } from '../../src/identity/svid.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { AuthorityThread } from '../../src/state/sqlite/authority-thread.ts';
+import type { PostgresState } from '../../src/state/postgres/postgres-state.ts';
 import type { Task } from '../../src/task/task.ts';
 import { must } from '../builders/must.ts';
 import { issuer, taskNumber, tokenNumber } from '../builders/task.ts';
@@ -26,8 +29,14 @@ export interface Serving extends ServingAuthority {
   readonly declared: (n: number, change?: Partial<Task>) => Promise<Task>;
 }
 
-/** Starts one; the caller closes it. */
-export async function serving(folder: string, change: Partial<AuthorityParts> = {}): Promise<Serving> {
+/** Starts one; the caller closes it. `around` puts something between it and its database. */
+export async function serving(
+  folder: string,
+  {
+    around = (engine) => engine,
+    ...change
+  }: Partial<AuthorityParts> & { readonly around?: (engine: Engine) => Engine } = {},
+): Promise<Serving> {
   const problems: string[] = [];
   const state = must(
     await AuthorityThread.open(join(folder, 'state.db'), {
@@ -39,7 +48,7 @@ export async function serving(folder: string, change: Partial<AuthorityParts> = 
     listen: [{ kind: 'unix', path: join(folder, 'authority.sock') }],
     sidecars: () => [{ id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: [PAYMENTS] }],
     leaseMs: 2_000,
-    engine: sqliteEngine(state),
+    engine: around(sqliteEngine(state)),
     reports: state.authority,
     digestKey: must(state.reader.digestKey()),
     issuer,
@@ -76,6 +85,27 @@ export async function serving(folder: string, change: Partial<AuthorityParts> = 
     },
   };
 }
+
+/** An authority over a PostgreSQL that is open, on a Unix socket in the folder. */
+export const servingPostgres = (
+  state: PostgresState,
+  { folder, leaseMs }: { readonly folder: string; readonly leaseMs: number },
+): ReturnType<typeof startAuthority> =>
+  startAuthority({
+    listen: [{ kind: 'unix', path: join(folder, 'authority.sock') }],
+    sidecars: () => [{ id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: [PAYMENTS] }],
+    leaseMs,
+    engine: postgresEngine(state),
+    reports: state.authority,
+    digestKey: state.digestKey,
+    issuer,
+    jwks: () => ({ keys: [] }),
+    svid: null,
+    version: '0.2.0',
+    ports: systemPorts,
+    after,
+    onProblem: () => undefined,
+  });
 
 /** The key of a declared task. */
 export const keyOf = (n: number) => ({ issuer, id: taskNumber(n).id });

@@ -1,15 +1,12 @@
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
-import { postgresEngine } from '../../../src/authority/postgres-engine.ts';
-import { startAuthority, type ServingAuthority } from '../../../src/authority/start-authority.ts';
+import type { ServingAuthority } from '../../../src/authority/start-authority.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
-import { after } from '../../../src/runtime/timers.ts';
 import type { PostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import { SidecarState } from '../../../src/state/remote/sidecar-state.ts';
-import { keyOf, PAYMENTS } from '../../authority/serving.ts';
+import { keyOf, servingPostgres } from '../../authority/serving.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
-import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
+import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
@@ -76,23 +73,7 @@ describeWith(postgresPart(), 'failure matrix: authorities on a cluster', (binari
     const database = await Promise.all(ports.map((port) => FaultProxy.start(port)));
     const url = ports.reduce((text, port, at) => text.replace(`:${port}`, `:${database[at]?.port ?? 0}`), cluster.url);
     const state = await openReplica({ url }, { clocks: systemPorts });
-    const serving = must(
-      await startAuthority({
-        listen: [{ kind: 'unix', path: join(folder(), 'authority.sock') }],
-        sidecars: () => [{ id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: [PAYMENTS] }],
-        leaseMs: LEASE_MS,
-        engine: postgresEngine(state),
-        reports: state.authority,
-        digestKey: state.digestKey,
-        issuer,
-        jwks: () => ({ keys: [] }),
-        svid: null,
-        version: '0.2.0',
-        ports: systemPorts,
-        after,
-        onProblem: () => undefined,
-      }),
-    );
+    const serving = must(await servingPostgres(state, { folder: folder(), leaseMs: LEASE_MS }));
     closers.push(
       () => Promise.all(database.map((proxy) => proxy.close())),
       () => state.close(),
