@@ -13,7 +13,7 @@ export interface AdminAnswers {
   readonly scrape: Scrape;
   /** Answers `GET /policies/trial`: what policies on trial would have decided. */
   readonly trial: () => object;
-  /** Answers `GET /fleet`: the sidecars of this authority; `null` where this process is none, as by default: 404. */
+  /** Answers `GET /fleet`: the sidecars of this authority. `null`, the default, where this process is no authority; then the answer is 404. */
   readonly fleet?: () => object | null;
   /** Accepted host names besides `localhost` and IP addresses. Default none. */
   readonly hosts?: readonly string[];

@@ -31,7 +31,7 @@ export interface Engine {
   cards(wanted: readonly WantedCard[]): Promise<ReadCards | StoreFailure>;
   /** The changes after a position; `null` where some are no longer kept. */
   feedAfter(position: number): Promise<FeedChanges | null | StoreFailure>;
-  /** Makes a synced commit that begins now. Gives a head that is no older than it. */
+  /** Makes a synced commit that begins now. Gives the head of the feed as that commit saw it, or a later one. */
   beat(): Promise<number | StoreFailure>;
   readonly settling: Settling;
   /** Where the authorities over this database tell each other how far they are; absent where there is only one. */

@@ -200,7 +200,10 @@ export class PostgresFeed implements Feed {
       : null;
   }
 
-  /** A position that is not the end, and has nothing after it, is none of this feed, or a change came between the two reads. */
+  /**
+   * No change follows a position. It is the end of the feed, or a change came between the two reads, or the position is not of this feed: then
+   * `null`.
+   */
   async #withoutChanges(position: number): Promise<FeedChanges | null | StoreFailure> {
     const end = await this.feedEnd();
     if (isStoreFailure(end)) return end;
