@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { statfsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from '@jest/globals';
+import { fillDisk } from '../full-disk.ts';
 import { both, describeWith, envoyPart } from '../parts.ts';
 import type { Part } from '../parts.ts';
 import { callPayments, declare, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
@@ -33,8 +33,7 @@ describeWith(both(envoyPart(), root), 'a full disk under the state file', ([envo
         const pay = { token, ...payment(1) };
         expect(await callPayments(planner, domain, pay)).toEqual([201, null]);
 
-        const { bavail, bsize } = statfsSync(folder);
-        await writeFile(join(folder, 'ballast'), Buffer.alloc(bavail * bsize, 1));
+        fillDisk(join(folder, 'ballast'));
         const refused = await until(
           () => callPayments(planner, domain, pay),
           ([status]) => status !== 201,

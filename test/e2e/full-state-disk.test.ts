@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
+import { fillDisk } from '../full-disk.ts';
 import { describeWith } from '../parts.ts';
 import { until } from '../until.ts';
 import { remit } from './process.ts';
@@ -68,9 +69,8 @@ describeWith(part, 'remit serve with its state file on a full disk', (at) => {
     const isReady = async (): Promise<boolean> => (await fetch(`http://127.0.0.1:${port}/readyz`)).status === 200;
     const faults = (): readonly Said[] => linesOf(running).filter(({ what }) => what === 'state file');
     await until(isReady, { withinMs: 60_000 });
-    const { bavail, bsize } = statfsSync(at);
     // The clock mark is written within 10 s.
-    writeFileSync(join(at, 'ballast'), Buffer.alloc(bavail * bsize));
+    fillDisk(join(at, 'ballast'));
     await until(async () => !(await isReady()), { withinMs: 60_000 });
     expect(await ask('/readyz')).toContain('state: the disk under the state file is full');
     await until(() => faults().length > 0, { withinMs: 60_000 });
