@@ -116,9 +116,10 @@ export class FeedHub {
     this.#proceed(stream);
   }
 
-  /** Whether the sidecar holds the task, or is about to. */
-  holds(id: StreamId, key: TaskKeyMessage): boolean {
-    return this.#streams.get(id)?.notes.has(textOfKey(key)) === true;
+  /** Whether the sidecar holds the task; `unread` where it says so, and its card was not read yet, which tells whether it may. */
+  holds(id: StreamId, key: TaskKeyMessage): boolean | 'unread' {
+    const note = this.#streams.get(id)?.notes.get(textOfKey(key));
+    return note?.root === null ? 'unread' : note !== undefined;
   }
 
   /** Before the read of an open. `full` where the sidecar holds too much, `unknown` where it has no stream here. */

@@ -268,14 +268,19 @@ export class Followers {
   }
 
   async #reported(follower: Follower, report: Report): Promise<void> {
-    const count = 1 + report.touched.length + report.stolen.length + report.secrets.length;
-    const { issuer } = this.#options.welcome;
-    const touched = report.touched.filter(({ task_id }) => this.hub.holds(follower.id, { issuer, id: task_id }));
-    const problem = follower.limits.reports.take(count)
-      ? await this.#options.report({ ...report, touched }, follower.rights)
-      : 'too many reports: try again later';
+    const problem = await this.#reportProblem(follower, report);
     if (this.#followers.get(follower.id) !== follower) return;
     this.#write(follower, { of: 'reported', reported: { id: report.id, problem } });
+  }
+
+  async #reportProblem({ id, limits, rights }: Follower, report: Report): Promise<string> {
+    const count = 1 + report.touched.length + report.stolen.length + report.secrets.length;
+    if (!limits.reports.take(count)) return 'too many reports: try again later';
+    const { issuer } = this.#options.welcome;
+    const holds = report.touched.map(({ task_id }) => this.hub.holds(id, { issuer, id: task_id }));
+    // INVARIANT: a claim to hold a task changes nothing of it.
+    if (holds.includes('unread')) return 'the cards of these tasks are still being read: try again';
+    return this.#options.report({ ...report, touched: report.touched.filter((_, at) => holds[at] === true) }, rights);
   }
 
   #left(follower: Follower): void {

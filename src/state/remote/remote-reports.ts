@@ -49,7 +49,7 @@ export class RemoteReports {
     return this.#made({ stolen: [{ key: { issuer, id }, ...stolen }] });
   }
 
-  /** A stream follows the feed: sends what was not answered on the one before. */
+  /** A new stream has renewed the lease: sends what was not answered on the one before. */
   repeat(): void {
     for (const { report } of this.#waiting.values()) this.#options.send(report);
   }

@@ -70,6 +70,7 @@ export class SidecarState {
   /** Of this process alone until an authority has sent the common one. */
   #digestKey: Uint8Array;
   #hasBegun = false;
+  #isRepeatDue = false;
   #cancelExpiry: () => void = () => undefined;
 
   private constructor(options: SidecarStateOptions) {
@@ -160,11 +161,15 @@ export class SidecarState {
       case 'welcome':
         this.#clock.heard(down.welcome.now_ms);
         if (down.welcome.digest_key.length === 32) this.#digestKey = down.welcome.digest_key;
-        this.#opens.flush();
-        return this.reports.repeat();
+        this.#isRepeatDue = true;
+        return this.#opens.flush();
       case 'fresh':
         this.#hasBegun = true;
-        return this.#clock.heard(down.fresh.now_ms);
+        this.#clock.heard(down.fresh.now_ms);
+        // By now the authority has read which tasks are held here.
+        if (this.#isRepeatDue) this.reports.repeat();
+        this.#isRepeatDue = false;
+        return undefined;
       case 'keys':
         return this.#options.onKeys(down.keys.issuer, jsonOf(down.keys.jwks));
       case 'reported':
