@@ -15,11 +15,15 @@ usage: remit migrate --state URL [OPTION ...]
 
   --state URL     the database, with the role that owns the tables: postgres://OWNER@HOST[:PORT][,HOST ...]/DATABASE?passwordfile=/FILE
   --grant ROLE    the role of the authorities, which gets what serving takes: rows of these tables, and no DDL
+  --forget-fleet  free the database for a fleet of another issuer or trust domain
   --json          print what was done, as JSON
 
 Makes the schema \`remit\`, or brings it to the version of this build, in one transaction, forward only. Nothing changes where it is up to
 date. Run it before the authorities of a new release start; those of the release before go on. \`remit serve\` never migrates a
 PostgreSQL, and a state file migrates itself.
+
+A database belongs to the fleet whose authority first started on it. Authorities with another \`issuer.url\`, or with none of its trust
+domains, refuse it, until \`--forget-fleet\` lets the next one claim it.
 
 TLS is on and verified; options of the URL: \`sslrootcert\`, \`sslcert\` and \`sslkey\`, \`passwordfile\`, \`sslmode=disable\`, and \`host=/FOLDER\` for
 a socket. A password in the URL is refused.
@@ -43,15 +47,20 @@ export const migrateCommand: Command = {
 async function migrated(args: readonly string[]): Promise<(Migrated & { readonly isJson: boolean }) | CommandRefusal> {
   const options = optionsFrom(
     args,
-    { state: { type: 'string' }, grant: { type: 'string' }, json: { type: 'boolean', default: false } },
+    {
+      state: { type: 'string' },
+      grant: { type: 'string' },
+      'forget-fleet': { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    },
     0,
   );
   if (typeof options === 'string') return refusal(options);
-  const { grant = null, json, state } = options.values;
+  const { 'forget-fleet': forgetsFleet, grant = null, json, state } = options.values;
   if (state === undefined) return refusal('--state is required: the URL of the database');
   const target = postgresTargetFrom(state);
   if (isProblem(target)) return refusal(`--state ${target.problem}`);
-  const done = await migratePostgres(target, { grant, randomBytes: systemPorts.randomBytes });
+  const done = await migratePostgres(target, { grant, forgetsFleet, randomBytes: systemPorts.randomBytes });
   if (isStoreFailure(done)) return refusal(done.detail, EXIT.no);
   return { ...done, isJson: json };
 }

@@ -30,7 +30,7 @@ const LOOK_MS = 60_000;
 /** Opens the PostgreSQL of a configuration: the state of one of several authorities, which serve no checks of their own. */
 export async function openDatabase(
   target: PostgresTarget,
-  { authority, durability }: Pick<Config, 'authority' | 'durability'>,
+  { authority, durability, issuer, trustDomains }: Pick<Config, 'authority' | 'durability' | 'issuer' | 'trustDomains'>,
   { ports, log, faults, onRecords, onWrite, closers }: DatabaseServices,
 ): Promise<State | StartProblem> {
   const [listen] = authority.listen;
@@ -46,12 +46,15 @@ export async function openDatabase(
   if (isStoreFailure(state)) return { problem: state.detail };
   closers.push(() => state.close());
   let problem: string | null = null;
-  const look = async (): Promise<void> => {
-    const found = await state.problems();
+  const look = async (): Promise<StoreFailure | null> => {
+    const other = issuer === null ? null : await state.claim({ issuer: issuer.url, trustDomains });
+    const found = other ?? (await state.problems());
     problem = isStoreFailure(found) ? found.detail : found.length === 0 ? null : found.join('; ');
     faults.set('database', problem);
+    return other;
   };
-  await look();
+  const other = await look();
+  if (other?.code === 'unusable') return { problem: other.detail };
   closers.push(repeatedly(look, { everyMs: LOOK_MS, after, onFault: (fault) => log(`database: ${fault}`, 'fault') }));
   const { reader } = state;
   const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: state.authority.nowMs() };

@@ -119,12 +119,16 @@ async function unmetAfter(unmet: () => readonly string[], monotonicMs: () => num
 }
 
 /** Problems with the real database, which is read alone. */
-async function databaseProblems({ state, durability }: Config, ports: Ports): Promise<readonly string[]> {
+async function databaseProblems(
+  { state, durability, issuer, trustDomains }: Config,
+  ports: Ports,
+): Promise<readonly string[]> {
   if (state.kind !== 'postgres') return [];
   const { randomBytes } = ports;
   const opened = await openPostgresState({ target: state.target, durability, clocks: ports, randomBytes, address: '' });
   if (isStoreFailure(opened)) return [opened.detail];
-  const found = await opened.problems();
+  const other = issuer === null ? null : await opened.fleetProblem({ issuer: issuer.url, trustDomains });
+  const found = other ?? (await opened.problems());
   await opened.close();
   return isStoreFailure(found) ? [found.detail] : found;
 }

@@ -13,6 +13,8 @@ jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 
+const acme = { issuer: 'https://issuer.acme.test', trustDomains: ['acme.test'] };
+
 async function migrate(
   ...args: readonly string[]
 ): Promise<{ readonly code: number; readonly said: readonly string[] }> {
@@ -57,10 +59,10 @@ describeWith(postgresPart(), 'remit migrate', (binaries) => {
     });
     expect(await migrate('--state', owner, '--grant', RUNTIME)).toEqual({
       code: 0,
-      said: ['made the tables of version 1', `granted to \`${RUNTIME}\`: what serving takes`],
+      said: ['made the tables of version 2', `granted to \`${RUNTIME}\`: what serving takes`],
     });
     const key = await places.sql(owner, 'SELECT key FROM remit.digest_key');
-    expect(await migrate('--state', owner)).toEqual({ code: 0, said: ['the tables have version 1 already'] });
+    expect(await migrate('--state', owner)).toEqual({ code: 0, said: ['the tables have version 2 already'] });
     expect(await places.sql(owner, 'SELECT key FROM remit.digest_key')).toEqual(key);
     const rights = `SELECT has_schema_privilege('${RUNTIME}', 'remit', 'CREATE') AS ddl,
       has_table_privilege('${RUNTIME}', 'remit.version', 'UPDATE') AS version, has_table_privilege('${RUNTIME}', 'remit.tasks', 'TRUNCATE') AS truncate`;
@@ -81,17 +83,17 @@ describeWith(postgresPart(), 'remit migrate', (binaries) => {
     const { owner, runtime } = await empty('later');
     await migrate('--state', owner, '--grant', RUNTIME);
     await places.sql(owner, 'UPDATE remit.version SET version = 99');
-    const later = 'the tables have version 99, which a later release made, and this build knows 1: run that release';
+    const later = 'the tables have version 99, which a later release made, and this build knows 2: run that release';
     expect(await migrate('--state', owner)).toEqual({ code: 1, said: [`remit migrate: ${later}`] });
     expect(await open(runtime)).toMatchObject({ code: 'later', detail: later });
     await places.sql(owner, 'UPDATE remit.version SET version = 0');
     expect(await open(runtime)).toMatchObject({
       code: 'unusable',
-      detail: 'the tables have version 0, and this build needs 1: run `remit migrate` with the role that owns them',
+      detail: 'the tables have version 0, and this build needs 2: run `remit migrate` with the role that owns them',
     });
   });
 
-  it('refuses a database of another encoding', async () => {
+  it('refuses a database of another encoding, and so does an authority', async () => {
     await places.postgres.sql(
       `CREATE DATABASE latin OWNER ${OWNER} ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`,
     );
@@ -100,6 +102,72 @@ describeWith(postgresPart(), 'remit migrate', (binaries) => {
       code: 1,
       said: ["remit migrate: the database has the encoding `LATIN1`: create it with `ENCODING 'UTF8'`"],
     });
+    // As a dump that was restored into it.
+    const { owner, runtime } = await empty('utf8');
+    await migrate('--state', owner, '--grant', RUNTIME);
+    await places.postgres.sql('UPDATE pg_database SET encoding = pg_char_to_encoding($1) WHERE datname = $2', [
+      'SQL_ASCII',
+      'utf8',
+    ]);
+    expect(await open(runtime)).toMatchObject({
+      code: 'unusable',
+      detail: "the database has the encoding `SQL_ASCII`: create it with `ENCODING 'UTF8'`",
+    });
+  });
+
+  it('gives tables of version 1 what later versions have, and keeps their rows', async () => {
+    const { owner, runtime } = await empty('older');
+    await migrate('--state', owner);
+    await places.sql(owner, 'DROP TABLE remit.fleet; UPDATE remit.version SET version = 1');
+    const key = await places.sql(owner, 'SELECT key FROM remit.digest_key');
+    expect(await migrate('--state', owner, '--grant', RUNTIME)).toMatchObject({
+      code: 0,
+      said: ['migrated from version 1 to 2', expect.stringContaining('granted')],
+    });
+    expect(await places.sql(owner, 'SELECT key FROM remit.digest_key')).toEqual(key);
+    const state = must(await open(runtime));
+    expect(await state.claim(acme)).toBeNull();
+    await state.close();
+  });
+
+  it('keeps a database for the fleet that claimed it, until it is told to forget it', async () => {
+    const { owner, runtime } = await empty('claimed');
+    await migrate('--state', owner, '--grant', RUNTIME);
+    const state = must(await open(runtime));
+    expect(await state.fleetProblem(acme)).toBeNull();
+    expect(await places.sql(owner, 'SELECT 1 FROM remit.fleet')).toEqual([]);
+    const others = [
+      { ...acme, issuer: 'https://issuer.test.test' },
+      { ...acme, trustDomains: ['test.test'] },
+    ];
+    // Two that start at the same time.
+    const [first, second] = await Promise.all([state.claim(acme), state.claim({ ...acme, issuer: 'https://other' })]);
+    expect([first, second].filter((answer) => answer === null)).toHaveLength(1);
+    await places.sql(owner, 'DELETE FROM remit.fleet');
+    expect(await state.claim(acme)).toBeNull();
+    for (const other of others) {
+      const refused = {
+        code: 'unusable',
+        detail:
+          `the database belongs to the fleet of issuer \`${acme.issuer}\` in \`acme.test\`, and this process to that of issuer ` +
+          `\`${other.issuer}\` in ${other.trustDomains.map((domain) => `\`${domain}\``).join(', ')}: give each fleet a database of its own, ` +
+          'or run `remit migrate --forget-fleet` where the fleet itself has changed',
+      };
+      expect([await state.claim(other), await state.fleetProblem(other)]).toMatchObject([refused, refused]);
+    }
+    // A trust domain more is no other fleet.
+    expect(await state.claim({ ...acme, trustDomains: ['partner.test', 'acme.test'] })).toBeNull();
+    // Neither the role that serves nor a later migration frees it.
+    const role = await places.sql(
+      runtime,
+      `SELECT has_table_privilege('${RUNTIME}', 'remit.fleet', 'UPDATE, DELETE, TRUNCATE') AS has`,
+    );
+    expect(role).toEqual([{ has: false }]);
+    await migrate('--state', owner, '--grant', RUNTIME);
+    expect(await state.claim(others[0] ?? acme)).toMatchObject({ code: 'unusable' });
+    expect(await migrate('--state', owner, '--forget-fleet')).toMatchObject({ code: 0 });
+    expect(await state.claim(others[0] ?? acme)).toBeNull();
+    await state.close();
   });
 
   it('is bad use without a database, or with a password in its URL', async () => {

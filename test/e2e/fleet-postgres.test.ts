@@ -1,12 +1,14 @@
-import { chmod, mkdir } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { parse, stringify } from 'yaml';
 import { describeWith, envoyPart, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';
 import { Fleet, SIDECARS } from './fleet.ts';
 import type { SidecarName } from './fleet.ts';
+import { ran } from './process.ts';
 
 describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars', (envoy) => {
   describeWith(postgresPart(), 'with a real PostgreSQL', (binaries) => {
@@ -37,6 +39,20 @@ describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars',
       // The answer waits until no sidecar can use the older state, also where it follows the other authority.
       expect(await fleet.complete(taskId, 'second')).toMatchObject({ enforcement: { enforced: true, holders: 2 } });
       for (const name of SIDECARS) expect(await fleet.call(name, token)).toBe('403 task.completed');
+    });
+
+    it.each([
+      { what: 'another issuer', change: { url: 'https://issuer.test.test' } },
+      { what: 'other trust domains', change: {}, trustDomains: ['test.test'] },
+    ])('are not joined by an authority of $what', async ({ change, trustDomains = ['acme.test'] }) => {
+      const settings = parse(await readFile(join(fleet.folder, 'authority.yaml'), 'utf8'));
+      const other = join(fleet.folder, 'other-fleet.yaml');
+      await writeFile(other, stringify({ ...settings, trustDomains, issuer: { ...settings.issuer, ...change } }));
+      const problem = 'the database belongs to the fleet of issuer `https://issuer.acme.test` in `acme.test`';
+      const served = await ran(['serve', '--config', other]);
+      expect([served.code, served.err]).toEqual([2, expect.stringContaining(problem)]);
+      const checked = await ran(['serve', '--check', '--config', other]);
+      expect([checked.code, `${checked.out}${checked.err}`]).toEqual([2, expect.stringContaining(problem)]);
     });
 
     it('go on at the other where one is killed', async () => {

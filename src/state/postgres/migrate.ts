@@ -4,7 +4,7 @@ import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { failureOfPostgres } from './postgres-failure.ts';
 import { connectionOf, primaryOf } from './primary.ts';
-import { SCHEMA, SCHEMA_NAME, SCHEMA_VERSION } from './schema.ts';
+import { FLEET_SCHEMA, SCHEMA, SCHEMA_NAME, SCHEMA_VERSION } from './schema.ts';
 
 /** A migration that was done, or that there was none to do. */
 export interface Migrated {
@@ -15,16 +15,17 @@ export interface Migrated {
 }
 
 /** Steps from each version to the next. INVARIANT: a released step does not change. */
-const steps: readonly string[] = [SCHEMA];
+const steps: readonly string[] = [SCHEMA, FLEET_SCHEMA];
 
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};
   CREATE TABLE IF NOT EXISTS ${SCHEMA_NAME}.version (id smallint PRIMARY KEY CHECK (id = 1), version integer NOT NULL)`;
 
-/** What a process that serves may do: no DDL, and no change of the version and the key. */
+/** What a process that serves may do: no DDL, and no change of the version, the key and the fleet. */
 const grantsTo = (role: string): string => `
   GRANT USAGE ON SCHEMA ${SCHEMA_NAME} TO ${role};
   GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA ${SCHEMA_NAME} TO ${role};
   REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ${SCHEMA_NAME}.version, ${SCHEMA_NAME}.digest_key FROM ${role};
+  REVOKE UPDATE, DELETE, TRUNCATE ON ${SCHEMA_NAME}.fleet FROM ${role};
   REVOKE INSERT, DELETE, TRUNCATE ON ${SCHEMA_NAME}.feed_head, ${SCHEMA_NAME}.outbox_head FROM ${role};
   REVOKE TRUNCATE ON ${SCHEMA_NAME}.tasks, ${SCHEMA_NAME}.tokens, ${SCHEMA_NAME}.budgets, ${SCHEMA_NAME}.histories FROM ${role}`;
 
@@ -38,6 +39,8 @@ export async function migratePostgres(
   target: PostgresTarget,
   options: {
     readonly grant: string | null;
+    /** Whether the database is free for another fleet. Default no. */
+    readonly forgetsFleet?: boolean;
     readonly randomBytes: (length: number) => Uint8Array;
     readonly askMs?: number;
   },
@@ -62,13 +65,11 @@ export async function migratePostgres(
 
 async function made(
   client: Client,
-  { grant, randomBytes }: Parameters<typeof migratePostgres>[1],
+  { grant, forgetsFleet = false, randomBytes }: Parameters<typeof migratePostgres>[1],
 ): Promise<Migrated | StoreFailure> {
   const encoding = await client.query("SELECT current_setting('server_encoding') AS encoding");
-  if (encoding.rows[0]?.encoding !== 'UTF8') {
-    const found = String(encoding.rows[0]?.encoding);
-    return storeFailure('unusable', `the database has the encoding \`${found}\`: create it with \`ENCODING 'UTF8'\``);
-  }
+  const problem = encodingProblem(String(encoding.rows[0]?.encoding));
+  if (problem !== null) return problem;
   if ((await versionIn(client)) === null) await client.query(VERSION_TABLE);
   await client.query(`LOCK TABLE ${SCHEMA_NAME}.version`);
   const from = (await versionIn(client)) ?? 0;
@@ -78,6 +79,7 @@ async function made(
   await client.query(`INSERT INTO version VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET version = excluded.version`, [
     SCHEMA_VERSION,
   ]);
+  if (forgetsFleet) await client.query('DELETE FROM fleet');
   if (grant !== null) await client.query(grantsTo(client.escapeIdentifier(grant)));
   return { from, to: SCHEMA_VERSION, granted: grant };
 }
@@ -95,6 +97,12 @@ const tooNew = (version: number): StoreFailure =>
     'later',
     `the tables have version ${version}, which a later release made, and this build knows ${SCHEMA_VERSION}: run that release`,
   );
+
+/** Why a database of that encoding cannot have the tables: another one does not store every text. `null` where it can. */
+export const encodingProblem = (encoding: string): StoreFailure | null =>
+  encoding === 'UTF8'
+    ? null
+    : storeFailure('unusable', `the database has the encoding \`${encoding}\`: create it with \`ENCODING 'UTF8'\``);
 
 /** Why this build cannot serve with tables of that version; `null` where it can. */
 export function versionProblem(version: number): StoreFailure | null {

@@ -9,9 +9,11 @@ import { ClockFloor } from '../clock-floor.ts';
 import type { ClockSources } from '../clock-floor.ts';
 import type { Settling } from '../settling.ts';
 import { Database } from './database.ts';
+import { claimDatabase, fleetProblem } from './database-fleet.ts';
+import type { Fleet } from './database-fleet.ts';
 import { durabilityProblems, serverFacts } from './durability.ts';
 import type { Durability } from './durability.ts';
-import { versionProblem } from './migrate.ts';
+import { encodingProblem, versionProblem } from './migrate.ts';
 import { postgresAuthority, postgresSettling } from './postgres-authority.ts';
 import { PostgresFeed } from './postgres-feed.ts';
 import { PostgresReads } from './postgres-reads.ts';
@@ -46,13 +48,17 @@ export interface PostgresState {
   readonly digestKey: Uint8Array;
   /** Why commits do not survive what they must, now. Ask each minute: an authority is not ready while there is any. */
   readonly problems: () => Promise<readonly string[] | StoreFailure>;
+  /** Claims the database for a fleet, unless it is claimed. Gives why the database is not for it; `null` where it is. */
+  readonly claim: (fleet: Fleet) => Promise<StoreFailure | null>;
+  /** The same without a claim. */
+  readonly fleetProblem: (fleet: Fleet) => Promise<StoreFailure | null>;
   /** The timeline of the connected primary; `null` where none is. */
   readonly timeline: () => number | null;
   readonly close: () => Promise<void>;
 }
 
 /**
- * Opens the state. Refuses a database whose tables are of another version, or that cannot be reached. What commits survive is told by
+ * Opens the state. Refuses a database of another encoding, whose tables are of another version, or that cannot be reached. What commits survive is told by
  * `problems` and refuses nothing here.
  */
 export async function openPostgresState(options: PostgresStateOptions): Promise<PostgresState | StoreFailure> {
@@ -85,6 +91,8 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
       const facts = await serverFacts(database);
       return isStoreFailure(facts) ? facts : durabilityProblems(facts, durability, options.clocks.nowMs());
     },
+    claim: (fleet) => claimDatabase(database, fleet),
+    fleetProblem: (fleet) => fleetProblem(database, fleet),
     timeline: () => database.timeline,
     close: async () => {
       await lane.close();
@@ -96,9 +104,12 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
 async function factsOf(
   database: Database,
 ): Promise<{ readonly floorMs: number; readonly digestKey: Uint8Array } | StoreFailure> {
-  const version = await database.read('SELECT version FROM remit.version');
-  if (isStoreFailure(version)) return version;
-  const problem = versionProblem(Number(version.rows[0]?.['version'] ?? 0));
+  const found = await database.read(
+    `SELECT version, current_setting('server_encoding') AS encoding FROM remit.version`,
+  );
+  if (isStoreFailure(found)) return found;
+  const { version, encoding } = found.rows[0] ?? {};
+  const problem = encodingProblem(String(encoding)) ?? versionProblem(Number(version ?? 0));
   if (problem !== null) return problem;
   const facts = await database.read(
     'SELECT h.floor_ms, k.key FROM remit.feed_head h, remit.digest_key k WHERE h.part = 0',

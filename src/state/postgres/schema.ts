@@ -1,7 +1,7 @@
 import { PARTS_OF_SETTLED } from './settled-parts.ts';
 
 /** The version of the tables. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** The schema that the tables are in, beside anything else in the database. */
 export const SCHEMA_NAME = 'remit';
@@ -187,4 +187,13 @@ CREATE TRIGGER tasks_end_for_good BEFORE UPDATE ON tasks FOR EACH ROW
 CREATE TRIGGER tasks_open_stay BEFORE DELETE ON tasks FOR EACH ROW WHEN (OLD.ended_ms IS NULL)
   EXECUTE FUNCTION refuse('an open task is not deleted');
 CREATE TRIGGER tokens_of_open_tasks_stay BEFORE DELETE ON tokens FOR EACH ROW EXECUTE FUNCTION token_stays();
+`;
+
+/** Version 2: which fleet the database belongs to. Its first authority inserts the row. */
+export const FLEET_SCHEMA = `
+CREATE TABLE fleet (
+  id smallint PRIMARY KEY CHECK (id = 1),
+  issuer text NOT NULL,
+  trust_domains text[] NOT NULL
+);
 `;
