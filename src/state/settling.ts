@@ -1,3 +1,4 @@
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { HistoryEntry } from '../task/history.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Spend, SpendProblem, TaskKey } from './store.ts';
@@ -14,6 +15,8 @@ export interface SettledUse {
   readonly spends: readonly Spend[];
   /** The history entry, with the version of the history used for the decision. */
   readonly entry?: HistoryEntry;
+  /** Its record, which goes to the outbox in the same commit: of a use of high risk at a sidecar. */
+  readonly record?: EncodedRecord;
 }
 
 /**

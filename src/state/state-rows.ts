@@ -30,6 +30,10 @@ export interface StateRows {
   /** Marks a token as revoked, and announces the change of its task to the feed. */
   setRevoked(token: TokenOfTask, atMs: number): void;
   setSpent(key: TaskKey, counter: string, spent: number): void;
+  /** Whether the use of that decision is settled. */
+  isSettled(decisionId: string): boolean;
+  /** Remembers that it is, for 10 minutes. */
+  setSettled(decisionId: string): void;
   /** Replaces the history that the task shares with its family, and announces the change to the feed. */
   setHistory(key: TaskKey, history: TaskHistory): void;
   /** Adds records to the outbox, in order, and restarts the idle time of tasks with allowed uses. */

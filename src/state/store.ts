@@ -282,12 +282,18 @@ export interface Store extends StoreReader {
   ): null | SpendProblem | StoreFailure;
   /**
    * Like `spend`, but idempotent by decision id for 10 minutes: a settled decision answers `null` again and takes nothing. A problem takes
-   * nothing and is not remembered, so the use may be settled later under the same id.
+   * nothing and is not remembered, so the use may be settled later under the same id. The record, where there is one, goes to the outbox with
+   * what the use takes, once.
    */
   settle(
     decisionId: string,
     key: TaskKey,
-    use: { readonly jtiDigest: string; readonly spends: readonly Spend[]; readonly entry?: HistoryEntry | undefined },
+    use: {
+      readonly jtiDigest: string;
+      readonly spends: readonly Spend[];
+      readonly entry?: HistoryEntry | undefined;
+      readonly record?: EncodedRecord | undefined;
+    },
   ): null | SpendProblem | StoreFailure;
   /**
    * Commits everything written in `work` together: one sync for many uses. `work` must neither await nor throw. Answers given within it are

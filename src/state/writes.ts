@@ -33,6 +33,13 @@ export interface Reasoned {
   readonly by: string;
 }
 
+/** What a use of a token takes, with its record where that is committed with it. */
+interface SettledTaking extends Taking {
+  readonly key: TaskKey;
+  readonly jtiDigest: string;
+  readonly record?: EncodedRecord | undefined;
+}
+
 /** `Store.insertTask`. */
 export function addTask(rows: StateRows, made: NewTask): null | StoreFailure {
   return placeProblem(rows, made.task) ?? writeTask(rows, made);
@@ -133,6 +140,21 @@ export function revokeToken(rows: StateRows, jtiDigest: string, { cause, by }: R
     details: { jtiDigest },
   });
   return true;
+}
+
+/** `Store.settle`. The caller has refused spends that cannot be counted (`spendsProblem`). */
+export function settleUse(
+  rows: StateRows,
+  decisionId: string,
+  { key, jtiDigest, spends, entry, record }: SettledTaking,
+): SpendProblem | null {
+  if (rows.isSettled(decisionId)) return null;
+  const unsettled = takeFrom(rows, { key, jtiDigest }, { spends, entry });
+  if (unsettled !== null) return unsettled;
+  // INVARIANT: with what the use takes, in one transaction: whoever is told that it is settled knows that its record is kept.
+  if (record !== undefined) rows.addRecords([record]);
+  rows.setSettled(decisionId);
+  return null;
 }
 
 /** Ends a task that is past its deadline or idle limit by the floor, with its parts. Gives whether it did. */

@@ -20,13 +20,18 @@ export const endRecord = (n: number, note = ''): EncodedRecord =>
   });
 
 /** The record of a use of task number `n` at an instant. */
-export const allowedUse = (n: number, at: number, decision: 'allow' | 'deny' = 'allow'): EncodedRecord =>
+export const allowedUse = (
+  n: number,
+  at: number,
+  decision: 'allow' | 'deny' = 'allow',
+  decisionId = `use-${n}`,
+): EncodedRecord =>
   encoded({
     kind: 'use',
     refusedCaller: null,
     detail: null,
     at,
-    decisionId: `use-${n}`,
+    decisionId,
     task: taskNumber(n).id,
     agent: taskNumber(n).agent,
     credential: 'task-token',

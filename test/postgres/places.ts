@@ -67,6 +67,12 @@ export class PostgresPlaces {
     return Number(rows[0]?.['spent'] ?? 0);
   }
 
+  /** The records that wait for the ledger, in order. */
+  async outbox(url: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    const rows = await this.sql(url, 'SELECT bytes FROM remit.outbox ORDER BY seq');
+    return rows.map(({ bytes }) => JSON.parse(Buffer.from(bytes as Uint8Array).toString('utf8')));
+  }
+
   #passwordFile(role: string): string {
     return join(this.#folder, `${role}.password`);
   }

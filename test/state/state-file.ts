@@ -15,6 +15,15 @@ const reading = <T>(file: string, use: (db: DatabaseSync) => T): T => {
 export const spentIn = (file: string, taskId: string): number =>
   reading(file, (db) => Number(db.prepare('SELECT spent FROM budgets WHERE task = ?').get(taskId)?.['spent'] ?? 0));
 
+/** The records that wait for the ledger, in order. */
+export const outboxOf = (file: string): readonly Readonly<Record<string, unknown>>[] =>
+  reading(file, (db) =>
+    db
+      .prepare('SELECT bytes FROM outbox ORDER BY seq')
+      .all()
+      .map(({ bytes }) => JSON.parse(Buffer.from(bytes as Uint8Array).toString('utf8'))),
+  );
+
 /** What is wrong with the records of a file: a gap, or bytes that are not canonical JSON. */
 export const ledgerProblem = (file: string): string | null =>
   reading(file, (db) => {

@@ -10,7 +10,16 @@ import type { SettledUse, Settlement, Settling } from '../settling.ts';
 import { isStorable, notStorable, saidIn, textsOf } from '../stored-text.ts';
 import type { IssuedToken } from '../store.ts';
 import { valuesOf } from '../task-row.ts';
-import { addPart, addTask, addToken, applyEvent, changeContext, changeRisk, revokeToken, takeFrom } from '../writes.ts';
+import {
+  addPart,
+  addTask,
+  addToken,
+  applyEvent,
+  changeContext,
+  changeRisk,
+  revokeToken,
+  settleUse,
+} from '../writes.ts';
 import type { NeededRows } from './needed-rows.ts';
 import type { PostgresReads } from './postgres-reads.ts';
 import type { LaneCall, WriteLane } from './write-lane.ts';
@@ -102,20 +111,22 @@ export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts)
 /** Settles uses: those of 2 ms in one transaction, in call order. */
 export const postgresSettling = (lane: WriteLane): Settling => ({ settle: (use) => settle(lane, use) });
 
-async function settle(lane: WriteLane, { decisionId, key, jtiDigest, spends, entry }: SettledUse): Promise<Settlement> {
+async function settle(lane: WriteLane, use: SettledUse): Promise<Settlement> {
+  const { decisionId, key, jtiDigest, spends, entry, record } = use;
   const problem = spendsProblem(spends);
   if (problem !== null) return storeFailure('refused', problem);
   const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
   if (![key.issuer, key.id, jtiDigest, decisionId, ...namesOf(spends), ...texts].every(isStorable))
     return notStorable();
   return lane.run({
-    needs: { tasks: [key], uses: [key], tokens: [jtiDigest], decisions: [decisionId] },
-    write: (rows) => {
-      if (rows.isSettled(decisionId)) return null;
-      const unsettled = takeFrom(rows, { key, jtiDigest }, { spends, entry });
-      if (unsettled === null) rows.setSettled(decisionId);
-      return unsettled;
+    needs: {
+      tasks: [key],
+      uses: [key],
+      tokens: [jtiDigest],
+      decisions: [decisionId],
+      used: record === undefined ? [] : usedIn([record]),
     },
+    write: (rows) => settleUse(rows, decisionId, use),
   });
 }
 

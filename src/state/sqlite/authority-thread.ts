@@ -191,9 +191,11 @@ export class AuthorityThread implements StateAccess {
     };
   }
 
-  async #settle({ decisionId, key, jtiDigest, spends, entry }: Parameters<Settling['settle']>[0]): Promise<Settlement> {
+  async #settle({ decisionId, key, record, ...use }: Parameters<Settling['settle']>[0]): Promise<Settlement> {
+    const { jtiDigest, spends, entry } = use;
     if (this.reader.isRefused(jtiDigest)) return 'ended';
-    return this.#write('settle', decisionId, keyOf(key), { jtiDigest, spends, entry });
+    const [recorded] = record === undefined ? [] : handedOver([record]);
+    return this.#write('settle', decisionId, keyOf(key), { jtiDigest, spends, entry, record: recorded });
   }
 
   #write<N extends WriteName>(name: N, ...input: Parameters<Store[N]>): Promise<ReturnType<Store[N]> | StoreFailure> {

@@ -4,6 +4,7 @@ import { setSpent, spentOf } from './budget-table.ts';
 import type { Connection } from './connection.ts';
 import { writeHistory } from './history-table.ts';
 import { insertRecords } from './outbox-table.ts';
+import { isSettled, noteSettled } from './settled-table.ts';
 import { countOpenParts, insertTaskRow, openPartsOf, taskAt, updateTaskRow } from './task-table.ts';
 import { insertTokenRow, setRevoked, tokenAt, useStateAt } from './token-table.ts';
 
@@ -29,6 +30,8 @@ export const sqliteRows = (
   addToken: (key, token) => insertTokenRow(connection, key, token),
   setRevoked: (token, atMs) => setRevoked(connection, token, atMs),
   setSpent: (key, counter, spent) => setSpent(connection, key, { name: counter, spent }),
+  isSettled: (decisionId) => isSettled(connection, decisionId),
+  setSettled: (decisionId) => noteSettled(connection, decisionId),
   setHistory: (key, history) => writeHistory(connection, key, history),
   addRecords: (records) => insertRecords(connection, records),
 });

@@ -15,6 +15,7 @@ import {
   changeRisk,
   expire,
   revokeToken,
+  settleUse,
   takeFrom,
 } from '../writes.ts';
 import { sqliteRows } from './sqlite-rows.ts';
@@ -24,7 +25,6 @@ import { forgetOutbox, insertRecords } from './outbox-table.ts';
 import { rememberKey } from './replay-table.ts';
 import { Pruning } from './prune.ts';
 import { writeSightings } from './secret-table.ts';
-import { isSettled, noteSettled } from './settled-table.ts';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type {
@@ -231,7 +231,7 @@ export class SqliteStore extends SqliteReader implements Store {
 
   #settle(
     key: TaskKey,
-    { jtiDigest, spends, entry }: Parameters<Store['settle']>[2],
+    { jtiDigest, spends, entry, record }: Parameters<Store['settle']>[2],
     decisionId: string | null,
   ): null | SpendProblem | StoreFailure {
     const problem = spendsProblem(spends);
@@ -239,11 +239,10 @@ export class SqliteStore extends SqliteReader implements Store {
     if (this.refused.has(jtiDigest)) return 'ended';
     const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
     const input = [key.issuer, key.id, jtiDigest, decisionId, ...namesOf(spends), ...texts];
-    return this.connection.write(input, () => {
-      if (decisionId !== null && isSettled(this.connection, decisionId)) return null;
-      const unsettled = takeFrom(this.#rows, { key, jtiDigest }, { spends, entry });
-      if (unsettled === null && decisionId !== null) noteSettled(this.connection, decisionId);
-      return unsettled;
-    });
+    return this.connection.write(input, () =>
+      decisionId === null
+        ? takeFrom(this.#rows, { key, jtiDigest }, { spends, entry })
+        : settleUse(this.#rows, decisionId, { key, jtiDigest, spends, entry, record }),
+    );
   }
 }

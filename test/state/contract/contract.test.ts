@@ -5,7 +5,7 @@ import { expect, it, jest } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Spend, UseState } from '../../../src/state/store.ts';
 import { causeOf } from '../../../src/task/cause.ts';
-import { endRecord } from '../../builders/ledger-record.ts';
+import { allowedUse, endRecord } from '../../builders/ledger-record.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { must, mustFind } from '../../builders/must.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
@@ -27,12 +27,14 @@ const use = (decisionId: string, spends: readonly Spend[] = calls(9)) => ({
   spends,
 });
 
+const recorded = (id: string) => ({ ...use(id, calls(1)), record: allowedUse(1, 2_000, 'allow', id) });
+
 const lookAt = async ({ look }: OpenedState): Promise<UseState> => mustFind(await look(key, 'digest-1'));
 const stateOf = async (state: OpenedState): Promise<string> => (await lookAt(state)).task.state;
 const entry = (version: number, action: string) => ({ version, action, labels: ['pii'] });
 const handed = (count: number) => ({ jtiDigest: 'digest-1', spends: calls(5, count) });
 
-describeEach('contract of the state', ({ name, open, place, spent }) => {
+describeEach('contract of the state', ({ name, open, place, spent, outbox }) => {
   let nowMs = 1_000;
   const clock = agreeing(() => nowMs);
 
@@ -85,6 +87,31 @@ describeEach('contract of the state', ({ name, open, place, spent }) => {
     await state.authority.applyTaskEvent(key, byOperator('complete'), 'operator');
     expect(await settling.settle(use('d-1', calls(1)))).toBeNull();
     expect(await spent(file, key.id)).toBe(1);
+    await state.close();
+  });
+
+  it('adds the record of a use with what it takes: once, however often it is sent, and none with a problem', async () => {
+    const { state, file } = await opened();
+    const { settling } = state;
+    expect(await Promise.all([settling.settle(recorded('d-1')), settling.settle(recorded('d-1'))])).toEqual([
+      null,
+      null,
+    ]);
+    expect(await settling.settle(recorded('d-1'))).toBeNull();
+    expect(await settling.settle(recorded('d-2'))).toBe('exhausted');
+    expect((await outbox(file)).map(({ kind, decisionId }) => [kind, decisionId])).toEqual([['use', 'd-1']]);
+    await state.close();
+  });
+
+  it('restarts the idle time of a task by the record of its use', async () => {
+    const { state } = await opened();
+    const idling = taskNumber(20, { idleMs: 60_000 });
+    expect(await state.authority.insertTask(idling, tokenNumber(20), [])).toBeNull();
+    nowMs = 31_000;
+    const record = allowedUse(20, 30_000, 'allow', 'd-1');
+    const one = { decisionId: 'd-1', key: idling, jtiDigest: 'digest-20', spends: [], record };
+    expect(await state.settling.settle(one)).toBeNull();
+    expect(await state.authority.taskOf(issuer, idling.id)).toMatchObject({ lastUsedMs: 30_000 });
     await state.close();
   });
 
@@ -285,11 +312,19 @@ describeEach('contract of the state', ({ name, open, place, spent }) => {
       const again = await open(file, clock);
       const before = await spent(file, key.id);
       expect(before).toBeGreaterThanOrEqual(first - 1 + acknowledged.length);
+      const ids = (await outbox(file)).map(({ decisionId }) => String(decisionId));
+      expect(ids).toHaveLength(before);
+      expect(ids).toEqual(expect.arrayContaining(acknowledged.map((n) => `decision-${n}`)));
       const asked = Array.from({ length: last }, (_, n) =>
-        again.settling.settle(use(`decision-${n + 1}`, calls(1_000_000))),
+        again.settling.settle({
+          ...use(`decision-${n + 1}`, calls(1_000_000)),
+          record: allowedUse(1, n + 1, 'allow', `decision-${n + 1}`),
+        }),
       );
       expect((await Promise.all(asked)).every((one) => one === null)).toBe(true);
       expect(await spent(file, key.id)).toBe(last);
+      expect(new Set((await outbox(file)).map(({ decisionId }) => decisionId)).size).toBe(last);
+      expect(await outbox(file)).toHaveLength(last);
       await again.close();
       first = last + 1;
     }

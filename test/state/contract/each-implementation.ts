@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe } from '@jest/globals';
 import { PostgresPlaces } from '../../postgres/places.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
-import { spentIn } from '../state-file.ts';
+import { outboxOf, spentIn } from '../state-file.ts';
 import { fileImplementations, implementations } from './implementations.ts';
 import type { OpenState } from './implementations.ts';
 
@@ -15,8 +15,11 @@ export interface Implementation {
   readonly place: () => Promise<string>;
   /** The value of the call counter of a task, read beside the state that has the place open. */
   readonly spent: (place: string, taskId: string) => Promise<number>;
+  /** The records that wait for the ledger, read likewise. */
+  readonly outbox: (place: string) => Promise<readonly Readonly<Record<string, unknown>>[]>;
 }
 
+const outboxOfFile = async (file: string) => outboxOf(file);
 const spentInFile = async (file: string, taskId: string): Promise<number> => spentIn(file, taskId);
 
 /** Runs a suite for each implementation. */
@@ -25,7 +28,7 @@ export function describeEach(title: string, suite: (implementation: Implementati
   afterAll(remove);
   for (const [name, open] of Object.entries<OpenState>(fileImplementations)) {
     const place = async (): Promise<string> => join(folder(), 'state.db');
-    describe(`${title}: ${name}`, () => suite({ name, open, place, spent: spentInFile }));
+    describe(`${title}: ${name}`, () => suite({ name, open, place, spent: spentInFile, outbox: outboxOfFile }));
   }
   describeWith(postgresPart(), `${title}: postgres`, (binaries) => {
     const places = new PostgresPlaces(binaries, folder());
@@ -33,6 +36,12 @@ export function describeEach(title: string, suite: (implementation: Implementati
     afterAll(() => places.stop());
     const { postgres: open } = implementations;
     if (open === undefined) throw new Error('no implementation postgres');
-    suite({ name: 'postgres', open, place: () => places.next(), spent: (url, taskId) => places.spent(url, taskId) });
+    suite({
+      name: 'postgres',
+      open,
+      place: () => places.next(),
+      spent: (url, taskId) => places.spent(url, taskId),
+      outbox: (url) => places.outbox(url),
+    });
   });
 }
