@@ -13,7 +13,8 @@ import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 import { readable, recordedTasks } from './recorded-tasks.ts';
-import { isCommandRefusal, reading, refusal, sourceOf } from './task-source.ts';
+import { openedReader } from './ledger-source.ts';
+import { isCommandRefusal, refusal, sourceOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
 /** A recorded decision: its record, its text, and a test suite with the one case it makes. */
@@ -44,9 +45,13 @@ export async function recordedDecision(
     if (isProblem(record) || record === 'other') {
       return refusal(record === 'other' ? `\`${decisionId}\` is not a decision` : record.problem);
     }
-    return reading(source.state, (store) =>
-      fromRecord(record, { task: recordedTasks({ log, store })(record.task), policies }),
-    );
+    const store = openedReader(source.state);
+    if (isCommandRefusal(store)) return store;
+    try {
+      return fromRecord(record, { task: recordedTasks({ log, store })(record.task), policies });
+    } finally {
+      store?.close();
+    }
   });
   if (found === null) return refusal(`no ledger in \`${source.ledger}\``);
   return isStoreFailure(found) ? refusal(found.detail) : found;

@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';
 import type { Config } from '../config/config.ts';
 import type { CommandIo } from './command.ts';
-import { type CommandRefusal, isCommandRefusal, refusal, stateFileIn } from './task-source.ts';
+import { type CommandRefusal, isCommandRefusal, refusal, stateIn } from './task-source.ts';
 
 /** The places of everything a process stores, for backup and restore. */
 export interface KeptPlaces {
@@ -46,8 +46,12 @@ export async function keptPlacesOf(
 }
 
 function placesIn(config: Config): KeptPlaces | CommandRefusal {
-  const state = stateFileIn(config);
+  const state = stateIn(config);
   if (isCommandRefusal(state)) return state;
+  if (state.kind === 'postgres')
+    return refusal(
+      `\`${config.file}\` has its state in a PostgreSQL: back it up and restore it with the tools of PostgreSQL, see deploy/guide/operate/postgresql.md`,
+    );
   const {
     ledger: { folder, others, keyFile },
     issuer,
@@ -59,5 +63,5 @@ function placesIn(config: Config): KeptPlaces | CommandRefusal {
       ? []
       : [{ of: 'issuer.transactionKey', path: issuer.transactionKey }]),
   ];
-  return { state, ledger: folder, others, keys };
+  return { state: state.path, ledger: folder, others, keys };
 }

@@ -3,10 +3,12 @@ import { LogReader } from '../ledger/log/log-reader.ts';
 import type { RecordFilter } from '../ledger/log/record-filter.ts';
 import { failureOfSqlite, isStoreFailure } from '../sqlite/store-failure.ts';
 import { openStoreForReading } from '../state/sqlite/open-store.ts';
+import type { StoreReader } from '../state/store.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { instantFrom, INSTANT_RULE, withInstants } from './instant.ts';
 import type { RecordedIn } from './recorded-tasks.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, sourceOf, stateFileOf } from './task-source.ts';
+import type { StateSource } from './state-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, sourceOf, stateOf } from './task-source.ts';
 
 /** Options of commands that read one ledger. */
 export const ledgerOptions = {
@@ -91,13 +93,13 @@ export async function ledgerFolderOf(
   return isCommandRefusal(source) ? source : source.ledger;
 }
 
-/** The state file that the options name, for what the ledger does not contain; `null` where they name only a ledger. */
+/** The state that the options name, for what the ledger does not contain; `null` where they name only a ledger. */
 async function stateBeside(
   values: { readonly [name in keyof typeof ledgerOptions]?: string | undefined },
   io: Pick<CommandIo, 'environment'>,
-): Promise<string | null | CommandRefusal> {
+): Promise<StateSource | null | CommandRefusal> {
   const { config, state, ledger } = values;
-  return config === undefined && state === undefined && ledger !== undefined ? null : stateFileOf(values, io);
+  return config === undefined && state === undefined && ledger !== undefined ? null : stateOf(values, io);
 }
 
 /** Opens the ledger and the state file of the options for reading, passes them to `use` and closes them. */
@@ -111,15 +113,21 @@ export async function withRecords<T>(
   const state = await stateBeside(values, io);
   if (isCommandRefusal(state)) return state;
   return withLedger<T>(folder, async (log) => {
-    if (state === null) return use({ log, store: null });
-    const store = openStoreForReading(state, systemPorts);
-    if (isStoreFailure(store)) return refusal(store.detail);
+    const store = state === null ? null : openedReader(state);
+    if (isCommandRefusal(store)) return store;
     try {
       return await use({ log, store });
     } finally {
-      store.close();
+      store?.close();
     }
   });
+}
+
+/** Opens a state file for reading; `null` for a PostgreSQL, beside which tasks are reconstructed from their records. */
+export function openedReader(source: StateSource): StoreReader | null | CommandRefusal {
+  if (source.kind === 'postgres') return null;
+  const store = openStoreForReading(source.path, systemPorts);
+  return isStoreFailure(store) ? refusal(store.detail) : store;
 }
 
 /** Opens a ledger for reading, passes it to `use` and closes it. */

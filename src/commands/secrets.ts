@@ -4,7 +4,8 @@ import type { SecretSighting } from '../state/store.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, reading, refusal, refused, sourceOptions, stateFileOf } from './task-source.ts';
+import { reading } from './opened-state.ts';
+import { isCommandRefusal, refusal, refused, sourceOptions, stateOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
 const MAX_LISTED = 10_000;
@@ -13,13 +14,13 @@ const help = `remit secrets: list the long-lived secrets that agents sent
 
 usage: remit secrets list
 
-  --config FILE   the configuration whose state file is used; default /etc/remit/remit.yaml
+  --config FILE   the configuration whose state is used; default /etc/remit/remit.yaml
   --state FILE    the state file, instead of --config
   --json          an array, with instants in milliseconds since 1970
 
 Prints one line for each, the last seen first: its digest, what it looks like, where it was found, the agent, the action, when
-it was first and last seen, and how often. The secret itself is never stored. Its digest uses a key of the state file, so
-that nobody can guess a weak secret from this list, and it differs in another state file. A call with a static secret is
+it was first and last seen, and how often. The secret itself is never stored. Its digest uses a key of the state, so
+that nobody can guess a weak secret from this list, and it differs in another state. A call with a static secret is
 refused as \`token.static-secret\`, unless an exception under \`staticSecrets\` in actions.yaml names its digest or header, an
 owner and the last day.
 
@@ -43,10 +44,10 @@ async function run(words: readonly string[], io: Pick<CommandIo, 'out' | 'err' |
 async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | CommandRefusal> {
   const options = optionsFrom(args, sourceOptions, 0);
   if (typeof options === 'string') return refusal(options);
-  const stateFile = await stateFileOf(options.values, io);
-  if (isCommandRefusal(stateFile)) return stateFile;
-  return reading(stateFile, (store) => {
-    const found = store.staticSecrets(MAX_LISTED);
+  const source = await stateOf(options.values, io);
+  if (isCommandRefusal(source)) return source;
+  return reading(source, async (state) => {
+    const found = await state.staticSecrets(MAX_LISTED);
     if (isStoreFailure(found)) return refusal(found.detail);
     if (options.values.json === true) return JSON.stringify(found);
     return found.length === 0 ? 'no static secrets' : found.map(lineOf).join('\n');

@@ -1,9 +1,6 @@
 import { accountName } from '../runtime/account-name.ts';
 import { printable } from '../ledger/timeline-text.ts';
-import { systemPorts } from '../runtime/ports.ts';
-import { openStore } from '../state/sqlite/open-store.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { Store } from '../state/store.ts';
 import { type CauseCode, causeOf } from '../task/cause.ts';
 import type { TaskEvent } from '../task/task.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';
@@ -11,8 +8,10 @@ import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 import { operatorOf } from './operator.ts';
+import { taskWith, writing } from './opened-state.ts';
+import type { WritableState } from './opened-state.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, sourceOptions, stateFileOf, taskWith } from './task-source.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, sourceOptions, stateOf } from './task-source.ts';
 
 /** By the state in `--as`. */
 const ends: ReadonlyMap<string, Kind> = new Map([
@@ -58,7 +57,7 @@ export const taskChange =
 interface Asked {
   readonly id: string | undefined;
   readonly kind: Kind;
-  readonly values: Parameters<typeof stateFileOf>[0] & {
+  readonly values: Parameters<typeof stateOf>[0] & {
     readonly cause?: string | undefined;
     readonly by?: string | undefined;
     readonly json?: boolean | undefined;
@@ -72,33 +71,29 @@ async function change({ id, kind, values }: Asked, io: Io): Promise<string | Com
   if (cause.length > MAX_CAUSE) return refusal(`--cause must have at most ${MAX_CAUSE} characters`);
   const operator = operatorOf(by, { environment: io.environment, account: accountName() });
   if (isProblem(operator)) return refusal(`--by ${operator.problem}`);
-  const stateFile = await stateFileOf(values, io);
-  if (isCommandRefusal(stateFile)) return stateFile;
-  const store = openStore(stateFile, { ...systemPorts, access: 'write' });
-  if (isStoreFailure(store)) return refusal(store.detail);
-  try {
-    const changed = changeIn(store, id, { event: { kind, cause: causeOf(codes[kind], cause) }, by: operator });
+  const source = await stateOf(values, io);
+  if (isCommandRefusal(source)) return source;
+  return writing(source, async (state) => {
+    const changed = await changeIn(state, id, { event: { kind, cause: causeOf(codes[kind], cause) }, by: operator });
     if (isCommandRefusal(changed)) return changed;
     if (json === true) return JSON.stringify(changed.task);
     return `${changed.task.id} ${changed.changed ? 'is' : 'was already'} ${changed.task.state}`;
-  } finally {
-    store.close();
-  }
+  });
 }
 
-function changeIn(
-  store: Store,
+async function changeIn(
+  state: WritableState,
   id: string,
   { event, by }: { readonly event: TaskEvent; readonly by: string },
-): { readonly task: TaskJson; readonly changed: boolean } | CommandRefusal {
-  const found = taskWith(store, id);
+): Promise<{ readonly task: TaskJson; readonly changed: boolean } | CommandRefusal> {
+  const found = await taskWith(state, id);
   if (isCommandRefusal(found)) return found;
-  const changed = store.applyTaskEvent(found, event, by);
+  const changed = await state.applyTaskEvent(found, event, by);
   if (isStoreFailure(changed)) return refusal(changed.detail);
   if (changed === undefined) return refusal(`there is no task \`${printable(id)}\``, EXIT.no);
   if ('problem' in changed) {
     const of = changed.problem === 'parent' ? 'its parent task is' : 'the task is already';
     return refusal(`${of} \`${changed.state}\``, EXIT.no);
   }
-  return { task: taskJson(changed.task, store.nowMs()), changed: changed.changed };
+  return { task: taskJson(changed.task, state.nowMs()), changed: changed.changed };
 }

@@ -4,7 +4,8 @@ import type { TaskState } from '../task/task.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';
 import type { CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, reading, type CommandRefusal, refusal, sourceOptions, stateFileOf } from './task-source.ts';
+import { reading } from './opened-state.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, sourceOptions, stateOf } from './task-source.ts';
 
 const states: readonly TaskState[] = ['active', 'suspended', 'completed', 'cancelled', 'revoked', 'expired'];
 const DEFAULT_LIMIT = '50';
@@ -23,12 +24,12 @@ export async function taskList(
   if (asked !== undefined && state === undefined) return refusal(`--in must be one of ${states.join(', ')}`);
   const limit = /^\d{1,4}$/.test(size) ? Number(size) : 0;
   if (limit < 1 || limit > MAX_LIMIT) return refusal(`--limit must be a whole number from 1 to ${MAX_LIMIT}`);
-  const stateFile = await stateFileOf(options.values, io);
-  if (isCommandRefusal(stateFile)) return stateFile;
-  return reading(stateFile, (store) => {
-    const found = store.tasks({ limit, ...(state && { state }), ...(agent !== undefined && { agent }) });
+  const source = await stateOf(options.values, io);
+  if (isCommandRefusal(source)) return source;
+  return reading(source, async (opened) => {
+    const found = await opened.tasks({ limit, ...(state && { state }), ...(agent !== undefined && { agent }) });
     if (isStoreFailure(found)) return refusal(found.detail);
-    const tasks = found.map((task) => taskJson(task, store.nowMs()));
+    const tasks = found.map((task) => taskJson(task, opened.nowMs()));
     if (json === true) return JSON.stringify(tasks);
     return tasks.length === 0 ? 'no tasks' : tasks.map(lineOf).join('\n');
   });

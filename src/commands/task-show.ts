@@ -7,20 +7,12 @@ import { type TaskJson, taskJson } from '../task/task-json.ts';
 import type { Task } from '../task/task.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
+import { reading, taskWith } from './opened-state.ts';
 import { optionsFrom } from './options.ts';
 import { attributeLines, prunedHeadOf, prunedTaskFrom } from './pruned-task.ts';
 import type { PrunedTask } from './pruned-task.ts';
 import { receivedOf, receivedOptions } from './received-source.ts';
-import {
-  isCommandRefusal,
-  noTask,
-  reading,
-  type CommandRefusal,
-  refusal,
-  sourceOf,
-  sourceOptions,
-  taskWith,
-} from './task-source.ts';
+import { isCommandRefusal, noTask, type CommandRefusal, refusal, sourceOf, sourceOptions } from './task-source.ts';
 
 /** Most records shown of one task, the first ones. */
 const MAX_SHOWN = 1_000;
@@ -38,10 +30,12 @@ export async function taskShow(
   if (isCommandRefusal(source)) return source;
   const received = await receivedOf(options.values, io);
   if (isCommandRefusal(received)) return received;
-  return reading(source.state, (store) => {
-    const found = taskWith(store, id);
-    // The state file cannot be read; a task that it does not have may have been deleted from it.
+  return reading(source.state, async (state) => {
+    const found = await taskWith(state, id);
+    // The state cannot be read; a task that it does not have may have been deleted from it.
     if (isCommandRefusal(found) && found.exit !== EXIT.no) return found;
+    const store = await state.waitingOf(id, MAX_SHOWN);
+    if (isStoreFailure(store)) return refusal(store.detail);
     const stored = recordsOfTask(
       { folders: [source.ledger, ...source.others], store, received: received.values() },
       id,
@@ -49,7 +43,7 @@ export async function taskShow(
     );
     if (isStoreFailure(stored)) return refusal(stored.detail);
     const records = timelineFrom(stored);
-    const shown = isCommandRefusal(found) ? prunedShown(id, records) : shownFrom(found, store.nowMs());
+    const shown = isCommandRefusal(found) ? prunedShown(id, records) : shownFrom(found, state.nowMs());
     if (shown === undefined) return noTask(id);
     if (options.values.json === true) return JSON.stringify({ task: shown.task, records });
     const more = stored.length < MAX_SHOWN ? [] : [`only the first ${MAX_SHOWN} records are shown`];

@@ -6,13 +6,9 @@ import type { Config } from '../config/config.ts';
 import { recordsPlaceOf } from '../config/records.ts';
 import type { RecordsPlace } from '../config/records.ts';
 import { printable } from '../ledger/timeline-text.ts';
-import { systemPorts } from '../runtime/ports.ts';
-import { openStoreForReading } from '../state/sqlite/open-store.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreReader } from '../state/store.ts';
-import type { Task } from '../task/task.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
+import type { StateSource } from './state-source.ts';
 
 /** A message for the operator with its exit code. */
 export interface CommandRefusal {
@@ -45,7 +41,7 @@ const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
 
 /** The location of the tasks and their records. */
 export interface Source {
-  readonly state: string;
+  readonly state: StateSource;
   /** The folder of the ledger. */
   readonly ledger: string;
   /** Folders of other ledgers, where several processes share the state file and the configuration names them. */
@@ -64,8 +60,17 @@ export async function sourceOf(
   io: Pick<CommandIo, 'environment'>,
 ): Promise<Source | CommandRefusal> {
   const { state, ledger } = values;
-  if (state !== undefined)
-    return { state, ledger: ledger ?? join(dirname(state), 'ledger'), others: [], received: null };
+  if (state !== undefined) {
+    if (/^(?:postgres|postgresql|authority):/.test(state))
+      return refusal('--state is the path of a state file: name another state by the configuration, with --config');
+    const path = state.replace(/^sqlite:/, '');
+    return {
+      state: { kind: 'sqlite', path },
+      ledger: ledger ?? join(dirname(path), 'ledger'),
+      others: [],
+      received: null,
+    };
+  }
   const file = resolve(values.config ?? DEFAULT_CONFIG);
   const text = await readFile(file, 'utf8').catch(() => null);
   if (text === null)
@@ -76,7 +81,7 @@ export async function sourceOf(
 
 /** Those of a configuration; a given ledger replaces all of them. */
 function sourceIn(config: Config, named: string | undefined): Source | CommandRefusal {
-  const state = stateFileIn(config);
+  const state = stateIn(config);
   if (isCommandRefusal(state)) return state;
   const { folder, others } = config.ledger;
   return named === undefined
@@ -90,41 +95,28 @@ function receivedIn(config: Config): RecordsPlace | null {
   return config.records !== null || place.kind !== 'file' || existsSync(place.folder) ? place : null;
 }
 
-/** The state file of a configuration. A sidecar has none. */
-export const stateFileIn = ({ file, state }: Pick<Config, 'file' | 'state'>): string | CommandRefusal =>
-  state.kind === 'sqlite'
-    ? state.path
+/** The state of a configuration. A sidecar has none. */
+export function stateIn({
+  file,
+  state,
+  durability,
+  authority,
+}: Pick<Config, 'file' | 'state' | 'durability' | 'authority'>): StateSource | CommandRefusal {
+  if (state.kind === 'sqlite') return state;
+  return state.kind === 'postgres'
+    ? { ...state, durability, leaseMs: authority.leaseSeconds * 1_000 }
     : refusal(
-        state.kind === 'postgres'
-          ? `\`${file}\` has its state in a PostgreSQL, which this command does not read: ask the task API`
-          : `\`${file}\` is the configuration of a sidecar, which has no state file: run this on the host of its authority`,
+        `\`${file}\` is the configuration of a sidecar, which has no state of its own: run this on the host of its authority`,
       );
+}
 
-/** Only the state file. */
-export async function stateFileOf(
+/** Only the state. */
+export async function stateOf(
   values: Parameters<typeof sourceOf>[0],
   io: Pick<CommandIo, 'environment'>,
-): Promise<string | CommandRefusal> {
+): Promise<StateSource | CommandRefusal> {
   const source = await sourceOf(values, io);
   return isCommandRefusal(source) ? source : source.state;
-}
-
-/** Opens the state file for reading, passes it to `use` and closes it. */
-export function reading<T>(stateFile: string, use: (store: StoreReader) => T | CommandRefusal): T | CommandRefusal {
-  const store = openStoreForReading(stateFile, systemPorts);
-  if (isStoreFailure(store)) return refusal(store.detail);
-  try {
-    return use(store);
-  } finally {
-    store.close();
-  }
-}
-
-/** The task with this id, of any issuer. */
-export function taskWith(store: StoreReader, id: string): Task | CommandRefusal {
-  const found = store.tasks({ id, limit: 1 });
-  if (isStoreFailure(found)) return refusal(found.detail);
-  return found[0] ?? noTask(id);
 }
 
 /** The refusal for an unknown task id. */

@@ -13,7 +13,7 @@ usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
        remit task suspend ID --cause TEXT [--by NAME]
        remit task resume ID --cause TEXT [--by NAME]
 
-  --config FILE   the configuration whose state file is used; default /etc/remit/remit.yaml
+  --config FILE   the configuration whose state is used: a file or a PostgreSQL; default /etc/remit/remit.yaml
   --state FILE    the state file, instead of --config
   --ledger DIR    show: the ledger; default the one of the configuration, or \`ledger\` beside the state file
   --received DIR  show: the records of sidecars, where an authority keeps them, or a copy of them
@@ -24,7 +24,7 @@ usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
   --by NAME       who does it, for the record; default the caller of sudo, else the account, which is always recorded
   --as END        how it ends; default revoked
 
-A task that is ended or suspended here is refused from the very next call, even while \`remit serve\` runs on the same file, and
+A task that is ended or suspended here is refused from the very next call, even while \`remit serve\` runs, and
 so are all of its parts. After a resume earlier tokens stay revoked: the agent asks for a new one. Parts that were suspended
 with a task must be resumed separately.
 
@@ -32,7 +32,7 @@ with a task must be resumed separately.
   remit task show 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55
   remit task end 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55 --cause 'agent is compromised'
 
-exit codes: 0 success, 1 no such task or its state does not allow it, 2 bad use or a state file that cannot be used`;
+exit codes: 0 success, 1 no such task or its state does not allow it, 2 bad use or a state that cannot be used`;
 
 /** `remit task`. */
 export const taskCommand: Command = {

@@ -16,6 +16,7 @@ import type { Metrics } from '../telemetry/metrics.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { freeBytes } from './disks.ts';
 import type { Parts } from './parts.ts';
+import { setTaskCounts } from './task-counts.ts';
 
 interface Measuring {
   readonly metrics: Metrics;
@@ -127,16 +128,11 @@ function measureSidecar(metrics: Metrics, sidecar: SidecarState): void {
 }
 
 function measureState(metrics: Metrics, reader: Pick<StoreReader, 'taskCounts' | 'size'>): void {
-  metrics.tasks.clear();
-  metrics.endedTasks.clear();
+  setTaskCounts(metrics, reader.taskCounts());
   metrics.stateBytes.clear();
   metrics.stateFree.clear();
-  const counts = reader.taskCounts();
   const size = reader.size();
-  if (isStoreFailure(counts) || isStoreFailure(size)) return;
-  metrics.endedTasks.of({}).set(counts.ended);
+  if (isStoreFailure(size)) return;
   metrics.stateBytes.of({}).set(size.bytes);
   metrics.stateFree.of({}).set(size.freeBytes);
-  metrics.tasks.of({ state: 'active' }).set(counts.active);
-  metrics.tasks.of({ state: 'suspended' }).set(counts.suspended);
 }

@@ -35,6 +35,7 @@ import { openStateFile } from './state.ts';
 import type { State } from './state.ts';
 import type { RemitOptions } from './remit-options.ts';
 import { ShippedRecords } from './shipped-records.ts';
+import { countTasks } from './task-counts.ts';
 
 /** Interval at which tasks past their deadline are ended. */
 const SWEEP_MS = 1000;
@@ -117,6 +118,7 @@ export async function openParts(
   );
   closers.push(() => reports.close());
   metrics.beforeScrape(() => metrics.sideWritesQueued.of({}).set(reports.queued));
+  if (state.database !== null) closers.push(await countTasks(state.database.state.reader, { after, metrics }));
   if (authority !== null) {
     closers.push(await endExpiredTasks(authority, faults));
     closers.push(keepState(authority, { keepSeconds: () => live().endedTasks.keepSeconds, after, log, metrics }));

@@ -97,8 +97,8 @@ export const metricTable = {
     'Uses that a sidecar settled at an authority, by result; unknown where none answered in time',
     { result: ['settled', 'refused', 'unknown'] },
   ),
-  tasks: gauge('remit_tasks', 'Open tasks in the state file, by state', { state: ['active', 'suspended'] }),
-  endedTasks: gauge('remit_ended_tasks', 'Ended tasks in the state file', {}),
+  tasks: gauge('remit_tasks', 'Open tasks, by state', { state: ['active', 'suspended'] }),
+  endedTasks: gauge('remit_ended_tasks', 'Ended tasks that are kept', {}),
   prunedTasks: counter('remit_pruned_tasks_total', 'Ended tasks deleted from the state file', {}),
   pruneFailures: counter(
     'remit_prune_failures_total',

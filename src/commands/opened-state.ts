@@ -1,0 +1,103 @@
+import { systemPorts } from '../runtime/ports.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { Authority } from '../state/authority.ts';
+import { openPostgresState } from '../state/postgres/postgres-state.ts';
+import { openStore, openStoreForReading } from '../state/sqlite/open-store.ts';
+import type { Store, StoreReader } from '../state/store.ts';
+import type { Task } from '../task/task.ts';
+import type { StateSource } from './state-source.ts';
+import { type CommandRefusal, noTask, refusal } from './task-source.ts';
+
+type Waited<F extends (...args: never[]) => unknown> = (...args: Parameters<F>) => Promise<ReturnType<F>>;
+
+/** The reads of a state that commands need. */
+export interface OpenedState {
+  /** `Store.nowMs`. */
+  nowMs(): number;
+  readonly tasks: Waited<StoreReader['tasks']>;
+  readonly staticSecrets: Waited<StoreReader['staticSecrets']>;
+  /** The records of a task that wait for a ledger, and the id of the state by which ledgers say what they have taken. */
+  readonly waitingOf: (
+    taskId: string,
+    limit: number,
+  ) => Promise<Pick<StoreReader, 'fileId' | 'recordsOf'> | StoreFailure>;
+}
+
+/** A state that a command may change. */
+export type WritableState = OpenedState & Pick<Authority, 'applyTaskEvent'>;
+
+/** Opens the state for reading, passes it to `use` and closes it. */
+export async function reading<T>(
+  source: StateSource,
+  use: (state: OpenedState) => Promise<T | CommandRefusal>,
+): Promise<T | CommandRefusal> {
+  if (source.kind === 'postgres') return writing(source, use);
+  const store = openStoreForReading(source.path, systemPorts);
+  if (isStoreFailure(store)) return refusal(store.detail);
+  try {
+    return await use(readsOf(store));
+  } finally {
+    store.close();
+  }
+}
+
+/** Opens the state for a change, passes it to `use` and closes it. */
+export async function writing<T>(
+  source: StateSource,
+  use: (state: WritableState) => Promise<T | CommandRefusal>,
+): Promise<T | CommandRefusal> {
+  if (source.kind === 'postgres') return withDatabase(source, use);
+  const store = openStore(source.path, { ...systemPorts, access: 'write' });
+  if (isStoreFailure(store)) return refusal(store.detail);
+  try {
+    return await use(writesOf(store));
+  } finally {
+    store.close();
+  }
+}
+
+/** The task with this id, of any issuer. */
+export async function taskWith(state: OpenedState, id: string): Promise<Task | CommandRefusal> {
+  const found = await state.tasks({ id, limit: 1 });
+  if (isStoreFailure(found)) return refusal(found.detail);
+  return found[0] ?? noTask(id);
+}
+
+const readsOf = (store: StoreReader): OpenedState => ({
+  nowMs: () => store.nowMs(),
+  tasks: async (filter) => store.tasks(filter),
+  staticSecrets: async (limit) => store.staticSecrets(limit),
+  waitingOf: async () => store,
+});
+
+const writesOf = (store: Store): WritableState => ({
+  ...readsOf(store),
+  applyTaskEvent: async (...args) => store.applyTaskEvent(...args),
+});
+
+async function withDatabase<T>(
+  { target, durability }: StateSource & { readonly kind: 'postgres' },
+  use: (state: WritableState) => Promise<T | CommandRefusal>,
+): Promise<T | CommandRefusal> {
+  const { randomBytes } = systemPorts;
+  const state = await openPostgresState({ target, durability, clocks: systemPorts, randomBytes, address: '' });
+  if (isStoreFailure(state)) return refusal(state.detail);
+  const { authority, feed, reader } = state;
+  try {
+    return await use({
+      nowMs: () => authority.nowMs(),
+      tasks: (filter) => reader.tasks(filter),
+      staticSecrets: (limit) => reader.staticSecrets(limit),
+      waitingOf: async (taskId, limit) => {
+        const head = await feed.head();
+        if (isStoreFailure(head)) return head;
+        const waiting = await reader.recordsOf(taskId, limit);
+        return isStoreFailure(waiting) ? waiting : { fileId: () => head.epoch, recordsOf: () => waiting };
+      },
+      applyTaskEvent: (...args) => authority.applyTaskEvent(...args),
+    });
+  } finally {
+    await state.close();
+  }
+}
