@@ -26,7 +26,9 @@ export interface EnforcementOptions {
   /** The receipt of this authority once it is enforced here, or after lease and margin. */
   readonly enforcedLocally: (roots: readonly string[]) => Promise<Receipt | StoreFailure>;
   readonly monotonicMs: () => number;
-  readonly fencedAfterMs: number;
+  readonly leaseMs: number;
+  /** Added to a lease before it counts as over. */
+  readonly marginMs: number;
   readonly wait: (ms: number) => Promise<void>;
 }
 
@@ -42,17 +44,22 @@ const FORGOTTEN_AFTER = 20;
 export class FleetEnforcement {
   readonly #options: EnforcementOptions;
   readonly #marks: ReplicaMarks;
+  readonly #fencedAfterMs: number;
   #published = -1;
   #isClosed = false;
 
   constructor(options: EnforcementOptions) {
     this.#options = options;
-    this.#marks = new ReplicaMarks(options.board.id, options.fencedAfterMs);
+    const { board, leaseMs, marginMs } = options;
+    this.#fencedAfterMs = leaseMs + marginMs;
+    this.#marks = new ReplicaMarks(board.id, marginMs);
+    board.givesLeases(leaseMs);
   }
 
   /** Publishes how far this authority is, as it changes, and at least so often that the others know that it runs. */
   async run(): Promise<void> {
-    const { enforcedHere, fencedAfterMs, monotonicMs, wait } = this.#options;
+    const { enforcedHere, monotonicMs, wait } = this.#options;
+    const fencedAfterMs = this.#fencedAfterMs;
     let saidMs = Number.NEGATIVE_INFINITY;
     let lookedMs = Number.NEGATIVE_INFINITY;
     while (!this.#isClosed) {
@@ -74,10 +81,10 @@ export class FleetEnforcement {
 
   /** As `Followers.enforced`, for the sidecars of all authorities. */
   async enforced(roots: readonly string[]): Promise<Receipt | StoreFailure> {
-    const { board, enforcedLocally, fencedAfterMs, head, monotonicMs, wait } = this.#options;
+    const { board, enforcedLocally, head, monotonicMs, wait } = this.#options;
     const seq = await head();
     if (isStoreFailure(seq)) return seq;
-    const untilMs = monotonicMs() + 2 * fencedAfterMs;
+    const untilMs = monotonicMs() + 2 * this.#fencedAfterMs;
     const local = await enforcedLocally(roots);
     if (isStoreFailure(local)) return local;
     for (;;) {
@@ -97,11 +104,11 @@ export class FleetEnforcement {
    * whether they could be read.
    */
   async #look(): Promise<boolean> {
-    const { board, fencedAfterMs, monotonicMs } = this.#options;
+    const { board, monotonicMs } = this.#options;
     const marks = await board.marks();
     if (isStoreFailure(marks)) return false;
     this.#marks.seen(marks, monotonicMs());
-    for (const id of this.#marks.silentFor(FORGOTTEN_AFTER * fencedAfterMs, monotonicMs())) await board.leave(id);
+    for (const id of this.#marks.silentFor(FORGOTTEN_AFTER, monotonicMs())) await board.leave(id);
     return true;
   }
 

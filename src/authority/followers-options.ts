@@ -11,6 +11,8 @@ export interface FollowersOptions {
   /** The head of the feed now. */
   readonly position: number;
   readonly leaseMs: number;
+  /** The longest lease that a former process may have given. */
+  readonly formerLeaseMs: number;
   readonly welcome: { readonly version: string; readonly issuer: string; readonly digest_key: Buffer };
   /** JSON Web Key Set of the tokens. */
   readonly jwks: () => Buffer;

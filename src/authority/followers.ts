@@ -56,8 +56,8 @@ export class Followers {
 
   constructor(options: FollowersOptions) {
     this.#options = options;
-    const { epoch, position, leaseMs, ports } = options;
-    const inheritedUntilMs = ports.monotonicMs() + leaseMs + MARGIN_MS;
+    const { epoch, position, leaseMs, formerLeaseMs, ports } = options;
+    const inheritedUntilMs = ports.monotonicMs() + Math.max(leaseMs, formerLeaseMs) + MARGIN_MS;
     this.hub = new FeedHub({
       epoch,
       position,

@@ -8,6 +8,8 @@ export interface ReplicaMark {
   readonly beat: number;
   /** Every change up to here is enforced at its sidecars. */
   readonly enforcedSeq: number;
+  /** The lease that it gives. */
+  readonly leaseMs: number;
 }
 
 /** What became of a change at the sidecars of one authority. */
@@ -22,6 +24,8 @@ export interface ReplicaBoard {
   readonly id: string;
   /** How far this one is; the next beat says it. */
   report(enforcedSeq: number): void;
+  /** The lease that this one gives. Call it before it gives any. */
+  givesLeases(ms: number): void;
   /** Those of all authorities, this one included. */
   marks(): Promise<readonly ReplicaMark[] | StoreFailure>;
   addReceipts(receipts: readonly Omit<ReplicaReceipt, 'replica'>[]): Promise<null | StoreFailure>;

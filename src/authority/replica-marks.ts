@@ -6,18 +6,18 @@ interface SeenMark extends ReplicaMark {
 }
 
 /**
- * How far the other authorities are, as seen by this one. One whose beat has not changed for a lease and its margin has renewed no lease in
+ * How far the other authorities are, as seen by this one. One whose beat has not changed for its lease and a margin has renewed no lease in
  * that time, so that all of its sidecars are fenced. Pure.
  */
 export class ReplicaMarks {
   readonly #self: string;
-  readonly #fencedAfterMs: number;
+  readonly #marginMs: number;
   #seen: ReadonlyMap<string, SeenMark> = new Map();
 
-  /** @param fencedAfterMs lease and margin */
-  constructor(self: string, fencedAfterMs: number) {
+  /** @param marginMs added to a lease before it counts as over */
+  constructor(self: string, marginMs: number) {
     this.#self = self;
-    this.#fencedAfterMs = fencedAfterMs;
+    this.#marginMs = marginMs;
   }
 
   /** Notes the marks as read at an instant. */
@@ -33,13 +33,15 @@ export class ReplicaMarks {
 
   /** Whether no sidecar of another authority can use the state before a change. */
   isEnforced(seq: number, monotonicMs: number): boolean {
-    return [...this.#seen.values()].every(
-      ({ enforcedSeq, sinceMs }) => enforcedSeq >= seq || monotonicMs - sinceMs >= this.#fencedAfterMs,
-    );
+    return [...this.#seen.values()].every((mark) => mark.enforcedSeq >= seq || this.#isSilent(mark, monotonicMs, 1));
   }
 
-  /** Those whose beat has not changed for so long. */
-  silentFor(ms: number, monotonicMs: number): readonly string[] {
-    return [...this.#seen.values()].filter(({ sinceMs }) => monotonicMs - sinceMs >= ms).map(({ id }) => id);
+  /** Those whose beat has not changed for so many times lease and margin. */
+  silentFor(times: number, monotonicMs: number): readonly string[] {
+    return [...this.#seen.values()].filter((mark) => this.#isSilent(mark, monotonicMs, times)).map(({ id }) => id);
+  }
+
+  #isSilent({ leaseMs, sinceMs }: SeenMark, monotonicMs: number, times: number): boolean {
+    return monotonicMs - sinceMs >= times * (leaseMs + this.#marginMs);
   }
 }

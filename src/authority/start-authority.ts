@@ -21,6 +21,8 @@ export interface AuthorityParts {
   /** The rules in force; read with each call. */
   readonly sidecars: () => readonly SidecarRule[];
   readonly leaseMs: number;
+  /** The longest lease that a former process over a state file may have given. Default `leaseMs`; a database tells it itself. */
+  readonly formerLeaseMs?: number;
   readonly engine: Engine;
   readonly reports: ReportTarget;
   /** 32 bytes, by which all sidecars give one static secret the same digest. */
@@ -69,6 +71,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     epoch,
     position,
     leaseMs,
+    formerLeaseMs: parts.formerLeaseMs ?? leaseMs,
     welcome: { version, issuer, digest_key: Buffer.from(parts.digestKey) },
     jwks: () => Buffer.from(JSON.stringify(parts.jwks())),
     clockMs: () => reports.nowMs(),
@@ -91,7 +94,8 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
           head: () => engine.head(),
           enforcedLocally: (roots) => followers.enforced(roots),
           monotonicMs: ports.monotonicMs,
-          fencedAfterMs: leaseMs + MARGIN_MS,
+          leaseMs,
+          marginMs: MARGIN_MS,
           wait: (ms) => new Promise((resolve) => void after(ms, resolve)),
         });
   const running = fleet?.run();

@@ -12,6 +12,9 @@ export interface SidecarRule {
   readonly audiences: readonly string[];
 }
 
+/** The longest lease, in seconds. */
+export const MAX_LEASE_SECONDS = 60;
+
 /** The section `authority`. */
 export interface AuthorityConfig {
   /** Addresses at which sidecars reach this process. Default none: it is no authority. */
@@ -34,6 +37,6 @@ const sidecarPattern = textOf<string>('a SPIFFE ID such as `spiffe://acme.test/n
 export const authority = section<AuthorityConfig>({
   listen: optional(listed(address), []),
   sidecars: optional(listed(section<SidecarRule>({ id: sidecarPattern, audiences: listed(identifier) })), []),
-  leaseSeconds: optional(integer(1, 60), 5),
+  leaseSeconds: optional(integer(1, MAX_LEASE_SECONDS), 5),
   id: optional(spiffeIdText, null),
 });

@@ -1,14 +1,18 @@
 import { sqliteEngine } from '../authority/engine.ts';
 import type { Engine } from '../authority/engine.ts';
 import { postgresEngine } from '../authority/postgres-engine.ts';
+import { MARGIN_MS } from '../authority/followers.ts';
 import { startAuthority } from '../authority/start-authority.ts';
 import type { ServingAuthority } from '../authority/start-authority.ts';
 import type { IssuerConfig } from '../config/issuer.ts';
+import { statePathOf } from '../config/state.ts';
 import { remitVersion } from '../config/version.ts';
 import type { SigningKeys } from '../issuer/signing-keys.ts';
 import { after } from '../runtime/timers.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { Closers } from './closers.ts';
+import { openLeaseFile } from './lease-file.ts';
+import type { LeaseFile } from './lease-file.ts';
 import type { Parts } from './parts.ts';
 import { openReceivedRecords } from './received-records.ts';
 import { isStartProblem } from './start-problem.ts';
@@ -52,10 +56,14 @@ export async function startAuthorityRole(
     closers,
   });
   if (isStartProblem(records)) return records;
+  const leaseMs = leaseSeconds * 1_000;
+  const former = formerLease(parts, leaseMs);
+  if (former !== null && 'problem' in former) return former;
   const serving = await startAuthority({
     listen,
     sidecars: () => sidecars,
-    leaseMs: leaseSeconds * 1_000,
+    leaseMs,
+    formerLeaseMs: former?.longestMs ?? leaseMs,
     ...from,
     reports: authority,
     records,
@@ -69,8 +77,24 @@ export async function startAuthorityRole(
   });
   if (!('targets' in serving)) return serving;
   closers.push(() => serving.close());
+  if (former !== null) closers.push(after(former.longestMs + MARGIN_MS, former.formerAreOver));
   log(`sidecars on ${serving.targets.join(', ')}`, 'authority');
   return serving;
+}
+
+/** The lease of the process before over the same state file; `null` where the state is in a database. */
+function formerLease(
+  { config, stateFile, ports }: Pick<Parts, 'config' | 'stateFile' | 'ports'>,
+  leaseMs: number,
+): LeaseFile | StartProblem | null {
+  if (stateFile === null) return null;
+  const path = statePathOf(config.state);
+  try {
+    return openLeaseFile(path, { leaseMs, suffix: Buffer.from(ports.randomBytes(8)).toString('hex') });
+  } catch (error) {
+    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+    return { problem: `the leases of sidecars cannot be noted in \`${path}.lease\`: ${code}` };
+  }
 }
 
 /** The database of an authority, and its key for digests of static secrets. */

@@ -20,6 +20,8 @@ export interface DatabaseServices {
   readonly ports: Ports;
   readonly log: Log;
   readonly faults: Faults;
+  /** Called where the process must end and start again. */
+  readonly onFatal: (detail: string) => void;
   readonly onRecords: () => void;
   readonly onWrite: (failure: StoreFailure | null) => void;
   readonly closers: { push(closer: () => unknown): void };
@@ -31,7 +33,7 @@ const LOOK_MS = 60_000;
 export async function openDatabase(
   target: PostgresTarget,
   { authority, durability, issuer, trustDomains }: Pick<Config, 'authority' | 'durability' | 'issuer' | 'trustDomains'>,
-  { ports, log, faults, onRecords, onWrite, closers }: DatabaseServices,
+  { ports, log, faults, onFatal, onRecords, onWrite, closers }: DatabaseServices,
 ): Promise<State | StartProblem> {
   const [listen] = authority.listen;
   const state = await openPostgresState({
@@ -40,6 +42,7 @@ export async function openDatabase(
     clocks: ports,
     randomBytes: ports.randomBytes,
     address: listen === undefined ? '' : addressText(listen),
+    onRestored: () => onFatal('the database was restored: the process must start again'),
     onRecords,
     onWrite,
   });

@@ -91,6 +91,7 @@ export async function openParts(
             ports,
             log,
             faults,
+            onFatal: options.onFatal,
             onRecords: () => relay?.(),
             onWrite: stateHealth.written,
             closers,

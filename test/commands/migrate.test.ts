@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 import { migrateCommand } from '../../src/commands/migrate.ts';
 import { openPostgresState } from '../../src/state/postgres/postgres-state.ts';
+import { SCHEMA_VERSION } from '../../src/state/postgres/schema.ts';
 import { must } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 import { agreeing } from '../builders/state-file.ts';
@@ -59,10 +60,13 @@ describeWith(postgresPart(), 'remit migrate', (binaries) => {
     });
     expect(await migrate('--state', owner, '--grant', RUNTIME)).toEqual({
       code: 0,
-      said: ['made the tables of version 2', `granted to \`${RUNTIME}\`: what serving takes`],
+      said: [`made the tables of version ${SCHEMA_VERSION}`, `granted to \`${RUNTIME}\`: what serving takes`],
     });
     const key = await places.sql(owner, 'SELECT key FROM remit.digest_key');
-    expect(await migrate('--state', owner)).toEqual({ code: 0, said: ['the tables have version 2 already'] });
+    expect(await migrate('--state', owner)).toEqual({
+      code: 0,
+      said: [`the tables have version ${SCHEMA_VERSION} already`],
+    });
     expect(await places.sql(owner, 'SELECT key FROM remit.digest_key')).toEqual(key);
     const rights = `SELECT has_schema_privilege('${RUNTIME}', 'remit', 'CREATE') AS ddl,
       has_table_privilege('${RUNTIME}', 'remit.version', 'UPDATE') AS version, has_table_privilege('${RUNTIME}', 'remit.tasks', 'TRUNCATE') AS truncate`;
@@ -83,13 +87,13 @@ describeWith(postgresPart(), 'remit migrate', (binaries) => {
     const { owner, runtime } = await empty('later');
     await migrate('--state', owner, '--grant', RUNTIME);
     await places.sql(owner, 'UPDATE remit.version SET version = 99');
-    const later = 'the tables have version 99, which a later release made, and this build knows 2: run that release';
+    const later = `the tables have version 99, which a later release made, and this build knows ${SCHEMA_VERSION}: run that release`;
     expect(await migrate('--state', owner)).toEqual({ code: 1, said: [`remit migrate: ${later}`] });
     expect(await open(runtime)).toMatchObject({ code: 'later', detail: later });
     await places.sql(owner, 'UPDATE remit.version SET version = 0');
     expect(await open(runtime)).toMatchObject({
       code: 'unusable',
-      detail: 'the tables have version 0, and this build needs 2: run `remit migrate` with the role that owns them',
+      detail: `the tables have version 0, and this build needs ${SCHEMA_VERSION}: run \`remit migrate\` with the role that owns them`,
     });
   });
 
@@ -118,11 +122,15 @@ describeWith(postgresPart(), 'remit migrate', (binaries) => {
   it('gives tables of version 1 what later versions have, and keeps their rows', async () => {
     const { owner, runtime } = await empty('older');
     await migrate('--state', owner);
-    await places.sql(owner, 'DROP TABLE remit.fleet; UPDATE remit.version SET version = 1');
+    await places.sql(
+      owner,
+      `DROP TABLE remit.fleet; ALTER TABLE remit.feed_head DROP COLUMN lost; ALTER TABLE remit.replicas DROP COLUMN lease_ms;
+       ALTER TABLE remit.digest_key DROP COLUMN position_key; UPDATE remit.version SET version = 1`,
+    );
     const key = await places.sql(owner, 'SELECT key FROM remit.digest_key');
     expect(await migrate('--state', owner, '--grant', RUNTIME)).toMatchObject({
       code: 0,
-      said: ['migrated from version 1 to 2', expect.stringContaining('granted')],
+      said: [`migrated from version 1 to ${SCHEMA_VERSION}`, expect.stringContaining('granted')],
     });
     expect(await places.sql(owner, 'SELECT key FROM remit.digest_key')).toEqual(key);
     const state = must(await open(runtime));

@@ -70,7 +70,7 @@ export class Authority {
     this.#database = new DatabaseClient(this.party, world.database);
     this.#startMs = this.party.monotonicMs();
     const isHasty = world.mistake === 'silent-replica-ignored' || world.isAlone;
-    this.#marks = new ReplicaMarks(this.#id, isHasty ? 0 : LEASE_MS + MARGIN_MS);
+    this.#marks = new ReplicaMarks(this.#id, isHasty ? -LEASE_MS : MARGIN_MS);
     this.party.every(POLL_MS, () => this.#tick());
     if (!world.isAlone) this.party.every(LEASE_MS / 4, () => this.#look());
   }
@@ -228,7 +228,7 @@ export class Authority {
     this.#beats += 1;
     const beat = this.#hub?.beatBegins() ?? 0;
     const hellos = this.#hellos.splice(0);
-    const mark = { id: this.#id, beat: this.#beats, enforcedSeq: this.#enforcedUpTo() };
+    const mark = { id: this.#id, beat: this.#beats, enforcedSeq: this.#enforcedUpTo(), leaseMs: LEASE_MS };
     const seen = (rows: Rows): Beat => feedAfter(rows, this.#hub?.position ?? headOf(rows));
     const committed = (got: Beat | null): void => {
       this.#isBeating = false;

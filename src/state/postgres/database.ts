@@ -7,6 +7,7 @@ import { STATEMENT_MS } from './flight.ts';
 import type { Outcome } from './flight.ts';
 import { failureOfPostgres, isLost } from './postgres-failure.ts';
 import { connectionOf, primaryOf } from './primary.ts';
+import type { Primary } from './primary.ts';
 
 /** Options of a database. */
 export interface DatabaseOptions {
@@ -32,6 +33,8 @@ const RETRY_MS = 250;
  * The primary of a PostgreSQL, over a bounded number of connections. After an error that says that the server is no primary any more, or
  * that the way to it is gone, all connections are dropped and the next call looks for the primary again.
  *
+ * INVARIANT: a primary of a lower timeline than one that was found before is refused: an old primary that still runs, alone in reach.
+ *
  * Works behind a pool of transactions (PgBouncer): no session state, no named statements, no LISTEN, no advisory lock.
  *
  * Lifecycle: any call at any time; `close` once.
@@ -41,6 +44,8 @@ export class Database {
   readonly #options: DatabaseOptions;
   #pool: Pool | null = null;
   #timeline: number | null = null;
+  /** The highest timeline of a primary that was found. */
+  #highest = 0;
   #finding: Promise<Pool | StoreFailure> | null = null;
   #isClosed = false;
 
@@ -115,13 +120,16 @@ export class Database {
 
   async #find(): Promise<Pool | StoreFailure> {
     const { target, askMs, maxConnections = MAX_CONNECTIONS } = this.#options;
-    const primary = await primaryOf(target, askMs);
+    const found = await primaryOf(target, askMs);
+    // A promotion raises the timeline, so a lower one lacks what was written since.
+    const primary = !isStoreFailure(found) && found.timeline < this.#highest ? oldPrimary(found, this.#highest) : found;
     if (isStoreFailure(primary)) {
       setTimeout(() => (this.#finding = null), RETRY_MS).unref();
       return primary;
     }
     this.#finding = null;
     if (this.#isClosed) return closed();
+    this.#highest = primary.timeline;
     const pool = new Pool({
       ...connectionOf(target, primary.host),
       max: maxConnections,
@@ -148,5 +156,12 @@ export class Database {
 
 /** Without a listener the loss of a connection would end the process. The statement in progress tells it. */
 const ignored = (): void => undefined;
+
+const oldPrimary = ({ host, timeline }: Primary, highest: number): StoreFailure =>
+  storeFailure(
+    'busy',
+    `the primary \`${host.host}:${host.port}\` has timeline ${timeline}, and this process has seen ${highest}: it is an old primary; ` +
+      'name the servers of the new one, or restart this process where a backup was restored',
+  );
 
 const closed = (): StoreFailure => storeFailure('broken', 'the database is closed');

@@ -4,14 +4,17 @@ export interface FeedHead {
   readonly seq: number;
   /** The mark of that change, which no other change has; `null` where there is none, or it is kept no longer. */
   readonly mark: string | null;
+  /** Why the database is known to lack commits; `null` where it is not. */
+  readonly lost: string | null;
 }
 
 /** The columns of a head, where `remit.feed_head` is `h`. */
-export const HEAD_COLUMNS = `h.epoch::text AS epoch, h.seq, (SELECT mark FROM remit.feed WHERE part = 0 AND seq = h.seq) AS mark`;
+export const HEAD_COLUMNS = `h.epoch::text AS epoch, h.seq, h.lost, (SELECT mark FROM remit.feed WHERE part = 0 AND seq = h.seq) AS mark`;
 
 /** The head in a row of `HEAD_COLUMNS`. */
 export const headFrom = (row: Readonly<Record<string, unknown>> | undefined): FeedHead => ({
   epoch: typeof row?.['epoch'] === 'string' ? row['epoch'] : '',
   seq: Number(row?.['seq'] ?? 0),
   mark: typeof row?.['mark'] === 'string' ? row['mark'] : null,
+  lost: typeof row?.['lost'] === 'string' ? row['lost'] : null,
 });

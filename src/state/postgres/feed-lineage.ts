@@ -34,16 +34,18 @@ export class FeedLineage {
     if (this.#seen !== null) {
       // A change from before the first that is kept was deleted for its age.
       const isKept = first !== null && Number(first) <= this.#seen.seq;
-      if (seq < this.#seen.seq || (isKept && row?.['seen'] !== this.#seen.mark)) return lost(this.#seen.seq);
+      if (seq < this.#seen.seq || (isKept && row?.['seen'] !== this.#seen.mark))
+        return lostCommits(`change ${this.#seen.seq} that an authority has seen`);
     }
     if (typeof row?.['mark'] === 'string') this.#seen = { seq, mark: row['mark'] };
     return null;
   }
 }
 
-const lost = (seq: number): StoreFailure =>
+/** That a database lacks something that was seen in it before. @param lacks such as `change 7 that a sidecar has applied` */
+export const lostCommits = (lacks: string): StoreFailure =>
   storeFailure(
     'broken',
-    `the database lacks changes that this authority has seen, up to number ${seq}: a standby without them was promoted, or a backup was restored; ` +
-      'bring back the database that has them, or end the tasks again that ended since and restart every authority',
+    `the database lacks ${lacks}: a standby without it was promoted, or a backup was restored; ` +
+      'bring back the database that has it, or end all open tasks with `remit restore --state URL`',
   );

@@ -6,7 +6,7 @@ import type { AskedCard, CardsAtHead } from './cards.ts';
 import type { Database } from './database.ts';
 import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
 import type { FeedHead } from './feed-head.ts';
-import { FeedLineage } from './feed-lineage.ts';
+import { FeedLineage, lostCommits } from './feed-lineage.ts';
 import { BEGIN, commit, flight } from './flight.ts';
 
 /** Most changes that are read at once. */
@@ -29,8 +29,19 @@ export interface Replica {
   readonly beat: number;
   /** Each change up to this is enforced at its sidecars. */
   readonly enforcedSeq: number;
+  /** The lease that it gives. */
+  readonly leaseMs: number;
   /** What it says about itself, as JSON. */
   readonly details: string;
+}
+
+/** Options of a feed. */
+export interface PostgresFeedOptions {
+  /** Id of this authority among its replicas. */
+  readonly id: string;
+  readonly address: string;
+  /** Called once the database has begun another life, since it was restored: the process must start again. */
+  readonly onRestored?: () => void;
 }
 
 /** A synced commit: the head that it saw, and the marks of the changes that were asked for. */
@@ -38,8 +49,11 @@ interface Beat extends FeedHead {
   readonly marks: ReadonlyMap<number, string>;
 }
 
-const BEAT = 'UPDATE remit.replicas SET beat = beat + 1, address = $2, enforced_seq = $3, details = $4 WHERE id = $1';
-const JOIN = 'INSERT INTO remit.replicas VALUES ($1, $2, 0, 0, $3) ON CONFLICT DO NOTHING';
+const BEAT = `UPDATE remit.replicas SET beat = beat + 1, address = $2, enforced_seq = $3, details = $4, lease_ms = $5 WHERE id = $1
+  RETURNING beat`;
+const JOIN = `INSERT INTO remit.replicas (id, address, beat, enforced_seq, details, lease_ms) VALUES ($1, $2, 0, 0, $3, $4)
+  ON CONFLICT DO NOTHING`;
+const LOSE = 'UPDATE remit.feed_head SET lost = $1 WHERE part = 0 AND lost IS NULL';
 const HEAD = `SELECT ${HEAD_COLUMNS} FROM remit.feed_head h WHERE h.part = 0`;
 const MARKS = 'SELECT seq, mark FROM remit.feed WHERE part = 0 AND seq = ANY($1::bigint[])';
 const AFTER = `SELECT seq, root, is_history, mark FROM remit.feed WHERE part = 0 AND seq > $1 ORDER BY seq LIMIT ${MAX_CHANGES}`;
@@ -67,12 +81,30 @@ export class PostgresFeed implements Feed {
   /** Numbers of changes whose marks the next beat asks for. */
   #asked = new Set<number>();
   #enforcedSeq = 0;
+  #leaseMs = 0;
   #details = '{}';
+  readonly #onRestored: () => void;
+  /** The life of the database that this process serves. */
+  #epoch: string | null = null;
+  /** Number of the last committed beat; `null` while this authority is not on the list. */
+  #lastBeat: number | null = null;
+  #lost: StoreFailure | null = null;
 
-  constructor(database: Database, { address, id }: { readonly id: string; readonly address: string }) {
+  constructor(database: Database, { address, id, onRestored = () => undefined }: PostgresFeedOptions) {
     this.#database = database;
     this.#address = address;
+    this.#onRestored = onRestored;
     this.id = id;
+  }
+
+  /** Why nothing may be written now: commits were lost, or the database has begun another life. `null` where it may. */
+  get lost(): StoreFailure | null {
+    return this.#lost;
+  }
+
+  /** The lease that this authority gives from now on; each beat says it. Until then it gives none. */
+  givesLeases(ms: number): void {
+    this.#leaseMs = ms;
   }
 
   /** What the next beats say about this authority: every change up to this is enforced at its sidecars. */
@@ -117,10 +149,11 @@ export class PostgresFeed implements Feed {
 
   async #join(): Promise<null | StoreFailure> {
     const done = await this.#database.transaction(async (client) => {
-      await flight(client, [BEGIN, { text: JOIN, values: [this.id, this.#address, this.#details] }]);
+      await flight(client, [BEGIN, { text: JOIN, values: [this.id, this.#address, this.#details, this.#leaseMs] }]);
       return { outcome: await commit(client, [], this.#database) };
     });
     if (isStoreFailure(done)) return done;
+    this.#lastBeat = null;
     return done.outcome.kind === 'committed' ? null : done.outcome.failure;
   }
 
@@ -129,24 +162,57 @@ export class PostgresFeed implements Feed {
     const done = await this.#database.transaction(async (client) => {
       const seen = await flight(client, [
         BEGIN,
-        { text: BEAT, values: [this.id, this.#address, this.#enforcedSeq, this.#details] },
+        { text: BEAT, values: [this.id, this.#address, this.#enforcedSeq, this.#details, this.#leaseMs] },
         { text: HEAD },
         this.#lineage.question,
         { text: MARKS, values: [asked] },
       ]);
       const outcome = await commit(client, [], this.#database);
-      const isListed = seen.at(-4)?.rowCount === 1;
+      const beat = seen.at(-4)?.rows[0]?.['beat'];
       const marks = new Map(seen.at(-1)?.rows.map((row) => [Number(row['seq']), String(row['mark'])]));
-      return { outcome, isListed, head: { ...headFrom(seen.at(-3)?.rows[0]), marks }, lineage: seen.at(-2)?.rows[0] };
+      return { outcome, beat, head: { ...headFrom(seen.at(-3)?.rows[0]), marks }, lineage: seen.at(-2)?.rows[0] };
     });
     if (isStoreFailure(done)) return done;
     if (done.outcome.kind !== 'committed') return done.outcome.failure;
-    const lost = this.#lineage.proceed(done.lineage);
-    if (lost !== null) return lost;
-    if (!done.isListed) return null;
     const { head } = done;
+    const beat = done.beat === undefined ? null : Number(done.beat);
+    this.#lost = await this.#lossSeen(head, { beat, lineage: done.lineage });
+    if (this.#lost !== null) return this.#lost;
+    if (beat === null) return null;
+    this.#lastBeat = beat;
     this.#synced = head;
     return head;
+  }
+
+  /** What a synced commit shows: a database of another life than before, or without commits that this process or another has seen. */
+  async #lossSeen(
+    { epoch, lost }: FeedHead,
+    {
+      beat,
+      lineage,
+    }: { readonly beat: number | null; readonly lineage: Readonly<Record<string, unknown>> | undefined },
+  ): Promise<StoreFailure | null> {
+    this.#epoch ??= epoch;
+    if (epoch !== this.#epoch) {
+      this.#onRestored();
+      return storeFailure('broken', 'the database was restored: this process must start again');
+    }
+    if (lost !== null) return storeFailure('broken', lost);
+    const isOlder = beat !== null && this.#lastBeat !== null && beat <= this.#lastBeat;
+    const found =
+      this.#lineage.proceed(lineage) ?? (isOlder ? lostCommits(`beat ${this.#lastBeat} of an authority`) : null);
+    if (found !== null) await this.declareLost(found.detail);
+    return found;
+  }
+
+  /** Says in the database that it lacks commits, so that no authority serves from it, not even a new one. */
+  async declareLost(detail: string): Promise<null | StoreFailure> {
+    const done = await this.#database.transaction(async (client) => {
+      await flight(client, [BEGIN, { text: LOSE, values: [detail] }]);
+      return { outcome: await commit(client, [], this.#database) };
+    });
+    if (isStoreFailure(done)) return done;
+    return done.outcome.kind === 'committed' ? null : done.outcome.failure;
   }
 
   /** The head now. Its last changes may not be on a standby yet. */
@@ -244,6 +310,7 @@ export class PostgresFeed implements Feed {
       address: String(row['address']),
       beat: Number(row['beat']),
       enforcedSeq: Number(row['enforced_seq']),
+      leaseMs: Number(row['lease_ms']),
       details: String(row['details']),
     }));
   }

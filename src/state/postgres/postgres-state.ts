@@ -29,6 +29,8 @@ export interface PostgresStateOptions extends Pick<LaneOptions, 'onRecords' | 'o
   readonly randomBytes: Ports['randomBytes'];
   /** Where sidecars and other authorities reach this one, for people. */
   readonly address: string;
+  /** Called once the database was restored: this process must start again. Default: nothing. */
+  readonly onRestored?: () => void;
   readonly maxConnections?: number;
   /** How long a host may take to say whether it is the primary. Default 1 s. */
   readonly askMs?: number;
@@ -73,11 +75,12 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
   const clocks = (): Clocks => floor.read();
   const nowMs = (): number => laterOf(floor.read());
   const newId = (): string => uuidFrom(options.randomBytes(16));
-  const lane = new WriteLane(database, { ...options, clocks, newId });
+  const replica = newId();
+  const { address, onRestored } = options;
+  const feed = new PostgresFeed(database, { id: replica, address, ...(onRestored && { onRestored }) });
+  const lane = new WriteLane(database, { ...options, clocks, newId, refusal: () => feed.lost });
   const reads = new PostgresReads(database, nowMs);
   const parts = { clocks, database, lane, nowMs, reads };
-  const replica = newId();
-  const feed = new PostgresFeed(database, { id: replica, address: options.address });
   return {
     authority: { ...postgresAuthority(parts), ...postgresUpkeep(parts) },
     settling: postgresSettling(lane),
@@ -112,10 +115,11 @@ async function factsOf(
   const problem = encodingProblem(String(encoding)) ?? versionProblem(Number(version ?? 0));
   if (problem !== null) return problem;
   const facts = await database.read(
-    'SELECT h.floor_ms, k.key FROM remit.feed_head h, remit.digest_key k WHERE h.part = 0',
+    'SELECT h.floor_ms, h.lost, k.key FROM remit.feed_head h, remit.digest_key k WHERE h.part = 0',
   );
   if (isStoreFailure(facts)) return facts;
-  const { floor_ms: floorMs, key } = facts.rows[0] ?? {};
+  const { floor_ms: floorMs, key, lost } = facts.rows[0] ?? {};
+  if (typeof lost === 'string') return storeFailure('unusable', lost);
   return key instanceof Uint8Array
     ? { floorMs: Number(floorMs), digestKey: key }
     : storeFailure('unusable', 'the database lacks rows that `remit migrate` wrote: restore it from a backup');

@@ -1,7 +1,8 @@
+import { MAX_LEASE_SECONDS } from '../../config/authority.ts';
 import { PARTS_OF_SETTLED } from './settled-parts.ts';
 
 /** The version of the tables. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /** The schema that the tables are in, beside anything else in the database. */
 export const SCHEMA_NAME = 'remit';
@@ -196,4 +197,18 @@ CREATE TABLE fleet (
   issuer text NOT NULL,
   trust_domains text[] NOT NULL
 );
+`;
+
+/**
+ * Version 3: what tells a database that has lost commits, and what is done about it.
+ *
+ * - `feed_head.lost` says that commits were lost. No authority serves until `remit restore` has ended what may have ended since.
+ * - `digest_key.position_key` authenticates the positions that sidecars give back.
+ * - `replicas.lease_ms` is the lease that an authority gives. Its rows of the version before count as the longest.
+ */
+export const LOST_SCHEMA = `
+ALTER TABLE feed_head ADD COLUMN lost text;
+ALTER TABLE digest_key ADD COLUMN position_key bytea NOT NULL
+  DEFAULT decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex') CHECK (length(position_key) = 32);
+ALTER TABLE replicas ADD COLUMN lease_ms bigint NOT NULL DEFAULT ${MAX_LEASE_SECONDS * 1_000};
 `;

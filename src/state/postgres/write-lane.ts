@@ -22,6 +22,8 @@ const MAX_WAITING = 4_096;
 export interface LaneOptions {
   readonly clocks: () => Clocks;
   readonly newId: () => string;
+  /** Why nothing may be written now; `null` where it may. Default: it may. */
+  readonly refusal?: () => StoreFailure | null;
   /** Called after each transaction with `null` once it is committed, or with its failure. It must not throw. */
   readonly onWrite?: (failure: StoreFailure | null) => void;
   /** Called after each commit that added records to the outbox. It must not throw. */
@@ -149,6 +151,8 @@ export class WriteLane {
   }
 
   #try(group: readonly Waiting[]): Promise<Tried | StoreFailure> {
+    const refusal = this.#options.refusal?.() ?? null;
+    if (refusal !== null) return Promise.resolve(refusal);
     return this.#database.transaction(async (client) => {
       const rows = await lockedRows(
         client,

@@ -1,11 +1,15 @@
 import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
-import type { PostgresState } from '../../../src/state/postgres/postgres-state.ts';
+import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
+import { openPostgresState, type PostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
+import { agreeing } from '../../builders/state-file.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
+import { until } from '../../until.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
 import { failover } from '../../postgres/failover.ts';
 import { startPostgres } from '../../postgres/postgres.ts';
@@ -16,7 +20,7 @@ jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 afterAll(remove);
-const LOST = { code: 'broken', detail: expect.stringContaining('lacks changes that this authority has seen') };
+const LOST = { code: 'broken', detail: expect.stringContaining('that an authority has seen') };
 /** Whether a database without the changes soon has others under the same numbers. */
 const later = [
   { others: 0, has: 'that has fewer changes' },
@@ -31,6 +35,21 @@ const stopped = async (row: RowName, { feed }: PostgresState, position: number):
   expect(beats).toEqual([expect.objectContaining(LOST), expect.objectContaining(LOST)]);
   expect(given === null || 'code' in given).toBe(true);
 };
+
+/** Nothing is written either, and a new authority does not serve from that database. */
+const refused = async ({ authority }: PostgresState, at: Parameters<typeof openPostgresState>[0]): Promise<void> => {
+  expect(await authority.insertTask(taskNumber(9_999), tokenNumber(9_999), [])).toMatchObject(LOST);
+  expect(await openPostgresState(at)).toMatchObject({ ...LOST, code: 'unusable' });
+};
+
+const newcomer = (url: string, durability: 'quorum' | 'single'): Parameters<typeof openPostgresState>[0] => ({
+  target: must(postgresTargetFrom(url)),
+  durability,
+  clocks: agreeing(),
+  randomBytes,
+  address: 'new',
+  askMs: 60_000,
+});
 
 describeWith(postgresPart(), 'failure matrix: commits that the database has lost', (binaries) => {
   let next = 1;
@@ -91,7 +110,30 @@ describeWith(postgresPart(), 'failure matrix: commits that the database has lost
       await cluster.rejoin(other);
       await end(await open(), others);
       await stopped('D-04', replica, position);
+      await refused(replica, newcomer(cluster.url, 'quorum'));
+      await cluster.sql('UPDATE remit.feed_head SET lost = NULL');
       await cluster.rejoin(old);
+    });
+
+    // Last, since it leaves the cluster without its newest primary.
+    it('refuses an old primary that is alone in reach', async () => {
+      const replica = await open();
+      const old = cluster.primary;
+      await cluster.nodes[old].kill();
+      await failover(cluster);
+      await end(replica, 1);
+      await Promise.all(
+        [cluster.primary, ...cluster.standbys.filter((name) => name !== old)].map((name) => cluster.nodes[name].kill()),
+      );
+      await cluster.nodes[old].start();
+      const refusal = await until(
+        async () => {
+          const head = await replica.feed.head();
+          return 'code' in head && head.detail.includes('timeline') ? head : false;
+        },
+        { what: 'the old primary is found' },
+      );
+      expect(refusal.detail).toMatch(/has timeline \d+, and this process has seen \d+: it is an old primary/);
     });
   });
 
@@ -118,6 +160,7 @@ describeWith(postgresPart(), 'failure matrix: commits that the database has lost
       await node.start();
       await end(await open(), others);
       await stopped('D-05', replica, position);
+      await refused(replica, newcomer(at.url, 'single'));
     } finally {
       await node.kill();
     }

@@ -145,12 +145,20 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
     await state.authority.setRisk(key, 'high', causeOf('signal.risk-level-change'), 'ada');
     expect(must(await other.feed.beat())).toMatchObject({ epoch: first.epoch, seq: 1 });
     other.feed.report(1);
+    other.feed.givesLeases(7_000);
     other.feed.describe('{"version":"1"}');
     await other.feed.beat();
     expect(must(await state.feed.marks())).toEqual(
       expect.arrayContaining([
-        { id: state.replica, address: 'localhost:9474', beat: 1, enforcedSeq: 0, details: '{}' },
-        { id: other.replica, address: 'other:9474', beat: 2, enforcedSeq: 1, details: '{"version":"1"}' },
+        { id: state.replica, address: 'localhost:9474', beat: 1, enforcedSeq: 0, leaseMs: 0, details: '{}' },
+        {
+          id: other.replica,
+          address: 'other:9474',
+          beat: 2,
+          enforcedSeq: 1,
+          leaseMs: 7_000,
+          details: '{"version":"1"}',
+        },
       ]),
     );
     expect(await other.feed.addReceipts([{ seq: 1, holders: 4, acknowledged: 3, fenced: 1 }])).toBeNull();
