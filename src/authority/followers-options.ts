@@ -16,7 +16,7 @@ export interface FollowersOptions {
   readonly welcome: { readonly version: string; readonly issuer: string; readonly digest_key: Buffer };
   /** JSON Web Key Set of the tokens. */
   readonly jwks: () => Buffer;
-  /** Later of wall clock and floor. */
+  /** The floor of the clock. */
   readonly clockMs: () => number;
   readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
   readonly after: After;

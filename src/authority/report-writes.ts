@@ -7,7 +7,7 @@ import type { SidecarRights } from './authorize.ts';
 /** The writes of reports. */
 export type ReportTarget = Pick<
   Authority & Upkeep,
-  'nowMs' | 'tokenOf' | 'revokeToken' | 'applyTaskEvent' | 'touchTasks' | 'writeSecrets'
+  'floorMs' | 'nowMs' | 'tokenOf' | 'revokeToken' | 'applyTaskEvent' | 'touchTasks' | 'writeSecrets'
 >;
 
 /** Most entries of each kind in one report. */

@@ -74,7 +74,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     formerLeaseMs: parts.formerLeaseMs ?? leaseMs,
     welcome: { version, issuer, digest_key: Buffer.from(parts.digestKey) },
     jwks: () => Buffer.from(JSON.stringify(parts.jwks())),
-    clockMs: () => reports.nowMs(),
+    clockMs: () => reports.floorMs(),
     ports,
     after,
     report: (report, rights) => writeReport(report, rights, reports),

@@ -77,14 +77,15 @@ export class ClockFloor {
   #boot: { readonly reading: BootReading; readonly monotonicMs: number } | null;
   #lookedMs: number;
 
-  constructor(sources: ClockSources, mark: FloorMark) {
+  /** @param options.latestMs the clock of another machine at this instant: without a mark the floor begins no later. Default: no such clock */
+  constructor(sources: ClockSources, mark: FloorMark, { latestMs = Infinity }: { readonly latestMs?: number } = {}) {
     this.#sources = sources;
     const monotonicMs = sources.monotonicMs();
     const reading = sources.boot?.() ?? null;
     this.#monotonicMs = monotonicMs;
     this.#lookedMs = monotonicMs;
     this.#boot = reading === null ? null : { reading, monotonicMs };
-    this.#lineMs = sinceMark(mark, reading) ?? firstOf(mark.floorMs, sources.nowMs());
+    this.#lineMs = sinceMark(mark, reading) ?? firstOf(mark.floorMs, Math.min(sources.nowMs(), latestMs));
     // If the mark was wrong and was reset, the line is before it.
     this.#floorMs = Math.min(mark.floorMs, Math.floor(this.#lineMs));
   }

@@ -71,7 +71,7 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     await database.close();
     return opened;
   }
-  const floor = new ClockFloor(options.clocks, { floorMs: opened.floorMs, boot: null });
+  const floor = new ClockFloor(options.clocks, { floorMs: opened.floorMs, boot: null }, opened);
   const clocks = (): Clocks => floor.read();
   const nowMs = (): number => laterOf(floor.read());
   const newId = (): string => uuidFrom(options.randomBytes(16));
@@ -106,7 +106,7 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
 
 async function factsOf(
   database: Database,
-): Promise<{ readonly floorMs: number; readonly digestKey: Uint8Array } | StoreFailure> {
+): Promise<{ readonly floorMs: number; readonly latestMs: number; readonly digestKey: Uint8Array } | StoreFailure> {
   const found = await database.read(
     `SELECT version, current_setting('server_encoding') AS encoding FROM remit.version`,
   );
@@ -115,13 +115,14 @@ async function factsOf(
   const problem = encodingProblem(String(encoding)) ?? versionProblem(Number(version ?? 0));
   if (problem !== null) return problem;
   const facts = await database.read(
-    'SELECT h.floor_ms, h.lost, k.key FROM remit.feed_head h, remit.digest_key k WHERE h.part = 0',
+    `SELECT h.floor_ms, h.lost, k.key, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
+      FROM remit.feed_head h, remit.digest_key k WHERE h.part = 0`,
   );
   if (isStoreFailure(facts)) return facts;
-  const { floor_ms: floorMs, key, lost } = facts.rows[0] ?? {};
+  const { floor_ms: floorMs, now_ms: latestMs, key, lost } = facts.rows[0] ?? {};
   if (typeof lost === 'string') return storeFailure('unusable', lost);
   return key instanceof Uint8Array
-    ? { floorMs: Number(floorMs), digestKey: key }
+    ? { floorMs: Number(floorMs), latestMs: Number(latestMs), digestKey: key }
     : storeFailure('unusable', 'the database lacks rows that `remit migrate` wrote: restore it from a backup');
 }
 

@@ -31,9 +31,11 @@ const DROP_SECRETS = `DELETE FROM remit.static_secrets WHERE (digest, agent, act
   SELECT digest, agent, action FROM remit.static_secrets ORDER BY last_seen_ms
   LIMIT greatest(0, (SELECT count(*) FROM remit.static_secrets) - ${MAX_SECRETS}))`;
 
-const DUE = `SELECT issuer, id FROM remit.tasks WHERE ended_ms IS NULL AND deadline_ms <= $1::bigint
+/** By the earlier of an authority's clock and the database's, so that one that is ahead ends nothing for good. */
+const DUE_BY = 'least($1::bigint, (extract(epoch FROM now()) * 1000)::bigint)';
+const DUE = `SELECT issuer, id FROM remit.tasks WHERE ended_ms IS NULL AND deadline_ms <= ${DUE_BY}
   UNION SELECT issuer, id FROM remit.tasks
-    WHERE ended_ms IS NULL AND idle_ms IS NOT NULL AND state = 'active' AND last_used_ms + idle_ms <= $1::bigint
+    WHERE ended_ms IS NULL AND idle_ms IS NOT NULL AND state = 'active' AND last_used_ms + idle_ms <= ${DUE_BY}
   LIMIT ${MAX_DUE}`;
 
 /** Ended root tasks none of whose family has a token that may be valid, or a record that the ledger lacks. */

@@ -3,7 +3,7 @@ import { ClockFloor } from '../clock-floor.ts';
 import type { ClockSources } from '../clock-floor.ts';
 
 /**
- * The clocks of a sidecar, which keeps no floor on disk: its floor is the wall clock when it starts, and never before the clock of an
+ * The clocks of a sidecar, which keeps no floor on disk: its floor is the wall clock when it starts, and never before the floor of an
  * authority.
  */
 export class SidecarClock {
@@ -18,7 +18,7 @@ export class SidecarClock {
     return this.#floor.read();
   }
 
-  /** The later of wall clock and floor of an authority, a moment ago. Milliseconds since the Unix epoch. */
+  /** The floor of an authority, a moment ago. Milliseconds since the Unix epoch. */
   heard(nowMs: number): void {
     this.#floor.raise(nowMs);
   }

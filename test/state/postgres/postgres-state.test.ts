@@ -271,6 +271,21 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
     await readOnly.close();
   });
 
+  it('ends nothing for good by a clock that was an hour ahead when it started', async () => {
+    const url = await places.next();
+    const fast = must(await open(url, { clocks: agreeing(() => Date.now() + 3_600_000) }));
+    const nowMs = Date.now();
+    const times = { createdAtMs: nowMs, lastUsedMs: nowMs, deadlineMs: nowMs + 900_000 };
+    const token = { ...tokenNumber(1), issuedAtMs: nowMs, expiresAtMs: nowMs + 900_000 };
+    expect(await fast.authority.insertTask(taskNumber(1, times), token, [])).toBeNull();
+    expect(await fast.authority.endExpired()).toBe(0);
+    expect(fast.authority.floorMs()).toBeLessThan(nowMs + 300_000);
+    expect(await fast.authority.applyTaskEvent(key, byOperator('suspend'), 'ada')).toMatchObject({
+      task: { state: 'suspended' },
+    });
+    await fast.close();
+  });
+
   it('reads a rotated password for the next connection', async () => {
     const { state, url } = await opened();
     const file = mustFind(must(postgresTargetFrom(url)).passwordFile);
