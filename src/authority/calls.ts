@@ -1,17 +1,20 @@
 import { status } from '@grpc/grpc-js';
 import { LRUCache } from 'lru-cache';
 import type { AuthorityCalls, Card, Elsewhere, TaskKeyMessage, UseMessage } from '../fleet/messages.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { SettledUse, Settlement } from '../state/settling.ts';
 import type { Spend } from '../state/store.ts';
 import type { SidecarRights } from './authorize.ts';
-import { MAX_BATCH, useLimit } from './client-limits.ts';
-import type { TokenBucket } from '../runtime/token-bucket.ts';
+import { MAX_BATCH, useLimits } from './client-limits.ts';
+import type { UseLimits } from './client-limits.ts';
 import type { Engine, ReadCards } from './engine.ts';
 import { streamIdOf } from './follower.ts';
 import type { Followers } from './followers.ts';
 import { permittedCard } from './permitted-card.ts';
+import type { ReceivedRecords } from './received-records.ts';
 import type { StreamId } from './sidecar-stream.ts';
+import { useRecordFrom } from './use-record.ts';
 
 type OpenRequest = AuthorityCalls['Open'][0];
 type OpenReply = AuthorityCalls['Open'][1];
@@ -39,6 +42,8 @@ const MAX_LABELS = 64;
 interface SidecarCallsOptions {
   readonly engine: Engine;
   readonly epoch: string;
+  /** What receives the logs of sidecars; without it a record that comes with a use is refused. */
+  readonly records: ReceivedRecords | null;
   /** Later of wall clock and floor. */
   readonly nowMs: () => number;
   readonly monotonicMs: () => number;
@@ -48,19 +53,21 @@ interface SidecarCallsOptions {
 export class SidecarCalls {
   readonly #engine: Engine;
   readonly #epoch: string;
+  readonly #records: ReceivedRecords | null;
   readonly #followers: Followers;
   readonly #nowMs: () => number;
   readonly #monotonicMs: () => number;
-  readonly #uses = new LRUCache<string, TokenBucket>({ max: MAX_PEERS });
+  readonly #uses = new LRUCache<string, UseLimits>({ max: MAX_PEERS });
   /** The sidecars that opened a token, and when the first did. */
   readonly #opened = new LRUCache<string, { readonly by: Set<StreamId>; readonly firstMs: number }>({
     max: MAX_TOKENS,
   });
 
-  constructor(followers: Followers, { engine, epoch, nowMs, monotonicMs }: SidecarCallsOptions) {
+  constructor(followers: Followers, { engine, epoch, records, nowMs, monotonicMs }: SidecarCallsOptions) {
     this.#followers = followers;
     this.#engine = engine;
     this.#epoch = epoch;
+    this.#records = records;
     this.#nowMs = nowMs;
     this.#monotonicMs = monotonicMs;
   }
@@ -102,11 +109,24 @@ export class SidecarCalls {
   async settle({ uses }: SettleRequest, rights: SidecarRights): Promise<SettleReply | CallRefusal> {
     if (this.#followers.halted !== null) return { code: status.FAILED_PRECONDITION, details: this.#followers.halted };
     if (uses.length > MAX_BATCH) return invalid(`at most ${MAX_BATCH} uses a call`);
-    if (!this.#usesOf(rights).take(uses.length)) return tooMany('too many uses');
-    const read = uses.map(usedFrom);
+    const limits = this.#limitsOf(rights);
+    if (!limits.uses.take(uses.length)) return tooMany('too many uses');
+    const bytes = uses.reduce((sum, { record }) => sum + record.length, 0);
+    if (bytes > 0 && !limits.recordBytes.take(bytes)) return tooMany('too many bytes of records');
+    const read = uses.map((use) => this.#usedFrom(use, rights));
     const wrong = read.find((use) => typeof use === 'string');
     if (typeof wrong === 'string') return invalid(wrong);
     return { settled: await Promise.all(read.map((use) => this.#settled(use as SettledUse, rights))) };
+  }
+
+  /** The use of a message, with its record where it has one; what is wrong with either. */
+  #usedFrom(message: UseMessage, { peer }: SidecarRights): SettledUse | string {
+    const use = usedFrom(message);
+    if (typeof use === 'string' || message.record.length === 0) return use;
+    const record = useRecordFrom(message.record, use, { peer, records: this.#records });
+    return isProblem(record)
+      ? `the record of use \`${use.decisionId}\` is refused: ${record.problem}`
+      : { ...use, record };
   }
 
   async #settled(use: SettledUse, rights: SidecarRights): Promise<SettleReply['settled'][number]> {
@@ -123,10 +143,10 @@ export class SidecarCalls {
     return { problem: settlement, detail: '', card, position: { epoch: this.#epoch, seq: after.seq } };
   }
 
-  #usesOf({ peer }: SidecarRights): TokenBucket {
-    const limit = this.#uses.get(peer) ?? useLimit(this.#monotonicMs);
-    this.#uses.set(peer, limit);
-    return limit;
+  #limitsOf({ peer }: SidecarRights): UseLimits {
+    const limits = this.#uses.get(peer) ?? useLimits(this.#monotonicMs);
+    this.#uses.set(peer, limits);
+    return limits;
   }
 
   /** The cards with where else their tokens were opened. */

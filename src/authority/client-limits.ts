@@ -7,6 +7,9 @@ const REPORTS = { burst: 4_096, perSecond: 1_024 };
 /** Uses settled a second by all sidecars of one identity: they may settle where they have no stream. */
 const USES = { burst: 16_384, perSecond: 8_192 };
 
+/** Bytes of records settled a second likewise. */
+const RECORD_BYTES = { burst: 16 * 1_024 * 1_024, perSecond: 8 * 1_024 * 1_024 };
+
 /** Most tokens of one open, and most uses of one settle. */
 export const MAX_BATCH = 256;
 
@@ -23,5 +26,13 @@ export const clientLimits = (monotonicMs: () => number): ClientLimits => ({
   reports: new TokenBucket({ ...REPORTS, monotonicMs }),
 });
 
-/** How many uses one identity may settle. */
-export const useLimit = (monotonicMs: () => number): TokenBucket => new TokenBucket({ ...USES, monotonicMs });
+/** How much one identity may settle. */
+export interface UseLimits {
+  readonly uses: TokenBucket;
+  readonly recordBytes: TokenBucket;
+}
+
+export const useLimits = (monotonicMs: () => number): UseLimits => ({
+  uses: new TokenBucket({ ...USES, monotonicMs }),
+  recordBytes: new TokenBucket({ ...RECORD_BYTES, monotonicMs }),
+});

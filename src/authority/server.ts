@@ -12,13 +12,13 @@ import { leafFromDer } from '../identity/leaf-certificate.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
 import { tlsMaterialOf } from '../identity/svid.ts';
 import type { Svid, SvidSource } from '../identity/svid.ts';
-import type { Receiver } from '../ledger/received/receiver.ts';
 import type { After } from '../runtime/timers.ts';
 import { unixSocketProblem } from '../runtime/unix-socket.ts';
 import { localRights, rightsOf } from './authorize.ts';
 import type { SidecarRights, SidecarRule } from './authorize.ts';
 import type { CallRefusal, SidecarCalls } from './calls.ts';
 import type { Followers } from './followers.ts';
+import type { ReceivedRecords } from './received-records.ts';
 
 /** Where an authority listens. */
 export type AuthorityAddress =
@@ -37,13 +37,6 @@ export interface AuthorityServerOptions {
   readonly records: ReceivedRecords | null;
   readonly nowMs: () => number;
   readonly after: After;
-}
-
-/** What receives the logs of sidecars. */
-export interface ReceivedRecords {
-  readonly receiver: Pick<Receiver, 'connect'>;
-  /** The trust domain that each log must name. */
-  readonly trustDomain: string;
 }
 
 const MAX_MESSAGE_BYTES = 4 * 1_024 * 1_024;

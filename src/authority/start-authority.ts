@@ -9,10 +9,11 @@ import type { Engine } from './engine.ts';
 import { Followers, MARGIN_MS } from './followers.ts';
 import { FleetEnforcement } from './fleet-enforcement.ts';
 import { noting, PendingChanges } from './pending-changes.ts';
+import type { ReceivedRecords } from './received-records.ts';
 import { writeReport } from './report-writes.ts';
 import type { ReportTarget } from './report-writes.ts';
 import { AuthorityServer } from './server.ts';
-import type { AuthorityAddress, ReceivedRecords } from './server.ts';
+import type { AuthorityAddress } from './server.ts';
 
 /** What an authority is made of. */
 export interface AuthorityParts {
@@ -102,6 +103,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
   const calls = new SidecarCalls(followers, {
     engine,
     epoch,
+    records: parts.records ?? null,
     nowMs: () => reports.nowMs(),
     monotonicMs: ports.monotonicMs,
   });

@@ -8,13 +8,13 @@ import type { AskedCheck, ReadCheck } from './read.ts';
 import { reportFindings } from './report.ts';
 import type { CheckServices } from './services.ts';
 import { isCurrentEnough } from './current-enough.ts';
+import { isHighRiskUse, linkTo, recordToSend, unrecorded } from './sent-record.ts';
 import { settle, useToSettle } from './settle.ts';
 import type { UseToSettle } from './settle.ts';
 import { observe, traceUse, traceWithdrawal } from './observe.ts';
 import type { AnsweredCheck } from './observe.ts';
 import { isHandedToken, transactionToken } from './transaction-token.ts';
 import { shownCheck } from '../decide/decided-check.ts';
-import type { DecidedCheck } from '../decide/decided-check.ts';
 import { taskTokenOf } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
@@ -91,18 +91,32 @@ function decideCheck(services: CheckServices, read: ReadCheck): DecidedUse | Pro
 
 /** Settles a use. If the history of its task changed after the decision, the use is decided again, once. */
 async function settleUse(services: CheckServices, decided: DecidedUse, toSettle: UseToSettle): Promise<DecidedUse> {
-  const first = await settle(services, toSettle);
-  if (first !== 'history-changed') return withoutCredential(services, first ?? decided.check.decision, decided);
+  const first = await settleOnce(services, decided, toSettle);
+  if (first !== 'history-changed') return first;
   const again = decideNow(services, decided.read, decided.use);
   const toSettleAgain = useToSettle(again.check, (facts) => isCurrentEnough(services, decided.read, facts));
   if (toSettleAgain === null || isDeny(toSettleAgain))
     return withoutCredential(services, toSettleAgain ?? again.check.decision, again);
-  const second = await settle(services, toSettleAgain);
-  return withoutCredential(
-    services,
-    second === 'history-changed' ? changedTwice : (second ?? again.check.decision),
-    again,
-  );
+  const second = await settleOnce(services, again, toSettleAgain);
+  return second === 'history-changed' ? withoutCredential(services, changedTwice, again) : second;
+}
+
+/** Settles a decided use, at a sidecar one of high risk with its record. */
+async function settleOnce(
+  services: CheckServices,
+  decided: DecidedUse,
+  { use, token }: UseToSettle,
+): Promise<DecidedUse | 'history-changed'> {
+  const record = recordToSend(services, decided);
+  if (record !== null && isDeny(record)) return withoutCredential(services, record, decided);
+  const settled = await settle(services, { token, use: record === null ? use : { ...use, record } });
+  if (settled === 'history-changed') return settled;
+  const problem = settled !== null && 'unknown' in settled ? settled.unknown : null;
+  const refusal = settled !== null && isDeny(settled) ? settled : null;
+  if (record === null || refusal !== null) {
+    return withoutCredential(services, refusal ?? problem ?? decided.check.decision, decided);
+  }
+  return { ...withoutCredential(services, decided.check.decision, decided), sent: { record, problem } };
 }
 
 const changedTwice = deny('task.state-unavailable', 'the history of the task changed twice while the use was decided');
@@ -129,7 +143,7 @@ function answerCheck(
   decided: DecidedUse | Promise<DecidedUse>,
 ): AnsweredCheck | Promise<AnsweredCheck> {
   if ('then' in decided) return decided.then((settled) => answerLate(services, settled));
-  if (waitsForDisk(decided.check) || isHandedToken(decided.check)) return answerLate(services, decided);
+  if (isHighRiskUse(decided.check) || isHandedToken(decided.check)) return answerLate(services, decided);
   const isRecorded = services.ledger.append(useRecord(decided.check, decided.use.place));
   return isRecorded || isDeny(decided.check.decision)
     ? answeredWith(services, decided, null)
@@ -138,10 +152,10 @@ function answerCheck(
 
 /** INVARIANT: nothing is awaited between the last look at the task and the answer. */
 async function answerLate(services: CheckServices, decided: DecidedUse): Promise<AnsweredCheck> {
-  const { check, use, read } = decided;
-  const { ledger } = services;
-  const record = useRecord(check, use.place);
-  const isRecorded = waitsForDisk(check) ? await ledger.durable(record) : ledger.append(record);
+  const { check, read, sent, use } = decided;
+  // Its record, an allow, may be on disk: the denial needs an id of its own.
+  if (sent?.problem) return withdrawn(services, decided, sent.problem);
+  const isRecorded = await recorded(services, decided);
   if (isDeny(check.decision)) return answeredWith(services, decided, null);
   if (!isRecorded) return withdrawn(services, decided, unrecorded);
   const { facts } = read.asked;
@@ -153,10 +167,12 @@ async function answerLate(services: CheckServices, decided: DecidedUse): Promise
   return problem === null ? answeredWith(services, decided, handed) : withdrawn(services, decided, problem);
 }
 
-const waitsForDisk = ({ decision, facts: { action } }: DecidedCheck): boolean =>
-  !isDeny(decision) && !isDeny(action) && action.risk === 'high';
-
-const unrecorded = deny('ledger.unavailable', 'the use could not be recorded');
+/** Records a use; one whose record an authority has committed by a link to that. */
+function recorded({ ledger }: CheckServices, { check, use, sent }: DecidedUse): boolean | Promise<boolean> {
+  if (sent !== undefined) return ledger.append(linkTo(sent.record, check.decisionId));
+  const record = useRecord(check, use.place);
+  return isHighRiskUse(check) ? ledger.durable(record) : ledger.append(record);
+}
 
 function answeredWith(services: CheckServices, decided: DecidedUse, handed: string | null): AnsweredCheck {
   const { check, use } = decided;

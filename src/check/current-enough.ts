@@ -15,8 +15,8 @@ const reading = new WeakMap<PolicyEntry, boolean>();
  * Whether the state of a task by which an allowed use was decided is current enough without asking an authority. Where the state may lag,
  * it is not for an action of high risk, nor where a policy that can match reads the history: a use at another sidecar may have added to it.
  */
-export function isCurrentEnough({ binding, mayLag }: CheckServices, { policies }: ReadCheck, facts: Facts): boolean {
-  if (!mayLag) return true;
+export function isCurrentEnough({ binding, sidecar }: CheckServices, { policies }: ReadCheck, facts: Facts): boolean {
+  if (sidecar === null) return true;
   const { call, caller, credential, task = null, history, action, use, reuse, nowMs } = facts;
   if (isDeny(policies) || isDeny(call) || isDeny(caller) || isDeny(credential) || isDeny(task) || isDeny(action)) {
     return false;

@@ -5,8 +5,9 @@ import { decide } from '../decide/decide.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
 import type { Facts } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
-import type { Decision } from '../decision/decision.ts';
+import type { Decision, Deny } from '../decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { CacheResult } from '../policy/answers/cache.ts';
 import { placeOfCheck } from '../telemetry/span.ts';
 import type { CheckPlace } from '../telemetry/span.ts';
@@ -30,6 +31,8 @@ export interface DecidedUse {
   readonly check: DecidedCheck;
   /** The decision of policies and facts, before budgets and the record are considered. */
   readonly byPolicy: Decision;
+  /** Its record, where that was sent with its settlement; and why nobody knows whether both are committed, or `null` where they are. */
+  readonly sent?: { readonly record: EncodedRecord; readonly problem: Deny | null };
   /** Milliseconds on the monotonic clock. `beganMs` leaves out the time spent on other checks of the same turn. */
   readonly beganMs: number;
   readonly gatheredMs: number;

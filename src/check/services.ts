@@ -77,10 +77,10 @@ export interface CheckServices {
   /** Settles uses that take something from their task. */
   readonly settling: Settling;
   /**
-   * Whether the state may be older than the last commit, as at a sidecar. Then uses of high risk and those that the history decides are
-   * settled too.
+   * Set where this process is a sidecar, with the origin of its log. Its state may be older than the last commit, so uses of high risk and those
+   * that the history decides are settled too, those of high risk with their record.
    */
-  readonly mayLag: boolean;
+  readonly sidecar: { readonly origin: string } | null;
   /** The digest that stands for a static secret: `hmac-sha-256:` and base64url. It stays the same after a restart. */
   readonly digestOf: (secret: string) => string;
   /** Writes that no decision waits for. */

@@ -49,20 +49,20 @@ function entryOf(history: TaskHistory, action: Action): HistoryEntry | undefined
   return historyWith(history, entry) === 'same' ? undefined : entry;
 }
 
+/** Result of settling a use: `null` once it is settled and on disk; what stands in the way; or that nobody knows whether it is. */
+export type Settled = null | 'history-changed' | Deny | { readonly unknown: Deny };
+
 /**
- * Settles a use: all of its budgets and its history entry, or nothing. `null` once it is settled and on disk; `history-changed` where the
- * decision used an older history and must be made again; else the denial.
+ * Settles a use: all of its budgets, its history entry and its record, or nothing. `history-changed` where the decision used an older history
+ * and must be made again.
  *
  * A settled use stays settled even if it is denied later, because its record could not be written or its task ended. So a budget can run
  * out early, but never late.
  */
-export async function settle(
-  services: CheckServices,
-  { use, token }: UseToSettle,
-): Promise<null | 'history-changed' | Deny> {
+export async function settle(services: CheckServices, { use, token }: UseToSettle): Promise<Settled> {
   const settlement = await services.settling.settle(use);
   if (settlement === null || settlement === 'history-changed') return settlement;
-  if (isStoreFailure(settlement)) return stateUnavailable(settlement);
+  if (isStoreFailure(settlement)) return { unknown: stateUnavailable(settlement) };
   return settlement === 'ended' ? (currentProblem(services, token) ?? endedMeanwhile) : refusals[settlement];
 }
 

@@ -42,7 +42,7 @@ export const FILTER_HELP = `  --task ID           records of this task
   --action ID         records of this action of the catalog
   --decision WORD     allow or deny
   --reason CODE       with this reason, OAuth error, or finding
-  --kind KIND         intent, token, use, end, event, outcome, finding, policy, checkpoint, pruned or emitter
+  --kind KIND         intent, token, use, settled, end, event, outcome, finding, policy, checkpoint, pruned or emitter
   --since TIME        start, inclusive: 2026-01-02T03:04:05Z, 2026-01-02, or -2h for two hours ago (s, m, h, d)
   --until TIME        end, exclusive
   --trace ID          records of this trace
@@ -52,6 +52,7 @@ const kinds = [
   'intent',
   'token',
   'use',
+  'settled',
   'end',
   'event',
   'outcome',

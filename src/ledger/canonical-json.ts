@@ -29,6 +29,19 @@ export function canonicalJson(value: JsonValue): string | CanonicalProblem {
   return problem === OUT_OF_ORDER ? (canonicalize(value) ?? 'null') : { problem };
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Parses bytes, which must be canonical JSON in UTF-8. */
+export function canonicalFrom(bytes: Uint8Array): { readonly value: JsonValue } | CanonicalProblem {
+  try {
+    const text = utf8.decode(bytes);
+    const value: JsonValue = JSON.parse(text);
+    return canonicalJson(value) === text ? { value } : { problem: 'is not canonical JSON' };
+  } catch {
+    return { problem: 'is not JSON in UTF-8' };
+  }
+}
+
 /** Why `JSON.stringify` does not give the canonical text of a value; `null` where it does. */
 function problemOf(value: JsonValue, depthLeft: number): string | null {
   if (typeof value === 'string') return value.isWellFormed() ? null : 'a string contains a lone surrogate';

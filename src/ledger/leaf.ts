@@ -1,7 +1,7 @@
 import { isProblem, type Problem } from '../runtime/problem.ts';
 import { integer, members, type Reader, text } from '../runtime/fields.ts';
 import { base64Of, bytesFromBase64 } from './base64.ts';
-import { canonicalJson, type JsonValue } from './canonical-json.ts';
+import { canonicalFrom, type JsonValue } from './canonical-json.ts';
 import { HASH_BYTES } from './merkle.ts';
 
 /** A record with its position: what is hashed to a leaf of the tree. */
@@ -55,21 +55,12 @@ const AFTER_RECORD = ',"seq":';
 
 const tooLong = ({ length }: Uint8Array): Problem => ({ problem: `has ${length} bytes, more than ${MAX_LEAF_BYTES}` });
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
 /** Parses stored bytes, which must be canonical. */
 export function leafFrom(bytes: Uint8Array): LedgerLeaf | Problem {
   if (bytes.length > MAX_LEAF_BYTES) return tooLong(bytes);
-  let stored: string;
-  let value: JsonValue;
-  try {
-    stored = utf8.decode(bytes);
-    value = JSON.parse(stored);
-  } catch {
-    return { problem: 'is not JSON in UTF-8' };
-  }
-  if (canonicalJson(value) !== stored) return { problem: 'is not canonical JSON' };
-  const leaf = leafMembers(value);
+  const stored = canonicalFrom(bytes);
+  if (isProblem(stored)) return stored;
+  const leaf = leafMembers(stored.value);
   if (isProblem(leaf) || (leaf.seq === 1) === (leaf.prev === '')) return leaf;
   return { problem: 'must have an empty `prev` in record 1, and there alone' };
 }

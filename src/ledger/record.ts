@@ -92,6 +92,24 @@ export interface UseRecord extends Decided, Traced {
   readonly host: string;
   readonly method: string;
   readonly path: string;
+  /** Of a use whose record an authority committed with its settlement: origin of the log of the sidecar that decided it. Absent otherwise. */
+  readonly origin?: string;
+  /** Then also the SPIFFE ID by which that sidecar authenticated, or `unix`. The authority adds it: no sidecar can. */
+  readonly by?: string;
+}
+
+/**
+ * In the log of a sidecar, in place of the record of an allowed use of high risk, which an authority committed with the settlement and has in its
+ * own ledger.
+ */
+export interface SettledRecord {
+  readonly kind: 'settled';
+  /** `at` of that record. */
+  readonly at: number;
+  readonly task: string | null;
+  readonly decisionId: string;
+  /** base64url SHA-256 of the canonical JSON of that record without `by`: as it was sent. */
+  readonly digest: string;
 }
 
 /** A task ended. */
@@ -284,6 +302,7 @@ export type LedgerRecord =
   | IntentRecord
   | TokenRecord
   | UseRecord
+  | SettledRecord
   | EndRecord
   | EventRecord
   | OutcomeRecord

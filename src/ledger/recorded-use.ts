@@ -3,6 +3,7 @@ import type { ReasonCode } from '../decision/reasons.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
 import { integer, listOf, members, oneOf, optional, orNull, type Reader, text } from '../runtime/fields.ts';
 import { REUSE_CLASSES } from '../token/reuse.ts';
+import type { JsonValue } from './canonical-json.ts';
 import { leafFrom } from './leaf.ts';
 import { MAX_RECORD_BYTES } from './encoded-record.ts';
 import type { UseRecord } from './record.ts';
@@ -19,15 +20,22 @@ export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Proble
   if (isProblem(leaf)) return { problem: `the record ${leaf.problem}` };
   const { record, seq } = leaf;
   if (record['kind'] !== 'use') return 'other';
+  const use = useFrom(record);
+  return isProblem(use) ? { problem: `the record ${use.problem}` } : { ...use, seq };
+}
+
+/** Parses the members of a record of kind `use`. Others are ignored. */
+export function useFrom(record: { readonly [name: string]: JsonValue }): UseRecord | Problem {
   const use = useMembers(record);
-  if (isProblem(use)) return { problem: `the record ${use.problem}` };
-  const { withdraws, args, ...rest } = use;
+  if (isProblem(use)) return use;
+  const { withdraws, args, origin, by, ...rest } = use;
   return {
     kind: 'use',
     ...rest,
     ...(withdraws === null ? {} : { withdraws }),
     ...(args === null ? {} : { args }),
-    seq,
+    ...(origin === null ? {} : { origin }),
+    ...(by === null ? {} : { by }),
   };
 }
 
@@ -76,6 +84,8 @@ const useMembers = members(
     path: words,
     traceId: words,
     spanId: words,
+    origin: optional(words),
+    by: optional(words),
   },
   { others: 'ignored' },
 );

@@ -44,7 +44,7 @@ export function aligned(rows: readonly (readonly string[])[]): readonly string[]
 function inOrder(entries: readonly TimelineEntry[]): readonly TimelineEntry[] {
   const uses = new Set(entries.flatMap((entry) => (entry.kind === 'use' ? [entry.decisionId] : [])));
   const under = Map.groupBy(entries, (entry) => {
-    const isOfUse = entry.kind === 'outcome' || entry.kind === 'finding';
+    const isOfUse = entry.kind === 'outcome' || entry.kind === 'finding' || entry.kind === 'settled';
     return isOfUse && entry.decisionId !== null && uses.has(entry.decisionId) ? entry.decisionId : null;
   });
   const byTime = (under.get(null) ?? []).toSorted((a, b) => a.at - b.at);
@@ -68,6 +68,8 @@ export function cellsOf(record: LedgerRecord): readonly string[] {
     }
     case 'use':
       return [useText(record), ...decided(record, null), record.traceId];
+    case 'settled':
+      return [`  recorded by an authority with the settlement of use ${record.decisionId}`, NONE, NONE, NONE, NONE];
     case 'end':
       return [`${record.state} by ${record.by}: ${record.note || NONE}`, NONE, NONE, NONE, NONE];
     case 'event':

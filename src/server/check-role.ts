@@ -200,7 +200,7 @@ function servicesOf(
     policies: () => policies.get(),
     states,
     settling,
-    mayLag: parts.sidecar !== null,
+    sidecar: parts.sidecar === null ? null : { origin: ledger.origin },
     digestOf,
     reports,
     uses: new TokenUses(MAX_TOKENS_COUNTED),

@@ -28,6 +28,8 @@ import type { StartProblem } from './start-problem.ts';
 /** The ledger of one process: the thread that writes it, the queue in front of it, and the relay from the state file. */
 export interface Ledger {
   readonly writer: LedgerWriter;
+  /** Origin of its log. */
+  readonly origin: string;
   /** Its folder, its size when opened, and its verifier key, in words. */
   readonly notice: string;
   /** Relays the records in the state file. Call it after each of its commits. */
@@ -157,6 +159,7 @@ export async function openLedger(
   };
   return {
     writer,
+    origin,
     notice: `ledger ${settings.folder}: ${thread.status.size} records; its checkpoints are verified with ${thread.verifierKey}`,
     relay: () => void relay?.pump(),
     flush,

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { ReceivedRecords } from '../authority/server.ts';
+import type { ReceivedRecords } from '../authority/received-records.ts';
 import type { Config } from '../config/config.ts';
 import { recordsPlaceOf } from '../config/records.ts';
 import { openEmitterFile } from '../ledger/received/emitter-file.ts';

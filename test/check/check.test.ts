@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import * as fc from 'fast-check';
@@ -10,7 +10,7 @@ import type { CheckServices, UseLedger } from '../../src/check/services.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { checkResponseFrom } from '../../src/envoy/response.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
-import type { UseRecord } from '../../src/ledger/record.ts';
+import type { SettledRecord, UseRecord } from '../../src/ledger/record.ts';
 import { LedgerWriter } from '../../src/ledger/writer.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { Fault } from '../../src/runtime/map-isolated.ts';
@@ -110,7 +110,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   policies: () => policies,
   states: directAuthority(store).states,
   settling: directAuthority(store).settling,
-  mayLag: false,
+  sidecar: null,
   digestOf: (secret) => store.digestOf(secret),
   reports: new Reports(directAuthority(store), { after: timers.after, log: () => undefined }),
   uses: new TokenUses(10),
@@ -300,7 +300,49 @@ async function together(services: CheckServices, constraints?: Constraints): Pro
   return answers.map(({ decision }) => (isDeny(decision) ? decision.reason : decision.kind));
 }
 
+const SIDECAR = { origin: `remit.acme.test/tools-1/${'0a'.repeat(16)}` };
+
 describe('checks where the state may lag', () => {
+  it('settle a use of high risk with its record, and leave a link to it in their own log', async () => {
+    const own: UseRecord[] = [];
+    const links: SettledRecord[] = [];
+    const services = servicesWith({ sidecar: SIDECAR, ledger: noting(ledger, own, links) });
+    const { decisionId, decision } = await check(services, 'create');
+    expect(decision.kind).toBe('allow');
+    const sent = must(store.recordsOf(task.id, 9)).map(({ bytes }) => Buffer.from(bytes).toString('utf8'));
+    expect(sent.map((text) => JSON.parse(text))).toMatchObject([
+      { kind: 'use', decision: 'allow', decisionId, ...SIDECAR },
+    ]);
+    const digest = createHash('sha256').update(mustFind(sent[0])).digest('base64url');
+    expect(own).toEqual([]);
+    expect(links).toEqual([{ kind: 'settled', at: nowMs, task: task.id, decisionId, digest }]);
+  });
+
+  it('deny a use of high risk under another id where nobody knows whether its record is committed', async () => {
+    const { settling: within } = directAuthority(store);
+    const settling: Settling = {
+      settle: async (use) => (await within.settle(use), storeFailure('busy', 'no answer')),
+    };
+    const own: UseRecord[] = [];
+    const services = servicesWith({ sidecar: SIDECAR, settling, ledger: noting(ledger, own) });
+    const { decisionId, decision } = await check(services, 'create');
+    expect(decision).toMatchObject({ reason: 'task.state-unavailable' });
+    const [sent] = await recorded();
+    expect(sent).toMatchObject({ kind: 'use', decision: 'allow' });
+    expect(own).toMatchObject([{ kind: 'use', decision: 'deny', decisionId, withdraws: sent?.['decisionId'] }]);
+    expect(decisionId).not.toBe(sent?.['decisionId']);
+  });
+
+  it('record the denial of a use of high risk that was not settled, and nothing else', async () => {
+    const settling: Settling = { settle: async () => 'exhausted' };
+    const own: UseRecord[] = [];
+    const services = servicesWith({ sidecar: SIDECAR, settling, ledger: noting(ledger, own) });
+    const { decisionId } = await check(services, 'create');
+    expect(own).toMatchObject([{ kind: 'use', decision: 'deny', decisionId, reason: 'task.exhausted' }]);
+    expect(own[0]).not.toHaveProperty('withdraws');
+    expect(own[0]).not.toHaveProperty('origin');
+  });
+
   it('settle a use of high risk or decided by the history, although it takes nothing', async () => {
     for (const use of ['list', 'create'] as const)
       expect((await check(servicesWith(), use)).decision.kind).toBe('allow');
@@ -309,7 +351,7 @@ describe('checks where the state may lag', () => {
     const settling: Settling = { settle: (use) => (settled.push(use), within.settle(use)) };
     expect((await check(servicesWith({ settling }), 'create')).decision.kind).toBe('allow');
     expect(settled).toEqual([]);
-    const lagging = servicesWith({ settling, mayLag: true });
+    const lagging = servicesWith({ settling, sidecar: SIDECAR });
     expect((await check(lagging, 'list')).decision.kind).toBe('allow');
     expect(settled).toEqual([]);
     expect((await check(lagging, 'create')).decision.kind).toBe('allow');
@@ -327,7 +369,7 @@ describe('checks where the state may lag', () => {
       ...states,
       of: (...at: Parameters<typeof states.of>) => ((looks += 1) === 1 ? old : states.of(...at)),
     };
-    expect((await check(servicesWith({ states: late, settling, mayLag: true }), 'create')).decision).toMatchObject({
+    expect((await check(servicesWith({ states: late, settling, sidecar: SIDECAR }), 'create')).decision).toMatchObject({
       reason: 'policy.forbidden',
     });
   });
@@ -447,9 +489,10 @@ const suspendedMeanwhile = (writer: UseLedger): UseLedger => ({
 });
 
 /** A ledger that notes the records it was given. */
-const noting = (writer: UseLedger, records: UseRecord[]): UseLedger => ({
+const noting = (writer: UseLedger, records: UseRecord[], links: SettledRecord[] = []): UseLedger => ({
   append: (record) => {
     if (record.kind === 'use') records.push(record);
+    if (record.kind === 'settled') links.push(record);
     return writer.append(record);
   },
   durable: (record) => {

@@ -97,7 +97,7 @@ describe('remit ledger query', () => {
     [['--decision', 'perhaps'], '--decision must be allow or deny'],
     [
       ['--kind', 'x'],
-      '--kind must be one of intent, token, use, end, event, outcome, finding, policy, checkpoint, pruned, emitter',
+      '--kind must be one of intent, token, use, settled, end, event, outcome, finding, policy, checkpoint, pruned, emitter',
     ],
     [['--limit', '0'], '--limit must be a whole number from 1 to 100000'],
     [

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { fleetCommand } from '../../src/commands/fleet.ts';
@@ -5,6 +7,9 @@ import { ledgerCheckProof } from '../../src/commands/ledger-check-proof.ts';
 import { ledgerProve } from '../../src/commands/ledger-prove.ts';
 import { ledgerQuery } from '../../src/commands/ledger-query.ts';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
+import { task } from '../../src/commands/task.ts';
+import { canonicalJson } from '../../src/ledger/canonical-json.ts';
+import { must } from '../builders/must.ts';
 import { ran } from '../commands/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
@@ -17,6 +22,8 @@ const UNAVAILABLE = '503 task.state-unavailable';
 /** The names of all series that a process exports. */
 const metricNames = async (admin: string): Promise<readonly string[]> =>
   (await (await fetch(`${admin}/metrics`)).text()).split('\n').flatMap((line) => /^remit_\w+/.exec(line) ?? []);
+
+const taskShow = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]>[1]) => task(['show', ...args], io);
 
 const listedFleet = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]>[1]) =>
   fleetCommand.run(args, io as never);
@@ -77,6 +84,59 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
       exit: 0,
       out: expect.stringContaining('received  by an authority'),
     });
+  });
+
+  it('have the record of a use of high risk at the authority before the answer, once, though the sidecar is killed then', async () => {
+    const of = ['--config', join(fleet.folder, 'authority.yaml')];
+    for (const name of SIDECARS) {
+      const { token, taskId } = await fleet.declare(undefined, ['payments.refund']);
+      let uses = 0;
+      const refunded = async () => {
+        uses += 1;
+        return (await fleet.call(name, token, '/v1/payments/p-1/refund', 'POST')) === '200';
+      };
+      await until(refunded, { what: `a refund at ${name}` });
+      fleet.signal(name, 'SIGKILL');
+      // The machine of the sidecar is gone, and its disk.
+      for (const lost of [`ledger-${name}`, `checkpoints-${name}.txt`]) {
+        await rm(join(fleet.folder, lost), { recursive: true, force: true });
+      }
+      const { out } = await ran(taskShow, taskId, ...of, '--json');
+      const records = (JSON.parse(out) as { readonly records: readonly Readonly<Record<string, unknown>>[] }).records;
+      const used = records.filter(({ kind, tokenUse }) => kind === 'use' && tokenUse === uses);
+      const by = name === 'local' ? 'unix' : 'spiffe://acme.test/ns/pay/sa/tools-1';
+      expect(used).toMatchObject([{ decision: 'allow', action: 'payments.refund', by, origin: expect.any(String) }]);
+      const found = async (...filter: readonly string[]) => {
+        const id = String(used[0]?.['decisionId']);
+        return (await ran(ledgerQuery, ...of, '--decision-id', id, ...filter, '--json')).out
+          .split('\n')
+          .filter(Boolean);
+      };
+      await until(async () => (await found('--kind', 'use')).length > 0, { what: 'the record in the ledger' });
+      expect(await found('--kind', 'use')).toHaveLength(1);
+      await fleet.serve(name);
+    }
+  });
+
+  it('have a link in the log of the sidecar to the record of a use of high risk', async () => {
+    const of = ['--config', join(fleet.folder, 'authority.yaml')];
+    const { token, taskId } = await fleet.declare(undefined, ['payments.refund']);
+    const refunded = async () => (await fleet.call('remote', token, '/v1/payments/p-1/refund', 'POST')) === '200';
+    await until(refunded, { what: 'a refund' });
+    const linked = async () => {
+      const { out } = await ran(ledgerQuery, ...of, '--task', taskId, '--kind', 'settled', '--json');
+      return out.split('\n').flatMap((line) => (line === '' ? [] : JSON.parse(line)));
+    };
+    const [link] = await until(async () => ((await linked()).length > 0 ? linked() : undefined), { what: 'the link' });
+    const { out } = await ran(ledgerQuery, ...of, '--decision-id', link.decisionId, '--kind', 'use', '--json');
+    const { seq: _seq, by: _by, ...sent } = JSON.parse(out);
+    expect(sent.origin).toBe(link.log);
+    expect(link.digest).toBe(
+      createHash('sha256')
+        .update(must(canonicalJson(sent)))
+        .digest('base64url'),
+    );
+    expect((await ran(ledgerQuery, ...of, '--decision-id', link.decisionId)).out).toContain('recorded by an authority');
   });
 
   it('are shown by `remit fleet` with their leases and policies', async () => {

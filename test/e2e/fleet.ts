@@ -199,10 +199,11 @@ export class Fleet {
   }
 
   /** The answer to a call through the Envoy of a sidecar: `200`, or status and reason. */
-  async call(name: SidecarName, token: string, path = '/v1/payments/p-1'): Promise<string> {
+  async call(name: SidecarName, token: string, path = '/v1/payments/p-1', method = 'GET'): Promise<string> {
     const { status, body } = await this.agent.call(this.#envoys.get(name)?.address.port ?? 0, {
       host: 'payments.acme.test',
       path,
+      method,
       headers: { authorization: `Bearer ${token}` },
     });
     return status === 200 ? '200' : `${status} ${/"reason":"([\w.-]+)"/.exec(body)?.[1] ?? body}`;

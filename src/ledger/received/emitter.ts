@@ -56,17 +56,23 @@ export function emitterNameFrom(
   said: { readonly origin: string; readonly verifierKey: string },
   { id, trustDomain }: EmitterPeer,
 ): EmitterName | Problem {
-  const [prefix, name, epoch, ...others] = said.origin.split('/');
-  const isOrigin = others.length === 0 && name !== undefined && NAME.test(name) && EPOCH.test(epoch ?? '');
-  if (!isOrigin) return { problem: 'the origin of a log must be `remit.<trust domain>/<name>/<epoch>`' };
-  if (prefix !== `remit.${trustDomain}`) {
-    return { problem: `the log \`${said.origin}\` is not of the trust domain \`${trustDomain}\`` };
-  }
+  const problem = originProblem(said.origin, trustDomain);
+  if (problem !== null) return { problem };
   const key = noteKeyFrom(said.verifierKey);
   if (isProblem(key)) return { problem: `the verifier key of \`${said.origin}\` ${key.problem}` };
   return key.name === said.origin
     ? { origin: said.origin, key, id }
     : { problem: `the verifier key of \`${said.origin}\` is named \`${key.name}\`` };
+}
+
+/** Why an origin cannot be that of a log in a trust domain; `null` where it can. */
+export function originProblem(origin: string, trustDomain: string): string | null {
+  const [prefix, name, epoch, ...others] = origin.split('/');
+  const isOrigin = others.length === 0 && name !== undefined && NAME.test(name) && EPOCH.test(epoch ?? '');
+  if (!isOrigin) return 'the origin of a log must be `remit.<trust domain>/<name>/<epoch>`';
+  return prefix === `remit.${trustDomain}`
+    ? null
+    : `the log \`${origin}\` is not of the trust domain \`${trustDomain}\``;
 }
 
 const NAME = /^[A-Za-z0-9._-]{1,64}$/;

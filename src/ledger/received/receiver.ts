@@ -111,6 +111,11 @@ export class Receiver {
     return { logs: this.#live.size, waitingBytes: this.#keeper.bytes };
   }
 
+  /** The identity that a log belongs to, where it goes on here; `null` where this process does not know the log. */
+  ownerOf(origin: string): string | null {
+    return this.#live.get(origin)?.kept.id ?? null;
+  }
+
   /** A stream of a log begins, which says that it has `size` records. */
   async connect(name: EmitterName, size: number, stream: StreamWatcher): Promise<ReceivedStream | StreamRefusal> {
     const live = await this.#liveFor(name);

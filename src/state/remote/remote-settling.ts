@@ -4,14 +4,14 @@ import { storeFailure } from '../../sqlite/store-failure.ts';
 import type { SettledUse, Settlement, Settling } from '../settling.ts';
 import type { Spend, SpendProblem } from '../store.ts';
 import type { AuthorityLink, CallProblem } from './authority-link.ts';
+import { batchesOf } from './settle-batches.ts';
 import type { SidecarFeed } from './sidecar-feed.ts';
 
 /** Longest wait for a settlement, half of the deadline that Envoy ships with. */
 const SETTLE_MS = 250;
 /** After this time a second authority is asked too. A use is idempotent by its decision. */
 const HEDGE_MS = 80;
-/** Most uses of one request, and of all that wait. */
-const MAX_BATCH = 256;
+/** Most uses that wait. */
 const MAX_WAITING = 16_384;
 
 /** Options of settling. */
@@ -51,7 +51,7 @@ export class RemoteSettling implements Settling {
   #flush(): void {
     const queued = this.#queued;
     this.#queued = [];
-    for (let from = 0; from < queued.length; from += MAX_BATCH) void this.#ask(queued.slice(from, from + MAX_BATCH));
+    for (const batch of batchesOf(queued)) void this.#ask(batch);
   }
 
   async #ask(waiting: readonly Waiting[]): Promise<void> {
@@ -98,14 +98,14 @@ async function firstReply(...calls: readonly Promise<SettleReply | CallProblem>[
   }
 }
 
-const messageOf = ({ decisionId, key, jtiDigest, spends, entry }: SettledUse): UseMessage => ({
+const messageOf = ({ decisionId, key, jtiDigest, spends, entry, record }: SettledUse): UseMessage => ({
   decision_id: decisionId,
   key,
   jti_digest: jtiDigest,
   generation: 0,
   spends: spends.map(spendOf),
   entry: entry ?? null,
-  record: Buffer.alloc(0),
+  record: Buffer.from(record?.bytes ?? []),
 });
 
 function spendOf(spend: Spend): UseMessage['spends'][number] {

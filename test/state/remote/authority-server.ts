@@ -69,7 +69,8 @@ export class AuthorityServer {
   }
 
   send(down: Down): void {
-    this.#stream?.write(down);
+    // A stream that the sidecar left may be over already.
+    if (this.#stream?.writable === true) this.#stream.write(down);
   }
 
   /** Sends what has changed. */

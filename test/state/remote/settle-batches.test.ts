@@ -1,0 +1,21 @@
+import { expect, it } from '@jest/globals';
+import { batchesOf } from '../../../src/state/remote/settle-batches.ts';
+import type { SettledUse } from '../../../src/state/settling.ts';
+import { allowedUse } from '../../builders/ledger-record.ts';
+
+const useWith = (n: number, bytes: number | null): { readonly use: SettledUse } => {
+  const use = { decisionId: `d-${n}`, key: { issuer: 'i', id: 't' }, jtiDigest: 'j', spends: [] };
+  return { use: bytes === null ? use : { ...use, record: { ...allowedUse(n, n), bytes: Buffer.alloc(bytes) } } };
+};
+
+it.each([
+  ['no use', [], []],
+  ['uses without records, 256 at a time', Array.from({ length: 600 }, () => null), [256, 256, 88]],
+  ['records of 60,000 bytes, 1 MiB at a time', Array.from({ length: 40 }, () => 60_000), [17, 17, 6]],
+  ['a record of more than 1 MiB by itself', [10, 2_000_000, 10], [1, 1, 1]],
+])('batchesOf puts %s in requests, in order', (_what, sizes, lengths) => {
+  const uses = sizes.map((bytes, n) => useWith(n, bytes));
+  const batches = batchesOf(uses);
+  expect(batches.map(({ length }) => length)).toEqual(lengths);
+  expect(batches.flat()).toEqual(uses);
+});
