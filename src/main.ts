@@ -272,6 +272,7 @@ process.exitCode = await main(process.argv.slice(2), {
   ...(process.stderr.isTTY ? { progress: (line) => void process.stderr.write(`\r\x1b[K${line}`) } : {}),
   isTerminal: process.stderr.isTTY,
   environment: process.env,
+  command: [process.execPath, ...process.execArgv, import.meta.filename],
   runtimeVersion: process.versions.node,
   ended: endedBySignal,
   onHurry: (hurry) => onNextEnd(hurry),

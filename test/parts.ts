@@ -2,6 +2,7 @@ import { accessSync, constants, existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, it } from '@jest/globals';
 import { CACHE_MARKER, cachedEnvoy, ENVOY_VERSION } from '../src/dev/envoy-binary.ts';
+import { POSTGRES_VERSION } from '../src/dev/postgres/binaries.ts';
 import {
   cacheFolder,
   CEDAR_VERSION,
@@ -15,7 +16,6 @@ import {
   JAEGER_VERSION,
   jaegerFolder,
   jaegerUiFolder,
-  POSTGRES_VERSION,
   postgresBinaries,
   postgresFolder,
   PROMETHEUS_VERSION,

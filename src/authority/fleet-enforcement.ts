@@ -85,9 +85,9 @@ export class FleetEnforcement {
     const seq = await head();
     if (isStoreFailure(seq)) return seq;
     const untilMs = monotonicMs() + 2 * this.#fencedAfterMs;
-    const local = await enforcedLocally(roots);
-    if (isStoreFailure(local)) return local;
+    let local = await enforcedLocally(roots);
     for (;;) {
+      if (isStoreFailure(local)) return local;
       const isSeen = await this.#look();
       const isEnforced = local.enforced && isSeen && this.#marks.isEnforced(seq, monotonicMs());
       if (isEnforced || monotonicMs() >= untilMs || this.#isClosed) {
@@ -96,6 +96,8 @@ export class FleetEnforcement {
         return { ...countsOf([local, ...others]), enforced: isEnforced };
       }
       await wait(LOOK_MS);
+      // The feed could not be read for a while.
+      if (!local.enforced) local = await enforcedLocally(roots);
     }
   }
 

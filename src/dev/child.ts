@@ -48,6 +48,11 @@ export class DevProcess {
     return this.pid === undefined || this.#running.exitCode !== null || this.#running.signalCode !== null;
   }
 
+  /** Sends a signal, unless it has ended. */
+  signal(signal: NodeJS.Signals): void {
+    if (!this.ended) this.#running.kill(signal);
+  }
+
   /** Sends SIGTERM, then SIGKILL after `graceMs`, and waits for the end. */
   async end(graceMs = 5_000): Promise<void> {
     if (this.ended) return;

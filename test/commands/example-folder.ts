@@ -37,6 +37,7 @@ const io = (out: string[], err: string[]): CommandIo => ({
   err: (line) => err.push(line),
   stdout: { writable: false, writableLength: 0, write: () => undefined },
   environment: {},
+  command: [],
   runtimeVersion: '26.0.0',
   ended: () => new Promise(() => undefined),
   onHurry: () => () => undefined,

@@ -23,6 +23,7 @@ async function run(text: string | Uint8Array | null, kind: string, ...options: r
     out: (line) => out.push(line),
     err: (line) => err.push(line.replaceAll(folder, 'f')),
     environment: {},
+    command: [],
     runtimeVersion: '26.0.0',
     ended: () => new Promise(() => {}),
     onHurry: () => () => undefined,

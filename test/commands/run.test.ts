@@ -27,6 +27,7 @@ async function print(words: readonly string[], environment: Record<string, strin
     out: (line) => void out.push(line),
     err: (line) => void err.push(line),
     environment,
+    command: [],
     runtimeVersion: '26.0.0',
     ended: () => new Promise(() => undefined),
     onHurry: () => () => undefined,

@@ -101,6 +101,7 @@ async function run(command: Command, args: readonly string[]): Promise<readonly 
     out: () => undefined,
     err: (line) => err.push(line),
     environment: {},
+    command: [],
     runtimeVersion: process.versions.node,
     ended: () => new Promise(() => {}),
     onHurry: () => () => undefined,

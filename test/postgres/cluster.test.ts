@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { scratch } from '../builders/scratch.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { startCluster, type PostgresCluster } from './cluster.ts';
-import { failover } from './failover.ts';
+import { failover } from '../../src/dev/postgres/failover.ts';
 
 const { folder, remove } = scratch();
 

@@ -4,7 +4,7 @@ import { scratch } from '../builders/scratch.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { startCluster, type PostgresCluster } from './cluster.ts';
-import { failover } from './failover.ts';
+import { failover } from '../../src/dev/postgres/failover.ts';
 import { lostOf, startWriters } from './writers.ts';
 
 /** What PostgreSQL itself does, which the state on it relies on or guards against: SQL alone, on a real cluster. */

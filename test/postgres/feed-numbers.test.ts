@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import { scratch } from '../builders/scratch.ts';
 import { describeWith, postgresPart } from '../parts.ts';
-import { SUPERUSER } from './database-user.ts';
+import { SUPERUSER } from '../../src/dev/postgres/database-user.ts';
 import { startPostgres, type Postgres } from './postgres.ts';
 
 const { folder, remove } = scratch();

@@ -1,13 +1,13 @@
-import { join } from 'node:path';
-import { Client } from 'pg';
-import type { QueryResult, QueryResultRow } from 'pg';
-import { DevProcess } from '../../src/dev/child.ts';
+import { configure, copyDataFolder, makePostgresTls } from '../../src/dev/postgres/data-folder.ts';
+import { PostgresNode } from '../../src/dev/postgres/node.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { freePort } from '../free-port.ts';
-import { until } from '../until.ts';
-import { configure, makeDataFolder, makePostgresTls, type PostgresTls } from './data-folder.ts';
-import { asDatabaseUser, SUPERUSER } from './database-user.ts';
+import { dataTemplate } from './data-template.ts';
 
-/** What a cluster is made with. */
+/** A PostgreSQL of one node. */
+export type Postgres = PostgresNode;
+
+/** What it is made with. */
 export interface PostgresOptions {
   /** Folder of the programs, from `postgresPart`. */
   readonly binaries: string;
@@ -17,99 +17,11 @@ export interface PostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
 }
 
-/**
- * A real PostgreSQL of one node, on a port of loopback and a socket. TCP takes TLS only, with a password (SCRAM), or the client certificate
- * of the role it names. The socket takes the superuser without a password.
- *
- * Lifecycle: `startPostgres` makes and starts it; `stop` or `kill`, then `start` again, as often as needed; `stop` at last.
- */
-export class Postgres {
-  readonly port: number;
-  /** The data folder. */
-  readonly data: string;
-  /** Folder of the socket: the host of a connection through it. */
-  readonly sockets: string;
-  readonly tls: PostgresTls;
-  readonly #binaries: string;
-  #process: DevProcess | null = null;
-
-  constructor(at: {
-    readonly binaries: string;
-    readonly folder: string;
-    readonly port: number;
-    readonly tls: PostgresTls;
-  }) {
-    this.port = at.port;
-    this.data = join(at.folder, 'data');
-    this.sockets = at.folder;
-    this.tls = at.tls;
-    this.#binaries = at.binaries;
-  }
-
-  /** Process id of the postmaster. */
-  get pid(): number {
-    const pid = this.#process?.pid;
-    if (pid === undefined) throw new Error('PostgreSQL does not run');
-    return pid;
-  }
-
-  /** Starts it and waits until it takes connections. */
-  async start(): Promise<void> {
-    const started = new DevProcess(...asDatabaseUser(join(this.#binaries, 'postgres'), ['-D', this.data]));
-    this.#process = started;
-    await until(
-      async () => {
-        if (started.ended) throw new Error(`PostgreSQL did not start: ${started.stderr.slice(-5).join(' | ')}`);
-        return this.sql('SELECT 1').then(
-          () => true,
-          () => false,
-        );
-      },
-      { what: 'PostgreSQL takes connections' },
-    );
-  }
-
-  /** A fast shutdown: connections are ended, and what is committed is written. */
-  async stop(): Promise<void> {
-    await this.#end('SIGINT');
-  }
-
-  /** The end by SIGKILL of the postmaster, whose processes then end at once too. */
-  async kill(): Promise<void> {
-    await this.#end('SIGKILL');
-  }
-
-  /** Runs one statement, or several without values, as the superuser through the socket. */
-  async sql(text: string, values: readonly unknown[] = [], database = 'postgres'): Promise<QueryResultRow[]> {
-    const client = new Client({ host: this.sockets, port: this.port, user: SUPERUSER, database });
-    // The end of the server while connected is told by the query.
-    client.on('error', () => undefined);
-    await client.connect();
-    try {
-      const results: QueryResult | readonly QueryResult[] =
-        values.length === 0 ? await client.query(text) : await client.query(text, [...values]);
-      return Array.isArray(results) ? (results.at(-1)?.rows ?? []) : results.rows;
-    } finally {
-      await client.end();
-    }
-  }
-
-  async #end(signal: NodeJS.Signals): Promise<void> {
-    const running = this.#process;
-    this.#process = null;
-    if (running?.pid === undefined || running.ended) return;
-    process.kill(running.pid, signal);
-    const slow = setTimeout(() => void running.end(0), 30_000);
-    await running.exited;
-    clearTimeout(slow);
-  }
-}
-
-/** Makes a cluster with one node and starts it. */
+/** Makes a PostgreSQL of one node and starts it. */
 export async function startPostgres({ binaries, folder, settings = {} }: PostgresOptions): Promise<Postgres> {
-  const tls = await makePostgresTls(folder);
-  const started = new Postgres({ binaries, folder, port: await freePort(), tls });
-  await makeDataFolder(binaries, started.data);
+  const tls = await makePostgresTls(folder, systemPorts);
+  const started = new PostgresNode({ binaries, folder, port: await freePort(), tls });
+  await copyDataFolder(await dataTemplate(binaries), started.data);
   await configure(started, settings);
   await started.start();
   return started;

@@ -10,7 +10,7 @@ import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
-import { failover } from '../../postgres/failover.ts';
+import { failover } from '../../../src/dev/postgres/failover.ts';
 import { until } from '../../until.ts';
 import { sidecarOptions, watch, type Watch } from './fleet.ts';
 import { migrate, openReplica } from './replicas.ts';

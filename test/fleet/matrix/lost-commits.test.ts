@@ -11,7 +11,7 @@ import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { until } from '../../until.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
-import { failover } from '../../postgres/failover.ts';
+import { failover } from '../../../src/dev/postgres/failover.ts';
 import { startPostgres } from '../../postgres/postgres.ts';
 import { keyOf, migrate, openReplica } from './replicas.ts';
 import { seen, titleOf, type RowName } from './rows.ts';

@@ -6,7 +6,7 @@ import { scratch } from '../../builders/scratch.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { startCluster, type NodeName, type PostgresCluster } from '../../postgres/cluster.ts';
-import { failover } from '../../postgres/failover.ts';
+import { failover } from '../../../src/dev/postgres/failover.ts';
 import { until } from '../../until.ts';
 import { keyOf, lostEnds, migrate, openReplica, startEnders, startRace } from './replicas.ts';
 import { failovers, seen, titleOf, type RowName } from './rows.ts';

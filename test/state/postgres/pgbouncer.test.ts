@@ -12,7 +12,7 @@ import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task
 import { freePort } from '../../free-port.ts';
 import { both, describeWith, pgbouncerPart, postgresPart } from '../../parts.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
-import { asDatabaseUser } from '../../postgres/database-user.ts';
+import { asDatabaseUser } from '../../../src/dev/postgres/database-user.ts';
 import { until } from '../../until.ts';
 
 jest.setTimeout(300_000);

@@ -1,15 +1,13 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
-import type { CertificateAuthority, CredentialFiles } from '../../src/dev/authority.ts';
-import { CACHE_MARKER, intoCache } from '../../src/dev/envoy-binary.ts';
-import { systemPorts } from '../../src/runtime/ports.ts';
-import { cacheFolder, POSTGRES_VERSION } from '../parts/cache.ts';
+import { promisify } from 'node:util';
+import type { Ports } from '../../runtime/ports.ts';
+import { createAuthority, writeBundle, writeCredential } from '../authority.ts';
+import type { CertificateAuthority, CredentialFiles } from '../authority.ts';
 import { asDatabaseUser, SUPERUSER } from './database-user.ts';
 
-/** The certificates of a cluster. */
+/** The certificates of a PostgreSQL. */
 export interface PostgresTls {
   readonly authority: CertificateAuthority;
   /** Path of the CA's certificate, for `sslrootcert`. */
@@ -19,8 +17,11 @@ export interface PostgresTls {
 }
 
 /** A new CA with a server certificate, written to `folder`. */
-export async function makePostgresTls(folder: string): Promise<PostgresTls> {
-  const authority = await createAuthority('postgres.test', systemPorts);
+export async function makePostgresTls(
+  folder: string,
+  ports: Pick<Ports, 'nowMs' | 'randomBytes'>,
+): Promise<PostgresTls> {
+  const authority = await createAuthority('postgres.test', ports);
   const server = await authority.certificate({ uris: [], dns: ['localhost'], ips: ['127.0.0.1'] });
   return {
     authority,
@@ -29,27 +30,22 @@ export async function makePostgresTls(folder: string): Promise<PostgresTls> {
   };
 }
 
-/** Made once, since `initdb` takes seconds on a loaded machine. */
-const template = join(cacheFolder, `postgres-${POSTGRES_VERSION}-data`);
-
 /**
- * Makes the data folder `data` as `initdb` does, with page checksums, which `pg_rewind` needs. All such folders have the same system
+ * Makes the data folder `data` by `initdb`, with page checksums, which `pg_rewind` needs. Copies of one such folder have the same system
  * identifier, so a node that was never started becomes a standby of any other.
  */
-export async function makeDataFolder(binaries: string, data: string): Promise<void> {
-  if (!existsSync(join(template, CACHE_MARKER)))
-    await intoCache(template, (scratch) => {
-      const made = ['-D', join(scratch, 'data'), '-U', SUPERUSER, '-A', 'trust', '-E', 'UTF8'];
-      run(join(binaries, 'initdb'), [...made, '--locale=C.UTF-8', '--data-checksums']);
-      return Promise.resolve(template);
-    });
-  execFileSync('cp', ['-a', join(template, 'data'), data]);
-}
+export const initDataFolder = (binaries: string, data: string): Promise<void> =>
+  runPostgresProgram(join(binaries, 'initdb'), ['-D', data, '-U', SUPERUSER, ...AS_UTF8_WITH_CHECKSUMS]);
 
-/** Runs a program of PostgreSQL to its end. */
-export function run(program: string, args: readonly string[]): void {
+const AS_UTF8_WITH_CHECKSUMS = ['-A', 'trust', '-E', 'UTF8', '--locale=C', '--data-checksums', '--no-sync'] as const;
+
+/** Copies a data folder that no server has started on. */
+export const copyDataFolder = (from: string, to: string): Promise<void> => cp(from, to, { recursive: true });
+
+/** Runs a program of PostgreSQL to its end. Rejects with its messages where it fails. */
+export async function runPostgresProgram(program: string, args: readonly string[]): Promise<void> {
   const [command, all] = asDatabaseUser(program, args);
-  execFileSync(command, all, { stdio: ['ignore', 'ignore', 'pipe'] });
+  await promisify(execFile)(command, [...all]);
 }
 
 /** Where a node keeps its data, and what it listens on. */

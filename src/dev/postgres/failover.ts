@@ -1,4 +1,4 @@
-import type { NodeName, PostgresCluster } from './cluster.ts';
+import type { NodeName, PostgresNodes } from './nodes.ts';
 
 /** What a failover did. */
 export interface Failover {
@@ -16,7 +16,7 @@ export interface Failover {
  * Rejects where a standby does not answer: a commit of one standby out of two may be on that one alone.
  */
 export async function failover(
-  cluster: PostgresCluster,
+  cluster: PostgresNodes,
   { promote = 'most' }: { readonly promote?: 'most' | 'least' } = {},
 ): Promise<Failover> {
   const from = cluster.primary;

@@ -1,4 +1,6 @@
-/** The superuser of every cluster here. */
+import { userInfo } from 'node:os';
+
+/** The superuser of every PostgreSQL here. */
 export const SUPERUSER = 'postgres';
 
 /**
@@ -6,6 +8,6 @@ export const SUPERUSER = 'postgres';
  * its own, in which root's files are nobody's.
  */
 export function asDatabaseUser(command: string, args: readonly string[]): readonly [string, readonly string[]] {
-  if (process.getuid?.() !== 0) return [command, args];
+  if (userInfo().uid !== 0) return [command, args];
   return ['unshare', ['--user', '--map-user=65534', '--map-group=65534', command, ...args]];
 }

@@ -1,0 +1,146 @@
+import type { AgentReply } from '../agent.ts';
+import type { StoryOutcome } from '../story.ts';
+import { until } from '../until.ts';
+import type { AuthorityNumber, DevFleet, SidecarNumber } from './dev-fleet.ts';
+
+const AUDIENCE = 'https://payments.acme.test';
+/** A first use, or a use that is settled, is denied where no authority answers within 250 ms: the agent tries again for so long. */
+const RETRY_MS = 30_000;
+
+/** A declared task. */
+export interface FleetTask {
+  readonly token: string;
+  readonly id: string;
+}
+
+/** The answer to an end: what became of it at the sidecars. */
+export interface FleetEnd {
+  readonly seen: StoryOutcome;
+  /** Such as `3 of 3 holders have applied it`. */
+  readonly told: string;
+  /** From the request to the acknowledgement. */
+  readonly ms: number;
+  /** When it was acknowledged, by `performance.now()`. */
+  readonly acknowledgedMs: number;
+}
+
+/** Declares a task at an authority. Rejects where it is not granted. */
+export async function declareTask(
+  fleet: DevFleet,
+  at: AuthorityNumber,
+  constraints: Readonly<Record<string, unknown>> = {},
+): Promise<FleetTask> {
+  const detail = {
+    type: 'urn:remit:task',
+    locations: [AUDIENCE],
+    actions: ['payments.read'],
+    purpose: 'look at a payment',
+    constraints,
+  };
+  const reply = await askIssuer(fleet, at, {
+    path: '/oauth/token',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({
+      grant_type: 'client_credentials',
+      resource: AUDIENCE,
+      authorization_details: JSON.stringify([detail]),
+    }).toString(),
+  });
+  const { access_token: token, txn: id } = membersOf(reply);
+  if (typeof token !== 'string' || typeof id !== 'string') throw new Error(`no token was issued: ${reply.status}`);
+  return { token, id };
+}
+
+/** Completes a task at an authority. */
+export async function completeTask(fleet: DevFleet, at: AuthorityNumber, { id }: FleetTask): Promise<FleetEnd> {
+  const beganMs = performance.now();
+  const reply = await askIssuer(fleet, at, { path: `/tasks/${id}/complete` });
+  const acknowledgedMs = performance.now();
+  const { enforcement } = membersOf(reply);
+  const { enforced, holders, acknowledged, fenced } = objectOf(enforcement);
+  return {
+    seen: { status: reply.status, reason: enforced === true ? 'enforced' : 'not enforced' },
+    told: `${Number(acknowledged)} of ${Number(holders)} sidecars have applied it${fenced === 0 ? '' : `, the lease of ${Number(fenced)} is over`}`,
+    ms: acknowledgedMs - beganMs,
+    acknowledgedMs,
+  };
+}
+
+/** One call through the Envoy of a sidecar. */
+export async function useToken(fleet: DevFleet, at: SidecarNumber, { token }: FleetTask): Promise<StoryOutcome> {
+  const reply = await fleet.agent.call(fleet.envoyPort(at), {
+    host: 'payments.acme.test',
+    path: '/v1/payments/p-1',
+    headers: { authorization: `Bearer ${token}` },
+  });
+  const { reason } = membersOf(reply);
+  return { status: reply.status, reason: typeof reason === 'string' ? reason : null };
+}
+
+/** As `useToken`; a call that could not be decided in time is made again. */
+export async function useTokenPatiently(fleet: DevFleet, at: SidecarNumber, task: FleetTask): Promise<StoryOutcome> {
+  let seen = await useToken(fleet, at, task);
+  const isOver = async (): Promise<boolean> => {
+    if (seen.status !== 503) return true;
+    seen = await useToken(fleet, at, task);
+    return false;
+  };
+  await until(isOver, { what: 'an answer', withinMs: RETRY_MS }).catch(() => undefined);
+  return seen;
+}
+
+/** What came of calls at all sidecars at once. */
+export interface Race {
+  readonly allowed: number;
+  /** Calls that were denied since an answer did not come in time. Each may have taken a unit. */
+  readonly unanswered: number;
+  /** The longest time in which no call was allowed, in milliseconds. */
+  readonly longestGapMs: number;
+}
+
+/** Calls at sidecars, one at a time at each, until each is told that the budget is used up. */
+export async function spendBudget(
+  fleet: DevFleet,
+  sidecars: readonly SidecarNumber[],
+  { task, onAllowed = () => undefined }: { readonly task: FleetTask; readonly onAllowed?: (count: number) => void },
+): Promise<Race> {
+  let [allowed, unanswered, longestGapMs, lastMs] = [0, 0, 0, performance.now()];
+  const spend = async (at: SidecarNumber): Promise<void> => {
+    for (;;) {
+      const { status, reason } = await useToken(fleet, at, task);
+      if (reason === 'task.exhausted') return;
+      if (status !== 200) {
+        unanswered += 1;
+        await new Promise((resolve) => setTimeout(resolve, 25));
+        continue;
+      }
+      allowed += 1;
+      const nowMs = performance.now();
+      longestGapMs = Math.max(longestGapMs, nowMs - lastMs);
+      lastMs = nowMs;
+      onAllowed(allowed);
+    }
+  };
+  await Promise.all(sidecars.map(spend));
+  return { allowed, unanswered, longestGapMs };
+}
+
+function askIssuer(
+  fleet: DevFleet,
+  at: AuthorityNumber,
+  call: { readonly path: string; readonly headers?: Readonly<Record<string, string>>; readonly body?: string },
+): Promise<AgentReply> {
+  const port = fleet.issuerPort(at);
+  return fleet.agent.call(port, { method: 'POST', host: `localhost:${port}`, ...call });
+}
+
+const membersOf = ({ body }: AgentReply): Readonly<Record<string, unknown>> => {
+  try {
+    return objectOf(JSON.parse(body));
+  } catch {
+    return {};
+  }
+};
+
+const objectOf = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? { ...value } : {};
