@@ -1,23 +1,30 @@
 import { fetchRecords } from '../ledger/received/fetched-records.ts';
+import type { Bucket } from '../ledger/received/record-objects.ts';
+import { postgresTargetFrom } from '../config/postgres-url.ts';
+import type { PostgresTarget } from '../config/postgres-url.ts';
 import { s3PlaceFrom } from '../config/s3-place.ts';
+import type { S3Place } from '../config/s3-place.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
-import { refusal, refused } from './task-source.ts';
+import { isCommandRefusal, refusal, refused, sourceOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
-const help = `remit ledger fetch: copy the records of sidecars from an object store
+const help = `remit ledger fetch: copy the records of sidecars from the store of their authorities
 
-usage: remit ledger fetch s3://BUCKET/PREFIX --out DIR
+usage: remit ledger fetch [s3://BUCKET/PREFIX | postgres://USER@HOST/DATABASE] --out DIR
 
   s3://BUCKET/PREFIX  what \`records\` of the authority says; with ?endpoint=https://HOST:PORT and &region=REGION for another service
                       than AWS
+  postgres://…        what \`state\` of the authority says, where \`records\` is \`postgres\`; a role that may read its tables will do
+  --config FILE       without an address: the configuration of the authority that says it; default /etc/remit/remit.yaml
   --out DIR           a folder, made where missing; what is there already is not copied again
 
-The folder is what --received of \`remit ledger verify\`, \`query\` and \`prove\` takes. Credentials come from the environment, as the tools of
-AWS find them: AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, AWS_PROFILE, the web identity of a pod, or the machine's own.
+The folder is what --received of \`remit ledger verify\`, \`query\`, \`prove\` and \`evidence\` takes. Credentials of an object store come from
+the environment, as the tools of AWS find them: AWS_ACCESS_KEY_ID with AWS_SECRET_ACCESS_KEY, AWS_PROFILE, the web identity of a pod, or the
+machine's own.
 
   remit ledger fetch s3://acme-records/remit/ --out /tmp/records
 
@@ -29,32 +36,79 @@ export const ledgerFetchCommand: Command = { name: 'ledger fetch', help, run: le
 const NAME = 'remit ledger fetch';
 
 /** Runs `remit ledger fetch`; the exit code is the answer. */
-export async function ledgerFetch(args: readonly string[], io: Pick<CommandIo, 'out' | 'err'>): Promise<number> {
-  const done = await fetched(args);
+export async function ledgerFetch(
+  args: readonly string[],
+  io: Pick<CommandIo, 'out' | 'err' | 'environment'>,
+): Promise<number> {
+  const done = await fetched(args, io);
   if (typeof done !== 'string') return refused(io, NAME, done);
   io.out(done);
   return EXIT.good;
 }
 
-async function fetched(args: readonly string[]): Promise<string | CommandRefusal> {
-  const options = optionsFrom(args, { out: { type: 'string' } }, 1);
+async function fetched(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<string | CommandRefusal> {
+  const options = optionsFrom(args, { out: { type: 'string' }, config: { type: 'string', short: 'c' } }, 1);
   if (typeof options === 'string') return refusal(options);
   const [address] = options.operands;
-  const { out } = options.values;
-  if (address === undefined || out === undefined) return refusal('the address of the store and --out are required');
-  const place = s3PlaceFrom(address);
-  if (isProblem(place)) return refusal(`the address ${place.problem}`);
-  const { S3Bucket } = await import('../ledger/received/s3-bucket.ts');
-  const bucket = new S3Bucket(place);
+  const { out, config } = options.values;
+  if (out === undefined) return refusal('--out is required');
+  const store = address === undefined ? await storeIn(config, io) : await storeAt(address);
+  if (isCommandRefusal(store)) return store;
   try {
-    const done = await fetchRecords(bucket, out, systemPorts);
+    const done = await fetchRecords(store.bucket, out, systemPorts);
     return isProblem(done)
-      ? refusal(`the records of \`${place.bucket}\` cannot be read: ${done.problem}`, EXIT.no)
+      ? refusal(`the records of ${store.name} cannot be read: ${done.problem}`, EXIT.no)
       : `${done.copied} of ${done.all} objects copied to ${out}`;
   } catch (error) {
     const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
     return refusal(`\`${out}\` cannot be written: ${code}`);
   } finally {
-    bucket.close();
+    await store.close();
   }
+}
+
+interface OpenStore {
+  readonly bucket: Pick<Bucket, 'names' | 'get'>;
+  readonly name: string;
+  readonly close: () => void | Promise<void>;
+}
+
+async function storeAt(address: string): Promise<OpenStore | CommandRefusal> {
+  if (/^postgres(?:ql)?:/.test(address)) {
+    const target = postgresTargetFrom(address);
+    return isProblem(target) ? refusal(`the address ${target.problem}`) : databaseAt(target);
+  }
+  const place = s3PlaceFrom(address);
+  return isProblem(place) ? refusal(`the address ${place.problem}`) : bucketAt(place);
+}
+
+/** The store that a configuration names. */
+async function storeIn(
+  config: string | undefined,
+  { environment }: Pick<CommandIo, 'environment'>,
+): Promise<OpenStore | CommandRefusal> {
+  const source = await sourceOf({ config }, { environment });
+  if (isCommandRefusal(source)) return source;
+  const { received, state } = source;
+  if (received?.kind === 's3') return bucketAt(received.place);
+  if (received?.kind === 'postgres' && state.kind === 'postgres') return databaseAt(state.target);
+  const where = received?.kind === 'file' ? `in the folder \`${received.folder}\`: use --received` : 'not there';
+  return refusal(`the records of sidecars are ${where}`);
+}
+
+async function bucketAt(place: S3Place): Promise<OpenStore> {
+  const { S3Bucket } = await import('../ledger/received/s3-bucket.ts');
+  const bucket = new S3Bucket(place);
+  return { bucket, name: `\`${place.bucket}\``, close: () => bucket.close() };
+}
+
+async function databaseAt(target: PostgresTarget): Promise<OpenStore> {
+  const { Database } = await import('../state/postgres/database.ts');
+  const { receivedObjects } = await import('../state/postgres/received-objects.ts');
+  const database = new Database({ target, maxConnections: 1, hasQuorum: false });
+  return {
+    bucket: receivedObjects(database, systemPorts.nowMs),
+    name: `the database \`${target.database}\``,
+    close: () => database.close(),
+  };
 }

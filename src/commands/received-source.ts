@@ -35,9 +35,9 @@ export async function receivedFolderOf(
   if (isCommandRefusal(source)) return source;
   if (source.received?.kind === 'file') return source.received.folder;
   if (source.received !== null) {
-    const { bucket } = source.received.place;
+    const where = source.received.kind === 's3' ? `the bucket \`${source.received.place.bucket}\`` : 'the database';
     io.err(
-      `the records of sidecars are not read: they are in the bucket \`${bucket}\`. Copy them by \`remit ledger fetch\`, and use --received`,
+      `the records of sidecars are not read: they are in ${where}. Copy them by \`remit ledger fetch\`, and use --received`,
     );
   }
   return undefined;

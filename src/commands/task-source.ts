@@ -89,10 +89,10 @@ function sourceIn(config: Config, named: string | undefined): Source | CommandRe
     : { state, ledger: named, others: [], received: null };
 }
 
-/** Where an authority keeps the records of its sidecars: the place that is configured, or the folder of the default where it is there. */
+/** Where an authority keeps the records of its sidecars: the place that is configured, or that of the default where it is there. */
 function receivedIn(config: Config): RecordsPlace | null {
   const place = recordsPlaceOf(config);
-  return config.records !== null || place.kind !== 'file' || existsSync(place.folder) ? place : null;
+  return config.records.place !== null || place.kind !== 'file' || existsSync(place.folder) ? place : null;
 }
 
 /** The state of a configuration. A sidecar has none. */

@@ -19,8 +19,8 @@ import { outcomes } from './outcomes.ts';
 import type { OutcomesConfig } from './outcomes.ts';
 import { policies } from './policies.ts';
 import type { PoliciesConfig } from './policies.ts';
-import { recordsPlace } from './records.ts';
-import type { RecordsPlace } from './records.ts';
+import { records } from './records.ts';
+import type { RecordsConfig } from './records.ts';
 import { roleContradiction } from './role.ts';
 import { defaultState, statePathOf, statePlace } from './state.ts';
 import type { StatePlace } from './state.ts';
@@ -89,8 +89,8 @@ export interface Config {
     readonly keepSeconds: number;
   };
   readonly ledger: LedgerConfig;
-  /** Where an authority keeps the records of its sidecars. Default `null`: in the folder `records` beside the state file. */
-  readonly records: RecordsPlace | null;
+  /** Where an authority keeps the records of its sidecars, and how long. */
+  readonly records: RecordsConfig;
   readonly outcomes: OutcomesConfig;
   /**
    * Seconds between SIGTERM or SIGINT and the stop. In this time health checks fail, but requests are answered. Should be at least three
@@ -160,7 +160,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     stateAccess: optional(oneOf(['exclusive', 'shared']), 'exclusive'),
     endedTasks: section({ keepSeconds: optional(integer(0, 315_360_000), 86_400) }),
     ledger: ledger(folder),
-    records: optional(recordsPlace(folder), null),
+    records: records(folder),
     outcomes,
     drainSeconds: optional(integer(0, 300), 5),
   });

@@ -1,6 +1,7 @@
 import { dirname, join, resolve } from 'node:path';
-import { textOf } from '../runtime/fields.ts';
+import { made, optional, textOf } from '../runtime/fields.ts';
 import { isProblem } from '../runtime/problem.ts';
+import { aloneOr, section } from './fields.ts';
 import { statePathOf } from './state.ts';
 import type { StatePlace } from './state.ts';
 import { s3PlaceFrom } from './s3-place.ts';
@@ -9,24 +10,45 @@ import type { S3Place } from './s3-place.ts';
 /** Where an authority keeps the records of its sidecars. */
 export type RecordsPlace =
   /** Files of a folder, written by one process. */
-  { readonly kind: 'file'; readonly folder: string } | { readonly kind: 's3'; readonly place: S3Place };
+  | { readonly kind: 'file'; readonly folder: string }
+  | { readonly kind: 's3'; readonly place: S3Place }
+  /** The database of the state, of all authorities on it. */
+  | { readonly kind: 'postgres' };
+
+/** The section `records`. */
+export interface RecordsConfig {
+  /** Default `null`: in the database of the state where there is one, else in the folder `records` beside the state file. */
+  readonly place: RecordsPlace | null;
+}
 
 const FILE = 'file:';
 
-/** Reads the key `records`. */
-export const recordsPlace = (folder: string) =>
-  textOf<RecordsPlace>('`file:/path` or `s3://bucket/prefix`', (value) => {
+const recordsPlace = (folder: string) =>
+  textOf<RecordsPlace>('`file:/path`, `s3://bucket/prefix` or `postgres`', (value) => {
+    if (value === 'postgres') return { kind: 'postgres' };
     if (value.startsWith(FILE)) return { kind: 'file', folder: resolve(folder, value.slice(FILE.length)) };
     if (!value.startsWith('s3:')) return { problem: `got \`${value}\`` };
     const place = s3PlaceFrom(value);
     return isProblem(place) ? place : { kind: 's3', place };
   });
 
-/** Where records are kept where the configuration does not say: the folder `records` beside the state file. */
-export const recordsPlaceOf = ({
-  records,
+/** Reads the section `records`, or its `place` alone. */
+export const records = (folder: string) =>
+  aloneOr(
+    made(recordsPlace(folder), (place): RecordsConfig => ({ place })),
+    section<RecordsConfig>({ place: optional(recordsPlace(folder), null) }),
+  );
+
+/** Where records are kept, also where the configuration does not say. */
+export function recordsPlaceOf({
+  records: { place },
   state,
 }: {
-  readonly records: RecordsPlace | null;
+  readonly records: Pick<RecordsConfig, 'place'>;
   readonly state: StatePlace;
-}): RecordsPlace => records ?? { kind: 'file', folder: join(dirname(statePathOf(state)), 'records') };
+}): RecordsPlace {
+  if (place !== null) return place;
+  return state.kind === 'postgres'
+    ? { kind: 'postgres' }
+    : { kind: 'file', folder: join(dirname(statePathOf(state)), 'records') };
+}

@@ -1,4 +1,5 @@
 import type { AuthorityConfig } from './authority.ts';
+import type { RecordsConfig } from './records.ts';
 import type { StatePlace } from './state.ts';
 import type { Address } from './values.ts';
 
@@ -9,7 +10,7 @@ interface RoleKeys {
   readonly authority: AuthorityConfig;
   readonly issuer: object | null;
   readonly svid: object | null;
-  readonly records: object | null;
+  readonly records: RecordsConfig;
 }
 
 type Contradiction = { readonly field: string; readonly message: string } | null;
@@ -22,13 +23,19 @@ export const roleContradiction = (keys: RoleKeys): Contradiction =>
   recordsContradiction(keys) ??
   (keys.state.kind === 'authority' ? sidecarContradiction(keys, keys.state.addresses) : authorityContradiction(keys));
 
-const recordsContradiction = ({ records, authority: { listen } }: RoleKeys): Contradiction =>
-  records === null || listen.length > 0
-    ? null
-    : {
-        field: 'records',
-        message: 'is for the records of sidecars: remove it, or serve sidecars by `authority.listen`',
-      };
+function recordsContradiction({ records: { place }, state, authority: { listen } }: RoleKeys): Contradiction {
+  if (place !== null && listen.length === 0) {
+    const message = 'is for the records of sidecars: remove it, or serve sidecars by `authority.listen`';
+    return { field: 'records', message };
+  }
+  if (place?.kind === 'postgres' && state.kind !== 'postgres') {
+    return {
+      field: 'records',
+      message: 'is `postgres`, which needs `state: postgres://…`: name a folder by `file:/path`',
+    };
+  }
+  return null;
+}
 
 function sidecarContradiction(
   { stateAccess, authority, issuer, svid }: RoleKeys,

@@ -52,6 +52,7 @@ export async function startAuthorityRole(
   const records = await openReceivedRecords(config, {
     ...parts,
     writer: parts.ledger.writer,
+    replica: parts.database?.state.replica ?? null,
     log: (line) => log(line, 'authority'),
     closers,
   });

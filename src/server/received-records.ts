@@ -13,6 +13,9 @@ import type { Ports } from '../runtime/ports.ts';
 import { after } from '../runtime/timers.ts';
 import { lockFile } from '../sqlite/file-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { Database } from '../state/postgres/database.ts';
+import { emitterHeads } from '../state/postgres/emitter-heads.ts';
+import { MAX_OBJECT_BYTES, receivedObjects } from '../state/postgres/received-objects.ts';
 import type { Faults } from '../telemetry/faults.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Closers } from './closers.ts';
@@ -23,6 +26,8 @@ import type { StartProblem } from './start-problem.ts';
 export interface ReceivingServices {
   /** The ledger of this process. */
   readonly writer: Pick<LedgerWriter, 'durable'>;
+  /** Id of this authority among its replicas; `null` where it has none. */
+  readonly replica: string | null;
   readonly ports: Ports;
   readonly faults: Faults;
   readonly metrics: Metrics;
@@ -32,12 +37,16 @@ export interface ReceivingServices {
 
 /** Opens the place of a configuration for the records of sidecars. On a problem what is open is closed by the closers. */
 export async function openReceivedRecords(
-  config: Pick<Config, 'records' | 'state' | 'ledger' | 'trustDomains'>,
-  { writer, ports, faults, metrics, log, closers }: ReceivingServices,
+  config: Pick<Config, 'records' | 'state' | 'ledger' | 'trustDomains' | 'durability'>,
+  { writer, replica, ports, faults, metrics, log, closers }: ReceivingServices,
 ): Promise<ReceivedRecords | StartProblem> {
-  const store = await openStore(config, { ports, closers });
+  const database = openRecordsDatabase(config, closers);
+  const store = await openStore(config, { database, ports, closers });
   if (isStartProblem(store)) return store;
-  const heads = openEmitterFile(store.headsFile, ports);
+  const heads =
+    database === null || replica === null || store.headsFile !== null
+      ? openEmitterFile(store.headsFile ?? join(dirname(config.ledger.folder), 'emitters.db'), ports)
+      : emitterHeads(database, { id: replica, nowMs: ports.nowMs });
   if (isStoreFailure(heads)) return { problem: heads.detail };
   closers.push(() => heads.close());
   const receiver = new Receiver({
@@ -66,25 +75,51 @@ export async function openReceivedRecords(
   return { receiver, trustDomain: config.trustDomains[0] ?? 'none' };
 }
 
+/** Connections for records: their own, so that no end of a task waits for one of them. */
+const MAX_CONNECTIONS = 4;
+
+/** The database that all authorities share, where there is one. */
+function openRecordsDatabase(
+  { state, durability }: Pick<Config, 'state' | 'durability'>,
+  closers: Pick<Closers, 'push'>,
+): Database | null {
+  if (state.kind !== 'postgres') return null;
+  const { target } = state;
+  const database = new Database({ target, maxConnections: MAX_CONNECTIONS, hasQuorum: durability === 'quorum' });
+  closers.push(() => database.close());
+  return database;
+}
+
 interface OpenStore {
   readonly records: RecordStore;
-  /** The file that says how far each log is kept. */
-  readonly headsFile: string;
+  /** The file that says how far each log is kept, where the store is of one process; `null` where the database says so, or a file beside the ledger. */
+  readonly headsFile: string | null;
 }
 
 async function openStore(
   config: Pick<Config, 'records' | 'state' | 'ledger'>,
-  { ports, closers }: Pick<ReceivingServices, 'ports' | 'closers'>,
+  { database, ports, closers }: Pick<ReceivingServices, 'ports' | 'closers'> & { readonly database: Database | null },
 ): Promise<OpenStore | StartProblem> {
   const place = recordsPlaceOf(config);
+  const { nowMs } = ports;
+  if (place.kind === 'file') return openFiles(place.folder, { ports, closers });
   if (place.kind === 's3') {
     // Loaded here alone: it is large.
     const { S3Bucket } = await import('../ledger/received/s3-bucket.ts');
-    const records = new RecordObjects(new S3Bucket(place.place), ports);
-    closers.push(() => records.close());
-    return { records, headsFile: join(dirname(config.ledger.folder), 'emitters.db') };
+    const bucket = new S3Bucket(place.place);
+    closers.push(() => bucket.close());
+    return { records: new RecordObjects(bucket, { what: 'the object store', nowMs }), headsFile: null };
   }
-  const { folder } = place;
+  // The configuration allows it only where there is a database.
+  if (database === null) return { problem: '`records: postgres` needs `state: postgres://…`' };
+  const options = { what: 'the database', nowMs, maxBytes: MAX_OBJECT_BYTES };
+  return { records: new RecordObjects(receivedObjects(database, nowMs), options), headsFile: null };
+}
+
+function openFiles(
+  folder: string,
+  { ports, closers }: Pick<ReceivingServices, 'ports' | 'closers'>,
+): OpenStore | StartProblem {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const lock = lockFile(join(folder, 'lock.db'), 'exclusive');

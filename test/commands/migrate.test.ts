@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 import { migrateCommand } from '../../src/commands/migrate.ts';
 import { openPostgresState } from '../../src/state/postgres/postgres-state.ts';
-import { SCHEMA_VERSION } from '../../src/state/postgres/schema.ts';
+import { SCHEMA, SCHEMA_VERSION } from '../../src/state/postgres/schema.ts';
 import { must } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 import { agreeing } from '../builders/state-file.ts';
@@ -73,6 +73,26 @@ describeWith(postgresPart(), 'remit migrate', (binaries) => {
     expect(await places.sql(owner, rights)).toEqual([{ ddl: false, version: false, truncate: false }]);
     const state = must(await open(runtime));
     await state.close();
+  });
+
+  it('migrates the tables of version 1, and grants what serving takes of the new ones', async () => {
+    const { owner, runtime } = await empty('first');
+    const version = 'CREATE TABLE remit.version (id smallint PRIMARY KEY CHECK (id = 1), version integer NOT NULL)';
+    const rows =
+      "INSERT INTO version VALUES (1, 1); INSERT INTO digest_key VALUES (1, decode(repeat('ab', 32), 'hex'))";
+    await places.sql(
+      owner,
+      `SET ROLE ${OWNER}; CREATE SCHEMA remit; SET search_path TO remit; ${version}; ${SCHEMA}; ${rows}`,
+    );
+    expect(await migrate('--state', owner, '--grant', RUNTIME)).toEqual({
+      code: 0,
+      said: [`migrated from version 1 to ${SCHEMA_VERSION}`, `granted to \`${RUNTIME}\`: what serving takes`],
+    });
+    const state = must(await open(runtime));
+    await state.close();
+    const rights = `SELECT has_table_privilege('${RUNTIME}', 'remit.received', 'INSERT') AS adds,
+      has_table_privilege('${RUNTIME}', 'remit.received', 'UPDATE') AS changes`;
+    expect(await places.sql(owner, rights)).toEqual([{ adds: true, changes: false }]);
   });
 
   it('does nothing with the role that serves, and says so', async () => {

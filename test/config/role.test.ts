@@ -69,19 +69,21 @@ describe('the state of a configuration', () => {
 
   it.each([
     ['file:r', { kind: 'file', folder: '/etc/remit/r' }],
+    ['{ place: file:r }', { kind: 'file', folder: '/etc/remit/r' }],
     [
       's3://acme-records/remit',
       { kind: 's3', place: { bucket: 'acme-records', prefix: 'remit/', endpoint: null, region: null } },
     ],
   ])('keeps the records of sidecars in `%s`', (place, records) => {
     const yaml = `${svid}${issuer}authority: { listen: unix:/a, ${rule} }\nrecords: ${place}\n`;
-    expect(read(yaml)).toMatchObject({ value: { records } });
+    expect(read(yaml)).toMatchObject({ value: { records: { place: records } } });
   });
 
   it.each([
     ['sqlite:s.db', 'file:r', 'is for the records of sidecars'],
     ['authority:unix:/a', 'file:r', 'is for the records of sidecars'],
-    ['sqlite:s.db', 'ftp://x', 'must be `file:/path` or `s3://bucket/prefix`'],
+    ['sqlite:s.db', 'ftp://x', 'must be `file:/path`, `s3://bucket/prefix` or `postgres`'],
+    ['authority:unix:/a', 'postgres', 'is for the records of sidecars'],
   ])('refuses with the state `%s` the records `%s`', (state, place, message) => {
     expect(read(`state: '${state}'\nrecords: ${place}\n`)).toMatchObject({
       problems: [{ field: 'records', message: expect.stringContaining(message) }],

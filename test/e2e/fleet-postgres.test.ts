@@ -2,6 +2,11 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
+import { ledgerFetch } from '../../src/commands/ledger-fetch.ts';
+import { ledgerQuery } from '../../src/commands/ledger-query.ts';
+import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
+import { mustFind } from '../builders/must.ts';
+import { ran as ranHere } from '../commands/ledgers.ts';
 import { describeWith, envoyPart, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
@@ -9,6 +14,20 @@ import { scratchFolder } from './domain.ts';
 import { Fleet, SIDECARS } from './fleet.ts';
 import type { SidecarName } from './fleet.ts';
 import { ran } from './process.ts';
+
+/** A record, as far as it is looked at here. */
+interface Found {
+  readonly log?: string;
+  readonly event?: string;
+  readonly origin?: string;
+  readonly size?: number;
+}
+
+interface Verified {
+  readonly origin: string;
+  readonly missing: number;
+  readonly state: string;
+}
 
 describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars', (envoy) => {
   describeWith(postgresPart(), 'with a real PostgreSQL', (binaries) => {
@@ -64,6 +83,43 @@ describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars',
       await fleet.complete(taskId, 'second');
       await answers('remote', token, '403 task.completed');
       expect(await fleet.readiness('remote')).toContain('200');
+    });
+
+    it('leave their records in the database, where the log of each goes on without a gap at the other authority', async () => {
+      // The one that is left is killed, so that each log moves at least once.
+      await fleet.serve('authority');
+      const { token } = await fleet.declare(undefined, ['payments.read'], 'second');
+      await answers('remote', token, '200');
+      fleet.signal('second', 'SIGKILL');
+      const { token: later, taskId } = await fleet.declare(undefined, ['payments.read']);
+      await answers('remote', later, '200');
+      const of = ['--config', join(fleet.folder, 'authority.yaml')];
+      const out = join(scratch.folder, 'fetched');
+      const records = async (...asked: readonly string[]): Promise<readonly Found[]> => {
+        expect((await ranHere(ledgerFetch, ...of, '--out', out)).err).toBe('');
+        const found = await ranHere(ledgerQuery, ...of, '--received', out, '--json', ...asked);
+        return found.out.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
+      };
+      const uses = () => records('--task', taskId, '--kind', 'use', '--decision', 'allow');
+      await until(async () => (await uses()).length > 0, { what: 'the use in the database' });
+      const { log = '' } = mustFind((await uses())[0]);
+      expect(log.split('/')[1]).toBe('remote');
+      // This authority took the log over from the other one, in the middle.
+      const joined = (await records('--kind', 'emitter')).filter(
+        ({ event, origin }) => event === 'joined' && origin === log,
+      );
+      expect(joined.some(({ size = 0 }) => size > 0)).toBe(true);
+      const ledgers = (['authority', 'second'] as const).flatMap((name) => [
+        '--key',
+        fleet.ledgerKey(name),
+        '--ledger',
+        join(fleet.folder, `ledger-${name}`),
+      ]);
+      const verified = await ranHere(ledgerVerify, ...ledgers, '--received', out, '--json');
+      // 2: the last seconds of what goes on are under no checkpoint.
+      expect([0, 2]).toContain(verified.exit);
+      const { received } = JSON.parse(verified.out) as { readonly received: readonly Verified[] };
+      expect(received.find(({ origin }) => origin === log)).toMatchObject({ missing: 0, state: 'open' });
     });
   });
 });

@@ -76,7 +76,7 @@ export class Fleet {
         svid: { ...served, bundle },
         issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${port}`, signingKey: 'signing-keys' },
         state: database ?? 'sqlite:state.db',
-        ...(database === null ? {} : { durability: 'single', records: `file:received-${name}` }),
+        ...(database === null ? {} : { durability: 'single' }),
         authority: {
           listen: isFirst ? [`127.0.0.1:${grpc}`, socket] : `127.0.0.1:${secondGrpc}`,
           sidecars: { id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: AUDIENCE },
@@ -144,10 +144,10 @@ export class Fleet {
     await until(async () => (await this.readiness(name)).startsWith('200'), { what: `${name} is ready` });
   }
 
-  /** The verifier key of the ledger of the authority, as whoever started it pinned it. */
-  ledgerKey(): string {
-    const origin = mustFind(readLog(join(this.folder, 'ledger-authority'), (log) => log.origin));
-    const pem = readFileSync(join(this.folder, 'ledger-authority.pem'), 'utf8');
+  /** The verifier key of the ledger of an authority, as whoever started it pinned it. */
+  ledgerKey(name: AuthorityName = 'authority'): string {
+    const origin = mustFind(readLog(join(this.folder, `ledger-${name}`), (log) => log.origin));
+    const pem = readFileSync(join(this.folder, `ledger-${name}.pem`), 'utf8');
     return noteKeyText(noteKeyOf(origin, createPublicKey(pem)));
   }
 
@@ -172,13 +172,14 @@ export class Fleet {
     return `${response.status} ${(await response.text()).trim()}`;
   }
 
-  /** A token of a new task, declared at the first authority. */
+  /** A token of a new task, declared at an authority. */
   async declare(
     constraints?: Readonly<Record<string, unknown>>,
     actions: readonly string[] = ['payments.read', 'payments.list'],
+    at: AuthorityName = 'authority',
   ): Promise<{ readonly token: string; readonly taskId: string }> {
     const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'look at payments' };
-    const reply = await this.#ask('authority', '/oauth/token', {
+    const reply = await this.#ask(at, '/oauth/token', {
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: new URLSearchParams({
         grant_type: 'client_credentials',

@@ -7,8 +7,9 @@ import { failureOfSqlite, isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { rangeBytes, rangeFrom } from '../compact-range.ts';
 import { noteKeyFrom, noteKeyText } from '../note-key.ts';
+import { newEmitter } from './emitter.ts';
 import type { Emitter } from './emitter.ts';
-import type { EmitterHeads, EmitterState, KnownEmitter } from './record-store.ts';
+import type { EmitterHead, EmitterHeads, EmitterState } from './record-store.ts';
 
 /** ASCII `Reme`. */
 const APPLICATION_ID = 0x52656d65;
@@ -42,7 +43,7 @@ const KEPT_MS = 7 * 86_400_000;
 type Row = Readonly<Record<string, unknown>>;
 
 /**
- * How far each emitter is kept, in an SQLite file, created where missing. Every write is synced. A log that ended is forgotten after a week:
+ * How far each emitter is kept, in an SQLite file of one process, created where missing. Every write is synced. A log that ended is forgotten after a week:
  * should it return, it is received from its first record.
  */
 export function openEmitterFile(path: string, ports: Pick<Ports, 'nowMs'>): EmitterHeads | StoreFailure {
@@ -52,28 +53,33 @@ export function openEmitterFile(path: string, ports: Pick<Ports, 'nowMs'>): Emit
   const open = db.prepare(`SELECT * FROM emitters WHERE state = 'open'`);
   const write = db.prepare('INSERT OR REPLACE INTO emitters VALUES (?,?,?,?,?,?,?,?)');
   const prune = db.prepare(`DELETE FROM emitters WHERE state <> 'open' AND at_ms < ?`);
+  let isStarted = false;
   return {
-    find: async (origin) =>
+    claim: async (name) =>
       guarded(() => {
-        const row = find.get(origin);
-        return row === undefined ? null : knownFrom(row);
+        const row = find.get(name.origin);
+        const head =
+          row === undefined ? ({ emitter: newEmitter(name), state: 'lost', term: 0 } as const) : headFrom(row);
+        return { ...head, isNamed: head.state === 'open' };
       }),
-    keep: async (emitters) => {
-      const kept = guarded(() => {
+    keep: async (heads) =>
+      guarded(() => {
         db.exec('BEGIN IMMEDIATE');
         try {
           const nowMs = ports.nowMs();
-          for (const known of emitters) write.run(...rowOf(known), nowMs);
-          if (emitters.some(({ state }) => state !== 'open')) prune.run(nowMs - KEPT_MS);
+          for (const head of heads) write.run(...rowOf(head), nowMs);
+          if (heads.some(({ state }) => state !== 'open')) prune.run(nowMs - KEPT_MS);
           db.exec('COMMIT');
-          return null;
+          return [];
         } finally {
           if (db.isTransaction) db.exec('ROLLBACK');
         }
-      });
-      return kept?.problem ?? null;
+      }),
+    abandoned: async () => {
+      if (isStarted) return [];
+      isStarted = true;
+      return guarded(() => open.all().map((row) => Object.assign(headFrom(row), { isNamed: true })));
     },
-    open: async () => guarded(() => open.all().map((row) => knownFrom(row).emitter)),
     close: async () => db.close(),
   };
 }
@@ -88,13 +94,13 @@ function guarded<T>(work: () => T): T | { readonly problem: string } {
   }
 }
 
-const rowOf = ({ emitter, state }: KnownEmitter) => {
+const rowOf = ({ emitter, state }: EmitterHead) => {
   const { origin, key, id, range, prev, signed } = emitter;
   return [origin, noteKeyText(key), id, rangeBytes(range), prev ?? new Uint8Array(), signed, state] as const;
 };
 
 /** Throws where the row is damaged: only this file writes it, and SQLite has checked its pages. */
-function knownFrom(row: Row): KnownEmitter {
+function headFrom(row: Row): EmitterHead {
   const key = noteKeyFrom(String(row['verifier_key']));
   const range = row['range'] instanceof Uint8Array ? rangeFrom(row['range']) : null;
   const head = row['head'];
@@ -102,5 +108,5 @@ function knownFrom(row: Row): KnownEmitter {
   const prev = head.length === 0 ? null : head;
   const emitter: Emitter = { origin: key.name, key, id: String(row['id']), range, prev, signed: Number(row['signed']) };
   // Written by `rowOf`.
-  return { emitter, state: row['state'] as EmitterState };
+  return { emitter, state: row['state'] as EmitterState, term: 0 };
 }

@@ -8,7 +8,7 @@ import type { Ports } from '../../runtime/ports.ts';
 import { replacePrivateFile } from '../../runtime/private-write.ts';
 import { isRecordFileName } from './record-files.ts';
 import { OBJECT_SUFFIX } from './record-objects.ts';
-import type { S3Bucket } from './s3-bucket.ts';
+import type { Bucket } from './record-objects.ts';
 
 const expanded = promisify(gunzip);
 
@@ -28,7 +28,7 @@ export interface FetchedRecords {
  * Throws the system's error.
  */
 export async function fetchRecords(
-  bucket: Pick<S3Bucket, 'names' | 'get'>,
+  bucket: Pick<Bucket, 'names' | 'get'>,
   folder: string,
   ports: Pick<Ports, 'randomBytes'>,
 ): Promise<FetchedRecords | Problem> {

@@ -7,8 +7,14 @@ export interface Section {
   readonly origin: string;
   /** SPIFFE ID of the emitter. */
   readonly id: string;
+  /** Of the process that received it. Records of a section do not count from where one of a higher term begins. */
+  readonly term: number;
   /** Number of records of the log before it. */
   readonly from: number;
+  /** The tree over the log up to its end, serialised in base64: what is left of the section once it was pruned. */
+  readonly tree: string;
+  /** Leaf hash of the last record of the log up to its end, in base64; empty where it has none. */
+  readonly last: string;
   readonly leaves: readonly Uint8Array[];
   /** Signed notes, in order of size. */
   readonly checkpoints: readonly string[];
@@ -28,9 +34,9 @@ export interface SectionHead extends Omit<Section, 'leaves'> {
  */
 export function packText(sections: readonly Section[]): Buffer {
   const parts: Uint8Array[] = [];
-  for (const { origin, id, from, leaves, checkpoints } of sections) {
+  for (const { leaves, ...section } of sections) {
     const bytes = leaves.reduce((sum, leaf) => sum + leaf.length + 1, 0);
-    const head: SectionHead = { origin, id, from, leaves: leaves.length, bytes, checkpoints };
+    const head: SectionHead = { ...section, leaves: leaves.length, bytes };
     parts.push(Buffer.from(`${JSON.stringify(head)}\n`, 'utf8'));
     for (const leaf of leaves) parts.push(leaf, LINE_END);
   }
@@ -48,6 +54,9 @@ const MAX_NOTE = 4_096;
 const head = members({
   origin: text({ max: 1_024 }),
   id: text({ max: 2_048 }),
+  term: integer(0, Number.MAX_SAFE_INTEGER),
+  tree: text({ max: 4_096 }),
+  last: text({ min: 0, max: 64 }),
   from: integer(0, Number.MAX_SAFE_INTEGER),
   leaves: integer(0, MAX_LEAVES),
   bytes: integer(0, 1024 ** 3),

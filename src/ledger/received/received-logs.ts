@@ -7,10 +7,12 @@ import type { SectionHead } from './pack.ts';
 import { recordFilesIn } from './record-files.ts';
 
 /** Where a section stands in a file. */
-interface PlacedSection extends SectionHead {
+interface PlacedSection extends Omit<SectionHead, 'tree' | 'last'> {
   readonly file: string;
   /** Offset of its first record. */
   readonly at: number;
+  /** Its records after this number do not count. */
+  readonly end: number;
 }
 
 /** A file that is not what its writer wrote, from an offset on. */
@@ -71,7 +73,8 @@ function sectionsIn(file: string): { readonly found: readonly PlacedSection[]; r
       if (isProblem(head)) return { found, problem: damage(file, at, head.problem) };
       const start = at + line.length + 1;
       at = start + head.bytes;
-      if (at <= size) found.push({ ...head, file, at: start });
+      const { tree: _tree, last: _last, ...section } = head;
+      if (at <= size) found.push({ ...section, file, at: start, end: head.from + head.leaves });
     }
     return { found, problem: null };
   } finally {
@@ -99,7 +102,7 @@ function lineAt(fd: number, at: number): Buffer | null {
 
 function receivedLog(origin: string, placed: readonly PlacedSection[]): ReceivedLog {
   // Stable: sections from the same number on stay in the order of their files.
-  const sections = placed.toSorted((a, b) => a.from - b.from);
+  const sections = counted(placed).toSorted((a, b) => a.from - b.from);
   return {
     origin,
     id: sections[0]?.id ?? '',
@@ -112,14 +115,28 @@ function receivedLog(origin: string, placed: readonly PlacedSection[]): Received
   };
 }
 
+/**
+ * The sections, each as far as it counts. What a process had received, and not acknowledged, when another one took the log over was kept
+ * by it perhaps, and sent again, perhaps different, to the other one: it ends where a section of a higher term begins.
+ */
+function counted(placed: readonly PlacedSection[]): readonly PlacedSection[] {
+  let end = Number.POSITIVE_INFINITY;
+  const byTerm = [...Map.groupBy(placed, ({ term }) => term)].toSorted(([a], [b]) => b - a);
+  return byTerm.flatMap(([, sections]) => {
+    const own = sections.map((section) => ({ ...section, end: Math.min(section.end, end) }));
+    end = sections.reduce((least, { from }) => Math.min(least, from), end);
+    return own;
+  });
+}
+
 /** Each record once: what was kept and not acknowledged is sent, and kept, a second time. */
 function* entriesOf(sections: readonly PlacedSection[]): Generator<StoredEntry> {
   let size = 0;
   for (const section of sections) {
-    if (section.from + section.leaves <= size) continue;
+    if (section.end <= size) continue;
     for (const [index, bytes] of linesOf(section).entries()) {
       const seq = section.from + index + 1;
-      if (seq <= size) continue;
+      if (seq <= size || seq > section.end) continue;
       yield { seq, bytes };
       size = seq;
     }
@@ -145,11 +162,13 @@ function linesOf({ file, at, bytes }: PlacedSection): readonly Uint8Array[] {
 
 function* checkpointsOf(sections: readonly PlacedSection[]): Generator<{ readonly note: string }> {
   let last = -1;
-  for (const note of sections.flatMap(({ checkpoints }) => checkpoints)) {
-    // The second line of a note; a malformed note goes to the verifier.
-    const size = Number(note.split('\n', 2)[1] ?? Number.NaN);
-    if (size <= last) continue;
-    if (!Number.isNaN(size)) last = size;
-    yield { note };
+  for (const { checkpoints, end } of sections) {
+    for (const note of checkpoints) {
+      // The second line of a note; a malformed note goes to the verifier.
+      const size = Number(note.split('\n', 2)[1] ?? Number.NaN);
+      if (size <= last || size > end) continue;
+      if (!Number.isNaN(size)) last = size;
+      yield { note };
+    }
   }
 }

@@ -2,14 +2,14 @@ import { isProblem } from '../../runtime/problem.ts';
 import type { Ports } from '../../runtime/ports.ts';
 import { noteKeyText } from '../note-key.ts';
 import type { EmitterRecord } from '../record.ts';
-import { newEmitter, received, receivedRoot, streamProblem } from './emitter.ts';
+import { received, receivedRoot, streamProblem } from './emitter.ts';
 import type { Emitter, EmitterName, LogPart } from './emitter.ts';
 import { RecordKeeper } from './record-keeper.ts';
-import type { KeeperLimits, KeeperServices } from './record-keeper.ts';
-import type { EmitterHeads, EmitterState, KnownEmitter } from './record-store.ts';
+import type { KeeperLimits, KeeperServices, TakenLog } from './record-keeper.ts';
+import type { ClaimedHead, EmitterHeads, EmitterState } from './record-store.ts';
 
 /** The dependencies of a receiver. */
-export interface ReceiverServices extends Omit<KeeperServices, 'onKept' | 'heads' | 'limits'> {
+export interface ReceiverServices extends Omit<KeeperServices, 'onKept' | 'onTaken' | 'heads' | 'limits'> {
   readonly heads: EmitterHeads;
   /** Writes a record into the ledger of this process. @returns `false` where it is not on disk */
   readonly record: (record: EmitterRecord) => Promise<boolean>;
@@ -55,12 +55,13 @@ interface Live {
   /** As far as it was received. */
   ahead: Emitter;
   state: EmitterState;
+  term: number;
+  /** Whether the ledger of this process has named it. */
+  isNamed: boolean;
   seenMs: number;
   stream: StreamWatcher | null;
   /** The last checkpoint that the ledger of this process does not have yet. */
   unrecorded: { readonly emitter: Emitter; readonly note: string } | null;
-  /** When a refusal was last recorded. */
-  refusedMs: number;
 }
 
 /** Most logs that go on at one process, and of one identity: none can keep the others from being received. */
@@ -69,8 +70,11 @@ const MAX_LOGS_OF_ONE = 10_000;
 const SILENCE_MS = 60_000;
 /** A client that repeats what is refused is recorded once in this time. */
 const REFUSED_MS = 60_000;
+/** Most logs of which the last refusal is remembered. */
+const MAX_REFUSED = 1_024;
 
 const ANOTHER = 'another stream of this log began';
+const ELSEWHERE = 'another authority continues this log';
 const NOT_RECORDED = 'the ledger of the authority is unavailable';
 
 /**
@@ -87,6 +91,8 @@ export class Receiver {
   readonly #live = new Map<string, Live>();
   /** Number of logs by identity. */
   readonly #ofOne = new Map<string, number>();
+  /** When a refusal of a log was last recorded. */
+  readonly #refusedMs = new Map<string, number>();
   #cancelWatch: () => void = () => undefined;
 
   constructor(services: ReceiverServices) {
@@ -94,16 +100,18 @@ export class Receiver {
     const { silenceMs = SILENCE_MS, logs = MAX_LOGS, logsOfOne = MAX_LOGS_OF_ONE } = services.limits ?? {};
     this.#silenceMs = silenceMs;
     this.#limits = { logs, logsOfOne };
-    this.#keeper = new RecordKeeper({ ...services, onKept: (emitters) => this.#onKept(emitters) });
+    this.#keeper = new RecordKeeper({
+      ...services,
+      onKept: (emitters) => this.#onKept(emitters),
+      onTaken: (taken) => void this.#onTaken(taken),
+    });
   }
 
-  /** Reads which logs go on: each must be heard of within the allowed silence. Returns a problem where that fails. */
+  /** Takes over the logs that go on and are not received: each must be heard of within the allowed silence. Returns a problem where that fails. */
   async start(): Promise<string | null> {
-    const open = await this.#services.heads.open();
-    if (isProblem(open)) return open.problem;
-    for (const emitter of open) this.#add(this.#liveOf({ emitter, state: 'open' }));
-    this.#watchSilence();
-    return null;
+    const problem = await this.#adopt();
+    if (problem === null) this.#watchSilence();
+    return problem;
   }
 
   /** Logs that go on, and bytes of their records that are received and not kept. */
@@ -118,16 +126,33 @@ export class Receiver {
 
   /** A stream of a log begins, which says that it has `size` records. */
   async connect(name: EmitterName, size: number, stream: StreamWatcher): Promise<ReceivedStream | StreamRefusal> {
-    const live = await this.#liveFor(name);
-    if (isProblem(live)) return { ...live, isLater: true };
-    const problem = streamProblem(live.ahead, name, size);
-    if (problem !== null) return this.#refuse(live, name.id, problem);
-    live.stream?.onOver(ANOTHER);
+    const present = this.#live.get(name.origin);
+    const full = present === undefined ? this.#fullProblem(name) : null;
+    if (full !== null) return { problem: full, isLater: true };
+    if (present !== undefined) {
+      const problem = streamProblem(present.ahead, name, size);
+      if (problem !== null) return this.#refuse(present.kept, name.id, problem);
+      present.stream?.onOver(ANOTHER);
+      present.stream = stream;
+      present.seenMs = this.#now();
+      // INVARIANT: a stream continues after the last record that is kept, so what was received before has to be kept first.
+      await this.#keeper.settled(name.origin, () => present.stream === stream);
+      if (present.stream !== stream) return { problem: ANOTHER, isLater: true };
+    }
+    // INVARIANT: each stream claims its log, which another process may have continued meanwhile.
+    const claimed = await this.#services.heads.claim(name);
+    if (isProblem(claimed)) return { ...claimed, isLater: true };
+    const problem = streamProblem(claimed.emitter, name, size);
+    if (problem !== null) return this.#refuse(claimed.emitter, name.id, problem);
+    const live = this.#live.get(name.origin) ?? this.#add(claimed);
+    // Another stream began meanwhile, and claimed the log too: the term of one of both is over.
+    if (live.stream !== null && live.stream !== stream) return { problem: ANOTHER, isLater: true };
     live.stream = stream;
-    live.seenMs = this.#now();
-    // INVARIANT: a stream continues after the last record that is kept, so what was received before has to be kept first.
-    await this.#keeper.settled(name.origin, () => live.stream === stream);
-    const unjoined = live.stream !== stream ? ANOTHER : live.state === 'open' ? null : await this.#join(live);
+    live.kept = live.ahead = claimed.emitter;
+    live.term = claimed.term;
+    live.state = claimed.state;
+    live.isNamed &&= claimed.state === 'open';
+    const unjoined = live.isNamed ? null : await this.#join(live);
     if (unjoined !== null) return { problem: unjoined, isLater: true };
     return {
       size: live.kept.range.size,
@@ -142,10 +167,22 @@ export class Receiver {
     return this.#keeper.close();
   }
 
-  #add(live: Live): void {
-    const { origin, id } = live.kept;
+  #add({ emitter, state, term, isNamed }: ClaimedHead): Live {
+    const { origin, id } = emitter;
+    const seenMs = this.#now();
+    const live: Live = {
+      kept: emitter,
+      ahead: emitter,
+      state,
+      term,
+      isNamed,
+      seenMs,
+      stream: null,
+      unrecorded: null,
+    };
     this.#live.set(origin, live);
     this.#ofOne.set(id, (this.#ofOne.get(id) ?? 0) + 1);
+    return live;
   }
 
   #remove({ kept: { origin, id } }: Live): void {
@@ -159,46 +196,46 @@ export class Receiver {
     return this.#services.ports.monotonicMs();
   }
 
-  #liveOf({ emitter, state }: KnownEmitter): Live {
-    const seenMs = this.#now();
-    return { kept: emitter, ahead: emitter, state, seenMs, stream: null, unrecorded: null, refusedMs: -Infinity };
+  #fullProblem({ id }: EmitterName): string | null {
+    const { logs, logsOfOne } = this.#limits;
+    if (this.#live.size >= logs) return `the authority already receives ${logs} logs`;
+    return (this.#ofOne.get(id) ?? 0) >= logsOfOne
+      ? `the authority already receives ${logsOfOne} logs of \`${id}\``
+      : null;
   }
 
-  async #liveFor(name: EmitterName): Promise<Live | { readonly problem: string }> {
-    const found = this.#live.has(name.origin) ? null : await this.#services.heads.find(name.origin);
-    if (isProblem(found)) return found;
-    // Looked up again: another stream of the same log may have come meanwhile.
-    const known = this.#live.get(name.origin);
-    if (known !== undefined) return known;
-    if (this.#live.size >= this.#limits.logs)
-      return { problem: `the authority already receives ${this.#limits.logs} logs` };
-    if ((this.#ofOne.get(name.id) ?? 0) >= this.#limits.logsOfOne) {
-      return { problem: `the authority already receives ${this.#limits.logsOfOne} logs of \`${name.id}\`` };
-    }
-    const live = this.#liveOf(found ?? { emitter: newEmitter(name), state: 'lost' });
-    this.#add(live);
-    return live;
+  async #adopt(): Promise<string | null> {
+    const abandoned = await this.#services.heads.abandoned();
+    if (isProblem(abandoned)) return abandoned.problem;
+    for (const head of abandoned) if (!this.#live.has(head.emitter.origin)) this.#add(head);
+    return null;
+  }
+
+  #recordJoined({ kept }: Live): Promise<boolean> {
+    return this.#record(kept, { event: 'joined', verifierKey: noteKeyText(kept.key) });
   }
 
   /** INVARIANT: a log is named in the ledger of this process before any of its records is acknowledged. */
   async #join(live: Live): Promise<string | null> {
-    const verifierKey = noteKeyText(live.kept.key);
-    if (!(await this.#record(live.kept, { event: 'joined', verifierKey }))) return NOT_RECORDED;
-    const problem = await this.#services.heads.keep([{ emitter: live.kept, state: 'open' }]);
-    if (problem === null) live.state = 'open';
-    return problem;
+    if (!(await this.#recordJoined(live))) return NOT_RECORDED;
+    const taken = await this.#services.heads.keep([{ emitter: live.kept, state: 'open', term: live.term }]);
+    if (isProblem(taken)) return taken.problem;
+    if (taken.length > 0) return ELSEWHERE;
+    live.state = 'open';
+    live.isNamed = true;
+    return null;
   }
 
   async #receive(live: Live, stream: StreamWatcher, part: LogPart): Promise<StreamRefusal | null> {
     if (live.stream !== stream) return { problem: ANOTHER, isLater: true };
     live.seenMs = this.#now();
     const ahead = received(live.ahead, part);
-    if (isProblem(ahead)) return this.#refuse(live, live.ahead.id, ahead.problem);
+    if (isProblem(ahead)) return this.#refuse(live.kept, live.ahead.id, ahead.problem);
     // An empty part shows that its emitter is alive.
     if (part.leaves.length === 0 && part.checkpoint === '') return null;
     live.ahead = ahead;
     if (part.checkpoint !== '') live.unrecorded = { emitter: ahead, note: part.checkpoint };
-    this.#keeper.add(ahead, part);
+    this.#keeper.add({ emitter: ahead, term: live.term }, part);
     await this.#keeper.room();
     return null;
   }
@@ -222,11 +259,27 @@ export class Receiver {
     if (!isRecorded) live.unrecorded ??= unrecorded;
   }
 
-  async #refuse(live: Live, by: string, problem: string): Promise<StreamRefusal> {
+  /** Another process has taken the log over: its stream here is of no use any more. */
+  async #onTaken({ head: { emitter }, isFork }: TakenLog): Promise<void> {
+    const live = this.#live.get(emitter.origin);
+    if (live !== undefined) {
+      live.stream?.onOver(ELSEWHERE);
+      live.stream = null;
+      this.#remove(live);
+    }
+    if (!isFork) return;
+    const why = `\`${emitter.origin}\` forked: two authorities received different records ${emitter.range.size}`;
+    await this.#refuse(emitter, emitter.id, why);
+  }
+
+  async #refuse(known: Emitter, by: string, problem: string): Promise<StreamRefusal> {
+    const { origin } = known;
     const nowMs = this.#now();
-    if (nowMs - live.refusedMs >= REFUSED_MS) {
-      live.refusedMs = nowMs;
-      await this.#record(live.kept, { event: 'refused', why: problem, by });
+    if (nowMs - (this.#refusedMs.get(origin) ?? -Infinity) >= REFUSED_MS) {
+      const [oldest] = this.#refusedMs.size < MAX_REFUSED ? [] : this.#refusedMs.keys();
+      if (oldest !== undefined) this.#refusedMs.delete(oldest);
+      this.#refusedMs.set(origin, nowMs);
+      await this.#record(known, { event: 'refused', why: problem, by });
     }
     return { problem, isLater: false };
   }
@@ -248,16 +301,24 @@ export class Receiver {
 
   /** The log ended, or is lost: recorded, and forgotten here until a stream of it begins. */
   async #over(live: Live, state: 'left' | 'lost'): Promise<void> {
-    const { kept } = live;
+    const { kept, term } = live;
+    // Where another process has taken the log over it is not lost.
+    const taken = state === 'lost' ? await this.#services.heads.keep([{ emitter: kept, state: 'open', term }]) : [];
+    if (isProblem(taken) || live.stream !== null) return;
+    if (taken.length > 0) return this.#remove(live);
     live.state = state;
-    const isRecorded = await this.#record(kept, { event: state });
+    // One that another authority named is named here too, so that this ledger alone says what is kept of it.
+    const isNamed = live.isNamed || (await this.#recordJoined(live));
+    const isRecorded = isNamed && (await this.#record(kept, { event: state }));
     // A stream may have begun meanwhile, which joined again.
     if (live.state !== state) return;
     if (!isRecorded) {
       live.state = 'open';
       return;
     }
-    await this.#services.heads.keep([{ emitter: kept, state }]);
+    live.isNamed = false;
+    // Where that fails the log is taken over, and lost, once more.
+    await this.#services.heads.keep([{ emitter: kept, state, term }]);
     if (live.stream === null) this.#remove(live);
   }
 
@@ -268,6 +329,7 @@ export class Receiver {
   }
 
   async #endSilent(): Promise<void> {
+    await this.#adopt();
     for (const live of this.#live.values()) {
       await this.#recordCheckpoint(live);
       // What waits to be kept is not silent: its stream is not read meanwhile.

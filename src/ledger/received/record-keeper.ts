@@ -1,7 +1,13 @@
+import { isProblem } from '../../runtime/problem.ts';
+import type { Problem } from '../../runtime/problem.ts';
 import type { After } from '../../runtime/timers.ts';
+import { base64Of } from '../base64.ts';
+import { rangeBytes } from '../compact-range.ts';
+import { isSameHash, leafHash } from '../merkle.ts';
+import { base64OrNothing } from '../seam.ts';
 import type { Emitter, LogPart } from './emitter.ts';
 import type { Section } from './pack.ts';
-import type { EmitterHeads, RecordStore } from './record-store.ts';
+import type { EmitterHead, EmitterHeads, RecordStore } from './record-store.ts';
 
 /** Limits and delays of a keeper. */
 export interface KeeperLimits {
@@ -29,21 +35,46 @@ export interface KeeperServices {
   readonly after: After;
   /** Called with the emitters whose records up to here are now kept. It must not throw. */
   readonly onKept: (emitters: readonly Emitter[]) => void;
+  /** Called with a log that another process has taken over: what waited of it was not kept, and is dropped. It must not throw. */
+  readonly onTaken: (taken: TakenLog) => void;
   /** Called with the problem where records could not be kept, with `null` once they can. */
   readonly onFault: (problem: string | null) => void;
   readonly limits?: Partial<KeeperLimits>;
 }
 
+/** A log that another process has taken over. */
+export interface TakenLog {
+  /** As that process has kept it. */
+  readonly head: EmitterHead;
+  /** Whether a record of it differs from the one with its number that waited here. */
+  readonly isFork: boolean;
+}
+
+/** Bytes of records, and of checkpoints, after which a section ends: what a store takes in one piece, and a head in one line. */
+const SECTION_BYTES = 512 * 1024;
+const SECTION_NOTES = 128 * 1024;
+
+/** A section that grows. */
+interface Growing {
+  readonly from: number;
+  readonly leaves: Uint8Array[];
+  readonly checkpoints: string[];
+  /** After the last of its records. */
+  emitter: Emitter;
+  bytes: number;
+  noteBytes: number;
+}
+
 /** Parts of one log that wait. */
 interface Waiting {
-  readonly section: Section & { readonly leaves: Uint8Array[]; readonly checkpoints: string[] };
-  /** After the last of them. */
-  emitter: Emitter;
+  readonly term: number;
+  readonly sections: Growing[];
   bytes: number;
 }
 
 /**
- * Queues received parts of many logs and keeps them together. What cannot be kept is kept later: nothing is dropped.
+ * Queues received parts of many logs and keeps them together. What cannot be kept is kept later: nothing is dropped but what another
+ * process has taken over.
  *
  * Lifecycle: `close` once, which tries a last time.
  */
@@ -69,19 +100,24 @@ export class RecordKeeper {
     return this.#bytes;
   }
 
-  /** Queues a part. @param emitter as it is after the part */
-  add(emitter: Emitter, { from, leaves, checkpoint }: LogPart): void {
-    const { origin, id } = emitter;
-    const waiting = this.#waiting.get(origin) ?? {
-      section: { origin, id, from, leaves: [], checkpoints: [] },
-      emitter,
-      bytes: 0,
-    };
+  /** Queues a part. @param log.emitter as it is after the part */
+  add(
+    { emitter, term }: { readonly emitter: Emitter; readonly term: number },
+    { from, leaves, checkpoint }: LogPart,
+  ): void {
+    const { origin } = emitter;
+    const waiting = this.#waiting.get(origin) ?? { term, sections: [], bytes: 0 };
     this.#waiting.set(origin, waiting);
-    waiting.emitter = emitter;
-    waiting.section.leaves.push(...leaves);
-    if (checkpoint !== '') waiting.section.checkpoints.push(checkpoint);
+    const last = waiting.sections.at(-1);
+    const isFull = last === undefined || last.bytes >= SECTION_BYTES || last.noteBytes >= SECTION_NOTES;
+    const section = isFull ? { from, leaves: [], checkpoints: [], emitter, bytes: 0, noteBytes: 0 } : last;
+    if (isFull) waiting.sections.push(section);
+    section.emitter = emitter;
+    section.leaves.push(...leaves);
+    if (checkpoint !== '') section.checkpoints.push(checkpoint);
+    section.noteBytes += checkpoint.length;
     const bytes = leaves.reduce((sum, leaf) => sum + leaf.length, checkpoint.length);
+    section.bytes += bytes;
     waiting.bytes += bytes;
     this.#bytes += bytes;
     this.#keepWithin(this.#bytes >= this.#limits.batchBytes ? 0 : this.#limits.batchMs);
@@ -143,25 +179,43 @@ export class RecordKeeper {
     const batch = this.#waiting;
     this.#taken = batch;
     this.#waiting = new Map();
-    const problem = await this.#write([...batch.values()]);
+    const unmoved = await this.#write(batch);
     this.#taken = new Map();
-    if (problem !== null) {
+    if (isProblem(unmoved)) {
       this.#putBack(batch);
-      return problem;
+      return unmoved.problem;
     }
     for (const { bytes } of batch.values()) this.#bytes -= bytes;
-    this.#services.onKept([...batch.values()].map(({ emitter }) => emitter));
+    const taken = new Map(unmoved.map((head) => [head.emitter.origin, head]));
+    this.#services.onKept(
+      [...batch.values()].flatMap((waiting) => {
+        const { emitter } = endOf(waiting);
+        return taken.has(emitter.origin) ? [] : [emitter];
+      }),
+    );
+    for (const [origin, waiting] of batch) {
+      const head = taken.get(origin);
+      if (head === undefined) continue;
+      // What came meanwhile continues what was not kept.
+      this.#bytes -= this.#waiting.get(origin)?.bytes ?? 0;
+      this.#waiting.delete(origin);
+      this.#services.onTaken({ head, isFork: isFork(waiting.sections, head) });
+    }
     return null;
   }
 
   /** INVARIANT: the heads are kept after the records, so that no head is ahead of its records. */
-  async #write(batch: readonly Waiting[]): Promise<string | null> {
+  async #write(batch: ReadonlyMap<string, Waiting>): Promise<readonly EmitterHead[] | Problem> {
     const { store, heads } = this.#services;
     try {
-      const unkept = await store.keep(batch.map(({ section }) => section));
-      return unkept ?? (await heads.keep(batch.map(({ emitter }) => ({ emitter, state: 'open' }))));
+      const unkept = await store.keep([...batch.values()].flatMap(sectionsOf));
+      if (unkept !== null) return { problem: unkept };
+      const moved = [...batch.values()].map(
+        (waiting) => ({ emitter: endOf(waiting).emitter, state: 'open', term: waiting.term }) as const,
+      );
+      return await heads.keep(moved);
     } catch (error) {
-      return `records cannot be kept: ${error instanceof Error ? error.message : String(error)}`;
+      return { problem: `records cannot be kept: ${error instanceof Error ? error.message : String(error)}` };
     }
   }
 
@@ -174,10 +228,28 @@ export class RecordKeeper {
         this.#waiting.set(origin, next);
         continue;
       }
-      waiting.section.leaves.push(...next.section.leaves);
-      waiting.section.checkpoints.push(...next.section.checkpoints);
+      waiting.sections.push(...next.sections);
       waiting.bytes += next.bytes;
-      waiting.emitter = next.emitter;
     }
   }
+}
+
+const sectionsOf = ({ term, sections }: Waiting): readonly Section[] =>
+  sections.map(({ from, leaves, checkpoints, emitter: { origin, id, range, prev } }) => {
+    const tree = base64Of(rangeBytes(range));
+    return { origin, id, term, from, tree, last: base64OrNothing(prev), leaves, checkpoints };
+  });
+
+/** The last section: a log waits with one at least. */
+function endOf({ sections }: Waiting): Growing {
+  const end = sections.at(-1);
+  if (end === undefined) throw new Error('a log waits without a section');
+  return end;
+}
+
+/** Whether the last record of a head is another one than that with its number in sections. `false` where it is not among them. */
+function isFork(sections: readonly Growing[], { emitter: { range, prev } }: EmitterHead): boolean {
+  const section = sections.find(({ from, leaves }) => from < range.size && range.size <= from + leaves.length);
+  const own = section?.leaves[range.size - section.from - 1];
+  return own !== undefined && prev !== null && !isSameHash(leafHash(own), prev);
 }

@@ -8,12 +8,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { Problem } from '../../runtime/problem.ts';
 import type { S3Place } from '../../config/s3-place.ts';
-
-/** Names of objects, and what to ask for more with. */
-export interface NamePage {
-  readonly names: readonly string[];
-  readonly next: string | null;
-}
+import type { Bucket, NamePage } from './record-objects.ts';
 
 /** Longest wait for an answer. A store that stalls is one that fails. */
 const REQUEST_MS = 15_000;
@@ -26,7 +21,7 @@ const REQUEST_MS = 15_000;
  *
  * @see https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
  */
-export class S3Bucket {
+export class S3Bucket implements Bucket {
   readonly #place: S3Place;
   readonly #client: S3Client;
   readonly #requestMs: number;

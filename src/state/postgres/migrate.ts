@@ -4,7 +4,7 @@ import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { failureOfPostgres } from './postgres-failure.ts';
 import { connectionOf, primaryOf } from './primary.ts';
-import { FLEET_SCHEMA, LOST_SCHEMA, SCHEMA, SCHEMA_NAME, SCHEMA_VERSION } from './schema.ts';
+import { FLEET_SCHEMA, LOST_SCHEMA, RECORDS_SCHEMA, SCHEMA, SCHEMA_NAME, SCHEMA_VERSION } from './schema.ts';
 
 /** A migration that was done, or that there was none to do. */
 export interface Migrated {
@@ -15,7 +15,7 @@ export interface Migrated {
 }
 
 /** Steps from each version to the next. INVARIANT: a released step does not change. */
-const steps: readonly string[] = [SCHEMA, FLEET_SCHEMA, LOST_SCHEMA];
+const steps: readonly string[] = [SCHEMA, FLEET_SCHEMA, LOST_SCHEMA, RECORDS_SCHEMA];
 
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};
   CREATE TABLE IF NOT EXISTS ${SCHEMA_NAME}.version (id smallint PRIMARY KEY CHECK (id = 1), version integer NOT NULL)`;
@@ -27,6 +27,8 @@ const grantsTo = (role: string): string => `
   REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ${SCHEMA_NAME}.version, ${SCHEMA_NAME}.digest_key FROM ${role};
   REVOKE UPDATE, DELETE, TRUNCATE ON ${SCHEMA_NAME}.fleet FROM ${role};
   REVOKE INSERT, DELETE, TRUNCATE ON ${SCHEMA_NAME}.feed_head, ${SCHEMA_NAME}.outbox_head FROM ${role};
+  REVOKE UPDATE, TRUNCATE ON ${SCHEMA_NAME}.received FROM ${role};
+  REVOKE TRUNCATE ON ${SCHEMA_NAME}.emitters FROM ${role};
   REVOKE TRUNCATE ON ${SCHEMA_NAME}.tasks, ${SCHEMA_NAME}.tokens, ${SCHEMA_NAME}.budgets, ${SCHEMA_NAME}.histories FROM ${role}`;
 
 /**

@@ -10,6 +10,7 @@ import { BEGIN, commit, flight } from './flight.ts';
 import type { Statement } from './flight.ts';
 import { oldSlot, PARTS_OF_SETTLED } from './settled-parts.ts';
 import type { WriteLane } from './write-lane.ts';
+import { written } from './written.ts';
 
 /** Most tasks that one call ends, most secrets, and most rows that one step of pruning deletes from a table. */
 const MAX_DUE = 1_000;
@@ -170,16 +171,6 @@ async function emptySettled(database: Database, floorMs: number): Promise<StoreF
     if (emptied !== null) return emptied.code === 'busy' ? null : emptied;
   }
   return null;
-}
-
-/** A transaction whose outcome matters little: it is done again later where it failed or is unknown. */
-async function written(database: Database, statements: readonly Statement[]): Promise<null | StoreFailure> {
-  const done = await database.transaction(async (client) => {
-    await flight(client, [BEGIN, ...statements]);
-    return { outcome: await commit(client, [], database) };
-  });
-  if (isStoreFailure(done)) return done;
-  return done.outcome.kind === 'committed' ? null : done.outcome.failure;
 }
 
 const textsIn = ({ secret: { digest, kind, place, agent, action } }: DueSecret): readonly string[] => [

@@ -2,7 +2,7 @@ import { MAX_LEASE_SECONDS } from '../../config/authority.ts';
 import { PARTS_OF_SETTLED } from './settled-parts.ts';
 
 /** The version of the tables. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 /** The schema that the tables are in, beside anything else in the database. */
 export const SCHEMA_NAME = 'remit';
@@ -211,4 +211,48 @@ ALTER TABLE feed_head ADD COLUMN lost text;
 ALTER TABLE digest_key ADD COLUMN position_key bytea NOT NULL
   DEFAULT decode(replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), 'hex') CHECK (length(position_key) = 32);
 ALTER TABLE replicas ADD COLUMN lease_ms bigint NOT NULL DEFAULT ${MAX_LEASE_SECONDS * 1_000};
+`;
+
+/**
+ * Version 4: the records of sidecars.
+ *
+ * - `emitters` says how far each log is kept. Each authority that takes a log over raises its term, and only that one may move the head.
+ * - `receivers` has a row for each authority that receives logs; its beat rises while that one lives.
+ * - `received` has what is kept, an object for each batch; `received_days` the sum of their bytes, by the days they were kept on.
+ */
+export const RECORDS_SCHEMA = `
+CREATE TABLE emitters (
+  origin text PRIMARY KEY,
+  verifier_key text NOT NULL,
+  id text NOT NULL,
+  term bigint NOT NULL CHECK (term > 0),
+  owner uuid NOT NULL,
+  size bigint NOT NULL,
+  range bytea NOT NULL,
+  head bytea NOT NULL,
+  signed bigint NOT NULL,
+  state text NOT NULL CHECK (state IN ('open', 'left', 'lost')),
+  at_ms bigint NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX emitters_open ON emitters (owner) WHERE state = 'open';
+CREATE INDEX emitters_ended ON emitters (at_ms) WHERE state <> 'open';
+CREATE TABLE receivers (
+  id uuid PRIMARY KEY,
+  beat bigint NOT NULL
+) WITH (fillfactor = 10);
+CREATE TABLE received (
+  name text PRIMARY KEY,
+  day integer NOT NULL,
+  bytes integer NOT NULL,
+  body bytea NOT NULL
+);
+ALTER TABLE received ALTER COLUMN body SET STORAGE EXTERNAL;
+CREATE TABLE received_days (
+  day integer PRIMARY KEY,
+  bytes bigint NOT NULL
+) WITH (fillfactor = 10);
+CREATE TRIGGER emitters_grow BEFORE UPDATE ON emitters FOR EACH ROW
+  WHEN (NEW.term < OLD.term OR NEW.size < OLD.size OR NEW.id <> OLD.id OR NEW.verifier_key <> OLD.verifier_key)
+  EXECUTE FUNCTION refuse('a log does not shrink');
+CREATE TRIGGER received_stays BEFORE UPDATE ON received FOR EACH ROW EXECUTE FUNCTION refuse('a received record does not change');
 `;

@@ -264,14 +264,15 @@ describe('openEmitterFile', () => {
     if (ended === undefined || open === undefined) throw new Error('no logs');
     const heads = must(openEmitterFile(join(folder(), 'emitters.db'), { nowMs: () => nowMs }));
     await heads.keep([
-      { emitter: ended, state: 'left' },
-      { emitter: open, state: 'open' },
+      { emitter: ended, state: 'left', term: 0 },
+      { emitter: open, state: 'open', term: 0 },
     ]);
     nowMs = 8 * 86_400_000;
-    expect(await heads.find(ended.origin)).toMatchObject({ state: 'left' });
+    expect(await heads.claim(ended)).toMatchObject({ state: 'left', isNamed: false });
     const later = newEmitter({ ...ended, origin: `${ended.origin.slice(0, -1)}f` });
-    await heads.keep([{ emitter: { ...later, key: open.key }, state: 'lost' }]);
-    expect([await heads.find(ended.origin), (await heads.find(open.origin)) !== null]).toEqual([null, true]);
+    await heads.keep([{ emitter: { ...later, key: open.key }, state: 'lost', term: 0 }]);
+    expect(await heads.claim(ended)).toMatchObject({ state: 'lost' });
+    expect(await heads.claim(open)).toMatchObject({ state: 'open', isNamed: true });
     await heads.close();
     for (const log of pods) log.close();
   });
@@ -306,7 +307,7 @@ describe('receivedLogsIn', () => {
     await timers.pass(300);
     await own.close();
     const files = new RecordFiles(records, portsAt(9_000));
-    const section = { origin: name.origin, id: name.id, checkpoints: [part.checkpoint] };
+    const section = { origin: name.origin, id: name.id, term: 0, tree: 'x', last: '', checkpoints: [part.checkpoint] };
     expect(await files.keep([{ ...section, from: 2, leaves: part.leaves.slice(2, 9) }])).toBeNull();
     await files.close();
     expect(verdictIn(records, name)).toMatchObject({ kind: 'sound', size: 11, signed: { from: 1, to: 11 } });

@@ -102,14 +102,16 @@ export async function authority(folder: string, change: Partial<ReceiverServices
   const heads = must(openEmitterFile(join(records, 'emitters.db'), portsAt(1_000)));
   const faults: (string | null)[] = [];
   const used = change.store ?? store;
+  let isStopped = false;
+  const run: After = (delayMs, each) => (change.after ?? timers.after)(delayMs, () => isStopped || each());
   const receiver = new Receiver({
     heads,
     record: async (record: LedgerRecord) =>
       log.append([{ bytes: must(encodedRecord(record)).bytes, outbox: null }], 'none') === null,
     ports: { nowMs: () => 5_000, monotonicMs: () => timers.nowMs },
-    after: timers.after,
     onFault: (problem) => void faults.push(problem),
     ...change,
+    after: run,
     store: {
       keep: async (sections) => {
         timers.running += 1;
@@ -129,7 +131,9 @@ export async function authority(folder: string, change: Partial<ReceiverServices
     must(log.checkpoint());
     log.close();
   };
-  return { receiver, timers, records, log, folder, faults, close };
+  /** It does nothing more, and says nothing. */
+  const stop = (): void => void (isStopped = true);
+  return { receiver, timers, records, log, folder, faults, close, stop };
 }
 
 const expectNone = (problem: string | null): void => {

@@ -50,7 +50,8 @@ describeWith(seaweedfsPart(), 'RecordObjects with a real S3-compatible store', (
   /** An authority that keeps what it receives under a prefix, reached through the proxy, and a sidecar with eleven records. */
   async function both(prefix: string, requestMs = 60_000) {
     const place = must(s3PlaceFrom(address(prefix, proxy.port)));
-    const objects = new RecordObjects(new S3Bucket(place, { requestMs }), { nowMs: () => Date.now() });
+    const bucket = new S3Bucket(place, { requestMs });
+    const objects = new RecordObjects(bucket, { what: 'the object store', nowMs: () => Date.now() });
     const own = await authority(folder(), { store: objects });
     const pod = folder();
     const sidecar = sidecarLog(pod, 10);
@@ -58,7 +59,7 @@ describeWith(seaweedfsPart(), 'RecordObjects with a real S3-compatible store', (
     const close = async (): Promise<void> => {
       sidecar.close();
       await own.close();
-      await objects.close();
+      bucket.close();
     };
     return { ...own, ...stream, pod, sidecar, close };
   }
@@ -163,6 +164,7 @@ describeWith(seaweedfsPart(), 'RecordObjects with a real S3-compatible store', (
     const opened = must(
       await openReceivedRecords(mustConfig(yaml, { folder: at }), {
         writer: { durable },
+        replica: null,
         ports: systemPorts,
         faults: new Faults(() => undefined),
         metrics: newMetrics(),

@@ -1,0 +1,24 @@
+import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { Database } from './database.ts';
+import { BEGIN, commit, flight } from './flight.ts';
+import type { Statement } from './flight.ts';
+
+/** Runs a transaction that may be done again where it failed or its outcome is unknown: both are a failure. */
+export async function written(database: Database, statements: readonly Statement[]): Promise<null | StoreFailure> {
+  const done = await changed(database, statements);
+  return isStoreFailure(done) ? done : null;
+}
+
+/** As `written`; gives the rows of each statement. */
+export async function changed(
+  database: Database,
+  statements: readonly Statement[],
+): Promise<readonly (readonly Readonly<Record<string, unknown>>[])[] | StoreFailure> {
+  const done = await database.transaction(async (client) => {
+    const [, ...results] = await flight(client, [BEGIN, ...statements]);
+    return { rows: results.map(({ rows }) => rows), outcome: await commit(client, [], database) };
+  });
+  if (isStoreFailure(done)) return done;
+  return done.outcome.kind === 'committed' ? done.rows : done.outcome.failure;
+}

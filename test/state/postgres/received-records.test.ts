@@ -1,0 +1,265 @@
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { ledgerFetch } from '../../../src/commands/ledger-fetch.ts';
+import { ledgerVerify } from '../../../src/commands/ledger-verify.ts';
+import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
+import { s3PlaceFrom } from '../../../src/config/s3-place.ts';
+import type { EmitterName } from '../../../src/ledger/received/emitter.ts';
+import { RecordObjects } from '../../../src/ledger/received/record-objects.ts';
+import type { RecordStore } from '../../../src/ledger/received/record-store.ts';
+import { S3Bucket } from '../../../src/ledger/received/s3-bucket.ts';
+import { systemPorts } from '../../../src/runtime/ports.ts';
+import { after } from '../../../src/runtime/timers.ts';
+import { Database } from '../../../src/state/postgres/database.ts';
+import { emitterHeads } from '../../../src/state/postgres/emitter-heads.ts';
+import { receivedObjects } from '../../../src/state/postgres/received-objects.ts';
+import { must } from '../../builders/must.ts';
+import { scratch } from '../../builders/scratch.ts';
+import { ran } from '../../commands/ledgers.ts';
+import { FaultProxy } from '../../fault-proxy.ts';
+import {
+  addRecords,
+  authority,
+  connected,
+  emitterRecords,
+  nameOf,
+  partFrom,
+  sidecarLog,
+} from '../../ledger/received/receivers.ts';
+import { startSeaweedfs } from '../../ledger/received/seaweedfs.ts';
+import { describeWith, postgresPart, seaweedfsPart } from '../../parts.ts';
+import { PostgresPlaces } from '../../postgres/places.ts';
+import { until } from '../../until.ts';
+
+jest.setTimeout(300_000);
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const address = (port: number): string =>
+  `s3://records/moved/?endpoint=${encodeURIComponent(`http://127.0.0.1:${port}`)}`;
+
+/** Ids of the authorities. */
+const REPLICAS = ['00000000-0000-4000-8000-000000000001', '00000000-0000-4000-8000-000000000002'] as const;
+
+const eventsIn = (place: string): readonly string[] =>
+  emitterRecords(place).map(({ event, size }) => `${event} ${size}`);
+
+describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (binaries) => {
+  let places: PostgresPlaces;
+  const databases: Database[] = [];
+  beforeAll(async () => {
+    places = new PostgresPlaces(binaries, folder());
+    await places.start();
+  });
+  afterAll(async () => {
+    await Promise.all(databases.map((database) => database.close()));
+    await places.stop();
+  });
+
+  const open = (url: string): Database => {
+    const database = new Database({ target: must(postgresTargetFrom(url)), hasQuorum: false, askMs: 60_000 });
+    databases.push(database);
+    return database;
+  };
+
+  /** An authority whose heads, and whose records unless there is another store, are in a database. */
+  async function started(url: string, id: (typeof REPLICAS)[number], store?: Pick<RecordStore, 'keep'>) {
+    const { nowMs } = systemPorts;
+    const database = open(url);
+    const heads = emitterHeads(database, { id, nowMs });
+    const objects = new RecordObjects(receivedObjects(database, nowMs), { what: 'the database', nowMs });
+    const limits = { batchMs: 20, retryMs: 50, silenceMs: 2_000 };
+    return authority(folder(), { after, ports: systemPorts, heads, store: store ?? objects, limits });
+  }
+  const both = async (url: string, store?: (index: number) => Pick<RecordStore, 'keep'>) =>
+    [await started(url, REPLICAS[0], store?.(0)), await started(url, REPLICAS[1], store?.(1))] as const;
+
+  type Started = Awaited<ReturnType<typeof started>>;
+
+  /** Connects to an authority and sends what it lacks. Resolves once all of it is kept there. */
+  async function sent({ receiver }: Started, pod: string, name: EmitterName, size: number): Promise<number> {
+    const { stream, kept } = await connected(receiver, name, size);
+    expect(await stream.receive(partFrom(pod, stream.size))).toBeNull();
+    await until(() => kept.at(-1) === size, { what: `${size} kept records` });
+    return stream.size;
+  }
+
+  const silent = { onKept: () => undefined, onOver: () => undefined };
+  const connectedOrNot = ({ receiver }: Started, name: EmitterName) => receiver.connect(name, 11, silent);
+
+  const verified = async (from: string, authorities: readonly Started[]) => {
+    const out = folder();
+    expect(await ran(ledgerFetch, from, '--out', out)).toMatchObject({ exit: 0, err: '' });
+    const trust = authorities.flatMap(({ log, folder: at }) => [
+      '--key',
+      log.verifierKey,
+      '--ledger',
+      join(at, 'ledger'),
+    ]);
+    return ran(ledgerVerify, ...trust, '--received', out);
+  };
+
+  it('continue at another authority where one is killed, without a gap, and the ledgers of both verify them', async () => {
+    const url = await places.next();
+    const [first, second] = await both(url);
+    const pod = folder();
+    const sidecar = sidecarLog(pod, 10);
+    const name = nameOf(sidecar);
+    expect(await sent(first, pod, name, 11)).toBe(0);
+    // The first one is gone without a word.
+    addRecords(sidecar, { from: 11, to: 20 });
+    sidecar.checkpoint();
+    expect(await sent(second, pod, name, 22)).toBe(11);
+    sidecar.close();
+    await first.close();
+    await second.close();
+    expect([eventsIn(first.folder).slice(0, 2), eventsIn(second.folder)]).toEqual([
+      ['joined 0', 'checkpoint 11'],
+      ['joined 11', 'checkpoint 22'],
+    ]);
+    const { exit, out } = await verified(url, [first, second]);
+    expect([exit, out.includes('counted    22 anchored, 22 received, 0 missing')]).toEqual([0, true]);
+  });
+
+  it('are acknowledged by one authority alone where a log forks, and the fork is named', async () => {
+    const url = await places.next();
+    const [first, second] = await both(url);
+    const [pod, copy] = [folder(), folder()];
+    sidecarLog(pod, 10).close();
+    cpSync(pod, copy, { recursive: true });
+    const [shorter, longer] = [sidecarLog(pod, 5, { from: 101, to: 105 }), sidecarLog(copy, 7, { from: 201, to: 207 })];
+    const name = nameOf(shorter);
+    // Both streams begin while neither authority has anything.
+    const loser = await connected(first.receiver, name, longer.size);
+    const winner = await connected(second.receiver, name, shorter.size);
+    expect(await winner.stream.receive(partFrom(pod, 0))).toBeNull();
+    await until(() => winner.kept.at(-1) === shorter.size, { what: 'the records of the second' });
+    expect(await loser.stream.receive(partFrom(copy, 0))).toBeNull();
+    await until(() => loser.over.length > 0, { what: 'the end of the first stream' });
+    expect([loser.kept, loser.over]).toEqual([[], ['another authority continues this log']]);
+    // At the next try it continues after what was acknowledged, which it does not.
+    const again = await connected(first.receiver, name, longer.size);
+    expect(again.stream.size).toBe(shorter.size);
+    expect(await again.stream.receive(partFrom(copy, shorter.size))).toMatchObject({
+      problem: expect.stringContaining('forked'),
+      isLater: false,
+    });
+    const { size } = shorter;
+    shorter.close();
+    longer.close();
+    await first.close();
+    await second.close();
+    const why = emitterRecords(first.folder).find(({ event }) => event === 'refused')?.why;
+    expect(why).toBe(`\`${name.origin}\` forked: two authorities received different records ${size}`);
+    // What the first one had received is in the store too, and does not count.
+    expect((await verified(url, [first, second])).out).toContain(`${size} anchored, ${size} received, 0 missing`);
+  });
+
+  it('are not taken over, nor disturbed, by another identity', async () => {
+    const url = await places.next();
+    const [first, second] = await both(url);
+    const pod = folder();
+    const sidecar = sidecarLog(pod, 10);
+    const name = nameOf(sidecar);
+    const own = await connected(first.receiver, name, 11);
+    const other = await connectedOrNot(second, nameOf(sidecar, 'spiffe://acme.test/ns/tools/sa/other'));
+    expect(other).toEqual({ problem: `the log \`${name.origin}\` belongs to \`${name.id}\``, isLater: false });
+    expect(await own.stream.receive(partFrom(pod, 0))).toBeNull();
+    await until(() => own.kept.at(-1) === 11);
+    // A log that is shorter than what another authority has received was cut.
+    expect(await second.receiver.connect(name, 5, silent)).toMatchObject({
+      problem: expect.stringContaining('shrank'),
+    });
+    sidecar.close();
+    await first.close();
+    await second.close();
+    expect(emitterRecords(second.folder).map(({ event }) => event)).toEqual(['refused']);
+  });
+
+  it('are missed by another authority, and their log named as lost, where authority and sidecar are both gone', async () => {
+    const url = await places.next();
+    const [first, second] = await both(url);
+    const pod = folder();
+    const sidecar = sidecarLog(pod, 10);
+    await sent(first, pod, nameOf(sidecar), 11);
+    sidecar.close();
+    // It stops without a word: its beat stands still. The other one looks each third of a second.
+    first.stop();
+    await until(() => eventsIn(second.folder).includes('lost 11'), { what: 'the lost log' });
+    await second.close();
+    expect(eventsIn(second.folder)).toEqual(['joined 11', 'lost 11']);
+    const { out } = await verified(url, [second]);
+    expect(out).toContain('LOST');
+    expect(out).toContain('counted    11 anchored, 11 received, 0 missing');
+    await first.close();
+  });
+
+  it('do not shrink and do not change, whatever the role that serves tries', async () => {
+    const url = await places.next();
+    const [first, second] = await both(url);
+    const pod = folder();
+    const sidecar = sidecarLog(pod, 10);
+    await sent(first, pod, nameOf(sidecar), 11);
+    sidecar.close();
+    await first.close();
+    await second.close();
+    const database = open(url);
+    for (const [text, problem] of [
+      ['UPDATE remit.emitters SET size = 3', 'a log does not shrink'],
+      ['UPDATE remit.emitters SET term = 0', 'a log does not shrink'],
+      ["UPDATE remit.emitters SET id = 'x'", 'a log does not shrink'],
+      ["UPDATE remit.received SET body = ''", 'permission denied'],
+      ['TRUNCATE remit.received', 'permission denied'],
+      ['TRUNCATE remit.emitters', 'permission denied'],
+    ] as const) {
+      expect(await database.read(text)).toMatchObject({
+        kind: 'store-failure',
+        detail: expect.stringContaining(problem),
+      });
+    }
+    const [sum] = await places.sql(
+      url,
+      'SELECT (SELECT sum(bytes) FROM remit.received) = (SELECT sum(bytes) FROM remit.received_days) AS same',
+    );
+    expect(sum).toEqual({ same: true });
+  });
+
+  describeWith(seaweedfsPart(), 'and a real S3-compatible store', (weed) => {
+    it('are sound where an authority that stood still writes what another one has taken over', async () => {
+      const store = await startSeaweedfs(weed, folder());
+      const proxy = await FaultProxy.start(store.port);
+      const objectsAt = (port: number) =>
+        new RecordObjects(new S3Bucket(must(s3PlaceFrom(address(port))), { requestMs: 120_000 }), {
+          what: 'the object store',
+          nowMs: systemPorts.nowMs,
+        });
+      const url = await places.next();
+      const [first, second] = await both(url, (index) => objectsAt(index === 0 ? proxy.port : store.port));
+      const pod = folder();
+      const sidecar = sidecarLog(pod, 10);
+      const name = nameOf(sidecar);
+      await sent(first, pod, name, 11);
+      addRecords(sidecar, { from: 11, to: 15 });
+      sidecar.checkpoint();
+      const stuck = await connected(first.receiver, name, 17);
+      proxy.set({ kind: 'held' }, 'up');
+      expect(await stuck.stream.receive(partFrom(pod, 11))).toBeNull();
+      await until(() => first.receiver.status.waitingBytes > 0);
+      addRecords(sidecar, { from: 16, to: 20 });
+      sidecar.checkpoint();
+      expect(await sent(second, pod, name, 23)).toBe(11);
+      proxy.set({ kind: 'open' }, 'up');
+      await until(() => stuck.over.length > 0, { what: 'the end of the stream at the first' });
+      expect(stuck.kept).toEqual([]);
+      sidecar.close();
+      await first.close();
+      await second.close();
+      const { exit, out } = await verified(address(store.port), [first, second]);
+      expect([exit, out.includes('counted    23 anchored, 23 received, 0 missing')]).toEqual([0, true]);
+      await proxy.close();
+      await store.stop();
+    });
+  });
+});
