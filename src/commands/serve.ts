@@ -32,7 +32,7 @@ configuration. Invalid ones are refused and the former ones stay in force; the l
 deploy/guide/operate/start-and-reload.md.
 SIGTERM and SIGINT drain: for \`drainSeconds\` (5) \`/readyz\` and the gRPC health service say "not serving" while requests are
 still answered; then requests in progress are answered, and the process ends. A second signal ends the drain.
-With \`stateAccess: shared\` several processes serve with one state file, each on its own socket: deploy/guide/install/processes.md.
+For more cores of one host, run one authority and more processes as its sidecars: deploy/guide/install/processes.md.
 Configuration, policies and key sets are refused, at the start and at each reload, if others than their owner can write them
 or a folder above them; --accept-writable-files accepts them.
 A variable overrides a scalar of the file: REMIT_EXT_AUTHZ_CHECKS_IN_FLIGHT overrides \`extAuthz.checksInFlight\`.

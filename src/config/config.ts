@@ -76,11 +76,6 @@ export interface Config {
    * a restart (`single`). Default `quorum`.
    */
   readonly durability: 'quorum' | 'managed' | 'single';
-  /**
-   * `exclusive`: only this process serves with the state file. `shared`: several processes on this host serve with it; each says `shared`
-   * and has its own `extAuthz.listen`, `admin.listen` and `ledger.folder`. The words name the kinds of lock. Default `exclusive`.
-   */
-  readonly stateAccess: 'exclusive' | 'shared';
   readonly endedTasks: {
     /**
      * Seconds after its end when an ended task is deleted from the state file, once none of its tokens is valid and the ledger has its
@@ -157,7 +152,6 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     state: optional(statePlace(folder), defaultState),
     authority,
     durability: optional(oneOf(['quorum', 'managed', 'single']), 'quorum'),
-    stateAccess: optional(oneOf(['exclusive', 'shared']), 'exclusive'),
     endedTasks: section({ keepSeconds: optional(integer(0, 315_360_000), 86_400) }),
     ledger: ledger(folder),
     records: records(folder),

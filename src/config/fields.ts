@@ -5,6 +5,7 @@ import { isProblem } from '../runtime/problem.ts';
 import { placesIn, type TextPlace } from '../runtime/text-place.ts';
 import { jsonOf, offsetOf, yamlRootFrom } from '../runtime/yaml-text.ts';
 import { nearestOf } from '../runtime/nearest-name.ts';
+import { formerKeys } from './former-keys.ts';
 import { isOfOthers } from './variables.ts';
 
 /** A field of the configuration that cannot be used: where it stands and what would be right. */
@@ -81,9 +82,12 @@ function fieldPlace(source: Source, node: Node | null, path: string): Place {
     },
     report: (problem) => report(node, path, problem),
     reportUnknown: (name, known) => {
+      const former = formerKeys.get(pathOf(path, name));
+      const at = (pairIn(node, name)?.key as Node | undefined) ?? node;
+      if (former !== undefined) return report(at, pathOf(path, name), former);
       const near = nearestOf(name, known);
       const help = near === null ? `known: ${known.join(', ')}` : `did you mean \`${near}\`?`;
-      report((pairIn(node, name)?.key as Node | undefined) ?? node, pathOf(path, name), `is not a known key; ${help}`);
+      report(at, pathOf(path, name), `is not a known key; ${help}`);
     },
   };
 }
@@ -135,15 +139,19 @@ function variableProblems({ environment, variables, read }: Source): readonly Co
   return Object.keys(environment).flatMap((name): readonly ConfigProblem[] => {
     if (!name.startsWith('REMIT_') || environment[name] === undefined || read.has(name) || isOfOthers(name)) return [];
     const path = variables.get(name);
-    const message = path === undefined ? unknownVariable(nearestOf(name, [...variables.keys()])) : idleVariable(path);
+    const message = path === undefined ? unknownVariable(name, [...variables.keys()]) : idleVariable(path);
     return [{ file: 'environment', line: 0, column: 0, field: name, message }];
   });
 }
 
-const unknownVariable = (near: string | null): string =>
-  near === null
+function unknownVariable(name: string, known: readonly string[]): string {
+  const former = [...formerKeys].find(([path]) => variableOf(path) === name);
+  if (former !== undefined) return `is the key \`${former[0]}\`, which ${former[1]}`;
+  const near = nearestOf(name, known);
+  return near === null
     ? 'is not a known variable; a scalar of the file is overridden by `REMIT_` and its path, such as `REMIT_ADMIN_LISTEN`'
     : `is not a known variable; did you mean \`${near}\`?`;
+}
 
 /** A list of the file is not overridden, nor is a section made. */
 const idleVariable = (path: string): string => {

@@ -6,7 +6,6 @@ import type { Address } from './values.ts';
 /** The keys that say what a process is. */
 interface RoleKeys {
   readonly state: StatePlace;
-  readonly stateAccess: 'exclusive' | 'shared';
   readonly authority: AuthorityConfig;
   readonly issuer: object | null;
   readonly svid: object | null;
@@ -38,7 +37,7 @@ function recordsContradiction({ records: { place }, state, authority: { listen }
 }
 
 function sidecarContradiction(
-  { stateAccess, authority, issuer, svid }: RoleKeys,
+  { authority, issuer, svid }: RoleKeys,
   addresses: readonly Address[],
 ): Contradiction {
   if (issuer !== null) {
@@ -51,9 +50,6 @@ function sidecarContradiction(
       message: 'must be absent with `state: authority:…`: a sidecar has no sidecars',
     };
   }
-  if (stateAccess === 'shared') {
-    return { field: 'stateAccess', message: 'must be absent with `state: authority:…`: a sidecar has no state file' };
-  }
   if (addresses.every(isUnix)) return null;
   if (svid === null) {
     return { field: 'svid', message: 'is required with `state: authority://…`: the sidecar shows it to the authority' };
@@ -63,7 +59,7 @@ function sidecarContradiction(
   return authority.id === null ? { field: 'authority.id', message } : null;
 }
 
-function authorityContradiction({ state, stateAccess, authority, issuer, svid }: RoleKeys): Contradiction {
+function authorityContradiction({ state, authority, issuer, svid }: RoleKeys): Contradiction {
   if (authority.id !== null) {
     const message = 'is for sidecars: remove it, or name the authorities by `state: authority://host:port`';
     return { field: 'authority.id', message };
@@ -75,12 +71,6 @@ function authorityContradiction({ state, stateAccess, authority, issuer, svid }:
   if (issuer === null) {
     const message = 'is required with `authority.listen`: sidecars serve the tasks that are declared here';
     return { field: 'issuer', message };
-  }
-  if (stateAccess === 'shared') {
-    return {
-      field: 'stateAccess',
-      message: 'must be `exclusive` with `authority.listen`: sidecars share no state file',
-    };
   }
   if (authority.sidecars.length === 0) {
     const message = 'is required with `authority.listen`: which audiences sidecars may serve, by their SPIFFE ID';

@@ -101,9 +101,9 @@ export async function startChecks(
   return isStartProblem(bound) ? bound : { server, bound };
 }
 
-/** An answer names its ledger where several processes have one each. */
-const responseOptions = ({ extAuthz: { helpUrl }, ledger, stateAccess }: Config): ResponseOptions =>
-  stateAccess === 'shared' ? { helpUrl, ledger: ledger.name } : { helpUrl };
+/** An answer names its ledger where other processes may serve the same proxy: at a sidecar, and at an authority. */
+const responseOptions = ({ extAuthz: { helpUrl }, ledger, state, authority }: Config): ResponseOptions =>
+  state.kind === 'authority' || authority.listen.length > 0 ? { helpUrl, ledger: ledger.name } : { helpUrl };
 
 /** Limits the rate of each agent: before its check is decoded, or once its proof is verified. */
 interface Admission {

@@ -4,10 +4,8 @@ import { LedgerWriter } from '../ledger/writer.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import { LogThread } from '../ledger/log/log-thread.ts';
 import { recordsOfTask } from '../state/task-records.ts';
-import type { FileLock } from '../sqlite/file-lock.ts';
 import type { OutboxReader } from '../state/outbox-relay.ts';
 import { OutboxRelay } from '../state/outbox-relay.ts';
-import { lockOutbox } from '../state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Upkeep } from '../state/authority.ts';
@@ -78,12 +76,7 @@ const NO_FILE = 'none';
 
 /** Opens the ledger of a configuration, and relays the waiting records of the state file. */
 export async function openLedger(
-  {
-    ledger: settings,
-    trustDomains,
-    state,
-    stateAccess,
-  }: Pick<Config, 'ledger' | 'trustDomains' | 'state' | 'stateAccess'>,
+  { ledger: settings, trustDomains, state }: Pick<Config, 'ledger' | 'trustDomains' | 'state'>,
   { outbox, shipped, ports, metrics, log, faults, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
 ): Promise<Ledger | StartProblem> {
   const fileId = (await outbox?.reader.fileId()) ?? NO_FILE;
@@ -142,9 +135,7 @@ export async function openLedger(
     },
     ...(shipped === null ? {} : { refusal: (queued: number) => shipped.problem(queued) }),
   });
-  const place = stateAccess === 'shared' ? outboxPlace(statePathOf(state), log) : null;
-  closers.push(() => place?.release());
-  const relay = outbox && new OutboxRelay(writer, { ...outbox, after, taken, ...place });
+  const relay = outbox && new OutboxRelay(writer, { ...outbox, after, taken });
   closers.push(() => relay?.close());
   closers.push(async () => {
     await relay?.pump();
@@ -186,26 +177,6 @@ async function rolledBackProblem(
   if (isStoreFailure(end)) return end.detail;
   if (end >= taken) return null;
   return `the state file \`${state}\` is an earlier copy: it has written ${end} records, but the ledger \`${folder}\` has ${taken} of them, so a task that ended could be open in it. Move it away and restore it with \`remit restore --state-only\`, which ends its open tasks`;
-}
-
-/** The lock for relaying the outbox, where several processes share the state file. Taking it is logged. */
-function outboxPlace(state: string, log: Log) {
-  let held: FileLock | null = null;
-  let told = '';
-  return {
-    claim: (): boolean => {
-      const lock = lockOutbox(state);
-      if (!isStoreFailure(lock)) {
-        held = lock;
-        log('ledger: this process relays the records of the state file', 'ledger');
-        return true;
-      }
-      if (lock.code !== 'busy' && lock.detail !== told) log(`ledger: ${lock.detail}`, 'ledger');
-      told = lock.detail;
-      return false;
-    },
-    release: (): void => held?.release(),
-  };
 }
 
 /** The tasks of allowed uses in a batch, each with the time of its last use. */

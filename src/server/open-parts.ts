@@ -96,17 +96,14 @@ export async function openParts(
             onWrite: stateHealth.written,
             closers,
           })
-        : await openStateFile(
-            { path: statePathOf(config.state), stateAccess: config.stateAccess },
-            {
-              ports,
-              log,
-              onFatal: options.onFatal,
-              onRecords: () => relay?.(),
-              onWrite: stateHealth.written,
-              closers,
-            },
-          );
+        : await openStateFile(statePathOf(config.state), {
+            ports,
+            log,
+            onFatal: options.onFatal,
+            onRecords: () => relay?.(),
+            onWrite: stateHealth.written,
+            closers,
+          });
   if (isStartProblem(state)) return state;
   const { authority, stateFile, states } = state;
   const reports = new Reports(

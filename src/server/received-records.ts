@@ -122,7 +122,7 @@ function openFiles(
 ): OpenStore | StartProblem {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const lock = lockFile(join(folder, 'lock.db'), 'exclusive');
+    const lock = lockFile(join(folder, 'lock.db'));
     if (lock === null) return { problem: `the received records \`${folder}\` are in use by another process` };
     closers.push(() => lock.release());
     const records = new RecordFiles(folder, ports);

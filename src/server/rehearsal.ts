@@ -93,7 +93,6 @@ const rehearsed = (config: Config, folder: string): Config => ({
     ...config.authority,
     listen: config.authority.listen.map((_at, n) => ({ kind: 'unix', path: join(folder, `authority-${n}.sock`) })),
   },
-  stateAccess: 'exclusive',
   ledger: {
     ...config.ledger,
     folder: join(folder, 'ledger'),

@@ -1,7 +1,5 @@
-import type { Config } from '../config/config.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { migrateFile, pendingVersion } from '../state/sqlite/migration.ts';
-import { ProofFile } from '../state/sqlite/proof-file.ts';
 import { stateFormat } from '../state/sqlite/schema.ts';
 import { AuthorityThread } from '../state/sqlite/authority-thread.ts';
 import type { AuthorityThreadOptions } from '../state/sqlite/authority-thread.ts';
@@ -19,12 +17,6 @@ import type { OnProofRefused, ReplayMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import type { OutboxSource } from './ledger.ts';
 import type { StartProblem } from './start-problem.ts';
-
-/**
- * How long a write waits for the lock of another process: half of the deadline that Envoy ships with, so that a check whose write fails is
- * still answered with its denial.
- */
-const SHARED_BUSY_MS = 250;
 
 /** The replay memory of each role. */
 export interface Proofs {
@@ -73,27 +65,23 @@ export interface StateServices {
   readonly closers: { push(closer: () => unknown): void };
 }
 
-/**
- * Opens the state file of a configuration, exclusively or shared. What one process can hold in memory for a guarantee is in a file where
- * several share it. `stateAccess` says which, and a lock makes all processes use the same value.
- */
+/** Opens the state file at a path. A lock keeps other processes from serving with it. */
 export async function openStateFile(
-  { path, stateAccess }: { readonly path: string } & Pick<Config, 'stateAccess'>,
+  path: string,
   { ports, log, onFatal, onRecords, onWrite, closers }: StateServices,
 ): Promise<State | StartProblem> {
-  const isShared = stateAccess === 'shared';
   const outdated = broughtUpToDate(path, log);
   if (outdated !== null) return outdated;
-  const lock = lockState(path, stateAccess);
+  const lock = lockState(path);
   if (isStoreFailure(lock)) return { problem: lock.detail };
   closers.push(() => lock.release());
   const failing = ({ detail }: { readonly detail: string }): void => onFatal(detail);
-  const waiting = isShared ? { busyTimeoutMs: SHARED_BUSY_MS } : {};
-  const thread = await AuthorityThread.open(path, { ...ports, ...waiting, onFatal: failing, onRecords, onWrite });
+  const thread = await AuthorityThread.open(path, { ...ports, onFatal: failing, onRecords, onWrite });
   if (isStoreFailure(thread)) return { problem: thread.detail };
   closers.push(() => thread.close());
   const { states, settling, authority, feed, reader } = thread;
-  const access = {
+  const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: reader.nowMs() };
+  return {
     states,
     settling,
     authority,
@@ -101,22 +89,9 @@ export async function openStateFile(
     database: null,
     sidecar: null,
     reporting: authority,
-    digestOf: (secret: string) => reader.digestOf(secret),
+    digestOf: (secret) => reader.digestOf(secret),
+    proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
   };
-  const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: reader.nowMs() };
-  if (!isShared)
-    return {
-      ...access,
-      proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
-    };
-  const proofs = ProofFile.open(`${path}.proofs`, {
-    ...remembering,
-    busyTimeoutMs: SHARED_BUSY_MS,
-    onFatal: failing,
-  });
-  if (isStoreFailure(proofs)) return { problem: proofs.detail };
-  closers.push(() => proofs.close());
-  return { ...access, proofs };
 }
 
 /** Migrates a state file of an earlier release, for which it locks the file exclusively. Returns why it could not, or `null`. */
@@ -124,10 +99,10 @@ function broughtUpToDate(path: string, log: Log): StartProblem | null {
   const pending = pendingVersion(path, stateFormat);
   if (pending === null) return null;
   if (isStoreFailure(pending)) return { problem: pending.detail };
-  const lock = lockState(path, 'exclusive');
+  const lock = lockState(path);
   if (isStoreFailure(lock))
     return {
-      problem: `the state file \`${path}\` must be migrated, but is in use: stop all processes that serve with it first`,
+      problem: `the state file \`${path}\` must be migrated, but is in use: stop the process that serves with it first`,
     };
   try {
     const migrated = migrateFile(path, stateFormat, { keepsCopy: true });

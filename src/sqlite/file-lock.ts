@@ -3,33 +3,26 @@ import { DatabaseSync } from 'node:sqlite';
 import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import { failureOfSqlite } from './store-failure.ts';
 
-/** A lock heldLocks until it is released or the process ends, however it ends. */
+/** A lock that is held until it is released or the process ends, however it ends. */
 export interface FileLock {
   readonly release: () => void;
 }
 
-/** INVARIANT: keeps heldLocks locks reachable. Otherwise the garbage collector could close their connections at any time. */
+/** INVARIANT: keeps held locks reachable. Otherwise the garbage collector could close their connections at any time. */
 const heldLocks = new Set<DatabaseSync>();
 
-/** The statements that take each kind of lock. Shared locks coexist; an exclusive lock excludes all others. */
-const statements = {
-  exclusive: 'BEGIN EXCLUSIVE',
-  // SQLite takes the shared lock with the first read.
-  shared: 'BEGIN; SELECT count(*) FROM sqlite_schema',
-} as const;
-
 /**
- * Takes a lock on an empty lock file, which is created where it is missing. Does not wait: returns `null` where another process
- * holds a conflicting lock. It is a lock of SQLite, which the system releases when the process ends. Throws errors of the
+ * Takes the lock on an empty lock file, which is created where it is missing. Does not wait: returns `null` where another process
+ * holds it. It is a lock of SQLite, which the system releases when the process ends. Throws errors of the
  * system and of SQLite.
  *
  * @see https://www.sqlite.org/lockingv3.html
  */
-export function lockFile(path: string, kind: keyof typeof statements): FileLock | null {
+export function lockFile(path: string): FileLock | null {
   createLockFile(path);
   const db = new DatabaseSync(path, { allowExtension: false });
   try {
-    db.exec(`PRAGMA journal_mode = DELETE; ${statements[kind]}`);
+    db.exec('PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE');
     heldLocks.add(db);
     return {
       release: () => {

@@ -5,7 +5,7 @@ import type { Upkeep } from './authority.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { OutboxRecord } from './store.ts';
 
-/** Interval at which the outbox is checked for records of other processes, and cleared of records that the ledger has. */
+/** Interval at which the outbox is checked for records of commands, and cleared of records that the ledger has. */
 const LOOK_MS = 1_000;
 const MAX_AT_ONCE = 1_000;
 
@@ -29,18 +29,11 @@ export interface RelayOptions {
   readonly after: After;
   /** How far the ledger had taken the outbox when the ledger was opened. */
   readonly taken: number;
-  /**
-   * Whether this process relays the outbox, asked every second until it does. Of several processes that share a state file, one at a time
-   * does. Absent where the process has the file for itself.
-   */
-  readonly claim?: () => boolean;
 }
 
 /**
  * Hands the records of a state file to the ledger, in order, and deletes them from the file once the ledger has them. Records that were
- * handed over but not committed when the process ends are handed over again by the next one; the ledger ignores numbers it has. If another
- * process with another ledger takes over, records that the first ledger committed and the file still holds are in both ledgers: those of
- * the last second before a process was killed, and none where it ended by itself.
+ * handed over but not committed when the process ends are handed over again by the next one; the ledger ignores numbers it has.
  *
  * Lifecycle: `start` once, `pump` after each write, `committed` after each commit of the ledger, `close` once, after the last commit of the
  * ledger and before the authority is closed. One `forget` runs at a time.
@@ -48,8 +41,6 @@ export interface RelayOptions {
 export class OutboxRelay {
   readonly #options: RelayOptions;
   readonly #ledger: LedgerIntake;
-  readonly #claim: () => boolean;
-  #isClaimed = false;
   #handed: number;
   #committed: number;
   #forgotten = 0;
@@ -59,16 +50,14 @@ export class OutboxRelay {
   #cancel: () => void = () => undefined;
 
   constructor(ledger: LedgerIntake, options: RelayOptions) {
-    const { taken, claim = () => true } = options;
+    const { taken } = options;
     this.#options = options;
     this.#ledger = ledger;
-    this.#claim = claim;
     this.#handed = taken;
     this.#committed = taken;
   }
 
   start(): void {
-    this.#isClaimed ||= this.#claim();
     void this.pump();
     void this.#forget();
     this.#cancel = this.#options.after(LOOK_MS, () => this.start());
@@ -76,7 +65,6 @@ export class OutboxRelay {
 
   /** Hands over waiting records. What the ledger does not take now is tried again within a second. */
   pump(): Promise<void> | void {
-    if (!this.#isClaimed) return undefined;
     for (;;) {
       if (this.#reading !== null) return this.#reading;
       const waiting = this.#options.reader.outbox(this.#handed, MAX_AT_ONCE);
@@ -121,7 +109,7 @@ export class OutboxRelay {
   }
 
   #forget(): Promise<void> {
-    if (this.#isClaimed && !this.#isForgetting && this.#committed !== this.#forgotten) {
+    if (!this.#isForgetting && this.#committed !== this.#forgotten) {
       this.#forgetting = this.#forgetUpTo(this.#committed);
     }
     return this.#forgetting;

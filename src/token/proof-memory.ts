@@ -62,7 +62,7 @@ export interface ProofMemoryOptions {
 /**
  * An in-memory replay memory of one process: remembers key and `jti` of each proof for as long as the proof would be accepted.
  * At its limits (`exceededBound`) it refuses new proofs rather than forget old ones. Stepping the clock back does not make
- * forgotten proofs usable again. `state/sqlite/proof-file.ts` is the memory that several processes share.
+ * forgotten proofs usable again.
  *
  * @see RFC 9449 section 11.1
  */

@@ -34,7 +34,6 @@ describe('configFrom', () => {
           maxAgeSeconds: null,
         },
         state: { kind: 'sqlite', path: '/var/lib/remit/state.db' },
-        stateAccess: 'exclusive',
         ledger: { folder: '/var/lib/remit/ledger', others: [] },
         outcomes: { expected: 'auto', timeoutSeconds: 60 },
       },
@@ -61,15 +60,19 @@ describe('configFrom', () => {
     });
   });
 
-  it('can be one file for all processes that share a state file, with variables for what differs', () => {
-    const text = 'trustDomains: acme.test\nstateAccess: shared\nledger: { others: [/l/1, /l/2] }\n';
-    const config = read(text, { REMIT_LEDGER_FOLDER: '/l/1', REMIT_EXT_AUTHZ_LISTEN: 'unix:/run/1.sock' });
-    expect(config).toMatchObject({
-      value: {
-        stateAccess: 'shared',
-        ledger: { folder: '/l/1', others: ['/l/2'] },
-        extAuthz: { listen: [{ kind: 'unix', path: '/run/1.sock' }] },
-      },
+  it.each<[string, string, Record<string, string>]>([
+    ['stateAccess', 'trustDomains: acme.test\nstateAccess: shared\n', {}],
+    ['REMIT_STATE_ACCESS', 'trustDomains: acme.test\n', { REMIT_STATE_ACCESS: 'exclusive' }],
+  ])('refuses `%s`, a key of earlier versions, and says what replaces it', (field, text, environment) => {
+    expect(read(text, environment)).toMatchObject({
+      problems: [
+        {
+          field,
+          message: expect.stringMatching(
+            /was removed: .*`authority\.listen: unix:\/path`.*`state: authority:unix:\/path`.*install\/processes\.md$/,
+          ),
+        },
+      ],
     });
   });
 

@@ -93,7 +93,6 @@ describe('the state of a configuration', () => {
   it.each([
     ['issuer', `${svid}authority: { listen: unix:/a, ${rule} }\n`],
     ['authority.sidecars', `${svid}${issuer}authority: { listen: unix:/a }\n`],
-    ['stateAccess', `${svid}${issuer}stateAccess: shared\nauthority: { listen: unix:/a, ${rule} }\n`],
   ])('requires of an authority what `%s` says', (field, yaml) => {
     expect(read(yaml)).toMatchObject({ problems: [{ field }] });
   });
@@ -108,7 +107,6 @@ describe('the state of a configuration', () => {
 
   it.each([
     ['issuer', `${svid}issuer: { url: https://i.acme.test }\n`, 'tasks are declared at the authority'],
-    ['stateAccess', 'stateAccess: shared\n', 'a sidecar has no state file'],
     ['authority.listen', 'authority: { listen: unix:/a }\n', 'a sidecar has no sidecars'],
   ])('refuses `%s` at a sidecar, and says why', (field, yaml, message) => {
     expect(read(`state: authority:unix:/run/remit.sock\n${yaml}`)).toMatchObject({

@@ -85,12 +85,12 @@ describe('a state file of schema version 8', () => {
   });
 
   it('is not migrated while another process serves with it', async () => {
-    const lock = lockState(state(), 'shared');
+    const lock = lockState(state());
     const { code, err } = await ran(serve());
     if (!isStoreFailure(lock)) lock.release();
     expect([code, err]).toEqual([
       2,
-      expect.stringContaining('must be migrated, but is in use: stop all processes that serve with it first'),
+      expect.stringContaining('must be migrated, but is in use: stop the process that serves with it first'),
     ]);
     expect([version(), existsSync(`${state()}.schema-8`)]).toEqual([8, false]);
   });

@@ -17,7 +17,7 @@ afterAll(remove);
 function stage(keepSeconds: number) {
   const file = join(folder(), 'state.db');
   let nowMs = 1_000;
-  const store = mustOpen(file, { nowMs: () => nowMs, busyTimeoutMs: 1 });
+  const store = mustOpen(file, { nowMs: () => nowMs });
   store.inOneCommit(() => {
     for (let n = 1; n <= 100; n++) {
       store.insertTask(taskNumber(n), tokenNumber(n), []);

@@ -281,7 +281,7 @@ describe('restoreBackup', () => {
     expect(await restore(join(at, 'backup'), to, { ledger })).toEqual({
       problem: expect.stringMatching(/^a ledger is in `.*`: use --state-only to keep and continue it/),
     });
-    const lock = lockState(join(to, 'state.db'), 'shared');
+    const lock = lockState(join(to, 'state.db'));
     expect(await restore(join(at, 'backup'), to)).toEqual({
       problem: expect.stringMatching(/another process serves with the state file/),
     });

@@ -3,9 +3,9 @@ import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 
 // A process that takes the lock of processes that serve with a state file, and keeps it until it is killed.
 
-const [file = '', access] = process.argv.slice(2);
+const [file = ''] = process.argv.slice(2);
 const take = (): string => {
-  const lock = lockState(file, access === 'shared' ? 'shared' : 'exclusive');
+  const lock = lockState(file);
   return isStoreFailure(lock) ? lock.detail : 'taken';
 };
 const said = take();

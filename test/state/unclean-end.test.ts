@@ -73,29 +73,7 @@ describe('openStore after an end', () => {
     expect(opening(file)).toBe('opened');
   });
 
-  it('checks where one of two processes was killed, even if the other ended cleanly', async () => {
-    const file = join(folder(), 'state.db');
-    const other = mustOpen(file);
-    await killServing(file);
-    other.close();
-    damage(file);
-    expect(opening(file)).toMatch(/is damaged/);
-  });
-
-  it('checks where a second process removed all marks and the first was killed afterwards', () => {
-    const file = join(folder(), 'state.db');
-    const first = mustOpen(file);
-    // It finds the mark of the first process, and checks.
-    const second = mustOpen(file);
-    expect(first.markServing()).toBeNull();
-    second.close();
-    const db = new DatabaseSync(file);
-    expect(db.prepare('SELECT count(*) AS count FROM serving').get()).toEqual({ count: 1 });
-    db.close();
-    first.close();
-  });
-
-  it('checks nothing for a command, which keeps the marks', async () => {
+  it('checks nothing for a command, which keeps the mark', async () => {
     const file = join(folder(), 'state.db');
     await killServing(file);
     damage(file);

@@ -9,5 +9,5 @@ import type { StoreFailure } from '../../sqlite/store-failure.ts';
  * log.
  */
 export const lockFolder = (folder: string): FileLock | StoreFailure =>
-  lockFile(join(folder, 'lock.db'), 'exclusive') ??
+  lockFile(join(folder, 'lock.db')) ??
   storeFailure('busy', `the ledger \`${folder}\` is in use by another process`);

@@ -58,7 +58,7 @@ export async function restoreBackup(
   if (taken !== null) return { problem: taken };
   try {
     mkdirSync(dirname(places.state), { recursive: true, mode: 0o700 });
-    const lock = lockState(places.state, 'exclusive');
+    const lock = lockState(places.state);
     if (isStoreFailure(lock)) return { problem: lock.detail };
     try {
       for (const { fresh } of moves.all) removed(fresh);

@@ -35,7 +35,6 @@ export interface WriteCall {
 /** Initial input of the thread. */
 export interface AuthorityThreadInput {
   readonly path: string;
-  readonly busyTimeoutMs?: number;
   readonly maxBytes?: number;
 }
 

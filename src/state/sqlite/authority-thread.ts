@@ -89,12 +89,8 @@ export class AuthorityThread implements StateAccess {
 
   /** Opens the file to serve with it, and creates it if it does not exist. Refuses what `openStore` refuses. */
   static async open(path: string, options: AuthorityThreadOptions): Promise<AuthorityThread | StoreFailure> {
-    const { busyTimeoutMs, maxBytes } = options;
-    const input: AuthorityThreadInput = {
-      path,
-      ...(busyTimeoutMs === undefined ? {} : { busyTimeoutMs }),
-      ...(maxBytes === undefined ? {} : { maxBytes }),
-    };
+    const { maxBytes } = options;
+    const input: AuthorityThreadInput = { path, ...(maxBytes === undefined ? {} : { maxBytes }) };
     const worker = await started(input);
     if (isStoreFailure(worker)) return worker;
     let thread: AuthorityThread | null = null;

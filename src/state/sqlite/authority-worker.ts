@@ -78,7 +78,7 @@ function answer(answers: readonly WriteAnswer[]): void {
 
 /**
  * Runs all calls in one transaction. If one of them rolls it back, each call gets a transaction of its own, so that none makes another
- * fail.
+ * fail. Where another process holds the lock all fail at once, so that they wait for it together and not one after the other.
  */
 function inOneCommit(open: Store, calls: readonly WriteCall[]): readonly WriteAnswer[] {
   if (calls.length === 1) return calls.map((call) => made(open, call));
@@ -87,7 +87,7 @@ function inOneCommit(open: Store, calls: readonly WriteCall[]): readonly WriteAn
     answers = calls.map((call) => made(open, call));
   });
   if (failure === null) return answers;
-  return failure.code === 'broken' ? calls.map(() => ({ value: failure })) : calls.map((call) => made(open, call));
+  return failure.code === 'broken' || failure.code === 'busy' ? calls.map(() => ({ value: failure })) : calls.map((call) => made(open, call));
 }
 
 function made(open: Store, { name, input, clocks }: WriteCall): WriteAnswer {

@@ -7,7 +7,6 @@ import type { ClockSources, FloorMark } from '../clock-floor.ts';
 import type { ChangedPart } from '../feed.ts';
 import { isStorable, notStorable } from '../stored-text.ts';
 import { appendToFeed } from './feed-table.ts';
-import { BusyTimeout } from '../../sqlite/busy-timeout.ts';
 import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 
@@ -31,11 +30,7 @@ interface ConnectionOptions {
   readonly onRecords?: (records: readonly EncodedRecord[]) => void;
   /** Called after each transaction with `null` once it is on disk, or with the failure of the disk or of a lock. It must not throw. */
   readonly onWrite?: (failure: StoreFailure | null) => void;
-  /** How long a write waits for the lock of another process. Default 1,000 ms. */
-  readonly busyTimeoutMs?: number;
 }
-
-const BUSY_TIMEOUT_MS = 1_000;
 
 /**
  * One connection to a state file, with its clock, its prepared statements and its handling of failures. Everything runs through `read` or
@@ -47,7 +42,6 @@ export class Connection {
   readonly #onFatal: (failure: StoreFailure) => void;
   readonly #onRecords: (records: readonly EncodedRecord[]) => void;
   readonly #onWrite: (failure: StoreFailure | null) => void;
-  readonly #patience: BusyTimeout;
   readonly #statements = new Map<string, StatementSync>();
   #clockWrittenMs = 0;
   #broken: StoreFailure | null = null;
@@ -65,7 +59,6 @@ export class Connection {
     this.#onFatal = options.onFatal ?? (() => undefined);
     this.#onRecords = options.onRecords ?? (() => undefined);
     this.#onWrite = options.onWrite ?? (() => undefined);
-    this.#patience = new BusyTimeout(db, options.busyTimeoutMs ?? BUSY_TIMEOUT_MS);
     this.#clock = 'clock' in options ? options.clock : new ClockFloor(options, markIn(db));
   }
 
@@ -122,7 +115,6 @@ export class Connection {
       const failure = failureOfSqlite(error);
       if (failure === null) throw error;
       if (failure.code === 'broken') this.#break(failure);
-      if (failure.code === 'busy') this.#patience.waitedInVain();
       return failure;
     }
   }
@@ -186,7 +178,6 @@ export class Connection {
     this.#writeClock(mark);
     this.#db.exec('COMMIT');
     this.#clockWrittenMs = mark.floorMs;
-    this.#patience.written();
     this.#onWrite(null);
     if (recorded.length > 0) this.#onRecords(recorded);
     return null;

@@ -12,8 +12,6 @@ import { SqliteStore } from './sqlite-store.ts';
 import { SqliteReader, type StateReader } from './state-reader.ts';
 
 const DEFAULT_MAX_BYTES = 64 * 1024 ** 3;
-/** Length of the mark by which a serving process is known. */
-const MARK_BYTES = 8;
 
 /** Options of a store. */
 export interface StoreOptions extends ClockSources, FileOptions {}
@@ -37,11 +35,6 @@ interface FileOptions {
   readonly access?: 'create' | 'write';
   /** Largest size of the file. A write beyond it fails as `full`. Default 64 GiB. */
   readonly maxBytes?: number;
-  /**
-   * How long a write waits for the lock of another process, blocking the event loop, before it fails as `busy`. Default 1,000 ms. After one
-   * SQLITE_BUSY, writes stop waiting until one succeeds.
-   */
-  readonly busyTimeoutMs?: number;
 }
 
 /**
@@ -65,19 +58,15 @@ export function openStore(path: string, options: StoreOptions): Store | StoreFai
 /** Opens the file without marking it as in use. `markServing` does that: it is the first write and needs a clock. */
 export function openUnmarkedStore(path: string, options: ClockOfState & FileOptions): Store | StoreFailure {
   const { access = 'create', maxBytes = DEFAULT_MAX_BYTES, randomBytes } = options;
-  const mark = access === 'create' ? Buffer.from(randomBytes(MARK_BYTES)).toString('hex') : null;
-  let isChecked = false;
+  const isServing = access === 'create';
   const db = openSqlite(path, {
     format: stateFormat,
     access,
     maxBytes,
     create: (created) => createState(created, randomBytes),
-    isCheckDue: (found) => (isChecked = mark !== null && isMarked(found)),
+    isCheckDue: (found) => isServing && isMarked(found),
   });
-  if (isStoreFailure(db)) return db;
-  const store = new SqliteStore(new Connection(db, options));
-  if (mark !== null) store.serveAs(mark, isChecked);
-  return store;
+  return isStoreFailure(db) ? db : new SqliteStore(new Connection(db, options), { isServing });
 }
 
 /** Opens the state file read-only, beside the process or thread that writes it. */

@@ -43,7 +43,7 @@ const DIGEST_KEY_BYTES = 32;
  * are BLOBs, since `node:sqlite` cuts TEXT at U+0000 on some versions of Node. Text for other tables is refused where it contains U+0000.
  *
  * Triggers enforce what no code may break: an ended task does not change, and neither an open task nor one of its tokens is deleted.
- * `task_counts` is kept by triggers, since counting 100,000 tasks takes 90 ms. `serving` has a row for each process that serves with the
+ * `task_counts` is kept by triggers, since counting 100,000 tasks takes 90 ms. `serving` has a row while a process serves with the
  * file; a row without such a process means that a process did not end cleanly. Triggers and not a foreign key guard the parent of a task:
  * with a foreign key SQLite reads all tasks of the issuer at each delete.
  */

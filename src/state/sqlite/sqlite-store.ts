@@ -41,7 +41,7 @@ import type {
 import { refusedPremise } from '../premises.ts';
 import type { Premises } from '../premises.ts';
 import { dueTasks, touchTask } from './task-table.ts';
-import { ServingMark } from './serving-mark.ts';
+import { markServing, unmarkServing } from './serving-mark.ts';
 import { valuesOf } from '../task-row.ts';
 import { SqliteReader } from './state-reader.ts';
 
@@ -53,11 +53,12 @@ export class SqliteStore extends SqliteReader implements Store {
   readonly #pruning: Pruning;
   /** Within a transaction. */
   readonly #rows: StateRows;
-  /** `null` where this process does not serve. */
-  #mark: ServingMark | null = null;
+  /** Whether this process serves with the file. */
+  readonly #isServing: boolean;
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, { isServing }: { readonly isServing: boolean }) {
     super(connection);
+    this.#isServing = isServing;
     this.#pruning = new Pruning(connection);
     this.#rows = sqliteRows(connection, (key, jtiDigest) => this.useStates.current(key, jtiDigest));
   }
@@ -192,12 +193,7 @@ export class SqliteStore extends SqliteReader implements Store {
   }
 
   markServing(): null | StoreFailure {
-    return this.#mark?.set() ?? null;
-  }
-
-  /** Sets the mark that `markServing` writes. */
-  serveAs(id: string, isChecked: boolean): void {
-    this.#mark = new ServingMark(this.connection, id, isChecked);
+    return this.#isServing ? markServing(this.connection) : null;
   }
 
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure {
@@ -223,7 +219,7 @@ export class SqliteStore extends SqliteReader implements Store {
 
   override close(): void {
     try {
-      this.#mark?.remove();
+      if (this.#isServing) unmarkServing(this.connection);
     } finally {
       super.close();
     }

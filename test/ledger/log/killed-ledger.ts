@@ -58,7 +58,6 @@ if (isStoreFailure(store)) {
       },
       trustDomains: [],
       state: { kind: 'sqlite', path: join(folder, 'state.db') },
-      stateAccess: 'exclusive',
     },
     {
       shipped: null,

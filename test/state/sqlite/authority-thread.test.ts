@@ -152,14 +152,18 @@ describe('AuthorityThread', () => {
     expect(mustOpen(file).taskOf(key.issuer, key.id)).toMatchObject({ state: 'active' });
   });
 
-  it('waits for the lock of another process in its thread, then fails as busy', async () => {
-    const { file, thread } = await opened({ busyTimeoutMs: 200 });
+  it('waits for the lock of another process in its thread, then fails all that waits as busy', async () => {
+    const { file, thread } = await opened();
     await thread.authority.insertTask(taskNumber(1), tokenNumber(1), []);
     const another = new DatabaseSync(file);
     another.exec('BEGIN IMMEDIATE');
     let turns = 0;
     const ticking = setInterval(() => (turns += 1), 5);
-    expect(await thread.settling.settle(use(1))).toMatchObject({ code: 'busy' });
+    const beganMs = performance.now();
+    const uses = Array.from({ length: 40 }, () => thread.settling.settle(use(1)));
+    for (const settled of await Promise.all(uses)) expect(settled).toMatchObject({ code: 'busy' });
+    // They waited together. If each waited a second, they would take 40 s.
+    expect(performance.now() - beganMs).toBeLessThan(20_000);
     clearInterval(ticking);
     expect(turns).toBeGreaterThan(3);
     another.exec('COMMIT');
