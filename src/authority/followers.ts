@@ -183,8 +183,12 @@ export class Followers {
     for (const follower of this.#followers.values()) this.#write(follower, this.#keys());
   }
 
-  /** Tells all sidecars to connect elsewhere within a time. */
+  /**
+   * Tells all sidecars to connect elsewhere within a time. An authority that is the only one keeps them, with their leases, until it closes:
+   * there is no other.
+   */
   drain(withinMs: number): void {
+    if (this.#isAlone) return;
     this.#isDraining = true;
     for (const follower of this.#followers.values())
       this.#write(follower, { of: 'drain', drain: { within_ms: withinMs } });
@@ -232,10 +236,13 @@ export class Followers {
       },
     });
     this.#write(follower, this.#keys());
-    const ageMs = MAX_AGE_MS * (0.8 + 0.4 * this.#random());
-    const cancelAge = after(ageMs, () => this.#write(follower, { of: 'drain', drain: { within_ms: MOVE_WITHIN_MS } }));
-    call.once('close', cancelAge);
-    call.once('cancelled', cancelAge);
+    if (!this.#isAlone) {
+      const ageMs = MAX_AGE_MS * (0.8 + 0.4 * this.#random());
+      const move: Down = { of: 'drain', drain: { within_ms: MOVE_WITHIN_MS } };
+      const cancelAge = after(ageMs, () => this.#write(follower, move));
+      call.once('close', cancelAge);
+      call.once('cancelled', cancelAge);
+    }
     this.#pump.advance();
     return follower;
   }
@@ -326,6 +333,10 @@ export class Followers {
     call.write(down, () => {
       if (call.writableLength === 0) this.#pump.advance();
     });
+  }
+
+  get #isAlone(): boolean {
+    return this.#options.engine.replicas === undefined;
   }
 
   #keys(): Down {

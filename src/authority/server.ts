@@ -1,6 +1,6 @@
-import { chmod } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { experimental, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall } from '@grpc/grpc-js';
 import { isDeny } from '../decision/decision.ts';
@@ -13,7 +13,8 @@ import { trustDomainOf } from '../identity/spiffe-id.ts';
 import { tlsMaterialOf } from '../identity/svid.ts';
 import type { Svid, SvidSource } from '../identity/svid.ts';
 import type { After } from '../runtime/timers.ts';
-import { unixSocketProblem } from '../runtime/unix-socket.ts';
+import { restrictSocket, unixSocketProblem } from '../runtime/unix-socket.ts';
+import type { SocketAccess } from '../runtime/unix-socket.ts';
 import { localRights, rightsOf } from './authorize.ts';
 import type { SidecarRights, SidecarRule } from './authorize.ts';
 import type { CallRefusal, SidecarCalls } from './calls.ts';
@@ -23,7 +24,7 @@ import type { ReceivedRecords } from './received-records.ts';
 /** Where an authority listens. */
 export type AuthorityAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  /** The permissions of the socket, mode 0600, say who may connect: processes of the same user. */
+  /** The permissions of the socket say who may connect. */
   | { readonly kind: 'unix'; readonly path: string };
 
 /** Options of the server of one address. */
@@ -33,6 +34,8 @@ export interface AuthorityServerOptions {
   readonly rules: () => readonly SidecarRule[];
   /** For TLS; not used over a Unix socket. */
   readonly svid: SvidSource | null;
+  /** Who may connect to a Unix socket. */
+  readonly socket: SocketAccess;
   /** Receives the logs of sidecars; `null` where this authority does not. */
   readonly records: ReceivedRecords | null;
   readonly nowMs: () => number;
@@ -65,9 +68,11 @@ export class AuthorityServer {
   readonly #grpc = new Server(SETTINGS);
   readonly #sockets = new Set<Socket>();
   readonly #inCall = new Map<string, number>();
-  /** Connections without a call yet, by their peers. Each value ends the wait for one. */
+  /** Connections without a call yet, by the names of their peers. Each value ends the wait for one. */
   readonly #silent = new Map<string, () => void>();
   #net: NetServer | null = null;
+  /** Number of connections of the Unix socket so far: it names them, as an address names those over TCP. */
+  #local = 0;
   #stop: () => void = () => undefined;
 
   constructor(options: AuthorityServerOptions) {
@@ -83,24 +88,36 @@ export class AuthorityServer {
     if ('problem' in credentials) return credentials;
     this.#serve(isLocal);
     const injector = this.#grpc.createConnectionInjector(credentials);
+    let isRestricted = !isLocal;
     const net = createServer({ pauseOnConnect: false }, (socket) => {
-      this.#sockets.add(socket);
       socket.on('error', () => undefined);
+      if (!isRestricted) {
+        socket.destroy();
+        return;
+      }
+      this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
-      if (!isLocal) this.#awaitCall(socket);
+      if (isLocal) this.#name(socket);
+      this.#awaitCall(socket);
       injector.injectConnection(socket);
     });
     net.maxConnections = MAX_CONNECTIONS;
     this.#net = net;
     try {
-      await new Promise<void>((resolve, reject) => {
+      const problem = await new Promise<string | null>((resolve, reject) => {
         net.once('error', reject);
-        net.listen(isLocal ? { path: address.path } : { host: address.host, port: address.port }, resolve);
+        net.listen(isLocal ? { path: address.path } : { host: address.host, port: address.port }, () =>
+          resolve(isLocal ? restrictSocket(address.path, this.#options.socket) : null),
+        );
       });
-      if (isLocal) await chmod(address.path, 0o600);
+      if (problem !== null) return { problem };
     } catch (error) {
       return { problem: `cannot listen: ${(error as NodeJS.ErrnoException).code ?? String(error)}` };
     }
+    // INVARIANT: whoever connected before the socket was restricted is refused: after one whole turn of the loop all of them are accepted.
+    await setImmediate();
+    await setImmediate();
+    isRestricted = true;
     return isLocal ? `unix:${address.path}` : `${address.host}:${(net.address() as AddressInfo).port}`;
   }
 
@@ -160,7 +177,13 @@ export class AuthorityServer {
     );
   }
 
-  /** Ends the connection of a peer, `address:port`. Over a Unix socket peers have no names: the stream alone is ended. */
+  /** Names a connection of a Unix socket, which has no address. gRPC takes the name of a peer from these. */
+  #name(socket: Socket): void {
+    this.#local += 1;
+    Object.defineProperties(socket, { remoteAddress: { value: 'unix' }, remotePort: { value: this.#local } });
+  }
+
+  /** Ends the connection of a peer. */
   #hangUp(peer: string): void {
     for (const socket of this.#sockets) {
       if (peerOf(socket) === peer) socket.destroy();
@@ -202,8 +225,8 @@ export class AuthorityServer {
     isLocal: boolean,
   ): SidecarRights | null {
     const { rules, svid, nowMs } = this.#options;
-    if (isLocal) return localRights(rules());
     this.#called(call.getPeer());
+    if (isLocal) return localRights(rules());
     const der = call.getAuthContext().sslPeerCertificate?.raw;
     const own = svid?.current() ?? null;
     const leaf = der === undefined ? null : leafFromDer(der);
@@ -274,7 +297,7 @@ class SvidProvider implements Provider {
 }
 
 const NO_RECORDS = { code: status.UNIMPLEMENTED, details: 'this authority receives no records' };
-/** As `getPeer` of a call names it. */
+/** As `getPeer` of a call names it: `address:port`, or `unix:number`. */
 const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`;
 
 const UNKNOWN_PEER = {

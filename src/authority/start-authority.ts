@@ -2,6 +2,7 @@ import type { FleetReport } from '../fleet/fleet-report.ts';
 import type { SvidSource } from '../identity/svid.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
+import type { SocketAccess } from '../runtime/unix-socket.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { SidecarRule } from './authorize.ts';
 import { SidecarCalls } from './calls.ts';
@@ -35,6 +36,8 @@ export interface AuthorityParts {
   readonly records?: ReceivedRecords;
   /** Needed to listen on TCP. */
   readonly svid: SvidSource | null;
+  /** Who may connect to Unix sockets. Default: the user of this process. */
+  readonly socket?: SocketAccess;
   readonly version: string;
   readonly ports: Ports;
   readonly after: After;
@@ -57,6 +60,8 @@ export interface ServingAuthority {
   readonly drain: (withinMs: number) => void;
   readonly close: () => Promise<void>;
 }
+
+const OWN_USER: SocketAccess = { mode: 0o600, groupId: null };
 
 /** Starts to serve sidecars. On a problem nothing is left open. */
 export async function startAuthority(parts: AuthorityParts): Promise<ServingAuthority | { readonly problem: string }> {
@@ -120,6 +125,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
       calls,
       rules: parts.sidecars,
       svid,
+      socket: parts.socket ?? OWN_USER,
       records: parts.records ?? null,
       nowMs: ports.nowMs,
       after,

@@ -1,6 +1,8 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { integer, optional, textOf } from '../runtime/fields.ts';
 import { listed, section } from './fields.ts';
+import { socketKeys } from './socket-access.ts';
+import type { SocketKeys } from './socket-access.ts';
 import { address, identifier, spiffeIdText } from './values.ts';
 import type { Address } from './values.ts';
 
@@ -16,7 +18,7 @@ export interface SidecarRule {
 export const MAX_LEASE_SECONDS = 60;
 
 /** The section `authority`. */
-export interface AuthorityConfig {
+export interface AuthorityConfig extends SocketKeys {
   /** Addresses at which sidecars reach this process. Default none: it is no authority. */
   readonly listen: readonly Address[];
   /** Who may be a sidecar of it, over TLS. Default none. */
@@ -39,4 +41,5 @@ export const authority = section<AuthorityConfig>({
   sidecars: optional(listed(section<SidecarRule>({ id: sidecarPattern, audiences: listed(identifier) })), []),
   leaseSeconds: optional(integer(1, MAX_LEASE_SECONDS), 5),
   id: optional(spiffeIdText, null),
+  ...socketKeys('0600'),
 });

@@ -22,6 +22,7 @@ import type { PoliciesConfig } from './policies.ts';
 import { records } from './records.ts';
 import type { RecordsConfig } from './records.ts';
 import { roleContradiction } from './role.ts';
+import { socketContradiction } from './socket-access.ts';
 import { defaultState, statePathOf, statePlace } from './state.ts';
 import type { StatePlace } from './state.ts';
 import { address, algorithmNames, hostName, identifier, jwksIn, pathIn, spiffeIdText, trustDomain } from './values.ts';
@@ -208,7 +209,10 @@ const contradiction = (config: Config): { readonly field: string; readonly messa
       message: 'is required with `identity: xfcc`: it names the proxy whose header is trusted',
     };
   }
-  const role = roleContradiction(config);
+  const role =
+    roleContradiction(config) ??
+    socketContradiction('extAuthz', config.extAuthz) ??
+    socketContradiction('authority', config.authority);
   if (role !== null) return role;
   if (config.issuer !== null && config.svid === null) {
     return { field: 'svid', message: 'is required with `issuer`: its certificate serves HTTPS' };

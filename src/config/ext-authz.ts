@@ -2,11 +2,13 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { isLoopback } from '../runtime/loopback-host.ts';
 import { integer, made, oneOf, optional } from '../runtime/fields.ts';
 import { listed, section } from './fields.ts';
+import { socketKeys } from './socket-access.ts';
+import type { SocketKeys } from './socket-access.ts';
 import { address, addressText, httpsUrl, spiffeIdText } from './values.ts';
 import type { Address } from './values.ts';
 
 /** The ext_authz server that Envoy asks. */
-export interface ExtAuthzConfig {
+export interface ExtAuthzConfig extends SocketKeys {
   /**
    * Unix sockets and loopback addresses only, since checks are neither encrypted nor authenticated. Default `unix:/run/remit/check.sock`.
    */
@@ -73,4 +75,5 @@ export const extAuthz = section<ExtAuthzConfig>({
   maxTokenSeconds: optional(integer(1, 900), 900),
   clockSkewSeconds: optional(integer(0, 60), 5),
   maxBodyBytes: optional(integer(1, 1_048_576), 65_536),
+  ...socketKeys('0660'),
 });

@@ -13,7 +13,7 @@ export interface LedgerConfig {
   readonly keyFile: string;
   /** File to which each checkpoint is also appended, preferably on another disk. Default `checkpoints.txt` beside the state file. */
   readonly checkpointFile: string;
-  /** Ledger folders of the other processes that share the state file, so that the timeline of a task includes them. Default none. */
+  /** Folders of earlier ledgers of the state file, so that the timeline of a task includes them. Default none. */
   readonly others: readonly string[];
   /** Size or age at which a new segment begins. Default 256 MiB, 24 hours. */
   readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number };

@@ -1,10 +1,10 @@
-import { chmod } from 'node:fs/promises';
 import type { AddressInfo, Server } from 'node:net';
 import type { RequestHead } from '../http2/request-head.ts';
 import { Http2Server, type ListenWhere } from '../http2/server.ts';
 import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import { failAnswer, GrpcStatus, refuseHttp } from './grpc-answer.ts';
-import { unixSocketProblem } from '../runtime/unix-socket.ts';
+import { restrictSocket, unixSocketProblem } from '../runtime/unix-socket.ts';
+import type { SocketAccess } from '../runtime/unix-socket.ts';
 
 /** Handles the calls of a method. Returns the listener of their stream. */
 export type GrpcMethod = (stream: AnswerableStream, head: RequestHead) => StreamEvents;
@@ -17,6 +17,8 @@ export interface GrpcServerOptions {
   /** Called with errors of a method, which reset its call, and of connections that could not be accepted. */
   readonly onFault?: (error: unknown) => void;
 }
+
+const OWN_GROUP: SocketAccess = { mode: 0o660, groupId: null };
 
 /** Why an address cannot be bound. */
 export interface BindProblem {
@@ -40,18 +42,19 @@ export class GrpcServer {
   /**
    * Binds an address.
    *
-   * @param address `unix:/absolute/path` (mode 0660) or `host:port`; port 0 picks a free one
+   * @param address `unix:/absolute/path` or `host:port`; port 0 picks a free one
+   * @param access who may connect to a Unix socket; default 0660 with the group of this process
    * @returns the bound address, or the problem
    */
-  async listen(address: string): Promise<string | BindProblem> {
+  async listen(address: string, access: SocketAccess = OWN_GROUP): Promise<string | BindProblem> {
     const path = address.startsWith('unix:') ? address.slice('unix:'.length) : null;
     const problem = path === null ? null : await unixSocketProblem(path);
     if (problem !== null) return { problem };
     const bound = await this.#server.listen(path === null ? tcpAddress(address) : { path });
     if ('failure' in bound) return { problem: bindProblem(address, bound.failure) };
     if (path === null) return `${hostOf(address)}:${portOf(bound.server)}`;
-    await chmod(path, 0o660);
-    return address;
+    const unrestricted = restrictSocket(path, access);
+    return unrestricted === null ? address : { problem: unrestricted };
   }
 
   /** Sends the pending answers now, instead of at the end of the turn. */

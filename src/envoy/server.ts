@@ -1,3 +1,4 @@
+import type { SocketAccess } from '../runtime/unix-socket.ts';
 import { accessLogMethod, type AccessLogMethod, type AccessLogSink } from './access-log.ts';
 import { messageBudgets } from './byte-budget.ts';
 import { CallWatch } from './call-watch.ts';
@@ -126,13 +127,14 @@ export class AuthorizationServer {
   /**
    * Binds all addresses, or none where one fails.
    *
-   * @param addresses `unix:/absolute/path` (mode 0660) or `host:port`; port 0 picks a free one
+   * @param addresses `unix:/absolute/path` or `host:port`; port 0 picks a free one
+   * @param access who may connect to Unix sockets; default 0660 with the group of this process
    * @returns the bound addresses, or the problem
    */
-  async listen(addresses: readonly string[]): Promise<readonly string[] | BindProblem> {
+  async listen(addresses: readonly string[], access?: SocketAccess): Promise<readonly string[] | BindProblem> {
     const bound: string[] = [];
     for (const address of addresses) {
-      const outcome = await this.#server.listen(address);
+      const outcome = await this.#server.listen(address, access);
       if (typeof outcome !== 'string') {
         await this.close(0);
         return outcome;

@@ -1,3 +1,4 @@
+import { chmodSync, chownSync } from 'node:fs';
 import { lstat, stat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, isAbsolute } from 'node:path';
@@ -6,6 +7,31 @@ import { dirname, isAbsolute } from 'node:path';
 const MAX_PATH_BYTES = 107;
 /** Timeout for a process that holds the socket but does not accept. */
 const PROBE_MS = 1_000;
+
+/** Who may connect to a Unix socket, besides root. */
+export interface SocketAccess {
+  /** 0600 for the user of this process alone, 0660 for a group too. */
+  readonly mode: number;
+  /** The number of that group; `null` for the group of this process. */
+  readonly groupId: number | null;
+}
+
+/**
+ * Gives a socket that was just bound its group and mode. Synchronous, so that no connection is accepted before.
+ * @returns the problem, or `null`
+ */
+export function restrictSocket(path: string, { mode, groupId }: SocketAccess): string | null {
+  try {
+    // The group first: it never gets what another one was meant to have. -1 keeps the owner.
+    if (groupId !== null) chownSync(path, -1, groupId);
+    chmodSync(path, mode);
+    return null;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    const what = code === 'EPERM' ? `: this process must be a member of the group ${String(groupId)}` : '';
+    return `the mode and group of the socket \`${path}\` cannot be set: ${code}${what}`;
+  }
+}
 
 /**
  * Prepares the path of a Unix socket: removes a stale socket of a dead process, leaves one that answers. Two processes that

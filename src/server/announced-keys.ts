@@ -4,8 +4,11 @@ import type { KeyRing } from '../token/keys.ts';
 export class AnnouncedKeys {
   readonly #jwks = new Map<string, unknown>();
   #ring: KeyRing | null = null;
+  /** The issuer of the authority; `null` until it has announced itself. */
+  issuer: string | null = null;
 
   take(issuer: string, jwks: unknown): void {
+    this.issuer = issuer;
     this.#jwks.set(issuer, jwks);
     this.#ring?.announce(issuer, jwks);
   }

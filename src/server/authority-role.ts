@@ -14,6 +14,7 @@ import type { Closers } from './closers.ts';
 import { openLeaseFile } from './lease-file.ts';
 import type { LeaseFile } from './lease-file.ts';
 import type { Parts } from './parts.ts';
+import { socketAccessOf, socketFolderProblem } from './socket-access.ts';
 import { openReceivedRecords } from './received-records.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
@@ -33,6 +34,7 @@ export async function startAuthorityRole(
     | 'ledger'
     | 'faults'
     | 'metrics'
+    | 'guard'
   >,
   {
     issuer,
@@ -49,6 +51,10 @@ export async function startAuthorityRole(
   if (listen.length === 0 || authority === null || issuer === null || signingKeys === null) return null;
   const from = engineOf(parts);
   if ('problem' in from) return from;
+  const folder = await socketFolderProblem('authority.listen', listen, parts.guard);
+  if (folder !== null) return { problem: folder };
+  const socket = await socketAccessOf('authority', config.authority);
+  if ('problem' in socket) return socket;
   const records = await openReceivedRecords(config, {
     ...parts,
     writer: parts.ledger.writer,
@@ -71,6 +77,7 @@ export async function startAuthorityRole(
     issuer: issuer.url,
     jwks: () => signingKeys.jwks(),
     svid,
+    socket,
     version: remitVersion(),
     ports,
     after,

@@ -30,6 +30,7 @@ import { isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
 import { proofNoncesFor } from './proof-nonces.ts';
 import { RefusedChecks } from './refused-checks.ts';
+import { socketAccessOf } from './socket-access.ts';
 import type { StartProblem } from './start-problem.ts';
 
 /** The ext_authz server, listening. */
@@ -97,7 +98,9 @@ export async function startChecks(
     accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },
   });
   closers.push(() => server.close(CLOSE_GRACE_MS));
-  const bound = await server.listen(config.extAuthz.listen.map(addressText));
+  const access = await socketAccessOf('extAuthz', config.extAuthz);
+  if (isStartProblem(access)) return access;
+  const bound = await server.listen(config.extAuthz.listen.map(addressText), access);
   return isStartProblem(bound) ? bound : { server, bound };
 }
 
@@ -165,7 +168,7 @@ function servicesOf(
   parts: Parts,
   { keys, nonces, transactionToken }: CheckKeys & { readonly nonces: ProofNonces | undefined },
 ): Omit<CheckServices, 'outcomes'> {
-  const { config, ports, digestOf, states, settling, reports, ledger, policies, telemetry } = parts;
+  const { config, ports, digestOf, states, settling, reports, ledger, policies, telemetry, announced } = parts;
   const { extAuthz, issuer } = config;
   return {
     ports,
@@ -208,6 +211,9 @@ function servicesOf(
     spans: telemetry.spans,
     onChecked: observerOf(parts),
     transactionToken,
-    resourceMetadataUrl: (id) => (issuer === null ? null : resourceMetadataUrl(issuer.url, { id })),
+    resourceMetadataUrl: (id) => {
+      const url = issuer?.url ?? announced.issuer;
+      return url === null ? null : resourceMetadataUrl(url, { id });
+    },
   };
 }

@@ -31,6 +31,7 @@ import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import { keepState } from './state-upkeep.ts';
 import { openSidecar } from './sidecar.ts';
+import { socketFolderProblem } from './socket-access.ts';
 import { openStateFile } from './state.ts';
 import type { State } from './state.ts';
 import type { RemitOptions } from './remit-options.ts';
@@ -68,6 +69,9 @@ export async function openParts(
     ledger: null,
   };
   const announced = new AnnouncedKeys();
+  const posed =
+    config.state.kind === 'authority' ? await socketFolderProblem('state', config.state.addresses, guard) : null;
+  if (posed !== null) return { problem: posed };
   const places =
     config.state.kind === 'authority' ? authorityPlaces(config.state.addresses, config, () => opening.svid) : null;
   const shipped = places && new ShippedRecords(places, { ports, faults, metrics, log: (line) => log(line, 'ledger') });

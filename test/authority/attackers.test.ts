@@ -8,7 +8,7 @@ import { byOperator } from '../builders/task.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';
 import { until } from '../until.ts';
-import { deafStream, endOf, hello, RawClient, tlsWith, welcomed } from './raw-client.ts';
+import { deafStream, endOf, hello, RawClient, tlsSession, tlsWith, unixSession, welcomed } from './raw-client.ts';
 import { digestOf, heldSvid, keyOf, serving, svidOf, trustDomain } from './serving.ts';
 
 const { folder, remove } = scratch();
@@ -56,6 +56,35 @@ async function overTls(change: Partial<AuthorityParts> = {}) {
   const listen = [{ kind: 'tcp', host: '127.0.0.1', port: 0 }] as const;
   return { acme, ...(await authority({ listen, svid: own, ...change })) };
 }
+
+/** An authority, and what its clients connect with. */
+const transports = [
+  [
+    'TLS',
+    async () => {
+      const { acme, ...started } = await overTls({ leaseMs: 1_000 });
+      const svid = (name: string) => acme.svid(`/ns/prod/sa/tools-${name}`);
+      return {
+        ...started,
+        using: async (name: string) => tlsWith(await svid(name), acme.bundlePem),
+        session: async (name: string) => tlsSession(started.target, await svid(name), acme),
+        open: () => connect(Number(started.target.split(':')[1]), '127.0.0.1'),
+      };
+    },
+  ],
+  [
+    'a Unix socket',
+    async () => {
+      const started = await authority({ leaseMs: 1_000 });
+      return {
+        ...started,
+        using: async () => undefined,
+        session: async () => unixSession(started.target),
+        open: () => connect(started.target.slice('unix:'.length)),
+      };
+    },
+  ],
+] as const;
 
 describe('rightsOf', () => {
   const rules = [
@@ -324,23 +353,22 @@ describe('bad input', () => {
     expect(await welcomed(stream)).toMatchObject({ lease_ms: 2_000 });
   });
 
-  it('closes connections that make no call, such as those that never finish a handshake, and keeps the others', async () => {
-    const { acme, target } = await overTls();
-    const honest = await follower(
-      target,
-      'honest-one',
-      tlsWith(await acme.svid('/ns/prod/sa/tools-1'), acme.bundlePem),
-    );
+  it.each(transports)('closes connections over %s that make no call, and keeps the others', async (_over, start) => {
+    const { target, using, open } = await start();
+    const honest = await follower(target, 'honest-one', await using('honest'));
     let closed = 0;
-    const port = Number(target.split(':')[1]);
-    for (let n = 0; n < 3; n += 1) connect(port, '127.0.0.1').on('close', () => (closed += 1));
+    for (let n = 0; n < 3; n += 1) {
+      const socket = open();
+      closers.push(() => socket.destroy());
+      socket.on('error', () => undefined).on('close', () => (closed += 1));
+      socket.resume();
+    }
     await until(() => closed === 3, { what: 'the end of all three' });
     expect(honest.stream.ended()).toBeNull();
   });
 
-  it('drops a sidecar that never reads, and keeps nobody waiting for it', async () => {
-    const { acme, target, declared, state, enforced, sidecars } = await overTls({ leaseMs: 1_000 });
-    const tls = tlsWith(await acme.svid('/ns/prod/sa/tools-honest'), acme.bundlePem);
+  it.each(transports)('drops a sidecar over %s that never reads, and keeps nobody waiting for it', async (_over, start) => {
+    const { target, using, session, declared, state, enforced, sidecars } = await start();
     const tasks = await Promise.all(
       Array.from({ length: 64 }, (_, n) => declared(n + 1, { purpose: 'x'.repeat(30_000) })),
     );
@@ -351,9 +379,11 @@ describe('bad input', () => {
       generation: 1,
       history_version: 0,
     }));
-    const first = hello('deaf-sidecar', { held });
-    closers.push(deafStream(target, await acme.svid('/ns/prod/sa/tools-deaf'), { bundlePem: acme.bundlePem, first }));
-    const honest = await follower(target, 'honest-one', tls);
+    const deaf = await session('deaf');
+    let isClosed = false;
+    deaf.on('close', () => (isClosed = true));
+    closers.push(deafStream(deaf, hello('deaf-sidecar', { held })));
+    const honest = await follower(target, 'honest-one', await using('honest'));
     await honest.client.call('Open', { instance: 'honest-one', tokens: [tokenOf(1)], n: 1 });
     await until(() => sidecars() === 2, { what: 'both streams' });
     await state.authority.applyTaskEvent(keyOf(1), byOperator('cancel'), 'operator');
@@ -362,6 +392,8 @@ describe('bad input', () => {
     honest.stream.send({ of: 'ack', ack: { seq } });
     expect(await receipt).toMatchObject({ enforced: true, acknowledged: 1 });
     await until(() => sidecars() === 1, { what: 'the end of the deaf stream' });
+    // With its connection, and so with all that was queued for it.
+    await until(() => isClosed, { what: 'the end of its connection' });
     expect(honest.stream.ended()).toBeNull();
   });
 });

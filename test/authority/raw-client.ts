@@ -1,4 +1,6 @@
 import { connect } from 'node:http2';
+import type { ClientHttp2Session } from 'node:http2';
+import { connect as connectSocket } from 'node:net';
 import { Client, credentials, status } from '@grpc/grpc-js';
 import type { ChannelCredentials, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import type { AuthorityCalls, Down, Up } from '../../src/fleet/messages.ts';
@@ -61,14 +63,26 @@ export const hello = (instance: string, of: Partial<Extract<Up, { of: 'hello' }>
   hello: { version: '0.2.0', instance, resume: null, held: [], policy_set: '', log: null, ...of },
 });
 
-/** Opens a stream over HTTP/2, sends one message, and never reads. Gives what ends it. */
-export function deafStream(
+/** An HTTP/2 connection to `host:port` as a client with an SVID. It trusts the server blindly. */
+export function tlsSession(
   target: string,
   { certPem, keyPem }: IssuedSvid,
-  { bundlePem, first }: { readonly bundlePem: string; readonly first: Up },
-): () => void {
-  const tls = { ca: bundlePem, cert: certPem, key: keyPem, checkServerIdentity: () => undefined };
-  const session = connect(`https://${target}`, tls);
+  { bundlePem }: { readonly bundlePem: string },
+): ClientHttp2Session {
+  return connect(`https://${target}`, {
+    ca: bundlePem,
+    cert: certPem,
+    key: keyPem,
+    checkServerIdentity: () => undefined,
+  });
+}
+
+/** An HTTP/2 connection to `unix:/path`. */
+export const unixSession = (target: string): ClientHttp2Session =>
+  connect('http://localhost', { createConnection: () => connectSocket(target.slice('unix:'.length)) });
+
+/** Opens a stream over HTTP/2, sends one message, and never reads. Gives what ends it. */
+export function deafStream(session: ClientHttp2Session, first: Up): () => void {
   session.on('error', () => undefined);
   const { path, requestSerialize } = methodOf('Follow');
   const stream = session.request({

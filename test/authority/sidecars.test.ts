@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
+import type { SocketAccess } from '../../src/runtime/unix-socket.ts';
 import { SidecarState } from '../../src/state/remote/sidecar-state.ts';
 import type { SidecarStateOptions } from '../../src/state/remote/sidecar-state.ts';
 import { byOperator } from '../builders/task.ts';
@@ -49,6 +50,9 @@ async function readySidecar(...input: Parameters<typeof sidecar>) {
   return { state, told };
 }
 
+const ownGroup = (): number => process.getgid?.() ?? 0;
+/** Root alone may take any group. */
+const otherGroup = (): number => (process.getuid?.() === 0 ? 4_711 : ownGroup());
 const lookAt = ({ states }: SidecarState, n: number) => states.of(keyOf(n), digestOf(n));
 const useOf = (n: number, decision: number, limit: number) => ({
   decisionId: `0198c0de-0000-7000-8000-${String(decision).padStart(12, '0')}`,
@@ -134,9 +138,27 @@ describe('an authority on SQLite', () => {
     expect(usedMs).toBeLessThanOrEqual(Date.now());
   });
 
-  it('listens on a Unix socket that only its user may open', async () => {
-    const { targets } = await authority();
-    expect(statSync((targets[0] ?? '').slice('unix:'.length)).mode & 0o777).toBe(0o600);
+  it.each<[string, SocketAccess | undefined, number, number]>([
+    ['that only its user may open', undefined, 0o600, ownGroup()],
+    ['that a group may open too', { mode: 0o660, groupId: otherGroup() }, 0o660, otherGroup()],
+  ])('listens on a Unix socket %s', async (_who, socket, mode, group) => {
+    const { targets } = await authority(socket === undefined ? {} : { socket });
+    const stats = statSync((targets[0] ?? '').slice('unix:'.length));
+    expect([stats.mode & 0o777, stats.gid]).toEqual([mode, group]);
+  });
+
+  it('as the only authority keeps its sidecars, and takes new ones, while it is about to stop', async () => {
+    const { targets, declared, drain } = await authority();
+    const { state: one } = await readySidecar(targets);
+    await declared(1);
+    const untilMs = one.measures().leaseLeftMs;
+    drain(1);
+    const { state: two } = await readySidecar(targets);
+    await until(() => one.measures().isFollowing && one.measures().leaseLeftMs >= untilMs, { what: 'a renewed lease' });
+    for (const each of [one, two]) {
+      await each.states.open(keyOf(1), digestOf(1));
+      expect(lookAt(each, 1)).toMatchObject({ task: { state: 'active' } });
+    }
   });
 });
 

@@ -61,7 +61,7 @@ export class AuthorityLink {
       // A host that is gone sends no end of a connection.
       'grpc.keepalive_time_ms': 10_000,
       'grpc.keepalive_timeout_ms': 5_000,
-      'grpc.max_reconnect_backoff_ms': 1_000,
+      'grpc.max_reconnect_backoff_ms': tls === null ? 100 : 1_000,
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.service_config_disable_resolution': 1,
       // The name of a host says nothing here, and TLS permits no IP address as one. `credentialsOf` checks the identity.
