@@ -9,7 +9,7 @@ import { type CommandRefusal, isCommandRefusal, refusal, stateIn } from './task-
 export interface KeptPlaces {
   readonly state: string;
   readonly ledger: string;
-  /** Ledgers of other processes, and restored ones. */
+  /** Earlier ledgers, and restored ones. */
   readonly others: readonly string[];
   /** Key files and folders, by their configuration key; empty without a configuration. */
   readonly keys: readonly { readonly of: string; readonly path: string }[];

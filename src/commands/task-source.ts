@@ -44,7 +44,7 @@ export interface Source {
   readonly state: StateSource;
   /** The folder of the ledger. */
   readonly ledger: string;
-  /** Folders of other ledgers, where several processes share the state file and the configuration names them. */
+  /** Folders of earlier ledgers that the configuration names. */
   readonly others: readonly string[];
   /** Where the records of sidecars are; `null` where there are none. */
   readonly received: RecordsPlace | null;

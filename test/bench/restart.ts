@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { cachedEnvoy, ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
-import { Processes } from '../e2e/processes.ts';
+import { NUMBERS, Processes } from '../e2e/processes.ts';
+import type { ProcessName } from '../e2e/processes.ts';
 import { cacheFolder } from '../parts/cache.ts';
 import { until } from '../until.ts';
 
@@ -21,15 +22,17 @@ const { values } = parseArgs({ options: { drain: { type: 'string', default: '5' 
 /** `npm run parts` installs it. */
 const envoy = cachedEnvoy(cacheFolder, ENVOY_VERSION);
 
-for (const stateAccess of ['exclusive', 'shared'] as const) {
+for (const kind of ['alone', 'fleet'] as const) {
   const folder = await mkdtemp(join(tmpdir(), 'remit-restarts-'));
   const drainSeconds = Number(values.drain);
-  const processes = await Processes.start(envoy, folder, { stateAccess, drainSeconds, envoyConfig: (text) => text });
+  const processes = await Processes.start(envoy, folder, { kind, drainSeconds, envoyConfig: (text) => text });
   try {
-    console.log(stateAccess === 'exclusive' ? 'one process' : 'two processes');
-    await processes.serve(1);
-    if (stateAccess === 'shared') await processes.serve(2);
-    for (const [answer, count] of await restarted(processes)) console.log(`  ${count} ${answer}`);
+    const names = kind === 'alone' ? ([1] as const) : (['authority', ...NUMBERS] as const);
+    for (const name of names) await processes.serve(name);
+    for (const name of names.slice(0, 2)) {
+      console.log(kind === 'alone' ? 'one process, restarted' : `two sidecars and their authority, ${name} restarted`);
+      for (const [answer, count] of await restarted(processes, name)) console.log(`  ${count} ${answer}`);
+    }
   } finally {
     await processes.stop();
     await rm(folder, { recursive: true, force: true });
@@ -37,8 +40,8 @@ for (const stateAccess of ['exclusive', 'shared'] as const) {
 }
 
 /** How often each answer occurred, from before the restart until after it. */
-async function restarted(processes: Processes): Promise<ReadonlyMap<string, number>> {
-  const { token } = await processes.declare(1);
+async function restarted(processes: Processes, name: ProcessName): Promise<ReadonlyMap<string, number>> {
+  const { token } = await processes.declare();
   const counts = new Map<string, number>();
   const call = async (): Promise<string> => {
     const headers = { authorization: `Bearer ${token}` };
@@ -58,9 +61,9 @@ async function restarted(processes: Processes): Promise<ReadonlyMap<string, numb
     while (calls.length < ((performance.now() - due) * RATE) / 1000) calls.push(count());
   }, 1);
   await delay(BEFORE_MS);
-  await processes.end(1, 'SIGTERM');
+  await processes.end(name, 'SIGTERM');
   const endedMs = performance.now();
-  await processes.serve(1);
+  await processes.serve(name);
   const awayMs = performance.now() - endedMs;
   await until(async () => (await call()) === '200', { what: 'an answer', withinMs: 60_000 });
   await delay(AFTER_MS);

@@ -52,7 +52,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
   beforeAll(async () => {
     scratch = await scratchFolder('remit-backup-');
     await mkdir(at('backups'), { mode: 0o700 });
-    processes = await Processes.start(envoy, scratch.folder, { stateAccess: 'exclusive', drainSeconds: 0 });
+    processes = await Processes.start(envoy, scratch.folder, { kind: 'alone', drainSeconds: 0 });
     await processes.serve(1);
     key = verifierKey();
   });
@@ -74,9 +74,9 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
   let after: { readonly token: string; readonly taskId: string };
 
   it('is backed up under load: no call is lost, all files are private, and none is a key', async () => {
-    before = await processes.declare(1);
-    spent = await processes.declare(1, { constraints: { max_calls: 2 } });
-    const steady = await processes.declare(1);
+    before = await processes.declare();
+    spent = await processes.declare({ constraints: { max_calls: 2 } });
+    const steady = await processes.declare();
     await until(async () => (await call(before.token)) === '200');
     // Anchors from before the backup.
     await until(() => statSync(at('checkpoints-1.txt'), { throwIfNoEntry: false })?.size);
@@ -101,14 +101,14 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
   });
 
   it('ends a task, spends a budget and issues a token after the backup, and is killed', async () => {
-    after = await processes.declare(1);
+    after = await processes.declare();
     expect([await call(spent.token), await call(spent.token), await call(spent.token)]).toEqual([
       '200',
       '200',
       '429 task.exhausted',
     ]);
     const anchored = statSync(at('checkpoints-1.txt')).size;
-    expect(await processes.complete(1, before.taskId)).toBe(200);
+    await processes.complete(before.taskId);
     expect(await call(before.token)).toBe('403 task.completed');
     expect(await call(after.token)).toBe('200');
     await until(() => processes.waiting() === 0);
@@ -150,7 +150,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     await processes.serve(1);
     for (const { token } of [before, spent]) expect(await call(token)).toBe('403 task.revoked');
     expect(await call(after.token)).toMatch(/^40[13] task\.unknown$/);
-    const { token } = await processes.declare(1);
+    const { token } = await processes.declare();
     expect(await call(token)).toBe('200');
   });
 
@@ -184,7 +184,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     expect([code, err]).toEqual([0, '']);
     const size = (await processes.records(1, 'token')).length;
     await processes.serve(1);
-    const { token } = await processes.declare(1);
+    const { token } = await processes.declare();
     expect(await call(token)).toBe('200');
     await until(() => processes.waiting() === 0);
     expect(await processes.records(1, 'token')).toHaveLength(size + 1);
@@ -196,8 +196,8 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
   it('refuses to serve with a state file that was copied back by hand, until it is restored', async () => {
     await cp(at('state.db'), at('copy.db'));
     await processes.serve(1);
-    const { taskId } = await processes.declare(1);
-    await processes.complete(1, taskId);
+    const { taskId } = await processes.declare();
+    await processes.complete(taskId);
     await processes.end(1, 'SIGTERM');
     await cp(at('copy.db'), at('state.db'));
     const refused = await ran(['serve', '--config', processes.config], processes.environment(1));
@@ -211,7 +211,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     const { code, err } = await run(`remit restore --state-only ${at('copy.db')}`);
     expect([code, err]).toEqual([0, expect.anything()]);
     await processes.serve(1);
-    expect(await call((await processes.declare(1)).token)).toBe('200');
+    expect(await call((await processes.declare()).token)).toBe('200');
   });
 });
 

@@ -1,4 +1,5 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { stringify } from 'yaml';
@@ -18,10 +19,14 @@ import { freePorts } from '../free-port.ts';
 
 const shipped = resolve(import.meta.dirname, '../../deploy/envoy');
 
+/** The shipped configuration with time for checks, their attempts and health checks, however loaded the machine is. */
+const withTime = (text: string): string =>
+  withTimeForChecks(text).replace('max_interval: 0.5s', 'max_interval: 10s').replace('- timeout: 1s', '- timeout: 10s');
+
 /** Number and options of the processes. */
 export interface ProcessesOptions {
-  /** `shared`: both of `NUMBERS` on one state file; `exclusive`: only the first. Default `shared`. */
-  readonly stateAccess?: 'shared' | 'exclusive';
+  /** `fleet`: both of `NUMBERS` as sidecars of an authority; `alone`: only the first, with the state. Default `fleet`. */
+  readonly kind?: 'fleet' | 'alone';
   /** How long they report "not serving" before they stop. Default 5, as in the product. */
   readonly drainSeconds?: number;
   /** Edits the shipped configuration of Envoy. Default: more time for checks. */
@@ -30,7 +35,13 @@ export interface ProcessesOptions {
 
 /** The processes in the shipped configuration of Envoy. */
 export const NUMBERS = [1, 2] as const;
-export type ProcessNumber = (typeof NUMBERS)[number];
+type ProcessNumber = (typeof NUMBERS)[number];
+/** Envoy does not ask the authority. */
+export type ProcessName = ProcessNumber | 'authority';
+
+/** Lease of the sidecars, in seconds: as long as a loaded machine may take for a restart of the authority. */
+export const LEASE_SECONDS = 15;
+const AUDIENCE = 'https://payments.acme.test';
 
 /** A decision, from a line of the decision log. */
 export interface Decided {
@@ -47,20 +58,22 @@ interface Recorded {
 }
 
 /**
- * Processes of `remit serve` that share one state file, behind a real Envoy with the shipped configuration for several processes. Each gets
- * its own settings by variables, as from a systemd template unit.
+ * Processes of `remit serve` on one host: an authority with its sidecars on a Unix socket, behind a real Envoy with the shipped configuration
+ * for several processes, or one process alone. The sidecars share a file, and each gets its own settings by variables, as from a systemd
+ * template unit.
  *
  * Lifecycle: `start`; `serve` for each process; `stop`, which kills the remaining ones.
  */
 export class Processes {
   readonly folder: string;
+  /** The configuration of the process with the state. */
   readonly config: string;
   readonly agent: Agent;
   /** The upstream behind Envoy. */
   readonly payments: ToolServer;
-  readonly #ports: Readonly<Record<ProcessNumber, { readonly issuer: number; readonly admin: number }>>;
+  readonly #ports: Readonly<Record<ProcessName | 'issuer', number>>;
   readonly #drain: Readonly<Record<string, string>>;
-  readonly #running = new Map<ProcessNumber, Running>();
+  readonly #running = new Map<ProcessName, Running>();
   readonly #stops: (() => Promise<unknown> | void)[] = [];
   #envoy: EnvoyProcess | null = null;
 
@@ -73,8 +86,8 @@ export class Processes {
     this.config = parts.config;
     this.agent = parts.agent;
     this.payments = parts.payments;
-    const [one = 0, oneAdmin = 0, two = 0, twoAdmin = 0] = ports;
-    this.#ports = { 1: { issuer: one, admin: oneAdmin }, 2: { issuer: two, admin: twoAdmin } };
+    const [issuer = 0, authority = 0, one = 0, two = 0] = ports;
+    this.#ports = { issuer, authority, 1: one, 2: two };
     this.#drain = { REMIT_DRAIN_SECONDS: String(drainSeconds) };
   }
 
@@ -82,7 +95,7 @@ export class Processes {
   static async start(
     envoy: string,
     folder: string,
-    { stateAccess = 'shared', drainSeconds = 5, envoyConfig = withTimeForChecks }: ProcessesOptions = {},
+    { kind = 'fleet', drainSeconds = 5, envoyConfig = withTime }: ProcessesOptions = {},
   ): Promise<Processes> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const acme = await createAuthority('acme.test', systemPorts);
@@ -91,18 +104,27 @@ export class Processes {
     const own = await writeCredential(folder, 'remit', await acme.svid('/remit', names));
     const bundle = await writeBundle(folder, 'bundle', acme);
     const config = join(folder, 'remit.yaml');
-    const settings = {
-      trustDomains: ['acme.test'],
+    const common = { trustDomains: ['acme.test'], decisionLog: 'stdout' };
+    const withState = {
+      ...common,
       svid: { ...own, bundle },
       issuer: { url: 'https://issuer.acme.test', signingKey: 'signing-keys' },
-      admin: { listen: '127.0.0.1:0' },
-      policies: examples,
       state: 'sqlite:state.db',
-      stateAccess,
-      ledger: { others: NUMBERS.map((n) => `ledger-${n}`) },
-      decisionLog: 'stdout',
     };
-    await writeFile(config, stringify(settings));
+    if (kind === 'alone') await writeFile(config, stringify({ ...withState, policies: examples }));
+    else {
+      const socket = `unix:${folder}/authority.sock`;
+      const sidecars = { id: 'spiffe://acme.test/remit/*', audiences: AUDIENCE };
+      const authority = { listen: socket, leaseSeconds: LEASE_SECONDS, sidecars };
+      await cp(examples, join(folder, 'policies'), { recursive: true });
+      // It reads the history in every use, so that every use would be settled.
+      await rm(join(folder, 'policies', 'policies', 'history.cedar'));
+      await writeFile(config, stringify({ ...withState, policies: 'policies', authority }));
+      await writeFile(
+        join(folder, 'sidecar.yaml'),
+        stringify({ ...common, policies: 'policies', state: `authority:${socket}` }),
+      );
+    }
     const agent = new Agent(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem);
     const payments = await ToolServer.start('payments');
     const processes = new Processes({ folder, config, agent, payments }, await freePorts(4), drainSeconds);
@@ -111,7 +133,7 @@ export class Processes {
       () => payments.close(),
     );
     try {
-      const file = stateAccess === 'shared' ? 'envoy-processes.yaml' : 'envoy.yaml';
+      const file = kind === 'fleet' ? 'envoy-processes.yaml' : 'envoy.yaml';
       const text = envoyConfig(await readFile(join(shipped, file), 'utf8'));
       await processes.#startEnvoy(text, envoy, { ...gateway, bundles: new Map([['acme.test', bundle]]) });
       return processes;
@@ -145,45 +167,53 @@ export class Processes {
     return this.#envoy?.address.port ?? 0;
   }
 
-  /** Starts a process; resolves once it serves and Envoy knows. */
-  async serve(n: ProcessNumber): Promise<Running> {
-    const started = remit(['serve', '--config', this.config], this.environment(n));
+  /** Starts a process; resolves once it is ready, and Envoy knows where it asks it. */
+  async serve(n: ProcessName): Promise<Running> {
+    const started = remit(['serve', '--config', this.#configOf(n)], this.environment(n));
     this.#running.set(n, started);
     await started.said('checks on');
-    await until(async () => (await this.healthy()).includes(n));
+    await until(async () => (await this.readiness(n)).startsWith('200'), { what: `${n} is ready` });
+    if (n !== 'authority') await until(async () => (await this.healthy()).includes(n));
     return started;
   }
 
+  /** One file for all sidecars; the process alone has that of the state. */
+  #configOf(n: ProcessName): string {
+    const ofSidecars = join(this.folder, 'sidecar.yaml');
+    return n !== 'authority' && existsSync(ofSidecars) ? ofSidecars : this.config;
+  }
+
   /** The settings that differ between processes. */
-  environment(n: ProcessNumber): Readonly<Record<string, string>> {
+  environment(n: ProcessName): Readonly<Record<string, string>> {
     return {
       REMIT_EXT_AUTHZ_LISTEN: `unix:${this.folder}/check-${n}.sock`,
-      REMIT_ISSUER_LISTEN: `127.0.0.1:${this.#ports[n].issuer}`,
-      REMIT_ADMIN_LISTEN: `127.0.0.1:${this.#ports[n].admin}`,
+      ...(this.#configOf(n) === this.config ? { REMIT_ISSUER_LISTEN: `127.0.0.1:${this.#ports.issuer}` } : {}),
+      REMIT_ADMIN_LISTEN: `127.0.0.1:${this.#ports[n]}`,
       ...this.#drain,
       REMIT_LEDGER_FOLDER: `ledger-${n}`,
       REMIT_LEDGER_NAME: `remit-${n}`,
+      REMIT_LEDGER_KEY: `ledger-${n}.pem`,
       REMIT_LEDGER_CHECKPOINTS: `checkpoints-${n}.txt`,
     };
   }
 
   /** Ends a process by a signal; returns its exit. */
-  async end(n: ProcessNumber, signal: 'SIGTERM' | 'SIGKILL'): Promise<number | string> {
+  async end(n: ProcessName, signal: 'SIGTERM' | 'SIGKILL'): Promise<number | string> {
     const { child, exit } = this.running(n);
     child.kill(signal);
     return exit;
   }
 
   /** A started process. */
-  running(n: ProcessNumber): Running {
+  running(n: ProcessName): Running {
     const running = this.#running.get(n);
     if (running === undefined) throw new Error(`process ${n} does not run`);
     return running;
   }
 
   /** The answer of a process to `/readyz`. */
-  async readiness(n: ProcessNumber): Promise<string> {
-    const response = await fetch(`http://127.0.0.1:${this.#ports[n].admin}/readyz`);
+  async readiness(n: ProcessName): Promise<string> {
+    const response = await fetch(`http://127.0.0.1:${this.#ports[n]}/readyz`);
     return `${response.status} ${(await response.text()).trim()}`;
   }
 
@@ -194,7 +224,7 @@ export class Processes {
   }
 
   /** Standard error of a process so far. */
-  said(n: ProcessNumber): string {
+  said(n: ProcessName): string {
     return this.#running.get(n)?.err() ?? '';
   }
 
@@ -204,27 +234,29 @@ export class Processes {
     return lines.filter((line) => line.endsWith('}')).map((line) => JSON.parse(line) as Decided);
   }
 
-  /** A token from the issuer of a process, with its task; throws where it is refused. */
-  async declare(
-    n: ProcessNumber,
-    { constraints, dpop }: { readonly constraints?: Readonly<Record<string, unknown>>; readonly dpop?: string } = {},
-  ): Promise<{ readonly token: string; readonly taskId: string }> {
-    const audience = 'https://payments.acme.test';
+  /** A token of a new task; throws where it is refused. */
+  async declare({
+    constraints,
+    dpop,
+  }: { readonly constraints?: Readonly<Record<string, unknown>>; readonly dpop?: string } = {}): Promise<{
+    readonly token: string;
+    readonly taskId: string;
+  }> {
     const detail = {
       type: 'urn:remit:task',
-      locations: [audience],
+      locations: [AUDIENCE],
       actions: ['payments.read', 'payments.list'],
       purpose: 'look at payments',
       ...(constraints === undefined ? {} : { constraints }),
     };
-    const reply = await this.#ask(n, '/oauth/token', {
+    const reply = await this.#ask('/oauth/token', {
       headers: {
         'content-type': 'application/x-www-form-urlencoded',
         ...(dpop === undefined ? {} : { dpop }),
       },
       body: new URLSearchParams({
         grant_type: 'client_credentials',
-        resource: audience,
+        resource: AUDIENCE,
         authorization_details: JSON.stringify([detail]),
       }).toString(),
     });
@@ -233,19 +265,15 @@ export class Processes {
     return { token: body.access_token, taskId: body.txn };
   }
 
-  /** Completes a task as its agent, at a process. */
-  async complete(n: ProcessNumber, taskId: string): Promise<number> {
-    return (await this.#ask(n, `/tasks/${taskId}/complete`)).status;
+  /** Completes a task as its agent; gives the answer. */
+  async complete(taskId: string): Promise<Readonly<Record<string, unknown>>> {
+    const { status, body } = await this.#ask(`/tasks/${taskId}/complete`);
+    if (status !== 200) throw new Error(`the issuer refused: ${body}`);
+    return JSON.parse(body);
   }
 
-  /** The kinds of records of a task, from the API of a process. */
-  async timeline(n: ProcessNumber, taskId: string): Promise<readonly string[]> {
-    const { body } = await this.#ask(n, `/tasks/${taskId}/timeline`, { method: 'GET' });
-    return JSON.parse(body).records.map(({ kind }: { readonly kind: string }) => kind);
-  }
-
-  #ask(n: ProcessNumber, path: string, call: Partial<Parameters<Agent['call']>[1]> = {}): Promise<AgentReply> {
-    const port = this.#ports[n].issuer;
+  #ask(path: string, call: Partial<Parameters<Agent['call']>[1]> = {}): Promise<AgentReply> {
+    const port = this.#ports.issuer;
     return this.agent.call(port, { method: 'POST', ...call, host: `localhost:${port}`, path });
   }
 
@@ -260,7 +288,7 @@ export class Processes {
   }
 
   /** Records of a kind in the ledger of a process, each as its line of JSON. */
-  async records(n: ProcessNumber, kind: string): Promise<readonly Recorded[]> {
+  async records(n: ProcessName, kind: string): Promise<readonly Recorded[]> {
     const words = ['--ledger', join(this.folder, `ledger-${n}`), '--kind', kind, '--json', '--limit', '100000'];
     const { out } = await ran(['ledger', 'query', ...words]);
     return out.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]));
@@ -274,5 +302,3 @@ export class Processes {
     for (const stop of this.#stops.toReversed()) await stop();
   }
 }
-
-/** Reserves them together, so that they differ. */

@@ -22,9 +22,9 @@ describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy
 
   beforeAll(async () => {
     scratch = await scratchFolder('remit-restart-');
-    processes = await Processes.start(envoy, scratch.folder, { stateAccess: 'exclusive', drainSeconds: 10 });
+    processes = await Processes.start(envoy, scratch.folder, { kind: 'alone', drainSeconds: 10 });
     await processes.serve(1);
-    ({ token } = await processes.declare(1));
+    ({ token } = await processes.declare());
     await until(async () => (await answer()).status === 200);
   });
   afterAll(async () => {
@@ -90,7 +90,7 @@ describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy
     ['SIGINT after SIGTERM', 'SIGTERM', 'SIGINT'],
   ] as const)('ends at once at %s', async (_name, first, second) => {
     const { folder, remove } = await scratchFolder('remit-hurry-');
-    const hurried = await Processes.start(envoy, folder, { stateAccess: 'exclusive', drainSeconds: 300 });
+    const hurried = await Processes.start(envoy, folder, { kind: 'alone', drainSeconds: 300 });
     try {
       const { child, exit } = await hurried.serve(1);
       child.kill(first);
@@ -108,7 +108,7 @@ for (const version of envoyVersions) {
   describeWith(envoyPart(version), `Envoy ${version} without Remit`, (envoy) => {
     it('denies with its own reason', async () => {
       const { folder, remove } = await scratchFolder('remit-none-');
-      const none = await Processes.start(envoy, folder, { stateAccess: 'exclusive' });
+      const none = await Processes.start(envoy, folder, { kind: 'alone' });
       try {
         const { status, body } = await none.agent.call(none.envoyPort, { host: 'payments.acme.test', path: '/' });
         expect([status, JSON.parse(body).reason]).toEqual([503, 'envoy.no-decision']);
