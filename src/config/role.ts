@@ -36,10 +36,7 @@ function recordsContradiction({ records: { place }, state, authority: { listen }
   return null;
 }
 
-function sidecarContradiction(
-  { authority, issuer, svid }: RoleKeys,
-  addresses: readonly Address[],
-): Contradiction {
+function sidecarContradiction({ authority, issuer, svid }: RoleKeys, addresses: readonly Address[]): Contradiction {
   if (issuer !== null) {
     const message = 'must be absent with `state: authority:…`: tasks are declared at the authority';
     return { field: 'issuer', message };

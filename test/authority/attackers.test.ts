@@ -367,35 +367,38 @@ describe('bad input', () => {
     expect(honest.stream.ended()).toBeNull();
   });
 
-  it.each(transports)('drops a sidecar over %s that never reads, and keeps nobody waiting for it', async (_over, start) => {
-    const { target, using, session, declared, state, enforced, sidecars } = await start();
-    const tasks = await Promise.all(
-      Array.from({ length: 64 }, (_, n) => declared(n + 1, { purpose: 'x'.repeat(30_000) })),
-    );
-    const held = tasks.map(({ issuer, id }, n) => ({
-      key: { issuer, id },
-      jti_digests: [digestOf(n + 1)],
-      state: 'active',
-      generation: 1,
-      history_version: 0,
-    }));
-    const deaf = await session('deaf');
-    let isClosed = false;
-    deaf.on('close', () => (isClosed = true));
-    closers.push(deafStream(deaf, hello('deaf-sidecar', { held })));
-    const honest = await follower(target, 'honest-one', await using('honest'));
-    await honest.client.call('Open', { instance: 'honest-one', tokens: [tokenOf(1)], n: 1 });
-    await until(() => sidecars() === 2, { what: 'both streams' });
-    await state.authority.applyTaskEvent(keyOf(1), byOperator('cancel'), 'operator');
-    const receipt = enforced([keyOf(1).id]);
-    const seq = await until(() => lastChange(honest), { what: 'the change' });
-    honest.stream.send({ of: 'ack', ack: { seq } });
-    expect(await receipt).toMatchObject({ enforced: true, acknowledged: 1 });
-    await until(() => sidecars() === 1, { what: 'the end of the deaf stream' });
-    // With its connection, and so with all that was queued for it.
-    await until(() => isClosed, { what: 'the end of its connection' });
-    expect(honest.stream.ended()).toBeNull();
-  });
+  it.each(transports)(
+    'drops a sidecar over %s that never reads, and keeps nobody waiting for it',
+    async (_over, start) => {
+      const { target, using, session, declared, state, enforced, sidecars } = await start();
+      const tasks = await Promise.all(
+        Array.from({ length: 64 }, (_, n) => declared(n + 1, { purpose: 'x'.repeat(30_000) })),
+      );
+      const held = tasks.map(({ issuer, id }, n) => ({
+        key: { issuer, id },
+        jti_digests: [digestOf(n + 1)],
+        state: 'active',
+        generation: 1,
+        history_version: 0,
+      }));
+      const deaf = await session('deaf');
+      let isClosed = false;
+      deaf.on('close', () => (isClosed = true));
+      closers.push(deafStream(deaf, hello('deaf-sidecar', { held })));
+      const honest = await follower(target, 'honest-one', await using('honest'));
+      await honest.client.call('Open', { instance: 'honest-one', tokens: [tokenOf(1)], n: 1 });
+      await until(() => sidecars() === 2, { what: 'both streams' });
+      await state.authority.applyTaskEvent(keyOf(1), byOperator('cancel'), 'operator');
+      const receipt = enforced([keyOf(1).id]);
+      const seq = await until(() => lastChange(honest), { what: 'the change' });
+      honest.stream.send({ of: 'ack', ack: { seq } });
+      expect(await receipt).toMatchObject({ enforced: true, acknowledged: 1 });
+      await until(() => sidecars() === 1, { what: 'the end of the deaf stream' });
+      // With its connection, and so with all that was queued for it.
+      await until(() => isClosed, { what: 'the end of its connection' });
+      expect(honest.stream.ended()).toBeNull();
+    },
+  );
 });
 
 /** The last position that a stream was brought to. */

@@ -9,5 +9,4 @@ import type { StoreFailure } from '../../sqlite/store-failure.ts';
  * log.
  */
 export const lockFolder = (folder: string): FileLock | StoreFailure =>
-  lockFile(join(folder, 'lock.db')) ??
-  storeFailure('busy', `the ledger \`${folder}\` is in use by another process`);
+  lockFile(join(folder, 'lock.db')) ?? storeFailure('busy', `the ledger \`${folder}\` is in use by another process`);

@@ -87,7 +87,9 @@ function inOneCommit(open: Store, calls: readonly WriteCall[]): readonly WriteAn
     answers = calls.map((call) => made(open, call));
   });
   if (failure === null) return answers;
-  return failure.code === 'broken' || failure.code === 'busy' ? calls.map(() => ({ value: failure })) : calls.map((call) => made(open, call));
+  return failure.code === 'broken' || failure.code === 'busy'
+    ? calls.map(() => ({ value: failure }))
+    : calls.map((call) => made(open, call));
 }
 
 function made(open: Store, { name, input, clocks }: WriteCall): WriteAnswer {
