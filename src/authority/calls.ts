@@ -1,19 +1,21 @@
 import { status } from '@grpc/grpc-js';
 import { LRUCache } from 'lru-cache';
-import type { AuthorityCalls, Card, Elsewhere, TaskKeyMessage, UseMessage } from '../fleet/messages.ts';
+import type { AuthorityCalls, Card, TaskKeyMessage, TokenMessage, UseMessage } from '../fleet/messages.ts';
+import { elsewhereMessage } from '../fleet/token-uses.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { usesElsewhere } from '../state/reported-uses.ts';
 import type { SettledUse, Settlement } from '../state/settling.ts';
 import type { Spend } from '../state/store.ts';
 import type { SidecarRights } from './authorize.ts';
 import { MAX_BATCH, useLimits } from './client-limits.ts';
 import type { UseLimits } from './client-limits.ts';
-import type { Engine, ReadCards } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { streamIdOf } from './follower.ts';
 import type { Followers } from './followers.ts';
 import { permittedCard } from './permitted-card.ts';
 import type { ReceivedRecords } from './received-records.ts';
-import type { StreamId } from './sidecar-stream.ts';
 import { useRecordFrom } from './use-record.ts';
 
 type OpenRequest = AuthorityCalls['Open'][0];
@@ -29,8 +31,6 @@ export interface CallRefusal {
 
 /** Readings of an open, where the feed goes on in the meantime. */
 const MAX_READINGS = 8;
-/** Tokens of which it is known where they were opened. */
-const MAX_TOKENS = 65_536;
 /** Identities whose rate of uses is known. */
 const MAX_PEERS = 4_096;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -44,8 +44,6 @@ interface SidecarCallsOptions {
   readonly epoch: string;
   /** What receives the logs of sidecars; without it a record that comes with a use is refused. */
   readonly records: ReceivedRecords | null;
-  /** Later of wall clock and floor. */
-  readonly nowMs: () => number;
   readonly monotonicMs: () => number;
 }
 
@@ -55,20 +53,14 @@ export class SidecarCalls {
   readonly #epoch: string;
   readonly #records: ReceivedRecords | null;
   readonly #followers: Followers;
-  readonly #nowMs: () => number;
   readonly #monotonicMs: () => number;
   readonly #uses = new LRUCache<string, UseLimits>({ max: MAX_PEERS });
-  /** The sidecars that opened a token, and when the first did. */
-  readonly #opened = new LRUCache<string, { readonly by: Set<StreamId>; readonly firstMs: number }>({
-    max: MAX_TOKENS,
-  });
 
-  constructor(followers: Followers, { engine, epoch, records, nowMs, monotonicMs }: SidecarCallsOptions) {
+  constructor(followers: Followers, { engine, epoch, records, monotonicMs }: SidecarCallsOptions) {
     this.#followers = followers;
     this.#engine = engine;
     this.#epoch = epoch;
     this.#records = records;
-    this.#nowMs = nowMs;
     this.#monotonicMs = monotonicMs;
   }
 
@@ -94,12 +86,14 @@ export class SidecarCalls {
     for (let reading = 0; reading < MAX_READINGS; reading += 1) {
       const read = await this.#engine.cards(tokens.map(({ key, jti_digest }) => ({ key, jtiDigests: [jti_digest] })));
       if (isStoreFailure(read)) return unavailable();
-      const cards = this.#cardsFor(id, read, rights);
+      const cards = read.cards.map((held) => permittedCard(held, rights));
       const opened = tokens.map((token, at) => ({ token, root: cards[at]?.root ?? null }));
       const noted = hub.noted(id, opened, { n, seq: read.seq });
       if (noted === 'unknown') return noStream();
       if (noted === 'ok') {
-        return { position: { epoch: this.#epoch, seq: read.seq }, opened: cards.map((card) => ({ card })) };
+        const opened = await this.#withElsewhere(cards);
+        if (isStoreFailure(opened)) return unavailable();
+        return { position: { epoch: this.#epoch, seq: read.seq }, opened: opened.map((card) => ({ card })) };
       }
     }
     return unavailable();
@@ -149,24 +143,18 @@ export class SidecarCalls {
     return limits;
   }
 
-  /** The cards with where else their tokens were opened. */
-  #cardsFor(id: StreamId, { cards }: ReadCards, rights: SidecarRights): readonly (Card | null)[] {
-    return cards.map((held) => {
-      const card = permittedCard(held, rights);
-      if (card === null) return null;
-      const tokens = card.tokens.map((token) => ({ ...token, elsewhere: this.#elsewhere(id, token.jti_digest) }));
-      return { ...card, tokens };
-    });
-  }
-
-  #elsewhere(id: StreamId, jtiDigest: string): Elsewhere | null {
-    const opened = this.#opened.get(jtiDigest) ?? { by: new Set<StreamId>(), firstMs: this.#nowMs() };
-    const others = opened.by.size - (opened.by.has(id) ? 1 : 0);
-    if (opened.by.size < MAX_BATCH) opened.by.add(id);
-    this.#opened.set(jtiDigest, opened);
-    return others === 0
-      ? null
-      : { sidecars: others, uses: 0, first_opened_ms: opened.firstMs, trace_id: '', span_id: '' };
+  /** The cards, which say where their tokens were used before. */
+  async #withElsewhere(cards: readonly (Card | null)[]): Promise<readonly (Card | null)[] | StoreFailure> {
+    const digests = cards.flatMap((card) => card?.tokens.map(({ jti_digest }) => jti_digest) ?? []);
+    if (digests.length === 0) return cards;
+    const reports = await this.#engine.reportedUses(digests);
+    if (isStoreFailure(reports)) return reports;
+    const byToken = new Map(digests.map((digest, at) => [digest, usesElsewhere(reports[at] ?? [])]));
+    const told = (token: TokenMessage): TokenMessage => {
+      const uses = byToken.get(token.jti_digest) ?? null;
+      return uses === null ? token : { ...token, elsewhere: elsewhereMessage(uses) };
+    };
+    return cards.map((card) => (card === null ? null : { ...card, tokens: card.tokens.map(told) }));
   }
 }
 

@@ -1,6 +1,6 @@
 import { TokenBucket } from '../runtime/token-bucket.ts';
 
-/** Tokens opened a second by one sidecar, pings, and reports with their entries. */
+/** Tokens opened a second by one sidecar, and as many whose uses it reports; pings; and reports with their other entries. */
 const OPENS = { burst: 8_192, perSecond: 2_048 };
 const PINGS = { burst: 32, perSecond: 16 };
 const REPORTS = { burst: 4_096, perSecond: 1_024 };
@@ -18,12 +18,14 @@ export interface ClientLimits {
   readonly opens: TokenBucket;
   readonly pings: TokenBucket;
   readonly reports: TokenBucket;
+  readonly uses: TokenBucket;
 }
 
 export const clientLimits = (monotonicMs: () => number): ClientLimits => ({
   opens: new TokenBucket({ ...OPENS, monotonicMs }),
   pings: new TokenBucket({ ...PINGS, monotonicMs }),
   reports: new TokenBucket({ ...REPORTS, monotonicMs }),
+  uses: new TokenBucket({ ...OPENS, monotonicMs }),
 });
 
 /** How much one identity may settle. */

@@ -3,6 +3,7 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Authority, Upkeep } from '../state/authority.ts';
 import type { Feed, FeedChanges } from '../state/feed.ts';
+import type { ReportedUses } from '../state/reported-uses.ts';
 import type { Settling } from '../state/settling.ts';
 import type { ReplicaBoard } from './replica-board.ts';
 import type { StateReader } from '../state/sqlite/state-reader.ts';
@@ -29,6 +30,8 @@ export interface Engine {
   head(): Promise<number | StoreFailure>;
   /** Never from a replica that may be behind. */
   cards(wanted: readonly WantedCard[]): Promise<ReadCards | StoreFailure>;
+  /** What was reported of the uses of each token, in the order asked for: see `Store.reportedUses`. */
+  reportedUses(jtiDigests: readonly string[]): Promise<readonly (readonly ReportedUses[])[] | StoreFailure>;
   /** The changes after a position; `null` where some are no longer kept. */
   feedAfter(position: number): Promise<FeedChanges | null | StoreFailure>;
   /** Makes a synced commit that begins now. Gives the head of the feed as that commit saw it, or a later one. */
@@ -47,7 +50,7 @@ export function sqliteEngine({
 }: {
   readonly authority: Pick<Authority & Upkeep, 'appendRecords'>;
   readonly feed: Feed;
-  readonly reader: Pick<StateReader, 'fileId' | 'restoredAtMs' | 'heldTask'>;
+  readonly reader: Pick<StateReader, 'fileId' | 'restoredAtMs' | 'heldTask' | 'reportedUses'>;
   readonly settling: Settling;
 }): Engine {
   return {
@@ -72,6 +75,17 @@ export function sqliteEngine({
         } else cards.push(card ?? null);
       }
       return { cards, seq };
+    },
+    reportedUses: async (jtiDigests) => {
+      const found: (readonly ReportedUses[])[] = [];
+      for (const digest of jtiDigests) {
+        const reports = reader.reportedUses(digest);
+        if (!isStoreFailure(reports)) found.push(reports);
+        // No token has a name that cannot be stored.
+        else if (reports.code === 'refused') found.push([]);
+        else return reports;
+      }
+      return found;
     },
     feedAfter: (position) => feed.feedAfter(position),
     // An empty write is a commit too: it moves the clock mark of the file.

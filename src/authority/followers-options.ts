@@ -1,7 +1,7 @@
 import type { Report } from '../fleet/messages.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
-import type { SidecarRights } from './authorize.ts';
+import type { ReportingSidecar } from './report-writes.ts';
 import type { Engine } from './engine.ts';
 
 /** Options of the streams. */
@@ -21,7 +21,7 @@ export interface FollowersOptions {
   readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
   readonly after: After;
   /** Makes the writes of a report. Gives the problem; `''` where there is none. */
-  readonly report: (report: Report, rights: SidecarRights) => Promise<string>;
+  readonly report: (report: Report, sidecar: ReportingSidecar) => Promise<string>;
   /** Called with faults that no answer can tell. Contains no secret. */
   readonly onProblem: (line: string) => void;
 }

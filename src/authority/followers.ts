@@ -282,12 +282,14 @@ export class Followers {
 
   async #reportProblem({ id, limits, rights }: Follower, report: Report): Promise<string> {
     const count = 1 + report.touched.length + report.stolen.length + report.secrets.length;
-    if (!limits.reports.take(count)) return 'too many reports: try again later';
+    if (!limits.reports.take(count) || !limits.uses.take(report.uses.length))
+      return 'too many reports: try again later';
     const { issuer } = this.#options.welcome;
     const holds = report.touched.map(({ task_id }) => this.hub.holds(id, { issuer, id: task_id }));
     // INVARIANT: a claim to hold a task changes nothing of it.
     if (holds.includes('unread')) return 'the cards of these tasks are still being read: try again';
-    return this.#options.report({ ...report, touched: report.touched.filter((_, at) => holds[at] === true) }, rights);
+    const touched = report.touched.filter((_, at) => holds[at] === true);
+    return this.#options.report({ ...report, touched }, { id, rights });
   }
 
   #left(follower: Follower): void {

@@ -19,6 +19,7 @@ export function postgresEngine({ feed, settling }: Pick<PostgresState, 'feed' | 
       const found = await feed.cards(wanted);
       return isStoreFailure(found) ? found : { cards: found.cards.map(heldFrom), seq: found.head.seq };
     },
+    reportedUses: (jtiDigests) => feed.reportedUses(jtiDigests),
     feedAfter: (position) => feed.feedAfter(position),
     beat: async () => {
       const head = await feed.beat();

@@ -1,14 +1,22 @@
 import type { Report } from '../fleet/messages.ts';
+import { reportedUsesFrom } from '../fleet/token-uses.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { Authority, Upkeep } from '../state/authority.ts';
 import { causeOf } from '../task/cause.ts';
 import type { SidecarRights } from './authorize.ts';
+import type { StreamId } from './sidecar-stream.ts';
 
 /** The writes of reports. */
 export type ReportTarget = Pick<
   Authority & Upkeep,
-  'floorMs' | 'nowMs' | 'tokenOf' | 'revokeToken' | 'applyTaskEvent' | 'touchTasks' | 'writeSecrets'
+  'floorMs' | 'nowMs' | 'tokenOf' | 'revokeToken' | 'applyTaskEvent' | 'touchTasks' | 'writeSecrets' | 'writeUses'
 >;
+
+/** Who reports. */
+export interface ReportingSidecar {
+  readonly id: StreamId;
+  readonly rights: SidecarRights;
+}
 
 /** Most entries of each kind in one report. */
 const MAX_ENTRIES = 1_024;
@@ -16,21 +24,28 @@ const MAX_ENTRIES = 1_024;
 const MAX_TEXT = 512;
 
 /**
- * Makes the writes of a report: idle times, stolen tokens of the audiences of the sidecar, and static secrets seen. Repeating a report does
- * no harm.
+ * Makes the writes of a report: idle times, stolen tokens and uses of tokens of the audiences of the sidecar, and static secrets seen.
+ * Repeating a report does no harm.
  * @returns the problem, after which the sidecar repeats it; `''` where all is written
  */
-export async function writeReport(report: Report, { audiences }: SidecarRights, target: ReportTarget): Promise<string> {
+export async function writeReport(
+  report: Report,
+  { id, rights: { audiences } }: ReportingSidecar,
+  target: ReportTarget,
+): Promise<string> {
   const { touched, stolen, secrets } = report;
-  if (Math.max(touched.length, stolen.length, secrets.length) > MAX_ENTRIES) return 'the report has too many entries';
+  if (Math.max(touched.length, stolen.length, secrets.length, report.uses.length) > MAX_ENTRIES)
+    return 'the report has too many entries';
   const nowMs = target.nowMs();
   // A time in the future would keep a task alive.
   const used = new Map(touched.map(({ task_id, at_ms }) => [task_id, Math.min(at_ms, nowMs)]));
+  const uses = report.uses.flatMap((one) => reportedUsesFrom(one) ?? []);
   const writes = [
     ...(used.size === 0 ? [] : [target.touchTasks(used)]),
     ...(secrets.length === 0
       ? []
       : [target.writeSecrets(secrets.filter(isShort).map(({ times, ...secret }) => ({ secret, times })))]),
+    ...(uses.length === 0 ? [] : [target.writeUses(uses, { name: id, audiences: [...audiences] })]),
     ...stolen.map((one) => revokeStolen(one, audiences, target)),
   ];
   const failure = (await Promise.all(writes)).find(isStoreFailure);

@@ -83,7 +83,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     clockMs: () => reports.floorMs(),
     ports,
     after,
-    report: (report, rights) => writeReport(report, rights, reports),
+    report: (report, sidecar) => writeReport(report, sidecar, reports),
     onProblem,
   });
   const { hub } = followers;
@@ -109,7 +109,6 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     engine,
     epoch,
     records: parts.records ?? null,
-    nowMs: () => reports.nowMs(),
     monotonicMs: ports.monotonicMs,
   });
   const servers: AuthorityServer[] = [];

@@ -1,6 +1,6 @@
 import { answerTo } from './answer.ts';
 import type { Answer } from './answer.ts';
-import { countUse, decideNow, traceOf, useKeyOf } from './decide-now.ts';
+import { countUse, decideNow, sharedTokenOf, traceOf, useKeyOf } from './decide-now.ts';
 import type { DecidedUse } from './decide-now.ts';
 import { currentProblem, openTask } from './task-facts.ts';
 import { askingAgentOf, readCheck } from './read.ts';
@@ -82,7 +82,7 @@ function whenOpen(services: CheckServices, read: ReadCheck): DecidedUse | Promis
 function decideCheck(services: CheckServices, read: ReadCheck): DecidedUse | Promise<DecidedUse> {
   const use = countUse(services, read);
   const decided = decideNow(services, read, use);
-  rememberPlace(services, decided);
+  shareUse(services, decided, rememberPlace(services, decided));
   const toSettle = useToSettle(decided.check, (facts) => isCurrentEnough(services, read, facts));
   if (toSettle === null || isDeny(toSettle))
     return withoutCredential(services, toSettle ?? decided.check.decision, decided);
@@ -124,10 +124,17 @@ const changedTwice = deny('task.state-unavailable', 'the history of the task cha
 /**
  * Remembers where an allowed token was used. INVARIANT: call it synchronously after the use was counted, so that no second use is
  * classified in between. Never call it for a use that the policies deny: that would make a thief's location familiar.
+ *
+ * @returns whether the token was used at a new place
  */
-function rememberPlace({ uses }: CheckServices, { check, use }: DecidedUse): void {
+function rememberPlace({ uses }: CheckServices, { check, use }: DecidedUse): boolean {
   const key = useKeyOf(use.credential);
-  if (key !== null && use.before !== null && !isDeny(check.decision)) uses.allowed(key, use.before);
+  return key !== null && use.before !== null && !isDeny(check.decision) && uses.allowed(key, use.before);
+}
+
+function shareUse({ sharing }: CheckServices, { use }: DecidedUse, isNewPlace: boolean): void {
+  const token = sharing === undefined ? null : sharedTokenOf(use.credential);
+  if (token !== null) sharing?.used(token, { isNewPlace });
 }
 
 /** The check with its final decision and without any credential. Span, record, log and answer are made of this alone. */

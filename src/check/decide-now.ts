@@ -12,6 +12,7 @@ import type { CacheResult } from '../policy/answers/cache.ts';
 import { placeOfCheck } from '../telemetry/span.ts';
 import type { CheckPlace } from '../telemetry/span.ts';
 import type { Credential } from '../token/credential.ts';
+import type { TaskToken } from '../token/claims.ts';
 import type { TokenUse } from '../token/uses.ts';
 
 /** One use of a token, or a call without a token. It is counted once per check, before the decision. */
@@ -45,8 +46,11 @@ export function countUse(services: CheckServices, { asked, reading, clocks }: Re
   const place = placeOfCheck(services, traceOf(asked).parent);
   const key = useKeyOf(credential);
   if (key === null) return { credential, before: null, place };
-  const before = services.uses.next(key, reading.circumstances);
-  services.uses.traced(key, place);
+  const token = sharedTokenOf(credential);
+  const { sharing, uses } = services;
+  const told = token === null || sharing === undefined ? undefined : () => sharing.before(token);
+  const before = uses.next(key, reading.circumstances, told);
+  uses.traced(key, place);
   return { credential, before, place };
 }
 
@@ -76,6 +80,10 @@ export const traceOf = ({ facts, call }: ReadCheck['asked']): CheckFacts['trace'
 export const useKeyOf = (credential: Facts['credential']): string | null =>
   isDeny(credential) || isIdentityAlone(credential) ? null : credential.useKey;
 
+/** The token whose uses are shared with other sidecars; `null` for other credentials. */
+export const sharedTokenOf = (credential: Facts['credential']): TaskToken | null =>
+  !isDeny(credential) && credential.kind === 'task-token' ? credential : null;
+
 const isIdentityAlone = (
   credential: Credential,
 ): credential is Extract<Credential, { readonly kind: 'workload-identity' }> => credential.kind === 'workload-identity';
@@ -100,6 +108,7 @@ function factsOf(services: CheckServices, { reading, clocks }: ReadCheck, { cred
     reuse: before?.reuse ?? [],
     nowMs: clocks.wallMs,
     floorMs: clocks.floorMs,
+    ...(before?.isTold === true && before.previous !== null ? { usedElsewhere: before.previous } : {}),
     ...(refusedCaller === undefined ? {} : { refusedCaller }),
     ...state,
   };

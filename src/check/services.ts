@@ -8,6 +8,7 @@ import type { Ports } from '../runtime/ports.ts';
 import type { Reports } from '../state/reports.ts';
 import type { Settling } from '../state/settling.ts';
 import type { TaskStates } from '../state/task-states.ts';
+import type { UseSharing } from '../state/use-sharing.ts';
 import type { BindingEffect } from '../task/binding-violation.ts';
 import type { SpanSink } from '../telemetry/ended-span.ts';
 import type { CheckObserver } from '../telemetry/finished-check.ts';
@@ -86,6 +87,8 @@ export interface CheckServices {
   /** Writes that no decision waits for. */
   readonly reports: Pick<Reports, 'seen' | 'revoke'>;
   readonly uses: TokenUses;
+  /** Shares the uses of tokens with sidecars; absent where there are none. */
+  readonly sharing?: Pick<UseSharing, 'before' | 'used'> | undefined;
   /** The rate limit of agents behind a hop, where the connection does not name the agent. Absent, there is none. */
   readonly admits?: (asking: AskingAgent) => boolean;
   readonly ledger: UseLedger;

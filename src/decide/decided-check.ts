@@ -36,10 +36,13 @@ const AFTER_END: ReadonlySet<ReasonCode> = new Set([
   'token.revoked',
 ]);
 
-/** All reuse classes of a use, from before the decision and from it. Empty without a verified token. */
+/**
+ * All reuse classes of a use, from before the decision and from it. Empty without a verified token. Those from before are missing where the
+ * use was denied before it was known what other sidecars saw.
+ */
 export function reuseOf(judgement: Pick<DecidedCheck, 'decision' | 'facts'>): readonly ReuseClass[] {
   const { decision, facts } = judgement;
-  if (facts.reuse.length === 0 || !isDeny(decision)) return facts.reuse;
+  if (facts.use === 0 || !isDeny(decision)) return facts.reuse;
   if (isPresentedByAnother(judgement)) return ['other-identity', ...facts.reuse];
   return AFTER_END.has(decision.reason) ? ['after-end', ...facts.reuse] : facts.reuse;
 }

@@ -10,7 +10,7 @@ import type { TaskHistory } from '../task/history.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { Task } from '../task/task.ts';
 import type { AuthorizationScheme } from '../token/authorization-header.ts';
-import type { TaskToken } from '../token/claims.ts';
+import type { SpanReference, TaskToken } from '../token/claims.ts';
 import type { Credential } from '../token/credential.ts';
 import type { Proof } from '../token/proof.ts';
 import type { ReuseClass } from '../token/reuse.ts';
@@ -45,6 +45,8 @@ export interface Facts {
   readonly use: number;
   /** What this use is against those that were allowed before; empty without a token. */
   readonly reuse: readonly ReuseClass[];
+  /** Span of the last use that another process reported, on the first use here alone; for records: no decision reads it. */
+  readonly usedElsewhere?: SpanReference;
   /** Wall clock, milliseconds since the Unix epoch: identities and tokens are judged by it. */
   readonly nowMs: number;
   /** The floor of the same instant, in the same unit: the task is judged by the later of the two, the life of its token by it too. */

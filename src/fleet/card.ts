@@ -15,7 +15,7 @@ export interface HeldTask {
   readonly history: TaskHistory;
 }
 
-/** A token, and where else it was opened before. */
+/** A token, and where else it was used before. */
 export interface HeldToken extends IssuedTokenState {
   readonly elsewhere: Elsewhere | null;
 }

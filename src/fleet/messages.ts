@@ -76,6 +76,23 @@ export interface Report {
     readonly action: string;
     readonly times: number;
   }[];
+  readonly uses: readonly TokenUsesMessage[];
+}
+
+export interface TokenUsesMessage {
+  readonly jti_digest: string;
+  readonly uses: number;
+  readonly trace_id: string;
+  readonly span_id: string;
+  readonly allowed: AllowedUsesMessage | null;
+}
+
+export interface AllowedUsesMessage {
+  readonly address: string;
+  readonly certificate: string;
+  readonly servers: readonly string[];
+  readonly risks: readonly string[];
+  readonly traces: readonly number[];
 }
 
 /** Sidecar to authority. */
@@ -132,6 +149,7 @@ export interface Elsewhere {
   readonly first_opened_ms: number;
   readonly trace_id: string;
   readonly span_id: string;
+  readonly allowed: AllowedUsesMessage | null;
 }
 
 export interface TokenMessage {

@@ -88,6 +88,10 @@ export interface UseRecord extends Decided, Traced {
   readonly tokenUse: number | null;
   /** Reuse classes of this use, `after-end` and `other-identity` included; empty without a verified token. */
   readonly reuse: readonly ReuseClass[];
+  /**
+   * Span of the last use at another sidecar, where this is the first one of the token here and that one was known. Absent otherwise.
+   */
+  readonly usedElsewhere?: { readonly spanId: string; readonly traceId: string };
   readonly jtiDigest: string | null;
   readonly host: string;
   readonly method: string;

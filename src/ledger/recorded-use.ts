@@ -28,10 +28,11 @@ export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Proble
 export function useFrom(record: { readonly [name: string]: JsonValue }): UseRecord | Problem {
   const use = useMembers(record);
   if (isProblem(use)) return use;
-  const { withdraws, args, origin, by, ...rest } = use;
+  const { usedElsewhere, withdraws, args, origin, by, ...rest } = use;
   return {
     kind: 'use',
     ...rest,
+    ...(usedElsewhere === null ? {} : { usedElsewhere }),
     ...(withdraws === null ? {} : { withdraws }),
     ...(args === null ? {} : { args }),
     ...(origin === null ? {} : { origin }),
@@ -60,6 +61,7 @@ const useMembers = members(
     // The range of `Date`.
     at: integer(0, 8.64e15),
     decisionId: words,
+    usedElsewhere: optional(members({ spanId: words, traceId: words }, { others: 'ignored' })),
     withdraws: optional(words),
     // Absent in records of earlier versions.
     detail: optional(orNull(words)),

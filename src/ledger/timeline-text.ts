@@ -155,6 +155,7 @@ const useText = (use: UseRecord): string =>
   [
     use.tokenUse === null ? 'use' : `use ${use.tokenUse}`,
     `${use.action ?? NONE} ${use.method} ${use.host}${use.path}${argsText(use.args)}`,
+    ...(use.usedElsewhere === undefined ? [] : [`used elsewhere before, span ${use.usedElsewhere.spanId}`]),
     ...(use.withdraws === undefined ? [] : [`withdraws ${use.withdraws}`]),
   ].join(': ');
 

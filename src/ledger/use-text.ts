@@ -18,6 +18,7 @@ export function plainUseText(record: UseRecord): string | null {
     task,
     tokenUse,
     traceId,
+    usedElsewhere = null,
     withdraws = null,
   } = record;
   if (!isCount(at) || !isCount(policyGeneration) || !isCount(tokenUse)) return null;
@@ -27,6 +28,7 @@ export function plainUseText(record: UseRecord): string | null {
   if (!isPlain(detail)) return null;
   if (!isPlain(host) || !isPlain(jtiDigest) || !isPlain(method) || !isPlain(path) || !isPlain(policySet)) return null;
   if (!isPlain(reason) || !isPlain(spanId) || !isPlain(task) || !isPlain(traceId) || !isPlain(withdraws)) return null;
+  if (usedElsewhere !== null && !(isPlain(usedElsewhere.spanId) && isPlain(usedElsewhere.traceId))) return null;
   if (!policyIds.every(isPlain) || !reuse.every(isPlain)) return null;
   return (
     `{"action":${quoted(action)},"agent":${quoted(agent)},"at":${at},"credential":${quoted(credential)},` +
@@ -35,12 +37,16 @@ export function plainUseText(record: UseRecord): string | null {
     `"policyIds":${listed(policyIds)},"policySet":${quoted(policySet)},"reason":${quoted(reason)},` +
     `"refusedCaller":${refusedText(refusedCaller)},` +
     `"reuse":${listed(reuse)},"spanId":"${spanId}","task":${quoted(task)},"tokenUse":${tokenUse},"traceId":"${traceId}"` +
+    elsewhereText(usedElsewhere) +
     (withdraws === null ? '}' : `,"withdraws":"${withdraws}"}`)
   );
 }
 
 const refusedText = (refusedCaller: UseRecord['refusedCaller']): string =>
   refusedCaller === null ? 'null' : `{"address":${quoted(refusedCaller.address)},"id":"${refusedCaller.id}"}`;
+
+const elsewhereText = (span: NonNullable<UseRecord['usedElsewhere']> | null): string =>
+  span === null ? '' : `,"usedElsewhere":{"spanId":"${span.spanId}","traceId":"${span.traceId}"}`;
 
 /** Whether JSON writes a number the way it is concatenated here. */
 const isCount = (value: number | null): boolean => value === null || (Number.isSafeInteger(value) && value >= 0);

@@ -38,6 +38,9 @@ export function useRecord(judgement: DecidedCheck, span: SpanReference): UseReco
     task: token === null ? null : token.taskId,
     tokenUse: facts.use === 0 ? null : facts.use,
     traceId: span.traceId,
+    ...(facts.usedElsewhere === undefined
+      ? {}
+      : { usedElsewhere: { spanId: facts.usedElsewhere.spanId, traceId: facts.usedElsewhere.traceId } }),
     ...(judgement.withdraws === undefined ? {} : { withdraws: judgement.withdraws }),
   };
   return args === null ? record : { ...record, args };

@@ -22,6 +22,7 @@ import type { ProofNonces } from '../token/proof-nonce.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
 import { TokenCache } from '../token/token-cache.ts';
+import { UseSharing } from '../state/use-sharing.ts';
 import { TokenUses } from '../token/uses.ts';
 import type { Closers } from './closers.ts';
 import { countedOutcomes } from './measures.ts';
@@ -80,7 +81,11 @@ export async function startChecks(
     },
   });
   const { admit, ...admitting } = admission(parts, refused);
-  const checks = checksWith({ ...servicesOf(parts, { keys, nonces, transactionToken }), ...admitting, outcomes });
+  const uses = new TokenUses(MAX_TOKENS_COUNTED);
+  const sharing = sharingOf(parts, uses);
+  closers.push(() => sharing?.close());
+  const services = servicesOf(parts, { keys, nonces, transactionToken });
+  const checks = checksWith({ ...services, ...admitting, outcomes, uses, sharing });
   const rules = { partialBodyBytes: config.extAuthz.maxBodyBytes };
   const server = new AuthorizationServer(authorizationHandler(checks, { rules, response, refuse, onFault }), {
     refuse,
@@ -164,10 +169,15 @@ function tokenCache({ metrics }: Parts): TokenCache {
   return cache;
 }
 
+const sharingOf = ({ sharedUses, reports }: Parts, uses: TokenUses): UseSharing | undefined =>
+  sharedUses === null
+    ? undefined
+    : new UseSharing({ uses, usesBefore: sharedUses.before, report: (one) => reports.usesOf(one), after });
+
 function servicesOf(
   parts: Parts,
   { keys, nonces, transactionToken }: CheckKeys & { readonly nonces: ProofNonces | undefined },
-): Omit<CheckServices, 'outcomes'> {
+): Omit<CheckServices, 'outcomes' | 'uses'> {
   const { config, ports, digestOf, states, settling, reports, ledger, policies, telemetry, announced } = parts;
   const { extAuthz, issuer } = config;
   return {
@@ -206,7 +216,6 @@ function servicesOf(
     sidecar: parts.sidecar === null ? null : { origin: ledger.origin },
     digestOf,
     reports,
-    uses: new TokenUses(MAX_TOKENS_COUNTED),
     ledger: ledger.writer,
     spans: telemetry.spans,
     onChecked: observerOf(parts),

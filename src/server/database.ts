@@ -89,6 +89,7 @@ export async function openDatabase(
     database: { state, outbox, problem: () => problem },
     sidecar: null,
     reporting: state.authority,
+    sharedUses: null,
     digestOf: state.digestOf,
     proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
   };

@@ -103,6 +103,7 @@ export async function openParts(
         : await openStateFile(statePathOf(config.state), {
             ports,
             log,
+            hasSidecars: config.authority.listen.length > 0,
             onFatal: options.onFatal,
             onRecords: () => relay?.(),
             onWrite: stateHealth.written,
@@ -111,7 +112,7 @@ export async function openParts(
   if (isStartProblem(state)) return state;
   const { authority, stateFile, states } = state;
   const reports = new Reports(
-    { authority: state.reporting, states },
+    { authority: state.reporting, states, writeUses: state.sharedUses?.write },
     {
       after,
       log,

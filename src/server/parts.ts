@@ -21,7 +21,7 @@ import type { Trial } from '../policy-tools/shadow/trial.ts';
 /** Parts shared by the roles of one process. */
 export interface Parts extends Pick<
   State,
-  'states' | 'settling' | 'digestOf' | 'authority' | 'stateFile' | 'database' | 'sidecar' | 'proofs'
+  'states' | 'settling' | 'sharedUses' | 'digestOf' | 'authority' | 'stateFile' | 'database' | 'sidecar' | 'proofs'
 > {
   readonly config: Config;
   readonly ports: Ports;

@@ -61,6 +61,10 @@ export function openSidecar(
     database: null,
     sidecar,
     reporting: sidecar.reports,
+    sharedUses: {
+      before: (key, jtiDigest) => sidecar.usesBefore(key, jtiDigest),
+      write: (uses) => sidecar.reports.writeUses(uses),
+    },
     digestOf: (secret) => sidecar.digestOf(secret),
     proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
   };

@@ -6,6 +6,10 @@ import type { AuthorityThreadOptions } from '../state/sqlite/authority-thread.ts
 import type { StateAccess } from '../state/sqlite/direct-authority.ts';
 import { lockState } from '../state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { usesElsewhere } from '../state/reported-uses.ts';
+import type { UsesOfToken } from '../state/reported-uses.ts';
+import type { UseSharingServices } from '../state/use-sharing.ts';
 import type { Authority, Upkeep } from '../state/authority.ts';
 import type { PostgresState } from '../state/postgres/postgres-state.ts';
 import type { SidecarState } from '../state/remote/sidecar-state.ts';
@@ -37,6 +41,12 @@ interface OpenDatabase {
   readonly problem: () => string | null;
 }
 
+/** Uses of tokens, shared with the sidecars of an authority. */
+export interface SharedUses {
+  readonly before: UseSharingServices['usesBefore'];
+  readonly write: (uses: readonly UsesOfToken[]) => Promise<null | StoreFailure>;
+}
+
 /** The state and the replay memory of a process. */
 export interface State extends Pick<StateAccess, 'states' | 'settling'> {
   /** Issues tasks; `null` at a sidecar. */
@@ -49,6 +59,8 @@ export interface State extends Pick<StateAccess, 'states' | 'settling'> {
   readonly sidecar: SidecarState | null;
   /** The writes of reports. */
   readonly reporting: ReportTarget['authority'];
+  /** The uses of tokens that other processes reported, and where to report those of this one; `null` where there are no others. */
+  readonly sharedUses: SharedUses | null;
   /** The digest that stands for a static secret. */
   readonly digestOf: (secret: string) => string;
   readonly proofs: Proofs;
@@ -58,6 +70,8 @@ export interface State extends Pick<StateAccess, 'states' | 'settling'> {
 export interface StateServices {
   readonly ports: Ports;
   readonly log: Log;
+  /** Whether sidecars share the uses of tokens with this process. */
+  readonly hasSidecars: boolean;
   readonly onFatal: (detail: string) => void;
   readonly onRecords: NonNullable<AuthorityThreadOptions['onRecords']>;
   readonly onWrite: NonNullable<AuthorityThreadOptions['onWrite']>;
@@ -68,7 +82,7 @@ export interface StateServices {
 /** Opens the state file at a path. A lock keeps other processes from serving with it. */
 export async function openStateFile(
   path: string,
-  { ports, log, onFatal, onRecords, onWrite, closers }: StateServices,
+  { ports, log, hasSidecars, onFatal, onRecords, onWrite, closers }: StateServices,
 ): Promise<State | StartProblem> {
   const outdated = broughtUpToDate(path, log);
   if (outdated !== null) return outdated;
@@ -89,10 +103,20 @@ export async function openStateFile(
     database: null,
     sidecar: null,
     reporting: authority,
+    sharedUses: hasSidecars ? sharedUsesOf(authority, reader) : null,
     digestOf: (secret) => reader.digestOf(secret),
     proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
   };
 }
+
+/** Under one name over restarts, since no other process serves checks with this file. */
+const sharedUsesOf = (authority: Upkeep, reader: StateReader): SharedUses => ({
+  before: (_key, jtiDigest) => {
+    const reports = reader.reportedUses(jtiDigest);
+    return isStoreFailure(reports) ? undefined : usesElsewhere(reports);
+  },
+  write: (uses) => authority.writeUses(uses, { name: 'authority', audiences: null }),
+});
 
 /** Migrates a state file of an earlier release, for which it locks the file exclusively. Returns why it could not, or `null`. */
 function broughtUpToDate(path: string, log: Log): StartProblem | null {

@@ -41,5 +41,8 @@ export interface Authority extends Promised<
 
 /** Background writes. They are queued and retried; no check or request waits for them. */
 export type Upkeep = Promised<
-  Pick<Store, 'writeSecrets' | 'touchTasks' | 'endExpired' | 'prune' | 'shrink' | 'markServing' | 'forget'>
+  Pick<
+    Store,
+    'writeSecrets' | 'touchTasks' | 'writeUses' | 'endExpired' | 'prune' | 'shrink' | 'markServing' | 'forget'
+  >
 >;

@@ -4,14 +4,15 @@ import type { After } from '../runtime/timers.ts';
 import type { Authority, Upkeep } from './authority.ts';
 import { ReportLane } from './report-lane.ts';
 import type { LaneEntry } from './report-lane.ts';
+import type { UsesOfToken } from './reported-uses.ts';
 import { SecretNotes } from './sqlite/secret-table.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { DueSecret, SeenSecret, TaskKey } from './store.ts';
 import type { TaskStates } from './task-states.ts';
 
-/** Kinds of reports: sightings of static secrets, revocations after stolen tokens, and uses of tasks. */
-const REPORT_KINDS = ['secrets', 'revocation', 'idle'] as const;
+/** Kinds of reports: sightings of static secrets, revocations after stolen tokens, uses of tasks, and uses of tokens. */
+const REPORT_KINDS = ['secrets', 'revocation', 'idle', 'uses'] as const;
 export type ReportKind = (typeof REPORT_KINDS)[number];
 
 /** Result of a report: written to disk, failed and to be retried, or dropped for lack of room or time. */
@@ -26,6 +27,8 @@ type Revoking =
 export interface ReportTarget {
   readonly authority: Pick<Authority & Upkeep, 'nowMs' | 'writeSecrets' | 'touchTasks'> & Revoking;
   readonly states: Pick<TaskStates, 'refuse'>;
+  /** Writes what this process knows of the uses of tokens; absent where nobody else asks for it. */
+  readonly writeUses?: ((uses: readonly UsesOfToken[]) => Promise<null | StoreFailure>) | undefined;
 }
 
 /** Options of reports. */
@@ -73,6 +76,7 @@ export class Reports {
     secrets: new ReportLane<DueSecret>({ max: 1_024, maxPerOwner: 64, batch: 64, merge: summed }),
     revocation: new ReportLane<Revocation>({ max: 4_096, maxPerOwner: 64, batch: 1, merge: first }),
     idle: new ReportLane<UsedTask>({ max: 16_384, maxPerOwner: 16_384, batch: 1_024, merge: later }),
+    uses: new ReportLane<UsesOfToken>({ max: 16_384, maxPerOwner: 16_384, batch: 256, merge: latest }),
   };
   readonly #faults = new Map<ReportKind, { failures: number; cancel: () => void }>();
   /** Writes in progress, at most one of each kind. Each resolves to whether none failed. */
@@ -107,6 +111,11 @@ export class Reports {
   /** Reports when the tasks were last used. */
   used(used: ReadonlyMap<string, number>): void {
     for (const entry of used) this.#added('idle', this.#lanes.idle.add(entry[0], entry, ''));
+  }
+
+  /** Reports what this process knows of the uses of a token. */
+  usesOf(uses: UsesOfToken): void {
+    this.#added('uses', this.#lanes.uses.add(uses.jtiDigest, uses, ''));
   }
 
   /** Tries once to write everything that waits, after the writes in progress. Never rejects. */
@@ -176,6 +185,8 @@ export class Reports {
         return this.#tried(kind, this.#lanes.revocation, ([revocation]) => revocation && this.#revoked(revocation));
       case 'idle':
         return this.#tried(kind, this.#lanes.idle, (used) => authority.touchTasks(new Map(used)));
+      case 'uses':
+        return this.#tried(kind, this.#lanes.uses, (uses) => this.#target.writeUses?.(uses));
       default:
         return kind satisfies never;
     }
@@ -233,9 +244,11 @@ const texts: Readonly<Record<ReportKind, string>> = {
   secrets: 'the static secrets that were seen',
   revocation: 'revocations of stolen tokens',
   idle: 'idle times of tasks',
+  uses: 'uses of tokens, for sidecars that see them later',
 };
 
 const summed = (before: DueSecret, now: DueSecret): DueSecret => ({ ...now, times: before.times + now.times });
+const latest = (before: UsesOfToken, now: UsesOfToken): UsesOfToken => (before.uses > now.uses ? before : now);
 const first = <T>(before: T): T => before;
 const later = (before: UsedTask, now: UsedTask): UsedTask => (before[1] > now[1] ? before : now);
 

@@ -8,6 +8,7 @@ import type { Task, TaskConflict, TaskEvent, TaskRisk, TaskState } from '../task
 import type { Premises } from './premises.ts';
 import type { Clocks } from '../runtime/ports.ts';
 import type { FeedChanges } from './feed.ts';
+import type { ReportedUses, Reporter, UsesOfToken } from './reported-uses.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 
 /** A token that is about to be issued, with the generation of the task at the decision. */
@@ -322,4 +323,11 @@ export interface Store extends StoreReader {
   forget(upTo: number): null | StoreFailure;
   /** Notes when tasks were used, which restarts their idle time. Writes only where one of them has an idle limit. */
   touchTasks(used: ReadonlyMap<string, number>): null | StoreFailure;
+  /**
+   * Replaces what a process reported of the uses of tokens, where their numbers are not lower. Tokens that do not exist, or whose audience
+   * the process may not serve, are passed over. Of more than 8 reporters of a token, the first one and the latest seven stay.
+   */
+  writeUses(uses: readonly UsesOfToken[], reporter: Reporter): null | StoreFailure;
+  /** What was reported of the uses of a token: those with allowed uses first, in the order of the first of them. */
+  reportedUses(jtiDigest: string): readonly ReportedUses[] | StoreFailure;
 }

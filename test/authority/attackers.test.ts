@@ -40,6 +40,8 @@ const useOf = (n: number) => ({
   record: Buffer.alloc(0),
 });
 
+const nodeAt = (address: string) => ({ address, certificate: 'c', servers: ['payments'], risks: [], traces: [] });
+
 /** A client with an open stream. */
 async function follower(target: string, instance = 'instance-1', using?: ChannelCredentials) {
   const made = client(target, using);
@@ -159,8 +161,14 @@ describe('a sidecar of another audience', () => {
       settled: [{ problem: 'ended', card: null }],
     });
     const stolen = [{ ...tokenOf(1), is_of_task: true, cause: 'operator.revoked', note: '' }];
-    stream.send({ of: 'report', report: { id: 7, touched: [], stolen, secrets: [] } });
+    stream.send({ of: 'report', report: { id: 7, touched: [], stolen, secrets: [], uses: [] } });
     await until(() => stream.downs.some((down) => down.of === 'reported'), { what: 'the answer to the report' });
+    const forged = { jti_digest: digestOf(1), uses: 99, trace_id: '', span_id: '', allowed: nodeAt('10.6.6.6') };
+    stream.send({ of: 'report', report: { id: 8, touched: [], stolen: [], secrets: [], uses: [forged] } });
+    await until(() => stream.downs.filter((down) => down.of === 'reported').length === 2, {
+      what: 'the second answer',
+    });
+    expect(state.reader.reportedUses(digestOf(1))).toEqual([]);
     expect(await state.authority.tokenOf(digestOf(1))).toMatchObject({ revokedAtMs: null });
     expect(await state.authority.taskOf(keyOf(1).issuer, keyOf(1).id)).toMatchObject({ state: 'active' });
     expect(await state.settling.settle({ ...takenOf(1), spends: [{ kind: 'calls', limit: 1 }] })).toBeNull();
@@ -323,7 +331,7 @@ describe('bad input', () => {
       expect(typeof reply === 'string' ? reply : reply.settled[0]?.problem).toMatch(/^(?:ended|unavailable)$/);
     }
     const stolen = [{ key: keyless.key, jti_digest: 'x', is_of_task: true, cause: '', note: '' }];
-    stream.send({ of: 'report', report: { id: 1, touched: [], stolen, secrets: [] } });
+    stream.send({ of: 'report', report: { id: 1, touched: [], stolen, secrets: [], uses: [] } });
     await until(() => stream.downs.some((down) => down.of === 'reported'), { what: 'the answer to the report' });
     expect(await made.call('Open', { instance, tokens: [tokenOf(1)], n: 2 })).toMatchObject({ opened: [{ card: {} }] });
   });

@@ -29,6 +29,7 @@ function switched(first: Engine): Engine & { to: (next: Partial<Engine>) => void
     epoch: async () => 'one-epoch',
     head: () => now.head(),
     cards: (wanted) => now.cards(wanted),
+    reportedUses: (digests) => now.reportedUses(digests),
     feedAfter: (position) => now.feedAfter(position),
     beat: () => now.beat(),
     settling: { settle: (use) => now.settling.settle(use) },

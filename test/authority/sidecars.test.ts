@@ -5,6 +5,7 @@ import { after } from '../../src/runtime/timers.ts';
 import type { SocketAccess } from '../../src/runtime/unix-socket.ts';
 import { SidecarState } from '../../src/state/remote/sidecar-state.ts';
 import type { SidecarStateOptions } from '../../src/state/remote/sidecar-state.ts';
+import { causeOf } from '../../src/task/cause.ts';
 import { byOperator } from '../builders/task.ts';
 import { scratch } from '../builders/scratch.ts';
 import { until } from '../until.ts';
@@ -136,6 +137,39 @@ describe('an authority on SQLite', () => {
     const { lastUsedMs: usedMs = 0 } = touched as { lastUsedMs?: number };
     expect(usedMs).toBeGreaterThan(lastUsedMs);
     expect(usedMs).toBeLessThanOrEqual(Date.now());
+  });
+
+  it('tells a sidecar that opens a token where it was used before, and with what it was last seen', async () => {
+    const { targets, declared } = await authority();
+    await declared(1);
+    await declared(2);
+    const { state: one } = await readySidecar(targets);
+    const { state: two } = await readySidecar(targets);
+    const soFar = {
+      uses: 3,
+      last: { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) },
+      allowed: {
+        traces: [7],
+        places: { address: '10.0.0.1', certificate: 'c', connections: [], servers: ['payments'], risks: ['low'] },
+      },
+    };
+    expect(two.usesBefore(keyOf(1), digestOf(1))).toBeUndefined();
+    expect(await one.reports.writeUses([{ jtiDigest: digestOf(1), ...soFar }])).toBeNull();
+    await two.states.open(keyOf(1), digestOf(1));
+    await two.states.open(keyOf(2), digestOf(2));
+    expect(two.usesBefore(keyOf(1), digestOf(1))).toEqual(soFar);
+    expect(two.usesBefore(keyOf(2), digestOf(2))).toBeNull();
+  });
+
+  it('still tells it after a change of the task, whose card says nothing of uses', async () => {
+    const { targets, declared, state } = await authority();
+    const task = await declared(1);
+    const { state: one } = await readySidecar(targets);
+    await one.reports.writeUses([{ jtiDigest: digestOf(1), uses: 3, last: null, allowed: null }]);
+    await one.states.open(keyOf(1), digestOf(1));
+    await state.authority.setRisk(task, 'high', causeOf('signal.risk-level-change'), 'operator');
+    await until(() => (lookAt(one, 1) as { task?: { risk: string } }).task?.risk === 'high', { what: 'the change' });
+    expect(one.usesBefore(keyOf(1), digestOf(1))).toMatchObject({ uses: 3 });
   });
 
   it.each<[string, SocketAccess | undefined, number, number]>([

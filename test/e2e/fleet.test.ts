@@ -139,6 +139,42 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     expect((await ran(ledgerQuery, ...of, '--decision-id', link.decisionId)).out).toContain('recorded by an authority');
   });
 
+  it('classify a use by those at the other sidecar, and link it with the last one that is known', async () => {
+    const { token, taskId } = await fleet.declare();
+    const told = await fleet.toldUses('remote');
+    await allowed('remote', token);
+    await until(async () => (await fleet.toldUses('remote')) > told, { what: 'the first use is told' });
+    await allowed('local', token);
+    // Another process under the same identity, as on another node. Then a workload that the token was not issued to.
+    const twin = await fleet.workload('/ns/agents/sa/planner');
+    const thief = await fleet.workload('/ns/agents/sa/thief');
+    for (const by of [twin, thief])
+      expect(await fleet.call('local', token, undefined, undefined, by)).toBe('401 token.binding');
+
+    type Span = Readonly<{ spanId: string; traceId: string }>;
+    type Use = Span &
+      Readonly<{ log: string; reason: string; reuse: string[]; tokenUse: number; usedElsewhere?: Span }>;
+    const of = ['--config', join(fleet.folder, 'authority.yaml'), '--task', taskId, '--kind', 'use', '--json'];
+    const used = async (): Promise<readonly Use[]> => {
+      const { out } = await ran(ledgerQuery, ...of);
+      const all = out.split('\n').flatMap((line): Use[] => (line.startsWith('{') ? JSON.parse(line) : []));
+      return all.toSorted((one, other) => one.tokenUse - other.tokenUse);
+    };
+    const refused = async () => (await used()).filter(({ reason }) => reason === 'token.binding');
+    await until(async () => (await refused()).length === 2, { what: 'the records of both' });
+    const all = await used();
+    const there = all.filter(({ log }) => log.split('/')[1] === 'remote');
+    const [first, ...later] = all.filter(({ log, reuse }) => log.split('/')[1] === 'local' && reuse.length > 0);
+    expect(first?.reuse).toEqual(['other-trace', 'other-connection']);
+    expect(first?.tokenUse).toBeGreaterThan(there.length);
+    expect(there.map(({ spanId, traceId }) => ({ spanId, traceId }))).toContainEqual(first?.usedElsewhere);
+    expect(later.filter(({ usedElsewhere }) => usedElsewhere !== undefined)).toEqual([]);
+    expect((await refused()).map(({ reuse }) => reuse)).toEqual([
+      ['other-node', 'other-trace', 'other-connection'],
+      ['other-identity', 'other-node', 'other-trace', 'other-connection'],
+    ]);
+  });
+
   it('are shown by `remit fleet` with their leases and policies', async () => {
     const listed = async () =>
       JSON.parse((await ran(listedFleet, '--admin', fleet.admin('authority'), '--json')).out).sidecars;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { Agent } from '../../src/dev/agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
+import type { CertificateAuthority } from '../../src/dev/authority.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
@@ -40,14 +41,16 @@ export const LEASE_SECONDS = 3;
 export class Fleet {
   readonly folder: string;
   readonly agent: Agent;
+  readonly #domain: CertificateAuthority;
   readonly #ports: Ports;
   readonly #envoys = new Map<SidecarName, EnvoyProcess>();
   readonly #running = new Map<ProcessName, Running>();
   readonly #stops: (() => Promise<unknown> | void)[] = [];
 
-  private constructor(folder: string, agent: Agent, ports: Ports) {
+  private constructor(folder: string, domain: CertificateAuthority, agent: Agent, ports: Ports) {
     this.folder = folder;
     this.agent = agent;
+    this.#domain = domain;
     this.#ports = ports;
   }
 
@@ -65,7 +68,7 @@ export class Fleet {
     const [authority = 0, second = 0, remote = 0, local = 0, ...more] = await freePorts(8);
     const [authorityIssuer = 0, secondIssuer = 0, grpc = 0, secondGrpc = 0] = more;
     const agent = new Agent(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem);
-    const fleet = new Fleet(folder, agent, { authority, second, remote, local, authorityIssuer, secondIssuer });
+    const fleet = new Fleet(folder, acme, agent, { authority, second, remote, local, authorityIssuer, secondIssuer });
     fleet.#stops.push(() => agent.close());
     const socket = `unix:${folder}/authority.sock`;
     const authorities = database === null ? (['authority'] as const) : (['authority', 'second'] as const);
@@ -161,10 +164,25 @@ export class Fleet {
   }
 
   /** How many uses a sidecar has settled at an authority. */
-  async settled(name: SidecarName): Promise<number> {
-    const response = await fetch(`http://127.0.0.1:${this.#ports[name]}/metrics`);
-    const counts = (await response.text()).matchAll(/^remit_sidecar_settles_total\{[^}]*\} (\d+)$/gm);
-    return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+  settled(name: SidecarName): Promise<number> {
+    return this.#counted(name, /^remit_sidecar_settles_total\{[^}]*\} (\d+)$/gm);
+  }
+
+  /** Of how many tokens a sidecar has told the authority where it saw them used, each time counted. */
+  toldUses(name: SidecarName): Promise<number> {
+    return this.#counted(name, /^remit_side_writes_total\{kind="uses",result="written"\} (\d+)$/gm);
+  }
+
+  async #counted(name: SidecarName, lines: RegExp): Promise<number> {
+    const response = await fetch(`${this.admin(name)}/metrics`);
+    return [...(await response.text()).matchAll(lines)].reduce((sum, [, count]) => sum + Number(count), 0);
+  }
+
+  /** Another process of this trust domain, with a certificate of its own. */
+  async workload(path: string): Promise<Agent> {
+    const made = new Agent(await this.#domain.svid(path), this.#domain.bundlePem);
+    this.#stops.push(() => made.close());
+    return made;
   }
 
   async readiness(name: ProcessName): Promise<string> {
@@ -200,8 +218,14 @@ export class Fleet {
   }
 
   /** The answer to a call through the Envoy of a sidecar: `200`, or status and reason. */
-  async call(name: SidecarName, token: string, path = '/v1/payments/p-1', method = 'GET'): Promise<string> {
-    const { status, body } = await this.agent.call(this.#envoys.get(name)?.address.port ?? 0, {
+  async call(
+    name: SidecarName,
+    token: string,
+    path = '/v1/payments/p-1',
+    method = 'GET',
+    by = this.agent,
+  ): Promise<string> {
+    const { status, body } = await by.call(this.#envoys.get(name)?.address.port ?? 0, {
       host: 'payments.acme.test',
       path,
       method,

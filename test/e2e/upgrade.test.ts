@@ -76,9 +76,9 @@ describe('a state file of schema version 8', () => {
     started.child.kill('SIGTERM');
     expect(await started.exit).toBe(0);
     expect(started.err()).toContain(
-      `migrated state file \`${state()}\`: migrated from schema version 8 to 10; the former file is kept as \`${state()}.schema-8\``,
+      `migrated state file \`${state()}\`: migrated from schema version 8 to 11; the former file is kept as \`${state()}.schema-8\``,
     );
-    expect([version(), version(`${state()}.schema-8`)]).toEqual([10, 8]);
+    expect([version(), version(`${state()}.schema-8`)]).toEqual([11, 8]);
     // Its tasks have long expired and are pruned; their records are in the ledger.
     const { out } = await ran(['ledger', 'query', '--state', state(), '--kind', 'end']);
     expect(out).toContain('completed by operator ada: done');

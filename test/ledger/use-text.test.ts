@@ -48,6 +48,7 @@ const anyMembers = fc.record(
     ...Object.fromEntries(['policyIds', 'reuse'].map((n) => [n, fc.array(text, { maxLength: 3 })])),
     refusedCaller: orNull(fc.record({ address: orNull(text), id: text })),
     jtiDigest: orNull(text),
+    usedElsewhere: fc.record({ spanId: text, traceId: text }),
     withdraws: text,
     at: number,
   },
@@ -71,6 +72,7 @@ describe('plainUseText', () => {
       { ...use, refusedCaller: { address: '10.0.0.7', id: 'spiffe://evil.test/x' } },
       { ...use, refusedCaller: { address: null, id: 'CN=x' } },
       { ...use, policyIds: [], reuse: [], decision: 'deny', reason: 'task.expired' } as const,
+      { ...use, usedElsewhere: { spanId: use.spanId, traceId: use.traceId }, withdraws: use.decisionId },
       { ...use, decision: 'deny', reason: 'task.suspended', withdraws: use.decisionId } as const,
       {
         ...use,

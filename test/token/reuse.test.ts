@@ -4,6 +4,7 @@ import type { SpanReference } from '../../src/token/claims.ts';
 import { MAX_REMEMBERED_USES, REUSE_CLASSES, rememberedWith, reuseClasses, mainClass } from '../../src/token/reuse.ts';
 import type { AllowedUses, Circumstances } from '../../src/token/reuse.ts';
 import { TokenUses } from '../../src/token/uses.ts';
+import type { UsesSoFar } from '../../src/token/uses.ts';
 
 const home: Circumstances = {
   traceId: 'a'.repeat(32),
@@ -149,5 +150,44 @@ describe('TokenUses', () => {
     uses.allowed('a', uses.next('a', home));
     uses.next('b', home);
     expect(uses.next('a', home)).toMatchObject({ use: 1, previous: null, reuse: ['first'] });
+  });
+
+  const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
+  const told = (change: Partial<UsesSoFar> = {}): UsesSoFar => ({ uses: 4, last: span, allowed: once, ...change });
+
+  it('compares the first use here with those that others have told of', () => {
+    const uses = new TokenUses(10);
+    const thief = at({ address: '10.6.6.6', connection: '10.6.6.6:1', certificate: 'd' });
+    const first = uses.next('token', thief, () => told());
+    expect(first).toMatchObject({ use: 5, previous: span, isTold: true });
+    expect(first.reuse).toEqual(['other-node', 'other-connection', 'same-trace']);
+    uses.allowed('token', first);
+    // The node stays that of the first use anywhere.
+    expect(uses.next('token', thief, () => told({ uses: 99 }))).toMatchObject({
+      use: 6,
+      isTold: false,
+      reuse: ['other-node', 'same-trace'],
+    });
+  });
+
+  it('asks again until it is known what others have told, and counts what it has seen meanwhile', () => {
+    const uses = new TokenUses(10);
+    expect(uses.next('token', home, () => undefined)).toMatchObject({ use: 1, isTold: false, reuse: [] });
+    expect(uses.next('token', home, () => told())).toMatchObject({ use: 6, isTold: true, reuse: ['same-trace'] });
+    expect(uses.next('other', home, () => null)).toMatchObject({ use: 1, isTold: false });
+    expect(uses.next('other', home, () => told())).toMatchObject({ use: 2, isTold: false });
+  });
+
+  it('says what it knows of a token, and whether a use was at a new place', () => {
+    const uses = new TokenUses(10);
+    expect(uses.soFar('token')).toBeNull();
+    const first = uses.next('token', home);
+    uses.traced('token', span);
+    expect(uses.soFar('token')).toEqual({ uses: 1, last: span, allowed: null });
+    expect(uses.allowed('token', first)).toBe(true);
+    expect(uses.soFar('token')).toEqual({ uses: 1, last: span, allowed: once });
+    expect(uses.allowed('token', uses.next('token', at({ connection: 'c', traceId: 'c'.repeat(32) })))).toBe(false);
+    expect(uses.allowed('token', uses.next('token', at({ server: 'files' })))).toBe(true);
+    expect(uses.allowed('token', uses.next('token', at({ risk: 'high' })))).toBe(true);
   });
 });

@@ -4,7 +4,15 @@ import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { failureOfPostgres } from './postgres-failure.ts';
 import { connectionOf, primaryOf } from './primary.ts';
-import { FLEET_SCHEMA, LOST_SCHEMA, RECORDS_SCHEMA, SCHEMA, SCHEMA_NAME, SCHEMA_VERSION } from './schema.ts';
+import {
+  FLEET_SCHEMA,
+  LOST_SCHEMA,
+  RECORDS_SCHEMA,
+  SCHEMA,
+  SCHEMA_NAME,
+  SCHEMA_VERSION,
+  TOKEN_USES,
+} from './schema.ts';
 
 /** A migration that was done, or that there was none to do. */
 export interface Migrated {
@@ -15,7 +23,7 @@ export interface Migrated {
 }
 
 /** Steps from each version to the next. INVARIANT: a released step does not change. */
-const steps: readonly string[] = [SCHEMA, FLEET_SCHEMA, LOST_SCHEMA, RECORDS_SCHEMA];
+const steps: readonly string[] = [SCHEMA, FLEET_SCHEMA, LOST_SCHEMA, RECORDS_SCHEMA, TOKEN_USES];
 
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};
   CREATE TABLE IF NOT EXISTS ${SCHEMA_NAME}.version (id smallint PRIMARY KEY CHECK (id = 1), version integer NOT NULL)`;

@@ -8,6 +8,7 @@ import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
 import type { FeedHead } from './feed-head.ts';
 import { FeedLineage, lostCommits } from './feed-lineage.ts';
 import { BEGIN, commit, flight } from './flight.ts';
+import { reportedUsesOf } from './token-uses.ts';
 
 /** Most changes that are read at once. */
 const MAX_CHANGES = 4_096;
@@ -253,6 +254,11 @@ export class PostgresFeed implements Feed {
   async cards(asked: readonly AskedCard[]): Promise<CardsAtHead | StoreFailure> {
     const cards = await cardsOf(this.#database, asked);
     return isStoreFailure(cards) ? cards : ((await this.#synchronise(cards.head)) ?? cards);
+  }
+
+  /** What was reported of the uses of each token, in the order asked for. */
+  reportedUses(jtiDigests: readonly string[]): ReturnType<typeof reportedUsesOf> {
+    return reportedUsesOf(this.#database, jtiDigests);
   }
 
   /** Makes sure that a synced commit has followed a change: the same change, and not another one with its number. */

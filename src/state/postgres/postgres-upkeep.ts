@@ -4,11 +4,13 @@ import type { Clocks } from '../../runtime/ports.ts';
 import type { Upkeep } from '../authority.ts';
 import type { DueSecret, Pruned, TaskKey } from '../store.ts';
 import { isStorable, notStorable } from '../stored-text.ts';
+import { textsOfUses } from '../reported-uses.ts';
 import { expire } from '../writes.ts';
 import type { Database } from './database.ts';
 import { BEGIN, commit, flight } from './flight.ts';
 import type { Statement } from './flight.ts';
 import { oldSlot, PARTS_OF_SETTLED } from './settled-parts.ts';
+import { usesStatements } from './token-uses.ts';
 import type { WriteLane } from './write-lane.ts';
 import { written } from './written.ts';
 
@@ -105,6 +107,10 @@ export function postgresUpkeep({
       };
       return lane.run(call);
     },
+    writeUses: async (uses, reporter) =>
+      [reporter.name, ...uses.flatMap(textsOfUses)].every(isStorable)
+        ? write(...usesStatements(uses, reporter, nowMs()))
+        : notStorable(),
     endExpired: async () => {
       const due = await database.read(DUE, [clocks().floorMs]);
       if (isStoreFailure(due)) return due;

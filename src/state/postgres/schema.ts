@@ -2,7 +2,7 @@ import { MAX_LEASE_SECONDS } from '../../config/authority.ts';
 import { PARTS_OF_SETTLED } from './settled-parts.ts';
 
 /** The version of the tables. */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 /** The schema that the tables are in, beside anything else in the database. */
 export const SCHEMA_NAME = 'remit';
@@ -255,4 +255,19 @@ CREATE TRIGGER emitters_grow BEFORE UPDATE ON emitters FOR EACH ROW
   WHEN (NEW.term < OLD.term OR NEW.size < OLD.size OR NEW.id <> OLD.id OR NEW.verifier_key <> OLD.verifier_key)
   EXECUTE FUNCTION refuse('a log does not shrink');
 CREATE TRIGGER received_stays BEFORE UPDATE ON received FOR EACH ROW EXECUTE FUNCTION refuse('a received record does not change');
+`;
+
+/** What each process reported of the uses of a token (`token-uses.ts`). Since version 5. */
+export const TOKEN_USES = `
+CREATE TABLE token_uses (
+  jti_digest text NOT NULL REFERENCES tokens ON DELETE CASCADE,
+  reporter text NOT NULL,
+  first_ms bigint NOT NULL,
+  last_ms bigint NOT NULL,
+  uses bigint NOT NULL CHECK (uses > 0),
+  trace_id text,
+  span_id text,
+  allowed text,
+  PRIMARY KEY (jti_digest, reporter)
+) WITH (fillfactor = 50);
 `;

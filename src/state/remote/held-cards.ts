@@ -16,7 +16,7 @@ const LISTED_BYTES = 48;
 
 /** The state of one use at a sidecar. */
 export interface CardState extends UseState {
-  /** Where else the token was opened before; `null` where this sidecar is the first. */
+  /** Where the token was used before it was opened here; `null` where no use was reported. */
   readonly elsewhere: Elsewhere | null;
 }
 
@@ -169,7 +169,10 @@ function takeHead(card: KeptCard, { task, history }: HeldTask, seq: number): voi
 
 function takeToken(card: KeptCard, token: HeldToken, seq: number): void {
   const held = card.tokens.get(token.jtiDigest);
-  if (held === undefined || seq >= held.seq) card.tokens.set(token.jtiDigest, { value: token, seq });
+  if (held !== undefined && seq < held.seq) return;
+  // Only the reply to an open tells of uses elsewhere.
+  const elsewhere = token.elsewhere ?? held?.value.elsewhere ?? null;
+  card.tokens.set(token.jtiDigest, { value: { ...token, elsewhere }, seq });
 }
 
 function makeStates(card: KeptCard): void {

@@ -1,9 +1,11 @@
+import { usesMessage } from '../../fleet/token-uses.ts';
 import type { Report } from '../../fleet/messages.ts';
 import type { After } from '../../runtime/timers.ts';
 import { storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { Revocation } from '../reports.ts';
 import type { DueSecret } from '../store.ts';
+import type { UsesOfToken } from '../reported-uses.ts';
 
 /** Longest wait for the answer to a report. Then it has failed, and is made again. */
 const REPORT_MS = 5_000;
@@ -49,6 +51,10 @@ export class RemoteReports {
     return this.#made({ stolen: [{ key: { issuer, id }, ...stolen }] });
   }
 
+  writeUses(uses: readonly UsesOfToken[]): Promise<null | StoreFailure> {
+    return this.#made({ uses: uses.map(({ jtiDigest, ...soFar }) => usesMessage(jtiDigest, soFar)) });
+  }
+
   /** A new stream has renewed the lease: sends what was not answered on the one before. */
   repeat(): void {
     for (const { report } of this.#waiting.values()) this.#options.send(report);
@@ -60,7 +66,7 @@ export class RemoteReports {
 
   #made(parts: Partial<Omit<Report, 'id'>>): Promise<null | StoreFailure> {
     this.#last += 1;
-    const report: Report = { id: this.#last, touched: [], stolen: [], secrets: [], ...parts };
+    const report: Report = { id: this.#last, touched: [], stolen: [], secrets: [], uses: [], ...parts };
     return new Promise((resolve) => {
       const late = (): void => done(storeFailure('busy', `no authority has answered in ${REPORT_MS} ms`));
       const cancel = this.#options.after(REPORT_MS, late);

@@ -1,8 +1,10 @@
 import { createHmac } from 'node:crypto';
+import { usesFrom } from '../../fleet/token-uses.ts';
 import type { Down, SidecarStatus } from '../../fleet/messages.ts';
 import type { Ports } from '../../runtime/ports.ts';
 import type { After } from '../../runtime/timers.ts';
 import { storeFailure } from '../../sqlite/store-failure.ts';
+import type { UsesSoFar } from '../../token/uses.ts';
 import { RefusedTokens } from '../refused-tokens.ts';
 import type { Settling } from '../settling.ts';
 import type { TaskKey, UseState } from '../store.ts';
@@ -113,6 +115,13 @@ export class SidecarState {
   /** The digest that stands for a static secret, the same at all sidecars of an authority. */
   digestOf(secret: string): string {
     return `hmac-sha-256:${createHmac('sha256', this.#digestKey).update(secret, 'utf8').digest('base64url')}`;
+  }
+
+  /** What sidecars reported of the uses of a token before it was opened here; `undefined` while no card is held. */
+  usesBefore(key: TaskKey, jtiDigest: string): UsesSoFar | null | undefined {
+    const held = this.#feed.of(key, jtiDigest, this.#options.ports.monotonicMs());
+    if (typeof held !== 'object') return undefined;
+    return held.elsewhere === null ? null : usesFrom(held.elsewhere);
   }
 
   measures(): SidecarMeasures {

@@ -17,6 +17,7 @@ export const WRITES = [
   'settle',
   'writeSecrets',
   'touchTasks',
+  'writeUses',
   'endExpired',
   'prune',
   'shrink',

@@ -179,6 +179,7 @@ export class AuthorityThread implements StateAccess {
         if (isStoreFailure(idling)) return idling;
         return idling.length === 0 ? null : this.#write('touchTasks', new Map(idling));
       },
+      writeUses: (...input) => this.#write('writeUses', ...input),
       endExpired: () => this.#write('endExpired'),
       prune: (...input) => this.#write('prune', ...input),
       shrink: () => this.#write('shrink'),

@@ -49,6 +49,7 @@ export function directAuthority(store: Store): StateAccess {
     appendRecords: async (...input) => store.appendRecords(...input),
     writeSecrets: async (...input) => store.writeSecrets(...input),
     touchTasks: async (...input) => store.touchTasks(...input),
+    writeUses: async (...input) => store.writeUses(...input),
     endExpired: async () => store.endExpired(),
     prune: async (...input) => store.prune(...input),
     shrink: async () => store.shrink(),

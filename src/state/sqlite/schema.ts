@@ -4,7 +4,7 @@ import type { FileFormat, SchemaStep } from '../../sqlite/file-format.ts';
 /** `Remt`. */
 const APPLICATION_ID = 0x52656d74;
 
-const SCHEMA_VERSION = 10;
+const SCHEMA_VERSION = 11;
 
 /**
  * When the file was restored from a backup, in milliseconds since the Unix epoch by its own clock. No row where it never was. Since version
@@ -31,6 +31,22 @@ CREATE TABLE settled (
   at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX settled_at ON settled (at_ms);
+`;
+
+/** What each process reported of the uses of a token (`token-uses-table.ts`). Since version 11. */
+const TOKEN_USES = `
+CREATE TABLE token_uses (
+  jti_digest TEXT NOT NULL,
+  reporter TEXT NOT NULL,
+  first_ms INTEGER NOT NULL,
+  last_ms INTEGER NOT NULL,
+  uses INTEGER NOT NULL CHECK (uses > 0),
+  trace_id TEXT,
+  span_id TEXT,
+  allowed TEXT,
+  PRIMARY KEY (jti_digest, reporter),
+  FOREIGN KEY (jti_digest) REFERENCES tokens (jti_digest) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
 `;
 
 /** Length of the key for digests of secrets. The key is made with the file. */
@@ -192,6 +208,7 @@ CREATE TABLE clock (
 INSERT INTO clock VALUES (1, 0, NULL, NULL);
 ${RESTORED}
 ${FEED_AND_SETTLED}
+${TOKEN_USES}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -203,6 +220,7 @@ PRAGMA user_version = ${SCHEMA_VERSION};
 const steps: readonly SchemaStep[] = [
   { from: 8, run: (db) => db.exec(RESTORED) },
   { from: 9, run: (db) => db.exec(FEED_AND_SETTLED) },
+  { from: 10, run: (db) => db.exec(TOKEN_USES) },
 ];
 
 /** The state file. */

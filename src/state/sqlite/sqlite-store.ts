@@ -4,6 +4,8 @@ import type { Saying } from '../../task/context-change.ts';
 import type { HistoryEntry } from '../../task/history.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../../task/task.ts';
 import { namesOf, spendsProblem } from '../settlement.ts';
+import { textsOfUses } from '../reported-uses.ts';
+import type { Reporter, UsesOfToken } from '../reported-uses.ts';
 import type { StateRows } from '../state-rows.ts';
 import { saidIn, textsOf } from '../stored-text.ts';
 import {
@@ -40,6 +42,7 @@ import type {
 } from '../store.ts';
 import { refusedPremise } from '../premises.ts';
 import type { Premises } from '../premises.ts';
+import { writeUses } from './token-uses-table.ts';
 import { dueTasks, touchTask } from './task-table.ts';
 import { markServing, unmarkServing } from './serving-mark.ts';
 import { valuesOf } from '../task-row.ts';
@@ -215,6 +218,12 @@ export class SqliteStore extends SqliteReader implements Store {
       for (const [task, at] of idling) touchTask(this.connection, task, at);
       return null;
     });
+  }
+
+  writeUses(uses: readonly UsesOfToken[], reporter: Reporter): null | StoreFailure {
+    return this.connection.write([reporter.name, ...uses.flatMap(textsOfUses)], () =>
+      writeUses(this.connection, uses, reporter),
+    );
   }
 
   override close(): void {

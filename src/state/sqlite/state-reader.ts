@@ -10,6 +10,7 @@ import { RefusedTokens } from '../refused-tokens.ts';
 import { digestKeyOf, secretDigests, sightings } from './secret-table.ts';
 import { changesAfter, endOfFeed } from './feed-table.ts';
 import type { FeedChanges } from '../feed.ts';
+import type { ReportedUses } from '../reported-uses.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type {
@@ -29,10 +30,11 @@ import type {
 } from '../store.ts';
 import { countTasks, idlingTasks, listOpenTasks, listTasks, taskAt } from './task-table.ts';
 import { tokenAt, useStateAt } from './token-table.ts';
+import { reportedUsesAt } from './token-uses-table.ts';
 import { UseStates } from './use-states.ts';
 
 /** A reader in a process that serves. Beside the file it knows the clock, and the tokens refused by this process. */
-export interface StateReader extends StoreReader, Pick<Store, 'refuseToken' | 'digestOf'> {
+export interface StateReader extends StoreReader, Pick<Store, 'refuseToken' | 'digestOf' | 'reportedUses'> {
   /** The clock mark for the next commit. */
   mark(): FloorMark;
   /** The task with its root, its history and those tokens of it that are asked for; `undefined` where it does not exist. */
@@ -162,6 +164,10 @@ export class SqliteReader implements StateReader {
         .map((token) => [token.jtiDigest, { ...token, elsewhere: null }] as const);
       return { task, history, root: first.root, tokens: new Map(tokens) };
     });
+  }
+
+  reportedUses(jtiDigest: string): readonly ReportedUses[] | StoreFailure {
+    return this.connection.read([jtiDigest], () => reportedUsesAt(this.connection, jtiDigest));
   }
 
   digestKey(): Uint8Array | StoreFailure {

@@ -34,6 +34,15 @@ const stateOf = async (state: OpenedState): Promise<string> => (await lookAt(sta
 const entry = (version: number, action: string) => ({ version, action, labels: ['pii'] });
 const handed = (count: number) => ({ jtiDigest: 'digest-1', spends: calls(5, count) });
 
+/** The places of a token that was used from one node. */
+const node = (address: string | null) => ({
+  traces: [7],
+  places: { address, certificate: 'c', connections: [], servers: ['payments'], risks: ['low'] },
+});
+
+/** A process that may serve one audience. */
+const serving = (audience: string) => ({ name: 'one', audiences: [audience] });
+
 describeEach('contract of the state', ({ name, open, place, spent, outbox }) => {
   let nowMs = 1_000;
   const clock = agreeing(() => nowMs);
@@ -214,6 +223,46 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox }) => 
     const part = taskNumber(11, { parentId: key.id });
     expect(await state.authority.insertPart(part, tokenNumber(11), [], handed(1))).toBe('ended');
     expect(await spent(file, key.id)).toBe(0);
+    await state.close();
+  });
+
+  it('keeps what the first and the latest seven processes reported of the uses of a token, once for each', async () => {
+    const { state } = await opened();
+    const { authority, reportedUses } = state;
+    const last = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
+    const report = (name: string, uses: number, allowed: ReturnType<typeof node> | null, jtiDigest = 'digest-1') =>
+      authority.writeUses([{ jtiDigest, uses, last, allowed }], { name, audiences: null });
+    const counts = async (): Promise<readonly number[]> =>
+      ((await reportedUses('digest-1')) as readonly { uses: number }[]).map(({ uses }) => uses);
+
+    expect(await report('denied', 1, null)).toBeNull();
+    expect(await report('first', 2, node('10.0.0.1'))).toBeNull();
+    // A report that comes again, or late, changes nothing.
+    expect(await report('first', 1, node('10.6.6.6'))).toBeNull();
+    // The node of an allowed use comes before that of a process of which only denied ones are known.
+    expect(await reportedUses('digest-1')).toMatchObject([
+      { uses: 2, last, allowed: node('10.0.0.1') },
+      { uses: 1, last, allowed: null },
+    ]);
+    for (let n = 0; n < 12; n += 1) expect(await report(`later-${n}`, 10 + n, node(null))).toBeNull();
+    const kept = await counts();
+    expect([kept.length, kept[0]]).toEqual([8, 2]);
+    expect(await reportedUses('digest-1')).toMatchObject([
+      { allowed: node('10.0.0.1') },
+      ...kept.slice(1).map(() => ({})),
+    ]);
+    expect(await report('first', 99, node('10.0.0.1'), 'unknown')).toBeNull();
+    expect(await reportedUses('unknown')).toEqual([]);
+    await state.close();
+  });
+
+  it('takes reports of uses only for the audiences that a process may serve', async () => {
+    const { state } = await opened();
+    const uses = [1, 2].map((n) => ({ jtiDigest: `digest-${n}`, uses: 1, last: null, allowed: null }));
+    expect(await state.authority.writeUses(uses, serving('https://files.acme.test'))).toBeNull();
+    expect(await state.reportedUses('digest-1')).toEqual([]);
+    expect(await state.authority.writeUses(uses, serving(tokenNumber(1).audience))).toBeNull();
+    expect(await state.reportedUses('digest-1')).toMatchObject([{ uses: 1 }]);
     await state.close();
   });
 

@@ -1,10 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
+import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { ClockSources } from '../../../src/state/clock-floor.ts';
 import { openPostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import { AuthorityThread } from '../../../src/state/sqlite/authority-thread.ts';
 import { directAuthority } from '../../../src/state/sqlite/direct-authority.ts';
+import type { StateReader } from '../../../src/state/sqlite/state-reader.ts';
+import type { ReportedUses } from '../../../src/state/reported-uses.ts';
 import type { StateAccess } from '../../../src/state/sqlite/direct-authority.ts';
 import { openStore } from '../../../src/state/sqlite/open-store.ts';
 import type { TaskKey, UseState } from '../../../src/state/store.ts';
@@ -16,6 +19,7 @@ export interface OpenedState extends Omit<StateAccess, 'states'> {
   readonly states: StateAccess['states'] | null;
   /** The state of a use now: by `states` where there are any. */
   readonly look: (key: TaskKey, jtiDigest: string) => Promise<UseState | undefined | StoreFailure>;
+  readonly reportedUses: (jtiDigest: string) => Promise<readonly ReportedUses[] | StoreFailure | undefined>;
   readonly close: () => Promise<void>;
 }
 
@@ -26,8 +30,13 @@ const broken = (failure: { readonly detail: string }): never => {
   throw new Error(failure.detail);
 };
 
-const ofFile = (access: StateAccess, close: () => Promise<void>): OpenedState => ({
+const ofFile = (
+  access: StateAccess,
+  reader: Pick<StateReader, 'reportedUses'>,
+  close: () => Promise<void>,
+): OpenedState => ({
   ...access,
+  reportedUses: async (digest) => reader.reportedUses(digest),
   look: async (key, jtiDigest) => access.states.of(key, jtiDigest),
   close,
 });
@@ -36,12 +45,12 @@ const ofFile = (access: StateAccess, close: () => Promise<void>): OpenedState =>
 export const fileImplementations = {
   direct: async (file: string, clock: ClockSources): Promise<OpenedState> => {
     const store = must(openStore(file, { ...clock, randomBytes }));
-    return ofFile(directAuthority(store), async () => store.close());
+    return ofFile(directAuthority(store), store, async () => store.close());
   },
   thread: async (file: string, clock: ClockSources): Promise<OpenedState> => {
     const thread = must(await AuthorityThread.open(file, { ...clock, onFatal: broken }));
-    const { states, settling, authority, feed } = thread;
-    return ofFile({ states, settling, authority, feed }, () => thread.close());
+    const { states, settling, authority, feed, reader } = thread;
+    return ofFile({ states, settling, authority, feed }, reader, () => thread.close());
   },
 } as const satisfies Readonly<Record<string, OpenState>>;
 
@@ -61,6 +70,10 @@ export const implementations: Readonly<Record<string, OpenState>> = {
     );
     const { authority, close, feed, settling } = state;
     const look: OpenedState['look'] = (key, jtiDigest) => authority.useStateOf(key.issuer, key.id, jtiDigest);
-    return { authority, settling, feed, states: null, look, close };
+    const reportedUses: OpenedState['reportedUses'] = async (digest) => {
+      const found = await feed.reportedUses([digest]);
+      return isStoreFailure(found) ? found : found[0];
+    };
+    return { authority, settling, feed, states: null, look, reportedUses, close };
   },
 };

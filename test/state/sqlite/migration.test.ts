@@ -22,7 +22,7 @@ const environment = compiledOnce(folder());
 const fileOf8 = () => fileOf(8);
 
 /** A file as written by the last build with that version of the schema. */
-function fileOf(version: 8 | 9): string {
+function fileOf(version: 8 | 9 | 10): string {
   const file = join(folder(), 'state.db');
   const db = new DatabaseSync(file);
   db.exec(readFileSync(resolve(import.meta.dirname, `../state-schema-${version}.sql`), 'utf8'));
@@ -95,6 +95,21 @@ describe('migrateFile', () => {
     store.close();
   });
 
+  it('migrates a file of version 10 to exactly the schema of a new one, where uses of tokens are reported', () => {
+    const file = fileOf(10);
+    expect(migrate(file)).toEqual({ from: 10, to: stateFormat.version, copy: `${file}.schema-10` });
+    expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
+    const store = mustOpen(file, { nowMs: () => 3_000 });
+    expect([store.feedEnd(), store.useStateOf(issuer, key(1).id, 'digest-1')]).toMatchObject([
+      1,
+      { task: { state: 'active' } },
+    ]);
+    const uses = { jtiDigest: 'digest-1', uses: 3, last: null, allowed: null };
+    expect(store.writeUses([uses], { name: 'one', audiences: null })).toBeNull();
+    expect(store.reportedUses('digest-1')).toEqual([{ ...uses, firstMs: 3_000, lastMs: 3_000 }]);
+    store.close();
+  });
+
   it('keeps a copy of the former file beside it, readable by its owner only', () => {
     const file = fileOf8();
     migrate(file);
@@ -110,7 +125,7 @@ describe('migrateFile', () => {
       expect(opened).toMatchObject({
         code: 'unusable',
         detail: expect.stringMatching(
-          /has schema version 8, this build has version 10: `remit serve` of this build brings it up to date/,
+          /has schema version 8, this build has version 11: `remit serve` of this build brings it up to date/,
         ),
       });
     }
@@ -122,9 +137,9 @@ describe('migrateFile', () => {
       'earlier than the first release',
       7,
       'unusable',
-      /version 7, this build has version 10: this build migrates from version 8 or later: let the tasks/,
+      /version 7, this build has version 11: this build migrates from version 8 or later: let the tasks/,
     ],
-    ['of a later build', 11, 'later', /version 11, this build has version 10: run that build or a later one$/],
+    ['of a later build', 12, 'later', /version 12, this build has version 11: run that build or a later one$/],
   ])('refuses a file %s, with the way out', (_name, version, code, detail) => {
     const file = fileOf8();
     const db = new DatabaseSync(file);
@@ -156,7 +171,7 @@ describe('migrateFile', () => {
       further((db) => db.exec('CREATE TABLE added (a INTEGER); INSERT INTO no_such_table VALUES (1)')),
     );
     expect(isStoreFailure(failing) && failing.detail).toMatch(
-      /could not be migrated from schema version 8 to 11; no step is half done/,
+      /could not be migrated from schema version 8 to 12; no step is half done/,
     );
     expect(versionOf(file)).toBe(stateFormat.version);
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();

@@ -1,0 +1,94 @@
+import { MAX_REMEMBERED_USES } from '../token/reuse.ts';
+import type { AllowedUses } from '../token/reuse.ts';
+import type { UsesSoFar } from '../token/uses.ts';
+
+/** What one process reports of the uses of a token. */
+export interface UsesOfToken extends UsesSoFar {
+  readonly jtiDigest: string;
+}
+
+/** A process that reports uses of tokens. */
+export interface Reporter {
+  /** Its name, another one for each process. */
+  readonly name: string;
+  /** The audiences it may serve; `null` for all. */
+  readonly audiences: readonly string[] | null;
+}
+
+/** What a process reported last of the uses of a token, as stored. */
+export interface ReportedUses extends UsesOfToken {
+  /** When its first report with an allowed use came. Milliseconds since the Unix epoch by the clock of the authority. */
+  readonly firstMs: number;
+  /** When its last report came, in the same unit. */
+  readonly lastMs: number;
+}
+
+/** Most reporters that are stored of each token: the first one, and the latest of the rest. */
+export const MAX_REPORTERS = 8;
+
+/** The uses of a token over all processes that reported some. */
+export interface UsesElsewhere extends UsesSoFar {
+  readonly reporters: number;
+  readonly firstMs: number;
+}
+
+/**
+ * What all reports of a token say together: the highest number, the span of the latest report, and where it was used. INVARIANT: the node is
+ * that of the first reporter with an allowed use, as on one host, so that a later one does not make another node look familiar.
+ *
+ * @param reports those with allowed uses first, in the order of the first of them
+ * @returns `null` where there are none
+ */
+export function usesElsewhere(reports: readonly ReportedUses[]): UsesElsewhere | null {
+  const [first] = reports;
+  if (first === undefined) return null;
+  const byAge = reports.toSorted((one, other) => one.lastMs - other.lastMs);
+  return {
+    reporters: reports.length,
+    firstMs: first.firstMs,
+    uses: Math.max(...reports.map(({ uses }) => uses)),
+    last: byAge.findLast(({ last }) => last !== null)?.last ?? null,
+    allowed: togetherIn(
+      reports.flatMap(({ allowed }) => allowed ?? []),
+      byAge.flatMap(({ allowed }) => allowed ?? []),
+    ),
+  };
+}
+
+function togetherIn([first]: readonly AllowedUses[], byAge: readonly AllowedUses[]): AllowedUses | null {
+  if (first === undefined) return null;
+  const latest = <T>(listOf: (one: AllowedUses) => readonly T[]): readonly T[] =>
+    [...new Set(byAge.flatMap(listOf).toReversed())].slice(0, MAX_REMEMBERED_USES).toReversed();
+  const { address, certificate } = first.places;
+  return {
+    traces: latest(({ traces }) => traces),
+    places: {
+      address,
+      certificate,
+      // A connection is one to a single proxy.
+      connections: [],
+      servers: latest(({ places }) => places.servers),
+      risks: latest(({ places }) => places.risks),
+    },
+  };
+}
+
+/** Everything of a report that is stored as text. */
+export const textsOfUses = ({ jtiDigest, allowed }: UsesOfToken): readonly string[] => [
+  jtiDigest,
+  ...(allowed === null ? [] : [...allowed.places.servers, ...allowed.places.risks]),
+];
+
+/** The stored text of allowed uses. */
+export function allowedText(allowed: AllowedUses | null): string | null {
+  if (allowed === null) return null;
+  const { address, certificate, servers, risks } = allowed.places;
+  return JSON.stringify({ address, certificate, servers, risks, traces: allowed.traces });
+}
+
+/** The allowed uses of a text that `allowedText` made. */
+export function allowedFrom(text: string | null): AllowedUses | null {
+  if (text === null) return null;
+  const { traces, ...places } = JSON.parse(text);
+  return { traces, places: { ...places, connections: [] } };
+}

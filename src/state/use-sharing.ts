@@ -1,0 +1,73 @@
+import { jtiDigestOf } from '../ledger/record.ts';
+import type { After } from '../runtime/timers.ts';
+import type { TaskToken } from '../token/claims.ts';
+import type { TokenUses, UsesSoFar } from '../token/uses.ts';
+import type { UsesOfToken } from './reported-uses.ts';
+import type { TaskKey } from './store.ts';
+
+/** Uses of a token that change nothing but its number are reported this often. */
+const REPORT_MS = 5_000;
+/** Most tokens that wait for that. Of more, the uses are reported with a later one. */
+const MAX_WAITING = 16_384;
+
+/** A token of a task. */
+type SharedToken = Pick<TaskToken, 'issuer' | 'taskId' | 'tokenId' | 'useKey'>;
+
+/** Dependencies of the sharing of uses. */
+export interface UseSharingServices {
+  readonly uses: Pick<TokenUses, 'soFar'>;
+  /** What others reported of the uses of a token; `null` for nothing, `undefined` while it is not known. */
+  readonly usesBefore: (key: TaskKey, jtiDigest: string) => UsesSoFar | null | undefined;
+  readonly report: (uses: UsesOfToken) => void;
+  readonly after: After;
+}
+
+/**
+ * Shares what this process knows of the uses of tokens with the other sidecars of its authority. The first allowed use of a token, and one at
+ * another server or in another risk class, is reported at once; the others each five seconds.
+ *
+ * Lifecycle: `close` once. It reports what waits.
+ */
+export class UseSharing {
+  readonly #services: UseSharingServices;
+  /** The tokens whose uses are to be reported: digest and key of their uses. */
+  readonly #waiting = new Map<string, string>();
+  #cancel: (() => void) | null = null;
+
+  constructor(services: UseSharingServices) {
+    this.#services = services;
+  }
+
+  /** The uses of a token of which others have told; `undefined` while that is not known. */
+  before({ issuer, taskId, tokenId }: SharedToken): UsesSoFar | null | undefined {
+    return this.#services.usesBefore({ issuer, id: taskId }, jtiDigestOf(tokenId));
+  }
+
+  /** A token was used. */
+  used({ tokenId, useKey }: SharedToken, { isNewPlace }: { readonly isNewPlace: boolean }): void {
+    const digest = jtiDigestOf(tokenId);
+    if (isNewPlace) {
+      this.#waiting.delete(digest);
+      return this.#report(digest, useKey);
+    }
+    if (this.#waiting.size >= MAX_WAITING && !this.#waiting.has(digest)) return;
+    this.#waiting.set(digest, useKey);
+    this.#cancel ??= this.#services.after(REPORT_MS, () => this.#reportAll());
+  }
+
+  close(): void {
+    this.#cancel?.();
+    this.#reportAll();
+  }
+
+  #reportAll(): void {
+    this.#cancel = null;
+    for (const [digest, useKey] of this.#waiting) this.#report(digest, useKey);
+    this.#waiting.clear();
+  }
+
+  #report(jtiDigest: string, useKey: string): void {
+    const soFar = this.#services.uses.soFar(useKey);
+    if (soFar !== null) this.#services.report({ jtiDigest, ...soFar });
+  }
+}
