@@ -50,7 +50,7 @@ function placesIn(config: Config): KeptPlaces | CommandRefusal {
   if (isCommandRefusal(state)) return state;
   if (state.kind === 'postgres')
     return refusal(
-      `\`${config.file}\` has its state in a PostgreSQL: back it up and restore it with the tools of PostgreSQL, see deploy/guide/operate/postgresql.md`,
+      `\`${config.file}\` has its state in a PostgreSQL: back it up and restore it with the tools of PostgreSQL, then run \`remit restore --state URL\`, see deploy/guide/operate/postgresql.md`,
     );
   const {
     ledger: { folder, others, keyFile },

@@ -2,8 +2,7 @@ import { encodedRecord } from '../../ledger/encoded-record.ts';
 import { recordText } from '../../ledger/record.ts';
 import type { EventRecord } from '../../ledger/record.ts';
 import { causeOf } from '../../task/cause.ts';
-import { expiryOf, stateAt } from '../../task/task.ts';
-import { changeTask } from '../family-change.ts';
+import { endRestored } from '../end-restored.ts';
 import { sqliteRows } from '../sqlite/sqlite-rows.ts';
 import type { ClockSources } from '../clock-floor.ts';
 import { Connection } from '../sqlite/connection.ts';
@@ -15,7 +14,7 @@ import { createState, stateFormat } from '../sqlite/schema.ts';
 import { openSqlite } from '../../sqlite/sqlite-file.ts';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
-import { MAX_ROWS, taskAt } from '../sqlite/task-table.ts';
+import { MAX_ROWS } from '../sqlite/task-table.ts';
 
 /** What `restoreState` needs to know. */
 export interface RestoreFacts {
@@ -98,22 +97,11 @@ function made(connection: Connection, { by, details }: RestoreFacts, taken: numb
 
 /** Ends root tasks first, each with its parts. */
 function endOpenTasks(connection: Connection, by: string): void {
-  const cause = causeOf('operator.restored');
+  const stateRows = sqliteRows(connection);
   for (const parts of ['AND parent IS NULL', '']) {
     const open = connection.statement(`SELECT issuer, id FROM tasks WHERE ended_ms IS NULL ${parts} LIMIT ${MAX_ROWS}`);
     for (let rows = open.all(); rows.length > 0; rows = open.all()) {
-      for (const row of rows) {
-        const task = taskAt(connection, { issuer: String(row['issuer']), id: String(row['id']) });
-        if (task === undefined || task.endedAtMs !== null) continue;
-        const isExpired = stateAt(task, connection.floorMs()) === 'expired';
-        const event = isExpired
-          ? ({ kind: 'expire', cause: expiryOf(task).cause } as const)
-          : ({ kind: 'revoke', cause } as const);
-        const changed = changeTask(sqliteRows(connection), task, event, by);
-        // A task that expires at this very moment is found again by the next query.
-        if ('problem' in changed && changed.state !== 'expired')
-          throw new Error(`an open task could not be ended: it is \`${changed.state}\``);
-      }
+      for (const row of rows) endRestored(stateRows, { issuer: String(row['issuer']), id: String(row['id']) }, by);
     }
   }
 }

@@ -28,6 +28,9 @@ export const BEGIN: Statement = {
     SET LOCAL lock_timeout TO ${LOCK_MS}; SET LOCAL idle_in_transaction_session_timeout TO ${IDLE_MS}`,
 };
 
+/** Ends a transaction without effect. */
+export const ROLLBACK: Statement = { text: 'ROLLBACK' };
+
 /** Sends all statements at once, and waits for all of their results. The first error rejects. */
 export async function flight(client: PoolClient, statements: readonly Statement[]): Promise<readonly QueryResult[]> {
   const sent = statements.map(({ text, values }) =>

@@ -60,8 +60,16 @@ const REMEMBERED = `SELECT kind, key, until_ms FROM remit.remembered
 const REMEMBERED_COUNT =
   'SELECT kind, count(*) AS count FROM remit.remembered WHERE kind = ANY($1::text[]) GROUP BY kind';
 
+const LOST = 'SELECT lost FROM remit.feed_head WHERE part = 0 AND lost IS NOT NULL';
+
+/** The rows, and why the database is known to lack commits; `null` where it is not. */
+interface LockedRows {
+  readonly rows: RowSet;
+  readonly lost: string | null;
+}
+
 /** Begins a transaction, locks the families of what is needed, and reads it: one flight. */
-export async function lockedRows(client: PoolClient, needs: readonly NeededRows[]): Promise<RowSet> {
+export async function lockedRows(client: PoolClient, needs: readonly NeededRows[]): Promise<LockedRows> {
   const keysOf = (name: 'tasks' | 'families' | 'uses') => needs.flatMap((need) => need[name] ?? []);
   const textsOf = (name: 'tokens' | 'decisions' | 'used') => [...new Set(needs.flatMap((need) => need[name] ?? []))];
   const [families, uses] = [columnsOf(keysOf('families')), columnsOf(keysOf('uses'))];
@@ -79,6 +87,7 @@ export async function lockedRows(client: PoolClient, needs: readonly NeededRows[
     isEmpty(decisions) ? null : { text: SETTLED, values: [decisions] },
     isEmpty(kinds) ? null : { text: REMEMBERED, values: [kinds, remembered.map(({ key }) => key)] },
     isEmpty(kinds) ? null : { text: REMEMBERED_COUNT, values: [kinds] },
+    { text: LOST },
   ];
   const sent = reads.filter((read) => read !== null);
   const results = await flight(client, [BEGIN, ...sent]);
@@ -102,7 +111,8 @@ export async function lockedRows(client: PoolClient, needs: readonly NeededRows[
     rows.loadRemembered({ kind: String(row['kind']), key: String(row['key']) }, Number(row['until_ms']));
   for (const row of found(REMEMBERED_COUNT)) rows.loadRememberedCount(String(row['kind']), Number(row['count']));
   for (const row of found(SETTLED)) rows.loadSettled(String(row['id']));
-  return rows;
+  const lost = found(LOST)[0]?.['lost'];
+  return { rows, lost: typeof lost === 'string' ? lost : null };
 }
 
 const isEmpty = (list: readonly unknown[]): boolean => list.length === 0;

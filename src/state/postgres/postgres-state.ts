@@ -18,6 +18,7 @@ import { postgresAuthority, postgresSettling } from './postgres-authority.ts';
 import { PostgresFeed } from './postgres-feed.ts';
 import { PostgresReads } from './postgres-reads.ts';
 import { postgresUpkeep } from './postgres-upkeep.ts';
+import { uuidFrom } from './uuid.ts';
 import { WriteLane } from './write-lane.ts';
 import type { LaneOptions } from './write-lane.ts';
 
@@ -59,14 +60,26 @@ export interface PostgresState {
   readonly close: () => Promise<void>;
 }
 
+/** Facts of a database. */
+interface DatabaseFacts {
+  readonly floorMs: number;
+  /** The clock of the server now. */
+  readonly latestMs: number;
+  readonly digestKey: Uint8Array;
+  /** Why the database is known to lack commits; `null` where it is not. */
+  readonly lost: string | null;
+}
+
 /**
- * Opens the state. Refuses a database of another encoding, whose tables are of another version, or that cannot be reached. What commits survive is told by
+ * Opens the state. Refuses a database of another encoding, whose tables are of another version, or that cannot be reached, or
+ * that lacks commits. What commits survive is told by
  * `problems` and refuses nothing here.
  */
 export async function openPostgresState(options: PostgresStateOptions): Promise<PostgresState | StoreFailure> {
   const { durability, target } = options;
   const database = new Database({ ...options, target, hasQuorum: durability === 'quorum' });
-  const opened = await factsOf(database);
+  const facts = await databaseFacts(database);
+  const opened = isStoreFailure(facts) || facts.lost === null ? facts : storeFailure('unusable', facts.lost);
   if (isStoreFailure(opened)) {
     await database.close();
     return opened;
@@ -104,9 +117,8 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
   };
 }
 
-async function factsOf(
-  database: Database,
-): Promise<{ readonly floorMs: number; readonly latestMs: number; readonly digestKey: Uint8Array } | StoreFailure> {
+/** What a process needs to know of a database before it uses it. Refuses another encoding, and tables of another version. */
+export async function databaseFacts(database: Database): Promise<DatabaseFacts | StoreFailure> {
   const found = await database.read(
     `SELECT version, current_setting('server_encoding') AS encoding FROM remit.version`,
   );
@@ -120,16 +132,12 @@ async function factsOf(
   );
   if (isStoreFailure(facts)) return facts;
   const { floor_ms: floorMs, now_ms: latestMs, key, lost } = facts.rows[0] ?? {};
-  if (typeof lost === 'string') return storeFailure('unusable', lost);
   return key instanceof Uint8Array
-    ? { floorMs: Number(floorMs), latestMs: Number(latestMs), digestKey: key }
+    ? {
+        floorMs: Number(floorMs),
+        latestMs: Number(latestMs),
+        digestKey: key,
+        lost: typeof lost === 'string' ? lost : null,
+      }
     : storeFailure('unusable', 'the database lacks rows that `remit migrate` wrote: restore it from a backup');
-}
-
-/** A UUID of version 4. */
-function uuidFrom(bytes: Uint8Array): string {
-  const hex = Buffer.from(
-    bytes.map((byte, at) => (at === 6 ? (byte & 0x0f) | 0x40 : at === 8 ? (byte & 0x3f) | 0x80 : byte)),
-  ).toString('hex');
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }

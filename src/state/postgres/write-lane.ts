@@ -2,7 +2,7 @@ import type { Clocks } from '../../runtime/ports.ts';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { Database } from './database.ts';
-import { commit } from './flight.ts';
+import { commit, flight, ROLLBACK } from './flight.ts';
 import type { Outcome } from './flight.ts';
 import { lockedRows } from './needed-rows.ts';
 import type { NeededRows } from './needed-rows.ts';
@@ -24,6 +24,8 @@ export interface LaneOptions {
   readonly newId: () => string;
   /** Why nothing may be written now; `null` where it may. Default: it may. */
   readonly refusal?: () => StoreFailure | null;
+  /** Whether it writes to a database that is known to lack commits, as a restore does. Default no. */
+  readonly writesLost?: boolean;
   /** Called after each transaction with `null` once it is committed, or with its failure. It must not throw. */
   readonly onWrite?: (failure: StoreFailure | null) => void;
   /** Called after each commit that added records to the outbox. It must not throw. */
@@ -153,11 +155,15 @@ export class WriteLane {
   #try(group: readonly Waiting[]): Promise<Tried | StoreFailure> {
     const refusal = this.#options.refusal?.() ?? null;
     if (refusal !== null) return Promise.resolve(refusal);
-    return this.#database.transaction(async (client) => {
-      const rows = await lockedRows(
+    return this.#database.transaction(async (client): Promise<Tried> => {
+      const { rows, lost } = await lockedRows(
         client,
         group.map(({ needs }) => needs),
       );
+      if (lost !== null && this.#options.writesLost !== true) {
+        await flight(client, [ROLLBACK]);
+        return { ...NOTHING, outcome: { kind: 'failed', failure: storeFailure('broken', lost) } };
+      }
       const answers = group.map((call) => answerOf(call, rows));
       const { floorMs } = this.#options.clocks();
       const place = settledPlace(floorMs);
@@ -171,6 +177,7 @@ export class WriteLane {
 }
 
 const UNKNOWN_MS = 30_000;
+const NOTHING = { attempt: { id: '', place: { part: 0, slot: 0 } }, answers: [], hasRecords: false };
 
 /** Whether a failure is of what a call writes, and not of the database. */
 const isOfCall = ({ code }: StoreFailure): boolean => code === 'conflict' || code === 'refused';
