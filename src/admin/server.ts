@@ -15,6 +15,8 @@ export interface AdminAnswers {
   readonly trial: () => object;
   /** Answers `GET /fleet`: the sidecars of this authority. `null`, the default, where this process is no authority; then the answer is 404. */
   readonly fleet?: () => object | null;
+  /** Answers `GET /receipts/{root task}`: waits until no sidecar can use an older state of it; likewise `null`. */
+  readonly receipt?: (root: string) => Promise<object> | null;
   /** Accepted host names besides `localhost` and IP addresses. Default none. */
   readonly hosts?: readonly string[];
 }
@@ -28,25 +30,31 @@ export interface AdminAddress {
 /**
  * Serves liveness, readiness and metrics over plain HTTP, exact paths only: `GET /livez` is 200 while the process responds,
  * `GET /readyz` is 200 when every gate is met, otherwise 503 with one line per unmet gate, `GET /metrics` is for Prometheus,
- * `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`. It exposes no secrets and refuses cross-site requests (`crossSiteProblem`).
+ * `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`, `GET /receipts/{root task}` for `remit task`. It exposes no secrets and refuses cross-site requests (`crossSiteProblem`).
  *
  * Lifecycle: `listen` once, `close` once.
  */
 export class AdminServer {
   readonly #server: Server;
+  #receipts = 0;
 
-  constructor(gates: readonly Gate[], { scrape, trial, fleet = () => null, hosts = [] }: AdminAnswers) {
+  constructor(
+    gates: readonly Gate[],
+    { scrape, trial, fleet = () => null, receipt = () => null, hosts = [] }: AdminAnswers,
+  ) {
     const names = new Set(hosts.map((host) => host.toLowerCase()));
     this.#server = createServer(
       { requestTimeout: 5000, headersTimeout: 5000, maxHeaderSize: 8192 },
       (request, response) => {
         const refused = crossSiteProblem(request.headers, names);
         if (refused !== null) return answer(response, refused.status, refused.text);
-        if (!paths.has(request.url ?? '')) return answer(response, 404, 'not found');
+        const root = RECEIPT.exec(request.url ?? '')?.[1];
+        if (root === undefined && !paths.has(request.url ?? '')) return answer(response, 404, 'not found');
         if (request.method !== 'GET' && request.method !== 'HEAD') {
           response.setHeader('allow', 'GET, HEAD');
           return answer(response, 405, 'method not allowed');
         }
+        if (root !== undefined) return void this.#answerReceipt(response, () => receipt(root));
         if (request.url === '/metrics') return answerMetrics(response, scrape(request.headers.accept));
         if (request.url === '/policies/trial') return answerJson(response, trial());
         if (request.url === '/fleet') return answerFleet(response, fleet());
@@ -68,6 +76,18 @@ export class AdminServer {
     });
   }
 
+  async #answerReceipt(response: ServerResponse, receipt: () => Promise<object> | null): Promise<void> {
+    if (this.#receipts >= MAX_RECEIPTS) return answer(response, 503, 'too many receipts are waited for: try again');
+    this.#receipts += 1;
+    try {
+      answerFleet(response, await receipt());
+    } catch {
+      answer(response, 500, 'the receipt failed');
+    } finally {
+      this.#receipts -= 1;
+    }
+  }
+
   close(): Promise<void> {
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
@@ -75,6 +95,11 @@ export class AdminServer {
     });
   }
 }
+
+/** The id of a task, which is one segment of the path. */
+const RECEIPT = /^\/receipts\/([\w.:-]{1,128})$/;
+/** Receipts that are waited for at once. */
+const MAX_RECEIPTS = 16;
 
 const paths: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics', '/policies/trial', '/fleet']);
 

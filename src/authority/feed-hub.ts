@@ -2,7 +2,7 @@ import type { Card, Down, Hello, TaskKeyMessage, TokenKey } from '../fleet/messa
 import type { FeedChange } from '../state/feed.ts';
 import type { FeedHubOptions } from './feed-hub-options.ts';
 import { Receipts } from './receipts.ts';
-import type { Receipt } from './receipts.ts';
+import type { Receipt } from '../fleet/receipt.ts';
 import { Holders } from './holders.ts';
 import { SidecarStream, textOfKey } from './sidecar-stream.ts';
 import type { CardToRead, HeldRoom, OpenedRoot, StreamId } from './sidecar-stream.ts';

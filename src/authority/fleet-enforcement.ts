@@ -1,7 +1,7 @@
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { PendingChanges } from './pending-changes.ts';
-import type { Receipt } from './receipts.ts';
+import type { Receipt } from '../fleet/receipt.ts';
 import type { ReplicaBoard } from './replica-board.ts';
 import { ReplicaMarks } from './replica-marks.ts';
 

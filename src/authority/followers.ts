@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { FleetReport } from '../fleet/fleet-report.ts';
 import type { Down, Hello, Report, Up } from '../fleet/messages.ts';
+import type { Receipt } from '../fleet/receipt.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { SidecarRights } from './authorize.ts';
@@ -15,7 +16,6 @@ import type { FollowersOptions } from './followers-options.ts';
 import { SidecarReports } from './sidecar-reports.ts';
 import { endStream } from './stream-end.ts';
 import { totalOf } from './receipts.ts';
-import type { Receipt } from './receipts.ts';
 import type { StreamId } from './sidecar-stream.ts';
 import { TokenBucket } from '../runtime/token-bucket.ts';
 

@@ -1,16 +1,5 @@
+import type { Receipt } from '../fleet/receipt.ts';
 import type { StreamId } from './sidecar-stream.ts';
-
-/** Who still had to hear of a change, and what became of them. */
-export interface Receipt {
-  /** Whether no holder can use an older state any more. */
-  readonly enforced: boolean;
-  /** Sidecars that held a card of the root task at the change. */
-  readonly holders: number;
-  /** Those that have applied it. */
-  readonly acknowledged: number;
-  /** Those whose lease has run out without an acknowledgement. */
-  readonly fenced: number;
-}
 
 /** One receipt for several changes. */
 export const totalOf = (receipts: readonly Receipt[]): Receipt => ({

@@ -1,5 +1,5 @@
 import type { StoreFailure } from '../sqlite/store-failure.ts';
-import type { Receipt } from './receipts.ts';
+import type { Receipt } from '../fleet/receipt.ts';
 
 /** How far an authority is, as the others see it. */
 export interface ReplicaMark {

@@ -25,7 +25,7 @@ export interface OpenedState {
 }
 
 /** A state that a command may change. */
-export type WritableState = OpenedState & Pick<Authority, 'applyTaskEvent'>;
+export type WritableState = OpenedState & Pick<Authority, 'applyTaskEvent' | 'appendRecords'>;
 
 /** Opens the state for reading, passes it to `use` and closes it. */
 export async function reading<T>(
@@ -74,6 +74,7 @@ const readsOf = (store: StoreReader): OpenedState => ({
 const writesOf = (store: Store): WritableState => ({
   ...readsOf(store),
   applyTaskEvent: async (...args) => store.applyTaskEvent(...args),
+  appendRecords: async (records) => store.appendRecords(records),
 });
 
 async function withDatabase<T>(
@@ -96,6 +97,7 @@ async function withDatabase<T>(
         return isStoreFailure(waiting) ? waiting : { fileId: () => head.epoch, recordsOf: () => waiting };
       },
       applyTaskEvent: (...args) => authority.applyTaskEvent(...args),
+      appendRecords: (records) => authority.appendRecords(records),
     });
   } finally {
     await state.close();

@@ -3,15 +3,20 @@ import { printable } from '../ledger/timeline-text.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { type CauseCode, causeOf } from '../task/cause.ts';
 import type { TaskEvent } from '../task/task.ts';
-import { type TaskJson, taskJson } from '../task/task-json.ts';
+import { taskJson } from '../task/task-json.ts';
 import { isProblem } from '../runtime/problem.ts';
+import type { Problem } from '../runtime/problem.ts';
+import { receiptText } from '../fleet/receipt.ts';
+import type { TimedReceipt } from '../fleet/receipt.ts';
+import type { TaskEnd } from '../state/store.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 import { operatorOf } from './operator.ts';
 import { taskWith, writing } from './opened-state.ts';
 import type { WritableState } from './opened-state.ts';
 import { optionsFrom } from './options.ts';
-import { isCommandRefusal, type CommandRefusal, refusal, sourceOptions, stateOf } from './task-source.ts';
+import { taskReceipt } from './task-receipt.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, sourceOf, sourceOptions } from './task-source.ts';
 
 /** By the state in `--as`. */
 const ends: ReadonlyMap<string, Kind> = new Map([
@@ -33,11 +38,11 @@ const MAX_CAUSE = 256;
 
 type Io = Pick<CommandIo, 'environment'>;
 
-const causeOption = { cause: { type: 'string' }, by: { type: 'string' } } as const;
+const changeOptions = { cause: { type: 'string' }, by: { type: 'string' }, wait: { type: 'string' } } as const;
 
-/** `remit task end`: ends a task by hand; on disk when it reports success. */
+/** `remit task end`: ends a task by hand; on disk when it reports success, and known to all sidecars unless `--wait committed`. */
 export async function taskEnd(args: readonly string[], io: Io): Promise<string | CommandRefusal> {
-  const options = optionsFrom(args, { ...sourceOptions, ...causeOption, as: { type: 'string' } }, 1);
+  const options = optionsFrom(args, { ...sourceOptions, ...changeOptions, as: { type: 'string' } }, 1);
   if (typeof options === 'string') return refusal(options);
   const { as = 'revoked', ...values } = options.values;
   const kind = ends.get(as);
@@ -45,11 +50,11 @@ export async function taskEnd(args: readonly string[], io: Io): Promise<string |
   return change({ id: options.operands[0], kind, values }, io);
 }
 
-/** `remit task suspend` and `remit task resume`: suspend or resume a task by hand; on disk when they report success. */
+/** `remit task suspend` and `remit task resume`: suspend or resume a task by hand, as `remit task end` ends one. */
 export const taskChange =
   (kind: 'suspend' | 'resume') =>
   async (args: readonly string[], io: Io): Promise<string | CommandRefusal> => {
-    const options = optionsFrom(args, { ...sourceOptions, ...causeOption }, 1);
+    const options = optionsFrom(args, { ...sourceOptions, ...changeOptions }, 1);
     if (typeof options === 'string') return refusal(options);
     return change({ id: options.operands[0], kind, values: options.values }, io);
   };
@@ -57,35 +62,58 @@ export const taskChange =
 interface Asked {
   readonly id: string | undefined;
   readonly kind: Kind;
-  readonly values: Parameters<typeof stateOf>[0] & {
+  readonly values: Parameters<typeof sourceOf>[0] & {
     readonly cause?: string | undefined;
     readonly by?: string | undefined;
+    readonly wait?: string | undefined;
     readonly json?: boolean | undefined;
   };
 }
 
 async function change({ id, kind, values }: Asked, io: Io): Promise<string | CommandRefusal> {
-  const { cause = '', by, json } = values;
+  const { cause = '', by, json = false, wait = 'enforced' } = values;
   if (id === undefined) return refusal('the id of a task is required');
   if (cause === '') return refusal('--cause is required: the reason, for readers of the record');
   if (cause.length > MAX_CAUSE) return refusal(`--cause must have at most ${MAX_CAUSE} characters`);
+  if (wait !== 'enforced' && wait !== 'committed') return refusal('--wait must be enforced or committed');
   const operator = operatorOf(by, { environment: io.environment, account: accountName() });
   if (isProblem(operator)) return refusal(`--by ${operator.problem}`);
-  const source = await stateOf(values, io);
+  const source = await sourceOf(values, io);
   if (isCommandRefusal(source)) return source;
-  return writing(source, async (state) => {
-    const changed = await changeIn(state, id, { event: { kind, cause: causeOf(codes[kind], cause) }, by: operator });
-    if (isCommandRefusal(changed)) return changed;
-    if (json === true) return JSON.stringify(changed.task);
-    return `${changed.task.id} ${changed.changed ? 'is' : 'was already'} ${changed.task.state}`;
+  const { sidecars, state: place } = source;
+  return writing(place, async (state) => {
+    const end = await changeIn(state, id, { event: { kind, cause: causeOf(codes[kind], cause) }, by: operator });
+    if (isCommandRefusal(end)) return end;
+    const receipt = sidecars === null || wait === 'committed' ? null : await taskReceipt(state, end.task, sidecars);
+    return shown(end, { receipt, json, nowMs: state.nowMs() });
   });
+}
+
+/** What the command prints; a refusal with it where sidecars may still use the older state. */
+function shown(
+  { task, changed }: TaskEnd,
+  {
+    receipt,
+    json,
+    nowMs,
+  }: { readonly receipt: TimedReceipt | Problem | null; readonly json: boolean; readonly nowMs: number },
+): string | CommandRefusal {
+  const at = taskJson(task, nowMs);
+  const isKnown = receipt !== null && !isProblem(receipt);
+  const line = `${at.id} ${changed ? 'is' : 'was already'} ${at.state}`;
+  const text = isKnown ? `${line}, ${receiptText(receipt)}` : line;
+  const done = json ? JSON.stringify(isKnown ? { ...at, enforcement: receipt } : at) : text;
+  if (receipt === null) return done;
+  if (isProblem(receipt))
+    return { ...refusal(`whether sidecars know it is unknown: ${receipt.problem}`, EXIT.no), done };
+  return receipt.enforced ? done : { ...refusal('sidecars may still use the older state', EXIT.no), done };
 }
 
 async function changeIn(
   state: WritableState,
   id: string,
   { event, by }: { readonly event: TaskEvent; readonly by: string },
-): Promise<{ readonly task: TaskJson; readonly changed: boolean } | CommandRefusal> {
+): Promise<TaskEnd | CommandRefusal> {
   const found = await taskWith(state, id);
   if (isCommandRefusal(found)) return found;
   const changed = await state.applyTaskEvent(found, event, by);
@@ -95,5 +123,5 @@ async function changeIn(
     const of = changed.problem === 'parent' ? 'its parent task is' : 'the task is already';
     return refusal(`${of} \`${changed.state}\``, EXIT.no);
   }
-  return { task: taskJson(changed.task, state.nowMs()), changed: changed.changed };
+  return changed;
 }

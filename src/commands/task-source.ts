@@ -14,6 +14,8 @@ import type { StateSource } from './state-source.ts';
 export interface CommandRefusal {
   readonly exit: number;
   readonly message: string;
+  /** What was done nevertheless, for the standard output. */
+  readonly done?: string;
 }
 
 /** A refusal; invalid usage or input unless `exit` says otherwise. */
@@ -48,6 +50,15 @@ export interface Source {
   readonly others: readonly string[];
   /** Where the records of sidecars are; `null` where there are none. */
   readonly received: RecordsPlace | null;
+  /** Where to ask what became of a change at the sidecars; `null` where the configuration serves none, or is not given. */
+  readonly sidecars: AskedAuthority | null;
+}
+
+/** The authority of a configuration. */
+export interface AskedAuthority {
+  /** URL of its admin address. */
+  readonly admin: string;
+  readonly leaseMs: number;
 }
 
 /** `--state` with `--ledger` or the folder `ledger` beside it, else those of the configuration. */
@@ -69,6 +80,7 @@ export async function sourceOf(
       ledger: ledger ?? join(dirname(path), 'ledger'),
       others: [],
       received: null,
+      sidecars: null,
     };
   }
   const file = resolve(values.config ?? DEFAULT_CONFIG);
@@ -84,9 +96,18 @@ function sourceIn(config: Config, named: string | undefined): Source | CommandRe
   const state = stateIn(config);
   if (isCommandRefusal(state)) return state;
   const { folder, others } = config.ledger;
+  const sidecars = authorityIn(config);
   return named === undefined
-    ? { state, ledger: folder, others, received: receivedIn(config) }
-    : { state, ledger: named, others: [], received: null };
+    ? { state, ledger: folder, others, received: receivedIn(config), sidecars }
+    : { state, ledger: named, others: [], received: null, sidecars };
+}
+
+/** The authority of a configuration that serves sidecars. One that listens on all addresses is asked on this host. */
+function authorityIn({ admin: { listen }, authority }: Config): AskedAuthority | null {
+  if (authority.listen.length === 0 || listen.kind !== 'tcp') return null;
+  const host = listen.host === '0.0.0.0' ? '127.0.0.1' : listen.host === '::' ? '::1' : listen.host;
+  const admin = `http://${host.includes(':') ? `[${host}]` : host}:${listen.port}`;
+  return { admin, leaseMs: authority.leaseSeconds * 1_000 };
 }
 
 /** Where an authority keeps the records of its sidecars: the place that is configured, or that of the default where it is there. */

@@ -43,7 +43,7 @@ export async function answerContext(request: IssuerRequest, services: IssuerServ
           'http.response.status_code': 200,
         };
     if (isOAuthError(task)) return errorReply(task);
-    const enforced = await enforcementOf(task, request, services);
+    const enforced = await enforcementOf({ task, change: 'context' }, request, services);
     return jsonReply(200, { ...taskJson(task, services.authority.nowMs()), ...enforced });
   } finally {
     span.end(attributes);

@@ -1,56 +1,68 @@
+import { receiptOf, receiptRecord } from '../fleet/receipt.ts';
+import type { ReceiptedChange, TimedReceipt } from '../fleet/receipt.ts';
+import { encodedRecord } from '../ledger/encoded-record.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Task } from '../task/task.ts';
 import { ancestorsOf } from './ancestors.ts';
-import type { Receipt } from './receipt.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 
-/** The member `enforcement` of a reply. */
-export interface EnforcementJson extends Receipt {
-  /** Time from the commit to the receipt. */
-  readonly ms: number;
-}
+/** What the wait for receipts needs. */
+type Services = Pick<IssuerServices, 'enforcement' | 'authority' | 'append'>;
+
+/** A task, as far as its sidecars are found by it. */
+type ChangedTask = Pick<Task, 'issuer' | 'id' | 'parentId'>;
 
 /**
- * Waits for the receipt of a committed change of a task, unless the request says `?wait=committed`.
+ * Waits for the receipt of a committed change of a task and records it, unless the request says `?wait=committed`.
  * @returns the members of the reply that tell it; none where it was not waited for, or where no sidecars are served
  */
 export async function enforcementOf(
-  task: Pick<Task, 'issuer' | 'id' | 'parentId'> | null,
+  { task, change }: { readonly task: ChangedTask | null; readonly change: ReceiptedChange },
   { wait }: Pick<IssuerRequest, 'wait'>,
-  { enforcement, authority }: Pick<IssuerServices, 'enforcement' | 'authority'>,
-): Promise<{ readonly enforcement?: EnforcementJson }> {
+  services: Services,
+): Promise<{ readonly enforcement?: TimedReceipt }> {
+  const { enforcement, authority } = services;
   if (enforcement === undefined || task === null || wait === 'committed') return {};
-  const beganMs = enforcement.monotonicMs();
   const root = await rootOf(task, authority);
-  const receipt = isStoreFailure(root) ? root : await enforcement.enforced([root]);
-  const ms = Math.round(enforcement.monotonicMs() - beganMs);
-  return { enforcement: isStoreFailure(receipt) ? { ...UNKNOWN, ms } : { ...receipt, ms } };
+  const receipt = await receiptOf(enforcement, isStoreFailure(root) ? root : [root]);
+  // Nothing waits for the record.
+  services.append(receiptRecord(receipt, { task: task.id, change, at: authority.nowMs() }));
+  return { enforcement: receipt };
 }
 
 /** Root tasks whose receipts are waited for together. */
 const AT_ONCE = 256;
 
-/** Waits for the receipts of committed changes of many tasks, where sidecars are served. */
+/** Waits for the receipts of committed changes of many tasks, where sidecars are served, and records them. */
 export async function waitForAll(
-  tasks: Iterable<Pick<Task, 'issuer' | 'id' | 'parentId'>>,
-  { enforcement, authority }: Pick<IssuerServices, 'enforcement' | 'authority'>,
+  tasks: Iterable<ChangedTask>,
+  change: ReceiptedChange,
+  services: Services,
 ): Promise<void> {
+  const { enforcement, authority } = services;
   if (enforcement === undefined) return;
-  const roots = new Set<string>();
+  const families = new Map<string, ChangedTask[]>();
   for (const task of tasks) {
     const root = await rootOf(task, authority);
-    if (typeof root === 'string') roots.add(root);
+    if (typeof root === 'string') families.set(root, [...(families.get(root) ?? []), task]);
   }
-  const all = [...roots];
-  for (let from = 0; from < all.length; from += AT_ONCE) await enforcement.enforced(all.slice(from, from + AT_ONCE));
+  const all = [...families];
+  for (let from = 0; from < all.length; from += AT_ONCE) {
+    const some = all.slice(from, from + AT_ONCE);
+    const roots = some.map(([root]) => root);
+    const receipt = await receiptOf(enforcement, roots);
+    const changed = some.flatMap(([, family]) => family);
+    const of = { change, at: authority.nowMs(), tasks: changed.length };
+    const records = changed.map(({ id }) => encodedRecord(receiptRecord(receipt, { ...of, task: id })));
+    // By the outbox, so that many of them fill no queue of the ledger. The receipt stands, whatever becomes of its records.
+    await authority.appendRecords(records.flatMap((record) => (isProblem(record) ? [] : [record])));
+  }
 }
 
 /** The id of the root task, by which sidecars are told of changes. */
-async function rootOf(
-  task: Pick<Task, 'issuer' | 'id' | 'parentId'>,
-  authority: IssuerServices['authority'],
-): Promise<string | StoreFailure> {
+async function rootOf(task: ChangedTask, authority: IssuerServices['authority']): Promise<string | StoreFailure> {
   if (task.parentId === null) return task.id;
   const whole = await authority.taskOf(task.issuer, task.id);
   if (whole === undefined) return task.id;
@@ -58,6 +70,3 @@ async function rootOf(
   const above = await ancestorsOf(whole, authority);
   return isStoreFailure(above) ? above : (above.at(-1)?.id ?? task.id);
 }
-
-/** The change is committed; whether it is enforced is unknown. */
-const UNKNOWN: Receipt = { enforced: false, holders: 0, acknowledged: 0, fenced: 0 };

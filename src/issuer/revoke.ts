@@ -34,7 +34,9 @@ export async function answerRevocation(request: IssuerRequest, services: IssuerS
     const revoked = isOAuthError(asked) ? asked : await revoke(asked, services);
     attributes = isOAuthError(revoked) ? { 'error.type': revoked.error } : revoked;
     if (isOAuthError(revoked)) return errorReply(revoked);
-    return jsonReply(200, await enforcementOf(await taskOf(revoked, services), request, services));
+    const task = await taskOf(revoked, services);
+    const change = task?.state === 'revoked' ? 'revoked' : 'token-revoked';
+    return jsonReply(200, await enforcementOf({ task, change }, request, services));
   } finally {
     span.end(attributes);
   }

@@ -2,6 +2,7 @@ import type { Catalog } from '../action/catalog.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
 import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
+import type { Enforcement } from '../fleet/receipt.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
 import type { Question } from '../policy/question.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
@@ -14,7 +15,6 @@ import type { ContextEffect } from '../task/task.ts';
 import type { VerificationKeys } from '../token/jwt.ts';
 import type { ReplayMemory } from '../token/proof-memory.ts';
 import type { ProofNonces } from '../token/proof-nonce.ts';
-import type { Enforcement } from './receipt.ts';
 import type { SignalServices } from './signals/signal-services.ts';
 import type { PublicJwks, TokenKeys } from './signing-keys.ts';
 import type { SubjectIssuer } from './subject-issuer.ts';
@@ -83,7 +83,7 @@ export interface IssuerParts {
   readonly proofs: ReplayMemory | null;
   /** Nonces that such proofs must carry; absent where they need none. */
   readonly nonces?: ProofNonces | undefined;
-  /** Appends the record of a refusal; `false` where it is dropped, which does not affect the reply. */
+  /** Appends the record of a refusal or a receipt; `false` where it is dropped, which does not affect the reply. */
   readonly append: (record: LedgerRecord) => boolean;
   /** The first `limit` records of a task in ledger order, including those that are not in the ledger yet. */
   readonly recordsOf: (taskId: string, limit: number) => Promise<readonly StoredRecord[] | StoreFailure>;

@@ -58,7 +58,7 @@ export const answerEvent =
       const changed = isOAuthError(readable) ? readable : await changeTask(readable, kind, services);
       attributes = attributesOf(changed);
       if (isOAuthError(changed)) return errorReply(changed);
-      const enforced = await enforcementOf(changed, request, services);
+      const enforced = await enforcementOf({ task: changed, change: changed.state }, request, services);
       return jsonReply(200, { ...taskJson(changed, services.authority.nowMs()), ...enforced });
     } finally {
       span.end(attributes);

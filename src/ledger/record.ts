@@ -145,8 +145,9 @@ export interface EventRecord {
     | 'binding-violation'
     | 'signal'
     | 'refused'
-    | 'restored';
-  /** Why, as a code; `null` for `refused`, whose `details` have the causes. */
+    | 'restored'
+    | 'receipt';
+  /** Why, as a code; `null` for `refused`, whose `details` have the causes, and for `receipt`, which follows a change with its own. */
   readonly cause: CauseCode | null;
   /** Why, in words for people. */
   readonly note: string;
@@ -155,7 +156,7 @@ export interface EventRecord {
   /**
    * Details: the level of a risk, the digest of a `jti`; for `context` the `kind` of writer (`agent`, `writer`, `operator` or
    * `signal`) and the changed values, `claimed` by name or `attested` with their attesters; for `restored` the backup and the
-   * ledger positions it contains.
+   * ledger positions it contains; for `receipt` the change and what became of it at the sidecars.
    */
   readonly details: { readonly [name: string]: JsonValue };
 }

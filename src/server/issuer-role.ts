@@ -7,7 +7,7 @@ import { firstSvid } from '../identity/first-svid.ts';
 import { tlsMaterialOf } from '../identity/svid.ts';
 import type { OnRefused } from '../issuer/bounds/limits.ts';
 import { Turns } from '../issuer/bounds/turns.ts';
-import type { Enforcement } from '../issuer/receipt.ts';
+import type { Enforcement } from '../fleet/receipt.ts';
 import { IssuerServer } from '../issuer/server.ts';
 import type { OnAnswered } from '../issuer/server.ts';
 import type { IssuerServices, IssuerSettings } from '../issuer/services.ts';

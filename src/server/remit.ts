@@ -3,6 +3,7 @@ import { AdminServer } from '../admin/server.ts';
 import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
+import { receiptOf } from '../fleet/receipt.ts';
 import type { Destinations } from '../telemetry/destinations.ts';
 import { watchFaults } from '../telemetry/faults.ts';
 import { formatFor } from '../telemetry/exposition.ts';
@@ -95,6 +96,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
     scrape: (accept) => metrics.scrape(formatFor(accept)),
     trial: () => parts.trial.report(),
     fleet: () => authority?.report() ?? null,
+    receipt: (root) => (enforcement === null ? null : receiptOf(enforcement, [root])),
     hosts: [...(config.admin.listen.kind === 'tcp' ? [config.admin.listen.host] : []), ...config.admin.hosts],
   });
   closers.push(() => admin.close());

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { request } from 'node:http';
 import { AdminServer } from '../../src/admin/server.ts';
+import { until } from '../until.ts';
 
 const noMetrics = { scrape: () => ({ contentType: 'text/plain', body: '' }), trial: () => ({}) };
 
@@ -53,6 +54,38 @@ describe('AdminServer', () => {
     server = new AdminServer([{ name: 'never', problem: () => 'met' }], noMetrics);
     const port = await server.listen({ host: '127.0.0.1', port: 0 });
     expect((await fetch(`http://127.0.0.1:${port}${path}`, { method })).status).toBe(status);
+  });
+
+  it('answers with the receipt of a root task, and only where sidecars are served', async () => {
+    const asked: string[] = [];
+    const receipt = (root: string) => (asked.push(root), root === 'none' ? null : Promise.resolve({ enforced: true }));
+    server = new AdminServer([], { ...noMetrics, receipt });
+    const base = `http://127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 })}/receipts`;
+    const answered = async (path: string) => {
+      const response = await fetch(`${base}${path}`);
+      return [response.status, (await response.text()).trim()];
+    };
+    expect(await answered('/019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55')).toEqual([200, '{"enforced":true}']);
+    expect(await answered('/none')).toEqual([404, 'this process is no authority: `authority.listen` is not set']);
+    expect(asked).toEqual(['019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', 'none']);
+    for (const path of ['', '/', '/a/b', '/a?b', '/%2e%2e', `/${'a'.repeat(129)}`]) {
+      expect(await answered(path)).toEqual([404, 'not found']);
+    }
+    expect(asked).toHaveLength(2);
+  });
+
+  it('waits for at most 16 receipts at once', async () => {
+    const waiting: (() => void)[] = [];
+    const receipt = () => new Promise<object>((resolve) => void waiting.push(() => resolve({})));
+    server = new AdminServer([], { ...noMetrics, receipt });
+    const url = `http://127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 })}/receipts/one`;
+    const statuses: number[] = [];
+    const answers = Array.from({ length: 20 }, async () => statuses.push((await fetch(url)).status));
+    await until(() => waiting.length === 16 && statuses.length === 4, { what: 'sixteen receipts, and four refusals' });
+    expect(statuses).toEqual([503, 503, 503, 503]);
+    for (const answer of waiting) answer();
+    await Promise.all(answers);
+    expect(statuses.slice(4)).toEqual(Array.from({ length: 16 }, () => 200));
   });
 
   // Issue 14: a page whose host name was pointed at this address (DNS rebinding) could read the metrics.

@@ -87,12 +87,14 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
       exit: 0,
       said: `${first.id}  active     1970-01-01T00:00:00.001Z  ${first.agent}  pay the invoices of may`,
     });
+    // No authority runs that could be asked.
+    const unasked = ['--wait', 'committed'];
     const shown = await run(taskCommand, 'show', first.id, '--json');
     expect(JSON.parse(shown.said)).toMatchObject({ task: { state: 'active' }, records: [{ kind: 'token' }] });
-    expect(await run(taskCommand, 'suspend', first.id, '--cause', 'look')).toMatchObject({ exit: 0 });
+    expect(await run(taskCommand, 'suspend', first.id, '--cause', 'look', ...unasked)).toMatchObject({ exit: 0 });
     expect(await state.authority.taskOf(first.issuer, first.id)).toMatchObject({ state: 'suspended' });
-    expect(await run(taskCommand, 'resume', first.id, '--cause', 'fine')).toMatchObject({ exit: 0 });
-    const end = await run(taskCommand, 'end', first.id, '--cause', 'agent is compromised', '--json');
+    expect(await run(taskCommand, 'resume', first.id, '--cause', 'fine', ...unasked)).toMatchObject({ exit: 0 });
+    const end = await run(taskCommand, 'end', first.id, '--cause', 'agent is compromised', '--json', ...unasked);
     expect(JSON.parse(end.said)).toMatchObject({ state: 'revoked', cause: 'operator.revoked' });
     expect(await state.authority.taskOf(first.issuer, first.id)).toMatchObject({ state: 'revoked' });
     expect(await run(taskCommand, 'end', first.id, '--cause', 'x', '--as', 'completed')).toMatchObject({ exit: 1 });

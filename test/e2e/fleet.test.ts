@@ -23,7 +23,8 @@ const UNAVAILABLE = '503 task.state-unavailable';
 const metricNames = async (admin: string): Promise<readonly string[]> =>
   (await (await fetch(`${admin}/metrics`)).text()).split('\n').flatMap((line) => /^remit_\w+/.exec(line) ?? []);
 
-const taskShow = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]>[1]) => task(['show', ...args], io);
+const commandTask = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]>[1]) =>
+  task(args, { ...io, environment: { SUDO_USER: 'ada' } });
 
 const listedFleet = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]>[1]) =>
   fleetCommand.run(args, io as never);
@@ -55,6 +56,26 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     for (const name of SIDECARS) {
       await until(async () => (await fleet.call(name, token)) === '403 task.completed', { what: `a lease of ${name}` });
     }
+  });
+
+  it('know a change by `remit task` once it prints its receipt, which `remit task show` has too', async () => {
+    const of = ['--config', join(fleet.folder, 'authority.yaml'), '--cause', 'by hand'];
+    const { token, taskId } = await fleet.declare();
+    for (const name of SIDECARS) await allowed(name, token);
+    const changed = async (what: string) => {
+      const { exit, out, err } = await ran(commandTask, what, taskId, ...of, '--json');
+      expect({ exit, err }).toEqual({ exit: 0, err: '' });
+      expect(JSON.parse(out)).toMatchObject({ enforcement: { enforced: true, holders: 2 } });
+    };
+    await changed('suspend');
+    for (const name of SIDECARS) expect(await fleet.call(name, token)).not.toBe('200');
+    await changed('end');
+    for (const name of SIDECARS) {
+      await until(async () => (await fleet.call(name, token)) === '403 task.revoked', { what: `a lease of ${name}` });
+    }
+    const { out } = await ran(commandTask, 'show', taskId, ...of.slice(0, 2));
+    expect(out).toMatch(/receipt by remit: suspended enforced after \d+ ms: 2 sidecars held it/);
+    expect(out).toMatch(/receipt by remit: revoked enforced after \d+ ms: 2 sidecars held it/);
   });
 
   it('leave their records at the authority, whose key alone verifies and proves them', async () => {
@@ -101,7 +122,7 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
       for (const lost of [`ledger-${name}`, `checkpoints-${name}.txt`]) {
         await rm(join(fleet.folder, lost), { recursive: true, force: true });
       }
-      const { out } = await ran(taskShow, taskId, ...of, '--json');
+      const { out } = await ran(commandTask, 'show', taskId, ...of, '--json');
       const records = (JSON.parse(out) as { readonly records: readonly Readonly<Record<string, unknown>>[] }).records;
       const used = records.filter(({ kind, tokenUse }) => kind === 'use' && tokenUse === uses);
       const by = name === 'local' ? 'unix' : 'spiffe://acme.test/ns/pay/sa/tools-1';

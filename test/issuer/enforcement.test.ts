@@ -1,5 +1,5 @@
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
-import type { Enforcement, Receipt } from '../../src/issuer/receipt.ts';
+import type { Enforcement, Receipt } from '../../src/fleet/receipt.ts';
 import { storeFailure } from '../../src/sqlite/store-failure.ts';
 import type { StoreFailure } from '../../src/sqlite/store-failure.ts';
 import { scratch } from '../builders/scratch.ts';

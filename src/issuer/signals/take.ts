@@ -53,7 +53,7 @@ async function take(
   const untilSeconds = signal.issuedAtSeconds + signals.maxAgeSeconds + signals.clockSkewSeconds;
   const after = await authority.rememberOnce('signal', memoryKeyOf(signal), untilSeconds * 1_000);
   if (isStoreFailure(after)) return after;
-  await waitForAll(changed, services);
+  await waitForAll(changed, 'signal', services);
   return { kind: 'taken', isReplay: false, effect: applied.effect, tasks };
 }
 
