@@ -13,10 +13,10 @@ export interface AdminAnswers {
   readonly scrape: Scrape;
   /** Answers `GET /policies/trial`: what policies on trial would have decided. */
   readonly trial: () => object;
-  /** Answers `GET /fleet`: the sidecars of this authority. `null`, the default, where this process is no authority; then the answer is 404. */
-  readonly fleet?: () => object | null;
   /** Answers `GET /receipts/{root task}`: waits until no sidecar can use an older state of it; likewise `null`. */
   readonly receipt?: (root: string) => Promise<object> | null;
+  /** Answers `GET /fleet`: this authority, those beside it, their database and its sidecars. It never rejects. `null`, the default, where this process is no authority; then the answer is 404. */
+  readonly fleet?: () => Promise<object> | null;
   /** Accepted host names besides `localhost` and IP addresses. Default none. */
   readonly hosts?: readonly string[];
 }
@@ -57,7 +57,7 @@ export class AdminServer {
         if (root !== undefined) return void this.#answerReceipt(response, () => receipt(root));
         if (request.url === '/metrics') return answerMetrics(response, scrape(request.headers.accept));
         if (request.url === '/policies/trial') return answerJson(response, trial());
-        if (request.url === '/fleet') return answerFleet(response, fleet());
+        if (request.url === '/fleet') return void answerFleet(response, fleet());
         const unmet = request.url === '/readyz' ? unmetGates(gates) : [];
         return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
       },
@@ -80,7 +80,7 @@ export class AdminServer {
     if (this.#receipts >= MAX_RECEIPTS) return answer(response, 503, 'too many receipts are waited for: try again');
     this.#receipts += 1;
     try {
-      answerFleet(response, await receipt());
+      await answerFleet(response, receipt());
     } catch {
       answer(response, 500, 'the receipt failed');
     } finally {
@@ -108,9 +108,9 @@ function answerMetrics(response: ServerResponse, { contentType, body }: ReturnTy
   response.end(body);
 }
 
-function answerFleet(response: ServerResponse, report: object | null): void {
+async function answerFleet(response: ServerResponse, report: Promise<object> | null): Promise<void> {
   if (report === null) answer(response, 404, 'this process is no authority: `authority.listen` is not set');
-  else answerJson(response, report);
+  else answerJson(response, await report);
 }
 
 function answerJson(response: ServerResponse, report: object): void {

@@ -1,9 +1,11 @@
+import type { ReplicaReport } from '../fleet/fleet-report.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { PendingChanges } from './pending-changes.ts';
 import type { Receipt } from '../fleet/receipt.ts';
 import type { ReplicaBoard } from './replica-board.ts';
 import { ReplicaMarks } from './replica-marks.ts';
+import { detailsOf, ReplicaReports } from './replica-reports.ts';
 
 /** The counts of all authorities together. */
 const countsOf = (receipts: readonly Omit<Receipt, 'enforced'>[]): Omit<Receipt, 'enforced'> => ({
@@ -30,6 +32,9 @@ export interface EnforcementOptions {
   /** Added to a lease before it counts as over. */
   readonly marginMs: number;
   readonly wait: (ms: number) => Promise<void>;
+  readonly version: string;
+  /** Sidecars that follow this authority. */
+  readonly sidecars: () => number;
 }
 
 const PUBLISH_MS = 20;
@@ -44,13 +49,17 @@ const FORGOTTEN_AFTER = 20;
 export class FleetEnforcement {
   readonly #options: EnforcementOptions;
   readonly #marks: ReplicaMarks;
+  readonly #reports = new ReplicaReports();
   readonly #fencedAfterMs: number;
+  /** When this authority last made a commit, by the monotonic clock. */
+  #saidMs: number;
   #published = -1;
   #isClosed = false;
 
   constructor(options: EnforcementOptions) {
     this.#options = options;
-    const { board, leaseMs, marginMs } = options;
+    const { board, leaseMs, marginMs, monotonicMs } = options;
+    this.#saidMs = monotonicMs();
     this.#fencedAfterMs = leaseMs + marginMs;
     this.#marks = new ReplicaMarks(board.id, marginMs);
     board.givesLeases(leaseMs);
@@ -60,7 +69,7 @@ export class FleetEnforcement {
   async run(): Promise<void> {
     const { enforcedHere, monotonicMs, wait } = this.#options;
     const fencedAfterMs = this.#fencedAfterMs;
-    let saidMs = Number.NEGATIVE_INFINITY;
+    let isDue = true;
     let lookedMs = Number.NEGATIVE_INFINITY;
     while (!this.#isClosed) {
       if (monotonicMs() - lookedMs > fencedAfterMs / 4) {
@@ -68,8 +77,9 @@ export class FleetEnforcement {
         await this.#look();
       }
       const enforced = enforcedHere();
-      if (enforced !== this.#published || monotonicMs() - saidMs > fencedAfterMs / 4) {
-        if (await this.#publish(enforced)) saidMs = monotonicMs();
+      if (isDue || enforced !== this.#published || monotonicMs() - this.#saidMs > fencedAfterMs / 4) {
+        isDue = !(await this.#publish(enforced));
+        if (!isDue) this.#saidMs = monotonicMs();
       }
       await wait(PUBLISH_MS);
     }
@@ -77,6 +87,24 @@ export class FleetEnforcement {
 
   close(): void {
     this.#isClosed = true;
+  }
+
+  /** For how long this authority has made no commit. */
+  commitAgeMs(): number {
+    return this.#options.monotonicMs() - this.#saidMs;
+  }
+
+  /** Why no lease is renewed; `null` where they are. */
+  problem(): string | null {
+    const ageMs = this.commitAgeMs();
+    return ageMs <= this.#fencedAfterMs
+      ? null
+      : `the database has taken no commit of this authority for ${Math.round(ageMs / 1_000)} s: no lease is renewed`;
+  }
+
+  /** All authorities as this one sees them, those that are longest silent or furthest behind first. */
+  replicas(position: number): readonly ReplicaReport[] {
+    return this.#reports.all(position, this.#options.monotonicMs());
   }
 
   /** As `Followers.enforced`, for the sidecars of all authorities. */
@@ -110,12 +138,13 @@ export class FleetEnforcement {
     const marks = await board.marks();
     if (isStoreFailure(marks)) return false;
     this.#marks.seen(marks, monotonicMs());
+    this.#reports.seen(marks, monotonicMs());
     for (const id of this.#marks.silentFor(FORGOTTEN_AFTER, monotonicMs())) await board.leave(id);
     return true;
   }
 
   async #publish(enforced: number): Promise<boolean> {
-    const { beat, board, pending, receiptHere } = this.#options;
+    const { beat, board, pending, receiptHere, sidecars, version } = this.#options;
     const receipts = pending
       .takeUpTo(enforced)
       .map(({ root, seq }) => ({ seq, receipt: receiptHere(seq, root) }))
@@ -124,6 +153,7 @@ export class FleetEnforcement {
     // INVARIANT: the receipts before the mark, so that whoever sees the mark finds them.
     if (receipts.length > 0 && isStoreFailure(await board.addReceipts(receipts))) return false;
     board.report(enforced);
+    board.describe(detailsOf({ version, sidecars: sidecars() }));
     if (isStoreFailure(await beat())) return false;
     this.#published = enforced;
     return true;

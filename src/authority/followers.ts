@@ -102,7 +102,7 @@ export class Followers {
   }
 
   /** What `remit fleet` shows. */
-  report(): FleetReport {
+  report(): Omit<FleetReport, 'id' | 'replicas' | 'database'> {
     const { epoch, leaseMs, ports, welcome } = this.#options;
     const { position, streams } = this.hub;
     const at = { position, monotonicMs: ports.monotonicMs(), marginMs: MARGIN_MS };
@@ -331,7 +331,6 @@ export class Followers {
   /** Writes a message. Cards are not read for a stream before all of its messages have left this process. */
   #write({ call }: Follower, down: Down): void {
     if (call.cancelled || call.destroyed || call.writableEnded) return;
-
     call.write(down, () => {
       if (call.writableLength === 0) this.#pump.advance();
     });

@@ -12,6 +12,13 @@ export interface ReplicaMark {
   readonly leaseMs: number;
 }
 
+/** A mark with what an authority says about itself. */
+export interface DescribedMark extends ReplicaMark {
+  readonly address: string;
+  /** JSON for people. */
+  readonly details: string;
+}
+
 /** What became of a change at the sidecars of one authority. */
 export interface ReplicaReceipt extends Omit<Receipt, 'enforced'> {
   readonly replica: string;
@@ -26,8 +33,10 @@ export interface ReplicaBoard {
   report(enforcedSeq: number): void;
   /** The lease that this one gives. Call it before it gives any. */
   givesLeases(ms: number): void;
+  /** What this one says about itself, as JSON for people; the next beat says it. */
+  describe(details: string): void;
   /** Those of all authorities, this one included. */
-  marks(): Promise<readonly ReplicaMark[] | StoreFailure>;
+  marks(): Promise<readonly DescribedMark[] | StoreFailure>;
   addReceipts(receipts: readonly Omit<ReplicaReceipt, 'replica'>[]): Promise<null | StoreFailure>;
   /** Of the last change of each root task up to a head, from all authorities that had holders of it. */
   receiptsOf(roots: readonly string[], head: number): Promise<readonly ReplicaReceipt[] | StoreFailure>;

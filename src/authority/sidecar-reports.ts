@@ -1,4 +1,5 @@
 import type { SidecarReport } from '../fleet/fleet-report.ts';
+import { byLag } from '../fleet/joined-reports.ts';
 import type { SidecarStatus } from '../fleet/messages.ts';
 import type { SidecarStream, StreamId } from './sidecar-stream.ts';
 
@@ -37,6 +38,13 @@ export class SidecarReports {
   }
 }
 
+/** Changes that the connected sidecar which is furthest behind has not acknowledged; 0 where none is connected. */
+export function furthestBehind(streams: ReadonlyMap<StreamId, SidecarStream>, position: number): number {
+  let acknowledged = position;
+  for (const stream of streams.values()) if (stream.isOpen) acknowledged = Math.min(acknowledged, stream.acknowledged);
+  return position - acknowledged;
+}
+
 function reportOf(
   stream: SidecarStream,
   said: Said | undefined,
@@ -60,9 +68,3 @@ function reportOf(
 }
 
 const shortText = (value: string | undefined): string => (value ?? '').slice(0, MAX_TEXT).toWellFormed();
-
-const byLag = (one: SidecarReport, other: SidecarReport): number =>
-  Number(one.connected) - Number(other.connected) ||
-  other.behind - one.behind ||
-  other.unacknowledged_records - one.unacknowledged_records ||
-  one.lease_left_ms - other.lease_left_ms;

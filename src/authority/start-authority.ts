@@ -12,6 +12,7 @@ import { FleetEnforcement } from './fleet-enforcement.ts';
 import { noting, PendingChanges } from './pending-changes.ts';
 import type { ReceivedRecords } from './received-records.ts';
 import { writeReport } from './report-writes.ts';
+import { furthestBehind } from './sidecar-reports.ts';
 import type { ReportTarget } from './report-writes.ts';
 import { AuthorityServer } from './server.ts';
 import type { AuthorityAddress } from './server.ts';
@@ -45,6 +46,18 @@ export interface AuthorityParts {
   readonly onProblem: (line: string) => void;
 }
 
+/** What an authority tells of itself. */
+export interface AuthorityMeasures {
+  /** Sidecars that follow it. */
+  readonly sidecars: number;
+  /** Number of the last change that it has processed. */
+  readonly position: number;
+  /** Changes that the connected sidecar which is furthest behind has not acknowledged. */
+  readonly behind: number;
+  /** For how long it has made no commit on its list of authorities; `null` where the state is a file. */
+  readonly commitAgeMs: number | null;
+}
+
 /** An authority that serves. */
 export interface ServingAuthority {
   /** The gRPC targets, in the order of `listen`. */
@@ -53,7 +66,9 @@ export interface ServingAuthority {
   readonly enforced: Followers['enforced'];
   readonly keysChanged: () => void;
   readonly sidecars: () => number;
-  readonly report: () => FleetReport;
+  /** What `remit fleet` shows, but for the database. */
+  readonly report: () => Omit<FleetReport, 'database'>;
+  readonly measures: () => AuthorityMeasures;
   /** Why no sidecar is served; `null` where they are. */
   readonly problem: () => string | null;
   /** Tells the sidecars to connect elsewhere. */
@@ -103,6 +118,8 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
           leaseMs,
           marginMs: MARGIN_MS,
           wait: (ms) => new Promise((resolve) => void after(ms, resolve)),
+          version,
+          sidecars: () => followers.size,
         });
   const running = fleet?.run();
   const calls = new SidecarCalls(followers, {
@@ -142,8 +159,18 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     enforced: (roots) => (fleet ?? followers).enforced(roots),
     keysChanged: () => followers.keysChanged(),
     sidecars: () => followers.size,
-    report: () => followers.report(),
-    problem: () => followers.halted,
+    report: () => ({
+      ...followers.report(),
+      id: board?.id ?? null,
+      replicas: fleet?.replicas(hub.position) ?? [],
+    }),
+    measures: () => ({
+      sidecars: followers.size,
+      position: hub.position,
+      behind: furthestBehind(hub.streams, hub.position),
+      commitAgeMs: fleet?.commitAgeMs() ?? null,
+    }),
+    problem: () => followers.halted ?? fleet?.problem() ?? null,
     drain: (withinMs) => followers.drain(withinMs),
     close,
   };

@@ -23,8 +23,59 @@ export interface SidecarReport {
   readonly last_error: string;
 }
 
-/** An authority and the sidecars that follow it: `GET /fleet` of its admin address. */
+/** An authority as another one over the same database sees it. */
+export interface ReplicaReport {
+  readonly id: string;
+  /** Where sidecars connect to it. */
+  readonly address: string;
+  /** Version of Remit; `''` where it has not said so. */
+  readonly version: string;
+  /** For how long the asked authority has seen no new commit of it: over the lease, its sidecars are fenced. */
+  readonly beat_age_ms: number;
+  /** Changes of the feed that are not enforced at its sidecars yet. */
+  readonly behind: number;
+  readonly lease_ms: number;
+  /** Sidecars that follow it. */
+  readonly sidecars: number;
+}
+
+/** A server of the database that the configuration names. */
+export interface DatabaseHostReport {
+  /** `host:port`. */
+  readonly host: string;
+  readonly role: 'primary' | 'standby' | 'unknown';
+  /** Grows with each promotion of a standby; `null` where it is not known. */
+  readonly timeline: number | null;
+  /** Why its role is not known; `''` where it is. */
+  readonly problem: string;
+}
+
+/** A standby that streams from the primary. */
+export interface StandbyReport {
+  readonly name: string;
+  /** `''` over a socket. */
+  readonly address: string;
+  /** Such as `streaming`. */
+  readonly state: string;
+  /** `sync` or `quorum` where a commit waits for it, else `async` or `potential`. */
+  readonly sync: string;
+  /** Bytes of the log that it has not replayed; `null` where it has not said so. */
+  readonly behind_bytes: number | null;
+}
+
+/** The PostgreSQL of an authority. */
+export interface DatabaseReport {
+  readonly hosts: readonly DatabaseHostReport[];
+  /** Those that are furthest behind first; `null` where the role may not see them, or the primary does not answer. */
+  readonly standbys: readonly StandbyReport[] | null;
+  /** Why commits do not survive what they must; `null` where they do. */
+  readonly problem: string | null;
+}
+
+/** An authority, those beside it, and the sidecars that follow it: `GET /fleet` of its admin address. */
 export interface FleetReport {
+  /** The id of this authority among the replicas; `null` where the state is a file. */
+  readonly id: string | null;
   readonly version: string;
   /** One life of the database. */
   readonly epoch: string;
@@ -33,6 +84,10 @@ export interface FleetReport {
   readonly lease_ms: number;
   /** Why no sidecar is served; `null` where they are. */
   readonly problem: string | null;
-  /** Those that are furthest behind first. */
+  /** All authorities over the database, those that are longest silent or furthest behind first; empty where the state is a file. */
+  readonly replicas: readonly ReplicaReport[];
+  /** `null` where the state is a file. */
+  readonly database: DatabaseReport | null;
+  /** Those that follow this authority, furthest behind first. */
   readonly sidecars: readonly SidecarReport[];
 }

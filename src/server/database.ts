@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import type { PostgresTarget } from '../config/postgres-url.ts';
+import type { DatabaseReport } from '../fleet/fleet-report.ts';
 import { addressText } from '../config/values.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { repeatedly } from '../runtime/repeatedly.ts';
@@ -28,6 +29,8 @@ export interface DatabaseServices {
 }
 
 const LOOK_MS = 60_000;
+/** `GET /fleet` asks the database at most so often. */
+const REPORT_MS = 1_000;
 
 /** Opens the PostgreSQL of a configuration: the state of one of several authorities, which serve no checks of their own. */
 export async function openDatabase(
@@ -49,11 +52,17 @@ export async function openDatabase(
   if (isStoreFailure(state)) return { problem: state.detail };
   closers.push(() => state.close());
   let problem: string | null = null;
+  let lastReport: DatabaseReport | null = null;
+  const report = sharedFor(REPORT_MS, ports.monotonicMs, async () => {
+    lastReport = { ...(await state.report()), problem };
+    return lastReport;
+  });
   const look = async (): Promise<StoreFailure | null> => {
     const other = issuer === null ? null : await state.claim({ issuer: issuer.url, trustDomains });
     const found = other ?? (await state.problems());
     problem = isStoreFailure(found) ? found.detail : found.length === 0 ? null : found.join('; ');
     faults.set('database', problem);
+    await report();
     return other;
   };
   const other = await look();
@@ -86,12 +95,22 @@ export async function openDatabase(
     settling: state.settling,
     authority: state.authority,
     stateFile: null,
-    database: { state, outbox, problem: () => problem },
+    database: { state, outbox, problem: () => problem, report, lastReport: () => lastReport },
     sidecar: null,
     reporting: state.authority,
     sharedUses: null,
     digestOf: state.digestOf,
     proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
+  };
+}
+
+/** Runs `ask` at most once in an interval; other calls get the same result. `ask` never rejects. */
+function sharedFor<T>(everyMs: number, monotonicMs: () => number, ask: () => Promise<T>): () => Promise<T> {
+  let last: { readonly atMs: number; readonly answer: Promise<T> } | null = null;
+  return () => {
+    const nowMs = monotonicMs();
+    if (last === null || nowMs - last.atMs >= everyMs) last = { atMs: nowMs, answer: ask() };
+    return last.answer;
   };
 }
 

@@ -37,7 +37,12 @@ export const gatesOf = (
       return missing.length === 0 ? null : `no keys of ${missing.join(', ')}`;
     },
   },
-  { name: 'state', problem: () => (sidecar === null ? stateHealth.problem() : sidecar.problem()) },
+  ...(sidecar === null
+    ? [{ name: 'state', problem: () => stateHealth.problem() }]
+    : [
+        { name: 'lease', problem: () => sidecar.problem() },
+        { name: 'position', problem: () => sidecar.refusal() },
+      ]),
   ...(database === null ? [] : [{ name: 'database', problem: () => database.problem() }]),
   ...(authority === null ? [] : [{ name: 'authority', problem: () => authority.problem() }]),
   { name: 'ledger', problem: () => ledger.writer.problem },

@@ -1,7 +1,9 @@
 import { dirname } from 'node:path';
 import { unmetGates } from '../admin/readiness.ts';
 import type { Gate } from '../admin/readiness.ts';
+import type { AuthorityMeasures, ServingAuthority } from '../authority/start-authority.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
+import type { DatabaseReport } from '../fleet/fleet-report.ts';
 import type { FindingKind } from '../outcome/finding-budget.ts';
 import type { OutcomeClass } from '../outcome/outcome.ts';
 import type { OutcomeObserver } from '../outcome/outcomes.ts';
@@ -82,6 +84,7 @@ export function countedOutcomes(metrics: Metrics): OutcomeObserver {
 
 /** The roles that are measured. */
 interface Roles {
+  readonly authority: Pick<ServingAuthority, 'measures'> | null;
   readonly checks: Pick<AuthorizationServer, 'inFlight'>;
   readonly gates: readonly Gate[];
   readonly keys: Pick<KeyRing, 'agesMs'>;
@@ -89,8 +92,8 @@ interface Roles {
 
 /** Reads gauges before each scrape. */
 export function measureRoles(
-  { config, ledger, metrics, sidecar, stateFile, svid }: Parts,
-  { checks, gates, keys }: Roles,
+  { config, database, ledger, metrics, sidecar, stateFile, svid }: Parts,
+  { authority, checks, gates, keys }: Roles,
 ): void {
   metrics.beforeScrape(() => {
     metrics.checksInFlight.of({}).set(checks.inFlight);
@@ -107,6 +110,8 @@ export function measureRoles(
     }
     if (stateFile !== null) measureState(metrics, stateFile.reader);
     if (sidecar !== null) measureSidecar(metrics, sidecar);
+    if (authority !== null) measureAuthority(metrics, authority.measures());
+    if (database !== null) measureDatabase(metrics, database.lastReport());
     measureDisks(metrics, config);
   });
 }
@@ -125,6 +130,25 @@ function measureSidecar(metrics: Metrics, sidecar: SidecarState): void {
   metrics.sidecarLease.of({}).set(leaseLeftMs / 1000);
   metrics.sidecarPosition.of({}).set(position);
   metrics.sidecarFollowing.of({}).set(isFollowing ? 1 : 0);
+}
+
+function measureAuthority(metrics: Metrics, { behind, commitAgeMs, position, sidecars }: AuthorityMeasures): void {
+  metrics.authoritySidecars.of({}).set(sidecars);
+  metrics.authorityPosition.of({}).set(position);
+  metrics.authorityBehind.of({}).set(behind);
+  if (commitAgeMs !== null) metrics.authorityCommitAge.of({}).set(commitAgeMs / 1_000);
+}
+
+function measureDatabase(metrics: Metrics, report: DatabaseReport | null): void {
+  metrics.databaseTimeline.clear();
+  metrics.databaseStandbys.clear();
+  if (report === null) return;
+  const timelines = report.hosts.flatMap(({ role, timeline }) => (role === 'primary' ? [timeline ?? 0] : []));
+  if (timelines.length > 0) metrics.databaseTimeline.of({}).set(Math.max(...timelines));
+  if (report.standbys === null) return;
+  const waitedFor = report.standbys.filter(({ sync }) => sync === 'sync' || sync === 'quorum').length;
+  metrics.databaseStandbys.of({ commits: 'wait' }).set(waitedFor);
+  metrics.databaseStandbys.of({ commits: 'go-on' }).set(report.standbys.length - waitedFor);
 }
 
 function measureState(metrics: Metrics, reader: Pick<StoreReader, 'taskCounts' | 'size'>): void {

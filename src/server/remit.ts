@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
 import { SigningKeys } from '../issuer/signing-keys.ts';
 import { receiptOf } from '../fleet/receipt.ts';
+import type { FleetReport } from '../fleet/fleet-report.ts';
 import type { Destinations } from '../telemetry/destinations.ts';
 import { watchFaults } from '../telemetry/faults.ts';
 import { formatFor } from '../telemetry/exposition.ts';
@@ -91,12 +92,12 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   if (isStartProblem(checks)) return checks;
   const drain = new Drain(() => parts.live().drainSeconds, after);
   const gates = gatesOf(parts, { keys: ring, drain, authority });
-  measureRoles(parts, { checks: checks?.server ?? { inFlight: 0 }, gates, keys: ring });
+  measureRoles(parts, { authority, checks: checks?.server ?? { inFlight: 0 }, gates, keys: ring });
   const admin = new AdminServer(gates, {
     scrape: (accept) => metrics.scrape(formatFor(accept)),
     trial: () => parts.trial.report(),
-    fleet: () => authority?.report() ?? null,
     receipt: (root) => (enforcement === null ? null : receiptOf(enforcement, [root])),
+    fleet: () => (authority === null ? null : fleetReport(authority, parts.database)),
     hosts: [...(config.admin.listen.kind === 'tcp' ? [config.admin.listen.host] : []), ...config.admin.hosts],
   });
   closers.push(() => admin.close());
@@ -136,6 +137,11 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
     },
   };
 }
+
+const fleetReport = async (authority: ServingAuthority, database: Parts['database']): Promise<FleetReport> => ({
+  ...authority.report(),
+  database: database === null ? null : await database.report(),
+});
 
 /** The destination of spans, and of pushed metrics where there is one. */
 const destinationsText = ({ traces, metrics }: Destinations): string =>

@@ -1,3 +1,4 @@
+import type { DatabaseReport } from '../fleet/fleet-report.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { migrateFile, pendingVersion } from '../state/sqlite/migration.ts';
 import { stateFormat } from '../state/sqlite/schema.ts';
@@ -39,6 +40,10 @@ interface OpenDatabase {
   readonly outbox: OutboxSource;
   /** Why commits do not survive what they must; `null` where they do. Looked at each minute. */
   readonly problem: () => string | null;
+  /** Asks its servers now; calls within a second share an answer. */
+  readonly report: () => Promise<DatabaseReport>;
+  /** The answer of the last look, each minute; `null` before the first. */
+  readonly lastReport: () => DatabaseReport | null;
 }
 
 /** Uses of tokens, shared with the sidecars of an authority. */

@@ -97,6 +97,30 @@ export const metricTable = {
     'Uses that a sidecar settled at an authority, by result; unknown where none answered in time',
     { result: ['settled', 'refused', 'unknown'] },
   ),
+  authoritySidecars: gauge('remit_authority_sidecars', 'Sidecars that follow an authority', {}),
+  authorityPosition: gauge(
+    'remit_authority_position',
+    'Number of the last change of tasks that an authority has processed',
+    {},
+  ),
+  authorityBehind: gauge(
+    'remit_authority_behind',
+    'Changes of tasks that the connected sidecar furthest behind has not acknowledged',
+    {},
+  ),
+  authorityCommitAge: gauge(
+    'remit_authority_commit_age_seconds',
+    'Seconds since the database last took a commit of an authority; over the lease, no lease is renewed',
+    {},
+  ),
+  databaseTimeline: gauge('remit_database_timeline', 'Timeline of the primary; grows with each failover', {}),
+  databaseStandbys: gauge(
+    'remit_database_standbys',
+    'Standbys that stream from the primary, by whether a commit waits for them',
+    {
+      commits: ['wait', 'go-on'],
+    },
+  ),
   tasks: gauge('remit_tasks', 'Open tasks, by state', { state: ['active', 'suspended'] }),
   endedTasks: gauge('remit_ended_tasks', 'Ended tasks that are kept', {}),
   prunedTasks: counter('remit_pruned_tasks_total', 'Ended tasks deleted from the state file', {}),

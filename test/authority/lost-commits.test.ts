@@ -90,12 +90,15 @@ describe('an authority whose database has lost commits', () => {
     const authority = await authorityOver(engine);
     const sidecar = sidecarOf(authority.targets);
     await until(() => sidecar.problem() === null, { what: 'a lease' });
+    expect(sidecar.refusal()).toBeNull();
     engine.to(sqliteEngine(older));
     await until(() => authority.problem() !== null, { what: 'the authority to stop serving' });
     expect(authority.problem()).toMatch(
       /^this authority has seen change \d+ of the state, but the database ends at 0:/,
     );
     await until(() => sidecar.problem() !== null, { what: 'the end of the lease' });
+    // What `/readyz` says beside the lease.
+    expect(sidecar.refusal()).toContain('commits were lost');
   });
 
   it('is no authority that reads an old database for a while: that refuses a sidecar and goes on', async () => {
@@ -110,7 +113,7 @@ describe('an authority whose database has lost commits', () => {
     // After the two state files came the first authority.
     await closers.splice(2, 1)[0]?.();
     await until(() => sidecar.problem() !== null, { what: 'the end of the lease' });
-    expect(second.problem()).toBeNull();
+    expect([second.problem(), sidecar.refusal()]).toEqual([null, null]);
     lagging.to(sqliteEngine(state));
     await until(() => sidecar.problem() === null, { what: 'a lease of the second authority' });
   });

@@ -39,7 +39,7 @@ describe('remit fleet', () => {
     admin = new AdminServer([], {
       scrape: () => ({ contentType: 'text/plain', body: '' }),
       trial: () => ({}),
-      fleet: () => authority.report(),
+      fleet: async () => ({ ...authority.report(), database: null }),
     });
     url = `http://127.0.0.1:${await admin.listen({ host: '127.0.0.1', port: 0 })}`;
     sidecar = SidecarState.open({

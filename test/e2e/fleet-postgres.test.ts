@@ -74,6 +74,21 @@ describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars',
       expect([checked.code, `${checked.out}${checked.err}`]).toEqual([2, expect.stringContaining(problem)]);
     });
 
+    it('are listed by `remit fleet`, with their database and the sidecars of both', async () => {
+      const admins = ['authority', 'second'].flatMap((name) => ['--admin', fleet.admin(name as 'authority')]);
+      const { code, out } = await ran(['fleet', ...admins]);
+      const lines = out.trimEnd().split('\n');
+      expect(code).toBe(0);
+      expect(
+        lines.filter((line) =>
+          /^authority {2}beat [\d.]+ s ago +behind 0 +[012] sidecars? +\S+ +127\.0\.0\.1:\d+ {2}\S+$/.test(line),
+        ),
+      ).toHaveLength(2);
+      expect(lines).toContainEqual(expect.stringMatching(/^database {3}primary {3}localhost:\d+ {2}timeline 1$/));
+      expect(lines.filter((line) => line.startsWith('connected'))).toHaveLength(2);
+      expect(lines.at(-1)).toBe('2 sidecars');
+    });
+
     it('go on at the other where one is killed', async () => {
       const { token, taskId } = await fleet.declare({ max_calls: 1_000 });
       await answers('remote', token, '200');

@@ -22,18 +22,18 @@ it('a sidecar starts without its authority and without a state file, and is read
       onFatal: () => undefined,
     }),
   );
-  const stateGate = () => remit.unmet().find((unmet) => unmet.startsWith('state'));
-  expect([remit.stateFile, remit.issuerPort, stateGate()]).toEqual([
+  const leaseGate = () => remit.unmet().find((unmet) => unmet.startsWith('lease'));
+  expect([remit.stateFile, remit.issuerPort, leaseGate()]).toEqual([
     null,
     null,
-    'state: no authority has answered yet',
+    'lease: no authority has answered yet',
   ]);
   const authority = await AuthorityServer.listen(`unix:${at}/authority.sock`);
   authority.leaseMs = 1_000;
   try {
-    await until(() => stateGate() === undefined, { what: 'a lease' });
+    await until(() => leaseGate() === undefined, { what: 'a lease' });
     authority.close();
-    await until(() => stateGate() === 'state: no authority has confirmed the state of tasks for a lease', {
+    await until(() => leaseGate() === 'lease: no authority has confirmed the state of tasks for a lease', {
       what: 'the end of the lease',
     });
     expect(log).toContainEqual(expect.stringContaining('state of tasks: the authority `unix:'));

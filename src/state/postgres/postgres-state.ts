@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { PostgresTarget } from '../../config/postgres-url.ts';
+import type { DatabaseReport } from '../../fleet/fleet-report.ts';
 import { laterOf } from '../../runtime/ports.ts';
 import type { Clocks, Ports } from '../../runtime/ports.ts';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
@@ -8,6 +9,7 @@ import type { Authority, Upkeep } from '../authority.ts';
 import { ClockFloor } from '../clock-floor.ts';
 import type { ClockSources } from '../clock-floor.ts';
 import type { Settling } from '../settling.ts';
+import { databaseReport } from './database-report.ts';
 import { Database } from './database.ts';
 import { claimDatabase, fleetProblem } from './database-fleet.ts';
 import type { Fleet } from './database-fleet.ts';
@@ -55,6 +57,8 @@ export interface PostgresState {
   readonly claim: (fleet: Fleet) => Promise<StoreFailure | null>;
   /** The same without a claim. */
   readonly fleetProblem: (fleet: Fleet) => Promise<StoreFailure | null>;
+  /** What `remit fleet` shows of the database, but for its problem. */
+  readonly report: () => Promise<Omit<DatabaseReport, 'problem'>>;
   /** The timeline of the connected primary; `null` where none is. */
   readonly timeline: () => number | null;
   readonly close: () => Promise<void>;
@@ -109,6 +113,7 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     },
     claim: (fleet) => claimDatabase(database, fleet),
     fleetProblem: (fleet) => fleetProblem(database, fleet),
+    report: () => databaseReport(database, { target, askMs: options.askMs }),
     timeline: () => database.timeline,
     close: async () => {
       await lane.close();

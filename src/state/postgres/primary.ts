@@ -18,39 +18,56 @@ export interface Primary {
 const ASK_MS = 1_000;
 
 const ROLE = `SELECT pg_is_in_recovery() AS standby, CASE WHEN pg_is_in_recovery() THEN NULL
-  ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline`;
+  ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline,
+  (SELECT received_tli FROM pg_stat_wal_receiver) AS received`;
+
+/** What a server of the database is now. */
+export type HostRole =
+  | { readonly host: PostgresHost; readonly role: 'primary'; readonly timeline: number }
+  | { readonly host: PostgresHost; readonly role: 'standby'; readonly timeline: number | null }
+  | { readonly host: PostgresHost; readonly role: 'unknown'; readonly failure: StoreFailure };
+
+/** Asks all hosts at once, for a second at most each. */
+export const rolesOf = (target: PostgresTarget, askMs = ASK_MS): Promise<readonly HostRole[]> =>
+  Promise.all(target.hosts.map((host) => roleOf(target, host, askMs)));
 
 /**
- * Finds the primary: asks all hosts at once, for a second at most, and takes the one that is not in recovery and has the highest timeline. An
- * old primary that still runs has a lower one.
+ * Finds the primary among all hosts: the one that is not in recovery and has the highest timeline. An old primary that still runs has a
+ * lower one.
  */
 export async function primaryOf(target: PostgresTarget, askMs = ASK_MS): Promise<Primary | StoreFailure> {
-  const asked = await Promise.all(target.hosts.map((host) => roleOf(target, host, askMs)));
-  const [primary] = asked
-    .filter((role): role is Primary => 'timeline' in role)
+  const roles = await rolesOf(target, askMs);
+  const [primary] = roles
+    .filter((role) => role.role === 'primary')
     .toSorted((one, other) => other.timeline - one.timeline);
-  if (primary !== undefined) return primary;
-  const first = asked.find((role): role is StoreFailure => 'code' in role);
-  const hosts = target.hosts.map(({ host, port }) => `\`${host}:${port}\``).join(', ');
+  if (primary !== undefined) return { host: primary.host, timeline: primary.timeline };
+  const [first] = roles.flatMap((role) => (role.role === 'primary' ? [] : [failureOf(role)]));
+  const hosts = target.hosts.map((host) => `\`${hostText(host)}\``).join(', ');
   return storeFailure(
     first?.code ?? 'busy',
     `no primary among ${hosts}${first === undefined ? '' : `: ${first.detail}`}`,
   );
 }
 
-async function roleOf(target: PostgresTarget, host: PostgresHost, askMs: number): Promise<Primary | StoreFailure> {
+/** A host for people. */
+export const hostText = ({ host, port }: PostgresHost): string => `${host}:${port}`;
+
+const failureOf = (role: Exclude<HostRole, { readonly role: 'primary' }>): StoreFailure =>
+  role.role === 'unknown' ? role.failure : storeFailure('busy', `\`${hostText(role.host)}\` is a standby`);
+
+async function roleOf(target: PostgresTarget, host: PostgresHost, askMs: number): Promise<HostRole> {
   const client = new Client({ ...connectionOf(target, host), connectionTimeoutMillis: askMs, query_timeout: askMs });
   // The loss of the connection is told by the query.
   client.on('error', () => undefined);
   try {
     await client.connect();
     const { rows } = await client.query(ROLE);
-    const { standby, timeline } = rows[0] ?? {};
+    const { standby, timeline, received } = rows[0] ?? {};
     return standby === false
-      ? { host, timeline: Number.parseInt(String(timeline), 16) }
-      : storeFailure('busy', `\`${host.host}:${host.port}\` is a standby`);
+      ? { host, role: 'primary', timeline: Number.parseInt(String(timeline), 16) }
+      : { host, role: 'standby', timeline: typeof received === 'number' ? received : null };
   } catch (error) {
-    return failureOfPostgres(error);
+    return { host, role: 'unknown', failure: failureOfPostgres(error) };
   } finally {
     client.end().catch(() => undefined);
   }

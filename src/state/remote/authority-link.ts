@@ -27,7 +27,8 @@ export interface AuthorityPlace {
 export interface FollowListener {
   readonly onDown: (down: Down) => void;
   /** Called exactly once, as the last call; not after `end`. */
-  readonly onEnd: (problem: string) => void;
+  /** @param isRefused whether the authority said that it serves no sidecar, since its database lacks changes */
+  readonly onEnd: (problem: string, isRefused: boolean) => void;
 }
 
 /** A stream of the feed. */
@@ -108,17 +109,17 @@ export class AuthorityLink {
       isOpen = false;
       stream.cancel();
     };
-    const ended = (problem: string): void => {
+    const ended = (problem: string, isRefused = false): void => {
       if (!isOpen) return;
       end();
-      onEnd(problem);
+      onEnd(problem, isRefused);
     };
     stream.on('data', (down: Down) => {
       if (isOpen) onDown(down);
     });
     // The status event follows with the same information.
     stream.on('error', () => undefined);
-    stream.on('status', (ending: StatusObject) => ended(textOf(ending)));
+    stream.on('status', (ending: StatusObject) => ended(textOf(ending), ending.code === status.FAILED_PRECONDITION));
     return {
       send: (up) => {
         if (!isOpen) return;

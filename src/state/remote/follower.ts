@@ -54,9 +54,15 @@ export class Follower {
   #isClosed = false;
   #cancelRetry: () => void = () => undefined;
   #cancelMove: () => void = () => undefined;
+  #refusal: string | null = null;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
+  }
+
+  /** Why the last authority that answered serves no sidecar: its database lacks changes. `null` where it serves. */
+  get refusal(): string | null {
+    return this.#refusal;
   }
 
   start(): void {
@@ -99,7 +105,10 @@ export class Follower {
     const { feed, ports } = this.#options;
     const up = link.follow({
       onDown: (down) => this.#heard(down),
-      onEnd: (problem) => this.#failed(`the authority \`${link.target}\` cannot be followed: ${problem}`),
+      onEnd: (problem, isRefused) => {
+        if (isRefused) this.#refusal = problem;
+        this.#failed(`the authority \`${link.target}\` cannot be followed: ${problem}`);
+      },
     });
     this.#stream = { link, up, freshMs: ports.monotonicMs(), cancel: () => undefined };
     up.send({ of: 'hello', hello: feed.hello(this.#options.hello()) });
@@ -132,6 +141,7 @@ export class Follower {
     if (down.of === 'fresh' && this.#stream !== null) {
       this.#stream.freshMs = this.#options.ports.monotonicMs();
       this.#failures = 0;
+      this.#refusal = null;
       this.#options.onProblem(null);
     }
     if (down.of === 'drain') this.moveWithin(down.drain.within_ms);

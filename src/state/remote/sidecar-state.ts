@@ -142,6 +142,11 @@ export class SidecarState {
       : 'no authority has answered yet';
   }
 
+  /** Why the authorities refuse to go on from the position of this sidecar; `null` where they do not, or none has answered. */
+  refusal(): string | null {
+    return this.#follower.refusal;
+  }
+
   /** This process has another SVID. */
   renewed(): void {
     this.#follower.moveWithin(RENEW_WITHIN_MS);

@@ -1,0 +1,40 @@
+import type { PostgresTarget } from '../../config/postgres-url.ts';
+import type { DatabaseHostReport, DatabaseReport, StandbyReport } from '../../fleet/fleet-report.ts';
+import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import type { Database } from './database.ts';
+import { hostText, rolesOf } from './primary.ts';
+import type { HostRole } from './primary.ts';
+
+/** Most standbys that are listed. */
+const MAX_STANDBYS = 64;
+
+/** Where the role may not see standbys, it sees rows without a state. */
+const STANDBYS = `SELECT coalesce(application_name, '') AS name, coalesce(host(client_addr), '') AS address, state, sync_state AS sync,
+    pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint AS behind
+  FROM pg_stat_replication ORDER BY behind DESC NULLS FIRST, name LIMIT ${MAX_STANDBYS}`;
+
+/** What `remit fleet` shows of the database, but for its problem. Takes a connection to each host, for a second at most. */
+export async function databaseReport(
+  database: Database,
+  { target, askMs }: { readonly target: PostgresTarget; readonly askMs?: number | undefined },
+): Promise<Omit<DatabaseReport, 'problem'>> {
+  const [roles, found] = await Promise.all([rolesOf(target, askMs), database.read(STANDBYS)]);
+  const rows = isStoreFailure(found) ? null : found.rows;
+  const isHidden = rows === null || rows.some((row) => row['state'] === null);
+  return { hosts: roles.map(hostReportOf), standbys: isHidden ? null : rows.map(standbyFrom) };
+}
+
+const hostReportOf = (role: HostRole): DatabaseHostReport => ({
+  host: hostText(role.host),
+  role: role.role,
+  timeline: role.role === 'unknown' ? null : role.timeline,
+  problem: role.role === 'unknown' ? role.failure.detail : '',
+});
+
+const standbyFrom = (row: Readonly<Record<string, unknown>>): StandbyReport => ({
+  name: String(row['name']),
+  address: String(row['address']),
+  state: String(row['state']),
+  sync: String(row['sync']),
+  behind_bytes: row['behind'] === null ? null : Number(row['behind']),
+});
