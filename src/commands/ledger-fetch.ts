@@ -68,7 +68,7 @@ async function fetched(args: readonly string[], io: Pick<CommandIo, 'environment
 }
 
 interface OpenStore {
-  readonly bucket: Pick<Bucket, 'names' | 'get'>;
+  readonly bucket: Bucket;
   readonly name: string;
   readonly close: () => void | Promise<void>;
 }

@@ -3,6 +3,7 @@ import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';
 import { proofOf, type ProofOf } from '../ledger/log/proof-of.ts';
 import { leafFrom } from '../ledger/leaf.ts';
+import { emitterHistories } from '../ledger/received/emitter-history.ts';
 import { chainText, receivedProof } from '../ledger/received/received-proof.ts';
 import type { ReceivedLog } from '../ledger/received/received-logs.ts';
 import { foundInReceived } from '../ledger/received/received-search.ts';
@@ -12,7 +13,7 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
-import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
+import { emittersIn, RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const help = `remit ledger prove: prove that one record is in the ledger
@@ -100,7 +101,7 @@ function proofInReceived(
   const what = `record ${use.seq} of \`${use.log}\``;
   const named = log.found({ kind: 'emitter' }, { isNewestFirst: false }).find(({ bytes }) => isJoining(bytes, use.log));
   if (named === undefined) return refusal(`${what} cannot be proved: the ledger does not name that log`, EXIT.no);
-  const proof = receivedProof(home, use.seq);
+  const proof = receivedProof(home, use.seq, emitterHistories(emittersIn(log)).get(use.log)?.pruned ?? null);
   if (proof.kind !== 'proof') return refusal(`${what} ${whyNot[proof.kind]}`, EXIT.no);
   const ofKey = proofOf(log, named.seq);
   return ofKey.kind === 'proof'

@@ -7,6 +7,7 @@ import type { DamagedFile, ReceivedLog } from '../ledger/received/received-logs.
 import { leafFrom } from '../ledger/leaf.ts';
 import type { LedgerLeaf } from '../ledger/leaf.ts';
 import { readLog } from '../ledger/log/log-reader.ts';
+import type { LogReader } from '../ledger/log/log-reader.ts';
 import { broken } from '../ledger/verdict.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
@@ -84,6 +85,7 @@ const damagedFile = ({ file, at, problem }: DamagedFile): EmitterVerdict => ({
   atMs: null,
   anchored: 0,
   received: 0,
+  pruned: 0,
   missing: 0,
   verdict: broken('log', null, `\`${file}\` is damaged at byte ${at}: it ${problem}`),
 });
@@ -92,17 +94,19 @@ const damagedFile = ({ file, at, problem }: DamagedFile): EmitterVerdict => ({
 function allHistories(ledgers: readonly string[]): ReadonlyMap<string, EmitterHistory> | CommandRefusal {
   const records: LedgerLeaf['record'][] = [];
   for (const ledger of ledgers) {
-    const found = readLog(ledger, (log) =>
-      [...log.found({ kind: 'emitter' }, { isNewestFirst: false })].flatMap(({ bytes }) => {
-        const leaf = leafFrom(bytes);
-        return isProblem(leaf) ? [] : [leaf.record];
-      }),
-    );
+    const found = readLog(ledger, emittersIn);
     if (isStoreFailure(found)) return refusal(found.detail);
     records.push(...(found ?? []));
   }
   return emitterHistories(records.toSorted((a, b) => Number(a['at']) - Number(b['at'])));
 }
+
+/** The records of a ledger on the logs that its authority received, in its order. */
+export const emittersIn = (log: Pick<LogReader, 'found'>): readonly LedgerLeaf['record'][] =>
+  [...log.found({ kind: 'emitter' }, { isNewestFirst: false })].flatMap(({ bytes }) => {
+    const leaf = leafFrom(bytes);
+    return isProblem(leaf) ? [] : [leaf.record];
+  });
 
 function readReceived(folder: string): ReturnType<typeof receivedLogsIn> | CommandRefusal {
   try {

@@ -25,6 +25,7 @@ function emitterBlock({
   atMs,
   anchored,
   received,
+  pruned,
   missing,
   verdict,
 }: EmitterVerdict): readonly string[] {
@@ -34,10 +35,12 @@ function emitterBlock({
     line('received', origin),
     line('sidecar', id === '' ? 'not known' : id),
     line('state', `${stateText[state]}${atMs === null ? '' : `, recorded at ${new Date(atMs).toISOString()}`}`),
-    line('counted', `${anchored} anchored, ${received} received, ${missing} missing`),
+    line('counted', `${anchored} anchored, ${received} received, ${prunedText(pruned)}${missing} missing`),
     ...outcome,
   ];
 }
+
+const prunedText = (pruned: number): string => (pruned === 0 ? '' : `${pruned} deleted by the retention, `);
 
 const stateText: Readonly<Record<EmitterVerdict['state'], string>> = {
   open: 'open',
@@ -62,7 +65,7 @@ function blockOf({ ledger, origin, verdict }: LedgerVerdict): readonly string[] 
 function soundLines(sound: Sound): readonly string[] {
   const { size, pruned, prunedBy, anchored, signed, bare, unchecked, remarks, remarkCount } = sound;
   return [
-    line('records', `${size}${pruned === 0 ? '' : `, the first ${pruned} of them pruned by record ${prunedBy}`}`),
+    line('records', `${size}${pruned === 0 ? '' : `, the first ${pruned} of them pruned${prunedByText(prunedBy)}`}`),
     line('anchored', rangeText(anchored)),
     line('signed', rangeText(signed)),
     line('bare', rangeText(bare)),
@@ -72,6 +75,9 @@ function soundLines(sound: Sound): readonly string[] {
     line('verdict', bare === null ? 'whole' : 'sound, with a bare tail'),
   ];
 }
+
+/** Records of a sidecar are pruned by a record in the ledger of its authority. */
+const prunedByText = (prunedBy: number | null): string => (prunedBy === null ? '' : ` by record ${prunedBy}`);
 
 const rangeText = (records: Records | null): string =>
   records === null ? 'none' : records.from === records.to ? `${records.from}` : `${records.from} to ${records.to}`;

@@ -1,5 +1,5 @@
 import { dirname, join, resolve } from 'node:path';
-import { made, optional, textOf } from '../runtime/fields.ts';
+import { integer, made, optional, textOf } from '../runtime/fields.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { aloneOr, section } from './fields.ts';
 import { statePathOf } from './state.ts';
@@ -19,8 +19,13 @@ export type RecordsPlace =
 export interface RecordsConfig {
   /** Default `null`: in the database of the state where there is one, else in the folder `records` beside the state file. */
   readonly place: RecordsPlace | null;
+  /** Age in days at which records are deleted. Default 400. */
+  readonly retainDays: number;
+  /** Size of all, as they are stored, at which the oldest are deleted. Default `null`: no limit. */
+  readonly retainGiB: number | null;
 }
 
+const RETAIN_DAYS = 400;
 const FILE = 'file:';
 
 const recordsPlace = (folder: string) =>
@@ -35,8 +40,12 @@ const recordsPlace = (folder: string) =>
 /** Reads the section `records`, or its `place` alone. */
 export const records = (folder: string) =>
   aloneOr(
-    made(recordsPlace(folder), (place): RecordsConfig => ({ place })),
-    section<RecordsConfig>({ place: optional(recordsPlace(folder), null) }),
+    made(recordsPlace(folder), (place): RecordsConfig => ({ place, retainDays: RETAIN_DAYS, retainGiB: null })),
+    section<RecordsConfig>({
+      place: optional(recordsPlace(folder), null),
+      retainDays: optional(integer(1, 36_500), RETAIN_DAYS),
+      retainGiB: optional(integer(1, 65_536), null),
+    }),
   );
 
 /** Where records are kept, also where the configuration does not say. */

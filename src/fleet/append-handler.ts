@@ -2,7 +2,8 @@ import { status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { emitterNameFrom } from '../ledger/received/emitter.ts';
 import type { EmitterPeer } from '../ledger/received/emitter.ts';
-import type { ReceivedStream, Receiver, StreamRefusal } from '../ledger/received/receiver.ts';
+import type { ReceivedStream, StreamRefusal } from '../ledger/received/received-stream.ts';
+import type { Receiver } from '../ledger/received/receiver.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Appended, Records } from './messages.ts';
 

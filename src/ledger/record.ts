@@ -238,8 +238,9 @@ export interface EmitterRecord {
    * `joined`: its records are received from now on. `checkpoint`: it signed its records up to `size`, and all of them are kept.
    * `left`: it ended, and all of its records are kept and signed. `lost`: it was silent for too long; records after `size` are lost
    * unless it returns. `refused`: what it sent does not continue what it sent before.
+   * `pruned`: its records up to `size` are deleted, by the retention.
    */
-  readonly event: 'joined' | 'checkpoint' | 'left' | 'lost' | 'refused';
+  readonly event: 'joined' | 'checkpoint' | 'left' | 'lost' | 'refused' | 'pruned';
   /** The origin of its log. */
   readonly origin: string;
   /** SPIFFE ID of the sidecar. */
@@ -252,10 +253,13 @@ export interface EmitterRecord {
   readonly signed: number;
   /** `joined`: the verifier key of its checkpoints; otherwise `null`. */
   readonly verifierKey: string | null;
-  /** `checkpoint`: the signed note; otherwise `null`. */
+  /** `checkpoint`: the signed note; `pruned`: the last one over deleted records; otherwise `null`. */
   readonly note: string | null;
-  /** `refused`: why; otherwise `null`. */
+  /** `refused`: why; `pruned`: `age` or `size`; otherwise `null`. */
   readonly why: string | null;
+  /** `pruned`: the tree over the deleted records, serialised in base64, and the leaf hash of the last one; otherwise `null`. */
+  readonly tree: string | null;
+  readonly last: string | null;
 }
 
 /** The outcome of a call, from Envoy's access log. */

@@ -126,6 +126,7 @@ const emitterText: Readonly<Record<EmitterRecord['event'], string>> = {
   left: 'sidecar left',
   lost: 'sidecar lost',
   refused: 'records of a sidecar refused',
+  pruned: 'records of a sidecar deleted by the retention',
 };
 
 const findingText: Readonly<Record<FindingRecord['finding'], string>> = {

@@ -1,7 +1,7 @@
 import { isProblem, type Problem } from '../runtime/problem.ts';
 import { base64Of } from './base64.ts';
 import { clockWatch } from './clock-watch.ts';
-import { appended, type CompactRange } from './compact-range.ts';
+import { appended, emptyRange, type CompactRange } from './compact-range.ts';
 import { givenUpWatch } from './given-up.ts';
 import { headCheck, openedAnchors, type Anchor, type HeadCheck } from './head-check.ts';
 import { leafFrom, type LedgerLeaf } from './leaf.ts';
@@ -34,20 +34,22 @@ export interface Trust {
   readonly key: NoteKey;
   /** Checkpoints kept elsewhere, in any order; held in memory. */
   readonly anchors: Iterable<Anchor>;
+  /** Whether the verifier knows itself that the carried records were pruned, so that the log need not say so. Default `false`. */
+  readonly isPruningKnown?: boolean;
 }
 
 /**
  * Verifies a log: each record is intact, in place and linked to its predecessor, the tree has the signed and anchored roots,
  * and the verdict says how far that reaches. Linear time; one record in memory.
  */
-export function verdictOn(log: StoredLog, { key, anchors }: Trust): Verdict {
+export function verdictOn(log: StoredLog, { key, anchors, isPruningKnown = false }: Trust): Verdict {
   const unusable = logProblem(log, key);
   if (unusable !== null) return broken('log', null, unusable);
   const opened = openedAnchors(anchors, key);
   if ('kind' in opened) return opened;
   const heads = headCheck(key, { checkpoints: log.checkpoints(), anchors: opened });
   const clock = clockWatch(opened);
-  const givenUp = givenUpWatch(log.carried);
+  const givenUp = givenUpWatch(isPruningKnown ? emptyRange : log.carried);
 
   let range: CompactRange = log.carried;
   let prev = base64OrNothing(log.carried.prev);

@@ -3,19 +3,26 @@ import { dirname, join } from 'node:path';
 import type { ReceivedRecords } from '../authority/received-records.ts';
 import type { Config } from '../config/config.ts';
 import { recordsPlaceOf } from '../config/records.ts';
+import type { RecordsConfig } from '../config/records.ts';
 import { openEmitterFile } from '../ledger/received/emitter-file.ts';
+import { pruneReceived } from '../ledger/received/received-retention.ts';
+import type { ReceivedRetention, RetentionServices } from '../ledger/received/received-retention.ts';
 import { Receiver } from '../ledger/received/receiver.ts';
+import { bucketArchive, bytesOf, folderArchive } from '../ledger/received/record-archive.ts';
 import { RecordFiles } from '../ledger/received/record-files.ts';
 import { RecordObjects } from '../ledger/received/record-objects.ts';
 import type { RecordStore } from '../ledger/received/record-store.ts';
+import type { EmitterRecord } from '../ledger/record.ts';
 import type { LedgerWriter } from '../ledger/writer.ts';
 import type { Ports } from '../runtime/ports.ts';
+import { isProblem } from '../runtime/problem.ts';
+import { repeatedly } from '../runtime/repeatedly.ts';
 import { after } from '../runtime/timers.ts';
 import { lockFile } from '../sqlite/file-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { Database } from '../state/postgres/database.ts';
 import { emitterHeads } from '../state/postgres/emitter-heads.ts';
-import { MAX_OBJECT_BYTES, receivedObjects } from '../state/postgres/received-objects.ts';
+import { MAX_OBJECT_BYTES, receivedBytes, receivedObjects } from '../state/postgres/received-objects.ts';
 import type { Faults } from '../telemetry/faults.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Closers } from './closers.ts';
@@ -33,12 +40,23 @@ export interface ReceivingServices {
   readonly metrics: Metrics;
   readonly log: (line: string) => void;
   readonly closers: Pick<Closers, 'push'>;
+  /** How often old records are looked for. Default an hour. */
+  readonly pruneEveryMs?: number;
 }
+
+const PRUNE_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+const GIB = 1024 ** 3;
+
+const retainOf = ({ retainDays, retainGiB }: RecordsConfig): ReceivedRetention => ({
+  maxAgeMs: retainDays * DAY_MS,
+  maxBytes: retainGiB === null ? null : retainGiB * GIB,
+});
 
 /** Opens the place of a configuration for the records of sidecars. On a problem what is open is closed by the closers. */
 export async function openReceivedRecords(
   config: Pick<Config, 'records' | 'state' | 'ledger' | 'trustDomains' | 'durability'>,
-  { writer, replica, ports, faults, metrics, log, closers }: ReceivingServices,
+  { writer, replica, ports, faults, metrics, log, closers, pruneEveryMs = PRUNE_MS }: ReceivingServices,
 ): Promise<ReceivedRecords | StartProblem> {
   const database = openRecordsDatabase(config, closers);
   const store = await openStore(config, { database, ports, closers });
@@ -49,17 +67,21 @@ export async function openReceivedRecords(
       : emitterHeads(database, { id: replica, nowMs: ports.nowMs });
   if (isStoreFailure(heads)) return { problem: heads.detail };
   closers.push(() => heads.close());
+  const record = async (emitter: EmitterRecord): Promise<boolean> => {
+    const isWritten = await writer.durable(emitter);
+    if (isWritten) metrics.emitterEvents.of({ event: emitter.event }).inc();
+    return isWritten;
+  };
   const receiver = new Receiver({
     store: store.records,
     heads,
-    record: async (record) => {
-      const isWritten = await writer.durable(record);
-      if (isWritten) metrics.emitterEvents.of({ event: record.event }).inc();
-      return isWritten;
-    },
+    record,
     ports,
     after,
-    onFault: (problem) => faults.set('received records', problem),
+    onFault: (problem) => {
+      if (problem !== null) metrics.receivedFailures.of({ what: 'keep' }).inc();
+      faults.set('received records', problem);
+    },
   });
   closers.push(async () => {
     const problem = await receiver.close();
@@ -67,6 +89,18 @@ export async function openReceivedRecords(
   });
   const problem = await receiver.start();
   if (problem !== null) return { problem };
+  const prune = async (): Promise<void> => {
+    if (!heads.isFirst()) return;
+    const pruned = await pruneReceived({ ...store, retain: retainOf(config.records), nowMs: ports.nowMs, record });
+    faults.set('retention of received records', isProblem(pruned) ? pruned.problem : null);
+    if (isProblem(pruned)) metrics.receivedFailures.of({ what: 'delete' }).inc();
+    if (!isProblem(pruned) && pruned.objects > 0) {
+      log(`received records: deleted ${pruned.objects} of the oldest files or objects, ${pruned.bytes} bytes`);
+    }
+  };
+  closers.push(
+    repeatedly(prune, { everyMs: pruneEveryMs, after, onFault: (fault) => log(`received records: ${fault}`) }),
+  );
   metrics.beforeScrape(() => {
     const { logs, waitingBytes } = receiver.status;
     metrics.receivedLogs.of({}).set(logs);
@@ -90,7 +124,7 @@ function openRecordsDatabase(
   return database;
 }
 
-interface OpenStore {
+interface OpenStore extends Pick<RetentionServices, 'archive' | 'bytes'> {
   readonly records: RecordStore;
   /** The file that says how far each log is kept, where the store is of one process; `null` where the database says so, or a file beside the ledger. */
   readonly headsFile: string | null;
@@ -108,12 +142,23 @@ async function openStore(
     const { S3Bucket } = await import('../ledger/received/s3-bucket.ts');
     const bucket = new S3Bucket(place.place);
     closers.push(() => bucket.close());
-    return { records: new RecordObjects(bucket, { what: 'the object store', nowMs }), headsFile: null };
+    const archive = bucketArchive(bucket);
+    return {
+      records: new RecordObjects(bucket, { what: 'the object store', nowMs }),
+      archive,
+      bytes: () => bytesOf(archive),
+      headsFile: null,
+    };
   }
   // The configuration allows it only where there is a database.
   if (database === null) return { problem: '`records: postgres` needs `state: postgres://…`' };
-  const options = { what: 'the database', nowMs, maxBytes: MAX_OBJECT_BYTES };
-  return { records: new RecordObjects(receivedObjects(database, nowMs), options), headsFile: null };
+  const bucket = receivedObjects(database, nowMs);
+  return {
+    records: new RecordObjects(bucket, { what: 'the database', nowMs, maxBytes: MAX_OBJECT_BYTES }),
+    archive: bucketArchive(bucket),
+    bytes: () => receivedBytes(database),
+    headsFile: null,
+  };
 }
 
 function openFiles(
@@ -127,7 +172,8 @@ function openFiles(
     closers.push(() => lock.release());
     const records = new RecordFiles(folder, ports);
     closers.push(() => records.close());
-    return { records, headsFile: join(folder, 'emitters.db') };
+    const archive = folderArchive(folder);
+    return { records, archive, bytes: () => bytesOf(archive), headsFile: join(folder, 'emitters.db') };
   } catch (error) {
     return { problem: `the received records \`${folder}\` cannot be opened: ${codeOf(error)}` };
   }

@@ -229,7 +229,12 @@ export const metricTable = {
   emitterEvents: counter(
     'remit_emitter_events_total',
     'What became of the logs of sidecars that an authority receives, by event',
-    { event: ['joined', 'checkpoint', 'left', 'lost', 'refused'] },
+    { event: ['joined', 'checkpoint', 'left', 'lost', 'refused', 'pruned'] },
+  ),
+  receivedFailures: counter(
+    'remit_received_failures_total',
+    'Attempts of an authority to keep records of sidecars, or to delete old ones, that failed',
+    { what: ['keep', 'delete'] },
   ),
   receivedLogs: gauge('remit_received_logs', 'Logs of sidecars that go on at an authority', {}),
   receivedWaiting: gauge(

@@ -79,6 +79,15 @@ describe('the state of a configuration', () => {
     expect(read(yaml)).toMatchObject({ value: { records: { place: records } } });
   });
 
+  it('keeps the records of sidecars for 400 days, or as long and as many as it is told', () => {
+    const yaml = (place: string) => `${svid}${issuer}authority: { listen: unix:/a, ${rule} }\nrecords: ${place}\n`;
+    const place = { kind: 'file', folder: '/etc/remit/r' };
+    expect(read(yaml('file:r'))).toMatchObject({ value: { records: { place, retainDays: 400, retainGiB: null } } });
+    expect(read(yaml('{ retainDays: 30, retainGiB: 8 }'))).toMatchObject({
+      value: { records: { place: null, retainDays: 30, retainGiB: 8 } },
+    });
+  });
+
   it.each([
     ['sqlite:s.db', 'file:r', 'is for the records of sidecars'],
     ['authority:unix:/a', 'file:r', 'is for the records of sidecars'],

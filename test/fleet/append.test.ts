@@ -117,7 +117,7 @@ describe('RecordShipper', () => {
     await until(() => later.unacknowledged.records === 0);
     expect(await later.close()).toBeNull();
     await second.stop();
-    expect(eventsIn(place)).toEqual(['joined', 'left', 'joined', 'left']);
+    expect(eventsIn(place)).toEqual(['joined', 'joined', 'left', 'joined', 'left']);
     expect(verdictIn(second.records, name)).toMatchObject({ kind: 'sound', bare: null });
   });
 

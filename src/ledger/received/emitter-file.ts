@@ -58,9 +58,7 @@ export function openEmitterFile(path: string, ports: Pick<Ports, 'nowMs'>): Emit
     claim: async (name) =>
       guarded(() => {
         const row = find.get(name.origin);
-        const head =
-          row === undefined ? ({ emitter: newEmitter(name), state: 'lost', term: 0 } as const) : headFrom(row);
-        return { ...head, isNamed: head.state === 'open' };
+        return row === undefined ? ({ emitter: newEmitter(name), state: 'lost', term: 0 } as const) : headFrom(row);
       }),
     keep: async (heads) =>
       guarded(() => {
@@ -78,8 +76,9 @@ export function openEmitterFile(path: string, ports: Pick<Ports, 'nowMs'>): Emit
     abandoned: async () => {
       if (isStarted) return [];
       isStarted = true;
-      return guarded(() => open.all().map((row) => Object.assign(headFrom(row), { isNamed: true })));
+      return guarded(() => open.all().map(headFrom));
     },
+    isFirst: () => true,
     close: async () => db.close(),
   };
 }

@@ -1,9 +1,12 @@
 import { isProblem } from '../../runtime/problem.ts';
 import { bytesFromBase64 } from '../base64.ts';
 import type { JsonValue } from '../canonical-json.ts';
+import { rangeFrom } from '../compact-range.ts';
 import type { Anchor } from '../head-check.ts';
+import { isSameHash, rootOf } from '../merkle.ts';
 import { noteKeyFrom } from '../note-key.ts';
 import type { NoteKey } from '../note-key.ts';
+import type { Carried } from '../seam.ts';
 
 /** What the ledger of an authority says of one log that it received. */
 export interface EmitterHistory {
@@ -17,8 +20,10 @@ export interface EmitterHistory {
   readonly atMs: number;
   /** The checkpoints that the ledger of the authority has. */
   readonly anchors: readonly Anchor[];
-  /** The most records that it says are kept, and the root over them. */
+  /** The most records that it says are kept, or were before they were deleted, and the root over them. */
   readonly kept: { readonly size: number; readonly root: Uint8Array };
+  /** The tree over the records that it says the retention deleted; `null` where it deleted none. */
+  readonly pruned: Carried | null;
 }
 
 /**
@@ -43,10 +48,22 @@ export function emitterHistories(
       id: event === 'joined' && typeof by === 'string' ? by : known.id,
       ...(state === null ? {} : { state, atMs }),
       kept: size >= known.kept.size ? { size, root } : known.kept,
+      pruned: event === 'pruned' ? later(known.pruned, prunedTree(record, root)) : known.pruned,
     });
   }
   return histories;
 }
+
+/** The tree in a `pruned` record; `null` where it is not that of its root. */
+function prunedTree({ tree, last }: { readonly [name: string]: JsonValue }, root: Uint8Array): Carried | null {
+  const bytes = typeof tree === 'string' ? bytesFromBase64(tree) : null;
+  const range = bytes === null ? null : rangeFrom(bytes);
+  const prev = typeof last === 'string' ? bytesFromBase64(last) : null;
+  return range === null || prev === null || !isSameHash(rootOf(range.nodes), root) ? null : { ...range, prev };
+}
+
+const later = (one: Carried | null, other: Carried | null): Carried | null =>
+  (one?.size ?? 0) > (other?.size ?? 0) ? one : other;
 
 type Gathered = EmitterHistory & { readonly anchors: Anchor[] };
 
@@ -69,5 +86,5 @@ function joined(
   if (event !== 'joined' || typeof verifierKey !== 'string') return null;
   const key = noteKeyFrom(verifierKey);
   if (isProblem(key)) return null;
-  return { origin, id: '', key, state: 'open', atMs: 0, anchors: [], kept: { size, root } };
+  return { origin, id: '', key, state: 'open', atMs: 0, anchors: [], kept: { size, root }, pruned: null };
 }

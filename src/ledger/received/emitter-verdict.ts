@@ -20,6 +20,8 @@ export interface EmitterVerdict {
   readonly anchored: number;
   /** Records that are here. */
   readonly received: number;
+  /** Records that the retention deleted. */
+  readonly pruned: number;
   /** Records that should be here and are not. */
   readonly missing: number;
   readonly verdict: Verdict;
@@ -33,9 +35,10 @@ export interface EmitterVerdict {
  */
 export function emitterVerdict(history: EmitterHistory, log: ReceivedLog | null): EmitterVerdict {
   const { origin, id, state, atMs, kept, key, anchors } = history;
-  const stored = log?.stored ?? nothingOf(origin);
+  const stored = remainingOf(log, history);
   const received = countOf(stored);
-  const verdict = verdictOn(stored, { key, anchors });
+  const pruned = stored.carried.size;
+  const verdict = verdictOn(stored, { key, anchors, isPruningKnown: true });
   return {
     origin,
     id,
@@ -43,7 +46,8 @@ export function emitterVerdict(history: EmitterHistory, log: ReceivedLog | null)
     atMs,
     anchored: kept.size,
     received,
-    missing: Math.max(0, kept.size - received),
+    pruned,
+    missing: Math.max(0, kept.size - pruned - received),
     verdict: verdict.kind === 'broken' ? verdict : keptVerdict(verdict, kept, stored),
   };
 }
@@ -56,16 +60,23 @@ export const unknownEmitter = ({ origin, id, stored }: ReceivedLog): EmitterVerd
   atMs: null,
   anchored: 0,
   received: countOf(stored),
+  pruned: 0,
   missing: 0,
   verdict: broken('log', null, 'the ledger of the authority does not name this log'),
 });
 
-const nothingOf = (origin: string): StoredLog => ({
-  origin,
-  carried: { ...emptyRange, prev: null },
-  entries: () => [],
-  checkpoints: () => [],
-});
+/** What must be here of a log: what follows the records that the ledger of the authority says are deleted. */
+function remainingOf(log: ReceivedLog | null, { origin, pruned }: EmitterHistory): StoredLog {
+  const carried = pruned ?? { ...emptyRange, prev: null };
+  return {
+    origin,
+    carried,
+    *entries() {
+      for (const entry of log?.stored.entries() ?? []) if (!('seq' in entry) || entry.seq > carried.size) yield entry;
+    },
+    checkpoints: () => log?.stored.checkpoints() ?? [],
+  };
+}
 
 const countOf = ({ entries }: StoredLog): number => {
   let count = 0;
@@ -76,7 +87,7 @@ const countOf = ({ entries }: StoredLog): number => {
 /** The records after the last checkpoint are covered by what the authority said when it lost the sidecar. */
 function keptVerdict(verdict: Sound, kept: EmitterHistory['kept'], stored: StoredLog): Sound | Broken {
   const { anchored, signed, bare, size } = verdict;
-  if (kept.size <= (anchored?.to ?? 0)) return verdict;
+  if (kept.size <= (anchored?.to ?? 0) || kept.size < stored.carried.size) return verdict;
   const problem = `the log ends at ${size}, the ledger of the authority says that ${kept.size} records are kept`;
   if (size < kept.size) return broken('log', kept.size, problem, { lost: { from: size + 1, to: kept.size } });
   if (!isSameHash(rootOf(rangeAt(stored, kept.size).nodes), kept.root)) {
@@ -89,8 +100,8 @@ function keptVerdict(verdict: Sound, kept: EmitterHistory['kept'], stored: Store
   return { ...verdict, anchored: { from: 1, to: kept.size }, signed: after(signed), bare: after(bare) };
 }
 
-function rangeAt({ entries }: StoredLog, size: number): CompactRange {
-  let range: CompactRange = emptyRange;
+function rangeAt({ carried, entries }: StoredLog, size: number): CompactRange {
+  let range: CompactRange = carried;
   for (const entry of entries()) {
     if (!('seq' in entry) || range.size === size) break;
     range = appended(range, leafHash(entry.bytes));

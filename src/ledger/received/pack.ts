@@ -74,3 +74,32 @@ export function sectionHeadFrom(line: string): SectionHead | Problem {
   const read = head(value);
   return isProblem(read) ? { problem: `is not the head of a section: ${read.problem}` } : read;
 }
+
+/**
+ * The sections of a text, and why it is not what its writer wrote, where that is so. An incomplete section at its end is what a crash leaves:
+ * it is skipped.
+ */
+export function sectionsFrom(text: Buffer): { readonly sections: readonly Section[]; readonly problem: string | null } {
+  const sections: Section[] = [];
+  for (let at = 0; at < text.length;) {
+    const end = text.indexOf('\n', at);
+    if (end === -1) return { sections, problem: text.length - at > MAX_HEAD_BYTES ? 'has no line end' : null };
+    const read = sectionHeadFrom(text.toString('utf8', at, end));
+    if (isProblem(read)) return { sections, problem: read.problem };
+    const { leaves: _leaves, bytes, ...section } = read;
+    at = end + 1 + bytes;
+    if (at <= text.length) sections.push({ ...section, leaves: linesIn(text.subarray(end + 1, at)) });
+  }
+  return { sections, problem: null };
+}
+
+/** The lines of a text, without their ends. */
+export function linesIn(text: Buffer): readonly Uint8Array[] {
+  const lines: Uint8Array[] = [];
+  for (let start = 0; start < text.length;) {
+    const end = text.indexOf('\n', start);
+    lines.push(text.subarray(start, end === -1 ? text.length : end));
+    start = end === -1 ? text.length : end + 1;
+  }
+  return lines;
+}

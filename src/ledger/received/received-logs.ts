@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { isProblem } from '../../runtime/problem.ts';
 import { emptyRange } from '../compact-range.ts';
 import type { StoredEntry, StoredLog } from '../verification.ts';
-import { MAX_HEAD_BYTES, sectionHeadFrom } from './pack.ts';
+import { linesIn, MAX_HEAD_BYTES, sectionHeadFrom } from './pack.ts';
 import type { SectionHead } from './pack.ts';
 import { recordFilesIn } from './record-files.ts';
 
@@ -147,14 +147,7 @@ function linesOf({ file, at, bytes }: PlacedSection): readonly Uint8Array[] {
   const text = Buffer.alloc(bytes);
   const fd = openSync(file, 'r');
   try {
-    const length = readSync(fd, text, { position: at });
-    const lines: Uint8Array[] = [];
-    for (let start = 0; start < length;) {
-      const end = text.indexOf('\n', start);
-      lines.push(text.subarray(start, end === -1 ? length : end));
-      start = end === -1 ? length : end + 1;
-    }
-    return lines;
+    return linesIn(text.subarray(0, readSync(fd, text, { position: at })));
   } finally {
     closeSync(fd);
   }

@@ -9,10 +9,17 @@ import { noteKeyFrom } from '../note-key.ts';
 import type { NoteKey } from '../note-key.ts';
 import { PROOF_VERSION, proofText, provedRecord } from '../proof-bundle.ts';
 import type { ProvedRecord } from '../proof-bundle.ts';
+import type { Carried } from '../seam.ts';
 import type { ReceivedLog } from './received-logs.ts';
 
-/** Proves that a record is in a received log, under the first checkpoint of its sidecar that covers it. Reads the log from its start. */
-export function receivedProof({ stored }: ReceivedLog, seq: number): ProofOf {
+/**
+ * Proves that a record is in a received log, under the first checkpoint of its sidecar that covers it. Reads the log from its start.
+ *
+ * @param pruned the tree over its deleted records, by the ledger of the authority; `null` where none are deleted
+ */
+export function receivedProof({ stored }: ReceivedLog, seq: number, pruned: Carried | null): ProofOf {
+  const carried = pruned ?? emptyRange;
+  if (seq <= carried.size) return { kind: 'pruned' };
   const head = [...stored.checkpoints()]
     .map(({ note }) => ({ note, head: checkpointFrom(note.slice(0, note.indexOf('\n\n') + 1)) }))
     .find(({ head: each }) => !isProblem(each) && each.size >= seq);
@@ -21,14 +28,15 @@ export function receivedProof({ stored }: ReceivedLog, seq: number): ProofOf {
   const hashes: Uint8Array[] = [];
   let bytes: Uint8Array | null = null;
   for (const entry of stored.entries()) {
-    if (!('seq' in entry) || hashes.length === size) break;
+    if (!('seq' in entry) || carried.size + hashes.length === size) break;
+    if (entry.seq <= carried.size) continue;
     hashes.push(leafHash(entry.bytes));
     if (entry.seq === seq) bytes = entry.bytes;
   }
-  const own = hashes[seq - 1];
-  if (bytes === null || own === undefined || hashes.length < size) return { kind: 'damaged' };
+  const own = hashes[seq - 1 - carried.size];
+  if (bytes === null || own === undefined || carried.size + hashes.length < size) return { kind: 'damaged' };
   const index = seq - 1;
-  const path = inclusionProof({ carried: emptyRange, leaf: (each) => hashes[each] ?? own }, index, size);
+  const path = inclusionProof({ carried, leaf: (each) => hashes[each - carried.size] ?? own }, index, size);
   // Stored data is not trusted: a proof that does not lead to the signed root is not returned.
   if (path === null || inclusionProblem(own, { index, size, root, proof: path }) !== null) return { kind: 'damaged' };
   return { kind: 'proof', text: proofText(bytes, { index, hashes: path, checkpoint: head.note }), size };

@@ -6,7 +6,9 @@ import { received, receivedRoot, streamProblem } from './emitter.ts';
 import type { Emitter, EmitterName, LogPart } from './emitter.ts';
 import { RecordKeeper } from './record-keeper.ts';
 import type { KeeperLimits, KeeperServices, TakenLog } from './record-keeper.ts';
-import type { ClaimedHead, EmitterHeads, EmitterState } from './record-store.ts';
+import type { EmitterHead, EmitterHeads, EmitterState } from './record-store.ts';
+import type { ReceivedStream, StreamRefusal, StreamWatcher } from './received-stream.ts';
+import { Refusals } from './refusals.ts';
 
 /** The dependencies of a receiver. */
 export interface ReceiverServices extends Omit<KeeperServices, 'onKept' | 'onTaken' | 'heads' | 'limits'> {
@@ -23,31 +25,6 @@ export interface ReceiverServices extends Omit<KeeperServices, 'onKept' | 'onTak
   };
 }
 
-/** What the stream of a log is told. */
-export interface StreamWatcher {
-  /** All records before this number are kept. */
-  readonly onKept: (size: number) => void;
-  /** It is of no use any more: another stream of its log began, or it was silent for too long. */
-  readonly onOver: (problem: string) => void;
-}
-
-/** Why a stream, or a part of it, is refused. */
-export interface StreamRefusal {
-  readonly problem: string;
-  /** Whether the same may succeed later: nothing is wrong with the log. */
-  readonly isLater: boolean;
-}
-
-/** The stream of a log, once it may send. */
-export interface ReceivedStream {
-  /** Number of records that are kept: the next part continues there. */
-  readonly size: number;
-  /** Takes the next part; resolves once there is room for another. @returns why it is refused, which ends the stream */
-  readonly receive: (part: LogPart) => Promise<StreamRefusal | null>;
-  /** The stream ended. @param isWhole whether the emitter said so, having sent everything */
-  readonly end: (isWhole: boolean) => Promise<void>;
-}
-
 /** A log that goes on. */
 interface Live {
   /** As far as it is kept. */
@@ -56,7 +33,7 @@ interface Live {
   ahead: Emitter;
   state: EmitterState;
   term: number;
-  /** Whether the ledger of this process has named it. */
+  /** Whether this process has named it in its ledger, since it took it over. */
   isNamed: boolean;
   seenMs: number;
   stream: StreamWatcher | null;
@@ -68,10 +45,6 @@ interface Live {
 const MAX_LOGS = 20_000;
 const MAX_LOGS_OF_ONE = 10_000;
 const SILENCE_MS = 60_000;
-/** A client that repeats what is refused is recorded once in this time. */
-const REFUSED_MS = 60_000;
-/** Most logs of which the last refusal is remembered. */
-const MAX_REFUSED = 1_024;
 
 const ANOTHER = 'another stream of this log began';
 const ELSEWHERE = 'another authority continues this log';
@@ -91,8 +64,7 @@ export class Receiver {
   readonly #live = new Map<string, Live>();
   /** Number of logs by identity. */
   readonly #ofOne = new Map<string, number>();
-  /** When a refusal of a log was last recorded. */
-  readonly #refusedMs = new Map<string, number>();
+  readonly #refusals = new Refusals();
   #cancelWatch: () => void = () => undefined;
 
   constructor(services: ReceiverServices) {
@@ -167,7 +139,7 @@ export class Receiver {
     return this.#keeper.close();
   }
 
-  #add({ emitter, state, term, isNamed }: ClaimedHead): Live {
+  #add({ emitter, state, term }: EmitterHead): Live {
     const { origin, id } = emitter;
     const seenMs = this.#now();
     const live: Live = {
@@ -175,7 +147,7 @@ export class Receiver {
       ahead: emitter,
       state,
       term,
-      isNamed,
+      isNamed: false,
       seenMs,
       stream: null,
       unrecorded: null,
@@ -273,12 +245,7 @@ export class Receiver {
   }
 
   async #refuse(known: Emitter, by: string, problem: string): Promise<StreamRefusal> {
-    const { origin } = known;
-    const nowMs = this.#now();
-    if (nowMs - (this.#refusedMs.get(origin) ?? -Infinity) >= REFUSED_MS) {
-      const [oldest] = this.#refusedMs.size < MAX_REFUSED ? [] : this.#refusedMs.keys();
-      if (oldest !== undefined) this.#refusedMs.delete(oldest);
-      this.#refusedMs.set(origin, nowMs);
+    if (this.#refusals.isToRecord(known.origin, this.#now())) {
       await this.#record(known, { event: 'refused', why: problem, by });
     }
     return { problem, isLater: false };
@@ -355,6 +322,8 @@ export class Receiver {
       verifierKey: null,
       note: null,
       why: null,
+      tree: null,
+      last: null,
       ...what,
     });
   }

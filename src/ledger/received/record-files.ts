@@ -22,6 +22,9 @@ export const recordFileName = (nowMs: number, id: Uint8Array): string =>
 /** Whether a name is that of a file of received records. */
 export const isRecordFileName = (name: string): boolean => NAME.test(name);
 
+/** When a file was begun, by its name, in milliseconds since the Unix epoch. */
+export const beginOf = (name: string): number => Number(name.slice('records-'.length, 'records-'.length + 16));
+
 /** The files of received records in a folder, oldest first; others are ignored. Throws the system's error. */
 export const recordFilesIn = (folder: string): readonly string[] =>
   readdirSync(folder)

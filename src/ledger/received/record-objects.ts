@@ -13,9 +13,15 @@ const compressed = promisify(gzip);
 /** What the names of objects have after those of the files they become. */
 export const OBJECT_SUFFIX = '.gz';
 
-/** Names of objects, and what to ask for more with. */
-export interface NamePage {
-  readonly names: readonly string[];
+/** An object of a bucket, or a file. */
+export interface StoredObject {
+  readonly name: string;
+  readonly bytes: number;
+}
+
+/** Objects, and what to ask for more with. */
+export interface ObjectPage {
+  readonly objects: readonly StoredObject[];
   readonly next: string | null;
 }
 
@@ -23,10 +29,12 @@ export interface NamePage {
 export interface Bucket {
   /** Writes a new object. One that is there with the same size counts as written: its name tells its content. Returns a problem. */
   readonly put: (name: string, body: Uint8Array) => Promise<string | null>;
-  /** The bytes of an object. */
-  readonly get: (name: string) => Promise<Uint8Array | Problem>;
-  /** A page of the names, in order, after that of `next`; its own `next` is `null` for the last. */
-  readonly names: (next: string | null) => Promise<NamePage | Problem>;
+  /** The bytes of an object; `null` where it is gone. */
+  readonly get: (name: string) => Promise<Uint8Array | null | Problem>;
+  /** A page of the objects in the order of their names, after that of `next`; its own `next` is `null` for the last. */
+  readonly list: (next: string | null) => Promise<ObjectPage | Problem>;
+  /** Deletes objects, at most 1,000. Those that are gone count as deleted. Returns a problem. */
+  readonly remove: (names: readonly string[]) => Promise<string | null>;
 }
 
 /** Options of `RecordObjects`. */

@@ -23,12 +23,6 @@ export interface EmitterHead {
   readonly term: number;
 }
 
-/** The head of a log that this process has taken over. */
-export interface ClaimedHead extends EmitterHead {
-  /** Whether the ledger of this process has named the log, and not said since that it ended. */
-  readonly isNamed: boolean;
-}
-
 /**
  * How far each log is kept, so that its stream resumes after a restart and at another process. What is shared by several processes decides
  * which of them continues a log: two can never both acknowledge different records. Each call returns a problem in words where it fails.
@@ -38,7 +32,7 @@ export interface EmitterHeads {
    * Takes a log over from any other process. A log of another identity or key is not taken over: its head is returned, so that the caller
    * refuses the stream.
    */
-  readonly claim: (name: EmitterName) => Promise<ClaimedHead | Problem>;
+  readonly claim: (name: EmitterName) => Promise<EmitterHead | Problem>;
   /**
    * Moves heads, after the records themselves are kept.
    *
@@ -46,6 +40,8 @@ export interface EmitterHeads {
    */
   readonly keep: (heads: readonly EmitterHead[]) => Promise<readonly EmitterHead[] | Problem>;
   /** Takes over the logs that go on although no process receives them any more. Called at the start, and each ten seconds. */
-  readonly abandoned: () => Promise<readonly ClaimedHead[] | Problem>;
+  readonly abandoned: () => Promise<readonly EmitterHead[] | Problem>;
+  /** Whether this process does what is to be done by one of all that share the heads. */
+  readonly isFirst: () => boolean;
   readonly close: () => Promise<void>;
 }

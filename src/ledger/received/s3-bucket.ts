@@ -1,4 +1,5 @@
 import {
+  DeleteObjectsCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
@@ -8,7 +9,7 @@ import {
 } from '@aws-sdk/client-s3';
 import type { Problem } from '../../runtime/problem.ts';
 import type { S3Place } from '../../config/s3-place.ts';
-import type { Bucket, NamePage } from './record-objects.ts';
+import type { Bucket, ObjectPage } from './record-objects.ts';
 
 /** Longest wait for an answer. A store that stalls is one that fails. */
 const REQUEST_MS = 15_000;
@@ -43,7 +44,6 @@ export class S3Bucket implements Bucket {
     });
   }
 
-  /** Writes a new object. One that is there with the same size counts as written: its name tells its content. Returns a problem. */
   async put(name: string, body: Uint8Array): Promise<string | null> {
     const object = { Bucket: this.#place.bucket, Key: `${this.#place.prefix}${name}` };
     try {
@@ -63,19 +63,17 @@ export class S3Bucket implements Bucket {
     }
   }
 
-  /** The bytes of an object. */
-  async get(name: string): Promise<Uint8Array | Problem> {
+  async get(name: string): Promise<Uint8Array | null | Problem> {
     try {
       const object = { Bucket: this.#place.bucket, Key: `${this.#place.prefix}${name}` };
       const { Body: body } = await this.#client.send(new GetObjectCommand(object), this.#within());
       return (await body?.transformToByteArray()) ?? new Uint8Array();
     } catch (error) {
-      return { problem: problemOf(error) };
+      return isStatus(error, 404) ? null : { problem: problemOf(error) };
     }
   }
 
-  /** A page of the names under the prefix, in order, after that of `next`; its own `next` is `null` for the last. */
-  async names(next: string | null): Promise<NamePage | Problem> {
+  async list(next: string | null): Promise<ObjectPage | Problem> {
     const { bucket, prefix } = this.#place;
     const command = new ListObjectsV2Command({
       Bucket: bucket,
@@ -84,10 +82,26 @@ export class S3Bucket implements Bucket {
     });
     try {
       const page = await this.#client.send(command, this.#within());
-      const names = (page.Contents ?? []).map(({ Key: key = '' }) => key.slice(prefix.length));
-      return { names, next: page.NextContinuationToken ?? null };
+      const objects = (page.Contents ?? []).map(({ Key: key = '', Size: bytes = 0 }) => ({
+        name: key.slice(prefix.length),
+        bytes,
+      }));
+      return { objects, next: page.NextContinuationToken ?? null };
     } catch (error) {
       return { problem: problemOf(error) };
+    }
+  }
+
+  async remove(names: readonly string[]): Promise<string | null> {
+    const { bucket, prefix } = this.#place;
+    const objects = names.map((name) => ({ Key: `${prefix}${name}` }));
+    try {
+      const command = new DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects: objects, Quiet: true } });
+      const { Errors: errors = [] } = await this.#client.send(command, this.#within());
+      const [first] = errors;
+      return first === undefined ? null : `\`${first.Key ?? ''}\` was not deleted: ${first.Code ?? 'unknown'}`;
+    } catch (error) {
+      return problemOf(error);
     }
   }
 

@@ -2,7 +2,7 @@ import { rangeBytes, rangeFrom } from '../../ledger/compact-range.ts';
 import { noteKeyFrom, noteKeyText } from '../../ledger/note-key.ts';
 import { newEmitter } from '../../ledger/received/emitter.ts';
 import type { EmitterName } from '../../ledger/received/emitter.ts';
-import type { ClaimedHead, EmitterHead, EmitterHeads, EmitterState } from '../../ledger/received/record-store.ts';
+import type { EmitterHead, EmitterHeads, EmitterState } from '../../ledger/received/record-store.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
@@ -82,13 +82,11 @@ export function emitterHeads(
       const claimed = await changed(database, [{ text: CLAIM, values }]);
       if (isStoreFailure(claimed)) return problemOf(claimed);
       const [row] = claimed[0] ?? [];
-      if (row !== undefined) return claimedFrom(row);
+      if (row !== undefined) return headFrom(row);
       const found = await database.read(FIND, [[name.origin]]);
       if (isStoreFailure(found)) return problemOf(found);
       const [other] = found.rows;
-      return other === undefined
-        ? { problem: `the log \`${name.origin}\` was forgotten meanwhile` }
-        : claimedFrom(other);
+      return other === undefined ? { problem: `the log \`${name.origin}\` was forgotten meanwhile` } : headFrom(other);
     },
     keep: async (heads) => {
       const kept = await changed(database, [{ text: KEEP, values: [JSON.stringify(heads.map(movedRow)), nowMs()] }]);
@@ -114,8 +112,9 @@ export function emitterHeads(
         { text: ADOPT, values: [owner, nowMs()] },
         { text: FORGET, values: [nowMs() - KEPT_MS] },
       ]);
-      return isStoreFailure(adopted) ? problemOf(adopted) : (adopted[1] ?? []).map(claimedFrom);
+      return isStoreFailure(adopted) ? problemOf(adopted) : (adopted[1] ?? []).map(headFrom);
     },
+    isFirst: () => [...seen.keys()].toSorted()[0] === owner,
     close: async () => {
       await written(database, [{ text: 'DELETE FROM remit.receivers WHERE id = $1', values: [owner] }]);
     },
@@ -123,9 +122,6 @@ export function emitterHeads(
 }
 
 const problemOf = ({ detail }: StoreFailure): Problem => ({ problem: `the records of sidecars: ${detail}` });
-
-/** The ledger of this process has not named it: another one did, or this one before its start. */
-const claimedFrom = (row: Row): ClaimedHead => ({ ...headFrom(row), isNamed: false });
 
 const forgotten = (name: EmitterName): EmitterHead => ({ emitter: newEmitter(name), state: 'lost', term: 0 });
 

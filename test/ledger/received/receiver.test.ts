@@ -88,7 +88,7 @@ describe('Receiver', () => {
     expect(second.kept).toEqual([22]);
     await later.close();
     sidecar.close();
-    expect(eventsIn(own.folder)).toEqual(['joined 0', 'checkpoint 22']);
+    expect(eventsIn(own.folder)).toEqual(['joined 0', 'joined 7', 'checkpoint 22']);
     expect(verdictIn(later.records, name)).toMatchObject({ kind: 'sound', size: 22 });
   });
 
@@ -136,7 +136,7 @@ describe('Receiver', () => {
     const later = await authority(own.folder);
     await later.timers.pass(75_000);
     await later.close();
-    expect(eventsIn(own.folder)).toEqual(['joined 0', 'lost 5']);
+    expect(eventsIn(own.folder)).toEqual(['joined 0', 'joined 5', 'lost 5']);
   });
 
   it('tells and refuses a log that shrank, and records it once a minute', async () => {
@@ -268,11 +268,11 @@ describe('openEmitterFile', () => {
       { emitter: open, state: 'open', term: 0 },
     ]);
     nowMs = 8 * 86_400_000;
-    expect(await heads.claim(ended)).toMatchObject({ state: 'left', isNamed: false });
+    expect(await heads.claim(ended)).toMatchObject({ state: 'left' });
     const later = newEmitter({ ...ended, origin: `${ended.origin.slice(0, -1)}f` });
     await heads.keep([{ emitter: { ...later, key: open.key }, state: 'lost', term: 0 }]);
     expect(await heads.claim(ended)).toMatchObject({ state: 'lost' });
-    expect(await heads.claim(open)).toMatchObject({ state: 'open', isNamed: true });
+    expect(await heads.claim(open)).toMatchObject({ state: 'open' });
     await heads.close();
     for (const log of pods) log.close();
   });

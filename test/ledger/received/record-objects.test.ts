@@ -5,9 +5,11 @@ import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { ledgerFetch } from '../../../src/commands/ledger-fetch.ts';
 import { ledgerQuery } from '../../../src/commands/ledger-query.ts';
 import { ledgerVerify } from '../../../src/commands/ledger-verify.ts';
+import { pruneReceived } from '../../../src/ledger/received/received-retention.ts';
+import { bucketArchive, bytesOf } from '../../../src/ledger/received/record-archive.ts';
 import { RecordObjects } from '../../../src/ledger/received/record-objects.ts';
 import { S3Bucket } from '../../../src/ledger/received/s3-bucket.ts';
-import type { ReceivedStream, StreamRefusal } from '../../../src/ledger/received/receiver.ts';
+import type { ReceivedStream, StreamRefusal } from '../../../src/ledger/received/received-stream.ts';
 import { encodedRecord } from '../../../src/ledger/encoded-record.ts';
 import type { LedgerRecord } from '../../../src/ledger/record.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
@@ -131,8 +133,39 @@ describeWith(seaweedfsPart(), 'RecordObjects with a real S3-compatible store', (
     expect(await bucket.put('a', Buffer.from('one'))).toBeNull();
     expect(await bucket.put('a', Buffer.from('one'))).toBeNull();
     expect(await bucket.put('a', Buffer.from('other'))).toBe('`once/a` is there with 3 bytes, expected 5');
-    expect(Buffer.from(must(await bucket.get('a'))).toString()).toBe('one');
+    expect(Buffer.from(must(await bucket.get('a')) ?? []).toString()).toBe('one');
     bucket.close();
+  });
+
+  it('deletes the oldest objects by the retention, and the rest still verifies', async () => {
+    const own = await both('aged');
+    await own.stream.receive(partFrom(own.pod, 0));
+    await own.timers.pass(300);
+    addRecords(own.sidecar, { from: 11, to: 15 });
+    own.sidecar.checkpoint();
+    await own.stream.receive(partFrom(own.pod, 11));
+    await own.timers.pass(300);
+    const bucket = new S3Bucket(must(s3PlaceFrom(address('aged'))));
+    const archive = bucketArchive(bucket);
+    const all = must(await bytesOf(archive));
+    const later = {
+      archive,
+      bytes: () => bytesOf(archive),
+      nowMs: () => Date.now() + 86_400_000,
+      record: async (record: LedgerRecord) =>
+        own.log.append([{ bytes: must(encodedRecord(record)).bytes, outbox: null }], 'none') === null,
+    };
+    expect(await pruneReceived({ ...later, retain: { maxAgeMs: 4e9, maxBytes: all } })).toEqual({
+      objects: 0,
+      bytes: 0,
+    });
+    expect(await pruneReceived({ ...later, retain: { maxAgeMs: 4e9, maxBytes: all - 1 } })).toMatchObject({
+      objects: 1,
+    });
+    bucket.close();
+    await own.close();
+    const { exit, out } = await verified(own, 'aged');
+    expect([exit, out.includes('17 anchored, 6 received, 11 deleted by the retention, 0 missing')]).toEqual([0, true]);
   });
 
   it('finds that the store lost an object', async () => {

@@ -3,6 +3,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { ledgerFetch } from '../../../src/commands/ledger-fetch.ts';
 import { ledgerVerify } from '../../../src/commands/ledger-verify.ts';
+import { encodedRecord } from '../../../src/ledger/encoded-record.ts';
+import type { LedgerRecord } from '../../../src/ledger/record.ts';
+import { Closers } from '../../../src/server/closers.ts';
+import { openReceivedRecords } from '../../../src/server/received-records.ts';
+import { Faults } from '../../../src/telemetry/faults.ts';
+import { newMetrics } from '../../../src/telemetry/metrics.ts';
+import { mustConfig } from '../../builders/config.ts';
+import { mustOpenLog, settingsIn } from '../../ledger/log/logs.ts';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
 import { s3PlaceFrom } from '../../../src/config/s3-place.ts';
 import type { EmitterName } from '../../../src/ledger/received/emitter.ts';
@@ -224,6 +232,75 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
       'SELECT (SELECT sum(bytes) FROM remit.received) = (SELECT sum(bytes) FROM remit.received_days) AS same',
     );
     expect(sum).toEqual({ same: true });
+  });
+
+  it('are deleted by the retention of the configuration, which the ledger of the authority records', async () => {
+    const url = await places.next();
+    const database = open(url);
+    const old = new RecordObjects(
+      receivedObjects(database, () => 0),
+      { what: 'the database', nowMs: () => 1_000 },
+    );
+    const first = await started(url, REPLICAS[0], old);
+    const pod = folder();
+    const sidecar = sidecarLog(pod, 10);
+    await sent(first, pod, nameOf(sidecar), 11);
+    sidecar.close();
+    await first.close();
+    expect(await places.sql(url, 'SELECT day, bytes > 0 AS has FROM remit.received_days')).toEqual([
+      { day: 0, has: true },
+    ]);
+
+    const at = folder();
+    const yaml = [
+      'trustDomains: acme.test',
+      'svid: { certificate: c, key: k, bundle: b }',
+      'issuer: { url: https://i.acme.test }',
+      'authority: { listen: unix:/a, sidecars: { id: spiffe://acme.test/tools, audiences: a } }',
+      `state: ${url}`,
+      'durability: single',
+      'records: { retainDays: 2 }',
+    ].join('\n');
+    const own = mustOpenLog(settingsIn(at));
+    const closers = new Closers(() => undefined);
+    must(
+      await openReceivedRecords(mustConfig(yaml, { folder: at }), {
+        writer: {
+          durable: async (record: LedgerRecord) =>
+            own.append([{ bytes: must(encodedRecord(record)).bytes, outbox: null }], 'none') === null,
+        },
+        replica: REPLICAS[1],
+        ports: systemPorts,
+        faults: new Faults(() => undefined),
+        metrics: newMetrics(),
+        log: () => undefined,
+        closers,
+        pruneEveryMs: 50,
+      }),
+    );
+    await until(async () => (await places.sql(url, 'SELECT 1 FROM remit.received')).length === 0, {
+      what: 'an empty table',
+    });
+    await closers.close();
+    must(own.checkpoint());
+    own.close();
+    expect(await places.sql(url, 'SELECT bytes FROM remit.received_days')).toEqual([{ bytes: '0' }]);
+    expect(emitterRecords(at).find(({ event }) => event === 'pruned')).toMatchObject({
+      size: 11,
+      signed: 11,
+      why: 'age',
+    });
+    const trust = ['--key', own.verifierKey, '--ledger', join(at, 'ledger'), '--key', first.log.verifierKey];
+    const out = folder();
+    const { exit, out: said } = await ran(
+      ledgerVerify,
+      ...trust,
+      '--ledger',
+      join(first.folder, 'ledger'),
+      '--received',
+      out,
+    );
+    expect([exit, said.includes('11 anchored, 0 received, 11 deleted by the retention, 0 missing')]).toEqual([0, true]);
   });
 
   describeWith(seaweedfsPart(), 'and a real S3-compatible store', (weed) => {
