@@ -80,10 +80,12 @@ describe('the state of a configuration', () => {
   });
 
   it('keeps the records of sidecars for 400 days, or as long and as many as it is told', () => {
-    const yaml = (place: string) => `${svid}${issuer}authority: { listen: unix:/a, ${rule} }\nrecords: ${place}\n`;
+    const authority = `${svid}${issuer}authority: { listen: unix:/a, ${rule} }\n`;
     const place = { kind: 'file', folder: '/etc/remit/r' };
-    expect(read(yaml('file:r'))).toMatchObject({ value: { records: { place, retainDays: 400, retainGiB: null } } });
-    expect(read(yaml('{ retainDays: 30, retainGiB: 8 }'))).toMatchObject({
+    expect(read(`${authority}records: file:r\n`)).toMatchObject({
+      value: { records: { place, retainDays: 400, retainGiB: null } },
+    });
+    expect(read(`${authority}records: { retainDays: 30, retainGiB: 8 }\n`)).toMatchObject({
       value: { records: { place: null, retainDays: 30, retainGiB: 8 } },
     });
   });

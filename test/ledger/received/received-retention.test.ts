@@ -73,6 +73,8 @@ const prunedIn = (place: string) => emitterRecords(place).filter(({ event }) => 
 const blockOf = (out: string, origin: string): string =>
   out.split('\n\n').find((block) => block.includes(`received   ${origin}`)) ?? '';
 
+const treeIn = (file: string): string => /"tree":"([^"]+)"/.exec(readFileSync(file, 'utf8'))?.[1] ?? '';
+
 describe('pruneReceived', () => {
   it('deletes records beyond an age, of which the ledger of the authority says up to where they go, and the rest is proved', async () => {
     const own = await received();
@@ -163,7 +165,6 @@ describe('pruneReceived', () => {
     const own = await received();
     const [first = ''] = recordFilesIn(own.records);
     const [, other = ''] = recordFilesIn(own.records);
-    const treeIn = (file: string): string => /"tree":"([^"]+)"/.exec(readFileSync(file, 'utf8'))?.[1] ?? '';
     const forged = Buffer.from(treeIn(first), 'base64');
     forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1;
     expect(treeIn(other)).not.toBe('');
