@@ -57,7 +57,10 @@ export const gatesOf = (
   { name: 'drain', problem: () => (drain.isBegun ? 'the process is about to stop' : null) },
 ];
 
-/** Keeps the gRPC health in step with readiness, and logs each change. The returned function stops it. */
+/**
+ * Keeps the gRPC health in step with readiness, and logs each change of which gates are unmet: the cause of one can change with each retry.
+ * The returned function stops it.
+ */
 export function followGates(
   server: AuthorizationServer | null,
   { gates, drain, log }: { readonly gates: readonly Gate[]; readonly drain: Drain; readonly log: Log },
@@ -66,11 +69,11 @@ export function followGates(
   const look = (): void => {
     const unmet = unmetGates(gates);
     server?.setServing(unmet.length === 0);
-    const said = unmet.join('; ');
-    if (said === told) return;
-    told = said;
-    if (said === '') log('ready', 'ready');
-    else log(`not ready: ${said}`, 'not-ready', { unmet: unmet.length });
+    const gatesUnmet = unmet.map((text) => text.slice(0, text.indexOf(':'))).join();
+    if (gatesUnmet === told) return;
+    told = gatesUnmet;
+    if (unmet.length === 0) log('ready', 'ready');
+    else log(`not ready: ${unmet.join('; ')}`, 'not-ready', { unmet: unmet.length });
   };
   drain.onBegun = look;
   look();

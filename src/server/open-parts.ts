@@ -74,7 +74,10 @@ export async function openParts(
   if (posed !== null) return { problem: posed };
   const places =
     config.state.kind === 'authority' ? authorityPlaces(config.state.addresses, config, () => opening.svid) : null;
-  const shipped = places && new ShippedRecords(places, { ports, faults, metrics, log: (line) => log(line, 'ledger') });
+  const shipped =
+    places === null || options.isRehearsal === true
+      ? null
+      : new ShippedRecords(places, { ports, faults, metrics, log: (line) => log(line, 'ledger') });
   const state: State | StartProblem =
     places !== null
       ? openSidecar(places, {

@@ -15,6 +15,7 @@ import { otelEnvironmentProblems } from './otel-environment.ts';
 import { startRemit } from './remit.ts';
 import type { RemitOptions } from './remit-options.ts';
 import { movedKeysWarning } from './signing-key-place.ts';
+import { socketFolderProblem } from './socket-access.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 
 /** The result of a rehearsal, one line for each finding. */
@@ -31,8 +32,9 @@ const LOOK_MS = 100;
 
 /**
  * Starts everything that a configuration names and closes it again, without a trace. State, ledger and signing keys are in a temporary
- * folder, checks use a socket there, and other servers use free loopback ports. Policies, SVID and key sets are the real ones. The real
- * state file, keys and folders are inspected but not opened. It does not test whether the real addresses are free, since a process that is
+ * folder, checks use a socket there, and other servers use free loopback ports. Policies, SVID and key sets are the real ones, and so are the
+ * authorities of a sidecar, which follows them and sends no records. The real state file, database, keys and folders are inspected but not
+ * changed. It does not test whether the real addresses are free, since a process that is
  * about to be restarted uses them.
  */
 export async function rehearseStart(
@@ -42,6 +44,9 @@ export async function rehearseStart(
   const problems = [
     ...otelEnvironmentProblems(environment),
     ...(await placeProblems(config)),
+    ...[await socketFolderProblem('authority.listen', config.authority.listen, guard)].filter(
+      (problem) => problem !== null,
+    ),
     ...(await databaseProblems(config, ports)),
   ];
   const folder = await mkdtemp(join(tmpdir(), 'remit-check-'));
@@ -56,6 +61,7 @@ export async function rehearseStart(
     const remit = await startRemit(rehearsed(config, folder), {
       ports,
       guard,
+      isRehearsal: true,
       // Nothing is exported.
       environment: {},
       log: (line) => said.push(line),
@@ -93,6 +99,8 @@ const rehearsed = (config: Config, folder: string): Config => ({
     ...config.authority,
     listen: config.authority.listen.map((_at, n) => ({ kind: 'unix', path: join(folder, `authority-${n}.sock`) })),
   },
+  // In the folder beside the state file.
+  records: { ...config.records, place: null },
   ledger: {
     ...config.ledger,
     folder: join(folder, 'ledger'),
@@ -133,9 +141,10 @@ async function databaseProblems(
 }
 
 /** Problems with the real files and folders. */
-async function placeProblems({ state, ledger, issuer }: Config): Promise<readonly string[]> {
+async function placeProblems({ state, ledger, issuer, records: { place } }: Config): Promise<readonly string[]> {
   const found = await Promise.all([
     ...(state.kind === 'sqlite' ? [unwritable('state', state.path)] : []),
+    ...(place?.kind === 'file' ? [unwritable('records', place.folder)] : []),
     unwritable('ledger.folder', ledger.folder),
     unwritable('ledger.checkpoints', ledger.checkpointFile),
     ...(issuer === null ? [] : [unwritable('issuer.signingKey', issuer.signingKey), keyProblem(issuer.signingKey)]),

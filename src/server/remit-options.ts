@@ -17,6 +17,8 @@ export interface RemitOptions {
   readonly guard?: PathGuard;
   /** The live configuration, where it can change. Default: that of the start. */
   readonly live?: () => LiveSettings;
+  /** Whether nothing may be left elsewhere: a sidecar then sends no records to its authority. Default false. */
+  readonly isRehearsal?: boolean;
   /** Called once when the state file fails. Everything is denied from then on, and the process must exit. */
   readonly onFatal: (detail: string) => void;
 }

@@ -72,11 +72,17 @@ export class SidecarState {
   /** Of this process alone until an authority has sent the common one. */
   #digestKey: Uint8Array;
   #hasBegun = false;
+  /** Why no authority is followed; `null` once one is. */
+  #unfollowed: string | null = null;
   #isRepeatDue = false;
   #cancelExpiry: () => void = () => undefined;
 
   private constructor(options: SidecarStateOptions) {
-    const { ports, after, targets, placeOf, hello, status, onProblem, onOpened, onSettled } = options;
+    const { ports, after, targets, placeOf, hello, status, onOpened, onSettled } = options;
+    const onProblem = (problem: string | null): void => {
+      this.#unfollowed = problem;
+      options.onProblem(problem);
+    };
     this.#options = options;
     const instance = Buffer.from(ports.randomBytes(16)).toString('hex');
     const feed = new SidecarFeed({ instance, maxCards: MAX_CARDS });
@@ -134,12 +140,10 @@ export class SidecarState {
     };
   }
 
-  /** Why nothing can be decided here; `null` where it can. */
+  /** Why nothing can be decided here, and what keeps the authorities from being followed; `null` where it can. */
   problem(): string | null {
-    if (this.measures().leaseLeftMs > 0) return null;
-    return this.#hasBegun
-      ? 'no authority has confirmed the state of tasks for a lease'
-      : 'no authority has answered yet';
+    const stale = this.#stale();
+    return stale === null || this.#unfollowed === null ? stale : `${stale}: ${this.#unfollowed}`;
   }
 
   /** Why the authorities refuse to go on from the position of this sidecar; `null` where they do not, or none has answered. */
@@ -157,10 +161,17 @@ export class SidecarState {
     this.#follower.close();
   }
 
+  #stale(): string | null {
+    if (this.measures().leaseLeftMs > 0) return null;
+    return this.#hasBegun
+      ? 'no authority has confirmed the state of tasks for a lease'
+      : 'no authority has answered yet';
+  }
+
   #of(key: TaskKey, jtiDigest: string): UseState | undefined | ReturnType<typeof storeFailure> {
     const held = this.#feed.of(key, jtiDigest, this.#options.ports.monotonicMs());
     if (held === undefined) return undefined;
-    if (held === 'stale') return storeFailure('busy', this.problem() ?? 'the lease has run out');
+    if (held === 'stale') return storeFailure('busy', this.#stale() ?? 'the lease has run out');
     if (held === 'unknown') return storeFailure('busy', 'the authority did not say in time what is true of the task');
     return this.#refused.inUse(held, jtiDigest);
   }
