@@ -9,7 +9,7 @@ import { ancestorsOf } from './ancestors.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 
 /** What the wait for receipts needs. */
-type Services = Pick<IssuerServices, 'enforcement' | 'authority' | 'append'>;
+type Services = Pick<IssuerServices, 'enforcement' | 'authority'>;
 
 /** A task, as far as its sidecars are found by it. */
 type ChangedTask = Pick<Task, 'issuer' | 'id' | 'parentId'>;
@@ -27,8 +27,9 @@ export async function enforcementOf(
   if (enforcement === undefined || task === null || wait === 'committed') return {};
   const root = await rootOf(task, authority);
   const receipt = await receiptOf(enforcement, isStoreFailure(root) ? root : [root]);
-  // Nothing waits for the record.
-  services.append(receiptRecord(receipt, { task: task.id, change, at: authority.nowMs() }));
+  const record = encodedRecord(receiptRecord(receipt, { task: task.id, change, at: authority.nowMs() }));
+  // Nothing waits for the record, and a failure is a value.
+  if (!isProblem(record)) void authority.appendRecords([record]);
   return { enforcement: receipt };
 }
 
@@ -56,7 +57,7 @@ export async function waitForAll(
     const changed = some.flatMap(([, family]) => family);
     const of = { change, at: authority.nowMs(), tasks: changed.length };
     const records = changed.map(({ id }) => encodedRecord(receiptRecord(receipt, { ...of, task: id })));
-    // By the outbox, so that many of them fill no queue of the ledger. The receipt stands, whatever becomes of its records.
+    // The receipt stands, whatever becomes of its records.
     await authority.appendRecords(records.flatMap((record) => (isProblem(record) ? [] : [record])));
   }
 }

@@ -83,7 +83,7 @@ export interface IssuerParts {
   readonly proofs: ReplayMemory | null;
   /** Nonces that such proofs must carry; absent where they need none. */
   readonly nonces?: ProofNonces | undefined;
-  /** Appends the record of a refusal or a receipt; `false` where it is dropped, which does not affect the reply. */
+  /** Appends the record of a refusal; `false` where it is dropped, which does not affect the reply. */
   readonly append: (record: LedgerRecord) => boolean;
   /** The first `limit` records of a task in ledger order, including those that are not in the ledger yet. */
   readonly recordsOf: (taskId: string, limit: number) => Promise<readonly StoredRecord[] | StoreFailure>;

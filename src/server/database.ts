@@ -71,6 +71,7 @@ export async function openDatabase(
   const { reader } = state;
   const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: state.authority.nowMs() };
   const outbox: OutboxSource = {
+    isShared: true,
     authority: state.authority,
     reader: {
       outbox: (from, limit) => reader.outbox(from, limit),

@@ -50,6 +50,8 @@ export interface OutboxSource {
     ): readonly WaitingRecord[] | StoreFailure | Promise<readonly WaitingRecord[] | StoreFailure>;
   };
   readonly authority: Pick<Upkeep, 'forget'>;
+  /** Whether other processes take the same records into ledgers of their own. Default no. */
+  readonly isShared?: boolean;
 }
 
 /** Dependencies and callbacks of the ledger. */
@@ -135,14 +137,15 @@ export async function openLedger(
     },
     ...(shipped === null ? {} : { refusal: (queued: number) => shipped.problem(queued) }),
   });
-  const relay = outbox && new OutboxRelay(writer, { ...outbox, after, taken });
+  const { origin, verifierKey } = thread;
+  const forget = (upTo: number) => outbox?.authority.forget(upTo, origin) ?? Promise.resolve(null);
+  const relay = outbox && new OutboxRelay(writer, { ...outbox, authority: { forget }, after, taken });
   closers.push(() => relay?.close());
   closers.push(async () => {
     await relay?.pump();
     return writer.close();
   });
   relay?.start();
-  const { origin, verifierKey } = thread;
   shipped?.start({ folder: settings.folder, origin, verifierKey, size: thread.status.size });
   const flush = async (): Promise<void> => {
     await relay?.pump();

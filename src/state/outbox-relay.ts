@@ -25,11 +25,16 @@ export interface OutboxReader {
 /** Options of a relay. */
 export interface RelayOptions {
   readonly reader: OutboxReader;
-  readonly authority: Pick<Upkeep, 'forget'>;
+  readonly authority: { readonly forget: (upTo: number) => ReturnType<Upkeep['forget']> };
   readonly after: After;
   /** How far the ledger had taken the outbox when the ledger was opened. */
   readonly taken: number;
+  /** Whether other processes take the same records into ledgers of their own. Then they hear of this one now and then. Default no. */
+  readonly isShared?: boolean;
 }
+
+/** Each so many looks others hear of a ledger that has nothing new and goes on: every 15 s. */
+const LOOKS_TO_TELL = 15;
 
 /**
  * Hands the records of a state file to the ledger, in order, and deletes them from the file once the ledger has them. Records that were
@@ -44,6 +49,8 @@ export class OutboxRelay {
   #handed: number;
   #committed: number;
   #forgotten = 0;
+  #looks = 0;
+  #isRefused = false;
   #forgetting: Promise<void> = Promise.resolve();
   #isForgetting = false;
   #reading: Promise<void> | null = null;
@@ -59,7 +66,10 @@ export class OutboxRelay {
 
   start(): void {
     void this.pump();
-    void this.#forget();
+    // INVARIANT: a ledger that takes nothing tells nothing, so that nobody waits for it.
+    const isTold = this.#options.isShared === true && this.#looks % LOOKS_TO_TELL === 0;
+    void this.#forget(isTold && this.#handed === this.#committed && !this.#isRefused);
+    this.#looks += 1;
     this.#cancel = this.#options.after(LOOK_MS, () => this.start());
   }
 
@@ -90,7 +100,8 @@ export class OutboxRelay {
   #hand(waiting: readonly OutboxRecord[] | StoreFailure): boolean {
     if (isStoreFailure(waiting)) return false;
     for (const record of waiting) {
-      if (!this.#ledger.take(record)) return false;
+      this.#isRefused = !this.#ledger.take(record);
+      if (this.#isRefused) return false;
       this.#handed = record.outbox;
     }
     return waiting.length === MAX_AT_ONCE;
@@ -108,8 +119,8 @@ export class OutboxRelay {
     await this.#forget();
   }
 
-  #forget(): Promise<void> {
-    if (!this.#isForgetting && this.#committed !== this.#forgotten) {
+  #forget(isTold = false): Promise<void> {
+    if (!this.#isForgetting && (isTold || this.#committed !== this.#forgotten)) {
       this.#forgetting = this.#forgetUpTo(this.#committed);
     }
     return this.#forgetting;

@@ -319,8 +319,11 @@ export interface Store extends StoreReader {
   markServing(): null | StoreFailure;
   /** Adds records to the outbox that belong to no other write. */
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure;
-  /** Deletes the records of the outbox up to that number, since the ledger has them. */
-  forget(upTo: number): null | StoreFailure;
+  /**
+   * Deletes the records of the outbox up to that number, since the ledger has them: where several ledgers take them, once each of these
+   * has, or was not heard of for a minute.
+   */
+  forget(upTo: number, ledger?: string): null | StoreFailure;
   /** Notes when tasks were used, which restarts their idle time. Writes only where one of them has an idle limit. */
   touchTasks(used: ReadonlyMap<string, number>): null | StoreFailure;
   /**

@@ -60,6 +60,30 @@ describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars',
       for (const name of SIDECARS) expect(await fleet.call(name, token)).toBe('403 task.completed');
     });
 
+    it('have the record of a use of high risk, and of the task, in the ledger of each authority, once', async () => {
+      const { token, taskId } = await fleet.declare(undefined, ['payments.refund']);
+      let uses = 0;
+      const refunded = async () => {
+        uses += 1;
+        return (await fleet.call('remote', token, '/v1/payments/p-1/refund', 'POST')) === '200';
+      };
+      await until(refunded, { what: 'a refund' });
+      expect(await fleet.complete(taskId, 'second')).toMatchObject({ enforcement: { enforced: true } });
+      for (const name of ['authority', 'second'] as const) {
+        const records = async (...asked: readonly string[]): Promise<readonly Record<string, unknown>[]> => {
+          const of = ['--ledger', join(fleet.folder, `ledger-${name}`), '--task', taskId, '--json', ...asked];
+          const { out } = await ranHere(ledgerQuery, ...of);
+          return out.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]));
+        };
+        const receipts = async () => (await records('--kind', 'event')).filter(({ event }) => event === 'receipt');
+        await until(async () => (await receipts()).length > 0, { what: `the receipt in the ledger of ${name}` });
+        expect(await receipts()).toHaveLength(1);
+        for (const kind of ['intent', 'token', 'end']) expect(await records('--kind', kind)).toHaveLength(1);
+        const used = (await records('--kind', 'use')).filter(({ tokenUse }) => tokenUse === uses);
+        expect(used).toMatchObject([{ decision: 'allow', by: 'spiffe://acme.test/ns/pay/sa/tools-1' }]);
+      }
+    });
+
     it.each([
       { what: 'another issuer', change: { url: 'https://issuer.test.test' } },
       { what: 'other trust domains', change: {}, trustDomains: ['test.test'] },

@@ -33,6 +33,26 @@ const slowRelay = (file: string) => {
   return { store, held, handed, timers, relay };
 };
 
+/** A relay beside others, with how far each of its `forget` calls was, and a ledger that takes records or does not. */
+const sharedRelay = (file: string) => {
+  const store = mustOpen(file);
+  const told: number[] = [];
+  const handed: HandedRecord[] = [];
+  const timers = new HeldTimers();
+  const ledger = { isTaking: true };
+  const relay = new OutboxRelay(
+    { take: (record) => ledger.isTaking && handed.push(record) > 0 },
+    {
+      reader: store,
+      authority: { forget: async (upTo) => (told.push(upTo), null) },
+      after: timers.after,
+      taken: 0,
+      isShared: true,
+    },
+  );
+  return { store, told, handed, timers, relay, ledger };
+};
+
 const waitingIn = (store: Store): number => {
   const waiting = store.outbox(0, 100);
   return isStoreFailure(waiting) ? -1 : waiting.length;
@@ -58,5 +78,38 @@ describe('OutboxRelay with a file that another thread writes', () => {
     held.release();
     await closing;
     expect([waitingIn(store), handed.map(({ outbox }) => outbox)]).toEqual([0, [1, 2]]);
+  });
+});
+
+describe('OutboxRelay beside others', () => {
+  it('tells of itself when it starts, and now and then while it has nothing new', async () => {
+    const { told, timers, relay } = sharedRelay(join(folder(), 'state.db'));
+    relay.start();
+    expect(told).toEqual([0]);
+    for (let look = 1; look <= 30; look += 1) {
+      await setImmediate();
+      timers.fire();
+    }
+    expect(told).toEqual([0, 0, 0]);
+    await relay.close();
+  });
+
+  it('tells nothing while its ledger takes nothing, so that the others wait for it no longer', async () => {
+    const { store, told, handed, timers, relay, ledger } = sharedRelay(join(folder(), 'state.db'));
+    relay.start();
+    ledger.isTaking = false;
+    store.appendRecords([endRecord(1)]);
+    for (let look = 1; look <= 45; look += 1) {
+      await setImmediate();
+      timers.fire();
+    }
+    expect(told).toEqual([0]);
+    ledger.isTaking = true;
+    timers.fire();
+    relay.committed(handed);
+    await setImmediate();
+    timers.fire();
+    expect(told).toEqual([0, 1]);
+    await relay.close();
   });
 });

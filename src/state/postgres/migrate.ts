@@ -8,6 +8,7 @@ import {
   FLEET_SCHEMA,
   LOST_SCHEMA,
   RECORDS_SCHEMA,
+  RELAYS,
   SCHEMA,
   SCHEMA_NAME,
   SCHEMA_VERSION,
@@ -23,7 +24,7 @@ export interface Migrated {
 }
 
 /** Steps from each version to the next. INVARIANT: a released step does not change. */
-const steps: readonly string[] = [SCHEMA, FLEET_SCHEMA, LOST_SCHEMA, RECORDS_SCHEMA, TOKEN_USES];
+const steps: readonly string[] = [SCHEMA, FLEET_SCHEMA, LOST_SCHEMA, RECORDS_SCHEMA, TOKEN_USES, RELAYS];
 
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};
   CREATE TABLE IF NOT EXISTS ${SCHEMA_NAME}.version (id smallint PRIMARY KEY CHECK (id = 1), version integer NOT NULL)`;

@@ -76,6 +76,19 @@ const FORGET_RECEIPTS = `DELETE FROM remit.receipts WHERE (seq, replica) IN (
   SELECT seq, replica FROM remit.receipts
   WHERE seq <= (SELECT seq FROM remit.feed_head WHERE part = 0) - ${KEPT_CHANGES} LIMIT ${MAX_DELETED})`;
 
+/**
+ * Says how far a ledger has taken the outbox, and deletes what all ledgers have that were heard of in the last minute. So each of them has
+ * every record, also one whose authority is started again meanwhile.
+ */
+const FORGET = `WITH mine AS (
+    INSERT INTO remit.relays VALUES ($2, $1, clock_timestamp())
+    ON CONFLICT (ledger) DO UPDATE SET seq = excluded.seq, seen = excluded.seen
+  ), gone AS (
+    DELETE FROM remit.relays WHERE ledger <> $2 AND seen < clock_timestamp() - interval '1 day'
+  )
+  DELETE FROM remit.outbox WHERE seq <= least($1, (
+    SELECT min(seq) FROM remit.relays WHERE ledger <> $2 AND seen > clock_timestamp() - interval '1 minute'))`;
+
 /** The background writes of an authority. Several replicas may do them at once. */
 export function postgresUpkeep({
   clocks,
@@ -123,7 +136,7 @@ export function postgresUpkeep({
     prune: (keepMs) => prune(database, clocks(), keepMs),
     shrink: async () => false,
     markServing: async () => null,
-    forget: (upTo) => write({ text: 'DELETE FROM remit.outbox WHERE seq <= $1', values: [upTo] }),
+    forget: (upTo, ledger = '') => write({ text: FORGET, values: [upTo, ledger] }),
   };
 }
 

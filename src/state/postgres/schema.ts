@@ -2,7 +2,7 @@ import { MAX_LEASE_SECONDS } from '../../config/authority.ts';
 import { PARTS_OF_SETTLED } from './settled-parts.ts';
 
 /** The version of the tables. */
-export const SCHEMA_VERSION = 5;
+export const SCHEMA_VERSION = 6;
 
 /** The schema that the tables are in, beside anything else in the database. */
 export const SCHEMA_NAME = 'remit';
@@ -269,5 +269,14 @@ CREATE TABLE token_uses (
   span_id text,
   allowed text,
   PRIMARY KEY (jti_digest, reporter)
+) WITH (fillfactor = 50);
+`;
+
+/** Version 6: how far the ledger of each authority has taken the outbox, and when it last said so. */
+export const RELAYS = `
+CREATE TABLE relays (
+  ledger text PRIMARY KEY,
+  seq bigint NOT NULL,
+  seen timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 `;

@@ -50,6 +50,27 @@ describeWith(postgresPart(), 'openPostgresState', (binaries) => {
     return { url, state };
   }
 
+  it('keeps a record until each ledger has it that was heard of in the last minute', async () => {
+    const { url, state } = await opened();
+    const { authority } = state;
+    const waiting = async () => (await places.outbox(url)).length;
+    await authority.appendRecords([endRecord(1), endRecord(2), endRecord(3)]);
+    expect(await authority.forget(0, 'one')).toBeNull();
+    expect(await authority.forget(2, 'two')).toBeNull();
+    expect(await waiting()).toBe(3);
+    expect(await authority.forget(1, 'one')).toBeNull();
+    expect(await waiting()).toBe(2);
+    expect(await authority.forget(3, 'one')).toBeNull();
+    expect(await waiting()).toBe(1);
+    await places.sql(url, `UPDATE remit.relays SET seen = seen - interval '61 s' WHERE ledger = 'two'`);
+    expect(await authority.forget(3, 'one')).toBeNull();
+    expect(await waiting()).toBe(0);
+    await places.sql(url, `UPDATE remit.relays SET seen = seen - interval '1 day' WHERE ledger = 'two'`);
+    expect(await authority.forget(3, 'one')).toBeNull();
+    expect(await places.sql(url, 'SELECT ledger FROM remit.relays')).toEqual([{ ledger: 'one' }]);
+    await state.close();
+  });
+
   it('never takes more than a budget, or skips a version of the history, from two replicas at once', async () => {
     const { state, url } = await opened();
     const other = must(await open(url));
