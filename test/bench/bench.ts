@@ -14,6 +14,8 @@ export interface Effort {
   readonly seconds: number;
   /** Most live tasks in the sweep over tasks. */
   readonly tasks: number;
+  /** Numbers of sidecars of the fleet, ascending. */
+  readonly streams: readonly number[];
   readonly soakSeconds: number;
 }
 

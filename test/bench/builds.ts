@@ -143,7 +143,13 @@ const { values, positionals } = parseArgs({
 });
 const syncMs = Number(values['sync-ms']);
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
-const effort = { rounds: Number(values.rounds), seconds: Number(values.seconds), tasks: 0, soakSeconds: 0 };
+const effort = {
+  rounds: Number(values.rounds),
+  seconds: Number(values.seconds),
+  tasks: 0,
+  streams: [],
+  soakSeconds: 0,
+};
 const stage = await Stage.open();
 try {
   const bench = await openBench(stage, effort, say);

@@ -64,6 +64,8 @@ export interface RemitOptions {
   readonly flags?: readonly string[];
   /** The section `authority`. Default none. */
   readonly authority?: object;
+  /** `state` of a sidecar: `authority:unix:…`. Default: a state file and an issuer of its own. */
+  readonly sidecarOf?: string;
   /** More of its environment. Default none. */
   readonly environment?: Readonly<Record<string, string>>;
   /** File for its standard output. */
@@ -210,27 +212,32 @@ async function configOf(
   { authority }: Domain,
   options: RemitOptions & { readonly ports: Ports; readonly socket: string },
 ): Promise<object> {
-  const { ports, socket, policies, tokenSeconds, checksPerAgent: maxChecksPerSecondPerAgent = 1_000_000 } = options;
+  const { ports, socket, policies, checksPerAgent: maxChecksPerSecondPerAgent = 1_000_000 } = options;
   const svid = await authority.svid('/remit', { dns: ['localhost'], ips: ['127.0.0.1'], ttlSeconds: TTL_SECONDS });
   const credential = await writeCredential(folder, 'remit', svid);
   return {
     trustDomains: ['acme.test'],
     extAuthz: { listen: `unix:${socket}`, identity: 'xfcc', proxyId: PROXY, maxChecksPerSecondPerAgent },
     svid: { ...credential, bundle: await writeBundle(folder, 'bundle', authority) },
-    issuer: {
-      listen: `127.0.0.1:${ports.issuer}`,
-      url: ISSUER,
-      signingKey: 'key.pem',
-      tokenSeconds: tokenSeconds ?? 300,
-      taskSeconds: 7_200,
-      limits: options.issuerLimits ?? { requestsPerSecondPerClient: 1_000_000 },
-    },
+    ...(options.sidecarOf === undefined ? ownState(options) : { state: options.sidecarOf }),
     admin: { listen: `127.0.0.1:${ports.admin}` },
     policies: policies ?? join(options.checkout ?? root, 'cedar-policies'),
-    state: 'sqlite:state.db',
     ...(options.authority === undefined ? {} : { authority: options.authority }),
   };
 }
+
+/** A state file, and the issuer that writes to it. */
+const ownState = ({ ports, tokenSeconds, issuerLimits }: RemitOptions & { readonly ports: Ports }): object => ({
+  issuer: {
+    listen: `127.0.0.1:${ports.issuer}`,
+    url: ISSUER,
+    signingKey: 'key.pem',
+    tokenSeconds: tokenSeconds ?? 300,
+    taskSeconds: 7_200,
+    limits: issuerLimits ?? { requestsPerSecondPerClient: 1_000_000 },
+  },
+  state: 'sqlite:state.db',
+});
 
 function bodyOf({ audience, actions, constraints }: Intent): string {
   const limits = constraints === undefined ? {} : { constraints };

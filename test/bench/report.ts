@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
 import { names } from './contenders.ts';
 import { atRate } from './fixed-rate.ts';
+import { sidecarReuse } from './fleet-reuse.ts';
 import { goModuleVersions } from './go-servers.ts';
 import { issuerFlood } from './issuer-flood.ts';
 import { NEIGHBOUR, SOCKET_NEIGHBOUR } from './neighbour.ts';
@@ -47,6 +48,8 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     overload_goodput_at_socket: results.figure(SOCKET_GOODPUT),
     overload_neighbour_at_socket: results.figure(SOCKET_NEIGHBOUR),
     issuer_flood_p50: results.latencyRatio('p50Ms', issuerFlood.beside, issuerFlood.without),
+    sidecar_vs_embedded_reuse: rate(sidecarReuse.sidecar, sidecarReuse.embedded),
+    sidecar_vs_embedded_cost: results.ratio('cpuUs', sidecarReuse.sidecar, sidecarReuse.embedded),
     issuer_flood_p99: results.latencyRatio('p99Ms', issuerFlood.beside, issuerFlood.without),
   };
 }

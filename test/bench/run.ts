@@ -7,6 +7,7 @@ import { measureBodies } from './bodies.ts';
 import { measureCollections } from './collector.ts';
 import { startContenders } from './contenders.ts';
 import type { Contenders } from './contenders.ts';
+import { measureFleet } from './fleet.ts';
 import { measureFixedRates } from './fixed-rate.ts';
 import { measureOverload } from './overload.ts';
 import { measureIssuer } from './issuer-flood.ts';
@@ -17,7 +18,8 @@ import { Stage } from './stage.ts';
 import { measureTasks } from './tasks.ts';
 import { measureSockets, measureThroughput } from './throughput.ts';
 
-const help = `usage: npm run bench -- [--json] [--rounds N] [--seconds N] [--only SECTION,...] [--tasks N] [--soak SECONDS]
+const help = `usage: npm run bench -- [--json] [--rounds N] [--seconds N] [--only SECTION,...] [--tasks N]
+                        [--streams N,...] [--soak SECONDS]
 
 Measures the built product beside others, each behind a real Envoy, in turn, round after round: README.md says how.
 
@@ -25,8 +27,9 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --rounds    how often each measurement is made; default 3
   --seconds   how long one takes; default 3
   --only      some of: throughput, socket, rates, policies, tasks, bodies, collector, soak,
-              overload, issuer; default all
+              overload, issuer, fleet; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
+  --streams   numbers of sidecars of the fleet; default 1,10,100,2000: the last takes 1.5 GiB and some minutes
   --soak      how long the soak takes; default 30, an hour is 3600
 
 Needs Linux, wrk and h2load (apt-get install wrk nghttp2-client), Go, and Envoy (npm run parts).`;
@@ -43,6 +46,7 @@ const sections: Readonly<Record<string, (bench: Bench, contenders: () => Promise
   tasks: measureTasks,
   overload: measureOverload,
   issuer: measureIssuer,
+  fleet: measureFleet,
 };
 
 interface Options extends Effort {
@@ -53,7 +57,16 @@ interface Options extends Effort {
 function optionsFrom(args: readonly string[]): Options | string {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean', default: false } as const;
-  const options = { json: flag, help: flag, rounds: text, seconds: text, only: text, tasks: text, soak: text };
+  const options = {
+    json: flag,
+    help: flag,
+    rounds: text,
+    seconds: text,
+    only: text,
+    tasks: text,
+    streams: text,
+    soak: text,
+  };
   try {
     const { values } = parseArgs({ args: [...args], options });
     if (values.help) return help;
@@ -66,6 +79,7 @@ function optionsFrom(args: readonly string[]): Options | string {
       rounds: count(values.rounds, 3),
       seconds: count(values.seconds, 3),
       tasks: count(values.tasks, 100_000),
+      streams: (values.streams ?? '1,10,100,2000').split(',').map((one) => count(one, 1)),
       soakSeconds: count(values.soak, 30),
     };
   } catch (error) {

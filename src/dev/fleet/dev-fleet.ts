@@ -14,6 +14,7 @@ import { envoyConfigWithFiles, shippedEnvoyConfig } from '../envoy-config.ts';
 import { EnvoyProcess } from '../envoy.ts';
 import { freePortSource } from '../free-port-source.ts';
 import { failover } from '../postgres/failover.ts';
+import type { Failover } from '../postgres/failover.ts';
 import { initDataFolder } from '../postgres/data-folder.ts';
 import { makeNodes, NODES, PostgresNodes } from '../postgres/nodes.ts';
 import { ToolServer } from '../upstream.ts';
@@ -115,9 +116,9 @@ export class DevFleet {
     return this.#envoys.get(at)?.address.port ?? 0;
   }
 
-  /** Kills the primary of the database, and promotes a standby. Gives their names. */
-  async failOver(): Promise<{ readonly from: string; readonly to: string }> {
-    await this.nodes.nodes[this.nodes.primary].kill();
+  /** Kills the primary of the database, or stops it in an orderly way, and promotes a standby. Gives their names. */
+  async failOver(by: 'kill' | 'stop'): Promise<Failover> {
+    await this.nodes.nodes[this.nodes.primary][by]();
     return failover(this.nodes);
   }
 

@@ -108,7 +108,7 @@ async function primaryKilled(fleet: DevFleet, tell: Tell): Promise<void> {
     task,
     onAllowed: (count) => {
       if (count === LARGER_BUDGET / 4) {
-        failedOver = fleet.failOver();
+        failedOver = fleet.failOver('kill');
         failedOver.catch(() => undefined);
       }
     },

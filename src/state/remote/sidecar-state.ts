@@ -31,6 +31,8 @@ const RENEW_WITHIN_MS = 30_000;
 export interface SidecarStateOptions {
   /** gRPC targets of the authorities, at least one. */
   readonly targets: readonly string[];
+  /** Most tasks of which the card is held. Room for them is taken at once: 24 bytes each, three times. Default 100,000. */
+  readonly maxCards?: number;
   readonly placeOf: (target: string) => AuthorityPlace | string;
   readonly hello: FollowerOptions['hello'];
   readonly status: () => SidecarStatus;
@@ -85,7 +87,7 @@ export class SidecarState {
     };
     this.#options = options;
     const instance = Buffer.from(ports.randomBytes(16)).toString('hex');
-    const feed = new SidecarFeed({ instance, maxCards: MAX_CARDS });
+    const feed = new SidecarFeed({ instance, maxCards: options.maxCards ?? MAX_CARDS });
     this.#feed = feed;
     this.#clock = new SidecarClock(ports);
     this.#digestKey = ports.randomBytes(32);

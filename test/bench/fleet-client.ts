@@ -1,0 +1,73 @@
+import type { SidecarState } from '../../src/state/remote/sidecar-state.ts';
+import { until } from '../until.ts';
+import { benchSidecar, isAllowed } from './fleet-sidecar.ts';
+import type { BenchToken, SidecarPlace } from './fleet-sidecar.ts';
+
+/**
+ * Some of the sidecars of a fleet, in one process, for `fleet-streams.ts`. Its parent tells it what to do, one order after another, and waits
+ * for the answer to each.
+ */
+
+/** What a client is to do. */
+export type ClientOrder =
+  /** Adds sidecars up to a number, each with a lease. */
+  | { readonly to: 'grow'; readonly place: SidecarPlace; readonly count: number }
+  /** Opens a token at all of them. */
+  | { readonly to: 'open'; readonly token: BenchToken }
+  /** Looks whether they would allow a use. */
+  | { readonly to: 'look'; readonly token: BenchToken };
+
+/** Its answer. */
+export interface ClientAnswer {
+  /** Sidecars that would allow a use of the token. */
+  readonly allowed: number;
+  /** When each was looked at, by the monotonic clock of the machine, in milliseconds. */
+  readonly lookedMs: readonly number[];
+}
+
+/** Sidecars that connect, and that open, at the same time: an authority takes 200 new streams a second. */
+const AT_ONCE = 25;
+
+const sidecars: SidecarState[] = [];
+
+async function obey(order: ClientOrder): Promise<ClientAnswer> {
+  if (order.to === 'grow') await grow(order);
+  else if (order.to === 'open') await open(order.token);
+  else return look(order.token);
+  return { allowed: 0, lookedMs: [] };
+}
+
+async function grow({ place, count }: Extract<ClientOrder, { readonly to: 'grow' }>): Promise<void> {
+  while (sidecars.length < count) {
+    const more = Array.from({ length: Math.min(AT_ONCE, count - sidecars.length) }, () => benchSidecar(place));
+    sidecars.push(...more);
+    await until(() => more.every((one) => one.problem() === null), { what: `${sidecars.length} leases` });
+  }
+}
+
+/** A loaded machine lets an open fail now and then. */
+async function open(token: BenchToken): Promise<void> {
+  const areOpen = async (): Promise<boolean> => {
+    for (let from = 0; from < sidecars.length; from += AT_ONCE) {
+      const some = sidecars.slice(from, from + AT_ONCE).filter((one) => !isAllowed(one, token));
+      await Promise.all(some.map(async ({ states }) => states.open(token.key, token.jtiDigest)));
+    }
+    return sidecars.every((one) => isAllowed(one, token));
+  };
+  await until(areOpen, { what: `an open task at ${sidecars.length} sidecars` });
+}
+
+function look(token: BenchToken): ClientAnswer {
+  const looks = sidecars.map((one) => ({ isAllowed: isAllowed(one, token), atMs: monotonicMs() }));
+  return { allowed: looks.filter((one) => one.isAllowed).length, lookedMs: looks.map(({ atMs }) => atMs) };
+}
+
+/** The monotonic clock of the machine, which all its processes share. */
+const monotonicMs = (): number => Number(process.hrtime.bigint()) / 1e6;
+
+process.on('message', (order: ClientOrder) => {
+  obey(order).then(
+    (answer) => process.send?.(answer),
+    (error: unknown) => process.send?.({ problem: String(error) }),
+  );
+});

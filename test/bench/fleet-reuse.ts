@@ -1,0 +1,88 @@
+import { cp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { EXAMPLE_POLICIES } from '../../src/commands/domain.ts';
+import { measure } from './bench.ts';
+import type { Bench } from './bench.ts';
+import { startEnvoy } from './envoy-under-test.ts';
+import { mustBeAllowed } from './load.ts';
+import { audiences, reuse } from './loads.ts';
+import { RemitUnderTest } from './remit-under-test.ts';
+import { wrk } from './wrk.ts';
+
+/** The contenders: one process with its state file, and a sidecar beside an authority that has nothing else to do. */
+const EMBEDDED = 'Remit, embedded';
+const SIDECAR = 'Remit, sidecar';
+const REUSE = 'reuse, without history';
+/** Contenders and scenario in the results. */
+export const sidecarReuse = { embedded: [EMBEDDED, REUSE], sidecar: [SIDECAR, REUSE] } as const;
+const WARM_SECONDS = 10;
+/** The ratio within a round moves by a few percent on a shared machine: more rounds than those of other sections. */
+const ROUNDS_MORE = 2;
+
+/** Repeated uses at a sidecar and at an embedded process, in turn, each behind its own Envoy. */
+export async function measureSidecarReuse(bench: Bench): Promise<void> {
+  const { collectorPort, domain, effort, results, say, stage } = bench;
+  const policies = join(stage.folder, 'policies-without-history');
+  await cp(EXAMPLE_POLICIES, policies, { recursive: true });
+  // It reads the history in every use, so that every use of a sidecar would be settled.
+  await rm(join(policies, 'policies', 'history.cedar'));
+  const listen = join(stage.folder, 'authority.sock');
+  const authority = await RemitUnderTest.start(stage, domain, {
+    name: 'authority-of-sidecar',
+    collectorPort: null,
+    policies,
+    authority: {
+      listen: [`unix:${listen}`],
+      sidecars: [{ id: 'spiffe://acme.test/none', audiences: [audiences.files] }],
+    },
+  });
+  const shared = { collectorPort: null, policies } as const;
+  const embedded = await RemitUnderTest.start(stage, domain, { ...shared, name: 'embedded' });
+  const sidecar = await RemitUnderTest.start(stage, domain, {
+    ...shared,
+    name: 'sidecar',
+    sidecarOf: `authority:unix:${listen}`,
+  });
+  const contenders = [];
+  for (const { name, remit, issuer } of [
+    { name: EMBEDDED, remit: embedded, issuer: embedded },
+    { name: SIDECAR, remit: sidecar, issuer: authority },
+  ]) {
+    const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
+    contenders.push({ name, remit, issuer, port: envoy.address.port });
+  }
+  for (const { issuer, port } of contenders) {
+    const load = await reuse(bench, issuer);
+    await mustBeAllowedSoon(port, load);
+    await wrk(stage, load, { port, seconds: WARM_SECONDS });
+  }
+  for (let round = 0; round < effort.rounds * ROUNDS_MORE; round += 1) {
+    // Each second round begins with the other one.
+    for (const { name, remit, issuer, port } of round % 2 === 0 ? contenders : contenders.toReversed()) {
+      const load = await reuse(bench, issuer);
+      await mustBeAllowedSoon(port, load);
+      await wrk(stage, load, { port, seconds: 1 });
+      await measure(bench, { contender: name, scenario: REUSE, pid: remit.pid }, () =>
+        wrk(stage, load, { port, seconds: effort.seconds }),
+      );
+    }
+  }
+  const ratio = results.ratio('requestsPerSecond', sidecarReuse.sidecar, sidecarReuse.embedded);
+  const cost = results.ratio('cpuUs', sidecarReuse.sidecar, sidecarReuse.embedded);
+  say(
+    `a sidecar answers ${(ratio * 100).toFixed(1)} % of what embedded does, for ${(cost * 100).toFixed(1)} % of its processor time`,
+  );
+  for (const remit of [sidecar, embedded, authority]) await remit.end();
+}
+
+/** A first use may be late on a loaded machine. */
+async function mustBeAllowedSoon(port: number, load: Parameters<typeof mustBeAllowed>[1]): Promise<void> {
+  for (let tries = 20; tries > 0; tries -= 1) {
+    try {
+      return await mustBeAllowed(port, load);
+    } catch (error) {
+      if (tries === 1) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
