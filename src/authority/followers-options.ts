@@ -2,6 +2,7 @@ import type { Report } from '../fleet/messages.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
 import type { ReportingSidecar } from './report-writes.ts';
+import type { ServedBundle } from './bundle-handler.ts';
 import type { Engine } from './engine.ts';
 
 /** Options of the streams. */
@@ -17,6 +18,8 @@ export interface FollowersOptions {
   /** JSON Web Key Set of the tokens. */
   readonly jwks: () => Buffer;
   /** The floor of the clock. */
+  /** The signed policy bundle in force; `null` where there is none. */
+  readonly bundle: () => ServedBundle | null;
   readonly clockMs: () => number;
   readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
   readonly after: After;

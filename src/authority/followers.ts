@@ -5,6 +5,7 @@ import type { Receipt } from '../fleet/receipt.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { SidecarRights } from './authorize.ts';
+import { Announcements } from './announcements.ts';
 import { clientLimits } from './client-limits.ts';
 import type { ClientLimits } from './client-limits.ts';
 import { Beats } from './beats.ts';
@@ -13,6 +14,7 @@ import { ended, hangUpStalled, streamIdOf } from './follower.ts';
 import type { Call, Follower } from './follower.ts';
 import { FeedPump } from './feed-pump.ts';
 import type { FollowersOptions } from './followers-options.ts';
+import { reportProblem } from './report-admission.ts';
 import { SidecarReports } from './sidecar-reports.ts';
 import { endStream } from './stream-end.ts';
 import { totalOf } from './receipts.ts';
@@ -48,6 +50,7 @@ export class Followers {
   readonly #beats: Beats;
   readonly #pump: FeedPump;
   readonly #reports = new SidecarReports();
+  readonly #announcements: Announcements;
   #calls = 0;
   #isDraining = false;
   #isClosed = false;
@@ -67,6 +70,7 @@ export class Followers {
       maxHeldInAll: MAX_HELD_IN_ALL,
       inheritedUntilMs,
     });
+    this.#announcements = new Announcements({ ...options, issuer: options.welcome.issuer });
     this.#resumes = new TokenBucket({
       burst: RESUMES_A_SECOND,
       perSecond: RESUMES_A_SECOND,
@@ -180,7 +184,7 @@ export class Followers {
 
   /** Sends new keys to all sidecars. */
   keysChanged(): void {
-    for (const follower of this.#followers.values()) this.#write(follower, this.#keys());
+    this.#writeAll(this.#announcements.keys());
   }
 
   /**
@@ -190,8 +194,7 @@ export class Followers {
   drain(withinMs: number): void {
     if (this.#isAlone) return;
     this.#isDraining = true;
-    for (const follower of this.#followers.values())
-      this.#write(follower, { of: 'drain', drain: { within_ms: withinMs } });
+    this.#writeAll({ of: 'drain', drain: { within_ms: withinMs } });
   }
 
   close(): void {
@@ -235,7 +238,8 @@ export class Followers {
         now_ms: clockMs(),
       },
     });
-    this.#write(follower, this.#keys());
+    this.#write(follower, this.#announcements.keys());
+    this.#write(follower, this.#announcements.policy());
     if (!this.#isAlone) {
       const ageMs = MAX_AGE_MS * (0.8 + 0.4 * this.#random());
       const move: Down = { of: 'drain', drain: { within_ms: MOVE_WITHIN_MS } };
@@ -275,21 +279,13 @@ export class Followers {
   }
 
   async #reported(follower: Follower, report: Report): Promise<void> {
-    const problem = await this.#reportProblem(follower, report);
+    const problem = await reportProblem(report, follower, {
+      issuer: this.#options.welcome.issuer,
+      holds: (key) => this.hub.holds(follower.id, key),
+      write: this.#options.report,
+    });
     if (this.#followers.get(follower.id) !== follower) return;
     this.#write(follower, { of: 'reported', reported: { id: report.id, problem } });
-  }
-
-  async #reportProblem({ id, limits, rights }: Follower, report: Report): Promise<string> {
-    const count = 1 + report.touched.length + report.stolen.length + report.secrets.length;
-    if (!limits.reports.take(count) || !limits.uses.take(report.uses.length))
-      return 'too many reports: try again later';
-    const { issuer } = this.#options.welcome;
-    const holds = report.touched.map(({ task_id }) => this.hub.holds(id, { issuer, id: task_id }));
-    // INVARIANT: a claim to hold a task changes nothing of it.
-    if (holds.includes('unread')) return 'the cards of these tasks are still being read: try again';
-    const touched = report.touched.filter((_, at) => holds[at] === true);
-    return this.#options.report({ ...report, touched }, { id, rights });
   }
 
   #left(follower: Follower): void {
@@ -318,6 +314,8 @@ export class Followers {
 
   #tick(): void {
     this.#cancelPoll = this.#options.after(POLL_MS, () => {
+      const changed = this.#announcements.changedPolicy();
+      if (changed !== null) this.#writeAll(changed);
       for (const follower of this.#followers.values()) hangUpStalled(follower, this.#options.ports.monotonicMs());
       this.hub.sweep(this.#options.ports.monotonicMs());
       // Without sidecars nobody waits for changes.
@@ -326,6 +324,10 @@ export class Followers {
         if (!this.#isClosed) this.#tick();
       });
     });
+  }
+
+  #writeAll(down: Down): void {
+    for (const follower of this.#followers.values()) this.#write(follower, down);
   }
 
   /** Writes a message. Cards are not read for a stream before all of its messages have left this process. */
@@ -338,10 +340,6 @@ export class Followers {
 
   get #isAlone(): boolean {
     return this.#options.engine.replicas === undefined;
-  }
-
-  #keys(): Down {
-    return { of: 'keys', keys: { issuer: this.#options.welcome.issuer, jwks: this.#options.jwks() } };
   }
 
   #random(): number {

@@ -17,6 +17,7 @@ import { restrictSocket, unixSocketProblem } from '../runtime/unix-socket.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
 import { localRights, rightsOf } from './authorize.ts';
 import type { SidecarRights, SidecarRule } from './authorize.ts';
+import type { BundleCall, BundleSender } from './bundle-handler.ts';
 import type { CallRefusal, SidecarCalls } from './calls.ts';
 import type { Followers } from './followers.ts';
 import type { ReceivedRecords } from './received-records.ts';
@@ -36,6 +37,7 @@ export interface AuthorityServerOptions {
   readonly svid: SvidSource | null;
   /** Who may connect to a Unix socket. */
   readonly socket: SocketAccess;
+  readonly bundles: BundleSender;
   /** Receives the logs of sidecars; `null` where this authority does not. */
   readonly records: ReceivedRecords | null;
   readonly nowMs: () => number;
@@ -131,7 +133,7 @@ export class AuthorityServer {
   }
 
   #serve(isLocal: boolean): void {
-    const { followers, calls, records } = this.#options;
+    const { followers, calls, records, bundles } = this.#options;
     type Call = ServerDuplexStream<Up, Down>;
     const unary =
       <Name extends 'Open' | 'Settle' | 'Confirm'>(
@@ -157,6 +159,7 @@ export class AuthorityServer {
         Confirm: methodOf('Confirm'),
         Settle: methodOf('Settle'),
         Append: methodOf('Append'),
+        Bundle: methodOf('Bundle'),
       },
       {
         Follow: (call: Call) => {
@@ -169,6 +172,11 @@ export class AuthorityServer {
           if (rights === null) call.emit('error', UNKNOWN_PEER);
           else if (records === null) call.emit('error', NO_RECORDS);
           else handleAppend(call, records.receiver, { id: rights.peer, trustDomain: records.trustDomain });
+        },
+        Bundle: (call: BundleCall) => {
+          const rights = this.#rightsOf(call, isLocal);
+          if (rights === null) call.emit('error', UNKNOWN_PEER);
+          else bundles.handle(call, rights.peer);
         },
         Open: unary<'Open'>((request, rights) => calls.open(request, rights, { isConfirmed: false })),
         Confirm: unary<'Confirm'>((request, rights) => calls.open(request, rights, { isConfirmed: true })),

@@ -5,6 +5,8 @@ import type { After } from '../runtime/timers.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { SidecarRule } from './authorize.ts';
+import { BundleSender } from './bundle-handler.ts';
+import type { ServedBundle } from './bundle-handler.ts';
 import { SidecarCalls } from './calls.ts';
 import type { Engine } from './engine.ts';
 import { Followers, MARGIN_MS } from './followers.ts';
@@ -33,6 +35,8 @@ export interface AuthorityParts {
   readonly issuer: string;
   /** The JSON Web Key Set of the tokens; call `keysChanged` when it changes. */
   readonly jwks: () => object;
+  /** The signed policy bundle in force here, for sidecars; looked at each 25 ms. Default: there is none. */
+  readonly bundle?: () => ServedBundle | null;
   /** Receives the logs of sidecars. Default: their records are refused. */
   readonly records?: ReceivedRecords;
   /** Needed to listen on TCP. */
@@ -80,7 +84,7 @@ const OWN_USER: SocketAccess = { mode: 0o600, groupId: null };
 
 /** Starts to serve sidecars. On a problem nothing is left open. */
 export async function startAuthority(parts: AuthorityParts): Promise<ServingAuthority | { readonly problem: string }> {
-  const { leaseMs, issuer, ports, after, svid, reports, version, onProblem } = parts;
+  const { leaseMs, issuer, ports, after, svid, reports, version, onProblem, bundle = () => null } = parts;
   const pending = new PendingChanges();
   const engine = parts.engine.replicas === undefined ? parts.engine : noting(parts.engine, pending);
   const epoch = await engine.epoch();
@@ -95,6 +99,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     formerLeaseMs: parts.formerLeaseMs ?? leaseMs,
     welcome: { version, issuer, digest_key: Buffer.from(parts.digestKey) },
     jwks: () => Buffer.from(JSON.stringify(parts.jwks())),
+    bundle,
     clockMs: () => reports.floorMs(),
     ports,
     after,
@@ -128,6 +133,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     records: parts.records ?? null,
     monotonicMs: ports.monotonicMs,
   });
+  const bundles = new BundleSender(bundle, after);
   const servers: AuthorityServer[] = [];
   const close = async (): Promise<void> => {
     followers.close();
@@ -139,6 +145,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     const server = new AuthorityServer({
       followers,
       calls,
+      bundles,
       rules: parts.sidecars,
       svid,
       socket: parts.socket ?? OWN_USER,

@@ -1,15 +1,18 @@
 import { resolve } from 'node:path';
-import { integer, made, optional, type Reader } from '../runtime/fields.ts';
+import { integer, made, optional, textOf, type Reader } from '../runtime/fields.ts';
 import { aloneOr, section } from './fields.ts';
 import { jwksIn, pathIn } from './values.ts';
+
+/** `from` of a bundle that the authority of a sidecar has. */
+export const FROM_AUTHORITY = 'authority';
 
 /** The source of the policies. */
 export interface PoliciesConfig {
   /** Folder with the schema, the catalog, the entities and the policies. Default `cedar-policies`. */
   readonly folder: string;
   /**
-   * A signed bundle instead of the folder: a file or an `https:` URL, the keys that may sign it (a file with a JWK Set), and PEM
-   * certificates trusted for the server. Default none; certificates default to those of the runtime.
+   * A signed bundle instead of the folder: a file, an `https:` URL or `authority`, the keys that may sign it (a file with a JWK Set), and
+   * PEM certificates trusted for the server. Default none; certificates default to those of the runtime.
    */
   readonly bundle: { readonly from: string; readonly keys: string; readonly ca: string | null } | null;
   /** Folder of a candidate set, which is evaluated beside the set in force but never enforced. Default none. */
@@ -22,6 +25,11 @@ export interface PoliciesConfig {
    */
   readonly maxAgeSeconds: number | null;
 }
+
+const bundleIn = (folder: string): Reader<string> =>
+  textOf('an `https:` URL, a file or `authority`', (value) =>
+    value === FROM_AUTHORITY ? value : jwksIn(folder)(value),
+  );
 
 /** Reads `policies`: a folder alone, or the section. */
 export const policies = (folder: string): Reader<PoliciesConfig> => {
@@ -38,7 +46,7 @@ export const policies = (folder: string): Reader<PoliciesConfig> => {
       section<PoliciesConfig>({
         folder: optional(pathIn(folder), defaults.folder),
         bundle: optional(
-          section({ from: jwksIn(folder), keys: pathIn(folder), ca: optional(pathIn(folder), null) }),
+          section({ from: bundleIn(folder), keys: pathIn(folder), ca: optional(pathIn(folder), null) }),
           null,
         ),
         candidate: optional(pathIn(folder), null),

@@ -1,4 +1,6 @@
 import type { AuthorityConfig } from './authority.ts';
+import { FROM_AUTHORITY } from './policies.ts';
+import type { PoliciesConfig } from './policies.ts';
 import type { RecordsConfig } from './records.ts';
 import type { StatePlace } from './state.ts';
 import type { Address } from './values.ts';
@@ -10,6 +12,7 @@ interface RoleKeys {
   readonly issuer: object | null;
   readonly svid: object | null;
   readonly records: RecordsConfig;
+  readonly policies: Pick<PoliciesConfig, 'bundle'>;
 }
 
 type Contradiction = { readonly field: string; readonly message: string } | null;
@@ -20,6 +23,7 @@ type Contradiction = { readonly field: string; readonly message: string } | null
  */
 export const roleContradiction = (keys: RoleKeys): Contradiction =>
   recordsContradiction(keys) ??
+  policiesContradiction(keys) ??
   (keys.state.kind === 'authority' ? sidecarContradiction(keys, keys.state.addresses) : authorityContradiction(keys));
 
 function recordsContradiction({ records: { place }, state, authority: { listen } }: RoleKeys): Contradiction {
@@ -34,6 +38,12 @@ function recordsContradiction({ records: { place }, state, authority: { listen }
     };
   }
   return null;
+}
+
+function policiesContradiction({ policies: { bundle }, state }: RoleKeys): Contradiction {
+  if (bundle?.from !== FROM_AUTHORITY || state.kind === 'authority') return null;
+  const message = 'is `authority`, which is for sidecars: name a file or a URL, or set `state: authority://host:port`';
+  return { field: 'policies.bundle.from', message };
 }
 
 function sidecarContradiction({ authority, issuer, svid }: RoleKeys, addresses: readonly Address[]): Contradiction {

@@ -35,6 +35,7 @@ export async function startAuthorityRole(
     | 'faults'
     | 'metrics'
     | 'guard'
+    | 'bundle'
   >,
   {
     issuer,
@@ -73,6 +74,7 @@ export async function startAuthorityRole(
     formerLeaseMs: former?.longestMs ?? leaseMs,
     ...from,
     reports: authority,
+    bundle: parts.bundle,
     records,
     issuer: issuer.url,
     jwks: () => signingKeys.jwks(),

@@ -113,7 +113,7 @@ export async function openParts(
             closers,
           });
   if (isStartProblem(state)) return state;
-  const { authority, stateFile, states } = state;
+  const { authority, sidecar, stateFile, states } = state;
   const reports = new Reports(
     { authority: state.reporting, states, writeUses: state.sharedUses?.write },
     {
@@ -146,6 +146,18 @@ export async function openParts(
   closers.push(() => reports.flush());
   relay = opened.relay;
   opening.ledger = opened;
+  const onProblem = (problem: string): void => faults.set('svid', problem);
+  const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
+  closers.push(() => svid?.close());
+  opening.svid = svid;
+  if (sidecar !== null) closers.push(svid?.onChange(() => sidecar.renewed()) ?? (() => undefined));
+  const unfit = followOwnSvid(svid, { config, log });
+  if (unfit !== null) return { problem: unfit };
+  const onRenewed = ({ id, notAfterMs }: Svid): void => {
+    const until = new Date(notAfterMs).toISOString();
+    log(`svid: \`${id}\` is valid until ${until}`, 'svid-renewed', { id, until });
+  };
+  closers.push(svid?.onChange(onRenewed) ?? (() => undefined));
   const open = await openPolicies(config, {
     ports,
     metrics,
@@ -155,22 +167,11 @@ export async function openParts(
     keyFiles,
     ledger: opened.writer,
     closers,
+    fromAuthority: sidecar && ((etag) => sidecar.bundle.fetch(etag)),
   });
   if (isStartProblem(open)) return open;
-  const { policies, trial, loads: policyLoads } = open;
+  const { policies, trial, bundle, loads: policyLoads } = open;
   opening.policies = policies;
-  const onProblem = (problem: string): void => faults.set('svid', problem);
-  const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
-  closers.push(() => svid?.close());
-  opening.svid = svid;
-  if (state.sidecar !== null) closers.push(svid?.onChange(() => state.sidecar?.renewed()) ?? (() => undefined));
-  const unfit = followOwnSvid(svid, { config, log });
-  if (unfit !== null) return { problem: unfit };
-  const onRenewed = ({ id, notAfterMs }: Svid): void => {
-    const until = new Date(notAfterMs).toISOString();
-    log(`svid: \`${id}\` is valid until ${until}`, 'svid-renewed', { id, until });
-  };
-  closers.push(svid?.onChange(onRenewed) ?? (() => undefined));
   return {
     config,
     ports,
@@ -184,6 +185,7 @@ export async function openParts(
     ledger: opened,
     policies,
     policyLoads,
+    bundle,
     trial,
     svid,
     telemetry,

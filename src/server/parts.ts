@@ -2,6 +2,7 @@ import type { Config } from '../config/config.ts';
 import type { LiveSettings } from '../config/live-config.ts';
 import type { PathGuard } from '../config/writable-path.ts';
 import type { SvidSource } from '../identity/svid.ts';
+import type { BundleInForce } from '../policy/bundle/bundle-feed.ts';
 import type { PolicyInForce } from '../policy/policy-in-force.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { AnnouncedKeys } from './announced-keys.ts';
@@ -30,6 +31,8 @@ export interface Parts extends Pick<
   readonly ledger: Ledger;
   readonly policies: PolicyInForce;
   readonly policyLoads: PolicyLoads;
+  /** The signed policy bundle in force; `null` where the policies are from a folder. */
+  readonly bundle: () => BundleInForce | null;
   /** Receives every decision. */
   readonly trial: Trial;
   /** `null` where the configuration names no SVID. */

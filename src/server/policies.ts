@@ -1,10 +1,11 @@
 import { accountName } from '../runtime/account-name.ts';
 import type { Finding } from '../action/finding.ts';
 import type { Config } from '../config/config.ts';
-import { statePathOf } from '../config/state.ts';
 import type { PathGuard } from '../config/writable-path.ts';
 import { isDeny } from '../decision/decision.ts';
+import { FROM_AUTHORITY } from '../config/policies.ts';
 import { BundleFeed, bundleInFile } from '../policy/bundle/bundle-feed.ts';
+import type { BundleInForce } from '../policy/bundle/bundle-feed.ts';
 import { httpsBundle } from '../policy/bundle/fetch.ts';
 import type { FetchBundle } from '../policy/bundle/fetch.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
@@ -43,6 +44,8 @@ interface Opening {
   /** Refuses files that others can write. */
   readonly guard: PathGuard;
   readonly closers: Pick<Closers, 'push'>;
+  /** Fetches the bundle of the authority; `null` at a process that is no sidecar. */
+  readonly fromAuthority: FetchBundle | null;
 }
 
 /** The policies in force and those on trial. Both follow their sources. */
@@ -50,6 +53,8 @@ export interface OpenPolicies {
   readonly policies: PolicyInForce;
   readonly trial: Trial;
   readonly loads: PolicyLoads;
+  /** The signed bundle in force; `null` where the policies are from a folder. */
+  readonly bundle: () => BundleInForce | null;
 }
 
 /** Loads the policies of a configuration and follows their source from then on. */
@@ -60,9 +65,10 @@ export async function openPolicies(
     ledger: { folder: ledgerFolder },
     extAuthz: { binding },
   }: Pick<Config, 'policies' | 'state' | 'ledger' | 'extAuthz'>,
-  { ports, metrics, log, faults, keyFiles, ledger, guard, closers }: Opening,
+  { ports, metrics, log, faults, keyFiles, ledger, guard, closers, fromAuthority }: Opening,
 ): Promise<OpenPolicies | Problem> {
-  const feed = await feedOf(config, statePathOf(state), { ports, guard, keyFiles });
+  const keptIn = `${state.kind === 'sqlite' ? state.path : ledgerFolder}.policies`;
+  const feed = await feedOf(config, keptIn, { ports, guard, keyFiles, fromAuthority });
   if (isProblem(feed)) return feed;
   const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
   const keepText = async (set: Pick<PolicySet, 'hash' | 'source'>): Promise<boolean> => {
@@ -117,14 +123,17 @@ export async function openPolicies(
   });
   closers.push(unfollow);
   const loads = { reload: async () => onLoaded(await policies.reload()), report: () => onLoaded([]) };
-  return { policies, trial, loads };
+  return { policies, trial, loads, bundle: () => (feed instanceof BundleFeed ? feed.inForce : null) };
 }
 
-/** The source of the policies: a folder, or signed bundles. The last bundle is kept beside the state file. */
+/**
+ * The source of the policies: a folder, or signed bundles. The last bundle is kept beside the state file, without one beside the folder of the
+ * ledger.
+ */
 async function feedOf(
   config: Config['policies'],
-  state: string,
-  { ports, guard, keyFiles }: Pick<Opening, 'ports' | 'guard' | 'keyFiles'>,
+  keptIn: string,
+  { ports, guard, keyFiles, fromAuthority }: Pick<Opening, 'ports' | 'guard' | 'keyFiles' | 'fromAuthority'>,
 ): Promise<PolicyFeed | Problem> {
   if (config.bundle === null) return folderFeed(config.folder, guard);
   const { from, keys: keysFile, ca } = config.bundle;
@@ -133,10 +142,10 @@ async function feedOf(
   const anchors =
     ca === null ? null : await followedFile(ca, { keyFiles, what: 'certificates of the policy bundle', read: pemFrom });
   if (isProblem(anchors)) return anchors;
-  const fetch: FetchBundle = from.startsWith('https://')
-    ? (etag) => httpsBundle(from, anchors?.() ?? null)(etag)
-    : bundleInFile(from, systemDisk);
-  const feed = new BundleFeed({ label: from, fetch, keys, keptIn: `${state}.policies`, ports });
+  const overHttps: FetchBundle = (etag) => httpsBundle(from, anchors?.() ?? null)(etag);
+  const inFile = from.startsWith('https://') ? overHttps : bundleInFile(from, systemDisk);
+  const fetch = from === FROM_AUTHORITY && fromAuthority !== null ? fromAuthority : inFile;
+  const feed = new BundleFeed({ label: from, fetch, keys, keptIn, ports });
   await feed.restore();
   return feed;
 }

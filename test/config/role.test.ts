@@ -137,4 +137,14 @@ describe('the state of a configuration', () => {
   it('refuses the SPIFFE ID of an authority where there is none', () => {
     expect(read(id)).toMatchObject({ problems: [{ field: 'authority.id' }] });
   });
+
+  it('takes the policies of the authority at a sidecar alone', () => {
+    const policies = 'policies: { bundle: { from: authority, keys: k.json } }\n';
+    expect(read(`state: authority:unix:/a\n${policies}`)).toMatchObject({
+      value: { policies: { bundle: { from: 'authority' } } },
+    });
+    expect(read(policies)).toMatchObject({
+      problems: [{ field: 'policies.bundle.from', message: expect.stringContaining('which is for sidecars') }],
+    });
+  });
 });

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { fleetCommand } from '../../src/commands/fleet.ts';
@@ -28,6 +28,9 @@ const commandTask = (args: readonly string[], io: Parameters<Parameters<typeof r
 
 const listedFleet = (args: readonly string[], io: Parameters<Parameters<typeof ran>[0]>[1]) =>
   fleetCommand.run(args, io as never);
+
+const forbidding = (agent: string): string =>
+  `@id("more") forbid (principal == Remit::Agent::"spiffe://acme.test/${agent}", action, resource);\n`;
 
 describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and their authority', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
@@ -211,6 +214,34 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     for (const one of sidecars) expect(one).toMatchObject({ connected: true, lease_left_ms: expect.any(Number) });
     const { exit, out } = await ran(listedFleet, '--admin', fleet.admin('remote'));
     expect([exit, out]).toEqual([2, '']);
+  });
+
+  it('have the signed policies of the authority, where their own key verifies them', async () => {
+    type Told = Readonly<{ peer: string; policy_set: string; policy_generation: number }>;
+    const set = async (peer: string): Promise<string> => {
+      const { out } = await ran(listedFleet, '--admin', fleet.admin('authority'), '--json');
+      return (JSON.parse(out).sidecars as readonly Told[]).find((one) => one.peer === peer)?.policy_set ?? '';
+    };
+    const [remote, local] = ['spiffe://acme.test/ns/pay/sa/tools-1', 'unix'];
+    // The other sidecar has the folder itself.
+    const edited = async (agent: string): Promise<string> => {
+      const before = await set(local);
+      await writeFile(join(fleet.folder, 'policies', 'policies', 'more.cedar'), forbidding(agent));
+      return until(async () => ((await set(local)) === before ? undefined : set(local)), { what: 'the folder' });
+    };
+    const next = await edited('no-one');
+    await fleet.policies.publish(2);
+    await until(async () => (await set(remote)) === next, { what: 'the next bundle at the sidecar' });
+
+    // The authority trusts this key too, and serves what it has signed; the sidecar does not.
+    const later = await edited('nobody');
+    await fleet.policies.publish(3, 'second');
+    await until(() => fleet.wrote('remote').includes('signed with a key that is not trusted'), { what: 'the refusal' });
+    expect(await set(remote)).toBe(next);
+    const { token } = await fleet.declare();
+    await allowed('remote', token);
+    await fleet.policies.publish(4);
+    await until(async () => (await set(remote)) === later, { what: 'the same policies, signed by a trusted key' });
   });
 
   it('measure their lease and position, and the authority the logs that it receives, as the dashboards ask', async () => {

@@ -16,6 +16,7 @@ import { mustFind } from '../builders/must.ts';
 import { withTimeForChecks } from '../dev/time-for-checks.ts';
 import { freePorts } from '../free-port.ts';
 import { until } from '../until.ts';
+import { BundlePublisher } from './bundle-publisher.ts';
 import { examples } from './domain.ts';
 import { remit } from './process.ts';
 import type { Running } from './process.ts';
@@ -41,14 +42,23 @@ export const LEASE_SECONDS = 3;
 export class Fleet {
   readonly folder: string;
   readonly agent: Agent;
+  /** Publishes the bundle of the authorities; the sidecar `remote` has it from them. */
+  readonly policies: BundlePublisher;
   readonly #domain: CertificateAuthority;
   readonly #ports: Ports;
   readonly #envoys = new Map<SidecarName, EnvoyProcess>();
   readonly #running = new Map<ProcessName, Running>();
   readonly #stops: (() => Promise<unknown> | void)[] = [];
 
-  private constructor(folder: string, domain: CertificateAuthority, agent: Agent, ports: Ports) {
+  private constructor(
+    folder: string,
+    domain: CertificateAuthority,
+    policies: BundlePublisher,
+    agent: Agent,
+    ports: Ports,
+  ) {
     this.folder = folder;
+    this.policies = policies;
     this.agent = agent;
     this.#domain = domain;
     this.#ports = ports;
@@ -59,6 +69,8 @@ export class Fleet {
     await cp(examples, join(folder, 'policies'), { recursive: true });
     // It reads the history in every use, so that every use would be settled.
     await rm(join(folder, 'policies', 'policies', 'history.cedar'));
+    const policies = await BundlePublisher.create(folder);
+    await policies.publish(1);
     const acme = await createAuthority('acme.test', systemPorts);
     const names = { dns: ['localhost', 'payments.acme.test', 'issuer.acme.test'], ips: ['127.0.0.1'] };
     const gateway = await writeCredential(folder, 'gateway', await acme.svid('/gateway', names));
@@ -68,7 +80,14 @@ export class Fleet {
     const [authority = 0, second = 0, remote = 0, local = 0, ...more] = await freePorts(8);
     const [authorityIssuer = 0, secondIssuer = 0, grpc = 0, secondGrpc = 0] = more;
     const agent = new Agent(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem);
-    const fleet = new Fleet(folder, acme, agent, { authority, second, remote, local, authorityIssuer, secondIssuer });
+    const fleet = new Fleet(folder, acme, policies, agent, {
+      authority,
+      second,
+      remote,
+      local,
+      authorityIssuer,
+      secondIssuer,
+    });
     fleet.#stops.push(() => agent.close());
     const socket = `unix:${folder}/authority.sock`;
     const authorities = database === null ? (['authority'] as const) : (['authority', 'second'] as const);
@@ -77,6 +96,7 @@ export class Fleet {
       const port = isFirst ? authorityIssuer : secondIssuer;
       await fleet.#configure(name, {
         svid: { ...served, bundle },
+        policies: { bundle: { from: 'bundle.jws', keys: 'all-bundle-keys.json' }, lookSeconds: 1 },
         issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${port}`, signingKey: 'signing-keys' },
         state: database ?? 'sqlite:state.db',
         ...(database === null ? {} : { durability: 'single' }),
@@ -89,6 +109,7 @@ export class Fleet {
     }
     await fleet.#configure('remote', {
       svid: { ...own, bundle },
+      policies: { bundle: { from: 'authority', keys: 'bundle-keys.json' }, lookSeconds: 1 },
       state: `authority://127.0.0.1:${grpc}${database === null ? '' : `,127.0.0.1:${secondGrpc}`}`,
       authority: { id: 'spiffe://acme.test/authority' },
     });
@@ -157,6 +178,11 @@ export class Fleet {
   /** Sends a signal to a process. */
   signal(name: ProcessName, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
     this.#running.get(name)?.child.kill(signal);
+  }
+
+  /** What a process has written to its standard error. */
+  wrote(name: ProcessName): string {
+    return this.#running.get(name)?.err() ?? '';
   }
 
   admin(name: ProcessName): string {

@@ -1,3 +1,4 @@
+import { stateFormat } from '../../src/state/sqlite/schema.ts';
 import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,6 +14,7 @@ import { ran, remit } from './process.ts';
 jest.setTimeout(180_000);
 
 const examples = resolve(import.meta.dirname, '../../cedar-policies');
+const { version: VERSION } = stateFormat;
 const dump = resolve(import.meta.dirname, '../state/state-schema-8.sql');
 
 // Issue 15, point 2: a new release refused the state file of the former one, without a way out.
@@ -61,7 +63,7 @@ describe('a state file of schema version 8', () => {
     expect([check.code, check.err]).toEqual([
       0,
       expect.stringContaining(
-        `warning: the state file \`${state()}\` would be migrated from schema version 8 to 10, and a copy kept beside it`,
+        `warning: the state file \`${state()}\` would be migrated from schema version 8 to ${VERSION}, and a copy kept beside it`,
       ),
     ]);
     const list = await ran(['task', 'list', '--state', state()]);
@@ -76,9 +78,9 @@ describe('a state file of schema version 8', () => {
     started.child.kill('SIGTERM');
     expect(await started.exit).toBe(0);
     expect(started.err()).toContain(
-      `migrated state file \`${state()}\`: migrated from schema version 8 to 11; the former file is kept as \`${state()}.schema-8\``,
+      `migrated state file \`${state()}\`: migrated from schema version 8 to ${VERSION}; the former file is kept as \`${state()}.schema-8\``,
     );
-    expect([version(), version(`${state()}.schema-8`)]).toEqual([11, 8]);
+    expect([version(), version(`${state()}.schema-8`)]).toEqual([VERSION, 8]);
     // Its tasks have long expired and are pruned; their records are in the ledger.
     const { out } = await ran(['ledger', 'query', '--state', state(), '--kind', 'end']);
     expect(out).toContain('completed by operator ada: done');
@@ -101,7 +103,7 @@ describe('a state file of schema version 8', () => {
       7,
       'this build migrates from version 8 or later: let the tasks in the file end under the build that wrote it',
     ],
-    ['of a later build', 11, 'run that build or a later one'],
+    ['of a later build', VERSION + 1, 'run that build or a later one'],
   ])('is refused where it is %s, also by `--check`, with the way out', async (_name, of, wayOut) => {
     setVersion(of);
     for (const words of [serve('--check'), serve()]) {

@@ -39,6 +39,14 @@ export const bundleInFile =
     }
   };
 
+/** The bundle in force, for sidecars. */
+export interface BundleInForce {
+  readonly serial: number;
+  /** Names the text. */
+  readonly digest: string;
+  readonly text: string;
+}
+
 /** A bundle that was in force. */
 interface Last {
   readonly bundle: Bundle;
@@ -59,10 +67,16 @@ export class BundleFeed implements PolicyFeed {
   /** The last bundle in force, of this process or an earlier one. */
   #last: Last | null = null;
   #isLoaded = false;
+  #inForce: BundleInForce | null = null;
   #kept: string | null = null;
 
   constructor(parts: BundleFeedParts) {
     this.#parts = parts;
+  }
+
+  /** The bundle that was loaded last; `null` before one was. */
+  get inForce(): BundleInForce | null {
+    return this.#inForce;
   }
 
   /** Reads the kept bundle; ignored where no key verifies it any more. */
@@ -78,7 +92,9 @@ export class BundleFeed implements PolicyFeed {
     const { keptIn, keys, label } = this.#parts;
     const text = await readFile(keptIn, 'utf8').catch(() => null);
     const bundle = text === null ? null : bundleFrom(text, keys(), label);
-    return text === null || bundle === null || isProblem(bundle) ? null : { bundle, digest: digestOf(text), text };
+    return text === null || bundle === null || isProblem(bundle)
+      ? null
+      : { bundle, digest: bundleDigestOf(text), text };
   }
 
   readonly fallBack = (): boolean => {
@@ -98,7 +114,7 @@ export class BundleFeed implements PolicyFeed {
     }
     return this.#text === null
       ? { problem: 'the address answered `unchanged` before it sent a bundle' }
-      : digestOf(this.#text);
+      : bundleDigestOf(this.#text);
   };
 
   readonly load = async (): Promise<PolicySet | Findings> => {
@@ -107,7 +123,7 @@ export class BundleFeed implements PolicyFeed {
     if (content === null) return this.#unfit('has not been fetched yet');
     const bundle = bundleFrom(content, keys(), label);
     if (isProblem(bundle)) return this.#unfit(bundle.problem);
-    const digest = digestOf(content);
+    const digest = bundleDigestOf(content);
     // Another process that shares this file may have a newer one.
     const kept = await this.#onDisk();
     if (kept !== null && kept.bundle.serial > (this.#last?.bundle.serial ?? -1)) this.#last = kept;
@@ -121,6 +137,7 @@ export class BundleFeed implements PolicyFeed {
     if (unkept !== null) return this.#unfit(unkept);
     this.#last = { bundle, digest };
     this.#isLoaded = true;
+    this.#inForce = { serial: bundle.serial, digest, text: content.trim() };
     const { keyId, version, serial, issuedAtMs, expiresAtMs } = bundle;
     return { ...set, bundle: { keyId, version, serial, issuedAtMs }, expiresAtMs };
   };
@@ -142,7 +159,9 @@ export class BundleFeed implements PolicyFeed {
 const expiryProblem = ({ expiresAtMs }: Bundle, nowMs: number): string | null =>
   nowMs < expiresAtMs ? null : `expired at ${new Date(expiresAtMs).toISOString()}`;
 
-const digestOf = (content: string): string => createHash('sha256').update(content.trim()).digest('base64url');
+/** Names a bundle: base64url SHA-256 of its text without spaces around it. */
+export const bundleDigestOf = (content: string): string =>
+  createHash('sha256').update(content.trim()).digest('base64url');
 
 /** Writes the file atomically and syncs it. */
 async function keep(content: string, { keptIn, ports }: BundleFeedParts): Promise<string | null> {

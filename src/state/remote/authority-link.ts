@@ -38,6 +38,12 @@ export interface FollowStream {
   end(): void;
 }
 
+/** Most bytes of a bundle, and the longest wait for it. */
+interface BundleBounds {
+  readonly maxBytes: number;
+  readonly timeoutMs: number;
+}
+
 /** Why a call has no answer. */
 export interface CallProblem {
   readonly problem: string;
@@ -134,6 +140,36 @@ export class AuthorityLink {
   append(): AppendStream {
     const { path, requestSerialize, responseDeserialize } = methodOf('Append');
     return this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+  }
+
+  /** Fetches the signed policy bundle; `''` where it has the digest already. Never rejects. */
+  bundle(digest: string, { maxBytes, timeoutMs }: BundleBounds): Promise<string | CallProblem> {
+    const { path, requestSerialize, responseDeserialize } = methodOf('Bundle');
+    return new Promise((resolve) => {
+      const call = this.#client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, { digest });
+      const parts: Buffer[] = [];
+      let size = 0;
+      const done = (result: string | CallProblem): void => {
+        clearTimeout(timer);
+        resolve(result);
+        call.cancel();
+      };
+      const timer = setTimeout(() => done({ problem: `could not be fetched in ${timeoutMs} ms` }), timeoutMs);
+      call.on('data', ({ bytes }: AuthorityCalls['Bundle'][1]) => {
+        size += bytes.length;
+        if (size > maxBytes) return done({ problem: `is larger than ${maxBytes} bytes` });
+        parts.push(bytes);
+      });
+      // The status event follows with the same information.
+      call.on('error', () => undefined);
+      call.on('status', (ending: StatusObject) =>
+        done(
+          ending.code === status.OK
+            ? Buffer.concat(parts).toString('utf8')
+            : { problem: `could not be fetched: ${textOf(ending)}` },
+        ),
+      );
+    });
   }
 
   close(): void {

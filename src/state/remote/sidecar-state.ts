@@ -9,7 +9,8 @@ import { RefusedTokens } from '../refused-tokens.ts';
 import type { Settling } from '../settling.ts';
 import type { TaskKey, UseState } from '../store.ts';
 import type { TaskStates } from '../task-states.ts';
-import type { AuthorityPlace } from './authority-link.ts';
+import { AnnouncedBundle } from './announced-bundle.ts';
+import type { AuthorityLink, AuthorityPlace } from './authority-link.ts';
 import { Follower } from './follower.ts';
 import type { FollowerOptions } from './follower.ts';
 import { Opens } from './opens.ts';
@@ -65,6 +66,8 @@ export class SidecarState {
   readonly settling: Settling;
   /** The writes of `Reports`. */
   readonly reports: RemoteReports;
+  /** The signed policy bundle of the authority that is followed. */
+  readonly bundle: AnnouncedBundle;
   readonly #options: SidecarStateOptions;
   readonly #feed: SidecarFeed;
   readonly #follower: Follower;
@@ -94,6 +97,8 @@ export class SidecarState {
     const onDown = (down: Down): void => this.#heard(down);
     const follower = new Follower({ feed, targets, placeOf, hello, status, ports, after, onDown, onProblem });
     this.#follower = follower;
+    const link = (): AuthorityLink | undefined => (feed.isFollowing ? follower.links()[0] : undefined);
+    this.bundle = new AnnouncedBundle({ link, monotonicMs: ports.monotonicMs, after });
     this.#opens = new Opens({ feed, link: () => follower.links()[0], after, onOpened });
     this.settling = new RemoteSettling({ instance, feed, links: () => follower.links(), after, onSettled });
     const { clock, send } = { clock: this.#clock, send: follower.send.bind(follower) };
@@ -187,6 +192,7 @@ export class SidecarState {
     switch (down.of) {
       case 'welcome':
         this.#clock.heard(down.welcome.now_ms);
+        this.bundle.forget();
         if (down.welcome.digest_key.length === 32) this.#digestKey = down.welcome.digest_key;
         this.#isRepeatDue = true;
         return this.#opens.flush();
@@ -201,8 +207,9 @@ export class SidecarState {
         return this.#options.onKeys(down.keys.issuer, jsonOf(down.keys.jwks));
       case 'reported':
         return this.reports.reported(down.reported);
-      case 'changes':
       case 'policy':
+        return this.bundle.announced(down.policy.digest);
+      case 'changes':
       case 'resync':
       case 'drain':
         return undefined;
