@@ -9,6 +9,8 @@ import { tally } from '../evidence/tally.ts';
 import { leafFrom } from '../ledger/leaf.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { folderVerdict } from '../ledger/log/folder-verdict.ts';
+import type { FolderVerdict } from '../ledger/log/folder-verdict.ts';
+import type { ReceivedLog } from '../ledger/received/received-logs.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
@@ -18,6 +20,9 @@ import { INSTANT_RULE, instantFrom, withInstants } from './instant.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, withLedger } from './ledger-source.ts';
 import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
 import { optionsFrom } from './options.ts';
+import { countedIn, receivedEvidence } from './received-evidence.ts';
+import type { ReceivedEvidence } from './received-evidence.ts';
+import { RECEIVED_HELP, receivedFolderOf, receivedOptions } from './received-source.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const NAME = 'remit ledger evidence';
@@ -34,6 +39,8 @@ usage: remit ledger evidence --framework NAME --from TIME [--to TIME] --key VKEY
 ${KEY_HELP}
   --anchors FILE      checkpoints kept elsewhere, as for \`remit ledger verify\`. Repeatable
 ${LEDGER_HELP}
+                      Repeatable: the first is reported, the others are those of other authorities of the same sidecars
+${RECEIVED_HELP}
   --format FORMAT     markdown (default): for people; json: everything found; oscal: OSCAL assessment results
   --sample N          records drawn at random for each class of evidence, 0 to ${MAX_SAMPLE}; default ${DEFAULT_SAMPLE}
   --seed TEXT         the seed of the sample, which makes it reproducible; default the root of the ledger's head
@@ -42,11 +49,14 @@ ${LEDGER_HELP}
 Verifies the whole ledger first, then reads the records of the period once. For each control it says what was enforced and how
 often, the exceptions, the first and the last record, and what the evidence does not show; then the policy sets with their texts
 and who put them in force, who acted, sums of recorded arguments, and drawn records with their proofs. It provides evidence for
-controls and states no conformity. The records of sidecars at an authority are not in it.
+controls and states no conformity.
+
+With --received the logs of sidecars are verified by what the ledger says of them, and what its authority kept of the sound ones is counted too:
+the key of the ledger is all that is needed. Where several authorities share the sidecars, report on each, and name the ledgers of all.
 
   remit ledger evidence --framework csf-2.0 --from 2026-01-01 --to 2026-04-01 --key @ledger.vkey --anchors anchors.txt --out q1.md
 
-exit codes: 0 success, 1 the ledger is broken, as the head of the report says, 2 bad use or input that cannot be read`;
+exit codes: 0 success, 1 the ledger or a log of a sidecar is broken, as the head of the report says, 2 bad use or input that cannot be read`;
 
 /** `remit ledger evidence`. */
 export const ledgerEvidenceCommand: Command = { name: 'ledger evidence', help, run: ledgerEvidence };
@@ -63,7 +73,8 @@ export async function ledgerEvidence(args: readonly string[], io: Io): Promise<n
   if (isCommandRefusal(sink)) return refused(io, NAME, sink);
   const problem = (await sink.write(formats[asked.format](report))) ?? (await sink.close());
   if (problem !== null) return refused(io, NAME, refusal(problem, EXIT.no));
-  return report.ledger.verdict.kind === 'broken' ? EXIT.no : EXIT.good;
+  const verdicts = [report.ledger, ...(report.received ?? [])];
+  return verdicts.some(({ verdict }) => verdict.kind === 'broken') ? EXIT.no : EXIT.good;
 }
 
 const formats = {
@@ -83,12 +94,17 @@ interface Asked {
   readonly seed: string | undefined;
   readonly out: string | undefined;
   readonly folder: string;
+  /** Ledgers of other authorities. */
+  readonly others: readonly string[];
+  /** The folder of the records of sidecars. */
+  readonly received: string | undefined;
   readonly keys: Exclude<Awaited<ReturnType<typeof keysFrom>>, CommandRefusal>;
   readonly anchors: Exclude<Awaited<ReturnType<typeof anchorsFrom>>, CommandRefusal>['anchors'];
 }
 
 async function askedBy(args: readonly string[], io: Io): Promise<Asked | CommandRefusal> {
   const own = {
+    ledger: { type: 'string', multiple: true },
     framework: { type: 'string' },
     from: { type: 'string' },
     to: { type: 'string' },
@@ -99,7 +115,11 @@ async function askedBy(args: readonly string[], io: Io): Promise<Asked | Command
     seed: { type: 'string' },
     out: { type: 'string' },
   } as const;
-  const options = optionsFrom(withInstants(args, ['--from', '--to']), { ...ledgerOptions, ...own }, 0);
+  const options = optionsFrom(
+    withInstants(args, ['--from', '--to']),
+    { ...ledgerOptions, ...receivedOptions, ...own },
+    0,
+  );
   if (typeof options === 'string') return refusal(options);
   const { framework: name = '', from, to, format = 'markdown', sample = DEFAULT_SAMPLE, seed, out } = options.values;
   const framework = frameworks.get(name);
@@ -121,30 +141,52 @@ async function askedBy(args: readonly string[], io: Io): Promise<Asked | Command
   const outside = await anchorsFrom(options.values.anchors ?? []);
   if (isCommandRefusal(outside)) return outside;
   for (const notice of outside.notices) io.err(`${NAME}: ${notice}`);
-  const folder = await ledgerFolderOf(options.values, io);
+  const { ledger: [named, ...others] = [], config, state, received: place } = options.values;
+  const source = { ledger: named, config, state, received: place };
+  const folder = await ledgerFolderOf(source, io);
   if (isCommandRefusal(folder)) return folder;
-  return { framework, fromMs, toMs, format, size: Number(sample), seed, out, folder, keys, anchors: outside.anchors };
+  const received = await receivedFolderOf(source, io);
+  if (isCommandRefusal(received)) return received;
+  const size = Number(sample);
+  const { anchors } = outside;
+  return { framework, fromMs, toMs, format, size, seed, out, folder, others, received, keys, anchors };
 }
 
 const PROGRESS_RECORDS = 10_000;
 
 async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | CommandRefusal> {
-  const { folder, keys } = asked;
+  const { folder, others } = asked;
   const told = (what: string) => (seq: number) =>
     void (seq % PROGRESS_RECORDS === 0 && io.progress?.(`${what} record ${seq}`));
-  const found = folderVerdict(
-    folder,
-    (origin) => ({
-      key: keys.find(({ name }) => name === origin) ?? keys[0],
-      anchors: asked.anchors.filter((anchor) => anchor.origin === origin),
-    }),
-    told('verified'),
-  );
-  if (found === null) return refusal(`no ledger in \`${folder}\``);
-  if (isProblem(found)) return refusal(found.problem);
-  const report = await withLedger(folder, (log) => readingOf(log, asked, { ...found, told: told('read') }));
+  const found = verdictIn(folder, asked, told('verified'));
+  if (isCommandRefusal(found)) return found;
+  const vouching = found.verdict.kind === 'sound' ? [folder] : [];
+  for (const other of others) {
+    const verified = verdictIn(other, asked, told('verified'));
+    if (isCommandRefusal(verified)) return verified;
+    if (verified.verdict.kind === 'broken')
+      return refusal(`the ledger \`${other}\` is broken: run \`remit ledger verify\``, EXIT.no);
+    vouching.push(other);
+  }
+  const received = asked.received === undefined ? null : receivedEvidence(asked.received, folder, vouching);
+  if (isCommandRefusal(received)) return received;
+  const report = await withLedger(folder, (log) => readingOf(log, asked, { ...found, received, told: told('read') }));
   io.progress?.('');
   return report;
+}
+
+function verdictIn(
+  folder: string,
+  { keys, anchors }: Pick<Asked, 'keys' | 'anchors'>,
+  onRecord: (seq: number) => void,
+): FolderVerdict | CommandRefusal {
+  const trustOf = (origin: string) => ({
+    key: keys.find(({ name }) => name === origin) ?? keys[0],
+    anchors: anchors.filter((anchor) => anchor.origin === origin),
+  });
+  const found = folderVerdict(folder, trustOf, onRecord);
+  if (found === null) return refusal(`no ledger in \`${folder}\``);
+  return isProblem(found) ? refusal(found.problem) : found;
 }
 
 async function readingOf(
@@ -153,8 +195,12 @@ async function readingOf(
   {
     origin,
     verdict,
+    received,
     told,
-  }: Pick<EvidenceReport['ledger'], 'origin' | 'verdict'> & { readonly told: (seq: number) => void },
+  }: Pick<EvidenceReport['ledger'], 'origin' | 'verdict'> & {
+    readonly received: ReceivedEvidence | null;
+    readonly told: (seq: number) => void;
+  },
 ): Promise<EvidenceReport> {
   const { framework, fromMs, toMs, folder, keys, size } = asked;
   const head = headOf(log);
@@ -168,7 +214,11 @@ async function readingOf(
     const leaf = leafFrom(bytes);
     if (isProblem(leaf)) continue;
     const { at } = leaf.record;
-    if (typeof at === 'number') counting.add({ seq, at }, leaf.record);
+    if (typeof at === 'number') counting.add({ log: null, seq, at }, leaf.record);
+  }
+  const logs = received?.logs ?? new Map<string, ReceivedLog>();
+  for (const { place, record } of received === null ? [] : countedIn(received)) {
+    if (place.at >= fromMs && place.at < toMs) counting.add(place, record);
   }
   const counts = counting.found();
   return {
@@ -185,16 +235,17 @@ async function readingOf(
       head,
       keyId: keys.find(({ name }) => name === origin)?.name ?? 'of another ledger',
     },
+    received: received?.seen ?? null,
     records: counts.records,
     classes: classesOf(counts),
     controls: controlsOf(framework, counts),
-    policySets: await policySetsIn({ log, folder }, { counts, fromMs, toMs }),
+    policySets: await policySetsIn({ log, folder, received: logs }, { counts, fromMs, toMs }),
     actors: namedOf(counts.actors),
     agents: namedOf(counts.agents),
     actions: namedOf(counts.actions),
     args: counts.args,
     seed,
-    sample: sampledIn(log, counts),
+    sample: sampledIn(log, counts, logs),
     limits: REPORT_LIMITS,
   };
 }

@@ -2,18 +2,17 @@ import { writeFile } from 'node:fs/promises';
 import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';
 import { proofOf, type ProofOf } from '../ledger/log/proof-of.ts';
-import { leafFrom } from '../ledger/leaf.ts';
 import { emitterHistories } from '../ledger/received/emitter-history.ts';
+import { emittersIn, namingRecord } from '../ledger/received/named-log.ts';
 import { chainText, receivedProof } from '../ledger/received/received-proof.ts';
 import type { ReceivedLog } from '../ledger/received/received-logs.ts';
 import { foundInReceived } from '../ledger/received/received-search.ts';
-import { isProblem } from '../runtime/problem.ts';
 import { failureOfSqlite } from '../sqlite/store-failure.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledger-source.ts';
 import { optionsFrom } from './options.ts';
-import { emittersIn, RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
+import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
 
 const help = `remit ledger prove: prove that one record is in the ledger
@@ -99,19 +98,14 @@ function proofInReceived(
   const home = use === undefined ? undefined : received.get(use.log);
   if (use === undefined || home === undefined) return refusal('there is no record of this decision', EXIT.no);
   const what = `record ${use.seq} of \`${use.log}\``;
-  const named = log.found({ kind: 'emitter' }, { isNewestFirst: false }).find(({ bytes }) => isJoining(bytes, use.log));
-  if (named === undefined) return refusal(`${what} cannot be proved: the ledger does not name that log`, EXIT.no);
+  const naming = namingRecord(log, use.log);
+  if (naming === null) return refusal(`${what} cannot be proved: the ledger does not name that log`, EXIT.no);
   const proof = receivedProof(home, use.seq, emitterHistories(emittersIn(log)).get(use.log)?.pruned ?? null);
   if (proof.kind !== 'proof') return refusal(`${what} ${whyNot[proof.kind]}`, EXIT.no);
-  const ofKey = proofOf(log, named.seq);
+  const ofKey = proofOf(log, naming);
   return ofKey.kind === 'proof'
     ? chainText(proof.text, ofKey.text)
-    : refusal(`record ${named.seq} ${whyNot[ofKey.kind]}`, EXIT.no);
-}
-
-function isJoining(bytes: Uint8Array, origin: string): boolean {
-  const leaf = leafFrom(bytes);
-  return !isProblem(leaf) && leaf.record['event'] === 'joined' && leaf.record['origin'] === origin;
+    : refusal(`record ${naming} ${whyNot[ofKey.kind]}`, EXIT.no);
 }
 
 const whyNot: Readonly<Record<Exclude<ProofOf['kind'], 'proof'>, string>> = {

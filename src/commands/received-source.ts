@@ -2,14 +2,12 @@ import { emitterHistories } from '../ledger/received/emitter-history.ts';
 import type { EmitterHistory } from '../ledger/received/emitter-history.ts';
 import { emitterVerdict, unknownEmitter } from '../ledger/received/emitter-verdict.ts';
 import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
+import { emittersIn } from '../ledger/received/named-log.ts';
 import { receivedLogsIn } from '../ledger/received/received-logs.ts';
 import type { DamagedFile, ReceivedLog } from '../ledger/received/received-logs.ts';
-import { leafFrom } from '../ledger/leaf.ts';
 import type { LedgerLeaf } from '../ledger/leaf.ts';
 import { readLog } from '../ledger/log/log-reader.ts';
-import type { LogReader } from '../ledger/log/log-reader.ts';
 import { broken } from '../ledger/verdict.ts';
-import { isProblem } from '../runtime/problem.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { CommandIo } from './command.ts';
 import { isCommandRefusal, refusal, sourceOf } from './task-source.ts';
@@ -91,7 +89,7 @@ const damagedFile = ({ file, at, problem }: DamagedFile): EmitterVerdict => ({
 });
 
 /** What ledgers of authorities say of the logs that these received. */
-function allHistories(ledgers: readonly string[]): ReadonlyMap<string, EmitterHistory> | CommandRefusal {
+export function allHistories(ledgers: readonly string[]): ReadonlyMap<string, EmitterHistory> | CommandRefusal {
   const records: LedgerLeaf['record'][] = [];
   for (const ledger of ledgers) {
     const found = readLog(ledger, emittersIn);
@@ -101,14 +99,7 @@ function allHistories(ledgers: readonly string[]): ReadonlyMap<string, EmitterHi
   return emitterHistories(records.toSorted((a, b) => Number(a['at']) - Number(b['at'])));
 }
 
-/** The records of a ledger on the logs that its authority received, in its order. */
-export const emittersIn = (log: Pick<LogReader, 'found'>): readonly LedgerLeaf['record'][] =>
-  [...log.found({ kind: 'emitter' }, { isNewestFirst: false })].flatMap(({ bytes }) => {
-    const leaf = leafFrom(bytes);
-    return isProblem(leaf) ? [] : [leaf.record];
-  });
-
-function readReceived(folder: string): ReturnType<typeof receivedLogsIn> | CommandRefusal {
+export function readReceived(folder: string): ReturnType<typeof receivedLogsIn> | CommandRefusal {
   try {
     return receivedLogsIn(folder);
   } catch (error) {

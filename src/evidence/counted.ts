@@ -1,5 +1,7 @@
-/** A record's number and instant. */
+/** The log of a record, its number and its instant. */
 export interface LedgerPlace {
+  /** Origin of the log of a sidecar; `null` for the ledger itself. */
+  readonly log: string | null;
   readonly seq: number;
   /** Milliseconds since the Unix epoch, as the record claims. */
   readonly at: number;
@@ -16,20 +18,37 @@ export interface CountedRecords {
 /** A count of zero. */
 export const none: CountedRecords = { count: 0, first: null, last: null };
 
-/** Adds a record, in ledger order. */
-export const oneMore = ({ count, first }: CountedRecords, place: LedgerPlace): CountedRecords => ({
+/** Whether a record is earlier: by its number in one log, by its instant in two. */
+const isBefore = (one: LedgerPlace, other: LedgerPlace): boolean =>
+  one.log === other.log ? one.seq < other.seq : one.at < other.at;
+
+const earlier = (one: LedgerPlace | null, other: LedgerPlace | null): LedgerPlace | null =>
+  one === null || (other !== null && isBefore(other, one)) ? other : one;
+
+const later = (one: LedgerPlace | null, other: LedgerPlace | null): LedgerPlace | null =>
+  one === null || (other !== null && isBefore(one, other)) ? other : one;
+
+/** Adds a record. */
+export const oneMore = ({ count, first, last }: CountedRecords, place: LedgerPlace): CountedRecords => ({
   count: count + 1,
-  first: first ?? place,
-  last: place,
+  first: earlier(first, place),
+  last: later(last, place),
 });
+
+/** How a record is named: by its number, in the log of a sidecar with its origin before it. */
+export type RecordRef = number | string;
+
+/** The name of a record. */
+export const refOf = ({ log, seq }: Pick<LedgerPlace, 'log' | 'seq'>): RecordRef =>
+  log === null ? seq : `${log}#${seq}`;
 
 /** The sum of several counts. */
 export const totalOf = (all: readonly CountedRecords[]): CountedRecords =>
   all.reduce(
     (sum, { count, first, last }) => ({
       count: sum.count + count,
-      first: sum.first === null || (first !== null && first.seq < sum.first.seq) ? first : sum.first,
-      last: sum.last === null || (last !== null && last.seq > sum.last.seq) ? last : sum.last,
+      first: earlier(sum.first, first),
+      last: later(sum.last, last),
     }),
     none,
   );

@@ -5,13 +5,25 @@ import { leafFrom } from '../ledger/leaf.ts';
 import type { NoteKey } from '../ledger/note-key.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
 import { cellsOf } from '../ledger/timeline-text.ts';
+import { emitterHistories } from '../ledger/received/emitter-history.ts';
+import { emittersIn, provedByKey } from '../ledger/received/named-log.ts';
+import type { ReceivedLog } from '../ledger/received/received-logs.ts';
+import { foundInReceived } from '../ledger/received/received-search.ts';
 import { keptPolicies, type KeptPolicies } from '../ledger/log/kept-policies.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';
 import { proofOf, type ProofOf } from '../ledger/log/proof-of.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
 import { type RecordMembers, fieldText } from './evidence-class.ts';
 import { type AnchorSeen, type EvidenceReport, isoOf, type PolicySetSeen, type SampledRecord } from './report.ts';
+import { type LedgerPlace, type RecordRef, refOf } from './counted.ts';
+import { byPlace } from './sample.ts';
 import type { Tally } from './tally.ts';
+
+/** A ledger, and the logs of sidecars that are read with it, by origin. */
+export interface ReadLogs {
+  readonly log: LogReader;
+  readonly received: ReadonlyMap<string, ReceivedLog>;
+}
 
 /** The last checkpoint of a log, unverified; `null` where there is none that can be read. */
 export function headOf(log: LogReader): EvidenceReport['ledger']['head'] {
@@ -46,20 +58,34 @@ const whyNot: Readonly<Record<Exclude<ProofOf['kind'], 'proof'>, string>> = {
 };
 
 /** The sampled records, each with its proof. */
-export function sampledIn(log: LogReader, { classes }: Tally): readonly SampledRecord[] {
-  const drawn = new Map<number, SampledRecord['classes'][number][]>();
+export function sampledIn(
+  log: LogReader,
+  { classes }: Tally,
+  received: ReadonlyMap<string, ReceivedLog>,
+): readonly SampledRecord[] {
+  const drawn = new Map<RecordRef, { readonly place: LedgerPlace; readonly of: SampledRecord['classes'][number][] }>();
   for (const { id, sampled } of classes.values()) {
-    for (const seq of sampled) drawn.set(seq, [...(drawn.get(seq) ?? []), id]);
+    for (const place of sampled) {
+      const known = drawn.get(refOf(place));
+      if (known === undefined) drawn.set(refOf(place), { place, of: [id] });
+      else known.of.push(id);
+    }
   }
-  return [...drawn]
-    .toSorted(([a], [b]) => a - b)
-    .map(([seq, of]) => {
-      const proof = proofOf(log, seq);
-      const [leaf] = log.leaves(seq);
-      const read = leaf === undefined ? null : leafFrom(leaf.bytes);
+  const histories = received.size === 0 ? null : emitterHistories(emittersIn(log));
+  return [...drawn.values()]
+    .toSorted((a, b) => byPlace(a.place, b.place))
+    .map(({ place, of }) => {
+      const { seq } = place;
+      const home = place.log === null ? undefined : received.get(place.log);
+      const proof =
+        home === undefined
+          ? proofOf(log, seq)
+          : provedByKey(log, home, { seq, pruned: histories?.get(home.origin)?.pruned ?? null });
+      const bytes = home === undefined ? log.leaves(seq).next().value?.bytes : recordIn(home, seq);
+      const read = bytes === undefined ? null : leafFrom(bytes);
       const record = read === null || isProblem(read) ? null : read.record;
       return {
-        seq,
+        ref: refOf(place),
         at: record !== null && typeof record['at'] === 'number' ? isoOf(record['at']) : '-',
         classes: of,
         what: record === null ? 'cannot be read' : whatOf(record),
@@ -68,6 +94,11 @@ export function sampledIn(log: LogReader, { classes }: Tally): readonly SampledR
       };
     });
 }
+
+const recordIn = ({ stored }: ReceivedLog, number: number): Uint8Array | undefined => {
+  for (const entry of stored.entries()) if ('seq' in entry && entry.seq === number) return entry.bytes;
+  return undefined;
+};
 
 function whatOf(record: RecordMembers): string {
   try {
@@ -86,12 +117,19 @@ const MAX_TEXT_BYTES = 2 * 1024 ** 2;
 
 /** The policy sets that decided in a period or took effect in it, with their loads up to its end. */
 export async function policySetsIn(
-  { log, folder }: { readonly log: LogReader; readonly folder: string },
+  { log, folder, received }: ReadLogs & { readonly folder: string },
   { counts, fromMs, toMs }: { readonly counts: Tally; readonly fromMs: number; readonly toMs: number },
 ): Promise<readonly PolicySetSeen[]> {
   const loads = new Map<string, PolicySetSeen['loads'][number][]>();
   const inPeriod = new Set<string>(counts.policySets.named.map(({ name }) => name));
-  for (const { seq, bytes } of log.found({ kind: 'policy', untilMs: toMs }, { isNewestFirst: true }).take(MAX_LOADS)) {
+  const filter = { kind: 'policy', untilMs: toMs };
+  const order = { isNewestFirst: true, limit: MAX_LOADS };
+  const own = log.found(filter, order).take(MAX_LOADS);
+  const others = foundInReceived(received.values(), filter, order);
+  for (const { bytes, ref } of [
+    ...own.map(({ seq, bytes: each }) => ({ ref: refOf({ log: null, seq }), bytes: each })),
+    ...others.map(({ log: home, seq, bytes: each }) => ({ ref: refOf({ log: home, seq }), bytes: each })),
+  ]) {
     const leaf = leafFrom(bytes);
     const hash = isProblem(leaf) ? null : fieldText(leaf.record, 'policySet');
     if (isProblem(leaf) || hash === null) continue;
@@ -99,7 +137,7 @@ export async function policySetsIn(
     if (typeof at !== 'number') continue;
     if (at >= fromMs) inPeriod.add(hash);
     const load = {
-      seq,
+      ref,
       at: isoOf(at),
       origin: originText(leaf.record),
       by: fieldText(leaf.record, 'by') ?? 'not recorded',

@@ -1,6 +1,7 @@
 import { printable } from '../ledger/timeline-text.ts';
 import type { Records, Verdict } from '../ledger/verdict.ts';
-import { isoOf, type ControlEvidence, type EvidenceReport, type NamedCount } from './report.ts';
+import { refOf } from './counted.ts';
+import { isoOf, type ControlEvidence, type EvidenceReport, type NamedCount, type ReceivedSeen } from './report.ts';
 
 /** Most rows of a table of names; the JSON report has all. */
 const MAX_ROWS = 50;
@@ -10,6 +11,7 @@ export const markdownOf = (report: EvidenceReport): string =>
   [
     ...headOf(report),
     ...ledgerOf(report),
+    ...receivedOf(report),
     ...classesIn(report),
     ...overviewOf(report),
     ...report.controls.flatMap(controlOf),
@@ -30,7 +32,7 @@ function headOf({ framework, from, to, madeAt, madeBy, records }: EvidenceReport
     `# Evidence for ${framework.title} ${framework.version}`,
     '',
     `- period: ${from} to ${to}, end exclusive`,
-    `- records in it: ${records.count}${records.first === null || records.last === null ? '' : `, ${records.first.seq} (${isoOf(records.first.at)}) to ${records.last.seq} (${isoOf(records.last.at)})`}`,
+    `- records in it: ${records.count}${records.first === null || records.last === null ? '' : `, ${refOf(records.first)} (${isoOf(records.first.at)}) to ${refOf(records.last)} (${isoOf(records.last.at)})`}`,
     `- controls as in: ${framework.source}`,
     `- made: ${madeAt} by ${cell(madeBy)}`,
     '',
@@ -55,6 +57,28 @@ function ledgerOf({ ledger }: EvidenceReport): readonly string[] {
     '',
   ];
 }
+
+function receivedOf({ received }: EvidenceReport): readonly string[] {
+  if (received === null) return [];
+  const rows = received.toSorted((a, b) => Number(needsLook(b)) - Number(needsLook(a)));
+  return [
+    '## Logs of sidecars',
+    '',
+    'Each is verified by what the ledger says of it: its key, its checkpoints, and how many of its records were kept.',
+    '',
+    '| log | sidecar | state | counted | deleted by the retention | missing | verdict |',
+    '|---|---|---|---|---|---|---|',
+    ...rows.slice(0, MAX_ROWS).map((of) => {
+      const state = of.state === 'lost' ? 'LOST: what it had not sent is gone' : of.state;
+      return `| ${cell(of.origin)} | ${cell(of.id)} | ${state} | ${of.counted.map(rangeText).join(', ') || 'none'} | ${of.pruned} | ${of.missing} | ${cell(verdictText(of.verdict))} |`;
+    }),
+    ...(rows.length > MAX_ROWS ? [`| ${rows.length - MAX_ROWS} more | | | | | | |`] : []),
+    '',
+  ];
+}
+
+const needsLook = ({ state, missing, verdict }: ReceivedSeen): boolean =>
+  state === 'lost' || missing > 0 || verdict.kind === 'broken';
 
 const rangesOf = ({ anchored, signed, bare, pruned }: Extract<Verdict, { kind: 'sound' }>): readonly string[] => [
   `- anchored: ${rangeText(anchored)}; signed: ${rangeText(signed)}; bare: ${rangeText(bare)}; pruned: ${pruned}`,
@@ -101,7 +125,7 @@ function controlOf(control: ControlEvidence): readonly string[] {
     ...(coverage === 'none' ? [] : [`- exceptions: ${exceptionsText(control, MAX_ROWS)}`]),
     ...(first === null || last === null
       ? []
-      : [`- first ${first.at} (record ${first.seq}), last ${last.at} (record ${last.seq})`]),
+      : [`- first ${first.at} (record ${first.ref}), last ${last.at} (record ${last.ref})`]),
     ...(sample.length === 0 ? [] : [`- sample: records ${sample.join(', ')}`]),
     `- limit: ${limit}`,
     '',
@@ -125,7 +149,7 @@ function policiesOf({ policySets }: EvidenceReport): readonly string[] {
       `### Set \`${cell(hash)}\``,
       '',
       `- decisions by it in the period: ${decisions}`,
-      ...loads.map(({ seq, at, origin, by }) => `- in force ${at} (record ${seq}), ${cell(origin)}, by ${cell(by)}`),
+      ...loads.map(({ ref, at, origin, by }) => `- in force ${at} (record ${ref}), ${cell(origin)}, by ${cell(by)}`),
       `- text: ${cell(text)}`,
       '',
       ...files.flatMap((file) =>
@@ -175,10 +199,10 @@ const sampleOf = ({ sample, seed }: EvidenceReport): readonly string[] => [
   '## Sample',
   '',
   `Drawn with the seed \`${cell(seed.text)}\`${seed.isGiven ? '' : ', the root of the head'}: for each class of evidence the records of the period whose`,
-  'SHA-256 over seed, line feed and record number is lowest. Save a proof to a file and check it with `remit ledger check-proof FILE --key VKEY`.',
+  'SHA-256 over seed, line feed and record number (as in its heading) is lowest. Save a proof to a file and check it with `remit ledger check-proof FILE --key VKEY`.',
   '',
-  ...sample.flatMap(({ seq, at, classes, what, proof, why }) => [
-    `### Record ${seq}`,
+  ...sample.flatMap(({ ref, at, classes, what, proof, why }) => [
+    `### Record ${ref}`,
     '',
     `- ${at}, for ${classes.join(', ')}: ${cell(what)}`,
     ...(proof === null ? [`- no proof: ${cell(why ?? '')}`, ''] : ['', ...fenced(proof), '']),

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { printable } from '../ledger/timeline-text.ts';
+import type { RecordRef } from './counted.ts';
 import { verdictText } from './markdown.ts';
 import type { ControlEvidence, EvidenceReport } from './report.ts';
 
@@ -13,10 +14,10 @@ const OSCAL_VERSION = '1.2.3';
  * @see NIST OSCAL 1.2.3, assessment results
  */
 export function oscalOf(report: EvidenceReport): unknown {
-  const { framework, from, to, madeAt, madeBy, ledger, controls, sample, policySets, limits } = report;
+  const { framework, from, to, madeAt, madeBy, ledger, received, controls, sample, policySets, limits } = report;
   const id = (name: string): string => uuidOf(`${ledger.origin}\n${framework.id}\n${from}\n${to}\n${name}`);
   const evidenced = controls.filter(({ coverage }) => coverage !== 'none');
-  const proved = new Set(sample.flatMap(({ seq, proof }) => (proof === null ? [] : [seq])));
+  const proved = new Set(sample.flatMap(({ ref, proof }) => (proof === null ? [] : [ref])));
   const proofs = sample.filter(({ proof }) => proof !== null);
   const resources = [
     {
@@ -24,11 +25,11 @@ export function oscalOf(report: EvidenceReport): unknown {
       title: 'No assessment plan',
       description: 'This evidence was collected without an OSCAL assessment plan.',
     },
-    ...proofs.map(({ seq, what, proof }) => ({
-      uuid: id(`record ${seq}`),
-      title: `Record ${seq}, with its proof of inclusion`,
+    ...proofs.map(({ ref, what, proof }) => ({
+      uuid: id(`record ${ref}`),
+      title: `Record ${ref}, with its proof of inclusion`,
       description: lineOf(what),
-      base64: base64Of(`record-${seq}.tlog-proof`, proof ?? ''),
+      base64: base64Of(`record-${ref}.tlog-proof`, proof ?? ''),
     })),
     ...policySets.flatMap(({ hash: set, files }) =>
       files.flatMap(({ name, text }) =>
@@ -86,6 +87,20 @@ export function oscalOf(report: EvidenceReport): unknown {
               methods: ['EXAMINE'],
               collected: madeAt,
             },
+            ...(received ?? []).map((of) => ({
+              uuid: id(`log ${of.origin}`),
+              title: `Integrity of the log of a sidecar`,
+              description: lineOf(
+                `${of.origin} of ${of.id}: ${verdictText(of.verdict)}; ${of.missing} records are missing`,
+              ),
+              props: [
+                prop('log-origin', of.origin),
+                prop('log-state', of.state),
+                prop('log-missing', String(of.missing)),
+              ],
+              methods: ['EXAMINE'],
+              collected: madeAt,
+            })),
             ...evidenced.map((control) => observationOf(control, { proved, id, madeAt })),
           ],
         },
@@ -96,7 +111,7 @@ export function oscalOf(report: EvidenceReport): unknown {
 }
 
 interface Observing {
-  readonly proved: ReadonlySet<number>;
+  readonly proved: ReadonlySet<RecordRef>;
   readonly id: (name: string) => string;
   readonly madeAt: string;
 }
@@ -131,12 +146,12 @@ function relevant(
   { sample }: ControlEvidence,
   { proved, id }: Pick<Observing, 'proved' | 'id'>,
 ): { readonly 'relevant-evidence'?: readonly unknown[] } {
-  const found = sample.filter((seq) => proved.has(seq));
+  const found = sample.filter((ref) => proved.has(ref));
   if (found.length === 0) return {};
   return {
-    'relevant-evidence': found.map((seq) => ({
-      href: `#${id(`record ${seq}`)}`,
-      description: `Record ${seq}, drawn at random, with its proof of inclusion.`,
+    'relevant-evidence': found.map((ref) => ({
+      href: `#${id(`record ${ref}`)}`,
+      description: `Record ${ref}, drawn at random, with its proof of inclusion.`,
     })),
   };
 }

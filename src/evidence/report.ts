@@ -1,7 +1,9 @@
-import type { Verdict } from '../ledger/verdict.ts';
-import { type CountedRecords, type LedgerPlace, totalOf } from './counted.ts';
+import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
+import type { Records, Verdict } from '../ledger/verdict.ts';
+import { type CountedRecords, type LedgerPlace, type RecordRef, refOf, totalOf } from './counted.ts';
 import { type ClassId, evidenceClasses } from './evidence-class.ts';
 import type { ControlCoverage, Framework } from './framework.ts';
+import { byPlace } from './sample.ts';
 import type { ClassTally, Tally } from './tally.ts';
 
 /** An anchor used for the verdict. */
@@ -14,7 +16,8 @@ export interface AnchorSeen {
 
 /** A sampled record with its proof of inclusion, or why there is none. */
 export interface SampledRecord {
-  readonly seq: number;
+  /** Its number; in the log of a sidecar with the origin of that log before it. */
+  readonly ref: RecordRef;
   readonly at: string;
   /** The evidence classes it was sampled for. */
   readonly classes: readonly ClassId[];
@@ -31,7 +34,7 @@ export interface PolicySetSeen {
   /** Number of decisions by it in the period. */
   readonly decisions: number;
   readonly loads: readonly {
-    readonly seq: number;
+    readonly ref: RecordRef;
     readonly at: string;
     /** Where it came from, and which key signed it. */
     readonly origin: string;
@@ -60,8 +63,8 @@ export interface ControlEvidence {
   readonly exceptions: readonly { readonly code: string; readonly count: number }[];
   readonly first: Instant | null;
   readonly last: Instant | null;
-  /** Numbers of sampled records. */
-  readonly sample: readonly number[];
+  /** Sampled records. */
+  readonly sample: readonly RecordRef[];
 }
 
 /** The records of an evidence class in the period. */
@@ -73,10 +76,17 @@ export interface ClassSeen {
   readonly exceptions: ControlEvidence['exceptions'];
 }
 
-/** A place with its instant as ISO 8601. */
+/** A record with its instant as ISO 8601. */
 export interface Instant {
-  readonly seq: number;
+  readonly ref: RecordRef;
   readonly at: string;
+}
+
+/** The log of a sidecar, whose authority kept some of its records. */
+export interface ReceivedSeen extends Omit<EmitterVerdict, 'verdict'> {
+  readonly verdict: Verdict;
+  /** The records that the authority of this ledger kept. They are counted where the log is sound. */
+  readonly counted: readonly Records[];
 }
 
 /** Evidence of a period for one framework. */
@@ -95,6 +105,8 @@ export interface EvidenceReport {
     readonly head: { readonly size: number; readonly root: string } | null;
     readonly keyId: string;
   };
+  /** The logs of sidecars that the ledger names, with what was counted of each; `null` where they were not asked for. */
+  readonly received: readonly ReceivedSeen[] | null;
   readonly records: CountedRecords;
   /** All classes, even those that no control of the framework names, so that no exception of the period is left out. */
   readonly classes: readonly ClassSeen[];
@@ -138,7 +150,14 @@ export const controlsOf = (framework: Framework, { classes }: Tally): readonly C
       exceptions: exceptionsOf(tallies),
       first: instantOf(all.first),
       last: instantOf(all.last),
-      sample: [...new Set(tallies.flatMap(({ sampled }) => sampled))].toSorted((a, b) => a - b),
+      sample: [
+        ...new Set(
+          tallies
+            .flatMap(({ sampled }) => sampled)
+            .toSorted(byPlace)
+            .map(refOf),
+        ),
+      ],
     };
   });
 
@@ -163,7 +182,7 @@ function exceptionsOf(tallies: readonly ClassTally[]): ControlEvidence['exceptio
 }
 
 const instantOf = (place: LedgerPlace | null): Instant | null =>
-  place === null ? null : { seq: place.seq, at: isoOf(place.at) };
+  place === null ? null : { ref: refOf(place), at: isoOf(place.at) };
 
 /** An instant as ISO 8601; beyond the range of `Date`, as a number. */
 export const isoOf = (ms: number): string => (Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : String(ms));
@@ -183,7 +202,7 @@ export const REPORT_LIMITS: readonly string[] = [
   'A ledger proves what was written, not that what was written was true; and calls that do not pass Envoy are not in it.',
   'Instants are those of the clock of the machine. Anchors that were received elsewhere bound them; the verdict names contradictions.',
   'Records without an anchor could have been rewritten by the holder of the signing key of the ledger.',
-  'Counts are of one ledger. Several processes have a ledger each; run this for each of them.',
+  'Counts are of one ledger and, with `--received`, of what its authority kept of the logs of sidecars. Run this for the ledger of each process or authority: together they count each record once.',
   'A name given with `--by` is what the holder of that account stated; the machine vouches only for the account.',
   'A sample shows only the records drawn. Whoever can choose the head of the ledger can choose among samples: give a seed of your own with `--seed`.',
 ];

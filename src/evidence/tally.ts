@@ -1,4 +1,4 @@
-import { type CountedRecords, CountedByName, none, oneMore, type LedgerPlace } from './counted.ts';
+import { type CountedRecords, CountedByName, none, oneMore, refOf, type LedgerPlace } from './counted.ts';
 import { type ClassId, evidenceClasses, type RecordMembers, fieldText } from './evidence-class.ts';
 import { sampleOf, scoreOf } from './sample.ts';
 
@@ -7,8 +7,7 @@ export interface ClassTally extends CountedRecords {
   readonly id: ClassId;
   /** By code, most frequent first. */
   readonly exceptions: readonly { readonly code: string; readonly count: number }[];
-  /** Numbers of the sampled records. */
-  readonly sampled: readonly number[];
+  readonly sampled: readonly LedgerPlace[];
 }
 
 /** The recorded values of one argument in the allowed uses of an action. */
@@ -37,7 +36,7 @@ export interface Tally {
 const MAX_CODES = 64;
 const MAX_NAMES = 1_000;
 
-/** Tallies the records of a period, offered in ledger order, in bounded memory. */
+/** Tallies the records of a period, each log in its order, in bounded memory. */
 export function tally({ seed, perClass }: { readonly seed: string; readonly perClass: number }): {
   readonly add: (place: LedgerPlace, record: RecordMembers) => void;
   readonly found: () => Tally;
@@ -54,11 +53,11 @@ export function tally({ seed, perClass }: { readonly seed: string; readonly perC
   return {
     add: (place, record) => {
       records = oneMore(records, place);
-      const score = scoreOf(seed, place.seq);
+      const score = scoreOf(seed, refOf(place));
       for (const of of classes) {
         if (!of.entry.matches(record)) continue;
         of.counted = oneMore(of.counted, place);
-        of.sample.offer(place.seq, score);
+        of.sample.offer(place, score);
         const code = of.entry.exceptionOf(record);
         if (code !== null) of.exceptions.add(code, place);
       }

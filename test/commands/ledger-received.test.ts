@@ -2,10 +2,12 @@ import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerCheckProof } from '../../src/commands/ledger-check-proof.ts';
+import { ledgerEvidence } from '../../src/commands/ledger-evidence.ts';
 import { ledgerProve } from '../../src/commands/ledger-prove.ts';
 import { ledgerQuery } from '../../src/commands/ledger-query.ts';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
 import { task } from '../../src/commands/task.ts';
+import type { EvidenceReport } from '../../src/evidence/report.ts';
 import { recordFilesIn } from '../../src/ledger/received/record-files.ts';
 import type { SegmentLog } from '../../src/ledger/log/log.ts';
 import { must } from '../builders/must.ts';
@@ -232,6 +234,60 @@ describe('remit task show --received', () => {
     const both = await ran(task, ...args, '--received', whole.records);
     store.close();
     expect([usesIn(alone.out), usesIn(both.out)]).toEqual([[], ['use-21']]);
+  });
+});
+
+const report = (received: string, ...more: readonly string[]) => {
+  const of = ['--key', whole.key, '--ledger', whole.ledger, '--received', received];
+  return ran(ledgerEvidence, '--framework', 'csf-2.0', '--from', '2020-01-01', ...of, ...more);
+};
+const reported = async (received: string, ...more: readonly string[]) => {
+  const { exit, out } = await report(received, '--format', 'json', ...more);
+  return { exit, report: JSON.parse(out) as EvidenceReport };
+};
+const usesOf = ({ classes }: EvidenceReport): number => classes.find(({ id }) => id === 'E1')?.count ?? 0;
+
+describe('remit ledger evidence --received', () => {
+  it('counts the uses of all sidecars with those of the ledger, and names the one that is lost', async () => {
+    const { exit, report: found } = await reported(whole.records);
+    expect([exit, usesOf(found)]).toEqual([0, 17]);
+    expect(new Map(found.received?.map(({ origin, state, counted }) => [origin, [state, counted]]))).toEqual(
+      new Map([
+        [whole.origins['left'], ['left', [{ from: 1, to: 6 }]]],
+        [whole.origins['killed'], ['lost', [{ from: 1, to: 7 }]]],
+        [whole.origins['open'], ['open', [{ from: 1, to: 6 }]]],
+      ]),
+    );
+    const { out } = await report(whole.records);
+    expect(out).toContain(`| ${whole.origins['killed']} |`);
+    expect(out).toContain('LOST: what it had not sent is gone | 1 to 7 | 0 | 0 | whole |');
+  });
+
+  it('draws records of sidecars too, each with a proof for the key of the authority alone', async () => {
+    const { report: found } = await reported(whole.records, '--sample', '5', '--seed', 'auditor');
+    const drawn = found.sample.filter(({ ref }) => typeof ref === 'string');
+    expect(drawn.length).toBeGreaterThan(5);
+    const proved = drawn.filter(({ proof }) => proof !== null);
+    // Only the last record of the sidecar that was killed is under no checkpoint.
+    expect(drawn.length - proved.length).toBeLessThanOrEqual(1);
+    for (const { ref, proof } of proved) {
+      const file = join(folder(), 'proof');
+      writeFileSync(file, proof ?? '');
+      const { exit, out } = await ran(ledgerCheckProof, file, '--key', whole.key, '--json');
+      expect([exit, JSON.parse(out)]).toMatchObject([0, { leaf: { seq: Number(String(ref).split('#')[1]) } }]);
+    }
+    expect((await reported(whole.records, '--sample', '5', '--seed', 'auditor')).report.sample).toEqual(found.sample);
+  });
+
+  it('counts nothing of a log that was cut, says what is missing, and exits with 1', async () => {
+    const cut = changed((text) => withoutSections(text, whole.origins['left'] ?? ''));
+    const { exit, report: found } = await reported(cut);
+    expect([exit, usesOf(found)]).toEqual([1, 12]);
+    expect(found.received?.find(({ origin }) => origin === whole.origins['left'])).toMatchObject({
+      missing: 6,
+      counted: [],
+      verdict: { kind: 'broken' },
+    });
   });
 });
 

@@ -38,7 +38,7 @@ const evidence = (framework: string, ...more: readonly string[]) =>
   );
 const reportOf = async (framework: string, ...more: readonly string[]): Promise<EvidenceReport> =>
   JSON.parse((await evidence(framework, '--format', 'json', ...more)).out);
-const drawn = (report: EvidenceReport) => report.sample.map(({ seq }) => seq);
+const drawn = (report: EvidenceReport) => report.sample.map(({ ref }) => ref);
 const controlIn = ({ controls }: EvidenceReport, id: string) => controls.find((control) => control.id === id);
 
 /** Replaces what differs between runs: keys, hashes, proofs, folders and the time of the report. */
@@ -77,8 +77,8 @@ describe('remit ledger evidence', () => {
         { code: 'policy.forbidden', count: 1 },
         { code: 'token.binding', count: 1 },
       ],
-      first: { seq: 1, at: '2026-01-01T00:00:00.000Z' },
-      last: { seq: 7, at: '2026-01-01T00:00:05.000Z' },
+      first: { ref: 1, at: '2026-01-01T00:00:00.000Z' },
+      last: { ref: 7, at: '2026-01-01T00:00:05.000Z' },
     });
     expect(controlIn(report, 'DE.AE-03')).toMatchObject({ exceptions: [{ code: 'bypass', count: 1 }] });
     expect(controlIn(report, 'RS.MI-02')).toMatchObject({ state: 'not evidenced by this ledger', enforced: [] });
@@ -99,7 +99,7 @@ describe('remit ledger evidence', () => {
     expect(set).toMatchObject({
       hash: policySet,
       decisions: 5,
-      loads: [{ seq: 1, origin: expect.stringContaining('signed under the key k-1'), by: 'remit' }],
+      loads: [{ ref: 1, origin: expect.stringContaining('signed under the key k-1'), by: 'remit' }],
       text: 'kept, and it has this hash',
     });
     expect(set?.files.at(-1)).toMatchObject({
@@ -131,7 +131,7 @@ describe('remit ledger evidence', () => {
     const report = await reportOf('800-53', '--sample', '1');
     expect(drawn(await reportOf('800-53', '--sample', '1'))).toEqual(drawn(report));
     expect(report.sample.length).toBeGreaterThan(3);
-    for (const { seq, proof } of report.sample) {
+    for (const { ref: seq, proof } of report.sample) {
       const file = join(folder(), `${seq}.tlog-proof`);
       writeFileSync(file, proof ?? '');
       const { exit, out } = await ran(ledgerCheckProof, file, '--key', ledger.key, '--json');

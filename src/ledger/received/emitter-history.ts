@@ -7,6 +7,7 @@ import { isSameHash, rootOf } from '../merkle.ts';
 import { noteKeyFrom } from '../note-key.ts';
 import type { NoteKey } from '../note-key.ts';
 import type { Carried } from '../seam.ts';
+import type { Records } from '../verdict.ts';
 
 /** What the ledger of an authority says of one log that it received. */
 export interface EmitterHistory {
@@ -22,6 +23,8 @@ export interface EmitterHistory {
   readonly anchors: readonly Anchor[];
   /** The most records that it says are kept, or were before they were deleted, and the root over them. */
   readonly kept: { readonly size: number; readonly root: Uint8Array };
+  /** The records that were kept by the authority of these ledgers, in order. */
+  readonly received: readonly Records[];
   /** The tree over the records that it says the retention deleted; `null` where it deleted none. */
   readonly pruned: Carried | null;
 }
@@ -48,10 +51,21 @@ export function emitterHistories(
       id: event === 'joined' && typeof by === 'string' ? by : known.id,
       ...(state === null ? {} : { state, atMs }),
       kept: size >= known.kept.size ? { size, root } : known.kept,
+      received: event === 'pruned' ? known.received : grown(known.received, { size, isJoined: event === 'joined' }),
       pruned: event === 'pruned' ? later(known.pruned, prunedTree(record, root)) : known.pruned,
     });
   }
   return histories;
+}
+
+/** What was received, after a record that says that `size` records are kept. Between two joins another authority may have received more. */
+function grown(
+  received: readonly Records[],
+  { size, isJoined }: { readonly size: number; readonly isJoined: boolean },
+): readonly Records[] {
+  const last = received.at(-1);
+  if (last === undefined || (isJoined && size > last.to)) return [...received, { from: size + 1, to: size }];
+  return [...received.slice(0, -1), { from: last.from, to: Math.max(last.to, size) }];
 }
 
 /** The tree in a `pruned` record; `null` where it is not that of its root. */
@@ -86,5 +100,5 @@ function joined(
   if (event !== 'joined' || typeof verifierKey !== 'string') return null;
   const key = noteKeyFrom(verifierKey);
   if (isProblem(key)) return null;
-  return { origin, id: '', key, state: 'open', atMs: 0, anchors: [], kept: { size, root }, pruned: null };
+  return { origin, id: '', key, state: 'open', atMs: 0, anchors: [], kept: { size, root }, received: [], pruned: null };
 }

@@ -1,6 +1,8 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { ledgerEvidence } from '../../../src/commands/ledger-evidence.ts';
+import type { EvidenceReport } from '../../../src/evidence/report.ts';
 import { ledgerFetch } from '../../../src/commands/ledger-fetch.ts';
 import { ledgerVerify } from '../../../src/commands/ledger-verify.ts';
 import { encodedRecord } from '../../../src/ledger/encoded-record.ts';
@@ -100,14 +102,10 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
   const verified = async (from: string, authorities: readonly Started[]) => {
     const out = folder();
     expect(await ran(ledgerFetch, from, '--out', out)).toMatchObject({ exit: 0, err: '' });
-    const trust = authorities.flatMap(({ log, folder: at }) => [
-      '--key',
-      log.verifierKey,
-      '--ledger',
-      join(at, 'ledger'),
-    ]);
-    return ran(ledgerVerify, ...trust, '--received', out);
+    return ran(ledgerVerify, ...trustOf(authorities), '--received', out);
   };
+  const trustOf = (authorities: readonly Started[]): readonly string[] =>
+    authorities.flatMap(({ log, folder: at }) => ['--key', log.verifierKey, '--ledger', join(at, 'ledger')]);
 
   it('continue at another authority where one is killed, without a gap, and the ledgers of both verify them', async () => {
     const url = await places.next();
@@ -129,6 +127,18 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
     ]);
     const { exit, out } = await verified(url, [first, second]);
     expect([exit, out.includes('counted    22 anchored, 22 received, 0 missing')]).toEqual([0, true]);
+    // The report on each counts what its authority kept: together each record once.
+    const received = folder();
+    await ran(ledgerFetch, url, '--out', received);
+    const counted = async (...authorities: readonly Started[]): Promise<unknown> => {
+      const of = ['--framework', 'csf-2.0', '--from', '1970-01-01', '--to', '1970-01-02', '--received', received];
+      const report = await ran(ledgerEvidence, ...of, ...trustOf(authorities), '--format', 'json');
+      const { received: seen, records } = JSON.parse(report.out) as EvidenceReport;
+      return [report.exit, seen?.map((log) => log.counted), records.count];
+    };
+    // Beside them the record of the checkpoint of each ledger.
+    expect(await counted(first, second)).toEqual([0, [[{ from: 1, to: 11 }]], 11 + 1]);
+    expect(await counted(second, first)).toEqual([0, [[{ from: 12, to: 22 }]], 11 + 1]);
   });
 
   it('are acknowledged by one authority alone where a log forks, and the fork is named', async () => {
