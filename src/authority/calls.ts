@@ -2,6 +2,7 @@ import { status } from '@grpc/grpc-js';
 import { LRUCache } from 'lru-cache';
 import type { AuthorityCalls, Card, TaskKeyMessage, TokenMessage, UseMessage } from '../fleet/messages.ts';
 import { elsewhereMessage } from '../fleet/token-uses.ts';
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
@@ -110,17 +111,27 @@ export class SidecarCalls {
     const read = uses.map((use) => this.#usedFrom(use, rights));
     const wrong = read.find((use) => typeof use === 'string');
     if (typeof wrong === 'string') return invalid(wrong);
-    return { settled: await Promise.all(read.map((use) => this.#settled(use as SettledUse, rights))) };
+    const valid = read.filter((use) => typeof use !== 'string');
+    const settled = valid.map((use) => ('key' in use ? this.#settled(use, rights) : this.#kept(use)));
+    return { settled: await Promise.all(settled) };
   }
 
   /** The use of a message, with its record where it has one; what is wrong with either. */
-  #usedFrom(message: UseMessage, { peer }: SidecarRights): SettledUse | string {
-    const use = usedFrom(message);
-    if (typeof use === 'string' || message.record.length === 0) return use;
-    const record = useRecordFrom(message.record, use, { peer, records: this.#records });
-    return isProblem(record)
-      ? `the record of use \`${use.decisionId}\` is refused: ${record.problem}`
-      : { ...use, record };
+  #usedFrom(message: UseMessage, { peer }: SidecarRights): SettledUse | KeptUse | string {
+    const use = isRecordOnly(message) ? null : usedFrom(message);
+    if (typeof use === 'string') return use;
+    if (use !== null && message.record.length === 0) return use;
+    const { decision_id: decisionId } = message;
+    if (!UUID.test(decisionId)) return NO_UUID;
+    const of = { decisionId, task: use?.key.id ?? null, jtiDigest: use?.jtiDigest ?? null };
+    const record = useRecordFrom(message.record, of, { peer, records: this.#records });
+    if (isProblem(record)) return `the record of use \`${decisionId}\` is refused: ${record.problem}`;
+    return use === null ? { decisionId, record } : { ...use, record };
+  }
+
+  async #kept({ decisionId, record }: KeptUse): Promise<SettleReply['settled'][number]> {
+    const failure = await this.#engine.keepRecord(decisionId, record);
+    return failure === null ? SETTLED : unsettled('unavailable', failure.code);
   }
 
   async #settled(use: SettledUse, rights: SidecarRights): Promise<SettleReply['settled'][number]> {
@@ -129,7 +140,7 @@ export class SidecarCalls {
     if (isStoreFailure(before)) return unsettled('unavailable', before.detail);
     if (permittedCard(before.cards[0], rights) === null) return unsettled('ended', 'there is no such task');
     const settlement: Settlement = await this.#engine.settling.settle(use);
-    if (settlement === null) return { problem: '', detail: '', card: null, position: null };
+    if (settlement === null) return SETTLED;
     if (isStoreFailure(settlement)) return unsettled('unavailable', settlement.code);
     const after = await this.#engine.cards(wanted);
     if (isStoreFailure(after)) return unsettled(settlement, '');
@@ -158,9 +169,18 @@ export class SidecarCalls {
   }
 }
 
+/** A use without a task, of which only the record is kept. */
+interface KeptUse {
+  readonly decisionId: string;
+  readonly record: EncodedRecord;
+}
+
+const isRecordOnly = ({ key, jti_digest, spends, entry, record }: UseMessage): boolean =>
+  key === null && jti_digest === '' && spends.length === 0 && entry === null && record.length > 0;
+
 /** The use of a message; what is wrong with it. */
 function usedFrom({ decision_id, key, jti_digest, spends, entry }: UseMessage): SettledUse | string {
-  if (!UUID.test(decision_id)) return 'the id of a decision must be a UUID';
+  if (!UUID.test(decision_id)) return NO_UUID;
   if (!isKey(key) || !isText(jti_digest)) return 'a use has no task or token';
   if (spends.length > MAX_LABELS || (entry?.labels.length ?? 0) > MAX_LABELS) return 'a use takes too much';
   const taken = spends.map(spendFrom);
@@ -194,6 +214,8 @@ const isKey = (key: TaskKeyMessage | null): key is TaskKeyMessage =>
   key !== null && isText(key.issuer) && isText(key.id);
 const isText = (text: string): boolean => text.length > 0 && text.length <= MAX_TEXT;
 
+const NO_UUID = 'the id of a decision must be a UUID';
+const SETTLED: SettleReply['settled'][number] = { problem: '', detail: '', card: null, position: null };
 const unsettled = (problem: string, detail: string): SettleReply['settled'][number] => ({
   problem,
   detail,

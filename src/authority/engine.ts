@@ -37,6 +37,8 @@ export interface Engine {
   /** Makes a synced commit that begins now. Gives the head of the feed as that commit saw it, or a later one. */
   beat(): Promise<number | StoreFailure>;
   readonly settling: Settling;
+  /** `Store.keepRecord`. */
+  readonly keepRecord: Authority['keepRecord'];
   /** Where the authorities over this database tell each other how far they are; absent where there is only one. */
   readonly replicas?: ReplicaBoard;
 }
@@ -48,7 +50,7 @@ export function sqliteEngine({
   reader,
   settling,
 }: {
-  readonly authority: Pick<Authority & Upkeep, 'appendRecords'>;
+  readonly authority: Pick<Authority & Upkeep, 'appendRecords' | 'keepRecord'>;
   readonly feed: Feed;
   readonly reader: Pick<StateReader, 'fileId' | 'restoredAtMs' | 'heldTask' | 'reportedUses'>;
   readonly settling: Settling;
@@ -91,5 +93,6 @@ export function sqliteEngine({
     // An empty write is a commit too: it moves the clock mark of the file.
     beat: async () => (await authority.appendRecords([])) ?? feed.feedEnd(),
     settling,
+    keepRecord: (decisionId, record) => authority.keepRecord(decisionId, record),
   };
 }

@@ -5,7 +5,11 @@ import type { PostgresState } from '../state/postgres/postgres-state.ts';
 import type { Engine } from './engine.ts';
 
 /** A PostgreSQL as the database of an authority, which may be one of several. */
-export function postgresEngine({ feed, settling }: Pick<PostgresState, 'feed' | 'settling'>): Engine {
+export function postgresEngine({
+  authority,
+  feed,
+  settling,
+}: Pick<PostgresState, 'authority' | 'feed' | 'settling'>): Engine {
   return {
     epoch: async () => {
       const head = await feed.syncedHead();
@@ -26,6 +30,7 @@ export function postgresEngine({ feed, settling }: Pick<PostgresState, 'feed' | 
       return isStoreFailure(head) ? head : head.seq;
     },
     settling,
+    keepRecord: (decisionId, record) => authority.keepRecord(decisionId, record),
     replicas: feed,
   };
 }

@@ -6,8 +6,15 @@ import { useFrom } from '../ledger/recorded-use.ts';
 import { originProblem } from '../ledger/received/emitter.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
-import type { SettledUse } from '../state/settling.ts';
 import type { ReceivedRecords } from './received-records.ts';
+
+/** The use that a record must be of. */
+export interface RecordedUse {
+  readonly decisionId: string;
+  /** Its task and token; `null` for one without a task token. */
+  readonly task: string | null;
+  readonly jtiDigest: string | null;
+}
 
 /** Who sends a record, and what is known of its log. */
 export interface RecordSender {
@@ -22,7 +29,7 @@ export interface RecordSender {
  */
 export function useRecordFrom(
   bytes: Uint8Array,
-  { decisionId, key, jtiDigest }: Pick<SettledUse, 'decisionId' | 'key' | 'jtiDigest'>,
+  { decisionId, task, jtiDigest }: RecordedUse,
   { peer, records }: RecordSender,
 ): EncodedRecord | Problem {
   if (records === null) return { problem: 'this authority receives no records' };
@@ -37,8 +44,7 @@ export function useRecordFrom(
   if (use.decision !== 'allow' || use.withdraws !== undefined)
     return { problem: 'it is not the record of an allowed use' };
   if (use.decisionId !== decisionId) return { problem: 'it is the record of another decision' };
-  if (use.task !== key.id || use.jtiDigest !== jtiDigest)
-    return { problem: 'it is the record of another task or token' };
+  if (use.task !== task || use.jtiDigest !== jtiDigest) return { problem: 'it is the record of another task or token' };
   const origin = use.origin ?? '';
   const unfit = originProblem(origin, records.trustDomain);
   if (unfit !== null) return { problem: unfit };

@@ -84,9 +84,19 @@ function decideCheck(services: CheckServices, read: ReadCheck): DecidedUse | Pro
   const decided = decideNow(services, read, use);
   shareUse(services, decided, rememberPlace(services, decided));
   const toSettle = useToSettle(decided.check, (facts) => isCurrentEnough(services, read, facts));
-  if (toSettle === null || isDeny(toSettle))
-    return withoutCredential(services, toSettle ?? decided.check.decision, decided);
-  return settleUse(services, decided, toSettle);
+  if (toSettle === null) return keepUse(services, decided);
+  return isDeny(toSettle) ? withoutCredential(services, toSettle, decided) : settleUse(services, decided, toSettle);
+}
+
+/** A use that settles nothing. At a sidecar the record of one of high risk, which has no task then, is committed by an authority. */
+function keepUse(services: CheckServices, decided: DecidedUse): DecidedUse | Promise<DecidedUse> {
+  const shown = withoutCredential(services, decided.check.decision, decided);
+  const record = recordToSend(services, decided);
+  if (record === null || services.sidecar === null) return shown;
+  if (isDeny(record)) return { ...shown, check: { ...shown.check, decision: record } };
+  return services.sidecar
+    .keep(shown.check.decisionId, record)
+    .then((failure) => ({ ...shown, sent: { record, problem: failure === null ? null : unrecorded } }));
 }
 
 /** Settles a use. If the history of its task changed after the decision, the use is decided again, once. */

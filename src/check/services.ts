@@ -1,10 +1,12 @@
 import type { HttpCall } from '../action/call.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { IdentityRules, PeerFacts } from '../identity/caller.ts';
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
 import type { AwaitedUse } from '../outcome/pending-uses.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Ports } from '../runtime/ports.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Reports } from '../state/reports.ts';
 import type { Settling } from '../state/settling.ts';
 import type { TaskStates } from '../state/task-states.ts';
@@ -78,10 +80,10 @@ export interface CheckServices {
   /** Settles uses that take something from their task. */
   readonly settling: Settling;
   /**
-   * Set where this process is a sidecar, with the origin of its log. Its state may be older than the last commit, so uses of high risk and those
-   * that the history decides are settled too, those of high risk with their record.
+   * Set where this process is a sidecar. Its state may be older than the last commit, so uses of high risk and those that the history decides
+   * are settled too, those of high risk with their record.
    */
-  readonly sidecar: { readonly origin: string } | null;
+  readonly sidecar: SidecarRecords | null;
   /** The digest that stands for a static secret: `hmac-sha-256:` and base64url. It stays the same after a restart. */
   readonly digestOf: (secret: string) => string;
   /** Writes that no decision waits for. */
@@ -110,6 +112,14 @@ export interface AskingAgent {
   readonly proven: string | null;
   /** The identity of the connection; `''` where it has none. */
   readonly hop: string;
+}
+
+/** The records of a sidecar. */
+export interface SidecarRecords {
+  /** Origin of its log. */
+  readonly origin: string;
+  /** Has the record of a use without a task token committed by an authority. A failure leaves it unknown whether it is. */
+  readonly keep: (decisionId: string, record: EncodedRecord) => Promise<null | StoreFailure>;
 }
 
 /** The ledger of uses. `append` queues a record; `durable` resolves once it is on disk. Both give `false` where it is not recorded. */

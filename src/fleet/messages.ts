@@ -221,7 +221,8 @@ export interface OpenReply {
 
 export interface UseMessage {
   readonly decision_id: string;
-  readonly key: TaskKeyMessage;
+  /** `null` for a use without a task, of which only the record is kept. */
+  readonly key: TaskKeyMessage | null;
   readonly jti_digest: string;
   readonly generation: number;
   readonly spends: readonly {

@@ -213,7 +213,10 @@ function servicesOf(
     policies: () => policies.get(),
     states,
     settling,
-    sidecar: parts.sidecar === null ? null : { origin: ledger.origin },
+    sidecar:
+      parts.sidecar === null
+        ? null
+        : { origin: ledger.origin, keep: parts.sidecar.settling.keep.bind(parts.sidecar.settling) },
     digestOf,
     reports,
     ledger: ledger.writer,

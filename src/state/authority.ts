@@ -29,6 +29,7 @@ export interface Authority extends Promised<
     | 'revokeToken'
     | 'rememberOnce'
     | 'appendRecords'
+    | 'keepRecord'
   >
 > {
   /** One reading of all clocks. */

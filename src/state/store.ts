@@ -319,6 +319,8 @@ export interface Store extends StoreReader {
   markServing(): null | StoreFailure;
   /** Adds records to the outbox that belong to no other write. */
   appendRecords(batch: readonly EncodedRecord[]): null | StoreFailure;
+  /** Adds the record of a decision that takes nothing from a task: once, however often it is sent within 10 minutes. */
+  keepRecord(decisionId: string, record: EncodedRecord): null | StoreFailure;
   /**
    * Deletes the records of the outbox up to that number, since the ledger has them: where several ledgers take them, once each of these
    * has, or was not heard of for a minute.

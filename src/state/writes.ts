@@ -157,6 +157,14 @@ export function settleUse(
   return null;
 }
 
+/** `Store.keepRecord`. */
+export function keepRecord(rows: StateRows, decisionId: string, record: EncodedRecord): null {
+  if (rows.isSettled(decisionId)) return null;
+  rows.addRecords([record]);
+  rows.setSettled(decisionId);
+  return null;
+}
+
 /** Ends a task that is past its deadline or idle limit by the floor, with its parts. Gives whether it did. */
 export function expire(rows: StateRows, key: TaskKey): boolean {
   // Read again: the expiry of a task also ends its parts.

@@ -33,6 +33,7 @@ function switched(first: Engine): Engine & { to: (next: Partial<Engine>) => void
     feedAfter: (position) => now.feedAfter(position),
     beat: () => now.beat(),
     settling: { settle: (use) => now.settling.settle(use) },
+    keepRecord: (...record) => now.keepRecord(...record),
     to: (next) => {
       now = { ...now, ...next };
     },

@@ -39,6 +39,15 @@ const useWith = (record: Buffer, decision = DECISION): UseMessage => ({
   record,
 });
 
+/** The use of no task, and its record. */
+const bare = recordWith({ task: null, jtiDigest: null, credential: 'workload-identity', tokenUse: null });
+const alone = (record: Buffer): UseMessage => ({
+  ...useWith(record),
+  key: null,
+  jti_digest: '',
+  spends: [],
+});
+
 /** An authority over TLS that receives records, with a declared task, and a sidecar with a valid SVID. */
 async function served(path = '/ns/prod/sa/tools-1', change: Parameters<typeof serving>[1] = {}) {
   const acme = await trustDomain('acme.test');
@@ -91,6 +100,31 @@ describe('the record of a use of high risk', () => {
   it('is not written for a task of another audience', async () => {
     const { settle, outbox } = await served('/ns/prod/sa/files-1');
     expect(await settle([useWith(bytesOf(recordWith()))])).toMatchObject({ settled: [{ problem: 'ended' }] });
+    expect(outbox()).toEqual([]);
+  });
+});
+
+describe('the record of a use of high risk without a task token', () => {
+  it('is in the outbox of the authority, once, with the identity of its sidecar', async () => {
+    const { settle, outbox } = await served();
+    for (let times = 0; times < 2; times += 1) {
+      expect(await settle([alone(bytesOf(bare))])).toMatchObject({ settled: [settled] });
+    }
+    expect(outbox()).toEqual([{ ...bare, by: SIDECAR }]);
+  });
+
+  it('is refused where it names a task or token, whose use would have to be settled', async () => {
+    const { settle, outbox } = await served();
+    const forged = [
+      alone(bytesOf(recordWith())),
+      alone(bytesOf({ ...bare, task: keyOf(1).id })),
+      alone(bytesOf({ ...bare, jtiDigest: digestOf(1) })),
+      { ...alone(bytesOf(bare)), spends: useWith(Buffer.alloc(0)).spends },
+      { ...alone(bytesOf(bare)), jti_digest: digestOf(1) },
+      { ...alone(bytesOf(bare)), decision_id: 'x' },
+      alone(Buffer.alloc(0)),
+    ];
+    for (const use of forged) expect(await settle([use])).toBe('INVALID_ARGUMENT');
     expect(outbox()).toEqual([]);
   });
 });

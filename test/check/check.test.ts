@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { HttpCall } from '../../src/action/call.ts';
 import { checksWith } from '../../src/check/check.ts';
 import type { Answer } from '../../src/check/answer.ts';
-import type { CheckServices, UseLedger } from '../../src/check/services.ts';
+import type { CheckServices, SidecarRecords, UseLedger } from '../../src/check/services.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { checkResponseFrom } from '../../src/envoy/response.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
@@ -63,6 +63,8 @@ const POLICIES = `
 when { context has task && context.task.labels.contains("customer-data") };`;
 
 let policies: PolicySet;
+/** The same, where creating needs no task token. */
+let openPolicies: PolicySet;
 let store: Store;
 let ledger: LedgerWriter;
 let timers: HeldTimers;
@@ -72,6 +74,9 @@ beforeAll(async () => {
   const plain = "path: '/v1/payments/{id}', risk: low";
   const catalog = exampleCatalog.replace(plain, `${plain}, labels: [customer-data]`);
   policies = await mustLoad(folderWith(POLICIES, { catalog }));
+  const create = 'path: /v1/payments\n        risk: high\n';
+  const accepting = catalog.replace(create, `${create}        accepts: [task-token, workload-identity]\n`);
+  openPolicies = await mustLoad(folderWith('@id("all") permit (principal, action, resource);', { catalog: accepting }));
 });
 beforeEach(() => {
   file = join(folder(), 'state.db');
@@ -294,13 +299,27 @@ async function recorded(): Promise<readonly Readonly<Record<string, unknown>>[]>
   return records.map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
 }
 
+/** The records in the outbox, whatever their task. */
+const waitingRecords = (): readonly Readonly<Record<string, unknown>>[] =>
+  must(store.outbox(0, 20)).map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')));
+
 /** The decisions of checks that are made in one turn. */
 async function together(services: CheckServices, constraints?: Constraints): Promise<readonly string[]> {
   const answers = await answersTo(services, [callOf(uses.list, constraints), callOf(uses.read, constraints)]);
   return answers.map(({ decision }) => (isDeny(decision) ? decision.reason : decision.kind));
 }
 
-const SIDECAR = { origin: `remit.acme.test/tools-1/${'0a'.repeat(16)}` };
+const ORIGIN = `remit.acme.test/tools-1/${'0a'.repeat(16)}`;
+const SIDECAR: SidecarRecords = {
+  origin: ORIGIN,
+  keep: async (decisionId, record) => store.keepRecord(decisionId, record),
+};
+
+/** Keeps a record, and its answer is lost. */
+const keepUnheard: SidecarRecords['keep'] = async (...sent) => (
+  store.keepRecord(...sent),
+  storeFailure('busy', 'no answer')
+);
 
 describe('checks where the state may lag', () => {
   it('settle a use of high risk with its record, and leave a link to it in their own log', async () => {
@@ -311,7 +330,7 @@ describe('checks where the state may lag', () => {
     expect(decision.kind).toBe('allow');
     const sent = must(store.recordsOf(task.id, 9)).map(({ bytes }) => Buffer.from(bytes).toString('utf8'));
     expect(sent.map((text) => JSON.parse(text))).toMatchObject([
-      { kind: 'use', decision: 'allow', decisionId, ...SIDECAR },
+      { kind: 'use', decision: 'allow', decisionId, origin: ORIGIN },
     ]);
     const digest = createHash('sha256').update(mustFind(sent[0])).digest('base64url');
     expect(own).toEqual([]);
@@ -331,6 +350,32 @@ describe('checks where the state may lag', () => {
     expect(sent).toMatchObject({ kind: 'use', decision: 'allow' });
     expect(own).toMatchObject([{ kind: 'use', decision: 'deny', decisionId, withdraws: sent?.['decisionId'] }]);
     expect(decisionId).not.toBe(sent?.['decisionId']);
+  });
+
+  it('have the record of a use of high risk without a task token committed too, and leave a link to it', async () => {
+    const own: UseRecord[] = [];
+    const links: SettledRecord[] = [];
+    const policy = { policies: () => openPolicies, ledger: noting(ledger, own, links) };
+    const call = httpCall({ ...uses.create });
+    const [answer] = await answersTo(servicesWith({ ...policy, sidecar: SIDECAR }), [call]);
+    expect(answer?.decision.kind).toBe('allow');
+    const sent = waitingRecords();
+    expect(sent).toMatchObject([
+      { kind: 'use', decisionId: answer?.decisionId, task: null, credential: 'workload-identity', origin: ORIGIN },
+    ]);
+    expect(own).toEqual([]);
+    expect(links).toMatchObject([{ kind: 'settled', decisionId: answer?.decisionId, task: null }]);
+  });
+
+  it('deny it under another id where nobody knows whether its record is committed', async () => {
+    const own: UseRecord[] = [];
+    const policy = { policies: () => openPolicies, ledger: noting(ledger, own) };
+    const [answer] = await answersTo(servicesWith({ ...policy, sidecar: { origin: ORIGIN, keep: keepUnheard } }), [
+      httpCall({ ...uses.create }),
+    ]);
+    expect(answer?.decision).toMatchObject({ reason: 'ledger.unavailable' });
+    const [sent] = waitingRecords();
+    expect(own).toMatchObject([{ decision: 'deny', decisionId: answer?.decisionId, withdraws: sent?.['decisionId'] }]);
   });
 
   it('record the denial of a use of high risk that was not settled, and nothing else', async () => {

@@ -17,6 +17,7 @@ import {
   applyEvent,
   changeContext,
   changeRisk,
+  keepRecord,
   revokeToken,
   settleUse,
 } from '../writes.ts';
@@ -97,6 +98,11 @@ export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts)
       }),
     rememberOnce: (kind, key, untilMs) =>
       run([key], { needs: { remembered: [{ kind, key }] }, write: (rows) => rows.remember({ kind, key, untilMs }) }),
+    keepRecord: (decisionId, record) =>
+      run([decisionId], {
+        needs: { decisions: [decisionId], used: usedIn([record]) },
+        write: (rows) => keepRecord(rows, decisionId, record),
+      }),
     appendRecords: (batch) =>
       run([], {
         needs: { used: usedIn(batch) },

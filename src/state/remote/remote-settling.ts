@@ -1,6 +1,8 @@
 import type { SettleReply, SettleRequest, UseMessage } from '../../fleet/messages.ts';
 import type { After } from '../../runtime/timers.ts';
-import { storeFailure } from '../../sqlite/store-failure.ts';
+import type { EncodedRecord } from '../../ledger/encoded-record.ts';
+import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { SettledUse, Settlement, Settling } from '../settling.ts';
 import type { Spend, SpendProblem } from '../store.ts';
 import type { AuthorityLink, CallProblem } from './authority-link.ts';
@@ -25,11 +27,11 @@ export interface RemoteSettlingOptions {
 }
 
 interface Waiting {
-  readonly use: SettledUse;
+  readonly use: UseMessage;
   readonly resolve: (settlement: Settlement) => void;
 }
 
-/** Settles uses at an authority: the uses of one turn in one request. Without an answer in 250 ms the result is unknown. */
+/** Settles uses at an authority, and has records kept there: the uses of one turn in one request. Without an answer in 250 ms the result is unknown. */
 export class RemoteSettling implements Settling {
   readonly #options: RemoteSettlingOptions;
   #queued: Waiting[] = [];
@@ -40,6 +42,18 @@ export class RemoteSettling implements Settling {
   }
 
   settle(use: SettledUse): Promise<Settlement> {
+    return this.#enqueue(messageOf(use));
+  }
+
+  /** Has the record of a use without a task committed. A failure leaves it unknown whether it is. */
+  async keep(decisionId: string, { bytes }: EncodedRecord): Promise<null | StoreFailure> {
+    const record = Buffer.from(bytes);
+    const nothing = { key: null, jti_digest: '', generation: 0, spends: [], entry: null };
+    const kept = await this.#enqueue({ ...nothing, decision_id: decisionId, record });
+    return kept === null || isStoreFailure(kept) ? kept : storeFailure('busy', `the record is refused: ${kept}`);
+  }
+
+  #enqueue(use: UseMessage): Promise<Settlement> {
     if (this.#waiting >= MAX_WAITING)
       return Promise.resolve(storeFailure('busy', 'too many uses wait for an authority'));
     this.#waiting += 1;
@@ -56,7 +70,7 @@ export class RemoteSettling implements Settling {
 
   async #ask(waiting: readonly Waiting[]): Promise<void> {
     const { instance, feed, onSettled } = this.#options;
-    const reply = await this.#hedged({ instance, uses: waiting.map(({ use }) => messageOf(use)) });
+    const reply = await this.#hedged({ instance, uses: waiting.map(({ use }) => use) });
     this.#waiting -= waiting.length;
     waiting.forEach(({ resolve }, at) => {
       const settled = 'problem' in reply ? undefined : reply.settled[at];

@@ -63,7 +63,7 @@ export interface SidecarMeasures {
  */
 export class SidecarState {
   readonly states: TaskStates;
-  readonly settling: Settling;
+  readonly settling: Settling & Pick<RemoteSettling, 'keep'>;
   /** The writes of `Reports`. */
   readonly reports: RemoteReports;
   /** The signed policy bundle of the authority that is followed. */

@@ -14,6 +14,7 @@ export const WRITES = [
   'revokeToken',
   'rememberOnce',
   'appendRecords',
+  'keepRecord',
   'settle',
   'writeSecrets',
   'touchTasks',

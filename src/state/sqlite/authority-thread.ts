@@ -158,20 +158,21 @@ export class AuthorityThread implements StateAccess {
       tokenOf: (...input) => read(() => reader.tokenOf(...input)),
       openTasks: (...input) => read(() => reader.openTasks(...input)),
       restoredAtMs: () => read(() => reader.restoredAtMs()),
-      insertTask: (task, token, records) => this.#write('insertTask', task, token, handedOver(records)),
+      insertTask: (task, token, records) => this.#write('insertTask', task, token, records.map(handedOver)),
       insertPart: async (part, token, records, handed, ...decidedBy) =>
         reader.isRefused(handed.jtiDigest)
           ? 'ended'
-          : this.#write('insertPart', part, token, handedOver(records), handed, ...decidedBy),
+          : this.#write('insertPart', part, token, records.map(handedOver), handed, ...decidedBy),
       insertToken: async (key, token, records, decidedBy) =>
         refusedPremise(decidedBy, (digest) => reader.isRefused(digest)) ??
-        this.#write('insertToken', keyOf(key), token, handedOver(records), decidedBy),
+        this.#write('insertToken', keyOf(key), token, records.map(handedOver), decidedBy),
       applyTaskEvent: (key, ...input) => this.#write('applyTaskEvent', keyOf(key), ...input),
       setContext: (key, ...input) => this.#write('setContext', keyOf(key), ...input),
       setRisk: (key, ...input) => this.#write('setRisk', keyOf(key), ...input),
       revokeToken: (...input) => this.#write('revokeToken', ...input),
       rememberOnce: (...input) => this.#write('rememberOnce', ...input),
-      appendRecords: (batch) => this.#write('appendRecords', handedOver(batch)),
+      appendRecords: (batch) => this.#write('appendRecords', batch.map(handedOver)),
+      keepRecord: (decisionId, record) => this.#write('keepRecord', decisionId, handedOver(record)),
       writeSecrets: (...input) => this.#write('writeSecrets', ...input),
       // Usually no task has an idle limit, and every batch of records of uses comes here.
       touchTasks: async (used) => {
@@ -191,7 +192,7 @@ export class AuthorityThread implements StateAccess {
   async #settle({ decisionId, key, record, ...use }: Parameters<Settling['settle']>[0]): Promise<Settlement> {
     const { jtiDigest, spends, entry } = use;
     if (this.reader.isRefused(jtiDigest)) return 'ended';
-    const [recorded] = record === undefined ? [] : handedOver([record]);
+    const recorded = record === undefined ? undefined : handedOver(record);
     return this.#write('settle', decisionId, keyOf(key), { jtiDigest, spends, entry, record: recorded });
   }
 
@@ -296,9 +297,8 @@ function workerFile(): string {
 /** The key of a task, where a caller gives the whole task. */
 const keyOf = ({ issuer, id }: { readonly issuer: string; readonly id: string }) => ({ issuer, id });
 
-/** Records with buffers of their own. Those of a `Buffer` are part of a pool, all of which would be copied to the thread. */
-const handedOver = (records: readonly EncodedRecord[]): readonly EncodedRecord[] =>
-  records.map((record) => ({ ...record, bytes: new Uint8Array(record.bytes) }));
+/** A record with a buffer of its own. That of a `Buffer` is part of a pool, all of which would be copied to the thread. */
+const handedOver = (record: EncodedRecord): EncodedRecord => ({ ...record, bytes: new Uint8Array(record.bytes) });
 
 /** Approximate bytes of a value: its texts, its byte arrays, and a constant for each member. */
 function bytesIn(value: unknown): number {

@@ -47,6 +47,7 @@ export function directAuthority(store: Store): StateAccess {
     revokeToken: async (...input) => store.revokeToken(...input),
     rememberOnce: async (...input) => store.rememberOnce(...input),
     appendRecords: async (...input) => store.appendRecords(...input),
+    keepRecord: async (...input) => store.keepRecord(...input),
     writeSecrets: async (...input) => store.writeSecrets(...input),
     touchTasks: async (...input) => store.touchTasks(...input),
     writeUses: async (...input) => store.writeUses(...input),

@@ -16,6 +16,7 @@ import {
   changeContext,
   changeRisk,
   expire,
+  keepRecord,
   revokeToken,
   settleUse,
   takeFrom,
@@ -204,6 +205,10 @@ export class SqliteStore extends SqliteReader implements Store {
       insertRecords(this.connection, batch);
       return null;
     });
+  }
+
+  keepRecord(decisionId: string, record: EncodedRecord): null | StoreFailure {
+    return this.connection.write([decisionId], () => keepRecord(this.#rows, decisionId, record));
   }
 
   forget(upTo: number): null | StoreFailure {

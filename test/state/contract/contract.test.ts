@@ -112,6 +112,19 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox }) => 
     await state.close();
   });
 
+  it('adds the record of a decision that takes nothing once, however often it is sent', async () => {
+    const { state, file } = await opened();
+    const record = allowedUse(1, 2_000, 'allow', 'd-1');
+    const { authority } = state;
+    expect(await Promise.all([authority.keepRecord('d-1', record), authority.keepRecord('d-1', record)])).toEqual([
+      null,
+      null,
+    ]);
+    expect(await authority.keepRecord('d-1', record)).toBeNull();
+    expect((await outbox(file)).map(({ decisionId }) => decisionId)).toEqual(['d-1']);
+    await state.close();
+  });
+
   it('restarts the idle time of a task by the record of its use', async () => {
     const { state } = await opened();
     const idling = taskNumber(20, { idleMs: 60_000 });

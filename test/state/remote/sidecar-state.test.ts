@@ -10,6 +10,7 @@ import { SidecarState } from '../../../src/state/remote/sidecar-state.ts';
 import type { SidecarStateOptions } from '../../../src/state/remote/sidecar-state.ts';
 import type { SettledUse } from '../../../src/state/settling.ts';
 import { causeOf } from '../../../src/task/cause.ts';
+import { allowedUse } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { freePort } from '../../free-port.ts';
@@ -149,6 +150,29 @@ describe('the state of a sidecar', () => {
       entry,
     });
     expect(lookAt(state, 1)).toMatchObject({ task: { state: 'revoked' } });
+  });
+
+  it('has the record of a use without a task kept, in the request of the turn', async () => {
+    const server = await authority();
+    const { state, ready } = sidecarOf([server.target]);
+    await ready();
+    server.settles = ({ uses }) => ({ settled: uses.map(() => settled) });
+    const record = allowedUse(1, 1);
+    const { decisionId } = useOf(1);
+    expect(await Promise.all([state.settling.settle(useOf(1)), state.settling.keep(decisionId, record)])).toEqual([
+      null,
+      null,
+    ]);
+    expect(server.settled).toHaveLength(1);
+    expect(server.settled[0]?.uses[1]).toMatchObject({
+      decision_id: decisionId,
+      key: null,
+      jti_digest: '',
+      spends: [],
+    });
+    expect(server.settled[0]?.uses[1]?.record).toEqual(Buffer.from(record.bytes));
+    server.settles = ({ uses }) => ({ settled: uses.map(() => ({ ...settled, problem: 'unavailable' })) });
+    expect(await state.settling.keep(decisionId, record)).toMatchObject(unavailable('unknown'));
   });
 
   it.each<[string, (first: AuthorityServer) => void]>([
