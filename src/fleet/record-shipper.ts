@@ -25,6 +25,8 @@ export interface ShipperServices {
 
 /** Bytes that are sent and not acknowledged. */
 const WINDOW_BYTES = 4 * 1024 ** 2;
+/** Records of this time are sent together: each read of the log and each message costs more than a record. */
+const GATHER_MS = 25;
 /** An empty message this often shows that the log goes on: the authority counts it as lost after a minute. */
 const ALIVE_MS = 15_000;
 /** The first and longest pause before the next stream; the real one is a random part of it. */
@@ -44,18 +46,21 @@ interface Sending {
   /** Sent and not acknowledged, by the size of the log after it. */
   readonly window: { readonly size: number; readonly bytes: number }[];
   isBlocked: boolean;
+  /** The window was full, so that the log may have more. */
+  isFull: boolean;
 }
 
 /**
  * Streams the log of this process to an authority, from where that one has it. After an error it calls again, with a growing pause.
  *
- * Lifecycle: `start`; `pump` whenever the log has more; `close` once the log is closed, which waits until all of it is acknowledged.
+ * Lifecycle: `start`; `more` whenever the log has more; `close` once the log is closed, which waits until all of it is acknowledged.
  */
 export class RecordShipper {
   readonly #services: ShipperServices;
   #sending: Sending | null = null;
   #pauseMs = FIRST_PAUSE_MS;
   #cancelTimer: () => void = () => undefined;
+  #cancelGathering: (() => void) | null = null;
   #onWhole: (() => void) | null = null;
 
   constructor(services: ShipperServices) {
@@ -68,7 +73,7 @@ export class RecordShipper {
     const { origin, verifierKey } = this.#services.log;
     const stream = this.#services.open();
     if (isProblem(stream)) return this.#again(stream.problem);
-    const sending: Sending = { stream, sent: null, kept: 0, signed: 0, window: [], isBlocked: false };
+    const sending: Sending = { stream, sent: null, kept: 0, signed: 0, window: [], isBlocked: false, isFull: false };
     this.#sending = sending;
     stream.on('data', (appended: Appended) => this.#hear(sending, appended));
     stream.on('drain', () => {
@@ -82,13 +87,21 @@ export class RecordShipper {
     this.#keepAlive();
   }
 
+  /** The log has more: it is sent soon, with what comes until then. */
+  more(): void {
+    this.#cancelGathering ??= this.#services.after(GATHER_MS, () => this.pump());
+  }
+
   /** Sends what the log has, as far as the window goes. */
   pump(): void {
+    this.#cancelGathering?.();
+    this.#cancelGathering = null;
     const sending = this.#sending;
     if (sending === null || sending.sent === null) return;
     for (;;) {
       const inFlight = sending.window.reduce((sum, { bytes }) => sum + bytes, 0);
-      if (sending.isBlocked || inFlight >= WINDOW_BYTES) return;
+      sending.isFull = inFlight >= WINDOW_BYTES;
+      if (sending.isBlocked || sending.isFull) return;
       const page = this.#services.pages.after(sending.sent, sending.signed);
       if (isProblem(page)) return this.#services.onFault(page.problem);
       if (page.leaves.length === 0 && page.checkpoint === '') break;
@@ -150,13 +163,14 @@ export class RecordShipper {
     }
     sending.kept = size;
     this.#services.unacknowledged.kept(size);
-    if (sending.sent === null) {
+    const isFirst = sending.sent === null;
+    if (isFirst) {
       sending.sent = size;
       this.#pauseMs = FIRST_PAUSE_MS;
       this.#services.onFault(null);
     }
     while (sending.window[0] !== undefined && sending.window[0].size <= size) sending.window.shift();
-    this.pump();
+    if (isFirst || sending.isFull || this.#onWhole !== null) this.pump();
   }
 
   #over(sending: Sending, problem: string): void {

@@ -77,12 +77,12 @@ export class ShippedRecords {
   /** The log has `size` records, and its last ones have this many bytes. */
   wrote(size: number, bytes: number): void {
     this.#unacknowledged.wrote(size, bytes);
-    this.#shipper?.pump();
+    this.#shipper?.more();
   }
 
   /** The log has a new checkpoint. */
   signed(): void {
-    this.#shipper?.pump();
+    this.#shipper?.more();
   }
 
   /** Waits until an authority has all records, at most 5 seconds. */

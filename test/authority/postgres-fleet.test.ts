@@ -107,6 +107,29 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
     expect(receipt).toEqual({ enforced: true, holders: 3, acknowledged: 3, fenced: 0 });
   });
 
+  it('sees the other one with its sidecars, and says so once its database takes no commits', async () => {
+    const url = await places.next();
+    const [a, b] = [await authority(url), await authority(url)];
+    await declared(a.state, 1);
+    await holder(b.serving.targets);
+    const other = () => a.serving.report().replicas.find(({ id }) => id === b.state.replica);
+    await until(() => other()?.sidecars === 1, { what: 'the sidecar of the other' });
+    expect(other()).toMatchObject({ version: '0.2.0', lease_ms: LEASE_MS, behind: 0 });
+    expect(a.serving.report()).toMatchObject({ id: a.state.replica, sidecars: [], problem: null });
+    expect(a.serving.report().replicas).toHaveLength(2);
+    await until(() => a.serving.problem() === null, { what: 'a commit' });
+    await places.postgres.stop();
+    try {
+      await until(() => a.serving.problem()?.startsWith('the database has taken no commit') === true, {
+        what: 'the gate',
+      });
+      expect(a.serving.measures().commitAgeMs).toBeGreaterThan(LEASE_MS);
+    } finally {
+      await places.postgres.start();
+    }
+    await until(() => a.serving.problem() === null, { what: 'a commit after the restart' });
+  });
+
   it('spends a budget to the last unit at the sidecars of two, and never over it', async () => {
     const url = await places.next();
     const [a, b] = [await authority(url), await authority(url)];

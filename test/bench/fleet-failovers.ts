@@ -1,6 +1,4 @@
-import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { EXAMPLE_POLICIES } from '../../src/commands/domain.ts';
 import { cachedEnvoy, ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
 import { DevFleet, SIDECARS } from '../../src/dev/fleet/dev-fleet.ts';
 import type { SidecarNumber } from '../../src/dev/fleet/dev-fleet.ts';
@@ -10,6 +8,7 @@ import { systemPorts } from '../../src/runtime/ports.ts';
 import { until } from '../until.ts';
 import { cacheFolder, postgresBinaries } from '../parts/cache.ts';
 import type { Bench } from './bench.ts';
+import { policiesWithoutHistory } from './sidecar-under-test.ts';
 
 /** Time before each fault, and after it. */
 const BEFORE_MS = 3_000;
@@ -23,9 +22,7 @@ const EACH_MS = 10;
 export async function measureFailovers(bench: Bench): Promise<void> {
   const { results, say, stage } = bench;
   const folder = join(stage.folder, 'fleet');
-  const policies = join(stage.folder, 'policies-of-fleet');
-  await cp(EXAMPLE_POLICIES, policies, { recursive: true });
-  await rm(join(policies, 'policies', 'history.cedar'));
+  const policies = await policiesWithoutHistory(bench, 'policies-of-fleet');
   const fleet = await DevFleet.start({
     folder,
     policies,

@@ -1,12 +1,10 @@
-import { cp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { EXAMPLE_POLICIES } from '../../src/commands/domain.ts';
 import { measure } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
-import { mustBeAllowed } from './load.ts';
-import { audiences, reuse } from './loads.ts';
+import { mustBeAllowedSoon } from './load.ts';
+import { reuse } from './loads.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
+import { policiesWithoutHistory, startSidecar } from './sidecar-under-test.ts';
 import { wrk } from './wrk.ts';
 
 /** The contenders: one process with its state file, and a sidecar beside an authority that has nothing else to do. */
@@ -22,27 +20,9 @@ const ROUNDS_MORE = 2;
 /** Repeated uses at a sidecar and at an embedded process, in turn, each behind its own Envoy. */
 export async function measureSidecarReuse(bench: Bench): Promise<void> {
   const { collectorPort, domain, effort, results, say, stage } = bench;
-  const policies = join(stage.folder, 'policies-without-history');
-  await cp(EXAMPLE_POLICIES, policies, { recursive: true });
-  // It reads the history in every use, so that every use of a sidecar would be settled.
-  await rm(join(policies, 'policies', 'history.cedar'));
-  const listen = join(stage.folder, 'authority.sock');
-  const authority = await RemitUnderTest.start(stage, domain, {
-    name: 'authority-of-sidecar',
-    collectorPort: null,
-    policies,
-    authority: {
-      listen: [`unix:${listen}`],
-      sidecars: [{ id: 'spiffe://acme.test/none', audiences: [audiences.files] }],
-    },
-  });
-  const shared = { collectorPort: null, policies } as const;
-  const embedded = await RemitUnderTest.start(stage, domain, { ...shared, name: 'embedded' });
-  const sidecar = await RemitUnderTest.start(stage, domain, {
-    ...shared,
-    name: 'sidecar',
-    sidecarOf: `authority:unix:${listen}`,
-  });
+  const policies = await policiesWithoutHistory(bench, 'policies-of-reuse');
+  const embedded = await RemitUnderTest.start(stage, domain, { collectorPort: null, policies, name: 'embedded' });
+  const { authority, sidecar } = await startSidecar(bench, { policies });
   const contenders = [];
   for (const { name, remit, issuer } of [
     { name: EMBEDDED, remit: embedded, issuer: embedded },
@@ -73,16 +53,4 @@ export async function measureSidecarReuse(bench: Bench): Promise<void> {
     `a sidecar answers ${(ratio * 100).toFixed(1)} % of what embedded does, for ${(cost * 100).toFixed(1)} % of its processor time`,
   );
   for (const remit of [sidecar, embedded, authority]) await remit.end();
-}
-
-/** A first use may be late on a loaded machine. */
-async function mustBeAllowedSoon(port: number, load: Parameters<typeof mustBeAllowed>[1]): Promise<void> {
-  for (let tries = 20; tries > 0; tries -= 1) {
-    try {
-      return await mustBeAllowed(port, load);
-    } catch (error) {
-      if (tries === 1) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
 }

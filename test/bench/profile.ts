@@ -6,16 +6,19 @@ import { openBench } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
 import type { Load } from './load.ts';
-import { mustBeAllowed } from './load.ts';
+import { mustBeAllowedSoon } from './load.ts';
 import { budgeted, cold, highRisk, messages, newDecisions, newTokens, reuse } from './loads.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
+import { policiesWithoutHistory, startSidecar } from './sidecar-under-test.ts';
 import { Stage } from './stage.ts';
 import { wrk } from './wrk.ts';
 
 /**
- * Where the time of a check goes: `node test/bench/profile.ts [--load NAME] [--seconds N] [--top N]` takes a CPU profile of
+ * Where the time of a check goes: `node test/bench/profile.ts [--load NAME] [--seconds N] [--top N]
+ * [--sidecar] [--without-history]` takes a CPU profile of
  * `remit serve` under a closed loop through Envoy and prints the functions and modules with the most self time, as shares of
- * the time that its main thread was busy. `npm run build` first; the README keeps what it printed before and after changes.
+ * the time that its main thread was busy; with `--sidecar` that of a sidecar, whose policies do not read the history, and with
+ * `--without-history` that of an embedded process with the same policies. `npm run build` first; the README keeps what it printed before and after changes.
  */
 const loads: Readonly<Record<string, (bench: Bench, remit: RemitUnderTest) => Promise<Load>>> = {
   reuse,
@@ -45,6 +48,8 @@ const { values } = parseArgs({
     load: { type: 'string', default: 'reuse' },
     seconds: { type: 'string', default: '8' },
     top: { type: 'string', default: '30' },
+    sidecar: { type: 'boolean', default: false },
+    'without-history': { type: 'boolean', default: false },
   },
 });
 const makeLoad = loads[values.load];
@@ -60,13 +65,13 @@ try {
   const folder = join(stage.folder, 'profiles');
   const flags = ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=500'];
   const { collectorPort } = bench;
-  const remit = await RemitUnderTest.start(stage, bench.domain, { name: 'profiled', collectorPort, flags });
+  const { remit, issuer } = await profiled(bench, flags);
   const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
-  const load = await makeLoad(bench, remit);
+  const load = await makeLoad(bench, issuer);
   const { port } = envoy.address;
-  await mustBeAllowed(port, load);
+  await mustBeAllowedSoon(port, load);
   await wrk(stage, load, { port, seconds });
-  const fresh = await makeLoad(bench, remit);
+  const fresh = await makeLoad(bench, issuer);
   const fromUs = monotonicMicroseconds();
   const run = await wrk(stage, fresh, { port, seconds });
   const untilUs = monotonicMicroseconds();
@@ -82,6 +87,27 @@ try {
   print('function', grouped(selves, functionOf), { busyUs, requests: run.requests });
 } finally {
   await stage.close();
+}
+
+/** The process that is profiled, and that which issues its tokens. */
+async function profiled(
+  bench: Bench,
+  flags: readonly string[],
+): Promise<{ readonly remit: RemitUnderTest; readonly issuer: RemitUnderTest }> {
+  if (values.sidecar) {
+    const policies = await policiesWithoutHistory(bench, 'policies');
+    const { authority, sidecar } = await startSidecar(bench, { policies, flags });
+    return { remit: sidecar, issuer: authority };
+  }
+  const remit = await RemitUnderTest.start(bench.stage, bench.domain, {
+    name: 'profiled',
+    collectorPort: bench.collectorPort,
+    flags,
+    ...(values['without-history']
+      ? { policies: await policiesWithoutHistory(bench, 'policies'), collectorPort: null }
+      : {}),
+  });
+  return { remit, issuer: remit };
 }
 
 /** The profile of the main thread, which is the one with the longest life. */

@@ -76,7 +76,10 @@ export class Stage {
       const said = [...child.stdout, ...child.stderr].join('\n');
       const isReady = typeof ready === 'string' ? said.includes(ready) : ready.test(said);
       if (isReady && child.pid !== undefined) return { child, pid: child.pid, said };
-      if (child.ended || this.signal.aborted) throw new Error(`\`${command.join(' ')}\` ended: ${said}`);
+      if (child.ended || this.signal.aborted) {
+        await child.end();
+        throw new Error(`\`${command.join(' ')}\` ended: ${[...child.stdout, ...child.stderr].join('\n')}`);
+      }
       await delay(POLL_MS);
     }
     throw new Error(`\`${command.join(' ')}\` was not ready: ${child.stderr.slice(-5).join(' | ')}`);
