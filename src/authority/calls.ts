@@ -148,6 +148,11 @@ export class SidecarCalls {
     return { problem: settlement, detail: '', card, position: { epoch: this.#epoch, seq: after.seq } };
   }
 
+  /** Whether an identity may use that many proofs now: as many as uses. */
+  admits(rights: SidecarRights, count: number): boolean {
+    return this.#limitsOf(rights).uses.take(count);
+  }
+
   #limitsOf({ peer }: SidecarRights): UseLimits {
     const limits = this.#uses.get(peer) ?? useLimits(this.#monotonicMs);
     this.#uses.set(peer, limits);

@@ -20,6 +20,7 @@ import type { SidecarRights, SidecarRule } from './authorize.ts';
 import type { BundleCall, BundleSender } from './bundle-handler.ts';
 import type { CallRefusal, SidecarCalls } from './calls.ts';
 import type { Followers } from './followers.ts';
+import type { ProofUses } from './proof-uses.ts';
 import type { ReceivedRecords } from './received-records.ts';
 
 /** Where an authority listens. */
@@ -32,6 +33,8 @@ export type AuthorityAddress =
 export interface AuthorityServerOptions {
   readonly followers: Followers;
   readonly calls: SidecarCalls;
+  /** The replay memory of the sidecars; `null` where there are several authorities, since each would have one. */
+  readonly proofs: ProofUses | null;
   readonly rules: () => readonly SidecarRule[];
   /** For TLS; not used over a Unix socket. */
   readonly svid: SvidSource | null;
@@ -133,10 +136,10 @@ export class AuthorityServer {
   }
 
   #serve(isLocal: boolean): void {
-    const { followers, calls, records, bundles } = this.#options;
+    const { followers, calls, records, bundles, proofs } = this.#options;
     type Call = ServerDuplexStream<Up, Down>;
     const unary =
-      <Name extends 'Open' | 'Settle' | 'Confirm'>(
+      <Name extends 'Open' | 'Settle' | 'Confirm' | 'UseProofs'>(
         make: (
           request: AuthorityCalls[Name][0],
           rights: SidecarRights,
@@ -158,6 +161,7 @@ export class AuthorityServer {
         Open: methodOf('Open'),
         Confirm: methodOf('Confirm'),
         Settle: methodOf('Settle'),
+        UseProofs: methodOf('UseProofs'),
         Append: methodOf('Append'),
         Bundle: methodOf('Bundle'),
       },
@@ -181,6 +185,7 @@ export class AuthorityServer {
         Open: unary<'Open'>((request, rights) => calls.open(request, rights, { isConfirmed: false })),
         Confirm: unary<'Confirm'>((request, rights) => calls.open(request, rights, { isConfirmed: true })),
         Settle: unary<'Settle'>((request, rights) => calls.settle(request, rights)),
+        UseProofs: unary<'UseProofs'>(async (request, rights) => proofs?.use(request, rights) ?? MANY_MEMORIES),
       },
     );
   }
@@ -304,6 +309,10 @@ class SvidProvider implements Provider {
   }
 }
 
+const MANY_MEMORIES = {
+  code: status.UNIMPLEMENTED,
+  details: 'several authorities remember no proofs together: use `extAuthz.proofNonces`',
+};
 const NO_RECORDS = { code: status.UNIMPLEMENTED, details: 'this authority receives no records' };
 /** As `getPeer` of a call names it: `address:port`, or `unix:number`. */
 const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`;

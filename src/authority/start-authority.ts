@@ -16,6 +16,8 @@ import type { ReceivedRecords } from './received-records.ts';
 import { writeReport } from './report-writes.ts';
 import { furthestBehind } from './sidecar-reports.ts';
 import type { ReportTarget } from './report-writes.ts';
+import { defaultProofRules } from '../token/proof.ts';
+import { ProofUses } from './proof-uses.ts';
 import { AuthorityServer } from './server.ts';
 import type { AuthorityAddress } from './server.ts';
 
@@ -134,6 +136,14 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     monotonicMs: ports.monotonicMs,
   });
   const bundles = new BundleSender(bundle, after);
+  const proofs =
+    board === undefined
+      ? new ProofUses({
+          pastSeconds: defaultProofRules.pastSeconds,
+          clocks: () => ({ wallMs: ports.nowMs(), floorMs: reports.floorMs() }),
+          admits: (rights, count) => calls.admits(rights, count),
+        })
+      : null;
   const servers: AuthorityServer[] = [];
   const close = async (): Promise<void> => {
     followers.close();
@@ -146,6 +156,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
       followers,
       calls,
       bundles,
+      proofs,
       rules: parts.sidecars,
       svid,
       socket: parts.socket ?? OWN_USER,

@@ -5,6 +5,7 @@ import type { DecidedUse } from './decide-now.ts';
 import { currentProblem, openTask } from './task-facts.ts';
 import { askingAgentOf, readCheck } from './read.ts';
 import type { AskedCheck, ReadCheck } from './read.ts';
+import { withNewProof } from './proof-elsewhere.ts';
 import { reportFindings } from './report.ts';
 import type { CheckServices } from './services.ts';
 import { isCurrentEnough } from './current-enough.ts';
@@ -69,9 +70,11 @@ export const isTooOften = (one: unknown): boolean => one instanceof Fault && one
 const admitted = ({ admits }: CheckServices, read: ReadCheck): Isolated<ReadCheck> =>
   admits?.(askingAgentOf(read.reading)) === false ? new Fault(tooOften) : read;
 
-/** Decides a check, once its task is known here. All checks of a turn ask for their tasks before any of them waits. */
+/** Decides a check, once its task is known here, and its proof is known to be new. All checks of a turn ask for their tasks before any of them waits. */
 function whenOpen(services: CheckServices, read: ReadCheck): DecidedUse | Promise<DecidedUse> {
   const opened = openTask(services, read.reading);
+  const proven = withNewProof(services, read);
+  if (proven !== null) return Promise.all([proven, opened]).then(([shown]) => decideCheck(services, shown));
   return opened === null ? decideCheck(services, read) : opened.then(() => decideCheck(services, read));
 }
 

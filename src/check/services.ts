@@ -19,7 +19,7 @@ import type { CredentialKeys } from '../token/credential.ts';
 import type { ExternalTokenRules } from '../token/external-token.ts';
 import type { ReplayMemory } from '../token/proof-memory.ts';
 import type { ProofNonces } from '../token/proof-nonce.ts';
-import type { ProofRules } from '../token/proof.ts';
+import type { Proof, ProofRules } from '../token/proof.ts';
 import type { TokenCache } from '../token/token-cache.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
 import type { TokenUses } from '../token/uses.ts';
@@ -70,6 +70,8 @@ export interface CheckServices {
     readonly externalUrl: string | null;
     readonly rules: ProofRules;
     readonly memory: ReplayMemory;
+    /** Whether another process has seen a proof that `memory` has just used up; absent where each remembers its own. */
+    readonly usedElsewhere?: ((proof: Proof) => Promise<Deny | null> | null) | undefined;
     /** Nonces that proofs must carry; absent where they need none. */
     readonly nonces?: ProofNonces | undefined;
   };

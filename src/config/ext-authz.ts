@@ -28,6 +28,11 @@ export interface ExtAuthzConfig extends SocketKeys {
    * its own proofs. Default `none`.
    */
   readonly proofNonces: 'none' | 'required';
+  /**
+   * Who remembers DPoP proofs: each process its `own`, or the `authority` those of all its sidecars, so that a proof counts once at all of
+   * them; then each use with a proof is a call to it. Default `own`.
+   */
+  readonly proofMemory: 'own' | 'authority';
   /** What to do about a token that another workload presents. Default `revoke-token`. */
   readonly onBindingViolation: 'revoke-token' | 'revoke-task' | 'ignore';
   /** URL of the page that explains the reasons (`deploy/guide/fix/reasons.md`, published by you). Each denial links to it. Default none. */
@@ -68,6 +73,7 @@ export const extAuthz = section<ExtAuthzConfig>({
   binding: optional(oneOf(['certificate', 'spiffe-id', 'dpop']), 'certificate'),
   externalUrl: optional(httpsUrl, null),
   proofNonces: optional(oneOf(['none', 'required']), 'none'),
+  proofMemory: optional(oneOf(['own', 'authority']), 'own'),
   onBindingViolation: optional(oneOf(['revoke-token', 'revoke-task', 'ignore']), 'revoke-token'),
   helpUrl: optional(httpsUrl, null),
   checksInFlight: optional(integer(1, 100_000), 256),

@@ -13,6 +13,7 @@ interface RoleKeys {
   readonly svid: object | null;
   readonly records: RecordsConfig;
   readonly policies: Pick<PoliciesConfig, 'bundle'>;
+  readonly extAuthz: { readonly proofMemory: 'own' | 'authority' };
 }
 
 type Contradiction = { readonly field: string; readonly message: string } | null;
@@ -66,7 +67,10 @@ function sidecarContradiction({ authority, issuer, svid }: RoleKeys, addresses: 
   return authority.id === null ? { field: 'authority.id', message } : null;
 }
 
-function authorityContradiction({ state, authority, issuer, svid }: RoleKeys): Contradiction {
+function authorityContradiction({ state, authority, issuer, svid, extAuthz }: RoleKeys): Contradiction {
+  if (extAuthz.proofMemory === 'authority') {
+    return { field: 'extAuthz.proofMemory', message: 'is `authority`, which is for sidecars: remove it' };
+  }
   if (authority.id !== null) {
     const message = 'is for sidecars: remove it, or name the authorities by `state: authority://host:port`';
     return { field: 'authority.id', message };

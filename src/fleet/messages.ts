@@ -249,6 +249,14 @@ export interface SettleReply {
   }[];
 }
 
+/** A verified DPoP proof. */
+export interface ProofMessage {
+  readonly thumbprint: string;
+  readonly proof_id: string;
+  readonly issued_at_s: number;
+  readonly agent: string;
+}
+
 export interface Records {
   readonly log: LogHead | null;
   readonly from: number;
@@ -266,6 +274,7 @@ export interface AuthorityCalls {
   readonly Follow: readonly [Up, Down];
   readonly Open: readonly [OpenRequest, OpenReply];
   readonly Settle: readonly [SettleRequest, SettleReply];
+  readonly UseProofs: readonly [{ readonly proofs: readonly ProofMessage[] }, { readonly reasons: readonly string[] }];
   readonly Confirm: readonly [OpenRequest, OpenReply];
   readonly Append: readonly [Records, Appended];
   readonly Bundle: readonly [{ readonly digest: string }, { readonly bytes: Buffer }];

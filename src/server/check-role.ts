@@ -206,6 +206,7 @@ function servicesOf(
       externalUrl: extAuthz.externalUrl,
       rules: defaultProofRules,
       nonces,
+      usedElsewhere: parts.proofs.usedElsewhere,
       memory: parts.proofs.memoryFor('checks', (bound) =>
         parts.metrics.proofsRefused.of({ role: 'checks', bound }).inc(),
       ),

@@ -80,7 +80,7 @@ export async function openParts(
       : new ShippedRecords(places, { ports, faults, metrics, log: (line) => log(line, 'ledger') });
   const state: State | StartProblem =
     places !== null
-      ? openSidecar(places, {
+      ? openSidecar(places, config.extAuthz, {
           ports,
           faults,
           metrics,

@@ -1,16 +1,19 @@
+import type { ExtAuthzConfig } from '../config/ext-authz.ts';
 import { remitVersion } from '../config/version.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { after } from '../runtime/timers.ts';
+import type { RemoteProofs } from '../state/remote/remote-proofs.ts';
 import { SidecarState } from '../state/remote/sidecar-state.ts';
 import type { Faults } from '../telemetry/faults.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
+import type { OnProofRefused, ReplayMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import type { AuthorityPlaces } from './authority-places.ts';
-import type { State } from './state.ts';
+import type { Proofs, State } from './state.ts';
 
 /** Dependencies of the state of a sidecar. Those that are opened later are functions. */
 export interface SidecarServices {
@@ -28,6 +31,7 @@ export interface SidecarServices {
 /** Opens the state of a sidecar: it begins to follow one of the authorities, without waiting. */
 export function openSidecar(
   { targets, placeOf }: AuthorityPlaces,
+  { proofMemory }: Pick<ExtAuthzConfig, 'proofMemory'>,
   { ports, faults, metrics, policies, ledger, onKeys, closers }: SidecarServices,
 ): State {
   const inForce = (): PolicySet | null => {
@@ -66,6 +70,18 @@ export function openSidecar(
       write: (uses) => sidecar.reports.writeUses(uses),
     },
     digestOf: (secret) => sidecar.digestOf(secret),
-    proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
+    proofs: proofsOf(
+      (onRefused) => new ProofMemory({ ...remembering, onRefused }),
+      proofMemory === 'authority' ? sidecar.proofs : null,
+    ),
   };
 }
+
+/** The replay memory of a sidecar: its own, in front of that of the authority where sidecars remember proofs together. */
+const proofsOf = (own: (onRefused: OnProofRefused) => ReplayMemory, shared: RemoteProofs | null): Proofs =>
+  shared === null
+    ? { memoryFor: (_role, onRefused) => own(onRefused) }
+    : {
+        memoryFor: (_role, onRefused) => shared.over(own(onRefused)),
+        usedElsewhere: (proof) => shared.usedElsewhere(proof),
+      };

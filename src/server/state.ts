@@ -1,3 +1,4 @@
+import type { Deny } from '../decision/decision.ts';
 import type { DatabaseReport } from '../fleet/fleet-report.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { migrateFile, pendingVersion } from '../state/sqlite/migration.ts';
@@ -20,12 +21,15 @@ import type { Log } from '../telemetry/log.ts';
 import { ProofMemory } from '../token/proof-memory.ts';
 import type { OnProofRefused, ReplayMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
+import type { Proof } from '../token/proof.ts';
 import type { OutboxSource } from './ledger.ts';
 import type { StartProblem } from './start-problem.ts';
 
 /** The replay memory of each role. */
 export interface Proofs {
   memoryFor(role: 'checks' | 'issuer', onRefused: OnProofRefused): ReplayMemory;
+  /** Whether another process has seen a proof that the memory has just used up; absent where each remembers its own. */
+  readonly usedElsewhere?: (proof: Proof) => Promise<Deny | null> | null;
 }
 
 /** What only a process with a state file has. */

@@ -94,7 +94,10 @@ export class ProofMemory implements ReplayMemory {
   }
 
   /** See `ReplayMemory`. */
-  use({ thumbprint, proofId, issuedAtSeconds }: Proof, { agent, clocks }: ProofUse): Deny | null {
+  use(
+    { thumbprint, proofId, issuedAtSeconds }: Pick<Proof, 'thumbprint' | 'proofId' | 'issuedAtSeconds'>,
+    { agent, clocks }: ProofUse,
+  ): Deny | null {
     this.#sweep(forgettableBefore(clocks, this.#pastSeconds));
     if (issuedAtSeconds < this.#horizonSeconds) return deny('token.proof', 'the proof is older than the replay memory');
     const digest = createHash('sha256').update(`${thumbprint}.${proofId}`).digest('base64url');

@@ -121,6 +121,7 @@ describe('a client that no rule admits', () => {
     expect(await stranger.call('Open', open)).toBe('PERMISSION_DENIED');
     expect(await stranger.call('Confirm', open)).toBe('PERMISSION_DENIED');
     expect(await stranger.call('Settle', { instance: 'instance-1', uses: [useOf(1)] })).toBe('PERMISSION_DENIED');
+    expect(await stranger.call('UseProofs', { proofs: [] })).toBe('PERMISSION_DENIED');
   });
 
   it.each(['another trust domain', 'no certificate'])('does not get through the handshake with %s', async (what) => {

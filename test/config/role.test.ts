@@ -134,6 +134,14 @@ describe('the state of a configuration', () => {
     });
   });
 
+  it('has the proofs of sidecars remembered at their authority, and nowhere else', () => {
+    const yaml = 'extAuthz: { proofMemory: authority }\n';
+    expect(read(`state: authority:unix:/run/remit.sock\n${yaml}`)).toMatchObject({
+      value: { extAuthz: { proofMemory: 'authority' } },
+    });
+    expect(read(yaml)).toMatchObject({ problems: [{ field: 'extAuthz.proofMemory' }] });
+  });
+
   it('refuses the SPIFFE ID of an authority where there is none', () => {
     expect(read(id)).toMatchObject({ problems: [{ field: 'authority.id' }] });
   });

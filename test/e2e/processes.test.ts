@@ -1,6 +1,8 @@
 import { join } from 'node:path';
+import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { SignJWT } from 'jose';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';
@@ -15,7 +17,20 @@ jest.setTimeout(240_000);
 const PATH = '/v1/payments/p-1';
 const UNAVAILABLE = '503 task.state-unavailable';
 
+const own = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 type Declared = Awaited<ReturnType<Processes['declare']>>;
+
+/** A DPoP proof issued now. */
+const proofFor = (method: string, url: string, token?: string): Promise<string> =>
+  new SignJWT({
+    jti: randomUUID(),
+    htm: method,
+    htu: url,
+    iat: Math.floor(Date.now() / 1000),
+    ...(token === undefined ? {} : { ath: createHash('sha256').update(token).digest('base64url') }),
+  })
+    .setProtectedHeader({ typ: 'dpop+jwt', alg: 'ES256', jwk: own.publicKey.export({ format: 'jwk' }) })
+    .sign(own.privateKey);
 
 const allowsIn = (uses: readonly Decided[]): number => uses.filter(({ decision }) => decision === 'allow').length;
 
@@ -123,6 +138,30 @@ describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behin
     expect(allowsIn(decided(taskId).flat())).toBeLessThanOrEqual(most);
     for (const uses of decided(taskId)) expect(uses.length).toBeGreaterThan(0);
     await until(async () => (await answers(1, { authorization: `Bearer ${token}` }))[0] === refusal);
+  });
+
+  it('accept a DPoP proof once, whichever sidecar gets it first', async () => {
+    const { token, taskId } = await processes.declare({
+      dpop: await proofFor('POST', 'https://issuer.acme.test/oauth/token'),
+    });
+    const fresh = async () => ({
+      authorization: `DPoP ${token}`,
+      dpop: await proofFor('GET', `https://payments.acme.test${PATH}`, token),
+    });
+    // On a loaded machine an answer of the authority may be late: then the call is denied, and another proof is needed.
+    const headers = await until(async () => {
+      const tried = await fresh();
+      return (await answers(1, tried))[0] === '200' ? tried : undefined;
+    });
+    const again = await answers(20, headers);
+    expect(new Set(again.filter((answer) => !answer.startsWith('503')))).toEqual(new Set(['401 token.proof']));
+    const refusals = () => decided(taskId).map((uses) => uses.filter(({ reason }) => reason === 'token.proof').length);
+    await until(async () => (await answers(4, headers)) && Math.min(...refusals()) > 0);
+    const raced = await answers(20, await fresh());
+    expect(raced.filter((answer) => answer === '200').length).toBeLessThanOrEqual(1);
+    expect(new Set(raced.filter((answer) => answer !== '200' && !answer.startsWith('503')))).toEqual(
+      new Set(['401 token.proof']),
+    );
   });
 
   it('enforce the end of a task for every call that starts after its answer', async () => {

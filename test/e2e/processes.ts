@@ -122,7 +122,12 @@ export class Processes {
       await writeFile(config, stringify({ ...withState, policies: 'policies', authority }));
       await writeFile(
         join(folder, 'sidecar.yaml'),
-        stringify({ ...common, policies: 'policies', state: `authority:${socket}` }),
+        stringify({
+          ...common,
+          policies: 'policies',
+          state: `authority:${socket}`,
+          extAuthz: { proofMemory: 'authority' },
+        }),
       );
     }
     const agent = new Agent(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem);

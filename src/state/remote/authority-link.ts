@@ -78,7 +78,7 @@ export class AuthorityLink {
   }
 
   /** Makes one call. Never rejects. */
-  call<Name extends 'Open' | 'Settle'>(
+  call<Name extends 'Open' | 'Settle' | 'UseProofs'>(
     name: Name,
     request: AuthorityCalls[Name][0],
     timeoutMs: number,

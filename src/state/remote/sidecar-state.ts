@@ -15,6 +15,7 @@ import { Follower } from './follower.ts';
 import type { FollowerOptions } from './follower.ts';
 import { Opens } from './opens.ts';
 import type { OpensOptions } from './opens.ts';
+import { RemoteProofs } from './remote-proofs.ts';
 import { RemoteReports } from './remote-reports.ts';
 import { RemoteSettling } from './remote-settling.ts';
 import type { RemoteSettlingOptions } from './remote-settling.ts';
@@ -64,6 +65,8 @@ export interface SidecarMeasures {
 export class SidecarState {
   readonly states: TaskStates;
   readonly settling: Settling & Pick<RemoteSettling, 'keep'>;
+  /** The replay memory of the authority. */
+  readonly proofs: RemoteProofs;
   /** The writes of `Reports`. */
   readonly reports: RemoteReports;
   /** The signed policy bundle of the authority that is followed. */
@@ -100,6 +103,7 @@ export class SidecarState {
     const link = (): AuthorityLink | undefined => (feed.isFollowing ? follower.links()[0] : undefined);
     this.bundle = new AnnouncedBundle({ link, monotonicMs: ports.monotonicMs, after });
     this.#opens = new Opens({ feed, link: () => follower.links()[0], after, onOpened });
+    this.proofs = new RemoteProofs(() => follower.links());
     this.settling = new RemoteSettling({ instance, feed, links: () => follower.links(), after, onSettled });
     const { clock, send } = { clock: this.#clock, send: follower.send.bind(follower) };
     this.reports = new RemoteReports({
