@@ -38,6 +38,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/task.ts')).taskCommand,
   },
   {
+    name: 'key',
+    summary: 'list or revoke the signing keys of authorities on a PostgreSQL',
+    load: async () => (await import('./commands/key.ts')).keyCommand,
+  },
+  {
     name: 'backup',
     summary: 'back up state file and ledgers to a new folder, while serving',
     load: async () => (await import('./commands/backup.ts')).backupCommand,

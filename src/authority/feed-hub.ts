@@ -1,5 +1,6 @@
 import type { Card, Down, Hello, TaskKeyMessage, TokenKey } from '../fleet/messages.ts';
 import type { FeedChange } from '../state/feed.ts';
+import { KEYS_ROOT } from '../state/shared-keys.ts';
 import type { FeedHubOptions } from './feed-hub-options.ts';
 import { Receipts } from './receipts.ts';
 import type { Receipt } from '../fleet/receipt.ts';
@@ -229,8 +230,7 @@ export class FeedHub {
 
   /** A synced commit is about to begin. Pings that have arrived are answered once it is committed. */
   beatBegins(): number {
-    this.#beat += 1;
-    return this.#beat;
+    return (this.#beat += 1);
   }
 
   /**
@@ -277,7 +277,7 @@ export class FeedHub {
   }
 
   #rootChanged(seq: number, { root, part }: FeedChange, fencedMs: number): void {
-    const holders = this.#holders.of(root);
+    const holders = this.#holdersOf(root);
     for (const [id, texts] of holders) {
       const stream = this.#streams.get(id);
       if (stream?.isOpen !== true) continue;
@@ -286,24 +286,28 @@ export class FeedHub {
       stream.wanted = seq;
       this.#withDue.add(stream);
     }
-    if (part === 'task') this.#receipts.changed(seq, root, { holders: holders.keys(), fencedMs });
+    if (part !== 'history') this.#receipts.changed(seq, root, { holders: holders.keys(), fencedMs });
+  }
+
+  /** The sidecars that a change of a root task concerns, each with its tasks. A change of keys concerns all sidecars. */
+  #holdersOf(root: string): ReadonlyMap<StreamId, Iterable<string>> {
+    return root === KEYS_ROOT ? new Map([...this.#streams.keys()].map((id) => [id, []])) : this.#holders.of(root);
   }
 
   /** Some changes are not known: everything held is sent anew. */
   #anyChanged(fencedMs: number): void {
     for (const stream of this.#streams.values()) {
-      if (!stream.isOpen) continue;
-      for (const text of stream.notes.keys()) stream.due.add(text);
+      if (stream.isOpen) stream.allChanged(this.#position);
       if (stream.due.size > 0) this.#withDue.add(stream);
     }
-    for (const root of this.#holders.roots) {
-      this.#receipts.changed(this.#position, root, { holders: this.#holders.of(root).keys(), fencedMs });
+    for (const root of [KEYS_ROOT, ...this.#holders.roots]) {
+      this.#receipts.changed(this.#position, root, { holders: this.#holdersOf(root).keys(), fencedMs });
     }
   }
 
   /** A receipt of those that hold the task now, where its last change is long ago, or from before this hub. */
   #receiptOfHolders(seq: number, root: string, monotonicMs: number): Receipt {
-    const late = [...this.#holders.of(root).keys()]
+    const late = [...this.#holdersOf(root).keys()]
       .flatMap((id) => this.#streams.get(id) ?? [])
       .filter(({ acknowledged }) => acknowledged < seq);
     if (late.length === 0) return NOBODY;

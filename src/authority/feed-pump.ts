@@ -18,6 +18,10 @@ export interface FeedPumpOptions {
   /** Whether a sidecar reads what it is sent. */
   readonly canTake: (id: StreamId) => boolean;
   readonly write: (id: StreamId, down: Down) => void;
+  /** `FollowersOptions.readKeys`. */
+  readonly readKeys: ((position: number) => Promise<boolean>) | undefined;
+  /** Sends the keys to all sidecars. */
+  readonly keysChanged: () => void;
 }
 
 /** Brings the feed and the cards from the database to the hub, and what the hub says to the streams. */
@@ -55,11 +59,15 @@ export class FeedPump {
   }
 
   async #readFeed(): Promise<boolean> {
-    const { hub, engine, ports } = this.#options;
+    const { hub, engine, keysChanged, ports, readKeys } = this.#options;
     const found = await engine.feedAfter(hub.position);
     if (isStoreFailure(found)) return false;
     const head = found === null ? await engine.head() : found.position;
     if (isStoreFailure(head)) return false;
+    // INVARIANT: sidecars get keys before the position that an acknowledgement of them names.
+    const isOfKeys = found === null || found.changes.some(({ part }) => part === 'keys');
+    if (isOfKeys && (await readKeys?.(head)) === false) return false;
+    if (isOfKeys) keysChanged();
     hub.changed(found?.changes ?? null, head, ports.monotonicMs());
     this.advance();
     return true;

@@ -3,16 +3,10 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { PendingChanges } from './pending-changes.ts';
 import type { Receipt } from '../fleet/receipt.ts';
+import { countsOf } from './receipts.ts';
 import type { ReplicaBoard } from './replica-board.ts';
 import { ReplicaMarks } from './replica-marks.ts';
 import { detailsOf, ReplicaReports } from './replica-reports.ts';
-
-/** The counts of all authorities together. */
-const countsOf = (receipts: readonly Omit<Receipt, 'enforced'>[]): Omit<Receipt, 'enforced'> => ({
-  holders: receipts.reduce((sum, { holders }) => sum + holders, 0),
-  acknowledged: receipts.reduce((sum, { acknowledged }) => sum + acknowledged, 0),
-  fenced: receipts.reduce((sum, { fenced }) => sum + fenced, 0),
-});
 
 /** Parts of an enforcement. */
 export interface EnforcementOptions {
@@ -22,8 +16,10 @@ export interface EnforcementOptions {
   readonly enforcedHere: () => number;
   /** The receipt of this authority's hub, for a change that it has processed. */
   readonly receiptHere: (seq: number, root: string) => Receipt;
-  /** A synced commit, which also publishes what was reported. */
+  /** A synced commit, which also publishes what was reported. Gives the head that it saw. */
   readonly beat: () => Promise<number | StoreFailure>;
+  /** Processes the feed up to a head. Gives whether it could. */
+  readonly pollTo: (head: number) => Promise<boolean>;
   readonly head: () => Promise<number | StoreFailure>;
   /** The receipt of this authority once it is enforced here, or after lease and margin. */
   readonly enforcedLocally: (roots: readonly string[]) => Promise<Receipt | StoreFailure>;
@@ -54,6 +50,7 @@ export class FleetEnforcement {
   /** When this authority last made a commit, by the monotonic clock. */
   #saidMs: number;
   #published = -1;
+  #currentUntilMs = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
   constructor(options: EnforcementOptions) {
@@ -83,6 +80,14 @@ export class FleetEnforcement {
       }
       await wait(PUBLISH_MS);
     }
+  }
+
+  /**
+   * Whether this authority has processed every change that counts as enforced at all of them. INVARIANT: as the lease of a sidecar, this runs
+   * from before a synced commit that this one has caught up with, so that the others wait no longer for it once it is over.
+   */
+  get isCurrent(): boolean {
+    return this.#options.monotonicMs() < this.#currentUntilMs;
   }
 
   close(): void {
@@ -144,7 +149,7 @@ export class FleetEnforcement {
   }
 
   async #publish(enforced: number): Promise<boolean> {
-    const { beat, board, pending, receiptHere, sidecars, version } = this.#options;
+    const { beat, board, leaseMs, monotonicMs, pending, pollTo, receiptHere, sidecars, version } = this.#options;
     const receipts = pending
       .takeUpTo(enforced)
       .map(({ root, seq }) => ({ seq, receipt: receiptHere(seq, root) }))
@@ -154,8 +159,11 @@ export class FleetEnforcement {
     if (receipts.length > 0 && isStoreFailure(await board.addReceipts(receipts))) return false;
     board.report(enforced);
     board.describe(detailsOf({ version, sidecars: sidecars() }));
-    if (isStoreFailure(await beat())) return false;
+    const beganMs = monotonicMs();
+    const head = await beat();
+    if (isStoreFailure(head)) return false;
     this.#published = enforced;
+    if (await pollTo(head)) this.#currentUntilMs = beganMs + leaseMs;
     return true;
   }
 }

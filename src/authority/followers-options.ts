@@ -17,6 +17,8 @@ export interface FollowersOptions {
   readonly welcome: { readonly version: string; readonly issuer: string; readonly digest_key: Buffer };
   /** JSON Web Key Set of the tokens. */
   readonly jwks: () => Buffer;
+  /** Reads the keys as of a position of the feed or later; gives whether it could. Absent where no other process changes them. */
+  readonly readKeys?: ((position: number) => Promise<boolean>) | undefined;
   /** The floor of the clock. */
   /** The signed policy bundle in force; `null` where there is none. */
   readonly bundle: () => ServedBundle | null;

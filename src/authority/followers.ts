@@ -48,7 +48,7 @@ export class Followers {
   readonly #followers = new Map<StreamId, Follower>();
   readonly #resumes: TokenBucket;
   readonly #beats: Beats;
-  readonly #pump: FeedPump;
+  readonly pump: FeedPump;
   readonly #reports = new SidecarReports();
   readonly #announcements: Announcements;
   #calls = 0;
@@ -71,13 +71,9 @@ export class Followers {
       inheritedUntilMs,
     });
     this.#announcements = new Announcements({ ...options, issuer: options.welcome.issuer });
-    this.#resumes = new TokenBucket({
-      burst: RESUMES_A_SECOND,
-      perSecond: RESUMES_A_SECOND,
-      monotonicMs: ports.monotonicMs,
-    });
+    this.#resumes = new TokenBucket({ burst: RESUMES_A_SECOND, perSecond: RESUMES_A_SECOND, ...ports });
     const { engine, after, clockMs } = options;
-    this.#pump = new FeedPump({
+    this.pump = new FeedPump({
       hub: this.hub,
       engine,
       ports,
@@ -87,14 +83,16 @@ export class Followers {
         const follower = this.#followers.get(id);
         if (follower !== undefined) this.#write(follower, down);
       },
+      readKeys: options.readKeys,
+      keysChanged: () => this.keysChanged(),
     });
     this.#beats = new Beats({
       hub: this.hub,
       engine,
       after,
       clockMs,
-      pollTo: (head) => this.#pump.pollTo(head),
-      onBeat: () => this.#pump.advance(),
+      pollTo: (head) => this.pump.pollTo(head),
+      onBeat: () => this.pump.advance(),
       onLost: (head) => this.#halt(`this authority has seen change ${this.hub.position} of the state`, head),
     });
     this.#tick();
@@ -173,10 +171,10 @@ export class Followers {
     if (isStoreFailure(seq)) return seq;
     const untilMs = ports.monotonicMs() + leaseMs + 2 * MARGIN_MS;
     for (;;) {
-      await this.#pump.poll();
+      await this.pump.poll();
       const nowMs = ports.monotonicMs();
       const receipt = totalOf(roots.map((root) => this.hub.receipt(seq, root, nowMs)));
-      this.#pump.advance();
+      this.pump.advance();
       if (receipt.enforced || nowMs >= untilMs || this.#isClosed) return receipt;
       await new Promise<void>((resolve) => void after(POLL_MS / 5, resolve));
     }
@@ -217,7 +215,7 @@ export class Followers {
     if (!this.#resumes.take()) return ended(call, status.UNAVAILABLE, 'too many sidecars connect: try again later');
     const head = await engine.head();
     if (isStoreFailure(head)) return ended(call, status.UNAVAILABLE, 'the state is not available');
-    await this.#pump.pollTo(head);
+    await this.pump.pollTo(head);
     if (call.cancelled || this.#halted !== null) return ended(call, status.UNAVAILABLE, 'try again');
     const before = this.#followers.get(id);
     const position = this.hub.connect(id, hello, ports.monotonicMs());
@@ -247,7 +245,7 @@ export class Followers {
       call.once('close', cancelAge);
       call.once('cancelled', cancelAge);
     }
-    this.#pump.advance();
+    this.pump.advance();
     return follower;
   }
 
@@ -262,14 +260,14 @@ export class Followers {
         return this.#beats.wanted();
       case 'ack':
         if (!this.hub.ack(id, up.ack.seq)) endStream(call, status.INVALID_ARGUMENT, 'acknowledges what was not sent');
-        return this.#pump.advance();
+        return this.pump.advance();
       case 'dropped':
         this.hub.dropped(
           id,
           up.dropped.keys.flatMap((key) => key ?? []),
           up.dropped.n,
         );
-        return this.#pump.advance();
+        return this.pump.advance();
       case 'report':
         return void this.#reported(follower, up.report);
       case 'hello':
@@ -318,8 +316,9 @@ export class Followers {
       if (changed !== null) this.#writeAll(changed);
       for (const follower of this.#followers.values()) hangUpStalled(follower, this.#options.ports.monotonicMs());
       this.hub.sweep(this.#options.ports.monotonicMs());
-      // Without sidecars nobody waits for changes.
-      const polled = this.size === 0 ? Promise.resolve() : this.#pump.poll();
+      // Without sidecars nobody waits for changes, unless other authorities wait for this one.
+      const isIdle = this.size === 0 && this.#options.engine.replicas === undefined;
+      const polled = isIdle ? Promise.resolve() : this.pump.poll();
       void polled.finally(() => {
         if (!this.#isClosed) this.#tick();
       });
@@ -334,7 +333,7 @@ export class Followers {
   #write({ call }: Follower, down: Down): void {
     if (call.cancelled || call.destroyed || call.writableEnded) return;
     call.write(down, () => {
-      if (call.writableLength === 0) this.#pump.advance();
+      if (call.writableLength === 0) this.pump.advance();
     });
   }
 

@@ -19,7 +19,7 @@ export class PendingChanges {
   processed(changes: readonly FeedChange[], position: number): void {
     const first = position - changes.length + 1;
     for (const [at, { part, root }] of changes.entries())
-      if (part === 'task') this.#pending.push({ seq: first + at, root });
+      if (part !== 'history') this.#pending.push({ seq: first + at, root });
     this.#pending = this.#pending.slice(-MAX_PENDING);
   }
 

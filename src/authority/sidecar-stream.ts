@@ -138,6 +138,12 @@ export class SidecarStream {
     this.wanted = from;
   }
 
+  /** Everything held may have changed up to a position, and keys too. */
+  allChanged(position: number): void {
+    for (const text of this.notes.keys()) this.due.add(text);
+    this.wanted = position;
+  }
+
   disconnected(): void {
     this.isOpen = false;
     this.due.clear();

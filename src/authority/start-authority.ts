@@ -39,6 +39,8 @@ export interface AuthorityParts {
   readonly jwks: () => object;
   /** The signed policy bundle in force here, for sidecars; looked at each 25 ms. Default: there is none. */
   readonly bundle?: () => ServedBundle | null;
+  /** `FollowersOptions.readKeys`. */
+  readonly readKeys?: (position: number) => Promise<boolean>;
   /** Receives the logs of sidecars. Default: their records are refused. */
   readonly records?: ReceivedRecords;
   /** Needed to listen on TCP. */
@@ -71,6 +73,8 @@ export interface ServingAuthority {
   /** Waits until no sidecar can use an older state of root tasks. */
   readonly enforced: Followers['enforced'];
   readonly keysChanged: () => void;
+  /** Whether this authority knows every change that counts as enforced. */
+  readonly isCurrent: () => boolean;
   readonly sidecars: () => number;
   /** What `remit fleet` shows, but for the database. */
   readonly report: () => Omit<FleetReport, 'database'>;
@@ -93,6 +97,9 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
   const position = await engine.head();
   if (isStoreFailure(epoch)) return { problem: epoch.detail };
   if (isStoreFailure(position)) return { problem: position.detail };
+  // After the head: what changes later comes with the feed.
+  if ((await parts.readKeys?.(position)) === false)
+    return { problem: 'the keys of tokens cannot be read from the database' };
   const followers = new Followers({
     engine,
     epoch,
@@ -100,6 +107,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     leaseMs,
     formerLeaseMs: parts.formerLeaseMs ?? leaseMs,
     welcome: { version, issuer, digest_key: Buffer.from(parts.digestKey) },
+    readKeys: parts.readKeys,
     jwks: () => Buffer.from(JSON.stringify(parts.jwks())),
     bundle,
     clockMs: () => reports.floorMs(),
@@ -119,6 +127,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
           enforcedHere: () => hub.enforced,
           receiptHere: (seq, root) => hub.receipt(seq, root, ports.monotonicMs()),
           beat: () => engine.beat(),
+          pollTo: (head) => followers.pump.pollTo(head),
           head: () => engine.head(),
           enforcedLocally: (roots) => followers.enforced(roots),
           monotonicMs: ports.monotonicMs,
@@ -176,6 +185,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     targets,
     enforced: (roots) => (fleet ?? followers).enforced(roots),
     keysChanged: () => followers.keysChanged(),
+    isCurrent: () => fleet?.isCurrent ?? true,
     sidecars: () => followers.size,
     report: () => ({
       ...followers.report(),

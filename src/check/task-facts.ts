@@ -33,8 +33,11 @@ export function openTask({ states }: Pick<CheckServices, 'states'>, { credential
   return states.open({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
 }
 
-/** The reason why the task no longer permits the use of a token; `null` where it still does. */
-export function currentProblem(services: Pick<CheckServices, 'states'>, token: TaskToken): Deny | null {
+/** The reason why a verified token may no longer be used: its key was revoked, or its task does not permit it; `null` where it may. */
+export function currentProblem(services: Pick<CheckServices, 'states' | 'keys'>, token: TaskToken): Deny | null {
+  if (!services.keys.isHeld(token.issuer, token.keyId)) {
+    return deny('token.signature', 'the key of the token was revoked while the use was decided');
+  }
   const standing = services.states.standing({ issuer: token.issuer, id: token.taskId }, jtiDigestOf(token.tokenId));
   if (isStoreFailure(standing)) return stateUnavailable(standing);
   const { task, issued } = standing ?? noTask;

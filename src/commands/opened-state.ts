@@ -3,6 +3,7 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Authority } from '../state/authority.ts';
 import { openPostgresState } from '../state/postgres/postgres-state.ts';
+import type { PostgresState } from '../state/postgres/postgres-state.ts';
 import { openStore, openStoreForReading } from '../state/sqlite/open-store.ts';
 import type { Store, StoreReader } from '../state/store.ts';
 import type { Task } from '../task/task.ts';
@@ -77,16 +78,12 @@ const writesOf = (store: Store): WritableState => ({
   appendRecords: async (records) => store.appendRecords(records),
 });
 
-async function withDatabase<T>(
-  { target, durability }: StateSource & { readonly kind: 'postgres' },
+const withDatabase = <T>(
+  source: StateSource & { readonly kind: 'postgres' },
   use: (state: WritableState) => Promise<T | CommandRefusal>,
-): Promise<T | CommandRefusal> {
-  const { randomBytes } = systemPorts;
-  const state = await openPostgresState({ target, durability, clocks: systemPorts, randomBytes, address: '' });
-  if (isStoreFailure(state)) return refusal(state.detail);
-  const { authority, feed, reader } = state;
-  try {
-    return await use({
+): Promise<T | CommandRefusal> =>
+  usingPostgres(source, ({ authority, feed, reader }) =>
+    use({
       nowMs: () => authority.nowMs(),
       tasks: (filter) => reader.tasks(filter),
       staticSecrets: (limit) => reader.staticSecrets(limit),
@@ -98,7 +95,19 @@ async function withDatabase<T>(
       },
       applyTaskEvent: (...args) => authority.applyTaskEvent(...args),
       appendRecords: (records) => authority.appendRecords(records),
-    });
+    }),
+  );
+
+/** Opens a PostgreSQL, passes it to `use` and closes it. */
+export async function usingPostgres<T>(
+  { target, durability }: StateSource & { readonly kind: 'postgres' },
+  use: (state: PostgresState) => Promise<T | CommandRefusal>,
+): Promise<T | CommandRefusal> {
+  const { randomBytes } = systemPorts;
+  const state = await openPostgresState({ target, durability, clocks: systemPorts, randomBytes, address: '' });
+  if (isStoreFailure(state)) return refusal(state.detail);
+  try {
+    return await use(state);
   } finally {
     await state.close();
   }

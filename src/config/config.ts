@@ -195,14 +195,17 @@ export function configFrom(
     issuer: issuerFields === null ? null : issuerConfigOf(issuerFields, state),
     ledger: ledgerConfigOf(ledgerFields, state),
   });
-  const problem = contradiction(value);
+  const problem = contradiction(value, issuerFields);
   return problem === null
     ? { value, written: read.value }
     : { problems: [{ file: at.file, line: 0, column: 0, ...problem }] };
 }
 
 /** A contradiction between fields that are each valid. */
-const contradiction = (config: Config): { readonly field: string; readonly message: string } | null => {
+const contradiction = (
+  config: Config,
+  issuerFields: IssuerFields | null,
+): { readonly field: string; readonly message: string } | null => {
   if (config.extAuthz.identity === 'xfcc' && config.extAuthz.proxyId === null) {
     return {
       field: 'extAuthz.proxyId',
@@ -210,7 +213,7 @@ const contradiction = (config: Config): { readonly field: string; readonly messa
     };
   }
   const role =
-    roleContradiction(config) ??
+    roleContradiction({ ...config, issuer: issuerFields }) ??
     socketContradiction('extAuthz', config.extAuthz) ??
     socketContradiction('authority', config.authority);
   if (role !== null) return role;

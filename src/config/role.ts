@@ -9,7 +9,7 @@ import type { Address } from './values.ts';
 interface RoleKeys {
   readonly state: StatePlace;
   readonly authority: AuthorityConfig;
-  readonly issuer: object | null;
+  readonly issuer: { readonly signingKey: string | null } | null;
   readonly svid: object | null;
   readonly records: RecordsConfig;
   readonly policies: Pick<PoliciesConfig, 'bundle'>;
@@ -78,6 +78,11 @@ function authorityContradiction({ state, authority, issuer, svid, extAuthz }: Ro
   if (authority.listen.length === 0) {
     const message = 'is required with `state: postgres://…`: it serves sidecars, and no checks of its own';
     return state.kind === 'postgres' ? { field: 'authority.listen', message } : null;
+  }
+  if (state.kind === 'postgres' && issuer !== null && issuer.signingKey !== null) {
+    const message =
+      'must be absent with `state: postgres://…`: each authority makes a key of its own, which never leaves its memory';
+    return { field: 'issuer.signingKey', message };
   }
   if (issuer === null) {
     const message = 'is required with `authority.listen`: sidecars serve the tasks that are declared here';

@@ -1,7 +1,7 @@
 import { isDeny } from '../decision/decision.ts';
 import { clientFormFrom } from './client-form.ts';
 import { isOAuthError, oauthError } from './oauth-error.ts';
-import { type LiveToken, liveToken, ownTokenFrom } from './own-token.ts';
+import { type LiveToken, liveToken, ownTokenFrom, UNAVAILABLE } from './own-token.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 
@@ -35,12 +35,12 @@ export async function answerIntrospection(request: IssuerRequest, services: Issu
   const asked = clientFormFrom(request, services);
   if (isOAuthError(asked)) return errorReply(asked);
   const own = ownTokenFrom(asked.token, services);
-  if (isDeny(own)) return own.reason === 'policy.unavailable' ? unavailable() : inactive();
+  if (isDeny(own)) return UNAVAILABLE.has(own.reason) ? unavailable() : inactive();
   const mayKnow = own.token.clientId === asked.leaf.id || services.settings.introspectors.has(asked.leaf.id);
   if (!mayKnow) return inactive();
   const live = await liveToken(own, services);
   if (!isDeny(live)) return jsonReply(200, activeResponse(live));
-  return live.reason === 'task.state-unavailable' ? unavailable() : inactive();
+  return UNAVAILABLE.has(live.reason) ? unavailable() : inactive();
 }
 
 const unavailable = (): Reply =>

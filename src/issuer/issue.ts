@@ -38,12 +38,20 @@ export async function answerWithToken(
   const decided = { traceId: span.traceId, spanId: span.spanId, decisionId };
   let attributes: SpanAttributes = { 'remit.decision': 'deny', ...UNFINISHED };
   try {
+    // INVARIANT: the key is chosen before the record, so that no recorded token fails for want of one.
+    const unsigned = services.signingKeys.problem();
+    if (unsigned !== null) {
+      const refusal = oauthError('temporarily_unavailable', unsigned);
+      attributes = attributesOf(refusedFor(refusal), refusal, services);
+      return refuse(refusal, refusedFor(refusal), { span: decided, services });
+    }
+    const key = services.signingKeys.current();
     const begun = begin();
     const judge = typeof begun === 'function' ? begun : () => Promise.resolve(begun);
     const { judged, recorded } = await issuedBy(judge, decided, services);
     attributes = attributesOf(judged, recorded, services);
     if (isOAuthError(recorded)) return refuse(recorded, judged, { span: decided, services });
-    return replyOf(recorded, await services.signingKeys.current().sign(recorded.claims));
+    return replyOf(recorded, await key.sign(recorded.claims));
   } finally {
     span.end(attributes);
   }
@@ -57,7 +65,7 @@ interface Issuance {
 
 /** Judges and records; repeats both where the premises changed before the commit. */
 async function issuedBy(judge: Judge, span: DecidedSpan, services: IssuerServices): Promise<Issuance> {
-  let judged: Judged = { leaf: null, intent: null, outcome: beingChanged };
+  let judged: Judged = refusedFor(beingChanged);
   const recorded = await decidedAnew(async () => {
     const outcome = await judge();
     if (isStoreFailure(outcome)) return outcome;
@@ -67,6 +75,8 @@ async function issuedBy(judge: Judge, span: DecidedSpan, services: IssuerService
   });
   return { judged, recorded: isStoreFailure(recorded) ? beingChanged : recorded };
 }
+
+const refusedFor = (outcome: OAuthError): Judged => ({ leaf: null, intent: null, outcome });
 
 const beingChanged = oauthError('temporarily_unavailable', 'the task was changed concurrently');
 

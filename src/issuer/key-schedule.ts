@@ -10,7 +10,7 @@ export const JWKS_MAX_AGE_SECONDS = 300;
  * Time before a published key signs, so that every cached JWKS contains it: `max-age` plus a minute for slow refreshes and
  * clocks.
  */
-const AHEAD_MS = (JWKS_MAX_AGE_SECONDS + 60) * 1_000;
+export const AHEAD_MS = (JWKS_MAX_AGE_SECONDS + 60) * 1_000;
 /** Time that a retired key stays published: the longest token lifetime, 900 s, plus a minute of clock skew. */
 const KEPT_MS = (900 + 60) * 1_000;
 

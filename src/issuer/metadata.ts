@@ -7,7 +7,11 @@ import type { IssuerRequest, IssuerServices } from './services.ts';
 import { grantTypes } from './token-request.ts';
 
 /** Caching of metadata and keys for 5 minutes. A new key must be published at least that long before it signs. */
-export const CACHE = { 'cache-control': `public, max-age=${JWKS_MAX_AGE_SECONDS}`, pragma: '' };
+export const CACHE = cacheFor(JWKS_MAX_AGE_SECONDS);
+
+function cacheFor(seconds: number) {
+  return { 'cache-control': `public, max-age=${seconds}`, pragma: '' };
+}
 
 /**
  * `GET /.well-known/oauth-authorization-server`: the metadata of this issuer, with supported features only.
@@ -49,7 +53,10 @@ export const dpopAlgorithms = (
 
 /** `GET /.well-known/jwks.json`: the public keys for verifying tokens. @see RFC 7517 section 5 */
 export const answerJwks = (_request: IssuerRequest, { signingKeys }: IssuerServices): Reply =>
-  jsonReply(200, signingKeys.jwks(), { ...CACHE, 'content-type': 'application/jwk-set+json' });
+  jsonReply(200, signingKeys.jwks(), {
+    ...cacheFor(signingKeys.maxAgeSeconds),
+    'content-type': 'application/jwk-set+json',
+  });
 
 /** `GET /transactions/jwks.json`: the public key for verifying transaction tokens only. */
 export const answerTransactionJwks = (_request: IssuerRequest, { transactions }: IssuerServices): Reply =>

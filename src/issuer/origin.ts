@@ -10,7 +10,15 @@ import { claimLimits } from '../token/claim-readers.ts';
 import type { Confirmation } from '../token/confirmation.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
-import { isOwn, type LiveToken, liveToken, type OwnToken, ownTokenFrom, type ParentTask } from './own-token.ts';
+import {
+  isOwn,
+  type LiveToken,
+  liveToken,
+  type OwnToken,
+  ownTokenFrom,
+  type ParentTask,
+  UNAVAILABLE,
+} from './own-token.ts';
 import type { IssuerServices } from './services.ts';
 import { settleStolenCredential } from './stolen-token.ts';
 import { type Subject, subjectFrom } from './subject-token.ts';
@@ -122,12 +130,6 @@ export const unusable = (cause: Deny): OAuthError =>
   UNAVAILABLE.has(cause.reason)
     ? oauthError('temporarily_unavailable', 'the subject_token could not be verified', cause)
     : oauthError('invalid_request', `the subject_token cannot be used: ${cause.detail}`, cause);
-
-const UNAVAILABLE: ReadonlySet<string> = new Set([
-  'token.keys-unavailable',
-  'task.state-unavailable',
-  'policy.unavailable',
-]);
 
 const mistyped = (): OAuthError => oauthError('invalid_request', 'the subject_token does not match subject_token_type');
 

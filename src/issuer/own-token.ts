@@ -50,6 +50,13 @@ export function ownTokenFrom(compact: string, services: IssuerServices): OwnToke
   return isDeny(token) ? token : { token, claims: jwt.claims as Readonly<Record<string, unknown>> };
 }
 
+/** Reasons that are a fault here, and say nothing about the token. */
+export const UNAVAILABLE: ReadonlySet<string> = new Set([
+  'token.keys-unavailable',
+  'task.state-unavailable',
+  'policy.unavailable',
+]);
+
 /** A live token with its live task. */
 export interface LiveToken extends OwnToken {
   readonly task: Task;

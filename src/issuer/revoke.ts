@@ -8,7 +8,7 @@ import type { Task } from '../task/task.ts';
 import { clientFormFrom, type ClientForm } from './client-form.ts';
 import { enforcementOf } from './enforcement.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
-import { ownTokenFrom } from './own-token.ts';
+import { ownTokenFrom, UNAVAILABLE } from './own-token.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { UNFINISHED } from './tracer.ts';
@@ -47,8 +47,8 @@ async function revoke({ leaf, form, token }: ClientForm, services: IssuerService
   if (isTask && TASK_ID.test(token)) return revokeTask(token, leaf.id, services);
   const own = ownTokenFrom(token, services);
   if (isDeny(own)) {
-    return own.reason === 'policy.unavailable'
-      ? oauthError('temporarily_unavailable', 'no policies are loaded', own)
+    return UNAVAILABLE.has(own.reason)
+      ? oauthError('temporarily_unavailable', 'the token could not be verified', own)
       : {};
   }
   if (own.token.clientId !== leaf.id) {

@@ -19,6 +19,7 @@ import { ClientRequests } from './bounds/requests.ts';
 import { Turns } from './bounds/turns.ts';
 import { isOAuthError, oauthError } from './oauth-error.ts';
 import { closing, errorReply, jsonReply, type Reply } from './reply.ts';
+import { withKeysOfNow } from './request-keys.ts';
 import { routerOf } from './routes.ts';
 import type { FoundRoute, FoundEndpoint } from './routes.ts';
 import type { IssuerParts, IssuerServices } from './services.ts';
@@ -266,7 +267,7 @@ export class IssuerServer {
       if (outcome === 'late') this.#onRefused('turn', client);
       return errorReply(oauthError('temporarily_unavailable', 'too many requests are waiting'));
     }
-    return found.endpoint(
+    return withKeysOfNow(found.endpoint)(
       {
         path,
         body,

@@ -59,6 +59,14 @@ async function signingKeyFrom(text: string, path: string): Promise<SigningKey | 
   if (algorithm === null) {
     return { problem: `signing key \`${path}\` must be P-256, Ed25519, or RSA of at least ${MIN_RSA_BITS} bits` };
   }
+  return signingKeyOf(key, algorithm);
+}
+
+/** A new P-256 key that exists in memory alone. */
+export const newSigningKey = (): Promise<SigningKey> =>
+  signingKeyOf(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey, 'ES256');
+
+async function signingKeyOf(key: KeyObject, algorithm: SigningKey['algorithm']): Promise<SigningKey> {
   const jwk = await exportJWK(createPublicKey(key));
   const keyId = await calculateJwkThumbprint(jwk);
   return {

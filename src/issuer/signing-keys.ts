@@ -9,7 +9,7 @@ import { algorithms, type SignatureAlgorithm } from '../token/algorithms.ts';
 import { type VerificationKey, verificationKeysFrom } from '../token/jwks.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { After } from '../runtime/timers.ts';
-import { scheduleOf } from './key-schedule.ts';
+import { JWKS_MAX_AGE_SECONDS, scheduleOf } from './key-schedule.ts';
 import { replacePrivateFile } from '../runtime/private-write.ts';
 import { type PublishedKey, publishedKeysAt, publishedText } from './published-keys.ts';
 import { makeSigningKey, type SigningKey, signingKeyAt, type SigningKeyProblem } from './signing-key.ts';
@@ -21,12 +21,25 @@ export interface PublicJwks {
 
 /** What the issuer needs of its keys. */
 export interface TokenKeys {
-  /** The key that signs now. */
+  /** Why no key signs now; `null` where one does. */
+  problem(): string | null;
+  /** The key that signs now. Throws where `problem` says why there is none. */
   current(): SigningKey;
+  /** How long a client may cache the JWKS, in seconds. */
+  readonly maxAgeSeconds: number;
   /** The keys whose tokens may be live, and the next keys. */
   jwks(): PublicJwks;
   /** A key of the JWKS for verifying the issuer's own tokens; else `token.signature` or `token.algorithm`. */
   verificationKey(keyId: string | undefined, algorithm: string): KeyObject | Deny;
+}
+
+/** The keys of this process. */
+export interface OwnKeys extends TokenKeys {
+  /** Reads them again. Returns the problem that keeps the old keys in use, or `null`. */
+  reload(): Promise<string | null>;
+  /** Publishes a new key, which signs later. Returns a problem where that fails. */
+  rotate(): Promise<string | null>;
+  close(): Promise<void> | void;
 }
 
 /** Options of a key ring. */
@@ -62,7 +75,8 @@ interface Held {
  * Publication times are stored beside the keys, so that restarts change nothing. Files are read every minute and on `reload`;
  * while they are invalid, the old keys stay in use. Lives until `close`.
  */
-export class SigningKeys implements TokenKeys {
+export class SigningKeys implements OwnKeys {
+  readonly maxAgeSeconds = JWKS_MAX_AGE_SECONDS;
   readonly #path: string;
   readonly #isFolder: boolean;
   readonly #options: SigningKeysOptions;
@@ -88,6 +102,10 @@ export class SigningKeys implements TokenKeys {
     return keys;
   }
 
+  problem(): null {
+    return null;
+  }
+
   current(): SigningKey {
     const { signing } = scheduleOf(this.#scheduled(this.#held), this.#options.ports.nowMs());
     const key = signing === null ? undefined : this.#held.signers.get(signing);
@@ -100,11 +118,7 @@ export class SigningKeys implements TokenKeys {
   }
 
   verificationKey(keyId: string | undefined, algorithm: string): KeyObject | Deny {
-    const found = this.#held.verification.find((key) => key.keyId === keyId);
-    if (found === undefined) return deny('token.signature', 'header member `kid` is not a key of this issuer');
-    return found.algorithm === algorithm
-      ? found.key
-      : deny('token.algorithm', 'header member `alg` is not the algorithm of the key');
+    return verificationKeyIn(this.#held.verification, keyId, algorithm);
   }
 
   /** Reads the files again. Returns the problem that keeps the old keys in use, or `null`. */
@@ -240,7 +254,21 @@ export class SigningKeys implements TokenKeys {
   }
 }
 
-const ALL: ReadonlySet<SignatureAlgorithm> = new Set([...algorithms.values()].map(({ name }) => name));
+/** The key of a token of this issuer; else `token.signature` or `token.algorithm`. */
+export function verificationKeyIn(
+  keys: readonly VerificationKey[],
+  keyId: string | undefined,
+  algorithm: string,
+): KeyObject | Deny {
+  const found = keys.find((key) => key.keyId === keyId);
+  if (found === undefined) return deny('token.signature', 'header member `kid` is not a key of this issuer');
+  return found.algorithm === algorithm
+    ? found.key
+    : deny('token.algorithm', 'header member `alg` is not the algorithm of the key');
+}
+
+/** Every algorithm that a key may have. */
+export const ALL: ReadonlySet<SignatureAlgorithm> = new Set([...algorithms.values()].map(({ name }) => name));
 
 function isFolder(path: string): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false });

@@ -7,15 +7,21 @@ export class AnnouncedKeys {
   /** The issuer of the authority; `null` until it has announced itself. */
   issuer: string | null = null;
 
+  readonly #onProblem: (problem: string | null) => void;
+
+  constructor(onProblem: (problem: string | null) => void) {
+    this.#onProblem = onProblem;
+  }
+
   take(issuer: string, jwks: unknown): void {
     this.issuer = issuer;
     this.#jwks.set(issuer, jwks);
-    this.#ring?.announce(issuer, jwks);
+    if (this.#ring !== null) this.#onProblem(this.#ring.announce(issuer, jwks));
   }
 
   /** Keeps a ring in step from now on. */
   follow(ring: KeyRing): void {
     this.#ring = ring;
-    for (const [issuer, jwks] of this.#jwks) ring.announce(issuer, jwks);
+    for (const [issuer, jwks] of this.#jwks) this.#onProblem(ring.announce(issuer, jwks));
   }
 }

@@ -3,11 +3,11 @@ import type { Engine } from '../authority/engine.ts';
 import { postgresEngine } from '../authority/postgres-engine.ts';
 import { MARGIN_MS } from '../authority/followers.ts';
 import { startAuthority } from '../authority/start-authority.ts';
-import type { ServingAuthority } from '../authority/start-authority.ts';
+import type { AuthorityParts, ServingAuthority } from '../authority/start-authority.ts';
 import type { IssuerConfig } from '../config/issuer.ts';
 import { statePathOf } from '../config/state.ts';
 import { remitVersion } from '../config/version.ts';
-import type { SigningKeys } from '../issuer/signing-keys.ts';
+import type { OwnKeys } from '../issuer/signing-keys.ts';
 import { after } from '../runtime/timers.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { Closers } from './closers.ts';
@@ -40,10 +40,12 @@ export async function startAuthorityRole(
   {
     issuer,
     signingKeys,
+    readKeys,
     closers,
   }: {
     readonly issuer: IssuerConfig | null;
-    readonly signingKeys: SigningKeys | null;
+    readonly signingKeys: OwnKeys | null;
+    readonly readKeys: AuthorityParts['readKeys'] | null;
     readonly closers: Pick<Closers, 'push'>;
   },
 ): Promise<ServingAuthority | null | StartProblem> {
@@ -78,6 +80,7 @@ export async function startAuthorityRole(
     records,
     issuer: issuer.url,
     jwks: () => signingKeys.jwks(),
+    ...(readKeys && { readKeys }),
     svid,
     socket,
     version: remitVersion(),

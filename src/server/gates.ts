@@ -3,6 +3,7 @@ import type { Gate } from '../admin/readiness.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { ServingAuthority } from '../authority/start-authority.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
+import type { TokenKeys } from '../issuer/signing-keys.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { KeyRing } from '../token/keys.ts';
 import { repeatedly } from '../runtime/repeatedly.ts';
@@ -18,9 +19,15 @@ export const gatesOf = (
   { config, policies, ledger, database, sidecar, stateHealth, svid }: Parts,
   {
     keys,
+    signingKeys,
     drain,
     authority,
-  }: { readonly keys: KeyRing; readonly drain: Drain; readonly authority: Pick<ServingAuthority, 'problem'> | null },
+  }: {
+    readonly keys: KeyRing;
+    readonly signingKeys: Pick<TokenKeys, 'problem'> | null;
+    readonly drain: Drain;
+    readonly authority: Pick<ServingAuthority, 'problem'> | null;
+  },
 ): readonly Gate[] => [
   {
     name: 'policies',
@@ -44,6 +51,7 @@ export const gatesOf = (
         { name: 'position', problem: () => sidecar.refusal() },
       ]),
   ...(database === null ? [] : [{ name: 'database', problem: () => database.problem() }]),
+  ...(database === null || signingKeys === null ? [] : [{ name: 'signing-key', problem: () => signingKeys.problem() }]),
   ...(authority === null ? [] : [{ name: 'authority', problem: () => authority.problem() }]),
   { name: 'ledger', problem: () => ledger.writer.problem },
   {

@@ -15,7 +15,7 @@ import { defaultSignalEffects } from '../issuer/signals/effects.ts';
 import { attestingEvents } from '../issuer/signals/event.ts';
 import type { SignalServices } from '../issuer/signals/signal-services.ts';
 import { SignalsUnderWay } from '../issuer/signals/under-way.ts';
-import type { SigningKeys } from '../issuer/signing-keys.ts';
+import type { TokenKeys } from '../issuer/signing-keys.ts';
 import { authorize } from '../policy/authorize.ts';
 import { issuerTracer } from '../telemetry/issuance.ts';
 import { KeyRing } from '../token/keys.ts';
@@ -35,7 +35,7 @@ export interface IssuerRole {
 
 /** The keys with which the issuer signs, and verifies for an exchange. */
 export interface IssuerKeys {
-  readonly signingKeys: SigningKeys;
+  readonly signingKeys: TokenKeys;
   readonly transactions: IssuerServices['transactions'];
 }
 

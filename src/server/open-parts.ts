@@ -68,7 +68,7 @@ export async function openParts(
     policies: null,
     ledger: null,
   };
-  const announced = new AnnouncedKeys();
+  const announced = new AnnouncedKeys((problem) => faults.set('keys of the authority', problem));
   const posed =
     config.state.kind === 'authority' ? await socketFolderProblem('state', config.state.addresses, guard) : null;
   if (posed !== null) return { problem: posed };

@@ -141,14 +141,21 @@ async function databaseProblems(
 }
 
 /** Problems with the real files and folders. */
-async function placeProblems({ state, ledger, issuer, records: { place } }: Config): Promise<readonly string[]> {
+async function placeProblems({
+  state,
+  ledger,
+  issuer: configured,
+  records: { place },
+}: Config): Promise<readonly string[]> {
+  // An authority on a PostgreSQL has its keys in memory.
+  const issuer = state.kind === 'postgres' ? null : configured;
   const found = await Promise.all([
     ...(state.kind === 'sqlite' ? [unwritable('state', state.path)] : []),
     ...(place?.kind === 'file' ? [unwritable('records', place.folder)] : []),
     unwritable('ledger.folder', ledger.folder),
     unwritable('ledger.checkpoints', ledger.checkpointFile),
     ...(issuer === null ? [] : [unwritable('issuer.signingKey', issuer.signingKey), keyProblem(issuer.signingKey)]),
-    ...[issuer?.transactionKey ?? null].filter((path) => path !== null).map(keyProblem),
+    ...[configured?.transactionKey ?? null].filter((path) => path !== null).map(keyProblem),
   ]);
   return found.filter((problem) => problem !== null);
 }

@@ -2,13 +2,11 @@ import { unmetGates } from '../admin/readiness.ts';
 import { AdminServer } from '../admin/server.ts';
 import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
-import { SigningKeys } from '../issuer/signing-keys.ts';
 import { receiptOf } from '../fleet/receipt.ts';
 import type { FleetReport } from '../fleet/fleet-report.ts';
 import type { Destinations } from '../telemetry/destinations.ts';
 import { watchFaults } from '../telemetry/faults.ts';
 import { formatFor } from '../telemetry/exposition.ts';
-import type { KeyRing } from '../token/keys.ts';
 import { after } from '../runtime/timers.ts';
 import type { ServingAuthority } from '../authority/start-authority.ts';
 import { startAuthorityRole } from './authority-role.ts';
@@ -18,14 +16,13 @@ import type { Closers } from './closers.ts';
 import { Drain } from './drain.ts';
 import { followGates, gatesOf } from './gates.ts';
 import { startIssuer } from './issuer-role.ts';
-import { openKeyRing } from './keys.ts';
 import type { Ledger } from './ledger.ts';
 import { measureRoles } from './measures.ts';
 import type { Parts } from './parts.ts';
-import { movedKeysWarning } from './signing-key-place.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import type { StateFile } from './state.ts';
+import { openTokenKeys } from './token-keys.ts';
 import { openTransactions } from './transactions.ts';
 
 import { openParts } from './open-parts.ts';
@@ -67,13 +64,17 @@ export const startRemit = (config: Config, options: RemitOptions): Promise<Remit
 async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, 'close'> | StartProblem> {
   const { config, stateFile, ledger, policyLoads, svid, telemetry, metrics, faults, stateHealth, log } = parts;
   let serving: ServingAuthority | null = null;
-  const keys = await openKeys(parts, { onPublished: () => serving?.keysChanged(), closers });
+  const keys = await openTokenKeys(parts, {
+    onPublished: () => serving?.keysChanged(),
+    isCurrent: () => serving?.isCurrent() ?? false,
+    closers,
+  });
   if (isStartProblem(keys)) return keys;
-  const { ring, signingKeys } = keys;
+  const { ring, signingKeys, readKeys } = keys;
   const transactions = await openTransactions(parts);
   if (isStartProblem(transactions)) return transactions;
   // Before the issuer, whose replies wait for its sidecars.
-  const authority = await startAuthorityRole(parts, { issuer: config.issuer, signingKeys, closers });
+  const authority = await startAuthorityRole(parts, { issuer: config.issuer, signingKeys, readKeys, closers });
   if (authority !== null && !('targets' in authority)) return authority;
   serving = authority;
   const enforcement =
@@ -91,7 +92,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
       : null;
   if (isStartProblem(checks)) return checks;
   const drain = new Drain(() => parts.live().drainSeconds, after);
-  const gates = gatesOf(parts, { keys: ring, drain, authority });
+  const gates = gatesOf(parts, { keys: ring, signingKeys, drain, authority });
   measureRoles(parts, { authority, checks: checks?.server ?? { inFlight: 0 }, gates, keys: ring });
   const admin = new AdminServer(gates, {
     scrape: (accept) => metrics.scrape(formatFor(accept)),
@@ -146,46 +147,6 @@ const fleetReport = async (authority: ServingAuthority, database: Parts['databas
 /** The destination of spans, and of pushed metrics where there is one. */
 const destinationsText = ({ traces, metrics }: Destinations): string =>
   `spans to ${traces?.text ?? 'none'}${metrics === null ? '' : `; metrics to ${metrics.text}`}`;
-
-interface Keys {
-  readonly ring: KeyRing;
-  /** `null` where this process issues no tokens. */
-  readonly signingKeys: SigningKeys | null;
-}
-
-/** The keys that verify tokens, kept in step with the signing keys of this process. */
-async function openKeys(
-  parts: Parts,
-  { onPublished, closers }: { readonly onPublished: () => void; readonly closers: Closers },
-): Promise<Keys | StartProblem> {
-  const { config, ports, faults, log } = parts;
-  const { issuer } = config;
-  const moved = movedKeysWarning(config);
-  if (moved !== null) log(moved);
-  let ring: KeyRing | null = null;
-  const signingKeys =
-    issuer === null
-      ? null
-      : await SigningKeys.open(issuer.signingKey, {
-          ports,
-          after,
-          onProblem: (problem) => faults.set('signing keys', problem),
-          onPublished: (jwks) => {
-            ring?.replace(issuer.url, jwks);
-            onPublished();
-            log(`signing keys: ${jwks.keys.length} published`, 'keys-published', { keys: jwks.keys.length });
-          },
-        });
-  if (isStartProblem(signingKeys)) return signingKeys;
-  closers.push(() => signingKeys?.close());
-  const own = issuer === null || signingKeys === null ? null : { issuer: issuer.url, jwks: signingKeys.jwks() };
-  const opened = await openKeyRing(parts, config.acceptedIssuers, own);
-  if (isStartProblem(opened)) return opened;
-  ring = opened;
-  parts.announced.follow(opened);
-  closers.push(() => opened.close());
-  return { ring: opened, signingKeys };
-}
 
 async function listenAdmin(admin: AdminServer, { config }: Parts): Promise<number | StartProblem> {
   const { listen } = config.admin;

@@ -1,7 +1,10 @@
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 
-/** What changed of a root task: a task of its family or one of their tokens, or no more than their common history. */
-export type ChangedPart = 'task' | 'history';
+/**
+ * What changed of a root task: a task of its family or one of their tokens, or no more than their common history. `keys`: no task, but the keys
+ * by which tokens are verified.
+ */
+export type ChangedPart = 'task' | 'history' | 'keys';
 
 /** One change. */
 export interface FeedChange {

@@ -31,6 +31,8 @@ export interface CredentialRules {
 export interface CredentialKeys extends VerificationKeys {
   /** `undefined` for an issuer that is not trusted. */
   kindOf(issuer: string): IssuerKind | undefined;
+  /** Whether a key is in use for task tokens now. */
+  isHeld(issuer: string, keyId: string): boolean;
 }
 
 /** The inputs of `tokenCredentialFrom`. */

@@ -38,6 +38,8 @@ interface Held {
   /** `null` for an issuer with static keys. */
   readonly refresh: JwksRefresh | null;
   readonly current: () => readonly VerificationKey[] | null;
+  /** Whether an authority announces its keys. */
+  readonly isAnnounced: boolean;
 }
 
 /**
@@ -64,7 +66,8 @@ export class KeyRing implements VerificationKeys {
   #heldFor({ algorithms, issuer, kind = 'remit', source }: TrustedIssuer, options: KeyRingOptions): Held {
     const allowed = new Set(algorithms);
     if (source.kind === 'static') {
-      return { kind, algorithms: allowed, refresh: null, current: () => this.#static.get(issuer) ?? null };
+      const current = () => this.#static.get(issuer) ?? null;
+      return { kind, algorithms: allowed, refresh: null, current, isAnnounced: false };
     }
     const refresh = new JwksRefresh({
       fetch: source.fetch,
@@ -74,7 +77,7 @@ export class KeyRing implements VerificationKeys {
       after: options.after,
       onProblem: (problem) => options.onProblem(issuer, problem),
     });
-    return { kind, algorithms: allowed, refresh, current: () => refresh.current() };
+    return { kind, algorithms: allowed, refresh, current: () => refresh.current(), isAnnounced: false };
   }
 
   /** Asks every key server once and starts refreshing. Resolves when each has answered or timed out. Never rejects. */
@@ -116,6 +119,8 @@ export class KeyRing implements VerificationKeys {
   replace(issuer: string, jwks: unknown): string | null {
     const held = this.#issuers.get(issuer);
     if (held === undefined || held.refresh !== null) return `issuer \`${issuer}\` has no static keys here`;
+    if (held.isAnnounced)
+      return `the keys of \`${issuer}\` come from the authority: do not name them in the configuration`;
     const keys = verificationKeysFrom(jwks, held.algorithms);
     if (isProblem(keys)) {
       const problem = `the key set ${keys.problem}`;
@@ -127,19 +132,29 @@ export class KeyRing implements VerificationKeys {
   }
 
   /**
-   * Takes the keys of Remit's issuer from an authority. A source that the configuration names for the same issuer has precedence. Returns as
-   * `replace` does.
+   * Takes the keys of Remit's issuer from an authority: all of them, also none. They replace those of a source that the configuration names for
+   * the same issuer, which could still have a revoked key; an unusable set withdraws all, for the same reason. Returns why they cannot be used;
+   * `null` where they can.
    */
   announce(issuer: string, jwks: unknown): string | null {
     const held = this.#issuers.get(issuer);
-    if (held === undefined) {
-      const source = { kind: 'static', jwks } as const;
-      this.#issuers.set(
-        issuer,
-        this.#heldFor({ issuer, algorithms: ['ES256', 'Ed25519', 'RS256'], source }, this.#options),
-      );
-    } else if (held.refresh !== null) return null;
-    return this.replace(issuer, jwks);
+    if (held !== undefined && held.kind !== 'remit') return `\`${issuer}\` is an issuer of ${tokensOf[held.kind]} here`;
+    if (held?.isAnnounced !== true) {
+      held?.refresh?.close();
+      const trusted = { issuer, algorithms: ANNOUNCED_ALGORITHMS, source: { kind: 'static', jwks } as const };
+      this.#issuers.set(issuer, { ...this.#heldFor(trusted, this.#options), isAnnounced: true });
+    }
+    const keys = hasNoKey(jwks) ? [] : verificationKeysFrom(jwks, new Set(ANNOUNCED_ALGORITHMS));
+    this.#static.set(issuer, isProblem(keys) ? [] : keys);
+    const problem = isProblem(keys) ? `the key set of the authority ${keys.problem}` : null;
+    this.#options.onProblem(issuer, problem);
+    return problem;
+  }
+
+  /** Whether a key of an issuer is in use for task tokens now. */
+  isHeld(issuer: string, keyId: string): boolean {
+    const held = this.#issuers.get(issuer);
+    return held?.kind === 'remit' && held.current()?.some((key) => key.keyId === keyId) === true;
   }
 
   /** Issuers whose keys are not loaded now, sorted; empty means ready. */
@@ -163,6 +178,12 @@ export class KeyRing implements VerificationKeys {
     for (const { refresh } of this.#issuers.values()) refresh?.close();
   }
 }
+
+const ANNOUNCED_ALGORITHMS = ['ES256', 'Ed25519', 'RS256'] as const;
+
+/** Whether a key set is empty, as after all keys were revoked. */
+const hasNoKey = (jwks: unknown): boolean =>
+  typeof jwks === 'object' && jwks !== null && 'keys' in jwks && Array.isArray(jwks.keys) && jwks.keys.length === 0;
 
 const tokensOf: Readonly<Record<IssuerKind, string>> = {
   remit: 'task tokens',

@@ -3,6 +3,7 @@ import type { Card, Down, TaskKeyMessage } from '../../src/fleet/messages.ts';
 import { FeedHub } from '../../src/authority/feed-hub.ts';
 import type { CardToRead } from '../../src/authority/sidecar-stream.ts';
 import type { FeedChange } from '../../src/state/feed.ts';
+import { KEYS_ROOT } from '../../src/state/shared-keys.ts';
 import { noHistory } from '../../src/task/history.ts';
 import { taskNumber } from '../builders/task.ts';
 
@@ -39,6 +40,8 @@ class Sidecar {
   life = 0;
   opens = 0;
   position: number | null = null;
+  /** The change of keys by which it verifies tokens. */
+  keys = 0;
   isConnected = false;
   pings = new Map<number, number>();
   lastPing = 0;
@@ -69,7 +72,9 @@ const taskNumbered = (n: number): TaskKeyMessage => {
 };
 const numberOf = new Map(Array.from({ length: TASKS }, (_, n) => [taskNumbered(n).id, n]));
 const rootOf = (task: number): number => task % ROOTS;
-const rootText = (root: number): string => `root-${root}`;
+/** The root of changes of keys. */
+const KEYS = ROOTS;
+const rootText = (root: number): string => (root === KEYS ? KEYS_ROOT : `root-${root}`);
 
 /** One authority with a model database and two sidecars; any step may happen at any time. */
 export class HubWorld {
@@ -77,6 +82,7 @@ export class HubWorld {
   nowMs = 0;
   readonly feed: FeedChange[] = [];
   readonly versions = Array.from({ length: ROOTS }, () => 0);
+  keys = 0;
   readonly sidecars = [new Sidecar('a'), new Sidecar('b')];
   /** Changes that are not enforced yet. */
   pending: readonly Ended[] = [];
@@ -113,6 +119,7 @@ export class HubWorld {
   /** Each step with how often it is chosen. */
   readonly #steps: readonly (readonly [weight: number, step: (next: Next) => void])[] = [
     [3, (next) => this.change(next(ROOTS))],
+    [1, () => this.changeKeys()],
     [6, () => this.poll()],
     [4, (next) => this.startOpen(this.#any(next), next(TASKS))],
     [6, (next) => this.readOpen(next)],
@@ -145,8 +152,10 @@ export class HubWorld {
       return !enforced;
     });
     this.#deliver();
-    for (const { id, cards, leaseUntilMs } of this.sidecars) {
+    for (const { id, cards, keys, leaseUntilMs } of this.sidecars) {
       if (this.nowMs >= leaseUntilMs) continue;
+      const ofKeys = this.#enforced[KEYS] ?? 0;
+      if (keys < ofKeys) return [`${id} verifies by the keys of ${keys} after ${ofKeys}`];
       for (const [task, { root, version }] of cards) {
         const seq = this.#enforced[root] ?? 0;
         if (version < seq) return [`${id} uses task ${task} as of ${version} after ${seq}`];
@@ -161,7 +170,17 @@ export class HubWorld {
     this.pending = [...this.pending, { root, seq: this.feed.length }];
   }
 
+  changeKeys(): void {
+    this.feed.push({ root: KEYS_ROOT, part: 'keys' });
+    this.keys = this.feed.length;
+    this.pending = [...this.pending, { root: KEYS, seq: this.feed.length }];
+  }
+
   poll(): void {
+    // The keys are read and sent before their change is processed.
+    if (this.feed.slice(this.hub.position).some(({ part }) => part === 'keys')) {
+      for (const sidecar of this.sidecars) if (sidecar.isConnected) this.#sendKeys(sidecar);
+    }
     this.hub.changed(this.feed.slice(this.hub.position), this.feed.length, this.nowMs);
     this.#deliver();
   }
@@ -212,7 +231,8 @@ export class HubWorld {
       }
       sidecar.position = to;
       sidecar.up.push(() => this.hub.ack(sidecar.id, to) || fail());
-    } else if (down?.of === 'fresh') {
+    } else if (down?.of === 'keys') sidecar.keys = Number(down.keys.issuer);
+    else if (down?.of === 'fresh') {
       const { n, position } = down.fresh;
       if (position.seq !== sidecar.position) throw new Error(`fresh at ${position.seq}, position ${sidecar.position}`);
       sidecar.leaseUntilMs = Math.max(sidecar.leaseUntilMs, (sidecar.pings.get(n) ?? -Infinity) + LEASE_MS);
@@ -285,6 +305,7 @@ export class HubWorld {
     if (typeof position === 'string') throw new Error(position);
     sidecar.position = position;
     sidecar.isConnected = true;
+    this.#sendKeys(sidecar);
     this.#deliver();
   }
 
@@ -314,6 +335,10 @@ export class HubWorld {
       while (this.#beats.length > 0) this.commitBeat();
       for (const sidecar of this.sidecars) while (sidecar.down.length > 0) this.hearDown(sidecar);
     }
+  }
+
+  #sendKeys(sidecar: Sidecar): void {
+    sidecar.down.push({ of: 'keys', keys: { issuer: String(this.keys), jwks: Buffer.alloc(0) } });
   }
 
   #card(key: TaskKeyMessage): Card | null {

@@ -89,7 +89,11 @@ export async function serving(
 /** An authority over a PostgreSQL that is open, on a Unix socket in the folder. */
 export const servingPostgres = (
   state: PostgresState,
-  { folder, leaseMs }: { readonly folder: string; readonly leaseMs: number },
+  {
+    folder,
+    leaseMs,
+    ...change
+  }: { readonly folder: string; readonly leaseMs: number } & Pick<Partial<AuthorityParts>, 'jwks' | 'readKeys'>,
 ): ReturnType<typeof startAuthority> =>
   startAuthority({
     listen: [{ kind: 'unix', path: join(folder, 'authority.sock') }],
@@ -105,6 +109,7 @@ export const servingPostgres = (
     ports: systemPorts,
     after,
     onProblem: () => undefined,
+    ...change,
   });
 
 /** The key of a declared task. */

@@ -32,7 +32,7 @@ import { exampleCatalog, folderWith, mustLoad } from '../builders/policy-folder.
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
-import { agent, audience, es256Key, issuer, mint, nowMs, ringOf, soundClaims } from '../builders/tokens.ts';
+import { agent, audience, es256Key, issuer, jwksOf, mint, nowMs, ringOf, soundClaims } from '../builders/tokens.ts';
 import { must, mustFind } from '../builders/must.ts';
 import { mustTrustDomain } from '../builders/spiffe-id.ts';
 import { httpCall } from '../builders/http-call.ts';
@@ -533,6 +533,16 @@ const suspendedMeanwhile = (writer: UseLedger): UseLedger => ({
   },
 });
 
+/** The keys of the services below, and a ledger that writes a record durably while the key of its token is revoked. */
+const revocable = ringOf([key]);
+const revokedMeanwhile = (writer: UseLedger): UseLedger => ({
+  append: (record) => writer.append(record),
+  durable: (record) => {
+    revocable.announce(issuer, { keys: [] });
+    return writer.durable(record);
+  },
+});
+
 /** A ledger that notes the records it was given. */
 const noting = (writer: UseLedger, records: UseRecord[], links: SettledRecord[] = []): UseLedger => ({
   append: (record) => {
@@ -597,6 +607,15 @@ describe('a use that is denied after it was settled', () => {
     const further = { ...tokenNumber(2), expiresAtMs: nowMs + 290_000, generation };
     expect(store.insertToken(task, further, [])).toBeNull();
     expect(store.spend(task, further.jtiDigest, [{ kind: 'calls', limit: 1 }])).toBe('exhausted');
+  });
+});
+
+it('a use is denied whose key is revoked while it waits for the disk', async () => {
+  revocable.announce(issuer, jwksOf(key));
+  const services = servicesWith({ ledger: revokedMeanwhile(ledger), keys: revocable });
+  expect((await check(services, 'create', {})).decision).toMatchObject({
+    reason: 'token.signature',
+    detail: 'the key of the token was revoked while the use was decided',
   });
 });
 

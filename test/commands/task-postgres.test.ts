@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { backupCommand } from '../../src/commands/backup.ts';
+import { keyCommand } from '../../src/commands/key.ts';
 import { secrets } from '../../src/commands/secrets.ts';
 import { taskCommand } from '../../src/commands/task.ts';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
@@ -62,13 +63,16 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
   });
 
   const run = async (command: typeof taskCommand, ...args: readonly string[]) => {
-    const said: string[] = [];
+    const [said, told]: [string[], string[]] = [[], []];
     const say = (line: string): void => void said.push(line);
     // These commands use no more of the world outside.
-    const io = { out: say, err: say, environment: { SUDO_USER: 'ada' } } as unknown as Parameters<
-      typeof command.run
-    >[1];
-    return { exit: await command.run([...args, '--config', config], io), said: said.join('\n') };
+    const io = {
+      out: say,
+      err: (line: string) => void told.push(line),
+      environment: { SUDO_USER: 'ada' },
+    } as unknown as Parameters<typeof command.run>[1];
+    const exit = await command.run([...args, '--config', config], io);
+    return { exit, said: (exit === 0 ? said : told).join('\n') };
   };
 
   it('`remit task` lists, shows, suspends, resumes and ends a task, and its parts with it', async () => {
@@ -118,6 +122,31 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
       exit: 2,
       said: expect.stringContaining('deploy/guide/operate/postgresql.md'),
     });
+  });
+
+  it('`remit key` lists and revokes keys, and says so where there is none, or no authority that could use one', async () => {
+    expect(await run(keyCommand, 'list')).toEqual({ exit: 0, said: 'no keys' });
+    expect(await state.keys.publish({ keyId: 'kid-1', jwk: '{"kty":"EC"}' })).toBe('published');
+    expect((await run(keyCommand, 'list')).said).toMatch(
+      new RegExp(`^kid-1  ${state.replica}  published 20[^ ]+Z  last seen 20[^ ]+Z$`),
+    );
+    // No authority runs here.
+    expect(await run(keyCommand, 'revoke', 'kid-1')).toEqual({
+      exit: 1,
+      said: expect.stringContaining('kid-1 is revoked, but whether sidecars know it is unknown'),
+    });
+    expect((await run(keyCommand, 'list')).said).toMatch(/ {2}revoked 20[^ ]+Z$/);
+    expect(await run(keyCommand, 'revoke', 'kid-1', '--wait', 'committed')).toEqual({
+      exit: 0,
+      said: 'kid-1 is revoked',
+    });
+    expect(await run(keyCommand, 'revoke', 'kid-2')).toEqual({
+      exit: 1,
+      said: 'remit key revoke: there is no key `kid-2`',
+    });
+    expect(await run(keyCommand, 'revoke')).toMatchObject({ exit: 2 });
+    expect(await run(keyCommand, 'revoke', 'kid-1', '--wait', 'never')).toMatchObject({ exit: 2 });
+    expect(await run(keyCommand, 'publish')).toMatchObject({ exit: 2 });
   });
 
   it('refuses another state in `--state` than a file', async () => {

@@ -9,6 +9,14 @@ const problemsOf = (yaml: string): readonly string[] => {
   return 'problems' in config ? config.problems.map(configProblemText) : [];
 };
 
+/** The configuration of an authority on a PostgreSQL, with more in its section `issuer`. */
+const onPostgres = (issuer: string): string => `trustDomains: acme.test
+svid: { workloadApi: unix:///run/spire/agent.sock }
+issuer: { url: https://remit.acme.test${issuer} }
+state: postgres://remit@db/remit
+authority: { listen: 127.0.0.1:9474, sidecars: { id: spiffe://acme.test/tools, audiences: https://payments.acme.test } }
+`;
+
 describe('configFrom', () => {
   it('requires only the trust domain', () => {
     const config = read('trustDomains: acme.test\n');
@@ -122,6 +130,15 @@ describe('configFrom', () => {
     });
     expect(read('trustDomains: [acme.test]\n', { REMIT_POLICIES: '/p' })).toMatchObject({
       value: { policies: { folder: '/p' } },
+    });
+  });
+
+  it('refuses a signing key for authorities on a PostgreSQL, which make their own', () => {
+    expect(read(onPostgres(''))).toHaveProperty('value');
+    expect(read(onPostgres(', signingKey: /etc/keys'))).toMatchObject({
+      problems: [
+        { field: 'issuer.signingKey', message: expect.stringContaining('each authority makes a key of its own') },
+      ],
     });
   });
 

@@ -29,6 +29,9 @@ interface Verified {
   readonly state: string;
 }
 
+const kidOf = (token: string): string =>
+  JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8')).kid;
+
 describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars', (envoy) => {
   describeWith(postgresPart(), 'with a real PostgreSQL', (binaries) => {
     let scratch: Awaited<ReturnType<typeof scratchFolder>>;
@@ -82,6 +85,32 @@ describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars',
         const used = (await records('--kind', 'use')).filter(({ tokenUse }) => tokenUse === uses);
         expect(used).toMatchObject([{ decision: 'allow', by: 'spiffe://acme.test/ns/pay/sa/tools-1' }]);
       }
+    });
+
+    it('verify tokens of both authorities, and none of a key that is revoked', async () => {
+      const [one, two] = [await fleet.declare(), await fleet.declare(undefined, undefined, 'second')];
+      for (const name of SIDECARS) for (const { token } of [one, two]) await answers(name, token, '200');
+      const [kid, other] = [kidOf(one.token), kidOf(two.token)];
+      const config = ['--config', join(fleet.folder, 'second.yaml')];
+      const listed = await ran(['key', 'list', '--json', ...config]);
+      expect(listed).toMatchObject({ code: 0, err: '' });
+      expect(
+        JSON.parse(listed.out)
+          .map((key: { kid: string }) => key.kid)
+          .toSorted(),
+      ).toEqual([kid, other].toSorted());
+      const revoked = await ran(['key', 'revoke', kid, '--json', ...config]);
+      const refusals = await Promise.all(SIDECARS.map((name) => fleet.call(name, one.token)));
+      expect(refusals).toEqual(['401 token.signature', '401 token.signature']);
+      expect(JSON.parse(revoked.out)).toMatchObject({ kid, enforcement: { enforced: true, holders: 2, fenced: 0 } });
+      expect(revoked.code).toBe(0);
+      for (const name of SIDECARS) expect(await fleet.call(name, two.token)).toBe('200');
+      // The authority goes on with a new key.
+      await until(async () => (await fleet.readiness('authority')).startsWith('200'), { what: 'a new key' });
+      const again = await fleet.declare();
+      expect(kidOf(again.token)).not.toBe(kid);
+      for (const name of SIDECARS) await answers(name, again.token, '200');
+      expect(await ran(['key', 'revoke', 'no-such-key', ...config])).toMatchObject({ code: 1 });
     });
 
     it.each([

@@ -97,7 +97,7 @@ export class Fleet {
       await fleet.#configure(name, {
         svid: { ...served, bundle },
         policies: { bundle: { from: 'bundle.jws', keys: 'all-bundle-keys.json' }, lookSeconds: 1 },
-        issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${port}`, signingKey: 'signing-keys' },
+        issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${port}` },
         state: database ?? 'sqlite:state.db',
         ...(database === null ? {} : { durability: 'single' }),
         authority: {
@@ -139,8 +139,7 @@ export class Fleet {
         fleet.#stops.push(() => started.stop());
         fleet.#envoys.set(name, started);
       }
-      // The first one makes the signing keys.
-      for (const name of authorities) await fleet.serve(name);
+      await Promise.all(authorities.map((name) => fleet.serve(name)));
       await Promise.all(SIDECARS.map((name) => fleet.serve(name)));
       return fleet;
     } catch (error) {

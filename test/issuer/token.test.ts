@@ -516,7 +516,7 @@ describe('an issuer in trouble', () => {
     const troubled = await startBench(at, { store: small });
     const keys = troubled.services.signingKeys;
     const counting = { ...keys.current(), sign: () => ((signed += 1), Promise.resolve('t')) };
-    const signingKeys = { ...keys, current: () => counting, jwks: () => keys.jwks() };
+    const signingKeys = { ...keys, problem: () => null, current: () => counting, jwks: () => keys.jwks() };
     const counted = await startBench(folder(), { store: small, signingKeys });
     let answers = 0;
     let last = await counted.token();
@@ -534,6 +534,19 @@ describe('an issuer in trouble', () => {
     expect(counted.refusals.at(-1)).toMatchObject({ error: 'temporarily_unavailable', reason: 'ledger.unavailable' });
     await counted.server.close(0);
     await troubled.close();
+  });
+
+  it('answers 503 and records nothing but the refusal while no key signs', async () => {
+    const keys = (await startBench(folder())).services.signingKeys;
+    const problem = 'the key of this authority signs in 9 s, once every sidecar has it';
+    const waiting = await startBench(folder(), { signingKeys: { ...keys, problem: () => problem } });
+    expect((await waiting.token()).json).toEqual({
+      error: 'temporarily_unavailable',
+      error_description: problem,
+      ...recordedAs,
+    });
+    expect(waiting.store.tasks({})).toEqual([]);
+    await waiting.close();
   });
 
   it('answers 500 for an internal error, reports it to the operator, and keeps serving', async () => {

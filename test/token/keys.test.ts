@@ -487,3 +487,51 @@ describe('KeyRing in the background', () => {
     expect(startsAtMs()).toHaveLength(2);
   });
 });
+
+describe('keys that an authority announces', () => {
+  const announced = jwksOf(one);
+  const denial = ['token.signature', unknown];
+
+  it('are all keys of the issuer, also where there are none', () => {
+    const { ring, keyFor } = ringWith(down);
+    expect(ring.announce(issuer, announced)).toBeNull();
+    expect([keyFor(one), ring.isHeld(issuer, 'one')]).toEqual(['key', true]);
+    expect(ring.announce(issuer, { keys: [] })).toBeNull();
+    expect([keyFor(one), ring.isHeld(issuer, 'one')]).toEqual([denial, false]);
+    // The issuer is known: there is nothing to wait for.
+    expect(ring.ready()).toEqual([]);
+    ring.close();
+  });
+
+  it('replace those of a key server or a file, which may still have a revoked key', async () => {
+    const { ring, keyFor, startsAtMs, time } = ringWith(serving(one, two));
+    await ring.start();
+    ring.announce(issuer, announced);
+    expect([keyFor(one), keyFor(two)]).toEqual(['key', denial]);
+    await time.pass(10_000_000);
+    expect(startsAtMs()).toEqual([0]);
+    expect(ring.replace(issuer, jwksOf(two))).toContain('come from the authority');
+    expect(keyFor(two)).toEqual(denial);
+  });
+
+  it.each([
+    ['is no key set', 'nonsense'],
+    ['has a key that cannot be used', { keys: [{ kty: 'EC' }] }],
+    ['is absent', undefined],
+  ])('withdraw all where the set %s', (_name, jwks) => {
+    const { ring, keyFor, problems } = ringWith(down);
+    ring.announce(issuer, announced);
+    expect(ring.announce(issuer, jwks)).toContain('the key set of the authority');
+    expect(keyFor(one)).toEqual(denial);
+    expect(problems).toHaveLength(1);
+    ring.close();
+  });
+
+  it('are refused for an issuer of other tokens', () => {
+    const ring = mixedRing({ external: two });
+    const before = ring.keyFor(externalIssuer, two.keyId, two.algorithm, 'external');
+    expect(ring.announce(externalIssuer, announced)).toContain('is an issuer of external tokens here');
+    expect(ring.keyFor(externalIssuer, two.keyId, two.algorithm, 'external')).toEqual(before);
+    expect(ring.isHeld(externalIssuer, 'one')).toBe(false);
+  });
+});

@@ -16,6 +16,7 @@ const caching = (max = 10) => {
   let keyed = 0;
   const keys: CredentialKeys = {
     kindOf: (of) => ring.kindOf(of),
+    isHeld: (...of) => ring.isHeld(...of),
     keyFor: (...of) => {
       keyed += 1;
       return ring.keyFor(...of);

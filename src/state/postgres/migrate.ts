@@ -14,6 +14,7 @@ import {
   SCHEMA_VERSION,
   TOKEN_USES,
 } from './schema.ts';
+import { KEYS_SCHEMA } from './keys-schema.ts';
 
 /** A migration that was done, or that there was none to do. */
 export interface Migrated {
@@ -24,7 +25,7 @@ export interface Migrated {
 }
 
 /** Steps from each version to the next. INVARIANT: a released step does not change. */
-const steps: readonly string[] = [SCHEMA, FLEET_SCHEMA, LOST_SCHEMA, RECORDS_SCHEMA, TOKEN_USES, RELAYS];
+const steps: readonly string[] = [SCHEMA, FLEET_SCHEMA, LOST_SCHEMA, RECORDS_SCHEMA, TOKEN_USES, RELAYS, KEYS_SCHEMA];
 
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};
   CREATE TABLE IF NOT EXISTS ${SCHEMA_NAME}.version (id smallint PRIMARY KEY CHECK (id = 1), version integer NOT NULL)`;
@@ -38,7 +39,7 @@ const grantsTo = (role: string): string => `
   REVOKE INSERT, DELETE, TRUNCATE ON ${SCHEMA_NAME}.feed_head, ${SCHEMA_NAME}.outbox_head FROM ${role};
   REVOKE UPDATE, TRUNCATE ON ${SCHEMA_NAME}.received FROM ${role};
   REVOKE TRUNCATE ON ${SCHEMA_NAME}.emitters FROM ${role};
-  REVOKE TRUNCATE ON ${SCHEMA_NAME}.tasks, ${SCHEMA_NAME}.tokens, ${SCHEMA_NAME}.budgets, ${SCHEMA_NAME}.histories FROM ${role}`;
+  REVOKE TRUNCATE ON ${SCHEMA_NAME}.tasks, ${SCHEMA_NAME}.tokens, ${SCHEMA_NAME}.budgets, ${SCHEMA_NAME}.histories, ${SCHEMA_NAME}.signing_keys FROM ${role}`;
 
 /**
  * Brings the tables of a database to the version of this build, in one transaction, forward only. Two at a time wait for one another.

@@ -2,6 +2,7 @@ import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { Feed, FeedChange, FeedChanges } from '../feed.ts';
 import { cardsOf } from './cards.ts';
+import { KEYS_ROOT } from '../shared-keys.ts';
 import type { AskedCard, CardsAtHead } from './cards.ts';
 import type { Database } from './database.ts';
 import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
@@ -243,17 +244,21 @@ export class PostgresFeed implements Feed {
     const end = position + rows.length;
     const unsynced = await this.#synchronise({ seq: end, mark: String(rows.at(-1)?.['mark']) });
     if (unsynced !== null) return unsynced;
-    const changes = rows.map((row): FeedChange => ({
-      root: String(row['root']),
-      part: row['is_history'] === true ? 'history' : 'task',
-    }));
+    const changes = rows.map((row): FeedChange => {
+      const root = String(row['root']);
+      return { root, part: root === KEYS_ROOT ? 'keys' : row['is_history'] === true ? 'history' : 'task' };
+    });
     return { changes, position: end };
   }
 
   /** The cards of tasks, by one snapshot of the primary whose changes standbys have. */
   async cards(asked: readonly AskedCard[]): Promise<CardsAtHead | StoreFailure> {
-    const cards = await cardsOf(this.#database, asked);
-    return isStoreFailure(cards) ? cards : ((await this.#synchronise(cards.head)) ?? cards);
+    return this.synced(await cardsOf(this.#database, asked));
+  }
+
+  /** What was read at a head, once a synced commit has followed that head. */
+  async synced<T extends { readonly head: FeedHead }>(read: T | StoreFailure): Promise<T | StoreFailure> {
+    return isStoreFailure(read) ? read : ((await this.#synchronise(read.head)) ?? read);
   }
 
   /** What was reported of the uses of each token, in the order asked for. */

@@ -18,6 +18,7 @@ import type { Durability } from './durability.ts';
 import { encodingProblem, versionProblem } from './migrate.ts';
 import { postgresAuthority, postgresSettling } from './postgres-authority.ts';
 import { PostgresFeed } from './postgres-feed.ts';
+import { PostgresKeys } from './postgres-keys.ts';
 import { PostgresReads } from './postgres-reads.ts';
 import { postgresUpkeep } from './postgres-upkeep.ts';
 import { uuidFrom } from './uuid.ts';
@@ -44,6 +45,8 @@ export interface PostgresState {
   readonly authority: Authority & Upkeep;
   readonly settling: Settling;
   readonly feed: PostgresFeed;
+  /** The public keys of all authorities. */
+  readonly keys: PostgresKeys;
   /** Lists and the outbox. */
   readonly reader: PostgresReads;
   /** Id of this authority among its replicas. */
@@ -102,6 +105,7 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     authority: { ...postgresAuthority(parts), ...postgresUpkeep(parts) },
     settling: postgresSettling(lane),
     feed,
+    keys: new PostgresKeys(database, feed),
     reader: reads,
     replica,
     digestOf: (secret) =>

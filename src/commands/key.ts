@@ -1,0 +1,124 @@
+import { receiptText } from '../fleet/receipt.ts';
+import { printable } from '../ledger/timeline-text.ts';
+import { isProblem } from '../runtime/problem.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { KEYS_ROOT } from '../state/shared-keys.ts';
+import type { SharedKey } from '../state/shared-keys.ts';
+import { askedReceipt } from './asked-receipt.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { usingPostgres } from './opened-state.ts';
+import { optionsFrom } from './options.ts';
+import { isCommandRefusal, refusal, refused, sourceOf } from './task-source.ts';
+import type { CommandRefusal } from './task-source.ts';
+
+const help = `remit key: list or revoke the signing keys of authorities on a PostgreSQL
+
+usage: remit key list [--json]
+       remit key revoke KID [--wait committed] [--json]
+
+  --config FILE      the configuration of an authority; default /etc/remit/remit.yaml
+  --wait committed   revoke: do not wait for the sidecars
+  --json             list: an array of {kid, replica, published_at, seen_at, revoked_at}; revoke: {kid, enforcement}
+
+Each authority makes a key of its own, which never leaves its memory; the database has the public keys. A revoked key verifies no token
+any more. \`revoke\` asks the authority of this host, and waits until no sidecar and no authority accepts a token of that key: each has
+applied the change, or its lease is over. The authority whose key it was makes a new one and signs with it 10 s later; the others go on
+meanwhile. Run it again where the receipt is not known. With a state file, remove the key file instead: deploy/guide/operate/rotation.md.
+
+  remit key list
+  remit key revoke 1sCdSUOXxk1ToHYCXQW8kPhWvlnKtWYb7oiXLnkcCEY
+
+exit codes: 0 good, 1 no such key, or not enforced in time, 2 bad use or a database that cannot be used`;
+
+/** `remit key`. */
+export const keyCommand: Command = {
+  name: 'key',
+  help,
+  run: async ([name = '', ...args], io) => {
+    const subcommand = subcommands.get(name);
+    if (subcommand === undefined) {
+      io.err('remit key: `list` or `revoke` is required; see `remit key --help`');
+      return EXIT.bad;
+    }
+    const done = await subcommand(args, io);
+    if (isCommandRefusal(done)) return refused(io, `remit key ${name}`, done);
+    for (const line of done.lines) io.out(line);
+    return done.code;
+  },
+};
+
+interface Done {
+  readonly lines: readonly string[];
+  readonly code: number;
+}
+
+const options = { config: { type: 'string', short: 'c' }, json: { type: 'boolean', default: false } } as const;
+
+async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<Done | CommandRefusal> {
+  const asked = optionsFrom(args, options, 0);
+  if (typeof asked === 'string') return refusal(asked);
+  const source = await databaseOf(asked.values, io);
+  if (isCommandRefusal(source)) return source;
+  return usingPostgres<Done>(source.database, async ({ keys }) => {
+    const found = await keys.listed();
+    if (isStoreFailure(found)) return refusal(found.detail);
+    if (asked.values.json) return { lines: [JSON.stringify(found.map(keyJson))], code: EXIT.good };
+    return { lines: found.length === 0 ? ['no keys'] : found.map(lineOf), code: EXIT.good };
+  });
+}
+
+async function revoke(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<Done | CommandRefusal> {
+  const asked = optionsFrom(args, { ...options, wait: { type: 'string', default: 'enforced' } }, 1);
+  if (typeof asked === 'string') return refusal(asked);
+  const [kid] = asked.operands;
+  const { json, wait } = asked.values;
+  if (kid === undefined) return refusal('the `kid` of a key is required');
+  if (wait !== 'enforced' && wait !== 'committed') return refusal('--wait must be enforced or committed');
+  const source = await databaseOf(asked.values, io);
+  if (isCommandRefusal(source)) return source;
+  const { database, sidecars } = source;
+  return usingPostgres<Done>(database, async ({ keys }) => {
+    const revoked = await keys.revoke(kid);
+    if (isStoreFailure(revoked)) return refusal(revoked.detail);
+    if (!revoked) return refusal(`there is no key \`${printable(kid)}\``, EXIT.no);
+    const receipt = wait === 'committed' || sidecars === null ? null : await askedReceipt(sidecars, KEYS_ROOT);
+    if (isProblem(receipt))
+      return refusal(`${kid} is revoked, but whether sidecars know it is unknown: ${receipt.problem}`, EXIT.no);
+    const line = receipt === null ? `${kid} is revoked` : `${kid} is revoked, ${receiptText(receipt)}`;
+    return {
+      lines: [json ? JSON.stringify({ kid, enforcement: receipt }) : line],
+      code: receipt === null || receipt.enforced ? EXIT.good : EXIT.no,
+    };
+  });
+}
+
+/** The PostgreSQL of a configuration, and the authority to ask for receipts. */
+async function databaseOf(values: { readonly config?: string | undefined }, io: Pick<CommandIo, 'environment'>) {
+  const source = await sourceOf(values, io);
+  if (isCommandRefusal(source)) return source;
+  const { sidecars, state } = source;
+  return state.kind === 'postgres'
+    ? { database: state, sidecars }
+    : refusal('the state is in a file: its signing keys are files, see deploy/guide/operate/rotation.md');
+}
+
+const instant = (ms: number): string => new Date(ms).toISOString();
+
+const keyJson = ({ keyId, replica, publishedAtMs, seenAtMs, revokedAtMs }: SharedKey) => ({
+  kid: keyId,
+  replica,
+  published_at: instant(publishedAtMs),
+  seen_at: instant(seenAtMs),
+  revoked_at: revokedAtMs === null ? null : instant(revokedAtMs),
+});
+
+const lineOf = ({ keyId, replica, publishedAtMs, seenAtMs, revokedAtMs }: SharedKey): string => {
+  const state = revokedAtMs === null ? `last seen ${instant(seenAtMs)}` : `revoked ${instant(revokedAtMs)}`;
+  return printable(`${keyId}  ${replica}  published ${instant(publishedAtMs)}  ${state}`);
+};
+
+const subcommands = new Map([
+  ['list', list],
+  ['revoke', revoke],
+]);

@@ -1,0 +1,77 @@
+import type { Config } from '../config/config.ts';
+import { ReplicaKeys } from '../issuer/replica-keys.ts';
+import { type OwnKeys, type PublicJwks, SigningKeys } from '../issuer/signing-keys.ts';
+import { after } from '../runtime/timers.ts';
+import type { KeyRing } from '../token/keys.ts';
+import type { Closers } from './closers.ts';
+import { openKeyRing } from './keys.ts';
+import type { Parts } from './parts.ts';
+import { movedKeysWarning } from './signing-key-place.ts';
+import { isStartProblem } from './start-problem.ts';
+import type { StartProblem } from './start-problem.ts';
+
+/** The keys of tokens. */
+export interface TokenKeysOfProcess {
+  /** Verifies the tokens of checks. */
+  readonly ring: KeyRing;
+  /** `null` where this process issues no tokens. */
+  readonly signingKeys: OwnKeys | null;
+  /** Reads the keys of all authorities as of a position of the feed or later; `null` where this process has its own alone. */
+  readonly readKeys: ((position: number) => Promise<boolean>) | null;
+}
+
+/** Shortest time that a key of an authority is published before it signs. */
+const MIN_WAIT_MS = 10_000;
+
+/** Opens the keys that verify tokens, kept in step with the signing keys of this process. */
+export async function openTokenKeys(
+  parts: Parts,
+  {
+    onPublished,
+    isCurrent,
+    closers,
+  }: { readonly onPublished: () => void; readonly isCurrent: () => boolean; readonly closers: Closers },
+): Promise<TokenKeysOfProcess | StartProblem> {
+  const { config, ports, faults, log } = parts;
+  const { issuer } = config;
+  let ring: KeyRing | null = null;
+  const options = {
+    ports,
+    after,
+    onProblem: (problem: string | null) => faults.set('signing keys', problem),
+    onPublished: (jwks: PublicJwks) => {
+      if (issuer !== null && parts.database === null) ring?.replace(issuer.url, jwks);
+      onPublished();
+      log(`signing keys: ${jwks.keys.length} published`, 'keys-published', { keys: jwks.keys.length });
+    },
+  };
+  let signingKeys: OwnKeys | null = null;
+  let readKeys: TokenKeysOfProcess['readKeys'] = null;
+  if (issuer !== null && parts.database !== null) {
+    const store = parts.database.state.keys;
+    const keys = await ReplicaKeys.open({ ...options, store, isCurrent, waitMs: waitMsOf(config) });
+    signingKeys = keys;
+    readKeys = (position) => keys.readTo(position);
+  } else if (issuer !== null) {
+    const moved = movedKeysWarning(config);
+    if (moved !== null) log(moved);
+    const keys = await SigningKeys.open(issuer.signingKey, options);
+    if (isStartProblem(keys)) return keys;
+    signingKeys = keys;
+  }
+  closers.push(() => signingKeys?.close());
+  // An authority on a PostgreSQL decides no checks.
+  const own =
+    issuer === null || signingKeys === null || parts.database !== null
+      ? null
+      : { issuer: issuer.url, jwks: signingKeys.jwks() };
+  const opened = await openKeyRing(parts, config.acceptedIssuers, own);
+  if (isStartProblem(opened)) return opened;
+  ring = opened;
+  parts.announced.follow(opened);
+  closers.push(() => opened.close());
+  return { ring: opened, signingKeys, readKeys };
+}
+
+/** Two leases: a sidecar has the key by then, or its lease is over. */
+const waitMsOf = ({ authority: { leaseSeconds } }: Config): number => Math.max(MIN_WAIT_MS, 2 * leaseSeconds * 1_000);
