@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import type { Down, Up } from '../fleet/messages.ts';
+import type { Down, Hello, Up } from '../fleet/messages.ts';
+import { versionGap } from '../fleet/version-gap.ts';
 import type { SidecarRights } from './authorize.ts';
 import type { ClientLimits } from './client-limits.ts';
 import type { StreamId } from './sidecar-stream.ts';
@@ -28,6 +29,19 @@ export type Call = ServerDuplexStream<Up, Down>;
 /** Names a sidecar process. The instance is what it says; the peer is verified, so nobody can name another's. */
 export const streamIdOf = ({ peer }: SidecarRights, instance: string): StreamId | null =>
   INSTANCE.test(instance) ? `${peer} ${instance}` : null;
+
+/** Why a `Hello` is refused, besides its instance; `null` where it is not. */
+export function unfitHello(
+  { held, version }: Hello,
+  own: string,
+): { readonly code: status; readonly details: string } | null {
+  // The types of the messages do not tell that a key may be absent.
+  if (held.some(({ key }: { readonly key: unknown }) => key === null)) {
+    return { code: status.INVALID_ARGUMENT, details: 'a held card has no key' };
+  }
+  const gap = versionGap(own, version);
+  return gap === null ? null : { code: status.FAILED_PRECONDITION, details: gap };
+}
 
 /** Ends the connection of a sidecar that has not read for too long. Call it every moment. */
 export function hangUpStalled(follower: Follower, monotonicMs: number): void {

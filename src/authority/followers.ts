@@ -10,7 +10,7 @@ import { clientLimits } from './client-limits.ts';
 import type { ClientLimits } from './client-limits.ts';
 import { Beats } from './beats.ts';
 import { FeedHub } from './feed-hub.ts';
-import { ended, hangUpStalled, streamIdOf } from './follower.ts';
+import { ended, hangUpStalled, streamIdOf, unfitHello } from './follower.ts';
 import type { Call, Follower } from './follower.ts';
 import { FeedPump } from './feed-pump.ts';
 import type { FollowersOptions } from './followers-options.ts';
@@ -208,10 +208,8 @@ export class Followers {
     const { ports, engine, after } = this.#options;
     const id = streamIdOf(rights, hello.instance);
     if (id === null) return ended(call, status.INVALID_ARGUMENT, 'the instance must be 8 to 64 of `A-Za-z0-9_-`');
-    // The types of the messages do not tell that a key may be absent.
-    if (hello.held.some(({ key }: { readonly key: unknown }) => key === null)) {
-      return ended(call, status.INVALID_ARGUMENT, 'a held card has no key');
-    }
+    const unfit = unfitHello(hello, this.#options.welcome.version);
+    if (unfit !== null) return ended(call, unfit.code, unfit.details);
     if (!this.#resumes.take()) return ended(call, status.UNAVAILABLE, 'too many sidecars connect: try again later');
     const head = await engine.head();
     if (isStoreFailure(head)) return ended(call, status.UNAVAILABLE, 'the state is not available');
@@ -271,8 +269,10 @@ export class Followers {
       case 'report':
         return void this.#reported(follower, up.report);
       case 'hello':
-      default:
         return endStream(call, status.INVALID_ARGUMENT, 'unexpected message');
+      // A message that a later version has is ignored.
+      default:
+        return void (up satisfies never);
     }
   }
 

@@ -74,8 +74,8 @@ const taskFrom = (message: TaskMessage): Task => ({
   id: message.id,
   // `taskMessage` made these from values of these types.
   agent: message.agent as SpiffeId,
-  state: message.state as TaskState,
-  risk: message.risk as TaskRisk,
+  state: stateFrom(message.state),
+  risk: riskFrom(message.risk),
   subject: message.subject,
   parentId: message.parent_id === '' ? null : message.parent_id,
   purpose: message.purpose,
@@ -94,6 +94,20 @@ const taskFrom = (message: TaskMessage): Task => ({
   contextRules: JSON.parse(message.context_rules_json),
   generation: message.generation,
 });
+
+/** A later version may have values that this one does not know. The most restrictive one stands for them. */
+const stateFrom = (text: string): TaskState => STATES.find((state) => state === text) ?? 'suspended';
+const riskFrom = (text: string): TaskRisk => RISKS.find((risk) => risk === text) ?? 'high';
+
+const STATES = [
+  'active',
+  'suspended',
+  'completed',
+  'cancelled',
+  'revoked',
+  'expired',
+] as const satisfies readonly TaskState[];
+const RISKS = ['low', 'medium', 'high'] as const satisfies readonly TaskRisk[];
 
 const tokenMessage = (token: HeldToken): TokenMessage => ({
   jti_digest: token.jtiDigest,

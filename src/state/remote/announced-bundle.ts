@@ -51,7 +51,9 @@ export class AnnouncedBundle {
     }
     const digest = this.#known();
     const from = link();
-    if (digest === null || from === undefined) return { problem: 'could not be fetched: no authority is followed' };
+    if (from === undefined) return { problem: 'could not be fetched: no authority is followed' };
+    if (digest === null)
+      return { problem: 'could not be fetched: the authority names none: it is of an earlier version' };
     if (digest === '') return { problem: 'could not be fetched: the authority has none: set its `policies.bundle`' };
     if (digest === etag) return { kind: 'unchanged' };
     const text = await from.bundle(etag ?? '', { maxBytes: MAX_BUNDLE_BYTES, timeoutMs: FETCH_MS });

@@ -116,7 +116,9 @@ export class SidecarFeed {
       case 'reported':
         return [];
       default:
-        return down satisfies never;
+        down satisfies never;
+        // A message that a later version has.
+        return [];
     }
   }
 

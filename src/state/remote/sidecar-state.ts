@@ -218,7 +218,7 @@ export class SidecarState {
       case 'drain':
         return undefined;
       default:
-        return down satisfies never;
+        down satisfies never;
     }
   }
 
