@@ -40,7 +40,8 @@ Works off-line, beside a running \`remit serve\` or on a copy, and trusts nothin
 and the first wrong record, if there is one. An anchor of a ledger that is missing here shows that a whole ledger is missing.
 
 With --received the logs of sidecars are verified by what the ledger of their authority says of them: its key is all that is needed. For each
-it prints how many records that ledger anchors, how many are here and how many are missing; a sidecar that was killed is LOST.
+it prints how many records that ledger anchors, how many are here and how many are missing; a sidecar that was killed is LOST. A use of high
+risk is in the ledger of the authority, and the log of the sidecar links to it: a record that is not what the sidecar sent is found.
 
   remit ledger verify --key @ledger.vkey --ledger /var/lib/remit/ledger --anchors /mnt/elsewhere/checkpoints.txt
 

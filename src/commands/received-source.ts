@@ -1,7 +1,9 @@
 import { emitterHistories } from '../ledger/received/emitter-history.ts';
 import type { EmitterHistory } from '../ledger/received/emitter-history.ts';
-import { emitterVerdict, unknownEmitter } from '../ledger/received/emitter-verdict.ts';
+import { emitterVerdict, linkedVerdict, unknownEmitter } from '../ledger/received/emitter-verdict.ts';
 import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
+import { fateOf, linksIn } from '../ledger/received/linked-uses.ts';
+import type { LinkFate } from '../ledger/received/linked-uses.ts';
 import { emittersIn } from '../ledger/received/named-log.ts';
 import { receivedLogsIn } from '../ledger/received/received-logs.ts';
 import type { DamagedFile, ReceivedLog } from '../ledger/received/received-logs.ts';
@@ -69,11 +71,42 @@ export function receivedVerdicts(
   // A log that joined meanwhile: it was named before any of its records was kept.
   const after = [...read.logs.keys()].every((origin) => before.has(origin)) ? before : allHistories(ledgers);
   if (isCommandRefusal(after)) return after;
+  const verdicts: EmitterVerdict[] = [];
+  for (const history of before.values()) {
+    const log = read.logs.get(history.origin) ?? null;
+    const linked = withLinks(emitterVerdict(history, log), log, ledgers);
+    if (isCommandRefusal(linked)) return linked;
+    verdicts.push(linked);
+  }
   return [
-    ...[...before.values()].map((history) => emitterVerdict(history, read.logs.get(history.origin) ?? null)),
+    ...verdicts,
     ...[...read.logs.values()].filter(({ origin }) => !after.has(origin)).map(unknownEmitter),
     ...read.damaged.map(damagedFile),
   ];
+}
+
+/** Compares what a sound log links to with the ledgers. */
+function withLinks(
+  verdict: EmitterVerdict,
+  log: ReceivedLog | null,
+  ledgers: readonly string[],
+): EmitterVerdict | CommandRefusal {
+  const links = log === null || verdict.verdict.kind === 'broken' ? [] : [...linksIn(log.stored.entries())];
+  const fates: LinkFate[] = links.map(() => 'missing');
+  for (const ledger of links.length === 0 ? [] : ledgers) {
+    const failure = readLog(ledger, (reader) => {
+      for (const [at, link] of links.entries()) {
+        const fate = fateOf(link, reader);
+        if (fate === 'other' || (fate === 'same' && fates[at] === 'missing')) fates[at] = fate;
+      }
+      return null;
+    });
+    if (isStoreFailure(failure)) return refusal(failure.detail);
+  }
+  return linkedVerdict(
+    verdict,
+    links.map((link, at) => ({ link, fate: fates[at] ?? 'missing' })),
+  );
 }
 
 const damagedFile = ({ file, at, problem }: DamagedFile): EmitterVerdict => ({
@@ -85,6 +118,8 @@ const damagedFile = ({ file, at, problem }: DamagedFile): EmitterVerdict => ({
   received: 0,
   pruned: 0,
   missing: 0,
+  links: 0,
+  unlinked: 0,
   verdict: broken('log', null, `\`${file}\` is damaged at byte ${at}: it ${problem}`),
 });
 

@@ -27,6 +27,8 @@ function emitterBlock({
   received,
   pruned,
   missing,
+  links,
+  unlinked,
   verdict,
 }: EmitterVerdict): readonly string[] {
   const [, ...outcome] = blockOf({ ledger: null, origin: '', verdict });
@@ -36,6 +38,7 @@ function emitterBlock({
     line('sidecar', id === '' ? 'not known' : id),
     line('state', `${stateText[state]}${atMs === null ? '' : `, recorded at ${new Date(atMs).toISOString()}`}`),
     line('counted', `${anchored} anchored, ${received} received, ${prunedText(pruned)}${missing} missing`),
+    ...(links === 0 ? [] : [line('linked', `${links} uses of high risk, ${unlinked} of them in no ledger here`)]),
     ...outcome,
   ];
 }

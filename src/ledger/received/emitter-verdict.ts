@@ -6,6 +6,7 @@ import type { Broken, Records, Sound, Verdict } from '../verdict.ts';
 import { verdictOn } from '../verification.ts';
 import type { StoredLog } from '../verification.ts';
 import type { EmitterHistory } from './emitter-history.ts';
+import type { LinkFate, UseLink } from './linked-uses.ts';
 import type { ReceivedLog } from './received-logs.ts';
 
 /** What was found of a log that an authority received. */
@@ -24,7 +25,24 @@ export interface EmitterVerdict {
   readonly pruned: number;
   /** Records that should be here and are not. */
   readonly missing: number;
+  /** Uses of high risk that it only links to, and those of them that no ledger of an authority has. */
+  readonly links: number;
+  readonly unlinked: number;
   readonly verdict: Verdict;
+}
+
+/** The verdict on a log, once its links are compared with the ledgers of authorities. */
+export function linkedVerdict(
+  verdict: EmitterVerdict,
+  fates: readonly { readonly link: UseLink; readonly fate: LinkFate }[],
+): EmitterVerdict {
+  const changed = fates.find(({ fate }) => fate === 'other')?.link;
+  const unlinked = fates.filter(({ fate }) => fate === 'missing').length;
+  const linked = { ...verdict, links: fates.length, unlinked };
+  if (changed === undefined) return linked;
+  const { seq, decisionId } = changed;
+  const problem = `record ${seq} stands for use ${decisionId}, of which the ledger of the authority has another record than was sent`;
+  return { ...linked, verdict: broken('log', seq, problem) };
 }
 
 /**
@@ -48,6 +66,8 @@ export function emitterVerdict(history: EmitterHistory, log: ReceivedLog | null)
     received,
     pruned,
     missing: Math.max(0, kept.size - pruned - received),
+    links: 0,
+    unlinked: 0,
     verdict: verdict.kind === 'broken' ? verdict : keptVerdict(verdict, kept, stored),
   };
 }
@@ -62,6 +82,8 @@ export const unknownEmitter = ({ origin, id, stored }: ReceivedLog): EmitterVerd
   received: countOf(stored),
   pruned: 0,
   missing: 0,
+  links: 0,
+  unlinked: 0,
   verdict: broken('log', null, 'the ledger of the authority does not name this log'),
 });
 
