@@ -223,7 +223,7 @@ export const metricTable = {
   ),
   ledgerUnacknowledged: gauge(
     'remit_ledger_unacknowledged',
-    'Records of a sidecar that no authority has acknowledged; at 4,096 it denies with ledger.unavailable',
+    'Records of a sidecar that no authority has acknowledged; at 4,096, or 65,536 on the host of its authority, it denies with ledger.unavailable',
     {},
   ),
   emitterEvents: counter(

@@ -7,7 +7,10 @@ import { scratch } from '../builders/scratch.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { noteKeyFrom } from '../../src/ledger/note-key.ts';
+import { ShippedRecords } from '../../src/server/shipped-records.ts';
 import { startRemit } from '../../src/server/remit.ts';
+import { Faults } from '../../src/telemetry/faults.ts';
+import { newMetrics } from '../../src/telemetry/metrics.ts';
 import { appendServer } from '../fleet/append-servers.ts';
 import { authority, emitterRecords } from '../ledger/received/receivers.ts';
 import { until } from '../until.ts';
@@ -58,3 +61,26 @@ it('a sidecar that reaches no authority says so, keeps its records, and sends th
   await own.close();
   expect(emitterRecords(place).map(({ event }) => event)).toContain('left');
 });
+
+it.each([
+  ['on many machines', 'authority.acme.test:9474', 4_096],
+  ['on one host', 'unix:/run/authority.sock', 65_536],
+])(
+  'a sidecar denies %s, with the authority `%s`, while %s records are not acknowledged',
+  async (_where, target, most) => {
+    const places = { targets: [target], placeOf: () => 'not there' };
+    const services = {
+      ports: systemPorts,
+      faults: new Faults(() => undefined),
+      metrics: newMetrics(),
+      log: () => undefined,
+    };
+    const shipped = new ShippedRecords(places, services);
+    shipped.start({ folder: folder(), origin: 'o', verifierKey: 'k', size: 7 });
+    shipped.wrote(7 + most - 1, 1_000);
+    expect(shipped.problem(0)).toBeNull();
+    expect(shipped.problem(1)).toBe(`${most} records are not yet acknowledged by an authority`);
+    // Nothing of them is there to be sent.
+    await shipped.close();
+  },
+);
