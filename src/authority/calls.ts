@@ -94,7 +94,7 @@ export class SidecarCalls {
       if (noted === 'ok') {
         const opened = await this.#withElsewhere(cards);
         if (isStoreFailure(opened)) return unavailable();
-        return { position: { epoch: this.#epoch, seq: read.seq }, opened: opened.map((card) => ({ card })) };
+        return { position: { epoch: this.#epoch, seq: read.seq, mark: '' }, opened: opened.map((card) => ({ card })) };
       }
     }
     return unavailable();
@@ -145,7 +145,7 @@ export class SidecarCalls {
     const after = await this.#engine.cards(wanted);
     if (isStoreFailure(after)) return unsettled(settlement, '');
     const card = permittedCard(after.cards[0], rights);
-    return { problem: settlement, detail: '', card, position: { epoch: this.#epoch, seq: after.seq } };
+    return { problem: settlement, detail: '', card, position: { epoch: this.#epoch, seq: after.seq, mark: '' } };
   }
 
   /** Whether an identity may use that many proofs now: as many as uses. */

@@ -1,4 +1,5 @@
 import type { HeldTask } from '../fleet/card.ts';
+import type { Position } from '../fleet/messages.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Authority, Upkeep } from '../state/authority.ts';
@@ -22,6 +23,24 @@ export interface ReadCards {
   readonly seq: number;
 }
 
+/** Changes with the mark of the last one, by which a sidecar proves later that it had it; `''` where there is none. */
+export interface MarkedChanges extends FeedChanges {
+  readonly mark: string;
+}
+
+/** By which sidecars are witnesses that commits were lost, and cannot pretend it. */
+export interface PositionProofs {
+  /** The mark of a change; `''` where it is no longer kept. */
+  markOf(seq: number): Promise<string | StoreFailure>;
+  /**
+   * Whether the database has the change of a position, after a synced commit that begins now. `unproven` where it did not give the position,
+   * or gives no marks for it.
+   */
+  has(position: Position): Promise<'yes' | 'no' | 'unproven' | StoreFailure>;
+  /** Says in the database that commits were lost, so that no authority serves from it. */
+  declareLost(detail: string): Promise<null | StoreFailure>;
+}
+
 /** The database of an authority. A failure is a returned value, never a rejection. */
 export interface Engine {
   /** Names this life of the database: another one begins when a backup is restored. */
@@ -32,8 +51,10 @@ export interface Engine {
   cards(wanted: readonly WantedCard[]): Promise<ReadCards | StoreFailure>;
   /** What was reported of the uses of each token, in the order asked for: see `Store.reportedUses`. */
   reportedUses(jtiDigests: readonly string[]): Promise<readonly (readonly ReportedUses[])[] | StoreFailure>;
-  /** The changes after a position; `null` where some are no longer kept. */
-  feedAfter(position: number): Promise<FeedChanges | null | StoreFailure>;
+  /** The changes after a position, and the mark of the last one; `null` where some are no longer kept. */
+  feedAfter(position: number): Promise<MarkedChanges | null | StoreFailure>;
+  /** Proofs of positions; absent where the database gives none. */
+  readonly proofs?: PositionProofs;
   /** Makes a synced commit that begins now. Gives the head of the feed as that commit saw it, or a later one. */
   beat(): Promise<number | StoreFailure>;
   readonly settling: Settling;
@@ -89,7 +110,10 @@ export function sqliteEngine({
       }
       return found;
     },
-    feedAfter: (position) => feed.feedAfter(position),
+    feedAfter: async (position) => {
+      const found = await feed.feedAfter(position);
+      return found === null || isStoreFailure(found) ? found : { ...found, mark: '' };
+    },
     // An empty write is a commit too: it moves the clock mark of the file.
     beat: async () => (await authority.appendRecords([])) ?? feed.feedEnd(),
     settling,

@@ -3,6 +3,8 @@ export interface FeedHubOptions {
   readonly epoch: string;
   /** The head of the feed when the hub is made. */
   readonly position: number;
+  /** Its mark. Default none. */
+  readonly mark?: string;
   readonly leaseMs: number;
   /** Added to each lease before its sidecar counts as fenced. */
   readonly marginMs: number;
@@ -16,3 +18,9 @@ export interface FeedHubOptions {
    */
   readonly inheritedUntilMs: number;
 }
+
+/** Most tasks and tokens that one sidecar holds, and all together. */
+export const HELD_BOUNDS: Pick<FeedHubOptions, 'maxHeld' | 'maxHeldInAll'> = {
+  maxHeld: 262_144,
+  maxHeldInAll: 4_194_304,
+};

@@ -1,6 +1,7 @@
 import type { Card, Down, Hello, TaskKeyMessage, TokenKey } from '../fleet/messages.ts';
 import type { FeedChange } from '../state/feed.ts';
 import { KEYS_ROOT } from '../state/shared-keys.ts';
+import type { FeedPlace } from './feed-place.ts';
 import type { FeedHubOptions } from './feed-hub-options.ts';
 import { Receipts } from './receipts.ts';
 import type { Receipt } from '../fleet/receipt.ts';
@@ -31,18 +32,18 @@ export class FeedHub {
   readonly #outgoing = new Map<StreamId, Down[]>();
   readonly #withDue = new Set<SidecarStream>();
   readonly #room: HeldRoom;
-  #position: number;
+  #place: FeedPlace;
   #beat = 0;
 
   constructor(options: FeedHubOptions) {
     this.#options = options;
-    this.#position = options.position;
+    this.#place = { seq: options.position, mark: options.mark ?? '' };
     this.#room = { left: options.maxHeldInAll };
   }
 
   /** The feed is processed up to here. */
   get position(): number {
-    return this.#position;
+    return this.#place.seq;
   }
 
   /** All sidecars that are connected, or whose lease may not be over. */
@@ -53,7 +54,7 @@ export class FeedHub {
   /** Every change up to here is enforced by this hub, but for leases of earlier processes. */
   get enforced(): number {
     const first = this.#receipts.firstWaiting;
-    return first === null ? this.#position : first - 1;
+    return first === null ? this.#place.seq : first - 1;
   }
 
   /**
@@ -61,21 +62,21 @@ export class FeedHub {
    * is processed to a head that was read since the Hello arrived.
    * @returns `ahead` where the sidecar has seen changes that the database does not have; `full` where it holds too much
    */
-  connect(id: StreamId, hello: Pick<Hello, 'resume' | 'held'>, monotonicMs: number): number | 'ahead' | 'full' {
+  connect(id: StreamId, hello: Pick<Hello, 'resume' | 'held'>, monotonicMs: number): FeedPlace | 'ahead' | 'full' {
     this.sweep(monotonicMs);
-    const resume = hello.resume?.epoch === this.#options.epoch ? hello.resume.seq : null;
-    if (resume !== null && resume > this.#position) return 'ahead';
+    const resume = hello.resume?.epoch === this.#options.epoch ? hello.resume : null;
+    if (resume !== null && resume.seq > this.#place.seq) return 'ahead';
     const stream = this.#streams.get(id) ?? new SidecarStream(id, this.#options.maxHeld, this.#room);
     // Also where it is refused: what it has noted is forgotten with it.
     this.#streams.set(id, stream);
     for (const { key, jti_digests } of hello.held) if (!stream.note(key, jti_digests, 0)) return 'full';
     this.#outgoing.delete(id);
     // INVARIANT: before its cards a sidecar is at a position that it has acknowledged, or at none.
-    const from = resume ?? (stream.notes.size === 0 ? this.#position : 0);
-    stream.connected(from);
+    const from = resume ?? (stream.notes.size === 0 ? this.#place : NOWHERE);
+    stream.connected(from.seq);
     // It may have a lease of another replica.
     stream.fencedMs = Math.max(stream.fencedMs, this.#fencedMs(monotonicMs));
-    this.#acknowledge(stream, from);
+    this.#acknowledge(stream, from.seq);
     if (stream.due.size > 0) this.#withDue.add(stream);
     this.#proceed(stream);
     return from;
@@ -141,7 +142,7 @@ export class FeedHub {
   ): 'ok' | 'again' | 'unknown' {
     const stream = this.#streams.get(id);
     if (stream?.isOpen !== true) return 'unknown';
-    if (this.#position > seq) return 'again';
+    if (this.#place.seq > seq) return 'again';
     for (const { token, root } of opened) {
       const text = textOfKey(token.key);
       const note = stream.notes.get(text);
@@ -159,12 +160,12 @@ export class FeedHub {
    * @param changes those after `position`, without a gap; `null` where some of them are no longer known
    * @param monotonicMs read after the last of them was committed
    */
-  changed(changes: readonly FeedChange[] | null, to: number, monotonicMs: number): void {
-    const from = this.#position;
-    if (to <= from) return;
-    this.#position = to;
+  changed(changes: readonly FeedChange[] | null, to: FeedPlace, monotonicMs: number): void {
+    const from = this.#place.seq;
+    if (to.seq <= from) return;
+    this.#place = to;
     const fencedMs = this.#fencedMs(monotonicMs);
-    if (changes === null || changes.length !== to - from) this.#anyChanged(fencedMs);
+    if (changes === null || changes.length !== to.seq - from) this.#anyChanged(fencedMs);
     else for (const [at, change] of changes.entries()) this.#rootChanged(from + at + 1, change, fencedMs);
     for (const stream of this.#streams.values()) this.#proceed(stream);
   }
@@ -177,7 +178,7 @@ export class FeedHub {
     const due = new Map<StreamId, readonly CardToRead[]>();
     for (const stream of this.#withDue) {
       if (!canTake(stream.id)) continue;
-      const cards = stream.toRead(this.#position, CARDS_AT_ONCE);
+      const cards = stream.toRead(this.#place, CARDS_AT_ONCE);
       if (cards !== null) due.set(stream.id, cards);
       else if (stream.reading === null) this.#withDue.delete(stream);
     }
@@ -206,7 +207,7 @@ export class FeedHub {
       const note = stream.notes.get(text);
       const card = cards[at] ?? null;
       // Changes processed since may be of this task, if it was not linked when its reading began: read it again.
-      if (note !== undefined && !isLinked && this.#position > head) continue;
+      if (note !== undefined && !isLinked && this.#place.seq > head) continue;
       batch.keys.delete(text);
       if (note === undefined) continue;
       if (card !== null) {
@@ -238,7 +239,7 @@ export class FeedHub {
    * @param nowMs for the clock floor of the sidecars
    */
   beatCommitted(beat: number, head: number, nowMs: number): void {
-    if (head > this.#position) return;
+    if (head > this.#place.seq) return;
     for (const stream of this.#streams.values()) {
       if (!stream.isOpen) continue;
       stream.beaten(beat, { head, nowMs });
@@ -250,10 +251,10 @@ export class FeedHub {
   receipt(seq: number, root: string, monotonicMs: number): Receipt {
     this.sweep(monotonicMs);
     const known =
-      seq > this.#position ? NOBODY : (this.#receipts.of(root) ?? this.#receiptOfHolders(seq, root, monotonicMs));
+      seq > this.#place.seq ? NOBODY : (this.#receipts.of(root) ?? this.#receiptOfHolders(seq, root, monotonicMs));
     return {
       ...known,
-      enforced: known.enforced && seq <= this.#position && monotonicMs >= this.#options.inheritedUntilMs,
+      enforced: known.enforced && seq <= this.#place.seq && monotonicMs >= this.#options.inheritedUntilMs,
     };
   }
 
@@ -297,11 +298,11 @@ export class FeedHub {
   /** Some changes are not known: everything held is sent anew. */
   #anyChanged(fencedMs: number): void {
     for (const stream of this.#streams.values()) {
-      if (stream.isOpen) stream.allChanged(this.#position);
+      if (stream.isOpen) stream.allChanged(this.#place.seq);
       if (stream.due.size > 0) this.#withDue.add(stream);
     }
     for (const root of [KEYS_ROOT, ...this.#holders.roots]) {
-      this.#receipts.changed(this.#position, root, { holders: this.#holdersOf(root).keys(), fencedMs });
+      this.#receipts.changed(this.#place.seq, root, { holders: this.#holdersOf(root).keys(), fencedMs });
     }
   }
 
@@ -326,7 +327,7 @@ export class FeedHub {
 
   /** Sends what waits for nothing any more. */
   #proceed(stream: SidecarStream): void {
-    for (const down of stream.proceed(this.#position, this.#options)) this.#say(stream, down);
+    for (const down of stream.proceed(this.#place, this.#options)) this.#say(stream, down);
   }
 
   /** When a lease has run out that was given, or could still be renewed, at an instant. */
@@ -345,5 +346,6 @@ export class FeedHub {
   }
 }
 
+const NOWHERE: FeedPlace = { seq: 0, mark: '' };
 const GONE = { isOpen: false, fencedMs: -Infinity };
 const NOBODY: Receipt = { enforced: true, holders: 0, acknowledged: 0, fenced: 0 };

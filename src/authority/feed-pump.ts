@@ -5,6 +5,7 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { SidecarRights } from './authorize.ts';
 import type { Engine } from './engine.ts';
 import type { FeedHub } from './feed-hub.ts';
+import { placeOf } from './feed-place.ts';
 import { permittedCard } from './permitted-card.ts';
 import type { CardToRead, StreamId } from './sidecar-stream.ts';
 
@@ -62,13 +63,13 @@ export class FeedPump {
     const { hub, engine, keysChanged, ports, readKeys } = this.#options;
     const found = await engine.feedAfter(hub.position);
     if (isStoreFailure(found)) return false;
-    const head = found === null ? await engine.head() : found.position;
-    if (isStoreFailure(head)) return false;
+    const to = found === null ? await placeOf(engine) : { seq: found.position, mark: found.mark };
+    if (isStoreFailure(to)) return false;
     // INVARIANT: sidecars get keys before the position that an acknowledgement of them names.
     const isOfKeys = found === null || found.changes.some(({ part }) => part === 'keys');
-    if (isOfKeys && (await readKeys?.(head)) === false) return false;
+    if (isOfKeys && (await readKeys?.(to.seq)) === false) return false;
     if (isOfKeys) keysChanged();
-    hub.changed(found?.changes ?? null, head, ports.monotonicMs());
+    hub.changed(found?.changes ?? null, to, ports.monotonicMs());
     this.advance();
     return true;
   }

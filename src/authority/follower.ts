@@ -3,6 +3,7 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { Down, Hello, Up } from '../fleet/messages.ts';
 import { versionGap } from '../fleet/version-gap.ts';
 import type { SidecarRights } from './authorize.ts';
+import type { After } from '../runtime/timers.ts';
 import type { ClientLimits } from './client-limits.ts';
 import type { StreamId } from './sidecar-stream.ts';
 import { endStream } from './stream-end.ts';
@@ -56,4 +57,15 @@ export function hangUpStalled(follower: Follower, monotonicMs: number): void {
 export function ended(call: Call, code: status, details: string): null {
   endStream(call, code, details);
   return null;
+}
+
+/** Calls `act` once the stream is open for so long. */
+export function onceOpenFor(
+  call: Call,
+  ms: number,
+  { after, act }: { readonly after: After; readonly act: () => void },
+): void {
+  const cancel = after(ms, act);
+  call.once('close', cancel);
+  call.once('cancelled', cancel);
 }

@@ -4,13 +4,14 @@ import type { After } from '../runtime/timers.ts';
 import type { ReportingSidecar } from './report-writes.ts';
 import type { ServedBundle } from './bundle-handler.ts';
 import type { Engine } from './engine.ts';
+import type { FeedPlace } from './feed-place.ts';
 
 /** Options of the streams. */
 export interface FollowersOptions {
   readonly engine: Engine;
   readonly epoch: string;
-  /** The head of the feed now. */
-  readonly position: number;
+  /** The end of the feed now. */
+  readonly place: FeedPlace;
   readonly leaseMs: number;
   /** The longest lease that a former process may have given. */
   readonly formerLeaseMs: number;

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { FleetReport } from '../fleet/fleet-report.ts';
-import type { Down, Hello, Report, Up } from '../fleet/messages.ts';
+import type { Down, Hello, Position, Report, Up } from '../fleet/messages.ts';
 import type { Receipt } from '../fleet/receipt.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
@@ -10,11 +10,14 @@ import { clientLimits } from './client-limits.ts';
 import type { ClientLimits } from './client-limits.ts';
 import { Beats } from './beats.ts';
 import { FeedHub } from './feed-hub.ts';
-import { ended, hangUpStalled, streamIdOf, unfitHello } from './follower.ts';
+import { HELD_BOUNDS } from './feed-hub-options.ts';
+import { ended, hangUpStalled, onceOpenFor, streamIdOf, unfitHello } from './follower.ts';
 import type { Call, Follower } from './follower.ts';
 import { FeedPump } from './feed-pump.ts';
 import type { FollowersOptions } from './followers-options.ts';
 import { reportProblem } from './report-admission.ts';
+import { BEHIND, standingRefusal, UNPROVEN } from './standing.ts';
+import type { StandingRefusal } from './standing.ts';
 import { SidecarReports } from './sidecar-reports.ts';
 import { endStream } from './stream-end.ts';
 import { totalOf } from './receipts.ts';
@@ -29,12 +32,9 @@ export const MARGIN_MS = 250;
 const HELLO_MS = 5_000;
 /** A stream is moved after this time, more or less by a fifth, so that streams spread over the replicas. */
 const MAX_AGE_MS = 30 * 60_000;
-const MOVE_WITHIN_MS = 5_000;
+const MOVE: Down = { of: 'drain', drain: { within_ms: 5_000 } };
 const RESUMES_A_SECOND = 200;
 const MAX_STREAMS = 16_384;
-/** Tasks and tokens held by one sidecar, at most. */
-const MAX_HELD = 262_144;
-const MAX_HELD_IN_ALL = 4_194_304;
 
 /**
  * The streams of all sidecars: the shell of `FeedHub`. It reads the feed and the cards, makes beats, and writes what the hub says. A sidecar
@@ -56,22 +56,24 @@ export class Followers {
   #isClosed = false;
   #cancelPoll: () => void = () => undefined;
   #halted: string | null = null;
+  readonly #warnings: TokenBucket;
 
   constructor(options: FollowersOptions) {
     this.#options = options;
-    const { epoch, position, leaseMs, formerLeaseMs, ports } = options;
+    const { epoch, place, leaseMs, formerLeaseMs, ports } = options;
     const inheritedUntilMs = ports.monotonicMs() + Math.max(leaseMs, formerLeaseMs) + MARGIN_MS;
     this.hub = new FeedHub({
       epoch,
-      position,
+      position: place.seq,
+      mark: place.mark,
       leaseMs,
       marginMs: MARGIN_MS,
-      maxHeld: MAX_HELD,
-      maxHeldInAll: MAX_HELD_IN_ALL,
+      ...HELD_BOUNDS,
       inheritedUntilMs,
     });
     this.#announcements = new Announcements({ ...options, issuer: options.welcome.issuer });
     this.#resumes = new TokenBucket({ burst: RESUMES_A_SECOND, perSecond: RESUMES_A_SECOND, ...ports });
+    this.#warnings = new TokenBucket({ burst: 4, perSecond: 0.1, ...ports });
     const { engine, after, clockMs } = options;
     this.pump = new FeedPump({
       hub: this.hub,
@@ -93,7 +95,10 @@ export class Followers {
       clockMs,
       pollTo: (head) => this.pump.pollTo(head),
       onBeat: () => this.pump.advance(),
-      onLost: (head) => this.#halt(`this authority has seen change ${this.hub.position} of the state`, head),
+      onLost: (head) =>
+        void this.#halt(
+          `this authority has seen change ${this.hub.position} of the state, but the database ends at ${head}`,
+        ),
     });
     this.#tick();
   }
@@ -215,10 +220,13 @@ export class Followers {
     if (isStoreFailure(head)) return ended(call, status.UNAVAILABLE, 'the state is not available');
     await this.pump.pollTo(head);
     if (call.cancelled || this.#halted !== null) return ended(call, status.UNAVAILABLE, 'try again');
+    const refusal = await this.#standing(hello.resume, id);
+    if (refusal !== null) return ended(call, refusal.code, refusal.details);
+    if (call.cancelled || this.#halted !== null) return ended(call, status.UNAVAILABLE, 'try again');
     const before = this.#followers.get(id);
     const position = this.hub.connect(id, hello, ports.monotonicMs());
     if (position === 'full') return ended(call, status.RESOURCE_EXHAUSTED, 'the sidecar holds too many cards');
-    if (position === 'ahead') return this.#ahead(call, id, hello.resume?.seq ?? 0);
+    if (position === 'ahead') return ended(call, BEHIND.code, BEHIND.details);
     const follower: Follower = { ...peer, id, limits: clientLimits(ports.monotonicMs), stalledMs: null };
     this.#followers.set(id, follower);
     this.#reports.began(id, hello.version);
@@ -228,7 +236,7 @@ export class Followers {
       of: 'welcome',
       welcome: {
         ...welcome,
-        position: { epoch, seq: position },
+        position: { epoch, ...position },
         lease_ms: leaseMs,
         ping_ms: Math.max(50, Math.min(1_000, Math.floor(leaseMs / 5))),
         now_ms: clockMs(),
@@ -237,11 +245,8 @@ export class Followers {
     this.#write(follower, this.#announcements.keys());
     this.#write(follower, this.#announcements.policy());
     if (!this.#isAlone) {
-      const ageMs = MAX_AGE_MS * (0.8 + 0.4 * this.#random());
-      const move: Down = { of: 'drain', drain: { within_ms: MOVE_WITHIN_MS } };
-      const cancelAge = after(ageMs, () => this.#write(follower, move));
-      call.once('close', cancelAge);
-      call.once('cancelled', cancelAge);
+      const ageMs = MAX_AGE_MS * (0.8 + 0.4 * randomOf(ports));
+      onceOpenFor(call, ageMs, { after, act: () => this.#write(follower, MOVE) });
     }
     this.pump.advance();
     return follower;
@@ -292,22 +297,25 @@ export class Followers {
     this.hub.disconnect(follower.id, this.#options.ports.monotonicMs());
   }
 
-  /** A sidecar has seen more than this authority. A synced commit tells whether the database has lost it or this authority reads an old one. */
-  async #ahead(call: Call, id: StreamId, seq: number): Promise<null> {
-    const head = await this.#options.engine.beat();
-    if (isStoreFailure(head) || head >= seq) {
-      return ended(call, status.UNAVAILABLE, 'this authority is behind the sidecar: connect to another one');
-    }
-    this.#halt(`the sidecar \`${id}\` has seen change ${seq} of the state`, head);
-    return ended(call, status.FAILED_PRECONDITION, this.#halted ?? '');
+  /** Why a sidecar with this position is not served; `null` where it is. */
+  async #standing(resume: Position | null, id: StreamId): Promise<StandingRefusal | null> {
+    const { engine, epoch, onProblem } = this.#options;
+    if (resume?.epoch !== epoch) return null;
+    const onLost = (): string => this.#halt(`the database lacks change ${resume.seq}, which the sidecar \`${id}\` has`);
+    const refusal = await standingRefusal(resume, { engine, position: this.hub.position, onLost });
+    if (refusal === UNPROVEN && this.#warnings.take())
+      onProblem(`the sidecar \`${id}\` is refused: ${UNPROVEN.details}`);
+    if (refusal === null) await this.pump.pollTo(resume.seq);
+    return refusal;
   }
 
   /** A commit that was acknowledged is not in the database: nothing that is in it can be relied on. */
-  #halt(seen: string, head: number): void {
-    const text = `${seen}, but the database ends at ${head}: commits were lost, as by an older copy of it. No sidecar is served until a backup is restored or the newer database is back`;
+  #halt(lost: string): string {
+    const text = `${lost}: commits were lost, as by an older copy of it. No sidecar is served until the newer database is back, or \`remit restore\` has ended all open tasks`;
     this.#halted = text;
     this.#options.onProblem(text);
     for (const { call } of this.#followers.values()) endStream(call, status.FAILED_PRECONDITION, text);
+    return text;
   }
 
   #tick(): void {
@@ -340,8 +348,7 @@ export class Followers {
   get #isAlone(): boolean {
     return this.#options.engine.replicas === undefined;
   }
-
-  #random(): number {
-    return Buffer.from(this.#options.ports.randomBytes(4)).readUInt32BE() / 2 ** 32;
-  }
 }
+
+const randomOf = ({ randomBytes }: FollowersOptions['ports']): number =>
+  Buffer.from(randomBytes(4)).readUInt32BE() / 2 ** 32;

@@ -24,7 +24,8 @@ export function postgresEngine({
       return isStoreFailure(found) ? found : { cards: found.cards.map(heldFrom), seq: found.head.seq };
     },
     reportedUses: (jtiDigests) => feed.reportedUses(jtiDigests),
-    feedAfter: (position) => feed.feedAfter(position),
+    feedAfter: (position) => feed.markedAfter(position),
+    proofs: feed,
     beat: async () => {
       const head = await feed.beat();
       return isStoreFailure(head) ? head : head.seq;

@@ -1,3 +1,4 @@
+import type { FeedPlace } from './feed-place.ts';
 import type { Changes, Down, TaskKeyMessage, TokenKey } from '../fleet/messages.ts';
 
 /** Names a sidecar process: its verified identity and its instance. */
@@ -80,7 +81,7 @@ export class SidecarStream {
   /** Changed tasks that no batch contains yet. */
   readonly due = new Set<string>();
   /** Tasks whose cards must be sent before the position `to` is. */
-  batch: { readonly to: number; readonly keys: Set<string> } | null = null;
+  batch: { readonly to: number; readonly mark: string; readonly keys: Set<string> } | null = null;
   /** The cards of the batch that are being read. */
   reading: readonly CardToRead[] | null = null;
   sent = 0;
@@ -170,11 +171,11 @@ export class SidecarStream {
   }
 
   /** Cards to read next, at most `limit`. `null` where there are none, or some are being read. */
-  toRead(position: number, limit: number): readonly CardToRead[] | null {
+  toRead({ seq, mark }: FeedPlace, limit: number): readonly CardToRead[] | null {
     if (!this.isOpen || this.reading !== null) return null;
     if (this.batch === null) {
       if (this.due.size === 0) return null;
-      this.batch = { to: position, keys: new Set(this.due) };
+      this.batch = { to: seq, mark, keys: new Set(this.due) };
       this.due.clear();
     }
     const reading: CardToRead[] = [];
@@ -199,11 +200,12 @@ export class SidecarStream {
       this.sent = Math.max(from, batch.to);
       this.owed = this.sent;
     }
-    return isLast || read.cards.length + read.gone.length > 0 ? { from, to: this.sent, ...read } : null;
+    const { mark } = batch;
+    return isLast || read.cards.length + read.gone.length > 0 ? { from, to: this.sent, mark, ...read } : null;
   }
 
   /** What waits for nothing any more: an empty stretch of the feed up to `position`, and `Fresh`. */
-  proceed(position: number, { epoch, leaseMs, marginMs }: LeaseTerms): readonly Down[] {
+  proceed({ seq: position, mark }: FeedPlace, { epoch, leaseMs, marginMs }: LeaseTerms): readonly Down[] {
     const { ready, sent: from } = this;
     if (!this.isOpen || (ready === null && this.wanted <= from)) return [];
     const downs: Down[] = [];
@@ -211,14 +213,17 @@ export class SidecarStream {
     this.isWhole ||= isDone;
     if (isDone && from < position) {
       this.sent = position;
-      downs.push({ of: 'changes', changes: { from, to: position, cards: [], at: position, gone: [] } });
+      downs.push({ of: 'changes', changes: { from, to: position, mark, cards: [], at: position, gone: [] } });
     }
     if (ready === null || !this.isWhole || this.sent < ready.head) return downs;
     ready.needs ??= this.owed;
     if (this.acknowledged < ready.needs) return downs;
     this.ready = null;
     this.fencedMs = Math.max(this.fencedMs, ready.atMs + leaseMs + marginMs);
-    downs.push({ of: 'fresh', fresh: { n: ready.n, position: { epoch, seq: this.sent }, now_ms: ready.nowMs } });
+    downs.push({
+      of: 'fresh',
+      fresh: { n: ready.n, position: { epoch, seq: this.sent, mark: '' }, now_ms: ready.nowMs },
+    });
     return downs;
   }
 }

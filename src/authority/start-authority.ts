@@ -10,6 +10,7 @@ import type { ServedBundle } from './bundle-handler.ts';
 import { SidecarCalls } from './calls.ts';
 import type { Engine } from './engine.ts';
 import { Followers, MARGIN_MS } from './followers.ts';
+import { placeOf } from './feed-place.ts';
 import { FleetEnforcement } from './fleet-enforcement.ts';
 import { noting, PendingChanges } from './pending-changes.ts';
 import type { ReceivedRecords } from './received-records.ts';
@@ -94,16 +95,16 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
   const pending = new PendingChanges();
   const engine = parts.engine.replicas === undefined ? parts.engine : noting(parts.engine, pending);
   const epoch = await engine.epoch();
-  const position = await engine.head();
+  const place = await placeOf(engine);
   if (isStoreFailure(epoch)) return { problem: epoch.detail };
-  if (isStoreFailure(position)) return { problem: position.detail };
+  if (isStoreFailure(place)) return { problem: place.detail };
   // After the head: what changes later comes with the feed.
-  if ((await parts.readKeys?.(position)) === false)
+  if ((await parts.readKeys?.(place.seq)) === false)
     return { problem: 'the keys of tokens cannot be read from the database' };
   const followers = new Followers({
     engine,
     epoch,
-    position,
+    place,
     leaseMs,
     formerLeaseMs: parts.formerLeaseMs ?? leaseMs,
     welcome: { version, issuer, digest_key: Buffer.from(parts.digestKey) },

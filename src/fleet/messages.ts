@@ -6,6 +6,7 @@
 export interface Position {
   readonly epoch: string;
   readonly seq: number;
+  readonly mark: string;
 }
 
 export interface TaskKeyMessage {
@@ -119,6 +120,7 @@ export interface Changes {
   readonly cards: readonly Card[];
   readonly at: number;
   readonly gone: readonly TaskKeyMessage[];
+  readonly mark: string;
 }
 
 export interface Fresh {

@@ -181,7 +181,7 @@ export class HubWorld {
     if (this.feed.slice(this.hub.position).some(({ part }) => part === 'keys')) {
       for (const sidecar of this.sidecars) if (sidecar.isConnected) this.#sendKeys(sidecar);
     }
-    this.hub.changed(this.feed.slice(this.hub.position), this.feed.length, this.nowMs);
+    this.hub.changed(this.feed.slice(this.hub.position), { seq: this.feed.length, mark: '' }, this.nowMs);
     this.#deliver();
   }
 
@@ -300,10 +300,10 @@ export class HubWorld {
       generation: 0,
       history_version: 0,
     }));
-    const resume = sidecar.position === null ? null : { epoch: 'e', seq: sidecar.position };
+    const resume = sidecar.position === null ? null : { epoch: 'e', seq: sidecar.position, mark: '' };
     const position = this.hub.connect(sidecar.id, { held, resume }, this.nowMs);
     if (typeof position === 'string') throw new Error(position);
-    sidecar.position = position;
+    sidecar.position = position.seq;
     sidecar.isConnected = true;
     this.#sendKeys(sidecar);
     this.#deliver();

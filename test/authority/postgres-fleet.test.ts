@@ -60,7 +60,7 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
   });
 
   /** One more authority over a database. */
-  async function authority(url: string) {
+  async function authority(url: string, at = folder()) {
     const state = must(
       await openPostgresState({
         target: must(postgresTargetFrom(url)),
@@ -72,7 +72,7 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
       }),
     );
     closers.push(() => state.close());
-    const serving = must(await servingPostgres(state, { folder: folder(), leaseMs: LEASE_MS }));
+    const serving = must(await servingPostgres(state, { folder: at, leaseMs: LEASE_MS }));
     closers.push(() => serving.close());
     return { state, serving };
   }
@@ -162,5 +162,32 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
     expect(lookAt(sidecar)).toMatchObject({ task: { state: 'active' } });
     expect(await a.serving.enforced([task.id])).toMatchObject({ enforced: true });
     expect(lookAt(sidecar)).not.toMatchObject({ task: { state: 'active' } });
+  });
+
+  it('stops for good where a sidecar proves that a change was lost, though its number was given again', async () => {
+    const [url, place] = [await places.next(), folder()];
+    const former = await authority(url, place);
+    const task = await declared(former.state, 1);
+    const sidecar = await holder(former.serving.targets);
+    await former.state.authority.applyTaskEvent(task, byOperator('cancel'), 'operator');
+    await until(() => sidecar.measures().position === 1, { what: 'the sidecar has the change' });
+    await former.serving.close();
+    await former.state.close();
+    await places.sql(url, 'UPDATE remit.feed SET mark = gen_random_uuid()');
+    const { serving } = await authority(url, place);
+    await until(() => serving.problem() !== null, { what: 'the new authority to stop' });
+    expect(serving.problem()).toMatch(
+      /^the database lacks change 1, which the sidecar `unix [0-9a-f]+` has: commits were lost/,
+    );
+    const target = must(postgresTargetFrom(url));
+    const options = {
+      target,
+      durability: 'single',
+      clocks: systemPorts,
+      randomBytes,
+      address: '',
+      askMs: 60_000,
+    } as const;
+    await until(async () => 'code' in (await openPostgresState(options)), { what: 'no new authority starts' });
   });
 });

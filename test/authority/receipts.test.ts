@@ -25,11 +25,11 @@ function hubWithHolder(): FeedHub {
 describe('FeedHub.receipt', () => {
   it('does not take an acknowledgement of an earlier change of a task for one of a later change', () => {
     const hub = hubWithHolder();
-    hub.changed([change], 9, 10);
+    hub.changed([change], { seq: 9, mark: '' }, 10);
     for (const [id, cards] of hub.due()) hub.send(id, cards, { cards: cards.map(() => null), head: 9 });
     hub.noting('s1', [token], 2);
     hub.noted('s1', [{ token, root: 'r1' }], { n: 2, seq: 9 });
-    hub.changed([change], 10, 20);
+    hub.changed([change], { seq: 10, mark: '' }, 20);
     // Who waits for the first change is asked after the second one has come.
     expect(hub.receipt(9, 'r1', 30).enforced).toBe(false);
     expect(hub.receipt(10, 'r1', 30)).toEqual({ enforced: false, holders: 1, acknowledged: 0, fenced: 0 });

@@ -41,7 +41,10 @@ describe('a card', () => {
     const { responseSerialize, responseDeserialize } = methodOf('Follow');
     fc.assert(
       fc.property(held, (one) => {
-        const down: Down = { of: 'changes', changes: { from: 1, to: 2, cards: [cardOf(one)], at: 2, gone: [] } };
+        const down: Down = {
+          of: 'changes',
+          changes: { from: 1, to: 2, cards: [cardOf(one)], at: 2, gone: [], mark: '' },
+        };
         const read = responseDeserialize(responseSerialize(down));
         expect(read.of === 'changes' && read.changes.cards.map(heldTaskOf)).toEqual([one]);
       }),

@@ -123,7 +123,7 @@ export class Authority {
           if (noted === 'again' && tries < MAX_READS) return read(tries + 1);
           if (noted !== 'ok') return reply(null);
           reply({
-            position: { epoch: EPOCH, seq: got.head },
+            position: { epoch: EPOCH, seq: got.head, mark: '' },
             opened: got.held.map((held) => ({ card: held === null ? null : cardOf(held) })),
           });
         },
@@ -141,7 +141,7 @@ export class Authority {
           reply({
             problem: outcome.result,
             card: got === null || got.held === null ? null : cardOf(got.held),
-            position: got === null ? null : { epoch: EPOCH, seq: got.head },
+            position: got === null ? null : { epoch: EPOCH, seq: got.head, mark: '' },
           }),
       );
     });
@@ -189,7 +189,7 @@ export class Authority {
       of: 'welcome',
       welcome: {
         version: '',
-        position: { epoch: EPOCH, seq },
+        position: { epoch: EPOCH, ...seq },
         lease_ms: LEASE_MS,
         ping_ms: PING_MS,
         digest_key: Buffer.alloc(0),
@@ -253,7 +253,7 @@ export class Authority {
   ): void {
     const nowMs = this.party.monotonicMs();
     this.#hub ??= this.#newHub(head);
-    this.#hub.changed(changes, head, nowMs);
+    this.#hub.changed(changes, { seq: head, mark: '' }, nowMs);
     this.#hub.beatCommitted(beat, head, this.party.wallMs());
     for (const greeting of hellos) this.#welcome(this.#hub, greeting);
     this.#send();

@@ -9,32 +9,18 @@ import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
 import type { FeedHead } from './feed-head.ts';
 import { FeedLineage, lostCommits } from './feed-lineage.ts';
 import { BEGIN, commit, flight } from './flight.ts';
+import { numberOrNull } from '../task-row.ts';
+import { readReceipts, readReplicas, writeReceipts } from './replica-rows.ts';
+import type { Replica, ReplicaReceipt } from './replica-rows.ts';
+import type { PositionSeal, SealedPosition } from './position-seal.ts';
 import { reportedUsesOf } from './token-uses.ts';
 
 /** Most changes that are read at once. */
 const MAX_CHANGES = 4_096;
 
-/** What became of one change at the sidecars of one authority. */
-export interface ReplicaReceipt {
-  readonly replica: string;
-  readonly seq: number;
-  readonly holders: number;
-  readonly acknowledged: number;
-  readonly fenced: number;
-}
-
-/** An authority as the others see it. */
-export interface Replica {
-  readonly id: string;
-  readonly address: string;
-  /** Grows while it runs. */
-  readonly beat: number;
-  /** Each change up to this is enforced at its sidecars. */
-  readonly enforcedSeq: number;
-  /** The lease that it gives. */
-  readonly leaseMs: number;
-  /** What it says about itself, as JSON. */
-  readonly details: string;
+/** Changes with the mark of the last one. */
+interface MarkedChanges extends FeedChanges {
+  readonly mark: string;
 }
 
 /** Options of a feed. */
@@ -42,12 +28,16 @@ export interface PostgresFeedOptions {
   /** Id of this authority among its replicas. */
   readonly id: string;
   readonly address: string;
+  /** Authenticates the marks of positions. Default: positions get none. */
+  readonly seal?: PositionSeal;
   /** Called once the database has begun another life, since it was restored: the process must start again. */
   readonly onRestored?: () => void;
 }
 
 /** A synced commit: the head that it saw, and the marks of the changes that were asked for. */
 interface Beat extends FeedHead {
+  /** The first change that is kept; `null` where none is. */
+  readonly first: number | null;
   readonly marks: ReadonlyMap<number, string>;
 }
 
@@ -59,11 +49,6 @@ const LOSE = 'UPDATE remit.feed_head SET lost = $1 WHERE part = 0 AND lost IS NU
 const HEAD = `SELECT ${HEAD_COLUMNS} FROM remit.feed_head h WHERE h.part = 0`;
 const MARKS = 'SELECT seq, mark FROM remit.feed WHERE part = 0 AND seq = ANY($1::bigint[])';
 const AFTER = `SELECT seq, root, is_history, mark FROM remit.feed WHERE part = 0 AND seq > $1 ORDER BY seq LIMIT ${MAX_CHANGES}`;
-
-/** A change is waited for right after its commit, so it is among the last ones. */
-const RECEIPTS = `SELECT * FROM remit.receipts WHERE seq IN (
-  SELECT max(seq) FROM remit.feed WHERE part = 0 AND seq <= $2 AND seq > $2 - ${MAX_CHANGES} AND root = ANY($1::text[]) AND NOT is_history
-  GROUP BY root)`;
 
 /**
  * The feed of a PostgreSQL, and the beat of this authority. INVARIANT: a change is given out only once a synced commit has followed it: a
@@ -86,16 +71,18 @@ export class PostgresFeed implements Feed {
   #leaseMs = 0;
   #details = '{}';
   readonly #onRestored: () => void;
+  readonly #seal: PositionSeal | null;
   /** The life of the database that this process serves. */
   #epoch: string | null = null;
   /** Number of the last committed beat; `null` while this authority is not on the list. */
   #lastBeat: number | null = null;
   #lost: StoreFailure | null = null;
 
-  constructor(database: Database, { address, id, onRestored = () => undefined }: PostgresFeedOptions) {
+  constructor(database: Database, { address, id, onRestored = () => undefined, seal }: PostgresFeedOptions) {
     this.#database = database;
     this.#address = address;
     this.#onRestored = onRestored;
+    this.#seal = seal ?? null;
     this.id = id;
   }
 
@@ -171,8 +158,14 @@ export class PostgresFeed implements Feed {
       ]);
       const outcome = await commit(client, [], this.#database);
       const beat = seen.at(-4)?.rows[0]?.['beat'];
+      const lineage = seen.at(-2)?.rows[0];
       const marks = new Map(seen.at(-1)?.rows.map((row) => [Number(row['seq']), String(row['mark'])]));
-      return { outcome, beat, head: { ...headFrom(seen.at(-3)?.rows[0]), marks }, lineage: seen.at(-2)?.rows[0] };
+      return {
+        outcome,
+        beat,
+        head: { ...headFrom(seen.at(-3)?.rows[0]), first: numberOrNull(lineage?.['first']), marks },
+        lineage,
+      };
     });
     if (isStoreFailure(done)) return done;
     if (done.outcome.kind !== 'committed') return done.outcome.failure;
@@ -235,20 +228,59 @@ export class PostgresFeed implements Feed {
   }
 
   async feedAfter(position: number): Promise<FeedChanges | null | StoreFailure> {
+    const found = await this.markedAfter(position);
+    if (found === null || isStoreFailure(found)) return found;
+    return { changes: found.changes, position: found.position };
+  }
+
+  /** The same with the mark of the last change, for those who give it back; `''` where there is none. */
+  async markedAfter(position: number): Promise<MarkedChanges | null | StoreFailure> {
     const result = await this.#database.read(AFTER, [position]);
     if (isStoreFailure(result)) return result;
     const { rows } = result;
     const [first] = rows;
-    if (first === undefined) return this.#withoutChanges(position);
+    if (first === undefined) {
+      const none = await this.#withoutChanges(position);
+      return none === null || isStoreFailure(none) ? none : { ...none, mark: '' };
+    }
     if (Number(first['seq']) !== position + 1) return null;
     const end = position + rows.length;
-    const unsynced = await this.#synchronise({ seq: end, mark: String(rows.at(-1)?.['mark']) });
+    const mark = String(rows.at(-1)?.['mark']);
+    const unsynced = await this.#synchronise({ seq: end, mark });
     if (unsynced !== null) return unsynced;
     const changes = rows.map((row): FeedChange => {
       const root = String(row['root']);
       return { root, part: root === KEYS_ROOT ? 'keys' : row['is_history'] === true ? 'history' : 'task' };
     });
-    return { changes, position: end };
+    return { changes, position: end, mark: this.#sealed(end, mark) };
+  }
+
+  /** The mark of a change, for those who give it back; `''` where it is no longer kept. */
+  async markOf(seq: number): Promise<string | StoreFailure> {
+    const result = await this.#database.read(MARKS, [[seq]]);
+    if (isStoreFailure(result)) return result;
+    const mark = result.rows[0]?.['mark'] ?? null;
+    if (mark === null) return '';
+    return (await this.#synchronise({ seq, mark: String(mark) })) ?? this.#sealed(seq, String(mark));
+  }
+
+  /**
+   * Whether the database has the change of a position, after a synced commit that begins now; `yes` too where it keeps the change no longer.
+   * `unproven` where this database did not give the position.
+   */
+  async has({ epoch, seq, mark: sealed }: SealedPosition): Promise<'yes' | 'no' | 'unproven' | StoreFailure> {
+    const mark = this.#seal === null ? null : this.#seal.opened({ epoch, seq, mark: sealed });
+    if (mark === null) return 'unproven';
+    this.#asked.add(seq);
+    const beat = await this.beat();
+    if (isStoreFailure(beat)) return beat;
+    if (seq > beat.seq) return 'no';
+    const isKept = beat.first !== null && seq >= beat.first;
+    return !isKept || beat.marks.get(seq) === mark ? 'yes' : 'no';
+  }
+
+  #sealed(seq: number, mark: string): string {
+    return this.#seal === null || this.#epoch === null ? '' : this.#seal.sealed({ epoch: this.#epoch, seq, mark });
   }
 
   /** The cards of tasks, by one snapshot of the primary whose changes standbys have. */
@@ -292,38 +324,21 @@ export class PostgresFeed implements Feed {
   }
 
   /** Writes what became of changes at the sidecars of this authority. */
-  async addReceipts(receipts: readonly Omit<ReplicaReceipt, 'replica'>[]): Promise<null | StoreFailure> {
-    const rows = receipts.map((receipt) => ({ ...receipt, replica: this.id }));
-    const text = `INSERT INTO remit.receipts SELECT * FROM json_populate_recordset(NULL::remit.receipts, $1::json) ON CONFLICT DO NOTHING`;
-    const result = await this.#database.read(text, [JSON.stringify(rows)]);
-    return isStoreFailure(result) ? result : null;
+  addReceipts(receipts: readonly Omit<ReplicaReceipt, 'replica'>[]): Promise<null | StoreFailure> {
+    return writeReceipts(
+      this.#database,
+      receipts.map((receipt) => ({ ...receipt, replica: this.id })),
+    );
   }
 
   /** What became of the last change of each root task up to a head, at each authority that had holders of it. */
-  async receiptsOf(roots: readonly string[], head: number): Promise<readonly ReplicaReceipt[] | StoreFailure> {
-    const result = await this.#database.read(RECEIPTS, [roots, head]);
-    if (isStoreFailure(result)) return result;
-    return result.rows.map((row) => ({
-      replica: String(row['replica']),
-      seq: Number(row['seq']),
-      holders: Number(row['holders']),
-      acknowledged: Number(row['acknowledged']),
-      fenced: Number(row['fenced']),
-    }));
+  receiptsOf(roots: readonly string[], head: number): Promise<readonly ReplicaReceipt[] | StoreFailure> {
+    return readReceipts(this.#database, { roots, head, within: MAX_CHANGES });
   }
 
   /** All authorities that have ever beaten and did not leave. */
-  async marks(): Promise<readonly Replica[] | StoreFailure> {
-    const result = await this.#database.read('SELECT * FROM remit.replicas ORDER BY id');
-    if (isStoreFailure(result)) return result;
-    return result.rows.map((row) => ({
-      id: String(row['id']),
-      address: String(row['address']),
-      beat: Number(row['beat']),
-      enforcedSeq: Number(row['enforced_seq']),
-      leaseMs: Number(row['lease_ms']),
-      details: String(row['details']),
-    }));
+  marks(): Promise<readonly Replica[] | StoreFailure> {
+    return readReplicas(this.#database);
   }
 
   /** Takes an authority off the list: this one when it ends, or another that is silent for good. */

@@ -20,6 +20,7 @@ import { postgresAuthority, postgresSettling } from './postgres-authority.ts';
 import { PostgresFeed } from './postgres-feed.ts';
 import { PostgresKeys } from './postgres-keys.ts';
 import { PostgresReads } from './postgres-reads.ts';
+import { PositionSeal } from './position-seal.ts';
 import { postgresUpkeep } from './postgres-upkeep.ts';
 import { uuidFrom } from './uuid.ts';
 import { WriteLane } from './write-lane.ts';
@@ -73,6 +74,7 @@ interface DatabaseFacts {
   /** The clock of the server now. */
   readonly latestMs: number;
   readonly digestKey: Uint8Array;
+  readonly positionKey: Uint8Array;
   /** Why the database is known to lack commits; `null` where it is not. */
   readonly lost: string | null;
 }
@@ -97,7 +99,12 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
   const newId = (): string => uuidFrom(options.randomBytes(16));
   const replica = newId();
   const { address, onRestored } = options;
-  const feed = new PostgresFeed(database, { id: replica, address, ...(onRestored && { onRestored }) });
+  const feed = new PostgresFeed(database, {
+    id: replica,
+    address,
+    seal: new PositionSeal(opened.positionKey),
+    ...(onRestored && { onRestored }),
+  });
   const lane = new WriteLane(database, { ...options, clocks, newId, refusal: () => feed.lost });
   const reads = new PostgresReads(database, nowMs);
   const parts = { clocks, database, lane, nowMs, reads };
@@ -136,16 +143,17 @@ export async function databaseFacts(database: Database): Promise<DatabaseFacts |
   const problem = encodingProblem(String(encoding)) ?? versionProblem(Number(version ?? 0));
   if (problem !== null) return problem;
   const facts = await database.read(
-    `SELECT h.floor_ms, h.lost, k.key, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
+    `SELECT h.floor_ms, h.lost, k.key, k.position_key, (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now_ms
       FROM remit.feed_head h, remit.digest_key k WHERE h.part = 0`,
   );
   if (isStoreFailure(facts)) return facts;
-  const { floor_ms: floorMs, now_ms: latestMs, key, lost } = facts.rows[0] ?? {};
-  return key instanceof Uint8Array
+  const { floor_ms: floorMs, now_ms: latestMs, key, position_key: positionKey, lost } = facts.rows[0] ?? {};
+  return key instanceof Uint8Array && positionKey instanceof Uint8Array
     ? {
         floorMs: Number(floorMs),
         latestMs: Number(latestMs),
         digestKey: key,
+        positionKey,
         lost: typeof lost === 'string' ? lost : null,
       }
     : storeFailure('unusable', 'the database lacks rows that `remit migrate` wrote: restore it from a backup');

@@ -203,7 +203,7 @@ export class SidecarFeed {
   }
 
   /** `null` where it does not continue what was heard before. */
-  #changed({ from, to, at, cards, gone }: Changes): readonly Up[] | null {
+  #changed({ from, to, at, cards, gone, mark }: Changes): readonly Up[] | null {
     const position = this.#position;
     if (position === null || !this.isFollowing || from !== position.seq || to < from || at < to) return null;
     const changed = cards.map(heldTaskFrom);
@@ -213,7 +213,7 @@ export class SidecarFeed {
       this.#keepForOpens(nameOf(held.task), { held, seq: at });
     }
     for (const key of gone) this.#cards.gone(key, at);
-    this.#position = { epoch: position.epoch, seq: to };
+    this.#position = to === from ? position : { epoch: position.epoch, seq: to, mark };
     return [{ of: 'ack', ack: { seq: to } }];
   }
 

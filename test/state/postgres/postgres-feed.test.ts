@@ -81,4 +81,50 @@ describeWith(postgresPart(), 'the feed of a PostgreSQL', (binaries) => {
     await database.close();
     await state.close();
   });
+
+  it('tells a position that it gave from one that it did not, and whether it still has its change', async () => {
+    const url = await places.next();
+    const open = () =>
+      openPostgresState({
+        target: must(postgresTargetFrom(url)),
+        durability: 'single',
+        clocks: agreeing(() => 1_000),
+        randomBytes,
+        address: 'one',
+        askMs: 60_000,
+      });
+    const [state, other] = [must(await open()), must(await open())];
+    const task = taskNumber(1);
+    expect(await state.authority.insertTask(task, tokenNumber(1), [])).toBeNull();
+    for (const risk of ['medium', 'high'] as const)
+      await state.authority.setRisk(task, risk, causeOf('signal.risk-level-change'), 'operator');
+    const { epoch } = must(await state.feed.beat());
+    const given = must(await state.feed.markedAfter(0));
+    if (given === null) throw new Error('the feed has a gap');
+    const { mark, position } = given;
+    expect([position, await state.feed.markOf(2)]).toEqual([2, mark]);
+    const place = { epoch, seq: 2, mark };
+    // Each authority of the database knows what another one gave.
+    expect(await other.feed.has(place)).toBe('yes');
+    for (const forged of [
+      { seq: 3 },
+      { seq: 1 },
+      { epoch: randomUUID() },
+      { mark: '' },
+      { mark: `${mark.split('.')[0]}.` },
+      { mark: `${randomUUID()}.${mark.split('.')[1]}` },
+    ])
+      expect(await other.feed.has({ ...place, ...forged })).toBe('unproven');
+    // As after the promotion of a standby without the last change, which then gave its number to another one.
+    await places.sql(url, 'UPDATE remit.feed SET mark = gen_random_uuid() WHERE seq = 2');
+    const newcomer = must(await open());
+    expect(await newcomer.feed.has(place)).toBe('no');
+    await places.sql(url, 'DELETE FROM remit.feed WHERE seq = 2; UPDATE remit.feed_head SET seq = 1');
+    const next = must(await open());
+    expect(await next.feed.has(place)).toBe('no');
+    expect(await next.feed.declareLost('lost for the test')).toBeNull();
+    expect(await next.feed.beat()).toMatchObject({ code: 'broken', detail: 'lost for the test' });
+    expect(await next.authority.insertTask(taskNumber(2), tokenNumber(2), [])).toMatchObject({ code: 'broken' });
+    await Promise.all([state, other, newcomer, next].map((each) => each.close()));
+  });
 });

@@ -62,20 +62,20 @@ export class ModelHub {
     this.#due = new Set(held.map(({ key }) => key.id));
     // Before its cards a sidecar is where it was.
     this.#sent = resume?.seq ?? this.head;
-    const position = { epoch: EPOCH, seq: this.#sent };
+    const position = { epoch: EPOCH, seq: this.#sent, mark: '' };
     return { version: '1', position, lease_ms: 1, ping_ms: 1, digest_key: Buffer.alloc(32), issuer, now_ms: 0 };
   }
 
   changes(): Changes {
     const cards = [...this.#due].flatMap((id) => this.#cardOf(id, this.#held.get(id)?.digests) ?? []);
-    const changes = { from: this.#sent, to: this.head, cards, at: this.head, gone: [] };
+    const changes = { from: this.#sent, to: this.head, cards, at: this.head, gone: [], mark: '' };
     this.#due.clear();
     this.#sent = this.head;
     return changes;
   }
 
   fresh(n: number): Fresh {
-    return { n, position: { epoch: EPOCH, seq: this.#sent }, now_ms: 0 };
+    return { n, position: { epoch: EPOCH, seq: this.#sent, mark: '' }, now_ms: 0 };
   }
 
   ack(seq: number): void {
@@ -91,7 +91,7 @@ export class ModelHub {
       this.#held.set(key.id, held);
       return { card: this.#cardOf(key.id, [digest]) };
     });
-    return { position: { epoch: EPOCH, seq: this.head }, opened };
+    return { position: { epoch: EPOCH, seq: this.head, mark: '' }, opened };
   }
 
   dropped({ keys, n }: Dropped): void {

@@ -58,7 +58,7 @@ describe('the feed of a sidecar', () => {
     hub.change(1, null);
     expect(feed.heard(changesOf(hub))).toEqual([{ of: 'ack', ack: { seq: 2 } }]);
     expect(lookAt(feed, 1)).toMatchObject({ task: { lastUsedMs: 2 } });
-    expect(feed.hello(own).resume).toEqual({ epoch: 'e1', seq: 2 });
+    expect(feed.hello(own).resume).toEqual({ epoch: 'e1', seq: 2, mark: '' });
   });
 
   it('takes cards that were read later than the position they are sent at, and none that is older', () => {
@@ -68,19 +68,28 @@ describe('the feed of a sidecar', () => {
     const early = hub.changes();
     hub.change(1, 0);
     const { cards } = hub.changes();
-    feed.heard({ of: 'changes', changes: { from: 1, to: 1, cards, at: 3, gone: [] } });
+    feed.heard({ of: 'changes', changes: { from: 1, to: 1, cards, at: 3, gone: [], mark: '' } });
     expect(lookAt(feed, 1)).toMatchObject({ issued: { revokedAtMs: 3 } });
     feed.heard({ of: 'changes', changes: early });
     expect(lookAt(feed, 1)).toMatchObject({ issued: { revokedAtMs: 3 } });
   });
 
   it.each<[string, (hub: ModelHub) => Down]>([
-    ['changes after a gap', () => ({ of: 'changes', changes: { from: 2, to: 3, cards: [], at: 3, gone: [] } })],
-    ['changes that run backwards', () => ({ of: 'changes', changes: { from: 1, to: 0, cards: [], at: 1, gone: [] } })],
-    ['a Fresh ahead of it', () => ({ of: 'fresh', fresh: { n: 2, position: { epoch: 'e1', seq: 2 }, now_ms: 0 } })],
+    [
+      'changes after a gap',
+      () => ({ of: 'changes', changes: { from: 2, to: 3, cards: [], at: 3, gone: [], mark: '' } }),
+    ],
+    [
+      'changes that run backwards',
+      () => ({ of: 'changes', changes: { from: 1, to: 0, cards: [], at: 1, gone: [], mark: '' } }),
+    ],
+    [
+      'a Fresh ahead of it',
+      () => ({ of: 'fresh', fresh: { n: 2, position: { epoch: 'e1', seq: 2, mark: '' }, now_ms: 0 } }),
+    ],
     [
       'a Fresh of another epoch',
-      () => ({ of: 'fresh', fresh: { n: 2, position: { epoch: 'e2', seq: 1 }, now_ms: 0 } }),
+      () => ({ of: 'fresh', fresh: { n: 2, position: { epoch: 'e2', seq: 1, mark: '' }, now_ms: 0 } }),
     ],
     [
       'a malformed card',
@@ -88,7 +97,7 @@ describe('the feed of a sidecar', () => {
         const { card } = hub.open({ instance: 'i', tokens: [token(1)], n: 9 }).opened[0] ?? {};
         if (card === null || card === undefined) throw new Error('no card');
         const cards = [{ ...card, task: { ...card.task, claimed_json: '{' } }];
-        return { of: 'changes', changes: { from: 1, to: 2, cards, at: 2, gone: [] } };
+        return { of: 'changes', changes: { from: 1, to: 2, cards, at: 2, gone: [], mark: '' } };
       },
     ],
   ])('begins anew, without a lease, after %s', (_what, wrong) => {
@@ -116,21 +125,21 @@ describe('the feed of a sidecar', () => {
     const { feed, hub } = following();
     openAt(feed, hub, 1);
     const welcome = hub.connect(feed.hello(own));
-    feed.heard({ of: 'welcome', welcome: { ...welcome, position: { epoch: 'e2', seq: 0 } } });
+    feed.heard({ of: 'welcome', welcome: { ...welcome, position: { epoch: 'e2', seq: 0, mark: '' } } });
     expect([feed.cards, lookAt(feed, 1)]).toEqual([0, 'stale']);
     expect(feed.dropped()).toEqual([{ keys: [expect.objectContaining({ id: taskOf(1).id })], n: 1 }]);
-    expect(feed.hello(own).resume).toEqual({ epoch: 'e2', seq: 0 });
+    expect(feed.hello(own).resume).toEqual({ epoch: 'e2', seq: 0, mark: '' });
   });
 
   it('drops a card whose task is gone, unless it was opened since', () => {
     const { feed, hub } = following();
     openAt(feed, hub, 1);
     const gone = [taskOf(1)];
-    feed.heard({ of: 'changes', changes: { from: 1, to: 1, cards: [], at: 1, gone } });
+    feed.heard({ of: 'changes', changes: { from: 1, to: 1, cards: [], at: 1, gone, mark: '' } });
     expect([feed.cards, lookAt(feed, 1)]).toEqual([0, 'unknown']);
     hub.change(2, null);
     openAt(feed, hub, 1);
-    feed.heard({ of: 'changes', changes: { from: 1, to: 1, cards: [], at: 1, gone } });
+    feed.heard({ of: 'changes', changes: { from: 1, to: 1, cards: [], at: 1, gone, mark: '' } });
     expect(feed.cards).toBe(1);
   });
 
@@ -169,12 +178,12 @@ describe('the feed of a sidecar', () => {
     const { card } = hub.open({ instance: 'i', tokens: [token(1)], n: 99 }).opened[0] ?? {};
     if (card === null || card === undefined) throw new Error('no card');
     const ended = { ...card, task: { ...card.task, state: 'revoked' } };
-    feed.settled(ended, { epoch: 'e1', seq: 5 });
+    feed.settled(ended, { epoch: 'e1', seq: 5, mark: '' });
     expect(lookAt(feed, 1)).toBe('unknown');
     openAt(feed, hub, 1);
-    feed.settled(ended, { epoch: 'e1', seq: 5 });
+    feed.settled(ended, { epoch: 'e1', seq: 5, mark: '' });
     expect(lookAt(feed, 1)).toMatchObject({ task: { state: 'revoked' } });
-    feed.settled(card, { epoch: 'e1', seq: 4 });
+    feed.settled(card, { epoch: 'e1', seq: 4, mark: '' });
     expect(lookAt(feed, 1)).toMatchObject({ task: { state: 'revoked' } });
   });
 

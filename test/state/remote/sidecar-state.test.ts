@@ -135,7 +135,7 @@ describe('the state of a sidecar', () => {
         server.hub.open({ instance: 'i', tokens: [{ key: taskOf(1), jti_digest: digestOf(1, 0) }], n: 9 }).opened[0] ??
         {};
       const ended = card ? { ...card, task: { ...card.task, state: 'revoked' } } : null;
-      const position = { epoch: 'e1', seq: 5 };
+      const position = { epoch: 'e1', seq: 5, mark: '' };
       return {
         settled: uses.map((_use, at) => (at === 0 ? settled : { ...settled, problem: 'ended', card: ended, position })),
       };
