@@ -7,6 +7,8 @@ import {
   cacheFolder,
   CEDAR_VERSION,
   cedarFolder,
+  ETCD_VERSION,
+  etcdFolder,
   GHZ_VERSION,
   ghzFolder,
   GRPCURL_VERSION,
@@ -16,6 +18,8 @@ import {
   JAEGER_VERSION,
   jaegerFolder,
   jaegerUiFolder,
+  PATRONI_VERSION,
+  patroniFolder,
   postgresBinaries,
   postgresFolder,
   PROMETHEUS_VERSION,
@@ -27,7 +31,7 @@ import {
 
 /**
  * The real programs that tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, PostgreSQL, SeaweedFS, grpcurl, ghz, h2spec, and from
- * Debian strace, Chromium and PgBouncer. No test installs one: `npm run parts` does. Where one is missing its suites are skipped, and the name of the skip says what
+ * Debian strace, faketime, Chromium and PgBouncer. No test installs one: `npm run parts` does. Where one is missing its suites are skipped, and the name of the skip says what
  * would enable them. With REMIT_REQUIRE_PARTS=1 they fail instead.
  */
 
@@ -145,6 +149,24 @@ export const postgresPart = (): Part<string> => ({
   enable: 'npm run parts',
 });
 
+/** Patroni's folder of Python modules and the binary of etcd. */
+export interface PatroniParts {
+  readonly modules: string;
+  readonly etcd: string;
+}
+
+/** Patroni with etcd as a part. Its suites take minutes, so they run with `REMIT_PARTS=all` alone. */
+export const patroniPart = (): Part<PatroniParts> => {
+  const etcd = binariesIn(etcdFolder, { etcd: 'server' })?.etcd ?? null;
+  const isWanted = process.env['REMIT_PARTS'] === 'all' && existsSync(join(patroniFolder, CACHE_MARKER));
+  return {
+    name: `Patroni ${PATRONI_VERSION} and etcd ${ETCD_VERSION}`,
+    found: isWanted && etcd !== null ? { modules: patroniFolder, etcd } : null,
+    enable: 'REMIT_PARTS=all npm run parts` and `REMIT_PARTS=all npm test',
+    isOptional: process.env['REMIT_PARTS'] !== 'all',
+  };
+};
+
 /** Debian's PgBouncer as a part. */
 export const pgbouncerPart = (): Part<string> => onPath('pgbouncer');
 
@@ -155,6 +177,9 @@ export const cedarPart = (): Part<string> => ({
   enable: 'npm run parts',
   isOptional: true,
 });
+
+/** Debian's faketime, which runs a program with another wall clock, as a part. */
+export const faketimePart = (): Part<string> => onPath('faketime');
 
 /** Debian's strace, which makes system calls fail, as a part. */
 export const stracePart = (): Part<string> => onPath('strace');

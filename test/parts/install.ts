@@ -2,6 +2,8 @@ import { installEnvoy, isBinaryProblem, type BinaryProblem } from '../../src/dev
 import {
   cacheFolder,
   envoyVersions,
+  ETCD_VERSION,
+  etcdFolder,
   GHZ_VERSION,
   ghzFolder,
   GRPCURL_VERSION,
@@ -21,11 +23,12 @@ import { installCedar } from './cedar.ts';
 import { installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { installJaegerUi } from './jaeger-ui.ts';
+import { installPatroni } from './patroni.ts';
 import { installPostgres } from './postgres.ts';
 
 /**
- * `npm run parts`: installs what the tests run against into the cache folder, and says what takes time. Quick where all
- * is there. Exit 1 where a part could not be had; the others are installed all the same.
+ * `npm run parts`: installs what the tests run against into the cache folder, and says what takes time; with `REMIT_PARTS=all` also what only
+ * long tests run against. Quick where all is there. Exit 1 where a part could not be had; the others are installed all the same.
  */
 
 const say = (line: string): void => {
@@ -102,12 +105,24 @@ const seaweedfs: GoPart = {
   takes: 'about 12 minutes on 2 cores, once',
 };
 
+/** Its command is called `server`. */
+const etcd: GoPart = {
+  name: `etcd ${ETCD_VERSION}`,
+  folder: etcdFolder,
+  modules: ['go.etcd.io/etcd/server/v3'],
+  version: `v${ETCD_VERSION}`,
+  tags: '',
+  takes: 'about a minute on 2 cores, once',
+};
+
 const results: (string | BinaryProblem)[] = [];
 for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
 for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, seaweedfs])
   results.push(await installGoPart(part, say));
 
 results.push(await installJaegerUi(say), await installPostgres(say));
+
+if (process.env['REMIT_PARTS'] === 'all') results.push(await installPatroni(say), await installGoPart(etcd, say));
 
 // What it is for is skipped without it.
 const cedar = await installCedar(say);

@@ -16,13 +16,16 @@ export interface PostgresTls {
   readonly server: CredentialFiles;
 }
 
-/** A new CA with a server certificate, written to `folder`. */
+const DAY_SECONDS = 86_400;
+
+/** A new CA with a server certificate, both valid for a day, written to `folder`. */
 export async function makePostgresTls(
   folder: string,
   ports: Pick<Ports, 'nowMs' | 'randomBytes'>,
 ): Promise<PostgresTls> {
   const authority = await createAuthority('postgres.test', ports);
-  const server = await authority.certificate({ uris: [], dns: ['localhost'], ips: ['127.0.0.1'] });
+  const names = { dns: ['localhost'], ips: ['127.0.0.1'] };
+  const server = await authority.certificate({ uris: [], ...names, ttlSeconds: DAY_SECONDS });
   return {
     authority,
     ca: await writeBundle(folder, 'ca', authority),

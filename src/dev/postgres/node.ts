@@ -46,9 +46,11 @@ export class PostgresNode implements NodePlace {
     return pid;
   }
 
-  /** Starts it and waits until it takes connections. */
-  async start(): Promise<void> {
-    const started = new DevProcess(...asDatabaseUser(join(this.#binaries, 'postgres'), ['-D', this.data]));
+  /** Starts it, with further environment variables, and waits until it takes connections. */
+  async start(environment: Readonly<Record<string, string>> = {}): Promise<void> {
+    const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
+    const command = [...variables, join(this.#binaries, 'postgres'), '-D', this.data];
+    const started = new DevProcess(...asDatabaseUser('env', command));
     this.#process = started;
     await until(
       async () => {

@@ -12,7 +12,7 @@ import { describeWith, postgresPart } from '../../parts.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
 import { failover } from '../../../src/dev/postgres/failover.ts';
 import { until } from '../../until.ts';
-import { sidecarOptions, watch, type Watch } from './fleet.ts';
+import { sidecarOptions, watch, type Watch } from './watched-state.ts';
 import { migrate, openReplica } from './replicas.ts';
 import { seen, titleOf } from './rows.ts';
 

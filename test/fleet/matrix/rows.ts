@@ -29,6 +29,19 @@ export const rows = {
   'D-16': { fault: 'the store of records is away', bound: 'uses are denied once the queue is full' },
   'D-17': { fault: 'a pod is killed', bound: 'its missing records are known, and none is of high risk' },
   'D-18': { fault: 'a policy or a key changes during a partition', bound: 'the lease ends first' },
+  'S-01': { fault: 'an authority is stopped', bound: 'its sidecars go to another, and ends are enforced by then' },
+  'S-02': {
+    fault: 'the primary is stopped',
+    bound: 'uses are denied at the end of the lease, until another is promoted',
+  },
+  'S-03': { fault: 'a standby is stopped', bound: 'no plain use is denied' },
+  'F-01': {
+    fault: 'the disk of the database is full',
+    bound: 'what is acknowledged is kept, and uses are denied at the end of the lease',
+  },
+  'P-01': { fault: 'under Patroni, a switch-over', bound: 'no acknowledged end is lost' },
+  'P-02': { fault: 'under Patroni, PostgreSQL of the leader dies', bound: 'no acknowledged end is lost' },
+  'P-03': { fault: 'under Patroni, the node of the leader dies', bound: 'no acknowledged end is lost' },
 } as const satisfies Readonly<Record<string, { readonly fault: string; readonly bound: string }>>;
 
 export type RowName = keyof typeof rows;
@@ -47,6 +60,12 @@ export const FAILOVERS = 'REMIT_MATRIX_FAILOVERS';
 
 /** How many failovers a test of many runs: 5, or what the table asks for. */
 export const failovers = (): number => Number(process.env[FAILOVERS] ?? 5);
+
+/** Whether this run is for the table. */
+export const isForTable = (): boolean => process.env[FIGURES_FILE] !== undefined;
+
+/** How many sidecars connect at once: 200, or 2,000 for the table. */
+export const herd = (): number => (isForTable() ? 2_000 : 200);
 
 /** Reports what a test of a row has seen, for the table. */
 export function seen(name: RowName, figures: Figures): void {

@@ -1,154 +1,289 @@
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { systemPorts } from '../../../src/runtime/ports.ts';
-import { digestOf, keyOf, serving } from '../../authority/serving.ts';
-import { byOperator } from '../../builders/task.ts';
+import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
 import { scratch } from '../../builders/scratch.ts';
+import { both, describeWith, envoyPart, faketimePart, postgresPart } from '../../parts.ts';
+import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
+import { failover } from '../../../src/dev/postgres/failover.ts';
+import { signalNode } from '../../postgres/signal-node.ts';
 import { until } from '../../until.ts';
-import { LEASE_MS, startFleet, type Fleet, type Watch } from './fleet.ts';
+import { clockOff } from './clock-off.ts';
+import { LEASE_MS, RealFleet } from './real-fleet.ts';
+import type { AuthorityParty, Declared, Party, Receipt } from './real-fleet.ts';
+import { migrate } from './replicas.ts';
 import { seen, titleOf } from './rows.ts';
+import type { WatchedUse } from './watched-use.ts';
 
+jest.setTimeout(300_000);
+
+/** How much longer than the lease of a sidecar an authority waits for it. */
+const MARGIN_MS = 250;
+/** What an answer takes on a loaded machine, with the end of the lease or without. */
+const ANSWER_MS = 5_000;
+/** Far less than an authority that queues without a bound would take in these tests, and more than a garbage collection leaves. */
+const MAX_GROWN_MIB = 64;
+/** The answer to a use of a task that was completed. */
+const ENDED = '403 task.completed';
 const { folder, remove } = scratch();
-afterAll(remove);
 
-describe('failure matrix: sidecars', () => {
-  let fleet: Fleet;
-  beforeEach(async () => {
-    fleet = await startFleet(folder());
-    await fleet.authority.declared(1);
+describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a fleet', ([envoy, binaries]) => {
+  let cluster: PostgresCluster;
+  let fleet: RealFleet;
+  const uses: WatchedUse[] = [];
+
+  beforeAll(async () => {
+    cluster = await startCluster({ binaries, folder: folder() });
+    await migrate(cluster);
+    fleet = await RealFleet.start({ envoy, folder: join(folder(), 'fleet'), database: cluster.url });
   });
-  afterEach(() => fleet.close());
+  afterEach(async () => {
+    await Promise.all(uses.splice(0).map((use) => use.stop()));
+    await fleet.restore();
+  });
+  afterAll(async () => {
+    await fleet?.stop();
+    await cluster?.close();
+    remove();
+  });
 
-  const end = () => fleet.authority.state.authority.applyTaskEvent(keyOf(1), byOperator('cancel'), 'operator');
-  /** Ends task 1 and waits for the receipt. Gives how late the last use was allowed after it, and how long it took. */
-  const enforced = async (watches: readonly Watch[]) => {
-    await end();
-    const committedMs = performance.now();
-    const receipt = await fleet.authority.enforced([keyOf(1).id]);
-    const enforcedMs = performance.now();
-    // Looks after the receipt.
-    await new Promise((resolve) => setTimeout(resolve, 100));
+  /** A task that is used at both sidecars all the time. */
+  const used = async (
+    declared?: Declared,
+  ): Promise<{ readonly task: Declared; readonly watches: readonly [WatchedUse, WatchedUse] }> => {
+    const task = declared ?? (await fleet.declare());
+    const watches = [await fleet.watch('sidecar-1', task), await fleet.watch('sidecar-2', task)] as const;
+    uses.push(...watches);
+    return { task, watches };
+  };
+  /** Ends a task. Gives the receipt, how long it took, and how many of the watches saw a use allowed that was sent after it. */
+  const ended = async (
+    { taskId }: Declared,
+    { watches, at = 'authority-1' }: { readonly watches: readonly WatchedUse[]; readonly at?: AuthorityParty },
+  ): Promise<{ readonly receipt: Receipt; readonly ms: number; readonly late: () => number }> => {
+    const askedMs = performance.now();
+    const receipt = await fleet.complete(taskId, { at });
+    const endedMs = performance.now();
     return {
       receipt,
-      ms: Math.round(enforcedMs - committedMs),
-      late: watches.filter((watch) => watch.lastAllowedMs() > enforcedMs).length,
+      ms: Math.round(endedMs - askedMs),
+      late: () => watches.filter((watch) => watch.lastAllowedMs() > endedMs).length,
     };
   };
+  /** How long after an instant the last use was sent that was allowed, once uses are denied. */
+  const allowedFor = async (watch: WatchedUse, sinceMs: number): Promise<number> => {
+    await until(() => !watch.isAllowed(), { what: 'uses are denied' });
+    return Math.round(watch.lastAllowedMs() - sinceMs);
+  };
+  const rssKiB = (party: Party): number =>
+    Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${fleet.process(party).child.pid}/status`, 'utf8'))?.[1]);
 
   it(titleOf('D-09'), async () => {
-    const { state, watch } = await fleet.sidecar();
-    const use = await watch(1);
+    const { watches } = await used();
     const goneMs = performance.now();
-    await fleet.authority.close();
-    expect(use.isAllowed()).toBe(true);
-    const spends = [{ kind: 'calls', limit: 9, count: 1 }] as const;
-    const decisionId = '0198c0de-0000-7000-8000-000000000001';
-    expect(await state.settling.settle({ decisionId, key: keyOf(1), jtiDigest: digestOf(1), spends })).toMatchObject({
-      kind: 'store-failure',
-    });
-    await until(() => !use.isAllowed(), { what: 'the lease ends' });
-    const allowedMs = use.lastAllowedMs() - goneMs;
-    seen('D-09', { 'ms of uses without an authority': Math.round(allowedMs), 'lease, ms': LEASE_MS });
+    await Promise.all([fleet.kill('authority-1'), fleet.kill('authority-2')]);
+    const allowedMs = Math.max(...(await Promise.all(watches.map((watch) => allowedFor(watch, goneMs)))));
+    await Promise.all([fleet.serve('authority-1'), fleet.serve('authority-2')]);
+    await until(() => watches.every((watch) => watch.isAllowed()), { what: 'uses are allowed again' });
+    seen('D-09', { 'ms of uses without an authority': allowedMs, 'lease, ms': LEASE_MS });
     expect(allowedMs).toBeLessThanOrEqual(LEASE_MS);
   });
 
   it.each([
-    { how: 'held', hold: { kind: 'held' } },
-    { how: 'held on the way to it alone', hold: { kind: 'held' }, direction: 'down' },
-  ] as const)(`${titleOf('D-10')}, $how`, async ({ hold, ...rest }) => {
-    const [cut, other] = [await fleet.sidecar(), await fleet.sidecar()];
-    const watches = [await cut.watch(1), await other.watch(1)];
-    const [atCut] = watches;
+    { how: 'in both directions', directions: [] },
+    { how: 'on the way to it alone', directions: ['down'] },
+  ] as const)(`${titleOf('D-10')}, $how`, async ({ directions }) => {
+    const { task, watches } = await used();
     const cutMs = performance.now();
-    cut.proxy.set(hold, ...('direction' in rest ? [rest.direction] : []));
-    const { receipt, late, ms } = await enforced(watches);
-    await until(() => atCut?.isAllowed() === false);
-    const allowedMs = (atCut?.lastAllowedMs() ?? Infinity) - cutMs;
-    seen('D-10', {
-      'ms until an end was enforced': ms,
-      'ms of uses while cut off': Math.round(allowedMs),
-      'late uses': late,
-    });
-    expect(receipt).toEqual({ enforced: true, holders: 2, acknowledged: 1, fenced: 1 });
-    expect(late).toBe(0);
+    for (const link of fleet.links('sidecar-1')) link.set({ kind: 'held' }, ...directions);
+    const { receipt, ms, late } = await ended(task, { watches });
+    const allowedMs = await allowedFor(watches[0], cutMs);
+    seen('D-10', { 'ms until an end was enforced': ms, 'ms of uses while cut off': allowedMs, 'late uses': late() });
+    expect(receipt).toMatchObject({ enforced: true, holders: 2, acknowledged: 1, fenced: 1 });
+    expect(late()).toBe(0);
     expect(allowedMs).toBeLessThanOrEqual(LEASE_MS);
-
-    cut.proxy.heal();
-    await until(() => cut.state.problem() === null, { what: 'a lease again' });
-    expect(atCut?.isAllowed()).toBe(false);
+    expect(ms).toBeLessThanOrEqual(LEASE_MS + MARGIN_MS + ANSWER_MS);
   });
 
-  it.each([
-    { off: 'an hour fast', ms: 3_600_000 },
-    { off: 'an hour slow', ms: -3_600_000 },
-  ])(`${titleOf('D-12')}, $off`, async ({ ms: offMs }) => {
-    const { watch, proxy } = await fleet.sidecar({ ports: { ...systemPorts, nowMs: () => Date.now() + offMs } });
-    const use = await watch(1);
-    const { receipt, late, ms } = await enforced([use]);
-    expect(receipt).toEqual({ enforced: true, holders: 1, acknowledged: 1, fenced: 0 });
-    await fleet.authority.declared(2);
-    const second = await watch(2);
-    const cutMs = performance.now();
-    proxy.set({ kind: 'held' });
-    await until(() => !second.isAllowed());
-    const allowedMs = second.lastAllowedMs() - cutMs;
-    seen('D-12', {
+  it(titleOf('D-11'), async () => {
+    const { task, watches } = await used();
+    fleet.process('sidecar-1').child.kill('SIGSTOP');
+    const { receipt, ms, late } = await ended(task, { watches });
+    // Asked while it stands still: the answers are the first thing that it does afterwards.
+    const waiting = Array.from({ length: 3 }, () => fleet.call('sidecar-1', task.token));
+    fleet.process('sidecar-1').child.kill('SIGCONT');
+    const answers = await Promise.all(waiting);
+    await until(() => !watches[0].isAllowed(), { what: 'uses are denied' });
+    seen('D-11', {
       'ms until an end was enforced': ms,
-      'ms of uses while cut off': Math.round(allowedMs),
-      'late uses': late,
+      'late uses': late() + answers.filter((one) => one === '200').length,
     });
-    expect(late).toBe(0);
-    expect(allowedMs).toBeLessThanOrEqual(LEASE_MS);
+    expect(receipt).toMatchObject({ enforced: true, holders: 2, acknowledged: 1, fenced: 1 });
+    expect(late()).toBe(0);
+    expect(answers).not.toContain('200');
   });
 
   it(titleOf('D-13'), async () => {
-    const [slow, other] = [await fleet.sidecar(), await fleet.sidecar()];
-    for (let n = 2; n < 40; n += 1) {
-      await fleet.authority.declared(n);
-      await slow.state.states.open(keyOf(n), digestOf(n));
-    }
-    const watches = [await slow.watch(1), await other.watch(1)];
-    slow.proxy.set({ kind: 'slow', bytesPerSecond: 100 }, 'down');
-    // Much for the slow one to read.
-    for (let n = 2; n < 40; n += 1)
-      await fleet.authority.state.authority.applyTaskEvent(keyOf(n), byOperator('cancel'), 'operator');
-    const { receipt, late, ms } = await enforced(watches);
-    seen('D-13', { 'ms until an end was enforced': ms, 'late uses': late });
-    expect(receipt).toEqual({ enforced: true, holders: 2, acknowledged: 1, fenced: 1 });
-    expect(late).toBe(0);
-    expect(other.state.problem()).toBeNull();
+    const { task, watches } = await used();
+    const others = await Promise.all(Array.from({ length: 50 }, () => fleet.declare()));
+    for (const { token } of others) await fleet.call('sidecar-1', token);
+    const before = rssKiB('authority-1') + rssKiB('authority-2');
+    for (const link of fleet.links('sidecar-1')) link.set({ kind: 'slow', bytesPerSecond: 100 }, 'down');
+    // Much for it to read.
+    for (const { taskId } of others) await fleet.complete(taskId, { wait: 'committed' });
+    const { receipt, ms, late } = await ended(task, { watches });
+    const grownMiB = (rssKiB('authority-1') + rssKiB('authority-2') - before) / 1_024;
+    seen('D-13', {
+      'ms until an end was enforced': ms,
+      'late uses': late(),
+      'MiB more at the authorities': Math.round(grownMiB),
+    });
+    // The slow one has been disconnected, or is waited for until its lease is over.
+    expect(receipt).toMatchObject({ enforced: true });
+    expect(late()).toBe(0);
+    expect(await fleet.readiness('sidecar-2')).toContain('200');
+    expect(grownMiB).toBeLessThan(MAX_GROWN_MIB);
   });
-});
 
-it(titleOf('D-11'), async () => {
-  const authority = await serving(folder(), { leaseMs: LEASE_MS });
-  await authority.declared(1);
-  const sidecar = spawn(process.execPath, [join(import.meta.dirname, 'stopped-sidecar.ts'), ...authority.targets], {
-    stdio: ['pipe', 'pipe', 'inherit'],
+  it(titleOf('S-01'), async () => {
+    const { task, watches } = await used();
+    fleet.process('authority-1').child.kill('SIGSTOP');
+    const { receipt, ms, late } = await ended(task, { watches, at: 'authority-2' });
+    fleet.process('authority-1').child.kill('SIGCONT');
+    const { task: next, watches: more } = await used(await fleet.declare({}, 'authority-2'));
+    const after = await ended(next, { watches: more });
+    seen('S-01', { 'ms until an end was enforced': Math.max(ms, after.ms), 'late uses': late() + after.late() });
+    expect(receipt).toMatchObject({ enforced: true });
+    expect([late(), after.late()]).toEqual([0, 0]);
   });
-  try {
-    const lines: string[] = [];
-    createInterface({ input: sidecar.stdout }).on('line', (line) => lines.push(line));
-    await until(() => lines.length === 1);
-    sidecar.stdin.write('\n');
-    await until(() => lines.length === 2);
-    sidecar.kill('SIGSTOP');
-    await authority.state.authority.applyTaskEvent(keyOf(1), byOperator('revoke'), 'operator');
-    const receipt = await authority.enforced([keyOf(1).id]);
-    // Asked before it goes on: the answer is the first thing that it says, after the looks that were due.
-    sidecar.stdin.write('\n\n');
-    sidecar.kill('SIGCONT');
-    await until(() => lines.length === 4);
-    sidecar.stdin.write('\n');
-    await until(() => lines.length === 5);
-    seen('D-11', { 'late uses': lines.slice(3).filter((line) => line === 'true').length });
-    expect(receipt).toEqual({ enforced: true, holders: 1, acknowledged: 0, fenced: 1 });
-    // Before it was stopped, and not since.
-    expect(lines).toEqual(['ready true', 'true', 'true', 'false', 'false']);
-  } finally {
-    sidecar.kill('SIGKILL');
-    await authority.close();
-  }
+
+  it(titleOf('S-02'), async () => {
+    const { task, watches } = await used();
+    const old = cluster.primary;
+    const stoppedMs = performance.now();
+    signalNode(cluster.nodes[old], 'SIGSTOP');
+    const allowedMs = Math.max(...(await Promise.all(watches.map((watch) => allowedFor(watch, stoppedMs)))));
+    const ending = ended(task, { watches });
+    await failover(cluster);
+    // It goes on as if nothing had happened, and must renew no lease.
+    signalNode(cluster.nodes[old], 'SIGCONT');
+    const { late, ms } = await ending;
+    await cluster.rejoin(old);
+    seen('S-02', {
+      'ms of uses without a primary': allowedMs,
+      'ms until an end was enforced': ms,
+      'late uses': late(),
+    });
+    expect(allowedMs).toBeLessThanOrEqual(LEASE_MS);
+    expect(late()).toBe(0);
+  });
+
+  it(titleOf('S-03'), async () => {
+    const { task, watches } = await used();
+    const [stopped] = cluster.standbys;
+    const standby = cluster.nodes[stopped ?? 'b'];
+    signalNode(standby, 'SIGSTOP');
+    await new Promise((resolve) => setTimeout(resolve, 2 * LEASE_MS));
+    const { receipt, ms, late } = await ended(task, { watches });
+    signalNode(standby, 'SIGCONT');
+    const denied = watches.flatMap((watch) => Object.keys(watch.denied())).filter((answer) => answer !== ENDED);
+    seen('S-03', { 'ms until an end was enforced': ms, 'late uses': late(), 'uses that were denied': denied.length });
+    expect(receipt).toMatchObject({ enforced: true, holders: 2 });
+    expect(late()).toBe(0);
+    expect(denied).toEqual([]);
+  });
+
+  it('is not ready where an authority starts without a standby, and says why', async () => {
+    const { standbys } = cluster;
+    for (const name of standbys) await cluster.nodes[name].kill();
+    await fleet.kill('authority-2');
+    await fleet.serve('authority-2', { isReady: false });
+    expect(await fleet.readiness('authority-2')).toMatch(/^503 database: .*no synchronous standby is connected/);
+    for (const name of standbys) await cluster.startStandby(name);
+    await fleet.kill('authority-2');
+    await fleet.serve('authority-2');
+  });
+
+  describeWith(faketimePart(), 'with another wall clock', (faketime) => {
+    const clocks = ['+1h', '-1h'];
+
+    it.each(clocks)(`${titleOf('D-12')}, of a sidecar by %s`, async (by) => {
+      await fleet.kill('sidecar-2');
+      await fleet.serve('sidecar-2', { environment: clockOff(faketime, by) });
+      const task = await fleet.declare();
+      const use = await fleet.watch('sidecar-1', task);
+      uses.push(use);
+      const leases: number[] = [];
+      const answers: string[] = [];
+      const untilMs = performance.now() + 2 * LEASE_MS;
+      while (performance.now() < untilMs) {
+        leases.push(await fleet.metric('sidecar-2', 'remit_sidecar_lease_seconds'));
+        answers.push(await fleet.call('sidecar-2', task.token));
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      const { late } = await ended(task, { watches: [use] });
+      answers.push(await fleet.call('sidecar-2', task.token));
+      await fleet.kill('sidecar-2');
+      await fleet.serve('sidecar-2');
+      seen('D-12', { 'late uses': late(), 'looks without a lease': leases.filter((lease) => lease <= 0).length });
+      expect(Math.min(...leases)).toBeGreaterThan(0);
+      expect(Math.max(...leases)).toBeLessThanOrEqual(LEASE_MS / 1_000);
+      // It judges the times of tokens by its own clock, and denies.
+      expect([...new Set(answers)]).toEqual([by === '+1h' ? '401 token.expired' : '401 token.not-yet-valid']);
+      expect(late()).toBe(0);
+    });
+
+    /** How long after an instant a sidecar has a lease. */
+    const leaseOver = async (party: Party, sinceMs: number): Promise<number> => {
+      let lastMs = sinceMs;
+      for (;;) {
+        const atMs = performance.now();
+        if ((await fleet.metric(party, 'remit_sidecar_lease_seconds')) <= 0) return Math.round(lastMs - sinceMs);
+        lastMs = atMs;
+      }
+    };
+
+    it.each(clocks)(`${titleOf('D-12')}, of an authority by %s`, async (by) => {
+      // It settles nothing of tasks that are over by its clock, so these uses settle nothing.
+      const { task, watches } = await used();
+      await fleet.kill('authority-2');
+      await fleet.serve('authority-2', { environment: clockOff(faketime, by), isReady: false });
+      expect(await fleet.readiness('authority-2')).toMatch(
+        /clocks of this machine and of the database differ by 3[56]\d\d s/,
+      );
+      // All sidecars follow it.
+      await fleet.kill('authority-1');
+      await new Promise((resolve) => setTimeout(resolve, 2 * LEASE_MS));
+      await until(() => watches.every((watch) => watch.isAllowed()), { what: 'uses are allowed by its leases' });
+      const { receipt, ms, late } = await ended(task, { watches, at: 'authority-2' });
+      const goneMs = performance.now();
+      await fleet.kill('authority-2');
+      const leaseMs = await leaseOver('sidecar-1', goneMs);
+      seen('D-12', {
+        'ms until an end was enforced': ms,
+        'ms of a lease without an authority': leaseMs,
+        'late uses': late(),
+      });
+      expect(receipt).toMatchObject({ enforced: true, holders: 2 });
+      expect(late()).toBe(0);
+      expect(leaseMs).toBeLessThanOrEqual(LEASE_MS);
+    });
+
+    it.each(clocks)(`${titleOf('D-12')}, of the database by %s`, async (by) => {
+      const { task, watches } = await used();
+      const primary = cluster.nodes[cluster.primary];
+      await primary.kill();
+      await primary.start(clockOff(faketime, by));
+      try {
+        await until(() => watches.every((watch) => watch.isAllowed()), { what: 'uses are allowed' });
+        const { receipt, ms, late } = await ended(task, { watches });
+        seen('D-12', { 'ms until an end was enforced': ms, 'late uses': late() });
+        expect(receipt).toMatchObject({ enforced: true });
+        expect(late()).toBe(0);
+      } finally {
+        await primary.kill();
+        await primary.start();
+        await until(() => fleet.declare().catch(() => false), { what: 'the database is back' });
+      }
+    });
+  });
 });

@@ -1,0 +1,56 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { join } from 'node:path';
+import { afterAll, expect, it, jest } from '@jest/globals';
+import { scratch } from '../../builders/scratch.ts';
+import { both, describeWith, envoyPart, postgresPart } from '../../parts.ts';
+import { startCluster } from '../../postgres/cluster.ts';
+import { until } from '../../until.ts';
+import { RealFleet } from './real-fleet.ts';
+import { migrate } from './replicas.ts';
+import { herd, isForTable, seen, titleOf } from './rows.ts';
+
+jest.setTimeout(600_000);
+
+const PROCESSES = 4;
+/** The bound of the row for 2,000 of them on an idle machine, and what a loaded one takes for fewer. */
+const BACK_MS = isForTable() ? 20_000 : 120_000;
+const { folder, remove } = scratch();
+afterAll(remove);
+
+describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a herd', ([envoy, binaries]) => {
+  it(titleOf('D-14'), async () => {
+    const closers: (() => unknown)[] = [];
+    try {
+      const cluster = await startCluster({ binaries, folder: folder() });
+      closers.push(() => cluster.close());
+      await migrate(cluster);
+      const place = join(folder(), 'fleet');
+      const fleet = await RealFleet.start({ envoy, folder: place, database: cluster.url, sidecars: [] });
+      closers.push(() => fleet.stop());
+      const authorities = ['authority-1', 'authority-2'] as const;
+      const targets = authorities.map((party) => `127.0.0.1:${fleet.port(`${party} grpc`)}`);
+      const leases = Array.from({ length: PROCESSES }, () => 0);
+      for (let n = 0; n < PROCESSES; n += 1) {
+        const args = [join(import.meta.dirname, 'herd-sidecars.ts'), String(herd() / PROCESSES), place, ...targets];
+        const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+        closers.push(() => child.kill('SIGKILL'));
+        createInterface({ input: child.stdout }).on('line', (line) => (leases[n] = Number(line)));
+      }
+      const all = (): number => leases.reduce((sum, one) => sum + one, 0);
+      await until(() => all() === herd(), { what: 'a lease of each', withinMs: 180_000 });
+      await Promise.all(authorities.map((party) => fleet.kill(party)));
+      await until(() => all() === 0, { what: 'all leases end' });
+      await Promise.all(authorities.map((party) => fleet.serve(party, { isReady: false })));
+      const backMs = performance.now();
+      await until(() => all() === herd(), { what: 'a lease of each again', withinMs: 180_000 });
+      const ms = Math.round(performance.now() - backMs);
+      const streams = await Promise.all(authorities.map((party) => fleet.streams(party)));
+      seen('D-14', { sidecars: herd(), 'ms until all had a lease': ms });
+      expect(streams.reduce((sum, one) => sum + one, 0)).toBeGreaterThanOrEqual(herd());
+      expect(ms).toBeLessThanOrEqual(BACK_MS);
+    } finally {
+      for (const close of closers.toReversed()) await close();
+    }
+  });
+});
