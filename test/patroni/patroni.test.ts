@@ -66,21 +66,24 @@ describeWith(patroniPart(), 'a fleet on PostgreSQL under Patroni', (parts) => {
         };
       };
 
-      it.each(
-        [
-          { row: 'P-01' as const, lose: () => cluster.switchover() },
-          { row: 'P-02' as const, lose: async () => cluster.killPostgres(await cluster.leader()) },
-          {
-            row: 'P-03' as const,
-            lose: async () => {
-              const old = await cluster.leader();
-              await cluster.kill(old);
-              await until(async () => (await cluster.leader()) !== old, { what: 'another leader' });
-              cluster.run(old);
-            },
+      it.each([
+        { row: 'P-01' as const, title: titleOf('P-01'), lose: () => cluster.switchover() },
+        {
+          row: 'P-02' as const,
+          title: titleOf('P-02'),
+          lose: async () => cluster.killPostgres(await cluster.leader()),
+        },
+        {
+          row: 'P-03' as const,
+          title: titleOf('P-03'),
+          lose: async () => {
+            const old = await cluster.leader();
+            await cluster.kill(old);
+            await until(async () => (await cluster.leader()) !== old, { what: 'another leader' });
+            cluster.run(old);
           },
-        ].map((each) => ({ ...each, title: titleOf(each.row) })),
-      )('$title', async ({ row, title, lose }) => {
+        },
+      ])('$title', async ({ row, title, lose }) => {
         const used = await fleet.declare();
         const other = await fleet.declare();
         const use = await fleet.watch('sidecar-1', used);

@@ -32,7 +32,7 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a herd', ([envo
       const targets = authorities.map((party) => `127.0.0.1:${fleet.port(`${party} grpc`)}`);
       const leases = Array.from({ length: PROCESSES }, () => 0);
       for (let n = 0; n < PROCESSES; n += 1) {
-        const args = [join(import.meta.dirname, 'herd-sidecars.ts'), String(herd() / PROCESSES), place, ...targets];
+        const args = [join(import.meta.dirname, 'crowded-herd.ts'), String(herd() / PROCESSES), place, ...targets];
         const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
         closers.push(() => child.kill('SIGKILL'));
         createInterface({ input: child.stdout }).on('line', (line) => (leases[n] = Number(line)));

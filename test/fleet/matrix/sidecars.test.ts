@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
 import { scratch } from '../../builders/scratch.ts';
+import { ran } from '../../e2e/process.ts';
 import { both, describeWith, envoyPart, faketimePart, postgresPart } from '../../parts.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
 import { failover } from '../../../src/dev/postgres/failover.ts';
@@ -25,6 +26,12 @@ const MAX_GROWN_MIB = 64;
 /** The answer to a use of a task that was completed. */
 const ENDED = '403 task.completed';
 const { folder, remove } = scratch();
+
+/** How long after an instant the last use was sent that was allowed, once uses are denied. */
+const allowedFor = async (watch: WatchedUse, sinceMs: number): Promise<number> => {
+  await until(() => !watch.isAllowed(), { what: 'uses are denied' });
+  return Math.round(watch.lastAllowedMs() - sinceMs);
+};
 
 describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a fleet', ([envoy, binaries]) => {
   let cluster: PostgresCluster;
@@ -69,10 +76,14 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
       late: () => watches.filter((watch) => watch.lastAllowedMs() > endedMs).length,
     };
   };
-  /** How long after an instant the last use was sent that was allowed, once uses are denied. */
-  const allowedFor = async (watch: WatchedUse, sinceMs: number): Promise<number> => {
-    await until(() => !watch.isAllowed(), { what: 'uses are denied' });
-    return Math.round(watch.lastAllowedMs() - sinceMs);
+  /** How long after an instant a sidecar has a lease. */
+  const leaseOver = async (party: Party, sinceMs: number): Promise<number> => {
+    let lastMs = sinceMs;
+    for (;;) {
+      const atMs = performance.now();
+      if ((await fleet.metric(party, 'remit_sidecar_lease_seconds')) <= 0) return Math.round(lastMs - sinceMs);
+      lastMs = atMs;
+    }
   };
   const rssKiB = (party: Party): number =>
     Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${fleet.process(party).child.pid}/status`, 'utf8'))?.[1]);
@@ -192,15 +203,19 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
     expect(denied).toEqual([]);
   });
 
-  it('is not ready where an authority starts without a standby, and says why', async () => {
+  it('says why an authority does not serve that starts without a standby', async () => {
     const { standbys } = cluster;
     for (const name of standbys) await cluster.nodes[name].kill();
-    await fleet.kill('authority-2');
-    await fleet.serve('authority-2', { isReady: false });
-    expect(await fleet.readiness('authority-2')).toMatch(/^503 database: .*no synchronous standby is connected/);
-    for (const name of standbys) await cluster.startStandby(name);
-    await fleet.kill('authority-2');
-    await fleet.serve('authority-2');
+    try {
+      await fleet.kill('authority-2');
+      const missing = 'no synchronous standby is connected: commits wait until one is';
+      const checked = await ran(['serve', '--check', '--config', fleet.config('authority-2')]);
+      expect([checked.code, `${checked.out}${checked.err}`]).toEqual([2, expect.stringContaining(missing)]);
+      const served = await ran(['serve', '--config', fleet.config('authority-2')]);
+      expect([served.code, served.err]).toEqual([2, expect.stringContaining(missing)]);
+    } finally {
+      for (const name of standbys) await cluster.startStandby(name);
+    }
   });
 
   describeWith(faketimePart(), 'with another wall clock', (faketime) => {
@@ -231,16 +246,6 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
       expect([...new Set(answers)]).toEqual([by === '+1h' ? '401 token.expired' : '401 token.not-yet-valid']);
       expect(late()).toBe(0);
     });
-
-    /** How long after an instant a sidecar has a lease. */
-    const leaseOver = async (party: Party, sinceMs: number): Promise<number> => {
-      let lastMs = sinceMs;
-      for (;;) {
-        const atMs = performance.now();
-        if ((await fleet.metric(party, 'remit_sidecar_lease_seconds')) <= 0) return Math.round(lastMs - sinceMs);
-        lastMs = atMs;
-      }
-    };
 
     it.each(clocks)(`${titleOf('D-12')}, of an authority by %s`, async (by) => {
       // It settles nothing of tasks that are over by its clock, so these uses settle nothing.
@@ -275,6 +280,8 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
       await primary.start(clockOff(faketime, by));
       try {
         await until(() => watches.every((watch) => watch.isAllowed()), { what: 'uses are allowed' });
+        // Until the restart itself is over.
+        await new Promise((resolve) => setTimeout(resolve, 2 * LEASE_MS));
         const { receipt, ms, late } = await ended(task, { watches });
         seen('D-12', { 'ms until an end was enforced': ms, 'late uses': late() });
         expect(receipt).toMatchObject({ enforced: true });

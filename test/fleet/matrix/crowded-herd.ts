@@ -7,7 +7,7 @@ import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { sidecarOptions } from './watched-state.ts';
 
 /**
- * Many sidecars in one process: `node herd-sidecars.ts COUNT FOLDER TARGET…`, with the credentials of a `RealFleet` in its folder. Writes how
+ * Many sidecars in one process: `node crowded-herd.ts COUNT FOLDER TARGET…`, with the credentials of a `RealFleet` in its folder. Writes how
  * many of them have a lease, a line each time that changes.
  */
 const [count = '0', folder = '', ...targets] = process.argv.slice(2);
