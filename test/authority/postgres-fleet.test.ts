@@ -107,6 +107,27 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
     expect(receipt).toEqual({ enforced: true, holders: 3, acknowledged: 3, fenced: 0 });
   });
 
+  it('tells a sidecar of one where a token was used at a sidecar of the other', async () => {
+    const url = await places.next();
+    const [a, b] = [await authority(url), await authority(url)];
+    await declared(a.state, 1);
+    const one = await holder(a.serving.targets);
+    const soFar = {
+      uses: 3,
+      last: { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) },
+      allowed: {
+        traces: [7],
+        places: { address: '10.0.0.1', certificate: 'c', connections: [], servers: ['payments'], risks: ['low'] },
+      },
+    };
+    const told = async (): Promise<boolean> =>
+      (await one.reports.writeUses([{ jtiDigest: digestOf(1), ...soFar }])) === null;
+    await until(told, { what: 'a report' });
+    expect(one.usesBefore(keyOf(1), digestOf(1))).toBeNull();
+    const other = await holder(b.serving.targets);
+    expect(other.usesBefore(keyOf(1), digestOf(1))).toEqual(soFar);
+  });
+
   it('sees the other one with its sidecars, and says so once its database takes no commits', async () => {
     const url = await places.next();
     const [a, b] = [await authority(url), await authority(url)];

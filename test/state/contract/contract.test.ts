@@ -269,6 +269,23 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox }) => 
     await state.close();
   });
 
+  it('forgets what was reported of a token together with the token', async () => {
+    const { state } = await opened();
+    const { authority } = state;
+    const uses = { jtiDigest: 'digest-1', uses: 1, last: null, allowed: null };
+    expect(await authority.writeUses([uses], { name: 'one', audiences: null })).toBeNull();
+    await authority.applyTaskEvent(key, byOperator('cancel'), 'operator');
+    expect(await authority.forget(1_000)).toBeNull();
+    nowMs += 86_400_000;
+    for (let isMore = true; isMore;) ({ isMore } = must(await authority.prune(0)));
+    expect(await authority.tokenOf('digest-1')).toBeUndefined();
+    expect(await state.reportedUses('digest-1')).toEqual([]);
+    // Nor is anything of it written any more.
+    expect(await authority.writeUses([uses], { name: 'one', audiences: null })).toBeNull();
+    expect(await state.reportedUses('digest-1')).toEqual([]);
+    await state.close();
+  });
+
   it('takes reports of uses only for the audiences that a process may serve', async () => {
     const { state } = await opened();
     const uses = [1, 2].map((n) => ({ jtiDigest: `digest-${n}`, uses: 1, last: null, allowed: null }));
