@@ -1,6 +1,8 @@
 import { join } from 'node:path';
+import { Client, credentials, status } from '@grpc/grpc-js';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import type { ServedBundle } from '../../src/authority/bundle-handler.ts';
+import { methodOf } from '../../src/fleet/service.ts';
 import { BundleFeed, bundleDigestOf } from '../../src/policy/bundle/bundle-feed.ts';
 import { signedBundle } from '../../src/policy/bundle/bundle.ts';
 import { policySetFrom } from '../../src/policy/loading/load.ts';
@@ -147,6 +149,36 @@ describe('the signed policy bundle of an authority', () => {
     expect((await one.bundle('', bounds)) === text).toBe(true);
     expect(await one.bundle(bundleDigestOf(text), bounds)).toBe('');
     expect(await one.bundle('', { ...bounds, maxBytes: 1024 })).toEqual({ problem: 'is larger than 1024 bytes' });
+  });
+
+  it('is sent to a bounded number of clients that do not read, who hold up others no longer than they stay', async () => {
+    const text = 'x'.repeat(9 * 1024 ** 2);
+    const { targets } = await authority(() => served(text));
+    const { path, requestSerialize, responseDeserialize } = methodOf('Bundle');
+    const clients = [1, 2].map(() => {
+      const settings = { 'grpc.use_local_subchannel_pool': 1, 'grpc.max_receive_message_length': -1 };
+      return new Client(targets[0] ?? '', credentials.createInsecure(), settings);
+    });
+    closers.push(() => clients.forEach((client) => client.close()));
+    let refused = 0;
+    const calls = clients.flatMap((client) =>
+      Array.from({ length: 90 }, () => {
+        // Nothing reads it.
+        const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, { digest: '' });
+        call.on('error', () => undefined);
+        call.on('status', ({ code }) => {
+          if (code === status.RESOURCE_EXHAUSTED) refused += 1;
+        });
+        return call;
+      }),
+    );
+    await until(() => refused === 180 - 128, { what: 'the refusals' });
+    const one = link({ target: targets[0] ?? '', tls: null });
+    expect(await one.bundle('', bounds)).toEqual({
+      problem: expect.stringContaining('too many bundles are being sent'),
+    });
+    for (const call of calls) call.cancel();
+    await until(async () => (await one.bundle('', bounds)) === text, { what: 'the bundle' });
   });
 
   it('is not sent to a client that no rule admits', async () => {
