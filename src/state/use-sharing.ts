@@ -30,7 +30,7 @@ export interface UseSharingServices {
  */
 export class UseSharing {
   readonly #services: UseSharingServices;
-  /** The tokens whose uses are to be reported: digest and key of their uses. */
+  /** The tokens whose uses are to be reported: the key of their uses, and their `jti`. */
   readonly #waiting = new Map<string, string>();
   #cancel: (() => void) | null = null;
 
@@ -45,13 +45,12 @@ export class UseSharing {
 
   /** A token was used. */
   used({ tokenId, useKey }: SharedToken, { isNewPlace }: { readonly isNewPlace: boolean }): void {
-    const digest = jtiDigestOf(tokenId);
     if (isNewPlace) {
-      this.#waiting.delete(digest);
-      return this.#report(digest, useKey);
+      this.#waiting.delete(useKey);
+      return this.#report(useKey, tokenId);
     }
-    if (this.#waiting.size >= MAX_WAITING && !this.#waiting.has(digest)) return;
-    this.#waiting.set(digest, useKey);
+    if (this.#waiting.size >= MAX_WAITING && !this.#waiting.has(useKey)) return;
+    this.#waiting.set(useKey, tokenId);
     this.#cancel ??= this.#services.after(REPORT_MS, () => this.#reportAll());
   }
 
@@ -62,12 +61,12 @@ export class UseSharing {
 
   #reportAll(): void {
     this.#cancel = null;
-    for (const [digest, useKey] of this.#waiting) this.#report(digest, useKey);
+    for (const [useKey, tokenId] of this.#waiting) this.#report(useKey, tokenId);
     this.#waiting.clear();
   }
 
-  #report(jtiDigest: string, useKey: string): void {
+  #report(useKey: string, tokenId: string): void {
     const soFar = this.#services.uses.soFar(useKey);
-    if (soFar !== null) this.#services.report({ jtiDigest, ...soFar });
+    if (soFar !== null) this.#services.report({ jtiDigest: jtiDigestOf(tokenId), ...soFar });
   }
 }
