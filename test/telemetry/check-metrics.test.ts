@@ -18,7 +18,7 @@ const finished = (decision: Decision, facts: object = {}): FinishedCheck =>
     cache: 'miss',
     traceId,
     took: { gatherMs: 1, decideMs: 2, settleMs: 4 },
-    facts: { action: { id: 'payments.read' }, secrets: [], reuse: [], nowMs: 1_500, ...facts },
+    facts: { action: { id: 'payments.read' }, credential: unknown, secrets: [], reuse: [], nowMs: 1_500, ...facts },
   }) as unknown as FinishedCheck;
 
 const countedAfter = (...checks: readonly FinishedCheck[]): string => {
