@@ -47,7 +47,14 @@ export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect
     if (!isOver && stream !== null && call.writableLength < MAX_QUEUED_BYTES) call.write({ size, problem: '' });
   };
 
-  const handle = async ({ log, from, leaves, checkpoint }: Records): Promise<void> => {
+  /** @param isWhole whether the client says that its log ended */
+  const end = async (isWhole: boolean): Promise<void> => {
+    await stream?.end(isWhole && !isOver);
+    if (!isOver) call.end();
+    isOver = true;
+  };
+
+  const handle = async ({ log, from, leaves, checkpoint, ended }: Records): Promise<void> => {
     if (stream === null) {
       if (log === null) return refuse({ problem: 'the first message must name the log', isLater: false });
       const name = emitterNameFrom({ origin: log.origin, verifierKey: log.verifier_key }, peer);
@@ -67,7 +74,8 @@ export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect
       });
     }
     const refused = await stream.receive({ from, leaves, checkpoint });
-    if (refused !== null) refuse(refused);
+    if (refused !== null) return refuse(refused);
+    if (ended) await end(true);
   };
 
   /** Handles one event after the other. */
@@ -83,11 +91,6 @@ export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect
     };
     handling = turn(handling);
   };
-  const end = async (isWhole: boolean): Promise<void> => {
-    await stream?.end(isWhole && !isOver);
-    if (!isOver) call.end();
-    isOver = true;
-  };
   call.on('data', (message: Records) => {
     call.pause();
     then(async () => {
@@ -95,6 +98,7 @@ export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect
       call.resume();
     });
   });
-  call.on('end', () => then(() => end(true)));
+  // The end of a killed client looks like that of one that has sent all.
+  call.on('end', () => then(() => end(false)));
   call.on('cancelled', () => then(() => end(false)));
 }

@@ -264,6 +264,7 @@ export interface Records {
   readonly from: number;
   readonly leaves: readonly Buffer[];
   readonly checkpoint: string;
+  readonly ended: boolean;
 }
 
 export interface Appended {

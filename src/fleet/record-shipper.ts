@@ -83,7 +83,7 @@ export class RecordShipper {
     stream.on('error', (error) => this.#over(sending, error.message));
     stream.on('end', () => this.#over(sending, 'the authority ended the stream'));
     const log = { origin, verifier_key: verifierKey, size: head.size, root: Buffer.from(head.root) };
-    stream.write({ log, from: 0, leaves: [], checkpoint: '' });
+    stream.write({ log, from: 0, leaves: [], checkpoint: '', ended: false });
     this.#keepAlive();
   }
 
@@ -146,13 +146,14 @@ export class RecordShipper {
         cancel();
         resolve();
       });
-      sending.stream.end();
+      const end = { log: null, from: sending.kept, leaves: [], checkpoint: '', ended: true };
+      sending.stream.end(end);
     });
     return null;
   }
 
-  #write(sending: Sending, records: Omit<Records, 'log'>): void {
-    sending.isBlocked = !sending.stream.write({ log: null, ...records });
+  #write(sending: Sending, records: Omit<Records, 'log' | 'ended'>): void {
+    sending.isBlocked = !sending.stream.write({ log: null, ended: false, ...records });
   }
 
   #hear(sending: Sending, { size, problem }: Appended): void {

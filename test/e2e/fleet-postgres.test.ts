@@ -47,7 +47,7 @@ describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars',
       await mkdir(join(scratch.folder, 'pg'));
       places = new PostgresPlaces(binaries, join(scratch.folder, 'pg'));
       await places.start();
-      fleet = await Fleet.start(envoy, join(scratch.folder, 'fleet'), await places.next());
+      fleet = await Fleet.start(envoy, join(scratch.folder, 'fleet'), { database: await places.next() });
     });
     afterAll(async () => {
       await fleet?.stop();

@@ -64,7 +64,18 @@ export class Fleet {
     this.#ports = ports;
   }
 
-  static async start(envoy: string, folder: string, database: string | null = null): Promise<Fleet> {
+  /**
+   * @param options.database URL of a PostgreSQL; default a state file
+   * @param options.envoyConfig changes the shipped configuration of each Envoy
+   */
+  static async start(
+    envoy: string,
+    folder: string,
+    {
+      database = null,
+      envoyConfig = (text) => text,
+    }: { readonly database?: string | null; readonly envoyConfig?: (text: string) => string } = {},
+  ): Promise<Fleet> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await cp(examples, join(folder, 'policies'), { recursive: true });
     // It reads the history in every use, so that every use would be settled.
@@ -72,7 +83,10 @@ export class Fleet {
     const policies = await BundlePublisher.create(folder);
     await policies.publish(1);
     const acme = await createAuthority('acme.test', systemPorts);
-    const names = { dns: ['localhost', 'payments.acme.test', 'issuer.acme.test'], ips: ['127.0.0.1'] };
+    const names = {
+      dns: ['localhost', 'payments.acme.test', 'files.acme.test', 'issuer.acme.test'],
+      ips: ['127.0.0.1'],
+    };
     const gateway = await writeCredential(folder, 'gateway', await acme.svid('/gateway', names));
     const served = await writeCredential(folder, 'authority', await acme.svid('/authority', names));
     const own = await writeCredential(folder, 'tools-1', await acme.svid('/ns/pay/sa/tools-1'));
@@ -121,7 +135,7 @@ export class Fleet {
         () => payments.close(),
         () => files.close(),
       );
-      const text = withTimeForChecks(await shippedEnvoyConfig());
+      const text = envoyConfig(withTimeForChecks(await shippedEnvoyConfig()));
       for (const name of SIDECARS) {
         const addresses = {
           listener: { host: '127.0.0.1', port: 0 },
@@ -257,6 +271,11 @@ export class Fleet {
       headers: { authorization: `Bearer ${token}` },
     });
     return status === 200 ? '200' : `${status} ${/"reason":"([\w.-]+)"/.exec(body)?.[1] ?? body}`;
+  }
+
+  /** The status of a call without a token through the Envoy of a sidecar. */
+  async status(name: SidecarName, host: string, path: string): Promise<number> {
+    return (await this.agent.call(this.#envoys.get(name)?.address.port ?? 0, { host, path })).status;
   }
 
   #ask(at: AuthorityName, path: string, call: Partial<Parameters<Agent['call']>[1]> = {}) {

@@ -13,7 +13,7 @@ import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { mustFind } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
-import { addRecords, authority, emitterRecords, nameOf, sidecarLog } from '../ledger/received/receivers.ts';
+import { addRecords, authority, emitterRecords, nameOf, partFrom, sidecarLog } from '../ledger/received/receivers.ts';
 import { FaultProxy } from '../fault-proxy.ts';
 import { freePort } from '../free-port.ts';
 import { until } from '../until.ts';
@@ -178,7 +178,7 @@ describe('RecordShipper', () => {
 });
 
 describe('handleAppend', () => {
-  const nothing = { log: null, from: 0, leaves: [], checkpoint: '' };
+  const nothing = { log: null, from: 0, leaves: [], checkpoint: '', ended: false };
   it.each([
     ['that does not name its log first', [nothing], 'the first message must name the log'],
     [
@@ -208,6 +208,35 @@ describe('handleAppend', () => {
     for (const message of messages[0] === nothing ? messages : [head, ...messages]) stream.write(message);
     await until(() => heard.some((each) => each !== ''));
     expect(heard.at(-1)).toContain(problem);
+    log.close();
+    calls.close();
+    await own.stop();
+  });
+});
+
+describe('the end of a stream that has sent a whole signed log', () => {
+  it.each([
+    ['is the end of the log where the sidecar says so', true, ['joined', 'left']],
+    ['is not where it does not: that of a killed sidecar looks the same, which is lost', false, ['joined', 'lost']],
+  ])('%s', async (_case, ended, events) => {
+    const [pod, place] = [folder(), folder()];
+    const address = `unix:${join(place, 'a.sock')}`;
+    const own = await served(place, address, 1_500);
+    const log = sidecarLog(pod, 5);
+    const { origin, verifierKey, size } = log;
+    const calls = appendCalls(address);
+    const stream = calls.open();
+    const heard: number[] = [];
+    stream.on('data', (appended: { readonly size: number }) => void heard.push(appended.size));
+    const nothing = { log: null, from: 0, leaves: [], checkpoint: '', ended: false };
+    stream.write({ ...nothing, log: { origin, verifier_key: verifierKey, size, root: Buffer.alloc(32) } });
+    const part = partFrom(pod, 0);
+    stream.write({ ...nothing, ...part, leaves: part.leaves.map((leaf) => Buffer.from(leaf)) });
+    await until(() => heard.at(-1) === size);
+    if (ended) stream.write({ ...nothing, from: size, ended });
+    stream.end();
+    await until(() => eventsIn(place).length === 2, { what: 'what became of the log' });
+    expect(eventsIn(place)).toEqual(events);
     log.close();
     calls.close();
     await own.stop();

@@ -1,0 +1,94 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { ledgerEvidence } from '../../src/commands/ledger-evidence.ts';
+import { ledgerQuery } from '../../src/commands/ledger-query.ts';
+import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
+import type { EvidenceReport } from '../../src/evidence/report.ts';
+import { mustFind } from '../builders/must.ts';
+import { ran } from '../commands/ledgers.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { until } from '../until.ts';
+import { scratchFolder } from './domain.ts';
+import { Fleet, SIDECARS } from './fleet.ts';
+import { carelessEnvoy } from './outcome-envoy.ts';
+
+jest.setTimeout(300_000);
+
+/** A record in the log of a sidecar, as far as it is looked at here. */
+interface Found {
+  readonly log?: string;
+  readonly event?: string;
+  readonly origin?: string;
+  readonly size?: number;
+}
+
+describeWith(envoyPart(), 'the records of two sidecars at their authority', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let fleet: Fleet;
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-fleet-rec-');
+    fleet = await Fleet.start(envoy, scratch.folder, { envoyConfig: carelessEnvoy });
+  });
+  afterAll(async () => {
+    await fleet?.stop();
+    await scratch?.remove();
+  });
+
+  const of = () => ['--config', join(fleet.folder, 'authority.yaml')];
+  const records = async (...asked: readonly string[]): Promise<readonly Found[]> => {
+    const { out } = await ran(ledgerQuery, ...of(), '--json', ...asked);
+    return out.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []));
+  };
+  /** Waits until there is such a record in the log of each sidecar. */
+  const recordedAtBoth = (what: string, ...asked: readonly string[]) =>
+    until(
+      async () => {
+        const found = new Set((await records(...asked)).map(({ log }) => log?.split('/')[1]));
+        return SIDECARS.every((name) => found.has(name));
+      },
+      { what },
+    );
+  const evidence = async () => {
+    const asked = ['--framework', 'csf-2.0', '--from', '-1h', '--key', fleet.ledgerKey(), '--format', 'json'];
+    const { exit, out } = await ran(ledgerEvidence, ...of(), ...asked);
+    return { exit, report: JSON.parse(out) as EvidenceReport };
+  };
+
+  /** Counted is what the ledger of the authority says: up to the last checkpoint of each sidecar. */
+  const hasBothBypasses = async (): Promise<boolean> => {
+    const { exit, report } = await evidence();
+    const bypasses = report.classes.flatMap(({ exceptions }) => exceptions).filter(({ code }) => code === 'bypass');
+    return exit === 0 && bypasses.some(({ count }) => count === SIDECARS.length);
+  };
+
+  it('have what became of each use, and what passed without a check, by the access log of the Envoy beside each', async () => {
+    const { token, taskId } = await fleet.declare();
+    for (const name of SIDECARS) {
+      await until(async () => (await fleet.call(name, token)) === '200', { what: `a use at ${name}` });
+      // The server behind Envoy has no such file, and was asked.
+      expect(await fleet.status(name, 'files.acme.test', '/v1/files/open')).toBe(404);
+    }
+    await recordedAtBoth('the outcomes of both', '--kind', 'outcome', '--task', taskId);
+    await recordedAtBoth('the findings of both', '--kind', 'finding', '--reason', 'bypass');
+    await until(hasBothBypasses, { what: 'evidence of both findings' });
+  });
+
+  it('name the sidecar that is killed as lost, with how much of its log is kept', async () => {
+    const killed = mustFind((await records('--kind', 'use')).find(({ log }) => log?.includes('/remote/'))).log ?? '';
+    fleet.signal('remote', 'SIGKILL');
+    const lost = async () =>
+      (await records('--kind', 'emitter')).find(({ event, origin }) => event === 'lost' && origin === killed);
+    const named = mustFind(await until(lost, { what: 'the lost log', withinMs: 180_000 }));
+    const { exit, out } = await ran(ledgerVerify, '--key', fleet.ledgerKey(), ...of());
+    // 2: the last seconds of the other one are under no checkpoint.
+    expect([0, 2]).toContain(exit);
+    const block = mustFind(out.split('\n\n').find((each) => each.includes(`received   ${killed}`)));
+    expect(block).toContain('state      LOST');
+    expect(block).toContain(`${named.size} anchored, ${named.size} received, 0 missing`);
+    const { report } = await evidence();
+    expect(report.received?.map(({ id, state }) => [id, state]).toSorted()).toEqual([
+      ['spiffe://acme.test/ns/pay/sa/tools-1', 'lost'],
+      ['unix', 'open'],
+    ]);
+  });
+});
