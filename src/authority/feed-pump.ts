@@ -82,11 +82,11 @@ export class FeedPump {
         const due = hub.due(canTake);
         if (due.size === 0) return;
         let canRead = true;
-        for (const [id, read] of due) {
+        for (const some of inGroups(due)) {
           // After a failure the cards stay due until the feed can be read again, at the next poll.
-          if (canRead) canRead = await this.#sendCards(id, read);
-          else hub.unread(id, read);
-          // Reading is synchronous: others have their turn between two sidecars.
+          if (canRead) canRead = await this.#sendCards(some);
+          else for (const [id, read] of some) hub.unread(id, read);
+          // A state file is read synchronously: others have their turn between two groups.
           await setImmediate();
         }
         if (!canRead) return;
@@ -96,13 +96,24 @@ export class FeedPump {
     }
   }
 
-  /** Gives whether the database could be read. */
-  async #sendCards(id: StreamId, read: readonly CardToRead[]): Promise<boolean> {
+  /** Reads the cards of some sidecars at once, each card once. Gives whether the database could be read. */
+  async #sendCards(due: readonly Due[]): Promise<boolean> {
     const { hub, engine, rightsOf } = this.#options;
-    const found = await engine.cards(read);
-    const rights = rightsOf(id);
-    if (isStoreFailure(found) || rights === undefined) hub.unread(id, read);
-    else hub.send(id, read, { cards: found.cards.map((card) => permittedCard(card, rights)), head: found.seq });
+    const wanted = new Map<string, { readonly card: CardToRead; readonly at: number }>();
+    for (const card of due.flatMap(([, read]) => read)) {
+      const name = nameOf(card);
+      if (!wanted.has(name)) wanted.set(name, { card, at: wanted.size });
+    }
+    const found = await engine.cards([...wanted.values()].map(({ card }) => card));
+    for (const [id, read] of due) {
+      const rights = rightsOf(id);
+      if (isStoreFailure(found) || rights === undefined) {
+        hub.unread(id, read);
+        continue;
+      }
+      const cards = read.map((card) => found.cards[wanted.get(nameOf(card))?.at ?? -1] ?? null);
+      hub.send(id, read, { cards: cards.map((card) => permittedCard(card, rights)), head: found.seq });
+    }
     this.#flush();
     return !isStoreFailure(found);
   }
@@ -112,3 +123,27 @@ export class FeedPump {
     for (const [id, downs] of hub.outgoing()) for (const down of downs) write(id, down);
   }
 }
+
+/** Cards that are due to a sidecar. */
+type Due = readonly [id: StreamId, read: readonly CardToRead[]];
+
+/** Sidecars whose cards are read together: at most so many cards, unless one sidecar alone has more. */
+const MAX_CARDS = 32;
+
+function inGroups(due: ReadonlyMap<StreamId, readonly CardToRead[]>): readonly (readonly Due[])[] {
+  const groups: Due[][] = [];
+  let cards = 0;
+  for (const one of due) {
+    const group = groups.at(-1);
+    cards += one[1].length;
+    if (group !== undefined && cards <= MAX_CARDS) group.push(one);
+    else {
+      groups.push([one]);
+      cards = one[1].length;
+    }
+  }
+  return groups;
+}
+
+/** Names what is read for a card. */
+const nameOf = ({ key, jtiDigests }: CardToRead): string => JSON.stringify([key.issuer, key.id, jtiDigests]);

@@ -62,3 +62,58 @@ it('reads cards that fail once a poll, and sends them once they can be read', as
     await authority.close();
   }
 });
+
+const stateAt = ({ states }: SidecarState, n: number): unknown => {
+  const found = states.of(keyOf(n), digestOf(n));
+  return found !== undefined && 'task' in found ? found.task.state : found;
+};
+
+it('reads a card that many sidecars hold once for some of them, and each gets what it may have', async () => {
+  const asked: (readonly unknown[])[] = [];
+  const around = (real: Engine): Engine => ({
+    ...real,
+    cards: async (wanted) => {
+      asked.push(wanted);
+      return real.cards(wanted);
+    },
+  });
+  const authority = await serving(folder(), { around });
+  const sidecars = Array.from({ length: 6 }, () =>
+    SidecarState.open({
+      targets: authority.targets,
+      placeOf: (target) => ({ target, tls: null }),
+      hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
+      status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
+      ports: systemPorts,
+      after,
+      onKeys: () => undefined,
+      onProblem: () => undefined,
+      onOpened: () => undefined,
+      onSettled: () => undefined,
+    }),
+  );
+  try {
+    await until(() => sidecars.every((one) => one.problem() === null), { what: 'leases' });
+    await authority.declared(1);
+    await authority.declared(2);
+    const opened = async (): Promise<boolean> => {
+      for (const [at, one] of sidecars.entries()) {
+        await one.states.open(keyOf(1), digestOf(1));
+        // Two of them hold another task too.
+        if (at < 2) await one.states.open(keyOf(2), digestOf(2));
+      }
+      return sidecars.every((one, at) => stateAt(one, 1) === 'active' && (at >= 2 || stateAt(one, 2) === 'active'));
+    };
+    await until(opened, { what: 'open tasks' });
+    asked.length = 0;
+    must(await authority.state.authority.applyTaskEvent(keyOf(1), byOperator('cancel'), 'operator'));
+    must(await authority.state.authority.applyTaskEvent(keyOf(2), byOperator('complete'), 'operator'));
+    await until(() => sidecars.every((one) => stateAt(one, 1) === 'cancelled'), { what: 'the end at all' });
+    await until(() => sidecars.slice(0, 2).every((one) => stateAt(one, 2) === 'completed'), { what: 'the other end' });
+    // Eight cards were sent. Each end is read once or, where the polls come between, a few times.
+    expect(asked.flat().length).toBeLessThan(8);
+  } finally {
+    for (const one of sidecars) one.close();
+    await authority.close();
+  }
+});

@@ -22,7 +22,8 @@ const IN_ONE_PROCESS = 250;
 const LEASE_MS = 6_000;
 /** Memory of fewer streams is lost in that of the process. */
 const MANY = 100;
-const ENDS = 20;
+/** Fewer where each is opened at so many sidecars before. */
+const endsOf = (count: number): number => (count > 500 ? 10 : 20);
 const CALLS_AT_ONCE = 64;
 
 /**
@@ -52,7 +53,7 @@ export async function measureStreams(bench: Bench, counts: readonly number[]): P
     const cpuUs = cpuMicroseconds(remit.pid);
     await new Promise((resolve) => setTimeout(resolve, effort.seconds * 1_000));
     const core = (cpuMicroseconds(remit.pid) - cpuUs) / (effort.seconds * 1e6);
-    const ends = await measureEnds(clients, await remit.tokens(ENDS, intent), { remit, domain, count });
+    const ends = await measureEnds(clients, await remit.tokens(endsOf(count), intent), { remit, domain, count });
     const of = `${count} sidecars`;
     noted(bench, `end to acknowledgement, ${of}`, ends.tookMs);
     noted(bench, `acknowledged end to first refusal, ${of}`, ends.refusedMs);
@@ -60,7 +61,9 @@ export async function measureStreams(bench: Bench, counts: readonly number[]): P
     results.note(`authority while nothing happens, ${of}`, core * 100, '% of a core');
     if (count >= MANY)
       results.note(`memory of a stream, ${of}`, ((residentMiB(remit.pid) - emptyMiB) * 1_024) / count, 'KiB');
-    say(`${of}: ${ENDS} ends, ${ends.late} uses allowed after one, ${(core * 100).toFixed(1)} % of a core while idle`);
+    say(
+      `${of}: ${endsOf(count)} ends, ${ends.late} uses allowed after one, ${(core * 100).toFixed(1)} % of a core while idle`,
+    );
   }
   await clients.end();
   await measureCalls(bench, remit, place);
