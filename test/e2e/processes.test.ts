@@ -179,15 +179,13 @@ describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behin
     await until(() => decided(declared.taskId).every((uses) => uses.some((use) => use.reason === 'task.completed')));
   });
 
-  it('refuse a task that a command has ended beside them', async () => {
+  it('refuse a task from the moment at which a command beside them has ended it', async () => {
     const declared = await processes.declare();
     await warm(declared);
     const words = ['task', 'end', declared.taskId, '--cause', 'a test', '--config', processes.config];
     expect((await ran(words, processes.environment('authority'))).code).toBe(0);
-    await until(async () => {
-      const answered = new Set(await answers(8, { authorization: `Bearer ${declared.token}` }));
-      return answered.size === 1 && answered.has('403 task.revoked');
-    });
+    const answered = await answers(8, { authorization: `Bearer ${declared.token}` });
+    expect(new Set(answered)).toEqual(new Set(['403 task.revoked']));
   });
 
   it('lose only calls in progress when one is killed, and none of its records once it is back', async () => {
