@@ -118,7 +118,7 @@ export class RealFleet {
       this.#ports.set(`${party} grpc`, grpc);
       await this.#write(party, {
         svid: svids.authority,
-        issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${issuer}`, signingKey: 'signing-keys' },
+        issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${issuer}` },
         state: database,
         records: `file:received-${party}`,
         authority: {
@@ -160,8 +160,7 @@ export class RealFleet {
       this.#closers.push(() => started.stop());
       this.#envoys.set(party, started);
     }
-    // The first one makes the signing keys.
-    for (const party of authorities) await this.serve(party);
+    await Promise.all(authorities.map((party) => this.serve(party)));
     await Promise.all(sidecars.map((party) => this.serve(party)));
   }
 

@@ -203,6 +203,29 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
     expect(denied).toEqual([]);
   });
 
+  it(titleOf('D-18'), async () => {
+    const { task, watches } = await used();
+    for (const link of fleet.links('sidecar-1')) link.set({ kind: 'held' });
+    const cutMs = performance.now();
+    const { kid } = JSON.parse(Buffer.from(task.token.split('.')[0] ?? '', 'base64url').toString());
+    const revoked = await ran(['key', 'revoke', kid, '--config', fleet.config('authority-2'), '--json']);
+    const revokedMs = performance.now();
+    const allowedMs = await allowedFor(watches[0], cutMs);
+    await until(() => !watches[1].isAllowed(), { what: 'the other sidecar knows the revocation' });
+    const late = watches.filter((watch) => watch.lastAllowedMs() > revokedMs).length;
+    seen('D-18', { 'ms of uses while cut off': allowedMs, 'late uses': late });
+    expect([revoked.code, JSON.parse(revoked.out)]).toEqual([
+      0,
+      { kid, enforcement: expect.objectContaining({ enforced: true }) },
+    ]);
+    expect(late).toBe(0);
+    expect(allowedMs).toBeLessThanOrEqual(LEASE_MS);
+    // With a lease again it knows too.
+    for (const link of fleet.links('sidecar-1')) link.heal();
+    await fleet.ready('sidecar-1');
+    expect(await fleet.call('sidecar-1', task.token)).not.toBe('200');
+  });
+
   it('says why an authority does not serve that starts without a standby', async () => {
     const { standbys } = cluster;
     for (const name of standbys) await cluster.nodes[name].kill();
