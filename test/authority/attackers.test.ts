@@ -284,11 +284,11 @@ describe('bad input', () => {
     expect(stream.ended()).toBeNull();
   });
 
-  it('answers 10,000 opens of tokens that do not exist within its rates, holds nothing of them, and serves others', async () => {
+  it('answers 30,000 opens of tokens that do not exist within its rates, holds nothing of them, and serves others', async () => {
     const { target, declared, state, enforced } = await authority();
     const task = await declared(1);
     const [attacker, honest] = [await follower(target, 'attacker-1'), await follower(target, 'honest-one')];
-    const batches = Array.from({ length: 40 }, (_, batch) =>
+    const batches = Array.from({ length: 120 }, (_, batch) =>
       attacker.client.call('Open', {
         instance: 'attacker-1',
         tokens: Array.from({ length: 250 }, (_unused, at) => ({
@@ -304,7 +304,7 @@ describe('bad input', () => {
     const refused = answers.filter((answer) => answer === 'RESOURCE_EXHAUSTED').length;
     expect(refused).toBeGreaterThan(0);
     const cards = answers.flatMap((answer) => (typeof answer === 'string' ? [] : answer.opened));
-    expect(cards.length).toBe((40 - refused) * 250);
+    expect(cards.length).toBe((120 - refused) * 250);
     expect(cards.every(({ card }) => card === null)).toBe(true);
     await state.authority.applyTaskEvent(task, byOperator('cancel'), 'operator');
     await until(() => honest.stream.downs.some((down) => down.of === 'changes'), { what: 'the change' });
