@@ -114,7 +114,7 @@ export class FleetEnforcement {
 
   /** As `Followers.enforced`, for the sidecars of all authorities. */
   async enforced(roots: readonly string[]): Promise<Receipt | StoreFailure> {
-    const { board, enforcedLocally, head, monotonicMs, wait } = this.#options;
+    const { beat, board, enforcedLocally, head, monotonicMs, wait } = this.#options;
     const seq = await head();
     if (isStoreFailure(seq)) return seq;
     const untilMs = monotonicMs() + 2 * this.#fencedAfterMs;
@@ -122,7 +122,9 @@ export class FleetEnforcement {
     for (;;) {
       if (isStoreFailure(local)) return local;
       const isSeen = await this.#look();
-      const isEnforced = local.enforced && isSeen && this.#marks.isEnforced(seq, monotonicMs());
+      const isDone = local.enforced && isSeen && this.#marks.isEnforced(seq, monotonicMs());
+      // INVARIANT: a synced commit follows the reading, since the list of an older copy of the database may lack authorities.
+      const isEnforced = isDone && !isStoreFailure(await beat());
       if (isEnforced || monotonicMs() >= untilMs || this.#isClosed) {
         const found = await board.receiptsOf(roots, seq);
         const others = isStoreFailure(found) ? [] : found.filter(({ replica }) => replica !== board.id);

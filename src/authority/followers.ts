@@ -300,12 +300,12 @@ export class Followers {
   /** Why a sidecar with this position is not served; `null` where it is. */
   async #standing(resume: Position | null, id: StreamId): Promise<StandingRefusal | null> {
     const { engine, epoch, onProblem } = this.#options;
-    if (resume?.epoch !== epoch) return null;
+    if (resume === null) return null;
     const onLost = (): string => this.#halt(`the database lacks change ${resume.seq}, which the sidecar \`${id}\` has`);
-    const refusal = await standingRefusal(resume, { engine, position: this.hub.position, onLost });
+    const refusal = await standingRefusal(resume, { engine, epoch, position: this.hub.position, onLost });
     if (refusal === UNPROVEN && this.#warnings.take())
       onProblem(`the sidecar \`${id}\` is refused: ${UNPROVEN.details}`);
-    if (refusal === null) await this.pump.pollTo(resume.seq);
+    if (refusal === null && resume.epoch === epoch) await this.pump.pollTo(resume.seq);
     return refusal;
   }
 

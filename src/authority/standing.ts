@@ -14,20 +14,26 @@ import type { Engine } from './engine.ts';
  */
 type Standing = 'known' | 'behind' | 'lost' | 'unproven';
 
+/** Where an authority is. */
+interface Place {
+  readonly engine: Pick<Engine, 'beat' | 'proofs'>;
+  /** The life of the database that it serves. */
+  readonly epoch: string;
+  /** Up to where it has processed the feed. */
+  readonly position: number;
+}
+
 /**
- * Compares the position of a sidecar, of this life of the database, with the database, after a synced commit. INVARIANT: only what the
+ * Compares the position of a sidecar with the database, after a synced commit. INVARIANT: only what the
  * database itself has given out proves a loss, so that no sidecar stops the others.
- *
- * @param position up to where this authority has processed the feed
  */
-async function standingOf(
-  resume: Position,
-  { engine, position }: { readonly engine: Pick<Engine, 'beat' | 'proofs'>; readonly position: number },
-): Promise<Standing | StoreFailure> {
+async function standingOf(resume: Position, { engine, epoch, position }: Place): Promise<Standing | StoreFailure> {
   const { proofs } = engine;
   const has = resume.mark === '' || proofs === undefined ? 'unproven' : await proofs.has(resume);
   if (isStoreFailure(has)) return has;
   if (has !== 'unproven') return has === 'yes' ? 'known' : 'lost';
+  // Of another life, or of another database: it starts from nothing.
+  if (resume.epoch !== epoch) return 'known';
   if (resume.mark !== '' && proofs !== undefined) return 'unproven';
   if (resume.seq <= position) return 'known';
   const head = await engine.beat();
@@ -52,13 +58,13 @@ export const UNPROVEN: StandingRefusal = {
 };
 
 /**
- * Why a sidecar with a position of this life of the database is not served; `null` where it is.
+ * Why a sidecar with a position is not served; `null` where it is.
  *
  * @param parts.onLost called where the database has lost commits; gives what to say of it in the database
  */
 export async function standingRefusal(
   resume: Position,
-  parts: { readonly engine: Pick<Engine, 'beat' | 'proofs'>; readonly position: number; readonly onLost: () => string },
+  parts: Place & { readonly onLost: () => string },
 ): Promise<StandingRefusal | null> {
   const standing = await standingOf(resume, parts);
   if (isStoreFailure(standing)) return { code: status.UNAVAILABLE, details: 'the state is not available' };

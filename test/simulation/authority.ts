@@ -7,14 +7,14 @@ import type { SpendProblem } from '../../src/state/store.ts';
 import { DatabaseClient } from './database-client.ts';
 import { feedAfter } from './database.ts';
 import type { Transaction } from './database.ts';
-import { headOf } from './database-node.ts';
+import { birthOf, epochOf, FIRST_EPOCH, headOf, isLostIn, markAt } from './database-node.ts';
 import type { Rows } from './database-node.ts';
 import { Stream } from './network.ts';
 import type { StreamEnd, Writer } from './network.ts';
 import { Party } from './party.ts';
 import { leaving, listing, marksIn } from './replica-list.ts';
-import { heldTask, rootOf, settling } from './rows.ts';
-import { EPOCH, LEASE_MS, MARGIN_MS, PING_MS, POLL_MS } from './terms.ts';
+import { heldTask, losing, rootOf, settling } from './rows.ts';
+import { LEASE_MS, MARGIN_MS, PING_MS, POLL_MS } from './terms.ts';
 import type { World } from './world.ts';
 
 /** The answer to a settle. */
@@ -38,6 +38,12 @@ interface Receipt {
 /** What a beat saw, before it was committed. */
 interface Beat {
   readonly head: number;
+  readonly mark: string;
+  readonly epoch: string;
+  /** Whether it is the database that was seen before, with all of its changes. */
+  readonly isSame: boolean;
+  /** Sidecars that said Hello whose position is not of this database. */
+  readonly strangers: ReadonlySet<Greeting>;
   readonly changes: ReturnType<typeof feedAfter>['changes'];
 }
 
@@ -62,6 +68,12 @@ export class Authority {
   #beats = 0;
   #lastBeatMs = -Infinity;
   #isBeating = false;
+  /** The life of the database that this authority serves; empty before the first beat. */
+  #epoch = '';
+  /** The last change that a beat has seen. */
+  #seen = { seq: 0, mark: '' };
+  /** Whether commits were lost, so that nobody is served. */
+  #isHalted = false;
 
   constructor(world: World, place: string, life: number) {
     this.#world = world;
@@ -73,6 +85,11 @@ export class Authority {
     this.#marks = new ReplicaMarks(this.#id, isHasty ? -LEASE_MS : MARGIN_MS);
     this.party.every(POLL_MS, () => this.#tick());
     if (!world.isAlone) this.party.every(LEASE_MS / 4, () => this.#look());
+  }
+
+  /** Whether it serves, and has processed the feed up to a head. */
+  hasSeen(head: number): boolean {
+    return this.party.isRunning && !this.#isHalted && this.#hub?.position === head && this.#seen.seq === head;
   }
 
   /** A sidecar connects. */
@@ -123,7 +140,7 @@ export class Authority {
           if (noted === 'again' && tries < MAX_READS) return read(tries + 1);
           if (noted !== 'ok') return reply(null);
           reply({
-            position: { epoch: EPOCH, seq: got.head, mark: '' },
+            position: { epoch: this.#epoch, seq: got.head, mark: '' },
             opened: got.held.map((held) => ({ card: held === null ? null : cardOf(held) })),
           });
         },
@@ -132,6 +149,7 @@ export class Authority {
   }
 
   settle(use: SettledUse, reply: (settled: Settled) => void): void {
+    if (this.#isHalted) return reply({ problem: 'unavailable', card: null, position: null });
     this.#database.commit(settling(use, this.#world.mistake), (outcome) => {
       if (typeof outcome === 'string') return reply({ problem: 'unavailable', card: null, position: null });
       if (outcome.result === null) return reply({ problem: null, card: null, position: null });
@@ -141,7 +159,7 @@ export class Authority {
           reply({
             problem: outcome.result,
             card: got === null || got.held === null ? null : cardOf(got.held),
-            position: got === null ? null : { epoch: EPOCH, seq: got.head, mark: '' },
+            position: got === null ? null : { epoch: this.#epoch, seq: got.head, mark: '' },
           }),
       );
     });
@@ -153,9 +171,19 @@ export class Authority {
     then: (done: { readonly result: T; readonly head: number } | null) => void,
   ): void {
     const untilMs = this.party.monotonicMs() + (this.#world.random.pick(RETRIED_MS) ?? 0);
+    // An acknowledgement in another life of the database would know nothing of the holders in this one.
+    const ofThisLife: Transaction<{ readonly done: T } | null> = {
+      locks: transaction.locks,
+      run: (rows, nowMs) => {
+        if (this.#epoch !== '' && epochOf(rows) !== this.#epoch) return { result: null, writes: [], changes: [] };
+        const { result, ...rest } = transaction.run(rows, nowMs);
+        return { ...rest, result: { done: result } };
+      },
+    };
     const attempt = (): void =>
-      this.#database.commit(transaction, (outcome) => {
-        if (typeof outcome !== 'string') then(outcome);
+      this.#database.commit(ofThisLife, (outcome) => {
+        if (typeof outcome !== 'string')
+          then(outcome.result === null ? null : { result: outcome.result.done, head: outcome.head });
         else if (this.party.monotonicMs() > untilMs) then(null);
         else this.party.after(20, attempt);
       });
@@ -165,6 +193,7 @@ export class Authority {
   /** Calls `done` once no sidecar decides by what was before that change any more. */
   enforce(taskId: string, { seq, done }: Omit<Receipt, 'root'>): void {
     if (this.#world.mistake === 'acknowledged-at-commit') return done();
+    if (this.#isHalted) return;
     this.#receipts.push({ seq, root: rootOf(taskId), done });
     if (this.#receipts.length === 1) this.#watchReceipts();
   }
@@ -189,7 +218,7 @@ export class Authority {
       of: 'welcome',
       welcome: {
         version: '',
-        position: { epoch: EPOCH, ...seq },
+        position: { epoch: this.#epoch, ...seq },
         lease_ms: LEASE_MS,
         ping_ms: PING_MS,
         digest_key: Buffer.alloc(0),
@@ -229,7 +258,13 @@ export class Authority {
     const beat = this.#hub?.beatBegins() ?? 0;
     const hellos = this.#hellos.splice(0);
     const mark = { id: this.#id, beat: this.#beats, enforcedSeq: this.#enforcedUpTo(), leaseMs: LEASE_MS };
-    const seen = (rows: Rows): Beat => feedAfter(rows, this.#hub?.position ?? headOf(rows));
+    const seen = (rows: Rows): Beat => ({
+      ...feedAfter(rows, this.#hub?.position ?? headOf(rows)),
+      mark: markAt(rows, headOf(rows)),
+      epoch: epochOf(rows),
+      isSame: this.#isSame(rows),
+      strangers: new Set(hellos.filter(({ hello }) => !this.#isKnown(rows, hello))),
+    });
     const committed = (got: Beat | null): void => {
       this.#isBeating = false;
       if (got !== null) this.#beaten(got, { beat, hellos });
@@ -248,28 +283,66 @@ export class Authority {
   }
 
   #beaten(
-    { head, changes }: Beat,
+    { head, changes, mark, epoch, isSame, strangers }: Beat,
     { beat, hellos }: { readonly beat: number; readonly hellos: readonly Greeting[] },
   ): void {
+    if (this.#epoch === '') this.#epoch = epoch;
+    if (epoch !== this.#epoch && isSame) return this.#world.startAgain(this);
+    if (!isSame || strangers.size > 0) this.#halt(epoch);
+    if (this.#isHalted) {
+      for (const { writer } of hellos) writer.close();
+      return;
+    }
+    this.#seen = { seq: head, mark };
     const nowMs = this.party.monotonicMs();
     this.#hub ??= this.#newHub(head);
-    this.#hub.changed(changes, { seq: head, mark: '' }, nowMs);
+    this.#hub.changed(changes, { seq: head, mark }, nowMs);
     this.#hub.beatCommitted(beat, head, this.party.wallMs());
     for (const greeting of hellos) this.#welcome(this.#hub, greeting);
     this.#send();
   }
 
+  /** Whether rows are of the database that this authority has seen, with all of its changes. */
+  #isSame(rows: Rows): boolean {
+    // Another life is one that came after this one; not one from before it, as in an older backup.
+    if (this.#world.mistake === 'loss-unnoticed') return true;
+    if (this.#epoch !== '' && epochOf(rows) !== this.#epoch) return birthOf(epochOf(rows)) > birthOf(this.#epoch);
+    const { seq, mark } = this.#seen;
+    return !isLostIn(rows) && headOf(rows) >= seq && (seq === 0 || markAt(rows, seq) === mark);
+  }
+
+  /** Whether the database has the change of the position of a sidecar. */
+  #isKnown(rows: Rows, { resume }: Hello): boolean {
+    if (resume === null || resume.mark === '') return true;
+    if (resume.epoch !== epochOf(rows)) return birthOf(epochOf(rows)) > birthOf(resume.epoch);
+    if (this.#world.mistake === 'position-unmarked') return headOf(rows) >= resume.seq;
+    return headOf(rows) >= resume.seq && markAt(rows, resume.seq) === resume.mark;
+  }
+
+  /** Commits were lost: nobody is served any more, and the database says so to the other authorities. */
+  #halt(epoch: string): void {
+    if (this.#isHalted) return;
+    this.#isHalted = true;
+    this.#hub = null;
+    this.#receipts = [];
+    for (const writer of this.#streams.values()) writer.close();
+    this.#streams.clear();
+    this.#database.commit(losing(epoch), () => undefined);
+  }
+
   #newHub(position: number): FeedHub {
     const { mistake, isAlone } = this.#world;
+    const isRestored = this.#epoch !== FIRST_EPOCH && mistake !== 'restored-in-haste';
     return new FeedHub({
-      epoch: EPOCH,
+      epoch: this.#epoch,
       position,
+      mark: this.#seen.mark,
       leaseMs: LEASE_MS,
       marginMs: mistake === 'no-margin' ? 0 : MARGIN_MS,
       maxHeld: 1_000,
       maxHeldInAll: 100_000,
-      // Of several authorities, the rows tell of an earlier process.
-      inheritedUntilMs: isAlone ? this.#startMs + LEASE_MS + MARGIN_MS : -Infinity,
+      // Of several authorities, the rows tell of an earlier process; not where a backup of the rows was restored.
+      inheritedUntilMs: isAlone || isRestored ? this.#startMs + LEASE_MS + MARGIN_MS : -Infinity,
     });
   }
 
@@ -302,7 +375,11 @@ export class Authority {
 
   #readCards<T extends { readonly head: number }>(rows: (rows: Rows) => T, told: (got: T | null) => void): void {
     const isCareless = this.#world.mistake === 'unsynced-card';
-    this.#database.readSynced(rows, { syncedTo: isCareless ? Infinity : (this.#hub?.position ?? 0), told });
+    this.#database.readSynced(rows, {
+      syncedTo: isCareless ? Infinity : (this.#hub?.position ?? 0),
+      isSame: (all) => epochOf(all) === this.#epoch && this.#isSame(all),
+      told,
+    });
   }
 
   #enforcedUpTo(): number {
@@ -318,22 +395,23 @@ export class Authority {
 
   /** Answers as early as it can. */
   #watchReceipts(): void {
-    if (this.#world.isAlone) this.#answer(this.#receipts);
-    else this.#look();
+    this.#look();
     if (this.#receipts.length > 0) this.party.after(this.#world.isAlone ? 2 : 6, () => this.#watchReceipts());
   }
 
   /** Reads how far the others are. That tells about changes that were committed before. */
   #look(): void {
     const before = this.#receipts;
-    this.#database.read(
-      (rows) => marksIn(rows),
-      (marks) => {
-        if (marks === null) return;
-        this.#marks.seen(marks, this.party.monotonicMs());
+    // The list of an older copy may lack authorities: a commit that follows the reading tells whether it is one.
+    this.#database.readSynced((rows) => ({ head: Infinity, marks: marksIn(rows) }), {
+      syncedTo: 0,
+      isSame: (rows) => epochOf(rows) === this.#epoch && this.#isSame(rows),
+      told: (got) => {
+        if (got === null) return;
+        if (!this.#world.isAlone) this.#marks.seen(got.marks, this.party.monotonicMs());
         this.#answer(before);
       },
-    );
+    });
   }
 
   #answer(receipts: readonly Receipt[]): void {

@@ -3,7 +3,10 @@ import type { Database, Outcome, Transaction } from './database.ts';
 import type { Party } from './party.ts';
 import { POLL_MS } from './terms.ts';
 
-const SYNC: Transaction<null> = { locks: [], run: () => ({ result: null, writes: [], changes: [] }) };
+const syncing = (isSame: (rows: Rows) => boolean): Transaction<boolean> => ({
+  locks: [],
+  run: (rows) => ({ result: isSame(rows), writes: [], changes: [] }),
+});
 
 /** How an authority finds its database. */
 export class DatabaseClient {
@@ -37,18 +40,34 @@ export class DatabaseClient {
   /**
    * Reads rows at a head of the feed, and gives them only once a synced commit on the same primary has followed: what is seen before may be
    * lost.
-   * @param syncedTo up to this head none is needed
+   * @param options.syncedTo up to this head none is needed
+   * @param options.isSame whether rows are of the database that was seen before
    */
   readSynced<T extends { readonly head: number }>(
     rows: (rows: Rows) => T,
-    { syncedTo, told }: { readonly syncedTo: number; readonly told: (got: T | null) => void },
+    {
+      syncedTo,
+      isSame,
+      told,
+    }: {
+      readonly syncedTo: number;
+      readonly isSame: (rows: Rows) => boolean;
+      readonly told: (got: T | null) => void;
+    },
   ): void {
     // INVARIANT: noted before the read. Meanwhile a failover may lose what was read, and another primary be found.
     const node = this.#primary();
-    this.read(rows, (got) => {
-      if (got === null || got.head <= syncedTo) return told(got);
-      this.commit(SYNC, (outcome) => told(typeof outcome === 'string' || this.#node !== node ? null : got));
-    });
+    this.read(
+      (all) => ({ got: rows(all), isOfHere: isSame(all) }),
+      (read) => {
+        if (read === null || !read.isOfHere) return told(null);
+        const { got } = read;
+        if (got.head <= syncedTo) return told(got);
+        this.commit(syncing(isSame), (outcome) =>
+          told(typeof outcome === 'string' || !outcome.result || this.#node !== node ? null : got),
+        );
+      },
+    );
   }
 
   commit<T>(transaction: Transaction<T>, told: (outcome: Outcome<T>) => void): void {

@@ -1,5 +1,8 @@
 import type { FeedChange } from '../../src/state/feed.ts';
 
+/** The life of a database that was never restored. */
+export const FIRST_EPOCH = 'epoch-1';
+
 /** Rows by name, of any table. Values are never changed in place. */
 export type Rows = Map<string, unknown>;
 export type Write = readonly [name: string, value: unknown];
@@ -15,6 +18,19 @@ export const headOf = (rows: Rows): number => (rows.get('head') as number | unde
 /** A change of the feed, as a row. */
 export const changeAt = (rows: Rows, seq: number): FeedChange | undefined =>
   rows.get(`feed:${seq}`) as FeedChange | undefined;
+
+/** What tells a change from another one with its number. */
+export const markAt = (rows: Rows, seq: number): string =>
+  ((rows.get(`mark:${seq}`) as number | undefined) ?? '').toString();
+
+/** The life of the database, as a row. */
+export const epochOf = (rows: Rows): string => `epoch-${(rows.get('epoch') as number | undefined) ?? 1}`;
+
+/** When a life began: later lives have greater numbers. */
+export const birthOf = (epoch: string): number => Number(epoch.slice('epoch-'.length));
+
+/** Whether the database is known to lack commits, as a row. */
+export const isLostIn = (rows: Rows): boolean => rows.get('lost') === true;
 
 /** A database server: its log, the rows that readers see, and who waits for what. */
 export class DatabaseNode {

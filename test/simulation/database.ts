@@ -1,5 +1,5 @@
 import type { FeedChange } from '../../src/state/feed.ts';
-import { changeAt, DatabaseNode, headOf } from './database-node.ts';
+import { changeAt, DatabaseNode, headOf, isLostIn } from './database-node.ts';
 import type { Entry, Rows, Write } from './database-node.ts';
 import type { Mistake } from './mistakes.ts';
 import type { Network } from './network.ts';
@@ -54,6 +54,10 @@ export class Database {
   readonly #servers = new Map<DatabaseNode, Party>();
   /** With the mistake `numbers-before-commit`: the number given last. */
   #given = 0;
+  /** Marks of changes given so far. */
+  #marks = 0;
+  /** Whether a backup was put in place without the command that makes it safe. */
+  #isOlder = false;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -151,6 +155,42 @@ export class Database {
     for (const node of this.nodes) if (node !== primary && (!node.isUp || node.isPrimary)) this.#join(node, primary);
   }
 
+  /** Whether an operator has to run the command that makes a restored backup safe. */
+  get isRestoreDue(): boolean {
+    return this.#isOlder || (this.primary !== null && isLostIn(this.primary.rows));
+  }
+
+  /** Puts a backup in place of all nodes: the first `length` commits. Nobody is told. */
+  putBack(length: number): void {
+    this.#isOlder = true;
+    this.#replace((this.primary?.log ?? []).slice(0, length));
+  }
+
+  /** Runs the command of an operator on the primary: its writes are on all nodes at once. */
+  restore(writesOf: (rows: Rows) => readonly Write[]): void {
+    const { primary } = this;
+    if (primary === null) return;
+    this.#isOlder = false;
+    this.#replace(primary.log);
+    this.#replace([...primary.log, { writes: writesOf(primary.rows) }]);
+  }
+
+  #replace(log: readonly Entry[]): void {
+    const { primary } = this;
+    if (primary === null) return;
+    const timeline = Math.max(...this.nodes.map((node) => node.timeline)) + 1;
+    for (const node of this.nodes) {
+      if (node.isUp) this.crash(node);
+      node.log = [...log];
+      node.isUp = true;
+      node.isPrimary = node === primary;
+      node.follows = node === primary ? null : primary;
+      node.timeline = timeline;
+      node.recover();
+    }
+    this.#given = headOf(primary.rows);
+  }
+
   #join(node: DatabaseNode, primary: DatabaseNode): void {
     if (node.isUp) this.crash(node);
     node.isUp = true;
@@ -183,7 +223,13 @@ export class Database {
     }: { done: Done<T>; isGone: () => boolean; locks: string[]; answer: (outcome: Outcome<T>) => void },
   ): void {
     const numbered = (from: number): Write[] =>
-      done.changes.map((change, index) => [`feed:${from + index + 1}`, change]);
+      done.changes.flatMap((change, index): Write[] => {
+        this.#marks += 1;
+        return [
+          [`feed:${from + index + 1}`, change],
+          [`mark:${from + index + 1}`, this.#marks],
+        ];
+      });
     const commit = (feed: readonly Write[], head: number, held: readonly string[]): void => {
       this.#append(node, {
         entry: { writes: [...done.writes, ...feed] },

@@ -111,6 +111,10 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     place.now.end();
     return () => world.startAuthority(place);
   },
+  'backup restored': (world) => {
+    world.restoreBackup();
+    return null;
+  },
   'connections reset': (world) => {
     world.resets = 0.2;
     return () => {
@@ -131,6 +135,10 @@ export const FAULT_KINDS = Object.keys(FAULTS);
 const SHOWN_BY: Partial<Record<Mistake, readonly string[]>> = {
   'unsynced-card': ['waits are cancelled'],
   'no-margin': ['sidecar cut off'],
+  'loss-unnoticed': ['backup restored'],
+  'position-unmarked': ['backup restored'],
+  'restore-keeps-tasks': ['backup restored'],
+  'restored-in-haste': ['backup restored'],
   'renewed-by-read': ['primary cut off from standbys'],
 };
 
@@ -163,6 +171,7 @@ export class Faults {
   heal(): void {
     this.#world.network.heal();
     this.#world.database.repair();
+    if (this.#world.database.isRestoreDue) this.#world.restore();
     for (const end of this.#ends.splice(0)) end();
   }
 

@@ -20,6 +20,10 @@ export const MISTAKES = {
   'left-at-once': 'an authority that ends is taken off the list although its sidecars have leases',
   'opened-elsewhere': 'a card is opened at an authority to which the sidecar has no stream',
   'repeat-unsynced': 'a change that is asked again is answered from what readers see, without a synced commit',
+  'loss-unnoticed': 'an authority does not compare the database with what it has seen in it',
+  'position-unmarked': 'the position of a sidecar is compared by its number alone',
+  'restore-keeps-tasks': 'a restored backup begins a new epoch, but its open tasks stay open',
+  'restored-in-haste': 'ends are acknowledged before the leases of the epoch before are over',
   'history-unchecked': 'a use is settled although the history has changed since its decision',
 } as const;
 

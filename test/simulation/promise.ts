@@ -33,6 +33,8 @@ export class FleetPromise {
   /** By sidecar: the last instant at which anything of an authority arrived, or could have. */
   readonly #reached = new Map<string, number>();
   readonly violations: string[] = [];
+  /** Whether the database has lost commits and nobody has noticed: what was spent may be spent again. */
+  isLossy = false;
   allowed = 0;
   acknowledged = 0;
 
@@ -82,6 +84,7 @@ export class FleetPromise {
   }
 
   #count({ kind, taskId, root, jtiDigest, decidedMs }: AllowedUse, by: string): void {
+    if (this.isLossy) return;
     if (kind === 'call') {
       const calls = (this.#calls.get(taskId) ?? 0) + 1;
       this.#calls.set(taskId, calls);

@@ -12,6 +12,7 @@ import { noHistory } from '../../src/task/history.ts';
 import type { TaskHistory } from '../../src/task/history.ts';
 import { isOpen } from '../../src/task/task.ts';
 import type { Task, TaskEvent } from '../../src/task/task.ts';
+import { epochOf } from './database-node.ts';
 import type { Rows, Write } from './database-node.ts';
 import type { Done, Transaction } from './database.ts';
 import type { Mistake } from './mistakes.ts';
@@ -176,6 +177,34 @@ export const tokenRevoked = (id: string, digest: string): Transaction<boolean> =
     const revoked = { ...token, revokedAtMs: Math.floor(nowMs) };
     return { result: true, writes: [[`token:${digest}`, revoked]], changes: changed(id) };
   },
+});
+
+/** What the command after a restored backup writes: all open tasks end, and another epoch begins. */
+export function restoring(
+  rows: Rows,
+  { mistake, epoch }: { readonly mistake: Mistake | null; readonly epoch: number },
+): readonly Write[] {
+  const writes: Write[] = [
+    ['epoch', epoch],
+    ['lost', false],
+  ];
+  if (mistake === 'restore-keeps-tasks') return writes;
+  for (const [name, value] of rows) {
+    if (!name.startsWith('task:') || !isOpen((value as Task).state)) continue;
+    writes.push([name, { ...(value as Task), state: 'revoked', endedAtMs: 0, cause: causeOf('operator.restored') }]);
+  }
+  return writes;
+}
+
+/** The ids of all tasks. */
+export const taskIdsIn = (rows: Rows): readonly string[] =>
+  [...rows.keys()].filter((name) => name.startsWith('task:')).map((name) => name.slice('task:'.length));
+
+/** Says that the database lacks commits. */
+export const losing = (epoch: string): Transaction<null> => ({
+  locks: ['lost'],
+  // It may come after the command that has made the database safe.
+  run: (rows) => ({ result: null, writes: epochOf(rows) === epoch ? [['lost', true]] : [], changes: [] }),
 });
 
 /** Settles a use, once for each decision. */

@@ -58,6 +58,11 @@ export class Sidecar {
     this.party.every(PING_MS, () => this.#ping());
   }
 
+  /** Whether it has processed the feed up to a head. */
+  hasSeen(head: number): boolean {
+    return this.party.isRunning && this.#feed.position?.seq === head && this.#feed.position.mark !== '';
+  }
+
   /** An agent uses a token. `then` hears whether it was allowed. */
   use(attempt: Attempt, then: (isAllowed: boolean) => void = () => undefined): void {
     const token: TokenKey = { key: { issuer: ISSUER, id: attempt.taskId }, jti_digest: attempt.jtiDigest };

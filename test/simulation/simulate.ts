@@ -10,11 +10,16 @@ ${Object.entries(MISTAKES)
   .map(([name, what]) => `  ${name.padEnd(24)}${what}`)
   .join('\n')}`;
 
+/** How often progress is printed, to standard error. */
+const PROGRESS = 10_000;
+
 /** Runs the seeds. Gives how many of them broke the promise. */
 function runAll({ first, seeds, mistake }: { first: number; seeds: number; mistake: string }): number {
   let broken = 0;
   for (let seed = first; seed < first + seeds; seed += 1) {
     const { violations, faults } = simulate(seed, isMistake(mistake) ? mistake : null);
+    const done = seed - first + 1;
+    if (done % PROGRESS === 0 && done < seeds) console.error(`${done} of ${seeds} seeds`);
     if (violations.length === 0) continue;
     broken += 1;
     if (broken > 20) continue;

@@ -3,5 +3,3 @@ export const LEASE_MS = 1_000;
 export const MARGIN_MS = 50;
 export const PING_MS = 200;
 export const POLL_MS = 25;
-/** The epoch of the database: no run here begins a new one. */
-export const EPOCH = 'epoch-1';

@@ -1,11 +1,14 @@
 import { Authority } from './authority.ts';
+import { headOf } from './database-node.ts';
 import { Database } from './database.ts';
 import type { Mistake } from './mistakes.ts';
 import { Network } from './network.ts';
 import { FleetPromise } from './promise.ts';
 import { Random } from './random.ts';
+import { restoring, taskIdsIn } from './rows.ts';
 import { Schedule } from './schedule.ts';
 import { Sidecar } from './sidecar.ts';
+import { LEASE_MS } from './terms.ts';
 
 /** A process of the fleet that can be replaced by a new life of itself. */
 export interface Place<T> {
@@ -26,6 +29,7 @@ export class World {
   readonly isAlone: boolean;
   /** How probably a connection is reset when it is used. */
   resets = 0;
+  #restores = 0;
   /** Cards of a sidecar: often fewer than there are tasks, so that some are dropped. */
   readonly maxCards: number;
   readonly authorities: readonly Place<Authority>[];
@@ -54,8 +58,53 @@ export class World {
   }
 
   startAuthority(place: Place<Authority>): void {
+    if (!place.now.party.isEnded) return;
     place.lives += 1;
     place.now = new Authority(this, place.name, place.lives);
+  }
+
+  /** The supervisor of an authority that ends since the database was restored. */
+  startAgain(authority: Authority): void {
+    const place = this.authorities.find(({ now }) => now === authority);
+    authority.end();
+    if (place !== undefined) this.schedule.after(this.random.between(5, 50), () => this.startAuthority(place));
+  }
+
+  /**
+   * A backup is put in place, in one of three ways: with the command that makes it safe; without it, so that the authorities must notice; or
+   * without it, and with new authorities, so that the sidecars must notice. Who has not seen the lost changes cannot notice.
+   */
+  restoreBackup(): void {
+    const { database, random, promise, authorities, sidecars } = this;
+    const { primary } = database;
+    if (primary === null || primary.log.length === 0) return;
+    const head = headOf(primary.rows);
+    const length = random.whole(Math.floor(primary.log.length * 0.6), primary.log.length - 1);
+    const losesChanges = primary.log.slice(length).some(({ writes }) => writes.some(([name]) => name === 'head'));
+    const isSeen = losesChanges && authorities.every(({ now }) => now.hasSeen(head));
+    const isWitnessed = isSeen && sidecars.every(({ now }) => now.hasSeen(head));
+    database.putBack(length);
+    if (!isSeen) return this.restore();
+    // What was spent since is spent again until somebody notices; only the command ends that.
+    promise.isLossy = true;
+    if (!isWitnessed || random.chance(0.5)) return;
+    for (const place of authorities) {
+      place.now.end();
+      this.startAuthority(place);
+    }
+  }
+
+  /** An operator runs the command after a restored backup: from then on no task from before may be used, once leases are over. */
+  restore(): void {
+    const { database, mistake, promise, schedule } = this;
+    const before = taskIdsIn(database.primary?.rows ?? new Map());
+    this.#restores += 1;
+    const epoch = this.#restores + 1;
+    database.restore((rows) => restoring(rows, { mistake, epoch }));
+    promise.isLossy = false;
+    schedule.after(1.05 * LEASE_MS, () => {
+      for (const id of before) promise.taskEnded(id, Infinity);
+    });
   }
 
   startSidecar(place: Place<Sidecar>): void {

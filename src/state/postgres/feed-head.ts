@@ -6,10 +6,12 @@ export interface FeedHead {
   readonly mark: string | null;
   /** Why the database is known to lack commits; `null` where it is not. */
   readonly lost: string | null;
+  /** When this life of the database began; 0 where it was never restored. A later life has a later instant. */
+  readonly bornMs: number;
 }
 
 /** The columns of a head, where `remit.feed_head` is `h`. */
-export const HEAD_COLUMNS = `h.epoch::text AS epoch, h.seq, h.lost, (SELECT mark FROM remit.feed WHERE part = 0 AND seq = h.seq) AS mark`;
+export const HEAD_COLUMNS = `h.epoch::text AS epoch, h.seq, h.lost, h.restored_ms, (SELECT mark FROM remit.feed WHERE part = 0 AND seq = h.seq) AS mark`;
 
 /** The head in a row of `HEAD_COLUMNS`. */
 export const headFrom = (row: Readonly<Record<string, unknown>> | undefined): FeedHead => ({
@@ -17,4 +19,5 @@ export const headFrom = (row: Readonly<Record<string, unknown>> | undefined): Fe
   seq: Number(row?.['seq'] ?? 0),
   mark: typeof row?.['mark'] === 'string' ? row['mark'] : null,
   lost: typeof row?.['lost'] === 'string' ? row['lost'] : null,
+  bornMs: Number(row?.['restored_ms'] ?? 0),
 });

@@ -5,6 +5,8 @@ export interface SealedPosition {
   readonly epoch: string;
   readonly seq: number;
   readonly mark: string;
+  /** When the life of the database began. */
+  readonly bornMs: number;
 }
 
 /**
@@ -21,20 +23,21 @@ export class PositionSeal {
 
   /** What a sidecar is given for the mark of a change. */
   sealed(position: SealedPosition): string {
-    return `${position.mark}.${this.#codeOf(position).toString('base64url')}`;
+    return `${position.mark}.${position.bornMs}.${this.#codeOf(position).toString('base64url')}`;
   }
 
-  /** The mark in what a sidecar gives back with a position; `null` where this is not what it was given with that position. */
-  opened({ epoch, seq, mark: sealed }: SealedPosition): string | null {
-    const [mark = '', code = ''] = sealed.split('.', 2);
+  /** What was sealed in the mark that a sidecar gives back with a position; `null` where it was not given that with the position. */
+  opened({ epoch, seq, mark: sealed }: Omit<SealedPosition, 'bornMs'>): SealedPosition | null {
+    const [mark = '', born = '', code = ''] = sealed.split('.', 3);
+    const position = { epoch, seq, mark, bornMs: Number(born) };
     const given = Buffer.from(code, 'base64url');
-    const expected = this.#codeOf({ epoch, seq, mark });
-    return given.length === expected.length && timingSafeEqual(given, expected) ? mark : null;
+    const expected = this.#codeOf(position);
+    return given.length === expected.length && timingSafeEqual(given, expected) ? position : null;
   }
 
-  #codeOf({ epoch, seq, mark }: SealedPosition): Buffer {
+  #codeOf({ epoch, seq, mark, bornMs }: SealedPosition): Buffer {
     return createHmac('sha256', this.#key)
-      .update(JSON.stringify([epoch, seq, mark]))
+      .update(JSON.stringify([epoch, seq, mark, bornMs]))
       .digest();
   }
 }

@@ -18,6 +18,9 @@ import { reportedUsesOf } from './token-uses.ts';
 /** Most changes that are read at once. */
 const MAX_CHANGES = 4_096;
 
+/** A place of the feed as it was read, and the life of the database where that was read too. */
+type SeenPlace = Pick<FeedHead, 'seq' | 'mark'> & Partial<Pick<FeedHead, 'epoch'>>;
+
 /** Changes with the mark of the last one. */
 interface MarkedChanges extends FeedChanges {
   readonly mark: string;
@@ -45,7 +48,8 @@ const BEAT = `UPDATE remit.replicas SET beat = beat + 1, address = $2, enforced_
   RETURNING beat`;
 const JOIN = `INSERT INTO remit.replicas (id, address, beat, enforced_seq, details, lease_ms) VALUES ($1, $2, 0, 0, $3, $4)
   ON CONFLICT DO NOTHING`;
-const LOSE = 'UPDATE remit.feed_head SET lost = $1 WHERE part = 0 AND lost IS NULL';
+/** Of that life: it may come after the restore that has begun the next one. */
+const LOSE = 'UPDATE remit.feed_head SET lost = $1 WHERE part = 0 AND lost IS NULL AND epoch::text = $2';
 const HEAD = `SELECT ${HEAD_COLUMNS} FROM remit.feed_head h WHERE h.part = 0`;
 const MARKS = 'SELECT seq, mark FROM remit.feed WHERE part = 0 AND seq = ANY($1::bigint[])';
 const AFTER = `SELECT seq, root, is_history, mark FROM remit.feed WHERE part = 0 AND seq > $1 ORDER BY seq LIMIT ${MAX_CHANGES}`;
@@ -73,7 +77,7 @@ export class PostgresFeed implements Feed {
   readonly #onRestored: () => void;
   readonly #seal: PositionSeal | null;
   /** The life of the database that this process serves. */
-  #epoch: string | null = null;
+  #life: Pick<FeedHead, 'epoch' | 'bornMs'> | null = null;
   /** Number of the last committed beat; `null` while this authority is not on the list. */
   #lastBeat: number | null = null;
   #lost: StoreFailure | null = null;
@@ -181,14 +185,19 @@ export class PostgresFeed implements Feed {
 
   /** What a synced commit shows: a database of another life than before, or without commits that this process or another has seen. */
   async #lossSeen(
-    { epoch, lost }: FeedHead,
+    { epoch, bornMs, lost }: FeedHead,
     {
       beat,
       lineage,
     }: { readonly beat: number | null; readonly lineage: Readonly<Record<string, unknown>> | undefined },
   ): Promise<StoreFailure | null> {
-    this.#epoch ??= epoch;
-    if (epoch !== this.#epoch) {
+    this.#life ??= { epoch, bornMs };
+    if (epoch !== this.#life.epoch && bornMs <= this.#life.bornMs) {
+      const older = lostCommits('the life of it that an authority has served in');
+      await this.declareLost(older.detail, epoch);
+      return older;
+    }
+    if (epoch !== this.#life.epoch) {
       this.#onRestored();
       return storeFailure('broken', 'the database was restored: this process must start again');
     }
@@ -201,9 +210,9 @@ export class PostgresFeed implements Feed {
   }
 
   /** Says in the database that it lacks commits, so that no authority serves from it, not even a new one. */
-  async declareLost(detail: string): Promise<null | StoreFailure> {
+  async declareLost(detail: string, epoch = this.#life?.epoch ?? ''): Promise<null | StoreFailure> {
     const done = await this.#database.transaction(async (client) => {
-      await flight(client, [BEGIN, { text: LOSE, values: [detail] }]);
+      await flight(client, [BEGIN, { text: LOSE, values: [detail, epoch] }]);
       return { outcome: await commit(client, [], this.#database) };
     });
     if (isStoreFailure(done)) return done;
@@ -268,19 +277,25 @@ export class PostgresFeed implements Feed {
    * Whether the database has the change of a position, after a synced commit that begins now; `yes` too where it keeps the change no longer.
    * `unproven` where this database did not give the position.
    */
-  async has({ epoch, seq, mark: sealed }: SealedPosition): Promise<'yes' | 'no' | 'unproven' | StoreFailure> {
-    const mark = this.#seal === null ? null : this.#seal.opened({ epoch, seq, mark: sealed });
-    if (mark === null) return 'unproven';
+  async has({
+    epoch,
+    seq,
+    mark: sealed,
+  }: Omit<SealedPosition, 'bornMs'>): Promise<'yes' | 'no' | 'unproven' | StoreFailure> {
+    const given = this.#seal === null ? null : this.#seal.opened({ epoch, seq, mark: sealed });
+    if (given === null) return 'unproven';
     this.#asked.add(seq);
     const beat = await this.beat();
     if (isStoreFailure(beat)) return beat;
+    // A position of a life that is over tells nothing; one of a later life tells that this is an older copy.
+    if (epoch !== beat.epoch) return given.bornMs < beat.bornMs ? 'yes' : 'no';
     if (seq > beat.seq) return 'no';
     const isKept = beat.first !== null && seq >= beat.first;
-    return !isKept || beat.marks.get(seq) === mark ? 'yes' : 'no';
+    return !isKept || beat.marks.get(seq) === given.mark ? 'yes' : 'no';
   }
 
   #sealed(seq: number, mark: string): string {
-    return this.#seal === null || this.#epoch === null ? '' : this.#seal.sealed({ epoch: this.#epoch, seq, mark });
+    return this.#seal === null || this.#life === null ? '' : this.#seal.sealed({ ...this.#life, seq, mark });
   }
 
   /** The cards of tasks, by one snapshot of the primary whose changes standbys have. */
@@ -299,8 +314,9 @@ export class PostgresFeed implements Feed {
   }
 
   /** Makes sure that a synced commit has followed a change: the same change, and not another one with its number. */
-  async #synchronise({ seq, mark }: Pick<FeedHead, 'seq' | 'mark'>): Promise<null | StoreFailure> {
-    if (this.#synced !== null && this.#synced.seq === seq && this.#synced.mark === mark) return null;
+  async #synchronise({ seq, mark, epoch }: SeenPlace): Promise<null | StoreFailure> {
+    const { seq: syncedSeq, mark: syncedMark, epoch: life } = this.#synced ?? {};
+    if (syncedSeq === seq && syncedMark === mark && (epoch ?? life) === life) return null;
     this.#asked.add(seq);
     const head = await this.beat();
     if (isStoreFailure(head)) return head;

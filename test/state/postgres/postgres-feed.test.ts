@@ -111,6 +111,7 @@ describeWith(postgresPart(), 'the feed of a PostgreSQL', (binaries) => {
       { seq: 1 },
       { epoch: randomUUID() },
       { mark: '' },
+      { mark: mark.replace('.0.', '.9.') },
       { mark: `${mark.split('.')[0]}.` },
       { mark: `${randomUUID()}.${mark.split('.')[1]}` },
     ])

@@ -88,7 +88,20 @@ describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
       expect.objectContaining({ event: 'restored', by: 'Ada', details: { fileId: epoch, endedTasks: 4 } }),
     ]);
     expect(await next.authority.insertTask(taskNumber(6), tokenNumber(6), [])).toBeNull();
+    // An older copy is put in place, from before this life.
+    const head = must(await next.feed.beat());
+    const given = { epoch: head.epoch, seq: head.seq, mark: must(await next.feed.markOf(head.seq)) };
+    expect(await next.feed.has(given)).toBe('yes');
+    const older = 'UPDATE remit.feed_head SET epoch = $1, restored_ms = NULL, lost = NULL';
+    await places.sql(url, older, [epoch]);
+    expect(await next.feed.beat()).toMatchObject({ code: 'broken', detail: expect.stringContaining('the life of it') });
+    expect(await open(url)).toMatchObject({ code: 'unusable', detail: expect.stringContaining('the life of it') });
     await next.close();
+    // A sidecar proves the same to an authority that has not seen it.
+    await places.sql(url, older, [epoch]);
+    const newcomer = must(await open(url));
+    expect(await newcomer.feed.has(given)).toBe('no');
+    await newcomer.close();
   });
 
   it('leaves a database that no authority serves from where it is interrupted, and can be run again', async () => {
