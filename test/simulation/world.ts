@@ -79,7 +79,10 @@ export class World {
     const { primary } = database;
     if (primary === null || primary.log.length === 0) return;
     const head = headOf(primary.rows);
-    const length = random.whole(Math.floor(primary.log.length * 0.6), primary.log.length - 1);
+    const last = primary.log.findLastIndex(({ writes }) => writes.some(([name]) => name === 'head'));
+    const isLittle = last > 0 && random.chance(0.5);
+    // Of the last change alone, the number is soon given again.
+    const length = isLittle ? last : random.whole(Math.floor(primary.log.length * 0.6), primary.log.length - 1);
     const losesChanges = primary.log.slice(length).some(({ writes }) => writes.some(([name]) => name === 'head'));
     const isSeen = losesChanges && authorities.every(({ now }) => now.hasSeen(head));
     const isWitnessed = isSeen && sidecars.every(({ now }) => now.hasSeen(head));
