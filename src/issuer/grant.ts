@@ -63,13 +63,13 @@ export type Judge = () => Promise<Judged | StoreFailure>;
  * Judges a token request: client, form, key, subject token, intent, lifetimes, policies, in this order; the first refusal is
  * final. The first three are judged once, here, because a DPoP proof can be used only once.
  */
-export function judgeOf(request: IssuerRequest, services: IssuerServices): Judge | Judged {
+export async function judgeOf(request: IssuerRequest, services: IssuerServices): Promise<Judge | Judged> {
   const leaf = authenticated(request, services);
   if (isOAuthError(leaf)) return { leaf: null, intent: null, outcome: leaf };
   const refuse = (outcome: OAuthError): Judged => ({ leaf, intent: null, outcome });
   const asked = askedFrom(request, leaf);
   if (isOAuthError(asked)) return refuse(asked);
-  const binding = bindingOf(request, leaf, services);
+  const binding = await bindingOf(request, leaf, services);
   if (isOAuthError(binding)) return refuse(binding);
   const client = { leaf, binding };
   return async () => {

@@ -29,7 +29,7 @@ export const answerTokenRequest = (request: IssuerRequest, services: IssuerServi
  * INVARIANT: record, then sign, then reply: no token exists whose issuance is not on disk.
  */
 export async function answerWithToken(
-  begin: () => Judge | Judged,
+  begin: () => Promise<Judge | Judged>,
   request: Pick<IssuerRequest, 'traceparent'>,
   services: IssuerServices,
 ): Promise<Reply> {
@@ -46,7 +46,7 @@ export async function answerWithToken(
       return refuse(refusal, refusedFor(refusal), { span: decided, services });
     }
     const key = services.signingKeys.current();
-    const begun = begin();
+    const begun = await begin();
     const judge = typeof begun === 'function' ? begun : () => Promise.resolve(begun);
     const { judged, recorded } = await issuedBy(judge, decided, services);
     attributes = attributesOf(judged, recorded, services);

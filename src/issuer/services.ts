@@ -81,6 +81,8 @@ export interface IssuerParts {
   };
   /** Replay memory of DPoP proofs sent to the issuer; `null` where DPoP is not enabled. */
   readonly proofs: ReplayMemory | null;
+  /** Whether other processes serve this issuer over the same state: what is taken once is taken once at all of them. Default no. */
+  readonly isShared?: boolean;
   /** Nonces that such proofs must carry; absent where they need none. */
   readonly nonces?: ProofNonces | undefined;
   /** Appends the record of a refusal; `false` where it is dropped, which does not affect the reply. */

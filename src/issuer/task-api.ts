@@ -126,12 +126,12 @@ const answerAgain = (
   admit: (readable: ReadableTask) => Step | OAuthError,
 ): Promise<Reply> =>
   answerWithToken(
-    () => {
+    async () => {
       const leaf = clientOf(request, services);
       if (isOAuthError(leaf)) return { leaf: null, intent: null, outcome: leaf };
       const refuse = (outcome: OAuthError): Judged => ({ leaf, intent: null, outcome });
       if (request.body.length > 0) return refuse(oauthError('invalid_request', 'this path accepts no body'));
-      const binding = bindingOf(request, leaf, services);
+      const binding = await bindingOf(request, leaf, services);
       if (isOAuthError(binding)) return refuse(binding);
       return async () => {
         const readable = await taskFor(request, services);

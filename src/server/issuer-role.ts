@@ -176,6 +176,7 @@ function sharedServices(parts: Parts, authority: NonNullable<Parts['authority']>
     authority,
     reports,
     proofs: proofs.memoryFor('issuer', (bound) => metrics.proofsRefused.of({ role: 'issuer', bound }).inc()),
+    isShared: parts.database !== null,
     nonces: proofNoncesFor(config, ports),
     append: ledger.writer.append.bind(ledger.writer),
     recordsOf: ledger.recordsOf,

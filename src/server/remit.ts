@@ -22,7 +22,7 @@ import type { Parts } from './parts.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import type { StateFile } from './state.ts';
-import { openTokenKeys } from './token-keys.ts';
+import { openTokenKeys, untilKeySigns } from './token-keys.ts';
 import { openTransactions } from './transactions.ts';
 
 import { openParts } from './open-parts.ts';
@@ -79,6 +79,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   serving = authority;
   const enforcement =
     authority === null ? null : { enforced: authority.enforced, monotonicMs: parts.ports.monotonicMs };
+  await untilKeySigns(parts, signingKeys);
   const verified = transactions?.verified;
   const issuer =
     config.issuer === null || signingKeys === null

@@ -73,5 +73,22 @@ export async function openTokenKeys(
   return { ring: opened, signingKeys, readKeys };
 }
 
+const LOOK_MS = 100;
+/** A start goes on after this beyond the usual time, so that `/readyz` says what is missing. */
+const LATE_MS = 10_000;
+
+/**
+ * Waits until the key of an authority on a PostgreSQL signs: until then its issuer does not listen, so that a balancer of connections tries another
+ * authority.
+ */
+export async function untilKeySigns({ config, database, ports, log }: Parts, keys: OwnKeys | null): Promise<void> {
+  const problem = database === null ? null : (keys?.problem() ?? null);
+  if (problem === null) return;
+  log(`signing keys: ${problem}`);
+  const endMs = ports.monotonicMs() + waitMsOf(config) + LATE_MS;
+  while (keys?.problem() !== null && ports.monotonicMs() < endMs)
+    await new Promise<void>((resolve) => void after(LOOK_MS, resolve));
+}
+
 /** Two leases: a sidecar has the key by then, or its lease is over. */
 const waitMsOf = ({ authority: { leaseSeconds } }: Config): number => Math.max(MIN_WAIT_MS, 2 * leaseSeconds * 1_000);

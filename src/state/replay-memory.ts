@@ -1,6 +1,9 @@
 import { storeFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 
+/** What is remembered: signals that were taken, those that a process is taking, and proofs of possession. */
+export type RememberedKind = 'signal' | 'signal-claim' | 'proof';
+
 /** Most keys of one kind that a state remembers (`Store.rememberOnce`). */
 export const MAX_REPLAY_ROWS = 100_000;
 

@@ -10,6 +10,7 @@ import type { Clocks } from '../runtime/ports.ts';
 import type { FeedChanges } from './feed.ts';
 import type { ReportedUses, Reporter, UsesOfToken } from './reported-uses.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { RememberedKind } from './replay-memory.ts';
 
 /** A token that is about to be issued, with the generation of the task at the decision. */
 export type IssuedToken = Omit<IssuedTokenState, 'revokedAtMs'>;
@@ -270,7 +271,7 @@ export interface Store extends StoreReader {
    * Remembers a key until an instant of the floor; `seen` where it is already remembered. Expired keys are deleted. With 100,000 keys of
    * one kind it fails as `full`: the caller must refuse what cannot be remembered.
    */
-  rememberOnce(kind: 'signal', key: string, untilMs: number): 'new' | 'seen' | StoreFailure;
+  rememberOnce(kind: RememberedKind, key: string, untilMs: number): 'new' | 'seen' | StoreFailure;
   /**
    * Counts all spends and adds the history entry, or does nothing. Requires that the task is active, the token not revoked, every limit
    * holds and the history still has the version of the entry. `refused` where a number is not whole or out of range.

@@ -66,6 +66,7 @@ export class Fleet {
 
   /**
    * @param options.database URL of a PostgreSQL; default a state file
+   * @param options.issuer more settings of the issuer of each authority
    * @param options.envoyConfig changes the shipped configuration of each Envoy
    */
   static async start(
@@ -73,8 +74,13 @@ export class Fleet {
     folder: string,
     {
       database = null,
+      issuer = {},
       envoyConfig = (text) => text,
-    }: { readonly database?: string | null; readonly envoyConfig?: (text: string) => string } = {},
+    }: {
+      readonly database?: string | null;
+      readonly issuer?: Readonly<Record<string, unknown>>;
+      readonly envoyConfig?: (text: string) => string;
+    } = {},
   ): Promise<Fleet> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await cp(examples, join(folder, 'policies'), { recursive: true });
@@ -111,7 +117,7 @@ export class Fleet {
       await fleet.#configure(name, {
         svid: { ...served, bundle },
         policies: { bundle: { from: 'bundle.jws', keys: 'all-bundle-keys.json' }, lookSeconds: 1 },
-        issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${port}` },
+        issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${port}`, ...issuer },
         state: database ?? 'sqlite:state.db',
         ...(database === null ? {} : { durability: 'single' }),
         authority: {
@@ -236,7 +242,7 @@ export class Fleet {
     at: AuthorityName = 'authority',
   ): Promise<{ readonly token: string; readonly taskId: string }> {
     const detail = { type: 'urn:remit:task', locations: [AUDIENCE], actions, purpose: 'look at payments' };
-    const reply = await this.#ask(at, '/oauth/token', {
+    const reply = await this.ask(at, '/oauth/token', {
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: new URLSearchParams({
         grant_type: 'client_credentials',
@@ -251,7 +257,7 @@ export class Fleet {
 
   /** Completes a task at an authority; gives its answer. */
   async complete(taskId: string, at: AuthorityName = 'authority'): Promise<Readonly<Record<string, unknown>>> {
-    const reply = await this.#ask(at, `/tasks/${taskId}/complete`);
+    const reply = await this.ask(at, `/tasks/${taskId}/complete`);
     if (reply.status !== 200) throw new Error(`the issuer refused: ${reply.body}`);
     return JSON.parse(reply.body);
   }
@@ -278,7 +284,23 @@ export class Fleet {
     return (await this.agent.call(this.#envoys.get(name)?.address.port ?? 0, { host, path })).status;
   }
 
-  #ask(at: AuthorityName, path: string, call: Partial<Parameters<Agent['call']>[1]> = {}) {
+  /** Where the issuer of an authority listens. */
+  issuerPort(at: AuthorityName): number {
+    return this.#ports[`${at}Issuer`];
+  }
+
+  /** Where the Envoy of a sidecar listens. */
+  envoyPort(name: SidecarName): number {
+    return this.#envoys.get(name)?.address.port ?? 0;
+  }
+
+  /** The certificate of another process of this trust domain and its key, as files. */
+  async credential(name: string, path: string): Promise<{ readonly certificate: string; readonly key: string }> {
+    return writeCredential(this.folder, name, await this.#domain.svid(path));
+  }
+
+  /** Asks the issuer of an authority. */
+  ask(at: AuthorityName, path: string, call: Partial<Parameters<Agent['call']>[1]> = {}) {
     const port = this.#ports[`${at}Issuer`];
     return this.agent.call(port, { method: 'POST', ...call, host: `localhost:${port}`, path });
   }

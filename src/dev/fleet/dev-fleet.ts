@@ -221,7 +221,7 @@ async function startAuthorities(
         name: `authority-${n}`,
         svid,
         settings: {
-          issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${issuerPort}`, signingKey: 'signing-keys' },
+          issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${issuerPort}` },
           state: nodes.url,
           records: `file:records-${n}`,
           authority: {
@@ -234,9 +234,8 @@ async function startAuthorities(
       stops,
     );
     started.set(n, { running, port, issuerPort });
-    // The first one makes the signing keys.
-    await running.ready(`authority ${n}`);
   }
+  await Promise.all([...started].map(([n, { running }]) => running.ready(`authority ${n}`)));
   return started;
 }
 

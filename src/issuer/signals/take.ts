@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { encodedRecord } from '../../ledger/encoded-record.ts';
 import { recordText } from '../../ledger/record.ts';
 import type { EventRecord } from '../../ledger/record.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { causeOf } from '../../task/cause.ts';
 import type { Task } from '../../task/task.ts';
@@ -45,6 +45,8 @@ async function take(
   const before = await authority.rememberOnce('signal', memoryKeyOf(signal), authority.floorMs());
   if (isStoreFailure(before)) return before;
   if (before === 'seen') return { kind: 'taken', isReplay: true, effect: applied.effect, tasks: 0 };
+  const claimed = services.isShared === true ? await claim(signal, services) : null;
+  if (claimed !== null) return claimed;
   const changed: Task[] = [];
   const tasks = hasEffect(applied) ? await applyToAll(signal, applied, { services, changed }) : 0;
   if (isStoreFailure(tasks)) return tasks;
@@ -55,6 +57,16 @@ async function take(
   if (isStoreFailure(after)) return after;
   await waitForAll(changed, 'signal', services);
   return { kind: 'taken', isReplay: false, effect: applied.effect, tasks };
+}
+
+/** For so long one of several processes may take a signal alone. */
+const CLAIM_MS = 10_000;
+
+/** Claims the signal for this process. A failure where another one is taking it: once that is done, a repeated delivery says so. */
+async function claim(signal: SecurityEvent, { authority }: IssuerServices): Promise<StoreFailure | null> {
+  const claimed = await authority.rememberOnce('signal-claim', memoryKeyOf(signal), authority.floorMs() + CLAIM_MS);
+  if (isStoreFailure(claimed)) return claimed;
+  return claimed === 'new' ? null : storeFailure('busy', 'another authority is taking this signal');
 }
 
 /** A `jti` is unique per transmitter. */

@@ -48,6 +48,7 @@ import { dueTasks, touchTask } from './task-table.ts';
 import { markServing, unmarkServing } from './serving-mark.ts';
 import { valuesOf } from '../task-row.ts';
 import { SqliteReader } from './state-reader.ts';
+import type { RememberedKind } from '../replay-memory.ts';
 
 /** How far the clock mark in the file may lag where nothing else is written. */
 const CLOCK_WRITE_MS = 10_000;
@@ -143,7 +144,7 @@ export class SqliteStore extends SqliteReader implements Store {
     return this.connection.write([jtiDigest, cause.note, by], () => revokeToken(this.#rows, jtiDigest, { cause, by }));
   }
 
-  rememberOnce(kind: 'signal', key: string, untilMs: number): 'new' | 'seen' | StoreFailure {
+  rememberOnce(kind: RememberedKind, key: string, untilMs: number): 'new' | 'seen' | StoreFailure {
     return this.connection.write([key], () => rememberKey(this.connection, kind, { key, untilMs }));
   }
 
