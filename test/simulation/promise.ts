@@ -33,13 +33,20 @@ export class FleetPromise {
   /** By sidecar: the last instant at which anything of an authority arrived, or could have. */
   readonly #reached = new Map<string, number>();
   readonly violations: string[] = [];
-  /** Whether the database has lost commits and nobody has noticed: what was spent may be spent again. */
-  isLossy = false;
+  #isLossy = false;
+  /** What was decided until then may be spent again. */
+  #lossyUntilMs = -Infinity;
   allowed = 0;
   acknowledged = 0;
 
   constructor(schedule: Schedule) {
     this.#schedule = schedule;
+  }
+
+  /** The database has lost commits, which nobody has noticed yet, or an operator has made that safe. Until then what was spent may be spent again. */
+  loss(isUnnoticed: boolean): void {
+    this.#isLossy = isUnnoticed;
+    this.#lossyUntilMs = this.#schedule.nowMs;
   }
 
   broken(what: string): void {
@@ -84,7 +91,7 @@ export class FleetPromise {
   }
 
   #count({ kind, taskId, root, jtiDigest, decidedMs }: AllowedUse, by: string): void {
-    if (this.isLossy) return;
+    if (this.#isLossy || decidedMs <= this.#lossyUntilMs) return;
     if (kind === 'call') {
       const calls = (this.#calls.get(taskId) ?? 0) + 1;
       this.#calls.set(taskId, calls);

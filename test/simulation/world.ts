@@ -89,7 +89,7 @@ export class World {
     database.putBack(length);
     if (!isSeen) return this.restore();
     // What was spent since is spent again until somebody notices; only the command ends that.
-    promise.isLossy = true;
+    promise.loss(true);
     if (!isWitnessed || random.chance(0.5)) return;
     for (const place of authorities) {
       place.now.end();
@@ -104,7 +104,7 @@ export class World {
     this.#restores += 1;
     const epoch = this.#restores + 1;
     database.restore((rows) => restoring(rows, { mistake, epoch }));
-    promise.isLossy = false;
+    promise.loss(false);
     schedule.after(1.05 * LEASE_MS, () => {
       for (const id of before) promise.taskEnded(id, Infinity);
     });
