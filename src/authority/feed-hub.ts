@@ -29,7 +29,7 @@ export class FeedHub {
   readonly #streams = new Map<StreamId, SidecarStream>();
   readonly #holders = new Holders();
   readonly #receipts = new Receipts();
-  readonly #outgoing = new Map<StreamId, Down[]>();
+  #outgoing = new Map<StreamId, Down[]>();
   readonly #withDue = new Set<SidecarStream>();
   readonly #room: HeldRoom;
   #place: FeedPlace;
@@ -272,8 +272,8 @@ export class FeedHub {
 
   /** What is to be sent since the last call. */
   outgoing(): ReadonlyMap<StreamId, readonly Down[]> {
-    const outgoing = new Map(this.#outgoing);
-    this.#outgoing.clear();
+    const outgoing = this.#outgoing;
+    this.#outgoing = new Map();
     return outgoing;
   }
 
@@ -313,10 +313,8 @@ export class FeedHub {
       .filter(({ acknowledged }) => acknowledged < seq);
     if (late.length === 0) return NOBODY;
     this.#receipts.changed(seq, root, { holders: late.map(({ id }) => id), fencedMs: this.#fencedMs(monotonicMs) });
-    for (const stream of late) {
-      stream.wanted = Math.max(stream.wanted, seq);
-      this.#proceed(stream);
-    }
+    for (const stream of late) stream.wanted = Math.max(stream.wanted, seq);
+    for (const stream of late) this.#proceed(stream);
     return this.#receipts.of(root) ?? NOBODY;
   }
 

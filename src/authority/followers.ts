@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { FleetReport } from '../fleet/fleet-report.ts';
-import type { Down, Hello, Position, Report, Up } from '../fleet/messages.ts';
+import type { Down, Dropped, Hello, Position, Report, TaskKeyMessage, Up } from '../fleet/messages.ts';
 import type { Receipt } from '../fleet/receipt.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
@@ -60,7 +60,7 @@ export class Followers {
 
   constructor(options: FollowersOptions) {
     this.#options = options;
-    const { epoch, place, leaseMs, formerLeaseMs, ports } = options;
+    const { after, clockMs, engine, epoch, place, leaseMs, formerLeaseMs, ports } = options;
     const inheritedUntilMs = ports.monotonicMs() + Math.max(leaseMs, formerLeaseMs) + MARGIN_MS;
     this.hub = new FeedHub({
       epoch,
@@ -74,7 +74,6 @@ export class Followers {
     this.#announcements = new Announcements({ ...options, issuer: options.welcome.issuer });
     this.#resumes = new TokenBucket({ burst: RESUMES_A_SECOND, perSecond: RESUMES_A_SECOND, ...ports });
     this.#warnings = new TokenBucket({ burst: 4, perSecond: 0.1, ...ports });
-    const { engine, after, clockMs } = options;
     this.pump = new FeedPump({
       hub: this.hub,
       engine,
@@ -96,9 +95,7 @@ export class Followers {
       pollTo: (head) => this.pump.pollTo(head),
       onBeat: () => this.pump.advance(),
       onLost: (head) =>
-        void this.#halt(
-          `this authority has seen change ${this.hub.position} of the state, but the database ends at ${head}`,
-        ),
+        void this.#halt(`this authority has seen change ${this.hub.position}, but the database ends at ${head}`),
     });
     this.#tick();
   }
@@ -265,11 +262,7 @@ export class Followers {
         if (!this.hub.ack(id, up.ack.seq)) endStream(call, status.INVALID_ARGUMENT, 'acknowledges what was not sent');
         return this.pump.advance();
       case 'dropped':
-        this.hub.dropped(
-          id,
-          up.dropped.keys.flatMap((key) => key ?? []),
-          up.dropped.n,
-        );
+        this.hub.dropped(id, keysIn(up.dropped), up.dropped.n);
         return this.pump.advance();
       case 'report':
         return void this.#reported(follower, up.report);
@@ -325,8 +318,7 @@ export class Followers {
       for (const follower of this.#followers.values()) hangUpStalled(follower, this.#options.ports.monotonicMs());
       this.hub.sweep(this.#options.ports.monotonicMs());
       // Without sidecars nobody waits for changes, unless other authorities wait for this one.
-      const isIdle = this.size === 0 && this.#options.engine.replicas === undefined;
-      const polled = isIdle ? Promise.resolve() : this.pump.poll();
+      const polled = this.size === 0 && this.#isAlone ? Promise.resolve() : this.pump.poll();
       void polled.finally(() => {
         if (!this.#isClosed) this.#tick();
       });
@@ -349,6 +341,10 @@ export class Followers {
     return this.#options.engine.replicas === undefined;
   }
 }
+
+/** The keys of messages may be absent. */
+const keysIn = ({ keys }: Dropped): readonly TaskKeyMessage[] =>
+  keys.flatMap((key: TaskKeyMessage | null) => key ?? []);
 
 const randomOf = ({ randomBytes }: FollowersOptions['ports']): number =>
   Buffer.from(randomBytes(4)).readUInt32BE() / 2 ** 32;

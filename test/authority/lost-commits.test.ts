@@ -94,9 +94,7 @@ describe('an authority whose database has lost commits', () => {
     expect(sidecar.refusal()).toBeNull();
     engine.to(sqliteEngine(older));
     await until(() => authority.problem() !== null, { what: 'the authority to stop serving' });
-    expect(authority.problem()).toMatch(
-      /^this authority has seen change \d+ of the state, but the database ends at 0:/,
-    );
+    expect(authority.problem()).toMatch(/^this authority has seen change \d+, but the database ends at 0:/);
     await until(() => sidecar.problem() !== null, { what: 'the end of the lease' });
     // What `/readyz` says beside the lease.
     expect(sidecar.refusal()).toContain('commits were lost');

@@ -5,11 +5,10 @@ import { cardsOf } from './cards.ts';
 import { KEYS_ROOT } from '../shared-keys.ts';
 import type { AskedCard, CardsAtHead } from './cards.ts';
 import type { Database } from './database.ts';
-import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
+import { headFrom } from './feed-head.ts';
 import type { FeedHead } from './feed-head.ts';
-import { FeedLineage, lostCommits } from './feed-lineage.ts';
-import { BEGIN, commit, flight } from './flight.ts';
-import { numberOrNull } from '../task-row.ts';
+import { HEAD, MARKS, PostgresBeats } from './postgres-beats.ts';
+import type { BeatsOptions } from './postgres-beats.ts';
 import { readReceipts, readReplicas, writeReceipts } from './replica-rows.ts';
 import type { Replica, ReplicaReceipt } from './replica-rows.ts';
 import type { PositionSeal, SealedPosition } from './position-seal.ts';
@@ -27,31 +26,11 @@ interface MarkedChanges extends FeedChanges {
 }
 
 /** Options of a feed. */
-export interface PostgresFeedOptions {
-  /** Id of this authority among its replicas. */
-  readonly id: string;
-  readonly address: string;
+export interface PostgresFeedOptions extends BeatsOptions {
   /** Authenticates the marks of positions. Default: positions get none. */
   readonly seal?: PositionSeal;
-  /** Called once the database has begun another life, since it was restored: the process must start again. */
-  readonly onRestored?: () => void;
 }
 
-/** A synced commit: the head that it saw, and the marks of the changes that were asked for. */
-interface Beat extends FeedHead {
-  /** The first change that is kept; `null` where none is. */
-  readonly first: number | null;
-  readonly marks: ReadonlyMap<number, string>;
-}
-
-const BEAT = `UPDATE remit.replicas SET beat = beat + 1, address = $2, enforced_seq = $3, details = $4, lease_ms = $5 WHERE id = $1
-  RETURNING beat`;
-const JOIN = `INSERT INTO remit.replicas (id, address, beat, enforced_seq, details, lease_ms) VALUES ($1, $2, 0, 0, $3, $4)
-  ON CONFLICT DO NOTHING`;
-/** Of that life: it may come after the restore that has begun the next one. */
-const LOSE = 'UPDATE remit.feed_head SET lost = $1 WHERE part = 0 AND lost IS NULL AND epoch::text = $2';
-const HEAD = `SELECT ${HEAD_COLUMNS} FROM remit.feed_head h WHERE h.part = 0`;
-const MARKS = 'SELECT seq, mark FROM remit.feed WHERE part = 0 AND seq = ANY($1::bigint[])';
 const AFTER = `SELECT seq, root, is_history, mark FROM remit.feed WHERE part = 0 AND seq > $1 ORDER BY seq LIMIT ${MAX_CHANGES}`;
 
 /**
@@ -59,164 +38,14 @@ const AFTER = `SELECT seq, root, is_history, mark FROM remit.feed WHERE part = 0
  * primary that restarts alone shows changes that no standby has, and that a failover takes back. The commit must see the same change, by
  * its mark: the primary that took the place of the one that was read may have given its number to another.
  */
-export class PostgresFeed implements Feed {
+export class PostgresFeed extends PostgresBeats implements Feed {
   readonly #database: Database;
-  readonly #address: string;
-  /** Id of this authority among its replicas. */
-  readonly id: string;
-  /** The head that the last beat saw. */
-  #synced: FeedHead | null = null;
-  readonly #lineage = new FeedLineage();
-  #running: Promise<Beat | StoreFailure> | null = null;
-  #next: Promise<Beat | StoreFailure> | null = null;
-  /** Numbers of changes whose marks the next beat asks for. */
-  #asked = new Set<number>();
-  #enforcedSeq = 0;
-  #leaseMs = 0;
-  #details = '{}';
-  readonly #onRestored: () => void;
   readonly #seal: PositionSeal | null;
-  /** The life of the database that this process serves. */
-  #life: Pick<FeedHead, 'epoch' | 'bornMs'> | null = null;
-  /** Number of the last committed beat; `null` while this authority is not on the list. */
-  #lastBeat: number | null = null;
-  #lost: StoreFailure | null = null;
 
-  constructor(database: Database, { address, id, onRestored = () => undefined, seal }: PostgresFeedOptions) {
+  constructor(database: Database, { seal, ...options }: PostgresFeedOptions) {
+    super(database, options);
     this.#database = database;
-    this.#address = address;
-    this.#onRestored = onRestored;
     this.#seal = seal ?? null;
-    this.id = id;
-  }
-
-  /** Why nothing may be written now: commits were lost, or the database has begun another life. `null` where it may. */
-  get lost(): StoreFailure | null {
-    return this.#lost;
-  }
-
-  /** The lease that this authority gives from now on; each beat says it. Until then it gives none. */
-  givesLeases(ms: number): void {
-    this.#leaseMs = ms;
-  }
-
-  /** What the next beats say about this authority: every change up to this is enforced at its sidecars. */
-  report(enforcedSeq: number): void {
-    this.#enforcedSeq = enforcedSeq;
-  }
-
-  /** What the next beats say about this authority, as JSON for people. */
-  describe(details: string): void {
-    this.#details = details;
-  }
-
-  /**
-   * A synced commit that begins now, with the head that it saw. Fails where the database lacks changes that an earlier beat saw. INVARIANT:
-   * this authority was on the list before the commit began, so that whoever reads the list after a change finds every authority whose
-   * sidecars may have a lease that covers the state before it.
-   */
-  beat(): Promise<Beat | StoreFailure> {
-    if (this.#running === null) return (this.#running = this.#run());
-    // One at a time, so that each is compared with the one before. Those who come meanwhile share the next one.
-    this.#next ??= this.#running.then(() => {
-      this.#next = null;
-      return this.beat();
-    });
-    return this.#next;
-  }
-
-  async #run(): Promise<Beat | StoreFailure> {
-    const asked = [...this.#asked];
-    this.#asked.clear();
-    try {
-      const head = await this.#beat(asked);
-      if (head !== null) return head;
-      const joined = await this.#join();
-      return (
-        joined ?? (await this.#beat(asked)) ?? storeFailure('busy', 'the authority is not on the list of the database')
-      );
-    } finally {
-      this.#running = null;
-    }
-  }
-
-  async #join(): Promise<null | StoreFailure> {
-    const done = await this.#database.transaction(async (client) => {
-      await flight(client, [BEGIN, { text: JOIN, values: [this.id, this.#address, this.#details, this.#leaseMs] }]);
-      return { outcome: await commit(client, [], this.#database) };
-    });
-    if (isStoreFailure(done)) return done;
-    this.#lastBeat = null;
-    return done.outcome.kind === 'committed' ? null : done.outcome.failure;
-  }
-
-  /** `null` where this authority is not on the list. */
-  async #beat(asked: readonly number[]): Promise<Beat | null | StoreFailure> {
-    const done = await this.#database.transaction(async (client) => {
-      const seen = await flight(client, [
-        BEGIN,
-        { text: BEAT, values: [this.id, this.#address, this.#enforcedSeq, this.#details, this.#leaseMs] },
-        { text: HEAD },
-        this.#lineage.question,
-        { text: MARKS, values: [asked] },
-      ]);
-      const outcome = await commit(client, [], this.#database);
-      const beat = seen.at(-4)?.rows[0]?.['beat'];
-      const lineage = seen.at(-2)?.rows[0];
-      const marks = new Map(seen.at(-1)?.rows.map((row) => [Number(row['seq']), String(row['mark'])]));
-      return {
-        outcome,
-        beat,
-        head: { ...headFrom(seen.at(-3)?.rows[0]), first: numberOrNull(lineage?.['first']), marks },
-        lineage,
-      };
-    });
-    if (isStoreFailure(done)) return done;
-    if (done.outcome.kind !== 'committed') return done.outcome.failure;
-    const { head } = done;
-    const beat = done.beat === undefined ? null : Number(done.beat);
-    this.#lost = await this.#lossSeen(head, { beat, lineage: done.lineage });
-    if (this.#lost !== null) return this.#lost;
-    if (beat === null) return null;
-    this.#lastBeat = beat;
-    this.#synced = head;
-    return head;
-  }
-
-  /** What a synced commit shows: a database of another life than before, or without commits that this process or another has seen. */
-  async #lossSeen(
-    { epoch, bornMs, lost }: FeedHead,
-    {
-      beat,
-      lineage,
-    }: { readonly beat: number | null; readonly lineage: Readonly<Record<string, unknown>> | undefined },
-  ): Promise<StoreFailure | null> {
-    this.#life ??= { epoch, bornMs };
-    if (epoch !== this.#life.epoch && bornMs <= this.#life.bornMs) {
-      const older = lostCommits('the life of it that an authority has served in');
-      await this.declareLost(older.detail, epoch);
-      return older;
-    }
-    if (epoch !== this.#life.epoch) {
-      this.#onRestored();
-      return storeFailure('broken', 'the database was restored: this process must start again');
-    }
-    if (lost !== null) return storeFailure('broken', lost);
-    const isOlder = beat !== null && this.#lastBeat !== null && beat <= this.#lastBeat;
-    const found =
-      this.#lineage.proceed(lineage) ?? (isOlder ? lostCommits(`beat ${this.#lastBeat} of an authority`) : null);
-    if (found !== null) await this.declareLost(found.detail);
-    return found;
-  }
-
-  /** Says in the database that it lacks commits, so that no authority serves from it, not even a new one. */
-  async declareLost(detail: string, epoch = this.#life?.epoch ?? ''): Promise<null | StoreFailure> {
-    const done = await this.#database.transaction(async (client) => {
-      await flight(client, [BEGIN, { text: LOSE, values: [detail, epoch] }]);
-      return { outcome: await commit(client, [], this.#database) };
-    });
-    if (isStoreFailure(done)) return done;
-    return done.outcome.kind === 'committed' ? null : done.outcome.failure;
   }
 
   /** The head now. Its last changes may not be on a standby yet. */
@@ -284,8 +113,7 @@ export class PostgresFeed implements Feed {
   }: Omit<SealedPosition, 'bornMs'>): Promise<'yes' | 'no' | 'unproven' | StoreFailure> {
     const given = this.#seal === null ? null : this.#seal.opened({ epoch, seq, mark: sealed });
     if (given === null) return 'unproven';
-    this.#asked.add(seq);
-    const beat = await this.beat();
+    const beat = await this.beatWith(seq);
     if (isStoreFailure(beat)) return beat;
     // A position of a life that is over tells nothing; one of a later life tells that this is an older copy.
     if (epoch !== beat.epoch) return given.bornMs < beat.bornMs ? 'yes' : 'no';
@@ -295,7 +123,7 @@ export class PostgresFeed implements Feed {
   }
 
   #sealed(seq: number, mark: string): string {
-    return this.#seal === null || this.#life === null ? '' : this.#seal.sealed({ ...this.#life, seq, mark });
+    return this.#seal === null || this.life === null ? '' : this.#seal.sealed({ ...this.life, seq, mark });
   }
 
   /** The cards of tasks, by one snapshot of the primary whose changes standbys have. */
@@ -315,10 +143,9 @@ export class PostgresFeed implements Feed {
 
   /** Makes sure that a synced commit has followed a change: the same change, and not another one with its number. */
   async #synchronise({ seq, mark, epoch }: SeenPlace): Promise<null | StoreFailure> {
-    const { seq: syncedSeq, mark: syncedMark, epoch: life } = this.#synced ?? {};
+    const { seq: syncedSeq, mark: syncedMark, epoch: life } = this.syncedTo ?? {};
     if (syncedSeq === seq && syncedMark === mark && (epoch ?? life) === life) return null;
-    this.#asked.add(seq);
-    const head = await this.beat();
+    const head = await this.beatWith(seq);
     if (isStoreFailure(head)) return head;
     return head.seq < seq || (head.marks.get(seq) ?? null) !== mark
       ? storeFailure('unknown', 'the database lost changes of the feed: it is another primary')
