@@ -215,7 +215,8 @@ describeWith(postgresPart(), 'remit serve --check of an authority on a PostgreSQ
     (await places.sql(url, `SELECT schema_to_xml('remit', true, false, '')::text AS content`))[0]?.['content'];
   /** Runs a check without a look at the files of the database beside it. */
   const check = async (state: string, change: Settings = {}) => {
-    const file = await at.write('postgres', { ...at.authority, state, durability: 'single', ...change });
+    const issuer = { url: 'https://issuer.acme.test', listen: '127.0.0.1:0' };
+    const file = await at.write('postgres', { ...at.authority, issuer, state, durability: 'single', ...change });
     return ran(['serve', '--config', file, '--check'], { TMPDIR: at.folder });
   };
 
