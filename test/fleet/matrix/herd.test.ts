@@ -45,9 +45,11 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a herd', ([envo
       const backMs = performance.now();
       await until(() => all() === herd(), { what: 'a lease of each again', withinMs: 180_000 });
       const ms = Math.round(performance.now() - backMs);
-      const streams = await Promise.all(authorities.map((party) => fleet.streams(party)));
       seen('D-14', { sidecars: herd(), 'ms until all had a lease': ms });
-      expect(streams.reduce((sum, one) => sum + one, 0)).toBeGreaterThanOrEqual(herd());
+      // On a loaded machine some lose their stream again meanwhile, and keep their lease.
+      const streams = async (): Promise<number> =>
+        (await Promise.all(authorities.map((party) => fleet.streams(party)))).reduce((sum, one) => sum + one, 0);
+      await until(async () => (await streams()) >= herd(), { what: 'a stream of each', withinMs: 120_000 });
       expect(ms).toBeLessThanOrEqual(BACK_MS);
     } finally {
       for (const close of closers.toReversed()) await close();
