@@ -202,9 +202,10 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
   it('are shown by `remit fleet` with their leases and policies', async () => {
     const listed = async () =>
       JSON.parse((await ran(listedFleet, '--admin', fleet.admin('authority'), '--json')).out).sidecars;
-    await until(async () => (await listed()).every((one: { policy_set: string }) => one.policy_set !== ''), {
-      what: 'what each sidecar says of itself',
-    });
+    // One that was killed before is shown until its lease is over.
+    type Listed = readonly { readonly connected: boolean; readonly policy_set: string }[];
+    const isWhole = (all: Listed): boolean => all.every((one) => one.connected && one.policy_set !== '');
+    await until(async () => isWhole(await listed()), { what: 'what each sidecar says of itself' });
     const sidecars = await listed();
     expect(sidecars.map(({ peer }: { peer: string }) => peer).toSorted()).toEqual([
       'spiffe://acme.test/ns/pay/sa/tools-1',
