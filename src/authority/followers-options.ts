@@ -20,9 +20,9 @@ export interface FollowersOptions {
   readonly jwks: () => Buffer;
   /** Reads the keys as of a position of the feed or later; gives whether it could. Absent where no other process changes them. */
   readonly readKeys?: ((position: number) => Promise<boolean>) | undefined;
-  /** The floor of the clock. */
   /** The signed policy bundle in force; `null` where there is none. */
   readonly bundle: () => ServedBundle | null;
+  /** The floor of the clock. */
   readonly clockMs: () => number;
   readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
   readonly after: After;
