@@ -512,7 +512,7 @@ describe('an issuer in trouble', () => {
   it('signs nothing while the disk is full, and continues when there is space', async () => {
     const at = folder();
     let signed = 0;
-    const small = mustOpen(join(at, 'state.db'), { nowMs: systemPorts.nowMs, maxBytes: 144 * 1024 });
+    const small = mustOpen(join(at, 'state.db'), { nowMs: systemPorts.nowMs, maxBytes: 164 * 1024 });
     const troubled = await startBench(at, { store: small });
     const keys = troubled.services.signingKeys;
     const counting = { ...keys.current(), sign: () => ((signed += 1), Promise.resolve('t')) };
@@ -537,7 +537,8 @@ describe('an issuer in trouble', () => {
   });
 
   it('answers 503 and records nothing but the refusal while no key signs', async () => {
-    const keys = (await startBench(folder())).services.signingKeys;
+    const other = await startBench(folder());
+    const keys = other.services.signingKeys;
     const problem = 'the key of this authority signs in 9 s, once every sidecar has it';
     const waiting = await startBench(folder(), { signingKeys: { ...keys, problem: () => problem } });
     expect((await waiting.token()).json).toEqual({
@@ -547,6 +548,7 @@ describe('an issuer in trouble', () => {
     });
     expect(waiting.store.tasks({})).toEqual([]);
     await waiting.close();
+    await other.close();
   });
 
   it('answers 500 for an internal error, reports it to the operator, and keeps serving', async () => {
