@@ -44,7 +44,7 @@ interface Opening {
   /** Refuses files that others can write. */
   readonly guard: PathGuard;
   readonly closers: Pick<Closers, 'push'>;
-  /** Fetches the bundle of the authority; `null` at a process that is no sidecar. */
+  /** Fetches the policy bundle of the authority, at a sidecar; `null` in other roles. */
   readonly fromAuthority: FetchBundle | null;
 }
 

@@ -112,6 +112,18 @@ describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behin
     expect(logs).toEqual(new Set(NUMBERS.map((n) => `remit-${n}`)));
   });
 
+  it('each get the outcomes of the calls that they decided', async () => {
+    const { token } = await processes.declare();
+    for (const n of NUMBERS) {
+      const outcomes = await until(async () => {
+        await answers(4, { authorization: `Bearer ${token}` });
+        const found = await processes.records(n, 'outcome');
+        return found.length > 10 ? found : undefined;
+      });
+      expect(outcomes.filter(({ known }) => known !== true)).toEqual([]);
+    }
+  });
+
   it.each<[string, Readonly<Record<string, unknown>>, number, string]>([
     ['the budget of calls', { max_calls: 25 }, 25, '429 task.exhausted'],
     ['the single use of a token', { single_use: true }, 1, '403 task.replayed'],

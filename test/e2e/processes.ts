@@ -222,10 +222,16 @@ export class Processes {
     return `${response.status} ${(await response.text()).trim()}`;
   }
 
-  /** The processes that Envoy sends checks to. */
+  /**
+   * The processes that Envoy sends checks to, and their access logs. Each cluster has health checks of its own, and a log that began at the other
+   * process while this one was not healthy stays there.
+   */
   async healthy(): Promise<readonly ProcessNumber[]> {
     const { body } = (await this.#envoy?.admin('/clusters')) ?? { body: '' };
-    return NUMBERS.filter((n) => body.includes(`remit::${this.folder}/check-${n}.sock::health_flags::healthy`));
+    const isHealthy = (cluster: string, n: ProcessNumber): boolean =>
+      body.includes(`${cluster}::${this.folder}/check-${n}.sock::health_flags::healthy`);
+    const hasOwnLogs = body.includes('remit-1::');
+    return NUMBERS.filter((n) => isHealthy('remit', n) && (!hasOwnLogs || isHealthy(`remit-${n}`, n)));
   }
 
   /** Standard error of a process so far. */
