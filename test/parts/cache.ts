@@ -66,11 +66,18 @@ export const SEAWEEDFS_VERSION = 'v0.0.0-20261109003541-7506e5f91cd6';
 /** Where that is installed, whether it is there or not. */
 export const seaweedfsFolder = join(cacheFolder, `seaweedfs-${SEAWEEDFS_VERSION}`);
 
-/** Patroni and its store etcd: for failovers by a real manager. Installed and run only with `REMIT_PARTS=all`. */
+/** Patroni: for failovers by a real manager. Installed and run only with `REMIT_PARTS=all`. */
 export const PATRONI_VERSION = '4.1.5';
+/** The store of Patroni and of Kubernetes. */
 export const ETCD_VERSION = '3.7.3';
 
 /** Where Patroni is installed, whether it is there or not. */
 export const patroniFolder = join(cacheFolder, `patroni-${PATRONI_VERSION}`);
 /** Where etcd is installed, whether it is there or not. */
 export const etcdFolder = join(cacheFolder, `etcd-${ETCD_VERSION}`);
+
+/** The Kubernetes whose API server manifests, charts and admission policies are held against. */
+export const KUBERNETES_VERSION = '1.37.2';
+
+/** Where its API server and client are installed, whether they are there or not. */
+export const kubernetesFolder = join(cacheFolder, `kubernetes-${KUBERNETES_VERSION}`);

@@ -15,6 +15,10 @@ export interface GoPart {
   readonly version: string;
   /** Modules with their versions, for a part whose own go.mod says none. */
   readonly needs?: readonly string[];
+  /** Modules that stand for others, as `go mod edit -replace` takes them: those of the part's own go.mod do not count in a scratch module. */
+  readonly replaces?: readonly string[];
+  /** For the linker: what the programs say of their own version. */
+  readonly ldflags?: string;
   /** Build tags; `''` for none. */
   readonly tags: string;
   /** How long that takes, for people. */
@@ -26,7 +30,7 @@ export interface GoPart {
  * `needs`. Takes Go and a C compiler; quick where it was done before.
  */
 export async function installGoPart(part: GoPart, say: (line: string) => void): Promise<string | BinaryProblem> {
-  const { folder, modules, name, needs = [], tags, version } = part;
+  const { folder, ldflags = '', modules, name, needs = [], replaces = [], tags, version } = part;
   if (existsSync(join(folder, CACHE_MARKER))) return folder;
   say(`building ${name} into ${folder} (${part.takes})`);
   try {
@@ -39,11 +43,12 @@ export async function installGoPart(part: GoPart, say: (line: string) => void): 
         });
       };
       go('mod', 'init', 'scratch');
+      if (replaces.length > 0) go('mod', 'edit', ...replaces.map((replace) => `-replace=${replace}`));
       if (needs.length > 0) go('get', ...needs);
       go('get', '-tool', ...modules.map((path) => `${path}@${version}`));
       for (const path of modules) {
         say(`building ${path}`);
-        go('install', '-tags', tags, path);
+        go('install', '-tags', tags, '-ldflags', ldflags, path);
       }
       return folder;
     });

@@ -23,6 +23,7 @@ import { installCedar } from './cedar.ts';
 import { installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { installJaegerUi } from './jaeger-ui.ts';
+import { kubernetes } from './kubernetes.ts';
 import { installPatroni } from './patroni.ts';
 import { installPostgres } from './postgres.ts';
 
@@ -117,12 +118,12 @@ const etcd: GoPart = {
 
 const results: (string | BinaryProblem)[] = [];
 for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
-for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, seaweedfs])
+for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, seaweedfs, etcd, kubernetes])
   results.push(await installGoPart(part, say));
 
 results.push(await installJaegerUi(say), await installPostgres(say));
 
-if (process.env['REMIT_PARTS'] === 'all') results.push(await installPatroni(say), await installGoPart(etcd, say));
+if (process.env['REMIT_PARTS'] === 'all') results.push(await installPatroni(say));
 
 // What it is for is skipped without it.
 const cedar = await installCedar(say);
