@@ -68,6 +68,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/fleet.ts')).fleetCommand,
   },
   {
+    name: 'doctor',
+    summary: 'find why calls are not checked, or why none gets through',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand,
+  },
+  {
     name: 'ledger evidence',
     summary: 'report what the ledger shows for the controls of a framework',
     load: async () => (await import('./commands/ledger-evidence.ts')).ledgerEvidenceCommand,
@@ -182,7 +187,7 @@ ${entries.map(({ name, summary }) => `  ${name.padEnd(18)} ${summary}`).join('\n
 
   remit COMMAND --help   what a command takes, with examples
   remit --version        the version of this build
-exit codes: 0 success, 1 the answer is no, 2 bad use or bad input; run exits as its command does; ledger verify has its own`;
+exit codes: 0 success, 1 the answer is no, 2 bad use or bad input; run exits as its command does; ledger verify and doctor have their own`;
 
 async function main(words: readonly string[], io: CommandIo): Promise<number> {
   const entry = entries.find(({ name }) => name.split(' ').every((word, index) => words[index] === word));

@@ -36,6 +36,7 @@ const rank: Readonly<Record<string, number>> = {
   'agent-run': 15,
   'policy-tools': 16,
   server: 17,
+  doctor: 17,
   dev: 18,
   commands: 19,
   'main.ts': 20,

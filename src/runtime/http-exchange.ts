@@ -14,6 +14,8 @@ export interface HttpExchange {
   readonly signal: AbortSignal;
   /** Trust anchors (`ca`), client certificate (`cert`, `key`) and check of the server's name. Default: those of the runtime. */
   readonly tls?: Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'checkServerIdentity'>;
+  /** Path of the Unix socket to connect to instead of the host of the URL. */
+  readonly socketPath?: string;
 }
 
 /** An answer of any status. */
@@ -31,10 +33,10 @@ export interface HttpAnswer {
  * content coding. Rejects where no whole answer arrives, with an error for {@link failureWords}, which contains no header and no body.
  */
 export async function httpExchange(url: string | URL, exchange: HttpExchange): Promise<HttpAnswer> {
-  const { method = 'GET', headers, body, maxBytes, signal, tls } = exchange;
+  const { method = 'GET', headers, body, maxBytes, signal, socketPath, tls } = exchange;
   const target = new URL(url);
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-  const options = { agent: false, method, signal, headers: { 'accept-encoding': 'identity', ...headers } };
+  const options = { agent: false, method, signal, headers: { 'accept-encoding': 'identity', ...headers }, socketPath };
   const asked =
     target.protocol === 'https:'
       ? requestHttps(target, { ...options, minVersion: 'TLSv1.2', ...tls })

@@ -1,0 +1,134 @@
+import { DURATION_RULE, secondsFrom } from '../agent-run/duration.ts';
+import { CATEGORIES, codes, isCategory } from '../doctor/codes.ts';
+import type { Category } from '../doctor/codes.ts';
+import { adminAddressFrom } from '../doctor/collect/admin-address.ts';
+import type { AdminAddress } from '../doctor/collect/admin-address.ts';
+import { suppressionFrom } from '../doctor/suppression.ts';
+import type { Suppression } from '../doctor/suppression.ts';
+import { isProblem } from '../runtime/problem.ts';
+import type { Problem } from '../runtime/problem.ts';
+import { optionsFrom } from './options.ts';
+
+/** The admin interface of an Envoy with the shipped configuration. */
+const DEFAULT_ENVOY = 'unix:/run/remit-envoy/admin.sock';
+
+/** `remit doctor --help`. */
+export const DOCTOR_HELP = `remit doctor: find why calls are not checked, or why none gets through
+
+usage: remit doctor [--envoy ADDRESS] [--cluster NAME] [-v] [-o text|json|junit]
+                    [--only CATEGORY[,CATEGORY ...]] [--suppress CODE=WHERE ...] [--fail-level error|warning]
+                    [--wait DURATION] [--bundle FILE]
+
+  --envoy ADDRESS        the admin interface of Envoy, \`unix:/path\` or \`host:port\`; default \`${DEFAULT_ENVOY}\`
+  --cluster NAME         the cluster in Envoy that is Remit; default: found by its name, port or socket
+  -v, --verbose          also print findings of the level info
+  -o text|json|junit     output format; --json and --junit for short. JSON: examined, not_examined, errors, warnings, infos, passed,
+                         suppressed, unmatched_suppressions, checks; each check {category, title, findings}; each finding
+                         {code, level, where, message, fix, see}
+  --only CATEGORIES      ${CATEGORIES.join(', ')}
+  --suppress CODE=WHERE  leave out this finding at this place; \`*\` in WHERE stands for any characters
+  --fail-level warning   exit 2 where there are warnings and no errors
+  --wait DURATION        examine again until nothing fails, at most so long: \`90s\`, \`2m\`
+  --bundle FILE          write report and configuration to FILE (.tar.gz) for a bug report, without secrets; FILE must not exist
+
+It only reads. Each finding has a code, a place, a fix and a page.
+
+codes:
+${Array.from(codes, ([code, { about, level }]) => `  ${code.padEnd(32)} ${level.padEnd(8)} ${about}`).join('\n')}
+
+  remit doctor
+  remit doctor --envoy 127.0.0.1:15000 --fail-level warning --suppress 'envoy.xfcc-appended=listener/*'
+
+exit codes: 0 no error, 1 errors, 2 warnings (with --fail-level warning), 3 bad use, or something could not be examined`;
+
+const FORMATS = ['text', 'json', 'junit'] as const;
+
+/** What `remit doctor` was asked to do. */
+export interface DoctorOptions {
+  readonly envoy: AdminAddress;
+  readonly remitCluster: string | null;
+  readonly isVerbose: boolean;
+  readonly format: (typeof FORMATS)[number];
+  readonly only: ReadonlySet<Category> | null;
+  readonly suppressions: readonly Suppression[];
+  readonly failLevel: 'error' | 'warning';
+  /** 0 to examine once. */
+  readonly waitMs: number;
+  /** A file that must not exist yet; `null` for none. */
+  readonly bundle: string | null;
+}
+
+const flag = { type: 'boolean', default: false } as const;
+const text = { type: 'string' } as const;
+
+/** Parses the words after `remit doctor`. */
+export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Problem {
+  const options = optionsFrom(
+    args,
+    {
+      envoy: { ...text, default: DEFAULT_ENVOY },
+      cluster: text,
+      verbose: { ...flag, short: 'v' },
+      output: { ...text, short: 'o' },
+      json: flag,
+      junit: flag,
+      only: text,
+      suppress: { ...text, multiple: true, default: [] },
+      'fail-level': { ...text, default: 'error' },
+      wait: text,
+      bundle: text,
+    },
+    0,
+  );
+  if (typeof options === 'string') return { problem: options };
+  const { values } = options;
+  const envoy = adminAddressFrom(values.envoy);
+  if (isProblem(envoy)) return envoy;
+  const format = formatFrom(values);
+  if (isProblem(format)) return format;
+  const only = values.only === undefined ? null : categoriesFrom(values.only);
+  if (isProblem(only)) return only;
+  const suppressions = values.suppress.map(suppressionFrom);
+  const wrong = suppressions.find(isProblem);
+  if (wrong !== undefined) return wrong;
+  const failLevel = values['fail-level'];
+  if (failLevel !== 'error' && failLevel !== 'warning')
+    return { problem: `--fail-level is \`error\` or \`warning\`, got \`${failLevel}\`` };
+  const seconds = values.wait === undefined ? 0 : secondsFrom(values.wait);
+  if (seconds === null) return { problem: `--wait is ${DURATION_RULE}` };
+  return {
+    envoy,
+    remitCluster: values.cluster ?? null,
+    isVerbose: values.verbose,
+    format,
+    only,
+    suppressions: suppressions.flatMap((one) => (isProblem(one) ? [] : [one])),
+    failLevel,
+    waitMs: seconds * 1_000,
+    bundle: values.bundle ?? null,
+  };
+}
+
+function formatFrom({
+  json,
+  junit,
+  output,
+}: {
+  readonly json: boolean;
+  readonly junit: boolean;
+  readonly output?: string | undefined;
+}): DoctorOptions['format'] | Problem {
+  const asked = [...(json ? ['json'] : []), ...(junit ? ['junit'] : []), ...(output === undefined ? [] : [output])];
+  const [format = 'text', ...others] = new Set(asked);
+  const known = FORMATS.find((one) => one === format);
+  if (known === undefined) return { problem: `-o is one of ${FORMATS.join(', ')}, got \`${format}\`` };
+  return others.length > 0 ? { problem: `two output formats: \`${asked.join('` and `')}\`` } : known;
+}
+
+function categoriesFrom(list: string): ReadonlySet<Category> | Problem {
+  const words = list.split(',').map((word) => word.trim());
+  const unknown = words.find((word) => !isCategory(word));
+  if (unknown !== undefined)
+    return { problem: `--only names \`${unknown}\`, which is none of ${CATEGORIES.join(', ')}` };
+  return new Set(words.filter(isCategory));
+}

@@ -1,0 +1,82 @@
+import { writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { bundleOf } from '../doctor/bundle.ts';
+import { checks } from '../doctor/checks.ts';
+import { collectEnvoy } from '../doctor/collect/envoy-admin.ts';
+import type { Collected } from '../doctor/facts.ts';
+import { reportJson } from '../doctor/report-json.ts';
+import { reportJunit } from '../doctor/report-junit.ts';
+import { reportLines } from '../doctor/report-text.ts';
+import { DOCTOR_EXIT, exitCodeOf, reportOf } from '../doctor/report.ts';
+import type { Report } from '../doctor/report.ts';
+import { isProblem } from '../runtime/problem.ts';
+import { systemPorts } from '../runtime/ports.ts';
+import type { Command, CommandIo } from './command.ts';
+import { DOCTOR_HELP, doctorOptionsFrom } from './doctor-options.ts';
+import type { DoctorOptions } from './doctor-options.ts';
+
+/** `remit doctor`. */
+export const doctorCommand: Command = { name: 'doctor', help: DOCTOR_HELP, run: doctor };
+
+type Io = Pick<CommandIo, 'out' | 'err'>;
+
+/** Between two examinations with `--wait`. */
+const PAUSE_MS = 2_000;
+
+async function doctor(args: readonly string[], io: Io): Promise<number> {
+  const options = doctorOptionsFrom(args);
+  if (isProblem(options)) {
+    io.err(`remit doctor: ${options.problem}`);
+    return DOCTOR_EXIT.couldNotRun;
+  }
+  const { collected, report } = await examination(options);
+  printReport(report, options, io);
+  if (options.bundle !== null && !(await wroteBundle(options.bundle, { collected, report }, io)))
+    return DOCTOR_EXIT.couldNotRun;
+  return exitCodeOf(report, options.failLevel);
+}
+
+interface Examination {
+  readonly collected: readonly Collected[];
+  readonly report: Report;
+}
+
+/** Examines once; with `--wait` until nothing fails, or the time is over. */
+async function examination(options: DoctorOptions): Promise<Examination> {
+  const endsMs = systemPorts.monotonicMs() + options.waitMs;
+  for (;;) {
+    const collected = await Promise.all(collectorsOf(options).map((collect) => collect()));
+    const report = reportOf(checks, collected, options);
+    const isOver = systemPorts.monotonicMs() + PAUSE_MS > endsMs;
+    if (isOver || exitCodeOf(report, options.failLevel) === DOCTOR_EXIT.clean) return { collected, report };
+    await delay(PAUSE_MS);
+  }
+}
+
+/** What is read, by what the options name. */
+const collectorsOf = ({ envoy, remitCluster }: DoctorOptions): readonly (() => Promise<Collected>)[] => [
+  () => collectEnvoy({ admin: envoy, remitCluster }),
+];
+
+function printReport(report: Report, { format, isVerbose }: DoctorOptions, io: Io): void {
+  if (format === 'json') io.out(JSON.stringify(reportJson(report)));
+  else if (format === 'junit') io.out(reportJunit(report));
+  else for (const line of reportLines(report, { isVerbose })) io.out(line);
+}
+
+async function wroteBundle(file: string, { collected, report }: Examination, io: Io): Promise<boolean> {
+  const parts = [
+    { name: 'report.txt', text: `${reportLines(report, { isVerbose: true }).join('\n')}\n` },
+    { name: 'report.json', text: JSON.stringify(reportJson(report)) },
+    ...collected.flatMap((one) => one.parts),
+  ];
+  try {
+    await writeFile(file, bundleOf(parts, Math.floor(systemPorts.nowMs() / 1_000)), { mode: 0o600, flag: 'wx' });
+    io.err(`remit doctor: wrote ${parts.length} files to ${file}; look at them before you share it`);
+    return true;
+  } catch (error) {
+    const { code } = error as { readonly code?: unknown };
+    io.err(`remit doctor: the bundle \`${file}\` could not be written: ${String(code)}`);
+    return false;
+  }
+}

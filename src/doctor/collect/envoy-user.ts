@@ -1,0 +1,69 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import type { EnvoyUser } from '../envoy/envoy-facts.ts';
+import type { AdminAddress } from './admin-address.ts';
+
+/** Most processes that are looked at for the groups of Envoy. */
+const MAX_PROCESSES = 20_000;
+
+/**
+ * The user of the Envoy behind an admin address on this machine: the owner of its socket, or of its listening TCP port (Linux). `null` on
+ * another machine. Its groups are those of the processes of that user that are called `envoy`.
+ */
+export function envoyUserOf({ endpoint, socketPath }: AdminAddress): EnvoyUser | null {
+  const uid = socketPath === null ? ownerOfPort(Number(/:(\d+)$/.exec(endpoint)?.[1])) : ownerOf(socketPath);
+  return uid === null ? null : { uid, gids: groupsOf(uid) };
+}
+
+function ownerOf(path: string): number | null {
+  try {
+    return statSync(path).uid;
+  } catch {
+    return null;
+  }
+}
+
+/** @see proc(5), /proc/net/tcp: the uid of the owner of a socket in state 0A (LISTEN) */
+function ownerOfPort(port: number): number | null {
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  for (const table of ['/proc/net/tcp', '/proc/net/tcp6']) {
+    for (const line of textOf(table).split('\n').slice(1)) {
+      const [, local = '', , state, , , , uid = ''] = line.trim().split(/\s+/);
+      if (state === '0A' && local.endsWith(wanted) && uid !== '') return Number(uid);
+    }
+  }
+  return null;
+}
+
+function groupsOf(uid: number): ReadonlySet<number> | null {
+  const pids = processes().filter((pid) => textOf(`/proc/${pid}/comm`).startsWith('envoy'));
+  const statuses = pids
+    .map((pid) => textOf(`/proc/${pid}/status`))
+    .filter((text) => numbersIn(text, 'Uid').includes(uid));
+  if (statuses.length === 0) return null;
+  return new Set(statuses.flatMap((text) => numbersIn(text, 'Gid').concat(numbersIn(text, 'Groups'))));
+}
+
+function processes(): readonly string[] {
+  try {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .slice(0, MAX_PROCESSES);
+  } catch {
+    return [];
+  }
+}
+
+/** The numbers in the line `NAME:` of `/proc/PID/status`. */
+const numbersIn = (status: string, name: string): readonly number[] =>
+  (new RegExp(`^${name}:(.*)$`, 'm').exec(status)?.[1] ?? '')
+    .split(/\s+/)
+    .filter((word) => word !== '')
+    .map(Number);
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,21 @@
+import { statSync } from 'node:fs';
+import type { SocketFacts } from '../envoy/envoy-facts.ts';
+
+/** Most sockets that are looked at. */
+const MAX_SOCKETS = 1_000;
+
+/** What is at these paths on this machine. */
+export const socketFactsOf = (paths: readonly string[]): ReadonlyMap<string, SocketFacts> =>
+  new Map([...new Set(paths)].slice(0, MAX_SOCKETS).map((path) => [path, socketAt(path)]));
+
+function socketAt(path: string): SocketFacts {
+  try {
+    const found = statSync(path);
+    if (!found.isSocket()) return { kind: 'no-socket' };
+    return { kind: 'socket', mode: found.mode & 0o777, uid: found.uid, gid: found.gid };
+  } catch (error) {
+    // By shape: under a test runner the error is of another realm.
+    const { code } = error as { readonly code?: unknown };
+    return { kind: code === 'ENOENT' || code === 'ENOTDIR' ? 'missing' : 'unreadable' };
+  }
+}

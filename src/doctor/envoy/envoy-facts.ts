@@ -1,0 +1,52 @@
+import type { EnvoyConfig } from './envoy-config.ts';
+
+/** One endpoint as `/clusters` of the admin interface shows it. */
+export interface HostStatus {
+  /** `127.0.0.1:8081`, or the path of a socket. */
+  readonly address: string;
+  readonly isHealthy: boolean;
+  /** Connections now open. */
+  readonly active: number;
+  /** Connections that failed. */
+  readonly connectFailures: number;
+  readonly requests: number;
+}
+
+/** What is at the path of a Unix socket on this machine; the numbers are of `stat`. */
+export type SocketFacts =
+  | { readonly kind: 'missing' | 'unreadable' | 'no-socket' }
+  | { readonly kind: 'socket'; readonly mode: number; readonly uid: number; readonly gid: number };
+
+/** The user that Envoy runs as. */
+export interface EnvoyUser {
+  readonly uid: number;
+  /** All its groups; `null` where they could not be read. */
+  readonly gids: ReadonlySet<number> | null;
+}
+
+/** What a running Envoy says of itself, beside its configuration. */
+export interface EnvoyLive {
+  /** Such as `1.40.0`; `null` where it did not say. */
+  readonly version: string | null;
+  /** Counters and gauges by name. */
+  readonly stats: ReadonlyMap<string, number>;
+  /** Endpoints by cluster. */
+  readonly hosts: ReadonlyMap<string, readonly HostStatus[]>;
+  /** Its user; `null` where it is on another machine or could not be found. */
+  readonly user: EnvoyUser | null;
+  /** Its admin address, as an endpoint would be written. */
+  readonly adminAddress: string;
+}
+
+/** One Envoy: a running one, or the bootstrap of one. */
+export interface EnvoyFacts {
+  /** Before each place: empty for the running one, `FILE: ` for a file. */
+  readonly prefix: string;
+  readonly config: EnvoyConfig;
+  /** `null` for a file. */
+  readonly live: EnvoyLive | null;
+  /** The sockets of endpoints, by path, where this machine was looked at. */
+  readonly sockets: ReadonlyMap<string, SocketFacts>;
+  /** The cluster of Remit where the operator named it. */
+  readonly remitCluster: string | null;
+}

@@ -1,0 +1,87 @@
+import { at, fieldsOf, isTrueAt, listAt, textAt, typeOf } from '../tree.ts';
+
+/** An HTTP filter of a connection manager, in order. */
+export interface HttpFilter {
+  /** The name that per-route settings use. */
+  readonly name: string;
+  /** The last part of its type, such as `ExtAuthz`. */
+  readonly type: string;
+  readonly isDisabled: boolean;
+  readonly fields: unknown;
+}
+
+/** A route, or one of several clusters of a route by weight. */
+export interface Route {
+  /** `VIRTUAL-HOST/N`, N from 0. */
+  readonly where: string;
+  /** Clusters it forwards to; empty for a redirect or a direct response. */
+  readonly clusters: readonly string[];
+  /** Whether the cluster is chosen by a header of the request. */
+  readonly isByHeader: boolean;
+  /** Its per-filter settings, those of its cluster first, then route, virtual host, table: the first that names a filter counts. */
+  readonly settings: readonly unknown[];
+}
+
+/** An HTTP connection manager. */
+export interface HttpManager {
+  /** The place of its filter chain. */
+  readonly where: string;
+  readonly fields: unknown;
+  readonly filters: readonly HttpFilter[];
+  readonly routes: readonly Route[];
+}
+
+/** What is delivered by name and used by others: route tables, and filters of ECDS. */
+export interface Named {
+  readonly routes: ReadonlyMap<string, unknown>;
+  readonly filters: ReadonlyMap<string, unknown>;
+}
+
+/** Reads a connection manager. */
+export function httpManagerFrom(
+  fields: unknown,
+  { where, named }: { readonly where: string; readonly named: Named },
+): HttpManager {
+  const table = at(fields, 'route_config') ?? named.routes.get(textAt(fields, 'rds', 'route_config_name'));
+  const scoped = listAt(fields, 'scoped_routes', 'scoped_route_configurations_list', 'scoped_route_configurations').map(
+    (one) => at(one, 'route_configuration') ?? named.routes.get(textAt(one, 'route_configuration_name')),
+  );
+  return {
+    where,
+    fields,
+    filters: listAt(fields, 'http_filters').map((filter) => filterFrom(filter, named)),
+    routes: [table, ...scoped].flatMap(routesOf),
+  };
+}
+
+function filterFrom(filter: unknown, named: Named): HttpFilter {
+  const name = textAt(filter, 'name');
+  const any = at(filter, 'typed_config') ?? at(named.filters.get(name), 'typed_config');
+  return { name, type: typeOf(any), isDisabled: isTrueAt(filter, 'disabled'), fields: fieldsOf(any) };
+}
+
+const routesOf = (table: unknown): readonly Route[] =>
+  listAt(table, 'virtual_hosts').flatMap((host) =>
+    listAt(host, 'routes').flatMap((route, index) =>
+      variantsOf(route, {
+        where: `${textAt(host, 'name')}/${index}`,
+        settings: [route, host, table].map((one) => at(one, 'typed_per_filter_config')),
+      }),
+    ),
+  );
+
+function variantsOf(route: unknown, base: Pick<Route, 'where' | 'settings'>): readonly Route[] {
+  const action = at(route, 'route');
+  const weighted = listAt(action, 'weighted_clusters', 'clusters');
+  if (weighted.length > 0) {
+    return weighted.map((one) => ({
+      where: base.where,
+      clusters: [textAt(one, 'name')],
+      isByHeader: false,
+      settings: [at(one, 'typed_per_filter_config'), ...base.settings],
+    }));
+  }
+  const cluster = textAt(action, 'cluster');
+  const isByHeader = at(action, 'cluster_header') !== undefined || at(action, 'cluster_specifier_plugin') !== undefined;
+  return [{ ...base, clusters: cluster === '' ? [] : [cluster], isByHeader }];
+}

@@ -1,0 +1,42 @@
+import { grpcClusterOf } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
+import type { FilterChain } from './envoy-config.ts';
+import type { EnvoyFacts } from './envoy-facts.ts';
+import type { HttpFilter, HttpManager } from './http-manager.ts';
+
+/** Whether a filter is one of ext_authz. */
+const isExtAuthz = ({ type }: HttpFilter): boolean => type === 'ExtAuthz';
+
+/** Every HTTP connection manager with its chain. */
+export const managersOf = ({ config }: EnvoyFacts): readonly (HttpManager & { readonly chain: FilterChain })[] =>
+  config.listeners.flatMap(({ chains }) =>
+    chains.flatMap((chain) => (chain.http === null ? [] : [{ ...chain.http, chain }])),
+  );
+
+/**
+ * The clusters that are Remit's: the one the operator named; else those that filters of ext_authz name and that are called after Remit or
+ * lead to its port or socket; else, where all such filters name one cluster, that one.
+ */
+export function remitClustersOf(facts: EnvoyFacts): ReadonlySet<string> {
+  if (facts.remitCluster !== null) return new Set([facts.remitCluster]);
+  const asked = new Map(
+    managersOf(facts).flatMap(({ filters }) =>
+      filters.filter(isExtAuthz).map((filter) => [grpcClusterOf(filter.fields), filter] as const),
+    ),
+  );
+  const named = [...asked].filter(([name, filter]) => isRemits(filter, name, facts.config.clusters.get(name)));
+  const names = named.length > 0 ? named.map(([name]) => name) : [...asked.keys()];
+  return new Set(named.length > 0 || names.length === 1 ? names : []);
+}
+
+const isRemits = (filter: HttpFilter, cluster: string, found: Cluster | undefined): boolean =>
+  [filter.name, cluster].some((name) => name.toLowerCase().includes('remit')) ||
+  (found?.endpoints ?? []).some((one) => /^unix:.*(?:remit|\/check\.sock$)|:9470$/.test(one));
+
+/** The filters of ext_authz by which a connection manager asks Remit. */
+export function remitFiltersOf(
+  manager: Pick<HttpManager, 'filters'>,
+  clusters: ReadonlySet<string>,
+): readonly HttpFilter[] {
+  return manager.filters.filter((filter) => isExtAuthz(filter) && clusters.has(grpcClusterOf(filter.fields)));
+}

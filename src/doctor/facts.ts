@@ -1,0 +1,27 @@
+import type { EnvoyFacts } from './envoy/envoy-facts.ts';
+
+/** All that was collected, as values: checks read nothing else. A part that was not asked for is `null` or empty. */
+export interface Facts {
+  /** The running Envoy, and each bootstrap among the files. */
+  readonly envoys: readonly EnvoyFacts[];
+}
+
+/** Facts in which nothing was examined. */
+export const NO_FACTS: Facts = { envoys: [] };
+
+/** A text file for `--bundle`, without secrets. */
+export interface BundlePart {
+  /** A relative path of plain characters. */
+  readonly name: string;
+  readonly text: string;
+}
+
+/** What one collector read. */
+export interface Collected {
+  readonly facts: Partial<Facts>;
+  /** A line for each thing that was read, such as `Envoy 1.40.0 at unix:/run/admin.sock: 2 listeners, 5 clusters`. */
+  readonly examined: readonly string[];
+  /** A line for each thing that was asked for and could not be read, with the reason. */
+  readonly unread: readonly string[];
+  readonly parts: readonly BundlePart[];
+}

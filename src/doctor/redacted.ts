@@ -1,0 +1,27 @@
+/**
+ * Members whose text is structure, never a credential. Every other text is replaced by its length, so that a member that nobody thought of
+ * is not shown.
+ */
+const STRUCTURE: ReadonlySet<string> = new Set(
+  `@type name type cluster cluster_name cluster_names prefix path path_prefix domains stat_prefix route_config_name route_name log_name
+  address named_port protocol direction traffic_direction api_type api_version resource_api_version transport_api_version authority
+  service_name server_name server_names alt_stat_name version_info version client_status last_updated lb_policy dns_lookup_family
+  codec_type forward_client_cert_details path_with_escaped_slashes_action headers_with_underscores_action server_header_transformation
+  failure_policy fallback_policy connect_timeout timeout idle_timeout request_timeout stream_idle_timeout request_headers_timeout
+  max_stream_duration interval denominator runtime_key code status resolver_name metadata_context_namespaces route_metadata_context_namespaces
+  apiVersion kind namespace action provider service port statusOnError host mode state priority health_status eds_health_status
+  trust_chain_verification alpn_protocols tls_minimum_protocol_version filename upgrade_type http_filters_order`
+    .split(/\s+/)
+    .filter((word) => word !== ''),
+);
+
+const MAX_DEPTH = 100;
+
+/** A JSON value with its structure, numbers and booleans, and of its texts only those that are structure themselves. */
+export function redacted(value: unknown, name = '', depth = 0): unknown {
+  if (depth > MAX_DEPTH) return '[too deep]';
+  if (typeof value === 'string') return STRUCTURE.has(name) ? value : `[redacted: ${value.length} characters]`;
+  if (Array.isArray(value)) return value.map((one) => redacted(one, name, depth + 1));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, own]) => [key, redacted(own, key, depth + 1)]));
+}
