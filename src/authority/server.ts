@@ -1,7 +1,4 @@
-import { createServer } from 'node:net';
-import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
-import { setImmediate } from 'node:timers/promises';
-import { experimental, Server, ServerCredentials, status } from '@grpc/grpc-js';
+import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall } from '@grpc/grpc-js';
 import { isDeny } from '../decision/decision.ts';
 import { handleAppend } from '../fleet/append-handler.ts';
@@ -9,11 +6,11 @@ import type { AppendCall } from '../fleet/append-handler.ts';
 import type { AuthorityCalls, Down, Up } from '../fleet/messages.ts';
 import { methodOf } from '../fleet/service.ts';
 import { leafFromDer } from '../identity/leaf-certificate.ts';
+import { svidCredentials } from '../identity/server-credentials.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
-import { tlsMaterialOf } from '../identity/svid.ts';
-import type { Svid, SvidSource } from '../identity/svid.ts';
+import type { SvidSource } from '../identity/svid.ts';
+import { AcceptedSockets } from '../runtime/accepted-sockets.ts';
 import type { After } from '../runtime/timers.ts';
-import { restrictSocket, unixSocketProblem } from '../runtime/unix-socket.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
 import { localRights, rightsOf } from './authorize.ts';
 import type { SidecarRights, SidecarRule } from './authorize.ts';
@@ -71,67 +68,37 @@ const MAX_CALLS = 512;
 export class AuthorityServer {
   readonly #options: AuthorityServerOptions;
   readonly #grpc = new Server(SETTINGS);
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets: AcceptedSockets;
   readonly #inCall = new Map<string, number>();
-  /** Connections without a call yet, by the names of their peers. Each value ends the wait for one. */
-  readonly #silent = new Map<string, () => void>();
-  #net: NetServer | null = null;
-  /** Number of connections of the Unix socket so far: it names them, as an address names those over TCP. */
-  #local = 0;
   #stop: () => void = () => undefined;
 
   constructor(options: AuthorityServerOptions) {
     this.#options = options;
+    this.#sockets = new AcceptedSockets({
+      maxConnections: MAX_CONNECTIONS,
+      firstCallMs: FIRST_CALL_MS,
+      maxSilent: MAX_CONNECTIONS,
+      after: options.after,
+    });
   }
 
   /** Binds the address. Gives the gRPC target, or why it cannot be bound. */
   async listen(address: AuthorityAddress): Promise<string | { readonly problem: string }> {
     const isLocal = address.kind === 'unix';
-    const unfit = isLocal ? await unixSocketProblem(address.path) : null;
-    if (unfit !== null) return { problem: unfit };
     const credentials = isLocal ? ServerCredentials.createInsecure() : this.#tlsCredentials();
     if ('problem' in credentials) return credentials;
     this.#serve(isLocal);
     const injector = this.#grpc.createConnectionInjector(credentials);
-    let isRestricted = !isLocal;
-    const net = createServer({ pauseOnConnect: false }, (socket) => {
-      socket.on('error', () => undefined);
-      if (!isRestricted) {
-        socket.destroy();
-        return;
-      }
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-      if (isLocal) this.#name(socket);
-      this.#awaitCall(socket);
-      injector.injectConnection(socket);
-    });
-    net.maxConnections = MAX_CONNECTIONS;
-    this.#net = net;
-    try {
-      const problem = await new Promise<string | null>((resolve, reject) => {
-        net.once('error', reject);
-        net.listen(isLocal ? { path: address.path } : { host: address.host, port: address.port }, () =>
-          resolve(isLocal ? restrictSocket(address.path, this.#options.socket) : null),
-        );
-      });
-      if (problem !== null) return { problem };
-    } catch (error) {
-      return { problem: `cannot listen: ${(error as NodeJS.ErrnoException).code ?? String(error)}` };
-    }
-    // INVARIANT: whoever connected before the socket was restricted is refused: after one whole turn of the loop all of them are accepted.
-    await setImmediate();
-    await setImmediate();
-    isRestricted = true;
-    return isLocal ? `unix:${address.path}` : `${address.host}:${(net.address() as AddressInfo).port}`;
+    return this.#sockets.listen(isLocal ? { ...address, access: this.#options.socket } : address, (socket) =>
+      injector.injectConnection(socket),
+    );
   }
 
   /** Refuses new connections and ends the rest. */
   async close(): Promise<void> {
     this.#stop();
-    const closed = new Promise<void>((resolve) => (this.#net === null ? resolve() : this.#net.close(() => resolve())));
+    const closed = this.#sockets.close();
     this.#grpc.forceShutdown();
-    for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
 
@@ -169,7 +136,7 @@ export class AuthorityServer {
         Follow: (call: Call) => {
           const rights = this.#rightsOf(call, isLocal);
           if (rights === null) call.emit('error', UNKNOWN_PEER);
-          else followers.follow(call, rights, () => this.#hangUp(call.getPeer()));
+          else followers.follow(call, rights, () => this.#sockets.hangUp(call.getPeer()));
         },
         Append: (call: AppendCall) => {
           const rights = this.#rightsOf(call, isLocal);
@@ -188,32 +155,6 @@ export class AuthorityServer {
         UseProofs: unary<'UseProofs'>(async (request, rights) => proofs?.use(request, rights) ?? MANY_MEMORIES),
       },
     );
-  }
-
-  /** Names a connection of a Unix socket, which has no address. gRPC takes the name of a peer from these. */
-  #name(socket: Socket): void {
-    this.#local += 1;
-    Object.defineProperties(socket, { remoteAddress: { value: 'unix' }, remotePort: { value: this.#local } });
-  }
-
-  /** Ends the connection of a peer. */
-  #hangUp(peer: string): void {
-    for (const socket of this.#sockets) {
-      if (peerOf(socket) === peer) socket.destroy();
-    }
-  }
-
-  /** Ends a connection that makes no call in time, such as one that does not finish its handshake. */
-  #awaitCall(socket: Socket): void {
-    const peer = peerOf(socket);
-    const cancel = this.#options.after(FIRST_CALL_MS, () => socket.destroy());
-    this.#silent.set(peer, cancel);
-    socket.once('close', () => this.#called(peer));
-  }
-
-  #called(peer: string): void {
-    this.#silent.get(peer)?.();
-    this.#silent.delete(peer);
   }
 
   /** One call of a client. A fault ends this call alone. */
@@ -238,7 +179,7 @@ export class AuthorityServer {
     isLocal: boolean,
   ): SidecarRights | null {
     const { rules, svid, nowMs } = this.#options;
-    this.#called(call.getPeer());
+    this.#sockets.called(call.getPeer());
     if (isLocal) return localRights(rules());
     const der = call.getAuthContext().sslPeerCertificate?.raw;
     const own = svid?.current() ?? null;
@@ -252,60 +193,10 @@ export class AuthorityServer {
   /** TLS with the SVID of now. A renewed one is used for new connections, and the open ones stay. */
   #tlsCredentials(): ServerCredentials | { readonly problem: string } {
     const { svid } = this.#options;
-    const first = svid?.current() ?? null;
-    if (svid === null || first === null) return { problem: 'the authority needs an SVID to listen on TCP' };
-    const provider = new SvidProvider(first);
-    this.#stop = svid.onChange((renewed) => provider.renew(renewed));
-    return experimental.createCertificateProviderServerCredentials(provider, provider, true);
-  }
-}
-
-type Provider = Parameters<typeof experimental.createCertificateProviderServerCredentials>[0];
-type CaListener = Parameters<Provider['addCaCertificateListener']>[0];
-type IdentityListener = Parameters<Provider['addIdentityCertificateListener']>[0];
-
-/** Gives the server its certificate, and the bundle of its own trust domain. */
-class SvidProvider implements Provider {
-  #svid: Svid;
-  readonly #ca = new Set<CaListener>();
-  readonly #identity = new Set<IdentityListener>();
-
-  constructor(svid: Svid) {
-    this.#svid = svid;
-  }
-
-  renew(svid: Svid): void {
-    this.#svid = svid;
-    for (const listener of this.#ca) this.#tellCa(listener);
-    for (const listener of this.#identity) this.#tellIdentity(listener);
-  }
-
-  addCaCertificateListener(listener: CaListener): void {
-    this.#ca.add(listener);
-    // The server listens once this has returned.
-    queueMicrotask(() => this.#tellCa(listener));
-  }
-
-  removeCaCertificateListener(listener: CaListener): void {
-    this.#ca.delete(listener);
-  }
-
-  addIdentityCertificateListener(listener: IdentityListener): void {
-    this.#identity.add(listener);
-    queueMicrotask(() => this.#tellIdentity(listener));
-  }
-
-  removeIdentityCertificateListener(listener: IdentityListener): void {
-    this.#identity.delete(listener);
-  }
-
-  #tellCa(listener: CaListener): void {
-    listener({ caCertificate: Buffer.from(tlsMaterialOf(this.#svid).bundle) });
-  }
-
-  #tellIdentity(listener: IdentityListener): void {
-    const { certificate, key } = tlsMaterialOf(this.#svid);
-    listener({ certificate: Buffer.from(certificate), privateKey: Buffer.from(key) });
+    const made = svid === null ? null : svidCredentials(svid);
+    if (made === null) return { problem: 'the authority needs an SVID to listen on TCP' };
+    this.#stop = made.stop;
+    return made.credentials;
   }
 }
 
@@ -314,9 +205,6 @@ const MANY_MEMORIES = {
   details: 'several authorities remember no proofs together: use `extAuthz.proofNonces`',
 };
 const NO_RECORDS = { code: status.UNIMPLEMENTED, details: 'this authority receives no records' };
-/** As `getPeer` of a call names it: `address:port`, or `unix:number`. */
-const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`;
-
 const UNKNOWN_PEER = {
   code: status.PERMISSION_DENIED,
   details: 'no rule of `authority.sidecars` admits this client',

@@ -4,9 +4,8 @@ import { after } from '../runtime/timers.ts';
 import { servedCallFrom } from './access-log-entry.ts';
 import { logMessageFrom, NO_ACCESS_LOG_MESSAGE, type AccessLogMessage } from './access-log-message.ts';
 import type { ByteBudget } from './byte-budget.ts';
-import { failAnswer, GrpcStatus } from './grpc-answer.ts';
+import { type GrpcMethod, GrpcStatus, unread } from './grpc-call.ts';
 import { GrpcMessages } from './grpc-messages.ts';
-import { type GrpcMethod, unread } from './grpc-server.ts';
 import { type Ending, AccessLogStream, TOO_MUCH } from './log-stream.ts';
 
 /** Receives the calls of access logs. */
@@ -62,12 +61,12 @@ export function accessLogMethod(sink: AccessLogSink, options: AccessLogOptions):
   // INVARIANT: an aborted stream occupies its slot until its last entry is recorded, which bounds what waits.
   let reading = 0;
   let isClosed = false;
-  const opened: GrpcMethod = (stream) => {
+  const opened: GrpcMethod = (call) => {
     if (isClosed || reading >= maxStreams) {
-      failAnswer(stream, isClosed ? GrpcStatus.unavailable : GrpcStatus.resourceExhausted, 'no more streams');
-      return unread(stream);
+      call.fail(isClosed ? GrpcStatus.unavailable : GrpcStatus.resourceExhausted, 'no more streams');
+      return unread(call);
     }
-    const log = new AccessLogStream(stream, { budget, onOver: (over) => void open.delete(over) });
+    const log = new AccessLogStream(call, { budget, onOver: (over) => void open.delete(over) });
     open.add(log);
     reading += 1;
     readStream(log, { sink, rests, messages: new GrpcMessages(MAX_MESSAGE_BYTES, budget) })

@@ -1,9 +1,7 @@
 import type { ByteBudget } from './byte-budget.ts';
-import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
-import { ErrorCode } from '../http2/frame.ts';
-import { endAnswer } from './grpc-answer.ts';
+import type { StreamEvents } from '../http2/stream.ts';
+import type { GrpcCall, GrpcHead } from './grpc-call.ts';
 import { GrpcMessages, type MessageProblem } from './grpc-messages.ts';
-import { grpcTimeoutMs } from './grpc-timeout.ts';
 import { QueueNode } from '../runtime/linked-queue.ts';
 
 /** Largest CheckRequest: Envoy’s largest body, headers and a certificate. */
@@ -39,8 +37,7 @@ export interface CheckCallEvents {
 /** What a call needs. */
 export interface CheckCallOptions {
   readonly events: CheckCallEvents;
-  /** Request headers, of which little is kept. */
-  readonly headers: ReadonlyMap<string, string>;
+  readonly head: GrpcHead;
   /** Budget for incomplete messages. */
   readonly budget: ByteBudget;
   readonly nowMs: number;
@@ -67,19 +64,19 @@ export class IncomingCheck implements StreamEvents {
   readonly queued = new QueueNode<IncomingCheck>(this);
   /** When its message was complete, monotonic; 0 before that. */
   arrivedMs = 0;
-  readonly #stream: AnswerableStream;
+  readonly #call: GrpcCall;
   readonly #events: CheckCallEvents;
   readonly #messages: GrpcMessages;
   #bytes = 0;
   #isOver = false;
 
-  constructor(stream: AnswerableStream, { events, headers, budget, nowMs, maxCheckMs }: CheckCallOptions) {
-    this.#stream = stream;
+  constructor(call: GrpcCall, { events, head, budget, nowMs, maxCheckMs }: CheckCallOptions) {
+    this.#call = call;
     this.#events = events;
     this.#messages = new GrpcMessages(MAX_CHECK_BYTES, budget);
-    this.traceparent = shortOf(headers.get('traceparent'));
+    this.traceparent = shortOf(head.traceparent);
     this.openedMs = nowMs;
-    this.deadlineMs = nowMs + budgetOf(grpcTimeoutMs(headers.get('grpc-timeout')), maxCheckMs);
+    this.deadlineMs = nowMs + budgetOf(head.timeoutMs, maxCheckMs);
   }
 
   /** Whether it was answered or its client is gone. */
@@ -88,7 +85,7 @@ export class IncomingCheck implements StreamEvents {
   }
 
   data(bytes: Buffer, part: 'more' | 'last'): void {
-    this.#stream.took(bytes.length);
+    this.#call.took(bytes.length);
     this.#bytes += bytes.length;
     if (this.#isOver) return;
     if (this.#bytes > MAX_CALL_BYTES) return this.#events.arrived(this, 'too-large');
@@ -114,13 +111,13 @@ export class IncomingCheck implements StreamEvents {
   answer(message: Uint8Array): void {
     if (this.#isOver) return;
     this.#over();
-    endAnswer(this.#stream, message);
+    this.#call.end(message);
     if (this.watched.queue !== null) this.#events.lingers(this);
   }
 
-  /** Resets a stream that its client does not read or half-close. */
+  /** Abandons a call whose client does not read or half-close. */
   cut(): void {
-    this.#stream.reset(ErrorCode.cancel);
+    this.#call.cut();
   }
 
   #over(): void {
@@ -132,8 +129,8 @@ export class IncomingCheck implements StreamEvents {
 }
 
 /** A `traceparent`, unless it is too long to be valid. */
-const shortOf = (text: string | undefined): string | null =>
-  text === undefined || text.length > MAX_TRACEPARENT_CHARS ? null : text;
+const shortOf = (text: string | null): string | null =>
+  text === null || text.length > MAX_TRACEPARENT_CHARS ? null : text;
 
 const budgetOf = (timeoutMs: number | null, maxCheckMs: number): number =>
   timeoutMs === null ? maxCheckMs : Math.min(maxCheckMs, timeoutMs - Math.min(MARGIN_MS, timeoutMs / 4));

@@ -2,12 +2,11 @@ import type { AddressInfo, Server } from 'node:net';
 import type { RequestHead } from '../http2/request-head.ts';
 import { Http2Server, type ListenWhere } from '../http2/server.ts';
 import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
-import { failAnswer, GrpcStatus, refuseHttp } from './grpc-answer.ts';
+import { type GrpcMethod, GrpcStatus, unread } from './grpc-call.ts';
+import { grpcTimeoutMs } from './grpc-timeout.ts';
+import { Http2Call, refuseHttp } from './http2-call.ts';
 import { restrictSocket, unixSocketProblem } from '../runtime/unix-socket.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
-
-/** Handles the calls of a method. Returns the listener of their stream. */
-export type GrpcMethod = (stream: AnswerableStream, head: RequestHead) => StreamEvents;
 
 /** What a server needs. */
 export interface GrpcServerOptions {
@@ -78,19 +77,18 @@ function routed(
   { head, methods }: { readonly head: RequestHead; readonly methods: ReadonlyMap<string, GrpcMethod> },
 ): StreamEvents {
   const method = methods.get(head.path);
+  const { headers } = head;
   if (head.method !== 'POST') refuseHttp(stream, 405);
-  else if (head.headers.get('content-type')?.startsWith('application/grpc') !== true) refuseHttp(stream, 415);
-  else if (method === undefined) failAnswer(stream, GrpcStatus.unimplemented, 'no such method');
-  else return method(stream, head);
+  else if (headers.get('content-type')?.startsWith('application/grpc') !== true) refuseHttp(stream, 415);
+  else if (method === undefined) new Http2Call(stream).fail(GrpcStatus.unimplemented, 'no such method');
+  else {
+    return method(new Http2Call(stream), {
+      timeoutMs: grpcTimeoutMs(headers.get('grpc-timeout')),
+      traceparent: headers.get('traceparent') ?? null,
+    });
+  }
   return unread(stream);
 }
-
-/** Ignores further input of a stream that was answered. */
-export const unread = (stream: AnswerableStream): StreamEvents => ({
-  data: ({ length }) => stream.took(length),
-  ended: () => undefined,
-  closed: () => undefined,
-});
 
 const hostOf = (address: string): string => address.slice(0, address.lastIndexOf(':'));
 

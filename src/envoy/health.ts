@@ -1,10 +1,9 @@
-import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
+import type { StreamEvents } from '../http2/stream.ts';
 import { SharedTimeout } from '../runtime/shared-timeout.ts';
 import { after } from '../runtime/timers.ts';
 import { readDelimited, fieldReaders } from '../protobuf/reader.ts';
-import { endAnswer, failAnswer, GrpcStatus, sendMessage } from './grpc-answer.ts';
+import { type GrpcCall, type GrpcMethod, GrpcStatus } from './grpc-call.ts';
 import { GrpcMessages, type MessageProblem } from './grpc-messages.ts';
-import type { GrpcMethod } from './grpc-server.ts';
 import { ownCopyOf } from './own-copy.ts';
 import { AUTHORIZATION_SERVICE } from './proto.ts';
 import { WireReader } from './wire-reader.ts';
@@ -31,9 +30,9 @@ const MAX_ASKING = 1_024;
  * @see https://github.com/grpc/grpc/blob/master/doc/health-checking.md
  */
 export class Health {
-  readonly #watchers = new Map<AnswerableStream, string>();
+  readonly #watchers = new Map<GrpcCall, string>();
   /** Calls with an incomplete request. */
-  readonly #asking: SharedTimeout<AnswerableStream>;
+  readonly #asking: SharedTimeout<GrpcCall>;
   #isServing = false;
 
   constructor({ monotonicMs }: { readonly monotonicMs: () => number }) {
@@ -42,54 +41,54 @@ export class Health {
 
   /** Methods by path. */
   readonly methods: ReadonlyMap<string, GrpcMethod> = new Map([
-    [`${PATH}/Check`, (stream) => this.#withService(stream, { found: (service) => this.#check(stream, service) })],
+    [`${PATH}/Check`, (call) => this.#withService(call, { found: (service) => this.#check(call, service) })],
     [
       `${PATH}/Watch`,
-      (stream) =>
-        this.#withService(stream, {
-          found: (service) => this.#watch(stream, service),
-          closed: () => void this.#watchers.delete(stream),
+      (call) =>
+        this.#withService(call, {
+          found: (service) => this.#watch(call, service),
+          closed: () => void this.#watchers.delete(call),
         }),
     ],
-    [`${PATH}/List`, (stream) => this.#withService(stream, { found: () => endAnswer(stream, this.#list()) })],
+    [`${PATH}/List`, (call) => this.#withService(call, { found: () => call.end(this.#list()) })],
   ]);
 
   /** Sets whether the server serves and notifies watchers. */
   set(isServing: boolean): void {
     if (isServing === this.#isServing) return;
     this.#isServing = isServing;
-    for (const [stream, service] of this.#watchers) {
-      if (HEALTH_SERVICES.includes(service)) sendMessage(stream, this.#answer(service));
+    for (const [call, service] of this.#watchers) {
+      if (HEALTH_SERVICES.includes(service)) call.sendMessage(this.#answer(service));
     }
   }
 
   /** Ends all watches. */
   close(): void {
-    for (const stream of this.#watchers.keys()) failAnswer(stream, GrpcStatus.unavailable, 'the server closes');
+    for (const call of this.#watchers.keys()) call.fail(GrpcStatus.unavailable, 'the server closes');
     this.#watchers.clear();
     this.#asking.close();
   }
 
   /** Passes on the requested service, once the client has half-closed. */
   #withService(
-    stream: AnswerableStream,
+    call: GrpcCall,
     { found, closed = () => undefined }: { readonly found: (service: string) => void; readonly closed?: () => void },
   ): StreamEvents {
     const messages = new GrpcMessages(MAX_MESSAGE_BYTES);
-    const isAsked = this.#asking.add(stream);
+    const isAsked = this.#asking.add(call);
     let size = 0;
     return {
       data: (bytes, part) => {
-        stream.took(bytes.length);
+        call.took(bytes.length);
         size += bytes.length;
         // A waiting chunk must not keep a larger buffer in memory.
         if (size <= 2 * MAX_MESSAGE_BYTES) messages.add(part === 'last' ? bytes : ownCopyOf(bytes));
-        else failAnswer(stream, GrpcStatus.resourceExhausted, 'the message is too large');
+        else call.fail(GrpcStatus.resourceExhausted, 'the message is too large');
       },
       ended: () => {
         isAsked();
         const service = serviceFrom(messages.only());
-        if (service === null) failAnswer(stream, GrpcStatus.invalidArgument, 'not a health check');
+        if (service === null) call.fail(GrpcStatus.invalidArgument, 'not a health check');
         else found(service);
       },
       closed: () => {
@@ -99,18 +98,18 @@ export class Health {
     };
   }
 
-  #check(stream: AnswerableStream, service: string): void {
-    if (HEALTH_SERVICES.includes(service)) endAnswer(stream, this.#answer(service));
-    else failAnswer(stream, GrpcStatus.notFound, 'no such service');
+  #check(call: GrpcCall, service: string): void {
+    if (HEALTH_SERVICES.includes(service)) call.end(this.#answer(service));
+    else call.fail(GrpcStatus.notFound, 'no such service');
   }
 
-  #watch(stream: AnswerableStream, service: string): void {
+  #watch(call: GrpcCall, service: string): void {
     if (this.#watchers.size >= MAX_WATCHERS) {
-      failAnswer(stream, GrpcStatus.resourceExhausted, 'no more watchers');
+      call.fail(GrpcStatus.resourceExhausted, 'no more watchers');
       return;
     }
-    this.#watchers.set(stream, service);
-    sendMessage(stream, this.#answer(service));
+    this.#watchers.set(call, service);
+    call.sendMessage(this.#answer(service));
   }
 
   #list(): Uint8Array {
@@ -136,8 +135,8 @@ export class Health {
   }
 }
 
-const refuseLate = (stream: AnswerableStream): void =>
-  failAnswer(stream, GrpcStatus.deadlineExceeded, 'the request did not come');
+const refuseLate = (call: GrpcCall): void =>
+  call.fail(GrpcStatus.deadlineExceeded, 'the request did not come');
 
 const healthCheckRequest = fieldReaders<{ service: string }, WireReader>({
   1: readDelimited(1, (target, reader) => void (target.service = reader.text())),

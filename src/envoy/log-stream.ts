@@ -1,7 +1,7 @@
 import { Incoming } from '../http2/incoming.ts';
-import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
+import type { StreamEvents } from '../http2/stream.ts';
 import type { ByteBudget } from './byte-budget.ts';
-import { endAnswer, failAnswer, GrpcStatus } from './grpc-answer.ts';
+import { type GrpcCall, GrpcStatus } from './grpc-call.ts';
 
 /** How the server ends a stream. */
 export interface Ending {
@@ -26,16 +26,16 @@ export interface LogStreamOptions {
  * is ended. It ends once, by client, reader or server, and then holds nothing.
  */
 export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buffer, undefined> {
-  readonly #stream: AnswerableStream;
+  readonly #call: GrpcCall;
   readonly #options: LogStreamOptions;
   readonly #incoming: Incoming;
   #held = 0;
   #isOver = false;
 
-  constructor(stream: AnswerableStream, options: LogStreamOptions) {
-    this.#stream = stream;
+  constructor(call: GrpcCall, options: LogStreamOptions) {
+    this.#call = call;
     this.#options = options;
-    this.#incoming = new Incoming(stream, () => this.#over());
+    this.#incoming = new Incoming(call, () => this.#over());
   }
 
   /** Whether the stream is over. */
@@ -59,8 +59,8 @@ export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buff
   /** Ends the stream, normally or with a problem. Does nothing where it is over. */
   end(ending: Ending | null): void {
     if (this.#isOver) return;
-    if (ending === null) endAnswer(this.#stream, EMPTY);
-    else failAnswer(this.#stream, ending.status, ending.details);
+    if (ending === null) this.#call.end(EMPTY);
+    else this.#call.fail(ending.status, ending.details);
     this.#over();
   }
 

@@ -5,7 +5,8 @@ import { CallWatch } from './call-watch.ts';
 import { IncomingCheck, type CheckCallEvents, NO_MESSAGE } from './check-call.ts';
 import { CheckQueue } from './check-queue.ts';
 import type { MessageProblem } from './grpc-messages.ts';
-import { type BindProblem, type GrpcMethod, GrpcServer } from './grpc-server.ts';
+import type { GrpcMethod } from './grpc-call.ts';
+import { type BindProblem, GrpcServer } from './grpc-server.ts';
 import { Health } from './health.ts';
 import { ownCopyOf } from './own-copy.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
@@ -166,11 +167,11 @@ export class AuthorizationServer {
     await this.#server.close(graceMs);
   }
 
-  readonly #check: GrpcMethod = (stream, { headers }) => {
+  readonly #check: GrpcMethod = (incoming, head) => {
     const { monotonicMs, maxCheckMs } = this.#options;
-    const call = new IncomingCheck(stream, {
+    const call = new IncomingCheck(incoming, {
       events: this.#events,
-      headers,
+      head,
       budget: this.#budgets.unfinishedChecks,
       nowMs: monotonicMs(),
       maxCheckMs,

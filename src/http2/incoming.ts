@@ -11,7 +11,7 @@ const EMPTY = Buffer.alloc(0);
  * one-byte frames would take a hundred times the window.
  */
 export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer, undefined> {
-  readonly #stream: AnswerableStream;
+  readonly #stream: Pick<AnswerableStream, 'took'>;
   readonly #onClosed: () => void;
   /** Buffered data: a single received piece as it came, or the copies of several with spare capacity. */
   #waiting: Buffer = EMPTY;
@@ -22,7 +22,7 @@ export class Incoming implements StreamEvents, AsyncIterableIterator<Buffer, und
   #wake: () => void = () => undefined;
 
   /** @param onClosed called once the stream is over */
-  constructor(stream: AnswerableStream, onClosed: () => void) {
+  constructor(stream: Pick<AnswerableStream, 'took'>, onClosed: () => void) {
     this.#stream = stream;
     this.#onClosed = onClosed;
   }

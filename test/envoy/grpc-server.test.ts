@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { endAnswer } from '../../src/envoy/grpc-answer.ts';
-import { GrpcServer, unread } from '../../src/envoy/grpc-server.ts';
+import { type GrpcMethod, unread } from '../../src/envoy/grpc-call.ts';
+import { GrpcServer } from '../../src/envoy/grpc-server.ts';
 import { ErrorCode, Flag } from '../../src/http2/frame.ts';
 import { literal } from '../http2/hpack.ts';
 import { RawClient, reset, widened } from '../http2/raw-client.ts';
@@ -25,12 +25,12 @@ describe('GrpcServer with calls answered before their clients half-close', () =>
   beforeEach(async () => {
     jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask', 'performance', 'hrtime', 'Date'] });
     const large = Buffer.alloc(100_000);
-    const methods = new Map([
+    const methods = new Map<string, GrpcMethod>([
       [
         '/large',
-        (stream: Parameters<typeof unread>[0]) => {
-          endAnswer(stream, large);
-          return unread(stream);
+        (call) => {
+          call.end(large);
+          return unread(call);
         },
       ],
     ]);
