@@ -4,7 +4,7 @@ import type { TrustDomain } from '../identity/spiffe-id.ts';
 import { workloadApiTargetFrom } from '../identity/workload-api-address.ts';
 import { authority } from './authority.ts';
 import type { AuthorityConfig } from './authority.ts';
-import { extAuthz } from './ext-authz.ts';
+import { extAuthz, networkContradiction } from './ext-authz.ts';
 import type { ExtAuthzConfig } from './ext-authz.ts';
 import { integer, made, oneOf, optional, textOf } from '../runtime/fields.ts';
 import { listed, readFields, section } from './fields.ts';
@@ -214,6 +214,7 @@ const contradiction = (
   }
   const role =
     roleContradiction({ ...config, issuer: issuerFields }) ??
+    networkContradiction(config) ??
     socketContradiction('extAuthz', config.extAuthz) ??
     socketContradiction('authority', config.authority);
   if (role !== null) return role;

@@ -1,6 +1,6 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { isLoopback } from '../runtime/loopback-host.ts';
-import { integer, made, oneOf, optional } from '../runtime/fields.ts';
+import { integer, oneOf, optional } from '../runtime/fields.ts';
 import { listed, section } from './fields.ts';
 import { socketKeys } from './socket-access.ts';
 import type { SocketKeys } from './socket-access.ts';
@@ -10,9 +10,12 @@ import type { Address } from './values.ts';
 /** The ext_authz server that Envoy asks. */
 export interface ExtAuthzConfig extends SocketKeys {
   /**
-   * Unix sockets and loopback addresses only, since checks are neither encrypted nor authenticated. Default `unix:/run/remit/check.sock`.
+   * Unix sockets and loopback addresses are in clear; any other address needs mutual TLS with our SVID and `callers`. Default
+   * `unix:/run/remit/check.sock`.
    */
   readonly listen: readonly Address[];
+  /** SPIFFE IDs of the Envoys that may ask over the network. Default none. */
+  readonly callers: readonly SpiffeId[];
   /** Where the caller's identity comes from. Default `peer`. */
   readonly identity: 'peer' | 'xfcc';
   /** `xfcc` only: the SPIFFE ID of the proxy that writes the header, which its `By` must equal. */
@@ -56,17 +59,35 @@ export interface ExtAuthzConfig extends SocketKeys {
   readonly maxBodyBytes: number;
 }
 
-const localAddress = made<Address, Address>(address, (value) =>
-  value.kind === 'unix' || isLoopback(value.host)
-    ? value
-    : {
-        problem: `must be \`unix:/path\` or a loopback address, got \`${addressText(value)}\`: checks are in clear and without authentication, so run Remit beside each Envoy (same host or pod)`,
-      },
-);
+/** Whether other machines can reach an address, so that checks need TLS there. */
+export const isOfNetwork = (at: Address): boolean => at.kind === 'tcp' && !isLoopback(at.host);
+
+/** What the network needs and lacks; `null` where it lacks nothing. */
+export function networkContradiction({
+  extAuthz: { listen, callers },
+  svid,
+}: {
+  readonly extAuthz: Pick<ExtAuthzConfig, 'listen' | 'callers'>;
+  readonly svid: unknown;
+}): { readonly field: string; readonly message: string } | null {
+  const exposed = listen.find(isOfNetwork);
+  if (exposed === undefined) {
+    const message =
+      'needs an address in `extAuthz.listen` that is neither loopback nor a Unix socket: those are in clear and verify no caller';
+    return callers.length === 0 ? null : { field: 'extAuthz.callers', message };
+  }
+  if (callers.length === 0) {
+    const message = `is required with \`${addressText(exposed)}\`: the SPIFFE IDs of the Envoys that may ask over the network. Beside Envoy (same host or pod) listen on a Unix socket or loopback`;
+    return { field: 'extAuthz.callers', message };
+  }
+  const message = `is required with \`extAuthz.listen: ${addressText(exposed)}\`: callers and Remit verify each other`;
+  return svid === null ? { field: 'svid', message } : null;
+}
 
 /** Reads the section `extAuthz`. */
 export const extAuthz = section<ExtAuthzConfig>({
-  listen: optional(listed(localAddress), [{ kind: 'unix', path: '/run/remit/check.sock' }]),
+  listen: optional(listed(address), [{ kind: 'unix', path: '/run/remit/check.sock' }]),
+  callers: optional(listed(spiffeIdText), []),
   identity: optional(oneOf(['peer', 'xfcc']), 'peer'),
   proxyId: optional(spiffeIdText, null),
   forwarders: optional(listed(spiffeIdText), []),

@@ -12,8 +12,12 @@ const LIVE_OF_ISSUER = [
   'operators',
 ] as const;
 
+const LIVE_OF_EXT_AUTHZ = ['callers'] as const;
+
 /** Settings that can change while the process serves. Live keys have their latest values, all others those of the start. */
-export type LiveSettings = Pick<Config, (typeof LIVE)[number] | 'issuer'>;
+export type LiveSettings = Pick<Config, (typeof LIVE)[number] | 'issuer'> & {
+  readonly extAuthz: Pick<Config['extAuthz'], (typeof LIVE_OF_EXT_AUTHZ)[number]>;
+};
 
 /** What a reload of the configuration changed, by key. */
 export interface AppliedKeys {
@@ -52,7 +56,8 @@ export class LiveConfig {
     // A section that was added or removed waits for a restart as a whole.
     const served =
       started === null || issuer === null ? this.#now.issuer : { ...started, ...picked(issuer, LIVE_OF_ISSUER) };
-    this.#now = Object.freeze({ ...picked(read.value, LIVE), issuer: served });
+    const extAuthz = picked(read.value.extAuthz, LIVE_OF_EXT_AUTHZ);
+    this.#now = Object.freeze({ ...picked(read.value, LIVE), extAuthz, issuer: served });
     return { applied, waiting };
   }
 }
@@ -64,7 +69,10 @@ function picked<T, Key extends keyof T>(from: T, keys: readonly Key[]): Pick<T, 
 
 const isLive = (key: string): boolean => {
   const [first = '', second = ''] = key.split('.');
-  return isOneOf(LIVE, first) || (first === 'issuer' && isOneOf(LIVE_OF_ISSUER, second));
+  if (isOneOf(LIVE, first)) return true;
+  return (
+    (first === 'issuer' && isOneOf(LIVE_OF_ISSUER, second)) || (first === 'extAuthz' && isOneOf(LIVE_OF_EXT_AUTHZ, second))
+  );
 };
 
 const isOneOf = (names: readonly string[], name: string): boolean => names.includes(name);

@@ -1,6 +1,6 @@
 import type { AddressInfo, Server } from 'node:net';
 import type { RequestHead } from '../http2/request-head.ts';
-import { Http2Server, type ListenWhere } from '../http2/server.ts';
+import { Http2Server } from '../http2/server.ts';
 import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import { type GrpcMethod, GrpcStatus, unread } from './grpc-call.ts';
 import { grpcTimeoutMs } from './grpc-timeout.ts';
@@ -92,7 +92,8 @@ function routed(
 
 const hostOf = (address: string): string => address.slice(0, address.lastIndexOf(':'));
 
-const tcpAddress = (address: string): ListenWhere => ({
+/** The host, without brackets, and the port of `host:port`. */
+export const tcpAddress = (address: string): { readonly host: string; readonly port: number } => ({
   host: hostOf(address).replace(/^\[(.*)\]$/, '$1'),
   port: Number(address.slice(address.lastIndexOf(':') + 1)),
 });

@@ -1,3 +1,4 @@
+import { isLoopback } from '../runtime/loopback-host.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
 import { accessLogMethod, type AccessLogMethod, type AccessLogSink } from './access-log.ts';
 import { messageBudgets } from './byte-budget.ts';
@@ -6,7 +7,7 @@ import { IncomingCheck, type CheckCallEvents, NO_MESSAGE } from './check-call.ts
 import { CheckQueue } from './check-queue.ts';
 import type { MessageProblem } from './grpc-messages.ts';
 import type { GrpcMethod } from './grpc-call.ts';
-import { type BindProblem, GrpcServer } from './grpc-server.ts';
+import { type BindProblem, GrpcServer, tcpAddress } from './grpc-server.ts';
 import { Health } from './health.ts';
 import { ownCopyOf } from './own-copy.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
@@ -32,6 +33,23 @@ export interface CheckHandler {
   afterwards(): void;
 }
 
+/** The server of the addresses that are not of this machine alone. */
+export interface NetworkTransport {
+  /** Binds an address. Gives the bound one, or the problem. */
+  listen(address: { readonly host: string; readonly port: number }): Promise<string | BindProblem>;
+  /** Resumes reading after `isCrowded` was true. */
+  readOn(): void;
+  /** Lets open calls finish, and aborts what is left after `graceMs`. Never rejects. */
+  close(graceMs: number): Promise<void>;
+}
+
+/** What the server gives its transports. */
+export interface TransportParts {
+  readonly methods: ReadonlyMap<string, GrpcMethod>;
+  readonly isCrowded: () => boolean;
+  readonly onFault: (error: unknown) => void;
+}
+
 /** Dependencies and limits of the server. */
 export interface ExtAuthzServerOptions {
   /** The bytes of a denial. If it throws or returns nothing, the server sends its own. */
@@ -51,9 +69,11 @@ export interface ExtAuthzServerOptions {
   readonly onFault?: (error: unknown) => void;
   /** Receives access logs; without it that service is not offered. */
   readonly accessLog?: AccessLogSink;
+  /** Makes the server of an address that is not loopback. Without it such an address is refused. */
+  readonly network?: (parts: TransportParts) => NetworkTransport;
 }
 
-type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn';
+type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn' | 'network';
 
 /** Most waiting messages that are views of receive buffers of up to 64 KiB. */
 const MAX_VIEWS = 256;
@@ -68,6 +88,9 @@ export class AuthorizationServer {
   readonly #handler: CheckHandler;
   readonly #options: Required<Omit<ExtAuthzServerOptions, Optional>> & Pick<ExtAuthzServerOptions, Optional>;
   readonly #server: GrpcServer;
+  readonly #parts: TransportParts;
+  /** One for each address of the network. */
+  readonly #network: NetworkTransport[] = [];
   readonly #health: Health;
   readonly #accessLog: AccessLogMethod | null;
   readonly #queue: CheckQueue<IncomingCheck>;
@@ -95,12 +118,14 @@ export class AuthorizationServer {
     this.#watch = new CallWatch({ monotonicMs, onExpired: this.#expired, onCrowdedOut: this.#crowdedOut });
     const methods = new Map<string, GrpcMethod>([...this.#health.methods, [CHECK_PATH, this.#check]]);
     if (this.#accessLog !== null) methods.set(ACCESS_LOG_PATH, this.#accessLog.open);
-    const server = new GrpcServer(methods, {
-      monotonicMs,
+    this.#parts = {
+      methods,
       // INVARIANT: where checks are queued a turn will come, which resumes reading.
       isCrowded: () => this.#queue.length > this.#options.maxInFlight / 2,
       onFault: (error) => this.#tellFault(error),
-    });
+    };
+    const { isCrowded, onFault } = this.#parts;
+    const server = new GrpcServer(methods, { monotonicMs, isCrowded, onFault });
     this.#server = server;
     this.#queue = new CheckQueue({
       monotonicMs,
@@ -111,6 +136,7 @@ export class AuthorizationServer {
         options.turn?.over();
         server.flush();
         server.readOn();
+        for (const transport of this.#network) transport.readOn();
       },
     });
   }
@@ -135,7 +161,7 @@ export class AuthorizationServer {
   async listen(addresses: readonly string[], access?: SocketAccess): Promise<readonly string[] | BindProblem> {
     const bound: string[] = [];
     for (const address of addresses) {
-      const outcome = await this.#server.listen(address, access);
+      const outcome = await this.#listen(address, access);
       if (typeof outcome !== 'string') {
         await this.close(0);
         return outcome;
@@ -143,6 +169,16 @@ export class AuthorizationServer {
       bound.push(outcome);
     }
     return bound;
+  }
+
+  async #listen(address: string, access?: SocketAccess): Promise<string | BindProblem> {
+    const at = address.startsWith('unix:') ? null : tcpAddress(address);
+    const { network } = this.#options;
+    if (at === null || isLoopback(at.host) || network === undefined) return this.#server.listen(address, access);
+    const transport = network(this.#parts);
+    this.#network.push(transport);
+    const bound = await transport.listen(at);
+    return typeof bound === 'string' ? bound : { problem: `\`${address}\`: ${bound.problem}` };
   }
 
   /** Sets the answer of the health service. Checks are answered either way. */
@@ -164,7 +200,7 @@ export class AuthorizationServer {
     // They never end by themselves; draining would wait for them.
     this.#accessLog?.close();
     this.#health.close();
-    await this.#server.close(graceMs);
+    await Promise.all([this.#server, ...this.#network].map((transport) => transport.close(graceMs)));
   }
 
   readonly #check: GrpcMethod = (incoming, head) => {

@@ -26,6 +26,7 @@ import { UseSharing } from '../state/use-sharing.ts';
 import { TokenUses } from '../token/uses.ts';
 import type { Closers } from './closers.ts';
 import { countedOutcomes } from './measures.ts';
+import { networkOf } from './network.ts';
 import { missingCertificates } from './missing-certificates.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
@@ -86,6 +87,8 @@ export async function startChecks(
   closers.push(() => sharing?.close());
   const services = servicesOf(parts, { keys, nonces, transactionToken });
   const checks = checksWith({ ...services, ...admitting, outcomes, uses, sharing });
+  const network = await networkOf(parts);
+  if (isStartProblem(network)) return network;
   const rules = { partialBodyBytes: config.extAuthz.maxBodyBytes };
   const server = new AuthorizationServer(authorizationHandler(checks, { rules, response, refuse, onFault }), {
     refuse,
@@ -100,6 +103,7 @@ export async function startChecks(
     },
     monotonicMs: ports.monotonicMs,
     maxInFlight: config.extAuthz.checksInFlight,
+    ...(network && { network }),
     accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },
   });
   closers.push(() => server.close(CLOSE_GRACE_MS));

@@ -26,6 +26,7 @@ export const logEvents = {
   authority: 'info',
   fault: 'error',
   recovered: 'info',
+  'caller-refused': 'warn',
   'check-failed': 'error',
   'issuer-failed': 'error',
   'issuer-limit': 'warn',

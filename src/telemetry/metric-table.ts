@@ -149,6 +149,11 @@ export const metricTable = {
     'Checks without the certificate of an identified caller, where tokens are bound to certificates: Envoy does not send it',
     {},
   ),
+  networkRefusals: counter(
+    'remit_network_refusals_total',
+    'Connections of checks over the network that were refused: a SPIFFE ID that `extAuthz.callers` lacks, or an expired certificate',
+    {},
+  ),
   sideWrites: counter(
     'remit_side_writes_total',
     'Background writes by kind and result: failed ones are retried, dropped ones are lost for lack of room or time',

@@ -170,13 +170,30 @@ describe('configFrom', () => {
     ...['0.0.0.0:9470', '[::]:9470', '10.0.0.7:9470', 'remit.acme.test:9470', '[::ffff:10.0.0.7]:9470'].map(
       (listen) =>
         [
-          `checks at \`${listen}\``,
+          `checks at \`${listen}\` without callers`,
           `trustDomains: acme.test\nextAuthz:\n  listen: ['127.0.0.1:9470', '${listen}']\n`,
           [
-            `remit.yaml:3:30: \`extAuthz.listen[1]\` must be \`unix:/path\` or a loopback address, got \`${listen}\`: checks are in clear and without authentication, so run Remit beside each Envoy (same host or pod)`,
+            `remit.yaml: \`extAuthz.callers\` is required with \`${listen}\`: the SPIFFE IDs of the Envoys that may ask over the network. Beside Envoy (same host or pod) listen on a Unix socket or loopback`,
           ],
         ] as [string, string, unknown[]],
     ),
+    [
+      'checks over the network without an SVID',
+      "trustDomains: acme.test\nextAuthz: { listen: '0.0.0.0:9470', callers: ['spiffe://acme.test/gateway'] }\n",
+      ['remit.yaml: `svid` is required with `extAuthz.listen: 0.0.0.0:9470`: callers and Remit verify each other'],
+    ],
+    [
+      'callers on loopback, which would not be verified',
+      "trustDomains: acme.test\nextAuthz: { listen: '127.0.0.1:9470', callers: ['spiffe://acme.test/gateway'] }\n",
+      [
+        'remit.yaml: `extAuthz.callers` needs an address in `extAuthz.listen` that is neither loopback nor a Unix socket: those are in clear and verify no caller',
+      ],
+    ],
+    [
+      'a pattern as a caller',
+      "trustDomains: acme.test\nextAuthz: { listen: '0.0.0.0:9470', callers: ['spiffe://acme.test/ns/*'] }\n",
+      [expect.stringMatching(/^remit\.yaml:2:\d+: `extAuthz\.callers\[0\]` must be a SPIFFE ID/)],
+    ],
     [
       'a number out of range',
       'trustDomains: acme.test\nextAuthz: { maxTokenSeconds: 901 }\n',

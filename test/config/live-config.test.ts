@@ -55,6 +55,17 @@ describe('LiveConfig.take', () => {
     expect(live.now.issuer?.[key]).toEqual(read(issuerWith(fields)).value.issuer?.[key]);
   });
 
+  it('applies `extAuthz.callers` at once', () => {
+    const network = (callers: string): string =>
+      `${BASE}extAuthz: { listen: '0.0.0.0:9470', callers: [${callers}] }`;
+    const { applied, waiting, live } = taken(
+      network('spiffe://acme.test/one, spiffe://acme.test/two'),
+      network('spiffe://acme.test/two'),
+    );
+    expect([applied, waiting]).toEqual([['extAuthz.callers'], []]);
+    expect(live.now.extAuthz.callers).toEqual(['spiffe://acme.test/two']);
+  });
+
   it.each([
     [
       'trustDomains',
@@ -75,8 +86,9 @@ describe('LiveConfig.take', () => {
   ])('names `%s`, which needs a restart, and keeps its value', (key, after, before) => {
     const { applied, waiting, live } = taken(before, after);
     expect([applied, waiting]).toEqual([[], [key]]);
-    const { log, decisionLog, drainSeconds, endedTasks, issuer } = read(before).value;
-    expect(live.now).toEqual({ log, decisionLog, drainSeconds, endedTasks, issuer });
+    const { log, decisionLog, drainSeconds, endedTasks, issuer, extAuthz } = read(before).value;
+    const { callers } = extAuthz;
+    expect(live.now).toEqual({ log, decisionLog, drainSeconds, endedTasks, issuer, extAuthz: { callers } });
   });
 
   it('names waiting keys each time until they have their old value, and applied ones once', () => {
