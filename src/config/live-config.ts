@@ -71,7 +71,8 @@ const isLive = (key: string): boolean => {
   const [first = '', second = ''] = key.split('.');
   if (isOneOf(LIVE, first)) return true;
   return (
-    (first === 'issuer' && isOneOf(LIVE_OF_ISSUER, second)) || (first === 'extAuthz' && isOneOf(LIVE_OF_EXT_AUTHZ, second))
+    (first === 'issuer' && isOneOf(LIVE_OF_ISSUER, second)) ||
+    (first === 'extAuthz' && isOneOf(LIVE_OF_EXT_AUTHZ, second))
   );
 };
 

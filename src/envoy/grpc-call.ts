@@ -6,7 +6,6 @@ export const GrpcStatus = Object.freeze({
   invalidArgument: 3,
   deadlineExceeded: 4,
   notFound: 5,
-  permissionDenied: 7,
   resourceExhausted: 8,
   unimplemented: 12,
   unavailable: 14,

@@ -135,8 +135,7 @@ export class Health {
   }
 }
 
-const refuseLate = (call: GrpcCall): void =>
-  call.fail(GrpcStatus.deadlineExceeded, 'the request did not come');
+const refuseLate = (call: GrpcCall): void => call.fail(GrpcStatus.deadlineExceeded, 'the request did not come');
 
 const healthCheckRequest = fieldReaders<{ service: string }, WireReader>({
   1: readDelimited(1, (target, reader) => void (target.service = reader.text())),

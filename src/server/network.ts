@@ -23,7 +23,8 @@ export async function networkOf({
   const { callers, listen, maxBodyBytes } = extAuthz;
   if (callers.length === 0) return null;
   const own = svid?.current() ?? null;
-  if (svid === null || own === null) return { problem: `${file}: \`extAuthz.callers\` needs a valid SVID of this process` };
+  if (svid === null || own === null)
+    return { problem: `${file}: \`extAuthz.callers\` needs a valid SVID of this process` };
   const foreign = callers.find((caller) => trustDomainOf(caller) !== trustDomainOf(own.id));
   if (foreign !== undefined) {
     return {

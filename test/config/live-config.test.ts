@@ -14,6 +14,7 @@ function read(yaml: string, environment: Readonly<Record<string, string>> = {}):
   return must(configFrom(yaml, { file: 'remit.yaml', folder: '/etc/remit', environment }));
 }
 
+const networkWith = (callers: string): string => `${BASE}extAuthz: { listen: '0.0.0.0:9470', callers: [${callers}] }`;
 const issuerWith = (fields: string): string => `${BASE}issuer: { url: 'https://issuer.acme.test', ${fields} }\n`;
 
 /** The result of reading `after` in a process that started with `before`. */
@@ -56,11 +57,9 @@ describe('LiveConfig.take', () => {
   });
 
   it('applies `extAuthz.callers` at once', () => {
-    const network = (callers: string): string =>
-      `${BASE}extAuthz: { listen: '0.0.0.0:9470', callers: [${callers}] }`;
     const { applied, waiting, live } = taken(
-      network('spiffe://acme.test/one, spiffe://acme.test/two'),
-      network('spiffe://acme.test/two'),
+      networkWith('spiffe://acme.test/one, spiffe://acme.test/two'),
+      networkWith('spiffe://acme.test/two'),
     );
     expect([applied, waiting]).toEqual([['extAuthz.callers'], []]);
     expect(live.now.extAuthz.callers).toEqual(['spiffe://acme.test/two']);

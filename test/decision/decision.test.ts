@@ -14,7 +14,7 @@ describe('reasons', () => {
     );
   });
 
-  it.each(['envoy.yaml', 'envoy-spire.yaml', 'envoy-processes.yaml'])(
+  it.each(['envoy.yaml', 'envoy-spire.yaml', 'envoy-processes.yaml', 'envoy-network.yaml'])(
     'are documented with those of Envoy, which %s has in its local replies',
     (file) => {
       const deploy = resolve(import.meta.dirname, '../../deploy');

@@ -20,10 +20,7 @@ export interface RefusedPeer {
  * The identity in a certificate that TLS has verified with the bundle of our own trust domain. Denies one of another trust domain: a bundle
  * that holds its CA does not make it ours.
  */
-export function peerIdentityFrom(
-  der: Uint8Array | undefined,
-  own: Pick<Svid, 'id'>,
-): PeerIdentity | RefusedPeer {
+export function peerIdentityFrom(der: Uint8Array | undefined, own: Pick<Svid, 'id'>): PeerIdentity | RefusedPeer {
   if (der === undefined) return { problem: 'the connection has no certificate' };
   const leaf = leafFromDer(der);
   if (isDeny(leaf)) return { problem: leaf.detail };

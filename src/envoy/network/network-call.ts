@@ -1,3 +1,4 @@
+import { status } from '@grpc/grpc-js';
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import { STREAM_WINDOW_BYTES, type StreamEvents } from '../../http2/stream.ts';
 import type { GrpcCall, GrpcMethod } from '../grpc-call.ts';
@@ -18,8 +19,12 @@ export interface NetworkCallOptions {
   readonly opened: () => () => void;
 }
 
-const INTERNAL = { code: 13, details: 'the call failed' };
-const OK = { code: 0, details: '' };
+const INTERNAL = { code: status.INTERNAL, details: 'the call failed' };
+const OK = { code: status.OK, details: '' };
+/** The statuses of grpc-js by their numbers. */
+const statuses = new Map<number, status>(
+  Object.values(status).flatMap((code) => (typeof code === 'number' ? [[code, code]] : [])),
+);
 
 /** Serves a call of grpc-js by one of our methods. Its messages are bytes on both sides. */
 export function serveCall(call: ServerInterceptingCallInterface, options: NetworkCallOptions): void {
@@ -94,7 +99,7 @@ class NetworkCall implements GrpcCall {
   }
 
   fail(code: number, details: string): void {
-    this.#finish({ code, details });
+    this.#finish({ code: statuses.get(code) ?? status.UNKNOWN, details });
   }
 
   /** grpc-js cannot reset a stream. INVARIANT: a client that does not read its answers loses its connection, so that they do not pile up. */
@@ -113,11 +118,11 @@ class NetworkCall implements GrpcCall {
     this.#call.startRead();
   }
 
-  #finish(status: { readonly code: number; readonly details: string }): void {
+  #finish(ending: { readonly code: status; readonly details: string }): void {
     if (this.#state !== 'open') return;
     this.#state = 'answered';
     this.#endReading();
-    this.#call.sendStatus(status);
+    this.#call.sendStatus(ending);
   }
 
   /** INVARIANT: an exception of one call's listener ends neither the process nor another call. */

@@ -1,4 +1,4 @@
-import { Server, ServerInterceptingCall } from '@grpc/grpc-js';
+import { Server, ServerInterceptingCall, status } from '@grpc/grpc-js';
 import type { ServerCredentials, ServerInterceptingCallInterface, ServerInterceptor } from '@grpc/grpc-js';
 import { svidCredentials } from '../../identity/server-credentials.ts';
 import type { SpiffeId } from '../../identity/spiffe-id.ts';
@@ -6,7 +6,7 @@ import type { SvidSource } from '../../identity/svid.ts';
 import { AcceptedSockets } from '../../runtime/accepted-sockets.ts';
 import { AgentRate } from '../../runtime/agent-rate.ts';
 import type { After } from '../../runtime/timers.ts';
-import { type GrpcMethod, GrpcStatus } from '../grpc-call.ts';
+import type { GrpcMethod } from '../grpc-call.ts';
 import { ACCESS_LOG_PATH } from '../proto.ts';
 import { callerProblem, peerIdentityFrom } from './callers.ts';
 import type { PeerIdentity, RefusedPeer } from './callers.ts';
@@ -62,8 +62,8 @@ const SETTINGS = {
   'grpc.max_metadata_size': 16_384,
 };
 
-const REFUSED = { code: GrpcStatus.permissionDenied, details: 'no entry of extAuthz.callers admits this client' };
-const TOO_MANY_LOGS = { code: GrpcStatus.resourceExhausted, details: 'no more streams' };
+const REFUSED = { code: status.PERMISSION_DENIED, details: 'no entry of extAuthz.callers admits this client' };
+const TOO_MANY_LOGS = { code: status.RESOURCE_EXHAUSTED, details: 'no more streams' };
 
 /**
  * Serves gRPC methods on one address of the network, by grpc-js over mutual TLS: a client must have a valid certificate of our trust domain

@@ -68,16 +68,16 @@ export class Readings {
 
   /** Reads more where there is room again. */
   readOn(): void {
-    for (let hasRead = this.#waiting > 0; hasRead;) {
-      hasRead = false;
-      for (const client of this.#clients.values()) {
-        if (client.waiting.length === 0 || !this.#mayRead(client)) continue;
-        const next = client.waiting.shift();
-        if (next === undefined) continue;
-        this.#waiting -= 1;
-        hasRead = this.#waiting > 0;
-        this.#begin(client, next);
-      }
+    if (this.#waiting === 0) return;
+    for (const [name, client] of this.#clients) {
+      if (!this.#mayRead(client)) continue;
+      const next = client.waiting.shift();
+      if (next === undefined) continue;
+      this.#waiting -= 1;
+      // Its next turn is after all others, within this loop.
+      this.#clients.delete(name);
+      this.#clients.set(name, client);
+      this.#begin(client, next);
     }
   }
 

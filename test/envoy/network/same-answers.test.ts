@@ -73,7 +73,12 @@ describe('our HTTP/2 and grpc-js', () => {
 
   it.each<[string, string, readonly Uint8Array[], { readonly code: number; readonly answers: number }]>([
     ['an ordinary check', CHECK_PATH, [ordinary], { code: 0, answers: 1 }],
-    ['a check with a body of 64 KiB', CHECK_PATH, [Buffer.concat([ordinary, Buffer.alloc(65_536)])], { code: 0, answers: 1 }],
+    [
+      'a check with a body of 64 KiB',
+      CHECK_PATH,
+      [Buffer.concat([ordinary, Buffer.alloc(65_536)])],
+      { code: 0, answers: 1 },
+    ],
     ['a check without a message', CHECK_PATH, [], { code: 0, answers: 1 }],
     ['a check with two messages', CHECK_PATH, [ordinary, ordinary], { code: 0, answers: 1 }],
     ['an empty check', CHECK_PATH, [EMPTY], { code: 0, answers: 1 }],
