@@ -59,8 +59,11 @@ describe('Readings', () => {
   it('lets clients take turns', () => {
     const readings = new Readings({ max: 1, maxOfClient: 1, isCrowded: () => false });
     const order: string[] = [];
-    const ends = ['a', 'a', 'a', 'b', 'c'].map((client) => readings.add({ client, begin: () => order.push(client) }));
-    for (const end of ends) end();
-    expect(order).toEqual(['a', 'b', 'c', 'a', 'a']);
+    const begun: (() => void)[] = [];
+    for (const client of ['a', 'a', 'a', 'b', 'c']) {
+      const end = readings.add({ client, begin: () => begun.push(() => end()) && order.push(client) });
+    }
+    for (let end = begun.shift(); end !== undefined; end = begun.shift()) end();
+    expect(order).toEqual(['a', 'a', 'b', 'c', 'a']);
   });
 });
