@@ -111,7 +111,14 @@ describe('the structure of src', () => {
     [
       'the gRPC and protobuf libraries stay where a network is crossed',
       /@grpc\/|grpc-health-check|protobufjs/,
-      ['identity/workload-api', 'identity/server-credentials', 'envoy/network/', 'fleet/', 'state/remote/', 'authority/'],
+      [
+        'identity/workload-api',
+        'identity/server-credentials',
+        'envoy/network/',
+        'fleet/',
+        'state/remote/',
+        'authority/',
+      ],
     ],
     ['the tracing SDK stays in telemetry', /@opentelemetry\/(?:sdk|exporter)/, ['telemetry/']],
     ['the policy engine stays in policy', /cedar-wasm/, ['policy/']],
