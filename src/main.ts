@@ -73,6 +73,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/doctor.ts')).doctorCommand,
   },
   {
+    name: 'trace',
+    summary: 'show the next matching check stage by stage',
+    load: async () => (await import('./commands/trace.ts')).traceCommand,
+  },
+  {
     name: 'ledger evidence',
     summary: 'report what the ledger shows for the controls of a framework',
     load: async () => (await import('./commands/ledger-evidence.ts')).ledgerEvidenceCommand,

@@ -1,9 +1,13 @@
 import { createServer } from 'node:http';
-import type { Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { isLoopback } from '../runtime/loopback-host.ts';
+import { restrictSocket, unixSocketProblem } from '../runtime/unix-socket.ts';
 import { crossSiteProblem } from './asked-host.ts';
 import { unmetGates } from './readiness.ts';
 import type { Gate } from './readiness.ts';
+import { answerTrace } from './trace-answer.ts';
+import type { TraceSource } from './trace-answer.ts';
 
 /** Answers `GET /metrics` for an `Accept` header. */
 export type Scrape = (accept: string | undefined) => { readonly contentType: string; readonly body: string };
@@ -17,6 +21,8 @@ export interface AdminAnswers {
   readonly receipt?: (root: string) => Promise<object> | null;
   /** Answers `GET /fleet`: this authority, those beside it, their database and its sidecars. It never rejects. `null`, the default, where this process is no authority; then the answer is 404. */
   readonly fleet?: () => Promise<object> | null;
+  /** Answers `GET /trace`, at private addresses only. `null`, the default, where this process decides no checks; then the answer is 404. */
+  readonly traces?: TraceSource | null;
   /** Accepted host names besides `localhost` and IP addresses. Default none. */
   readonly hosts?: readonly string[];
 }
@@ -27,53 +33,96 @@ export interface AdminAddress {
   readonly port: number;
 }
 
+/** Where a request arrived: `private` addresses are those that only this host can reach. */
+type Reach = 'private' | 'public';
+
+/** Only the user of this process may connect to its socket. */
+const PRIVATE = { mode: 0o600, groupId: null };
+
 /**
  * Serves liveness, readiness and metrics over plain HTTP, exact paths only: `GET /livez` is 200 while the process responds,
  * `GET /readyz` is 200 when every gate is met, otherwise 503 with one line per unmet gate, `GET /metrics` is for Prometheus,
- * `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`, `GET /receipts/{root task}` for `remit task`. It exposes no secrets and refuses cross-site requests (`crossSiteProblem`).
+ * `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`, `GET /receipts/{root task}` for `remit task`. It exposes no
+ * secrets and refuses cross-site requests (`crossSiteProblem`). `GET /trace`, for `remit trace`, tells of single calls: it is answered on the
+ * socket, and on a loopback address.
  *
- * Lifecycle: `listen` once, `close` once.
+ * Lifecycle: `listen` once, `listenOnSocket` at most once, `close` once.
  */
 export class AdminServer {
-  readonly #server: Server;
+  readonly #gates: readonly Gate[];
+  readonly #answers: Required<AdminAnswers>;
+  readonly #names: ReadonlySet<string>;
+  readonly #servers: Server[] = [];
   #receipts = 0;
 
-  constructor(
-    gates: readonly Gate[],
-    { scrape, trial, fleet = () => null, receipt = () => null, hosts = [] }: AdminAnswers,
-  ) {
-    const names = new Set(hosts.map((host) => host.toLowerCase()));
-    this.#server = createServer(
-      { requestTimeout: 5000, headersTimeout: 5000, maxHeaderSize: 8192 },
-      (request, response) => {
-        const refused = crossSiteProblem(request.headers, names);
-        if (refused !== null) return answer(response, refused.status, refused.text);
-        const root = RECEIPT.exec(request.url ?? '')?.[1];
-        if (root === undefined && !paths.has(request.url ?? '')) return answer(response, 404, 'not found');
-        if (request.method !== 'GET' && request.method !== 'HEAD') {
-          response.setHeader('allow', 'GET, HEAD');
-          return answer(response, 405, 'method not allowed');
-        }
-        if (root !== undefined) return void this.#answerReceipt(response, () => receipt(root));
-        if (request.url === '/metrics') return answerMetrics(response, scrape(request.headers.accept));
-        if (request.url === '/policies/trial') return answerJson(response, trial());
-        if (request.url === '/fleet') return void answerFleet(response, fleet());
-        const unmet = request.url === '/readyz' ? unmetGates(gates) : [];
-        return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
-      },
-    );
-    this.#server.maxConnections = 64;
+  constructor(gates: readonly Gate[], answers: AdminAnswers) {
+    this.#gates = gates;
+    this.#answers = { fleet: () => null, receipt: () => null, traces: null, hosts: [], ...answers };
+    this.#names = new Set(this.#answers.hosts.map((host) => host.toLowerCase()));
   }
 
   /** Starts listening and resolves with the port; rejects with the system's error. */
-  listen(address: AdminAddress): Promise<number> {
+  async listen({ host, port }: AdminAddress): Promise<number> {
+    const server = await this.#listening(isLoopback(host) ? 'private' : 'public', { host, port });
+    return (server.address() as AddressInfo).port;
+  }
+
+  /** Starts listening on a Unix socket for the user of this process; resolves with the problem, or `null`. */
+  async listenOnSocket(path: string): Promise<string | null> {
+    const problem = await unixSocketProblem(path);
+    if (problem !== null) return problem;
+    try {
+      await this.#listening('private', { path });
+    } catch (error) {
+      return `cannot listen on \`unix:${path}\`: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`;
+    }
+    return restrictSocket(path, PRIVATE);
+  }
+
+  #listening(reach: Reach, where: AdminAddress | { readonly path: string }): Promise<Server> {
+    const server = createServer(
+      { requestTimeout: 5000, headersTimeout: 5000, maxHeaderSize: 8192 },
+      (request, response) => this.#answer(request, response, reach),
+    );
+    server.maxConnections = 64;
+    this.#servers.push(server);
     return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(address.port, address.host, () => {
-        this.#server.off('error', reject);
-        resolve((this.#server.address() as AddressInfo).port);
+      server.once('error', reject);
+      server.listen(where, () => {
+        server.off('error', reject);
+        resolve(server);
       });
     });
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse, reach: Reach): void {
+    const { scrape, trial, fleet, receipt } = this.#answers;
+    const refused = crossSiteProblem(request.headers, this.#names);
+    if (refused !== null) return answer(response, refused.status, refused.text);
+    const url = request.url ?? '';
+    const root = RECEIPT.exec(url)?.[1];
+    const isTrace = TRACE.test(url);
+    if (root === undefined && !isTrace && !paths.has(url)) return answer(response, 404, 'not found');
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD');
+      return answer(response, 405, 'method not allowed');
+    }
+    if (root !== undefined) return void this.#answerReceipt(response, () => receipt(root));
+    if (isTrace) return this.#answerTrace(request, response, reach);
+    if (url === '/metrics') return answerMetrics(response, scrape(request.headers.accept));
+    if (url === '/policies/trial') return answerJson(response, trial());
+    if (url === '/fleet') return void answerFleet(response, fleet());
+    const unmet = url === '/readyz' ? unmetGates(this.#gates) : [];
+    return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
+  }
+
+  #answerTrace(request: IncomingMessage, response: ServerResponse, reach: Reach): void {
+    const { traces } = this.#answers;
+    if (reach === 'public')
+      return answer(response, 403, 'calls are traced on a loopback address or `admin.socket` alone');
+    if (traces === null) return answer(response, 404, 'this process decides no checks');
+    const refused = answerTrace(request, response, traces);
+    if (refused !== null) answer(response, refused.status, refused.text);
   }
 
   async #answerReceipt(response: ServerResponse, receipt: () => Promise<object> | null): Promise<void> {
@@ -88,16 +137,21 @@ export class AdminServer {
     }
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+  async close(): Promise<void> {
+    await Promise.all(
+      this.#servers.map((server) => {
+        const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
+        server.closeAllConnections();
+        return closed;
+      }),
+    );
   }
 }
 
 /** The id of a task, which is one segment of the path. */
 const RECEIPT = /^\/receipts\/([\w.:-]{1,128})$/;
+/** A trace with its query. */
+const TRACE = /^\/trace(?:\?|$)/;
 /** Receipts that are waited for at once. */
 const MAX_RECEIPTS = 16;
 

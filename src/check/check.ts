@@ -4,7 +4,8 @@ import { countUse, decideNow, sharedTokenOf, traceOf, useKeyOf } from './decide-
 import type { DecidedUse } from './decide-now.ts';
 import { currentProblem, openTask } from './task-facts.ts';
 import { askingAgentOf, readCheck } from './read.ts';
-import type { AskedCheck, ReadCheck } from './read.ts';
+import type { ReadCheck } from './read.ts';
+import type { AskedCheck } from './asked-check.ts';
 import { withNewProof } from './proof-elsewhere.ts';
 import { reportFindings } from './report.ts';
 import type { CheckServices } from './services.ts';

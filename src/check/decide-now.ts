@@ -1,4 +1,5 @@
-import type { CheckCall, CheckFacts, CheckServices } from './services.ts';
+import type { CheckCall, CheckFacts } from './asked-check.ts';
+import type { CheckServices } from './services.ts';
 import { credentialNow, taskFactsOf, noTask } from './task-facts.ts';
 import type { ReadCheck } from './read.ts';
 import { decide } from '../decide/decide.ts';

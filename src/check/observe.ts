@@ -4,6 +4,7 @@ import type { DecidedUse } from './decide-now.ts';
 import type { CheckServices } from './services.ts';
 import { shownDecision } from '../decide/decided-check.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
+import type { CheckToTrace } from './trace/check-to-trace.ts';
 import { traceCheck } from '../telemetry/span.ts';
 import type { CheckPlace } from '../telemetry/span.ts';
 
@@ -46,14 +47,30 @@ function traceWith(
   });
 }
 
-/** Reports an answered check to outcomes, metrics and the decision log. */
-export function observe(
-  { outcomes, onChecked, digestOf }: CheckServices,
-  { decided, check, answer, answeredMs }: AnsweredCheck,
-): void {
+/** Reports an answered check to outcomes, metrics, the decision log and who waits to trace it. */
+export function observe(services: CheckServices, answered: AnsweredCheck): void {
+  const { outcomes, onChecked, digestOf, traces } = services;
+  const { decided, check, answer, answeredMs } = answered;
   const { read, byPolicy, beganMs, gatheredMs, decidedMs } = decided;
   // If the client is gone, the answer is discarded and the proxy's log cannot name it.
   if (!read.asked.call.signal.aborted) outcomes.answered(answer);
   const took = { gatherMs: gatheredMs - beganMs, decideMs: decidedMs - gatheredMs, settleMs: answeredMs - decidedMs };
   onChecked({ ...check, decided: shownDecision(byPolicy, digestOf), traceId: answer.traceId, took });
+  if (traces?.isAwaited === true) traces.checked(toTrace(services, answered));
+}
+
+function toTrace({ digestOf }: CheckServices, { decided, check, answer, answeredMs }: AnsweredCheck): CheckToTrace {
+  const { read, byPolicy, beganMs, gatheredMs, decidedMs } = decided;
+  return {
+    asked: read.asked,
+    check,
+    byPolicy: shownDecision(byPolicy, digestOf),
+    traceId: answer.traceId,
+    isTokenHanded: answer.transactionToken !== null,
+    readMs: read.readMs,
+    taskMs: gatheredMs - beganMs - read.readMs,
+    decideMs: decidedMs - gatheredMs,
+    settleMs: answeredMs - decidedMs,
+    totalMs: answeredMs - read.clocks.monotonicMs,
+  };
 }

@@ -3,7 +3,8 @@ import type { Action } from '../action/http.ts';
 import { actionFrom } from '../action/action.ts';
 import { passingHeaders } from '../action/excepted-secret.ts';
 import { staticSecretsIn } from '../action/static-secret.ts';
-import type { AskingAgent, CheckCall, CheckFacts, CheckServices } from './services.ts';
+import type { AskedCheck, CheckFacts } from './asked-check.ts';
+import type { AskingAgent, CheckServices } from './services.ts';
 import type { Facts, Presented } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
@@ -23,12 +24,6 @@ import type { Proof } from '../token/proof.ts';
 import { targetUriOf } from '../token/target-uri.ts';
 import type { Circumstances } from '../token/reuse.ts';
 import { isExpired } from '../token/verify.ts';
-
-/** A check as asked. If the request could not be read, `facts` is the `Deny` that says why; it is recorded and traced like any other. */
-export interface AskedCheck {
-  readonly facts: CheckFacts | Deny;
-  readonly call: CheckCall;
-}
 
 /** What the call itself contains: the facts that no other check changes. */
 export interface Reading extends Pick<

@@ -1,6 +1,5 @@
-import type { HttpCall } from '../action/call.ts';
 import type { Deny } from '../decision/decision.ts';
-import type { IdentityRules, PeerFacts } from '../identity/caller.ts';
+import type { IdentityRules } from '../identity/caller.ts';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
 import type { AwaitedUse } from '../outcome/pending-uses.ts';
@@ -14,6 +13,7 @@ import type { UseSharing } from '../state/use-sharing.ts';
 import type { BindingEffect } from '../task/binding-violation.ts';
 import type { SpanSink } from '../telemetry/ended-span.ts';
 import type { CheckObserver } from '../telemetry/finished-check.ts';
+import type { TraceWaits } from './trace/trace-waits.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { CredentialKeys } from '../token/credential.ts';
 import type { ExternalTokenRules } from '../token/external-token.ts';
@@ -23,34 +23,6 @@ import type { Proof, ProofRules } from '../token/proof.ts';
 import type { TokenCache } from '../token/token-cache.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
 import type { TokenUses } from '../token/uses.ts';
-
-/** One call as the proxy described it, parsed once and canonical. Later stages do not read the message again. */
-export interface CheckFacts {
-  readonly peer: PeerFacts;
-  readonly call: HttpCall;
-  readonly trace: CallTrace;
-  /** IP address of the remote end of the connection. */
-  readonly sourceAddress: string | null;
-  /** Its port. */
-  readonly sourcePort: number | null;
-}
-
-/** The trace contexts of a call, each a W3C `traceparent` or `null`. */
-export interface CallTrace {
-  /** From the gRPC metadata: the proxy's own span of this check. */
-  readonly parent: string | null;
-  /** From the call's headers: what the application claims. */
-  readonly application: string | null;
-}
-
-/** The deadline of a check, and whether the client still waits for it. */
-export interface CheckCall {
-  /** Milliseconds on the monotonic clock; `Infinity` where the proxy set no deadline. */
-  readonly deadlineMs: number;
-  readonly signal: Pick<AbortSignal, 'aborted'>;
-  /** The `traceparent` of the gRPC call, as sent. */
-  readonly traceparent: string | null;
-}
 
 /** The services that a check uses. */
 export interface CheckServices {
@@ -102,6 +74,8 @@ export interface CheckServices {
   readonly spans: SpanSink | null;
   /** Receives each finished check, for metrics and the decision log. */
   readonly onChecked: CheckObserver;
+  /** Who waits to trace checks; absent, nobody does. */
+  readonly traces?: Pick<TraceWaits, 'isAwaited' | 'checked'>;
   /** Signs transaction tokens; `null` where this process has no key for them. */
   readonly transactionToken: TransactionTokenSigner | null;
   /** The URL of a server's protected resource metadata; `null` where none is published. */

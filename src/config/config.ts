@@ -58,6 +58,8 @@ export interface Config {
   readonly admin: {
     /** Address for liveness, readiness and metrics. Default `127.0.0.1:9471`. */
     readonly listen: Address;
+    /** A Unix socket with the same answers, for the user of this process alone. Default none. */
+    readonly socket: Address | null;
     /** Accepted values of `Host`, besides IP addresses and `localhost`. Default none. */
     readonly hosts: readonly string[];
   };
@@ -145,6 +147,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     maxExternalTokenSeconds: optional(integer(1, 86_400), 3600),
     admin: section({
       listen: optional(address, { kind: 'tcp', host: '127.0.0.1', port: 9471 }),
+      socket: optional(address, null),
       hosts: optional(listed(hostName), []),
     }),
     decisionLog: optional(oneOf(['none', 'denials', 'stdout']), 'denials'),
@@ -225,6 +228,9 @@ const contradiction = (
     return { field: 'issuer.listen', message: 'must be `host:port`' };
   }
   if (config.admin.listen.kind !== 'tcp') return { field: 'admin.listen', message: 'must be `host:port`' };
+  if (config.admin.socket !== null && config.admin.socket.kind !== 'unix') {
+    return { field: 'admin.socket', message: 'must be `unix:/path`' };
+  }
   const twice = repeated(config);
   return twice === undefined ? null : { field: 'acceptedIssuers', message: `names \`${twice}\` twice` };
 };

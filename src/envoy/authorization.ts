@@ -1,7 +1,7 @@
 import { isTooOften } from '../check/check.ts';
 import type { Checks } from '../check/check.ts';
 import type { Answer } from '../check/answer.ts';
-import type { CheckFacts } from '../check/services.ts';
+import type { CheckFacts } from '../check/asked-check.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { ReasonCode } from '../decision/reasons.ts';

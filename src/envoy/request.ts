@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { HttpCall } from '../action/call.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
-import type { CheckFacts } from '../check/services.ts';
+import type { CheckFacts } from '../check/asked-check.ts';
 import type { PeerFacts } from '../identity/caller.ts';
 import { authorityFrom, methodFrom, targetFrom } from './canonical.ts';
 import type { DecodedCheckRequest, DecodedHttpRequest } from './check-request.ts';

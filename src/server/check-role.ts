@@ -1,6 +1,9 @@
+import type { TraceSource } from '../admin/trace-answer.ts';
 import { shownText } from '../action/static-secret.ts';
 import { checksWith } from '../check/check.ts';
 import type { CheckServices } from '../check/services.ts';
+import { traceFilterFrom } from '../check/trace/trace-filter.ts';
+import { TraceWaits } from '../check/trace/trace-waits.ts';
 import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
 import { isDeny } from '../decision/decision.ts';
@@ -13,6 +16,7 @@ import { AuthorizationServer } from '../envoy/server.ts';
 import { leafCache } from '../identity/leaf-certificate.ts';
 import { Outcomes } from '../outcome/outcomes.ts';
 import { resourceMetadataUrl } from '../issuer/resource-metadata.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { messageOfFault } from '../runtime/repeatedly.ts';
 import { checkMetrics } from '../telemetry/check-metrics.ts';
 import { decisionLog } from '../telemetry/decision-log.ts';
@@ -40,6 +44,8 @@ export interface CheckRole {
   readonly server: AuthorizationServer;
   /** The addresses it listens on. */
   readonly bound: readonly string[];
+  /** Where its checks can be waited for. */
+  readonly traces: TraceSource;
 }
 
 const MAX_TOKENS_COUNTED = 100_000;
@@ -86,7 +92,8 @@ export async function startChecks(
   const sharing = sharingOf(parts, uses);
   closers.push(() => sharing?.close());
   const services = servicesOf(parts, { keys, nonces, transactionToken });
-  const checks = checksWith({ ...services, ...admitting, outcomes, uses, sharing });
+  const traces = new TraceWaits(shown, onFault);
+  const checks = checksWith({ ...services, ...admitting, outcomes, uses, sharing, traces });
   const network = await networkOf(parts);
   if (isStartProblem(network)) return network;
   const rules = { partialBodyBytes: config.extAuthz.maxBodyBytes };
@@ -110,8 +117,16 @@ export async function startChecks(
   const access = await socketAccessOf('extAuthz', config.extAuthz);
   if (isStartProblem(access)) return access;
   const bound = await server.listen(config.extAuthz.listen.map(addressText), access);
-  return isStartProblem(bound) ? bound : { server, bound };
+  return isStartProblem(bound) ? bound : { server, bound, traces: traceSource(traces) };
 }
+
+/** Begins to wait for checks, by the filters of a query. */
+const traceSource = (traces: TraceWaits): TraceSource => ({
+  begin: (filters, told) => {
+    const filter = traceFilterFrom(filters);
+    return isProblem(filter) ? filter : traces.begin({ filter, told });
+  },
+});
 
 /** An answer names its ledger where other processes may serve the same proxy: at a sidecar, and at an authority. */
 const responseOptions = ({ extAuthz: { helpUrl }, ledger, state, authority }: Config): ResponseOptions =>

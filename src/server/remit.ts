@@ -99,6 +99,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
     scrape: (accept) => metrics.scrape(formatFor(accept)),
     trial: () => parts.trial.report(),
     receipt: (root) => (enforcement === null ? null : receiptOf(enforcement, [root])),
+    traces: checks?.traces ?? null,
     fleet: () => (authority === null ? null : fleetReport(authority, parts.database)),
     hosts: [...(config.admin.listen.kind === 'tcp' ? [config.admin.listen.host] : []), ...config.admin.hosts],
   });
@@ -150,8 +151,10 @@ const destinationsText = ({ traces, metrics }: Destinations): string =>
   `spans to ${traces?.text ?? 'none'}${metrics === null ? '' : `; metrics to ${metrics.text}`}`;
 
 async function listenAdmin(admin: AdminServer, { config }: Parts): Promise<number | StartProblem> {
-  const { listen } = config.admin;
+  const { listen, socket } = config.admin;
   if (listen.kind !== 'tcp') return { problem: '`admin.listen` must be `host:port`' };
+  const problem = socket?.kind === 'unix' ? await admin.listenOnSocket(socket.path) : null;
+  if (problem !== null) return { problem: `admin.socket: ${problem}` };
   try {
     return await admin.listen(listen);
   } catch (error) {

@@ -5,6 +5,20 @@ import { until } from '../until.ts';
 
 const noMetrics = { scrape: () => ({ contentType: 'text/plain', body: '' }), trial: () => ({}) };
 
+/** Where checks are waited for; the filters `full` and others are refused. */
+const source = () => {
+  const told: ((line: string) => void)[] = [];
+  let stopped = 0;
+  const begin = (filters: Iterable<readonly [string, string]>, tell: (line: string) => void) => {
+    const [[name, value] = ['', '']] = [...filters];
+    if (name === 'full') return 'full' as const;
+    if (name !== '') return { problem: `unknown filter \`${name}\` of \`${value}\`` };
+    told.push(tell);
+    return () => void (stopped += 1);
+  };
+  return { traces: { begin }, told, stopped: () => stopped };
+};
+
 describe('AdminServer', () => {
   let server: AdminServer | null = null;
   afterEach(async () => {
@@ -54,6 +68,54 @@ describe('AdminServer', () => {
     server = new AdminServer([{ name: 'never', problem: () => 'met' }], noMetrics);
     const port = await server.listen({ host: '127.0.0.1', port: 0 });
     expect((await fetch(`http://127.0.0.1:${port}${path}`, { method })).status).toBe(status);
+  });
+
+  describe('GET /trace', () => {
+    const mark = { 'x-remit-trace': '1' };
+    it('sends its head at once and a line for each check, and stops after as many as asked', async () => {
+      const { traces, told, stopped } = source();
+      server = new AdminServer([], { ...noMetrics, traces });
+      const port = await server.listen({ host: '127.0.0.1', port: 0 });
+      const response = await fetch(`http://127.0.0.1:${port}/trace?count=2`, { headers: mark });
+      for (const line of ['1', '2', '3']) told[0]?.(line);
+      expect([response.status, await response.text()]).toEqual([200, '1\n2\n']);
+      await until(() => stopped() === 1 || undefined);
+    });
+
+    it('stops when its time is over, and when the client has gone', async () => {
+      const { traces, stopped } = source();
+      server = new AdminServer([], { ...noMetrics, traces });
+      const base = `http://127.0.0.1:${await server.listen({ host: '127.0.0.1', port: 0 })}`;
+      expect(await (await fetch(`${base}/trace?seconds=1`, { headers: mark })).text()).toBe('');
+      const gone = new AbortController();
+      await fetch(`${base}/trace`, { headers: mark, signal: gone.signal });
+      gone.abort();
+      await until(() => stopped() === 2 || undefined);
+    });
+
+    it.each([
+      ['without its header, as a page of another site would send it', '/trace', {}, 403],
+      ['with an unknown filter', '/trace?agnet=x', mark, 400],
+      ['for too long', '/trace?seconds=601', mark, 400],
+      ['for no check', '/trace?count=0', mark, 400],
+      ['where too many wait', '/trace?full=1', mark, 503],
+      ['on another path', '/traces', mark, 404],
+    ])('refuses it %s', async (_name, path, headers, status) => {
+      server = new AdminServer([], { ...noMetrics, traces: source().traces });
+      const port = await server.listen({ host: '127.0.0.1', port: 0 });
+      expect((await fetch(`http://127.0.0.1:${port}${path}`, { headers })).status).toBe(status);
+    });
+
+    it('refuses it on an address that others can reach, and where no checks are decided', async () => {
+      server = new AdminServer([], { ...noMetrics, traces: source().traces });
+      const port = await server.listen({ host: '0.0.0.0', port: 0 });
+      const answered = await fetch(`http://127.0.0.1:${port}/trace`, { headers: mark });
+      expect([answered.status, await answered.text()]).toEqual([403, expect.stringContaining('`admin.socket` alone')]);
+      await server.close();
+      server = new AdminServer([], noMetrics);
+      const none = await server.listen({ host: '127.0.0.1', port: 0 });
+      expect((await fetch(`http://127.0.0.1:${none}/trace`, { headers: mark })).status).toBe(404);
+    });
   });
 
   it('answers with the receipt of a root task, and only where sidecars are served', async () => {

@@ -1,6 +1,6 @@
 import type { Checks } from '../../src/check/check.ts';
 import type { Answer } from '../../src/check/answer.ts';
-import type { CheckCall, CheckFacts } from '../../src/check/services.ts';
+import type { CheckCall, CheckFacts } from '../../src/check/asked-check.ts';
 import type { Deny } from '../../src/decision/decision.ts';
 import type { CheckHandler, CheckMessage } from '../../src/envoy/server.ts';
 import { mapIsolated } from '../../src/runtime/map-isolated.ts';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { deny, isDeny } from '../../src/decision/decision.ts';
 import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
-import type { CheckFacts } from '../../src/check/services.ts';
+import type { CheckFacts } from '../../src/check/asked-check.ts';
 import { until } from '../until.ts';
 import type { OneHandler } from './handlers.ts';
 import { describeWith, envoyPart } from '../parts.ts';

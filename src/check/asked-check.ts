@@ -1,0 +1,37 @@
+import type { HttpCall } from '../action/call.ts';
+import type { Deny } from '../decision/decision.ts';
+import type { PeerFacts } from '../identity/caller.ts';
+
+/** A check as asked. If the request could not be read, `facts` is the `Deny` that says why; it is recorded and traced like any other. */
+export interface AskedCheck {
+  readonly facts: CheckFacts | Deny;
+  readonly call: CheckCall;
+}
+
+/** One call as the proxy described it, parsed once and canonical. Later stages do not read the message again. */
+export interface CheckFacts {
+  readonly peer: PeerFacts;
+  readonly call: HttpCall;
+  readonly trace: CallTrace;
+  /** IP address of the remote end of the connection. */
+  readonly sourceAddress: string | null;
+  /** Its port. */
+  readonly sourcePort: number | null;
+}
+
+/** The trace contexts of a call, each a W3C `traceparent` or `null`. */
+export interface CallTrace {
+  /** From the gRPC metadata: the proxy's own span of this check. */
+  readonly parent: string | null;
+  /** From the call's headers: what the application claims. */
+  readonly application: string | null;
+}
+
+/** The deadline of a check, and whether the client still waits for it. */
+export interface CheckCall {
+  /** Milliseconds on the monotonic clock; `Infinity` where the proxy set no deadline. */
+  readonly deadlineMs: number;
+  readonly signal: Pick<AbortSignal, 'aborted'>;
+  /** The `traceparent` of the gRPC call, as sent. */
+  readonly traceparent: string | null;
+}

@@ -1,0 +1,21 @@
+import type { DecidedCheck } from '../../decide/decided-check.ts';
+import type { Decision } from '../../decision/decision.ts';
+import type { AskedCheck } from '../asked-check.ts';
+
+/** A finished check with what its stages took, in milliseconds. */
+export interface CheckToTrace {
+  readonly asked: AskedCheck;
+  /** As answered, without credentials. */
+  readonly check: DecidedCheck;
+  /** The decision of facts and policies, before budgets and the record. */
+  readonly byPolicy: Decision;
+  /** Trace ID of its span; `null` where it has none. */
+  readonly traceId: string | null;
+  /** Whether the upstream gets a transaction token. */
+  readonly isTokenHanded: boolean;
+  readonly readMs: number;
+  readonly taskMs: number;
+  readonly decideMs: number;
+  readonly settleMs: number;
+  readonly totalMs: number;
+}

@@ -1,0 +1,226 @@
+import { existsSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import type { TracedCheck } from '../../src/check/trace/traced-check.ts';
+import { traceCommand } from '../../src/commands/trace.ts';
+import type { Agent } from '../../src/dev/agent.ts';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { callPayments, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
+
+const SECRET = 'ghp_0123456789abcdefghijklmnopqrstuvwxyz';
+
+const checkOf = (line: string | undefined): TracedCheck => JSON.parse(line ?? '{}');
+const stage = (check: TracedCheck, name: string) => check.stages.find((one) => one.name === name);
+const detail = (check: TracedCheck, of: string, name: string) =>
+  stage(check, of)?.details.find(([key]) => key === name)?.[1];
+
+describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let domain: DevDomain;
+  let planner: Agent;
+  let thief: Agent;
+  let socket: string;
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-trace-');
+    socket = join(scratch.folder, 'admin.sock');
+    const settings = { admin: { listen: '127.0.0.1:0', socket: `unix:${socket}` } };
+    domain = await startDomain(envoy, { folder: scratch.folder, settings });
+    ({ planner, thief } = domain.stage);
+  });
+  afterAll(async () => {
+    await domain?.stop();
+    await scratch?.remove();
+  });
+
+  /** Runs the command; `act` is called once the Remit waits. */
+  const traced = async (args: readonly string[], act: () => Promise<unknown> = async () => undefined) => {
+    const out: string[] = [];
+    const err: string[] = [];
+    let acted: Promise<unknown> = Promise.resolve();
+    const code = await traceCommand.run(['--admin', `unix:${socket}`, ...args], {
+      out: (line) => void out.push(line),
+      err: (line) => {
+        err.push(line);
+        if (line.startsWith('waiting')) acted = act();
+      },
+      environment: process.env,
+    } as Parameters<typeof traceCommand.run>[1]);
+    await acted;
+    return { code, out, err };
+  };
+  it('shows every stage of an allowed call with its input and result', async () => {
+    const { token, taskId } = await mustDeclare(planner, domain);
+    const { code, out } = await traced(['--json', '--task', taskId], () => callPayments(planner, domain, { token }));
+    const check = checkOf(out[0]);
+    expect([code, check.decision, check.reason]).toEqual([0, 'allow', null]);
+    expect(check.stages.map(({ name, result }) => `${name} ${result}`)).toEqual(
+      ['asked', 'identity', 'token', 'task', 'action', 'policy', 'answer'].map((name) => `${name} passed`),
+    );
+    expect(detail(check, 'asked', 'call')).toBe('GET https://payments.acme.test/v1/payments/p-1');
+    expect(detail(check, 'identity', 'caller')).toBe(planner.id);
+    expect(detail(check, 'token', 'client')).toBe(planner.id);
+    expect(detail(check, 'task', 'state')).toBe('active');
+    expect(detail(check, 'action', 'action')).toContain('payments.read');
+    expect(detail(check, 'policy', 'decided by')).not.toBe(undefined);
+    expect(detail(check, 'answer', 'decision')).toBe(check.decisionId);
+    for (const name of ['asked', 'task', 'policy', 'answer']) expect(stage(check, name)?.ms).toBeGreaterThanOrEqual(0);
+    expect(check.totalMs).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ['a stolen token', 'token', 'token.binding', async (token: string) => callPayments(thief, domain, { token })],
+    [
+      'no token',
+      'token',
+      'token.missing',
+      async () => planner.call(domain.stage.envoyPort, { host: 'payments.acme.test' }),
+    ],
+    [
+      'a path with two readings',
+      'asked',
+      'request.not-canonical',
+      async (token: string) => callPayments(planner, domain, { token, path: '/v1/payments/a;b' }),
+    ],
+    [
+      'an unknown action',
+      'action',
+      'action.unknown',
+      async (token: string) => callPayments(planner, domain, { token, path: '/v2/unknown' }),
+    ],
+    [
+      'a policy that forbids',
+      'policy',
+      'policy.forbidden',
+      async (token: string) => callPayments(planner, domain, { token, ...payment(10_001) }),
+    ],
+  ])('marks the stage that denied: %s', async (_name, name, reason, call) => {
+    const { token } = await mustDeclare(planner, domain);
+    const { out } = await traced(['--json', '--reason', reason], () => call(token));
+    const check = checkOf(out[0]);
+    expect([check.reason, check.stages.find(({ result }) => result === 'denied')?.name]).toEqual([reason, name]);
+    const at = check.stages.findIndex(({ result }) => result === 'denied');
+    expect(check.stages.slice(at + 1, -1).every(({ result }) => result === 'unused')).toBe(true);
+  });
+
+  it('shows no token, no secret, and no value of an argument or of a header that may hold one', async () => {
+    const { token } = await mustDeclare(planner, domain);
+    const { out } = await traced(['--json'], () =>
+      callPayments(planner, domain, {
+        token,
+        path: `/v1/payments/p-1?key=${SECRET}&note=confidential-note`,
+        headers: { 'x-api-key': SECRET, cookie: 'session=confidential-cookie', 'x-note': 'confidential-header' },
+      }),
+    );
+    const line = out[0] ?? '';
+    expect(line).toContain('x-api-key (40 characters)');
+    expect(line).toContain('authorization (');
+    expect(line).not.toContain(SECRET);
+    expect(line).not.toContain(token.split('.')[2]);
+    expect(line).not.toContain('confidential');
+  });
+
+  it('skips what does not match, and shows as many as asked', async () => {
+    const { token, taskId } = await mustDeclare(planner, domain);
+    const other = await mustDeclare(planner, domain);
+    const filters = ['--host', 'payments.acme.test', '--path', '/v1/*', '--agent', planner.id, '--decision', 'allow'];
+    const { code, out } = await traced(['--json', '--count', '2', '--task', taskId, ...filters], async () => {
+      await callPayments(thief, domain, { token: other.token });
+      await callPayments(planner, domain, { token, path: '/v2/unknown' });
+      await callPayments(planner, domain, { token });
+      await callPayments(planner, domain, { token, path: '/v1/payments/p-2' });
+    });
+    expect(code).toBe(0);
+    expect(out.map((line) => detail(checkOf(line), 'asked', 'call'))).toEqual([
+      'GET https://payments.acme.test/v1/payments/p-1',
+      'GET https://payments.acme.test/v1/payments/p-2',
+    ]);
+  });
+
+  it('ends with 1 where nothing matches in time', async () => {
+    const { code, out, err } = await traced(['--timeout', '1s', '--host', 'nobody.acme.test']);
+    expect([code, out]).toEqual([1, []]);
+    expect(err.at(-1)).toBe('no matching check came in time');
+  });
+
+  it('fires `curl` and shows its check alone', async () => {
+    const { envoyPort } = domain.stage;
+    const { folder } = scratch;
+    const words = [
+      'curl',
+      '--silent',
+      '--output',
+      '/dev/null',
+      '--cert',
+      join(folder, 'planner.pem'),
+      '--key',
+      join(folder, 'planner.key'),
+    ];
+    const url = `https://payments.acme.test:${envoyPort}/v1/payments/fired`;
+    const resolve = ['--insecure', '--resolve', `payments.acme.test:${envoyPort}:127.0.0.1`];
+    const { code, out, err } = await traced(['--', ...words, ...resolve, url], () =>
+      planner.call(envoyPort, { host: 'payments.acme.test', path: '/v1/payments/other' }),
+    );
+    expect([code, err.at(-1)]).toEqual([0, 'the call ended with exit code 0']);
+    expect(out.join('\n')).toContain('/v1/payments/fired');
+    expect(out.join('\n')).toContain('× token');
+  });
+
+  it('says that Remit was not asked where a fired call reaches no Envoy', async () => {
+    const url = `http://127.0.0.1:${domain.remit.adminPort}/livez`;
+    const { code, err } = await traced(['--url', url]);
+    expect(code).toBe(1);
+    expect(err).toContain('the call answered 200');
+    expect(err.at(-1)).toContain('Remit was not asked about the call');
+  });
+
+  it('renders later what `--json` printed', async () => {
+    const { token } = await mustDeclare(planner, domain);
+    const { out } = await traced(['--json'], () => callPayments(planner, domain, { token }));
+    const file = join(scratch.folder, 'checks.jsonl');
+    writeFileSync(file, `${out.join('\n')}\n`);
+    const shown = await traced(['--file', file]);
+    expect([shown.code, shown.err]).toEqual([0, []]);
+    expect(shown.out[0]).toContain(checkOf(out[0]).decisionId);
+    writeFileSync(file, '{"decisionId":"\u001b[31m"}\n');
+    const hostile = await traced(['--file', file]);
+    expect([hostile.code, hostile.out]).toEqual([2, []]);
+    expect(hostile.err[0]).toMatch(/checks\.jsonl:1: not a trace/);
+  });
+
+  it('keeps its socket for the user of the process, and waits for at most four', async () => {
+    expect(existsSync(socket) && (statSync(socket).mode & 0o777).toString(8)).toBe('600');
+    const begun: Promise<void>[] = [];
+    const waiting = Array.from({ length: 4 }, () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      begun.push(promise);
+      return traced(['--timeout', '5s', '--reason', 'internal'], async () => resolve());
+    });
+    await Promise.all(begun);
+    const fifth = await traced(['--timeout', '1s']);
+    expect([fifth.code, fifth.err[0]]).toEqual([2, expect.stringContaining('answered 503: too many wait for checks')]);
+    expect((await Promise.all(waiting)).map(({ code }) => code)).toEqual([1, 1, 1, 1]);
+    expect((await traced(['--timeout', '1s', '--reason', 'internal'])).code).toBe(1);
+  });
+});
+
+describe('`remit trace` with bad words', () => {
+  it.each([
+    [['--timeout', '11m'], '--timeout must be'],
+    [['--count', '0'], '--count must be from 1 to 100'],
+    [['--url', 'ftp://x'], 'invalid URL `ftp://x`'],
+    [['--url', 'http://x', '--', 'curl'], 'exclude each other'],
+    [['--'], 'a command is required'],
+    [['--file', '/nowhere/checks.jsonl'], 'cannot read `/nowhere/checks.jsonl`: ENOENT'],
+    [['--admin', 'nothing'], 'invalid URL `nothing`'],
+    [['--admin', 'unix:/nowhere/admin.sock'], '`unix:/nowhere/admin.sock` did not answer'],
+  ])('%p', async (args, problem) => {
+    const err: string[] = [];
+    const code = await traceCommand.run(args, {
+      out: () => undefined,
+      err: (line: string) => void err.push(line),
+      environment: {},
+    } as unknown as Parameters<typeof traceCommand.run>[1]);
+    expect([code, err.join('\n')]).toEqual([2, expect.stringContaining(problem)]);
+  });
+});
