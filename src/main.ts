@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import type { Interface } from 'node:readline';
 import { EXIT } from './commands/command.ts';
 import type { Command, CommandIo } from './commands/command.ts';
 import { faultText } from './commands/fault-text.ts';
@@ -16,6 +17,11 @@ interface Entry {
 }
 
 const entries: readonly Entry[] = [
+  {
+    name: 'init',
+    summary: 'write a folder to start with: configuration, Envoy, policies, SPIRE entries',
+    load: async () => (await import('./commands/init.ts')).init,
+  },
   {
     name: 'serve',
     summary: 'run the roles named in the configuration',
@@ -270,6 +276,21 @@ let ended: Promise<string> | null = null;
  */
 const endedBySignal = (): Promise<string> => (ended ??= new Promise<string>((resolve) => void onNextEnd(resolve)));
 
+let terminal: { readonly lines: AsyncIterator<string>; readonly interface: Interface } | null = null;
+
+/** Asks on the terminal; `null` at the end of input (Ctrl-D, Ctrl-C). One reader for all questions, so that no line typed ahead is lost. */
+async function askOnTerminal(question: string): Promise<string | null> {
+  if (terminal === null) {
+    const { createInterface } = await import('node:readline');
+    const opened = createInterface({ input: process.stdin, output: process.stderr });
+    terminal = { interface: opened, lines: opened[Symbol.asyncIterator]() };
+  }
+  terminal.interface.setPrompt(question);
+  terminal.interface.prompt();
+  const next = await terminal.lines.next();
+  return next.done === true ? null : next.value;
+}
+
 // A failing output must not end a server, and a command with incomplete output must not report success. A reader that closed
 // the pipe wanted no more.
 let isOutputWhole = true;
@@ -286,6 +307,7 @@ process.exitCode = await main(process.argv.slice(2), {
   stdout: process.stdout,
   ...(process.stderr.isTTY ? { progress: (line) => void process.stderr.write(`\r\x1b[K${line}`) } : {}),
   isTerminal: process.stderr.isTTY,
+  ...(process.stdin.isTTY && process.stderr.isTTY ? { ask: askOnTerminal } : {}),
   environment: process.env,
   command: [process.execPath, ...process.execArgv, import.meta.filename],
   runtimeVersion: process.versions.node,
@@ -299,3 +321,4 @@ process.exitCode = await main(process.argv.slice(2), {
     };
   },
 });
+(terminal as { readonly interface: Interface } | null)?.interface.close();

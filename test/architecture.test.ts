@@ -38,8 +38,9 @@ const rank: Readonly<Record<string, number>> = {
   server: 17,
   doctor: 17,
   dev: 18,
-  commands: 19,
-  'main.ts': 20,
+  init: 19,
+  commands: 20,
+  'main.ts': 21,
 };
 
 interface Source {

@@ -1,7 +1,7 @@
 import type { Ports } from '../runtime/ports.ts';
 import type { TaskCredential } from './issuer-client.ts';
 import { TokenEndpoint } from './token-endpoint.ts';
-import { TokenFile } from './token-file.ts';
+import { HandedFile } from './handed-file.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import type { KeeperOptions } from './token-keeper.ts';
 
@@ -45,7 +45,7 @@ export async function handOver(
       },
     };
   }
-  const file = new TokenFile(form.file, random(MARK_BYTES));
+  const file = new HandedFile(form.file, { what: 'token', mark: random(MARK_BYTES) });
   const problem = await file.write(first.credential.token);
   if (problem !== null) return problem;
   const keeper = new TokenKeeper(first, {

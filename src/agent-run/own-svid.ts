@@ -37,6 +37,11 @@ export class OwnSvid {
     return svid === null ? null : thumbprintOf(svid);
   }
 
+  /** Calls `listener` with every new SVID or bundle, until `close`. */
+  onChange(listener: (svid: Svid) => void): void {
+    this.#source.onChange(listener);
+  }
+
   close(): void {
     this.#source.close();
   }

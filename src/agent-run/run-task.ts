@@ -1,9 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Ports } from '../runtime/ports.ts';
+import type { Problem } from '../runtime/problem.ts';
 import type { After } from '../runtime/timers.ts';
 import { exitCodeOf, exitCodeOfSignal, startChild } from './child.ts';
 import type { OAuthDeclaration } from './declaration.ts';
-import { handOver, type HandoverForm } from './handover.ts';
+import { handOver, type Handover, type HandoverForm } from './handover.ts';
+import { handOverSvid, svidFilesIn } from './handed-svid.ts';
 import type { IssuerPlace } from './issuer-call.ts';
 import { IssuerClient } from './issuer-client.ts';
 import type { TaskCredential, TaskView } from './issuer-client.ts';
@@ -22,6 +24,8 @@ export interface RunPlan {
   /** The inherited environment; the run's variables are added. */
   readonly environment: Readonly<Record<string, string>>;
   readonly handover: HandoverForm;
+  /** Where the command finds the SVID as files; `null`: nowhere. */
+  readonly svidFolder: string | null;
 }
 
 /** What a run uses besides files, the issuer and its command. */
@@ -105,13 +109,19 @@ async function runCommand(
     tell(handover.problem);
     return REFUSED;
   }
+  const svidFiles = await svidHandover({ plan, world, watcher, svid });
   try {
+    if ('problem' in svidFiles) {
+      tell(svidFiles.problem);
+      return REFUSED;
+    }
     if (relay.stoppedBy !== null) return exitCodeOfSignal(relay.stoppedBy);
     tell(`task ${task.id}, until ${task.deadline} at the latest`);
     const variables = {
       ...tracedBy(plan.environment, task.traceparent),
       REMIT_TASK_ID: task.id,
       ...handover.variables,
+      ...svidFiles.variables,
     };
     const child = startChild(plan.command, variables);
     relay.passTo(child);
@@ -120,8 +130,21 @@ async function runCommand(
     if (end.kind === 'not-started') tell(end.problem);
     return exitCodeOf(end);
   } finally {
+    if (!('problem' in svidFiles)) await svidFiles.close();
     await handover.close();
   }
+}
+
+/** The files of the SVID, where the plan wants them. The watcher removes them where this process is killed. */
+async function svidHandover({
+  plan: { svidFolder },
+  world,
+  watcher,
+  svid,
+}: Pick<Run, 'plan' | 'world' | 'watcher' | 'svid'>): Promise<Handover | Problem> {
+  if (svidFolder === null) return { variables: {}, close: async () => undefined };
+  watcher.tell({ svidFiles: svidFilesIn(svidFolder) });
+  return handOverSvid(svidFolder, svid, world);
 }
 
 /** Back-off between attempts to end the task, in milliseconds. */

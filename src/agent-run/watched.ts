@@ -9,11 +9,12 @@ export type WatcherNote =
   | { readonly task: string }
   | { readonly pid: number }
   | { readonly file: string }
+  | { readonly svidFiles: readonly string[] }
   | { readonly bye: true };
 
 /**
  * The watcher of one run: a small process in its own session that cleans up after the wrapper was killed: it cancels the task,
- * asks the command to end and removes the token file. It notices by the end of a pipe, so that no signal or crash escapes it.
+ * asks the command to end and removes the files of the token and the SVID. It notices by the end of a pipe, so that no signal or crash escapes it.
  * If it is killed too, the task's deadline and idle limit apply.
  *
  * Lifecycle: the constructor starts it; after `dismiss` it ends without doing anything.

@@ -13,12 +13,13 @@ interface Known {
   issuer: IssuerPlace | null;
   task: string | null;
   file: string | null;
+  svidFiles: readonly string[];
   pid: number | null;
   /** Start time of the command by the kernel: its process id may have been reused. */
   startedAt: string | null;
 }
 
-const known: Known = { issuer: null, task: null, file: null, pid: null, startedAt: null };
+const known: Known = { issuer: null, task: null, file: null, svidFiles: [], pid: null, startedAt: null };
 
 for await (const line of createInterface({ input: process.stdin })) {
   const note = noteFrom(line);
@@ -26,7 +27,8 @@ for await (const line of createInterface({ input: process.stdin })) {
   Object.assign(known, note, 'pid' in note ? { startedAt: startOf(note.pid) } : {});
 }
 if (known.pid !== null && startOf(known.pid) === known.startedAt) terminate(known.pid);
-if (known.file !== null) await rm(known.file, { force: true }).catch(() => undefined);
+for (const path of [...(known.file === null ? [] : [known.file]), ...known.svidFiles])
+  await rm(path, { force: true }).catch(() => undefined);
 if (known.issuer !== null && known.task !== null) {
   // Loaded on demand: a waiting watcher, which is nearly all of its life, should be small.
   const { cancelTask } = await import('./cancel-task.ts');

@@ -12,6 +12,8 @@ export interface CommandIo {
   readonly progress?: (line: string) => void;
   /** Whether messages go to a terminal; absent means no. */
   readonly isTerminal?: boolean;
+  /** Asks on the terminal and returns the answered line; `null` at the end of input. Absent without a terminal. */
+  readonly ask?: (question: string) => Promise<string | null>;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The program and its first arguments that run this command line: Node.js, its options and the file of `remit`. */
   readonly command: readonly string[];

@@ -27,6 +27,7 @@ export const issuerOptions = {
   'svid-key': { type: 'string' },
   bundle: { type: 'string' },
   'workload-api': { type: 'string' },
+  'svid-id': { type: 'string' },
 } as const;
 
 /** The common part of their help. */
@@ -40,6 +41,7 @@ export const issuerHelp = `  --intent FILE     what the task is for and what it 
   --svid-key FILE   are watched and read again when they are renewed
   --bundle FILE
   --workload-api A  the SPIFFE Workload API instead, such as unix:/run/spire/agent.sock; default SPIFFE_ENDPOINT_SOCKET
+  --svid-id ID      with the Workload API: the SPIFFE ID of the SVID to use, if this workload has several
   --config FILE     take issuer and SVID from \`issuer.url\` and \`svid\` of a configuration, unless other options name them`;
 
 type Values = { readonly [Name in keyof typeof issuerOptions]?: string | undefined };
@@ -67,19 +69,23 @@ function svidFrom(
 ): SvidSettings | CommandRefusal {
   const { 'svid-cert': certificate, 'svid-key': key, bundle, 'workload-api': api } = values;
   const named = [certificate, key, bundle].filter((file) => file !== undefined);
-  if (named.length === 0 && api === undefined && other.configured !== null) return other.configured;
+  const hasOwn = named.length > 0 || api !== undefined || values['svid-id'] !== undefined;
+  if (!hasOwn && other.configured !== null) return other.configured;
   const address = api ?? (named.length === 0 ? other.io.environment['SPIFFE_ENDPOINT_SOCKET'] : undefined);
   const target = address === undefined ? null : workloadApiTargetFrom(address);
   if (isProblem(target)) return refusal(`--workload-api: ${target.problem}`);
+  const id = values['svid-id'] === undefined ? null : spiffeIdFrom(values['svid-id']);
+  if (isDeny(id)) return refusal(`--svid-id: ${id.detail}`);
   const settings = svidSettingsFrom({
     workloadApi: target,
-    id: null,
+    id,
     hint: null,
     certificate: pathOf(certificate),
     key: pathOf(key),
     bundle: pathOf(bundle),
   });
   if (!isProblem(settings)) return settings;
+  if (id !== null) return refusal('--svid-id goes with the Workload API: name it with --workload-api');
   return refusal('--svid-cert, --svid-key and --bundle are required, or --workload-api, or --config with an `svid`');
 }
 

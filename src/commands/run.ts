@@ -22,6 +22,8 @@ the task while it runs, completes the task when the command exits with 0, and ca
 ${issuerHelp}
   --token-file FILE pass the token in a file of mode 0600 that is replaced by rename, instead of by the endpoint
   --env             pass it in REMIT_TOKEN, which is not renewed, instead of by the endpoint
+  --svid-folder DIR keep the SVID in this folder while the command runs, for a client that needs files: svid.pem (certificate
+                    and key, mode 0600) and bundle.pem, replaced at each renewal
   --scrub WORD      default: remove secrets from the environment and print their names; off: keep them
   --keep NAME       keep this variable; may be repeated
   --child           inside another run: take part of its task (not supported yet)
@@ -31,6 +33,7 @@ The command finds REMIT_TASK_ID, TRACEPARENT, and one of
                     the token is renewed, and bound to each new SVID, so ask again instead of keeping it
   REMIT_TOKEN_FILE  the file of --token-file; read it again for each call
   REMIT_TOKEN       with --env
+and REMIT_SVID and REMIT_BUNDLE with --svid-folder: the paths of the two files; read them again for each connection
 
 Stdin, stdout and stderr go to the command; other open files do not. Signals are passed on. Ctrl-C reaches the command as
 if it had been started directly, and the command decides what it means. SIGTERM and SIGHUP also cancel the task. If this
@@ -44,6 +47,7 @@ const options = {
   ...issuerOptions,
   'token-file': { type: 'string' },
   env: { type: 'boolean' },
+  'svid-folder': { type: 'string' },
   scrub: { type: 'string' },
   keep: { type: 'string', multiple: true },
   child: { type: 'boolean' },
@@ -80,6 +84,8 @@ async function runWith(
   if (isCommandRefusal(handover)) return handover;
   const { scrub = 'default', keep = [] } = values;
   if (scrub !== 'default' && scrub !== 'off') return refusal('--scrub must be `default` or `off`');
+  const folder = values['svid-folder'];
+  const svidFolder = folder === undefined ? null : resolve(folder);
   const issuer = await issuerFrom(values, io);
   if (isCommandRefusal(issuer)) return issuer;
   const declaration = await declaredFrom(values, systemPorts.nowMs());
@@ -90,7 +96,7 @@ async function runWith(
     tell('warning: REMIT_TOKEN is not renewed and every process of the command can read it; the endpoint is better');
   }
   return runTask(
-    { issuer, declaration, command, environment, handover },
+    { issuer, declaration, command, environment, handover, svidFolder },
     { ports: systemPorts, after, onSignal: io.onSignal, tell },
   );
 }

@@ -1,3 +1,5 @@
+import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { entryOf, WorkloadApiServer } from '../identity/workload-api-server.ts';
@@ -56,14 +58,67 @@ describe('remit run with the SPIFFE Workload API', () => {
     expect(two['cnf']).not.toEqual(one['cnf']);
   });
 
-  it('cancels with it where the wrapper is killed', async () => {
+  it('picks one of several by --svid-id, and says which are there where none fits', async () => {
+    const { authority } = domain;
+    const both = ['/ns/agents/sa/other', '/ns/agents/sa/planner'];
+    api.greeting = {
+      svids: await Promise.all(both.map(async (path) => entryOf(await authority.svid(path), authority.bundlePem))),
+    };
+    api.push(api.greeting);
+    const words = ['run', '--intent', domain.intent, ...issuer(), '--workload-api', address];
+    const picked = ['--svid-id', 'spiffe://acme.test/ns/agents/sa/planner', '--', 'sh', '-c', 'echo $REMIT_TASK_ID'];
+    const { code, out } = await startCommand([...words, ...picked]).ended;
+    expect([code, domain.task(out.trim())?.agent]).toEqual([0, 'spiffe://acme.test/ns/agents/sa/planner']);
+  });
+
+  it('keeps it in --svid-folder, one file with certificate and key, until the command ends', async () => {
     await give();
-    const words = ['run', '--intent', domain.intent, ...issuer(), '--workload-api', address, '--'];
+    const at = join(folder(), 'svid');
+    const words = ['run', '--intent', domain.intent, ...issuer(), '--workload-api', address, '--svid-folder', at, '--'];
+    const waiting = 'echo ready $REMIT_SVID $REMIT_BUNDLE; while ! [ -e "$0" ]; do sleep 0.05; done';
+    const end = join(folder(), 'end');
+    const started = startCommand([...words, 'sh', '-c', waiting, end]);
+    const [, svid = '', bundle = ''] = await started.said(/ready (\S+) (\S+)\n/);
+    expect([svid, bundle]).toEqual([join(at, 'svid.pem'), join(at, 'bundle.pem')]);
+    expect([statSync(at), statSync(svid), statSync(bundle)].map(({ mode }) => mode & 0o777)).toEqual([
+      0o700, 0o600, 0o600,
+    ]);
+    const serialOf = (): string => {
+      const text = readFileSync(svid, 'utf8');
+      const certificate = new X509Certificate(text);
+      expect(certificate.checkPrivateKey(createPrivateKey(text))).toBe(true);
+      expect(certificate.verify(new X509Certificate(readFileSync(bundle)).publicKey)).toBe(true);
+      return certificate.serialNumber;
+    };
+    const first = serialOf();
+    await give();
+    expect(await comesTrue(() => serialOf() !== first)).toBe(true);
+    mkdirSync(end);
+    expect((await started.ended).code).toBe(0);
+    expect([svid, bundle].map((file) => existsSync(file))).toEqual([false, false]);
+  });
+
+  it('starts no command where --svid-folder cannot be made, and cancels the task', async () => {
+    await give();
+    const words = ['run', '--intent', domain.intent, ...issuer(), '--workload-api', address];
+    const { code, out, err } = await startCommand([...words, '--svid-folder', '/dev/null/x', '--', 'echo', 'ran'])
+      .ended;
+    const [, id = ''] = /task (\S+) is cancelled/.exec(err) ?? [];
+    expect([code, out, domain.stateOf(id)]).toEqual([1, '', 'cancelled']);
+    expect(err).toContain('the folder `/dev/null/x` could not be made');
+  });
+
+  it('cancels with it where the wrapper is killed, and removes the files of the SVID', async () => {
+    await give();
+    const at = join(folder(), 'svid-of-killed');
+    const words = ['run', '--intent', domain.intent, ...issuer(), '--workload-api', address, '--svid-folder', at, '--'];
     const started = startCommand([...words, 'sh', '-c', 'echo ready $REMIT_TASK_ID; exec sleep 20']);
     const [, id = ''] = await started.said(/ready (\S+)/);
+    expect(existsSync(join(at, 'svid.pem'))).toBe(true);
     started.process.kill('SIGKILL');
     await started.ended;
     expect(await comesTrue(() => domain.stateOf(id) === 'cancelled')).toBe(true);
+    expect(await comesTrue(() => !existsSync(join(at, 'svid.pem')))).toBe(true);
   });
 
   it.each([
@@ -74,6 +129,8 @@ describe('remit run with the SPIFFE Workload API', () => {
       '--workload-api: a workload api address must be',
     ],
     ['both at once', ['--workload-api', 'unix:/x', '--bundle', '/y'], 2, 'are required, or --workload-api'],
+    ['an ID without the API', ['--svid-id', 'spiffe://acme.test/a'], 2, '--svid-id goes with the Workload API'],
+    ['an ID that is none', ['--workload-api', 'unix:/x', '--svid-id', 'a'], 2, '--svid-id: a spiffe id must begin'],
     ['no SVID at all', [], 2, '--svid-cert, --svid-key and --bundle are required'],
   ])('refuses %s', async (_name, options, code, message) => {
     const words = ['run', '--intent', domain.intent, ...issuer(), ...options, '--', 'true'];

@@ -39,6 +39,8 @@ export class Spire {
   readonly trustDomain: string;
   /** The Workload API socket of the agent, for workloads and for Envoy's SDS. */
   readonly workloadSocket: string;
+  /** The socket that `spire-server` is controlled by. */
+  readonly controlSocket: string;
   readonly #folder: string;
   readonly #binaries: SpireBinaries;
   readonly #children: readonly DevProcess[];
@@ -47,6 +49,7 @@ export class Spire {
   private constructor(made: { folder: string; trustDomain: string; binaries: SpireBinaries; children: DevProcess[] }) {
     this.trustDomain = made.trustDomain;
     this.workloadSocket = agentSocket(made.folder);
+    this.controlSocket = serverSocket(made.folder);
     this.#folder = made.folder;
     this.#binaries = made.binaries;
     this.#children = made.children;

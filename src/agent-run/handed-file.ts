@@ -3,29 +3,34 @@ import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import type { Problem } from '../runtime/problem.ts';
 
 /**
- * A file that contains only the current token, mode 0600. Replaced atomically (rename), so that a reader sees the old or the
- * new token.
+ * A file of mode 0600 for the command of a run: its token, or its SVID. Replaced atomically (rename), so that a reader sees the
+ * old or the new content.
  *
- * Lifecycle: `write` for each token; `remove` once.
+ * Lifecycle: `write` for each content; `remove` once.
  */
-export class TokenFile {
+export class HandedFile {
   readonly path: string;
   readonly #temporary: string;
+  readonly #what: string;
 
-  /** @param mark random letters that make the name of the temporary file unique */
-  constructor(path: string, mark: string) {
+  /**
+   * @param what it contains, for messages
+   * @param mark random letters that make the name of the temporary file unique
+   */
+  constructor(path: string, { what, mark }: { readonly what: string; readonly mark: string }) {
     this.path = path;
+    this.#what = what;
     this.#temporary = `${path}.${mark}`;
   }
 
-  /** Replaces the token. Returns a problem where that failed. */
-  async write(token: string): Promise<Problem | null> {
+  /** Replaces the content. Returns a problem where that failed. */
+  async write(text: string): Promise<Problem | null> {
     try {
       // Left by an interrupted write.
       await rm(this.#temporary, { force: true });
       const file = await open(this.#temporary, 'wx', PRIVATE_MODE);
       try {
-        await file.writeFile(token);
+        await file.writeFile(text);
       } finally {
         await file.close();
       }
@@ -33,7 +38,7 @@ export class TokenFile {
       return null;
     } catch (error) {
       await rm(this.#temporary, { force: true }).catch(() => undefined);
-      return { problem: `the token file \`${this.path}\` could not be written: ${codeOf(error)}` };
+      return { problem: `the ${this.#what} file \`${this.path}\` could not be written: ${codeOf(error)}` };
     }
   }
 

@@ -1,0 +1,23 @@
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { shippedSpireConfig } from '../dev/envoy-config.ts';
+import type { Answers } from './answers.ts';
+import { envoyFileFrom } from './envoy-file.ts';
+import { firstCallScript } from './first-call-script.ts';
+import { intentFile } from './intent-file.ts';
+import { policyFiles } from './policy-files.ts';
+import { registerScript } from './register-script.ts';
+import { remitFile } from './remit-file.ts';
+
+/** The files of a folder that `remit init` makes, by their path in it. */
+export async function folderFiles(answers: Answers): Promise<ReadonlyMap<string, string>> {
+  const base = await readFile(fileURLToPath(new URL('../../cedar-policies/base.cedarschema', import.meta.url)), 'utf8');
+  return new Map([
+    ['remit.yaml', remitFile(answers)],
+    ['envoy.yaml', envoyFileFrom(await shippedSpireConfig(), answers)],
+    ['intent.yaml', intentFile(answers)],
+    ['register.sh', registerScript(answers)],
+    ['first-call.sh', firstCallScript(answers)],
+    ...policyFiles(base, answers),
+  ]);
+}

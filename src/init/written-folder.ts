@@ -1,0 +1,77 @@
+import { lstat, mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+/** Folders for sockets and state: their owner's alone. */
+const PRIVATE_FOLDERS = ['run', 'state'];
+const PRIVATE_FOLDER_MODE = 0o700;
+/** Remit refuses configuration and policies that others may write. */
+const FOLDER_MODE = 0o755;
+const FILE_MODE = 0o644;
+
+/** What stopped the writing: files that are there, or a failed operation. */
+export type WriteProblem = { readonly existing: readonly string[] } | { readonly failed: string };
+
+/**
+ * Writes the files into `folder`, which is made where it is missing. Writes nothing where one of them is there, unless `replace`
+ * is set; then each is replaced by rename, so that a link is not followed.
+ *
+ * @param suffix of temporary files; must be unique
+ */
+export async function writeFolder(
+  folder: string,
+  files: ReadonlyMap<string, string>,
+  { replace, suffix }: { readonly replace: boolean; readonly suffix: string },
+): Promise<WriteProblem | null> {
+  try {
+    const existing = replace ? [] : await existingOf(folder, [...files.keys()]);
+    if (existing.length > 0) return { existing };
+    await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+    for (const name of PRIVATE_FOLDERS) await mkdir(join(folder, name), { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    for (const [name, text] of files) {
+      const path = join(folder, name);
+      await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
+      await write(path, text, { replace, suffix });
+    }
+    return null;
+  } catch (error) {
+    // By shape: under a test runner the error is of another realm.
+    const { message } = error as { readonly message?: unknown };
+    return { failed: String(message) };
+  }
+}
+
+async function existingOf(folder: string, names: readonly string[]): Promise<readonly string[]> {
+  const isThere = await Promise.all(
+    names.map((name) =>
+      lstat(join(folder, name)).then(
+        () => true,
+        (error: NodeJS.ErrnoException) => {
+          if (error.code === 'ENOENT') return false;
+          throw error;
+        },
+      ),
+    ),
+  );
+  return names.filter((_name, index) => isThere[index]);
+}
+
+async function write(
+  path: string,
+  text: string,
+  { replace, suffix }: { readonly replace: boolean; readonly suffix: string },
+): Promise<void> {
+  const temporary = replace ? `${path}.${suffix}` : path;
+  const file = await open(temporary, 'wx', FILE_MODE);
+  try {
+    await file.writeFile(text);
+  } finally {
+    await file.close();
+  }
+  if (!replace) return;
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,238 @@
+import { execFile } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, describe, expect, it } from '@jest/globals';
+import { parse } from 'yaml';
+import { intentFileFrom } from '../../src/agent-run/intent.ts';
+import type { Command, CommandIo } from '../../src/commands/command.ts';
+import { init } from '../../src/commands/init.ts';
+import { policyFmt } from '../../src/commands/policy-fmt.ts';
+import { policyLint } from '../../src/commands/policy-lint.ts';
+import { policySchema } from '../../src/commands/policy-schema.ts';
+import { policyTest } from '../../src/commands/policy-test.ts';
+import { configFrom, configProblemText } from '../../src/config/config.ts';
+import { scratch } from '../builders/scratch.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const DOMAIN = ['--trust-domain', 'acme.test'];
+
+function ioOf(more: Partial<CommandIo> = {}) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const io: CommandIo = {
+    stdout: { writable: false, writableLength: 0, write: () => undefined },
+    out: (line) => void out.push(line),
+    err: (line) => void err.push(line),
+    environment: {},
+    command: [],
+    runtimeVersion: process.versions.node,
+    ended: () => new Promise(() => undefined),
+    onHurry: () => () => undefined,
+    onReload: () => undefined,
+    onSignal: () => () => undefined,
+    ...more,
+  };
+  return { io, out, err };
+}
+
+let count = 0;
+const fresh = (): string => join(folder(), `made-${(count += 1)}`);
+
+async function made(args: readonly string[], at = fresh(), more: Partial<CommandIo> = {}) {
+  const { io, out, err } = ioOf(more);
+  const code = await init.run([at, ...args], io);
+  return { code, out, err: err.join('\n'), at, textOf: (name: string) => readFileSync(join(at, name), 'utf8') };
+}
+
+async function answerOf(run: Command['run'], ...args: readonly string[]) {
+  const { io, out, err } = ioOf();
+  return { code: await run(args, io), out, err };
+}
+
+const problemsOf = (at: string, text: string): readonly string[] => {
+  const read = configFrom(text, { file: join(at, 'remit.yaml'), folder: at, environment: {} });
+  return 'problems' in read ? read.problems.map(configProblemText) : [];
+};
+
+describe('remit init', () => {
+  it('writes a valid configuration, intent and scripts, and names what comes next', async () => {
+    const { code, out, err, at, textOf } = await made([...DOMAIN, '--yes']);
+    expect(code).toBe(0);
+    expect(out.map((line) => line.replace(/^.*made-\d+\//, ''))).toEqual([
+      'remit.yaml',
+      'envoy.yaml',
+      'intent.yaml',
+      'register.sh',
+      'first-call.sh',
+      'policies/actions.yaml',
+      'policies/base.cedarschema',
+      'policies/entities.cedarentities.json',
+      'policies/tools.cedar',
+      'policies/tests/tools.test.yaml',
+      'policies/remit.cedarschema',
+      'policies/.vscode/settings.json',
+    ]);
+    expect(problemsOf(at, textOf('remit.yaml'))).toEqual([]);
+    expect(intentFileFrom(textOf('intent.yaml'), 'intent.yaml')).not.toHaveProperty('findings');
+    expect(err).toMatch(/next:\n {2}sh .*register\.sh\n {2}remit policy test /);
+    expect(textOf('envoy.yaml')).not.toMatch(/\bpayments\b|\bfiles\.|\.\.\/guide/);
+    for (const name of ['run', 'state']) expect(statSync(join(at, name)).mode & 0o777).toBe(0o700);
+  });
+
+  it('writes policies that pass their tests with full coverage and no surviving mutant, formatted, without findings', async () => {
+    const { at } = await made([...DOMAIN, '--yes']);
+    const policies = join(at, 'policies');
+    const tested = await answerOf(policyTest, policies, '--threshold', '100', '--mutate');
+    expect([tested.code, tested.out[0], tested.out.at(-1)]).toEqual([
+      0,
+      expect.stringMatching(/: \d+ passed, 0 failed, 0 skipped$/),
+      expect.stringMatching(/ 0 survived, 0 accepted$/),
+    ]);
+    const linted = await answerOf(policyLint.run, policies);
+    expect([linted.code, linted.out.at(-1)]).toEqual([0, expect.stringMatching(/: 0 errors, 0 warnings, 0 notes$/)]);
+    expect((await answerOf(policyFmt.run, policies, '--check')).code).toBe(0);
+    expect((await answerOf(policySchema.run, policies, '--check')).code).toBe(0);
+  });
+
+  it('asks on a terminal for what no option says, again after a wrong answer, and takes defaults', async () => {
+    const answers = ['isto', 'envoy', '', 'acme.test', ' ', 'crm.acme.test', ''];
+    const asked: string[] = [];
+    const ask = async (question: string): Promise<string | null> => {
+      asked.push(question);
+      return answers.shift() ?? null;
+    };
+    const { code, err, textOf } = await made([], fresh(), { ask });
+    expect([code, answers]).toEqual([0, []]);
+    expect(asked).toEqual([
+      'what asks Remit (envoy, istio, envoy-gateway, agentgateway) [envoy]: ',
+      'what asks Remit (envoy, istio, envoy-gateway, agentgateway) [envoy]: ',
+      'SPIFFE trust domain, such as acme.test: ',
+      'SPIFFE trust domain, such as acme.test: ',
+      'address of the tool server [127.0.0.1:8080]: ',
+      'host name that agents call it by [tools.acme.test]: ',
+      'SPIFFE ID of the first agent [spiffe://acme.test/agents/planner]: ',
+    ]);
+    expect(err).toContain('did you mean `istio`?');
+    expect(textOf('policies/actions.yaml')).toContain('hosts: [crm.acme.test]');
+  });
+
+  it('writes nothing where the terminal is closed, and asks nothing with --yes', async () => {
+    const ask = async (): Promise<null> => null;
+    const ended = await made([], fresh(), { ask });
+    expect([ended.code, ended.err]).toEqual([2, 'remit init: ended without an answer: nothing was written']);
+    expect(readdirSync(folder())).not.toContain(ended.at.split('/').at(-1));
+    expect((await made([...DOMAIN, '--yes'], fresh(), { ask })).code).toBe(0);
+  });
+
+  it('takes the socket of the agent from SPIFFE_ENDPOINT_SOCKET, or from its option', async () => {
+    const environment = { SPIFFE_ENDPOINT_SOCKET: 'unix:///run/one.sock' };
+    const one = await made([...DOMAIN, '--yes'], fresh(), { environment });
+    const other = await made([...DOMAIN, '--yes', '--workload-api', 'unix:/run/other.sock'], fresh(), { environment });
+    const socketOf = (text: string): unknown => parse(text).svid.workloadApi;
+    expect([socketOf(one.textOf('remit.yaml')), socketOf(other.textOf('remit.yaml'))]).toEqual([
+      'unix:/run/one.sock',
+      'unix:/run/other.sock',
+    ]);
+  });
+
+  it('never overwrites without --force, and then replaces a link and not what it points to', async () => {
+    const at = fresh();
+    mkdirSync(at);
+    const elsewhere = join(folder(), 'elsewhere');
+    writeFileSync(elsewhere, 'mine');
+    symlinkSync(elsewhere, join(at, 'intent.yaml'));
+    const refused = await made([...DOMAIN, '--yes'], at);
+    expect([refused.code, readdirSync(at)]).toEqual([2, ['intent.yaml']]);
+    expect(refused.err).toMatch(/nothing was written: .* has `intent\.yaml`; --force replaces them$/);
+    const forced = await made([...DOMAIN, '--yes', '--force'], at);
+    expect([forced.code, forced.textOf('intent.yaml').split('\n')[0], readFileSync(elsewhere, 'utf8')]).toEqual([
+      0,
+      '# What one task is for and what it may do.',
+      'mine',
+    ]);
+  });
+
+  it.each<[string, readonly string[], string]>([
+    ['no trust domain', [], '--trust-domain is required'],
+    ['a trust domain in capitals', ['--trust-domain', 'Acme'], '--trust-domain `Acme`: a trust domain must be'],
+    [
+      'an agent elsewhere',
+      [...DOMAIN, '--agent', 'spiffe://evil.test/a'],
+      'must be an ID of the trust domain `acme.test`',
+    ],
+    ['an upstream without port', [...DOMAIN, '--upstream', '10.0.0.1'], '--upstream `10.0.0.1`: must be HOST:PORT'],
+    [
+      'an upstream elsewhere in clear',
+      [...DOMAIN, '--upstream', '10.0.0.1:80'],
+      'name the SPIFFE ID of the tool server',
+    ],
+    [
+      'a listener by name',
+      [...DOMAIN, '--listen', 'localhost:8443'],
+      '--listen `localhost:8443`: must be an IP address',
+    ],
+    ['a host with a port', [...DOMAIN, '--tools', 'a.test:1'], '--tools `a.test:1`: must be a host name'],
+    ['an issuer in clear', [...DOMAIN, '--issuer', 'http://a:1'], '--issuer `http://a:1`: must be https://HOST:PORT'],
+    ['an agent over TCP', [...DOMAIN, '--workload-api', 'tcp://1.2.3.4:1'], 'must be a Unix socket'],
+    ['a terminal escape', [...DOMAIN, '--tools', 'a\u001B[2Jb'], '--tools `a?[2Jb`: must be a host name'],
+    ['a shell in a selector', [...DOMAIN, '--selector', 'unix:user:a\nrm'], '--selector `unix:user:a?rm`: must be'],
+    ['an unknown option', [...DOMAIN, '--hosts', 'x'], "Unknown option '--hosts'"],
+  ])('refuses %s and writes nothing', async (_name, args, message) => {
+    const { code, err, at } = await made([...args, '--yes']);
+    expect([code, err]).toEqual([2, expect.stringContaining(message)]);
+    expect(readdirSync(folder())).not.toContain(at.split('/').at(-1));
+  });
+
+  it('refuses a folder whose sockets would have too long a path, and a file in its place', async () => {
+    const long = await made([...DOMAIN, '--yes'], join(folder(), 'a'.repeat(100)));
+    expect([long.code, long.err]).toEqual([2, expect.stringContaining('a socket has at most 107 bytes')]);
+    const file = join(folder(), 'a-file');
+    writeFileSync(file, '');
+    const below = await made([...DOMAIN, '--yes'], join(file, 'below'));
+    expect([below.code, below.err]).toEqual([2, expect.stringMatching(/could not be written: ENOTDIR/)]);
+  });
+});
+
+const HOSTILE = [
+  ['a folder with quotes, a blank, a comment and an expansion', `it's "a" #{x}: $(touch pwned), é`, []],
+  ['a selector with quotes and an expansion', 'plain', ['--selector', `unix:user:a'b"$(touch pwned)`]],
+  ['words that YAML reads as something else', 'true', ['--tools', 'null.acme.test']],
+] as const;
+
+describe('remit init with hostile values', () => {
+  it.each(HOSTILE)('quotes %s in each format', async (_name, name, args) => {
+    const parent = fresh();
+    mkdirSync(parent);
+    const { code, at, textOf } = await made([...DOMAIN, '--yes', ...args], join(parent, name));
+    expect([code, problemsOf(at, textOf('remit.yaml'))]).toEqual([0, []]);
+    expect(parse(textOf('remit.yaml')).extAuthz.listen).toBe(`unix:${at}/run/check.sock`);
+    expect(JSON.stringify(parse(textOf('envoy.yaml')))).toContain(JSON.stringify(`${at}/run/check.sock`));
+    // The shell passes each selector as one argument, and runs nothing.
+    const printing = join(parent, 'print');
+    writeFileSync(printing, '#!/bin/sh\nprintf "%s\\n" "$@"\n', { mode: 0o755 });
+    const { stdout } = await promisify(execFile)('sh', [join(at, 'register.sh'), '-socketPath', '/a b'], {
+      cwd: parent,
+      env: { ...process.env, SPIRE_SERVER: printing },
+    });
+    const lines = stdout.split('\n');
+    expect(lines.filter((line) => line === (args[0] === '--selector' ? args[1] : 'unix:user:remit'))).not.toEqual([]);
+    expect(lines).toContain('/a b');
+    expect(readdirSync(parent)).not.toContain('pwned');
+  });
+});
+
+describeWith(envoyPart(), 'remit init, and Envoy', (envoy) => {
+  it.each([
+    ['a tool server on loopback', []],
+    ['one by name, over mutual TLS', ['--upstream', 'crm.internal:8443', '--tool', 'spiffe://acme.test/crm']],
+    ['IPv6', ['--upstream', '[::1]:8080', '--listen', '[::1]:8443']],
+  ])('writes a configuration that Envoy accepts for %s', async (_name, args) => {
+    const { at } = await made([...DOMAIN, '--yes', ...args]);
+    const { stdout, stderr } = await promisify(execFile)(envoy, ['--mode', 'validate', '-c', join(at, 'envoy.yaml')]);
+    expect(`${stdout}${stderr}`).toContain(`configuration '${join(at, 'envoy.yaml')}' OK`);
+  });
+});
