@@ -56,7 +56,11 @@ export const init: Command = {
     if ('problems' in answers) return refused(io, answers.problems);
     const files = await folderFiles(answers);
     const suffix = Buffer.from(systemPorts.randomBytes(6)).toString('hex');
-    const problem = await writeFolder(answers.folder, files, { replace: force, suffix });
+    const problem = await writeFolder(answers.folder, files, {
+      replace: force,
+      suffix,
+      privateFolders: answers.host === 'envoy' ? ['run', 'state'] : [],
+    });
     if (problem === null) return told(io, answers, [...files.keys()]);
     if ('failed' in problem) return refused(io, [`\`${folder}\` could not be written: ${problem.failed}`]);
     return refused(io, [
@@ -95,19 +99,24 @@ async function asked(
   }
 }
 
-function told(io: CommandIo, { folder, selector }: Answers, names: readonly string[]): number {
+function told(io: CommandIo, { folder, selector, host }: Answers, names: readonly string[]): number {
   const place = relative('.', folder);
   const shown = place === '' ? '.' : place.startsWith('..') ? folder : place;
   for (const name of names) io.out(`${shown}/${name}`);
   const at = (name: string): string => shellWord(`${shown}/${name}`);
-  if (selector === null)
+  if (selector === null && host === 'envoy')
     io.err('register.sh gives Remit, Envoy and the agent a user each: --selector has one for all, to try it');
-  io.err(`next:
-  sh ${at('register.sh')}
-  remit policy test ${at('policies')}
-  remit serve --config ${at('remit.yaml')}
-  envoy -c ${at('envoy.yaml')}
-  sh ${at('first-call.sh')}`);
+  const common = [`sh ${at('register.sh')}`, `remit policy test ${at('policies')}`];
+  const next =
+    host === 'envoy'
+      ? [
+          ...common,
+          `remit serve --config ${at('remit.yaml')}`,
+          `envoy -c ${at('envoy.yaml')}`,
+          `sh ${at('first-call.sh')}`,
+        ]
+      : [...common, `remit serve --check --config ${at('remit.yaml')}`, `see the head of ${at(`${host}.yaml`)}`];
+  io.err(['next:', ...next].join('\n  '));
   return EXIT.good;
 }
 

@@ -75,6 +75,9 @@ export interface Question {
 
 const domainOf = (given: Given): string => given['trust-domain'] ?? '';
 
+/** A host whose parts run in pods, with SPIFFE IDs of namespace and service account. */
+const isPodHost = ({ host }: Given): boolean => host !== undefined && host !== 'envoy';
+
 const idProblem = (text: string, given: Given): string | null => {
   const id = spiffeIdFrom(text);
   if (isDeny(id)) return id.detail;
@@ -124,8 +127,11 @@ export const QUESTIONS: readonly Question[] = [
   {
     name: 'agent',
     ask: 'SPIFFE ID of the first agent',
-    help: ['ID', 'the SPIFFE ID of the first agent; default `spiffe://NAME/agents/planner`'],
-    byDefault: (given) => `spiffe://${domainOf(given)}/agents/planner`,
+    help: [
+      'ID',
+      'the SPIFFE ID of the first agent; default `spiffe://NAME/agents/planner`, in a mesh `spiffe://NAME/ns/agents/sa/planner`',
+    ],
+    byDefault: (given) => `spiffe://${domainOf(given)}/${isPodHost(given) ? 'ns/agents/sa' : 'agents'}/planner`,
     problem: idProblem,
   },
   {
@@ -148,16 +154,20 @@ export const QUESTIONS: readonly Question[] = [
   {
     name: 'issuer',
     ask: null,
-    help: ['URL', 'the URL of the token issuer; default https://localhost:9472'],
-    byDefault: () => 'https://localhost:9472',
+    help: ['URL', 'the URL of the token issuer; default https://localhost:9472, in a mesh https://remit.NAME:9472'],
+    byDefault: (given) => (isPodHost(given) ? `https://remit.${domainOf(given)}:9472` : 'https://localhost:9472'),
     problem: (text) =>
       issuerPortOf(text) === null ? 'must be https://HOST:PORT, such as https://remit.acme.test:9472' : null,
   },
   {
     name: 'workload-api',
     ask: null,
-    help: ['SOCKET', 'the socket of the SPIRE agent; default SPIFFE_ENDPOINT_SOCKET, else that of SPIRE'],
-    byDefault: () => 'unix:///tmp/spire-agent/public/api.sock',
+    help: [
+      'SOCKET',
+      'the socket of the SPIRE agent; default SPIFFE_ENDPOINT_SOCKET, else that of SPIRE, in a mesh that of its CSI driver',
+    ],
+    byDefault: (given) =>
+      isPodHost(given) ? 'unix:///spiffe-workload-api/spire-agent.sock' : 'unix:///tmp/spire-agent/public/api.sock',
     problem: (text) => {
       const target = workloadApiTargetFrom(text);
       if (typeof target !== 'string') return target.problem;
@@ -179,7 +189,7 @@ export const QUESTIONS: readonly Question[] = [
     ask: null,
     help: [
       'SELECTOR',
-      'one SPIRE selector for Remit, Envoy and the agent, such as unix:uid:1000, to try it; default a user each',
+      'one SPIRE selector for Remit, Envoy and the agent, such as unix:uid:1000, to try it; default a user each, in a mesh namespace and service account',
     ],
     byDefault: () => null,
     problem: (text) =>

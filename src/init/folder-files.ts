@@ -4,6 +4,7 @@ import { shippedSpireConfig } from '../dev/envoy-config.ts';
 import type { Answers } from './answers.ts';
 import { envoyFileFrom } from './envoy-file.ts';
 import { firstCallScript } from './first-call-script.ts';
+import { HOST_FILES } from './host-files.ts';
 import { intentFile } from './intent-file.ts';
 import { policyFiles } from './policy-files.ts';
 import { registerScript } from './register-script.ts';
@@ -12,12 +13,19 @@ import { remitFile } from './remit-file.ts';
 /** The files of a folder that `remit init` makes, by their path in it. */
 export async function folderFiles(answers: Answers): Promise<ReadonlyMap<string, string>> {
   const base = await readFile(fileURLToPath(new URL('../../cedar-policies/base.cedarschema', import.meta.url)), 'utf8');
+  const hostFile = HOST_FILES.get(answers.host);
+  const ofHost: readonly (readonly [string, string])[] =
+    hostFile === undefined
+      ? [
+          ['envoy.yaml', envoyFileFrom(await shippedSpireConfig(), answers)],
+          ['first-call.sh', firstCallScript(answers)],
+        ]
+      : [[hostFile.name, hostFile.text(answers)]];
   return new Map([
     ['remit.yaml', remitFile(answers)],
-    ['envoy.yaml', envoyFileFrom(await shippedSpireConfig(), answers)],
+    ...ofHost,
     ['intent.yaml', intentFile(answers)],
     ['register.sh', registerScript(answers)],
-    ['first-call.sh', firstCallScript(answers)],
     ...policyFiles(base, answers),
   ]);
 }

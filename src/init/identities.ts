@@ -1,7 +1,12 @@
 import type { Answers } from './answers.ts';
 
-/** The SPIFFE ID of Remit itself. */
-export const remitId = ({ trustDomain }: Pick<Answers, 'trustDomain'>): string => `spiffe://${trustDomain}/remit`;
+/** What an identity of SPIRE is made from. */
+type Named = Pick<Answers, 'host' | 'trustDomain'>;
 
-/** The SPIFFE ID of Envoy. */
-export const envoyId = ({ trustDomain }: Pick<Answers, 'trustDomain'>): string => `spiffe://${trustDomain}/envoy`;
+/** The SPIFFE ID of Remit itself. */
+export const remitId = ({ host, trustDomain }: Named): string =>
+  host === 'envoy' ? `spiffe://${trustDomain}/remit` : `spiffe://${trustDomain}/ns/remit/sa/remit`;
+
+/** The SPIFFE ID of the proxy that asks. */
+export const envoyId = ({ host, trustDomain }: Named): string =>
+  host === 'envoy' ? `spiffe://${trustDomain}/envoy` : `spiffe://${trustDomain}/ns/gateway/sa/envoy`;

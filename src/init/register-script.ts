@@ -4,19 +4,18 @@ import { shellWord } from './written-text.ts';
 
 /** The commands that register Remit, Envoy and the agent with SPIRE. */
 export function registerScript(answers: Answers): string {
-  const { agent, tools, issuer, selector } = answers;
-  const agentUser = agent.split('/').at(-1) ?? '';
+  const { agent, tools, issuer } = answers;
   const entries = [
-    { id: remitId(answers), user: 'remit', dns: [new URL(issuer).hostname] },
-    { id: envoyId(answers), user: 'envoy', dns: [tools] },
-    { id: agent, user: agentUser, dns: [] },
+    { id: remitId(answers), dns: [new URL(issuer).hostname] },
+    { id: envoyId(answers), dns: [tools] },
+    { id: agent, dns: [] },
   ];
-  const commands = entries.map(({ id, user, dns }) =>
+  const commands = entries.map(({ id, dns }) =>
     [
       '"$server" entry create "$@"',
       `-parentID ${shellWord(answers.parent)}`,
       `-spiffeID ${shellWord(id)}`,
-      `-selector ${shellWord(selector ?? `unix:user:${user}`)}`,
+      ...selectorsOf(id, answers).map((selector) => `-selector ${shellWord(selector)}`),
       ...dns.map((name) => `-dns ${shellWord(name)}`),
     ].join(' \\\n    '),
   );
@@ -28,4 +27,13 @@ set -eu
 server=\${SPIRE_SERVER:-spire-server}
 ${commands.join('\n')}
 `;
+}
+
+/** The given selector, else namespace and service account of the ID in a mesh, else the user of its last part. */
+function selectorsOf(id: string, { selector, host }: Answers): readonly string[] {
+  if (selector !== null) return [selector];
+  const [, namespace, account] = /\/ns\/([^/]+)\/sa\/([^/]+)$/.exec(id) ?? [];
+  return host === 'envoy' || namespace === undefined
+    ? [`unix:user:${id.split('/').at(-1) ?? ''}`]
+    : [`k8s:ns:${namespace}`, `k8s:sa:${account ?? ''}`];
 }

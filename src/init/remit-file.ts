@@ -2,20 +2,31 @@ import { join } from 'node:path';
 import { isLoopback } from '../runtime/loopback-host.ts';
 import { issuerPortOf, type Answers } from './answers.ts';
 import { PAGES } from './envoy-file.ts';
+import { HOST_FILES } from './host-files.ts';
 import { remitId } from './identities.ts';
 import { yamlText } from './written-text.ts';
 
-/** The configuration of \`remit serve\` for these answers. */
-export const remitFile = (
-  answers: Answers,
-): string => `# Written by \`remit init\`. Every key: ${PAGES}/guide/reference/configuration.md
+const head = `# Written by \`remit init\`. Every key: ${PAGES}/guide/reference/configuration.md
 # Check it after a change: remit serve --check --config remit.yaml
-trustDomains: [${yamlText(answers.trustDomain)}]
-extAuthz: { listen: ${yamlText(`unix:${join(answers.folder, 'run/check.sock')}`)} }
+`;
+
+/** The configuration of `remit serve` for these answers: with its sockets and state in the folder, or in the places of a pod. */
+export function remitFile(answers: Answers): string {
+  const hostFile = HOST_FILES.get(answers.host);
+  const extAuthz =
+    hostFile?.extAuthz(answers) ?? `{ listen: ${yamlText(`unix:${join(answers.folder, 'run/check.sock')}`)} }`;
+  const isPod = hostFile !== undefined;
+  return `${head}${isPod ? POD_NOTE : ''}trustDomains: [${yamlText(answers.trustDomain)}]
+extAuthz: ${extAuthz}
 svid: { workloadApi: ${yamlText(`unix:${answers.workloadApi}`)}, id: ${yamlText(remitId(answers))} }
 issuer: { listen: ${yamlText(issuerListenOf(answers.issuer))}, url: ${yamlText(answers.issuer)} }
 policies: policies
-state: sqlite:state/state.db
+state: ${isPod ? 'sqlite:/var/lib/remit/state.db' : 'sqlite:state/state.db'}
+`;
+}
+
+const POD_NOTE = `# For /etc/remit of one Remit. With a Remit in each of several pods the state is that of their authority, which has the issuer too:
+# \`state: authority:HOST:9474\`, no \`issuer\`. ${PAGES}/guide/install/sidecars.md
 `;
 
 /** An issuer that is called by a name of this machine alone listens there alone. */

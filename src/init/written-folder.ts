@@ -1,8 +1,6 @@
 import { lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-/** Folders for sockets and state: their owner's alone. */
-const PRIVATE_FOLDERS = ['run', 'state'];
 const PRIVATE_FOLDER_MODE = 0o700;
 /** Remit refuses configuration and policies that others may write. */
 const FOLDER_MODE = 0o755;
@@ -16,17 +14,22 @@ export type WriteProblem = { readonly existing: readonly string[] } | { readonly
  * is set; then each is replaced by rename, so that a link is not followed.
  *
  * @param suffix of temporary files; must be unique
+ * @param privateFolders further folders, their owner's alone
  */
 export async function writeFolder(
   folder: string,
   files: ReadonlyMap<string, string>,
-  { replace, suffix }: { readonly replace: boolean; readonly suffix: string },
+  {
+    replace,
+    suffix,
+    privateFolders,
+  }: { readonly replace: boolean; readonly suffix: string; readonly privateFolders: readonly string[] },
 ): Promise<WriteProblem | null> {
   try {
     const existing = replace ? [] : await existingOf(folder, [...files.keys()]);
     if (existing.length > 0) return { existing };
     await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
-    for (const name of PRIVATE_FOLDERS) await mkdir(join(folder, name), { recursive: true, mode: PRIVATE_FOLDER_MODE });
+    for (const name of privateFolders) await mkdir(join(folder, name), { recursive: true, mode: PRIVATE_FOLDER_MODE });
     for (const [name, text] of files) {
       const path = join(folder, name);
       await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileS
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { intentFileFrom } from '../../src/agent-run/intent.ts';
 import type { Command, CommandIo } from '../../src/commands/command.ts';
 import { init } from '../../src/commands/init.ts';
@@ -65,9 +65,9 @@ describe('remit init', () => {
     expect(out.map((line) => line.replace(/^.*made-\d+\//, ''))).toEqual([
       'remit.yaml',
       'envoy.yaml',
+      'first-call.sh',
       'intent.yaml',
       'register.sh',
-      'first-call.sh',
       'policies/actions.yaml',
       'policies/base.cedarschema',
       'policies/entities.cedarentities.json',
@@ -96,6 +96,40 @@ describe('remit init', () => {
     expect([linted.code, linted.out.at(-1)]).toEqual([0, expect.stringMatching(/: 0 errors, 0 warnings, 0 notes$/)]);
     expect((await answerOf(policyFmt.run, policies, '--check')).code).toBe(0);
     expect((await answerOf(policySchema.run, policies, '--check')).code).toBe(0);
+  });
+
+  it.each([
+    [
+      'istio',
+      { listen: '127.0.0.1:9470' },
+      ['ServiceEntry', 'PeerAuthentication', 'AuthorizationPolicy', 'EnvoyFilter'],
+    ],
+    [
+      'envoy-gateway',
+      {
+        listen: 'unix:/run/remit/check.sock',
+        identity: 'xfcc',
+        proxyId: 'spiffe://acme.test/ns/gateway/sa/envoy',
+      },
+      ['Backend', 'SecurityPolicy', 'ClientTrafficPolicy'],
+    ],
+    ['agentgateway', { listen: '127.0.0.1:9470', binding: 'spiffe-id' }, [undefined]],
+  ])('writes what %s needs, with the places and identities of pods', async (host, extAuthz, kinds) => {
+    const { code, at, err, textOf } = await made([...DOMAIN, '--host', host, '--yes']);
+    expect([code, problemsOf(at, textOf('remit.yaml'))]).toEqual([0, []]);
+    const config = parse(textOf('remit.yaml'));
+    expect(config.extAuthz).toEqual(extAuthz);
+    expect(config).toMatchObject({
+      svid: { workloadApi: 'unix:/spiffe-workload-api/spire-agent.sock', id: 'spiffe://acme.test/ns/remit/sa/remit' },
+      issuer: { listen: '0.0.0.0:9472', url: 'https://remit.acme.test:9472' },
+      state: 'sqlite:/var/lib/remit/state.db',
+    });
+    const documents = parseAllDocuments(textOf(`${host}.yaml`));
+    expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
+    expect(documents.map((document) => document.get('kind'))).toEqual(kinds);
+    expect(textOf('register.sh')).toContain('-selector k8s:ns:agents \\\n    -selector k8s:sa:planner');
+    expect(err).toContain(`see the head of ${at}/${host}.yaml`);
+    expect(readdirSync(at)).not.toContain('first-call.sh');
   });
 
   it('asks on a terminal for what no option says, again after a wrong answer, and takes defaults', async () => {
