@@ -43,11 +43,13 @@ export async function handOverSvid(
   if (problem !== null) return problem;
   let isClosed = false;
   let last: Promise<void> = Promise.resolve();
+  const replace = async (before: Promise<void>, renewed: Svid): Promise<void> => {
+    await before;
+    const failed = isClosed ? null : await write(renewed);
+    if (failed !== null) tell(failed.problem);
+  };
   svid.onChange((renewed) => {
-    last = last.then(async () => {
-      const failed = isClosed ? null : await write(renewed);
-      if (failed !== null) tell(failed.problem);
-    });
+    last = replace(last, renewed);
   });
   return {
     variables: { REMIT_SVID: svidPath, REMIT_BUNDLE: bundlePath },

@@ -53,6 +53,11 @@ async function answerOf(run: Command['run'], ...args: readonly string[]) {
   return { code: await run(args, io), out, err };
 }
 
+/** A terminal that is closed. */
+const ask = async (): Promise<null> => null;
+
+const socketOf = (text: string): unknown => parse(text).svid.workloadApi;
+
 const problemsOf = (at: string, text: string): readonly string[] => {
   const read = configFrom(text, { file: join(at, 'remit.yaml'), folder: at, environment: {} });
   return 'problems' in read ? read.problems.map(configProblemText) : [];
@@ -135,11 +140,11 @@ describe('remit init', () => {
   it('asks on a terminal for what no option says, again after a wrong answer, and takes defaults', async () => {
     const answers = ['isto', 'envoy', '', 'acme.test', ' ', 'crm.acme.test', ''];
     const asked: string[] = [];
-    const ask = async (question: string): Promise<string | null> => {
+    const answer = async (question: string): Promise<string | null> => {
       asked.push(question);
       return answers.shift() ?? null;
     };
-    const { code, err, textOf } = await made([], fresh(), { ask });
+    const { code, err, textOf } = await made([], fresh(), { ask: answer });
     expect([code, answers]).toEqual([0, []]);
     expect(asked).toEqual([
       'what asks Remit (envoy, istio, envoy-gateway, agentgateway) [envoy]: ',
@@ -155,7 +160,6 @@ describe('remit init', () => {
   });
 
   it('writes nothing where the terminal is closed, and asks nothing with --yes', async () => {
-    const ask = async (): Promise<null> => null;
     const ended = await made([], fresh(), { ask });
     expect([ended.code, ended.err]).toEqual([2, 'remit init: ended without an answer: nothing was written']);
     expect(readdirSync(folder())).not.toContain(ended.at.split('/').at(-1));
@@ -166,7 +170,6 @@ describe('remit init', () => {
     const environment = { SPIFFE_ENDPOINT_SOCKET: 'unix:///run/one.sock' };
     const one = await made([...DOMAIN, '--yes'], fresh(), { environment });
     const other = await made([...DOMAIN, '--yes', '--workload-api', 'unix:/run/other.sock'], fresh(), { environment });
-    const socketOf = (text: string): unknown => parse(text).svid.workloadApi;
     expect([socketOf(one.textOf('remit.yaml')), socketOf(other.textOf('remit.yaml'))]).toEqual([
       'unix:/run/one.sock',
       'unix:/run/other.sock',
