@@ -22,6 +22,11 @@ export interface ExtAuthzConfig extends SocketKeys {
   readonly proxyId: SpiffeId | null;
   /** `xfcc` only: peers that may forward another workload's identity. Default none. */
   readonly forwarders: readonly SpiffeId[];
+  /**
+   * Where the peer's certificate is read: `source.certificate`, or `peer_certificate` of the metadata namespace `remit`, which the
+   * configuration of agentgateway sends. Default `peer`.
+   */
+  readonly certificateFrom: 'peer' | 'metadata';
   /** What a token must be bound to. Default `certificate`. */
   readonly binding: 'certificate' | 'spiffe-id' | 'dpop';
   /** URL under which callers know this gateway, for DPoP proofs. Default: the audience of the called server. */
@@ -91,6 +96,7 @@ export const extAuthz = section<ExtAuthzConfig>({
   identity: optional(oneOf(['peer', 'xfcc']), 'peer'),
   proxyId: optional(spiffeIdText, null),
   forwarders: optional(listed(spiffeIdText), []),
+  certificateFrom: optional(oneOf(['peer', 'metadata']), 'peer'),
   binding: optional(oneOf(['certificate', 'spiffe-id', 'dpop']), 'certificate'),
   externalUrl: optional(httpsUrl, null),
   proofNonces: optional(oneOf(['none', 'required']), 'none'),

@@ -3,6 +3,7 @@ import { readDelimited, type FieldReaders, fieldReaders, fixed64, varint } from 
 import { type DecodedHeader, decodedHeaderFrom } from './decoded-header.ts';
 import { MESSAGE_LIMITS } from './limits.ts';
 import { type DecodedMetadata, type DecodedStruct, type DecodedValue, MCP_NAMESPACES } from './mcp-metadata.ts';
+import { CERTIFICATE_NAMESPACE } from './peer-certificate.ts';
 import { WireReader } from './wire-reader.ts';
 
 /** The used fields of a CheckRequest. Absent fields are absent, as in the message. */
@@ -30,6 +31,7 @@ export interface DecodedHttpRequest {
   readonly scheme?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly header_map?: { readonly headers?: readonly DecodedHeader[] };
+  readonly size?: number;
   readonly body?: string;
   readonly raw_body?: Buffer;
 }
@@ -38,7 +40,7 @@ export interface DecodedHttpRequest {
  * Decodes the used fields of a CheckRequest and skips the others, which are most of it. One pass, with limits checked before
  * objects are created. Denies with `request.malformed` bytes that are not a message or that two decoders would read
  * differently; `request.not-canonical` text that is not UTF-8; `request.too-large` more than 256 headers, or 512 values of
- * Envoy's MCP filter. Never throws.
+ * metadata. Never throws.
  *
  * @param bytes a serialised CheckRequest, within the server's limit; the result refers to it
  * @see proto/envoy/service/auth/v3/attribute_context.proto
@@ -94,12 +96,15 @@ const textEntry: FieldReaders<Entry<string>, RequestReader> = fieldReaders({
   2: readDelimited(2, (entry, reader) => void (entry.value = reader.text())),
 });
 
+/** The namespaces of metadata that are read. */
+const READ_NAMESPACES: ReadonlySet<string> = new Set([...MCP_NAMESPACES, CERTIFICATE_NAMESPACE]);
+
 const structEntry: FieldReaders<Entry<DecodedStruct>, RequestReader> = fieldReaders({
   1: readDelimited(1, (entry, reader) => void (entry.key = reader.text())),
   2: readDelimited(2, (entry, reader) => {
     // The namespace decides whether its value is read; values of other filters never are.
     if (entry.key === '') reader.malformed('a map has a value before its key');
-    else if (MCP_NAMESPACES.has(entry.key)) entry.value = reader.message(struct, {});
+    else if (READ_NAMESPACES.has(entry.key)) entry.value = reader.message(struct, {});
     else reader.pass();
   }),
 });
@@ -134,7 +139,7 @@ const metadata: Target<NonNullable<DecodedAttributes['metadata_context']>> = fie
   1: readDelimited(null, (target, reader) => {
     if (!reader.isValueWithin()) return;
     const entry = reader.message(structEntry, { key: '', value: {} });
-    if (MCP_NAMESPACES.has(entry.key)) target.filter_metadata = add(reader, target.filter_metadata, entry);
+    if (READ_NAMESPACES.has(entry.key)) target.filter_metadata = add(reader, target.filter_metadata, entry);
   }),
 });
 
@@ -156,6 +161,7 @@ const http: Target<DecodedHttpRequest> = fieldReaders({
   4: readDelimited(4, (target, reader) => void (target.path = reader.text())),
   5: readDelimited(5, (target, reader) => void (target.host = reader.text())),
   6: readDelimited(6, (target, reader) => void (target.scheme = reader.text())),
+  9: varint(9, (target, reader) => void (target.size = reader.int64())),
   11: readDelimited(11, (target, reader) => void (target.body = reader.text())),
   12: readDelimited(12, (target, reader) => void (target.raw_body = reader.raw())),
   13: readDelimited(13, (target, reader) => void (target.header_map = reader.message(headerMap, {}))),

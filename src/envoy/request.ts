@@ -9,6 +9,7 @@ import { framingProblem } from './framing.ts';
 import { type HeaderLine, headerLineFrom } from './header-line.ts';
 import { type Headers, headersFrom } from './headers.ts';
 import { mcpReadingsFrom } from './mcp-metadata.ts';
+import { type CertificateSource, peerCertificateFrom } from './peer-certificate.ts';
 
 /** Settings of the ext_authz filter. */
 export interface RequestRules {
@@ -17,6 +18,8 @@ export interface RequestRules {
    * `content-length` equals it, because Envoy may report it as complete. `null` where partial messages are off.
    */
   readonly partialBodyBytes: number | null;
+  /** Default `peer`. */
+  readonly certificateFrom?: CertificateSource;
 }
 
 /** Longest URL-encoded PEM of one leaf certificate. */
@@ -39,7 +42,7 @@ export function checkFactsFrom(
   if (isDeny(lines)) return lines;
   const headers = headersFrom(lines);
   if (isDeny(headers)) return headers;
-  const peer = peerFrom(request, headers.byName);
+  const peer = peerFrom(request, headers.byName, rules);
   if (isDeny(peer)) return peer;
   const call = callFrom(http, headers, rules);
   if (isDeny(call)) return call;
@@ -70,8 +73,15 @@ function headerLinesFrom(http: DecodedHttpRequest): readonly HeaderLine[] | Deny
   return lines;
 }
 
-function peerFrom(request: DecodedCheckRequest, headers: ReadonlyMap<string, readonly string[]>): PeerFacts | Deny {
-  const { principal = '', certificate = '' } = request.attributes?.source ?? {};
+function peerFrom(
+  request: DecodedCheckRequest,
+  headers: ReadonlyMap<string, readonly string[]>,
+  { certificateFrom = 'peer' }: RequestRules,
+): PeerFacts | Deny {
+  const { source: { principal = '', certificate: sent = '' } = {}, metadata_context: context } =
+    request.attributes ?? {};
+  const certificate = peerCertificateFrom(sent, context?.filter_metadata, certificateFrom);
+  if (isDeny(certificate)) return certificate;
   if (certificate.length > MAX_CERTIFICATE_CHARS) {
     return deny('request.too-large', `a certificate of more than ${MAX_CERTIFICATE_CHARS} characters`);
   }
@@ -152,10 +162,12 @@ function bodyFrom(
   const { body = '', raw_body: raw = EMPTY } = http;
   if (body !== '' && raw.length > 0) return malformed('both `body` and `raw_body` are set');
   const partial = headers.get('x-envoy-auth-partial-body');
-  if (partial === undefined || (body !== '' && isGrpc(headers))) return null;
   const bytes = body === '' ? raw : Buffer.from(body);
+  if (http.size !== undefined && http.size < 0) return cut();
+  if (partial === undefined) return raw.length === 0 ? null : unmarkedBody(raw, http);
+  if (body !== '' && isGrpc(headers)) return null;
   if (partial.length !== 1 || partial[0] !== 'false') {
-    return deny('request.body-incomplete', 'a part of the body was sent to the check');
+    return cut();
   }
   const { partialBodyBytes: limit } = rules;
   return limit === null || bytes.length < limit || isAnnounced(bytes, headers)
@@ -165,6 +177,12 @@ function bodyFrom(
         `the body reaches the limit of ${limit} bytes, and no \`content-length\` says that it ends there`,
       );
 }
+
+/** agentgateway marks no body, but says its size where it is whole, and -1 where it is not. */
+const unmarkedBody = (raw: Uint8Array, { size }: DecodedHttpRequest): Uint8Array | Deny =>
+  size === raw.length ? raw : cut();
+
+const cut = (): Deny => deny('request.body-incomplete', 'a part of the body was sent to the check');
 
 /** Whether the body has its announced length. Envoy ends a request that continues after that. */
 const isAnnounced = (body: Uint8Array, headers: ReadonlyMap<string, readonly string[]>): boolean =>

@@ -96,7 +96,8 @@ export async function startChecks(
   const checks = checksWith({ ...services, ...admitting, outcomes, uses, sharing, traces });
   const network = await networkOf(parts);
   if (isStartProblem(network)) return network;
-  const rules = { partialBodyBytes: config.extAuthz.maxBodyBytes };
+  const { certificateFrom, maxBodyBytes: partialBodyBytes } = config.extAuthz;
+  const rules = { partialBodyBytes, certificateFrom };
   const server = new AuthorizationServer(authorizationHandler(checks, { rules, response, refuse, onFault }), {
     refuse,
     onFault,

@@ -56,6 +56,10 @@ const asLines = (http: Decoded): Decoded => {
   return { ...http, header_map: { headers: map['headers'].map((header: HeaderFields) => new DecodedHeader(header)) } };
 };
 
+/** The codec reads a 64-bit number as an object. */
+const sizeAsNumber = (http: Decoded): Decoded =>
+  'size' in http ? { ...http, size: Number(String(http['size'])) } : http;
+
 /** The fields that this reader reads, from the codec's result. */
 const whatIsUsed = (message: Decoded): unknown => {
   const attributes = only(message['attributes'], ['source', 'request', 'metadata_context']);
@@ -75,12 +79,12 @@ const whatIsUsed = (message: Decoded): unknown => {
   }
   if (isRecord(attributes['request'])) {
     const request = only(attributes['request'], ['http']);
-    const names = ['method', 'path', 'host', 'scheme', 'headers', 'header_map', 'body', 'raw_body'];
-    used['request'] = 'http' in request ? { http: asLines(only(request['http'], names)) } : {};
+    const names = ['method', 'path', 'host', 'scheme', 'headers', 'header_map', 'size', 'body', 'raw_body'];
+    used['request'] = 'http' in request ? { http: sizeAsNumber(asLines(only(request['http'], names))) } : {};
   }
   if (isRecord(attributes['metadata_context'])) {
     const { filter_metadata: namespaces } = only(attributes['metadata_context'], ['filter_metadata']);
-    const read = only(namespaces, [...MCP_NAMESPACES]);
+    const read = only(namespaces, [...MCP_NAMESPACES, 'remit']);
     used['metadata_context'] = Object.keys(read).length === 0 ? {} : { filter_metadata: listsMarked(read) };
   }
   return 'attributes' in message ? { attributes: used } : {};

@@ -26,6 +26,12 @@ const shapes = [
 ] as const;
 const denial = (reason: string, detail: string) => expect.objectContaining({ kind: 'deny', reason, detail });
 
+const withPeer = (source: object, namespace = 'remit'): DecodedCheckRequest => {
+  const fields = { peer_certificate: { stringValue: 'PEM' } };
+  const metadata_context = { filter_metadata: { [namespace]: { fields } } };
+  return { attributes: { ...asMap(pseudo).attributes, source, metadata_context } };
+};
+
 describe('checkFactsFrom', () => {
   it.each(shapes)('reads a call with headers in the form `%s`', (_shape, request) => {
     const source = {
@@ -382,6 +388,47 @@ describe('checkFactsFrom', () => {
     expect(checkFactsFrom(asMap({ traceparent: text }), text)).toMatchObject({
       trace: { parent: null, application: null },
     });
+  });
+
+  describe('with the certificate in the metadata', () => {
+    const rules = { partialBodyBytes: null, certificateFrom: 'metadata' } as const;
+    const principal = 'spiffe://acme.test/a';
+
+    it('reads it there, and nowhere else', () => {
+      expect(checkFactsFrom(withPeer({ principal }), null, rules)).toMatchObject({ peer: { certificate: 'PEM' } });
+      expect(checkFactsFrom(withPeer({ principal }), null)).toMatchObject({ peer: { certificate: '' } });
+      expect(checkFactsFrom(withPeer({ principal }, 'other'), null, rules)).toMatchObject({
+        peer: { certificate: '' },
+      });
+    });
+
+    it('denies one beside it', () => {
+      expect(checkFactsFrom(withPeer({ principal, certificate: 'PEM' }), null, rules)).toEqual(
+        denial('identity.conflict', 'the peer certificate was sent, though it is configured to be in the metadata'),
+      );
+    });
+  });
+
+  it.each([
+    ['its whole size', { size: 3 }, 'abc'],
+    ['no size', {}, null],
+    ['another size', { size: 4 }, null],
+    ['the size of a partial one', { size: -1 }, null],
+  ])('takes a body without a mark for whole with %s alone', (_name, size, expected) => {
+    const facts = checkFactsFrom(asMap(pseudo, { ...size, method: 'GET', raw_body: Buffer.from('abc') }), null);
+    const post = { ...pseudo, ':method': 'POST' };
+    const posted = checkFactsFrom(asMap(post, { ...size, method: 'POST', raw_body: Buffer.from('abc') }), null);
+    if (expected === null) {
+      expect(posted).toEqual(denial('request.body-incomplete', 'a part of the body was sent to the check'));
+    } else expect(posted).toMatchObject({ call: { body: Buffer.from(expected) } });
+    expect(isDeny(facts)).toBe(true);
+  });
+
+  it('denies a partial body that is marked as a whole one', () => {
+    const headers = { ...pseudo, 'x-envoy-auth-partial-body': 'false' };
+    expect(checkFactsFrom(asMap(headers, { size: -1, raw_body: Buffer.from('abc') }), null)).toEqual(
+      denial('request.body-incomplete', 'a part of the body was sent to the check'),
+    );
   });
 
   it('leaves out invalid or repeated identifiers and addresses', () => {

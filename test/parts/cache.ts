@@ -81,3 +81,15 @@ export const KUBERNETES_VERSION = '1.37.2';
 
 /** Where its API server and client are installed, whether they are there or not. */
 export const kubernetesFolder = join(cacheFolder, `kubernetes-${KUBERNETES_VERSION}`);
+
+/** Envoy Gateway, which runs without Kubernetes from files. */
+export const ENVOY_GATEWAY_VERSION = '1.9.1';
+
+/** Where that is installed, whether it is there or not. */
+export const envoyGatewayFolder = join(cacheFolder, `envoy-gateway-${ENVOY_GATEWAY_VERSION}`);
+
+/** Istio's control plane. As a Go module it has no releases: this is its main branch after 1.30. */
+export const ISTIO_VERSION = 'v0.0.0-20260827124520-eed52ebb66ad';
+
+/** Where that is installed, whether it is there or not. */
+export const istioFolder = join(cacheFolder, `istio-${ISTIO_VERSION}`);

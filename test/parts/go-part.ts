@@ -21,6 +21,8 @@ export interface GoPart {
   readonly ldflags?: string;
   /** Build tags; `''` for none. */
   readonly tags: string;
+  /** Whether it is built with a C compiler. Default yes. */
+  readonly isCgo?: boolean;
   /** How long that takes, for people. */
   readonly takes: string;
 }
@@ -30,7 +32,7 @@ export interface GoPart {
  * `needs`. Takes Go and a C compiler; quick where it was done before.
  */
 export async function installGoPart(part: GoPart, say: (line: string) => void): Promise<string | BinaryProblem> {
-  const { folder, ldflags = '', modules, name, needs = [], replaces = [], tags, version } = part;
+  const { folder, isCgo = true, ldflags = '', modules, name, needs = [], replaces = [], tags, version } = part;
   if (existsSync(join(folder, CACHE_MARKER))) return folder;
   say(`building ${name} into ${folder} (${part.takes})`);
   try {
@@ -38,7 +40,7 @@ export async function installGoPart(part: GoPart, say: (line: string) => void): 
       const go = (...args: string[]): void => {
         execFileSync('go', args, {
           cwd: scratch,
-          env: { ...process.env, GOBIN: scratch },
+          env: { ...process.env, GOBIN: scratch, CGO_ENABLED: isCgo ? '1' : '0' },
           stdio: ['ignore', 'ignore', 'pipe'],
         });
       };

@@ -24,6 +24,7 @@ import { installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { installJaegerUi } from './jaeger-ui.ts';
 import { kubernetes } from './kubernetes.ts';
+import { envoyGateway, istiod } from './meshes.ts';
 import { installPatroni } from './patroni.ts';
 import { installPostgres } from './postgres.ts';
 
@@ -118,7 +119,7 @@ const etcd: GoPart = {
 
 const results: (string | BinaryProblem)[] = [];
 for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
-for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, seaweedfs, etcd, kubernetes])
+for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, seaweedfs, etcd, kubernetes, envoyGateway, istiod])
   results.push(await installGoPart(part, say));
 
 results.push(await installJaegerUi(say), await installPostgres(say));

@@ -24,6 +24,8 @@ export interface EntryOptions {
   /** Lifetime of its X509-SVIDs in seconds; default 3600. */
   readonly ttlSeconds?: number;
   readonly dns?: readonly string[];
+  /** The program whose processes are meant; default all processes of this user. */
+  readonly program?: string;
   /** Foreign trust domains whose bundles come with its SVID; each first needs {@link Spire.federate}. */
   readonly federatesWith?: readonly string[];
 }
@@ -32,8 +34,8 @@ const run = promisify(execFile);
 
 /**
  * A real SPIRE server and agent of our own, in a temporary folder. Lifecycle: `start` gives one that serves, `stop` ends both
- * and removes the folder. Everybody of this user may have every identity that is registered: the `unix` attestor tells
- * users apart, so each side picks the one it wants by its SPIFFE ID.
+ * and removes the folder. Everybody of this user may have every identity that is registered without a program: each side picks the one it
+ * wants by its SPIFFE ID.
  */
 export class Spire {
   readonly trustDomain: string;
@@ -95,14 +97,14 @@ export class Spire {
   /** Registers `path` (`/ns/agents/sa/planner`) for the processes of this user and returns its SPIFFE ID. */
   async register(
     path: string,
-    { ttlSeconds = 3600, dns = [], federatesWith = [] }: EntryOptions = {},
+    { ttlSeconds = 3600, dns = [], federatesWith = [], program }: EntryOptions = {},
   ): Promise<string> {
     const id = `spiffe://${this.trustDomain}${path}`;
     const flags = {
       '-socketPath': serverSocket(this.#folder),
       '-parentID': `spiffe://${this.trustDomain}/node`,
       '-spiffeID': id,
-      '-selector': `unix:uid:${process.getuid?.() ?? 0}`,
+      '-selector': program === undefined ? `unix:uid:${process.getuid?.() ?? 0}` : `unix:path:${program}`,
       '-x509SVIDTTL': String(ttlSeconds),
     };
     const more = [
@@ -209,7 +211,7 @@ agent {
 plugins {
   NodeAttestor "join_token" { plugin_data {} }
   KeyManager "memory" { plugin_data {} }
-  WorkloadAttestor "unix" { plugin_data {} }
+  WorkloadAttestor "unix" { plugin_data { discover_workload_path = true workload_size_limit = -1 } }
 }
 `;
 
