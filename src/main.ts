@@ -179,6 +179,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/policy-import.ts')).policyImport,
   },
   {
+    name: 'inject',
+    summary: 'add the Remit sidecar to Kubernetes workloads',
+    load: async () => (await import('./commands/inject.ts')).injectCommand,
+  },
+  {
     name: 'dev',
     summary: 'start a throw-away trust domain with Envoy, to try things',
     load: async () => (await import('./commands/dev.ts')).dev,
@@ -305,6 +310,7 @@ process.exitCode = await main(process.argv.slice(2), {
   out: (line) => void process.stdout.write(`${line}\n`),
   err: (line) => void process.stderr.write(`${line}\n`),
   stdout: process.stdout,
+  stdin: () => process.stdin,
   ...(process.stderr.isTTY ? { progress: (line) => void process.stderr.write(`\r\x1b[K${line}`) } : {}),
   isTerminal: process.stderr.isTTY,
   ...(process.stdin.isTTY && process.stderr.isTTY ? { ask: askOnTerminal } : {}),

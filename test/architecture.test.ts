@@ -35,6 +35,7 @@ const rank: Readonly<Record<string, number>> = {
   admin: 15,
   'agent-run': 15,
   'policy-tools': 16,
+  inject: 16,
   server: 17,
   doctor: 17,
   dev: 18,

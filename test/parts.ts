@@ -18,6 +18,8 @@ import {
   JAEGER_VERSION,
   jaegerFolder,
   jaegerUiFolder,
+  KUBERNETES_VERSION,
+  kubernetesFolder,
   PATRONI_VERSION,
   patroniFolder,
   postgresBinaries,
@@ -141,6 +143,24 @@ export const seaweedfsPart = (): Part<string> => ({
   found: binariesIn(seaweedfsFolder, { weed: 'weed' })?.weed ?? null,
   enable: 'npm run parts',
 });
+
+/** The binaries of Kubernetes that tests run, and of etcd. */
+export interface KubernetesBinaries {
+  readonly apiServer: string;
+  readonly kubectl: string;
+  readonly etcd: string;
+}
+
+/** The API server of Kubernetes with its store and its client as a part. */
+export const kubernetesPart = (): Part<KubernetesBinaries> => {
+  const kubernetes = binariesIn(kubernetesFolder, { apiServer: 'kube-apiserver', kubectl: 'kubectl' });
+  const etcd = binariesIn(etcdFolder, { etcd: 'server' });
+  return {
+    name: `Kubernetes ${KUBERNETES_VERSION} and etcd ${ETCD_VERSION}`,
+    found: kubernetes === null || etcd === null ? null : { ...kubernetes, ...etcd },
+    enable: 'npm run parts',
+  };
+};
 
 /** The folder of the programs of PostgreSQL as a part. */
 export const postgresPart = (): Part<string> => ({

@@ -8,6 +8,8 @@ export interface CommandIo {
   readonly err: (line: string) => void;
   /** The data stream, for a command that writes much and must not wait for its reader. */
   readonly stdout: LineSink;
+  /** Standard input, for a command that reads it; absent means empty. */
+  readonly stdin?: () => AsyncIterable<Uint8Array>;
   /** Replaces the line of progress, or clears it where empty; absent without a terminal. */
   readonly progress?: (line: string) => void;
   /** Whether messages go to a terminal; absent means no. */

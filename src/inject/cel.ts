@@ -1,0 +1,57 @@
+import { isList, isObject, settingOf } from './fragment.ts';
+import type { Json, JsonObject, Setting } from './fragment.ts';
+
+/** Fields whose keys are chosen by the user, so that they are maps for CEL and not objects. */
+const MAPS: ReadonlySet<string> = new Set(['requests', 'limits']);
+
+/**
+ * A JSON value as an expression of a mutating admission policy.
+ *
+ * @param type the type of an object there, such as `Object.spec.volumes`; empty for a map
+ */
+export function celOf(
+  value: Json,
+  { type, chosen }: { readonly type: string; readonly chosen: (setting: Setting) => string },
+): string {
+  const setting = settingOf(value);
+  if (setting !== null) return chosen(setting);
+  if (isList(value)) return `[${value.map((entry) => celOf(entry, { type, chosen })).join(', ')}]`;
+  if (!isObject(value)) return JSON.stringify(value);
+  const isMap = type === '';
+  const members = Object.entries(value).map(([key, entry]) => {
+    const inner = isMap || MAPS.has(key) ? '' : `${type}.${key}`;
+    return `${isMap ? JSON.stringify(key) : key}: ${celOf(entry, { type: inner, chosen })}`;
+  });
+  return `${type}{${members.join(', ')}}`;
+}
+
+/**
+ * Conditions in CEL that hold where `expression` has each value of `wanted`. Settings may have any value. Lists of objects are compared by
+ * `name`, and have no further entry.
+ *
+ * @param skipped fields that are not compared
+ */
+export function conditionsOf(
+  wanted: JsonObject,
+  at: { readonly expression: string; readonly skipped: ReadonlySet<string> },
+): readonly string[] {
+  return Object.entries(wanted)
+    .filter(([key]) => !at.skipped.has(key))
+    .flatMap(([key, value]) => {
+      const field = `${at.expression}.?${key}`;
+      if (settingOf(value) !== null) return [];
+      if (isObject(value)) {
+        const within = conditionsOf(value, { expression: field, skipped: at.skipped });
+        return within.length > 0 ? within : [`${field}.hasValue()`];
+      }
+      if (!isList(value) || !value.every((entry) => isObject(entry))) {
+        return [`${field} == optional.of(${JSON.stringify(value)})`];
+      }
+      const entries = `${field}.orValue([])`;
+      const each = value.map((entry) => {
+        const conditions = conditionsOf(entry, { expression: 'e', skipped: at.skipped });
+        return `${entries}.exists(e, ${conditions.join(' && ')})`;
+      });
+      return [`${entries}.size() == ${value.length}`].concat(each);
+    });
+}

@@ -1,0 +1,85 @@
+import { parse } from 'yaml';
+import { remitVersion } from '../config/version.ts';
+
+/** A JSON value. */
+export type Json = string | number | boolean | null | readonly Json[] | JsonObject;
+
+/** A JSON object. */
+export interface JsonObject {
+  readonly [key: string]: Json;
+}
+
+/** A value that an annotation of the pod may choose. */
+export interface Setting {
+  /** Such as `remit.dev/log-level`. */
+  readonly annotation: string;
+  readonly byDefault: string;
+}
+
+/** What injection adds to a pod. Its strings may be settings: {@link settingOf}. */
+export interface Fragment {
+  /** The native sidecar, named `remit`. */
+  readonly container: JsonObject;
+  /** Its volumes, each named `remit-…`. */
+  readonly volumes: readonly JsonObject[];
+  /** All settings, in order, each once. */
+  readonly settings: readonly Setting[];
+}
+
+/** The name of the container. */
+export const CONTAINER = 'remit';
+
+/** The label of a pod that asks for injection or refuses it. */
+export const INJECT_LABEL = 'remit.dev/inject';
+
+/**
+ * Reads the fragment.
+ *
+ * @param yaml `deploy/inject/pod.yaml`, which is part of this program: anything else throws
+ * @param image the image in the place of the released one of this version
+ */
+export function fragmentFrom(yaml: string, { image }: { readonly image?: string | undefined } = {}): Fragment {
+  const { spec } = parse(yaml) as { spec: { initContainers: JsonObject[]; volumes: JsonObject[] } };
+  const [container] = spec.initContainers;
+  if (container?.['name'] !== CONTAINER) throw new Error('the fragment has no container `remit`');
+  const { image: name } = container;
+  if (typeof name !== 'string') throw new Error('the fragment has no image');
+  const released = `${name}:${remitVersion().replace(/\+.*$/, '')}`;
+  return {
+    container: { ...container, image: image ?? released },
+    volumes: spec.volumes,
+    settings: settingsIn([container, spec.volumes]),
+  };
+}
+
+/** The setting that a string stands for, written `${annotation:-default}`; `null` for any other value. */
+export function settingOf(value: Json | undefined): Setting | null {
+  const found = typeof value === 'string' ? /^\$\{([a-z./-]+):-([^}]*)\}$/.exec(value) : null;
+  return found === null ? null : { annotation: found[1] ?? '', byDefault: found[2] ?? '' };
+}
+
+/** The same value with each setting replaced. */
+export function filled<T extends Json>(value: T, chosen: (setting: Setting) => string): T;
+export function filled(value: Json, chosen: (setting: Setting) => string): Json {
+  const setting = settingOf(value);
+  if (setting !== null) return chosen(setting);
+  if (isList(value)) return value.map((entry) => filled(entry, chosen));
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, filled(entry, chosen)]));
+}
+
+/** Whether a JSON value is a list. */
+export const isList = (value: Json | undefined): value is readonly Json[] => Array.isArray(value);
+
+/** Whether a JSON value is an object. */
+export const isObject = (value: Json | undefined): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function settingsIn(value: Json): readonly Setting[] {
+  const found = new Map<string, Setting>();
+  filled(value, (setting) => {
+    found.set(setting.annotation, setting);
+    return '';
+  });
+  return [...found.values()];
+}

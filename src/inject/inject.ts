@@ -1,0 +1,234 @@
+import { isDeepStrictEqual } from 'node:util';
+import { isAlias, isMap, isScalar, isSeq, parseAllDocuments } from 'yaml';
+import type { Document, Node, ToStringOptions, YAMLMap } from 'yaml';
+import { nearestOf } from '../runtime/nearest-name.ts';
+import { placesIn } from '../runtime/text-place.ts';
+import { offsetOf } from '../runtime/yaml-text.ts';
+import { filled, INJECT_LABEL } from './fragment.ts';
+import type { Fragment, JsonObject } from './fragment.ts';
+import { podPlaceOf } from './pod-place.ts';
+import { insertion, spliced } from './splice.ts';
+import type { Edit } from './splice.ts';
+
+/** Longest text, in bytes. */
+export const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
+const MAX_PROBLEMS = 20;
+
+/** What became of one object. */
+export interface Outcome {
+  /** Such as `Deployment/web`. */
+  readonly object: string;
+  /** `current`: has what would be injected. `no-pod`: not a workload. */
+  readonly kind: 'injected' | 'current' | 'opted-out' | 'no-pod';
+  /** What is probably a mistake in it. */
+  readonly warnings: readonly string[];
+}
+
+/** The text after injection. */
+export interface Injected {
+  readonly text: string;
+  readonly outcomes: readonly Outcome[];
+}
+
+/** Why the text cannot be read. */
+export interface ManifestProblem {
+  /** 1-based; 0 for the whole text. */
+  readonly line: number;
+  readonly message: string;
+}
+
+/**
+ * Adds the fragment to each workload of a text of YAML documents, or of JSON. Documents without a change are kept to the byte; of others,
+ * order, comments and quotes are kept. Idempotent. Workloads and pods with the label `remit.dev/inject: disabled` are kept.
+ *
+ * @returns the first 20 problems in the place of a text that is no YAML, or has aliases on the way to a pod
+ */
+export function injectedInto(
+  text: string,
+  fragment: Fragment,
+): Injected | { readonly problems: readonly ManifestProblem[] } {
+  if (Buffer.byteLength(text) > MAX_MANIFEST_BYTES)
+    return { problems: [{ line: 0, message: `the text is larger than ${MAX_MANIFEST_BYTES} bytes` }] };
+  const lineOf = placesIn(text);
+  const problems: ManifestProblem[] = [];
+  const outcomes: Outcome[] = [];
+  const written: string[] = [];
+  let from = 0;
+  const parsed = parseAllDocuments(text, { prettyErrors: false, uniqueKeys: true, logLevel: 'silent' });
+  for (const document of 'empty' in parsed ? [] : parsed) {
+    const start = from;
+    from = document.range[2];
+    const source = text.slice(start, from);
+    for (const { pos, message } of document.errors)
+      problems.push({ line: lineOf(pos[0]).line, message: `invalid YAML: ${message}` });
+    if (document.errors.length > 0) continue;
+    const options = printedAs(document, source);
+    const edits: (Edit | null)[] = [];
+    for (const object of objectsOf(document)) {
+      const result = injectObject(object, { document, fragment, text });
+      if ('problem' in result) problems.push({ line: lineOf(result.at).line, message: result.problem });
+      else {
+        outcomes.push(result.outcome);
+        edits.push(...result.edits);
+      }
+    }
+    written.push(
+      edits.length === 0 ? source : (spliced(document, { edits, text, start }) ?? printed(document, options, source)),
+    );
+  }
+  if (problems.length > 0) return { problems: problems.slice(0, MAX_PROBLEMS) };
+  return { text: written.join('') + text.slice(from), outcomes };
+}
+
+/** The options with which a document is printed as it was written, or nearly. */
+function printedAs(document: Document, source: string): ToStringOptions {
+  const isFlow = isMap(document.contents) && document.contents.flow === true;
+  const quotes = isFlow ? ({ defaultKeyType: 'QUOTE_DOUBLE', defaultStringType: 'QUOTE_DOUBLE' } as const) : {};
+  const usual: ToStringOptions = { lineWidth: 0, ...quotes };
+  const other: ToStringOptions = { ...usual, indentSeq: false };
+  return document.toString(other) === source ? other : usual;
+}
+
+/** A changed document as text, with the line break that its source begins with. */
+const printed = (document: Document, options: ToStringOptions, source: string): string =>
+  `${/^\r?\n/.exec(source)?.[0] ?? ''}${document.toString(options)}`;
+
+/** The objects of a document: itself, or the items of a list. */
+function objectsOf({ contents }: Document): readonly YAMLMap[] {
+  if (!isMap(contents)) return [];
+  const items = contents.get('items', true);
+  if (!isSeq(items) || !String(contents.get('kind')).endsWith('List')) return [contents];
+  return items.items.filter((item) => isMap(item));
+}
+
+interface ObjectProblem {
+  /** Offset in the text. */
+  readonly at: number;
+  readonly problem: string;
+}
+
+interface ObjectInjected {
+  readonly outcome: Outcome;
+  /** How to change the text; `null` for a change that takes more than an insertion. */
+  readonly edits: readonly (Edit | null)[];
+}
+
+function injectObject(
+  object: YAMLMap,
+  { document, fragment, text }: { readonly document: Document; readonly fragment: Fragment; readonly text: string },
+): ObjectInjected | ObjectProblem {
+  const name = nameOf(object);
+  const place = podPlaceOf({ kind: object.get('kind'), apiVersion: object.get('apiVersion') });
+  if (place === null) return { outcome: { object: name, kind: 'no-pod', warnings: [] }, edits: [] };
+  const pod = mapAt(object, place);
+  const spec = pod === null ? null : mapAt(pod, ['spec']);
+  if (pod === null || spec === null || !isSeq(spec.get('containers', true))) {
+    const at = offsetOf(object, 0);
+    return { at, problem: `\`${name}\` has no pod with \`containers\`; aliases are not followed: write the value out` };
+  }
+  const isOut = [object, pod].some((of) => of.getIn(['metadata', 'labels', INJECT_LABEL]) === 'disabled');
+  if (isOut) return { outcome: { object: name, kind: 'opted-out', warnings: [] }, edits: [] };
+  const annotations = annotationsOf(pod);
+  const warnings = warningsOf(annotations, fragment);
+  const wanted = filled(
+    { container: fragment.container, volumes: fragment.volumes },
+    ({ annotation, byDefault }) => annotations.get(annotation) ?? byDefault,
+  );
+  const problem = [spec.get('initContainers', true), spec.get('volumes', true)].find(
+    (list) => list !== undefined && !isSeq(list) && !(isScalar(list) && list.value === null),
+  );
+  if (problem !== undefined)
+    return { at: offsetOf(problem, 0), problem: `\`initContainers\` and \`volumes\` of \`${name}\` must be lists` };
+  const edits = [
+    ...put(spec, { list: 'initContainers', entries: [wanted.container], document, text }),
+    ...put(spec, { list: 'volumes', entries: wanted.volumes, document, text }),
+  ];
+  return { outcome: { object: name, kind: edits.length > 0 ? 'injected' : 'current', warnings }, edits };
+}
+
+/** Puts entries into a list, each in the place of one of the same name, or first. Returns how to do the same in the text, if that changes anything. */
+function put(
+  spec: YAMLMap,
+  at: {
+    readonly list: 'initContainers' | 'volumes';
+    readonly entries: readonly JsonObject[];
+    readonly document: Document;
+    readonly text: string;
+  },
+): readonly (Edit | null)[] {
+  const { list, entries, document, text } = at;
+  const found = spec.get(list, true);
+  const items = isSeq(found) ? found.items : [];
+  // Only for init containers the order counts.
+  const isPlaced = (index: number): boolean => (list === 'volumes' ? index >= 0 : index === 0);
+  const indexOf = (entry: JsonObject): number =>
+    items.findIndex((item) => isMap(item) && item.get('name') === entry['name']);
+  const changed = entries.filter((entry) => {
+    const index = indexOf(entry);
+    return !isPlaced(index) || !isDeepStrictEqual(jsonOf(items[index], document), entry);
+  });
+  if (changed.length === 0) return [];
+  const isNew = changed.every((entry) => indexOf(entry) === -1);
+  const edit = isNew ? insertion(isSeq(found) ? found : spec, { list, entries: changed, text }) : null;
+  for (const entry of changed) {
+    const index = indexOf(entry);
+    if (index >= 0) items.splice(index, 1);
+  }
+  items.unshift(...changed.map((entry) => document.createNode(entry)));
+  if (!isSeq(found)) spec.set(list, document.createNode(items));
+  return [edit];
+}
+
+/** The value of a node; `null` where its aliases stand for too much. */
+function jsonOf(node: unknown, document: Document): unknown {
+  try {
+    return isMap(node) ? node.toJS(document, { maxAliasCount: 100 }) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The map at a path; `null` where there is none, or an alias on the way. */
+function mapAt(map: YAMLMap, path: readonly string[]): YAMLMap | null {
+  let at: Node | YAMLMap | undefined = map;
+  for (const key of path) {
+    if (!isMap(at) || isAlias(at)) return null;
+    at = at.get(key, true) as Node | undefined;
+  }
+  return isMap(at) ? at : null;
+}
+
+/** The annotations of a pod that are text. */
+function annotationsOf(pod: YAMLMap): ReadonlyMap<string, string> {
+  const annotations = mapAt(pod, ['metadata', 'annotations']);
+  const entries = (annotations?.items ?? []).flatMap(({ key, value }) =>
+    isScalar(key) && isScalar(value) && typeof key.value === 'string' && typeof value.value === 'string'
+      ? [[key.value, value.value] as const]
+      : [],
+  );
+  return new Map(entries);
+}
+
+/** What annotations of ours mean nothing. */
+function warningsOf(annotations: ReadonlyMap<string, string>, { settings }: Fragment): readonly string[] {
+  const known = settings.map(({ annotation }) => annotation);
+  return [...annotations.keys()]
+    .filter((name) => name.startsWith('remit.dev/') && !known.includes(name))
+    .map((name) => {
+      const nearest = nearestOf(name, known);
+      const advice =
+        nearest === null ? `known are ${known.map((one) => `\`${one}\``).join(', ')}` : `did you mean \`${nearest}\`?`;
+      return `unknown annotation ${JSON.stringify(name)}: ${advice}`;
+    });
+}
+
+/** Such as `Deployment/web`; names that are none are quoted. */
+function nameOf(object: YAMLMap): string {
+  const texts = [object.get('kind'), object.getIn(['metadata', 'name']) ?? object.getIn(['metadata', 'generateName'])];
+  return texts
+    .map((text) =>
+      typeof text === 'string' && /^[\w.-]{1,253}$/.test(text) ? text : JSON.stringify(text ?? 'unnamed'),
+    )
+    .join('/')
+    .slice(0, 600);
+}

@@ -1,0 +1,64 @@
+import { isDeepStrictEqual } from 'node:util';
+import { isNode, isPair, isSeq, parseAllDocuments, stringify } from 'yaml';
+import type { Document, YAMLMap, YAMLSeq } from 'yaml';
+import type { JsonObject } from './fragment.ts';
+
+/** Text that is put before an offset of a text. */
+export interface Edit {
+  readonly offset: number;
+  readonly text: string;
+}
+
+/**
+ * How entries are written before the first entry of a list in block style, or in a list of their own before the first key of a map.
+ *
+ * @param into the list, or the map that is to have it
+ * @returns `null` where it is not written on lines of its own
+ */
+export function insertion(
+  into: YAMLMap | YAMLSeq,
+  at: { readonly list: string; readonly entries: readonly JsonObject[]; readonly text: string },
+): Edit | null {
+  const [first] = into.items;
+  const node = isPair(first) ? first.key : first;
+  if (into.flow === true || !isNode(node) || !node.range) return null;
+  const lineStart = at.text.lastIndexOf('\n', node.range[0] - 1) + 1;
+  const indent = (isSeq(into) ? /^( *)- +$/ : /^( *)$/).exec(at.text.slice(lineStart, node.range[0]))?.[1];
+  if (indent === undefined) return null;
+  const written = stringify(isSeq(into) ? at.entries : { [at.list]: at.entries }, { lineWidth: 0 });
+  return { offset: beforeComments(at.text, lineStart), text: written.replaceAll(/^(?=.)/gm, indent) };
+}
+
+/** The start of the comment lines right above a line, which are about it. */
+function beforeComments(text: string, lineStart: number): number {
+  let start = lineStart;
+  while (start > 0) {
+    const above = text.lastIndexOf('\n', start - 2) + 1;
+    if (!/^\s*(?:#.*)?$/.test(text.slice(above, start - 1))) break;
+    start = above;
+  }
+  return start;
+}
+
+/** The source of a document with edits; `null` where that does not say the same as the changed document. */
+export function spliced(
+  document: Document.Parsed,
+  at: { readonly edits: readonly (Edit | null)[]; readonly text: string; readonly start: number },
+): string | null {
+  let done = '';
+  let from = at.start;
+  for (const edit of at.edits.toSorted((a, b) => (a?.offset ?? 0) - (b?.offset ?? 0))) {
+    if (edit === null) return null;
+    done += at.text.slice(from, edit.offset) + edit.text;
+    from = edit.offset;
+  }
+  done += at.text.slice(from, document.range[2]);
+  const parsed = parseAllDocuments(done, { logLevel: 'silent' });
+  const [again, ...more] = 'empty' in parsed ? [] : parsed;
+  if (again === undefined || more.length > 0 || again.errors.length > 0) return null;
+  try {
+    return isDeepStrictEqual(again.toJS(), document.toJS()) ? done : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,193 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { assert, property, string } from 'fast-check';
+import { parseAllDocuments } from 'yaml';
+import { fragmentFrom } from '../../src/inject/fragment.ts';
+import { injectedInto } from '../../src/inject/inject.ts';
+import type { Injected } from '../../src/inject/inject.ts';
+
+const fragment = fragmentFrom(readFileSync(join(import.meta.dirname, '../../deploy/inject/pod.yaml'), 'utf8'), {
+  image: 'remit:test',
+});
+
+const injected = (text: string): Injected => {
+  const result = injectedInto(text, fragment);
+  if ('problems' in result) throw new Error(JSON.stringify(result.problems));
+  return result;
+};
+
+const objects = (text: string): readonly unknown[] => {
+  const documents = parseAllDocuments(text);
+  return 'empty' in documents ? [] : documents.map((document) => document.toJS() as unknown);
+};
+
+const indent = (text: string, by: number): string => text.replaceAll(/^(?=.)/gm, ' '.repeat(by));
+
+/** A workload with a pod, as YAML in block style. */
+const workload = (kind: string, pod: string): string => {
+  if (kind === 'Pod') return `apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\n${pod}`;
+  const version = kind === 'Job' || kind === 'CronJob' ? 'batch/v1' : 'apps/v1';
+  const head = `apiVersion: ${version}\nkind: ${kind}\nmetadata:\n  name: web\nspec:\n`;
+  return kind === 'CronJob'
+    ? `${head}  jobTemplate:\n    spec:\n      template:\n${indent(pod, 8)}`
+    : `${head}  template:\n${indent(pod, 4)}`;
+};
+
+const POD = `spec:
+  # The app.
+  containers:
+  - name: app   # by hand
+    image: 'app:1'
+`;
+
+describe('injectedInto', () => {
+  it.each(['Pod', 'Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job', 'CronJob'])(
+    'adds lines to a %s, changes none, and does so once',
+    (kind) => {
+      const source = workload(kind, POD);
+      const once = injected(source);
+      expect(once.outcomes).toEqual([{ object: `${kind}/web`, kind: 'injected', warnings: [] }]);
+      expect(once.text.split('\n')).toEqual(expect.arrayContaining(source.split('\n')));
+      expect(withoutAdded(once.text)).toBe(source);
+      expect(once.text).toContain('name: remit-run');
+      const again = injected(once.text);
+      expect(again.text).toBe(once.text);
+      expect(again.outcomes).toEqual([{ object: `${kind}/web`, kind: 'current', warnings: [] }]);
+    },
+  );
+
+  it('puts the container before other init containers, and keeps other volumes', () => {
+    const { text } = injected(
+      workload(
+        'Pod',
+        `${POD}  initContainers:\n  - name: first\n    image: x\n  volumes:\n  - name: data\n    emptyDir: {}\n`,
+      ),
+    );
+    expect(objects(text)).toMatchObject([
+      {
+        spec: {
+          initContainers: [fragmentContainer(), { name: 'first', image: 'x' }],
+          volumes: [...fragmentVolumes(), { name: 'data', emptyDir: {} }],
+        },
+      },
+    ]);
+  });
+
+  it('replaces a container and a volume of the same name', () => {
+    const hostile = `${POD}  initContainers:\n  - name: first\n    image: x\n  - name: remit\n    image: evil\n    command: [sh]\n  volumes:\n  - name: remit-config\n    configMap: { name: evil }\n`;
+    const { text, outcomes } = injected(workload('Pod', hostile));
+    expect(outcomes[0]?.kind).toBe('injected');
+    expect(text).not.toContain('evil');
+    expect(objects(text)).toMatchObject([
+      { spec: { initContainers: [fragmentContainer(), { name: 'first' }], volumes: fragmentVolumes() } },
+    ]);
+  });
+
+  it('keeps what is no workload and what has opted out to the byte', () => {
+    const text = `# Comments,\nkind:   Service\napiVersion: v1\nmetadata: {name: a}\n---\n\n---\n${workload('Deployment', `metadata: {labels: {remit.dev/inject: disabled}}\n${POD}`)}---\n{"kind":"Pod","apiVersion":"other.dev/v1","metadata":{"name":"p"}}\n`;
+    expect(injected(text)).toEqual({
+      text,
+      outcomes: [
+        { object: 'Service/a', kind: 'no-pod', warnings: [] },
+        { object: 'Deployment/web', kind: 'opted-out', warnings: [] },
+        { object: 'Pod/p', kind: 'no-pod', warnings: [] },
+      ],
+    });
+  });
+
+  it('takes JSON and Lists, and prints JSON again', () => {
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'p' }, spec: { containers: [{ name: 'a' }] } };
+    const list = {
+      apiVersion: 'v1',
+      kind: 'List',
+      items: [pod, { apiVersion: 'v1', kind: 'Service', metadata: { name: 's' } }],
+    };
+    const { text, outcomes } = injected(JSON.stringify(list, null, 2));
+    expect(outcomes.map(({ object, kind }) => `${object} ${kind}`)).toEqual(['Pod/p injected', 'Service/s no-pod']);
+    const printed = JSON.parse(text) as typeof list;
+    expect(printed.items[0]).toMatchObject({
+      spec: { containers: [{ name: 'a' }], initContainers: [fragmentContainer()] },
+    });
+    expect(printed.items[1]).toEqual(list.items[1]);
+  });
+
+  it('takes settings from annotations of the pod, and names the nearest of an unknown one', () => {
+    const annotations = `metadata:\n  annotations:\n    remit.dev/log-level: debug\n    remit.dev/cpu-request: 250m\n    remit.dev/memory-limits: 1Gi\n    remit.dev/mode: shadow\n`;
+    const { text, outcomes } = injected(workload('Deployment', annotations + POD));
+    expect(text).toContain('value: debug');
+    expect(text).toContain('cpu: 250m');
+    expect(text).toContain('memory: 512Mi');
+    expect(outcomes[0]?.warnings).toEqual([
+      'unknown annotation "remit.dev/memory-limits": did you mean `remit.dev/memory-limit`?',
+      'unknown annotation "remit.dev/mode": known are `remit.dev/log-level`, `remit.dev/cpu-request`, `remit.dev/memory-request`, `remit.dev/memory-limit`, `remit.dev/policy`',
+    ]);
+  });
+
+  it('writes a value of an annotation as text, whatever it is', () => {
+    assert(
+      property(string({ unit: 'grapheme' }), (value) => {
+        const pod = {
+          apiVersion: 'v1',
+          kind: 'Pod',
+          metadata: { name: 'p', annotations: { 'remit.dev/log-level': value } },
+          spec: { containers: [{ name: 'a' }] },
+        };
+        const [result] = objects(injected(JSON.stringify(pod)).text) as {
+          spec: { initContainers: { env: unknown }[] };
+        }[];
+        expect(result?.spec.initContainers[0]?.env).toContainEqual({ name: 'REMIT_LOG_LEVEL', value });
+      }),
+    );
+  });
+
+  it.each([
+    ['a mapping that is none', 'a: 1\nb: : 2\n', 2, /^invalid YAML: /],
+    ['a key twice', 'kind: Pod\n---\na: 1\na: 2\n', 4, /^invalid YAML: Map keys must be unique/],
+    [
+      'a Deployment without a pod',
+      'kind: Deployment\napiVersion: apps/v1\nmetadata: {name: x}\n',
+      1,
+      /^`Deployment\/x` has no pod/,
+    ],
+    [
+      'an alias on the way',
+      'x: &p {containers: []}\nkind: Pod\napiVersion: v1\nmetadata: {name: x}\nspec: *p\n',
+      1,
+      /aliases are not followed/,
+    ],
+    [
+      'volumes that are no list',
+      workload('Pod', `${POD}  volumes: none\n`),
+      10,
+      /`volumes` of `Pod\/web` must be lists/,
+    ],
+  ])('names %s by its line', (_row, text, line, message) => {
+    expect(injectedInto(text, fragment)).toEqual({ problems: [{ line, message: expect.stringMatching(message) }] });
+  });
+
+  it('bounds the text, and the values that aliases stand for', () => {
+    expect(injectedInto('#'.repeat(16 * 1024 * 1024 + 1), fragment)).toEqual({
+      problems: [{ line: 0, message: 'the text is larger than 16777216 bytes' }],
+    });
+    const lines = [
+      'a0: &a0 [x]',
+      ...Array.from({ length: 20 }, (_, n) => `a${n + 1}: &a${n + 1} [${`*a${n},`.repeat(9)} *a${n}]`),
+    ];
+    const bomb = `${workload('Pod', POD)}${lines.join('\n')}\n`;
+    const { text, outcomes } = injected(bomb);
+    expect(outcomes[0]?.kind).toBe('injected');
+    expect(text.length).toBeLessThan(bomb.length + 10_000);
+  });
+
+  it('quotes hostile names', () => {
+    const { outcomes } = injected('kind: "Pod\\e[31m"\napiVersion: v1\nmetadata: {name: "a\\nb"}\n');
+    expect(outcomes[0]?.object).toBe('"Pod\\u001b[31m"/"a\\nb"');
+  });
+});
+
+/** The text without the lines of lists that injection added. */
+const withoutAdded = (text: string): string => text.replaceAll(/^( *)(?:initContainers|volumes):\n(?:\1 +.*\n)*/gm, '');
+
+const fragmentContainer = (): object => expect.objectContaining({ name: 'remit', image: 'remit:test' });
+const fragmentVolumes = (): readonly object[] => fragment.volumes.map(({ name }) => expect.objectContaining({ name }));
