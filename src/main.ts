@@ -84,6 +84,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/trace.ts')).traceCommand,
   },
   {
+    name: 'explain',
+    summary: 'say in plain words why a call was denied',
+    load: async () => (await import('./commands/explain.ts')).explainCommand,
+  },
+  {
     name: 'ledger evidence',
     summary: 'report what the ledger shows for the controls of a framework',
     load: async () => (await import('./commands/ledger-evidence.ts')).ledgerEvidenceCommand,

@@ -39,7 +39,8 @@ export const sourceOptions = {
   json: { type: 'boolean' },
 } as const;
 
-const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
+/** The configuration of a host. */
+export const DEFAULT_CONFIG = '/etc/remit/remit.yaml';
 
 /** The location of the tasks and their records. */
 export interface Source {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
+import { cures } from '../../src/decision/cures.ts';
 import { type Reason, reasons } from '../../src/decision/reasons.ts';
 import { isUuid, uuidV7 } from '../../src/decision/uuid.ts';
 
@@ -12,6 +13,13 @@ describe('reasons', () => {
     expect(rows.map(([, anchor, code, status, text]) => [anchor, code, Number(status), text])).toEqual(
       Object.entries(reasons).map(([code, reason]) => [code, code, reason.httpStatus, reason.text]),
     );
+  });
+
+  it('have the cures of that page, without its links', () => {
+    const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/fix/reasons.md'), 'utf8');
+    const rows = [...page.matchAll(/^\| <a id="([^"]+)"><\/a>`[^`]+` \| \d+ \| .*? \| (.+) \|$/gm)];
+    const told = rows.map(([, code = '', cure = '']) => [code, cure.replaceAll(/\[([^\]]+)\]\([^)]+\)/g, '$1')]);
+    expect(Object.fromEntries(told)).toEqual(cures);
   });
 
   it.each(['envoy.yaml', 'envoy-spire.yaml', 'envoy-processes.yaml', 'envoy-network.yaml'])(

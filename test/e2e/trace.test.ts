@@ -2,11 +2,13 @@ import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { TracedCheck } from '../../src/check/trace/traced-check.ts';
+import { explainCommand } from '../../src/commands/explain.ts';
 import { traceCommand } from '../../src/commands/trace.ts';
+import { cures } from '../../src/decision/cures.ts';
 import type { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
-import { callPayments, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
+import { callPayments, examples, mustDeclare, payment, scratchFolder, startDomain } from './domain.ts';
 
 const SECRET = 'ghp_0123456789abcdefghijklmnopqrstuvwxyz';
 
@@ -49,6 +51,27 @@ describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
     await acted;
     return { code, out, err };
   };
+  const explained = async (args: readonly string[]) => {
+    const out: string[] = [];
+    const err: string[] = [];
+    const io = { out: (line: string) => void out.push(line), err: (line: string) => void err.push(line) };
+    // Safe: the command uses no more of it.
+    const whole = { ...io, environment: {} } as unknown as Parameters<typeof explainCommand.run>[1];
+    const code = await explainCommand.run(['--state', join(scratch.folder, 'state.db'), ...args], whole);
+    return { code, out, err };
+  };
+  const denied = async (agent: Agent, call: Partial<Parameters<typeof callPayments>[2]>) => {
+    const { token, taskId } = await mustDeclare(planner, domain);
+    const reply = await agent.call(domain.stage.envoyPort, {
+      host: 'payments.acme.test',
+      path: '/v1/payments/p-1',
+      ...call,
+      headers: { ...call.headers, authorization: `Bearer ${token}` },
+    });
+    await domain.remit.flush();
+    return { ...(JSON.parse(reply.body) as { decision: string; trace: string }), taskId };
+  };
+
   it('shows every stage of an allowed call with its input and result', async () => {
     const { token, taskId } = await mustDeclare(planner, domain);
     const { code, out } = await traced(['--json', '--task', taskId], () => callPayments(planner, domain, { token }));
@@ -186,6 +209,40 @@ describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
     const hostile = await traced(['--file', file]);
     expect([hostile.code, hostile.out]).toEqual([2, []]);
     expect(hostile.err[0]).toMatch(/checks\.jsonl:1: not a trace/);
+  });
+
+  describe('`remit explain`', () => {
+    it.each(['decision', 'trace'] as const)('begins with the %s id that a client was shown', async (shown) => {
+      const { taskId, ...ids } = await denied(planner, payment(10_001));
+      const { code, out } = await explained([ids[shown], '--policies', examples]);
+      const text = out.join('\n');
+      expect(code).toBe(0);
+      expect(text).toContain('POST https://payments.acme.test/v1/payments');
+      expect(text).toContain(`by ${planner.id}`);
+      expect(text).toContain(`in task ${taskId}: settle payment p-1`);
+      expect(text).toContain('denied, policy.forbidden: a policy forbids the action');
+      expect(text).toContain('by the policy `payments-limit`');
+      expect(text).toContain(`remit policy explain ${ids.decision}`);
+    });
+
+    it('says what would have to differ where no policy was asked', async () => {
+      const { decision } = await denied(thief, {});
+      const { out } = await explained([decision, '--json']);
+      const { reason, asked, differ, next } = JSON.parse(out[0] ?? '{}');
+      expect(reason).toBe('token.binding');
+      expect(asked).toContain(`by ${thief.id}`);
+      expect(differ).toEqual([cures['token.binding']]);
+      expect(next).toContain('deploy/guide/fix/reasons.md#token.binding');
+    });
+
+    it.each([
+      ['019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55', 1, 'there is no decision'],
+      ['what\u001b[31m', 2, 'is neither a decision id nor a trace id'],
+    ])('refuses %p', async (id, exit, problem) => {
+      const { code, err } = await explained([id]);
+      expect([code, err.join('\n')]).toEqual([exit, expect.stringContaining(problem)]);
+      expect(err.join('')).not.toContain('\u001b');
+    });
   });
 
   it('keeps its socket for the user of the process, and waits for at most four', async () => {
