@@ -7,6 +7,8 @@ import {
   cacheFolder,
   CEDAR_VERSION,
   cedarFolder,
+  ENVOY_GATEWAY_VERSION,
+  envoyGatewayFolder,
   ETCD_VERSION,
   etcdFolder,
   GHZ_VERSION,
@@ -134,6 +136,13 @@ export const ghzPart = (): Part<string> => ({
 export const h2specPart = (): Part<string> => ({
   name: `h2spec ${H2SPEC_VERSION}`,
   found: binariesIn(h2specFolder, { h2spec: 'h2spec' })?.h2spec ?? null,
+  enable: 'npm run parts',
+});
+
+/** Envoy Gateway as a part. */
+export const envoyGatewayPart = (): Part<string> => ({
+  name: `Envoy Gateway ${ENVOY_GATEWAY_VERSION}`,
+  found: binariesIn(envoyGatewayFolder, { gateway: 'envoy-gateway' })?.gateway ?? null,
   enable: 'npm run parts',
 });
 

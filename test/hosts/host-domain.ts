@@ -61,7 +61,7 @@ export class HostDomain {
   /** Where Remit is asked. */
   readonly checkSocket: string;
   readonly checkPort: number;
-  readonly #settings: object;
+  readonly #settings: Settings;
   readonly #stops: (() => Promise<void> | void)[];
   #remit: Remit | null = null;
 
@@ -90,10 +90,11 @@ export class HostDomain {
     }
   }
 
-  /** Starts Remit, which was stopped. */
-  async startRemit(): Promise<void> {
+  /** Starts Remit, which was stopped, with changes of `extAuthz`. */
+  async startRemit(extAuthz: Readonly<Record<string, unknown>> = {}): Promise<void> {
+    const settings = { ...this.#settings, extAuthz: { ...this.#settings.extAuthz, ...extAuthz } };
     this.#remit = must(
-      await startRemit(mustConfig(stringify(this.#settings), { folder: this.folder }), {
+      await startRemit(mustConfig(stringify(settings), { folder: this.folder }), {
         ports: systemPorts,
         environment: {},
         log: () => undefined,
@@ -151,6 +152,9 @@ export class HostDomain {
   }
 }
 
+/** A configuration of Remit. */
+type Settings = Readonly<Record<string, unknown>> & { readonly extAuthz: Readonly<Record<string, unknown>> };
+
 interface Parts {
   readonly folder: string;
   readonly spire: Spire;
@@ -159,7 +163,7 @@ interface Parts {
   readonly thief: HostAgent;
   readonly checkSocket: string;
   readonly checkPort: number;
-  readonly settings: object;
+  readonly settings: Settings;
 }
 
 async function end(stops: (() => Promise<void> | void)[]): Promise<void> {

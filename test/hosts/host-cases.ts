@@ -1,0 +1,65 @@
+import { expect, it } from '@jest/globals';
+import { payment } from '../e2e/domain.ts';
+import { statusAndReason, withToken } from './host-calls.ts';
+import { HOST, PROXY, type HostDomain } from './host-domain.ts';
+
+/** A host that is up, and the port at which its Envoy takes calls. */
+export interface StartedHost {
+  readonly domain: HostDomain;
+  readonly port: number;
+}
+
+/** What every host must do, as tests. Remit is stopped and started by the last of them. */
+export function itDecidesCalls(host: () => StartedHost): void {
+  let token: string;
+
+  it('allows a call with the token of its own task, and takes the token out of it', async () => {
+    const { domain, port } = host();
+    token = await domain.declare(['payments.read', 'payments.create']);
+    const reply = await domain.planner.agent.call(port, withToken(token));
+    expect(statusAndReason(reply)).toEqual([200, null]);
+    const { headers } = domain.payments.received().at(-1) ?? { headers: {} };
+    expect(headers).toMatchObject({ 'x-remit-agent': domain.planner.agent.id });
+    expect(headers).not.toHaveProperty('authorization');
+    expect(headers).not.toHaveProperty('x-forwarded-client-cert');
+  });
+
+  it('denies a call without a token, and one outside the task, with their reasons', async () => {
+    const { domain, port } = host();
+    expect(statusAndReason(await domain.planner.agent.call(port, { host: HOST, path: '/v1/payments/p-1' }))).toEqual([
+      401,
+      'token.missing',
+    ]);
+    const refund = withToken(token, { method: 'POST', path: '/v1/payments/p-1/refund' });
+    expect(statusAndReason(await domain.planner.agent.call(port, refund))).toEqual([403, 'action.outside-intent']);
+  });
+
+  it('decides on the arguments of a body', async () => {
+    const { domain, port } = host();
+    expect((await domain.planner.agent.call(port, withToken(token, payment(100)))).status).toBe(201);
+    const without = withToken(token, { ...payment(100), body: JSON.stringify({ currency: 'EUR' }) });
+    expect(statusAndReason(await domain.planner.agent.call(port, without))).toEqual([403, 'action.arguments']);
+    expect(domain.payments.received().at(-1)?.body).toBe(JSON.stringify({ amount: 100, currency: 'EUR' }));
+  });
+
+  it('denies a thief, also with an XFCC header of the owner', async () => {
+    const { domain, port } = host();
+    const stolen = await domain.declare(['payments.read']);
+    expect(statusAndReason(await domain.thief.agent.call(port, withToken(stolen)))).toEqual([401, 'token.binding']);
+    const forged = `By=spiffe://acme.test${PROXY};URI=${domain.planner.agent.id}`;
+    const call = withToken(await domain.declare(['payments.read']), { headers: { 'x-forwarded-client-cert': forged } });
+    const [status, reason] = statusAndReason(await domain.thief.agent.call(port, call));
+    expect([401, 403]).toContain(status);
+    expect(reason).toMatch(/^(token\.binding|identity\.)/);
+  });
+
+  it('answers 503 while Remit is stopped, and decides again once it is back', async () => {
+    const { domain, port } = host();
+    const before = domain.payments.received().length;
+    await domain.stopRemit();
+    const call = { host: HOST, path: '/v1/payments/p-1' };
+    expect(statusAndReason(await domain.planner.agent.call(port, call))).toEqual([503, null]);
+    expect(domain.payments.received().length).toBe(before);
+    await domain.startRemit();
+  });
+}
