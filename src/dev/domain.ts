@@ -177,6 +177,7 @@ async function build(options: DomainOptions, stops: (() => Promise<void>)[]): Pr
       ['folder', options.folder],
       ['configuration', files.config],
       ['envoy', `https://127.0.0.1:${envoy.address.port}`],
+      ['admin of envoy', `unix:${envoy.adminSocket}`],
       ['issuer', `https://localhost:${issuerPort}`],
       ['readiness', `http://127.0.0.1:${remit.adminPort}/readyz`],
       ['state', join(options.folder, 'state.db')],

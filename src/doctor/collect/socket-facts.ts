@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
-import type { SocketFacts } from '../envoy/envoy-facts.ts';
+import { dirname } from 'node:path';
+import type { Owned, SocketFacts } from '../envoy/envoy-facts.ts';
 
 /** Most sockets that are looked at. */
 const MAX_SOCKETS = 1_000;
@@ -12,10 +13,26 @@ function socketAt(path: string): SocketFacts {
   try {
     const found = statSync(path);
     if (!found.isSocket()) return { kind: 'no-socket' };
-    return { kind: 'socket', mode: found.mode & 0o777, uid: found.uid, gid: found.gid };
+    return {
+      kind: 'socket',
+      ...ownedOf(path),
+      folders: foldersAbove(path).map(folderOf),
+    };
   } catch (error) {
     // By shape: under a test runner the error is of another realm.
     const { code } = error as { readonly code?: unknown };
     return { kind: code === 'ENOENT' || code === 'ENOTDIR' ? 'missing' : 'unreadable' };
   }
 }
+
+function ownedOf(path: string): Owned {
+  const { gid, mode, uid } = statSync(path);
+  return { mode: mode & 0o777, uid, gid };
+}
+
+function foldersAbove(path: string): readonly string[] {
+  const above = dirname(path);
+  return above === path ? [] : [...foldersAbove(above), above];
+}
+
+const folderOf = (path: string): Owned & { readonly path: string } => ({ path, ...ownedOf(path) });

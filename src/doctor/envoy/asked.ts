@@ -1,20 +1,169 @@
+import { at, textAt } from '../tree.ts';
+import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
-import { managersOf, remitClustersOf, remitFiltersOf } from './remit-filter.ts';
+import type { EnvoyFacts } from './envoy-facts.ts';
+import { settingOf } from './http-manager.ts';
+import type { HttpManager, Route } from './http-manager.ts';
+import { askingsOf, managersOf, ofAskings, remitClustersOf, remitFiltersOf } from './remit-filter.ts';
+import type { Asking } from './remit-filter.ts';
+import { shareOf } from './values.ts';
+
+const ADD_IT = 'add the filter `envoy.filters.http.ext_authz` of deploy/envoy/envoy.yaml before the router';
+
+const NO_LISTENER: Finding = {
+  code: 'envoy.never-asked',
+  where: 'envoy',
+  level: 'warning',
+  message: 'it has no HTTP listener that forwards calls: is it the Envoy in front of the tool servers?',
+  fix: 'name the admin address of that Envoy with --envoy',
+};
 
 /** Each connection manager that forwards calls asks Remit. */
 export const neverAsked: EnvoyCheck = {
   title: 'every HTTP listener that forwards calls has the ext_authz filter of Remit',
   run: (facts) => {
     const clusters = remitClustersOf(facts);
-    const forwarding = managersOf(facts).filter(({ routes }) => routes.some((route) => route.clusters.length > 0));
-    if (forwarding.length === 0) return null;
-    return forwarding
-      .filter((manager) => remitFiltersOf(manager, clusters).length === 0)
-      .map(({ where }) => ({
-        code: 'envoy.never-asked' as const,
-        where,
-        message: 'it has no ext_authz filter that asks Remit, so its calls reach the upstream unchecked',
-        fix: 'add the filter `envoy.filters.http.ext_authz` of deploy/envoy/envoy.yaml before the router',
-      }));
+    const forwarding = managersOf(facts).filter(({ routes }) => routes.some(isForwarding));
+    if (forwarding.length === 0) return facts.live === null ? null : [NO_LISTENER];
+    return forwarding.flatMap((manager): readonly Finding[] =>
+      remitFiltersOf(manager, clusters).length > 0 ? [] : [missingFrom(manager, facts)],
+    );
   },
 };
+
+/** Whether a listener without the filter is there for something else than calls of agents. */
+export const isBeside = (manager: HttpManager, facts: EnvoyFacts): boolean =>
+  directionOf(manager, facts) === 'OUTBOUND' || isOfEnvoyItself(manager, facts);
+
+function missingFrom(manager: HttpManager, facts: EnvoyFacts): Finding {
+  const finding = { code: 'envoy.never-asked', where: manager.where, fix: ADD_IT } as const;
+  if (directionOf(manager, facts) === 'OUTBOUND')
+    return { ...finding, level: 'info', message: 'outgoing calls: Remit is not asked about them here' };
+  if (isOfEnvoyItself(manager, facts))
+    return { ...finding, level: 'info', message: 'it leads to the admin interface or the agent of the mesh alone' };
+  return {
+    ...finding,
+    message: 'it has no ext_authz filter that asks Remit, so its calls reach the upstream unchecked',
+  };
+}
+
+const directionOf = ({ where }: HttpManager, { config }: EnvoyFacts): string =>
+  config.listeners.find(({ chains }) => chains.some((chain) => chain.where === where))?.direction ?? '';
+
+/** The status port of Istio's agent. */
+const MESH_AGENT = '127.0.0.1:15020';
+
+/** Whether all its routes lead to Envoy's own admin interface or to the mesh's agent. */
+function isOfEnvoyItself({ routes }: HttpManager, { config, live }: EnvoyFacts): boolean {
+  const endpoints = routes.flatMap((route) =>
+    route.clusters.flatMap((name) => config.clusters.get(name)?.endpoints ?? [name]),
+  );
+  return endpoints.every((one) => one === MESH_AGENT || (live !== null && one === live.adminAddress));
+}
+
+/** Whether a route leads to an upstream. */
+export const isForwarding = (route: Route): boolean => route.clusters.length > 0 || route.isByHeader;
+
+/** No route that forwards switches the filter off. */
+export const askedOnEachRoute: EnvoyCheck = {
+  title: 'no route switches the filter off or asks somebody else',
+  run: (facts) => {
+    const clusters = remitClustersOf(facts);
+    return ofAskings(facts, ({ filter, manager }) =>
+      manager.routes.filter(isForwarding).flatMap((route): readonly Finding[] => {
+        const { fields, isDisabled } = settingOf(filter, route);
+        const where = `${manager.where}/route/${route.where}`;
+        const other = textAt(fields, 'check_settings', 'grpc_service', 'envoy_grpc', 'cluster_name');
+        const isElsewhere = other !== '' && !clusters.has(other);
+        if (!isDisabled && !isElsewhere) return [];
+        return [
+          {
+            code: 'envoy.disabled-on-route',
+            where,
+            message: isDisabled
+              ? `the filter \`${filter.name}\` is switched off for this route, so its calls reach the upstream unchecked`
+              : `its calls are checked by the cluster \`${other}\` and not by Remit`,
+            fix: `remove \`${filter.name}\` from the \`typed_per_filter_config\` of the route, its virtual host and its table`,
+          },
+        ];
+      }),
+    );
+  },
+};
+
+/** The filter is on for every call. */
+export const alwaysAsked: EnvoyCheck = {
+  title: 'the filter is on for every call, and its answer counts',
+  run: (facts) => ofAskings(facts, (asking) => [...sampled(asking), ...shadowed(asking)]),
+};
+
+function sampled({ filter, manager }: Asking): readonly Finding[] {
+  const enabled = at(filter.fields, 'filter_enabled');
+  if (enabled === undefined || at(filter.fields, 'deny_at_disable', 'default_value') === true) return [];
+  const share = shareOf(at(enabled, 'default_value'));
+  if (share >= 1) return [];
+  const percent = `${Number((share * 100).toFixed(4))} %`;
+  return [
+    {
+      code: 'envoy.sampled',
+      where: manager.where,
+      message: `\`filter_enabled\` is ${percent}: Remit is asked about ${share === 0 ? 'no call' : 'so many calls'}, and all others pass`,
+      fix: 'remove `filter_enabled` from the filter',
+    },
+  ];
+}
+
+const shadowed = ({ filter, manager }: Asking): readonly Finding[] =>
+  at(filter.fields, 'shadow_mode') !== true
+    ? []
+    : [
+        {
+          code: 'envoy.shadow-mode',
+          where: manager.where,
+          message: '`shadow_mode` is on: Remit is asked, and calls that it denies pass',
+          fix: 'remove `shadow_mode` from the filter; Remit has a shadow of its own for policies on trial',
+        },
+      ];
+
+/** A call is checked once, before the router. */
+export const askedOnce: EnvoyCheck = {
+  title: 'each call is checked once, before it is routed',
+  run: (facts) => {
+    const askings = askingsOf(facts);
+    if (askings.length === 0) return null;
+    const managers = new Map(askings.map(({ manager }) => [manager.where, manager]));
+    const clusters = remitClustersOf(facts);
+    return [...managers.values()].flatMap((manager) => twice(manager, clusters)).concat(askings.flatMap(afterRouter));
+  },
+};
+
+function twice(manager: HttpManager, clusters: ReadonlySet<string>): readonly Finding[] {
+  const on = remitFiltersOf(manager, clusters);
+  const isTwice = manager.routes.some(
+    (route) => on.filter((filter) => !settingOf(filter, route).isDisabled).length > 1,
+  );
+  return isTwice
+    ? [
+        {
+          code: 'envoy.asked-twice',
+          where: manager.where,
+          message: 'two filters ask Remit about one call: each is a use, so a token for one use is refused',
+          fix: 'leave one of the filters',
+        },
+      ]
+    : [];
+}
+
+function afterRouter({ filter, manager }: Asking): readonly Finding[] {
+  const router = manager.filters.findIndex(({ type }) => type === 'Router');
+  return router === -1 || router > manager.filters.indexOf(filter)
+    ? []
+    : [
+        {
+          code: 'envoy.never-asked',
+          where: manager.where,
+          message: 'the filter stands after the router, so it is never reached',
+          fix: 'move it before `envoy.filters.http.router`',
+        },
+      ];
+}

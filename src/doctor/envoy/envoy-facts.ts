@@ -12,10 +12,22 @@ export interface HostStatus {
   readonly requests: number;
 }
 
-/** What is at the path of a Unix socket on this machine; the numbers are of `stat`. */
+/** Mode and owner of a file, as `stat` gives them. */
+export interface Owned {
+  /** Permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What is at the path of a Unix socket on this machine. */
 export type SocketFacts =
   | { readonly kind: 'missing' | 'unreadable' | 'no-socket' }
-  | { readonly kind: 'socket'; readonly mode: number; readonly uid: number; readonly gid: number };
+  | (Owned & {
+      readonly kind: 'socket';
+      /** The folders above it, the outermost first. */
+      readonly folders: readonly (Owned & { readonly path: string })[];
+    });
 
 /** The user that Envoy runs as. */
 export interface EnvoyUser {

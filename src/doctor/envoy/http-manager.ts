@@ -1,4 +1,4 @@
-import { at, fieldsOf, isTrueAt, listAt, textAt, typeOf } from '../tree.ts';
+import { at, fieldsOf, isTrueAt, listAt, membersAt, textAt, typeOf } from '../tree.ts';
 
 /** An HTTP filter of a connection manager, in order. */
 export interface HttpFilter {
@@ -84,4 +84,23 @@ function variantsOf(route: unknown, base: Pick<Route, 'where' | 'settings'>): re
   const cluster = textAt(action, 'cluster');
   const isByHeader = at(action, 'cluster_header') !== undefined || at(action, 'cluster_specifier_plugin') !== undefined;
   return [{ ...base, clusters: cluster === '' ? [] : [cluster], isByHeader }];
+}
+/** How a filter is set for a route: its own settings, or none; and whether the route switches it off. */
+export interface RouteSetting {
+  readonly isDisabled: boolean;
+  /** The fields of the most specific setting; `undefined` where there is none. */
+  readonly fields: unknown;
+}
+
+/** What a route changes about a filter. */
+export function settingOf(filter: HttpFilter, route: Route): RouteSetting {
+  for (const layer of route.settings) {
+    const [, any] = membersAt(layer).find(([name]) => name === filter.name) ?? [];
+    if (any === undefined) continue;
+    const fields = fieldsOf(any);
+    if (typeOf(any) !== 'FilterConfig') return { isDisabled: isTrueAt(fields, 'disabled'), fields };
+    const inner = fieldsOf(at(fields, 'config'));
+    return { isDisabled: isTrueAt(fields, 'disabled') || isTrueAt(inner, 'disabled'), fields: inner };
+  }
+  return { isDisabled: filter.isDisabled, fields: undefined };
 }

@@ -2,6 +2,7 @@ import { grpcClusterOf } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import type { FilterChain } from './envoy-config.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
+import type { Finding } from '../finding.ts';
 import type { HttpFilter, HttpManager } from './http-manager.ts';
 
 /** Whether a filter is one of ext_authz. */
@@ -39,4 +40,26 @@ export function remitFiltersOf(
   clusters: ReadonlySet<string>,
 ): readonly HttpFilter[] {
   return manager.filters.filter((filter) => isExtAuthz(filter) && clusters.has(grpcClusterOf(filter.fields)));
+}
+
+/** A filter by which a connection manager asks Remit. */
+export interface Asking {
+  readonly manager: HttpManager & { readonly chain: FilterChain };
+  readonly filter: HttpFilter;
+}
+
+/** Every place where Envoy is configured to ask Remit. */
+export function askingsOf(facts: EnvoyFacts): readonly Asking[] {
+  const clusters = remitClustersOf(facts);
+  return managersOf(facts).flatMap((manager) =>
+    remitFiltersOf(manager, clusters).map((filter) => ({ manager, filter })),
+  );
+}
+
+/**
+ * Findings of each filter that asks Remit; `null` where there is none.
+ */
+export function ofAskings(facts: EnvoyFacts, find: (asking: Asking) => readonly Finding[]): readonly Finding[] | null {
+  const askings = askingsOf(facts);
+  return askings.length === 0 ? null : askings.flatMap(find);
 }

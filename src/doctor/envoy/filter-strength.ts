@@ -1,0 +1,211 @@
+import { at, isTrueAt, listAt, textAt } from '../tree.ts';
+import type { Finding } from '../finding.ts';
+import type { EnvoyCheck } from './envoy-check.ts';
+import { settingOf } from './http-manager.ts';
+import { ofAskings } from './remit-filter.ts';
+import type { Asking } from './remit-filter.ts';
+import { durationMs } from './values.ts';
+
+/** Longer than any check takes, and than any client should wait for a refusal. */
+const MAX_TIMEOUT_MS = 5_000;
+
+/** A failed check denies the call. */
+export const failsClosed: EnvoyCheck = {
+  title: 'a call whose check fails is denied, with 503',
+  run: (facts) => ofAskings(facts, (asking) => [...failsOpen(asking), ...statusOnError(asking)]),
+};
+
+const failsOpen = ({ filter, manager: { where } }: Asking): readonly Finding[] =>
+  isTrueAt(filter.fields, 'failure_mode_allow')
+    ? [
+        {
+          code: 'envoy.fails-open',
+          where,
+          message: '`failure_mode_allow` is on: while Remit is down, slow or overloaded, every call passes',
+          fix: 'set `failure_mode_allow: false` (`failOpen: false` in Istio and Envoy Gateway)',
+        },
+      ]
+    : [];
+
+const statusOnError = ({ filter, manager: { where } }: Asking): readonly Finding[] =>
+  textAt(filter.fields, 'status_on_error', 'code') === 'ServiceUnavailable'
+    ? []
+    : [
+        {
+          code: 'envoy.status-on-error',
+          where,
+          message:
+            'a call whose check failed is answered like a denial (403), so nobody sees that Remit was not reached',
+          fix: 'set `status_on_error: { code: ServiceUnavailable }` (`statusOnError: 503`)',
+        },
+      ];
+
+/** A check ends in time and is made once. */
+export const boundedCheck: EnvoyCheck = {
+  title: 'a check has a short deadline and is not repeated',
+  run: (facts) => ofAskings(facts, (asking) => [...deadline(asking), ...retries(asking)]),
+};
+
+function deadline({ filter, manager }: Asking): readonly Finding[] {
+  const finding = { code: 'envoy.long-timeout', fix: 'set `timeout: 0.5s` in `grpc_service`' } as const;
+  const own = { where: manager.where, fields: filter.fields };
+  const routes = manager.routes.map((route) => ({
+    where: `${manager.where}/route/${route.where}`,
+    fields: at(settingOf(filter, route).fields, 'check_settings'),
+  }));
+  return [own, ...routes].flatMap(({ fields, where }): readonly Finding[] => {
+    const text = textAt(fields, 'grpc_service', 'timeout');
+    const ms = text === '' ? null : durationMs(text);
+    if (ms === null || (ms > 0 && ms <= MAX_TIMEOUT_MS)) return [];
+    const message =
+      ms === 0
+        ? 'a check has no deadline: calls wait for ever where Remit hangs'
+        : `a check may take ${text}: where Remit hangs, calls pile up in Envoy for so long`;
+    return [{ ...finding, where, message }];
+  });
+}
+
+/** Retries of checks that never reached a process. */
+const SAFE_RETRIES: ReadonlySet<string> = new Set(['connect-failure', 'refused-stream']);
+
+function retries({ filter, manager: { where } }: Asking): readonly Finding[] {
+  const on = textAt(filter.fields, 'grpc_service', 'retry_policy', 'retry_on')
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '' && !SAFE_RETRIES.has(word));
+  return on.length === 0
+    ? []
+    : [
+        {
+          code: 'envoy.check-retried',
+          where,
+          message: `a check is repeated on \`${on.join(',')}\`: one call counts as two uses, and a single-use token is refused`,
+          fix: 'remove `retry_policy` from `grpc_service`, or retry on `connect-failure,refused-stream` alone',
+        },
+      ];
+}
+
+/** Remit sees what it decides on. */
+export const completeCheck: EnvoyCheck = {
+  title: 'Remit sees certificate, headers and whole body of each call',
+  run: (facts) =>
+    ofAskings(facts, (asking) => [...certificate(asking), ...headers(asking), ...body(asking), ...routeBodies(asking)]),
+};
+
+const XFCC_SET: ReadonlySet<string> = new Set(['SANITIZE_SET', 'APPEND_FORWARD']);
+
+/** With `identity: xfcc` the certificate's hash comes by header. */
+function certificate({ filter, manager: { fields, where } }: Asking): readonly Finding[] {
+  if (isTrueAt(filter.fields, 'include_peer_certificate')) return [];
+  const hasHash = XFCC_SET.has(textAt(fields, 'forward_client_cert_details'));
+  return [
+    {
+      code: 'envoy.no-peer-certificate',
+      where,
+      level: hasHash ? 'info' : 'warning',
+      message: hasHash
+        ? 'Remit gets no certificate; with `identity: xfcc` it uses the hash in the header'
+        : 'Remit does not get the certificate of the caller, and denies tokens that are bound to one',
+      fix: 'set `include_peer_certificate: true`',
+    },
+  ];
+}
+
+const NEEDED = 'authorization';
+
+/** Header lists are matchers; only those that decide about `authorization` by an exact name or prefix are understood. */
+function headers({ filter, manager: { where } }: Asking): readonly Finding[] {
+  const allowed = listAt(filter.fields, 'allowed_headers', 'patterns');
+  const disallowed = listAt(filter.fields, 'disallowed_headers', 'patterns');
+  const isHidden =
+    disallowed.some(namesNeeded) || (allowed.length > 0 && allowed.every(isPlain) && !allowed.some(namesNeeded));
+  return isHidden
+    ? [
+        {
+          code: 'envoy.headers-hidden',
+          where,
+          message: `Remit does not get the header \`${NEEDED}\`, so it sees no token and denies every call`,
+          fix: 'remove `allowed_headers` and `disallowed_headers` (`headersToExtAuth`), or name it there',
+        },
+      ]
+    : [];
+}
+
+const namesNeeded = (pattern: unknown): boolean => {
+  const exact = textAt(pattern, 'exact').toLowerCase();
+  const prefix = textAt(pattern, 'prefix').toLowerCase();
+  return exact === NEEDED || (prefix !== '' && NEEDED.startsWith(prefix));
+};
+
+const isPlain = (pattern: unknown): boolean => textAt(pattern, 'exact') !== '' || textAt(pattern, 'prefix') !== '';
+
+function body({ filter, manager: { where } }: Asking): readonly Finding[] {
+  const settings = at(filter.fields, 'with_request_body');
+  if (settings === undefined)
+    return [
+      {
+        code: 'envoy.no-body',
+        where,
+        message: 'Remit gets no body: actions with arguments are denied, and what a body holds is not checked',
+        fix: 'set `with_request_body: { max_request_bytes: 65536, allow_partial_message: false, pack_as_bytes: true }`',
+      },
+    ];
+  return bodySettings(settings, where);
+}
+
+function bodySettings(settings: unknown, where: string): readonly Finding[] {
+  const partial: Finding = {
+    code: 'envoy.partial-body',
+    where,
+    message: 'Remit decides on the beginning of a long body, and the upstream gets all of it',
+    fix: 'set `allow_partial_message: false`: a longer body is then answered 413',
+  };
+  const text: Finding = {
+    code: 'envoy.body-as-text',
+    where,
+    message: 'bodies arrive as text: bytes that are not UTF-8 are replaced before Remit sees them',
+    fix: 'set `pack_as_bytes: true`, where the host has it',
+  };
+  return [
+    ...(isTrueAt(settings, 'allow_partial_message') ? [partial] : []),
+    ...(isTrueAt(settings, 'pack_as_bytes') ? [] : [text]),
+  ];
+}
+
+const routeBodies = ({ filter, manager }: Asking): readonly Finding[] =>
+  manager.routes.flatMap((route): readonly Finding[] => {
+    const settings = at(settingOf(filter, route).fields, 'check_settings');
+    const where = `${manager.where}/route/${route.where}`;
+    if (isTrueAt(settings, 'disable_request_body_buffering'))
+      return [
+        {
+          code: 'envoy.no-body',
+          where,
+          level: 'info',
+          message: 'Remit decides calls of this route without their body',
+          fix: 'keep it for streams alone',
+        },
+      ];
+    const own = at(settings, 'with_request_body');
+    // Envoy takes `pack_as_bytes` of the filter.
+    return own === undefined ? [] : bodySettings(own, where).filter(({ code }) => code === 'envoy.partial-body');
+  });
+
+/** An answer of Remit that Envoy cannot apply is an error. */
+export const strictAnswers: EnvoyCheck = {
+  title: 'an answer of Remit that Envoy cannot apply is an error',
+  run: (facts) =>
+    ofAskings(facts, ({ filter, manager: { where } }) =>
+      isTrueAt(filter.fields, 'validate_mutations') &&
+      isTrueAt(filter.fields, 'decoder_header_mutation_rules', 'disallow_is_error')
+        ? []
+        : [
+            {
+              code: 'envoy.lenient-answers',
+              where,
+              message: 'a header that Envoy may not set is dropped in silence, and the call goes on without it',
+              fix: 'set `validate_mutations: true` and `decoder_header_mutation_rules: { disallow_is_error: true }`, where the host has them',
+            },
+          ],
+    ),
+};
