@@ -17,6 +17,10 @@ import {
   grpcurlFolder,
   H2SPEC_VERSION,
   h2specFolder,
+  HELM_3_VERSION,
+  HELM_VERSION,
+  helm3Folder,
+  helmFolder,
   JAEGER_VERSION,
   jaegerFolder,
   jaegerUiFolder,
@@ -170,6 +174,15 @@ export const kubernetesPart = (): Part<KubernetesBinaries> => {
     enable: 'npm run parts',
   };
 };
+/** Helm 4 and 3 as a part. */
+export const helmPart = (): Part<readonly [string, string]> =>
+  both(helmOf(HELM_VERSION, helmFolder), helmOf(HELM_3_VERSION, helm3Folder));
+
+const helmOf = (version: string, folder: string): Part<string> => ({
+  name: `Helm ${version}`,
+  found: binariesIn(folder, { helm: 'helm' })?.helm ?? null,
+  enable: 'npm run parts',
+});
 
 /** The folder of the programs of PostgreSQL as a part. */
 export const postgresPart = (): Part<string> => ({

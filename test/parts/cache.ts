@@ -93,3 +93,22 @@ export const ISTIO_VERSION = 'v0.0.0-20260827124520-eed52ebb66ad';
 
 /** Where that is installed, whether it is there or not. */
 export const istioFolder = join(cacheFolder, `istio-${ISTIO_VERSION}`);
+
+/** What the chart is tried with. Users have both versions of Helm. */
+export const HELM_VERSION = '4.3.1';
+export const HELM_3_VERSION = '3.22.0';
+export const HELM_UNITTEST_VERSION = '1.1.2';
+export const HELM_DOCS_VERSION = '1.14.2';
+export const KUBECONFORM_VERSION = '0.8.0';
+
+/** Where Helm 4 and 3 are installed, whether they are there or not. */
+export const helmFolder = join(cacheFolder, `helm-${HELM_VERSION}`);
+export const helm3Folder = join(cacheFolder, `helm-${HELM_3_VERSION}`);
+/** Where helm-unittest is installed, whether it is there or not. */
+export const helmUnittestFolder = join(cacheFolder, `helm-unittest-${HELM_UNITTEST_VERSION}`);
+/** Where helm-docs is installed, whether it is there or not. */
+export const helmDocsFolder = join(cacheFolder, `helm-docs-${HELM_DOCS_VERSION}`);
+/** Where kubeconform is installed, whether it is there or not. */
+export const kubeconformFolder = join(cacheFolder, `kubeconform-${KUBECONFORM_VERSION}`);
+/** Where the description of the API of Kubernetes is, whether it is there or not. */
+export const kubernetesApiFolder = join(cacheFolder, `kubernetes-api-${KUBERNETES_VERSION}`);

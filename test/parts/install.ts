@@ -20,6 +20,7 @@ import {
   spireFolder,
 } from './cache.ts';
 import { installCedar } from './cedar.ts';
+import { installChartTools } from './chart-tools.ts';
 import { installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { installJaegerUi } from './jaeger-ui.ts';
@@ -122,7 +123,7 @@ for (const version of envoyVersions) results.push(await installEnvoy(version, { 
 for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, seaweedfs, etcd, kubernetes, envoyGateway, istiod])
   results.push(await installGoPart(part, say));
 
-results.push(await installJaegerUi(say), await installPostgres(say));
+results.push(await installJaegerUi(say), await installPostgres(say), ...(await installChartTools(say)));
 
 if (process.env['REMIT_PARTS'] === 'all') results.push(await installPatroni(say));
 

@@ -1,0 +1,81 @@
+import { expect, it } from '@jest/globals';
+import { describeWith, helmPart } from '../parts.ts';
+import { template } from './chart.ts';
+
+const postgres = [
+  'authority.database.type=postgres',
+  'authority.database.postgres.hosts={db.acme.test}',
+  'authority.database.postgres.passwordSecret=login',
+  'authority.database.postgres.migration.passwordSecret=owner',
+];
+
+/** Wrong values: what is set, and what the message must say. */
+const bad: readonly (readonly [name: string, set: readonly string[], says: RegExp])[] = [
+  ['an unknown value', ['replicas=3'], /additional propert.*'replicas'/i],
+  ['an unknown value further in', ['authority.database.kind=postgres'], /database.*additional propert.*'kind'/is],
+  ['a mode that is none', ['mode=both'], /mode.*'sidecar', 'node', 'authority'/is],
+  ['a text for a number', ['replicaCount=three'], /replicaCount.*got string, want integer/is],
+  ['too many authorities', [...postgres, 'replicaCount=9'], /replicaCount.*maximum.*8/is],
+  ['a text for a section', ['image=remit'], /image.*got string, want object/is],
+  ['a digest that is none', ['image.digest=sha256:abc'], /digest.*does not match pattern/is],
+  ['a shell in a name', ['sidecar.namespaces={a;b}'], /namespaces\/0.*does not match pattern/is],
+  ['checks in clear on the network', ['sidecar.listen={0.0.0.0:9470}'], /listen\/0.*does not match pattern/is],
+  ['a trust domain with a scheme', ['identity.trustDomain=spiffe://a'], /trustDomain.*does not match pattern/is],
+  ['several authorities on a file', ['replicaCount=3'], /with a SQLite file.*set replicaCount=1, or .*type=postgres/s],
+  ['a PostgreSQL without a server', ['authority.database.type=postgres'], /postgres\.hosts is empty: name the servers/],
+  [
+    'a PostgreSQL without a login',
+    [...postgres, 'authority.database.postgres.passwordSecret='],
+    /authority\.database\.postgres has no credential: name a Secret/,
+  ],
+  [
+    'a migration without a login',
+    [...postgres, 'authority.database.postgres.migration.passwordSecret='],
+    /authority\.database\.postgres\.migration has no credential: name a Secret/,
+  ],
+  [
+    'a password and a certificate',
+    [...postgres, 'authority.database.postgres.certificateSecret=c'],
+    /names passwordSecret and certificateSecret: keep one/,
+  ],
+  [
+    'one role for both',
+    [...postgres, 'authority.database.postgres.migration.user=remit_authority'],
+    /both remit_authority: the authorities need a role of their own/,
+  ],
+  ['sidecars without audiences', ['sidecar.namespaces={demo}'], /sidecar\.audiences is empty: name the servers/],
+  ['nodes without audiences', ['mode=node'], /node\.audiences is empty: name the servers/],
+  [
+    'both modes at once, nodes first',
+    ['mode=node', 'node.audiences={https://a}', 'sidecar.namespaces={demo}'],
+    /set mode=sidecar, or empty sidecar\.namespaces/,
+  ],
+  ['both modes at once, sidecars first', ['node.audiences={https://a}'], /set mode=node, or empty node\.audiences/],
+  [
+    'two sources of policies',
+    ['policies.existingConfigMap=a', 'policies.files.x\\.cedar=y'],
+    /existingConfigMap and policies\.files are both set: keep one/,
+  ],
+  [
+    'a bundle beside a folder',
+    ['policies.bundle.from=https://a', 'policies.existingConfigMap=a'],
+    /beside a policy folder: keep one/,
+  ],
+  ['a bundle without keys', ['policies.bundle.from=https://a'], /bundle\.keys is empty: give the JWK Set/],
+];
+
+describeWith(helmPart(), 'the chart refuses', ([helm4, helm3]) => {
+  it.each(bad)('%s, by Helm 4 and 3', async (_name, set, says) => {
+    const args = set.flatMap((value) => ['--set', value]);
+    for (const refused of await Promise.all([template(helm4, args), template(helm3, args)])) {
+      expect(refused).toMatchObject({ code: 1, stdout: '' });
+      expect(refused.stderr).toMatch(says);
+    }
+  });
+
+  it('nothing of what a parent chart gives: `global` and `enabled`', async () => {
+    expect(await template(helm4, ['--set', 'global.anything.at=all', '--set', 'enabled=true'])).toMatchObject({
+      code: 0,
+    });
+  });
+});
