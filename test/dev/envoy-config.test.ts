@@ -20,6 +20,7 @@ import { envoyVersions } from '../parts/cache.ts';
 const withFiles = await shippedEnvoyConfig();
 const withSpire = await shippedSpireConfig();
 const ofProcesses = await readFile(resolve(import.meta.dirname, '../../deploy/envoy/envoy-processes.yaml'), 'utf8');
+const overNetwork = await readFile(resolve(import.meta.dirname, '../../deploy/envoy/envoy-network.yaml'), 'utf8');
 const addresses: EnvoyAddresses = {
   listener: { host: '127.0.0.1', port: 0 },
   adminSocket: '/tmp/t/admin.sock',
@@ -224,6 +225,44 @@ describe.each([
   });
 });
 
+describe('envoy-network.yaml', () => {
+  it('is envoy-spire.yaml but for the cluster remit', () => {
+    const [spireConfig, network] = [withSpire, overNetwork].map((text) => parse(text));
+    const remits = [spireConfig, network].map(({ static_resources: { clusters } }) =>
+      clusters.splice(
+        clusters.findIndex(({ name }: { readonly name: string }) => name === 'remit'),
+        1,
+      ),
+    );
+    const options = (config: { static_resources: { clusters: Record<string, unknown>[] } }): void => {
+      // The anchor of the cluster remit.
+      for (const cluster of config.static_resources.clusters) delete cluster['typed_extension_protocol_options'];
+    };
+    options(spireConfig);
+    options(network);
+    expect(network).toEqual(spireConfig);
+    const [[before], [after]] = remits as [[object], [object]];
+    expect(
+      [...leaves(after).keys()].filter((path) => !leaves(before).has(path)).map((path) => path.split('/')[1]),
+    ).toEqual(expect.arrayContaining(['transport_socket']));
+    expect(after).toMatchObject({
+      transport_socket: {
+        typed_config: {
+          common_tls_context: {
+            combined_validation_context: {
+              default_validation_context: {
+                match_typed_subject_alt_names: [
+                  { san_type: 'URI', matcher: { exact: 'spiffe://acme.test/ns/remit/sa/remit' } },
+                ],
+              },
+            },
+          },
+        },
+      },
+    });
+  });
+});
+
 for (const version of envoyVersions) {
   describeWith(envoyPart(version), `envoy --mode validate, Envoy ${version}`, (binary) => {
     it('accepts envoy.yaml without a warning', async () => {
@@ -232,6 +271,10 @@ for (const version of envoyVersions) {
 
     it('accepts envoy-processes.yaml without a warning', async () => {
       expect(await envoyConfigProblem(binary, envoyConfigWithFiles(ofProcesses, addresses, files))).toBeNull();
+    });
+
+    it('accepts envoy-network.yaml without a warning', async () => {
+      expect(await envoyConfigProblem(binary, overNetwork)).toBeNull();
     });
 
     it('accepts envoy-spire.yaml without a warning', async () => {

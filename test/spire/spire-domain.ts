@@ -1,7 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/dev/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
@@ -18,6 +18,7 @@ import { Spire } from './spire.ts';
 import { must } from '../builders/must.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';
 import { mustConfig } from '../builders/config.ts';
+import { freePort } from '../free-port.ts';
 
 /** What a domain on SVIDs from SPIRE is made from. */
 export interface SpireDomainOptions {
@@ -26,6 +27,10 @@ export interface SpireDomainOptions {
   readonly binding: 'certificate' | 'spiffe-id';
   /** Lifetime of everybody's X509-SVIDs. Of 20 s, backdated by 10 s, the agent renews each after about 5 s. */
   readonly ttlSeconds: number;
+  /** How Envoy asks Remit. Default `socket`. */
+  readonly asks?: 'socket' | 'network';
+  /** The SPIFFE ID that Envoy takes Remit for, over the network. Default that of Remit. */
+  readonly remitId?: string;
 }
 
 const planner = '/ns/agents/sa/planner';
@@ -80,7 +85,7 @@ export class SpireDomain {
 type Parts = Pick<SpireDomain, 'remit' | 'envoy' | 'payments' | 'planner' | 'log'>;
 
 async function build(options: SpireDomainOptions, stops: (() => Promise<void> | void)[]): Promise<Parts> {
-  const { ttlSeconds } = options;
+  const { ttlSeconds, asks = 'socket', remitId = `spiffe://acme.test${sidecar}` } = options;
   const folder = await mkdtemp(join(tmpdir(), 'remit-spire-'));
   stops.push(() => rm(folder, { recursive: true, force: true }));
   const spire = await Spire.start(options.spire);
@@ -98,30 +103,63 @@ async function build(options: SpireDomainOptions, stops: (() => Promise<void> | 
   const plannerSource = sourceOf(planner);
   await arrived(plannerSource);
 
-  const remit = await remitOn(spire, { ...options, folder, log });
+  const port = await freePort();
+  const extAuthz =
+    asks === 'socket' ? { listen: `unix:${checkSocket(folder)}` } : { listen: `0.0.0.0:${port}`, callers: gatewayId };
+  const remit = await remitOn(spire, { binding: options.binding, extAuthz, folder, log });
   stops.push(() => remit.close());
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
   const shipped = withTimeForChecks(await shippedSpireConfig());
+  const network = await readFile(resolve(import.meta.dirname, '../../deploy/envoy/envoy-network.yaml'), 'utf8');
   const envoy = await EnvoyProcess.start({
     binary: options.envoy,
-    config: (adminSocket) =>
-      envoyConfigWithSpire(
+    config: (adminSocket) => {
+      const config = envoyConfigWithSpire(
         shipped,
         {
           listener: { host: '127.0.0.1', port: 0 },
           adminSocket,
-          remitSocket: join(folder, 'check.sock'),
+          remitSocket: checkSocket(folder),
           payments: payments.address,
           files: payments.address,
           collector: null,
         },
         { socket: spire.workloadSocket, id: gatewayId, trustDomain: spire.trustDomain },
-      ),
+      );
+      return asks === 'socket' ? config : askingOverNetwork(config, { port, remitId, network });
+    },
   });
   if (isBinaryProblem(envoy)) throw new Error(envoy.problem);
   stops.push(() => envoy.stop());
   return { remit, envoy, payments, planner: plannerSource, log };
+}
+
+const checkSocket = (folder: string): string => join(folder, 'check.sock');
+
+/** The configuration with the cluster `remit` of the shipped envoy-network.yaml. SVIDs are short: so are its connections. */
+function askingOverNetwork(
+  text: string,
+  { port, remitId, network }: { readonly port: number; readonly remitId: string; readonly network: string },
+): string {
+  const config = parse(text);
+  const { clusters } = config.static_resources;
+  const of = (all: { name: string }[]): number => all.findIndex(({ name }) => name === 'remit');
+  const shipped = parse(network).static_resources.clusters;
+  const remit = shipped[of(shipped)];
+  remit.type = 'STATIC';
+  remit.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address = {
+    address: '127.0.0.1',
+    port_value: port,
+  };
+  const [options] = Object.values<{ common_http_protocol_options: { max_connection_duration: string } }>(
+    remit.typed_extension_protocol_options,
+  );
+  if (options !== undefined) options.common_http_protocol_options.max_connection_duration = '2s';
+  const { combined_validation_context: validation } = remit.transport_socket.typed_config.common_tls_context;
+  validation.default_validation_context.match_typed_subject_alt_names[0].matcher.exact = remitId;
+  clusters[of(clusters)] = remit;
+  return stringify(config, { aliasDuplicateObjects: false });
 }
 
 function sourceFor(spire: Spire, path: string, onProblem: (problem: string) => void): WorkloadApiSource {
@@ -138,11 +176,11 @@ async function arrived(source: WorkloadApiSource): Promise<void> {
 /** Remit with its SVID from the agent itself, over the Workload API. */
 async function remitOn(
   spire: Spire,
-  { folder, binding, log }: { folder: string; binding: string; log: string[] },
+  { folder, binding, extAuthz, log }: { folder: string; binding: string; extAuthz: object; log: string[] },
 ): Promise<Remit> {
   const settings = {
     trustDomains: ['acme.test'],
-    extAuthz: { listen: `unix:${join(folder, 'check.sock')}`, binding },
+    extAuthz: { ...extAuthz, binding },
     svid: { workloadApi: `unix://${spire.workloadSocket}`, id: `spiffe://acme.test${sidecar}` },
     issuer: { listen: '127.0.0.1:0', url: 'https://issuer.acme.test', signingKey: 'signing-key.pem' },
     admin: { listen: '127.0.0.1:0' },

@@ -52,7 +52,14 @@ const FIRST_CALL_MS = 10_000;
 /** Access log streams of one IP address. */
 const MAX_LOGS_OF_ADDRESS = 64;
 /** Time for a refused client to read why. */
-const FAREWELL_MS = 1_000;
+const FAREWELL_MS = 100;
+/**
+ * Share of the lifetime of our SVID after which a connection ends, so that it does not outlive the certificate of its client. It may cost
+ * the checks that are under way: Envoy should end connections sooner (`max_connection_duration`), which costs none.
+ */
+const MAX_AGE = 0.4;
+const MAX_AGE_MS = 86_400_000;
+const AGE_GRACE_MS = 10_000;
 const SETTINGS = {
   'grpc.enable_channelz': 0,
   'grpc.max_concurrent_streams': MAX_STREAMS,
@@ -90,8 +97,12 @@ export class NetworkServer {
     const maxMessageBytes = maxBodyBytes + BESIDES_BODY_BYTES;
     const max = Math.floor(READ_BYTES / maxMessageBytes);
     this.#readings = new Readings({ max, maxOfClient: Math.ceil(max / 4), isCrowded });
+    const own = options.svid.current();
+    const lifetimeMs = own === null ? MAX_AGE_MS : own.notAfterMs - own.notBeforeMs;
     this.#grpc = new Server({
       ...SETTINGS,
+      'grpc.max_connection_age_ms': Math.min(MAX_AGE_MS, MAX_AGE * lifetimeMs),
+      'grpc.max_connection_age_grace_ms': AGE_GRACE_MS,
       'grpc.max_receive_message_length': maxMessageBytes,
       interceptors: [this.#takeOver],
     });
