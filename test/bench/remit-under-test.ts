@@ -68,6 +68,8 @@ export interface RemitOptions {
   readonly sidecarOf?: string;
   /** More of its environment. Default none. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Port at which checks are answered over mutual TLS too. Default none. */
+  readonly network?: number;
   /** File for its standard output. */
   readonly stdoutFile?: string;
 }
@@ -217,7 +219,14 @@ async function configOf(
   const credential = await writeCredential(folder, 'remit', svid);
   return {
     trustDomains: ['acme.test'],
-    extAuthz: { listen: `unix:${socket}`, identity: 'xfcc', proxyId: PROXY, maxChecksPerSecondPerAgent },
+    extAuthz: {
+      ...(options.network === undefined
+        ? { listen: `unix:${socket}` }
+        : { listen: [`unix:${socket}`, `0.0.0.0:${options.network}`], callers: PROXY }),
+      identity: 'xfcc',
+      proxyId: PROXY,
+      maxChecksPerSecondPerAgent,
+    },
     svid: { ...credential, bundle: await writeBundle(folder, 'bundle', authority) },
     ...(options.sidecarOf === undefined ? ownState(options) : { state: options.sidecarOf }),
     admin: { listen: `127.0.0.1:${ports.admin}` },

@@ -9,6 +9,7 @@ import { startContenders } from './contenders.ts';
 import type { Contenders } from './contenders.ts';
 import { measureFleet } from './fleet.ts';
 import { measureFixedRates } from './fixed-rate.ts';
+import { measureNetwork } from './network.ts';
 import { measureOverload } from './overload.ts';
 import { measureIssuer } from './issuer-flood.ts';
 import { measurePolicies } from './policies.ts';
@@ -27,7 +28,7 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --rounds    how often each measurement is made; default 3
   --seconds   how long one takes; default 3
   --only      some of: throughput, socket, rates, policies, tasks, bodies, collector, soak,
-              overload, issuer, fleet; default all
+              overload, issuer, fleet, network; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
   --streams   numbers of sidecars of the fleet; default 1,10,100,2000: the last takes 1.5 GiB and some minutes
   --soak      how long the soak takes; default 30, an hour is 3600
@@ -47,6 +48,7 @@ const sections: Readonly<Record<string, (bench: Bench, contenders: () => Promise
   overload: measureOverload,
   issuer: measureIssuer,
   fleet: measureFleet,
+  network: measureNetwork,
 };
 
 interface Options extends Effort {
