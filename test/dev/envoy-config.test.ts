@@ -234,12 +234,10 @@ describe('envoy-network.yaml', () => {
         1,
       ),
     );
-    const options = (config: { static_resources: { clusters: Record<string, unknown>[] } }): void => {
-      // The anchor of the cluster remit.
-      for (const cluster of config.static_resources.clusters) delete cluster['typed_extension_protocol_options'];
-    };
-    options(spireConfig);
-    options(network);
+    // The anchor of the cluster remit.
+    for (const config of [spireConfig, network]) {
+      for (const cluster of config.static_resources.clusters) delete cluster.typed_extension_protocol_options;
+    }
     expect(network).toEqual(spireConfig);
     const [[before], [after]] = remits as [[object], [object]];
     expect(

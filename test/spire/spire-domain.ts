@@ -137,6 +137,9 @@ async function build(options: SpireDomainOptions, stops: (() => Promise<void> | 
 
 const checkSocket = (folder: string): string => join(folder, 'check.sock');
 
+const placeOfRemit = (clusters: readonly { readonly name: string }[]): number =>
+  clusters.findIndex(({ name }) => name === 'remit');
+
 /** The configuration with the cluster `remit` of the shipped envoy-network.yaml. SVIDs are short: so are its connections. */
 function askingOverNetwork(
   text: string,
@@ -144,9 +147,8 @@ function askingOverNetwork(
 ): string {
   const config = parse(text);
   const { clusters } = config.static_resources;
-  const of = (all: { name: string }[]): number => all.findIndex(({ name }) => name === 'remit');
   const shipped = parse(network).static_resources.clusters;
-  const remit = shipped[of(shipped)];
+  const remit = shipped[placeOfRemit(shipped)];
   remit.type = 'STATIC';
   remit.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address = {
     address: '127.0.0.1',
@@ -158,7 +160,7 @@ function askingOverNetwork(
   if (options !== undefined) options.common_http_protocol_options.max_connection_duration = '2s';
   const { combined_validation_context: validation } = remit.transport_socket.typed_config.common_tls_context;
   validation.default_validation_context.match_typed_subject_alt_names[0].matcher.exact = remitId;
-  clusters[of(clusters)] = remit;
+  clusters[placeOfRemit(clusters)] = remit;
   return stringify(config, { aliasDuplicateObjects: false });
 }
 
