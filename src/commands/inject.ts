@@ -1,10 +1,11 @@
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { guardPolicy, injectionPolicy } from '../inject/admission-policies.ts';
 import { fragmentFrom } from '../inject/fragment.ts';
 import type { Fragment } from '../inject/fragment.ts';
+import { guardPolicy } from '../inject/guard-policy.ts';
 import { injectedInto, MAX_MANIFEST_BYTES } from '../inject/inject.ts';
 import type { Outcome } from '../inject/inject.ts';
+import { injectionPolicy } from '../inject/injection-policy.ts';
 import { istioTemplate } from '../inject/istio-template.ts';
 import { kustomization } from '../inject/kustomization.ts';
 import { EXIT } from './command.ts';
@@ -20,7 +21,7 @@ usage: remit inject -f FILE|- [--image IMAGE]
                       and Lists of them; \`-\` reads standard input
   --image IMAGE       the image, best by digest; default ghcr.io/remit-dev/remit of this version
   --print policy      the MutatingAdmissionPolicy that injects in the cluster (Kubernetes 1.36)
-  --print guard       the ValidatingAdmissionPolicy that refuses a sidecar that is not this one
+  --print guard       the ValidatingAdmissionPolicies that refuse a sidecar that is not this one
   --print istio       a template for the injector of Istio, as Helm values of istiod
   --print kustomize   a Kustomize component
 

@@ -1,0 +1,129 @@
+import { conditionsOf } from './cel.ts';
+import { CONTAINER } from './fragment.ts';
+import type { Fragment, JsonObject } from './fragment.ts';
+import { CONFIGURATION_BINDINGS, coreRule, POD_BINDINGS, policyDocuments } from './policy-documents.ts';
+
+/** Of the container: what Istio rewrites, what LimitRanges change, and lists that are compared apart. */
+const SKIPPED: ReadonlySet<string> = new Set([
+  'startupProbe',
+  'readinessProbe',
+  'livenessProbe',
+  'ports',
+  'resources',
+  'volumeMounts',
+  'sizeLimit',
+]);
+/** What would run other code in the container, or the same code otherwise. */
+const FORBIDDEN = ['command', 'workingDir', 'envFrom', 'lifecycle', 'volumeDevices'] as const;
+const PROBES = ['startupProbe', 'readinessProbe', 'livenessProbe'] as const;
+
+/**
+ * The guard: two ValidatingAdmissionPolicies with their bindings, as YAML. The first refuses a pod whose container `remit` is not the injected
+ * one, however it came there, and pods whose other containers could take its place. The second is for namespaces that require Remit: only who
+ * may `configure` the `sidecars` of the group `remit.dev` there may write the ConfigMaps that a sidecar mounts.
+ */
+export function guardPolicy(fragment: Fragment): string {
+  return `${podGuard(fragment)}---\n${configurationGuard()}`;
+}
+
+function podGuard(fragment: Fragment): string {
+  const mounts = (fragment.container['volumeMounts'] as readonly JsonObject[]).map((mount) =>
+    conditionsOf(mount, { expression: 'm', skipped: new Set() }).join(' && '),
+  );
+  const isRemit = [
+    ...conditionsOf(fragment.container, { expression: 'c', skipped: SKIPPED }),
+    ...FORBIDDEN.map((field) => `!c.?${field}.hasValue()`),
+    '!c.?securityContext.?capabilities.?add.hasValue()',
+    ...PROBES.map((probe) => `c.?${probe}.?httpGet.hasValue()`),
+    ...mounts.map((mount) => `c.volumeMounts.exists(m, ${mount})`),
+    // What Kubernetes mounts itself: the token of the service account.
+    `c.volumeMounts.all(m, m.name.startsWith("remit-") || m.mountPath.startsWith("/var/run/secrets/"))`,
+    `c.volumeMounts.filter(m, m.name.startsWith("remit-")).size() == ${mounts.length}`,
+  ];
+  const hasVolumes = fragment.volumes.map(
+    (volume) =>
+      `object.spec.?volumes.orValue([]).exists(v, ${conditionsOf(volume, { expression: 'v', skipped: SKIPPED }).join(' && ')})`,
+  );
+  // Another key of a ConfigMap must not stand for `remit.yaml`, nor a ConfigMap that anybody may write for the policies.
+  const isGuarded =
+    'object.spec.?volumes.orValue([]).all(v, !v.name.startsWith("remit-") || !has(v.configMap) || (!v.configMap.?items.hasValue() && v.configMap.name.startsWith("remit-")))';
+  const image = JSON.stringify(fragment.container['image']);
+  const mayMount =
+    'c.?volumeMounts.orValue([]).all(m, !m.name.startsWith("remit-") || (m.name == "remit-run" && m.?readOnly.orValue(false)))';
+  // Of a pod that is there only the image can be changed.
+  const isOther = 'request.operation != "CREATE"';
+  return policyDocuments('ValidatingAdmissionPolicy', {
+    name: 'remit-guard',
+    bindings: POD_BINDINGS,
+    spec: {
+      failurePolicy: 'Fail',
+      matchConstraints: {
+        resourceRules: [coreRule(['CREATE', 'UPDATE'], ['pods']), coreRule(['UPDATE'], ['pods/ephemeralcontainers'])],
+      },
+      variables: [
+        { name: 'remit', expression: `object.spec.?initContainers.orValue([]).filter(c, c.name == "${CONTAINER}")` },
+        {
+          name: 'others',
+          expression: `object.spec.containers + object.spec.?initContainers.orValue([]).filter(c, c.name != "${CONTAINER}")`,
+        },
+        {
+          name: 'former',
+          expression: `oldObject == null ? [] : oldObject.spec.?initContainers.orValue([]).filter(c, c.name == "${CONTAINER}").map(c, c.image)`,
+        },
+      ],
+      validations: [
+        {
+          expression: `${isOther} ||\n(variables.remit.size() == 1 && variables.remit.all(c,\n  ${isRemit.join(' &&\n  ')}))`,
+          message:
+            'the native sidecar `remit` must be the one of the policy remit-inject: remove your own, and see that the policy is installed',
+        },
+        {
+          expression: `${isOther} ||\n(${[...hasVolumes, isGuarded].join(' &&\n')})`,
+          message:
+            'the volumes `remit-…` must be those of the policy remit-inject, and the ConfigMap of `remit.dev/policy` be named `remit-…`',
+        },
+        {
+          expression: `${isOther} || variables.others.all(c, ${mayMount})`,
+          message:
+            'other containers than `remit` may mount the volume `remit-run` alone of its volumes, with `readOnly: true`',
+        },
+        {
+          expression: `${isOther} || (!object.spec.?shareProcessNamespace.orValue(false) && !object.spec.?hostPID.orValue(false))`,
+          message: 'a pod with Remit must not have `shareProcessNamespace` or `hostPID`',
+        },
+        {
+          expression: `request.operation != "UPDATE" || variables.remit.all(c, c.image == ${image} || c.image in variables.former)`,
+          message: 'the image of the container `remit` must not be changed: create the pod anew',
+        },
+        {
+          expression: `object.spec.?ephemeralContainers.orValue([]).all(c, ${mayMount} && c.?targetContainerName.orValue("") != "${CONTAINER}")`,
+          message:
+            'a debug container must not mount volumes of Remit but `remit-run`, with `readOnly: true`, nor share the processes of `remit`',
+        },
+      ],
+    },
+  });
+}
+
+function configurationGuard(): string {
+  const isOurs =
+    'object.metadata.?name.orValue("").startsWith("remit-") || object.metadata.?generateName.orValue("").startsWith("remit-")';
+  return policyDocuments('ValidatingAdmissionPolicy', {
+    name: 'remit-guard-configuration',
+    bindings: CONFIGURATION_BINDINGS,
+    spec: {
+      failurePolicy: 'Fail',
+      // Not deletion: a namespace must be deletable, and nothing is allowed without a configuration.
+      matchConstraints: { resourceRules: [coreRule(['CREATE', 'UPDATE'], ['configmaps'])] },
+      matchConditions: [{ name: 'of-remit', expression: isOurs }],
+      validations: [
+        {
+          expression:
+            'authorizer.group("remit.dev").resource("sidecars").namespace(request.namespace).check("configure").allowed()',
+          message:
+            'a ConfigMap `remit-…` of a namespace that requires Remit takes the right to `configure` the `sidecars` of `remit.dev`',
+        },
+      ],
+    },
+  });
+}

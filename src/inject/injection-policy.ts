@@ -1,0 +1,52 @@
+import { celOf } from './cel.ts';
+import { CONTAINER } from './fragment.ts';
+import type { Fragment, Setting } from './fragment.ts';
+import { coreRule, POD_BINDINGS, policyDocuments } from './policy-documents.ts';
+
+/** A setting as an expression: the annotation of the pod, or the default. */
+const chosen = ({ annotation, byDefault }: Setting): string => {
+  const [key, value] = [annotation, byDefault].map((text) => JSON.stringify(text));
+  return `(${key} in variables.annotations ? variables.annotations[${key}] : ${value})`;
+};
+
+/**
+ * The policy that injects: a MutatingAdmissionPolicy with its bindings, as YAML. It puts the container before all other init containers, and
+ * replaces a container or volume of the same name, so that a pod cannot bring its own. By JSON Patch, since an apply configuration may not
+ * write atomic lists such as `args`.
+ *
+ * @see https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-policy/
+ */
+export function injectionPolicy(fragment: Fragment): string {
+  const operations = [
+    'variables.containers.size() == 0 ? [JSONPatch{op: "add", path: "/spec/initContainers", value: []}] : []',
+    `variables.containers.indexOf("${CONTAINER}") >= 0 ? [JSONPatch{op: "remove", path: "/spec/initContainers/" + string(variables.containers.indexOf("${CONTAINER}"))}] : []`,
+    `[JSONPatch{op: "add", path: "/spec/initContainers/0", value: ${celOf(fragment.container, { type: 'Object.spec.initContainers', chosen })}}]`,
+    'variables.volumes.size() == 0 ? [JSONPatch{op: "add", path: "/spec/volumes", value: []}] : []',
+    ...fragment.volumes.map((volume) => {
+      const name = JSON.stringify(volume['name']);
+      const [has, at] = [`${name} in variables.volumes`, `variables.volumes.indexOf(${name})`];
+      const [op, path] = [`${has} ? "replace" : "add"`, `"/spec/volumes/" + (${has} ? string(${at}) : "-")`];
+      return `[JSONPatch{op: ${op}, path: ${path}, value: ${celOf(volume, { type: 'Object.spec.volumes', chosen })}}]`;
+    }),
+  ];
+  return policyDocuments('MutatingAdmissionPolicy', {
+    name: 'remit-inject',
+    bindings: POD_BINDINGS,
+    spec: {
+      failurePolicy: 'Fail',
+      reinvocationPolicy: 'IfNeeded',
+      matchConstraints: { resourceRules: [coreRule(['CREATE'], ['pods'])] },
+      variables: [
+        { name: 'annotations', expression: 'object.metadata.?annotations.orValue({})' },
+        { name: 'containers', expression: 'object.spec.?initContainers.orValue([]).map(c, c.name)' },
+        { name: 'volumes', expression: 'object.spec.?volumes.orValue([]).map(v, v.name)' },
+      ],
+      mutations: [
+        {
+          patchType: 'JSONPatch',
+          jsonPatch: { expression: operations.map((operation) => `(${operation})`).join(' +\n') },
+        },
+      ],
+    },
+  });
+}
