@@ -15,11 +15,13 @@ const DEFAULT_ENVOY = 'unix:/run/remit-envoy/admin.sock';
 /** `remit doctor --help`. */
 export const DOCTOR_HELP = `remit doctor: find why calls are not checked, or why none gets through
 
-usage: remit doctor [--envoy ADDRESS] [--cluster NAME] [-v] [-o text|json|junit]
+usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--cluster NAME] [-v] [-o text|json|junit]
                     [--only CATEGORY[,CATEGORY ...]] [--suppress CODE=WHERE ...] [--fail-level error|warning]
                     [--wait DURATION] [--bundle FILE]
 
   --envoy ADDRESS        the admin interface of Envoy, \`unix:/path\` or \`host:port\`; default \`${DEFAULT_ENVOY}\`
+  -f, --file PATH        files of a host, or folders of them: an Envoy bootstrap, objects of Istio and Envoy Gateway, Istio's mesh
+                         configuration, agentgateway. Then Envoy is asked only with --envoy. Render templates first
   --cluster NAME         the cluster in Envoy that is Remit; default: found by its name, port or socket
   -v, --verbose          also print findings of the level info
   -o text|json|junit     output format; --json and --junit for short. JSON: examined, not_examined, errors, warnings, infos, passed,
@@ -37,6 +39,7 @@ codes:
 ${Array.from(codes, ([code, { about, level }]) => `  ${code.padEnd(32)} ${level.padEnd(8)} ${about}`).join('\n')}
 
   remit doctor
+  remit doctor -f deploy/istio -f mesh.yaml
   remit doctor --envoy 127.0.0.1:15000 --fail-level warning --suppress 'envoy.xfcc-appended=listener/*'
 
 exit codes: 0 no error, 1 errors, 2 warnings (with --fail-level warning), 3 bad use, or something could not be examined`;
@@ -45,7 +48,10 @@ const FORMATS = ['text', 'json', 'junit'] as const;
 
 /** What `remit doctor` was asked to do. */
 export interface DoctorOptions {
-  readonly envoy: AdminAddress;
+  /** `null` where files alone are examined. */
+  readonly envoy: AdminAddress | null;
+  /** Files and folders of a host. */
+  readonly files: readonly string[];
   readonly remitCluster: string | null;
   readonly isVerbose: boolean;
   readonly format: (typeof FORMATS)[number];
@@ -66,7 +72,8 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
   const options = optionsFrom(
     args,
     {
-      envoy: { ...text, default: DEFAULT_ENVOY },
+      envoy: text,
+      file: { ...text, multiple: true, short: 'f', default: [] },
       cluster: text,
       verbose: { ...flag, short: 'v' },
       output: { ...text, short: 'o' },
@@ -82,7 +89,8 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
   );
   if (typeof options === 'string') return { problem: options };
   const { values } = options;
-  const envoy = adminAddressFrom(values.envoy);
+  const isOffline = values.file.length > 0 && values.envoy === undefined;
+  const envoy = isOffline ? null : adminAddressFrom(values.envoy ?? DEFAULT_ENVOY);
   if (isProblem(envoy)) return envoy;
   const format = formatFrom(values);
   if (isProblem(format)) return format;
@@ -98,6 +106,7 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
   if (seconds === null) return { problem: `--wait is ${DURATION_RULE}` };
   return {
     envoy,
+    files: values.file,
     remitCluster: values.cluster ?? null,
     isVerbose: values.verbose,
     format,

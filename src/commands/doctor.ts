@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { bundleOf } from '../doctor/bundle.ts';
 import { checks } from '../doctor/checks.ts';
 import { collectEnvoy } from '../doctor/collect/envoy-admin.ts';
+import { collectFiles } from '../doctor/collect/host-files.ts';
 import type { Collected } from '../doctor/facts.ts';
 import { reportJson } from '../doctor/report-json.ts';
 import { reportJunit } from '../doctor/report-junit.ts';
@@ -54,8 +55,9 @@ async function examination(options: DoctorOptions): Promise<Examination> {
 }
 
 /** What is read, by what the options name. */
-const collectorsOf = ({ envoy, remitCluster }: DoctorOptions): readonly (() => Promise<Collected>)[] => [
-  () => collectEnvoy({ admin: envoy, remitCluster }),
+const collectorsOf = ({ envoy, files, remitCluster }: DoctorOptions): readonly (() => Promise<Collected>)[] => [
+  ...(envoy === null ? [] : [() => collectEnvoy({ admin: envoy, remitCluster })]),
+  ...(files.length === 0 ? [] : [() => Promise.resolve(collectFiles(files, remitCluster))]),
 ];
 
 function printReport(report: Report, { format, isVerbose }: DoctorOptions, io: Io): void {

@@ -2,7 +2,7 @@
 export type Level = 'error' | 'warning' | 'info';
 
 /** What was examined, and the first word of the codes found in it. `--only` selects by it. */
-export const CATEGORIES = ['envoy'] as const;
+export const CATEGORIES = ['envoy', 'istio', 'envoy-gateway', 'agentgateway'] as const;
 
 /** One of {@link CATEGORIES}. */
 export type Category = (typeof CATEGORIES)[number];
@@ -59,6 +59,39 @@ const table = {
   'envoy.no-outcomes': entry('info', 'no access log to Remit'),
   'envoy.old-version': entry('warning', 'an Envoy with known holes'),
   'envoy.config-refused': entry('error', 'configuration that Envoy refused'),
+  'istio.conditional-rule': entry('error', 'Remit is asked only where a rule of Istio matches'),
+  'istio.no-rule': entry('error', 'an AuthorizationPolicy that matches nothing'),
+  'istio.provider-unknown': entry('error', 'a provider that the mesh configuration does not have'),
+  'istio.service-unknown': entry('error', 'a provider whose service does not exist'),
+  'istio.two-providers': entry('warning', 'two providers for one workload'),
+  'istio.provider-http': entry('error', 'a provider that asks by HTTP'),
+  'istio.port-http1': entry('error', 'a port on which checks are sent by HTTP/1.1'),
+  'istio.fails-open': entry('error', 'calls pass while Remit is down'),
+  'istio.status-on-error': entry('warning', 'a failed check looks like a denial'),
+  'istio.long-timeout': entry('warning', 'a check with a long deadline'),
+  'istio.no-body': entry('warning', 'Remit does not get bodies, or gets them as text'),
+  'istio.partial-body': entry('error', 'Remit decides on the beginning of a body'),
+  'istio.mtls-optional': entry('warning', 'calls without mutual TLS'),
+  'envoy-gateway.never-asked': entry('error', 'a route without a policy that asks Remit'),
+  'envoy-gateway.overridden': entry('error', 'a policy of a route that takes the place of that of the Gateway'),
+  'envoy-gateway.fails-open': entry('error', 'calls pass while Remit is down or its backend is missing'),
+  'envoy-gateway.backend-missing': entry('error', 'a backend that does not exist'),
+  'envoy-gateway.http': entry('error', 'a policy that asks by HTTP'),
+  'envoy-gateway.status-on-error': entry('warning', 'a failed check looks like a denial'),
+  'envoy-gateway.long-timeout': entry('warning', 'a check with a long deadline'),
+  'envoy-gateway.changed-after-check': entry('warning', 'a route that is chosen again after the check'),
+  'envoy-gateway.no-body': entry('warning', 'Remit does not get bodies'),
+  'envoy-gateway.headers-hidden': entry('error', 'Remit does not get the token'),
+  'envoy-gateway.xfcc-forwarded': entry('error', 'a header of the client that says who it is'),
+  'envoy-gateway.xfcc-appended': entry('warning', 'the same header, with one of Envoy behind'),
+  'envoy-gateway.client-certificate-optional': entry('error', 'callers need no certificate'),
+  'agentgateway.never-asked': entry('error', 'a route that does not ask Remit'),
+  'agentgateway.cache': entry('error', 'answers of Remit that are cached'),
+  'agentgateway.fails-open': entry('error', 'calls pass while Remit is down'),
+  'agentgateway.http': entry('error', 'a policy that asks by HTTP'),
+  'agentgateway.no-certificate': entry('warning', 'Remit does not get the certificate of the caller'),
+  'agentgateway.no-body': entry('warning', 'Remit does not get bodies'),
+  'agentgateway.partial-body': entry('error', 'Remit decides on the beginning of a body'),
 } as const satisfies Readonly<Record<`${Category}.${string}`, CodeEntry>>;
 
 /** The code of a finding. */

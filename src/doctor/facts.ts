@@ -1,13 +1,16 @@
 import type { EnvoyFacts } from './envoy/envoy-facts.ts';
+import type { HostObject } from './hosts/host-object.ts';
 
 /** All that was collected, as values: checks read nothing else. A part that was not asked for is `null` or empty. */
 export interface Facts {
   /** The running Envoy, and each bootstrap among the files. */
   readonly envoys: readonly EnvoyFacts[];
+  /** Documents of the files of a host: Istio, Envoy Gateway, agentgateway. */
+  readonly objects: readonly HostObject[];
 }
 
 /** Facts in which nothing was examined. */
-export const NO_FACTS: Facts = { envoys: [] };
+export const NO_FACTS: Facts = { envoys: [], objects: [] };
 
 /** A text file for `--bundle`, without secrets. */
 export interface BundlePart {

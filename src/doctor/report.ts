@@ -76,7 +76,8 @@ export function reportOf(
 /** A list that several collectors give is joined; of any other fact the last one counts. */
 function joined(collected: readonly Collected[]): Facts {
   const envoys = collected.flatMap(({ facts }) => facts.envoys ?? []);
-  return { ...Object.assign({}, NO_FACTS, ...collected.map(({ facts }) => facts)), envoys };
+  const objects = collected.flatMap(({ facts }) => facts.objects ?? []);
+  return { ...Object.assign({}, NO_FACTS, ...collected.map(({ facts }) => facts)), envoys, objects };
 }
 
 const reported = (finding: Finding): ReportedFinding => {

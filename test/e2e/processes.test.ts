@@ -3,6 +3,7 @@ import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { SignJWT } from 'jose';
+import { diagnosed } from '../doctor/diagnosed.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';
@@ -110,6 +111,13 @@ describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behin
     await until(async () => (await recorded(declared.taskId)).length === uses, { what: 'the records of both' });
     const logs = new Set((await recorded(declared.taskId)).map(({ log }) => log?.split('/')[1]));
     expect(logs).toEqual(new Set(NUMBERS.map((n) => `remit-${n}`)));
+  });
+
+  it('leave the doctor nothing to find', async () => {
+    const args = ['--envoy', `unix:${processes.envoyAdmin}`, '--suppress', 'envoy.long-timeout=*', '--json'];
+    const { exit, findings } = await diagnosed(args);
+    expect(findings.filter(({ level }) => level !== 'info')).toEqual([]);
+    expect(exit).toBe(0);
   });
 
   it('each get the outcomes of the calls that they decided', async () => {

@@ -172,6 +172,11 @@ export class Processes {
     return this.#envoy?.address.port ?? 0;
   }
 
+  /** The admin socket of Envoy. */
+  get envoyAdmin(): string {
+    return this.#envoy?.adminSocket ?? '';
+  }
+
   /** Starts a process; resolves once it is ready, and Envoy knows where it asks it. */
   async serve(n: ProcessName): Promise<Running> {
     const started = remit(['serve', '--config', this.#configOf(n)], this.environment(n));

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { AgentReply } from '../../src/dev/agent.ts';
 import { tlsMaterialOf } from '../../src/identity/svid.ts';
+import { diagnosed } from '../doctor/diagnosed.ts';
 import { both, describeWith, envoyPart, spirePart } from '../parts.ts';
 import { RotatingAgent } from '../spire/rotating-agent.ts';
 import { SpireDomain } from '../spire/spire-domain.ts';
@@ -52,6 +53,13 @@ describeWith(both(spirePart(), envoyPart()), 'Envoy, Remit and an agent on SVIDs
       expect((await agent.call(payment)).status).toBe(200);
       expect((await agent.call(payment)).status).toBe(200);
       expect(domain.payments.received().length).toBe(2);
+    });
+
+    it('leaves the doctor nothing to find', async () => {
+      const args = ['--envoy', `unix:${domain.envoy.adminSocket}`, '--suppress', 'envoy.long-timeout=*', '--json'];
+      const { exit, findings } = await diagnosed(args);
+      expect(findings.filter(({ level }) => level !== 'info')).toEqual([]);
+      expect(exit).toBe(0);
     });
 
     it('refuses a call outside the intent', async () => {

@@ -64,6 +64,16 @@ export function configFromDump(dump: unknown): EnvoyConfig {
   });
 }
 
+/** The configuration in a bootstrap with names as in the proto files (`snake_case`): what is static in it. */
+export const configFromBootstrap = (bootstrap: unknown): EnvoyConfig =>
+  configOf({
+    listeners: listAt(bootstrap, 'static_resources', 'listeners'),
+    clusters: listAt(bootstrap, 'static_resources', 'clusters'),
+    assignments: new Map(),
+    named: { routes: new Map(), filters: new Map() },
+    refused: [],
+  });
+
 const inside = (member: string, values: readonly unknown[]): readonly unknown[] =>
   values.flatMap((one) => presentOf(at(one, member)));
 

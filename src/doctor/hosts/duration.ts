@@ -1,0 +1,13 @@
+const UNITS: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
+
+/** A duration as Istio and the Gateway API write it, such as `0.5s`, `500ms` or `1m30s`, in milliseconds; `null` where it is none. */
+export function hostDurationMs(text: string): number | null {
+  if (!/^(?:\d+(?:\.\d+)?(?:ms|[hms]))+$/.test(text)) return null;
+  return [...text.matchAll(/(\d+(?:\.\d+)?)(ms|[hms])/g)].reduce(
+    (sum, [, number, unit = '']) => sum + Number(number) * (UNITS[unit] ?? 0),
+    0,
+  );
+}
+
+/** Longer than any check takes. */
+export const MAX_CHECK_MS = 5_000;

@@ -1,0 +1,235 @@
+import type { Check } from '../check.ts';
+import type { Finding } from '../finding.ts';
+import { at, isTrueAt, listAt, textAt } from '../tree.ts';
+import { hostDurationMs, MAX_CHECK_MS } from './duration.ts';
+import { ofKind, placeOf } from './host-object.ts';
+import type { HostObject } from './host-object.ts';
+
+const GROUP = 'gateway.envoyproxy.io';
+
+const policiesIn = (objects: readonly HostObject[]): readonly HostObject[] => ofKind(objects, 'SecurityPolicy', GROUP);
+
+const asking = (objects: readonly HostObject[]): readonly HostObject[] =>
+  policiesIn(objects).filter(({ value }) => at(value, 'spec', 'extAuth') !== undefined);
+
+/** Whether the files are of Envoy Gateway at all. */
+const isHere = (objects: readonly HostObject[]): boolean =>
+  objects.some(({ group, kind }) => group === GROUP && kind !== 'EnvoyGateway');
+
+const ofAsking = (find: (policy: HostObject, objects: readonly HostObject[]) => readonly Finding[]): Check['run'] => {
+  return ({ objects }) => {
+    const policies = asking(objects);
+    return policies.length === 0 ? null : policies.flatMap((policy) => find(policy, objects));
+  };
+};
+
+/** Names of the objects of a kind that a policy targets, in its own namespace; `*` where labels select them. */
+const targetsOf = ({ value }: HostObject, kind: string): readonly string[] => {
+  const targets = [...listAt(value, 'spec', 'targetRefs'), at(value, 'spec', 'targetRef')];
+  const names = targets.filter((one) => textAt(one, 'kind') === kind).map((one) => textAt(one, 'name'));
+  const isByLabels = listAt(value, 'spec', 'targetSelectors').some((one) => textAt(one, 'kind') === kind);
+  return isByLabels ? [...names, '*'] : names;
+};
+
+const targets = (
+  policy: HostObject,
+  kind: string,
+  { name, namespace }: Pick<HostObject, 'name' | 'namespace'>,
+): boolean => policy.namespace === namespace && targetsOf(policy, kind).some((one) => one === name || one === '*');
+
+/** The policy that holds for a route: its own goes before those of its gateways, as a whole. */
+function coverageOf(route: HostObject, objects: readonly HostObject[]): readonly Finding[] {
+  const policies = policiesIn(objects);
+  const own = policies.filter((policy) => targets(policy, route.kind, route));
+  const gateways = listAt(route.value, 'spec', 'parentRefs').map((one) => ({
+    name: textAt(one, 'name'),
+    namespace: textAt(one, 'namespace') || route.namespace,
+  }));
+  const above = policies.filter((policy) => gateways.some((gateway) => targets(policy, 'Gateway', gateway)));
+  const silent = own.find(({ value }) => at(value, 'spec', 'extAuth') === undefined);
+  if (silent !== undefined)
+    return [
+      {
+        code: 'envoy-gateway.overridden',
+        where: placeOf(silent),
+        message: `it takes the place of the policy of the Gateway for \`${route.name}\` and has no \`extAuth\`: calls reach the tool unchecked`,
+        fix: 'add the `extAuth` of deploy/hosts/envoy-gateway/security.yaml to it, or remove it',
+      },
+    ];
+  return own.length > 0 || above.some(({ value }) => at(value, 'spec', 'extAuth') !== undefined)
+    ? []
+    : [
+        {
+          code: 'envoy-gateway.never-asked',
+          where: placeOf(route),
+          message: 'no SecurityPolicy with `extAuth` targets it or its Gateway: its calls reach the tool unchecked',
+          fix: 'add deploy/hosts/envoy-gateway/security.yaml for its Gateway',
+        },
+      ];
+}
+
+function strengthFindings(policy: HostObject): readonly Finding[] {
+  const where = placeOf(policy);
+  const extAuth = at(policy.value, 'spec', 'extAuth');
+  const found: Finding[] = [];
+  if (isTrueAt(extAuth, 'failOpen'))
+    found.push({
+      code: 'envoy-gateway.fails-open',
+      where,
+      message:
+        '`failOpen` is on: calls pass while Remit is down, and the filter is left out where its backend is missing',
+      fix: 'set `failOpen: false`',
+    });
+  if (at(extAuth, 'http') !== undefined)
+    found.push({
+      code: 'envoy-gateway.http',
+      where,
+      message: 'it asks by `http`; Remit answers gRPC alone, so every call is denied',
+      fix: 'use `grpc` as deploy/hosts/envoy-gateway/security.yaml does',
+    });
+  if (String(at(extAuth, 'statusOnError')) !== '503')
+    found.push({
+      code: 'envoy-gateway.status-on-error',
+      where,
+      message: 'a call whose check failed is answered like a denial (403)',
+      fix: 'set `statusOnError: 503`',
+    });
+  const timeout = textAt(extAuth, 'timeout');
+  const ms = timeout === '' ? 10_000 : hostDurationMs(timeout);
+  if (ms === null || ms === 0 || ms > MAX_CHECK_MS)
+    found.push({
+      code: 'envoy-gateway.long-timeout',
+      where,
+      message: `a check may take ${timeout === '' ? '10 s, the default' : `\`${timeout}\``}: where Remit hangs, calls pile up for so long`,
+      fix: 'set `timeout: 500ms`',
+    });
+  if (isTrueAt(extAuth, 'recomputeRoute'))
+    found.push({
+      code: 'envoy-gateway.changed-after-check',
+      where,
+      message: '`recomputeRoute` is on: the route is chosen again after the check, and its settings may differ',
+      fix: 'remove `recomputeRoute`',
+    });
+  return [...found, ...contentFindings(extAuth, where)];
+}
+
+function contentFindings(extAuth: unknown, where: string): readonly Finding[] {
+  const headers = listAt(extAuth, 'headersToExtAuth').map((name) => String(name).toLowerCase());
+  const found: Finding[] = [];
+  if (at(extAuth, 'bodyToExtAuth') === undefined)
+    found.push({
+      code: 'envoy-gateway.no-body',
+      where,
+      message: 'Remit gets no body, and denies actions with arguments',
+      fix: 'set `bodyToExtAuth: { maxRequestBytes: 65536 }`',
+    });
+  if (headers.length > 0 && !headers.includes('authorization'))
+    found.push({
+      code: 'envoy-gateway.headers-hidden',
+      where,
+      message: '`headersToExtAuth` leaves out `authorization`, so Remit sees no token and denies every call',
+      fix: 'remove `headersToExtAuth`',
+    });
+  return found;
+}
+
+function backendFindings(policy: HostObject, objects: readonly HostObject[]): readonly Finding[] {
+  const service = at(policy.value, 'spec', 'extAuth', 'grpc');
+  const refs = [...listAt(service, 'backendRefs'), ...[at(service, 'backendRef')].filter((one) => one !== undefined)];
+  const backends = ofKind(objects, 'Backend', GROUP);
+  const missing = refs.filter((ref) => {
+    const namespace = textAt(ref, 'namespace') || policy.namespace;
+    return (
+      textAt(ref, 'kind') === 'Backend' &&
+      !backends.some((one) => one.name === textAt(ref, 'name') && one.namespace === namespace)
+    );
+  });
+  return missing.map((ref) => ({
+    code: 'envoy-gateway.backend-missing',
+    where: placeOf(policy),
+    level: backends.length === 0 ? 'info' : 'error',
+    message: `the files have no Backend \`${textAt(ref, 'name')}\`: every call is answered 500, or passes where \`failOpen\` is on`,
+    fix: 'add deploy/hosts/envoy-gateway/remit.yaml, or correct the name and namespace',
+  }));
+}
+
+const XFCC: Readonly<Record<string, 'envoy-gateway.xfcc-forwarded' | 'envoy-gateway.xfcc-appended'>> = {
+  ForwardOnly: 'envoy-gateway.xfcc-forwarded',
+  AlwaysForwardOnly: 'envoy-gateway.xfcc-forwarded',
+  AppendForward: 'envoy-gateway.xfcc-appended',
+};
+
+function clientFindings(policy: HostObject): readonly Finding[] {
+  const mode = textAt(policy.value, 'spec', 'headers', 'xForwardedClientCert', 'mode');
+  const code = Object.hasOwn(XFCC, mode) ? XFCC[mode] : undefined;
+  const found: Finding[] = [];
+  if (code !== undefined)
+    found.push({
+      code,
+      where: placeOf(policy),
+      message: `\`${mode}\` keeps the header x-forwarded-client-cert of the client, by which it says who it is`,
+      fix: 'set `xForwardedClientCert: { mode: SanitizeSet, certDetailsToAdd: [URI] }`',
+    });
+  if (isTrueAt(policy.value, 'spec', 'tls', 'clientValidation', 'optional'))
+    found.push({
+      code: 'envoy-gateway.client-certificate-optional',
+      where: placeOf(policy),
+      message: 'it accepts callers without a certificate, so Remit cannot tell who calls',
+      fix: 'set `clientValidation.optional: false`',
+    });
+  return found;
+}
+
+/** Modes in which a caller without a valid certificate is let in. */
+const LOOSE: ReadonlySet<string> = new Set(['AllowInsecureFallback', 'AllowUnverified']);
+
+/** A Gateway verifies callers by its own `tls.frontend`, or by a ClientTrafficPolicy. */
+function gatewayFindings(gateway: HostObject, clients: readonly HostObject[]): readonly Finding[] {
+  const frontend = at(gateway.value, 'spec', 'tls', 'frontend');
+  const validations = [
+    at(frontend, 'default', 'validation'),
+    ...listAt(frontend, 'perPort').map((one) => at(one, 'tls', 'validation')),
+    ...clients
+      .filter((one) => targets(one, 'Gateway', gateway))
+      .map(({ value }) => at(value, 'spec', 'tls', 'clientValidation')),
+  ].filter((one) => one !== undefined);
+  const isLoose = validations.length === 0 || validations.some((one) => LOOSE.has(textAt(one, 'mode')));
+  return isLoose
+    ? [
+        {
+          code: 'envoy-gateway.client-certificate-optional',
+          where: placeOf(gateway),
+          message: 'it accepts callers without a verified certificate, so Remit cannot tell who calls',
+          fix: 'set `tls.frontend.default.validation` with `mode: AllowValidOnly` as deploy/hosts/envoy-gateway/gateway.yaml does',
+        },
+      ]
+    : [];
+}
+
+/** The checks of the files of Envoy Gateway. */
+export const envoyGatewayChecks: readonly Check[] = [
+  {
+    category: 'envoy-gateway',
+    title: 'each route has a SecurityPolicy that asks Remit',
+    run: ({ objects }) => {
+      const routes = [...ofKind(objects, 'HTTPRoute'), ...ofKind(objects, 'GRPCRoute')];
+      return !isHere(objects) || routes.length === 0 ? null : routes.flatMap((route) => coverageOf(route, objects));
+    },
+  },
+  {
+    category: 'envoy-gateway',
+    title: 'a call whose check fails is denied, soon, with 503',
+    run: ofAsking(strengthFindings),
+  },
+  { category: 'envoy-gateway', title: 'the backend of each policy is there', run: ofAsking(backendFindings) },
+  {
+    category: 'envoy-gateway',
+    title: 'callers show a certificate, and bring no identity in a header',
+    run: ({ objects }) => {
+      const policies = ofKind(objects, 'ClientTrafficPolicy', GROUP);
+      const gateways = isHere(objects) ? ofKind(objects, 'Gateway', 'gateway.networking.k8s.io') : [];
+      if (policies.length + gateways.length === 0) return null;
+      return policies.flatMap(clientFindings).concat(gateways.flatMap((one) => gatewayFindings(one, policies)));
+    },
+  },
+];

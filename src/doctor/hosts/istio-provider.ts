@@ -1,0 +1,117 @@
+import type { Finding } from '../finding.ts';
+import { at, isTrueAt, listAt, numberAt, textAt } from '../tree.ts';
+import { hostDurationMs, MAX_CHECK_MS } from './duration.ts';
+import { ofKind, placeOf } from './host-object.ts';
+import type { HostObject } from './host-object.ts';
+
+/** A provider of external authorization in a mesh configuration. */
+export interface IstioProvider {
+  readonly name: string;
+  readonly mesh: HostObject;
+  /** The fields of `envoyExtAuthzGrpc`, or of `envoyExtAuthzHttp`. */
+  readonly fields: unknown;
+  readonly isHttp: boolean;
+}
+
+/** What is wrong with the provider of Remit in a mesh configuration. */
+export function providerFindings(provider: IstioProvider, objects: readonly HostObject[]): readonly Finding[] {
+  const where = `${placeOf(provider.mesh)} provider ${provider.name}`;
+  if (provider.isHttp)
+    return [
+      {
+        code: 'istio.provider-http',
+        where,
+        message: 'it is an `envoyExtAuthzHttp`; Remit answers gRPC alone, so every call is denied',
+        fix: 'use `envoyExtAuthzGrpc` as deploy/hosts/istio/mesh.yaml does',
+      },
+    ];
+  return [
+    ...answerFindings(provider.fields, where),
+    ...bodyFindings(provider.fields, where),
+    ...serviceFindings(provider, where, objects),
+  ];
+}
+
+function answerFindings(fields: unknown, where: string): readonly Finding[] {
+  const found: Finding[] = [];
+  if (isTrueAt(fields, 'failOpen'))
+    found.push({
+      code: 'istio.fails-open',
+      where,
+      message: '`failOpen` is on: while Remit is down, slow or overloaded, every call passes',
+      fix: 'set `failOpen: false`',
+    });
+  if (String(at(fields, 'statusOnError')) !== '503')
+    found.push({
+      code: 'istio.status-on-error',
+      where,
+      message: 'a call whose check failed is answered like a denial (403)',
+      fix: "set `statusOnError: '503'`",
+    });
+  const timeout = textAt(fields, 'timeout');
+  const ms = timeout === '' ? 600_000 : hostDurationMs(timeout);
+  if (ms === null || ms === 0 || ms > MAX_CHECK_MS)
+    found.push({
+      code: 'istio.long-timeout',
+      where,
+      message: `a check may take ${timeout === '' ? '600 s, the default' : `\`${timeout}\``}: where Remit hangs, calls pile up for so long`,
+      fix: 'set `timeout: 0.5s`',
+    });
+  return found;
+}
+
+function bodyFindings(fields: unknown, where: string): readonly Finding[] {
+  const body = at(fields, 'includeRequestBodyInCheck');
+  const fix =
+    'set `includeRequestBodyInCheck: { maxRequestBytes: 65536, allowPartialMessage: false, packAsBytes: true }`';
+  if (body === undefined)
+    return [{ code: 'istio.no-body', where, message: 'Remit gets no body, and denies actions with arguments', fix }];
+  const found: Finding[] = [];
+  if (isTrueAt(body, 'allowPartialMessage'))
+    found.push({
+      code: 'istio.partial-body',
+      where,
+      message: 'Remit decides on the beginning of a long body, and the tool gets all of it',
+      fix,
+    });
+  if (!isTrueAt(body, 'packAsBytes'))
+    found.push({
+      code: 'istio.no-body',
+      where,
+      message: 'bodies arrive as text: bytes that are not UTF-8 are replaced before Remit sees them',
+      fix,
+    });
+  return found;
+}
+
+const GRPC: ReadonlySet<string> = new Set(['GRPC', 'HTTP2', 'GRPC-WEB']);
+
+/** The ServiceEntry of the provider, where the files have any. A service of Kubernetes is looked for nowhere. */
+function serviceFindings({ fields }: IstioProvider, where: string, objects: readonly HostObject[]): readonly Finding[] {
+  const service = textAt(fields, 'service').replace(/^[^/]*\//, '');
+  const entries = ofKind(objects, 'ServiceEntry', 'istio.io');
+  if (entries.length === 0 || service.endsWith('.svc.cluster.local') || !service.includes('.')) return [];
+  const entry = entries.find(({ value }) => listAt(value, 'spec', 'hosts').includes(service));
+  const port = numberAt(fields, 'port');
+  const found = listAt(entry?.value, 'spec', 'ports').find((one) => numberAt(one, 'number') === port);
+  if (entry === undefined || found === undefined)
+    return [
+      {
+        code: 'istio.service-unknown',
+        where,
+        message: `no ServiceEntry has the host \`${service}\` with the port ${String(port)}: istiod denies every call and says so in its own log alone`,
+        fix: 'write the host and port of the ServiceEntry of Remit into the provider: deploy/hosts/istio/remit.yaml',
+      },
+    ];
+  const protocol = textAt(found, 'protocol').toUpperCase();
+  return GRPC.has(protocol)
+    ? []
+    : [
+        {
+          code: 'istio.port-http1',
+          where: placeOf(entry),
+          message: `the port ${String(port)} has the protocol \`${protocol}\`: checks are sent by HTTP/1.1, and every call is denied`,
+          fix: 'set `protocol: GRPC`',
+        },
+      ];
+}
