@@ -29,6 +29,11 @@ const entries: readonly Entry[] = [
     isServer: true,
   },
   {
+    name: 'healthcheck',
+    summary: 'ask a running Remit whether it is ready',
+    load: async () => (await import('./commands/healthcheck.ts')).healthcheckCommand,
+  },
+  {
     name: 'run',
     summary: 'run a command under a task of its own',
     load: async () => (await import('./commands/run.ts')).run,
