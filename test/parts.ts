@@ -226,15 +226,18 @@ export const faketimePart = (): Part<string> => onPath('faketime');
 /** Debian's strace, which makes system calls fail, as a part. */
 export const stracePart = (): Part<string> => onPath('strace');
 
-/** The command of a Debian package of the same name, as a part. */
-const onPath = (name: string): Part<string> => ({
+/** systemd's check of units, as a part. */
+export const systemdAnalyzePart = (): Part<string> => onPath('systemd-analyze', 'systemd');
+
+/** The command of a Debian package, of the same name where no other is given, as a part. */
+const onPath = (name: string, debian: string = name): Part<string> => ({
   name,
   found:
     (process.env['PATH'] ?? '')
       .split(':')
       .map((folder) => join(folder, name))
       .find(isExecutable) ?? null,
-  enable: `apt-get install -y ${name}`,
+  enable: `apt-get install -y ${debian}`,
 });
 
 /** External data that tests read from beside the project. */

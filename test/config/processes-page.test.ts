@@ -8,14 +8,15 @@ import { mustConfig } from '../builders/config.ts';
 
 const deploy = resolve(import.meta.dirname, '../../deploy');
 const page = readFileSync(resolve(deploy, 'guide/install/processes.md'), 'utf8');
+const unit = readFileSync(resolve(deploy, 'systemd/system/remit@.service'), 'utf8');
 const envoy = JSON.stringify(parse(readFileSync(resolve(deploy, 'envoy/envoy-processes.yaml'), 'utf8')));
 
 const [authorityYaml = '', sidecarYaml = ''] = [...page.matchAll(/```yaml\n([^]*?)```/g)].map(([, yaml]) => yaml ?? '');
 const authority = mustConfig(authorityYaml);
 
-/** The configuration of a sidecar on the page. */
+/** The configuration of a sidecar, with the variables of its unit and of the page. */
 function sidecarOf(instance: string): Config {
-  const variables = [...page.matchAll(/^Environment=(\w+)=(\S+)$/gm)].map(([, name = '', value = '']) => [
+  const variables = [...`${unit}${page}`.matchAll(/^Environment=(\w+)=(\S+)$/gm)].map(([, name = '', value = '']) => [
     name,
     value.replaceAll('%i', instance),
   ]);

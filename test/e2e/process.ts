@@ -22,9 +22,14 @@ const OF_TESTS = /^REMIT_(?:PARTS|THOROUGH|MATRIX_.*)$/;
 const ownEnvironment = (): NodeJS.ProcessEnv =>
   Object.fromEntries(Object.entries(process.env).filter(([name]) => !OF_TESTS.test(name)));
 
-/** Starts the built command, which `npm test` builds. */
-export function remit(args: readonly string[], environment: Readonly<Record<string, string>> = {}): Running {
-  const child = spawn(process.execPath, [main, ...args], {
+/** Starts the built command, which `npm test` builds; below another command, such as `strace -f`, where one is given. */
+export function remit(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  below: readonly string[] = [],
+): Running {
+  const [command = '', ...words] = [...below, process.execPath, main, ...args];
+  const child = spawn(command, words, {
     // No health check waits for the end of these processes, except in tests that say so.
     env: { REMIT_DRAIN_SECONDS: '0', ...ownEnvironment(), ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
