@@ -1,0 +1,54 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeArchive } from './archive.ts';
+
+/** The platforms of the image, as the OCI names their processors. */
+export const PLATFORMS = ['amd64', 'arm64'] as const;
+
+/** What an image is made from and says of itself. */
+export interface ImageOptions {
+  readonly version: string;
+  /** The commit; empty where it is unknown. */
+  readonly revision: string;
+  /** Time of each file and layer, in seconds since 1970. */
+  readonly seconds: number;
+  /** Arguments of the Dockerfile, such as `BASE_IMAGE`; `{arch}` in a value stands for the platform. Default none. */
+  readonly args?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Builds the image of each platform by `buildah`, and writes them with their index as one OCI archive that `skopeo`, `crane` and `podman` read.
+ * No step runs a program of the other platform. Takes buildah 1.28; BUILDAH_ISOLATION and STORAGE_DRIVER choose how it works.
+ */
+export function writeImage(root: string, file: string, { args = {}, revision, seconds, version }: ImageOptions): void {
+  const index = `localhost/remit-release:${version}`;
+  const layout = `${file}.layout`;
+  const images = PLATFORMS.map((arch) => {
+    const image = `${index}-${arch}`;
+    const named = { VERSION: version, REVISION: revision, ...args };
+    buildah(
+      'bud',
+      '--layers',
+      `--platform=linux/${arch}`,
+      `--timestamp=${seconds}`,
+      // The OCI format has no health check: engines that read it take the one of a compose file or of Kubernetes.
+      '--format=oci',
+      ...Object.entries(named).map(([key, value]) => `--build-arg=${key}=${value.replaceAll('{arch}', arch)}`),
+      `--file=${join(root, 'deploy/image/Dockerfile')}`,
+      `--tag=${image}`,
+      root,
+    );
+    return image;
+  });
+  rmSync(layout, { recursive: true, force: true });
+  mkdirSync(layout, { recursive: true });
+  buildah('manifest', 'create', '--amend', index);
+  for (const image of images) buildah('manifest', 'add', index, image);
+  buildah('manifest', 'push', '--all', index, `oci:${layout}:${version}`);
+  writeArchive(layout, file, { seconds });
+  rmSync(layout, { recursive: true });
+}
+
+const buildah = (...words: readonly string[]): void =>
+  void execFileSync('buildah', words, { stdio: ['ignore', 'ignore', 'inherit'] });
