@@ -52,6 +52,16 @@ const bad: readonly (readonly [name: string, set: readonly string[], says: RegEx
   ],
   ['both modes at once, sidecars first', ['node.audiences={https://a}'], /set mode=node, or empty node\.audiences/],
   [
+    'the network without callers',
+    ['mode=node', 'node.audiences={https://a}', 'node.via=network'],
+    /node\.callers is empty with node\.via=network: name the Envoys/,
+  ],
+  [
+    'callers of a socket',
+    ['mode=node', 'node.audiences={https://a}', 'node.callers={spiffe://a/b}'],
+    /set node\.via=network, or empty node\.callers/,
+  ],
+  [
     'two sources of policies',
     ['policies.existingConfigMap=a', 'policies.files.x\\.cedar=y'],
     /existingConfigMap and policies\.files are both set: keep one/,

@@ -13,6 +13,8 @@ const copies = {
   'files/alerts.yaml': 'deploy/prometheus/alerts.yaml',
   'files/dashboards/operators.json': 'deploy/grafana/operators.json',
   'files/dashboards/security.json': 'deploy/grafana/security.json',
+  'files/inject/admission-policy.yaml': 'deploy/inject/admission-policy.yaml',
+  'files/inject/guard.yaml': 'deploy/inject/guard.yaml',
   'files/policies/base.cedarschema': 'cedar-policies/base.cedarschema',
 };
 

@@ -57,6 +57,9 @@ log: { format: json }
 
 {{- define "remit.nodeConfig" -}}
 {{- $extAuthz := dict "listen" "unix:/run/remit/check.sock" "socketGroup" (toString .Values.node.socketGroup) }}
+{{- if eq .Values.node.via "network" }}
+{{- $extAuthz = dict "listen" "0.0.0.0:9470" "callers" .Values.node.callers }}
+{{- end }}
 {{- include "remit.followerConfig" (dict "root" . "extAuthz" $extAuthz "config" .Values.node.config) }}
 {{- end }}
 

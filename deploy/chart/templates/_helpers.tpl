@@ -89,8 +89,13 @@ spiffe://{{ .Values.identity.trustDomain }}/ns/{{ .Release.Namespace }}/sa/{{ in
 - { name: identity, mountPath: {{ ternary "/etc/remit-identity" "/spiffe-workload-api" (not (empty .secret)) }}, readOnly: true }
 {{- end }}
 
+{{/* Of the authority and of nodes. Where the namespace of the release has sidecars too, they share the name that injected pods mount. */}}
 {{- define "remit.policiesConfigMap" -}}
+{{- if and (eq .Values.mode "sidecar") (has .Release.Namespace .Values.sidecar.namespaces) (not .Values.policies.existingConfigMap) -}}
+remit-policies
+{{- else -}}
 {{ default (printf "%s-policies" (include "remit.fullname" .)) .Values.policies.existingConfigMap }}
+{{- end }}
 {{- end }}
 
 {{/* Whether policies are files in a ConfigMap, not a signed bundle. */}}
