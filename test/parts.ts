@@ -19,6 +19,13 @@ import {
   h2specFolder,
   HELM_3_VERSION,
   HELM_VERSION,
+  HELM_DOCS_VERSION,
+  HELM_UNITTEST_VERSION,
+  helmDocsFolder,
+  helmUnittestFolder,
+  KUBECONFORM_VERSION,
+  kubeconformFolder,
+  kubernetesApiFolder,
   helm3Folder,
   helmFolder,
   JAEGER_VERSION,
@@ -181,6 +188,34 @@ export const helmPart = (): Part<readonly [string, string]> =>
 const helmOf = (version: string, folder: string): Part<string> => ({
   name: `Helm ${version}`,
   found: binariesIn(folder, { helm: 'helm' })?.helm ?? null,
+  enable: 'npm run parts',
+});
+
+/** helm-unittest as a part. */
+export const helmUnittestPart = (): Part<string> => ({
+  name: `helm-unittest ${HELM_UNITTEST_VERSION}`,
+  found: binariesIn(helmUnittestFolder, { command: 'helm-unittest' })?.command ?? null,
+  enable: 'npm run parts',
+});
+
+/** helm-docs as a part. */
+export const helmDocsPart = (): Part<string> => ({
+  name: `helm-docs ${HELM_DOCS_VERSION}`,
+  found: binariesIn(helmDocsFolder, { command: 'helm-docs' })?.command ?? null,
+  enable: 'npm run parts',
+});
+
+/** kubeconform as a part. */
+export const kubeconformPart = (): Part<string> => ({
+  name: `kubeconform ${KUBECONFORM_VERSION}`,
+  found: binariesIn(kubeconformFolder, { kubeconform: 'kubeconform' })?.kubeconform ?? null,
+  enable: 'npm run parts',
+});
+
+/** The file with the OpenAPI description of Kubernetes as a part. */
+export const kubernetesApiPart = (): Part<string> => ({
+  name: `the API of Kubernetes ${KUBERNETES_VERSION}`,
+  found: existsSync(join(kubernetesApiFolder, CACHE_MARKER)) ? join(kubernetesApiFolder, 'swagger.json') : null,
   enable: 'npm run parts',
 });
 
