@@ -7,6 +7,8 @@ const postgres = [
   'authority.database.postgres.hosts={db.acme.test}',
   'authority.database.postgres.passwordSecret=login',
   'authority.database.postgres.migration.passwordSecret=owner',
+  'sidecar.namespaces={tools}',
+  'sidecar.audiences={https://tools.acme.test}',
 ];
 
 /** Wrong values: what is set, and what the message must say. */
@@ -38,6 +40,7 @@ const bad: readonly (readonly [name: string, set: readonly string[], says: RegEx
     [...postgres, 'authority.database.postgres.certificateSecret=c'],
     /names passwordSecret and certificateSecret: keep one/,
   ],
+  ['a PostgreSQL without sidecars', [...postgres, 'sidecar.namespaces=null'], /there are rules for none: set sidecar/],
   [
     'one role for both',
     [...postgres, 'authority.database.postgres.migration.user=remit_authority'],

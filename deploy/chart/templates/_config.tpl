@@ -12,11 +12,10 @@ log: { format: json }
 {{- $_ := set $config "svid" (dict "certificate" "/etc/remit-identity/tls.crt" "key" "/etc/remit-identity/tls.key" "bundle" "/etc/remit-identity/ca.crt") }}
 {{- end }}
 {{- $_ := set $config "issuer" (dict "url" (include "remit.issuerUrl" .) "listen" "0.0.0.0:9472") }}
-{{- $authority := dict "listen" "0.0.0.0:9474" "leaseSeconds" .Values.authority.leaseSeconds }}
+{{- /* Nothing listens for sidecars before there are rules for them. */}}
 {{- with include "remit.sidecarRules" . | fromYamlArray }}
-{{- $_ := set $authority "sidecars" . }}
+{{- $_ := set $config "authority" (dict "listen" "0.0.0.0:9474" "leaseSeconds" $.Values.authority.leaseSeconds "sidecars" .) }}
 {{- end }}
-{{- $_ := set $config "authority" $authority }}
 {{- if eq .Values.authority.database.type "postgres" }}
 {{- $_ := set $config "state" (include "remit.postgresUrl" (dict "root" . "login" .Values.authority.database.postgres)) }}
 {{- $_ := set $config "durability" .Values.authority.database.postgres.durability }}

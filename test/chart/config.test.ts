@@ -1,0 +1,122 @@
+import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { createAuthority } from '../../src/dev/authority.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { mustConfig } from '../builders/config.ts';
+import { scratchFolder } from '../e2e/domain.ts';
+import { ran, remit } from '../e2e/process.ts';
+import type { Running } from '../e2e/process.ts';
+import { freePorts } from '../free-port.ts';
+import { entryOf, WorkloadApiServer } from '../identity/workload-api-server.ts';
+import { describeWith, helmPart } from '../parts.ts';
+import { caseFile, cases, chartFolder, mustTemplate, objectsOf } from './chart.ts';
+
+// Processes start here, which is slow on a loaded machine.
+jest.setTimeout(240_000);
+
+/** The `remit.yaml` of each ConfigMap that has one, by the name of the ConfigMap. */
+async function configsOf(helm: string, name: string): Promise<ReadonlyMap<string, string>> {
+  const objects = objectsOf(await mustTemplate(helm, ['--values', caseFile(name)]));
+  return new Map(
+    objects.flatMap(({ kind, metadata, data }) =>
+      kind === 'ConfigMap' && data?.['remit.yaml'] !== undefined ? [[metadata.name, data['remit.yaml']]] : [],
+    ),
+  );
+}
+
+/** Where a pod would find what its configuration names, in a folder of this test. */
+async function stage(trustDomain: string) {
+  const { folder, remove } = await scratchFolder('remit-chart-');
+  await cp(join(chartFolder, 'files/policies'), join(folder, 'policies'), { recursive: true });
+  for (const name of ['state', 'run']) await mkdir(join(folder, name), { mode: 0o700 });
+  const acme = await createAuthority(trustDomain, systemPorts);
+  const apis: WorkloadApiServer[] = [];
+  const [admin = 0, issuer = 0, grpc = 0] = await freePorts(3);
+  const moved = (yaml: string): string =>
+    yaml
+      .replaceAll('/etc/remit/policies', join(folder, 'policies'))
+      .replaceAll('/var/lib/remit', join(folder, 'state'))
+      .replaceAll('/run/remit', join(folder, 'run'))
+      .replace('0.0.0.0:9471', `127.0.0.1:${admin}`)
+      .replace('0.0.0.0:9472', `127.0.0.1:${issuer}`)
+      .replace('0.0.0.0:9474', `127.0.0.1:${grpc}`)
+      .replace(/authority:\/\/\S+/, `authority://127.0.0.1:${grpc}`);
+  /** Writes a configuration and gives the arguments and variables of a process that has it, and the SVID of a path. */
+  const placed = async (name: string, yaml: string, path: string) => {
+    const file = join(folder, `${name}.yaml`);
+    // Of the authority, which names no socket, it is the default in /run/remit.
+    const byDefault = yaml.includes('extAuthz:') ? '' : `extAuthz: { listen: 'unix:/run/remit/check.sock' }\n`;
+    await writeFile(file, moved(`${yaml}${byDefault}`), { mode: 0o600 });
+    const socket = join(folder, `${name}.sock`);
+    const { server } = await WorkloadApiServer.start(`unix:${socket}`);
+    apis.push(server);
+    const dns = ['remit-authority.remit.svc'];
+    server.greeting = { svids: [entryOf(await acme.svid(path, { dns }), acme.bundlePem)] };
+    const variables = {
+      SPIFFE_ENDPOINT_SOCKET: `unix://${socket}`,
+      REMIT_LEDGER_NAME: `${name}-0`,
+      ...(name === 'authority' ? {} : { REMIT_LEDGER_FOLDER: join(folder, `ledger-${name}`) }),
+    };
+    return { args: ['serve', '--config', file], variables };
+  };
+  const close = async (): Promise<void> => {
+    for (const api of apis) api.close();
+    await remove();
+  };
+  return { folder, placed, close };
+}
+
+describeWith(helmPart(), 'the configuration that the chart renders', ([helm]) => {
+  it.each(cases)('is valid with the values `%s`', async (name) => {
+    const configs = await configsOf(helm, name);
+    const environment = { SPIFFE_ENDPOINT_SOCKET: 'unix:///spiffe-workload-api/spire-agent.sock' };
+    const kinds = [...configs.values()].map(
+      (yaml) => mustConfig(yaml, { folder: '/etc/remit', environment }).state.kind,
+    );
+    const own = name.startsWith('postgres') ? 'postgres' : 'sqlite';
+    expect(kinds.filter((kind) => kind !== 'authority')).toEqual([own]);
+  });
+
+  describe.each([
+    ['sidecars', 'acme.test', 'remit-sidecar', '/ns/tools/sa/web'],
+    ['node', 'example.org', 'remit-node', '/ns/remit/sa/remit-node'],
+    ['node-by-network', 'example.org', 'remit-node', '/ns/remit/sa/remit-node'],
+  ])('with the values `%s`', (name, trustDomain, follower, path) => {
+    let at: Awaited<ReturnType<typeof stage>>;
+    let serving: Running;
+    let authority: Awaited<ReturnType<typeof at.placed>>;
+    let configs: Awaited<ReturnType<typeof configsOf>>;
+    beforeAll(async () => {
+      configs = await configsOf(helm, name);
+      at = await stage(trustDomain);
+      authority = await at.placed('authority', configs.get('remit-authority') ?? '', '/ns/remit/sa/remit-authority');
+    });
+    afterAll(async () => {
+      serving?.child.kill('SIGKILL');
+      await serving?.exit;
+      await at?.close();
+    });
+
+    it('starts an authority', async () => {
+      const { code, out, err } = await ran([...authority.args, '--check'], authority.variables);
+      expect([code, out]).toEqual([0, expect.stringContaining('it would start')]);
+      expect(err).not.toContain('not become ready');
+    });
+
+    it('starts a Remit that the authority serves', async () => {
+      serving = remit(authority.args, authority.variables);
+      await serving.said('checks on');
+      const { args, variables } = await at.placed('follower', configs.get(follower) ?? '', path);
+      const { code, out, err } = await ran([...args, '--check'], variables);
+      expect([code, out, err]).toEqual([0, expect.stringContaining('it would start'), expect.any(String)]);
+      expect(err).not.toContain('not become ready');
+    });
+
+    it('starts none with the identity of another workload', async () => {
+      const { args, variables } = await at.placed('stranger', configs.get(follower) ?? '', '/ns/other/sa/web');
+      const { code, err } = await ran([...args, '--check'], variables);
+      expect(`${code} ${err}`).toMatch(/PERMISSION_DENIED|not become ready: lease/);
+    });
+  });
+});
