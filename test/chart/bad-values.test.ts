@@ -66,12 +66,17 @@ const bad: readonly (readonly [name: string, set: readonly string[], says: RegEx
   ],
   [
     'two sources of policies',
-    ['policies.existingConfigMap=a', 'policies.files.x\\.cedar=y'],
+    ['policies.existingConfigMap=remit-a', 'policies.files.x\\.cedar=y'],
     /existingConfigMap and policies\.files are both set: keep one/,
   ],
   [
+    'policies that the guard would refuse',
+    ['policies.existingConfigMap=policies'],
+    /takes policies from ConfigMaps named remit-… alone; rename it/,
+  ],
+  [
     'a bundle beside a folder',
-    ['policies.bundle.from=https://a', 'policies.existingConfigMap=a'],
+    ['policies.bundle.from=https://a', 'policies.existingConfigMap=remit-a'],
     /beside a policy folder: keep one/,
   ],
   ['a bundle without keys', ['policies.bundle.from=https://a'], /bundle\.keys is empty: give the JWK Set/],
