@@ -15,7 +15,7 @@ const DEFAULT_ENVOY = 'unix:/run/remit-envoy/admin.sock';
 /** `remit doctor --help`. */
 export const DOCTOR_HELP = `remit doctor: find why calls are not checked, or why none gets through
 
-usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--cluster NAME] [-v] [-o text|json|junit]
+usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--cluster NAME] [--config FILE] [--remit ADDRESS] [-v] [-o text|json|junit]
                     [--only CATEGORY[,CATEGORY ...]] [--suppress CODE=WHERE ...] [--fail-level error|warning]
                     [--wait DURATION] [--bundle FILE]
 
@@ -23,6 +23,9 @@ usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--cluster NAME] [-v] [-o te
   -f, --file PATH        files of a host, or folders of them: an Envoy bootstrap, objects of Istio and Envoy Gateway, Istio's mesh
                          configuration, agentgateway. Then Envoy is asked only with --envoy. Render templates first
   --cluster NAME         the cluster in Envoy that is Remit; default: found by its name, port or socket
+  --config FILE          the configuration of Remit, whose sockets, certificates, policies and ledger are examined on this machine;
+                         default \`/etc/remit/remit.yaml\`, if it exists
+  --remit ADDRESS        the admin address of Remit; default that of its configuration. Alone, only that is examined
   -v, --verbose          also print findings of the level info
   -o text|json|junit     output format; --json and --junit for short. JSON: examined, not_examined, errors, warnings, infos, passed,
                          suppressed, unmatched_suppressions, checks; each check {category, title, findings}; each finding
@@ -53,6 +56,10 @@ export interface DoctorOptions {
   /** Files and folders of a host. */
   readonly files: readonly string[];
   readonly remitCluster: string | null;
+  /** The admin address of Remit; `null` for that of its configuration. */
+  readonly remit: AdminAddress | null;
+  /** The configuration of Remit; `null` for the default one, if it exists. */
+  readonly config: string | null;
   readonly isVerbose: boolean;
   readonly format: (typeof FORMATS)[number];
   readonly only: ReadonlySet<Category> | null;
@@ -75,6 +82,8 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
       envoy: text,
       file: { ...text, multiple: true, short: 'f', default: [] },
       cluster: text,
+      config: { ...text, short: 'c' },
+      remit: text,
       verbose: { ...flag, short: 'v' },
       output: { ...text, short: 'o' },
       json: flag,
@@ -92,6 +101,8 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
   const isOffline = values.file.length > 0 && values.envoy === undefined;
   const envoy = isOffline ? null : adminAddressFrom(values.envoy ?? DEFAULT_ENVOY);
   if (isProblem(envoy)) return envoy;
+  const remit = values.remit === undefined ? null : adminAddressFrom(values.remit, 'a Remit');
+  if (isProblem(remit)) return remit;
   const format = formatFrom(values);
   if (isProblem(format)) return format;
   const only = values.only === undefined ? null : categoriesFrom(values.only);
@@ -108,6 +119,8 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
     envoy,
     files: values.file,
     remitCluster: values.cluster ?? null,
+    remit,
+    config: values.config ?? null,
     isVerbose: values.verbose,
     format,
     only,

@@ -4,6 +4,8 @@ import { bundleOf } from '../doctor/bundle.ts';
 import { checks } from '../doctor/checks.ts';
 import { collectEnvoy } from '../doctor/collect/envoy-admin.ts';
 import { collectFiles } from '../doctor/collect/host-files.ts';
+import { collectRemit } from '../doctor/collect/remit.ts';
+import { isOfRemit } from '../doctor/codes.ts';
 import type { Collected } from '../doctor/facts.ts';
 import { reportJson } from '../doctor/report-json.ts';
 import { reportJunit } from '../doctor/report-junit.ts';
@@ -19,7 +21,7 @@ import type { DoctorOptions } from './doctor-options.ts';
 /** `remit doctor`. */
 export const doctorCommand: Command = { name: 'doctor', help: DOCTOR_HELP, run: doctor };
 
-type Io = Pick<CommandIo, 'out' | 'err'>;
+type Io = Pick<CommandIo, 'out' | 'err' | 'environment'>;
 
 /** Between two examinations with `--wait`. */
 const PAUSE_MS = 2_000;
@@ -30,7 +32,7 @@ async function doctor(args: readonly string[], io: Io): Promise<number> {
     io.err(`remit doctor: ${options.problem}`);
     return DOCTOR_EXIT.couldNotRun;
   }
-  const { collected, report } = await examination(options);
+  const { collected, report } = await examination(options, io);
   printReport(report, options, io);
   if (options.bundle !== null && !(await wroteBundle(options.bundle, { collected, report }, io)))
     return DOCTOR_EXIT.couldNotRun;
@@ -43,10 +45,10 @@ interface Examination {
 }
 
 /** Examines once; with `--wait` until nothing fails, or the time is over. */
-async function examination(options: DoctorOptions): Promise<Examination> {
+async function examination(options: DoctorOptions, io: Io): Promise<Examination> {
   const endsMs = systemPorts.monotonicMs() + options.waitMs;
   for (;;) {
-    const collected = await Promise.all(collectorsOf(options).map((collect) => collect()));
+    const collected = await Promise.all(collectorsOf(options, io).map((collect) => collect()));
     const report = reportOf(checks, collected, options);
     const isOver = systemPorts.monotonicMs() + PAUSE_MS > endsMs;
     if (isOver || exitCodeOf(report, options.failLevel) === DOCTOR_EXIT.clean) return { collected, report };
@@ -55,10 +57,20 @@ async function examination(options: DoctorOptions): Promise<Examination> {
 }
 
 /** What is read, by what the options name. */
-const collectorsOf = ({ envoy, files, remitCluster }: DoctorOptions): readonly (() => Promise<Collected>)[] => [
-  ...(envoy === null ? [] : [() => collectEnvoy({ admin: envoy, remitCluster })]),
-  ...(files.length === 0 ? [] : [() => Promise.resolve(collectFiles(files, remitCluster))]),
-];
+function collectorsOf(options: DoctorOptions, { environment }: Io): readonly (() => Promise<Collected>)[] {
+  const { config, envoy, files, only, remit, remitCluster } = options;
+  const isOfHost = only === null || [...only].some((category) => !isOfRemit(category));
+  const isWanted = only !== null && [...only].some(isOfRemit);
+  // Files are examined wherever they are, so the Remit of this machine is not meant.
+  const isExamined = isWanted || config !== null || remit !== null || (only === null && files.length === 0);
+  return [
+    ...(envoy === null || !isOfHost ? [] : [() => collectEnvoy({ admin: envoy, remitCluster })]),
+    ...(files.length === 0 ? [] : [() => Promise.resolve(collectFiles(files, remitCluster))]),
+    ...(isExamined
+      ? [() => collectRemit({ admin: remit, config, isWanted, environment, nowMs: systemPorts.nowMs() })]
+      : []),
+  ];
+}
 
 function printReport(report: Report, { format, isVerbose }: DoctorOptions, io: Io): void {
   if (format === 'json') io.out(JSON.stringify(reportJson(report)));

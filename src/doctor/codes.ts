@@ -2,7 +2,21 @@
 export type Level = 'error' | 'warning' | 'info';
 
 /** What was examined, and the first word of the codes found in it. `--only` selects by it. */
-export const CATEGORIES = ['envoy', 'istio', 'envoy-gateway', 'agentgateway'] as const;
+export const CATEGORIES = [
+  'envoy',
+  'istio',
+  'envoy-gateway',
+  'agentgateway',
+  'socket',
+  'identity',
+  'issuer',
+  'policy',
+  'ledger',
+  'lease',
+  'telemetry',
+  'version',
+  'platform',
+] as const;
 
 /** One of {@link CATEGORIES}. */
 export type Category = (typeof CATEGORIES)[number];
@@ -92,6 +106,56 @@ const table = {
   'agentgateway.no-certificate': entry('warning', 'Remit does not get the certificate of the caller'),
   'agentgateway.no-body': entry('warning', 'Remit does not get bodies'),
   'agentgateway.partial-body': entry('error', 'Remit decides on the beginning of a body'),
+  'socket.missing': entry('error', 'a socket that Envoy should connect to and that is not there'),
+  'socket.refuses': entry('error', 'a socket that nobody accepts connections on'),
+  'socket.mode': entry('error', 'a socket that others than Envoy can open, or with another mode than configured'),
+  'socket.group': entry('error', 'a socket of another group than configured'),
+  'socket.folder': entry('error', 'a socket in a folder that everybody can write'),
+  'identity.no-svid': entry('error', 'Remit without a usable identity of its own'),
+  'identity.no-socket': entry('error', 'no socket of the Workload API where it is configured'),
+  'identity.expired': entry('error', 'an expired SVID'),
+  'identity.not-renewed': entry('warning', 'an SVID that should have been renewed'),
+  'identity.unreadable': entry('error', 'a certificate file without a certificate'),
+  'identity.no-certificates': entry('error', 'checks without the certificate that tokens are bound to'),
+  'identity.clock': entry('warning', 'a clock that is off'),
+  'issuer.keys-missing': entry('error', 'an accepted issuer whose keys are not known'),
+  'issuer.keys-old': entry('warning', 'keys that were not read again for hours'),
+  'issuer.signing-key': entry('error', 'no signing key that sidecars know'),
+  'policy.not-loaded': entry('error', 'no policies in force'),
+  'policy.invalid': entry('error', 'a policy folder that cannot be loaded'),
+  'policy.no-permit': entry('warning', 'policies that allow nothing'),
+  'policy.not-in-force': entry('warning', 'policies on disk that are not in force'),
+  'policy.skew': entry('error', 'sidecars with other policies than most'),
+  'policy.unconfirmed': entry('warning', 'policies that their source no longer confirms'),
+  'policy.load-failed': entry('info', 'loads of policies that failed since the start'),
+  'policy.trial-differs': entry('info', 'policies on trial that decide otherwise'),
+  'policy.lint': entry('info', 'policies that are probably mistakes'),
+  'ledger.state': entry('error', 'a state that cannot be read or written'),
+  'ledger.not-written': entry('error', 'a ledger that takes no records'),
+  'ledger.missing': entry('error', 'no ledger in the configured folder'),
+  'ledger.not-writable': entry('error', 'a ledger folder without write access'),
+  'ledger.broken': entry('error', 'records that are not those that were signed'),
+  'ledger.disk': entry('warning', 'a disk that is almost full'),
+  'ledger.unsigned': entry('warning', 'records under no signed checkpoint for a minute'),
+  'ledger.unacknowledged': entry('warning', 'many records that no authority has acknowledged'),
+  'ledger.write-failed': entry('info', 'writes of the ledger that failed since the start'),
+  'ledger.not-verified': entry('info', 'a ledger that was not verified here'),
+  'lease.lost': entry('error', 'a sidecar whose lease is over'),
+  'lease.refused': entry('error', 'a sidecar that its authority refuses'),
+  'lease.not-given': entry('error', 'an authority that gives no leases'),
+  'lease.detached': entry('warning', 'a sidecar that follows no authority'),
+  'lease.behind': entry('warning', 'a sidecar that applies changes late'),
+  'lease.sidecar-gone': entry('warning', 'a sidecar that no longer follows'),
+  'telemetry.spans-dropped': entry('warning', 'spans that were dropped'),
+  'telemetry.log-dropped': entry('warning', 'lines of the decision log that were dropped'),
+  'version.node': entry('error', 'a Node that cannot run Remit'),
+  'version.skew': entry('error', 'a sidecar whose version is too far from that of its authority'),
+  'version.doctor': entry('info', 'a doctor of another version than the running Remit'),
+  'platform.not-ready': entry('error', 'a condition of readiness that this version does not know'),
+  'platform.overloaded': entry('warning', 'checks that were refused without a decision'),
+  'platform.blocked': entry('info', 'an event loop that waits'),
+  'platform.memory': entry('warning', 'a process near its memory limit'),
+  'platform.draining': entry('info', 'a process that is about to stop'),
 } as const satisfies Readonly<Record<`${Category}.${string}`, CodeEntry>>;
 
 /** The code of a finding. */
@@ -101,6 +165,11 @@ export type Code = keyof typeof table;
 export const codes: ReadonlyMap<string, CodeEntry> = new Map(Object.entries(table));
 
 const categories: ReadonlySet<string> = new Set(CATEGORIES);
+
+const ofHosts: ReadonlySet<Category> = new Set(['envoy', 'istio', 'envoy-gateway', 'agentgateway']);
+
+/** Whether findings of a category are about Remit itself, not about the host that asks it. */
+export const isOfRemit = (category: Category): boolean => !ofHosts.has(category);
 
 /** Whether a word is a category. */
 export const isCategory = (word: string): word is Category => categories.has(word);

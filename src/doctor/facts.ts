@@ -1,5 +1,6 @@
 import type { EnvoyFacts } from './envoy/envoy-facts.ts';
 import type { HostObject } from './hosts/host-object.ts';
+import type { RemitFacts } from './remit/remit-facts.ts';
 
 /** All that was collected, as values: checks read nothing else. A part that was not asked for is `null` or empty. */
 export interface Facts {
@@ -7,10 +8,12 @@ export interface Facts {
   readonly envoys: readonly EnvoyFacts[];
   /** Documents of the files of a host: Istio, Envoy Gateway, agentgateway. */
   readonly objects: readonly HostObject[];
+  /** The Remit of this machine, or that of `--remit`. */
+  readonly remit: RemitFacts | null;
 }
 
 /** Facts in which nothing was examined. */
-export const NO_FACTS: Facts = { envoys: [], objects: [] };
+export const NO_FACTS: Facts = { envoys: [], objects: [], remit: null };
 
 /** A text file for `--bundle`, without secrets. */
 export interface BundlePart {

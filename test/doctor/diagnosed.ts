@@ -28,8 +28,12 @@ export interface Diagnosis {
 export async function diagnosed(args: readonly string[]): Promise<Diagnosis> {
   const out: string[] = [];
   const err: string[] = [];
-  const io = { out: (line: string) => void out.push(line), err: (line: string) => void err.push(line) };
-  // Safe: the command uses these two alone.
+  const io = {
+    out: (line: string) => void out.push(line),
+    err: (line: string) => void err.push(line),
+    environment: {},
+  };
+  // Safe: the command uses these alone.
   const exit = await doctorCommand.run(args, io as unknown as CommandIo);
   const report = JSON.parse(out.join('\n') || '{}');
   const findings = (report.checks ?? []).flatMap((check: { findings: readonly FoundFinding[] }) => check.findings);

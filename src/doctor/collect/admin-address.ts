@@ -1,6 +1,6 @@
 import type { Problem } from '../../runtime/problem.ts';
 
-/** Where the admin interface of an Envoy listens. */
+/** Where an admin interface listens. */
 export interface AdminAddress {
   /** As written, for messages. */
   readonly text: string;
@@ -13,14 +13,14 @@ export interface AdminAddress {
 }
 
 /** Parses `unix:/path`, `http://host:port` or `host:port`. */
-export function adminAddressFrom(written: string): AdminAddress | Problem {
+export function adminAddressFrom(written: string, whose: 'an Envoy' | 'a Remit' = 'an Envoy'): AdminAddress | Problem {
   const problem = {
-    problem: `expected the admin address of an Envoy, \`unix:/path\` or \`host:port\`, got \`${written}\``,
+    problem: `expected the admin address of ${whose}, \`unix:/path\` or \`host:port\`, got \`${written}\``,
   };
   if (written.startsWith('unix:')) {
     const socketPath = written.slice('unix:'.length);
     if (!socketPath.startsWith('/')) return problem;
-    return { text: written, url: 'http://envoy', socketPath, endpoint: written };
+    return { text: written, url: 'http://localhost', socketPath, endpoint: written };
   }
   const url = URL.parse(written.includes('://') ? written : `http://${written}`);
   if (url === null || url.protocol !== 'http:' || url.pathname !== '/' || url.username !== '' || url.search !== '')

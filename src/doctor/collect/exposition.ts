@@ -1,0 +1,25 @@
+import type { Sample } from '../remit/remit-facts.ts';
+
+/** Most samples that are read. */
+const MAX_SAMPLES = 20_000;
+
+/** The samples of metrics in the text format of Prometheus, by name. Lines that cannot be read are left out. */
+export function samplesFrom(text: string): ReadonlyMap<string, readonly Sample[]> {
+  const samples = new Map<string, Sample[]>();
+  for (const line of text.split('\n').slice(0, MAX_SAMPLES)) {
+    const [, name = '', labels = '', value = ''] = /^([a-z_:][\w:]*)(?:\{(.*)\})? (\S+)$/i.exec(line) ?? [];
+    if (name === '' || Number.isNaN(Number(value))) continue;
+    const own = samples.get(name) ?? [];
+    own.push({ labels: labelsFrom(labels), value: Number(value) });
+    samples.set(name, own);
+  }
+  return samples;
+}
+
+const labelsFrom = (text: string): ReadonlyMap<string, string> =>
+  new Map(
+    Array.from(text.matchAll(/([a-z_]\w*)="((?:[^"\\]|\\.)*)"/gi), ([, name = '', value = '']) => [
+      name,
+      value.replaceAll(/\\(.)/g, (_all, escaped: string) => (escaped === 'n' ? '\n' : escaped)),
+    ]),
+  );

@@ -1,0 +1,9 @@
+import type { Finding } from '../finding.ts';
+import type { RemitFacts } from './remit-facts.ts';
+
+/** A check of one Remit. */
+export interface RemitCheck {
+  readonly title: string;
+  /** `null` where nothing was collected that it could examine. */
+  readonly run: (facts: RemitFacts) => readonly Finding[] | null;
+}

@@ -1,0 +1,89 @@
+import type { Config } from '../../config/config.ts';
+import type { FleetReport } from '../../fleet/fleet-report.ts';
+import type { SocketFacts } from '../envoy/envoy-facts.ts';
+
+/** One sample of a metric: its labels as written, and its value. */
+export interface Sample {
+  readonly labels: ReadonlyMap<string, string>;
+  readonly value: number;
+}
+
+/** What a running Remit says of itself at its admin address. */
+export interface LiveRemit {
+  /** The address, as written. */
+  readonly admin: string;
+  /** Unmet gates of readiness: what each is called, and what is missing. */
+  readonly unmet: readonly (readonly [gate: string, problem: string])[];
+  /** Samples by metric. */
+  readonly samples: ReadonlyMap<string, readonly Sample[]>;
+  /** Kinds of difference of policies on trial. */
+  readonly trialGroups: number;
+  /** `null` where it is no authority. */
+  readonly fleet: FleetReport | null;
+}
+
+/** A Unix socket of the configuration. */
+export interface ListenedSocket {
+  readonly path: string;
+  readonly found: SocketFacts;
+  /** `null` where a connection is accepted, else the code of the system: `ECONNREFUSED`. */
+  readonly refusal: string | null;
+  /** Whether everybody may write its folder, and so put another socket in its place. */
+  readonly isFolderOpen: boolean;
+  /** The group it should have; `null` for that of the process. */
+  readonly groupId: number | null;
+  /** Why the configured group is not known here; `null` where it is. */
+  readonly groupProblem: string | null;
+}
+
+/** The policy folder on this machine. */
+export interface PolicyFolder {
+  readonly folder: string;
+  /** `null` where it is not a policy set. */
+  readonly hash: string | null;
+  /** Why not: `file:line:column: message`, at most a few. */
+  readonly problems: readonly string[];
+  readonly permits: number;
+  readonly forbids: number;
+  /** Findings of `remit policy lint` that are not notes. */
+  readonly lints: number;
+}
+
+/** The ledger folder on this machine. */
+export interface LedgerFolder {
+  readonly folder: string;
+  readonly found: 'missing' | 'unreadable' | 'not-writable' | 'writable';
+  /** Why its records are not what was signed; `null` where they are, or it was too large to verify. */
+  readonly broken: string | null;
+  readonly isVerified: boolean;
+}
+
+/** What this machine shows of a Remit: its configuration, and what that names. */
+export interface RemitHost {
+  readonly config: Config;
+  readonly sockets: readonly ListenedSocket[];
+  /** The socket of the Workload API; `null` where the SVID is from files or over TCP. */
+  readonly workloadApi: {
+    readonly path: string;
+    readonly found: SocketFacts;
+    /** Where else one was found. */
+    readonly others: readonly string[];
+  } | null;
+  /** `null` where the policies are from a bundle. */
+  readonly policies: PolicyFolder | null;
+  readonly ledger: LedgerFolder;
+  /** Certificate files of the SVID; `null` where it is from the Workload API. */
+  readonly svidFile: { readonly path: string; readonly notAfterMs: number | null } | null;
+  /** Bytes of memory that this container may use; `null` where there is no limit. */
+  readonly memoryLimitBytes: number | null;
+}
+
+/** One Remit. A part that could not be read is `null`. */
+export interface RemitFacts {
+  readonly live: LiveRemit | null;
+  readonly host: RemitHost | null;
+  /** Milliseconds since the Unix epoch. */
+  readonly nowMs: number;
+  /** Version of the examining `remit`. */
+  readonly version: string;
+}
