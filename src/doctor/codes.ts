@@ -39,7 +39,7 @@ const table = {
   'envoy.shadow-mode': entry('error', 'Envoy ignores the denials of Remit'),
   'envoy.conditional': entry('error', 'Remit is asked only where a rule matches'),
   'envoy.direct-path': entry('error', 'a way to an upstream past the filter'),
-  'envoy.bad-provider': entry('error', 'Istio could not resolve the provider, and denies every call'),
+  'envoy.bad-provider': entry('error', 'the control plane could not find Remit, and refuses every call'),
   'envoy.cluster-missing': entry('error', 'the filter names a cluster that does not exist'),
   'envoy.cluster-http1': entry('error', 'the cluster of Remit does not speak gRPC'),
   'envoy.no-endpoint': entry('error', 'the cluster of Remit has no endpoint'),

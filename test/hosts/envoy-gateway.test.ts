@@ -3,9 +3,10 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { payment } from '../e2e/domain.ts';
 import { both, describeWith, envoyGatewayPart, envoyPart, spirePart } from '../parts.ts';
 import { until } from '../until.ts';
+import { doctorCodes } from './doctor-codes.ts';
 import { EnvoyGateway } from './envoy-gateway.ts';
 import { statusAndReason, withToken } from './host-calls.ts';
-import { itDecidesCalls } from './host-cases.ts';
+import { certificateAt, itDecidesCalls, itRotates } from './host-cases.ts';
 import { HOST, HostDomain, PROXY } from './host-domain.ts';
 
 const read = { host: HOST, path: '/v1/payments/p-1' };
@@ -16,7 +17,8 @@ describeWith(
   ([[spire, envoy], binary]) => {
     let domain: HostDomain;
     let gateway: EnvoyGateway;
-    const host = () => ({ domain, port: gateway.port });
+    let first: string;
+    const host = () => ({ domain, port: gateway.port, first });
 
     beforeAll(async () => {
       domain = await HostDomain.start({
@@ -26,6 +28,7 @@ describeWith(
       });
       gateway = await EnvoyGateway.start(domain, { gateway: binary, envoy }, ['proxy', 'gateway', 'security', 'remit']);
       await answers(401);
+      first = await certificateAt(gateway.port);
     }, 240_000);
     afterAll(() => domain?.stop());
 
@@ -46,6 +49,11 @@ describeWith(
 
     describe('on a Unix socket', () => {
       itDecidesCalls(host);
+
+      it('is sound to the doctor', async () => {
+        await answers(401);
+        expect(await doctorCodes(await gateway.admin())).toEqual([]);
+      });
 
       it('refuses a client without a certificate', async () => {
         const refused = new Promise((resolve, reject) => {
@@ -101,10 +109,13 @@ describeWith(
       await domain.startRemit();
     });
 
-    describe('broken', () => {
+    itRotates(host);
+
+    describe('broken, as the doctor finds', () => {
       it('answers 500 where the Backend of Remit is missing or misnamed', async () => {
         await gateway.apply('security', (text) => text.replace('name: remit }] }', 'name: remitt }] }'));
         await answers(500);
+        expect(await doctorCodes(await gateway.admin())).toContain('envoy.bad-provider');
       });
 
       it('lets every call pass where that meets `failOpen: true`', async () => {
@@ -112,6 +123,17 @@ describeWith(
           text.replace('name: remit }] }', 'name: remitt }] }').replace('failOpen: false', 'failOpen: true'),
         );
         await answers(200);
+        expect(await doctorCodes(await gateway.admin())).toEqual(['envoy.never-asked']);
+        await gateway.apply('security');
+        await answers(401);
+      });
+
+      it('lets calls pass while Remit is stopped with `failOpen: true`', async () => {
+        await gateway.apply('security', (text) => text.replace('failOpen: false', 'failOpen: true'));
+        await until(async () => (await doctorCodes(await gateway.admin())).includes('envoy.fails-open'));
+        await domain.stopRemit();
+        await answers(200);
+        await domain.startRemit();
         await gateway.apply('security');
         await answers(401);
       });
@@ -119,6 +141,7 @@ describeWith(
       it('lets every call pass where a SecurityPolicy of a route takes the place of the one of the Gateway', async () => {
         await gateway.apply('security', (text) => `${text}---\n${ofRoute}`);
         await answers(200);
+        expect(await doctorCodes(await gateway.admin())).toEqual(['envoy.never-asked']);
         await gateway.apply('security');
         await answers(401);
       });

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { execFile } from 'node:child_process';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -85,6 +85,13 @@ export class EnvoyGateway {
   async remove(file: ResourceFile): Promise<void> {
     const path = join(this.#resources, `${file}.yaml`);
     if (existsSync(path)) await rename(path, join(this.#domain.folder, `eg/${file}.removed`));
+  }
+
+  /** `host:port` of the admin interface of its Envoy, which starts again at some changes. */
+  async admin(): Promise<string> {
+    const folder = join(this.#domain.folder, 'eg/run');
+    const runs = (await readdir(folder)).sort();
+    return (await readFile(join(folder, runs.at(-1) ?? '', 'admin-address.txt'), 'utf8')).trim();
   }
 
   /** The last lines that it and its Envoy wrote. */

@@ -1,5 +1,9 @@
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:tls';
 import { expect, it } from '@jest/globals';
 import { payment } from '../e2e/domain.ts';
+import { until } from '../until.ts';
 import { statusAndReason, withToken } from './host-calls.ts';
 import { HOST, PROXY, type HostDomain } from './host-domain.ts';
 
@@ -61,5 +65,25 @@ export function itDecidesCalls(host: () => StartedHost): void {
     expect(statusAndReason(await domain.planner.agent.call(port, call))).toEqual([503, null]);
     expect(domain.payments.received().length).toBe(before);
     await domain.startRemit();
+  });
+}
+
+/** The certificate that the proxy shows at a port. */
+export async function certificateAt(port: number): Promise<string> {
+  // The certificate is there before a client's own is asked for.
+  const socket = connect({ host: '127.0.0.1', port, servername: HOST, rejectUnauthorized: false });
+  await once(socket, 'secureConnect');
+  const { raw } = socket.getPeerCertificate();
+  socket.destroy();
+  return new X509Certificate(raw).fingerprint256;
+}
+
+/** Adds the test that the certificate of a proxy is followed by SPIRE's next one, and calls go on. */
+export function itRotates(host: () => StartedHost & { readonly first: string }): void {
+  it('shows the next SVID of SPIRE once the first is old, and decides on', async () => {
+    const { domain, port, first } = host();
+    await until(async () => (await certificateAt(port)) !== first);
+    const call = withToken(await domain.declare(['payments.read']));
+    expect(statusAndReason(await domain.planner.agent.call(port, call))).toEqual([200, null]);
   });
 }

@@ -44,6 +44,8 @@ export interface HostAgent {
 
 /** The path of the SPIFFE ID that the proxy has in front of the tools. */
 export const PROXY = '/ns/demo/sa/tools';
+/** Life of its SVIDs: one is renewed while a suite runs. */
+const PROXY_SVID_SECONDS = 60;
 const PLANNER = '/ns/agents/sa/planner';
 const THIEF = '/ns/agents/sa/thief';
 const SIDECAR = '/ns/remit/sa/remit';
@@ -178,7 +180,10 @@ async function build(options: HostDomainOptions, stops: (() => Promise<void> | v
   const program = realpathSync(process.execPath);
   for (const path of [PLANNER, THIEF]) await spire.register(path, { program });
   await spire.register(SIDECAR, { program, dns: ['localhost'] });
-  if (options.envoy !== undefined) await spire.register(PROXY, { program: realpathSync(options.envoy), dns: [HOST] });
+  if (options.envoy !== undefined) {
+    const ttlSeconds = PROXY_SVID_SECONDS;
+    await spire.register(PROXY, { program: realpathSync(options.envoy), dns: [HOST], ttlSeconds });
+  }
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
   const [planner, thief] = [await agentOf(spire, PLANNER), await agentOf(spire, THIEF)];

@@ -25,7 +25,7 @@ import { installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { installJaegerUi } from './jaeger-ui.ts';
 import { kubernetes } from './kubernetes.ts';
-import { envoyGateway, istiod } from './meshes.ts';
+import { envoyGateway, installIstiod } from './meshes.ts';
 import { installPatroni } from './patroni.ts';
 import { installPostgres } from './postgres.ts';
 
@@ -120,10 +120,11 @@ const etcd: GoPart = {
 
 const results: (string | BinaryProblem)[] = [];
 for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
-for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, seaweedfs, etcd, kubernetes, envoyGateway, istiod])
+for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, seaweedfs, etcd, kubernetes, envoyGateway])
   results.push(await installGoPart(part, say));
 
-results.push(await installJaegerUi(say), await installPostgres(say), ...(await installChartTools(say)));
+results.push(await installIstiod(say), await installJaegerUi(say), await installPostgres(say));
+results.push(...(await installChartTools(say)));
 
 if (process.env['REMIT_PARTS'] === 'all') results.push(await installPatroni(say));
 

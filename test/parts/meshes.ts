@@ -1,5 +1,9 @@
-import { ENVOY_GATEWAY_VERSION, envoyGatewayFolder, ISTIO_VERSION, istioFolder } from './cache.ts';
-import type { GoPart } from './go-part.ts';
+import { execFileSync } from 'node:child_process';
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isBinaryProblem, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
+import { ENVOY_GATEWAY_VERSION, envoyGatewayFolder, ISTIO_CRDS, ISTIO_VERSION, istioFolder } from './cache.ts';
+import { installGoPart, type GoPart } from './go-part.ts';
 
 /** Envoy Gateway. Without cgo, as it is released: a C library of signatures is not needed then. */
 export const envoyGateway: GoPart = {
@@ -13,7 +17,7 @@ export const envoyGateway: GoPart = {
 };
 
 /** istiod, which its module calls pilot-discovery. */
-export const istiod: GoPart = {
+const istiod: GoPart = {
   name: `istiod ${ISTIO_VERSION}`,
   folder: istioFolder,
   modules: ['istio.io/istio/pilot/cmd/pilot-discovery'],
@@ -22,3 +26,17 @@ export const istiod: GoPart = {
   isCgo: false,
   takes: 'about 5 minutes on 2 cores, once',
 };
+
+/** Installs istiod, and beside it the definitions of its objects, which are in its module. */
+export async function installIstiod(say: (line: string) => void): Promise<string | BinaryProblem> {
+  const folder = await installGoPart(istiod, say);
+  if (isBinaryProblem(folder)) return folder;
+  try {
+    const args = ['mod', 'download', '-json', `istio.io/istio@${ISTIO_VERSION}`];
+    const { Dir } = JSON.parse(execFileSync('go', args, { encoding: 'utf8' }));
+    await copyFile(join(String(Dir), 'manifests/charts/base/files/crd-all.gen.yaml'), join(folder, ISTIO_CRDS));
+    return folder;
+  } catch (error) {
+    return { problem: `could not fetch the definitions of Istio's objects: ${String(error)}` };
+  }
+}

@@ -8,6 +8,7 @@ import { knownProvider, unconditional } from './istio-rules.ts';
 import { oneReading, ownXfcc, seenCalls, verifiedCaller } from './listener-strength.ts';
 import { noOtherPath, unchangedCall } from './other-paths.ts';
 import { healthyEndpoints, usableCluster } from './reach.ts';
+import { noRefusedRoute } from './refused-routes.ts';
 import { openSocket } from './socket.ts';
 
 const perEnvoy: readonly EnvoyCheck[] = [
@@ -19,6 +20,7 @@ const perEnvoy: readonly EnvoyCheck[] = [
   noOtherPath,
   unchangedCall,
   knownProvider,
+  noRefusedRoute,
   usableCluster,
   openSocket,
   healthyEndpoints,

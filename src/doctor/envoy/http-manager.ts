@@ -1,4 +1,4 @@
-import { at, fieldsOf, isTrueAt, listAt, membersAt, textAt, typeOf } from '../tree.ts';
+import { at, fieldsOf, isTrueAt, listAt, membersAt, numberAt, textAt, typeOf } from '../tree.ts';
 
 /** An HTTP filter of a connection manager, in order. */
 export interface HttpFilter {
@@ -16,6 +16,8 @@ export interface Route {
   readonly where: string;
   /** Clusters it forwards to; empty for a redirect or a direct response. */
   readonly clusters: readonly string[];
+  /** The status of its direct response; `null` where it has none. */
+  readonly directStatus: number | null;
   /** Whether the cluster is chosen by a header of the request. */
   readonly isByHeader: boolean;
   /** Its per-filter settings, those of its cluster first, then route, virtual host, table: the first that names a filter counts. */
@@ -77,14 +79,17 @@ function variantsOf(route: unknown, base: Pick<Route, 'where' | 'settings'>): re
     return weighted.map((one) => ({
       where: base.where,
       clusters: [textAt(one, 'name')],
+      directStatus: null,
       isByHeader: false,
       settings: [at(one, 'typed_per_filter_config'), ...base.settings],
     }));
   }
   const cluster = textAt(action, 'cluster');
   const isByHeader = at(action, 'cluster_header') !== undefined || at(action, 'cluster_specifier_plugin') !== undefined;
-  return [{ ...base, clusters: cluster === '' ? [] : [cluster], isByHeader }];
+  const directStatus = numberAt(route, 'direct_response', 'status');
+  return [{ ...base, clusters: cluster === '' ? [] : [cluster], directStatus, isByHeader }];
 }
+
 /** How a filter is set for a route: its own settings, or none; and whether the route switches it off. */
 export interface RouteSetting {
   readonly isDisabled: boolean;
