@@ -228,12 +228,18 @@ async function configOf(
       maxChecksPerSecondPerAgent,
     },
     svid: { ...credential, bundle: await writeBundle(folder, 'bundle', authority) },
-    ...(options.sidecarOf === undefined ? ownState(options) : { state: options.sidecarOf }),
+    ...(options.sidecarOf === undefined ? ownState(options) : stateOf(options.sidecarOf)),
     admin: { listen: `127.0.0.1:${ports.admin}` },
     policies: policies ?? join(options.checkout ?? root, 'cedar-policies'),
     ...(options.authority === undefined ? {} : { authority: options.authority }),
   };
 }
+
+/** The state of a sidecar, and its ledger: by default that is in a folder of the machine, with what earlier runs have left. */
+const stateOf = (authority: string): object => ({
+  state: authority,
+  ledger: { folder: 'ledger', key: 'ledger-key.pem', checkpoints: 'checkpoints.txt' },
+});
 
 /** A state file, and the issuer that writes to it. */
 const ownState = ({ ports, tokenSeconds, issuerLimits }: RemitOptions & { readonly ports: Ports }): object => ({
