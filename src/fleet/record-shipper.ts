@@ -110,7 +110,7 @@ export class RecordShipper {
       if (page.checkpoint !== '') sending.signed = sending.sent;
       const bytes = page.leaves.reduce((sum, leaf) => sum + leaf.length, 0);
       sending.window.push({ size: sending.sent, bytes });
-      this.#write(sending, { from, leaves: page.leaves.map((leaf) => Buffer.from(leaf)), checkpoint: page.checkpoint });
+      this.#write(sending, { from, leaves: page.leaves.map(asBuffer), checkpoint: page.checkpoint });
     }
     if (sending.kept === sending.sent) this.#onWhole?.();
   }
@@ -201,3 +201,6 @@ export class RecordShipper {
     });
   }
 }
+
+const asBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength);

@@ -1,6 +1,8 @@
 import { RecordShipper } from '../fleet/record-shipper.ts';
 import type { AppendStream } from '../fleet/record-shipper.ts';
 import { LogPages } from '../ledger/log/log-pages.ts';
+import { RecentLeaves } from '../ledger/log/recent-leaves.ts';
+import type { WrittenLeaves } from '../ledger/log/written-leaves.ts';
 import { Unacknowledged } from '../ledger/unacknowledged.ts';
 import type { UnacknowledgedLimits } from '../ledger/unacknowledged.ts';
 import type { Ports } from '../runtime/ports.ts';
@@ -38,7 +40,7 @@ export class ShippedRecords {
   readonly #services: { readonly ports: Ports; readonly faults: Faults; readonly log: (line: string) => void };
   readonly #unacknowledged: Unacknowledged;
   #shipper: RecordShipper | null = null;
-  #pages: LogPages | null = null;
+  #pages: RecentLeaves | null = null;
   #next = 0;
 
   constructor(
@@ -69,7 +71,7 @@ export class ShippedRecords {
 
   start({ folder, size, ...log }: ShippedLog): void {
     this.#unacknowledged.begin(size);
-    this.#pages = new LogPages(folder);
+    this.#pages = new RecentLeaves(new LogPages(folder));
     this.#shipper = new RecordShipper({
       open: () => this.#open(),
       log,
@@ -80,6 +82,11 @@ export class ShippedRecords {
       onFault: (problem) => this.#services.faults.set('records', problem),
     });
     this.#shipper.start();
+  }
+
+  /** Records were written, and signed where there is a checkpoint: they are sent without being read again. `null`: not known which. */
+  handedOut(written: WrittenLeaves | null, checkpoint: string | null): void {
+    this.#pages?.wrote(written, checkpoint);
   }
 
   /** The log has `size` records, and its last ones have this many bytes. */

@@ -2,12 +2,15 @@ import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { MadeCheckpoint } from './log.ts';
 import type { LogSettings } from './log-settings.ts';
 import type { PackedRecords } from './packed-records.ts';
+import type { PackedLeaves } from './written-leaves.ts';
 
 /** What a log's thread is started with. */
 export interface LogThreadInput {
   readonly settings: LogSettings;
   /** Id of the state file whose outbox numbers the records carry. */
   readonly fileId: string;
+  /** Whether the thread hands out what it has written. */
+  readonly handsOut: boolean;
 }
 
 /** Requests to the thread, one at a time. */
@@ -29,6 +32,15 @@ export type LogThreadMessage =
       readonly taken: number;
     } & LogStatus)
   | { readonly kind: 'unopened'; readonly failure: StoreFailure }
-  | ({ readonly kind: 'appended'; readonly failure: StoreFailure | null } & LogStatus)
-  | { readonly kind: 'checkpoint'; readonly made: MadeCheckpoint | StoreFailure }
+  | ({
+      readonly kind: 'appended';
+      readonly failure: StoreFailure | null;
+      /** `null` where nothing was written, or is handed out. */
+      readonly written: PackedLeaves | null;
+    } & LogStatus)
+  | {
+      readonly kind: 'checkpoint';
+      readonly made: MadeCheckpoint | StoreFailure;
+      readonly written: PackedLeaves | null;
+    }
   | { readonly kind: 'closed'; readonly failure: StoreFailure | null };

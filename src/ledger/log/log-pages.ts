@@ -4,8 +4,8 @@ import { LogReader } from './log-reader.ts';
 import { segmentsIn } from './segment-files.ts';
 
 /** Largest page in bytes, by far below the largest message of gRPC, and in records. */
-const MAX_BYTES = 512 * 1024;
-const MAX_LEAVES = 256;
+export const MAX_PAGE_BYTES = 512 * 1024;
+export const MAX_PAGE_LEAVES = 256;
 
 /** Records of a log in order, up to its next checkpoint at most. */
 export interface LogPage {
@@ -83,7 +83,7 @@ function leavesAfter(log: LogReader, size: number): readonly Uint8Array[] {
   let bytes = 0;
   for (const leaf of log.found({ fromSeq: size + 1 }, { isNewestFirst: false })) {
     bytes += leaf.bytes.length;
-    if (leaves.length === MAX_LEAVES || (leaves.length > 0 && bytes > MAX_BYTES)) break;
+    if (leaves.length === MAX_PAGE_LEAVES || (leaves.length > 0 && bytes > MAX_PAGE_BYTES)) break;
     leaves.push(leaf.bytes);
   }
   return leaves;

@@ -6,6 +6,8 @@ import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { MadeCheckpoint } from './log.ts';
 import type { LogThreadMessage, LogRequest, LogStatus, LogThreadInput } from './log-messages.ts';
 import { packed } from './packed-records.ts';
+import { unpackedLeaves } from './written-leaves.ts';
+import type { PackedLeaves, WrittenLeaves } from './written-leaves.ts';
 
 /** Events of a log's thread. */
 export interface LogWatcher {
@@ -13,6 +15,11 @@ export interface LogWatcher {
   readonly onFatal: (failure: StoreFailure) => void;
   /** A checkpoint was made, or failed. */
   readonly onCheckpoint: (made: MadeCheckpoint | StoreFailure) => void;
+  /**
+   * Receives all that is written from now on, in order and before anything else is told of it, with the checkpoint over all up to it where
+   * it was signed; `null` where a failure leaves open what was written. Default: it is not handed out, which costs less.
+   */
+  readonly onWritten?: (written: WrittenLeaves | null, checkpoint: string | null) => void;
 }
 
 /** Records pass through as bytes, so the thread needs little young-generation memory, whatever flags the process has. */
@@ -48,9 +55,10 @@ export class LogThread implements RecordSink {
   }
 
   /** Opens the log in a folder, or starts a new one. */
-  static open(input: LogThreadInput, watcher: LogWatcher): Promise<LogThread | StoreFailure> {
+  static open(input: Omit<LogThreadInput, 'handsOut'>, watcher: LogWatcher): Promise<LogThread | StoreFailure> {
     return new Promise((resolve) => {
-      const worker = new Worker(workerFile(), { workerData: input, execArgv: [], resourceLimits: LIMITS });
+      const workerData: LogThreadInput = { ...input, handsOut: watcher.onWritten !== undefined };
+      const worker = new Worker(workerFile(), { workerData, execArgv: [], resourceLimits: LIMITS });
       const settle = (outcome: LogThread | StoreFailure): void => {
         worker.off('error', failed).off('exit', ended);
         resolve(outcome);
@@ -98,6 +106,7 @@ export class LogThread implements RecordSink {
     switch (message.kind) {
       case 'appended':
         this.#status = { size: message.size, bytes: message.bytes };
+        this.#handOut(message.failure, { written: message.written, checkpoint: null });
         this.#answer(message.failure);
         return;
       case 'closed':
@@ -105,12 +114,23 @@ export class LogThread implements RecordSink {
         this.#answer(message.failure);
         return;
       case 'checkpoint':
-        if (isStoreFailure(message.made) && message.made.code === 'broken') this.#break(message.made);
+        if (isStoreFailure(message.made)) {
+          this.#handOut(message.made, { written: null, checkpoint: null });
+          if (message.made.code === 'broken') this.#break(message.made);
+        } else this.#handOut(null, { written: message.written, checkpoint: message.made.note });
         this.#watcher.onCheckpoint(message.made);
         return;
       case 'opened':
       case 'unopened':
     }
+  }
+
+  #handOut(
+    failure: StoreFailure | null,
+    { written, checkpoint }: { readonly written: PackedLeaves | null; readonly checkpoint: string | null },
+  ): void {
+    if (failure !== null) this.#watcher.onWritten?.(null, null);
+    else if (written !== null) this.#watcher.onWritten?.(unpackedLeaves(written), checkpoint);
   }
 
   #answer(failure: StoreFailure | null): void {

@@ -2,17 +2,21 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { systemPorts } from '../../runtime/ports.ts';
 import { after } from '../../runtime/timers.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { SegmentLog } from './log.ts';
 import type { LogThreadMessage, LogRequest, LogThreadInput } from './log-messages.ts';
 import { unpacked } from './packed-records.ts';
+import { packedLeaves } from './written-leaves.ts';
+import type { PackedLeaves } from './written-leaves.ts';
 
 // Entry point of the thread of `log-thread.ts`, which is the only writer of the ledger.
 
 const CHECKPOINT_MS = 5_000;
 
-const { settings, fileId } = workerData as LogThreadInput;
-// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-const say = (message: LogThreadMessage): void => parentPort?.postMessage(message);
+const { settings, fileId, handsOut } = workerData as LogThreadInput;
+const say = (message: LogThreadMessage, handedOver: readonly ArrayBuffer[] = []): void =>
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+  parentPort?.postMessage(message, [...handedOver]);
 const log = SegmentLog.open(settings, systemPorts);
 
 if (isStoreFailure(log)) {
@@ -24,9 +28,14 @@ if (isStoreFailure(log)) {
 
 function serve(open: SegmentLog): void {
   const { origin, verifierKey } = open;
+  /** Only what is on disk is handed out. */
+  const writtenBy = (failure: StoreFailure | null): PackedLeaves | null =>
+    handsOut && failure === null && open.written.leaves.length > 0 ? packedLeaves(open.written) : null;
   const checkpoint = (): void => {
     const made = open.checkpoint();
-    if (made !== null) say({ kind: 'checkpoint', made });
+    if (made === null) return;
+    const written = writtenBy(isStoreFailure(made) ? made : null);
+    say({ kind: 'checkpoint', made, written }, buffersOf(written));
   };
   let cancel: (() => void) | null = null;
   const tick = (): void => {
@@ -44,8 +53,12 @@ function serve(open: SegmentLog): void {
       return;
     }
     const failure = open.append(unpacked(request.records), fileId);
-    say({ kind: 'appended', failure, size: open.size, bytes: open.bytes });
+    const written = writtenBy(failure);
+    say({ kind: 'appended', failure, written, size: open.size, bytes: open.bytes }, buffersOf(written));
     if (open.isCheckpointDue) checkpoint();
   });
   say({ kind: 'opened', origin, verifierKey, taken: open.takenOf(fileId), size: open.size, bytes: open.bytes });
 }
+
+const buffersOf = (written: PackedLeaves | null): readonly ArrayBuffer[] =>
+  written === null ? [] : [written.bytes.buffer];

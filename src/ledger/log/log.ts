@@ -25,6 +25,7 @@ import { Segment } from './segment.ts';
 import { keptSegments } from './segment-ends.ts';
 import { segmentPath } from './segment-files.ts';
 import { signedEndMs } from './signed-head.ts';
+import type { WrittenLeaves } from './written-leaves.ts';
 
 /** A record to append: canonical JSON, with its outbox number if it comes from an outbox. */
 export interface IncomingRecord {
@@ -66,6 +67,7 @@ export class SegmentLog {
   /** Records since the last checkpoint, without those of checkpoints. */
   #news = 0;
   #broken: StoreFailure | null = null;
+  #written: WrittenLeaves = { from: 0, leaves: [] };
 
   private constructor(
     { segment, first }: LogStart,
@@ -126,6 +128,11 @@ export class SegmentLog {
   /** The highest outbox number taken from a state file. */
   takenOf(fileId: string): number {
     return this.#taken.get(fileId) ?? 0;
+  }
+
+  /** What the last `append` or `checkpoint` wrote. */
+  get written(): WrittenLeaves {
+    return this.#written;
   }
 
   /** Appends a batch atomically; synced before it returns. Idempotent: outbox numbers already taken are skipped. */
@@ -206,6 +213,7 @@ export class SegmentLog {
     });
     const failure = this.#guarded(() => this.#segment.append({ rows, state, taken }));
     if (failure !== null) return failure;
+    this.#written = { from: this.#state.range.size, leaves: rows.map(({ bytes }) => bytes) };
     this.#state = state;
     for (const [file, outbox] of taken) this.#taken.set(file, outbox);
     return null;
