@@ -19,6 +19,8 @@ afterAll(remove);
 const plain = (page: ReturnType<LogPages['after']>): unknown =>
   isProblem(page) ? page : { ...page, leaves: page.leaves.map((leaf) => Buffer.from(leaf).toString('hex')) };
 
+const batch = (from: number, count: number) => Array.from({ length: count }, (_, index) => endRecord(from + index));
+
 const hexOf = (leaves: readonly Uint8Array[]): readonly string[] =>
   leaves.map((leaf) => Buffer.from(leaf).toString('hex'));
 
@@ -95,7 +97,6 @@ describe('RecentLeaves', () => {
       },
     );
     if (isStoreFailure(thread)) throw new Error(thread.detail);
-    const batch = (from: number, count: number) => Array.from({ length: count }, (_, index) => endRecord(from + index));
     expect(await thread.appendRecords(batch(1, 3))).toBeNull();
     expect(await thread.appendRecords(batch(4, 300))).toBeNull();
     await thread.close();
