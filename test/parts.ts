@@ -7,6 +7,8 @@ import {
   cacheFolder,
   CEDAR_VERSION,
   cedarFolder,
+  COMPOSE_GO_VERSION,
+  composeGoFolder,
   ENVOY_GATEWAY_VERSION,
   envoyGatewayFolder,
   ETCD_VERSION,
@@ -126,6 +128,13 @@ export const chromiumPart = (): Part<string> => onPath('chromium');
 export const prometheusPart = (): Part<PrometheusBinaries> => ({
   name: `Prometheus ${PROMETHEUS_VERSION}`,
   found: binariesIn(prometheusFolder, { prometheus: 'prometheus', promtool: 'promtool' }),
+  enable: 'npm run parts',
+});
+
+/** The reference implementation of the Compose Specification as a part: it checks a compose file and prints its model. */
+export const composeGoPart = (): Part<string> => ({
+  name: `compose-go ${COMPOSE_GO_VERSION}`,
+  found: binariesIn(composeGoFolder, { compose: 'cmd' })?.compose ?? null,
   enable: 'npm run parts',
 });
 

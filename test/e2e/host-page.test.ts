@@ -53,10 +53,10 @@ describeWith(both(spirePart(), envoyPart()), 'the page of installing on a host',
     const bin = join(folder, 'bin');
     const prefix = join(folder, 'prefix');
     await mkdir(bin);
-    // SPIRE and Envoy are on the path of the host; here SPIRE has its socket elsewhere.
+    // SPIRE and Envoy are on the path of the host; here SPIRE has its socket elsewhere, and other Envoys run.
     const server = `exec '${spireBinaries.server}' "$@" -socketPath '${spire.controlSocket}'`;
     await writeFile(join(bin, 'spire-server'), `#!/bin/sh\n${server}\n`, { mode: 0o755 });
-    await writeFile(join(bin, 'envoy'), `#!/bin/sh\nexec '${envoy}' "$@"\n`, { mode: 0o755 });
+    await writeFile(join(bin, 'envoy'), `#!/bin/sh\nexec '${envoy}' --use-dynamic-base-id "$@"\n`, { mode: 0o755 });
     await run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: root });
     const [upstream, listener, issuer] = [await freePort(), await freePort(), await freePort()];
     const environment: Readonly<Record<string, string>> = {

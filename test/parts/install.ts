@@ -1,6 +1,8 @@
 import { installEnvoy, isBinaryProblem, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
 import {
   cacheFolder,
+  COMPOSE_GO_VERSION,
+  composeGoFolder,
   envoyVersions,
   ETCD_VERSION,
   etcdFolder,
@@ -118,9 +120,31 @@ const etcd: GoPart = {
   takes: 'about a minute on 2 cores, once',
 };
 
+/** Its command is called `cmd`. */
+const composeGo: GoPart = {
+  name: `compose-go ${COMPOSE_GO_VERSION}`,
+  folder: composeGoFolder,
+  modules: ['github.com/compose-spec/compose-go/v2/cmd'],
+  version: `v${COMPOSE_GO_VERSION}`,
+  tags: '',
+  takes: 'half a minute, once',
+};
+
 const results: (string | BinaryProblem)[] = [];
 for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
-for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, seaweedfs, etcd, kubernetes, envoyGateway])
+for (const part of [
+  jaeger,
+  spire,
+  prometheus,
+  grpcurl,
+  ghz,
+  h2spec,
+  composeGo,
+  seaweedfs,
+  etcd,
+  kubernetes,
+  envoyGateway,
+])
   results.push(await installGoPart(part, say));
 
 results.push(await installIstiod(say), await installJaegerUi(say), await installPostgres(say));
