@@ -115,7 +115,11 @@ function told(io: CommandIo, { folder, selector, host }: Answers, names: readonl
           `envoy -c ${at('envoy.yaml')}`,
           `sh ${at('first-call.sh')}`,
         ]
-      : [...common, `remit serve --check --config ${at('remit.yaml')}`, `see the head of ${at(`${host}.yaml`)}`];
+      : [
+          ...common,
+          `remit serve --check --config ${at('remit.yaml')}`,
+          `see deploy/guide/install/hosts/${host}.md for ${at(host)}`,
+        ];
   io.err(['next:', ...next].join('\n  '));
   return EXIT.good;
 }

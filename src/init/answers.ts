@@ -7,7 +7,15 @@ import { isLoopback } from '../runtime/loopback-host.ts';
 import { nearestOf } from '../runtime/nearest-name.ts';
 
 /** The hosts that `remit init` writes a configuration for. */
-export const HOSTS = ['envoy', 'istio', 'envoy-gateway', 'agentgateway'] as const;
+export const HOSTS = [
+  'envoy',
+  'istio',
+  'istio-waypoint',
+  'envoy-gateway',
+  'agentgateway',
+  'kgateway',
+  'consul',
+] as const;
 
 /** What asks Remit. */
 export type Host = (typeof HOSTS)[number];

@@ -4,7 +4,7 @@ import { shippedSpireConfig } from '../dev/envoy-config.ts';
 import type { Answers } from './answers.ts';
 import { envoyFileFrom } from './envoy-file.ts';
 import { firstCallScript } from './first-call-script.ts';
-import { HOST_FILES } from './host-files.ts';
+import { hostFiles } from './host-files.ts';
 import { intentFile } from './intent-file.ts';
 import { policyFiles } from './policy-files.ts';
 import { registerScript } from './register-script.ts';
@@ -13,14 +13,13 @@ import { remitFile } from './remit-file.ts';
 /** The files of a folder that `remit init` makes, by their path in it. */
 export async function folderFiles(answers: Answers): Promise<ReadonlyMap<string, string>> {
   const base = await readFile(fileURLToPath(new URL('../../cedar-policies/base.cedarschema', import.meta.url)), 'utf8');
-  const hostFile = HOST_FILES.get(answers.host);
-  const ofHost: readonly (readonly [string, string])[] =
-    hostFile === undefined
-      ? [
+  const ofHost =
+    answers.host === 'envoy'
+      ? new Map([
           ['envoy.yaml', envoyFileFrom(await shippedSpireConfig(), answers)],
           ['first-call.sh', firstCallScript(answers)],
-        ]
-      : [[hostFile.name, hostFile.text(answers)]];
+        ])
+      : await hostFiles(answers);
   return new Map([
     ['remit.yaml', remitFile(answers)],
     ...ofHost,

@@ -1,4 +1,5 @@
 import type { Answers } from './answers.ts';
+import { SHIPPED_HOSTS } from './host-files.ts';
 import { envoyId, remitId } from './identities.ts';
 import { shellWord } from './written-text.ts';
 
@@ -7,7 +8,9 @@ export function registerScript(answers: Answers): string {
   const { agent, tools, issuer } = answers;
   const entries = [
     { id: remitId(answers), dns: [new URL(issuer).hostname] },
-    { id: envoyId(answers), dns: [tools] },
+    ...(answers.host === 'envoy' || SHIPPED_HOSTS.get(answers.host)?.isGateway === true
+      ? [{ id: envoyId(answers), dns: [tools] }]
+      : []),
     { id: agent, dns: [] },
   ];
   const commands = entries.map(({ id, dns }) =>

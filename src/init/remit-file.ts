@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { isLoopback } from '../runtime/loopback-host.ts';
 import { issuerPortOf, type Answers } from './answers.ts';
 import { PAGES } from './envoy-file.ts';
-import { HOST_FILES } from './host-files.ts';
+import { SHIPPED_HOSTS } from './host-files.ts';
 import { remitId } from './identities.ts';
 import { yamlText } from './written-text.ts';
 
@@ -12,10 +12,10 @@ const head = `# Written by \`remit init\`. Every key: ${PAGES}/guide/reference/c
 
 /** The configuration of `remit serve` for these answers: with its sockets and state in the folder, or in the places of a pod. */
 export function remitFile(answers: Answers): string {
-  const hostFile = HOST_FILES.get(answers.host);
+  const host = SHIPPED_HOSTS.get(answers.host);
   const extAuthz =
-    hostFile?.extAuthz(answers) ?? `{ listen: ${yamlText(`unix:${join(answers.folder, 'run/check.sock')}`)} }`;
-  const isPod = hostFile !== undefined;
+    host?.extAuthz(answers) ?? `{ listen: ${yamlText(`unix:${join(answers.folder, 'run/check.sock')}`)} }`;
+  const isPod = host !== undefined;
   return `${head}${isPod ? POD_NOTE : ''}trustDomains: [${yamlText(answers.trustDomain)}]
 extAuthz: ${extAuthz}
 svid: { workloadApi: ${yamlText(`unix:${answers.workloadApi}`)}, id: ${yamlText(remitId(answers))} }

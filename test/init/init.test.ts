@@ -104,38 +104,51 @@ describe('remit init', () => {
   });
 
   it.each([
+    ['istio', { listen: '127.0.0.1:9470' }],
     [
-      'istio',
-      { listen: '127.0.0.1:9470' },
-      ['ServiceEntry', 'PeerAuthentication', 'AuthorizationPolicy', 'EnvoyFilter'],
+      'istio-waypoint',
+      {
+        listen: '127.0.0.1:9470',
+        identity: 'xfcc',
+        proxyId: 'spiffe://own.test/ns/gateway/sa/envoy',
+        binding: 'spiffe-id',
+      },
     ],
     [
       'envoy-gateway',
-      {
-        listen: 'unix:/run/remit/check.sock',
-        identity: 'xfcc',
-        proxyId: 'spiffe://acme.test/ns/gateway/sa/envoy',
-      },
-      ['Backend', 'SecurityPolicy', 'ClientTrafficPolicy'],
+      { listen: 'unix:/run/remit/check.sock', identity: 'xfcc', proxyId: 'spiffe://own.test/ns/gateway/sa/envoy' },
     ],
-    ['agentgateway', { listen: '127.0.0.1:9470', binding: 'spiffe-id' }, [undefined]],
-  ])('writes what %s needs, with the places and identities of pods', async (host, extAuthz, kinds) => {
-    const { code, at, err, textOf } = await made([...DOMAIN, '--host', host, '--yes']);
-    expect([code, problemsOf(at, textOf('remit.yaml'))]).toEqual([0, []]);
-    const config = parse(textOf('remit.yaml'));
-    expect(config.extAuthz).toEqual(extAuthz);
-    expect(config).toMatchObject({
-      svid: { workloadApi: 'unix:/spiffe-workload-api/spire-agent.sock', id: 'spiffe://acme.test/ns/remit/sa/remit' },
-      issuer: { listen: '0.0.0.0:9472', url: 'https://remit.acme.test:9472' },
-      state: 'sqlite:/var/lib/remit/state.db',
-    });
-    const documents = parseAllDocuments(textOf(`${host}.yaml`));
-    expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
-    expect(documents.map((document) => document.get('kind'))).toEqual(kinds);
-    expect(textOf('register.sh')).toContain('-selector k8s:ns:agents \\\n    -selector k8s:sa:planner');
-    expect(err).toContain(`see the head of ${at}/${host}.yaml`);
-    expect(readdirSync(at)).not.toContain('first-call.sh');
-  });
+    ['agentgateway', { listen: '127.0.0.1:9470', certificateFrom: 'metadata' }],
+    ['kgateway', { listen: '127.0.0.1:9470', identity: 'xfcc', proxyId: 'spiffe://own.test/ns/gateway/sa/envoy' }],
+    ['consul', { listen: '127.0.0.1:9470' }],
+  ])(
+    'writes the shipped files of %s with the names given, and what Remit needs to know of it',
+    async (host, extAuthz) => {
+      const names = ['--trust-domain', 'own.test', '--tools', 'crm.own.test', '--upstream', '10.1.2.3:9000'];
+      const { code, at, err, textOf } = await made([...names, '--host', host, '--yes']);
+      expect([code, problemsOf(at, textOf('remit.yaml'))]).toEqual([0, []]);
+      const config = parse(textOf('remit.yaml'));
+      expect(config.extAuthz).toEqual(extAuthz);
+      expect(config).toMatchObject({
+        svid: { workloadApi: 'unix:/spiffe-workload-api/spire-agent.sock', id: 'spiffe://own.test/ns/remit/sa/remit' },
+        issuer: { listen: '0.0.0.0:9472', url: 'https://remit.own.test:9472' },
+        state: 'sqlite:/var/lib/remit/state.db',
+      });
+      const shipped = join(import.meta.dirname, '../../deploy/hosts', host);
+      const files = readdirSync(shipped);
+      expect(readdirSync(join(at, host))).toEqual(files);
+      for (const name of files) {
+        const [own, example] = [textOf(`${host}/${name}`), readFileSync(join(shipped, name), 'utf8')];
+        expect(own).not.toMatch(/acme\.test|127\.0\.0\.1(?::|, port: )8081/);
+        const documents = name.endsWith('.yaml') ? parseAllDocuments(own) : [];
+        expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
+        expect(own.split('\n')).toHaveLength(example.split('\n').length);
+      }
+      expect(textOf('register.sh')).toContain('-selector k8s:ns:agents \\\n    -selector k8s:sa:planner');
+      expect(err).toContain(`see deploy/guide/install/hosts/${host}.md for ${at}/${host}`);
+      expect(readdirSync(at)).not.toContain('first-call.sh');
+    },
+  );
 
   it('asks on a terminal for what no option says, again after a wrong answer, and takes defaults', async () => {
     const answers = ['isto', 'envoy', '', 'acme.test', ' ', 'crm.acme.test', ''];
@@ -147,8 +160,8 @@ describe('remit init', () => {
     const { code, err, textOf } = await made([], fresh(), { ask: answer });
     expect([code, answers]).toEqual([0, []]);
     expect(asked).toEqual([
-      'what asks Remit (envoy, istio, envoy-gateway, agentgateway) [envoy]: ',
-      'what asks Remit (envoy, istio, envoy-gateway, agentgateway) [envoy]: ',
+      'what asks Remit (envoy, istio, istio-waypoint, envoy-gateway, agentgateway, kgateway, consul) [envoy]: ',
+      'what asks Remit (envoy, istio, istio-waypoint, envoy-gateway, agentgateway, kgateway, consul) [envoy]: ',
       'SPIFFE trust domain, such as acme.test: ',
       'SPIFFE trust domain, such as acme.test: ',
       'address of the tool server [127.0.0.1:8080]: ',
