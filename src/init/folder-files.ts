@@ -9,22 +9,24 @@ import { intentFile } from './intent-file.ts';
 import { policyFiles } from './policy-files.ts';
 import { registerScript } from './register-script.ts';
 import { remitFile } from './remit-file.ts';
+import { valuesFile } from './values-file.ts';
 
 /** The files of a folder that `remit init` makes, by their path in it. */
 export async function folderFiles(answers: Answers): Promise<ReadonlyMap<string, string>> {
   const base = await readFile(fileURLToPath(new URL('../../cedar-policies/base.cedarschema', import.meta.url)), 'utf8');
+  const policies = policyFiles(base, answers);
   const ofHost =
     answers.host === 'envoy'
       ? new Map([
           ['envoy.yaml', envoyFileFrom(await shippedSpireConfig(), answers)],
           ['first-call.sh', firstCallScript(answers)],
         ])
-      : await hostFiles(answers);
+      : new Map([...(await hostFiles(answers)), ['values.yaml', valuesFile(answers, policies)]]);
   return new Map([
     ['remit.yaml', remitFile(answers)],
     ...ofHost,
     ['intent.yaml', intentFile(answers)],
     ['register.sh', registerScript(answers)],
-    ...policyFiles(base, answers),
+    ...policies,
   ]);
 }

@@ -3,60 +3,47 @@ import { isIPv4 } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Answers, Host } from './answers.ts';
 import { envoyId } from './identities.ts';
-import { yamlText } from './written-text.ts';
 
 /** A host other than a plain Envoy: its shipped files, and what Remit must know of it. */
 interface ShippedHost {
   /** Folders of `deploy/hosts/`. */
   readonly folders: readonly string[];
-  /** `extAuthz` of remit.yaml: what this host shows of the caller decides. */
-  readonly extAuthz: (answers: Answers) => string;
+  /** Where it asks. */
+  readonly listen: string;
+  /** The other keys of `extAuthz`: what this host shows of the caller decides. */
+  readonly extAuthz: (answers: Answers) => Readonly<Record<string, string>>;
   /** Whether the host has an identity of its own, as a gateway has. */
   readonly isGateway: boolean;
 }
 
-const BESIDE = '"127.0.0.1:9470"';
+const BESIDE = '127.0.0.1:9470';
+
+/** The caller is named by the header that the gateway writes itself. */
+const fromHeader = (answers: Answers) => ({ identity: 'xfcc', proxyId: envoyId(answers) });
 
 /** The hosts whose files are shipped in `deploy/hosts/`. */
 export const SHIPPED_HOSTS: ReadonlyMap<Host, ShippedHost> = new Map<Host, ShippedHost>([
-  ['istio', { folders: ['istio'], extAuthz: () => `{ listen: ${BESIDE} }`, isGateway: false }],
+  ['istio', { folders: ['istio'], listen: BESIDE, extAuthz: () => ({}), isGateway: false }],
   [
     'istio-waypoint',
     {
       folders: ['istio-waypoint', 'istio'],
-      extAuthz: (answers) => `{ listen: ${BESIDE}, ${fromHeader(answers)}, binding: spiffe-id }`,
+      listen: BESIDE,
+      extAuthz: (answers) => ({ ...fromHeader(answers), binding: 'spiffe-id' }),
       isGateway: true,
     },
   ],
   [
     'envoy-gateway',
-    {
-      folders: ['envoy-gateway'],
-      extAuthz: (answers) => `{ listen: unix:/run/remit/check.sock, ${fromHeader(answers)} }`,
-      isGateway: true,
-    },
+    { folders: ['envoy-gateway'], listen: 'unix:/run/remit/check.sock', extAuthz: fromHeader, isGateway: true },
   ],
   [
     'agentgateway',
-    {
-      folders: ['agentgateway'],
-      extAuthz: () => `{ listen: ${BESIDE}, certificateFrom: metadata }`,
-      isGateway: true,
-    },
+    { folders: ['agentgateway'], listen: BESIDE, extAuthz: () => ({ certificateFrom: 'metadata' }), isGateway: true },
   ],
-  [
-    'kgateway',
-    {
-      folders: ['kgateway'],
-      extAuthz: (answers) => `{ listen: ${BESIDE}, ${fromHeader(answers)} }`,
-      isGateway: true,
-    },
-  ],
-  ['consul', { folders: ['consul'], extAuthz: () => `{ listen: ${BESIDE} }`, isGateway: false }],
+  ['kgateway', { folders: ['kgateway'], listen: BESIDE, extAuthz: fromHeader, isGateway: true }],
+  ['consul', { folders: ['consul'], listen: BESIDE, extAuthz: () => ({}), isGateway: false }],
 ]);
-
-/** The caller is named by the header that the gateway writes itself. */
-const fromHeader = (answers: Answers): string => `identity: xfcc, proxyId: ${yamlText(envoyId(answers))}`;
 
 /** The files of a host by path, with the names of these answers in place of the examples; none for a plain Envoy. */
 export async function hostFiles(answers: Answers): Promise<ReadonlyMap<string, string>> {

@@ -13,11 +13,13 @@ const head = `# Written by \`remit init\`. Every key: ${PAGES}/guide/reference/c
 /** The configuration of `remit serve` for these answers: with its sockets and state in the folder, or in the places of a pod. */
 export function remitFile(answers: Answers): string {
   const host = SHIPPED_HOSTS.get(answers.host);
-  const extAuthz =
-    host?.extAuthz(answers) ?? `{ listen: ${yamlText(`unix:${join(answers.folder, 'run/check.sock')}`)} }`;
+  const extAuthz = {
+    listen: host?.listen ?? `unix:${join(answers.folder, 'run/check.sock')}`,
+    ...host?.extAuthz(answers),
+  };
   const isPod = host !== undefined;
   return `${head}${isPod ? POD_NOTE : ''}trustDomains: [${yamlText(answers.trustDomain)}]
-extAuthz: ${extAuthz}
+extAuthz: { ${keysOf(extAuthz)} }
 svid: { workloadApi: ${yamlText(`unix:${answers.workloadApi}`)}, id: ${yamlText(remitId(answers))} }
 issuer: { listen: ${yamlText(issuerListenOf(answers.issuer))}, url: ${yamlText(answers.issuer)} }
 policies: policies
@@ -25,9 +27,14 @@ state: ${isPod ? 'sqlite:/var/lib/remit/state.db' : 'sqlite:state/state.db'}
 `;
 }
 
-const POD_NOTE = `# For /etc/remit of one Remit. With a Remit in each of several pods the state is that of their authority, which has the issuer too:
-# \`state: authority:HOST:9474\`, no \`issuer\`. ${PAGES}/guide/install/sidecars.md
+const POD_NOTE = `# For /etc/remit of a single Remit, which has the state and the issuer too. In a cluster the chart makes the configuration of each pod
+# from values.yaml, and the authority has both.
 `;
+
+const keysOf = (section: Readonly<Record<string, string>>): string =>
+  Object.entries(section)
+    .map(([key, value]) => `${key}: ${yamlText(value)}`)
+    .join(', ');
 
 /** An issuer that is called by a name of this machine alone listens there alone. */
 const issuerListenOf = (url: string): string =>

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { DevProcess } from '../../src/dev/child.ts';
 import { freePort } from '../free-port.ts';
+import { pageCommands } from '../pages/page-commands.ts';
 import { both, describeWith, envoyPart, spirePart } from '../parts.ts';
 import { Spire } from '../spire/spire.ts';
 import { until } from '../until.ts';
@@ -15,16 +16,6 @@ jest.setTimeout(300_000);
 
 const root = resolve(import.meta.dirname, '../..');
 const run = promisify(execFile);
-
-/** The commands of the page, in their order. */
-async function pageCommands(): Promise<readonly string[]> {
-  const page = await readFile(join(root, 'deploy/guide/install/host.md'), 'utf8');
-  const [, block = ''] = /```console\n([^]*?)```/.exec(page) ?? [];
-  return block
-    .split('\n')
-    .filter((line) => line.startsWith('$ '))
-    .map((line) => line.slice(2));
-}
 
 /** What a command in the background says once it is ready. */
 const READY: readonly (readonly [command: string, said: RegExp])[] = [
@@ -75,7 +66,7 @@ describeWith(both(spirePart(), envoyPart()), 'the page of installing on a host',
         .replaceAll('8080', String(upstream))
         .replace(/^(remit init .*)$/, `$1 --listen 127.0.0.1:${listener} --issuer https://localhost:${issuer}`);
 
-    const commands = await pageCommands();
+    const commands = pageCommands('deploy/guide/install/host.md', 'The commands');
     const printed: string[] = [];
     for (const command of commands) {
       if (!command.endsWith(' &')) {

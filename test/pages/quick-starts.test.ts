@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { pageCommands } from './page-commands.ts';
+
+const root = resolve(import.meta.dirname, '../..');
+const START = 'deploy/guide/start/quick-starts.md';
+const page = readFileSync(join(root, START), 'utf8');
+
+/** The ways of the table: where its commands are, and how many it says. */
+const ways = [...page.matchAll(/^\| \[[^\]]+\]\(([^)]+)\) \| (\d+)(?: and \d+)? \|/gm)].map(([, to = '', count]) => ({
+  to,
+  count: Number(count),
+}));
+
+describe('quick-starts.md', () => {
+  it('counts the commands of each way', () => {
+    expect(ways.map(({ to }) => to)).toEqual([
+      '#local',
+      '../install/host.md',
+      '#docker-compose',
+      '#kubernetes',
+      '#istio',
+      '#envoy-gateway',
+    ]);
+    // Istio and Envoy Gateway begin with the commands of Kubernetes.
+    const counted = ways.map(({ to }) => {
+      if (to === '../install/host.md') return pageCommands('deploy/guide/install/host.md', 'The commands').length;
+      const section = to === '#istio' || to === '#envoy-gateway' ? '#kubernetes' : to;
+      return pageCommands(START, titleOf(section)).length;
+    });
+    expect(counted).toEqual(ways.map(({ count }) => count));
+  });
+
+  it('names a script of package.json for the local way', () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+    expect(pageCommands(START, 'Local')).toEqual(['npm run quickstart']);
+    expect(scripts).toMatchObject({ quickstart: 'npm ci && npm run demo', demo: 'node dist/main.js demo' });
+  });
+});
+
+/** The heading that an anchor of the page is for. */
+function titleOf(anchor: string): string {
+  const titles = [...page.matchAll(/^## (.+)$/gm)].map(([, title = '']) => title);
+  return titles.find((title) => `#${title.toLowerCase().replaceAll(' ', '-')}` === anchor) ?? '';
+}
