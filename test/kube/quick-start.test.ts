@@ -37,7 +37,13 @@ describeWith(both(kubernetesPart(), helmPart()), 'the quick start on Kubernetes'
     await symlink(helm, join(bin, 'helm'));
     await symlink(join(root, 'deploy'), join(folder, 'deploy'));
     const path = [bin, dirname(binaries.kubectl), process.env['PATH'] ?? ''].join(delimiter);
-    // The tool servers that the page begins with.
+    // What the page begins with: SPIRE's driver, and tool servers.
+    await kube.apply({
+      apiVersion: 'storage.k8s.io/v1',
+      kind: 'CSIDriver',
+      metadata: { name: 'csi.spiffe.io' },
+      spec: {},
+    });
     await kube.namespace('demo');
     const labels = { app: 'tools' };
     const template = { metadata: { labels }, spec: { containers: [container] } };
@@ -53,7 +59,8 @@ describeWith(both(kubernetesPart(), helmPart()), 'the quick start on Kubernetes'
     for (const command of commands)
       await promisify(execFile)('sh', ['-c', command], { cwd: folder, env: { ...kube.environment, PATH: path } });
 
-    const place = { file: 'remit.yaml', folder: '/etc/remit', environment: {} };
+    const environment = { SPIFFE_ENDPOINT_SOCKET: 'unix:///spiffe-workload-api/spire-agent.sock' };
+    const place = { file: 'remit.yaml', folder: '/etc/remit', environment };
     for (const [namespace, kind] of [
       ['remit', 'statefulset,service,serviceaccount,networkpolicy'],
       ['demo', 'deployment'],
