@@ -1,4 +1,4 @@
-import { lstat, mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, lstat, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 const PRIVATE_FOLDER_MODE = 0o700;
@@ -11,7 +11,8 @@ export type WriteProblem = { readonly existing: readonly string[] } | { readonly
 
 /**
  * Writes the files into `folder`, which is made where it is missing. Writes nothing where one of them is there, unless `replace`
- * is set; then each is replaced by rename, so that a link is not followed.
+ * is set; then each is replaced by rename, so that a link is not followed. All are written under temporary names first: a full
+ * disk changes no file.
  *
  * @param suffix of temporary files; must be unique
  * @param privateFolders further folders, their owner's alone
@@ -25,21 +26,28 @@ export async function writeFolder(
     privateFolders,
   }: { readonly replace: boolean; readonly suffix: string; readonly privateFolders: readonly string[] },
 ): Promise<WriteProblem | null> {
+  const temporary: string[] = [];
   try {
     const existing = replace ? [] : await existingOf(folder, [...files.keys()]);
     if (existing.length > 0) return { existing };
     await mkdir(folder, { recursive: true, mode: FOLDER_MODE });
     for (const name of privateFolders) await mkdir(join(folder, name), { recursive: true, mode: PRIVATE_FOLDER_MODE });
     for (const [name, text] of files) {
-      const path = join(folder, name);
+      const path = join(folder, `${name}.${suffix}`);
       await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
-      await write(path, text, { replace, suffix });
+      temporary.push(path);
+      await writeFile(path, text, { flag: 'wx', mode: FILE_MODE });
     }
+    // Unlike a rename, a link refuses a file that came meanwhile.
+    for (const name of files.keys())
+      await (replace ? rename : link)(join(folder, `${name}.${suffix}`), join(folder, name));
     return null;
   } catch (error) {
     // By shape: under a test runner the error is of another realm.
     const { message } = error as { readonly message?: unknown };
     return { failed: String(message) };
+  } finally {
+    for (const path of temporary) await rm(path, { force: true });
   }
 }
 
@@ -56,25 +64,4 @@ async function existingOf(folder: string, names: readonly string[]): Promise<rea
     ),
   );
   return names.filter((_name, index) => isThere[index]);
-}
-
-async function write(
-  path: string,
-  text: string,
-  { replace, suffix }: { readonly replace: boolean; readonly suffix: string },
-): Promise<void> {
-  const temporary = replace ? `${path}.${suffix}` : path;
-  const file = await open(temporary, 'wx', FILE_MODE);
-  try {
-    await file.writeFile(text);
-  } finally {
-    await file.close();
-  }
-  if (!replace) return;
-  try {
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
 }

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -13,7 +13,9 @@ import { policySchema } from '../../src/commands/policy-schema.ts';
 import { policyTest } from '../../src/commands/policy-test.ts';
 import { configFrom, configProblemText } from '../../src/config/config.ts';
 import { scratch } from '../builders/scratch.ts';
+import { fillDisk } from '../full-disk.ts';
 import { describeWith, envoyPart } from '../parts.ts';
+import type { Part } from '../parts.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -286,3 +288,39 @@ describeWith(envoyPart(), 'remit init, and Envoy', (envoy) => {
     expect(`${stdout}${stderr}`).toContain(`configuration '${join(at, 'envoy.yaml')}' OK`);
   });
 });
+
+const root: Part<true> = {
+  name: 'root, to mount a tmpfs',
+  found: process.getuid?.() === 0 || null,
+  enable: 'sudo npm test',
+};
+
+describeWith(root, 'remit init on a full disk', () => {
+  it('says so, changes no file, and leaves none behind', async () => {
+    const disk = fresh();
+    mkdirSync(disk);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=512k,mode=0700', 'tmpfs', disk]);
+    try {
+      const at = join(disk, 'host');
+      expect((await made([...DOMAIN, '--yes'], at)).code).toBe(0);
+      const before = filesIn(at);
+      fillDisk(join(disk, 'ballast'));
+      const { code, err } = await made([...DOMAIN, '--tools', 'other.acme.test', '--yes', '--force'], at);
+      expect([code, err]).toEqual([
+        2,
+        expect.stringContaining('could not be written: ENOSPC: no space left on device'),
+      ]);
+      expect(filesIn(at)).toEqual(before);
+    } finally {
+      execFileSync('umount', [disk]);
+    }
+  });
+});
+
+/** The texts of all files below a folder. */
+const filesIn = (at: string): ReadonlyMap<string, string> =>
+  new Map(
+    readdirSync(at, { recursive: true, encoding: 'utf8' })
+      .filter((name) => statSync(join(at, name)).isFile())
+      .map((name) => [name, readFileSync(join(at, name), 'utf8')]),
+  );
