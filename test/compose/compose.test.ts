@@ -36,6 +36,13 @@ describeWith(composeGoPart(), 'the compose file', (compose) => {
     expect([...sources, ...dockerfiles].filter((path) => !existsSync(path))).toEqual([]);
   });
 
+  it('calls programs that the image has', async () => {
+    const image = await readFile(join(root, 'deploy/image/Dockerfile'), 'utf8');
+    expect(image).toContain(' /usr/bin/node\n');
+    expect(image).toContain('ENTRYPOINT ["/usr/bin/remit"]');
+    expect(image).toContain('/empty /var/lib/remit\n');
+  });
+
   it('has the versions that are tested, and that of this release', async () => {
     const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'));
     const [spire = '', envoy = ''] = [spirePart(), envoyPart()].map(({ name }) => name.split(' ').at(-1));
@@ -109,7 +116,7 @@ describeWith(
         else {
           const child = new DevProcess('env', wordsOf(service));
           started.set(name, child);
-          const test = service.healthcheck?.test.slice(1);
+          const test = service.healthcheck?.test?.slice(1);
           if (test === undefined) continue;
           await until(
             async () => {
@@ -149,6 +156,7 @@ async function placesIn(scratch: string): Promise<ReadonlyMap<string, string>> {
     ['/var/lib/remit', shared],
     ['/run/spire', sockets],
     ['/usr/bin/node', process.execPath],
+    ['/usr/bin/remit', join(root, 'dist/main.js')],
     ['/demo/', `${join(folder, 'demo')}/`],
     ['65532', String(process.getuid?.() ?? 0)],
     ...ports.map(([port, free]) => [String(port), String(free)] as const),
