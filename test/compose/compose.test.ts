@@ -19,6 +19,8 @@ const folder = join(root, 'deploy/compose');
 const file = join(folder, 'compose.yaml');
 const run = promisify(execFile);
 
+const ofSpire = (service: Service): boolean => service.image.startsWith('remit-demo-spire:');
+
 describeWith(composeGoPart(), 'the compose file', (compose) => {
   const { services } = composeProject(compose, file);
 
@@ -56,7 +58,6 @@ describeWith(composeGoPart(), 'the compose file', (compose) => {
   });
 
   it('gives no part more than it needs', () => {
-    const ofSpire = (service: Service): boolean => service.image.startsWith('remit-demo-spire:');
     for (const [name, service] of Object.entries(services)) {
       if (ofSpire(service)) expect([name, service.network_mode]).toEqual([name, 'none']);
       else
