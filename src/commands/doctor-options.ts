@@ -4,9 +4,11 @@ import type { Category } from '../doctor/codes.ts';
 import { adminAddressFrom } from '../doctor/collect/admin-address.ts';
 import type { AdminAddress } from '../doctor/collect/admin-address.ts';
 import { suppressionFrom } from '../doctor/suppression.ts';
+import type { CanaryCall } from '../doctor/collect/canary.ts';
 import type { Suppression } from '../doctor/suppression.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
+import { DEFAULT_ADMIN } from './admin-answer.ts';
 import { optionsFrom } from './options.ts';
 
 /** The admin interface of an Envoy with the shipped configuration. */
@@ -15,13 +17,18 @@ const DEFAULT_ENVOY = 'unix:/run/remit-envoy/admin.sock';
 /** `remit doctor --help`. */
 export const DOCTOR_HELP = `remit doctor: find why calls are not checked, or why none gets through
 
-usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--cluster NAME] [--config FILE] [--remit ADDRESS] [-v] [-o text|json|junit]
+usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--canary URL] [--cluster NAME] [--config FILE] [--remit ADDRESS]
+                    [-v] [-o text|json|junit]
                     [--only CATEGORY[,CATEGORY ...]] [--suppress CODE=WHERE ...] [--fail-level error|warning]
                     [--wait DURATION] [--bundle FILE]
 
   --envoy ADDRESS        the admin interface of Envoy, \`unix:/path\` or \`host:port\`; default \`${DEFAULT_ENVOY}\`
   -f, --file PATH        files of a host, or folders of them: an Envoy bootstrap, objects of Istio and Envoy Gateway, Istio's mesh
                          configuration, agentgateway. Then Envoy is asked only with --envoy. Render templates first
+  --canary URL           make a call without a token, and see whether Remit was asked; then Envoy is asked only with --envoy
+    --connect-to ADDRESS   connect to this \`host:port\` instead of that of the URL
+    --cert, --key, --ca FILE
+                           certificate and key of an agent, and trust anchors, PEM
   --cluster NAME         the cluster in Envoy that is Remit; default: found by its name, port or socket
   --config FILE          the configuration of Remit, whose sockets, certificates, policies and ledger are examined on this machine;
                          default \`/etc/remit/remit.yaml\`, if it exists
@@ -55,6 +62,7 @@ export interface DoctorOptions {
   readonly envoy: AdminAddress | null;
   /** Files and folders of a host. */
   readonly files: readonly string[];
+  readonly canary: CanaryCall | null;
   readonly remitCluster: string | null;
   /** The admin address of Remit; `null` for that of its configuration. */
   readonly remit: AdminAddress | null;
@@ -81,6 +89,11 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
     {
       envoy: text,
       file: { ...text, multiple: true, short: 'f', default: [] },
+      canary: text,
+      'connect-to': text,
+      cert: text,
+      key: text,
+      ca: text,
       cluster: text,
       config: { ...text, short: 'c' },
       remit: text,
@@ -98,11 +111,13 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
   );
   if (typeof options === 'string') return { problem: options };
   const { values } = options;
-  const isOffline = values.file.length > 0 && values.envoy === undefined;
+  const isOffline = (values.file.length > 0 || values.canary !== undefined) && values.envoy === undefined;
   const envoy = isOffline ? null : adminAddressFrom(values.envoy ?? DEFAULT_ENVOY);
   if (isProblem(envoy)) return envoy;
   const remit = values.remit === undefined ? null : adminAddressFrom(values.remit, 'a Remit');
   if (isProblem(remit)) return remit;
+  const canary = canaryFrom(values, remit);
+  if (isProblem(canary)) return canary;
   const format = formatFrom(values);
   if (isProblem(format)) return format;
   const only = values.only === undefined ? null : categoriesFrom(values.only);
@@ -118,6 +133,7 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
   return {
     envoy,
     files: values.file,
+    canary,
     remitCluster: values.cluster ?? null,
     remit,
     config: values.config ?? null,
@@ -128,6 +144,37 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
     failLevel,
     waitMs: seconds * 1_000,
     bundle: values.bundle ?? null,
+  };
+}
+
+/** Options of the canary call as written. */
+interface CanaryWords {
+  readonly canary?: string | undefined;
+  readonly 'connect-to'?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  readonly ca?: string | undefined;
+}
+
+function canaryFrom(words: CanaryWords, remit: AdminAddress | null): CanaryCall | Problem | null {
+  const { ca = null, canary, cert = null, 'connect-to': connectTo, key = null } = words;
+  if (canary === undefined) {
+    const without = ['connect-to', 'cert', 'key', 'ca'].find((name) => Object.hasOwn(words, name));
+    return without === undefined ? null : { problem: `--${without} belongs to --canary` };
+  }
+  const url = URL.parse(canary);
+  if (url === null || !['http:', 'https:'].includes(url.protocol) || url.username !== '')
+    return { problem: '--canary is an `https:` URL without user and password' };
+  if ((cert === null) !== (key === null)) return { problem: '--cert and --key belong together' };
+  if (connectTo !== undefined && (!/:\d{1,5}$/.test(connectTo) || !URL.canParse(`https://${connectTo}`)))
+    return { problem: `--connect-to is \`host:port\`, got \`${connectTo}\`` };
+  const counted = remit ?? adminAddressFrom(DEFAULT_ADMIN, 'a Remit');
+  if (isProblem(counted)) return counted;
+  return {
+    url,
+    connectTo: connectTo ?? null,
+    files: { cert, key, ca },
+    remit: counted,
   };
 }
 

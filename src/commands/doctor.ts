@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bundleOf } from '../doctor/bundle.ts';
 import { checks } from '../doctor/checks.ts';
+import { collectCanary } from '../doctor/collect/canary.ts';
 import { collectEnvoy } from '../doctor/collect/envoy-admin.ts';
 import { collectFiles } from '../doctor/collect/host-files.ts';
 import { collectRemit } from '../doctor/collect/remit.ts';
@@ -58,14 +59,16 @@ async function examination(options: DoctorOptions, io: Io): Promise<Examination>
 
 /** What is read, by what the options name. */
 function collectorsOf(options: DoctorOptions, { environment }: Io): readonly (() => Promise<Collected>)[] {
-  const { config, envoy, files, only, remit, remitCluster } = options;
+  const { canary, config, envoy, files, only, remit, remitCluster } = options;
   const isOfHost = only === null || [...only].some((category) => !isOfRemit(category));
   const isWanted = only !== null && [...only].some(isOfRemit);
-  // Files are examined wherever they are, so the Remit of this machine is not meant.
-  const isExamined = isWanted || config !== null || remit !== null || (only === null && files.length === 0);
+  // Files and calls are examined wherever they are, so the Remit of this machine is not meant.
+  const isHere = config !== null || remit !== null || (files.length === 0 && canary === null);
+  const isExamined = isWanted || (only === null && isHere);
   return [
     ...(envoy === null || !isOfHost ? [] : [() => collectEnvoy({ admin: envoy, remitCluster })]),
     ...(files.length === 0 ? [] : [() => Promise.resolve(collectFiles(files, remitCluster))]),
+    ...(canary === null ? [] : [() => collectCanary(canary, systemPorts)]),
     ...(isExamined
       ? [() => collectRemit({ admin: remit, config, isWanted, environment, nowMs: systemPorts.nowMs() })]
       : []),

@@ -1,3 +1,4 @@
+import { canaryChecks } from './canary/canary-check.ts';
 import type { Check } from './check.ts';
 import { envoyChecks } from './envoy/envoy-checks.ts';
 import { agentgatewayChecks } from './hosts/agentgateway.ts';
@@ -12,4 +13,5 @@ export const checks: readonly Check[] = [
   ...envoyGatewayChecks,
   ...agentgatewayChecks,
   ...remitChecks,
+  ...canaryChecks,
 ];

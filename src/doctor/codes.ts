@@ -7,6 +7,7 @@ export const CATEGORIES = [
   'istio',
   'envoy-gateway',
   'agentgateway',
+  'canary',
   'socket',
   'identity',
   'issuer',
@@ -106,6 +107,10 @@ const table = {
   'agentgateway.no-certificate': entry('warning', 'Remit does not get the certificate of the caller'),
   'agentgateway.no-body': entry('warning', 'Remit does not get bodies'),
   'agentgateway.partial-body': entry('error', 'Remit decides on the beginning of a body'),
+  'canary.not-asked': entry('error', 'a call that Remit was not asked about'),
+  'canary.not-reached': entry('error', 'a call about which Remit did not answer'),
+  'canary.allowed': entry('warning', 'a call without a token that was allowed'),
+  'canary.unproven': entry('info', 'counters of Remit that could not be read'),
   'socket.missing': entry('error', 'a socket that Envoy should connect to and that is not there'),
   'socket.refuses': entry('error', 'a socket that nobody accepts connections on'),
   'socket.mode': entry('error', 'a socket that others than Envoy can open, or with another mode than configured'),
@@ -166,7 +171,7 @@ export const codes: ReadonlyMap<string, CodeEntry> = new Map(Object.entries(tabl
 
 const categories: ReadonlySet<string> = new Set(CATEGORIES);
 
-const ofHosts: ReadonlySet<Category> = new Set(['envoy', 'istio', 'envoy-gateway', 'agentgateway']);
+const ofHosts: ReadonlySet<Category> = new Set(['envoy', 'istio', 'envoy-gateway', 'agentgateway', 'canary']);
 
 /** Whether findings of a category are about Remit itself, not about the host that asks it. */
 export const isOfRemit = (category: Category): boolean => !ofHosts.has(category);

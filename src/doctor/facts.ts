@@ -1,3 +1,4 @@
+import type { CanaryFacts } from './canary/canary-facts.ts';
 import type { EnvoyFacts } from './envoy/envoy-facts.ts';
 import type { HostObject } from './hosts/host-object.ts';
 import type { RemitFacts } from './remit/remit-facts.ts';
@@ -10,10 +11,12 @@ export interface Facts {
   readonly objects: readonly HostObject[];
   /** The Remit of this machine, or that of `--remit`. */
   readonly remit: RemitFacts | null;
+  /** What became of the canary call. */
+  readonly canary: CanaryFacts | null;
 }
 
 /** Facts in which nothing was examined. */
-export const NO_FACTS: Facts = { envoys: [], objects: [], remit: null };
+export const NO_FACTS: Facts = { envoys: [], objects: [], remit: null, canary: null };
 
 /** A text file for `--bundle`, without secrets. */
 export interface BundlePart {

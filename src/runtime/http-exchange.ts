@@ -12,8 +12,8 @@ export interface HttpExchange {
   readonly maxBytes: number;
   /** Bounds the duration of the whole exchange, to the last byte of the answer: `AbortSignal.timeout(ms)`. */
   readonly signal: AbortSignal;
-  /** Trust anchors (`ca`), client certificate (`cert`, `key`) and check of the server's name. Default: those of the runtime. */
-  readonly tls?: Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'checkServerIdentity'>;
+  /** Trust anchors (`ca`), client certificate (`cert`, `key`), name of the server and its check. Default: those of the runtime. */
+  readonly tls?: Pick<RequestOptions, 'ca' | 'cert' | 'key' | 'checkServerIdentity' | 'servername'>;
   /** Path of the Unix socket to connect to instead of the host of the URL. */
   readonly socketPath?: string;
 }

@@ -52,13 +52,21 @@ describe('remit doctor and the admin interface of Envoy', () => {
     ],
     ['a cut answer', () => envoy({ '/config_dump': '{"configs":[' }), 'is not the admin interface'],
   ])('says so where %s answers, and exits with 3', async (_name, address, problem) => {
-    const { exit, report } = await diagnosed(['--envoy', await address(), '--json']);
+    const { exit, report } = await diagnosed(['--only', 'envoy', '--envoy', await address(), '--json']);
     expect(report.not_examined).toEqual([expect.stringContaining(problem)]);
     expect(exit).toBe(3);
   });
 
   it('doubts an Envoy that forwards nothing', async () => {
-    const { exit, findings } = await diagnosed(['--envoy', await envoy({}), '--json', '--fail-level', 'warning']);
+    const { exit, findings } = await diagnosed([
+      '--only',
+      'envoy',
+      '--envoy',
+      await envoy({}),
+      '--json',
+      '--fail-level',
+      'warning',
+    ]);
     expect(findings).toEqual([
       expect.objectContaining({ code: 'envoy.never-asked', level: 'warning', where: 'envoy' }),
     ]);
@@ -83,7 +91,7 @@ describe('remit doctor and the admin interface of Envoy', () => {
     const dump = JSON.stringify({ configs: [{ '@type': 'x.ListenersConfigDump', static_listeners: [{ listener }] }] });
     expect(dump.length).toBeGreaterThan(45_000_000);
     const address = await envoy({ '/config_dump': dump });
-    const big = await diagnosed(['--envoy', address, '--json']);
+    const big = await diagnosed(['--only', 'envoy', '--envoy', address, '--json']);
     expect(big.report.not_examined).toEqual([]);
     expect(big.findings.map(({ code }) => code)).toContain('envoy.cluster-missing');
 
@@ -99,7 +107,7 @@ describe('remit doctor and the admin interface of Envoy', () => {
       response.on('drain', more);
       more();
     });
-    const refused = await diagnosed(['--envoy', endless, '--json']);
+    const refused = await diagnosed(['--only', 'envoy', '--envoy', endless, '--json']);
     expect(refused.report.not_examined).toEqual([expect.stringContaining('with more than 134217728 bytes')]);
   });
 
@@ -129,7 +137,17 @@ describe('remit doctor and the admin interface of Envoy', () => {
         request.url === '/server_info' ? INFO : request.url?.startsWith('/config_dump') ? JSON.stringify(dump) : '{}',
       );
     });
-    const args = ['--envoy', address, '--json', '--wait', '60s', '--suppress', 'envoy.never-asked=*'];
+    const args = [
+      '--only',
+      'envoy',
+      '--envoy',
+      address,
+      '--json',
+      '--wait',
+      '60s',
+      '--suppress',
+      'envoy.never-asked=*',
+    ];
     const { exit, report } = await diagnosed(args);
     expect([exit, asked, report.not_examined]).toEqual([0, 2, []]);
   });
@@ -148,6 +166,8 @@ describe('remit doctor and the admin interface of Envoy', () => {
       ],
     };
     const { exit, report } = await diagnosed([
+      '--only',
+      'envoy',
       '--envoy',
       await envoy({ '/config_dump': JSON.stringify(dump) }),
       '--json',

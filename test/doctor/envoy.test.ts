@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { stringify } from 'yaml';
 import { writeCredential } from '../../src/dev/authority.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
@@ -82,7 +82,7 @@ describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
       const call = { host: 'payments.acme.test', path: '/v1/payments/p-1' };
       statuses.set(name, (await domain.stage.planner.call(await portOf(broken, name), call)).status);
     }
-    seen = await diagnosed(['--envoy', `unix:${adminSocket}`, '--json']);
+    seen = await diagnosed(['--only', 'envoy', '--envoy', `unix:${adminSocket}`, '--json']);
   });
   afterAll(async () => {
     await broken?.stop();
@@ -118,9 +118,51 @@ describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
     expect(seen.findings.filter(({ code }) => !codes.has(code))).toEqual([]);
   });
 
+  const canary = async (port: number, remit = domain.places.get('readiness')?.replace('/readyz', '') ?? '') => {
+    const [cert = '', key = '', ca = ''] = ['planner.pem', 'planner.key', 'bundle.pem'].map((name) =>
+      join(scratch.folder, name),
+    );
+    const own = ['--cert', cert, '--key', key, '--ca', ca];
+    const url = 'https://payments.acme.test/v1/payments/p-1?secret=1';
+    const to = ['--connect-to', `127.0.0.1:${port}`, '--remit', remit];
+    return diagnosed(['--only', 'canary', '--canary', url, ...to, ...own, '--json']);
+  };
+
+  describe('with --canary', () => {
+    it.each([
+      ['as-shipped', []],
+      ['route-disabled', ['error canary.not-asked']],
+      ['filter-missing', ['error canary.not-asked']],
+      ['passed-unchecked', ['error canary.not-asked']],
+      ['istio-bad-provider', ['error canary.not-asked']],
+      ['cluster-misnamed', ['error canary.not-reached']],
+      ['shadow-mode', ['warning canary.allowed']],
+    ])('finds at %s %j', async (fault, found) => {
+      const { findings } = await canary(await portOf(broken, fault));
+      expect(findings.map(({ code, level }) => `${level} ${code}`)).toEqual(found);
+    });
+
+    it('says what it called, without the query', async () => {
+      const { exit, report } = await canary(domain.stage.envoyPort);
+      expect(report.examined).toEqual(['a call of https://payments.acme.test/v1/payments/p-1: 403']);
+      expect(exit).toBe(0);
+    });
+
+    it('says so where Remit cannot be asked for its counters', async () => {
+      const { findings } = await canary(domain.stage.envoyPort, '127.0.0.1:1');
+      expect(findings).toEqual([expect.objectContaining({ code: 'canary.unproven', level: 'info' })]);
+    });
+
+    it('exits with 3 where nobody answers', async () => {
+      const { exit, report } = await canary(1);
+      expect(report.not_examined).toEqual([expect.stringContaining('got no answer: connect ECONNREFUSED')]);
+      expect(exit).toBe(3);
+    });
+  });
+
   it('finds nothing where everything is as shipped', async () => {
     const admin = domain.places.get('admin of envoy') ?? '';
-    const healthy = await diagnosed(['--envoy', admin, '--fail-level', 'warning', '--json']);
+    const healthy = await diagnosed(['--only', 'envoy', '--envoy', admin, '--fail-level', 'warning', '--json']);
     expect(healthy.findings.filter(({ level }) => level !== 'info')).toEqual([]);
     expect(healthy.exit).toBe(0);
     expect(healthy.report.examined).toEqual([

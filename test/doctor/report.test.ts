@@ -119,6 +119,11 @@ describe('the options of the doctor', () => {
     [['--json', '-o', 'junit'], 'two output formats'],
     [['--envoy', 'unix:admin.sock'], 'expected the admin address of an Envoy'],
     [['--envoy', 'https://envoy:9901'], 'expected the admin address of an Envoy'],
+    [['--canary', 'ftp://x'], '--canary is an `https:` URL'],
+    [['--canary', 'https://u:p@x'], '--canary is an `https:` URL'],
+    [['--canary', 'https://x', '--cert', 'a'], '--cert and --key belong together'],
+    [['--canary', 'https://x', '--connect-to', 'x'], '--connect-to is `host:port`'],
+    [['--cert', 'a'], '--cert belongs to --canary'],
     [['extra'], 'unexpected argument `extra`'],
   ])('refuses %j', (args, problem) => {
     expect(doctorOptionsFrom(args)).toEqual({ problem: expect.stringContaining(problem) });

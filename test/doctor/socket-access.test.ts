@@ -122,10 +122,14 @@ describeWith(envoyPart(), 'remit doctor on an Envoy of another user', (binary) =
       'off',
     ];
     envoy = spawn('setpriv', [...user, copy, ...options], { stdio: 'ignore' });
-    await until(async () => (await diagnosed(['--envoy', `unix:${admin}`, '--json'])).report.examined.length > 0, {
-      what: 'an Envoy',
-      withinMs: 60_000,
-    });
+    await until(
+      async () =>
+        (await diagnosed(['--only', 'envoy', '--envoy', `unix:${admin}`, '--json'])).report.examined.length > 0,
+      {
+        what: 'an Envoy',
+        withinMs: 60_000,
+      },
+    );
   });
   afterAll(async () => {
     if (envoy !== undefined && envoy.exitCode === null) {
@@ -137,7 +141,7 @@ describeWith(envoyPart(), 'remit doctor on an Envoy of another user', (binary) =
   });
 
   const access = async (): Promise<readonly string[]> => {
-    const { findings } = await diagnosed(['--envoy', `unix:${admin}`, '--json']);
+    const { findings } = await diagnosed(['--only', 'envoy', '--envoy', `unix:${admin}`, '--json']);
     return findings.filter(({ code }) => code === 'envoy.socket-access').map(({ message }) => message);
   };
 

@@ -1,0 +1,11 @@
+/** A call without a token that was made to see whether Remit is asked about it. */
+export interface CanaryFacts {
+  /** Its URL without query and credentials. */
+  readonly url: string;
+  /** Its status. */
+  readonly status: number;
+  /** The header `x-remit-decision` of its answer, at most 200 characters; empty for none. */
+  readonly decision: string;
+  /** How many more checks Remit had answered or refused after the call than before; `null` where it could not be asked. */
+  readonly checks: number | null;
+}
