@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CACHE_MARKER, intoCache, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
+import { cacheFolder } from './cache.ts';
 
 /** A part that is built from Go modules. */
 export interface GoPart {
@@ -27,6 +28,9 @@ export interface GoPart {
   readonly takes: string;
 }
 
+/** What Go has compiled in this run; some gigabytes, so `npm run parts` removes it at the end. */
+export const goBuildCache = join(cacheFolder, 'go-build');
+
 /**
  * Builds all of its commands in a scratch module, whose versions are then those of the part's own go.mod, or those it
  * `needs`. Takes Go and a C compiler; quick where it was done before.
@@ -40,7 +44,7 @@ export async function installGoPart(part: GoPart, say: (line: string) => void): 
       const go = (...args: string[]): void => {
         execFileSync('go', args, {
           cwd: scratch,
-          env: { ...process.env, GOBIN: scratch, CGO_ENABLED: isCgo ? '1' : '0' },
+          env: { GOCACHE: goBuildCache, ...process.env, GOBIN: scratch, CGO_ENABLED: isCgo ? '1' : '0' },
           stdio: ['ignore', 'ignore', 'pipe'],
         });
       };

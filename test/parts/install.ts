@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { installEnvoy, isBinaryProblem, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
 import {
   cacheFolder,
@@ -23,7 +24,7 @@ import {
 } from './cache.ts';
 import { installCedar } from './cedar.ts';
 import { installChartTools } from './chart-tools.ts';
-import { installGoPart } from './go-part.ts';
+import { goBuildCache, installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { installJaegerUi } from './jaeger-ui.ts';
 import { kubernetes } from './kubernetes.ts';
@@ -155,6 +156,8 @@ if (process.env['REMIT_PARTS'] === 'all') results.push(await installPatroni(say)
 // What it is for is skipped without it.
 const cedar = await installCedar(say);
 if (isBinaryProblem(cedar)) say(cedar.problem);
+
+await rm(goBuildCache, { recursive: true, force: true });
 
 const problems = results.filter(isBinaryProblem);
 for (const { problem } of problems) say(problem);
