@@ -18,6 +18,13 @@ interface Workload {
   readonly status?: { readonly conditions?: readonly object[] };
 }
 
+const SAFE = {
+  allowPrivilegeEscalation: false,
+  runAsNonRoot: true,
+  capabilities: { drop: ['ALL'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
 const set = (...values: readonly string[]): readonly string[] => values.flatMap((value) => ['--set', value]);
 
 const ok = async (running: Promise<Ran>): Promise<string> => {
@@ -85,6 +92,28 @@ describeWith(both(kubernetesPart(), helmPart()), 'the chart at a real API server
       });
     });
 
+    it('gives pods of a namespace that asks the sidecar of that image, which `restricted` admits', async () => {
+      const pod = {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'web', namespace: tools },
+        spec: { containers: [{ name: 'app', image: 'app', securityContext: SAFE }] },
+      };
+      // A policy comes into force a moment after it was written, and until then the guard refuses.
+      const made = await until(
+        async () => {
+          const { status, stdout } = await kube.tried(['create', '--dry-run=server', '-o', 'json', '-f', '-'], {
+            input: [pod],
+          });
+          return status === 0 && stdout.includes('"remit-run"') && (JSON.parse(stdout) as typeof pod);
+        },
+        { what: 'an injected pod' },
+      );
+      expect(made.spec).toMatchObject({
+        initContainers: [{ name: 'remit', image: `ghcr.io/remit-dev/remit@${DIGEST}`, restartPolicy: 'Always' }],
+      });
+    });
+
     it.each([
       [
         'a size of the volume, which cannot change',
@@ -112,6 +141,27 @@ describeWith(both(kubernetesPart(), helmPart()), 'the chart at a real API server
       const maps = await kube.kubectl(['get', 'configmaps', '-n', tools, '-o', 'name']);
       expect(maps).not.toContain('remit-sidecar');
     });
+
+    it('is uninstalled, and stands in the way of no pod afterwards', async () => {
+      await ok(kube.run(helm, ['uninstall', 'remit', '-n', namespace]));
+      const left = ['mutatingadmissionpolicies', 'validatingadmissionpolicies', 'statefulsets', 'networkpolicies'];
+      expect(await kube.kubectl(['get', left.join(','), '-n', namespace, '-o', 'name'])).toBe('');
+    });
+  });
+
+  it('has a Remit on each node over the network, whose Pods `restricted` admits', async () => {
+    const namespace = 'remit-nodes';
+    await kube.namespace(namespace, RESTRICTED);
+    const values = set(
+      'mode=node',
+      'node.via=network',
+      'node.callers={spiffe://example.org/ns/gateways/sa/envoy}',
+      'node.audiences={https://a}',
+    );
+    await ok(kube.run(helm4, ['install', 'remit', chartFolder, '-n', namespace, ...values]));
+    const workloads = await workloadsIn(namespace);
+    expect(new Set(workloads.map(({ kind }) => kind))).toEqual(new Set(['DaemonSet', 'StatefulSet']));
+    for (const workload of workloads) await admitsPodsOf(workload, namespace);
   });
 
   describe('with a PostgreSQL', () => {
@@ -122,6 +172,9 @@ describeWith(both(kubernetesPart(), helmPart()), 'the chart at a real API server
       'authority.database.postgres.passwordSecret=login',
       'authority.database.postgres.migration.passwordSecret=owner',
       'replicaCount=3',
+      'mode=authority',
+      'authority.sidecars[0].id=spiffe://example.org/ns/tools/sa/tools',
+      'authority.sidecars[0].audiences={https://a}',
     );
     const install = (): Promise<Ran> =>
       kube.run(helm4, ['upgrade', '--install', 'remit', chartFolder, '-n', namespace, ...values, '--timeout', '100s']);
