@@ -39,8 +39,10 @@ import {
   patroniFolder,
   postgresBinaries,
   postgresFolder,
+  PROMETHEUS_OPERATOR_VERSION,
   PROMETHEUS_VERSION,
   prometheusFolder,
+  prometheusOperatorFolder,
   seaweedfsFolder,
   SPIRE_VERSION,
   spireFolder,
@@ -221,10 +223,16 @@ export const kubeconformPart = (): Part<string> => ({
   enable: 'npm run parts',
 });
 
-/** The file with the OpenAPI description of Kubernetes as a part. */
-export const kubernetesApiPart = (): Part<string> => ({
-  name: `the API of Kubernetes ${KUBERNETES_VERSION}`,
-  found: existsSync(join(kubernetesApiFolder, CACHE_MARKER)) ? join(kubernetesApiFolder, 'swagger.json') : null,
+/** The folders with the API of Kubernetes, and with that of the Prometheus operator, as a part. */
+export const kubernetesApiPart = (): Part<readonly [string, string]> =>
+  both(
+    folderOf(`the API of Kubernetes ${KUBERNETES_VERSION}`, kubernetesApiFolder),
+    folderOf(`the API of the Prometheus operator ${PROMETHEUS_OPERATOR_VERSION}`, prometheusOperatorFolder),
+  );
+
+const folderOf = (name: string, folder: string): Part<string> => ({
+  name,
+  found: existsSync(join(folder, CACHE_MARKER)) ? folder : null,
   enable: 'npm run parts',
 });
 

@@ -20,6 +20,8 @@ const bad: readonly (readonly [name: string, set: readonly string[], says: RegEx
   ['too many authorities', [...postgres, 'replicaCount=9'], /replicaCount.*maximum.*8/is],
   ['a text for a section', ['image=remit'], /image.*got string, want object/is],
   ['a digest that is none', ['image.digest=sha256:abc'], /digest.*does not match pattern/is],
+  ['a folder of the node that others need', ['node.socketFolder=/etc'], /socketFolder.*does not match pattern/is],
+  ['a folder that leads out', ['node.socketFolder=/run/../etc/remit'], /socketFolder.*does not match pattern/is],
   ['a shell in a name', ['sidecar.namespaces={a;b}'], /namespaces\/0.*does not match pattern/is],
   ['checks in clear on the network', ['sidecar.listen={0.0.0.0:9470}'], /listen\/0.*does not match pattern/is],
   ['a trust domain with a scheme', ['identity.trustDomain=spiffe://a'], /trustDomain.*does not match pattern/is],

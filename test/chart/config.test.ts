@@ -1,6 +1,7 @@
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 import { createAuthority } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { mustConfig } from '../builders/config.ts';
@@ -76,6 +77,22 @@ describeWith(helmPart(), 'the configuration that the chart renders', ([helm]) =>
     );
     const own = name.startsWith('postgres') ? 'postgres' : 'sqlite';
     expect(kinds.filter((kind) => kind !== 'authority')).toEqual([own]);
+  });
+
+  it('has the database of the migration, as the owner of the tables', async () => {
+    const objects = objectsOf(await mustTemplate(helm, ['--values', caseFile('postgres')]));
+    const job = JSON.stringify(objects.find(({ kind }) => kind === 'Job')?.spec);
+    const [, state = ''] = /"args":\["migrate","--state","([^"]+)","--grant","remit_authority"\]/.exec(job) ?? [];
+    expect(postgresTargetFrom(state)).toMatchObject({
+      hosts: [
+        { host: 'db-1.acme.test', port: 5432 },
+        { host: 'db-2.acme.test', port: 6432 },
+      ],
+      user: 'remit_owner',
+      tls: 'verify-full',
+      passwordFile: '/etc/remit-database/password',
+      rootCertFile: '/etc/remit-database-ca/ca.crt',
+    });
   });
 
   describe.each([

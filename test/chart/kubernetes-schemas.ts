@@ -38,6 +38,28 @@ export function kubernetesSchemas(swagger: Swagger): ReadonlyMap<string, Schema>
   return schemas;
 }
 
+/** A definition of kinds by others than Kubernetes. */
+interface CustomResourceDefinition {
+  readonly spec: {
+    readonly group: string;
+    readonly names: { readonly kind: string };
+    readonly versions: readonly { readonly name: string; readonly schema: { readonly openAPIV3Schema: Schema } }[];
+  };
+}
+
+/** The same from a CustomResourceDefinition. */
+export function customSchemas({ spec }: CustomResourceDefinition): ReadonlyMap<string, Schema> {
+  const { group, names, versions } = spec;
+  return new Map(
+    versions.map(({ name, schema }) => {
+      const whole = strict(schema.openAPIV3Schema);
+      // The API server knows these fields, which the definition leaves open.
+      const properties = { ...(whole['properties'] as Schema), metadata: { type: 'object' } };
+      return [fileName({ group, version: name, kind: names.kind }), { ...whole, properties }];
+    }),
+  );
+}
+
 const fileName = ({ group, version, kind }: GroupVersionKind): string =>
   `${[kind.toLowerCase(), group.split('.')[0], version].filter(Boolean).join('-')}.json`;
 
@@ -46,12 +68,22 @@ const definition = (name: string, schema: Schema): Schema =>
 
 /** Without what does not validate, and closed. */
 function strict(schema: Schema): Schema {
-  if (schema['format'] === 'int-or-string') return TEXT_OR_NUMBER;
-  const { type, required, properties, items, additionalProperties, $ref } = schema as Record<string, never>;
+  if (schema['format'] === 'int-or-string' || schema['x-kubernetes-int-or-string'] === true) return TEXT_OR_NUMBER;
+  if (schema['x-kubernetes-preserve-unknown-fields'] === true) return {};
+  const {
+    type,
+    required,
+    properties,
+    items,
+    additionalProperties,
+    $ref,
+    enum: oneOf,
+  } = schema as Record<string, never>;
   const map = (of: Schema): Schema => Object.fromEntries(Object.entries(of).map(([k, v]) => [k, strict(v as Schema)]));
   return {
     ...($ref === undefined ? {} : { $ref }),
     ...(type === undefined ? {} : { type }),
+    ...(oneOf === undefined ? {} : { enum: oneOf }),
     ...(required === undefined ? {} : { required }),
     ...(items === undefined ? {} : { items: strict(items) }),
     ...(typeof additionalProperties === 'object' ? { additionalProperties: strict(additionalProperties) } : {}),

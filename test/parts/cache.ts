@@ -121,3 +121,7 @@ export const helmDocsFolder = join(cacheFolder, `helm-docs-${HELM_DOCS_VERSION}`
 export const kubeconformFolder = join(cacheFolder, `kubeconform-${KUBECONFORM_VERSION}`);
 /** Where the description of the API of Kubernetes is, whether it is there or not. */
 export const kubernetesApiFolder = join(cacheFolder, `kubernetes-api-${KUBERNETES_VERSION}`);
+/** The Prometheus operator whose objects the chart has: the newest that the Go module path reaches. */
+export const PROMETHEUS_OPERATOR_VERSION = '0.85.0';
+/** Where the description of its API is, whether it is there or not. */
+export const prometheusOperatorFolder = join(cacheFolder, `prometheus-operator-${PROMETHEUS_OPERATOR_VERSION}`);

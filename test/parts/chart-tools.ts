@@ -16,6 +16,8 @@ import {
   kubeconformFolder,
   KUBERNETES_VERSION,
   kubernetesApiFolder,
+  PROMETHEUS_OPERATOR_VERSION,
+  prometheusOperatorFolder,
 } from './cache.ts';
 import { installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
@@ -77,26 +79,55 @@ const tools: readonly GoPart[] = [
   },
 ];
 
-/** Installs what the chart is tried with: Helm 4 and 3, helm-unittest, helm-docs, kubeconform, and the API of Kubernetes. Takes Go. */
+/** Installs what the chart is tried with: Helm 4 and 3, helm-unittest, helm-docs, kubeconform, and what is valid by Kubernetes and the Prometheus operator. Takes Go. */
 export async function installChartTools(say: (line: string) => void): Promise<(string | BinaryProblem)[]> {
   const results: (string | BinaryProblem)[] = [];
   for (const tool of tools) results.push(await installGoPart(tool, say));
-  results.push(await installKubernetesApi(say));
+  for (const api of apis) results.push(await installModuleFiles(api, say));
   return results;
 }
 
-/** The OpenAPI description of Kubernetes, out of its Go module: `swagger.json`. */
-async function installKubernetesApi(say: (line: string) => void): Promise<string | BinaryProblem> {
-  if (existsSync(join(kubernetesApiFolder, CACHE_MARKER))) return kubernetesApiFolder;
-  say(`fetching the API of Kubernetes ${KUBERNETES_VERSION} into ${kubernetesApiFolder} (about 4 MB, once)`);
+/** Files of a Go module. */
+interface ModuleFiles {
+  readonly name: string;
+  readonly folder: string;
+  /** Module with its version. */
+  readonly module: string;
+  /** Its folder that has the files. */
+  readonly from: string;
+  readonly files: readonly string[];
+}
+
+const KINDS = ['podmonitors', 'servicemonitors', 'prometheusrules'];
+
+const apis: readonly ModuleFiles[] = [
+  {
+    name: `the API of Kubernetes ${KUBERNETES_VERSION}`,
+    folder: kubernetesApiFolder,
+    module: `k8s.io/kubernetes@v${KUBERNETES_VERSION}`,
+    from: 'api/openapi-spec',
+    files: ['swagger.json'],
+  },
+  {
+    name: `the API of the Prometheus operator ${PROMETHEUS_OPERATOR_VERSION}`,
+    folder: prometheusOperatorFolder,
+    module: `github.com/prometheus-operator/prometheus-operator@v${PROMETHEUS_OPERATOR_VERSION}`,
+    from: 'example/prometheus-operator-crd',
+    files: KINDS.map((kind) => `monitoring.coreos.com_${kind}.yaml`),
+  },
+];
+
+async function installModuleFiles(part: ModuleFiles, say: (line: string) => void): Promise<string | BinaryProblem> {
+  const { files, folder, from, module, name } = part;
+  if (existsSync(join(folder, CACHE_MARKER))) return folder;
+  say(`fetching ${name} into ${folder} (a few MB, once)`);
   try {
-    return await intoCache(kubernetesApiFolder, async (scratch) => {
-      const module = `k8s.io/kubernetes@v${KUBERNETES_VERSION}`;
+    return await intoCache(folder, async (scratch) => {
       const { Dir } = JSON.parse(execFileSync('go', ['mod', 'download', '-json', module], { encoding: 'utf8' }));
-      await copyFile(join(String(Dir), 'api/openapi-spec/swagger.json'), join(scratch, 'swagger.json'));
-      return kubernetesApiFolder;
+      for (const file of files) await copyFile(join(String(Dir), from, file), join(scratch, file));
+      return folder;
     });
   } catch (error) {
-    return { problem: `could not fetch the API of Kubernetes, which takes Go: ${String(error)}` };
+    return { problem: `could not fetch ${name}, which takes Go: ${String(error)}` };
   }
 }

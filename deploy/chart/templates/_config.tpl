@@ -129,7 +129,6 @@ log: { format: json }
 remit.yaml: |
 {{ .config | indent 2 }}
 {{- if .root.Values.policies.bundle.from }}
-bundle-keys.json: |
-{{ .root.Values.policies.bundle.keys | indent 2 }}
+{{ dict "bundle-keys.json" .root.Values.policies.bundle.keys | toYaml }}
 {{- end }}
 {{- end }}
