@@ -20,10 +20,7 @@ describeWith(
       const definitions = readdirSync(operator)
         .filter((name) => name.endsWith('.yaml'))
         .map((name) => parse(readFileSync(join(operator, name), 'utf8')));
-      for (const [file, schema] of [
-        ...kubernetesSchemas(swagger),
-        ...definitions.flatMap((one) => [...customSchemas(one)]),
-      ])
+      for (const [file, schema] of [...kubernetesSchemas(swagger), ...definitions.flatMap(customSchemas)])
         writeFileSync(join(folder, file), JSON.stringify(schema));
     });
     afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -47,17 +47,15 @@ interface CustomResourceDefinition {
   };
 }
 
-/** The same from a CustomResourceDefinition. */
-export function customSchemas({ spec }: CustomResourceDefinition): ReadonlyMap<string, Schema> {
+/** The same from a CustomResourceDefinition, as pairs of file name and schema. */
+export function customSchemas({ spec }: CustomResourceDefinition): readonly (readonly [string, Schema])[] {
   const { group, names, versions } = spec;
-  return new Map(
-    versions.map(({ name, schema }) => {
-      const whole = strict(schema.openAPIV3Schema);
-      // The API server knows these fields, which the definition leaves open.
-      const properties = { ...(whole['properties'] as Schema), metadata: { type: 'object' } };
-      return [fileName({ group, version: name, kind: names.kind }), { ...whole, properties }];
-    }),
-  );
+  return versions.map(({ name, schema }) => {
+    const whole = strict(schema.openAPIV3Schema);
+    // The API server knows these fields, which the definition leaves open.
+    const properties = { ...(whole['properties'] as Schema), metadata: { type: 'object' } };
+    return [fileName({ group, version: name, kind: names.kind }), { ...whole, properties }] as const;
+  });
 }
 
 const fileName = ({ group, version, kind }: GroupVersionKind): string =>
