@@ -19,6 +19,9 @@ import {
   grpcurlFolder,
   H2SPEC_VERSION,
   h2specFolder,
+  ISTIO_CRDS,
+  ISTIO_VERSION,
+  istioFolder,
   HELM_3_VERSION,
   HELM_VERSION,
   HELM_DOCS_VERSION,
@@ -167,6 +170,23 @@ export const envoyGatewayPart = (): Part<string> => ({
   found: binariesIn(envoyGatewayFolder, { gateway: 'envoy-gateway' })?.gateway ?? null,
   enable: 'npm run parts',
 });
+
+/** istiod, and the file with the definitions of its objects. */
+export interface IstiodFiles {
+  readonly istiod: string;
+  readonly crds: string;
+}
+
+/** istiod as a part. */
+export const istiodPart = (): Part<IstiodFiles> => {
+  const found = binariesIn(istioFolder, { istiod: 'pilot-discovery' });
+  const crds = join(istioFolder, ISTIO_CRDS);
+  return {
+    name: `istiod ${ISTIO_VERSION}`,
+    found: found === null || !existsSync(crds) ? null : { ...found, crds },
+    enable: 'npm run parts',
+  };
+};
 
 /** SeaweedFS as a part: an S3-compatible store. */
 export const seaweedfsPart = (): Part<string> => ({

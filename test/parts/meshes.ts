@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isBinaryProblem, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
@@ -30,11 +31,12 @@ const istiod: GoPart = {
 /** Installs istiod, and beside it the definitions of its objects, which are in its module. */
 export async function installIstiod(say: (line: string) => void): Promise<string | BinaryProblem> {
   const folder = await installGoPart(istiod, say);
-  if (isBinaryProblem(folder)) return folder;
+  const crds = join(istioFolder, ISTIO_CRDS);
+  if (isBinaryProblem(folder) || existsSync(crds)) return folder;
   try {
     const args = ['mod', 'download', '-json', `istio.io/istio@${ISTIO_VERSION}`];
     const { Dir } = JSON.parse(execFileSync('go', args, { encoding: 'utf8' }));
-    await copyFile(join(String(Dir), 'manifests/charts/base/files/crd-all.gen.yaml'), join(folder, ISTIO_CRDS));
+    await copyFile(join(String(Dir), 'manifests/charts/base/files/crd-all.gen.yaml'), crds);
     return folder;
   } catch (error) {
     return { problem: `could not fetch the definitions of Istio's objects: ${String(error)}` };

@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { both, describeWith, envoyPart, istiodPart, kubernetesPart, spirePart } from '../parts.ts';
+import { until } from '../until.ts';
+import { doctorCodes } from './doctor-codes.ts';
+import { statusAndReason, withToken } from './host-calls.ts';
+import { certificateAt, itDecidesCalls, itRotates } from './host-cases.ts';
+import { HOST, HostDomain, PROXY } from './host-domain.ts';
+import { Istio } from './istio.ts';
+
+const read = { host: HOST, path: '/v1/payments/p-1' };
+
+describeWith(
+  both(both(spirePart(), envoyPart()), both(kubernetesPart(), istiodPart())),
+  'an Istio sidecar with the shipped objects, and certificates from SPIRE',
+  ([[spire, envoy], [kube, istiod]]) => {
+    let domain: HostDomain;
+    let istio: Istio;
+    let first: string;
+    const host = () => ({ domain, port: istio.port, first });
+
+    beforeAll(async () => {
+      domain = await HostDomain.start({
+        spire,
+        envoy,
+        extAuthz: { identity: 'xfcc', proxyId: `spiffe://acme.test${PROXY}`, binding: 'certificate' },
+      });
+      istio = await Istio.start(domain, { kube, istio: istiod, envoy });
+      await answers(401);
+      first = await certificateAt(istio.port);
+    }, 300_000);
+    afterAll(() => domain?.stop());
+
+    const call = async (path = read.path): Promise<number | null> => {
+      try {
+        return (await domain.planner.agent.call(istio.port, { ...read, path })).status;
+      } catch {
+        return null;
+      }
+    };
+    /** Waits until a call without a token is answered so. */
+    const answers = async (status: number, path?: string): Promise<void> => {
+      let last: number | null = null;
+      await until(async () => (last = await call(path)) === status, { what: `an answer ${status}` }).catch(() => {
+        throw new Error(`the last answer was ${last}: ${istio.log().slice(-15).join('\n')}`);
+      });
+    };
+
+    describe('as shipped', () => {
+      itDecidesCalls(host);
+
+      it('is sound to the doctor but for the header of the client, which Istio keeps', async () => {
+        await answers(401);
+        expect(await doctorCodes(istio.admin)).toEqual(['envoy.xfcc-appended']);
+      });
+
+      it('reports what became of a call, by its access log', async () => {
+        await answers(401);
+        const token = await domain.declare(['payments.read']);
+        await domain.planner.agent.call(istio.port, withToken(token));
+        await until(async () =>
+          (await domain.records()).some((record) => record.kind === 'outcome' && record.status === 200),
+        );
+      });
+    });
+
+    it('with envoyfilter.yaml sends the certificate, which `identity: peer` needs, and refuses a path with two readings', async () => {
+      await domain.stopRemit();
+      await domain.startRemit({ identity: 'peer', proxyId: undefined });
+      const token = await domain.declare(['payments.read']);
+      const asks = async (path = read.path) =>
+        statusAndReason(await domain.planner.agent.call(istio.port, withToken(token, { path })));
+      expect(await asks()).toEqual([403, 'identity.missing']);
+      await istio.apply('envoyfilter');
+      await until(async () => (await asks())[0] === 200);
+      expect((await asks('/v1%2Fpayments/p-1'))[0]).toBe(400);
+      expect(await doctorCodes(istio.admin)).toEqual([]);
+      await istio.remove('envoyfilter');
+      await domain.stopRemit();
+      await domain.startRemit();
+      await answers(401);
+    });
+
+    itRotates(host);
+
+    describe('broken, as the doctor finds', () => {
+      it('answers every call 403 where the provider is misnamed, and Remit is not asked', async () => {
+        await istio.apply('policy', (text) => text.replace('provider: { name: remit }', 'provider: { name: remitt }'));
+        await answers(403);
+        const before = (await domain.records()).length;
+        const reply = await domain.planner.agent.call(istio.port, read);
+        expect([reply.status, reply.body]).toEqual([403, 'RBAC: access denied']);
+        expect((await domain.records()).length).toBe(before);
+        expect(await doctorCodes(istio.admin)).toContain('envoy.bad-provider');
+        await istio.apply('policy');
+        await answers(401);
+      });
+
+      it('lets a call pass by rules with `paths`, and the access log tells of it', async () => {
+        await istio.apply('policy', (text) =>
+          text.replace('rules: [{}]', "rules: [{ to: [{ operation: { paths: ['/v1/*'] } }] }]"),
+        );
+        // Not asked about, and the tool server does not know the path.
+        await answers(404, '//v1/payments/p-1');
+        expect(await doctorCodes(istio.admin)).toContain('envoy.conditional');
+        await answers(401);
+        await until(async () =>
+          (await domain.records()).some((record) => record.kind === 'finding' && record.finding === 'bypass'),
+        );
+        await istio.apply('policy');
+        await answers(400, '//v1/payments/p-1');
+      });
+    });
+  },
+);
