@@ -19,7 +19,6 @@ import {
   grpcurlFolder,
   H2SPEC_VERSION,
   h2specFolder,
-  ISTIO_CRDS,
   ISTIO_VERSION,
   istioFolder,
   HELM_3_VERSION,
@@ -38,6 +37,7 @@ import {
   jaegerUiFolder,
   KUBERNETES_VERSION,
   kubernetesFolder,
+  MESH_CRDS,
   PATRONI_VERSION,
   patroniFolder,
   postgresBinaries,
@@ -164,29 +164,31 @@ export const h2specPart = (): Part<string> => ({
   enable: 'npm run parts',
 });
 
-/** Envoy Gateway as a part. */
-export const envoyGatewayPart = (): Part<string> => ({
-  name: `Envoy Gateway ${ENVOY_GATEWAY_VERSION}`,
-  found: binariesIn(envoyGatewayFolder, { gateway: 'envoy-gateway' })?.gateway ?? null,
-  enable: 'npm run parts',
-});
-
-/** istiod, and the file with the definitions of its objects. */
-export interface IstiodFiles {
-  readonly istiod: string;
+/** A mesh's control plane, and the file with the definitions of its objects. */
+export interface ControlPlane {
+  readonly binary: string;
   readonly crds: string;
 }
 
-/** istiod as a part. */
-export const istiodPart = (): Part<IstiodFiles> => {
-  const found = binariesIn(istioFolder, { istiod: 'pilot-discovery' });
-  const crds = join(istioFolder, ISTIO_CRDS);
-  return {
-    name: `istiod ${ISTIO_VERSION}`,
-    found: found === null || !existsSync(crds) ? null : { ...found, crds },
-    enable: 'npm run parts',
-  };
+const controlPlane = (folder: string, name: string): ControlPlane | null => {
+  const found = binariesIn(folder, { binary: name });
+  const crds = join(folder, MESH_CRDS);
+  return found === null || !existsSync(crds) ? null : { ...found, crds };
 };
+
+/** Envoy Gateway as a part, with the definitions of the Gateway API too. */
+export const envoyGatewayPart = (): Part<ControlPlane> => ({
+  name: `Envoy Gateway ${ENVOY_GATEWAY_VERSION}`,
+  found: controlPlane(envoyGatewayFolder, 'envoy-gateway'),
+  enable: 'npm run parts',
+});
+
+/** istiod as a part. */
+export const istiodPart = (): Part<ControlPlane> => ({
+  name: `istiod ${ISTIO_VERSION}`,
+  found: controlPlane(istioFolder, 'pilot-discovery'),
+  enable: 'npm run parts',
+});
 
 /** SeaweedFS as a part: an S3-compatible store. */
 export const seaweedfsPart = (): Part<string> => ({

@@ -14,7 +14,7 @@ const read = { host: HOST, path: '/v1/payments/p-1' };
 describeWith(
   both(both(spirePart(), envoyPart()), envoyGatewayPart()),
   'Envoy Gateway with the shipped files, and certificates from SPIRE',
-  ([[spire, envoy], binary]) => {
+  ([[spire, envoy], { binary }]) => {
     let domain: HostDomain;
     let gateway: EnvoyGateway;
     let first: string;

@@ -6,7 +6,7 @@ import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { freePorts } from '../free-port.ts';
 import { type Kube, startKube } from '../kube/kube.ts';
-import type { IstiodFiles, KubernetesBinaries } from '../parts.ts';
+import type { ControlPlane, KubernetesBinaries } from '../parts.ts';
 import { until } from '../until.ts';
 import type { HostDomain } from './host-domain.ts';
 
@@ -15,7 +15,7 @@ const shipped = resolve(import.meta.dirname, '../../deploy/hosts/istio');
 /** The programs of an Istio without containers. */
 export interface IstioBinaries {
   readonly kube: KubernetesBinaries;
-  readonly istio: IstiodFiles;
+  readonly istio: ControlPlane;
   readonly envoy: string;
 }
 
@@ -74,11 +74,15 @@ export class Istio {
     await writeFile(join(domain.folder, 'mesh.yaml'), stringify({ ...mesh, rootNamespace: 'istio-system' }));
     const istiod = new DevProcess('env', [
       ...environment,
-      binaries.istio.istiod,
+      binaries.istio.binary,
       'discovery',
-      ...['--kubeconfig', kube.kubeconfig, '--meshConfig', join(domain.folder, 'mesh.yaml')],
-      ...['--grpcAddr', `127.0.0.1:${grpc}`, '--httpAddr', `127.0.0.1:${http}`, '--httpsAddr', ''],
-      ...['--secureGRPCAddr', '', '--monitoringAddr', `127.0.0.1:${monitoring}`],
+      `--kubeconfig=${kube.kubeconfig}`,
+      `--meshConfig=${join(domain.folder, 'mesh.yaml')}`,
+      `--grpcAddr=127.0.0.1:${grpc}`,
+      `--httpAddr=127.0.0.1:${http}`,
+      `--monitoringAddr=127.0.0.1:${monitoring}`,
+      '--httpsAddr=',
+      '--secureGRPCAddr=',
     ]);
     domain.onStop(() => istiod.end());
     await until(async () => {

@@ -100,8 +100,8 @@ export const ISTIO_VERSION = 'v0.0.0-20260827124520-eed52ebb66ad';
 /** Where that is installed, whether it is there or not. */
 export const istioFolder = join(cacheFolder, `istio-${ISTIO_VERSION}`);
 
-/** The file there with the definitions of its objects. */
-export const ISTIO_CRDS = 'crds.yaml';
+/** The file in the folder of a mesh's part with the definitions of its objects. */
+export const MESH_CRDS = 'crds.yaml';
 
 /** What the chart is tried with. Users have both versions of Helm. */
 export const HELM_VERSION = '4.3.1';

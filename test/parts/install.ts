@@ -28,7 +28,7 @@ import { goBuildCache, installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { installJaegerUi } from './jaeger-ui.ts';
 import { kubernetes } from './kubernetes.ts';
-import { envoyGateway, installIstiod } from './meshes.ts';
+import { installEnvoyGateway, installIstiod } from './meshes.ts';
 import { installPatroni } from './patroni.ts';
 import { installPostgres } from './postgres.ts';
 
@@ -133,22 +133,15 @@ const composeGo: GoPart = {
 
 const results: (string | BinaryProblem)[] = [];
 for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
-for (const part of [
-  jaeger,
-  spire,
-  prometheus,
-  grpcurl,
-  ghz,
-  h2spec,
-  composeGo,
-  seaweedfs,
-  etcd,
-  kubernetes,
-  envoyGateway,
-])
+for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, composeGo, seaweedfs, etcd, kubernetes])
   results.push(await installGoPart(part, say));
 
-results.push(await installIstiod(say), await installJaegerUi(say), await installPostgres(say));
+results.push(
+  await installEnvoyGateway(say),
+  await installIstiod(say),
+  await installJaegerUi(say),
+  await installPostgres(say),
+);
 results.push(...(await installChartTools(say)));
 
 if (process.env['REMIT_PARTS'] === 'all') results.push(await installPatroni(say));
