@@ -11,8 +11,8 @@ import type { Problem } from '../runtime/problem.ts';
 import { DEFAULT_ADMIN } from './admin-answer.ts';
 import { optionsFrom } from './options.ts';
 
-/** The admin interface of an Envoy with the shipped configuration. */
-const DEFAULT_ENVOY = 'unix:/run/remit-envoy/admin.sock';
+/** Admin interfaces of Envoy: with the shipped configuration, in a pod of Istio, of Envoy Gateway, of Envoy's own examples. */
+const DEFAULT_ENVOYS = ['unix:/run/remit-envoy/admin.sock', '127.0.0.1:15000', '127.0.0.1:19000', '127.0.0.1:9901'];
 
 /** `remit doctor --help`. */
 export const DOCTOR_HELP = `remit doctor: find why calls are not checked, or why none gets through
@@ -22,7 +22,8 @@ usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--canary URL] [--cluster NA
                     [--only CATEGORY[,CATEGORY ...]] [--suppress CODE=WHERE ...] [--fail-level error|warning]
                     [--wait DURATION] [--bundle FILE]
 
-  --envoy ADDRESS        the admin interface of Envoy, \`unix:/path\` or \`host:port\`; default \`${DEFAULT_ENVOY}\`
+  --envoy ADDRESS        the admin interface of Envoy, \`unix:/path\` or \`host:port\`; default the first Envoy at
+                         ${DEFAULT_ENVOYS.map((one) => `\`${one}\``).join(', ')}
   -f, --file PATH        files of a host, or folders of them: an Envoy bootstrap, objects of Istio and Envoy Gateway, Istio's mesh
                          configuration, agentgateway. Then Envoy is asked only with --envoy. Render templates first
   --canary URL           make a call without a token, and see whether Remit was asked; then Envoy is asked only with --envoy
@@ -58,8 +59,8 @@ const FORMATS = ['text', 'json', 'junit'] as const;
 
 /** What `remit doctor` was asked to do. */
 export interface DoctorOptions {
-  /** `null` where files alone are examined. */
-  readonly envoy: AdminAddress | null;
+  /** Where Envoy may be: the first that answers is examined. Empty where none is asked. */
+  readonly envoys: readonly AdminAddress[];
   /** Files and folders of a host. */
   readonly files: readonly string[];
   readonly canary: CanaryCall | null;
@@ -112,8 +113,8 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
   if (typeof options === 'string') return { problem: options };
   const { values } = options;
   const isOffline = (values.file.length > 0 || values.canary !== undefined) && values.envoy === undefined;
-  const envoy = isOffline ? null : adminAddressFrom(values.envoy ?? DEFAULT_ENVOY);
-  if (isProblem(envoy)) return envoy;
+  const envoys = isOffline ? [] : addressesFrom(values.envoy === undefined ? DEFAULT_ENVOYS : [values.envoy]);
+  if (isProblem(envoys)) return envoys;
   const remit = values.remit === undefined ? null : adminAddressFrom(values.remit, 'a Remit');
   if (isProblem(remit)) return remit;
   const canary = canaryFrom(values, remit);
@@ -131,7 +132,7 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
   const seconds = values.wait === undefined ? 0 : secondsFrom(values.wait);
   if (seconds === null) return { problem: `--wait is ${DURATION_RULE}` };
   return {
-    envoy,
+    envoys,
     files: values.file,
     canary,
     remitCluster: values.cluster ?? null,
@@ -145,6 +146,11 @@ export function doctorOptionsFrom(args: readonly string[]): DoctorOptions | Prob
     waitMs: seconds * 1_000,
     bundle: values.bundle ?? null,
   };
+}
+
+function addressesFrom(written: readonly string[]): readonly AdminAddress[] | Problem {
+  const addresses = written.map((one) => adminAddressFrom(one));
+  return addresses.find(isProblem) ?? addresses.flatMap((one) => (isProblem(one) ? [] : [one]));
 }
 
 /** Options of the canary call as written. */

@@ -59,14 +59,14 @@ async function examination(options: DoctorOptions, io: Io): Promise<Examination>
 
 /** What is read, by what the options name. */
 function collectorsOf(options: DoctorOptions, { environment }: Io): readonly (() => Promise<Collected>)[] {
-  const { canary, config, envoy, files, only, remit, remitCluster } = options;
+  const { canary, config, envoys, files, only, remit, remitCluster } = options;
   const isOfHost = only === null || [...only].some((category) => !isOfRemit(category));
   const isWanted = only !== null && [...only].some(isOfRemit);
   // Files and calls are examined wherever they are, so the Remit of this machine is not meant.
   const isHere = config !== null || remit !== null || (files.length === 0 && canary === null);
   const isExamined = isWanted || (only === null && isHere);
   return [
-    ...(envoy === null || !isOfHost ? [] : [() => collectEnvoy({ admin: envoy, remitCluster })]),
+    ...(envoys.length === 0 || !isOfHost ? [] : [() => collectEnvoy({ admins: envoys, remitCluster })]),
     ...(files.length === 0 ? [] : [() => Promise.resolve(collectFiles(files, remitCluster))]),
     ...(canary === null ? [] : [() => collectCanary(canary, systemPorts)]),
     ...(isExamined

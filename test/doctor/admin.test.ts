@@ -2,7 +2,11 @@ import { createServer } from 'node:http';
 import type { RequestListener, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { scratch } from '../builders/scratch.ts';
 import { diagnosed } from './diagnosed.ts';
 
 jest.setTimeout(120_000);
@@ -109,6 +113,36 @@ describe('remit doctor and the admin interface of Envoy', () => {
     });
     const refused = await diagnosed(['--only', 'envoy', '--envoy', endless, '--json']);
     expect(refused.report.not_examined).toEqual([expect.stringContaining('with more than 134217728 bytes')]);
+  });
+
+  it('writes a bundle without a secret of the configuration, private, and over no other file', async () => {
+    const { folder, remove } = scratch();
+    try {
+      const secret = 'hunter2-hunter2';
+      const header = { header: { key: 'x-api-key', value: secret } };
+      const manager = {
+        '@type': 'x.HttpConnectionManager',
+        request_headers_to_add: [header],
+        route_config: { virtual_hosts: [{ name: 'h', metadata: { filter_metadata: { [`k`]: { token: secret } } } }] },
+      };
+      const tls = { private_key: { inline_string: secret }, password: { inline_bytes: secret } };
+      const listener = { name: 'agents', filter_chains: [{ tls, filters: [{ typed_config: manager }] }] };
+      const dump = JSON.stringify({
+        configs: [{ '@type': 'x.ListenersConfigDump', static_listeners: [{ listener }] }],
+      });
+      const file = join(folder(), 'b.tar.gz');
+      const args = ['--only', 'envoy', '--envoy', await envoy({ '/config_dump': dump }), '--json', '--bundle', file];
+      await diagnosed(args);
+      const unpacked = gunzipSync(readFileSync(file)).toString('latin1');
+      expect(unpacked).toContain('"name":"agents"');
+      expect(unpacked).toContain('envoy-config-dump.json');
+      expect(unpacked).not.toContain(secret);
+      expect(statSync(file).mode & 0o777).toBe(0o600);
+      const again = await diagnosed(args);
+      expect([again.exit, again.err]).toEqual([3, expect.stringContaining('could not be written: EEXIST')]);
+    } finally {
+      remove();
+    }
   });
 
   it('waits with --wait until nothing fails', async () => {

@@ -2,12 +2,18 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { CATEGORIES, codes } from '../../src/doctor/codes.ts';
+import { ENVOY_FAULTS } from './envoy-faults.ts';
+import { HOST_FAULTS } from './host-faults.ts';
 
 const guide = resolve(import.meta.dirname, '../../deploy/guide/fix');
 const pageOf = (category: string): string => {
   const file = resolve(guide, 'doctor', `${category}.md`);
   return existsSync(file) ? readFileSync(file, 'utf8') : '';
 };
+
+/** A row of the table of faults. */
+const row = (fault: string, found: readonly string[]): string =>
+  `| ${fault} | ${found.length === 0 ? 'nothing' : found.map((code) => `\`${code}\``).join(' ')} |`;
 
 describe('the pages of the doctor', () => {
   it.each(CATEGORIES)('explain each code of %s, and no other', (category) => {
@@ -19,5 +25,15 @@ describe('the pages of the doctor', () => {
   it('are linked from the page of the command', () => {
     const page = readFileSync(resolve(guide, 'doctor.md'), 'utf8');
     for (const category of CATEGORIES) expect(page).toContain(`(doctor/${category}.md)`);
+  });
+
+  it('have the table of all faults that tests make, and what is found', () => {
+    const rows = [
+      ...ENVOY_FAULTS.map(({ found, name }) => row(`running Envoy: ${name}`, found)),
+      ...HOST_FAULTS.map(([host, name, , found]) => row(`deploy/${host}: ${name}`, found.split(' '))),
+    ];
+    const page = readFileSync(resolve(guide, 'doctor/faults.md'), 'utf8');
+    const written = page.split('\n').filter((line) => /^\| (?:running|deploy)/.test(line));
+    expect(written.map((line) => line.replaceAll(/ +/g, ' '))).toEqual(rows);
   });
 });

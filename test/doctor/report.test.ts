@@ -129,11 +129,17 @@ describe('the options of the doctor', () => {
     expect(doctorOptionsFrom(args)).toEqual({ problem: expect.stringContaining(problem) });
   });
 
+  it('look for Envoy where the usual hosts have its admin interface', () => {
+    const endpoints = ['unix:/run/remit-envoy/admin.sock', '127.0.0.1:15000', '127.0.0.1:19000', '127.0.0.1:9901'];
+    expect(doctorOptionsFrom([])).toMatchObject({ envoys: endpoints.map((endpoint) => ({ endpoint })) });
+    expect(doctorOptionsFrom(['-f', 'x'])).toMatchObject({ envoys: [], files: ['x'] });
+  });
+
   it('reads them', () => {
     expect(
       doctorOptionsFrom(['--envoy', '[::1]:9901', '--wait', '2m', '--only', 'envoy', '--junit', '-v']),
     ).toMatchObject({
-      envoy: { endpoint: '[::1]:9901', socketPath: null },
+      envoys: [{ endpoint: '[::1]:9901', socketPath: null }],
       waitMs: 120_000,
       only: new Set(['envoy']),
       format: 'junit',

@@ -20,18 +20,35 @@ const STATS = 'ext_authz|downstream_rq_(2xx|completed)|downstream_cx_total|contr
 
 /** What Envoy's admin interface is asked for, and what about. */
 export interface EnvoyQuery {
-  readonly admin: AdminAddress;
+  /** Where it may be: the first that is an Envoy counts. At least one. */
+  readonly admins: readonly AdminAddress[];
   /** The cluster of Remit, where the operator named it. */
   readonly remitCluster: string | null;
 }
 
 /** Reads configuration, statistics and endpoints of a running Envoy from its admin interface. */
-export async function collectEnvoy({ admin, remitCluster }: EnvoyQuery): Promise<Collected> {
+export async function collectEnvoy({ admins, remitCluster }: EnvoyQuery): Promise<Collected> {
+  const problems: Problem[] = [];
+  for (const admin of admins) {
+    const version = await versionAt(admin);
+    if (typeof version === 'string') return read(admin, version, remitCluster);
+    problems.push(version);
+  }
+  const [only] = problems;
+  if (only !== undefined && problems.length === 1) return unread(only);
+  const tried = admins.map(({ text }) => text).join(', ');
+  return unread({ problem: `no Envoy answers at ${tried}: name its admin address with --envoy` });
+}
+
+/** The version of the Envoy at an address, such as `1.40.0`. */
+async function versionAt(admin: AdminAddress): Promise<string | Problem> {
   const info = await jsonOf(admin, '/server_info');
-  if (isProblem(info)) return unread(info);
-  const version = /^[^/]*\/([^/]+)\//.exec(textAt(info, 'version'))?.[1] ?? null;
-  if (version === null)
-    return unread({ problem: `\`${admin.text}\` answered, but it is not the admin interface of an Envoy` });
+  if (isProblem(info)) return info;
+  const version = /^[^/]*\/([^/]+)\//.exec(textAt(info, 'version'))?.[1];
+  return version ?? { problem: `\`${admin.text}\` answered, but it is not the admin interface of an Envoy` };
+}
+
+async function read(admin: AdminAddress, version: string, remitCluster: string | null): Promise<Collected> {
   const [dump, clusters, stats] = await Promise.all([
     jsonOf(admin, '/config_dump?include_eds'),
     jsonOf(admin, '/clusters?format=json'),
