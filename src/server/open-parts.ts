@@ -59,6 +59,7 @@ export async function openParts(
     ports,
     log: (line) => log(line, 'telemetry'),
     onDropped: (queue, count) => metrics.spansDropped.of({ queue }).inc(count),
+    onTried: (isTaken) => metrics.spansTaken.of({}).set(isTaken ? 1 : 0),
   });
   closers.push(() => telemetry.close());
   let relay: (() => void) | null = null;

@@ -298,6 +298,7 @@ export const metricTable = {
   svidExpiry: gauge('remit_svid_expiry_timestamp_seconds', "Expiry of the process's own SVID, in Unix time", {}),
   dependencyUp: gauge('remit_dependency_up', 'Conditions of readiness; 1 if met', { name: null }),
   spansDropped: counter('remit_spans_dropped_total', 'Spans dropped before export, by queue', { queue: QUEUES }),
+  spansTaken: gauge('remit_spans_taken', 'Whether the last batch of spans that was sent was taken; 1 or 0', {}),
   decisionLogDropped: counter(
     'remit_decision_log_dropped_total',
     'Lines of the decision log dropped because the reader was too slow',

@@ -76,14 +76,16 @@ export function startSdk(variables: OtelVariables, options: SdkOptions): Telemet
 function routersTo(
   destination: Destination,
   origin: SpanOrigin,
-  { variables, dropped, onDropped }: SdkOptions & { readonly variables: OtelVariables },
+  { variables, dropped, onDropped, onTried }: SdkOptions & { readonly variables: OtelVariables },
 ): readonly SpanRouter[] {
   const settings = queueSettingsFrom(variables);
   const drop: OnDropped = (queue, count, cause) => {
     dropped.add(queue, count, cause);
     onDropped?.(queue, count);
   };
-  return spanExportersTo(destination, origin).map((each) => new SpanRouter(each, { settings, after, onDropped: drop }));
+  return spanExportersTo(destination, origin).map(
+    (each) => new SpanRouter(each, { settings, after, onDropped: drop, onTried }),
+  );
 }
 
 /** Waits for all of it, at most 5 s. */

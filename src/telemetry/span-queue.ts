@@ -24,6 +24,8 @@ export interface QueueOptions extends QueueSettings {
   readonly exporter: Pick<SpanExporter, 'newBatch'>;
   readonly after: After;
   readonly onDropped: (count: number, cause: DropCause) => void;
+  /** Called after each attempt to send a batch. */
+  readonly onTried?: ((isTaken: boolean) => void) | undefined;
 }
 
 /**
@@ -161,6 +163,7 @@ export class SpanQueue {
   async #isDelivered(batch: SpanBatch): Promise<boolean> {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const sent = await this.#sent(batch);
+      this.#options.onTried?.(sent === 'taken');
       if (sent !== 'again') return sent === 'taken';
       if (this.#isAbandoned) return false;
       await this.#pause(this.#options.delayMs * 2 ** (attempt - 1));

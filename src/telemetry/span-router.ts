@@ -25,10 +25,26 @@ export class SpanRouter {
 
   constructor(
     exporter: SpanExporter,
-    { settings, after, onDropped }: { settings: QueueSettings; after: After; onDropped: OnDropped },
+    {
+      settings,
+      after,
+      onDropped,
+      onTried,
+    }: {
+      settings: QueueSettings;
+      after: After;
+      onDropped: OnDropped;
+      onTried?: ((isTaken: boolean) => void) | undefined;
+    },
   ) {
     const queue = (name: QueueName): SpanQueue =>
-      new SpanQueue({ ...settings, exporter, after, onDropped: (count, cause) => onDropped(name, count, cause) });
+      new SpanQueue({
+        ...settings,
+        exporter,
+        after,
+        onTried,
+        onDropped: (count, cause) => onDropped(name, count, cause),
+      });
     this.#exporter = exporter;
     this.#queues = { allows: queue('allows'), denials: queue('denials') };
   }

@@ -37,4 +37,6 @@ export interface TelemetryOptions {
   readonly log: (line: string) => void;
   /** Called with spans of a queue that were not exported. */
   readonly onDropped?: (queue: QueueName, count: number) => void;
+  /** Called after each attempt to send spans. */
+  readonly onTried?: (isTaken: boolean) => void;
 }

@@ -108,6 +108,7 @@ describe('what a Remit says of itself', () => {
       'remit_spans_dropped_total{queue="sdk"} 1',
       'telemetry.spans-dropped at metric/remit_spans_dropped_total{queue=sdk}',
     ],
+    ['remit_spans_taken 0', 'telemetry.not-taken at metric/remit_spans_taken'],
     ['remit_decision_log_dropped_total 2', 'telemetry.log-dropped at metric/remit_decision_log_dropped_total'],
     ['remit_build_info{version="0.1.0",node="24.14.0"} 1', 'version.node at node'],
     ['remit_build_info{version="0.2.0",node="26.1.0"} 1', 'version.doctor at remit'],

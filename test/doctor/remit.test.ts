@@ -1,7 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { CATEGORIES, isOfRemit } from '../../src/doctor/codes.ts';
@@ -173,10 +174,10 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
       'socket.refuses',
       async () => {
         const server = createServer();
-        await new Promise<void>((resolve) => void server.listen(at('early.sock'), resolve));
+        await new Promise<void>((settle) => void server.listen(at('early.sock'), settle));
         renameSync(at('early.sock'), at('stale.sock'));
         chmodSync(at('stale.sock'), 0o660);
-        await new Promise((resolve) => void server.close(resolve));
+        await new Promise((settle) => void server.close(settle));
         return { extAuthz: { listen: `unix:${at('stale.sock')}` } };
       },
     ],
@@ -190,6 +191,11 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
         });
         return { svid: await writeCredential(scratch.folder, 'old', svid) };
       },
+    ],
+    ['issuer.unreachable', () => ({ issuer: { listen: '127.0.0.1:1' } })],
+    [
+      'issuer.certificate',
+      () => ({ issuer: { listen: `127.0.0.1:${domain.stage.issuerPort}`, url: 'https://another.test' } }),
     ],
     ['ledger.missing', () => ({ ledger: { folder: at('nowhere') } })],
     [
@@ -205,6 +211,22 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
     const { exit, findings } = await examined(otherConfig(await sections()));
     expect(findings.map((one) => one.code)).toContain(code);
     expect(exit).toBe(1);
+  });
+
+  it('finds nothing wrong with the issuer where that listens', async () => {
+    const file = otherConfig({ issuer: { listen: `127.0.0.1:${domain.stage.issuerPort}` } });
+    const { exit, findings } = await examined(file, 'issuer');
+    expect([exit, findings]).toEqual([0, []]);
+  });
+
+  it('runs in a container, without a shell and with no environment', async () => {
+    const main = resolve(import.meta.dirname, '../../dist/main.js');
+    const words = [main, 'doctor', '--config', config(), '--remit', `unix:${at('admin.sock')}`, '--only', OWN];
+    const child = spawn(process.execPath, words, { env: {}, stdio: ['ignore', 'pipe', 'pipe'] });
+    const chunks: string[] = [];
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => chunks.push(String(chunk)));
+    const [code] = await once(child, 'close');
+    expect([code, chunks.join('')]).toEqual([0, expect.stringContaining('0 errors, 0 warnings')]);
   });
 
   it('finds a Workload API that is not there', async () => {
@@ -262,13 +284,13 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
     expect([exit, report.not_examined.join('\n')]).toEqual([3, expect.stringContaining('wrong.yaml:2')]);
   });
 
-  it('finds what a Remit says of itself: keys, policies, refused checks and dropped spans', async () => {
+  it('finds what a Remit says of itself: keys, policies, refused checks and spans that nobody takes', async () => {
     const other = await scratchFolder('remit-doctor2-');
     mkdirSync(join(other.folder, 'none'));
     const broken = await startDomain(envoy, {
       folder: other.folder,
       policies: examples,
-      environment: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', OTEL_BSP_MAX_QUEUE_SIZE: '1' },
+      environment: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' },
       settings: {
         admin: { listen: '127.0.0.1:0', socket: `unix:${join(other.folder, 'admin.sock')}` },
         acceptedIssuers: [
@@ -285,7 +307,7 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
     try {
       const call = () => broken.stage.planner.call(broken.stage.envoyPort, { host: 'payments.acme.test' });
       await Promise.all(Array.from({ length: 20 }, call));
-      const wanted = ['issuer.keys-missing', 'platform.overloaded'];
+      const wanted = ['issuer.keys-missing', 'platform.overloaded', 'telemetry.not-taken'];
       const findings = await until(async () => {
         const args = ['--json', '--remit', `unix:${join(other.folder, 'admin.sock')}`, '--only', OWN];
         const found: readonly FoundFinding[] = (await diagnosed(args)).findings;

@@ -7,6 +7,7 @@ import type { Config } from '../../config/config.ts';
 import { groupIdOf } from '../../runtime/group-id.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { LedgerFolder, ListenedSocket, RemitHost } from '../remit/remit-facts.ts';
+import { issuerEndpoint } from './issuer-endpoint.ts';
 import { ledgerVerdict } from './ledger-verdict.ts';
 import { policyFolderOf } from './policy-folder.ts';
 import { socketFactsOf } from './socket-facts.ts';
@@ -31,6 +32,7 @@ export async function remitHost(config: Config): Promise<RemitHost> {
       svid?.kind === 'files' ? { path: svid.certificate, notAfterMs: await notAfterMsOf(svid.certificate) } : null,
     policies: policies.bundle === null ? await policyFolderOf(policies.folder) : null,
     ledger: ledgerFolder(config.ledger),
+    issuer: config.issuer === null ? null : await issuerEndpoint(config.issuer),
     memoryLimitBytes: memoryLimit(),
   };
 }

@@ -99,6 +99,13 @@ const rules: readonly MetricRule[] = [
     fix: '`remit fleet` names it',
   },
   {
+    code: 'telemetry.not-taken',
+    metric: 'remit_spans_taken',
+    isBad: (value) => value === 0,
+    message: () => 'the collector did not take the last spans that were sent',
+    fix: 'make the collector reachable that `OTEL_EXPORTER_OTLP_ENDPOINT` names; the log says how it fails',
+  },
+  {
     code: 'telemetry.spans-dropped',
     metric: 'remit_spans_dropped_total',
     isBad: isAny,

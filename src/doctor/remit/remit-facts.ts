@@ -58,6 +58,18 @@ export interface LedgerFolder {
   readonly isVerified: boolean;
 }
 
+/** What answers where the issuer of the configuration listens. */
+export interface IssuerEndpoint {
+  readonly address: string;
+  /** The host of `issuer.url`. */
+  readonly name: string;
+  /** Why there was no TLS handshake; `null` where there was one. */
+  readonly failure: string | null;
+  /** The names of its certificate where that of the URL is not one of them, else `null`. */
+  readonly names: string | null;
+  readonly notAfterMs: number | null;
+}
+
 /** What this machine shows of a Remit: its configuration, and what that names. */
 export interface RemitHost {
   readonly config: Config;
@@ -74,6 +86,8 @@ export interface RemitHost {
   readonly ledger: LedgerFolder;
   /** Certificate files of the SVID; `null` where it is from the Workload API. */
   readonly svidFile: { readonly path: string; readonly notAfterMs: number | null } | null;
+  /** `null` where the configuration has no issuer, or its port is not known. */
+  readonly issuer: IssuerEndpoint | null;
   /** Bytes of memory that this container may use; `null` where there is no limit. */
   readonly memoryLimitBytes: number | null;
 }

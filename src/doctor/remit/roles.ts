@@ -4,13 +4,57 @@ import type { Finding } from '../finding.ts';
 import { unmetGates } from './gates.ts';
 import { badMetrics } from './measured.ts';
 import type { RemitCheck } from './remit-check.ts';
-import type { LiveRemit, RemitFacts } from './remit-facts.ts';
+import type { IssuerEndpoint, LiveRemit, RemitFacts } from './remit-facts.ts';
 
 /** The issuer and the keys of tokens. */
 export const issuer: RemitCheck = {
-  title: 'the keys of all issuers are known and fresh',
-  run: ({ live }) => (live === null ? null : [...unmetGates(live, 'issuer'), ...badMetrics(live, 'issuer')]),
+  title: 'the issuer answers under its name, and the keys of all issuers are known and fresh',
+  run: ({ host, live, nowMs }) => {
+    const endpoint = host?.issuer ?? null;
+    if (live === null && endpoint === null) return null;
+    return [
+      ...(live === null ? [] : [...unmetGates(live, 'issuer'), ...badMetrics(live, 'issuer')]),
+      ...(endpoint === null ? [] : endpointFindings(endpoint, nowMs)),
+    ];
+  },
 };
+
+function endpointFindings(
+  { address, failure, name, names, notAfterMs }: IssuerEndpoint,
+  nowMs: number,
+): readonly Finding[] {
+  const where = `issuer/${address}`;
+  if (failure !== null) {
+    const message = `no TLS connection to it: ${failure}`;
+    return [
+      {
+        code: 'issuer.unreachable',
+        where,
+        message,
+        fix: 'start Remit with this configuration; see its log for why it does not listen',
+      },
+    ];
+  }
+  const findings: Finding[] = [];
+  if (names !== null) {
+    const message = `its certificate is for ${names}, not for \`${name}\` of \`issuer.url\`, so clients refuse it`;
+    findings.push({
+      code: 'issuer.certificate',
+      where,
+      message,
+      fix: 'give the SVID of Remit this DNS name: `-dns` of the registration entry in SPIRE',
+    });
+  }
+  if (notAfterMs !== null && notAfterMs <= nowMs) {
+    findings.push({
+      code: 'issuer.certificate',
+      where,
+      message: 'its certificate has expired',
+      fix: 'renew the SVID of Remit',
+    });
+  }
+  return findings;
+}
 
 /** Sidecars and their authority. */
 export const lease: RemitCheck = {
@@ -36,7 +80,7 @@ const lostSidecars = ({ fleet }: LiveRemit): readonly Finding[] =>
 
 /** Spans and log lines arrive. */
 export const telemetry: RemitCheck = {
-  title: 'no span and no line of the decision log was dropped',
+  title: 'spans are taken, and no line of the decision log was dropped',
   run: ({ live }) => (live === null ? null : badMetrics(live, 'telemetry')),
 };
 
