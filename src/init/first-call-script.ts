@@ -11,6 +11,13 @@ export function firstCallScript(answers: Answers): string {
 # The first call of the agent: declares intent.yaml, calls the tool server through Envoy, and completes the task.
 set -eu
 cd "$(dirname "$0")"
+# A Remit that was just started waits for its SVID.
+seconds=0
+until remit healthcheck --config remit.yaml >/dev/null 2>&1; do
+  seconds=$((seconds + 1))
+  [ $seconds -lt 60 ] || exec remit healthcheck --config remit.yaml
+  sleep 1
+done
 exec remit run --intent intent.yaml --issuer ${shellWord(issuer)} --issuer-id ${shellWord(remitId(answers))} \\
     --workload-api ${shellWord(`unix:${workloadApi}`)} --svid-id ${shellWord(agent)} --svid-folder run/agent -- sh -c '
   printf "authorization: Bearer %s\\n" "$(remit token)" |

@@ -13,22 +13,26 @@ export function registerScript(answers: Answers): string {
       : []),
     { id: agent, dns: [] },
   ];
-  const commands = entries.map(({ id, dns }) =>
-    [
+  const commands = entries.map(({ id, dns }) => {
+    const words = [
       '"$server" entry create "$@"',
       `-parentID ${shellWord(answers.parent)}`,
       `-spiffeID ${shellWord(id)}`,
       ...selectorsOf(id, answers).map((selector) => `-selector ${shellWord(selector)}`),
       ...dns.map((name) => `-dns ${shellWord(name)}`),
-    ].join(' \\\n    '),
-  );
+    ];
+    return `${words.join(' \\\n    ')} || status=1`;
+  });
   return `#!/bin/sh
 # Registers Remit, Envoy and the first agent with SPIRE. Arguments go to each \`spire-server entry create\`, such as
 # -socketPath /run/spire/server.sock; SPIRE_SERVER names the program where it is not on the path. -dns are the names that clients
 # call the issuer and Envoy by.
-set -eu
+# An entry that is there already is an error of SPIRE; the others are made all the same.
+set -u
+status=0
 server=\${SPIRE_SERVER:-spire-server}
 ${commands.join('\n')}
+exit $status
 `;
 }
 

@@ -54,7 +54,7 @@ describeWith(both(spirePart(), envoyPart()), 'the page of installing on a host',
       npm_config_prefix: prefix,
       npm_config_prefer_offline: 'true',
       SPIFFE_ENDPOINT_SOCKET: `unix://${spire.workloadSocket}`,
-      REMIT_ADMIN_LISTEN: '127.0.0.1:0',
+      REMIT_ADMIN_LISTEN: `127.0.0.1:${await freePort()}`,
       REMIT_DRAIN_SECONDS: '0',
       PYTHONUNBUFFERED: '1',
     };

@@ -277,6 +277,18 @@ describe('remit init with hostile values', () => {
   });
 });
 
+it('register.sh makes the other entries where one cannot be made, and says so by its exit code', async () => {
+  const { at } = await made([...DOMAIN, '--yes']);
+  const server = join(at, 'server');
+  writeFileSync(server, '#!/bin/sh\necho "$6"\n[ "$6" != spiffe://acme.test/remit ]\n', { mode: 0o755 });
+  const environment = { ...process.env, SPIRE_SERVER: server };
+  const ended = promisify(execFile)('sh', [join(at, 'register.sh')], { env: environment });
+  await expect(ended).rejects.toMatchObject({
+    code: 1,
+    stdout: 'spiffe://acme.test/remit\nspiffe://acme.test/envoy\nspiffe://acme.test/agents/planner\n',
+  });
+});
+
 describeWith(envoyPart(), 'remit init, and Envoy', (envoy) => {
   it.each([
     ['a tool server on loopback', []],
