@@ -35,9 +35,10 @@ const merged = (below: Values, above: Values): Values =>
 /** A text that would end its own line, and its block. */
 const hostile = (n: number): string => `x${n}'"\n      evil: true\n---\nevil: true\n#{{ fail "evil" }}`;
 
+const read = (file: string): string => readFileSync(join(chartFolder, file), 'utf8');
+
 /** Texts that the schema of the values lets pass, each at every place where it does. */
 function acceptedHostility(): readonly Values[] {
-  const read = (file: string): string => readFileSync(join(chartFolder, file), 'utf8');
   const isValid = new Ajv({ strict: false, logger: false }).compile(JSON.parse(read('values.schema.json')));
   return placesIn(parse(read('values.yaml'))).flatMap((path, n) =>
     [hostile(n), [hostile(n)], { evil_: hostile(n) }]
@@ -46,10 +47,11 @@ function acceptedHostility(): readonly Values[] {
   );
 }
 
-const keysOf = (value: unknown): readonly string[] =>
-  typeof value === 'object' && value !== null
-    ? Object.entries(value).flatMap(([key, below]) => [key, ...keysOf(below)])
-    : [];
+/** Whether a key of a tree is of a name. */
+const hasKey = (value: unknown, name: string): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  Object.entries(value).some(([key, below]) => key === name || hasKey(below, name));
 
 /** Values that are templates or objects by what they are for. */
 const OWN_OBJECTS = ['extraObjects', 'global'];
@@ -76,7 +78,7 @@ describeWith(helmPart(), 'hostile values that the schema lets pass', ([helm]) =>
       writeFileSync(file, JSON.stringify(values.reduce(merged, own)));
       const objects = objectsOf(await mustTemplate(helm, ['--values', file]));
       expect(objects.length).toBeGreaterThan(4);
-      expect(objects.flatMap(keysOf)).not.toContain('evil');
+      expect(objects.filter((object) => hasKey(object, 'evil'))).toEqual([]);
       expect(JSON.stringify(objects)).toContain('evil: true');
     },
   );
