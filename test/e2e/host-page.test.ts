@@ -98,10 +98,18 @@ describeWith(both(spirePart(), envoyPart()), 'the page of installing on a host',
     return child;
   };
 
+  /** Whether Remit would start, once the SPIRE agent has its SVID. */
+  const passesCheck = (): Promise<boolean> =>
+    typed('remit serve --check --config remit-host/remit.yaml').then(
+      (said) => said.includes('it would start'),
+      () => false,
+    );
+
   it('leads from nothing to the first allowed call in eight commands, and a call without a token is denied', async () => {
     const commands = pageCommands('deploy/guide/install/host.md', 'The commands');
     const printed: string[] = [];
     for (const command of commands) {
+      if (command.startsWith('remit serve')) await until(passesCheck, { what: '`remit serve --check` passes' });
       if (command.endsWith(' &')) await inBackground(command.slice(0, -2));
       else printed.push(await typed(command));
     }
