@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
@@ -8,8 +7,10 @@ import { injectedInto } from '../../src/inject/inject.ts';
 import { scratch } from '../builders/scratch.ts';
 import { startKube } from '../kube/kube.ts';
 import type { Kube, Ran } from '../kube/kube.ts';
-import { both, describeWith, helmPart, kubernetesPart } from '../parts.ts';
+import { both, describeWith, istiodPart, kubernetesPart } from '../parts.ts';
 import { until } from '../until.ts';
+import { startInjector } from './istio-injector.ts';
+import type { IstioInjector } from './istio-injector.ts';
 
 jest.setTimeout(300_000);
 
@@ -92,9 +93,10 @@ const changed = (change: (container: Entry, spec: Pod['spec']) => Partial<Pod['s
 
 const container = (more: object) => (own: Entry) => ({ initContainers: [{ ...own, ...more }] });
 
-describeWith(both(kubernetesPart(), helmPart()), 'injection at a real API server', ([binaries, [helm]]) => {
+describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API server', ([binaries, istio]) => {
   const temporary = scratch();
   let kube: Kube;
+  let injector: IstioInjector;
   beforeAll(async () => {
     kube = await startKube(binaries);
     await kube.kubectl(['apply', '-f', join(folder, 'admission-policy.yaml'), '-f', join(folder, 'guard.yaml')]);
@@ -112,6 +114,7 @@ describeWith(both(kubernetesPart(), helmPart()), 'injection at a real API server
     );
   });
   afterAll(async () => {
+    await injector?.close();
     await kube?.close();
     temporary.remove();
   });
@@ -133,6 +136,13 @@ describeWith(both(kubernetesPart(), helmPart()), 'injection at a real API server
       },
       { what: `a policy that is ${isWanted ? '' : 'not '}in force` },
     );
+
+  /** A pod as a real istiod with the shipped template makes it, beside its own sidecar. */
+  const byIstio = async (source: Pod): Promise<Pod> => {
+    injector ??= await startInjector(istio, kube);
+    const annotations = { ...source.metadata.annotations, 'inject.istio.io/templates': 'sidecar,remit' };
+    return injector.injected({ ...source, metadata: { ...source.metadata, annotations } });
+  };
 
   describe('the policy', () => {
     it.each<[string, Partial<Pod['spec']>]>([
@@ -289,6 +299,12 @@ describeWith(both(kubernetesPart(), helmPart()), 'injection at a real API server
     });
 
     const NOT_OURS = 'the native sidecar `remit` must be the one';
+    it('refuses what a pod makes of the sidecar that Istio injects', async () => {
+      const made = await byIstio(pod('required', { spec: { initContainers: [{ name: 'remit', image: 'evil' }] } }));
+      expect(remitOf(made)).toMatchObject({ image: 'evil', args: ['serve'] });
+      expect((await tried(made, dry)).stderr).toContain(NOT_OURS);
+    });
+
     it.each([
       ['another image', container({ image: 'evil' }), NOT_OURS],
       ['a command', container({ command: ['sh'] }), NOT_OURS],
@@ -357,13 +373,13 @@ describeWith(both(kubernetesPart(), helmPart()), 'injection at a real API server
     const source = pod('plain', { annotations });
     const ways: Readonly<Record<string, () => Promise<Pod> | Pod>> = {
       'remit inject': () => byCommand(source),
-      'the Istio template': () => byIstio(source, { kube, helm, folder: temporary.folder() }),
+      'the Istio template': () => byIstio(source),
       ...(isPlain
         ? { 'the Kustomize component': () => byKustomize(source, { kube, folder: temporary.folder() }) }
         : {}),
     };
 
-    it.each(Object.entries(ways))('%s makes what the policy makes', async (_way, make) => {
+    it.each(Object.entries(ways))('%s makes what the policy makes', async (way, make) => {
       await kube.kubectl(['apply', '-f', join(folder, 'admission-policy.yaml')]);
       await untilInjected(true);
       const wanted = await admitted(pod('plain', { annotations, labels: { 'remit.dev/inject': 'enabled' } }), dry);
@@ -372,7 +388,10 @@ describeWith(both(kubernetesPart(), helmPart()), 'injection at a real API server
       expect(remitOf(made)).toMatchObject({ name: 'remit', restartPolicy: 'Always', args: ['serve'] });
       expect(ourVolumes(made)).toEqual(ourVolumes(wanted));
       expect(ourVolumes(made)).toHaveLength(fragment.volumes.length);
-      expect(made.spec.initContainers?.[0]?.name).toBe('remit');
+      // Istio wants its own sidecar first.
+      expect(namesOf(made.spec.initContainers)).toEqual(
+        way === 'the Istio template' ? ['istio-proxy', 'remit'] : ['remit'],
+      );
     });
   });
 });
@@ -393,27 +412,4 @@ async function byKustomize(source: Pod, at: { readonly kube: Kube; readonly fold
   writeFileSync(join(base ?? '', 'kustomization.yaml'), JSON.stringify(kustomization));
   writeFileSync(join(component ?? '', 'kustomization.yaml'), file('kustomize/kustomization.yaml'));
   return parse(await at.kube.kubectl(['kustomize', base ?? ''])) as Pod;
-}
-
-/** As Istio's injector makes it: the template of Go, here run by Helm, whose text is merged into the pod. */
-async function byIstio(
-  source: Pod,
-  at: { readonly kube: Kube; readonly helm: string; readonly folder: string },
-): Promise<Pod> {
-  const values = parse(file('istio.yaml')) as { sidecarInjectorWebhook: { templates: { remit: string } } };
-  mkdirSync(join(at.folder, 'templates'));
-  writeFileSync(join(at.folder, 'Chart.yaml'), 'apiVersion: v2\nname: template\nversion: 1.0.0\n');
-  const template = `{{- with .Values }}${values.sidecarInjectorWebhook.templates.remit}{{ end }}`;
-  writeFileSync(join(at.folder, 'templates', 'pod.yaml'), template);
-  const { labels = {}, annotations = {} } = source.metadata;
-  writeFileSync(
-    join(at.folder, 'values.json'),
-    JSON.stringify({ ObjectMeta: { Labels: labels, Annotations: annotations } }),
-  );
-  const rendered = execFileSync(at.helm, ['template', 'x', at.folder, '-f', join(at.folder, 'values.json')], {
-    encoding: 'utf8',
-  });
-  const patch = JSON.stringify(parse(rendered));
-  const local = ['patch', '--local', '--type', 'strategic', '-f', '-', '-p', patch, '-o', 'json'];
-  return JSON.parse(await at.kube.kubectl(local, { input: [source] })) as Pod;
 }
