@@ -145,6 +145,26 @@ describe('remit doctor and the admin interface of Envoy', () => {
     }
   });
 
+  it.each([
+    ['a table that has not arrived', { rds: { route_config_name: 'late' } }],
+    ['scoped tables', { scoped_routes: { scoped_rds: {} } }],
+    [
+      'a scoped table that has not arrived',
+      {
+        scoped_routes: {
+          scoped_route_configurations_list: { scoped_route_configurations: [{ route_configuration_name: 'late' }] },
+        },
+      },
+    ],
+  ])('takes %s for routes that forward', async (_name, routes) => {
+    const manager = { '@type': 'x.HttpConnectionManager', http_filters: [], ...routes };
+    const listener = { name: 'x', filter_chains: [{ filters: [{ typed_config: manager }] }] };
+    const dump = { configs: [{ '@type': 'x.ListenersConfigDump', static_listeners: [{ listener }] }] };
+    const address = await envoy({ '/config_dump': JSON.stringify(dump) });
+    const { findings } = await diagnosed(['--only', 'envoy', '--envoy', address, '--json']);
+    expect(findings).toEqual([expect.objectContaining({ code: 'envoy.never-asked', level: 'error' })]);
+  });
+
   it('waits with --wait until nothing fails', async () => {
     let asked = 0;
     const address = await serving((request, response) => {

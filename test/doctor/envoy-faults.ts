@@ -86,6 +86,32 @@ const fault = (name: string, change: EnvoyFault['break'], ...found: readonly str
 export const ENVOY_FAULTS: readonly EnvoyFault[] = [
   fault('as-shipped', () => undefined),
   fault('filter-missing', ({ manager }) => void manager.http_filters.shift(), 'envoy.never-asked'),
+  fault(
+    'cluster-by-header',
+    ({ host, manager }) => {
+      manager.http_filters.shift();
+      manager.route_config.virtual_hosts = [host];
+      host.routes = [{ match: { prefix: '/' }, route: { cluster_header: 'x-cluster' } }];
+    },
+    'envoy.never-asked',
+  ),
+  fault(
+    'match-tree-disabled',
+    ({ host }) => {
+      const [route] = host.routes;
+      delete host.routes;
+      host.matcher = {
+        on_no_match: { action: { name: 'route', typed_config: { ...typed('config.route.v3.Route'), ...route } } },
+      };
+      host.typed_per_filter_config = { [EXT_AUTHZ]: { ...perRoute, disabled: true } };
+    },
+    'envoy.disabled-on-route',
+  ),
+  fault(
+    'asks-another',
+    ({ filter }) => void (filter.grpc_service.envoy_grpc.cluster_name = 'files'),
+    'envoy.never-asked',
+  ),
   fault('filter-disabled', ({ manager }) => void (manager.http_filters[0].disabled = true), 'envoy.disabled-on-route'),
   fault(
     'route-disabled',
@@ -310,6 +336,20 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
     'envoy.xfcc-appended',
   ),
   fault('dots-kept', ({ manager }) => void (manager.normalize_path = false), 'envoy.path-not-normalized'),
+  fault(
+    'slashes-kept',
+    ({ manager }) => void (manager.path_with_escaped_slashes_action = 'UNESCAPE_AND_FORWARD'),
+    'envoy.slashes-kept',
+  ),
+  fault(
+    'upgrades',
+    ({ manager }) => void (manager.upgrade_configs = [{ upgrade_type: 'websocket' }]),
+    'envoy.upgrades',
+  ),
+  fault('no-outcomes', ({ manager }) => void manager.access_log.shift(), 'envoy.no-outcomes'),
+  fault('body-as-text', ({ filter }) => void (filter.with_request_body.pack_as_bytes = false), 'envoy.body-as-text'),
+  fault('lenient', ({ filter }) => void delete filter.validate_mutations, 'envoy.lenient-answers'),
+  fault('resumption', ({ tls }) => void delete tls.disable_stateless_session_resumption, 'envoy.session-resumption'),
 ];
 
 function place(cluster: Yaml, address: object): void {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { stringify } from 'yaml';
 import { writeCredential } from '../../src/dev/authority.ts';
@@ -18,6 +19,32 @@ jest.setTimeout(240_000);
 
 const COLLECTOR = { host: '127.0.0.1', port: 4317 };
 
+/** A listener that Envoy refuses: its manager has no `stat_prefix`. */
+const REFUSED = {
+  '@type': 'type.googleapis.com/envoy.config.listener.v3.Listener',
+  name: 'refused',
+  address: { socket_address: { address: '127.0.0.1', port_value: 0 } },
+  filter_chains: [
+    {
+      filters: [
+        {
+          name: 'http',
+          typed_config: {
+            '@type':
+              'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
+          },
+        },
+      ],
+    },
+  ],
+};
+
+/** A configuration that takes listeners from a file too. */
+const withRefused = (path: string, config: object): object => ({
+  ...config,
+  dynamic_resources: { lds_config: { path_config_source: { path }, resource_api_version: 'V3' } },
+});
+
 describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
@@ -34,6 +61,7 @@ describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
       envoyConfig: (text) => text.replace(/(\n +)timeout: 10s/, '$1timeout: 5s'),
     });
     const text = await shippedEnvoyConfig();
+    await writeFile(join(folder, 'lds.yaml'), stringify({ resources: [REFUSED] }));
     const names = { dns: ['payments.acme.test'], ips: [] };
     const own = await writeCredential(folder, 'broken', await domain.authority.svid('/ns/gateway/sa/envoy', names));
     const started = await EnvoyProcess.start({
@@ -41,23 +69,26 @@ describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
       readyWithinMs: 120_000,
       config: (adminSocket) =>
         stringify(
-          withFaults(
-            envoyConfigWithFiles(
-              text,
-              {
-                listener: { host: '127.0.0.1', port: 0 },
-                adminSocket,
-                remitSocket: join(folder, 'check.sock'),
-                payments: domain.payments.address,
-                files: { host: '127.0.0.1', port: 9 },
-                collector: COLLECTOR,
-              },
-              {
-                ...own,
-                bundles: new Map([['acme.test', join(folder, 'bundle.pem')]]),
-              },
+          withRefused(
+            join(folder, 'lds.yaml'),
+            withFaults(
+              envoyConfigWithFiles(
+                text,
+                {
+                  listener: { host: '127.0.0.1', port: 0 },
+                  adminSocket,
+                  remitSocket: join(folder, 'check.sock'),
+                  payments: domain.payments.address,
+                  files: { host: '127.0.0.1', port: 9 },
+                  collector: COLLECTOR,
+                },
+                {
+                  ...own,
+                  bundles: new Map([['acme.test', join(folder, 'bundle.pem')]]),
+                },
+              ),
+              ENVOY_FAULTS,
             ),
-            ENVOY_FAULTS,
           ),
           { aliasDuplicateObjects: false },
         ),
@@ -91,10 +122,8 @@ describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
   });
 
   const about = (name: string): readonly FoundFinding[] =>
-    seen.findings.filter(
-      ({ level, where }) =>
-        level !== 'info' &&
-        new RegExp(`^(?:listener|cluster)/(?:remit-)?${name}(?:-open|-misspelt)?(?:$|/)`).test(where),
+    seen.findings.filter(({ where }) =>
+      new RegExp(`^(?:listener|cluster)/(?:remit-)?${name}(?:-open|-misspelt)?(?:$|/)`).test(where),
     );
 
   it.each(ENVOY_FAULTS)('finds $name', ({ name, found }) => {
@@ -107,6 +136,12 @@ describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
     expect(statuses.get('as-shipped')).toBe(401);
     statuses.delete('as-shipped');
     expect([...statuses]).toEqual(ENVOY_FAULTS.flatMap(({ isOpen, name }) => (isOpen ? [[name, 200]] : [])));
+  });
+
+  it('finds a listener that Envoy refused', () => {
+    expect(seen.findings.filter(({ code }) => code === 'envoy.config-refused')).toEqual([
+      expect.objectContaining({ where: 'listener/refused', message: expect.stringContaining('StatPrefix') }),
+    ]);
   });
 
   it('finds nothing else', () => {
@@ -184,3 +219,19 @@ interface Listening {
   readonly name: string;
   readonly local_address: { readonly socket_address: { readonly port_value: number } };
 }
+
+describeWith(envoyPart('1.36.4'), 'remit doctor on an old Envoy', (binary) => {
+  it('reads it, and says that it is old', async () => {
+    const { folder, remove } = await scratchFolder('remit-old-');
+    const domain = await startDomain(binary, { folder });
+    try {
+      const admin = domain.places.get('admin of envoy') ?? '';
+      const args = ['--only', 'envoy', '--envoy', admin, '--json', '--suppress', 'envoy.long-timeout=*'];
+      const { findings } = await diagnosed(args);
+      expect(findings).toEqual([expect.objectContaining({ code: 'envoy.old-version', where: 'envoy' })]);
+    } finally {
+      await domain.stop();
+      await remove();
+    }
+  });
+});

@@ -1,4 +1,5 @@
 import { at, textAt } from '../tree.ts';
+import { grpcClusterOf } from './cluster.ts';
 import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
@@ -23,7 +24,9 @@ export const neverAsked: EnvoyCheck = {
   title: 'every HTTP listener that forwards calls has the ext_authz filter of Remit',
   run: (facts) => {
     const clusters = remitClustersOf(facts);
-    const forwarding = managersOf(facts).filter(({ routes }) => routes.some(isForwarding));
+    const forwarding = managersOf(facts).filter(
+      ({ hasHiddenRoutes, routes }) => hasHiddenRoutes || routes.some(isForwarding),
+    );
     if (forwarding.length === 0) return facts.live === null ? null : [NO_LISTENER];
     return forwarding.flatMap((manager): readonly Finding[] =>
       remitFiltersOf(manager, clusters).length > 0 ? [] : [missingFrom(manager, facts)],
@@ -41,9 +44,12 @@ function missingFrom(manager: HttpManager, facts: EnvoyFacts): Finding {
     return { ...finding, level: 'info', message: 'outgoing calls: Remit is not asked about them here' };
   if (isOfEnvoyItself(manager, facts))
     return { ...finding, level: 'info', message: 'it leads to the admin interface or the agent of the mesh alone' };
+  const others = manager.filters.flatMap(({ fields, type }) => (type === 'ExtAuthz' ? [grpcClusterOf(fields)] : []));
+  const asked = others.map((name) => `\`${name}\``).join(', ');
   return {
     ...finding,
-    message: 'it has no ext_authz filter that asks Remit, so its calls reach the upstream unchecked',
+    message: `${others.length === 0 ? 'it has no ext_authz filter that asks Remit' : `its ext_authz filters ask ${asked} and not Remit`}, so its calls reach the upstream unchecked`,
+    fix: others.length === 0 ? ADD_IT : `${ADD_IT}; where one of those is Remit, name its cluster with --cluster`,
   };
 }
 
@@ -54,11 +60,15 @@ const directionOf = ({ where }: HttpManager, { config }: EnvoyFacts): string =>
 const MESH_AGENT = '127.0.0.1:15020';
 
 /** Whether all its routes lead to Envoy's own admin interface or to the mesh's agent. */
-function isOfEnvoyItself({ routes }: HttpManager, { config, live }: EnvoyFacts): boolean {
-  const endpoints = routes.flatMap((route) =>
-    route.clusters.flatMap((name) => config.clusters.get(name)?.endpoints ?? [name]),
-  );
-  return endpoints.every((one) => one === MESH_AGENT || (live !== null && one === live.adminAddress));
+function isOfEnvoyItself({ hasHiddenRoutes, routes }: HttpManager, { config, live }: EnvoyFacts): boolean {
+  const forwarding = routes.filter(isForwarding);
+  const isAdmin = (endpoint: string): boolean =>
+    endpoint === MESH_AGENT || (live !== null && endpoint === live.adminAddress);
+  const leadsThere = (cluster: string): boolean => {
+    const endpoints = config.clusters.get(cluster)?.endpoints ?? [];
+    return endpoints.length > 0 && endpoints.every(isAdmin);
+  };
+  return !hasHiddenRoutes && forwarding.every(({ clusters, isByHeader }) => !isByHeader && clusters.every(leadsThere));
 }
 
 /** Whether a route leads to an upstream. */

@@ -57,10 +57,7 @@ export function configFromDump(dump: unknown): EnvoyConfig {
       routes: byName(inside('route_config', entries('RoutesConfigDump', 'dynamic_route_configs')), 'name'),
       filters: byName(inside('ecds_filter', entries('EcdsConfigDump', 'ecds_filters')), 'name'),
     },
-    refused: dynamic.flatMap((one) => {
-      const message = textAt(one, 'error_state', 'details');
-      return message === '' ? [] : [{ where: `listener/${textAt(one, 'name')}`, message }];
-    }),
+    refused: refusedOf(dynamic),
   });
 }
 
@@ -73,6 +70,20 @@ export const configFromBootstrap = (bootstrap: unknown): EnvoyConfig =>
     named: { routes: new Map(), filters: new Map() },
     refused: [],
   });
+
+/** Refused listeners, each once: Envoy has an entry without a name too. */
+function refusedOf(dynamic: readonly unknown[]): EnvoyConfig['refused'] {
+  const messages = dynamic.flatMap((one): readonly (readonly [string, string])[] => {
+    const message = textAt(one, 'error_state', 'details');
+    const name = textAt(one, 'name') || textAt(one, 'error_state', 'failed_configuration', 'name');
+    return message === '' ? [] : [[name, message]];
+  });
+  const named = messages.filter(([name]) => name !== '');
+  return [...new Map(named.length > 0 ? named : messages)].map(([name, message]) => ({
+    where: `listener/${name}`,
+    message,
+  }));
+}
 
 const inside = (member: string, values: readonly unknown[]): readonly unknown[] =>
   values.flatMap((one) => presentOf(at(one, member)));

@@ -31,6 +31,8 @@ export interface HttpManager {
   readonly fields: unknown;
   readonly filters: readonly HttpFilter[];
   readonly routes: readonly Route[];
+  /** Whether it may have routes that the configuration does not show: tables that have not arrived, or scoped ones. */
+  readonly hasHiddenRoutes: boolean;
 }
 
 /** What is delivered by name and used by others: route tables, and filters of ECDS. */
@@ -53,6 +55,7 @@ export function httpManagerFrom(
     fields,
     filters: listAt(fields, 'http_filters').map((filter) => filterFrom(filter, named)),
     routes: [table, ...scoped].flatMap(routesOf),
+    hasHiddenRoutes: table === undefined && (scoped.length === 0 || scoped.includes(undefined)),
   };
 }
 
@@ -64,13 +67,24 @@ function filterFrom(filter: unknown, named: Named): HttpFilter {
 
 const routesOf = (table: unknown): readonly Route[] =>
   listAt(table, 'virtual_hosts').flatMap((host) =>
-    listAt(host, 'routes').flatMap((route, index) =>
-      variantsOf(route, {
-        where: `${textAt(host, 'name')}/${index}`,
-        settings: [route, host, table].map((one) => at(one, 'typed_per_filter_config')),
-      }),
-    ),
+    listAt(host, 'routes')
+      .flatMap((route, index) =>
+        variantsOf(route, {
+          where: `${textAt(host, 'name')}/${index}`,
+          settings: [route, host, table].map((one) => at(one, 'typed_per_filter_config')),
+        }),
+      )
+      .concat(at(host, 'matcher') === undefined ? [] : [matchedRoutes(host, table)]),
   );
+
+/** The routes in the match tree of a virtual host are taken for one, whose own settings are not read. */
+const matchedRoutes = (host: unknown, table: unknown): Route => ({
+  where: `${textAt(host, 'name')}/matcher`,
+  clusters: [],
+  directStatus: null,
+  isByHeader: true,
+  settings: [host, table].map((one) => at(one, 'typed_per_filter_config')),
+});
 
 function variantsOf(route: unknown, base: Pick<Route, 'where' | 'settings'>): readonly Route[] {
   const action = at(route, 'route');
