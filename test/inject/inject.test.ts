@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { assert, property, string } from 'fast-check';
 import { parseAllDocuments } from 'yaml';
+import { configFrom } from '../../src/config/config.ts';
 import { fragmentFrom } from '../../src/inject/fragment.ts';
 import { injectedInto } from '../../src/inject/inject.ts';
 import type { Injected } from '../../src/inject/inject.ts';
@@ -191,3 +192,28 @@ const withoutAdded = (text: string): string => text.replaceAll(/^( *)(?:initCont
 
 const fragmentContainer = (): object => expect.objectContaining({ name: 'remit', image: 'remit:test' });
 const fragmentVolumes = (): readonly object[] => fragment.volumes.map(({ name }) => expect.objectContaining({ name }));
+
+describe('the fragment', () => {
+  it('sets variables that the configuration of a sidecar takes, and mounts what it reads', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../deploy/guide/install/injection.md'), 'utf8');
+    const yaml = /^```yaml\n([^]*?)^```/m.exec(page)?.[1] ?? '';
+    const variables = fragment.container['env'] as readonly { readonly name: string; readonly value?: string }[];
+    const environment = Object.fromEntries(
+      variables.map(({ name, value = 'web-0' }) => [name, value.replace(/^\$\{.*:-(.*)\}$/, '$1')]),
+    );
+    const read = configFrom(yaml, { file: 'remit.yaml', folder: '/etc/remit', environment });
+    expect('problems' in read ? read.problems : read.value).toMatchObject({
+      admin: { listen: { host: '0.0.0.0', port: 9471 } },
+      log: { format: 'json', level: 'info' },
+      svid: { kind: 'workload-api' },
+      ledger: { name: 'web-0', folder: '/var/lib/remit/ledger' },
+      policies: { folder: '/etc/remit/policies' },
+    });
+    const mounts = (fragment.container['volumeMounts'] as readonly { readonly mountPath: string }[]).map(
+      ({ mountPath }) => mountPath,
+    );
+    expect(mounts).toEqual(
+      expect.arrayContaining(['/etc/remit', '/etc/remit/policies', '/var/lib/remit', '/run/remit']),
+    );
+  });
+});
