@@ -44,7 +44,7 @@ usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--canary URL] [--cluster NA
   --wait DURATION        examine again until nothing fails, at most so long: \`90s\`, \`2m\`
   --bundle FILE          write report and configuration to FILE (.tar.gz) for a bug report, without secrets; FILE must not exist
 
-It only reads. Each finding has a code, a place, a fix and a page.
+It only reads; --canary makes one call. Each finding has a code, a place, a fix and a page.
 
 codes:
 ${Array.from(codes, ([code, { about, level }]) => `  ${code.padEnd(32)} ${level.padEnd(8)} ${about}`).join('\n')}

@@ -1,5 +1,6 @@
 import { printable } from '../ledger/timeline-text.ts';
 import type { Level } from './codes.ts';
+import { counted } from './counted.ts';
 import { countsOf, isPassed } from './report.ts';
 import type { CheckResult, Report, ReportedFinding } from './report.ts';
 
@@ -42,5 +43,3 @@ function summaryOf(report: Report, isVerbose: boolean): string {
   const suppressed = report.suppressed === 0 ? '' : `, ${report.suppressed} suppressed`;
   return `${counted(error, 'error')}, ${counted(warning, 'warning')}, ${passed} passed${unread}${suppressed}${hidden}`;
 }
-
-const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;

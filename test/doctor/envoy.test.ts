@@ -201,7 +201,7 @@ describeWith(envoyPart(), 'remit doctor on a running Envoy', (binary) => {
     expect(healthy.findings.filter(({ level }) => level !== 'info')).toEqual([]);
     expect(healthy.exit).toBe(0);
     expect(healthy.report.examined).toEqual([
-      expect.stringMatching(/^Envoy 1\.40\.0 at unix:.*: 1 listeners, \d clusters$/),
+      expect.stringMatching(/^Envoy 1\.40\.0 at unix:.*: 1 listener, \d clusters$/),
     ]);
   });
 });

@@ -40,6 +40,24 @@ describe('remit doctor -f', () => {
     expect(await codesAfter(host, [change])).toEqual(code.split(' '));
   });
 
+  it('leaves other providers of an Istio alone', async () => {
+    const copy = folder();
+    cpSync(join(shipped, 'hosts/istio'), copy, { recursive: true });
+    const mesh = join(copy, 'mesh.yaml');
+    const other =
+      '  - name: sign-in\n    envoyExtAuthzHttp: { service: oauth2-proxy.demo.svc.cluster.local, port: 4180 }\n';
+    writeFileSync(mesh, `${readFileSync(mesh, 'utf8')}${other}`);
+    const policy = {
+      apiVersion: 'security.istio.io/v1',
+      kind: 'AuthorizationPolicy',
+      metadata: { name: 'sign-in', namespace: 'web' },
+      spec: { action: 'CUSTOM', provider: { name: 'sign-in' }, rules: [{ to: [{ operation: { paths: ['/app'] } }] }] },
+    };
+    writeFileSync(join(copy, 'sign-in.json'), JSON.stringify(policy));
+    const { findings } = await diagnosed(['-f', copy, '--json']);
+    expect(findings).toEqual([]);
+  });
+
   it('names file, document, object and the nearest name', async () => {
     const copy = folder();
     cpSync(join(shipped, 'hosts/istio'), copy, { recursive: true });
@@ -94,7 +112,7 @@ describe('remit doctor -f', () => {
     writeFileSync(join(copy, 'a.yaml'), 'apiVersion: v1\nkind: Pod\nmetadata: { name: x }');
     writeFileSync(join(copy, 'notes.txt'), 'apiVersion: x');
     const { exit, report } = await diagnosed(['-f', copy, '--json']);
-    expect([exit, report.examined]).toEqual([3, [expect.stringContaining('1 files in')]]);
+    expect([exit, report.examined]).toEqual([3, [expect.stringContaining('1 file in')]]);
   });
 
   it('does not follow links in circles', async () => {

@@ -6,6 +6,7 @@ import type { EnvoyConfig } from '../envoy/envoy-config.ts';
 import type { HostStatus } from '../envoy/envoy-facts.ts';
 import { addressOf } from '../envoy/cluster.ts';
 import type { BundlePart, Collected } from '../facts.ts';
+import { counted } from '../counted.ts';
 import { redacted } from '../redacted.ts';
 import { at, listAt, numberAt, textAt } from '../tree.ts';
 import type { AdminAddress } from './admin-address.ts';
@@ -71,7 +72,7 @@ async function read(admin: AdminAddress, version: string, remitCluster: string |
   return {
     facts: { envoys: [{ prefix: '', config, live, sockets: socketFactsOf(pathsOf(config)), remitCluster }] },
     examined: [
-      `Envoy ${version} at ${admin.text}: ${config.listeners.length} listeners, ${config.clusters.size} clusters`,
+      `Envoy ${version} at ${admin.text}: ${counted(config.listeners.length, 'listener')}, ${counted(config.clusters.size, 'cluster')}`,
     ],
     unread: [],
     parts,

@@ -8,6 +8,7 @@ import type { EnvoyFacts } from '../envoy/envoy-facts.ts';
 import type { BundlePart, Collected } from '../facts.ts';
 import { objectsFrom } from '../hosts/host-object.ts';
 import type { HostObject } from '../hosts/host-object.ts';
+import { counted } from '../counted.ts';
 import { redacted } from '../redacted.ts';
 import { snakeCased } from '../snake-cased.ts';
 import { at, textAt } from '../tree.ts';
@@ -27,10 +28,15 @@ export function collectFiles(paths: readonly string[], remitCluster: string | nu
   const count = known.reduce((sum, { envoys, objects }) => sum + envoys.length + objects.length, 0);
   return {
     facts: { envoys: known.flatMap(({ envoys }) => envoys), objects: known.flatMap(({ objects }) => objects) },
-    examined: known.length === 0 ? [] : [`${files.length} files in ${paths.join(', ')}: ${count} objects`],
+    examined:
+      known.length === 0
+        ? []
+        : [`${counted(files.length, 'file')} in ${paths.join(', ')}: ${counted(count, 'object')}`],
     unread: [
       ...[...found, ...read].flatMap((one) => (isProblem(one) ? [one.problem] : [])),
-      ...(files.length > MAX_FILES ? [`${files.length - MAX_FILES} files: more than ${MAX_FILES} were named`] : []),
+      ...(files.length > MAX_FILES
+        ? [`${counted(files.length - MAX_FILES, 'file')}: more than ${MAX_FILES} were named`]
+        : []),
     ],
     parts: known.map(({ part }) => part),
   };
