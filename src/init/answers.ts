@@ -240,13 +240,17 @@ export function answersFrom(folder: string, given: Given): Answers | { readonly 
   };
 }
 
+/** Questions of a plain Envoy, whose configuration is written whole. */
+const ENVOY_ONLY: ReadonlySet<QuestionName> = new Set(['tool', 'listen']);
+
 function problemsOf(given: Given): readonly string[] {
   if (given['trust-domain'] === undefined) return ['--trust-domain is required'];
   return QUESTIONS.flatMap((question) => {
     const text = given[question.name];
     // A default that follows from a wrong answer is not told beside it.
     if (text === undefined || text === question.byDefault(given)) return [];
-    const found = question.problem(text, given);
+    const isForeign = isPodHost(given) && ENVOY_ONLY.has(question.name);
+    const found = isForeign ? 'goes with --host envoy alone' : question.problem(text, given);
     return found === null ? [] : [`--${question.name} \`${printed(text)}\`: ${found}`];
   });
 }

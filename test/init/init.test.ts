@@ -232,6 +232,11 @@ describe('remit init', () => {
     ['an agent over TCP', [...DOMAIN, '--workload-api', 'tcp://1.2.3.4:1'], 'must be a Unix socket'],
     ['a terminal escape', [...DOMAIN, '--tools', 'a\u001B[2Jb'], '--tools `a?[2Jb`: must be a host name'],
     ['a shell in a selector', [...DOMAIN, '--selector', 'unix:user:a\nrm'], '--selector `unix:user:a?rm`: must be'],
+    [
+      'what a mesh does not use',
+      [...DOMAIN, '--host', 'istio', '--tool', 'spiffe://acme.test/a'],
+      'goes with --host envoy alone',
+    ],
     ['an unknown option', [...DOMAIN, '--hosts', 'x'], "Unknown option '--hosts'"],
   ])('refuses %s and writes nothing', async (_name, args, message) => {
     const { code, err, at } = await made([...args, '--yes']);
