@@ -1,11 +1,17 @@
 import { diagnosed } from '../doctor/diagnosed.ts';
 
 /** Tests give checks more time than the shipped files do, which the doctor finds. */
-const OF_THE_TEST = 'envoy.long-timeout';
+const OF_THE_TEST = /long-timeout$/;
 
 /** The codes that `remit doctor` finds in a running Envoy, but those of the level info; sorted, each once. */
-export async function doctorCodes(admin: string): Promise<readonly string[]> {
-  const { findings } = await diagnosed(['--envoy', admin, '--json']);
-  const codes = findings.filter(({ level, code }) => level !== 'info' && code !== OF_THE_TEST).map(({ code }) => code);
-  return [...new Set(codes)].sort();
+export const doctorCodes = (admin: string): Promise<readonly string[]> => codesOf(['--envoy', admin]);
+
+/** The same of files of a host. */
+export const fileCodes = (...files: readonly string[]): Promise<readonly string[]> =>
+  codesOf(files.flatMap((file) => ['-f', file]));
+
+async function codesOf(args: readonly string[]): Promise<readonly string[]> {
+  const { findings } = await diagnosed([...args, '--json']);
+  const codes = findings.filter(({ level, code }) => level !== 'info' && !OF_THE_TEST.test(code));
+  return [...new Set(codes.map(({ code }) => code))].sort();
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { payment } from '../e2e/domain.ts';
 import { both, describeWith, envoyGatewayPart, envoyPart, spirePart } from '../parts.ts';
 import { until } from '../until.ts';
-import { doctorCodes } from './doctor-codes.ts';
+import { doctorCodes, fileCodes } from './doctor-codes.ts';
 import { EnvoyGateway } from './envoy-gateway.ts';
 import { statusAndReason, withToken } from './host-calls.ts';
 import { certificateAt, itDecidesCalls, itRotates } from './host-cases.ts';
@@ -53,6 +53,7 @@ describeWith(
       it('is sound to the doctor', async () => {
         await answers(401);
         expect(await doctorCodes(await gateway.admin())).toEqual([]);
+        expect(await fileCodes(gateway.resources)).toEqual([]);
       });
 
       it('refuses a client without a certificate', async () => {
@@ -116,6 +117,7 @@ describeWith(
         await gateway.apply('security', (text) => text.replace('name: remit }] }', 'name: remitt }] }'));
         await answers(500);
         expect(await doctorCodes(await gateway.admin())).toContain('envoy.bad-provider');
+        expect(await fileCodes(gateway.resources)).toEqual(['envoy-gateway.backend-missing']);
       });
 
       it('lets every call pass where that meets `failOpen: true`', async () => {
@@ -124,6 +126,10 @@ describeWith(
         );
         await answers(200);
         expect(await doctorCodes(await gateway.admin())).toEqual(['envoy.never-asked']);
+        expect(await fileCodes(gateway.resources)).toEqual([
+          'envoy-gateway.backend-missing',
+          'envoy-gateway.fails-open',
+        ]);
         await gateway.apply('security');
         await answers(401);
       });
@@ -142,6 +148,7 @@ describeWith(
         await gateway.apply('security', (text) => `${text}---\n${ofRoute}`);
         await answers(200);
         expect(await doctorCodes(await gateway.admin())).toEqual(['envoy.never-asked']);
+        expect(await fileCodes(gateway.resources)).toEqual(['envoy-gateway.overridden']);
         await gateway.apply('security');
         await answers(401);
       });

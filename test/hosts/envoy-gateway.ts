@@ -22,14 +22,15 @@ export class EnvoyGateway {
   /** Port of the gateway. */
   readonly port: number;
   readonly #domain: HostDomain;
-  readonly #resources: string;
+  /** The folder of its resources. */
+  readonly resources: string;
   readonly #process: DevProcess;
 
   private constructor(domain: HostDomain, port: number, process: DevProcess) {
     this.#domain = domain;
     this.port = port;
     this.#process = process;
-    this.#resources = join(domain.folder, 'eg/resources');
+    this.resources = join(domain.folder, 'eg/resources');
   }
 
   /** Starts it without resources but those given. */
@@ -78,12 +79,12 @@ export class EnvoyGateway {
     const name = file === 'remit-tcp' ? 'remit' : file;
     const next = join(this.#domain.folder, `eg/${name}.next`);
     await writeFile(next, text);
-    await rename(next, join(this.#resources, `${name}.yaml`));
+    await rename(next, join(this.resources, `${name}.yaml`));
   }
 
   /** Deletes a file, and with it its objects. */
   async remove(file: ResourceFile): Promise<void> {
-    const path = join(this.#resources, `${file}.yaml`);
+    const path = join(this.resources, `${file}.yaml`);
     if (existsSync(path)) await rename(path, join(this.#domain.folder, `eg/${file}.removed`));
   }
 

@@ -1,11 +1,13 @@
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:tls';
 import { expect, it } from '@jest/globals';
+import type { Call } from '../../src/dev/agent.ts';
 import { payment } from '../e2e/domain.ts';
 import { until } from '../until.ts';
 import { statusAndReason, withToken } from './host-calls.ts';
-import { HOST, PROXY, type HostDomain } from './host-domain.ts';
+import { HOST, PROXY, type HostAgent, type HostDomain } from './host-domain.ts';
 
 /** A host that is up, and the port at which its Envoy takes calls. */
 export interface StartedHost {
@@ -13,8 +15,15 @@ export interface StartedHost {
   readonly port: number;
 }
 
-/** What every host must do, as tests. Remit is stopped and started by the last of them. */
-export function itDecidesCalls(host: () => StartedHost): void {
+/**
+ * What every host must do, as tests. Remit is stopped and started by the last of them.
+ *
+ * @param awayReason the reason in the host's own answer while Remit is away; default none
+ */
+export function itDecidesCalls(
+  host: () => StartedHost,
+  { awayReason = null }: { readonly awayReason?: string | null } = {},
+): void {
   let token: string;
 
   it('allows a call with the token of its own task, and takes the token out of it', async () => {
@@ -57,15 +66,38 @@ export function itDecidesCalls(host: () => StartedHost): void {
     expect(reason).toMatch(/^(token\.binding|identity\.)/);
   });
 
+  it('lets no body pass that is longer than what Remit is asked about, over HTTP/1.1 and HTTP/2', async () => {
+    const { domain, port } = host();
+    const long = { ...payment(100), body: JSON.stringify({ amount: 100, currency: 'EUR', note: 'x'.repeat(70_000) }) };
+    const before = domain.payments.received().length;
+    expect((await domain.planner.agent.call(port, withToken(token, long))).status).toBe(413);
+    expect(await overHttp2(port, domain.planner.tls, withToken(token, long))).toBe(413);
+    expect(domain.payments.received().length).toBe(before);
+  });
+
   it('answers 503 while Remit is stopped, and decides again once it is back', async () => {
     const { domain, port } = host();
     const before = domain.payments.received().length;
     await domain.stopRemit();
     const call = { host: HOST, path: '/v1/payments/p-1' };
-    expect(statusAndReason(await domain.planner.agent.call(port, call))).toEqual([503, null]);
+    expect(statusAndReason(await domain.planner.agent.call(port, call))).toEqual([503, awayReason]);
     expect(domain.payments.received().length).toBe(before);
     await domain.startRemit();
   });
+}
+
+/** The status of a call over HTTP/2. */
+async function overHttp2(port: number, tls: HostAgent['tls'], { method, path, headers, body }: Call): Promise<number> {
+  const session = connectHttp2(`https://127.0.0.1:${port}`, { ...tls, servername: HOST });
+  try {
+    const sent = session.request({ ...headers, ':method': method ?? 'GET', ':path': path ?? '/', ':authority': HOST });
+    const response = once(sent, 'response');
+    sent.end(body);
+    const [answer] = await response;
+    return answer[':status'];
+  } finally {
+    session.destroy();
+  }
 }
 
 /** The certificate that the proxy shows at a port. */

@@ -40,6 +40,8 @@ export interface HostAgent {
   readonly agent: Agent;
   /** Its leaf. */
   readonly certPem: string;
+  /** What a client of its own needs. */
+  readonly tls: { readonly cert: string; readonly key: string; readonly ca: string };
 }
 
 /** The path of the SPIFFE ID that the proxy has in front of the tools. */
@@ -211,5 +213,9 @@ async function agentOf(spire: Spire, path: string): Promise<HostAgent> {
   const svid = must(await firstSvid(source, { withinMs: 60_000, after }));
   source.close();
   const { certificate, key, bundle } = tlsMaterialOf(svid);
-  return { agent: new Agent({ id: svid.id, certPem: certificate, keyPem: key }, bundle), certPem: certificate };
+  return {
+    agent: new Agent({ id: svid.id, certPem: certificate, keyPem: key }, bundle),
+    certPem: certificate,
+    tls: { cert: certificate, key, ca: bundle },
+  };
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { both, describeWith, envoyPart, istiodPart, kubernetesPart, spirePart } from '../parts.ts';
 import { until } from '../until.ts';
-import { doctorCodes } from './doctor-codes.ts';
+import { doctorCodes, fileCodes } from './doctor-codes.ts';
 import { statusAndReason, withToken } from './host-calls.ts';
 import { certificateAt, itDecidesCalls, itRotates } from './host-cases.ts';
 import { HOST, HostDomain, PROXY } from './host-domain.ts';
@@ -84,24 +84,28 @@ describeWith(
 
     describe('broken, as the doctor finds', () => {
       it('answers every call 403 where the provider is misnamed, and Remit is not asked', async () => {
-        await istio.apply('policy', (text) => text.replace('provider: { name: remit }', 'provider: { name: remitt }'));
+        const file = await istio.apply('policy', (text) =>
+          text.replace('provider: { name: remit }', 'provider: { name: remitt }'),
+        );
         await answers(403);
         const before = (await domain.records()).length;
         const reply = await domain.planner.agent.call(istio.port, read);
         expect([reply.status, reply.body]).toEqual([403, 'RBAC: access denied']);
         expect((await domain.records()).length).toBe(before);
         expect(await doctorCodes(istio.admin)).toContain('envoy.bad-provider');
+        expect(await fileCodes(...istio.meshFiles, file)).toEqual(['istio.provider-unknown']);
         await istio.apply('policy');
         await answers(401);
       });
 
       it('lets a call pass by rules with `paths`, and the access log tells of it', async () => {
-        await istio.apply('policy', (text) =>
+        const file = await istio.apply('policy', (text) =>
           text.replace('rules: [{}]', "rules: [{ to: [{ operation: { paths: ['/v1/*'] } }] }]"),
         );
         // Not asked about, and the tool server does not know the path.
         await answers(404, '//v1/payments/p-1');
         expect(await doctorCodes(istio.admin)).toContain('envoy.conditional');
+        expect(await fileCodes(...istio.meshFiles, file)).toEqual(['istio.conditional-rule']);
         await answers(401);
         await until(async () =>
           (await domain.records()).some((record) => record.kind === 'finding' && record.finding === 'bypass'),

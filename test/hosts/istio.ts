@@ -19,6 +19,12 @@ export interface IstioBinaries {
   readonly envoy: string;
 }
 
+interface Parts extends Pick<Istio, 'port' | 'kube' | 'envoy'> {
+  readonly istiod: DevProcess;
+  readonly change: (text: string) => string;
+  readonly folder: string;
+}
+
 /** The files of `deploy/hosts/istio/` that are objects. */
 export type IstioFile = 'remit' | 'policy' | 'envoyfilter';
 
@@ -45,17 +51,15 @@ export class Istio {
   readonly envoy: EnvoyProcess;
   readonly #istiod: DevProcess;
   readonly #change: (text: string) => string;
+  readonly #folder: string;
 
-  private constructor(
-    parts: Pick<Istio, 'port' | 'kube' | 'envoy'>,
-    istiod: DevProcess,
-    change: (text: string) => string,
-  ) {
+  private constructor(parts: Parts) {
     this.port = parts.port;
     this.kube = parts.kube;
     this.envoy = parts.envoy;
-    this.#istiod = istiod;
-    this.#change = change;
+    this.#istiod = parts.istiod;
+    this.#change = parts.change;
+    this.#folder = parts.folder;
   }
 
   static async start(domain: HostDomain, binaries: IstioBinaries): Promise<Istio> {
@@ -96,12 +100,21 @@ export class Istio {
     const envoy = await EnvoyProcess.start({ binary: binaries.envoy, config, readyWithinMs: 90_000 });
     if (isBinaryProblem(envoy)) throw new Error(`${envoy.problem}\n${istiod.stderr.slice(-20).join('\n')}`);
     domain.onStop(() => envoy.stop());
-    return new Istio({ port, kube, envoy }, istiod, change);
+    return new Istio({ port, kube, envoy, istiod, change, folder: domain.folder });
   }
 
-  /** Applies a shipped file, or a change of it. */
-  apply(file: IstioFile, change: (text: string) => string = (text) => text): Promise<void> {
-    return applied(this.kube, (text) => this.#change(change(text)), file);
+  /** Applies a shipped file, or a change of it. Returns the path of what was applied. */
+  async apply(file: IstioFile, change: (text: string) => string = (text) => text): Promise<string> {
+    const text = this.#change(change(await readFile(join(shipped, `${file}.yaml`), 'utf8')));
+    await this.kube.apply(...parseAllDocuments(text).map((document) => document.toJS()));
+    const path = join(this.#folder, `${file}.yaml`);
+    await writeFile(path, text);
+    return path;
+  }
+
+  /** The files of the mesh configuration and of where Remit is, as shipped. */
+  get meshFiles(): readonly string[] {
+    return ['mesh.yaml', 'remit.yaml'].map((file) => join(shipped, file));
   }
 
   /** Deletes the objects of a file. */

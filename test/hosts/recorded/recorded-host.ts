@@ -21,7 +21,7 @@ export const callWith = (token: string | null, call: Partial<RecordedCall> = {})
 export async function asked(
   domain: HostDomain,
   shape: Shape,
-  { by, call }: { readonly by: HostAgent; readonly call: RecordedCall },
+  { by, call }: { readonly by: Pick<HostAgent, 'agent' | 'certPem'>; readonly call: RecordedCall },
 ): Promise<Answer> {
   const proxyId = `spiffe://${domain.spire.trustDomain}${PROXY}`;
   const message = shape(call, { id: by.agent.id, certPem: by.certPem, proxyId });
