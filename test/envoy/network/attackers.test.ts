@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import type { ClientHttp2Session } from 'node:http2';
-import { connect } from 'node:net';
-import type { Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { describe, expect, it } from '@jest/globals';
 import type { IssuedCertificate } from '../../../src/dev/authority.ts';
@@ -208,6 +208,32 @@ describe('a connection', () => {
     await Promise.all([closedOf(half), once(whole, 'close')]);
     expect(await isAnswered(at)).toBe(true);
   });
+
+  it('ends once its peer is gone without a word, within 15 seconds', async () => {
+    const at = await stage();
+    let fromServer: Socket | null = null;
+    const proxy = createServer((client) => {
+      fromServer = connect({ host: '127.0.0.1', port: at.port, localAddress: '127.0.0.2' });
+      client.on('error', () => undefined);
+      client.pipe(fromServer).on('error', () => undefined);
+      fromServer.pipe(client);
+    });
+    proxy.listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    const { port } = proxy.address() as AddressInfo;
+    const client = at.client(`127.0.0.1:${port}`, tlsWith(await at.svid('/gateway'), at.acme.bundlePem));
+    expect((await exchange(client, CHECK_PATH, [EMPTY])).answers).toHaveLength(1);
+    const held = fromServer as Socket | null;
+    if (held === null) throw new Error('nobody connected');
+    // Nothing is read or passed on from now on, and nothing is closed.
+    held.unpipe();
+    held.removeAllListeners('end');
+    const ended = once(held, 'end');
+    held.resume();
+    await ended;
+    proxy.close();
+    held.destroy();
+  }, 60_000);
 
   it('stays open over a renewal of our SVID, and new ones have the new one', async () => {
     const at = await stage();
