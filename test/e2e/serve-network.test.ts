@@ -20,6 +20,9 @@ jest.setTimeout(240_000);
 const GATEWAY = 'spiffe://acme.test/gateway';
 const OTHER = 'spiffe://acme.test/other-gateway';
 
+/** The status of a check, whose answer is a denial: it has no message. */
+const ask = async (client: Client): Promise<number> => (await exchange(client, CHECK_PATH, [Buffer.alloc(0)])).code;
+
 describe('remit serve with checks over the network', () => {
   let folder: string;
   let remove: () => Promise<void>;
@@ -81,8 +84,6 @@ describe('remit serve with checks over the network', () => {
       await serving.said('checks on');
       const [gateway, other] = [await clientOf('/gateway'), await clientOf('/other-gateway')];
       clients.push(gateway, other);
-      const ask = async (client: Client): Promise<number> =>
-        (await exchange(client, CHECK_PATH, [Buffer.alloc(0)])).code;
       expect([await ask(gateway), await ask(other)]).toEqual([0, 7]);
       await serving.said('`spiffe://acme.test/other-gateway` is not in `extAuthz.callers`');
       await write('served', { listen: `0.0.0.0:${port}`, callers: OTHER });
