@@ -1,4 +1,7 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { CATEGORIES, codes, isOfRemit } from '../../src/doctor/codes.ts';
 import { samplesFrom } from '../../src/doctor/collect/exposition.ts';
 import { remitChecks } from '../../src/doctor/remit/remit-checks.ts';
 import type { LiveRemit, RemitFacts } from '../../src/doctor/remit/remit-facts.ts';
@@ -110,6 +113,15 @@ describe('what a Remit says of itself', () => {
     ],
     ['remit_spans_taken 0', 'telemetry.not-taken at metric/remit_spans_taken'],
     ['remit_decision_log_dropped_total 2', 'telemetry.log-dropped at metric/remit_decision_log_dropped_total'],
+    [
+      'remit_event_loop_delay_seconds{stat="p99"} 0.2',
+      'platform.blocked at metric/remit_event_loop_delay_seconds{stat=p99}',
+    ],
+    [
+      'remit_server_refusals_total{cause="full"} 1',
+      'platform.overloaded at metric/remit_server_refusals_total{cause=full}',
+    ],
+    ['remit_policy_load_failures_total 1', 'policy.load-failed at metric/remit_policy_load_failures_total'],
     ['remit_build_info{version="0.1.0",node="24.14.0"} 1', 'version.node at node'],
     ['remit_build_info{version="0.2.0",node="26.1.0"} 1', 'version.doctor at remit'],
   ])('finds in `%s` that there is %s', (metrics, finding) => {
@@ -127,6 +139,19 @@ describe('what a Remit says of itself', () => {
     expect(found({ fleet: fleetOf(odd, ...others) })).toEqual([`${code} at sidecar/${sidecar.peer}/odd`]);
   });
 
+  it('finds that policies on trial decide otherwise', () => {
+    expect(found({ trialGroups: 2 })).toEqual(['policy.trial-differs at trial']);
+  });
+
+  it('finds a ledger folder that cannot be written', () => {
+    const ledger = { folder: '/ledger', found: 'not-writable', broken: null, isVerified: true } as const;
+    // Safe: the check of the ledger reads no more of the host.
+    const host = { ledger } as unknown as RemitFacts['host'];
+    const check = remitChecks.find(({ category }) => category === 'ledger');
+    const findings = check?.run({ ...NO_FACTS, remit: { live: null, host, nowMs: NOW, version: '0.1.0' } });
+    expect(findings?.map(({ code }) => code)).toEqual(['ledger.not-writable']);
+  });
+
   it('finds a process near the memory limit of its container', () => {
     const live = { admin: '', unmet: [], trialGroups: 0, fleet: null };
     const of = (bytes: number): readonly string[] => {
@@ -138,6 +163,20 @@ describe('what a Remit says of itself', () => {
       return (check?.run({ ...NO_FACTS, remit }) ?? []).map(({ code }) => code);
     };
     expect([of(0.5 * GIB), of(0.9 * GIB)]).toEqual([[], ['platform.memory']]);
+  });
+});
+
+describe('each code about Remit', () => {
+  const tests = readdirSync(import.meta.dirname)
+    .filter((name) => /^remit.*\.test\.ts$/.test(name))
+    .map((name) => readFileSync(join(import.meta.dirname, name), 'utf8'))
+    .join('\n');
+  const own = [...codes.keys()].filter((code) =>
+    CATEGORIES.some((one) => isOfRemit(one) && code.startsWith(`${one}.`)),
+  );
+
+  it.each(own)('%s is found by a test', (code) => {
+    expect(tests).toMatch(new RegExp(`['\\s]${code.replace('.', '\\.')}[' ]`));
   });
 });
 

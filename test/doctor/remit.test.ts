@@ -126,6 +126,17 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
       },
     ],
     [
+      'policy.lint',
+      () => {
+        const text = readFileSync(policyFile(), 'utf8');
+        writeFileSync(
+          policyFile(),
+          text.replace('@id("payments-limit")', '@id("payments-limit")\n@accept("any-action")'),
+        );
+        return () => writeFileSync(policyFile(), text);
+      },
+    ],
+    [
       'policy.no-permit',
       () => {
         const folder = at('policies/policies');
@@ -227,6 +238,11 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => chunks.push(String(chunk)));
     const [code] = await once(child, 'close');
     expect([code, chunks.join('')]).toEqual([0, expect.stringContaining('0 errors, 0 warnings')]);
+  });
+
+  it('says that it did not verify a ledger whose key it cannot read', async () => {
+    const { findings } = await examined(otherConfig({ ledger: { key: at('no-key.pem') } }), 'ledger');
+    expect(findings.map(({ code, level }) => `${code} ${level}`)).toEqual(['ledger.not-verified info']);
   });
 
   it('finds a Workload API that is not there', async () => {
