@@ -78,10 +78,12 @@ export async function startChecks(
   const told = { ledger: parts.ledger.writer, ports, after, log, observer, shown };
   const outcomes = new Outcomes(told, config.outcomes);
   closers.push(() => outcomes.close());
+  const traces = new TraceWaits(shown, onFault);
   const refuse = refusalsFrom({
     response,
     newDecisionId: () => uuidV7(ports.nowMs(), ports.randomBytes(UUID_RANDOM_BYTES)),
-    onRefusal: (cause, _reason, decisionId) => {
+    onRefusal: (cause, reason, decisionId) => {
+      if (traces.isAwaited) traces.refused({ cause, reason, decisionId, atMs: ports.nowMs() });
       metrics.serverRefusals.of({ cause }).inc();
       refused.add(cause);
       outcomes.answered({ decisionId, taskId: null, agent: null, action: null, decision: { kind: 'deny' } });
@@ -92,7 +94,6 @@ export async function startChecks(
   const sharing = sharingOf(parts, uses);
   closers.push(() => sharing?.close());
   const services = servicesOf(parts, { keys, nonces, transactionToken });
-  const traces = new TraceWaits(shown, onFault);
   const checks = checksWith({ ...services, ...admitting, outcomes, uses, sharing, traces });
   const network = await networkOf(parts);
   if (isStartProblem(network)) return network;

@@ -26,7 +26,9 @@ describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
   beforeAll(async () => {
     scratch = await scratchFolder('remit-trace-');
     socket = join(scratch.folder, 'admin.sock');
-    const settings = { admin: { listen: '127.0.0.1:0', socket: `unix:${socket}` } };
+    // A rate that only a flood exceeds.
+    const extAuthz = { maxChecksPerSecondPerAgent: 20 };
+    const settings = { extAuthz, admin: { listen: '127.0.0.1:0', socket: `unix:${socket}` } };
     domain = await startDomain(envoy, { folder: scratch.folder, settings });
     ({ planner, thief } = domain.stage);
   });
@@ -158,6 +160,20 @@ describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
       'GET https://payments.acme.test/v1/payments/p-1',
       'GET https://payments.acme.test/v1/payments/p-2',
     ]);
+  });
+
+  it('shows a check that was refused without a decision', async () => {
+    const { envoyPort } = domain.stage;
+    const flood = () =>
+      Promise.all(Array.from({ length: 300 }, () => thief.call(envoyPort, { host: 'payments.acme.test' })));
+    const { code, out } = await traced(['--json', '--reason', 'overloaded'], flood);
+    const check = checkOf(out[0]);
+    expect([code, check.reason, check.stages.map(({ name, result }) => [name, result])]).toEqual([
+      0,
+      'overloaded',
+      [['answer', 'denied']],
+    ]);
+    expect(detail(check, 'answer', 'cause')).toBe('refused before it was read or decided: agent');
   });
 
   it('ends with 1 where nothing matches in time', async () => {

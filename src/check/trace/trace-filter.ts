@@ -26,8 +26,18 @@ export function traceFilterFrom(given: Iterable<readonly [string, string]>): Tra
   return filter;
 }
 
+/** What filters are compared with. */
+export type FilteredRecord = Pick<
+  UseRecord,
+  'agent' | 'refusedCaller' | 'task' | 'action' | 'host' | 'path' | 'decision' | 'reason'
+>;
+
 /** Whether a check is wanted. `traceIds` are that of its span and that of the application. */
-export function matchesFilter(filter: TraceFilter, record: UseRecord, traceIds: readonly (string | null)[]): boolean {
+export function matchesFilter(
+  filter: TraceFilter,
+  record: FilteredRecord,
+  traceIds: readonly (string | null)[],
+): boolean {
   const values: Readonly<Record<FilterName, readonly (string | null)[]>> = {
     agent: [record.agent, record.refusedCaller?.id ?? null],
     task: [record.task],

@@ -1,10 +1,13 @@
+import { reasons } from '../../decision/reasons.ts';
+import type { ReasonCode } from '../../decision/reasons.ts';
 import { useRecord } from '../../ledger/use.ts';
 import { printable } from '../../ledger/timeline-text.ts';
 import { matchesFilter } from './trace-filter.ts';
-import type { TraceFilter } from './trace-filter.ts';
-import type { Shown } from './detail.ts';
+import type { FilteredRecord, TraceFilter } from './trace-filter.ts';
+import type { Detail, Shown } from './detail.ts';
 import type { CheckToTrace } from './check-to-trace.ts';
 import { tracedCheckFrom } from './traced-check.ts';
+import type { TracedCheck } from './traced-check.ts';
 
 /** One who waits for checks. */
 export interface TraceWait {
@@ -12,6 +15,19 @@ export interface TraceWait {
   /** Receives each matching check as one line of JSON, a `TracedCheck`. */
   readonly told: (line: string) => void;
 }
+
+/** A check that was refused without a decision. */
+export interface RefusedCheck {
+  readonly decisionId: string;
+  readonly reason: ReasonCode;
+  /** Why, in a word of `remit_server_refusals_total`. */
+  readonly cause: string;
+  /** Milliseconds since the Unix epoch. */
+  readonly atMs: number;
+}
+
+/** Nothing of a refused check was read. */
+const UNREAD = { agent: null, refusedCaller: null, task: null, action: null, host: '', path: '' } as const;
 
 /** Most who wait at once. */
 export const MAX_WAITS = 4;
@@ -54,12 +70,31 @@ export class TraceWaits {
     }
   }
 
+  /** Tells of a check that was refused without a decision. Never throws. */
+  refused({ decisionId, reason, cause, atMs }: RefusedCheck): void {
+    const wanted = this.#wanted({ ...UNREAD, decision: 'deny', reason }, []);
+    if (wanted.length === 0) return;
+    const { httpStatus, text } = reasons[reason];
+    const details: readonly Detail[] = [
+      ['decision', decisionId],
+      ['answered', `${httpStatus} ${reason}: ${text}`],
+      ['cause', `refused before it was read or decided: ${cause}`],
+    ];
+    const stages = [{ name: 'answer', result: 'denied', ms: null, details }] as const;
+    const told: TracedCheck = { decisionId, traceId: null, atMs, decision: 'deny', reason, totalMs: 0, stages };
+    for (const one of wanted) one.told(JSON.stringify(told));
+  }
+
+  #wanted(record: FilteredRecord, traceIds: readonly (string | null)[]): readonly TraceWait[] {
+    return [...this.#waits].filter(({ filter }) => matchesFilter(filter, record, traceIds));
+  }
+
   #tell(traced: CheckToTrace): void {
     const { check, traceId, asked } = traced;
     const record = useRecord(check, { traceId: traceId ?? '', spanId: '' });
     const application = 'trace' in asked.facts ? asked.facts.trace.application : null;
     const traceIds = [traceId, application?.slice(3, 35) ?? null];
-    const wanted = [...this.#waits].filter(({ filter }) => matchesFilter(filter, record, traceIds));
+    const wanted = this.#wanted(record, traceIds);
     if (wanted.length === 0) return;
     const line = printable(JSON.stringify(tracedCheckFrom(traced, record, this.#shown)));
     for (const { told } of wanted) told(line);
