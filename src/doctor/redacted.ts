@@ -15,13 +15,45 @@ const STRUCTURE: ReadonlySet<string> = new Set(
     .filter((word) => word !== ''),
 );
 
+/** Members with names of the operator's choice, in which a text of any name may be a secret. */
+const OPAQUE: ReadonlySet<string> = new Set([
+  'data',
+  'stringData',
+  'binaryData',
+  'annotations',
+  'env',
+  'filter_metadata',
+  'typed_filter_metadata',
+  'filterMetadata',
+  'context_extensions',
+  'contextExtensions',
+  'initial_metadata',
+  'metadata_map',
+  'dynamic_stats',
+  'context',
+]);
+
 const MAX_DEPTH = 100;
 
 /** A JSON value with its structure, numbers and booleans, and of its texts only those that are structure themselves. */
-export function redacted(value: unknown, name = '', depth = 0): unknown {
+export const redacted = (value: unknown): unknown => redactedAt(value, { name: '', isOpaque: false, depth: 0 });
+
+interface Member {
+  readonly name: string;
+  readonly isOpaque: boolean;
+  readonly depth: number;
+}
+
+function redactedAt(value: unknown, { depth, isOpaque, name }: Member): unknown {
   if (depth > MAX_DEPTH) return '[too deep]';
-  if (typeof value === 'string') return STRUCTURE.has(name) ? value : `[redacted: ${value.length} characters]`;
-  if (Array.isArray(value)) return value.map((one) => redacted(one, name, depth + 1));
-  if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, own]) => [key, redacted(own, key, depth + 1)]));
+  if (typeof value === 'string')
+    return !isOpaque && STRUCTURE.has(name) ? value : `[redacted: ${value.length} characters]`;
+  if (Array.isArray(value)) return value.map((one) => redactedAt(one, { name, isOpaque, depth: depth + 1 }));
+  if (typeof value !== 'object' || value === null) return isOpaque ? '[redacted]' : value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, own]) => [
+      key,
+      redactedAt(own, { name: key, isOpaque: isOpaque || OPAQUE.has(key), depth: depth + 1 }),
+    ]),
+  );
 }

@@ -36,9 +36,12 @@ describe('a bundle of the doctor', () => {
       headers: [{ header: { key: 'authorization', value: 'Bearer SECRET' } }],
       custom: { anything: ['SECRET'] },
       domains: ['tools.acme.test'],
+      stringData: { path: 'SECRET', service: { host: ['SECRET'] }, pin: 4711 },
+      metadata: { name: 'n', filter_metadata: { own: { cluster: 'SECRET' } } },
+      context_extensions: { code: 'SECRET' },
     };
     const kept = JSON.stringify(redacted(config));
-    expect(kept).not.toMatch(/KEY|UFdE|SECRET/);
+    expect(kept).not.toMatch(/KEY|UFdE|SECRET|4711/);
     expect(JSON.parse(kept)).toMatchObject({
       name: 'agents',
       failure_mode_allow: true,

@@ -29,7 +29,7 @@ async function codesAfter(host: string, changes: readonly (readonly [file: strin
 }
 
 describe('remit doctor -f', () => {
-  it.each(['hosts/istio', 'hosts/envoy-gateway', 'hosts/agentgateway', 'envoy'])(
+  it.each(['hosts', 'hosts/istio', 'hosts/envoy-gateway', 'hosts/agentgateway', 'envoy'])(
     'finds nothing in deploy/%s',
     async (host) => {
       expect(await codesAfter(host, [])).toEqual([]);

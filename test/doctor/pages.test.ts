@@ -36,4 +36,17 @@ describe('the pages of the doctor', () => {
     const written = page.split('\n').filter((line) => /^\| (?:running|deploy)/.test(line));
     expect(written.map((line) => line.replaceAll(/ +/g, ' '))).toEqual(rows);
   });
+
+  it('have a test that makes the fault of each code of a host', () => {
+    const made = new Set<string>([
+      ...ENVOY_FAULTS.flatMap(({ found }) => found),
+      ...HOST_FAULTS.flatMap(([, , , found]) => found.split(' ')),
+      // In `socket-access.test.ts` and `envoy.test.ts`.
+      'envoy.socket-access',
+      'envoy.old-version',
+      'envoy.config-refused',
+    ]);
+    const ofHosts = [...codes.keys()].filter((code) => /^(?:envoy|istio|envoy-gateway|agentgateway)\./.test(code));
+    expect(ofHosts.filter((code) => !made.has(code))).toEqual([]);
+  });
 });

@@ -37,6 +37,36 @@ const targets = (
   { name, namespace }: Pick<HostObject, 'name' | 'namespace'>,
 ): boolean => policy.namespace === namespace && targetsOf(policy, kind).some((one) => one === name || one === '*');
 
+const API = 'gateway.networking.k8s.io';
+const CONTROLLER = 'gateway.envoyproxy.io/gatewayclass-controller';
+
+/** Gateways of other hosts among the files: their class has another controller, or is known to be of another host. */
+function othersGateways(objects: readonly HostObject[]): readonly HostObject[] {
+  const classes = new Map(
+    ofKind(objects, 'GatewayClass', API).map(({ name, value }) => [name, textAt(value, 'spec', 'controllerName')]),
+  );
+  return ofKind(objects, 'Gateway', API).filter(({ value }) => {
+    const name = textAt(value, 'spec', 'gatewayClassName');
+    const controller = classes.get(name);
+    return controller === undefined ? /^(?:istio|kgateway|agentgateway)/.test(name) : controller !== CONTROLLER;
+  });
+}
+
+/** Whether all gateways of a route are of other hosts. */
+function isOfOthers(route: HostObject, others: readonly HostObject[]): boolean {
+  const parents = listAt(route.value, 'spec', 'parentRefs');
+  return (
+    parents.length > 0 &&
+    parents.every((one) => {
+      const namespace = textAt(one, 'namespace') || route.namespace;
+      return (
+        !['', 'Gateway'].includes(textAt(one, 'kind')) ||
+        others.some((gateway) => gateway.name === textAt(one, 'name') && gateway.namespace === namespace)
+      );
+    })
+  );
+}
+
 /** The policy that holds for a route: its own goes before those of its gateways, as a whole. */
 function coverageOf(route: HostObject, objects: readonly HostObject[]): readonly Finding[] {
   const policies = policiesIn(objects);
@@ -212,7 +242,10 @@ export const envoyGatewayChecks: readonly Check[] = [
     category: 'envoy-gateway',
     title: 'each route has a SecurityPolicy that asks Remit',
     run: ({ objects }) => {
-      const routes = [...ofKind(objects, 'HTTPRoute'), ...ofKind(objects, 'GRPCRoute')];
+      const others = othersGateways(objects);
+      const routes = [...ofKind(objects, 'HTTPRoute'), ...ofKind(objects, 'GRPCRoute')].filter(
+        (route) => !isOfOthers(route, others),
+      );
       return !isHere(objects) || routes.length === 0 ? null : routes.flatMap((route) => coverageOf(route, objects));
     },
   },
@@ -227,7 +260,8 @@ export const envoyGatewayChecks: readonly Check[] = [
     title: 'callers show a certificate, and bring no identity in a header',
     run: ({ objects }) => {
       const policies = ofKind(objects, 'ClientTrafficPolicy', GROUP);
-      const gateways = isHere(objects) ? ofKind(objects, 'Gateway', 'gateway.networking.k8s.io') : [];
+      const others = othersGateways(objects);
+      const gateways = isHere(objects) ? ofKind(objects, 'Gateway', API).filter((one) => !others.includes(one)) : [];
       if (policies.length + gateways.length === 0) return null;
       return policies.flatMap(clientFindings).concat(gateways.flatMap((one) => gatewayFindings(one, policies)));
     },
