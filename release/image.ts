@@ -15,13 +15,21 @@ export interface ImageOptions {
   readonly seconds: number;
   /** Arguments of the Dockerfile, such as `BASE_IMAGE`; `{arch}` in a value stands for the platform. Default none. */
   readonly args?: Readonly<Record<string, string>>;
+  /** Variables of buildah, such as BUILDAH_ISOLATION. Default those of this process. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
 }
 
 /**
  * Builds the image of each platform by `buildah`, and writes them with their index as one OCI archive that `skopeo`, `crane` and `podman` read.
- * No step runs a program of the other platform. Takes buildah 1.28; BUILDAH_ISOLATION and STORAGE_DRIVER choose how it works.
+ * No step runs a program of the other platform. Takes buildah 1.28; Its variables choose where it keeps images and how it isolates.
  */
-export function writeImage(root: string, file: string, { args = {}, revision, seconds, version }: ImageOptions): void {
+export function writeImage(
+  root: string,
+  file: string,
+  { args = {}, environment = process.env, revision, seconds, version }: ImageOptions,
+): void {
+  const buildah = (...words: readonly string[]): void =>
+    void execFileSync('buildah', words, { env: environment, stdio: ['ignore', 'ignore', 'pipe'], maxBuffer: 2 ** 26 });
   const index = `localhost/remit-release:${version}`;
   const layout = `${file}.layout`;
   const images = PLATFORMS.map((arch) => {
@@ -49,6 +57,3 @@ export function writeImage(root: string, file: string, { args = {}, revision, se
   writeArchive(layout, file, { seconds });
   rmSync(layout, { recursive: true });
 }
-
-const buildah = (...words: readonly string[]): void =>
-  void execFileSync('buildah', words, { stdio: ['ignore', 'ignore', 'inherit'] });

@@ -32,6 +32,7 @@ import {
   kubernetesApiFolder,
   helm3Folder,
   helmFolder,
+  imageBasesFolder,
   JAEGER_VERSION,
   jaegerFolder,
   jaegerUiFolder,
@@ -302,6 +303,17 @@ export const stracePart = (): Part<string> => onPath('strace');
 
 /** systemd's check of units, as a part. */
 export const systemdAnalyzePart = (): Part<string> => onPath('systemd-analyze', 'systemd');
+
+/** What builds and runs the image: the folder of its bases, with buildah and crun on the path. */
+export const imagePart = (): Part<string> => {
+  const bases: Part<string> = {
+    name: 'the bases of the image',
+    found: existsSync(join(imageBasesFolder, CACHE_MARKER)) ? imageBasesFolder : null,
+    enable: 'apt-get install -y mmdebstrap && npm run parts',
+  };
+  const all = both(bases, both(onPath('buildah'), onPath('crun')));
+  return { ...all, found: all.found?.[0] ?? null };
+};
 
 /** The command of a Debian package, of the same name where no other is given, as a part. */
 const onPath = (name: string, debian: string = name): Part<string> => ({

@@ -26,6 +26,7 @@ import { installCedar } from './cedar.ts';
 import { installChartTools } from './chart-tools.ts';
 import { goBuildCache, installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
+import { makeImageBases } from './image-bases.ts';
 import { installJaegerUi } from './jaeger-ui.ts';
 import { kubernetes } from './kubernetes.ts';
 import { installEnvoyGateway, installIstiod } from './meshes.ts';
@@ -142,7 +143,7 @@ results.push(
   await installJaegerUi(say),
   await installPostgres(say),
 );
-results.push(...(await installChartTools(say)));
+results.push(...(await installChartTools(say)), await makeImageBases(say));
 
 if (process.env['REMIT_PARTS'] === 'all') results.push(await installPatroni(say));
 
