@@ -46,14 +46,6 @@ export function productionPackages(root: string): readonly ProductionPackage[] {
     .toSorted((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** What `npm-shrinkwrap.json` of the package says: the versions of the lock file, so that an installation has those and no newer ones. */
-export function shrinkwrapOf(root: string, manifest: object): object {
-  const lock = lockIn(root);
-  const kept = new Set(productionPackages(root).map(({ path }) => path));
-  const packages = Object.entries(lock.packages).filter(([path]) => kept.has(path));
-  return { ...lock, packages: { '': manifest, ...Object.fromEntries(packages) } };
-}
-
 /** The package that `name` means in the code of the package at `path`, as Node looks for it: beside it, then further up. */
 export function resolvedFrom(
   path: string,

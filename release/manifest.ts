@@ -16,6 +16,8 @@ export const manifestIn = (root: string): Manifest => JSON.parse(readFileSync(jo
 /** Members that only a clone needs. A released package builds nothing, and may be published. */
 const OF_CLONES = new Set(['private', 'scripts', 'devDependencies', 'files']);
 
-/** The manifest of the released package. */
-export const releasedManifest = (manifest: Manifest): object =>
-  Object.fromEntries(Object.entries(manifest).filter(([member]) => !OF_CLONES.has(member)));
+/** The manifest of the released package, which brings the packages it needs. */
+export const releasedManifest = (manifest: Manifest): object => ({
+  ...Object.fromEntries(Object.entries(manifest).filter(([member]) => !OF_CLONES.has(member))),
+  bundleDependencies: Object.keys(manifest.dependencies),
+});

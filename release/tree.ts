@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { thirdPartyLicences } from './licences.ts';
-import { productionPackages, shrinkwrapOf } from './lock-file.ts';
+import { productionPackages } from './lock-file.ts';
 import { manifestIn, releasedManifest } from './manifest.ts';
 import { billOfMaterials } from './sbom.ts';
 
@@ -22,12 +22,17 @@ export const HOST_FOLDERS = [
   'usr/lib/sysusers.d',
 ];
 
-/** Writes the npm package: built, with the versions that it was tested with. */
+/** Writes the npm package: built, with all packages it needs, since a package from a file or registry cannot pin those of its packages otherwise. */
 export function writePackage(root: string, to: string): void {
-  const manifest = releasedManifest(manifestIn(root));
-  for (const name of [...READ_AT_RUN, ...PAGES]) copy(join(root, name), join(to, name));
-  writeJson(join(to, 'package.json'), manifest);
-  writeJson(join(to, 'npm-shrinkwrap.json'), shrinkwrapOf(root, manifest));
+  writeProgram(root, to);
+  for (const name of PAGES) copy(join(root, name), join(to, name));
+}
+
+/** Writes what runs: the built product with its packages. */
+function writeProgram(root: string, to: string): void {
+  for (const name of READ_AT_RUN) copy(join(root, name), join(to, name));
+  writeJson(join(to, 'package.json'), releasedManifest(manifestIn(root)));
+  for (const { path } of productionPackages(root)) copy(join(root, path), join(to, path));
 }
 
 /**
@@ -38,10 +43,7 @@ export function writePackage(root: string, to: string): void {
  */
 export function writeTree(root: string, to: string, { seconds }: { readonly seconds: number }): void {
   const manifest = manifestIn(root);
-  const program = join(to, 'usr/lib/remit');
-  for (const name of READ_AT_RUN) copy(join(root, name), join(program, name));
-  writeJson(join(program, 'package.json'), releasedManifest(manifest));
-  for (const { path } of productionPackages(root)) copy(join(root, path), join(program, path));
+  writeProgram(root, join(to, 'usr/lib/remit'));
 
   mkdirSync(join(to, 'usr/bin'), { recursive: true });
   symlinkSync('../lib/remit/dist/main.js', join(to, 'usr/bin/remit'));

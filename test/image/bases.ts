@@ -92,7 +92,7 @@ interface Image {
 }
 
 /** Runs buildah to its end; returns its output. */
-export const buildah = (environment: Readonly<Record<string, string>>, ...words: readonly string[]): string =>
+const buildah = (environment: Readonly<Record<string, string>>, ...words: readonly string[]): string =>
   execFileSync('buildah', words, {
     encoding: 'utf8',
     env: { ...process.env, ...environment },

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { refusedLicence } from '../../release/licences.ts';
@@ -8,6 +8,7 @@ import { productionPackages } from '../../release/lock-file.ts';
 import { manifestIn } from '../../release/manifest.ts';
 import { releaseNotes } from '../../release/notes.ts';
 import { scratch } from '../builders/scratch.ts';
+import { describeWith, helmPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { copySources, root } from './sources.ts';
 
@@ -92,12 +93,9 @@ describe('`npm run release`', () => {
     );
   });
 
-  it('makes an npm package that installs the packages of the lock file alone, and serves', async () => {
+  it('makes an npm package that installs the packages of the lock file alone, without a registry, and serves', async () => {
     const at = folder();
-    inShell(
-      `npm install --omit=dev --prefer-offline --no-fund --no-audit '${released(`npm/remit-${version}.tgz`)}'`,
-      at,
-    );
+    inShell(`npm install --omit=dev --offline --no-fund --no-audit '${released(`npm/remit-${version}.tgz`)}'`, at);
     const installed = JSON.parse(readFileSync(join(at, 'node_modules/.package-lock.json'), 'utf8')).packages;
     const versions = Object.entries<{ readonly version: string }>(installed).map(
       ([name, { version: of }]) => `${name.split('node_modules/').at(-1)} ${of}`,
@@ -122,6 +120,16 @@ describe('`npm run release`', () => {
     expect(inShell('usr/bin/remit --version', at)).toBe(`remit ${version}\n`);
     expect(await serves(join(at, 'usr/bin/remit'))).toContain('checks on');
   }, 120_000);
+
+  describeWith(helmPart(), 'its chart', (helms) => {
+    it.each(helms)('is one that %s shows and renders', (helm) => {
+      const chart = released(`chart/remit-${version}.tgz`);
+      expect(inShell(`'${helm}' show chart '${chart}'`, folder())).toContain(`\nversion: ${version}\n`);
+      expect(inShell(`'${helm}' template remit '${chart}' --kube-version 1.37.2`, folder())).toContain(
+        `ghcr.io/remit-dev/remit:${version}`,
+      );
+    });
+  });
 
   it('names each package it runs with in the bill of materials, with the digest of its archive', () => {
     const bill = JSON.parse(readFileSync(released('sbom.cdx.json'), 'utf8'));
@@ -166,7 +174,6 @@ describe('`npm run release`', () => {
       Object.keys(manifest).filter((member) => ['private', 'scripts', 'devDependencies'].includes(member)),
     ).toEqual([]);
     expect(manifest.engines.node).toBe('^22.22.3 || ^24.15.0 || >=26.0.0');
-    expect(existsSync(join(at, 'package/npm-shrinkwrap.json'))).toBe(true);
   });
 });
 
