@@ -115,13 +115,28 @@ describe('remit doctor -f', () => {
     expect([exit, report.examined]).toEqual([3, [expect.stringContaining('1 file in')]]);
   });
 
-  it('does not follow links in circles', async () => {
+  it('follows links to files, and none in circles', async () => {
     const copy = folder();
     mkdirSync(join(copy, 'a'));
-    symlinkSync(copy, join(copy, 'a', 'loop.yaml'));
-    writeFileSync(join(copy, 'mesh.yaml'), readFileSync(join(shipped, 'hosts/istio/mesh.yaml')));
+    for (const name of ['a/loop.yaml', 'a/loop-2.yaml', 'a/loop-3.yaml']) symlinkSync(copy, join(copy, name));
+    symlinkSync(join(shipped, 'hosts/istio/mesh.yaml'), join(copy, 'mesh.yaml'));
     const { report } = await diagnosed(['-f', copy, '--json']);
-    expect(report.examined).toHaveLength(1);
+    expect(report.examined).toEqual([expect.stringMatching(/^1 file in .*: 1 object$/)]);
+    expect(report.not_examined).toEqual([]);
+  });
+
+  it('says which of the files in a folder it could not read', async () => {
+    const copy = folder();
+    symlinkSync(join(copy, 'absent'), join(copy, 'dangling.yaml'));
+    let deep = copy;
+    for (let level = 0; level < 12; level += 1) mkdirSync((deep = join(deep, 'd')));
+    const { exit, report } = await diagnosed(['-f', copy, '-f', '/dev/zero', '--json']);
+    expect(report.not_examined).toEqual([
+      expect.stringContaining('is more than 10 folders deep'),
+      expect.stringMatching(/dangling\.yaml` could not be read: ENOENT/),
+      expect.stringMatching(/\/dev\/zero` is longer than \d+ bytes/),
+    ]);
+    expect(exit).toBe(3);
   });
 
   it('takes values of wrong types for absent, and obeys no names', async () => {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isAlias, parseAllDocuments, visit } from 'yaml';
 import { isProblem } from '../../runtime/problem.ts';
@@ -21,41 +21,43 @@ const MAX_ALIASES = 200;
 
 /** Reads the files of a host without the host. A folder stands for the YAML and JSON files in it and below. */
 export function collectFiles(paths: readonly string[], remitCluster: string | null): Collected {
-  const found = paths.map((path) => filesAt(path, 0));
-  const files = found.flatMap((one) => (isProblem(one) ? [] : one));
+  const found = paths.flatMap((path) => filesAt(path, 0));
+  const files = found.filter((one) => typeof one === 'string');
   const read = files.slice(0, MAX_FILES).map((file) => readHostFile(file, remitCluster));
   const known = read.flatMap((one) => (isProblem(one) ? [] : [one]));
   const count = known.reduce((sum, { envoys, objects }) => sum + envoys.length + objects.length, 0);
+  const more = files.length - MAX_FILES;
   return {
     facts: { envoys: known.flatMap(({ envoys }) => envoys), objects: known.flatMap(({ objects }) => objects) },
     examined:
       known.length === 0
         ? []
-        : [`${counted(files.length, 'file')} in ${paths.join(', ')}: ${counted(count, 'object')}`],
-    unread: [
-      ...[...found, ...read].flatMap((one) => (isProblem(one) ? [one.problem] : [])),
-      ...(files.length > MAX_FILES
-        ? [`${counted(files.length - MAX_FILES, 'file')}: more than ${MAX_FILES} were named`]
-        : []),
-    ],
+        : [`${counted(known.length, 'file')} in ${paths.join(', ')}: ${counted(count, 'object')}`],
+    unread: [...found, ...read]
+      .flatMap((one) => (isProblem(one) ? [one.problem] : []))
+      .concat(more > 0 ? [`${counted(more, 'file')}: more than ${MAX_FILES} were named`] : []),
     parts: known.map(({ part }) => part),
   };
 }
 
-function filesAt(path: string, depth: number): readonly string[] | Problem {
+/** The files that a path stands for, and what could not be listed. */
+function filesAt(path: string, depth: number): readonly (string | Problem)[] {
   try {
     if (!statSync(path).isDirectory()) return [path];
-    if (depth >= MAX_DEPTH) return { problem: `\`${path}\` is more than ${MAX_DEPTH} folders deep` };
+    if (depth >= MAX_DEPTH) return [{ problem: `\`${path}\` is more than ${MAX_DEPTH} folders deep` }];
     const below = readdirSync(path, { withFileTypes: true }).toSorted((a, b) => (a.name < b.name ? -1 : 1));
     return below.flatMap((entry) => {
-      if (!entry.isDirectory() && !/\.(?:ya?ml|json)$/.test(entry.name)) return [];
-      const inside = filesAt(join(path, entry.name), depth + 1);
-      return isProblem(inside) ? [] : inside;
+      const inside = join(path, entry.name);
+      if (entry.isDirectory()) return filesAt(inside, depth + 1);
+      return /\.(?:ya?ml|json)$/.test(entry.name) && isPlainFile(inside) ? [inside] : [];
     });
   } catch (error) {
-    return unreadable(path, error);
+    return [unreadable(path, error)];
   }
 }
+
+/** Links are followed to files, as in a mounted ConfigMap, and never to folders, which could be a circle. A dangling one is told when it is read. */
+const isPlainFile = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isFile() ?? true;
 
 /** By shape: under a test runner the error is of another realm. */
 const unreadable = (path: string, error: unknown): Problem => ({
@@ -84,7 +86,7 @@ function readHostFile(file: string, remitCluster: string | null): HostFile | Pro
 
 function textIn(file: string): string | Problem {
   try {
-    const bytes = readFileSync(file);
+    const bytes = startOf(file, MAX_FILE_BYTES + 1);
     if (bytes.length > MAX_FILE_BYTES) return { problem: `\`${file}\` is longer than ${MAX_FILE_BYTES} bytes` };
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
@@ -92,6 +94,25 @@ function textIn(file: string): string | Problem {
     return code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
       ? { problem: `\`${file}\` is not UTF-8` }
       : unreadable(file, error);
+  }
+}
+
+/** At most `maxBytes` of a file, which may be a device without an end. */
+function startOf(file: string, maxBytes: number): Buffer {
+  const descriptor = openSync(file, 'r');
+  try {
+    const chunks: Buffer[] = [];
+    let left = maxBytes;
+    while (left > 0) {
+      const chunk = Buffer.alloc(Math.min(left, 65_536));
+      const length = readSync(descriptor, chunk);
+      if (length === 0) break;
+      chunks.push(chunk.subarray(0, length));
+      left -= length;
+    }
+    return Buffer.concat(chunks);
+  } finally {
+    closeSync(descriptor);
   }
 }
 
