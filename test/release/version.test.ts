@@ -46,7 +46,8 @@ describe('the version', () => {
         encoding: 'utf8',
       },
     );
-    const files = tracked.split('\n').filter((file) => file !== '');
+    // The chart's own tests install other versions on purpose.
+    const files = tracked.split('\n').filter((file) => file !== '' && !file.startsWith('deploy/chart/tests/'));
     const named = files.flatMap((file) =>
       [...read(file).matchAll(/\bremit[-:@](\d+\.\d+\.\d+)/g)].map(([, named]) => `${file}: ${named}`),
     );
