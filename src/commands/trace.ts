@@ -1,5 +1,6 @@
 import { FILTER_NAMES } from '../check/trace/trace-filter.ts';
 import type { TracedCheck } from '../check/trace/traced-check.ts';
+import { configuredAdmin } from '../doctor/collect/remit.ts';
 import { DURATION_RULE, secondsFrom } from '../agent-run/duration.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { failureCode } from '../runtime/http-exchange.ts';
@@ -20,13 +21,14 @@ import type { TraceAnswer } from './trace-wait.ts';
 
 const help = `remit trace: show the next matching check stage by stage, as a running Remit decides it
 
-usage: remit trace [--admin ADDRESS] [filters] [--timeout DURATION] [--count N] [--json]
+usage: remit trace [--admin ADDRESS | --config FILE] [filters] [--timeout DURATION] [--count N] [--json]
        remit trace [...] --url URL
        remit trace [...] -- COMMAND [ARGUMENT ...]
        remit trace --file FILE
 
   --admin ADDRESS    the admin address of a running Remit: \`http://127.0.0.1:PORT\`, or \`unix:/path\` for \`admin.socket\`;
-                     default \`${DEFAULT_ADMIN}\`
+                     default that of the configuration, else \`${DEFAULT_ADMIN}\`
+  --config FILE      the configuration; default \`/etc/remit/remit.yaml\`, if it exists
   --agent SPIFFE-ID, --task ID, --action ID, --host NAME, --path PATH, --decision allow|deny, --reason CODE, --trace ID
                      which checks: all that are given must match; a value that ends in \`*\` matches what begins so
   --timeout DURATION how long to wait; default 30s, at most 10m
@@ -53,7 +55,8 @@ exit codes: 0 as many checks as asked were shown, 1 fewer came in time, 2 bad us
 export const traceCommand: Command = { name: 'trace', help, run: trace };
 
 const OPTIONS = {
-  admin: { type: 'string', default: DEFAULT_ADMIN },
+  admin: { type: 'string' },
+  config: { type: 'string', short: 'c' },
   agent: { type: 'string' },
   task: { type: 'string' },
   action: { type: 'string' },
@@ -94,7 +97,8 @@ async function trace(args: readonly string[], io: Io): Promise<number> {
     const value = name === 'trace' ? (marked?.traceId ?? values.trace) : values[name];
     return value === undefined ? [] : [[name, value] as const];
   });
-  const answer = await beginTrace({ admin: values.admin, seconds, count, filters });
+  const admin = values.admin ?? (await configuredAdmin(io.environment, values.config)) ?? DEFAULT_ADMIN;
+  const answer = await beginTrace({ admin, seconds, count, filters });
   if (isProblem(answer)) return refused(io, answer.problem);
   io.err(`waiting for ${filters.map(([name, value]) => printable(`${name} ${value}`)).join(', ') || 'the next check'}`);
   const fired =

@@ -176,6 +176,19 @@ describeWith(envoyPart(), '`remit trace` over a real Envoy', (envoy) => {
     expect(detail(check, 'answer', 'cause')).toBe('refused before it was read or decided: agent');
   });
 
+  it('asks at the socket of a configuration', async () => {
+    const err: string[] = [];
+    const code = await traceCommand.run(
+      ['--config', join(scratch.folder, 'remit.yaml'), '--timeout', '1s', '--reason', 'internal'],
+      {
+        out: () => undefined,
+        err: (line: string) => void err.push(line),
+        environment: {},
+      } as unknown as Parameters<typeof traceCommand.run>[1],
+    );
+    expect([code, err]).toEqual([1, ['waiting for reason internal', 'no matching check came in time']]);
+  });
+
   it('ends with 1 where nothing matches in time', async () => {
     const { code, out, err } = await traced(['--timeout', '1s', '--host', 'nobody.acme.test']);
     expect([code, out]).toEqual([1, []]);

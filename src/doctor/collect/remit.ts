@@ -68,6 +68,20 @@ async function configOf({ admin, config, environment }: RemitQuery): Promise<Con
   return 'problems' in read ? { problem: read.problems.map(configProblemText).join('; ') } : read.value;
 }
 
+/**
+ * The admin address of the default configuration, as a command takes it: the private socket where there is one. `null` where there is no such
+ * configuration, or it cannot be read.
+ */
+export async function configuredAdmin(
+  environment: RemitQuery['environment'],
+  file = DEFAULT_CONFIG,
+): Promise<string | null> {
+  const text = await readFile(file, 'utf8').catch(() => null);
+  const read = text === null ? null : configFrom(text, { file, folder: dirname(file), environment });
+  const admin = read === null || 'problems' in read ? null : adminIn(read.value);
+  return admin === null ? null : admin.socketPath === null ? admin.url : admin.text;
+}
+
 /** The private socket where there is one, else the address, on this host where it is that of all interfaces. */
 function adminIn({ admin: { listen, socket } }: Config): AdminAddress | null {
   const own =
