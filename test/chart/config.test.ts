@@ -30,15 +30,15 @@ async function configsOf(helm: string, name: string): Promise<ReadonlyMap<string
 async function stage(trustDomain: string) {
   const { folder, remove } = await scratchFolder('remit-chart-');
   await cp(join(chartFolder, 'files/policies'), join(folder, 'policies'), { recursive: true });
-  for (const name of ['state', 'run']) await mkdir(join(folder, name), { mode: 0o700 });
+  await mkdir(join(folder, 'state'), { mode: 0o700 });
   const acme = await createAuthority(trustDomain, systemPorts);
   const apis: WorkloadApiServer[] = [];
   const [admin = 0, issuer = 0, grpc = 0] = await freePorts(3);
-  const moved = (yaml: string): string =>
+  const moved = (yaml: string, run: string): string =>
     yaml
       .replaceAll('/etc/remit/policies', join(folder, 'policies'))
       .replaceAll('/var/lib/remit', join(folder, 'state'))
-      .replaceAll('/run/remit', join(folder, 'run'))
+      .replaceAll('/run/remit', run)
       .replace('0.0.0.0:9471', `127.0.0.1:${admin}`)
       .replace('0.0.0.0:9472', `127.0.0.1:${issuer}`)
       .replace('0.0.0.0:9474', `127.0.0.1:${grpc}`)
@@ -48,7 +48,10 @@ async function stage(trustDomain: string) {
     const file = join(folder, `${name}.yaml`);
     // Of the authority, which names no socket, it is the default in /run/remit.
     const byDefault = yaml.includes('extAuthz:') ? '' : `extAuthz: { listen: 'unix:/run/remit/check.sock' }\n`;
-    await writeFile(file, moved(`${yaml}${byDefault}`), { mode: 0o600 });
+    // Each pod has a volume of its own for sockets.
+    const run = join(folder, `run-${name}`);
+    await mkdir(run, { mode: 0o700 });
+    await writeFile(file, moved(`${yaml}${byDefault}`, run), { mode: 0o600 });
     const socket = join(folder, `${name}.sock`);
     const { server } = await WorkloadApiServer.start(`unix:${socket}`);
     apis.push(server);
