@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
-import { writeChart } from '../../release/tree.ts';
+import { writeChart } from '../../.ci/release/tree.ts';
 import { describeWith, helmPart } from '../parts.ts';
 import { KUBERNETES_VERSION } from '../parts/cache.ts';
 import { caseFile, chartFolder, mustTemplate, ran } from './chart.ts';

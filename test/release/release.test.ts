@@ -3,10 +3,10 @@ import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { refusedLicence } from '../../release/licences.ts';
-import { productionPackages } from '../../release/lock-file.ts';
-import { manifestIn } from '../../release/manifest.ts';
-import { releaseNotes } from '../../release/notes.ts';
+import { refusedLicence } from '../../.ci/release/licences.ts';
+import { productionPackages } from '../../.ci/release/lock-file.ts';
+import { manifestIn } from '../../.ci/release/manifest.ts';
+import { releaseNotes } from '../../.ci/release/notes.ts';
 import { scratch } from '../builders/scratch.ts';
 import { describeWith, helmPart } from '../parts.ts';
 import { until } from '../until.ts';
@@ -55,10 +55,10 @@ describe('`npm run release`', () => {
 
   beforeAll(() => {
     copySources(join(first, 'sources'));
-    printed = inShell(`umask 022; cd sources; exec '${process.execPath}' release/release.ts --out ../out`, first);
+    printed = inShell(`umask 022; cd sources; exec '${process.execPath}' .ci/release/release.ts --out ../out`, first);
     copySources(join(second, 'sources'));
     inShell(`find sources -type f -exec touch -d 2001-01-01 {} +; chmod -R go-rwx sources`, second);
-    inShell(`umask 077; cd sources; exec '${process.execPath}' release/release.ts --out ../out`, second);
+    inShell(`umask 077; cd sources; exec '${process.execPath}' .ci/release/release.ts --out ../out`, second);
   }, 600_000);
 
   const released = (file: string): string => join(first, 'out', file);
@@ -88,9 +88,9 @@ describe('`npm run release`', () => {
   });
 
   it('refuses a folder that exists', () => {
-    expect(() => inShell(`exec '${process.execPath}' release/release.ts --out ../out`, join(first, 'sources'))).toThrow(
-      /`.*\/out` exists/,
-    );
+    expect(() =>
+      inShell(`exec '${process.execPath}' .ci/release/release.ts --out ../out`, join(first, 'sources')),
+    ).toThrow(/`.*\/out` exists/);
   });
 
   it('makes an npm package that installs the packages of the lock file alone, without a registry, and serves', async () => {

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, symlinkSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { productionPackages } from '../../release/lock-file.ts';
+import { productionPackages } from '../../.ci/release/lock-file.ts';
 
 /** The sources of the product. */
 export const root = resolve(import.meta.dirname, '../..');

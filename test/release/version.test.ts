@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
-import { manifestIn } from '../../release/manifest.ts';
+import { manifestIn } from '../../.ci/release/manifest.ts';
 import { remitVersion } from '../../src/config/version.ts';
 import { root } from './sources.ts';
 
@@ -29,18 +29,7 @@ describe('the version', () => {
   it('is in no other source, and the pages name files of this version', () => {
     const tracked = execFileSync(
       'git',
-      [
-        'ls-files',
-        '--cached',
-        '--others',
-        '--exclude-standard',
-        'src',
-        'release',
-        'deploy',
-        'proto',
-        '.ci',
-        'README.md',
-      ],
+      ['ls-files', '--cached', '--others', '--exclude-standard', 'src', 'deploy', 'proto', '.ci', 'README.md'],
       {
         cwd: root,
         encoding: 'utf8',
@@ -53,7 +42,7 @@ describe('the version', () => {
     );
     expect(named.filter((one) => !one.endsWith(`: ${version}`))).toEqual([]);
     expect(named.length).toBeGreaterThan(2);
-    const code = files.filter((file) => /^(?:src|release|\.ci)\//.test(file));
+    const code = files.filter((file) => /^(?:src|\.ci)\//.test(file));
     expect(code.filter((file) => read(file).includes(`'${version}'`))).toEqual([]);
   });
 

@@ -30,7 +30,7 @@ import { HOST_FOLDERS, writeChart, writePackage, writeTree } from './tree.ts';
  *   npm run release -- --tree FOLDER   only what the image has, below FOLDER as below `/`: for the Dockerfile, after `npm run build`
  */
 
-const root = resolve(import.meta.dirname, '..');
+const root = resolve(import.meta.dirname, '../..');
 const { values } = parseArgs({
   options: {
     out: { type: 'string' },
