@@ -36,6 +36,8 @@ async function stage(trustDomain: string) {
   const [admin = 0, issuer = 0, grpc = 0] = await freePorts(3);
   const moved = (yaml: string, run: string): string =>
     yaml
+      // Before the others, since this folder may be in /tmp itself.
+      .replaceAll('unix:/tmp/', `unix:${run}/`)
       .replaceAll('/etc/remit/policies', join(folder, 'policies'))
       .replaceAll('/var/lib/remit', join(folder, 'state'))
       .replaceAll('/run/remit', run)

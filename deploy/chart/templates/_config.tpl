@@ -2,7 +2,7 @@
 {{- define "remit.commonConfig" -}}
 trustDomains:
 {{ toYaml (uniq (prepend .Values.identity.acceptedTrustDomains .Values.identity.trustDomain)) | indent 2 }}
-admin: { listen: '0.0.0.0:9471', socket: 'unix:/run/remit/admin.sock' }
+admin: { listen: '0.0.0.0:9471', socket: 'unix:/tmp/admin.sock' }
 log: { format: json }
 {{- end }}
 
