@@ -99,15 +99,15 @@ describeWith(both(kubernetesPart(), helmPart()), 'the chart at a real API server
         metadata: { name: 'web', namespace: tools },
         spec: { containers: [{ name: 'app', image: 'app', securityContext: SAFE }] },
       };
-      // A policy comes into force a moment after it was written, and until then the guard refuses.
+      // A policy comes into force a moment after it was written: until then that of the former image holds, or the guard refuses.
       const made = await until(
         async () => {
           const { status, stdout } = await kube.tried(['create', '--dry-run=server', '-o', 'json', '-f', '-'], {
             input: [pod],
           });
-          return status === 0 && stdout.includes('"remit-run"') && (JSON.parse(stdout) as typeof pod);
+          return status === 0 && stdout.includes(DIGEST) && (JSON.parse(stdout) as typeof pod);
         },
-        { what: 'an injected pod' },
+        { what: 'a pod with the sidecar of the new image' },
       );
       expect(made.spec).toMatchObject({
         initContainers: [{ name: 'remit', image: `ghcr.io/remit-dev/remit@${DIGEST}`, restartPolicy: 'Always' }],
