@@ -21,11 +21,13 @@ export interface ContainerOptions {
   readonly args?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly volumes: readonly Volume[];
+  /** Whether it has a loopback of its own, and nothing else. Default: the network of the host. */
+  readonly isAlone?: boolean;
 }
 
 /**
- * A container of an unpacked image by `crun`, as an engine with `--read-only` and the network of the host would run it: the user, words and
- * variables of the image, no capability, a root that cannot be written, and a `/tmp` in memory.
+ * A container of an unpacked image by `crun`, as an engine with `--read-only` would run it: the user, words and variables of the image, no
+ * capability, a root that cannot be written, and a `/tmp` in memory.
  *
  * Lifecycle: the constructor starts it; `stop` ends it and waits.
  */
@@ -37,7 +39,7 @@ export class Container {
   #said = '';
 
   /** @param folder an empty one for the bundle */
-  constructor(folder: string, { args, environment = {}, image, root, volumes }: ContainerOptions) {
+  constructor(folder: string, { args, environment = {}, image, isAlone = false, root, volumes }: ContainerOptions) {
     this.#state = join(folder, 'crun');
     this.#name = `remit-test-${process.pid}-${folder.replaceAll(/[^A-Za-z0-9]/g, '-').slice(-40)}`;
     const [uid = NaN, gid = NaN] = image.config.User.split(':').map(Number);
@@ -64,7 +66,7 @@ export class Container {
           options: ['rbind', isReadOnly ? 'ro' : 'rw', 'nosuid', 'nodev'],
         })),
       ],
-      linux: { namespaces: ['pid', 'mount', 'ipc', 'uts'].map((type) => ({ type })) },
+      linux: { namespaces: ['pid', 'mount', 'ipc', 'uts', ...(isAlone ? ['network'] : [])].map((type) => ({ type })) },
     };
     mkdirSync(this.#state, { recursive: true });
     writeFileSync(join(folder, 'config.json'), JSON.stringify(specification));

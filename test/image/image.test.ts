@@ -23,6 +23,7 @@ import { root } from '../release/sources.ts';
 import { until } from '../until.ts';
 import { BASES, importBases, storageIn } from './bases.ts';
 import { Container } from './container.ts';
+import { startPod } from './pod.ts';
 import { imagesIn, unpack } from './unpacked.ts';
 import type { PlatformImage } from './unpacked.ts';
 
@@ -164,6 +165,33 @@ describeWith(both(imagePart(), envoyPart()), 'the image', ([bases, envoy]) => {
     } finally {
       await container.stop('KILL');
       await processes.stop();
+    }
+  });
+
+  it('starts on the volumes of a pod with the configuration of the chart, also where it has been before', async () => {
+    const rendered = readFileSync(join(root, 'test/chart/golden/zero.yaml'), 'utf8');
+    const pod = await startPod(folder('pod'), rendered);
+    try {
+      for (const life of ['first', 'second']) {
+        const container = new Container(folder(`pod-bundle-${life}`), {
+          ...pod,
+          root: rootfs,
+          image: amd64,
+          args: ['serve', '--config', '/etc/remit/remit.yaml'],
+          isAlone: true,
+        });
+        try {
+          await until(() => container.said.includes('"event":"ready"') || container.child.exitCode !== null, {
+            what: 'the container is ready',
+          });
+          expect([life, container.exec(...healthcheck).code, container.said]).toEqual([life, 0, expect.any(String)]);
+          expect(await container.stop()).toBe(0);
+        } finally {
+          await container.stop('KILL');
+        }
+      }
+    } finally {
+      pod.close();
     }
   });
 
