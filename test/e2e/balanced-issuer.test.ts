@@ -223,7 +223,8 @@ describeWith(envoyPart(), 'the issuers of two authorities behind a TCP balancer'
       const more = async (count: number): Promise<void> => {
         const before = tokens();
         const hasMore = (): boolean => {
-          if (running.child.exitCode !== null || /no token|status (?!200)/.test(running.out()))
+          // On a loaded machine the sidecar's lease may end before it has found the other authority.
+          if (running.child.exitCode !== null || /no token|status (?!200|503)/.test(running.out()))
             throw new Error(`${running.out()}${running.err()}`);
           return tokens() >= before + count;
         };
