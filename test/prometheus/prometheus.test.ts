@@ -12,6 +12,7 @@ import { Prometheus } from './prometheus.ts';
 /** Metrics that the scenario has no series of, and what would have to be there. */
 const needing: ReadonlyMap<string, string> = new Map([
   ['remit_keys_age_seconds', 'a key server'],
+  ['remit_spans_taken', 'a collector of spans'],
   ['remit_ledger_room_seconds', 'ten minutes of growth'],
   ['remit_sidecar_lease_seconds', 'a sidecar'],
   ['remit_sidecar_following', 'a sidecar'],
