@@ -71,7 +71,7 @@ export class FleetEnforcement {
     while (!this.#isClosed) {
       if (monotonicMs() - lookedMs > fencedAfterMs / 4) {
         lookedMs = monotonicMs();
-        await this.#look();
+        await this.#look(Infinity);
       }
       const enforced = enforcedHere();
       if (isDue || enforced !== this.#published || monotonicMs() - this.#saidMs > fencedAfterMs / 4) {
@@ -121,8 +121,8 @@ export class FleetEnforcement {
     let local = await enforcedLocally(roots);
     for (;;) {
       if (isStoreFailure(local)) return local;
-      const isSeen = await this.#look();
-      const isDone = local.enforced && isSeen && this.#marks.isEnforced(seq, monotonicMs());
+      const isElsewhere = await this.#look(seq);
+      const isDone = local.enforced && isElsewhere;
       // INVARIANT: a synced commit follows the reading, since the list of an older copy of the database may lack authorities.
       const isEnforced = isDone && !isStoreFailure(await beat());
       if (isEnforced || monotonicMs() >= untilMs || this.#isClosed) {
@@ -138,16 +138,17 @@ export class FleetEnforcement {
 
   /**
    * Reads the marks of all authorities. INVARIANT: a beat counts as seen only after it was read, so that its leases began before that. Gives
-   * whether they could be read.
+   * whether a change is enforced at the others by this very reading: an earlier one that ends later may know fewer of them.
    */
-  async #look(): Promise<boolean> {
+  async #look(seq: number): Promise<boolean> {
     const { board, monotonicMs } = this.#options;
     const marks = await board.marks();
     if (isStoreFailure(marks)) return false;
     this.#marks.seen(marks, monotonicMs());
     this.#reports.seen(marks, monotonicMs());
+    const isEnforced = this.#marks.isEnforced(seq, monotonicMs());
     for (const id of this.#marks.silentFor(FORGOTTEN_AFTER, monotonicMs())) await board.leave(id);
-    return true;
+    return isEnforced;
   }
 
   async #publish(enforced: number): Promise<boolean> {

@@ -401,7 +401,7 @@ export class Authority {
 
   /** Reads how far the others are. That tells about changes that were committed before. */
   #look(): void {
-    const before = this.#receipts;
+    const before = [...this.#receipts];
     // The list of an older copy may lack authorities: a commit that follows the reading tells whether it is one.
     this.#database.readSynced((rows) => ({ head: Infinity, marks: marksIn(rows) }), {
       syncedTo: 0,
