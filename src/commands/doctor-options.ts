@@ -203,7 +203,6 @@ function formatFrom({
 function categoriesFrom(list: string): ReadonlySet<Category> | Problem {
   const words = list.split(',').map((word) => word.trim());
   const unknown = words.find((word) => !isCategory(word));
-  if (unknown !== undefined)
-    return { problem: `--only names \`${unknown}\`, which is none of ${CATEGORIES.join(', ')}` };
+  if (unknown !== undefined) return { problem: `--only takes ${CATEGORIES.join(', ')}; got \`${unknown}\`` };
   return new Set(words.filter(isCategory));
 }

@@ -9,7 +9,8 @@ export interface RoutedServer {
   readonly streams: readonly string[];
 }
 
-const VIRTUAL_HOSTS = [
+/** Where a shipped configuration of Envoy has its routes. */
+export const ROUTE_CONFIG = [
   'static_resources',
   'listeners',
   0,
@@ -45,7 +46,7 @@ const UNBUFFERED = {
 export function withServers(text: string, servers: readonly RoutedServer[], upstream: HostPort): string {
   if (servers.length === 0) return text;
   const document = parseDocument(text);
-  const hosts = listAt(document, [...VIRTUAL_HOSTS, 'virtual_hosts']);
+  const hosts = listAt(document, [...ROUTE_CONFIG, 'virtual_hosts']);
   const routed = streamsByHost(servers);
   hosts.items = hosts.items.filter((item) => !namesAny(item, routed));
   hosts.items.unshift(...Array.from(routed, (of) => document.createNode(virtualHost(of))));

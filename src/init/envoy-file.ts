@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { isMap, isSeq, parseDocument } from 'yaml';
 import { envoyConfigWithSpire } from '../dev/envoy-config.ts';
+import { ROUTE_CONFIG } from '../dev/server-routes.ts';
 import type { Answers } from './answers.ts';
 import { envoyId } from './identities.ts';
 
@@ -12,18 +13,7 @@ const HEAD = ` Envoy in front of the tool server, with Remit asked about every c
  from the shipped envoy-spire.yaml. ${PAGES}/guide/install/envoy.md says what each part is for
  and what must not be relaxed. Needs Envoy 1.36.10, 1.37.6, 1.38.4, 1.39.1 or 1.40.0 at least.`;
 
-const VIRTUAL_HOSTS = [
-  'static_resources',
-  'listeners',
-  0,
-  'filter_chains',
-  0,
-  'filters',
-  0,
-  'typed_config',
-  'route_config',
-  'virtual_hosts',
-];
+const VIRTUAL_HOSTS = [...ROUTE_CONFIG, 'virtual_hosts'];
 const CLUSTERS = ['static_resources', 'clusters'];
 /** The example tool servers of the shipped file. */
 const EXAMPLES: ReadonlySet<unknown> = new Set(['payments', 'files']);
@@ -53,7 +43,7 @@ export function envoyFileFrom(text: string, answers: Answers): string {
   return document.toString({ lineWidth: 0 });
 }
 
-/** Puts `node` in the place of the example tool servers in a list of named entries. */
+/** Replaces the example tool servers with `node` in a list of named entries. */
 function replaceExamples(list: unknown, node: ReturnType<ReturnType<typeof parseDocument>['createNode']>): void {
   if (!isSeq(list)) throw new Error('the envoy configuration has no list of hosts or clusters');
   const at = list.items.findIndex(isExample);

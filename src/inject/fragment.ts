@@ -36,7 +36,7 @@ export const INJECT_LABEL = 'remit.dev/inject';
  * Reads the fragment.
  *
  * @param yaml `deploy/inject/pod.yaml`, which is part of this program: anything else throws
- * @param image the image in the place of the released one of this version
+ * @param image the image instead of the released one of this version
  */
 export function fragmentFrom(yaml: string, { image }: { readonly image?: string | undefined } = {}): Fragment {
   const { spec } = parse(yaml) as { spec: { initContainers: JsonObject[]; volumes: JsonObject[] } };

@@ -41,7 +41,7 @@ export interface ManifestProblem {
  * Adds the fragment to each workload of a text of YAML documents, or of JSON. Documents without a change are kept to the byte; of others,
  * order, comments and quotes are kept. Idempotent. Workloads and pods with the label `remit.dev/inject: disabled` are kept.
  *
- * @returns the first 20 problems in the place of a text that is no YAML, or has aliases on the way to a pod
+ * @returns the first 20 problems where the text is not YAML, or has aliases on the way to a pod
  */
 export function injectedInto(
   text: string,
@@ -146,7 +146,7 @@ function injectObject(
   return { outcome: { object: name, kind: edits.length > 0 ? 'injected' : 'current', warnings }, edits };
 }
 
-/** Puts entries into a list, each in the place of one of the same name, or first. Returns how to do the same in the text, if that changes anything. */
+/** Puts entries into a list, each instead of one of the same name, or first. Returns how to do the same in the text, if that changes anything. */
 function put(
   spec: YAMLMap,
   at: {

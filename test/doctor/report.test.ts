@@ -110,7 +110,7 @@ envoy
 
 describe('the options of the doctor', () => {
   it.each([
-    [['--only', 'envoi'], '--only names `envoi`'],
+    [['--only', 'envoi'], 'got `envoi`'],
     [['--suppress', 'envoy.never-aksed=x'], 'did you mean `envoy.never-asked`?'],
     [['--suppress', 'envoy.never-asked'], '`envoy.never-asked=*` suppresses it everywhere'],
     [['--fail-level', 'info'], '--fail-level is `error` or `warning`'],

@@ -8,7 +8,7 @@ const REFUSED = 500;
 export const noRefusedRoute: EnvoyCheck = {
   title: 'the control plane could apply the policies of every route',
   run: (facts) => {
-    // Envoy Gateway's own listener for readiness answers 500 to all that is no health check.
+    // Envoy Gateway's own listener for readiness answers 500 to everything but health checks.
     const managers = managersOf(facts).filter(
       ({ filters, routes }) => routes.length > 0 && !filters.some(({ type }) => type === 'HealthCheck'),
     );

@@ -6,7 +6,7 @@ const DENOMINATORS: Readonly<Record<string, number>> = { '': 100, HUNDRED: 100, 
 export const shareOf = (percent: unknown): number =>
   (numberAt(percent, 'numerator') ?? 0) / (DENOMINATORS[textAt(percent, 'denominator')] ?? 100);
 
-/** A `Duration` as JSON has it, such as `0.500s`, in milliseconds; `null` where it is none. */
+/** A `Duration` as JSON has it, such as `0.500s`, in milliseconds; `null` for any other text. */
 export function durationMs(text: string): number | null {
   const [, seconds] = /^(\d+(?:\.\d+)?)s$/.exec(text) ?? [];
   return seconds === undefined ? null : Number(seconds) * 1_000;
