@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Catalog, CatalogAction, Server } from '../action/catalog.ts';
+import { nearestId } from '../action/nearest.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
@@ -121,12 +122,21 @@ function entriesOf(request: Declaration, catalog: Catalog, server: Server): (rea
     const entry = new Set<CatalogAction>();
     for (const asked of detail.actions) {
       const matching = actionsOf(asked, catalog).filter((action) => action.server === server);
-      if (matching.length === 0) return refused(`the resource has no action ${asked}`);
+      if (matching.length === 0)
+        return refused(`the resource has no action ${asked}${didYouMean(asked, catalog, server)}`);
       for (const action of matching) entry.add(action);
     }
     entries.push([...entry]);
   }
   return entries;
+}
+
+function didYouMean(asked: string, { actions }: Catalog, server: Server): string {
+  const near = nearestId(
+    asked,
+    Array.from(actions.values()).flatMap(({ id, server: its }) => (its === server ? [id] : [])),
+  );
+  return near === null ? '' : `; did you mean ${near}?`;
 }
 
 /** `payments.*` covers ids that begin with `payments.`; `*` alone covers nothing. Same rule as `action/intent-scope`. */

@@ -266,6 +266,12 @@ describe('POST /oauth/token', () => {
       /^the resource has no action payments.burn$/,
     ],
     [
+      'a misspelt action',
+      { authorization_details: details({ actions: ['payments.raed'] }) },
+      'invalid_authorization_details',
+      /^the resource has no action payments.raed; did you mean payments.read\?$/,
+    ],
+    [
       'an action of another server',
       { authorization_details: details({ actions: ['files.read'] }) },
       'invalid_authorization_details',
