@@ -1,3 +1,4 @@
+import type { DenialFacts } from './denial-facts.ts';
 import type { ReasonCode } from './reasons.ts';
 
 /** The call may pass. INVARIANT: built in `policy/authorize.ts` and nowhere else. */
@@ -17,17 +18,22 @@ export interface Deny {
   readonly policyIds: readonly string[];
   /** The `@reason` of a deciding policy: text of the operator, shown to the caller. */
   readonly advice: string | null;
+  /** What a verified caller is told besides; absent where there is nothing. */
+  readonly told?: DenialFacts;
 }
 
 /** The answer to one check. It has no default. */
 export type Decision = Allow | Deny;
 
+/** Who denied, and what a verified caller is told besides the reason. */
+type Because = Partial<Pick<Deny, 'policyIds' | 'advice' | 'told'>>;
+
 /** Makes a denial. A stage that cannot go on returns one. */
 export const deny = (
   reason: ReasonCode,
   detail: string,
-  by: { readonly policyIds: readonly string[]; readonly advice: string | null } = { policyIds: [], advice: null },
-): Deny => ({ kind: 'deny', reason, detail, policyIds: by.policyIds, advice: by.advice });
+  { policyIds = [], advice = null, told }: Because = {},
+): Deny => ({ kind: 'deny', reason, detail, policyIds, advice, ...(told === undefined ? {} : { told }) });
 
 /** Whether a stage's result is a denial. */
 export const isDeny = (value: unknown): value is Deny =>

@@ -3,6 +3,8 @@
  * header and the anchor of its documentation; its entry holds everything about it.
  */
 
+import type { NextStep } from './next-step.ts';
+
 /** What a reason means to the client that was denied. */
 export interface Reason {
   /** google.rpc.Code of the CheckResponse; never 0, since 0 means allow. */
@@ -22,6 +24,8 @@ export interface Reason {
   readonly challenge: '' | 'invalid_token' | 'insufficient_scope' | null;
   /** Whether the same call may succeed when retried a moment later. Sent as `retry-after`. */
   readonly retryable: boolean;
+  /** What the client can do now; it is told the word and its sentence. */
+  readonly next: NextStep;
 }
 
 const PERMISSION_DENIED = 7;
@@ -29,15 +33,30 @@ const RESOURCE_EXHAUSTED = 8;
 const UNAVAILABLE = 14;
 const UNAUTHENTICATED = 16;
 
-const request = (httpStatus: 400 | 403 | 413, text: string) =>
-  ({ grpcStatus: PERMISSION_DENIED, httpStatus, text, challenge: null, retryable: false }) as const;
+const request = (httpStatus: 400 | 403 | 413, text: string, next: NextStep = 'change_arguments') =>
+  ({ grpcStatus: PERMISSION_DENIED, httpStatus, text, challenge: null, retryable: false, next }) as const;
+/** Of the deployment: nothing the agent sends mends it. */
 const identity = (text: string) =>
-  ({ grpcStatus: UNAUTHENTICATED, httpStatus: 403, text, challenge: null, retryable: false }) as const;
-const token = (text: string) =>
-  ({ grpcStatus: UNAUTHENTICATED, httpStatus: 401, text, challenge: 'invalid_token', retryable: false }) as const;
+  ({
+    grpcStatus: UNAUTHENTICATED,
+    httpStatus: 403,
+    text,
+    challenge: null,
+    retryable: false,
+    next: 'ask_person',
+  }) as const;
+const token = (text: string, next: NextStep = 'new_token') =>
+  ({
+    grpcStatus: UNAUTHENTICATED,
+    httpStatus: 401,
+    text,
+    challenge: 'invalid_token',
+    retryable: false,
+    next,
+  }) as const;
 /** The task was stopped. No challenge: a new token of that task would not help. */
-const stopped = (text: string) =>
-  ({ grpcStatus: PERMISSION_DENIED, httpStatus: 403, text, challenge: null, retryable: false }) as const;
+const stopped = (text: string, next: NextStep) =>
+  ({ grpcStatus: PERMISSION_DENIED, httpStatus: 403, text, challenge: null, retryable: false, next }) as const;
 const scope = (text: string) =>
   ({
     grpcStatus: PERMISSION_DENIED,
@@ -45,19 +64,35 @@ const scope = (text: string) =>
     text,
     challenge: 'insufficient_scope',
     retryable: false,
+    next: 'declare_again',
   }) as const;
-const policy = (text: string) =>
-  ({ grpcStatus: PERMISSION_DENIED, httpStatus: 403, text, challenge: null, retryable: false }) as const;
+const policy = (text: string, next: NextStep) =>
+  ({ grpcStatus: PERMISSION_DENIED, httpStatus: 403, text, challenge: null, retryable: false, next }) as const;
+/** A person decides whether there is more: a newly declared task would have a fresh budget. */
 const budget = (text: string) =>
-  ({ grpcStatus: RESOURCE_EXHAUSTED, httpStatus: 429, text, challenge: null, retryable: false }) as const;
+  ({
+    grpcStatus: RESOURCE_EXHAUSTED,
+    httpStatus: 429,
+    text,
+    challenge: null,
+    retryable: false,
+    next: 'ask_person',
+  }) as const;
 const fault = (text: string) =>
-  ({ grpcStatus: UNAVAILABLE, httpStatus: 503, text, challenge: null, retryable: true }) as const;
+  ({
+    grpcStatus: UNAVAILABLE,
+    httpStatus: 503,
+    text,
+    challenge: null,
+    retryable: true,
+    next: 'retry_later',
+  }) as const;
 
 /** Every reason by its code, `stage.problem`, in the order of the data path. */
 export const reasons = {
   'request.malformed': request(400, 'the request could not be read'),
   'request.not-canonical': request(400, 'the request has more than one reading'),
-  'request.unsupported': request(403, 'this kind of request is not supported'),
+  'request.unsupported': request(403, 'this kind of request is not supported', 'ask_person'),
   'request.body-incomplete': request(413, 'the request body did not arrive whole'),
   'request.too-large': request(413, 'the request is larger than allowed'),
 
@@ -68,37 +103,37 @@ export const reasons = {
 
   'token.missing': { ...token('a task token is required'), challenge: '' },
   'token.malformed': token('the token could not be read'),
-  'token.algorithm': token('the token is signed with an algorithm that is not accepted'),
+  'token.algorithm': token('the token is signed with an algorithm that is not accepted', 'ask_person'),
   'token.signature': token('the signature of the token could not be verified'),
   'token.issuer': token('the issuer of the token is not accepted'),
   'token.audience': token('the token was issued for another resource'),
   'token.expired': token('the token has expired'),
   'token.not-yet-valid': token('the token is not valid yet'),
-  'token.lifetime': token('the token lives longer than allowed'),
+  'token.lifetime': token('the token lives longer than allowed', 'ask_person'),
   'token.binding': token('the token is bound to another workload'),
   'token.proof': token('the proof of possession is not valid'),
   'token.proof-nonce': token('the proof of possession needs a nonce of this server'),
   'token.replay-memory-full': fault('no more proofs of possession can be remembered at the moment'),
   'token.revoked': token('the token was revoked'),
-  'token.static-secret': policy('a long-lived secret was sent where a task token is required'),
+  'token.static-secret': policy('a long-lived secret was sent where a task token is required', 'new_token'),
   'token.keys-unavailable': fault('the keys to verify the token are not available'),
 
-  'task.unknown': token('the task of the token is not known'),
-  'task.suspended': stopped('the task is suspended'),
-  'task.completed': stopped('the task was completed'),
-  'task.cancelled': stopped('the task was cancelled'),
-  'task.revoked': stopped('the task was revoked'),
-  'task.expired': stopped('the task has expired'),
+  'task.unknown': token('the task of the token is not known', 'declare_again'),
+  'task.suspended': stopped('the task is suspended', 'stop'),
+  'task.completed': stopped('the task was completed', 'declare_again'),
+  'task.cancelled': stopped('the task was cancelled', 'stop'),
+  'task.revoked': stopped('the task was revoked', 'stop'),
+  'task.expired': stopped('the task has expired', 'declare_again'),
   'task.exhausted': budget('the budget of the task is used up'),
-  'task.replayed': stopped('the token was used before and allows a single use'),
+  'task.replayed': stopped('the token was used before and allows a single use', 'declare_again'),
   'task.state-unavailable': fault('the state of the task is not available'),
 
-  'action.unknown': policy('the action is not known'),
+  'action.unknown': policy('the action is not known', 'change_arguments'),
   'action.outside-intent': scope('the action is outside the declared intent of the task'),
-  'action.arguments': policy('the arguments of the action are not valid'),
+  'action.arguments': policy('the arguments of the action are not valid', 'change_arguments'),
 
-  'policy.forbidden': policy('a policy forbids the action'),
-  'policy.not-permitted': policy('no policy permits the action'),
+  'policy.forbidden': policy('a policy forbids the action', 'ask_person'),
+  'policy.not-permitted': policy('no policy permits the action', 'ask_person'),
   'policy.error': fault('a policy could not be evaluated'),
   'policy.unavailable': fault('no policies are loaded'),
   'policy.expired': fault('the policies have expired'),

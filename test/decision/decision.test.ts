@@ -3,23 +3,38 @@ import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { cures } from '../../src/decision/cures.ts';
-import { type Reason, reasons } from '../../src/decision/reasons.ts';
+import { nextSteps } from '../../src/decision/next-step.ts';
+import { type Reason, type ReasonCode, reasons } from '../../src/decision/reasons.ts';
 import { isUuid, uuidV7 } from '../../src/decision/uuid.ts';
 
 describe('reasons', () => {
-  it('are documented, each with its status and its text, and nothing else is', () => {
+  it('are documented, each with its status, its text and its next step, and nothing else is', () => {
     const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/fix/reasons.md'), 'utf8');
-    const rows = [...page.matchAll(/^\| <a id="([^"]+)"><\/a>`([^`]+)` \| (\d+) \| (.*?) \| .+ \|$/gm)];
-    expect(rows.map(([, anchor, code, status, text]) => [anchor, code, Number(status), text])).toEqual(
-      Object.entries(reasons).map(([code, reason]) => [code, code, reason.httpStatus, reason.text]),
+    const rows = [...page.matchAll(/^\| <a id="([^"]+)"><\/a>`([^`]+)` \| (\d+) \| (.*?) \| `(\w+)` \| .+ \|$/gm)];
+    expect(rows.map(([, anchor, code, status, text, next]) => [anchor, code, Number(status), text, next])).toEqual(
+      Object.entries(reasons).map(([code, reason]) => [code, code, reason.httpStatus, reason.text, reason.next]),
     );
   });
 
   it('have the cures of that page, without its links', () => {
     const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/fix/reasons.md'), 'utf8');
-    const rows = [...page.matchAll(/^\| <a id="([^"]+)"><\/a>`[^`]+` \| \d+ \| .*? \| (.+) \|$/gm)];
+    const rows = [...page.matchAll(/^\| <a id="([^"]+)"><\/a>`[^`]+` \| \d+ \| .*? \| `\w+` \| (.+) \|$/gm)];
     const told = rows.map(([, code = '', cure = '']) => [code, cure.replaceAll(/\[([^\]]+)\]\([^)]+\)/g, '$1')]);
     expect(Object.fromEntries(told)).toEqual(cures);
+  });
+
+  it('tell on that page what each next step asks of a client', () => {
+    const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/fix/reasons.md'), 'utf8');
+    const rows = [...page.matchAll(/^\| `(\w+)` \| .+ \|$/gm)].map(([, word]) => word);
+    expect(rows).toEqual(['next', ...Object.keys(nextSteps)]);
+  });
+
+  it('ask for no new task where somebody stopped the task or its budget is spent', () => {
+    const stopping: readonly ReasonCode[] = ['task.suspended', 'task.cancelled', 'task.revoked'];
+    expect(stopping.map((code) => [reasons[code].next, reasons[code].httpStatus])).toEqual(
+      stopping.map(() => ['stop', 403]),
+    );
+    expect(reasons['task.exhausted'].next).toBe('ask_person');
   });
 
   it.each(['envoy.yaml', 'envoy-spire.yaml', 'envoy-processes.yaml', 'envoy-network.yaml'])(
@@ -40,6 +55,7 @@ describe('reasons', () => {
     expect(reason.grpcStatus).toBeGreaterThan(0);
     expect(reason.httpStatus).toBeGreaterThanOrEqual(400);
     expect(reason.retryable).toBe(reason.httpStatus === 503);
+    expect(reason.next === 'retry_later').toBe(reason.retryable);
   });
 
   it('are a 401 only where a new token is the cure, so that no stock client declares its way around a stop', () => {

@@ -1,0 +1,14 @@
+/**
+ * What a verified caller is told of a denial besides its reason, so that a program or a model can mend its call.
+ *
+ * INVARIANT: names of the catalog and of the intent, what was expected of them, and counts of the caller's own task. Never a value of the
+ * call, policy text or a claim.
+ */
+export interface DenialFacts {
+  /** The argument that was refused, by its name in the catalog, and what it must be (`a whole number of 0 or more`). */
+  readonly argument?: { readonly name: string; readonly expected: string };
+  /** The constraint that is used up: what it allows, and how much of that is used. In its own unit. */
+  readonly budget?: { readonly limit: number; readonly used: number };
+  /** Id of the catalogued action of the same server that is most like the unknown one. */
+  readonly nearest?: string;
+}
