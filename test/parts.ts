@@ -51,9 +51,10 @@ import {
   SPIRE_VERSION,
   spireFolder,
 } from './parts/cache.ts';
+import { clientFolder, type ClientName } from './parts/clients.ts';
 
 /**
- * The real programs that tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, PostgreSQL, SeaweedFS, grpcurl, ghz, h2spec, and from
+ * The real programs that tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, PostgreSQL, SeaweedFS, grpcurl, ghz, h2spec, the clients that agents are written with, and from
  * Debian strace, faketime, Chromium and PgBouncer. No test installs one: `npm run parts` does. Where one is missing its suites are skipped, and the name of the skip says what
  * would enable them. With REMIT_REQUIRE_PARTS=1 they fail instead.
  */
@@ -283,6 +284,10 @@ export const patroniPart = (): Part<PatroniParts> => {
     isOptional: process.env['REMIT_PARTS'] !== 'all',
   };
 };
+
+/** The folder with the packages of a client, of Python or npm, as a part. */
+export const clientPart = (name: ClientName): Part<string> =>
+  folderOf(`the packages of the client ${name}`, clientFolder(name));
 
 /** Debian's PgBouncer as a part. */
 export const pgbouncerPart = (): Part<string> => onPath('pgbouncer');

@@ -24,6 +24,7 @@ import {
 } from './cache.ts';
 import { installCedar } from './cedar.ts';
 import { installChartTools } from './chart-tools.ts';
+import { installClients } from './clients.ts';
 import { goBuildCache, installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { makeImageBases } from './image-bases.ts';
@@ -143,7 +144,7 @@ results.push(
   await installJaegerUi(say),
   await installPostgres(say),
 );
-results.push(...(await installChartTools(say)), await makeImageBases(say));
+results.push(...(await installChartTools(say)), ...(await installClients(say)), await makeImageBases(say));
 
 if (process.env['REMIT_PARTS'] === 'all') results.push(await installPatroni(say));
 

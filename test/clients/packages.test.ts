@@ -1,0 +1,33 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from '@jest/globals';
+import { clientFolder, clientPackages, type ClientName } from '../parts/clients.ts';
+import { clientPart, describeWith } from '../parts.ts';
+
+const names = Object.keys(clientPackages) as ClientName[];
+
+/** Name and version of a pinned package, without extras. */
+const pin = /^(@?[^@=[]+)(?:\[[^\]]+\])?(?:==|@)(\d+\.\d+\.\d+)$/;
+
+describe('the packages of clients', () => {
+  it('are pinned, and in a folder of their own for each set of versions', () => {
+    const packages = names.flatMap((name) => clientPackages[name].packages);
+    expect(packages.filter((one) => !pin.test(one))).toEqual([]);
+    expect(new Set(names.map(clientFolder)).size).toBe(names.length);
+  });
+});
+
+describe.each(names)('the client %s', (name) => {
+  describeWith(clientPart(name), 'installed', (folder) => {
+    it.each(clientPackages[name].packages)('has %s', (wanted) => {
+      const [, called = '', version = ''] = pin.exec(wanted) ?? [];
+      if (clientPackages[name].registry === 'npm') {
+        const manifest = join(folder, 'node_modules', called, 'package.json');
+        expect(JSON.parse(readFileSync(manifest, 'utf8')).version).toBe(version);
+        return;
+      }
+      const info = `${called.toLowerCase().replaceAll('-', '_')}-${version}.dist-info`;
+      expect([info, existsSync(join(folder, info))]).toEqual([info, true]);
+    });
+  });
+});

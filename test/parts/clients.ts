@@ -1,0 +1,109 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { CACHE_MARKER, intoCache, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
+import { cacheFolder } from './cache.ts';
+
+/** Where packages come from. */
+type Registry = 'pip' | 'npm';
+
+/** Packages that one client program needs, in a folder of their own, since clients need versions that exclude each other. */
+export interface ClientPackages {
+  readonly registry: Registry;
+  /** With their versions. What they depend on is the newest that they accept on the day of the installation. */
+  readonly packages: readonly string[];
+}
+
+/** The clients that real agents are written with, each as users install it. None is a dependency of the project. */
+export const clientPackages = {
+  'mcp-python-1': { registry: 'pip', packages: ['mcp==1.30.0'] },
+  'mcp-python-2': { registry: 'pip', packages: ['mcp==2.3.0'] },
+  langchain: {
+    registry: 'pip',
+    packages: ['langchain-mcp-adapters==0.3.2', 'langchain==1.5.2', 'langchain-openai==1.7.4'],
+  },
+  'langchain-mcp': { registry: 'pip', packages: ['langchain[mcp]==1.5.2', 'langchain-openai==1.7.4'] },
+  'openai-agents': { registry: 'pip', packages: ['openai-agents==0.24.0'] },
+  'pydantic-ai': { registry: 'pip', packages: ['pydantic-ai-slim[mcp,openai]==2.68.0'] },
+  fastmcp: { registry: 'pip', packages: ['fastmcp==4.2.3'] },
+  'a2a-python': { registry: 'pip', packages: ['a2a-sdk[http-server]==1.3.0'] },
+  'oauth-python': {
+    registry: 'pip',
+    packages: [
+      'Authlib==1.9.10',
+      'requests-oauthlib==2.0.0',
+      'grpcio==1.85.3',
+      'urllib3==2.8.0',
+      'requests==2.34.2',
+      'httpx==0.28.1',
+    ],
+  },
+  'mcp-typescript-2': { registry: 'npm', packages: ['@modelcontextprotocol/client@2.4.0'] },
+  'vercel-ai': { registry: 'npm', packages: ['ai@7.0.173', '@ai-sdk/mcp@2.0.99', '@ai-sdk/openai-compatible@3.0.92'] },
+  'openid-client': { registry: 'npm', packages: ['openid-client@6.9.0'] },
+  'mcp-remote': { registry: 'npm', packages: ['mcp-remote@0.15.1'] },
+} as const satisfies Readonly<Record<string, ClientPackages>>;
+
+/** A client whose packages are installed. */
+export type ClientName = keyof typeof clientPackages;
+
+/**
+ * Where the packages of a client are installed, whether they are there or not: a folder for `PYTHONPATH`, or one that has `node_modules`. Other
+ * versions are in another folder.
+ */
+export function clientFolder(name: ClientName): string {
+  const digest = createHash('sha256').update(clientPackages[name].packages.join(' ')).digest('hex').slice(0, 12);
+  return join(cacheFolder, `client-${name}-${digest}`);
+}
+
+/** At a time: each is a resolver that takes a core. */
+const AT_A_TIME = 3;
+
+/** Installs the packages of all clients, which takes Python 3 with pip, and npm. Quick where it was done before. */
+export async function installClients(say: (line: string) => void): Promise<(string | BinaryProblem)[]> {
+  const waiting = Object.keys(clientPackages) as ClientName[];
+  const results: (string | BinaryProblem)[] = [];
+  const work = async (): Promise<void> => {
+    for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) results.push(await install(name, say));
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, work));
+  return results;
+}
+
+async function install(name: ClientName, say: (line: string) => void): Promise<string | BinaryProblem> {
+  const folder = clientFolder(name);
+  if (existsSync(join(folder, CACHE_MARKER))) return folder;
+  const { registry, packages } = clientPackages[name];
+  say(`installing ${packages.join(', ')} into ${folder}`);
+  try {
+    return await intoCache(folder, async (scratch) => {
+      await promisify(execFile)(...installation[registry](scratch, packages));
+      return folder;
+    });
+  } catch (error) {
+    const cause = error instanceof Error ? error.message.trim().split('\n').slice(-3).join(' | ') : String(error);
+    return { problem: `could not install the client ${name} with ${registry}: ${cause}` };
+  }
+}
+
+/** Wheels alone: a source package would run code of its own and need a compiler. */
+const PIP = [
+  '-m',
+  'pip',
+  'install',
+  '--quiet',
+  '--disable-pip-version-check',
+  '--only-binary',
+  ':all:',
+  '--no-compile',
+];
+const NPM = ['install', '--silent', '--no-audit', '--no-fund', '--ignore-scripts', '--no-save'];
+
+const installation: Readonly<
+  Record<Registry, (folder: string, packages: readonly string[]) => [command: string, args: string[]]>
+> = {
+  pip: (folder, packages) => ['python3', [...PIP, '--target', folder, ...packages]],
+  npm: (folder, packages) => ['npm', [...NPM, '--prefix', folder, ...packages]],
+};
