@@ -1,3 +1,4 @@
+import type { Server } from '../action/catalog.ts';
 import type { PassingHeader } from '../action/excepted-secret.ts';
 import { jsonRpcDenialOf } from '../action/json-rpc-denial.ts';
 import type { JsonRpcDenial } from '../action/json-rpc-denial.ts';
@@ -50,8 +51,19 @@ export const answerTo = (
 });
 
 /** The metadata URL of the server that was called, for a denial; `null` for an allow. */
-const metadataUrlFor = (services: CheckServices, decision: Decision, { action }: Facts): string | null =>
-  !isDeny(decision) || isDeny(action) ? null : services.resourceMetadataUrl(action.server.id);
+function metadataUrlFor(services: CheckServices, decision: Decision, facts: Facts): string | null {
+  const server = isDeny(decision) ? serverOf(services, facts) : null;
+  return server === null ? null : services.resourceMetadataUrl(server.id);
+}
+
+/** The called server, also where the action is not known; `null` for hosts and paths of no server. */
+function serverOf({ policies }: CheckServices, { action, call }: Facts): Pick<Server, 'id'> | null {
+  if (!isDeny(action)) return action.server;
+  const inForce = policies();
+  if (isDeny(call) || isDeny(inForce)) return null;
+  const at = inForce.catalog.serverAt(call.host, call.segments.length === 0 ? [''] : call.segments);
+  return at.kind === 'server' ? at.server : null;
+}
 
 /** The request id and error that a JSON-RPC client needs to match the denial to its request. */
 function jsonRpcIn({ policies }: CheckServices, { call }: Facts): Pick<Answer, 'jsonRpcDenial'> {

@@ -13,6 +13,7 @@ import { claimLimits } from '../token/claim-readers.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { ancestorsOf, delegationFrom } from './ancestors.ts';
 import { clientFrom } from './client.ts';
+import { headerProblem } from './client-authentication.ts';
 import { declarationFrom } from './declaration.ts';
 import { formFrom } from './form.ts';
 import { type Intent, intentFrom } from './intent.ts';
@@ -160,9 +161,8 @@ function authenticated(request: IssuerRequest, services: IssuerServices): LeafCe
 }
 
 function askedFrom(request: IssuerRequest, leaf: LeafCertificate): TokenRequest | OAuthError {
-  if (request.hasAuthorization) {
-    return oauthError('invalid_request', 'authorization header not allowed: the client authenticates by certificate');
-  }
+  const header = headerProblem(request.authorization, leaf.id);
+  if (header !== null) return header;
   const form = formFrom(request.body, request.contentType);
   return isOAuthError(form) ? form : tokenRequestFrom(form, leaf.id);
 }

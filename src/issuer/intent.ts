@@ -84,7 +84,7 @@ export function intentFrom(
 }
 
 /** Bounds the policy decisions of one request. */
-const MAX_ACTIONS = 64;
+export const MAX_ACTIONS = 64;
 
 const tooMany = (): OAuthError =>
   refused(`an intent has at most ${MAX_ACTIONS} actions, each counted once for each of its constraints`);

@@ -1,9 +1,12 @@
+import type { CatalogAction } from '../action/catalog.ts';
+import { isDeny } from '../decision/decision.ts';
 import { AUTHORIZATION_DETAILS_TYPE } from '../token/authorization-details.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import { JWKS_MAX_AGE_SECONDS } from './key-schedule.ts';
 import { oauthError } from './oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
+import { MAX_ACTIONS } from './intent.ts';
 import { grantTypes } from './token-request.ts';
 
 /** Caching of metadata and keys for 5 minutes. A new key must be published at least that long before it signs. */
@@ -18,7 +21,8 @@ function cacheFor(seconds: number) {
  *
  * @see RFC 8414 section 2, RFC 8705 section 3.3, RFC 9396 section 10, RFC 9449 section 5.1
  */
-export function answerMetadata(_request: IssuerRequest, { settings, signingKeys, proofs }: IssuerServices): Reply {
+export function answerMetadata(_request: IssuerRequest, services: IssuerServices): Reply {
+  const { policies, proofs, settings, signingKeys } = services;
   const endpoints = {
     token_endpoint: `${settings.url}/oauth/token`,
     introspection_endpoint: `${settings.url}/oauth/introspect`,
@@ -28,9 +32,12 @@ export function answerMetadata(_request: IssuerRequest, { settings, signingKeys,
     200,
     {
       issuer: settings.url,
+      authorization_endpoint: `${settings.url}/oauth/authorize`,
       ...endpoints,
       jwks_uri: `${settings.url}/.well-known/jwks.json`,
+      ...(isDeny(policies) ? {} : scopesSupported(policies.catalog.actions.values())),
       response_types_supported: [],
+      code_challenge_methods_supported: ['S256'],
       grant_types_supported: grantTypes,
       token_endpoint_auth_methods_supported: ['tls_client_auth'],
       introspection_endpoint_auth_methods_supported: ['tls_client_auth'],
@@ -44,6 +51,31 @@ export function answerMetadata(_request: IssuerRequest, { settings, signingKeys,
     CACHE,
   );
 }
+
+/** Most scopes in metadata: a client that asks for all of them asks for one intent. */
+const MAX_SCOPES = MAX_ACTIONS;
+
+/** Scopes are ids of actions. No member for none, or for more than an intent can have. */
+export function scopesSupported(actions: Iterable<Pick<CatalogAction, 'id'>>): {
+  readonly scopes_supported?: readonly string[];
+} {
+  const ids = Array.from(actions, ({ id }) => id);
+  return ids.length === 0 || ids.length > MAX_SCOPES ? {} : { scopes_supported: ids };
+}
+
+/**
+ * `GET /oauth/authorize`: refuses every request. MCP SDKs accept no metadata without this endpoint, nor without PKCE, though no grant of this
+ * issuer uses either. Never redirects: no `redirect_uri` is registered.
+ *
+ * @see RFC 6749 section 4.1.2.1
+ */
+export const answerAuthorization = (): Reply =>
+  errorReply(
+    oauthError(
+      'unsupported_response_type',
+      'nobody signs in here: agents ask the token endpoint with their certificate',
+    ),
+  );
 
 /** The accepted algorithms of DPoP proofs; no member where DPoP is not enabled. */
 export const dpopAlgorithms = (

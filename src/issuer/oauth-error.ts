@@ -6,6 +6,7 @@ const statusOf = {
   invalid_client: 401,
   invalid_grant: 400,
   unsupported_grant_type: 400,
+  unsupported_response_type: 400,
   invalid_scope: 400,
   invalid_target: 400,
   invalid_authorization_details: 400,
@@ -33,6 +34,8 @@ export interface OAuthError {
   readonly cause: Deny | null;
   /** The nonce for the next proof, in the header `DPoP-Nonce`. @see RFC 9449 section 8 */
   readonly nonce?: string;
+  /** The header `WWW-Authenticate`, for a client that sent the header `authorization`. @see RFC 6749 section 5.2 */
+  readonly challenge?: string;
 }
 
 const MAX_DESCRIPTION = 300;

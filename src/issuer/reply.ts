@@ -37,6 +37,7 @@ export const errorReply = (
     {
       ...(refusal.status === 503 || refusal.status === 429 ? { 'retry-after': '1' } : {}),
       ...(refusal.nonce === undefined ? {} : { 'dpop-nonce': refusal.nonce }),
+      ...(refusal.challenge === undefined ? {} : { 'www-authenticate': refusal.challenge }),
       ...headers,
     },
   );

@@ -1,7 +1,7 @@
 import type { Server } from '../action/catalog.ts';
 import { isDeny } from '../decision/decision.ts';
 import { AUTHORIZATION_DETAILS_TYPE } from '../token/authorization-details.ts';
-import { CACHE, dpopAlgorithms } from './metadata.ts';
+import { CACHE, dpopAlgorithms, scopesSupported } from './metadata.ts';
 import { oauthError } from './oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
@@ -33,6 +33,7 @@ export function answerResourceMetadata({ serverId }: IssuerRequest, services: Is
     {
       resource: server.audience,
       authorization_servers: [services.settings.url],
+      ...scopesSupported([...policies.catalog.actions.values()].filter((action) => action.server === server)),
       bearer_methods_supported: ['header'],
       authorization_details_types_supported: [AUTHORIZATION_DETAILS_TYPE],
       tls_client_certificate_bound_access_tokens: true,

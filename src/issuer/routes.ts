@@ -2,7 +2,7 @@ import type { RequestKind } from './bounds/limits.ts';
 import { answerContext } from './context.ts';
 import { answerIntrospection } from './introspect.ts';
 import { answerTokenRequest } from './issue.ts';
-import { answerJwks, answerMetadata, answerTransactionJwks } from './metadata.ts';
+import { answerAuthorization, answerJwks, answerMetadata, answerTransactionJwks } from './metadata.ts';
 import { oauthError } from './oauth-error.ts';
 import { errorReply, type Reply } from './reply.ts';
 import { answerResourceMetadata } from './resource-metadata.ts';
@@ -21,6 +21,8 @@ interface Route {
   readonly endpoint: Endpoint;
   /** Default `ordinary`. */
   readonly kind?: RequestKind;
+  /** Default: a query is refused, except where a withdrawal says what it waits for. */
+  readonly ignoresQuery?: boolean;
 }
 
 const signals: Route = { path: '/signals', method: 'POST', endpoint: answerSignal, kind: 'withdrawal' };
@@ -28,6 +30,7 @@ const signals: Route = { path: '/signals', method: 'POST', endpoint: answerSigna
 const routes: readonly Route[] = [
   { path: '/.well-known/jwks.json', method: 'GET', endpoint: answerJwks },
   { path: '/transactions/jwks.json', method: 'GET', endpoint: answerTransactionJwks },
+  { path: '/oauth/authorize', method: 'GET', endpoint: answerAuthorization, ignoresQuery: true },
   { path: '/oauth/token', method: 'POST', endpoint: answerTokenRequest },
   { path: '/oauth/introspect', method: 'POST', endpoint: answerIntrospection },
   { path: '/oauth/revoke', method: 'POST', endpoint: answerRevocation, kind: 'withdrawal' },
@@ -49,6 +52,7 @@ const SERVER_ID = '(?<serverId>[a-z0-9_-]{1,63})';
 export interface FoundEndpoint {
   readonly endpoint: Endpoint;
   readonly kind: RequestKind;
+  readonly ignoresQuery: boolean;
   /** Its path in the table, such as `/tasks/{id}/complete`. */
   readonly route: string;
   readonly taskId: string;
@@ -65,13 +69,7 @@ export function routerOf(
 ): (method: string, path: string) => FoundRoute {
   const prefix = new URL(issuerUrl).pathname.replace(/\/$/, '');
   const after: readonly (Route & { readonly route?: string })[] = (serves === 'all' ? routes : [signals]).map(
-    ({ path, method, endpoint, kind = 'ordinary' }) => ({
-      path: prefix + path,
-      route: path,
-      method,
-      endpoint,
-      kind,
-    }),
+    ({ path, ...route }) => Object.assign({ path: prefix + path, route: path }, route),
   );
   const before: readonly (Route & { readonly route?: string })[] = [
     {
@@ -88,12 +86,13 @@ export function routerOf(
     },
   ];
   const served = serves === 'all' ? [...after, ...before] : after;
-  const table = served.map(({ path, route = path, method, endpoint, kind = 'ordinary' }) => ({
+  const table = served.map(({ path, route = path, method, endpoint, kind = 'ordinary', ignoresQuery = false }) => ({
     pattern: patternOf(path),
     route,
     method,
     endpoint,
     kind,
+    ignoresQuery,
   }));
   return (method, path) => {
     for (const route of table) {
@@ -102,7 +101,14 @@ export function routerOf(
       const isServed = method === route.method || (method === 'HEAD' && route.method === 'GET');
       const { taskId = '', serverId = '' } = match.groups ?? {};
       return isServed
-        ? { endpoint: route.endpoint, kind: route.kind, route: route.route, taskId, serverId }
+        ? {
+            endpoint: route.endpoint,
+            kind: route.kind,
+            ignoresQuery: route.ignoresQuery,
+            route: route.route,
+            taskId,
+            serverId,
+          }
         : notAllowed(route.method);
     }
     return errorReply(oauthError('not_found', 'no such path'));

@@ -242,7 +242,7 @@ export class IssuerServer {
   }
 
   async #answer(found: FoundEndpoint, { request, response, connection, path, query }: Asked): Promise<Reply> {
-    const wait = waitFrom(query, found.kind);
+    const wait = waitFrom(found.ignoresQuery ? undefined : query, found.kind);
     if (isOAuthError(wait)) return closing(errorReply(wait));
     const client = connection.client ?? connection.address;
     if (found.kind === 'ordinary' && this.#connections.isSurplus(connection)) {
@@ -272,7 +272,7 @@ export class IssuerServer {
         path,
         body,
         contentType: request.headers['content-type'],
-        hasAuthorization: request.headers.authorization !== undefined,
+        authorization: request.headersDistinct['authorization'] ?? [],
         traceparent: headerOf(request, 'traceparent'),
         certificate: request.socket instanceof TLSSocket ? request.socket.getPeerX509Certificate()?.raw : undefined,
         dpop: request.headersDistinct['dpop'] ?? [],

@@ -118,8 +118,8 @@ export interface IssuerRequest {
   readonly path: string;
   readonly body: Uint8Array;
   readonly contentType: string | undefined;
-  /** Whether it has an `authorization` header, which would be a second client authentication. */
-  readonly hasAuthorization: boolean;
+  /** The values of the `authorization` header, as received: a second client authentication. Secrets. */
+  readonly authorization: readonly string[];
   readonly traceparent: string | null;
   /** DER of the client's verified certificate. */
   readonly certificate: Uint8Array | undefined;

@@ -619,6 +619,32 @@ it('a use is denied whose key is revoked while it waits for the disk', async () 
   });
 });
 
+const withToken = (claims: Readonly<Record<string, unknown>>): HttpCall =>
+  httpCall({ headers: new Map([['authorization', [`Bearer ${mint(key, claims)}`]]]) });
+
+describe('resourceMetadataUrl of an answer', () => {
+  const metadata = { resourceMetadataUrl: (id: string) => `https://issuer.test/${id}` };
+  it.each<[string, HttpCall, string | null]>([
+    ['no token', httpCall(), 'https://issuer.test/payments'],
+    ['no token, on a route that no server has', httpCall({ path: '/none' }), 'https://issuer.test/payments'],
+    ['no token, on the root', httpCall({ path: '/', segments: [] }), 'https://issuer.test/payments'],
+    ['no token, as GET with a body', httpCall({ body: Buffer.from('x') }), 'https://issuer.test/payments'],
+    ['a token of another server', withToken({ aud: 'https://files.acme.test' }), 'https://issuer.test/payments'],
+    ['a token of another issuer', withToken({ iss: 'https://other.test' }), 'https://issuer.test/payments'],
+    ['a token at a host of no server', httpCall({ host: 'nobody.acme.test' }), null],
+  ])('names the called server for a call with %s', async (_name, call, url) => {
+    const [answer] = await answersTo(servicesWith(metadata), [call]);
+    expect([answer?.decision.kind, answer?.resourceMetadataUrl]).toEqual(['deny', url]);
+  });
+
+  it('is absent where a call is allowed', async () => {
+    expect(await check(servicesWith(metadata), 'list')).toMatchObject({
+      decision: { kind: 'allow' },
+      resourceMetadataUrl: null,
+    });
+  });
+});
+
 describe('telemetry, records and answers of a call', () => {
   it('contain no credential from its path, query or host, whatever the decision', async () => {
     const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };

@@ -189,6 +189,7 @@ describe('GET /.well-known/oauth-protected-resource', () => {
     expect(answer.json).toEqual({
       resource: audience,
       authorization_servers: [issuerUrl],
+      scopes_supported: expect.arrayContaining(['payments.read', 'payments.create']),
       bearer_methods_supported: ['header'],
       authorization_details_types_supported: ['urn:remit:task'],
       tls_client_certificate_bound_access_tokens: true,

@@ -127,7 +127,7 @@ const empty: IssuerRequest = {
   path: '/',
   body: new Uint8Array(),
   contentType: undefined,
-  hasAuthorization: false,
+  authorization: [],
   traceparent: null,
   certificate: undefined,
   dpop: [],

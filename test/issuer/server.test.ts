@@ -118,9 +118,12 @@ describe('GET /.well-known', () => {
     };
     expect(answer.json).toEqual({
       issuer: 'https://issuer.acme.test',
+      authorization_endpoint: 'https://issuer.acme.test/oauth/authorize',
       ...endpoints,
       jwks_uri: 'https://issuer.acme.test/.well-known/jwks.json',
+      scopes_supported: expect.arrayContaining(['payments.read', 'tickets.search-customers']),
       response_types_supported: [],
+      code_challenge_methods_supported: ['S256'],
       grant_types_supported: ['client_credentials', 'urn:ietf:params:oauth:grant-type:token-exchange'],
       token_endpoint_auth_methods_supported: ['tls_client_auth'],
       introspection_endpoint_auth_methods_supported: ['tls_client_auth'],
@@ -130,6 +133,32 @@ describe('GET /.well-known', () => {
       mtls_endpoint_aliases: endpoints,
       access_token_signing_alg_values_supported: ['ES256'],
     });
+  });
+
+  it.each([
+    '/.well-known/openid-configuration',
+    '/.well-known/openid-configuration/payments',
+    '/.well-known/oauth-authorization-server/payments',
+    '/.well-known/oauth-protected-resource',
+  ])('has no %s', async (path) => {
+    const answer = await bench.ask(path);
+    expect([answer.status, answer.json['error'], answer.headers['www-authenticate']]).toEqual([
+      404,
+      'not_found',
+      undefined,
+    ]);
+  });
+
+  it('refuses to sign anybody in, and redirects nowhere', async () => {
+    const answer = await bench.ask(
+      '/oauth/authorize?response_type=code&client_id=x&redirect_uri=https%3A%2F%2Fattacker.test%2F&state=s',
+    );
+    expect([answer.status, answer.json['error'], answer.headers.location]).toEqual([
+      400,
+      'unsupported_response_type',
+      undefined,
+    ]);
+    expect(answer.text).not.toContain('attacker');
   });
 
   it('serves public keys only, to any workload of the bundle', async () => {

@@ -29,6 +29,8 @@ afterAll(async () => {
 });
 
 const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';
+const reporterId = 'spiffe://acme.test/ns/agents/sa/reporter';
+const basic = (id: string, secret: string): string => `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`;
 const leafOf = (pem: string) => must(leafFromPem(pem));
 
 describe('POST /oauth/token', () => {
@@ -428,18 +430,57 @@ describe('POST /oauth/token', () => {
       'the body is not a url-encoded form in UTF-8',
     ],
     ['too many parameters', 'a=1&'.repeat(65), formHeaders, 'more than 64 parameters'],
-    [
-      'an authorization header',
-      'grant_type=client_credentials',
-      { ...formHeaders, authorization: 'Basic x' },
-      'authorization header not allowed: the client authenticates by certificate',
-    ],
   ])('refuses a body with %s', async (_name, body, headers, description) => {
     const answer = await bench.ask('/oauth/token', { method: 'POST', body, headers });
     expect([answer.status, answer.json]).toEqual([
       400,
       { error: 'invalid_request', error_description: description, ...recordedAs },
     ]);
+  });
+
+  it.each<[string, string, string]>([
+    ['a client secret', basic(plannerId, 's3cret'), 'Basic'],
+    ['a client secret, url-encoded', basic(encodeURIComponent(plannerId), 's3cret'), 'Basic'],
+    ['the id of another client', basic(reporterId, ''), 'Basic'],
+    ['no id', basic('', ''), 'Basic'],
+    ['the id and no colon', `Basic ${Buffer.from(plannerId).toString('base64')}`, 'Basic'],
+    ['more after it', `${basic(plannerId, '')}, Basic x`, 'Basic'],
+    ['a bearer token', 'Bearer s3cret', 'Bearer'],
+  ])(
+    'answers an authorization header that has %s with a challenge, and never repeats it',
+    async (_name, authorization, scheme) => {
+      const body = new URLSearchParams({
+        grant_type: 'client_credentials',
+        resource: audience,
+        authorization_details: details(),
+      }).toString();
+      for (const path of ['/oauth/token', '/oauth/introspect', '/oauth/revoke']) {
+        const answer = await bench.ask(path, { method: 'POST', body, headers: { ...formHeaders, authorization } });
+        expect([path, answer.status, answer.json['error'], answer.headers['www-authenticate']]).toEqual([
+          path,
+          401,
+          'invalid_client',
+          `${scheme} realm="remit: client certificates only"`,
+        ]);
+        expect(answer.text).not.toContain('s3cret');
+      }
+      expect(JSON.stringify([bench.refusals, bench.spans, bench.problems])).not.toMatch(/s3cret|czNjcmV0/);
+    },
+  );
+
+  it.each([
+    ['as it is', plannerId],
+    ['url-encoded', encodeURIComponent(plannerId)],
+  ])('takes Basic with its own id %s and an empty secret for client_id', async (_name, id) => {
+    const headers = { ...formHeaders, authorization: basic(id, '') };
+    const body = new URLSearchParams({
+      grant_type: 'client_credentials',
+      client_secret: '',
+      resource: audience,
+      authorization_details: details(),
+    }).toString();
+    expect((await bench.ask('/oauth/token', { method: 'POST', body, headers })).status).toBe(200);
+    expect((await bench.ask('/oauth/token', { as: bench.reporter, method: 'POST', body, headers })).status).toBe(401);
   });
 
   it('accepts a charset, ignores unknown parameters, and treats empty ones as absent', async () => {
