@@ -1,13 +1,18 @@
 import { receiptText } from '../fleet/receipt.ts';
+import { encodedRecord } from '../ledger/encoded-record.ts';
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
+import { recordText } from '../ledger/record.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { KEYS_ROOT } from '../state/shared-keys.ts';
 import type { SharedKey } from '../state/shared-keys.ts';
+import { causeOf } from '../task/cause.ts';
 import { askedReceipt } from './asked-receipt.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { usingPostgres } from './opened-state.ts';
+import { operationOf, operatorOptions } from './operator.ts';
 import { optionsFrom } from './options.ts';
 import { isCommandRefusal, refusal, refused, sourceOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
@@ -15,19 +20,21 @@ import type { CommandRefusal } from './task-source.ts';
 const help = `remit key: list or revoke the signing keys of authorities on a PostgreSQL
 
 usage: remit key list [--json]
-       remit key revoke KID [--wait committed] [--json]
+       remit key revoke KID --cause TEXT [--by NAME] [--wait enforced|committed] [--json]
 
   --config FILE      the configuration of an authority; default /etc/remit/remit.yaml
+  --cause TEXT       revoke: why, for readers of the record; required
+  --by NAME          revoke: who does it, for the record; default the caller of sudo, else the account, which is always recorded
   --wait committed   revoke: do not wait for the sidecars
   --json             list: an array of {kid, replica, published_at, seen_at, revoked_at}; revoke: {kid, enforcement}
 
 Each authority makes a key of its own, which never leaves its memory; the database has the public keys. A revoked key verifies no token
 any more. \`revoke\` asks the authority of this host, and waits until no sidecar and no authority accepts a token of that key: each has
 applied the change, or its lease is over. The authority whose key it was makes a new one and signs with it 10 s later; the others go on
-meanwhile. Run it again where the receipt is not known. With a state file, remove the key file instead: deploy/guide/operate/rotation.md.
+meanwhile. The ledger has an event \`key-revoked\`. Run it again where the receipt is not known. With a state file, remove the key file instead: deploy/guide/operate/rotation.md.
 
   remit key list
-  remit key revoke 1sCdSUOXxk1ToHYCXQW8kPhWvlnKtWYb7oiXLnkcCEY
+  remit key revoke 1sCdSUOXxk1ToHYCXQW8kPhWvlnKtWYb7oiXLnkcCEY --cause 'memory of authority-2 was read'
 
 exit codes: 0 good, 1 no such key, or not enforced in time, 2 bad use or a database that cannot be used`;
 
@@ -69,17 +76,19 @@ async function list(args: readonly string[], io: Pick<CommandIo, 'environment'>)
 }
 
 async function revoke(args: readonly string[], io: Pick<CommandIo, 'environment'>): Promise<Done | CommandRefusal> {
-  const asked = optionsFrom(args, { ...options, wait: { type: 'string', default: 'enforced' } }, 1);
+  const asked = optionsFrom(args, { ...options, ...operatorOptions, wait: { type: 'string', default: 'enforced' } }, 1);
   if (typeof asked === 'string') return refusal(asked);
   const [kid] = asked.operands;
   const { json, wait } = asked.values;
   if (kid === undefined) return refusal('the `kid` of a key is required');
+  const operation = operationOf(asked.values, io.environment);
+  if (isCommandRefusal(operation)) return operation;
   if (wait !== 'enforced' && wait !== 'committed') return refusal('--wait must be enforced or committed');
   const source = await databaseOf(asked.values, io);
   if (isCommandRefusal(source)) return source;
   const { database, sidecars } = source;
-  return usingPostgres<Done>(database, async ({ keys }) => {
-    const revoked = await keys.revoke(kid);
+  return usingPostgres<Done>(database, async ({ authority, keys }) => {
+    const revoked = await keys.revoke(kid, revocationOf(kid, { ...operation, atMs: authority.nowMs() }));
     if (isStoreFailure(revoked)) return refusal(revoked.detail);
     if (!revoked) return refusal(`there is no key \`${printable(kid)}\``, EXIT.no);
     const receipt = wait === 'committed' || sidecars === null ? null : await askedReceipt(sidecars, KEYS_ROOT);
@@ -91,6 +100,25 @@ async function revoke(args: readonly string[], io: Pick<CommandIo, 'environment'
       code: receipt === null || receipt.enforced ? EXIT.good : EXIT.no,
     };
   });
+}
+
+/** What the ledger says of it. */
+function revocationOf(
+  kid: string,
+  { cause, by, atMs }: { readonly cause: string; readonly by: string; readonly atMs: number },
+): EncodedRecord {
+  const record = encodedRecord({
+    kind: 'event',
+    at: atMs,
+    task: null,
+    event: 'key-revoked',
+    cause: causeOf('operator.revoked').code,
+    note: recordText(cause),
+    by: recordText(by),
+    details: { kid: recordText(kid) },
+  });
+  if ('problem' in record) throw new Error(`the record of a revoked key cannot be encoded: ${record.problem}`);
+  return record;
 }
 
 /** The PostgreSQL of a configuration, and the authority to ask for receipts. */

@@ -1,5 +1,10 @@
+import { accountName } from '../runtime/account-name.ts';
 import { printable } from '../ledger/timeline-text.ts';
+import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
+import type { CommandIo } from './command.ts';
+import { refusal } from './task-source.ts';
+import type { CommandRefusal } from './task-source.ts';
 
 /** Longest name of a person, in characters. */
 const MAX_NAME = 128;
@@ -22,4 +27,21 @@ export function operatorOf(
   const { SUDO_USER: caller = '' } = environment;
   const name = by?.trim() ?? (/^[\w.@-]{1,64}$/.test(caller) ? caller : account);
   return `operator ${name}${name === account ? '' : ` (account ${account})`}`;
+}
+
+/** Options of commands that change something by hand, for the record of it. */
+export const operatorOptions = { cause: { type: 'string' }, by: { type: 'string' } } as const;
+
+/** Longest `--cause`, in characters. */
+const MAX_CAUSE = 256;
+
+/** Who changes something by hand, and why: from `operatorOptions`. */
+export function operationOf(
+  { cause = '', by }: { readonly cause?: string | undefined; readonly by?: string | undefined },
+  environment: CommandIo['environment'],
+): { readonly cause: string; readonly by: string } | CommandRefusal {
+  if (cause === '') return refusal('--cause is required: the reason, for readers of the record');
+  if (cause.length > MAX_CAUSE) return refusal(`--cause must have at most ${MAX_CAUSE} characters`);
+  const operator = operatorOf(by, { environment, account: accountName() });
+  return isProblem(operator) ? refusal(`--by ${operator.problem}`) : { cause, by: operator };
 }

@@ -1,4 +1,3 @@
-import { accountName } from '../runtime/account-name.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { type CauseCode, causeOf } from '../task/cause.ts';
@@ -11,7 +10,7 @@ import type { TimedReceipt } from '../fleet/receipt.ts';
 import type { TaskEnd } from '../state/store.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
-import { operatorOf } from './operator.ts';
+import { operationOf, operatorOptions } from './operator.ts';
 import { taskWith, writing } from './opened-state.ts';
 import type { WritableState } from './opened-state.ts';
 import { optionsFrom } from './options.ts';
@@ -34,11 +33,9 @@ const codes = {
 } as const satisfies Partial<Record<TaskEvent['kind'], CauseCode>>;
 type Kind = keyof typeof codes;
 
-const MAX_CAUSE = 256;
-
 type Io = Pick<CommandIo, 'environment'>;
 
-const changeOptions = { cause: { type: 'string' }, by: { type: 'string' }, wait: { type: 'string' } } as const;
+const changeOptions = { ...operatorOptions, wait: { type: 'string' } } as const;
 
 /** `remit task end`: ends a task by hand; on disk when it reports success, and known to all sidecars unless `--wait committed`. */
 export async function taskEnd(args: readonly string[], io: Io): Promise<string | CommandRefusal> {
@@ -71,18 +68,17 @@ interface Asked {
 }
 
 async function change({ id, kind, values }: Asked, io: Io): Promise<string | CommandRefusal> {
-  const { cause = '', by, json = false, wait = 'enforced' } = values;
+  const { json = false, wait = 'enforced' } = values;
   if (id === undefined) return refusal('the id of a task is required');
-  if (cause === '') return refusal('--cause is required: the reason, for readers of the record');
-  if (cause.length > MAX_CAUSE) return refusal(`--cause must have at most ${MAX_CAUSE} characters`);
   if (wait !== 'enforced' && wait !== 'committed') return refusal('--wait must be enforced or committed');
-  const operator = operatorOf(by, { environment: io.environment, account: accountName() });
-  if (isProblem(operator)) return refusal(`--by ${operator.problem}`);
+  const operation = operationOf(values, io.environment);
+  if (isCommandRefusal(operation)) return operation;
+  const { by, cause } = operation;
   const source = await sourceOf(values, io);
   if (isCommandRefusal(source)) return source;
   const { sidecars, state: place } = source;
   return writing(place, async (state) => {
-    const end = await changeIn(state, id, { event: { kind, cause: causeOf(codes[kind], cause) }, by: operator });
+    const end = await changeIn(state, id, { event: { kind, cause: causeOf(codes[kind], cause) }, by });
     if (isCommandRefusal(end)) return end;
     const receipt = sidecars === null || wait === 'committed' ? null : await taskReceipt(state, end.task, sidecars);
     return shown(end, { receipt, json, nowMs: state.nowMs() });

@@ -87,9 +87,10 @@ export const evidenceClasses = [
     title: 'end and suspension of credentials',
     shows: 'tasks were ended, suspended and resumed, by whom and why; their tokens were refused from then on',
     matches: (record) =>
-      isKind(record, 'end') || isEvent(record, 'suspended', 'resumed', 'risk', 'token-revoked', 'signal'),
+      isKind(record, 'end') ||
+      isEvent(record, 'suspended', 'resumed', 'risk', 'token-revoked', 'key-revoked', 'signal'),
     exceptionOf: (record) =>
-      record['state'] === 'revoked' || isEvent(record, 'suspended', 'token-revoked')
+      record['state'] === 'revoked' || isEvent(record, 'suspended', 'token-revoked', 'key-revoked')
         ? fieldText(record, 'cause')
         : null,
   },

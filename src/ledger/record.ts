@@ -146,6 +146,7 @@ export interface EventRecord {
     | 'signal'
     | 'refused'
     | 'restored'
+    | 'key-revoked'
     | 'receipt';
   /** Why, as a code; `null` for `refused`, whose `details` have the causes, and for `receipt`, which follows a change with its own. */
   readonly cause: CauseCode | null;
@@ -156,7 +157,7 @@ export interface EventRecord {
   /**
    * Details: the level of a risk, the digest of a `jti`; for `context` the `kind` of writer (`agent`, `writer`, `operator` or
    * `signal`) and the changed values, `claimed` by name or `attested` with their attesters; for `restored` the backup and the
-   * ledger positions it contains; for `receipt` the change and what became of it at the sidecars.
+   * ledger positions it contains; for `key-revoked` the id of the key; for `receipt` the change and what became of it at the sidecars.
    */
   readonly details: { readonly [name: string]: JsonValue };
 }

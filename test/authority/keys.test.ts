@@ -9,6 +9,7 @@ import { openPostgresState } from '../../src/state/postgres/postgres-state.ts';
 import { SidecarState } from '../../src/state/remote/sidecar-state.ts';
 import { KEYS_ROOT } from '../../src/state/shared-keys.ts';
 import { KeyRing } from '../../src/token/keys.ts';
+import { keyRevocation } from '../builders/key-revocation.ts';
 import { must } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 import { issuer } from '../builders/task.ts';
@@ -94,7 +95,7 @@ describeWith(postgresPart(), 'keys of authorities on one PostgreSQL', (binaries)
 
   /** Revokes a key as a command does, and waits for the receipt of an authority. */
   async function revoked({ state, serving }: Authority, keyId: string) {
-    expect(await state.keys.revoke(keyId)).toBe(true);
+    expect(await state.keys.revoke(keyId, keyRevocation(keyId))).toBe(true);
     return must(await serving.enforced([KEYS_ROOT]));
   }
 

@@ -125,27 +125,43 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
   });
 
   it('`remit key` lists and revokes keys, and says so where there is none, or no authority that could use one', async () => {
+    const cause = ['--cause', 'its memory was read', '--by', 'Ada'];
     expect(await run(keyCommand, 'list')).toEqual({ exit: 0, said: 'no keys' });
     expect(await state.keys.publish({ keyId: 'kid-1', jwk: '{"kty":"EC"}' })).toBe('published');
     expect((await run(keyCommand, 'list')).said).toMatch(
       new RegExp(`^kid-1  ${state.replica}  published 20[^ ]+Z  last seen 20[^ ]+Z$`),
     );
     // No authority runs here.
-    expect(await run(keyCommand, 'revoke', 'kid-1')).toEqual({
+    expect(await run(keyCommand, 'revoke', 'kid-1', ...cause)).toEqual({
       exit: 1,
       said: expect.stringContaining('kid-1 is revoked, but whether sidecars know it is unknown'),
     });
     expect((await run(keyCommand, 'list')).said).toMatch(/ {2}revoked 20[^ ]+Z$/);
-    expect(await run(keyCommand, 'revoke', 'kid-1', '--wait', 'committed')).toEqual({
+    expect(await run(keyCommand, 'revoke', 'kid-1', ...cause, '--wait', 'committed')).toEqual({
       exit: 0,
       said: 'kid-1 is revoked',
     });
-    expect(await run(keyCommand, 'revoke', 'kid-2')).toEqual({
+    expect(await run(keyCommand, 'revoke', 'kid-2', ...cause)).toEqual({
       exit: 1,
       said: 'remit key revoke: there is no key `kid-2`',
     });
     expect(await run(keyCommand, 'revoke')).toMatchObject({ exit: 2 });
-    expect(await run(keyCommand, 'revoke', 'kid-1', '--wait', 'never')).toMatchObject({ exit: 2 });
+    expect(await run(keyCommand, 'revoke', 'kid-1')).toEqual({
+      exit: 2,
+      said: expect.stringContaining('--cause is required'),
+    });
+    const waiting = must(await state.reader.outbox(0, 1_000)).map(({ bytes }) =>
+      JSON.parse(Buffer.from(bytes).toString('utf8')),
+    );
+    expect(waiting.filter(({ event }) => event === 'key-revoked')).toEqual([
+      expect.objectContaining({
+        cause: 'operator.revoked',
+        note: 'its memory was read',
+        by: expect.stringMatching(/^operator Ada/),
+        details: { kid: 'kid-1' },
+      }),
+    ]);
+    expect(await run(keyCommand, 'revoke', 'kid-1', ...cause, '--wait', 'never')).toMatchObject({ exit: 2 });
     expect(await run(keyCommand, 'publish')).toMatchObject({ exit: 2 });
   });
 

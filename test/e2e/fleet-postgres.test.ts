@@ -99,18 +99,23 @@ describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars',
           .map((key: { kid: string }) => key.kid)
           .toSorted(),
       ).toEqual([kid, other].toSorted());
-      const revoked = await ran(['key', 'revoke', kid, '--json', ...config]);
+      const revoked = await ran(['key', 'revoke', kid, '--cause', 'memory read', '--by', 'Ada', '--json', ...config]);
       const refusals = await Promise.all(SIDECARS.map((name) => fleet.call(name, one.token)));
       expect(refusals).toEqual(['401 token.signature', '401 token.signature']);
       expect(JSON.parse(revoked.out)).toMatchObject({ kid, enforcement: { enforced: true, holders: 2, fenced: 0 } });
       expect(revoked.code).toBe(0);
+      for (const name of ['authority', 'second'] as const) {
+        const asked = ['--ledger', join(fleet.folder, `ledger-${name}`), '--kind', 'event', '--json'];
+        const inLedger = async () => (await ranHere(ledgerQuery, ...asked)).out.includes('"event":"key-revoked"');
+        await until(inLedger, { what: `the record of the key in the ledger of ${name}` });
+      }
       for (const name of SIDECARS) expect(await fleet.call(name, two.token)).toBe('200');
       // The authority goes on with a new key.
       await until(async () => (await fleet.readiness('authority')).startsWith('200'), { what: 'a new key' });
       const again = await fleet.declare();
       expect(kidOf(again.token)).not.toBe(kid);
       for (const name of SIDECARS) await answers(name, again.token, '200');
-      expect(await ran(['key', 'revoke', 'no-such-key', ...config])).toMatchObject({ code: 1 });
+      expect(await ran(['key', 'revoke', 'no-such-key', '--cause', 'test', ...config])).toMatchObject({ code: 1 });
     });
 
     it.each([

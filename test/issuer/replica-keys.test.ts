@@ -8,6 +8,7 @@ import type { PublicJwks } from '../../src/issuer/signing-keys.ts';
 import { storeFailure } from '../../src/sqlite/store-failure.ts';
 import { openPostgresState } from '../../src/state/postgres/postgres-state.ts';
 import type { SharedKeys } from '../../src/state/shared-keys.ts';
+import { keyRevocation } from '../builders/key-revocation.ts';
 import { must } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 import { agreeing } from '../builders/state-file.ts';
@@ -160,7 +161,7 @@ describeWith(postgresPart(), 'ReplicaKeys over a PostgreSQL', (binaries) => {
     await two.step(WAIT_MS);
     const { keyId } = two.keys.current();
     await one.keys.reload();
-    expect(await one.state.keys.revoke(keyId)).toBe(true);
+    expect(await one.state.keys.revoke(keyId, keyRevocation(keyId))).toBe(true);
     const seq = must(await one.state.feed.feedEnd());
     for (const { keys } of [one, two]) {
       expect(await keys.readTo(seq)).toBe(true);

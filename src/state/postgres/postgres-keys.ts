@@ -1,3 +1,5 @@
+import type { QueryResult } from 'pg';
+import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { KEYS_ROOT } from '../shared-keys.ts';
@@ -7,6 +9,7 @@ import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
 import { BEGIN, commit, flight } from './flight.ts';
 import type { Statement } from './flight.ts';
 import type { PostgresFeed } from './postgres-feed.ts';
+import { addingRecords } from './written-rows.ts';
 
 /** Most keys. A verifier takes at most 100 in one set. */
 const MAX_KEYS = 64;
@@ -75,12 +78,17 @@ export class PostgresKeys implements SharedKeys {
     return isStoreFailure(removed) ? removed : null;
   }
 
-  /** Revokes a key for good. `false` where there is none; again, where that is not known to be done. */
-  revoke(keyId: string): Promise<boolean | StoreFailure> {
-    return this.#changed([
+  /**
+   * Revokes a key for good. `false` where there is none; again, where that is not known to be done.
+   *
+   * @param record says so in the ledger; written with the change, and not again for a key that is revoked
+   */
+  revoke(keyId: string, record: EncodedRecord): Promise<boolean | StoreFailure> {
+    const statements = [
       { text: REVOKE, values: [keyId] },
       { text: FIND, values: [keyId] },
-    ]);
+    ];
+    return this.#changed(statements, ([revoked]) => ((revoked?.rowCount ?? 0) > 0 ? [addingRecords([record])] : []));
   }
 
   async #read() {
@@ -91,12 +99,22 @@ export class PostgresKeys implements SharedKeys {
     return { head: headFrom(row), keys: (row?.['keys'] ?? []) as readonly SharedKey[] };
   }
 
-  /** Runs statements, and adds a change to the feed where the last one concerned a row, which it gives. */
-  async #changed(statements: readonly Statement[]): Promise<boolean | StoreFailure> {
+  /**
+   * Runs statements, and adds a change to the feed where the last one concerned a row, which it gives.
+   *
+   * @param before what to write before that change, by the results of the statements
+   */
+  async #changed(
+    statements: readonly Statement[],
+    before: (results: readonly QueryResult[]) => readonly Statement[] = () => [],
+  ): Promise<boolean | StoreFailure> {
     const done = await this.#database.transaction(async (client) => {
       const results = await flight(client, [BEGIN, ...statements]);
       const isOfRow = (results.at(-1)?.rowCount ?? 0) > 0;
-      return { isOfRow, outcome: await commit(client, isOfRow ? [ADD_CHANGE] : [], this.#database) };
+      return {
+        isOfRow,
+        outcome: await commit(client, isOfRow ? [...before(results.slice(1)), ADD_CHANGE] : [], this.#database),
+      };
     });
     if (isStoreFailure(done)) return done;
     return done.outcome.kind === 'committed' ? done.isOfRow : done.outcome.failure;

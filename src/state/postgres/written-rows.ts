@@ -1,3 +1,4 @@
+import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import { MAX_FLOOR_MS } from '../clock-floor.ts';
 import { taskColumns, valuesOf } from '../task-row.ts';
 import type { Statement } from './flight.ts';
@@ -27,6 +28,17 @@ const ADD_CHANGES = `WITH h AS (UPDATE remit.feed_head SET seq = seq + $3::int,
     WHERE part = 0 RETURNING seq)
   INSERT INTO remit.feed (part, seq, root, is_history)
   SELECT 0, h.seq - $3::int + u.n, u.root, u.is_history FROM h, unnest($1::text[], $2::boolean[]) WITH ORDINALITY u (root, is_history, n)`;
+
+/** Adds records to the outbox. It locks the head of the outbox: only a change of the feed may follow it in a transaction. */
+export function addingRecords(records: readonly EncodedRecord[]): Statement {
+  const rows = records.map(({ task, at, kind, bytes }) => ({
+    task,
+    at,
+    kind,
+    bytes: Buffer.from(bytes).toString('base64'),
+  }));
+  return { text: ADD_RECORDS, values: [JSON.stringify(rows), rows.length] };
+}
 
 /**
  * The statements that write what a transaction has changed, in an order in which each finds what it refers to. The heads of outbox and feed
@@ -58,16 +70,10 @@ export function statementsOf(
     [SET_REMEMBERED, remembered.filter(({ isNew }) => !isNew).map(rememberedRow)],
     [insertInto('settled'), settled.map((id) => ({ part: place.part, slot: place.slot, id, is_void: false }))],
   ];
-  const outbox = records.map(({ task, at, kind, bytes }) => ({
-    task,
-    at,
-    kind,
-    bytes: Buffer.from(bytes).toString('base64'),
-  }));
   const statements: Statement[] = batches
     .filter(([, batch]) => batch.length > 0)
     .map(([text, batch]) => ({ text, values: [JSON.stringify(batch)] }));
-  if (outbox.length > 0) statements.push({ text: ADD_RECORDS, values: [JSON.stringify(outbox), outbox.length] });
+  if (records.length > 0) statements.push(addingRecords(records));
   if (feed.length > 0) {
     const values = [feed.map(([root]) => root), feed.map(([, part]) => part === 'history'), feed.length, floorMs];
     statements.push({ text: ADD_CHANGES, values });

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
 import { openPostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../../src/state/postgres/postgres-state.ts';
+import { keyRevocation } from '../../builders/key-revocation.ts';
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { agreeing } from '../../builders/state-file.ts';
@@ -46,13 +47,13 @@ describeWith(postgresPart(), 'keys of authorities in a PostgreSQL', (binaries) =
     const [one, two] = [await replica(url), await replica(url)];
     expect(await one.keys.publish(key('a'))).toBe('published');
     expect(await two.keys.publish(key('b'))).toBe('published');
-    expect(await two.keys.revoke('a')).toBe(true);
+    expect(await two.keys.revoke('a', keyRevocation('a'))).toBe(true);
     expect(await two.keys.remove([{ keyId: 'b', seen: null }])).toBeNull();
     const changes = must(await one.feed.feedAfter(0));
     expect(changes?.changes).toEqual(Array.from({ length: 4 }, () => ({ root: 'keys', part: 'keys' })));
     expect(must(await one.keys.all())).toMatchObject({ seq: 4, keys: [{ keyId: 'a', replica: one.replica }] });
     // Nothing was changed by these.
-    expect(await two.keys.revoke('no-such-key')).toBe(false);
+    expect(await two.keys.revoke('no-such-key', keyRevocation('no-such-key'))).toBe(false);
     expect(await two.keys.remove([{ keyId: 'no-such-key', seen: null }])).toBeNull();
     expect(must(await one.feed.feedEnd())).toBe(4);
   });
@@ -61,19 +62,22 @@ describeWith(postgresPart(), 'keys of authorities in a PostgreSQL', (binaries) =
     const one = await replica(await places.next());
     const first = key('a');
     for (let n = 0; n < 2; n += 1) expect(await one.keys.publish(first)).toBe('published');
-    expect(await one.keys.revoke('a')).toBe(true);
+    expect(await one.keys.revoke('a', keyRevocation('a'))).toBe(true);
     const [before] = must(await one.keys.all()).keys;
-    expect(await one.keys.revoke('a')).toBe(true);
+    expect(await one.keys.revoke('a', keyRevocation('a'))).toBe(true);
     expect(await one.keys.publish(first)).toBe('published');
     expect(must(await one.keys.all()).keys).toEqual([before]);
     expect(before?.revokedAtMs).toEqual(expect.any(Number));
+    // The record is written once.
+    const records = must(await one.reader.outbox(0, 100)).map(({ bytes }) => Buffer.from(bytes).toString('utf8'));
+    expect(records).toEqual([Buffer.from(keyRevocation('a').bytes).toString('utf8')]);
   });
 
   it('an authority says only of its own keys that it has them, and of no revoked one', async () => {
     const url = await places.next();
     const [one, two] = [await replica(url), await replica(url)];
     for (const keyId of ['a', 'b']) await one.keys.publish(key(keyId));
-    await one.keys.revoke('b');
+    await one.keys.revoke('b', keyRevocation('b'));
     expect(await two.keys.touch(['a', 'b'])).toEqual(new Set());
     expect(await one.keys.touch(['a', 'b', 'c'])).toEqual(new Set(['a']));
   });
@@ -107,7 +111,7 @@ describeWith(postgresPart(), 'keys of authorities in a PostgreSQL', (binaries) =
     const set = (to: string) => places.sql(url, `UPDATE remit.signing_keys SET ${to} WHERE kid = 'a'`);
     await expect(set(`jwk = '{}'`)).rejects.toThrow('a key does not change');
     await expect(set(`replica = gen_random_uuid()`)).rejects.toThrow('a key does not change');
-    await one.keys.revoke('a');
+    await one.keys.revoke('a', keyRevocation('a'));
     await expect(set('revoked_at = NULL')).rejects.toThrow('a revoked one stays revoked');
     expect(await idsOf(one)).toEqual(['a']);
   });
