@@ -87,7 +87,7 @@ describe.each<[string, OtherVersion, { readonly isOlder: boolean }]>([
     });
     closers.push(() => state.close());
     await until(() => state.problem() === null, { what: 'a lease' });
-    const task = await authority.declared(1);
+    const task = await authority.declared(1, { idleMs: 60_000 });
     const looked = async () => {
       await state.states.open(keyOf(1), digestOf(1));
       return state.states.of(keyOf(1), digestOf(1));

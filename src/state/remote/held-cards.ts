@@ -61,6 +61,11 @@ export class HeldCards {
     return this.#cards.has(nameOf(key));
   }
 
+  /** Whether the card of a task with an idle limit is held. */
+  idles(key: TaskKey): boolean {
+    return (this.#cards.peek(nameOf(key))?.head.value.task.idleMs ?? null) !== null;
+  }
+
   /** The state of a use; `undefined` where the token is not held. */
   of(key: TaskKey, jtiDigest: string): CardState | undefined {
     return this.#cards.get(nameOf(key))?.states.get(jtiDigest);

@@ -19,6 +19,8 @@ interface Waiting {
 export interface RemoteReportsOptions {
   /** Sends a report, where a stream follows the feed. */
   readonly send: (report: Report) => void;
+  /** Whether a task is held here that has an idle limit. */
+  readonly idles: (taskId: string) => boolean;
   readonly nowMs: () => number;
   readonly after: After;
 }
@@ -41,8 +43,12 @@ export class RemoteReports {
     return this.#made({ secrets: due.map(({ secret, times }) => ({ ...secret, times })) });
   }
 
+  /** Reports the uses of tasks with an idle limit; no other task changes by being used, nor does one that is not held. */
   touchTasks(used: ReadonlyMap<string, number>): Promise<null | StoreFailure> {
-    return this.#made({ touched: [...used].map(([taskId, atMs]) => ({ task_id: taskId, at_ms: atMs })) });
+    const touched = [...used]
+      .filter(([taskId]) => this.#options.idles(taskId))
+      .map(([taskId, atMs]) => ({ task_id: taskId, at_ms: atMs }));
+    return touched.length === 0 ? Promise.resolve(null) : this.#made({ touched });
   }
 
   revokeStolen({ key, jtiDigest, isOfTask, cause }: Revocation): Promise<null | StoreFailure> {

@@ -164,6 +164,11 @@ export class SidecarFeed {
     return this.#absent.has(absentName({ key, jti_digest: jtiDigest })) ? undefined : 'unknown';
   }
 
+  /** Whether a task with an idle limit is held. */
+  idles(key: TaskKey): boolean {
+    return this.#cards.idles(key);
+  }
+
   /** Forgets tokens that expired a minute ago. Call it each minute or so. */
   expire(floorMs: number): void {
     for (const key of this.#cards.expire(floorMs)) this.#dropped.set(nameOf(key), key);

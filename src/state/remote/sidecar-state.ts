@@ -79,6 +79,8 @@ export class SidecarState {
   readonly #refused = new RefusedTokens();
   /** Of this process alone until an authority has sent the common one. */
   #digestKey: Uint8Array;
+  /** The issuer of the tasks of the authority. */
+  #issuer = '';
   #hasBegun = false;
   /** Why no authority is followed; `null` once one is. */
   #unfollowed: string | null = null;
@@ -108,6 +110,7 @@ export class SidecarState {
     const { clock, send } = { clock: this.#clock, send: follower.send.bind(follower) };
     this.reports = new RemoteReports({
       send: (report) => send({ of: 'report', report }),
+      idles: (id) => feed.idles({ issuer: this.#issuer, id }),
       nowMs: () => Math.max(clock.read().wallMs, clock.read().floorMs),
       after,
     });
@@ -196,6 +199,7 @@ export class SidecarState {
     switch (down.of) {
       case 'welcome':
         this.#clock.heard(down.welcome.now_ms);
+        this.#issuer = down.welcome.issuer;
         this.bundle.forget();
         if (down.welcome.digest_key.length === 32) this.#digestKey = down.welcome.digest_key;
         this.#isRepeatDue = true;

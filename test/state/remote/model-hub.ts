@@ -116,6 +116,7 @@ export class ModelHub {
 
 const lastUpTo = (changes: readonly number[] = [], seq: number): number => changes.findLast((one) => one <= seq) ?? 0;
 
-export const taskOf = (number: number) => taskNumber(number + 1);
+/** Task 4 has an idle limit. */
+export const taskOf = (number: number) => taskNumber(number + 1, { idleMs: number === 4 ? 60_000 : null });
 
 export const digestOf = (task: number, token: number): string => `digest-${task}-${token}`;

@@ -225,6 +225,17 @@ describe('the state of a sidecar', () => {
     ]);
   });
 
+  it('reports uses of the held tasks that have an idle limit', async () => {
+    const server = await authority();
+    const { state, ready } = sidecarOf([server.target]);
+    await ready();
+    const used = new Map([1, 4].map((task) => [taskOf(task).id, 7]));
+    expect(await state.reports.touchTasks(used)).toBeNull();
+    for (const task of [1, 4]) await state.states.open(taskOf(task), digestOf(task, 0));
+    expect(await state.reports.touchTasks(used)).toBeNull();
+    expect(server.reports.map(({ touched }) => touched)).toEqual([[{ task_id: taskOf(4).id, at_ms: 7 }]]);
+  });
+
   it('passes on keys of tokens, and takes the common key for digests of secrets', async () => {
     const [server, other] = [await authority(), await authority()];
     const [one, two] = [sidecarOf([server.target]), sidecarOf([other.target])];
