@@ -11,6 +11,9 @@ const MAX_CALLS = 10_000;
  * uses are counted in (`action/budget`). So a task and its sub-tasks together never have more than the task. What a sub-task does
  * not use is not returned. A problem is a clause for the client.
  *
+ * Equal spends of several entries are taken once: the sub-task counts its uses in counters of its own, which its entries share
+ * too, so two entries with 3 calls each allow 3.
+ *
  * @param details the delegated entries, each within one of `own`
  * @param own the entries of the delegating task
  */
@@ -18,15 +21,15 @@ export function handedBudget(
   details: readonly AuthorizationDetail[],
   own: readonly AuthorizationDetail[],
 ): readonly Spend[] | Problem {
-  const spends: Spend[] = [];
+  const spends = new Map<string, Spend>();
   for (const detail of details) {
     for (const outer of budgetsAround(detail, own)) {
       const taken = spendsOf(detail.constraints, outer);
       if (isProblem(taken)) return taken;
-      spends.push(...taken);
+      for (const spend of taken) spends.set(JSON.stringify(spend), spend);
     }
   }
-  return spends;
+  return [...spends.values()];
 }
 
 /** The distinct constraints of the entries that grant this entry's actions. */

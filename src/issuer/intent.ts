@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Catalog, CatalogAction, Server } from '../action/catalog.ts';
-import { nearestId } from '../action/nearest.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
 import type { AuthorizationDetail, Constraints } from '../token/authorization-details.ts';
+import { type IntentEntry, intentEntries, MAX_ACTIONS, tooManyActions } from './intent-entries.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import type { AskedDetails } from './token-request.ts';
 
@@ -26,7 +26,7 @@ export interface Intent {
   readonly actions: readonly CatalogAction[];
   /** The questions for the policies: each action with the constraints of each of its entries; at most 64. */
   readonly asked: readonly AskedAction[];
-  /** The granted `authorization_details`: as sent, with families replaced by their actions. */
+  /** The granted `authorization_details`: as sent, resolved by `intentEntries`. */
   readonly details: readonly JsonValue[];
   /** `details`, parsed. */
   readonly authority: readonly AuthorizationDetail[];
@@ -57,16 +57,16 @@ export function intentFrom(
   if (server === undefined) return oauthError('invalid_target', 'unknown resource');
   const purpose = purposeOf(request);
   if (isOAuthError(purpose)) return purpose;
-  const entries = entriesOf(request, catalog, server);
+  const entries = intentEntries(request.details, catalog, server);
   if (isOAuthError(entries)) return entries;
-  const granted = new Set(entries.flat());
+  const granted = new Set(entries.flatMap((entry) => entry.actions));
   const actions = [...catalog.actions.values()].filter((action) => granted.has(action));
-  const asked = askedActions(request, entries);
-  if (asked.length > MAX_ACTIONS) return tooMany();
+  const asked = askedActions(entries);
+  if (asked.length > MAX_ACTIONS) return tooManyActions();
   const scopeProblem = problemOfScope(request.scope, actions);
   if (scopeProblem !== null) return scopeProblem;
-  const details = request.details.json.map((detail, at) => withActions(detail, entries[at] ?? []));
-  const ends = request.details.values.map((detail) => detail.constraints.notAfterMs);
+  const details = entries.map(({ json }) => json);
+  const ends = entries.map(({ detail }) => detail.constraints.notAfterMs);
   return {
     agent: by.agent,
     server,
@@ -74,77 +74,29 @@ export function intentFrom(
     actions,
     asked,
     details,
-    authority: request.details.values.map((detail, at) => ({
-      ...detail,
-      actions: (entries[at] ?? []).map((action) => action.id),
-    })),
+    authority: entries.map(({ detail }) => detail),
     hash: intentHash(by, details),
     notAfterMs: ends.includes(null) ? null : Math.max(...ends.map((end) => end ?? 0)),
   };
 }
 
-/** Bounds the policy decisions of one request. */
-export const MAX_ACTIONS = 64;
-
-const tooMany = (): OAuthError =>
-  refused(`an intent has at most ${MAX_ACTIONS} actions, each counted once for each of its constraints`);
-
 /** Each action once per distinct constraints. */
-function askedActions(
-  { details }: Declaration,
-  entries: readonly (readonly CatalogAction[])[],
-): readonly AskedAction[] {
+function askedActions(entries: readonly IntentEntry[]): readonly AskedAction[] {
   const asked = new Map<string, AskedAction>();
-  for (const [at, { constraints }] of details.values.entries()) {
+  for (const { actions, detail } of entries) {
+    const { constraints } = detail;
     const under = JSON.stringify(constraints);
-    for (const action of entries[at] ?? []) asked.set(`${action.id} ${under}`, { action, constraints });
+    for (const action of actions) asked.set(`${action.id} ${under}`, { action, constraints });
   }
   return [...asked.values()];
 }
 
-const refused = (description: string): OAuthError => oauthError('invalid_authorization_details', description);
-
 function purposeOf({ details }: Declaration): string | OAuthError {
   const purposes = new Set(details.values.map((detail) => detail.purpose).filter((purpose) => purpose !== null));
   const [purpose = '', ...more] = purposes;
-  return more.length === 0 ? purpose : refused('the entries name several purposes: a task has one');
-}
-
-/** The actions of each entry. */
-function entriesOf(request: Declaration, catalog: Catalog, server: Server): (readonly CatalogAction[])[] | OAuthError {
-  if (request.details.values.reduce((count, detail) => count + detail.actions.length, 0) > MAX_ACTIONS)
-    return tooMany();
-  const entries: CatalogAction[][] = [];
-  for (const detail of request.details.values) {
-    if (detail.locations.some((location) => location !== request.resource)) {
-      return refused('every location must be the requested resource');
-    }
-    const entry = new Set<CatalogAction>();
-    for (const asked of detail.actions) {
-      const matching = actionsOf(asked, catalog).filter((action) => action.server === server);
-      if (matching.length === 0)
-        return refused(`the resource has no action ${asked}${didYouMean(asked, catalog, server)}`);
-      for (const action of matching) entry.add(action);
-    }
-    entries.push([...entry]);
-  }
-  return entries;
-}
-
-function didYouMean(asked: string, { actions }: Catalog, server: Server): string {
-  const near = nearestId(
-    asked,
-    Array.from(actions.values()).flatMap(({ id, server: its }) => (its === server ? [id] : [])),
-  );
-  return near === null ? '' : `; did you mean ${near}?`;
-}
-
-/** `payments.*` covers ids that begin with `payments.`; `*` alone covers nothing. Same rule as `action/intent-scope`. */
-function actionsOf(asked: string, catalog: Catalog): readonly CatalogAction[] {
-  const action = catalog.actions.get(asked);
-  if (action !== undefined) return [action];
-  if (asked.length <= 2 || !asked.endsWith('.*')) return [];
-  return [...catalog.actions.values()].filter(({ id }) => id.startsWith(asked.slice(0, -1)));
+  return more.length === 0
+    ? purpose
+    : oauthError('invalid_authorization_details', 'the entries name several purposes: a task has one');
 }
 
 /** A token's scope is the list of its actions, so a request for a different scope is refused. */
@@ -156,12 +108,6 @@ function problemOfScope(scope: Declaration['scope'], actions: readonly CatalogAc
     ? null
     : oauthError('invalid_scope', 'the scope must list the actions of authorization_details, or be left out');
 }
-
-const withActions = (detail: JsonValue, actions: readonly CatalogAction[]): JsonValue => ({
-  // Safe: `authorizationDetailsFrom` refuses entries that are not objects.
-  ...(detail as { readonly [name: string]: JsonValue }),
-  actions: actions.map((action) => action.id),
-});
 
 function intentHash(by: { readonly agent: SpiffeId; readonly issuer: string }, details: readonly JsonValue[]): string {
   const value = { client_id: by.agent, authorization_details: details };

@@ -6,7 +6,7 @@ import { JWKS_MAX_AGE_SECONDS } from './key-schedule.ts';
 import { oauthError } from './oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
-import { MAX_ACTIONS } from './intent.ts';
+import { MAX_ACTIONS } from './intent-entries.ts';
 import { grantTypes } from './token-request.ts';
 
 /** Caching of metadata and keys for 5 minutes. A new key must be published at least that long before it signs. */

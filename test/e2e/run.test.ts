@@ -25,6 +25,28 @@ console.log('task', process.env.REMIT_TASK_ID, 'status', call.status, 'secret', 
 process.exit(Number(process.argv[4]));
 `;
 
+/** An agent that reads a payment, pays three times, and reads again; prints the status of each call. */
+const PAYER = `
+import http from 'node:http'; import https from 'node:https'; import fs from 'node:fs';
+const [, , folder, port] = process.argv;
+const read = (name) => fs.readFileSync(folder + '/' + name);
+const sent = (lib, options, body) => new Promise((done, fail) => lib.request(options, (r) => {
+  let text = ''; r.on('data', (c) => (text += c)); r.on('end', () => done({ status: r.statusCode, text }));
+}).on('error', fail).end(body));
+const { text } = await sent(http, Object.assign(new URL(process.env.REMIT_TOKEN_URL), {
+  headers: { authorization: 'Bearer ' + process.env.REMIT_TOKEN_URL_AUTH } }));
+const call = async (method, path, body) => {
+  const { status } = await sent(https, { host: '127.0.0.1', port, servername: 'payments.acme.test', method, path,
+    ca: read('bundle.pem'), cert: read('planner.pem'), key: read('planner.key'),
+    headers: { host: 'payments.acme.test', authorization: 'Bearer ' + JSON.parse(text).access_token,
+      ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': String(body.length) }) } }, body);
+  return status;
+};
+const pay = (amount) => call('POST', '/v1/payments', JSON.stringify({ amount, currency: 'EUR' }));
+const look = () => call('GET', '/v1/payments/p-1');
+console.log('statuses', await look(), await pay(300), await pay(200), await pay(1), await look());
+`;
+
 describeWith(envoyPart(), 'remit run through Envoy', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
@@ -68,5 +90,24 @@ describeWith(envoyPart(), 'remit run through Envoy', (envoy) => {
     expect(seen).toBe(code);
     const token = await readFile(join(folder, 'seen-token'), 'utf8');
     expect(await callPayments(planner, domain, { token })).toEqual([403, reason]);
+  });
+
+  it('bounds what the first example of the guide pays, and lets it read', async () => {
+    const { folder } = scratch;
+    const { envoyPort, issuerPort } = domain.stage;
+    const page = await readFile(new URL('../../deploy/guide/start/first-agent.md', import.meta.url), 'utf8');
+    const [, intent = ''] = /```yaml\n# report\.yaml\n([^`]*)```/.exec(page) ?? [];
+    await writeFile(join(folder, 'report.yaml'), intent);
+    await writeFile(join(folder, 'payer.mjs'), PAYER);
+    const files = { '--svid-cert': 'planner.pem', '--svid-key': 'planner.key', '--bundle': 'bundle.pem' };
+    const options = Object.entries(files).flatMap(([option, file]) => [option, join(folder, file)]);
+    const declared = ['--intent', join(folder, 'report.yaml'), '--issuer', `https://localhost:${issuerPort}`];
+    const agent = [process.execPath, join(folder, 'payer.mjs'), folder, String(envoyPort)];
+    const { code, out, err } = await ran(['run', ...declared, ...options, '--', ...agent]);
+    expect([out.trim(), code, err]).toEqual([
+      'statuses 200 201 201 429 200',
+      0,
+      expect.stringContaining('is completed'),
+    ]);
   });
 });

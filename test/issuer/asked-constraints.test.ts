@@ -52,13 +52,16 @@ describe('requested constraints', () => {
     const constraints = {
       max_amount: { argument: 'amount', limit: 5, currency: { argument: 'currency', value: 'EUR' } },
     };
-    const asks = { authorization_details: JSON.stringify([entry(constraints)]), task_context: '{"model":"a"}' };
+    const asks = {
+      authorization_details: JSON.stringify([entry(constraints, ['payments.create'])]),
+      task_context: '{"model":"a"}',
+    };
     const { json } = await bench.token(asks);
     const first = requested();
     expect(first).toEqual([
       {
-        action: 'payments.read',
-        risk: 'low',
+        action: 'payments.create',
+        risk: 'high',
         constraints: {
           singleUse: false,
           maxAmount: { argument: 'amount', limit: 5, currency: { argument: 'currency', value: 'EUR' } },
@@ -75,6 +78,111 @@ describe('requested constraints', () => {
     });
     expect([changed.status, changed.json['state']]).toEqual([200, 'active']);
     expect(requested()).toEqual(first);
+  });
+
+  it('have `max_amount` for the actions that have its argument, and for no other', async () => {
+    const constraints = { max_calls: 5, max_amount: { argument: 'amount', limit: 500 } };
+    const granted = await bench.token({
+      authorization_details: JSON.stringify([
+        entry(constraints, ['payments.read', 'payments.create', 'payments.list']),
+      ]),
+    });
+    const bounded = entry(constraints, ['payments.create']);
+    expect([granted.status, granted.json['authorization_details']]).toEqual([
+      200,
+      [bounded, entry({ max_calls: 5 }, ['payments.read', 'payments.list'])],
+    ]);
+    const maxAmount = { argument: 'amount', limit: 500 };
+    expect(requested()).toEqual([
+      { action: 'payments.create', risk: 'high', constraints: { singleUse: false, maxCalls: 5, maxAmount } },
+      { action: 'payments.read', risk: 'low', constraints: { singleUse: false, maxCalls: 5 } },
+      { action: 'payments.list', risk: 'low', constraints: { singleUse: false, maxCalls: 5 } },
+    ]);
+    // The same intent again is not wider than what was granted of it.
+    const renewed = await bench.exchange(String(granted.json['access_token']), {
+      authorization_details: JSON.stringify([entry(constraints, ['payments.read', 'payments.create'])]),
+    });
+    expect([renewed.status, renewed.json['authorization_details']]).toEqual([
+      200,
+      [bounded, entry({ max_calls: 5 }, ['payments.read'])],
+    ]);
+    requested();
+  });
+
+  it('are no member where `max_amount` was the only one and does not bound the action', async () => {
+    const constraints = { max_amount: { argument: 'amount', limit: 500 } };
+    const { json } = await bench.token({
+      authorization_details: JSON.stringify([entry(constraints, ['payments.list', 'payments.create'])]),
+    });
+    expect(json['authorization_details']).toEqual([
+      entry(constraints, ['payments.create']),
+      entry(undefined, ['payments.list']),
+    ]);
+    requested();
+  });
+
+  it.each<[string, unknown, readonly string[], string]>([
+    [
+      'an argument that no action has',
+      { argument: 'amuont', limit: 5 },
+      ['payments.create', 'payments.read'],
+      'no action of the entry has the argument amuont of max_amount: payments.create, payments.read',
+    ],
+    [
+      'an argument that actions outside the entry have',
+      { argument: 'amount', limit: 5 },
+      ['payments.read'],
+      'no action of the entry has the argument amount of max_amount: payments.read',
+    ],
+    [
+      'a text',
+      { argument: 'currency', limit: 5 },
+      ['payments.create'],
+      'max_amount sums a long, and currency of payments.create is a string',
+    ],
+    [
+      'a text of the path',
+      { argument: 'id', limit: 5 },
+      ['payments.read'],
+      'max_amount sums a long, and id of payments.read is a string',
+    ],
+    [
+      'a currency that the action does not have',
+      { argument: 'amount', limit: 5, currency: { argument: 'money', value: 'EUR' } },
+      ['payments.create'],
+      'payments.create has no argument money, the currency of its max_amount',
+    ],
+    [
+      'a currency that is a number',
+      { argument: 'amount', limit: 5, currency: { argument: 'amount', value: '5' } },
+      ['payments.create'],
+      'the currency of max_amount is a string, and amount of payments.create is a long',
+    ],
+  ])('are refused with `max_amount` of %s', async (_name, maxAmount, actions, description) => {
+    const { status, json } = await bench.token({
+      authorization_details: JSON.stringify([entry({ max_amount: maxAmount }, actions)]),
+    });
+    expect([status, json['error'], json['error_description']]).toEqual([
+      400,
+      'invalid_authorization_details',
+      description,
+    ]);
+    expect(requested()).toEqual([]);
+  });
+
+  it('are at most 32 entries, with those that `max_amount` divides', async () => {
+    const actions = ['payments.read', 'payments.create'];
+    const entries = Array.from({ length: 17 }, (_, at) =>
+      entry({ max_amount: { argument: 'amount', limit: at } }, actions),
+    );
+    const { json } = await bench.token({ authorization_details: JSON.stringify(entries) });
+    expect(json['error_description']).toMatch(/^an intent has at most 32 entries/);
+    expect(requested()).toEqual([]);
+    const fewer = await bench.token({ authorization_details: JSON.stringify(entries.slice(1)) });
+    expect([fewer.json['error_description'], requested().length]).toEqual([
+      'authorization_details are too large for a token',
+      17,
+    ]);
   });
 
   it('are limited, so that the number of decisions per intent is', async () => {

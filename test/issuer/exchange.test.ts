@@ -12,6 +12,7 @@ import { type Answer, audience, type Bench, details, issuerUrl, type Parameters,
 import { recordedAs } from './recorded-as.ts';
 import { type Idp, idpUrl, plannerId, reporterId, startIdp } from './idp.ts';
 import { must, mustFind } from '../builders/must.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
 const { folder, remove } = scratch();
 const idp: Idp = startIdp();
@@ -401,6 +402,7 @@ describe('self-exchange of a live task token', () => {
   });
 
   it('does not loosen a constraint', async () => {
+    const actions = ['payments.create'];
     const now = Math.floor(Date.now() / 1_000);
     const constraints = {
       max_calls: 5,
@@ -409,7 +411,7 @@ describe('self-exchange of a live task token', () => {
       not_before: now - 10,
       not_after: now + 200,
     };
-    const first = await bench.token({ authorization_details: details({ constraints }) });
+    const first = await bench.token({ authorization_details: details({ actions, constraints }) });
     expect(first.status).toBe(200);
     const looser: Record<string, unknown>[] = [
       {},
@@ -425,7 +427,7 @@ describe('self-exchange of a live task token', () => {
     ];
     for (const change of looser) {
       const answer = await bench.exchange(tokenOf(first), {
-        authorization_details: details({ constraints: change }),
+        authorization_details: details({ actions, constraints: change }),
       });
       expect([JSON.stringify(change), answer.json['error']]).toEqual([
         JSON.stringify(change),
@@ -433,7 +435,9 @@ describe('self-exchange of a live task token', () => {
       ]);
     }
     const tighter = { ...constraints, max_calls: 1, not_after: now + 100 };
-    const good = await bench.exchange(tokenOf(first), { authorization_details: details({ constraints: tighter }) });
+    const good = await bench.exchange(tokenOf(first), {
+      authorization_details: details({ actions, constraints: tighter }),
+    });
     expect([good.status, claimsOf(good).exp]).toEqual([200, now + 100]);
   });
 
@@ -603,15 +607,20 @@ describe('a chain of agents', () => {
   });
 
   it('takes the delegated budget from the task, and never more than is left', async () => {
+    // Everybody may do what the planner may.
+    const open = await startBench(folder(), {
+      grant: (question) => bench.grant({ ...question, principal: mustSpiffeId(plannerId) }),
+    });
+    const actions = ['payments.read', 'payments.create'];
     const constraints = { max_calls: 5, max_amount: { argument: 'amount', limit: 100 } };
-    const parent = await bench.token({ authorization_details: details({ constraints }) });
+    const parent = await open.token({ authorization_details: details({ actions, constraints }) });
     const hand = async (calls: number, limit: number): Promise<Answer> => {
       const part = { max_calls: calls, max_amount: { argument: 'amount', limit } };
-      const made = await bench.exchange(tokenOf(parent), {
+      const made = await open.exchange(tokenOf(parent), {
         delegate: reporterId,
-        authorization_details: details({ constraints: part }),
+        authorization_details: details({ actions, constraints: part }),
       });
-      return bench.exchange(tokenOf(made), {}, bench.reporter);
+      return open.exchange(tokenOf(made), {}, open.reporter);
     };
     expect((await hand(3, 60)).status).toBe(200);
     const left = 'the budget left of the task is too small to delegate this much';
@@ -621,9 +630,25 @@ describe('a chain of agents', () => {
     });
     expect((await hand(1, 41)).json['error_description']).toBe(left);
     expect((await hand(2, 40)).status).toBe(200);
-    const { store } = bench;
-    const [key, jti] = [taskOf(parent), jtiDigestOf(String(claimsOf(parent).jti))];
+    const { store } = open;
+    const key = mustFind(store.taskOf(issuerUrl, String(parent.json['txn'])));
+    const jti = jtiDigestOf(String(claimsOf(parent).jti));
     expect(store.spend(key, jti, [{ kind: 'calls', limit: 5 }])).toBe('exhausted');
+    expect(store.spend(key, jti, [{ kind: 'amount', name: 'amount', amount: 1, limit: 100 }])).toBe('exhausted');
+    await open.close();
+  });
+
+  it('does not hand on an action without the `max_amount` that bounds it in the task', async () => {
+    const constraints = { max_amount: { argument: 'amount', limit: 100 } };
+    const actions = ['payments.read', 'payments.create'];
+    const parent = await bench.token({ authorization_details: details({ actions, constraints }) });
+    const made = await bench.exchange(tokenOf(parent), {
+      delegate: reporterId,
+      authorization_details: details({ actions: ['payments.create'] }),
+    });
+    expect(made.json['error_description']).toBe(
+      'the constraints of the action payments.create are wider than those of the subject_token',
+    );
   });
 
   it('takes no budget where the sub-task cannot be inserted', async () => {

@@ -74,7 +74,7 @@ describe('a task that is accepted', () => {
 
   it('has the requested constraints', async () => {
     const constraints = { max_calls: 3, single_use: true, max_amount: { argument: 'amount', limit: 10 } };
-    const issued = await bench.token({ authorization_details: details({ constraints }) });
+    const issued = await bench.token({ authorization_details: details({ actions: ['payments.create'], constraints }) });
     expect(claimsOf(issued)['authorization_details']).toMatchObject([{ constraints }]);
   });
 });

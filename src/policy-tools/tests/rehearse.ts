@@ -1,3 +1,4 @@
+import { constraintsOn } from '../../action/amount-bound.ts';
 import type { CatalogAction } from '../../action/catalog.ts';
 import { decide } from '../../decide/decide.ts';
 import { isDeny } from '../../decision/decision.ts';
@@ -66,7 +67,7 @@ function rehearseIssue(
         server: action.server,
         purpose: task.purpose,
         actions: task.actions ?? [id],
-        requested: { action: id, risk: action.risk, constraints },
+        requested: { action: id, risk: action.risk, constraints: constraintsOn(action, constraints) },
         ttlSeconds,
         subject: task.subject ?? agent,
         actors: task.subject === null || task.subject === agent ? [] : [agent],

@@ -167,6 +167,18 @@ describe('rehearse', () => {
     expect(outcome(lines)).toBe(expected);
   });
 
+  it('asks for a token with the `max_amount` that bounds the action, and without another', async () => {
+    const policies = await mustLoad(
+      folderWith(
+        `@id("bounded") permit (principal, action == Remit::Action::"issue", resource)
+when { context.requested.constraints has maxAmount };`,
+      ),
+    );
+    const bounded = 'task: { actions: [payments.*], constraints: { max_amount: { argument: amount, limit: 5 } } }';
+    expect(outcome(`${bounded}\nissue: payments.create`, policies)).toBe('allow by bounded');
+    expect(outcome(`${bounded}\nissue: payments.refund`, policies)).toContain('deny policy.not-permitted');
+  });
+
   it('makes calls of every protocol of a catalog', async () => {
     const catalog = `servers:
   all:

@@ -1,0 +1,37 @@
+import { isProblem, type Problem } from '../runtime/problem.ts';
+import type { Constraints, MaxAmount } from '../token/authorization-details.ts';
+import type { CatalogAction } from './catalog.ts';
+
+/**
+ * Whether `max_amount` bounds an action: it does where the action has the argument to sum, whether or not a call must send it.
+ * A problem, as a clause for the client, where that argument is not a `long`, or where the action lacks the argument of the
+ * currency or it is not a `string`: nothing could be counted then.
+ */
+export function isAmountBound(
+  { id, args }: Pick<CatalogAction, 'id' | 'args'>,
+  { argument, currency }: MaxAmount,
+): boolean | Problem {
+  const typeOf = (name: string): string | undefined => args.find((spec) => spec.name === name)?.type;
+  const type = typeOf(argument);
+  if (type === undefined) return false;
+  if (type !== 'long') return { problem: `max_amount sums a long, and ${argument} of ${id} is a ${type}` };
+  if (currency === null) return true;
+  const currencyType = typeOf(currency.argument);
+  if (currencyType === 'string') return true;
+  return currencyType === undefined
+    ? { problem: `${id} has no argument ${currency.argument}, the currency of its max_amount` }
+    : {
+        problem: `the currency of max_amount is a string, and ${currency.argument} of ${id} is a ${currencyType}`,
+      };
+}
+
+/** The constraints of an entry as far as they are those of one of its actions: without a `max_amount` that does not bound it. */
+export const constraintsOn = (action: Pick<CatalogAction, 'id' | 'args'>, constraints: Constraints): Constraints =>
+  constraints.maxAmount === null || isBound(action, constraints.maxAmount)
+    ? constraints
+    : { ...constraints, maxAmount: null };
+
+const isBound = (action: Pick<CatalogAction, 'id' | 'args'>, maxAmount: MaxAmount): boolean => {
+  const bound = isAmountBound(action, maxAmount);
+  return isProblem(bound) || bound;
+};
