@@ -1,4 +1,5 @@
 import type { Ports } from '../runtime/ports.ts';
+import type { Problem } from '../runtime/problem.ts';
 import type { TaskCredential } from './issuer-client.ts';
 import { TokenEndpoint } from './token-endpoint.ts';
 import { HandedFile } from './handed-file.ts';
@@ -15,6 +16,11 @@ export interface Handover {
   readonly close: () => Promise<void>;
 }
 
+/** A handover of the token, and what renews it: `null` where nothing does. */
+export interface TokenHandover extends Handover {
+  readonly keeper: TokenKeeper | null;
+}
+
 /** Bytes of the endpoint's bearer: 256 bits. */
 const BEARER_BYTES = 32;
 const MARK_BYTES = 6;
@@ -24,10 +30,10 @@ export async function handOver(
   form: HandoverForm,
   first: { readonly credential: TaskCredential; readonly generation: number },
   options: Omit<KeeperOptions, 'onToken'> & { readonly ports: Pick<Ports, 'randomBytes'> },
-): Promise<Handover | { readonly problem: string }> {
+): Promise<TokenHandover | Problem> {
   const random = (bytes: number): string => Buffer.from(options.ports.randomBytes(bytes)).toString('base64url');
   if (form === 'variable') {
-    return { variables: { REMIT_TOKEN: first.credential.token }, close: async () => undefined };
+    return { variables: { REMIT_TOKEN: first.credential.token }, keeper: null, close: async () => undefined };
   }
   if (form === 'endpoint') {
     const keeper = new TokenKeeper(first, { ...options, onToken: async () => undefined });
@@ -39,6 +45,7 @@ export async function handOver(
     });
     return {
       variables: { REMIT_TOKEN_URL: endpoint.url, REMIT_TOKEN_URL_AUTH: bearer },
+      keeper,
       close: async () => {
         keeper.close();
         await endpoint.close();
@@ -57,6 +64,7 @@ export async function handOver(
   });
   return {
     variables: { REMIT_TOKEN_FILE: file.path },
+    keeper,
     close: async () => {
       keeper.close();
       await file.remove();

@@ -1,12 +1,11 @@
 import type { PeerCertificate } from 'node:tls';
-import { isDeny } from '../decision/decision.ts';
-import { leafFromDer } from '../identity/leaf-certificate.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { type Svid, tlsMaterialOf } from '../identity/svid.ts';
 import type { SvidSettings } from '../identity/svid-settings.ts';
 import { failureCode, failureWords, httpExchange } from '../runtime/http-exchange.ts';
 import { issuerProblem, type IssuerProblem } from './issuer-problem.ts';
 import { thumbprintOf } from './own-svid.ts';
+import { notServerId } from './server-id.ts';
 
 /** The issuer, and the identity to call it with. */
 export interface IssuerPlace {
@@ -62,7 +61,9 @@ async function exchange(
   tls: Readonly<Record<'cert' | 'key' | 'ca', string>>,
 ): Promise<Omit<IssuerAnswer, 'boundTo'>> {
   const named =
-    id === null ? {} : { checkServerIdentity: (_host: string, peer: PeerCertificate) => notServerId(peer, id) };
+    id === null
+      ? {}
+      : { checkServerIdentity: (_host: string, peer: PeerCertificate) => notServerId(peer, { id, what: 'issuer' }) };
   const answer = await httpExchange(`${url}${path}`, {
     method,
     headers: { accept: 'application/json', ...headers },
@@ -74,13 +75,6 @@ async function exchange(
   if (answer.fault === 'content-coding') throw new Error('an answer in a content coding');
   if (answer.fault === 'too-long') throw new Error(`more than ${MAX_BODY_BYTES} bytes`);
   return { status: answer.status, body: answer.body };
-}
-
-/** Why a server's certificate does not have the expected SPIFFE ID. TLS has verified the chain before. */
-function notServerId(peer: PeerCertificate, id: SpiffeId): Error | undefined {
-  const leaf = leafFromDer(peer.raw);
-  if (isDeny(leaf)) return new Error(`the certificate is not an X509-SVID: ${leaf.detail}`);
-  return leaf.id === id ? undefined : new Error(`the issuer is \`${leaf.id}\`, expected \`${id}\``);
 }
 
 const reasonOf = (error: unknown): string =>

@@ -4,21 +4,26 @@ import type { Problem } from '../runtime/problem.ts';
 import type { After } from '../runtime/timers.ts';
 import { exitCodeOf, exitCodeOfSignal, startChild } from './child.ts';
 import type { OAuthDeclaration } from './declaration.ts';
+import { openForwarders } from './forward/forwarders.ts';
+import type { ForwardTarget } from './forward/forward-target.ts';
 import { handOver, type Handover, type HandoverForm } from './handover.ts';
 import { handOverSvid, svidFilesIn } from './handed-svid.ts';
 import type { IssuerPlace } from './issuer-call.ts';
 import { IssuerClient } from './issuer-client.ts';
 import type { TaskCredential, TaskView } from './issuer-client.ts';
 import { isIssuerProblem, type IssuerProblem, problemLines } from './issuer-problem.ts';
+import { reachingLoopback } from './loopback-environment.ts';
 import { OwnSvid } from './own-svid.ts';
 import { SignalRelay, type OnSignal } from './signal-relay.ts';
+import { TokenKeeper } from './token-keeper.ts';
 import { tracedBy } from './trace.ts';
 import { Watcher } from './watched.ts';
 
-/** A command and the task it runs under. */
+/** A command and the tasks it runs under. */
 export interface RunPlan {
   readonly issuer: IssuerPlace;
-  readonly declaration: OAuthDeclaration;
+  /** At least one, each for another resource. The first is the task of the handover and of `REMIT_TASK_ID`. */
+  readonly declarations: readonly OAuthDeclaration[];
   /** The command and its arguments. */
   readonly command: readonly string[];
   /** The inherited environment; the run's variables are added. */
@@ -26,6 +31,8 @@ export interface RunPlan {
   readonly handover: HandoverForm;
   /** Where the command finds the SVID as files; `null`: nowhere. */
   readonly svidFolder: string | null;
+  /** Upstreams that get a local address; their resources are among those declared. */
+  readonly forwards: readonly ForwardTarget[];
 }
 
 /** What a run uses besides files, the issuer and its command. */
@@ -41,11 +48,12 @@ export interface RunWorld {
 const REFUSED = 1;
 
 /**
- * Runs a command under its own task: declares the task, hands over its tokens, and ends it with the command: completed where
- * the command exits with 0 by itself, cancelled otherwise.
+ * Runs a command under its own tasks, one for each declaration: declares them, hands over their tokens, and ends them with the
+ * command: completed where the command exits with 0 by itself, cancelled otherwise. If one is refused, the others are cancelled
+ * and the command is not started.
  *
  * @returns the exit code of the command; 128 plus the number of a signal; 126 or 127 where it cannot be started; 1 where the
- * issuer refused the task
+ * issuer refused a task
  */
 export async function runTask(plan: RunPlan, world: RunWorld): Promise<number> {
   const relay = new SignalRelay(world.onSignal);
@@ -53,13 +61,9 @@ export async function runTask(plan: RunPlan, world: RunWorld): Promise<number> {
     world.tell('the watcher has ended: if this process is killed now, only the deadline ends the task'),
   );
   const svid = await OwnSvid.open(plan.issuer.svid, world.ports);
+  const client = new IssuerClient(plan.issuer, { svid, nowMs: world.ports.nowMs });
   try {
-    const client = new IssuerClient(plan.issuer, { svid, nowMs: world.ports.nowMs });
-    const credential = await client.declare(plan.declaration, plan.environment['TRACEPARENT'] ?? null);
-    if (!isIssuerProblem(credential))
-      return await runDeclared({ plan, world, relay, watcher, svid, client }, credential);
-    for (const line of problemLines(credential)) world.tell(line);
-    return REFUSED;
+    return await runUnderTasks({ plan, world, relay, watcher, svid, client });
   } finally {
     svid.close();
     watcher.dismiss();
@@ -76,72 +80,142 @@ interface Run {
   readonly client: IssuerClient;
 }
 
+/** A task of a run. */
+interface RunTask {
+  readonly resource: string;
+  readonly credential: TaskCredential;
+  readonly view: TaskView;
+}
+
 /** INVARIANT: once there is a task it is ended, whatever happens. */
-async function runDeclared(run: Run, credential: TaskCredential): Promise<number> {
-  run.watcher.tell({ task: credential.taskId });
+async function runUnderTasks(run: Run): Promise<number> {
+  const declared: string[] = [];
   let by: 'complete' | 'cancel' = 'cancel';
   try {
-    const exitCode = await runCommand(run, credential);
+    const tasks = await declaredTasks(run, (taskId) => {
+      declared.push(taskId);
+      run.watcher.tell({ tasks: declared });
+    });
+    if (tasks === null) return REFUSED;
+    const exitCode = await runCommand(run, tasks);
     if (exitCode === 0 && run.relay.endedBy === null) by = 'complete';
     return exitCode;
   } finally {
-    await endTask(run, { taskId: credential.taskId, by });
+    await Promise.all(declared.map((taskId) => endTask(run, { taskId, by })));
   }
 }
 
-async function runCommand(
-  { plan, world, relay, watcher, svid, client }: Run,
-  credential: TaskCredential,
-): Promise<number> {
-  const { tell, ports, after } = world;
-  const task = await client.task(credential.taskId);
-  if (isIssuerProblem(task)) {
-    for (const line of problemLines(task)) tell(line);
-    return REFUSED;
+/** Declares all tasks; `null` where one was refused, which has been told. */
+async function declaredTasks(
+  { plan, world, client }: Run,
+  onTask: (taskId: string) => void,
+): Promise<readonly RunTask[] | null> {
+  const tasks: RunTask[] = [];
+  const refused = (problem: IssuerProblem, resource: string): null => {
+    const prefix = plan.declarations.length > 1 ? `${resource}: ` : '';
+    for (const line of problemLines(problem)) world.tell(`${prefix}${line}`);
+    return null;
+  };
+  for (const declaration of plan.declarations) {
+    const { resource } = declaration;
+    const credential = await client.declare(declaration, plan.environment['TRACEPARENT'] ?? null);
+    if (isIssuerProblem(credential)) return refused(credential, resource);
+    onTask(credential.taskId);
+    const view = await client.task(credential.taskId);
+    if (isIssuerProblem(view)) return refused(view, resource);
+    tasks.push({ resource, credential, view });
   }
-  if (plan.handover !== 'endpoint' && plan.handover !== 'variable') watcher.tell(plan.handover);
-  const handover = await handOver(
-    plan.handover,
-    { credential, generation: task.generation },
-    { client, svid, nowMs: ports.nowMs, after, tell, ports },
-  );
-  if ('problem' in handover) {
-    tell(handover.problem);
-    return REFUSED;
-  }
-  const svidFiles = await svidHandover({ plan, world, watcher, svid });
+  return tasks;
+}
+
+async function runCommand(run: Run, tasks: readonly RunTask[]): Promise<number> {
+  const { plan, world, relay, watcher } = run;
+  const [{ view } = noTask()] = tasks;
+  const opened: Handover[] = [];
+  const open = async (handover: Promise<Handover | Problem>): Promise<Handover['variables'] | null> => {
+    const made = await handover;
+    if ('problem' in made) world.tell(made.problem);
+    else opened.push(made);
+    return 'problem' in made ? null : made.variables;
+  };
   try {
-    if ('problem' in svidFiles) {
-      tell(svidFiles.problem);
-      return REFUSED;
-    }
+    const keepers = new Map<string, TokenKeeper>();
+    const token = await open(tokenHandover(run, tasks, keepers));
+    const svidFiles = token && (await open(svidHandover(run)));
+    const forwarders = svidFiles && (await open(forwarderHandover(run, keepers)));
+    if (forwarders === null) return REFUSED;
     if (relay.stoppedBy !== null) return exitCodeOfSignal(relay.stoppedBy);
-    tell(`task ${task.id}, until ${task.deadline} at the latest`);
-    const variables = {
-      ...tracedBy(plan.environment, task.traceparent),
-      REMIT_TASK_ID: task.id,
-      ...handover.variables,
-      ...svidFiles.variables,
-    };
-    const child = startChild(plan.command, variables);
+    for (const { resource, view: task } of tasks) {
+      const what = tasks.length > 1 ? ` for ${resource}` : '';
+      world.tell(`task ${task.id}${what}, until ${task.deadline} at the latest`);
+    }
+    const child = startChild(plan.command, {
+      ...reachingLoopback(tracedBy(plan.environment, view.traceparent)),
+      REMIT_TASK_ID: view.id,
+      ...token,
+      ...svidFiles,
+      ...forwarders,
+    });
     relay.passTo(child);
     if (child.pid !== undefined) watcher.tell({ pid: child.pid });
     const end = await child.ended;
-    if (end.kind === 'not-started') tell(end.problem);
+    if (end.kind === 'not-started') world.tell(end.problem);
     return exitCodeOf(end);
   } finally {
-    if (!('problem' in svidFiles)) await svidFiles.close();
-    await handover.close();
+    // The last opened uses the others.
+    for (const handover of opened.toReversed()) await handover.close();
   }
 }
 
+const noTask = (): never => {
+  throw new Error('a run has at least one declaration');
+};
+
+const nothing = async (): Promise<void> => undefined;
+
+/** Hands over the token of the first task, and keeps those of all that are forwarded. */
+async function tokenHandover(
+  { plan, world, watcher, svid, client }: Run,
+  tasks: readonly RunTask[],
+  keepers: Map<string, TokenKeeper>,
+): Promise<Handover | Problem> {
+  if (plan.handover !== 'endpoint' && plan.handover !== 'variable') watcher.tell(plan.handover);
+  const { tell, ports, after } = world;
+  const options = { client, svid, nowMs: ports.nowMs, after, ports };
+  const [first = noTask()] = tasks;
+  const firstOf = ({ credential, view }: RunTask) => ({ credential, generation: view.generation });
+  const tellOf = ({ resource }: RunTask) => (tasks.length > 1 ? (line: string) => tell(`${resource}: ${line}`) : tell);
+  const handover = await handOver(plan.handover, firstOf(first), { ...options, tell: tellOf(first) });
+  if ('problem' in handover) return handover;
+  if (handover.keeper !== null) keepers.set(first.resource, handover.keeper);
+  for (const task of tasks) {
+    const { resource } = task;
+    if (keepers.has(resource) || !plan.forwards.some((forward) => forward.resource === resource)) continue;
+    keepers.set(resource, new TokenKeeper(firstOf(task), { ...options, tell: tellOf(task), onToken: nothing }));
+  }
+  return {
+    variables: handover.variables,
+    close: async () => {
+      for (const keeper of keepers.values()) keeper.close();
+      await handover.close();
+    },
+  };
+}
+
+const forwarderHandover = (
+  { plan, world, watcher, svid }: Run,
+  keepers: ReadonlyMap<string, TokenKeeper>,
+): Promise<Handover | Problem> =>
+  openForwarders(plan.forwards, {
+    svid,
+    keeperOf: (resource) => keepers.get(resource) ?? noTask(),
+    ports: world.ports,
+    tell: world.tell,
+    onFolder: (privateFolder) => watcher.tell({ privateFolder }),
+  });
+
 /** The files of the SVID, where the plan wants them. The watcher removes them where this process is killed. */
-async function svidHandover({
-  plan: { svidFolder },
-  world,
-  watcher,
-  svid,
-}: Pick<Run, 'plan' | 'world' | 'watcher' | 'svid'>): Promise<Handover | Problem> {
+async function svidHandover({ plan: { svidFolder }, world, watcher, svid }: Run): Promise<Handover | Problem> {
   if (svidFolder === null) return { variables: {}, close: async () => undefined };
   watcher.tell({ svidFiles: svidFilesIn(svidFolder) });
   return handOverSvid(svidFolder, svid, world);

@@ -50,7 +50,11 @@ export const RUN_VARIABLES: readonly string[] = [
   'REMIT_TOKEN_URL',
   'REMIT_TOKEN_URL_AUTH',
   'REMIT_TOKEN_FILE',
+  'REMIT_MCP_SERVERS',
 ];
+
+/** Those of its forwarders. */
+const FORWARD_VARIABLE = /^REMIT_FORWARD_/;
 
 /** An environment that is safe to pass to a command. */
 export interface Scrubbed {
@@ -67,7 +71,7 @@ export function scrubbed(
   const kept: [string, string][] = [];
   const removed: string[] = [];
   for (const [name, value] of Object.entries(environment)) {
-    if (value === undefined || RUN_VARIABLES.includes(name)) continue;
+    if (value === undefined || RUN_VARIABLES.includes(name) || FORWARD_VARIABLE.test(name)) continue;
     if (scrub && !keep.has(name) && isSecretName(name)) removed.push(name);
     else kept.push([name, value]);
   }

@@ -6,16 +6,17 @@ import type { IssuerPlace } from './issuer-call.ts';
 /** Messages to the watcher, one line of JSON each; a later one overrides an earlier one. */
 export type WatcherNote =
   | { readonly issuer: IssuerPlace }
-  | { readonly task: string }
+  | { readonly tasks: readonly string[] }
   | { readonly pid: number }
   | { readonly file: string }
   | { readonly svidFiles: readonly string[] }
+  | { readonly privateFolder: string }
   | { readonly bye: true };
 
 /**
- * The watcher of one run: a small process in its own session that cleans up after the wrapper was killed: it cancels the task,
- * asks the command to end and removes the files of the token and the SVID. It notices by the end of a pipe, so that no signal or crash escapes it.
- * If it is killed too, the task's deadline and idle limit apply.
+ * The watcher of one run: a small process in its own session that cleans up after the wrapper was killed: it cancels the tasks,
+ * asks the command to end and removes the files of the token and the SVID and the folder of its forwarders. It notices by the end of a pipe, so that no signal or crash escapes it.
+ * If it is killed too, the deadlines and idle limits of the tasks apply.
  *
  * Lifecycle: the constructor starts it; after `dismiss` it ends without doing anything.
  */

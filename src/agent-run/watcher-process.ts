@@ -5,21 +5,30 @@ import type { IssuerPlace } from './issuer-call.ts';
 import type { WatcherNote } from './watched.ts';
 
 /**
- * The program of `Watcher`: reads from the wrapper, and where the pipe ends without a goodbye, ends the command and the task.
+ * The program of `Watcher`: reads from the wrapper, and where the pipe ends without a goodbye, ends the command and its tasks.
  * It is a program of its own, so it uses its own `process`. It prints nothing.
  */
 
 interface Known {
   issuer: IssuerPlace | null;
-  task: string | null;
+  tasks: readonly string[];
   file: string | null;
   svidFiles: readonly string[];
+  privateFolder: string | null;
   pid: number | null;
   /** Start time of the command by the kernel: its process id may have been reused. */
   startedAt: string | null;
 }
 
-const known: Known = { issuer: null, task: null, file: null, svidFiles: [], pid: null, startedAt: null };
+const known: Known = {
+  issuer: null,
+  tasks: [],
+  file: null,
+  svidFiles: [],
+  privateFolder: null,
+  pid: null,
+  startedAt: null,
+};
 
 for await (const line of createInterface({ input: process.stdin })) {
   const note = noteFrom(line);
@@ -29,10 +38,13 @@ for await (const line of createInterface({ input: process.stdin })) {
 if (known.pid !== null && startOf(known.pid) === known.startedAt) terminate(known.pid);
 for (const path of [...(known.file === null ? [] : [known.file]), ...known.svidFiles])
   await rm(path, { force: true }).catch(() => undefined);
-if (known.issuer !== null && known.task !== null) {
+if (known.privateFolder !== null)
+  await rm(known.privateFolder, { recursive: true, force: true }).catch(() => undefined);
+const { issuer, tasks } = known;
+if (issuer !== null && tasks.length > 0) {
   // Loaded on demand: a waiting watcher, which is nearly all of its life, should be small.
   const { cancelTask } = await import('./cancel-task.ts');
-  await cancelTask(known.issuer, known.task);
+  await Promise.all(tasks.map((task) => cancelTask(issuer, task)));
 }
 
 /** Only the wrapper writes here, and only notes; its death may truncate the last one. */

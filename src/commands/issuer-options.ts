@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import type { Finding } from '../action/finding.ts';
 import { configFrom, configProblemText } from '../config/config.ts';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom } from '../identity/spiffe-id.ts';
@@ -8,7 +9,7 @@ import { workloadApiTargetFrom } from '../identity/workload-api-address.ts';
 import { oauthDeclarationFrom } from '../agent-run/declaration.ts';
 import type { OAuthDeclaration } from '../agent-run/declaration.ts';
 import { DURATION_RULE, secondsFrom } from '../agent-run/duration.ts';
-import { intentFileFrom } from '../agent-run/intent.ts';
+import { type IntentFile, intentFileFrom } from '../agent-run/intent.ts';
 import type { IssuerPlace } from '../agent-run/issuer-call.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { CommandIo } from './command.ts';
@@ -109,24 +110,48 @@ async function configuredIssuer(
   return { url: read.value.issuer?.url ?? null, svid: read.value.svid };
 }
 
-/** The intent file, changed by options. */
+/** The intent file, changed by options: the declaration for its resource. */
 export async function declaredFrom(values: Values, nowMs: number): Promise<OAuthDeclaration | CommandRefusal> {
-  const { intent: file, resource = null, ttl } = values;
-  if (file === undefined) return refusal('--intent FILE is required');
+  const intent = await intentFrom(values);
+  if (isCommandRefusal(intent)) return intent;
+  return declarationFor(intent, { values, nowMs, resource: values.resource ?? null });
+}
+
+/** The declaration of an intent for one of its resources; `null` for the only one. */
+export function declarationFor(
+  intent: IntentFile,
+  { values: { ttl }, nowMs, resource }: DeclarationChoice,
+): OAuthDeclaration | CommandRefusal {
   const ttlSeconds = ttl === undefined ? null : secondsFrom(ttl);
   if (ttl !== undefined && ttlSeconds === null) return refusal(`--ttl must be ${DURATION_RULE}`);
+  const declaration = oauthDeclarationFrom(intent, { resource, ttlSeconds, nowMs });
+  return isProblem(declaration) ? refusal(declaration.problem) : declaration;
+}
+
+interface DeclarationChoice {
+  readonly values: Values;
+  readonly nowMs: number;
+  readonly resource: string | null;
+}
+
+/** The intent file that the options name. */
+export async function intentFrom({ intent: file }: Values): Promise<IntentFile | CommandRefusal> {
+  if (file === undefined) return refusal('--intent FILE is required');
   const text = await textOf(file, 'the intent');
   if (isCommandRefusal(text)) return text;
   const intent = intentFileFrom(text, file);
-  if ('findings' in intent) {
-    const lines = intent.findings.flatMap((finding) => [
-      `${file}:${finding.line}:${finding.column}: ${finding.message}${finding.help === null ? '' : `; ${finding.help}`}`,
-      ...excerptOf(shownText(text), finding),
-    ]);
-    return refusal(lines.join('\n'));
-  }
-  const declaration = oauthDeclarationFrom(intent, { resource, ttlSeconds, nowMs });
-  return isProblem(declaration) ? refusal(declaration.problem) : declaration;
+  return 'findings' in intent ? refusal(findingLines(intent.findings, { file, text })) : intent;
+}
+
+function findingLines(
+  findings: readonly Finding[],
+  { file, text }: { readonly file: string; readonly text: string },
+): string {
+  const lines = findings.flatMap((finding) => [
+    `${file}:${finding.line}:${finding.column}: ${finding.message}${finding.help === null ? '' : `; ${finding.help}`}`,
+    ...excerptOf(shownText(text), finding),
+  ]);
+  return lines.join('\n');
 }
 
 const textOf = (file: string, what: string): Promise<string | CommandRefusal> =>

@@ -2,11 +2,16 @@ import { resolve } from 'node:path';
 import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import type { HandoverForm } from '../agent-run/handover.ts';
-import { runTask } from '../agent-run/run-task.ts';
+import type { OAuthDeclaration } from '../agent-run/declaration.ts';
+import { forwardOptionsFrom } from '../agent-run/forward/forward-option.ts';
+import { forwardTargetsFrom } from '../agent-run/forward/forward-target.ts';
+import type { IntentFile } from '../agent-run/intent.ts';
+import { type RunPlan, runTask } from '../agent-run/run-task.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { scrubbed } from '../agent-run/secrets.ts';
 import { after } from '../runtime/timers.ts';
 import type { Command, CommandIo } from './command.ts';
-import { declaredFrom, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';
+import { declarationFor, intentFrom, issuerFrom, issuerHelp, issuerOptions } from './issuer-options.ts';
 import { optionsFrom } from './options.ts';
 import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
 
@@ -26,6 +31,12 @@ ${issuerHelp}
                     and key, mode 0600) and bundle.pem, replaced at each renewal
   --scrub WORD      default: remove secrets from the environment and print their names; off: keep them
   --keep NAME       keep this variable; may be repeated
+  --forward NAME[=URL][,KEY=VALUE ...]
+                    give the command a local address for this upstream, which adds the token and the SVID to each call, so that
+                    the command needs neither; may be repeated. Without URL: the resource of the intent. Keys: port=N a fixed
+                    local port; connect=HOST:PORT connect there instead; resource=URL the resource of the token, if the URL does
+                    not tell; ca=bundle|system|FILE what verifies the upstream's certificate, default the bundle of the SVID;
+                    id=spiffe://… its SPIFFE ID instead of the host of the URL
   --child           inside another run: take part of its task (not supported yet)
 
 The command finds REMIT_TASK_ID, TRACEPARENT, and one of
@@ -33,6 +44,10 @@ The command finds REMIT_TASK_ID, TRACEPARENT, and one of
                     the token is renewed, and bound to each new SVID, so ask again instead of keeping it
   REMIT_TOKEN_FILE  the file of --token-file; read it again for each call
   REMIT_TOKEN       with --env
+With --forward also
+  REMIT_FORWARD_NAME         the local URL of the upstream NAME, with a secret path: http://127.0.0.1:PORT/SECRET
+  REMIT_FORWARD_NAME_SOCKET  the same as a Unix socket, whose paths are those of the upstream
+  REMIT_MCP_SERVERS          a file that lists the local URLs for MCP clients: {"mcpServers": {…}}
 and REMIT_SVID and REMIT_BUNDLE with --svid-folder: the paths of the two files; read them again for each connection
 
 Stdin, stdout and stderr go to the command; other open files do not. Signals are passed on. Ctrl-C reaches the command as
@@ -51,6 +66,7 @@ const options = {
   scrub: { type: 'string' },
   keep: { type: 'string', multiple: true },
   child: { type: 'boolean' },
+  forward: { type: 'string', multiple: true },
 } as const;
 
 /** `remit run`. */
@@ -88,17 +104,49 @@ async function runWith(
   const svidFolder = folder === undefined ? null : resolve(folder);
   const issuer = await issuerFrom(values, io);
   if (isCommandRefusal(issuer)) return issuer;
-  const declaration = await declaredFrom(values, systemPorts.nowMs());
-  if (isCommandRefusal(declaration)) return declaration;
+  const intent = await intentFrom(values);
+  if (isCommandRefusal(intent)) return intent;
+  const planned = plannedFrom(intent, values, tell);
+  if (isCommandRefusal(planned)) return planned;
   const { environment, removed } = scrubbed(io.environment, { scrub: scrub === 'default', keep: new Set(keep) });
   if (removed.length > 0) tell(`not passed on: ${removed.map(printable).join(', ')} (--keep NAME passes one on)`);
   if (handover === 'variable') {
     tell('warning: REMIT_TOKEN is not renewed and every process of the command can read it; the endpoint is better');
   }
   return runTask(
-    { issuer, declaration, command, environment, handover, svidFolder },
+    { issuer, ...planned, command, environment, handover, svidFolder },
     { ports: systemPorts, after, onSignal: io.onSignal, tell },
   );
+}
+
+/**
+ * The upstreams, and a declaration for each of their resources: that of `--resource` first. Without upstreams, one for
+ * `--resource` or the only resource of the intent.
+ */
+function plannedFrom(
+  intent: IntentFile,
+  values: {
+    readonly forward?: string[] | undefined;
+    readonly resource?: string | undefined;
+    readonly ttl?: string | undefined;
+  },
+  tell: (line: string) => void,
+): Pick<RunPlan, 'declarations' | 'forwards'> | CommandRefusal {
+  const named = [...new Set(intent.access.map(({ resource }) => resource))];
+  const options = forwardOptionsFrom(values.forward ?? []);
+  if (isProblem(options)) return refusal(options.problem);
+  const forwards = forwardTargetsFrom(options, named);
+  if (isProblem(forwards)) return refusal(forwards.problem);
+  const chosen = [values.resource ?? [], forwards.map(({ resource }) => resource)].flat();
+  const declarations: OAuthDeclaration[] = [];
+  for (const resource of chosen.length === 0 ? [null] : new Set(chosen)) {
+    const declaration = declarationFor(intent, { values, nowMs: systemPorts.nowMs(), resource });
+    if (isCommandRefusal(declaration)) return declaration;
+    declarations.push(declaration);
+  }
+  const left = chosen.length === 0 ? [] : named.filter((resource) => !chosen.includes(resource));
+  if (left.length > 0) tell(`no task for ${left.map(printable).join(', ')}: no --forward is for it`);
+  return { declarations, forwards };
 }
 
 function nestingProblem({ REMIT_TASK_ID: outer }: CommandIo['environment'], isChild: boolean): CommandRefusal | null {

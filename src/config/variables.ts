@@ -1,7 +1,10 @@
 /** `REMIT_…` variables that are not fields of the configuration: those of `remit run` and its command, of tools, and of the tests. */
 const OTHERS: ReadonlySet<string> = new Set([
+  'REMIT_BUNDLE',
   'REMIT_CACHE',
+  'REMIT_MCP_SERVERS',
   'REMIT_REQUIRE_PARTS',
+  'REMIT_SVID',
   'REMIT_TASK_ID',
   'REMIT_TOKEN',
   'REMIT_TOKEN_FILE',
@@ -17,6 +20,7 @@ const OTHERS: ReadonlySet<string> = new Set([
  */
 export const isOfOthers = (name: string): boolean =>
   OTHERS.has(name) ||
+  /^REMIT_FORWARD_[A-Z0-9_]+$/.test(name) ||
   /^REMIT_(?:[A-Z0-9_]+_)?(?:SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/.test(
     name,
   );

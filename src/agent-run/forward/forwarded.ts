@@ -1,0 +1,17 @@
+import type { TaskCredential } from '../issuer-client.ts';
+import type { IssuerProblem } from '../issuer-problem.ts';
+import type { ForwardTarget } from './forward-target.ts';
+import type { UpstreamBounds, UpstreamConnections } from './upstream-connections.ts';
+
+/** One upstream of a run, as the handlers of requests see it. */
+export interface Forwarded {
+  readonly target: ForwardTarget;
+  readonly connections: UpstreamConnections;
+  readonly bounds: UpstreamBounds;
+  /** The current token for the upstream. */
+  readonly current: () => Promise<TaskCredential | IssuerProblem>;
+  /** A token other than `refused`, which the upstream has refused; the same where no other is to be had now. */
+  readonly another: (refused: TaskCredential) => Promise<TaskCredential | IssuerProblem>;
+  /** Called for each request that came with an `Authorization` of its own. */
+  readonly onOwnAuthorization: () => void;
+}

@@ -1,0 +1,127 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PRIVATE_MODE } from '../../runtime/private-file.ts';
+import type { Ports } from '../../runtime/ports.ts';
+import { isProblem, type Problem } from '../../runtime/problem.ts';
+import type { Handover } from '../handover.ts';
+import type { OwnSvid } from '../own-svid.ts';
+import type { TokenKeeper } from '../token-keeper.ts';
+import { forwardVariables } from './forward-option.ts';
+import type { ForwardTarget } from './forward-target.ts';
+import type { Forwarded } from './forwarded.ts';
+import { ForwardListener } from './listener.ts';
+import { digestOfSecret } from './local-gate.ts';
+import { defaultUpstreamBounds, type UpstreamBounds, UpstreamConnections } from './upstream-connections.ts';
+
+/** What forwarders need of a run. */
+export interface ForwardersOptions {
+  readonly svid: Pick<OwnSvid, 'now' | 'onChange'>;
+  /** The keeper of the task that is for a resource. */
+  readonly keeperOf: (resource: string) => Pick<TokenKeeper, 'current' | 'another'>;
+  readonly ports: Pick<Ports, 'randomBytes'>;
+  readonly tell: (line: string) => void;
+  /** Called with the private folder once it exists, so that it is removed whatever happens. */
+  readonly onFolder: (folder: string) => void;
+  readonly bounds?: UpstreamBounds;
+}
+
+/** Bytes of the secret in a local URL: 256 bits. */
+const SECRET_BYTES = 32;
+
+/**
+ * Opens a local address for each upstream: a port of 127.0.0.1 and a Unix socket in a private folder, with a file for MCP
+ * clients that lists the URLs. A failure undoes the others.
+ */
+export async function openForwarders(
+  targets: readonly ForwardTarget[],
+  options: ForwardersOptions,
+): Promise<Handover | Problem> {
+  if (targets.length === 0) return { variables: {}, close: async () => undefined };
+  // mkdtemp makes it with mode 0700.
+  const folder = await mkdtemp(join(tmpdir(), 'remit-run-'));
+  options.onFolder(folder);
+  const open: Handover[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(open.map((one) => one.close()));
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    for (const target of targets) {
+      const forwarder = await openForwarder(target, folder, options);
+      if (isProblem(forwarder)) {
+        await close();
+        return { problem: `--forward \`${target.name}\`: ${forwarder.problem}` };
+      }
+      open.push(forwarder);
+    }
+    const file = join(folder, 'mcp.json');
+    const servers = targets.map(({ name }, at) => {
+      const [variable] = forwardVariables(name);
+      return [name, { type: 'http', url: open[at]?.variables[variable] }];
+    });
+    await writeFile(file, JSON.stringify({ mcpServers: Object.fromEntries(servers) }, null, 2), { mode: PRIVATE_MODE });
+    const variables = Object.assign({}, ...open.map((one) => one.variables)) as Handover['variables'];
+    return { variables: { ...variables, REMIT_MCP_SERVERS: file }, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openForwarder(
+  target: ForwardTarget,
+  folder: string,
+  { svid, keeperOf, ports, tell, bounds = defaultUpstreamBounds }: ForwardersOptions,
+): Promise<Handover | Problem> {
+  const authorities = await authoritiesIn(target);
+  if (isProblem(authorities)) return authorities;
+  const path = join(folder, `${target.name}.sock`);
+  const tcp = await ForwardListener.open({ port: target.port });
+  if (isProblem(tcp)) return tcp;
+  const socket = await ForwardListener.open({ path });
+  if (isProblem(socket)) {
+    await tcp.close();
+    return socket;
+  }
+  const secret = Buffer.from(ports.randomBytes(SECRET_BYTES)).toString('base64url');
+  const connections = new UpstreamConnections(target, { svid, bounds, authorities });
+  const keeper = keeperOf(target.resource);
+  let isTold = false;
+  const forwarded: Forwarded = {
+    target,
+    connections,
+    bounds,
+    current: () => keeper.current(),
+    another: (refused) => keeper.another(refused),
+    onOwnAuthorization: () => {
+      if (!isTold)
+        tell(`${target.name}: a client sends an Authorization of its own; it is replaced by the task's token`);
+      isTold = true;
+    },
+  };
+  tcp.serve(forwarded, {
+    gate: { kind: 'tcp', port: tcp.port, secretDigest: digestOfSecret(secret) },
+    prefix: `/${secret}`,
+  });
+  socket.serve(forwarded, { gate: { kind: 'socket' }, prefix: '' });
+  const [urlVariable, socketVariable] = forwardVariables(target.name);
+  return {
+    variables: { [urlVariable]: `http://127.0.0.1:${tcp.port}/${secret}`, [socketVariable]: path },
+    close: async () => {
+      connections.close();
+      await Promise.all([tcp.close(), socket.close()]);
+    },
+  };
+}
+
+async function authoritiesIn({ authorities }: ForwardTarget): Promise<readonly string[] | Problem> {
+  if (typeof authorities === 'string') return [];
+  const text = await readFile(authorities.file, 'utf8').catch((error: NodeJS.ErrnoException) => ({
+    problem: `the CA file \`${authorities.file}\` cannot be read: ${error.code ?? 'unknown error'}`,
+  }));
+  if (isProblem(text)) return text;
+  return text.includes('-----BEGIN CERTIFICATE-----')
+    ? [text]
+    : { problem: `the CA file \`${authorities.file}\` has no certificate in PEM` };
+}

@@ -1,0 +1,165 @@
+import { type ClientRequest, type IncomingMessage, request as requestHttp, type ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import { isProblem } from '../../runtime/problem.ts';
+import type { TaskCredential } from '../issuer-client.ts';
+import { isIssuerProblem } from '../issuer-problem.ts';
+import { EndpointEvent } from './endpoint-event.ts';
+import type { Forwarded } from './forwarded.ts';
+import { type LocalAnswer, localAnswerBytes, upstreamFault, withoutToken } from './local-answer.ts';
+import { localReference } from './local-reference.ts';
+import { passedAnswerLines, passedRequestLines, passedTrailers, valuesOf } from './passed-headers.ts';
+import { RequestBody } from './request-body.ts';
+import type { CertificateConnections } from './upstream-connections.ts';
+import { IDLE_TIMEOUT, upstreamFailure } from './upstream-failure.ts';
+
+/** One request on its way to the upstream. */
+export interface Http1Call {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Path and query below the upstream's URL. */
+  readonly rest: string;
+  /** Path of the listener before that of the upstream. */
+  readonly prefix: string;
+}
+
+/**
+ * Forwards one HTTP/1.1 request over HTTP/1.1, with the current token. A 401 is answered by another token once, where the body
+ * has arrived whole and is small; a client never sees it, since it would start a sign-in of its own.
+ */
+export async function forwardHttp1(call: Http1Call, forwarded: Forwarded): Promise<void> {
+  const body = new RequestBody(call.request);
+  const credential = await forwarded.current();
+  if (isIssuerProblem(credential)) return answerLocally(call.response, withoutToken(credential));
+  const first = await attempted(call, forwarded, { credential, body });
+  if (first === null) return;
+  const another = first.statusCode === 401 && body.isReplayable() ? await forwarded.another(credential) : credential;
+  if (isIssuerProblem(another) || another.token === credential.token) return passAnswer(first, call, forwarded);
+  first.resume();
+  const second = await attempted(call, forwarded, { credential: another, body });
+  if (second !== null) passAnswer(second, call, forwarded);
+}
+
+interface Attempt {
+  readonly credential: TaskCredential;
+  readonly body: RequestBody;
+}
+
+/** The upstream's answer; `null` where there is none and the client has been told, or is gone. */
+async function attempted(
+  call: Http1Call,
+  forwarded: Forwarded,
+  { credential, body }: Attempt,
+): Promise<IncomingMessage | null> {
+  const connections = await forwarded.connections.boundTo(credential.boundTo);
+  if (call.response.destroyed) return null;
+  const { origin } = forwarded.target;
+  if (isProblem(connections)) {
+    answerLocally(call.response, upstreamFault(origin, { isLate: false, why: connections.problem }));
+    return null;
+  }
+  const outcome = await answerOf(asked(call, forwarded, { credential, connections }), call, body);
+  if (!(outcome instanceof Error)) return outcome;
+  answerLocally(call.response, upstreamFault(origin, upstreamFailure(outcome)));
+  return null;
+}
+
+function asked(
+  { request, rest }: Http1Call,
+  { target, bounds }: Forwarded,
+  { credential, connections }: { readonly credential: TaskCredential; readonly connections: CertificateConnections },
+): ClientRequest {
+  const sent = requestHttp({
+    agent: connections.agent,
+    method: request.method,
+    path: `${target.base}${rest}`.replace(/^(?=$|\?)/, '/'),
+    headers: requestLines(request, { target, token: credential.token }),
+    timeout: bounds.idleMs,
+  });
+  return sent.once('timeout', () =>
+    sent.destroy(Object.assign(new Error(`no byte within ${bounds.idleMs / 1_000} s`), { code: IDLE_TIMEOUT })),
+  );
+}
+
+/** The request's lines as the upstream gets them. The framing is that of this connection's own parser. */
+export function requestLines(
+  request: IncomingMessage,
+  { target, token }: { readonly target: Forwarded['target']; readonly token: string },
+): string[] {
+  const { rawHeaders, headers, method = '' } = request;
+  const lines = passedRequestLines(rawHeaders);
+  lines.push('host', target.origin.slice('https://'.length), 'authorization', `Bearer ${token}`);
+  if (headers.origin !== undefined) lines.push('origin', target.origin);
+  if (headers['transfer-encoding'] !== undefined) lines.push('transfer-encoding', 'chunked');
+  else if (headers['content-length'] !== undefined) lines.push('content-length', headers['content-length']);
+  else if (!BODILESS.has(method)) lines.push('content-length', '0');
+  return lines;
+}
+
+/** Methods whose requests have no body unless they announce one. */
+const BODILESS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'DELETE']);
+
+/** Sends the body; gives the answer, or why there is none. Where the client goes, the request goes. */
+function answerOf(sent: ClientRequest, { request, response }: Http1Call, body: RequestBody) {
+  const { promise, resolve } = Promise.withResolvers<IncomingMessage | Error>();
+  const abandon = (): void => void sent.destroy();
+  response.once('close', abandon);
+  sent
+    .once('response', resolve)
+    .once('continue', () => response.writeContinue())
+    .on('information', ({ statusCode, rawHeaders }) => {
+      if (statusCode === EARLY_HINTS) response.writeInformation(statusCode, passedAnswerLines(rawHeaders));
+    })
+    .on('error', resolve);
+  if (request.headers.expect !== undefined) sent.flushHeaders();
+  body.sendTo(sent);
+  return promise;
+}
+
+const EARLY_HINTS = 103;
+
+/** Passes an answer on as it comes, with back-pressure. Where it breaks off, the connection of the client does too. */
+function passAnswer(answer: IncomingMessage, { request, response, prefix }: Http1Call, { target }: Forwarded): void {
+  const { statusCode = 502, statusMessage = '' } = answer;
+  const localised = (url: string): string => localReference(url, target, prefix);
+  const isEvents =
+    /^text\/event-stream\b/i.test(answer.headers['content-type'] ?? '') &&
+    answer.headers['content-encoding'] === undefined;
+  const lines = answerLines(answer, localised);
+  // The client cannot get another token; a 401 would make it try.
+  const status = statusCode === 401 ? 403 : statusCode;
+  response.sendDate = false;
+  response.writeHead(status, status === statusCode ? statusMessage : 'Forbidden', lines);
+  answer.once('error', () => response.destroy());
+  answer.once('end', () => response.addTrailers(pairsOf(passedTrailers(answer.rawTrailers))));
+  const source: Readable = isEvents ? answer.pipe(new EndpointEvent(localised)) : answer;
+  source.pipe(response);
+  // The first bytes usually come with the headers: one packet for both. Where not, the headers do not wait.
+  setImmediate(() => {
+    if (!response.writableEnded && request.method !== 'HEAD') response.flushHeaders();
+  });
+}
+
+function answerLines(answer: IncomingMessage, localised: (url: string) => string): string[] {
+  const lines = passedAnswerLines(answer.rawHeaders);
+  for (let at = 0; at < lines.length; at += 2) {
+    const name = lines[at]?.toLowerCase();
+    if (name === 'location' || name === 'content-location') lines[at + 1] = localised(lines[at + 1] ?? '');
+  }
+  if (answer.headers['transfer-encoding'] !== undefined) lines.push('transfer-encoding', 'chunked');
+  return lines;
+}
+
+const pairsOf = (lines: readonly string[]): [string, string][] =>
+  lines.flatMap((name, at) => (at % 2 === 0 ? [[name, lines[at + 1] ?? ''] as [string, string]] : []));
+
+/** Answers for the forwarder itself. */
+export function answerLocally(response: ServerResponse, answer: LocalAnswer): void {
+  if (response.destroyed || response.headersSent) return void response.destroy();
+  const { headers, body } = localAnswerBytes(answer);
+  // The request may have an unread body.
+  response.writeHead(answer.status, { ...headers, connection: 'close' }).end(body);
+}
+
+/** Whether a request has a credential of its own, which is not passed on. */
+export const hasOwnAuthorization = ({ rawHeaders }: IncomingMessage): boolean =>
+  valuesOf(rawHeaders, 'authorization').length > 0;

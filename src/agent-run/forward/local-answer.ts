@@ -1,0 +1,82 @@
+import type { NextStep } from '../../decision/next-step.ts';
+import type { ReasonCode } from '../../decision/reasons.ts';
+import type { IssuerProblem } from '../issuer-problem.ts';
+
+/** An answer of the forwarder itself, in the form of Remit's denials. */
+export interface LocalAnswer {
+  readonly status: number;
+  /** Whose fault it is: `forward.…` for the forwarder's own, else a reason of Remit. */
+  readonly reason: ReasonCode | `forward.${string}`;
+  readonly error: string;
+  /** For people and models. Never a token, a path segment that guards, or a header's value. */
+  readonly message: string;
+  readonly next: NextStep;
+}
+
+/** The caller must not use this address so. */
+export const refusal = (status: number, problem: string, message: string): LocalAnswer => ({
+  status,
+  reason: `forward.${problem}`,
+  error: status === 404 ? 'not_found' : 'invalid_request',
+  message,
+  next: 'change_arguments',
+});
+
+/** The upstream is at fault: 502, or 504 where it took too long. */
+export const upstreamFault = (origin: string, { isLate, why }: UpstreamFault): LocalAnswer => ({
+  status: isLate ? 504 : 502,
+  reason: isLate ? 'forward.upstream-slow' : 'forward.upstream-unreachable',
+  error: 'temporarily_unavailable',
+  message: `the upstream ${origin} ${isLate ? 'did not answer in time' : 'could not be called'}: ${why}`,
+  next: 'retry_later',
+});
+
+/** What went wrong at an upstream. */
+export interface UpstreamFault {
+  readonly isLate: boolean;
+  readonly why: string;
+}
+
+/** There is no token: the task was stopped, or the issuer cannot be asked now. */
+export function withoutToken(problem: IssuerProblem): LocalAnswer {
+  const { error, description, isTransient } = problem;
+  if (error === 'task_suspended') return stopped('task.suspended', description);
+  if (!isTransient) return stopped(endReasonOf(problem), `${error}: ${description}`);
+  return {
+    status: 503,
+    reason: 'forward.no-token',
+    error: 'temporarily_unavailable',
+    message: `there is no token of the task now: ${error}: ${description}`,
+    next: 'retry_later',
+  };
+}
+
+const stopped = (reason: LocalAnswer['reason'], message: string): LocalAnswer => ({
+  status: 403,
+  reason,
+  error: 'access_denied',
+  message,
+  next: 'stop',
+});
+
+const endReasonOf = ({ error }: IssuerProblem): LocalAnswer['reason'] =>
+  error === 'task_ended' ? 'forward.task-ended' : 'forward.no-token';
+
+/** Its headers and body. */
+export function localAnswerBytes({ status: _status, ...members }: LocalAnswer): {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+} {
+  const { error, reason, message, next } = members;
+  const body = JSON.stringify({ error, reason, message, next });
+  return {
+    headers: {
+      'content-type': 'application/json',
+      'content-length': String(Buffer.byteLength(body)),
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      ...(next === 'retry_later' ? { 'retry-after': '1' } : {}),
+    },
+    body,
+  };
+}

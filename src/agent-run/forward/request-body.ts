@@ -1,0 +1,72 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { passedTrailers } from './passed-headers.ts';
+
+/** A longer body is not kept, so its request is not repeated. */
+const MAX_KEPT_BYTES = 65_536;
+
+/**
+ * The body of a request as it arrives: sent on with back-pressure, and kept while it is small, for one repetition.
+ *
+ * Lifecycle: `sendTo` for the first attempt; again where `isReplayable`.
+ */
+export class RequestBody {
+  readonly #request: IncomingMessage;
+  #kept: Buffer[] | null = [];
+  #keptBytes = 0;
+  #isWhole = false;
+
+  constructor(request: IncomingMessage) {
+    this.#request = request;
+  }
+
+  /** Whether all of it has arrived and is still here. */
+  isReplayable(): boolean {
+    return this.#isWhole && this.#kept !== null;
+  }
+
+  sendTo(sent: ClientRequest): void {
+    if (this.#isWhole) return this.#end(sent, Buffer.concat(this.#kept ?? []));
+    if (isBodyless(this.#request)) {
+      this.#isWhole = true;
+      this.#request.resume();
+      return void sent.end();
+    }
+    const request = this.#request;
+    const onDrain = (): void => void request.resume();
+    request.on('data', (chunk: Buffer) => {
+      this.#keep(chunk);
+      if (sent.destroyed || sent.write(chunk)) return;
+      request.pause();
+      sent.once('drain', onDrain);
+    });
+    request.once('end', () => {
+      this.#isWhole = true;
+      this.#end(sent, null);
+    });
+    // What is left of it is read and dropped, so that the connection of the client stays usable.
+    sent.once('close', onDrain);
+    setImmediate(() => {
+      if (!sent.destroyed && !sent.writableEnded) sent.flushHeaders();
+    });
+  }
+
+  #end(sent: ClientRequest, whole: Buffer | null): void {
+    if (sent.destroyed) return;
+    if (whole !== null && whole.length > 0) sent.write(whole);
+    const trailers = passedTrailers(this.#request.rawTrailers);
+    if (trailers.length > 0) {
+      sent.addTrailers(trailers.flatMap((name, at) => (at % 2 === 0 ? [[name, trailers[at + 1] ?? ''] as const] : [])));
+    }
+    sent.end();
+  }
+
+  #keep(chunk: Buffer): void {
+    if (this.#kept === null) return;
+    this.#keptBytes += chunk.length;
+    if (this.#keptBytes > MAX_KEPT_BYTES) this.#kept = null;
+    else this.#kept.push(chunk);
+  }
+}
+
+const isBodyless = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0';

@@ -1,0 +1,207 @@
+import { Agent, type ClientRequestArgs } from 'node:http';
+import { isIP } from 'node:net';
+import type { Duplex } from 'node:stream';
+import {
+  checkServerIdentity,
+  connect,
+  createSecureContext,
+  getCACertificates,
+  type ConnectionOptions,
+  type PeerCertificate,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls';
+import { type Svid, tlsMaterialOf } from '../../identity/svid.ts';
+import { isProblem, type Problem } from '../../runtime/problem.ts';
+import { type OwnSvid, thumbprintOf } from '../own-svid.ts';
+import { notServerId } from '../server-id.ts';
+import type { ForwardTarget } from './forward-target.ts';
+
+/** Bounds of the connections to one upstream. */
+export interface UpstreamBounds {
+  /** Most connections over HTTP/1.1; further requests wait for one. */
+  readonly maxSockets: number;
+  /** Longest time to connect, TLS included. */
+  readonly connectMs: number;
+  /** How long an unused connection is kept. Shorter than common servers keep theirs, so that none is reused as it closes. */
+  readonly unusedMs: number;
+  /** Longest time without a byte in either direction while a request is under way. */
+  readonly idleMs: number;
+}
+
+/** Generous: a tool may work for an hour without a byte. */
+export const defaultUpstreamBounds: UpstreamBounds = {
+  maxSockets: 256,
+  connectMs: 10_000,
+  unusedMs: 4_000,
+  idleMs: 7_200_000,
+};
+
+/** Code of the error of a connection that was not ready in time. */
+export const CONNECT_TIMEOUT = 'REMIT_CONNECT_TIMEOUT';
+
+/**
+ * The connections to one upstream, over mutual TLS. Each belongs to one client certificate. After a rotation new requests get
+ * new connections; those of the old certificate serve the requests that they have, then close.
+ *
+ * Lifecycle: from the constructor to `close`.
+ */
+export class UpstreamConnections {
+  readonly #target: ForwardTarget;
+  readonly #svid: Pick<OwnSvid, 'now'>;
+  readonly #bounds: UpstreamBounds;
+  /** PEM of the CA certificates; `null` for the bundle of the SVID. */
+  readonly #authorities: readonly string[] | null;
+  #current: CertificateConnections | null = null;
+  #isRenewed = false;
+
+  /** @param authorities the content of the target's `ca` file; ignored for the others */
+  constructor(
+    target: ForwardTarget,
+    {
+      svid,
+      bounds,
+      authorities,
+    }: {
+      readonly svid: Pick<OwnSvid, 'now' | 'onChange'>;
+      readonly bounds: UpstreamBounds;
+      readonly authorities: readonly string[];
+    },
+  ) {
+    this.#target = target;
+    this.#svid = svid;
+    this.#bounds = bounds;
+    this.#authorities = authoritiesOf(target, authorities);
+    svid.onChange(() => (this.#isRenewed = true));
+  }
+
+  /** The connections of the certificate that a token is bound to. @param boundTo its thumbprint */
+  async boundTo(boundTo: string): Promise<CertificateConnections | Problem> {
+    const held = this.#current;
+    if (held?.thumbprint === boundTo && !this.#isRenewed) return held;
+    const svid = await this.#svid.now();
+    if (!isProblem(svid) && thumbprintOf(svid) === boundTo) return this.#replacedBy(svid, boundTo);
+    // The SVID is renewed and its token not yet: the old pair is valid until the certificate ends.
+    if (held?.thumbprint === boundTo) return held;
+    return isProblem(svid) ? svid : { problem: 'the token is bound to another certificate than that of this workload' };
+  }
+
+  /** Closes all connections at once. */
+  close(): void {
+    this.#current?.destroy();
+  }
+
+  #replacedBy(svid: Svid, thumbprint: string): CertificateConnections {
+    this.#isRenewed = false;
+    this.#current?.retire();
+    const { certificate: cert, key, bundle } = tlsMaterialOf(svid);
+    const secureContext = createSecureContext({
+      cert,
+      key,
+      ca: this.#authorities === null ? bundle : [...this.#authorities],
+      minVersion: 'TLSv1.2',
+    });
+    this.#current = new CertificateConnections(thumbprint, {
+      target: this.#target,
+      bounds: this.#bounds,
+      secureContext,
+    });
+    return this.#current;
+  }
+}
+
+function authoritiesOf({ authorities }: ForwardTarget, file: readonly string[]): readonly string[] | null {
+  if (authorities === 'bundle') return null;
+  return authorities === 'system' ? getCACertificates('system') : file;
+}
+
+interface Connecting {
+  readonly target: ForwardTarget;
+  readonly bounds: UpstreamBounds;
+  readonly secureContext: SecureContext;
+}
+
+/** Connections with one client certificate. */
+export class CertificateConnections {
+  /** Thumbprint of the certificate. */
+  readonly thumbprint: string;
+  /** Connections over HTTP/1.1. */
+  readonly agent: UpstreamAgent;
+  readonly #connecting: Connecting;
+
+  constructor(thumbprint: string, connecting: Connecting) {
+    this.thumbprint = thumbprint;
+    this.#connecting = connecting;
+    this.agent = new UpstreamAgent(connecting);
+  }
+
+  /** A new connection outside of the pool. */
+  connect(protocol: 'h2' | 'http/1.1'): TLSSocket {
+    return connected(this.#connecting, protocol);
+  }
+
+  retire(): void {
+    this.agent.retire();
+  }
+
+  destroy(): void {
+    this.agent.destroy();
+  }
+}
+
+/** A pool of HTTP/1.1 connections. */
+class UpstreamAgent extends Agent {
+  readonly #connecting: Connecting;
+  #isRetired = false;
+
+  constructor(connecting: Connecting) {
+    const { maxSockets, unusedMs } = connecting.bounds;
+    super({ keepAlive: true, maxSockets, maxFreeSockets: maxSockets, timeout: unusedMs, scheduling: 'lifo' });
+    this.#connecting = connecting;
+  }
+
+  override createConnection(_options: ClientRequestArgs): Duplex {
+    return connected(this.#connecting, 'http/1.1');
+  }
+
+  override keepSocketAlive(socket: Duplex): boolean {
+    // Typed as void; it tells whether the server's hint leaves time for another request.
+    const isUsable: unknown = super.keepSocketAlive(socket);
+    return !this.#isRetired && isUsable === true;
+  }
+
+  /** Requests under way go on; no connection is used again. */
+  retire(): void {
+    this.#isRetired = true;
+    for (const sockets of Object.values(this.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
+  }
+}
+
+function connected({ target, bounds, secureContext }: Connecting, protocol: 'h2' | 'http/1.1'): TLSSocket {
+  const { hostname, port } = new URL(target.origin);
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
+  const at = target.connect ?? { host, port: port === '' ? HTTPS_PORT : Number(port) };
+  const options: ConnectionOptions = {
+    ...at,
+    secureContext,
+    ALPNProtocols: [protocol],
+    // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+    rejectUnauthorized: true,
+    // SNI has names only. @see RFC 6066 section 3
+    servername: isIP(host) === 0 ? host : '',
+    checkServerIdentity: (_name: string, peer: PeerCertificate) =>
+      target.id === null
+        ? checkServerIdentity(host, peer)
+        : notServerId(peer, { id: target.id, what: 'server of the upstream' }),
+  };
+  const socket = connect(options);
+  socket.setNoDelay(true);
+  const timer = setTimeout(() => {
+    const late = new Error(`no connection within ${bounds.connectMs / 1_000} s`);
+    socket.destroy(Object.assign(late, { code: CONNECT_TIMEOUT }));
+  }, bounds.connectMs);
+  socket.once('secureConnect', () => clearTimeout(timer)).once('close', () => clearTimeout(timer));
+  return socket;
+}
+
+const HTTPS_PORT = 443;

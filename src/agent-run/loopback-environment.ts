@@ -1,0 +1,22 @@
+/**
+ * An environment whose proxy settings leave out this machine, so that no proxy is sent what is meant for a local address of the
+ * run. A `*`, which leaves out every host, stays.
+ */
+export function reachingLoopback(environment: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  // Programs disagree about which spelling wins.
+  const written = environment['no_proxy'] ?? environment['NO_PROXY'];
+  return {
+    ...environment,
+    no_proxy: covered(written),
+    NO_PROXY: covered(environment['NO_PROXY'] ?? written),
+  };
+}
+
+const LOOPBACK: readonly string[] = ['127.0.0.1', 'localhost'];
+
+/** A list of hosts that includes this machine. */
+function covered(list = ''): string {
+  const hosts = list.split(',').map((host) => host.trim());
+  const missing = hosts.includes('*') ? [] : LOOPBACK.filter((host) => !hosts.includes(host));
+  return [...hosts, ...missing].filter((host) => host !== '').join(',');
+}
