@@ -8,6 +8,7 @@ import { leafFrom } from '../leaf.ts';
 import { isSameHash, leafHash, rootOf } from '../merkle.ts';
 import { noteKeyFrom } from '../note-key.ts';
 import type { NoteKey } from '../note-key.ts';
+import { isPlainLeaf } from '../plain-leaf.ts';
 import { base64OrNothing } from '../seam.ts';
 
 /** Who writes a log: its key and its identity, bound to its origin when its first records are received. */
@@ -107,13 +108,9 @@ export function received(emitter: Emitter, { from, leaves, checkpoint }: LogPart
   }
   let { range, prev } = emitter;
   for (const bytes of leaves) {
-    const seq = range.size + 1;
-    const leaf = leafFrom(bytes);
-    if (isProblem(leaf)) return { problem: `record ${seq} of \`${origin}\` ${leaf.problem}` };
-    if (leaf.seq !== seq) return { problem: `record ${seq} of \`${origin}\` has the number ${leaf.seq}` };
-    if (leaf.prev !== base64OrNothing(prev)) {
-      return { problem: `\`${origin}\` forked: record ${seq} does not follow from the record before it` };
-    }
+    const place = { prev: base64OrNothing(prev), seq: range.size + 1 };
+    const problem = isPlainLeaf(bytes, place) ? null : leafProblem(bytes, place, origin);
+    if (problem !== null) return { problem };
     prev = leafHash(bytes);
     range = appended(range, prev);
   }
@@ -126,6 +123,18 @@ export function received(emitter: Emitter, { from, leaves, checkpoint }: LogPart
   return isSameHash(head.root, rootOf(range.nodes))
     ? { ...emitter, range, prev, signed: head.size }
     : { problem: `\`${origin}\` forked: its checkpoint of ${head.size} records is not over those received` };
+}
+
+/** Why bytes are not the record of a log at a place; `null` where they are. */
+function leafProblem(
+  bytes: Uint8Array,
+  { prev, seq }: { readonly prev: string; readonly seq: number },
+  origin: string,
+): string | null {
+  const leaf = leafFrom(bytes);
+  if (isProblem(leaf)) return `record ${seq} of \`${origin}\` ${leaf.problem}`;
+  if (leaf.seq !== seq) return `record ${seq} of \`${origin}\` has the number ${leaf.seq}`;
+  return leaf.prev === prev ? null : `\`${origin}\` forked: record ${seq} does not follow from the record before it`;
 }
 
 /** Root of the tree over the received records, in base64. */
