@@ -21,6 +21,7 @@ import { isCovered, wideningOf } from './narrowing.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { autonomous, type Client, ofTask, type Origin, originOf } from './origin.ts';
 import { bindingOf } from './proof-of-key.ts';
+import { refreshedTask } from './refresh-token.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { type TokenRequest, tokenRequestFrom } from './token-request.ts';
 
@@ -74,7 +75,12 @@ export async function judgeOf(request: IssuerRequest, services: IssuerServices):
   if (isOAuthError(binding)) return refuse(binding);
   const client = { leaf, binding };
   return async () => {
-    const { subject } = asked;
+    const { refreshToken, subject } = asked;
+    if (refreshToken !== null) {
+      const task = await refreshedTask(refreshToken, leaf, services);
+      if (isStoreFailure(task)) return refuse(unreadable(task));
+      return isOAuthError(task) ? refuse(task) : grantAgain(task, client, services, asked);
+    }
     const origin = subject === null ? autonomous(leaf) : await originOf(subject, { request: asked, client }, services);
     if (isOAuthError(origin)) return refuse(origin);
     const above = await tasksAbove(origin, services.authority);
@@ -94,17 +100,27 @@ async function tasksAbove({ place }: Origin, authority: Authority): Promise<read
 const unreadable = (failure: StoreFailure): OAuthError =>
   oauthError('temporarily_unavailable', 'the state of the task is not available', stateUnavailable(failure));
 
-/** Judges whether a task gets a further token with all its authority: intent and policies are judged again. */
-export async function grantAgain(task: Task, client: Client, services: IssuerServices): Promise<Judged> {
+/**
+ * Judges whether a task gets a further token: intent and policies are judged again.
+ *
+ * @param asked what of its authority; default all
+ */
+export async function grantAgain(
+  task: Task,
+  client: Client,
+  services: IssuerServices,
+  asked: TokenRequest = nothing,
+): Promise<Judged> {
   const refuse = (outcome: OAuthError): Judged => ({ leaf: client.leaf, intent: null, outcome });
   const above = await ancestorsOf(task, services.authority);
   if (isStoreFailure(above)) return refuse(unreadable(above));
   const origin = originOfTask(task, above);
-  return isOAuthError(origin) ? refuse(origin) : judge({ client, origin, asked: nothing, above }, services);
+  return isOAuthError(origin) ? refuse(origin) : judge({ client, origin, asked, above }, services);
 }
 
 const nothing: TokenRequest = {
   subject: null,
+  refreshToken: null,
   resource: null,
   details: null,
   scope: null,

@@ -1,7 +1,10 @@
 import { isDeny } from '../decision/decision.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { clientFormFrom } from './client-form.ts';
+import type { ClientForm } from './client-form.ts';
 import { isOAuthError, oauthError } from './oauth-error.ts';
 import { type LiveToken, liveToken, ownTokenFrom, UNAVAILABLE } from './own-token.ts';
+import { refreshedTask, refreshedTaskId } from './refresh-token.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 
@@ -34,6 +37,7 @@ const inactive = (): Reply => jsonReply(200, { active: false });
 export async function answerIntrospection(request: IssuerRequest, services: IssuerServices): Promise<Reply> {
   const asked = clientFormFrom(request, services);
   if (isOAuthError(asked)) return errorReply(asked);
+  if (refreshedTaskId(asked.token) !== null) return introspectedRefresh(asked, services);
   const own = ownTokenFrom(asked.token, services);
   if (isDeny(own)) return UNAVAILABLE.has(own.reason) ? unavailable() : inactive();
   const mayKnow = own.token.clientId === asked.leaf.id || services.settings.introspectors.has(asked.leaf.id);
@@ -41,6 +45,16 @@ export async function answerIntrospection(request: IssuerRequest, services: Issu
   const live = await liveToken(own, services);
   if (!isDeny(live)) return jsonReply(200, activeResponse(live));
   return UNAVAILABLE.has(live.reason) ? unavailable() : inactive();
+}
+
+/** A refresh token is alive while its task is active. */
+async function introspectedRefresh({ leaf, token }: ClientForm, services: IssuerServices): Promise<Reply> {
+  const task = await refreshedTask(token, leaf, services);
+  if (isStoreFailure(task)) return unavailable();
+  if (isOAuthError(task)) return inactive();
+  const { agent, deadlineMs, id, issuer, subject } = task;
+  const exp = Math.floor(deadlineMs / 1_000);
+  return jsonReply(200, { active: true, iss: issuer, sub: subject, client_id: agent, exp, txn: id });
 }
 
 const unavailable = (): Reply =>

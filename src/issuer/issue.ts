@@ -9,6 +9,7 @@ import type { Intent } from './intent.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { type DecidedSpan, type Draft, intentRecord, record } from './recorded-issuance.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
+import { refreshTokenOf } from './refresh-token.ts';
 import { policySetOf } from './services.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { tokenTypes } from './subject-issuer.ts';
@@ -151,7 +152,8 @@ function refuse(
 }
 
 /**
- * A token issued for a delegate is not accepted by any resource, so its `issued_token_type` is not that of an access token.
+ * A token issued for a delegate is not accepted by any resource, so its `issued_token_type` is not that of an access token, and it comes without
+ * a refresh token.
  *
  * @see RFC 6749 section 5.1, RFC 8693 section 2.2.1, RFC 9396 section 7, RFC 9449 section 5
  */
@@ -166,6 +168,7 @@ function replyOf({ grant, task }: Draft, token: string): Reply {
     scope: scopeOf(grant),
     authorization_details: grant.intent.details,
     txn: task.id,
+    ...(isForDelegate ? {} : { refresh_token: refreshTokenOf(task.id) }),
   });
 }
 

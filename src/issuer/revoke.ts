@@ -9,6 +9,7 @@ import { clientFormFrom, type ClientForm } from './client-form.ts';
 import { enforcementOf } from './enforcement.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { ownTokenFrom, UNAVAILABLE } from './own-token.ts';
+import { refreshedTaskId } from './refresh-token.ts';
 import { errorReply, jsonReply, type Reply } from './reply.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { UNFINISHED } from './tracer.ts';
@@ -21,7 +22,7 @@ type Revoked = Readonly<Record<string, string>>;
 
 /**
  * `POST /oauth/revoke`: revokes a token of the client, or with the hint `urn:remit:task` its task with all tokens and
- * sub-tasks; committed before the reply. An unknown, expired or revoked token is answered 200 too. A live token of another
+ * sub-tasks; committed before the reply. A refresh token stands for its task. An unknown, expired or revoked token is answered 200 too. A live token of another
  * client is refused.
  *
  * @see RFC 7009 section 2
@@ -45,6 +46,8 @@ export async function answerRevocation(request: IssuerRequest, services: IssuerS
 async function revoke({ leaf, form, token }: ClientForm, services: IssuerServices): Promise<Revoked | OAuthError> {
   const isTask = form.get('token_type_hint')?.[0] === TASK_HINT;
   if (isTask && TASK_ID.test(token)) return revokeTask(token, leaf.id, services);
+  const refreshed = refreshedTaskId(token);
+  if (refreshed !== null) return revokeTask(refreshed, leaf.id, services);
   const own = ownTokenFrom(token, services);
   if (isDeny(own)) {
     return UNAVAILABLE.has(own.reason)

@@ -25,11 +25,13 @@ export interface AskedSubject {
 
 /** A parsed token request, not yet judged. */
 export interface TokenRequest {
-  /** `null` with `client_credentials`: the client acts for itself. */
+  /** `null` without a token exchange. */
   readonly subject: AskedSubject | null;
-  /** The one resource the token is for; `null` where a token exchange leaves it to the subject token. */
+  /** The `refresh_token`, unchecked, which asks for a further token of its task; `null` with other grants. */
+  readonly refreshToken: string | null;
+  /** The one resource the token is for; `null` where an exchange or a refresh leaves it to the earlier token. */
   readonly resource: string | null;
-  /** `null` where a token exchange leaves them to the subject token. */
+  /** `null` where an exchange or a refresh leaves them to the earlier token. */
   readonly details: AskedDetails | null;
   /** `null` where the client asked for no scope. */
   readonly scope: readonly string[] | null;
@@ -45,27 +47,31 @@ const MAX_JSON = 16_384;
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 
 /** The supported `grant_type` values. */
-export const grantTypes: readonly string[] = ['client_credentials', TOKEN_EXCHANGE];
+export const grantTypes: readonly string[] = ['client_credentials', 'refresh_token', TOKEN_EXCHANGE];
 
 /**
- * Parses a `client_credentials` or token exchange request. Ignores unknown parameters (RFC 6749 section 3.2). Refuses repeated
+ * Parses a `client_credentials`, `refresh_token` or token exchange request. Ignores unknown parameters (RFC 6749 section 3.2). Refuses repeated
  * ones, other client credentials (the client authenticates by certificate), and `txn`, which only the issuer sets.
  *
  * Two parameters are Remit's own: `task_context`, a JSON object of values that the client claims, and `delegate`, with which a
  * client exchanges its token for one that the named workload can exchange.
  *
  * @param clientId the SPIFFE ID of the certificate, which `client_id` must equal where it is sent
- * @see RFC 6749 section 4.4.2, RFC 8693 section 2.1, RFC 8705 section 2, RFC 8707 section 2, RFC 9396 section 6
+ * @see RFC 6749 sections 4.4.2 and 6, RFC 8693 section 2.1, RFC 8705 section 2, RFC 8707 section 2, RFC 9396 section 6
  */
 export function tokenRequestFrom(form: Form, clientId: string): TokenRequest | OAuthError {
   const problem = envelopeProblem(form, clientId);
   if (problem !== null) return problem;
-  const isExchange = form.get('grant_type')?.[0] === TOKEN_EXCHANGE;
+  const grantType = form.get('grant_type')?.[0];
+  const isExchange = grantType === TOKEN_EXCHANGE;
+  const isFirst = grantType === 'client_credentials';
   const subject = isExchange ? subjectFrom(form) : null;
   if (isOAuthError(subject)) return subject;
-  const resource = resourceFrom(form, isExchange);
+  const refreshToken = grantType === 'refresh_token' ? refreshTokenFrom(form) : null;
+  if (isOAuthError(refreshToken)) return refreshToken;
+  const resource = resourceFrom(form, { isFirst, isExchange });
   if (isOAuthError(resource)) return resource;
-  const details = detailsFrom(form, isExchange);
+  const details = detailsFrom(form, isFirst);
   if (isOAuthError(details)) return details;
   const scope = form.get('scope')?.[0];
   if (scope !== undefined && !SCOPE.test(scope)) return oauthError('invalid_scope', 'the scope is malformed');
@@ -73,7 +79,15 @@ export function tokenRequestFrom(form: Form, clientId: string): TokenRequest | O
   if (isOAuthError(context)) return context;
   const delegate = delegateFrom(form, isExchange);
   if (isOAuthError(delegate)) return delegate;
-  return { subject, resource, details, scope: scope === undefined ? null : scope.split(' '), context, delegate };
+  return {
+    subject,
+    refreshToken,
+    resource,
+    details,
+    scope: scope === undefined ? null : scope.split(' '),
+    context,
+    delegate,
+  };
 }
 
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/;
@@ -125,9 +139,19 @@ function subjectFrom(form: Form): AskedSubject | OAuthError {
   return requested === tokenTypes.accessToken ? { token, type } : invalid('the requested_token_type is not supported');
 }
 
-function resourceFrom(form: Form, isExchange: boolean): string | null | OAuthError {
+function refreshTokenFrom(form: Form): string | OAuthError {
+  if (form.has('task_context')) {
+    return invalid('task_context is given when a task is accepted, and changed at the task');
+  }
+  return form.get('refresh_token')?.[0] ?? invalid('refresh_token is required');
+}
+
+function resourceFrom(
+  form: Form,
+  { isFirst, isExchange }: { readonly isFirst: boolean; readonly isExchange: boolean },
+): string | null | OAuthError {
   const [resource, ...more] = form.get('resource') ?? [];
-  if (resource === undefined && !isExchange) return oauthError('invalid_target', 'exactly one resource is required');
+  if (resource === undefined && isFirst) return oauthError('invalid_target', 'exactly one resource is required');
   const audiences = isExchange ? (form.get('audience') ?? []) : [];
   if (more.length > 0 || audiences.length > 1) {
     return oauthError('invalid_target', 'a token is for exactly one resource');
@@ -141,10 +165,10 @@ function resourceFrom(form: Form, isExchange: boolean): string | null | OAuthErr
 
 const refused = (description: string): OAuthError => oauthError('invalid_authorization_details', description);
 
-function detailsFrom(form: Form, isExchange: boolean): AskedDetails | null | OAuthError {
+function detailsFrom(form: Form, isFirst: boolean): AskedDetails | null | OAuthError {
   const text = form.get('authorization_details')?.[0];
   if (text === undefined) {
-    return isExchange ? null : refused('authorization_details is required: the intent of the task');
+    return isFirst ? refused('authorization_details is required: the intent of the task') : null;
   }
   if (text.length > MAX_JSON) return refused(`authorization_details is longer than ${MAX_JSON} characters`);
   const json = strictJsonFrom(Buffer.from(text, 'utf8'));
