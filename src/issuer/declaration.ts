@@ -2,6 +2,7 @@ import type { JsonValue } from '../ledger/canonical-json.ts';
 import type { Declaration } from './intent.ts';
 import { type OAuthError, oauthError } from './oauth-error.ts';
 import type { Origin } from './origin.ts';
+import { declarationOfScope } from './scope-alone.ts';
 import type { AskedDetails, TokenRequest } from './token-request.ts';
 
 /**
@@ -12,9 +13,7 @@ export function declarationFrom(request: TokenRequest, { inherited }: Origin): D
   const { details, refreshToken, resource } = request;
   if (inherited === null) {
     if (resource === null) return oauthError('invalid_target', 'exactly one resource is required');
-    return details === null
-      ? oauthError('invalid_authorization_details', 'authorization_details is required: the intent of the task')
-      : { resource, details, scope: request.scope };
+    return details === null ? declarationOfScope(resource, request.scope) : { resource, details, scope: request.scope };
   }
   const own = inherited.values[0]?.locations[0];
   if (own === undefined || (resource !== null && resource !== own)) {

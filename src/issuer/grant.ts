@@ -22,6 +22,7 @@ import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { autonomous, type Client, ofTask, type Origin, originOf } from './origin.ts';
 import { bindingOf } from './proof-of-key.ts';
 import { refreshedTask } from './refresh-token.ts';
+import { isScopeAlone, scopeRefusal } from './scope-alone.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { type TokenRequest, tokenRequestFrom } from './token-request.ts';
 
@@ -151,6 +152,8 @@ interface Case {
   readonly asked: TokenRequest;
   /** The ancestors of the token's task, nearest first. */
   readonly above: readonly Task[];
+  /** Whether this is the smaller intent that the policies left of a `scope`. */
+  readonly isLeft?: boolean;
 }
 
 async function judge(of: Case, services: IssuerServices): Promise<Judged> {
@@ -160,8 +163,14 @@ async function judge(of: Case, services: IssuerServices): Promise<Judged> {
   if (isOAuthError(intent)) return { leaf, intent: null, outcome: intent };
   const lifetime = lifetimeOf(leaf, { intent, origin }, services);
   if (isOAuthError(lifetime)) return { leaf, intent, outcome: lifetime };
-  const policyIds = await permitted(of, { intent, lifetime }, services);
-  if (isOAuthError(policyIds)) return { leaf, intent, outcome: policyIds };
+  const permission = await permitted(of, { intent, lifetime }, services);
+  if (isOAuthError(permission)) return { leaf, intent, outcome: permission };
+  const { policyIds, refused } = permission;
+  const left = intent.actions.map(({ id }) => id).filter((id) => !refused.has(id));
+  if (left.length < intent.actions.length) {
+    // The policies see the whole intent, so what is left is asked about once more, all or nothing.
+    return judge({ ...of, asked: { ...asked, scope: left }, isLeft: true }, services);
+  }
   const { context, delegate, subject } = asked;
   const grant = { ...client, intent, origin, claimed: context ?? {}, delegate, isExchange: subject !== null, above };
   return { leaf, intent, outcome: { ...grant, ...lifetime, policyIds } };
@@ -184,13 +193,14 @@ function askedFrom(request: IssuerRequest, leaf: LeafCertificate): TokenRequest 
 }
 
 /** The intent, which must be within the origin. A token of an existing task keeps the purpose and hash of that task. */
-function declared({ client, origin, asked }: Case, services: IssuerServices): Intent | OAuthError {
+function declared(of: Case, services: IssuerServices): Intent | OAuthError {
+  const { client, origin, asked } = of;
   const declaration = declarationFrom(asked, origin);
   if (isOAuthError(declaration)) return declaration;
   const { policies } = services;
   if (isDeny(policies)) return oauthError('temporarily_unavailable', 'no policies are loaded', policies);
   const intent = intentFrom(declaration, policies.catalog, { agent: client.leaf.id, issuer: services.settings.url });
-  if (isOAuthError(intent)) return intent;
+  if (isOAuthError(intent)) return isScopeAlone(asked, origin) ? scopeRefusal(intent) : intent;
   const problem = originProblem(intent, origin);
   if (problem !== null) return problem;
   if (origin.place.kind !== 'same-task') return intent;
@@ -253,17 +263,28 @@ function lifetimeOf(
     : oauthError('invalid_request', 'the token would live for less than a second');
 }
 
+/** What the policies said of an intent. */
+interface Permission {
+  /** The policies that permit, sorted. */
+  readonly policyIds: readonly string[];
+  /** Actions that they refuse; only of a `scope`, and never all of them. */
+  readonly refused: ReadonlySet<string>;
+}
+
 /**
- * The ids of the policies that permit all actions of the intent under all their constraints. All or nothing; each decision
- * takes a turn of its own.
+ * Asks the policies about all actions of the intent under all their constraints. All or nothing, but for a `scope` alone, of which those are
+ * left out that policies refuse. Each decision takes a turn of its own.
  */
 async function permitted(
-  { origin: { actors, place, subject, subjectAttributes }, asked, above }: Case,
+  of: Case,
   { intent, lifetime }: { readonly intent: Intent; readonly lifetime: Lifetime },
   { policies, nextTurn }: IssuerServices,
-): Promise<readonly string[] | OAuthError> {
+): Promise<Permission | OAuthError> {
   if (isDeny(policies)) return oauthError('temporarily_unavailable', 'no policies are loaded', policies);
+  const { origin, asked, above } = of;
+  const { actors, place, subject, subjectAttributes } = origin;
   const policyIds = new Set<string>();
+  const refused = new Map<string, OAuthError>();
   const actions = intent.actions.map((action) => action.id);
   const delegation = delegationFrom(above);
   for (const { action, constraints } of intent.asked) {
@@ -290,12 +311,24 @@ async function permitted(
         policies.catalog,
       ),
     );
-    if (isDeny(decision)) {
-      return decision.reason === 'policy.forbidden' || decision.reason === 'policy.not-permitted'
-        ? oauthError('invalid_authorization_details', `the action ${action.id} is not granted to this client`, decision)
-        : oauthError('temporarily_unavailable', 'the grant could not be decided', decision);
+    if (!isDeny(decision)) {
+      for (const id of decision.policyIds) policyIds.add(id);
+      continue;
     }
-    for (const id of decision.policyIds) policyIds.add(id);
+    if (decision.reason !== 'policy.forbidden' && decision.reason !== 'policy.not-permitted') {
+      return oauthError('temporarily_unavailable', 'the grant could not be decided', decision);
+    }
+    const refusal = oauthError(
+      'invalid_authorization_details',
+      `the action ${action.id} is not granted to this client`,
+      decision,
+    );
+    if (!isScopeAlone(asked, origin)) return refusal;
+    if (of.isLeft === true) return scopeRefusal(refusal);
+    refused.set(action.id, refusal);
   }
-  return [...policyIds].toSorted();
+  const [first] = refused.values();
+  return first !== undefined && refused.size === actions.length
+    ? scopeRefusal(first)
+    : { policyIds: [...policyIds].toSorted(), refused: new Set(refused.keys()) };
 }

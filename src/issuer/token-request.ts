@@ -31,7 +31,7 @@ export interface TokenRequest {
   readonly refreshToken: string | null;
   /** The one resource the token is for; `null` where an exchange or a refresh leaves it to the earlier token. */
   readonly resource: string | null;
-  /** `null` where an exchange or a refresh leaves them to the earlier token. */
+  /** `null` where `scope` alone is the intent, or an exchange or a refresh leaves them to the earlier token. */
   readonly details: AskedDetails | null;
   /** `null` where the client asked for no scope. */
   readonly scope: readonly string[] | null;
@@ -168,7 +168,9 @@ const refused = (description: string): OAuthError => oauthError('invalid_authori
 function detailsFrom(form: Form, isFirst: boolean): AskedDetails | null | OAuthError {
   const text = form.get('authorization_details')?.[0];
   if (text === undefined) {
-    return isFirst ? refused('authorization_details is required: the intent of the task') : null;
+    return isFirst && !form.has('scope')
+      ? refused('authorization_details or scope is required: the intent of the task')
+      : null;
   }
   if (text.length > MAX_JSON) return refused(`authorization_details is longer than ${MAX_JSON} characters`);
   const json = strictJsonFrom(Buffer.from(text, 'utf8'));

@@ -124,7 +124,7 @@ describe('GET /.well-known', () => {
       scopes_supported: expect.arrayContaining(['payments.read', 'tickets.search-customers']),
       response_types_supported: [],
       code_challenge_methods_supported: ['S256'],
-      grant_types_supported: ['client_credentials', 'urn:ietf:params:oauth:grant-type:token-exchange'],
+      grant_types_supported: ['client_credentials', 'refresh_token', 'urn:ietf:params:oauth:grant-type:token-exchange'],
       token_endpoint_auth_methods_supported: ['tls_client_auth'],
       introspection_endpoint_auth_methods_supported: ['tls_client_auth'],
       revocation_endpoint_auth_methods_supported: ['tls_client_auth'],

@@ -50,6 +50,7 @@ describe('POST /oauth/token', () => {
       scope: 'payments.read',
       authorization_details: granted,
       txn: expect.stringMatching(/^[0-9a-f-]{36}$/),
+      refresh_token: expect.stringMatching(/^remit-refresh-[0-9a-f-]{36}$/),
     });
     const compact = String(answer.json['access_token']);
     const { publicJwk, keyId } = bench.services.signingKeys.current();
@@ -197,7 +198,7 @@ describe('POST /oauth/token', () => {
       'another grant type',
       { grant_type: 'password' },
       'unsupported_grant_type',
-      /^the grant_type must be client_credentials or urn:/,
+      /^the grant_type must be client_credentials or refresh_token or urn:/,
     ],
     ['an empty grant type', { grant_type: '' }, 'invalid_request', /^grant_type is required$/],
     ['no resource', { resource: undefined }, 'invalid_target', /^exactly one resource is required$/],
