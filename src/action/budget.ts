@@ -26,11 +26,21 @@ export function spendsOf({ constraints }: AuthorizationDetail, action: Action): 
   if (maxAmount === null) return spends;
   const amount = action.args.get(maxAmount.argument);
   if (typeof amount !== 'number' || amount < 0) {
-    return deny('action.outside-intent', `\`max_amount\` needs \`${maxAmount.argument}\`, a whole number of 0 or more`);
+    const told = { argument: { name: maxAmount.argument, expected: 'a whole number of 0 or more' } };
+    return deny(
+      'action.outside-intent',
+      `\`max_amount\` needs \`${maxAmount.argument}\`, a whole number of 0 or more`,
+      {
+        told,
+      },
+    );
   }
   const { currency, argument: name, limit } = maxAmount;
   if (currency !== null && action.args.get(currency.argument) !== currency.value) {
-    return deny('action.outside-intent', `\`max_amount\` is granted for one value of \`${currency.argument}\` alone`);
+    const told = { argument: { name: currency.argument, expected: 'the currency that the intent declares' } };
+    return deny('action.outside-intent', `\`max_amount\` is granted for one value of \`${currency.argument}\` alone`, {
+      told,
+    });
   }
   spends.push({ kind: 'amount', name, amount, limit });
   return spends;

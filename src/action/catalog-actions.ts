@@ -41,7 +41,7 @@ function addRoute(route: RouteEntry, into: Into): void {
 const shownOf = ({ endpoint, id }: CatalogAction): string => `\`${endpoint}\` of \`${id}\``;
 
 function addMcp(entry: NonNullable<ServerEntry['mcp']>, into: Into): void {
-  const { path } = entry;
+  const { path, denials } = entry;
   const one = (message: MessageEntry, name = message.name.value): CatalogAction | null => {
     const isSession = message === entry.session;
     return added(
@@ -60,7 +60,7 @@ function addMcp(entry: NonNullable<ServerEntry['mcp']>, into: Into): void {
   const prompts = entry.prompts === null ? null : one(entry.prompts);
   const other = entry.other === null ? null : one(entry.other);
   if (session === null) return;
-  const mcp: McpServer = { path: path.value.text, tools, session, resources, prompts, other };
+  const mcp: McpServer = { path: path.value.text, tools, session, resources, prompts, other, denials };
   for (const method of ['POST', 'GET', 'DELETE']) {
     placeAt(
       { method, path },
@@ -70,14 +70,14 @@ function addMcp(entry: NonNullable<ServerEntry['mcp']>, into: Into): void {
   }
 }
 
-function addA2a({ path, methods }: NonNullable<ServerEntry['a2a']>, into: Into): void {
+function addA2a({ path, methods, denials }: NonNullable<ServerEntry['a2a']>, into: Into): void {
   const actions = new Map<string, CatalogAction>();
   for (const entry of methods) {
     const endpoint = `${path.value.text} ${entry.name.value}`;
     const action = added(entry, { kind: 'a2a', method: 'POST', path, endpoint }, into);
     if (action !== null) actions.set(entry.name.value, action);
   }
-  const a2a: A2aAgent = { path: path.value.text, methods: actions };
+  const a2a: A2aAgent = { path: path.value.text, methods: actions, denials };
   const shown = `\`POST ${path.value.text}\` of \`a2a\``;
   placeAt({ method: 'POST', path }, { target: { kind: 'a2a', a2a }, shown }, into);
 }

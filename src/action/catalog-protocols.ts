@@ -1,11 +1,12 @@
-import { textLike } from '../runtime/fields.ts';
+import { oneOf, textLike } from '../runtime/fields.ts';
 import { messageArguments, toolArguments } from './catalog-arguments.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
 import { actionFields, actionHead } from './catalog-head.ts';
 import type { ActionHead, Defaults } from './catalog-head.ts';
+import type { DenialStyle } from './denial-style.ts';
 import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate } from './template.ts';
-import { entriesOf, fieldsOf, placedOf } from './yaml-file.ts';
+import { entriesOf, fieldsOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** An action entry with its arguments. */
@@ -24,12 +25,16 @@ export interface McpEntry {
   readonly resources: MessageEntry | null;
   readonly prompts: MessageEntry | null;
   readonly other: MessageEntry | null;
+  /** Default `result`. */
+  readonly denials: DenialStyle;
 }
 
 /** The `a2a` section of a server. */
 export interface A2aEntry {
   readonly path: Placed<PathTemplate>;
   readonly methods: readonly MessageEntry[];
+  /** Default `error`. */
+  readonly denials: Exclude<DenialStyle, 'result'>;
 }
 
 const MAX_NAME_LENGTH = 256;
@@ -44,7 +49,7 @@ export function mcpEntry(
   const fields = fieldsOf(yaml, node, {
     what: '`mcp`',
     required: ['path'],
-    optional: ['tools', 'resources', 'prompts', 'other'],
+    optional: ['tools', 'resources', 'prompts', 'other', 'denials'],
   });
   const path = fixedPath(yaml, fields.get('path'));
   const tools = messages(yaml, fields.get('tools'), {
@@ -60,6 +65,7 @@ export function mcpEntry(
   const resources = one('resources', [optionalString('uri')]);
   const prompts = one('prompts', [optionalString('name')]);
   const other = one('other', []);
+  const denials = denialsOf(yaml, fields.get('denials'), { words: ['result', 'error', 'http'], otherwise: 'result' });
   if (path === null) return null;
   const { offset } = path;
   const session: MessageEntry = {
@@ -69,7 +75,18 @@ export function mcpEntry(
     risk: 'low',
     args: [],
   };
-  return { path, session, tools, resources, prompts, other };
+  return { path, session, tools, resources, prompts, other, denials };
+}
+
+/** Reads how denied calls are answered; `otherwise` where the file does not say or is wrong. */
+function denialsOf<Word extends string>(
+  yaml: YamlFile,
+  node: PlacedNode | undefined,
+  { words, otherwise }: { readonly words: readonly Word[]; readonly otherwise: Word },
+): Word {
+  return node === undefined
+    ? otherwise
+    : (valueOf(yaml, node, { what: '`denials`', reader: oneOf(words) }) ?? otherwise);
 }
 
 const optionalString = (name: string): ArgumentSpec => ({
@@ -95,7 +112,7 @@ function familyEntry(
 
 /** Reads the `a2a` section of a server. */
 export function a2aEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): A2aEntry | null {
-  const fields = fieldsOf(yaml, node, { what: '`a2a`', required: ['path', 'methods'] });
+  const fields = fieldsOf(yaml, node, { what: '`a2a`', required: ['path', 'methods'], optional: ['denials'] });
   const path = fixedPath(yaml, fields.get('path'));
   const methods = messages(yaml, fields.get('methods'), {
     what: 'an A2A method',
@@ -103,7 +120,8 @@ export function a2aEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): 
     defaults,
     argsOf: messageArguments,
   });
-  return path === null ? null : { path, methods };
+  const denials = denialsOf(yaml, fields.get('denials'), { words: ['error', 'http'], otherwise: 'error' });
+  return path === null ? null : { path, methods, denials };
 }
 
 function messages(

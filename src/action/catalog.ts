@@ -3,6 +3,7 @@ import type { BodyRule } from './body.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
 import type { CatalogRemark } from './catalog-remarks.ts';
 import type { Defaults, Risk } from './catalog-head.ts';
+import type { DenialStyle } from './denial-style.ts';
 import type { MessageType } from './protobuf/descriptor-set.ts';
 import type { MessageShape } from './protobuf/message-shape.ts';
 import type { ParameterType } from './parameter-type.ts';
@@ -78,6 +79,7 @@ export interface McpServer {
   readonly prompts: CatalogAction | null;
   /** The action for everything else; `null` where that is `action.unknown`. */
   readonly other: CatalogAction | null;
+  readonly denials: DenialStyle;
 }
 
 /** An A2A agent of the catalog. */
@@ -86,6 +88,7 @@ export interface A2aAgent {
   readonly path: string;
   /** Actions by exact JSON-RPC method. Argument pointers start at `params`. */
   readonly methods: ReadonlyMap<string, CatalogAction>;
+  readonly denials: Exclude<DenialStyle, 'result'>;
 }
 
 /** The route that a method and a path match. */

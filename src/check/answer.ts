@@ -1,13 +1,19 @@
 import type { Server } from '../action/catalog.ts';
 import type { PassingHeader } from '../action/excepted-secret.ts';
-import { jsonRpcDenialOf } from '../action/json-rpc-denial.ts';
-import type { JsonRpcDenial } from '../action/json-rpc-denial.ts';
+import type { HttpCall } from '../action/call.ts';
+import type { Catalog } from '../action/catalog.ts';
+import { denialFormOf } from '../action/denial-form.ts';
+import type { DenialForm } from '../action/denial-form.ts';
+import { deniedActionOf } from '../action/denied-action.ts';
 import type { CheckServices } from './services.ts';
+import { isVerified } from '../decide/decide.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
 import { taskTokenOf } from '../decide/facts.ts';
 import type { Facts } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
-import type { Decision } from '../decision/decision.ts';
+import type { Decision, Deny } from '../decision/decision.ts';
+import type { DenialFacts } from '../decision/denial-facts.ts';
+import { reasons } from '../decision/reasons.ts';
 import { agentOf } from '../policy/use-question.ts';
 
 /** The answer to a check, from which the proxy's response is made. */
@@ -28,8 +34,10 @@ export interface Answer {
   readonly transactionToken: string | null;
   /** Credential headers that the upstream still gets, because an exception of the route permits them. */
   readonly passing: readonly PassingHeader[];
-  /** The JSON-RPC error of a denied JSON-RPC call. Absent for other calls. */
-  readonly jsonRpcDenial?: JsonRpcDenial;
+  /** How a denial is written. Absent for an ordinary HTTP answer. */
+  readonly form?: DenialForm;
+  /** What a verified caller is told of a denial besides its reason. Absent for others, and where the operator switched it off. */
+  readonly told?: DenialFacts;
 }
 
 /** Builds the answer to a decided check. */
@@ -47,7 +55,7 @@ export const answerTo = (
   traceId,
   transactionToken,
   passing: isDeny(decision) ? [] : facts.passing,
-  ...(isDeny(decision) ? jsonRpcIn(services, facts) : {}),
+  ...(isDeny(decision) ? denialIn(services, decision, facts) : {}),
 });
 
 /** The metadata URL of the server that was called, for a denial; `null` for an allow. */
@@ -65,12 +73,28 @@ function serverOf({ policies }: CheckServices, { action, call }: Facts): Pick<Se
   return at.kind === 'server' ? at.server : null;
 }
 
-/** The request id and error that a JSON-RPC client needs to match the denial to its request. */
-function jsonRpcIn({ policies }: CheckServices, { call }: Facts): Pick<Answer, 'jsonRpcDenial'> {
-  const inForce = policies();
-  const denial = isDeny(call) || isDeny(inForce) ? undefined : jsonRpcDenialOf(call, inForce.catalog);
-  return denial === undefined ? {} : { jsonRpcDenial: denial };
+/** The form of a denial, and what its caller is told. */
+function denialIn(services: CheckServices, decision: Deny, facts: Facts): Pick<Answer, 'form' | 'told'> {
+  const inForce = services.policies();
+  const { call, action } = facts;
+  if (isDeny(call) || isDeny(inForce)) return {};
+  const { catalog } = inForce;
+  const form = denialFormOf(call, catalog, reasons[decision.reason]);
+  const isTold = services.denialDetails === 'verified' && isVerified(facts, decision, services);
+  const told = isTold ? { ...calledAction(decision, { call, action }, catalog), ...decision.told } : null;
+  return { ...(form === null ? {} : { form }), ...(told === null ? {} : { told }) };
 }
+
+function calledAction(
+  decision: Deny,
+  { call, action }: { readonly call: HttpCall; readonly action: Facts['action'] },
+  catalog: Catalog,
+): DenialFacts {
+  if (!isDeny(action)) return { action: action.id };
+  return isOfAction(decision) ? deniedActionOf(call, catalog) : {};
+}
+
+const isOfAction = ({ reason }: Deny): boolean => reason === 'action.unknown' || reason === 'action.arguments';
 
 const agentIn = ({ caller, credential }: Facts): string | null => {
   if (isDeny(caller)) return null;

@@ -66,6 +66,7 @@ function toTrace({ digestOf }: CheckServices, { decided, check, answer, answered
     check,
     byPolicy: shownDecision(byPolicy, digestOf),
     traceId: answer.traceId,
+    ...(answer.form === undefined ? {} : { form: answer.form }),
     isTokenHanded: answer.transactionToken !== null,
     readMs: read.readMs,
     taskMs: gatheredMs - beganMs - read.readMs,

@@ -78,6 +78,8 @@ export interface CheckServices {
   readonly traces?: Pick<TraceWaits, 'isAwaited' | 'checked'>;
   /** Signs transaction tokens; `null` where this process has no key for them. */
   readonly transactionToken: TransactionTokenSigner | null;
+  /** Whether a verified caller is told of a denial what helps to mend the call, besides its reason. */
+  readonly denialDetails: 'verified' | 'none';
   /** The URL of a server's protected resource metadata; `null` where none is published. */
   readonly resourceMetadataUrl: (serverId: string) => string | null;
 }

@@ -63,13 +63,21 @@ export async function settle(services: CheckServices, { use, token }: UseToSettl
   const settlement = await services.settling.settle(use);
   if (settlement === null || settlement === 'history-changed') return settlement;
   if (isStoreFailure(settlement)) return { unknown: stateUnavailable(settlement) };
-  return settlement === 'ended' ? (currentProblem(services, token) ?? endedMeanwhile) : refusals[settlement];
+  if (settlement === 'ended') return currentProblem(services, token) ?? endedMeanwhile;
+  return settlement === 'exhausted' ? exhausted(use.spends) : refusals[settlement];
+}
+
+/** What is used up is known where the use takes from one budget alone, a number of calls: all of it. */
+function exhausted(spends: SettledUse['spends']): Deny {
+  const [spend, ...others] = spends;
+  const told =
+    spend?.kind === 'calls' && others.length === 0 ? { budget: { limit: spend.limit, used: spend.limit } } : undefined;
+  return deny('task.exhausted', 'the use takes more than the constraint has left', told && { told });
 }
 
 const endedMeanwhile = deny('token.revoked', 'the token ended while the use was decided');
 
 const refusals = {
-  exhausted: deny('task.exhausted', 'the use takes more than the constraint has left'),
   replayed: deny('task.replayed', 'the token was used before, and its constraint allows one use'),
   'history-full': deny('task.exhausted', 'the history of the task has no room for another action or label'),
 } as const;

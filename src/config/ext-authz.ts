@@ -45,6 +45,11 @@ export interface ExtAuthzConfig extends SocketKeys {
   readonly onBindingViolation: 'revoke-token' | 'revoke-task' | 'ignore';
   /** URL of the page that explains the reasons (`deploy/guide/fix/reasons.md`, published by you). Each denial links to it. Default none. */
   readonly helpUrl: string | null;
+  /**
+   * What a denial says besides its reason: to callers that are `verified` the action, the argument and what was expected, the budget, the
+   * most similar action; or `none` of it. Default `verified`.
+   */
+  readonly denialDetails: 'verified' | 'none';
   /** Concurrent checks. One more is answered 503 `overloaded`. Default 256, 1 to 100,000. */
   readonly checksInFlight: number;
   /**
@@ -103,6 +108,7 @@ export const extAuthz = section<ExtAuthzConfig>({
   proofMemory: optional(oneOf(['own', 'authority']), 'own'),
   onBindingViolation: optional(oneOf(['revoke-token', 'revoke-task', 'ignore']), 'revoke-token'),
   helpUrl: optional(httpsUrl, null),
+  denialDetails: optional(oneOf(['verified', 'none']), 'verified'),
   checksInFlight: optional(integer(1, 100_000), 256),
   maxChecksPerSecondPerAgent: optional(integer(1, 1_000_000), 2_000),
   maxTokenSeconds: optional(integer(1, 900), 900),

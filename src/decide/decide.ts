@@ -52,6 +52,17 @@ export function decide(facts: Facts, rules: Rules): Decision {
   return authorize(policies, useQuestion(asked, policies.catalog), keepOf({ credential, task, action, nowMs }, rules));
 }
 
+/**
+ * Whether the caller of a denied call was verified: its identity, and a credential that belongs to it. A denial of the token itself verifies
+ * nobody.
+ */
+export function isVerified(facts: Facts, { reason }: Deny, rules: Pick<Rules, 'binding'>): boolean {
+  const { call, caller, credential } = facts;
+  if (isDeny(call) || isDeny(caller) || isDeny(credential) || reason.startsWith('token.')) return false;
+  if (credential.kind === 'workload-identity') return rules.binding !== 'dpop';
+  return heldBy(caller, credential, facts, rules) === null;
+}
+
 /** An answer is kept no longer than the token and the task it was given for, nor than the risk of the action allows. */
 function keepOf(
   { credential, task, action, nowMs }: { credential: Credential; task: Task | null; action: Action; nowMs: number },
@@ -74,7 +85,7 @@ function heldBy(
   caller: Caller,
   token: Exclude<Credential, { readonly kind: 'workload-identity' }>,
   { presented: { proof, scheme } }: Facts,
-  { binding }: Rules,
+  { binding }: Pick<Rules, 'binding'>,
 ): Deny | null {
   return isDeny(proof) ? proof : bindingProblem(token, { caller, proof, scheme }, binding);
 }

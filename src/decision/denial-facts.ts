@@ -5,6 +5,8 @@
  * call, policy text or a claim.
  */
 export interface DenialFacts {
+  /** Id of the catalogued action that was called. */
+  readonly action?: string;
   /** The argument that was refused, by its name in the catalog, and what it must be (`a whole number of 0 or more`). */
   readonly argument?: { readonly name: string; readonly expected: string };
   /** The constraint that is used up: what it allows, and how much of that is used. In its own unit. */

@@ -7,14 +7,14 @@ import type { NextStep } from './next-step.ts';
 
 /** What a reason means to the client that was denied. */
 export interface Reason {
-  /** google.rpc.Code of the CheckResponse; never 0, since 0 means allow. */
-  readonly grpcStatus: 7 | 8 | 14 | 16;
+  /** google.rpc.Code of the CheckResponse and of a denied gRPC call; never 0, since 0 means allow. */
+  readonly grpcStatus: 7 | 14 | 16;
   /**
-   * HTTP status of the denial: 401 where a new token helps, 403 for policy, scope and stopped tasks, 429 for budgets, 503 for
-   * faults of Remit. INVARIANT: a stopped task is never a 401, because stock OAuth clients answer a 401 by declaring a new
-   * task, with a fresh budget.
+   * HTTP status of the denial: 401 where a new token helps, 403 for policy, scope, budgets and stopped tasks, 503 for faults of
+   * Remit. INVARIANT: a stopped task is never a 401, because stock OAuth clients answer a 401 by declaring a new task, with a
+   * fresh budget; a spent budget is never a 429, RESOURCE_EXHAUSTED or UNAVAILABLE, because retry policies repeat those.
    */
-  readonly httpStatus: 400 | 401 | 403 | 413 | 429 | 503;
+  readonly httpStatus: 400 | 401 | 403 | 413 | 503;
   /** Text for the client. Never policy text, a claim or anything else that helps an attacker. */
   readonly text: string;
   /**
@@ -29,7 +29,6 @@ export interface Reason {
 }
 
 const PERMISSION_DENIED = 7;
-const RESOURCE_EXHAUSTED = 8;
 const UNAVAILABLE = 14;
 const UNAUTHENTICATED = 16;
 
@@ -38,7 +37,7 @@ const request = (httpStatus: 400 | 403 | 413, text: string, next: NextStep = 'ch
 /** Of the deployment: nothing the agent sends mends it. */
 const identity = (text: string) =>
   ({
-    grpcStatus: UNAUTHENTICATED,
+    grpcStatus: PERMISSION_DENIED,
     httpStatus: 403,
     text,
     challenge: null,
@@ -71,8 +70,8 @@ const policy = (text: string, next: NextStep) =>
 /** A person decides whether there is more: a newly declared task would have a fresh budget. */
 const budget = (text: string) =>
   ({
-    grpcStatus: RESOURCE_EXHAUSTED,
-    httpStatus: 429,
+    grpcStatus: PERMISSION_DENIED,
+    httpStatus: 403,
     text,
     challenge: null,
     retryable: false,

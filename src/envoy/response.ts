@@ -1,21 +1,18 @@
 import { LRUCache } from 'lru-cache';
 import type { Answer } from '../check/answer.ts';
-import { type Deny, deny } from '../decision/decision.ts';
-import { type Reason, type ReasonCode, reasons } from '../decision/reasons.ts';
-import { defaultProofRules } from '../token/proof.ts';
+import { deny } from '../decision/decision.ts';
+import type { ReasonCode } from '../decision/reasons.ts';
 import { checkResponseBytes, type HttpAnswer, type SetHeader } from './check-response.ts';
+import { denied, type DenialOptions } from './denial.ts';
+import { decisionIds, plain, traceIdOf } from './header-text.ts';
 
 /** Options of all answers of a process. */
-export interface ResponseOptions {
-  /** A page that explains the reasons, with each code as an anchor; `null` for no link. */
-  readonly helpUrl: string | null;
+export interface ResponseOptions extends DenialOptions {
   /**
    * Name of the ledger with this process's decisions, where several processes serve one proxy. Told to the proxy, so that its
    * access log can be matched.
    */
   readonly ledger?: string;
-  /** The nonce for the next DPoP proof; absent where proofs need none. */
-  readonly proofNonce?: () => string;
 }
 
 /** Headers that Remit sets on a request it lets pass; those it does not set are removed. */
@@ -26,11 +23,6 @@ export const OWNED_HEADERS = ['x-remit-decision', 'x-remit-task', 'x-remit-agent
  * upstream's own secret, which did not authenticate the call.
  */
 export const CREDENTIAL_HEADERS = ['authorization', 'proxy-authorization', 'dpop', 'x-forwarded-client-cert'] as const;
-
-/** For clients whose request may succeed when retried. */
-const RETRY_AFTER_SECONDS = 1;
-/** Longest operator text or URL; longer ones are left out. */
-const MAX_TEXT_CHARS = 2_048;
 
 /**
  * Serialises the CheckResponse; the only place that does. Only an `Allow` gets status code 0. (Envoy reads an unset status as
@@ -148,16 +140,6 @@ function templateFor(
 /** Occurrences of each id: in a header and in the metadata. */
 const OCCURRENCES = 2;
 
-/** The ids of a decision as parameters of the structured field. */
-const idsOf = (answer: Answer): string => {
-  const trace = traceIdOf(answer);
-  return `;id="${answer.decisionId}"${trace === null ? '' : `;trace="${trace}"`}`;
-};
-
-/** @see W3C Trace Context section 3.2.2.3 */
-const traceIdOf = ({ traceId }: Answer): string | null =>
-  traceId !== null && /^[0-9a-f]{32}$/.test(traceId) ? traceId : null;
-
 /** INVARIANT: an upstream that requires a transaction token is not called without one. */
 function transactionTokenOf({ transactionToken }: Answer): string | null {
   if (transactionToken === null || /^[A-Za-z0-9_.-]{1,8192}$/.test(transactionToken)) return transactionToken;
@@ -166,7 +148,7 @@ function transactionTokenOf({ transactionToken }: Answer): string | null {
 
 function allowed(answer: Answer): HttpAnswer {
   const values: Readonly<Record<(typeof OWNED_HEADERS)[number], string | null>> = {
-    'x-remit-decision': `allow${idsOf(answer)}`,
+    'x-remit-decision': `allow${decisionIds(answer)}`,
     'x-remit-task': plain(answer.taskId),
     'x-remit-agent': plain(answer.agent),
     'txn-token': transactionTokenOf(answer),
@@ -181,87 +163,6 @@ function allowed(answer: Answer): HttpAnswer {
   const withheld = CREDENTIAL_HEADERS.filter((name) => !passing.has(name));
   return { kind: 'ok', headers, headersToRemove: [...withheld, ...unset] };
 }
-
-function denied(answer: Answer, decision: Deny, options: ResponseOptions): HttpAnswer {
-  const reason: Reason = reasons[decision.reason];
-  const body = JSON.stringify(bodyFrom(answer, decision, options));
-  const headers: readonly SetHeader[] = [
-    ['content-type', 'application/json'],
-    ['cache-control', 'no-store'],
-    ['x-remit-decision', `deny;reason=${decision.reason}${idsOf(answer)}`],
-    ...(reason.challenge === null
-      ? []
-      : [['www-authenticate', challengeFrom(reason, answer, schemeOf(decision))] as const]),
-    ...(decision.reason === 'token.proof-nonce' && options.proofNonce !== undefined
-      ? [['dpop-nonce', options.proofNonce()] as const]
-      : []),
-    ...(reason.retryable ? [['retry-after', String(RETRY_AFTER_SECONDS)] as const] : []),
-  ];
-  const { grpcStatus: code, httpStatus } = reason;
-  return { kind: 'denied', code, message: decision.reason, httpStatus, headers, body };
-}
-
-/**
- * The body for a denied client. For JSON-RPC calls it is a JSON-RPC error with the request's id, so that a client handles it
- * like an error of the server.
- *
- * @see https://www.jsonrpc.org/specification section 5.1
- */
-function bodyFrom(answer: Answer, decision: Deny, options: ResponseOptions): object {
-  const reason: Reason = reasons[decision.reason];
-  const help = plain(options.helpUrl);
-  const trace = traceIdOf(answer);
-  const ids = { reason: decision.reason, decision: answer.decisionId, ...(trace === null ? {} : { trace }) };
-  const hints = {
-    ...(decision.advice === null ? {} : { advice: decision.advice.slice(0, MAX_TEXT_CHARS).toWellFormed() }),
-    ...(help === null ? {} : { help: `${help}#${decision.reason}` }),
-  };
-  const { jsonRpcDenial } = answer;
-  if (jsonRpcDenial === undefined) return { error: errorOf(reason), ...ids, message: reason.text, ...hints };
-  const error = { code: jsonRpcDenial.code, message: reason.text, data: { ...ids, ...hints } };
-  return { jsonrpc: '2.0', id: jsonRpcDenial.id, error };
-}
-
-/** The `error` of the body: that of the challenge where there is one, else the nearest in RFC 6749. */
-const errorOf = (reason: Reason): string => {
-  if (reason.challenge !== null) return reason.challenge === '' ? 'unauthorized' : reason.challenge;
-  if (reason.httpStatus === 503 || reason.httpStatus === 429) return 'temporarily_unavailable';
-  return reason.httpStatus === 403 ? 'access_denied' : 'invalid_request';
-};
-
-/** The challenge scheme; `DPoP` lists the accepted algorithms. @see RFC 9449 section 7.1 */
-interface Scheme {
-  readonly name: 'Bearer' | 'DPoP';
-  readonly error: string | null;
-  readonly algs: string | null;
-}
-
-function schemeOf({ reason }: Deny): Scheme {
-  const error = dpopErrors.get(reason);
-  return error === undefined
-    ? { name: 'Bearer', error: null, algs: null }
-    : { name: 'DPoP', error, algs: [...defaultProofRules.algorithms].join(' ') };
-}
-
-/** @see RFC 9449 sections 7.1 and 9 */
-const dpopErrors: ReadonlyMap<string, string> = new Map([
-  ['token.proof', 'invalid_dpop_proof'],
-  ['token.proof-nonce', 'use_dpop_nonce'],
-]);
-
-/** @see RFC 6750 section 3 and RFC 9728 section 5.1 */
-const challengeFrom = (reason: Reason, answer: Answer, scheme: Scheme): string => {
-  const url = plain(answer.resourceMetadataUrl);
-  const parameters = [
-    ['realm', 'remit'],
-    ...(reason.challenge === ''
-      ? []
-      : [['error', scheme.error ?? reason.challenge ?? ''] as const, ['error_description', reason.text]]),
-    ...(scheme.algs === null ? [] : [['algs', scheme.algs]]),
-    ...(url === null ? [] : [['resource_metadata', url]]),
-  ];
-  return `${scheme.name} ${parameters.map(([name, value = '']) => `${name}="${value.replace(/["\\]/g, '\\$&')}"`).join(', ')}`;
-};
 
 /** Ids and labels only, since access logs print them. Stored in the namespace `envoy.filters.http.ext_authz`. */
 const metadataFrom = (answer: Answer, { ledger }: ResponseOptions): readonly SetHeader[] => {
@@ -278,7 +179,3 @@ const metadataFrom = (answer: Answer, { ledger }: ResponseOptions): readonly Set
   ] as const;
   return values.flatMap(([name, value]): readonly SetHeader[] => (value === null ? [] : [[name, value]]));
 };
-
-/** Text that is safe in a header, or nothing: a truncated identifier would be another identifier. */
-const plain = (text: string | null): string | null =>
-  text !== null && text.length <= MAX_TEXT_CHARS && /^[\x21-\x7e]+$/.test(text) ? text : null;

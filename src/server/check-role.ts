@@ -245,6 +245,7 @@ function servicesOf(
     spans: telemetry.spans,
     onChecked: observerOf(parts),
     transactionToken,
+    denialDetails: config.extAuthz.denialDetails,
     resourceMetadataUrl: (id) => {
       const url = issuer?.url ?? announced.issuer;
       return url === null ? null : resourceMetadataUrl(url, { id });

@@ -1,6 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
 import { a2aActionFrom } from '../../src/action/a2a.ts';
-import { jsonRpcDenialOf } from '../../src/action/json-rpc-denial.ts';
 import type { HttpCall } from '../../src/action/call.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { mustCatalog } from '../builders/catalog.ts';
@@ -131,11 +130,5 @@ describe('a2aActionFrom denies', () => {
     ['a missing argument', request('must', {}), 'action.arguments: arguments of `booker.must`: `taskId` is missing'],
   ])('%s', (_name, given, expected) => {
     expect(outcome(given)).toBe(expected);
-  });
-});
-
-describe('jsonRpcDenialOf', () => {
-  it('has its own code in A2A, where that of MCP means that a task is not found', () => {
-    expect(jsonRpcDenialOf(call(request('GetTask', { id: 't' })), catalog)).toEqual({ id: 1, code: -32_099 });
   });
 });

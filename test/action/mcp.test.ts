@@ -1,7 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { HttpCall } from '../../src/action/call.ts';
-import { jsonRpcDenialOf } from '../../src/action/json-rpc-denial.ts';
 import { mcpActionFrom } from '../../src/action/mcp.ts';
 import { MCP_REVISIONS } from '../../src/action/mcp-headers.ts';
 import { isDeny } from '../../src/decision/decision.ts';
@@ -381,21 +380,6 @@ describe('mcpActionFrom', () => {
         },
       ),
     );
-  });
-});
-
-describe('jsonRpcDenialOf', () => {
-  it.each<[string, HttpCall, unknown]>([
-    ['a request', call(message('ping', {}, 'r')), 'r'],
-    ['a request that is denied', call(message('tools/call', { name: 'drop' }, 9)), 9],
-    ['a notification', call({ jsonrpc: '2.0', method: 'notifications/initialized' }), null],
-    ['an answer', call({ jsonrpc: '2.0', id: 3, result: {} }), null],
-    ['what cannot be read', call('{'), null],
-    ['a stream', call('', {}, { method: 'GET' }), undefined],
-    ['another path', call(message('ping'), {}, { path: '/x', segments: ['x'] }), undefined],
-    ['another host', call(message('ping'), {}, { host: 'x.acme.test' }), undefined],
-  ])('%s', (_name, given, id) => {
-    expect(jsonRpcDenialOf(given, catalog)).toEqual(id === undefined ? undefined : { id, code: -32_001 });
   });
 });
 

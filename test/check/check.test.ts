@@ -122,6 +122,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   ledger,
   spans: null,
   transactionToken: null,
+  denialDetails: 'verified',
   resourceMetadataUrl: () => null,
   outcomes: { answered: () => undefined },
   onChecked: () => undefined,

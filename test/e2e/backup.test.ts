@@ -105,7 +105,7 @@ describeWith(envoyPart(), 'a process that is backed up while it serves, lost, an
     expect([await call(spent.token), await call(spent.token), await call(spent.token)]).toEqual([
       '200',
       '200',
-      '429 task.exhausted',
+      '403 task.exhausted',
     ]);
     const anchored = statSync(at('checkpoints-1.txt')).size;
     await processes.complete(before.taskId);

@@ -271,7 +271,7 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     const spent = answers.filter((answer) => answer === '200').length;
     expect(spent).toBeLessThanOrEqual(25);
     expect(spent + late).toBeGreaterThanOrEqual(25);
-    expect(answers.slice(-20)).toEqual(Array.from({ length: 20 }, () => '429 task.exhausted'));
+    expect(answers.slice(-20)).toEqual(Array.from({ length: 20 }, () => '403 task.exhausted'));
   });
 
   it('deny after a pause longer than the lease: the first answer is not made of what was true before', async () => {

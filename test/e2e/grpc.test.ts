@@ -195,10 +195,10 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
     [
       'a message with too many fields',
       () => place(Buffer.alloc(2 * 8193, Buffer.from([0x58, 1]))),
-      status.UNKNOWN,
+      status.PERMISSION_DENIED,
       'request.too-large',
     ],
-    ['invalid bytes', () => place(Buffer.from([0xff])), status.INTERNAL, 'request.malformed'],
+    ['invalid bytes', () => place(Buffer.from([0xff])), status.PERMISSION_DENIED, 'request.malformed'],
     [
       'a compressed message',
       async () => {

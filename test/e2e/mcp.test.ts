@@ -4,10 +4,16 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { extractWWWAuthenticateParams } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport, StreamableHTTPError } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { CallToolResultSchema, McpError } from '@modelcontextprotocol/sdk/types.js';
 import { Agent } from '../../src/dev/agent.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
+import { recordBytesIn } from '../../src/ledger/leaf.ts';
+import { readLog } from '../../src/ledger/log/log-reader.ts';
+import { timelineFrom } from '../../src/ledger/timeline.ts';
+import { mustFind } from '../builders/must.ts';
 import { describeWith, envoyPart } from '../parts.ts';
+import { until } from '../until.ts';
 import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 import { fetchOverMtls } from './mtls-fetch.ts';
 import { startMcpServer } from './mcp-server.ts';
@@ -110,20 +116,22 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     return { client, transport, responses };
   }
 
-  /** Runs a tool that is denied; returns what the SDK's caller and the transport received. */
+  /** Makes a call that is denied; returns what the SDK's caller and the transport received. The session must live on. */
   async function denied(run: () => Promise<unknown>) {
     const before = server.ran.length;
-    const error = await run().then(
-      () => {
-        throw new Error('the call was not denied');
-      },
-      (thrown: unknown) => thrown,
-    );
-    expect(error).toBeInstanceOf(StreamableHTTPError);
+    const got = await run().catch((thrown: unknown) => thrown);
+    const response = connection.responses.at(-1);
     expect(server.ran.length).toBe(before);
-    const { code, message } = error as StreamableHTTPError;
-    const body = JSON.parse(message.slice(message.indexOf('{')));
-    return { status: code, body, response: connection.responses.at(-1) };
+    expect((await connection.client.listTools()).tools).not.toEqual([]);
+    if (got instanceof McpError) {
+      expect(got.code).toBe(-32_010);
+      return { told: got.data as Record<string, unknown>, text: got.message, response };
+    }
+    const { isError, content, _meta } = CallToolResultSchema.parse(got);
+    expect(isError).toBe(true);
+    const [first] = content;
+    const text = first?.type === 'text' ? first.text : '';
+    return { told: _meta?.['remit.dev/denial'] as Record<string, unknown>, text, response };
   }
 
   const callTool = (name: string, args: Record<string, unknown> = {}): Promise<unknown> =>
@@ -146,52 +154,101 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     expect(server.requests.some(({ method }) => method === 'GET')).toBe(true);
   });
 
-  it.each<[string, () => Promise<unknown>, number, string, string | undefined]>([
+  it.each<[string, () => Promise<unknown>, Record<string, unknown>, string]>([
     [
       'a tool that no policy permits',
       () => callTool('delete_file', { name: 'x' }),
-      403,
-      'policy.not-permitted',
-      undefined,
+      { reason: 'policy.not-permitted', next: 'ask_person', action: 'files.delete' },
+      'Ask the person you work for',
     ],
-    ['a tool missing from the catalog', () => callTool('format_disk'), 403, 'action.unknown', undefined],
-    ['a tool outside the intent', () => callTool('share_file'), 403, 'action.outside-intent', undefined],
+    [
+      'a tool missing from the catalog',
+      () => callTool('format_disk'),
+      { reason: 'action.unknown', next: 'change_arguments' },
+      'the action is not known',
+    ],
+    [
+      'a tool that is misspelt',
+      () => callTool('read_fille', { name: 'x' }),
+      { reason: 'action.unknown', nearest: 'files.read' },
+      'the most similar one is `files.read`',
+    ],
+    [
+      'a tool outside the intent',
+      () => callTool('share_file'),
+      { reason: 'action.outside-intent', next: 'declare_again', action: 'files.share' },
+      'Declare a task that covers this call',
+    ],
     [
       'an argument that a policy forbids',
       () => callTool('read_file', { name: 'private-diary' }),
-      403,
-      'policy.forbidden',
+      { reason: 'policy.forbidden', advice: 'private files are not for agents', action: 'files.read' },
       'private files are not for agents',
     ],
-    ['a missing argument', () => callTool('read_file'), 403, 'action.arguments', undefined],
+    [
+      'a missing argument',
+      () => callTool('read_file'),
+      { reason: 'action.arguments', next: 'change_arguments', action: 'files.read' },
+      'Change the call',
+    ],
     [
       'an argument that would be an entity',
       () => callTool('read_file', { name: { __entity: { type: 'T', id: 'i' } } }),
-      403,
-      'action.arguments',
-      undefined,
+      { reason: 'action.arguments', action: 'files.read' },
+      'Change the call',
     ],
     [
       'a resource that a policy forbids',
       () => connection.client.readResource({ uri: 'file:///private/diary' }),
-      403,
-      'policy.forbidden',
-      undefined,
+      { reason: 'policy.forbidden', action: 'files.resource' },
+      'a policy forbids the action',
     ],
     [
       'a family missing from the catalog',
       () => connection.client.getPrompt({ name: 'x' }),
-      403,
-      'action.unknown',
-      undefined,
+      { reason: 'action.unknown' },
+      'the action is not known',
     ],
-  ])('the client shows its caller the denial of %s', async (_name, run, status, reason, advice) => {
-    const { body, ...got } = await denied(run);
-    expect(got.status).toBe(status);
-    expect(got.response?.headers.get('x-remit-decision')).toContain(`deny;reason=${reason};`);
-    expect(body).toMatchObject({ jsonrpc: '2.0', id: expect.any(Number), error: { code: -32_001, data: { reason } } });
-    expect(body.error.data.advice).toBe(advice);
-    expect(got.response?.headers.get('x-remit-decision')).toContain(body.error.data.decision);
+  ])('the client shows its caller the denial of %s, and its session lives on', async (_name, run, expected, words) => {
+    const { told, text, response } = await denied(run);
+    expect(response?.status).toBe(200);
+    expect(told).toMatchObject(expected);
+    expect(text).toContain(words);
+    const decided = response?.headers.get('x-remit-decision');
+    expect(decided).toContain(`deny;reason=${String(expected['reason'])};`);
+    expect(decided).toContain(String(told['decision']));
+  });
+
+  it('a denial with HTTP 200 is a denial in the outcome, and no finding', async () => {
+    const { told } = await denied(() => callTool('delete_file', { name: 'y' }));
+    const outcome = await until(async () => {
+      await domain.remit.flush();
+      const all = mustFind(
+        readLog(join(scratch.folder, 'ledger'), (log) =>
+          timelineFrom([...log.leaves()].map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) }))),
+        ),
+      );
+      expect(all.filter(({ kind }) => kind === 'finding')).toEqual([]);
+      return all.find((record) => record.kind === 'outcome' && record.decisionId === told['decision']);
+    });
+    expect(outcome).toMatchObject({
+      kind: 'outcome',
+      decision: 'deny',
+      status: 200,
+      details: 'ext_authz_denied',
+      flags: ['UAEX'],
+      attempts: 0,
+      upstreamCluster: null,
+    });
+  });
+
+  it('a notification that is denied gets no answer, which ends no session', async () => {
+    const asked = server.requests.length;
+    const body = '{"jsonrpc":"2.0","method":"notifications/files/delete"}';
+    const reply = await post(body);
+    expect([reply.status, reply.body]).toEqual([202, '']);
+    expect(reply.headers['x-remit-decision']).toMatch(/^deny;reason=action\.unknown;/);
+    expect(server.requests.length).toBe(asked);
   });
 
   it('the client reads from `WWW-Authenticate` what is missing', async () => {
@@ -233,35 +290,36 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
       'a second name in other case',
       readFileCall.replace('"name":"read_file"', '"name":"read_file","Name":"delete_file"'),
       {},
-      400,
+      200,
       'request.not-canonical',
       'r',
     ],
-    ['another name in the header', readFileCall, { 'mcp-name': 'delete_file' }, 400, 'request.not-canonical', 'r'],
-    ['another method in the header', readFileCall, { 'mcp-method': 'ping' }, 400, 'request.not-canonical', 'r'],
-    ['an unknown revision', readFileCall, { 'mcp-protocol-version': '2099-01-01' }, 403, 'request.unsupported', 'r'],
+    ['another name in the header', readFileCall, { 'mcp-name': 'delete_file' }, 200, 'request.not-canonical', 'r'],
+    ['another method in the header', readFileCall, { 'mcp-method': 'ping' }, 200, 'request.not-canonical', 'r'],
+    ['an unknown revision', readFileCall, { 'mcp-protocol-version': '2099-01-01' }, 200, 'request.unsupported', 'r'],
     // Issue 14: the session action let these through to a server that executes whatever has an id.
     [
       'a notification that is a request',
       '{"jsonrpc":"2.0","id":"r","method":"notifications/initialized"}',
       {},
-      403,
+      200,
       'action.unknown',
       'r',
-    ],
-    [
-      'a notification unknown to every revision',
-      '{"jsonrpc":"2.0","method":"notifications/files/delete"}',
-      {},
-      403,
-      'action.unknown',
-      null,
     ],
     ['a tool called without an id', readFileCall.replace('"id":"r",', ''), {}, 400, 'request.malformed', null],
     ['another content type', readFileCall, { 'content-type': 'text/plain' }, 403, 'request.unsupported', null],
   ])('%s is refused and never reaches the server', async (_name, body, headers, status, reason, id) => {
     const before = server.requests.length;
-    const reply = await agent.call(domain.stage.envoyPort, {
+    const reply = await post(body, headers);
+    const { id: answered, error, result } = JSON.parse(reply.body);
+    const told = error === undefined ? result['_meta']['remit.dev/denial'] : error.data;
+    expect([reply.status, answered, told.reason]).toEqual([status, id, reason]);
+    expect(error?.code ?? (result.isError ? -32_010 : null)).toBe(-32_010);
+    expect(server.requests.length).toBe(before);
+  });
+
+  const post = (body: string, headers: Readonly<Record<string, string>> = {}) =>
+    agent.call(domain.stage.envoyPort, {
       host: HOST,
       method: 'POST',
       path: '/mcp',
@@ -274,15 +332,6 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
       },
       body,
     });
-    const answer = JSON.parse(reply.body);
-    expect([reply.status, answer.id, answer.error.code, answer.error.data.reason]).toEqual([
-      status,
-      id,
-      -32_001,
-      reason,
-    ]);
-    expect(server.requests.length).toBe(before);
-  });
 
   it('lets the client end its session', async () => {
     const { client, transport } = await connect(token);

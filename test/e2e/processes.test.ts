@@ -141,7 +141,7 @@ describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behin
   });
 
   it.each<[string, Readonly<Record<string, unknown>>, number, string]>([
-    ['the budget of calls', { max_calls: 25 }, 25, '429 task.exhausted'],
+    ['the budget of calls', { max_calls: 25 }, 25, '403 task.exhausted'],
     ['the single use of a token', { single_use: true }, 1, '403 task.replayed'],
   ])('never exceed %s together', async (_what, constraints, most, refusal) => {
     const { token, taskId } = await processes.declare({ constraints });

@@ -88,7 +88,7 @@ describeWith(envoyPart(), 'tasks and tokens through Envoy', (envoy) => {
       const answers = await Promise.all(Array.from({ length: 12 }, () => callPayments(planner, domain, { token })));
       expect(answers.filter(([status]) => status === 200)).toHaveLength(3);
       expect(answers.filter(([, reason]) => reason === 'task.exhausted')).toHaveLength(9);
-      expect(answers.find(([, reason]) => reason === 'task.exhausted')?.[0]).toBe(429);
+      expect(answers.find(([, reason]) => reason === 'task.exhausted')?.[0]).toBe(403);
     });
 
     it('sums up amounts over the uses of a task against `max_amount`', async () => {

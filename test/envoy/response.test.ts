@@ -1,6 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
+import type { DenialForm } from '../../src/action/denial-form.ts';
 import { deny } from '../../src/decision/decision.ts';
+import type { DenialFacts } from '../../src/decision/denial-facts.ts';
+import { nextSteps } from '../../src/decision/next-step.ts';
 import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
 import type { Answer } from '../../src/check/answer.ts';
 import { checkResponseFrom, CREDENTIAL_HEADERS, OWNED_HEADERS, preparedDenial } from '../../src/envoy/response.ts';
@@ -172,7 +175,8 @@ describe('checkResponseFrom a denial', () => {
       reason: code,
       decision: id,
       trace: traceId,
-      message: reason.text,
+      message: `${reason.text}. ${nextSteps[reason.next]}`,
+      next: reason.next,
       help: `https://remit.test/reasons#${code}`,
     });
     expect(response.dynamic_metadata?.fields).toMatchObject({
@@ -211,7 +215,7 @@ describe('checkResponseFrom a denial', () => {
     ['action.outside-intent', 'insufficient_scope'],
     ['policy.forbidden', 'access_denied'],
     ['task.suspended', 'access_denied'],
-    ['task.exhausted', 'temporarily_unavailable'],
+    ['task.exhausted', 'access_denied'],
     ['internal', 'temporarily_unavailable'],
   ] as const)('calls %s the error %s', (code, error) => {
     const response = readAsEnvoy(checkResponseFrom(answerFor({ decision: deny(code, '') }), options));
@@ -227,36 +231,142 @@ describe('checkResponseFrom a denial', () => {
       reason: 'policy.forbidden',
       decision: id,
       trace: traceId,
-      message: 'a policy forbids the action',
+      message: expect.stringMatching(/^a policy forbids the action\. ask "treasury"\na{2033}$/),
+      next: 'ask_person',
       advice: expect.stringMatching(/^ask "treasury"\na{2033}$/),
     });
   });
 });
 
-describe('checkResponseFrom a denial of a JSON-RPC call', () => {
-  it.each(['r-7', 7, null])('is a JSON-RPC error under the id %s, with the same status and headers', (requestId) => {
-    const decision = deny('action.outside-intent', 'not in it', { policyIds: [], advice: 'Declare it.' });
-    const plain = readAsEnvoy(checkResponseFrom(answerFor({ decision }), options)).denied_response;
-    const response = readAsEnvoy(
-      checkResponseFrom(answerFor({ decision, jsonRpcDenial: { id: requestId, code: -32_099 } }), options),
-    ).denied_response;
-    expect([response?.status, response?.headers]).toEqual([plain?.status, plain?.headers]);
-    expect(valuesOf(response?.headers)['www-authenticate']).toContain('error="insufficient_scope"');
+/** The body of a denial. */
+const bodyOf = (over: Partial<Answer>): Record<string, unknown> =>
+  JSON.parse(readAsEnvoy(checkResponseFrom(answerFor(over), { helpUrl: null })).denied_response?.body ?? '');
+
+describe('checkResponseFrom a denial with facts', () => {
+  const told: DenialFacts = {
+    action: 'payments.create',
+    argument: { name: 'amount', expected: 'a whole number of 0 or more' },
+  };
+  it.each<[string, ReasonCode, DenialFacts, string]>([
+    [
+      'the argument',
+      'action.arguments',
+      told,
+      `the arguments of the action are not valid: \`amount\` must be a whole number of 0 or more. ${nextSteps.change_arguments}`,
+    ],
+    [
+      'the budget',
+      'task.exhausted',
+      { budget: { limit: 3, used: 3 } },
+      `the budget of the task is used up: 3 of 3. ${nextSteps.ask_person}`,
+    ],
+    [
+      'the most similar action',
+      'action.unknown',
+      { nearest: 'payments.read' },
+      `the action is not known: the most similar one is \`payments.read\`. ${nextSteps.change_arguments}`,
+    ],
+    ['the action alone', 'task.suspended', { action: 'a.b' }, `the task is suspended. ${nextSteps.stop}`],
+  ])('names %s in the body and in its message', (_name, code, facts, message) => {
+    const body = bodyOf({ decision: deny(code, 'the inner cause'), told: facts });
+    expect(body).toMatchObject({ ...facts, message, next: reasons[code].next });
+  });
+
+  it('bounds names of the catalog, and has no lone surrogate', () => {
+    const long = `${'\u{1F600}'.repeat(200)}x`;
+    const body = bodyOf({
+      decision: deny('action.arguments', ''),
+      told: { action: long, nearest: long, argument: { name: `a${long}`, expected: long } },
+    });
+    expect(body['action']).toBe('\u{1F600}'.repeat(128));
+    expect(JSON.stringify(body)).not.toMatch(/\\ud/);
+    expect(JSON.stringify(body).length).toBeLessThan(4_000);
+  });
+});
+
+describe('checkResponseFrom a denial in the form of a protocol', () => {
+  const decision = deny('action.outside-intent', 'not in it', { advice: 'Declare it.' });
+  const told = { action: 'files.share' };
+  const message = `${reasons['action.outside-intent'].text}. Declare it.`;
+  const data = {
+    reason: 'action.outside-intent',
+    decision: id,
+    trace: traceId,
+    next: 'declare_again',
+    action: 'files.share',
+    advice: 'Declare it.',
+    help: 'https://remit.test/reasons#action.outside-intent',
+  };
+  const responseIn = (form: DenialForm, over: Partial<Answer> = {}) =>
+    readAsEnvoy(checkResponseFrom(answerFor({ decision, told, form, ...over }), options));
+  const media = 'application/json' as const;
+
+  it.each(['r-7', 7, null, '\u0000\u202e\ud800"\n'])('is a JSON-RPC error under the id %j', (requestId) => {
+    const form = { kind: 'json-rpc-error', id: requestId, code: -32_010, status: 'ok', media } as const;
+    const response = responseIn(form);
+    expect(response.status?.code).toBe(7);
+    expect(response.denied_response?.status).toEqual({ code: 200 });
+    const body = response.denied_response?.body ?? '';
+    expect(JSON.parse(body)).toEqual({ jsonrpc: '2.0', id: requestId, error: { code: -32_010, message, data } });
+    // eslint-disable-next-line no-control-regex
+    expect(body).not.toMatch(/[\u0000-\u001f]/);
+    const headers = valuesOf(response.denied_response?.headers);
+    expect(headers['x-remit-decision']).toContain('deny;reason=action.outside-intent');
+    expect(headers['www-authenticate']).toContain('error="insufficient_scope"');
+    expect(response.dynamic_metadata?.fields).toMatchObject({ decision: { stringValue: 'deny' } });
+  });
+
+  it('is a JSON-RPC error with the status of the reason', () => {
+    const form = { kind: 'json-rpc-error', id: 1, code: -32_010, status: 'reason', media } as const;
+    expect(responseIn(form).denied_response?.status).toEqual({ code: 403 });
+  });
+
+  it('is one server-sent event', () => {
+    const form = { kind: 'json-rpc-error', id: 1, code: -32_099, status: 'ok', media: 'text/event-stream' } as const;
+    const response = responseIn(form).denied_response;
+    expect(valuesOf(response?.headers)['content-type']).toBe('text/event-stream');
+    const [, json = ''] = /^data: ([^\n]+)\n\n$/.exec(response?.body ?? '') ?? [];
+    expect(JSON.parse(json)).toEqual({ jsonrpc: '2.0', id: 1, error: { code: -32_099, message, data } });
+  });
+
+  it('is the result of a tool that failed, whose text says reason, advice and next step', () => {
+    const response = responseIn({ kind: 'tool-result', id: 'r', media }).denied_response;
+    expect(response?.status).toEqual({ code: 200 });
+    const text = `Denied: ${message}\nreason: action.outside-intent, next: declare_again, action: files.share, decision: ${id}`;
     expect(JSON.parse(response?.body ?? '')).toEqual({
       jsonrpc: '2.0',
-      id: requestId,
-      error: {
-        code: -32_099,
-        message: reasons['action.outside-intent'].text,
-        data: {
-          reason: 'action.outside-intent',
-          decision: id,
-          trace: traceId,
-          advice: 'Declare it.',
-          help: 'https://remit.test/reasons#action.outside-intent',
-        },
+      id: 'r',
+      result: {
+        content: [{ type: 'text', text }],
+        isError: true,
+        resultType: 'complete',
+        _meta: { 'remit.dev/denial': data },
       },
     });
+  });
+
+  it('is no answer to a notification, and still a denial to Envoy', () => {
+    const response = responseIn({ kind: 'accepted' });
+    expect(response.status?.code).toBe(7);
+    expect(response.denied_response?.status).toEqual({ code: 202 });
+    expect(response.denied_response?.body ?? '').toBe('');
+    const headers = valuesOf(response.denied_response?.headers);
+    expect(headers).not.toHaveProperty('content-type');
+    expect(headers['x-remit-decision']).toMatch(/^deny;/);
+  });
+
+  it.each(codes)('%s says its gRPC status, which no retry policy repeats but for a fault', (code) => {
+    const response = responseIn({ kind: 'grpc' }, { decision: deny(code, '') }).denied_response;
+    const status = valuesOf(response?.headers)['grpc-status'];
+    const { httpStatus } = reasons[code];
+    expect(status).toBe(httpStatus === 503 ? '14' : httpStatus === 401 ? '16' : '7');
+  });
+
+  it('fits the metadata that a gRPC client reads, whatever the advice is', () => {
+    const advised = deny('policy.forbidden', '', { advice: '€'.repeat(2_048) });
+    const { body = '' } = responseIn({ kind: 'grpc' }, { decision: advised }).denied_response ?? {};
+    expect(encodeURIComponent(body).length).toBeLessThan(7_000);
+    expect(JSON.parse(body)).toMatchObject({ reason: 'policy.forbidden', next: 'ask_person', action: 'files.share' });
   });
 });
 
@@ -275,6 +385,13 @@ describe('checkResponseFrom anything', () => {
     traceId: text,
     transactionToken: fc.option(fc.stringMatching(/^[A-Za-z0-9_.-]{1,40}$/)),
     passing: anyPassing,
+    form: fc.constantFrom<DenialForm>(
+      { kind: 'grpc' },
+      { kind: 'accepted' },
+      { kind: 'tool-result', id: '\ud800\u0000', media: 'application/json' },
+      { kind: 'json-rpc-error', id: null, code: -1, status: 'ok', media: 'text/event-stream' },
+    ),
+    told: fc.record({ action: fc.string({ unit: 'binary' }), nearest: fc.string({ unit: 'binary' }) }),
   });
 
   it('is code 0 only for an allow, never empty, and safe in every header', () => {

@@ -84,7 +84,8 @@ for (const version of envoyVersions) {
         const answer = await wire.to(listener, get('/v1/a'));
         const { httpStatus, text, challenge, retryable } = reasons[code];
         expect(answer.status).toBe(httpStatus);
-        expect(JSON.parse(answer.body)).toMatchObject({ reason: code, decision: decisionId, message: text });
+        expect(JSON.parse(answer.body)).toMatchObject({ reason: code, decision: decisionId });
+        expect(JSON.parse(answer.body).message).toContain(text);
         expect(answer.headers.get('content-type')).toBe('application/json');
         expect(answer.headers.get('cache-control')).toBe('no-store');
         expect(answer.headers.get('x-remit-decision')).toBe(`deny;reason=${code};id="${decisionId}"`);
@@ -273,7 +274,7 @@ for (const version of envoyVersions) {
         reason: 'task.exhausted',
         decision_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
       };
-      expect(lines).toContainEqual({ status: 429, details: 'ext_authz_denied', metadata: denied });
+      expect(lines).toContainEqual({ status: 403, details: 'ext_authz_denied', metadata: denied });
       const allowed = expect.objectContaining({ decision: 'allow', task_id: 'task-1', action: 'a.b' });
       expect(lines).toContainEqual({ status: 200, details: 'via_upstream', metadata: allowed });
       expect(JSON.stringify(lines)).not.toMatch(/failure_mode_allowed/);

@@ -1,3 +1,4 @@
+import type { DenialForm } from '../../action/denial-form.ts';
 import type { DecidedCheck } from '../../decide/decided-check.ts';
 import type { Decision } from '../../decision/decision.ts';
 import type { AskedCheck } from '../asked-check.ts';
@@ -11,6 +12,8 @@ export interface CheckToTrace {
   readonly byPolicy: Decision;
   /** Trace ID of its span; `null` where it has none. */
   readonly traceId: string | null;
+  /** How a denial was written; absent for an ordinary HTTP answer. */
+  readonly form?: DenialForm;
   /** Whether the upstream gets a transaction token. */
   readonly isTokenHanded: boolean;
   readonly readMs: number;

@@ -1,3 +1,4 @@
+import { httpStatusOf } from '../../action/denial-form.ts';
 import { reasons } from '../../decision/reasons.ts';
 import type { Facts } from '../../decide/facts.ts';
 import { isDeny } from '../../decision/decision.ts';
@@ -96,18 +97,26 @@ export function policyDetails({ check, byPolicy }: CheckToTrace): readonly Detai
   ];
 }
 
+const formTexts = {
+  grpc: 'a gRPC status',
+  'json-rpc-error': 'a JSON-RPC error',
+  'tool-result': 'the result of a tool that failed',
+  accepted: 'no answer, to a notification',
+} as const;
+
 /** What was answered, and what came between the policies and the answer. */
-export function answerDetails({ check, traceId, isTokenHanded }: CheckToTrace): readonly Detail[] {
+export function answerDetails({ check, traceId, isTokenHanded, form }: CheckToTrace): readonly Detail[] {
   const { decision, withdraws, decisionId } = check;
   const ids = [...detail('decision', decisionId), ...detail('trace', traceId)];
   if (!isDeny(decision)) {
     const handed = isTokenHanded ? 'handed to the upstream' : null;
     return [...ids, ...detail('answered', 'allow'), ...detail('transaction token', handed)];
   }
-  const { httpStatus, text } = reasons[decision.reason];
+  const reason = reasons[decision.reason];
   return [
     ...ids,
-    ...detail('answered', `${httpStatus} ${decision.reason}: ${text}`),
+    ...detail('answered', `${httpStatusOf(form ?? null, reason)} ${decision.reason}: ${reason.text}`),
+    ...detail('in the form of', form === undefined ? null : formTexts[form.kind]),
     ...detail('cause', decision.detail),
     ...detail('withdraws the allow', withdraws),
   ];
