@@ -5,7 +5,7 @@ import { spiffeIdFrom } from '../identity/spiffe-id.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import { rehearse } from '../policy-tools/tests/rehearse.ts';
-import { DEFAULT_TTL_SECONDS, plainCircumstances } from '../policy-tools/tests/test-case.ts';
+import { DEFAULT_LIVES, plainCircumstances } from '../policy-tools/tests/test-case.ts';
 import type { TestCase, WrittenCall } from '../policy-tools/tests/test-case.ts';
 import { writtenCallOf } from '../policy-tools/tests/written-call.ts';
 import type { CallAttempt } from '../policy-tools/tests/written-call.ts';
@@ -103,7 +103,7 @@ function trialOf(policies: PolicySet, { agent, attempt, purpose }: Candidate, no
     ? inTask
     : { ...inTask, credential: { ...inTask.credential, kind: 'workload-identity' as const } };
   const used = isInTask ? found : rehearse({ kind: 'call', ...call }, circumstances, policies);
-  const issue = { kind: 'issue', action: action.id, ttlSeconds: DEFAULT_TTL_SECONDS, delegation: null } as const;
+  const issue = { kind: 'issue', action: action.id, ...DEFAULT_LIVES, delegation: null } as const;
   const issued = isInTask ? rehearse(issue, circumstances, policies) : used;
   if (isProblem(used) || isProblem(issued)) return null;
   return { agent, action, purpose, call, isInTask, denied: deniedBy(issued.decision, used.decision) };

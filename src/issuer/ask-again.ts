@@ -1,7 +1,7 @@
 import type { CatalogAction, Server } from '../action/catalog.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import { type IssueFacts, issueQuestion } from '../policy/issue-question.ts';
-import type { Task } from '../task/task.ts';
+import { lifeSecondsOf, type Task } from '../task/task.ts';
 import { authorizationDetailsFrom, type Constraints } from '../token/authorization-details.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { delegationFrom } from './ancestors.ts';
@@ -70,6 +70,7 @@ function refusalOf(
         actions,
         requested: { action: action.id, risk: action.risk, constraints },
         ttlSeconds: Math.min(settings.tokenSeconds, secondsLeft),
+        taskSeconds: lifeSecondsOf(task),
         subject: task.subject,
         subjectAttributes: task.subjectAttributes,
         claimed: task.claimed,

@@ -7,7 +7,7 @@ import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Authority } from '../state/authority.ts';
 import type { NamedValues } from '../task/named-values.ts';
-import type { Task } from '../task/task.ts';
+import { lifeSecondsOf, type Task } from '../task/task.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import { claimLimits } from '../token/claim-readers.ts';
 import { isProblem } from '../runtime/problem.ts';
@@ -41,6 +41,8 @@ export interface Grant extends Client {
   readonly expiresAtSeconds: number;
   /** Deadline of the task on the store's clock, in milliseconds since the Unix epoch. */
   readonly deadlineMs: number;
+  /** Life of the task, from its declaration to its deadline. */
+  readonly taskSeconds: number;
   /** Expiry of the token on the store's clock. */
   readonly tokenEndMs: number;
   /** Ids of the policies that permitted it, sorted. */
@@ -222,7 +224,7 @@ function originProblem(intent: Intent, { resources, scope, within }: Origin): OA
   return widening === null ? null : oauthError('invalid_authorization_details', widening);
 }
 
-type Lifetime = Pick<Grant, 'issuedAtSeconds' | 'expiresAtSeconds' | 'deadlineMs' | 'tokenEndMs'>;
+type Lifetime = Pick<Grant, 'issuedAtSeconds' | 'expiresAtSeconds' | 'deadlineMs' | 'taskSeconds' | 'tokenEndMs'>;
 
 /**
  * A task lives until the end of its intent, else for the default time, and never longer than the maximum or its origin. A token
@@ -253,7 +255,9 @@ function lifetimeOf(
   );
   if (deadlineMs > startMs && expiresAtSeconds > issuedAtSeconds) {
     const tokenEndMs = startMs + expiresAtSeconds * 1_000 - wallMs;
-    return { issuedAtSeconds, expiresAtSeconds, deadlineMs, tokenEndMs };
+    const createdAtMs = origin.place.kind === 'same-task' ? origin.place.task.createdAtMs : startMs;
+    const taskSeconds = lifeSecondsOf({ createdAtMs, deadlineMs });
+    return { issuedAtSeconds, expiresAtSeconds, deadlineMs, taskSeconds, tokenEndMs };
   }
   if (wallMs - startMs > MAX_STEP_MS && deadlineMs > startMs) {
     return oauthError('temporarily_unavailable', 'the clock of the issuer is being confirmed');
@@ -298,6 +302,7 @@ async function permitted(
           actions,
           requested: { action: action.id, risk: action.risk, constraints },
           ttlSeconds: lifetime.expiresAtSeconds - lifetime.issuedAtSeconds,
+          taskSeconds: lifetime.taskSeconds,
           subject,
           subjectAttributes,
           actors,

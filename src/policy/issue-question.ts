@@ -32,7 +32,10 @@ export interface IssueFacts {
    * is, in each of its entries.
    */
   readonly requested: { readonly action: string; readonly risk: Risk; readonly constraints: Constraints };
+  /** Life of the token asked for. */
   readonly ttlSeconds: number;
+  /** Life of its task, from its declaration to its deadline, in whole seconds: for it the agent gets further tokens. */
+  readonly taskSeconds: number;
   /** The subject: a user, or by default the agent itself. */
   readonly subject?: string;
   /** Who acts for the subject, the agent first; empty where the agent is the subject. */
@@ -61,6 +64,7 @@ export const issueQuestion = (facts: IssueFacts, terms: Terms): Question => ({
     intent: { purpose: facts.purpose, actions: distinct(facts.actions) },
     requested: requestedOf(facts.requested),
     ttlSeconds: facts.ttlSeconds,
+    taskSeconds: facts.taskSeconds,
     claimed: claimedOf(facts.claimed ?? {}),
     attested: attestedOf(facts.attested ?? []),
     subject: facts.subject ?? facts.agent,

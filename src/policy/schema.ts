@@ -118,7 +118,8 @@ const issueDeclaration = (terms: string): string => `
           notAfter?: datetime,
         },
       },
-      ttlSeconds: Long,
+      ttlSeconds: Long, // life of this token alone; the task gets further ones
+      taskSeconds: Long, // life of the task, from its declaration to its deadline
       subject: String, // on whose behalf
       actors: Set<String>,
       claimed: Set<String>, // "name=value": claims of the agent, which nobody checks. Never permit by them.

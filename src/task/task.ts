@@ -127,6 +127,10 @@ export function expiryOf(task: Task): { readonly atMs: number; readonly cause: C
     : { atMs: task.deadlineMs, cause: causeOf('deadline') };
 }
 
+/** How long a task lives at most, from its declaration to its deadline, in whole seconds. */
+export const lifeSecondsOf = ({ createdAtMs, deadlineMs }: Pick<Task, 'createdAtMs' | 'deadlineMs'>): number =>
+  Math.max(0, Math.floor((deadlineMs - createdAtMs) / 1_000));
+
 /**
  * The effective state: as stored, except that an open task past its deadline or idle limit is `expired`.
  *

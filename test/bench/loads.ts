@@ -60,6 +60,8 @@ export async function highRisk({ domain }: Bench, issuer: RemitUnderTest): Promi
   const tokens = await issuer.tokens(LIVE_TOKENS, {
     audience: audiences.payments,
     actions: ['payments.refund'],
+    // The example policies permit high risk for a quarter of an hour.
+    constraints: { not_after: Math.floor(Date.now() / 1_000) + 900 },
     by: domain.planner,
   });
   const calls = tokens.map((token) => ({ path: '/v1/payments/p-1/refund', token }));

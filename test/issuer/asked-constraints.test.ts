@@ -195,6 +195,34 @@ describe('requested constraints', () => {
     expect(requested()).toEqual([]);
   });
 
+  it('come with the life of the token and of its task, which stays the same for each further token', async () => {
+    const notAfter = Math.floor(Date.now() / 1_000) + 7_200;
+    const first = await bench.token({
+      authorization_details: JSON.stringify([entry({ not_after: notAfter })]),
+      task_context: '{"model":"a"}',
+    });
+    await bench.exchange(String(first.json['access_token']));
+    const path = `/tasks/${String(first.json['txn'])}`;
+    const headers = { 'content-type': 'application/json' };
+    await bench.ask(`${path}/context`, {
+      method: 'PUT',
+      body: '{"context":{"model":"b"}}',
+      headers,
+      as: bench.planner,
+    });
+    await bench.ask(`${path}/token`, { method: 'POST', as: bench.planner });
+    const lives = asked.splice(0).map(({ context }) => [context['ttlSeconds'], context['taskSeconds']]);
+    const [[, taskSeconds] = []] = lives;
+    expect([7_199, 7_200]).toContain(taskSeconds);
+    expect(lives).toEqual([
+      [300, taskSeconds],
+      // An exchange gives no longer life.
+      [expect.any(Number), taskSeconds],
+      [300, taskSeconds],
+      [300, taskSeconds],
+    ]);
+  });
+
   it('are clamped to the last instant that Cedar can represent', async () => {
     await bench.token({ authorization_details: JSON.stringify([entry({ not_after: 253_402_300_799 })]) });
     expect(requested()).toMatchObject([

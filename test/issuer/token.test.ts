@@ -86,6 +86,25 @@ describe('POST /oauth/token', () => {
     });
   });
 
+  it.each<[string, string, number | undefined, number]>([
+    ['high risk for 8 hours', 'payments.create', 8 * 3_600, 400],
+    ['high risk for more than a quarter of an hour', 'payments.create', 902, 400],
+    ['high risk for a quarter of an hour', 'payments.create', 900, 200],
+    ['high risk without an end, which is a quarter of an hour by default', 'payments.create', undefined, 200],
+    ['low risk for 8 hours', 'payments.read', 8 * 3_600, 200],
+  ])('decides by the life of the task: %s', async (_name, action, seconds, status) => {
+    const notAfter = seconds === undefined ? undefined : Math.floor(Date.now() / 1_000) + seconds;
+    const answer = await bench.token({
+      authorization_details: details({ actions: [action], constraints: { not_after: notAfter } }),
+    });
+    expect(answer.status).toBe(status);
+    if (status === 400) {
+      expect(answer.json['error_description']).toBe(`the action ${action} is not granted to this client`);
+    } else {
+      expect(answer.json['expires_in']).toBe(300);
+    }
+  });
+
   it('has the header and the claims of the profile and no others', async () => {
     const answer = await bench.token();
     const compact = String(answer.json['access_token']);

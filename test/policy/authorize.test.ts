@@ -17,7 +17,7 @@ async function decisionBy(policies: string, ttlSeconds = 1) {
   return authorize(
     set,
     issueQuestion(
-      { agent, server, purpose: '', actions: ['files.list'], requested, ttlSeconds, nowMs: 0 },
+      { agent, server, purpose: '', actions: ['files.list'], requested, ttlSeconds, taskSeconds: 900, nowMs: 0 },
       set.catalog,
     ),
   );

@@ -82,7 +82,10 @@ describe('attributes of resources from the catalog', () => {
       if (server === undefined) throw new Error('no server');
       const requested = { action: 'a', risk: 'low' as const, constraints: unconstrained };
       return asked(
-        issueQuestion({ agent, server, purpose: '', actions: [], requested, ttlSeconds: 1, nowMs: 0 }, set.catalog),
+        issueQuestion(
+          { agent, server, purpose: '', actions: [], requested, ttlSeconds: 1, taskSeconds: 1, nowMs: 0 },
+          set.catalog,
+        ),
       );
     };
     expect(of('wiki')).toBe('policy.forbidden owned');

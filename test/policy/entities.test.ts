@@ -127,6 +127,7 @@ describe('entities are taken', () => {
         actions: [],
         requested: { action: 'files.list', risk: 'low', constraints: unconstrained },
         ttlSeconds: 1,
+        taskSeconds: 1,
         nowMs: 0,
       },
       set.catalog,

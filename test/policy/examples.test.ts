@@ -107,7 +107,7 @@ function use(
   );
 }
 
-function issue(agent: string, id: string, { purpose = 'pay the rent', ttlSeconds = 300 } = {}): Question {
+function issue(agent: string, id: string, { purpose = 'pay the rent', taskSeconds = 900 } = {}): Question {
   const action = set.catalog.actions.get(id);
   if (action === undefined) throw new Error(`no action ${id}`);
   const requested = { action: id, risk: action.risk, constraints: unconstrained };
@@ -118,7 +118,8 @@ function issue(agent: string, id: string, { purpose = 'pay the rent', ttlSeconds
       purpose,
       actions: [id],
       requested,
-      ttlSeconds,
+      ttlSeconds: 300,
+      taskSeconds,
       nowMs: NOW_MS,
     },
     set.catalog,
@@ -200,7 +201,12 @@ const denials: readonly Row[] = [
   ['issue-medium-risk', 'no purpose', () => issue('planner', 'files.delete', { purpose: '' }), NONE],
   ['issue-high-risk', 'the reporter', () => issue('reporter', 'payments.create'), NONE],
   ['issue-high-risk', 'no purpose', () => issue('planner', 'payments.create', { purpose: '' }), NONE],
-  ['issue-high-risk', 'more than five minutes', () => issue('planner', 'payments.create', { ttlSeconds: 301 }), NONE],
+  [
+    'issue-high-risk',
+    'more than a quarter of an hour',
+    () => issue('planner', 'payments.create', { taskSeconds: 901 }),
+    NONE,
+  ],
   ['payments-read', 'an agent nobody knows', () => use('thief', 'payments.list'), NONE],
   ['payments-write', 'the reporter', () => use('reporter', 'payments.refund', { args: { id: '1' } }), NONE],
   ['payments-write', 'no purpose', () => use('planner', 'payments.refund', { args: { id: '1' }, purpose: '' }), NONE],

@@ -65,7 +65,16 @@ function asked(set: PolicySet, nowMs: number) {
   const server = set.catalog.servers.get('files');
   if (server === undefined) throw new Error('no server');
   const requested = { action: 'files.read', risk: 'low', constraints: unconstrained } as const;
-  const facts = { agent, server, purpose: '', actions: ['files.read'], requested, ttlSeconds: 1, nowMs };
+  const facts = {
+    agent,
+    server,
+    purpose: '',
+    actions: ['files.read'],
+    requested,
+    ttlSeconds: 1,
+    taskSeconds: 1,
+    nowMs,
+  };
   return issueQuestion(facts, set.catalog);
 }
 

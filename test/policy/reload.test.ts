@@ -131,6 +131,7 @@ describe('followPolicies under edits', () => {
           actions: ['files.read'],
           requested: { action: 'files.read', risk: 'low', constraints: unconstrained },
           ttlSeconds: 1,
+          taskSeconds: 1,
           nowMs: 0,
         },
         set.catalog,

@@ -64,6 +64,14 @@ export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule
   ],
   ['in-on-string', { about: '`in` on a string: `in` is for entities only', level: 'warning', check: inOnString }],
   [
+    'token-life',
+    {
+      about: 'a policy that bounds the life of a token and not that of its task',
+      level: 'warning',
+      check: tokenLife,
+    },
+  ],
+  [
     'per-use-value',
     {
       about: 'a policy that reads a value that changes with each use, so its decisions are not reused',
@@ -180,6 +188,21 @@ const isText = (expression: unknown): boolean => typeof recordExpression(express
 function isTexts(expression: unknown): boolean {
   const set = recordExpression(expression)['Set'];
   return isText(expression) || (Array.isArray(set) && set.some(isText));
+}
+
+const TOKEN_LIFE: Path = ['context', 'ttlSeconds'];
+const TASK_LIFE: Path = ['context', 'taskSeconds'];
+
+/** A token is short by the configuration of the issuer already, and the task gets further ones. */
+function tokenLife(policy: LintedPolicy): readonly Complaint[] {
+  const reads = ([first, second]: Path): boolean =>
+    policy.paths.some((path) => path[0] === first && path[1] === second);
+  if (!reads(TOKEN_LIFE) || reads(TASK_LIFE)) return [];
+  return complaint(
+    'reads `context.ttlSeconds`, the life of one token: the task gets further tokens until its deadline',
+    'bound the task by `context.taskSeconds`',
+    offsetOf(policy, written(TOKEN_LIFE)),
+  );
 }
 
 /** Values that differ with each use of a token. */

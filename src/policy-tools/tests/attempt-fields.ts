@@ -6,7 +6,7 @@ import { spiffeId } from '../../token/claim-readers.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import { integer, members, oneOrMore, optional, type Reader, text } from '../../runtime/fields.ts';
 import { anyObject, attestedValues } from './case-leaf.ts';
-import { DEFAULT_TTL_SECONDS } from './test-case.ts';
+import { DEFAULT_LIVES } from './test-case.ts';
 import type { Attempt } from './test-case.ts';
 
 /** The keys of a case that describe the attempt; a case has exactly one. */
@@ -142,20 +142,29 @@ const delegation: Reader<Delegation> = members({
 
 function issue(yaml: YamlFile, node: PlacedNode): readonly Attempt[] {
   const bare = actionIds(jsonOf(node.value));
-  if (!isProblem(bare)) return bare.map((action) => issueOf(action, undefined, null));
-  const optional = ['ttl_seconds', 'delegation'] as const;
+  if (!isProblem(bare)) return bare.map((action) => issueOf(action, {}, null));
+  const optional = ['ttl_seconds', 'task_seconds', 'delegation'] as const;
   const fields = fieldsOf(yaml, node, { what: '`issue`', required: ['action'], optional });
   const actions = leafOf(yaml, fields.get('action'), { what: '`action`', reader: actionIds }) ?? [];
-  const ttl = leafOf(yaml, fields.get('ttl_seconds'), { what: '`ttl_seconds`', reader: integer(1, MAX_TTL_SECONDS) });
+  const life = (name: 'ttl_seconds' | 'task_seconds'): number | null | undefined =>
+    leafOf(yaml, fields.get(name), { what: `\`${name}\``, reader: integer(1, MAX_TTL_SECONDS) });
+  const lives = { ttl: life('ttl_seconds'), task: life('task_seconds') };
   const handed = leafOf(yaml, fields.get('delegation'), { what: '`delegation`', reader: delegation }) ?? null;
-  return actions.map((action) => issueOf(action, ttl, handed));
+  return actions.map((action) => issueOf(action, lives, handed));
 }
 
 type Issue = Extract<Attempt, { readonly kind: 'issue' }>;
 
-const issueOf = (action: string, ttl: number | undefined | null, handed: Issue['delegation']): Issue => ({
+interface Lives {
+  readonly ttl?: number | null | undefined;
+  readonly task?: number | null | undefined;
+}
+
+/** A task lives at least as long as its token. */
+const issueOf = (action: string, { ttl, task }: Lives, handed: Issue['delegation']): Issue => ({
   kind: 'issue',
   action,
-  ttlSeconds: ttl ?? DEFAULT_TTL_SECONDS,
+  ttlSeconds: ttl ?? Math.min(DEFAULT_LIVES.ttlSeconds, task ?? Infinity),
+  taskSeconds: task ?? Math.max(DEFAULT_LIVES.taskSeconds, ttl ?? 0),
   delegation: handed,
 });

@@ -54,7 +54,7 @@ function rehearseCall(
 }
 
 function rehearseIssue(
-  { action: id, ttlSeconds, delegation }: Extract<Attempt, { readonly kind: 'issue' }>,
+  { action: id, ttlSeconds, taskSeconds, delegation }: Extract<Attempt, { readonly kind: 'issue' }>,
   { agent, nowMs, task }: CaseCircumstances,
   policies: PolicySet,
 ): Rehearsal | Problem {
@@ -69,6 +69,7 @@ function rehearseIssue(
         actions: task.actions ?? [id],
         requested: { action: id, risk: action.risk, constraints: constraintsOn(action, constraints) },
         ttlSeconds,
+        taskSeconds,
         subject: task.subject ?? agent,
         actors: task.subject === null || task.subject === agent ? [] : [agent],
         subjectAttributes: task.subjectAttributes,

@@ -39,6 +39,8 @@ export type Attempt =
       readonly kind: 'issue';
       readonly action: string;
       readonly ttlSeconds: number;
+      /** Life of the task, from its declaration to its deadline. */
+      readonly taskSeconds: number;
       readonly delegation: Delegation | null;
     };
 
@@ -144,5 +146,5 @@ export const plainCircumstances = (agent: SpiffeId): CaseCircumstances => ({
   history: { actions: [], labels: [] },
 });
 
-/** Default lifetime of a requested token, in seconds. */
-export const DEFAULT_TTL_SECONDS = 300;
+/** Default lifetimes of a requested token and of its task, as those of the issuer. */
+export const DEFAULT_LIVES = { ttlSeconds: 300, taskSeconds: 900 } as const;

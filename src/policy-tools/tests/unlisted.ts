@@ -6,7 +6,7 @@ import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { rehearse } from './rehearse.ts';
 import type { CaseTarget } from './rehearse.ts';
-import { DEFAULT_TTL_SECONDS, plainCircumstances } from './test-case.ts';
+import { DEFAULT_LIVES, plainCircumstances } from './test-case.ts';
 import type { Attempt, CaseCircumstances, TestCase } from './test-case.ts';
 
 /** A case with its result. */
@@ -114,7 +114,7 @@ function trialsOf(
     [false, true].map((isIssue) => {
       const target = { action, isIssue };
       const attempt: Attempt = isIssue
-        ? { kind: 'issue', action: action.id, ttlSeconds: DEFAULT_TTL_SECONDS, delegation: null }
+        ? { kind: 'issue', action: action.id, ...DEFAULT_LIVES, delegation: null }
         : { kind: 'action', action: action.id, args: {} };
       const plain: UnlistedAttempt = { attempt, circumstances: null, as: null };
       return { target, all: [plain, ...(ofCases.get(keyOf('', target)) ?? [])] };

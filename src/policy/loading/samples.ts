@@ -56,6 +56,7 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
     actions: [id],
     requested: { action: id, risk, constraints },
     ttlSeconds: 0,
+    taskSeconds: 0,
     claimed: { name: 'value' },
     attested,
     subjectAttributes,

@@ -139,7 +139,8 @@ describe('probeOf', () => {
       fc.record({
         kind: fc.constant('issue' as const),
         action: fc.constantFrom('payments.create', 'files.delete', 'files.list'),
-        ttlSeconds: fc.constantFrom(300, 301),
+        ttlSeconds: fc.constant(300),
+        taskSeconds: fc.constantFrom(900, 901),
         delegation: fc.constant(null),
       }),
     );

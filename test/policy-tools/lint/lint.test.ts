@@ -171,6 +171,19 @@ describe('lintFindings', () => {
     ],
     ['no `in` on an entity', policy('permit', 'p', { rest: 'when { resource in Remit::Server::"files" }' }), []],
     [
+      'the life of a token for that of its task',
+      policy('permit', 'p', { to: 'action == Remit::Action::"issue"', rest: 'when { context.ttlSeconds <= 300 }' }),
+      ['token-life p 1:111'],
+    ],
+    [
+      'nothing where the life of the task is read too',
+      policy('permit', 'p', {
+        to: 'action == Remit::Action::"issue"',
+        rest: 'when { context.ttlSeconds <= 300 && context.taskSeconds <= 900 }',
+      }),
+      [],
+    ],
+    [
       'each value that changes with each use',
       policy('permit', 'p', { rest: 'when { context.credential.uses < 5 && context["credential"].secondsLeft > 1 }' }),
       ['per-use-value p 1:1', 'per-use-value p 1:116'],

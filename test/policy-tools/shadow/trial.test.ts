@@ -44,6 +44,7 @@ function trialOf(live: PolicySet, candidate: PolicySet | null) {
       actions: ['files.read'],
       requested: { action: 'files.read', risk: 'low', constraints: unconstrained },
       ttlSeconds: 1,
+      taskSeconds: 1,
       nowMs: 0,
     },
     live.catalog,

@@ -14,6 +14,7 @@ const context = {
   intent: { purpose: '', actions: [] },
   requested: { action: 'files.list', risk: 'low', constraints: { singleUse: false } },
   ttlSeconds: 1,
+  taskSeconds: 1,
   subject: '',
   actors: [],
   claimed: [],

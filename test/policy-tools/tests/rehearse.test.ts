@@ -145,8 +145,8 @@ describe('rehearse', () => {
     ['a session', 'action: tickets.mcp.session', 'allow by tickets-use'],
     ['a token for an action', 'issue: payments.create', 'allow by issue-high-risk'],
     [
-      'a token for too long',
-      'issue: { action: payments.create, ttl_seconds: 301 }',
+      'a task for too long',
+      'issue: { action: payments.create, task_seconds: 901 }',
       'deny policy.not-permitted (no policy permits `issue`)',
     ],
     ['an action that the catalog has not', 'action: payments.burn', 'the catalog has no action `payments.burn`'],
