@@ -1,52 +1,17 @@
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
+import { PLACES, placeInParams } from './a2a-methods.ts';
+import type { Places } from './a2a-methods.ts';
+import { refusedArguments } from './argument-refusal.ts';
 import type { HttpCall } from './call.ts';
 import type { A2aAgent } from './catalog.ts';
+import { otherArgumentIn } from './closed-arguments.ts';
 import { actionOf } from './http.ts';
 import type { Action } from './http.ts';
 import { jsonArguments, protobufFolded } from './json-arguments.ts';
 import { jsonRpcFrom, lookalike, objectMembers } from './json-rpc.ts';
 
 type Params = ReadonlyMap<string, unknown>;
-
-/** Where a method carries the ids of its task and conversation, as paths from `params`. */
-interface Places {
-  readonly taskId?: readonly string[];
-  readonly contextId?: readonly string[];
-}
-
-const ofMessage: Places = { taskId: ['message', 'taskId'], contextId: ['message', 'contextId'] };
-const byId: Places = { taskId: ['id'] };
-const byTaskId: Places = { taskId: ['taskId'] };
-const byContext: Places = { contextId: ['contextId'] };
-
-/**
- * The methods about a task, by their names in version 1 and version 0.3.
- *
- * @see https://a2a-protocol.org/latest/specification/
- */
-const PLACES: ReadonlyMap<string, Places> = new Map([
-  ['SendMessage', ofMessage],
-  ['SendStreamingMessage', ofMessage],
-  ['GetTask', byId],
-  ['CancelTask', byId],
-  ['SubscribeToTask', byId],
-  ['ListTasks', byContext],
-  ['CreateTaskPushNotificationConfig', byTaskId],
-  ['GetTaskPushNotificationConfig', byTaskId],
-  ['ListTaskPushNotificationConfigs', byTaskId],
-  ['DeleteTaskPushNotificationConfig', byTaskId],
-  ['message/send', ofMessage],
-  ['message/stream', ofMessage],
-  ['tasks/get', byId],
-  ['tasks/cancel', byId],
-  ['tasks/resubscribe', byId],
-  ['tasks/list', byContext],
-  ['tasks/pushNotificationConfig/set', byTaskId],
-  ['tasks/pushNotificationConfig/get', byId],
-  ['tasks/pushNotificationConfig/list', byId],
-  ['tasks/pushNotificationConfig/delete', byId],
-]);
 
 const DECIDING = ['message', 'id', 'taskId', 'contextId'];
 
@@ -66,8 +31,11 @@ export function a2aActionFrom(call: HttpCall, agent: A2aAgent): Action | Deny {
   const taken =
     lookalike(params.keys(), DECIDING) ?? lookalike(objectMembers(params.get('message'))?.keys() ?? [], DECIDING);
   if (taken !== null) return deny('request.not-canonical', `a parameter can be taken for \`${taken}\``);
-  const read = jsonArguments(entry.args, withIds(params, PLACES.get(method)), protobufFolded);
-  if ('problem' in read) return deny('action.arguments', `arguments of \`${entry.id}\`: ${read.problem}`);
+  const places = PLACES.get(method);
+  const other = otherArgumentIn(entry, Object.fromEntries(params), (spec) => placeInParams(spec, method));
+  if (other !== null) return refusedArguments(entry, other);
+  const read = jsonArguments(entry.args, withIds(params, places), protobufFolded);
+  if ('problem' in read) return refusedArguments(entry, read);
   return actionOf(entry, { args: read.args, isDecidedOnHeaders: false, jsonRpcId: id });
 }
 

@@ -1,3 +1,4 @@
+import { SEND_METHODS } from './a2a-methods.ts';
 import { AttributeTypes } from './attributes.ts';
 import type { RouteEntry, ServerEntry } from './catalog-file.ts';
 import type { Placement } from './route-table.ts';
@@ -70,13 +71,15 @@ function addMcp(entry: NonNullable<ServerEntry['mcp']>, into: Into): void {
   }
 }
 
-function addA2a({ path, methods, denials }: NonNullable<ServerEntry['a2a']>, into: Into): void {
+function addA2a({ path, methods, send, denials }: NonNullable<ServerEntry['a2a']>, into: Into): void {
   const actions = new Map<string, CatalogAction>();
-  for (const entry of methods) {
+  const add = (entry: MessageEntry, names: readonly string[]): void => {
     const endpoint = `${path.value.text} ${entry.name.value}`;
     const action = added(entry, { kind: 'a2a', method: 'POST', path, endpoint }, into);
-    if (action !== null) actions.set(entry.name.value, action);
-  }
+    if (action !== null) for (const name of names) actions.set(name, action);
+  };
+  for (const entry of methods) add(entry, [entry.name.value]);
+  if (send !== null) add(send, SEND_METHODS);
   const a2a: A2aAgent = { path: path.value.text, methods: actions, denials };
   const shown = `\`POST ${path.value.text}\` of \`a2a\``;
   placeAt({ method: 'POST', path }, { target: { kind: 'a2a', a2a }, shown }, into);
@@ -92,12 +95,14 @@ interface ActionPlace {
 
 /** Adds an entry to the catalog as an action; `null` where its id is taken. */
 function added(
-  entry: ActionHead & Pick<CatalogAction, 'args'> & Partial<Pick<CatalogAction, 'body' | 'message' | 'input'>>,
+  entry: ActionHead &
+    Pick<MessageEntry, 'args' | 'takesOthers'> &
+    Partial<Pick<CatalogAction, 'body' | 'message' | 'input'>>,
   { kind, method, path, endpoint, isSession = false }: ActionPlace,
   { server, actions, attributeTypes, yaml }: Into,
 ): CatalogAction | null {
   const { id, risk, accepts, labels, staticSecrets, attributes, args, body = 'unstated', message = null } = entry;
-  const { input = null } = entry;
+  const { input = null, takesOthers } = entry;
   if (actions.has(id.value)) {
     yaml.report(id.offset, `the action \`${id.value}\` is defined twice`);
     return null;
@@ -126,6 +131,7 @@ function added(
     staticSecrets,
     attributes,
     args,
+    takesOthers,
     recorded,
     body,
     message,

@@ -1,59 +1,50 @@
 import { Scalar } from 'yaml';
-import { bool, oneOf, textLike } from '../runtime/fields.ts';
+import { bool, integer, oneOf, textLike } from '../runtime/fields.ts';
+import { MAX_ARGUMENT_BYTES } from './argument.ts';
+import type { ArgumentType, ValueSpec } from './argument.ts';
+import { MAX_POINTER_DEPTH, pointerText, stepsOf } from './json-pointer.ts';
 import { looseKey, rootOfKey } from './query-key.ts';
 import type { PathTemplate } from './template.ts';
 import { entriesOf, fieldsOf, leafOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
-/**
- * Argument types. `long` is a safe integer, +-(2^53 - 1); `decimal` a number of at most 4 decimal places; `strings` a list of
- * strings, which policies see as a set.
- */
-export type ArgumentType = 'string' | 'long' | 'bool' | 'decimal' | 'strings';
-
 /** Where an argument is read from, and its type. */
 export type ArgumentSpec = TextArgument | BodyArgument | MessageArgument;
 
-/** Options of every argument. */
-interface Recordable {
+/** What every argument has. */
+interface Named extends ValueSpec {
   readonly name: string;
+  readonly required: boolean;
   /** Whether its value is recorded with each use. */
   readonly record?: true;
 }
 
 /** An argument from the text of the path or query. */
-export interface TextArgument extends Recordable {
+export interface TextArgument extends Named {
   readonly from: 'path' | 'query';
-  readonly type: ArgumentType;
-  readonly required: boolean;
 }
 
 /** An argument from JSON: the body of an HTTP route, the arguments of a tool, the `params` of A2A. */
-export interface BodyArgument extends Recordable {
+export interface BodyArgument extends Named {
   readonly from: 'body';
-  /** Member names on the path to it; at least one. @see RFC 6901 */
+  /** Member names and array indexes on the path to it; at least one. @see RFC 6901 */
   readonly pointer: readonly string[];
-  readonly type: ArgumentType;
-  readonly required: boolean;
   /** For a tool's argument: the `Mcp-Param-` header that mirrors it, without the prefix, in lower case. */
   readonly header?: string;
 }
 
 /** An argument from the protobuf message of a gRPC call. */
-export interface MessageArgument extends Recordable {
+export interface MessageArgument extends Named {
   readonly from: 'message';
   /** Field names on the path to it, as in the `.proto` file; at least one. */
   readonly path: readonly string[];
-  readonly type: ArgumentType;
-  readonly required: boolean;
 }
 
 const TYPES = ['string', 'long', 'bool', 'decimal', 'strings'] as const;
 const TEXT_TYPES = ['string', 'long', 'bool'] as const;
 const MAX_NAME_LENGTH = 128;
 const MAX_ARGS = 64;
-const MAX_POINTER_LENGTH = 1024;
-const MAX_POINTER_DEPTH = 8;
+const MAX_FIELD_LENGTH = 1024;
 
 /**
  * The arguments of an HTTP route: the declared ones, and each undeclared path parameter as a required argument (`long` for a
@@ -113,7 +104,7 @@ export const grpcArguments = (
     const fields = fieldsOf(yaml, value, {
       what: 'an argument',
       required: [],
-      optional: ['field', 'type', 'required', 'record'],
+      optional: ['field', ...VALUE_KEYS],
     });
     const type = typeIn(yaml, fields.get('type'));
     const required = requiredOf(yaml, fields.get('required'), false);
@@ -121,13 +112,13 @@ export const grpcArguments = (
     const field = placedOf(yaml, written, { what: 'the field', reader: fieldPath });
     if (type === null || required === null || field === null) return [];
     const spec = { name: name.value, from: 'message', path: field.value.split('.'), type, required } as const;
-    return [{ ...spec, ...recordIn(yaml, fields.get('record')), offset: field.offset }];
+    return [{ ...spec, ...optionsIn(yaml, fields, type), offset: field.offset }];
   });
 
 const fieldPath = textLike(
   `1 to ${MAX_POINTER_DEPTH} field names of the message joined by dots, such as \`order.amount_cents\``,
   (path) => /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/.test(path) && path.split('.').length <= MAX_POINTER_DEPTH,
-  { max: MAX_POINTER_LENGTH },
+  { max: MAX_FIELD_LENGTH },
 );
 
 /** As `messageArguments`, for an MCP tool, whose arguments may be mirrored into headers: each into its own. */
@@ -156,7 +147,8 @@ const headerName = textLike('letters, digits and `-`, at most 64, as the `x-mcp-
 
 const mirrored = (argument: BodyArgument, header: string): BodyArgument => ({ ...argument, header });
 
-const BODY_KEYS = ['pointer', 'type', 'required', 'record'] as const;
+const VALUE_KEYS = ['type', 'maxBytes', 'required', 'record'] as const;
+const BODY_KEYS = ['pointer', ...VALUE_KEYS] as const;
 /** The types that MCP can mirror into a header. */
 export const MIRRORED: ReadonlySet<ArgumentType> = new Set(['string', 'long', 'bool']);
 
@@ -183,7 +175,7 @@ function routeArgument(
   const fields = fieldsOf(yaml, value, {
     what: 'an argument',
     required: ['from'],
-    optional: ['pointer', 'type', 'required', 'record'],
+    optional: ['pointer', ...VALUE_KEYS],
   });
   const from = valueOf(yaml, fields.get('from'), { what: '`from`', reader: oneOf(['path', 'query', 'body']) });
   const isParameter = template.parameters.includes(name.value);
@@ -203,7 +195,7 @@ function routeArgument(
   if (from === 'path' && !isParameter) yaml.report(name.offset, `the path has no parameter \`{${name.value}}\``);
   if (from === 'path' && !required)
     yaml.report(name.offset, `\`${name.value}\` is a parameter of the path, so it is always there`);
-  return { name: name.value, from, type, required, ...recordIn(yaml, fields.get('record')) };
+  return { name: name.value, from, type, required, ...optionsIn(yaml, fields, type) };
 }
 
 function bodyArgument(
@@ -213,9 +205,9 @@ function bodyArgument(
 ): BodyArgument | null {
   const type = typeIn(yaml, fields.get('type'));
   const required = requiredOf(yaml, fields.get('required'), false);
-  const pointer = fields.has('pointer') ? pointerOf(yaml, fields.get('pointer')) : [name.value];
+  const pointer = fields.has('pointer') ? pointerIn(yaml, fields.get('pointer')) : [name.value];
   if (type === null || required === null || pointer === null) return null;
-  return { name: name.value, from: 'body', pointer, type, required, ...recordIn(yaml, fields.get('record')) };
+  return { name: name.value, from: 'body', pointer, type, required, ...optionsIn(yaml, fields, type) };
 }
 
 const typeIn = (yaml: YamlFile, node: PlacedNode | undefined): ArgumentType | null =>
@@ -224,26 +216,29 @@ const typeIn = (yaml: YamlFile, node: PlacedNode | undefined): ArgumentType | nu
 const requiredOf = (yaml: YamlFile, node: PlacedNode | undefined, otherwise: boolean): boolean | null =>
   node === undefined ? otherwise : (leafOf(yaml, node, { what: '`required`', reader: bool }) ?? null);
 
-const recordIn = (yaml: YamlFile, node: PlacedNode | undefined): { readonly record?: true } =>
-  leafOf(yaml, node, { what: '`record`', reader: bool }) === true ? { record: true } : {};
-
-function pointerOf(yaml: YamlFile, node: PlacedNode | undefined): readonly string[] | null {
-  const text = valueOf(yaml, node, { what: 'the pointer', reader: pointerText });
-  return text === null ? null : tokensOf(text);
+/** The options of an argument, each only where it is written. */
+function optionsIn(
+  yaml: YamlFile,
+  fields: Pick<ReadonlyMap<'maxBytes' | 'record', PlacedNode>, 'get'>,
+  type: ArgumentType,
+): Pick<Named, 'maxBytes' | 'record'> {
+  const record = leafOf(yaml, fields.get('record'), { what: '`record`', reader: bool });
+  const maxBytes = placedOf(yaml, fields.get('maxBytes'), {
+    what: '`maxBytes`',
+    reader: integer(1, MAX_ARGUMENT_BYTES),
+  });
+  if (maxBytes !== null && type !== 'string' && type !== 'strings')
+    yaml.report(maxBytes.offset, `\`maxBytes\` is for strings: an argument of type \`${type}\` has no length`);
+  return {
+    ...(maxBytes === null ? {} : { maxBytes: maxBytes.value }),
+    ...(record === true ? { record } : {}),
+  };
 }
 
-/** A `~` must be followed by `0` or `1`. Array indexes are not member names and match nothing. */
-const pointerText = textLike(
-  `a JSON pointer of 1 to ${MAX_POINTER_DEPTH} member names, such as \`/order/total\``,
-  (pointer) => /^(\/([^~/]|~[01])+)+$/.test(pointer) && tokensOf(pointer).length <= MAX_POINTER_DEPTH,
-  { max: MAX_POINTER_LENGTH },
-);
-
-const tokensOf = (pointer: string): readonly string[] =>
-  pointer
-    .slice(1)
-    .split('/')
-    .map((token) => token.replaceAll('~1', '/').replaceAll('~0', '~'));
+function pointerIn(yaml: YamlFile, node: PlacedNode | undefined): readonly string[] | null {
+  const text = valueOf(yaml, node, { what: 'the pointer', reader: pointerText });
+  return text === null ? null : stepsOf(text);
+}
 
 function checkName(yaml: YamlFile, name: Placed<string>): void {
   if (isArgumentName(name.value)) return;

@@ -4,7 +4,7 @@ import { BODY_RULES, isMethodWithBody } from './body.ts';
 import type { BodyRule } from './body.ts';
 import { routeArguments } from './catalog-arguments.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
-import { actionHead, DEFAULT_KEYS, defaultsFrom, HEAD_KEYS, NO_DEFAULTS } from './catalog-head.ts';
+import { actionHead, DEFAULT_KEYS, defaultsFrom, HEAD_KEYS, NO_DEFAULTS, takesOthersIn } from './catalog-head.ts';
 import type { ActionHead, Defaults } from './catalog-head.ts';
 import type { DescriptorSets } from './catalog-descriptor-sets.ts';
 import { grpcEntries } from './catalog-grpc.ts';
@@ -50,6 +50,7 @@ export interface RouteEntry extends ActionHead {
   readonly method: string;
   readonly template: Placed<PathTemplate>;
   readonly args: readonly ArgumentSpec[];
+  readonly takesOthers: boolean;
   readonly body: BodyRule;
   /** Whether `body` is given. */
   readonly saysBody: boolean;
@@ -170,7 +171,7 @@ function routeEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): Route
   const fields = fieldsOf(yaml, node, {
     what: 'a route',
     required: [...HEAD_KEYS, 'method', 'path'],
-    optional: ['args', 'body', ...DEFAULT_KEYS],
+    optional: ['args', 'otherArguments', 'body', ...DEFAULT_KEYS],
   });
   const head = actionHead(yaml, fields, defaults);
   const method = valueOf(yaml, fields.get('method'), { what: 'the method', reader: oneOf(METHODS) });
@@ -179,22 +180,33 @@ function routeEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): Route
   const args =
     template === null ? [] : routeArguments(yaml, fields.get('args'), { template: template.value, bodyIsRead });
   const written = fields.get('body');
-  const body = bodyRuleOf(yaml, written, { args, bodyIsRead });
+  const takesOthers = takesOthersIn(yaml, fields.get('otherArguments'));
+  const body = bodyRuleOf(yaml, written, { args, bodyIsRead, takesOthers });
   if (head === null || method === null || template === null) return null;
-  return { ...head, method, template, args, body, saysBody: written !== undefined };
+  return { ...head, method, template, args, takesOthers, body, saysBody: written !== undefined };
 }
 
 function bodyRuleOf(
   yaml: YamlFile,
   node: PlacedNode | undefined,
-  { args, bodyIsRead }: { readonly args: readonly ArgumentSpec[]; readonly bodyIsRead: boolean },
+  {
+    args,
+    bodyIsRead,
+    takesOthers,
+  }: { readonly args: readonly ArgumentSpec[]; readonly bodyIsRead: boolean; readonly takesOthers: boolean },
 ): BodyRule {
   const isRead = args.some(({ from }) => from === 'body');
-  const otherwise = isRead ? 'json' : args.some(({ from }) => from === 'query') ? 'none' : 'unstated';
+  const isNone = !takesOthers || args.some(({ from }) => from === 'query');
+  const otherwise = isRead ? 'json' : isNone ? 'none' : 'unstated';
   if (node === undefined) return otherwise;
   const word = valueOf(yaml, node, { what: '`body`', reader: oneOf(BODY_RULES) });
   if (word === null) return otherwise;
   if (!bodyIsRead) yaml.report(node.offset, 'a `GET` or `HEAD` has no body to declare');
+  if (word === 'opaque' && !takesOthers)
+    yaml.report(
+      node.offset,
+      'with `otherArguments: deny` the body is `json` or `none`: nothing is known of one that is not read',
+    );
   if (isRead && word !== 'json') yaml.report(node.offset, 'an argument comes from the body, so it is `json`');
   return word;
 }

@@ -1,7 +1,7 @@
 import { grpcArguments } from './catalog-arguments.ts';
 import { descriptorSetOf } from './catalog-descriptor-sets.ts';
 import type { DescriptorSets } from './catalog-descriptor-sets.ts';
-import { actionFields, actionHead } from './catalog-head.ts';
+import { actionFields, actionHead, takesOthersIn } from './catalog-head.ts';
 import type { Defaults } from './catalog-head.ts';
 import type { MessageEntry } from './catalog-protocols.ts';
 import type { DescriptorSet, MessageType, MethodDescriptor } from './protobuf/descriptor-set.ts';
@@ -77,26 +77,35 @@ function grpcEntry(
   const descriptor = described?.get(method.value);
   if (described !== undefined && descriptor === undefined)
     yaml.report(method.offset, `the service \`${service}\` of the descriptor set has no method \`${method.value}\``);
-  const { args, message } = messageOf(yaml, fields.get('args'), { ...rules, descriptor });
+  const closed = fields.get('otherArguments');
+  const takesOthers = takesOthersIn(yaml, closed);
+  const { args, message } = messageOf(
+    yaml,
+    { args: fields.get('args'), closed: takesOthers ? undefined : closed },
+    { ...rules, descriptor },
+  );
   const head = actionHead(yaml, fields, rules.defaults);
   const template = pathTemplateFrom(`/${service}/${method.value}`);
   if (head === null || 'problem' in template) return null;
   const { offset } = method;
   const name = { value: `${service}/${method.value}`, offset };
   const input = rules.set === null || descriptor === undefined ? null : { set: rules.set, name: descriptor.input };
-  return { ...head, name, path: { value: template, offset }, args, message, input };
+  return { ...head, name, path: { value: template, offset }, args, takesOthers, message, input };
 }
 
 function messageOf(
   yaml: YamlFile,
-  node: PlacedNode | undefined,
+  written: { readonly args: PlacedNode | undefined; readonly closed: PlacedNode | undefined },
   { set, shapeOf, isDescribed, descriptor }: Rules & { readonly descriptor: MethodDescriptor | undefined },
 ): Pick<GrpcEntry, 'args' | 'message'> {
   const none = { args: [], message: null };
+  const node = written.args ?? written.closed;
   if (node === undefined) return none;
-  const placed = grpcArguments(yaml, node);
+  const takesOthers = written.closed === undefined;
+  const placed = grpcArguments(yaml, written.args);
   if (!isDescribed) yaml.report(node.offset, 'the arguments of a gRPC method need the `descriptorSet` of its messages');
-  if (set === null || shapeOf === null || descriptor === undefined || placed.length === 0) return none;
+  if (set === null || shapeOf === null || descriptor === undefined) return none;
+  if (placed.length === 0 && takesOthers) return none;
   if (descriptor.isClientStreaming) {
     yaml.report(node.offset, 'a method that takes a stream has no arguments: it is decided on headers');
     return none;
@@ -113,5 +122,5 @@ function messageOf(
   }
   if (found.some(({ wrong }) => wrong !== null)) return none;
   const args = found.map(({ arg }) => arg);
-  return { args, message: shapeOf(descriptor.input, args) };
+  return { args, message: shapeOf(descriptor.input, { args, takesOthers }) };
 }

@@ -111,6 +111,10 @@ const label = textLike('lower-case letters, digits, `-` and `_`, beginning with 
   LABEL.test(value),
 );
 
-/** The keys of an action whose only other key is `args`: a tool, a method. */
+/** The keys of an action that has arguments and nothing else: a tool, a method. */
 export const actionFields = (yaml: YamlFile, node: PlacedNode, what: string) =>
-  fieldsOf(yaml, node, { what, required: HEAD_KEYS, optional: [...DEFAULT_KEYS, 'args'] });
+  fieldsOf(yaml, node, { what, required: HEAD_KEYS, optional: [...DEFAULT_KEYS, 'args', 'otherArguments'] });
+
+/** Whether an action takes arguments that the catalog does not name. Default true. */
+export const takesOthersIn = (yaml: YamlFile, node: PlacedNode | undefined): boolean =>
+  node === undefined || valueOf(yaml, node, { what: '`otherArguments`', reader: oneOf(['ignore', 'deny']) }) !== 'deny';

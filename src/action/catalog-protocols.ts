@@ -1,7 +1,8 @@
 import { oneOf, textLike } from '../runtime/fields.ts';
+import { SEND_METHODS } from './a2a-methods.ts';
 import { messageArguments, toolArguments } from './catalog-arguments.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
-import { actionFields, actionHead } from './catalog-head.ts';
+import { actionFields, actionHead, takesOthersIn } from './catalog-head.ts';
 import type { ActionHead, Defaults } from './catalog-head.ts';
 import type { DenialStyle } from './denial-style.ts';
 import { pathTemplateFrom } from './template.ts';
@@ -14,6 +15,8 @@ export interface MessageEntry extends ActionHead {
   /** Name of the tool or method on the wire. */
   readonly name: Placed<string>;
   readonly args: readonly ArgumentSpec[];
+  /** Whether it takes arguments besides `args`. */
+  readonly takesOthers: boolean;
 }
 
 /** The `mcp` section of a server. */
@@ -32,6 +35,8 @@ export interface McpEntry {
 /** The `a2a` section of a server. */
 export interface A2aEntry {
   readonly path: Placed<PathTemplate>;
+  /** The action of every method that sends a message; `null` where the entry has none. */
+  readonly send: MessageEntry | null;
   readonly methods: readonly MessageEntry[];
   /** Default `error`. */
   readonly denials: Exclude<DenialStyle, 'result'>;
@@ -74,6 +79,7 @@ export function mcpEntry(
     name: { value: 'session', offset },
     risk: 'low',
     args: [],
+    takesOthers: true,
   };
   return { path, session, tools, resources, prompts, other, denials };
 }
@@ -106,13 +112,16 @@ function familyEntry(
   const fields = actionFields(yaml, value, `\`${key}\``);
   const written = fields.get('args');
   if (written !== undefined) yaml.report(written.offset, `the arguments of \`${key}\` are fixed: remove \`args\``);
+  const others = fields.get('otherArguments');
+  if (others !== undefined)
+    yaml.report(others.offset, `the arguments of \`${key}\` are fixed: remove \`otherArguments\``);
   const head = actionHead(yaml, fields, defaults);
-  return head === null ? null : { ...head, name: { value: key, offset: value.offset }, args };
+  return head === null ? null : { ...head, name: { value: key, offset: value.offset }, args, takesOthers: true };
 }
 
 /** Reads the `a2a` section of a server. */
 export function a2aEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): A2aEntry | null {
-  const fields = fieldsOf(yaml, node, { what: '`a2a`', required: ['path', 'methods'], optional: ['denials'] });
+  const fields = fieldsOf(yaml, node, { what: '`a2a`', required: ['path'], optional: ['send', 'methods', 'denials'] });
   const path = fixedPath(yaml, fields.get('path'));
   const methods = messages(yaml, fields.get('methods'), {
     what: 'an A2A method',
@@ -120,8 +129,21 @@ export function a2aEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): 
     defaults,
     argsOf: messageArguments,
   });
+  const written = fields.get('send');
+  if (written === undefined && !fields.has('methods'))
+    yaml.report(node.offset, '`a2a` has at least one of `send` and `methods`');
+  if (written !== undefined) {
+    for (const { name } of methods.filter((method) => SEND_METHODS.includes(method.name.value)))
+      yaml.report(name.offset, `\`${name.value}\` sends a message, so it is the action of \`send\` already`);
+  }
+  const send = written === undefined ? null : sendEntry(yaml, written, defaults);
   const denials = denialsOf(yaml, fields.get('denials'), { words: ['error', 'http'], otherwise: 'error' });
-  return path === null ? null : { path, methods, denials };
+  return path === null ? null : { path, methods, send, denials };
+}
+
+function sendEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): MessageEntry | null {
+  const entry = messageEntry(yaml, node, { what: '`send`', defaults, argsOf: messageArguments });
+  return entry === null ? null : { ...entry, name: { value: 'send', offset: node.offset } };
 }
 
 function messages(
@@ -139,11 +161,21 @@ function messages(
     if (!isWireName(name.value)) {
       yaml.report(name.offset, `the name of ${of.what} must be printable, 1 to ${MAX_NAME_LENGTH} characters`);
     }
-    const fields = actionFields(yaml, value, of.what);
-    const head = actionHead(yaml, fields, of.defaults);
-    const args = of.argsOf(yaml, fields.get('args'));
-    return head === null ? [] : [{ ...head, name, args }];
+    const entry = messageEntry(yaml, value, of);
+    return entry === null ? [] : [{ ...entry, name }];
   });
+}
+
+function messageEntry(
+  yaml: YamlFile,
+  node: PlacedNode,
+  of: { readonly what: string; readonly defaults: Defaults; readonly argsOf: typeof messageArguments },
+): Omit<MessageEntry, 'name'> | null {
+  const fields = actionFields(yaml, node, of.what);
+  const head = actionHead(yaml, fields, of.defaults);
+  const args = of.argsOf(yaml, fields.get('args'));
+  const takesOthers = takesOthersIn(yaml, fields.get('otherArguments'));
+  return head === null ? null : { ...head, args, takesOthers };
 }
 
 const isWireName = (value: string): boolean =>

@@ -55,6 +55,8 @@ export interface CatalogAction extends Defaults {
   /** Path parameters by name: segment index and type. */
   readonly parameters: ReadonlyMap<string, { readonly index: number; readonly type: ParameterType }>;
   readonly args: readonly ArgumentSpec[];
+  /** Whether a call may have arguments besides `args`, which are not read. */
+  readonly takesOthers: boolean;
   /** Names of the arguments whose values are recorded with each use; at most 8. */
   readonly recorded: readonly string[];
   /** The body rule of an HTTP route; `unstated` for other kinds. */

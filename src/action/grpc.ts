@@ -1,5 +1,7 @@
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
+import { areTooLong } from './argument.ts';
+import { missingArgument, refusedArguments, TOO_LONG } from './argument-refusal.ts';
 import type { HttpCall } from './call.ts';
 import type { CatalogAction } from './catalog.ts';
 import { grpcMessageFrom } from './grpc-frame.ts';
@@ -25,14 +27,17 @@ export function grpcActionFrom(call: HttpCall, entry: CatalogAction): Action | D
   const message = grpcMessageFrom(call.body);
   if (isDeny(message)) return message;
   const args = messageValues(message, entry.message);
-  if ('problem' in args) return deny(args.reason, `the message of \`${entry.id}\` ${args.problem}`);
+  if ('problem' in args) {
+    const { reason, problem, argument } = args;
+    const told = argument === undefined ? {} : { told: { argument } };
+    return deny(reason, `the message of \`${entry.id}\` ${problem}`, told);
+  }
+  if (areTooLong(args)) return refusedArguments(entry, TOO_LONG);
   const missing = missingOf(entry, args);
   return missing ?? actionOf(entry, { args, isDecidedOnHeaders: false });
 }
 
-function missingOf({ id, args }: CatalogAction, found: ReadonlyMap<string, ArgumentValue>): Deny | null {
-  const missing = args.find(({ name, required }) => required && !found.has(name));
-  return missing === undefined
-    ? null
-    : deny('action.arguments', `arguments of \`${id}\`: \`${missing.name}\` is missing`);
+function missingOf(entry: CatalogAction, found: ReadonlyMap<string, ArgumentValue>): Deny | null {
+  const missing = entry.args.find(({ name, required }) => required && !found.has(name));
+  return missing === undefined ? null : refusedArguments(entry, missingArgument(missing));
 }

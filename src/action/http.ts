@@ -1,11 +1,13 @@
-import { deny, isDeny } from '../decision/decision.ts';
+import { isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { argumentFromText } from './argument.ts';
-import type { ArgumentValue } from './argument.ts';
+import type { ArgumentValue, Unfit } from './argument.ts';
+import { missingArgument, refusedArguments, unfitArgument } from './argument-refusal.ts';
 import { hasBody, unreadBodyProblem } from './body.ts';
 import type { HttpCall } from './call.ts';
 import type { ActionKind, CatalogAction, CredentialKind, Risk, Server } from './catalog.ts';
+import { otherArgumentIn } from './closed-arguments.ts';
 import { exactJsonFrom, jsonArguments } from './json-arguments.ts';
 import type { ParameterType } from './parameter-type.ts';
 import { looseKey } from './query-key.ts';
@@ -77,16 +79,16 @@ export function actionOf(
 }
 
 /**
- * The action of a call to an HTTP route. Denies with `action.arguments` where an argument is missing, of another type, over 4
- * KiB, not well-formed Unicode, contains U+0000 or is ambiguous, and where the body breaks the entry's `BodyRule`. With `json`
- * the body is parsed: it must be `application/json` without content encoding, and the proxy must have sent it. Pure, never
- * throws.
+ * The action of a call to an HTTP route. Denies with `action.arguments` where an argument is missing, of another type, longer than
+ * its `maxBytes`, not well-formed Unicode, contains U+0000 or is ambiguous, where there is one that the entry does not name and
+ * does not take, and where the body breaks the entry's `BodyRule`. With `json` the body is parsed: it must be `application/json`
+ * without content encoding, and the proxy must have sent it. Pure, never throws.
  */
 export function httpActionFrom(call: HttpCall, entry: CatalogAction): Action | Deny {
   const text = textArguments(entry, call.segments.length === 0 ? [''] : call.segments, call.query);
   if (isDeny(text)) return text;
   const problem = unreadBodyProblem(entry.body, call);
-  if (problem !== null) return refusedArguments(entry, problem);
+  if (problem !== null) return refusedArguments(entry, { problem });
   const isDecidedOnHeaders = entry.body !== 'json';
   if (isDecidedOnHeaders) return actionOf(entry, { args: text, isDecidedOnHeaders });
   const body = bodyArguments(entry, call);
@@ -95,12 +97,12 @@ export function httpActionFrom(call: HttpCall, entry: CatalogAction): Action | D
 
 const NO_VALUES: ReadonlyMap<string, string> = new Map();
 
-function queryNames({ args }: CatalogAction): QueryNames {
+function queryNames({ args, takesOthers }: CatalogAction): QueryNames {
   const wanted = new Set(args.flatMap((spec) => (spec.from === 'query' ? [spec.name] : [])));
   const elsewhere = args.flatMap((spec) =>
     spec.from === 'path' ? [spec.name] : spec.from === 'body' ? spec.pointer.slice(0, 1) : [],
   );
-  return { wanted, elsewhere: elsewhere.filter((name) => !wanted.has(name)) };
+  return { wanted, elsewhere: elsewhere.filter((name) => !wanted.has(name)), takesOthers };
 }
 
 function textArguments(
@@ -109,44 +111,49 @@ function textArguments(
   query: string,
 ): ReadonlyMap<string, ArgumentValue> | Deny {
   const values = query === '' ? NO_VALUES : queryValues(query, queryNames(entry));
-  if ('problem' in values) return refusedArguments(entry, values.problem);
+  if ('problem' in values) return refusedArguments(entry, values);
   const args = new Map<string, ArgumentValue>();
   for (const spec of entry.args) {
     if (spec.from === 'body' || spec.from === 'message') continue;
     const parameter = spec.from === 'path' ? entry.parameters.get(spec.name) : undefined;
     const text = parameter === undefined ? values.get(spec.name) : segments[parameter.index];
     if (text === undefined) {
-      if (spec.required) return refusedArguments(entry, `\`${spec.name}\` is missing`);
+      if (spec.required) return refusedArguments(entry, missingArgument(spec));
       continue;
     }
     const value = argumentFromText(spec, text);
-    if (isProblem(value)) return refusedArguments(entry, `\`${spec.name}\` ${value.problem}`);
+    if (isProblem(value)) return refusedArguments(entry, unfitArgument(spec, value));
     if (parameter?.type.accepts(text) === false)
-      return refusedArguments(entry, `\`${spec.name}\` ${mismatchOf(parameter.type)}`);
+      return refusedArguments(entry, unfitArgument(spec, mismatchOf(parameter.type)));
     args.set(spec.name, value);
   }
   return args;
 }
 
-const mismatchOf = ({ text }: ParameterType): string =>
-  text === ''
-    ? 'must be at most 128 letters, digits, `-` and `_`: a type in its path, such as `text`, accepts more'
-    : `must be of the type \`${text}\``;
+function mismatchOf({ text }: ParameterType): Unfit {
+  if (text !== '') return { problem: `must be of the type \`${text}\``, expected: `of the type \`${text}\`` };
+  const expected = 'at most 128 letters, digits, `-` and `_`';
+  return { problem: `must be ${expected}: a type in its path, such as \`text\`, accepts more`, expected };
+}
 
 function bodyArguments(entry: CatalogAction, call: HttpCall): ReadonlyMap<string, ArgumentValue> | Deny {
   if (!entry.args.some(({ from }) => from === 'body') && !hasBody(call)) return new Map();
   const problem = bodyProblem(call);
-  if (problem !== null) return refusedArguments(entry, problem);
-  if (call.body === null) return refusedArguments(entry, 'the body was not sent to the check');
+  if (problem !== null) return refusedArguments(entry, { problem });
+  if (call.body === null) return refusedArguments(entry, { problem: 'the body was not sent to the check' });
   const json = exactJsonFrom(call.body);
-  if ('problem' in json) return refusedArguments(entry, `the body ${json.problem}`);
+  if ('problem' in json) return refusedArguments(entry, { problem: `the body ${json.problem}` });
   if (typeof json.value !== 'object' || json.value === null || Array.isArray(json.value))
-    return refusedArguments(entry, 'the body must be a JSON object');
+    return refusedArguments(entry, { problem: 'the body must be a JSON object' });
   const taken = takenForQuery(entry, Object.keys(json.value));
   if (taken !== null)
-    return refusedArguments(entry, `\`${taken}\` comes from the query, and a member of the body can be taken for it`);
+    return refusedArguments(entry, {
+      problem: `\`${taken}\` comes from the query, and a member of the body can be taken for it`,
+    });
+  const other = otherArgumentIn(entry, json.value);
+  if (other !== null) return refusedArguments(entry, other);
   const read = jsonArguments(entry.args, json.value);
-  return 'problem' in read ? refusedArguments(entry, read.problem) : read.args;
+  return 'problem' in read ? refusedArguments(entry, read) : read.args;
 }
 
 /** A query argument that some upstreams would take from a body member; members that are arguments themselves do not count. */
@@ -169,7 +176,3 @@ function bodyProblem({ headers }: HttpCall): string | null {
   const encodings = headers.get('content-encoding') ?? [];
   return encodings.every((encoding) => encoding === 'identity') ? null : 'the body is encoded';
 }
-
-/** Denies arguments, naming their action. */
-const refusedArguments = (entry: CatalogAction, problem: string): Deny =>
-  deny('action.arguments', `arguments of \`${entry.id}\`: ${problem}`);

@@ -1,9 +1,12 @@
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
-import { argumentFromJson } from './argument.ts';
+import { areTooLong, argumentFromJson, expectedOf } from './argument.ts';
 import type { ArgumentValue } from './argument.ts';
+import { missingArgument, TOO_LONG, unfitArgument } from './argument-refusal.ts';
+import type { ArgumentRefusal } from './argument-refusal.ts';
 import type { ArgumentSpec, BodyArgument } from './catalog-arguments.ts';
+import { indexOf, pointerOf } from './json-pointer.ts';
 
 /**
  * Parses JSON as strictly as `strictJsonFrom`, and turns numbers that a double cannot represent exactly as written into
@@ -46,9 +49,10 @@ function digitsOf(source: string): string {
 }
 
 /**
- * Reads arguments from a JSON value, each at its pointer. Other members are ignored. A `null` member is absent. A member on the
- * path that has a lookalike (a name that folds to the same text) beside it or in its place is ambiguous and refused, because
- * some decoders ignore case.
+ * Reads arguments from a JSON value, each at its pointer. A step is the name of a member where the value is an object, and the
+ * index of an element where it is an array; an index beyond the end is absent, any other step into an array refused. Other
+ * members are ignored. A `null` member is absent. A member on the path that has a lookalike (a name that folds to the same text)
+ * beside it or in its place is ambiguous and refused, because some decoders ignore case.
  *
  * @param folded folds a name as the most lenient decoder does; default: ignores case
  */
@@ -56,7 +60,7 @@ export function jsonArguments(
   specs: readonly ArgumentSpec[],
   root: unknown,
   folded: (name: string) => string = caseFolded,
-): { readonly args: ReadonlyMap<string, ArgumentValue> } | Problem {
+): { readonly args: ReadonlyMap<string, ArgumentValue> } | ArgumentRefusal {
   const args = new Map<string, ArgumentValue>();
   const names = { folded, of: foldedNames(folded) };
   for (const spec of specs) {
@@ -64,14 +68,14 @@ export function jsonArguments(
     const found = valueAt(root, spec, names);
     if ('problem' in found) return found;
     if (found.value === undefined || found.value === null) {
-      if (spec.required) return { problem: `\`${spec.name}\` is missing` };
+      if (spec.required) return missingArgument(spec);
       continue;
     }
-    const value = argumentFromJson(spec.type, found.value);
-    if (isProblem(value)) return { problem: `\`${spec.name}\` ${value.problem}` };
+    const value = argumentFromJson(spec, found.value);
+    if (isProblem(value)) return unfitArgument(spec, value);
     args.set(spec.name, value);
   }
-  return { args };
+  return areTooLong(args) ? TOO_LONG : { args };
 }
 
 interface Names {
@@ -79,18 +83,34 @@ interface Names {
   readonly of: (object: object) => ReadonlyMap<string, number>;
 }
 
-function valueAt(root: unknown, spec: BodyArgument, names: Names): { readonly value: unknown } | Problem {
+function valueAt(root: unknown, spec: BodyArgument, names: Names): { readonly value: unknown } | ArgumentRefusal {
   let value = root;
-  for (const name of spec.pointer) {
+  for (const step of spec.pointer) {
     if (value === undefined || value === null) return { value: undefined };
-    if (typeof value !== 'object' || Array.isArray(value)) return { problem: `\`${spec.name}\` is not in an object` };
-    const isThere = Object.hasOwn(value, name);
-    if ((names.of(value).get(names.folded(name)) ?? 0) > (isThere ? 1 : 0))
-      return { problem: `a member can be taken for one on the path to \`${spec.name}\`, but is spelt differently` };
-    value = isThere ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+    const below = Array.isArray(value) ? elementOf(value, step) : memberOf(value, step, names);
+    if ('problem' in below) return misplaced(spec, below.problem);
+    value = below.value;
   }
   return { value };
 }
+
+function elementOf(array: readonly unknown[], step: string): { readonly value: unknown } | Problem {
+  const index = indexOf(step);
+  return index === null ? NOT_IN_OBJECT : { value: array[index] };
+}
+
+function memberOf(value: unknown, name: string, names: Names): { readonly value: unknown } | Problem {
+  if (typeof value !== 'object' || value === null) return NOT_IN_OBJECT;
+  const isThere = Object.hasOwn(value, name);
+  if ((names.of(value).get(names.folded(name)) ?? 0) > (isThere ? 1 : 0))
+    return { problem: 'cannot be told from a member that is spelt differently' };
+  return { value: isThere ? (value as Readonly<Record<string, unknown>>)[name] : undefined };
+}
+
+const NOT_IN_OBJECT: Problem = { problem: 'is not in an object' };
+
+const misplaced = (spec: BodyArgument, problem: string): ArgumentRefusal =>
+  unfitArgument(spec, { problem, expected: `${expectedOf(spec)}, at \`${pointerOf(spec.pointer)}\` alone` });
 
 /** Number of occurrences of each folded name in an object, memoised per object. */
 function foldedNames(folded: Names['folded']): Names['of'] {

@@ -1,7 +1,9 @@
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
+import { refusedArguments } from './argument-refusal.ts';
 import type { HttpCall } from './call.ts';
 import type { CatalogAction, McpServer } from './catalog.ts';
+import { otherArgumentIn } from './closed-arguments.ts';
 import { actionOf } from './http.ts';
 import type { Action } from './http.ts';
 import { jsonArguments } from './json-arguments.ts';
@@ -60,8 +62,10 @@ function attempted(
   const { entry, root } = entryOf(target, mcp);
   const found = entry ?? mcp.other;
   if (found === null) return deny('action.unknown', `the catalog does not name ${shown(target)}`);
+  const other = target.kind === 'tool' ? otherArgumentIn(found, root) : null;
+  if (other !== null) return refusedArguments(found, other);
   const read = jsonArguments(found.args, root);
-  if ('problem' in read) return deny('action.arguments', `arguments of \`${found.id}\`: ${read.problem}`);
+  if ('problem' in read) return refusedArguments(found, read);
   const called = target.kind === 'tool' ? { sent: target.arguments, args: read.args, specs: found.args } : null;
   const mismatch = mcpParamProblem(headers, called);
   if (mismatch !== null) return mismatch;

@@ -1,4 +1,5 @@
-import type { Problem } from '../runtime/problem.ts';
+import { otherArgument } from './argument-refusal.ts';
+import type { ArgumentRefusal } from './argument-refusal.ts';
 import { isPlainKey, looseKey, rootOfKey } from './query-key.ts';
 
 /** What a route declares about its query. */
@@ -7,6 +8,8 @@ export interface QueryNames {
   readonly wanted: Iterable<string>;
   /** Arguments from path or body. Frameworks merge the query with those, so no key may be confused with one. */
   readonly elsewhere: Iterable<string>;
+  /** Whether there may be other keys. */
+  readonly takesOthers: boolean;
 }
 
 /** Most fields. Parsers stop at 1,000 or fewer, and would not see what follows. */
@@ -14,11 +17,11 @@ const MAX_FIELDS = 256;
 
 /**
  * The values of the wanted keys in a form-encoded query, decoded once (`+` is a space, WHATWG URL section 5.1). Absent keys are
- * absent. Other keys may have any value, but an ambiguous query is a problem: a repeated wanted key; an unwanted key that is
+ * absent. Other keys, where they may be there, may have any value, but an ambiguous query is a problem: a repeated wanted key; an unwanted key that is
  * not plain (`isPlainKey`) or can be confused with an argument (`looseKey`); a bare `;`, which some parsers read as `&`; a key
  * or wanted value that is not UTF-8; more than 256 fields. Linear time.
  */
-export function queryValues(query: string, names: QueryNames): ReadonlyMap<string, string> | Problem {
+export function queryValues(query: string, names: QueryNames): ReadonlyMap<string, string> | ArgumentRefusal {
   const values = new Map<string, string>();
   if (query === '') return values;
   if (query.includes(';')) return { problem: 'the query has a bare `;`, which has more than one reading' };
@@ -36,6 +39,7 @@ export function queryValues(query: string, names: QueryNames): ReadonlyMap<strin
     const key = decoded(equals === -1 ? field : field.slice(0, equals));
     if (key === null) return { problem: 'a key of the query must be percent-encoded UTF-8' };
     if (!wanted.has(key)) {
+      if (!names.takesOthers) return otherArgument(key);
       const problem = otherKeyProblem(key, loose, elsewhere);
       if (problem !== null) return { problem };
       continue;

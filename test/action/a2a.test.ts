@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { a2aActionFrom } from '../../src/action/a2a.ts';
+import type { A2aAgent } from '../../src/action/catalog.ts';
 import type { HttpCall } from '../../src/action/call.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { mustCatalog } from '../builders/catalog.ts';
@@ -34,11 +35,32 @@ const catalog = mustCatalog(
 ${METHODS.map((method, index) => `        '${method}': { action: booker.m${index}, risk: low, args: { taskId: {}, contextId: {}, role: { pointer: /message/role } } }`).join('\n')}
         named: { action: booker.named, risk: low, args: { url: { pointer: /pushConfig/webhookUrl } } }
         must: { action: booker.must, risk: low, args: { taskId: { required: true } } }
+  sender:
+    hosts: [sender.acme.test]
+    audience: https://sender.acme.test
+    a2a:
+      path: /a2a
+      send:
+        action: sender.ask
+        risk: low
+        otherArguments: deny
+        args:
+          text: { pointer: /message/parts/0/text, required: true, maxBytes: 65536 }
+          kind: { pointer: /message/parts/0/kind }
+          role: { pointer: /message/role }
+          messageId: { pointer: /message/messageId }
+          taskId: {}
+          contextId: {}
+      methods:
+        tasks/get: { action: sender.get, risk: low, otherArguments: deny, args: { taskId: { required: true } } }
 `,
 );
-const target = catalog.find(catalog.servers.get('booker') as never, 'POST', ['a2a']);
-if (target?.kind !== 'a2a') throw new Error('not an agent');
-const agent = target.a2a;
+function agentOf(server: string): A2aAgent {
+  const target = catalog.find(catalog.servers.get(server) as never, 'POST', ['a2a']);
+  if (target?.kind !== 'a2a') throw new Error('not an agent');
+  return target.a2a;
+}
+const agent = agentOf('booker');
 
 const call = (message: object): HttpCall =>
   httpCall({
@@ -49,8 +71,8 @@ const call = (message: object): HttpCall =>
     body: Buffer.from(JSON.stringify(message)),
   });
 
-function outcome(message: object): unknown {
-  const action = a2aActionFrom(call(message), agent);
+function outcome(message: object, of = agent): unknown {
+  const action = a2aActionFrom(call(message), of);
   return isDeny(action) ? `${action.reason}: ${action.detail}` : [action.id, Object.fromEntries(action.args)];
 }
 
@@ -124,11 +146,54 @@ describe('a2aActionFrom denies', () => {
         [
           `an argument that protobuf finds in ${params}`,
           request('named', JSON.parse(params)),
-          'action.arguments: arguments of `booker.named`: a member can be taken for one on the path to `url`, but is spelt differently',
+          'action.arguments: arguments of `booker.named`: `url` cannot be told from a member that is spelt differently',
         ] as [string, object, string],
     ),
     ['a missing argument', request('must', {}), 'action.arguments: arguments of `booker.must`: `taskId` is missing'],
   ])('%s', (_name, given, expected) => {
     expect(outcome(given)).toBe(expected);
+  });
+});
+
+const other = (name: string) =>
+  `action.arguments: arguments of \`sender.ask\`: the catalog does not name \`${name}\`, and the action takes no other arguments`;
+
+describe('a2aActionFrom with `send`', () => {
+  const sender = agentOf('sender');
+  const says = (method: string, message: object, more: object = {}) =>
+    outcome(request(method, { message, ...more }), sender);
+  const hello = { role: 'user', messageId: 'm', parts: [{ kind: 'text', text: 'hello' }] };
+  it.each(['message/send', 'message/stream', 'SendMessage', 'SendStreamingMessage'])(
+    'takes `%s` for the one action, with the text of its first part',
+    (method) => {
+      const args = { role: 'user', messageId: 'm', kind: 'text', text: 'hello' };
+      expect(says(method, hello)).toEqual(['sender.ask', args]);
+      expect(says(method, { ...hello, taskId: 't', contextId: 'c' })).toEqual([
+        'sender.ask',
+        { ...args, taskId: 't', contextId: 'c' },
+      ]);
+    },
+  );
+
+  it.each<[string, object, object, string]>([
+    ['a second part', { ...hello, parts: [...hello.parts, { text: 'more' }] }, {}, other('/message/parts/1')],
+    ['a file beside the text', { ...hello, parts: [{ text: 'x', file: {} }] }, {}, other('/message/parts/0/file')],
+    ['metadata', hello, { metadata: {} }, other('/metadata')],
+    ['a task id in another place', hello, { taskId: 't' }, other('/taskId')],
+    ['no part', { ...hello, parts: [] }, {}, 'action.arguments: arguments of `sender.ask`: `text` is missing'],
+    [
+      'a part that is an object of the same shape',
+      { ...hello, parts: { 0: { text: 5 } } },
+      {},
+      'action.arguments: arguments of `sender.ask`: `text` must be a string',
+    ],
+  ])('denies %s', (_name, message, more, expected) => {
+    expect(says('message/send', message, more)).toBe(expected);
+  });
+
+  it('reads ids where their method has them, and no other', () => {
+    expect(outcome(request('tasks/get', { id: 't' }), sender)).toEqual(['sender.get', { taskId: 't' }]);
+    expect(outcome(request('tasks/get', { id: 't', taskId: 't' }), sender)).toContain('does not name `/taskId`');
+    expect(outcome(request('tasks/get', { id: 't', historyLength: 3 }), sender)).toContain('`/historyLength`');
   });
 });

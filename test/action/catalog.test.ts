@@ -236,6 +236,58 @@ describe('catalogFrom finds in the protocols', () => {
     ['a pointer without slash', ['/order/total', 'total'], 'the pointer `total` must be a JSON pointer'],
     ['a pointer to everything', ['/order/total', "''"], 'the pointer `` must be a JSON pointer'],
     ['a bad escape in a pointer', ['/order/total', '/a~2'], 'the pointer `/a~2` must be a JSON pointer'],
+    ['a pointer of nine steps', ['/order/total', '/a/b/c/d/e/f/g/h/i'], 'must be a JSON pointer of 1 to 8 steps'],
+    [
+      '`maxBytes` of nothing',
+      ['pointer: /message/text', 'pointer: /message/text, maxBytes: 0'],
+      '`maxBytes` `0` must be a whole number from 1 to 65536',
+    ],
+    [
+      '`maxBytes` beyond 64 KiB',
+      ['pointer: /message/text', 'pointer: /message/text, maxBytes: 65537'],
+      '`maxBytes` `65537` must be a whole number from 1 to 65536',
+    ],
+    [
+      '`maxBytes` of a number',
+      ['pointer: /message/text', 'type: long, maxBytes: 9, pointer: /message/text'],
+      '`maxBytes` is for strings: an argument of type `long` has no length',
+    ],
+    [
+      'another word for other arguments',
+      ['args: { text: { pointer: /message/text } }', 'otherArguments: refuse'],
+      '`otherArguments` `refuse` must be one of `ignore`, `deny`',
+    ],
+    [
+      'a body that is not read, of an action without other arguments',
+      ["path: '/{page}', risk: low", "path: '/{page}', risk: low, otherArguments: deny, body: opaque"],
+      'with `otherArguments: deny` the body is `json` or `none`',
+    ],
+    [
+      'other arguments of resources, whose arguments are fixed',
+      ['tickets.resources, risk: low', 'tickets.resources, risk: low, otherArguments: deny'],
+      'the arguments of `resources` are fixed: remove `otherArguments`',
+    ],
+    [
+      'a gRPC method without other arguments and a descriptor set',
+      ['Get: { action', 'Get: { otherArguments: deny, action'],
+      'the arguments of a gRPC method need the `descriptorSet` of its messages',
+    ],
+    [
+      'a method of A2A that `send` is for already',
+      [
+        'methods:\n        message/send',
+        'send: { action: tickets.send, risk: low }\n      methods:\n        message/send',
+      ],
+      '`message/send` sends a message, so it is the action of `send` already',
+    ],
+    [
+      'an agent without methods',
+      [
+        'methods:\n        message/send: { action: tickets.ask, risk: medium, args: { text: { pointer: /message/text } } }',
+        '',
+      ],
+      '`a2a` has at least one of `send` and `methods`',
+    ],
     [
       'a pointer of an argument of the path',
       ["path: '/{page}', risk: low", "path: '/{page}', risk: low, args: { page: { from: path, pointer: /a } }"],

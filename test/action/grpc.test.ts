@@ -23,6 +23,19 @@ const catalog = must(
               risk: high
               args: { customer: {}, amount: { field: order.amount_cents, type: long, required: true } }
             Upload: { action: shop.upload, risk: low }
+  closed:
+    hosts: [closed.acme.test]
+    audience: https://closed.acme.test
+    grpc:
+      descriptorSet: shop.binpb
+      services:
+        acme.shop.v1.Shop:
+          methods:
+            PlaceOrder:
+              action: closed.order
+              risk: high
+              otherArguments: deny
+              args: { customer: { maxBytes: 3 }, amount: { field: order.amount_cents, type: long, required: true } }
 `,
     'actions.yaml',
     new Map([['shop.binpb', shopSet]]),
@@ -46,6 +59,37 @@ const outcome = (given: HttpCall): unknown => {
 };
 
 const order = encoded({ customer: 'ada', order: { amount_cents: '1250' } });
+const closed = (message: object): unknown => {
+  const action = actionFrom({ ...call(framed(encoded(message))), host: 'closed.acme.test' }, catalog);
+  return isDeny(action) ? [`${action.reason}: ${action.detail}`, action.told] : Object.fromEntries(action.args);
+};
+
+const other = (name: string) => [
+  `action.arguments: the message of \`closed.order\` has the field \`${name}\`, which the catalog does not name, and takes no other arguments`,
+  { argument: { name, expected: 'not to be sent: the action has no such argument' } },
+];
+
+describe('grpcActionFrom with `otherArguments: deny`', () => {
+  it('takes the named fields, and refuses every other one, unknown ones too', () => {
+    const sent = { customer: 'ada', order: { amount_cents: '1250' } };
+    expect(closed(sent)).toEqual({ customer: 'ada', amount: 1250 });
+    expect(closed({ ...sent, tags: ['x'] })).toEqual(other('tags'));
+    const unknown = Buffer.concat([encoded(sent), Buffer.of(0xa2, 0x06, 1, 120)]);
+    const action = actionFrom({ ...call(framed(unknown)), host: 'closed.acme.test' }, catalog);
+    expect(isDeny(action) && [action.detail.includes('the field `100`'), action.told?.argument?.name]).toEqual([
+      true,
+      '100',
+    ]);
+  });
+
+  it('names the argument that is too long to a verified caller', () => {
+    expect(closed({ customer: 'adam', order: { amount_cents: '1250' } })).toEqual([
+      'action.arguments: the message of `closed.order` has the argument `customer`, which must be a string of at most 3 bytes',
+      { argument: { name: 'customer', expected: 'a string of at most 3 bytes' } },
+    ]);
+  });
+});
+
 const prefix = (...bytes: readonly number[]): Uint8Array => Uint8Array.from(bytes);
 
 describe('grpcActionFrom with a descriptor set', () => {

@@ -4,7 +4,7 @@ import type { HttpCall } from '../../src/action/call.ts';
 import { actionFrom } from '../../src/action/action.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { mustCatalog } from '../builders/catalog.ts';
-import { httpCall } from '../builders/http-call.ts';
+import { headersOf, httpCall } from '../builders/http-call.ts';
 
 const catalog = mustCatalog(
   `servers:
@@ -24,6 +24,14 @@ const catalog = mustCatalog(
           currency: { from: query }
           urgent: { from: query, type: bool }
       - { action: payments.refund, method: POST, path: '/v1/payments/{id}/refund', risk: high }
+      - { action: payments.search, method: GET, path: /v1/search, risk: low, otherArguments: deny, args: { q: { from: query } } }
+      - action: payments.note
+        method: POST
+        path: '/v1/payments/{id}/note'
+        risk: low
+        otherArguments: deny
+        args: { dry: { from: query, type: bool }, text: { from: body, pointer: /note/text, maxBytes: 10000 } }
+      - { action: payments.ping, method: POST, path: /v1/ping, risk: low, otherArguments: deny }
 `,
 );
 
@@ -123,7 +131,7 @@ describe('actionFrom denies', () => {
     [
       'U+0000 in a parameter',
       call('POST', '/v1/payments/a%00/refund'),
-      'action.arguments: arguments of `payments.refund`: `id` contains U+0000',
+      'action.arguments: arguments of `payments.refund`: `id` must be a string without U+0000',
     ],
     [
       'a lone surrogate',
@@ -133,7 +141,7 @@ describe('actionFrom denies', () => {
     [
       'a string of more than 4 KiB',
       call('POST', `/v1/payments/${'é'.repeat(2049)}/refund`),
-      'action.arguments: arguments of `payments.refund`: `id` is longer than 4096 bytes',
+      'action.arguments: arguments of `payments.refund`: `id` must be a string of at most 4096 bytes',
     ],
     ['a missing argument', create(''), 'action.arguments: arguments of `payments.create`: `amount` is missing'],
     [
@@ -241,5 +249,54 @@ describe('actionFrom', () => {
       ),
       { numRuns: 3000 },
     );
+  });
+});
+
+const other = (action: string, name: string) =>
+  `action.arguments: arguments of \`payments.${action}\`: the catalog does not name \`${name}\`, and the action takes no other arguments`;
+
+describe('actionFrom with `otherArguments: deny`', () => {
+  const json = { 'content-type': 'application/json' };
+  const note = (body: string, query = ''): HttpCall =>
+    httpCall({ method: 'POST', path: '/v1/payments/7/note', query, headers: headersOf(json), body: Buffer.from(body) });
+  it.each<[string, HttpCall, unknown]>([
+    ['the named key', call('GET', '/v1/search', 'q=x'), ['payments.search', { q: 'x' }]],
+    ['no query', call('GET', '/v1/search'), ['payments.search', {}]],
+    ['another key', call('GET', '/v1/search', 'q=x&limit=9'), other('search', 'limit')],
+    ['a key in other case', call('GET', '/v1/search', 'Q=x'), other('search', 'Q')],
+    ['a key without a name', call('GET', '/v1/search', '=x'), other('search', '')],
+    [
+      'a key of control characters and backticks',
+      call('GET', '/v1/search', '%1b%60%5c%E2%80%AE=x'),
+      other('search', '\\u{1b}\\u{60}\\u{5c}\\u{202e}'),
+    ],
+    ['a long key', call('GET', '/v1/search', `${'k'.repeat(5000)}=x`), other('search', 'k'.repeat(100))],
+    [
+      'the named members, longer than 4 KiB by their `maxBytes`',
+      note(`{"note":{"text":"${'x'.repeat(10_000)}"}}`, 'dry=true'),
+      ['payments.note', { id: '7', dry: true, text: 'x'.repeat(10_000) }],
+    ],
+    ['an empty body', note('{}'), ['payments.note', { id: '7' }]],
+    ['another member', note('{"note":{"text":"x"},"force":true}'), other('note', '/force')],
+    ['another member below', note('{"note":{"text":"x","to":"y"}}'), other('note', '/note/to')],
+    [
+      'an argument of the query in the body',
+      note('{"dry":true}'),
+      expect.stringContaining('`dry` comes from the query'),
+    ],
+    ['nothing at all', call('POST', '/v1/ping'), ['payments.ping', {}]],
+    [
+      'a body where there is no argument in one',
+      httpCall({ method: 'POST', path: '/v1/ping', headers: headersOf(json), body: Buffer.from('{}') }),
+      expect.stringContaining('the call has a body'),
+    ],
+  ])('%s', (_name, given, expected) => {
+    expect(outcome(given)).toEqual(expected);
+  });
+
+  it('names the argument to a verified caller', () => {
+    expect(actionFrom(call('GET', '/v1/search', 'limit=9'), catalog)).toMatchObject({
+      told: { argument: { name: 'limit', expected: 'not to be sent: the action has no such argument' } },
+    });
   });
 });

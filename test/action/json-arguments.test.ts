@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { BodyArgument } from '../../src/action/catalog-arguments.ts';
 import { exactJsonFrom, jsonArguments } from '../../src/action/json-arguments.ts';
+import { pointerOf, stepsOf } from '../../src/action/json-pointer.ts';
 import { costRatio } from '../costs.ts';
 
 const spec = (type: BodyArgument['type'], more: Partial<BodyArgument> = {}): BodyArgument => ({
@@ -20,11 +21,21 @@ function read(json: string, ...specs: readonly BodyArgument[]): unknown {
   return 'problem' in result ? result.problem : Object.fromEntries(result.args);
 }
 
+const told = (json: object, of: BodyArgument) => jsonArguments([of], json);
+
+/** Each place of a value that a pointer of 1 to 8 steps leads to, with what is there. */
+function placesIn(value: unknown, way: readonly string[] = []): readonly (readonly [readonly string[], unknown])[] {
+  if (typeof value !== 'object' || value === null || way.length === 8) return way.length === 0 ? [] : [[way, value]];
+  const below = Object.entries(value).flatMap(([step, inner]) => placesIn(inner, [...way, step]));
+  return way.length === 0 ? below : [[way, value], ...below];
+}
+
 describe('jsonArguments', () => {
   const long = spec('long');
   const decimal = spec('decimal');
   const strings = spec('strings');
   const deep = spec('string', { pointer: ['a/b', 'c'] });
+  const element = (step: string) => spec('string', { pointer: ['p', step, 't'] });
   it.each<[string, string, BodyArgument, unknown]>([
     ['a string', '{"a":"x"}', spec('string'), { a: 'x' }],
     ['a string that looks like Cedar', '{"a":"{\\"__entity\\":1}"}', spec('string'), { a: '{"__entity":1}' }],
@@ -33,16 +44,21 @@ describe('jsonArguments', () => {
       'an extension value',
       '{"a":{"__extn":{"fn":"decimal","arg":"1.0"}}}',
       decimal,
-      '`a` must be a number of at most 4 decimal places',
+      '`a` must be a number of at most 4 decimal places within ±922337203685477.5807',
     ],
-    ['an entity in a list', '{"a":[{"__entity":{}}]}', strings, '`a` has an invalid item: it must be a string'],
+    ['an entity in a list', '{"a":[{"__entity":{}}]}', strings, '`a` must be a list of which each item is a string'],
     [
       'the shape of a decimal of ours',
       '{"a":{"decimal":"1.0"}}',
       decimal,
-      '`a` must be a number of at most 4 decimal places',
+      '`a` must be a number of at most 4 decimal places within ±922337203685477.5807',
     ],
-    ['a string over 4 KiB', `{"a":"${'x'.repeat(4097)}"}`, spec('string'), '`a` is longer than 4096 bytes'],
+    [
+      'a string over 4 KiB',
+      `{"a":"${'x'.repeat(4097)}"}`,
+      spec('string'),
+      '`a` must be a string of at most 4096 bytes',
+    ],
     ['a bool', '{"a":false}', spec('bool'), { a: false }],
     ['a word for a bool', '{"a":"false"}', spec('bool'), '`a` must be `true` or `false`'],
     ['the largest long', '{"a":9007199254740991}', long, { a: 9_007_199_254_740_991 }],
@@ -56,17 +72,27 @@ describe('jsonArguments', () => {
     ['infinity', '{"a":1e999}', long, '`a` must be a safe integer'],
     ['a decimal', '{"a":12.5}', decimal, { a: { decimal: '12.5' } }],
     ['a whole decimal', '{"a":12}', decimal, { a: { decimal: '12.0' } }],
-    ['a decimal as text', '{"a":"12.5000"}', decimal, { a: { decimal: '12.5000' } }],
-    ['five places', '{"a":0.00001}', decimal, '`a` must be a number of at most 4 decimal places'],
+    ['a decimal as text', '{"a":"12.5000"}', decimal, { a: { decimal: '12.5' } }],
+    [
+      'five places',
+      '{"a":0.00001}',
+      decimal,
+      '`a` must be a number of at most 4 decimal places within ±922337203685477.5807',
+    ],
     [
       'a decimal that a double cannot hold',
       '{"a":0.10000000000000000001}',
       decimal,
-      '`a` must be a number of at most 4 decimal places',
+      '`a` must be a number of at most 4 decimal places within ±922337203685477.5807',
     ],
-    ['a decimal out of range', '{"a":922337203685478}', decimal, '`a` must be a number of at most 4 decimal places'],
+    [
+      'a decimal out of range',
+      '{"a":922337203685478}',
+      decimal,
+      '`a` must be a number of at most 4 decimal places within ±922337203685477.5807',
+    ],
     ['strings', '{"a":["x","y"]}', strings, { a: ['x', 'y'] }],
-    ['257 strings', `{"a":[${Array(257).fill('""').join()}]}`, strings, '`a` has more than 256 strings'],
+    ['257 strings', `{"a":[${Array(257).fill('""').join()}]}`, strings, '`a` must be a list of at most 256 strings'],
     ['null for a required one', '{"a":null}', long, '`a` is missing'],
     ['null for an optional one', '{"a":null}', spec('long', { required: false }), {}],
     ['nothing', '{}', long, '`a` is missing'],
@@ -78,25 +104,25 @@ describe('jsonArguments', () => {
       'another member in other case',
       '{"a":1,"A":2}',
       long,
-      'a member can be taken for one on the path to `a`, but is spelt differently',
+      '`a` cannot be told from a member that is spelt differently',
     ],
     [
       'only a member in other case',
       '{"A":2}',
       spec('long', { required: false }),
-      'a member can be taken for one on the path to `a`, but is spelt differently',
+      '`a` cannot be told from a member that is spelt differently',
     ],
     [
       'a long s for an s',
       '{"\u017f":1}',
       spec('long', { name: 's', pointer: ['s'] }),
-      'a member can be taken for one on the path to `s`, but is spelt differently',
+      '`s` cannot be told from a member that is spelt differently',
     ],
     [
       'other case beside an object on the way',
       '{"a/b":{"c":"x","C":"y"}}',
       deep,
-      'a member can be taken for one on the path to `a`, but is spelt differently',
+      '`a` cannot be told from a member that is spelt differently',
     ],
     ['what nobody asked for', '{"a":1,"b":{"__entity":{}},"n":9007199254740993,"N":1}', long, { a: 1 }],
     ['a member of every object', '{}', spec('string', { pointer: ['constructor', 'name'] }), '`a` is missing'],
@@ -118,6 +144,53 @@ describe('jsonArguments', () => {
       { a: '9007199254740993 " 1e400' },
     ],
     ['no JSON', '{"a":01}', long, 'is not valid JSON'],
+    ['a string as long as its `maxBytes`', `{"a":"${'€'.repeat(3)}"}`, spec('string', { maxBytes: 9 }), { a: '€€€' }],
+    [
+      'a string of a byte more',
+      `{"a":"${'€'.repeat(3)}x"}`,
+      spec('string', { maxBytes: 9 }),
+      '`a` must be a string of at most 9 bytes',
+    ],
+    [
+      'a string of 64 KiB',
+      `{"a":"${'x'.repeat(65_536)}"}`,
+      spec('string', { maxBytes: 65_536 }),
+      { a: 'x'.repeat(65_536) },
+    ],
+    [
+      'a list of a longer string',
+      '{"a":["x","xx"]}',
+      spec('strings', { maxBytes: 1 }),
+      '`a` must be a list of which each item is a string of at most 1 bytes',
+    ],
+    [
+      'strings of more than 64 KiB together',
+      `{"a":[${Array(17)
+        .fill(`"${'x'.repeat(4096)}"`)
+        .join()}]}`,
+      strings,
+      'are together longer than 65536 bytes',
+    ],
+    ['an element of an array', '{"p":[{"t":"x"},{"t":"y"}]}', element('1'), { a: 'y' }],
+    ['an element beyond the end', '{"p":[{"t":"x"}]}', element('1'), '`a` is missing'],
+    ['an element far beyond the end', '{"p":[{"t":"x"}]}', element('9'.repeat(400)), '`a` is missing'],
+    [
+      'an element of a list of lists',
+      '{"p":[["x",["y"]]]}',
+      spec('string', { pointer: ['p', '0', '1', '0'] }),
+      { a: 'y' },
+    ],
+    ['the element after the last', '{"p":[{"t":"x"}]}', element('-'), '`a` is not in an object'],
+    ['an index with a leading zero', '{"p":[{"t":"x"}]}', element('00'), '`a` is not in an object'],
+    ['a negative index', '{"p":[{"t":"x"}]}', element('-1'), '`a` is not in an object'],
+    ['an index with a fraction', '{"p":[{"t":"x"}]}', element('0.0'), '`a` is not in an object'],
+    [
+      'the length of an array',
+      '{"p":[{"t":"x"}]}',
+      spec('long', { pointer: ['p', 'length'] }),
+      '`a` is not in an object',
+    ],
+    ['a member named like an index', '{"p":{"1":{"t":"x"}}}', element('1'), { a: 'x' }],
   ])('reads %s', (_name, json, argument, expected) => {
     expect(read(json, argument)).toEqual(expected);
   });
@@ -147,7 +220,50 @@ describe('jsonArguments', () => {
           else if (name === 'long') expect(Number.isSafeInteger(value)).toBe(true);
           else if (name === 'bool') expect(typeof value).toBe('boolean');
           else if (name === 'strings') expect(Array.isArray(value)).toBe(true);
-          else expect(value).toEqual({ decimal: expect.stringMatching(/^-?\d{1,14}\.\d{1,4}$/) });
+          else expect(value).toEqual({ decimal: expect.stringMatching(/^-?\d{1,15}\.\d{1,4}$/) });
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('tells a verified caller which argument was refused and what it must be', () => {
+    const expected = 'a string of at most 4096 bytes';
+    expect(told({}, spec('string'))).toMatchObject({ argument: { name: 'a', expected } });
+    expect(told({ a: 5 }, spec('string'))).toMatchObject({ argument: { name: 'a', expected: 'a string' } });
+    expect(told({ a: 'xx' }, spec('string', { maxBytes: 1 }))).toMatchObject({
+      argument: { name: 'a', expected: 'a string of at most 1 bytes' },
+    });
+    expect(told({ 'a/b': 'x' }, spec('string', { pointer: ['a/b', 'c'] }))).toMatchObject({
+      argument: { name: 'a', expected: `${expected}, at \`/a~1b/c\` alone` },
+    });
+  });
+
+  it('reads what is at each place of any JSON, and nothing where a step leads nowhere', () => {
+    const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 4 },
+        fc.constantFrom('x', 'y', 0, true, null),
+        fc.array(tie('value'), { maxLength: 4 }),
+        fc.dictionary(fc.constantFrom('a', 'b', '0', '1', '/', '~', '~1', '__proto__', 'length', '-'), tie('value'), {
+          maxKeys: 4,
+        }),
+      ),
+    }));
+    fc.assert(
+      fc.property(fc.dictionary(fc.constantFrom('a', 'b'), value), (given) => {
+        for (const [way, there] of placesIn(given)) {
+          const pointer = stepsOf(pointerOf(way));
+          expect(pointer).toEqual(way);
+          const wanted = spec('string', { pointer, required: false });
+          const result = jsonArguments([wanted], given);
+          if (typeof there === 'string') expect(result).toEqual({ args: new Map([['a', there]]) });
+          else if (there === null) expect(result).toEqual({ args: new Map() });
+          else expect(result).toMatchObject({ problem: '`a` must be a string' });
+          const beyond = Array.isArray(there) ? String(there.length) : 'c';
+          if (typeof there !== 'object') continue;
+          const nowhere = jsonArguments([spec('string', { pointer: [...way, beyond], required: false })], given);
+          expect(nowhere).toEqual({ args: new Map() });
         }
       }),
       { numRuns: 300 },

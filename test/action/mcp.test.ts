@@ -23,6 +23,11 @@ const catalog = mustCatalog(
             priority: { type: long }
             notify: { type: strings }
         'café €': { action: tickets.cafe, risk: low }
+        close_ticket:
+          action: tickets.close
+          risk: low
+          otherArguments: deny
+          args: { id: { type: long }, note: { pointer: /note/text } }
       resources: { action: tools.read, risk: low }
   open:
     hosts: [open.acme.test]
@@ -229,7 +234,7 @@ describe('mcpActionFrom denies', () => {
     [
       'an argument in other case',
       call(create({ title: 'x', Title: 'y' })),
-      'action.arguments: arguments of `tickets.create`: a member can be taken for one on the path to `title`, but is spelt differently',
+      'action.arguments: arguments of `tickets.create`: `title` cannot be told from a member that is spelt differently',
     ],
     ['a tool without name', call(message('tools/call', {})), 'request.malformed: the tool has no name'],
     [
@@ -339,6 +344,31 @@ describe('mcpActionFrom denies', () => {
     ),
   ])('%s', (_name, given, expected) => {
     expect(outcome(given)).toBe(expected);
+  });
+});
+
+const close = (args: unknown, more: object = {}) =>
+  call(message('tools/call', { name: 'close_ticket', arguments: args, ...more }));
+
+describe('mcpActionFrom with `otherArguments: deny`', () => {
+  it('takes the named arguments, and what is no argument of the tool', () => {
+    const meta = { _meta: { progressToken: 1 } };
+    expect(outcome(close({ id: 7, note: { text: 'x' } }, meta))).toEqual(['tickets.close', { id: 7, note: 'x' }]);
+    expect(outcome(call(message('tools/call', { name: 'close_ticket' })))).toEqual(['tickets.close', {}]);
+  });
+
+  it.each<[string, unknown, string]>([
+    ['another argument', { id: 7, force: true }, '/force'],
+    ['one that is `null`', { id: 7, force: null }, '/force'],
+    ['one below', { note: { text: 'x', to: 'all' } }, '/note/to'],
+    ['one in other case', { ID: 7 }, '/ID'],
+    ['one with the name of what every object has', JSON.parse('{"__proto__":{}}'), '/__proto__'],
+    ['one of lines and quotes', { 'a`\n\u2028"': 1 }, '/a\\u{60}\\u{a}\\u{2028}"'],
+    ['one of 5,000 characters', { ['k'.repeat(5000)]: 1 }, `/${'k'.repeat(99)}`],
+  ])('denies %s', (_name, args, name) => {
+    expect(outcome(close(args))).toBe(
+      `action.arguments: arguments of \`tickets.close\`: the catalog does not name \`${name}\`, and the action takes no other arguments`,
+    );
   });
 });
 

@@ -73,6 +73,13 @@ const inPost = (...names: readonly string[]): string =>
   names.map((name) => `\`${name}\` of \`POST /tickets\``).join(', ');
 const preferences = '/organizations/{organization_id}/members/{member_id}/notification-preferences/channels';
 
+const closed = (properties: object, more: object = {}) => ({
+  type: 'object',
+  properties,
+  additionalProperties: false,
+  ...more,
+});
+
 describe('remit policy import', () => {
   it('puts a server below a path of a shared host', async () => {
     const shop = await run(openapi, 'openapi', '--server', 'shop', '--path', '/v1/orders');
@@ -168,7 +175,7 @@ describe('remit policy import', () => {
         code: 0,
         err: [],
         notes: [
-          expect.stringMatching(/^# strings that can exceed 4,096 bytes; .*: `title` of `create_ticket`, /),
+          expect.stringMatching(/^# strings that can exceed 4,096 bytes.*: `title` of `create_ticket`, /),
           expect.stringMatching(/^# numbers of any precision; .*: `price` of `create_ticket`$/),
           '# a tool is left out: its name is missing or repeated',
           `# the tool \`create_ticket\`: ${leftOut}`,
@@ -278,7 +285,8 @@ service Empty {}
     const from = { from: 'body' };
     expect(create.args).toEqual({
       title: { ...from, required: true },
-      summary: from,
+      body: { ...from, maxBytes: 65_536 },
+      summary: { ...from, maxBytes: 8_000 },
       priority: { ...from, type: 'long', required: true },
       kind: { ...from, required: true },
       'requester.email': { ...from, pointer: '/requester/email', required: true },
@@ -297,9 +305,8 @@ service Empty {}
     expect(update).toMatchObject({ path: '/tickets/{ticket_id:uuid}', args: { status: from, note: from } });
     const at = '# POST /tickets: ';
     expect(notes.filter((note) => note.startsWith(at))).toEqual([
-      `${at}\`body\` can have 65536 characters, an argument 4096 bytes`,
       `${at}\`ratio\` comes in steps of 0.000001, an argument has 4 decimal places`,
-      `${at}\`mass\` can exceed 14 digits before the point, the limit of an argument`,
+      `${at}\`mass\` can exceed ±922337203685477.5807, the range of an argument`,
       `${at}\`nanos\` can exceed ±(2^53 - 1), the range of an argument`,
       `${at}\`reference\` can be of more than one type`,
       `${at}\`screenshot\` is a file or bytes`,
@@ -307,7 +314,7 @@ service Empty {}
       `${at}\`elsewhere\` refers to \`./other.yaml#/components/schemas/X\`, which is not in the document`,
     ]);
     const limit = (words: string) => notes.find((note) => note.startsWith(`# ${words}`))?.replace(/^.*: /, '');
-    expect(limit('strings that')).toBe(`${inPost('summary')}, \`note\` of \`PATCH /tickets/{ticket_id}\``);
+    expect(limit('strings that')).toBe(`${inPost('body')}, \`note\` of \`PATCH /tickets/{ticket_id}\``);
     expect(limit('64-bit integers')).toBe(inPost('legacy_id'));
     expect(limit('numbers of any')).toBe(inPost('latitude'));
     expect(limit('can be `null`')).toContain(inPost('assignee.name', 'status', 'labels', 'due'));
@@ -322,6 +329,56 @@ service Empty {}
     expect(notes).toContain(
       `# \`PUT ${preferences}\`: its id is \`${put.action}\`, because an id has at most 128 characters`,
     );
+  });
+
+  it('closes what its schema closes, and nothing of which it left something out', async () => {
+    const text = { type: 'string', maxLength: 20_000 };
+    const tools = Object.entries({
+      closed: closed({ text, to: closed({ id: { type: 'integer' } }) }),
+      empty: closed({}),
+      open: { type: 'object', properties: { text } },
+      'open-below': closed({ to: { type: 'object', properties: { id: { type: 'integer' } } } }),
+      'left-out': closed({ at: { type: 'array', items: { type: 'integer' } } }),
+      patterns: closed({ text }, { patternProperties: { '^x-': {} } }),
+      choices: closed({ text }, { anyOf: [{ required: ['text'] }, { required: ['to'] }] }),
+      'too-long': closed({ text: { type: 'string', maxLength: 65_537 } }),
+    }).map(([name, inputSchema]) => ({ name, inputSchema }));
+    const mcp = await run(JSON.stringify({ tools }), 'mcp-tools', '--server', 'crm', '--host', 'crm.acme.test');
+    const imported = mcp.servers.crm.mcp.tools;
+    expect(Object.keys(imported).filter((name) => 'otherArguments' in imported[name])).toEqual(['closed', 'empty']);
+    expect(imported.closed).toEqual({
+      action: 'crm.closed',
+      risk: 'medium',
+      otherArguments: 'deny',
+      args: { text: { maxBytes: 65_536 }, 'to.id': { pointer: '/to/id', type: 'long' } },
+    });
+    expect(mcp.notes).toContain('# the tool `too-long`: `text` can have 65537 characters, an argument 65536 bytes');
+    const schema = { content: { 'application/json': { schema: closed({ text }) } } };
+    const paths = {
+      '/notes': { post: { operationId: 'add', requestBody: schema }, get: { operationId: 'list' } },
+      '/lists': {
+        post: {
+          operationId: 'found',
+          requestBody: schema,
+          parameters: [{ name: 'at', in: 'query', schema: { type: 'number' } }],
+        },
+      },
+    };
+    const http = await run(
+      JSON.stringify({ openapi: '3.1.0', paths }),
+      'openapi',
+      '--server',
+      'notes',
+      '--host',
+      'n.test',
+    );
+    expect(
+      http.servers.notes.routes.map(({ action, otherArguments }: Record<string, unknown>) => [action, otherArguments]),
+    ).toEqual([
+      ['notes.add', 'deny'],
+      ['notes.list', undefined],
+      ['notes.found', undefined],
+    ]);
   });
 
   it('gives each tool a unique id, whatever the order, and follows `$defs`', async () => {

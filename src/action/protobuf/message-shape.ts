@@ -1,5 +1,6 @@
 import type { Problem } from '../../runtime/problem.ts';
-import type { ArgumentType, MessageArgument } from '../catalog-arguments.ts';
+import type { ArgumentType } from '../argument.ts';
+import type { MessageArgument } from '../catalog-arguments.ts';
 import type { DescriptorSet, FieldDescriptor, MessageDescriptor } from './descriptor-set.ts';
 import { scalars } from './scalar.ts';
 import type { Scalar } from './scalar.ts';
@@ -15,6 +16,8 @@ export interface MessageShape {
   readonly isWanted: boolean;
   /** Whether an argument is a member of a oneof, where an unknown newer member could replace it. */
   readonly isClosed: boolean;
+  /** Whether fields that are no argument may be sent, beside it and on the way to it. */
+  readonly takesOthers: boolean;
 }
 
 /** How a field is read. */
@@ -22,6 +25,8 @@ export interface FieldShape {
   readonly name: string;
   readonly wireTypes: ReadonlySet<number>;
   readonly scalar: Scalar;
+  /** Whether it is or contains an argument. */
+  readonly isNamed: boolean;
   /** Whether it is or contains an argument and must occur at most once. */
   readonly isOnce: boolean;
   /** Index of its oneof, where that has a member that is or contains an argument; else `null`. */
@@ -52,16 +57,18 @@ interface Want {
  * Returns a function that makes the shape of a message for its arguments, whose paths must be valid. Shapes of messages without
  * arguments are made lazily and memoised.
  */
-export function messageShapes(set: DescriptorSet): (name: string, args: readonly MessageArgument[]) => MessageShape {
+export function messageShapes(
+  set: DescriptorSet,
+): (name: string, of: { readonly args: readonly MessageArgument[]; readonly takesOthers: boolean }) => MessageShape {
   const others = new Map<string, MessageShape>();
   const plain = (name: string): MessageShape => {
-    const known = others.get(name) ?? shapeFor({ set, plain }, name, []);
+    const known = others.get(name) ?? shapeFor({ set, plain, takesOthers: true }, name, []);
     others.set(name, known);
     return known;
   };
-  return (name, args) =>
+  return (name, { args, takesOthers }) =>
     shapeFor(
-      { set, plain },
+      { set, plain, takesOthers },
       name,
       args.map((arg) => ({ path: arg.path, arg })),
     );
@@ -137,6 +144,7 @@ function wayProblem(set: DescriptorSet, field: FieldDescriptor): string | null {
 interface Shapes {
   readonly set: DescriptorSet;
   readonly plain: (name: string) => MessageShape;
+  readonly takesOthers: boolean;
 }
 
 function shapeFor(shapes: Shapes, name: string, wants: readonly Want[]): MessageShape {
@@ -156,7 +164,7 @@ function shapeFor(shapes: Shapes, name: string, wants: readonly Want[]): Message
     ]),
   );
   const values = [...fields.values()].filter(({ wanted }) => wanted !== null);
-  return { fields, values, isWanted: wants.length > 0, isClosed: oneofs.size > 0 };
+  return { fields, values, isWanted: wants.length > 0, isClosed: oneofs.size > 0, takesOthers: shapes.takesOthers };
 }
 
 function fieldShape(
@@ -171,6 +179,7 @@ function fieldShape(
     name,
     wireTypes: wireTypesOf(field),
     scalar: scalars[kind],
+    isNamed: wants.length > 0,
     isOnce: wants.length > 0 && !isRepeated,
     oneof: oneof !== null && oneofs.has(oneof) ? oneof : null,
     inner: isMessage ? () => way ?? shapes.plain(typeName ?? '') : null,

@@ -2,6 +2,8 @@ import type { ReasonCode } from '../../decision/reasons.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import { argumentFromJson, MAX_STRINGS } from '../argument.ts';
 import type { ArgumentValue } from '../argument.ts';
+import { otherArgument, unfitArgument } from '../argument-refusal.ts';
+import type { ArgumentRefusal } from '../argument-refusal.ts';
 import type { FieldShape, MessageShape, WantedValue } from './message-shape.ts';
 import { strayProblem } from './scalar.ts';
 import type { Scalar } from './scalar.ts';
@@ -10,9 +12,8 @@ import type { ByteRange } from '../../protobuf/reader.ts';
 import type { WireField } from '../../protobuf/fields.ts';
 
 /** Why arguments cannot be read from a message; `problem` is a clause whose subject is the message. */
-export interface MessageRefusal {
+export interface MessageRefusal extends ArgumentRefusal {
   readonly reason: ReasonCode;
-  readonly problem: string;
 }
 
 /** Most fields of a message, including nested ones. */
@@ -24,7 +25,7 @@ export const MAX_MESSAGE_DEPTH = 100;
  * Reads arguments from a protobuf message. Scans the whole message by its descriptor set and refuses what decoders read
  * differently: a known field with another wire type, and a number with more bits than its type has; on the path to an argument
  * also a repeated singular field and two members of a oneof. An unknown field is skipped by its length, except where it could
- * be a newer member of an argument's oneof. An absent field with implicit presence has its default value; one with explicit
+ * be a newer member of an argument's oneof. Where the shape takes no others, every field that is no argument is refused. An absent field with implicit presence has its default value; one with explicit
  * presence, and everything in an absent message, is absent. Linear time; never throws.
  */
 export function messageValues(
@@ -72,6 +73,7 @@ function readField(
   reading.left -= 1;
   if (reading.left < 0) return { reason: 'request.too-large', problem: `has more than ${MAX_FIELDS} fields` };
   const known = shape.fields.get(field.number);
+  if (!shape.takesOthers && known?.isNamed !== true) return other(known?.name ?? String(field.number));
   if (known === undefined) {
     return shape.isClosed
       ? refused(`has the field ${field.number}, which the descriptor set does not have, beside an argument in a oneof`)
@@ -138,11 +140,22 @@ function closeMessage(reading: Reading, { values }: MessageShape, { lists, field
 
 function give({ values }: Reading, { args }: WantedValue, given: unknown): MessageRefusal | null {
   for (const arg of args) {
-    const value = argumentFromJson(arg.type, given);
-    if (isProblem(value)) return refused(`has the argument \`${arg.name}\`, which ${value.problem}`);
+    const value = argumentFromJson(arg, given);
+    if (isProblem(value)) {
+      const { argument } = unfitArgument(arg, value);
+      return { ...refused(`has the argument \`${arg.name}\`, which ${value.problem}`), argument };
+    }
     values.set(arg.name, value);
   }
   return null;
+}
+
+function other(name: string): MessageRefusal {
+  const { argument } = otherArgument(name);
+  return {
+    ...refused(`has the field \`${name}\`, which the catalog does not name, and takes no other arguments`),
+    argument,
+  };
 }
 
 const malformed = (problem: string): MessageRefusal => ({ reason: 'request.malformed', problem });

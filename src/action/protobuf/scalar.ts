@@ -1,6 +1,6 @@
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
-import type { ArgumentType } from '../catalog-arguments.ts';
+import type { ArgumentType } from '../argument.ts';
 import type { FieldKind } from './descriptor-set.ts';
 import { eachVarint } from '../../protobuf/fields.ts';
 import { FIXED32, FIXED64, LENGTH_DELIMITED, VARINT } from '../../protobuf/wire-type.ts';

@@ -1,5 +1,5 @@
-import type { ArgumentType } from '../../action/catalog-arguments.ts';
-import { MAX_STRING_BYTES, MAX_STRINGS } from '../../action/argument.ts';
+import { MAX_STRING_BYTES, MAX_ARGUMENT_BYTES, MAX_STRINGS } from '../../action/argument.ts';
+import type { ArgumentType } from '../../action/argument.ts';
 import { itemsIn, memberOf, membersOf, shownName } from './entry.ts';
 
 /** A schema with references resolved and its parts merged. */
@@ -22,7 +22,13 @@ export type Beyond = 'text' | 'integer' | 'number';
 
 /** The schema as an argument; `problem`, a clause without subject, says why it cannot be one. */
 export type ArgumentShape =
-  { readonly type: ArgumentType | 'object'; readonly beyond: Beyond | null } | { readonly problem: string };
+  | {
+      readonly type: ArgumentType | 'object';
+      readonly beyond: Beyond | null;
+      /** Where strings of the schema are longer than an argument is by default. */
+      readonly maxBytes?: number;
+    }
+  | { readonly problem: string };
 
 /** Resolves a schema, memoised: a schema that contains itself yields the same object. */
 export type SchemaReader = (schema: unknown) => WholeSchema;
@@ -165,7 +171,9 @@ function sameShape(shapes: readonly ArgumentShape[]): ArgumentShape {
   const wrong = shapes.find((shape) => 'problem' in shape);
   if (wrong !== undefined || first === undefined || 'problem' in first) return wrong ?? NOT_ONE;
   const areSame = shapes.every((shape) => 'type' in shape && shape.type === first.type);
-  return areSame && first.type !== 'object' ? { type: first.type, beyond } : NOT_ONE;
+  if (!areSame || first.type === 'object') return NOT_ONE;
+  const longest = Math.max(...shapes.map((shape) => ('type' in shape ? (shape.maxBytes ?? 0) : 0)));
+  return { type: first.type, beyond, ...(longest === 0 ? {} : { maxBytes: longest }) };
 }
 
 /** Its type names without `null`; derived from listed values where there is no `type`. */
@@ -192,9 +200,12 @@ function textShape(keywords: WholeSchema['keywords']): ArgumentShape {
     return { problem: 'is a file or bytes' };
   if (listed !== undefined || only !== undefined || SHORT.has(format)) return { type: 'string', beyond: null };
   if (typeof maxLength !== 'number') return { type: 'string', beyond: 'text' };
-  if (maxLength > MAX_STRING_BYTES)
-    return { problem: `can have ${maxLength} characters, an argument ${MAX_STRING_BYTES} bytes` };
-  return { type: 'string', beyond: maxLength * BYTES_A_CHARACTER > MAX_STRING_BYTES ? 'text' : null };
+  if (maxLength > MAX_ARGUMENT_BYTES)
+    return { problem: `can have ${maxLength} characters, an argument ${MAX_ARGUMENT_BYTES} bytes` };
+  const bytes = maxLength * BYTES_A_CHARACTER;
+  if (bytes <= MAX_STRING_BYTES) return { type: 'string', beyond: null };
+  const isBeyond = bytes > MAX_ARGUMENT_BYTES;
+  return { type: 'string', beyond: isBeyond ? 'text' : null, maxBytes: isBeyond ? MAX_ARGUMENT_BYTES : bytes };
 }
 
 const WIDE = new Set<unknown>(['int64', 'uint64']);
@@ -208,8 +219,8 @@ function integerShape(keywords: WholeSchema['keywords']): ArgumentShape {
   return { type: 'long', beyond: WIDE.has(keywords['format']) && !isBounded ? 'integer' : null };
 }
 
-/** Limit of the catalog's decimals: 14 digits and 4 decimal places. */
-const DECIMAL_LIMIT = 1e14;
+/** The whole part of the catalog's greatest decimal. */
+const DECIMAL_LIMIT = 922_337_203_685_477;
 const INTEGER_FORMAT = /^u?int(?:8|16|32|64)$/;
 
 function numberShape(keywords: WholeSchema['keywords']): ArgumentShape {
@@ -217,8 +228,8 @@ function numberShape(keywords: WholeSchema['keywords']): ArgumentShape {
   const isWhole = typeof multipleOf === 'number' && Number.isInteger(multipleOf) && multipleOf > 0;
   if (isWhole || (typeof format === 'string' && INTEGER_FORMAT.test(format))) return integerShape(keywords);
   const { least, greatest } = rangeOf(keywords);
-  if (least <= -DECIMAL_LIMIT || greatest >= DECIMAL_LIMIT)
-    return { problem: 'can exceed 14 digits before the point, the limit of an argument' };
+  if (least < -DECIMAL_LIMIT || greatest > DECIMAL_LIMIT)
+    return { problem: 'can exceed ±922337203685477.5807, the range of an argument' };
   if (typeof multipleOf !== 'number') return { type: 'decimal', beyond: 'number' };
   return /^\d+(?:\.\d{1,4})?$/.test(String(multipleOf))
     ? { type: 'decimal', beyond: null }
@@ -242,5 +253,5 @@ function listShape(keywords: WholeSchema['keywords'], read: SchemaReader): Argum
   if (shape.type !== 'string') return { problem: 'is a list of other items than strings' };
   if (typeof maxItems === 'number' && maxItems > MAX_STRINGS)
     return { problem: `can have ${maxItems} items, an argument ${MAX_STRINGS}` };
-  return { type: 'strings', beyond: shape.beyond };
+  return { ...shape, type: 'strings' };
 }

@@ -32,7 +32,8 @@ export function importedMcpTools(document: unknown, options: ImportOptions): Imp
     notes.push(...inTool.notes.map((note) => `the tool \`${shownName(name)}\`: ${note}`));
     limited.push(...inTool.limited.map((one) => ({ ...one, of: name })));
     const written = inTool.args.size === 0 ? {} : { args: Object.fromEntries(inTool.args) };
-    tools.set(name, { action: id, risk: riskOf(memberOf(tool, 'annotations')), ...written });
+    const closed = inTool.isClosed ? { otherArguments: 'deny' } : {};
+    tools.set(name, { action: id, risk: riskOf(memberOf(tool, 'annotations')), ...closed, ...written });
   }
   return {
     server: { mcp: { path: '/mcp', tools: Object.fromEntries(tools) } },

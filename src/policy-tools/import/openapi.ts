@@ -1,4 +1,5 @@
 import { isMethodWithBody } from '../../action/body.ts';
+import { pointerOf } from '../../action/json-pointer.ts';
 import { parameterTypeFrom } from '../../action/parameter-type.ts';
 import { pathTemplateFrom } from '../../action/template.ts';
 import { itemsIn, memberOf, membersOf, shownName } from './entry.ts';
@@ -56,7 +57,8 @@ export function importedOpenApi(document: unknown, options: ImportOptions): Impo
     const body = bodyRuleOf({ operation, method }, reading);
     const written = inRoute.args.size === 0 ? {} : { args: Object.fromEntries(inRoute.args) };
     const risk = RISKS.get(method) ?? 'high';
-    return [{ action: id, method: method.toUpperCase(), path: typed.path, risk, ...body, ...written }];
+    const closed = inRoute.isClosed ? { otherArguments: 'deny' } : {};
+    return [{ action: id, method: method.toUpperCase(), path: typed.path, risk, ...body, ...closed, ...written }];
   });
   if (routes.length === 0) return { problem: NO_ROUTES };
   return { server: { ...base.server, routes }, notes: [...chosen.notes, ...limitNotes(limited), ...notes] };
@@ -165,19 +167,20 @@ function routeArguments({ operation, parameters, method }: Operation, { resolve,
       args.set(name, {
         from,
         ...(shape.type === 'string' ? {} : { type: shape.type }),
+        ...(shape.maxBytes === undefined ? {} : { maxBytes: shape.maxBytes }),
         ...(from === 'query' && memberOf(parameter, 'required') === true ? { required: true } : {}),
       });
       if (shape.beyond !== null) limited.push({ limit: shape.beyond, label: name });
     }
   }
-  if (!isMethodWithBody(method.toUpperCase())) return { args, notes, limited };
+  if (!isMethodWithBody(method.toUpperCase())) return { args, notes, limited, isClosed: false };
   const content = memberOf(resolve(memberOf(operation, 'requestBody')), 'content');
   const body = argumentsFromSchema(memberOf(memberOf(content, 'application/json'), 'schema'), read);
   const names = new Set(parameters.map((parameter) => memberOf(parameter, 'name')));
   for (const [name, entry] of body.args) {
-    const pointer = `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
-    if (names.has(name)) args.set(`body.${name}`, { from: 'body', pointer, ...entry });
+    if (names.has(name)) args.set(`body.${name}`, { from: 'body', pointer: pointerOf([name]), ...entry });
     else args.set(name, { from: 'body', ...entry });
   }
-  return { args, notes: [...notes, ...body.notes], limited: [...limited, ...body.limited] };
+  const isClosed = body.isClosed && notes.length === 0;
+  return { args, notes: [...notes, ...body.notes], limited: [...limited, ...body.limited], isClosed };
 }

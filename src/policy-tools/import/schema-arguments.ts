@@ -1,9 +1,10 @@
 import { isHeaderName, MIRRORED } from '../../action/catalog-arguments.ts';
-import type { ArgumentType } from '../../action/catalog-arguments.ts';
+import type { ArgumentType } from '../../action/argument.ts';
+import { pointerOf } from '../../action/json-pointer.ts';
 import type { Entry } from './entry.ts';
 import { shownName } from './entry.ts';
 import { argumentShape } from './json-schema.ts';
-import type { Beyond, SchemaReader } from './json-schema.ts';
+import type { Beyond, SchemaReader, WholeSchema } from './json-schema.ts';
 
 const MAX_DEPTH = 8;
 const MAX_ARGS = 64;
@@ -25,6 +26,8 @@ export interface FoundArguments {
   readonly args: ReadonlyMap<string, Entry>;
   readonly notes: readonly string[];
   readonly limited: readonly Limited[];
+  /** Whether the schema allows nothing besides the arguments: each object has `additionalProperties: false`, and none is left out. */
+  readonly isClosed: boolean;
 }
 
 /**
@@ -42,41 +45,50 @@ export function argumentsFromSchema(
   const limited: Limited[] = [];
   const on: unknown[] = [];
   let left = MAX_PROPERTIES;
+  let isClosed = true;
   const walk = (object: unknown, way: readonly string[], isRequired: boolean): void => {
-    const { properties, required, origin } = read(object);
+    const whole = read(object);
+    const { properties, required, origin } = whole;
+    isClosed &&= isClosedObject(whole);
     on.push(origin);
     for (const [name, property] of properties) {
-      if (left-- <= 0) break;
+      if (left-- <= 0) {
+        isClosed = false;
+        break;
+      }
       const here = [...way, name];
       const label = here.join('.');
-      const whole = read(property);
-      const shape = argumentShape(whole, read);
-      const isThere = isRequired && required.has(name) && !whole.isNullable;
-      const problem = on.includes(whole.origin)
+      const inner = read(property);
+      const shape = argumentShape(inner, read);
+      const isThere = isRequired && required.has(name) && !inner.isNullable;
+      const problem = on.includes(inner.origin)
         ? 'contains itself'
         : 'problem' in shape
           ? shape.problem
           : placeProblem(label, { name, isFull: args.size === MAX_ARGS });
       if (problem !== null) notes.push(`\`${shownName(label)}\` ${problem}`);
       if (problem !== null || 'problem' in shape) continue;
-      const { type, beyond } = shape;
+      const { type, beyond, maxBytes } = shape;
       if (type === 'object') {
         if (here.length < MAX_DEPTH) walk(property, here, isThere);
         else notes.push(`\`${shownName(label)}\` is an object ${MAX_DEPTH} deep`);
         continue;
       }
       args.set(label, {
-        ...entryOf(here, { type, isThere }),
-        ...(isOfTool ? headerOf(whole.keywords['x-mcp-header'], type, notes) : {}),
+        ...entryOf(here, { type, isThere, maxBytes }),
+        ...(isOfTool ? headerOf(inner.keywords['x-mcp-header'], type, notes) : {}),
       });
-      if (whole.isNullable) limited.push({ limit: 'null', label });
+      if (inner.isNullable) limited.push({ limit: 'null', label });
       if (beyond !== null) limited.push({ limit: beyond, label });
     }
     on.pop();
   };
   walk(schema, [], true);
-  return { args, notes, limited };
+  return { args, notes, limited, isClosed: isClosed && notes.length === 0 };
 }
+
+const isClosedObject = ({ keywords, choices }: WholeSchema): boolean =>
+  keywords['additionalProperties'] === false && keywords['patternProperties'] === undefined && choices.length === 0;
 
 function placeProblem(
   label: string,
@@ -86,11 +98,15 @@ function placeProblem(
   return isFull ? `is left out: at most ${MAX_ARGS} arguments` : null;
 }
 
-function entryOf(way: readonly string[], { type, isThere }: { type: ArgumentType; isThere: boolean }): Entry {
-  const pointer = `/${way.map((name) => name.replaceAll('~', '~0').replaceAll('/', '~1')).join('/')}`;
+function entryOf(
+  way: readonly string[],
+  of: { readonly type: ArgumentType; readonly isThere: boolean; readonly maxBytes: number | undefined },
+): Entry {
+  const { type, isThere, maxBytes } = of;
   return {
-    ...(way.length > 1 ? { pointer } : {}),
+    ...(way.length > 1 ? { pointer: pointerOf(way) } : {}),
     ...(type === 'string' ? {} : { type }),
+    ...(maxBytes === undefined ? {} : { maxBytes }),
     ...(isThere ? { required: true } : {}),
   };
 }
@@ -104,7 +120,7 @@ function headerOf(header: unknown, type: ArgumentType, notes: string[]): Entry {
 }
 
 const LIMITS: Readonly<Record<Limit, string>> = {
-  text: 'strings that can exceed 4,096 bytes; longer ones are denied with `action.arguments` (remove arguments that are free text)',
+  text: 'strings that can exceed 4,096 bytes, or the `maxBytes` written; longer ones are denied with `action.arguments` (write a greater `maxBytes`, or remove arguments that are free text)',
   integer: '64-bit integers; values beyond ±(2^53 - 1) are denied',
   number:
     'numbers of any precision; those with more than 4 decimal places are denied (remove arguments that are measurements)',

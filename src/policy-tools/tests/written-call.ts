@@ -1,6 +1,8 @@
+import { placeInParams, SEND_METHODS } from '../../action/a2a-methods.ts';
 import type { Catalog, CatalogAction, Server } from '../../action/catalog.ts';
 import type { ArgumentSpec } from '../../action/catalog-arguments.ts';
 import type { FieldDescriptor } from '../../action/protobuf/descriptor-set.ts';
+import { indexOf } from '../../action/json-pointer.ts';
 import { messageFromJson } from '../../action/protobuf/message-json.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
@@ -50,7 +52,9 @@ function endpointOf(
   const entries = [...catalog.actions.values()].filter(
     (action) => action.kind === kind && (server === null || action.server.id === server),
   );
-  const named = entries.filter(({ endpoint }) => endpoint.endsWith(kind === 'grpc' ? `/${method}` : ` ${method}`));
+  const names = [method, ...(kind === 'a2a' && SEND_METHODS.includes(method) ? ['send'] : [])];
+  const separator = kind === 'grpc' ? '/' : ' ';
+  const named = entries.filter(({ endpoint }) => names.some((name) => endpoint.endsWith(`${separator}${name}`)));
   const candidates = named.length > 0 ? named : entries;
   const [first] = candidates;
   if (first === undefined) return { problem: `no server of the catalog${withId(server)} has \`${kind}\`` };
@@ -161,30 +165,32 @@ const bodyOf = (given: readonly Given[]): Readonly<Record<string, unknown>> => o
 
 const pointerInBody = (spec: ArgumentSpec): readonly string[] | null => (spec.from === 'body' ? spec.pointer : null);
 
-/** An object with each value at its path; values without a path are left out. */
+/** An object with each value at its path; values without a path are left out. A step that is an index makes an array. */
 function objectFrom(
   given: readonly Given[],
   wayOf: (spec: ArgumentSpec) => readonly string[] | null,
 ): Readonly<Record<string, unknown>> {
   const root: Record<string, unknown> = Object.create(null);
   for (const { spec, value } of given) {
-    const names = [...(wayOf(spec) ?? [])];
-    if (names.length === 0) continue;
-    const last = names.pop() ?? spec.name;
-    let at = root;
-    for (const name of names) {
-      const inner = at[name];
-      const next: Record<string, unknown> = isObject(inner) ? inner : Object.create(null);
-      at[name] = next;
-      at = next;
+    const way = wayOf(spec) ?? [];
+    let at: Record<string, unknown> = root;
+    for (const [index, step] of way.entries()) {
+      if (Array.isArray(at) && indexOf(step) === null) break;
+      const next = way[index + 1];
+      const inner = at[step];
+      if (next === undefined) at[step] = value;
+      else if (!isContainer(inner))
+        at[step] = (indexOf(next) ?? MAX_ELEMENTS) < MAX_ELEMENTS ? [] : Object.create(null);
+      at = isContainer(at[step]) ? at[step] : at;
     }
-    at[last] = value;
   }
   return root;
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
+/** An array of a written call is no longer, since it is written whole. */
+const MAX_ELEMENTS = 256;
+
+const isContainer = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 
 function mcpTo(action: CatalogAction, given: readonly Given[]): WrittenCall | Problem {
   const name = action.endpoint.slice(action.template.length + 1);
@@ -199,7 +205,10 @@ function mcpTo(action: CatalogAction, given: readonly Given[]): WrittenCall | Pr
 }
 
 function a2aTo(action: CatalogAction, given: readonly Given[]): WrittenCall {
-  return jsonRpcTo(action, action.endpoint.slice(action.template.length + 1), bodyOf(given));
+  const name = action.endpoint.slice(action.template.length + 1);
+  const method = name === 'send' ? 'message/send' : name;
+  const params = objectFrom(given, (spec) => (spec.from === 'body' ? placeInParams(spec, method) : null));
+  return jsonRpcTo(action, method, params);
 }
 
 /** A message with each value at its path; empty where nothing describes it. */

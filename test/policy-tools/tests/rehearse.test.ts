@@ -49,6 +49,8 @@ const shop = (method: string) => `servers:
             ${method}: { action: other, risk: low }
 `;
 
+const parts = (second: string) => `{ message: { parts: [{ kind: text }, ${second}] }, far: { 4000000000: x } }`;
+
 describe('rehearse', () => {
   const rows: readonly (readonly [string, string, string])[] = [
     ['a call as it is written', CALL, 'allow by payments-read'],
@@ -198,7 +200,14 @@ when { context.requested.constraints has maxAmount };`,
       other: { action: other, risk: low }
     a2a:
       path: /a2a
-      methods: { SendMessage: { action: send, risk: low, args: { text: { pointer: /message/text, required: true } } } }
+      send:
+        action: send
+        risk: low
+        otherArguments: deny
+        args:
+          text: { pointer: /message/parts/1/text, required: true, maxBytes: 10 }
+          kind: { pointer: /message/parts/0/kind, required: true }
+          far: { pointer: /far/4000000000, required: true }
     grpc:
       services: { a.B: { methods: { C: { action: c, risk: low } } } }
 `;
@@ -206,7 +215,12 @@ when { context.requested.constraints has maxAmount };`,
     for (const id of policies.catalog.actions.keys())
       expect([id, outcome(`action: ${id}`, policies)]).toEqual([id, 'allow by all']);
     expect(outcome('action: http\nargs: { id: "ä b&:.", deep: 1, flag: true }', policies)).toBe('allow by all');
-    expect(outcome('a2a: { method: SendMessage, params: { message: { text: a } } }', policies)).toBe('allow by all');
+    for (const method of ['SendMessage', 'message/stream']) {
+      const sent = (second: string) => outcome(`a2a: { method: ${method}, params: ${parts(second)} }`, policies);
+      expect(sent('{ text: a }')).toBe('allow by all');
+      expect(sent('{ text: a, file: b }')).toContain('does not name `/message/parts/1/file`');
+      expect(sent('{ text: abcdefghijk }')).toContain('`text` must be a string of at most 10 bytes');
+    }
     expect(outcome('grpc: { method: a.B/C, message: CgE= }', policies)).toBe('allow by all');
     expect(outcome('grpc: { method: a.B/D }', policies)).toContain('deny action.unknown');
     expect(outcome('mcp: { method: resources/read, params: { uri: a } }', policies)).toBe('allow by all');
