@@ -36,7 +36,7 @@ ${issuerHelp}
                     the command needs neither; may be repeated. Without URL: the resource of the intent. Keys: port=N a fixed
                     local port; connect=HOST:PORT connect there instead; resource=URL the resource of the token, if the URL does
                     not tell; ca=bundle|system|FILE what verifies the upstream's certificate, default the bundle of the SVID;
-                    id=spiffe://… its SPIFFE ID instead of the host of the URL
+                    id=spiffe://… its SPIFFE ID instead of the host of the URL; upgrade=websocket pass WebSocket on
   --child           inside another run: take part of its task (not supported yet)
 
 The command finds REMIT_TASK_ID, TRACEPARENT, and one of
@@ -46,7 +46,7 @@ The command finds REMIT_TASK_ID, TRACEPARENT, and one of
   REMIT_TOKEN       with --env
 With --forward also
   REMIT_FORWARD_NAME         the local URL of the upstream NAME, with a secret path: http://127.0.0.1:PORT/SECRET
-  REMIT_FORWARD_NAME_SOCKET  the same as a Unix socket, whose paths are those of the upstream
+  REMIT_FORWARD_NAME_SOCKET  the same as a Unix socket, for gRPC too: unix:$REMIT_FORWARD_NAME_SOCKET
   REMIT_MCP_SERVERS          a file that lists the local URLs for MCP clients: {"mcpServers": {…}}
 and REMIT_SVID and REMIT_BUNDLE with --svid-folder: the paths of the two files; read them again for each connection
 

@@ -1,4 +1,4 @@
-import { type ClientRequest, type IncomingMessage, request as requestHttp, type ServerResponse } from 'node:http';
+import { type ClientRequest, IncomingMessage, request as requestHttp, type ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { isProblem } from '../../runtime/problem.ts';
 import type { TaskCredential } from '../issuer-client.ts';
@@ -7,7 +7,7 @@ import { EndpointEvent } from './endpoint-event.ts';
 import type { Forwarded } from './forwarded.ts';
 import { type LocalAnswer, localAnswerBytes, upstreamFault, withoutToken } from './local-answer.ts';
 import { localReference } from './local-reference.ts';
-import { passedAnswerLines, passedRequestLines, passedTrailers, valuesOf } from './passed-headers.ts';
+import { passedAnswerLines, passedRequestLines, passedTrailers } from './passed-headers.ts';
 import { RequestBody } from './request-body.ts';
 import type { CertificateConnections } from './upstream-connections.ts';
 import { IDLE_TIMEOUT, upstreamFailure } from './upstream-failure.ts';
@@ -58,7 +58,7 @@ async function attempted(
     return null;
   }
   const outcome = await answerOf(asked(call, forwarded, { credential, connections }), call, body);
-  if (!(outcome instanceof Error)) return outcome;
+  if (outcome instanceof IncomingMessage) return outcome;
   answerLocally(call.response, upstreamFault(origin, upstreamFailure(outcome)));
   return null;
 }
@@ -118,7 +118,11 @@ function answerOf(sent: ClientRequest, { request, response }: Http1Call, body: R
 const EARLY_HINTS = 103;
 
 /** Passes an answer on as it comes, with back-pressure. Where it breaks off, the connection of the client does too. */
-function passAnswer(answer: IncomingMessage, { request, response, prefix }: Http1Call, { target }: Forwarded): void {
+export function passAnswer(
+  answer: IncomingMessage,
+  { request, response, prefix }: Http1Call,
+  { target }: Forwarded,
+): void {
   const { statusCode = 502, statusMessage = '' } = answer;
   const localised = (url: string): string => localReference(url, target, prefix);
   const isEvents =
@@ -159,7 +163,3 @@ export function answerLocally(response: ServerResponse, answer: LocalAnswer): vo
   // The request may have an unread body.
   response.writeHead(answer.status, { ...headers, connection: 'close' }).end(body);
 }
-
-/** Whether a request has a credential of its own, which is not passed on. */
-export const hasOwnAuthorization = ({ rawHeaders }: IncomingMessage): boolean =>
-  valuesOf(rawHeaders, 'authorization').length > 0;

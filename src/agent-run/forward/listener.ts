@@ -1,11 +1,21 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  constants,
+  createServer as createHttp2Server,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Problem } from '../../runtime/problem.ts';
+import { byFirstBytes } from './first-bytes.ts';
 import type { Forwarded } from './forwarded.ts';
-import { answerLocally, forwardHttp1, hasOwnAuthorization } from './http1-request.ts';
-import { localAnswerBytes, refusal } from './local-answer.ts';
-import { gated, type LocalGate } from './local-gate.ts';
-import { valuesOf } from './passed-headers.ts';
+import { answerLocally, forwardHttp1 } from './http1-request.ts';
+import { answerStream, forwardHttp2 } from './http2-request.ts';
+import { type LocalAnswer, localAnswerBytes, refusal } from './local-answer.ts';
+import { gated, type LocalGate, type PassedRequest } from './local-gate.ts';
+import { type HeaderLines, valuesOf } from './passed-headers.ts';
+import { answerUpgrade, forwardUpgrade } from './upgrade.ts';
 
 /** Bounds of one listener. A body may take as long as it takes. */
 const limits = {
@@ -17,34 +27,53 @@ const limits = {
   connectionsCheckingInterval: 1_000,
 } as const;
 const MAX_CONNECTIONS = 512;
+const http2Limits = {
+  maxSessionMemory: 16,
+  settings: { maxConcurrentStreams: 256, maxHeaderListSize: 32_768, initialWindowSize: 1_048_576 },
+} as const;
 
 /** Where a listener is: a port of 127.0.0.1 (0: a free one), or the path of a Unix socket. */
 export type ListenerPlace = { readonly port: number } | { readonly path: string };
 
+/** How a listener guards and names what it forwards. */
+export interface ListenerRules {
+  readonly gate: LocalGate;
+  /** Path of this listener before that of the upstream. */
+  readonly prefix: string;
+}
+
 /**
- * A local address of one upstream, for one command.
+ * A local address of one upstream, for one command, for HTTP/1.1 and for HTTP/2 with prior knowledge.
  *
  * Lifecycle: `open`, `serve` once, `close`.
  */
 export class ForwardListener {
   readonly #server: Server;
+  readonly #http2: Http2Server;
   readonly #sockets = new Set<Socket>();
   /** 0 on a Unix socket. */
   readonly port: number;
 
   private constructor(server: Server) {
     this.#server = server;
+    this.#http2 = createHttp2Server(http2Limits).on('sessionError', () => undefined);
     const address = server.address();
     this.port = typeof address === 'object' ? (address?.port ?? 0) : 0;
-    server.on('connection', (socket: Socket) => {
+    const [http1] = server.listeners('connection') as ((socket: Socket) => void)[];
+    server.removeAllListeners('connection').on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
+      byFirstBytes(socket, {
+        http1: (spoken) => http1?.call(server, spoken),
+        http2: (spoken) => void this.#http2.emit('connection', spoken),
+      });
     });
   }
 
   /** Listens, without answering yet. */
   static async open(place: ListenerPlace): Promise<ForwardListener | Problem> {
-    const server = createServer(limits);
+    // Others go on as plain requests: a client that offers h2c is content with HTTP/1.1. @see RFC 9110 section 7.8
+    const server = createServer({ ...limits, shouldUpgradeCallback: isForUpgrade });
     server.maxConnections = MAX_CONNECTIONS;
     const failed = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
       server.once('error', resolve);
@@ -56,27 +85,24 @@ export class ForwardListener {
     return { problem: `cannot listen at ${where}: ${why}` };
   }
 
-  /** Answers requests. @param prefix path of this listener before that of the upstream */
-  serve(forwarded: Forwarded, { gate, prefix }: { readonly gate: LocalGate; readonly prefix: string }): void {
+  /** Answers requests. */
+  serve(forwarded: Forwarded, rules: ListenerRules): void {
+    const { prefix } = rules;
     const handle = (request: IncomingMessage, response: ServerResponse): void => {
-      const passed = gated(
-        {
-          method: request.method ?? '',
-          target: request.url ?? '',
-          lines: request.rawHeaders,
-          hosts: valuesOf(request.rawHeaders, 'host'),
-        },
-        gate,
-      );
+      const passed = admitted(request, { forwarded, rules });
       if ('status' in passed) return answerLocally(response, passed);
-      const problem = requestProblem(request);
-      if (problem !== null) return answerLocally(response, problem);
-      if (hasOwnAuthorization(request)) forwarded.onOwnAuthorization();
-      void forwardHttp1({ request, response, rest: passed.rest, prefix }, forwarded).catch(() => response.destroy());
+      const call = { request, response, rest: passed.rest, prefix };
+      return void forwardHttp1(call, forwarded).catch(() => response.destroy());
     };
     this.#server
       .on('request', handle)
       .on('checkContinue', handle)
+      .on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+        const passed = admitted(request, { forwarded, rules });
+        if ('status' in passed) return answerUpgrade({ request, socket }, passed);
+        const call = { request, socket, head, rest: passed.rest, prefix };
+        return void forwardUpgrade(call, forwarded).catch(() => socket.destroy());
+      })
       .on('clientError', (_error: Error, socket: Socket) => {
         if (!socket.writable) {
           socket.destroy();
@@ -85,6 +111,16 @@ export class ForwardListener {
         const { body } = localAnswerBytes(refusal(400, 'malformed', 'the request could not be read'));
         socket.end(`HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n${body}`);
       });
+    this.#http2.on(
+      'stream',
+      (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, lines: HeaderLines) => {
+        const passed = admittedStream(lines, { forwarded, rules });
+        if ('status' in passed) return answerStream({ stream, lines }, passed);
+        const isEnded = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+        const call = { stream, method: headers[':method'] ?? '', lines, isEnded, rest: passed.rest, prefix };
+        return void forwardHttp2(call, forwarded).catch(() => stream.destroy());
+      },
+    );
   }
 
   /** Refuses new connections and closes open ones. */
@@ -95,18 +131,42 @@ export class ForwardListener {
   }
 }
 
-/** What this forwarder does not pass on. */
-function requestProblem({ headers }: IncomingMessage) {
+interface Admission {
+  readonly forwarded: Forwarded;
+  readonly rules: ListenerRules;
+}
+
+/** Lets a request of HTTP/1.1 pass, or says why not. */
+function admitted(request: IncomingMessage, { forwarded, rules }: Admission): PassedRequest | LocalAnswer {
+  const { rawHeaders: lines, headers, method = '', url: target = '' } = request;
+  const passed = gated({ method, target, lines, hosts: valuesOf(lines, 'host') }, rules.gate);
+  if ('status' in passed) return passed;
   const coding = headers['transfer-encoding'];
   if (coding !== undefined && coding.toLowerCase() !== 'chunked')
     return refusal(400, 'malformed', 'the only transfer coding is chunked');
-  const upgrade = headers.upgrade?.toLowerCase() ?? 'h2c';
-  // A client that offers h2c goes on with HTTP/1.1 where the server does. @see RFC 9110 section 7.8
-  if (upgrade !== 'h2c')
+  if (isForUpgrade(request) && !(forwarded.target.upgrades && headers.upgrade?.toLowerCase() === 'websocket'))
     return refusal(
       403,
       'upgrade',
-      'connections are not upgraded here: `--forward …,upgrade=websocket` allows WebSocket',
+      'connections are not upgraded here; `--forward …,upgrade=websocket` passes WebSocket',
     );
-  return null;
+  tellOwnAuthorization(lines, forwarded);
+  return passed;
 }
+
+/** Lets a stream of HTTP/2 pass, or says why not. */
+function admittedStream(lines: HeaderLines, { forwarded, rules }: Admission): PassedRequest | LocalAnswer {
+  const [method = ''] = valuesOf(lines, ':method');
+  const [target = ''] = valuesOf(lines, ':path');
+  const hosts = new Set([...valuesOf(lines, ':authority'), ...valuesOf(lines, 'host')]);
+  const passed = gated({ method, target, lines, hosts: [...hosts] }, rules.gate);
+  if (!('status' in passed)) tellOwnAuthorization(lines, forwarded);
+  return passed;
+}
+
+function tellOwnAuthorization(lines: HeaderLines, { onOwnAuthorization }: Forwarded): void {
+  if (valuesOf(lines, 'authorization').length > 0) onOwnAuthorization();
+}
+
+const isForUpgrade = ({ headers: { upgrade } }: IncomingMessage): boolean =>
+  upgrade !== undefined && upgrade.toLowerCase() !== 'h2c';

@@ -16,6 +16,7 @@ import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { type OwnSvid, thumbprintOf } from '../own-svid.ts';
 import { notServerId } from '../server-id.ts';
 import type { ForwardTarget } from './forward-target.ts';
+import { UpstreamSessions } from './upstream-sessions.ts';
 
 /** Bounds of the connections to one upstream. */
 export interface UpstreamBounds {
@@ -127,25 +128,30 @@ export class CertificateConnections {
   readonly thumbprint: string;
   /** Connections over HTTP/1.1. */
   readonly agent: UpstreamAgent;
+  /** Sessions of HTTP/2. */
+  readonly sessions: UpstreamSessions;
   readonly #connecting: Connecting;
 
   constructor(thumbprint: string, connecting: Connecting) {
     this.thumbprint = thumbprint;
     this.#connecting = connecting;
     this.agent = new UpstreamAgent(connecting);
+    this.sessions = new UpstreamSessions(connecting.target.origin, () => connected(connecting, 'h2'));
   }
 
-  /** A new connection outside of the pool. */
-  connect(protocol: 'h2' | 'http/1.1'): TLSSocket {
-    return connected(this.#connecting, protocol);
+  /** A new connection for HTTP/1.1 outside of the pool. */
+  connect(): TLSSocket {
+    return connected(this.#connecting, 'http/1.1');
   }
 
   retire(): void {
     this.agent.retire();
+    this.sessions.retire();
   }
 
   destroy(): void {
     this.agent.destroy();
+    this.sessions.destroy();
   }
 }
 

@@ -139,7 +139,11 @@ export async function startForwarder(
     onFolder: (made) => (privateFolder = made),
     bounds: { ...defaultUpstreamBounds, ...bounds },
   });
-  if ('problem' in opened) throw new Error(opened.problem);
+  if ('problem' in opened) {
+    svid.close();
+    server.close();
+    throw new Error(opened.problem);
+  }
   const local = opened.variables['REMIT_FORWARD_TOOLS'] ?? '';
   return {
     url: local,

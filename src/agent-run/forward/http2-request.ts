@@ -1,0 +1,196 @@
+import {
+  type ClientHttp2Stream,
+  constants,
+  type IncomingHttpHeaders,
+  type IncomingHttpStatusHeader,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import { failureCode } from '../../runtime/http-exchange.ts';
+import { isProblem } from '../../runtime/problem.ts';
+import type { TaskCredential } from '../issuer-client.ts';
+import { isIssuerProblem } from '../issuer-problem.ts';
+import type { Forwarded } from './forwarded.ts';
+import { type LocalAnswer, localAnswerBytes, upstreamFault, withoutToken } from './local-answer.ts';
+import { localReference } from './local-reference.ts';
+import { type HeaderLines, passedAnswerLines, passedRequestLines, passedTrailers, valuesOf } from './passed-headers.ts';
+import type { SessionLease } from './upstream-sessions.ts';
+import { IDLE_TIMEOUT, upstreamFailure } from './upstream-failure.ts';
+
+/** One stream on its way to the upstream. */
+export interface Http2Call {
+  readonly stream: ServerHttp2Stream;
+  readonly method: string;
+  /** Its header lines, pseudo-headers included. */
+  readonly lines: HeaderLines;
+  /** Whether the request has no body. */
+  readonly isEnded: boolean;
+  readonly rest: string;
+  readonly prefix: string;
+}
+
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = constants;
+
+/**
+ * Forwards one HTTP/2 stream over HTTP/2, so that nothing is translated and trailers pass. Where its token is refused, the next
+ * call has another one.
+ */
+export async function forwardHttp2(call: Http2Call, forwarded: Forwarded): Promise<void> {
+  const { stream } = call;
+  const credential = await forwarded.current();
+  if (isIssuerProblem(credential)) return answerStream(call, withoutToken(credential));
+  const { origin } = forwarded.target;
+  const connections = await forwarded.connections.boundTo(credential.boundTo);
+  if (isProblem(connections))
+    return answerStream(call, upstreamFault(origin, { isLate: false, why: connections.problem }));
+  try {
+    const lease = await connections.sessions.lease();
+    if (stream.destroyed) return lease.release();
+    return exchanged(call, forwarded, { credential, lease });
+  } catch (error) {
+    return answerStream(call, upstreamFault(origin, upstreamFailure(error)));
+  }
+}
+
+function exchanged(
+  call: Http2Call,
+  forwarded: Forwarded,
+  { credential, lease }: { readonly credential: TaskCredential; readonly lease: SessionLease },
+): void {
+  const { stream, isEnded } = call;
+  const sent = asked(call, forwarded, { credential, lease });
+  let failure: unknown = null;
+  sent.setTimeout(forwarded.bounds.idleMs, () => {
+    failure = Object.assign(new Error('no byte for too long'), { code: IDLE_TIMEOUT });
+    sent.close(NGHTTP2_CANCEL);
+  });
+  sent
+    .on('error', (error) => (failure ??= error))
+    .once('continue', () => stream.additionalHeaders({ ':status': 100 }))
+    .once('response', (headers, flags) => {
+      if (isRefusal(headers)) void forwarded.another(credential);
+      passAnswer(sent, { call, forwarded, headers, isEnded: (flags & NGHTTP2_FLAG_END_STREAM) !== 0 });
+    })
+    .once('close', () => {
+      lease.release();
+      if (stream.destroyed || stream.closed) return;
+      // A reset by the upstream means something to the client, such as that it may try again.
+      const isReset = stream.headersSent || failureCode(failure) === 'ERR_HTTP2_STREAM_ERROR';
+      if (!isReset)
+        answerStream(call, upstreamFault(forwarded.target.origin, upstreamFailure(failure ?? resetBy(sent))));
+      else if (sent.rstCode !== NGHTTP2_NO_ERROR) stream.close(sent.rstCode);
+    });
+  stream.once('close', () => {
+    if (!sent.closed) sent.close(stream.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_CANCEL : stream.rstCode);
+  });
+  stream.on('error', () => undefined);
+  if (!isEnded) passBody(stream, sent);
+}
+
+const resetBy = ({ rstCode }: ClientHttp2Stream): Error => new Error(`it reset the stream with code ${rstCode ?? 0}`);
+
+function asked(
+  { method, lines, rest, isEnded }: Http2Call,
+  { target }: Forwarded,
+  { credential, lease }: { readonly credential: TaskCredential; readonly lease: SessionLease },
+): ClientHttp2Stream {
+  const headers: OutgoingHttpHeaders = objectOf(passedRequestLines(lines));
+  const [length] = valuesOf(lines, 'content-length');
+  if (length !== undefined) headers['content-length'] = length;
+  // gRPC servers require it. @see RFC 9110 section 10.1.4
+  if (valuesOf(lines, 'te').includes('trailers')) headers['te'] = 'trailers';
+  if (valuesOf(lines, 'origin').length > 0) headers['origin'] = target.origin;
+  return lease.session.request(
+    {
+      ...headers,
+      ':method': method,
+      ':scheme': 'https',
+      ':authority': target.origin.slice('https://'.length),
+      ':path': `${target.base}${rest}`.replace(/^(?=$|\?)/, '/'),
+      authorization: `Bearer ${credential.token}`,
+    },
+    { endStream: isEnded, waitForTrailers: !isEnded },
+  );
+}
+
+function passBody(stream: ServerHttp2Stream, sent: ClientHttp2Stream): void {
+  let trailers: OutgoingHttpHeaders = {};
+  stream.once('trailers', (_headers, _flags, lines: HeaderLines) => (trailers = objectOf(passedTrailers(lines ?? []))));
+  sent.once('wantTrailers', () => sent.sendTrailers(trailers));
+  stream.pipe(sent);
+}
+
+function passAnswer(
+  sent: ClientHttp2Stream,
+  {
+    call: { stream, prefix },
+    forwarded: { target },
+    headers,
+    isEnded,
+  }: {
+    readonly call: Http2Call;
+    readonly forwarded: Forwarded;
+    readonly headers: IncomingHttpHeaders & IncomingHttpStatusHeader;
+    readonly isEnded: boolean;
+  },
+): void {
+  if (stream.destroyed || stream.closed) return;
+  const passed = objectOf(passedAnswerLines(linesOf(headers)));
+  for (const name of ['location', 'content-location']) {
+    const written = passed[name];
+    if (typeof written === 'string') passed[name] = localReference(written, target, prefix);
+  }
+  const status = headers[':status'] === 401 ? 403 : headers[':status'];
+  let trailers: OutgoingHttpHeaders = {};
+  sent.once('trailers', (received: IncomingHttpHeaders) => (trailers = objectOf(passedTrailers(linesOf(received)))));
+  stream.once('wantTrailers', () => stream.sendTrailers(trailers));
+  stream.respond({ ...passed, ':status': status }, { endStream: isEnded, waitForTrailers: !isEnded });
+  if (!isEnded) sent.pipe(stream);
+}
+
+const UNAUTHENTICATED = '16';
+const isRefusal = (headers: IncomingHttpHeaders & IncomingHttpStatusHeader): boolean =>
+  headers[':status'] === 401 || headers['grpc-status'] === UNAUTHENTICATED;
+
+/** Headers as a flat list; Node.js has combined those that come more than once. */
+const linesOf = (headers: IncomingHttpHeaders): string[] =>
+  Object.entries(headers).flatMap(([name, value]) =>
+    name[0] === ':' || value === undefined ? [] : [value].flat().flatMap((one) => [name, one]),
+  );
+
+/** Lines as an object, each name in lower case; several of one name are a list. */
+function objectOf(lines: HeaderLines): OutgoingHttpHeaders {
+  const headers = Object.create(null) as Record<string, string | string[]>;
+  for (let at = 0; at + 1 < lines.length; at += 2) {
+    const name = (lines[at] ?? '').toLowerCase();
+    const value = lines[at + 1] ?? '';
+    const before = headers[name];
+    headers[name] = before === undefined ? value : [before, value].flat();
+  }
+  return headers;
+}
+
+/** Answers for the forwarder itself; a gRPC client gets a status of gRPC, since it shows no body of another kind. */
+export function answerStream({ stream, lines }: Pick<Http2Call, 'stream' | 'lines'>, answer: LocalAnswer): void {
+  if (stream.destroyed || stream.closed || stream.headersSent) return;
+  stream.on('error', () => undefined);
+  if (valuesOf(lines, 'content-type').some((type) => /^application\/grpc\b/i.test(type))) {
+    const status = answer.status === 403 ? PERMISSION_DENIED : (grpcStatuses.get(answer.next) ?? PERMISSION_DENIED);
+    const message = encodeURIComponent(answer.message);
+    const trailersOnly = { 'content-type': 'application/grpc', 'grpc-status': String(status), 'grpc-message': message };
+    return stream.respond({ ':status': 200, ...trailersOnly }, { endStream: true });
+  }
+  const { headers, body } = localAnswerBytes(answer);
+  stream.respond({ ':status': answer.status, ...headers });
+  stream.end(body);
+}
+
+const PERMISSION_DENIED = 7;
+const INTERNAL = 13;
+const UNAVAILABLE = 14;
+
+/** @see https://grpc.io/docs/guides/status-codes/ */
+const grpcStatuses: ReadonlyMap<LocalAnswer['next'], number> = new Map([
+  ['retry_later', UNAVAILABLE],
+  ['change_arguments', INTERNAL],
+]);

@@ -1,0 +1,101 @@
+import { connect, type ClientHttp2Session } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+
+/** Code of the error of an upstream that offers no HTTP/2. */
+const NO_HTTP2 = 'REMIT_NO_HTTP2';
+/** Window of each stream and of each session, in bytes: enough for 100 MB/s over 10 ms. */
+const STREAM_WINDOW = 1_048_576;
+const SESSION_WINDOW = 4_194_304;
+/** Most sessions; beyond their streams, requests wait in the last one. */
+const MAX_SESSIONS = 16;
+
+interface Held {
+  readonly session: ClientHttp2Session;
+  active: number;
+}
+
+/** A session with room for one more stream. `release` must be called when that stream has closed. */
+export interface SessionLease {
+  readonly session: ClientHttp2Session;
+  readonly release: () => void;
+}
+
+/**
+ * The HTTP/2 sessions to one upstream with one certificate. A new one is opened where each has as many streams as the upstream
+ * allows.
+ *
+ * Lifecycle: to `retire`, after which requests under way go on, or `destroy`.
+ */
+export class UpstreamSessions {
+  readonly #origin: string;
+  readonly #connected: () => TLSSocket;
+  readonly #held = new Set<Held>();
+  #opening: Promise<Held> | null = null;
+  #isRetired = false;
+
+  /** @param connected opens a TLS connection that offers `h2` */
+  constructor(origin: string, connected: () => TLSSocket) {
+    this.#origin = origin;
+    this.#connected = connected;
+  }
+
+  /** Rejects where there is no session to be had. */
+  async lease(): Promise<SessionLease> {
+    const held = this.#withRoom() ?? (await (this.#opening ??= this.#open().finally(() => (this.#opening = null))));
+    held.active += 1;
+    return {
+      session: held.session,
+      release: () => {
+        held.active -= 1;
+        if (this.#isRetired && held.active === 0) held.session.close();
+      },
+    };
+  }
+
+  retire(): void {
+    this.#isRetired = true;
+    for (const { session } of this.#held) session.close();
+  }
+
+  destroy(): void {
+    this.#isRetired = true;
+    for (const { session } of this.#held) session.destroy();
+  }
+
+  #withRoom(): Held | null {
+    let last: Held | null = null;
+    for (const held of this.#held) {
+      last = held;
+      if (held.active < (held.session.remoteSettings.maxConcurrentStreams ?? Infinity)) return held;
+    }
+    return this.#held.size < MAX_SESSIONS ? null : last;
+  }
+
+  async #open(): Promise<Held> {
+    const socket = this.#connected();
+    await secured(socket);
+    const session = connect(this.#origin, {
+      createConnection: () => socket,
+      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW },
+    });
+    const held: Held = { session, active: 0 };
+    this.#held.add(held);
+    const drop = (): void => void this.#held.delete(held);
+    // After GOAWAY it takes no new streams; those under way end.
+    session.once('goaway', drop).once('close', drop).on('error', drop);
+    session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW));
+    // It alone does not keep the process alive.
+    session.unref();
+    return held;
+  }
+}
+
+const secured = (socket: TLSSocket): Promise<void> =>
+  new Promise((resolve, reject) => {
+    socket.once('error', reject).once('secureConnect', () => {
+      socket.off('error', reject);
+      if (socket.alpnProtocol === 'h2') return resolve();
+      socket.destroy();
+      return reject(Object.assign(new Error('it does not offer HTTP/2, which the client speaks'), { code: NO_HTTP2 }));
+    });
+  });
