@@ -52,6 +52,7 @@ import {
   spireFolder,
 } from './parts/cache.ts';
 import { clientFolder, type ClientName } from './parts/clients.ts';
+import { oauth2AgentFolder, X_OAUTH2_VERSION } from './parts/go-client.ts';
 
 /**
  * The real programs that tests run against: Envoy, SPIRE, Jaeger with its pages, Prometheus, PostgreSQL, SeaweedFS, grpcurl, ghz, h2spec, the clients that agents are written with, and from
@@ -288,6 +289,13 @@ export const patroniPart = (): Part<PatroniParts> => {
 /** The folder with the packages of a client, of Python or npm, as a part. */
 export const clientPart = (name: ClientName): Part<string> =>
   folderOf(`the packages of the client ${name}`, clientFolder(name));
+
+/** The agent with x/oauth2 as a part. */
+export const oauth2AgentPart = (): Part<string> => ({
+  name: `the agent with x/oauth2 ${X_OAUTH2_VERSION}`,
+  found: binariesIn(oauth2AgentFolder, { agent: 'agent' })?.agent ?? null,
+  enable: 'npm run parts',
+});
 
 /** Debian's PgBouncer as a part. */
 export const pgbouncerPart = (): Part<string> => onPath('pgbouncer');

@@ -22,6 +22,7 @@ import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { autonomous, type Client, ofTask, type Origin, originOf } from './origin.ts';
 import { bindingOf } from './proof-of-key.ts';
 import { refreshedTask } from './refresh-token.ts';
+import { audienceFrom } from './resource.ts';
 import { isScopeAlone, scopeRefusal } from './scope-alone.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
 import { type TokenRequest, tokenRequestFrom } from './token-request.ts';
@@ -197,10 +198,11 @@ function askedFrom(request: IssuerRequest, leaf: LeafCertificate): TokenRequest 
 /** The intent, which must be within the origin. A token of an existing task keeps the purpose and hash of that task. */
 function declared(of: Case, services: IssuerServices): Intent | OAuthError {
   const { client, origin, asked } = of;
-  const declaration = declarationFrom(asked, origin);
-  if (isOAuthError(declaration)) return declaration;
   const { policies } = services;
   if (isDeny(policies)) return oauthError('temporarily_unavailable', 'no policies are loaded', policies);
+  const resource = audienceFrom(asked.resource, policies.catalog);
+  const declaration = declarationFrom({ ...asked, resource }, origin);
+  if (isOAuthError(declaration)) return declaration;
   const intent = intentFrom(declaration, policies.catalog, { agent: client.leaf.id, issuer: services.settings.url });
   if (isOAuthError(intent)) return isScopeAlone(asked, origin) ? scopeRefusal(intent) : intent;
   const problem = originProblem(intent, origin);

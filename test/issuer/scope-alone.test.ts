@@ -144,6 +144,17 @@ describe('a scope alone', () => {
     expect(decodeJwt(String(issued.json['access_token']))).toMatchObject({ act: { sub: plannerId } });
   });
 
+  it('takes the resource with a slash after its host, as some clients write it', async () => {
+    const resource = `${audience}/`;
+    const issued = await withScope('payments.read', { resource });
+    expect([issued.status, issued.json['authorization_details']]).toEqual([200, [entry('payments.read')]]);
+    expect(decodeJwt(String(issued.json['access_token'])).aud).toBe(audience);
+    const refresh = { grant_type: 'refresh_token', refresh_token: String(issued.json['refresh_token']), resource };
+    expect((await bench.form('/oauth/token', refresh)).status).toBe(200);
+    for (const other of [`${audience}//`, `${audience}/x`, `${audience}?`, audience.toUpperCase()])
+      expect(refused(await withScope('payments.read', { resource: other }))[1]).toBe('invalid_target');
+  });
+
   it('is renewed with what was asked at first: what was granted stays', async () => {
     const scope = 'payments.read payments.create';
     const issued = await withScope(scope);

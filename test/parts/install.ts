@@ -25,6 +25,7 @@ import {
 import { installCedar } from './cedar.ts';
 import { installChartTools } from './chart-tools.ts';
 import { installClients } from './clients.ts';
+import { installOauth2Agent } from './go-client.ts';
 import { goBuildCache, installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { makeImageBases } from './image-bases.ts';
@@ -144,7 +145,12 @@ results.push(
   await installJaegerUi(say),
   await installPostgres(say),
 );
-results.push(...(await installChartTools(say)), ...(await installClients(say)), await makeImageBases(say));
+results.push(
+  ...(await installChartTools(say)),
+  ...(await installClients(say)),
+  await installOauth2Agent(say),
+  await makeImageBases(say),
+);
 
 if (process.env['REMIT_PARTS'] === 'all') results.push(await installPatroni(say));
 

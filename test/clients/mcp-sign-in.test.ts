@@ -1,0 +1,142 @@
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { ClientCredentialsProvider } from '@modelcontextprotocol/sdk/client/auth-extensions.js';
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { examples, scratchFolder, startDomain } from '../e2e/domain.ts';
+import { startMcpServer } from '../e2e/mcp-server.ts';
+import type { McpTestServer } from '../e2e/mcp-server.ts';
+import { fetchOverMtls } from '../e2e/mtls-fetch.ts';
+import { freePort } from '../free-port.ts';
+import { clientPart, describeWith, envoyPart } from '../parts.ts';
+
+const AGENT = 'spiffe://acme.test/ns/agents/sa/planner';
+const HOST = 'files.acme.test';
+const SCOPE = 'files.mcp.session files.read';
+
+const CATALOG = `servers:
+  files:
+    hosts: [${HOST}]
+    audience: https://${HOST}
+    mcp:
+      path: /mcp
+      tools:
+        read_file: { action: files.read, risk: low, args: { name: { required: true } } }
+        delete_file: { action: files.delete, risk: high, args: { name: {} } }
+`;
+
+const POLICIES = `
+@id("read")
+permit (
+  principal in Remit::AgentGroup::"agents",
+  action in [Remit::Action::"files.mcp.session", Remit::Action::"files.read"],
+  resource in Remit::Server::"files"
+);
+
+@id("issue")
+permit (principal in Remit::AgentGroup::"agents", action == Remit::Action::"issue", resource)
+when { context.requested.risk == "low" };
+`;
+
+/** The sign-in of stock MCP SDKs: the 401 of Envoy leads to the issuer, and the issuer's answer to a session. */
+describeWith(envoyPart(), 'the sign-in of an MCP SDK with client credentials', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let server: McpTestServer;
+  let domain: DevDomain;
+  let issuer: URL;
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-sign-in-');
+    server = await startMcpServer();
+    const policies = join(scratch.folder, 'policies');
+    await mkdir(policies);
+    await writeFile(join(policies, 'actions.yaml'), CATALOG);
+    await writeFile(join(policies, 'files.cedar'), POLICIES);
+    for (const name of ['base.cedarschema', 'entities.cedarentities.json'])
+      await copyFile(join(examples, name), join(policies, name));
+    const port = await freePort();
+    issuer = new URL(`https://localhost:${port}`);
+    domain = await startDomain(envoy, {
+      folder: scratch.folder,
+      policies,
+      filesServer: server.address,
+      settings: { issuer: { listen: `127.0.0.1:${port}`, url: issuer.origin } },
+    });
+  });
+  afterAll(async () => {
+    await domain?.stop();
+    await server?.close();
+    await scratch?.remove();
+  });
+
+  const tasks = (): number => {
+    const state = new DatabaseSync(join(scratch.folder, 'state.db'), { readOnly: true });
+    try {
+      return Number(state.prepare('SELECT count(*) AS tasks FROM tasks').get()?.['tasks']);
+    } finally {
+      state.close();
+    }
+  };
+
+  it('of the TypeScript SDK gets a token by its scope, without a secret', async () => {
+    const before = tasks();
+    const svid = await domain.authority.svid('/ns/agents/sa/planner');
+    const caller = { svid, bundlePem: domain.authority.bundlePem };
+    const transport = new StreamableHTTPClientTransport(new URL(`https://${HOST}/mcp`), {
+      authProvider: new ClientCredentialsProvider({
+        clientId: AGENT,
+        clientSecret: '',
+        expectedIssuer: issuer.origin,
+        scope: SCOPE,
+      }),
+      fetch: (url, init = {}) => {
+        const { hostname, port } = new URL(url);
+        const body = init.body instanceof URLSearchParams ? init.body.toString() : init.body;
+        const sent = { ...init, ...(body === undefined ? {} : { body }) };
+        return fetchOverMtls(url, sent, {
+          ...caller,
+          port: hostname === HOST ? domain.stage.envoyPort : Number(port),
+        });
+      },
+    });
+    const client = new Client({ name: 'planner', version: '1.0.0' });
+    await client.connect(transport);
+    const result = await client.callTool({ name: 'read_file', arguments: { name: 'trip-report' } });
+    await client.close();
+    expect(result).toMatchObject({ content: [{ type: 'text', text: 'read_file was run' }] });
+    expect(tasks()).toBe(before + 1);
+  });
+
+  for (const version of ['mcp-python-1', 'mcp-python-2'] as const) {
+    describeWith(clientPart(version), 'of the Python SDK', (packages) => {
+      it(`${version} gets what policies grant of all scopes, and renews it within its task`, async () => {
+        const before = tasks();
+        const { stdout } = await promisify(execFile)('python3', [join(import.meta.dirname, 'python/mcp_sign_in.py')], {
+          env: {
+            PATH: process.env['PATH'],
+            PYTHONPATH: packages,
+            AGENT,
+            HOST_NAME: HOST,
+            ENVOY_PORT: String(domain.stage.envoyPort),
+            ISSUER: issuer.origin,
+            BUNDLE: join(scratch.folder, 'bundle.pem'),
+            SVID_CERT: join(scratch.folder, 'planner.pem'),
+            SVID_KEY: join(scratch.folder, 'planner.key'),
+          },
+          timeout: 120_000,
+        });
+        expect(JSON.parse(stdout)).toEqual({
+          scope: SCOPE,
+          text: 'read_file was run',
+          again: 'read_file was run',
+          renewed: true,
+        });
+        expect(tasks()).toBe(before + 1);
+      });
+    });
+  }
+});
