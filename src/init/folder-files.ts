@@ -13,7 +13,7 @@ import { valuesFile } from './values-file.ts';
 
 /** The files of a folder that `remit init` makes, by their path in it. */
 export async function folderFiles(answers: Answers): Promise<ReadonlyMap<string, string>> {
-  const base = await readFile(fileURLToPath(new URL('../../cedar-policies/base.cedarschema', import.meta.url)), 'utf8');
+  const base = await shipped('cedar-policies/base.cedarschema');
   const policies = policyFiles(base, answers);
   const ofHost =
     answers.host === 'envoy'
@@ -26,7 +26,12 @@ export async function folderFiles(answers: Answers): Promise<ReadonlyMap<string,
     ['remit.yaml', remitFile(answers)],
     ...ofHost,
     ['intent.yaml', intentFile(answers)],
+    ['intent.schema.json', await shipped('deploy/schemas/intent.schema.json')],
     ['register.sh', registerScript(answers)],
     ...policies,
   ]);
 }
+
+/** A file of the package. */
+const shipped = (path: string): Promise<string> =>
+  readFile(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');

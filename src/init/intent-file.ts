@@ -2,7 +2,8 @@ import type { Answers } from './answers.ts';
 import { yamlText } from './written-text.ts';
 
 /** An intent that the policies accept, for \`remit run --intent\`. */
-export const intentFile = ({ tools }: Answers): string => `# What one task is for and what it may do.
+export const intentFile = ({ tools }: Answers): string => `# yaml-language-server: $schema=intent.schema.json
+# What one task is for and what it may do.
 purpose: look at the tool server
 access:
   - resource: ${yamlText(`https://${tools}`)}

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileS
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import { Ajv } from 'ajv';
 import { parse, parseAllDocuments } from 'yaml';
 import { intentFileFrom } from '../../src/agent-run/intent.ts';
 import type { Command, CommandIo } from '../../src/commands/command.ts';
@@ -74,6 +75,7 @@ describe('remit init', () => {
       'envoy.yaml',
       'first-call.sh',
       'intent.yaml',
+      'intent.schema.json',
       'register.sh',
       'policies/actions.yaml',
       'policies/base.cedarschema',
@@ -85,6 +87,8 @@ describe('remit init', () => {
     ]);
     expect(problemsOf(at, textOf('remit.yaml'))).toEqual([]);
     expect(intentFileFrom(textOf('intent.yaml'), 'intent.yaml')).not.toHaveProperty('findings');
+    const [, schema = ''] = /^# yaml-language-server: \$schema=(\S+)$/m.exec(textOf('intent.yaml')) ?? [];
+    expect(new Ajv().validate(JSON.parse(textOf(schema)) as object, parse(textOf('intent.yaml')))).toBe(true);
     expect(err).toMatch(/next:\n {2}sh .*register\.sh\n {2}remit policy test /);
     expect(textOf('envoy.yaml')).not.toMatch(/\bpayments\b|\bfiles\.|\.\.\/guide/);
     for (const name of ['run', 'state']) expect(statSync(join(at, name)).mode & 0o777).toBe(0o700);
@@ -203,7 +207,7 @@ describe('remit init', () => {
     const forced = await made([...DOMAIN, '--yes', '--force'], at);
     expect([forced.code, forced.textOf('intent.yaml').split('\n')[0], readFileSync(elsewhere, 'utf8')]).toEqual([
       0,
-      '# What one task is for and what it may do.',
+      '# yaml-language-server: $schema=intent.schema.json',
       'mine',
     ]);
   });
