@@ -1,8 +1,7 @@
 import { isDeny } from '../decision/decision.ts';
 import type { Reason } from '../decision/reasons.ts';
 import type { HttpCall } from './call.ts';
-import type { Catalog, RouteTarget } from './catalog.ts';
-import { jsonRpcFrom } from './json-rpc.ts';
+import type { DeniedCall } from './denied-call.ts';
 import type { JsonRpcId } from './json-rpc.ts';
 
 /** How a denial is written where the client does not expect an ordinary HTTP answer. */
@@ -37,12 +36,10 @@ const CODES = { mcp: -32_010, a2a: -32_099 } as const;
  * How a denial of the call is written; `null` for an ordinary HTTP answer. Where a new token is the cure the status stays a 401, at which MCP
  * clients get one; so does that of a message whose id could not be read, since no client could match another answer to its request.
  */
-export function denialFormOf(call: HttpCall, catalog: Catalog, reason: Reason): DenialForm | null {
+export function denialFormOf({ call, target, message }: DeniedCall, reason: Reason): DenialForm | null {
   if (isGrpc(call)) return { kind: 'grpc' };
-  const target = call.method === 'POST' ? targetOf(call, catalog) : undefined;
-  if (target?.kind !== 'mcp' && target?.kind !== 'a2a') return null;
+  if (message === null || (target?.kind !== 'mcp' && target?.kind !== 'a2a')) return null;
   const style = target.kind === 'mcp' ? target.mcp.denials : target.a2a.denials;
-  const message = jsonRpcFrom(call);
   const media = mediaTypeFor(call);
   const error = { kind: 'json-rpc-error', code: CODES[target.kind], media } as const;
   if (isDeny(message)) return { ...error, id: null, status: 'reason' };
@@ -70,12 +67,6 @@ const INVALID: ReadonlySet<number> = new Set([400, 413]);
 /** As Envoy tells a gRPC request. @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Requests */
 const isGrpc = ({ headers }: HttpCall): boolean =>
   (headers.get('content-type') ?? []).some((type) => /^application\/grpc(?:[+;]|$)/i.test(type));
-
-function targetOf(call: HttpCall, catalog: Catalog): RouteTarget | undefined {
-  const segments = call.segments.length === 0 ? [''] : call.segments;
-  const at = catalog.serverAt(call.host, segments);
-  return at.kind === 'server' ? catalog.find(at.server, call.method, segments) : undefined;
-}
 
 /** Streams of A2A accept events alone; MCP accepts both. */
 function mediaTypeFor({ headers }: HttpCall): MediaType {

@@ -2,7 +2,7 @@ import { isDeny } from '../decision/decision.ts';
 import type { DenialFacts } from '../decision/denial-facts.ts';
 import type { HttpCall } from './call.ts';
 import type { Catalog, CatalogAction, Server } from './catalog.ts';
-import { jsonRpcFrom } from './json-rpc.ts';
+import type { DeniedCall } from './denied-call.ts';
 import { mcpTargetFrom } from './mcp-target.ts';
 import { nearestId } from './nearest.ts';
 
@@ -10,15 +10,13 @@ import { nearestId } from './nearest.ts';
  * The catalogued action of a call whose arguments were refused, or the one of the same server whose tool, method or path is most like the
  * unknown one. Empty where there is neither. At most 256 actions are compared. Pure.
  */
-export function deniedActionOf(call: HttpCall, catalog: Catalog): Pick<DenialFacts, 'action' | 'nearest'> {
-  const segments = call.segments.length === 0 ? [''] : call.segments;
-  const at = catalog.serverAt(call.host, segments);
-  if (at.kind !== 'server') return {};
-  const target = catalog.find(at.server, call.method, segments);
-  if (target === undefined) return nearestTo(call.path, pathsLike(call, at.server, catalog));
+export function deniedActionOf(denied: DeniedCall, catalog: Catalog): Pick<DenialFacts, 'action' | 'nearest'> {
+  const { call, server, target } = denied;
+  if (server === null) return {};
+  if (target === undefined) return nearestTo(call.path, pathsLike(call, server, catalog));
   if (target.kind === 'http' || target.kind === 'grpc' || target.kind === 'lookalike')
     return { action: target.action.id };
-  const name = nameIn(call, target.kind);
+  const name = nameIn(denied, target.kind);
   if (name === null) return {};
   const named = target.kind === 'mcp' ? target.mcp.tools : target.a2a.methods;
   const action = named.get(name);
@@ -26,9 +24,8 @@ export function deniedActionOf(call: HttpCall, catalog: Catalog): Pick<DenialFac
 }
 
 /** The tool or A2A method that a message calls; `null` where it calls none. */
-function nameIn(call: HttpCall, kind: 'mcp' | 'a2a'): string | null {
-  const message = jsonRpcFrom(call);
-  if (isDeny(message) || message.kind === 'answer') return null;
+function nameIn({ message }: DeniedCall, kind: 'mcp' | 'a2a'): string | null {
+  if (message === null || isDeny(message) || message.kind === 'answer') return null;
   if (kind === 'a2a') return message.method;
   const target = mcpTargetFrom(message);
   return !isDeny(target) && target.kind === 'tool' ? target.name : null;

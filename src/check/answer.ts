@@ -1,10 +1,9 @@
 import type { Server } from '../action/catalog.ts';
 import type { PassingHeader } from '../action/excepted-secret.ts';
-import type { HttpCall } from '../action/call.ts';
-import type { Catalog } from '../action/catalog.ts';
 import { denialFormOf } from '../action/denial-form.ts';
 import type { DenialForm } from '../action/denial-form.ts';
 import { deniedActionOf } from '../action/denied-action.ts';
+import { deniedCallFrom } from '../action/denied-call.ts';
 import type { CheckServices } from './services.ts';
 import { isVerified } from '../decide/decide.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
@@ -79,19 +78,11 @@ function denialIn(services: CheckServices, decision: Deny, facts: Facts): Pick<A
   const { call, action } = facts;
   if (isDeny(call) || isDeny(inForce)) return {};
   const { catalog } = inForce;
-  const form = denialFormOf(call, catalog, reasons[decision.reason]);
-  const isTold = services.denialDetails === 'verified' && isVerified(facts, decision, services);
-  const told = isTold ? { ...calledAction(decision, { call, action }, catalog), ...decision.told } : null;
-  return { ...(form === null ? {} : { form }), ...(told === null ? {} : { told }) };
-}
-
-function calledAction(
-  decision: Deny,
-  { call, action }: { readonly call: HttpCall; readonly action: Facts['action'] },
-  catalog: Catalog,
-): DenialFacts {
-  if (!isDeny(action)) return { action: action.id };
-  return isOfAction(decision) ? deniedActionOf(call, catalog) : {};
+  const denied = deniedCallFrom(call, catalog);
+  const form = denialFormOf(denied, reasons[decision.reason]);
+  if (services.denialDetails === 'none' || !isVerified(facts, decision, services)) return form === null ? {} : { form };
+  const called = isDeny(action) ? (isOfAction(decision) ? deniedActionOf(denied, catalog) : {}) : { action: action.id };
+  return { ...(form === null ? {} : { form }), told: { ...called, ...decision.told } };
 }
 
 const isOfAction = ({ reason }: Deny): boolean => reason === 'action.unknown' || reason === 'action.arguments';

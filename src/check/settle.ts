@@ -67,12 +67,14 @@ export async function settle(services: CheckServices, { use, token }: UseToSettl
   return settlement === 'exhausted' ? exhausted(use.spends) : refusals[settlement];
 }
 
-/** What is used up is known where the use takes from one budget alone, a number of calls: all of it. */
+/** Which budget is exceeded is known where the use takes from one alone; of calls, each of which takes one, all are used then. */
 function exhausted(spends: SettledUse['spends']): Deny {
-  const [spend, ...others] = spends;
-  const told =
-    spend?.kind === 'calls' && others.length === 0 ? { budget: { limit: spend.limit, used: spend.limit } } : undefined;
-  return deny('task.exhausted', 'the use takes more than the constraint has left', told && { told });
+  const limits = spends.flatMap((spend) => (spend.kind === 'single-use' ? [] : [spend]));
+  const [spend] = limits;
+  const detail = 'the use takes more than the constraint has left';
+  if (spend === undefined || limits.length > 1) return deny('task.exhausted', detail);
+  const { kind, limit } = spend;
+  return deny('task.exhausted', detail, { told: { budget: kind === 'calls' ? { limit, used: limit } : { limit } } });
 }
 
 const endedMeanwhile = deny('token.revoked', 'the token ended while the use was decided');

@@ -126,7 +126,8 @@ const cut = (text: string, chars: number): string => text.slice(0, chars).toWell
 /** The facts that help to mend the call, as the end of a sentence: frameworks show a model the message alone. */
 function inWords({ argument, budget, nearest }: DenialFacts): string {
   if (argument !== undefined) return `: \`${argument.name}\` must be ${argument.expected}`;
-  if (budget !== undefined) return `: ${budget.used} of ${budget.limit}`;
+  if (budget?.used !== undefined) return `: ${budget.used} of ${budget.limit}`;
+  if (budget !== undefined) return `: the call takes more than is left of ${budget.limit}`;
   return nearest === undefined ? '' : `: the most similar one is \`${nearest}\``;
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { deniedCallFrom } from '../../src/action/denied-call.ts';
 import type { HttpCall } from '../../src/action/call.ts';
 import { denialFormOf, httpStatusOf } from '../../src/action/denial-form.ts';
 import { type Reason, type ReasonCode, reasons } from '../../src/decision/reasons.ts';
@@ -40,7 +41,7 @@ const sending = { jsonrpc: '2.0', id: 'm', method: 'SendMessage', params: {} };
 
 const of = (given: HttpCall, code: ReasonCode) => {
   const reason: Reason = reasons[code];
-  const form = denialFormOf(given, catalog, reason);
+  const form = denialFormOf(deniedCallFrom(given, catalog), reason);
   const { kind = 'http', ...rest } = form ?? {};
   const { id } = rest as { id?: unknown };
   return [kind, httpStatusOf(form, reason), ...(id === undefined ? [] : [id])];
@@ -125,13 +126,19 @@ describe('denialFormOf', () => {
     ['text/event-stream, */*;q=0.1', 'application/json'],
     ['*/*', 'application/json'],
   ])('answers a client that accepts %s with %s', (accept, media) => {
-    expect(denialFormOf(call('agent', sending, { accept }), catalog, reasons['policy.forbidden'])).toMatchObject({
+    expect(
+      denialFormOf(deniedCallFrom(call('agent', sending, { accept }), catalog), reasons['policy.forbidden']),
+    ).toMatchObject({
       media,
     });
   });
 
   it('has codes that no SDK takes for a fault of its own: -32001 is a timeout, at which clients drop their session', () => {
-    expect(denialFormOf(call('tools', listing), catalog, reasons['policy.forbidden'])).toMatchObject({ code: -32_010 });
-    expect(denialFormOf(call('agent', sending), catalog, reasons['policy.forbidden'])).toMatchObject({ code: -32_099 });
+    expect(denialFormOf(deniedCallFrom(call('tools', listing), catalog), reasons['policy.forbidden'])).toMatchObject({
+      code: -32_010,
+    });
+    expect(denialFormOf(deniedCallFrom(call('agent', sending), catalog), reasons['policy.forbidden'])).toMatchObject({
+      code: -32_099,
+    });
   });
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { deniedCallFrom } from '../../src/action/denied-call.ts';
 import type { HttpCall } from '../../src/action/call.ts';
 import { deniedActionOf } from '../../src/action/denied-action.ts';
 import { mustCatalog } from '../builders/catalog.ts';
@@ -58,6 +59,6 @@ describe('deniedActionOf', () => {
     ['the nearest method of an agent', rpc('/a2a', 'SendMesage', {}), { nearest: 'agent.send' }],
     ['nothing of another server', rpc('/a2a', 'create_ticket', {}), {}],
   ])('%s', (_name, given, expected) => {
-    expect(deniedActionOf(given, catalog)).toEqual(expected);
+    expect(deniedActionOf(deniedCallFrom(given, catalog), catalog)).toEqual(expected);
   });
 });

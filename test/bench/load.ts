@@ -39,19 +39,21 @@ export const headersOf = ({ host, xfcc, body }: Load, { token }: LoadCall): Read
   ...(body === undefined ? {} : { 'content-type': 'application/json', accept: 'application/json, text/event-stream' }),
 });
 
-/** Makes one call, and returns its answer. */
+/** Makes one call, and returns its answer, with the reason where Remit denied it. */
 export function answerTo(
   port: number,
   load: Load,
   call: LoadCall,
-): Promise<{ readonly status: number; readonly text: string }> {
+): Promise<{ readonly status: number; readonly text: string; readonly denied: string | null }> {
   return new Promise((settle, reject) => {
     const options = { host: '127.0.0.1', port, method: load.method, path: call.path, headers: headersOf(load, call) };
     const asked = request(options, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('end', () => {
-        settle({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') });
+        const decided = String(response.headers['x-remit-decision'] ?? '');
+        const denied = /^deny;reason=([a-z.-]+)/.exec(decided)?.[1] ?? null;
+        settle({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8'), denied });
       });
     });
     asked.on('error', reject).end(load.body);
@@ -62,8 +64,17 @@ export function answerTo(
 export async function mustBeAllowed(port: number, load: Load): Promise<void> {
   const call = load.calls.at(-1);
   if (call === undefined) throw new Error('a load without calls');
-  const { status, text } = await answerTo(port, load, call);
-  if (status !== 200) throw new Error(`the call \`${load.method} ${call.path}\` is not allowed: ${status} ${text}`);
+  const { status, text, denied } = await answerTo(port, load, call);
+  if (status !== 200 || denied !== null)
+    throw new Error(`the call \`${load.method} ${call.path}\` is not allowed: ${status} ${text}`);
+}
+
+/** Makes the last call of a load once, and throws where it is not denied for the reason. */
+export async function mustBeDenied(port: number, load: Load, reason: string): Promise<void> {
+  const call = load.calls.at(-1);
+  if (call === undefined) throw new Error('a load without calls');
+  const { status, text, denied } = await answerTo(port, load, call);
+  if (denied !== reason) throw new Error(`the call must be denied for \`${reason}\`: ${status} ${text}`);
 }
 
 /** As `mustBeAllowed`, within some seconds: on a loaded machine the first use of a token at a sidecar may be late. */

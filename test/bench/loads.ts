@@ -68,22 +68,27 @@ export async function highRisk({ domain }: Bench, issuer: RemitUnderTest): Promi
   return { host: 'payments.acme.test', method: 'POST', xfcc: domain.planner.xfcc, calls };
 }
 
-const mcpMessage = (description: string): string =>
+export const toolMessage = (name: string, args: object): string =>
   JSON.stringify({
     jsonrpc: '2.0',
     id: 1,
     method: 'tools/call',
-    params: { name: 'create_ticket', arguments: { title: 'a report', description } },
+    params: { name, arguments: args },
   });
 
+const mcpMessage = (description: string): string => toolMessage('create_ticket', { title: 'a report', description });
+
 /** Calls of an MCP tool, with messages of about `bytes` bytes. */
-export async function messages({ domain }: Bench, issuer: RemitUnderTest, bytes: number): Promise<Load> {
+export const messages = (bench: Bench, issuer: RemitUnderTest, bytes: number): Promise<Load> =>
+  toolCalls(bench, issuer, mcpMessage('x'.repeat(Math.max(1, bytes - mcpMessage('').length))));
+
+/** Calls of an MCP tool with the message, by tokens whose intent has `tickets.create` alone. */
+export async function toolCalls({ domain }: Bench, issuer: RemitUnderTest, body: string): Promise<Load> {
   const tokens = await issuer.tokens(LIVE_TOKENS, {
     audience: audiences.tickets,
     actions: ['tickets.create'],
     by: domain.planner,
   });
-  const body = mcpMessage('x'.repeat(Math.max(1, bytes - mcpMessage('').length)));
   const calls = tokens.map((token) => ({ path: '/mcp', token }));
   return { host: 'tickets.acme.test', method: 'POST', xfcc: domain.planner.xfcc, calls, body };
 }

@@ -7,6 +7,7 @@ import { measureBodies } from './bodies.ts';
 import { measureCollections } from './collector.ts';
 import { startContenders } from './contenders.ts';
 import type { Contenders } from './contenders.ts';
+import { measureDenials } from './denials.ts';
 import { measureFleet } from './fleet.ts';
 import { measureFixedRates } from './fixed-rate.ts';
 import { measureNetwork } from './network.ts';
@@ -28,7 +29,7 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --rounds    how often each measurement is made; default 3
   --seconds   how long one takes; default 3
   --only      some of: throughput, socket, rates, policies, tasks, bodies, collector, soak,
-              overload, issuer, fleet, network; default all
+              overload, issuer, fleet, network, denials; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
   --streams   numbers of sidecars of the fleet; default 1,10,100,2000: the last takes 1.5 GiB and some minutes
   --soak      how long the soak takes; default 30, an hour is 3600
@@ -49,6 +50,7 @@ const sections: Readonly<Record<string, (bench: Bench, contenders: () => Promise
   issuer: measureIssuer,
   fleet: measureFleet,
   network: measureNetwork,
+  denials: measureDenials,
 };
 
 interface Options extends Effort {

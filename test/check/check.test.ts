@@ -207,6 +207,37 @@ describe('clocks of a check', () => {
   });
 });
 
+/** The reason of the second of two calls, and what its caller is told. */
+const toldOf = async (over: Partial<CheckServices>, call: HttpCall, principal?: string) => {
+  const answer = (await answersTo(servicesWith(over), [call, call], principal)).at(-1);
+  return { reason: answer?.decision.kind === 'deny' ? answer.decision.reason : null, told: answer?.told };
+};
+
+const withoutToken = (call: HttpCall): HttpCall => ({ ...call, headers: new Map() });
+
+describe('what a denied caller is told', () => {
+  const once = callOf(uses.list, { max_calls: 1 });
+  const dear = callOf(uses.create, { max_amount: { argument: 'amount', limit: 1 } });
+  const misspelt: HttpCall = { ...callOf(uses.list), path: '/v1/paymets', segments: ['v1', 'paymets'] };
+
+  it.each<[string, HttpCall, string, object]>([
+    ['the budget of calls', once, 'task.exhausted', { action: 'payments.list', budget: { limit: 1, used: 1 } }],
+    ['the limit of an amount', dear, 'task.exhausted', { action: 'payments.create', budget: { limit: 1 } }],
+    ['the nearest action', misspelt, 'action.unknown', { nearest: 'payments.list' }],
+  ])('is %s, where the token is verified and its own', async (_name, call, reason, told) => {
+    expect(await toldOf({}, call)).toEqual({ reason, told });
+  });
+
+  it.each<[string, Partial<CheckServices>, HttpCall, string, string]>([
+    ['the operator switched it off', { denialDetails: 'none' }, once, agent, 'task.exhausted'],
+    ['there is no token', {}, withoutToken(misspelt), agent, 'token.missing'],
+    ['the token belongs to another workload', {}, misspelt, 'spiffe://acme.test/other', 'token.binding'],
+    ['the caller has no identity', {}, misspelt, '', 'identity.missing'],
+  ])('is nothing where %s', async (_name, over, call, principal, reason) => {
+    expect(await toldOf(over, call, principal)).toEqual({ reason, told: undefined });
+  });
+});
+
 describe('two concurrent uses of one task', () => {
   it('denies the second by the history entry of the first, and records the final decision', async () => {
     const held = gate();

@@ -261,6 +261,12 @@ describe('checkResponseFrom a denial with facts', () => {
       `the budget of the task is used up: 3 of 3. ${nextSteps.ask_person}`,
     ],
     [
+      'the limit alone',
+      'task.exhausted',
+      { budget: { limit: 500 } },
+      `the budget of the task is used up: the call takes more than is left of 500. ${nextSteps.ask_person}`,
+    ],
+    [
       'the most similar action',
       'action.unknown',
       { nearest: 'payments.read' },
