@@ -54,6 +54,10 @@ const cures: ReadonlyMap<string, string> = new Map([
     'invalid_authorization_details',
     'ask for less: fewer actions, a narrower constraint or a shorter --ttl, or change the policies for `issue`',
   ],
+  [
+    'access_denied',
+    'stop: somebody else stopped a like task. Do not declare another one, nor other actions for the same end; ask the operator',
+  ],
   ['not_found', 'this SPIFFE ID has no such task at this issuer, or the issuer is older than this command'],
   ['task_ended', 'a task that has ended stays ended: declare a new one'],
   ['task_suspended', 'an operator must resume the task first'],

@@ -3,7 +3,7 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { integer, oneOf, optional, textOf } from '../runtime/fields.ts';
 import { listed, named, section } from './fields.ts';
 import { issuerLimits, type IssuerLimits } from './issuer-limits.ts';
-import { address, algorithmNames, httpsUrl, identifier, jwksIn, pathIn, spiffeIdText } from './values.ts';
+import { address, algorithmNames, httpsUrl, identifier, jwksIn, pathIn, secondsOrOff, spiffeIdText } from './values.ts';
 import type { Address } from './values.ts';
 
 /** An issuer and the location of its keys. */
@@ -54,6 +54,8 @@ export interface IssuerConfig {
   readonly taskSeconds: number;
   /** Idle time after which a task expires. Default none, 10 to 86,400. */
   readonly idleSeconds: number | null;
+  /** Wait before a like task is declared again after a stop by somebody else; `null`: none. */
+  readonly stoppedTaskWaitSeconds: number | null;
   /**
    * Effect of a change of a named value. Without a rule a change revokes the task, except that a newly attested value asks the policies.
    */
@@ -99,6 +101,7 @@ export const issuer = (folder: string) => {
     tokenSeconds: optional(integer(10, 900), 300),
     taskSeconds: optional(integer(10, 86_400), 900),
     idleSeconds: optional(integer(10, 86_400), null),
+    stoppedTaskWaitSeconds: optional(secondsOrOff(1, 86_400), 300),
     context: optional(named(oneOf(['suspend', 'revoke', 'ask'])), new Map()),
     contextWriters: optional(listed(spiffeIdText), []),
     introspectors: optional(listed(spiffeIdText), []),

@@ -6,6 +6,7 @@ const LIVE_OF_ISSUER = [
   'tokenSeconds',
   'taskSeconds',
   'idleSeconds',
+  'stoppedTaskWaitSeconds',
   'context',
   'contextWriters',
   'introspectors',

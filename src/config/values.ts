@@ -2,7 +2,8 @@ import { isAbsolute, resolve } from 'node:path';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, trustDomainFrom } from '../identity/spiffe-id.ts';
 import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
-import { oneOf, optional, textOf } from '../runtime/fields.ts';
+import { integer, oneOf, optional, textOf } from '../runtime/fields.ts';
+import type { Reader } from '../runtime/fields.ts';
 import { listed } from './fields.ts';
 
 /** A listen address: a Unix socket by its absolute path, or a host and port. */
@@ -68,3 +69,13 @@ export const jwksIn = (folder: string) =>
 
 /** Accepted `alg` values; ES256 by default. */
 export const algorithmNames = optional(listed(oneOf(['ES256', 'Ed25519', 'RS256'])), ['ES256']);
+
+/** Whole seconds from `min` to `max`, or the word `off`, which gives `null`: nothing is turned off by a number alone. */
+export const secondsOrOff = (min: number, max: number): Reader<number | null> => {
+  const seconds = integer(min, max);
+  return (value, place) => {
+    if (value === 'off') return null;
+    const read = seconds(value, place);
+    return typeof read === 'number' ? read : { problem: `${read.problem}, or \`off\`` };
+  };
+};

@@ -51,6 +51,8 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
   'task.cancelled': 'The task is over. Declare a new one for new work.',
   'task.revoked': 'The task was revoked by an operator, a signal or a rule. Ask before you declare again.',
   'task.expired': 'The deadline or the idle limit of the task has passed. Declare a new one for new work.',
+  'task.stopped':
+    'Somebody else suspended, revoked or cancelled a task of this agent that has an action of this intent. While it is suspended an operator must resume it; after its end the wait is `issuer.stoppedTaskWaitSeconds`, and the answer names its end. Only the issuer gives this reason.',
   'task.exhausted':
     'A constraint of the intent (`max_calls`, `max_amount`) is used up. A use that passed the policies counts, also where it was then denied because it could not be recorded or its task ended meanwhile.',
   'task.replayed':

@@ -123,6 +123,7 @@ export const reasons = {
   'task.cancelled': stopped('the task was cancelled', 'stop'),
   'task.revoked': stopped('the task was revoked', 'stop'),
   'task.expired': stopped('the task has expired', 'declare_again'),
+  'task.stopped': stopped('somebody else stopped a like task of the agent', 'stop'),
   'task.exhausted': budget('the budget of the task is used up'),
   'task.replayed': stopped('the token was used before and allows a single use', 'declare_again'),
   'task.state-unavailable': fault('the state of the task is not available'),

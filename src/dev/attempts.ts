@@ -103,7 +103,7 @@ function trialOf(policies: PolicySet, { agent, attempt, purpose }: Candidate, no
     ? inTask
     : { ...inTask, credential: { ...inTask.credential, kind: 'workload-identity' as const } };
   const used = isInTask ? found : rehearse({ kind: 'call', ...call }, circumstances, policies);
-  const issue = { kind: 'issue', action: action.id, ...DEFAULT_LIVES, delegation: null } as const;
+  const issue = { kind: 'issue', action: action.id, ...DEFAULT_LIVES, delegation: null, stopped: null } as const;
   const issued = isInTask ? rehearse(issue, circumstances, policies) : used;
   if (isProblem(used) || isProblem(issued)) return null;
   return { agent, action, purpose, call, isInTask, denied: deniedBy(issued.decision, used.decision) };

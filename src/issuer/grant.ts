@@ -25,6 +25,7 @@ import { refreshedTask } from './refresh-token.ts';
 import { audienceFrom } from './resource.ts';
 import { isScopeAlone, scopeRefusal } from './scope-alone.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
+import { admittedStop, type ReadStop, stopFacts } from './stopped-task.ts';
 import { type TokenRequest, tokenRequestFrom } from './token-request.ts';
 
 /** A granted request: intent, origin, lifetimes, and the policies that permitted it. */
@@ -50,6 +51,8 @@ export interface Grant extends Client {
   readonly policyIds: readonly string[];
   /** The ancestors of the task, nearest first, about which the policies were asked too. They are premises of the write. */
   readonly above: readonly Task[];
+  /** What stopped like tasks of the agent, likewise a premise; `null` for a further token of a task. */
+  readonly stop: ReadStop | null;
 }
 
 /** The result of a request: the client and intent as far as known, and the grant or the refusal. */
@@ -166,7 +169,9 @@ async function judge(of: Case, services: IssuerServices): Promise<Judged> {
   if (isOAuthError(intent)) return { leaf, intent: null, outcome: intent };
   const lifetime = lifetimeOf(leaf, { intent, origin }, services);
   if (isOAuthError(lifetime)) return { leaf, intent, outcome: lifetime };
-  const permission = await permitted(of, { intent, lifetime }, services);
+  const stop = await admittedStop(intent, origin, services);
+  if (isOAuthError(stop)) return { leaf, intent, outcome: stop };
+  const permission = await permitted(of, { intent, lifetime, stop }, services);
   if (isOAuthError(permission)) return { leaf, intent, outcome: permission };
   const { policyIds, refused } = permission;
   const left = intent.actions.map(({ id }) => id).filter((id) => !refused.has(id));
@@ -175,7 +180,16 @@ async function judge(of: Case, services: IssuerServices): Promise<Judged> {
     return judge({ ...of, asked: { ...asked, scope: left }, isLeft: true }, services);
   }
   const { context, delegate, subject } = asked;
-  const grant = { ...client, intent, origin, claimed: context ?? {}, delegate, isExchange: subject !== null, above };
+  const grant = {
+    ...client,
+    intent,
+    origin,
+    claimed: context ?? {},
+    delegate,
+    isExchange: subject !== null,
+    above,
+    stop,
+  };
   return { leaf, intent, outcome: { ...grant, ...lifetime, policyIds } };
 }
 
@@ -283,8 +297,8 @@ interface Permission {
  */
 async function permitted(
   of: Case,
-  { intent, lifetime }: { readonly intent: Intent; readonly lifetime: Lifetime },
-  { policies, nextTurn }: IssuerServices,
+  { intent, lifetime, stop }: { readonly intent: Intent; readonly lifetime: Lifetime; readonly stop: ReadStop | null },
+  { authority, policies, nextTurn }: IssuerServices,
 ): Promise<Permission | OAuthError> {
   if (isDeny(policies)) return oauthError('temporarily_unavailable', 'no policies are loaded', policies);
   const { origin, asked, above } = of;
@@ -293,6 +307,7 @@ async function permitted(
   const refused = new Map<string, OAuthError>();
   const actions = intent.actions.map((action) => action.id);
   const delegation = delegationFrom(above);
+  const stopped = stopFacts(stop?.was ?? null, authority.floorMs());
   for (const { action, constraints } of intent.asked) {
     await nextTurn();
     const decision = policies.grant(
@@ -313,6 +328,7 @@ async function permitted(
           attested: place.kind === 'same-task' ? place.task.attested : [],
           risk: place.kind === 'same-task' ? place.task.risk : 'low',
           delegation,
+          stopped,
           nowMs: lifetime.issuedAtSeconds * 1_000,
         },
         policies.catalog,

@@ -1,4 +1,5 @@
 import type { Deny } from '../decision/decision.ts';
+import type { NextStep } from '../decision/next-step.ts';
 
 /** The issuer's `error` codes with their HTTP statuses. */
 const statusOf = {
@@ -36,6 +37,8 @@ export interface OAuthError {
   readonly nonce?: string;
   /** The header `WWW-Authenticate`, for a client that sent the header `authorization`. @see RFC 6749 section 5.2 */
   readonly challenge?: string;
+  /** What the client can do now, as the member `next` of a denied call; absent where the `error` says it. */
+  readonly next?: NextStep;
 }
 
 const MAX_DESCRIPTION = 300;

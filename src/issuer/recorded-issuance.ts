@@ -88,16 +88,18 @@ async function inserted(
     case 'same-task':
       return authority.insertToken(task, token, records, premisesOf(place, grant.above));
     case 'new-task':
-      return authority.insertTask(task, token, records);
+      return authority.insertTask(task, token, records, { tasks: [], ...stopIn(grant) });
     case 'part': {
       const handed = handedOn(place.parent, grant);
       if (isOAuthError(handed)) return handed;
-      return authority.insertPart(task, token, records, handed, { tasks: grant.above });
+      return authority.insertPart(task, token, records, handed, { tasks: grant.above, ...stopIn(grant) });
     }
     default:
       return place satisfies never;
   }
 }
+
+const stopIn = ({ stop }: Grant): Pick<Premises, 'stop'> => (stop === null ? {} : { stop });
 
 /** The premises of a further token: its task, the ancestors, and the exchanged token. */
 const premisesOf = ({ task, from }: Extract<TokenOrigin, { kind: 'same-task' }>, above: readonly Task[]): Premises => ({

@@ -33,7 +33,12 @@ export const errorReply = (
 ): Reply =>
   jsonReply(
     refusal.status,
-    { error: refusal.error, error_description: refusal.description, ...recorded },
+    {
+      error: refusal.error,
+      error_description: refusal.description,
+      ...(refusal.next === undefined ? {} : { next: refusal.next }),
+      ...recorded,
+    },
     {
       ...(refusal.status === 503 || refusal.status === 429 ? { 'retry-after': '1' } : {}),
       ...(refusal.nonce === undefined ? {} : { 'dpop-nonce': refusal.nonce }),

@@ -36,6 +36,11 @@ export interface IssuerSettings {
   /** Idle time after which a task expires. Default `null`: never. */
   readonly idleSeconds: number | null;
   /**
+   * For so long after somebody else stopped a task, its agent declares no like one. Default 300 s, at most a day; `null` is no wait, also
+   * while the task is suspended.
+   */
+  readonly stoppedTaskWaitSeconds: number | null;
+  /**
    * Effects of changed named values, claimed or attested, by name. Without a rule a change revokes the task, except that a newly
    * attested value asks the policies. Default none.
    */

@@ -1,5 +1,6 @@
 import type { Risk, Server } from '../action/catalog.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
+import type { CauseKind } from '../task/cause.ts';
 import { noAttributes } from '../task/subject-attributes.ts';
 import type { SubjectAttributes } from '../task/subject-attributes.ts';
 import type { Task } from '../task/task.ts';
@@ -18,6 +19,15 @@ export interface Delegation {
   readonly depth: number;
   /** Attested values of its ancestor tasks, without its own. */
   readonly attested: readonly AttestedValue[];
+}
+
+/** What stopped like tasks of the agent: the stop that lasts longest. */
+export interface StopFacts {
+  readonly cause: CauseKind;
+  /** Whether the task is still suspended. */
+  readonly isSuspended: boolean;
+  /** Since the task ended, or was suspended; at least 0. */
+  readonly secondsSince: number;
 }
 
 /** The facts about a token request. */
@@ -50,6 +60,8 @@ export interface IssueFacts {
   readonly subjectAttributes?: SubjectAttributes;
   /** The delegation; absent for a root task. */
   readonly delegation?: Delegation | undefined;
+  /** Absent where no like task of the agent was stopped within a day. */
+  readonly stopped?: StopFacts | undefined;
   /** Milliseconds since the Unix epoch. */
   readonly nowMs: number;
 }
@@ -71,6 +83,7 @@ export const issueQuestion = (facts: IssueFacts, terms: Terms): Question => ({
     actors: distinct(facts.actors ?? []),
     risk: facts.risk ?? 'low',
     ...(facts.delegation === undefined ? {} : { delegation: delegationOf(facts.delegation) }),
+    ...(facts.stopped === undefined ? {} : { stopped: stoppedOf(facts.stopped) }),
     now: datetime(facts.nowMs),
     ...termsOf(terms, { nowMs: facts.nowMs, subjectAttributes: facts.subjectAttributes ?? noAttributes }),
   },
@@ -102,4 +115,10 @@ const delegationOf = ({ parent, depth, attested }: Delegation): CedarRecord => (
   parent,
   depth,
   attested: attestedOf(attested),
+});
+
+const stoppedOf = ({ cause, isSuspended, secondsSince }: StopFacts): CedarRecord => ({
+  cause,
+  suspended: isSuspended,
+  secondsSince,
 });

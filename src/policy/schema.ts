@@ -130,6 +130,11 @@ const issueDeclaration = (terms: string): string => `
         depth: Long, // 1 for the first delegation
         attested: Set<Attested>, // of the parent tasks; the sub-task itself begins with nothing attested
       },
+      stopped?: { // present for a day after somebody other than the agent stopped a task of it with an action of the intent
+        cause: String, // "operator", "signal", "context" or "binding"
+        suspended: Bool, // whether that task is still suspended
+        secondsSince: Long, // since it ended, or was suspended
+      },
       now: datetime,${terms}
     },
   };

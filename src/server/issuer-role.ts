@@ -222,6 +222,7 @@ const settingsOf = (
   taskSeconds: config.taskSeconds,
   maxTaskSeconds: MAX_TASK_SECONDS,
   idleSeconds: config.idleSeconds,
+  stoppedTaskWaitSeconds: config.stoppedTaskWaitSeconds,
   contextRules: Object.fromEntries(config.context),
   contextWriters: new Set(config.contextWriters),
   introspectors: new Set(config.introspectors),

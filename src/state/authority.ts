@@ -20,6 +20,7 @@ export interface Authority extends Promised<
     | 'tokenOf'
     | 'openTasks'
     | 'restoredAtMs'
+    | 'stopOf'
     | 'insertTask'
     | 'insertPart'
     | 'insertToken'

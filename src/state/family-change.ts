@@ -1,5 +1,6 @@
 import { eventForParts } from '../task/task.ts';
 import type { Task, TaskConflict, TaskEvent } from '../task/task.ts';
+import { noteStops } from './note-stops.ts';
 import { addRecord } from './state-rows.ts';
 import type { StateRows } from './state-rows.ts';
 import type { TaskEnd } from './store.ts';
@@ -17,6 +18,7 @@ export function changeTask(rows: StateRows, task: Task, event: TaskEvent, by: st
   const changes = familyAfter({ task, parent, parts }, event, deedOf(rows, by));
   if ('problem' in changes) return changes;
   for (const change of changes) writeChange(rows, change);
+  noteStops(rows, { task, parts, changes }, { event, by });
   return { task: changes[0]?.task ?? task, changed: changes.length > 0 };
 }
 

@@ -1,5 +1,6 @@
 import { storeFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { Stop, StopQuery } from '../task/stop.ts';
 import type { Task } from '../task/task.ts';
 
 /**
@@ -11,6 +12,8 @@ export interface Premises {
   readonly tasks: readonly Task[];
   /** The token that is exchanged. It must not be revoked, nor refused by this process. */
   readonly jtiDigest?: string;
+  /** The stop that concerns a newly declared task. It must be the same. */
+  readonly stop?: { readonly query: StopQuery; readonly was: Stop | null };
 }
 
 /**
@@ -32,6 +35,10 @@ export const EXCHANGED = 'the token that is exchanged';
 
 /** Whether two readings of a task have the same policy-relevant facts, and no resume between them. */
 export const isAsDecided = (was: Task, now: Task): boolean => factsOf(was) === factsOf(now);
+
+/** Whether two readings found the same stop. */
+export const isSameStop = (was: Stop | null, now: Stop | null): boolean =>
+  was?.cause === now?.cause && was?.sinceMs === now?.sinceMs && was?.endedAtMs === now?.endedAtMs;
 
 /** Everything about a task that policies read and that can change. */
 const factsOf = ({ claimed, attested, risk, generation }: Task): string =>

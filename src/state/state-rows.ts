@@ -2,6 +2,7 @@ import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import { encodedRecord } from '../ledger/encoded-record.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
 import type { TaskHistory } from '../task/history.ts';
+import type { Stop, StopQuery, StopRow } from '../task/stop.ts';
 import type { Task } from '../task/task.ts';
 import type { IssuedToken, TaskKey, TokenOfTask, UseState } from './store.ts';
 
@@ -36,6 +37,14 @@ export interface StateRows {
   setSettled(decisionId: string): void;
   /** Replaces the history that the task shares with its family, and announces the change to the feed. */
   setHistory(key: TaskKey, history: TaskHistory): void;
+  /** The stop that lasts longest of those that concern a declaration; `null` where there is none. */
+  stop(query: StopQuery): Stop | null;
+  /** Writes stops. One that is stored under the same key is replaced, unless that one ended later. */
+  addStops(stops: readonly StopRow[]): void;
+  /** The stops of a suspended task become stops of one that ended then. */
+  endStops(key: TaskKey, endedAtMs: number): void;
+  /** Deletes the stops of a suspended task. */
+  removeStops(key: TaskKey): void;
   /** Adds records to the outbox, in order, and restarts the idle time of tasks with allowed uses. */
   addRecords(records: readonly EncodedRecord[]): void;
 }

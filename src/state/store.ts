@@ -4,6 +4,7 @@ import type { Saying } from '../task/context-change.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { Cause } from '../task/cause.ts';
+import type { Stop, StopQuery } from '../task/stop.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk, TaskState } from '../task/task.ts';
 import type { Premises } from './premises.ts';
 import type { Clocks } from '../runtime/ports.ts';
@@ -192,6 +193,8 @@ export interface StoreReader {
   feedAfter(position: number): FeedChanges | null | StoreFailure;
   /** When the file was restored from a backup, in milliseconds since the Unix epoch by the floor; `null` where it never was. */
   restoredAtMs(): number | null | StoreFailure;
+  /** The stop that lasts longest of those that concern a declaration; `null` where there is none. */
+  stopOf(query: StopQuery): Stop | null | StoreFailure;
   /** The waiting records with a number above `after`, in order; at most `limit`. */
   outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure;
   /** The first records of a task that wait in the outbox; at most `limit`. */
@@ -206,9 +209,15 @@ export interface StoreReader {
 export interface Store extends StoreReader {
   /**
    * Writes a task, its first token and their records, before the token is signed. A part is a `conflict` where its parent is not active or
-   * the root task has 1,000 open parts, and `refused` where it would outlive its parent by deadline or idle limit.
+   * the root task has 1,000 open parts, and `refused` where it would outlive its parent by deadline or idle limit; `changed` as in
+   * `insertToken`.
    */
-  insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure;
+  insertTask(
+    task: Task,
+    token: IssuedToken,
+    records: readonly EncodedRecord[],
+    decidedBy?: Premises,
+  ): null | StoreFailure;
   /**
    * Writes a part like `insertTask`, paid for by the budgets of its parent in the same transaction: both happen, or neither. `ended` also
    * where the parent's token is revoked; `changed` as in `insertToken`.

@@ -10,7 +10,7 @@ import { expiryOf, stateAt } from '../task/task.ts';
 import type { Task, TaskConflict, TaskEvent, TaskRisk } from '../task/task.ts';
 import { amendTask, changeTask } from './family-change.ts';
 import { partProblem } from './part-admission.ts';
-import { changedSince, EXCHANGED, isAsDecided } from './premises.ts';
+import { changedSince, EXCHANGED, isAsDecided, isSameStop } from './premises.ts';
 import type { Premises } from './premises.ts';
 import { taken } from './settlement.ts';
 import type { Taking } from './settlement.ts';
@@ -41,8 +41,8 @@ interface SettledTaking extends Taking {
 }
 
 /** `Store.insertTask`. */
-export function addTask(rows: StateRows, made: NewTask): null | StoreFailure {
-  return placeProblem(rows, made.task) ?? writeTask(rows, made);
+export function addTask(rows: StateRows, made: NewTask, decidedBy: Premises | undefined): null | StoreFailure {
+  return placeProblem(rows, made.task) ?? premiseProblem(rows, decidedBy) ?? writeTask(rows, made);
 }
 
 /** `Store.insertPart`. The caller has refused tokens and spends that cannot be counted (`spendsProblem`). */
@@ -221,11 +221,12 @@ function ancestorsOf(rows: StateRows, task: Task): readonly Task[] {
 /** Before anything is written: `changed` where a premise of the write no longer holds. */
 function premiseProblem(rows: StateRows, premises: Premises | undefined): StoreFailure | null {
   if (premises === undefined) return null;
-  const { tasks, jtiDigest } = premises;
+  const { tasks, jtiDigest, stop } = premises;
   for (const was of tasks) {
     const now = rows.task(was);
     if (now === undefined || !isAsDecided(was, now)) return changedSince(`task \`${was.id}\``);
   }
+  if (stop !== undefined && !isSameStop(rows.stop(stop.query), stop.was)) return changedSince('what stops the agent');
   const token = jtiDigest === undefined ? undefined : rows.token(jtiDigest);
   return jtiDigest === undefined || token?.revokedAtMs === null ? null : changedSince(EXCHANGED);
 }

@@ -74,6 +74,8 @@ export type CauseCode = keyof typeof own | `signal.${SignalName | 'unknown'}`;
 export interface Cause {
   readonly code: CauseCode;
   readonly note: string;
+  /** Present where it concerns the subject of a task alone, and not its agent. Not stored with the task. */
+  readonly reach?: 'subject';
 }
 
 const notes: ReadonlyMap<string, string> = new Map([
@@ -94,6 +96,17 @@ export function kindOf(code: CauseCode): CauseKind {
   if (kind === undefined) throw new Error(`the cause \`${code}\` has no kind`);
   return kind;
 }
+
+/** The kinds of cause by which somebody other than the agent stops a task. */
+export const STOPPING_KINDS = ['binding', 'context', 'signal', 'operator'] as const satisfies readonly CauseKind[];
+
+const others: ReadonlySet<CauseKind> = new Set<CauseKind>(STOPPING_KINDS);
+
+/**
+ * Whether the cause is somebody other than the agent, who stops what the agent does. Limits of time are not, nor is the end of all tasks of
+ * a restored state.
+ */
+export const isByOthers = (code: CauseCode): boolean => code !== 'operator.restored' && others.has(kindOf(code));
 
 /** Whether a suspension by `code` replaces one by `held`; `null` is a suspension of unknown cause. */
 export const outranks = (code: CauseCode, held: CauseCode | null): boolean =>

@@ -81,6 +81,11 @@ export const metricTable = {
   ),
   tokensIssued: counter('remit_tokens_issued_total', 'Tokens issued and recorded', {}),
   intents: counter('remit_intents_total', 'Declared intents by decision', { decision }),
+  intentsAfterStop: counter(
+    'remit_intents_after_stop_total',
+    'Declared intents refused since a like task of the agent was stopped by somebody else',
+    {},
+  ),
   sidecarLease: gauge(
     'remit_sidecar_lease_seconds',
     'Seconds until a sidecar denies all uses of tasks unless an authority answers; 0 while it denies',

@@ -8,7 +8,7 @@ export type RecordObserver = (records: readonly EncodedRecord[]) => void;
 
 type Counted = Pick<
   MetricFamilies,
-  'ledgerRecords' | 'intents' | 'tokensIssued' | 'taskEnds' | 'bindingViolations' | 'signals'
+  'ledgerRecords' | 'intents' | 'intentsAfterStop' | 'tokensIssued' | 'taskEnds' | 'bindingViolations' | 'signals'
 >;
 
 /** Counts records. Uses, by far the most, are counted without parsing. */
@@ -41,7 +41,10 @@ function count(metrics: Counted, record: LedgerRecord): void {
   if (record.kind === 'event') countEvent(metrics, record);
 }
 
-const countIntent = ({ intents }: Counted, { decision }: IntentRecord): void => intents.of({ decision }).inc();
+function countIntent({ intents, intentsAfterStop }: Counted, { decision, reason }: IntentRecord): void {
+  intents.of({ decision }).inc();
+  if (reason === 'task.stopped') intentsAfterStop.of({}).inc();
+}
 
 const countEnd = ({ taskEnds }: Counted, record: EndRecord): void =>
   taskEnds.of({ state: record.state, cause: kindOf(record.cause) }).inc();

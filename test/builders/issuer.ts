@@ -50,6 +50,8 @@ export function issuerServices(
       taskSeconds: 900,
       maxTaskSeconds: 86_400,
       idleSeconds: null,
+      // Tests stop tasks and declare the next one at once.
+      stoppedTaskWaitSeconds: null,
       contextRules: {},
       subjectIssuers: [],
       bindingEffect: 'revoke-token',

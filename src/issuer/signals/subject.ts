@@ -26,6 +26,12 @@ export interface SignalSubject {
   readonly members: readonly { readonly role: SubjectRole; readonly is: SimpleSubject }[];
 }
 
+/** Whether the event is about an agent, whoever it acts for. One about a user stops no task of other users. */
+export const isAboutAgent = (subject: SignalSubject): boolean =>
+  subject.members.every(
+    ({ role, is }) => role === 'application' || (role === 'self' && is.format === 'uri' && is.spiffeId !== null),
+  );
+
 /** Longest text of a subject, in characters. */
 const MAX_CHARACTERS = 512;
 

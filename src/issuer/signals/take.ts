@@ -12,6 +12,7 @@ import { type Applied, applyTo, hasEffect } from './apply.ts';
 import type { SignalEffects } from './effects.ts';
 import type { SecurityEvent } from './set.ts';
 import type { SignalServices } from './signal-services.ts';
+import { isAboutAgent } from './subject.ts';
 import { type SignalTarget, targetPages } from './targets.ts';
 import type { TakenSignal } from './under-way.ts';
 
@@ -81,7 +82,7 @@ const memoryKeyOf = ({ tokenId, transmitter }: SecurityEvent): string =>
  * applied.
  */
 function appliedOf(
-  { known, transmitter, uri, issuedAtSeconds }: SecurityEvent,
+  { known, subject, transmitter, uri, issuedAtSeconds }: SecurityEvent,
   effects: SignalEffects,
   restoredAtMs: number | null,
 ): Applied {
@@ -92,7 +93,10 @@ function appliedOf(
     effect: mayBeReplay && effect === 'attest' && !meaning.isAdverse ? 'ignore' : effect,
     meaning,
     mayLower: !mayBeReplay,
-    cause: known === null ? causeOf('signal.unknown', `signal ${uri}`) : causeOf(`signal.${known.type.name}`),
+    cause: {
+      ...(known === null ? causeOf('signal.unknown', `signal ${uri}`) : causeOf(`signal.${known.type.name}`)),
+      ...(isAboutAgent(subject) ? {} : { reach: 'subject' as const }),
+    },
     by: transmitter.issuer,
   };
 }

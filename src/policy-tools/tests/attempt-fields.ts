@@ -1,10 +1,12 @@
 import { entriesOf, fieldsOf, leafOf } from '../../action/yaml-file.ts';
 import type { PlacedNode, YamlFile } from '../../action/yaml-file.ts';
-import type { Delegation } from '../../policy/issue-question.ts';
+import type { Delegation, StopFacts } from '../../policy/issue-question.ts';
 import { jsonOf } from '../../runtime/yaml-text.ts';
 import { spiffeId } from '../../token/claim-readers.ts';
 import { isProblem } from '../../runtime/problem.ts';
-import { integer, members, oneOrMore, optional, type Reader, text } from '../../runtime/fields.ts';
+import { bool, integer, made, members, oneOf, oneOrMore, optional, type Reader, text } from '../../runtime/fields.ts';
+import { STOPPING_KINDS } from '../../task/cause.ts';
+import { STOP_MEMORY_MS } from '../../task/stop.ts';
 import { anyObject, attestedValues } from './case-leaf.ts';
 import { DEFAULT_LIVES } from './test-case.ts';
 import type { Attempt } from './test-case.ts';
@@ -140,17 +142,27 @@ const delegation: Reader<Delegation> = members({
   attested: optional(attestedValues, []),
 });
 
+const stop: Reader<StopFacts> = made(
+  members({
+    cause: oneOf(STOPPING_KINDS),
+    seconds_since: integer(0, STOP_MEMORY_MS / 1_000),
+    suspended: optional(bool, false),
+  }),
+  ({ cause, seconds_since: secondsSince, suspended: isSuspended }) => ({ cause, secondsSince, isSuspended }),
+);
+
 function issue(yaml: YamlFile, node: PlacedNode): readonly Attempt[] {
   const bare = actionIds(jsonOf(node.value));
-  if (!isProblem(bare)) return bare.map((action) => issueOf(action, {}, null));
-  const optional = ['ttl_seconds', 'task_seconds', 'delegation'] as const;
+  if (!isProblem(bare)) return bare.map((action) => issueOf(action, {}, { delegation: null, stopped: null }));
+  const optional = ['ttl_seconds', 'task_seconds', 'delegation', 'stopped'] as const;
   const fields = fieldsOf(yaml, node, { what: '`issue`', required: ['action'], optional });
   const actions = leafOf(yaml, fields.get('action'), { what: '`action`', reader: actionIds }) ?? [];
   const life = (name: 'ttl_seconds' | 'task_seconds'): number | null | undefined =>
     leafOf(yaml, fields.get(name), { what: `\`${name}\``, reader: integer(1, MAX_TTL_SECONDS) });
   const lives = { ttl: life('ttl_seconds'), task: life('task_seconds') };
   const handed = leafOf(yaml, fields.get('delegation'), { what: '`delegation`', reader: delegation }) ?? null;
-  return actions.map((action) => issueOf(action, lives, handed));
+  const stopped = leafOf(yaml, fields.get('stopped'), { what: '`stopped`', reader: stop }) ?? null;
+  return actions.map((action) => issueOf(action, lives, { delegation: handed, stopped }));
 }
 
 type Issue = Extract<Attempt, { readonly kind: 'issue' }>;
@@ -161,10 +173,10 @@ interface Lives {
 }
 
 /** A task lives at least as long as its token. */
-const issueOf = (action: string, { ttl, task }: Lives, handed: Issue['delegation']): Issue => ({
+const issueOf = (action: string, { ttl, task }: Lives, rest: Pick<Issue, 'delegation' | 'stopped'>): Issue => ({
   kind: 'issue',
   action,
   ttlSeconds: ttl ?? Math.min(DEFAULT_LIVES.ttlSeconds, task ?? Infinity),
   taskSeconds: task ?? Math.max(DEFAULT_LIVES.taskSeconds, ttl ?? 0),
-  delegation: handed,
+  ...rest,
 });

@@ -54,7 +54,7 @@ function rehearseCall(
 }
 
 function rehearseIssue(
-  { action: id, ttlSeconds, taskSeconds, delegation }: Extract<Attempt, { readonly kind: 'issue' }>,
+  { action: id, ttlSeconds, taskSeconds, delegation, stopped }: Extract<Attempt, { readonly kind: 'issue' }>,
   { agent, nowMs, task }: CaseCircumstances,
   policies: PolicySet,
 ): Rehearsal | Problem {
@@ -77,6 +77,7 @@ function rehearseIssue(
         attested: task.attested,
         risk: task.risk,
         delegation: delegation ?? undefined,
+        stopped: stopped ?? undefined,
         nowMs,
       },
       policies.catalog,

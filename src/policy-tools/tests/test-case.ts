@@ -2,7 +2,7 @@ import type { TextPlace } from '../../runtime/text-place.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import type { AttestedValue } from '../../policy/context-values.ts';
-import type { Delegation } from '../../policy/issue-question.ts';
+import type { Delegation, StopFacts } from '../../policy/issue-question.ts';
 import { noAttributes } from '../../task/subject-attributes.ts';
 import type { SubjectAttributes } from '../../task/subject-attributes.ts';
 import type { Task, TaskRisk, TaskState } from '../../task/task.ts';
@@ -42,6 +42,7 @@ export type Attempt =
       /** Life of the task, from its declaration to its deadline. */
       readonly taskSeconds: number;
       readonly delegation: Delegation | null;
+      readonly stopped: StopFacts | null;
     };
 
 /** The task of a call. */

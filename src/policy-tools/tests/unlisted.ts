@@ -114,7 +114,7 @@ function trialsOf(
     [false, true].map((isIssue) => {
       const target = { action, isIssue };
       const attempt: Attempt = isIssue
-        ? { kind: 'issue', action: action.id, ...DEFAULT_LIVES, delegation: null }
+        ? { kind: 'issue', action: action.id, ...DEFAULT_LIVES, delegation: null, stopped: null }
         : { kind: 'action', action: action.id, args: {} };
       const plain: UnlistedAttempt = { attempt, circumstances: null, as: null };
       return { target, all: [plain, ...(ofCases.get(keyOf('', target)) ?? [])] };

@@ -61,6 +61,7 @@ function sampleQuestions(catalog: Catalog): readonly Question[] {
     attested,
     subjectAttributes,
     delegation: { parent: agent, depth: 1, attested },
+    stopped: { cause: 'operator', isSuspended: false, secondsSince: 0 } as const,
     nowMs: 0,
   };
   const args = new Map(action.args.map(({ name, type }) => [name, VALUES[type]]));

@@ -35,7 +35,7 @@ const RETRY_MS = 250;
  *
  * INVARIANT: a primary of a lower timeline than one that was found before is refused: an old primary that still runs, alone in reach.
  *
- * Works behind a pool of transactions (PgBouncer): no session state, no named statements, no LISTEN, no advisory lock.
+ * Works behind a pool of transactions (PgBouncer): no session state, no named statements, no LISTEN, no advisory lock beyond a transaction.
  *
  * Lifecycle: any call at any time; `close` once.
  */

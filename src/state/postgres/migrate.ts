@@ -12,6 +12,7 @@ import {
   SCHEMA,
   SCHEMA_NAME,
   SCHEMA_VERSION,
+  STOPS,
   TOKEN_USES,
 } from './schema.ts';
 import { KEYS_SCHEMA } from './keys-schema.ts';
@@ -25,7 +26,16 @@ export interface Migrated {
 }
 
 /** Steps from each version to the next. INVARIANT: a released step does not change. */
-const steps: readonly string[] = [SCHEMA, FLEET_SCHEMA, LOST_SCHEMA, RECORDS_SCHEMA, TOKEN_USES, RELAYS, KEYS_SCHEMA];
+const steps: readonly string[] = [
+  SCHEMA,
+  FLEET_SCHEMA,
+  LOST_SCHEMA,
+  RECORDS_SCHEMA,
+  TOKEN_USES,
+  RELAYS,
+  KEYS_SCHEMA,
+  STOPS,
+];
 
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};
   CREATE TABLE IF NOT EXISTS ${SCHEMA_NAME}.version (id smallint PRIMARY KEY CHECK (id = 1), version integer NOT NULL)`;

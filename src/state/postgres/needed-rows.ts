@@ -6,6 +6,8 @@ import { taskFrom } from '../task-row.ts';
 import type { TaskKey } from '../store.ts';
 import { historyFrom, tokenFrom } from './rows-read.ts';
 import { RowSet } from './row-set.ts';
+import { lockAgents, selectStops, stopFrom } from './stop-statements.ts';
+import type { StopQuery } from '../../task/stop.ts';
 
 /** The rows that writes read. A write that reads others finds them missing. */
 export interface NeededRows {
@@ -20,6 +22,10 @@ export interface NeededRows {
   readonly decisions?: readonly string[];
   /** Keys that may be remembered. */
   readonly remembered?: readonly { readonly kind: string; readonly key: string }[];
+  /** Stops that concern declarations. */
+  readonly stops?: readonly StopQuery[];
+  /** Tasks that may be stopped or resumed, with their families. */
+  readonly stopping?: readonly TaskKey[];
   /** Ids of tasks with allowed uses, whose idle time may be restarted. */
   readonly used?: readonly string[];
 }
@@ -70,14 +76,17 @@ interface LockedRows {
 
 /** Begins a transaction, locks the families of what is needed, and reads it: one flight. */
 export async function lockedRows(client: PoolClient, needs: readonly NeededRows[]): Promise<LockedRows> {
-  const keysOf = (name: 'tasks' | 'families' | 'uses') => needs.flatMap((need) => need[name] ?? []);
+  const keysOf = (name: 'tasks' | 'families' | 'uses' | 'stopping') => needs.flatMap((need) => need[name] ?? []);
   const textsOf = (name: 'tokens' | 'decisions' | 'used') => [...new Set(needs.flatMap((need) => need[name] ?? []))];
   const [families, uses] = [columnsOf(keysOf('families')), columnsOf(keysOf('uses'))];
   const [tokens, decisions, used] = [textsOf('tokens'), textsOf('decisions'), textsOf('used')];
   const remembered = needs.flatMap((need) => need.remembered ?? []);
   const kinds = remembered.map(({ kind }) => kind);
   const keys = columnsOf([...keysOf('tasks'), ...keysOf('families'), ...keysOf('uses')]);
+  const [stops, stopping] = [needs.flatMap((need) => need.stops ?? []), keysOf('stopping')];
+  const readStops = isEmpty(stops) ? null : selectStops(stops);
   const reads: readonly (Statement | null)[] = [
+    isEmpty(stops) && isEmpty(stopping) ? null : lockAgents(stopping, stops),
     { text: LOCK, values: [...keys, tokens, used] },
     { text: TASKS, values: [...keys, tokens] },
     isEmpty(families[0]) && isEmpty(used) ? null : { text: FAMILIES, values: [...families, used] },
@@ -87,6 +96,7 @@ export async function lockedRows(client: PoolClient, needs: readonly NeededRows[
     isEmpty(decisions) ? null : { text: SETTLED, values: [decisions] },
     isEmpty(kinds) ? null : { text: REMEMBERED, values: [kinds, remembered.map(({ key }) => key)] },
     isEmpty(kinds) ? null : { text: REMEMBERED_COUNT, values: [kinds] },
+    readStops,
     { text: LOST },
   ];
   const sent = reads.filter((read) => read !== null);
@@ -110,6 +120,7 @@ export async function lockedRows(client: PoolClient, needs: readonly NeededRows[
   for (const row of found(REMEMBERED))
     rows.loadRemembered({ kind: String(row['kind']), key: String(row['key']) }, Number(row['until_ms']));
   for (const row of found(REMEMBERED_COUNT)) rows.loadRememberedCount(String(row['kind']), Number(row['count']));
+  if (readStops !== null) for (const row of found(readStops.text)) rows.loadStop(stopFrom(row));
   for (const row of found(SETTLED)) rows.loadSettled(String(row['id']));
   const lost = found(LOST)[0]?.['lost'];
   return { rows, lost: typeof lost === 'string' ? lost : null };

@@ -47,11 +47,12 @@ export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts)
     tokenOf: (...input) => reads.tokenOf(...input),
     openTasks: (...input) => reads.openTasks(...input),
     restoredAtMs: () => reads.restoredAtMs(),
-    insertTask: (task, token, records) => {
+    stopOf: (query) => reads.stopOf(query),
+    insertTask: (task, token, records, decidedBy) => {
       const parents = task.parentId === null ? [] : [{ issuer: task.issuer, id: task.parentId }];
       return run([...valuesOf(task), ...textsOf(token)], {
-        needs: { ...ofNew(token, records), tasks: [task, ...parents], families: parents },
-        write: (rows) => addTask(rows, { task, token, records }),
+        needs: withPremises(decidedBy, { ...ofNew(token, records), tasks: [task, ...parents], families: parents }),
+        write: (rows) => addTask(rows, { task, token, records }, decidedBy),
       });
     },
     insertPart: async (task, token, records, handed, decidedBy) => {
@@ -78,12 +79,20 @@ export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts)
       }),
     applyTaskEvent: (key, event, by, decidedBy) =>
       run([key.issuer, key.id, event.cause.note, by], {
-        needs: withPremises(decidedBy, { tasks: [key], families: reachesFamily(event.kind) ? [key] : [] }),
+        needs: withPremises(decidedBy, {
+          tasks: [key],
+          families: reachesFamily(event.kind) ? [key] : [],
+          stopping: [key],
+        }),
         write: (rows) => applyEvent(rows, key, { event, by }, decidedBy),
       }),
     setContext: (key, saying, event, decidedBy) =>
       run([key.issuer, key.id, saying.by, event?.cause.note ?? '', ...saidIn(saying)], {
-        needs: withPremises(decidedBy, { tasks: [key], families: event === undefined ? [] : [key] }),
+        needs: withPremises(decidedBy, {
+          tasks: [key],
+          families: event === undefined ? [] : [key],
+          stopping: event === undefined ? [] : [key],
+        }),
         write: (rows) => changeContext(rows, key, { saying, event }, decidedBy),
       }),
     setRisk: (key, risk, cause, by, decidedBy) =>
@@ -151,9 +160,10 @@ const usedIn = (records: readonly EncodedRecord[]): readonly string[] =>
 /** With the rows that tell whether the premises still hold. */
 function withPremises(premises: Premises | undefined, needs: NeededRows): NeededRows {
   if (premises === undefined) return needs;
-  const { tasks, jtiDigest } = premises;
+  const { tasks, jtiDigest, stop } = premises;
   return {
     ...needs,
+    stops: stop === undefined ? [] : [stop.query],
     tasks: [...(needs.tasks ?? []), ...tasks],
     tokens: [...(needs.tokens ?? []), ...(jtiDigest === undefined ? [] : [jtiDigest])],
   };

@@ -1,3 +1,6 @@
+import { longestOf } from '../../task/stop.ts';
+import type { Stop, StopQuery } from '../../task/stop.ts';
+import { selectStops, stopFrom } from './stop-statements.ts';
 import { encodedRecordFrom } from '../../ledger/encoded-record.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
@@ -113,6 +116,13 @@ export class PostgresReads {
     if (isStoreFailure(rows)) return rows;
     const atMs = rows[0]?.['restored_ms'] ?? null;
     return atMs === null ? null : Number(atMs);
+  }
+
+  /** `StoreReader.stopOf`. */
+  async stopOf(query: StopQuery): Promise<Stop | null | StoreFailure> {
+    const { text, values = [] } = selectStops([query]);
+    const rows = await this.#rows(text, values);
+    return isStoreFailure(rows) ? rows : longestOf(rows.map(stopFrom));
   }
 
   /** `StoreReader.outboxEnd`. */

@@ -1,3 +1,4 @@
+import { STOP_MEMORY_MS } from '../../task/stop.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { Clocks } from '../../runtime/ports.ts';
@@ -68,6 +69,10 @@ const DELETE_FAMILIES: readonly string[] = [
 const FORGET_KEYS = `DELETE FROM remit.remembered WHERE (kind, key) IN (
   SELECT kind, key FROM remit.remembered WHERE until_ms <= $1::bigint ORDER BY until_ms LIMIT ${MAX_DELETED})`;
 
+const FORGET_STOPS = `DELETE FROM remit.stops WHERE (issuer, agent, subject, action, task) IN (
+  SELECT issuer, agent, subject, action, task FROM remit.stops
+  WHERE ended_ms IS NOT NULL AND ended_ms <= $1::bigint ORDER BY ended_ms LIMIT ${MAX_DELETED})`;
+
 const FORGET_CHANGES = `DELETE FROM remit.feed WHERE part = 0 AND seq IN (
   SELECT seq FROM remit.feed WHERE part = 0 AND seq <= (SELECT seq FROM remit.feed_head WHERE part = 0) - ${KEPT_CHANGES}
   ORDER BY seq LIMIT ${MAX_DELETED})`;
@@ -129,7 +134,9 @@ export function postgresUpkeep({
       if (isStoreFailure(due)) return due;
       const keys = due.rows.map((row): TaskKey => ({ issuer: String(row['issuer']), id: String(row['id']) }));
       const ended = await Promise.all(
-        keys.map((key) => lane.run({ needs: { tasks: [key], families: [key] }, write: (rows) => expire(rows, key) })),
+        keys.map((key) =>
+          lane.run({ needs: { tasks: [key], families: [key], stopping: [key] }, write: (rows) => expire(rows, key) }),
+        ),
       );
       return ended.find(isStoreFailure) ?? ended.filter((isEnded) => isEnded === true).length;
     },
@@ -156,6 +163,7 @@ async function prune(database: Database, { floorMs, wallMs }: Clocks, keepMs: nu
     const results = await flight(client, [
       ...deletes,
       { text: FORGET_KEYS, values: [floorMs] },
+      { text: FORGET_STOPS, values: [nowMs - STOP_MEMORY_MS] },
       { text: FORGET_CHANGES },
       { text: FORGET_RECEIPTS },
     ]);

@@ -5,6 +5,8 @@ import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { noHistory } from '../../task/history.ts';
 import type { TaskHistory } from '../../task/history.ts';
+import { longestOf } from '../../task/stop.ts';
+import type { Stop, StopQuery, StopRow } from '../../task/stop.ts';
 import type { Task } from '../../task/task.ts';
 import type { ChangedPart } from '../feed.ts';
 import { MAX_REPLAY_ROWS, replayMemoryFull } from '../replay-memory.ts';
@@ -26,6 +28,12 @@ export interface Remembered {
   /** Whether it has no row yet. */
   readonly isNew: boolean;
 }
+
+/** A change of stops. They are written in order. */
+export type StopChange =
+  | { readonly kind: 'add'; readonly stops: readonly StopRow[] }
+  | { readonly kind: 'end'; readonly key: TaskKey; readonly endedAtMs: number }
+  | { readonly kind: 'remove'; readonly key: TaskKey };
 
 /** A key that exists: thrown by an insert, and returned by `attempt`. */
 class Conflict extends Error {}
@@ -54,6 +62,8 @@ export class RowSet implements StateRows {
     feed: new Map<string, ChangedPart>(),
   };
   #records: readonly EncodedRecord[] = [];
+  #stops: readonly StopRow[] = [];
+  #stopChanges: readonly StopChange[] = [];
   #clocks: Clocks = { wallMs: 0, floorMs: 0, monotonicMs: 0 };
   /** What undoes the write in progress. */
   #undo: (() => void)[] = [];
@@ -86,6 +96,10 @@ export class RowSet implements StateRows {
     this.#rememberedCounts.set(kind, count);
   }
 
+  loadStop(stop: StopRow): void {
+    this.#stops = [...this.#stops, stop];
+  }
+
   /** Runs a write by the clock readings of its call. Undoes all of it where it gives a failure, or meets a key that exists. */
   attempt<T>(clocks: Clocks, write: (rows: RowSet) => T): T | StoreFailure {
     this.#clocks = clocks;
@@ -114,6 +128,7 @@ export class RowSet implements StateRows {
       settled: [...settled],
       remembered: valuesOf(this.#remembered, remembered),
       feed: [...feed],
+      stops: this.#stopChanges,
       records: this.#records,
     };
   }
@@ -212,6 +227,34 @@ export class RowSet implements StateRows {
     this.#mark(this.#changed.settled, decisionId);
   }
 
+  /** A stop that a write of the same transaction ended or removed still counts as it was read: the declaration comes too early by that. */
+  stop({ issuer, agent, subject, actions }: StopQuery): Stop | null {
+    return longestOf(
+      this.#stops.filter(
+        (stop) =>
+          stop.issuer === issuer &&
+          stop.agent === agent &&
+          (stop.subject === '' || stop.subject === subject) &&
+          actions.includes(stop.action),
+      ),
+    );
+  }
+
+  addStops(stops: readonly StopRow[]): void {
+    const before = this.#stops;
+    this.#undo.push(() => (this.#stops = before));
+    this.#stops = [...before, ...stops];
+    this.#changeStops({ kind: 'add', stops });
+  }
+
+  endStops({ issuer, id }: TaskKey, endedAtMs: number): void {
+    this.#changeStops({ kind: 'end', key: { issuer, id }, endedAtMs });
+  }
+
+  removeStops({ issuer, id }: TaskKey): void {
+    this.#changeStops({ kind: 'remove', key: { issuer, id } });
+  }
+
   /** `Store.rememberOnce`. */
   remember({ kind, key, untilMs }: Omit<Remembered, 'isNew'>): 'new' | 'seen' | StoreFailure {
     const text = `${kind}\0${key}`;
@@ -242,6 +285,12 @@ export class RowSet implements StateRows {
       if (next.state === 'active' && isIdling) this.#replace({ ...next, lastUsedMs: usedMs });
       next = next.parentId === null ? undefined : this.task({ issuer: next.issuer, id: next.parentId });
     }
+  }
+
+  #changeStops(change: StopChange): void {
+    const before = this.#stopChanges;
+    this.#undo.push(() => (this.#stopChanges = before));
+    this.#stopChanges = [...before, change];
   }
 
   #rootOf(key: TaskKey): TaskKey {

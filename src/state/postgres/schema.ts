@@ -2,7 +2,7 @@ import { MAX_LEASE_SECONDS } from '../../config/authority.ts';
 import { PARTS_OF_SETTLED } from './settled-parts.ts';
 
 /** The version of the tables. */
-export const SCHEMA_VERSION = 7;
+export const SCHEMA_VERSION = 8;
 
 /** The schema that the tables are in, beside anything else in the database. */
 export const SCHEMA_NAME = 'remit';
@@ -279,4 +279,26 @@ CREATE TABLE relays (
   seq bigint NOT NULL,
   seen timestamptz NOT NULL
 ) WITH (fillfactor = 50);
+`;
+
+/** Version 8: what stopped the tasks of agents (`task/stop.ts`), and the stops of tasks that were suspended before. */
+export const STOPS = `
+CREATE TABLE stops (
+  issuer text NOT NULL,
+  agent text NOT NULL,
+  subject text NOT NULL,
+  action text NOT NULL,
+  task text NOT NULL,
+  cause text NOT NULL,
+  since_ms bigint NOT NULL,
+  ended_ms bigint,
+  PRIMARY KEY (issuer, agent, subject, action, task),
+  CHECK ((ended_ms IS NULL) = (task <> ''))
+) WITH (fillfactor = 80);
+CREATE INDEX stops_task ON stops (task, issuer) WHERE task <> '';
+CREATE INDEX stops_ended ON stops (ended_ms) WHERE ended_ms IS NOT NULL;
+INSERT INTO stops SELECT t.issuer, t.agent, '', a.action, t.id, t.cause, t.created_ms, NULL
+  FROM tasks t, json_array_elements(t.details::json) d, json_array_elements_text(d->'actions') a (action)
+  WHERE t.state = 'suspended' AND (t.cause LIKE 'operator.%' OR t.cause LIKE 'signal.%' OR t.cause IN ('context.changed', 'binding.violation'))
+  ON CONFLICT DO NOTHING;
 `;

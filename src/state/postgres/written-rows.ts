@@ -4,6 +4,7 @@ import { taskColumns, valuesOf } from '../task-row.ts';
 import type { Statement } from './flight.ts';
 import type { Remembered, RootedTask, RowSet } from './row-set.ts';
 import type { SettledPlace } from './settled-parts.ts';
+import { stopStatements } from './stop-statements.ts';
 
 const SET_TASKS = `UPDATE remit.tasks t SET state = r.state, ended_ms = r.ended_ms, cause = r.cause, cause_note = r.cause_note,
     last_used_ms = r.last_used_ms, generation = r.generation, claimed = r.claimed, attested = r.attested, risk = r.risk
@@ -48,7 +49,8 @@ export function statementsOf(
   rows: RowSet,
   { place, floorMs }: { readonly place: SettledPlace; readonly floorMs: number },
 ): readonly Statement[] {
-  const { newTasks, tasks, newTokens, revoked, spent, histories, remembered, settled, feed, records } = rows.changed();
+  const { newTasks, tasks, newTokens, revoked, spent, histories, remembered, settled, stops, feed, records } =
+    rows.changed();
   const tokens = newTokens.map(tokenRow);
   const batches: readonly (readonly [text: string, rows: readonly object[]])[] = [
     [insertInto('tasks'), newTasks.map(taskRow)],
@@ -73,6 +75,7 @@ export function statementsOf(
   const statements: Statement[] = batches
     .filter(([, batch]) => batch.length > 0)
     .map(([text, batch]) => ({ text, values: [JSON.stringify(batch)] }));
+  statements.push(...stopStatements(stops));
   if (records.length > 0) statements.push(addingRecords(records));
   if (feed.length > 0) {
     const values = [feed.map(([root]) => root), feed.map(([, part]) => part === 'history'), feed.length, floorMs];

@@ -158,7 +158,9 @@ export class AuthorityThread implements StateAccess {
       tokenOf: (...input) => read(() => reader.tokenOf(...input)),
       openTasks: (...input) => read(() => reader.openTasks(...input)),
       restoredAtMs: () => read(() => reader.restoredAtMs()),
-      insertTask: (task, token, records) => this.#write('insertTask', task, token, records.map(handedOver)),
+      stopOf: (query) => read(() => reader.stopOf(query)),
+      insertTask: (task, token, records, ...decidedBy) =>
+        this.#write('insertTask', task, token, records.map(handedOver), ...decidedBy),
       insertPart: async (part, token, records, handed, ...decidedBy) =>
         reader.isRefused(handed.jtiDigest)
           ? 'ended'

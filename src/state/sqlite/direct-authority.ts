@@ -38,6 +38,7 @@ export function directAuthority(store: Store): StateAccess {
     tokenOf: async (...input) => store.tokenOf(...input),
     openTasks: async (...input) => store.openTasks(...input),
     restoredAtMs: async () => store.restoredAtMs(),
+    stopOf: async (query) => store.stopOf(query),
     insertTask: async (...input) => store.insertTask(...input),
     insertPart: async (...input) => store.insertPart(...input),
     insertToken: async (...input) => store.insertToken(...input),

@@ -1,6 +1,7 @@
 import type { Connection } from './connection.ts';
 import type { Pruned, TaskKey } from '../store.ts';
 import { forgetSettled, hasOldSettled } from './settled-table.ts';
+import { forgetStops, hasOldStops } from './stop-table.ts';
 
 /** The largest configurable clock skew between this machine and a verifier: 60 s. */
 export const PRUNE_SKEW_MS = 60_000;
@@ -8,7 +9,7 @@ export const PRUNE_SKEW_MS = 60_000;
 const MAX_ROWS = 128;
 /** Most root tasks that one step looks at. */
 const MAX_ROOTS = 32;
-/** Most replay keys, and most settled decisions, that one step deletes. */
+/** Most replay keys, most settled decisions and most stops that one step deletes. */
 const MAX_KEYS = 128;
 
 const ROOTS = `SELECT issuer, id, ended_ms FROM tasks INDEXED BY tasks_ended
@@ -46,9 +47,10 @@ interface Due {
   readonly roots: readonly Root[];
   /** Where the next look begins. */
   readonly next: Root;
-  /** Whether replay keys or settled decisions are due for deletion. */
+  /** Whether replay keys, settled decisions or stops are due for deletion. */
   readonly hasKeys: boolean;
   readonly hasSettled: boolean;
+  readonly hasStops: boolean;
 }
 
 /**
@@ -80,17 +82,19 @@ export class Pruning {
     const roots = seen.filter((root) => !this.#isNeeded(root));
     const hasKeys = this.#connection.statement(HAS_KEYS).get(this.#connection.floorMs()) !== undefined;
     const hasSettled = hasOldSettled(this.#connection);
-    if (roots.length > 0 || hasKeys || hasSettled) return { roots, next, hasKeys, hasSettled };
+    const hasStops = hasOldStops(this.#connection, this.#nowMs());
+    if (roots.length > 0 || hasKeys || hasSettled || hasStops) return { roots, next, hasKeys, hasSettled, hasStops };
     this.#seen = next;
     return null;
   }
 
   /** Deletes what `due` returned, as far as one step goes. Within a transaction. */
-  step({ roots, next, hasKeys, hasSettled }: Due): Pruned {
+  step({ roots, next, hasKeys, hasSettled, hasStops }: Due): Pruned {
     this.#left = MAX_ROWS;
     this.#deleted = 0;
     const keys = hasKeys ? this.#connection.statement(FORGET_KEYS).run(this.#connection.floorMs()).changes : 0;
     const settled = hasSettled ? forgetSettled(this.#connection, MAX_KEYS) : 0;
+    const stops = hasStops ? forgetStops(this.#connection, this.#nowMs(), MAX_KEYS) : 0;
     let last = this.#seen;
     for (const root of roots) {
       if (this.#left <= 0) break;
@@ -102,7 +106,7 @@ export class Pruning {
     if (isDone) this.#seen = next;
     else if (this.#deleted === 0) this.#seen = last;
     const isMore = isDone ? next !== START : this.#deleted > 0;
-    return { tasks: this.#deleted, isMore: isMore || Math.max(Number(keys), settled) === MAX_KEYS };
+    return { tasks: this.#deleted, isMore: isMore || Math.max(Number(keys), settled, stops) === MAX_KEYS };
   }
 
   /** INVARIANT: uses the earlier of both clocks, so that a clock that is ahead deletes nothing. */

@@ -4,7 +4,7 @@ import type { FileFormat, SchemaStep } from '../../sqlite/file-format.ts';
 /** `Remt`. */
 const APPLICATION_ID = 0x52656d74;
 
-const SCHEMA_VERSION = 11;
+const SCHEMA_VERSION = 12;
 
 /**
  * When the file was restored from a backup, in milliseconds since the Unix epoch by its own clock. No row where it never was. Since version
@@ -47,6 +47,33 @@ CREATE TABLE token_uses (
   PRIMARY KEY (jti_digest, reporter),
   FOREIGN KEY (jti_digest) REFERENCES tokens (jti_digest) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+`;
+
+/** What stopped the tasks of agents (`task/stop.ts`). Since version 12. */
+const STOPS = `
+CREATE TABLE stops (
+  issuer TEXT NOT NULL,
+  agent TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  action TEXT NOT NULL,
+  task TEXT NOT NULL,
+  cause TEXT NOT NULL,
+  since_ms INTEGER NOT NULL,
+  ended_ms INTEGER,
+  PRIMARY KEY (issuer, agent, subject, action, task),
+  CHECK ((ended_ms IS NULL) = (task > ''))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stops_task ON stops (task, issuer) WHERE task > '';
+CREATE INDEX stops_ended ON stops (ended_ms) WHERE ended_ms IS NOT NULL;
+`;
+
+/** The stops of tasks that were suspended before. When is not known: the instant is that of their acceptance. */
+const STOPS_OF_SUSPENDED = `
+INSERT OR IGNORE INTO stops
+  SELECT t.issuer, t.agent, '', a.value, t.id, t.cause, t.created_ms, NULL
+  FROM tasks t, json_each(t.details) d, json_each(d.value, '$.actions') a
+  WHERE t.state = 'suspended'
+    AND (t.cause LIKE 'operator.%' OR t.cause LIKE 'signal.%' OR t.cause IN ('context.changed', 'binding.violation'));
 `;
 
 /** Length of the key for digests of secrets. The key is made with the file. */
@@ -209,6 +236,7 @@ INSERT INTO clock VALUES (1, 0, NULL, NULL);
 ${RESTORED}
 ${FEED_AND_SETTLED}
 ${TOKEN_USES}
+${STOPS}
 PRAGMA application_id = ${APPLICATION_ID};
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
@@ -221,6 +249,7 @@ const steps: readonly SchemaStep[] = [
   { from: 8, run: (db) => db.exec(RESTORED) },
   { from: 9, run: (db) => db.exec(FEED_AND_SETTLED) },
   { from: 10, run: (db) => db.exec(TOKEN_USES) },
+  { from: 11, run: (db) => db.exec(STOPS + STOPS_OF_SUSPENDED) },
 ];
 
 /** The state file. */

@@ -5,6 +5,7 @@ import type { Connection } from './connection.ts';
 import { writeHistory } from './history-table.ts';
 import { insertRecords } from './outbox-table.ts';
 import { isSettled, noteSettled } from './settled-table.ts';
+import { addStops, endStops, removeStops, stopAt } from './stop-table.ts';
 import { countOpenParts, insertTaskRow, openPartsOf, taskAt, updateTaskRow } from './task-table.ts';
 import { insertTokenRow, setRevoked, tokenAt, useStateAt } from './token-table.ts';
 
@@ -33,5 +34,9 @@ export const sqliteRows = (
   isSettled: (decisionId) => isSettled(connection, decisionId),
   setSettled: (decisionId) => noteSettled(connection, decisionId),
   setHistory: (key, history) => writeHistory(connection, key, history),
+  stop: (query) => stopAt(connection, query),
+  addStops: (stops) => addStops(connection, stops),
+  endStops: (key, endedAtMs) => endStops(connection, key, endedAtMs),
+  removeStops: (key) => removeStops(connection, key),
   addRecords: (records) => insertRecords(connection, records),
 });

@@ -68,9 +68,14 @@ export class SqliteStore extends SqliteReader implements Store {
     this.#rows = sqliteRows(connection, (key, jtiDigest) => this.useStates.current(key, jtiDigest));
   }
 
-  insertTask(task: Task, token: IssuedToken, records: readonly EncodedRecord[]): null | StoreFailure {
+  insertTask(
+    task: Task,
+    token: IssuedToken,
+    records: readonly EncodedRecord[],
+    decidedBy?: Premises,
+  ): null | StoreFailure {
     return this.connection.write([...valuesOf(task), ...textsOf(token)], () =>
-      addTask(this.#rows, { task, token, records }),
+      addTask(this.#rows, { task, token, records }, decidedBy),
     );
   }
 

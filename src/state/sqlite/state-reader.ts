@@ -1,3 +1,4 @@
+import type { Stop, StopQuery } from '../../task/stop.ts';
 import type { Task } from '../../task/task.ts';
 import type { Clocks } from '../../runtime/ports.ts';
 import type { FloorMark } from '../clock-floor.ts';
@@ -29,6 +30,7 @@ import type {
   WaitingRecord,
 } from '../store.ts';
 import { countTasks, idlingTasks, listOpenTasks, listTasks, taskAt } from './task-table.ts';
+import { stopAt } from './stop-table.ts';
 import { tokenAt, useStateAt } from './token-table.ts';
 import { reportedUsesAt } from './token-uses-table.ts';
 import { UseStates } from './use-states.ts';
@@ -138,6 +140,11 @@ export class SqliteReader implements StateReader {
 
   restoredAtMs(): number | null | StoreFailure {
     return this.connection.read([], () => restoredAt(this.connection));
+  }
+
+  stopOf(query: StopQuery): Stop | null | StoreFailure {
+    const { issuer, agent, subject, actions } = query;
+    return this.connection.read([issuer, agent, subject, ...actions], () => stopAt(this.connection, query));
   }
 
   outbox(after: number, limit: number): readonly OutboxRecord[] | StoreFailure {

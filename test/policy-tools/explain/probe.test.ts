@@ -142,6 +142,7 @@ describe('probeOf', () => {
         ttlSeconds: fc.constant(300),
         taskSeconds: fc.constantFrom(900, 901),
         delegation: fc.constant(null),
+        stopped: fc.constant(null),
       }),
     );
     const task = fc.record({

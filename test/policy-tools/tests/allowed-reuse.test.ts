@@ -81,7 +81,7 @@ describe('allowedReuse', () => {
     [
       'a token is asked for',
       permit(),
-      { kind: 'issue', ttlSeconds: 60, delegation: null },
+      { kind: 'issue', ttlSeconds: 60, delegation: null, stopped: null },
       'the policies are asked again for every token',
     ],
   ];

@@ -22,7 +22,7 @@ const environment = compiledOnce(folder());
 const fileOf8 = () => fileOf(8);
 
 /** A file as written by the last build with that version of the schema. */
-function fileOf(version: 8 | 9 | 10): string {
+function fileOf(version: 8 | 9 | 10 | 11): string {
   const file = join(folder(), 'state.db');
   const db = new DatabaseSync(file);
   db.exec(readFileSync(resolve(import.meta.dirname, `../state-schema-${version}.sql`), 'utf8'));
@@ -110,6 +110,20 @@ describe('migrateFile', () => {
     store.close();
   });
 
+  it('migrates a file of version 11 to exactly the schema of a new one, where suspended tasks stop their agents', () => {
+    const file = fileOf(11);
+    expect(migrate(file)).toEqual({ from: 11, to: stateFormat.version, copy: `${file}.schema-11` });
+    expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
+    const store = mustOpen(file, { nowMs: () => 3_000 });
+    const { agent, subject } = taskNumber(3);
+    const stopOf = (action: string) => store.stopOf({ issuer, agent, subject, actions: [action] });
+    const stop = { cause: 'operator.suspended', sinceMs: 3, endedAtMs: null };
+    expect(['payments.read', 'payments.create', 'x.y'].map(stopOf)).toEqual([stop, stop, null]);
+    expect(store.applyTaskEvent(key(3), byOperator('resume'), 'operator')).toMatchObject({ changed: true });
+    expect(stopOf('payments.read')).toBeNull();
+    store.close();
+  });
+
   it('keeps a copy of the former file beside it, readable by its owner only', () => {
     const file = fileOf8();
     migrate(file);
@@ -125,7 +139,7 @@ describe('migrateFile', () => {
       expect(opened).toMatchObject({
         code: 'unusable',
         detail: expect.stringMatching(
-          /has schema version 8, this build has version 11: `remit serve` of this build brings it up to date/,
+          /has schema version 8, this build has version 12: `remit serve` of this build brings it up to date/,
         ),
       });
     }
@@ -137,9 +151,9 @@ describe('migrateFile', () => {
       'earlier than the first release',
       7,
       'unusable',
-      /version 7, this build has version 11: this build migrates from version 8 or later: let the tasks/,
+      /version 7, this build has version 12: this build migrates from version 8 or later: let the tasks/,
     ],
-    ['of a later build', 12, 'later', /version 12, this build has version 11: run that build or a later one$/],
+    ['of a later build', 13, 'later', /version 13, this build has version 12: run that build or a later one$/],
   ])('refuses a file %s, with the way out', (_name, version, code, detail) => {
     const file = fileOf8();
     const db = new DatabaseSync(file);
@@ -171,7 +185,7 @@ describe('migrateFile', () => {
       further((db) => db.exec('CREATE TABLE added (a INTEGER); INSERT INTO no_such_table VALUES (1)')),
     );
     expect(isStoreFailure(failing) && failing.detail).toMatch(
-      /could not be migrated from schema version 8 to 12; no step is half done/,
+      /could not be migrated from schema version 8 to 13; no step is half done/,
     );
     expect(versionOf(file)).toBe(stateFormat.version);
     expect(reading(file, (db) => tableProblem(db, stateFormat, (own) => createState(own, randomBytes)))).toBeNull();
