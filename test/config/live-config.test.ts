@@ -46,6 +46,7 @@ describe('LiveConfig.take', () => {
     ['tokenSeconds', 'tokenSeconds: 60'],
     ['taskSeconds', 'taskSeconds: 60'],
     ['idleSeconds', 'idleSeconds: 60'],
+    ['stoppedTaskWaitSeconds', 'stoppedTaskWaitSeconds: off'],
     ['context', 'context: { node: ask }'],
     ['contextWriters', "contextWriters: ['spiffe://acme.test/writer']"],
     ['introspectors', "introspectors: ['spiffe://acme.test/reader']"],
