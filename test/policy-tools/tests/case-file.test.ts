@@ -116,22 +116,35 @@ cases:
         ttlSeconds: 5,
         taskSeconds: 900,
         delegation: { parent: planner, depth: 2, attested: [] },
+        stopped: null,
       },
     ],
     [
       'an issuance for a long task',
       'issue: { action: x, task_seconds: 28800 }',
-      { kind: 'issue', action: 'x', ttlSeconds: 300, taskSeconds: 28_800, delegation: null },
+      { kind: 'issue', action: 'x', ttlSeconds: 300, taskSeconds: 28_800, delegation: null, stopped: null },
     ],
     [
       'an issuance for a task that is shorter than a usual token',
       'issue: { action: x, task_seconds: 60 }',
-      { kind: 'issue', action: 'x', ttlSeconds: 60, taskSeconds: 60, delegation: null },
+      { kind: 'issue', action: 'x', ttlSeconds: 60, taskSeconds: 60, delegation: null, stopped: null },
     ],
     [
       'an issuance of a token that is longer than a usual task',
       'issue: { action: x, ttl_seconds: 1000 }',
-      { kind: 'issue', action: 'x', ttlSeconds: 1_000, taskSeconds: 1_000, delegation: null },
+      { kind: 'issue', action: 'x', ttlSeconds: 1_000, taskSeconds: 1_000, delegation: null, stopped: null },
+    ],
+    [
+      'an issuance after a stop',
+      'issue: { action: x, ttl_seconds: 5, stopped: { cause: signal, seconds_since: 7 } }',
+      {
+        kind: 'issue',
+        action: 'x',
+        ttlSeconds: 5,
+        taskSeconds: 900,
+        delegation: null,
+        stopped: { cause: 'signal', secondsSince: 7, isSuspended: false },
+      },
     ],
     [
       'a body as text',
