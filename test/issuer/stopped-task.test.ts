@@ -156,13 +156,12 @@ describe('a task that somebody else stopped', () => {
   it('stops the agent for the user that a security event is about, and for all where it is about the agent', async () => {
     const { store } = bench;
     const { agent, subject } = { agent: 'spiffe://acme.test/ns/agents/sa/planner', subject: 'ann' };
-    const stopOf = (of: string) =>
-      store.stopOf({ issuer: issuerUrl, agent, subject: of, actions: ['payments.read'] });
+    const stopOf = (of: string) => store.stopOf({ issuer: issuerUrl, agent, subject: of, actions: ['payments.read'] });
     const send = async (sub_id: object): Promise<number> =>
       (
         await bench.ask('/signals', {
           method: 'POST',
-                    headers: setHeaders,
+          headers: setHeaders,
           body: setOf({ sub_id, iat: Math.floor((Date.now() + aheadMs) / 1_000) }),
         })
       ).status;
