@@ -111,7 +111,8 @@ export class TokenKeeper {
     const further = await this.#options.client.further(this.#held.taskId);
     // Closed meanwhile: report nothing any more.
     if (this.#isEnded) return;
-    if (isIssuerProblem(further)) return this.#failed(further);
+    if (isIssuerProblem(further))
+      return this.#failed(further.error === 'task_ended' ? await this.#ended(further) : further);
     // A lifetime that ends no later than the previous one ends at the task's deadline: no later one is to be had.
     this.#isLast = further.expiresAtMs <= this.#held.expiresAtMs + MARGIN_MS && further.boundTo === this.#held.boundTo;
     await this.#options.onToken(further);
@@ -120,6 +121,12 @@ export class TokenKeeper {
     if (this.#failures > 0) this.#options.tell('the token is renewed again');
     this.#failures = 0;
     this.#notBeforeMs = 0;
+  }
+
+  /** The same with the state in which the task has ended, for those who are told of it. */
+  async #ended(problem: IssuerProblem): Promise<IssuerProblem> {
+    const task = await this.#options.client.task(this.#held.taskId);
+    return isIssuerProblem(task) ? problem : { ...problem, taskState: task.state };
   }
 
   #failed(problem: IssuerProblem): void {
@@ -139,7 +146,8 @@ export class TokenKeeper {
     if (this.#isEnded || isIssuerProblem(task)) return;
     if (task.state === 'suspended') return this.#suspended();
     if (task.state !== 'active') {
-      this.#without = issuerProblem('task_ended', `the task is already ${task.state}`);
+      const problem = issuerProblem('task_ended', `the task is already ${task.state}`);
+      this.#without = { ...problem, taskState: task.state };
       return this.#end(`the task is ${task.state}${task.causeNote === null ? '' : `: ${task.causeNote}`}`);
     }
     const isResumed = task.generation !== this.#generation || this.#without?.error === 'task_suspended';

@@ -155,6 +155,18 @@ describe('TokenKeeper', () => {
     keeper.close();
   });
 
+  it('replaces a token that a server refuses, unless it is young or was replaced meanwhile', async () => {
+    const { keeper } = await keeping();
+    const first = mustBe(await keeper.current());
+    expect(mustBe(await keeper.another(first))).toBe(first);
+    aheadMs += 6_000;
+    const second = mustBe(await keeper.another(first));
+    expect([second.taskId, second.token === first.token]).toEqual([first.taskId, false]);
+    aheadMs += 6_000;
+    expect(mustBe(await keeper.another(first))).toBe(second);
+    keeper.close();
+  });
+
   it('notices a suspension and resume between two looks', async () => {
     const { keeper, id } = await keeping();
     const first = mustBe(await keeper.current());

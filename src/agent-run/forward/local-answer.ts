@@ -59,8 +59,11 @@ const stopped = (reason: LocalAnswer['reason'], message: string): LocalAnswer =>
   next: 'stop',
 });
 
-const endReasonOf = ({ error }: IssuerProblem): LocalAnswer['reason'] =>
-  error === 'task_ended' ? 'forward.task-ended' : 'forward.no-token';
+/** The reason of Remit for the state in which a task has ended. */
+const endReasonOf = ({ taskState }: IssuerProblem): LocalAnswer['reason'] =>
+  endReasons.find((reason) => reason === `task.${taskState ?? ''}`) ?? 'forward.no-token';
+
+const endReasons = ['task.completed', 'task.cancelled', 'task.revoked', 'task.expired'] as const satisfies ReasonCode[];
 
 /** Its headers and body. */
 export function localAnswerBytes({ status: _status, ...members }: LocalAnswer): {
