@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { stringify } from 'yaml';
-import { commandsFor, titleOf } from '../dev/commands-to-try.ts';
+import { commandsFor, signInCommands, titleOf } from '../dev/commands-to-try.ts';
 import type { DevDomain } from '../dev/domain.ts';
 import { planFor } from '../dev/plan.ts';
 import type { DomainPlan } from '../dev/plan.ts';
@@ -77,6 +77,8 @@ async function commandsToTry({ places, stage }: DevDomain, plan: DomainPlan): Pr
     const name = at.files.get(agent) ?? '';
     const intent = { purpose, access: [{ resource: action.server.audience, actions: [action.id] }] };
     await writeFile(`${folder}/intent.yaml`, stringify(intent), { mode: 0o600 });
+    blocks.push(`# or as an OAuth client: a 401 leads to the metadata, a scope alone is an intent without a purpose, a refresh renews it
+${signInCommands(first, at).join('\n')}`);
     blocks.push(`# or let a command find its token, and end the task with the command
 remit run --intent ${folder}/intent.yaml --issuer ${issuer} --svid-cert ${folder}/${name}.pem \\
     --svid-key ${folder}/${name}.key --bundle ${folder}/bundle.pem -- sh -c \\

@@ -4,6 +4,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DevDomain } from '../dev/domain.ts';
 import type { DomainOptions } from '../dev/domain.ts';
+import { freePortSource } from '../dev/free-port-source.ts';
 import { findEnvoy, isBinaryProblem } from '../dev/envoy-binary.ts';
 import type { BinaryProblem } from '../dev/envoy-binary.ts';
 import { systemPorts } from '../runtime/ports.ts';
@@ -46,6 +47,7 @@ export async function withDomain<Plan extends Planned>(
     const planned = await plan(folder);
     if (isBinaryProblem(planned)) return problem(io, planned.problem);
     const { policies, trustDomain, agents, servers } = planned;
+    const port = await freePortSource(Buffer.from(systemPorts.randomBytes(4)).readUInt32BE())();
     const domain = await DevDomain.start({
       folder,
       envoy: envoy.path,
@@ -53,6 +55,8 @@ export async function withDomain<Plan extends Planned>(
       ...(trustDomain === undefined ? {} : { trustDomain }),
       ...(agents === undefined ? {} : { agents }),
       ...(servers === undefined ? {} : { servers }),
+      // What the issuer publishes is where it listens, so that OAuth clients find it.
+      settings: { issuer: { listen: `127.0.0.1:${port}`, url: `https://localhost:${port}` } },
       ports: systemPorts,
       environment: io.environment,
       log: io.err,

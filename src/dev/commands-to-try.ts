@@ -35,10 +35,7 @@ export function commandsFor(
 ): { readonly commands: readonly string[]; readonly files: ReadonlyMap<string, Uint8Array> } {
   const { call, action, isInTask, denied } = trial;
 
-  const name = at.files.get(trial.agent) ?? '';
-  const as = ['--cacert bundle.pem', `--cert ${name}.pem`, `--key ${name}.key`]
-    .map((option) => option.replace(' ', ` ${at.folder}/`))
-    .join(' ');
+  const as = optionsOf(trial, at);
   const details = [
     { type: 'urn:remit:task', locations: [action.server.audience], actions: [action.id], purpose: trial.purpose },
   ];
@@ -59,6 +56,39 @@ export function commandsFor(
   ].join(' \\\n    ');
   const token = `TOKEN=$(${ask} | sed -n 's/.*"access_token":"\\([^"]*\\)".*/\\1/p')`;
   return { commands: isInTask ? [token, use] : [use], files };
+}
+
+/** The options of curl that present the agent's SVID. */
+function optionsOf({ agent }: AttemptToTry, { files, folder }: TryAt): string {
+  const name = files.get(agent) ?? '';
+  return ['--cacert bundle.pem', `--cert ${name}.pem`, `--key ${name}.key`]
+    .map((option) => option.replace(' ', ` ${folder}/`))
+    .join(' ');
+}
+
+/**
+ * How an OAuth client finds the issuer from a call without a token, signs in with a scope alone where policies permit that, and renews its token.
+ */
+export function signInCommands(trial: AttemptToTry, at: TryAt): readonly string[] {
+  const curl = `curl -sS ${optionsOf(trial, at)}`;
+  const { host, port } = hostOf(trial.call.url);
+  const { action } = trial;
+  return [
+    [
+      `${curl} -o /dev/null -D - --connect-to ${host}:${port}:127.0.0.1:${at.envoyPort}`,
+      `${quoted(trial.call.url)} | grep -i ^www-authenticate`,
+    ].join(' \\\n    '),
+    `${curl} ${at.issuer}/.well-known/oauth-authorization-server`,
+    [
+      `${curl} ${at.issuer}/oauth/token -d grant_type=client_credentials`,
+      `--data-urlencode ${quoted(`resource=${action.server.audience}`)}`,
+      `--data-urlencode ${quoted(`scope=${action.id}`)} | tee ${at.folder}/token.json`,
+    ].join(' \\\n    '),
+    [
+      `${curl} ${at.issuer}/oauth/token -d grant_type=refresh_token`,
+      `-d "refresh_token=$(sed -n 's/.*"refresh_token":"\\([^"]*\\)".*/\\1/p' ${at.folder}/token.json)"`,
+    ].join(' \\\n    '),
+  ];
 }
 
 function hostOf(url: string): { readonly host: string; readonly port: number } {

@@ -159,12 +159,17 @@ describeWith(envoyPart(), 'remit dev --policies', (envoy) => {
     // Denials are logged after the examples.
     const others = dev
       .out()
-      .split(/^# (?:or let a command|look at the tasks)[^\n]*\n/m)
+      .split(/^# (?:or as an OAuth client|or let a command|look at the tasks)[^\n]*\n/m)
       .slice(1);
     const written = others.map((text) => text.split(/\n\n|\n(?=\{)/)[0] ?? '');
-    const [run = '', list = ''] = await Promise.all(
+    const [signIn = '', run = '', list = ''] = await Promise.all(
       written.map((commands) => tried(`remit() { "${process.execPath}" "${main}" "$@"; }\n${commands}`)),
     );
+    const issuer = /^ +issuer +(\S+)$/m.exec(dev.out())?.[1] ?? '';
+    const [challenge = '', metadata = '', token = '', renewed = ''] = signIn.replaceAll('}{', '}\n{').split('\n');
+    expect(challenge).toContain(`resource_metadata="${issuer}/.well-known/oauth-protected-resource/`);
+    expect(JSON.parse(metadata)).toMatchObject({ issuer, token_endpoint: `${issuer}/oauth/token` });
+    expect(JSON.parse(renewed)).toMatchObject({ txn: JSON.parse(token).txn, token_type: 'Bearer' });
     expect(run).toContain('"access_token":');
     expect(list).toContain('spiffe://acme.test/ns/agents/sa/planner');
   });
