@@ -21,6 +21,8 @@ export interface A2aTestServer {
   readonly heard: readonly string[];
   /** The method of each JSON-RPC call that it received. */
   readonly methods: readonly string[];
+  /** The task of each, in the words of Remit. */
+  readonly tasks: readonly string[];
   readonly close: () => Promise<void>;
 }
 
@@ -49,6 +51,7 @@ const text = ({ parts }: Message): string => (parts[0]?.content?.$case === 'text
 export async function startA2aServer(url: string): Promise<A2aTestServer> {
   const heard: string[] = [];
   const methods: string[] = [];
+  const tasks: string[] = [];
   const card = cardOf(url);
   const handler = new DefaultRequestHandler(AgentCard.fromJSON(card), new InMemoryTaskStore(), bookerThatTells(heard));
   const transports = {
@@ -63,6 +66,7 @@ export async function startA2aServer(url: string): Promise<A2aTestServer> {
       return void response.writeHead(200, json).end(JSON.stringify(card));
     const body = Buffer.concat(chunks).toString();
     methods.push(JSON.parse(body).method);
+    tasks.push(String(request.headers['x-remit-task']));
     const version = request.headers['a2a-version'];
     const isLatest = typeof version === 'string' && version.startsWith('1');
     const context = new ServerCallContext({ requestedVersion: isLatest ? '1.0' : '0.3' });
@@ -81,6 +85,7 @@ export async function startA2aServer(url: string): Promise<A2aTestServer> {
     address: { host: '127.0.0.1', port: address.port },
     heard,
     methods,
+    tasks,
     close: async () => {
       const closed = once(http, 'close');
       http.close();

@@ -27,7 +27,8 @@ export interface McpTestServer {
   readonly close: () => Promise<void>;
 }
 
-const TOOLS = ['read_file', 'delete_file', 'share_file', 'format_disk'];
+const INPUT = { type: 'object' as const, properties: { name: { type: 'string' }, days: { type: 'integer' } } };
+const TOOLS = ['read_file', 'delete_file', 'share_file', 'lend_file', 'format_disk'];
 
 /** Starts it on a free loopback port, at `/mcp`. */
 export async function startMcpServer(): Promise<McpTestServer> {
@@ -70,7 +71,7 @@ export async function startMcpServer(): Promise<McpTestServer> {
 function toolServer(ran: (readonly [string, unknown])[]): Server {
   const server = new Server({ name: 'files', version: '1.0.0' }, { capabilities: { tools: {}, resources: {} } });
   server.setRequestHandler(ListToolsRequestSchema, () => ({
-    tools: TOOLS.map((name) => ({ name, inputSchema: { type: 'object' as const } })),
+    tools: TOOLS.map((name) => ({ name, inputSchema: INPUT })),
   }));
   server.setRequestHandler(CallToolRequestSchema, ({ params }) => {
     ran.push([params.name, params.arguments]);

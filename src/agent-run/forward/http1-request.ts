@@ -1,8 +1,8 @@
 import { type ClientRequest, IncomingMessage, request as requestHttp, type ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
 import { isProblem } from '../../runtime/problem.ts';
 import type { TaskCredential } from '../issuer-client.ts';
 import { isIssuerProblem } from '../issuer-problem.ts';
+import { AgentCardUrls, isAgentCard } from './agent-card.ts';
 import { EndpointEvent } from './endpoint-event.ts';
 import type { Forwarded } from './forwarded.ts';
 import { type LocalAnswer, localAnswerBytes, upstreamFault, withoutToken } from './local-answer.ts';
@@ -120,7 +120,7 @@ const EARLY_HINTS = 103;
 /** Passes an answer on as it comes, with back-pressure. Where it breaks off, the connection of the client does too. */
 export function passAnswer(
   answer: IncomingMessage,
-  { request, response, prefix }: Http1Call,
+  { request, response, rest, prefix }: Http1Call,
   { target }: Forwarded,
 ): void {
   const { statusCode = 502, statusMessage = '' } = answer;
@@ -128,20 +128,29 @@ export function passAnswer(
   const isEvents =
     /^text\/event-stream\b/i.test(answer.headers['content-type'] ?? '') &&
     answer.headers['content-encoding'] === undefined;
-  const lines = answerLines(answer, localised);
+  const isCard = request.method === 'GET' && isAgentCard(rest, answer.headers);
+  const lines = isCard ? withoutLength(answerLines(answer, localised)) : answerLines(answer, localised);
   // The client cannot get another token; a 401 would make it try.
   const status = statusCode === 401 ? 403 : statusCode;
   response.sendDate = false;
   response.writeHead(status, status === statusCode ? statusMessage : 'Forbidden', lines);
   answer.once('error', () => response.destroy());
   answer.once('end', () => response.addTrailers(pairsOf(passedTrailers(answer.rawTrailers))));
-  const source: Readable = isEvents ? answer.pipe(new EndpointEvent(localised)) : answer;
+  const source = isCard
+    ? answer.pipe(new AgentCardUrls((url) => absolute(localised(url), request)))
+    : isEvents
+      ? answer.pipe(new EndpointEvent(localised))
+      : answer;
   source.pipe(response);
   // The first bytes usually come with the headers: one packet for both. Where not, the headers do not wait.
   setImmediate(() => {
     if (!response.writableEnded && request.method !== 'HEAD') response.flushHeaders();
   });
 }
+
+/** The URL of a path at the listener, for clients that resolve none themselves. */
+const absolute = (reference: string, { headers: { host = '' } }: IncomingMessage): string =>
+  reference.startsWith('/') && host !== '' ? `http://${host}${reference}` : reference;
 
 function answerLines(answer: IncomingMessage, localised: (url: string) => string): string[] {
   const lines = passedAnswerLines(answer.rawHeaders);
@@ -152,6 +161,11 @@ function answerLines(answer: IncomingMessage, localised: (url: string) => string
   if (answer.headers['transfer-encoding'] !== undefined) lines.push('transfer-encoding', 'chunked');
   return lines;
 }
+
+const withoutLength = (lines: string[]): string[] => {
+  const at = lines.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-length');
+  return at === -1 ? lines : lines.toSpliced(at, 2);
+};
 
 const pairsOf = (lines: readonly string[]): [string, string][] =>
   lines.flatMap((name, at) => (at % 2 === 0 ? [[name, lines[at + 1] ?? ''] as [string, string]] : []));

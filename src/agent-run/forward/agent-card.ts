@@ -1,0 +1,74 @@
+import { Transform, type TransformCallback } from 'node:stream';
+
+/** A longer card is passed on unchanged. */
+const MAX_CARD_BYTES = 262_144;
+
+/** Where A2A agents have their card, below their URL. The second is that of versions before 0.3. */
+const CARD_PATH = /\/\.well-known\/agent(?:-card)?\.json(?:\?|$)/;
+
+/** Whether the answer to a request is an agent's card. */
+export const isAgentCard = (
+  rest: string,
+  headers: Readonly<Record<string, string | readonly string[] | undefined>>,
+): boolean =>
+  CARD_PATH.test(rest) &&
+  /^application\/json\b/i.test(String(headers['content-type'])) &&
+  headers['content-encoding'] === undefined;
+
+/**
+ * Rewrites the URLs of an A2A agent in its card, which clients call instead of the address that they have the card from. What is no card is
+ * passed on unchanged. A signature of the card no longer fits: it is for clients that call the agent itself.
+ *
+ * @param localised gives the URL that the client must call
+ * @see A2A 1.0, AgentInterface; A2A 0.3, AgentCard.url
+ */
+export class AgentCardUrls extends Transform {
+  readonly #localised: (url: string) => string;
+  #held: Buffer | null = Buffer.alloc(0);
+
+  constructor(localised: (url: string) => string) {
+    super();
+    this.#localised = localised;
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    if (this.#held === null) return done(null, chunk);
+    this.#held = Buffer.concat([this.#held, chunk]);
+    if (this.#held.length <= MAX_CARD_BYTES) return done();
+    const held = this.#held;
+    this.#held = null;
+    done(null, held);
+  }
+
+  override _flush(done: TransformCallback): void {
+    if (this.#held === null) return done();
+    done(null, localCard(this.#held, this.#localised));
+  }
+}
+
+function localCard(bytes: Buffer, localised: (url: string) => string): Buffer | string {
+  const card = objectIn(bytes.toString());
+  if (card === null) return bytes;
+  const withLocal = (value: object): object =>
+    'url' in value && typeof value.url === 'string' ? { ...value, url: localised(value.url) } : value;
+  const changed = INTERFACES.flatMap((name) => {
+    const list = card[name];
+    return Array.isArray(list) ? [[name, list.map((one) => (isObject(one) ? withLocal(one) : one))] as const] : [];
+  });
+  return JSON.stringify({ ...withLocal(card), ...Object.fromEntries(changed) });
+}
+
+/** Lists with the URLs of an agent: of A2A 1.0, and of 0.3. */
+const INTERFACES = ['supportedInterfaces', 'additionalInterfaces'] as const;
+
+function objectIn(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? (value as Readonly<Record<string, unknown>>) : null;
+  } catch {
+    return null;
+  }
+}
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -1,0 +1,71 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { scratch } from '../../builders/scratch.ts';
+import { type ForwarderUnderTest, startForwarder } from './upstream.ts';
+
+const { folder, remove } = scratch();
+let forwarder: ForwarderUnderTest;
+beforeAll(async () => {
+  forwarder = await startForwarder(folder());
+});
+afterAll(async () => {
+  await forwarder.close();
+  remove();
+});
+
+const PATH = '/.well-known/agent-card.json';
+const AT = 'https://tools.acme.test';
+
+/** What a client gets at `path` of an upstream that has `body` there. */
+async function got(body: string, path: string = PATH, headers: Readonly<Record<string, string>> = {}): Promise<string> {
+  forwarder.answer((_request, response) => {
+    response.writeHead(200, {
+      'content-type': 'application/json',
+      'content-length': String(Buffer.byteLength(body)),
+      ...headers,
+    });
+    response.end(body);
+  });
+  return (await fetch(`${forwarder.url}${path}`)).text();
+}
+
+it.each<[string, object, (local: string) => object]>([
+  [
+    'A2A 1.0',
+    { name: 'é', supportedInterfaces: [{ url: `${AT}/a2a`, protocolBinding: 'JSONRPC' }] },
+    (local) => ({ name: 'é', supportedInterfaces: [{ url: `${local}/a2a`, protocolBinding: 'JSONRPC' }] }),
+  ],
+  [
+    'A2A 0.3',
+    { url: `${AT}/a2a`, additionalInterfaces: [{ url: `${AT}/rest`, transport: 'HTTP+JSON' }] },
+    (local) => ({ url: `${local}/a2a`, additionalInterfaces: [{ url: `${local}/rest`, transport: 'HTTP+JSON' }] }),
+  ],
+  [
+    'elsewhere, and what is no URL of the agent',
+    {
+      url: 'https://other.acme.test/a2a',
+      provider: { url: `${AT}/about` },
+      documentationUrl: `${AT}/docs`,
+      supportedInterfaces: [{ url: 'tools.acme.test:443' }, { url: 7 }, 'x'],
+    },
+    () => ({
+      url: 'https://other.acme.test/a2a',
+      provider: { url: `${AT}/about` },
+      documentationUrl: `${AT}/docs`,
+      supportedInterfaces: [{ url: 'tools.acme.test:443' }, { url: 7 }, 'x'],
+    }),
+  ],
+])('the URLs in the card of an agent lead to the local address: %s', async (_name, card, expected) => {
+  for (const path of [PATH, '/.well-known/agent.json', `/team${PATH}?v=1`])
+    expect(JSON.parse(await got(JSON.stringify(card), path))).toEqual(expected(forwarder.url));
+});
+
+const card = JSON.stringify({ url: `${AT}/a2a` });
+it.each<[string, string, string, Readonly<Record<string, string>>]>([
+  ['another file', card, '/v1/agent-card.json', {}],
+  ['another type', card, PATH, { 'content-type': 'text/plain' }],
+  ['what is no JSON', `${card} and more`, PATH, {}],
+  ['a list', `[${card}]`, PATH, {}],
+  ['a card of more than 256 KiB', card.replace('{', `{"name":"${'n'.repeat(270_000)}",`), PATH, {}],
+])('passes on unchanged: %s', async (_name, body, path, headers) => {
+  expect(await got(body, path, headers)).toBe(body);
+});

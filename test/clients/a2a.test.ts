@@ -1,0 +1,77 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { both, clientPart, describeWith, envoyPart } from '../parts.ts';
+import { type AgentEnd, type AgentProgram, ranAgent } from './agents.ts';
+import { type Handed, type ScriptedModel, startScriptedModel, type ToolCall } from './scripted-model.ts';
+import { ADVICE, startTripsDomain, type TripsDomain } from './trips-domain.ts';
+
+const AGENTS: readonly (readonly [name: string, agent: AgentProgram])[] = [
+  ['the Python SDK of A2A', { program: 'a2a_client.py', packages: 'a2a-python' }],
+  ['the JavaScript SDK of A2A', { program: 'a2a-client.mjs', packages: null }],
+];
+
+const ask = (kind: string): ToolCall => ({ tool: 'ask', args: { words: 'a trip', kind } });
+
+/** What the model is handed: words of the answer, or the public text of the denial's reason and its advice. */
+const EXPECTED: readonly (readonly [title: string, call: ToolCall, words: readonly string[]])[] = [
+  ['an allowed message', ask('trip'), ['events']],
+  ['a message that a policy forbids', ask('payment'), ['a policy forbids the action', ADVICE]],
+  ['an allowed message after it', ask('trip'), ['events']],
+  [
+    'a method that no policy permits',
+    { tool: 'look_up', args: { id: 't-1' } },
+    ['no policy permits the action', 'Ask the person'],
+  ],
+  ['an allowed message after it', ask('trip'), ['events']],
+];
+const STOPPED = ['the task is suspended', 'Stop this task'];
+
+/** Each client below `remit run`, with a real Envoy and Remit before an A2A agent, which it finds by its card. */
+describe.each(AGENTS)('an agent on %s', (_name, agent) => {
+  const packages = agent.packages === null ? null : clientPart(agent.packages);
+  const part = packages === null ? envoyPart() : both(packages, envoyPart());
+  describeWith<string | readonly [string, string]>(part, 'with Remit', () => {
+    let end: AgentEnd;
+    let handed: readonly Handed[];
+    let tasks: ReadonlySet<string>;
+
+    beforeAll(async () => {
+      const { domain, model } = await started();
+      const before = domain.server.tasks.length;
+      const stopped = { ...ask('trip'), before: domain.suspendTask };
+      const got = model.follow([...EXPECTED.map(([, call]) => call), stopped]);
+      end = await ranAgent(agent, { ...domain.place, modelUrl: model.url });
+      handed = got();
+      tasks = new Set(domain.server.tasks.slice(before));
+    });
+
+    it.each(EXPECTED.map((row, index) => [index + 1, row[0], row[2], index] as const))(
+      'call %i: hands the model the answer to %s',
+      (_number, _title, words, index) => {
+        const text = handed[index] ?? `nothing: ${end.err.slice(-600)}`;
+        expect(words.filter((word) => !text.includes(word)).map((word) => `${word} in ${text}`)).toEqual([]);
+      },
+    );
+
+    it('stops where its task is suspended, and declares no other', () => {
+      const text = handed.at(-1) ?? '';
+      expect(STOPPED.filter((word) => !text.includes(word)).map((word) => `${word} in ${text}`)).toEqual([]);
+      expect([end.code, tasks.size]).toEqual([0, 1]);
+    });
+  });
+});
+
+/** One start for both of them. */
+let running: Promise<{ readonly domain: TripsDomain; readonly model: ScriptedModel }> | undefined;
+
+const started = () => (running ??= start());
+
+async function start() {
+  const envoy = envoyPart().found ?? '';
+  return { domain: await startTripsDomain(envoy), model: await startScriptedModel() };
+}
+
+afterAll(async () => {
+  const parts = await running;
+  await parts?.model.close();
+  await parts?.domain.close();
+});

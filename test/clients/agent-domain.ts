@@ -1,0 +1,71 @@
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { HostPort } from '../../src/dev/envoy-config.ts';
+import { examples, scratchFolder, startDomain } from '../e2e/domain.ts';
+import type { AgentPlace } from './agents.ts';
+
+/** A server that agents call, and what they may do there. */
+export interface CalledServer {
+  readonly address: HostPort;
+  /** `actions.yaml`, with the server at `files.acme.test`. */
+  readonly catalog: string;
+  readonly policies: string;
+  /** What each agent declares, for one resource. */
+  readonly intent: object;
+  /** The URL that agents call, without Envoy's port, and what its local address ends in. */
+  readonly url: string;
+  readonly urlEnd: '' | '/';
+  /** The task of the last call that reached it. */
+  readonly lastTask: () => string;
+}
+
+/** A trust domain with one server behind Envoy, for agents that are processes of their own. */
+export interface AgentDomain {
+  /** What an agent needs, but for its model. */
+  readonly place: Omit<AgentPlace, 'modelUrl'>;
+  /** An operator suspends the task of the last call that reached the server. */
+  readonly suspendTask: () => Promise<void>;
+  readonly close: () => Promise<void>;
+}
+
+/** Starts it with this Envoy. */
+export async function startAgentDomain(envoy: string, server: CalledServer): Promise<AgentDomain> {
+  const { folder, remove } = await scratchFolder('remit-clients-');
+  const policies = join(folder, 'policies');
+  await writePolicies(policies, server);
+  const domain = await startDomain(envoy, {
+    folder,
+    policies,
+    filesServer: server.address,
+    settings: { issuer: { operators: ['spiffe://acme.test/ns/agents/sa/reporter'] } },
+  });
+  const { envoyPort, issuerHost, issuerPort, reporter } = domain.stage;
+  const intent = join(folder, 'intent.json');
+  await writeFile(intent, JSON.stringify(server.intent));
+  return {
+    place: {
+      folder,
+      issuer: `https://${issuerHost}`,
+      intent,
+      upstream: `${server.url},connect=127.0.0.1:${envoyPort}`,
+      urlEnd: server.urlEnd,
+    },
+    suspendTask: async () => {
+      const path = `/tasks/${server.lastTask()}/suspend`;
+      const reply = await reporter.call(issuerPort, { host: issuerHost, method: 'POST', path });
+      if (reply.status !== 200) throw new Error(`the task was not suspended: ${reply.body}`);
+    },
+    close: async () => {
+      await domain.stop();
+      await remove();
+    },
+  };
+}
+
+async function writePolicies(folder: string, { catalog, policies }: CalledServer): Promise<void> {
+  await mkdir(join(folder, 'policies'), { recursive: true });
+  const shared = ['base.cedarschema', 'entities.cedarentities.json', 'policies/issue.cedar'];
+  for (const name of shared) await copyFile(join(examples, name), join(folder, name));
+  await writeFile(join(folder, 'actions.yaml'), catalog);
+  await writeFile(join(folder, 'policies', 'agents.cedar'), policies);
+}

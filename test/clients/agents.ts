@@ -1,0 +1,67 @@
+import { cp, mkdtemp, symlink } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { ran } from '../e2e/process.ts';
+import { clientFolder, type ClientName } from '../parts/clients.ts';
+
+/** An agent as its users write it: a program of this folder that is given the URL of its tools, and has no line for Remit. */
+export interface AgentProgram {
+  /** Of `python/` or `node/`. */
+  readonly program: string;
+  /** Its packages; null where the project has them as its own development dependencies. */
+  readonly packages: ClientName | null;
+}
+
+/** What an agent needs of a trust domain. */
+export interface AgentPlace {
+  /** Has the SVID of the agent: `planner.pem`, `planner.key` and `bundle.pem`. */
+  readonly folder: string;
+  readonly issuer: string;
+  /** A file with its intent. */
+  readonly intent: string;
+  /** Its tools, as `--forward` takes them after the name. */
+  readonly upstream: string;
+  /** What the program's URL ends in: a slash where its client looks for files below it. */
+  readonly urlEnd: '' | '/';
+  /** The model that it asks. */
+  readonly modelUrl: string;
+}
+
+/** How an agent ended. */
+export type AgentEnd = Awaited<ReturnType<typeof ran>>;
+
+/** Runs an agent to its end below `remit run`, which is all that it needs: it gets a local URL for its tools. */
+export async function ranAgent(agent: AgentProgram, place: AgentPlace): Promise<AgentEnd> {
+  const { command, environment } = await prepared(agent, place.folder);
+  const svid = { '--svid-cert': 'planner.pem', '--svid-key': 'planner.key', '--bundle': 'bundle.pem' };
+  const files = Object.entries(svid).flatMap(([option, file]) => [option, join(place.folder, file)]);
+  const issuer = ['--issuer', place.issuer, ...files];
+  const options = [
+    '--intent',
+    place.intent,
+    ...issuer,
+    '--keep',
+    'OPENAI_API_KEY',
+    '--forward',
+    `tools=${place.upstream}`,
+  ];
+  const withUrl = ['sh', '-c', `exec "$@" "$REMIT_FORWARD_TOOLS${place.urlEnd}"`, 'agent'];
+  return ran(['run', ...options, '--', ...withUrl, ...command], {
+    ...environment,
+    OPENAI_BASE_URL: place.modelUrl,
+    OPENAI_API_KEY: 'of-no-model',
+  });
+}
+
+/** The command of a program, and the variables by which it finds its packages. */
+async function prepared({ program, packages }: AgentProgram, scratch: string) {
+  const folder = packages === null ? resolve(import.meta.dirname, '../..') : clientFolder(packages);
+  if (program.endsWith('.py')) {
+    const file = join(import.meta.dirname, 'python', program);
+    return { command: ['python3', file], environment: { PYTHONPATH: folder } };
+  }
+  // Node looks for packages in the folders above a program, so this one is copied to where its packages are.
+  const beside = await mkdtemp(join(scratch, 'program-'));
+  await cp(join(import.meta.dirname, 'node'), beside, { recursive: true });
+  await symlink(join(folder, 'node_modules'), join(beside, 'node_modules'));
+  return { command: [process.execPath, join(beside, program)], environment: {} };
+}

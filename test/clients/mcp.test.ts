@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { both, clientPart, describeWith, envoyPart } from '../parts.ts';
+import { type AgentEnd, type AgentProgram, ranAgent } from './agents.ts';
+import { type Handed, type ScriptedModel, startScriptedModel, type ToolCall } from './scripted-model.ts';
+import { ADVICE, startToolsDomain, type ToolsDomain } from './tools-domain.ts';
+
+/** Clients of MCP by name, and frameworks with their own loop. */
+const AGENTS: readonly (readonly [name: string, agent: AgentProgram])[] = [
+  ['the Python SDK 1.x', { program: 'mcp_1.py', packages: 'mcp-python-1' }],
+  ['the Python SDK 2.x', { program: 'mcp_2.py', packages: 'mcp-python-2' }],
+  ['the TypeScript SDK 1.x', { program: 'mcp-typescript-1.mjs', packages: null }],
+  ['the TypeScript SDK 2.x', { program: 'mcp-typescript-2.mjs', packages: 'mcp-typescript-2' }],
+  ['fastmcp', { program: 'fastmcp_client.py', packages: 'fastmcp' }],
+  ['LangChain with langchain-mcp-adapters', { program: 'langchain_adapters.py', packages: 'langchain' }],
+  ['LangChain with langchain.mcp', { program: 'langchain_mcp.py', packages: 'langchain-mcp' }],
+  ['openai-agents', { program: 'openai_agents.py', packages: 'openai-agents' }],
+  ['pydantic-ai', { program: 'pydantic_agent.py', packages: 'pydantic-ai' }],
+  ['mcp-remote, below the TypeScript SDK 1.x', { program: 'mcp-remote.mjs', packages: 'mcp-remote' }],
+  ['the Vercel AI SDK', { program: 'vercel-ai.mjs', packages: 'vercel-ai' }],
+];
+
+/** It lists the tools again before each turn of the model, and ends itself where that is denied. */
+const LISTS_AGAIN: ReadonlySet<string> = new Set(['openai-agents']);
+
+const read: ToolCall = { tool: 'read_file', args: { name: 'trip' } };
+const share = (days: unknown): ToolCall => ({ tool: 'share_file', args: { name: 'trip', days } });
+const lend = (days: number): ToolCall => ({ tool: 'lend_file', args: { days } });
+
+/** What the model is handed: the text of the tool, or the reason of a denial and its advice. */
+type Expected = readonly [title: string, call: ToolCall, words: readonly string[]];
+const EXPECTED: readonly Expected[] = [
+  ['an allowed tool', read, ['read_file was run']],
+  ['a tool that a policy forbids', { tool: 'delete_file', args: { name: 'trip' } }, ['policy.forbidden', ADVICE]],
+  ['an allowed tool after it', read, ['read_file was run']],
+  ['a tool that the catalog does not have', { tool: 'format_disk', args: {} }, ['action.unknown', 'Change the call']],
+  ['an allowed tool after it', read, ['read_file was run']],
+  ['an argument of another type', share('ninety'), ['action.arguments', '`days` must be', 'Change the call']],
+  ['an allowed tool after it', read, ['read_file was run']],
+  ['an amount beyond its limit', lend(90), ['task.exhausted', 'Ask the person']],
+  ['an amount within it', lend(20), ['lend_file was run']],
+  ['a tool with a budget', share(20), ['share_file was run']],
+  ['a spent budget', share(20), ['task.exhausted', '1 of 1', 'Ask the person']],
+  ['an allowed tool after it', read, ['read_file was run']],
+];
+const STOPPED = ['the task is suspended', 'Stop this task'];
+
+/** Each client below `remit run`, with a real Envoy and Remit before an MCP server with sessions, and a model that asks for tools by a script. */
+describe.each(AGENTS)('an agent on %s', (name, agent) => {
+  const packages = agent.packages === null ? null : clientPart(agent.packages);
+  const part = packages === null ? envoyPart() : both(packages, envoyPart());
+  describeWith<string | readonly [string, string]>(part, 'with Remit', () => {
+    let end: AgentEnd;
+    let handed: readonly Handed[];
+    const sessions: (string | string[] | undefined)[] = [];
+    let tasks: ReadonlySet<string>;
+
+    beforeAll(async () => {
+      const { domain, model } = await started();
+      const before = domain.server.requests.length;
+      const noteSession = async (): Promise<void> =>
+        void sessions.push(domain.server.requests.at(-1)?.headers['mcp-session-id']);
+      const [first, ...others] = EXPECTED.map(([, call]) => call);
+      const stopped = async (): Promise<void> => {
+        await noteSession();
+        await domain.suspendTask();
+      };
+      const [second, ...later] = others;
+      if (first === undefined || second === undefined) throw new Error('the model needs calls');
+      const calls = [first, { ...second, before: noteSession }, ...later, { ...read, before: stopped }];
+      const got = model.follow(calls);
+      end = await ranAgent(agent, { ...domain.place, modelUrl: model.url });
+      handed = got();
+      const headers = domain.server.requests.slice(before).map(({ headers }) => headers);
+      tasks = new Set(headers.map((one) => String(one['x-remit-task'])));
+    });
+
+    it.each(EXPECTED.map((row, index) => [index + 1, row[0], row[2], index] as const))(
+      'call %i: hands the model the answer to %s',
+      (_number, _title, words, index) => {
+        const text = handed[index] ?? `nothing: ${end.err.slice(-600)}`;
+        expect(words.filter((word) => !text.includes(word)).map((word) => `${word} in ${text}`)).toEqual([]);
+      },
+    );
+
+    it('has one session and one task from its first call to its last', () => {
+      expect([sessions, tasks.size]).toEqual([[expect.any(String), sessions[0]], 1]);
+    });
+
+    it('stops where its task is suspended, and declares no other', () => {
+      const text = LISTS_AGAIN.has(name) ? end.err : handed.at(-1);
+      expect(STOPPED.filter((word) => text?.includes(word) !== true).map((word) => `${word} in ${text}`)).toEqual([]);
+    });
+  });
+});
+
+/** One start for all of them. */
+let running: Promise<{ readonly domain: ToolsDomain; readonly model: ScriptedModel }> | undefined;
+
+const started = () => (running ??= start());
+
+async function start() {
+  const envoy = envoyPart().found ?? '';
+  return { domain: await startToolsDomain(envoy), model: await startScriptedModel() };
+}
+
+afterAll(async () => {
+  const parts = await running;
+  await parts?.model.close();
+  await parts?.domain.close();
+});

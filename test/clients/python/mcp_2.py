@@ -1,0 +1,20 @@
+import asyncio
+import sys
+
+from mcp import Client
+
+import model
+
+
+async def main(url):
+    async with Client(url) as client:
+        await client.list_tools()
+
+        async def call(name, arguments):
+            result = await client.call_tool(name, arguments)
+            return "\n".join(part.text for part in result.content)
+
+        print(await model.run(call))
+
+
+asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,78 @@
+import { startMcpServer } from '../e2e/mcp-server.ts';
+import type { McpTestServer } from '../e2e/mcp-server.ts';
+import { type AgentDomain, startAgentDomain } from './agent-domain.ts';
+
+const AUDIENCE = 'https://files.acme.test/mcp';
+
+const CATALOG = `servers:
+  files:
+    hosts: [files.acme.test]
+    audience: ${AUDIENCE}
+    mcp:
+      path: /mcp
+      tools:
+        read_file: { action: files.read, risk: low, args: { name: { required: true } } }
+        delete_file: { action: files.delete, risk: low, args: { name: {} } }
+        share_file: { action: files.share, risk: low, args: { name: {}, days: { type: long, required: true } } }
+        lend_file: { action: files.lend, risk: low, args: { days: { type: long, required: true } } }
+`;
+
+/** Why a file is not deleted, in the words of the policy. */
+export const ADVICE = 'ask a person to delete files';
+
+const POLICIES = `
+@id("files")
+permit (
+  principal in Remit::AgentGroup::"agents",
+  action in [
+    Remit::Action::"files.mcp.session",
+    Remit::Action::"files.read",
+    Remit::Action::"files.delete",
+    Remit::Action::"files.share",
+    Remit::Action::"files.lend"
+  ],
+  resource in Remit::Server::"files"
+);
+
+@id("files-stay")
+@reason("${ADVICE}")
+forbid (principal, action == Remit::Action::"files.delete", resource);
+`;
+
+/** One file may be shared, and files may be lent for 30 days in all. */
+const INTENT = {
+  purpose: 'tidy up the files of a trip',
+  access: [
+    { resource: AUDIENCE, actions: ['files.read', 'files.delete'] },
+    { resource: AUDIENCE, actions: ['files.share'], constraints: { max_calls: 1 } },
+    { resource: AUDIENCE, actions: ['files.lend'], constraints: { max_amount: { argument: 'days', limit: 30 } } },
+  ],
+  expires_in: '10m',
+};
+
+/** A trust domain with an MCP server that keeps sessions. */
+export interface ToolsDomain extends AgentDomain {
+  readonly server: McpTestServer;
+}
+
+/** Starts it with this Envoy. */
+export async function startToolsDomain(envoy: string): Promise<ToolsDomain> {
+  const server = await startMcpServer();
+  const domain = await startAgentDomain(envoy, {
+    address: server.address,
+    catalog: CATALOG,
+    policies: POLICIES,
+    intent: INTENT,
+    url: AUDIENCE,
+    urlEnd: '',
+    lastTask: () => String(server.requests.at(-1)?.headers['x-remit-task']),
+  });
+  return {
+    ...domain,
+    server,
+    close: async () => {
+      await domain.close();
+      await server.close();
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import { type A2aTestServer, startA2aServer } from '../e2e/a2a-server.ts';
+import { type AgentDomain, startAgentDomain } from './agent-domain.ts';
+
+const AUDIENCE = 'https://files.acme.test';
+
+const ASKING = '{ kind: { pointer: /message/metadata/kind } }';
+const CATALOG = `servers:
+  trips:
+    hosts: [files.acme.test]
+    audience: ${AUDIENCE}
+    routes:
+      - { action: trips.card, method: GET, path: /.well-known/agent-card.json, risk: low }
+    a2a:
+      path: /a2a
+      methods:
+        SendMessage: { action: trips.ask, risk: low, args: ${ASKING} }
+        SendStreamingMessage: { action: trips.follow, risk: low, args: ${ASKING} }
+        GetTask: { action: trips.get, risk: low, args: { id: { required: true } } }
+`;
+
+/** Why a trip is not paid, in the words of the policy. */
+export const ADVICE = 'trips are asked for, not paid';
+
+const POLICIES = `
+@id("trips")
+permit (
+  principal in Remit::AgentGroup::"agents",
+  action in [Remit::Action::"trips.card", Remit::Action::"trips.ask", Remit::Action::"trips.follow"],
+  resource in Remit::Server::"trips"
+);
+
+@id("not-paid")
+@reason("${ADVICE}")
+forbid (principal, action in [Remit::Action::"trips.ask", Remit::Action::"trips.follow"], resource)
+when { context.args has kind && context.args.kind == "payment" };
+`;
+
+const INTENT = {
+  purpose: 'plan a trip',
+  access: [{ resource: AUDIENCE, actions: ['trips.*'] }],
+  expires_in: '10m',
+};
+
+/** A trust domain with an A2A agent. */
+export interface TripsDomain extends AgentDomain {
+  readonly server: A2aTestServer;
+}
+
+/** Starts it with this Envoy. */
+export async function startTripsDomain(envoy: string): Promise<TripsDomain> {
+  const server = await startA2aServer(`${AUDIENCE}/a2a`);
+  const domain = await startAgentDomain(envoy, {
+    address: server.address,
+    catalog: CATALOG,
+    policies: POLICIES,
+    intent: INTENT,
+    url: AUDIENCE,
+    urlEnd: '/',
+    lastTask: () => server.tasks.at(-1) ?? '',
+  });
+  return {
+    ...domain,
+    server,
+    close: async () => {
+      await domain.close();
+      await server.close();
+    },
+  };
+}
