@@ -8,7 +8,7 @@ import { isProblem } from '../runtime/problem.ts';
 import type { Appended, Records } from './messages.ts';
 
 /** Largest message of a sidecar, twice what this version sends: it is checked in one go. */
-const MAX_LEAVES = 512;
+const MAX_LEAVES = 1_024;
 const MAX_BYTES = 1024 ** 2;
 const MAX_NOTE = 4_096;
 /** Acknowledgements that wait for a client that does not read. */

@@ -26,7 +26,7 @@ export interface ShipperServices {
 /** Bytes that are sent and not acknowledged. */
 const WINDOW_BYTES = 4 * 1024 ** 2;
 /** Records of this time are sent together: each read of the log and each message costs more than a record. */
-const GATHER_MS = 25;
+const GATHER_MS = 100;
 /** An empty message this often shows that the log goes on: the authority counts it as lost after a minute. */
 const ALIVE_MS = 15_000;
 /** The first and longest pause before the next stream; the real one is a random part of it. */

@@ -14,13 +14,18 @@ export interface CompactRange {
 export const emptyRange: CompactRange = Object.freeze({ size: 0, nodes: Object.freeze([]) });
 
 /** Appends a leaf hash. Computes one hash on average. */
-export function appended({ size, nodes }: CompactRange, leaf: Uint8Array): CompactRange {
+export const appended = (range: CompactRange, leaf: Uint8Array): CompactRange => appendedAll(range, [leaf]);
+
+/** Appends leaf hashes in order. */
+export function appendedAll({ size, nodes }: CompactRange, leaves: readonly Uint8Array[]): CompactRange {
   const kept = [...nodes];
-  let node = leaf;
-  // Each trailing 1 bit of `size` is a subtree as large as the new node: they merge, like a carry.
-  for (let rest = size; rest % 2 === 1; rest = (rest - 1) / 2) node = nodeHash(kept.pop() ?? node, node);
-  kept.push(node);
-  return { size: size + 1, nodes: kept };
+  for (const [index, leaf] of leaves.entries()) {
+    let node = leaf;
+    // Each trailing 1 bit of the size is a subtree as large as the new node: they merge, like a carry.
+    for (let rest = size + index; rest % 2 === 1; rest = (rest - 1) / 2) node = nodeHash(kept.pop() ?? node, node);
+    kept.push(node);
+  }
+  return { size: size + leaves.length, nodes: kept };
 }
 
 /** Sizes of the maximal full subtrees of [0, size), largest first: the powers of two that sum to `size`. */

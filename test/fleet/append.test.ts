@@ -183,13 +183,13 @@ describe('handleAppend', () => {
     ['that does not name its log first', [nothing], 'the first message must name the log'],
     [
       'with too many records',
-      [{ ...nothing, leaves: Array.from({ length: 513 }, () => Buffer.from('{}')) }],
-      'at most 512 records',
+      [{ ...nothing, leaves: Array.from({ length: 1_025 }, () => Buffer.from('{}')) }],
+      'at most 1024 records',
     ],
     [
       'with too many bytes',
       [{ ...nothing, leaves: [Buffer.alloc(1024 ** 2 + 1)] }],
-      'at most 512 records of 1048576 bytes',
+      'at most 1024 records of 1048576 bytes',
     ],
     ['with a record that is none', [{ ...nothing, leaves: [Buffer.from('{}')] }], 'record 1 of'],
     ['with a gap', [{ ...nothing, from: 7 }], 'sent records from 8 on, expected record 1'],

@@ -5,7 +5,7 @@ import { segmentsIn } from './segment-files.ts';
 
 /** Largest page in bytes, by far below the largest message of gRPC, and in records. */
 export const MAX_PAGE_BYTES = 512 * 1024;
-export const MAX_PAGE_LEAVES = 256;
+const MAX_PAGE_LEAVES = 256;
 
 /** Records of a log in order, up to its next checkpoint at most. */
 export interface LogPage {

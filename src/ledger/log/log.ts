@@ -2,7 +2,7 @@ import { createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { signedCheckpoint } from '../checkpoint.ts';
-import { appended } from '../compact-range.ts';
+import { appendedAll } from '../compact-range.ts';
 import { indexKeysOf } from '../index-key.ts';
 import { leafBytes } from '../leaf.ts';
 import { leafHash, rootOf } from '../merkle.ts';
@@ -201,16 +201,18 @@ export class SegmentLog {
     records: readonly Uint8Array[],
     { taken, mono }: { readonly taken: ReadonlyMap<string, number>; readonly mono: number },
   ): StoreFailure | null {
-    let state = this.#state;
-    const rows = records.map((bytes) => {
-      const seq = state.range.size + 1;
-      const leaf = leafBytes(bytes, { boot: this.#boot, mono, prev: seq === 1 ? null : state.head, seq });
+    const hashes: Uint8Array[] = [];
+    let { head } = this.#state;
+    const rows = records.map((bytes, index) => {
+      const seq = this.size + index + 1;
+      const leaf = leafBytes(bytes, { boot: this.#boot, mono, prev: seq === 1 ? null : head, seq });
       // `encodedRecord` leaves room for the frame.
       if ('problem' in leaf) throw new Error(`a record does not fit its leaf: ${leaf.problem}`);
-      const hash = leafHash(leaf);
-      state = { range: appended(state.range, hash), head: hash };
+      head = leafHash(leaf);
+      hashes.push(head);
       return { seq, bytes: leaf, keys: indexKeysOf(bytes) };
     });
+    const state = { range: appendedAll(this.#state.range, hashes), head };
     const failure = this.#guarded(() => this.#segment.append({ rows, state, taken }));
     if (failure !== null) return failure;
     this.#written = { from: this.#state.range.size, leaves: rows.map(({ bytes }) => bytes) };

@@ -1,9 +1,11 @@
 import type { LogPage, LogPages } from './log-pages.ts';
-import { MAX_PAGE_BYTES, MAX_PAGE_LEAVES } from './log-pages.ts';
+import { MAX_PAGE_BYTES } from './log-pages.ts';
 import type { WrittenLeaves } from './written-leaves.ts';
 
 /** Memory for leaves that are not asked for. Beyond it the oldest are dropped, and read from the files again. */
 const MAX_BYTES = 4 * 1024 ** 2;
+/** Most leaves of a page that need not be read. */
+const MAX_LEAVES = 512;
 
 interface Chunk {
   readonly from: number;
@@ -76,7 +78,7 @@ export class RecentLeaves {
       for (let at = Math.max(0, size - chunk.from); at < chunk.leaves.length; at += 1) {
         const leaf = chunk.leaves[at];
         bytes += leaf?.length ?? 0;
-        if (leaf === undefined || leaves.length === MAX_PAGE_LEAVES || (leaves.length > 0 && bytes > MAX_PAGE_BYTES)) {
+        if (leaf === undefined || leaves.length === MAX_LEAVES || (leaves.length > 0 && bytes > MAX_PAGE_BYTES)) {
           return leaves;
         }
         leaves.push(leaf);

@@ -2,7 +2,7 @@ import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { base64Of } from '../base64.ts';
 import { openedCheckpoint } from '../checkpoint.ts';
-import { appended, emptyRange } from '../compact-range.ts';
+import { appendedAll, emptyRange } from '../compact-range.ts';
 import type { CompactRange } from '../compact-range.ts';
 import { leafFrom } from '../leaf.ts';
 import { isSameHash, leafHash, rootOf } from '../merkle.ts';
@@ -106,14 +106,16 @@ export function received(emitter: Emitter, { from, leaves, checkpoint }: LogPart
   if (from !== emitter.range.size) {
     return { problem: `\`${origin}\` sent records from ${from + 1} on, expected record ${emitter.range.size + 1}` };
   }
-  let { range, prev } = emitter;
-  for (const bytes of leaves) {
-    const place = { prev: base64OrNothing(prev), seq: range.size + 1 };
+  const hashes: Uint8Array[] = [];
+  let { prev } = emitter;
+  for (const [index, bytes] of leaves.entries()) {
+    const place = { prev: base64OrNothing(prev), seq: from + index + 1 };
     const problem = isPlainLeaf(bytes, place) ? null : leafProblem(bytes, place, origin);
     if (problem !== null) return { problem };
     prev = leafHash(bytes);
-    range = appended(range, prev);
+    hashes.push(prev);
   }
+  const range = appendedAll(emitter.range, hashes);
   if (checkpoint === '') return { ...emitter, range, prev };
   const head = openedCheckpoint(checkpoint, emitter.key);
   if (isProblem(head)) return { problem: `a checkpoint of \`${origin}\` ${head.problem}` };

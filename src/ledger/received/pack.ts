@@ -32,15 +32,38 @@ export interface SectionHead extends Omit<Section, 'leaves'> {
  * Sections as JSON Lines: for each a head, then its records as they are hashed. Canonical JSON has no line end in it, so that `grep` and
  * `jq` read it.
  */
-export function packText(sections: readonly Section[]): Buffer {
-  const parts: Uint8Array[] = [];
+export const packText = (sections: readonly Section[]): Buffer => Buffer.concat([...partsOf(sections)]);
+
+/**
+ * The same text in pieces. Each but a part that is larger is in `room`, and lasts until the next one is asked for: V8 would collect all of its
+ * heap for every few megabytes of new buffers.
+ */
+export function* packedPieces(sections: readonly Section[], room: Uint8Array): Generator<Uint8Array> {
+  let length = 0;
+  for (const part of partsOf(sections)) {
+    if (length + part.length > room.length) {
+      yield room.subarray(0, length);
+      length = 0;
+    }
+    if (part.length > room.length) yield part;
+    else {
+      room.set(part, length);
+      length += part.length;
+    }
+  }
+  yield room.subarray(0, length);
+}
+
+function* partsOf(sections: readonly Section[]): Generator<Uint8Array> {
   for (const { leaves, ...section } of sections) {
     const bytes = leaves.reduce((sum, leaf) => sum + leaf.length + 1, 0);
     const head: SectionHead = { ...section, leaves: leaves.length, bytes };
-    parts.push(Buffer.from(`${JSON.stringify(head)}\n`, 'utf8'));
-    for (const leaf of leaves) parts.push(leaf, LINE_END);
+    yield Buffer.from(`${JSON.stringify(head)}\n`, 'utf8');
+    for (const leaf of leaves) {
+      yield leaf;
+      yield LINE_END;
+    }
   }
-  return Buffer.concat(parts);
 }
 
 const LINE_END = Buffer.from('\n');

@@ -5,13 +5,15 @@ import { join } from 'node:path';
 import type { Ports } from '../../runtime/ports.ts';
 import { PRIVATE_MODE } from '../../runtime/private-file.ts';
 import { synced } from '../../runtime/synced.ts';
-import { packText } from './pack.ts';
+import { packedPieces } from './pack.ts';
 import type { Section } from './pack.ts';
 import type { RecordStore } from './record-store.ts';
 
 /** Size and age at which a new file begins. */
 const MAX_BYTES = 64 * 1024 ** 2;
 const MAX_AGE_MS = 3_600_000;
+/** What is written at a time. */
+const ROOM_BYTES = 256 * 1024;
 
 const NAME = /^records-\d{16}-[0-9a-f]{8,16}\.jsonl$/;
 
@@ -47,6 +49,7 @@ interface OpenFile {
 export class RecordFiles implements RecordStore {
   readonly #folder: string;
   readonly #ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
+  readonly #room = new Uint8Array(ROOM_BYTES);
   #file: OpenFile | null = null;
 
   /** Throws the system's error where the folder cannot be created. */
@@ -58,13 +61,14 @@ export class RecordFiles implements RecordStore {
 
   async keep(sections: readonly Section[]): Promise<string | null> {
     try {
-      const text = packText(sections);
       const file = await this.#current();
       // INVARIANT: a file whose write or sync failed is not written again: its end and what the disk has of it are unknown.
       this.#file = null;
-      await file.handle.appendFile(text);
+      for (const piece of packedPieces(sections, this.#room)) {
+        await file.handle.appendFile(piece);
+        file.bytes += piece.length;
+      }
       await file.handle.datasync();
-      file.bytes += text.length;
       this.#file = file;
       return null;
     } catch (error) {

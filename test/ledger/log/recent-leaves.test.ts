@@ -98,16 +98,16 @@ describe('RecentLeaves', () => {
     );
     if (isStoreFailure(thread)) throw new Error(thread.detail);
     expect(await thread.appendRecords(batch(1, 3))).toBeNull();
-    expect(await thread.appendRecords(batch(4, 300))).toBeNull();
+    expect(await thread.appendRecords(batch(4, 600))).toBeNull();
     await thread.close();
     const stored = mustFind(
       readLog(settings.folder, (log) => [...log.leaves()].map(({ bytes }) => Buffer.from(bytes))),
     );
     expect(hexOf(written.flatMap(({ leaves }) => leaves))).toEqual(hexOf(stored));
     const first = recent.after(1, 0);
-    const second = recent.after(257, 0);
+    const second = recent.after(513, 0);
     if (isProblem(first) || isProblem(second)) throw new Error('the files are read');
-    expect(first.leaves).toHaveLength(256);
+    expect(first.leaves).toHaveLength(512);
     expect(hexOf([...first.leaves, ...second.leaves])).toEqual(hexOf(stored.slice(1)));
     expect(second.checkpoint).toContain(`\n${stored.length}\n`);
     recent.close();
