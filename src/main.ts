@@ -44,6 +44,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/token.ts')).token,
   },
   {
+    name: 'intent new',
+    summary: 'write an intent from a catalog, or from what a task used',
+    load: async () => (await import('./commands/intent-new.ts')).intentNew,
+  },
+  {
     name: 'task',
     summary: 'list, show, suspend, resume or end tasks',
     load: async () => (await import('./commands/task.ts')).taskCommand,

@@ -1,0 +1,56 @@
+/** An entry of a new intent. Notes become comments. */
+export interface NewEntry {
+  readonly actions: readonly { readonly id: string; readonly note: string }[];
+  /** Values as YAML in one line. */
+  readonly constraints: readonly { readonly name: string; readonly value: string; readonly note: string }[];
+}
+
+/** What a new intent says, and why. Notes become comments. */
+export interface NewIntent {
+  readonly head: readonly string[];
+  readonly purpose: string;
+  readonly resource: string;
+  readonly entries: readonly NewEntry[];
+  readonly expiresIn: { readonly value: string; readonly note: string };
+}
+
+/** The text of an intent file. Names and notes are untrusted: none of them can end its line or its scalar. */
+export function intentText({ head, purpose, resource, entries, expiresIn }: NewIntent): string {
+  return [
+    ...head.map(comment),
+    `purpose: ${quoted(purpose)}`,
+    'access:',
+    ...entries.flatMap((entry) => entryLines(resource, entry)),
+    `expires_in: ${expiresIn.value} ${comment(expiresIn.note)}`,
+    '',
+  ].join('\n');
+}
+
+function entryLines(resource: string, { actions, constraints }: NewEntry): readonly string[] {
+  return [
+    `  - resource: ${quoted(resource)}`,
+    '    actions:',
+    ...actions.map(({ id, note }) => `      - ${quoted(id)} ${comment(note)}`),
+    '    constraints:',
+    ...constraints.map(({ name, value, note }) => `      ${name}: ${value} ${comment(note)}`),
+  ];
+}
+
+const comment = (text: string): string => `# ${text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')}`;
+
+/** Plain where that is clear: an id with a dot, a URL. */
+const quoted = (text: string): string =>
+  /^(?:[a-z][\w-]*(?:\.[a-z][\w-]*)+|https:\/\/[\w./-]+(?::\d+)?[\w./-]*)$/i.test(text) ? text : JSON.stringify(text);
+
+/** A value as YAML in one line: `{ argument: amount, limit: 500 }`. */
+export function inlineYaml(value: string | number | Readonly<Record<string, unknown>>): string {
+  if (typeof value !== 'object')
+    return /^[a-z]\w*$/i.test(String(value)) && !isWord(String(value)) ? String(value) : JSON.stringify(value);
+  const members = Object.entries(value).map(
+    ([name, own]) => `${name}: ${inlineYaml(own as Parameters<typeof inlineYaml>[0])}`,
+  );
+  return `{ ${members.join(', ')} }`;
+}
+
+/** A word that YAML reads as no text. */
+const isWord = (text: string): boolean => /^(?:true|false|null|yes|no|on|off|y|n)$/i.test(text);
