@@ -7,6 +7,10 @@ import { Agent } from '../../src/dev/agent.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { encoded, shopService, shopSet } from '../action/protobuf/shop.ts';
+import { recordBytesIn } from '../../src/ledger/leaf.ts';
+import { readLog } from '../../src/ledger/log/log-reader.ts';
+import { timelineFrom } from '../../src/ledger/timeline.ts';
+import { mustFind } from '../builders/must.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { examples, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 import { startShopServer } from './shop-server.ts';
@@ -247,6 +251,38 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
       { method: 'Upload', request: { customer: 'eve' } },
     ]);
   });
+
+  it('a spent budget is not repeated by a retry policy, however much that repeats', async () => {
+    const whole = token;
+    const declared = { actions: ['files.order'], purpose: 'order once', audience: AUDIENCE };
+    ({ token } = await mustDeclare(agent, domain, { ...declared, constraints: { max_calls: 1 } }));
+    const retryPolicy = {
+      maxAttempts: 5,
+      initialBackoff: '0.01s',
+      maxBackoff: '0.01s',
+      backoffMultiplier: 1,
+      retryableStatusCodes: ['UNAVAILABLE', 'RESOURCE_EXHAUSTED', 'ABORTED', 'INTERNAL', 'UNKNOWN'],
+    };
+    const serviceConfig = JSON.stringify({ loadBalancingConfig: [], methodConfig: [{ name: [{}], retryPolicy }] });
+    const patient = connected({ 'grpc.service_config': serviceConfig });
+    expect(await place(order(1), patient)).toMatchObject({ code: status.OK });
+    expect(await place(order(1), patient)).toMatchObject({ code: status.PERMISSION_DENIED, reason: 'task.exhausted' });
+    patient.close();
+    token = whole;
+    expect(await reasonsRecorded()).toEqual([null, 'task.exhausted']);
+  });
+
+  /** The reasons of all uses of the last task, in order. */
+  const reasonsRecorded = async (): Promise<readonly (string | null)[]> => {
+    await domain.remit.flush();
+    const records = mustFind(
+      readLog(join(scratch.folder, 'ledger'), (log) =>
+        timelineFrom([...log.leaves()].map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) }))),
+      ),
+    );
+    const uses = records.flatMap((record) => (record.kind === 'use' ? [record] : []));
+    return uses.filter(({ task }) => task === uses.at(-1)?.task).map(({ reason }) => reason);
+  };
 
   it('a stream without a token is denied', async () => {
     const answered = Promise.withResolvers<Outcome>();

@@ -333,6 +333,31 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
       body,
     });
 
+  it('a task that is cancelled stops each call, and no session dies of it', async () => {
+    const declared = { actions: ['files.read'], purpose: 'read until somebody says stop', audience: AUDIENCE };
+    const { token: stopping, taskId } = await mustDeclare(agent, domain, declared);
+    const { client, transport, responses } = await connect(stopping);
+    const posted = () => server.requests.filter(({ method }) => method === 'POST').length;
+    const before = posted();
+    const { issuerPort, issuerHost } = domain.stage;
+    const ended = await agent.call(issuerPort, { host: issuerHost, method: 'POST', path: `/tasks/${taskId}/cancel` });
+    expect(ended.status).toBe(200);
+    const twice = [1, 2].map(() => client.callTool({ name: 'read_file', arguments: { name: 'trip' } }));
+    for (const result of await Promise.all(twice)) {
+      expect(result).toMatchObject({
+        isError: true,
+        _meta: { 'remit.dev/denial': { reason: 'task.cancelled', next: 'stop', action: 'files.read' } },
+        content: [{ text: expect.stringContaining('Stop this task') }],
+      });
+    }
+    await expect(client.ping()).rejects.toMatchObject({ code: -32_010, data: { reason: 'task.cancelled' } });
+    await client.notification({ method: 'notifications/cancelled', params: { requestId: 1 } });
+    expect(responses.at(-1)?.status).toBe(202);
+    await expect(transport.terminateSession()).rejects.toMatchObject({ code: 403 });
+    await client.close();
+    expect(posted()).toBe(before);
+  });
+
   it('lets the client end its session', async () => {
     const { client, transport } = await connect(token);
     await transport.terminateSession();
