@@ -44,7 +44,7 @@ export function otherArgument(name: string): Required<ArgumentRefusal> {
   const shown = cutText(name, MAX_SHOWN).replaceAll(/[^\x20-\x7e]|[`\\]/gu, escaped);
   return {
     problem: `the catalog does not name \`${shown}\`, and the action takes no other arguments`,
-    argument: { name: shown, expected: 'not to be sent: the action has no such argument' },
+    argument: { name: shown, expected: 'left out: the action has no such argument' },
   };
 }
 

@@ -2,7 +2,7 @@
  * What a verified caller is told of a denial besides its reason, so that a program or a model can mend its call.
  *
  * INVARIANT: names of the catalog and of the intent, what was expected of them, and counts of the caller's own task. Never a value of the
- * call, policy text or a claim. The name of an argument that is in neither is the caller's own, bounded and escaped.
+ * call, policy text or a claim; of the call no more than the name of an argument that the catalog does not have, escaped and cut. The name of an argument that is in neither is the caller's own, bounded and escaped.
  */
 export interface DenialFacts {
   /** Id of the catalogued action that was called. */

@@ -66,7 +66,7 @@ const closed = (message: object): unknown => {
 
 const other = (name: string) => [
   `action.arguments: the message of \`closed.order\` has the field \`${name}\`, which the catalog does not name, and takes no other arguments`,
-  { argument: { name, expected: 'not to be sent: the action has no such argument' } },
+  { argument: { name, expected: 'left out: the action has no such argument' } },
 ];
 
 describe('grpcActionFrom with `otherArguments: deny`', () => {

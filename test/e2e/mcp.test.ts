@@ -188,8 +188,13 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
     [
       'a missing argument',
       () => callTool('read_file'),
-      { reason: 'action.arguments', next: 'change_arguments', action: 'files.read' },
-      'Change the call',
+      {
+        reason: 'action.arguments',
+        next: 'change_arguments',
+        action: 'files.read',
+        argument: { name: 'name', expected: expect.any(String) },
+      },
+      '`name` must be ',
     ],
     [
       'an argument that would be an entity',
@@ -333,11 +338,12 @@ describeWith(envoyPart(), 'MCP through Envoy, with the official SDK', (envoy) =>
       body,
     });
 
+  const posted = (): number => server.requests.filter(({ method }) => method === 'POST').length;
+
   it('a task that is cancelled stops each call, and no session dies of it', async () => {
     const declared = { actions: ['files.read'], purpose: 'read until somebody says stop', audience: AUDIENCE };
     const { token: stopping, taskId } = await mustDeclare(agent, domain, declared);
     const { client, transport, responses } = await connect(stopping);
-    const posted = () => server.requests.filter(({ method }) => method === 'POST').length;
     const before = posted();
     const { issuerPort, issuerHost } = domain.stage;
     const ended = await agent.call(issuerPort, { host: issuerHost, method: 'POST', path: `/tasks/${taskId}/cancel` });
