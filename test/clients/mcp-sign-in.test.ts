@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { ClientCredentialsProvider } from '@modelcontextprotocol/sdk/client/auth-extensions.js';
@@ -18,6 +19,13 @@ import { clientPart, describeWith, envoyPart } from '../parts.ts';
 const AGENT = 'spiffe://acme.test/ns/agents/sa/planner';
 const HOST = 'files.acme.test';
 const SCOPE = 'files.mcp.session files.read';
+
+/** What both SDKs for TypeScript have. */
+interface TypeScriptSdk {
+  readonly Client: typeof Client;
+  readonly ClientCredentialsProvider: typeof ClientCredentialsProvider;
+  readonly StreamableHTTPClientTransport: typeof StreamableHTTPClientTransport;
+}
 
 const CATALOG = `servers:
   files:
@@ -82,33 +90,47 @@ describeWith(envoyPart(), 'the sign-in of an MCP SDK with client credentials', (
     }
   };
 
-  it('of the TypeScript SDK gets a token by its scope, without a secret', async () => {
-    const before = tasks();
+  /** `fetch` with the certificate of the planner, which finds the host of the tools at Envoy, as by a name server. */
+  async function fetchAsPlanner() {
     const svid = await domain.authority.svid('/ns/agents/sa/planner');
     const caller = { svid, bundlePem: domain.authority.bundlePem };
-    const transport = new StreamableHTTPClientTransport(new URL(`https://${HOST}/mcp`), {
-      authProvider: new ClientCredentialsProvider({
+    return (url: string | URL, init: RequestInit = {}): Promise<Response> => {
+      const { hostname, port } = new URL(url);
+      const body = init.body instanceof URLSearchParams ? init.body.toString() : init.body;
+      const sent = { ...init, ...(body === undefined ? {} : { body }) };
+      return fetchOverMtls(url, sent, { ...caller, port: hostname === HOST ? domain.stage.envoyPort : Number(port) });
+    };
+  }
+
+  /** One of the two SDKs for TypeScript; their parts have the same names. */
+  async function signsIn(sdk: TypeScriptSdk): Promise<void> {
+    const before = tasks();
+    const transport = new sdk.StreamableHTTPClientTransport(new URL(`https://${HOST}/mcp`), {
+      authProvider: new sdk.ClientCredentialsProvider({
         clientId: AGENT,
         clientSecret: '',
         expectedIssuer: issuer.origin,
         scope: SCOPE,
       }),
-      fetch: (url, init = {}) => {
-        const { hostname, port } = new URL(url);
-        const body = init.body instanceof URLSearchParams ? init.body.toString() : init.body;
-        const sent = { ...init, ...(body === undefined ? {} : { body }) };
-        return fetchOverMtls(url, sent, {
-          ...caller,
-          port: hostname === HOST ? domain.stage.envoyPort : Number(port),
-        });
-      },
+      fetch: await fetchAsPlanner(),
     });
-    const client = new Client({ name: 'planner', version: '1.0.0' });
+    const client = new sdk.Client({ name: 'planner', version: '1.0.0' });
     await client.connect(transport);
     const result = await client.callTool({ name: 'read_file', arguments: { name: 'trip-report' } });
     await client.close();
     expect(result).toMatchObject({ content: [{ type: 'text', text: 'read_file was run' }] });
     expect(tasks()).toBe(before + 1);
+  }
+
+  it('1.x for TypeScript gets a token by its scope, without a secret', () =>
+    signsIn({ Client, ClientCredentialsProvider, StreamableHTTPClientTransport }));
+
+  describeWith(clientPart('mcp-typescript-2'), 'of TypeScript', (folder) => {
+    it('2.x gets a token by its scope, without a secret', async () => {
+      const entry = join(folder, 'node_modules/@modelcontextprotocol/client/dist/index.mjs');
+      // The same classes as those of 1.x, as far as they are used here.
+      await signsIn((await import(pathToFileURL(entry).href)) as TypeScriptSdk);
+    });
   });
 
   for (const version of ['mcp-python-1', 'mcp-python-2'] as const) {

@@ -169,6 +169,24 @@ describeWith(envoyPart(), 'the issuers of two authorities behind a TCP balancer'
       ]);
     });
 
+    it('a refresh token renews the task at both, and at none once either ended it', async () => {
+      const { taskId } = await fleet.declare();
+      const refreshed = async (at: AuthorityName): Promise<unknown> => {
+        const { body } = await fleet.ask(at, '/oauth/token', {
+          headers: { 'content-type': 'application/x-www-form-urlencoded' },
+          body: new URLSearchParams({
+            grant_type: 'refresh_token',
+            refresh_token: `remit-refresh-${taskId}`,
+          }).toString(),
+        });
+        const { error, txn } = JSON.parse(body);
+        return error ?? txn;
+      };
+      for (const name of AUTHORITIES) expect(await refreshed(name)).toBe(taskId);
+      expect((await fleet.ask('authority', `/tasks/${taskId}/cancel`, {})).status).toBe(200);
+      for (const name of AUTHORITIES) expect(await refreshed(name)).toBe('invalid_grant');
+    });
+
     it('a signal that is delivered to both is taken once', async () => {
       const { taskId, token } = await fleet.declare();
       const event = 'https://schemas.openid.net/secevent/risc/event-type/credential-compromise';

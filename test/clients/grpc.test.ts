@@ -1,0 +1,110 @@
+import { execFile } from 'node:child_process';
+import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { encoded, shopSet } from '../action/protobuf/shop.ts';
+import { examples, mustDeclare, scratchFolder, startDomain } from '../e2e/domain.ts';
+import { startShopServer } from '../e2e/shop-server.ts';
+import type { ShopServer } from '../e2e/shop-server.ts';
+import { clientPart, describeWith, envoyPart } from '../parts.ts';
+
+const HOST = 'files.acme.test';
+
+const CATALOG = `servers:
+  files:
+    hosts: [${HOST}]
+    audience: https://${HOST}
+    grpc:
+      descriptorSet: shop.binpb
+      services:
+        acme.shop.v1.Shop:
+          methods:
+            PlaceOrder: { action: files.order, risk: low, args: { customer: {} } }
+`;
+
+const POLICIES = `@id("all") permit (principal in Remit::AgentGroup::"agents", action, resource in Remit::Server::"files");`;
+
+const CLUSTER = '    - name: files\n      type: STATIC\n';
+
+describeWith(envoyPart(), 'gRPC with retries', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let server: ShopServer;
+  let domain: DevDomain;
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-grpcio-');
+    server = await startShopServer();
+    const policies = join(scratch.folder, 'policies');
+    await mkdir(policies);
+    await writeFile(join(policies, 'actions.yaml'), CATALOG);
+    await writeFile(join(policies, 'shop.binpb'), shopSet);
+    await writeFile(join(policies, 'shop.cedar'), POLICIES);
+    for (const name of ['base.cedarschema', 'entities.cedarentities.json'])
+      await copyFile(join(examples, name), join(policies, name));
+    domain = await startDomain(envoy, {
+      folder: scratch.folder,
+      policies,
+      filesServer: server.address,
+      envoyConfig: (shipped) => {
+        expect(shipped).toContain(CLUSTER);
+        return shipped.replace(CLUSTER, `${CLUSTER}      typed_extension_protocol_options: *http2\n`);
+      },
+    });
+  });
+  afterAll(async () => {
+    await domain?.stop();
+    server?.close();
+    await scratch?.remove();
+  });
+
+  /** Reasons of the denied uses of a task. */
+  async function denials(task: string): Promise<readonly string[]> {
+    const { planner, issuerHost: host, issuerPort } = domain.stage;
+    const answer = await planner.call(issuerPort, { host, method: 'GET', path: `/tasks/${task}/timeline` });
+    const { records } = JSON.parse(answer.body);
+    return records.flatMap(({ reason }: { reason?: string | null }) => reason ?? []);
+  }
+
+  const file = (name: string): string => join(scratch.folder, name);
+  const declared = (constraints: Readonly<Record<string, unknown>> = {}) =>
+    mustDeclare(domain.stage.planner, domain, {
+      actions: ['files.order'],
+      audience: `https://${HOST}`,
+      constraints,
+    });
+
+  describeWith(clientPart('oauth-python'), 'by grpcio', (packages) => {
+    const called = async (token: string): Promise<unknown> => {
+      const { stdout } = await promisify(execFile)('python3', [join(import.meta.dirname, 'python/grpc_retries.py')], {
+        env: {
+          PATH: process.env['PATH'],
+          PYTHONPATH: packages,
+          HOST_NAME: HOST,
+          ENVOY_PORT: String(domain.stage.envoyPort),
+          BUNDLE: file('bundle.pem'),
+          SVID_CERT: file('planner.pem'),
+          SVID_KEY: file('planner.key'),
+          METHOD: '/acme.shop.v1.Shop/PlaceOrder',
+          MESSAGE: Buffer.from(encoded({ customer: 'ada' })).toString('hex'),
+          TOKEN: token,
+        },
+        timeout: 120_000,
+      });
+      return JSON.parse(stdout);
+    };
+    it('asks for a spent budget once', async () => {
+      const { token, taskId } = await declared({ max_calls: 1 });
+      expect(await called(token)).toEqual(['OK', 'PERMISSION_DENIED']);
+      expect(await denials(taskId)).toEqual(['task.exhausted']);
+    });
+
+    it('asks once for each call of a stopped task', async () => {
+      const { token, taskId } = await declared();
+      const { planner, issuerHost: host, issuerPort } = domain.stage;
+      await planner.call(issuerPort, { host, method: 'POST', path: `/tasks/${taskId}/cancel` });
+      expect(await called(token)).toEqual(['PERMISSION_DENIED', 'PERMISSION_DENIED']);
+      expect(await denials(taskId)).toEqual(['task.cancelled', 'task.cancelled']);
+    });
+  });
+});
