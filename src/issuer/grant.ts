@@ -1,35 +1,35 @@
 import { isDeny } from '../decision/decision.ts';
 import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
-import { issueQuestion } from '../policy/issue-question.ts';
-import { MAX_STEP_MS } from '../state/clock-floor.ts';
 import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { Authority } from '../state/authority.ts';
 import type { NamedValues } from '../task/named-values.ts';
-import { lifeSecondsOf, type Task } from '../task/task.ts';
+import type { Task } from '../task/task.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';
 import { claimLimits } from '../token/claim-readers.ts';
 import { isProblem } from '../runtime/problem.ts';
-import { ancestorsOf, delegationFrom } from './ancestors.ts';
+import { ancestorsOf } from './ancestors.ts';
 import { clientFrom } from './client.ts';
 import { headerProblem } from './client-authentication.ts';
 import { declarationFrom } from './declaration.ts';
 import { formFrom } from './form.ts';
 import { type Intent, intentFrom } from './intent.ts';
+import { type Lifetime, lifetimeOf } from './lifetime.ts';
 import { isCovered, wideningOf } from './narrowing.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { autonomous, type Client, ofTask, type Origin, originOf } from './origin.ts';
+import { answersOf } from './policy-answers.ts';
 import { bindingOf } from './proof-of-key.ts';
 import { refreshedTask } from './refresh-token.ts';
 import { audienceFrom } from './resource.ts';
 import { isScopeAlone, scopeRefusal } from './scope-alone.ts';
 import type { IssuerRequest, IssuerServices } from './services.ts';
-import { admittedStop, type ReadStop, stopFacts } from './stopped-task.ts';
+import { admittedStop, type ReadStop } from './stopped-task.ts';
 import { type TokenRequest, tokenRequestFrom } from './token-request.ts';
 
 /** A granted request: intent, origin, lifetimes, and the policies that permitted it. */
-export interface Grant extends Client {
+export interface Grant extends Client, Lifetime {
   readonly intent: Intent;
   readonly origin: Origin;
   /** Claims of the agent, for a new task. */
@@ -38,15 +38,6 @@ export interface Grant extends Client {
   readonly delegate: TokenRequest['delegate'];
   /** Whether it results from a token exchange, whose response has an additional member. */
   readonly isExchange: boolean;
-  /** Seconds since the Unix epoch, as `iat` and `exp` of the token. */
-  readonly issuedAtSeconds: number;
-  readonly expiresAtSeconds: number;
-  /** Deadline of the task on the store's clock, in milliseconds since the Unix epoch. */
-  readonly deadlineMs: number;
-  /** Life of the task, from its declaration to its deadline. */
-  readonly taskSeconds: number;
-  /** Expiry of the token on the store's clock. */
-  readonly tokenEndMs: number;
   /** Ids of the policies that permitted it, sorted. */
   readonly policyIds: readonly string[];
   /** The ancestors of the task, nearest first, about which the policies were asked too. They are premises of the write. */
@@ -240,49 +231,6 @@ function originProblem(intent: Intent, { resources, scope, within }: Origin): OA
   return widening === null ? null : oauthError('invalid_authorization_details', widening);
 }
 
-type Lifetime = Pick<Grant, 'issuedAtSeconds' | 'expiresAtSeconds' | 'deadlineMs' | 'taskSeconds' | 'tokenEndMs'>;
-
-/**
- * A task lives until the end of its intent, else for the default time, and never longer than the maximum or its origin. A token
- * never outlives its configured lifetime, the task, the subject token or the client's certificate.
- *
- * Tasks use the store's clock, which no step of the wall clock moves at once; token claims use the wall clock, like all other
- * parties. Where the wall clock is so far ahead that a token would be expired, none is issued until both clocks agree.
- */
-function lifetimeOf(
-  leaf: LeafCertificate,
-  { intent, origin }: { readonly intent: Intent; readonly origin: Origin },
-  services: IssuerServices,
-): Lifetime | OAuthError {
-  const { tokenSeconds, taskSeconds, maxTaskSeconds } = services.settings;
-  const { wallMs, floorMs: startMs } = services.authority.clocks();
-  const ownEndMs = origin.place.kind === 'same-task' ? Infinity : startMs + taskSeconds * 1_000;
-  const endMs = Math.min(intent.notAfterMs ?? ownEndMs, origin.deadlineMs);
-  const deadlineMs =
-    origin.place.kind === 'same-task'
-      ? origin.place.task.deadlineMs
-      : Math.min(endMs, startMs + maxTaskSeconds * 1_000);
-  const issuedAtSeconds = Math.floor(wallMs / 1_000);
-  const expiresAtSeconds = Math.min(
-    issuedAtSeconds + tokenSeconds,
-    Math.floor(Math.min(endMs, deadlineMs) / 1_000),
-    Math.floor(leaf.notAfterMs / 1_000),
-    origin.expiresAtSeconds,
-  );
-  if (deadlineMs > startMs && expiresAtSeconds > issuedAtSeconds) {
-    const tokenEndMs = startMs + expiresAtSeconds * 1_000 - wallMs;
-    const createdAtMs = origin.place.kind === 'same-task' ? origin.place.task.createdAtMs : startMs;
-    const taskSeconds = lifeSecondsOf({ createdAtMs, deadlineMs });
-    return { issuedAtSeconds, expiresAtSeconds, deadlineMs, taskSeconds, tokenEndMs };
-  }
-  if (wallMs - startMs > MAX_STEP_MS && deadlineMs > startMs) {
-    return oauthError('temporarily_unavailable', 'the clock of the issuer is being confirmed');
-  }
-  return intent.notAfterMs !== null && intent.notAfterMs <= startMs
-    ? oauthError('invalid_authorization_details', 'not_after has passed')
-    : oauthError('invalid_request', 'the token would live for less than a second');
-}
-
 /** What the policies said of an intent. */
 interface Permission {
   /** The policies that permit, sorted. */
@@ -293,47 +241,21 @@ interface Permission {
 
 /**
  * Asks the policies about all actions of the intent under all their constraints. All or nothing, but for a `scope` alone, of which those are
- * left out that policies refuse. Each decision takes a turn of its own.
+ * left out that policies refuse.
  */
 async function permitted(
   of: Case,
   { intent, lifetime, stop }: { readonly intent: Intent; readonly lifetime: Lifetime; readonly stop: ReadStop | null },
-  { authority, policies, nextTurn }: IssuerServices,
+  services: IssuerServices,
 ): Promise<Permission | OAuthError> {
+  const { policies } = services;
   if (isDeny(policies)) return oauthError('temporarily_unavailable', 'no policies are loaded', policies);
   const { origin, asked, above } = of;
-  const { actors, place, subject, subjectAttributes } = origin;
   const policyIds = new Set<string>();
   const refused = new Map<string, OAuthError>();
-  const actions = intent.actions.map((action) => action.id);
-  const delegation = delegationFrom(above);
-  const stopped = stopFacts(stop?.was ?? null, authority.floorMs());
-  for (const { action, constraints } of intent.asked) {
-    await nextTurn();
-    const decision = policies.grant(
-      issueQuestion(
-        {
-          agent: intent.agent,
-          server: intent.server,
-          purpose: intent.purpose,
-          actions,
-          requested: { action: action.id, risk: action.risk, constraints },
-          ttlSeconds: lifetime.expiresAtSeconds - lifetime.issuedAtSeconds,
-          taskSeconds: lifetime.taskSeconds,
-          subject,
-          subjectAttributes,
-          actors,
-          // A new task has no attested values.
-          claimed: place.kind === 'same-task' ? place.task.claimed : (asked.context ?? {}),
-          attested: place.kind === 'same-task' ? place.task.attested : [],
-          risk: place.kind === 'same-task' ? place.task.risk : 'low',
-          delegation,
-          stopped,
-          nowMs: lifetime.issuedAtSeconds * 1_000,
-        },
-        policies.catalog,
-      ),
-    );
+  const claimed = asked.context ?? {};
+  const answers = answersOf({ intent, origin, claimed, above, lifetime, stop }, { ...services, policies });
+  for await (const { action, decision } of answers) {
     if (!isDeny(decision)) {
       for (const id of decision.policyIds) policyIds.add(id);
       continue;
@@ -351,7 +273,7 @@ async function permitted(
     refused.set(action.id, refusal);
   }
   const [first] = refused.values();
-  return first !== undefined && refused.size === actions.length
+  return first !== undefined && refused.size === intent.actions.length
     ? scopeRefusal(first)
     : { policyIds: [...policyIds].toSorted(), refused: new Set(refused.keys()) };
 }
