@@ -1,6 +1,7 @@
 import { isDeny } from '../decision/decision.ts';
 import type { Reason } from '../decision/reasons.ts';
 import type { HttpCall } from './call.ts';
+import type { RouteTarget } from './catalog.ts';
 import type { DeniedCall } from './denied-call.ts';
 import type { JsonRpcId } from './json-rpc.ts';
 
@@ -8,6 +9,8 @@ import type { JsonRpcId } from './json-rpc.ts';
 export type DenialForm =
   /** A gRPC client reads `grpc-status`, whatever the HTTP status is. */
   | { readonly kind: 'grpc' }
+  /** A2A over HTTP and JSON: a `google.rpc.Status` as JSON, with the HTTP status of the reason. @see AIP-193 */
+  | { readonly kind: 'a2a-http' }
   | {
       readonly kind: 'json-rpc-error';
       /** Id of the request; `null` where it has none or cannot be parsed. */
@@ -38,7 +41,7 @@ const CODES = { mcp: -32_010, a2a: -32_099 } as const;
  */
 export function denialFormOf({ call, target, message }: DeniedCall, reason: Reason): DenialForm | null {
   if (isGrpc(call)) return { kind: 'grpc' };
-  if (message === null || (target?.kind !== 'mcp' && target?.kind !== 'a2a')) return null;
+  if (message === null || (target?.kind !== 'mcp' && target?.kind !== 'a2a')) return overHttp(call, target);
   const style = target.kind === 'mcp' ? target.mcp.denials : target.a2a.denials;
   const media = mediaTypeFor(call);
   const error = { kind: 'json-rpc-error', code: CODES[target.kind], media } as const;
@@ -56,7 +59,7 @@ export function denialFormOf({ call, target, message }: DeniedCall, reason: Reas
 
 /** The HTTP status of a denial in its form. */
 export function httpStatusOf(form: DenialForm | null, { httpStatus }: Reason): number {
-  if (form === null || form.kind === 'grpc') return httpStatus;
+  if (form === null || form.kind === 'grpc' || form.kind === 'a2a-http') return httpStatus;
   if (form.kind === 'accepted') return 202;
   return form.kind === 'json-rpc-error' && form.status === 'reason' ? httpStatus : 200;
 }
@@ -67,6 +70,10 @@ const INVALID: ReadonlySet<number> = new Set([400, 413]);
 /** As Envoy tells a gRPC request. @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Requests */
 const isGrpc = ({ headers }: HttpCall): boolean =>
   (headers.get('content-type') ?? []).some((type) => /^application\/grpc(?:[+;]|$)/i.test(type));
+
+/** Clients of A2A from version 1 on name their version. */
+const overHttp = ({ headers }: HttpCall, target: RouteTarget | undefined): DenialForm | null =>
+  headers.has('a2a-version') && target?.kind !== 'mcp' ? { kind: 'a2a-http' } : null;
 
 /** Streams of A2A accept events alone; MCP accepts both. */
 function mediaTypeFor({ headers }: HttpCall): MediaType {

@@ -55,6 +55,8 @@ export function denialBody(
       return json({ error: errorOf(reason), message, ...data });
     case 'grpc':
       return json({ error: errorOf(reason), message: cut(message, MAX_GRPC_MESSAGE_CHARS), ...shortened(data) });
+    case 'a2a-http':
+      return json({ error: rpcStatus(reason, content) });
     case 'json-rpc-error':
       return json({ jsonrpc: '2.0', id: form.id, error: { code: form.code, message, data } }, form.media);
     case 'tool-result':
@@ -65,6 +67,35 @@ export function denialBody(
       return form satisfies never;
   }
 }
+
+/**
+ * A `google.rpc.Status` with the facts as `ErrorInfo`, whose values are texts.
+ *
+ * @see https://google.aip.dev/193
+ * @see https://a2a-protocol.org/latest/specification/, HTTP+JSON error handling
+ */
+function rpcStatus({ httpStatus, grpcStatus }: Reason, { message, data }: Content): object {
+  const { argument, budget, ...texts } = data;
+  const metadata = {
+    ...texts,
+    ...(argument === undefined ? {} : { argument: argument.name, expected: argument.expected }),
+    ...(budget === undefined ? {} : { limit: String(budget.limit) }),
+    ...(budget?.used === undefined ? {} : { used: String(budget.used) }),
+  };
+  const info = {
+    '@type': 'type.googleapis.com/google.rpc.ErrorInfo',
+    reason: data.reason.toUpperCase().replaceAll(/[.-]/g, '_'),
+    domain: 'remit.dev',
+    metadata,
+  };
+  return { code: httpStatus, status: GRPC_NAMES[grpcStatus], message, details: [info] };
+}
+
+const GRPC_NAMES: Readonly<Record<Reason['grpcStatus'], string>> = {
+  7: 'PERMISSION_DENIED',
+  14: 'UNAVAILABLE',
+  16: 'UNAUTHENTICATED',
+};
 
 /** Without what the message or the reason says as well. */
 const shortened = ({ advice: _advice, help: _help, ...kept }: Told): Partial<Told> => kept;

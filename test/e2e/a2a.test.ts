@@ -1,7 +1,14 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentCard } from '@a2a-js/sdk';
-import { type Client, ClientFactory, DefaultAgentCardResolver, JsonRpcTransportFactory } from '@a2a-js/sdk/client';
+import {
+  type Client,
+  ClientFactory,
+  DefaultAgentCardResolver,
+  JsonRpcTransportFactory,
+  RestTransportFactory,
+} from '@a2a-js/sdk/client';
+import { nextSteps } from '../../src/decision/next-step.ts';
 import { JsonRpcTransportError } from '@a2a-js/sdk/errors';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
@@ -223,6 +230,19 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
       envelopeCode: -32_099,
       data: { reason, ...(advice === undefined ? {} : { advice }) },
     });
+  });
+
+  it('the client shows its caller a denial over HTTP and JSON', async () => {
+    const card = AgentCard.fromJSON(cardOf(URL_OF_AGENT));
+    const [first] = card.supportedInterfaces;
+    if (first === undefined) throw new Error('the card has no interface');
+    const factory = new ClientFactory({ transports: [new RestTransportFactory({ fetchImpl: fetchAsAgent })] });
+    const interfaces = [{ ...first, protocolBinding: 'HTTP+JSON', url: `${AUDIENCE}/rest` }];
+    const client = await factory.createFromAgentCard({ ...card, supportedInterfaces: interfaces });
+    const error: unknown = await client.sendMessage(asking('a trip')).catch((thrown: unknown) => thrown);
+    expect(last?.headers.get('x-remit-decision')).toMatch(/^deny;/);
+    expect(error).toMatchObject({ statusCode: last?.status });
+    expect(String(error)).toContain(nextSteps.change_arguments);
   });
 
   it.each([

@@ -351,6 +351,29 @@ describe('checkResponseFrom a denial in the form of a protocol', () => {
     });
   });
 
+  it('is a `google.rpc.Status` for A2A over HTTP and JSON', () => {
+    const budget = { limit: 3, used: 3 };
+    const argument = { name: 'amount', expected: 'a whole number' };
+    const response = responseIn({ kind: 'a2a-http' }, { told: { ...told, argument, budget } }).denied_response;
+    expect(response?.status).toEqual({ code: 403 });
+    const metadata = { ...data, argument: 'amount', expected: 'a whole number', limit: '3', used: '3' };
+    expect(JSON.parse(response?.body ?? '')).toEqual({
+      error: {
+        code: 403,
+        status: 'PERMISSION_DENIED',
+        message: expect.stringMatching(/^the action is outside .*: `amount` must be a whole number\. Declare it\.$/),
+        details: [
+          {
+            '@type': 'type.googleapis.com/google.rpc.ErrorInfo',
+            reason: 'ACTION_OUTSIDE_INTENT',
+            domain: 'remit.dev',
+            metadata,
+          },
+        ],
+      },
+    });
+  });
+
   it('is no answer to a notification, and still a denial to Envoy', () => {
     const response = responseIn({ kind: 'accepted' });
     expect(response.status?.code).toBe(7);

@@ -99,6 +99,7 @@ export function policyDetails({ check, byPolicy }: CheckToTrace): readonly Detai
 
 const formTexts = {
   grpc: 'a gRPC status',
+  'a2a-http': 'an error of A2A over HTTP and JSON',
   'json-rpc-error': 'a JSON-RPC error',
   'tool-result': 'the result of a tool that failed',
   accepted: 'no answer, to a notification',
