@@ -3,9 +3,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { compressionAlgorithms, credentials, loadPackageDefinition, Metadata, status } from '@grpc/grpc-js';
 import type { ClientReadableStream, ClientWritableStream, ServiceClientConstructor, ServiceError } from '@grpc/grpc-js';
+import { forwardOptionsFrom } from '../../src/agent-run/forward/forward-option.ts';
+import { forwardTargetsFrom } from '../../src/agent-run/forward/forward-target.ts';
+import { openForwarders } from '../../src/agent-run/forward/forwarders.ts';
+import { OwnSvid } from '../../src/agent-run/own-svid.ts';
 import { Agent } from '../../src/dev/agent.ts';
+import { writeCredential } from '../../src/dev/authority.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
 import { encoded, shopService, shopSet } from '../action/protobuf/shop.ts';
 import { recordBytesIn } from '../../src/ledger/leaf.ts';
 import { readLog } from '../../src/ledger/log/log-reader.ts';
@@ -154,14 +160,14 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
   };
 
   /** Sends these bytes as the only message of the call. */
-  const place = (bytes: Uint8Array, by = client): Promise<Outcome> =>
+  const place = (bytes: Uint8Array, by = client, sent = metadata()): Promise<Outcome> =>
     new Promise((resolve) => {
       by.makeUnaryRequest(
         '/acme.shop.v1.Shop/PlaceOrder',
         (one: Uint8Array) => Buffer.from(one),
         (one: Buffer) => one.toString('latin1'),
         bytes,
-        metadata(),
+        sent,
         { deadline: Date.now() + 10_000 },
         (error, answer) => resolve(outcomeOf(error, answer)),
       );
@@ -220,10 +226,10 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
     expect(server.arrived).toHaveLength(before);
   });
 
-  const watch = (customer: string): Promise<readonly [readonly unknown[], Outcome]> =>
+  const watch = (customer: string, by = client, sent = metadata()): Promise<readonly [readonly unknown[], Outcome]> =>
     new Promise((resolve) => {
       const got: unknown[] = [];
-      const stream: ClientReadableStream<unknown> = client['Watch']?.({ customer }, metadata());
+      const stream: ClientReadableStream<unknown> = by['Watch']?.({ customer }, sent);
       stream.on('data', (one) => got.push(one));
       stream.on('error', (error) => resolve([got, outcomeOf(error as ServiceError)]));
       stream.on('end', () => resolve([got, outcomeOf(null)]));
@@ -283,6 +289,57 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
     const uses = records.flatMap((record) => (record.kind === 'use' ? [record] : []));
     return uses.filter(({ task }) => task === uses.at(-1)?.task).map(({ reason }) => reason);
   };
+
+  it('a client without token and certificate calls through the forwarder of a run', async () => {
+    const { folder } = scratch;
+    const files = await writeCredential(folder, 'forwarded', svid);
+    const own = await OwnSvid.open({ kind: 'files', ...files, bundle: join(folder, 'bundle.pem') }, systemPorts);
+    const options = forwardOptionsFrom([`shop=${AUDIENCE},connect=127.0.0.1:${domain.stage.envoyPort}`]);
+    const targets = 'problem' in options ? options : forwardTargetsFrom(options, [AUDIENCE]);
+    if ('problem' in targets) throw new Error(targets.problem);
+    const credential = {
+      taskId: '',
+      token,
+      type: 'Bearer',
+      askedAtMs: Date.now(),
+      expiresAtMs: Date.now() + 60_000,
+      boundTo: own.thumbprint() ?? '',
+    };
+    const opened = await openForwarders(targets, {
+      svid: own,
+      keeperOf: () => ({ current: async () => credential, another: async () => credential }),
+      ports: systemPorts,
+      tell: () => undefined,
+      onFolder: () => undefined,
+    });
+    if ('problem' in opened) throw new Error(opened.problem);
+    const { acme } = loadPackageDefinition({ 'acme.shop.v1.Shop': shopService }) as never as {
+      acme: { shop: { v1: { Shop: ServiceClientConstructor } } };
+    };
+    const shop = new acme.shop.v1.Shop(
+      `unix:${opened.variables['REMIT_FORWARD_SHOP_SOCKET'] ?? ''}`,
+      credentials.createInsecure(),
+    );
+    const bare = new Metadata();
+    try {
+      expect(await place(order(10_000), shop, bare)).toMatchObject({ code: status.OK, answer: '\n\x03o-1' });
+      const denied = { code: status.PERMISSION_DENIED, reason: 'policy.forbidden' };
+      expect(await place(order(10_001), shop, bare)).toMatchObject(denied);
+      expect(await watch('ada', shop, bare)).toMatchObject([[{ id: 'o-1' }, { id: 'o-2' }], { code: status.OK }]);
+      const uploaded = Promise.withResolvers<Outcome>();
+      const stream: ClientWritableStream<object> = shop['Upload']?.(
+        bare,
+        (error: ServiceError | null, answer: unknown) => uploaded.resolve(outcomeOf(error, answer)),
+      );
+      stream.write({ customer: 'ada' });
+      stream.end();
+      expect(await uploaded.promise).toMatchObject({ code: status.OK, answer: { id: 'all' } });
+    } finally {
+      shop.close();
+      await opened.close();
+      own.close();
+    }
+  });
 
   it('a stream without a token is denied', async () => {
     const answered = Promise.withResolvers<Outcome>();
