@@ -44,13 +44,16 @@ async function serve(rounds: number): Promise<void> {
 /** Time of one call in milliseconds. */
 type Call = (method: string, body: string) => Promise<number>;
 
-const callWith = (send: typeof requestHttp | typeof requestHttps, options: RequestOptions): Call => {
-  const base = { ...options, headers: { ...options.headers, 'content-type': 'application/json' } };
+const callWith = (
+  send: typeof requestHttp | typeof requestHttps,
+  options: Omit<RequestOptions, 'headers'> & { readonly headers?: Readonly<Record<string, string>> },
+): Call => {
+  const own: Readonly<Record<string, string>> = { ...options.headers, 'content-type': 'application/json' };
   return (method, body) =>
     new Promise((settle, reject) => {
       const start = performance.now();
-      const headers = { ...base.headers, ...(body === '' ? {} : { 'content-length': body.length }) };
-      send({ ...base, method, headers }, (response) => {
+      const headers = { ...own, ...(body === '' ? {} : { 'content-length': String(body.length) }) };
+      send({ ...options, method, headers }, (response) => {
         response.resume().once('end', () => settle(performance.now() - start));
       })
         .once('error', reject)
@@ -71,7 +74,7 @@ async function measure(rounds: number, folder: string, port: number): Promise<vo
       ...direct,
       agent: new HttpsAgent(pool),
       headers: { host: 'payments.acme.test', authorization: BEARER },
-    } as RequestOptions),
+    }),
     port: callWith(requestHttp, { host: hostname, port: localPort, path: pathname + path, agent: new HttpAgent(pool) }),
     socket: callWith(requestHttp, { socketPath, path, agent: new HttpAgent(pool) }),
   };
@@ -99,13 +102,14 @@ async function measure(rounds: number, folder: string, port: number): Promise<vo
       added.port.push(viaPort - base);
       added.socket.push(viaSocket - base);
     }
-    const shown = (value: number): string => value.toFixed(3);
     process.stdout.write(
       `${name}: direct ${shown(median(directs))} ms; added at the port ${shown(median(added.port))} ms, at the socket ${shown(median(added.socket))} ms\n`,
     );
   }
   process.exit(0);
 }
+
+const shown = (value: number): string => value.toFixed(3);
 
 const median = (values: readonly number[]): number =>
   values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? 0;

@@ -5,6 +5,7 @@ import { isIssuerProblem } from '../issuer-problem.ts';
 import { AgentCardUrls, isAgentCard } from './agent-card.ts';
 import { EndpointEvent } from './endpoint-event.ts';
 import type { Forwarded } from './forwarded.ts';
+import { jsonRpcAnswer } from './json-rpc-answer.ts';
 import { type LocalAnswer, localAnswerBytes, upstreamFault, withoutToken } from './local-answer.ts';
 import { localReference } from './local-reference.ts';
 import { passedAnswerLines, passedRequestLines, passedTrailers } from './passed-headers.ts';
@@ -29,7 +30,7 @@ export interface Http1Call {
 export async function forwardHttp1(call: Http1Call, forwarded: Forwarded): Promise<void> {
   const body = new RequestBody(call.request);
   const credential = await forwarded.current();
-  if (isIssuerProblem(credential)) return answerLocally(call.response, withoutToken(credential));
+  if (isIssuerProblem(credential)) return answerWithoutToken(call, body, withoutToken(credential));
   const first = await attempted(call, forwarded, { credential, body });
   if (first === null) return;
   const another = first.statusCode === 401 && body.isReplayable() ? await forwarded.another(credential) : credential;
@@ -37,6 +38,22 @@ export async function forwardHttp1(call: Http1Call, forwarded: Forwarded): Promi
   first.resume();
   const second = await attempted(call, forwarded, { credential: another, body });
   if (second !== null) passAnswer(second, call, forwarded);
+}
+
+/** A client of MCP or A2A is told that its task is over in the form that it survives. */
+async function answerWithoutToken(
+  { request, response }: Http1Call,
+  body: RequestBody,
+  answer: LocalAnswer,
+): Promise<void> {
+  const isMessage =
+    answer.next === 'stop' &&
+    request.method === 'POST' &&
+    /^application\/json\b/i.test(request.headers['content-type'] ?? '');
+  const sent = isMessage ? await body.whole() : null;
+  const form = sent === null ? null : jsonRpcAnswer(answer, sent);
+  if (form === null) return answerLocally(response, answer);
+  response.writeHead(form.status, form.headers).end(form.body);
 }
 
 interface Attempt {
@@ -74,11 +91,14 @@ function asked(
     path: `${target.base}${rest}`.replace(/^(?=$|\?)/, '/'),
     headers: requestLines(request, { target, token: credential.token }),
     timeout: bounds.idleMs,
+    maxHeaderSize: MAX_ANSWER_HEADER_BYTES,
   });
   return sent.once('timeout', () =>
     sent.destroy(Object.assign(new Error(`no byte within ${bounds.idleMs / 1_000} s`), { code: IDLE_TIMEOUT })),
   );
 }
+
+const MAX_ANSWER_HEADER_BYTES = 65_536;
 
 /** The request's lines as the upstream gets them. The framing is that of this connection's own parser. */
 export function requestLines(

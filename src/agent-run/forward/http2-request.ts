@@ -11,7 +11,7 @@ import { isProblem } from '../../runtime/problem.ts';
 import type { TaskCredential } from '../issuer-client.ts';
 import { isIssuerProblem } from '../issuer-problem.ts';
 import type { Forwarded } from './forwarded.ts';
-import { type LocalAnswer, localAnswerBytes, upstreamFault, withoutToken } from './local-answer.ts';
+import { type LocalAnswer, localAnswerBytes, messageOf, upstreamFault, withoutToken } from './local-answer.ts';
 import { localReference } from './local-reference.ts';
 import { type HeaderLines, passedAnswerLines, passedRequestLines, passedTrailers, valuesOf } from './passed-headers.ts';
 import type { SessionLease } from './upstream-sessions.ts';
@@ -176,7 +176,7 @@ export function answerStream({ stream, lines }: Pick<Http2Call, 'stream' | 'line
   stream.on('error', () => undefined);
   if (valuesOf(lines, 'content-type').some((type) => /^application\/grpc\b/i.test(type))) {
     const status = answer.status === 403 ? PERMISSION_DENIED : (grpcStatuses.get(answer.next) ?? PERMISSION_DENIED);
-    const message = encodeURIComponent(answer.message);
+    const message = encodeURIComponent(messageOf(answer));
     const trailersOnly = { 'content-type': 'application/grpc', 'grpc-status': String(status), 'grpc-message': message };
     return stream.respond({ ':status': 200, ...trailersOnly }, { endStream: true });
   }

@@ -1,4 +1,4 @@
-import type { NextStep } from '../../decision/next-step.ts';
+import { type NextStep, nextSteps } from '../../decision/next-step.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import type { IssuerProblem } from '../issuer-problem.ts';
 
@@ -8,7 +8,7 @@ export interface LocalAnswer {
   /** Whose fault it is: `forward.…` for the forwarder's own, else a reason of Remit. */
   readonly reason: ReasonCode | `forward.${string}`;
   readonly error: string;
-  /** For people and models. Never a token, a path segment that guards, or a header's value. */
+  /** What happened, for people and models. Never a token, a path segment that guards, or a header's value. */
   readonly message: string;
   readonly next: NextStep;
 }
@@ -65,13 +65,16 @@ const endReasonOf = ({ taskState }: IssuerProblem): LocalAnswer['reason'] =>
 
 const endReasons = ['task.completed', 'task.cancelled', 'task.revoked', 'task.expired'] as const satisfies ReasonCode[];
 
+/** What happened, and what to do next: frameworks pass on nothing else. */
+export const messageOf = ({ message, next }: LocalAnswer): string => `${message}. ${nextSteps[next]}`;
+
 /** Its headers and body. */
-export function localAnswerBytes({ status: _status, ...members }: LocalAnswer): {
+export function localAnswerBytes(answer: LocalAnswer): {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 } {
-  const { error, reason, message, next } = members;
-  const body = JSON.stringify({ error, reason, message, next });
+  const { error, reason, next } = answer;
+  const body = JSON.stringify({ error, reason, message: messageOf(answer), next });
   return {
     headers: {
       'content-type': 'application/json',

@@ -24,6 +24,15 @@ export class RequestBody {
     return this.#isWhole && this.#kept !== null;
   }
 
+  /** All of it, for an answer of the forwarder itself; `null` where it is longer than is kept. In the place of `sendTo`. */
+  async whole(): Promise<Buffer | null> {
+    for await (const chunk of this.#request as AsyncIterable<Buffer>) {
+      this.#keep(chunk);
+      if (this.#kept === null) return null;
+    }
+    return Buffer.concat(this.#kept ?? []);
+  }
+
   sendTo(sent: ClientRequest): void {
     if (this.#isWhole) return this.#end(sent, Buffer.concat(this.#kept ?? []));
     if (isBodyless(this.#request)) {

@@ -56,7 +56,7 @@ describe('the forwarder: an upstream that fails', () => {
     expect(await refused(await started({ connect }))).toEqual([
       502,
       'forward.upstream-unreachable',
-      `the upstream https://tools.acme.test could not be called: connect ECONNREFUSED ${connect}`,
+      `the upstream https://tools.acme.test could not be called: connect ECONNREFUSED ${connect}. This is a fault on our side: try the same call again later.`,
       'retry_later',
     ]);
   });
@@ -66,7 +66,7 @@ describe('the forwarder: an upstream that fails', () => {
     expect(await refused(await started({ connect, bounds: { connectMs: 200 } }))).toEqual([
       504,
       'forward.upstream-slow',
-      'the upstream https://tools.acme.test did not answer in time: no connection within 0.2 s',
+      'the upstream https://tools.acme.test did not answer in time: no connection within 0.2 s. This is a fault on our side: try the same call again later.',
       'retry_later',
     ]);
   });
@@ -77,7 +77,7 @@ describe('the forwarder: an upstream that fails', () => {
     expect((await refused(forwarder)).slice(0, 3)).toEqual([
       504,
       'forward.upstream-slow',
-      'the upstream https://tools.acme.test did not answer in time: no byte within 0.3 s',
+      'the upstream https://tools.acme.test did not answer in time: no byte within 0.3 s. This is a fault on our side: try the same call again later.',
     ]);
   });
 

@@ -340,6 +340,32 @@ describe('the forwarder: tokens that are refused, and tasks that are over', () =
       0,
     ]);
   });
+
+  it.each([
+    [
+      'a tool call: the result of a tool that failed',
+      { jsonrpc: '2.0', id: 7, method: 'tools/call', params: { name: 'x' } },
+      200,
+      { id: 7, result: { isError: true, content: [{ text: expect.stringContaining('Stop this task.') }] } },
+    ],
+    [
+      'another request: an error',
+      { jsonrpc: '2.0', id: 'a', method: 'message/send' },
+      200,
+      { id: 'a', error: { message: expect.stringContaining('Stop this task.'), data: { next: 'stop' } } },
+    ],
+    ['a notification: nothing', { jsonrpc: '2.0', method: 'notifications/initialized' }, 202, null],
+    ['an answer of the client: nothing', { jsonrpc: '2.0', id: 1, result: {} }, 202, null],
+    ['other JSON: the plain answer', { amount: 1 }, 403, { next: 'stop' }],
+  ])('answers JSON-RPC for itself where the task is over, %s', async (_name, message, status, expected) => {
+    forwarder.keep({ current: async () => issuerProblem('task_ended', 'the task is already revoked') });
+    const headers = { 'content-type': 'application/json' };
+    const answer = await ask({ method: 'POST', headers, body: JSON.stringify(message) });
+    const text = (await bytesOf(answer)).toString();
+    expect(answer.statusCode).toBe(status);
+    if (expected === null) expect(text).toBe('');
+    else expect(JSON.parse(text)).toMatchObject(expected);
+  });
 });
 
 /** The thumbprint of the current certificate. */

@@ -165,7 +165,9 @@ describe('the forwarder: HTTP/2 with prior knowledge', () => {
       expect([headers[':status'], headers['grpc-status'], headers['grpc-message']]).toEqual([
         200,
         '7',
-        encodeURIComponent('task_ended: the task is already revoked'),
+        encodeURIComponent(
+          'task_ended: the task is already revoked. Stop this task. Do not repeat the call, and do not declare the task again.',
+        ),
       ]);
       const plain = await ask({ ':path': '/v1' });
       expect([plain.headers[':status'], JSON.parse(plain.body)]).toEqual([
