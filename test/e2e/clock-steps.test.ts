@@ -29,7 +29,13 @@ describeWith(envoyPart(), 'a wall clock that steps, through Envoy', (envoy) => {
       nowMs: () => Date.now() + clock.offMs,
       monotonicMs: () => performance.now() + clock.passedMs,
     };
-    domain = await startDomain(envoy, { folder: scratch.folder, ports, log: (line) => said.push(line) });
+    domain = await startDomain(envoy, {
+      folder: scratch.folder,
+      ports,
+      // Each test stops tasks of the same agents.
+      settings: { issuer: { stoppedTaskWaitSeconds: 'off' } },
+      log: (line) => said.push(line),
+    });
   });
   afterEach(() => {
     clock.offMs = 0;

@@ -105,7 +105,7 @@ describeWith(envoyPart(), 'remit run through Envoy', (envoy) => {
     const agent = [process.execPath, join(folder, 'payer.mjs'), folder, String(envoyPort)];
     const { code, out, err } = await ran(['run', ...declared, ...options, '--', ...agent]);
     expect([out.trim(), code, err]).toEqual([
-      'statuses 200 201 201 429 200',
+      'statuses 200 201 201 403 200',
       0,
       expect.stringContaining('is completed'),
     ]);
