@@ -331,6 +331,7 @@ process.exitCode = await main(process.argv.slice(2), {
   ...(process.stdin.isTTY && process.stderr.isTTY ? { ask: askOnTerminal } : {}),
   environment: process.env,
   command: [process.execPath, ...process.execArgv, import.meta.filename],
+  platform: process.platform,
   runtimeVersion: process.versions.node,
   ended: endedBySignal,
   onHurry: (hurry) => onNextEnd(hurry),

@@ -7,6 +7,7 @@ import { textLike } from '../runtime/fields.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { jsonOf } from '../runtime/yaml-text.ts';
 import { DURATION_RULE, secondsFrom } from './duration.ts';
+import { isNamePattern, NAME_PATTERN_RULE } from './name-pattern.ts';
 
 /** One entry of `access`: an `authorization_details` entry for one resource, as JSON. */
 export interface AccessEntry {
@@ -24,10 +25,14 @@ export interface IntentFile {
   readonly access: readonly AccessEntry[];
   /** Longest duration of the task, in seconds; `null` leaves it to the issuer. */
   readonly expiresInSeconds: number | null;
+  /** Names of variables, with `*`, that `remit run` passes on to the command, or does not, whatever they look like. */
+  readonly keep: readonly string[];
+  readonly take: readonly string[];
 }
 
 /**
- * Parses an intent in YAML or JSON: `purpose`, `access` (a list of `resource`, `actions` and `constraints`) and `expires_in`.
+ * Parses an intent in YAML or JSON: `purpose`, `access` (a list of `resource`, `actions` and `constraints`), `expires_in`, `keep`
+ * and `take`.
  * Strict, like the token endpoint: an unknown key or constraint is a finding with line and column.
  */
 export function intentFileFrom(text: string, file: string): IntentFile | { readonly findings: readonly Finding[] } {
@@ -36,7 +41,7 @@ export function intentFileFrom(text: string, file: string): IntentFile | { reado
   const fields = fieldsOf(yaml, yaml.root, {
     what: 'an intent',
     required: ['purpose', 'access'],
-    optional: ['expires_in', '$schema'],
+    optional: ['expires_in', 'keep', 'take', '$schema'],
   });
   const purpose = valueOf(yaml, fields.get('purpose'), { what: 'the purpose', reader: sentence });
   const listed = fields.get('access');
@@ -46,8 +51,9 @@ export function intentFileFrom(text: string, file: string): IntentFile | { reado
   }
   const access = entries.map((entry) => accessFrom(yaml, entry, { purpose: purpose ?? '', at: fields }));
   const expiresInSeconds = expiryFrom(yaml, fields.get('expires_in'));
+  const [keep, take] = [patternsFrom(yaml, fields.get('keep'), 'keep'), patternsFrom(yaml, fields.get('take'), 'take')];
   if (yaml.findings.length > 0 || purpose === null) return { findings: inReadingOrder(yaml.findings) };
-  return { purpose, access: access.filter((entry) => entry !== null), expiresInSeconds };
+  return { purpose, access: access.filter((entry) => entry !== null), expiresInSeconds, keep, take };
 }
 
 function accessFrom(
@@ -78,6 +84,18 @@ function accessFrom(
   const place = fields.get(member as 'resource') ?? intent.at.get(member) ?? entry;
   yaml.report(place.offset, problem.replace(/^member /, ''));
   return null;
+}
+
+const MAX_PATTERNS = 64;
+
+/** A list of patterns for names of variables; empty where absent. */
+function patternsFrom(yaml: YamlFile, node: PlacedNode | undefined, key: 'keep' | 'take'): readonly string[] {
+  if (node === undefined) return [];
+  const listed = jsonOf(node.value);
+  const isList = Array.isArray(listed) && listed.length > 0 && listed.length <= MAX_PATTERNS;
+  if (isList && listed.every((one): one is string => typeof one === 'string' && isNamePattern(one))) return listed;
+  yaml.report(node.offset, `\`${key}\` must be a list of 1 to ${MAX_PATTERNS} entries, each ${NAME_PATTERN_RULE}`);
+  return [];
 }
 
 function expiryFrom(yaml: YamlFile, node: PlacedNode | undefined): number | null {

@@ -1,6 +1,7 @@
 /**
  * An environment whose proxy settings leave out this machine, so that no proxy is sent what is meant for a local address of the
- * run. A `*`, which leaves out every host, stays.
+ * run. A lone `*`, which leaves out every host, stays; within a list programs do not know it. Go leaves out this machine by itself; Python, Node.js,
+ * curl and what honours `ALL_PROXY` read these two.
  */
 export function reachingLoopback(environment: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   // Programs disagree about which spelling wins.
@@ -17,6 +18,6 @@ const LOOPBACK: readonly string[] = ['127.0.0.1', 'localhost'];
 /** A list of hosts that includes this machine. */
 function covered(list = ''): string {
   const hosts = list.split(',').map((host) => host.trim());
-  const missing = hosts.includes('*') ? [] : LOOPBACK.filter((host) => !hosts.includes(host));
+  const missing = list.trim() === '*' ? [] : LOOPBACK.filter((host) => !hosts.includes(host));
   return [...hosts, ...missing].filter((host) => host !== '').join(',');
 }

@@ -1,47 +1,6 @@
-/**
- * Variables that carry or locate a secret, by upper-case name; `*` matches any characters. Collected from what agents on
- * laptops and in CI inherit. Other names are passed on.
- */
-export const SECRET_NAMES: readonly string[] = [
-  'AWS_*',
-  'AZURE_*',
-  'ARM_*',
-  'GOOGLE_APPLICATION_CREDENTIALS',
-  'GOOGLE_CREDENTIALS',
-  'CLOUDSDK_AUTH_*',
-  'GITHUB_TOKEN',
-  'GH_TOKEN',
-  'OPENAI_API_KEY',
-  'ANTHROPIC_API_KEY',
-  'KUBECONFIG',
-  'DOCKER_AUTH_CONFIG',
-  'DATABASE_URL',
-  'PGPASSWORD',
-  'PGPASSFILE',
-  'MYSQL_PWD',
-  'REDISCLI_AUTH',
-  'NETRC',
-  'TOKEN',
-  'SECRET',
-  'PASSWORD',
-  'API_KEY',
-  '*_API_KEY',
-  '*_APIKEY',
-  '*_ACCESS_KEY',
-  '*_SECRET_KEY',
-  '*_PRIVATE_KEY',
-  '*_ENCRYPTION_KEY',
-  '*_SIGNING_KEY',
-  '*_TOKEN',
-  '*_PAT',
-  '*_SECRET',
-  '*_PASSWORD',
-  '*_PASSWD',
-  '*_PASSPHRASE',
-  '*_CREDENTIALS',
-  '*_DATABASE_URL',
-  '*_CONNECTION_STRING',
-];
+import { nameMatcher } from './name-pattern.ts';
+import { HARMLESS_NAMES, SECRET_NAMES } from './secret-names.ts';
+import { isSecretValue, withoutUser } from './secret-value.ts';
 
 /** Variables that a run sets for its command; those of an outer run are never passed on. */
 export const RUN_VARIABLES: readonly string[] = [
@@ -56,28 +15,70 @@ export const RUN_VARIABLES: readonly string[] = [
 /** Those of its forwarders. */
 const FORWARD_VARIABLE = /^REMIT_FORWARD_/;
 
-/** An environment that is safe to pass to a command. */
+/** What the operator of a run wants otherwise than by default. Patterns of names, with `*`. */
+export interface ScrubChoice {
+  /** Whether secrets are taken at all; `take` is in any case. */
+  readonly scrub: boolean;
+  /** Passed on, whatever it looks like. */
+  readonly keep: readonly string[];
+  /** Taken, whatever it looks like, and whatever `keep` says; in any letter case. */
+  readonly take: readonly string[];
+}
+
+/** An environment that is safe to pass to a command. The lists have names alone, sorted; never a value. */
 export interface Scrubbed {
   readonly environment: Readonly<Record<string, string>>;
-  /** Names of the removed secrets, sorted; never a value. */
+  /** Secrets that were taken. */
   readonly removed: readonly string[];
+  /** Addresses of proxies that are passed on without user and password. */
+  readonly shortened: readonly string[];
+  /** Secrets that are passed on, since `keep` has them. */
+  readonly kept: readonly string[];
 }
 
-/** Removes the variables in `SECRET_NAMES` and those of an outer run. */
+/**
+ * Takes secrets, by name and by the shape of the value, and the variables of an outer run. A proxy stays, so that no command goes past it, but
+ * without its password.
+ */
 export function scrubbed(
   environment: Readonly<Record<string, string | undefined>>,
-  { scrub, keep }: { readonly scrub: boolean; readonly keep: ReadonlySet<string> },
+  { scrub, keep, take }: ScrubChoice,
 ): Scrubbed {
-  const kept: [string, string][] = [];
+  const isKept = nameMatcher(keep);
+  const isTaken = nameMatcher(take.map((pattern) => pattern.toUpperCase()));
+  const passed: [string, string][] = [];
   const removed: string[] = [];
+  const shortened: string[] = [];
+  const kept: string[] = [];
   for (const [name, value] of Object.entries(environment)) {
     if (value === undefined || RUN_VARIABLES.includes(name) || FORWARD_VARIABLE.test(name)) continue;
-    if (scrub && !keep.has(name) && isSecretName(name)) removed.push(name);
-    else kept.push([name, value]);
+    const fate = fateOf(name, value);
+    if (isTaken(name.toUpperCase())) removed.push(name);
+    else if (!scrub || fate === 'passed') passed.push([name, value]);
+    else if (isKept(name)) {
+      kept.push(name);
+      passed.push([name, value]);
+    } else if (fate === 'shortened') {
+      shortened.push(name);
+      passed.push([name, withoutUser(value)]);
+    } else removed.push(name);
   }
-  return { environment: Object.fromEntries(kept), removed: removed.toSorted() };
+  return {
+    environment: Object.fromEntries(passed),
+    removed: removed.toSorted(),
+    shortened: shortened.toSorted(),
+    kept: kept.toSorted(),
+  };
 }
 
-const patterns = SECRET_NAMES.map((name) => new RegExp(`^${name.replaceAll('*', '.*')}$`, 's'));
+const isSecretName = nameMatcher(SECRET_NAMES);
+const isHarmlessName = nameMatcher(HARMLESS_NAMES);
+const isProxy = nameMatcher(['*_PROXY', '*_PROXY_URL']);
 
-const isSecretName = (name: string): boolean => patterns.some((pattern) => pattern.test(name.toUpperCase()));
+/** What becomes of a variable by default. A harmless name does not excuse a value that has the shape of a secret. */
+function fateOf(name: string, value: string): 'passed' | 'removed' | 'shortened' {
+  const upper = name.toUpperCase();
+  if (isProxy(upper)) return withoutUser(value) === value ? 'passed' : 'shortened';
+  if (isSecretName(upper) && !isHarmlessName(upper)) return 'removed';
+  return isSecretValue(value) ? 'removed' : 'passed';
+}

@@ -19,6 +19,8 @@ export interface CommandIo {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The program and its first arguments that run this command line: Node.js, its options and the file of `remit`. */
   readonly command: readonly string[];
+  /** The operating system, as `process.platform`; absent where it does not matter. */
+  readonly platform?: NodeJS.Platform;
   /** Version of Node.js, such as `26.13.1`. */
   readonly runtimeVersion: string;
   /**

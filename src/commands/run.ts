@@ -8,6 +8,7 @@ import { forwardTargetsFrom } from '../agent-run/forward/forward-target.ts';
 import type { IntentFile } from '../agent-run/intent.ts';
 import { type RunPlan, runTask } from '../agent-run/run-task.ts';
 import { isProblem } from '../runtime/problem.ts';
+import { isNamePattern, NAME_PATTERN_RULE } from '../agent-run/name-pattern.ts';
 import { scrubbed } from '../agent-run/secrets.ts';
 import { after } from '../runtime/timers.ts';
 import type { Command, CommandIo } from './command.ts';
@@ -29,8 +30,11 @@ ${issuerHelp}
   --env             pass it in REMIT_TOKEN, which is not renewed, instead of by the endpoint
   --svid-folder DIR keep the SVID in this folder while the command runs, for a client that needs files: svid.pem (certificate
                     and key, mode 0600) and bundle.pem, replaced at each renewal
-  --scrub WORD      default: remove secrets from the environment and print their names; off: keep them
-  --keep NAME       keep this variable; may be repeated
+  --scrub WORD      default: take secrets from the environment, by name and by the shape of the value, and the password from the
+                    address of a proxy, and print the names; off: take only what --take names
+  --keep NAME       pass this variable on, whatever it looks like: a name, or a pattern such as 'OPENAI_*'; may be repeated, and
+                    listed as \`keep\` in the intent
+  --take NAME       do not pass this variable on, whatever it looks like; likewise, \`take\` in the intent. It wins over --keep
   --forward NAME[=URL][,KEY=VALUE ...]
                     give the command a local address for this upstream, which adds the token and the SVID to each call, so that
                     the command needs neither; may be repeated. Without URL: the resource of the intent. Keys: port=N a fixed
@@ -65,9 +69,13 @@ const options = {
   'svid-folder': { type: 'string' },
   scrub: { type: 'string' },
   keep: { type: 'string', multiple: true },
+  take: { type: 'string', multiple: true },
   child: { type: 'boolean' },
   forward: { type: 'string', multiple: true },
 } as const;
+
+const WINDOWS =
+  'remit run does not work on Windows, where modes of files and signals do not hold what it promises: use it in WSL or in a container';
 
 /** `remit run`. */
 export const run: Command = {
@@ -93,12 +101,15 @@ async function runWith(
   if (typeof read === 'string')
     return refusal(split === args.length ? `${read}; the command comes after \`--\`` : read);
   const { values } = read;
+  if (io.platform === 'win32') return refusal(WINDOWS);
   if ((command[0] ?? '') === '') return refusal('a command is required after `--`');
   const nested = nestingProblem(io.environment, values.child === true);
   if (nested !== null) return nested;
   const handover = handoverFrom(values);
   if (isCommandRefusal(handover)) return handover;
-  const { scrub = 'default', keep = [] } = values;
+  const { scrub = 'default', keep = [], take = [] } = values;
+  const unfit = [...keep, ...take].find((pattern) => !isNamePattern(pattern));
+  if (unfit !== undefined) return refusal(`--keep and --take: \`${printable(unfit)}\` is not ${NAME_PATTERN_RULE}`);
   if (scrub !== 'default' && scrub !== 'off') return refusal('--scrub must be `default` or `off`');
   const folder = values['svid-folder'];
   const svidFolder = folder === undefined ? null : resolve(folder);
@@ -108,8 +119,14 @@ async function runWith(
   if (isCommandRefusal(intent)) return intent;
   const planned = plannedFrom(intent, values, tell);
   if (isCommandRefusal(planned)) return planned;
-  const { environment, removed } = scrubbed(io.environment, { scrub: scrub === 'default', keep: new Set(keep) });
-  if (removed.length > 0) tell(`not passed on: ${removed.map(printable).join(', ')} (--keep NAME passes one on)`);
+  const { environment, removed, shortened, kept } = scrubbed(io.environment, {
+    scrub: scrub === 'default',
+    keep: [...intent.keep, ...keep],
+    take: [...intent.take, ...take],
+  });
+  if (removed.length > 0) tell(`not passed on: ${namesOf(removed)} (--keep NAME passes one on)`);
+  if (shortened.length > 0) tell(`passed on without user and password: ${namesOf(shortened)} (--keep NAME keeps them)`);
+  if (kept.length > 0) tell(`passed on, though secret: ${namesOf(kept)}`);
   if (handover === 'variable') {
     tell('warning: REMIT_TOKEN is not renewed and every process of the command can read it; the endpoint is better');
   }
@@ -148,6 +165,8 @@ function plannedFrom(
   if (left.length > 0) tell(`no task for ${left.map(printable).join(', ')}: no --forward is for it`);
   return { declarations, forwards };
 }
+
+const namesOf = (names: readonly string[]): string => names.map(printable).join(', ');
 
 function nestingProblem({ REMIT_TASK_ID: outer }: CommandIo['environment'], isChild: boolean): CommandRefusal | null {
   if (isChild) return refusal('--child is not supported yet: the issuer cannot delegate part of a task');

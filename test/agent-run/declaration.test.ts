@@ -10,6 +10,8 @@ const intent = (access: ReturnType<typeof entry>[], expiresInSeconds: number | n
   purpose: 'x',
   access,
   expiresInSeconds,
+  keep: [],
+  take: [],
 });
 const plain = { resource: null, ttlSeconds: null, nowMs: 1_000_999 };
 

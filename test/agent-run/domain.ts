@@ -32,12 +32,18 @@ export interface RunDomain {
   readonly close: () => Promise<void>;
 }
 
+interface RunDomainOptions {
+  readonly tokenSeconds?: number;
+  /** `stoppedTaskWaitSeconds` of the issuer. */
+  readonly waitSeconds?: number | null;
+}
+
 /** Starts the issuer, with tokens that live for `tokenSeconds`. Its certificate names another host. */
 export async function startRunDomain(
   folder: string,
-  { tokenSeconds = 300 }: { readonly tokenSeconds?: number } = {},
+  { tokenSeconds = 300, waitSeconds = null }: RunDomainOptions = {},
 ): Promise<RunDomain> {
-  const bench = await startBench(folder, { settings: { tokenSeconds } });
+  const bench = await startBench(folder, { settings: { tokenSeconds, stoppedTaskWaitSeconds: waitSeconds } });
   const bundle = await writeBundle(folder, 'bundle', bench.authority);
   const planner = await writeCredential(folder, 'planner', bench.planner);
   await writeCredential(folder, 'reporter', bench.reporter);

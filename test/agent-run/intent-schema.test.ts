@@ -47,6 +47,9 @@ describe('intent.schema.json', () => {
       { ...plain, expires_in: life },
     ]),
     ['seconds', { ...plain, expires_in: 2_592_000 }],
+    ['variables', { ...plain, keep: ['OPENAI_*', 'ProgramFiles(x86)'], take: ['*'] }],
+    ['64 variables', { ...plain, keep: Array.from({ length: 64 }, (_, n) => `A${n}`) }],
+    ['a variable of 256 characters', { ...plain, take: ['€'.repeat(256)] }],
   ])('takes, as `remit run` does, %s', (_name, intent) => {
     expect(accepted(intent)).toEqual(both);
   });
@@ -60,6 +63,15 @@ describe('intent.schema.json', () => {
     ['a purpose of 257 characters', { ...plain, purpose: 'p'.repeat(257) }],
     ['a purpose with a control character', { ...plain, purpose: 'pay\u0007' }],
     ['no access', { purpose: 'pay' }],
+    ['a variable that is no list', { ...plain, keep: 'OPENAI_*' }],
+    ['no variables', { ...plain, keep: [] }],
+    ['65 variables', { ...plain, keep: Array.from({ length: 65 }, (_, n) => `A${n}`) }],
+    ['an empty variable', { ...plain, take: [''] }],
+    ['a variable of 257 characters', { ...plain, take: ['a'.repeat(257)] }],
+    ['a variable with a value', { ...plain, take: ['A=b'] }],
+    ['a variable with a blank', { ...plain, take: ['A B'] }],
+    ['a variable with a control character', { ...plain, take: ['A\u0007'] }],
+    ['a variable that is a number', { ...plain, keep: [7] }],
     ['an empty access', { ...plain, access: [] }],
     ['an access that is a mapping', { ...plain, access: entry }],
     ['an unknown key', { ...plain, ttl: '5m' }],

@@ -23,6 +23,8 @@ describe('intentFileFrom', () => {
     expect(intentFileFrom(good, 'intent.yaml')).toEqual({
       purpose: 'pay the invoices of may',
       expiresInSeconds: 900,
+      keep: [],
+      take: [],
       access: [
         {
           resource: 'https://payments.acme.test',

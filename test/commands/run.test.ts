@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import type { CommandIo } from '../../src/commands/command.ts';
+import type { Command, CommandIo } from '../../src/commands/command.ts';
 import { run } from '../../src/commands/run.ts';
 import { token } from '../../src/commands/token.ts';
 import { issuerUrl } from '../issuer/bench.ts';
@@ -18,8 +18,12 @@ afterAll(async () => {
   remove();
 });
 
-/** Runs `remit token` in this process. */
-async function print(words: readonly string[], environment: Record<string, string> = {}) {
+/** Runs `remit token`, or another command, in this process. */
+async function print(
+  words: readonly string[],
+  environment: Record<string, string> = {},
+  change: { readonly command?: Command; readonly platform?: NodeJS.Platform } = {},
+) {
   const out: string[] = [];
   const err: string[] = [];
   const io: CommandIo = {
@@ -29,12 +33,13 @@ async function print(words: readonly string[], environment: Record<string, strin
     environment,
     command: [],
     runtimeVersion: '26.0.0',
+    ...(change.platform === undefined ? {} : { platform: change.platform }),
     ended: () => new Promise(() => undefined),
     onHurry: () => () => undefined,
     onReload: () => undefined,
     onSignal: () => () => undefined,
   };
-  return { code: await token.run(words, io), out: out.join('\n'), err: err.join('\n') };
+  return { code: await (change.command ?? token).run(words, io), out: out.join('\n'), err: err.join('\n') };
 }
 
 const declare = (...words: string[]) => print(['--intent', domain.intent, ...domain.options, ...words]);
@@ -133,6 +138,15 @@ describe('remit run', () => {
     expect([code, domain.task(task)?.agent]).toEqual([0, 'spiffe://acme.test/ns/agents/sa/reporter']);
   });
 
+  it('refuses to run on Windows, and says where it does', async () => {
+    const words = ['--intent', domain.intent, ...domain.options, '--', 'true'];
+    const { code, err } = await print(words, {}, { command: run, platform: 'win32' });
+    expect([code, err]).toEqual([
+      2,
+      expect.stringMatching(/does not work on Windows, .*: use it in WSL or in a container$/),
+    ]);
+  });
+
   it('names every option in its help', () => {
     for (const option of [
       '--intent',
@@ -141,6 +155,7 @@ describe('remit run', () => {
       '--env',
       '--scrub',
       '--keep',
+      '--take',
       '--child',
       '--ttl',
     ]) {

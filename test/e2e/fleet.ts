@@ -22,6 +22,8 @@ import { remit } from './process.ts';
 import type { Running } from './process.ts';
 
 const AUDIENCE = 'https://payments.acme.test';
+/** Tests stop tasks of the same agent and declare the next one. */
+const AT_ONCE = { stoppedTaskWaitSeconds: 'off' };
 
 /** The processes of a fleet: the authority, a sidecar over TLS, and a sidecar on a Unix socket of the authority. */
 export const SIDECARS = ['remote', 'local'] as const;
@@ -117,7 +119,7 @@ export class Fleet {
       await fleet.#configure(name, {
         svid: { ...served, bundle },
         policies: { bundle: { from: 'bundle.jws', keys: 'all-bundle-keys.json' }, lookSeconds: 1 },
-        issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${port}`, ...issuer },
+        issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${port}`, ...AT_ONCE, ...issuer },
         state: database ?? 'sqlite:state.db',
         ...(database === null ? {} : { durability: 'single' }),
         authority: {

@@ -108,7 +108,7 @@ export class Processes {
     const withState = {
       ...common,
       svid: { ...own, bundle },
-      issuer: { url: 'https://issuer.acme.test', signingKey: 'signing-keys' },
+      issuer: { url: 'https://issuer.acme.test', signingKey: 'signing-keys', stoppedTaskWaitSeconds: 'off' },
       state: 'sqlite:state.db',
     };
     if (kind === 'alone') await writeFile(config, stringify({ ...withState, policies: examples }));
