@@ -109,14 +109,19 @@ describeWith(envoyPart(), 'no output contains a secret', (envoy) => {
         answers.push(JSON.stringify([reply.status, reply.headers, reply.body]));
         return reply;
       };
-      const ask = async (path: string, form: Record<string, string>): Promise<AgentReply> =>
+      const ask = async (
+        path: string,
+        form: Record<string, string>,
+        headers: Record<string, string> = {},
+      ): Promise<AgentReply> =>
         planner.call(issuerPort, {
           host: `localhost:${issuerPort}`,
           method: 'POST',
           path,
           headers: {
             'content-type': 'application/x-www-form-urlencoded',
-            ...(binding === 'dpop' ? { dpop: await proof('POST', `https://issuer.acme.test${path}`) } : {}),
+            ...(binding === 'dpop' ? { dpop: await proof('POST', new URL(path, dev.place('issuer')).href) } : {}),
+            ...headers,
           },
           body: new URLSearchParams(form).toString(),
         });
@@ -208,6 +213,12 @@ describeWith(envoyPart(), 'no output contains a secret', (envoy) => {
       ] as const) {
         answered(await ask(path, form));
       }
+      const basic = Buffer.from(`planner:${password}`).toString('base64');
+      secrets.note('a client secret in base64', basic);
+      for (const path of ['/oauth/token', '/oauth/introspect'])
+        answered(
+          await ask(path, { grant_type: 'client_credentials', token, ...request }, { authorization: `Basic ${basic}` }),
+        );
       // Later calls replace what an engine keeps of the last call only, such as the last match of an expression.
       for (let n = 0; n < 20; n += 1) await bare({}, '/nothing/here');
       outputs.set(HEAP, await heapOf(dev.running.child, diagnostics));
