@@ -39,7 +39,10 @@ export async function openForwarders(
 ): Promise<Handover | Problem> {
   if (targets.length === 0) return { variables: {}, close: async () => undefined };
   // mkdtemp makes it with mode 0700.
-  const folder = await mkdtemp(join(tmpdir(), 'remit-run-'));
+  const folder = await mkdtemp(join(tmpdir(), 'remit-run-')).catch((error: NodeJS.ErrnoException) => ({
+    problem: `no private folder can be made in \`${tmpdir()}\`, which TMPDIR names: ${error.code ?? 'unknown error'}`,
+  }));
+  if (isProblem(folder)) return folder;
   options.onFolder(folder);
   const open: Handover[] = [];
   const close = async (): Promise<void> => {

@@ -1,4 +1,10 @@
-import { type ClientRequest, IncomingMessage, request as requestHttp, type ServerResponse } from 'node:http';
+import {
+  type ClientRequest,
+  IncomingMessage,
+  request as requestHttp,
+  type RequestOptions,
+  type ServerResponse,
+} from 'node:http';
 import { isProblem } from '../../runtime/problem.ts';
 import type { TaskCredential } from '../issuer-client.ts';
 import { isIssuerProblem } from '../issuer-problem.ts';
@@ -6,7 +12,7 @@ import { AgentCardUrls, isAgentCard } from './agent-card.ts';
 import { EndpointEvent } from './endpoint-event.ts';
 import type { Forwarded } from './forwarded.ts';
 import { jsonRpcAnswer } from './json-rpc-answer.ts';
-import { type LocalAnswer, localAnswerBytes, upstreamFault, withoutToken } from './local-answer.ts';
+import { type LocalAnswer, localAnswerBytes, upstreamFault, withoutSvid, withoutToken } from './local-answer.ts';
 import { localReference } from './local-reference.ts';
 import { passedAnswerLines, passedRequestLines, passedTrailers } from './passed-headers.ts';
 import { RequestBody } from './request-body.ts';
@@ -71,22 +77,37 @@ async function attempted(
   if (call.response.destroyed) return null;
   const { origin } = forwarded.target;
   if (isProblem(connections)) {
-    answerLocally(call.response, upstreamFault(origin, { isLate: false, why: connections.problem }));
+    answerLocally(call.response, withoutSvid(connections.problem));
     return null;
   }
-  const outcome = await answerOf(asked(call, forwarded, { credential, connections }), call, body);
+  const sent = asked(call, forwarded, { credential, connections });
+  let outcome = await answerOf(sent, call, body);
+  if (!(outcome instanceof IncomingMessage) && isRepeatable(sent, call, body)) {
+    // The upstream closed the connection as it was used again.
+    const fresh = { createConnection: () => connections.connect() };
+    outcome = await answerOf(asked(call, forwarded, { credential, connections: fresh }), call, body);
+  }
   if (outcome instanceof IncomingMessage) return outcome;
   answerLocally(call.response, upstreamFault(origin, upstreamFailure(outcome)));
   return null;
 }
 
+/** @see RFC 9110 section 9.2.2 */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
+
+const isRepeatable = (sent: ClientRequest, { request, response }: Http1Call, body: RequestBody): boolean =>
+  sent.reusedSocket && IDEMPOTENT.has(request.method ?? '') && body.isReplayable() && !response.destroyed;
+
+/** Where a request goes: the pool, or a connection of its own. */
+type Way = Pick<CertificateConnections, 'agent'> | Required<Pick<RequestOptions, 'createConnection'>>;
+
 function asked(
   { request, rest }: Http1Call,
   { target, bounds }: Forwarded,
-  { credential, connections }: { readonly credential: TaskCredential; readonly connections: CertificateConnections },
+  { credential, connections }: { readonly credential: TaskCredential; readonly connections: Way },
 ): ClientRequest {
   const sent = requestHttp({
-    agent: connections.agent,
+    ...('agent' in connections ? { agent: connections.agent } : connections),
     method: request.method,
     path: `${target.base}${rest}`.replace(/^(?=$|\?)/, '/'),
     headers: requestLines(request, { target, token: credential.token }),
@@ -178,7 +199,6 @@ function answerLines(answer: IncomingMessage, localised: (url: string) => string
     const name = lines[at]?.toLowerCase();
     if (name === 'location' || name === 'content-location') lines[at + 1] = localised(lines[at + 1] ?? '');
   }
-  if (answer.headers['transfer-encoding'] !== undefined) lines.push('transfer-encoding', 'chunked');
   return lines;
 }
 

@@ -11,7 +11,14 @@ import { isProblem } from '../../runtime/problem.ts';
 import type { TaskCredential } from '../issuer-client.ts';
 import { isIssuerProblem } from '../issuer-problem.ts';
 import type { Forwarded } from './forwarded.ts';
-import { type LocalAnswer, localAnswerBytes, messageOf, upstreamFault, withoutToken } from './local-answer.ts';
+import {
+  type LocalAnswer,
+  localAnswerBytes,
+  messageOf,
+  upstreamFault,
+  withoutSvid,
+  withoutToken,
+} from './local-answer.ts';
 import { localReference } from './local-reference.ts';
 import { type HeaderLines, passedAnswerLines, passedRequestLines, passedTrailers, valuesOf } from './passed-headers.ts';
 import type { SessionLease } from './upstream-sessions.ts';
@@ -41,8 +48,7 @@ export async function forwardHttp2(call: Http2Call, forwarded: Forwarded): Promi
   if (isIssuerProblem(credential)) return answerStream(call, withoutToken(credential));
   const { origin } = forwarded.target;
   const connections = await forwarded.connections.boundTo(credential.boundTo);
-  if (isProblem(connections))
-    return answerStream(call, upstreamFault(origin, { isLate: false, why: connections.problem }));
+  if (isProblem(connections)) return answerStream(call, withoutSvid(connections.problem));
   try {
     const lease = await connections.sessions.lease();
     if (stream.destroyed) return lease.release();

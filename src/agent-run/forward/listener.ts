@@ -88,11 +88,15 @@ export class ForwardListener {
   /** Answers requests. */
   serve(forwarded: Forwarded, rules: ListenerRules): void {
     const { prefix } = rules;
+    const open = new WeakMap<Socket, ServerResponse>();
     const handle = (request: IncomingMessage, response: ServerResponse): void => {
+      open.set(request.socket, response);
+      response.once('close', () => open.delete(request.socket));
       const passed = admitted(request, { forwarded, rules });
       if ('status' in passed) return answerLocally(response, passed);
       const call = { request, response, rest: passed.rest, prefix };
-      return void forwardHttp1(call, forwarded).catch(() => response.destroy());
+      // What Node.js refuses to send on, such as characters outside of ASCII in a path.
+      return void forwardHttp1(call, forwarded).catch(() => answerLocally(response, malformed));
     };
     this.#server
       .on('request', handle)
@@ -100,16 +104,18 @@ export class ForwardListener {
       .on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
         const passed = admitted(request, { forwarded, rules });
         if ('status' in passed) return answerUpgrade({ request, socket }, passed);
+        // Node.js that cannot ask which requests to upgrade gives all of them.
+        if (!isForUpgrade(request)) return answerUpgrade({ request, socket }, noUpgrade);
         const call = { request, socket, head, rest: passed.rest, prefix };
         return void forwardUpgrade(call, forwarded).catch(() => socket.destroy());
       })
       .on('clientError', (_error: Error, socket: Socket) => {
-        if (!socket.writable) {
-          socket.destroy();
-          return;
-        }
-        const { body } = localAnswerBytes(refusal(400, 'malformed', 'the request could not be read'));
-        socket.end(`HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n${body}`);
+        const response = open.get(socket);
+        // INVARIANT: nothing is written into an answer that has begun.
+        if (response !== undefined) return answerLocally(response, malformed);
+        const { body } = localAnswerBytes(malformed);
+        const head = 'HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n';
+        return socket.writable ? void socket.end(head + body) : void socket.destroy();
       });
     this.#http2.on(
       'stream',
@@ -131,6 +137,13 @@ export class ForwardListener {
   }
 }
 
+const malformed = refusal(400, 'malformed', 'the request could not be read');
+const noUpgrade = refusal(
+  403,
+  'upgrade',
+  'connections are not upgraded here; `--forward …,upgrade=websocket` passes WebSocket',
+);
+
 interface Admission {
   readonly forwarded: Forwarded;
   readonly rules: ListenerRules;
@@ -145,11 +158,7 @@ function admitted(request: IncomingMessage, { forwarded, rules }: Admission): Pa
   if (coding !== undefined && coding.toLowerCase() !== 'chunked')
     return refusal(400, 'malformed', 'the only transfer coding is chunked');
   if (isForUpgrade(request) && !(forwarded.target.upgrades && headers.upgrade?.toLowerCase() === 'websocket'))
-    return refusal(
-      403,
-      'upgrade',
-      'connections are not upgraded here; `--forward …,upgrade=websocket` passes WebSocket',
-    );
+    return noUpgrade;
   tellOwnAuthorization(lines, forwarded);
   return passed;
 }

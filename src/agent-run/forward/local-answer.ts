@@ -37,6 +37,15 @@ export interface UpstreamFault {
   readonly why: string;
 }
 
+/** There is no certificate to call with. */
+export const withoutSvid = (why: string): LocalAnswer => ({
+  status: 503,
+  reason: 'forward.no-svid',
+  error: 'temporarily_unavailable',
+  message: `this workload has no SVID to call with now: ${why}`,
+  next: 'retry_later',
+});
+
 /** There is no token: the task was stopped, or the issuer cannot be asked now. */
 export function withoutToken(problem: IssuerProblem): LocalAnswer {
   const { error, description, isTransient } = problem;

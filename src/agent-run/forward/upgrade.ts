@@ -5,7 +5,7 @@ import { isProblem } from '../../runtime/problem.ts';
 import { isIssuerProblem } from '../issuer-problem.ts';
 import type { Forwarded } from './forwarded.ts';
 import { answerLocally, type Http1Call, passAnswer, requestLines } from './http1-request.ts';
-import { type LocalAnswer, upstreamFault, withoutToken } from './local-answer.ts';
+import { type LocalAnswer, upstreamFault, withoutSvid, withoutToken } from './local-answer.ts';
 import { passedAnswerLines } from './passed-headers.ts';
 import { upstreamFailure } from './upstream-failure.ts';
 
@@ -32,8 +32,7 @@ export async function forwardUpgrade(call: UpgradeCall, forwarded: Forwarded): P
   const credential = await forwarded.current();
   if (isIssuerProblem(credential)) return answerUpgrade(call, withoutToken(credential));
   const connections = await forwarded.connections.boundTo(credential.boundTo);
-  if (isProblem(connections))
-    return answerUpgrade(call, upstreamFault(target.origin, { isLate: false, why: connections.problem }));
+  if (isProblem(connections)) return answerUpgrade(call, withoutSvid(connections.problem));
   const lines = requestLines(request, { target, token: credential.token });
   const sent = requestHttp({
     createConnection: () => connections.connect(),

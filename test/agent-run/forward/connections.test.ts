@@ -131,6 +131,54 @@ describe('the forwarder: rotation of the SVID', () => {
   });
 });
 
+describe('the forwarder: connections that are used again', () => {
+  it('repeats an idempotent request where the upstream closed the connection as it was used again; others are not', async () => {
+    const forwarder = await started();
+    const seen: string[] = [];
+    const used = new WeakSet<object>();
+    forwarder.answer((request, response) => {
+      seen.push(`${request.method ?? ''} ${request.url ?? ''}`);
+      if (request.url === '/x' && used.has(request.socket)) return request.socket.destroy();
+      used.add(request.socket);
+      return response.end('ok');
+    });
+    const ask = (method: string, path: string): Promise<IncomingMessage> =>
+      new Promise((resolve, reject) => {
+        const sent = requestHttp(forwarder.url + path, { method, agent: false });
+        sent.once('response', resolve).once('error', reject).end();
+      });
+    await bytesOf(await ask('GET', '/first'));
+    expect((await bytesOf(await ask('GET', '/x'))).toString()).toBe('ok');
+    await bytesOf(await ask('GET', '/first'));
+    expect((await ask('POST', '/x')).statusCode).toBe(502);
+    expect(seen).toEqual(['GET /first', 'GET /x', 'GET /x', 'GET /first', 'POST /x']);
+  });
+
+  it('keeps a stream without a byte for longer than an unused connection', async () => {
+    const forwarder = await started({ bounds: { unusedMs: 100 } });
+    forwarder.answer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).flushHeaders();
+      setTimeout(() => response.end('data: late\n\n'), 800);
+    });
+    expect((await bytesOf(await get(forwarder.url))).toString()).toBe('data: late\n\n');
+  });
+
+  it('counts a byte now and then as life', async () => {
+    const forwarder = await started({ bounds: { idleMs: 500 } });
+    forwarder.answer((_request, response) => {
+      let beats = 0;
+      response.flushHeaders();
+      const timer = setInterval(() => {
+        response.write('.');
+        if ((beats += 1) < 12) return;
+        clearInterval(timer);
+        response.end();
+      }, 100);
+    });
+    expect((await bytesOf(await get(forwarder.url))).length).toBe(12);
+  });
+});
+
 describe('the forwarder: bodies', () => {
   const MIB = 1_048_576;
 

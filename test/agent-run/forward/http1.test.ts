@@ -1,4 +1,5 @@
 import { request as requestHttp, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { issuerProblem } from '../../../src/agent-run/issuer-problem.ts';
 import { scratch } from '../../builders/scratch.ts';
@@ -146,6 +147,39 @@ describe('the forwarder: requests', () => {
       });
     expect(await asked('/taken')).toEqual([true, 200, 'got 4']);
     expect(await asked('/refused')).toEqual([false, 413, '']);
+  });
+
+  it('writes nothing into an answer that has begun where the rest of the request cannot be read', async () => {
+    forwarder.answer((_request, response) => {
+      response.writeHead(200, { 'content-length': '100' });
+      response.write('begun');
+    });
+    const socket = connect(forwarder.port, '127.0.0.1');
+    let text = '';
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket
+      .on('data', (chunk) => {
+        text += chunk.toString();
+        if (text.endsWith('begun')) socket.write('not a chunk\r\n');
+      })
+      .write(
+        `POST ${forwarder.prefix} HTTP/1.1\r\nhost: 127.0.0.1:${forwarder.port}\r\ntransfer-encoding: chunked\r\n\r\n`,
+      );
+    await closed;
+    expect(text).toMatch(/\r\n\r\nbegun$/);
+  });
+
+  it('answers HTTP/1.0 without chunks', async () => {
+    forwarder.answer((_request, response) => {
+      response.write('a');
+      response.end('b');
+    });
+    const text = await raw(
+      forwarder.port,
+      `GET ${forwarder.prefix} HTTP/1.0\r\nhost: 127.0.0.1:${forwarder.port}\r\n\r\n`,
+    );
+    expect(text).toMatch(/^HTTP\/1\.1 200 [^]*\r\n\r\nab$/);
+    expect(text).not.toMatch(/transfer-encoding/i);
   });
 
   const shapes: readonly [string, string, string][] = [
