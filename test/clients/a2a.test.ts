@@ -23,6 +23,7 @@ const EXPECTED: readonly (readonly [title: string, call: ToolCall, words: readon
   ],
   ['an allowed message after it', ask('trip'), ['events']],
 ];
+const REASONS = ['policy.forbidden', 'policy.not-permitted'];
 const STOPPED = ['the task is suspended', 'Stop this task'];
 
 /** Each client below `remit run`, with a real Envoy and Remit before an A2A agent, which it finds by its card. */
@@ -33,14 +34,17 @@ describe.each(AGENTS)('an agent on %s', (_name, agent) => {
     let end: AgentEnd;
     let handed: readonly Handed[];
     let tasks: ReadonlySet<string>;
+    let denials: readonly string[];
 
     beforeAll(async () => {
       const { domain, model } = await started();
+      const deniedBefore = domain.denials.length;
       const before = domain.server.tasks.length;
       const stopped = { ...ask('trip'), before: domain.suspendTask };
       const got = model.follow([...EXPECTED.map(([, call]) => call), stopped]);
       end = await ranAgent(agent, { ...domain.place, modelUrl: model.url });
       handed = got();
+      denials = domain.denials.slice(deniedBefore);
       tasks = new Set(domain.server.tasks.slice(before));
     });
 
@@ -51,6 +55,12 @@ describe.each(AGENTS)('an agent on %s', (_name, agent) => {
         expect(words.filter((word) => !text.includes(word)).map((word) => `${word} in ${text}`)).toEqual([]);
       },
     );
+
+    it('repeats no denied call', () => {
+      const stops = denials.lastIndexOf(REASONS.at(-1) ?? '') + 1;
+      expect(denials.slice(0, stops)).toEqual(REASONS);
+      expect(new Set(denials.slice(stops))).toEqual(new Set(['task.suspended']));
+    });
 
     it('stops where its task is suspended, and declares no other', () => {
       const text = handed.at(-1) ?? '';

@@ -1,13 +1,14 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { HostPort } from '../../src/dev/envoy-config.ts';
+import type { LineSink } from '../../src/telemetry/decision-log.ts';
 import { examples, scratchFolder, startDomain } from '../e2e/domain.ts';
 import type { AgentPlace } from './agents.ts';
 
 /** A server that agents call, and what they may do there. */
 export interface CalledServer {
   readonly address: HostPort;
-  /** `actions.yaml`, with the server at `files.acme.test`. */
+  /** `actions.yaml`, with the server at `files.acme.test` and `localhost`. */
   readonly catalog: string;
   readonly policies: string;
   /** What each agent declares, for one resource. */
@@ -23,6 +24,8 @@ export interface CalledServer {
 export interface AgentDomain {
   /** What an agent needs, but for its model. */
   readonly place: Omit<AgentPlace, 'modelUrl'>;
+  /** The reasons of all denied calls, in their order. */
+  readonly denials: readonly string[];
   /** An operator suspends the task of the last call that reached the server. */
   readonly suspendTask: () => Promise<void>;
   readonly close: () => Promise<void>;
@@ -33,11 +36,20 @@ export async function startAgentDomain(envoy: string, server: CalledServer): Pro
   const { folder, remove } = await scratchFolder('remit-clients-');
   const policies = join(folder, 'policies');
   await writePolicies(policies, server);
+  const denials: string[] = [];
   const domain = await startDomain(envoy, {
     folder,
     policies,
     filesServer: server.address,
-    settings: { issuer: { operators: ['spiffe://acme.test/ns/agents/sa/reporter'] } },
+    settings: {
+      // Each agent of a suite is stopped by an operator, and the next one declares a like task.
+      issuer: { operators: ['spiffe://acme.test/ns/agents/sa/reporter'], stoppedTaskWaitSeconds: 'off' },
+      decisionLog: 'stdout',
+    },
+    stdout: sinkOf(denials),
+    // A name that every machine resolves.
+    envoyConfig: (shipped) =>
+      shipped.replace('domains: [files.acme.test]', "domains: [files.acme.test, localhost, 'localhost:*']"),
   });
   const { envoyPort, issuerHost, issuerPort, reporter } = domain.stage;
   const intent = join(folder, 'intent.json');
@@ -49,7 +61,9 @@ export async function startAgentDomain(envoy: string, server: CalledServer): Pro
       intent,
       upstream: `${server.url},connect=127.0.0.1:${envoyPort}`,
       urlEnd: server.urlEnd,
+      direct: server.url.replace('files.acme.test', `localhost:${envoyPort}`),
     },
+    denials,
     suspendTask: async () => {
       const path = `/tasks/${server.lastTask()}/suspend`;
       const reply = await reporter.call(issuerPort, { host: issuerHost, method: 'POST', path });
@@ -61,6 +75,16 @@ export async function startAgentDomain(envoy: string, server: CalledServer): Pro
     },
   };
 }
+
+/** Takes the reason of each denied POST from the lines of the decision log: clients also look for metadata by GET. */
+const sinkOf = (denials: string[]): LineSink => ({
+  writable: true,
+  writableLength: 0,
+  write: (line) => {
+    const { decision, method, reason } = JSON.parse(line) as Readonly<Record<string, string>>;
+    if (decision === 'deny' && method === 'POST') denials.push(reason ?? '');
+  },
+});
 
 async function writePolicies(folder: string, { catalog, policies }: CalledServer): Promise<void> {
   await mkdir(join(folder, 'policies'), { recursive: true });

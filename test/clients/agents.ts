@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { ran } from '../e2e/process.ts';
 import { clientFolder, type ClientName } from '../parts/clients.ts';
 
-/** An agent as its users write it: a program of this folder that is given the URL of its tools, and has no line for Remit. */
+/** An agent as its users write it: a program of this folder that is told the URL of its tools in `TOOLS_URL`, and has no line for Remit. */
 export interface AgentProgram {
   /** Of `python/` or `node/`. */
   readonly program: string;
@@ -22,6 +22,8 @@ export interface AgentPlace {
   readonly upstream: string;
   /** What the program's URL ends in: a slash where its client looks for files below it. */
   readonly urlEnd: '' | '/';
+  /** Its tools through Envoy, without a forwarder. */
+  readonly direct: string;
   /** The model that it asks. */
   readonly modelUrl: string;
 }
@@ -30,24 +32,39 @@ export interface AgentPlace {
 export type AgentEnd = Awaited<ReturnType<typeof ran>>;
 
 /** Runs an agent to its end below `remit run`, which is all that it needs: it gets a local URL for its tools. */
-export async function ranAgent(agent: AgentProgram, place: AgentPlace): Promise<AgentEnd> {
-  const { command, environment } = await prepared(agent, place.folder);
+export const ranAgent = (agent: AgentProgram, place: AgentPlace): Promise<AgentEnd> =>
+  ranBelow(agent, place, {
+    options: ['--forward', `tools=${place.upstream}`],
+    // Not as an argument, which other users of a machine can read.
+    words: ['sh', '-c', `TOOLS_URL="$REMIT_FORWARD_TOOLS${place.urlEnd}" exec "$@"`, 'agent'],
+    variables: {},
+  });
+
+/** Runs an agent that calls its tools itself, with a token and a certificate that it gets from `remit run`. */
+export const ranByHand = (agent: AgentProgram, place: AgentPlace): Promise<AgentEnd> =>
+  ranBelow(agent, place, {
+    options: ['--svid-folder', join(place.folder, 'handed-over')],
+    words: [],
+    variables: { TOOLS_URL: place.direct },
+  });
+
+async function ranBelow(
+  agent: AgentProgram,
+  { folder, issuer, intent, modelUrl }: AgentPlace,
+  below: {
+    readonly options: readonly string[];
+    readonly words: readonly string[];
+    readonly variables: Readonly<Record<string, string>>;
+  },
+): Promise<AgentEnd> {
+  const { command, environment } = await prepared(agent, folder);
   const svid = { '--svid-cert': 'planner.pem', '--svid-key': 'planner.key', '--bundle': 'bundle.pem' };
-  const files = Object.entries(svid).flatMap(([option, file]) => [option, join(place.folder, file)]);
-  const issuer = ['--issuer', place.issuer, ...files];
-  const options = [
-    '--intent',
-    place.intent,
-    ...issuer,
-    '--keep',
-    'OPENAI_API_KEY',
-    '--forward',
-    `tools=${place.upstream}`,
-  ];
-  const withUrl = ['sh', '-c', `exec "$@" "$REMIT_FORWARD_TOOLS${place.urlEnd}"`, 'agent'];
-  return ran(['run', ...options, '--', ...withUrl, ...command], {
+  const files = Object.entries(svid).flatMap(([option, file]) => [option, join(folder, file)]);
+  const options = ['--intent', intent, '--issuer', issuer, ...files, '--keep', 'OPENAI_API_KEY', ...below.options];
+  return ran(['run', ...options, '--', ...below.words, ...command], {
     ...environment,
-    OPENAI_BASE_URL: place.modelUrl,
+    ...below.variables,
+    OPENAI_BASE_URL: modelUrl,
     OPENAI_API_KEY: 'of-no-model',
   });
 }

@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { both, clientPart, describeWith, envoyPart } from '../parts.ts';
-import { type AgentEnd, type AgentProgram, ranAgent } from './agents.ts';
+import { type AgentEnd, type AgentProgram, ranAgent, ranByHand } from './agents.ts';
 import { type Handed, type ScriptedModel, startScriptedModel, type ToolCall } from './scripted-model.ts';
 import { ADVICE, startToolsDomain, type ToolsDomain } from './tools-domain.ts';
 
@@ -42,6 +44,8 @@ const EXPECTED: readonly Expected[] = [
   ['a spent budget', share(20), ['task.exhausted', '1 of 1', 'Ask the person']],
   ['an allowed tool after it', read, ['read_file was run']],
 ];
+/** Of the denied ones among them. */
+const REASONS = EXPECTED.flatMap(([, , [reason = '']]) => (/^[a-z]+\.[a-z-]+$/.test(reason) ? [reason] : []));
 const STOPPED = ['the task is suspended', 'Stop this task'];
 
 /** Each client below `remit run`, with a real Envoy and Remit before an MCP server with sessions, and a model that asks for tools by a script. */
@@ -53,9 +57,11 @@ describe.each(AGENTS)('an agent on %s', (name, agent) => {
     let handed: readonly Handed[];
     const sessions: (string | string[] | undefined)[] = [];
     let tasks: ReadonlySet<string>;
+    let denials: readonly string[];
 
     beforeAll(async () => {
       const { domain, model } = await started();
+      const deniedBefore = domain.denials.length;
       const before = domain.server.requests.length;
       const noteSession = async (): Promise<void> =>
         void sessions.push(domain.server.requests.at(-1)?.headers['mcp-session-id']);
@@ -70,6 +76,7 @@ describe.each(AGENTS)('an agent on %s', (name, agent) => {
       const got = model.follow(calls);
       end = await ranAgent(agent, { ...domain.place, modelUrl: model.url });
       handed = got();
+      denials = domain.denials.slice(deniedBefore);
       const headers = domain.server.requests.slice(before).map(({ headers }) => headers);
       tasks = new Set(headers.map((one) => String(one['x-remit-task'])));
     });
@@ -86,10 +93,41 @@ describe.each(AGENTS)('an agent on %s', (name, agent) => {
       expect([sessions, tasks.size]).toEqual([[expect.any(String), sessions[0]], 1]);
     });
 
+    it('repeats no denied call', () => {
+      const stops = denials.lastIndexOf(REASONS.at(-1) ?? '') + 1;
+      expect(denials.slice(0, stops)).toEqual(REASONS);
+      expect(new Set(denials.slice(stops))).toEqual(new Set(['task.suspended']));
+    });
+
     it('stops where its task is suspended, and declares no other', () => {
       const text = LISTS_AGAIN.has(name) ? end.err : handed.at(-1);
       expect(STOPPED.filter((word) => text?.includes(word) !== true).map((word) => `${word} in ${text}`)).toEqual([]);
     });
+  });
+});
+
+const GUIDE = resolve(import.meta.dirname, '../../deploy/guide/reference/clients.md');
+const python = (name: string): readonly string[] =>
+  readFileSync(join(import.meta.dirname, 'python', name), 'utf8').split('\n');
+
+/** What an agent needs that cannot have a forwarder. */
+describeWith(both(clientPart('mcp-python-1'), envoyPart()), 'an agent on the Python SDK 1.x by hand', () => {
+  it('gets the same answers with a token and a certificate of its own, in as many lines as the guide says', async () => {
+    const { domain, model } = await started();
+    const got = model.follow(EXPECTED.slice(0, 3).map(([, call]) => call));
+    const { code, err } = await ranByHand(
+      { program: 'mcp_1_by_hand.py', packages: 'mcp-python-1' },
+      { ...domain.place, modelUrl: model.url },
+    );
+    expect([code, code === 0 ? '' : err]).toEqual([0, '']);
+    for (const [index, [, , words]] of EXPECTED.slice(0, 3).entries())
+      for (const word of words) expect(got()[index]).toContain(word);
+
+    const plain = new Set(python('mcp_1.py'));
+    const added = python('mcp_1_by_hand.py').filter((line) => line.trim() !== '' && !plain.has(line));
+    const page = readFileSync(GUIDE, 'utf8');
+    expect(page).toContain(`${added.length} lines of Python by hand, none with the forwarder`);
+    for (const line of added) expect(page).toContain(line.trim());
   });
 });
 

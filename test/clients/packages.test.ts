@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { clientFolder, clientPackages, type ClientName } from '../parts/clients.ts';
 import { clientPart, describeWith } from '../parts.ts';
@@ -15,6 +15,15 @@ describe('the packages of clients', () => {
     expect(packages.filter((one) => !pin.test(one))).toEqual([]);
     expect(new Set(names.map(clientFolder)).size).toBe(names.length);
   });
+});
+
+it('the page of clients has the versions that are tried', () => {
+  const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/reference/clients.md'), 'utf8');
+  const missing = names
+    .flatMap((name) => clientPackages[name].packages)
+    .map((one) => one.replace(pin, '$1 $2'))
+    .filter((one) => !page.includes(one));
+  expect(missing).toEqual([]);
 });
 
 describe.each(names)('the client %s', (name) => {

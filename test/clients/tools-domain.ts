@@ -6,7 +6,7 @@ const AUDIENCE = 'https://files.acme.test/mcp';
 
 const CATALOG = `servers:
   files:
-    hosts: [files.acme.test]
+    hosts: [files.acme.test, localhost]
     audience: ${AUDIENCE}
     mcp:
       path: /mcp

@@ -6,7 +6,7 @@ const AUDIENCE = 'https://files.acme.test';
 const ASKING = '{ kind: { pointer: /message/metadata/kind } }';
 const CATALOG = `servers:
   trips:
-    hosts: [files.acme.test]
+    hosts: [files.acme.test, localhost]
     audience: ${AUDIENCE}
     routes:
       - { action: trips.card, method: GET, path: /.well-known/agent-card.json, risk: low }

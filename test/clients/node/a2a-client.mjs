@@ -3,7 +3,7 @@ import { Role } from '@a2a-js/sdk';
 import { ClientFactory } from '@a2a-js/sdk/client';
 import { run } from './model.mjs';
 
-const agent = await new ClientFactory().createFromUrl(process.argv[2]);
+const agent = await new ClientFactory().createFromUrl(process.env.TOOLS_URL);
 
 const messageOf = ({ words, kind }) => ({
   messageId: randomUUID(),

@@ -6,7 +6,7 @@ import { run } from './model.mjs';
 const bridge = fileURLToPath(new URL('node_modules/mcp-remote/dist/proxy.js', import.meta.url));
 const client = new Client({ name: 'assistant', version: '1.0.0' });
 await client.connect(
-  new StdioClientTransport({ command: process.execPath, args: [bridge, process.argv[2]], env: process.env }),
+  new StdioClientTransport({ command: process.execPath, args: [bridge, process.env.TOOLS_URL], env: process.env }),
 );
 await client.listTools();
 const said = await run(async (name, args) => {

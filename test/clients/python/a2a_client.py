@@ -1,5 +1,5 @@
 import asyncio
-import sys
+import os
 
 from a2a.client import create_client
 from a2a.helpers import new_text_message
@@ -27,4 +27,4 @@ async def main(url):
         print(await model.run(call))
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(os.environ["TOOLS_URL"]))

@@ -1,5 +1,5 @@
 import asyncio
-import sys
+import os
 
 from fastmcp import Client
 
@@ -17,4 +17,4 @@ async def main(url):
         print(await model.run(call))
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(os.environ["TOOLS_URL"]))

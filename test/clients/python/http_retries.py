@@ -2,7 +2,7 @@
 
 import json
 import os
-import sys
+import os
 
 import requests
 from urllib3.util import Retry

@@ -1,5 +1,5 @@
 import asyncio
-import sys
+import os
 
 from langchain.agents import create_agent
 from langchain_mcp_adapters.client import MultiServerMCPClient
@@ -15,4 +15,4 @@ async def main(url):
         print(result["messages"][-1].content)
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(os.environ["TOOLS_URL"]))

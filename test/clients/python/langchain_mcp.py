@@ -1,5 +1,5 @@
 import asyncio
-import sys
+import os
 
 from langchain.agents import create_agent
 from langchain.mcp import MCPAdapter
@@ -13,4 +13,4 @@ async def main(url):
         print(result["messages"][-1].content)
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(os.environ["TOOLS_URL"]))

@@ -1,5 +1,5 @@
 import asyncio
-import sys
+import os
 
 from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
@@ -19,4 +19,4 @@ async def main(url):
         print(await model.run(call))
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(os.environ["TOOLS_URL"]))

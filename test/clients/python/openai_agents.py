@@ -1,5 +1,5 @@
 import asyncio
-import sys
+import os
 
 from agents import Agent, OpenAIChatCompletionsModel, Runner, set_tracing_disabled
 from agents.mcp import MCPServerStreamableHttp
@@ -16,4 +16,4 @@ async def main(url):
         print(result.final_output)
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(os.environ["TOOLS_URL"]))

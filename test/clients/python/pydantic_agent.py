@@ -1,5 +1,5 @@
 import asyncio
-import sys
+import os
 
 from pydantic_ai import Agent
 from pydantic_ai.mcp import MCPToolset
@@ -12,4 +12,4 @@ async def main(url):
         print((await agent.run("tidy up")).output)
 
 
-asyncio.run(main(sys.argv[1]))
+asyncio.run(main(os.environ["TOOLS_URL"]))
