@@ -102,6 +102,21 @@ describeWith(envoyPart(), 'the sign-in of an MCP SDK with client credentials', (
     };
   }
 
+  it.each(['/.well-known/oauth-protected-resource', '/.well-known/oauth-protected-resource/mcp', '/none'])(
+    'is led from %s at Envoy to the metadata of the server',
+    async (path) => {
+      const response = await (await fetchAsPlanner())(`https://${HOST}${path}`);
+      const named = /resource_metadata="([^"]+)"/.exec(response.headers.get('www-authenticate') ?? '')?.[1] ?? '';
+      expect([response.status, named]).toEqual([401, `${issuer.origin}/.well-known/oauth-protected-resource/files`]);
+      const metadata = await (await fetchAsPlanner())(named);
+      expect(await metadata.json()).toMatchObject({
+        resource: `https://${HOST}`,
+        authorization_servers: [issuer.origin],
+        scopes_supported: ['files.mcp.session', 'files.read', 'files.delete'],
+      });
+    },
+  );
+
   /** One of the two SDKs for TypeScript; their parts have the same names. */
   async function signsIn(sdk: TypeScriptSdk): Promise<void> {
     const before = tasks();

@@ -3,12 +3,14 @@ import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { mustDeclare, scratchFolder, startDomain } from '../e2e/domain.ts';
 import { freePort } from '../free-port.ts';
 import { clientPart, describeWith, envoyPart, oauth2AgentPart } from '../parts.ts';
 
 const AGENT = 'spiffe://acme.test/ns/agents/sa/planner';
+const OPERATOR = 'spiffe://acme.test/ns/ops/sa/operator';
 const RESOURCE = 'https://payments.acme.test';
 const programs = import.meta.dirname;
 const python = (name: string): readonly string[] => ['python3', join(programs, 'python', name)];
@@ -27,25 +29,33 @@ describeWith(envoyPart(), 'stock clients', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let domain: DevDomain;
   let issuer: string;
+  let operator: Agent;
   beforeAll(async () => {
     scratch = await scratchFolder('remit-oauth-');
     const port = await freePort();
     issuer = `https://localhost:${port}`;
     domain = await startDomain(envoy, {
       folder: scratch.folder,
-      settings: { issuer: { listen: `127.0.0.1:${port}`, url: issuer } },
+      settings: { issuer: { listen: `127.0.0.1:${port}`, url: issuer, operators: [OPERATOR] } },
     });
+    operator = new Agent(await domain.authority.svid('/ns/ops/sa/operator'), domain.authority.bundlePem);
   });
   afterAll(async () => {
+    operator?.close();
     await domain?.stop();
     await scratch?.remove();
   });
 
   const file = (name: string): string => join(scratch.folder, name);
 
-  async function run(command: readonly string[], extra: Readonly<Record<string, string>> = {}): Promise<string> {
+  /** Runs a program to its end; gives its output. @param meanwhile is told its first line, and is awaited before it may go on */
+  async function run(
+    command: readonly string[],
+    extra: Readonly<Record<string, string>> = {},
+    meanwhile?: (line: string) => Promise<unknown>,
+  ): Promise<string> {
     const [program = '', ...args] = command;
-    const { stdout } = await promisify(execFile)(program, args, {
+    const running = promisify(execFile)(program, args, {
       env: {
         PATH: process.env['PATH'],
         AGENT,
@@ -60,7 +70,12 @@ describeWith(envoyPart(), 'stock clients', (envoy) => {
       },
       timeout: 120_000,
     });
-    return stdout;
+    if (meanwhile !== undefined) {
+      running.child.stdout?.once('data', (line: Buffer) => {
+        void meanwhile(String(line).trim()).finally(() => running.child.stdin?.end('\n'));
+      });
+    }
+    return (await running).stdout;
   }
 
   const tasks = (): unknown => {
@@ -105,6 +120,26 @@ describeWith(envoyPart(), 'stock clients', (envoy) => {
     it('requests-oauthlib signs in with its default client authentication, and renews within its task', async () => {
       const seen = await renewsOneTask(python('oauth_requests.py'), { PYTHONPATH: packages });
       expect(seen).toMatchObject({ secret: 'invalid_client', updated: 1 });
+    });
+
+    it('Authlib neither renews a task that an operator cancelled, nor gets a like one', async () => {
+      const before = Number(tasks());
+      const states: string[] = [];
+      const { issuerHost: host, issuerPort } = domain.stage;
+      const cancel = async (task: string): Promise<void> => {
+        const answer = await operator.call(issuerPort, { host, method: 'POST', path: `/tasks/${task}/cancel` });
+        states.push(JSON.parse(answer.body).state);
+      };
+      const asReporter = {
+        PYTHONPATH: packages,
+        AGENT: 'spiffe://acme.test/ns/agents/sa/reporter',
+        SVID_CERT: file('reporter.pem'),
+        SVID_KEY: file('reporter.key'),
+      };
+      const said = await run(python('oauth_stopped.py'), asReporter, cancel);
+      expect(states).toEqual(['cancelled']);
+      expect(JSON.parse(said.split('\n')[1] ?? '')).toEqual([403, 'invalid_grant', 'access_denied']);
+      expect(tasks()).toBe(before + 1);
     });
 
     it("urllib3's and requests' retries ask for a spent budget once", async () => {

@@ -133,6 +133,21 @@ describe('a stock OAuth client (oauth4webapi) over mutual TLS', () => {
     expect(await introspect(issued.access_token)).toEqual({ active: false });
   });
 
+  it.each([
+    ['bound to the certificate', 'bearer'],
+    ['bound to a key', 'dpop'],
+  ])('renews a token %s within its task', async (_name, type) => {
+    const dpop = type === 'dpop' ? oauth.DPoP({}, await oauth.generateKeyPair('ES256')) : undefined;
+    const issued = await credentials(dpop);
+    const options = { ...as(bench.planner), ...(dpop === undefined ? {} : { DPoP: dpop }) };
+    const response = await oauth.refreshTokenGrantRequest(server, planner, auth, String(issued.refresh_token), options);
+    const renewed = await oauth.processRefreshTokenResponse(server, planner, response);
+    expect([renewed.token_type, renewed['txn']]).toEqual([type, issued['txn']]);
+    expect(renewed.access_token).not.toBe(issued.access_token);
+    const cnf = { [type === 'dpop' ? 'jkt' : 'x5t#S256']: expect.any(String) };
+    expect(await introspect(renewed.access_token)).toMatchObject({ active: true, cnf });
+  });
+
   it('acts for a user by token exchange', async () => {
     const issued = await exchange({
       subject_token: await idp.accessToken(),
