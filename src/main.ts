@@ -44,6 +44,11 @@ const entries: readonly Entry[] = [
     load: async () => (await import('./commands/token.ts')).token,
   },
   {
+    name: 'intent check',
+    summary: 'what the issuer would grant of an intent',
+    load: async () => (await import('./commands/intent-check.ts')).intentCheck,
+  },
+  {
     name: 'intent new',
     summary: 'write an intent from a catalog, or from what a task used',
     load: async () => (await import('./commands/intent-new.ts')).intentNew,

@@ -3,6 +3,7 @@ import { isProblem } from '../runtime/problem.ts';
 import { taskId } from '../token/claim-readers.ts';
 import { integer, members, optional, orNull, type Reader, text } from '../runtime/fields.ts';
 import { strictJsonFrom } from '../token/strict-json.ts';
+import { checkedIntent, type CheckedIntent } from './checked-intent.ts';
 import type { OAuthDeclaration } from './declaration.ts';
 import { askIssuer } from './issuer-call.ts';
 import type { IssuerAnswer, IssuerPlace, OutgoingRequest } from './issuer-call.ts';
@@ -59,18 +60,17 @@ export class IssuerClient {
 
   /** Declares an intent and returns the first token of the new task. @param traceparent of the caller; `null` without one */
   declare(declaration: OAuthDeclaration, traceparent: string | null): Promise<TaskCredential | IssuerProblem> {
-    const form = new URLSearchParams({
-      grant_type: 'client_credentials',
-      resource: declaration.resource,
-      authorization_details: JSON.stringify(declaration.details),
+    return this.#token('/oauth/token', declared(declaration, traceparent));
+  }
+
+  /** What would be granted of an intent; nothing is. @param traceparent as for `declare` */
+  async check(declaration: OAuthDeclaration, traceparent: string | null): Promise<CheckedIntent | IssuerProblem> {
+    const answer = await this.#ask({
+      method: 'POST',
+      path: '/intents/check',
+      ...declared(declaration, traceparent),
     });
-    return this.#token('/oauth/token', {
-      body: form.toString(),
-      headers: {
-        'content-type': 'application/x-www-form-urlencoded',
-        ...(traceparent === null ? {} : { traceparent }),
-      },
-    });
+    return isIssuerProblem(answer) ? answer : valueOf(answer, checkedIntent);
   }
 
   /** Another token of an active task, bound to the current certificate. */
@@ -126,6 +126,22 @@ export class IssuerClient {
     };
   }
 }
+
+/** The form of a declaration. */
+const declared = (
+  { resource, details }: OAuthDeclaration,
+  traceparent: string | null,
+): Pick<OutgoingRequest, 'body' | 'headers'> => ({
+  body: new URLSearchParams({
+    grant_type: 'client_credentials',
+    resource,
+    authorization_details: JSON.stringify(details),
+  }).toString(),
+  headers: {
+    'content-type': 'application/x-www-form-urlencoded',
+    ...(traceparent === null ? {} : { traceparent }),
+  },
+});
 
 const hex = (length: number): Reader<string> =>
   text({

@@ -31,11 +31,8 @@ export const issuerOptions = {
   'svid-id': { type: 'string' },
 } as const;
 
-/** The common part of their help. */
-export const issuerHelp = `  --intent FILE     what the task is for and what it may do, YAML or JSON: \`purpose\`, \`access\` (a list of \`resource\`,
-                    \`actions\` and \`constraints\`) and \`expires_in\`
-  --resource URL    the resource to get a token for, if the intent names several
-  --ttl DURATION    the longest duration of the task, instead of \`expires_in\`: 90s, 15m, 2h
+/** The help for the life of a task, the issuer and the identity. */
+export const placeHelp = `  --ttl DURATION    the longest duration of the task, instead of \`expires_in\`: 90s, 15m, 2h
   --issuer URL      the issuer, such as https://localhost:9472
   --issuer-id ID    its SPIFFE ID; without it the certificate must be for the host of the URL
   --svid-cert FILE  the SVID of this workload, its key, and the bundle that verifies the issuer: PEM files, which
@@ -44,6 +41,12 @@ export const issuerHelp = `  --intent FILE     what the task is for and what it 
   --workload-api A  the SPIFFE Workload API instead, such as unix:/run/spire/agent.sock; default SPIFFE_ENDPOINT_SOCKET
   --svid-id ID      with the Workload API: the SPIFFE ID of the SVID to use, if this workload has several
   --config FILE     take issuer and SVID from \`issuer.url\` and \`svid\` of a configuration, unless other options name them`;
+
+/** The help for `issuerOptions`. */
+export const issuerHelp = `  --intent FILE     what the task is for and what it may do, YAML or JSON: \`purpose\`, \`access\` (a list of \`resource\`,
+                    \`actions\` and \`constraints\`) and \`expires_in\`
+  --resource URL    the resource to get a token for, if the intent names several
+${placeHelp}`;
 
 type Values = { readonly [Name in keyof typeof issuerOptions]?: string | undefined };
 

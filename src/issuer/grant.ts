@@ -184,7 +184,8 @@ async function judge(of: Case, services: IssuerServices): Promise<Judged> {
   return { leaf, intent, outcome: { ...grant, ...lifetime, policyIds } };
 }
 
-function authenticated(request: IssuerRequest, services: IssuerServices): LeafCertificate | OAuthError {
+/** The client of a request by its certificate, which must live long enough for a token. */
+export function authenticated(request: IssuerRequest, services: IssuerServices): LeafCertificate | OAuthError {
   const nowMs = services.ports.nowMs();
   const leaf = clientFrom(request.certificate, services.settings.trustDomains, nowMs);
   if (isDeny(leaf)) return oauthError('invalid_client', leaf.detail, leaf);
@@ -193,7 +194,8 @@ function authenticated(request: IssuerRequest, services: IssuerServices): LeafCe
     : oauthError('invalid_client', `the client certificate ends in less than ${MIN_CERTIFICATE_SECONDS} s`);
 }
 
-function askedFrom(request: IssuerRequest, leaf: LeafCertificate): TokenRequest | OAuthError {
+/** The form of a token request. */
+export function askedFrom(request: IssuerRequest, leaf: LeafCertificate): TokenRequest | OAuthError {
   const header = headerProblem(request.authorization, leaf.id);
   if (header !== null) return header;
   const form = formFrom(request.body, request.contentType);

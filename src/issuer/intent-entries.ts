@@ -67,7 +67,7 @@ function namedActions(
 ): readonly CatalogAction[] | OAuthError {
   const actions = new Set<CatalogAction>();
   for (const asked of detail.actions) {
-    const matching = actionsOf(asked, catalog).filter((action) => action.server === server);
+    const matching = namedBy(asked, catalog, server);
     if (matching.length === 0)
       return refused(`the resource has no action ${asked}${didYouMean(asked, catalog, server)}`);
     for (const action of matching) actions.add(action);
@@ -75,20 +75,26 @@ function namedActions(
   return [...actions];
 }
 
-/** `payments.*` covers ids that begin with `payments.`; `*` alone covers nothing. Same rule as `action/intent-scope`. */
-function actionsOf(asked: string, catalog: Catalog): readonly CatalogAction[] {
-  const action = catalog.actions.get(asked);
-  if (action !== undefined) return [action];
+/**
+ * The actions of a server that an id or a family names. `payments.*` covers ids that begin with `payments.`; `*` alone covers nothing. Same
+ * rule as `action/intent-scope`.
+ */
+export function namedBy(asked: string, { actions }: Catalog, server: Server): readonly CatalogAction[] {
+  const action = actions.get(asked);
+  if (action !== undefined) return action.server === server ? [action] : [];
   if (asked.length <= 2 || !asked.endsWith('.*')) return [];
-  return [...catalog.actions.values()].filter(({ id }) => id.startsWith(asked.slice(0, -1)));
+  return [...actions.values()].filter((one) => one.server === server && one.id.startsWith(asked.slice(0, -1)));
 }
 
-function didYouMean(asked: string, { actions }: Catalog, server: Server): string {
-  const own = Array.from(actions.values()).filter((action) => action.server === server);
-  const near = nearestId(
+/** The action of a server whose id is nearest; `null` where none is near. */
+export const nearestAction = (asked: string, { actions }: Catalog, server: Server): string | null =>
+  nearestId(
     asked,
-    own.map(({ id }) => id),
+    Array.from(actions.values()).flatMap((one) => (one.server === server ? [one.id] : [])),
   );
+
+function didYouMean(asked: string, catalog: Catalog, server: Server): string {
+  const near = nearestAction(asked, catalog, server);
   return near === null ? '' : `; did you mean ${near}?`;
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Catalog, CatalogAction, Server } from '../action/catalog.ts';
+import { nearestId } from '../action/nearest.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
@@ -54,7 +55,7 @@ export function intentFrom(
   by: { readonly agent: SpiffeId; readonly issuer: string },
 ): Intent | OAuthError {
   const server = catalog.serversByAudience.get(request.resource);
-  if (server === undefined) return oauthError('invalid_target', 'unknown resource');
+  if (server === undefined) return unknownResource(request.resource, catalog);
   const purpose = purposeOf(request);
   if (isOAuthError(purpose)) return purpose;
   const entries = intentEntries(request.details, catalog, server);
@@ -78,6 +79,12 @@ export function intentFrom(
     hash: intentHash(by, details),
     notAfterMs: ends.includes(null) ? null : Math.max(...ends.map((end) => end ?? 0)),
   };
+}
+
+/** The refusal of a resource that no server has. */
+export function unknownResource(resource: string, { audiences }: Catalog): OAuthError {
+  const near = nearestId(resource, audiences);
+  return oauthError('invalid_target', near === null ? 'unknown resource' : `unknown resource; did you mean ${near}?`);
 }
 
 /** Each action once per distinct constraints. */

@@ -1,4 +1,5 @@
 import { MAX_STEP_MS } from '../state/clock-floor.ts';
+import type { Clocks } from '../runtime/ports.ts';
 import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import { lifeSecondsOf } from '../task/task.ts';
 import type { Intent } from './intent.ts';
@@ -21,7 +22,7 @@ export interface Lifetime {
 
 /** What the lifetimes are taken from. */
 export interface LifetimeServices {
-  readonly authority: Pick<IssuerServices['authority'], 'clocks'>;
+  readonly authority: { readonly clocks: () => Pick<Clocks, 'wallMs' | 'floorMs'> };
   readonly settings: Pick<IssuerServices['settings'], 'tokenSeconds' | 'taskSeconds' | 'maxTaskSeconds'>;
 }
 

@@ -61,7 +61,7 @@ export type TokenOrigin =
     };
 
 /** The origin of a client that acts for itself. */
-export const autonomous = (leaf: LeafCertificate): Origin => ({
+export const autonomous = (leaf: Pick<LeafCertificate, 'id'>): Origin => ({
   subject: leaf.id,
   subjectAttributes: noAttributes,
   actors: [],

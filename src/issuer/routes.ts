@@ -1,4 +1,5 @@
 import type { RequestKind } from './bounds/limits.ts';
+import { answerIntentCheck } from './check-intent.ts';
 import { answerContext } from './context.ts';
 import { answerIntrospection } from './introspect.ts';
 import { answerTokenRequest } from './issue.ts';
@@ -32,6 +33,7 @@ const routes: readonly Route[] = [
   { path: '/transactions/jwks.json', method: 'GET', endpoint: answerTransactionJwks },
   { path: '/oauth/authorize', method: 'GET', endpoint: answerAuthorization, ignoresQuery: true },
   { path: '/oauth/token', method: 'POST', endpoint: answerTokenRequest },
+  { path: '/intents/check', method: 'POST', endpoint: answerIntentCheck },
   { path: '/oauth/introspect', method: 'POST', endpoint: answerIntrospection },
   { path: '/oauth/revoke', method: 'POST', endpoint: answerRevocation, kind: 'withdrawal' },
   { path: '/tasks/{id}', method: 'GET', endpoint: answerTask },

@@ -12,6 +12,12 @@ import type { IssuerServices } from './services.ts';
 /** The stop that concerns a declaration, with its query: a premise of the write. */
 export type ReadStop = NonNullable<Premises['stop']>;
 
+/** What it is read with. */
+export interface StopServices {
+  readonly authority: Pick<IssuerServices['authority'], 'stopOf' | 'floorMs'>;
+  readonly settings: Pick<IssuerServices['settings'], 'url' | 'stoppedTaskWaitSeconds'>;
+}
+
 /**
  * Reads what stopped like tasks of the agent (`task/stop.ts`), and refuses the declaration while it must wait. `null` for a further token: its
  * task was declared before, and the state of that one decides.
@@ -19,7 +25,7 @@ export type ReadStop = NonNullable<Premises['stop']>;
 export async function admittedStop(
   intent: Intent,
   { place, subject }: Origin,
-  services: IssuerServices,
+  services: StopServices,
 ): Promise<ReadStop | null | OAuthError> {
   const { authority, settings } = services;
   if (place.kind === 'same-task') return null;
@@ -36,7 +42,7 @@ export async function admittedStop(
  * The refusal of a declaration while a like task is suspended, and for `stoppedTaskWaitSeconds` after it ended; `null` where none is due.
  * `access_denied`, since stock clients retry after `invalid_grant`, `invalid_client` and every status of a fault, and not after this one.
  */
-function stopRefusal(stop: Stop | null, { authority, settings }: IssuerServices): OAuthError | null {
+function stopRefusal(stop: Stop | null, { authority, settings }: StopServices): OAuthError | null {
   const { stoppedTaskWaitSeconds: waitSeconds } = settings;
   if (stop === null || waitSeconds === null) return null;
   const who = stoppers[kindOf(stop.cause)];

@@ -222,7 +222,12 @@ describe('POST /oauth/token', () => {
     ['an empty grant type', { grant_type: '' }, 'invalid_request', /^grant_type is required$/],
     ['no resource', { resource: undefined }, 'invalid_target', /^exactly one resource is required$/],
     ['an unknown resource', { resource: 'https://evil.test' }, 'invalid_target', /^unknown resource$/],
-    ['a prefix of a resource', { resource: `${audience}/` }, 'invalid_target', /^unknown resource$/],
+    [
+      'a resource with a path',
+      { resource: `${audience}/v1` },
+      'invalid_target',
+      /^unknown resource; did you mean https:\/\/payments.acme.test\?$/,
+    ],
     [
       'another client id',
       { client_id: 'spiffe://acme.test/ns/agents/sa/reporter' },

@@ -1,0 +1,197 @@
+import { IssuerClient } from '../agent-run/issuer-client.ts';
+import { checkedIntent } from '../agent-run/checked-intent.ts';
+import type { CheckedAction, CheckedIntent } from '../agent-run/checked-intent.ts';
+import type { OAuthDeclaration } from '../agent-run/declaration.ts';
+import { isIssuerProblem, problemLines } from '../agent-run/issuer-problem.ts';
+import { OwnSvid } from '../agent-run/own-svid.ts';
+import { isDeny } from '../decision/decision.ts';
+import { spiffeIdFrom } from '../identity/spiffe-id.ts';
+import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { intentPreview, previewJson } from '../issuer/intent-preview.ts';
+import { isOAuthError } from '../issuer/oauth-error.ts';
+import type { JsonValue } from '../ledger/canonical-json.ts';
+import { printable } from '../ledger/timeline-text.ts';
+import { authorize } from '../policy/authorize.ts';
+import type { PolicySet } from '../policy/loading/load.ts';
+import { DEFAULT_LIVES } from '../policy-tools/tests/test-case.ts';
+import { systemPorts } from '../runtime/ports.ts';
+import { isProblem } from '../runtime/problem.ts';
+import { authorizationDetailsFrom } from '../token/authorization-details.ts';
+import { EXIT } from './command.ts';
+import type { Command, CommandIo } from './command.ts';
+import { declarationFor, intentFrom, issuerFrom, issuerOptions, placeHelp } from './issuer-options.ts';
+import { optionsFrom } from './options.ts';
+import { policySetAt } from './policy-operand.ts';
+import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+
+const NAME = 'remit intent check';
+
+const help = `${NAME}: what the issuer would grant of an intent, and what not and why
+
+usage: ${NAME} FILE [OPTION ...]
+       ${NAME} FILE --policies FOLDER --agent SPIFFE-ID [--resource URL] [--ttl DURATION] [--json]
+
+  FILE              the intent, YAML or JSON
+  --resource URL    one of the resources of the intent; default all of them
+${placeHelp}
+  --policies FOLDER without an issuer: by a policy folder, with the default lives of tokens and tasks
+  --agent ID        with --policies: the agent that declares the intent
+  --json            a list with one object for each resource
+
+Nothing is issued and nothing recorded. The issuer decides as for a token, action by action, and counts the request by the limits of this
+workload.
+
+  ${NAME} report.yaml --config remit.yaml
+  ${NAME} report.yaml --policies cedar-policies --agent spiffe://acme.test/ns/agents/sa/planner
+
+exit codes: 0 all of it would be granted, 1 some of it would not, 2 bad use, an invalid intent, or no answer`;
+
+const OPTIONS = {
+  ...issuerOptions,
+  policies: { type: 'string' },
+  agent: { type: 'string' },
+  json: { type: 'boolean' },
+} as const;
+
+type Values = Exclude<ReturnType<typeof optionsOf>, string>['values'];
+const optionsOf = (args: readonly string[]) => optionsFrom(args, OPTIONS, 1);
+
+/** `remit intent check`. */
+export const intentCheck: Command = {
+  name: 'intent check',
+  help,
+  run: async (args, io) => {
+    const checked = await checkedWith(args, io);
+    return isCommandRefusal(checked) ? refused(io, NAME, checked) : checked;
+  },
+};
+
+interface Checked extends CheckedIntent {
+  readonly resource: string;
+}
+
+type Check = (declaration: OAuthDeclaration) => Promise<CheckedIntent | CommandRefusal>;
+
+async function checkedWith(args: readonly string[], io: CommandIo): Promise<number | CommandRefusal> {
+  const options = optionsOf(args);
+  if (typeof options === 'string') return refusal(options);
+  const { values, operands } = options;
+  const [file] = operands;
+  if (file === undefined || values.intent !== undefined)
+    return refusal('the FILE of an intent is required, and no --intent');
+  const intent = await intentFrom({ intent: file });
+  if (isCommandRefusal(intent)) return intent;
+  const opened = await checkerFrom(values, io);
+  if (isCommandRefusal(opened)) return opened;
+  const { check, close } = opened;
+  try {
+    const results: Checked[] = [];
+    const named = new Set(intent.access.map(({ resource }) => resource));
+    for (const resource of values.resource === undefined ? named : [values.resource]) {
+      const declaration = declarationFor(intent, { values, nowMs: systemPorts.nowMs(), resource });
+      if (isCommandRefusal(declaration)) return declaration;
+      const result = await check(declaration);
+      if (isCommandRefusal(result)) return result;
+      results.push({ resource, ...result });
+    }
+    if (values.json === true) io.out(JSON.stringify(results, null, 2));
+    else for (const line of results.flatMap(linesOf)) io.out(printable(line));
+    return results.every(({ granted }) => granted) ? EXIT.good : EXIT.no;
+  } finally {
+    close();
+  }
+}
+
+async function checkerFrom(
+  values: Values,
+  io: CommandIo,
+): Promise<{ readonly check: Check; readonly close: () => void } | CommandRefusal> {
+  if (values.policies === undefined) {
+    return values.agent === undefined ? issuerChecker(values, io) : refusal('--agent goes with --policies');
+  }
+  if (values.issuer !== undefined || values.config !== undefined)
+    return refusal('--policies takes the place of an issuer: leave out --issuer and --config');
+  if (values.agent === undefined) return refusal('--agent SPIFFE-ID is required with --policies');
+  const agent = spiffeIdFrom(values.agent);
+  if (isDeny(agent)) return refusal(`--agent: ${agent.detail}`);
+  const set = await policySetAt(values.policies, undefined);
+  if (isCommandRefusal(set)) return set;
+  return { check: (declaration) => offline(declaration, agent, set), close: () => undefined };
+}
+
+async function issuerChecker(
+  values: Values,
+  io: CommandIo,
+): Promise<{ readonly check: Check; readonly close: () => void } | CommandRefusal> {
+  const issuer = await issuerFrom(values, io);
+  if (isCommandRefusal(issuer)) return issuer;
+  const svid = await OwnSvid.open(issuer.svid, systemPorts);
+  const client = new IssuerClient(issuer, { svid, nowMs: systemPorts.nowMs });
+  const check: Check = async (declaration) => {
+    const answer = await client.check(declaration, io.environment['TRACEPARENT'] ?? null);
+    return isIssuerProblem(answer) ? refusal(problemLines(answer).join('\n')) : answer;
+  };
+  return { check, close: () => svid.close() };
+}
+
+/** By the code of the issuer, over these policies; no task was stopped before. */
+async function offline(
+  { resource, details }: OAuthDeclaration,
+  agent: SpiffeId,
+  set: PolicySet,
+): Promise<CheckedIntent | CommandRefusal> {
+  const values = authorizationDetailsFrom(details);
+  if (isProblem(values)) return refusal(`the intent ${values.problem}`);
+  const nowMs = systemPorts.nowMs();
+  const { ttlSeconds: tokenSeconds, taskSeconds } = DEFAULT_LIVES;
+  const preview = await intentPreview(
+    // Safe: the details were made from a file as JSON.
+    { resource, details: { values, json: details as readonly JsonValue[] }, claimed: {} },
+    { id: agent, notAfterMs: Infinity },
+    {
+      policies: { catalog: set.catalog, hash: set.hash, grant: (question) => authorize(set, question) },
+      settings: {
+        url: 'https://issuer.invalid',
+        tokenSeconds,
+        taskSeconds,
+        maxTaskSeconds: 86_400,
+        stoppedTaskWaitSeconds: null,
+      },
+      authority: {
+        clocks: () => ({ wallMs: nowMs, floorMs: nowMs }),
+        floorMs: () => nowMs,
+        stopOf: () => Promise.resolve(null),
+      },
+      nextTurn: () => Promise.resolve(),
+    },
+  );
+  if (isOAuthError(preview)) return refusal(preview.description);
+  const read = checkedIntent(previewJson(preview));
+  return isProblem(read) ? refusal(`the answer ${read.problem}`) : read;
+}
+
+function linesOf({ resource, granted, actions, refusal: whole, ...rest }: Checked): readonly string[] {
+  const width = Math.max(0, ...actions.map(({ action }) => action.length));
+  const { task_seconds: task, token_seconds: token } = rest;
+  return [
+    `${resource}: ${granted ? 'granted' : 'not granted'}`,
+    ...(whole === null ? [] : [`  ${whole.error}: ${whole.error_description}`]),
+    ...actions.map((one) => `  ${one.granted ? 'yes' : 'no '}  ${one.action.padEnd(width)}  ${whyOf(one)}`.trimEnd()),
+    ...rest.authorization_details.flatMap(limitLine),
+    ...(task === null || token === null ? [] : [`  task of ${task} s, tokens of ${token} s`]),
+  ];
+}
+
+function whyOf({ reason, advice, nearest }: CheckedAction): string {
+  if (reason === null) return '';
+  if (reason === 'action.unknown')
+    return nearest === null ? 'no such action' : `no such action; did you mean ${nearest}?`;
+  return advice === null ? reason : `${reason}: ${advice}`;
+}
+
+/** The constraints of an entry as they would be granted. */
+function limitLine(entry: unknown): readonly string[] {
+  const { actions, constraints } = Object(entry) as { readonly actions?: unknown; readonly constraints?: unknown };
+  if (!Array.isArray(actions) || constraints === undefined) return [];
+  return [`  limits of ${actions.map(String).join(', ')}: ${JSON.stringify(constraints)}`];
+}
