@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { CatalogAction } from '../action/catalog.ts';
+import type { CatalogAction, Server } from '../action/catalog.ts';
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, trustDomainOf } from '../identity/spiffe-id.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
@@ -101,8 +101,15 @@ const isOfDomain = (name: string): boolean => OF_DOMAIN.has(name);
 const serversOf = ({ catalog }: PolicySet): readonly RoutedServer[] =>
   [...catalog.servers.values()].map((server) => ({
     hosts: [...server.hosts],
-    streams: [...catalog.actions.values()].filter((action) => action.server === server).flatMap(streamOf),
+    streams: actionsOf(catalog, server).flatMap(streamOf),
+    streamed: [...new Set(actionsOf(catalog, server).flatMap(streamedOf))],
   }));
+
+const actionsOf = ({ actions }: PolicySet['catalog'], server: Server): readonly CatalogAction[] =>
+  [...actions.values()].filter((action) => action.server === server);
+
+const streamedOf = ({ kind, template }: CatalogAction): readonly string[] =>
+  kind === 'mcp' || kind === 'a2a' ? [template] : [];
 
 /** A gRPC method without arguments is decided on headers and may be a stream. */
 const streamOf = ({ kind, message, template }: CatalogAction): readonly string[] =>

@@ -7,6 +7,8 @@ export interface RoutedServer {
   readonly hosts: readonly string[];
   /** Paths with streaming bodies, which are not buffered for the check. */
   readonly streams: readonly string[];
+  /** Paths of MCP and A2A, whose answers can be streams. */
+  readonly streamed: readonly string[];
 }
 
 /** Where a shipped configuration of Envoy has its routes. */
@@ -22,6 +24,13 @@ export const ROUTE_CONFIG = [
   'route_config',
 ];
 const TIMEOUT = '15s';
+
+/** A route whose answer can be a stream: no limit on the whole answer, but on silence, and on a stream that Remit was once asked about. */
+export const STREAMED = {
+  timeout: '0s',
+  idle_timeout: '900s',
+  max_stream_duration: { max_stream_duration: '3600s' },
+} as const;
 const UPSTREAM = 'remit_dev_upstream';
 const HTTP2 = {
   'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
@@ -47,7 +56,7 @@ export function withServers(text: string, servers: readonly RoutedServer[], upst
   if (servers.length === 0) return text;
   const document = parseDocument(text);
   const hosts = listAt(document, [...ROUTE_CONFIG, 'virtual_hosts']);
-  const routed = streamsByHost(servers);
+  const routed = pathsByHost(servers);
   hosts.items = hosts.items.filter((item) => !namesAny(item, routed));
   hosts.items.unshift(...Array.from(routed, (of) => document.createNode(virtualHost(of))));
   listAt(document, ['static_resources', 'clusters']).items.push(document.createNode(cluster(upstream)));
@@ -60,12 +69,18 @@ function listAt(document: Document, path: readonly (string | number)[]) {
   return list;
 }
 
+type StreamPaths = Pick<RoutedServer, 'streams' | 'streamed'>;
+
 /** Streaming paths by host; a host can have several servers, but a domain belongs to one virtual host. */
-function streamsByHost(servers: readonly RoutedServer[]): ReadonlyMap<string, readonly string[]> {
-  const streams = new Map<string, readonly string[]>();
-  for (const server of servers)
-    for (const host of server.hosts) streams.set(host, [...(streams.get(host) ?? []), ...server.streams]);
-  return streams;
+function pathsByHost(servers: readonly RoutedServer[]): ReadonlyMap<string, StreamPaths> {
+  const paths = new Map<string, StreamPaths>();
+  for (const { hosts, streams, streamed } of servers) {
+    for (const host of hosts) {
+      const known = paths.get(host) ?? { streams: [], streamed: [] };
+      paths.set(host, { streams: [...known.streams, ...streams], streamed: [...known.streamed, ...streamed] });
+    }
+  }
+  return paths;
 }
 
 function namesAny(item: unknown, hosts: ReadonlyMap<string, unknown>): boolean {
@@ -73,15 +88,16 @@ function namesAny(item: unknown, hosts: ReadonlyMap<string, unknown>): boolean {
   return isSeq(domains) && domains.toJSON().some((domain: unknown) => typeof domain === 'string' && hosts.has(domain));
 }
 
-const virtualHost = ([host, streams]: readonly [string, readonly string[]]): object => ({
+const virtualHost = ([host, { streams, streamed }]: readonly [string, StreamPaths]): object => ({
   name: host,
   domains: [host],
   routes: [
     ...streams.map((path) => ({
       match: { path },
-      route: { cluster: UPSTREAM, timeout: TIMEOUT },
+      route: { cluster: UPSTREAM, ...STREAMED },
       typed_per_filter_config: UNBUFFERED,
     })),
+    ...streamed.map((path) => ({ match: { path }, route: { cluster: UPSTREAM, ...STREAMED } })),
     { match: { prefix: '/' }, route: { cluster: UPSTREAM, timeout: TIMEOUT } },
   ],
 });

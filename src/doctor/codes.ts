@@ -71,6 +71,7 @@ const table = {
   'envoy.path-not-normalized': entry('warning', 'paths with dot segments'),
   'envoy.slashes-kept': entry('info', 'paths with doubled or escaped slashes'),
   'envoy.upgrades': entry('info', 'upgrades such as WebSocket'),
+  'envoy.short-streams': entry('warning', 'a route that ends streams of MCP or A2A'),
   'envoy.no-outcomes': entry('info', 'no access log to Remit'),
   'envoy.old-version': entry('warning', 'an Envoy with known holes'),
   'envoy.config-refused': entry('error', 'configuration that Envoy refused'),

@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { isMap, isSeq, parseDocument } from 'yaml';
 import { envoyConfigWithSpire } from '../dev/envoy-config.ts';
-import { ROUTE_CONFIG } from '../dev/server-routes.ts';
+import { ROUTE_CONFIG, STREAMED } from '../dev/server-routes.ts';
 import type { Answers } from './answers.ts';
 import { envoyId } from './identities.ts';
 
@@ -56,7 +56,10 @@ const isExample = (item: unknown): boolean => isMap(item) && EXAMPLES.has(item.g
 const virtualHost = (tools: string): object => ({
   name: 'tools',
   domains: [tools],
-  routes: [{ match: { prefix: '/' }, route: { cluster: 'tools', timeout: '15s' } }],
+  routes: [
+    { match: { path: '/mcp' }, route: { cluster: 'tools', ...STREAMED } },
+    { match: { prefix: '/' }, route: { cluster: 'tools', timeout: '15s' } },
+  ],
 });
 
 const cluster = (answers: Answers): object => ({

@@ -217,10 +217,11 @@ describe.each([
 
   it('has a route for everything, and none that disables Remit', () => {
     const hosts = under(/\/virtual_hosts\/\d+\/name$/);
-    const matches = under(/\/virtual_hosts\/\d+\/routes\/0\/match\//);
+    const matches = under(/\/virtual_hosts\/\d+\/routes\/\d+\/match\/prefix$/);
     expect(under(/\/virtual_hosts\/\d+\/domains\//).map(([, domain]) => domain)).toContain('*');
     expect(matches).toHaveLength(hosts.length);
-    expect(matches.every(([path, value]) => path.endsWith('/prefix') && value === '/')).toBe(true);
+    expect(matches.every(([, value]) => value === '/')).toBe(true);
+    expect(under(/\/match\/path$/).map(([, path]) => path)).toEqual(['/mcp']);
     expect(text).not.toMatch(/typed_per_filter_config|ExtAuthzPerRoute|upgrade_configs:|retry_policy:/);
   });
 });

@@ -30,7 +30,7 @@ describeWith(spirePart(), 'checks as a sidecar of Consul makes them', (spire) =>
   itDecidesRecorded(() => domain, shape);
 });
 
-it('the shipped entry is required, without which Consul lets calls pass, and has the certificate and the body', async () => {
+it('the shipped entry is required, without which Consul lets calls pass, has the certificate and the body, and lets answers last', async () => {
   const text = await readFile(resolve(import.meta.dirname, '../../deploy/hosts/consul/service-defaults.hcl'), 'utf8');
   const settings = new Map([...text.matchAll(/^\s*(\w+)\s*= ("[^"]*"|\w+)$/gm)].map(([, key, value]) => [key, value]));
   expect(Object.fromEntries(settings)).toMatchObject({
@@ -40,5 +40,6 @@ it('the shipped entry is required, without which Consul lets calls pass, and has
     MaxRequestBytes: '65536',
     AllowPartialMessage: 'false',
     PackAsBytes: 'true',
+    LocalRequestTimeoutMs: '3600000',
   });
 });

@@ -56,6 +56,11 @@ describeWith(
         expect(await fileCodes(gateway.resources)).toEqual([]);
       });
 
+      it('sets no limit on answers of MCP, which can be streams', async () => {
+        const dump = await (await fetch(`http://${await gateway.admin()}/config_dump`)).text();
+        expect(dump.replaceAll(/\s/g, '')).toMatch(/"match":\{"path":"\/mcp"\},"route":\{[^{}]*"timeout":"0s"/);
+      });
+
       it('refuses a client without a certificate', async () => {
         const refused = new Promise((resolve, reject) => {
           const options = { host: '127.0.0.1', port: gateway.port, servername: HOST, rejectUnauthorized: false };

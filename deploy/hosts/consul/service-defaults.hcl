@@ -2,6 +2,8 @@
 Kind     = "service-defaults"
 Name     = "payments"
 Protocol = "http"
+# An answer of MCP can be a stream, as long as its tool or its session. The default ends it after 15 s.
+LocalRequestTimeoutMs = 3600000
 
 EnvoyExtensions = [
   {

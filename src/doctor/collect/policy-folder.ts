@@ -1,14 +1,15 @@
+import type { Catalog } from '../../action/catalog.ts';
 import { lintingOf } from '../../policy-tools/lint/lint.ts';
 import { compileForTool } from '../../policy/loading/compile.ts';
 import { whileProved } from '../../policy/loading/proved-set.ts';
 import { readPolicySource } from '../../policy/loading/source.ts';
-import type { PolicyFolder } from '../remit/remit-facts.ts';
+import type { PolicyFolder, StreamedPath } from '../remit/remit-facts.ts';
 
 const MAX_PROBLEMS = 20;
 
 /** Loads a policy folder as Remit would, and lints it. */
 export async function policyFolderOf(folder: string): Promise<PolicyFolder> {
-  const none = { folder, hash: null, permits: 0, forbids: 0, lints: 0 };
+  const none = { folder, hash: null, permits: 0, forbids: 0, lints: 0, streamed: [] };
   const source = await readPolicySource(folder);
   if ('unreadable' in source) return { ...none, problems: [`it cannot be read: ${source.unreadable}`] };
   if ('findings' in source) return { ...none, problems: textsOf(source.findings) };
@@ -24,7 +25,17 @@ export async function policyFolderOf(folder: string): Promise<PolicyFolder> {
     permits,
     forbids: enforced.length - permits,
     lints: done(set.warnings).filter(({ level }) => level !== 'note').length,
+    streamed: streamedIn(set.catalog),
   };
+}
+
+function streamedIn({ actions }: Catalog): readonly StreamedPath[] {
+  const paths = new Map<string, StreamedPath>();
+  for (const { kind, server, template } of actions.values()) {
+    if (kind === 'mcp' || kind === 'a2a')
+      paths.set(`${server.id} ${template}`, { hosts: [...server.hosts], path: template });
+  }
+  return [...paths.values()];
 }
 
 const textsOf = (

@@ -1,14 +1,17 @@
 import type { Check } from '../check.ts';
+import type { Facts } from '../facts.ts';
 import type { Finding } from '../finding.ts';
 import { alwaysAsked, askedOnce, askedOnEachRoute, neverAsked } from './asked.ts';
 import { goodCounters, soundEnvoy } from './counters.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
+import type { EnvoyFacts } from './envoy-facts.ts';
 import { boundedCheck, completeCheck, failsClosed, strictAnswers } from './filter-strength.ts';
 import { knownProvider, unconditional } from './istio-rules.ts';
 import { oneReading, ownXfcc, seenCalls, verifiedCaller } from './listener-strength.ts';
 import { noOtherPath, unchangedCall } from './other-paths.ts';
 import { healthyEndpoints, usableCluster } from './reach.ts';
 import { noRefusedRoute } from './refused-routes.ts';
+import { shortStreams } from './short-streams.ts';
 import { openSocket } from './socket.ts';
 
 const perEnvoy: readonly EnvoyCheck[] = [
@@ -37,13 +40,22 @@ const perEnvoy: readonly EnvoyCheck[] = [
 ];
 
 /** The checks of what Envoy is configured to do and does. */
-export const envoyChecks: readonly Check[] = perEnvoy.map(({ run, title }) => ({
-  category: 'envoy',
-  title,
-  run: ({ envoys }) => {
-    const found = envoys.map((facts) => run(facts)?.map((one) => placed(one, facts.prefix)) ?? null);
-    return found.every((one) => one === null) ? null : found.flatMap((one) => one ?? []);
-  },
-}));
+export const envoyChecks: readonly Check[] = [
+  ...perEnvoy.map(({ run, title }) => check(title, (facts) => run(facts))),
+  check('streams of MCP and A2A last as long as their tools', (facts, { remit }) =>
+    shortStreams(facts, remit?.host?.policies?.streamed ?? []),
+  ),
+];
+
+function check(title: string, run: (facts: EnvoyFacts, all: Facts) => readonly Finding[] | null): Check {
+  return {
+    category: 'envoy',
+    title,
+    run: (all) => {
+      const found = all.envoys.map((facts) => run(facts, all)?.map((one) => placed(one, facts.prefix)) ?? null);
+      return found.every((one) => one === null) ? null : found.flatMap((one) => one ?? []);
+    },
+  };
+}
 
 const placed = (finding: Finding, prefix: string): Finding => ({ ...finding, where: `${prefix}${finding.where}` });

@@ -18,6 +18,11 @@ export interface Route {
   readonly clusters: readonly string[];
   /** The status of its direct response; `null` where it has none. */
   readonly directStatus: number | null;
+  /** The domains of its virtual host. */
+  readonly domains: readonly string[];
+  /** What it matches, and what it does with a call; as in the configuration. */
+  readonly match: unknown;
+  readonly action: unknown;
   /** Whether the cluster is chosen by a header of the request. */
   readonly isByHeader: boolean;
   /** Its per-filter settings, those of its cluster first, then route, virtual host, table: the first that names a filter counts. */
@@ -71,27 +76,38 @@ const routesOf = (table: unknown): readonly Route[] =>
       .flatMap((route, index) =>
         variantsOf(route, {
           where: `${textAt(host, 'name')}/${index}`,
+          domains: domainsOf(host),
           settings: [route, host, table].map((one) => at(one, 'typed_per_filter_config')),
         }),
       )
       .concat(at(host, 'matcher') === undefined ? [] : [matchedRoutes(host, table)]),
   );
 
+const domainsOf = (host: unknown): readonly string[] =>
+  listAt(host, 'domains').filter((domain) => typeof domain === 'string');
+
 /** The routes in the match tree of a virtual host are taken for one, whose own settings are not read. */
 const matchedRoutes = (host: unknown, table: unknown): Route => ({
   where: `${textAt(host, 'name')}/matcher`,
+  domains: domainsOf(host),
+  match: undefined,
+  action: undefined,
   clusters: [],
   directStatus: null,
   isByHeader: true,
   settings: [host, table].map((one) => at(one, 'typed_per_filter_config')),
 });
 
-function variantsOf(route: unknown, base: Pick<Route, 'where' | 'settings'>): readonly Route[] {
+function variantsOf(route: unknown, placed: Pick<Route, 'where' | 'domains' | 'settings'>): readonly Route[] {
   const action = at(route, 'route');
+  const base = { ...placed, match: at(route, 'match'), action };
   const weighted = listAt(action, 'weighted_clusters', 'clusters');
   if (weighted.length > 0) {
     return weighted.map((one) => ({
       where: base.where,
+      domains: base.domains,
+      match: base.match,
+      action,
       clusters: [textAt(one, 'name')],
       directStatus: null,
       isByHeader: false,

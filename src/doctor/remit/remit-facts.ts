@@ -47,6 +47,15 @@ export interface PolicyFolder {
   readonly forbids: number;
   /** Findings of `remit policy lint` that are not notes. */
   readonly lints: number;
+  /** Where calls of MCP and A2A arrive, whose answers can be streams. */
+  readonly streamed: readonly StreamedPath[];
+}
+
+/** The path of an MCP server or A2A agent of the catalog. */
+export interface StreamedPath {
+  /** Lower case, without port. */
+  readonly hosts: readonly string[];
+  readonly path: string;
 }
 
 /** The ledger folder on this machine. */
