@@ -1,9 +1,11 @@
 import { expect, it, jest } from '@jest/globals';
+import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import type { StopQuery } from '../../../src/task/stop.ts';
 import { causeOf } from '../../../src/task/cause.ts';
 import type { CauseCode } from '../../../src/task/cause.ts';
 import type { Task, TaskEvent } from '../../../src/task/task.ts';
+import { endRecord } from '../../builders/ledger-record.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeEach } from './each-implementation.ts';
@@ -26,7 +28,7 @@ const query = (change: Partial<StopQuery> = {}): StopQuery => ({
 const suspended = { cause: 'operator.suspended', sinceMs: 5_000, endedAtMs: null };
 const event = (kind: TaskEvent['kind'], code: CauseCode): TaskEvent => ({ kind, cause: causeOf(code) });
 
-describeEach('stops', ({ open, place }) => {
+describeEach('stops', ({ name, open, place, outbox }) => {
   let nowMs = 5_000;
   const opened = async (file?: string) => {
     const where = file ?? (await place());
@@ -198,6 +200,41 @@ describeEach('stops', ({ open, place }) => {
     for (const n of [2, 3, 5]) expect(await authority.taskOf(issuer, task(n).id)).toBeUndefined();
     await close();
   });
+
+  // A state file has one authority.
+  if (name === 'postgres') {
+    it('is found by each of two authorities: no declaration is committed after a stop that it does not know', async () => {
+      at(5_000);
+      const one = await opened();
+      const two = await opened(one.file);
+      const declare = ({ authority }: typeof one, n: number) =>
+        authority.insertTask(task(n), tokenNumber(n), [endRecord(n)], {
+          tasks: [],
+          stop: { query: query(), was: null },
+        });
+      const raced: number[] = [];
+      for (let n = 1; n <= 40; n += 2) {
+        const [stopping, declaring] = n % 4 === 1 ? [one, two] : [two, one];
+        expect(await declare(stopping, n)).toBeNull();
+        const [end, answer] = await Promise.all([
+          stopping.authority.applyTaskEvent(task(n), byOperator('suspend'), 'operator'),
+          declare(declaring, n + 1),
+        ]);
+        expect(end).toMatchObject({ changed: true });
+        expect([null, 'changed']).toContain(isStoreFailure(answer) ? answer.code : answer);
+        if (answer === null) raced.push(n);
+        expect(await declare(declaring, n + 100)).toMatchObject({ code: 'changed' });
+        await stopping.authority.applyTaskEvent(task(n), byOperator('resume'), 'operator');
+      }
+      expect(await declare(two, 200)).toBeNull();
+      // Records are numbered in the order of commits.
+      const records = await outbox(one.file);
+      const placeOf = (kind: string, n: number): number =>
+        records.findIndex((record) => record['kind'] === kind && record['task'] === task(n).id);
+      for (const n of raced) expect(placeOf('end', n + 1)).toBeLessThan(placeOf('event', n));
+      await Promise.all([one.close(), two.close()]);
+    });
+  }
 
   it('remembers a stop for a day after the end, also where its task is pruned', async () => {
     at(5_000);
