@@ -26,7 +26,7 @@ export interface OpenedState {
 }
 
 /** A state that a command may change. */
-export type WritableState = OpenedState & Pick<Authority, 'applyTaskEvent' | 'appendRecords'>;
+export type WritableState = OpenedState & Pick<Authority, 'applyTaskEvent' | 'appendRecords' | 'liftStops'>;
 
 /** Opens the state for reading, passes it to `use` and closes it. */
 export async function reading<T>(
@@ -75,6 +75,7 @@ const readsOf = (store: StoreReader): OpenedState => ({
 const writesOf = (store: Store): WritableState => ({
   ...readsOf(store),
   applyTaskEvent: async (...args) => store.applyTaskEvent(...args),
+  liftStops: async (...args) => store.liftStops(...args),
   appendRecords: async (records) => store.appendRecords(records),
 });
 
@@ -94,6 +95,7 @@ const withDatabase = <T>(
         return isStoreFailure(waiting) ? waiting : { fileId: () => head.epoch, recordsOf: () => waiting };
       },
       applyTaskEvent: (...args) => authority.applyTaskEvent(...args),
+      liftStops: (...args) => authority.liftStops(...args),
       appendRecords: (records) => authority.appendRecords(records),
     }),
   );

@@ -1,17 +1,19 @@
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
+import { taskAllow } from './task-allow.ts';
 import { taskChange, taskEnd } from './task-change.ts';
 import { taskList } from './task-list.ts';
 import { taskShow } from './task-show.ts';
 import { refused } from './task-source.ts';
 
-const help = `remit task: list, show, suspend, resume or end tasks
+const help = `remit task: list, show, suspend, resume or end tasks, or allow like ones again
 
 usage: remit task list [--in STATE] [--agent SPIFFE-ID] [--limit N]
        remit task show ID [--received DIR]
        remit task end ID --cause TEXT [--by NAME] [--as revoked|cancelled|completed] [--wait enforced|committed]
        remit task suspend ID --cause TEXT [--by NAME] [--wait enforced|committed]
        remit task resume ID --cause TEXT [--by NAME] [--wait enforced|committed]
+       remit task allow ID --cause TEXT [--by NAME]
 
   --config FILE   the configuration whose state is used: a file or a PostgreSQL; default /etc/remit/remit.yaml
   --state FILE    the state file, instead of --config
@@ -29,6 +31,9 @@ A task that is ended or suspended here is refused from the very next call, even 
 so are all of its parts. Where the configuration serves sidecars (\`authority.listen\`), the running authority is asked at its admin address
 for the receipt: how many sidecars held the task, acknowledged the change, or lost their lease instead. It is recorded, too. After a resume earlier tokens stay revoked: the agent asks for a new one. Parts that were suspended
 with a task must be resumed separately.
+
+After the end of a task that somebody else stopped, its agent waits before it declares a like one (\`issuer.stoppedTaskWaitSeconds\`);
+\`allow\` ends the wait for the actions of that task. While a task is suspended, \`resume\` does.
 
   remit task list --in active
   remit task show 019ab77e-5d3c-7a41-9f60-2f0b8c1d7e55
@@ -49,6 +54,7 @@ const subcommands = new Map([
   ['end', taskEnd],
   ['suspend', taskChange('suspend')],
   ['resume', taskChange('resume')],
+  ['allow', taskAllow],
 ]);
 
 /** Runs `remit task` with the words after its name; the exit code is the answer. */
@@ -58,7 +64,7 @@ export async function task(
 ): Promise<number> {
   const subcommand = subcommands.get(name);
   if (subcommand === undefined) {
-    io.err('remit task: `list`, `show`, `end`, `suspend` or `resume` is required; see `remit task --help`');
+    io.err('remit task: `list`, `show`, `end`, `suspend`, `resume` or `allow` is required; see `remit task --help`');
     return EXIT.bad;
   }
   const result = await subcommand(args, io);

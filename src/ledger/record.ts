@@ -146,6 +146,7 @@ export interface EventRecord {
     | 'signal'
     | 'refused'
     | 'restored'
+    | 'stop-lifted'
     | 'key-revoked'
     | 'receipt';
   /** Why, as a code; `null` for `refused`, whose `details` have the causes, and for `receipt`, which follows a change with its own. */

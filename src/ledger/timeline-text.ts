@@ -117,6 +117,7 @@ const eventText: Readonly<Record<EventRecord['event'], string>> = {
   signal: 'signal',
   refused: 'calls denied without a check',
   restored: 'state file restored from a backup',
+  'stop-lifted': 'like tasks allowed again',
   'key-revoked': 'signing key revoked',
   receipt: 'receipt',
 };

@@ -27,6 +27,7 @@ export interface Authority extends Promised<
     | 'applyTaskEvent'
     | 'setContext'
     | 'setRisk'
+    | 'liftStops'
     | 'revokeToken'
     | 'rememberOnce'
     | 'appendRecords'

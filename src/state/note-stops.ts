@@ -1,8 +1,11 @@
-import { kindOf } from '../task/cause.ts';
+import { recordText } from '../ledger/record.ts';
+import { type Cause, kindOf } from '../task/cause.ts';
 import { isStop } from '../task/stop.ts';
 import type { StopRow } from '../task/stop.ts';
 import type { Task, TaskEvent } from '../task/task.ts';
+import { addRecord } from './state-rows.ts';
 import type { StateRows } from './state-rows.ts';
+import type { TaskKey } from './store.ts';
 import type { ChangedTask } from './task-event.ts';
 
 /** What an event met, and what it changed: the task first, then its parts. */
@@ -67,6 +70,29 @@ const stopsOf = (
     sinceMs,
     endedAtMs,
   }));
+
+/** `Store.liftStops`: with a record. */
+export function liftStops(
+  rows: StateRows,
+  key: TaskKey,
+  { cause, by }: { readonly cause: Cause; readonly by: string },
+): Task | undefined {
+  const task = rows.task(key);
+  if (task === undefined) return undefined;
+  const { issuer, agent, detailsJson, id } = task;
+  rows.liftStops({ issuer, agent, actions: actionsIn(detailsJson) });
+  addRecord(rows, {
+    kind: 'event',
+    at: rows.nowMs(),
+    task: id,
+    event: 'stop-lifted',
+    cause: cause.code,
+    note: recordText(cause.note),
+    by: recordText(by),
+    details: {},
+  });
+  return task;
+}
 
 /** The actions of granted details. Issuance has replaced families by their actions. */
 function actionsIn(detailsJson: string): readonly string[] {

@@ -43,6 +43,8 @@ export interface StateRows {
   addStops(stops: readonly StopRow[]): void;
   /** The stops of a suspended task become stops of one that ended then. */
   endStops(key: TaskKey, endedAtMs: number): void;
+  /** Deletes the stops of ended tasks that concern such a declaration, whoever its subject. */
+  liftStops(query: Omit<StopQuery, 'subject'>): void;
   /** Deletes the stops of a suspended task. */
   removeStops(key: TaskKey): void;
   /** Adds records to the outbox, in order, and restarts the idle time of tasks with allowed uses. */

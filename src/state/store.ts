@@ -261,6 +261,11 @@ export interface Store extends StoreReader {
     event?: TaskEvent & { readonly kind: 'suspend' | 'revoke' },
     decidedBy?: Premises,
   ): Task | TaskConflict | undefined | StoreFailure;
+  /**
+   * Lets the agent of the task declare like tasks at once: forgets the stops of ended tasks with an action of this one, and records it. Stops of
+   * suspended tasks stay until those are resumed. `undefined` where the task does not exist.
+   */
+  liftStops(key: TaskKey, cause: Cause, by: string): Task | undefined | StoreFailure;
   /** Sets the risk of an open task. A conflict where it has ended, `undefined` where it does not exist; `changed` as in `insertToken`. */
   setRisk(
     key: TaskKey,

@@ -61,6 +61,7 @@ const own = {
   'operator.revoked': 'revoked by an operator',
   'operator.suspended': 'suspended by an operator',
   'operator.resumed': 'resumed by an operator',
+  'operator.allowed': 'an operator let the agent declare like tasks again',
   'operator.restored': 'ended when an operator restored the state file from a backup',
 } as const;
 

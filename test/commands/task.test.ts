@@ -307,10 +307,35 @@ describe('remit task suspend and resume', () => {
   });
 });
 
+describe('remit task allow', () => {
+  it('lets the agent of a stopped task declare like tasks at once, with a record', async () => {
+    const task = { ...first, detailsJson: JSON.stringify([{ actions: ['payments.read'] }]) };
+    store.insertTask(task, tokenNumber(1), []);
+    const { agent, subject } = task;
+    const stop = () => store.stopOf({ issuer, agent, subject, actions: ['payments.read'] });
+    await run('end', task.id, '--cause', 'x', '--state', file);
+    expect(stop()).toMatchObject({ cause: 'operator.revoked' });
+    const allow = (id: string, ...more: readonly string[]) =>
+      run('allow', id, '--cause', 'looked at it', '--state', file, ...more);
+    expect(await allow(task.id)).toMatchObject({ exit: 0, out: `${agent} may declare like tasks at once` });
+    expect(stop()).toBeNull();
+    const { out } = await run('show', task.id, '--state', file);
+    expect(out).toMatch(/like tasks allowed again by operator .*: looked at it/);
+    expect(JSON.parse((await allow(task.id, '--json')).out)).toMatchObject({ id: task.id, state: 'revoked' });
+    expect(await allow('nothing')).toMatchObject({ exit: 1 });
+    expect(await run('allow', task.id, '--state', file)).toMatchObject({ exit: 2 });
+    expect(await run('allow', '--cause', 'x', '--state', file)).toMatchObject({ exit: 2 });
+  });
+});
+
 describe('remit task', () => {
   it.each<[string, readonly string[], RegExp]>([
-    ['nothing', [], /^remit task: `list`, `show`, `end`, `suspend` or `resume` is required; see `remit task --help`$/],
-    ['another word', ['kill'], /^remit task: `list`, `show`, `end`, `suspend` or `resume` is required/],
+    [
+      'nothing',
+      [],
+      /^remit task: `list`, `show`, `end`, `suspend`, `resume` or `allow` is required; see `remit task --help`$/,
+    ],
+    ['another word', ['kill'], /^remit task: `list`, `show`, `end`, `suspend`, `resume` or `allow` is required/],
     ['an unknown option', ['list', '--colour'], /^remit task list: .*Unknown option '--colour'/],
     ['an unexpected argument', ['list', 'x'], /^remit task list: unexpected argument `x`$/],
     ['an invalid state', ['list', '--in', 'done'], /--in must be one of active, suspended, completed/],

@@ -4,6 +4,7 @@ import { storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { eventForParts } from '../../task/task.ts';
 import type { Authority } from '../authority.ts';
+import { liftStops } from '../note-stops.ts';
 import type { Premises } from '../premises.ts';
 import { namesOf, spendsProblem } from '../settlement.ts';
 import type { SettledUse, Settlement, Settling } from '../settling.ts';
@@ -99,6 +100,11 @@ export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts)
       run([key.issuer, key.id, cause.note, by], {
         needs: withPremises(decidedBy, { tasks: [key] }),
         write: (rows) => changeRisk(rows, key, { risk, cause, by }, decidedBy),
+      }),
+    liftStops: (key, cause, by) =>
+      run([key.issuer, key.id, cause.note, by], {
+        needs: { tasks: [key], stopping: [key] },
+        write: (rows) => liftStops(rows, key, { cause, by }),
       }),
     revokeToken: (jtiDigest, cause, by) =>
       run([jtiDigest, cause.note, by], {

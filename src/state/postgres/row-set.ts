@@ -33,7 +33,8 @@ export interface Remembered {
 export type StopChange =
   | { readonly kind: 'add'; readonly stops: readonly StopRow[] }
   | { readonly kind: 'end'; readonly key: TaskKey; readonly endedAtMs: number }
-  | { readonly kind: 'remove'; readonly key: TaskKey };
+  | { readonly kind: 'remove'; readonly key: TaskKey }
+  | { readonly kind: 'lift'; readonly query: Omit<StopQuery, 'subject'> };
 
 /** A key that exists: thrown by an insert, and returned by `attempt`. */
 class Conflict extends Error {}
@@ -253,6 +254,10 @@ export class RowSet implements StateRows {
 
   removeStops({ issuer, id }: TaskKey): void {
     this.#changeStops({ kind: 'remove', key: { issuer, id } });
+  }
+
+  liftStops(query: Omit<StopQuery, 'subject'>): void {
+    this.#changeStops({ kind: 'lift', query });
   }
 
   /** `Store.rememberOnce`. */

@@ -42,7 +42,7 @@ const LOCK = `SELECT CASE WHEN l.is_stop THEN pg_advisory_xact_lock(${LOCK_CLASS
   FROM (SELECT hashtext(a.agent) AS agent, bool_or(a.is_stop) AS is_stop FROM (
       SELECT f.agent, true AS is_stop FROM unnest($1::text[], $2::text[]) AS k (issuer, id)
         JOIN remit.tasks t ON t.issuer = k.issuer AND t.id = k.id
-        JOIN remit.tasks f ON f.issuer = t.issuer AND f.root = t.root AND f.ended_ms IS NULL
+        JOIN remit.tasks f ON f.issuer = t.issuer AND f.root = t.root AND (f.ended_ms IS NULL OR f.id = t.id)
       UNION ALL SELECT d.agent, false FROM unnest($3::text[]) AS d (agent)) a
     GROUP BY 1 ORDER BY 1) l`;
 
@@ -71,6 +71,21 @@ const END = `WITH gone AS (DELETE FROM remit.stops WHERE issuer = $1 AND task = 
 
 const REMOVE = "DELETE FROM remit.stops WHERE issuer = $1 AND task = $2 AND task <> ''";
 
+const LIFT = "DELETE FROM remit.stops WHERE issuer = $1 AND agent = $2 AND task = '' AND action = ANY($3::text[])";
+
+function statementOf(change: Exclude<StopChange, { readonly kind: 'add' }>): Statement {
+  switch (change.kind) {
+    case 'end':
+      return { text: END, values: [change.key.issuer, change.key.id, change.endedAtMs] };
+    case 'remove':
+      return { text: REMOVE, values: [change.key.issuer, change.key.id] };
+    case 'lift':
+      return { text: LIFT, values: [change.query.issuer, change.query.agent, change.query.actions] };
+    default:
+      return change satisfies never;
+  }
+}
+
 /** The statements that write changes of stops, in their order. */
 export function stopStatements(changes: readonly StopChange[]): readonly Statement[] {
   const statements: Statement[] = [];
@@ -86,10 +101,7 @@ export function stopStatements(changes: readonly StopChange[]): readonly Stateme
       continue;
     }
     flush();
-    const key = [change.key.issuer, change.key.id];
-    statements.push(
-      change.kind === 'end' ? { text: END, values: [...key, change.endedAtMs] } : { text: REMOVE, values: key },
-    );
+    statements.push(statementOf(change));
   }
   flush();
   return statements;

@@ -11,6 +11,7 @@ export const WRITES = [
   'applyTaskEvent',
   'setContext',
   'setRisk',
+  'liftStops',
   'revokeToken',
   'rememberOnce',
   'appendRecords',

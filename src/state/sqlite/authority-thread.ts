@@ -170,6 +170,7 @@ export class AuthorityThread implements StateAccess {
         this.#write('insertToken', keyOf(key), token, records.map(handedOver), decidedBy),
       applyTaskEvent: (key, ...input) => this.#write('applyTaskEvent', keyOf(key), ...input),
       setContext: (key, ...input) => this.#write('setContext', keyOf(key), ...input),
+      liftStops: (key, ...input) => this.#write('liftStops', keyOf(key), ...input),
       setRisk: (key, ...input) => this.#write('setRisk', keyOf(key), ...input),
       revokeToken: (...input) => this.#write('revokeToken', ...input),
       rememberOnce: (...input) => this.#write('rememberOnce', ...input),

@@ -44,6 +44,7 @@ export function directAuthority(store: Store): StateAccess {
     insertToken: async (...input) => store.insertToken(...input),
     applyTaskEvent: async (...input) => store.applyTaskEvent(...input),
     setContext: async (...input) => store.setContext(...input),
+    liftStops: async (...input) => store.liftStops(...input),
     setRisk: async (...input) => store.setRisk(...input),
     revokeToken: async (...input) => store.revokeToken(...input),
     rememberOnce: async (...input) => store.rememberOnce(...input),

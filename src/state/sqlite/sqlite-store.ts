@@ -21,6 +21,7 @@ import {
   settleUse,
   takeFrom,
 } from '../writes.ts';
+import { liftStops } from '../note-stops.ts';
 import { sqliteRows } from './sqlite-rows.ts';
 import { Connection } from './connection.ts';
 import { giveBack, sparePages } from './file-space.ts';
@@ -143,6 +144,10 @@ export class SqliteStore extends SqliteReader implements Store {
     return this.connection.write([key.issuer, key.id, cause.note, by], () =>
       changeRisk(this.#rows, key, { risk, cause, by }, decidedBy),
     );
+  }
+
+  liftStops(key: TaskKey, cause: Cause, by: string): Task | undefined | StoreFailure {
+    return this.connection.write([key.issuer, key.id, cause.note, by], () => liftStops(this.#rows, key, { cause, by }));
   }
 
   revokeToken(jtiDigest: string, cause: Cause, by: string): boolean | StoreFailure {

@@ -54,6 +54,15 @@ export function removeStops(connection: Connection, { issuer, id }: TaskKey): vo
     .run(issuer, id);
 }
 
+/** Within a transaction: `StateRows.liftStops`. */
+export function liftStops(connection: Connection, { issuer, agent, actions }: Omit<StopQuery, 'subject'>): void {
+  connection
+    .statement(
+      `DELETE FROM stops WHERE issuer = ?1 AND agent = ?2 AND task = '' AND action IN (SELECT value FROM json_each(?3))`,
+    )
+    .run(issuer, agent, JSON.stringify(actions));
+}
+
 const OLD = 'FROM stops INDEXED BY stops_ended WHERE ended_ms IS NOT NULL AND ended_ms <= ?';
 
 /** Whether there are stops to forget. @param nowMs the earlier of both clocks */

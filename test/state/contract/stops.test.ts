@@ -236,6 +236,33 @@ describeEach('stops', ({ name, open, place, outbox }) => {
     });
   }
 
+  it('is lifted by an operator for the actions of a task that has ended, with a record', async () => {
+    at(5_000);
+    const { add, authority, close, file } = await opened();
+    await add(
+      task(1),
+      task(2),
+      task(3, { subject: 'ann', detailsJson: detailsOf('payments.refund', 'payments.read') }),
+    );
+    await authority.applyTaskEvent(task(1), byOperator('cancel'), 'operator');
+    const cause = { ...causeOf('signal.session-revoked'), reach: 'subject' } as const;
+    await authority.applyTaskEvent(task(3), { kind: 'revoke', cause }, 'https://idp.acme.test');
+    await authority.applyTaskEvent(task(2), byOperator('suspend'), 'operator');
+    const allow = () => authority.liftStops(task(1), causeOf('operator.allowed', 'looked at'), 'operator');
+    expect(await allow()).toMatchObject({ id: task(1).id });
+    // The suspended task stops its agent until it is resumed.
+    expect(await authority.stopOf(query())).toEqual(suspended);
+    await authority.applyTaskEvent(task(2), byOperator('resume'), 'operator');
+    expect(await authority.stopOf(query())).toBeNull();
+    expect(await authority.stopOf(query({ subject: 'ann', actions: ['payments.read'] }))).toBeNull();
+    expect(await authority.stopOf(query({ subject: 'ann', actions: ['payments.refund'] }))).not.toBeNull();
+    expect(await outbox(file)).toContainEqual(
+      expect.objectContaining({ event: 'stop-lifted', cause: 'operator.allowed', note: 'looked at', by: 'operator' }),
+    );
+    expect(await authority.liftStops(task(9), causeOf('operator.allowed'), 'operator')).toBeUndefined();
+    await close();
+  });
+
   it('remembers a stop for a day after the end, also where its task is pruned', async () => {
     at(5_000);
     const { add, authority, close } = await opened();

@@ -1,0 +1,32 @@
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { causeOf } from '../task/cause.ts';
+import { taskJson } from '../task/task-json.ts';
+import type { CommandIo } from './command.ts';
+import { operationOf, operatorOptions } from './operator.ts';
+import { taskWith, writing } from './opened-state.ts';
+import { optionsFrom } from './options.ts';
+import { isCommandRefusal, type CommandRefusal, noTask, refusal, sourceOf, sourceOptions } from './task-source.ts';
+
+/** `remit task allow`: lets the agent of a stopped task that has ended declare like tasks at once. */
+export async function taskAllow(
+  args: readonly string[],
+  io: Pick<CommandIo, 'environment'>,
+): Promise<string | CommandRefusal> {
+  const options = optionsFrom(args, { ...sourceOptions, ...operatorOptions }, 1);
+  if (typeof options === 'string') return refusal(options);
+  const { json = false, ...values } = options.values;
+  const [id] = options.operands;
+  if (id === undefined) return refusal('the id of a task is required');
+  const operation = operationOf(values, io.environment);
+  if (isCommandRefusal(operation)) return operation;
+  const source = await sourceOf(values, io);
+  if (isCommandRefusal(source)) return source;
+  return writing(source.state, async (state) => {
+    const found = await taskWith(state, id);
+    if (isCommandRefusal(found)) return found;
+    const task = await state.liftStops(found, causeOf('operator.allowed', operation.cause), operation.by);
+    if (isStoreFailure(task)) return refusal(task.detail);
+    if (task === undefined) return noTask(id);
+    return json ? JSON.stringify(taskJson(task, state.nowMs())) : `${task.agent} may declare like tasks at once`;
+  });
+}
