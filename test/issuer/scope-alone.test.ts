@@ -1,10 +1,14 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { deny } from '../../src/decision/decision.ts';
 import type { Decision } from '../../src/decision/decision.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
+import { authorize } from '../../src/policy/authorize.ts';
 import type { Question } from '../../src/policy/question.ts';
 import { must } from '../builders/must.ts';
+import { folderWith, mustLoad } from '../builders/policy-folder.ts';
 import { scratch } from '../builders/scratch.ts';
 import { type Answer, audience, type Bench, type Parameters, startBench } from './bench.ts';
 import { type Idp, plannerId, startIdp } from './idp.ts';
@@ -92,6 +96,15 @@ describe('a scope alone', () => {
     };
     expect(refused(await withScope('payments.list payments.read'))[1]).toBe('invalid_scope');
     expect(questions).toBe(3);
+  });
+
+  it('is refused by the policy that the page of the issuer API has for it, unlike an intent with a purpose', async () => {
+    const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/reference/issuer-api.md'), 'utf8');
+    const [, forbid = ''] = /^```\n(forbid [^`]+)```$/m.exec(page) ?? [];
+    const set = await mustLoad(folderWith(`@id("all") permit (principal, action, resource);\n@id("no") ${forbid}`));
+    instead.grant = (question) => authorize(set, question);
+    expect(refused(await withScope('payments.read'))[1]).toBe('invalid_scope');
+    expect((await bench.token()).status).toBe(200);
   });
 
   it('is not granted in part by a policy that fails', async () => {
