@@ -47,6 +47,8 @@ describe('intent.schema.json', () => {
       { ...plain, expires_in: life },
     ]),
     ['seconds', { ...plain, expires_in: 2_592_000 }],
+    ['variables', { ...plain, keep: ['OPENAI_API_KEY', 'A*'], take: ['*'] }],
+    ['64 variables', { ...plain, keep: Array.from({ length: 64 }, (_, n) => `V${n}`) }],
     ['variables', { ...plain, keep: ['OPENAI_*', 'ProgramFiles(x86)'], take: ['*'] }],
     ['64 variables', { ...plain, keep: Array.from({ length: 64 }, (_, n) => `A${n}`) }],
     ['a variable of 256 characters', { ...plain, take: ['€'.repeat(256)] }],
@@ -112,6 +114,14 @@ describe('intent.schema.json', () => {
     ['no seconds', { ...plain, expires_in: 0 }],
     ['more than 30 days of seconds', { ...plain, expires_in: 2_592_001 }],
     ['a life that is a list', { ...plain, expires_in: ['5m'] }],
+    ['no variables', { ...plain, keep: [] }],
+    ['a variable alone', { ...plain, take: 'A' }],
+    ['a variable with its value', { ...plain, keep: ['A=b'] }],
+    ['a variable with a space', { ...plain, keep: ['A B'] }],
+    ['a variable that is a number', { ...plain, take: [7] }],
+    ['an empty variable', { ...plain, take: [''] }],
+    ['a variable of 257 characters', { ...plain, take: ['A'.repeat(257)] }],
+    ['65 variables', { ...plain, keep: Array.from({ length: 65 }, (_, n) => `V${n}`) }],
   ])('refuses, as `remit run` does, %s', (_name, intent) => {
     expect(accepted(intent)).toEqual(neither);
   });

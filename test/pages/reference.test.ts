@@ -116,6 +116,25 @@ describe('catalog.md', () => {
   });
 });
 
+describe('intent.md', () => {
+  it('has every key that the parser and the schema have, and no other', () => {
+    const keys = new Set<string>();
+    JSON.stringify(JSON.parse(textOf('deploy/schemas/intent.schema.json')), (_key, value: unknown) => {
+      const { properties } = Object(value) as { readonly properties?: object };
+      for (const name of Object.keys(properties ?? {})) keys.add(name);
+      return value;
+    });
+    // The page tells `max_amount` by its members, and the currency in one cell.
+    for (const name of ['max_amount', 'value']) keys.delete(name);
+    const page = [...named(pageOf('intent'))].map((name) => name.split('.').at(-1));
+    expect(new Set(page)).toEqual(keys);
+    const lists = matched(textOf('src/agent-run/intent.ts'), /(?:required: |optional: )\[([^\]]*)\]/g).join(' ');
+    const read = matched(lists, /'([$\w]+)'/g);
+    expect(read.length).toBeGreaterThan(7);
+    expect(read.filter((key) => !keys.has(key))).toEqual([]);
+  });
+});
+
 describe('test-files.md', () => {
   const page = pageOf('test-files');
 
