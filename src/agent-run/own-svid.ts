@@ -47,9 +47,17 @@ export class OwnSvid {
   }
 }
 
-/** @see RFC 8705 section 3.1 */
-export const thumbprintOf = ({ certificates: [leaf = new Uint8Array()] }: Svid): string =>
-  createHash('sha256').update(leaf).digest('base64url');
+const thumbprints = new WeakMap<Svid, string>();
+
+/** Thumbprint of its certificate, computed once. @see RFC 8705 section 3.1 */
+export function thumbprintOf(svid: Svid): string {
+  const known = thumbprints.get(svid);
+  if (known !== undefined) return known;
+  const [leaf = new Uint8Array()] = svid.certificates;
+  const thumbprint = createHash('sha256').update(leaf).digest('base64url');
+  thumbprints.set(svid, thumbprint);
+  return thumbprint;
+}
 
 /** A timer that keeps the process alive, because nothing else does while the first SVID is awaited. */
 const waiting: After = (delayMs, run) => {

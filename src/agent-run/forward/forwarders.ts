@@ -11,7 +11,6 @@ import { forwardVariables } from './forward-option.ts';
 import type { ForwardTarget } from './forward-target.ts';
 import type { Forwarded } from './forwarded.ts';
 import { ForwardListener } from './listener.ts';
-import { digestOfSecret } from './local-gate.ts';
 import { defaultUpstreamBounds, type UpstreamBounds, UpstreamConnections } from './upstream-connections.ts';
 
 /** What forwarders need of a run. */
@@ -104,7 +103,7 @@ async function openForwarder(
     },
   };
   tcp.serve(forwarded, {
-    gate: { kind: 'tcp', port: tcp.port, secretDigest: digestOfSecret(secret) },
+    gate: { kind: 'tcp', port: tcp.port, secret: Buffer.from(secret, 'utf8') },
     prefix: `/${secret}`,
   });
   socket.serve(forwarded, { gate: { kind: 'socket' }, prefix: '' });

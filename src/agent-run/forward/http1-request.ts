@@ -183,9 +183,10 @@ export function passAnswer(
       ? answer.pipe(new EndpointEvent(localised))
       : answer;
   source.pipe(response);
-  // The first bytes usually come with the headers: one packet for both. Where not, the headers do not wait.
+  // One packet for the headers and the first bytes, unless these may be long in coming.
+  if (answer.headers['content-length'] !== undefined || request.method === 'HEAD') return;
   setImmediate(() => {
-    if (!response.writableEnded && request.method !== 'HEAD') response.flushHeaders();
+    if (!response.writableEnded) response.flushHeaders();
   });
 }
 

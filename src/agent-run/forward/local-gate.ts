@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { type LocalAnswer, refusal } from './local-answer.ts';
 import { type HeaderLines, valuesOf } from './passed-headers.ts';
 
@@ -7,7 +7,7 @@ import { type HeaderLines, valuesOf } from './passed-headers.ts';
  * be the secret, and `Host` and `Origin` those of the listener. A Unix socket is guarded by its folder.
  */
 export type LocalGate =
-  { readonly kind: 'tcp'; readonly port: number; readonly secretDigest: Uint8Array } | { readonly kind: 'socket' };
+  { readonly kind: 'tcp'; readonly port: number; readonly secret: Uint8Array } | { readonly kind: 'socket' };
 
 /** A request, as far as the gate reads it. */
 export interface GatedRequest {
@@ -25,9 +25,6 @@ export interface PassedRequest {
   readonly rest: string;
 }
 
-/** SHA-256, so that secrets of any length are compared in constant time. */
-export const digestOfSecret = (secret: string): Uint8Array => createHash('sha256').update(secret).digest();
-
 /** Lets a request pass to the upstream, or refuses it. */
 export function gated(request: GatedRequest, gate: LocalGate): PassedRequest | LocalAnswer {
   const { method, target, hosts } = request;
@@ -40,7 +37,7 @@ export function gated(request: GatedRequest, gate: LocalGate): PassedRequest | L
     if (origins.some((origin) => !local.some((at) => origin === `http://${at}`)))
       return refusal(403, 'origin', 'web pages may not use this address');
   } else if (hosts.length > 1) return refusal(400, 'host', 'more than one host');
-  const rest = gate.kind === 'tcp' ? afterSecret(target, gate.secretDigest) : target;
+  const rest = gate.kind === 'tcp' ? afterSecret(target, gate.secret) : target;
   if (rest === null || !/^(?:$|[/?])/.test(rest))
     return refusal(404, 'path', 'not found; use the address as it is in the variable, with its path');
   // TRACE would answer with the token; CONNECT would leave the path unchecked.
@@ -49,7 +46,9 @@ export function gated(request: GatedRequest, gate: LocalGate): PassedRequest | L
 }
 
 /** What follows `/secret`; `null` where the secret is another. */
-function afterSecret(target: string, digest: Uint8Array): string | null {
-  const [, sent = '', rest = ''] = /^\/([^/?#]*)(.*)$/s.exec(target) ?? [];
-  return timingSafeEqual(digestOfSecret(sent), digest) ? rest : null;
+function afterSecret(target: string, secret: Uint8Array): string | null {
+  const [, written = '', rest = ''] = /^\/([^/?#]*)(.*)$/s.exec(target) ?? [];
+  const sent = Buffer.from(written, 'utf8');
+  // Its length is no secret; the comparison takes the same time for each of that length.
+  return sent.length === secret.length && timingSafeEqual(sent, secret) ? rest : null;
 }

@@ -6,6 +6,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import { connect as connectSocket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { issuerProblem } from '../../../src/agent-run/issuer-problem.ts';
 import { scratch } from '../../builders/scratch.ts';
@@ -178,6 +179,27 @@ describe('the forwarder: HTTP/2 with prior knowledge', () => {
       forwarder = before;
       await other.close();
     }
+  });
+
+  it('opens a new session with the new certificate after a rotation; a stream under way goes on', async () => {
+    const peers = new Set<string>();
+    const finish = Promise.withResolvers<void>();
+    answer((stream, headers) => {
+      const { socket } = stream.session ?? {};
+      peers.add((socket as TLSSocket).getPeerX509Certificate()?.fingerprint256 ?? '');
+      if (headers[':path'] !== '/long') return stream.respond({ ':status': 204 }, { endStream: true });
+      stream.respond({ ':status': 200 });
+      stream.write('first');
+      void finish.promise.then(() => stream.end('last'));
+    });
+    const begun = Promise.withResolvers<void>();
+    const long = ask({ ':path': '/long' }, { use: (stream) => void stream.once('data', () => begun.resolve()).end() });
+    await begun.promise;
+    await forwarder.rotate();
+    expect((await ask({ ':path': '/x' })).headers[':status']).toBe(204);
+    expect(peers.size).toBe(2);
+    finish.resolve();
+    expect((await long).headers[':status']).toBe(200);
   });
 
   it('gets another token after a refusal, and answers 403 without a challenge', async () => {
