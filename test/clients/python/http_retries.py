@@ -2,7 +2,7 @@
 
 import json
 import os
-import os
+import sys
 
 import requests
 from urllib3.util import Retry

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import ssl
-import os
+import sys
 
 from mcp import ClientSession
 from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider

@@ -2,7 +2,7 @@
 
 import json
 import os
-import os
+import sys
 
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session

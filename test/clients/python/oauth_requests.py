@@ -2,7 +2,7 @@
 
 import json
 import os
-import os
+import sys
 
 from oauthlib.oauth2 import BackendApplicationClient, OAuth2Error
 from requests_oauthlib import OAuth2Session
