@@ -1,13 +1,15 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { LogPages } from '../ledger/log/log-pages.ts';
+import { countOf } from '../ledger/log/written-leaves.ts';
 import type { Unacknowledged } from '../ledger/unacknowledged.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
-import type { Appended, Records } from './messages.ts';
+import type { Appended } from './messages.ts';
+import type { SentRecords } from './sent-records.ts';
 
 /** A call of `Append` at a sidecar. */
-export type AppendStream = ClientDuplexStream<Records, Appended>;
+export type AppendStream = ClientDuplexStream<SentRecords, Appended>;
 
 /** The dependencies of a shipper. */
 export interface ShipperServices {
@@ -104,13 +106,13 @@ export class RecordShipper {
       if (sending.isBlocked || sending.isFull) return;
       const page = this.#services.pages.after(sending.sent, sending.signed);
       if (isProblem(page)) return this.#services.onFault(page.problem);
-      if (page.leaves.length === 0 && page.checkpoint === '') break;
+      const { leaves, checkpoint } = page;
+      if (leaves.length === 0 && checkpoint === '') break;
       const from = sending.sent;
-      sending.sent += page.leaves.length;
-      if (page.checkpoint !== '') sending.signed = sending.sent;
-      const bytes = page.leaves.reduce((sum, leaf) => sum + leaf.length, 0);
-      sending.window.push({ size: sending.sent, bytes });
-      this.#write(sending, { from, leaves: page.leaves.map(asBuffer), checkpoint: page.checkpoint });
+      sending.sent += countOf(leaves);
+      if (checkpoint !== '') sending.signed = sending.sent;
+      sending.window.push({ size: sending.sent, bytes: leaves.reduce((sum, { bytes }) => sum + bytes.length, 0) });
+      this.#write(sending, { from, leaves, checkpoint });
     }
     if (sending.kept === sending.sent) this.#onWhole?.();
   }
@@ -152,7 +154,7 @@ export class RecordShipper {
     return null;
   }
 
-  #write(sending: Sending, records: Omit<Records, 'log' | 'ended'>): void {
+  #write(sending: Sending, records: Omit<SentRecords, 'log' | 'ended'>): void {
     sending.isBlocked = !sending.stream.write({ log: null, ended: false, ...records });
   }
 
@@ -201,6 +203,3 @@ export class RecordShipper {
     });
   }
 }
-
-const asBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
-  Buffer.from(buffer, byteOffset, byteLength);

@@ -2,7 +2,7 @@ import { RecordShipper } from '../fleet/record-shipper.ts';
 import type { AppendStream } from '../fleet/record-shipper.ts';
 import { LogPages } from '../ledger/log/log-pages.ts';
 import { RecentLeaves } from '../ledger/log/recent-leaves.ts';
-import type { WrittenLeaves } from '../ledger/log/written-leaves.ts';
+import type { PackedLeaves } from '../ledger/log/written-leaves.ts';
 import { Unacknowledged } from '../ledger/unacknowledged.ts';
 import type { UnacknowledgedLimits } from '../ledger/unacknowledged.ts';
 import type { Ports } from '../runtime/ports.ts';
@@ -85,7 +85,7 @@ export class ShippedRecords {
   }
 
   /** Records were written, and signed where there is a checkpoint: they are sent without being read again. `null`: not known which. */
-  handedOut(written: WrittenLeaves | null, checkpoint: string | null): void {
+  handedOut(written: PackedLeaves | null, checkpoint: string | null): void {
     this.#pages?.wrote(written, checkpoint);
   }
 

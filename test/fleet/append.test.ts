@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { RecordShipper } from '../../src/fleet/record-shipper.ts';
 import { LogPages } from '../../src/ledger/log/log-pages.ts';
 import type { SegmentLog } from '../../src/ledger/log/log.ts';
+import { packedLeaves } from '../../src/ledger/log/written-leaves.ts';
 import { receivedLogsIn } from '../../src/ledger/received/received-logs.ts';
 import { Unacknowledged } from '../../src/ledger/unacknowledged.ts';
 import { verdictOn } from '../../src/ledger/verification.ts';
@@ -21,6 +22,8 @@ import { appendCalls, appendServer } from './append-servers.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
+
+const packed = (...leaves: readonly Uint8Array[]) => [packedLeaves({ from: 0, leaves })];
 
 /** An authority with its server, on real timers. */
 async function served(place: string, address: string, silenceMs = 60_000) {
@@ -183,15 +186,15 @@ describe('handleAppend', () => {
     ['that does not name its log first', [nothing], 'the first message must name the log'],
     [
       'with too many records',
-      [{ ...nothing, leaves: Array.from({ length: 1_025 }, () => Buffer.from('{}')) }],
+      [{ ...nothing, leaves: packed(...Array.from({ length: 1_025 }, () => Buffer.from('{}'))) }],
       'at most 1024 records',
     ],
     [
       'with too many bytes',
-      [{ ...nothing, leaves: [Buffer.alloc(1024 ** 2 + 1)] }],
+      [{ ...nothing, leaves: packed(Buffer.alloc(1024 ** 2 + 1)) }],
       'at most 1024 records of 1048576 bytes',
     ],
-    ['with a record that is none', [{ ...nothing, leaves: [Buffer.from('{}')] }], 'record 1 of'],
+    ['with a record that is none', [{ ...nothing, leaves: packed(Buffer.from('{}')) }], 'record 1 of'],
     ['with a gap', [{ ...nothing, from: 7 }], 'sent records from 8 on, expected record 1'],
   ])('refuses a stream %s', async (_case, messages, problem) => {
     const [pod, place] = [folder(), folder()];
@@ -231,7 +234,7 @@ describe('the end of a stream that has sent a whole signed log', () => {
     const nothing = { log: null, from: 0, leaves: [], checkpoint: '', ended: false };
     stream.write({ ...nothing, log: { origin, verifier_key: verifierKey, size, root: Buffer.alloc(32) } });
     const part = partFrom(pod, 0);
-    stream.write({ ...nothing, ...part, leaves: part.leaves.map((leaf) => Buffer.from(leaf)) });
+    stream.write({ ...nothing, ...part, leaves: packed(...part.leaves) });
     await until(() => heard.at(-1) === size);
     if (ended) stream.write({ ...nothing, from: size, ended });
     stream.end();

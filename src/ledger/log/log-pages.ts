@@ -2,6 +2,8 @@ import { isStoreFailure, failureOfSqlite } from '../../sqlite/store-failure.ts';
 import { rootOf } from '../merkle.ts';
 import { LogReader } from './log-reader.ts';
 import { segmentsIn } from './segment-files.ts';
+import { packedLeaves } from './written-leaves.ts';
+import type { PackedLeaves } from './written-leaves.ts';
 
 /** Largest page in bytes, by far below the largest message of gRPC, and in records. */
 export const MAX_PAGE_BYTES = 512 * 1024;
@@ -9,7 +11,7 @@ const MAX_PAGE_LEAVES = 256;
 
 /** Records of a log in order, up to its next checkpoint at most. */
 export interface LogPage {
-  readonly leaves: readonly Uint8Array[];
+  readonly leaves: readonly PackedLeaves[];
   /** The signed checkpoint over all records up to the end of the page; empty for none. */
   readonly checkpoint: string;
 }
@@ -51,8 +53,12 @@ export class LogPages {
         .values()
         .map((segment) => segment.checkpoints.near(Math.max(size, signed + 1), 'from'))
         .find((checkpoint) => checkpoint !== null);
-      if (next === undefined || next.range.size > size + leaves.length) return { leaves, checkpoint: '' };
-      return { leaves: leaves.slice(0, next.range.size - size), checkpoint: next.note };
+      const page = (found: readonly Uint8Array[], checkpoint: string): LogPage => ({
+        leaves: found.length === 0 ? [] : [packedLeaves({ from: size, leaves: found })],
+        checkpoint,
+      });
+      if (next === undefined || next.range.size > size + leaves.length) return page(leaves, '');
+      return page(leaves.slice(0, next.range.size - size), next.note);
     });
   }
 

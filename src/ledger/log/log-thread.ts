@@ -6,8 +6,7 @@ import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { MadeCheckpoint } from './log.ts';
 import type { LogThreadMessage, LogRequest, LogStatus, LogThreadInput } from './log-messages.ts';
 import { packed } from './packed-records.ts';
-import { unpackedLeaves } from './written-leaves.ts';
-import type { PackedLeaves, WrittenLeaves } from './written-leaves.ts';
+import type { PackedLeaves } from './written-leaves.ts';
 
 /** Events of a log's thread. */
 export interface LogWatcher {
@@ -19,7 +18,7 @@ export interface LogWatcher {
    * Receives all that is written from now on, in order and before anything else is told of it, with the checkpoint over all up to it where
    * it was signed; `null` where a failure leaves open what was written. Default: it is not handed out, which costs less.
    */
-  readonly onWritten?: (written: WrittenLeaves | null, checkpoint: string | null) => void;
+  readonly onWritten?: (written: PackedLeaves | null, checkpoint: string | null) => void;
 }
 
 /** Records pass through as bytes, so the thread needs little young-generation memory, whatever flags the process has. */
@@ -130,7 +129,7 @@ export class LogThread implements RecordSink {
     { written, checkpoint }: { readonly written: PackedLeaves | null; readonly checkpoint: string | null },
   ): void {
     if (failure !== null) this.#watcher.onWritten?.(null, null);
-    else if (written !== null) this.#watcher.onWritten?.(unpackedLeaves(written), checkpoint);
+    else if (written !== null) this.#watcher.onWritten?.(written, checkpoint);
   }
 
   #answer(failure: StoreFailure | null): void {

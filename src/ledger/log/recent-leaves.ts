@@ -1,17 +1,12 @@
 import type { LogPage, LogPages } from './log-pages.ts';
 import { MAX_PAGE_BYTES } from './log-pages.ts';
-import type { WrittenLeaves } from './written-leaves.ts';
+import { countOf, partOf, startOf } from './written-leaves.ts';
+import type { PackedLeaves } from './written-leaves.ts';
 
 /** Memory for leaves that are not asked for. Beyond it the oldest are dropped, and read from the files again. */
 const MAX_BYTES = 4 * 1024 ** 2;
 /** Most leaves of a page that need not be read. */
 const MAX_LEAVES = 512;
-
-interface Chunk {
-  readonly from: number;
-  readonly leaves: readonly Uint8Array[];
-  readonly bytes: number;
-}
 
 /**
  * Pages of a log, its last records as the log's thread wrote them, so that they need not be read again; older ones from the files.
@@ -20,7 +15,7 @@ interface Chunk {
  */
 export class RecentLeaves {
   readonly #pages: Pick<LogPages, 'head' | 'after' | 'close'>;
-  #chunks: Chunk[] = [];
+  #chunks: PackedLeaves[] = [];
   #bytes = 0;
   /** Checkpoints of more records than the first chunk starts after. */
   #checkpoints: { readonly size: number; readonly note: string }[] = [];
@@ -33,14 +28,12 @@ export class RecentLeaves {
    * Records were written and synced, and signed where there is a checkpoint over all up to them; `null` where it is not known what was
    * written, so that the files must be read.
    */
-  wrote(written: WrittenLeaves | null, checkpoint: string | null): void {
+  wrote(written: PackedLeaves | null, checkpoint: string | null): void {
     if (written?.from !== this.#end) this.#forget();
     if (written === null) return;
-    const { from, leaves } = written;
-    const bytes = leaves.reduce((sum, leaf) => sum + leaf.length, 0);
-    this.#chunks.push({ from, leaves, bytes });
-    this.#bytes += bytes;
-    if (checkpoint !== null) this.#checkpoints.push({ size: from + leaves.length, note: checkpoint });
+    this.#chunks.push(written);
+    this.#bytes += written.bytes.length;
+    if (checkpoint !== null) this.#checkpoints.push({ size: endOf(written), note: checkpoint });
     while (this.#bytes > MAX_BYTES && this.#chunks.length > 1) this.#dropFirst();
   }
 
@@ -54,10 +47,9 @@ export class RecentLeaves {
     // The checkpoint of the records before the first chunk is in the files alone.
     if (first === undefined || size <= first.from || size > (this.#end ?? 0)) return this.#pages.after(size, signed);
     while ((this.#chunks[1]?.from ?? size) < size) this.#dropFirst();
-    const leaves = this.#leavesAfter(size);
     const next = this.#checkpoints.find((checkpoint) => checkpoint.size >= Math.max(size, signed + 1));
-    if (next === undefined || next.size > size + leaves.length) return { leaves, checkpoint: '' };
-    return { leaves: leaves.slice(0, next.size - size), checkpoint: next.note };
+    const leaves = this.#leavesAfter(size, next?.size ?? Infinity);
+    return { leaves, checkpoint: next !== undefined && size + countOf(leaves) === next.size ? next.note : '' };
   }
 
   close(): void {
@@ -68,27 +60,30 @@ export class RecentLeaves {
   /** Number of records up to the last chunk; `null` where there is none. */
   get #end(): number | null {
     const last = this.#chunks.at(-1);
-    return last === undefined ? null : last.from + last.leaves.length;
+    return last === undefined ? null : endOf(last);
   }
 
-  #leavesAfter(size: number): readonly Uint8Array[] {
-    const leaves: Uint8Array[] = [];
-    let bytes = 0;
+  /** @param upTo number of records after which no leaf is taken */
+  #leavesAfter(size: number, upTo: number): readonly PackedLeaves[] {
+    const parts: PackedLeaves[] = [];
+    let [count, bytes] = [0, 0];
     for (const chunk of this.#chunks) {
-      for (let at = Math.max(0, size - chunk.from); at < chunk.leaves.length; at += 1) {
-        const leaf = chunk.leaves[at];
-        bytes += leaf?.length ?? 0;
-        if (leaf === undefined || leaves.length === MAX_LEAVES || (leaves.length > 0 && bytes > MAX_PAGE_BYTES)) {
-          return leaves;
-        }
-        leaves.push(leaf);
+      const first = Math.max(0, size - chunk.from);
+      const most = Math.min(chunk.ends.length, upTo - chunk.from, first + MAX_LEAVES - count);
+      let end = first;
+      for (; end < most; end += 1) {
+        bytes += startOf(chunk, end + 1) - startOf(chunk, end);
+        if (count + end > first && bytes > MAX_PAGE_BYTES) break;
       }
+      if (end > first) parts.push(partOf(chunk, first, end));
+      if (end < chunk.ends.length) break;
+      count += end - first;
     }
-    return leaves;
+    return parts;
   }
 
   #dropFirst(): void {
-    this.#bytes -= this.#chunks.shift()?.bytes ?? 0;
+    this.#bytes -= this.#chunks.shift()?.bytes.length ?? 0;
     const from = this.#chunks[0]?.from ?? 0;
     this.#checkpoints = this.#checkpoints.filter((checkpoint) => checkpoint.size > from);
   }
@@ -99,3 +94,6 @@ export class RecentLeaves {
     this.#checkpoints = [];
   }
 }
+
+/** Number of records up to the end of packed leaves. */
+const endOf = ({ from, ends }: PackedLeaves): number => from + ends.length;

@@ -5,7 +5,7 @@ export interface WrittenLeaves {
   readonly leaves: readonly Uint8Array[];
 }
 
-/** The same for another thread: all bytes in one buffer, which is transferred rather than copied. */
+/** The same with all bytes in one buffer, which is transferred to another thread and sent on without an object for each leaf. */
 export interface PackedLeaves {
   readonly from: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
@@ -25,8 +25,21 @@ export function packedLeaves({ from, leaves }: WrittenLeaves): PackedLeaves {
   return { from, bytes, ends };
 }
 
-/** Unpacks leaves as views of the buffer. */
-export const unpackedLeaves = ({ from, bytes, ends }: PackedLeaves): WrittenLeaves => ({
-  from,
-  leaves: ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end)),
-});
+/** Those of packed leaves from one index up to before another. */
+export function partOf(packed: PackedLeaves, first: number, end: number): PackedLeaves {
+  const { from, bytes, ends } = packed;
+  if (first === 0 && end === ends.length) return packed;
+  const start = startOf(packed, first);
+  return {
+    from: from + first,
+    bytes: bytes.subarray(start, startOf(packed, end)),
+    ends: ends.slice(first, end).map((each) => each - start),
+  };
+}
+
+/** Where the leaf of an index starts; after the last leaf, where that ends. */
+export const startOf = ({ ends }: PackedLeaves, index: number): number => ends[index - 1] ?? 0;
+
+/** Number of leaves. */
+export const countOf = (parts: readonly PackedLeaves[]): number =>
+  parts.reduce((sum, { ends }) => sum + ends.length, 0);

@@ -4,7 +4,8 @@ import { LogPages } from '../../../src/ledger/log/log-pages.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
 import { LogThread } from '../../../src/ledger/log/log-thread.ts';
 import { RecentLeaves } from '../../../src/ledger/log/recent-leaves.ts';
-import type { WrittenLeaves } from '../../../src/ledger/log/written-leaves.ts';
+import { packedLeaves } from '../../../src/ledger/log/written-leaves.ts';
+import type { PackedLeaves } from '../../../src/ledger/log/written-leaves.ts';
 import { isProblem } from '../../../src/runtime/problem.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { endRecord } from '../../builders/ledger-record.ts';
@@ -17,12 +18,15 @@ const { folder, remove } = scratch();
 afterAll(remove);
 
 const plain = (page: ReturnType<LogPages['after']>): unknown =>
-  isProblem(page) ? page : { ...page, leaves: page.leaves.map((leaf) => Buffer.from(leaf).toString('hex')) };
+  isProblem(page) ? page : { ...page, leaves: hexOf(leavesIn(page.leaves)) };
 
 const batch = (from: number, count: number) => Array.from({ length: count }, (_, index) => endRecord(from + index));
 
 const hexOf = (leaves: readonly Uint8Array[]): readonly string[] =>
   leaves.map((leaf) => Buffer.from(leaf).toString('hex'));
+
+const leavesIn = (parts: readonly PackedLeaves[]): readonly Uint8Array[] =>
+  parts.flatMap(({ bytes, ends }) => ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end)));
 
 describe('RecentLeaves', () => {
   it('gives the pages that the files give, whatever it was told of and is asked for', () => {
@@ -55,13 +59,13 @@ describe('RecentLeaves', () => {
               Array.from({ length: step.count }, () => incoming((n += 1))),
               'none',
             );
-            recent.wrote(log.written, null);
+            recent.wrote(packedLeaves(log.written), null);
           } else if (step.of === 'missed') {
             log.append([incoming((n += 1))], 'none');
             recent.wrote(null, null);
           } else if (step.of === 'checkpoint') {
             const made = log.checkpoint();
-            if (made !== null) recent.wrote(log.written, must(made).note);
+            if (made !== null) recent.wrote(packedLeaves(log.written), must(made).note);
           } else {
             const size = Math.max(0, log.size - step.back);
             const signed = Math.max(0, size - step.unsigned);
@@ -78,7 +82,7 @@ describe('RecentLeaves', () => {
   it('reads no file for what the thread of the log has handed out', async () => {
     const place = folder();
     const settings = settingsIn(place);
-    const written: WrittenLeaves[] = [];
+    const written: PackedLeaves[] = [];
     const none = new LogPages(place);
     const recent = new RecentLeaves({
       head: () => none.head(),
@@ -103,12 +107,12 @@ describe('RecentLeaves', () => {
     const stored = mustFind(
       readLog(settings.folder, (log) => [...log.leaves()].map(({ bytes }) => Buffer.from(bytes))),
     );
-    expect(hexOf(written.flatMap(({ leaves }) => leaves))).toEqual(hexOf(stored));
+    expect(hexOf(leavesIn(written))).toEqual(hexOf(stored));
     const first = recent.after(1, 0);
     const second = recent.after(513, 0);
     if (isProblem(first) || isProblem(second)) throw new Error('the files are read');
-    expect(first.leaves).toHaveLength(512);
-    expect(hexOf([...first.leaves, ...second.leaves])).toEqual(hexOf(stored.slice(1)));
+    expect(leavesIn(first.leaves)).toHaveLength(512);
+    expect(hexOf(leavesIn([...first.leaves, ...second.leaves]))).toEqual(hexOf(stored.slice(1)));
     expect(second.checkpoint).toContain(`\n${stored.length}\n`);
     recent.close();
   });
