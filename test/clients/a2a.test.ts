@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { both, clientPart, describeWith, envoyPart } from '../parts.ts';
-import { type AgentEnd, type AgentProgram, ranAgent } from './agents.ts';
+import { type AgentEnd, type AgentProgram, ranAgent, ranAlone } from './agents.ts';
 import { type Handed, type ScriptedModel, startScriptedModel, type ToolCall } from './scripted-model.ts';
 import { ADVICE, startTripsDomain, type TripsDomain } from './trips-domain.ts';
 
@@ -32,6 +32,7 @@ describe.each(AGENTS)('an agent on %s', (_name, agent) => {
   const part = packages === null ? envoyPart() : both(packages, envoyPart());
   describeWith<string | readonly [string, string]>(part, 'with Remit', () => {
     let end: AgentEnd;
+    let alone: AgentEnd;
     let handed: readonly Handed[];
     let tasks: ReadonlySet<string>;
     let denials: readonly string[];
@@ -42,9 +43,11 @@ describe.each(AGENTS)('an agent on %s', (_name, agent) => {
       const before = domain.server.tasks.length;
       const stopped = { ...ask('trip'), before: domain.suspendTask };
       const got = model.follow([...EXPECTED.map(([, call]) => call), stopped]);
-      end = await ranAgent(agent, { ...domain.place, modelUrl: model.url });
+      const { place, urlWithoutToken: url } = domain;
+      end = await ranAgent(agent, { ...place, modelUrl: model.url });
       handed = got();
       denials = domain.denials.slice(deniedBefore);
+      alone = await ranAlone(agent, { folder: place.folder, url: `${url}/`, modelUrl: model.url });
       tasks = new Set(domain.server.tasks.slice(before));
     });
 
@@ -60,6 +63,11 @@ describe.each(AGENTS)('an agent on %s', (_name, agent) => {
       const stops = denials.lastIndexOf(REASONS.at(-1) ?? '') + 1;
       expect(denials.slice(0, stops)).toEqual(REASONS);
       expect(new Set(denials.slice(stops))).toEqual(new Set(['task.suspended']));
+    });
+
+    it('ends at the card of the agent where it has a certificate and no token, and says why', () => {
+      expect(alone.code).not.toBe(0);
+      expect(`${alone.out}${alone.err}`).toMatch(/\b401\b/);
     });
 
     it('stops where its task is suspended, and declares no other', () => {

@@ -4,6 +4,7 @@ import type { HostPort } from '../../src/dev/envoy-config.ts';
 import type { LineSink } from '../../src/telemetry/decision-log.ts';
 import { examples, scratchFolder, startDomain } from '../e2e/domain.ts';
 import type { AgentPlace } from './agents.ts';
+import { certificateAlone } from './certificate-alone.ts';
 
 /** A server that agents call, and what they may do there. */
 export interface CalledServer {
@@ -24,6 +25,8 @@ export interface CalledServer {
 export interface AgentDomain {
   /** What an agent needs, but for its model. */
   readonly place: Omit<AgentPlace, 'modelUrl'>;
+  /** The URL of the server for an agent with its certificate and no token. */
+  readonly urlWithoutToken: string;
   /** The reasons of all denied calls, in their order. */
   readonly denials: readonly string[];
   /** An operator suspends the task of the last call that reached the server. */
@@ -51,6 +54,7 @@ export async function startAgentDomain(envoy: string, server: CalledServer): Pro
     envoyConfig: (shipped) =>
       shipped.replace('domains: [files.acme.test]', "domains: [files.acme.test, localhost, 'localhost:*']"),
   });
+  const alone = await certificateAlone(folder, domain.stage.envoyPort);
   const { envoyPort, issuerHost, issuerPort, reporter } = domain.stage;
   const intent = join(folder, 'intent.json');
   await writeFile(intent, JSON.stringify(server.intent));
@@ -63,6 +67,7 @@ export async function startAgentDomain(envoy: string, server: CalledServer): Pro
       urlEnd: server.urlEnd,
       direct: server.url.replace('files.acme.test', `localhost:${envoyPort}`),
     },
+    urlWithoutToken: server.url.replace('https://files.acme.test', alone.url),
     denials,
     suspendTask: async () => {
       const path = `/tasks/${server.lastTask()}/suspend`;
@@ -70,6 +75,7 @@ export async function startAgentDomain(envoy: string, server: CalledServer): Pro
       if (reply.status !== 200) throw new Error(`the task was not suspended: ${reply.body}`);
     },
     close: async () => {
+      await alone.close();
       await domain.stop();
       await remove();
     },

@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { cp, mkdtemp, symlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { ran } from '../e2e/process.ts';
@@ -48,6 +49,22 @@ export const ranByHand = (agent: AgentProgram, place: AgentPlace): Promise<Agent
     variables: { TOOLS_URL: place.direct },
   });
 
+/** Runs an agent without `remit run`, for a minute at most. */
+export async function ranAlone(
+  agent: AgentProgram,
+  { folder, url, modelUrl }: { readonly folder: string; readonly url: string; readonly modelUrl: string },
+): Promise<AgentEnd> {
+  const { command, environment } = await prepared(agent, folder);
+  const [program = '', ...args] = command;
+  const variables = { TOOLS_URL: url, OPENAI_BASE_URL: modelUrl, OPENAI_API_KEY: 'of-no-model' };
+  const options = { env: { ...process.env, ...environment, ...variables }, timeout: 60_000 };
+  return new Promise((settle) => {
+    execFile(program, args, options, (error, out, err) =>
+      settle({ code: error === null ? 0 : (error.code ?? error.signal ?? 'unknown'), out, err }),
+    );
+  });
+}
+
 async function ranBelow(
   agent: AgentProgram,
   { folder, issuer, intent, modelUrl }: AgentPlace,
@@ -80,5 +97,7 @@ async function prepared({ program, packages }: AgentProgram, scratch: string) {
   const beside = await mkdtemp(join(scratch, 'program-'));
   await cp(join(import.meta.dirname, 'node'), beside, { recursive: true });
   await symlink(join(folder, 'node_modules'), join(beside, 'node_modules'));
-  return { command: [process.execPath, join(beside, program)], environment: {} };
+  // Where mcp-remote keeps what it knows of servers, in place of the home folder.
+  const environment = { MCP_REMOTE_CONFIG_DIR: join(beside, 'mcp-remote') };
+  return { command: [process.execPath, join(beside, program)], environment };
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { both, clientPart, describeWith, envoyPart } from '../parts.ts';
-import { type AgentEnd, type AgentProgram, ranAgent, ranByHand } from './agents.ts';
+import { type AgentEnd, type AgentProgram, ranAgent, ranAlone, ranByHand } from './agents.ts';
 import { type Handed, type ScriptedModel, startScriptedModel, type ToolCall } from './scripted-model.ts';
 import { ADVICE, startToolsDomain, type ToolsDomain } from './tools-domain.ts';
 
@@ -46,6 +46,7 @@ const EXPECTED: readonly Expected[] = [
 ];
 /** Of the denied ones among them. */
 const REASONS = EXPECTED.flatMap(([, , [reason = '']]) => (/^[a-z]+\.[a-z-]+$/.test(reason) ? [reason] : []));
+const WITHOUT_TOKEN = 'token.missing';
 const STOPPED = ['the task is suspended', 'Stop this task'];
 
 /** Each client below `remit run`, with a real Envoy and Remit before an MCP server with sessions, and a model that asks for tools by a script. */
@@ -54,6 +55,7 @@ describe.each(AGENTS)('an agent on %s', (name, agent) => {
   const part = packages === null ? envoyPart() : both(packages, envoyPart());
   describeWith<string | readonly [string, string]>(part, 'with Remit', () => {
     let end: AgentEnd;
+    let alone: AgentEnd;
     let handed: readonly Handed[];
     const sessions: (string | string[] | undefined)[] = [];
     let tasks: ReadonlySet<string>;
@@ -74,7 +76,11 @@ describe.each(AGENTS)('an agent on %s', (name, agent) => {
       if (first === undefined || second === undefined) throw new Error('the model needs calls');
       const calls = [first, { ...second, before: noteSession }, ...later, { ...read, before: stopped }];
       const got = model.follow(calls);
-      end = await ranAgent(agent, { ...domain.place, modelUrl: model.url });
+      const { place, urlWithoutToken: url } = domain;
+      [end, alone] = await Promise.all([
+        ranAgent(agent, { ...place, modelUrl: model.url }),
+        ranAlone(agent, { folder: place.folder, url, modelUrl: model.url }),
+      ]);
       handed = got();
       denials = domain.denials.slice(deniedBefore);
       const headers = domain.server.requests.slice(before).map(({ headers }) => headers);
@@ -94,9 +100,18 @@ describe.each(AGENTS)('an agent on %s', (name, agent) => {
     });
 
     it('repeats no denied call', () => {
-      const stops = denials.lastIndexOf(REASONS.at(-1) ?? '') + 1;
-      expect(denials.slice(0, stops)).toEqual(REASONS);
-      expect(new Set(denials.slice(stops))).toEqual(new Set(['task.suspended']));
+      const withToken = denials.filter((reason) => reason !== WITHOUT_TOKEN);
+      const stops = withToken.lastIndexOf(REASONS.at(-1) ?? '') + 1;
+      expect(withToken.slice(0, stops)).toEqual(REASONS);
+      expect(new Set(withToken.slice(stops))).toEqual(new Set(['task.suspended']));
+    });
+
+    it('ends as it connects where it has a certificate and no token, and says why', () => {
+      expect(alone.code).not.toBe(0);
+      // The last is what mcp-remote says, which would open a page where somebody signs in.
+      expect(`${alone.out}${alone.err}`).toMatch(/\b401\b|a task token is required|Discovering OAuth/);
+      // Clients of two revisions ask by each of them.
+      expect([1, 2]).toContain(denials.filter((reason) => reason === WITHOUT_TOKEN).length);
     });
 
     it('stops where its task is suspended, and declares no other', () => {
