@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import type { IntentRecord } from '../../src/ledger/record.ts';
 import { settleBindingViolation } from '../../src/task/binding-violation.ts';
 import { newMetrics } from '../../src/telemetry/metrics.ts';
 import { recordMetrics } from '../../src/telemetry/record-metrics.ts';
@@ -30,6 +31,29 @@ const open = () => {
 
 const ended = (state: string, cause: string): string =>
   `\nremit_task_ends_total{state="${state}",cause="${cause}"} 1\n`;
+
+const intent: IntentRecord = {
+  kind: 'intent',
+  at: 1,
+  task: null,
+  agent: taskNumber(1).agent,
+  subject: null,
+  parent: null,
+  purpose: 'pay',
+  intentHash: null,
+  details: [],
+  claimed: null,
+  deadline: null,
+  decision: 'allow',
+  decisionId: '019ab77e-5d3c-7a41-9f60-000000000001',
+  detail: null,
+  error: null,
+  reason: null,
+  policyIds: [],
+  policySet: null,
+  traceId: '1'.repeat(32),
+  spanId: '2'.repeat(16),
+};
 
 describe('recordMetrics', () => {
   it('counts ends of tasks written by the store itself, by state and cause', () => {
@@ -72,6 +96,17 @@ describe('recordMetrics', () => {
     if (record !== null) store.appendRecords([encoded(record)]);
     expect(body()).toContain(ended('revoked', 'binding'));
     expect(body()).toContain('\nremit_binding_violations_total 1\n');
+    store.close();
+  });
+
+  it('counts intents by decision, and those that were refused after a stop', () => {
+    const { store, body } = open();
+    const refused = (reason: IntentRecord['reason']) =>
+      encoded({ ...intent, decision: 'deny', error: 'access_denied', reason });
+    store.appendRecords([encoded(intent), refused('task.stopped'), refused('task.stopped'), refused(null)]);
+    expect(body()).toContain('\nremit_intents_total{decision="allow"} 1\n');
+    expect(body()).toContain('\nremit_intents_total{decision="deny"} 3\n');
+    expect(body()).toContain('\nremit_intents_after_stop_total 2\n');
     store.close();
   });
 
