@@ -54,7 +54,7 @@ const cures: ReadonlyMap<string, string> = new Map([
   ['invalid_scope', 'the actions of the intent are the scope; leave it out'],
   [
     'invalid_authorization_details',
-    'ask for less: fewer actions, a narrower constraint or a shorter --ttl, or change the policies for `issue`',
+    'ask for less: fewer actions, a narrower constraint or a shorter --ttl (`remit intent check FILE` says of each action whether it is granted), or change the policies for `issue`',
   ],
   [
     'access_denied',

@@ -149,7 +149,7 @@ async function offline(
     { resource, details: { values, json: details as readonly JsonValue[] }, claimed: {} },
     { id: agent, notAfterMs: Infinity },
     {
-      policies: { catalog: set.catalog, hash: set.hash, grant: (question) => authorize(set, question) },
+      policies: { catalog: set.catalog, preview: (question) => authorize(set, question) },
       settings: {
         url: 'https://issuer.invalid',
         tokenSeconds,

@@ -44,7 +44,7 @@ export interface IntentPreview {
 
 /** What an intent is judged with. */
 export interface PreviewServices {
-  readonly policies: GrantPolicies;
+  readonly policies: Pick<GrantPolicies, 'catalog' | 'preview'>;
   readonly settings: LifetimeServices['settings'] & StopServices['settings'];
   readonly authority: LifetimeServices['authority'] & StopServices['authority'];
   readonly nextTurn: IssuerServices['nextTurn'];
@@ -81,11 +81,10 @@ export async function intentPreview(
   if (isOAuthError(lifetime)) return failed(lifetime) ?? refused(lifetime, unknown);
   const stop = await admittedStop(intent, origin, services);
   if (isOAuthError(stop)) return failed(stop) ?? refused(stop, unknown);
+  const asking = { ...services, policies: { catalog, grant: policies.preview } };
   const refusals = new Map<CatalogAction, Deny>();
-  for await (const { action, decision } of answersOf(
-    { intent, origin, claimed, above: [], lifetime, stop },
-    services,
-  )) {
+  const asked = { intent, origin, claimed, above: [], lifetime, stop };
+  for await (const { action, decision } of answersOf(asked, asking)) {
     if (!isDeny(decision)) continue;
     if (decision.reason !== 'policy.forbidden' && decision.reason !== 'policy.not-permitted') {
       return oauthError('temporarily_unavailable', 'the grant could not be decided', decision);

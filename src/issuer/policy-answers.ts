@@ -24,7 +24,7 @@ export interface AskedIntent {
 
 /** What they are asked with. */
 export interface AskingServices {
-  readonly policies: GrantPolicies;
+  readonly policies: Pick<GrantPolicies, 'catalog' | 'grant'>;
   readonly authority: Pick<IssuerServices['authority'], 'floorMs'>;
   readonly nextTurn: IssuerServices['nextTurn'];
 }

@@ -64,6 +64,8 @@ export interface GrantPolicies {
   readonly hash: string;
   /** Decides whether one action may be granted. */
   readonly grant: (question: Question) => Decision;
+  /** Decides likewise where nothing comes of it, so that it is no decision of policies on trial. */
+  readonly preview: (question: Question) => Decision;
 }
 
 /** Dependencies of the issuer, shared by all requests. */

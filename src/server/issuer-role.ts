@@ -183,12 +183,13 @@ function sharedServices(parts: Parts, authority: NonNullable<Parts['authority']>
     policies: () => {
       const set = policies.get();
       if (isDeny(set)) return set;
-      const grant = (question: Parameters<typeof authorize>[1]) => {
-        const decision = authorize(set, question);
+      const preview = (question: Parameters<typeof authorize>[1]) => authorize(set, question);
+      const grant: typeof preview = (question) => {
+        const decision = preview(question);
         trial.granted(question, decision, ports.nowMs());
         return decision;
       };
-      return { catalog: set.catalog, hash: set.hash, grant };
+      return { catalog: set.catalog, hash: set.hash, grant, preview };
     },
     tracer: issuerTracer({ tracer: telemetry.tracer, ports }),
   };

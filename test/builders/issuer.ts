@@ -67,7 +67,7 @@ export function issuerServices(
     subjectKeys: { keyFor: () => deny('token.issuer', 'claim `iss` is not a trusted issuer') },
     proofs: null,
     append: () => true,
-    policies: () => (isDeny(catalog) ? catalog : { catalog, hash: set.hash, grant }),
+    policies: () => (isDeny(catalog) ? catalog : { catalog, hash: set.hash, grant, preview: grant }),
     tracer: { start: () => ({ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), end: () => undefined }) },
     ...change,
   };

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { parse } from 'yaml';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { callPayments, scratchFolder, startDomain } from './domain.ts';
@@ -102,6 +103,9 @@ describeWith(envoyPart(), 'remit run through Envoy', (envoy) => {
     const files = { '--svid-cert': 'planner.pem', '--svid-key': 'planner.key', '--bundle': 'bundle.pem' };
     const options = Object.entries(files).flatMap(([option, file]) => [option, join(folder, file)]);
     const declared = ['--intent', join(folder, 'report.yaml'), '--issuer', `https://localhost:${issuerPort}`];
+    const [, report = '', ...issuer] = declared;
+    const checked = await ran(['intent', 'check', report, ...issuer, ...options]);
+    expect([checked.code, checked.out.split('\n')[0]]).toEqual([0, 'https://payments.acme.test: granted']);
     const agent = [process.execPath, join(folder, 'payer.mjs'), folder, String(envoyPort)];
     const { code, out, err } = await ran(['run', ...declared, ...options, '--', ...agent]);
     expect([out.trim(), code, err]).toEqual([
@@ -109,5 +113,22 @@ describeWith(envoyPart(), 'remit run through Envoy', (envoy) => {
       0,
       expect.stringContaining('is completed'),
     ]);
+    const [, taskId = ''] = /task ([0-9a-f-]{36})/.exec(err) ?? [];
+    const used = await ran(['intent', 'new', '--from-task', taskId, '--state', join(folder, 'state.db')]);
+    expect([used.code, parse(used.out)]).toMatchObject([
+      0,
+      {
+        purpose: 'settle payment p-1',
+        access: [
+          { actions: ['payments.read'], constraints: { max_calls: 6 } },
+          {
+            actions: ['payments.create'],
+            constraints: { max_calls: 6, max_amount: { argument: 'amount', limit: 500 } },
+          },
+        ],
+        expires_in: '1m',
+      },
+    ]);
+    expect(used.out).toContain('# Denied once: payments.create: task.exhausted');
   });
 });
