@@ -32,7 +32,9 @@ export const unfitArgument = (
 });
 
 /** The strings of a call are too long together. */
-export const TOO_LONG: ArgumentRefusal = { problem: `are together longer than ${MAX_ARGUMENT_BYTES} bytes` };
+export const TOO_LONG: ArgumentRefusal = {
+  problem: `the strings are together longer than ${MAX_ARGUMENT_BYTES} bytes`,
+};
 
 const MAX_SHOWN = 100;
 

@@ -17,7 +17,7 @@ export type ArgumentType = 'string' | 'long' | 'bool' | 'decimal' | 'strings';
 /** Longest string argument in bytes of UTF-8, where the catalog does not say `maxBytes`. */
 export const MAX_STRING_BYTES = 4096;
 /**
- * Greatest `maxBytes`, and most bytes of all strings of one call. Cedar's parser needs up to 7 ms of the event loop for so much text
+ * Greatest `maxBytes`, and most bytes of all strings of one call. Cedar's parser needs up to 8 ms of the event loop for so much text
  * (quotes and text beyond ASCII are its slowest), whatever the policies read.
  */
 export const MAX_ARGUMENT_BYTES = 65_536;

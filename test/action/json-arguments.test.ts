@@ -169,7 +169,7 @@ describe('jsonArguments', () => {
         .fill(`"${'x'.repeat(4096)}"`)
         .join()}]}`,
       strings,
-      'are together longer than 65536 bytes',
+      'the strings are together longer than 65536 bytes',
     ],
     ['an element of an array', '{"p":[{"t":"x"},{"t":"y"}]}', element('1'), { a: 'y' }],
     ['an element beyond the end', '{"p":[{"t":"x"}]}', element('1'), '`a` is missing'],

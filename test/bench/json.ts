@@ -1,6 +1,11 @@
+import { MAX_ARGUMENT_BYTES } from '../../src/action/argument.ts';
 import { exactJsonFrom } from '../../src/action/json-arguments.ts';
+import { freshCedar } from '../../src/policy/cedar.ts';
 
-/** The worst cost of 64 KiB of JSON: extreme shapes, each read once as by a first caller, and then in rounds. `node test/bench/json.ts`. */
+/**
+ * The worst cost of 64 KiB of JSON, each shape read once as by a first caller, and then in rounds: read by Remit, and as the text of
+ * arguments by Cedar. `node test/bench/json.ts`.
+ */
 const BYTES = 65_536;
 const ROUNDS = 25;
 
@@ -24,17 +29,41 @@ const shapes: readonly (readonly [string, string])[] = [
   ['long numbers', filledWith('9007199254740993')],
 ];
 
-const timed = (bytes: Uint8Array): number => {
+const cedar = freshCedar();
+const staticPolicies = { p: 'permit (principal, action, resource) when { context.args.text like "*a*b*c*d*" };' };
+cedar.preparsePolicySet('bench', { staticPolicies });
+
+const ask = (text: string): void => {
+  const [principal, action, resource] = ['Agent', 'Action', 'Endpoint'].map((type) => ({ type, id: '' }));
+  if (principal === undefined || action === undefined || resource === undefined) return;
+  const context = { args: { text } };
+  cedar.statefulIsAuthorized({ principal, action, resource, context, entities: [], preparsedPolicySetId: 'bench' });
+};
+
+/** Text of 64 KiB, the longest that the arguments of a call can have. */
+const texts: readonly (readonly [string, string])[] = ['x', '"', '\n', 'é', '€', '😀', 'abcd'].map((one) => [
+  `text of ${JSON.stringify(one)}`,
+  one.repeat(Math.floor(MAX_ARGUMENT_BYTES / Buffer.byteLength(one))),
+]);
+
+const timed = (run: () => void): number => {
   const start = performance.now();
-  exactJsonFrom(bytes);
+  run();
   return performance.now() - start;
 };
 
-process.stdout.write(`${''.padEnd(28)}   first ms   median ms   most ms\n`);
-for (const [name, text] of shapes) {
-  const bytes = Buffer.from(text);
-  const first = timed(bytes);
-  const rounds = Array.from({ length: ROUNDS }, () => timed(bytes)).toSorted((a, b) => a - b);
-  const shown = [first, rounds[Math.floor(ROUNDS / 2)] ?? 0, rounds.at(-1) ?? 0].map((ms) => ms.toFixed(2).padStart(9));
+function print(name: string, run: () => void): void {
+  const first = timed(run);
+  const rounds = Array.from({ length: ROUNDS }, () => timed(run)).toSorted((a, b) => a - b);
+  const shown = [first, rounds[0] ?? 0, rounds[Math.floor(ROUNDS / 2)] ?? 0, rounds.at(-1) ?? 0].map((ms) =>
+    ms.toFixed(2).padStart(9),
+  );
   process.stdout.write(`${name.padEnd(28)}${shown.join('   ')}\n`);
 }
+
+process.stdout.write(`${''.padEnd(28)}   first ms    least ms   median ms   most ms\n`);
+for (const [name, text] of shapes) {
+  const bytes = Buffer.from(text);
+  print(name, () => void exactJsonFrom(bytes));
+}
+for (const [name, text] of texts) print(name, () => ask(text));
