@@ -142,10 +142,12 @@ export class SidecarCalls {
     const settlement: Settlement = await this.#engine.settling.settle(use);
     if (settlement === null) return SETTLED;
     if (isStoreFailure(settlement)) return unsettled('unavailable', settlement.code);
+    const [problem, budget] =
+      typeof settlement === 'string' ? [settlement, null] : [settlement.problem, settlement.budget];
     const after = await this.#engine.cards(wanted);
-    if (isStoreFailure(after)) return unsettled(settlement, '');
+    if (isStoreFailure(after)) return { ...unsettled(problem, ''), budget };
     const card = permittedCard(after.cards[0], rights);
-    return { problem: settlement, detail: '', card, position: { epoch: this.#epoch, seq: after.seq, mark: '' } };
+    return { problem, budget, detail: '', card, position: { epoch: this.#epoch, seq: after.seq, mark: '' } };
   }
 
   /** Whether an identity may use that many proofs now: as many as uses. */

@@ -64,17 +64,9 @@ export async function settle(services: CheckServices, { use, token }: UseToSettl
   if (settlement === null || settlement === 'history-changed') return settlement;
   if (isStoreFailure(settlement)) return { unknown: stateUnavailable(settlement) };
   if (settlement === 'ended') return currentProblem(services, token) ?? endedMeanwhile;
-  return settlement === 'exhausted' ? exhausted(use.spends) : refusals[settlement];
-}
-
-/** Which budget is exceeded is known where the use takes from one alone; of calls, each of which takes one, all are used then. */
-function exhausted(spends: SettledUse['spends']): Deny {
-  const limits = spends.flatMap((spend) => (spend.kind === 'single-use' ? [] : [spend]));
-  const [spend] = limits;
-  const detail = 'the use takes more than the constraint has left';
-  if (spend === undefined || limits.length > 1) return deny('task.exhausted', detail);
-  const { kind, limit } = spend;
-  return deny('task.exhausted', detail, { told: { budget: kind === 'calls' ? { limit, used: limit } : { limit } } });
+  if (typeof settlement === 'string') return refusals[settlement];
+  const told = settlement.budget === null ? {} : { told: { budget: settlement.budget } };
+  return deny('task.exhausted', 'the use takes more than the constraint has left', told);
 }
 
 const endedMeanwhile = deny('token.revoked', 'the token ended while the use was decided');

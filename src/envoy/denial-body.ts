@@ -79,8 +79,7 @@ function rpcStatus({ httpStatus, grpcStatus }: Reason, { message, data }: Conten
   const metadata = {
     ...texts,
     ...(argument === undefined ? {} : { argument: argument.name, expected: argument.expected }),
-    ...(budget === undefined ? {} : { limit: String(budget.limit) }),
-    ...(budget?.used === undefined ? {} : { used: String(budget.used) }),
+    ...(budget === undefined ? {} : { limit: String(budget.limit), used: String(budget.used) }),
   };
   const info = {
     '@type': 'type.googleapis.com/google.rpc.ErrorInfo',
@@ -157,8 +156,7 @@ const cut = (text: string, chars: number): string => text.slice(0, chars).toWell
 /** The facts that help to mend the call, as the end of a sentence: frameworks show a model the message alone. */
 function inWords({ argument, budget, nearest }: DenialFacts): string {
   if (argument !== undefined) return `: \`${argument.name}\` must be ${argument.expected}`;
-  if (budget?.used !== undefined) return `: ${budget.used} of ${budget.limit}`;
-  if (budget !== undefined) return `: the call takes more than is left of ${budget.limit}`;
+  if (budget !== undefined) return `: ${budget.used} of ${budget.limit} are used`;
   return nearest === undefined ? '' : `: the most similar one is \`${nearest}\``;
 }
 

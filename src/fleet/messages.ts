@@ -248,6 +248,8 @@ export interface SettleReply {
     readonly detail: string;
     readonly card: Card | null;
     readonly position: Position | null;
+    /** What the use exceeds, where that is `exhausted`; authorities of earlier versions do not say. */
+    readonly budget?: { readonly limit: number; readonly used: number } | null;
   }[];
 }
 

@@ -79,5 +79,19 @@ export function taken({ use, spent }: UseRows, { spends, entry }: Taking, nowMs:
   return { spent: totals, history: history === 'same' ? null : history };
 }
 
+/** The first budget that has less left than is taken, before it is taken; `null` where all have enough. */
+export function exceededBudget(
+  spends: readonly Spend[],
+  spent: UseRows['spent'],
+): { readonly limit: number; readonly used: number } | null {
+  const totals = new Map<string, number>();
+  for (const { counter, amount, limit } of spends.map(chargeOf)) {
+    const used = totals.get(counter) ?? spent(counter);
+    if (used > limit - amount) return { limit, used };
+    totals.set(counter, used + amount);
+  }
+  return null;
+}
+
 /** Texts in spends that a state must validate before it stores them. */
 export const namesOf = (spends: readonly Spend[]): readonly string[] => spends.map(({ name = '' }) => name);

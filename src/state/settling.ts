@@ -1,7 +1,7 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { HistoryEntry } from '../task/history.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
-import type { Spend, SpendProblem, TaskKey } from './store.ts';
+import type { SettleProblem, Spend, TaskKey } from './store.ts';
 
 /**
  * A use that takes something from its task: budget, the single use of its token, or a new history entry. At a sidecar also one that must be
@@ -23,7 +23,7 @@ export interface SettledUse {
  * Result of settling: `null` where the use is settled and on disk; a problem, and nothing was taken; or a failure, after which the result
  * is unknown until the same use is settled again.
  */
-export type Settlement = null | SpendProblem | StoreFailure;
+export type Settlement = null | SettleProblem | StoreFailure;
 
 /** Settles uses. The uses of one turn of the event loop share a transaction, in call order. */
 export interface Settling {

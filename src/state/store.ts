@@ -120,6 +120,15 @@ export type Spend =
  */
 export type SpendProblem = 'exhausted' | 'replayed' | 'ended' | 'history-changed' | 'history-full';
 
+/** A use that was not settled since it takes more than a budget has left: that budget, in its own unit; `null` where it was not said. */
+export interface Exhausted {
+  readonly problem: 'exhausted';
+  readonly budget: { readonly limit: number; readonly used: number } | null;
+}
+
+/** Why a use was not settled. */
+export type SettleProblem = Exclude<SpendProblem, 'exhausted'> | Exhausted;
+
 /** What a new part takes from its parent, and with which token of the parent. */
 export interface HandedOn {
   readonly jtiDigest: string;
@@ -310,7 +319,7 @@ export interface Store extends StoreReader {
       readonly entry?: HistoryEntry | undefined;
       readonly record?: EncodedRecord | undefined;
     },
-  ): null | SpendProblem | StoreFailure;
+  ): null | SettleProblem | StoreFailure;
   /**
    * Commits everything written in `work` together: one sync for many uses. `work` must neither await nor throw. Answers given within it are
    * valid only if this returns `null`.

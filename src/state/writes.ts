@@ -12,11 +12,11 @@ import { amendTask, changeTask } from './family-change.ts';
 import { partProblem } from './part-admission.ts';
 import { changedSince, EXCHANGED, isAsDecided, isSameStop } from './premises.ts';
 import type { Premises } from './premises.ts';
-import { taken } from './settlement.ts';
+import { taken, exceededBudget } from './settlement.ts';
 import type { Taking } from './settlement.ts';
 import { addRecord } from './state-rows.ts';
 import type { StateRows } from './state-rows.ts';
-import type { HandedOn, IssuedToken, SpendProblem, TaskEnd, TaskKey } from './store.ts';
+import type { HandedOn, IssuedToken, SettleProblem, SpendProblem, TaskEnd, TaskKey } from './store.ts';
 
 // What each write of `Store` decides and changes, within a transaction. Every implementation of the state calls these with its rows.
 
@@ -147,9 +147,11 @@ export function settleUse(
   rows: StateRows,
   decisionId: string,
   { key, jtiDigest, spends, entry, record }: SettledTaking,
-): SpendProblem | null {
+): SettleProblem | null {
   if (rows.isSettled(decisionId)) return null;
   const unsettled = takeFrom(rows, { key, jtiDigest }, { spends, entry });
+  if (unsettled === 'exhausted')
+    return { problem: unsettled, budget: exceededBudget(spends, (counter) => rows.spent(key, counter)) };
   if (unsettled !== null) return unsettled;
   // INVARIANT: with what the use takes, in one transaction: whoever is told that it is settled knows that its record is kept.
   if (record !== undefined) rows.addRecords([record]);

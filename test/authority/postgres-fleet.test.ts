@@ -7,7 +7,7 @@ import { openPostgresState } from '../../src/state/postgres/postgres-state.ts';
 import { SidecarState } from '../../src/state/remote/sidecar-state.ts';
 import { must } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
-import { byOperator, taskNumber, tokenNumber } from '../builders/task.ts';
+import { isExhausted, byOperator, taskNumber, tokenNumber } from '../builders/task.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
@@ -167,7 +167,7 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
       if (answer === null) granted += 1;
       return answer;
     };
-    await until(async () => (await Promise.all(sidecars.map(ask))).every((answer) => answer === 'exhausted'));
+    await until(async () => (await Promise.all(sidecars.map(ask))).every(isExhausted));
     expect(granted).toBeLessThanOrEqual(30);
     expect(await places.spent(url, keyOf(1).id)).toBe(30);
   });

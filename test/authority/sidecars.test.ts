@@ -102,7 +102,8 @@ describe('an authority on SQLite', () => {
       Array.from({ length: 12 }, (_, n) => (n % 2 === 0 ? one : two).settling.settle(useOf(1, n, 7))),
     );
     expect(results.filter((result) => result === null)).toHaveLength(7);
-    expect(results.filter((result) => result === 'exhausted')).toHaveLength(5);
+    const exhausted = { problem: 'exhausted', budget: { limit: 7, used: 7 } };
+    expect(results.filter((result) => result !== null)).toEqual(Array.from({ length: 5 }, () => exhausted));
     const again = results.indexOf(null);
     expect(await two.settling.settle(useOf(1, again, 7))).toBeNull();
     await state.authority.applyTaskEvent(task, byOperator('cancel'), 'operator');

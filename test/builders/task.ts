@@ -57,3 +57,7 @@ export const byOperator = <K extends TaskEvent['kind']>(kind: K, note = '') => (
   kind,
   cause: causeOf(byOperators[kind], note),
 });
+
+/** Whether the answer to a settlement says that a budget has too little left. */
+export const isExhausted = (answer: unknown): boolean =>
+  typeof answer === 'object' && answer !== null && 'problem' in answer && answer.problem === 'exhausted';

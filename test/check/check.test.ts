@@ -217,12 +217,12 @@ const withoutToken = (call: HttpCall): HttpCall => ({ ...call, headers: new Map(
 
 describe('what a denied caller is told', () => {
   const once = callOf(uses.list, { max_calls: 1 });
-  const dear = callOf(uses.create, { max_amount: { argument: 'amount', limit: 1 } });
+  const dear = callOf(uses.create, { max_calls: 20, max_amount: { argument: 'amount', limit: 1 } });
   const misspelt: HttpCall = { ...callOf(uses.list), path: '/v1/paymets', segments: ['v1', 'paymets'] };
 
   it.each<[string, HttpCall, string, object]>([
     ['the budget of calls', once, 'task.exhausted', { action: 'payments.list', budget: { limit: 1, used: 1 } }],
-    ['the limit of an amount', dear, 'task.exhausted', { action: 'payments.create', budget: { limit: 1 } }],
+    ['the budget of an amount', dear, 'task.exhausted', { action: 'payments.create', budget: { limit: 1, used: 1 } }],
     ['the nearest action', misspelt, 'action.unknown', { nearest: 'payments.list' }],
   ])('is %s, where the token is verified and its own', async (_name, call, reason, told) => {
     expect(await toldOf({}, call)).toEqual({ reason, told });
@@ -411,7 +411,7 @@ describe('checks where the state may lag', () => {
   });
 
   it('record the denial of a use of high risk that was not settled, and nothing else', async () => {
-    const settling: Settling = { settle: async () => 'exhausted' };
+    const settling: Settling = { settle: async () => ({ problem: 'exhausted', budget: null }) };
     const own: UseRecord[] = [];
     const services = servicesWith({ sidecar: SIDECAR, settling, ledger: noting(ledger, own) });
     const { decisionId } = await check(services, 'create');

@@ -258,13 +258,7 @@ describe('checkResponseFrom a denial with facts', () => {
       'the budget',
       'task.exhausted',
       { budget: { limit: 3, used: 3 } },
-      `the budget of the task is used up: 3 of 3. ${nextSteps.ask_person}`,
-    ],
-    [
-      'the limit alone',
-      'task.exhausted',
-      { budget: { limit: 500 } },
-      `the budget of the task is used up: the call takes more than is left of 500. ${nextSteps.ask_person}`,
+      `the budget of the task is used up: 3 of 3 are used. ${nextSteps.ask_person}`,
     ],
     [
       'the most similar action',

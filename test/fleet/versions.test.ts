@@ -10,7 +10,7 @@ import { endOf, hello, RawClient, welcomed } from '../authority/raw-client.ts';
 import { digestOf, keyOf, serving } from '../authority/serving.ts';
 import { must } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
-import { byOperator, taskNumber, tokenNumber } from '../builders/task.ts';
+import { isExhausted, byOperator, taskNumber, tokenNumber } from '../builders/task.ts';
 import { until } from '../until.ts';
 import { replaced, versionProxy } from './version-proxy.ts';
 import type { OtherVersion } from './version-proxy.ts';
@@ -97,7 +97,7 @@ describe.each<[string, OtherVersion, { readonly isOlder: boolean }]>([
     const spends = [{ kind: 'calls' as const, limit: 1 }];
     await until(async () => (await state.settling.settle({ ...use, spends })) === null, { what: 'a use that counts' });
     const again = { ...use, decisionId: '0198c0de-0000-7000-8000-000000000002', spends };
-    await until(async () => (await state.settling.settle(again)) === 'exhausted', { what: 'a use too many' });
+    await until(async () => isExhausted(await state.settling.settle(again)), { what: 'a use too many' });
     expect(must(await state.reports.touchTasks(new Map([[task.id, Date.now()]])))).toBeNull();
     const soFar = { uses: 2, last: null, allowed: bounds };
     expect(await state.reports.writeUses([{ jtiDigest: digestOf(1), ...soFar }])).toBeNull();

@@ -4,7 +4,7 @@ import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { SettledUse, Settlement, Settling } from '../settling.ts';
-import type { Spend, SpendProblem } from '../store.ts';
+import type { SettleProblem, Spend } from '../store.ts';
 import type { AuthorityLink, CallProblem } from './authority-link.ts';
 import { batchesOf } from './settle-batches.ts';
 import type { SidecarFeed } from './sidecar-feed.ts';
@@ -50,7 +50,8 @@ export class RemoteSettling implements Settling {
     const record = Buffer.from(bytes);
     const nothing = { key: null, jti_digest: '', generation: 0, spends: [], entry: null };
     const kept = await this.#enqueue({ ...nothing, decision_id: decisionId, record });
-    return kept === null || isStoreFailure(kept) ? kept : storeFailure('busy', `the record is refused: ${kept}`);
+    if (kept === null || isStoreFailure(kept)) return kept;
+    return storeFailure('busy', `the record is refused: ${typeof kept === 'string' ? kept : kept.problem}`);
   }
 
   #enqueue(use: UseMessage): Promise<Settlement> {
@@ -79,7 +80,7 @@ export class RemoteSettling implements Settling {
         return resolve(null);
       }
       if (settled?.card && settled.position !== null) feed.settled(settled.card, settled.position);
-      const problem = problems.get(settled?.problem ?? '');
+      const problem = settled === undefined ? undefined : problemOf(settled);
       onSettled(problem === undefined ? 'unknown' : 'refused', 1);
       const detail = 'problem' in reply ? reply.problem : settled?.detail;
       resolve(problem ?? storeFailure('busy', `whether the use counts is unknown: ${detail ?? 'no answer'}`));
@@ -137,6 +138,10 @@ function spendOf(spend: Spend): UseMessage['spends'][number] {
   }
 }
 
-const problems: ReadonlyMap<string, SpendProblem> = new Map(
-  (['exhausted', 'replayed', 'ended', 'history-changed', 'history-full'] as const).map((name) => [name, name]),
+const problems: ReadonlyMap<string, SettleProblem> = new Map(
+  (['replayed', 'ended', 'history-changed', 'history-full'] as const).map((name) => [name, name]),
 );
+
+/** The problem of a use; `undefined` where it is unknown whether the use is settled. */
+const problemOf = ({ problem, budget = null }: SettleReply['settled'][number]): SettleProblem | undefined =>
+  problem === 'exhausted' ? { problem, budget } : problems.get(problem);

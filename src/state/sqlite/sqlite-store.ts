@@ -37,6 +37,7 @@ import type {
   IssuedToken,
   Pruned,
   Spend,
+  SettleProblem,
   SpendProblem,
   Store,
   TaskEnd,
@@ -164,11 +165,16 @@ export class SqliteStore extends SqliteReader implements Store {
     spends: readonly Spend[],
     entry?: HistoryEntry,
   ): null | SpendProblem | StoreFailure {
-    return this.#settle(key, { jtiDigest, spends, entry }, null);
+    return this.#take<SpendProblem>([], key, { jtiDigest, spends, entry }, () =>
+      takeFrom(this.#rows, { key, jtiDigest }, { spends, entry }),
+    );
   }
 
-  settle(decisionId: string, key: TaskKey, use: Parameters<Store['settle']>[2]): null | SpendProblem | StoreFailure {
-    return this.#settle(key, use, decisionId);
+  settle(decisionId: string, key: TaskKey, use: Parameters<Store['settle']>[2]): null | SettleProblem | StoreFailure {
+    const { jtiDigest, spends, entry, record } = use;
+    return this.#take<SettleProblem>([decisionId], key, use, () =>
+      settleUse(this.#rows, decisionId, { key, jtiDigest, spends, entry, record }),
+    );
   }
 
   inOneCommit(work: () => void): null | StoreFailure {
@@ -250,20 +256,17 @@ export class SqliteStore extends SqliteReader implements Store {
     }
   }
 
-  #settle(
+  /** Takes from a task what `work` takes. Nothing where the numbers or texts cannot be stored, or the token is refused here. */
+  #take<Problem>(
+    ids: readonly string[],
     key: TaskKey,
-    { jtiDigest, spends, entry, record }: Parameters<Store['settle']>[2],
-    decisionId: string | null,
-  ): null | SpendProblem | StoreFailure {
+    { jtiDigest, spends, entry }: Parameters<Store['settle']>[2],
+    work: () => Problem | null,
+  ): Problem | 'ended' | null | StoreFailure {
     const problem = spendsProblem(spends);
     if (problem !== null) return storeFailure('refused', problem);
     if (this.refused.has(jtiDigest)) return 'ended';
     const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
-    const input = [key.issuer, key.id, jtiDigest, decisionId, ...namesOf(spends), ...texts];
-    return this.connection.write(input, () =>
-      decisionId === null
-        ? takeFrom(this.#rows, { key, jtiDigest }, { spends, entry })
-        : settleUse(this.#rows, decisionId, { key, jtiDigest, spends, entry, record }),
-    );
+    return this.connection.write([key.issuer, key.id, jtiDigest, ...ids, ...namesOf(spends), ...texts], work);
   }
 }

@@ -96,7 +96,7 @@ function settledInModel(
   const task = taskOf(model, n);
   if (model.settled.has(use.decisionId)) return null;
   if (task.state !== 'active' || task.revoked || task.generation !== 1) return 'ended';
-  if (task.spent + use.count > LIMIT) return 'exhausted';
+  if (task.spent + use.count > LIMIT) return { problem: 'exhausted', budget: { limit: LIMIT, used: task.spent } };
   if (use.action !== null) {
     if (use.version !== task.version) return 'history-changed';
     if (!task.actions.includes(use.action)) {

@@ -88,7 +88,7 @@ describe('migrateFile', () => {
       null,
       null,
     ]);
-    expect(store.settle('decision-2', key(1), calls)).toBe('exhausted');
+    expect(store.settle('decision-2', key(1), calls)).toEqual({ problem: 'exhausted', budget: { limit: 4, used: 4 } });
     expect(store.feedEnd()).toBe(0);
     expect(store.applyTaskEvent(key(1), byOperator('cancel'), 'operator')).toMatchObject({ changed: true });
     expect(store.feedAfter(0)).toEqual({ changes: [{ root: key(1).id, part: 'task' }], position: 1 });
