@@ -25,8 +25,8 @@ const MARGIN_MS = 1_000;
 /** Fraction of its lifetime after which a token is replaced. */
 const SERVED = 2 / 3;
 const MAX_PAUSE_MS = 10_000;
-/** A younger token is not replaced because a server refuses it. Bounds the tokens that a refusing server can cause. */
-const YOUNG_MS = 5_000;
+/** Shortest interval of replacements because a server refuses the token. Bounds the tokens that such a server can cause. */
+const REFUSED_MS = 5_000;
 
 /**
  * Keeps a token of one task fresh: requests a new one after two thirds of its lifetime, after each renewal of the SVID (which
@@ -44,6 +44,7 @@ export class TokenKeeper {
   #isEnded = false;
   #failures = 0;
   #notBeforeMs = 0;
+  #refusedAtMs = -Infinity;
   #heartbeatAtMs: number;
   #renewing: Promise<void> | null = null;
   #stop: () => void;
@@ -67,11 +68,14 @@ export class TokenKeeper {
 
   /**
    * A token other than `refused`, which a server has refused although it has not expired, for example because the task was
-   * resumed or keys were replaced. Gives the same one where it is younger than 5 s, since no later one would be better.
+   * resumed or keys were replaced. Gives the same one within 5 s of the last replacement of this kind.
    */
   async another(refused: TaskCredential): Promise<TaskCredential | IssuerProblem> {
-    const isYoung = this.#options.nowMs() < this.#held.askedAtMs + YOUNG_MS;
-    if (!this.#isEnded && this.#held.token === refused.token && !isYoung) await this.#renew();
+    const nowMs = this.#options.nowMs();
+    if (!this.#isEnded && this.#held.token === refused.token && nowMs >= this.#refusedAtMs + REFUSED_MS) {
+      this.#refusedAtMs = nowMs;
+      await this.#renew();
+    }
     return this.current();
   }
 
