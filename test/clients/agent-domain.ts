@@ -34,8 +34,12 @@ export interface AgentDomain {
   readonly close: () => Promise<void>;
 }
 
-/** Starts it with this Envoy. */
-export async function startAgentDomain(envoy: string, server: CalledServer): Promise<AgentDomain> {
+/** Starts it with this Envoy. @param issuer further settings of the issuer */
+export async function startAgentDomain(
+  envoy: string,
+  server: CalledServer,
+  issuer: Readonly<Record<string, unknown>> = {},
+): Promise<AgentDomain> {
   const { folder, remove } = await scratchFolder('remit-clients-');
   const policies = join(folder, 'policies');
   await writePolicies(policies, server);
@@ -46,7 +50,11 @@ export async function startAgentDomain(envoy: string, server: CalledServer): Pro
     filesServer: server.address,
     settings: {
       // Each agent of a suite is stopped by an operator, and the next one declares a like task.
-      issuer: { operators: ['spiffe://acme.test/ns/agents/sa/reporter'], stoppedTaskWaitSeconds: 'off' },
+      issuer: {
+        operators: ['spiffe://acme.test/ns/agents/sa/reporter'],
+        stoppedTaskWaitSeconds: 'off',
+        ...issuer,
+      },
       decisionLog: 'stdout',
     },
     stdout: sinkOf(denials),

@@ -55,10 +55,13 @@ export interface ToolsDomain extends AgentDomain {
   readonly server: McpTestServer;
 }
 
-/** Starts it with this Envoy. */
-export async function startToolsDomain(envoy: string): Promise<ToolsDomain> {
+/** Starts it with this Envoy. @param issuer further settings of the issuer */
+export async function startToolsDomain(
+  envoy: string,
+  issuer: Readonly<Record<string, unknown>> = {},
+): Promise<ToolsDomain> {
   const server = await startMcpServer();
-  const domain = await startAgentDomain(envoy, {
+  const served = {
     address: server.address,
     catalog: CATALOG,
     policies: POLICIES,
@@ -66,7 +69,8 @@ export async function startToolsDomain(envoy: string): Promise<ToolsDomain> {
     url: AUDIENCE,
     urlEnd: '',
     lastTask: () => String(server.requests.at(-1)?.headers['x-remit-task']),
-  });
+  } as const;
+  const domain = await startAgentDomain(envoy, served, issuer);
   return {
     ...domain,
     server,
