@@ -17,6 +17,9 @@ const CATALOG = `servers:
     hosts: [${HOST}]
     audience: https://${HOST}
     mcp: { path: /mcp, tools: { index: { action: files.index, risk: low } } }
+    a2a:
+      path: /a2a
+      send: { action: files.ask, risk: low, args: { text: { pointer: /message/parts/0/text, required: true } } }
     routes:
       - { action: files.plain, method: GET, path: /plain, risk: low }
 `;
@@ -32,13 +35,14 @@ permit (principal in Remit::AgentGroup::"agents", action == Remit::Action::"issu
 const TOOL_MS = 20_000;
 const IDLE_SECONDS = 4;
 
-/** What an MCP server sends: the stream of a session, silent for as long as the tool runs, and the answer of the tool. */
+/** What an MCP server sends: the stream of a session, silent for as long as the tool runs, and the answer of the tool. An agent answers at once. */
 async function startSlowServer(): Promise<Server> {
   const server = createServer((asked, answer) => {
     asked.resume();
     answer.writeHead(200, { 'content-type': 'text/event-stream' });
     answer.write(': begins\n\n');
-    setTimeout(() => answer.end(`event: message\ndata: ${asked.method}\n\n`), TOOL_MS);
+    const isQuick = asked.url === '/a2a';
+    setTimeout(() => answer.end(`event: message\ndata: ${asked.method}\n\n`), isQuick ? 0 : TOOL_MS);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -105,7 +109,7 @@ describeWith(envoyPart(), 'streams of MCP through the shipped Envoy', (envoy) =>
     method: string,
     path: string,
     body?: object,
-    tries = 10,
+    { bearer = token, tries = 10 } = {},
   ): Promise<readonly [status: number, text: string]> {
     const sent = request({
       host: '127.0.0.1',
@@ -120,7 +124,7 @@ describeWith(envoyPart(), 'streams of MCP through the shipped Envoy', (envoy) =>
       agent: false,
       headers: {
         host: HOST,
-        authorization: `Bearer ${token}`,
+        authorization: `Bearer ${bearer}`,
         accept: 'application/json, text/event-stream',
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
@@ -130,7 +134,7 @@ describeWith(envoyPart(), 'streams of MCP through the shipped Envoy', (envoy) =>
     const text = await textOf(answer);
     // A loaded machine may be too slow for a check: that is no answer of the server.
     return answer.statusCode === 503 && tries > 1
-      ? call(method, path, body, tries - 1)
+      ? call(method, path, body, { bearer, tries: tries - 1 })
       : [answer.statusCode ?? 0, text];
   }
 
@@ -144,5 +148,22 @@ describeWith(envoyPart(), 'streams of MCP through the shipped Envoy', (envoy) =>
     expect(called).toEqual([200, ': begins\n\nevent: message\ndata: POST\n\n']);
     expect(listening).toEqual([200, ': begins\n\nevent: message\ndata: GET\n\n']);
     expect(plain).toEqual([200, ': begins\n\nbroken']);
+  });
+
+  it('spends one budget for every way to send a message to an agent', async () => {
+    const constraints = { max_calls: 2 };
+    const declaration = { actions: ['files.ask'], purpose: 'ask', audience: `https://${HOST}`, constraints };
+    const { token: bearer } = await mustDeclare(agent, domain, declaration);
+    const send = (method: string) =>
+      call(
+        'POST',
+        '/a2a',
+        { jsonrpc: '2.0', id: 1, method, params: { message: { parts: [{ text: 'hello' }] } } },
+        { bearer },
+      );
+    const answered = [200, expect.stringContaining('data: POST')];
+    expect(await send('message/send')).toEqual(answered);
+    expect(await send('SendStreamingMessage')).toEqual(answered);
+    expect(await send('message/stream')).toEqual([200, expect.stringContaining('"reason":"task.exhausted"')]);
   });
 });
