@@ -147,16 +147,11 @@ function answerOf(sent: ClientRequest, { request, response }: Http1Call, body: R
   sent
     .once('response', resolve)
     .once('continue', () => response.writeContinue())
-    .on('information', ({ statusCode, rawHeaders }) => {
-      if (statusCode === EARLY_HINTS) response.writeInformation(statusCode, passedAnswerLines(rawHeaders));
-    })
     .on('error', resolve);
   if (request.headers.expect !== undefined) sent.flushHeaders();
   body.sendTo(sent);
   return promise;
 }
-
-const EARLY_HINTS = 103;
 
 /** Passes an answer on as it comes, with back-pressure. Where it breaks off, the connection of the client does too. */
 export function passAnswer(

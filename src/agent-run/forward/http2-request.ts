@@ -1,6 +1,7 @@
 import {
   type ClientHttp2Stream,
   constants,
+  type Http2Stream,
   type IncomingHttpHeaders,
   type IncomingHttpStatusHeader,
   type OutgoingHttpHeaders,
@@ -15,6 +16,7 @@ import {
   type LocalAnswer,
   localAnswerBytes,
   messageOf,
+  refusal,
   upstreamFault,
   withoutSvid,
   withoutToken,
@@ -36,7 +38,7 @@ export interface Http2Call {
   readonly prefix: string;
 }
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_NO_ERROR } = constants;
+const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR } = constants;
 
 /**
  * Forwards one HTTP/2 stream over HTTP/2, so that nothing is translated and trailers pass. Where its token is refused, the next
@@ -64,7 +66,14 @@ function exchanged(
   { credential, lease }: { readonly credential: TaskCredential; readonly lease: SessionLease },
 ): void {
   const { stream, isEnded } = call;
-  const sent = asked(call, forwarded, { credential, lease });
+  let sent: ClientHttp2Stream;
+  try {
+    sent = asked(call, forwarded, { credential, lease });
+  } catch {
+    // What Node.js refuses to send on, such as a header that may come once and came twice.
+    lease.release();
+    return answerStream(call, refusal(400, 'malformed', 'the request could not be read'));
+  }
   let failure: unknown = null;
   sent.setTimeout(forwarded.bounds.idleMs, () => {
     failure = Object.assign(new Error('no byte for too long'), { code: IDLE_TIMEOUT });
@@ -72,9 +81,11 @@ function exchanged(
   });
   sent
     .on('error', (error) => (failure ??= error))
-    .once('continue', () => stream.additionalHeaders({ ':status': 100 }))
+    .once('continue', () => {
+      if (!stream.destroyed && !stream.headersSent) stream.additionalHeaders({ ':status': 100 });
+    })
     .once('response', (headers, flags) => {
-      if (isRefusal(headers)) void forwarded.another(credential);
+      if (isRefusal(headers)) void forwarded.another(credential).catch(() => undefined);
       passAnswer(sent, { call, forwarded, headers, isEnded: (flags & NGHTTP2_FLAG_END_STREAM) !== 0 });
     })
     .once('close', () => {
@@ -89,7 +100,6 @@ function exchanged(
   stream.once('close', () => {
     if (!sent.closed) sent.close(stream.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_CANCEL : stream.rstCode);
   });
-  stream.on('error', () => undefined);
   if (!isEnded) passBody(stream, sent);
 }
 
@@ -122,7 +132,7 @@ function asked(
 function passBody(stream: ServerHttp2Stream, sent: ClientHttp2Stream): void {
   let trailers: OutgoingHttpHeaders = {};
   stream.once('trailers', (_headers, _flags, lines: HeaderLines) => (trailers = objectOf(passedTrailers(lines ?? []))));
-  sent.once('wantTrailers', () => sent.sendTrailers(trailers));
+  sent.once('wantTrailers', () => orReset(sent, () => sent.sendTrailers(trailers)));
   stream.pipe(sent);
 }
 
@@ -149,9 +159,20 @@ function passAnswer(
   const status = headers[':status'] === 401 ? 403 : headers[':status'];
   let trailers: OutgoingHttpHeaders = {};
   sent.once('trailers', (received: IncomingHttpHeaders) => (trailers = objectOf(passedTrailers(linesOf(received)))));
-  stream.once('wantTrailers', () => stream.sendTrailers(trailers));
-  stream.respond({ ...passed, ':status': status }, { endStream: isEnded, waitForTrailers: !isEnded });
-  if (!isEnded) sent.pipe(stream);
+  stream.once('wantTrailers', () => orReset(stream, () => stream.sendTrailers(trailers)));
+  orReset(stream, () => {
+    stream.respond({ ...passed, ':status': status }, { endStream: isEnded, waitForTrailers: !isEnded });
+    if (!isEnded) sent.pipe(stream);
+  });
+}
+
+/** Resets a stream where Node.js refuses what it is to send. An error thrown in an event would end the process. */
+function orReset(stream: Http2Stream, send: () => void): void {
+  try {
+    send();
+  } catch {
+    stream.close(NGHTTP2_INTERNAL_ERROR);
+  }
 }
 
 const UNAUTHENTICATED = '16';

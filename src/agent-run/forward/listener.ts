@@ -102,6 +102,8 @@ export class ForwardListener {
       .on('request', handle)
       .on('checkContinue', handle)
       .on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+        // Node.js has taken its own listener away; without one an error would end the process.
+        socket.on('error', () => socket.destroy());
         const passed = admitted(request, { forwarded, rules });
         if ('status' in passed) return answerUpgrade({ request, socket }, passed);
         // Node.js that cannot ask which requests to upgrade gives all of them.
@@ -120,6 +122,8 @@ export class ForwardListener {
     this.#http2.on(
       'stream',
       (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, lines: HeaderLines) => {
+        // A reset by the client may come at any time.
+        stream.on('error', () => undefined);
         const passed = admittedStream(lines, { forwarded, rules });
         if ('status' in passed) return answerStream({ stream, lines }, passed);
         const isEnded = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;

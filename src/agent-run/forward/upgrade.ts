@@ -28,7 +28,6 @@ export function answerUpgrade({ request, socket }: Pick<UpgradeCall, 'request' |
 export async function forwardUpgrade(call: UpgradeCall, forwarded: Forwarded): Promise<void> {
   const { request, socket } = call;
   const { target, bounds } = forwarded;
-  socket.on('error', () => socket.destroy());
   const credential = await forwarded.current();
   if (isIssuerProblem(credential)) return answerUpgrade(call, withoutToken(credential));
   const connections = await forwarded.connections.boundTo(credential.boundTo);
@@ -45,9 +44,14 @@ export async function forwardUpgrade(call: UpgradeCall, forwarded: Forwarded): P
     .once('upgrade', (answer, upstream, head) => joined(call, { answer, upstream, head, idleMs: bounds.idleMs }))
     .once('response', (answer) => {
       const response = responseOn(request, socket);
-      passAnswer(answer, { request, response, rest: call.rest, prefix: call.prefix }, forwarded);
+      try {
+        passAnswer(answer, { request, response, rest: call.rest, prefix: call.prefix }, forwarded);
+      } catch {
+        // What Node.js refuses to send on.
+        socket.destroy();
+      }
     })
-    .once('error', (error) => {
+    .on('error', (error) => {
       // After the answer it is the end of the connection.
       if (!socket.destroyed) answerUpgrade(call, upstreamFault(target.origin, upstreamFailure(error)));
     })
@@ -72,7 +76,7 @@ function joined({ socket, head: sentFirst }: UpgradeCall, { answer, upstream, he
     [socket, upstream],
     [upstream, socket],
   ] as const) {
-    one.once('error', () => other.destroy()).once('close', () => other.destroy());
+    one.on('error', () => other.destroy()).once('close', () => other.destroy());
     one.pipe(other);
   }
   if (head.length > 0) socket.write(head);

@@ -264,6 +264,17 @@ describe('the forwarder: WebSocket', () => {
     expect(await raw(forwarder.port, upgrading(forwarder, 'tls/1.0'))).toMatch(/^HTTP\/1\.1 403 /);
   });
 
+  it('outlives a client that goes while its upgrade is refused', async () => {
+    const forwarder = await started();
+    for (let count = 0; count < 20; count += 1) {
+      const socket = connectSocket(forwarder.port, '127.0.0.1').on('error', () => undefined);
+      socket.write(upgrading(forwarder));
+      await new Promise((resolve) => setTimeout(resolve, count % 4));
+      socket.resetAndDestroy();
+    }
+    expect((await get(forwarder.url)).statusCode).toBe(200);
+  });
+
   it('goes on with HTTP/1.1 where a client offers h2c', async () => {
     const forwarder = await started();
     const headers = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAAQAAP__' };

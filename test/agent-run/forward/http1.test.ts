@@ -169,6 +169,21 @@ describe('the forwarder: requests', () => {
     expect(text).toMatch(/\r\n\r\nbegun$/);
   });
 
+  it('lets a stream go on when its token dies; the next call is told', async () => {
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    forwarder.answer((_request, response) => {
+      response.write('one ');
+      void ended.then(() => response.end('two'));
+    });
+    const stream = await ask();
+    forwarder.keep({ current: async () => issuerProblem('task_ended', 'the task is already revoked') });
+    expect((await ask()).statusCode).toBe(403);
+    end();
+    expect((await bytesOf(stream)).toString()).toBe('one two');
+    const given = credentialOf('token-0', await boundTo());
+    forwarder.keep({ current: async () => given });
+  });
+
   it('answers HTTP/1.0 without chunks', async () => {
     forwarder.answer((_request, response) => {
       response.write('a');

@@ -181,6 +181,44 @@ describe('the forwarder: HTTP/2 with prior knowledge', () => {
     }
   });
 
+  it('outlives clients and upstreams that reset at any time', async () => {
+    const other = await startForwarder(folder());
+    const before = forwarder;
+    forwarder = other;
+    const bound = await other.rotate();
+    try {
+      // The client resets while the token is awaited.
+      const asked = Promise.withResolvers<void>();
+      const given = Promise.withResolvers<void>();
+      other.keep({
+        current: async () => {
+          asked.resolve();
+          await given.promise;
+          return credentialOf('late', bound);
+        },
+      });
+      const reset = ask(
+        { ':path': '/x' },
+        { use: (stream) => void asked.promise.then(() => stream.close(constants.NGHTTP2_INTERNAL_ERROR)) },
+      );
+      await reset.catch(() => undefined);
+      given.resolve();
+      answer((stream) => {
+        stream.respond({ ':status': 200, 'set-cookie': ['a=1', 'b=2'] }, { waitForTrailers: true });
+        stream.once('wantTrailers', () => stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+        stream.end('x');
+      });
+      await ask({ ':path': '/x' }).catch(() => undefined);
+      answer((stream) => stream.session?.destroy());
+      await ask({ ':path': '/x' }).catch(() => undefined);
+      answer((stream) => stream.respond({ ':status': 200 }, { endStream: true }));
+      expect((await ask({ ':path': '/x' })).headers[':status']).toBe(200);
+    } finally {
+      forwarder = before;
+      await other.close();
+    }
+  });
+
   it('opens a new session with the new certificate after a rotation; a stream under way goes on', async () => {
     const peers = new Set<string>();
     const finish = Promise.withResolvers<void>();
