@@ -49,7 +49,7 @@ export const ranByHand = (agent: AgentProgram, place: AgentPlace): Promise<Agent
     variables: { TOOLS_URL: place.direct },
   });
 
-/** Runs an agent without `remit run`, for a minute at most. */
+/** Runs an agent without `remit run`. A loaded machine takes a minute to import some of the frameworks. */
 export async function ranAlone(
   agent: AgentProgram,
   { folder, url, modelUrl }: { readonly folder: string; readonly url: string; readonly modelUrl: string },
@@ -57,7 +57,7 @@ export async function ranAlone(
   const { command, environment } = await prepared(agent, folder);
   const [program = '', ...args] = command;
   const variables = { TOOLS_URL: url, OPENAI_BASE_URL: modelUrl, OPENAI_API_KEY: 'of-no-model' };
-  const options = { env: { ...process.env, ...environment, ...variables }, timeout: 60_000 };
+  const options = { env: { ...process.env, ...environment, ...variables }, timeout: 170_000 };
   return new Promise((settle) => {
     execFile(program, args, options, (error, out, err) =>
       settle({ code: error === null ? 0 : (error.code ?? error.signal ?? 'unknown'), out, err }),
