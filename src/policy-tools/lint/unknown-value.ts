@@ -5,7 +5,7 @@ import { NAMESPACE } from '../../policy/namespace.ts';
 import { askedFor, comparedTexts, lookedFor, namedEntities } from './comparison.ts';
 import type { ComparedText } from './comparison.ts';
 import type { LintedPolicy } from './linted-policy.ts';
-import { nearest } from './nearest.ts';
+import { nearestOf } from '../../runtime/nearest-name.ts';
 import type { Complaint, LintedSet } from './lint-rule.ts';
 import type { Vocabulary } from './vocabulary.ts';
 
@@ -52,7 +52,7 @@ function textComplaint(
   const value = `\`${path.join('.')}\``;
   const message =
     matches === null ? `${value} never has the value ${cedarString(text)}` : `${value} is never like "${text}"`;
-  return [{ message, help: help(nearest(text, known), known), offset: offsetOfText(policy, text) }];
+  return [{ message, help: help(nearestOf(text, known), known), offset: offsetOfText(policy, text) }];
 }
 
 function claimComplaints(compared: readonly ComparedText[], policy: LintedPolicy): readonly Complaint[] {
@@ -129,7 +129,7 @@ function nameComplaints(policy: LintedPolicy, { reach, vocabulary }: LintedSet):
     for (const shape of shapes) for (const one of shape?.namesAt(path.slice(1)) ?? []) known.add(one);
     if (known.has(name)) return [];
     const message = `\`${path.join('.')}\` never has \`${name}\` in an action that the policy covers`;
-    return [{ message, help: help(nearest(name, known), known), offset: offsetOfName(policy, name) }];
+    return [{ message, help: help(nearestOf(name, known), known), offset: offsetOfName(policy, name) }];
   });
 }
 

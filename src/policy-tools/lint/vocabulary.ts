@@ -7,7 +7,7 @@ import type { Entity, EntityUid } from '../../policy/entities.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
 import type { ContextShape } from './context-shape.ts';
 import type { Path } from './expression.ts';
-import { nearest } from './nearest.ts';
+import { nearestOf } from '../../runtime/nearest-name.ts';
 
 /** Why a name never occurs, and the nearest that does. */
 export interface Unmet {
@@ -51,7 +51,7 @@ export function vocabularyOf(
     ...Array.from(attributeTexts(catalog), ([name, values]) => [`resource.${name}`, values] as const),
   ]);
   const known = knownEntities(catalog, entities);
-  const nearestEntity = ({ type, id }: EntityUid): string | null => nearest(id, known.get(type) ?? []);
+  const nearestEntity = ({ type, id }: EntityUid): string | null => nearestOf(id, known.get(type) ?? []);
   return {
     textsAt: (path) => texts.get(path.join('.')) ?? null,
     unmetEntity: (uid) => {
@@ -153,6 +153,6 @@ function isLetterOff(a: string, b: string): boolean {
 
 function agentInNearestDomain(text: string, domains: Iterable<string>): string | null {
   const [, domain = '', path = ''] = /^spiffe:\/\/([^/]+)(\/.*)$/.exec(text) ?? [];
-  const near = domain === '' ? null : nearest(domain, domains);
+  const near = domain === '' ? null : nearestOf(domain, domains);
   return near === null ? null : `spiffe://${near}${path}`;
 }
