@@ -165,7 +165,8 @@ export function passAnswer(
     /^text\/event-stream\b/i.test(answer.headers['content-type'] ?? '') &&
     answer.headers['content-encoding'] === undefined;
   const isCard = request.method === 'GET' && isAgentCard(rest, answer.headers);
-  const lines = isCard ? withoutLength(answerLines(answer, localised)) : answerLines(answer, localised);
+  // A rewritten URL changes the length.
+  const lines = isCard || isEvents ? withoutLength(answerLines(answer, localised)) : answerLines(answer, localised);
   // The client cannot get another token; a 401 would make it try.
   const status = statusCode === 401 ? 403 : statusCode;
   response.sendDate = false;

@@ -309,6 +309,16 @@ describe('the forwarder: answers', () => {
     ]);
   });
 
+  it('passes a whole answer of one endpoint event, whose length changes', async () => {
+    const event = 'event: endpoint\ndata: /messages\n\n';
+    forwarder.answer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream', 'content-length': String(event.length) });
+      response.end(event);
+    });
+    const body = await ask().then(bytesOf);
+    expect(body.toString()).toBe(`event: endpoint\ndata: ${forwarder.prefix}/messages\n\n`);
+  });
+
   it('ends the answer where the upstream breaks off', async () => {
     forwarder.answer((_request, response) => {
       response.writeHead(200, { 'content-length': '10' });
