@@ -27,7 +27,7 @@ export function otherArgumentIn(
 type Named = Map<string, Named | null>;
 
 /**
- * The first place of a JSON value that no pointer leads to or through, as a pointer; `null` where there is none. A member or
+ * The first place of a JSON value that no pointer reaches or passes, as a pointer; `null` where all are reached. A member or
  * element that is there counts, whatever its value: `null` and empty ones too. A value at a pointer is read whole, so nothing in
  * it counts. Linear time.
  */

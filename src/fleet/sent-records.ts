@@ -14,7 +14,7 @@ const LEAVES_TAG = (3 << 3) | 2;
 /** A tag, and the length of a leaf: at most 65,535 bytes. */
 const MAX_HEAD_BYTES = 4;
 
-/** The message on the wire: each leaf is copied once, and there is no object for any. */
+/** The message on the wire: each leaf is copied once, without an object for it. */
 export function sentBytes({ leaves, ...rest }: SentRecords): Buffer {
   const head = requestSerialize({ ...rest, leaves: [] });
   const most = leaves.reduce((sum, { bytes, ends }) => sum + bytes.length + ends.length * MAX_HEAD_BYTES, head.length);

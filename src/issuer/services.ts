@@ -36,8 +36,8 @@ export interface IssuerSettings {
   /** Idle time after which a task expires. Default `null`: never. */
   readonly idleSeconds: number | null;
   /**
-   * For so long after somebody else stopped a task, its agent declares no like one. Default 300 s, at most a day; `null` is no wait, also
-   * while the task is suspended.
+   * How long an agent must wait before it declares a like task, after somebody else stopped one. Default 300 s, at most a day. `null`: no
+   * wait, and none while the task is suspended either.
    */
   readonly stoppedTaskWaitSeconds: number | null;
   /**
@@ -64,7 +64,7 @@ export interface GrantPolicies {
   readonly hash: string;
   /** Decides whether one action may be granted. */
   readonly grant: (question: Question) => Decision;
-  /** Decides likewise where nothing comes of it, so that it is no decision of policies on trial. */
+  /** As `grant`, for a dry run: policies on trial do not count it. */
   readonly preview: (question: Question) => Decision;
 }
 

@@ -87,7 +87,7 @@ describe('remit doctor about streams of MCP', () => {
   ])('finds %s', (_name, routes, expected) => {
     const findings = found(routes);
     expect(findings).toEqual(expect.arrayContaining([expect.stringContaining(`its ${expected}: a tool`)]));
-    expect(findings[0]).toMatch(/route\/files\/0: `\/mcp` is of MCP or A2A/);
+    expect(findings[0]).toMatch(/route\/files\/0: `\/mcp` is a path of MCP or A2A/);
   });
 
   it.each<[string, readonly object[] | null, { readonly domain?: string }]>([

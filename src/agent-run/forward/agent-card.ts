@@ -16,7 +16,7 @@ export const isAgentCard = (
   headers['content-encoding'] === undefined;
 
 /**
- * Rewrites the URLs of an A2A agent in its card, which clients call instead of the address that they have the card from. What is no card is
+ * Rewrites the URLs of an A2A agent in its card, which clients call instead of the address that they have the card from. Anything else is
  * passed on unchanged. A signature of the card no longer fits: it is for clients that call the agent itself.
  *
  * @param localised gives the URL that the client must call

@@ -37,7 +37,7 @@ export function forwardTargetsFrom(
     const upstream = url ?? upstreamUrlFrom(resource);
     if (isProblem(upstream)) {
       return {
-        problem: `--forward \`${option.name}\` needs a URL, since its resource \`${resource}\` is none to connect to`,
+        problem: `--forward \`${option.name}\` needs a URL: its resource \`${resource}\` cannot be connected to`,
       };
     }
     const { origin, pathname } = new URL(upstream);

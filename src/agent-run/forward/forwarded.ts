@@ -10,7 +10,7 @@ export interface Forwarded {
   readonly bounds: UpstreamBounds;
   /** The current token for the upstream. */
   readonly current: () => Promise<TaskCredential | IssuerProblem>;
-  /** A token other than `refused`, which the upstream has refused; the same where no other is to be had now. */
+  /** A token other than `refused`, which the upstream has refused; the same one where no other can be got now. */
   readonly another: (refused: TaskCredential) => Promise<TaskCredential | IssuerProblem>;
   /** Called for each request that came with an `Authorization` of its own. */
   readonly onOwnAuthorization: () => void;

@@ -67,7 +67,7 @@ interface Attempt {
   readonly body: RequestBody;
 }
 
-/** The upstream's answer; `null` where there is none and the client has been told, or is gone. */
+/** The upstream's answer; `null` after a failure that the client has been told, or where the client is gone. */
 async function attempted(
   call: Http1Call,
   forwarded: Forwarded,

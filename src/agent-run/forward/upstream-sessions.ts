@@ -39,7 +39,7 @@ export class UpstreamSessions {
     this.#connected = connected;
   }
 
-  /** Rejects where there is no session to be had. */
+  /** Rejects where no session can be opened. */
   async lease(): Promise<SessionLease> {
     const held = this.#withRoom() ?? (await (this.#opening ??= this.#open().finally(() => (this.#opening = null))));
     held.active += 1;

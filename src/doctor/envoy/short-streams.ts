@@ -69,7 +69,7 @@ function limitsOf(manager: HttpManager, { where, action, directStatus }: Route, 
   return found.map(({ limit, what }) => ({
     code: 'envoy.short-streams',
     where: `${manager.where}/route/${where}`,
-    message: `\`${path}\` is of MCP or A2A, and its ${what} after ${limit}: a tool that takes longer fails, and a session ends`,
+    message: `\`${path}\` is a path of MCP or A2A, and its ${what} after ${limit}: a tool that takes longer fails, and a session ends`,
     fix: 'give its path a route with `timeout: 0s`, `idle_timeout: 900s` and `max_stream_duration: { max_stream_duration: 3600s }`',
   }));
 }

@@ -187,7 +187,7 @@ function objectFrom(
   return root;
 }
 
-/** An array of a written call is no longer, since it is written whole. */
+/** Longest array of a written call: all its elements are written. */
 const MAX_ELEMENTS = 256;
 
 const isContainer = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
