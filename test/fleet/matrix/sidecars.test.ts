@@ -208,7 +208,8 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
     for (const link of fleet.links('sidecar-1')) link.set({ kind: 'held' });
     const cutMs = performance.now();
     const { kid } = JSON.parse(Buffer.from(task.token.split('.')[0] ?? '', 'base64url').toString());
-    const revoked = await ran(['key', 'revoke', kid, '--config', fleet.config('authority-2'), '--json']);
+    const asked = ['key', 'revoke', kid, '--cause', 'leaked', '--config', fleet.config('authority-2'), '--json'];
+    const revoked = await ran(asked);
     const revokedMs = performance.now();
     const allowedMs = await allowedFor(watches[0], cutMs);
     await until(() => !watches[1].isAllowed(), { what: 'the other sidecar knows the revocation' });
