@@ -127,7 +127,7 @@ describe('remit policy diff', () => {
     expect([all.code, ...all.out.slice(5)]).toEqual([
       1,
       ...lines,
-      '70 decisions compared, 0 not repeatable, 0 skipped: 1 kind of difference',
+      '72 decisions compared, 0 not repeatable, 0 skipped: 1 kind of difference',
     ]);
     expect(all.err).toEqual(['remit policy diff: 1 test of `cedar run-tests` left out']);
   });
