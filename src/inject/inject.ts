@@ -222,7 +222,7 @@ function warningsOf(annotations: ReadonlyMap<string, string>, { settings }: Frag
     });
 }
 
-/** Such as `Deployment/web`; names that are none are quoted. */
+/** Such as `Deployment/web`; invalid names are quoted. */
 function nameOf(object: YAMLMap): string {
   const texts = [object.get('kind'), object.getIn(['metadata', 'name']) ?? object.getIn(['metadata', 'generateName'])];
   return texts
