@@ -8,7 +8,7 @@ import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import { usesElsewhere } from '../state/reported-uses.ts';
 import type { SettledUse, Settlement } from '../state/settling.ts';
-import type { Spend } from '../state/store.ts';
+import type { Spend } from '../state/spend.ts';
 import type { SidecarRights } from './authorize.ts';
 import { MAX_BATCH, useLimits } from './client-limits.ts';
 import type { UseLimits } from './client-limits.ts';

@@ -1,4 +1,4 @@
-import type { Spend } from '../state/store.ts';
+import type { Spend } from '../state/spend.ts';
 import type { AuthorizationDetail, Constraints } from '../token/authorization-details.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';
 import { grantingEntry } from './narrowing.ts';

@@ -1,7 +1,8 @@
 import { historyWith } from '../task/history.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import { stateAt, tokenProblem } from '../task/task.ts';
-import type { Spend, SpendProblem, UseState } from './store.ts';
+import type { Spend, SpendProblem } from './spend.ts';
+import type { UseState } from './store.ts';
 
 /** How much a spend adds to which counter, and the limit of that counter. */
 interface Charge {

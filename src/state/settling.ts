@@ -1,7 +1,8 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { HistoryEntry } from '../task/history.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
-import type { SettleProblem, Spend, TaskKey } from './store.ts';
+import type { SettleProblem, Spend } from './spend.ts';
+import type { TaskKey } from './store.ts';
 
 /**
  * A use that takes something from its task: budget, the single use of its token, or a new history entry. At a sidecar also one that must be

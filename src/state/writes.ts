@@ -16,7 +16,8 @@ import { taken, exceededBudget } from './settlement.ts';
 import type { Taking } from './settlement.ts';
 import { addRecord } from './state-rows.ts';
 import type { StateRows } from './state-rows.ts';
-import type { HandedOn, IssuedToken, SettleProblem, SpendProblem, TaskEnd, TaskKey } from './store.ts';
+import type { HandedOn, SettleProblem, SpendProblem } from './spend.ts';
+import type { IssuedToken, TaskEnd, TaskKey } from './store.ts';
 
 // What each write of `Store` decides and changes, within a transaction. Every implementation of the state calls these with its rows.
 

@@ -3,7 +3,7 @@ import { ReplicaMarks } from '../../src/authority/replica-marks.ts';
 import { cardOf } from '../../src/fleet/card.ts';
 import type { Card, Down, Hello, OpenReply, OpenRequest, Position, Up } from '../../src/fleet/messages.ts';
 import type { SettledUse } from '../../src/state/settling.ts';
-import type { SpendProblem } from '../../src/state/store.ts';
+import type { SpendProblem } from '../../src/state/spend.ts';
 import { DatabaseClient } from './database-client.ts';
 import { feedAfter } from './database.ts';
 import type { Transaction } from './database.ts';

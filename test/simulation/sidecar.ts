@@ -1,7 +1,8 @@
 import type { Down, OpenReply, TokenKey, Up } from '../../src/fleet/messages.ts';
 import { SidecarFeed } from '../../src/state/remote/sidecar-feed.ts';
 import type { SettledUse } from '../../src/state/settling.ts';
-import type { Spend, UseState } from '../../src/state/store.ts';
+import type { Spend } from '../../src/state/spend.ts';
+import type { UseState } from '../../src/state/store.ts';
 import { stateAt, tokenProblem } from '../../src/task/task.ts';
 import type { Authority, Settled } from './authority.ts';
 import type { Stream, Writer } from './network.ts';

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import type { Spend, Store } from '../../src/state/store.ts';
+import type { Spend } from '../../src/state/spend.ts';
+import type { Store } from '../../src/state/store.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import type { Task } from '../../src/task/task.ts';
 import { scratch } from '../builders/scratch.ts';

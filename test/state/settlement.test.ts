@@ -4,7 +4,8 @@ import { noHistory } from '../../src/task/history.ts';
 import type { TaskHistory } from '../../src/task/history.ts';
 import { spendsProblem, taken } from '../../src/state/settlement.ts';
 import type { Taking } from '../../src/state/settlement.ts';
-import type { Spend, UseState } from '../../src/state/store.ts';
+import type { Spend } from '../../src/state/spend.ts';
+import type { UseState } from '../../src/state/store.ts';
 import type { Task } from '../../src/task/task.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
 

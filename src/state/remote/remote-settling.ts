@@ -4,7 +4,7 @@ import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { SettledUse, Settlement, Settling } from '../settling.ts';
-import type { SettleProblem, Spend } from '../store.ts';
+import type { SettleProblem, Spend } from '../spend.ts';
 import type { AuthorityLink, CallProblem } from './authority-link.ts';
 import { batchesOf } from './settle-batches.ts';
 import type { SidecarFeed } from './sidecar-feed.ts';

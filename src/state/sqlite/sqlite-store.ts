@@ -31,18 +31,8 @@ import { Pruning } from './prune.ts';
 import { writeSightings } from './secret-table.ts';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
-import type {
-  DueSecret,
-  HandedOn,
-  IssuedToken,
-  Pruned,
-  Spend,
-  SettleProblem,
-  SpendProblem,
-  Store,
-  TaskEnd,
-  TaskKey,
-} from '../store.ts';
+import type { HandedOn, Spend, SettleProblem, SpendProblem } from '../spend.ts';
+import type { DueSecret, IssuedToken, Pruned, Store, TaskEnd, TaskKey } from '../store.ts';
 import { refusedPremise } from '../premises.ts';
 import type { Premises } from '../premises.ts';
 import { writeUses } from './token-uses-table.ts';

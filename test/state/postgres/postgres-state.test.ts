@@ -5,7 +5,7 @@ import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { openPostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import type { PostgresState, PostgresStateOptions } from '../../../src/state/postgres/postgres-state.ts';
-import type { Spend } from '../../../src/state/store.ts';
+import type { Spend } from '../../../src/state/spend.ts';
 import { causeOf } from '../../../src/task/cause.ts';
 import { allowedUse, endRecord } from '../../builders/ledger-record.ts';
 import { must, mustFind } from '../../builders/must.ts';

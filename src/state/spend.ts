@@ -1,0 +1,35 @@
+/**
+ * What one use takes from the budgets of its task, counted for the whole task: a further token brings nothing back. Each `name` (default
+ * `''`) is a separate counter within its kind. Numbers are whole, from 0 to 2^53 - 1.
+ */
+export type Spend =
+  | {
+      readonly kind: 'calls';
+      readonly name?: string;
+      readonly limit: number;
+      /** Default 1; more where a part of the task gets that many calls. */
+      readonly count?: number;
+    }
+  | { readonly kind: 'amount'; readonly name: string; readonly amount: number; readonly limit: number }
+  | { readonly kind: 'single-use'; readonly name?: string };
+
+/**
+ * Why nothing was spent: a limit is reached (`exhausted`), a single-use token was used (`replayed`), the task is not active or the token is
+ * revoked (`ended`), the history changed since the decision, or it is full.
+ */
+export type SpendProblem = 'exhausted' | 'replayed' | 'ended' | 'history-changed' | 'history-full';
+
+/** A use that was not settled since it takes more than a budget has left: that budget, in its own unit; `null` where it was not said. */
+export interface Exhausted {
+  readonly problem: 'exhausted';
+  readonly budget: { readonly limit: number; readonly used: number } | null;
+}
+
+/** Why a use was not settled. */
+export type SettleProblem = Exclude<SpendProblem, 'exhausted'> | Exhausted;
+
+/** What a new part takes from its parent, and with which token of the parent. */
+export interface HandedOn {
+  readonly jtiDigest: string;
+  readonly spends: readonly Spend[];
+}
