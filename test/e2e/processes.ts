@@ -306,7 +306,8 @@ export class Processes {
   /** Records of a kind in the ledger of a process, each as its line of JSON. */
   async records(n: ProcessName, kind: string): Promise<readonly Recorded[]> {
     const words = ['--ledger', join(this.folder, `ledger-${n}`), '--kind', kind, '--json', '--limit', '100000'];
-    const { out } = await ran(['ledger', 'query', ...words]);
+    const { code, out, err } = await ran(['ledger', 'query', ...words]);
+    if (code !== 0) throw new Error(`ledger query: exit ${code}: ${err}`);
     return out.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]));
   }
 

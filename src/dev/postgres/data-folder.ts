@@ -75,6 +75,8 @@ export async function configure(
     ssl_key_file: tls.server.key,
     max_connections: '100',
     shared_buffers: '16MB',
+    // In the data folder, so that nothing of a killed node is left in the memory of the machine.
+    dynamic_shared_memory_type: 'mmap',
     ...settings,
   };
   const lines = Object.entries(all).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'\n`);

@@ -8,7 +8,7 @@ import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
 import { failover } from '../../../src/dev/postgres/failover.ts';
 import { signalNode } from '../../postgres/signal-node.ts';
 import { until } from '../../until.ts';
-import { clockOff } from './clock-off.ts';
+import { clockOff, removeLeftClocks } from './clock-off.ts';
 import { LEASE_MS, RealFleet } from './real-fleet.ts';
 import type { AuthorityParty, Declared, Party, Receipt } from './real-fleet.ts';
 import { migrate } from './replicas.ts';
@@ -244,6 +244,7 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: processes of a 
 
   describeWith(faketimePart(), 'with another wall clock', (faketime) => {
     const clocks = ['+1h', '-1h'];
+    afterAll(removeLeftClocks);
 
     it.each(clocks)(`${titleOf('D-12')}, of a sidecar by %s`, async (by) => {
       await fleet.kill('sidecar-2');
