@@ -206,6 +206,7 @@ describe.each([
     ['require_client_certificate', downstream, true],
     ['disable_stateless_session_resumption', downstream, true],
     ['common_tls_context/tls_params/tls_minimum_protocol_version', downstream, 'TLSv1_2'],
+    ['tracing.opentelemetry.min_flush_spans', '/layered_runtime/layers/0/static_layer', 100],
   ])('has %s', (name, place, value) => {
     expect(all.get(`${place}/${name}`)).toBe(value);
   });
