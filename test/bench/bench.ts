@@ -17,6 +17,8 @@ export interface Effort {
   /** Numbers of sidecars of the fleet, ascending. */
   readonly streams: readonly number[];
   readonly soakSeconds: number;
+  /** Checkouts whose costs are measured; the first is what the others are compared with. */
+  readonly builds: readonly string[];
 }
 
 /** What every section measures with. */

@@ -149,6 +149,7 @@ const effort = {
   tasks: 0,
   streams: [],
   soakSeconds: 0,
+  builds: [],
 };
 const stage = await Stage.open();
 try {

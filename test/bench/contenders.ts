@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
+import type { GoBinaries } from './go-servers.ts';
 import { audiences, reuse } from './loads.ts';
 import { issuerUrl, RemitUnderTest } from './remit-under-test.ts';
 import { wrk } from './wrk.ts';
@@ -49,6 +50,18 @@ const WARM_SECONDS = 20;
 /** As many tokens as Remit caches. */
 const MAX_TOKENS = 100_000;
 
+/** The command of OPA with a token, which reads the keys of the issuer from a file. */
+export const opaCommand = (
+  go: GoBinaries,
+  { socket, jwks }: { readonly socket: string; readonly jwks: string },
+): readonly string[] => [
+  go.opa,
+  `-socket=${socket}`,
+  `-jwks=${jwks}`,
+  `-issuer=${issuerUrl}`,
+  `-audience=${audiences.files}`,
+];
+
 /** Starts all contenders and warms them up, so that their code is compiled. The stage ends them. */
 export async function startContenders(bench: Bench): Promise<Contenders> {
   const { stage, domain, go, collectorPort } = bench;
@@ -59,13 +72,7 @@ export async function startContenders(bench: Bench): Promise<Contenders> {
   const socketOf = (name: string): string => join(stage.folder, `${name}.sock`);
   const jwks = join(stage.folder, 'jwks.json');
   await writeFile(jwks, await issuer.keys());
-  const opa = (name: string): readonly string[] => [
-    go.opa,
-    `-socket=${socketOf(name)}`,
-    `-jwks=${jwks}`,
-    `-issuer=${issuerUrl}`,
-    `-audience=${audiences.files}`,
-  ];
+  const opa = (name: string): readonly string[] => opaCommand(go, { socket: socketOf(name), jwks });
   const asked = {
     grpcJs: [process.execPath, join(import.meta.dirname, 'noop.ts'), socketOf('grpc-js')],
     go: [go.noop, socketOf('go')],

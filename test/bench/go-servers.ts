@@ -14,6 +14,8 @@ export interface GoBinaries {
   readonly opa: string;
   /** Receives spans and discards them. */
   readonly sink: string;
+  /** Takes the files below folders out of the file cache. */
+  readonly evict: string;
   /** The load generator of fixed rates. */
   readonly vegeta: string;
 }
@@ -40,8 +42,14 @@ export async function goBinaries(say: (line: string) => void): Promise<GoBinarie
   const servers = await installServers(say);
   if (isBinaryProblem(vegeta)) throw new Error(vegeta.problem);
   if (isBinaryProblem(servers)) throw new Error(servers.problem);
-  const [noop, opa, sink] = ['noop', 'opa', 'sink'].map((name) => join(servers, name));
-  return { noop: noop ?? '', opa: opa ?? '', sink: sink ?? '', vegeta: join(vegeta, 'vegeta') };
+  const built = (name: string): string => join(servers, name);
+  return {
+    noop: built('noop'),
+    opa: built('opa'),
+    sink: built('sink'),
+    evict: built('evict'),
+    vegeta: join(vegeta, 'vegeta'),
+  };
 }
 
 async function installServers(say: (line: string) => void): Promise<string | BinaryProblem> {

@@ -1,7 +1,9 @@
+import { get } from 'node:http';
 import { Agent, request } from 'node:https';
 import { X509Certificate, createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import type { CertificateAuthority, IssuedSvid } from '../../src/dev/authority.ts';
@@ -47,6 +49,7 @@ export async function newDomain(): Promise<Domain> {
 
 /** Options of a Remit. */
 export interface RemitOptions {
+  /** Its folder in that of the stage. A name that was used before starts the same Remit again, once that has ended. */
   readonly name: string;
   /** Destination of spans, over OTLP; `null` for none, as by default. */
   readonly collectorPort: number | null;
@@ -54,6 +57,8 @@ export interface RemitOptions {
   readonly policies?: string;
   /** The checkout whose `dist/` and shipped policies are used. Default this one. */
   readonly checkout?: string;
+  /** The Node.js it runs on. Default that of the benchmark. */
+  readonly node?: string;
   /** Lifetime of tokens. Default 300 s. */
   readonly tokenSeconds?: number;
   /** Checks per second of one agent. Default: enough for a whole load. */
@@ -84,11 +89,14 @@ export interface Intent {
 }
 
 const CONNECTIONS = 8;
+const POLL_MS = 2;
 
 /** The built product as a separate process, with its own folder, state and issuer. Lifecycle: `start`; the stage ends it. */
 export class RemitUnderTest {
   readonly pid: number;
   readonly socket: string;
+  /** When it was started, by `performance.now()`. */
+  readonly startedMs: number;
   /** Port of the issuer. */
   readonly issuerPort: number;
   readonly #ports: Ports;
@@ -99,6 +107,7 @@ export class RemitUnderTest {
   private constructor(running: Running, domain: Domain) {
     this.pid = running.pid;
     this.socket = running.socket;
+    this.startedMs = running.startedMs;
     this.issuerPort = running.ports.issuer;
     this.#ports = running.ports;
     this.#end = running.end;
@@ -107,19 +116,19 @@ export class RemitUnderTest {
 
   static async start(stage: Stage, domain: Domain, options: RemitOptions): Promise<RemitUnderTest> {
     const folder = join(stage.folder, options.name);
-    await mkdir(folder, { mode: 0o700 });
+    await mkdir(folder, { mode: 0o700, recursive: true });
     const ports = { issuer: await freePort(), admin: await freePort() };
     const socket = join(folder, 'check.sock');
     const file = join(folder, 'remit.yaml');
     await writeFile(file, stringify(await configOf(folder, domain, { ...options, ports, socket })));
     const main = join(options.checkout ?? root, 'dist/main.js');
-    const command = [process.execPath, ...(options.flags ?? []), main, 'serve', '--config', file];
-    const { pid, child } = await stage.start(command, {
+    const command = [options.node ?? process.execPath, ...(options.flags ?? []), main, 'serve', '--config', file];
+    const { pid, child, startedMs } = await stage.start(command, {
       ready: 'checks on',
       environment: { ...environmentOf(options.collectorPort), ...options.environment },
       ...(options.stdoutFile === undefined ? {} : { stdoutFile: options.stdoutFile }),
     });
-    const started = new RemitUnderTest({ pid, socket, ports, end: () => child.end(15_000) }, domain);
+    const started = new RemitUnderTest({ pid, startedMs, socket, ports, end: () => child.end(15_000) }, domain);
     stage.onClose(() => Promise.resolve(started.#agents.forEach((agent) => agent.destroy())));
     return started;
   }
@@ -150,6 +159,18 @@ export class RemitUnderTest {
     const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
     const meant = lines.filter((line) => labels.every((label) => line.includes(label)));
     return meant.reduce((sum, line) => sum + Number(line.split('} ').at(-1)?.split(' ').find(Number) ?? 0), 0);
+  }
+
+  /** Waits until its admin listener says that it is ready. */
+  async isReady(): Promise<void> {
+    const status = (): Promise<number> =>
+      new Promise((settle) => {
+        const asked = get({ host: '127.0.0.1', port: this.#ports.admin, path: '/readyz', agent: false }, (response) => {
+          settle(response.resume().statusCode ?? 0);
+        });
+        asked.on('error', () => settle(0));
+      });
+    while ((await status()) !== 200) await delay(POLL_MS);
   }
 
   /** Ends it gracefully, before the stage does. */
@@ -196,6 +217,7 @@ interface Ports {
 
 interface Running {
   readonly pid: number;
+  readonly startedMs: number;
   readonly socket: string;
   readonly ports: Ports;
   readonly end: () => Promise<void>;

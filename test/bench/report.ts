@@ -2,6 +2,8 @@ import { cpus, release } from 'node:os';
 import { execFileSync } from 'node:child_process';
 import { ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
 import { names } from './contenders.ts';
+import { roles } from './cost-contenders.ts';
+import { costRows } from './cost-table.ts';
 import { atRate } from './fixed-rate.ts';
 import { sidecarReuse } from './fleet-reuse.ts';
 import { goModuleVersions } from './go-servers.ts';
@@ -11,7 +13,10 @@ import { overload, RECOVERY } from './overload.ts';
 import { POLICIES_CONTENDER, withPolicies } from './policies.ts';
 import { medianOf } from './results.ts';
 import type { Measure, Results, Series } from './results.ts';
+import { anonymous, resident } from './memory-cost.ts';
 import { SOCKET_GOODPUT } from './socket-overload.ts';
+import { COMMAND, INSTALLED, starts } from './start-cost.ts';
+import { median } from './statistics.ts';
 import { residentWith } from './tasks.ts';
 import { scenarios } from './throughput.ts';
 
@@ -50,6 +55,11 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     issuer_flood_p50: results.latencyRatio('p50Ms', issuerFlood.beside, issuerFlood.without),
     sidecar_vs_embedded_reuse: rate(sidecarReuse.sidecar, sidecarReuse.embedded),
     sidecar_vs_embedded_cost: results.ratio('cpuUs', sidecarReuse.sidecar, sidecarReuse.embedded),
+    sidecar_rss_mb: results.costs.median(roles.sidecar, resident('idle')),
+    sidecar_anonymous_mb: results.costs.median(roles.sidecar, anonymous('idle')),
+    authority_rss_mb: results.costs.median(roles.authority, resident('idle')),
+    start_ready_seconds: results.costs.median(roles.sidecar, starts.again),
+    installed_mb: results.costs.median(COMMAND, INSTALLED),
     issuer_flood_p99: results.latencyRatio('p99Ms', issuerFlood.beside, issuerFlood.without),
   };
 }
@@ -79,6 +89,11 @@ export function resultObject(results: Results): object {
     conditions: conditions(),
     series: results.series.map(mediansOf),
     figures: results.figures.map((figure) => ({ ...figure, value: rounded(figure.value) })),
+    costs: results.costs.all.map(({ values, ...cost }) => ({
+      ...cost,
+      median: rounded(median(values)),
+      values: values.map(rounded),
+    })),
     ratios: Object.fromEntries(Object.entries(ratiosOf(results)).map(([name, value]) => [name, rounded(value)])),
   };
 }
@@ -115,14 +130,19 @@ export function tables(results: Results): string {
   });
   const figures = results.figures.map(({ name, value, unit }) => [name, shown(value, value < 100 ? 2 : 0), unit]);
   const ratios = Object.entries(ratiosOf(results)).map(([name, value]) => [`\`${name}\``, shown(value, 2)]);
-  return [
-    table(['scenario', 'contender', 'requests/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU us', 'failed'], rows),
-    table(['figure', 'value', 'unit'], figures),
-    table(['ratio', 'value'], ratios),
-  ].join('\n');
+  const [contenders = [], ...costs] = costRows(results.costs);
+  const all: readonly (readonly [head: readonly string[], rows: readonly (readonly string[])[]])[] = [
+    [['scenario', 'contender', 'requests/s', 'p50 ms', 'p99 ms', 'p99.9 ms', 'CPU us', 'failed'], rows],
+    [['figure', 'value', 'unit'], figures],
+    [contenders, costs],
+    [['ratio', 'value'], ratios.filter(([, value]) => value !== UNMEASURED)],
+  ];
+  return all.flatMap(([head, body]) => (body.length === 0 ? [] : [table(head, body)])).join('\n');
 }
 
-const shown = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : '-');
+const UNMEASURED = '-';
+
+const shown = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : UNMEASURED);
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) =>

@@ -1,3 +1,4 @@
+import { Costs } from './costs.ts';
 import type { Run } from './load.ts';
 import { median, pairedRatio } from './statistics.ts';
 
@@ -20,6 +21,7 @@ export type Measure = 'requestsPerSecond' | 'p50Ms' | 'p99Ms' | 'p999Ms' | 'cpuU
 
 /** All measurements so far, in order of first occurrence. */
 export class Results {
+  readonly costs = new Costs();
   readonly #series = new Map<string, Series & { readonly runs: Run[] }>();
   readonly #figures: Figure[] = [];
 

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { openBench } from './bench.ts';
 import type { Bench, Effort } from './bench.ts';
@@ -7,37 +7,50 @@ import { measureBodies } from './bodies.ts';
 import { measureCollections } from './collector.ts';
 import { startContenders } from './contenders.ts';
 import type { Contenders } from './contenders.ts';
+import { installBuilds } from './cost-contenders.ts';
+import type { Build } from './cost-contenders.ts';
 import { measureDenials } from './denials.ts';
 import { measureFleet } from './fleet.ts';
 import { measureFixedRates } from './fixed-rate.ts';
+import { measureMemory } from './memory-cost.ts';
 import { measureNetwork } from './network.ts';
 import { measureOverload } from './overload.ts';
 import { measureIssuer } from './issuer-flood.ts';
 import { measurePolicies } from './policies.ts';
 import { resultObject, tables } from './report.ts';
 import { measureSoak } from './soak.ts';
+import { measureStarts } from './start-cost.ts';
 import { Stage } from './stage.ts';
 import { measureTasks } from './tasks.ts';
 import { measureSockets, measureThroughput } from './throughput.ts';
 
 const help = `usage: npm run bench -- [--json] [--rounds N] [--seconds N] [--only SECTION,...] [--tasks N]
-                        [--streams N,...] [--soak SECONDS]
+                        [--streams N,...] [--soak SECONDS] [--builds CHECKOUT,...]
 
 Measures the built product beside others, each behind a real Envoy, in turn, round after round: README.md says how.
 
   --json      ends with one object on standard output, in the place of tables
   --rounds    how often each measurement is made; default 3
   --seconds   how long one takes; default 3
-  --only      some of: throughput, socket, rates, policies, tasks, bodies, collector, soak,
-              overload, issuer, fleet, network, denials; default all
+  --only      some of: start, memory (\`cost\` is both), throughput, socket, rates, policies, tasks,
+              bodies, collector, soak, overload, issuer, fleet, network, denials; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
   --streams   numbers of sidecars of the fleet; default 1,10,100,2000: the last takes 1.5 GiB and some minutes
   --soak      how long the soak takes; default 30, an hour is 3600
+  --builds    checkouts, each built, whose \`cost\` is compared with that of the first; default this one
 
 Needs Linux, wrk and h2load (apt-get install wrk nghttp2-client), Go, and Envoy (npm run parts).`;
 
-/** Sections that can be run separately. Those that compare get the contenders. */
-const sections: Readonly<Record<string, (bench: Bench, contenders: () => Promise<Contenders>) => Promise<void>>> = {
+type Section = (
+  bench: Bench,
+  contenders: () => Promise<Contenders>,
+  builds: () => Promise<readonly Build[]>,
+) => Promise<void>;
+
+/** Sections that can be run separately. Those that compare get the contenders, those of costs the builds. */
+const sections: Readonly<Record<string, Section>> = {
+  start: async (bench, _, builds) => measureStarts(bench, await builds()),
+  memory: async (bench, _, builds) => measureMemory(bench, await builds()),
   throughput: async (bench, contenders) => measureThroughput(bench, await contenders()),
   socket: async (bench, contenders) => measureSockets(bench, await contenders()),
   rates: async (bench, contenders) => measureFixedRates(bench, await contenders()),
@@ -52,6 +65,9 @@ const sections: Readonly<Record<string, (bench: Bench, contenders: () => Promise
   network: measureNetwork,
   denials: measureDenials,
 };
+
+/** Names for several sections. */
+const groups: ReadonlyMap<string, readonly string[]> = new Map([['cost', ['start', 'memory']]]);
 
 interface Options extends Effort {
   readonly json: boolean;
@@ -70,11 +86,12 @@ function optionsFrom(args: readonly string[]): Options | string {
     tasks: text,
     streams: text,
     soak: text,
+    builds: text,
   };
   try {
     const { values } = parseArgs({ args: [...args], options });
     if (values.help) return help;
-    const only = values.only?.split(',') ?? Object.keys(sections);
+    const only = values.only?.split(',').flatMap((name) => groups.get(name) ?? [name]) ?? Object.keys(sections);
     const unknown = only.find((name) => !Object.hasOwn(sections, name));
     if (unknown !== undefined) return `no section \`${unknown}\`\n\n${help}`;
     return {
@@ -85,6 +102,7 @@ function optionsFrom(args: readonly string[]): Options | string {
       tasks: count(values.tasks, 100_000),
       streams: (values.streams ?? '1,10,100,2000').split(',').map((one) => count(one, 1)),
       soakSeconds: count(values.soak, 30),
+      builds: values.builds?.split(',') ?? [resolve(import.meta.dirname, '../..')],
     };
   } catch (error) {
     return `${error instanceof Error ? error.message : String(error)}\n\n${help}`;
@@ -114,9 +132,14 @@ async function main(options: Options): Promise<void> {
   try {
     const bench = await openBench(stage, options, say);
     let started: Promise<Contenders> | null = null;
+    let installed: Promise<readonly Build[]> | null = null;
     for (const name of options.only) {
       say(`-- ${name}`);
-      await sections[name]?.(bench, () => (started ??= startContenders(bench)));
+      await sections[name]?.(
+        bench,
+        () => (started ??= startContenders(bench)),
+        () => (installed ??= installBuilds(bench)),
+      );
     }
     process.stdout.write(options.json ? `${JSON.stringify(resultObject(bench.results))}\n` : tables(bench.results));
   } finally {

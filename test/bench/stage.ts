@@ -21,9 +21,11 @@ export interface Started {
   readonly child: DevProcess;
   readonly pid: number;
   readonly said: string;
+  /** When it was started, by `performance.now()`. */
+  readonly startedMs: number;
 }
 
-const POLL_MS = 20;
+const POLL_MS = 2;
 
 /**
  * What one run of the benchmark owns: a temporary folder, and processes that do not outlive it. Lifecycle: `open`, then `close`, which ends
@@ -70,12 +72,13 @@ export class Stage {
     ];
     const redirected = stdoutFile === undefined ? [] : ['/bin/sh', '-c', 'exec "$@" >"$0"', stdoutFile];
     // Each of these replaces itself by the next (`exec`), so the process id is that of the program.
+    const startedMs = performance.now();
     const child = new DevProcess('/usr/bin/env', [...set, ...redirected, ...command]);
     this.onClose(() => child.end());
-    for (let waitedMs = 0; waitedMs < readyWithinMs; waitedMs += POLL_MS) {
+    while (performance.now() - startedMs < readyWithinMs) {
       const said = [...child.stdout, ...child.stderr].join('\n');
       const isReady = typeof ready === 'string' ? said.includes(ready) : ready.test(said);
-      if (isReady && child.pid !== undefined) return { child, pid: child.pid, said };
+      if (isReady && child.pid !== undefined) return { child, pid: child.pid, said, startedMs };
       if (child.ended || this.signal.aborted) {
         await child.end();
         throw new Error(`\`${command.join(' ')}\` ended: ${[...child.stdout, ...child.stderr].join('\n')}`);

@@ -22,6 +22,8 @@ export function median(values: readonly number[]): number {
   return ((sorted[Math.ceil(half) - 1] ?? NaN) + (sorted[Math.floor(half)] ?? NaN)) / 2;
 }
 
+export const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+
 /**
  * Compares a figure of two contenders: the median over the rounds of the ratio within a round, so that a slow round counts for both. NaN
  * where no round has both.
