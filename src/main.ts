@@ -6,6 +6,7 @@ import { commandTable } from './commands/command-table.ts';
 import { faultText } from './commands/fault-text.ts';
 import { nodeProblem } from './config/required-node.ts';
 import { remitVersion } from './config/version.ts';
+import { yieldToOthers } from './runtime/thread-priority.ts';
 import { allocatorToAdd, flagsToAdd, SERVING_ALLOCATOR, SERVING_FLAGS } from './runtime/v8-flags.ts';
 
 const help = `remit: is this call within the remit of the task this workload was given?
@@ -41,6 +42,7 @@ async function main(words: readonly string[], io: CommandIo): Promise<number> {
     return EXIT.bad;
   }
   if (!asksHelp && entry.isServer) beginAnewToServe();
+  if (!asksHelp && entry.isBesideServer) yieldToOthers();
   try {
     const command = await entry.load();
     if (!asksHelp) return await command.run(rest, io);

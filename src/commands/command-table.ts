@@ -7,6 +7,8 @@ export interface CommandEntry {
   readonly load: () => Promise<Command>;
   /** Long-running: started with the V8 flags and allocator settings of a server, unless the operator has set them. */
   readonly isServer?: true;
+  /** Busy for minutes with the files of a running server: runs at low priority, so that its checks come first. */
+  readonly isBesideServer?: true;
 }
 
 /** Every command, in the order of `remit --help`. */
@@ -61,6 +63,7 @@ export const commandTable: readonly CommandEntry[] = [
     name: 'backup',
     summary: 'back up state file and ledgers to a new folder, while serving',
     load: async () => (await import('./backup.ts')).backupCommand,
+    isBesideServer: true,
   },
   {
     name: 'restore',
@@ -101,6 +104,7 @@ export const commandTable: readonly CommandEntry[] = [
     name: 'ledger evidence',
     summary: 'report what the ledger shows for the controls of a framework',
     load: async () => (await import('./ledger-evidence.ts')).ledgerEvidenceCommand,
+    isBesideServer: true,
   },
   {
     name: 'ledger query',
@@ -111,6 +115,7 @@ export const commandTable: readonly CommandEntry[] = [
     name: 'ledger verify',
     summary: 'verify the ledger: which records are anchored, signed, bare or broken',
     load: async () => (await import('./ledger-verify.ts')).ledgerVerifyCommand,
+    isBesideServer: true,
   },
   {
     name: 'ledger fetch',
@@ -131,6 +136,7 @@ export const commandTable: readonly CommandEntry[] = [
     name: 'ledger export',
     summary: 'export records as JSON Lines or OTLP logs, to a file or a collector',
     load: async () => (await import('./ledger-export.ts')).ledgerExportCommand,
+    isBesideServer: true,
   },
   {
     name: 'policy validate',
