@@ -8,6 +8,7 @@ import { Evaluator, isFailure } from './evaluator.ts';
 import { readsAny } from './answers/split-by-volatility.ts';
 import type { Asked, EvaluatorAnswer, EvaluatorOptions, Keeping, PolicyFacts } from './evaluator.ts';
 import { lineageText } from './answers/key.ts';
+import type { SliceIndex } from './answers/slice.ts';
 import type { SlicePart } from './answers/key.ts';
 import { isPlainValue } from './plain-value.ts';
 import { SlicePool } from './pool.ts';
@@ -37,6 +38,8 @@ export interface EngineRules {
   readonly policies: readonly EnginePolicy[];
   /** Entities by `entityKey`. */
   readonly entities: ReadonlyMap<string, Entity>;
+  /** The index of the policies' scopes, where it was built before. Default: built by the constructor. */
+  readonly index?: SliceIndex | undefined;
   /** Groups of each action by action id; unknown actions are refused. */
   readonly actionGroups: ReadonlyMap<string, readonly string[]>;
 }
@@ -94,10 +97,10 @@ export class Engine {
         }),
       ),
     });
-    const { generation, policies } = rules;
+    const { generation, policies, index } = rules;
     // Entities were proved when the policies were loaded.
     const proved = { schema: null, areEntitiesAccepted: true };
-    this.#evaluator = new Evaluator({ generation, policies, policySet, ...proved }, this.#pool, {
+    this.#evaluator = new Evaluator({ generation, policies, policySet, index, ...proved }, this.#pool, {
       slices,
       cache,
       varies,

@@ -34,6 +34,8 @@ export interface EvaluatorRules {
   readonly policySet: (members: readonly number[]) => EnginePolicies;
   /** The schema in the engine's format; `null` where questions are evaluated without one. */
   readonly schema: unknown;
+  /** The index of the policies' scopes, where it was built before. Default: built here. */
+  readonly index?: SliceIndex | undefined;
   /** Whether the engine is known to accept all entities and no schema requires data of them. */
   readonly areEntitiesAccepted: boolean;
 }
@@ -129,7 +131,7 @@ const MAX_ROUTES = 16_384;
 const MAX_ROUTE_CHARS = 8_388_608;
 /** Most cached answers of steady policies. */
 const MAX_STEADY = 4096;
-const nothing: Pooled = { size: 0, policies: () => ({}) };
+const nothing: Pooled = { key: {}, size: 0, policies: () => ({}) };
 
 /**
  * Evaluates questions with the slice of policies that can match, from the cache where possible. Answers are the same with and
@@ -151,7 +153,7 @@ export class Evaluator {
     this.#pool = pool;
     this.#cache = cache;
     this.#varies = varies;
-    this.#index = new SliceIndex(rules.policies.map(({ scope }) => (slices ? scope : anyScope)));
+    this.#index = rules.index ?? new SliceIndex(rules.policies.map(({ scope }) => (slices ? scope : anyScope)));
   }
 
   /** Number of slices kept. */
@@ -240,7 +242,7 @@ export class Evaluator {
   }
 
   #pooled(members: readonly number[]): Pooled {
-    return { size: members.length, policies: () => this.#rules.policySet(members) };
+    return { key: {}, size: members.length, policies: () => this.#rules.policySet(members) };
   }
 
   #reading(slice: Slice, askable: Askable): Reading {

@@ -4,8 +4,10 @@ import type { Cedar } from './cedar.ts';
 /** Policies in the engine's format. */
 export type EnginePolicies = Parameters<Cedar['preparsePolicySet']>[1];
 
-/** Policies that are evaluated together; identified by the object. */
+/** Policies that are evaluated together. */
 export interface Pooled {
+  /** Identifies them. The pool holds this object only, so that it keeps no policy set alive. */
+  readonly key: object;
   /** Number of policies. */
   readonly size: number;
   /** Called when they are to be parsed. */
@@ -32,7 +34,7 @@ export class SlicePool {
   readonly #bounds: PoolBounds;
   #cedar: Cedar | null = null;
   /** In order of last use. */
-  #parsed = new Map<Pooled, string>();
+  #parsed = new Map<object, { readonly name: string; readonly size: number }>();
   #free: string[] = [];
   #policies = 0;
   #schema: unknown = null;
@@ -81,6 +83,17 @@ export class SlicePool {
     });
   }
 
+  /**
+   * Gives up all slices, so that a new set finds their memory free. Those still in use are parsed again.
+   *
+   * @throws whatever the engine throws
+   */
+  clear(): void {
+    this.run((cedar) => {
+      for (const key of this.#parsed.keys()) this.#drop(cedar, key);
+    });
+  }
+
   #renewed(): Cedar {
     this.#parsed = new Map();
     this.#free = Array.from({ length: this.#bounds.maxSlices }, (_, index) => `slice${index}`);
@@ -96,19 +109,20 @@ export class SlicePool {
    */
   nameOf(slice: Pooled): string | null {
     return this.run((cedar) => {
-      const known = this.#parsed.get(slice);
+      const { key, size } = slice;
+      const known = this.#parsed.get(key);
       if (known !== undefined) {
-        this.#parsed.delete(slice);
-        this.#parsed.set(slice, known);
-        return known;
+        this.#parsed.delete(key);
+        this.#parsed.set(key, known);
+        return known.name;
       }
-      const name = this.#freeName(cedar, slice.size);
+      const name = this.#freeName(cedar, size);
       if (cedar.preparsePolicySet(name, slice.policies()).type === 'failure') {
         this.#free.push(name);
         return null;
       }
-      this.#parsed.set(slice, name);
-      this.#policies += slice.size;
+      this.#parsed.set(key, { name, size });
+      this.#policies += size;
       return name;
     });
   }
@@ -131,16 +145,21 @@ export class SlicePool {
 
   #freeName(cedar: Cedar, size: number): string {
     const { maxPolicies } = this.#bounds;
-    for (const [slice, name] of this.#parsed) {
+    for (const key of this.#parsed.keys()) {
       if (this.#free.length > 0 && this.#policies + size <= maxPolicies) break;
-      // Parsing an empty set under the name frees what the engine held.
-      cedar.preparsePolicySet(name, {});
-      this.#parsed.delete(slice);
-      this.#free.push(name);
-      this.#policies -= slice.size;
+      this.#drop(cedar, key);
     }
     const name = this.#free.pop();
     if (name === undefined) throw new Error('a pool must hold at least one slice');
     return name;
+  }
+
+  #drop(cedar: Cedar, key: object): void {
+    const { name, size } = this.#parsed.get(key) ?? { name: '', size: 0 };
+    // Parsing an empty set under the name frees what the engine held.
+    cedar.preparsePolicySet(name, {});
+    this.#parsed.delete(key);
+    this.#free.push(name);
+    this.#policies -= size;
   }
 }

@@ -72,7 +72,7 @@ async function sidecar(targets: readonly string[]) {
     keys: () => signer.keys,
     keptIn: join(folder(), 'kept'),
     ports: systemPorts,
-    load: (source) => policySetFrom(source, compileHere),
+    load: (source) => policySetFrom(source, { compile: compileHere }),
   });
   /** Looks, and loads: the serial in force, and what was found wrong. */
   const followed = async () => {

@@ -132,10 +132,9 @@ const text = all
 const heap = weigh();
 const startMs = performance.now();
 const busy = process.cpuUsage();
-const set = await policySetFrom(
-  folderWith(text.replaceAll(/context\.args\.amount <= \d+ && /g, '')),
-  compileInWorker(),
-);
+const set = await policySetFrom(folderWith(text.replaceAll(/context\.args\.amount <= \d+ && /g, '')), {
+  compile: compileInWorker(),
+});
 const { user, system } = process.cpuUsage(busy);
 if ('findings' in set) throw new Error(JSON.stringify(set.findings.slice(0, 2)));
 say(

@@ -37,12 +37,12 @@ export const compileHere: Compile = async (input) => prove(input, freshCedar());
 
 /** The set of a folder that must load. */
 export async function mustLoad(source: PolicySource, compile: Compile = compileHere): Promise<PolicySet> {
-  return must(await policySetFrom(source, compile));
+  return must(await policySetFrom(source, { compile }));
 }
 
 /** What is found in a folder, a line each; `[]` where it loads. */
 export async function findingsOf(source: PolicySource, compile: Compile = compileHere): Promise<readonly string[]> {
-  const set = await policySetFrom(source, compile);
+  const set = await policySetFrom(source, { compile });
   const findings = 'findings' in set ? set.findings : [];
   return findings.map((found) => `${found.file}:${found.line}:${found.column}: ${found.message}`);
 }

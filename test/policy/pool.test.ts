@@ -15,6 +15,7 @@ const request = {
 const slice = (name: string, size = 1, text = 'permit (principal, action, resource);') => {
   let parsed = 0;
   const pooled: Pooled = {
+    key: {},
     size,
     policies: () => {
       parsed += 1;
@@ -68,6 +69,19 @@ describe('SlicePool', () => {
     expect(pool.sizes).toEqual({ slices: 1, policies: 7 });
     expect(asked(pool, b.pooled)).toEqual(['b0', 'b1', 'b2']);
     expect(pool.sizes).toEqual({ slices: 1, policies: 3 });
+  });
+
+  it('gives up all slices at once, and parses those still in use again', () => {
+    const pool = new SlicePool(freshCedar, { maxSlices: 2, maxPolicies: 5 });
+    const [a, b, c] = [slice('a', 2), slice('b', 3), slice('c', 5)];
+    for (const one of [a, b]) asked(pool, one.pooled);
+    pool.clear();
+    expect(pool.sizes).toEqual({ slices: 0, policies: 0 });
+    expect(asked(pool, c.pooled)).toHaveLength(5);
+    expect(asked(pool, a.pooled)).toEqual(['a0', 'a1']);
+    expect([a.parsed(), c.parsed()]).toEqual([2, 1]);
+    pool.clear();
+    expect(pool.sizes).toEqual({ slices: 0, policies: 0 });
   });
 
   it('returns no name for policies that the engine refuses, and loses none', () => {

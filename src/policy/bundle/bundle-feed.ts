@@ -5,10 +5,12 @@ import type { VerificationKey } from '../../token/jwks.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import type { PolicyFeed } from '../loading/feed.ts';
+import { compileToServe } from '../loading/compile.ts';
 import { policySetFrom } from '../loading/load.ts';
 import type { PolicySet } from '../loading/load.ts';
 import type { Findings } from '../loading/proved-set.ts';
 import type { PolicyDisk } from '../loading/source.ts';
+import { SlicePool } from '../pool.ts';
 import { bundleFrom, MAX_BUNDLE_BYTES } from './bundle.ts';
 import type { Bundle } from './bundle.ts';
 import type { FetchBundle } from './fetch.ts';
@@ -69,6 +71,7 @@ export class BundleFeed implements PolicyFeed {
   #isLoaded = false;
   #inForce: BundleInForce | null = null;
   #kept: string | null = null;
+  readonly #made = { compile: compileToServe(), pool: new SlicePool() };
 
   constructor(parts: BundleFeedParts) {
     this.#parts = parts;
@@ -130,7 +133,7 @@ export class BundleFeed implements PolicyFeed {
     const problem =
       this.#orderProblem(bundle, digest) ?? (this.#isLoaded ? expiryProblem(bundle, ports.nowMs()) : null);
     if (problem !== null) return this.#unfit(problem);
-    const set = await load(bundle.source);
+    const set = await load(bundle.source, this.#made);
     if ('findings' in set) return set;
     // INVARIANT: a bundle is on disk before it takes effect, so that no crash forgets its serial.
     const unkept = this.#last?.digest === digest ? null : await keep(content, this.#parts);

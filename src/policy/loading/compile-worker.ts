@@ -1,14 +1,34 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { MessageChannel, parentPort, workerData } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+import { yieldToOthers } from '../../runtime/thread-priority.ts';
 import { freshCedar } from '../cedar.ts';
 import type { ProofMessage } from './compile.ts';
 import { withFormsOnce } from './policy-json.ts';
 import { prove } from './proof.ts';
-import type { ProofInput } from './proof.ts';
+import type { ProofInput, ReadPolicies } from './proof.ts';
+
+/** Few enough that receiving them takes 2 ms. */
+const POLICIES_PER_PIECE = 128;
 
 // The disposable thread of `compile.ts`, which alone supplies its input. A trap of the engine ends this thread only.
 const input = workerData as ProofInput;
-// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-const say = (message: ProofMessage): void => parentPort?.postMessage(message);
+if (input.isBesideChecks === true) yieldToOthers();
 const cedar = input.isForTool === true ? withFormsOnce(freshCedar()) : freshCedar();
-const { findings, warnings } = prove(input, cedar, (read) => say({ read }));
+const { findings, warnings } = prove(input, cedar, handOver);
 say({ proof: { findings, warnings } });
+
+/** Policies of equal form share facts at a tool, which one message alone preserves. */
+function handOver({ policies, templates }: ReadPolicies): void {
+  const { port1, port2 } = new MessageChannel();
+  const size = input.isForTool === true ? Math.max(1, policies.length) : POLICIES_PER_PIECE;
+  const pieces = Math.ceil(policies.length / size);
+  for (let piece = 0; piece < pieces; piece += 1)
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+    port1.postMessage(policies.slice(piece * size, (piece + 1) * size));
+  say({ read: { policies: port2, pieces, templates } }, port2);
+}
+
+function say(message: ProofMessage, ...handedOver: readonly MessagePort[]): void {
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+  parentPort?.postMessage(message, [...handedOver]);
+}

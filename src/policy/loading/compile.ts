@@ -1,5 +1,8 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
+import { receiveMessageOnPort, Worker } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
+import type { PolicyEntry } from './policy-file.ts';
 import type { ProofInput, ReadPolicies, SetProof } from './proof.ts';
 
 /**
@@ -13,7 +16,14 @@ export type Compile = (
 ) => Promise<SetProof | { readonly problem: string }>;
 
 /** A message of the thread: the policies once they are read, unless there are findings; then the proof without them. */
-export type ProofMessage = { readonly read: ReadPolicies } | { readonly proof: Omit<SetProof, keyof ReadPolicies> };
+export type ProofMessage = { readonly read: SentPolicies } | { readonly proof: Omit<SetProof, keyof ReadPolicies> };
+
+/** Policies on their way from the thread. */
+export interface SentPolicies extends Pick<ReadPolicies, 'templates'> {
+  /** Has `pieces` messages, each with some of the policies. They are taken out one by one. */
+  readonly policies: MessagePort;
+  readonly pieces: number;
+}
 
 /**
  * Time-out of a proof: 60 s, plus 10 ms per KiB of policies. It stops an engine that never answers, with room for a container
@@ -33,7 +43,7 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
     new Promise((resolve) => {
       const worker = new Worker(workerFile(), { workerData: input, execArgv: [] });
       const limitMs = timeoutMs(input);
-      let read: ReadPolicies = { policies: [], templates: [] };
+      let reading: Promise<ReadPolicies> = Promise.resolve({ policies: [], templates: [] });
       const settle = (result: SetProof | { readonly problem: string }): void => {
         clearTimeout(timer);
         void worker.terminate();
@@ -43,13 +53,47 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
       const late = (): unknown => setImmediate(() => settle({ problem: `no answer within ${limitMs} ms` }));
       const timer = setTimeout(late, limitMs);
       worker.on('message', (message: ProofMessage) => {
-        if ('proof' in message) return settle({ ...read, ...message.proof });
-        ({ read } = message);
-        onRead(read);
+        if ('read' in message) {
+          reading = received(message.read, onRead);
+          return;
+        }
+        // The thread ends now, perhaps before all of its policies are received.
+        worker.removeAllListeners('exit');
+        clearTimeout(timer);
+        reading.then(
+          (read) => settle({ ...read, ...message.proof }),
+          (error: unknown) => settle({ problem: String(error) }),
+        );
       });
       worker.once('error', (error) => settle({ problem: String(error) }));
       worker.once('exit', (code) => settle({ problem: `the thread ended with ${code}` }));
     });
+}
+
+/** The policies of the thread, one piece in each turn of the event loop: 10,000 policies in one turn take 150 ms. */
+async function received(
+  { policies: port, pieces, templates }: SentPolicies,
+  onRead: (read: ReadPolicies) => void,
+): Promise<ReadPolicies> {
+  const policies: PolicyEntry[] = [];
+  for (let piece = 0; piece < pieces; piece += 1) {
+    await nextTurn();
+    policies.push(...(receiveMessageOnPort(port)?.message as readonly PolicyEntry[]));
+  }
+  port.close();
+  onRead({ policies, templates });
+  return { policies, templates };
+}
+
+/** The same for a server: from the second set on checks are answered meanwhile, so that the thread yields to them. */
+export function compileToServe(): Compile {
+  const compile = compileInWorker();
+  let isBesideChecks = false;
+  return (input, onRead) => {
+    const proof = compile({ ...input, isBesideChecks }, onRead);
+    isBesideChecks = true;
+    return proof;
+  };
 }
 
 /** The same for command-line tools: policies of equal form share one conversion to Cedar's JSON format. */

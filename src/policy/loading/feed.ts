@@ -1,6 +1,7 @@
 import type { PathGuard } from '../../config/writable-path.ts';
 import type { Problem } from '../../runtime/problem.ts';
-import { compileInWorker } from './compile.ts';
+import { SlicePool } from '../pool.ts';
+import { compileToServe } from './compile.ts';
 import type { LoadPolicySet } from '../policy-in-force.ts';
 import { loadPolicies } from './load.ts';
 import { folderStamp, systemDisk } from './source.ts';
@@ -18,8 +19,7 @@ export interface PolicyFeed {
 }
 
 /** The policies of a folder: files, links, or a mounted ConfigMap. @param guard refuses a file or folder, at each load */
-export const folderFeed = (folder: string, guard: PathGuard): PolicyFeed => ({
-  look: () => folderStamp(folder),
-  load: () => loadPolicies(folder, { disk: { ...systemDisk, guard }, compile: compileInWorker() }),
-  isWhole: false,
-});
+export function folderFeed(folder: string, guard: PathGuard): PolicyFeed {
+  const ports = { disk: { ...systemDisk, guard }, compile: compileToServe(), pool: new SlicePool() };
+  return { look: () => folderStamp(folder), load: () => loadPolicies(folder, ports), isWhole: false };
+}

@@ -1,6 +1,7 @@
 import { isProblem } from '../../runtime/problem.ts';
 import { linesOf } from '../answers/key-reads.ts';
 import { readsTogether } from '../answers/reads.ts';
+import { SliceIndex } from '../answers/slice.ts';
 import { eachOf } from '../each.ts';
 import type { Each } from '../each.ts';
 import { Engine } from '../engine.ts';
@@ -53,10 +54,16 @@ export interface PolicySet extends Omit<ProvedSet, 'entities'> {
   readonly adviceOf: (policyId: string) => string | null;
 }
 
-/** What loading needs. */
-export interface LoadPorts {
-  readonly disk: PolicyDisk;
+/** What a set is made with. */
+export interface SetPorts {
   readonly compile: Compile;
+  /** The instance of the engine, for sets of which each replaces the one before. Default: a new one. */
+  readonly pool?: SlicePool;
+}
+
+/** What loading needs. */
+export interface LoadPorts extends SetPorts {
+  readonly disk: PolicyDisk;
 }
 
 const systemLoadPorts = (): LoadPorts => ({ disk: systemDisk, compile: compileInWorker() });
@@ -72,7 +79,7 @@ export async function loadPolicies(
   const source = await readUnchanged(folder, ports.disk);
   if ('findings' in source) return source;
   if ('unreadable' in source) return unfit(folder, `the policy folder could not be read: ${source.unreadable}`);
-  return policySetFrom(source, ports.compile);
+  return policySetFrom(source, ports);
 }
 
 const MAX_READS = 5;
@@ -89,26 +96,34 @@ async function readUnchanged(folder: string, disk: PolicyDisk): ReturnType<typeo
   return unfit(folder, 'the policy folder changed again and again while it was read');
 }
 
-/** The policy set of a folder's content, or every finding. */
+/** The policy set of a folder's content, or every finding. Checks are answered meanwhile: no turn of the event loop is long. */
 export async function policySetFrom(
   source: PolicySource,
-  compile: Compile = compileInWorker(),
+  { compile, pool }: SetPorts = { compile: compileInWorker() },
 ): Promise<PolicySet | Findings> {
   const proved = await provedSetFrom(source, compile);
-  return 'findings' in proved ? proved : policySetOf(proved);
+  if ('findings' in proved) return proved;
+  const index = await SliceIndex.inTurns(enforcedOf(proved).map(({ scope }) => scope));
+  pool?.clear();
+  return policySetOf(proved, { index, ...(pool && { pool }) });
 }
 
-/** Creates a policy set with its engine, ready to answer. */
-export function policySetOf({ policies, entities, ...inputs }: ProvedSet): PolicySet {
-  const enforced = policies.filter((policy) => !policy.shadow);
+const enforcedOf = ({ policies }: Pick<ProvedSet, 'policies'>): readonly PolicyEntry[] =>
+  policies.filter(({ shadow }) => !shadow);
+
+/** Creates a policy set with its engine, ready to answer. @param made what was made before */
+export function policySetOf(
+  { policies, entities, ...inputs }: ProvedSet,
+  { index, pool = new SlicePool() }: { readonly index?: SliceIndex; readonly pool?: SlicePool } = {},
+): PolicySet {
+  const enforced = enforcedOf({ policies });
   const advice = new Map(enforced.map((policy) => [policy.id, policy.reason]));
   const actionGroups = new Map<string, readonly string[]>([
     ['issue', []],
     ...Array.from(inputs.catalog.actions.values(), (action) => [action.id, [action.risk]] as const),
   ]);
   const facts = { entities, actionGroups };
-  const pool = new SlicePool();
-  const engine = new Engine({ generation: inputs.hash, policies: enforced, ...facts }, { pool }).warm();
+  const engine = new Engine({ generation: inputs.hash, policies: enforced, index, ...facts }, { pool }).warm();
   const canMatch = (question: Question): readonly PolicyEntry[] =>
     engine.members(question).flatMap((index) => enforced[index] ?? []);
   return {

@@ -24,6 +24,8 @@ export interface ProofInput {
   readonly samples: readonly SampleCall[];
   /** Whether a tool runs the proof, which may use `withFormsOnce`. Default: no. */
   readonly isForTool?: boolean;
+  /** Whether checks are answered meanwhile, so that the thread of the proof must yield to them. Default: no. */
+  readonly isBesideChecks?: boolean;
 }
 
 /** A call of the engine that validates the question against the schema. */

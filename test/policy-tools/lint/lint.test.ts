@@ -40,7 +40,7 @@ const policy = (
 async function found(policies: string) {
   const source = folderWith(policies, { entities });
   const catalog = catalogFrom(exampleCatalog, 'actions.yaml');
-  const set = await policySetFrom(source, compileHere);
+  const set = await policySetFrom(source, { compile: compileHere });
   if ('findings' in catalog) throw new Error('the shipped catalog must load');
   return lintFindings(source, catalog, 'findings' in set ? [] : set.warnings);
 }

@@ -42,7 +42,7 @@ async function feedOf(keys = () => signer.keys) {
     keys,
     keptIn: join(folder, 'kept'),
     ports: { nowMs: () => clock.nowMs, randomBytes: systemPorts.randomBytes },
-    load: (source) => policySetFrom(source, compileHere),
+    load: (source) => policySetFrom(source, { compile: compileHere }),
   });
   await feed.restore();
   const publish = async (text: string, etag: string | null = null) => {

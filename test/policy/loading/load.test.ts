@@ -2,7 +2,7 @@ import type { Server } from '../../../src/action/catalog.ts';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { anyScope } from '../../../src/policy/answers/scope.ts';
 import { describe, expect, it } from '@jest/globals';
-import { compileInWorker } from '../../../src/policy/loading/compile.ts';
+import { compileInWorker, compileToServe } from '../../../src/policy/loading/compile.ts';
 import { loadPolicies, policySetFrom } from '../../../src/policy/loading/load.ts';
 import {
   baseSchema,
@@ -12,6 +12,7 @@ import {
   folderWith,
   mustLoad,
 } from '../../builders/policy-folder.ts';
+import { SlicePool } from '../../../src/policy/pool.ts';
 import { must } from '../../builders/must.ts';
 
 const permit = '@id("p") permit (principal, action, resource);\n';
@@ -267,6 +268,24 @@ describe('compileInWorker', () => {
     expect(await findingsOf(folderWith(permit), compileInWorker())).toEqual([]);
   });
 
+  it('hands over many policies in their order, and keeps them for one set after another', async () => {
+    const text = Array.from({ length: 300 }, (_, index) => permit.replace('"p"', `"p${index}"`));
+    const ports = { compile: compileToServe(), pool: new SlicePool() };
+    for (const count of [300, 129, 1]) {
+      const set = must(await policySetFrom(folderWith(text.slice(0, count).join('\n')), ports));
+      expect(set.policies.map(({ id }) => id)).toEqual(Array.from({ length: count }, (_, index) => `p${index}`));
+      const answer = set.ask({
+        principal: 'spiffe://acme.test/planner' as SpiffeId,
+        action: 'payments.read',
+        server: set.catalog.servers.get('payments') as Server,
+        endpoint: null,
+        context: {},
+      });
+      expect(answer).toMatchObject({ kind: 'permitted', policyIds: { length: count } });
+      expect(set.sizes().parsed).toEqual({ slices: 1, policies: count });
+    }
+  });
+
   it('terminates a thread after the time-out', async () => {
     const never = compileInWorker(() => 1);
     expect(await findingsOf(folderWith(permit), never)).toEqual([
@@ -291,7 +310,7 @@ describe('loadPolicies', () => {
   });
 
   it('denies every question where the engine refuses what was proved', async () => {
-    const set = must(await policySetFrom(folderWith(permit), lying));
+    const set = must(await policySetFrom(folderWith(permit), { compile: lying }));
     const question = {
       principal: 'spiffe://acme.test/planner' as SpiffeId,
       action: 'payments.read',
@@ -323,7 +342,7 @@ describe('a policy of an earlier build', () => {
   it('gets help on the replacement of `context.taskContext`', async () => {
     const text =
       '@id("p") permit (principal, action, resource) when { context.taskContext.contains("approval=finance") };';
-    const set = await policySetFrom(folderWith(text), compileHere);
+    const set = await policySetFrom(folderWith(text), { compile: compileHere });
     expect(set).toMatchObject({
       findings: [
         {

@@ -45,7 +45,7 @@ function withLinks(policies: string, links: unknown): PolicySource {
   return { ...folder, policies: [...folder.policies, file] };
 }
 async function findings(policies: string, links: unknown): Promise<readonly string[]> {
-  const set = await policySetFrom(withLinks(policies, links), compileHere);
+  const set = await policySetFrom(withLinks(policies, links), { compile: compileHere });
   if (!('findings' in set)) return [];
   return set.findings.map(
     ({ file, line, column, message, policy }) =>
