@@ -16,6 +16,8 @@ export interface Effort {
   readonly tasks: number;
   /** Numbers of sidecars of the fleet, ascending. */
   readonly streams: readonly number[];
+  /** Roles measured beside a steady load. */
+  readonly roles: readonly string[];
   readonly soakSeconds: number;
   /** Checkouts whose costs are measured; the first is what the others are compared with. */
   readonly builds: readonly string[];

@@ -148,6 +148,7 @@ const effort = {
   seconds: Number(values.seconds),
   tasks: 0,
   streams: [],
+  roles: [],
   soakSeconds: 0,
   builds: [],
 };

@@ -57,7 +57,7 @@ const isTaken = (source: string): boolean =>
   !source.endsWith('.cedar') || SHIPPED.some((name) => source.endsWith(name));
 
 /** The shipped policies of one server, plus policies of other agents and teams up to `count`. */
-async function policyFolder(folder: string, count: number): Promise<string> {
+export async function policyFolder(folder: string, count: number): Promise<string> {
   const path = join(folder, `cedar-${count}`);
   await cp(examples, path, { recursive: true, filter: isTaken });
   const written = Array.from({ length: count - SHIPPED_COUNT }, (_, index) => policyOf(index));

@@ -60,7 +60,7 @@ const monotonicMicroseconds = (): number => Number(process.hrtime.bigint() / 1_0
 
 const stage = await Stage.open();
 try {
-  const effort = { rounds: 1, seconds, tasks: 1, streams: [], soakSeconds: 1, builds: [] };
+  const effort = { rounds: 1, seconds, tasks: 1, streams: [], roles: [], soakSeconds: 1, builds: [] };
   const bench = await openBench(stage, effort, (line) => void process.stderr.write(`${line}\n`));
   const folder = join(stage.folder, 'profiles');
   const flags = ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=500'];

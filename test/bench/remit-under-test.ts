@@ -75,6 +75,8 @@ export interface RemitOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Port at which checks are answered over mutual TLS too. Default none. */
   readonly network?: number;
+  /** The section `ledger`. Default: everything beside the state file. */
+  readonly ledger?: object;
   /** File for its standard output. */
   readonly stdoutFile?: string;
 }
@@ -99,7 +101,11 @@ export class RemitUnderTest {
   readonly startedMs: number;
   /** Port of the issuer. */
   readonly issuerPort: number;
-  readonly #ports: Ports;
+  /** Port of liveness, readiness and metrics. */
+  readonly adminPort: number;
+  readonly folder: string;
+  /** What it said until it answered checks. */
+  readonly said: string;
   readonly #domain: Domain;
   readonly #agents = new Map<Caller, Agent>();
   readonly #end: () => Promise<void>;
@@ -109,7 +115,9 @@ export class RemitUnderTest {
     this.socket = running.socket;
     this.startedMs = running.startedMs;
     this.issuerPort = running.ports.issuer;
-    this.#ports = running.ports;
+    this.adminPort = running.ports.admin;
+    this.folder = running.folder;
+    this.said = running.said;
     this.#end = running.end;
     this.#domain = domain;
   }
@@ -123,12 +131,15 @@ export class RemitUnderTest {
     await writeFile(file, stringify(await configOf(folder, domain, { ...options, ports, socket })));
     const main = join(options.checkout ?? root, 'dist/main.js');
     const command = [options.node ?? process.execPath, ...(options.flags ?? []), main, 'serve', '--config', file];
-    const { pid, child, startedMs } = await stage.start(command, {
+    const { pid, child, said, startedMs } = await stage.start(command, {
       ready: 'checks on',
       environment: { ...environmentOf(options.collectorPort), ...options.environment },
       ...(options.stdoutFile === undefined ? {} : { stdoutFile: options.stdoutFile }),
     });
-    const started = new RemitUnderTest({ pid, startedMs, socket, ports, end: () => child.end(15_000) }, domain);
+    const started = new RemitUnderTest(
+      { pid, startedMs, socket, ports, folder, said, end: () => child.end(15_000) },
+      domain,
+    );
     stage.onClose(() => Promise.resolve(started.#agents.forEach((agent) => agent.destroy())));
     return started;
   }
@@ -155,7 +166,7 @@ export class RemitUnderTest {
 
   /** The sum of a metric over its series that have all of the labels; 0 where there are none. */
   async metric(name: string, ...labels: readonly string[]): Promise<number> {
-    const text = await (await fetch(`http://127.0.0.1:${this.#ports.admin}/metrics`)).text();
+    const text = await (await fetch(`http://127.0.0.1:${this.adminPort}/metrics`)).text();
     const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
     const meant = lines.filter((line) => labels.every((label) => line.includes(label)));
     return meant.reduce((sum, line) => sum + Number(line.split('} ').at(-1)?.split(' ').find(Number) ?? 0), 0);
@@ -165,7 +176,7 @@ export class RemitUnderTest {
   async isReady(): Promise<void> {
     const status = (): Promise<number> =>
       new Promise((settle) => {
-        const asked = get({ host: '127.0.0.1', port: this.#ports.admin, path: '/readyz', agent: false }, (response) => {
+        const asked = get({ host: '127.0.0.1', port: this.adminPort, path: '/readyz', agent: false }, (response) => {
           settle(response.resume().statusCode ?? 0);
         });
         asked.on('error', () => settle(0));
@@ -188,7 +199,7 @@ export class RemitUnderTest {
 
   #ask(caller: Caller, path: string, body?: string): Promise<string> {
     const headers = { host: 'localhost', 'content-type': 'application/x-www-form-urlencoded' };
-    const options = { agent: this.#agentOf(caller), host: '127.0.0.1', port: this.#ports.issuer, path, headers };
+    const options = { agent: this.#agentOf(caller), host: '127.0.0.1', port: this.issuerPort, path, headers };
     return new Promise((settle, reject) => {
       const asked = request({ ...options, method: body === undefined ? 'GET' : 'POST' }, (response) => {
         const chunks: Buffer[] = [];
@@ -220,6 +231,8 @@ interface Running {
   readonly startedMs: number;
   readonly socket: string;
   readonly ports: Ports;
+  readonly folder: string;
+  readonly said: string;
   readonly end: () => Promise<void>;
 }
 
@@ -264,7 +277,7 @@ const stateOf = (authority: string): object => ({
 });
 
 /** A state file, and the issuer that writes to it. */
-const ownState = ({ ports, tokenSeconds, issuerLimits }: RemitOptions & { readonly ports: Ports }): object => ({
+const ownState = ({ ports, tokenSeconds, issuerLimits, ledger }: RemitOptions & { readonly ports: Ports }): object => ({
   issuer: {
     listen: `127.0.0.1:${ports.issuer}`,
     url: ISSUER,
@@ -274,6 +287,7 @@ const ownState = ({ ports, tokenSeconds, issuerLimits }: RemitOptions & { readon
     limits: issuerLimits ?? { requestsPerSecondPerClient: 1_000_000 },
   },
   state: 'sqlite:state.db',
+  ...(ledger === undefined ? {} : { ledger }),
 });
 
 function bodyOf({ audience, actions, constraints }: Intent): string {

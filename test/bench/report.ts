@@ -15,6 +15,7 @@ import { medianOf } from './results.ts';
 import type { Measure, Results, Series } from './results.ts';
 import { anonymous, resident } from './memory-cost.ts';
 import { SOCKET_GOODPUT } from './socket-overload.ts';
+import { beside, roleNames } from './roles.ts';
 import { COMMAND, INSTALLED, starts } from './start-cost.ts';
 import { median } from './statistics.ts';
 import { residentWith } from './tasks.ts';
@@ -61,6 +62,9 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     start_ready_seconds: results.costs.median(roles.sidecar, starts.again),
     installed_mb: results.costs.median(COMMAND, INSTALLED),
     issuer_flood_p99: results.latencyRatio('p99Ms', issuerFlood.beside, issuerFlood.without),
+    ...Object.fromEntries(
+      roleNames.map((role) => [`beside_${role}_p99`, results.latencyRatio('p99Ms', beside(role).on, beside(role).off)]),
+    ),
   };
 }
 

@@ -17,6 +17,7 @@ import { measureNetwork } from './network.ts';
 import { measureOverload } from './overload.ts';
 import { measureIssuer } from './issuer-flood.ts';
 import { measurePolicies } from './policies.ts';
+import { measureRoles, roleNames } from './roles.ts';
 import { resultObject, tables } from './report.ts';
 import { measureSoak } from './soak.ts';
 import { measureStarts } from './start-cost.ts';
@@ -25,7 +26,7 @@ import { measureTasks } from './tasks.ts';
 import { measureSockets, measureThroughput } from './throughput.ts';
 
 const help = `usage: npm run bench -- [--json] [--rounds N] [--seconds N] [--only SECTION,...] [--tasks N]
-                        [--streams N,...] [--soak SECONDS] [--builds CHECKOUT,...]
+                        [--streams N,...] [--roles ROLE,...] [--soak SECONDS] [--builds CHECKOUT,...]
 
 Measures the built product beside others, each behind a real Envoy, in turn, round after round: README.md says how.
 
@@ -33,9 +34,10 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --rounds    how often each measurement is made; default 3
   --seconds   how long one takes; default 3
   --only      some of: start, memory (\`cost\` is both), throughput, socket, rates, policies, tasks,
-              bodies, collector, soak, overload, issuer, fleet, network, denials; default all
+              bodies, collector, soak, overload, issuer, fleet, network, denials, roles; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
   --streams   numbers of sidecars of the fleet; default 1,10,100,2000: the last takes 1.5 GiB and some minutes
+  --roles     some of: ${roleNames.join(', ')}; default all
   --soak      how long the soak takes; default 30, an hour is 3600
   --builds    checkouts, each built, whose \`cost\` is compared with that of the first; default this one
 
@@ -64,6 +66,7 @@ const sections: Readonly<Record<string, Section>> = {
   fleet: measureFleet,
   network: measureNetwork,
   denials: measureDenials,
+  roles: measureRoles,
 };
 
 /** Names for several sections. */
@@ -85,6 +88,7 @@ function optionsFrom(args: readonly string[]): Options | string {
     only: text,
     tasks: text,
     streams: text,
+    roles: text,
     soak: text,
     builds: text,
   };
@@ -92,6 +96,9 @@ function optionsFrom(args: readonly string[]): Options | string {
     const { values } = parseArgs({ args: [...args], options });
     if (values.help) return help;
     const only = values.only?.split(',').flatMap((name) => groups.get(name) ?? [name]) ?? Object.keys(sections);
+    const noisy = values.roles?.split(',') ?? roleNames;
+    const silent = noisy.find((name) => !roleNames.some((role) => role === name));
+    if (silent !== undefined) return `no role \`${silent}\`\n\n${help}`;
     const unknown = only.find((name) => !Object.hasOwn(sections, name));
     if (unknown !== undefined) return `no section \`${unknown}\`\n\n${help}`;
     return {
@@ -101,6 +108,7 @@ function optionsFrom(args: readonly string[]): Options | string {
       seconds: count(values.seconds, 3),
       tasks: count(values.tasks, 100_000),
       streams: (values.streams ?? '1,10,100,2000').split(',').map((one) => count(one, 1)),
+      roles: noisy,
       soakSeconds: count(values.soak, 30),
       builds: values.builds?.split(',') ?? [resolve(import.meta.dirname, '../..')],
     };
