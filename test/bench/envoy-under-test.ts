@@ -16,7 +16,11 @@ export interface EnvoyVariant {
   readonly tellsOutcomes?: boolean;
   /** Whether it sends headers as bytes, as shipped, or as text, which OPA policies read. Default bytes. */
   readonly headers?: 'bytes' | 'text';
+  /** Calls per second of one agent, a tenth of them at once. Default: more than a load has, so that it costs what it costs and refuses none. */
+  readonly callsPerAgent?: number;
 }
+
+const UNLIMITED = 10_000_000;
 
 /** Starts an Envoy in front of one contender. The stage ends it. */
 export async function startEnvoy(stage: Stage, variant: EnvoyVariant): Promise<EnvoyProcess> {
@@ -35,13 +39,15 @@ export async function startEnvoy(stage: Stage, variant: EnvoyVariant): Promise<E
 const listener = ['static_resources', 'listeners', 0];
 const chain = [...listener, 'filter_chains', 0];
 const manager = [...chain, 'filters', 0, 'typed_config'];
-const authorization = [...manager, 'http_filters', 0];
+const limit = [...manager, 'http_filters', 0, 'typed_config'];
+const authorization = [...manager, 'http_filters', 1];
+const router = [...manager, 'http_filters', 2];
 const clusters = ['static_resources', 'clusters'];
 const endpoint = ['load_assignment', 'endpoints', 0, 'lb_endpoints', 0, 'endpoint', 'address'];
 
 /**
  * The shipped configuration, changed for a load generator: a plain listener on a free port, identity from a header, a direct response
- * instead of an upstream, and an access log that is discarded.
+ * instead of an upstream, an access log that is discarded, and a limit for each agent by that header.
  */
 function loadedConfig(
   shipped: string,
@@ -70,8 +76,15 @@ function loadedConfig(
     document.deleteIn([...manager, 'access_log', 0]);
     document.deleteIn([...remit, 'health_checks']);
   }
+  const perTenth = Math.ceil((variant.callsPerAgent ?? UNLIMITED) / 10);
+  const bucket = { max_tokens: perTenth, tokens_per_fill: perTenth, fill_interval: '0.1s' };
+  // No client certificate reaches this Envoy, so the header that names the caller is the key.
+  const action = [...limit, 'rate_limits', 0, 'actions', 0, 'extension', 'typed_config', 'text'];
+  document.setIn(action, "request.headers['x-forwarded-client-cert']");
+  document.setIn([...limit, 'token_bucket'], bucket);
+  document.setIn([...limit, 'descriptors', 0, 'token_bucket'], bucket);
   if (variant.headers === 'text') document.setIn([...authorization, 'typed_config', 'encode_raw_headers'], false);
-  if (socket === null) document.deleteIn(authorization);
+  if (socket === null) document.setIn([...manager, 'http_filters'], [document.getIn(router)]);
   return document.toString({ lineWidth: 0 });
 }
 

@@ -132,7 +132,7 @@ const isOfRemit = ({ name }: { readonly name: string }): boolean =>
 function apart(text: string) {
   const config = parse(text);
   const manager = config.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
-  const check = manager.http_filters[0].typed_config.grpc_service;
+  const check = manager.http_filters[1].typed_config.grpc_service;
   const retryPolicy = check.retry_policy;
   delete check.retry_policy;
   const logs = manager.access_log.filter(isOfRemit);
@@ -184,7 +184,7 @@ describe.each([
   const all = leaves(parse(text));
   const under = (pattern: RegExp) => [...all].filter(([path]) => pattern.test(path));
   const manager = '/static_resources/listeners/0/filter_chains/0/filters/0/typed_config';
-  const filter = `${manager}/http_filters/0/typed_config`;
+  const filter = `${manager}/http_filters/1/typed_config`;
   const downstream = '/static_resources/listeners/0/filter_chains/0/transport_socket/typed_config';
 
   it.each([
@@ -212,8 +212,12 @@ describe.each([
   });
 
   it('asks Remit directly before the router', () => {
-    const names = [...all].filter(([path]) => path.startsWith(`${manager}/http_filters/`) && path.endsWith('/name'));
-    expect(names.map(([, name]) => name)).toEqual(['envoy.filters.http.ext_authz', 'envoy.filters.http.router']);
+    const names = [...all].filter(([path]) => /\/http_filters\/\d+\/name$/.test(path));
+    expect(names.map(([, name]) => name)).toEqual([
+      'envoy.filters.http.local_ratelimit',
+      'envoy.filters.http.ext_authz',
+      'envoy.filters.http.router',
+    ]);
   });
 
   it('has a route for everything, and none that disables Remit', () => {

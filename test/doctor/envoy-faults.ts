@@ -85,11 +85,11 @@ const fault = (name: string, change: EnvoyFault['break'], ...found: readonly str
 /** Every fault of the configuration that a running Envoy accepts. */
 export const ENVOY_FAULTS: readonly EnvoyFault[] = [
   fault('as-shipped', () => undefined),
-  fault('filter-missing', ({ manager }) => void manager.http_filters.shift(), 'envoy.never-asked'),
+  fault('filter-missing', ({ manager }) => void manager.http_filters.splice(1, 1), 'envoy.never-asked'),
   fault(
     'cluster-by-header',
     ({ host, manager }) => {
-      manager.http_filters.shift();
+      manager.http_filters.splice(1, 1);
       manager.route_config.virtual_hosts = [host];
       host.routes = [{ match: { prefix: '/' }, route: { cluster_header: 'x-cluster' } }];
     },
@@ -112,7 +112,7 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
     ({ filter }) => void (filter.grpc_service.envoy_grpc.cluster_name = 'files'),
     'envoy.never-asked',
   ),
-  fault('filter-disabled', ({ manager }) => void (manager.http_filters[0].disabled = true), 'envoy.disabled-on-route'),
+  fault('filter-disabled', ({ manager }) => void (manager.http_filters[1].disabled = true), 'envoy.disabled-on-route'),
   fault(
     'route-disabled',
     ({ host }) => void (host.routes[0].typed_per_filter_config = { [EXT_AUTHZ]: { ...perRoute, disabled: true } }),
@@ -132,7 +132,7 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
     'envoy.disabled-on-route',
   ),
   fault('enabled-again', ({ host, manager }) => {
-    manager.http_filters[0].disabled = true;
+    manager.http_filters[1].disabled = true;
     for (const one of [host, manager.route_config])
       one.typed_per_filter_config = { [EXT_AUTHZ]: { ...typed('config.route.v3.FilterConfig'), config: {} } };
   }),
@@ -159,7 +159,7 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
     ({ listener, chain, manager }) => {
       const other = structuredClone(chain);
       other.filter_chain_match = { server_names: ['open.acme.test'] };
-      other.filters[0].typed_config.http_filters.shift();
+      other.filters[0].typed_config.http_filters.splice(1, 1);
       listener.filter_chains.push(other);
       manager.stat_prefix = 'second_chain';
     },
@@ -169,7 +169,7 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
   fault(
     'asked-twice',
     ({ manager }) => {
-      const second = structuredClone(manager.http_filters[0]);
+      const second = structuredClone(manager.http_filters[1]);
       second.name = 'again';
       manager.http_filters.unshift(second);
     },
@@ -222,7 +222,7 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
       }),
     'envoy.direct-path',
   ),
-  fault('lua-after', ({ manager }) => void manager.http_filters.splice(1, 0, lua), 'envoy.changed-after-check'),
+  fault('lua-after', ({ manager }) => void manager.http_filters.splice(2, 0, lua), 'envoy.changed-after-check'),
   fault('lua-before', ({ manager }) => void manager.http_filters.unshift(lua)),
   fault('route-cache', ({ filter }) => void (filter.clear_route_cache = true), 'envoy.changed-after-check'),
   fault(
@@ -365,7 +365,7 @@ export function withFaults(text: string, faults: readonly EnvoyFault[]): Yaml {
     const remit = structuredClone(clusters[0]);
     const [chain] = listener.filter_chains;
     const manager = chain.filters[0].typed_config;
-    const filter = manager.http_filters[0].typed_config;
+    const filter = manager.http_filters[1].typed_config;
     listener.name = name;
     manager.stat_prefix = name;
     remit.name = `remit-${name}`;

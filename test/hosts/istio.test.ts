@@ -80,6 +80,19 @@ describeWith(
       await answers(401);
     });
 
+    it('with limit.yaml sheds the calls of an agent before Remit is asked', async () => {
+      const token = await domain.declare(['payments.read']);
+      const ask = async (): Promise<number> =>
+        (await domain.planner.agent.call(istio.port, withToken(token, read))).status;
+      // Two calls, and then none for hours.
+      const bucket = 'token_bucket: { max_tokens: 2, tokens_per_fill: 1, fill_interval: 36000s }';
+      await istio.apply('limit', (text) => text.replaceAll(/token_bucket: \{.*\}/g, bucket));
+      await until(async () => (await ask()) === 429);
+      expect(await call()).toBe(429);
+      await istio.remove('limit');
+      await until(async () => (await ask()) === 200);
+    });
+
     itRotates(host);
 
     describe('broken, as the doctor finds', () => {

@@ -26,7 +26,7 @@ interface Parts extends Pick<Istio, 'port' | 'kube' | 'envoy'> {
 }
 
 /** The files of `deploy/hosts/istio/` that are objects. */
-export type IstioFile = 'remit' | 'policy' | 'envoyfilter';
+export type IstioFile = 'remit' | 'policy' | 'envoyfilter' | 'limit';
 
 /** Envoy is not Istio's: filters that only that has are left out. No certificates of istiod's own: they are SPIRE's. */
 const environment = [
