@@ -38,6 +38,8 @@ export function timeZonesFrom(yaml: YamlFile, node: PlacedNode | undefined): Tim
 /** Excludes offsets and abbreviations, which are probably mistakes: `+01:00` and `EST` have no daylight saving time. */
 function isTimeZone(name: string): boolean {
   if (name !== 'UTC' && !/^[A-Za-z][A-Za-z0-9_+-]*(?:\/[A-Za-z0-9_+-]+)+$/.test(name)) return false;
+  if (Intl.supportedValuesOf('timeZone').includes(name)) return true;
+  // A link such as `US/Pacific`. Making a format takes 8 MiB of ICU's data into memory.
   try {
     return new Intl.DateTimeFormat('en', { timeZone: name }).resolvedOptions().timeZone !== '';
   } catch {

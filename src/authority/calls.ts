@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../runtime/up-to.ts';
 import type { AuthorityCalls, Card, TaskKeyMessage, TokenMessage, UseMessage } from '../fleet/messages.ts';
 import { elsewhereMessage } from '../fleet/token-uses.ts';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
@@ -55,7 +56,7 @@ export class SidecarCalls {
   readonly #records: ReceivedRecords | null;
   readonly #followers: Followers;
   readonly #monotonicMs: () => number;
-  readonly #uses = new LRUCache<string, UseLimits>({ max: MAX_PEERS });
+  readonly #uses = new LRUCache<string, UseLimits>(upTo(MAX_PEERS));
 
   constructor(followers: Followers, { engine, epoch, records, monotonicMs }: SidecarCallsOptions) {
     this.#followers = followers;

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../runtime/up-to.ts';
 import type { Answer } from '../check/answer.ts';
 import { deny } from '../decision/decision.ts';
 import type { ReasonCode } from '../decision/reasons.ts';
@@ -90,7 +91,7 @@ interface AllowTemplate {
 }
 
 const MAX_TEMPLATES = 1_024;
-const templates = new LRUCache<string, AllowTemplate>({ max: MAX_TEMPLATES });
+const templates = new LRUCache<string, AllowTemplate>(upTo(MAX_TEMPLATES));
 
 const TASK_PLACEHOLDER = 'ffffffff-ffff-7fff-bfff-ffffffffffff';
 const TRACE_PLACEHOLDER = '0123456789abcdef'.repeat(2);

@@ -1,5 +1,6 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../runtime/up-to.ts';
 
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
 import {
@@ -105,7 +106,7 @@ export function leafFromDer(der: Uint8Array): LeafCertificate | Deny {
  * @param maxEntries at least 1, else it throws
  */
 export function leafCache(maxEntries: number): LeafReader {
-  const leaves = new LRUCache<string, LeafCertificate>({ max: maxEntries });
+  const leaves = new LRUCache<string, LeafCertificate>(upTo(maxEntries));
   return (text) => {
     const held = leaves.get(text);
     if (held !== undefined) return held;

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../runtime/up-to.ts';
 
 /** A use that waits for its outcome. */
 export interface AwaitedUse {
@@ -38,12 +39,12 @@ export class PendingUses {
   constructor(limits: Partial<PendingLimits> = {}) {
     const { maxWaiting, maxOverdue } = { ...defaultLimits, ...limits };
     this.#waiting = new LRUCache({
-      max: maxWaiting,
+      ...upTo(maxWaiting),
       dispose: (_use, _id, reason) => {
         if (reason === 'evict') this.#givenUp += 1;
       },
     });
-    this.#overdue = new LRUCache({ max: maxOverdue });
+    this.#overdue = new LRUCache(upTo(maxOverdue));
   }
 
   /** Number of pending uses. */

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { upTo } from './up-to.ts';
 import { TokenBucket, type TokenBucketOptions } from './token-bucket.ts';
 
 /** How often each agent may ask. */
@@ -17,7 +18,7 @@ export class AgentRate {
 
   constructor({ perSecond, monotonicMs, maxAgents = 10_000 }: AgentRateOptions) {
     this.#bucket = { burst: perSecond, perSecond, monotonicMs };
-    this.#buckets = new LRUCache({ max: maxAgents });
+    this.#buckets = new LRUCache(upTo(maxAgents));
   }
 
   /** Takes one token of the agent's bucket. Returns whether there was one. */

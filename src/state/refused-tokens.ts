@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../runtime/up-to.ts';
 import type { Standing } from './store.ts';
 
 const MAX_REFUSED = 16_384;
@@ -9,7 +10,7 @@ const MAX_REFUSED = 16_384;
  */
 export class RefusedTokens {
   /** When each was refused, on the clock of the store. */
-  readonly #refused = new LRUCache<string, number>({ max: MAX_REFUSED });
+  readonly #refused = new LRUCache<string, number>(upTo(MAX_REFUSED));
 
   add(jtiDigest: string, atMs: number): void {
     if (!this.#refused.has(jtiDigest)) this.#refused.set(jtiDigest, atMs);

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../runtime/up-to.ts';
 import type { TaskClaims } from './claims.ts';
 import type { ExternalClaims } from './external-token.ts';
 
@@ -28,7 +29,7 @@ export class TokenCache {
   readonly #onLookup: (result: 'hit' | 'miss') => void;
 
   constructor(max: number, onLookup: (result: 'hit' | 'miss') => void = () => {}) {
-    this.#tokens = new LRUCache({ max });
+    this.#tokens = new LRUCache(upTo(max));
     this.#onLookup = onLookup;
   }
 

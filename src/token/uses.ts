@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../runtime/up-to.ts';
 import type { SpanReference } from './claims.ts';
 import { rememberedWith, reuseClasses } from './reuse.ts';
 import type { AllowedUses, Circumstances, ReuseClass } from './reuse.ts';
@@ -61,7 +62,7 @@ export class TokenUses {
   readonly #seen: LRUCache<string, Seen>;
 
   constructor(max: number) {
-    this.#seen = new LRUCache({ max });
+    this.#seen = new LRUCache(upTo(max));
   }
 
   /**

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../runtime/up-to.ts';
 import type { Risk } from '../../action/catalog.ts';
 
 /** The engine's complete answer to one question. Ids are sorted, since the engine's order is not stable. */
@@ -43,10 +44,10 @@ export interface Lasting {
 export class AnswerMemory {
   readonly #entries: LRUCache<string, KeptAnswer>;
   /** Interns equal answers, since there are far fewer of them than questions. */
-  readonly #interned = new LRUCache<string, FullAnswer>({ max: MAX_INTERNED });
+  readonly #interned = new LRUCache<string, FullAnswer>(upTo(MAX_INTERNED));
 
   constructor(max: number) {
-    this.#entries = new LRUCache({ max });
+    this.#entries = new LRUCache(upTo(max));
   }
 
   /** Number of entries, expired ones included. */

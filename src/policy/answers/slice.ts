@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../runtime/up-to.ts';
 import { keysOfConstraint } from './scope.ts';
 import type { Scope } from './scope.ts';
 
@@ -39,7 +40,7 @@ const MAX_SLICES = 4096;
  */
 export class SliceIndex {
   readonly #actions: Level<Level<Level<Bucket>>> = new Map();
-  readonly #slices = new LRUCache<string, Slice>({ max: MAX_SLICES });
+  readonly #slices = new LRUCache<string, Slice>(upTo(MAX_SLICES));
   #buckets = 0;
 
   constructor(scopes: readonly Scope[]) {

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../runtime/up-to.ts';
 import type { HeldTask, HeldToken } from '../../fleet/card.ts';
 import type { Elsewhere, HeldCard } from '../../fleet/messages.ts';
 import type { Task } from '../../task/task.ts';
@@ -46,7 +47,7 @@ export class HeldCards {
   /** @param onDropped called for each card that makes room for another */
   constructor(maxCards: number, onDropped: (key: TaskKey) => void) {
     this.#cards = new LRUCache({
-      max: maxCards,
+      ...upTo(maxCards),
       dispose: (card, _name, reason) => {
         if (reason === 'evict') onDropped(card.key);
       },

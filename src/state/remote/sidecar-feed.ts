@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../runtime/up-to.ts';
 import { heldTaskOf } from '../../fleet/card.ts';
 import type { HeldTask } from '../../fleet/card.ts';
 import { Lease } from '../../fleet/lease.ts';
@@ -56,7 +57,7 @@ export class SidecarFeed {
    */
   constructor({ instance, maxCards }: { readonly instance: string; readonly maxCards: number }) {
     this.#instance = instance;
-    this.#absent = new LRUCache({ max: maxCards });
+    this.#absent = new LRUCache(upTo(maxCards));
     this.#cards = new HeldCards(maxCards, (key) => this.#dropped.set(nameOf(key), key));
   }
 

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { upTo } from '../../runtime/up-to.ts';
 import type { Connection } from './connection.ts';
 import type { DueSecret, SecretSighting, SeenSecret } from '../store.ts';
 
@@ -11,7 +12,7 @@ const MAX_NEW_A_SECOND = 10;
 /** Decides which sightings are due to be written, so that not every call with a secret causes a write. */
 export class SecretNotes {
   readonly #noted = new LRUCache<string, { readonly writtenMs: number; readonly unwritten: number }>({
-    max: MAX_SECRETS,
+    ...upTo(MAX_SECRETS),
   });
   #second = 0;
   #newInSecond = 0;
