@@ -18,6 +18,7 @@ import { SOCKET_GOODPUT } from './socket-overload.ts';
 import { beside, roleNames } from './roles.ts';
 import { COMMAND, INSTALLED, starts } from './start-cost.ts';
 import { median } from './statistics.ts';
+import { table } from './table.ts';
 import { residentWith } from './tasks.ts';
 import { scenarios } from './throughput.ts';
 
@@ -147,13 +148,3 @@ export function tables(results: Results): string {
 const UNMEASURED = '-';
 
 const shown = (value: number, digits: number): string => (Number.isFinite(value) ? value.toFixed(digits) : UNMEASURED);
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, column) =>
-    Math.max(3, ...[title, ...rows.map((row) => row[column] ?? '')].map((cell) => cell.length)),
-  );
-  const line = (cells: readonly string[]): string =>
-    `| ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
-  const rule = widths.map((width) => '-'.repeat(width));
-  return `${[line(head), line(rule), ...rows.map(line)].join('\n')}\n`;
-}

@@ -13,6 +13,7 @@ import { measureDenials } from './denials.ts';
 import { measureFleet } from './fleet.ts';
 import { measureFixedRates } from './fixed-rate.ts';
 import { measureMemory } from './memory-cost.ts';
+import { gate, keep } from './gate.ts';
 import { measureNetwork } from './network.ts';
 import { measureOverload } from './overload.ts';
 import { measureIssuer } from './issuer-flood.ts';
@@ -27,6 +28,7 @@ import { measureSockets, measureThroughput } from './throughput.ts';
 
 const help = `usage: npm run bench -- [--json] [--rounds N] [--seconds N] [--only SECTION,...] [--tasks N]
                         [--streams N,...] [--roles ROLE,...] [--soak SECONDS] [--builds CHECKOUT,...]
+       npm run bench -- --gate | --keep [--rounds N] [--builds CHECKOUT]
 
 Measures the built product beside others, each behind a real Envoy, in turn, round after round: README.md says how.
 
@@ -40,6 +42,8 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --roles     some of: ${roleNames.join(', ')}; default all
   --soak      how long the soak takes; default 30, an hour is 3600
   --builds    checkouts, each built, whose \`cost\` is compared with that of the first; default this one
+  --gate      compares with the runs kept in gate.json; exit code 1 where the build has lost against them
+  --keep      adds runs to those, after a change that is meant; --rounds of them
 
 Needs Linux, wrk and h2load (apt-get install wrk nghttp2-client), Go, and Envoy (npm run parts).`;
 
@@ -74,6 +78,7 @@ const groups: ReadonlyMap<string, readonly string[]> = new Map([['cost', ['start
 
 interface Options extends Effort {
   readonly json: boolean;
+  readonly gate: 'gate' | 'keep' | null;
   readonly only: readonly string[];
 }
 
@@ -82,6 +87,8 @@ function optionsFrom(args: readonly string[]): Options | string {
   const flag = { type: 'boolean', default: false } as const;
   const options = {
     json: flag,
+    gate: flag,
+    keep: flag,
     help: flag,
     rounds: text,
     seconds: text,
@@ -103,6 +110,7 @@ function optionsFrom(args: readonly string[]): Options | string {
     if (unknown !== undefined) return `no section \`${unknown}\`\n\n${help}`;
     return {
       json: values.json,
+      gate: values.keep ? 'keep' : values.gate ? 'gate' : null,
       only: Object.keys(sections).filter((name) => only.includes(name)),
       rounds: count(values.rounds, 3),
       seconds: count(values.seconds, 3),
@@ -133,12 +141,21 @@ function missing(): string | null {
     : `needs ${absent.map(([name]) => `\`${name}\``).join(' and ')}: apt-get install -y ${absent.map(([, debian]) => debian).join(' ')}`;
 }
 
+/** Exit code 1 for a loss. */
+async function runGate(bench: Bench, what: 'gate' | 'keep'): Promise<void> {
+  const [build] = await installBuilds(bench);
+  if (build === undefined) return;
+  if (what === 'keep') await keep(bench, build);
+  else if (!(await gate(bench, build))) process.exitCode = 1;
+}
+
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
 async function main(options: Options): Promise<void> {
   const stage = await Stage.open();
   try {
     const bench = await openBench(stage, options, say);
+    if (options.gate !== null) return await runGate(bench, options.gate);
     let started: Promise<Contenders> | null = null;
     let installed: Promise<readonly Build[]> | null = null;
     for (const name of options.only) {
