@@ -5,7 +5,6 @@ import type { CommandIo } from './commands/command.ts';
 import { commandTable } from './commands/command-table.ts';
 import { faultText } from './commands/fault-text.ts';
 import { nodeProblem } from './config/required-node.ts';
-import { remitVersion } from './config/version.ts';
 import { yieldToOthers } from './runtime/thread-priority.ts';
 import { allocatorToAdd, flagsToAdd, SERVING_ALLOCATOR, SERVING_FLAGS } from './runtime/v8-flags.ts';
 
@@ -27,6 +26,7 @@ async function main(words: readonly string[], io: CommandIo): Promise<number> {
   const own = new Set(rest.slice(0, end === -1 ? rest.length : end));
   const asksHelp = own.has('--help') || own.has('-h');
   if (words[0] === '--version' || words[0] === 'version') {
+    const { remitVersion } = await import('./config/version.ts');
     io.out(`remit ${remitVersion()}`);
     return EXIT.good;
   }
@@ -41,7 +41,10 @@ async function main(words: readonly string[], io: CommandIo): Promise<number> {
     io.err(`remit: ${problem}`);
     return EXIT.bad;
   }
-  if (!asksHelp && entry.isServer) beginAnewToServe();
+  if (!asksHelp && entry.isServer) {
+    beginAnewToServe();
+    (await import('./policy/loading/compile.ts')).startThreadAhead();
+  }
   if (!asksHelp && entry.isBesideServer) yieldToOthers();
   try {
     const command = await entry.load();

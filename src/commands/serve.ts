@@ -7,7 +7,6 @@ import { ACCEPT_WRITABLE, anyPath, writablePathProblem } from '../config/writabl
 import type { PathGuard } from '../config/writable-path.ts';
 import { remitVersion } from '../config/version.ts';
 import { systemPorts } from '../runtime/ports.ts';
-import { rehearseStart } from '../server/rehearsal.ts';
 import { startRemit } from '../server/remit.ts';
 import type { Remit } from '../server/remit.ts';
 import { messageOfFault } from '../runtime/repeatedly.ts';
@@ -148,6 +147,7 @@ async function checked(
   config: Config,
   { io, guard }: { readonly io: CommandIo; readonly guard: PathGuard },
 ): Promise<number> {
+  const { rehearseStart } = await import('../server/rehearsal.ts');
   const { problems, warnings } = await rehearseStart(config, {
     ports: systemPorts,
     guard,

@@ -2,7 +2,6 @@ import type { Ports } from '../runtime/ports.ts';
 import type { SpiffeId } from './spiffe-id.ts';
 import { SvidFileSource, type SvidFiles } from './svid-files.ts';
 import type { SvidProblem, SvidSource } from './svid.ts';
-import { WorkloadApiSource } from './workload-api.ts';
 import type { WantedSvid } from './workload-api-response.ts';
 
 /** Where this process gets its SVID from. */
@@ -50,7 +49,8 @@ export interface SvidSourceOptions {
 
 /** Opens the configured source. It may not have an SVID yet: `firstSvid` waits for one. `close` ends it. */
 export async function openSvidSource(settings: SvidSettings, options: SvidSourceOptions): Promise<SvidSource> {
-  return settings.kind === 'files'
-    ? SvidFileSource.open({ ...settings, ...options })
-    : new WorkloadApiSource({ ...settings, ...options });
+  if (settings.kind === 'files') return SvidFileSource.open({ ...settings, ...options });
+  // Loaded here alone: it brings gRPC.
+  const { WorkloadApiSource } = await import('./workload-api.ts');
+  return new WorkloadApiSource({ ...settings, ...options });
 }

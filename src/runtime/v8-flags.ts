@@ -6,11 +6,15 @@
  *   collect after every 3 MiB of growth, for some 30 ms each, which doubles the p99 at 1,000 checks a second.
  * - `--wasm-num-compilation-tasks=1`: optimises one function of Cedar at a time. Several at once take up to 28 MiB of the C heap while
  *   policies are proved, most of which stays with the process.
+ * - `--wasm-tiering-budget=100000000`: a function of the policy engine is optimised after 8 times as much work as by default, so a start and
+ *   each reload optimise less that runs once: proving the shipped policies takes 0.32 s of processor time instead of 0.54. From some 10,000
+ *   questions on, one costs the same.
  */
 export const SERVING_FLAGS: readonly string[] = [
   '--max-semi-space-size=8',
   '--heap-growing-percent=100',
   '--wasm-num-compilation-tasks=1',
+  '--wasm-tiering-budget=100000000',
 ];
 
 /**

@@ -24,24 +24,21 @@ import type { Ledger } from './ledger.ts';
 import { followOwnSvid } from './own-svid.ts';
 import { otelEnvironmentProblems } from './otel-environment.ts';
 import type { Parts } from './parts.ts';
-import { openDatabase } from './database.ts';
-import { openPolicies } from './policies.ts';
+import { beginFolder, openPolicies } from './policies.ts';
 import { StateHealth } from './state-health.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import { keepState } from './state-upkeep.ts';
-import { openSidecar } from './sidecar.ts';
 import { socketFolderProblem } from './socket-access.ts';
 import { openStateFile } from './state.ts';
 import type { State } from './state.ts';
 import type { RemitOptions } from './remit-options.ts';
-import { ShippedRecords } from './shipped-records.ts';
 import { countTasks } from './task-counts.ts';
 
 /** Interval at which tasks past their deadline are ended. */
 const SWEEP_MS = 1000;
 
-/** Opens the parts that the roles share: traces, state, ledger, SVID and policies. */
+/** Opens the parts that the roles share: traces, state, ledger, SVID and policies. Each kind of state is loaded only where it is used. */
 export async function openParts(
   config: Config,
   options: RemitOptions,
@@ -51,6 +48,7 @@ export async function openParts(
   const metrics = newMetrics();
   const faults = new Faults(log);
   const keyFiles = new KeyFiles({ guard, faults, log });
+  const ofFolder = beginFolder(config.policies, guard);
   const stateHealth = new StateHealth(metrics);
   closers.push(measureProcess(metrics));
   const unfollowed = otelEnvironmentProblems(options.environment);
@@ -78,10 +76,15 @@ export async function openParts(
   const shipped =
     places === null || options.isRehearsal === true
       ? null
-      : new ShippedRecords(places, { ports, faults, metrics, log: (line) => log(line, 'ledger') });
+      : new (await import('./shipped-records.ts')).ShippedRecords(places, {
+          ports,
+          faults,
+          metrics,
+          log: (line) => log(line, 'ledger'),
+        });
   const state: State | StartProblem =
     places !== null
-      ? openSidecar(places, config.extAuthz, {
+      ? (await import('./sidecar.ts')).openSidecar(places, config.extAuthz, {
           ports,
           faults,
           metrics,
@@ -95,7 +98,9 @@ export async function openParts(
           closers,
         })
       : config.state.kind === 'postgres'
-        ? await openDatabase(config.state.target, config, {
+        ? await (
+            await import('./database.ts')
+          ).openDatabase(config.state.target, config, {
             ports,
             log,
             faults,
@@ -168,6 +173,7 @@ export async function openParts(
     keyFiles,
     ledger: opened.writer,
     closers,
+    ofFolder,
     fromAuthority: sidecar && ((etag) => sidecar.bundle.fetch(etag)),
   });
   if (isStartProblem(open)) return open;

@@ -10,7 +10,7 @@ import { httpsBundle } from '../policy/bundle/fetch.ts';
 import type { FetchBundle } from '../policy/bundle/fetch.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
 import { PolicyInForce } from '../policy/policy-in-force.ts';
-import { folderFeed } from '../policy/loading/feed.ts';
+import { folderFeed, loadedAhead } from '../policy/loading/feed.ts';
 import type { PolicyFeed } from '../policy/loading/feed.ts';
 import { followPolicies } from '../policy/loading/follow.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
@@ -46,6 +46,8 @@ interface Opening {
   readonly closers: Pick<Closers, 'push'>;
   /** Fetches the policy bundle of the authority, at a sidecar; `null` in other roles. */
   readonly fromAuthority: FetchBundle | null;
+  /** The policies of the folder, from `beginFolder`; `null` where they come as bundles. */
+  readonly ofFolder: PolicyFeed | null;
 }
 
 /** The policies in force and those on trial. Both follow their sources. */
@@ -57,6 +59,10 @@ export interface OpenPolicies {
   readonly bundle: () => BundleInForce | null;
 }
 
+/** Begins to load the policies of a folder, while other parts are opened; `null` where they come as bundles. */
+export const beginFolder = ({ bundle, folder }: Config['policies'], guard: PathGuard): PolicyFeed | null =>
+  bundle === null ? loadedAhead(folderFeed(folder, guard)) : null;
+
 /** Loads the policies of a configuration and follows their source from then on. */
 export async function openPolicies(
   {
@@ -65,10 +71,10 @@ export async function openPolicies(
     ledger: { folder: ledgerFolder },
     extAuthz: { binding },
   }: Pick<Config, 'policies' | 'state' | 'ledger' | 'extAuthz'>,
-  { ports, metrics, log, faults, keyFiles, ledger, guard, closers, fromAuthority }: Opening,
+  { ports, metrics, log, faults, keyFiles, ledger, guard, closers, fromAuthority, ofFolder }: Opening,
 ): Promise<OpenPolicies | Problem> {
   const keptIn = `${state.kind === 'sqlite' ? state.path : ledgerFolder}.policies`;
-  const feed = await feedOf(config, keptIn, { ports, guard, keyFiles, fromAuthority });
+  const feed = ofFolder ?? (await feedOf(config, keptIn, { ports, guard, keyFiles, fromAuthority }));
   if (isProblem(feed)) return feed;
   const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
   const keepText = async (set: Pick<PolicySet, 'hash' | 'source'>): Promise<boolean> => {

@@ -20,9 +20,7 @@ import { repeatedly } from '../runtime/repeatedly.ts';
 import { after } from '../runtime/timers.ts';
 import { lockFile } from '../sqlite/file-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
-import { Database } from '../state/postgres/database.ts';
-import { emitterHeads } from '../state/postgres/emitter-heads.ts';
-import { MAX_OBJECT_BYTES, receivedBytes, receivedObjects } from '../state/postgres/received-objects.ts';
+import type { Database } from '../state/postgres/database.ts';
 import type { Faults } from '../telemetry/faults.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Closers } from './closers.ts';
@@ -58,13 +56,16 @@ export async function openReceivedRecords(
   config: Pick<Config, 'records' | 'state' | 'ledger' | 'trustDomains' | 'durability'>,
   { writer, replica, ports, faults, metrics, log, closers, pruneEveryMs = PRUNE_MS }: ReceivingServices,
 ): Promise<ReceivedRecords | StartProblem> {
-  const database = openRecordsDatabase(config, closers);
+  const database = await openRecordsDatabase(config, closers);
   const store = await openStore(config, { database, ports, closers });
   if (isStartProblem(store)) return store;
   const heads =
     database === null || replica === null || store.headsFile !== null
       ? openEmitterFile(store.headsFile ?? join(dirname(config.ledger.folder), 'emitters.db'), ports)
-      : emitterHeads(database, { id: replica, nowMs: ports.nowMs });
+      : (await import('../state/postgres/emitter-heads.ts')).emitterHeads(database, {
+          id: replica,
+          nowMs: ports.nowMs,
+        });
   if (isStoreFailure(heads)) return { problem: heads.detail };
   closers.push(() => heads.close());
   const record = async (emitter: EmitterRecord): Promise<boolean> => {
@@ -113,12 +114,13 @@ export async function openReceivedRecords(
 const MAX_CONNECTIONS = 4;
 
 /** The database that all authorities share, where there is one. */
-function openRecordsDatabase(
+async function openRecordsDatabase(
   { state, durability }: Pick<Config, 'state' | 'durability'>,
   closers: Pick<Closers, 'push'>,
-): Database | null {
+): Promise<Database | null> {
   if (state.kind !== 'postgres') return null;
   const { target } = state;
+  const { Database } = await import('../state/postgres/database.ts');
   const database = new Database({ target, maxConnections: MAX_CONNECTIONS, hasQuorum: durability === 'quorum' });
   closers.push(() => database.close());
   return database;
@@ -152,6 +154,7 @@ async function openStore(
   }
   // The configuration allows it only where there is a database.
   if (database === null) return { problem: '`records: postgres` needs `state: postgres://…`' };
+  const { MAX_OBJECT_BYTES, receivedBytes, receivedObjects } = await import('../state/postgres/received-objects.ts');
   const bucket = receivedObjects(database, nowMs);
   return {
     records: new RecordObjects(bucket, { what: 'the database', nowMs, maxBytes: MAX_OBJECT_BYTES }),

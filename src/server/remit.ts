@@ -9,13 +9,11 @@ import { watchFaults } from '../telemetry/faults.ts';
 import { formatFor } from '../telemetry/exposition.ts';
 import { after } from '../runtime/timers.ts';
 import type { ServingAuthority } from '../authority/start-authority.ts';
-import { startAuthorityRole } from './authority-role.ts';
 import { startChecks } from './check-role.ts';
 import { startedOrClosed } from './closers.ts';
 import type { Closers } from './closers.ts';
 import { Drain } from './drain.ts';
 import { followGates, gatesOf } from './gates.ts';
-import { startIssuer } from './issuer-role.ts';
 import type { Ledger } from './ledger.ts';
 import { measureRoles } from './measures.ts';
 import type { Parts } from './parts.ts';
@@ -74,7 +72,12 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   const transactions = await openTransactions(parts);
   if (isStartProblem(transactions)) return transactions;
   // Before the issuer, whose replies wait for its sidecars.
-  const authority = await startAuthorityRole(parts, { issuer: config.issuer, signingKeys, readKeys, closers });
+  const authority =
+    config.authority.listen.length === 0
+      ? null
+      : await (
+          await import('./authority-role.ts')
+        ).startAuthorityRole(parts, { issuer: config.issuer, signingKeys, readKeys, closers });
   if (authority !== null && !('targets' in authority)) return authority;
   serving = authority;
   const enforcement =
@@ -84,7 +87,9 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   const issuer =
     config.issuer === null || signingKeys === null
       ? null
-      : await startIssuer(parts, config.issuer, { signingKeys, transactions: verified, enforcement, closers });
+      : await (
+          await import('./issuer-role.ts')
+        ).startIssuer(parts, config.issuer, { signingKeys, transactions: verified, enforcement, closers });
   if (isStartProblem(issuer)) return issuer;
   // An authority on a PostgreSQL has no state in memory by which checks could be decided.
   const checks =

@@ -2,7 +2,7 @@ import { MessageChannel, parentPort, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { yieldToOthers } from '../../runtime/thread-priority.ts';
 import { freshCedar } from '../cedar.ts';
-import type { ProofMessage } from './compile.ts';
+import type { ProofMessage, ThreadSettings } from './compile.ts';
 import { withFormsOnce } from './policy-json.ts';
 import { prove } from './proof.ts';
 import type { ProofInput, ReadPolicies } from './proof.ts';
@@ -10,10 +10,12 @@ import type { ProofInput, ReadPolicies } from './proof.ts';
 /** Few enough that receiving them takes 2 ms. */
 const POLICIES_PER_PIECE = 128;
 
-// The disposable thread of `compile.ts`, which alone supplies its input. A trap of the engine ends this thread only.
-const input = workerData as ProofInput;
-if (input.isBesideChecks === true) yieldToOthers();
-const cedar = input.isForTool === true ? withFormsOnce(freshCedar()) : freshCedar();
+// The disposable thread of `compile.ts`, which alone supplies its input: one message. A trap of the engine ends this thread only.
+// It may start before there is anything to prove, so the engine comes first.
+if ((workerData as ThreadSettings).isBesideChecks) yieldToOthers();
+const engine = freshCedar();
+const input = await new Promise<ProofInput>((resolve) => parentPort?.once('message', resolve));
+const cedar = input.isForTool === true ? withFormsOnce(engine) : engine;
 const { findings, warnings } = prove(input, cedar, handOver);
 say({ proof: { findings, warnings } });
 

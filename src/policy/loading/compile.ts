@@ -18,6 +18,12 @@ export type Compile = (
 /** A message of the thread: the policies once they are read, unless there are findings; then the proof without them. */
 export type ProofMessage = { readonly read: SentPolicies } | { readonly proof: Omit<SetProof, keyof ReadPolicies> };
 
+/** What a thread knows from its start. */
+export interface ThreadSettings {
+  /** Whether checks are answered meanwhile. */
+  readonly isBesideChecks: boolean;
+}
+
 /** Policies on their way from the thread. */
 export interface SentPolicies extends Pick<ReadPolicies, 'templates'> {
   /** Has `pieces` messages, each with some of the policies. They are taken out one by one. */
@@ -41,7 +47,7 @@ export function compileTimeoutMs(input: ProofInput): number {
 export function compileInWorker(timeoutMs: (input: ProofInput) => number = compileTimeoutMs): Compile {
   return (input, onRead = () => {}) =>
     new Promise((resolve) => {
-      const worker = new Worker(workerFile(), { workerData: input, execArgv: [] });
+      const worker = takenThread({ isBesideChecks: input.isBesideChecks === true });
       const limitMs = timeoutMs(input);
       let reading: Promise<ReadPolicies> = Promise.resolve({ policies: [], templates: [] });
       const settle = (result: SetProof | { readonly problem: string }): void => {
@@ -67,6 +73,8 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
       });
       worker.once('error', (error) => settle({ problem: String(error) }));
       worker.once('exit', (code) => settle({ problem: `the thread ended with ${code}` }));
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+      worker.postMessage(input);
     });
 }
 
@@ -95,6 +103,34 @@ export function compileToServe(): Compile {
     return proof;
   };
 }
+
+let spare: Worker | null = null;
+
+/**
+ * Starts the thread of the next proof, which loads the engine while this thread loads the rest of the program. It keeps no process alive. Where it
+ * ends before it is used, the next proof starts its own.
+ */
+export function startThreadAhead(): void {
+  const worker = newThread({ isBesideChecks: false });
+  spare = worker;
+  const forget = (): void => {
+    if (spare === worker) spare = null;
+  };
+  worker.on('error', forget).on('exit', forget);
+  worker.unref();
+}
+
+/** A thread for one proof. */
+function takenThread(settings: ThreadSettings): Worker {
+  const worker = spare ?? newThread(settings);
+  spare = null;
+  worker.removeAllListeners();
+  worker.ref();
+  return worker;
+}
+
+const newThread = (settings: ThreadSettings): Worker =>
+  new Worker(workerFile(), { workerData: settings, execArgv: [] });
 
 /** The same for command-line tools: policies of equal form share one conversion to Cedar's JSON format. */
 export function compileForTool(): Compile {

@@ -1,4 +1,5 @@
 import type { PathGuard } from '../../config/writable-path.ts';
+import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { SlicePool } from '../pool.ts';
 import { compileToServe } from './compile.ts';
@@ -22,4 +23,24 @@ export interface PolicyFeed {
 export function folderFeed(folder: string, guard: PathGuard): PolicyFeed {
   const ports = { disk: { ...systemDisk, guard }, compile: compileToServe(), pool: new SlicePool() };
   return { look: () => folderStamp(folder), load: () => loadPolicies(folder, ports), isWhole: false };
+}
+
+/**
+ * A feed whose first load begins now, beside other work. That load is used if the source still looks as it did before; otherwise it is loaded again.
+ */
+export function loadedAhead(feed: PolicyFeed): PolicyFeed {
+  const begin = async () => ({ seen: await feed.look(), loaded: await feed.load() });
+  let begun: ReturnType<typeof begin> | null = begin();
+  // Whoever loads gets the rejection.
+  begun.catch(() => undefined);
+  return {
+    ...feed,
+    load: async () => {
+      const first = begun;
+      begun = null;
+      if (first === null) return feed.load();
+      const { seen, loaded } = await first;
+      return !isProblem(seen) && seen === (await feed.look()) ? loaded : feed.load();
+    },
+  };
 }

@@ -2,7 +2,7 @@ import type { Server } from '../../../src/action/catalog.ts';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { anyScope } from '../../../src/policy/answers/scope.ts';
 import { describe, expect, it } from '@jest/globals';
-import { compileInWorker, compileToServe } from '../../../src/policy/loading/compile.ts';
+import { compileInWorker, compileToServe, startThreadAhead } from '../../../src/policy/loading/compile.ts';
 import { loadPolicies, policySetFrom } from '../../../src/policy/loading/load.ts';
 import {
   baseSchema,
@@ -284,6 +284,13 @@ describe('compileInWorker', () => {
       expect(answer).toMatchObject({ kind: 'permitted', policyIds: { length: count } });
       expect(set.sizes().parsed).toEqual({ slices: 1, policies: count });
     }
+  });
+
+  it('proves in the thread that was started ahead, and the next set in one of its own', async () => {
+    startThreadAhead();
+    const invalid = '@id("p") permit (principal, action, resource) when { context.nothing };';
+    expect(await findingsOf(folderWith(invalid), compileInWorker())).toEqual([expect.stringContaining('`nothing`')]);
+    expect(await findingsOf(folderWith(permit), compileInWorker())).toEqual([]);
   });
 
   it('terminates a thread after the time-out', async () => {
