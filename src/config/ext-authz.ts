@@ -50,7 +50,7 @@ export interface ExtAuthzConfig extends SocketKeys {
    * most similar action; or `none` of it. Default `verified`.
    */
   readonly denialDetails: 'verified' | 'none';
-  /** Concurrent checks. One more is answered 503 `overloaded`. Default 256, 1 to 100,000. */
+  /** Concurrent checks, and of one agent four times as many as are free. One more is answered 503 `overloaded`. Default 256, 1 to 100,000. */
   readonly checksInFlight: number;
   /**
    * Checks of one agent per second, which is also the size of a burst. One more is answered 503 `overloaded`, before any signature is

@@ -62,6 +62,8 @@ export class IncomingCheck implements StreamEvents {
   readonly watched = new QueueNode<IncomingCheck>(this);
   /** Its node in the queue of checks. */
   readonly queued = new QueueNode<IncomingCheck>(this);
+  /** Who asks, once its message is complete, by what the proxy says. */
+  agent = '';
   /** When its message was complete, monotonic; 0 before that. */
   arrivedMs = 0;
   readonly #call: GrpcCall;

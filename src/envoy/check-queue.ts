@@ -1,7 +1,10 @@
-import { LinkedQueue, type QueueNode } from '../runtime/linked-queue.ts';
+import { FairQueue } from '../runtime/fair-queue.ts';
+import type { QueueNode } from '../runtime/linked-queue.ts';
 
 /** A check waiting for its turn. */
 export interface QueuedCheck {
+  /** Who asks, by what the proxy says. Agents take turns. */
+  readonly agent: string;
   /** When it arrived, monotonic. */
   readonly arrivedMs: number;
   /** When its answer must be ready, monotonic. */
@@ -46,13 +49,14 @@ const STANDING_MS = 100;
  * revocations of tasks) and ledger commits are processed first, and again after each half millisecond of checks, each batch, or
  * up to 50 ms under overload. The wait here is therefore the event loop's delay. Overload control: a check is shed at its
  * deadline; and once no turn has emptied the queue for 100 ms, after half of its time, so that some are decided in time rather
- * than all too late. A check whose client is gone leaves the queue at once. The caller bounds the length.
+ * than all too late. A check whose client is gone leaves the queue at once. Agents take turns, so that one of them does not make
+ * the others wait. The caller bounds the length.
  *
  * @see RFC 8289
  */
 export class CheckQueue<C extends QueuedCheck> {
   readonly #options: CheckQueueOptions<C>;
-  readonly #waiting = new LinkedQueue<C>();
+  readonly #waiting = new FairQueue<C>();
   #isScheduled = false;
   /** Average time of the checks decided last. */
   #eachMs = TOGETHER_MS;
@@ -72,7 +76,7 @@ export class CheckQueue<C extends QueuedCheck> {
 
   /** Adds a check; its node leaves the queue when nobody waits for it any more. */
   add(place: QueueNode<C>): void {
-    this.#waiting.join(place);
+    this.#waiting.join(place, place.value.agent);
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     setImmediate(this.#turn);

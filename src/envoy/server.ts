@@ -12,6 +12,7 @@ import { Health } from './health.ts';
 import { ownCopyOf } from './own-copy.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
 import { refusalCause, type RefusalCause, surely } from './refusal.ts';
+import { SharedRoom } from '../runtime/shared-room.ts';
 
 /** A check with the used parts of its gRPC call. */
 export interface CheckMessage {
@@ -55,9 +56,9 @@ export interface ExtAuthzServerOptions {
   /** The bytes of a denial. If it throws or returns nothing, the server sends its own. */
   readonly refuse: (cause: RefusalCause) => Uint8Array;
   readonly monotonicMs: () => number;
-  /** Whether the agent of a CheckRequest may ask now (rate limit), called before decoding. Default: every agent may. */
-  readonly admit?: (request: Buffer) => boolean;
-  /** Most checks waiting for an answer, 256 by default; one more is refused as `overloaded`. */
+  /** The agent of a CheckRequest, or `null` where it may not ask now (rate limit), called before decoding. Default: all are one agent, which may. */
+  readonly admit?: (request: Buffer) => string | null;
+  /** Most checks waiting for an answer, 256 by default, and of one agent four times as many as are free; one more is refused as `overloaded`. */
   readonly maxInFlight?: number;
   /** Time limit where the client sets no deadline or a longer one; 10,000 by default. */
   readonly maxCheckMs?: number;
@@ -97,13 +98,14 @@ export class AuthorizationServer {
   readonly #watch: CallWatch;
   readonly #budgets = messageBudgets();
   readonly #refusal: (cause: RefusalCause) => Uint8Array;
-  #inFlight = 0;
+  readonly #inFlight: SharedRoom;
   #closing: Promise<void> | null = null;
 
   constructor(handler: CheckHandler, options: ExtAuthzServerOptions) {
     this.#handler = handler;
     this.#options = { maxInFlight: 256, maxCheckMs: 10_000, ...options };
     this.#refusal = surely(options.refuse);
+    this.#inFlight = new SharedRoom(this.#options.maxInFlight);
     const { accessLog } = options;
     this.#accessLog =
       accessLog === undefined
@@ -148,7 +150,7 @@ export class AuthorizationServer {
 
   /** Checks waiting for an answer. */
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#inFlight.taken;
   }
 
   /**
@@ -221,7 +223,7 @@ export class AuthorizationServer {
     over: (call) => {
       call.queued.leave();
       if (call.message === NO_MESSAGE) return;
-      this.#inFlight -= 1;
+      this.#inFlight.give(call.agent);
       this.#budgets.all.give(call.message.length);
       call.message = NO_MESSAGE;
     },
@@ -241,30 +243,39 @@ export class AuthorizationServer {
 
   #arrived(call: IncomingCheck, message: Buffer | MessageProblem | 'full'): void {
     if (typeof message === 'string') call.answer(this.#refusal(refusalCause[message]));
-    else if (!this.#isAdmitted(message)) call.answer(this.#refusal('agent'));
-    else if (!this.#hasRoomFor(message)) call.answer(this.#refusal('full'));
-    else this.#enqueue(call, message);
+    else this.#asks(call, message);
   }
 
-  /** Whether the budget has room for a message, which is then counted. */
-  #hasRoomFor({ length }: Buffer): boolean {
-    return this.#inFlight < this.#options.maxInFlight && this.#budgets.all.take(length);
+  #asks(call: IncomingCheck, message: Buffer): void {
+    const agent = this.#admitted(message);
+    if (agent === null) call.answer(this.#refusal('agent'));
+    else if (!this.#hasRoomFor(message, agent)) call.answer(this.#refusal('full'));
+    else this.#enqueue(call, { message, agent });
   }
 
-  #isAdmitted(message: Buffer): boolean {
+  /** Whether there is room for a check of an agent, and for its message, which are then taken. */
+  #hasRoomFor({ length }: Buffer, agent: string): boolean {
+    if (!this.#inFlight.take(agent)) return false;
+    const isHeld = this.#budgets.all.take(length);
+    if (!isHeld) this.#inFlight.give(agent);
+    return isHeld;
+  }
+
+  #admitted(message: Buffer): string | null {
+    const { admit } = this.#options;
     try {
-      return this.#options.admit?.(message) ?? true;
+      return admit === undefined ? '' : admit(message);
     } catch (error) {
       this.#tellFault(error);
-      return false;
+      return null;
     }
   }
 
-  #enqueue(call: IncomingCheck, message: Buffer): void {
+  #enqueue(call: IncomingCheck, { message, agent }: { readonly message: Buffer; readonly agent: string }): void {
     // From here on it is returned when the call is over, whatever throws.
     call.message = message;
-    this.#inFlight += 1;
-    if (this.#inFlight > MAX_VIEWS) call.message = ownCopyOf(message);
+    call.agent = agent;
+    if (this.#inFlight.taken > MAX_VIEWS) call.message = ownCopyOf(message);
     call.arrivedMs = this.#options.monotonicMs();
     this.#watch.asked(call);
     this.#queue.add(call.queued);

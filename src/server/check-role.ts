@@ -134,9 +134,12 @@ const traceSource = (traces: TraceWaits): TraceSource => ({
 const responseOptions = ({ extAuthz: { helpUrl }, ledger, state, authority }: Config): ResponseOptions =>
   state.kind === 'authority' || authority.listen.length > 0 ? { helpUrl, ledger: ledger.name } : { helpUrl };
 
-/** Limits the rate of each agent: before its check is decoded, or once its proof is verified. */
+/**
+ * Limits the rate of each agent: before its check is decoded, or once its proof is verified. `admit` names the agent for the queue, where agents take
+ * turns.
+ */
 interface Admission {
-  readonly admit: (request: Buffer) => boolean;
+  readonly admit: (request: Buffer) => string | null;
   readonly admits?: NonNullable<CheckServices['admits']>;
 }
 
@@ -153,10 +156,13 @@ function admission({ config, ports }: Parts, refused: RefusedChecks): Admission 
     if (!isAdmitted) refused.addAgent(name);
     return isAdmitted;
   };
-  const byConnection = (request: Buffer): boolean => take(askingAgentIn(request, identity));
-  if (binding !== 'dpop') return { admit: byConnection };
+  const byConnection = (agent: string): string | null => (take(agent) ? agent : null);
+  if (binding !== 'dpop') return { admit: (request) => byConnection(askingAgentIn(request, identity)) };
   return {
-    admit: (request) => carriesProof(request) || byConnection(request),
+    admit: (request) => {
+      const agent = askingAgentIn(request, identity);
+      return carriesProof(request) ? agent : byConnection(agent);
+    },
     admits: ({ proven, hop }) => (proven === null ? take(hop) : take(`proven ${proven}`, proven)),
   };
 }

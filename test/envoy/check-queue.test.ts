@@ -32,7 +32,13 @@ const setUp = () => {
     onTurnOver: () => (turns.over += 1),
   });
   const add = (name: string, over: Partial<NamedCheck> = {}) => {
-    const place = new QueueNode<NamedCheck>({ name, arrivedMs: clock.nowMs, deadlineMs: clock.nowMs + 200, ...over });
+    const place = new QueueNode<NamedCheck>({
+      name,
+      agent: '',
+      arrivedMs: clock.nowMs,
+      deadlineMs: clock.nowMs + 200,
+      ...over,
+    });
     queue.add(place);
     return place;
   };
@@ -89,6 +95,15 @@ describe('CheckQueue', () => {
     expect(turns).toEqual({ begun: 2, over: 2 });
     await nextTurn();
     expect(turns).toEqual({ begun: 2, over: 2 });
+  });
+
+  it('lets agents take turns, so that one does not wait for the checks of another', async () => {
+    const { events, add } = setUp();
+    for (let n = 0; n < 100; n += 1) add(`noisy-${n}`, { agent: 'noisy' });
+    add('modest', { agent: 'modest' });
+    await nextTurn();
+    expect(events.slice(0, 3)).toEqual(['noisy-0', 'modest', 'noisy-1']);
+    expect(events).toHaveLength(101);
   });
 
   it('skips a check that nobody waits for, and sheds one at its deadline', async () => {

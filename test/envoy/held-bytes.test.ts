@@ -142,7 +142,7 @@ describe('AuthorizationServer and the memory of messages', () => {
     [
       "exceeded its agent's rate",
       (one) => one.send(checkBegun(3), ...inFrames(3, LARGEST)),
-      { admit: () => false },
+      { admit: () => null },
       done,
     ],
     [

@@ -38,6 +38,9 @@ const request = envoyCheckRequestType.serialize({
   },
 });
 
+const requestOf = (host: string): Buffer =>
+  envoyCheckRequestType.serialize({ attributes: { request: { http: { method: 'GET', path: '/', host } } } });
+
 let folder = '';
 const closing: (() => unknown)[] = [];
 beforeAll(() => {
@@ -252,7 +255,7 @@ describe('AuthorizationServer answering', () => {
   });
 
   it.each([
-    ['exceeds its rate', () => false],
+    ['exceeds its rate', () => null],
     ['cannot be determined', bug],
   ])('denies an agent that %s, and does not ask the handler', async (_name, admit) => {
     const asked: unknown[] = [];
@@ -260,6 +263,26 @@ describe('AuthorizationServer answering', () => {
     const { client } = await started(handler, { admit });
     expect(reasonOf(await client.check(request))).toBe('overloaded');
     expect(asked).toEqual([]);
+  });
+
+  it('denies the checks of the agent with the most under way first, and none of its neighbour', async () => {
+    const waiting: (() => void)[] = [];
+    const { client } = await started(() => new Promise((resolve) => waiting.push(() => resolve(Buffer.from('done')))), {
+      maxInFlight: 20,
+      admit: (bytes) => (bytes.includes('noisy.test') ? 'noisy' : 'modest'),
+    });
+    // They wait for a disk, so their turn in the queue is over.
+    const noisy = Array.from({ length: 200 }, () => client.check(requestOf('noisy.test')));
+    await until(() => waiting.length === 16);
+    const modest = Array.from({ length: 3 }, () => client.check(requestOf('modest.test')));
+    await until(() => waiting.length === 19);
+    for (const finish of waiting.splice(0)) finish();
+    expect((await Promise.all(modest)).map(String)).toEqual(['done', 'done', 'done']);
+    const answers = await Promise.all(noisy);
+    expect(answers.filter((bytes) => String(bytes) === 'done')).toHaveLength(16);
+    expect(answers.filter((bytes) => String(bytes) !== 'done').map(reasonOf)).toEqual(
+      Array.from({ length: 184 }, () => 'overloaded'),
+    );
   });
 
   it('denies checks beyond the bound, each with its own id, and goes on', async () => {

@@ -156,7 +156,7 @@ describe('Turns', () => {
     });
     const [CLIENTS, QUESTIONS] = [8, 4];
     let isOver = false;
-    const check = { arrivedMs: 0, deadlineMs: Infinity };
+    const check = { agent: '', arrivedMs: 0, deadlineMs: Infinity };
     const queue = new CheckQueue<typeof check>({
       monotonicMs: systemPorts.monotonicMs,
       onTurn: () => undefined,
