@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { Transform, type TransformCallback } from 'node:stream';
 
 /** A longer card is passed on unchanged. */
@@ -7,13 +8,10 @@ const MAX_CARD_BYTES = 262_144;
 const CARD_PATH = /\/\.well-known\/agent(?:-card)?\.json(?:\?|$)/;
 
 /** Whether the answer to a request is an agent's card. */
-export const isAgentCard = (
-  rest: string,
-  headers: Readonly<Record<string, string | readonly string[] | undefined>>,
-): boolean =>
+export const isAgentCard = (rest: string, answer: Pick<IncomingMessage, 'headers'>): boolean =>
   CARD_PATH.test(rest) &&
-  /^application\/json\b/i.test(String(headers['content-type'])) &&
-  headers['content-encoding'] === undefined;
+  /^application\/json\b/i.test(answer.headers['content-type'] ?? '') &&
+  answer.headers['content-encoding'] === undefined;
 
 /**
  * Rewrites the URLs of an A2A agent in its card, which clients call instead of the address that they have the card from. Anything else is

@@ -88,10 +88,9 @@ export class ForwardListener {
   /** Answers requests. */
   serve(forwarded: Forwarded, rules: ListenerRules): void {
     const { prefix } = rules;
-    const open = new WeakMap<Socket, ServerResponse>();
+    const last = new WeakMap<Socket, ServerResponse>();
     const handle = (request: IncomingMessage, response: ServerResponse): void => {
-      open.set(request.socket, response);
-      response.once('close', () => open.delete(request.socket));
+      last.set(request.socket, response);
       const passed = admitted(request, { forwarded, rules });
       if ('status' in passed) return answerLocally(response, passed);
       const call = { request, response, rest: passed.rest, prefix };
@@ -112,9 +111,9 @@ export class ForwardListener {
         return void forwardUpgrade(call, forwarded).catch(() => socket.destroy());
       })
       .on('clientError', (_error: Error, socket: Socket) => {
-        const response = open.get(socket);
+        const response = last.get(socket);
         // INVARIANT: nothing is written into an answer that has begun.
-        if (response !== undefined) return answerLocally(response, malformed);
+        if (response?.closed === false) return answerLocally(response, malformed);
         const { body } = localAnswerBytes(malformed);
         const head = 'HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n';
         return socket.writable ? void socket.end(head + body) : void socket.destroy();
@@ -155,13 +154,16 @@ interface Admission {
 
 /** Lets a request of HTTP/1.1 pass, or says why not. */
 function admitted(request: IncomingMessage, { forwarded, rules }: Admission): PassedRequest | LocalAnswer {
-  const { rawHeaders: lines, headers, method = '', url: target = '' } = request;
+  const { rawHeaders: lines, method = '', url: target = '' } = request;
   const passed = gated({ method, target, lines, hosts: valuesOf(lines, 'host') }, rules.gate);
   if ('status' in passed) return passed;
-  const coding = headers['transfer-encoding'];
-  if (coding !== undefined && coding.toLowerCase() !== 'chunked')
+  // INVARIANT: a coding or a protocol that comes in several lines, or in an empty one, is none of those that pass.
+  const codings = valuesOf(lines, 'transfer-encoding');
+  if (codings.length > 0 && codings.join().toLowerCase() !== 'chunked')
     return refusal(400, 'malformed', 'the only transfer coding is chunked');
-  if (isForUpgrade(request) && !(forwarded.target.upgrades && headers.upgrade?.toLowerCase() === 'websocket'))
+  const protocols = valuesOf(lines, 'upgrade');
+  const protocol = protocols.join().toLowerCase();
+  if (protocols.length > 0 && protocol !== 'h2c' && !(forwarded.target.upgrades && protocol === 'websocket'))
     return noUpgrade;
   tellOwnAuthorization(lines, forwarded);
   return passed;

@@ -1,5 +1,5 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { passedTrailers } from './passed-headers.ts';
+import { passedTrailers, valuesOf } from './passed-headers.ts';
 
 /** A longer body is not kept, so its request is not repeated. */
 const MAX_KEPT_BYTES = 65_536;
@@ -77,5 +77,5 @@ export class RequestBody {
   }
 }
 
-const isBodyless = ({ headers }: IncomingMessage): boolean =>
-  headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0';
+const isBodyless = ({ rawHeaders }: IncomingMessage): boolean =>
+  valuesOf(rawHeaders, 'transfer-encoding').length === 0 && (valuesOf(rawHeaders, 'content-length')[0] ?? '0') === '0';

@@ -1,4 +1,4 @@
-import { Agent, type ClientRequestArgs } from 'node:http';
+import { Agent, type AgentOptions, type ClientRequestArgs } from 'node:http';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import {
@@ -162,7 +162,9 @@ class UpstreamAgent extends Agent {
 
   constructor(connecting: Connecting) {
     const { maxSockets, unusedMs } = connecting.bounds;
-    super({ keepAlive: true, maxSockets, maxFreeSockets: maxSockets, timeout: unusedMs, scheduling: 'lifo' });
+    const kept = { keepAlive: true, maxSockets, maxFreeSockets: maxSockets, scheduling: 'lifo' } as const;
+    // Node.js works out a server name for each request that has none; `connected` knows it.
+    super({ ...kept, timeout: unusedMs, servername: '' } as AgentOptions);
     this.#connecting = connecting;
   }
 

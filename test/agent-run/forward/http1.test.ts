@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
@@ -319,6 +320,19 @@ describe('the forwarder: answers', () => {
     expect(body.toString()).toBe(`event: endpoint\ndata: ${forwarder.prefix}/messages\n\n`);
   });
 
+  it('ends a 304 that announces the length of what it leaves out', async () => {
+    forwarder.answer((_request, response) => void response.writeHead(304, { 'content-length': '1234' }).end());
+    const answer = await ask();
+    expect([answer.statusCode, (await bytesOf(answer)).length]).toEqual([304, 0]);
+  });
+
+  it.each([0, 1, 1_000, 5_000_000])('passes a body of %d bytes whose length is announced', async (bytes) => {
+    const whole = Buffer.alloc(bytes, 'x');
+    forwarder.answer((_request, response) => void response.writeHead(200, { 'content-length': bytes }).end(whole));
+    const answer = await ask();
+    expect([answer.headers['content-length'], (await bytesOf(answer)).equals(whole)]).toEqual([String(bytes), true]);
+  });
+
   it('ends the answer where the upstream breaks off', async () => {
     forwarder.answer((_request, response) => {
       response.writeHead(200, { 'content-length': '10' });
@@ -337,6 +351,20 @@ describe('the forwarder: answers', () => {
     );
     (await ask()).destroy();
     await gone;
+  });
+
+  it('outlives clients that go while an answer is being passed on', async () => {
+    const whole = Buffer.alloc(1_000_000, 'x');
+    forwarder.answer(
+      (_request, response) => void response.writeHead(200, { 'content-length': whole.length }).end(whole),
+    );
+    const leave = async (): Promise<void> => {
+      const answer = await ask();
+      await once(answer, 'data');
+      answer.destroy();
+    };
+    await Promise.all(Array.from({ length: 20 }, leave));
+    expect((await ask().then(bytesOf)).length).toBe(whole.length);
   });
 });
 
