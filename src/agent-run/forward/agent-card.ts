@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { Transform, type TransformCallback } from 'node:stream';
+import { HeldStart } from './held-start.ts';
 
 /** A longer card is passed on unchanged. */
 const MAX_CARD_BYTES = 262_144;
@@ -20,31 +20,13 @@ export const isAgentCard = (rest: string, answer: Pick<IncomingMessage, 'headers
  * @param localised gives the URL that the client must call
  * @see A2A 1.0, AgentInterface; A2A 0.3, AgentCard.url
  */
-export class AgentCardUrls extends Transform {
-  readonly #localised: (url: string) => string;
-  #held: Buffer | null = Buffer.alloc(0);
+export const agentCardUrls = (localised: (url: string) => string): HeldStart =>
+  new HeldStart({
+    maxBytes: MAX_CARD_BYTES,
+    rewritten: (start, isWhole) => (isWhole ? localCard(start, localised) : null),
+  });
 
-  constructor(localised: (url: string) => string) {
-    super();
-    this.#localised = localised;
-  }
-
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    if (this.#held === null) return done(null, chunk);
-    this.#held = Buffer.concat([this.#held, chunk]);
-    if (this.#held.length <= MAX_CARD_BYTES) return done();
-    const held = this.#held;
-    this.#held = null;
-    done(null, held);
-  }
-
-  override _flush(done: TransformCallback): void {
-    if (this.#held === null) return done();
-    done(null, localCard(this.#held, this.#localised));
-  }
-}
-
-function localCard(bytes: Buffer, localised: (url: string) => string): Buffer | string {
+function localCard(bytes: Buffer, localised: (url: string) => string): Buffer {
   const card = objectIn(bytes.toString());
   if (card === null) return bytes;
   const withLocal = (value: object): object =>
@@ -53,7 +35,7 @@ function localCard(bytes: Buffer, localised: (url: string) => string): Buffer | 
     const list = card[name];
     return Array.isArray(list) ? [[name, list.map((one) => (isObject(one) ? withLocal(one) : one))] as const] : [];
   });
-  return JSON.stringify({ ...withLocal(card), ...Object.fromEntries(changed) });
+  return Buffer.from(JSON.stringify({ ...withLocal(card), ...Object.fromEntries(changed) }));
 }
 
 /** Lists with the URLs of an agent: of A2A 1.0, and of 0.3. */

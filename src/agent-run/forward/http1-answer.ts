@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { AgentCardUrls, isAgentCard } from './agent-card.ts';
-import { EndpointEvent } from './endpoint-event.ts';
+import { agentCardUrls, isAgentCard } from './agent-card.ts';
+import { endpointEvent } from './endpoint-event.ts';
 import type { Forwarded } from './forwarded.ts';
 import type { Http1Call } from './http1-call.ts';
 import { localReference } from './local-reference.ts';
@@ -31,9 +31,9 @@ export function passAnswer(
     if (answer.rawTrailers.length > 0) response.addTrailers(pairsOf(passedTrailers(answer.rawTrailers)));
   });
   const source = isCard
-    ? answer.pipe(new AgentCardUrls((url) => absolute(localised(url), request)))
+    ? answer.pipe(agentCardUrls((url) => absolute(localised(url), request)))
     : isEvents
-      ? answer.pipe(new EndpointEvent(localised))
+      ? answer.pipe(endpointEvent(localised))
       : answer;
   source.once('end', () => {
     if (!response.destroyed) response.end();
