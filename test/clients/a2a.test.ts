@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { both, clientPart, describeWith, envoyPart } from '../parts.ts';
 import { type AgentEnd, type AgentProgram, ranAgent, ranAlone } from './agents.ts';
-import { type Handed, type ScriptedModel, startScriptedModel, type ToolCall } from './scripted-model.ts';
-import { ADVICE, startTripsDomain, type TripsDomain } from './trips-domain.ts';
+import type { Handed, ToolCall } from './scripted-model.ts';
+import { startedOnce } from './started-once.ts';
+import { ADVICE, startTripsDomain } from './trips-domain.ts';
 
 const AGENTS: readonly (readonly [name: string, agent: AgentProgram])[] = [
   ['the Python SDK of A2A', { program: 'a2a_client.py', packages: 'a2a-python' }],
@@ -25,6 +26,8 @@ const EXPECTED: readonly (readonly [title: string, call: ToolCall, words: readon
 ];
 const REASONS = ['policy.forbidden', 'policy.not-permitted'];
 const STOPPED = ['the task is suspended', 'Stop this task'];
+
+const started = startedOnce((envoy) => startTripsDomain(envoy));
 
 /** Each client below `remit run`, with a real Envoy and Remit before an A2A agent, which it finds by its card. */
 describe.each(AGENTS)('an agent on %s', (_name, agent) => {
@@ -76,20 +79,4 @@ describe.each(AGENTS)('an agent on %s', (_name, agent) => {
       expect([end.code, tasks.size]).toEqual([0, 1]);
     });
   });
-});
-
-/** One start for both of them. */
-let running: Promise<{ readonly domain: TripsDomain; readonly model: ScriptedModel }> | undefined;
-
-const started = () => (running ??= start());
-
-async function start() {
-  const envoy = envoyPart().found ?? '';
-  return { domain: await startTripsDomain(envoy), model: await startScriptedModel() };
-}
-
-afterAll(async () => {
-  const parts = await running;
-  await parts?.model.close();
-  await parts?.domain.close();
 });

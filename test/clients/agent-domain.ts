@@ -8,7 +8,8 @@ import { certificateAlone } from './certificate-alone.ts';
 
 /** A server that agents call, and what they may do there. */
 export interface CalledServer {
-  readonly address: HostPort;
+  /** It ends with the domain. */
+  readonly server: { readonly address: HostPort; readonly close: () => Promise<void> };
   /** `actions.yaml`, with the server at `files.acme.test` and `localhost`. */
   readonly catalog: string;
   readonly policies: string;
@@ -37,17 +38,17 @@ export interface AgentDomain {
 /** Starts it with this Envoy. @param issuer further settings of the issuer */
 export async function startAgentDomain(
   envoy: string,
-  server: CalledServer,
+  called: CalledServer,
   issuer: Readonly<Record<string, unknown>> = {},
 ): Promise<AgentDomain> {
   const { folder, remove } = await scratchFolder('remit-clients-');
   const policies = join(folder, 'policies');
-  await writePolicies(policies, server);
+  await writePolicies(policies, called);
   const denials: string[] = [];
   const domain = await startDomain(envoy, {
     folder,
     policies,
-    filesServer: server.address,
+    filesServer: called.server.address,
     settings: {
       // Each agent of a suite is stopped by an operator, and the next one declares a like task.
       issuer: {
@@ -65,26 +66,27 @@ export async function startAgentDomain(
   const alone = await certificateAlone(folder, domain.stage.envoyPort);
   const { envoyPort, issuerHost, issuerPort, reporter } = domain.stage;
   const intent = join(folder, 'intent.json');
-  await writeFile(intent, JSON.stringify(server.intent));
+  await writeFile(intent, JSON.stringify(called.intent));
   return {
     place: {
       folder,
       issuer: `https://${issuerHost}`,
       intent,
-      upstream: `${server.url},connect=127.0.0.1:${envoyPort}`,
-      urlEnd: server.urlEnd,
-      direct: server.url.replace('files.acme.test', `localhost:${envoyPort}`),
+      upstream: `${called.url},connect=127.0.0.1:${envoyPort}`,
+      urlEnd: called.urlEnd,
+      direct: called.url.replace('files.acme.test', `localhost:${envoyPort}`),
     },
-    urlWithoutToken: server.url.replace('https://files.acme.test', alone.url),
+    urlWithoutToken: called.url.replace('https://files.acme.test', alone.url),
     denials,
     suspendTask: async () => {
-      const path = `/tasks/${server.lastTask()}/suspend`;
+      const path = `/tasks/${called.lastTask()}/suspend`;
       const reply = await reporter.call(issuerPort, { host: issuerHost, method: 'POST', path });
       if (reply.status !== 200) throw new Error(`the task was not suspended: ${reply.body}`);
     },
     close: async () => {
       await alone.close();
       await domain.stop();
+      await called.server.close();
       await remove();
     },
   };

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { beforeAll, describe, expect, it } from '@jest/globals';
 import { both, clientPart, describeWith, envoyPart } from '../parts.ts';
 import { type AgentEnd, type AgentProgram, ranAgent, ranAlone, ranByHand } from './agents.ts';
-import { type Handed, type ScriptedModel, startScriptedModel, type ToolCall } from './scripted-model.ts';
-import { ADVICE, startToolsDomain, type ToolsDomain } from './tools-domain.ts';
+import type { Handed, ToolCall } from './scripted-model.ts';
+import { startedOnce } from './started-once.ts';
+import { ADVICE, startToolsDomain } from './tools-domain.ts';
 
 /** Clients of MCP by name, and frameworks with their own loop. */
 const AGENTS: readonly (readonly [name: string, agent: AgentProgram])[] = [
@@ -48,6 +49,8 @@ const EXPECTED: readonly Expected[] = [
 const REASONS = EXPECTED.flatMap(([, , [reason = '']]) => (/^[a-z]+\.[a-z-]+$/.test(reason) ? [reason] : []));
 const WITHOUT_TOKEN = 'token.missing';
 const STOPPED = ['the task is suspended', 'Stop this task'];
+
+const started = startedOnce((envoy) => startToolsDomain(envoy));
 
 /** Each client below `remit run`, with a real Envoy and Remit before an MCP server with sessions, and a model that asks for tools by a script. */
 describe.each(AGENTS)('an agent on %s', (name, agent) => {
@@ -144,20 +147,4 @@ describeWith(both(clientPart('mcp-python-1'), envoyPart()), 'an agent on the Pyt
     expect(page).toContain(`${added.length} lines of Python by hand, none with the forwarder`);
     for (const line of added) expect(page).toContain(line.trim());
   });
-});
-
-/** One start for all of them. */
-let running: Promise<{ readonly domain: ToolsDomain; readonly model: ScriptedModel }> | undefined;
-
-const started = () => (running ??= start());
-
-async function start() {
-  const envoy = envoyPart().found ?? '';
-  return { domain: await startToolsDomain(envoy), model: await startScriptedModel() };
-}
-
-afterAll(async () => {
-  const parts = await running;
-  await parts?.model.close();
-  await parts?.domain.close();
 });

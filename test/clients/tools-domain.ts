@@ -61,8 +61,8 @@ export async function startToolsDomain(
   issuer: Readonly<Record<string, unknown>> = {},
 ): Promise<ToolsDomain> {
   const server = await startMcpServer();
-  const served = {
-    address: server.address,
+  const called = {
+    server,
     catalog: CATALOG,
     policies: POLICIES,
     intent: INTENT,
@@ -70,13 +70,5 @@ export async function startToolsDomain(
     urlEnd: '',
     lastTask: () => String(server.requests.at(-1)?.headers['x-remit-task']),
   } as const;
-  const domain = await startAgentDomain(envoy, served, issuer);
-  return {
-    ...domain,
-    server,
-    close: async () => {
-      await domain.close();
-      await server.close();
-    },
-  };
+  return { ...(await startAgentDomain(envoy, called, issuer)), server };
 }

@@ -49,21 +49,14 @@ export interface TripsDomain extends AgentDomain {
 /** Starts it with this Envoy. */
 export async function startTripsDomain(envoy: string): Promise<TripsDomain> {
   const server = await startA2aServer(`${AUDIENCE}/a2a`);
-  const domain = await startAgentDomain(envoy, {
-    address: server.address,
+  const called = {
+    server,
     catalog: CATALOG,
     policies: POLICIES,
     intent: INTENT,
     url: AUDIENCE,
     urlEnd: '/',
     lastTask: () => server.tasks.at(-1) ?? '',
-  });
-  return {
-    ...domain,
-    server,
-    close: async () => {
-      await domain.close();
-      await server.close();
-    },
-  };
+  } as const;
+  return { ...(await startAgentDomain(envoy, called)), server };
 }
