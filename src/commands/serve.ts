@@ -7,6 +7,8 @@ import { ACCEPT_WRITABLE, anyPath, writablePathProblem } from '../config/writabl
 import type { PathGuard } from '../config/writable-path.ts';
 import { remitVersion } from '../config/version.ts';
 import { systemPorts } from '../runtime/ports.ts';
+import { collectOnceIdle } from '../runtime/start-garbage.ts';
+import { after } from '../runtime/timers.ts';
 import { startRemit } from '../server/remit.ts';
 import type { Remit } from '../server/remit.ts';
 import { messageOfFault } from '../runtime/repeatedly.ts';
@@ -103,6 +105,7 @@ export const serve: Command = {
       return remit.isTampered === true ? SERVE_EXIT.tampered : exit;
     }
     serving = remit;
+    collectOnceIdle({ after });
     const failed = await Promise.race([ended, fatal.promise.then((detail) => ({ detail }))]);
     if (typeof failed === 'string') {
       log(`${failed}: draining`, 'drain', { signal: failed });

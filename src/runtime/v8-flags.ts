@@ -9,12 +9,14 @@
  * - `--wasm-tiering-budget=100000000`: a function of the policy engine is optimised after 8 times as much work as by default, so a start and
  *   each reload optimise less that runs once: proving the shipped policies takes 0.32 s of processor time instead of 0.54. From some 10,000
  *   questions on, one costs the same.
+ * - `--expose-gc`: for the one collection of `start-garbage.ts`.
  */
 export const SERVING_FLAGS: readonly string[] = [
   '--max-semi-space-size=8',
   '--heap-growing-percent=100',
   '--wasm-num-compilation-tasks=1',
   '--wasm-tiering-budget=100000000',
+  '--expose-gc',
 ];
 
 /**

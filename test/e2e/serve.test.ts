@@ -14,7 +14,7 @@ const examples = resolve(import.meta.dirname, '../../cedar-policies');
 async function flagsOf(started: Running): Promise<readonly string[]> {
   await started.said('checks on');
   const words = (await readFile(`/proc/${started.child.pid}/cmdline`, 'utf8')).split('\0');
-  return words.filter((word) => /^--(max-semi-space-size|heap-growing-percent|wasm-num-compilation-tasks)=/.test(word));
+  return words.filter((word) => /^--(expose-gc$|(max-semi-space-size|heap-growing-percent|wasm-num-compilation-tasks)=)/.test(word));
 }
 
 /** The allocator settings in its environment. */

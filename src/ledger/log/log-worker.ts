@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { systemPorts } from '../../runtime/ports.ts';
+import { collectOnceIdle } from '../../runtime/start-garbage.ts';
 import { after } from '../../runtime/timers.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
@@ -57,6 +58,7 @@ function serve(open: SegmentLog): void {
     say({ kind: 'appended', failure, written, size: open.size, bytes: open.bytes }, buffersOf(written));
     if (open.isCheckpointDue) checkpoint();
   });
+  collectOnceIdle({ after });
   say({ kind: 'opened', origin, verifierKey, taken: open.takenOf(fileId), size: open.size, bytes: open.bytes });
 }
 

@@ -2,6 +2,8 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import type { Clocks } from '../../runtime/ports.ts';
 import { systemPorts } from '../../runtime/ports.ts';
 import { messageOfFault } from '../../runtime/repeatedly.ts';
+import { collectOnceIdle } from '../../runtime/start-garbage.ts';
+import { after } from '../../runtime/timers.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { FloorMark } from '../clock-floor.ts';
@@ -63,6 +65,7 @@ function serve(open: Store): void {
       parentPort?.close();
     }
   });
+  collectOnceIdle({ after });
   say({ kind: 'opened' });
 }
 
