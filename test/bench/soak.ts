@@ -4,6 +4,7 @@ import { startEnvoy } from './envoy-under-test.ts';
 import { reuse } from './loads.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
 import { residentMiB } from './stage.ts';
+import { slope } from './statistics.ts';
 import { vegeta } from './vegeta.ts';
 
 const RATE = 1_000;
@@ -14,6 +15,9 @@ const LEAST_WINDOWS = 6;
 /** Names of the figures: memory after each window. */
 export const residentAfter = (seconds: number): string => `soak: resident after ${seconds} s`;
 
+/** The growth of memory over the last three quarters of the soak: the first one fills caches and the heap. */
+const GROWTH = 'soak: growth of resident memory';
+
 /** The scenario of the whole soak, each window a run. */
 export const SOAK = `soak at ${RATE}/s`;
 
@@ -23,14 +27,20 @@ export async function measureSoak(bench: Bench): Promise<void> {
   const remit = await RemitUnderTest.start(stage, domain, { name: 'soak', collectorPort });
   const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
   const windowSeconds = Math.min(MOST_WINDOW_SECONDS, Math.ceil(effort.soakSeconds / LEAST_WINDOWS));
+  const windows: { readonly x: number; readonly y: number }[] = [];
   for (let second = windowSeconds; second <= effort.soakSeconds; second += windowSeconds) {
     const load = await reuse(bench, remit);
     await measure(bench, { contender: 'Remit', scenario: SOAK, pid: remit.pid }, () =>
       vegeta(stage, load, { binary: bench.go.vegeta, port: envoy.address.port, rate: RATE, seconds: windowSeconds }),
     );
-    bench.results.note(residentAfter(second), residentMiB(remit.pid), 'MiB');
-    bench.say(`  ${second} s: ${residentMiB(remit.pid).toFixed(0)} MiB resident`);
+    const resident = residentMiB(remit.pid);
+    windows.push({ x: second / 3_600, y: resident });
+    bench.results.note(residentAfter(second), resident, 'MiB');
+    bench.say(`  ${second} s: ${resident.toFixed(0)} MiB resident`);
   }
+  const growth = slope(windows.slice(Math.floor(windows.length / 4)));
+  bench.results.note(GROWTH, growth, 'MiB an hour');
+  bench.say(`  growth: ${growth.toFixed(1)} MiB an hour (least squares, without the first quarter)`);
   bench.results.note('soak: spans dropped', await remit.metric('remit_spans_dropped_total'), '');
   await remit.end();
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { latencyOf, median, pairedRatio } from './statistics.ts';
+import { latencyOf, median, pairedRatio, slope } from './statistics.ts';
 
 describe('latencyOf', () => {
   it('returns the value that a share of the values does not exceed, in any order', () => {
@@ -24,6 +24,20 @@ describe('median', () => {
 
   it('of none is NaN', () => {
     expect(median([])).toBeNaN();
+  });
+});
+
+describe('slope', () => {
+  it.each([
+    ['of a line', [1, 3, 5, 7], 2],
+    ['of equal values', [4, 4, 4], 0],
+    ['of values around a line', [0, 2, 1, 3], 0.8],
+  ])('%s', (_name, values, expected) => {
+    expect(slope(values.map((y, x) => ({ x, y })))).toBeCloseTo(expected, 9);
+  });
+
+  it('of one point is NaN', () => {
+    expect(slope([{ x: 1, y: 1 }])).toBeNaN();
   });
 });
 

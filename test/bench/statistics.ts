@@ -24,6 +24,13 @@ export function median(values: readonly number[]): number {
 
 export const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
+/** The slope of the line through points by least squares, in units of `y` for one of `x`; NaN for fewer than two different `x`. */
+export function slope(points: readonly { readonly x: number; readonly y: number }[]): number {
+  const meanX = sum(points.map(({ x }) => x)) / points.length;
+  const meanY = sum(points.map(({ y }) => y)) / points.length;
+  return sum(points.map(({ x, y }) => (x - meanX) * (y - meanY))) / sum(points.map(({ x }) => (x - meanX) ** 2));
+}
+
 /**
  * Compares a figure of two contenders: the median over the rounds of the ratio within a round, so that a slow round counts for both. NaN
  * where no round has both.
