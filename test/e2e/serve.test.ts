@@ -10,11 +10,14 @@ import type { Running } from './process.ts';
 
 const examples = resolve(import.meta.dirname, '../../cedar-policies');
 
-/** The garbage collector flags of a serving Remit. */
+const nameOf = (flag: string): string | undefined => flag.split('=', 1)[0];
+
+/** The flags of a serving Remit that it sets by itself, in whatever way they are set. */
 async function flagsOf(started: Running): Promise<readonly string[]> {
   await started.said('checks on');
   const words = (await readFile(`/proc/${started.child.pid}/cmdline`, 'utf8')).split('\0');
-  return words.filter((word) => /^--(expose-gc$|(max-semi-space-size|heap-growing-percent|wasm-num-compilation-tasks)=)/.test(word));
+  const names = new Set(SERVING_FLAGS.map(nameOf));
+  return words.filter((word) => names.has(nameOf(word)));
 }
 
 /** The allocator settings in its environment. */
