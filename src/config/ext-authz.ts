@@ -50,6 +50,11 @@ export interface ExtAuthzConfig extends SocketKeys {
    * most similar action; or `none` of it. Default `verified`.
    */
   readonly denialDetails: 'verified' | 'none';
+  /**
+   * Dynamic metadata of an allow: the `ids` of decision, task and trace, or `all`: decision, agent and action too, for access logs that print
+   * them and for outcomes of decisions that another process made. Default `ids`.
+   */
+  readonly allowMetadata: 'ids' | 'all';
   /** Concurrent checks, and of one agent four times as many as are free. One more is answered 503 `overloaded`. Default 256, 1 to 100,000. */
   readonly checksInFlight: number;
   /**
@@ -109,6 +114,7 @@ export const extAuthz = section<ExtAuthzConfig>({
   onBindingViolation: optional(oneOf(['revoke-token', 'revoke-task', 'ignore']), 'revoke-token'),
   helpUrl: optional(httpsUrl, null),
   denialDetails: optional(oneOf(['verified', 'none']), 'verified'),
+  allowMetadata: optional(oneOf(['ids', 'all']), 'ids'),
   checksInFlight: optional(integer(1, 100_000), 256),
   maxChecksPerSecondPerAgent: optional(integer(1, 1_000_000), 2_000),
   maxTokenSeconds: optional(integer(1, 900), 900),

@@ -131,8 +131,10 @@ const traceSource = (traces: TraceWaits): TraceSource => ({
 });
 
 /** An answer names its ledger where other processes may serve the same proxy: at a sidecar, and at an authority. */
-const responseOptions = ({ extAuthz: { helpUrl }, ledger, state, authority }: Config): ResponseOptions =>
-  state.kind === 'authority' || authority.listen.length > 0 ? { helpUrl, ledger: ledger.name } : { helpUrl };
+function responseOptions({ extAuthz: { helpUrl, allowMetadata }, ledger, state, authority }: Config): ResponseOptions {
+  const options = { helpUrl, allowMetadata };
+  return state.kind === 'authority' || authority.listen.length > 0 ? { ...options, ledger: ledger.name } : options;
+}
 
 /**
  * Limits the rate of each agent: before its check is decoded, or once its proof is verified. `admit` names the agent for the queue, where agents take

@@ -76,8 +76,19 @@ describe('checkResponseFrom an allow', () => {
     expect(() => checkResponseFrom(answerFor({ transactionToken: 'a\r\nb' }), options)).toThrow('compact JWS');
   });
 
-  it('has ids and labels as dynamic metadata', () => {
+  it('has the ids as dynamic metadata', () => {
     expect(readAsEnvoy(checkResponseFrom(answerFor({}), options)).dynamic_metadata).toEqual({
+      fields: {
+        decision_id: { stringValue: id },
+        task_id: { stringValue: 't-1' },
+        trace_id: { stringValue: traceId },
+      },
+    });
+  });
+
+  it('has the labels too with `allowMetadata: all`', () => {
+    const all = { ...options, allowMetadata: 'all' } as const;
+    expect(readAsEnvoy(checkResponseFrom(answerFor({}), all)).dynamic_metadata).toEqual({
       fields: {
         decision_id: { stringValue: id },
         decision: { stringValue: 'allow' },
