@@ -56,6 +56,13 @@ export class ProtobufWriter {
     this.#end += bytes.length;
   }
 
+  /** A bytes field, or an embedded message that is serialised already. */
+  bytesField(field: number, bytes: Uint8Array): void {
+    this.#tag(field, LENGTH_DELIMITED);
+    this.#end = this.#putVarint(this.#end, bytes.length);
+    this.raw(bytes);
+  }
+
   /** A string field; a lone surrogate becomes U+FFFD. */
   text(field: number, value: string): void {
     const start = this.open(field);
