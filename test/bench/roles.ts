@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { measure } from './bench.ts';
@@ -40,9 +41,10 @@ export const roleNames = Object.keys(roles) as Role[];
 /** The series of the load without and beside a role. */
 export const beside = (
   role: Role,
+  contender: string = CONTENDER,
 ): { readonly off: readonly [string, string]; readonly on: readonly [string, string] } => ({
-  off: [CONTENDER, `roles: ${RATE}/s, no ${role}`],
-  on: [CONTENDER, `roles: ${RATE}/s beside ${role}`],
+  off: [contender, `roles: ${RATE}/s, no ${role}`],
+  on: [contender, `roles: ${RATE}/s beside ${role}`],
 });
 
 interface Asked {
@@ -50,36 +52,75 @@ interface Asked {
   readonly port: number;
 }
 
+/** One build of Remit: a process for each configuration that a role needs, with its Envoy. */
+interface Build {
+  readonly contender: string;
+  /** The built program, `main.js`. */
+  readonly main: string;
+  /** Policies of `many`. */
+  readonly folder: string;
+  readonly plain: Asked | null;
+  readonly many: Asked | null;
+  readonly rotating: Asked | null;
+}
+
 /**
  * What the other roles of a process cost its checks: the latency of a steady load without and beside each of them, in turn. The noise is
- * made by a process of its own, at a fixed rate.
+ * made by a process of its own, at a fixed rate. The ratios are of the first build.
  */
 export async function measureRoles(bench: Bench): Promise<void> {
-  const { effort, stage } = bench;
+  const { effort } = bench;
   const chosen = roleNames.filter((role) => effort.roles.includes(role));
-  const folder = await policyFolder(stage.folder, POLICIES);
-  const asked: Readonly<Record<'plain' | 'many' | 'rotating', Asked | null>> = {
-    plain: chosen.some((role) => role !== 'policies') ? await started(bench, 'plain', {}) : null,
-    many: chosen.includes('policies') ? await started(bench, 'many', { policies: folder }) : null,
-    rotating: chosen.includes('rotation') ? await started(bench, 'rotating', { ledger: { segmentMiB: 1 } }) : null,
-  };
+  const builds: Build[] = [];
+  for (const [index, checkout] of effort.builds.entries())
+    builds.push(await startBuild(bench, chosen, { checkout: resolve(checkout), index }));
   for (let round = 0; round < effort.rounds; round += 1) {
-    for (const role of chosen) {
-      const off = (role === 'policies' ? asked.many : asked.plain) as Asked;
-      const on = (role === 'rotation' ? asked.rotating : off) as Asked;
-      const without = () => run(bench, { ...off, series: beside(role).off }, async () => async () => {});
-      const noisy = () =>
-        run(bench, { ...on, series: beside(role).on }, () => startNoise(bench, role, { ...on, folder }));
-      for (const turn of round % 2 === 0 ? [without, noisy] : [noisy, without]) await turn();
-    }
+    for (const role of chosen)
+      for (const build of round % 2 === 0 ? builds : builds.toReversed())
+        await measureRole(bench, build, { role, round });
   }
-  for (const one of Object.values(asked)) await one?.remit.end();
+  for (const { plain, many, rotating } of builds) for (const asked of [plain, many, rotating]) await asked?.remit.end();
+}
+
+async function measureRole(
+  bench: Bench,
+  build: Build,
+  { role, round }: { readonly role: Role; readonly round: number },
+): Promise<void> {
+  const off = role === 'policies' ? build.many : build.plain;
+  const on = role === 'rotation' ? build.rotating : off;
+  if (off === null || on === null) throw new Error(`no process was started for ${role}`);
+  const series = beside(role, build.contender);
+  const without = () => run(bench, { ...off, series: series.off }, async () => async () => {});
+  const noisy = () => run(bench, { ...on, series: series.on }, () => startNoise(bench, role, { ...build, ...on }));
+  for (const turn of round % 2 === 0 ? [without, noisy] : [noisy, without]) await turn();
+}
+
+async function startBuild(
+  bench: Bench,
+  chosen: readonly Role[],
+  { checkout, index }: { readonly checkout: string; readonly index: number },
+): Promise<Build> {
+  const needs = (...those: readonly Role[]): boolean => chosen.some((role) => those.includes(role));
+  const place = join(bench.stage.folder, `roles-${index}`);
+  await mkdir(place);
+  const folder = await policyFolder(place, POLICIES);
+  const start = (name: string, options: object): Promise<Asked> =>
+    started(bench, `roles-${index}-${name}`, { checkout, ...options });
+  return {
+    contender: index === 0 ? CONTENDER : checkout,
+    main: join(checkout, 'dist/main.js'),
+    folder,
+    plain: chosen.some((role) => role !== 'policies') ? await start('plain', {}) : null,
+    many: needs('policies') ? await start('many', { policies: folder }) : null,
+    rotating: needs('rotation') ? await start('rotating', { ledger: { segmentMiB: 1 } }) : null,
+  };
 }
 
 /** A Remit with its Envoy, warmed up. */
 async function started(bench: Bench, name: string, options: object): Promise<Asked> {
   const { collectorPort, domain, stage } = bench;
-  const remit = await RemitUnderTest.start(stage, domain, { name: `roles-${name}`, collectorPort, ...options });
+  const remit = await RemitUnderTest.start(stage, domain, { name, collectorPort, ...options });
   const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
   const { port } = envoy.address;
   await wrk(stage, await reuse(bench, remit), { port, seconds: WARM_SECONDS });
@@ -112,10 +153,10 @@ const STALL = 'remit_event_loop_delay_seconds';
 async function startNoise(
   bench: Bench,
   role: Role,
-  { remit, port, folder }: Asked & { readonly folder: string },
+  of: Asked & Pick<Build, 'folder' | 'main'>,
 ): Promise<() => Promise<void>> {
   if (role === 'rotation') return async () => {};
-  return role === 'budgets' ? startBudgets(bench, { remit, port }) : startProcess(bench, role, { remit, folder });
+  return role === 'budgets' ? startBudgets(bench, of) : startProcess(bench, role, of);
 }
 
 async function startBudgets(bench: Bench, { remit, port }: Asked): Promise<() => Promise<void>> {
@@ -133,7 +174,7 @@ async function startBudgets(bench: Bench, { remit, port }: Asked): Promise<() =>
 async function startProcess(
   { domain, stage, say }: Bench,
   role: NoisyRole,
-  { remit, folder }: { readonly remit: RemitUnderTest; readonly folder: string },
+  { remit, folder, main }: Pick<Asked, 'remit'> & Pick<Build, 'folder' | 'main'>,
 ): Promise<() => Promise<void>> {
   const child = fork(resolve(import.meta.dirname, 'role-noise.ts'));
   const ended = once(child, 'exit');
@@ -164,5 +205,3 @@ async function startProcess(
     if (told.failure !== null) throw new Error(`${role}: ${told.failure}`);
   };
 }
-
-const main = resolve(import.meta.dirname, '../../dist/main.js');

@@ -41,7 +41,7 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --streams   numbers of sidecars of the fleet; default 1,10,100,2000: the last takes 1.5 GiB and some minutes
   --roles     some of: ${roleNames.join(', ')}; default all
   --soak      how long the soak takes; default 30, an hour is 3600
-  --builds    checkouts, each built, whose \`cost\` is compared with that of the first; default this one
+  --builds    checkouts, each built, whose \`cost\` and \`roles\` are compared with those of the first; default this one
   --gate      compares with the runs kept in gate.json; exit code 1 where the build has lost against them
   --keep      adds runs to those, after a change that is meant; --rounds of them
 
