@@ -5,12 +5,10 @@ import type { VerificationKey } from '../../token/jwks.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import type { PolicyFeed } from '../loading/feed.ts';
-import { compileToServe } from '../loading/compile.ts';
-import { policySetFrom } from '../loading/load.ts';
+import { policySetsToServe } from '../loading/load.ts';
 import type { PolicySet } from '../loading/load.ts';
 import type { Findings } from '../loading/proved-set.ts';
 import type { PolicyDisk } from '../loading/source.ts';
-import { SlicePool } from '../pool.ts';
 import { bundleFrom, MAX_BUNDLE_BYTES } from './bundle.ts';
 import type { Bundle } from './bundle.ts';
 import type { FetchBundle } from './fetch.ts';
@@ -25,7 +23,8 @@ export interface BundleFeedParts {
   /** File that keeps the last bundle in force, so that a restart neither accepts an older one nor waits for the address. */
   readonly keptIn: string;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
-  readonly load?: typeof policySetFrom;
+  /** Default: `policySetsToServe()`. */
+  readonly load?: ReturnType<typeof policySetsToServe>;
 }
 
 /** Reads the bundle from a file, as an address without ETags. */
@@ -71,10 +70,11 @@ export class BundleFeed implements PolicyFeed {
   #isLoaded = false;
   #inForce: BundleInForce | null = null;
   #kept: string | null = null;
-  readonly #made = { compile: compileToServe(), pool: new SlicePool() };
+  readonly #setFrom: ReturnType<typeof policySetsToServe>;
 
   constructor(parts: BundleFeedParts) {
     this.#parts = parts;
+    this.#setFrom = parts.load ?? policySetsToServe();
   }
 
   /** The bundle that was loaded last; `null` before one was. */
@@ -121,7 +121,7 @@ export class BundleFeed implements PolicyFeed {
   };
 
   readonly load = async (): Promise<PolicySet | Findings> => {
-    const { label, keys, ports, load = policySetFrom } = this.#parts;
+    const { label, keys, ports } = this.#parts;
     const content = this.#text;
     if (content === null) return this.#unfit('has not been fetched yet');
     const bundle = bundleFrom(content, keys(), label);
@@ -133,7 +133,7 @@ export class BundleFeed implements PolicyFeed {
     const problem =
       this.#orderProblem(bundle, digest) ?? (this.#isLoaded ? expiryProblem(bundle, ports.nowMs()) : null);
     if (problem !== null) return this.#unfit(problem);
-    const set = await load(bundle.source, this.#made);
+    const set = await this.#setFrom(bundle.source);
     if ('findings' in set) return set;
     // INVARIANT: a bundle is on disk before it takes effect, so that no crash forgets its serial.
     const unkept = this.#last?.digest === digest ? null : await keep(content, this.#parts);

@@ -1,10 +1,8 @@
 import type { PathGuard } from '../../config/writable-path.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
-import { SlicePool } from '../pool.ts';
-import { compileToServe } from './compile.ts';
 import type { LoadPolicySet } from '../policy-in-force.ts';
-import { loadPolicies } from './load.ts';
+import { policySetsToServe, policySourceIn } from './load.ts';
 import { folderStamp, systemDisk } from './source.ts';
 
 /** A source of policies that can be polled for changes. */
@@ -21,8 +19,12 @@ export interface PolicyFeed {
 
 /** The policies of a folder: files, links, or a mounted ConfigMap. @param guard refuses a file or folder, at each load */
 export function folderFeed(folder: string, guard: PathGuard): PolicyFeed {
-  const ports = { disk: { ...systemDisk, guard }, compile: compileToServe(), pool: new SlicePool() };
-  return { look: () => folderStamp(folder), load: () => loadPolicies(folder, ports), isWhole: false };
+  const setFrom = policySetsToServe();
+  const load = async (): ReturnType<LoadPolicySet> => {
+    const source = await policySourceIn(folder, { ...systemDisk, guard });
+    return 'findings' in source ? source : setFrom(source);
+  };
+  return { look: () => folderStamp(folder), load, isWhole: false };
 }
 
 /**

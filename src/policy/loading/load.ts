@@ -8,10 +8,10 @@ import { Engine } from '../engine.ts';
 import type { EngineAnswer, EngineRules, EngineSizes, Keep } from '../engine.ts';
 import { SlicePool } from '../pool.ts';
 import type { Question } from '../question.ts';
-import { compileInWorker } from './compile.ts';
+import { compileInWorker, compileToServe } from './compile.ts';
 import type { Compile } from './compile.ts';
 import type { PolicyEntry } from './policy-file.ts';
-import { provedSetFrom, unfit } from './proved-set.ts';
+import { hashOf, provedSetFrom, unfit } from './proved-set.ts';
 import type { Findings, ProvedSet } from './proved-set.ts';
 import { folderStamp, readPolicySource, systemDisk } from './source.ts';
 import type { PolicyDisk, PolicySource } from './source.ts';
@@ -62,8 +62,9 @@ export interface SetPorts {
 }
 
 /** What loading needs. */
-export interface LoadPorts extends SetPorts {
+export interface LoadPorts {
   readonly disk: PolicyDisk;
+  readonly compile: Compile;
 }
 
 const systemLoadPorts = (): LoadPorts => ({ disk: systemDisk, compile: compileInWorker() });
@@ -76,10 +77,15 @@ export async function loadPolicies(
   folder: string,
   ports: LoadPorts = systemLoadPorts(),
 ): Promise<PolicySet | Findings> {
-  const source = await readUnchanged(folder, ports.disk);
-  if ('findings' in source) return source;
-  if ('unreadable' in source) return unfit(folder, `the policy folder could not be read: ${source.unreadable}`);
-  return policySetFrom(source, ports);
+  const source = await policySourceIn(folder, ports.disk);
+  return 'findings' in source ? source : policySetFrom(source, ports);
+}
+
+/** The content of a policy folder, or every finding. */
+export async function policySourceIn(folder: string, disk: PolicyDisk): Promise<PolicySource | Findings> {
+  const source = await readUnchanged(folder, disk);
+  if (!('unreadable' in source)) return source;
+  return unfit(folder, `the policy folder could not be read: ${source.unreadable}`);
 }
 
 const MAX_READS = 5;
@@ -107,6 +113,24 @@ export async function policySetFrom(
   pool?.clear();
   return policySetOf(proved, { index, ...(pool && { pool }) });
 }
+
+/**
+ * As `policySetFrom`, for a server, where each set replaces the one before: they share an instance of the engine, content that is that of the set
+ * made last gives that set, and from the second set on the proof yields to checks.
+ */
+export function policySetsToServe(): (source: PolicySource) => Promise<PolicySet | Findings> {
+  const ports = { compile: compileToServe(), pool: new SlicePool() };
+  let last: PolicySet | null = null;
+  return async (source) => {
+    if (last !== null && isSameContent(last.source, source)) return last;
+    const made = await policySetFrom(source, ports);
+    if (!('findings' in made)) last = made;
+    return made;
+  };
+}
+
+const isSameContent = (one: PolicySource, other: PolicySource): boolean =>
+  hashOf(one) === hashOf(other) && one.generated?.text === other.generated?.text;
 
 const enforcedOf = ({ policies }: Pick<ProvedSet, 'policies'>): readonly PolicyEntry[] =>
   policies.filter(({ shadow }) => !shadow);

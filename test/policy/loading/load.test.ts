@@ -2,8 +2,8 @@ import type { Server } from '../../../src/action/catalog.ts';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { anyScope } from '../../../src/policy/answers/scope.ts';
 import { describe, expect, it } from '@jest/globals';
-import { compileInWorker, compileToServe, startThreadAhead } from '../../../src/policy/loading/compile.ts';
-import { loadPolicies, policySetFrom } from '../../../src/policy/loading/load.ts';
+import { compileInWorker, startThreadAhead } from '../../../src/policy/loading/compile.ts';
+import { loadPolicies, policySetFrom, policySetsToServe } from '../../../src/policy/loading/load.ts';
 import {
   baseSchema,
   compileHere,
@@ -12,7 +12,6 @@ import {
   folderWith,
   mustLoad,
 } from '../../builders/policy-folder.ts';
-import { SlicePool } from '../../../src/policy/pool.ts';
 import { must } from '../../builders/must.ts';
 
 const permit = '@id("p") permit (principal, action, resource);\n';
@@ -270,9 +269,9 @@ describe('compileInWorker', () => {
 
   it('hands over many policies in their order, and keeps them for one set after another', async () => {
     const text = Array.from({ length: 300 }, (_, index) => permit.replace('"p"', `"p${index}"`));
-    const ports = { compile: compileToServe(), pool: new SlicePool() };
+    const setFrom = policySetsToServe();
     for (const count of [300, 129, 1]) {
-      const set = must(await policySetFrom(folderWith(text.slice(0, count).join('\n')), ports));
+      const set = must(await setFrom(folderWith(text.slice(0, count).join('\n'))));
       expect(set.policies.map(({ id }) => id)).toEqual(Array.from({ length: count }, (_, index) => `p${index}`));
       const answer = set.ask({
         principal: 'spiffe://acme.test/planner' as SpiffeId,
@@ -298,6 +297,18 @@ describe('compileInWorker', () => {
     expect(await findingsOf(folderWith(permit), never)).toEqual([
       'p:1:1: the policy set could not be compiled: no answer within 1 ms',
     ]);
+  });
+});
+
+describe('policySetsToServe', () => {
+  it('gives the set made last for its own content, and no other', async () => {
+    const setFrom = policySetsToServe();
+    const set = must(await setFrom(folderWith(permit)));
+    expect(await setFrom(folderWith('permit ('))).toHaveProperty('findings');
+    expect(await setFrom(folderWith(permit))).toBe(set);
+    const other = must(await setFrom(folderWith(permit.replace('"p"', '"q"'))));
+    expect(other.policies).toMatchObject([{ id: 'q' }]);
+    expect(must(await setFrom(folderWith(permit))).policies).toMatchObject([{ id: 'p' }]);
   });
 });
 
