@@ -2,14 +2,15 @@ import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Agent } from '../../src/dev/agent.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 
-/** What a process of noise does, and how often: `fork` this file, send a `NoiseOrder`, and end it by a signal. */
+/** What a process of noise does, and how often: `fork` this file and send a `NoiseOrder`. It ends at the next message, after its turns. */
 export interface NoiseOrder {
   readonly role: NoisyRole;
-  /** Turns per second. One that is late is left out, so the rate is never exceeded. */
+  /** Turns per second, the first at once. One that is late is left out, so the rate is never exceeded. */
   readonly perSecond: number;
   readonly svid: IssuedSvid;
   readonly bundlePem: string;
@@ -31,8 +32,10 @@ export interface NoiseMade {
 }
 
 const AUDIENCE = 'https://files.acme.test';
-/** Turns under way. */
+/** Turns under way, of roles that are not one at a time. */
 const MOST_UNDER_WAY = 8;
+/** How often the generation of the policies is looked at. */
+const LOOK_MS = 500;
 
 const [order] = (await once(process, 'message')) as [NoiseOrder];
 const agent = new Agent(order.svid, order.bundlePem);
@@ -51,6 +54,11 @@ function declared(): Promise<string> {
   return asked('/oauth/token', new URLSearchParams(form).toString());
 }
 
+const scraped = async (): Promise<string> => (await fetch(`http://127.0.0.1:${order.adminPort}/metrics`)).text();
+
+const generationIn = (metrics: string): string =>
+  metrics.split('\n').find((line) => line.startsWith('remit_policy_generation ')) ?? '';
+
 let changes = 0;
 
 /** One turn of each role. */
@@ -61,11 +69,12 @@ const turns: Readonly<Record<NoisyRole, () => Promise<unknown>>> = {
     const file = join(order.policies, 'policies', 'others.cedar');
     const text = (await readFile(file, 'utf8')).replace(/\n\/\/ change \d+\n$/, '');
     await writeFile(`${file}.new`, `${text}\n// change ${(changes += 1)}\n`);
+    const before = generationIn(await scraped());
     await rename(`${file}.new`, file);
+    while (generationIn(await scraped()) === before) await delay(LOOK_MS);
   },
   scrapes: async () => {
-    const answer = await fetch(`http://127.0.0.1:${order.adminPort}/metrics`);
-    if (!(await answer.text()).includes('remit_decisions_total')) throw new Error('a scrape without checks');
+    if (!(await scraped()).includes('remit_decisions_total')) throw new Error('a scrape without checks');
   },
   verification: async () => {
     const [command = '', ...args] = order.verify;
@@ -79,20 +88,32 @@ const turns: Readonly<Record<NoisyRole, () => Promise<unknown>>> = {
 const BARE_TAIL = 2;
 
 let made = 0;
-let underWay = 0;
+const underWay = new Set<Promise<void>>();
 let failure: string | null = null;
 
+const most = order.role === 'policies' || order.role === 'verification' ? 1 : MOST_UNDER_WAY;
 const turn = (): void => {
-  if (underWay >= MOST_UNDER_WAY) return;
-  underWay += 1;
-  turns[order.role]()
-    .then(() => (made += 1))
-    .catch((error: unknown) => (failure = String(error)))
-    .finally(() => {
-      underWay -= 1;
-      process.send?.({ made, failure } satisfies NoiseMade);
-    });
+  if (underWay.size >= most) return;
+  const one = takenTurn().finally(() => underWay.delete(one));
+  underWay.add(one);
 };
+
+/** Makes one turn, and tells of it. Never rejects. */
+async function takenTurn(): Promise<void> {
+  try {
+    await turns[order.role]();
+    made += 1;
+  } catch (error) {
+    failure = String(error);
+  }
+  process.send?.({ made, failure } satisfies NoiseMade);
+}
+
 process.send?.({ made, failure } satisfies NoiseMade);
 turn();
-setInterval(turn, 1_000 / order.perSecond);
+const turning = setInterval(turn, 1_000 / order.perSecond);
+await once(process, 'message');
+clearInterval(turning);
+await Promise.all(underWay);
+agent.close();
+process.disconnect?.();

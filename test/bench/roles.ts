@@ -178,11 +178,10 @@ async function startProcess(
 ): Promise<() => Promise<void>> {
   const child = fork(resolve(import.meta.dirname, 'role-noise.ts'));
   const ended = once(child, 'exit');
-  const end = async (): Promise<void> => {
+  stage.onClose(async () => {
     child.kill('SIGKILL');
     await ended;
-  };
-  stage.onClose(end);
+  });
   let told: NoiseMade = { made: 0, failure: null };
   child.on('message', (made: NoiseMade) => (told = made));
   const key = /verified with (\S+)/.exec(remit.said)?.[1] ?? '';
@@ -200,7 +199,8 @@ async function startProcess(
   child.send(order);
   await once(child, 'message');
   return async () => {
-    await end();
+    child.send('end');
+    await ended;
     say(`  ${told.made} turns of ${role}`);
     if (told.failure !== null) throw new Error(`${role}: ${told.failure}`);
   };
