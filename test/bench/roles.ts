@@ -19,7 +19,7 @@ const CONTENDER = 'Remit';
 const RATE = 1_000;
 /** The set that is reloaded. */
 const POLICIES = 10_000;
-const WARM_SECONDS = 6;
+const WARM_SECONDS = 4;
 const SETTLE_MS = 500;
 
 /** The other roles of one process by name, and how often each acts per second; a rotation is that of segments of 1 MiB. */
