@@ -1,27 +1,87 @@
 // Builds `dist/` from `src/`, and puts `remit` into `node_modules/.bin` beside the Node that the project brings.
 //
 //   node .ci/build.js              build
-//   node .ci/build.js --prepare    the same, but where TypeScript is not installed (`npm ci --omit=dev`) say so and succeed:
+//   node .ci/build.js --prepare    the same, but where the bundler is not installed (`npm ci --omit=dev`) say so and succeed:
 //                                  a package or an image brings a `dist/` of its own
+//
+// `dist/main.js` is the command. What it and the threads load is in `dist/program/`, bundled with the packages it needs, so that a start opens
+// few files. Each command and each role is loaded only where it is used. The engine of the policies stays a package: its code is read by path.
 
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const compiler = `${root}node_modules/typescript/bin/tsc`;
 const main = `${root}dist/main.js`;
 
-if (process.argv.includes('--prepare') && !existsSync(compiler)) {
+/** Started by their paths: the threads, and the process that watches over a run. */
+const STARTED_BY_PATH = [
+  'src/policy/loading/compile-worker.ts',
+  'src/ledger/log/log-worker.ts',
+  'src/state/sqlite/authority-worker.ts',
+  'src/agent-run/watcher-process.ts',
+];
+
+/** An `import` of `node:http` evaluates all it exports, among them `fetch`: some 20 ms. Its CommonJS form does not. */
+const httpWithoutFetch = {
+  name: 'http-without-fetch',
+  resolveId: (id) => (id === 'node:http' ? '\0node-http' : null),
+  load: (id) => (id === '\0node-http' ? 'module.exports = process.getBuiltinModule("node:http");' : null),
+};
+
+const GRPC = '__require("@grpc/grpc-js")';
+
+/** Some packages load another one by a `require` that they make themselves, which a bundler does not see. */
+const seenRequire = {
+  name: 'seen-require',
+  transform: (code, id) =>
+    id.includes('/@opentelemetry/') && code.includes(GRPC)
+      ? { code: code.replaceAll(GRPC, 'require("@grpc/grpc-js")'), map: null }
+      : null,
+};
+
+/** Of `pg`, which tries it only where a program asks for it. */
+const NOT_INSTALLED = ['pg-native'];
+
+if (process.argv.includes('--prepare') && !existsSync(`${root}node_modules/rolldown`)) {
   if (!existsSync(main))
-    console.error('remit: TypeScript is not installed, so `dist/` is not built: run `npm ci && npm run build`');
+    console.error('remit: the bundler is not installed, so `dist/` is not built: run `npm ci && npm run build`');
   process.exit(0);
 }
 rmSync(`${root}dist`, { recursive: true, force: true });
-execFileSync(process.execPath, [compiler, '-p', `${root}tsconfig.build.json`], { stdio: 'inherit' });
+await bundle();
 chmodSync(main, 0o755);
 writeFileSync(`${root}dist/version.txt`, `${version()}\n`);
 linkCommand();
+
+async function bundle() {
+  const { build } = await import('rolldown');
+  const { output } = await build({
+    cwd: root,
+    platform: 'node',
+    input: ['src/main.ts', ...STARTED_BY_PATH],
+    external: NOT_INSTALLED,
+    plugins: [httpWithoutFetch, seenRequire],
+    onLog: (level, { message }) => {
+      if (level === 'warn') throw new Error(message);
+    },
+    output: {
+      dir: 'dist',
+      sourcemap: true,
+      sourcemapExcludeSources: true,
+      entryFileNames: ({ name }) => (name === 'main' ? 'main.js' : 'program/[name].js'),
+      // Two folders deep, as all folders of `src/` are: files of the product are found by paths relative to the code.
+      chunkFileNames: 'program/[name]-[hash].js',
+    },
+  });
+  if (output.some(({ code, fileName }) => fileName === 'main.js' && /new URL\(/.test(code)))
+    throw new Error('`dist/main.js` finds files by its own path, which is not two folders deep');
+  const unseen = output
+    .flatMap(({ code = '' }) => [...code.matchAll(/\b__require\("([^"]+)"\)/g)].map(([, name]) => name))
+    .filter((name) => !isBuiltin(name) && !NOT_INSTALLED.includes(name));
+  if (unseen.length > 0) throw new Error(`packages that are not bundled: ${unseen.join(', ')}`);
+}
 
 /** `1.2.3+84bff23a9c01`, with the commit as build metadata where git knows it; `.dirty` where tracked files differ from it. */
 function version() {

@@ -24,26 +24,29 @@ export const HOST_FOLDERS = [
 
 /** Writes the npm package: built, with all packages it needs, since a package from a file or registry cannot pin those of its packages otherwise. */
 export function writePackage(root: string, to: string): void {
-  writeProgram(root, to);
+  writeProgram(root, to, () => true);
   for (const name of PAGES) copy(join(root, name), join(to, name));
 }
 
-/** Writes what runs: the built product with its packages. */
-function writeProgram(root: string, to: string): void {
+/** The packages whose code the build leaves where it is, since the product reads it by path. `dist/` has the code of all others. */
+const READ_BY_PATH = new Set(['@cedar-policy/cedar-wasm']);
+
+/** Writes what runs: the built product with some of its packages. */
+function writeProgram(root: string, to: string, isNeeded: (name: string) => boolean): void {
   for (const name of READ_AT_RUN) copy(join(root, name), join(to, name));
   writeJson(join(to, 'package.json'), releasedManifest(manifestIn(root)));
-  for (const { path } of productionPackages(root)) copy(join(root, path), join(to, path));
+  for (const { name, path } of productionPackages(root)) if (isNeeded(name)) copy(join(root, path), join(to, path));
 }
 
 /**
- * Writes what a host or an image has, below `to` as below `/`: `usr/lib/remit` with all packages, the command, the units of systemd, licences and
+ * Writes what a host or an image has, below `to` as below `/`: `usr/lib/remit` with what the build did not bundle, the command, the units of systemd, licences and
  * the bill of materials. It has no Node.js.
  *
  * @param seconds time of the release, since 1970
  */
 export function writeTree(root: string, to: string, { seconds }: { readonly seconds: number }): void {
   const manifest = manifestIn(root);
-  writeProgram(root, join(to, 'usr/lib/remit'));
+  writeProgram(root, join(to, 'usr/lib/remit'), (name) => READ_BY_PATH.has(name));
 
   mkdirSync(join(to, 'usr/bin'), { recursive: true });
   symlinkSync('../lib/remit/dist/main.js', join(to, 'usr/bin/remit'));

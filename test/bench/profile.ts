@@ -1,6 +1,9 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
+import { SourceMap } from 'node:module';
+import type { SourceMapPayload } from 'node:module';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openBench } from './bench.ts';
 import type { Bench } from './bench.ts';
@@ -40,7 +43,12 @@ interface CpuProfile {
 
 interface ProfileNode {
   readonly id: number;
-  readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
+  readonly callFrame: {
+    readonly functionName: string;
+    readonly url: string;
+    readonly lineNumber: number;
+    readonly columnNumber: number;
+  };
 }
 
 const { values } = parseArgs({
@@ -144,10 +152,25 @@ function selfTimes(
     .map(({ id, callFrame }) => ({ frame: callFrame, us: byNode.get(id) ?? 0 }));
 }
 
+const maps = new Map<string, SourceMap | null>();
+
+/** The source of a frame of the bundled product, by the source map beside it; other URLs as they are. */
+function sourceOf({ url, lineNumber, columnNumber }: ProfileNode['callFrame']): string {
+  let map = maps.get(url);
+  if (map === undefined) {
+    const file = url.startsWith('file:') ? `${fileURLToPath(url)}.map` : '';
+    map = existsSync(file) ? new SourceMap(JSON.parse(readFileSync(file, 'utf8')) as SourceMapPayload) : null;
+    maps.set(url, map);
+  }
+  const entry = map?.findEntry(lineNumber, columnNumber);
+  return entry !== undefined && 'originalSource' in entry ? new URL(entry.originalSource, url).href : url;
+}
+
 /** The room of our own code, the package of a dependency, or V8's own name. */
-function moduleOf({ url, functionName }: ProfileNode['callFrame']): string {
-  const dist = pathToFileURL(join(import.meta.dirname, '../../dist/')).href;
-  if (url.startsWith(dist)) return `remit ${url.slice(dist.length).split('/')[0] ?? ''}`;
+function moduleOf(frame: ProfileNode['callFrame']): string {
+  const url = sourceOf(frame);
+  const src = pathToFileURL(join(import.meta.dirname, '../../src/')).href;
+  if (url.startsWith(src)) return `remit ${url.slice(src.length).split('/')[0] ?? ''}`;
   const [, inPackages] = url.split('/node_modules/');
   if (inPackages !== undefined) {
     return inPackages
@@ -156,7 +179,7 @@ function moduleOf({ url, functionName }: ProfileNode['callFrame']): string {
       .join('/');
   }
   if (url.startsWith('node:')) return url;
-  return url.startsWith('wasm:') ? 'wasm (Cedar)' : `native ${functionName}`;
+  return url.startsWith('wasm:') ? 'wasm (Cedar)' : `native ${frame.functionName}`;
 }
 
 function functionOf(frame: ProfileNode['callFrame']): string {

@@ -1,8 +1,9 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
+import { builtSources } from '../built-sources.ts';
 import { freePort } from '../free-port.ts';
 import { Collector } from '../telemetry/collector.ts';
 import { asScraped } from '../telemetry/pushed-request.ts';
@@ -128,8 +129,12 @@ async function ended({ child, exit }: Running): Promise<void> {
   expect(await exit).toBe(0);
 }
 
-const packagesIn = (loaded: string): ReadonlySet<string> =>
-  new Set(Array.from(loaded.matchAll(/node_modules\/(@opentelemetry\/[^/]+)\//g), ([, name = '']) => name));
+/** Packages of OpenTelemetry in loaded modules, one URL a line. */
+function packagesIn(loaded: string): ReadonlySet<string> {
+  const files = loaded.split('\n').filter((url) => url.startsWith('file:'));
+  const sources = builtSources(files.map((url) => fileURLToPath(url))).join('\n');
+  return new Set(Array.from(sources.matchAll(/node_modules\/(@opentelemetry\/[^/]+)\//g), ([, name = '']) => name));
+}
 
 const withoutValue = (line: string): string => (line.startsWith('#') ? line : line.slice(0, line.lastIndexOf(' ')));
 

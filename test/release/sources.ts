@@ -6,8 +6,8 @@ import { productionPackages } from '../../.ci/release/lock-file.ts';
 /** The sources of the product. */
 export const root = resolve(import.meta.dirname, '../..');
 
-/** What the compiler needs besides the packages that the product runs with. */
-const FOR_BUILDING = ['typescript', '@types/pg'];
+/** What a build needs besides the packages that the product runs with. */
+const FOR_BUILDING = ['rolldown'];
 
 /** Copies the sources without tests and history, and installs their packages, as a clone on another machine has them. */
 export function copySources(to: string): void {
