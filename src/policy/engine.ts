@@ -107,13 +107,9 @@ export class Engine {
     });
   }
 
-  /** Warms the engine up, so that the first question does not wait. An error here recurs in the question, which reports it. */
+  /** Warms the engine up, so that the first question does not wait. */
   warm(): this {
-    try {
-      this.#pool.warm();
-    } catch {
-      // The next call creates a new instance.
-    }
+    this.#pool.warm();
     return this;
   }
 

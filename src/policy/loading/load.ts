@@ -107,7 +107,10 @@ export async function policySetFrom(
   source: PolicySource,
   { compile, pool }: SetPorts = { compile: compileInWorker() },
 ): Promise<PolicySet | Findings> {
-  const proved = await provedSetFrom(source, compile);
+  const proving = provedSetFrom(source, compile);
+  // Another thread proves the policies meanwhile.
+  pool?.warm();
+  const proved = await proving;
   if ('findings' in proved) return proved;
   const index = await SliceIndex.inTurns(enforcedOf(proved).map(({ scope }) => scope));
   pool?.clear();
