@@ -17,12 +17,12 @@ export function noteAnswers(
   }
 }
 
-/** A denial of Remit has its reason in its body. */
+/** The reason is in the body, where the generator keeps it. */
 function answerOf({ status, body }: Hit): string {
   if (status === 0) return 'no answer';
   if (status === 200) return 'answered 200';
   const reason = /"reason":"([\w.-]+)"/.exec(Buffer.from(body, 'base64').toString('utf8'))?.[1];
-  return reason === undefined ? `${status} by Envoy itself` : `${status} by Remit, ${reason}`;
+  return reason === undefined ? String(status) : `${status}, ${reason}`;
 }
 
 /** Why Envoy answered itself, by its counters of the Remit cluster. */

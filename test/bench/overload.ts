@@ -3,12 +3,14 @@ import { noteAnswers, noteEnvoysOwn } from './answers.ts';
 import { kept, measure } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
+import { flood } from './flood.ts';
 import { mustBeAllowed } from './load.ts';
 import type { Load, Run } from './load.ts';
 import { reuse } from './loads.ts';
 import { measureNeighbour } from './neighbour.ts';
 import { recoverySeconds } from './recovery.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
+import { ProcessorShare } from './share.ts';
 import { measureSocketOverload } from './socket-overload.ts';
 import { cpuMicroseconds } from './stage.ts';
 import { median } from './statistics.ts';
@@ -20,6 +22,11 @@ const CONTENDER = 'Remit';
 /** Multiple of the capacity that is requested, up to a rate at which the generator itself is the limit. */
 const TIMES = 10;
 const MOST_PER_SECOND = 20_000;
+/**
+ * Processors of Remit with its Envoy, and of what makes the flood, so that neither takes those of the other. The rest is for the steady load, the
+ * collector and this process.
+ */
+const CORES = { product: 1.3, flood: 0.4 } as const;
 /** Half of the capacity is requested before, during and after. */
 const STEADY = 0.5;
 const AFTER_SECONDS = 10;
@@ -54,6 +61,13 @@ export async function measureOverload(bench: Bench): Promise<void> {
   const remit = await RemitUnderTest.start(stage, domain, { name: 'overload', collectorPort });
   const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
   const { port } = envoy.address;
+  const shares = {
+    product: ProcessorShare.open(stage, 'product', CORES.product),
+    flood: ProcessorShare.open(stage, 'flood', CORES.flood),
+  };
+  for (const { pid } of [remit, envoy]) shares.product.take(pid);
+  results.note('overload: processors of Remit and Envoy', shares.product.group === null ? NaN : CORES.product, '');
+  results.note('overload: processors of the flood', shares.flood.group === null ? NaN : CORES.flood, '');
   await wrk(stage, await reuse(bench, remit), { port, seconds: effort.seconds });
   const rounds: Round[] = [];
   const capacities: Run[] = [];
@@ -64,7 +78,14 @@ export async function measureOverload(bench: Bench): Promise<void> {
       wrk(stage, load, { port, seconds: effort.seconds }),
     );
     capacities.push(capacity);
-    rounds.push(await overloaded(bench, load, { port, pid: remit.pid, capacity: capacity.requestsPerSecond }));
+    rounds.push(
+      await overloaded(bench, load, {
+        port,
+        pid: remit.pid,
+        capacity: capacity.requestsPerSecond,
+        share: shares.flood,
+      }),
+    );
   }
   results.note(RECOVERY, median(rounds.map((round) => round.recoverySeconds)), 's');
   const processor = rounds.map(({ cpuUsPerSecond }, round) => {
@@ -77,17 +98,20 @@ export async function measureOverload(bench: Bench): Promise<void> {
   await noteEnvoysOwn(results, envoy);
   await measureSocketOverload(bench, remit);
   await remit.end();
-  await measureNeighbour(bench, median(capacities.map(({ requestsPerSecond }) => requestsPerSecond)));
+  await measureNeighbour(bench, { shares, capacity: median(capacities.map((run) => run.requestsPerSecond)) });
 }
 
 const seriesOf = ([contender, scenario]: readonly [string, string]) => ({ contender, scenario });
 
+interface UnderLoad {
+  readonly port: number;
+  readonly pid: number;
+  readonly capacity: number;
+  readonly share: ProcessorShare;
+}
+
 /** Half of the capacity all the time, and for some seconds ten times the capacity. */
-async function overloaded(
-  bench: Bench,
-  load: Load,
-  { port, pid, capacity }: { readonly port: number; readonly pid: number; readonly capacity: number },
-): Promise<Round> {
+async function overloaded(bench: Bench, load: Load, { port, pid, capacity, share }: UnderLoad): Promise<Round> {
   const { effort, go, stage } = bench;
   const { seconds } = effort;
   const total = Math.round(Math.min(MOST_PER_SECOND, TIMES * capacity));
@@ -95,7 +119,7 @@ async function overloaded(
   const options = { binary: go.vegeta, port, isHttp2: true, maxBodyBytes: MAX_BODY_BYTES };
   const before = cpuMicroseconds(pid);
   const [excess, steady, spent] = await Promise.all([
-    attack(stage, load, { ...options, rate: total - rate, seconds }),
+    flood(stage, load, { port, share, rate: total - rate, seconds }),
     attack(stage, load, { ...options, rate, seconds: seconds + AFTER_SECONDS }),
     delay(seconds * 1000).then(() => cpuMicroseconds(pid) - before),
   ]);

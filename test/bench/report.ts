@@ -8,7 +8,7 @@ import { atRate } from './fixed-rate.ts';
 import { sidecarReuse } from './fleet-reuse.ts';
 import { goModuleVersions } from './go-servers.ts';
 import { issuerFlood } from './issuer-flood.ts';
-import { NEIGHBOUR, SOCKET_NEIGHBOUR } from './neighbour.ts';
+import { NEIGHBOUR, NEIGHBOUR_TAIL, SOCKET_NEIGHBOUR } from './neighbour.ts';
 import { overload, RECOVERY } from './overload.ts';
 import { POLICIES_CONTENDER, withPolicies } from './policies.ts';
 import { medianOf } from './results.ts';
@@ -52,6 +52,7 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     overload_goodput: rate(overload.during, overload.capacity),
     overload_recovery_seconds: results.figure(RECOVERY),
     overload_neighbour: results.figure(NEIGHBOUR),
+    overload_neighbour_p99: results.figure(NEIGHBOUR_TAIL),
     overload_goodput_at_socket: results.figure(SOCKET_GOODPUT),
     overload_neighbour_at_socket: results.figure(SOCKET_NEIGHBOUR),
     issuer_flood_p50: results.latencyRatio('p50Ms', issuerFlood.beside, issuerFlood.without),
