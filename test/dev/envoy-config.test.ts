@@ -203,6 +203,7 @@ describe.each([
     ['common_http_protocol_options/headers_with_underscores_action', manager, 'REJECT_REQUEST'],
     ['forward_client_cert_details', manager, 'SANITIZE'],
     ['use_remote_address', manager, true],
+    ['static_layer/http.max_requests_per_io_cycle', '/layered_runtime/layers/1', 1],
     ['require_client_certificate', downstream, true],
     ['disable_stateless_session_resumption', downstream, true],
     ['common_tls_context/tls_params/tls_minimum_protocol_version', downstream, 'TLSv1_2'],
