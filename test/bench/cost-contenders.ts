@@ -35,6 +35,8 @@ export interface Build {
   readonly name: string;
   readonly installation: Installation;
   readonly embedded: CostContender;
+  /** The same with a destination for spans, metrics and logs. */
+  readonly exporting: CostContender;
   readonly authority: CostContender;
   /** The same from other files, so that those of the installation can be evicted while it runs. */
   readonly otherAuthority: CostContender;
@@ -43,7 +45,12 @@ export interface Build {
 }
 
 /** The names of the roles; those of a second build have that of its checkout after them. */
-export const roles = { embedded: 'embedded', authority: 'authority', sidecar: 'sidecar' } as const;
+export const roles = {
+  embedded: 'embedded',
+  exporting: 'embedded with OTLP',
+  authority: 'authority',
+  sidecar: 'sidecar',
+} as const;
 
 /** Installs each checkout, the first of which is what the others are compared with. */
 export async function installBuilds(bench: Bench): Promise<readonly Build[]> {
@@ -93,6 +100,7 @@ function buildOf(
     name: suffix,
     installation,
     embedded: role(roles.embedded, () => ({})),
+    exporting: role(roles.exporting, () => ({ collectorPort: bench.collectorPort })),
     authority: role(roles.authority, authority),
     otherAuthority: role(roles.authority, (life) => ({ ...authority(life), checkout, node: process.execPath })),
     sidecar: role(roles.sidecar, (life) => ({ sidecarOf: `authority:unix:${socketOf(life)}` })),

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { measure } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { names } from './contenders.ts';
-import { opaContender, roles } from './cost-contenders.ts';
+import { roles } from './cost-contenders.ts';
 import type { Build } from './cost-contenders.ts';
 import { startEnvoy } from './envoy-under-test.ts';
 import type { EnvoyVariant } from './envoy-under-test.ts';
@@ -16,7 +16,6 @@ import type { RemitUnderTest } from './remit-under-test.ts';
 import { Results } from './results.ts';
 import type { Measure } from './results.ts';
 import { cpuMicroseconds } from './stage.ts';
-import { vegeta } from './vegeta.ts';
 import { wrk } from './wrk.ts';
 
 const GRPC_JS = `of ${names.grpcJs}'s`;
@@ -24,10 +23,10 @@ const GRPC_JS = `of ${names.grpcJs}'s`;
 /** What the gate looks at. */
 export const gateFigures = {
   reuse_rate: { better: 'more', of: `requests/s of repeated uses, ${GRPC_JS}` },
+  reuse_p99: { better: 'less', of: `p99 of repeated uses in a closed loop, ${GRPC_JS}` },
   reuse_cpu: { better: 'less', of: `processor time of a repeated use, ${GRPC_JS}` },
   new_decision_cpu: { better: 'less', of: `processor time of a new decision, ${GRPC_JS}` },
   sidecar_cpu: { better: 'less', of: 'processor time of a repeated use at a sidecar, of the embedded process' },
-  p99_1k: { better: 'less', of: `p99 at 1,000/s, of that of ${names.opa}` },
   start_cpu: { better: 'less', of: `processor time of a sidecar until ready, ${GRPC_JS}` },
   sidecar_resident: { better: 'less', of: `resident memory of an idle sidecar, ${GRPC_JS}` },
   sidecar_anonymous: { better: 'less', of: `anonymous memory of an idle sidecar, ${GRPC_JS}` },
@@ -36,14 +35,13 @@ export const gateFigures = {
   installed_mb: { better: 'less', of: 'MiB of what is installed, without Node.js' },
 } as const satisfies Readonly<Record<string, GateFigure>>;
 
-const ROUNDS = 3;
-const SECONDS = 2;
-const WARM_SECONDS = 5;
+const ROUNDS = 6;
+const SECONDS = 1;
+const WARM_SECONDS = 4;
 const SETTLED_MS = 2_000;
-const RATE = 1_000;
 /** More than are answered in `SECONDS`. */
-const NEW_DECISIONS = 16_000;
-const [REUSE, NEW, AT_RATE] = ['reuse', 'new decision', `reuse at ${RATE}/s`];
+const NEW_DECISIONS = 8_000;
+const [REUSE, NEW] = ['reuse', 'new decision'];
 
 /** A process behind its Envoy. */
 interface Asked {
@@ -79,8 +77,6 @@ async function figuresOf(
   const grpcJs = await startGrpcJs(bench, build, life);
   onEnd(grpcJs.end);
   if (embedded.remit === null || authority.remit === null) throw new Error('a role without an issuer');
-  const opa = await opaContender(bench, embedded.remit).start(life);
-  onEnd(opa.end);
   const startCpu = cpuMicroseconds(sidecar.pid) / cpuMicroseconds(grpcJs.pid);
   await delay(SETTLED_MS);
   const [idle, idleSidecar, idleAuthority] = [memoryOf(grpcJs.pid), memoryOf(sidecar.pid), memoryOf(authority.pid)];
@@ -103,7 +99,6 @@ async function figuresOf(
     embedded: await behind(roles.embedded, embedded, { issuer, tellsOutcomes: true }),
     sidecar: await behind(roles.sidecar, sidecar, { issuer: authority.remit, tellsOutcomes: true }),
     grpcJs: await behind(names.grpcJs, grpcJs, { issuer }),
-    opa: await behind(names.opa, opa, { issuer, headers: 'text' }),
   };
   await measureInTurns(bench, asked);
   const ratio = (what: Measure, of: readonly [string, string], to: readonly [string, string]): number =>
@@ -112,10 +107,10 @@ async function figuresOf(
   const repeated = [roles.embedded, REUSE] as const;
   return {
     reuse_rate: ratio('requestsPerSecond', repeated, [names.grpcJs, REUSE]),
+    reuse_p99: ratio('p99Ms', repeated, [names.grpcJs, REUSE]),
     reuse_cpu: ratio('cpuUs', repeated, [names.grpcJs, REUSE]),
     new_decision_cpu: ratio('cpuUs', [roles.embedded, NEW], [names.grpcJs, REUSE]),
     sidecar_cpu: ratio('cpuUs', [roles.sidecar, REUSE], repeated),
-    p99_1k: ratio('p99Ms', [roles.embedded, AT_RATE], [names.opa, AT_RATE]),
     start_cpu: startCpu,
     sidecar_resident: idleSidecar.resident / idle.resident,
     sidecar_anonymous: idleSidecar.anonymous / idle.anonymous,
@@ -139,20 +134,14 @@ async function startGrpcJs(
 /** Each in turn, every other round in reverse. */
 async function measureInTurns(
   bench: Bench,
-  { embedded, sidecar, grpcJs, opa }: Readonly<Record<'embedded' | 'sidecar' | 'grpcJs' | 'opa', Asked>>,
+  { embedded, sidecar, grpcJs }: Readonly<Record<'embedded' | 'sidecar' | 'grpcJs', Asked>>,
 ): Promise<void> {
-  const { go, stage } = bench;
+  const { stage } = bench;
   const loop = ({ name, pid, port }: Asked, scenario: string, load: Load): Promise<unknown> =>
     measure(bench, { contender: name, scenario, pid }, () => wrk(stage, load, { port, seconds: SECONDS }));
-  const atRate = ({ name, pid, port, load }: Asked): Promise<unknown> =>
-    measure(bench, { contender: name, scenario: AT_RATE, pid }, () =>
-      vegeta(stage, load, { binary: go.vegeta, port, rate: RATE, seconds: SECONDS }),
-    );
   const turns = [
     ...[embedded, grpcJs, sidecar].map((asked) => () => loop(asked, REUSE, asked.load)),
     async () => loop(embedded, NEW, await newDecisions(bench, embedded.issuer, NEW_DECISIONS)),
-    () => atRate(embedded),
-    () => atRate(opa),
   ];
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const turn of round % 2 === 0 ? turns : turns.toReversed()) await turn();

@@ -50,12 +50,13 @@ async function measureBuild(
     return { contender, process, issuer: issuer === undefined ? process.remit : issuer };
   };
   const embedded = await start(build.embedded);
+  const exporting = await start(build.exporting);
   const authority = await start(build.authority, null);
   const sidecar = await start(build.sidecar, authority.process.remit);
   const { remit } = embedded.process;
   const others = isFirst && remit !== null ? [await start(opaContender(bench, remit), remit)] : [];
   // The authority is last, since its load is that of the sidecar.
-  const all = [embedded, sidecar, ...others, authority];
+  const all = [embedded, exporting, sidecar, ...others, authority];
   await measureIdle(bench, all);
   for (const running of all) {
     if (running.issuer !== null) await load(bench, running);

@@ -51,6 +51,7 @@ async function measureBuild(bench: Bench, build: Build, round: number): Promise<
   await exec(build.installation.node, [join(build.installation.program, 'dist/main.js'), '--help']);
   told(bench, { contender: `${COMMAND}${build.name}`, measure: HELP, unit: 's' }, (performance.now() - began) / 1_000);
   await measureContender(bench, build.embedded, round);
+  await measureContender(bench, build.exporting, round);
   await measureContender(bench, build.authority, round);
   await measureContender(bench, build.sidecar, round, build.otherAuthority);
 }
