@@ -1,4 +1,5 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { interned } from '../runtime/interned.ts';
 import type { CauseCode } from '../task/cause.ts';
 import { noHistory } from '../task/history.ts';
 import type { TaskHistory } from '../task/history.ts';
@@ -70,16 +71,16 @@ const taskMessage = (task: Task): TaskMessage => ({
 });
 
 const taskFrom = (message: TaskMessage): Task => ({
-  issuer: message.issuer,
+  issuer: interned(message.issuer),
   id: message.id,
   // `taskMessage` made these from values of these types.
-  agent: message.agent as SpiffeId,
+  agent: interned(message.agent) as SpiffeId,
   state: stateFrom(message.state),
   risk: riskFrom(message.risk),
-  subject: message.subject,
+  subject: interned(message.subject),
   parentId: message.parent_id === '' ? null : message.parent_id,
-  purpose: message.purpose,
-  intentHash: message.intent_hash,
+  purpose: interned(message.purpose),
+  intentHash: interned(message.intent_hash),
   createdAtMs: message.created_at_ms,
   deadlineMs: message.deadline_ms,
   idleMs: message.idle_ms === 0 ? null : message.idle_ms,
@@ -87,13 +88,19 @@ const taskFrom = (message: TaskMessage): Task => ({
   endedAtMs: message.ended_at_ms === 0 ? null : message.ended_at_ms,
   cause: message.cause === '' ? null : { code: message.cause as CauseCode, note: message.cause_note },
   issuance: { traceId: message.trace_id, spanId: message.span_id },
-  detailsJson: message.details_json,
-  claimed: JSON.parse(message.claimed_json),
-  subjectAttributes: JSON.parse(message.subject_attributes_json),
-  attested: JSON.parse(message.attested_json),
-  contextRules: JSON.parse(message.context_rules_json),
+  detailsJson: interned(message.details_json),
+  claimed: membersFrom(message.claimed_json),
+  subjectAttributes: membersFrom(message.subject_attributes_json),
+  attested: message.attested_json === '[]' ? nothing : JSON.parse(message.attested_json),
+  contextRules: membersFrom(message.context_rules_json),
   generation: message.generation,
 });
+
+const nothing: Task['attested'] = Object.freeze([]);
+const none: Readonly<Record<string, never>> = Object.freeze({});
+
+/** Most tasks have no members; they share one object. */
+const membersFrom = <T>(json: string): Readonly<Record<string, T>> => (json === '{}' ? none : JSON.parse(json));
 
 /** A later version may have values that this one does not know. The most restrictive one stands for them. */
 const stateFrom = (text: string): TaskState => STATES.find((state) => state === text) ?? 'suspended';
@@ -122,11 +129,11 @@ const tokenMessage = (token: HeldToken): TokenMessage => ({
 
 const tokenFrom = (message: TokenMessage): HeldToken => ({
   jtiDigest: message.jti_digest,
-  audience: message.audience,
+  audience: interned(message.audience),
   issuedAtMs: message.issued_at_ms,
   expiresAtMs: message.expires_at_ms,
   generation: message.generation,
   revokedAtMs: message.revoked_at_ms === 0 ? null : message.revoked_at_ms,
-  boundTo: message.bound_to,
+  boundTo: interned(message.bound_to),
   elsewhere: message.elsewhere,
 });

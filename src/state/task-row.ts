@@ -1,4 +1,5 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
+import { interned } from '../runtime/interned.ts';
 import type { Cause, CauseCode } from '../task/cause.ts';
 import { noAttributes } from '../task/subject-attributes.ts';
 import type { Task, TaskRisk, TaskState } from '../task/task.ts';
@@ -38,19 +39,19 @@ export const TASK_COLUMNS = taskColumns.map((column) => `tasks.${column}`).join(
 
 /** The task in a row. */
 export const taskFrom = (row: TaskRow): Task => ({
-  issuer: String(row['issuer']),
+  issuer: interned(String(row['issuer'])),
   id: String(row['id']),
   // `valuesOf` wrote these from values of these types.
-  agent: String(row['agent']) as SpiffeId,
-  state: String(row['state']) as TaskState,
-  risk: String(row['risk']) as TaskRisk,
+  agent: interned(String(row['agent'])) as SpiffeId,
+  state: interned(String(row['state'])) as TaskState,
+  risk: interned(String(row['risk'])) as TaskRisk,
   ...acceptedFrom(row['context_rules']),
   claimed: namesFrom(row['claimed']),
   attested: attestedFrom(row['attested']),
-  subject: String(row['subject']),
+  subject: interned(String(row['subject'])),
   parentId: textOrNull(row['parent']),
-  purpose: String(row['purpose']),
-  intentHash: String(row['intent_hash']),
+  purpose: interned(String(row['purpose'])),
+  intentHash: interned(String(row['intent_hash'])),
   createdAtMs: Number(row['created_ms']),
   deadlineMs: Number(row['deadline_ms']),
   idleMs: numberOrNull(row['idle_ms']),
@@ -58,7 +59,7 @@ export const taskFrom = (row: TaskRow): Task => ({
   endedAtMs: numberOrNull(row['ended_ms']),
   cause: causeFrom(row),
   issuance: { traceId: String(row['trace_id']), spanId: String(row['span_id']) },
-  detailsJson: String(row['details']),
+  detailsJson: interned(String(row['details'])),
   generation: Number(row['generation']),
 });
 

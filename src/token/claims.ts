@@ -1,6 +1,7 @@
 import { deny, type Deny } from '../decision/decision.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { ownTextOf, BoundedMemo } from '../runtime/bounded-memo.ts';
+import { interned } from '../runtime/interned.ts';
 import { authorizationDetailsFrom, type AuthorizationDetail } from './authorization-details.ts';
 import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
 import { audience, claimLimits, name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
@@ -99,11 +100,6 @@ export function taskClaimsFrom(payload: unknown, envelope: { readonly keyId: str
   };
   return { token, notBeforeSeconds: claims.nbf };
 }
-
-const texts = new BoundedMemo<string>();
-
-/** Interns a string: thousands of cached tokens repeat the same values. */
-const interned = <T extends string>(text: T): T => texts.of(text, () => text) as T;
 
 const issuerClaim = members({ iss: name }, { noun: 'claim', others: 'ignored' });
 
