@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import { upTo } from '../../runtime/up-to.ts';
 import type { HeldTask, HeldToken } from '../../fleet/card.ts';
 import type { Elsewhere, HeldCard } from '../../fleet/messages.ts';
+import type { IssuedTokenState } from '../../task/issued-token.ts';
 import type { Task } from '../../task/task.ts';
 import type { TaskHistory } from '../../task/history.ts';
 import type { TaskKey, UseState } from '../store.ts';
@@ -17,6 +18,7 @@ const LISTED_BYTES = 48;
 
 /** The state of one use at a sidecar. */
 export interface CardState extends UseState {
+  readonly issued: IssuedTokenState;
   /** Where the token was used before it was opened here; `null` where no use was reported. */
   readonly elsewhere: Elsewhere | null;
 }
@@ -30,10 +32,8 @@ interface Part<T> {
 interface KeptCard {
   readonly key: TaskKey;
   head: Part<{ readonly task: Task; readonly history: TaskHistory }>;
-  /** By the digest of the token. */
-  readonly tokens: Map<string, Part<HeldToken>>;
-  /** The state of each token, made once. */
-  readonly states: Map<string, CardState>;
+  /** The state of each token, by its digest. */
+  readonly tokens: Map<string, Part<CardState>>;
 }
 
 /**
@@ -69,7 +69,7 @@ export class HeldCards {
 
   /** The state of a use; `undefined` where the token is not held. */
   of(key: TaskKey, jtiDigest: string): CardState | undefined {
-    return this.#cards.get(nameOf(key))?.states.get(jtiDigest);
+    return this.#cards.get(nameOf(key))?.tokens.get(jtiDigest)?.value;
   }
 
   keys(): readonly TaskKey[] {
@@ -91,7 +91,6 @@ export class HeldCards {
       if (card.tokens.size <= MAX_TOKENS) break;
       card.tokens.delete(digest);
     }
-    makeStates(card);
     this.#cards.set(name, card);
   }
 
@@ -109,7 +108,6 @@ export class HeldCards {
       if (token !== undefined) takeToken(card, token, seq);
       else if (isWhole && heldSeq < seq) card.tokens.delete(digest);
     }
-    makeStates(card);
   }
 
   /** The task does not exist, or no longer exists for this sidecar, as of `seq`. `onDropped` is not called. */
@@ -127,9 +125,8 @@ export class HeldCards {
     const removed: TaskKey[] = [];
     for (const card of this.#cards.values()) {
       for (const [digest, { value }] of card.tokens) {
-        if (value.expiresAtMs + KEPT_AFTER_EXPIRY_MS > floorMs) continue;
+        if (value.issued.expiresAtMs + KEPT_AFTER_EXPIRY_MS > floorMs) continue;
         card.tokens.delete(digest);
-        card.states.delete(digest);
       }
       if (card.tokens.size === 0) removed.push(card.key);
     }
@@ -166,28 +163,25 @@ const newCard = ({ task, history }: HeldTask, seq: number): KeptCard => ({
   key: { issuer: task.issuer, id: task.id },
   head: { value: { task, history }, seq },
   tokens: new Map(),
-  states: new Map(),
 });
 
+/** All states of the card have its newest task and history. */
 function takeHead(card: KeptCard, { task, history }: HeldTask, seq: number): void {
-  if (seq >= card.head.seq) card.head = { value: { task, history }, seq };
+  if (seq < card.head.seq) return;
+  card.head = { value: { task, history }, seq };
+  for (const [digest, token] of card.tokens) {
+    card.tokens.set(digest, { value: { ...token.value, task, history }, seq: token.seq });
+  }
 }
 
 function takeToken(card: KeptCard, token: HeldToken, seq: number): void {
   const held = card.tokens.get(token.jtiDigest);
   if (held !== undefined && seq < held.seq) return;
-  // Only the reply to an open tells of uses elsewhere.
-  const elsewhere = token.elsewhere ?? held?.value.elsewhere ?? null;
-  card.tokens.set(token.jtiDigest, { value: { ...token, elsewhere }, seq });
-}
-
-function makeStates(card: KeptCard): void {
-  card.states.clear();
+  const { elsewhere, ...issued } = token;
   const { task, history } = card.head.value;
-  for (const [digest, { value }] of card.tokens) {
-    const { elsewhere, ...issued } = value;
-    card.states.set(digest, { task, issued, history, elsewhere });
-  }
+  // Only the reply to an open tells of uses elsewhere.
+  const value = { task, issued, history, elsewhere: elsewhere ?? held?.value.elsewhere ?? null };
+  card.tokens.set(token.jtiDigest, { value, seq });
 }
 
 /** A name for a task. Ids have no line break. */
