@@ -18,12 +18,24 @@ const MAX_QUEUED_BYTES = 1_048_576;
 
 /**
  * Writes each check as one line of JSON without ever blocking: a line is dropped, and `onDropped` called, while 1 MiB is
- * waiting or when the stream is closed.
+ * waiting or when the stream is closed. The lines of checks that were answered together are one write, before anything else happens.
  */
 export function decisionLog(stream: LineSink, onDropped: () => void): CheckObserver {
+  let lines: string[] = [];
+  let waiting = 0;
+  const write = (): void => {
+    const together = lines;
+    lines = [];
+    waiting = 0;
+    if (stream.writable) stream.write(together.join(''));
+    else together.forEach(() => onDropped());
+  };
   return (check) => {
-    if (stream.writable && stream.writableLength < MAX_QUEUED_BYTES) stream.write(`${decisionLine(check)}\n`);
-    else onDropped();
+    if (!stream.writable || stream.writableLength + waiting >= MAX_QUEUED_BYTES) return onDropped();
+    const line = `${decisionLine(check)}\n`;
+    if (lines.length === 0) queueMicrotask(write);
+    lines.push(line);
+    waiting += line.length;
   };
 }
 

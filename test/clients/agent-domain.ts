@@ -96,9 +96,11 @@ export async function startAgentDomain(
 const sinkOf = (denials: string[]): LineSink => ({
   writable: true,
   writableLength: 0,
-  write: (line) => {
-    const { decision, method, reason } = JSON.parse(line) as Readonly<Record<string, string>>;
-    if (decision === 'deny' && method === 'POST') denials.push(reason ?? '');
+  write: (lines) => {
+    for (const line of lines.trimEnd().split('\n')) {
+      const { decision, method, reason } = JSON.parse(line) as Readonly<Record<string, string>>;
+      if (decision === 'deny' && method === 'POST') denials.push(reason ?? '');
+    }
   },
 });
 

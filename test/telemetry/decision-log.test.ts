@@ -127,19 +127,33 @@ describe('decisionLine', () => {
 });
 
 describe('decisionLog', () => {
-  it('drops and counts lines beyond 1 MiB unread, and goes on when the reader does', () => {
+  it('writes the lines of checks that were answered together at once, in their order', async () => {
+    const written: string[] = [];
+    const sink = new Writable({ write: (chunk, _encoding, done) => (written.push(String(chunk)), done()) });
+    const log = decisionLog(sink, () => undefined);
+    for (const decisionId of ['1', '2', '3']) log({ ...finished(allow), decisionId });
+    await Promise.resolve();
+    log({ ...finished(allow), decisionId: '4' });
+    await Promise.resolve();
+    expect(written.map((text) => text.match(/(?<="decisionId":")\d/g))).toEqual([['1', '2', '3'], ['4']]);
+  });
+
+  it('drops and counts lines beyond 1 MiB unread, and goes on when the reader does', async () => {
     const taken: (() => void)[] = [];
     const slow = new Writable({ write: (_chunk, _encoding, done) => void taken.push(done) });
     let dropped = 0;
     const log = decisionLog(slow, () => (dropped += 1));
     const size = decisionLine(finished(allow)).length + 1;
     const fitting = Math.ceil(1_048_576 / size);
-    for (let n = 0; n < fitting + 10; n++) log(finished(allow));
-    expect(dropped).toBe(10);
+    for (const beyond of [10, 20]) {
+      for (let n = 0; n < (beyond === 10 ? fitting + 10 : 10); n++) log(finished(allow));
+      expect(dropped).toBe(beyond);
+      await Promise.resolve();
+    }
     expect(slow.writableLength).toBeLessThan(1_048_576 + size);
     taken[0]?.();
     log(finished(allow));
-    expect(dropped).toBe(10);
+    expect(dropped).toBe(20);
   });
 
   it('drops everything once the stream is closed, and does not throw', () => {
