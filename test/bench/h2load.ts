@@ -14,6 +14,8 @@ export interface H2loadOptions {
   readonly message: Buffer;
   /** Concurrent checks. Default 16. */
   readonly underWay?: number;
+  /** Checks per second that are due, as far as no more are under way. Default: the next one at each answer. */
+  readonly ratePerSecond?: number;
 }
 
 /** As many checks as Remit accepts concurrently by default. */
@@ -25,7 +27,7 @@ let loads = 0;
 
 /** Repeats the same check directly at the socket, as one or more Envoy workers would. */
 export async function h2load(stage: Stage, options: H2loadOptions): Promise<Run> {
-  const { socket, seconds, message, underWay = 16 } = options;
+  const { socket, seconds, message, underWay = 16, ratePerSecond } = options;
   const connections = Math.ceil(underWay / STREAMS);
   const name = join(stage.folder, `h2load-${(loads += 1)}`);
   const prefix = Buffer.alloc(5);
@@ -39,6 +41,7 @@ export async function h2load(stage: Stage, options: H2loadOptions): Promise<Run>
       `-c${connections}`,
       `-m${Math.ceil(underWay / connections)}`,
       `-D${seconds}`,
+      ...(ratePerSecond === undefined ? [] : [`--rps=${Math.ceil(ratePerSecond / connections)}`]),
       `--log-file=${name}.log`,
       `--data=${name}.body`,
       ...headers.flatMap((header) => ['-H', header]),
