@@ -35,7 +35,7 @@ export const gateFigures = {
   installed_mb: { better: 'less', of: 'MiB of what is installed, without Node.js' },
 } as const satisfies Readonly<Record<string, GateFigure>>;
 
-const ROUNDS = 6;
+const ROUNDS = 4;
 const SECONDS = 1;
 const WARM_SECONDS = 4;
 const SETTLED_MS = 2_000;

@@ -27,14 +27,14 @@ export interface Verdict {
 /** Runs that must agree on a loss. */
 export const RUNS = 3;
 /** With fewer kept runs, chance alone would be worse than all of them too often. */
-export const MIN_KEPT = 9;
+export const MIN_KEPT = 6;
 /** A smaller loss is none, as of a file that has grown by a line. */
 const MIN_LOSS = 0.03;
 
 /**
  * Compares runs with kept ones. A figure is lost if each of three runs is worse than every kept run, and their median is 3 % worse than the
  * kept median or more. If nothing has changed, every order of all runs is as likely as any other, whatever the distribution of a figure
- * is; so the chance of a false alarm is `falseAlarm(kept)` for one figure: 1 in 220 for 9 kept runs, 1 in 455 for 12.
+ * is; so the chance of a false alarm is `falseAlarm(kept)` for one figure: 1 in 84 for 6 kept runs, 1 in 455 for 12.
  */
 export function verdictsOf(
   figures: Readonly<Record<string, GateFigure>>,
