@@ -104,8 +104,8 @@ export class RemitUnderTest {
   /** Port of liveness, readiness and metrics. */
   readonly adminPort: number;
   readonly folder: string;
-  /** What it said until it answered checks. */
-  readonly said: string;
+  /** The verifier key of its ledger, which it logs when it starts. */
+  readonly verifierKey: () => string;
   readonly #domain: Domain;
   readonly #agents = new Map<Caller, Agent>();
   readonly #end: () => Promise<void>;
@@ -117,7 +117,7 @@ export class RemitUnderTest {
     this.issuerPort = running.ports.issuer;
     this.adminPort = running.ports.admin;
     this.folder = running.folder;
-    this.said = running.said;
+    this.verifierKey = () => /verified with (\S+)/.exec(running.said())?.[1] ?? '';
     this.#end = running.end;
     this.#domain = domain;
   }
@@ -131,15 +131,14 @@ export class RemitUnderTest {
     await writeFile(file, stringify(await configOf(folder, domain, { ...options, ports, socket })));
     const main = join(options.checkout ?? root, 'dist/main.js');
     const command = [options.node ?? process.execPath, ...(options.flags ?? []), main, 'serve', '--config', file];
-    const { pid, child, said, startedMs } = await stage.start(command, {
+    const { pid, child, startedMs } = await stage.start(command, {
       ready: 'checks on',
       environment: { ...environmentOf(options.collectorPort), ...options.environment },
       ...(options.stdoutFile === undefined ? {} : { stdoutFile: options.stdoutFile }),
     });
-    const started = new RemitUnderTest(
-      { pid, startedMs, socket, ports, folder, said, end: () => child.end(15_000) },
-      domain,
-    );
+    const said = (): string => [...child.stdout, ...child.stderr].join('\n');
+    const end = (): Promise<void> => child.end(15_000);
+    const started = new RemitUnderTest({ pid, startedMs, socket, ports, folder, said, end }, domain);
     stage.onClose(() => Promise.resolve(started.#agents.forEach((agent) => agent.destroy())));
     return started;
   }
@@ -232,7 +231,7 @@ interface Running {
   readonly socket: string;
   readonly ports: Ports;
   readonly folder: string;
-  readonly said: string;
+  readonly said: () => string;
   readonly end: () => Promise<void>;
 }
 

@@ -184,7 +184,6 @@ async function startProcess(
   });
   let told: NoiseMade = { made: 0, failure: null };
   child.on('message', (made: NoiseMade) => (told = made));
-  const key = /verified with (\S+)/.exec(remit.said)?.[1] ?? '';
   const ledger = join(remit.folder, 'ledger');
   const order: NoiseOrder = {
     role,
@@ -194,7 +193,7 @@ async function startProcess(
     issuerPort: remit.issuerPort,
     adminPort: remit.adminPort,
     policies: folder,
-    verify: [process.execPath, main, 'ledger', 'verify', '--key', key, '--ledger', ledger],
+    verify: [process.execPath, main, 'ledger', 'verify', '--key', remit.verifierKey(), '--ledger', ledger],
   };
   child.send(order);
   await once(child, 'message');
