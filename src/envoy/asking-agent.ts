@@ -1,4 +1,5 @@
 import { readDelimited, fieldReaders, type FieldReaders } from '../protobuf/reader.ts';
+import { isTextAt } from './log-text.ts';
 import { WireReader } from './wire-reader.ts';
 
 /** How much of an XFCC header is read, from its end, where the proxy itself wrote. */
@@ -13,7 +14,7 @@ const MAX_PRINCIPAL_CHARS = 2_048;
  */
 export function askingAgentIn(bytes: Uint8Array, mode: 'peer' | 'xfcc'): string {
   const reader = new WireReader(bytes);
-  const found: Found = { name: '', value: '', agent: '' };
+  const found: Found = { isXfcc: false, value: '', agent: '' };
   reader.whole(mode === 'peer' ? ofPeer : ofXfcc, found);
   return found.agent;
 }
@@ -30,7 +31,8 @@ export function carriesProof(bytes: Uint8Array): boolean {
 }
 
 interface Found {
-  name: string;
+  /** Whether the header being read is `x-forwarded-client-cert`. */
+  isXfcc: boolean;
   value: string;
   agent: string;
 }
@@ -49,22 +51,29 @@ const principal: Looking = fieldReaders({
 });
 const ofPeer = within(1, within(1, principal));
 
-/** A header in either form: `value` or `raw_value`. */
+const isXfccAt = isTextAt('x-forwarded-client-cert');
+const isProofAt = isTextAt('dpop');
+
+/** A header in either form: `value` or `raw_value`. Names are compared in place: this runs for every header of every check. */
 const header: Looking = fieldReaders({
-  1: readDelimited(1, (found: Found, reader: WireReader) => void (found.name = reader.text())),
+  1: readDelimited(1, (found: Found, reader: WireReader) => void (found.isXfcc = reader.made(isXfccAt))),
   2: readDelimited(2, readValue),
   3: readDelimited(2, readValue),
 });
 
 function readValue(found: Found, reader: WireReader): void {
-  const bytes = reader.raw();
-  if (found.name === 'x-forwarded-client-cert') found.value = bytes.toString('latin1', bytes.length - MAX_XFCC_CHARS);
+  if (found.isXfcc) found.value = reader.made(endAt);
+  else reader.pass();
 }
+
+const endAt = (bytes: Buffer, from: number, to: number): string =>
+  bytes.toString('latin1', Math.max(from, to - MAX_XFCC_CHARS), to);
 
 /** Anchored at the start, so that a text without a URI is scanned only once. */
 const LAST_URI = /^.*\bURI=([^;,"]*)/s;
 
 const readHeader = readDelimited(null, (found: Found, reader: WireReader) => {
+  found.isXfcc = false;
   found.value = '';
   reader.message(header, found);
   if (found.value !== '') found.agent = LAST_URI.exec(found.value)?.[1] ?? '';
@@ -81,7 +90,7 @@ type Proving = FieldReaders<{ hasProof: boolean }, WireReader>;
 
 const proofName: Proving = fieldReaders({
   1: readDelimited(1, (seen: { hasProof: boolean }, reader: WireReader) => {
-    if (reader.text() === 'dpop') seen.hasProof = true;
+    if (reader.made(isProofAt)) seen.hasProof = true;
   }),
 });
 const proofHeader = (field: number | null) =>
