@@ -4,6 +4,7 @@ import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
 import type { GoBinaries } from './go-servers.ts';
 import { audiences, reuse } from './loads.ts';
+import { allowOf } from './prepared-allows.ts';
 import { issuerUrl, RemitUnderTest } from './remit-under-test.ts';
 import { wrk } from './wrk.ts';
 
@@ -24,6 +25,8 @@ export interface Contenders {
   readonly envoy: Contender;
   readonly grpcJs: Contender;
   readonly go: Contender;
+  /** Answers with the bytes of Remit's answer, on Remit's transport, and takes access logs: the floor of Remit. */
+  readonly floor: Contender;
   readonly opa: Contender;
   /** OPA with its cache of verified tokens, which is off by default. */
   readonly opaMemory: Contender;
@@ -37,6 +40,7 @@ export const names = {
   envoy: 'Envoy alone',
   grpcJs: 'do-nothing grpc-js',
   go: 'do-nothing Go',
+  floor: "do-nothing, Remit's answer",
   opa: 'OPA with a token',
   opaMemory: 'OPA, tokens remembered',
   remit: 'Remit',
@@ -76,12 +80,19 @@ export async function startContenders(bench: Bench): Promise<Contenders> {
   const asked = {
     grpcJs: [process.execPath, join(import.meta.dirname, 'noop.ts'), socketOf('grpc-js')],
     go: [go.noop, socketOf('go')],
+    floor: [
+      process.execPath,
+      join(import.meta.dirname, 'noop-own.ts'),
+      socketOf('floor'),
+      allowOf('ids').toString('base64'),
+    ],
     opa: opa('opa'),
     opaMemory: [...opa('opa-memory'), `-tokens=${MAX_TOKENS}`],
   };
   const pids = {
     grpcJs: (await stage.start(asked.grpcJs, { ready: 'ready' })).pid,
     go: (await stage.start(asked.go, { ready: 'ready' })).pid,
+    floor: (await stage.start(asked.floor, { ready: 'ready' })).pid,
     opa: (await stage.start(asked.opa, { ready: 'ready' })).pid,
     opaMemory: (await stage.start(asked.opaMemory, { ready: 'ready' })).pid,
   };
@@ -100,6 +111,7 @@ export async function startContenders(bench: Bench): Promise<Contenders> {
     envoy: await before('envoy', { socket: null, pid: null, issuer }),
     grpcJs: await before('grpcJs', { socket: socketOf('grpc-js'), pid: pids.grpcJs, issuer }),
     go: await before('go', { socket: socketOf('go'), pid: pids.go, issuer }),
+    floor: await before('floor', { socket: socketOf('floor'), pid: pids.floor, issuer }, { tellsOutcomes: true }),
     opa: await before('opa', { socket: socketOf('opa'), pid: pids.opa, issuer }, { headers: 'text' }),
     opaMemory: await before(
       'opaMemory',

@@ -18,6 +18,8 @@ export interface EnvoyVariant {
   readonly headers?: 'bytes' | 'text';
   /** Calls per second of one agent, a tenth of them at once. Default: more than a load has, so that it costs what it costs and refuses none. */
   readonly callsPerAgent?: number;
+  /** More that differs, applied last. Default nothing. */
+  readonly change?: (document: Document) => void;
 }
 
 const UNLIMITED = 10_000_000;
@@ -38,9 +40,12 @@ export async function startEnvoy(stage: Stage, variant: EnvoyVariant): Promise<E
 
 const listener = ['static_resources', 'listeners', 0];
 const chain = [...listener, 'filter_chains', 0];
-const manager = [...chain, 'filters', 0, 'typed_config'];
-const limit = [...manager, 'http_filters', 0, 'typed_config'];
-const authorization = [...manager, 'http_filters', 1];
+/** The path of the connection manager of the only listener. */
+export const manager = [...chain, 'filters', 0, 'typed_config'];
+/** The path of the `typed_config` of its local rate limit. */
+export const limit = [...manager, 'http_filters', 0, 'typed_config'];
+/** The path of its ext_authz filter. */
+export const authorization = [...manager, 'http_filters', 1];
 const router = [...manager, 'http_filters', 2];
 const clusters = ['static_resources', 'clusters'];
 const endpoint = ['load_assignment', 'endpoints', 0, 'lb_endpoints', 0, 'endpoint', 'address'];
@@ -85,6 +90,7 @@ function loadedConfig(
   document.setIn([...limit, 'descriptors', 0, 'token_bucket'], bucket);
   if (variant.headers === 'text') document.setIn([...authorization, 'typed_config', 'encode_raw_headers'], false);
   if (socket === null) document.setIn([...manager, 'http_filters'], [document.getIn(router)]);
+  variant.change?.(document);
   return document.toString({ lineWidth: 0 });
 }
 

@@ -1,16 +1,21 @@
-import { checkResponseBytes } from '../../src/envoy/check-response.ts';
 import { AuthorizationServer } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 
 /**
- * The no-op server on Remit's own transport: a prepared allow for everything. `node test/bench/noop-own.ts SOCKET`; it prints `ready` when
- * it listens.
+ * A do-nothing server on Remit's own transport that answers everything with one prepared allow: `node test/bench/noop-own.ts SOCKET ANSWER`
+ * where ANSWER is base64 of a CheckResponse. It takes access logs and forgets them. It prints `ready` when it listens.
  */
-const allow = checkResponseBytes({ kind: 'ok', headers: [], headersToRemove: [] }, []);
+const allow = Buffer.from(process.argv[3] ?? '', 'base64');
 const server = new AuthorizationServer(
   { answers: (checks) => checks.map(() => allow), afterwards: () => {} },
-  { ...systemPorts, refuse: () => allow, maxInFlight: 1_024 },
+  {
+    ...systemPorts,
+    refuse: () => allow,
+    maxInFlight: 1_024,
+    accessLog: { opened: () => () => undefined, served: () => null },
+  },
 );
 const bound = await server.listen([`unix:${process.argv[2]}`]);
 if ('problem' in bound) throw new Error(bound.problem);
+server.setServing(true);
 process.stdout.write('ready\n');

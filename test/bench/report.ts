@@ -42,6 +42,7 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     reuse_vs_opa_jwt: rate(remit, [names.opa, reuse]),
     cold_vs_opa_jwt: rate([names.remit, cold], [names.opa, cold]),
     reuse_vs_noop_go: rate(remit, [names.go, reuse]),
+    reuse_vs_floor: rate(remit, [names.floor, reuse]),
     p50_vs_opa_jwt_1k: atSpeed('p50Ms', 1_000),
     p99_vs_opa_jwt_1k: atSpeed('p99Ms', 1_000),
     p99_vs_opa_jwt_2k: atSpeed('p99Ms', 2_000),

@@ -23,8 +23,8 @@ const ESTIMATE_SECONDS = 1;
 
 /** Throughput of a closed loop through Envoy. The contenders take turns, round after round. */
 export async function measureThroughput(bench: Bench, contenders: Contenders): Promise<void> {
-  const { envoy, grpcJs, go, opa, opaMemory, remit, unrecorded, noOutcomes } = contenders;
-  const repeated = [envoy, grpcJs, go, opa, opaMemory, remit, unrecorded, noOutcomes];
+  const { envoy, grpcJs, go, floor, opa, opaMemory, remit, unrecorded, noOutcomes } = contenders;
+  const repeated = [envoy, grpcJs, go, floor, opa, opaMemory, remit, unrecorded, noOutcomes];
   const fresh = [
     { scenario: scenarios.newToken, pool: new Pool(bench, newTokens), of: [remit] },
     { scenario: scenarios.newDecision, pool: new Pool(bench, newDecisions), of: [remit] },
