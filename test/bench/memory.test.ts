@@ -20,7 +20,11 @@ describe('memoryFrom', () => {
   test.each([
     ['program', mapping('00400000-00800000', 'r-xp', { path: '/usr/bin/node', rss: 2048, anonymous: 0 })],
     ['C heap', mapping('01000000-01400000', 'rw-p', { path: '[heap]', rss: 2048 })],
-    ['V8 heap', mapping('3839e0200000-3839e0240000', 'rw-p', { rss: 2048 })],
+    ['managed heap', mapping('3839e0200000-3839e0240000', 'rw-p', { rss: 2048 })],
+    [
+      'managed heap',
+      mapping('c000000000-c000400000', 'rw-p', { rss: 2048 }) + mapping('c000400000-c004000000', '---p'),
+    ],
     ['code', mapping('7f4982800000-7f49a2580000', 'rwxp', { rss: 2048 })],
     [
       'wasm',
@@ -47,7 +51,7 @@ describe('memoryFrom', () => {
     const kernel = Number(/^Rss: +(\d+) kB$/m.exec(readFileSync('/proc/self/smaps_rollup', 'utf8'))?.[1]) / 1024;
     expect(Object.values(parts).reduce((sum, part) => sum + part)).toBeCloseTo(resident, 6);
     expect(Math.abs(resident - kernel)).toBeLessThan(kernel / 2);
-    expect(parts['V8 heap']).toBeGreaterThan(10);
+    expect(parts['managed heap']).toBeGreaterThan(10);
     expect(parts.program).toBeGreaterThan(10);
   });
 });

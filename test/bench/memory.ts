@@ -1,7 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 
-/** The parts that memory is counted by. What a process of Go has of its own is all `other`. */
-export const MEMORY_PARTS = ['program', 'V8 heap', 'code', 'wasm', 'C heap', 'stacks', 'other'] as const;
+/** The parts that memory is counted by. `managed heap` is what V8 or Go collects. */
+export const MEMORY_PARTS = ['program', 'managed heap', 'code', 'wasm', 'C heap', 'stacks', 'other'] as const;
 
 export type MemoryPart = (typeof MEMORY_PARTS)[number];
 
@@ -51,7 +51,7 @@ function mappingFrom(text: string): readonly Mapping[] {
   return [{ ...place, access, path, rss: kib('Rss'), anonymous: kib('Anonymous') }];
 }
 
-/** V8 allocates its heap in pages of this size, at multiples of it and at addresses of its own. */
+/** V8 allocates its heap in pages of this size, at multiples of it and at addresses of its own. So does Go, of 4 MiB. */
 const V8_PAGE = 256 * 1024;
 /** Below the addresses that the kernel chooses, and above those of a program without random ones. */
 const [LOW, HIGH] = [2 ** 32, 0x7e00_0000_0000];
@@ -75,8 +75,9 @@ function partOf(
   const isFree = (mapping: Mapping | undefined): mapping is Mapping => mapping?.access.startsWith('---') === true;
   const followed = isFree(after) && after.from === to ? after.to - after.from : 0;
   if (followed >= WASM_GUARD) return 'wasm';
+  if (from % V8_PAGE === 0 && from > LOW && from < HIGH) return 'managed heap';
   if (from % ARENA === 0 && (to - from + followed) % ARENA === 0) return 'C heap';
   const isGuarded = isFree(before) && before.to === from && before.to - before.from < V8_PAGE;
   if (isGuarded && to - from >= MIN_STACK && to - from <= MAX_STACK) return 'stacks';
-  return from % V8_PAGE === 0 && from > LOW && from < HIGH ? 'V8 heap' : 'other';
+  return 'other';
 }

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Bench } from './bench.ts';
 import { opaContender } from './cost-contenders.ts';
@@ -21,6 +22,7 @@ export const INSTALLED = 'installed, without Node.js';
 /** The contender of what belongs to no role. */
 export const COMMAND = 'remit';
 const HELP = '`--help`';
+const SETTLED_MS = 2_000;
 
 const exec = promisify(execFile);
 
@@ -69,6 +71,8 @@ async function measureContender(
   ] as const;
   for (const [life, measures] of lives) {
     const other = await beside?.start(life);
+    // A server goes on with work of its start after it is ready.
+    if (other !== undefined) await delay(SETTLED_MS);
     for (const measure of measures) await measureStart(bench, contender, { life, measure });
     await other?.end();
   }
