@@ -72,6 +72,8 @@ const table = {
   'envoy.slashes-kept': entry('info', 'paths with doubled or escaped slashes'),
   'envoy.upgrades': entry('info', 'upgrades such as WebSocket'),
   'envoy.short-streams': entry('warning', 'a route that ends streams of MCP or A2A'),
+  'envoy.shared-agent-limit': entry('warning', 'a rate limit whose bucket all agents share'),
+  'envoy.no-agent-limit': entry('info', 'no rate limit of each agent before the check'),
   'envoy.no-outcomes': entry('info', 'no access log to Remit'),
   'envoy.old-version': entry('warning', 'an Envoy with known holes'),
   'envoy.config-refused': entry('error', 'configuration that Envoy refused'),

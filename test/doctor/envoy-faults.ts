@@ -171,7 +171,7 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
     ({ manager }) => {
       const second = structuredClone(manager.http_filters[1]);
       second.name = 'again';
-      manager.http_filters.unshift(second);
+      manager.http_filters.splice(1, 0, second);
     },
     'envoy.asked-twice',
   ),
@@ -224,6 +224,15 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
   ),
   fault('lua-after', ({ manager }) => void manager.http_filters.splice(2, 0, lua), 'envoy.changed-after-check'),
   fault('lua-before', ({ manager }) => void manager.http_filters.unshift(lua)),
+  fault('limit-missing', ({ manager }) => void manager.http_filters.shift(), 'envoy.no-agent-limit'),
+  fault(
+    'limit-shared',
+    ({ manager }) =>
+      void (manager.http_filters[0].typed_config.rate_limits[0].actions = [
+        { generic_key: { descriptor_key: 'agent', descriptor_value: '%DOWNSTREAM_PEER_URI_SAN%' } },
+      ]),
+    'envoy.shared-agent-limit',
+  ),
   fault('route-cache', ({ filter }) => void (filter.clear_route_cache = true), 'envoy.changed-after-check'),
   fault(
     'cluster-misnamed',

@@ -1,6 +1,7 @@
 import type { Check } from '../check.ts';
 import type { Facts } from '../facts.ts';
 import type { Finding } from '../finding.ts';
+import { agentLimit } from './agent-limit.ts';
 import { alwaysAsked, askedOnce, askedOnEachRoute, neverAsked } from './asked.ts';
 import { goodCounters, soundEnvoy } from './counters.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
@@ -30,6 +31,7 @@ const perEnvoy: readonly EnvoyCheck[] = [
   failsClosed,
   goodCounters,
   boundedCheck,
+  agentLimit,
   completeCheck,
   strictAnswers,
   verifiedCaller,

@@ -1,0 +1,45 @@
+import { listAt, textAt } from '../tree.ts';
+import type { Finding } from '../finding.ts';
+import type { EnvoyCheck } from './envoy-check.ts';
+import { ofAskings } from './remit-filter.ts';
+import type { Asking } from './remit-filter.ts';
+
+const BY_CERTIFICATE =
+  'take the filter `envoy.filters.http.local_ratelimit` of deploy/envoy/envoy.yaml, with its expression as the key';
+
+/** One agent cannot take the checks of the others. */
+export const agentLimit: EnvoyCheck = {
+  title: 'the calls of each agent are bounded before Remit is asked',
+  run: (facts) => ofAskings(facts, limitBefore),
+};
+
+function limitBefore({ filter, manager: { filters, where } }: Asking): readonly Finding[] {
+  const limits = filters
+    .slice(0, filters.indexOf(filter))
+    .filter(({ type, isDisabled }) => type === 'LocalRateLimit' && !isDisabled);
+  if (limits.length === 0)
+    return [
+      {
+        code: 'envoy.no-agent-limit',
+        where,
+        message:
+          'no local rate limit comes before the check, so only `extAuthz.maxChecksPerSecondPerAgent` bounds an agent in a loop',
+        fix: BY_CERTIFICATE,
+      },
+    ];
+  const literal = limits
+    .flatMap(({ fields }) => listAt(fields, 'rate_limits'))
+    .flatMap((limit) => listAt(limit, 'actions'))
+    .map((action) => textAt(action, 'generic_key', 'descriptor_value'))
+    .find((value) => value.includes('%'));
+  return literal === undefined
+    ? []
+    : [
+        {
+          code: 'envoy.shared-agent-limit',
+          where,
+          message: `the key \`${literal}\` of the rate limit is a literal text to Envoy, so all agents share one bucket`,
+          fix: BY_CERTIFICATE,
+        },
+      ];
+}
