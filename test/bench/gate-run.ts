@@ -74,10 +74,11 @@ async function figuresOf(
   onEnd(authority.end);
   const sidecar = await build.sidecar.start(life);
   onEnd(sidecar.end);
+  const startUs = cpuMicroseconds(sidecar.pid);
   const grpcJs = await startGrpcJs(bench, build, life);
   onEnd(grpcJs.end);
+  const startCpu = startUs / cpuMicroseconds(grpcJs.pid);
   if (embedded.remit === null || authority.remit === null) throw new Error('a role without an issuer');
-  const startCpu = cpuMicroseconds(sidecar.pid) / cpuMicroseconds(grpcJs.pid);
   await delay(SETTLED_MS);
   const [idle, idleSidecar, idleAuthority] = [memoryOf(grpcJs.pid), memoryOf(sidecar.pid), memoryOf(authority.pid)];
 
