@@ -15,6 +15,7 @@ import { openLeaseFile } from './lease-file.ts';
 import type { LeaseFile } from './lease-file.ts';
 import type { Parts } from './parts.ts';
 import { socketAccessOf, socketFolderProblem } from './socket-access.ts';
+import { awaitedSvid } from './own-svid.ts';
 import { openReceivedRecords } from './received-records.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
@@ -54,6 +55,9 @@ export async function startAuthorityRole(
   if (listen.length === 0 || authority === null || issuer === null || signingKeys === null) return null;
   const from = engineOf(parts);
   if ('problem' in from) return from;
+  // Over TCP it shows a certificate. Over a socket it needs none, and does not wait.
+  const own = svid === null || listen.every(({ kind }) => kind === 'unix') ? null : await awaitedSvid(svid);
+  if (isStartProblem(own)) return { problem: `the authority needs an SVID to listen on TCP: ${own.problem}` };
   const folder = await socketFolderProblem('authority.listen', listen, parts.guard);
   if (folder !== null) return { problem: folder };
   const socket = await socketAccessOf('authority', config.authority);

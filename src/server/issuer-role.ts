@@ -3,7 +3,6 @@ import type { Address } from '../config/values.ts';
 import type { IssuerConfig, SubjectIssuerConfig } from '../config/issuer.ts';
 import type { LiveSettings } from '../config/live-config.ts';
 import { isDeny } from '../decision/decision.ts';
-import { firstSvid } from '../identity/first-svid.ts';
 import { tlsMaterialOf } from '../identity/svid.ts';
 import type { OnRefused } from '../issuer/bounds/limits.ts';
 import { Turns } from '../issuer/bounds/turns.ts';
@@ -23,7 +22,7 @@ import { after } from '../runtime/timers.ts';
 import type { Closers } from './closers.ts';
 import { openKeyRing } from './keys.ts';
 import { proofNoncesFor } from './proof-nonces.ts';
-import { ownSvidProblem } from './own-svid.ts';
+import { awaitedSvid, ownSvidProblem } from './own-svid.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
 import type { StartProblem } from './start-problem.ts';
@@ -41,7 +40,6 @@ export interface IssuerKeys {
 
 const MAX_TASK_SECONDS = 86_400;
 const CLOSE_GRACE_MS = 5000;
-const FIRST_SVID_MS = 10_000;
 const SIGNAL_MAX_AGE_SECONDS = 86_400;
 const SIGNAL_SKEW_SECONDS = 60;
 
@@ -68,7 +66,7 @@ export async function startIssuer(
   const signals = await signalServices(parts, config);
   if (isStartProblem(signals)) return signals;
   if (signals?.keys instanceof KeyRing) closers.push(signals.keys.close.bind(signals.keys));
-  const first = await firstSvid(svid, { withinMs: FIRST_SVID_MS, after });
+  const first = await awaitedSvid(svid);
   if (isStartProblem(first)) return { problem: `the issuer has no SVID: ${first.problem}` };
   const unfit = ownSvidProblem(first, parts.config);
   if (unfit !== null) return { problem: unfit };

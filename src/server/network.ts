@@ -3,6 +3,7 @@ import type { NetworkTransport, TransportParts } from '../envoy/server.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
 import { after } from '../runtime/timers.ts';
 import { TokenBucket } from '../runtime/token-bucket.ts';
+import { awaitedSvid } from './own-svid.ts';
 import type { Parts } from './parts.ts';
 import type { StartProblem } from './start-problem.ts';
 
@@ -22,9 +23,10 @@ export async function networkOf({
 > {
   const { callers, listen, maxBodyBytes } = extAuthz;
   if (callers.length === 0) return null;
-  const own = svid?.current() ?? null;
-  if (svid === null || own === null)
-    return { problem: `${file}: \`extAuthz.callers\` needs a valid SVID of this process` };
+  const needed = `${file}: \`extAuthz.callers\` needs a valid SVID of this process`;
+  if (svid === null) return { problem: needed };
+  const own = await awaitedSvid(svid);
+  if ('problem' in own) return { problem: `${needed}: ${own.problem}` };
   const foreign = callers.find((caller) => trustDomainOf(caller) !== trustDomainOf(own.id));
   if (foreign !== undefined) {
     return {

@@ -1,6 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import type { Config } from '../config/config.ts';
-import type { Svid, SvidSource } from '../identity/svid.ts';
+import { firstSvid } from '../identity/first-svid.ts';
+import type { Svid, SvidProblem, SvidSource } from '../identity/svid.ts';
+import { after } from '../runtime/timers.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
 
 /** Why a process must not serve with this SVID and this configuration, in one line; `null` where it may. */
@@ -42,3 +44,9 @@ export function followOwnSvid(
   const current = source?.current() ?? null;
   return current === null ? null : look(current);
 }
+
+const FIRST_SVID_MS = 10_000;
+
+/** The SVID of this process, once its source has one, or why it has none. For roles that cannot serve without. */
+export const awaitedSvid = (source: SvidSource): Promise<Svid | SvidProblem> =>
+  firstSvid(source, { withinMs: FIRST_SVID_MS, after });
