@@ -58,13 +58,14 @@ interface Round {
  */
 export async function measureOverload(bench: Bench): Promise<void> {
   const { collectorPort, domain, effort, results, stage } = bench;
-  const remit = await RemitUnderTest.start(stage, domain, { name: 'overload', collectorPort });
-  const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
-  const { port } = envoy.address;
+  // Before the processes, so that the stage ends those first: a group with processes cannot be removed.
   const shares = {
     product: ProcessorShare.open(stage, 'product', CORES.product),
     flood: ProcessorShare.open(stage, 'flood', CORES.flood),
   };
+  const remit = await RemitUnderTest.start(stage, domain, { name: 'overload', collectorPort });
+  const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
+  const { port } = envoy.address;
   for (const { pid } of [remit, envoy]) shares.product.take(pid);
   results.note('overload: processors of Remit and Envoy', shares.product.group === null ? NaN : CORES.product, '');
   results.note('overload: processors of the flood', shares.flood.group === null ? NaN : CORES.flood, '');
