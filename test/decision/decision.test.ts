@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
+import { parse } from 'yaml';
 import { cures } from '../../src/decision/cures.ts';
 import { nextSteps } from '../../src/decision/next-step.ts';
 import { type Reason, type ReasonCode, reasons } from '../../src/decision/reasons.ts';
@@ -44,9 +45,15 @@ describe('reasons', () => {
       const page = readFileSync(resolve(deploy, 'guide/fix/reasons.md'), 'utf8');
       const shipped = readFileSync(resolve(deploy, 'envoy', file), 'utf8');
       const told = [...page.matchAll(/^- <a id="(envoy\.[a-z-]+)"><\/a>`([^`]+)`, (\d+)/gm)].map(([, ...row]) => row);
-      const said = [...shipped.matchAll(/^ +reason: (envoy\.[a-z-]+)$/gm)].map(([, code]) => [code, code, '503']);
-      expect(told).toEqual(said);
-      expect(said).toHaveLength(2);
+      const { mappers } =
+        parse(shipped).static_resources.listeners[0].filter_chains[0].filters[0].typed_config.local_reply_config;
+      const said = mappers.map((mapper: { readonly body_format_override: Readonly<Record<string, unknown>> }) => {
+        const { reason } = mapper.body_format_override['json_format'] as { readonly reason: string };
+        // A reply in the place of a decision is for whatever status the filter gives, which is 503.
+        return [reason, reason, /"default_value":(\d+)/.exec(JSON.stringify(mapper))?.[1] ?? '503'];
+      });
+      expect(new Set(told.map(String))).toEqual(new Set(said.map(String)));
+      expect(said).toHaveLength(4);
     },
   );
 
