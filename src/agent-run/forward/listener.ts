@@ -157,7 +157,7 @@ function admitted(request: IncomingMessage, { forwarded, rules }: Admission): Pa
   const { rawHeaders: lines, method = '', url: target = '' } = request;
   const passed = gated({ method, target, lines, hosts: valuesOf(lines, 'host') }, rules.gate);
   if ('status' in passed) return passed;
-  // INVARIANT: a coding or a protocol that comes in several lines, or in an empty one, is none of those that pass.
+  // INVARIANT: a request with several lines of a coding or a protocol, or with an empty one, is refused.
   const codings = valuesOf(lines, 'transfer-encoding');
   if (codings.length > 0 && codings.join().toLowerCase() !== 'chunked')
     return refusal(400, 'malformed', 'the only transfer coding is chunked');
