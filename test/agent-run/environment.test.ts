@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { causeOf } from '../../src/task/cause.ts';
 import { issuerUrl } from '../issuer/bench.ts';
 import { scratch } from '../builders/scratch.ts';
@@ -10,7 +10,6 @@ import { intentText, type RunDomain, startCommand, startRunDomain } from './doma
 import type { Ended } from './domain.ts';
 
 // Each run starts two or three processes.
-jest.setTimeout(120_000);
 
 const { folder, remove } = scratch();
 let domain: RunDomain;

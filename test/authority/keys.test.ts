@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import type { ServingAuthority } from '../../src/authority/start-authority.ts';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 import { ReplicaKeys } from '../../src/issuer/replica-keys.ts';
@@ -17,8 +17,6 @@ import { describeWith, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
 import { servingPostgres } from './serving.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 const LEASE_MS = 2_000;

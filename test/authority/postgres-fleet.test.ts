@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
@@ -12,8 +12,6 @@ import { describeWith, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
 import { digestOf, keyOf, servingPostgres } from './serving.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 const HOUR_MS = 3_600_000;

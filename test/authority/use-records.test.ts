@@ -133,7 +133,7 @@ describe('a sidecar with a valid SVID that forges a record', () => {
   let attacked: Awaited<ReturnType<typeof served>>;
   beforeAll(async () => {
     attacked = await served();
-  }, 60_000);
+  });
 
   it.each<[string, Buffer]>([
     ['of another decision', bytesOf(recordWith({ decisionId: '0198c0de-0000-7000-8000-000000000009' }))],

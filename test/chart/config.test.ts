@@ -1,6 +1,6 @@
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 import { createAuthority } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
@@ -14,7 +14,6 @@ import { describeWith, helmPart } from '../parts.ts';
 import { caseFile, cases, chartFolder, mustTemplate, objectsOf } from './chart.ts';
 
 // Processes start here, which is slow on a loaded machine.
-jest.setTimeout(240_000);
 
 /** The `remit.yaml` of each ConfigMap that has one, by the name of the ConfigMap. */
 async function configsOf(helm: string, name: string): Promise<ReadonlyMap<string, string>> {

@@ -1,11 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { startKube } from '../kube/kube.ts';
 import type { Kube, Ran } from '../kube/kube.ts';
 import { both, describeWith, helmPart, kubernetesPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { chartFolder } from './chart.ts';
-
-jest.setTimeout(300_000);
 
 const RESTRICTED = { 'pod-security.kubernetes.io/enforce': 'restricted' };
 const DIGEST = `sha256:${'a'.repeat(64)}`;

@@ -1,7 +1,7 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
 import { DRAWERS } from '../../src/ledger/log/index-block.ts';
@@ -17,7 +17,6 @@ import { diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from '
  */
 const INSTANCES = 20;
 /** Each instance copies and rewrites a ledger of six segments, every commit synced. */
-jest.setTimeout(120_000);
 const ANCHORED = 12;
 const SIZE = 22;
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 import { migrateCommand } from '../../src/commands/migrate.ts';
@@ -9,8 +9,6 @@ import { scratch } from '../builders/scratch.ts';
 import { agreeing } from '../builders/state-file.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { OWNER, PostgresPlaces, RUNTIME } from '../postgres/places.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 

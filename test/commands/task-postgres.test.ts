@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { backupCommand } from '../../src/commands/backup.ts';
 import { keyCommand } from '../../src/commands/key.ts';
 import { secrets } from '../../src/commands/secrets.ts';
@@ -21,8 +21,6 @@ import { agreeing } from '../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 const later = Date.now() + 3_600_000;

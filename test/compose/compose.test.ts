@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { DevProcess } from '../../src/dev/child.ts';
 import { scratchFolder } from '../e2e/domain.ts';
 import { freePort } from '../free-port.ts';
@@ -11,8 +11,6 @@ import { both, composeGoPart, describeWith, envoyPart, spirePart } from '../part
 import { until } from '../until.ts';
 import { composeProject, startOrder } from './compose-project.ts';
 import type { Service } from './compose-project.ts';
-
-jest.setTimeout(300_000);
 
 const root = resolve(import.meta.dirname, '../..');
 const folder = join(root, 'deploy/compose');

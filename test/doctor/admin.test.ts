@@ -5,11 +5,9 @@ import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { scratch } from '../builders/scratch.ts';
 import { diagnosed } from './diagnosed.ts';
-
-jest.setTimeout(120_000);
 
 const servers: Server[] = [];
 

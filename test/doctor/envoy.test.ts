@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { writeFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { writeCredential } from '../../src/dev/authority.ts';
 import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
@@ -15,7 +15,6 @@ import type { Diagnosis, FoundFinding } from './diagnosed.ts';
 import { ENVOY_FAULTS, withFaults } from './envoy-faults.ts';
 
 // Processes start here, which is slow on a loaded machine.
-jest.setTimeout(240_000);
 
 const COLLECTOR = { host: '127.0.0.1', port: 4317 };
 

@@ -66,7 +66,7 @@ describe('remit doctor about streams of MCP', () => {
       found([catchAll]).map((line) => expect.stringContaining(line)),
     );
     expect(found([catchAll])).toHaveLength(2);
-  }, 240_000);
+  });
 
   it('finds nothing in the shipped file', () => {
     expect(found(null)).toEqual([]);

@@ -6,13 +6,11 @@ import { createServer } from 'node:net';
 import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { diagnosed } from './diagnosed.ts';
-
-jest.setTimeout(120_000);
 
 const NOBODY = 65_534;
 const GROUP = 64_999;

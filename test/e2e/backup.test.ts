@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';
@@ -10,7 +10,6 @@ import { Processes } from './processes.ts';
 import { SteadyCallers } from './steady-callers.ts';
 
 // Processes start here, which is slow on a loaded machine.
-jest.setTimeout(240_000);
 
 const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/operate/backup.md'), 'utf8');
 /** The commands on the page, one a line. */

@@ -1,6 +1,6 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { es256Key, jwksOf, signed } from '../builders/tokens.ts';
 import { describeWith, envoyPart, postgresPart } from '../parts.ts';
@@ -12,8 +12,6 @@ import { Fleet } from './fleet.ts';
 import type { AuthorityName } from './fleet.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
-
-jest.setTimeout(300_000);
 
 const IDP = 'https://idp.acme.test';
 const AUTHORITIES: readonly AuthorityName[] = ['authority', 'second'];

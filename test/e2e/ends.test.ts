@@ -64,6 +64,5 @@ describeWith(envoyPart(), 'the end of a task under load', (envoy) => {
       expect(allows).toBeGreaterThan(TASKS);
       expect(lateCalls).toBeGreaterThanOrEqual((TASKS / 2) * CALLERS);
     },
-    60_000,
   );
 });

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { ledgerEvidence } from '../../src/commands/ledger-evidence.ts';
 import { ledgerQuery } from '../../src/commands/ledger-query.ts';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
@@ -11,8 +11,6 @@ import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';
 import { Fleet, SIDECARS } from './fleet.ts';
 import { carelessEnvoy } from './outcome-envoy.ts';
-
-jest.setTimeout(300_000);
 
 /** A record in the log of a sidecar, as far as it is looked at here. */
 interface Found {

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { DevProcess } from '../../src/dev/child.ts';
 import { freePort } from '../free-port.ts';
 import { pageCommands } from '../pages/page-commands.ts';
@@ -16,7 +16,6 @@ import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';
 
 // A package is installed here, and four programs start.
-jest.setTimeout(300_000);
 
 const root = resolve(import.meta.dirname, '../..');
 const run = promisify(execFile);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
@@ -13,7 +13,6 @@ import { remit } from './process.ts';
 import type { Running } from './process.ts';
 
 // Processes start here, which is slow on a loaded machine.
-jest.setTimeout(120_000);
 
 const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/fix/misconfigurations.md'), 'utf8');
 const rows = new Map(

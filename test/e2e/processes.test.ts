@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { diagnosed } from '../doctor/diagnosed.ts';
 import { describeWith, envoyPart } from '../parts.ts';
@@ -13,7 +13,6 @@ import type { Decided } from './processes.ts';
 import { SteadyCallers } from './steady-callers.ts';
 
 // Processes start here, which is slow on a loaded machine.
-jest.setTimeout(240_000);
 
 const PATH = '/v1/payments/p-1';
 const UNAVAILABLE = '503 task.state-unavailable';

@@ -1,6 +1,6 @@
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
@@ -9,8 +9,6 @@ import { until } from '../until.ts';
 import { examples, scratchFolder } from './domain.ts';
 import { remit } from './process.ts';
 import type { Running } from './process.ts';
-
-jest.setTimeout(180_000);
 
 const IAM = 'https://iam.acme.test';
 

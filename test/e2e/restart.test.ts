@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { until } from '../until.ts';
@@ -7,7 +7,6 @@ import { Processes } from './processes.ts';
 import { SteadyCallers } from './steady-callers.ts';
 
 // Processes start here, which is slow on a loaded machine.
-jest.setTimeout(180_000);
 
 // Issue 15, point 8: SIGTERM cut off every call, and Envoy answered 503 without a reason.
 describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy) => {

@@ -1,6 +1,6 @@
 import { cp, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
@@ -8,7 +8,6 @@ import { examples, scratchFolder } from './domain.ts';
 import { ran, remit } from './process.ts';
 
 // Processes start here, which is slow on a loaded machine.
-jest.setTimeout(120_000);
 
 // Issue 15, point 3: mistakes showed only at a restart.
 describe('remit serve --check', () => {

@@ -1,6 +1,6 @@
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { Client } from '@grpc/grpc-js';
 import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
@@ -15,7 +15,6 @@ import { examples, scratchFolder } from './domain.ts';
 import { ran, remit } from './process.ts';
 
 // Processes start here, which is slow on a loaded machine.
-jest.setTimeout(240_000);
 
 const GATEWAY = 'spiffe://acme.test/gateway';
 const OTHER = 'spiffe://acme.test/other-gateway';

@@ -4,14 +4,13 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { lockState } from '../../src/state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
 import { ran, remit } from './process.ts';
 
 // Processes start here, which is slow on a loaded machine.
-jest.setTimeout(180_000);
 
 const examples = resolve(import.meta.dirname, '../../cedar-policies');
 const { version: VERSION } = stateFormat;

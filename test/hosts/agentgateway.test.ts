@@ -13,7 +13,7 @@ describeWith(spirePart(), 'checks as agentgateway makes them', (spire) => {
       spire,
       extAuthz: { identity: 'peer', certificateFrom: 'metadata', binding: 'certificate' },
     });
-  }, 120_000);
+  });
   afterAll(() => domain?.stop());
 
   itDecidesRecorded(() => domain, agentgatewayShape());

@@ -24,7 +24,7 @@ describeWith(spirePart(), 'checks as a sidecar of Consul makes them', (spire) =>
   let domain: HostDomain;
   beforeAll(async () => {
     domain = await HostDomain.start({ spire, extAuthz: { identity: 'peer', binding: 'certificate' } });
-  }, 120_000);
+  });
   afterAll(() => domain?.stop());
 
   itDecidesRecorded(() => domain, shape);

@@ -29,7 +29,7 @@ describeWith(
       gateway = await EnvoyGateway.start(domain, { gateway: binary, envoy }, ['proxy', 'gateway', 'security', 'remit']);
       await answers(401);
       first = await certificateAt(gateway.port);
-    }, 240_000);
+    });
     afterAll(() => domain?.stop());
 
     const call = async (): Promise<number | null> => {

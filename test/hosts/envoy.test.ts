@@ -40,7 +40,7 @@ describeWith(
       envoy = started;
       domain.onStop(() => started.stop());
       first = await certificateAt(envoy.address.port);
-    }, 240_000);
+    });
     afterAll(() => domain?.stop());
 
     it('is sound to the doctor', async () => {

@@ -29,7 +29,7 @@ describeWith(spirePart(), 'checks as an Istio waypoint makes them', (spire) => {
   describe('with tokens bound to a SPIFFE ID', () => {
     beforeAll(async () => {
       domain = await HostDomain.start({ spire, extAuthz: { identity: 'xfcc', proxyId, binding: 'spiffe-id' } });
-    }, 120_000);
+    });
     afterAll(() => domain?.stop());
 
     itDecidesRecorded(() => domain, annotated, { highRisk: [403, 'policy.forbidden'] });
@@ -46,7 +46,7 @@ describeWith(spirePart(), 'checks as an Istio waypoint makes them', (spire) => {
   describe('with tokens bound to a certificate', () => {
     beforeAll(async () => {
       domain = await HostDomain.start({ spire, extAuthz: { identity: 'xfcc', proxyId, binding: 'certificate' } });
-    }, 120_000);
+    });
     afterAll(() => domain?.stop());
 
     it('denies everything, since there is no `Hash`', async () => {

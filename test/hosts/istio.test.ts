@@ -27,7 +27,7 @@ describeWith(
       istio = await Istio.start(domain, { kube, istio: istiod, envoy });
       await answers(401);
       first = await certificateAt(istio.port);
-    }, 300_000);
+    });
     afterAll(() => domain?.stop());
 
     const call = async (path = read.path): Promise<number | null> => {

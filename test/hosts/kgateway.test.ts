@@ -23,7 +23,7 @@ describeWith(spirePart(), 'checks as kgateway makes them', (spire) => {
       spire,
       extAuthz: { identity: 'xfcc', proxyId: `spiffe://acme.test${PROXY}`, binding: 'certificate' },
     });
-  }, 120_000);
+  });
   afterAll(() => domain?.stop());
 
   itDecidesRecorded(() => domain, shape);

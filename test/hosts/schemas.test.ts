@@ -30,7 +30,7 @@ describeWith(
       for (const { crds } of [gateway, istio]) await kube.kubectl(['apply', '--server-side', '-f', crds]);
       await kube.kubectl(['wait', '--for=condition=established', '--timeout=90s', 'crd', '--all']);
       for (const name of ['demo', 'istio-system']) await kube.namespace(name);
-    }, 240_000);
+    });
     afterAll(() => kube?.close());
 
     it.each(files)('admits %s', async (file) => {

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { fragmentFrom } from '../../src/inject/fragment.ts';
 import { injectedInto } from '../../src/inject/inject.ts';
@@ -11,8 +11,6 @@ import { both, describeWith, istiodPart, kubernetesPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { startInjector } from './istio-injector.ts';
 import type { IstioInjector } from './istio-injector.ts';
-
-jest.setTimeout(300_000);
 
 const folder = resolve(import.meta.dirname, '../../deploy/inject');
 const file = (name: string): string => readFileSync(join(folder, name), 'utf8');

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { assert, asyncProperty, scheduler as schedulers } from 'fast-check';
 import type { Scheduler } from 'fast-check';
 import { deny } from '../../src/decision/decision.ts';
@@ -24,8 +24,6 @@ import { type Bench, audience, details, formHeaders, issuerUrl, startBench } fro
 import { eventUri, recordsOf, setHeaders, setOf, signalServices, taskNow } from './signals/transmitter.ts';
 import { must } from '../builders/must.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';
-
-jest.setTimeout(180_000);
 
 const { folder, remove } = scratch();
 let bench: Bench;

@@ -73,7 +73,7 @@ beforeAll(async () => {
     () => sidecar.close(),
   );
   await until(() => sidecar.problem() === null, { what: 'a lease' });
-}, 120_000);
+});
 afterAll(async () => {
   for (const close of closers.reverse()) await close();
   remove();

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { ReplicaKeys } from '../../src/issuer/replica-keys.ts';
@@ -15,8 +15,6 @@ import { agreeing } from '../builders/state-file.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
 import { until } from '../until.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 const closers: (() => unknown)[] = [];

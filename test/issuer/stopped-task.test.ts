@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { IssuedCertificate } from '../../src/dev/authority.ts';
 import type { Question } from '../../src/policy/question.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
@@ -7,8 +7,6 @@ import { scratch } from '../builders/scratch.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';
 import { type Answer, type Bench, details, issuerUrl, startBench } from './bench.ts';
 import { setHeaders, setOf, signalServices } from './signals/transmitter.ts';
-
-jest.setTimeout(120_000);
 
 const reporterId = 'spiffe://acme.test/ns/agents/sa/reporter';
 const operatorId = 'spiffe://acme.test/ns/ops/sa/operator';

@@ -1,9 +1,7 @@
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { describeWith, kubernetesPart } from '../parts.ts';
 import { startKube } from './kube.ts';
 import type { Kube } from './kube.ts';
-
-jest.setTimeout(240_000);
 
 describeWith(kubernetesPart(), 'the API server that tests start', (binaries) => {
   let kube: Kube;

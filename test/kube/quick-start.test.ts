@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { configFrom, configProblemText } from '../../src/config/config.ts';
 import { scratchFolder } from '../e2e/domain.ts';
 import { pageCommands } from '../pages/page-commands.ts';
@@ -10,8 +10,6 @@ import { both, describeWith, helmPart, kubernetesPart } from '../parts.ts';
 import { until } from '../until.ts';
 import { startKube } from './kube.ts';
 import type { Kube } from './kube.ts';
-
-jest.setTimeout(240_000);
 
 const root = resolve(import.meta.dirname, '../..');
 const container = { name: 'tools', image: 'tools', securityContext: {} };

@@ -1,13 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import type { ClientConfig } from 'pg';
 import { scratch } from '../builders/scratch.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { startPostgres } from './postgres.ts';
 import type { Postgres } from './postgres.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 

@@ -104,7 +104,7 @@ describe('`npm run release`', () => {
       [...packages.map((one) => `${one.name} ${one.version}`), `remit ${version}`].toSorted(),
     );
     expect(await serves(join(at, 'node_modules/.bin/remit'))).toContain('checks on');
-  }, 300_000);
+  });
 
   it('makes an archive for hosts that changes no folder that all hosts have, and serves without a registry', async () => {
     const at = folder();
@@ -119,7 +119,7 @@ describe('`npm run release`', () => {
     expect(statSync(join(at, 'usr/lib/remit/dist/main.js')).mode & 0o777).toBe(0o755);
     expect(inShell('usr/bin/remit --version', at)).toBe(`remit ${version}\n`);
     expect(await serves(join(at, 'usr/bin/remit'))).toContain('checks on');
-  }, 120_000);
+  });
 
   describeWith(helmPart(), 'its chart', (helms) => {
     it.each(helms)('is one that %s shows and renders', (helm) => {

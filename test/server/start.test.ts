@@ -167,5 +167,5 @@ describe('startRemit', () => {
     const again = await start(0);
     if (isStartProblem(again.started)) throw new Error(again.started.problem);
     await again.started.close();
-  }, 300_000);
+  });
 });

@@ -5,7 +5,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { createAuthority, type IssuedCertificate } from '../../src/dev/authority.ts';
 import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
@@ -21,6 +20,7 @@ import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { startAllowAll, type AllowAll } from '../dev/allow-all.ts';
 import { both, describeWith, envoyPart, spirePart } from '../parts.ts';
+import { until } from '../until.ts';
 import { Spire } from './spire.ts';
 import { must } from '../builders/must.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';
@@ -58,7 +58,7 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
   });
 
   it('says that no registration entry matches, and has its svid once one does', async () => {
-    await until(() => source.problem()?.includes('no registration entry matches it') === true, 60_000);
+    await until(() => source.problem()?.includes('no registration entry matches it') === true);
     await spire.register(planner, { ttlSeconds: 20 });
     const svid = must(await firstSvid(source, { withinMs: 60_000, after }));
     expect(svid.id).toBe('spiffe://acme.test/ns/agents/sa/planner');
@@ -74,7 +74,7 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
     await until(() => {
       gaps += source.current() === null ? 1 : 0;
       return seen.length === 2;
-    }, 60_000);
+    });
     end();
     expect(gaps).toBe(0);
     expect(new Set(seen).size).toBe(2);
@@ -98,18 +98,18 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
 
   it('gives the svid up when its registration entry is deleted, and has it again with a new one', async () => {
     await spire.unregister('spiffe://acme.test/ns/agents/sa/planner');
-    await until(() => source.current() === null, 60_000);
+    await until(() => source.current() === null);
     expect(source.problem()).toContain('the workload api gives 1 svids, none with id');
     await spire.unregister('spiffe://acme.test/ns/agents/sa/envoy');
-    await until(() => source.problem()?.includes('no registration entry matches it') === true, 60_000);
+    await until(() => source.problem()?.includes('no registration entry matches it') === true);
     await spire.register(planner);
-    await until(() => source.current() !== null, 20_000);
+    await until(() => source.current() !== null);
   });
 
   it('keeps the svid while the agent is gone', async () => {
     const held = source.current();
     await spire.stopAgent();
-    await until(() => source.problem() !== null, 60_000);
+    await until(() => source.problem() !== null);
     expect(source.problem()).toMatch(/^the workload api failed with UNAVAILABLE: /);
     expect(source.current()).toBe(held);
   });
@@ -121,15 +121,6 @@ const sourceAt = (spire: Spire, path: string): WorkloadApiSource => {
   if (typeof target !== 'string') throw new Error('no source of an svid');
   return new WorkloadApiSource({ target, id, hint: null, ports: systemPorts, after });
 };
-
-/** Looks every 50 ms; throws after `withinMs`. */
-async function until(isTrue: () => boolean, withinMs: number): Promise<void> {
-  for (let waitedMs = 0; waitedMs < withinMs; waitedMs += 50) {
-    if (isTrue()) return;
-    await delay(50);
-  }
-  throw new Error(`it did not come to pass within ${withinMs} ms`);
-}
 
 describeWith(
   both(spirePart(), envoyPart()),

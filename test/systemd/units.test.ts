@@ -95,5 +95,5 @@ describeWith(both(systemdAnalyzePart(), stracePart()), 'the system calls of `rem
     expect(called.size).toBeGreaterThan(40);
     const permitted = allowed();
     expect([...called].filter((call) => !permitted.has(call))).toEqual([]);
-  }, 120_000);
+  });
 });

@@ -460,7 +460,6 @@ describe('the verifier against jose', () => {
         }
         expect(wrong).toEqual([]);
       },
-      120_000,
     );
   });
 

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import type { ServingAuthority } from '../../../src/authority/start-authority.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
 import type { PostgresState } from '../../../src/state/postgres/postgres-state.ts';
@@ -15,8 +15,6 @@ import { until } from '../../until.ts';
 import { sidecarOptions, watch, type Watch } from './watched-state.ts';
 import { migrate, openReplica } from './replicas.ts';
 import { seen, titleOf } from './rows.ts';
-
-jest.setTimeout(300_000);
 
 /** Long enough for a loaded machine to connect anew within half of it. */
 const LEASE_MS = 8_000;

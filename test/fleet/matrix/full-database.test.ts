@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, expect, it } from '@jest/globals';
 import { scratch } from '../../builders/scratch.ts';
 import { fillDisk } from '../../full-disk.ts';
 import { both, describeWith, envoyPart, postgresPart } from '../../parts.ts';
@@ -11,8 +11,6 @@ import { until } from '../../until.ts';
 import { LEASE_MS, RealFleet } from './real-fleet.ts';
 import { migrate } from './replicas.ts';
 import { seen, titleOf } from './rows.ts';
-
-jest.setTimeout(300_000);
 
 /** How long PostgreSQL takes to notice that its log cannot be written. */
 const SWITCH_MS = 2_000;

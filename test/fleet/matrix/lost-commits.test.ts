@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
 import { openPostgresState, type PostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import { must } from '../../builders/must.ts';
@@ -15,8 +15,6 @@ import { failover } from '../../../src/dev/postgres/failover.ts';
 import { startPostgres } from '../../postgres/postgres.ts';
 import { keyOf, migrate, openReplica } from './replicas.ts';
 import { seen, titleOf, type RowName } from './rows.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 afterAll(remove);

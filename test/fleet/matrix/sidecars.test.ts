@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { scratch } from '../../builders/scratch.ts';
 import { ran } from '../../e2e/process.ts';
 import { both, describeWith, envoyPart, faketimePart, postgresPart } from '../../parts.ts';
@@ -14,8 +14,6 @@ import type { AuthorityParty, Declared, Party, Receipt } from './real-fleet.ts';
 import { migrate } from './replicas.ts';
 import { seen, titleOf } from './rows.ts';
 import type { WatchedUse } from './watched-use.ts';
-
-jest.setTimeout(300_000);
 
 /** How much longer than the lease of a sidecar an authority waits for it. */
 const MARGIN_MS = 250;

@@ -170,7 +170,6 @@ describeWith(stracePart(), 'a ledger whose disk fails', (strace) => {
       expect(findings.length).toBeGreaterThan(0);
       expect(findings.some(({ isRefused }) => isRefused)).toBe(meetsRecords);
     },
-    300_000,
   );
 });
 

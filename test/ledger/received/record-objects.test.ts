@@ -1,7 +1,7 @@
 import { DeleteObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { ledgerFetch } from '../../../src/commands/ledger-fetch.ts';
 import { ledgerQuery } from '../../../src/commands/ledger-query.ts';
 import { ledgerVerify } from '../../../src/commands/ledger-verify.ts';
@@ -28,8 +28,6 @@ import { until } from '../../until.ts';
 import { mustOpenLog, settingsIn } from '../log/logs.ts';
 import { addRecords, authority, connected, nameOf, partFrom, sidecarLog } from './receivers.ts';
 import { startSeaweedfs } from './seaweedfs.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 afterAll(remove);

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { expect, it, jest } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { Spend } from '../../../src/state/spend.ts';
 import type { UseState } from '../../../src/state/store.ts';
@@ -17,7 +17,6 @@ import type { OpenedState } from './implementations.ts';
 import { thoroughly } from '../../thoroughly.ts';
 
 // Threads and processes start here, which is slow on a loaded machine.
-jest.setTimeout(300_000);
 
 const key = { issuer, id: taskNumber(1).id };
 const exhausted = (used: number, limit: number) => ({ problem: 'exhausted', budget: { limit, used } });

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it, jest } from '@jest/globals';
+import { afterAll, expect, it } from '@jest/globals';
 import { describeWith, stracePart } from '../../parts.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { agreeing } from '../../builders/state-file.ts';
@@ -12,7 +12,6 @@ import { fileImplementations } from './implementations.ts';
 import type { OpenState } from './implementations.ts';
 
 // Traced processes start here, which is slow on a loaded machine.
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 afterAll(remove);

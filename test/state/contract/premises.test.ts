@@ -1,4 +1,4 @@
-import { expect, it, jest } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import type { Authority } from '../../../src/state/authority.ts';
 import type { Premises } from '../../../src/state/premises.ts';
@@ -9,7 +9,6 @@ import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeEach } from './each-implementation.ts';
 
 // A thread starts here, which is slow on a loaded machine.
-jest.setTimeout(120_000);
 
 const changed = expect.objectContaining({ code: 'changed' });
 const writer = 'spiffe://acme.test/ns/ops/sa/writer' as SpiffeId;

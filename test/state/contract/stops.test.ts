@@ -1,4 +1,4 @@
-import { expect, it, jest } from '@jest/globals';
+import { expect, it } from '@jest/globals';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import type { StopQuery } from '../../../src/task/stop.ts';
@@ -11,7 +11,6 @@ import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task
 import { describeEach } from './each-implementation.ts';
 
 // Threads and a database start here, which is slow on a loaded machine.
-jest.setTimeout(120_000);
 
 const agent = taskNumber(1).agent;
 const other = 'spiffe://acme.test/ns/agents/sa/reporter' as SpiffeId;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
 import { DevProcess } from '../../../src/dev/child.ts';
 import { openPostgresState } from '../../../src/state/postgres/postgres-state.ts';
@@ -14,8 +14,6 @@ import { both, describeWith, pgbouncerPart, postgresPart } from '../../parts.ts'
 import { PostgresPlaces } from '../../postgres/places.ts';
 import { asDatabaseUser } from '../../../src/dev/postgres/database-user.ts';
 import { until } from '../../until.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 const key = { issuer, id: taskNumber(1).id };

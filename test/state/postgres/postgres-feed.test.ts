@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { QueryResult } from 'pg';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
 import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { Database } from '../../../src/state/postgres/database.ts';
@@ -13,8 +13,6 @@ import { agreeing } from '../../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
 import { openPostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../../src/state/postgres/postgres-state.ts';
@@ -9,8 +9,6 @@ import { scratch } from '../../builders/scratch.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 const opened: PostgresState[] = [];

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import { openPostgresState } from '../../../src/state/postgres/postgres-state.ts';
@@ -15,8 +15,6 @@ import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task
 import { describeWith, postgresPart } from '../../parts.ts';
 import { PostgresPlaces, RUNTIME } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 const key = { issuer, id: taskNumber(1).id };

@@ -1,6 +1,6 @@
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { ledgerEvidence } from '../../../src/commands/ledger-evidence.ts';
 import type { EvidenceReport } from '../../../src/evidence/report.ts';
 import { ledgerFetch } from '../../../src/commands/ledger-fetch.ts';
@@ -41,8 +41,6 @@ import { startSeaweedfs } from '../../ledger/received/seaweedfs.ts';
 import { describeWith, postgresPart, seaweedfsPart } from '../../parts.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 afterAll(remove);

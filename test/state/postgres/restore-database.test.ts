@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { Client } from 'pg';
 import { restoreCommand } from '../../../src/commands/restore.ts';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
@@ -13,8 +13,6 @@ import { agreeing } from '../../builders/state-file.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { PostgresPlaces } from '../../postgres/places.ts';
-
-jest.setTimeout(300_000);
 
 const { folder, remove } = scratch();
 const NOW_MS = 5_000;

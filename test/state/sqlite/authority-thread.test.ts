@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { threadId } from 'node:worker_threads';
 import type { Worker } from 'node:worker_threads';
-import { afterAll, describe, expect, it, jest } from '@jest/globals';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import type { Connection } from '../../../src/state/sqlite/connection.ts';
 import { insertRecords } from '../../../src/state/sqlite/outbox-table.ts';
 import { AuthorityThread } from '../../../src/state/sqlite/authority-thread.ts';
@@ -18,7 +18,6 @@ import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { must } from '../../builders/must.ts';
 
 // A thread starts here, which is slow on a loaded machine.
-jest.setTimeout(120_000);
 
 const { folder, remove } = scratch();
 afterAll(remove);
