@@ -12,6 +12,11 @@ import { type Ending, AccessLogStream, TOO_MUCH } from './log-stream.ts';
 export interface AccessLogSink {
   /** A log has connected; call the returned function when it disconnects. */
   readonly opened: (name: string) => () => void;
+  /**
+   * Name of this process's ledger, `null` where no other process serves the same proxy. Entries that name another came here while that
+   * process was away. Their stream is ended: Envoy stays with the process that a stream began at, and chooses anew for the next one.
+   */
+  readonly ledger: string | null;
   /** Backpressure: `null` where the next call may come at once, else resolves when it may. */
   readonly served: (call: ServedCall) => Promise<void> | null;
 }
@@ -115,8 +120,9 @@ async function readStream(log: AccessLogStream, { sink, messages, rests }: Readi
         const message = typeof bytes === 'string' ? NO_ACCESS_LOG_MESSAGE : logMessageFrom(bytes);
         if ('problem' in message) return invalid(message.problem);
         gone ??= sink.opened(message.name);
-        const problem = await takeEntries(message, sink);
-        if (problem !== null) return invalid(problem);
+        const taken = await takeEntries(message, sink);
+        if (taken.problem !== null) return invalid(taken.problem);
+        if (taken.isElsewhere) log.endAnswer();
       }
       if (messages.isPartial) restIsThere ??= rests.add(log);
       else messages.letGo();
@@ -129,15 +135,25 @@ async function readStream(log: AccessLogStream, { sink, messages, rests }: Readi
   }
 }
 
-async function takeEntries({ bytes, entries }: AccessLogMessage, sink: AccessLogSink): Promise<string | null> {
+/** How the entries of a message were taken. */
+interface Taken {
+  readonly problem: string | null;
+  /** Whether one is of a decision of another process. */
+  readonly isElsewhere: boolean;
+}
+
+async function takeEntries({ bytes, entries }: AccessLogMessage, sink: AccessLogSink): Promise<Taken> {
+  let isElsewhere = false;
   for (const [index, entry] of entries.entries()) {
     if (index % ENTRIES_AT_ONCE === ENTRIES_AT_ONCE - 1) await new Promise((resolve) => setImmediate(resolve));
     const call = servedCallFrom(bytes, entry);
     if (call === null) continue;
-    if ('problem' in call) return call.problem;
+    if ('problem' in call) return { problem: call.problem, isElsewhere };
+    const ledger = call.decision?.ledger ?? sink.ledger;
+    isElsewhere ||= ledger !== sink.ledger;
     const taken = sink.served(call);
     // Mostly `null`; awaiting each would cost more than the entry.
     if (taken !== null) await taken;
   }
-  return null;
+  return { problem: null, isElsewhere };
 }

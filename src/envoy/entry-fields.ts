@@ -36,6 +36,7 @@ export const emptyDraft = (): EntryDraft => ({
   task: null,
   agent: null,
   action: null,
+  ledger: null,
   isOurs: null,
   isOursRead: false,
   value: null,

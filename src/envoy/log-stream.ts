@@ -64,6 +64,14 @@ export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buff
     this.#over();
   }
 
+  /**
+   * Ends the answer, normally, so that the client opens its next stream where it now would. What it has sent until it hears of that is still
+   * read.
+   */
+  endAnswer(): void {
+    if (!this.#isOver) this.#call.end(EMPTY);
+  }
+
   async next(): Promise<IteratorResult<Buffer, undefined>> {
     const result = await this.#incoming.next();
     this.#count();

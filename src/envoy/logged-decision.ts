@@ -14,6 +14,7 @@ export interface LoggedDraft {
   task: string | null;
   agent: string | null;
   action: string | null;
+  ledger: string | null;
   /** Whether the namespace of the next value is ours; `null` before its name. */
   isOurs: boolean | null;
   isOursRead: boolean;
@@ -25,8 +26,8 @@ export interface LoggedDraft {
 }
 
 /** The decision; `null` where there is none or it has no valid id. */
-export const loggedDecisionFrom = ({ id, kind, task, agent, action }: LoggedDraft): LoggedDecision | null =>
-  id === null ? null : { id, kind, task, agent, action };
+export const loggedDecisionFrom = ({ id, kind, task, agent, action, ledger }: LoggedDraft): LoggedDecision | null =>
+  id === null ? null : { id, kind, task, agent, action, ledger };
 
 type Target = FieldReaders<LoggedDraft, EntryReader>;
 
@@ -52,6 +53,7 @@ const values: readonly {
   { isNameAt: isTextAt('task_id'), read: (draft, reader) => void (draft.task = reader.made(uuidAt)) },
   { isNameAt: isTextAt('agent'), read: (draft, reader) => void (draft.agent = reader.made(plainAt)) },
   { isNameAt: isTextAt('action'), read: (draft, reader) => void (draft.action = reader.made(plainAt)) },
+  { isNameAt: isTextAt('ledger'), read: (draft, reader) => void (draft.ledger = reader.made(plainAt)) },
 ];
 const OTHER = -1;
 const valueAt: MadeOf<number> = (bytes, from, to) => {

@@ -7,6 +7,8 @@ export interface LoggedDecision {
   readonly task: string | null;
   readonly agent: string | null;
   readonly action: string | null;
+  /** Name of the ledger with the decision, where several processes serve one proxy. */
+  readonly ledger: string | null;
 }
 
 /** One call through the proxy, from its access log. Texts are at most as long as in a record. */

@@ -113,7 +113,11 @@ export async function startChecks(
     monotonicMs: ports.monotonicMs,
     maxInFlight: config.extAuthz.checksInFlight,
     ...(network && { network }),
-    accessLog: { opened: (name) => outcomes.opened(name), served: (call) => outcomes.served(call) },
+    accessLog: {
+      ledger: response.ledger ?? null,
+      opened: (name) => outcomes.opened(name),
+      served: (call) => outcomes.served(call),
+    },
   });
   closers.push(() => server.close(CLOSE_GRACE_MS));
   const access = await socketAccessOf('extAuthz', config.extAuthz);

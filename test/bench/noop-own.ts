@@ -12,7 +12,7 @@ const server = new AuthorizationServer(
     ...systemPorts,
     refuse: () => allow,
     maxInFlight: 1_024,
-    accessLog: { opened: () => () => undefined, served: () => null },
+    accessLog: { ledger: null, opened: () => () => undefined, served: () => null },
   },
 );
 const bound = await server.listen([`unix:${process.argv[2]}`]);

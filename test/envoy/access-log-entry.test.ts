@@ -17,6 +17,7 @@ describe('servedCallFrom', () => {
         task: '01990000-0000-7000-8000-00000000000a',
         agent: 'spiffe://acme.test/planner',
         action: 'files.read',
+        ledger: null,
       },
       status: 200,
       details: 'via_upstream',
@@ -88,13 +89,20 @@ describe('servedCallFrom', () => {
   });
 
   it('keeps a decision without its invalid values', () => {
-    const metadata = idIs(DECISION, { decision: 'maybe', task_id: 'task', agent: 'a b', action: 'a\u0000b' });
+    const metadata = idIs(DECISION, {
+      decision: 'maybe',
+      task_id: 'task',
+      agent: 'a b',
+      action: 'a\u0000b',
+      ledger: '',
+    });
     expect(callOf({ common: { metadata } }).decision).toEqual({
       id: DECISION,
       kind: null,
       task: null,
       agent: null,
       action: null,
+      ledger: null,
     });
   });
 

@@ -51,6 +51,7 @@ describe('the access log service', () => {
         refuse: () => Buffer.from([2]),
         onFault: (error) => faults.push(error),
         accessLog: {
+          ledger: null,
           opened: (name) => {
             names.push(name);
             return () => void (left += 1);

@@ -169,7 +169,7 @@ describe('AuthorizationServer and the memory of access logs', () => {
   it('ends logs whose incomplete messages exceed the budget, and denies no check for them', async () => {
     const taken: unknown[] = [];
     const { server, client } = await serving(done, {
-      accessLog: { opened: () => () => undefined, served: (call) => (taken.push(call), null) },
+      accessLog: { ledger: null, opened: () => () => undefined, served: (call) => (taken.push(call), null) },
     });
     const one = await client();
     const streams = Array.from({ length: 40 }, (_, n) => FIRST_STREAM + 2 * n);
@@ -196,7 +196,7 @@ describe('AuthorizationServer and the memory of access logs', () => {
 
   it('counts what waits for a slow sink, and releases it', async () => {
     const { server, client } = await serving(done, {
-      accessLog: { opened: () => () => undefined, served: () => new Promise(() => {}) },
+      accessLog: { ledger: null, opened: () => () => undefined, served: () => new Promise(() => {}) },
     });
     const one = await client();
     const short = framed(messageBytes([entryOf({ request: { path: 'a'.repeat(60_000) } })], 'g'));
@@ -216,7 +216,7 @@ describe('AuthorizationServer and the memory of access logs', () => {
   it('holds nothing of a log without an incomplete message', async () => {
     const taken: unknown[] = [];
     const { server, client } = await serving(done, {
-      accessLog: { opened: () => () => undefined, served: (call) => (taken.push(call), null) },
+      accessLog: { ledger: null, opened: () => () => undefined, served: (call) => (taken.push(call), null) },
     });
     const one = await client();
     await one.send(ask(3, 0, LOG), ...inFrames(3, Buffer.concat([message, message]), { ends: false }));

@@ -122,6 +122,7 @@ function decisionIn(fields: NonNullable<DecodedStruct['fields']>): LoggedDecisio
         task: uuid(values.get('task_id')),
         agent: plain(values.get('agent')),
         action: plain(values.get('action')),
+        ledger: plain(values.get('ledger')),
       };
 }
 

@@ -2,9 +2,10 @@ import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals
 import { framed } from '../../src/envoy/grpc-messages.ts';
 import { ACCESS_LOG_PATH } from '../../src/envoy/proto.ts';
 import { AuthorizationServer } from '../../src/envoy/server.ts';
-import { RawClient } from '../http2/raw-client.ts';
+import { FrameType } from '../../src/http2/frame.ts';
+import { RawClient, reset } from '../http2/raw-client.ts';
 import { ask, data, requestOf } from '../http2/requests.ts';
-import { entryOf, messageBytes } from './access-log-samples.ts';
+import { decided, entryOf, messageBytes, metadataOf } from './access-log-samples.ts';
 import { oneByOne } from './handlers.ts';
 import { refuse } from './wire.ts';
 import { must } from '../builders/must.ts';
@@ -22,11 +23,19 @@ const textOf = (client: RawClient): string =>
     .map(({ payload }) => payload.toString('latin1'))
     .join(' ');
 
-describe('timeouts of an access log', () => {
+/** A message about a call that the process with a ledger decided. */
+const messageFor = (ledger: string): Buffer => {
+  const { 'envoy.filters.http.ext_authz': values } = decided;
+  const metadata = metadataOf({ 'envoy.filters.http.ext_authz': { ...values, ledger } });
+  return framed(messageBytes([entryOf({ common: { metadata } })], 'g'));
+};
+
+describe('a stream of the access log', () => {
   const clock = { ms: 0 };
   let server: AuthorizationServer;
   let client: RawClient;
   let taken = 0;
+  let left = 0;
   const elapse = async (ms: number): Promise<void> => {
     clock.ms += ms;
     jest.advanceTimersByTime(ms);
@@ -39,13 +48,17 @@ describe('timeouts of an access log', () => {
   };
   beforeEach(async () => {
     jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask', 'performance', 'hrtime', 'Date'] });
-    taken = 0;
+    [taken, left] = [0, 0];
     server = new AuthorizationServer(
       oneByOne(() => Buffer.of(1)),
       {
         refuse,
         monotonicMs: () => clock.ms,
-        accessLog: { opened: () => () => undefined, served: () => ((taken += 1), null) },
+        accessLog: {
+          ledger: 'remit-1',
+          opened: () => () => void (left += 1),
+          served: () => ((taken += 1), null),
+        },
       },
     );
     const bound = must(await server.listen(['127.0.0.1:0']));
@@ -79,5 +92,25 @@ describe('timeouts of an access log', () => {
       await elapse(100_000);
     }
     expect([textOf(client), server.heldBytes, taken]).toEqual(['', 0, 5]);
+  });
+
+  it('is ended once it brings what another process decided, and what still comes on it is read', async () => {
+    await sends(Buffer.concat([MESSAGE, messageFor('remit-1')]));
+    expect([textOf(client), taken]).toEqual(['', 2]);
+    await sends(Buffer.concat([messageFor('remit-2'), MESSAGE]));
+    expect(textOf(client)).toMatch(/grpc-status.?\W*0$/);
+    await sends(messageFor('remit-2'));
+    expect([taken, left]).toEqual([5, 0]);
+    await client.send(reset(1));
+    await client.settled();
+    await turns();
+    expect([server.heldBytes, left]).toEqual([0, 1]);
+  });
+
+  it('is reset where its client does not leave it', async () => {
+    await sends(messageFor('remit-2'));
+    await elapse(60_000);
+    expect(left).toBe(1);
+    expect(client.of(1).at(-1)?.type).toBe(FrameType.reset);
   });
 });

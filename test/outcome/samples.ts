@@ -23,6 +23,7 @@ export const logged = (n: number, change: Partial<LoggedDecision> = {}): LoggedD
   task: 'logged-task',
   agent: 'spiffe://acme.test/logged',
   action: 'logged.action',
+  ledger: null,
   ...change,
 });
 
