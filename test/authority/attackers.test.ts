@@ -14,9 +14,10 @@ import { digestOf, heldSvid, keyOf, serving, svidOf, trustDomain } from './servi
 const { folder, remove } = scratch();
 afterAll(remove);
 const closers: (() => unknown)[] = [];
-afterEach(async () => {
+const closeAll = async (): Promise<void> => {
   for (const close of closers.splice(0).reverse()) await close();
-});
+};
+afterEach(closeAll);
 
 async function authority(change: Partial<AuthorityParts> = {}) {
   const started = await serving(folder(), change);
@@ -365,23 +366,31 @@ describe('bad input', () => {
     stream.send(hello('instance-1'));
     expect(await welcomed(stream)).toMatchObject({ lease_ms: 2_000 });
   });
+});
 
-  it.each(transports)('closes connections over %s that make no call, and keeps the others', async (_over, start) => {
-    const { target, using, open } = await start();
-    const honest = await follower(target, 'honest-one', await using('honest'));
-    let closed = 0;
-    for (let n = 0; n < 3; n += 1) {
-      const socket = open();
-      closers.push(() => socket.destroy());
-      socket.on('error', () => undefined).on('close', () => (closed += 1));
-      socket.resume();
-    }
-    await until(() => closed === 3, { what: 'the end of all three' });
-    expect(honest.stream.ended()).toBeNull();
-  });
+// Each waits for a bound of 10 s, so they run concurrently.
+describe('a connection that is of no use', () => {
+  afterAll(closeAll);
 
-  it.each(transports)(
-    'drops a sidecar over %s that never reads, and keeps nobody waiting for it',
+  it.concurrent.each(transports)(
+    'over %s is closed where it makes no call, and others are kept',
+    async (_over, start) => {
+      const { target, using, open } = await start();
+      const honest = await follower(target, 'honest-one', await using('honest'));
+      let closed = 0;
+      for (let n = 0; n < 3; n += 1) {
+        const socket = open();
+        closers.push(() => socket.destroy());
+        socket.on('error', () => undefined).on('close', () => (closed += 1));
+        socket.resume();
+      }
+      await until(() => closed === 3, { what: 'the end of all three' });
+      expect(honest.stream.ended()).toBeNull();
+    },
+  );
+
+  it.concurrent.each(transports)(
+    'over %s is closed where its sidecar never reads, and nobody waits for it',
     async (_over, start) => {
       const { target, using, session, declared, state, enforced, sidecars } = await start();
       const tasks = await Promise.all(

@@ -92,36 +92,43 @@ function link(place: ConstructorParameters<typeof AuthorityLink>[0]): AuthorityL
 
 const bounds = { maxBytes: 16 * 1024 ** 2, timeoutMs: 30_000 };
 
+// Those that mostly wait run concurrently; the others come after them.
 describe('the signed policy bundle of an authority', () => {
-  it('is in force at a sidecar that trusts its key, and is asked for only where another one was announced', async () => {
-    let bundle = served(await signed(1));
-    const { targets } = await authority(() => bundle);
-    const { followed, fetched } = await sidecar(targets);
-    expect(await followed()).toBe(1);
-    expect([await followed(), fetched]).toEqual([1, ['bundle', 'unchanged']]);
-    bundle = served(await signed(2), 2);
-    await until(async () => (await followed()) === 2, { what: 'the next bundle' });
-    expect(fetched.filter((kind) => kind === 'bundle')).toHaveLength(2);
-  });
+  it.concurrent(
+    'is in force at a sidecar that trusts its key, and is asked for only where another one was announced',
+    async () => {
+      let bundle = served(await signed(1));
+      const { targets } = await authority(() => bundle);
+      const { followed, fetched } = await sidecar(targets);
+      expect(await followed()).toBe(1);
+      expect([await followed(), fetched]).toEqual([1, ['bundle', 'unchanged']]);
+      bundle = served(await signed(2), 2);
+      await until(async () => (await followed()) === 2, { what: 'the next bundle' });
+      expect(fetched.filter((kind) => kind === 'bundle')).toHaveLength(2);
+    },
+  );
 
-  it('is refused where another key has signed it, or its serial is older, and the last good one stays', async () => {
-    let bundle = served(await signed(2), 2);
-    const { targets } = await authority(() => bundle);
-    const { feed, followed } = await sidecar(targets);
-    expect(await followed()).toBe(2);
-    for (const [next, problem] of [
-      [served(await signed(3, thief), 3), 'the bundle is signed with a key that is not trusted'],
-      [served(await signed(1)), 'the bundle has the serial 1, and 2 was in force'],
-    ] as const) {
-      bundle = next;
-      await until(async () => String(await followed()) === problem, { what: problem });
-      expect(feed.inForce?.serial).toBe(2);
-    }
-    bundle = served(await signed(4), 4);
-    await until(async () => (await followed()) === 4, { what: 'a good one' });
-  });
+  it.concurrent(
+    'is refused where another key has signed it, or its serial is older, and the last good one stays',
+    async () => {
+      let bundle = served(await signed(2), 2);
+      const { targets } = await authority(() => bundle);
+      const { feed, followed } = await sidecar(targets);
+      expect(await followed()).toBe(2);
+      for (const [next, problem] of [
+        [served(await signed(3, thief), 3), 'the bundle is signed with a key that is not trusted'],
+        [served(await signed(1)), 'the bundle has the serial 1, and 2 was in force'],
+      ] as const) {
+        bundle = next;
+        await until(async () => String(await followed()) === problem, { what: problem });
+        expect(feed.inForce?.serial).toBe(2);
+      }
+      bundle = served(await signed(4), 4);
+      await until(async () => (await followed()) === 4, { what: 'a good one' });
+    },
+  );
 
-  it('is not confirmed while no authority is followed, and stays in force', async () => {
+  it.concurrent('is not confirmed while no authority is followed, and stays in force', async () => {
     const bundle = served(await signed(1));
     const listen = [{ kind: 'unix', path: join(folder(), 'a.sock') }] as const;
     const { targets, close } = await authority(() => bundle, { listen });
@@ -136,7 +143,7 @@ describe('the signed policy bundle of an authority', () => {
     await again.close();
   });
 
-  it('is said to be missing where the authority has its policies from a folder', async () => {
+  it.concurrent('is said to be missing where the authority has its policies from a folder', async () => {
     const { targets } = await authority(() => null);
     const { followed } = await sidecar(targets);
     expect(await followed()).toMatch(/the authority has none: set its `policies.bundle`/);
