@@ -1,14 +1,14 @@
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals';
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { scratch } from '../../builders/scratch.ts';
+import { withClosers, type Closers } from '../../builders/with-closers.ts';
 import { ran } from '../../e2e/process.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { startSeaweedfs } from '../../ledger/received/seaweedfs.ts';
 import { both, describeWith, envoyPart, postgresPart, seaweedfsPart } from '../../parts.ts';
-import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
+import { PostgresPlaces } from '../../postgres/places.ts';
 import { until } from '../../until.ts';
 import { RealFleet } from './real-fleet.ts';
-import { migrate } from './replicas.ts';
 import { seen, titleOf } from './rows.ts';
 
 jest.setTimeout(400_000);
@@ -19,45 +19,40 @@ const MOST_UNACKNOWLEDGED = 4_096;
 const MOST_LOST_MS = 5_000;
 const { folder, remove } = scratch();
 
-describeWith(both(envoyPart(), postgresPart()), 'failure matrix: records', ([envoy, binaries]) => {
-  let cluster: PostgresCluster;
-  const closers: (() => unknown)[] = [];
-  beforeAll(async () => {
-    cluster = await startCluster({ binaries, folder: folder() });
-    await migrate(cluster);
-  });
-  afterEach(async () => {
-    for (const close of closers.splice(0).toReversed()) await close();
-  });
+const parts = both(both(envoyPart(), postgresPart()), seaweedfsPart());
+
+// Each row with a database of its own. They wait most of their time, so they run concurrently.
+describeWith(parts, 'failure matrix: records', ([[envoy, binaries], weed]) => {
+  const places = new PostgresPlaces(binaries, folder());
+  beforeAll(() => places.start());
   afterAll(async () => {
-    await cluster?.close();
+    await places.stop();
     remove();
   });
 
-  const start = async (configure: () => Readonly<Record<string, unknown>> = () => ({})): Promise<RealFleet> => {
+  const start = async (closers: Closers, settings: Readonly<Record<string, unknown>> = {}): Promise<RealFleet> => {
     const fleet = await RealFleet.start({
       envoy,
       folder: join(folder(), 'fleet'),
-      database: cluster.url,
+      database: await places.next(),
       authorities: ['authority-1'],
       sidecars: ['sidecar-1'],
-      configure: (party) => (party === 'authority-1' ? configure() : {}),
+      configure: (party) => (party === 'authority-1' ? { durability: 'single', ...settings } : {}),
     });
     closers.push(() => fleet.stop());
     return fleet;
   };
 
-  describeWith(seaweedfsPart(), 'in an S3-compatible store', (weed) => {
-    it(titleOf('D-16'), async () => {
+  it.concurrent(
+    titleOf('D-16'),
+    withClosers(async (closers) => {
       const store = await startSeaweedfs(weed, folder());
+      closers.push(() => store.stop());
       const link = await FaultProxy.start(store.port);
-      closers.push(
-        () => store.stop(),
-        () => link.close(),
-      );
+      closers.push(() => link.close());
       process.env['AWS_ENDPOINT_URL_S3'] = `http://127.0.0.1:${link.port}`;
       process.env['AWS_REGION'] = 'us-east-1';
-      const fleet = await start(() => ({ records: 's3://records/d16' }));
+      const fleet = await start(closers, { records: 's3://records/d16' });
       const { token } = await fleet.declare();
       const unacknowledged = (): Promise<number> => fleet.metric('sidecar-1', 'remit_ledger_unacknowledged');
       await until(async () => (await fleet.call('sidecar-1', token)) === '200', { what: 'a use is allowed' });
@@ -84,44 +79,45 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: records', ([env
       });
       expect(answers['503 ledger.unavailable']).toBeGreaterThan(0);
       expect(answers['200']).toBeLessThanOrEqual(MOST_UNACKNOWLEDGED);
-    });
-  });
+    }),
+  );
 
-  it(titleOf('D-17'), async () => {
-    const fleet = await start();
-    const { token, taskId } = await fleet.declare();
-    await until(async () => (await fleet.call('sidecar-1', token)) === '200', { what: 'a use is allowed' });
-    const allowedMs: number[] = [];
-    const using = new AbortController();
-    const user = (async () => {
-      while (!using.signal.aborted)
-        if ((await fleet.call('sidecar-1', token).catch(() => '')) === '200') allowedMs.push(performance.now());
-    })();
-    await until(() => allowedMs.length > 200, { what: 'uses are allowed' });
-    const killedMs = performance.now();
-    await fleet.kill('sidecar-1');
-    using.abort();
-    await user;
-    const of = ['--config', fleet.config('authority-1')];
-    const query = async (...args: readonly string[]): Promise<readonly Readonly<Record<string, unknown>>[]> => {
-      const { out } = await ran(['ledger', 'query', ...of, ...args, '--json', '--limit', '100000']);
-      return out.split('\n').flatMap((line) => (line.startsWith('{') ? JSON.parse(line) : []));
-    };
-    // A minute of silence is a loss.
-    const [lost] = await until(
-      async () => {
-        const found = (await query('--kind', 'emitter')).filter(({ event }) => event === 'lost');
-        return found.length > 0 && found;
-      },
-      { what: 'the killed sidecar is named', withinMs: 150_000 },
-    );
-    // The first use was not counted.
-    const received = (await query('--task', taskId, '--kind', 'use', '--decision', 'allow')).length - 1;
-    const missing = Math.max(0, allowedMs.length - received);
-    const lostMs = missing === 0 ? 0 : Math.round(killedMs - (allowedMs[received] ?? killedMs));
-    seen('D-17', { 'uses allowed': allowedMs.length, 'uses whose record is missing': missing, 'ms of them': lostMs });
-    expect(lost).toMatchObject({ kind: 'emitter', event: 'lost', by: 'spiffe://acme.test/ns/pay/sa/tools-1' });
-    expect(received).toBeGreaterThan(0);
-    expect(lostMs).toBeLessThanOrEqual(MOST_LOST_MS);
-  });
+  it.concurrent(
+    titleOf('D-17'),
+    withClosers(async (closers) => {
+      const fleet = await start(closers);
+      const { token, taskId } = await fleet.declare();
+      await until(async () => (await fleet.call('sidecar-1', token)) === '200', { what: 'a use is allowed' });
+      const allowedMs: number[] = [];
+      const using = new AbortController();
+      const user = (async () => {
+        while (!using.signal.aborted)
+          if ((await fleet.call('sidecar-1', token).catch(() => '')) === '200') allowedMs.push(performance.now());
+      })();
+      await until(() => allowedMs.length > 200, { what: 'uses are allowed' });
+      const killedMs = performance.now();
+      await fleet.kill('sidecar-1');
+      using.abort();
+      await user;
+      const of = ['--config', fleet.config('authority-1')];
+      const query = async (...args: readonly string[]): Promise<readonly Readonly<Record<string, unknown>>[]> => {
+        const { out } = await ran(['ledger', 'query', ...of, ...args, '--json', '--limit', '100000']);
+        return out.split('\n').flatMap((line) => (line.startsWith('{') ? JSON.parse(line) : []));
+      };
+      // A minute of silence is a loss.
+      const losses = (): Promise<number> => fleet.metric('authority-1', 'remit_emitter_events_total{event="lost"}');
+      await until(async () => (await losses()) > 0, { what: 'the killed sidecar is lost', withinMs: 150_000 });
+      const lost = await until(async () => (await query('--kind', 'emitter')).find(({ event }) => event === 'lost'), {
+        what: 'the killed sidecar is named',
+      });
+      // The first use was not counted.
+      const received = (await query('--task', taskId, '--kind', 'use', '--decision', 'allow')).length - 1;
+      const missing = Math.max(0, allowedMs.length - received);
+      const lostMs = missing === 0 ? 0 : Math.round(killedMs - (allowedMs[received] ?? killedMs));
+      seen('D-17', { 'uses allowed': allowedMs.length, 'uses whose record is missing': missing, 'ms of them': lostMs });
+      expect(lost).toMatchObject({ kind: 'emitter', event: 'lost', by: 'spiffe://acme.test/ns/pay/sa/tools-1' });
+      expect(received).toBeGreaterThan(0);
+      expect(lostMs).toBeLessThanOrEqual(MOST_LOST_MS);
+    }),
+  );
 });
