@@ -6,13 +6,15 @@ export interface WatchedUse {
   readonly lastAllowedMs: () => number;
   /** The longest time between two uses that were allowed, from the answer of one to the sending of the next. */
   readonly longestDeniedMs: () => number;
+  /** One use more at once. Resolves when it is answered. */
+  readonly again: () => Promise<void>;
   /** How many uses were not allowed, by their answer. */
   readonly denied: () => Readonly<Record<string, number>>;
   /** Ends it once the present use is answered. */
   readonly stop: () => Promise<void>;
 }
 
-const PAUSE_MS = 10;
+const PAUSE_MS = 25;
 
 /** Calls without an end; a call that rejects counts as denied. */
 export function watchUse(call: () => Promise<string>): WatchedUse {
@@ -29,7 +31,7 @@ export function watchUse(call: () => Promise<string>): WatchedUse {
     isAllowed = answer === '200';
     if (isAllowed) {
       deniedMs = Math.max(deniedMs, sentMs - lastAnsweredMs);
-      lastSentMs = sentMs;
+      lastSentMs = Math.max(lastSentMs, sentMs);
       lastAnsweredMs = performance.now();
     } else denied[answer] = (denied[answer] ?? 0) + 1;
   };
@@ -43,6 +45,7 @@ export function watchUse(call: () => Promise<string>): WatchedUse {
     isAllowed: () => isAllowed,
     lastAllowedMs: () => lastSentMs,
     longestDeniedMs: () => deniedMs,
+    again: use,
     denied: () => ({ ...denied }),
     stop: async () => {
       stopping.abort();
