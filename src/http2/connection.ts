@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { afterReading } from '../runtime/timers.ts';
 import { BOUNDS } from './bounds.ts';
 import { ErrorCode, type Frame, FrameType, MAX_31_BITS, uint32 } from './frame.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -50,7 +51,7 @@ export class Http2Connection {
   readonly #outgoing: Outgoing;
   readonly #frames = new FrameReader();
   readonly #session: Http2Session;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancelEnd: () => void = () => undefined;
   #prefaceBytes = 0;
   /** The last stream id sent in a GOAWAY. */
   #lastAnnounced = MAX_31_BITS;
@@ -148,7 +149,7 @@ export class Http2Connection {
     const expected = PREFACE.subarray(this.#prefaceBytes, this.#prefaceBytes + length);
     if (!expected.equals(chunk.subarray(0, length))) return null;
     this.#prefaceBytes += length;
-    if (this.#prefaceBytes === PREFACE.length) clearTimeout(this.#timer);
+    if (this.#prefaceBytes === PREFACE.length) this.#cancelEnd();
     return chunk.subarray(length);
   }
 
@@ -183,14 +184,14 @@ export class Http2Connection {
   readonly #linger = (): void => this.#endIn(BOUNDS.lingerMs);
 
   #endIn(ms: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.destroy(), ms).unref();
+    this.#cancelEnd();
+    this.#cancelEnd = afterReading(ms, () => this.destroy());
   }
 
   readonly #drained = (): void => {
     if (!this.#isStalled) return;
     this.#isStalled = false;
-    clearTimeout(this.#timer);
+    this.#cancelEnd();
     this.#readAgain();
   };
 
@@ -199,7 +200,7 @@ export class Http2Connection {
   }
 
   readonly #gone = (): void => {
-    clearTimeout(this.#timer);
+    this.#cancelEnd();
     this.#state = 'over';
     this.#session.gone();
     this.#options.onGone(this);

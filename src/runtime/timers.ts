@@ -7,3 +7,17 @@ export const after: After = (delayMs, run) => {
   timer.unref();
   return () => clearTimeout(timer);
 };
+
+/**
+ * As `after`, but not before the event loop has read what arrived meanwhile: where the process stood still (a paused machine, a long
+ * collection), timers run before sockets, and would time out a peer whose bytes are here.
+ */
+export const afterReading: After = (delayMs, run) => {
+  let immediate: NodeJS.Immediate | undefined;
+  // An immediate runs once the sockets have been read.
+  const cancel = after(delayMs, () => (immediate = setImmediate(run)));
+  return () => {
+    cancel();
+    clearImmediate(immediate);
+  };
+};

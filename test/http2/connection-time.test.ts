@@ -42,7 +42,9 @@ const deaf = async (bytes: number, ...after: readonly Buffer[]) => {
 
 describe('timeouts of Http2Connection', () => {
   beforeEach(() => {
-    jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask', 'performance', 'hrtime', 'Date'] });
+    jest.useFakeTimers({
+      doNotFake: ['setImmediate', 'clearImmediate', 'nextTick', 'queueMicrotask', 'performance', 'hrtime', 'Date'],
+    });
   });
   afterEach(() => {
     jest.useRealTimers();
@@ -55,6 +57,17 @@ describe('timeouts of Http2Connection', () => {
     const client = await raw(await serve(), opening);
     await client.until(({ frames }) => frames.length === 2);
     expect(await endsAfter(client, 10_000)).toBe(true);
+  });
+
+  it('reads a preface that came while the process stood still for longer', async () => {
+    const client = await raw(await serve(), Buffer.alloc(0));
+    await client.until(({ frames }) => frames.length === 2);
+    // Timers run first after a pause, then sockets are read, then immediates run.
+    await turn();
+    client.socket.write(Buffer.concat([PREFACE, SETTINGS]));
+    jest.advanceTimersByTime(10_000);
+    expect(await client.settled()).toBe(true);
+    expect(jest.getTimerCount()).toBe(0);
   });
 
   it('leaves no timer however a connection ends', async () => {
@@ -100,6 +113,8 @@ describe('timeouts of Http2Connection', () => {
     for (let n = 0; n < 100; n += 1) await turn();
     expect(client.socket.destroyed).toBe(false);
     jest.advanceTimersByTime(1);
+    await turn();
+    await turn();
     client.socket.resume();
     await client.ended();
     expect(client.content(1).length).toBeLessThan(32 * 1_048_576);
@@ -121,6 +136,8 @@ describe('timeouts of Http2Connection', () => {
     jest.advanceTimersByTime(999);
     for (let n = 0; n < 100; n += 1) await turn();
     jest.advanceTimersByTime(1);
+    await turn();
+    await turn();
     client.socket.resume();
     expect(await client.ended()).toBe(null);
     expect(client.content(1).length).toBeLessThan(32 * 1_048_576);
@@ -147,6 +164,7 @@ describe('timeouts of Http2Connection', () => {
     jest.advanceTimersByTime(999);
     expect(near.destroyed).toBe(false);
     jest.advanceTimersByTime(1);
+    await turn();
     expect(near.destroyed).toBe(true);
   });
 });
