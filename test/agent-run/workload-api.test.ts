@@ -40,7 +40,7 @@ def token():
     with urllib.request.urlopen(ask) as answer: return json.load(answer)['access_token']
 first = token()
 print('first', first)
-end = time.time() + 10
+end = time.time() + 90
 while token() == first and time.time() < end: time.sleep(0.1)
 print('second', token())
 `;

@@ -6,7 +6,6 @@ import { once } from 'node:events';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { parseDocument } from 'yaml';
@@ -24,6 +23,7 @@ import { ToolServer } from '../../src/dev/upstream.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
+import { until } from '../until.ts';
 import { startAllowAll, type AllowAll } from './allow-all.ts';
 
 const readme = join(import.meta.dirname, '../../deploy/guide/install/envoy.md');
@@ -327,30 +327,20 @@ describeWith(envoyPart(), 'EnvoyProcess', (binary) => {
     const { pid, adminSocket } = JSON.parse(String(line));
     expect(existsSync(adminSocket)).toBe(true);
     parent.kill('SIGKILL');
-    await expect(goneWithin(Number(pid), 5_000)).resolves.toBe(true);
+    await until(() => isGone(Number(pid)));
     await rm(dirname(adminSocket), { recursive: true });
   });
 });
 
 /** The first line of the access log with `part` in it, as soon as it is written. */
-async function firstLine(envoy: EnvoyProcess, part: string): Promise<string> {
-  for (let attempt = 0; attempt < 100; attempt += 1) {
-    const line = envoy.accessLog().find((entry) => entry.includes(part));
-    if (line !== undefined) return line;
-    await delay(50);
-  }
-  throw new Error(`no line of the access log has ${part}`);
-}
+const firstLine = (envoy: EnvoyProcess, part: string): Promise<string> =>
+  until(() => envoy.accessLog().find((entry) => entry.includes(part)), { what: `a line with ${part}` });
 
-/** Whether the process `pid` ends within `withinMs`. */
-async function goneWithin(pid: number, withinMs: number): Promise<boolean> {
-  for (let waited = 0; waited < withinMs; waited += 50) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return true;
-    }
-    await delay(50);
+const isGone = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch {
+    return true;
   }
-  return false;
-}
+};

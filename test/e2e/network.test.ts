@@ -40,7 +40,7 @@ describeWith(both(spirePart(), envoyPart()), 'Envoy that asks Remit over the net
   let agent: RotatingAgent;
   beforeAll(async () => {
     ({ domain, agent } = await start());
-  }, 120_000);
+  });
   afterAll(async () => {
     await agent?.close();
     await domain?.stop();
@@ -74,7 +74,7 @@ describeWith(both(spirePart(), envoyPart()), 'Envoy that asks Remit over the net
         )?.[1],
       );
     const opened = await handshakes();
-    const deadlineMs = Date.now() + 60_000;
+    const deadlineMs = Date.now() + 200_000;
     for (let calls = 0; agent.rotations - before < 3 && Date.now() < deadlineMs; calls += 1) {
       const { status, body } = await agent.call(payment);
       if (status !== 200) failures.push(`${calls}: ${status} ${body}`);
@@ -85,7 +85,7 @@ describeWith(both(spirePart(), envoyPart()), 'Envoy that asks Remit over the net
     // Of each renewed SVID.
     expect((await handshakes()) - opened).toBeGreaterThanOrEqual(3);
     expect(domain.log.filter((line) => line.includes('refused a connection'))).toEqual([]);
-  }, 120_000);
+  });
 
   it('does not take another workload of the trust domain for Remit', async () => {
     const mistaken = await start('spiffe://acme.test/ns/remit/sa/somebody-else');
@@ -97,7 +97,7 @@ describeWith(both(spirePart(), envoyPart()), 'Envoy that asks Remit over the net
       await mistaken.agent.close();
       await mistaken.domain.stop();
     }
-  }, 120_000);
+  });
 
   it('denies each call once Remit is gone', async () => {
     await domain.remit.close();

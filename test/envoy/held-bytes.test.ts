@@ -87,8 +87,10 @@ describe('AuthorizationServer and the memory of messages', () => {
       const { server, client } = await serving();
       const one = await client();
       await one.send(checkBegun(FIRST_STREAM));
-      const frames = inFrames(FIRST_STREAM, LARGEST, { size });
-      for (let n = 0; n < frames.length; n += 1_000) await one.send(...frames.slice(n, n + 1_000));
+      for (let sent = 0; sent < LARGEST.length; sent += 1_000 * size) {
+        const ends = sent + 1_000 * size >= LARGEST.length;
+        await one.send(...inFrames(FIRST_STREAM, LARGEST.subarray(sent, sent + 1_000 * size), { size, ends }));
+      }
       await one.until(() => one.content(FIRST_STREAM).length > 0);
       expect(answerOf(one, FIRST_STREAM)).toBe(`done ${MAX_CHECK_BYTES}`);
       expect(server.heldBytes).toBe(0);

@@ -213,7 +213,8 @@ describe('requested constraints', () => {
     await bench.ask(`${path}/token`, { method: 'POST', as: bench.planner });
     const lives = asked.splice(0).map(({ context }) => [context['ttlSeconds'], context['taskSeconds']]);
     const [[, taskSeconds] = []] = lives;
-    expect([7_199, 7_200]).toContain(taskSeconds);
+    expect(taskSeconds).toBeGreaterThan(7_000);
+    expect(taskSeconds).toBeLessThanOrEqual(7_200);
     expect(lives).toEqual([
       [300, taskSeconds],
       // An exchange gives no longer life.

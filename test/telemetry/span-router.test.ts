@@ -68,7 +68,7 @@ describe.each<Protocol>(['http/protobuf', 'http/json'])('SpanRouter, over %s', (
   const routed = (changed: Partial<QueueSettings> = {}, timeoutMs = 300) => routedBy(protocol, changed, timeoutMs);
 
   it('sends everything at shutdown, even more batches than an exporter accepts at a time', async () => {
-    const { router, check, dropped } = routed({ maxSpans: 1000, delayMs: 60_000 }, 30_000);
+    const { router, check, dropped } = routed({ maxSpans: 1000, delayMs: 60_000, timeoutMs: 60_000 }, 60_000);
     check('allow', 900);
     check('deny', 900);
     await router.shutdown();
@@ -151,7 +151,7 @@ describe.each<Protocol>(['http/protobuf', 'http/json'])('SpanRouter, over %s', (
   });
 
   it('sends everything although the collector is slow', async () => {
-    const { router, check, dropped } = routed({ maxSpans: 1000 }, 5000);
+    const { router, check, dropped } = routed({ maxSpans: 1000, timeoutMs: 60_000 }, 60_000);
     collector.behaviour = { answersAfterMs: 50 };
     check('allow', 300);
     check('deny', 300);

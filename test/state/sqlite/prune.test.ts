@@ -203,7 +203,7 @@ describe('Store.prune', () => {
     store.close();
     expect(['tasks', 'tokens', 'budgets', 'outbox'].map((table) => rowsIn(path, table))).toEqual([0, 0, 0, 0]);
     expect(statSync(path).size).toBe(after.bytes);
-  }, 300_000);
+  });
 
   type Op =
     | { readonly kind: 'declare'; readonly lifeMs: number; readonly part: number | null }
@@ -306,6 +306,6 @@ describe('Store.prune', () => {
       }),
       { numRuns: thoroughly(40, 15) },
     );
-  }, 120_000);
+  });
   const open = new Map<string, boolean>();
 });
