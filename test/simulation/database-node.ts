@@ -20,11 +20,10 @@ export const changeAt = (rows: Rows, seq: number): FeedChange | undefined =>
   rows.get(`feed:${seq}`) as FeedChange | undefined;
 
 /** What tells a change from another one with its number. */
-export const markAt = (rows: Rows, seq: number): string =>
-  ((rows.get(`mark:${seq}`) as number | undefined) ?? '').toString();
+export const markAt = (rows: Rows, seq: number): string => (rows.get(`mark:${seq}`) as string | undefined) ?? '';
 
 /** The life of the database, as a row. */
-export const epochOf = (rows: Rows): string => `epoch-${(rows.get('epoch') as number | undefined) ?? 1}`;
+export const epochOf = (rows: Rows): string => (rows.get('epoch') as string | undefined) ?? FIRST_EPOCH;
 
 /** When a life began: later lives have greater numbers. */
 export const birthOf = (epoch: string): number => Number(epoch.slice('epoch-'.length));
@@ -37,7 +36,7 @@ export class DatabaseNode {
   readonly place: string;
   /** What is on its disk. */
   log: Entry[] = [];
-  /** What readers see: of a primary, only what no commit waits for. */
+  /** What readers of a primary see: only what no commit waits for. A standby has no readers. */
   rows: Rows = new Map();
   isUp = true;
   isPrimary = false;
@@ -46,8 +45,8 @@ export class DatabaseNode {
   life = 1;
   /** Of a standby: the node whose log it receives; `null` where it was told to receive none. */
   follows: DatabaseNode | null = null;
-  /** Of a primary: how much of its log each standby has confirmed. */
-  readonly confirmed = new Map<DatabaseNode, number>();
+  /** Of a primary: how much of its log a standby has confirmed. */
+  confirmed = 0;
   /** Of a primary: commits that wait for a standby, in log order. */
   readonly waiting: { readonly length: number; readonly release: (isSynced: boolean) => void }[] = [];
   readonly #locks = new Map<string, (() => void)[]>();
@@ -76,14 +75,14 @@ export class DatabaseNode {
     for (const [name, value] of writes) this.rows.set(name, value);
   }
 
-  /** After a start or a promotion: all of the log is seen, and nobody waits. */
+  /** After a start or a promotion: a primary shows all of its log, and nobody waits. */
   recover(): void {
     this.life += 1;
     this.#locks.clear();
     this.waiting.length = 0;
-    this.confirmed.clear();
+    this.confirmed = 0;
     this.rows = new Map();
-    for (const entry of this.log) this.apply(entry);
+    if (this.isPrimary) for (const entry of this.log) this.apply(entry);
   }
 
   /** Becomes a standby of `primary`: what its log has beyond the common past is cut off. */

@@ -201,7 +201,7 @@ export class Database {
   #begin<T>(node: DatabaseNode, transaction: Transaction<T>, answer: (outcome: Outcome<T>) => void): void {
     const { life } = node;
     const isGone = (): boolean => !node.isUp || node.life !== life;
-    const locks = transaction.locks.toSorted();
+    const locks = transaction.locks.length < 2 ? transaction.locks : transaction.locks.toSorted();
     const next = (at: number): void => {
       const name = locks[at];
       if (isGone()) return;
@@ -220,19 +220,19 @@ export class Database {
       isGone,
       locks,
       answer,
-    }: { done: Done<T>; isGone: () => boolean; locks: string[]; answer: (outcome: Outcome<T>) => void },
+    }: { done: Done<T>; isGone: () => boolean; locks: readonly string[]; answer: (outcome: Outcome<T>) => void },
   ): void {
     const numbered = (from: number): Write[] =>
       done.changes.flatMap((change, index): Write[] => {
         this.#marks += 1;
         return [
           [`feed:${from + index + 1}`, change],
-          [`mark:${from + index + 1}`, this.#marks],
+          [`mark:${from + index + 1}`, this.#marks.toString()],
         ];
       });
     const commit = (feed: readonly Write[], head: number, held: readonly string[]): void => {
       this.#append(node, {
-        entry: { writes: [...done.writes, ...feed] },
+        entry: { writes: feed.length === 0 ? done.writes : [...done.writes, ...feed] },
         released: (isSynced) => {
           for (const name of held) node.unlock(name);
           answer(
@@ -322,9 +322,8 @@ export class Database {
     schedule.after(network.delayMs(standby.place, primary.place), () =>
       network.whenFree(standby.place, primary.place, () => {
         if (!primary.isUp || primary.life !== life) return;
-        primary.confirmed.set(standby, Math.max(primary.confirmed.get(standby) ?? 0, length));
-        const synced = Math.max(0, ...primary.confirmed.values());
-        while ((primary.waiting[0]?.length ?? Infinity) <= synced) primary.waiting.shift()?.release(true);
+        primary.confirmed = Math.max(primary.confirmed, length);
+        while ((primary.waiting[0]?.length ?? Infinity) <= primary.confirmed) primary.waiting.shift()?.release(true);
         if (standby.follows === primary && standby.log.length < primary.log.length) this.#copy(primary, standby);
       }),
     );
@@ -336,16 +335,15 @@ export class Database {
     node: DatabaseNode,
     { lost, told }: { readonly lost: T; readonly told: (got: T) => void },
   ): (got: T) => void {
-    let isTold = false;
     const tell = (got: T): void => {
-      if (isTold) return;
-      isTold = true;
+      if (patience.work === null) return;
+      patience.work = null;
       this.#clients.delete(waits);
       told(got);
     };
+    const patience = client.deadline(PATIENCE_MS, () => tell(lost));
     const waits: Client = { node, lost: () => client.after(1, () => tell(lost)) };
     this.#clients.add(waits);
-    client.after(PATIENCE_MS, () => tell(lost));
     return (got) => this.#parts.network.send(node.place, client, () => tell(got));
   }
 

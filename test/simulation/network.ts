@@ -55,20 +55,14 @@ export class Network {
   }
 
   delayMs(from: string, to: string): number {
-    const { mostMs } = this.#lane(from, to);
-    return this.#random.between(0.2, this.#random.chance(this.#late) ? LATE_MS : mostMs);
+    return this.#delayMs(this.#lane(from, to));
   }
 
   /** One message, apart from all others: it may overtake them. Where the lane is blocked it is lost, or comes late. */
   send(from: string, to: Party, arrive: () => void): void {
     const lane = this.#lane(from, to.place);
-    const travel = (): void =>
-      this.#schedule.after(this.delayMs(from, to.place), () => {
-        if (lane.isBlocked) lane.held.push(() => to.run(arrive));
-        else to.run(arrive);
-      });
-    if (!lane.isBlocked) travel();
-    else if (this.#random.chance(0.5)) lane.held.push(travel);
+    if (!lane.isBlocked) this.#travel(lane, to, arrive);
+    else if (this.#random.chance(0.5)) lane.held.push(() => this.#travel(lane, to, arrive));
   }
 
   /** Calls `arrive` once the lane is free: now, or when it is healed. */
@@ -76,6 +70,17 @@ export class Network {
     const lane = this.#lane(from, to);
     if (lane.isBlocked) lane.held.push(arrive);
     else arrive();
+  }
+
+  #travel(lane: Lane, to: Party, arrive: () => void): void {
+    this.#schedule.after(this.#delayMs(lane), () => {
+      if (lane.isBlocked) lane.held.push(() => to.run(arrive));
+      else to.run(arrive);
+    });
+  }
+
+  #delayMs({ mostMs }: Lane): number {
+    return this.#random.between(0.2, this.#random.chance(this.#late) ? LATE_MS : mostMs);
   }
 
   #lane(from: string, to: string): Lane {

@@ -1,5 +1,5 @@
 import type { Random } from './random.ts';
-import type { Schedule } from './schedule.ts';
+import type { Deadline, Schedule } from './schedule.ts';
 
 /** Clocks differ in rate by up to this much in each direction. The margin of a fence must cover twice that. */
 const DRIFT = 0.024;
@@ -47,13 +47,21 @@ export class Party {
   }
 
   after(ms: number, work: () => void): void {
-    this.#schedule.after(ms, () => this.run(work));
+    this.#schedule.after(ms, work, this);
+  }
+
+  /** As `after`, for work that is mostly dropped before, by `work = null`. */
+  deadline(ms: number, work: () => void): Deadline {
+    return this.#schedule.deadline(ms, work, this);
   }
 
   /** Runs work now, and again each `ms`. */
   every(ms: number, work: () => void): void {
-    work();
-    this.after(ms, () => this.every(ms, work));
+    const again = (): void => {
+      work();
+      this.after(ms, again);
+    };
+    again();
   }
 
   stop(): void {

@@ -77,32 +77,32 @@ export class FleetPromise {
   use(use: AllowedUse, leaseMs: number): void {
     this.allowed += 1;
     const { taskId, root, jtiDigest, generation, kind, sidecar } = use;
-    const by = `${sidecar} allows \`${kind}\` with token \`${jtiDigest}\``;
+    const by = (): string => `${sidecar} allows \`${kind}\` with token \`${jtiDigest}\``;
     if (generation <= (this.#ended.get(taskId) ?? 0))
-      this.broken(`${by} after the end of task \`${taskId}\` was acknowledged`);
+      this.broken(`${by()} after the end of task \`${taskId}\` was acknowledged`);
     if (generation <= (this.#ended.get(root) === Infinity ? Infinity : 0))
-      this.broken(`${by} after the end of its root task was acknowledged`);
-    if (this.#revoked.has(jtiDigest)) this.broken(`${by} after the revocation of the token was acknowledged`);
+      this.broken(`${by()} after the end of its root task was acknowledged`);
+    if (this.#revoked.has(jtiDigest)) this.broken(`${by()} after the revocation of the token was acknowledged`);
     if (kind === 'plain' && this.#risky.has(taskId))
-      this.broken(`${by} after the risk of task \`${taskId}\` was acknowledged`);
+      this.broken(`${by()} after the risk of task \`${taskId}\` was acknowledged`);
     const silentMs = this.#schedule.nowMs - (this.#reached.get(sidecar) ?? -Infinity);
-    if (silentMs > leaseMs) this.broken(`${by} ${Math.round(silentMs)} ms after it last heard from an authority`);
+    if (silentMs > leaseMs) this.broken(`${by()} ${Math.round(silentMs)} ms after it last heard from an authority`);
     this.#count(use, by);
   }
 
-  #count({ kind, taskId, root, jtiDigest, decidedMs }: AllowedUse, by: string): void {
+  #count({ kind, taskId, root, jtiDigest, decidedMs }: AllowedUse, by: () => string): void {
     if (this.#isLossy || decidedMs <= this.#lossyUntilMs) return;
     if (kind === 'call') {
       const calls = (this.#calls.get(taskId) ?? 0) + 1;
       this.#calls.set(taskId, calls);
-      if (calls > MAX_CALLS) this.broken(`${by}, which is call ${calls} of ${MAX_CALLS}`);
+      if (calls > MAX_CALLS) this.broken(`${by()}, which is call ${calls} of ${MAX_CALLS}`);
     }
     if (kind === 'once') {
-      if (this.#once.has(jtiDigest)) this.broken(`${by}, which was used before`);
+      if (this.#once.has(jtiDigest)) this.broken(`${by()}, which was used before`);
       this.#once.add(jtiDigest);
     }
     if (kind === 'read' && !this.#read.has(root)) this.#read.set(root, this.#schedule.nowMs);
     if (kind === 'send' && (this.#read.get(root) ?? Infinity) < decidedMs)
-      this.broken(`${by}, which the history of \`${root}\` forbids`);
+      this.broken(`${by()}, which the history of \`${root}\` forbids`);
   }
 }

@@ -21,7 +21,10 @@ import type { Mistake } from './mistakes.ts';
 export const ISSUER = 'https://issuer.acme.test';
 
 /** Parts of a root task `r1` are named `r1.1`, `r1.2`, so that a name tells its root. */
-export const rootOf = (id: string): string => id.split('.')[0] ?? id;
+export const rootOf = (id: string): string => {
+  const end = id.indexOf('.');
+  return end === -1 ? id : id.slice(0, end);
+};
 
 const taskOf = (rows: Rows, id: string): Task | undefined => rows.get(`task:${id}`) as Task | undefined;
 const tokenOf = (rows: Rows, digest: string): HeldToken | undefined =>
@@ -79,10 +82,13 @@ export const newToken = (
 export function heldTask(rows: Rows, id: string, digests: readonly string[]): HeldTask | null {
   const task = taskOf(rows, id);
   if (task === undefined) return null;
-  const tokens = digests
-    .flatMap((digest) => tokenOf(rows, digest) ?? [])
-    .map((token) => [token.jtiDigest, token] as const);
-  return { task, root: rootOf(id), tokens: new Map(tokens), history: historyOf(rows, rootOf(id)) };
+  const root = rootOf(id);
+  const tokens = new Map<string, HeldToken>();
+  for (const digest of digests) {
+    const token = tokenOf(rows, digest);
+    if (token !== undefined) tokens.set(digest, token);
+  }
+  return { task, root, tokens, history: historyOf(rows, root) };
 }
 
 const deedAt = (nowMs: number): Deed => ({ by: 'operator', nowMs: Math.floor(nowMs), floorMs: Math.floor(nowMs) });
@@ -186,7 +192,7 @@ export function restoring(
   { mistake, epoch }: { readonly mistake: Mistake | null; readonly epoch: number },
 ): readonly Write[] {
   const writes: Write[] = [
-    ['epoch', epoch],
+    ['epoch', `epoch-${epoch}`],
     ['lost', false],
   ];
   if (mistake === 'restore-keeps-tasks') return writes;

@@ -10,7 +10,6 @@ export interface Run {
   readonly violations: readonly string[];
   /** The faults of the run, each with its instant. */
   readonly faults: readonly string[];
-  readonly steps: number;
   readonly allowed: number;
   readonly acknowledged: number;
 }
@@ -35,5 +34,5 @@ export function simulate(seed: number, mistake: Mistake | null = null): Run {
   agents.prove(PROOF_MS);
   for (let ms = 50; ms <= PROOF_MS && !agents.isProven; ms += 50) schedule.runUntil(FAULTS_MS + CALM_MS + ms);
   const { violations, allowed, acknowledged } = promise;
-  return { seed, violations, faults: faults.log, steps: schedule.steps, allowed, acknowledged };
+  return { seed, violations, faults: faults.log, allowed, acknowledged };
 }

@@ -171,13 +171,12 @@ export class Sidecar {
     readonly lost: T;
     readonly told: (answer: T) => void;
   }): void {
-    let isTold = false;
     const tell = (answer: T): void => {
-      if (isTold) return;
-      isTold = true;
+      if (deadline.work === null) return;
+      deadline.work = null;
       told(answer);
     };
-    this.party.after(DEADLINE_MS, () => tell(lost));
+    const deadline = this.party.deadline(DEADLINE_MS, () => tell(lost));
     if (authority === null) return;
     const { network } = this.#world;
     const { place } = authority.party;
