@@ -81,11 +81,13 @@ export class Agents {
   }
 
   #each([least, most]: readonly [number, number], work: () => void): void {
-    this.#world.schedule.after(this.#world.random.between(least, most), () => {
+    const { schedule, random } = this.#world;
+    const next = (): void => {
       if (this.#isOver) return;
       work();
-      this.#each([least, most], work);
-    });
+      schedule.after(random.between(least, most), next);
+    };
+    schedule.after(random.between(least, most), next);
   }
 
   #authority(): Authority | null {
@@ -158,7 +160,7 @@ export class Agents {
   #useEverywhere(token: HeldByAgent, withinMs: number): void {
     const { schedule, random, sidecars } = this.#world;
     for (const { now } of sidecars) {
-      schedule.after(random.between(0, withinMs), () => now.party.run(() => now.use({ ...token, kind: 'plain' })));
+      schedule.after(random.between(0, withinMs), () => now.use({ ...token, kind: 'plain' }), now.party);
     }
   }
 }

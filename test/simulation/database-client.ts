@@ -58,10 +58,10 @@ export class DatabaseClient {
     // INVARIANT: noted before the read. Meanwhile a failover may lose what was read, and another primary be found.
     const node = this.#primary();
     this.read(
-      (all) => ({ got: rows(all), isOfHere: isSame(all) }),
+      (all) => ({ got: isSame(all) ? rows(all) : null }),
       (read) => {
-        if (read === null || !read.isOfHere) return told(null);
-        const { got } = read;
+        const got = read?.got ?? null;
+        if (got === null) return told(null);
         if (got.head <= syncedTo) return told(got);
         this.commit(syncing(isSame), (outcome) =>
           told(typeof outcome === 'string' || !outcome.result || this.#node !== node ? null : got),

@@ -1,6 +1,7 @@
 import type { FeedChange } from '../../src/state/feed.ts';
 import { changeAt, DatabaseNode, headOf, isLostIn } from './database-node.ts';
 import type { Entry, Rows, Write } from './database-node.ts';
+import { Query } from './database-query.ts';
 import type { Mistake } from './mistakes.ts';
 import type { Network } from './network.ts';
 import { Party } from './party.ts';
@@ -25,10 +26,14 @@ export interface Done<T> {
  */
 export type Outcome<T> = { readonly result: T; readonly head: number } | 'refused' | 'unknown';
 
-/** What a client waits for from a node. It is told at most once. */
-interface Client {
-  readonly node: DatabaseNode;
-  readonly lost: () => void;
+/** A commit in the log that is not seen yet. */
+interface Commit<T> {
+  readonly entry: Entry;
+  readonly result: T;
+  /** Position of the feed after it; 0 where it changes nothing of it. */
+  readonly head: number;
+  readonly locks: readonly string[];
+  readonly query: Query<Outcome<T>>;
 }
 
 interface Parts {
@@ -38,9 +43,6 @@ interface Parts {
   readonly mistake: Mistake | null;
 }
 
-/** A client gives up after this long. What it asked may still be done. */
-const PATIENCE_MS = 300;
-
 /**
  * A primary and two standbys that replicate as PostgreSQL does with `ANY 1 (b, c)`: a commit is on the disk of the primary, then on that of a
  * standby, then seen by others and answered. Transactions that write the feed take the lock of its head last and number their changes under it.
@@ -49,7 +51,10 @@ export class Database {
   readonly #parts: Parts;
   readonly nodes = [new DatabaseNode('node-a'), new DatabaseNode('node-b'), new DatabaseNode('node-c')] as const;
   readonly #copying = new Set<DatabaseNode>();
-  readonly #clients = new Set<Client>();
+  /** With so many queries, those answered are removed from the list. */
+  #mostQueries = 100;
+  /** In the order in which they were asked. */
+  #queries: Pick<Query<unknown>, 'node' | 'isDropped' | 'lose'>[] = [];
   /** Servers are never stopped by SIGSTOP here: a stopped one is one whose lanes are blocked. */
   readonly #servers = new Map<DatabaseNode, Party>();
   /** With the mistake `numbers-before-commit`: the number given last. */
@@ -95,8 +100,8 @@ export class Database {
     node: DatabaseNode,
     of: { readonly rows: (rows: Rows) => T; readonly told: (got: T | null) => void },
   ): void {
-    const answer = this.#call<T | null>(client, node, { lost: null, told: of.told });
-    this.#arrive(client, node, () => answer(node.isPrimary ? of.rows(node.rows) : null));
+    const query = this.#query<T | null>(client, node, { lost: null, told: of.told });
+    this.#arrive(client, node, () => query.answer(node.isPrimary ? of.rows(node.rows) : null));
   }
 
   /** Runs a transaction and commits it. */
@@ -105,10 +110,10 @@ export class Database {
     node: DatabaseNode,
     { transaction, told }: { readonly transaction: Transaction<T>; readonly told: (outcome: Outcome<T>) => void },
   ): void {
-    const answer = this.#call<Outcome<T>>(client, node, { lost: 'unknown', told });
+    const query = this.#query<Outcome<T>>(client, node, { lost: 'unknown', told });
     this.#arrive(client, node, () => {
-      if (node.isPrimary) this.#begin(node, transaction, answer);
-      else answer('refused');
+      if (node.isPrimary) this.#begin(transaction, query);
+      else query.answer('refused');
     });
   }
 
@@ -116,7 +121,7 @@ export class Database {
   crash(node: DatabaseNode): void {
     node.isUp = false;
     node.waiting.length = 0;
-    for (const client of [...this.#clients].filter((one) => one.node === node)) client.lost();
+    for (const query of this.#queries) if (query.node === node && !query.isDropped) query.lose();
   }
 
   /** A crashed primary starts again: it shows all that was on its disk, also what no standby has. */
@@ -198,153 +203,130 @@ export class Database {
     this.#copy(primary, node);
   }
 
-  #begin<T>(node: DatabaseNode, transaction: Transaction<T>, answer: (outcome: Outcome<T>) => void): void {
+  #begin<T>(transaction: Transaction<T>, query: Query<Outcome<T>>): void {
+    const { node } = query;
     const { life } = node;
-    const isGone = (): boolean => !node.isUp || node.life !== life;
     const locks = transaction.locks.length < 2 ? transaction.locks : transaction.locks.toSorted();
     const next = (at: number): void => {
       const name = locks[at];
-      if (isGone()) return;
+      if (isGone(node, life)) return;
       if (name !== undefined) return node.lock(name, () => next(at + 1));
-      const done = transaction.run(node.rows, this.#parts.schedule.nowMs);
-      this.#number(node, { done, isGone, locks, answer });
+      this.#number(transaction.run(node.rows, this.#parts.schedule.nowMs), { locks, query });
     };
     next(0);
   }
 
   /** Numbers the changes under the lock of the head, so that numbers are in commit order. */
   #number<T>(
-    node: DatabaseNode,
-    {
-      done,
-      isGone,
-      locks,
-      answer,
-    }: { done: Done<T>; isGone: () => boolean; locks: readonly string[]; answer: (outcome: Outcome<T>) => void },
+    done: Done<T>,
+    { locks, query }: { readonly locks: readonly string[]; readonly query: Query<Outcome<T>> },
   ): void {
-    const numbered = (from: number): Write[] =>
-      done.changes.flatMap((change, index): Write[] => {
-        this.#marks += 1;
-        return [
-          [`feed:${from + index + 1}`, change],
-          [`mark:${from + index + 1}`, this.#marks.toString()],
-        ];
-      });
-    const commit = (feed: readonly Write[], head: number, held: readonly string[]): void => {
-      this.#append(node, {
-        entry: { writes: feed.length === 0 ? done.writes : [...done.writes, ...feed] },
-        released: (isSynced) => {
-          for (const name of held) node.unlock(name);
-          answer(
-            isSynced || this.#parts.mistake === 'warning-ignored'
-              ? { result: done.result, head: head === 0 ? headOf(node.rows) : head }
-              : 'unknown',
-          );
-        },
-      });
-    };
+    const { result, writes, changes } = done;
+    const { node } = query;
+    const { life } = node;
+    const { mistake } = this.#parts;
     // An answer that changes nothing is committed too: what it was decided by may be seen and yet be lost.
-    const isRepeat = done.writes.length === 0 && this.#parts.mistake === 'repeat-unsynced';
-    if (isRepeat) {
+    if (writes.length === 0 && mistake === 'repeat-unsynced') {
       for (const name of locks) node.unlock(name);
-      return answer({ result: done.result, head: headOf(node.rows) });
+      return query.answer({ result, head: headOf(node.rows) });
     }
-    if (done.changes.length === 0) return commit([], 0, locks);
-    if (this.#parts.mistake === 'numbers-before-commit')
-      return this.#numberTooEarly({ node, done, isGone, numbered, commit, locks });
+    if (changes.length === 0) return this.#append(node, { entry: { writes }, result, head: 0, locks, query });
+    if (mistake === 'numbers-before-commit') return this.#numberTooEarly(done, { locks, query });
     node.lock('head', () => {
-      if (isGone()) return;
+      if (isGone(node, life)) return;
       const from = headOf(node.rows);
-      const head = from + done.changes.length;
-      commit([...numbered(from), ['head', head]], head, [...locks, 'head']);
+      const head = from + changes.length;
+      const entry = { writes: [...writes, ...this.#numbered(changes, from), ['head', head] as const] };
+      this.#append(node, { entry, result, head, locks: [...locks, 'head'], query });
     });
   }
 
   /** A sequence gives the number, and the commit comes when it comes: readers see a later number first. */
-  #numberTooEarly<T>({
-    node,
-    done,
-    isGone,
-    numbered,
-    commit,
-    locks,
-  }: {
-    node: DatabaseNode;
-    done: Done<T>;
-    isGone: () => boolean;
-    numbered: (from: number) => Write[];
-    commit: (feed: readonly Write[], head: number, held: readonly string[]) => void;
-    locks: readonly string[];
-  }): void {
+  #numberTooEarly<T>(
+    { result, writes, changes }: Done<T>,
+    { locks, query }: { readonly locks: readonly string[]; readonly query: Query<Outcome<T>> },
+  ): void {
+    const { node } = query;
+    const { life } = node;
     const from = this.#given;
-    const head = from + done.changes.length;
+    const head = from + changes.length;
     this.#given = head;
     this.#parts.schedule.after(this.#parts.random.between(0, 60), () => {
-      if (!isGone()) commit([...numbered(from), ['head', Math.max(head, headOf(node.rows))]], head, locks);
+      if (isGone(node, life)) return;
+      const last = ['head', Math.max(head, headOf(node.rows))] as const;
+      const entry = { writes: [...writes, ...this.#numbered(changes, from), last] };
+      this.#append(node, { entry, result, head, locks, query });
     });
   }
 
-  #append(
-    node: DatabaseNode,
-    { entry, released }: { readonly entry: Entry; readonly released: (isSynced: boolean) => void },
-  ): void {
-    node.log.push(entry);
-    const release = (isSynced: boolean): void => {
-      node.apply(entry);
-      released(isSynced);
-    };
-    if (this.#parts.mistake === 'local-commit') return release(true);
-    node.waiting.push({ length: node.log.length, release });
+  #numbered(changes: readonly FeedChange[], from: number): readonly Write[] {
+    return changes.flatMap((change, index): Write[] => {
+      this.#marks += 1;
+      return [
+        [`feed:${from + index + 1}`, change],
+        [`mark:${from + index + 1}`, this.#marks.toString()],
+      ];
+    });
+  }
+
+  #append<T>(node: DatabaseNode, commit: Commit<T>): void {
+    node.log.push(commit.entry);
+    if (this.#parts.mistake === 'local-commit') return this.#release(node, commit, true);
+    node.waiting.push({
+      length: node.log.length,
+      release: (isSynced) => this.#release(node, commit, isSynced),
+    });
     for (const standby of this.nodes) if (standby.follows === node) this.#copy(node, standby);
+  }
+
+  /** Others see a commit, and its client hears of it. */
+  #release<T>(node: DatabaseNode, { entry, result, head, locks, query }: Commit<T>, isSynced: boolean): void {
+    node.apply(entry);
+    for (const name of locks) node.unlock(name);
+    const isTold = isSynced || this.#parts.mistake === 'warning-ignored';
+    query.answer(isTold ? { result, head: head === 0 ? headOf(node.rows) : head } : 'unknown');
   }
 
   /** A standby receives what it lacks, in one go at a time. */
   #copy(primary: DatabaseNode, standby: DatabaseNode): void {
     if (this.#copying.has(standby)) return;
     this.#copying.add(standby);
-    const { network, schedule } = this.#parts;
-    schedule.after(network.delayMs(primary.place, standby.place), () =>
-      network.whenFree(primary.place, standby.place, () => {
-        this.#copying.delete(standby);
-        if (standby.follows !== null && standby.follows !== primary) return this.#copy(standby.follows, standby);
-        if (standby.follows === null || !primary.isUp || !standby.isUp) return;
-        // Only the end differs: a standby that follows has a part of the log of its primary.
-        for (let at = standby.log.length; at < primary.log.length; at += 1) standby.log.push(primary.log[at] as Entry);
-        this.#confirm(primary, standby);
-      }),
-    );
+    const { network } = this.#parts;
+    const [from, to] = [primary.place, standby.place];
+    network.carry({ from, to, ms: network.delayMs(from, to) }, () => {
+      this.#copying.delete(standby);
+      if (standby.follows !== null && standby.follows !== primary) return this.#copy(standby.follows, standby);
+      if (standby.follows === null || !primary.isUp || !standby.isUp) return;
+      // Only the end differs: a standby that follows has a part of the log of its primary.
+      for (let at = standby.log.length; at < primary.log.length; at += 1) standby.log.push(primary.log[at] as Entry);
+      this.#confirm(primary, standby);
+    });
   }
 
   #confirm(primary: DatabaseNode, standby: DatabaseNode): void {
-    const { network, schedule } = this.#parts;
+    const { network } = this.#parts;
     const { life } = primary;
     const length = standby.log.length;
-    schedule.after(network.delayMs(standby.place, primary.place), () =>
-      network.whenFree(standby.place, primary.place, () => {
-        if (!primary.isUp || primary.life !== life) return;
-        primary.confirmed = Math.max(primary.confirmed, length);
-        while ((primary.waiting[0]?.length ?? Infinity) <= primary.confirmed) primary.waiting.shift()?.release(true);
-        if (standby.follows === primary && standby.log.length < primary.log.length) this.#copy(primary, standby);
-      }),
-    );
+    const [from, to] = [standby.place, primary.place];
+    network.carry({ from, to, ms: network.delayMs(from, to) }, () => {
+      if (isGone(primary, life)) return;
+      primary.confirmed = Math.max(primary.confirmed, length);
+      while ((primary.waiting[0]?.length ?? Infinity) <= primary.confirmed) primary.waiting.shift()?.release(true);
+      if (standby.follows === primary && standby.log.length < primary.log.length) this.#copy(primary, standby);
+    });
   }
 
-  /** Gives `answer`, which reaches the client once: or the client has lost the connection or its patience before. */
-  #call<T>(
+  #query<T>(
     client: Party,
     node: DatabaseNode,
     { lost, told }: { readonly lost: T; readonly told: (got: T) => void },
-  ): (got: T) => void {
-    const tell = (got: T): void => {
-      if (patience.work === null) return;
-      patience.work = null;
-      this.#clients.delete(waits);
-      told(got);
-    };
-    const patience = client.deadline(PATIENCE_MS, () => tell(lost));
-    const waits: Client = { node, lost: () => client.after(1, () => tell(lost)) };
-    this.#clients.add(waits);
-    return (got) => this.#parts.network.send(node.place, client, () => tell(got));
+  ): Query<T> {
+    const query = new Query(client, node, { network: this.#parts.network, lost, told });
+    if (this.#queries.push(query) > this.#mostQueries) {
+      this.#queries = this.#queries.filter(({ isDropped }) => !isDropped);
+      this.#mostQueries = 2 * this.#queries.length + 100;
+    }
+    return query;
   }
 
   #arrive(client: Party, node: DatabaseNode, work: () => void): void {
@@ -355,6 +337,9 @@ export class Database {
     });
   }
 }
+
+/** Whether a node, or the life of it in which something began, is over. */
+const isGone = (node: DatabaseNode, life: number): boolean => !node.isUp || node.life !== life;
 
 /** The changes after a position that readers see, and the position after them. */
 export function feedAfter(rows: Rows, position: number): { readonly changes: FeedChange[]; readonly head: number } {

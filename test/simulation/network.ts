@@ -11,6 +11,30 @@ interface Lane {
   held: (() => void)[];
 }
 
+/** On its way along a lane. */
+class Message {
+  readonly #lane: Lane;
+  /** `null`: it arrives also at a process that is stopped or has ended. */
+  readonly #to: Party | null;
+  readonly #arrive: () => void;
+
+  constructor(lane: Lane, to: Party | null, arrive: () => void) {
+    this.#lane = lane;
+    this.#to = to;
+    this.#arrive = arrive;
+  }
+
+  happen(): void {
+    if (this.#lane.isBlocked) this.#lane.held.push(() => this.#arrives());
+    else this.#arrives();
+  }
+
+  #arrives(): void {
+    if (this.#to === null) this.#arrive();
+    else this.#to.run(this.#arrive);
+  }
+}
+
 const USUAL_MS = 4;
 /** Some messages are late, without any fault, and others overtake them. How many differs from run to run. */
 const LATE = [0, 0.02, 0.1, 0.2];
@@ -65,18 +89,13 @@ export class Network {
     else if (this.#random.chance(0.5)) lane.held.push(() => this.#travel(lane, to, arrive));
   }
 
-  /** Calls `arrive` once the lane is free: now, or when it is healed. */
-  whenFree(from: string, to: string, arrive: () => void): void {
-    const lane = this.#lane(from, to);
-    if (lane.isBlocked) lane.held.push(arrive);
-    else arrive();
+  /** Calls `arrive` after a time, and once the lane is free. */
+  carry(lane: { readonly from: string; readonly to: string; readonly ms: number }, arrive: () => void): void {
+    this.#schedule.plan(lane.ms, new Message(this.#lane(lane.from, lane.to), null, arrive));
   }
 
   #travel(lane: Lane, to: Party, arrive: () => void): void {
-    this.#schedule.after(this.#delayMs(lane), () => {
-      if (lane.isBlocked) lane.held.push(() => to.run(arrive));
-      else to.run(arrive);
-    });
+    this.#schedule.plan(this.#delayMs(lane), new Message(lane, to, arrive));
   }
 
   #delayMs({ mostMs }: Lane): number {
@@ -130,9 +149,7 @@ class Direction<Message> {
     const { place: from } = this.#from;
     const { place: to } = this.#to.party;
     this.#lastMs = Math.max(this.#lastMs, this.#schedule.nowMs + this.#network.delayMs(from, to));
-    this.#schedule.after(this.#lastMs - this.#schedule.nowMs, () =>
-      this.#network.whenFree(from, to, () => this.#arrive()),
-    );
+    this.#network.carry({ from, to, ms: this.#lastMs - this.#schedule.nowMs }, () => this.#arrive());
   }
 
   /** The connection is reset: what is under way is lost. */

@@ -50,9 +50,9 @@ export class Party {
     this.#schedule.after(ms, work, this);
   }
 
-  /** As `after`, for work that is mostly dropped before, by `work = null`. */
-  deadline(ms: number, work: () => void): Deadline {
-    return this.#schedule.deadline(ms, work, this);
+  /** @param ms one of few */
+  deadline(ms: number, deadline: Deadline): void {
+    this.#schedule.deadline(ms, deadline);
   }
 
   /** Runs work now, and again each `ms`. */

@@ -1,31 +1,46 @@
+/** What is planned for an instant. */
+interface Planned {
+  happen(): void;
+}
+
 /** A process, which runs work now, later or never. */
 interface Runner {
   run(work: () => void): void;
 }
 
-interface Planned {
-  readonly order: number;
-  /** `null`: the work is no process's. */
-  readonly by: Runner | null;
-  readonly work: () => void;
+class Work implements Planned {
+  readonly #work: () => void;
+  /** `null`: it is the work of no process. */
+  readonly #by: Runner | null;
+
+  constructor(work: () => void, by: Runner | null) {
+    this.#work = work;
+    this.#by = by;
+  }
+
+  happen(): void {
+    if (this.#by === null) this.#work();
+    else this.#by.run(this.#work);
+  }
 }
 
-/** Work for an instant before which it is mostly dropped. */
-export interface Deadline {
-  readonly atMs: number;
-  readonly order: number;
-  readonly by: Runner;
-  /** `null` once it is dropped. */
-  work: (() => void) | null;
+/** What happens at an instant if it is not dropped before, as most are. */
+export abstract class Deadline implements Planned {
+  /** Both are set by the schedule. */
+  atMs = 0;
+  order = 0;
+  isDropped = false;
+
+  abstract happen(): void;
 }
 
-/** Virtual time: work planned for an instant runs in order of time, and of planning where the instant is the same. */
+/** Virtual time: what is planned for an instant happens in order of time, and of planning where the instant is the same. */
 export class Schedule {
-  /** A binary heap, the earliest first. */
+  /** A binary heap, the earliest first. Instants and orders are apart: numbers with fractions in objects would be objects of their own. */
   readonly #heap: Planned[] = [];
-  /** The instants of the heap. As a member of its object, each would be an object of its own. */
   #instants = new Float64Array(64);
-  /** Of each length of time, in the order in which they were set, which is the order of their instants: they need no heap. */
+  #orders = new Float64Array(64);
+  /** Deadlines after the same time are due in the order in which they were set, so they need no heap. */
   readonly #deadlines: { readonly ms: number; readonly queue: Deadline[] }[] = [];
   #order = 0;
   #nowMs = 0;
@@ -34,112 +49,131 @@ export class Schedule {
     return this.#nowMs;
   }
 
+  /** @param by the process whose work it is; `null` for none */
   after(ms: number, work: () => void, by: Runner | null = null): void {
-    this.#order += 1;
-    this.#push({ order: this.#order, by, work }, this.#nowMs + ms);
+    this.plan(ms, new Work(work, by));
   }
 
-  /** As `after`, for few lengths of time. Set `work` to `null` to drop it. */
-  deadline(ms: number, work: () => void, by: Runner): Deadline {
-    this.#order += 1;
-    const deadline = { atMs: this.#nowMs + ms, order: this.#order, by, work };
-    const known = this.#deadlines.find((one) => one.ms === ms);
-    if (known === undefined) this.#deadlines.push({ ms, queue: [deadline] });
-    else known.queue.push(deadline);
-    return deadline;
-  }
-
-  /** Runs what is planned until that instant. */
-  runUntil(endMs: number): void {
-    while (this.#runNext(endMs));
-    this.#nowMs = endMs;
-  }
-
-  /** `false` where nothing is planned until then. */
-  #runNext(endMs: number): boolean {
-    const planned = this.#heap[0];
-    const atMs = planned === undefined ? Infinity : this.#instantAt(0);
-    const queue = this.#queueBefore(atMs, planned?.order ?? Infinity);
-    const deadline = queue?.[0];
-    const nextMs = deadline?.atMs ?? atMs;
-    if (nextMs > endMs) return false;
-    this.#nowMs = nextMs;
-    if (deadline !== undefined) {
-      queue?.shift();
-      if (deadline.work !== null) deadline.by.run(deadline.work);
-    } else if (planned !== undefined) {
-      this.#pop();
-      if (planned.by === null) planned.work();
-      else planned.by.run(planned.work);
-    }
-    return true;
-  }
-
-  /** The deadlines of which the first one is due next, and before an instant and order; `null` where there are none. */
-  #queueBefore(atMs: number, order: number): Deadline[] | null {
-    let [firstMs, firstOrder]: [number, number] = [atMs, order];
-    let first: Deadline[] | null = null;
-    for (const { queue } of this.#deadlines) {
-      while (queue[0]?.work === null) queue.shift();
-      const head = queue[0];
-      if (head === undefined || head.atMs > firstMs || (head.atMs === firstMs && head.order > firstOrder)) continue;
-      [firstMs, firstOrder] = [head.atMs, head.order];
-      first = queue;
-    }
-    return first;
-  }
-
-  #push(planned: Planned, atMs: number): void {
+  plan(ms: number, planned: Planned): void {
     const heap = this.#heap;
     if (heap.length === this.#instants.length) this.#grow();
+    const instants = this.#instants;
+    const orders = this.#orders;
+    const atMs = this.#nowMs + ms;
+    this.#order += 1;
     let at = heap.length;
     heap.push(planned);
     while (at > 0) {
       const up = (at - 1) >> 1;
       const above = heap[up];
+      const aboveMs = instants[up] ?? Infinity;
       // What is planned later comes later where the instant is the same.
-      if (above === undefined || this.#instantAt(up) <= atMs) break;
-      this.#put(at, above, this.#instantAt(up));
+      if (above === undefined || aboveMs <= atMs) break;
+      heap[at] = above;
+      instants[at] = aboveMs;
+      orders[at] = orders[up] ?? Infinity;
       at = up;
     }
-    this.#put(at, planned, atMs);
+    heap[at] = planned;
+    instants[at] = atMs;
+    orders[at] = this.#order;
+  }
+
+  /** @param ms one of few */
+  deadline(ms: number, deadline: Deadline): void {
+    this.#order += 1;
+    deadline.atMs = this.#nowMs + ms;
+    deadline.order = this.#order;
+    const known = this.#deadlines.find((one) => one.ms === ms);
+    if (known === undefined) this.#deadlines.push({ ms, queue: [deadline] });
+    else known.queue.push(deadline);
+  }
+
+  /** Lets all happen that is planned until that instant. */
+  runUntil(endMs: number): void {
+    while (this.#happenNext(endMs));
+    this.#nowMs = endMs;
+  }
+
+  /** `false` where nothing is planned until then. */
+  #happenNext(endMs: number): boolean {
+    const queue = this.#firstDeadlines();
+    const deadline = queue?.[0];
+    const planned = this.#heap[0];
+    const atMs = this.#instants[0] ?? Infinity;
+    const isDeadlineFirst =
+      deadline !== undefined &&
+      (planned === undefined ||
+        deadline.atMs < atMs ||
+        (deadline.atMs === atMs && deadline.order < (this.#orders[0] ?? Infinity)));
+    if (isDeadlineFirst) {
+      if (deadline.atMs > endMs) return false;
+      queue?.shift();
+      this.#nowMs = deadline.atMs;
+      deadline.happen();
+      return true;
+    }
+    if (planned === undefined || atMs > endMs) return false;
+    this.#pop();
+    this.#nowMs = atMs;
+    planned.happen();
+    return true;
+  }
+
+  /** The deadlines of which the first one is due before those of the other lists; `null` where there are none. */
+  #firstDeadlines(): Deadline[] | null {
+    let first: Deadline[] | null = null;
+    for (const { queue } of this.#deadlines) {
+      while (queue[0]?.isDropped === true) queue.shift();
+      const head = queue[0];
+      const best = first?.[0];
+      if (head === undefined) continue;
+      if (best === undefined || head.atMs < best.atMs || (head.atMs === best.atMs && head.order < best.order))
+        first = queue;
+    }
+    return first;
   }
 
   #pop(): void {
     const heap = this.#heap;
-    const lastMs = this.#instantAt(heap.length - 1);
+    const instants = this.#instants;
+    const orders = this.#orders;
+    const lastMs = instants[heap.length - 1] ?? Infinity;
+    const lastOrder = orders[heap.length - 1] ?? Infinity;
     const last = heap.pop();
     if (last === undefined || heap.length === 0) return;
     let at = 0;
     for (;;) {
       let next = 2 * at + 1;
-      if (next + 1 < heap.length && this.#isBefore(next + 1, next)) next += 1;
+      const right = next + 1;
+      if (right < heap.length && isBefore(instants, orders, right, next)) next = right;
       const below = heap[next];
-      const belowMs = this.#instantAt(next);
-      if (below === undefined || lastMs < belowMs || (lastMs === belowMs && last.order < below.order)) break;
-      this.#put(at, below, belowMs);
+      const belowMs = instants[next] ?? Infinity;
+      if (below === undefined || lastMs < belowMs) break;
+      if (lastMs === belowMs && lastOrder < (orders[next] ?? Infinity)) break;
+      heap[at] = below;
+      instants[at] = belowMs;
+      orders[at] = orders[next] ?? Infinity;
       at = next;
     }
-    this.#put(at, last, lastMs);
-  }
-
-  #isBefore(one: number, other: number): boolean {
-    const [oneMs, otherMs] = [this.#instantAt(one), this.#instantAt(other)];
-    return oneMs < otherMs || (oneMs === otherMs && (this.#heap[one]?.order ?? 0) < (this.#heap[other]?.order ?? 0));
-  }
-
-  #instantAt(place: number): number {
-    return this.#instants[place] ?? Infinity;
-  }
-
-  #put(place: number, planned: Planned, atMs: number): void {
-    this.#heap[place] = planned;
-    this.#instants[place] = atMs;
+    heap[at] = last;
+    instants[at] = lastMs;
+    orders[at] = lastOrder;
   }
 
   #grow(): void {
-    const instants = new Float64Array(2 * this.#instants.length);
-    instants.set(this.#instants);
-    this.#instants = instants;
+    const instants = this.#instants;
+    const orders = this.#orders;
+    this.#instants = new Float64Array(2 * instants.length);
+    this.#instants.set(instants);
+    this.#orders = new Float64Array(2 * orders.length);
+    this.#orders.set(orders);
   }
+}
+
+/** Whether one place of the heap is before another one. */
+function isBefore(instants: Float64Array, orders: Float64Array, one: number, other: number): boolean {
+  const oneMs = instants[one] ?? Infinity;
+  const otherMs = instants[other] ?? Infinity;
+  return oneMs < otherMs || (oneMs === otherMs && (orders[one] ?? Infinity) < (orders[other] ?? Infinity));
 }

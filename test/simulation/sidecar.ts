@@ -5,6 +5,7 @@ import type { Spend } from '../../src/state/spend.ts';
 import type { UseState } from '../../src/state/store.ts';
 import { stateAt, tokenProblem } from '../../src/task/task.ts';
 import type { Authority, Settled } from './authority.ts';
+import { Call } from './call.ts';
 import type { Stream, Writer } from './network.ts';
 import { Party } from './party.ts';
 import { MAX_CALLS } from './promise.ts';
@@ -171,17 +172,12 @@ export class Sidecar {
     readonly lost: T;
     readonly told: (answer: T) => void;
   }): void {
-    const tell = (answer: T): void => {
-      if (deadline.work === null) return;
-      deadline.work = null;
-      told(answer);
-    };
-    const deadline = this.party.deadline(DEADLINE_MS, () => tell(lost));
+    const call = new Call(this.party, { patienceMs: DEADLINE_MS, lost, told });
     if (authority === null) return;
     const { network } = this.#world;
     const { place } = authority.party;
     network.send(this.party.place, authority.party, () =>
-      ask(authority, (answer) => network.send(place, this.party, () => tell(answer))),
+      ask(authority, (answer) => network.send(place, this.party, () => call.tell(answer))),
     );
   }
 

@@ -15,7 +15,7 @@ export const simulateCommand = async (...options: readonly string[]): Promise<Si
   new Promise((resolve) => {
     execFile(
       process.execPath,
-      ['--max-semi-space-size=64', join(import.meta.dirname, 'simulate.ts'), ...options],
+      ['--max-semi-space-size=16', join(import.meta.dirname, 'simulate.ts'), ...options],
       { timeout: SIMULATED_WITHIN_MS },
       (error, stdout) =>
         resolve({ code: error === null ? 0 : Number(error.code ?? NaN), lines: stdout.trimEnd().split('\n') }),
