@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ServingAuthority } from '../../../src/authority/start-authority.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
 import type { PostgresState } from '../../../src/state/postgres/postgres-state.ts';
@@ -57,21 +57,32 @@ describeWith(postgresPart(), 'failure matrix: authorities on a cluster', (binari
     cluster = await startCluster({ binaries, folder: folder() });
     await migrate(cluster);
   });
-  afterEach(async () => {
+  /** A database of its own with the tables. Gives its name. */
+  const newDatabase = async (name: string): Promise<string> => {
+    await cluster.sql(`CREATE DATABASE ${name}`);
+    await migrate({ ownerUrl: cluster.ownerUrl.replace('/postgres?', `/${name}?`) });
+    return name;
+  };
+  const closeAll = async (): Promise<void> => {
     cluster.heal();
     for (const close of closers.splice(0).reverse()) await close();
-  });
+  };
+  afterEach(closeAll);
   afterAll(async () => {
     await cluster.close();
     remove();
   });
 
-  const authority = async (): Promise<Authority> => {
+  const authority = async (name = 'postgres', leaseMs = LEASE_MS): Promise<Authority> => {
     const ports = [...cluster.url.matchAll(/127\.0\.0\.1:(\d+)/g)].map((match) => Number(match[1]));
     const database = await Promise.all(ports.map((port) => FaultProxy.start(port)));
-    const url = ports.reduce((text, port, at) => text.replace(`:${port}`, `:${database[at]?.port ?? 0}`), cluster.url);
+    const nodes = ports.reduce(
+      (text, port, at) => text.replace(`:${port}`, `:${database[at]?.port ?? 0}`),
+      cluster.url,
+    );
+    const url = nodes.replace('/postgres?', `/${name}?`);
     const state = await openReplica({ url }, { clocks: systemPorts });
-    const serving = must(await servingPostgres(state, { folder: folder(), leaseMs: LEASE_MS }));
+    const serving = must(await servingPostgres(state, { folder: folder(), leaseMs }));
     closers.push(
       () => Promise.all(database.map((proxy) => proxy.close())),
       () => state.close(),
@@ -105,36 +116,43 @@ describeWith(postgresPart(), 'failure matrix: authorities on a cluster', (binari
     closers.push(() => use.stop());
     return use;
   };
-  it(`${titleOf('D-08')}, and an end is refused at its sidecars too`, async () => {
-    const [one, two] = [await authority(), await authority()];
-    const [n, ended] = [await declared(one), await declared(one)];
-    const state = await sidecar(one, two);
-    const use = await watched(state, n);
-    const other = await watched(state, ended);
-    await one.serving.close();
-    await until(() => two.serving.sidecars() === 1, { what: 'the sidecar is at the other authority' });
-    // Longer than the lease that the first authority gave.
-    await new Promise((resolve) => setTimeout(resolve, LEASE_MS));
-    const denied = use.denied();
-    const late = await lateAfterEnd(two, ended, [other]);
-    seen('D-08', { 'looks that denied': denied, 'late uses': late });
-    expect({ denied, late }).toEqual({ denied: 0, late: 0 });
-  });
+  // Each in a database of its own. They wait for leases, so they run concurrently.
+  describe('the first of two authorities is gone', () => {
+    afterAll(closeAll);
 
-  it(titleOf('D-06'), async () => {
-    const [one, two] = [await authority(), await authority()];
-    const [n, ended] = [await declared(one), await declared(one)];
-    const state = await sidecar(one, two);
-    const use = await watched(state, n);
-    const other = await watched(state, ended);
-    for (const proxy of one.database) proxy.set({ kind: 'held' });
-    await until(() => two.serving.sidecars() === 1, { what: 'the sidecar is at the other authority' });
-    await new Promise((resolve) => setTimeout(resolve, LEASE_MS));
-    const denied = use.denied();
-    const late = await lateAfterEnd(two, ended, [other]);
-    seen('D-06', { 'looks that denied': denied, 'late uses': late });
-    expect({ denied, late }).toEqual({ denied: 0, late: 0 });
-    for (const proxy of one.database) proxy.heal();
+    it.concurrent(`${titleOf('D-08')}, and an end is refused at its sidecars too`, async () => {
+      const name = await newDatabase('d08');
+      const [one, two] = [await authority(name), await authority(name)];
+      const [n, ended] = [await declared(one), await declared(one)];
+      const state = await sidecar(one, two);
+      const use = await watched(state, n);
+      const other = await watched(state, ended);
+      await one.serving.close();
+      await until(() => two.serving.sidecars() === 1, { what: 'the sidecar is at the other authority' });
+      // Longer than the lease that the first authority gave.
+      await new Promise((resolve) => setTimeout(resolve, LEASE_MS));
+      const denied = use.denied();
+      const late = await lateAfterEnd(two, ended, [other]);
+      seen('D-08', { 'looks that denied': denied, 'late uses': late });
+      expect({ denied, late }).toEqual({ denied: 0, late: 0 });
+    });
+
+    it.concurrent(titleOf('D-06'), async () => {
+      const name = await newDatabase('d06');
+      const [one, two] = [await authority(name), await authority(name)];
+      const [n, ended] = [await declared(one), await declared(one)];
+      const state = await sidecar(one, two);
+      const use = await watched(state, n);
+      const other = await watched(state, ended);
+      for (const proxy of one.database) proxy.set({ kind: 'held' });
+      await until(() => two.serving.sidecars() === 1, { what: 'the sidecar is at the other authority' });
+      await new Promise((resolve) => setTimeout(resolve, LEASE_MS));
+      const denied = use.denied();
+      const late = await lateAfterEnd(two, ended, [other]);
+      seen('D-06', { 'looks that denied': denied, 'late uses': late });
+      expect({ denied, late }).toEqual({ denied: 0, late: 0 });
+      for (const proxy of one.database) proxy.heal();
+    });
   });
 
   it(`${titleOf('D-01')}, and no use is allowed after it at any sidecar`, async () => {
@@ -156,7 +174,8 @@ describeWith(postgresPart(), 'failure matrix: authorities on a cluster', (binari
   });
 
   it(`${titleOf('D-03')}, and its sidecars deny at the end of their lease`, async () => {
-    const one = await authority();
+    const leaseMs = 3_000;
+    const one = await authority('postgres', leaseMs);
     const n = await declared(one);
     const state = await sidecar(one);
     const use = await watched(state, n);
@@ -168,6 +187,6 @@ describeWith(postgresPart(), 'failure matrix: authorities on a cluster', (binari
     await until(() => use.isAllowed(), { what: 'a lease again' });
     seen('D-03', { 'ms of uses while cut off': Math.round(allowedMs) });
     // A beat that has begun before may still be answered.
-    expect(allowedMs).toBeLessThanOrEqual(LEASE_MS);
+    expect(allowedMs).toBeLessThanOrEqual(leaseMs);
   });
 });
