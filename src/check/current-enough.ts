@@ -3,13 +3,14 @@ import type { ReadCheck } from './read.ts';
 import type { Facts } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
 import { readsAny } from '../policy/answers/split-by-volatility.ts';
+import type { PolicySet } from '../policy/loading/load.ts';
 import type { PolicyEntry } from '../policy/loading/policy-file.ts';
 import { useQuestion } from '../policy/use-question.ts';
 
 /** The history of a task, in the context of a use. */
 const HISTORY = [['task']];
-/** By policy, whether it reads the history. */
-const reading = new WeakMap<PolicyEntry, boolean>();
+/** By policy set, the enforced policies that read the history. */
+const readers = new WeakMap<PolicySet, ReadonlySet<PolicyEntry>>();
 
 /**
  * Whether the state of a task by which an allowed use was decided is current enough without asking an authority. Where the state may lag,
@@ -22,14 +23,16 @@ export function isCurrentEnough({ binding, sidecar }: CheckServices, { policies 
     return false;
   }
   if (action.risk === 'high') return false;
+  const reading = readersOfHistory(policies);
+  if (reading.size === 0) return true;
   const asked = { call, caller, credential, task, history, action, binding, use, reuse, nowMs };
-  return !policies.canMatch(useQuestion(asked, policies.catalog)).some(readsHistory);
+  return !policies.canMatch(useQuestion(asked, policies.catalog)).some((policy) => reading.has(policy));
 }
 
-function readsHistory(policy: PolicyEntry): boolean {
-  const known = reading.get(policy);
+function readersOfHistory(set: PolicySet): ReadonlySet<PolicyEntry> {
+  const known = readers.get(set);
   if (known !== undefined) return known;
-  const reads = readsAny(policy.reads, HISTORY);
-  reading.set(policy, reads);
-  return reads;
+  const reading = new Set(set.policies.filter(({ shadow, reads }) => !shadow && readsAny(reads, HISTORY)));
+  readers.set(set, reading);
+  return reading;
 }

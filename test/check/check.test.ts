@@ -436,6 +436,27 @@ describe('checks where the state may lag', () => {
     expect(history().version).toBe(2);
   });
 
+  it.each([
+    { name: 'is enforced and can match', policy: ['payments.list', ''], isSettled: true },
+    { name: 'can match other uses alone', policy: ['payments.read', ''], isSettled: false },
+    { name: 'is in shadow', policy: ['payments.list', '@shadow("true")'], isSettled: false },
+  ])(
+    'settle a use of low risk that takes nothing: a policy that reads the history $name',
+    async ({ policy, isSettled }) => {
+      const [action, shadow] = policy;
+      const reading = `@id("reads") ${shadow} forbid (principal, action == Remit::Action::"${action}", resource)
+when { context has task && context.task.labels.contains("other") };`;
+      const set = await mustLoad(folderWith(`@id("all") permit (principal, action, resource);\n${reading}`));
+      expect((await check(servicesWith(), 'list')).decision.kind).toBe('allow');
+      const settled: SettledUse[] = [];
+      const { settling: within } = directAuthority(store);
+      const settling: Settling = { settle: (use) => (settled.push(use), within.settle(use)) };
+      const lagging = servicesWith({ settling, sidecar: SIDECAR, policies: () => set });
+      expect((await check(lagging, 'list')).decision.kind).toBe('allow');
+      expect(settled).toHaveLength(isSettled ? 1 : 0);
+    },
+  );
+
   it('deny a use whose history has changed elsewhere since it was decided', async () => {
     expect((await check(servicesWith(), 'create')).decision.kind).toBe('allow');
     const { states, settling } = directAuthority(store);
