@@ -1,15 +1,16 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { LogPages } from '../ledger/log/log-pages.ts';
-import { countOf } from '../ledger/log/written-leaves.ts';
+import { MAX_TOGETHER_BYTES } from '../ledger/log/written-leaves.ts';
 import type { Unacknowledged } from '../ledger/unacknowledged.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
 import type { Appended } from './messages.ts';
+import { sentBytes } from './sent-records.ts';
 import type { SentRecords } from './sent-records.ts';
 
-/** A call of `Append` at a sidecar. */
-export type AppendStream = ClientDuplexStream<SentRecords, Appended>;
+/** A call of `Append` at a sidecar, to which messages are written as bytes. */
+export type AppendStream = ClientDuplexStream<Buffer, Appended>;
 
 /** The dependencies of a shipper. */
 export interface ShipperServices {
@@ -27,6 +28,8 @@ export interface ShipperServices {
 
 /** Bytes that are sent and not acknowledged. */
 const WINDOW_BYTES = 4 * 1024 ** 2;
+/** Room for a message: a page with the other fields. */
+const ROOM_BYTES = MAX_TOGETHER_BYTES + 8 * 1024;
 /** Records of this time are sent together: each read of the log and each message costs more than a record. */
 const GATHER_MS = 100;
 /** An empty message this often shows that the log goes on: the authority counts it as lost after a minute. */
@@ -45,8 +48,11 @@ interface Sending {
   kept: number;
   /** Size of the last checkpoint sent. */
   signed: number;
+  /** Memory of the message that is written. */
+  readonly room: Buffer;
   /** Sent and not acknowledged, by the size of the log after it. */
   readonly window: { readonly size: number; readonly bytes: number }[];
+  /** A message is written, so that the room is in use. */
   isBlocked: boolean;
   /** The window was full, so that the log may have more. */
   isFull: boolean;
@@ -75,17 +81,23 @@ export class RecordShipper {
     const { origin, verifierKey } = this.#services.log;
     const stream = this.#services.open();
     if (isProblem(stream)) return this.#again(stream.problem);
-    const sending: Sending = { stream, sent: null, kept: 0, signed: 0, window: [], isBlocked: false, isFull: false };
+    const room = Buffer.allocUnsafeSlow(ROOM_BYTES);
+    const sending: Sending = {
+      stream,
+      sent: null,
+      kept: 0,
+      signed: 0,
+      room,
+      window: [],
+      isBlocked: false,
+      isFull: false,
+    };
     this.#sending = sending;
     stream.on('data', (appended: Appended) => this.#hear(sending, appended));
-    stream.on('drain', () => {
-      sending.isBlocked = false;
-      this.pump();
-    });
     stream.on('error', (error) => this.#over(sending, error.message));
     stream.on('end', () => this.#over(sending, 'the authority ended the stream'));
     const log = { origin, verifier_key: verifierKey, size: head.size, root: Buffer.from(head.root) };
-    stream.write({ log, from: 0, leaves: [], checkpoint: '', ended: false });
+    stream.write(sentBytes({ log, from: 0, leaves: null, checkpoint: '', ended: false }));
     this.#keepAlive();
   }
 
@@ -107,11 +119,11 @@ export class RecordShipper {
       const page = this.#services.pages.after(sending.sent, sending.signed);
       if (isProblem(page)) return this.#services.onFault(page.problem);
       const { leaves, checkpoint } = page;
-      if (leaves.length === 0 && checkpoint === '') break;
+      if (leaves === null && checkpoint === '') break;
       const from = sending.sent;
-      sending.sent += countOf(leaves);
+      sending.sent += leaves?.count ?? 0;
       if (checkpoint !== '') sending.signed = sending.sent;
-      sending.window.push({ size: sending.sent, bytes: leaves.reduce((sum, { bytes }) => sum + bytes.length, 0) });
+      sending.window.push({ size: sending.sent, bytes: leaves?.bytes.length ?? 0 });
       this.#write(sending, { from, leaves, checkpoint });
     }
     if (sending.kept === sending.sent) this.#onWhole?.();
@@ -148,14 +160,19 @@ export class RecordShipper {
         cancel();
         resolve();
       });
-      const end = { log: null, from: sending.kept, leaves: [], checkpoint: '', ended: true };
-      sending.stream.end(end);
+      const end = { log: null, from: sending.kept, leaves: null, checkpoint: '', ended: true };
+      sending.stream.end(sentBytes(end));
     });
     return null;
   }
 
   #write(sending: Sending, records: Omit<SentRecords, 'log' | 'ended'>): void {
-    sending.isBlocked = !sending.stream.write({ log: null, ended: false, ...records });
+    sending.isBlocked = true;
+    const written = (error?: Error | null): void => {
+      sending.isBlocked = false;
+      if (!error && sending === this.#sending) this.pump();
+    };
+    sending.stream.write(sentBytes({ log: null, ended: false, ...records }, sending.room), written);
   }
 
   #hear(sending: Sending, { size, problem }: Appended): void {
@@ -197,7 +214,7 @@ export class RecordShipper {
     this.#cancelTimer = this.#services.after(ALIVE_MS, () => {
       const sending = this.#sending;
       if (sending?.sent !== null && sending?.isBlocked === false) {
-        this.#write(sending, { from: sending.sent, leaves: [], checkpoint: '' });
+        this.#write(sending, { from: sending.sent, leaves: null, checkpoint: '' });
       }
       this.#keepAlive();
     });

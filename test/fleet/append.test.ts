@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { RecordShipper } from '../../src/fleet/record-shipper.ts';
+import { sentBytes } from '../../src/fleet/sent-records.ts';
 import { LogPages } from '../../src/ledger/log/log-pages.ts';
 import type { SegmentLog } from '../../src/ledger/log/log.ts';
 import { packedLeaves } from '../../src/ledger/log/written-leaves.ts';
@@ -23,7 +24,7 @@ import { appendCalls, appendServer } from './append-servers.ts';
 const { folder, remove } = scratch();
 afterAll(remove);
 
-const packed = (...leaves: readonly Uint8Array[]) => [packedLeaves({ from: 0, leaves })];
+const packed = (...leaves: readonly Uint8Array[]) => packedLeaves({ from: 0, leaves });
 
 /** An authority with its server, on real timers. */
 async function served(place: string, address: string, silenceMs = 60_000) {
@@ -181,7 +182,7 @@ describe('RecordShipper', () => {
 });
 
 describe('handleAppend', () => {
-  const nothing = { log: null, from: 0, leaves: [], checkpoint: '', ended: false };
+  const nothing = { log: null, from: 0, leaves: null, checkpoint: '', ended: false };
   it.each([
     ['that does not name its log first', [nothing], 'the first message must name the log'],
     [
@@ -208,7 +209,9 @@ describe('handleAppend', () => {
     const heard: string[] = [];
     stream.on('data', (appended: { readonly problem: string }) => void heard.push(appended.problem));
     const head = { ...nothing, log: { origin, verifier_key: verifierKey, size, root: Buffer.alloc(32) } };
-    for (const message of messages[0] === nothing ? messages : [head, ...messages]) stream.write(message);
+    for (const message of messages[0] === nothing ? messages : [head, ...messages]) {
+      stream.write(sentBytes(message));
+    }
     await until(() => heard.some((each) => each !== ''));
     expect(heard.at(-1)).toContain(problem);
     log.close();
@@ -231,12 +234,12 @@ describe('the end of a stream that has sent a whole signed log', () => {
     const stream = calls.open();
     const heard: number[] = [];
     stream.on('data', (appended: { readonly size: number }) => void heard.push(appended.size));
-    const nothing = { log: null, from: 0, leaves: [], checkpoint: '', ended: false };
-    stream.write({ ...nothing, log: { origin, verifier_key: verifierKey, size, root: Buffer.alloc(32) } });
+    const nothing = { log: null, from: 0, leaves: null, checkpoint: '', ended: false };
+    stream.write(sentBytes({ ...nothing, log: { origin, verifier_key: verifierKey, size, root: Buffer.alloc(32) } }));
     const part = partFrom(pod, 0);
-    stream.write({ ...nothing, ...part, leaves: packed(...part.leaves) });
+    stream.write(sentBytes({ ...nothing, ...part, leaves: packed(...part.leaves) }));
     await until(() => heard.at(-1) === size);
-    if (ended) stream.write({ ...nothing, from: size, ended });
+    if (ended) stream.write(sentBytes({ ...nothing, from: size, ended }));
     stream.end();
     await until(() => eventsIn(place).length === 2, { what: 'what became of the log' });
     expect(eventsIn(place)).toEqual(events);

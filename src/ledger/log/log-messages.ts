@@ -35,12 +35,12 @@ export type LogThreadMessage =
   | ({
       readonly kind: 'appended';
       readonly failure: StoreFailure | null;
-      /** `null` where nothing was written, or is handed out. */
-      readonly written: PackedLeaves | null;
+      /** Empty where nothing was written, or is handed out. */
+      readonly written: readonly PackedLeaves[];
     } & LogStatus)
   | {
       readonly kind: 'checkpoint';
       readonly made: MadeCheckpoint | StoreFailure;
-      readonly written: PackedLeaves | null;
+      readonly written: readonly PackedLeaves[];
     }
   | { readonly kind: 'closed'; readonly failure: StoreFailure | null };

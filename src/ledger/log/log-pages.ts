@@ -2,16 +2,16 @@ import { isStoreFailure, failureOfSqlite } from '../../sqlite/store-failure.ts';
 import { rootOf } from '../merkle.ts';
 import { LogReader } from './log-reader.ts';
 import { segmentsIn } from './segment-files.ts';
-import { packedLeaves } from './written-leaves.ts';
+import { MAX_TOGETHER_BYTES, packedLeaves } from './written-leaves.ts';
 import type { PackedLeaves } from './written-leaves.ts';
 
-/** Largest page in bytes, by far below the largest message of gRPC, and in records. */
-export const MAX_PAGE_BYTES = 512 * 1024;
+/** Most records of a page. */
 const MAX_PAGE_LEAVES = 256;
 
 /** Records of a log in order, up to its next checkpoint at most. */
 export interface LogPage {
-  readonly leaves: readonly PackedLeaves[];
+  /** `null` for none. */
+  readonly leaves: PackedLeaves | null;
   /** The signed checkpoint over all records up to the end of the page; empty for none. */
   readonly checkpoint: string;
 }
@@ -54,7 +54,7 @@ export class LogPages {
         .map((segment) => segment.checkpoints.near(Math.max(size, signed + 1), 'from'))
         .find((checkpoint) => checkpoint !== null);
       const page = (found: readonly Uint8Array[], checkpoint: string): LogPage => ({
-        leaves: found.length === 0 ? [] : [packedLeaves({ from: size, leaves: found })],
+        leaves: found.length === 0 ? null : packedLeaves({ from: size, leaves: found }),
         checkpoint,
       });
       if (next === undefined || next.range.size > size + leaves.length) return page(leaves, '');
@@ -89,7 +89,7 @@ function leavesAfter(log: LogReader, size: number): readonly Uint8Array[] {
   let bytes = 0;
   for (const leaf of log.found({ fromSeq: size + 1 }, { isNewestFirst: false })) {
     bytes += leaf.bytes.length;
-    if (leaves.length === MAX_PAGE_LEAVES || (leaves.length > 0 && bytes > MAX_PAGE_BYTES)) break;
+    if (leaves.length === MAX_PAGE_LEAVES || (leaves.length > 0 && bytes > MAX_TOGETHER_BYTES)) break;
     leaves.push(leaf.bytes);
   }
   return leaves;

@@ -15,8 +15,8 @@ export interface LogWatcher {
   /** A checkpoint was made, or failed. */
   readonly onCheckpoint: (made: MadeCheckpoint | StoreFailure) => void;
   /**
-   * Receives all that is written from now on, in order and before anything else is told of it, with the checkpoint over all up to it where
-   * it was signed; `null` where a failure leaves open what was written. Default: it is not handed out, which costs less.
+   * Receives all that is written from now on, in parts, in order and before anything else is told of it, with the checkpoint over all up to
+   * it where it was signed; `null` where a failure leaves open what was written. Default: it is not handed out, which costs less.
    */
   readonly onWritten?: (written: PackedLeaves | null, checkpoint: string | null) => void;
 }
@@ -114,7 +114,7 @@ export class LogThread implements RecordSink {
         return;
       case 'checkpoint':
         if (isStoreFailure(message.made)) {
-          this.#handOut(message.made, { written: null, checkpoint: null });
+          this.#handOut(message.made, { written: [], checkpoint: null });
           if (message.made.code === 'broken') this.#break(message.made);
         } else this.#handOut(null, { written: message.written, checkpoint: message.made.note });
         this.#watcher.onCheckpoint(message.made);
@@ -126,10 +126,11 @@ export class LogThread implements RecordSink {
 
   #handOut(
     failure: StoreFailure | null,
-    { written, checkpoint }: { readonly written: PackedLeaves | null; readonly checkpoint: string | null },
+    { written, checkpoint }: { readonly written: readonly PackedLeaves[]; readonly checkpoint: string | null },
   ): void {
-    if (failure !== null) this.#watcher.onWritten?.(null, null);
-    else if (written !== null) this.#watcher.onWritten?.(written, checkpoint);
+    const { onWritten } = this.#watcher;
+    if (failure !== null) onWritten?.(null, null);
+    else written.forEach((part, index) => onWritten?.(part, index === written.length - 1 ? checkpoint : null));
   }
 
   #answer(failure: StoreFailure | null): void {

@@ -7,7 +7,7 @@ import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { SegmentLog } from './log.ts';
 import type { LogThreadMessage, LogRequest, LogThreadInput } from './log-messages.ts';
 import { unpacked } from './packed-records.ts';
-import { packedLeaves } from './written-leaves.ts';
+import { packedParts } from './written-leaves.ts';
 import type { PackedLeaves } from './written-leaves.ts';
 
 // Entry point of the thread of `log-thread.ts`, which is the only writer of the ledger.
@@ -30,8 +30,8 @@ if (isStoreFailure(log)) {
 function serve(open: SegmentLog): void {
   const { origin, verifierKey } = open;
   /** Only what is on disk is handed out. */
-  const writtenBy = (failure: StoreFailure | null): PackedLeaves | null =>
-    handsOut && failure === null && open.written.leaves.length > 0 ? packedLeaves(open.written) : null;
+  const writtenBy = (failure: StoreFailure | null): readonly PackedLeaves[] =>
+    handsOut && failure === null ? packedParts(open.written) : [];
   const checkpoint = (): void => {
     const made = open.checkpoint();
     if (made === null) return;
@@ -62,5 +62,5 @@ function serve(open: SegmentLog): void {
   say({ kind: 'opened', origin, verifierKey, taken: open.takenOf(fileId), size: open.size, bytes: open.bytes });
 }
 
-const buffersOf = (written: PackedLeaves | null): readonly ArrayBuffer[] =>
-  written === null ? [] : [written.bytes.buffer];
+const buffersOf = (written: readonly PackedLeaves[]): readonly ArrayBuffer[] =>
+  written.map(({ bytes }) => bytes.buffer);

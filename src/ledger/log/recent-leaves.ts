@@ -1,27 +1,42 @@
 import type { LogPage, LogPages } from './log-pages.ts';
-import { MAX_PAGE_BYTES } from './log-pages.ts';
-import { countOf, partOf, startOf } from './written-leaves.ts';
+import { leafEnd, MAX_TOGETHER_BYTES } from './written-leaves.ts';
 import type { PackedLeaves } from './written-leaves.ts';
 
-/** Memory for leaves that are not asked for. Beyond it the oldest are dropped, and read from the files again. */
+/** Default memory for leaves that are not asked for, used from its start. Where it is full, all of them are read from the files again. */
 const MAX_BYTES = 4 * 1024 ** 2;
 /** Most leaves of a page that need not be read. */
 const MAX_LEAVES = 512;
 
+/** A place between two leaves: the number of records before it, and its offset. */
+interface Place {
+  readonly size: number;
+  readonly at: number;
+}
+
 /**
  * Pages of a log, its last records as the log's thread wrote them, so that they need not be read again; older ones from the files.
+ *
+ * The leaves are copied into one buffer for good. The buffers they come in would be kept past two collections of new objects, and V8 then
+ * collects its whole heap twice as often.
  *
  * Lifecycle: `wrote` with all that is written, in order; `close` once.
  */
 export class RecentLeaves {
   readonly #pages: Pick<LogPages, 'head' | 'after' | 'close'>;
-  #chunks: PackedLeaves[] = [];
-  #bytes = 0;
-  /** Checkpoints of more records than the first chunk starts after. */
+  readonly #buffer: Uint8Array<ArrayBuffer>;
+  /** The smallest size whose page need not be read. */
+  #least = Infinity;
+  /** Where the last page starts and ends. */
+  #start: Place = { size: 0, at: 0 };
+  #end: Place = { size: 0, at: 0 };
+  /** Behind the last leaf. */
+  #last: Place = { size: 0, at: 0 };
+  /** Checkpoints of at least as many records. */
   #checkpoints: { readonly size: number; readonly note: string }[] = [];
 
-  constructor(pages: Pick<LogPages, 'head' | 'after' | 'close'>) {
+  constructor(pages: Pick<LogPages, 'head' | 'after' | 'close'>, maxBytes = MAX_BYTES) {
     this.#pages = pages;
+    this.#buffer = new Uint8Array(maxBytes);
   }
 
   /**
@@ -29,27 +44,40 @@ export class RecentLeaves {
    * written, so that the files must be read.
    */
   wrote(written: PackedLeaves | null, checkpoint: string | null): void {
-    if (written?.from !== this.#end) this.#forget();
-    if (written === null) return;
-    this.#chunks.push(written);
-    this.#bytes += written.bytes.length;
-    if (checkpoint !== null) this.#checkpoints.push({ size: endOf(written), note: checkpoint });
-    while (this.#bytes > MAX_BYTES && this.#chunks.length > 1) this.#dropFirst();
+    if (written === null || written.bytes.length > this.#buffer.length) return this.#forget();
+    const { from, count, bytes } = written;
+    if (this.#least === Infinity || from !== this.#last.size) {
+      // The checkpoint of the records before is in the files alone.
+      this.#least = from + 1;
+      this.#empty(from);
+    } else if (this.#end.size === from || this.#last.at + bytes.length > this.#buffer.length) {
+      this.#least = Math.max(this.#least, from);
+      this.#empty(from);
+    }
+    this.#buffer.set(bytes, this.#last.at);
+    this.#last = { size: from + count, at: this.#last.at + bytes.length };
+    if (checkpoint !== null) this.#checkpoints.push({ size: this.#last.size, note: checkpoint });
   }
 
   head(): ReturnType<LogPages['head']> {
     return this.#pages.head();
   }
 
-  /** As `LogPages.after`. */
+  /** As `LogPages.after`. The bytes of its leaves are valid until the next `wrote`. */
   after(size: number, signed: number): LogPage | { readonly problem: string } {
-    const [first] = this.#chunks;
-    // The checkpoint of the records before the first chunk is in the files alone.
-    if (first === undefined || size <= first.from || size > (this.#end ?? 0)) return this.#pages.after(size, signed);
-    while ((this.#chunks[1]?.from ?? size) < size) this.#dropFirst();
-    const next = this.#checkpoints.find((checkpoint) => checkpoint.size >= Math.max(size, signed + 1));
-    const leaves = this.#leavesAfter(size, next?.size ?? Infinity);
-    return { leaves, checkpoint: next !== undefined && size + countOf(leaves) === next.size ? next.note : '' };
+    if (size < this.#least || size > this.#last.size) return this.#pages.after(size, signed);
+    const start = this.#leavesFrom(size < this.#end.size ? this.#start : this.#end, { upTo: size });
+    this.#least = size;
+    this.#checkpoints = this.#checkpoints.filter((checkpoint) => checkpoint.size >= size);
+    const next = this.#checkpoints.find((checkpoint) => checkpoint.size > signed);
+    const upTo = Math.min(this.#last.size, size + MAX_LEAVES, next?.size ?? Infinity);
+    const end = this.#leavesFrom(start, { upTo, maxBytes: MAX_TOGETHER_BYTES });
+    [this.#start, this.#end] = [start, end];
+    const count = end.size - size;
+    return {
+      leaves: count === 0 ? null : { from: size, count, bytes: this.#buffer.subarray(start.at, end.at) },
+      checkpoint: next?.size === end.size ? next.note : '',
+    };
   }
 
   close(): void {
@@ -57,43 +85,28 @@ export class RecentLeaves {
     this.#pages.close();
   }
 
-  /** Number of records up to the last chunk; `null` where there is none. */
-  get #end(): number | null {
-    const last = this.#chunks.at(-1);
-    return last === undefined ? null : endOf(last);
-  }
-
-  /** @param upTo number of records after which no leaf is taken */
-  #leavesAfter(size: number, upTo: number): readonly PackedLeaves[] {
-    const parts: PackedLeaves[] = [];
-    let [count, bytes] = [0, 0];
-    for (const chunk of this.#chunks) {
-      const first = Math.max(0, size - chunk.from);
-      const most = Math.min(chunk.ends.length, upTo - chunk.from, first + MAX_LEAVES - count);
-      let end = first;
-      for (; end < most; end += 1) {
-        bytes += startOf(chunk, end + 1) - startOf(chunk, end);
-        if (count + end > first && bytes > MAX_PAGE_BYTES) break;
-      }
-      if (end > first) parts.push(partOf(chunk, first, end));
-      if (end < chunk.ends.length) break;
-      count += end - first;
+  /** The place after a number of records; before it, where more leaves than one would have more than `maxBytes`. */
+  #leavesFrom(
+    start: Place,
+    { upTo, maxBytes = Infinity }: { readonly upTo: number; readonly maxBytes?: number },
+  ): Place {
+    let { size, at } = start;
+    while (size < upTo) {
+      const end = leafEnd(this.#buffer, at);
+      if (end - start.at > maxBytes && at > start.at) break;
+      at = end;
+      size += 1;
     }
-    return parts;
+    return { size, at };
   }
 
-  #dropFirst(): void {
-    this.#bytes -= this.#chunks.shift()?.bytes.length ?? 0;
-    const from = this.#chunks[0]?.from ?? 0;
-    this.#checkpoints = this.#checkpoints.filter((checkpoint) => checkpoint.size > from);
+  #empty(size: number): void {
+    this.#start = this.#end = this.#last = { size, at: 0 };
+    this.#checkpoints = this.#checkpoints.filter((checkpoint) => checkpoint.size === size);
   }
 
   #forget(): void {
-    this.#chunks = [];
-    this.#bytes = 0;
+    this.#least = Infinity;
     this.#checkpoints = [];
   }
 }
-
-/** Number of records up to the end of packed leaves. */
-const endOf = ({ from, ends }: PackedLeaves): number => from + ends.length;

@@ -5,41 +5,85 @@ export interface WrittenLeaves {
   readonly leaves: readonly Uint8Array[];
 }
 
-/** The same with all bytes in one buffer, which is transferred to another thread and sent on without an object for each leaf. */
+/**
+ * The same in one buffer, which is transferred to another thread and sent on without a look at each leaf: as the field `leaves` of
+ * `remit.authority.v1.Records` on the wire, each leaf after its tag and length.
+ */
 export interface PackedLeaves {
   readonly from: number;
+  /** Number of leaves. */
+  readonly count: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
-  /** End offset of each leaf in `bytes`; each starts where the previous one ends. */
-  readonly ends: readonly number[];
+}
+
+/** Field 3, whose values have a length. */
+const TAG = (3 << 3) | 2;
+/** The tag, and the length of a leaf: at most 65,535 bytes. */
+const MAX_HEAD_BYTES = 4;
+
+/**
+ * Most bytes of leaves that are packed or sent together, unless it is one leaf. For a larger buffer the allocator maps memory each time
+ * (`runtime/v8-flags.ts`), which costs several times as much as the copy of what is in it.
+ */
+export const MAX_TOGETHER_BYTES = 112 * 1024;
+
+/** Packs leaves, at most `MAX_TOGETHER_BYTES` together. */
+export function packedParts({ from, leaves }: WrittenLeaves): readonly PackedLeaves[] {
+  const parts: PackedLeaves[] = [];
+  for (let first = 0; first < leaves.length;) {
+    let [end, bytes] = [first, 0];
+    while (end < leaves.length) {
+      bytes += MAX_HEAD_BYTES + (leaves[end]?.length ?? 0);
+      if (bytes > MAX_TOGETHER_BYTES && end > first) break;
+      end += 1;
+    }
+    parts.push(packedLeaves({ from: from + first, leaves: leaves.slice(first, end) }));
+    first = end;
+  }
+  return parts;
 }
 
 /** Packs leaves; `bytes` has its own buffer, so that it can be transferred. */
 export function packedLeaves({ from, leaves }: WrittenLeaves): PackedLeaves {
-  const bytes = new Uint8Array(leaves.reduce((sum, leaf) => sum + leaf.length, 0));
+  const bytes = new Uint8Array(leaves.reduce((sum, leaf) => sum + MAX_HEAD_BYTES + leaf.length, 0));
+  let at = 0;
+  for (const leaf of leaves) {
+    bytes[at] = TAG;
+    at = afterVarint(bytes, at + 1, leaf.length);
+    bytes.set(leaf, at);
+    at += leaf.length;
+  }
+  return { from, count: leaves.length, bytes: bytes.subarray(0, at) };
+}
+
+/** Unpacks leaves as views of the buffer. */
+export function unpackedLeaves({ count, bytes }: Omit<PackedLeaves, 'from'>): readonly Uint8Array[] {
   let end = 0;
-  const ends = leaves.map((leaf) => {
-    bytes.set(leaf, end);
-    end += leaf.length;
-    return end;
+  return Array.from({ length: count }, () => {
+    const at = end;
+    end = leafEnd(bytes, at);
+    return bytes.subarray(afterHead(bytes, at), end);
   });
-  return { from, bytes, ends };
 }
 
-/** Those of packed leaves from one index up to before another. */
-export function partOf(packed: PackedLeaves, first: number, end: number): PackedLeaves {
-  const { from, bytes, ends } = packed;
-  if (first === 0 && end === ends.length) return packed;
-  const start = startOf(packed, first);
-  return {
-    from: from + first,
-    bytes: bytes.subarray(start, startOf(packed, end)),
-    ends: ends.slice(first, end).map((each) => each - start),
-  };
+/** Where the leaf ends whose tag is at an offset: there the tag of the next one is. */
+export function leafEnd(bytes: Uint8Array, at: number): number {
+  const start = afterHead(bytes, at);
+  let length = 0;
+  for (let index = start - 1; index > at; index -= 1) length = (length << 7) | ((bytes[index] ?? 0) & 0x7f);
+  return start + length;
 }
 
-/** Where the leaf of an index starts; after the last leaf, where that ends. */
-export const startOf = ({ ends }: PackedLeaves, index: number): number => ends[index - 1] ?? 0;
+/** Where the leaf itself starts. */
+function afterHead(bytes: Uint8Array, at: number): number {
+  let last = at + 1;
+  while ((bytes[last] ?? 0) > 0x7f) last += 1;
+  return last + 1;
+}
 
-/** Number of leaves. */
-export const countOf = (parts: readonly PackedLeaves[]): number =>
-  parts.reduce((sum, { ends }) => sum + ends.length, 0);
+function afterVarint(into: Uint8Array, at: number, value: number): number {
+  let [end, rest] = [at, value];
+  for (; rest > 0x7f; rest >>>= 7) into[end++] = (rest & 0x7f) | 0x80;
+  into[end] = rest;
+  return end + 1;
+}

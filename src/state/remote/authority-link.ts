@@ -2,7 +2,6 @@ import { Client, credentials, status } from '@grpc/grpc-js';
 import type { ChannelCredentials, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import type { AuthorityCalls, Down, Up } from '../../fleet/messages.ts';
 import type { AppendStream } from '../../fleet/record-shipper.ts';
-import { sentBytes } from '../../fleet/sent-records.ts';
 import { methodOf } from '../../fleet/service.ts';
 import { isDeny } from '../../decision/decision.ts';
 import { leafFromDer } from '../../identity/leaf-certificate.ts';
@@ -140,7 +139,7 @@ export class AuthorityLink {
   /** Streams the records of the log of this process. */
   append(): AppendStream {
     const { path, responseDeserialize } = methodOf('Append');
-    return this.#client.makeBidiStreamRequest(path, sentBytes, responseDeserialize);
+    return this.#client.makeBidiStreamRequest(path, (message: Buffer) => message, responseDeserialize);
   }
 
   /** Fetches the signed policy bundle; `''` where it has the digest already. Never rejects. */
