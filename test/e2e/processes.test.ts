@@ -232,12 +232,19 @@ describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behin
       expect(Object.values(lost).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(6);
       expect(Object.keys(lost).every((answer) => answer.startsWith('503'))).toBe(true);
     });
+    // Its log, here of calls that Envoy refuses by itself, begins at the other one now. It comes back with it.
+    await until(
+      async () => {
+        await processes.agent.call(processes.envoyPort, { host: 'payments.acme.test', path: '/a%2Fb' });
+        return (await processes.logOf(1)) === 2;
+      },
+      { what: 'its log at the other one' },
+    );
     await processes.serve(1);
     const kept = async (n: (typeof NUMBERS)[number]): Promise<number> =>
       (await processes.records(n, 'use')).filter(({ task }) => task === declared.taskId).length;
     const written = async () => (await Promise.all(NUMBERS.map((n) => kept(n)))).reduce((sum, one) => sum + one, 0);
     await until(async () => (await recorded(declared.taskId)).length === (await written()), { what: 'all records' });
-    // Its access log went to the other one meanwhile, and comes back.
     await outcomesOf(1);
   });
 

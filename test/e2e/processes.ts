@@ -227,16 +227,19 @@ export class Processes {
     return `${response.status} ${(await response.text()).trim()}`;
   }
 
-  /**
-   * The processes that Envoy sends checks to, and their access logs. Each cluster has health checks of its own, and a log that began at the other
-   * process while this one was not healthy stays there.
-   */
+  /** The processes that Envoy sends checks to, and their access logs. Each cluster has health checks of its own. */
   async healthy(): Promise<readonly ProcessNumber[]> {
     const { body } = (await this.#envoy?.admin('/clusters')) ?? { body: '' };
     const isHealthy = (cluster: string, n: ProcessNumber): boolean =>
       body.includes(`${cluster}::${this.folder}/check-${n}.sock::health_flags::healthy`);
     const hasOwnLogs = body.includes('remit-1::');
     return NUMBERS.filter((n) => isHealthy('remit', n) && (!hasOwnLogs || isHealthy(`remit-${n}`, n)));
+  }
+
+  /** The sidecar that has the access log for calls that `n` decided, where one is open. */
+  async logOf(n: ProcessNumber): Promise<ProcessNumber | undefined> {
+    const { body } = (await this.#envoy?.admin('/clusters')) ?? { body: '' };
+    return NUMBERS.find((at) => !body.includes(`remit-${n}::${this.folder}/check-${at}.sock::rq_active::0`));
   }
 
   /** Standard error of a process so far. */
