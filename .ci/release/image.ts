@@ -21,7 +21,7 @@ export interface ImageOptions {
 
 /**
  * Builds the image of each platform by `buildah`, and writes them with their index as one OCI archive that `skopeo`, `crane` and `podman` read.
- * No step runs a program of the other platform. Takes buildah 1.28; Its variables choose where it keeps images and how it isolates.
+ * No step runs a program of the other platform. Takes buildah 1.28; its variables choose where it keeps images and how it isolates.
  */
 export function writeImage(
   root: string,
@@ -32,28 +32,38 @@ export function writeImage(
     void execFileSync('buildah', words, { env: environment, stdio: ['ignore', 'ignore', 'pipe'], maxBuffer: 2 ** 26 });
   const index = `localhost/remit-release:${version}`;
   const layout = `${file}.layout`;
-  const images = PLATFORMS.map((arch) => {
-    const image = `${index}-${arch}`;
-    const named = { VERSION: version, REVISION: revision, ...args };
+  const tree = `${file}.tree`;
+  const build = (arch: string, ...words: readonly string[]): void =>
     buildah(
       'bud',
-      '--layers',
-      `--platform=linux/${arch}`,
       `--timestamp=${seconds}`,
+      ...words,
+      ...Object.entries(args).map(([key, value]) => `--build-arg=${key}=${value.replaceAll('{arch}', arch)}`),
+      `--file=${join(root, 'deploy/image/Dockerfile')}`,
+      root,
+    );
+  for (const folder of [layout, tree]) rmSync(folder, { recursive: true, force: true });
+  mkdirSync(layout, { recursive: true });
+  // What is the same for all platforms is built once, by programs of this machine.
+  build(process.arch === 'x64' ? 'amd64' : process.arch, '--target=tree', `--output=type=local,dest=${tree}`);
+  const images = PLATFORMS.map((arch) => {
+    const image = `${index}-${arch}`;
+    build(
+      arch,
+      '--layers',
+      `--tag=${image}`,
+      `--platform=linux/${arch}`,
+      `--build-context=tree=${tree}`,
       // The OCI format has no health check: engines that read it take the one of a compose file or of Kubernetes.
       '--format=oci',
-      ...Object.entries(named).map(([key, value]) => `--build-arg=${key}=${value.replaceAll('{arch}', arch)}`),
-      `--file=${join(root, 'deploy/image/Dockerfile')}`,
-      `--tag=${image}`,
-      root,
+      `--build-arg=VERSION=${version}`,
+      `--build-arg=REVISION=${revision}`,
     );
     return image;
   });
-  rmSync(layout, { recursive: true, force: true });
-  mkdirSync(layout, { recursive: true });
   buildah('manifest', 'create', '--amend', index);
   for (const image of images) buildah('manifest', 'add', index, image);
   buildah('manifest', 'push', '--all', index, `oci:${layout}:${version}`);
   writeArchive(layout, file, { seconds });
-  rmSync(layout, { recursive: true });
+  for (const folder of [layout, tree]) rmSync(folder, { recursive: true });
 }

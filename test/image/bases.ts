@@ -7,7 +7,7 @@ const TRUSTED = '/etc/ssl/certs/ca-certificates.crt';
 
 /** The arguments of the Dockerfile that name these images. */
 export const BASES = {
-  BUILD_IMAGE: 'localhost/remit-test/build-{arch}',
+  BUILD_IMAGE: 'localhost/remit-test/node-amd64',
   NODE_IMAGE: 'localhost/remit-test/node-{arch}',
   BASE_IMAGE: 'localhost/remit-test/base-{arch}',
 };
@@ -43,12 +43,12 @@ export function importBases(files: string, scratch: string, environment: Readonl
     const container = buildah(environment, 'from', '--pull-never', `--platform=linux/${arch}`, 'scratch').trim();
     for (const [source, to] of contents) buildah(environment, 'add', '--quiet', container, source, to);
     buildah(environment, 'config', `--arch=${arch}`, '--env=PATH=/usr/local/bin:/usr/bin:/bin', container);
-    if (name.startsWith('build')) buildah(environment, 'config', `--env=NODE_EXTRA_CA_CERTS=${TRUSTED}`, container);
+    if (name === 'node-amd64') buildah(environment, 'config', `--env=NODE_EXTRA_CA_CERTS=${TRUSTED}`, container);
     buildah(environment, 'commit', '--quiet', '--rm', container, `localhost/remit-test/${name}`);
   };
   const node = '/usr/local/bin/node';
   made({
-    name: 'build-amd64',
+    name: 'node-amd64',
     arch: 'amd64',
     contents: [
       [join(files, 'build.tar'), '/'],
@@ -56,9 +56,6 @@ export function importBases(files: string, scratch: string, environment: Readonl
       [tools, '/'],
     ],
   });
-  buildah(environment, 'tag', 'localhost/remit-test/build-amd64', 'localhost/remit-test/node-amd64');
-  // buildah 1.28 knows no `FROM --platform`: what builds for the other platform is said to be of it, and runs as the same programs.
-  retagged(environment, 'build-amd64', 'build-arm64');
   made({
     name: 'node-arm64',
     arch: 'arm64',
@@ -76,13 +73,6 @@ export function importBases(files: string, scratch: string, environment: Readonl
         [users, '/'],
       ],
     });
-}
-
-/** Makes an image of the same layers for the other platform. */
-function retagged(environment: Readonly<Record<string, string>>, from: string, to: string): void {
-  const container = buildah(environment, 'from', '--pull-never', `localhost/remit-test/${from}`).trim();
-  buildah(environment, 'config', '--arch=arm64', container);
-  buildah(environment, 'commit', '--quiet', '--rm', container, `localhost/remit-test/${to}`);
 }
 
 interface Image {

@@ -12,14 +12,14 @@ import {
 } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { writeImage } from '../../.ci/release/image.ts';
 import { manifestIn } from '../../.ci/release/manifest.ts';
 import { examples } from '../e2e/domain.ts';
 import { Processes } from '../e2e/processes.ts';
 import { both, describeWith, envoyPart, imagePart } from '../parts.ts';
-import { root } from '../release/sources.ts';
+import { copySources, root } from '../release/sources.ts';
 import { until } from '../until.ts';
 import { BASES, importBases, storageIn } from './bases.ts';
 import { Container } from './container.ts';
@@ -27,7 +27,7 @@ import { startPod } from './pod.ts';
 import { imagesIn, unpack } from './unpacked.ts';
 import type { PlatformImage } from './unpacked.ts';
 
-// The image is built once for all cases, with an installation of all packages.
+// The image is built once for all cases, with an installation of packages.
 jest.setTimeout(900_000);
 
 const { version } = manifestIn(root);
@@ -79,7 +79,34 @@ describeWith(both(imagePart(), envoyPart()), 'the image', ([bases, envoy]) => {
     rmSync(at, { recursive: true, force: true });
   });
 
-  it('is for two platforms, whose layers of Remit are the same bytes though each was built for itself', () => {
+  it('has the same bytes of Remit as a build in another folder, with the packages of this machine', () => {
+    const at = folder('elsewhere');
+    const sources = join(at, 'sources');
+    copySources(sources);
+    const script = 'umask 077; node .ci/build.js && node .ci/release/release.ts --tree ../tree';
+    const PATH = `${dirname(process.execPath)}:${process.env['PATH']}`;
+    // Its commit and so its time are unknown, as to the Dockerfile.
+    const env = { ...process.env, PATH, SOURCE_DATE_EPOCH: undefined };
+    execFileSync('sh', ['-ec', script], { cwd: sources, env, stdio: ['ignore', 'ignore', 'pipe'] });
+    const tree = join(at, 'tree');
+    const files = readdirSync(tree, { recursive: true, encoding: 'utf8' }).filter(
+      (name) => lstatSync(join(tree, name)).isFile() && !/^usr\/lib\/(?:systemd|sysusers\.d)\//.test(name),
+    );
+    const remit = ['usr/lib/remit', 'usr/share/doc/remit'].flatMap((under) =>
+      readdirSync(join(rootfs, under), { recursive: true, encoding: 'utf8' })
+        .map((name) => join(under, name))
+        .filter((name) => lstatSync(join(rootfs, name)).isFile()),
+    );
+    expect(remit.toSorted()).toEqual(files.toSorted());
+    // Its first line is the one that names Node.js where an image has it.
+    const main = 'usr/lib/remit/dist/main.js';
+    const differ = files.filter((name) => !readFileSync(join(rootfs, name)).equals(readFileSync(join(tree, name))));
+    expect(differ).toEqual([main]);
+    const after = (file: string): string => readFileSync(file, 'utf8').replace(/^.*\n/, '');
+    expect(after(join(rootfs, main))).toBe(after(join(tree, main)));
+  });
+
+  it('is for two platforms, whose layers of Remit are the same bytes', () => {
     const arm64 = images.get('arm64');
     expect([...images.keys()].toSorted()).toEqual(['amd64', 'arm64']);
     // The state folders and Remit itself.
