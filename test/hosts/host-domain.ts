@@ -21,7 +21,7 @@ import { must, mustFind } from '../builders/must.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';
 import { freePort } from '../free-port.ts';
 import type { SpireBinaries } from '../parts.ts';
-import { Spire } from '../spire/spire.ts';
+import { type EntryOptions, Spire } from '../spire/spire.ts';
 
 /** Host of the tool server. */
 export const HOST = 'payments.acme.test';
@@ -46,8 +46,8 @@ export interface HostAgent {
 
 /** The path of the SPIFFE ID that the proxy has in front of the tools. */
 export const PROXY = '/ns/demo/sa/tools';
-/** Life of its SVIDs: one is renewed while a suite runs. */
-const PROXY_SVID_SECONDS = 60;
+/** Lives of its SVIDs, longer than any test: the first, and those after `renewProxy`. */
+const [PROXY_SVID_SECONDS, NEXT_SVID_SECONDS] = [3600, 3500];
 const PLANNER = '/ns/agents/sa/planner';
 const THIEF = '/ns/agents/sa/thief';
 const SIDECAR = '/ns/remit/sa/remit';
@@ -66,6 +66,7 @@ export class HostDomain {
   readonly checkSocket: string;
   readonly checkPort: number;
   readonly #settings: Settings;
+  readonly #proxy: EntryOptions | null;
   readonly #stops: (() => Promise<void> | void)[];
   #remit: Remit | null = null;
 
@@ -78,6 +79,7 @@ export class HostDomain {
     this.checkSocket = parts.checkSocket;
     this.checkPort = parts.checkPort;
     this.#settings = parts.settings;
+    this.#proxy = parts.proxy;
     this.#stops = stops;
   }
 
@@ -136,6 +138,12 @@ export class HostDomain {
     return JSON.parse(reply.body).access_token;
   }
 
+  /** Has SPIRE issue the next SVID of the proxy. */
+  async renewProxy(): Promise<void> {
+    if (this.#proxy === null) throw new Error('no proxy is registered');
+    await this.spire.change(PROXY, { ...this.#proxy, ttlSeconds: NEXT_SVID_SECONDS });
+  }
+
   /** All records of the ledger. */
   async records(): Promise<readonly LedgerRecord[]> {
     await this.#remit?.flush();
@@ -162,6 +170,7 @@ type Settings = Readonly<Record<string, unknown>> & { readonly extAuthz: Readonl
 interface Parts {
   readonly folder: string;
   readonly spire: Spire;
+  readonly proxy: EntryOptions | null;
   readonly payments: ToolServer;
   readonly planner: HostAgent;
   readonly thief: HostAgent;
@@ -182,10 +191,8 @@ async function build(options: HostDomainOptions, stops: (() => Promise<void> | v
   const program = realpathSync(process.execPath);
   for (const path of [PLANNER, THIEF]) await spire.register(path, { program });
   await spire.register(SIDECAR, { program, dns: ['localhost'] });
-  if (options.envoy !== undefined) {
-    const ttlSeconds = PROXY_SVID_SECONDS;
-    await spire.register(PROXY, { program: realpathSync(options.envoy), dns: [HOST], ttlSeconds });
-  }
+  const proxy = options.envoy === undefined ? null : { program: realpathSync(options.envoy), dns: [HOST] };
+  if (proxy !== null) await spire.register(PROXY, { ...proxy, ttlSeconds: PROXY_SVID_SECONDS });
   const payments = await ToolServer.start('payments');
   stops.push(() => payments.close());
   const [planner, thief] = [await agentOf(spire, PLANNER), await agentOf(spire, THIEF)];
@@ -201,7 +208,7 @@ async function build(options: HostDomainOptions, stops: (() => Promise<void> | v
     policies: resolve(import.meta.dirname, '../../cedar-policies'),
     state: 'sqlite:state.db',
   };
-  return { folder, spire, payments, planner, thief, checkSocket, checkPort, settings };
+  return { folder, spire, proxy, payments, planner, thief, checkSocket, checkPort, settings };
 }
 
 /** An agent with its SVID from SPIRE, which lives longer than any test. */

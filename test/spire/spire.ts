@@ -95,15 +95,27 @@ export class Spire {
   }
 
   /** Registers `path` (`/ns/agents/sa/planner`) for the processes of this user and returns its SPIFFE ID. */
-  async register(
+  async register(path: string, options: EntryOptions = {}): Promise<string> {
+    await this.#write('create', path, options);
+    return `spiffe://${this.trustDomain}${path}`;
+  }
+
+  /** Replaces what {@link register} registered under a path, other than before: workloads get a new SVID within a few seconds. */
+  async change(path: string, options: EntryOptions): Promise<void> {
+    const [entryId = ''] = await this.#entryIds(`spiffe://${this.trustDomain}${path}`);
+    await this.#write('update', path, options, ['-entryID', entryId]);
+  }
+
+  async #write(
+    verb: 'create' | 'update',
     path: string,
-    { ttlSeconds = 3600, dns = [], federatesWith = [], program }: EntryOptions = {},
-  ): Promise<string> {
-    const id = `spiffe://${this.trustDomain}${path}`;
+    { ttlSeconds = 3600, dns = [], federatesWith = [], program }: EntryOptions,
+    which: readonly string[] = [],
+  ): Promise<void> {
     const flags = {
       '-socketPath': serverSocket(this.#folder),
       '-parentID': `spiffe://${this.trustDomain}/node`,
-      '-spiffeID': id,
+      '-spiffeID': `spiffe://${this.trustDomain}${path}`,
       '-selector': program === undefined ? `unix:uid:${process.getuid?.() ?? 0}` : `unix:path:${program}`,
       '-x509SVIDTTL': String(ttlSeconds),
     };
@@ -111,8 +123,7 @@ export class Spire {
       ...dns.flatMap((name) => ['-dns', name]),
       ...federatesWith.flatMap((name) => ['-federatesWith', `spiffe://${name}`]),
     ];
-    await run(this.#binaries.server, ['entry', 'create', ...Object.entries(flags).flat(), ...more]);
-    return id;
+    await run(this.#binaries.server, ['entry', verb, ...which, ...Object.entries(flags).flat(), ...more]);
   }
 
   /** Tells the server the bundle of a foreign trust domain. */
@@ -125,11 +136,21 @@ export class Spire {
 
   /** Takes back what {@link register} registered under `id`. */
   async unregister(id: string): Promise<void> {
+    for (const entryId of await this.#entryIds(id))
+      await run(this.#binaries.server, [
+        'entry',
+        'delete',
+        '-socketPath',
+        serverSocket(this.#folder),
+        '-entryID',
+        entryId,
+      ]);
+  }
+
+  async #entryIds(id: string): Promise<readonly string[]> {
     const control = ['-socketPath', serverSocket(this.#folder)];
     const shown = await run(this.#binaries.server, ['entry', 'show', ...control, '-spiffeID', id, '-output', 'json']);
-    for (const [, entryId = ''] of shown.stdout.matchAll(/"id":\s*"([0-9a-f-]{36})"/g)) {
-      await run(this.#binaries.server, ['entry', 'delete', ...control, '-entryID', entryId]);
-    }
+    return [...shown.stdout.matchAll(/"id":\s*"([0-9a-f-]{36})"/g)].map(([, entryId = '']) => entryId);
   }
 
   /** Ends the agent alone; the server goes on. */
