@@ -7,7 +7,6 @@ import { systemPorts } from '../../src/runtime/ports.ts';
 import { mustConfig } from '../builders/config.ts';
 import { scratchFolder } from '../e2e/domain.ts';
 import { ran, remit } from '../e2e/process.ts';
-import type { Running } from '../e2e/process.ts';
 import { freePorts } from '../free-port.ts';
 import { entryOf, WorkloadApiServer } from '../identity/workload-api-server.ts';
 import { describeWith, helmPart } from '../parts.ts';
@@ -99,24 +98,28 @@ describeWith(helmPart(), 'the configuration that the chart renders', ([helm]) =>
     });
   });
 
-  describe.each([
+  const followers = [
     ['sidecars', 'acme.test', 'remit-sidecar', '/ns/tools/sa/web'],
     ['node', 'example.org', 'remit-node', '/ns/remit/sa/remit-node'],
     ['node-by-network', 'example.org', 'remit-node', '/ns/remit/sa/remit-node'],
-  ])('with the values `%s`', (name, trustDomain, follower, path) => {
+  ] as const;
+  /** A Remit with the identity of another workload, by the name of the values. Each gives up after 10 s, beside the tests that follow. */
+  const strangers = new Map<string, ReturnType<typeof ran>>();
+  const ends: (() => Promise<unknown>)[] = [];
+  afterAll(async () => {
+    await Promise.allSettled(strangers.values());
+    for (const end of ends.toReversed()) await end();
+  });
+
+  describe.each(followers)('with the values `%s`', (name, trustDomain, follower, path) => {
     let at: Awaited<ReturnType<typeof stage>>;
-    let serving: Running;
     let authority: Awaited<ReturnType<typeof at.placed>>;
     let configs: Awaited<ReturnType<typeof configsOf>>;
     beforeAll(async () => {
       configs = await configsOf(helm, name);
       at = await stage(trustDomain);
+      ends.push(at.close);
       authority = await at.placed('authority', configs.get('remit-authority') ?? '', '/ns/remit/sa/remit-authority');
-    });
-    afterAll(async () => {
-      serving?.child.kill('SIGKILL');
-      await serving?.exit;
-      await at?.close();
     });
 
     it('starts an authority', async () => {
@@ -126,18 +129,26 @@ describeWith(helmPart(), 'the configuration that the chart renders', ([helm]) =>
     });
 
     it('starts a Remit that the authority serves', async () => {
-      serving = remit(authority.args, authority.variables);
+      const serving = remit(authority.args, authority.variables);
+      ends.push(async () => {
+        serving.child.kill('SIGKILL');
+        await serving.exit;
+      });
       await serving.said('checks on');
       const { args, variables } = await at.placed('follower', configs.get(follower) ?? '', path);
       const { code, out, err } = await ran([...args, '--check'], variables);
       expect([code, out, err]).toEqual([0, expect.stringContaining('it would start'), expect.any(String)]);
       expect(err).not.toContain('not become ready');
-    });
-
-    it('starts none with the identity of another workload', async () => {
-      const { args, variables } = await at.placed('stranger', configs.get(follower) ?? '', '/ns/other/sa/web');
-      const { code, err } = await ran([...args, '--check'], variables);
-      expect(`${code} ${err}`).toMatch(/PERMISSION_DENIED|not become ready: lease/);
+      const stranger = await at.placed('stranger', configs.get(follower) ?? '', '/ns/other/sa/web');
+      strangers.set(name, ran([...stranger.args, '--check'], stranger.variables));
     });
   });
+
+  it.each(followers.map(([name]) => name))(
+    'with the values `%s` starts none with the identity of another workload',
+    async (name) => {
+      const { code, err } = (await strangers.get(name)) ?? { code: 'not started', err: '' };
+      expect(`${code} ${err}`).toMatch(/PERMISSION_DENIED|not become ready: lease/);
+    },
+  );
 });
