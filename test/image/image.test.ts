@@ -102,8 +102,7 @@ describeWith(both(imagePart(), envoyPart()), 'the image', ([bases, envoy]) => {
     const main = 'usr/lib/remit/dist/main.js';
     const differ = files.filter((name) => !readFileSync(join(rootfs, name)).equals(readFileSync(join(tree, name))));
     expect(differ).toEqual([main]);
-    const after = (file: string): string => readFileSync(file, 'utf8').replace(/^.*\n/, '');
-    expect(after(join(rootfs, main))).toBe(after(join(tree, main)));
+    expect(withoutFirstLine(join(rootfs, main))).toBe(withoutFirstLine(join(tree, main)));
   });
 
   it('is for two platforms, whose layers of Remit are the same bytes', () => {
@@ -246,6 +245,8 @@ describeWith(both(imagePart(), envoyPart()), 'the image', ([bases, envoy]) => {
 const healthcheck: readonly string[] = JSON.parse(
   /^HEALTHCHECK .*CMD (\[.*\])$/m.exec(readFileSync(join(root, 'deploy/image/Dockerfile'), 'utf8'))?.[1] ?? '[]',
 );
+
+const withoutFirstLine = (file: string): string => readFileSync(file, 'utf8').replace(/^.*\n/, '');
 
 function elfMachine(file: string): number {
   const header = Buffer.alloc(20);
