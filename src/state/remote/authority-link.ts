@@ -63,6 +63,7 @@ export class AuthorityLink {
     this.#client = new Client(target, tls === null ? credentials.createInsecure() : credentialsOf(tls), {
       'grpc.enable_channelz': 0,
       'grpc.enable_http_proxy': 0,
+      // INVARIANT: with retries a message counts as written before it is copied, and the shipper of records uses its memory again then.
       'grpc.enable_retries': 0,
       'grpc.initial_reconnect_backoff_ms': 100,
       // A host that is gone sends no end of a connection.
