@@ -7,6 +7,7 @@ import { nextSteps } from '../../src/decision/next-step.ts';
 import { type ReasonCode, reasons } from '../../src/decision/reasons.ts';
 import type { Answer } from '../../src/check/answer.ts';
 import { checkResponseFrom, CREDENTIAL_HEADERS, OWNED_HEADERS, preparedDenial } from '../../src/envoy/response.ts';
+import { anyCharacter } from '../builders/any-character.ts';
 import { readAsEnvoy, valuesOf } from './protos.ts';
 
 const options = { helpUrl: 'https://remit.test/reasons' };
@@ -119,7 +120,7 @@ describe('checkResponseFrom an allow', () => {
   });
 
   it('sets or removes each header it owns, never both', () => {
-    const text = fc.option(fc.string({ unit: 'binary', maxLength: 20 }));
+    const text = fc.option(fc.string({ unit: anyCharacter, maxLength: 20 }));
     fc.assert(
       fc.property(text, text, text, anyPassing, (taskId, agent, action, passing) => {
         const bytes = checkResponseFrom(answerFor({ taskId, agent, action, passing }), options);
@@ -405,7 +406,7 @@ describe('checkResponseFrom a denial in the form of a protocol', () => {
 });
 
 describe('checkResponseFrom anything', () => {
-  const text = fc.option(fc.string({ unit: 'binary', maxLength: 40 }));
+  const text = fc.option(fc.string({ unit: anyCharacter, maxLength: 40 }));
   const anyAnswer = fc.record({
     decision: fc.oneof(
       fc.constant(allow),
@@ -425,7 +426,7 @@ describe('checkResponseFrom anything', () => {
       { kind: 'tool-result', id: '\ud800\u0000', media: 'application/json' },
       { kind: 'json-rpc-error', id: null, code: -1, status: 'ok', media: 'text/event-stream' },
     ),
-    told: fc.record({ action: fc.string({ unit: 'binary' }), nearest: fc.string({ unit: 'binary' }) }),
+    told: fc.record({ action: fc.string({ unit: anyCharacter }), nearest: fc.string({ unit: anyCharacter }) }),
   });
 
   it('is code 0 only for an allow, never empty, and safe in every header', () => {

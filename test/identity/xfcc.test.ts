@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 
 import { isDeny } from '../../src/decision/decision.ts';
 import { xfccFrom, type XfccElement } from '../../src/identity/xfcc.ts';
+import { anyCharacter } from '../builders/any-character.ts';
 
 const PROXY = 'spiffe://acme.test/proxy';
 const PLANNER = 'spiffe://acme.test/planner';
@@ -126,7 +127,7 @@ describe('xfccFrom', () => {
     fc.assert(
       fc.property(
         fc.oneof(
-          fc.string({ unit: 'binary' }),
+          fc.string({ unit: anyCharacter }),
           fc.array(pieces).map((parts) => parts.join('')),
         ),
         (text) => {

@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import { noteKeyFrom, noteKeyOf, type NoteKey } from '../../src/ledger/note-key.ts';
 import { openedNote, signedNote } from '../../src/ledger/signed-note.ts';
 import { isProblem } from '../../src/runtime/problem.ts';
+import { anyCharacter } from '../builders/any-character.ts';
 import { privateKeyOf, publicKeyOf } from './keys.ts';
 
 const mustKey = (text: string): NoteKey => {
@@ -98,7 +99,7 @@ describe('openedNote', () => {
 
   it('opens what signedNote wrote, and nothing with one character changed or removed', () => {
     const line = fc
-      .string({ unit: 'binary' })
+      .string({ unit: anyCharacter })
       .filter((value) => /^[ -\u{10ffff}]*$/u.test(value) && value.isWellFormed());
     const texts = fc.array(line, { minLength: 1, maxLength: 4 }).map((lines) => `${lines.join('\n')}\n`);
     fc.assert(

@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import { canonicalJson } from '../../src/ledger/canonical-json.ts';
 import type { UseRecord } from '../../src/ledger/record.ts';
 import { plainUseText } from '../../src/ledger/use-text.ts';
+import { anyCharacter } from '../builders/any-character.ts';
 
 const use: UseRecord = {
   action: 'payments.create',
@@ -31,7 +32,7 @@ const use: UseRecord = {
 
 const text = fc.oneof(
   fc.string(),
-  fc.string({ unit: 'binary' }),
+  fc.string({ unit: anyCharacter }),
   fc.constantFrom('"', '\\', '\u007f', ' ', '~', '\n', '\ud800', 'é'),
 );
 const number = fc.oneof(fc.nat(), fc.constantFrom(-0, -1, 1.5, NaN, Infinity, 2 ** 53, 1e21));

@@ -10,12 +10,13 @@ import type { UseFacts } from '../../src/policy/use-question.ts';
 import { readsTogether } from '../../src/policy/answers/reads.ts';
 import { workloadIdentity } from '../../src/token/credential.ts';
 import type { Credential } from '../../src/token/credential.ts';
+import { anyCharacter } from '../builders/any-character.ts';
 import { policyFrom } from './policies.ts';
 
 /** Mostly valid text, and sometimes text that the engine refuses. */
 const anyText = fc.oneof(
   { weight: 8, arbitrary: fc.string({ unit: 'grapheme' }) },
-  fc.string({ unit: 'binary' }),
+  fc.string({ unit: anyCharacter }),
   fc.constant('\ud800'),
 );
 const texts = fc.array(anyText, { maxLength: 3 });

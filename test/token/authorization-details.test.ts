@@ -7,6 +7,7 @@ import {
   unconstrained,
 } from '../../src/token/authorization-details.ts';
 import { isProblem } from '../../src/runtime/problem.ts';
+import { anyCharacter } from '../builders/any-character.ts';
 
 const sound = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.create'] };
 
@@ -211,7 +212,7 @@ describe('authorizationDetailsFrom', () => {
           fc.constantFrom('not_before', 'not_after', 'max_calls', 'max_amount', 'single_use', 'x'),
           fc.oneof(fc.integer(), fc.boolean(), fc.record({ argument: fc.string(), limit: fc.double() })),
         ),
-        purpose: fc.string({ unit: 'binary' }),
+        purpose: fc.string({ unit: anyCharacter }),
       },
       { requiredKeys: ['type'] },
     );
