@@ -135,14 +135,15 @@ describeWith(postgresPart(), 'failure matrix: commits that the database has lost
     });
   });
 
-  it.each(later)(`${titleOf('D-05')}, where it is one $has`, async ({ others }) => {
+  it.concurrent.each(later)(`${titleOf('D-05')}, where it is one $has`, async ({ others }) => {
     const node = await startPostgres({ binaries, folder: folder() });
+    const opened: PostgresState[] = [];
     try {
       const at = { url: `postgres://postgres@/postgres?host=${node.sockets}:${node.port}` };
       await migrate({ ownerUrl: at.url, role: 'postgres' });
       const open = async (): Promise<PostgresState> => {
         const replica = await openReplica(at, { durability: 'single' });
-        replicas.push(replica);
+        opened.push(replica);
         return replica;
       };
       await endAndSee(await open());
@@ -160,6 +161,7 @@ describeWith(postgresPart(), 'failure matrix: commits that the database has lost
       await stopped('D-05', replica, position);
       await refused(replica, newcomer(at.url, 'single'));
     } finally {
+      await Promise.all(opened.map((replica) => replica.close()));
       await node.kill();
     }
   });
