@@ -75,8 +75,9 @@ const eventsIn = (place: string): readonly string[] =>
     .map(({ event }) => event)
     .filter((event) => event !== 'checkpoint');
 
+// One waits for the end of a half-open stream, so they run concurrently.
 describe('RecordShipper', () => {
-  it('streams a whole log to an authority while it grows, and says that it ended', async () => {
+  it.concurrent('streams a whole log to an authority while it grows, and says that it ended', async () => {
     const [pod, place] = [folder(), folder()];
     const address = `unix:${join(place, 'a.sock')}`;
     const own = await served(place, address);
@@ -98,7 +99,7 @@ describe('RecordShipper', () => {
     expect(verdict.kind === 'sound' && verdict.size).toBeGreaterThanOrEqual(size);
   });
 
-  it('resumes from what is kept after the authority was away, and after its own restart', async () => {
+  it.concurrent('resumes from what is kept after the authority was away, and after its own restart', async () => {
     const [pod, place] = [folder(), folder()];
     const address = `unix:${join(place, 'a.sock')}`;
     const first = await served(place, address);
@@ -125,46 +126,52 @@ describe('RecordShipper', () => {
     expect(verdictIn(second.records, name)).toMatchObject({ kind: 'sound', bare: null });
   });
 
-  it('calls again where the host of the authority is gone without a word, and sends what was not acknowledged', async () => {
-    const [pod, place] = [folder(), folder()];
-    const port = await freePort();
-    const own = await served(place, `127.0.0.1:${port}`);
-    const proxy = await FaultProxy.start(port);
-    const log = sidecarLog(pod, 5);
-    const { unacknowledged, faults, add, close } = shipperOf(pod, log, `127.0.0.1:${proxy.port}`);
-    await until(() => unacknowledged.records === 0);
-    proxy.halfOpen();
-    add(5);
-    await until(() => faults.some((fault) => fault !== null), { what: 'the end of the half-open stream' });
-    proxy.heal();
-    await until(() => unacknowledged.records === 0);
-    expect(await close()).toBeNull();
-    await proxy.close();
-    await own.stop();
-    expect(eventsIn(place)).toEqual(['joined', 'left']);
-  });
+  it.concurrent(
+    'calls again where the host of the authority is gone without a word, and sends what was not acknowledged',
+    async () => {
+      const [pod, place] = [folder(), folder()];
+      const port = await freePort();
+      const own = await served(place, `127.0.0.1:${port}`);
+      const proxy = await FaultProxy.start(port);
+      const log = sidecarLog(pod, 5);
+      const { unacknowledged, faults, add, close } = shipperOf(pod, log, `127.0.0.1:${proxy.port}`);
+      await until(() => unacknowledged.records === 0);
+      proxy.halfOpen();
+      add(5);
+      await until(() => faults.some((fault) => fault !== null), { what: 'the end of the half-open stream' });
+      proxy.heal();
+      await until(() => unacknowledged.records === 0);
+      expect(await close()).toBeNull();
+      await proxy.close();
+      await own.stop();
+      expect(eventsIn(place)).toEqual(['joined', 'left']);
+    },
+  );
 
-  it('tells that the authority refuses a log of another trust domain, and keeps it unacknowledged', async () => {
+  it.concurrent(
+    'tells that the authority refuses a log of another trust domain, and keeps it unacknowledged',
+    async () => {
+      const [pod, place] = [folder(), folder()];
+      const address = `unix:${join(place, 'a.sock')}`;
+      const own = await served(place, address);
+      const log = sidecarLog(pod, 5, { trustDomain: 'other.test' });
+      const { faults, unacknowledged, shipper, stop } = shipperOf(pod, log, address);
+      await until(() => faults.length > 0);
+      expect(faults[0]).toMatch(
+        /^the authority refuses the records: the log `.*` is not of the trust domain `acme.test`/,
+      );
+      expect(unacknowledged.records).toBe(6);
+      expect(await shipper.close(10)).toBe('the last records were not acknowledged by an authority');
+      stop();
+      await own.stop();
+      log.close();
+    },
+  );
+
+  it.concurrent('is missed and named where its process is killed, and all that was acknowledged is kept', async () => {
     const [pod, place] = [folder(), folder()];
     const address = `unix:${join(place, 'a.sock')}`;
-    const own = await served(place, address);
-    const log = sidecarLog(pod, 5, { trustDomain: 'other.test' });
-    const { faults, unacknowledged, shipper, stop } = shipperOf(pod, log, address);
-    await until(() => faults.length > 0);
-    expect(faults[0]).toMatch(
-      /^the authority refuses the records: the log `.*` is not of the trust domain `acme.test`/,
-    );
-    expect(unacknowledged.records).toBe(6);
-    expect(await shipper.close(10)).toBe('the last records were not acknowledged by an authority');
-    stop();
-    await own.stop();
-    log.close();
-  });
-
-  it('is missed and named where its process is killed, and all that was acknowledged is kept', async () => {
-    const [pod, place] = [folder(), folder()];
-    const address = `unix:${join(place, 'a.sock')}`;
-    const own = await served(place, address, 1_500);
+    const own = await served(place, address, 5_000);
     const script = join(import.meta.dirname, 'killed-sidecar.ts');
     const sidecar = spawn(process.execPath, [script, pod, address], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = (await once(sidecar.stdout, 'data')) as readonly Buffer[];
