@@ -29,6 +29,8 @@ export interface DatabaseServices {
 }
 
 const LOOK_MS = 60_000;
+/** A problem is looked at more often, since the authority is not ready until it is over. */
+const LOOK_AGAIN_MS = 5_000;
 /** `GET /fleet` asks the database at most so often. */
 const REPORT_MS = 1_000;
 
@@ -57,7 +59,9 @@ export async function openDatabase(
     lastReport = { ...(await state.report()), problem };
     return lastReport;
   });
+  let lookedMs = 0;
   const look = async (): Promise<StoreFailure | null> => {
+    lookedMs = ports.monotonicMs();
     const other = issuer === null ? null : await state.claim({ issuer: issuer.url, trustDomains });
     const found = other ?? (await state.problems());
     problem = isStoreFailure(found) ? found.detail : found.length === 0 ? null : found.join('; ');
@@ -67,7 +71,11 @@ export async function openDatabase(
   };
   const other = await look();
   if (other?.code === 'unusable') return { problem: other.detail };
-  closers.push(repeatedly(look, { everyMs: LOOK_MS, after, onFault: (fault) => log(`database: ${fault}`, 'fault') }));
+  const lookAgain = async (): Promise<void> => {
+    if (problem !== null || ports.monotonicMs() - lookedMs >= LOOK_MS) await look();
+  };
+  const onFault = (fault: string): void => log(`database: ${fault}`, 'fault');
+  closers.push(repeatedly(lookAgain, { everyMs: LOOK_AGAIN_MS, after, onFault }));
   const { reader } = state;
   const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: state.authority.nowMs() };
   const outbox: OutboxSource = {
