@@ -37,8 +37,13 @@ export const sidecarOptions = (
 
 /** Opens task number `n` at a sidecar, and looks at it all the time from then on, until `stop`. */
 export async function watch(state: SidecarState, n: number): Promise<Watch & { readonly stop: () => void }> {
-  await state.states.open(keyOf(n), digestOf(n));
   const isAllowed = (): boolean => allows(state, n);
+  // A loaded machine may miss the deadline of an open.
+  const isOpen = async (): Promise<boolean> => {
+    await state.states.open(keyOf(n), digestOf(n));
+    return isAllowed();
+  };
+  await until(isOpen, { what: 'an open task' });
   let lastMs = 0;
   let deniedMs = 0;
   let denied = 0;
