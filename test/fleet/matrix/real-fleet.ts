@@ -160,8 +160,7 @@ export class RealFleet {
       this.#closers.push(() => started.stop());
       this.#envoys.set(party, started);
     }
-    await Promise.all(authorities.map((party) => this.serve(party)));
-    await Promise.all(sidecars.map((party) => this.serve(party)));
+    await Promise.all([...authorities, ...sidecars].map((party) => this.serve(party)));
   }
 
   async #write(party: Party, settings: Readonly<Record<string, unknown>>): Promise<void> {
@@ -224,7 +223,7 @@ export class RealFleet {
           },
         );
       },
-      { what: `${party} starts` },
+      { what: `${party} starts`, withinMs: 180_000 },
     );
     if (isReady) await this.ready(party);
   }
@@ -232,11 +231,11 @@ export class RealFleet {
   /** Brings everything back: heals all links, lets stopped processes go on, starts those that have ended, and waits until all are ready. */
   async restore(): Promise<void> {
     for (const link of this.#links.values()) link.heal();
-    for (const [party, { child }] of this.#running) {
+    const restored = [...this.#running].map(async ([party, { child }]) => {
       child.kill('SIGCONT');
-      if (child.exitCode !== null || child.signalCode !== null) await this.serve(party);
-    }
-    for (const party of this.#running.keys()) await this.ready(party);
+      await (child.exitCode === null && child.signalCode === null ? this.ready(party) : this.serve(party));
+    });
+    await Promise.all(restored);
   }
 
   /** Waits until a process is ready. */
