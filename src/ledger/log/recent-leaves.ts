@@ -16,8 +16,8 @@ interface Place {
 /**
  * Pages of a log, its last records as the log's thread wrote them, so that they need not be read again; older ones from the files.
  *
- * The leaves are copied into one buffer for good. The buffers they come in would be kept past two collections of new objects, and V8 then
- * collects its whole heap twice as often.
+ * The leaves are copied into one buffer for good: the buffers they come in would outlive two collections of new objects, and then only a
+ * collection of the whole heap would free them.
  *
  * Lifecycle: `wrote` with all that is written, in order; `close` once.
  */
