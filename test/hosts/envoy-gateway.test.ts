@@ -33,6 +33,7 @@ describeWith(
     afterAll(() => domain?.stop());
 
     const call = async (): Promise<number | null> => {
+      domain.reconnect();
       try {
         return (await domain.planner.agent.call(gateway.port, read)).status;
       } catch {
@@ -106,7 +107,10 @@ describeWith(
       await domain.stopRemit();
       await domain.startRemit({ identity: 'peer', proxyId: undefined });
       const token = await domain.declare(['payments.create']);
-      const pay = () => domain.planner.agent.call(gateway.port, withToken(token, payment(100)));
+      const pay = () => {
+        domain.reconnect();
+        return domain.planner.agent.call(gateway.port, withToken(token, payment(100)));
+      };
       expect(statusAndReason(await pay())).toEqual([403, 'identity.missing']);
       await gateway.apply('patch');
       await until(async () => (await pay()).status === 201);

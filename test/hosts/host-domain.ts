@@ -138,6 +138,11 @@ export class HostDomain {
     return JSON.parse(reply.body).access_token;
   }
 
+  /** Ends the connections of the agents. Envoy serves a connection with the configuration it had when that began, and drains it over minutes. */
+  reconnect(): void {
+    for (const { agent } of [this.planner, this.thief]) agent.close();
+  }
+
   /** Has SPIRE issue the next SVID of the proxy. */
   async renewProxy(): Promise<void> {
     if (this.#proxy === null) throw new Error('no proxy is registered');

@@ -31,6 +31,7 @@ describeWith(
     afterAll(() => domain?.stop());
 
     const call = async (path = read.path): Promise<number | null> => {
+      domain.reconnect();
       try {
         return (await domain.planner.agent.call(istio.port, { ...read, path })).status;
       } catch {
@@ -67,8 +68,10 @@ describeWith(
       await domain.stopRemit();
       await domain.startRemit({ identity: 'peer', proxyId: undefined });
       const token = await domain.declare(['payments.read']);
-      const asks = async (path = read.path) =>
-        statusAndReason(await domain.planner.agent.call(istio.port, withToken(token, { path })));
+      const asks = async (path = read.path) => {
+        domain.reconnect();
+        return statusAndReason(await domain.planner.agent.call(istio.port, withToken(token, { path })));
+      };
       expect(await asks()).toEqual([403, 'identity.missing']);
       await istio.apply('envoyfilter');
       await until(async () => (await asks())[0] === 200);
@@ -82,8 +85,10 @@ describeWith(
 
     it('with limit.yaml sheds the calls of an agent before Remit is asked', async () => {
       const token = await domain.declare(['payments.read']);
-      const ask = async (): Promise<number> =>
-        (await domain.planner.agent.call(istio.port, withToken(token, read))).status;
+      const ask = async (): Promise<number> => {
+        domain.reconnect();
+        return (await domain.planner.agent.call(istio.port, withToken(token, read))).status;
+      };
       // Two calls, and then none for hours.
       const bucket = 'token_bucket: { max_tokens: 2, tokens_per_fill: 1, fill_interval: 36000s }';
       await istio.apply('limit', (text) => text.replaceAll(/token_bucket: \{.*\}/g, bucket));
