@@ -74,18 +74,19 @@ const get = (lib, options) => new Promise((done, fail) => lib.get(options, (r) =
 }).on('error', fail));
 const [folder, port] = process.argv.slice(2);
 const read = (name) => fs.readFileSync(folder + '/' + name);
-let [last, count] = ['', 0];
+let last = '';
 while (!fs.existsSync(folder + '/stop')) {
   const answer = await get(http, Object.assign(new URL(process.env.REMIT_TOKEN_URL), {
     headers: { authorization: 'Bearer ' + process.env.REMIT_TOKEN_URL_AUTH } }));
   const token = JSON.parse(answer.body).access_token;
   if (answer.status !== 200) console.log('no token', answer.status);
   else if (token !== last) {
-    last = token; count += 1;
+    last = token;
+    const { iat } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
     const call = await get(https, { host: '127.0.0.1', port, servername: 'payments.acme.test', path: '/v1/payments/p-1',
       ca: read('bundle.pem'), cert: read('runner.pem'), key: read('runner.key'),
       headers: { host: 'payments.acme.test', authorization: 'Bearer ' + token } });
-    console.log('token', count, 'status', call.status);
+    console.log('token of', iat, 'status', call.status);
   }
   await new Promise((done) => setTimeout(done, 200));
 }
@@ -235,21 +236,21 @@ describeWith(envoyPart(), 'the issuers of two authorities behind a TCP balancer'
       ];
       const intent = ['--intent', join(fleet.folder, 'intent.yaml')];
       running = remit(['run', ...intent, ...issuer, ...svid, '--', ...agent]);
-      const tokens = (): number => running.out().match(/^token \d+ status 200$/gm)?.length ?? 0;
-      const more = async (count: number): Promise<void> => {
-        const before = tokens();
-        const hasMore = (): boolean => {
+      /** Waits until a token that was issued in a later second was used. */
+      const usedLaterThan = async (ms: number): Promise<void> => {
+        const isUsed = (): boolean => {
           // On a loaded machine the sidecar's lease may end before it has found the other authority.
           if (running.child.exitCode !== null || /no token|status (?!200|503)/.test(running.out()))
             throw new Error(`${running.out()}${running.err()}`);
-          return tokens() >= before + count;
+          const used = running.out().matchAll(/^token of (\d+) status 200$/gm);
+          return [...used].some(([, issuedAt]) => Number(issuedAt) * 1_000 > ms);
         };
-        await until(hasMore, { what: `token ${before + count}` });
+        await until(isUsed, { what: `a token issued after ${ms}` });
       };
-      await more(1);
+      await usedLaterThan(0);
       for (const name of AUTHORITIES) {
         fleet.signal(name, 'SIGKILL');
-        await more(2);
+        await usedLaterThan(Date.now());
         // Ends while one of two is gone, too.
         if (name === 'authority') await fleet.serve(name);
       }

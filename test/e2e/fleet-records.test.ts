@@ -2,9 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { ledgerEvidence } from '../../src/commands/ledger-evidence.ts';
 import { ledgerQuery } from '../../src/commands/ledger-query.ts';
-import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
 import type { EvidenceReport } from '../../src/evidence/report.ts';
-import { mustFind } from '../builders/must.ts';
 import { ran } from '../commands/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
@@ -15,9 +13,6 @@ import { carelessEnvoy } from './outcome-envoy.ts';
 /** A record in the log of a sidecar, as far as it is looked at here. */
 interface Found {
   readonly log?: string;
-  readonly event?: string;
-  readonly origin?: string;
-  readonly size?: number;
 }
 
 describeWith(envoyPart(), 'the records of two sidecars at their authority', (envoy) => {
@@ -69,24 +64,5 @@ describeWith(envoyPart(), 'the records of two sidecars at their authority', (env
     await recordedAtBoth('the outcomes of both', '--kind', 'outcome', '--task', taskId);
     await recordedAtBoth('the findings of both', '--kind', 'finding', '--reason', 'bypass');
     await until(hasBothBypasses, { what: 'evidence of both findings' });
-  });
-
-  it('name the sidecar that is killed as lost, with how much of its log is kept', async () => {
-    const killed = mustFind((await records('--kind', 'use')).find(({ log }) => log?.includes('/remote/'))).log ?? '';
-    fleet.signal('remote', 'SIGKILL');
-    const lost = async () =>
-      (await records('--kind', 'emitter')).find(({ event, origin }) => event === 'lost' && origin === killed);
-    const named = mustFind(await until(lost, { what: 'the lost log', withinMs: 180_000 }));
-    const { exit, out } = await ran(ledgerVerify, '--key', fleet.ledgerKey(), ...of());
-    // 2: the last seconds of the other one are under no checkpoint.
-    expect([0, 2]).toContain(exit);
-    const block = mustFind(out.split('\n\n').find((each) => each.includes(`received   ${killed}`)));
-    expect(block).toContain('state      LOST');
-    expect(block).toContain(`${named.size} anchored, ${named.size} received, 0 missing`);
-    const { report } = await evidence();
-    expect(report.received?.map(({ id, state }) => [id, state]).toSorted()).toEqual([
-      ['spiffe://acme.test/ns/pay/sa/tools-1', 'lost'],
-      ['unix', 'open'],
-    ]);
   });
 });

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { fleetCommand } from '../../src/commands/fleet.ts';
 import { ledgerCheckProof } from '../../src/commands/ledger-check-proof.ts';
+import { ledgerEvidence } from '../../src/commands/ledger-evidence.ts';
 import { ledgerProve } from '../../src/commands/ledger-prove.ts';
 import { ledgerQuery } from '../../src/commands/ledger-query.ts';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
 import { task } from '../../src/commands/task.ts';
+import type { EvidenceReport } from '../../src/evidence/report.ts';
 import { canonicalJson } from '../../src/ledger/canonical-json.ts';
 import { must } from '../builders/must.ts';
 import { ran } from '../commands/ledgers.ts';
@@ -16,6 +18,13 @@ import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';
 import { Fleet, LEASE_SECONDS, SIDECARS } from './fleet.ts';
 import type { SidecarName } from './fleet.ts';
+
+/** The record of a lost log, as far as it is looked at here. */
+interface Lost {
+  readonly event: string;
+  readonly origin: string;
+  readonly size: number;
+}
 
 const UNAVAILABLE = '503 task.state-unavailable';
 
@@ -35,6 +44,8 @@ const forbidding = (agent: string): string =>
 describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and their authority', (envoy) => {
   let scratch: Awaited<ReturnType<typeof scratchFolder>>;
   let fleet: Fleet;
+  /** The log of a sidecar that was killed, and whose disk is lost. */
+  let killed = '';
 
   /** Calls until a sidecar allows one: on a loaded machine an answer of the authority may be late, and the call is denied. */
   const allowed = (name: SidecarName, token: string): Promise<unknown> =>
@@ -81,33 +92,31 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     expect(out).toMatch(/receipt by remit: revoked enforced after \d+ ms: 2 sidecars held it/);
   });
 
-  it('leave their records at the authority, whose key alone verifies and proves them', async () => {
-    const { token, taskId } = await fleet.declare();
+  it('go on to the end of their lease where the authority is killed, then deny, and recover with it', async () => {
+    const { token } = await fleet.declare();
+    for (const name of SIDECARS) {
+      await allowed(name, token);
+      // Until the entry that a first use adds to the history has come back, uses are settled.
+      const isPlain = async () => {
+        const before = await fleet.settled(name);
+        return (await fleet.call(name, token)) === '200' && (await fleet.settled(name)) === before;
+      };
+      await until(isPlain, { what: `a use at ${name} that settles nothing` });
+    }
+    fleet.signal('authority', 'SIGKILL');
+    for (const name of SIDECARS) {
+      const answers: string[] = [];
+      const isOver = async () =>
+        (await fleet.readiness(name)).includes('no authority has confirmed the state of tasks');
+      const used = async () => answers.push(await fleet.call(name, token));
+      await until(async () => (await used(), isOver()), { what: `the end of the lease of ${name}` });
+      await used();
+      // The lease of the second one may be over by now.
+      if (name === 'remote') expect([...new Set(answers)]).toEqual(['200', UNAVAILABLE]);
+      expect(answers.at(-1)).toBe(UNAVAILABLE);
+    }
+    await fleet.serve('authority');
     for (const name of SIDECARS) await allowed(name, token);
-    const of = ['--config', join(fleet.folder, 'authority.yaml')];
-    const used = async (): Promise<readonly { readonly log?: string; readonly decisionId: string }[]> => {
-      const { out } = await ran(ledgerQuery, ...of, '--task', taskId, '--kind', 'use', '--decision', 'allow', '--json');
-      return out.split('\n').flatMap((line) => (line.startsWith('{') ? JSON.parse(line) : []));
-    };
-    const names = async () => new Set((await used()).map(({ log }) => log?.split('/')[1]));
-    await until(async () => (await names()).size === SIDECARS.length, { what: 'the uses of both sidecars' });
-    expect(await names()).toEqual(new Set(SIDECARS));
-
-    const key = fleet.ledgerKey();
-    const verified = await ran(ledgerVerify, '--key', key, ...of, '--json');
-    // 2: the last seconds of what goes on are under no checkpoint.
-    expect([0, 2]).toContain(verified.exit);
-    const { received } = JSON.parse(verified.out) as { readonly received: readonly { readonly id: string }[] };
-    expect(received.map(({ id }) => id).toSorted()).toEqual(['spiffe://acme.test/ns/pay/sa/tools-1', 'unix']);
-
-    const [use] = await used();
-    const proof = join(fleet.folder, 'use.proof');
-    const prove = async () => (await ran(ledgerProve, use?.decisionId ?? '', ...of, '--out', proof)).exit === 0;
-    await until(prove, { what: 'a checkpoint over the use' });
-    expect(await ran(ledgerCheckProof, proof, '--key', key)).toMatchObject({
-      exit: 0,
-      out: expect.stringContaining('received  by an authority'),
-    });
   });
 
   it('have the record of a use of high risk at the authority before the answer, once, though the sidecar is killed then', async () => {
@@ -138,8 +147,38 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
       };
       await until(async () => (await found('--kind', 'use')).length > 0, { what: 'the record in the ledger' });
       expect(await found('--kind', 'use')).toHaveLength(1);
+      if (name === 'remote') killed = String(used[0]?.['origin']);
       await fleet.serve(name);
     }
+  });
+
+  it('leave their records at the authority, whose key alone verifies and proves them', async () => {
+    const { token, taskId } = await fleet.declare();
+    for (const name of SIDECARS) await allowed(name, token);
+    const of = ['--config', join(fleet.folder, 'authority.yaml')];
+    const used = async (): Promise<readonly { readonly log?: string; readonly decisionId: string }[]> => {
+      const { out } = await ran(ledgerQuery, ...of, '--task', taskId, '--kind', 'use', '--decision', 'allow', '--json');
+      return out.split('\n').flatMap((line) => (line.startsWith('{') ? JSON.parse(line) : []));
+    };
+    const names = async () => new Set((await used()).map(({ log }) => log?.split('/')[1]));
+    await until(async () => (await names()).size === SIDECARS.length, { what: 'the uses of both sidecars' });
+    expect(await names()).toEqual(new Set(SIDECARS));
+
+    const key = fleet.ledgerKey();
+    const verified = await ran(ledgerVerify, '--key', key, ...of, '--json');
+    // 2: the last seconds of what goes on are under no checkpoint.
+    expect([0, 2]).toContain(verified.exit);
+    const { received } = JSON.parse(verified.out) as { readonly received: readonly { readonly id: string }[] };
+    expect(new Set(received.map(({ id }) => id))).toEqual(new Set(['spiffe://acme.test/ns/pay/sa/tools-1', 'unix']));
+
+    const [use] = await used();
+    const proof = join(fleet.folder, 'use.proof');
+    const prove = async () => (await ran(ledgerProve, use?.decisionId ?? '', ...of, '--out', proof)).exit === 0;
+    await until(prove, { what: 'a checkpoint over the use' });
+    expect(await ran(ledgerCheckProof, proof, '--key', key)).toMatchObject({
+      exit: 0,
+      out: expect.stringContaining('received  by an authority'),
+    });
   });
 
   it('have a link in the log of the sidecar to the record of a use of high risk', async () => {
@@ -271,11 +310,13 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     const spent = answers.filter((answer) => answer === '200').length;
     expect(spent).toBeLessThanOrEqual(25);
     expect(spent + late).toBeGreaterThanOrEqual(25);
-    expect(answers.slice(-20)).toEqual(Array.from({ length: 20 }, () => '403 task.exhausted'));
+    expect(answers.slice(-20)).not.toContain('200');
+    const exhausted = async (name: SidecarName) => (await fleet.call(name, token)) === '403 task.exhausted';
+    for (const name of SIDECARS) await until(() => exhausted(name), { what: `the end of the budget at ${name}` });
   });
 
   it('deny after a pause longer than the lease: the first answer is not made of what was true before', async () => {
-    for (const name of SIDECARS) {
+    const paused = async (name: SidecarName): Promise<void> => {
       const { token, taskId } = await fleet.declare();
       await allowed(name, token);
       fleet.signal(name, 'SIGSTOP');
@@ -285,33 +326,29 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
       fleet.signal(name, 'SIGCONT');
       expect((await answers).filter((answer) => answer === '200')).toEqual([]);
       await until(async () => (await fleet.call(name, token)) === '403 task.completed', { what: `a lease of ${name}` });
-    }
+    };
+    await Promise.all(SIDECARS.map(paused));
   });
 
-  it('go on to the end of their lease where the authority is killed, then deny, and recover with it', async () => {
-    const { token } = await fleet.declare();
-    for (const name of SIDECARS) {
-      await allowed(name, token);
-      // Until the entry that a first use adds to the history has come back, uses are settled.
-      const isPlain = async () => {
-        const before = await fleet.settled(name);
-        return (await fleet.call(name, token)) === '200' && (await fleet.settled(name)) === before;
-      };
-      await until(isPlain, { what: `a use at ${name} that settles nothing` });
-    }
-    fleet.signal('authority', 'SIGKILL');
-    for (const name of SIDECARS) {
-      const answers: string[] = [];
-      const isOver = async () =>
-        (await fleet.readiness(name)).includes('no authority has confirmed the state of tasks');
-      const used = async () => answers.push(await fleet.call(name, token));
-      await until(async () => (await used(), isOver()), { what: `the end of the lease of ${name}` });
-      await used();
-      // The lease of the second one may be over by now.
-      if (name === 'remote') expect([...new Set(answers)]).toEqual(['200', UNAVAILABLE]);
-      expect(answers.at(-1)).toBe(UNAVAILABLE);
-    }
-    await fleet.serve('authority');
-    for (const name of SIDECARS) await allowed(name, token);
+  it('name the log of a sidecar that was killed as lost, with how much of it is kept', async () => {
+    const of = ['--config', join(fleet.folder, 'authority.yaml')];
+    const lost = async (): Promise<Lost | undefined> => {
+      const { out } = await ran(ledgerQuery, ...of, '--kind', 'emitter', '--json');
+      const records = out.split('\n').flatMap((line): Lost[] => (line.startsWith('{') ? JSON.parse(line) : []));
+      return records.find(({ event, origin }) => event === 'lost' && origin === killed);
+    };
+    // An authority waits a minute for a log.
+    const { size } = await until(lost, { what: 'the lost log', withinMs: 180_000 });
+    const key = ['--key', fleet.ledgerKey()];
+    const { exit, out } = await ran(ledgerVerify, ...key, ...of);
+    // 2: the last seconds of what goes on are under no checkpoint.
+    expect([0, 2]).toContain(exit);
+    const block = out.split('\n\n').find((each) => each.includes(`received   ${killed}`));
+    expect(block).toContain('state      LOST');
+    expect(block).toContain(`${size} anchored, ${size} received, 0 missing`);
+    const asked = ['--framework', 'csf-2.0', '--from', '-1h', ...key, '--format', 'json'];
+    const { received = [] } = JSON.parse((await ran(ledgerEvidence, ...of, ...asked)).out) as EvidenceReport;
+    const remote = received.filter(({ id }) => id === 'spiffe://acme.test/ns/pay/sa/tools-1');
+    expect(remote.map(({ state }) => state).toSorted()).toEqual(['lost', 'open']);
   });
 });

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
+import { mustFind } from '../builders/must.ts';
 import { freePorts } from '../free-port.ts';
 import { describeWith, postgresPart } from '../parts.ts';
 import { PostgresPlaces } from '../postgres/places.ts';
@@ -60,19 +61,22 @@ async function stage() {
     await writeFile(file, stringify(settings), { mode: 0o600 });
     return file;
   };
-  /** The result of a check, which may leave nothing in the folder. */
-  const check = async (settings: Settings) => {
-    const file = await write('checked', settings);
+  /** The results of checks at the same time, which may leave nothing in the folder. */
+  const checkAll = async (all: readonly Settings[]) => {
+    const files = await Promise.all(all.map((settings, n) => write(`checked-${n}`, settings)));
     const before = await readdir(folder, { recursive: true });
-    const result = await ran(['serve', '--config', file, '--check'], { TMPDIR: folder });
+    const results = await Promise.all(
+      files.map((file) => ran(['serve', '--config', file, '--check'], { TMPDIR: folder })),
+    );
     // What serves beside it writes to its own files only.
     const after = await readdir(folder, { recursive: true });
     expect(after.filter((name) => !/-(?:wal|shm|journal)$/.test(name)).toSorted()).toEqual(
       before.filter((name) => !/-(?:wal|shm|journal)$/.test(name)).toSorted(),
     );
-    return result;
+    return results;
   };
-  return { folder, remove, svidOf, grpc, admin, nobody, authority, sidecar, write, check };
+  const check = async (settings: Settings) => mustFind((await checkAll([settings]))[0]);
+  return { folder, remove, svidOf, grpc, admin, nobody, authority, sidecar, write, check, checkAll };
 }
 
 describe('remit serve --check of a sidecar', () => {
@@ -96,7 +100,7 @@ describe('remit serve --check of a sidecar', () => {
     ['on a Unix socket', () => ({ ...at.sidecar, ...onSocket(at.folder) })],
   ])('says that one %s would start', async (_over, settings) => {
     const { code, out, err } = await at.check(settings());
-    expect([code, out]).toEqual([0, `${at.folder}/checked.yaml: it would start\n`]);
+    expect([code, out]).toEqual([0, `${at.folder}/checked-0.yaml: it would start\n`]);
     expect(err).not.toContain('not become ready');
   });
 
@@ -110,31 +114,47 @@ describe('remit serve --check of a sidecar', () => {
     expect(serving.child.exitCode).toBeNull();
   });
 
-  it.each<[string, () => Settings | Promise<Settings>, string]>([
-    [
-      'that cannot be reached',
-      () => ({ ...at.sidecar, state: `authority://127.0.0.1:${at.nobody}` }),
-      'the authority `127.0.0.1:\\d+` cannot be followed: UNAVAILABLE',
-    ],
-    [
-      'that does not admit its certificate',
-      async () => ({ ...at.sidecar, svid: await at.svidOf('planner', '/ns/agents/sa/planner') }),
-      'PERMISSION_DENIED: no rule of `authority\\.sidecars` admits this client',
-    ],
-    [
-      'with another SPIFFE ID',
-      () => ({ ...at.sidecar, authority: { id: 'spiffe://acme.test/other' } }),
-      'is `spiffe://acme\\.test/authority`, not `spiffe://acme\\.test/other`',
-    ],
-    [
-      'whose socket is not there',
-      () => ({ ...at.sidecar, ...onSocket(at.folder, 'none.sock') }),
-      'the authority `unix:.*none\\.sock` cannot be followed: UNAVAILABLE',
-    ],
-  ])('says why one would not be ready, with an authority %s', async (_which, settings, problem) => {
-    const { code, err } = await at.check(await settings());
-    expect(code).toBe(0);
-    expect(err).toMatch(new RegExp(`warning: it would start, but not become ready: .*${problem}`));
+  describe('says why one would not be ready', () => {
+    const unready: readonly (readonly [
+      which: string,
+      settings: () => Settings | Promise<Settings>,
+      problem: string,
+    ])[] = [
+      [
+        'that cannot be reached',
+        () => ({ ...at.sidecar, state: `authority://127.0.0.1:${at.nobody}` }),
+        'the authority `127.0.0.1:\\d+` cannot be followed: UNAVAILABLE',
+      ],
+      [
+        'that does not admit its certificate',
+        async () => ({ ...at.sidecar, svid: await at.svidOf('planner', '/ns/agents/sa/planner') }),
+        'PERMISSION_DENIED: no rule of `authority\\.sidecars` admits this client',
+      ],
+      [
+        'with another SPIFFE ID',
+        () => ({ ...at.sidecar, authority: { id: 'spiffe://acme.test/other' } }),
+        'is `spiffe://acme\\.test/authority`, not `spiffe://acme\\.test/other`',
+      ],
+      [
+        'whose socket is not there',
+        () => ({ ...at.sidecar, ...onSocket(at.folder, 'none.sock') }),
+        'the authority `unix:.*none\\.sock` cannot be followed: UNAVAILABLE',
+      ],
+    ];
+    let results: Awaited<ReturnType<typeof at.checkAll>>;
+    // Each waits 10 s to become ready: together.
+    beforeAll(async () => {
+      results = await at.checkAll(await Promise.all(unready.map(([, settings]) => settings())));
+    });
+
+    it.each(unready.map(([which, , problem], n) => [which, problem, n] as const))(
+      'with an authority %s',
+      (_which, problem, n) => {
+        const { code, err } = mustFind(results[n]);
+        expect(code).toBe(0);
+        expect(err).toMatch(new RegExp(`warning: it would start, but not become ready: .*${problem}`));
+      },
+    );
   });
 
   it.each([

@@ -28,7 +28,7 @@ beforeAll(() => {
   cpSync(join(root, 'cedar-policies'), join(folder, 'cedar-policies'), { recursive: true });
   const remit = join(folder, 'bin/remit');
   mkdirSync(dirname(remit));
-  writeFileSync(remit, `#!/bin/sh\nexec '${process.execPath}' --no-warnings '${root}/src/main.ts' "$@"\n`);
+  writeFileSync(remit, `#!/bin/sh\nexec '${process.execPath}' '${root}/dist/main.js' "$@"\n`);
   chmodSync(remit, 0o755);
 });
 afterAll(async () => {

@@ -79,7 +79,13 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
     const heads = emitterHeads(database, { id, nowMs });
     const objects = new RecordObjects(receivedObjects(database, nowMs), { what: 'the database', nowMs });
     const limits = { batchMs: 20, retryMs: 50, silenceMs: 2_000 };
-    return authority(folder(), { after, ports: systemPorts, heads, store: store ?? objects, limits });
+    const one = await authority(folder(), { after, ports: systemPorts, heads, store: store ?? objects, limits });
+    /** Ends it with a word to the others. */
+    const close = async (): Promise<void> => {
+      await one.close();
+      await heads.close();
+    };
+    return { ...one, close };
   }
   const both = async (url: string, store?: (index: number) => Pick<RecordStore, 'keep'>) =>
     [await started(url, REPLICAS[0], store?.(0)), await started(url, REPLICAS[1], store?.(1))] as const;
