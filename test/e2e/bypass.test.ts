@@ -123,10 +123,12 @@ describeWith(envoyPart(), 'bypasses through Envoy', (binary) => {
     it(`tries ${FUZZED} random requests: none passes as another call`, async () => {
       const before = upstream.arrived.length;
       const requests = fc.sample(randomRequest, { numRuns: FUZZED, seed: 5 });
-      await inGroups(requests, (text) => {
+      const sendOne = (text: string): Promise<string> => {
         const bytes = Buffer.from(text.replaceAll('TOKEN', token), 'latin1');
         return sendRaw(client, { protocol: 'http/1.1', bytes });
-      });
+      };
+      // Many have no end, and so no answer.
+      await inGroups(requests, sendOne, { atOnce: 36 });
       const arrived = upstream.arrived.slice(before);
       expect(arrived.flatMap(problemsOf)).toEqual([]);
       expect(arrived.length).toBeGreaterThan(0);
@@ -155,12 +157,16 @@ const misreadingsOf = (request: Arrived): readonly string[] =>
 
 const markOf = ({ headers }: Arrived): string => headers.find(([name]) => name === 'x-shape')?.[1] ?? 'none';
 
-async function inGroups<T>(items: readonly T[], work: (item: T, index: number) => Promise<unknown>): Promise<void> {
+async function inGroups<T>(
+  items: readonly T[],
+  work: (item: T, index: number) => Promise<unknown>,
+  { atOnce = 12 } = {},
+): Promise<void> {
   const waiting = items.entries();
   const worker = async (): Promise<void> => {
     for (const [index, item] of waiting) await work(item, index);
   };
-  await Promise.all(Array.from({ length: 12 }, worker));
+  await Promise.all(Array.from({ length: atOnce }, worker));
 }
 
 async function mustStart(binary: string, config: (adminSocket: string) => string): Promise<EnvoyProcess> {

@@ -32,7 +32,7 @@ permit (principal in Remit::AgentGroup::"agents", action == Remit::Action::"issu
 `;
 
 /** Longer than the 15 s that Envoy gives an answer by default. */
-const TOOL_MS = 20_000;
+const TOOL_MS = 17_000;
 const IDLE_SECONDS = 4;
 
 /** What an MCP server sends: the stream of a session, silent for as long as the tool runs, and the answer of the tool. An agent answers at once. */
@@ -138,7 +138,7 @@ describeWith(envoyPart(), 'streams of MCP through the shipped Envoy', (envoy) =>
       : [answer.statusCode ?? 0, text];
   }
 
-  it('lets a tool answer after 20 s and a session wait in silence, and ends both elsewhere', async () => {
+  it('lets a tool answer after 17 s and a session wait in silence, and ends both elsewhere', async () => {
     const tool = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'index' } };
     const [called, listening, plain] = await Promise.all([
       call('POST', '/mcp', tool),
