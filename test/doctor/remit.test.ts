@@ -308,7 +308,7 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
     const broken = await startDomain(envoy, {
       folder: other.folder,
       policies: examples,
-      environment: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' },
+      environment: { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1', OTEL_BSP_EXPORT_TIMEOUT: '1000' },
       settings: {
         admin: { listen: '127.0.0.1:0', socket: `unix:${join(other.folder, 'admin.sock')}` },
         acceptedIssuers: [

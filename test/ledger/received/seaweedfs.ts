@@ -11,6 +11,8 @@ const credentials = { accessKeyId: 'remit', secretAccessKey: 'only-for-this-test
 /**
  * Starts a real S3-compatible store on ports of loopback, with a bucket `records`, and puts its credentials into the environment.
  *
+ * `stop` kills it: nothing reads its folder again, and by itself it waits for seconds.
+ *
  * @param weed the program of SeaweedFS
  */
 export async function startSeaweedfs(weed: string, folder: string) {
@@ -46,5 +48,5 @@ export async function startSeaweedfs(weed: string, folder: string) {
     },
     { what: 'SeaweedFS takes requests' },
   );
-  return { client, port, stop: () => server.end() };
+  return { client, port, stop: () => server.end(0) };
 }
