@@ -123,12 +123,15 @@ describeWith(envoyPart(), 'bypasses through Envoy', (binary) => {
     it(`tries ${FUZZED} random requests: none passes as another call`, async () => {
       const before = upstream.arrived.length;
       const requests = fc.sample(randomRequest, { numRuns: FUZZED, seed: 5 });
-      const sendOne = (text: string): Promise<string> => {
-        const bytes = Buffer.from(text.replaceAll('TOKEN', token), 'latin1');
-        return sendRaw(client, { protocol: 'http/1.1', bytes });
-      };
-      // Many have no end, and so no answer.
-      await inGroups(requests, sendOne, { atOnce: 36 });
+      await inGroups(
+        requests,
+        (text) => {
+          const bytes = Buffer.from(text.replaceAll('TOKEN', token), 'latin1');
+          return sendRaw(client, { protocol: 'http/1.1', bytes });
+        },
+        // Many have no end, and so no answer.
+        { atOnce: 36 },
+      );
       const arrived = upstream.arrived.slice(before);
       expect(arrived.flatMap(problemsOf)).toEqual([]);
       expect(arrived.length).toBeGreaterThan(0);

@@ -315,18 +315,20 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     for (const name of SIDECARS) await until(() => exhausted(name), { what: `the end of the budget at ${name}` });
   });
 
+  /** Pauses a sidecar for longer than its lease, while a task of which it has used a token ends. */
+  const paused = async (name: SidecarName): Promise<void> => {
+    const { token, taskId } = await fleet.declare();
+    await allowed(name, token);
+    fleet.signal(name, 'SIGSTOP');
+    await new Promise((resolve) => setTimeout(resolve, LEASE_SECONDS * 1_000 + 500));
+    await fleet.complete(taskId);
+    const answers = Promise.all(Array.from({ length: 8 }, () => fleet.call(name, token)));
+    fleet.signal(name, 'SIGCONT');
+    expect((await answers).filter((answer) => answer === '200')).toEqual([]);
+    await until(async () => (await fleet.call(name, token)) === '403 task.completed', { what: `a lease of ${name}` });
+  };
+
   it('deny after a pause longer than the lease: the first answer is not made of what was true before', async () => {
-    const paused = async (name: SidecarName): Promise<void> => {
-      const { token, taskId } = await fleet.declare();
-      await allowed(name, token);
-      fleet.signal(name, 'SIGSTOP');
-      await new Promise((resolve) => setTimeout(resolve, LEASE_SECONDS * 1_000 + 500));
-      await fleet.complete(taskId);
-      const answers = Promise.all(Array.from({ length: 8 }, () => fleet.call(name, token)));
-      fleet.signal(name, 'SIGCONT');
-      expect((await answers).filter((answer) => answer === '200')).toEqual([]);
-      await until(async () => (await fleet.call(name, token)) === '403 task.completed', { what: `a lease of ${name}` });
-    };
     await Promise.all(SIDECARS.map(paused));
   });
 

@@ -115,14 +115,10 @@ describe('remit serve --check of a sidecar', () => {
   });
 
   describe('says why one would not be ready', () => {
-    const unready: readonly (readonly [
-      which: string,
-      settings: () => Settings | Promise<Settings>,
-      problem: string,
-    ])[] = [
+    const unready: readonly (readonly [which: string, settings: () => Promise<Settings>, problem: string])[] = [
       [
         'that cannot be reached',
-        () => ({ ...at.sidecar, state: `authority://127.0.0.1:${at.nobody}` }),
+        async () => ({ ...at.sidecar, state: `authority://127.0.0.1:${at.nobody}` }),
         'the authority `127.0.0.1:\\d+` cannot be followed: UNAVAILABLE',
       ],
       [
@@ -132,12 +128,12 @@ describe('remit serve --check of a sidecar', () => {
       ],
       [
         'with another SPIFFE ID',
-        () => ({ ...at.sidecar, authority: { id: 'spiffe://acme.test/other' } }),
+        async () => ({ ...at.sidecar, authority: { id: 'spiffe://acme.test/other' } }),
         'is `spiffe://acme\\.test/authority`, not `spiffe://acme\\.test/other`',
       ],
       [
         'whose socket is not there',
-        () => ({ ...at.sidecar, ...onSocket(at.folder, 'none.sock') }),
+        async () => ({ ...at.sidecar, ...onSocket(at.folder, 'none.sock') }),
         'the authority `unix:.*none\\.sock` cannot be followed: UNAVAILABLE',
       ],
     ];
