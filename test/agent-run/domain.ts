@@ -150,7 +150,7 @@ export function startCommand(
       // A command that outlives its wrapper keeps the pipes open.
       const done = (): void => resolve({ code, signal, out, err });
       child.once('close', done);
-      setTimeout(done, 500).unref();
+      setTimeout(done, 3_000).unref();
     });
   });
   const said = (pattern: RegExp): Promise<RegExpExecArray> =>

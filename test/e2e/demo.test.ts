@@ -1,8 +1,8 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { scratch } from '../builders/scratch.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { ran, remit } from './process.ts';
 
@@ -21,7 +21,10 @@ interface Span {
   }[];
 }
 
-const leftovers = (): readonly string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('remit-dev-'));
+const { folder, remove } = scratch();
+/** Of these commands alone: other tests run beside them. */
+const temporary = folder();
+const leftovers = (): readonly string[] => readdirSync(temporary);
 const attribute = ({ attributes }: Pick<Span, 'attributes'>, key: string): string | undefined =>
   attributes.find((one) => one.key === key)?.value.stringValue;
 
@@ -39,20 +42,22 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
     });
   });
   let endpoint = '';
-  let before: readonly string[] = [];
   let played: Awaited<ReturnType<typeof ran>>;
 
   beforeAll(async () => {
-    before = leftovers();
     await new Promise<void>((done) => collector.listen(0, '127.0.0.1', done));
     endpoint = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`;
     played = await ran(['demo'], {
       ENVOY_BIN: envoy,
+      TMPDIR: temporary,
       OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
       OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     });
   });
-  afterAll(() => new Promise((done) => collector.close(done)));
+  afterAll(async () => {
+    await new Promise((done) => collector.close(done));
+    remove();
+  });
 
   it('plays every step as expected and prints so last', () => {
     expect(played.out).toContain('demo: 13 of 13 steps as expected\n');
@@ -65,7 +70,7 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
   });
 
   it('leaves nothing behind', () => {
-    expect(leftovers()).toEqual(before);
+    expect(leftovers()).toEqual([]);
   });
 
   it('links each use of a token to its issuance span, in the trace named by the attribute', () => {
@@ -100,19 +105,19 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
   });
 
   it('keeps running with --keep, and leaves nothing after Ctrl-C', async () => {
-    const running = remit(['demo', '--keep'], { ENVOY_BIN: envoy });
+    const running = remit(['demo', '--keep'], { ENVOY_BIN: envoy, TMPDIR: temporary });
     await running.said('running until Ctrl-C');
     expect(running.out()).toMatch(/ {2}envoy +https:\/\/127\.0\.0\.1:\d+/);
     running.child.kill('SIGINT');
     expect(await running.exit).not.toBe(2);
-    expect(leftovers()).toEqual(before);
+    expect(leftovers()).toEqual([]);
   });
 
   it('leaves nothing after Ctrl-C in the middle', async () => {
-    const running = remit(['demo'], { ENVOY_BIN: envoy });
+    const running = remit(['demo'], { ENVOY_BIN: envoy, TMPDIR: temporary });
     await running.said('1. allow');
     running.child.kill('SIGINT');
     await running.exit;
-    expect(leftovers()).toEqual(before);
+    expect(leftovers()).toEqual([]);
   });
 });
