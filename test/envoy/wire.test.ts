@@ -233,11 +233,18 @@ for (const version of envoyVersions) {
     });
 
     it('denies requests beyond the bound, even where errors let requests pass', async () => {
+      // Checks wait until one more was refused.
+      const { promise: refused, resolve } = Promise.withResolvers<void>();
       wire.handler = async (bytes, call) => {
-        await new Promise((resolve) => setTimeout(resolve, 150));
+        await refused;
         return handlerOf(allow)(bytes, call);
       };
-      const answers = await Promise.all(Array.from({ length: 48 }, () => wire.to('open', get('/'))));
+      const asked = async () => {
+        const answered = await wire.to('open', get('/'));
+        if (answered.status === 503) resolve();
+        return answered;
+      };
+      const answers = await Promise.all(Array.from({ length: 48 }, asked));
       const shed = answers.filter(({ status }) => status === 503);
       expect(answers.filter(({ status }) => status === 200).length).toBe(answers.length - shed.length);
       expect(shed.length).toBeGreaterThan(0);
