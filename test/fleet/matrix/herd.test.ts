@@ -12,7 +12,7 @@ import { herd, isForTable, seen, titleOf } from './rows.ts';
 
 jest.setTimeout(600_000);
 
-const PROCESSES = 4;
+const PROCESSES = isForTable() ? 4 : 2;
 /** The bound of the row for 2,000 of them on an idle machine, and what a loaded one takes for fewer. */
 const BACK_MS = isForTable() ? 20_000 : 120_000;
 const { folder, remove } = scratch();
