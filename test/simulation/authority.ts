@@ -7,7 +7,7 @@ import type { SpendProblem } from '../../src/state/spend.ts';
 import { DatabaseClient } from './database-client.ts';
 import { feedAfter } from './database.ts';
 import type { Transaction } from './database.ts';
-import { birthOf, epochOf, FIRST_EPOCH, headOf, isLostIn, markAt } from './database-node.ts';
+import { birthOf, epochOf, headOf, isLostIn, markAt } from './database-node.ts';
 import type { Rows } from './database-node.ts';
 import { Stream } from './network.ts';
 import type { StreamEnd, Writer } from './network.ts';
@@ -62,6 +62,7 @@ export class Authority {
   /** `null` until the first beat has told the head of the feed. */
   #hub: FeedHub | null = null;
   readonly #startMs: number;
+  readonly #life: number;
   /** Sidecars that said Hello: they are welcome after a beat that began afterwards. */
   #hellos: Greeting[] = [];
   #receipts: Receipt[] = [];
@@ -77,6 +78,7 @@ export class Authority {
 
   constructor(world: World, place: string, life: number) {
     this.#world = world;
+    this.#life = life;
     this.#id = `${place}#${life}`;
     this.party = new Party(place, world);
     this.#database = new DatabaseClient(this.party, world.database);
@@ -88,8 +90,9 @@ export class Authority {
   }
 
   /** Whether it serves, and has processed the feed up to a head. */
-  hasSeen(head: number): boolean {
-    return this.party.isRunning && !this.#isHalted && this.#hub?.position === head && this.#seen.seq === head;
+  hasSeen(head: number, mark: string): boolean {
+    const hasMark = this.#seen.seq === head && this.#seen.mark === mark;
+    return this.party.isRunning && !this.#isHalted && this.#hub?.position === head && hasMark;
   }
 
   /** A sidecar connects. */
@@ -332,7 +335,7 @@ export class Authority {
 
   #newHub(position: number): FeedHub {
     const { mistake, isAlone } = this.#world;
-    const isRestored = this.#epoch !== FIRST_EPOCH && mistake !== 'restored-in-haste';
+    const waits = (isAlone || this.#life > 1) && mistake !== 'restored-in-haste';
     return new FeedHub({
       epoch: this.#epoch,
       position,
@@ -341,8 +344,9 @@ export class Authority {
       marginMs: mistake === 'no-margin' ? 0 : MARGIN_MS,
       maxHeld: 1_000,
       maxHeldInAll: 100_000,
-      // Of several authorities, the rows tell of an earlier process; not where a backup of the rows was restored.
-      inheritedUntilMs: isAlone || isRestored ? this.#startMs + LEASE_MS + MARGIN_MS : -Infinity,
+      // As the product at each start: leases of an earlier process may run, of which the rows of a backup say nothing. The first
+      // processes of a run have none before them.
+      inheritedUntilMs: waits ? this.#startMs + LEASE_MS + MARGIN_MS : -Infinity,
     });
   }
 

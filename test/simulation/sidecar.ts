@@ -61,8 +61,8 @@ export class Sidecar {
   }
 
   /** Whether it has processed the feed up to a head. */
-  hasSeen(head: number): boolean {
-    return this.party.isRunning && this.#feed.position?.seq === head && this.#feed.position.mark !== '';
+  hasSeen(head: number, mark: string): boolean {
+    return this.party.isRunning && this.#feed.position?.seq === head && this.#feed.position.mark === mark;
   }
 
   /** An agent uses a token. `then` hears whether it was allowed. */

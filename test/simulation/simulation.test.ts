@@ -24,6 +24,14 @@ describe('the simulated fleet', () => {
     expect([...met].sort()).toEqual(FAULT_KINDS.toSorted());
   });
 
+  it('keeps its promise where a backup is put in place of a restored one', () => {
+    // New authorities on a backup from before the list of authorities: nothing in it tells of leases that still run.
+    expect(simulate(883_273)).toMatchObject({
+      violations: [],
+      faults: expect.arrayContaining(['401 backup restored', '401 backup restored']),
+    });
+  });
+
   it('runs a seed again exactly', () => {
     expect(simulate(7, 'acknowledged-at-commit')).toEqual(simulate(7, 'acknowledged-at-commit'));
   });

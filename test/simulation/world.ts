@@ -1,5 +1,5 @@
 import { Authority } from './authority.ts';
-import { headOf } from './database-node.ts';
+import { headOf, markAt } from './database-node.ts';
 import { Database } from './database.ts';
 import type { Mistake } from './mistakes.ts';
 import { Network } from './network.ts';
@@ -79,13 +79,14 @@ export class World {
     const { primary } = database;
     if (primary === null || primary.log.length === 0) return;
     const head = headOf(primary.rows);
+    const mark = markAt(primary.rows, head);
     const last = primary.log.findLastIndex(({ writes }) => writes.some(([name]) => name === 'head'));
     const isLittle = last > 0 && random.chance(0.5);
     // Of the last change alone, the number is soon given again.
     const length = isLittle ? last : random.whole(Math.floor(primary.log.length * 0.6), primary.log.length - 1);
     const losesChanges = primary.log.slice(length).some(({ writes }) => writes.some(([name]) => name === 'head'));
-    const isSeen = losesChanges && authorities.every(({ now }) => now.hasSeen(head));
-    const isWitnessed = isSeen && sidecars.every(({ now }) => now.hasSeen(head));
+    const isSeen = losesChanges && authorities.every(({ now }) => now.hasSeen(head, mark));
+    const isWitnessed = isSeen && sidecars.every(({ now }) => now.hasSeen(head, mark));
     database.putBack(length);
     if (!isSeen) return this.restore();
     // What was spent since is spent again until somebody notices; only the command ends that.
