@@ -13,8 +13,8 @@ export interface AccessLogSink {
   /** A log has connected; call the returned function when it disconnects. */
   readonly opened: (name: string) => () => void;
   /**
-   * Name of this process's ledger, `null` where no other process serves the same proxy. Entries that name another came here while that
-   * process was away. Their stream is ended: Envoy stays with the process that a stream began at, and chooses anew for the next one.
+   * Name of this process's ledger, `null` where no other process serves the same proxy. A stream whose entries all name another began here
+   * while that process was away. It is ended: Envoy stays with the process that a stream began at, and chooses anew for the next one.
    */
   readonly ledger: string | null;
   /** Backpressure: `null` where the next call may come at once, else resolves when it may. */
@@ -108,6 +108,7 @@ interface Reading {
 async function readStream(log: AccessLogStream, { sink, messages, rests }: Reading): Promise<Ending | null> {
   let gone: (() => void) | null = null;
   let restIsThere: (() => void) | null = null;
+  let hasOwn = false;
   try {
     for await (const chunk of log) {
       messages.add(chunk);
@@ -122,7 +123,9 @@ async function readStream(log: AccessLogStream, { sink, messages, rests }: Readi
         gone ??= sink.opened(message.name);
         const taken = await takeEntries(message, sink);
         if (taken.problem !== null) return invalid(taken.problem);
-        if (taken.isElsewhere) log.endAnswer();
+        hasOwn ||= taken.hasOwn;
+        // A log that all processes share stays: the next one would begin at one of them as well.
+        if (taken.hasOther && !hasOwn) log.endAnswer();
       }
       if (messages.isPartial) restIsThere ??= rests.add(log);
       else messages.letGo();
@@ -138,22 +141,26 @@ async function readStream(log: AccessLogStream, { sink, messages, rests }: Readi
 /** How the entries of a message were taken. */
 interface Taken {
   readonly problem: string | null;
-  /** Whether one is of a decision of another process. */
-  readonly isElsewhere: boolean;
+  /** Whether one is of a decision of this process, and of another one. */
+  readonly hasOwn: boolean;
+  readonly hasOther: boolean;
 }
 
 async function takeEntries({ bytes, entries }: AccessLogMessage, sink: AccessLogSink): Promise<Taken> {
-  let isElsewhere = false;
+  let [hasOwn, hasOther] = [false, false];
   for (const [index, entry] of entries.entries()) {
     if (index % ENTRIES_AT_ONCE === ENTRIES_AT_ONCE - 1) await new Promise((resolve) => setImmediate(resolve));
     const call = servedCallFrom(bytes, entry);
     if (call === null) continue;
-    if ('problem' in call) return { problem: call.problem, isElsewhere };
-    const ledger = call.decision?.ledger ?? sink.ledger;
-    isElsewhere ||= ledger !== sink.ledger;
+    if ('problem' in call) return { problem: call.problem, hasOwn, hasOther };
+    const ledger = call.decision?.ledger ?? null;
+    if (ledger !== null && sink.ledger !== null) {
+      if (ledger === sink.ledger) hasOwn = true;
+      else hasOther = true;
+    }
     const taken = sink.served(call);
     // Mostly `null`; awaiting each would cost more than the entry.
     if (taken !== null) await taken;
   }
-  return { problem: null, isElsewhere };
+  return { problem: null, hasOwn, hasOther };
 }

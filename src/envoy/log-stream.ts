@@ -66,7 +66,7 @@ export class AccessLogStream implements StreamEvents, AsyncIterableIterator<Buff
 
   /**
    * Ends the answer, normally, so that the client opens its next stream where it now would. What it has sent until it hears of that is still
-   * read.
+   * read, but not over a network: grpc-js reads no more then.
    */
   endAnswer(): void {
     if (!this.#isOver) this.#call.end(EMPTY);

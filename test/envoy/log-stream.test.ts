@@ -36,6 +36,7 @@ describe('a stream of the access log', () => {
   let client: RawClient;
   let taken = 0;
   let left = 0;
+  let ledger: string | null = null;
   const elapse = async (ms: number): Promise<void> => {
     clock.ms += ms;
     jest.advanceTimersByTime(ms);
@@ -48,14 +49,16 @@ describe('a stream of the access log', () => {
   };
   beforeEach(async () => {
     jest.useFakeTimers({ doNotFake: ['setImmediate', 'nextTick', 'queueMicrotask', 'performance', 'hrtime', 'Date'] });
-    [taken, left] = [0, 0];
+    [taken, left, ledger] = [0, 0, 'remit-1'];
     server = new AuthorizationServer(
       oneByOne(() => Buffer.of(1)),
       {
         refuse,
         monotonicMs: () => clock.ms,
         accessLog: {
-          ledger: 'remit-1',
+          get ledger() {
+            return ledger;
+          },
           opened: () => () => void (left += 1),
           served: () => ((taken += 1), null),
         },
@@ -94,17 +97,30 @@ describe('a stream of the access log', () => {
     expect([textOf(client), server.heldBytes, taken]).toEqual(['', 0, 5]);
   });
 
-  it('is ended once it brings what another process decided, and what still comes on it is read', async () => {
-    await sends(Buffer.concat([MESSAGE, messageFor('remit-1')]));
-    expect([textOf(client), taken]).toEqual(['', 2]);
+  it('is ended where it brings only what another process decided, and what still comes on it is read', async () => {
+    await sends(MESSAGE);
+    expect([textOf(client), taken]).toEqual(['', 1]);
     await sends(Buffer.concat([messageFor('remit-2'), MESSAGE]));
     expect(textOf(client)).toMatch(/grpc-status.?\W*0$/);
     await sends(messageFor('remit-2'));
-    expect([taken, left]).toEqual([5, 0]);
+    expect([taken, left]).toEqual([4, 0]);
     await client.send(reset(1));
     await client.settled();
     await turns();
     expect([server.heldBytes, left]).toEqual([0, 1]);
+  });
+
+  it('stays where it has brought what this process decided, as a log that all processes share', async () => {
+    await sends(Buffer.concat([messageFor('remit-1'), messageFor('remit-2'), messageFor('remit-2')]));
+    await elapse(60_000);
+    expect([textOf(client), taken, left]).toEqual(['', 3, 0]);
+  });
+
+  it('stays at a process that has no others beside it', async () => {
+    ledger = null;
+    await sends(messageFor('remit-2'));
+    await elapse(60_000);
+    expect([textOf(client), taken, left]).toEqual(['', 1, 0]);
   });
 
   it('is reset where its client does not leave it', async () => {
