@@ -1,7 +1,7 @@
 import type { FeedChange } from '../../src/state/feed.ts';
 
 /** The life of a database that was never restored. */
-export const FIRST_EPOCH = 'epoch-1';
+const FIRST_EPOCH = 'epoch-1';
 
 /** Rows by name, of any table. Values are never changed in place. */
 export type Rows = Map<string, unknown>;

@@ -26,8 +26,11 @@ export interface AuthorityPlace {
 /** Listener of a stream of the feed. */
 export interface FollowListener {
   readonly onDown: (down: Down) => void;
-  /** Called exactly once, as the last call; not after `end`. */
-  /** @param isRefused whether the authority said that it serves no sidecar, since its database lacks changes */
+  /**
+   * Called exactly once, as the last call; not after `end`.
+   *
+   * @param isRefused whether the authority said that it serves no sidecar, since its database lacks changes
+   */
   readonly onEnd: (problem: string, isRefused: boolean) => void;
 }
 
