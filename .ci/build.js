@@ -108,6 +108,9 @@ async function bundled({ input, plugins = [], output = {} }) {
       dir: 'dist',
       sourcemap: true,
       sourcemapExcludeSources: true,
+      // V8 keeps the text of each file that it has loaded, with two bytes a character if one of them is not of Latin-1.
+      charset: 'ascii',
+      comments: { legal: true, annotation: false, jsdoc: false },
       // Two folders deep, as all folders of `src/` are: files of the product are found by paths relative to the code.
       entryFileNames: ({ name }) => (name === 'main' ? 'main.js' : 'program/[name].js'),
       chunkFileNames: 'program/[name]-[hash].js',

@@ -124,6 +124,11 @@ for (const version of envoyVersions) {
       });
       const { body } = await envoy.admin('/stats?filter=remit_agents');
       expect(body).toContain(`remit_agents.http_local_rate_limit.rate_limited: ${2 * CALLS + 1}\n`);
+      // The alert `RemitEnvoyShedding` is on it.
+      const scraped = await envoy.admin('/stats/prometheus?filter=remit_agents');
+      expect(scraped.body).toContain(
+        `envoy_http_local_rate_limit_rate_limited{envoy_local_http_ratelimit_prefix="remit_agents"} ${2 * CALLS + 1}\n`,
+      );
       const logged = await until(() => envoy.accessLog().find((line) => line.includes('"status":429')));
       expect(JSON.parse(logged)).toMatchObject({ flags: 'RL', details: 'local_rate_limited', peer: noisy.id });
     });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { TimeZones } from '../../src/action/time-zones.ts';
-import { localTimes } from '../../src/policy/local-time.ts';
+import { formattedWall, localTimes, temporalWall } from '../../src/policy/local-time.ts';
 import { issueQuestion } from '../../src/policy/issue-question.ts';
 import type { CacheResult } from '../../src/policy/answers/cache.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
@@ -33,6 +33,17 @@ describe('localTimes', () => {
     ['Europe/Paris', '1900-01-01T00:00:00Z', [1, 9, '1900-01-01']],
   ] as const)('is in %s at %s what the clock on the wall says', (zone, instant, [weekday, minuteOfDay, date]) => {
     expect(at(zone, instant)).toEqual({ weekday, minuteOfDay, date: datetime(date) });
+  });
+
+  it('is the same on a Node.js that has no `Temporal`', () => {
+    const zone = fc.constantFrom(...Intl.supportedValuesOf('timeZone'), 'UTC', 'US/Pacific', 'Etc/GMT+5');
+    const instant = fc.integer({ min: Date.parse('1850-01-01'), max: Date.parse('2200-01-01') });
+    fc.assert(
+      fc.property(zone, instant, (name, atMs) => {
+        expect(formattedWall(name, atMs)).toEqual(temporalWall(name, atMs));
+      }),
+      { numRuns: 1_000 },
+    );
   });
 
   it('is computed once per second', () => {
