@@ -75,7 +75,8 @@ function buildOf(
   },
 ): Build {
   const { checkout, installation, policies, suffix } = options;
-  const socketOf = (life: string): string => join(bench.stage.folder, `authority-${life}${suffix}.sock`);
+  // Without the comma of the suffix, at which the addresses of a sidecar's `state` are taken apart.
+  const socketOf = (life: string): string => join(bench.stage.folder, `authority-${life}-${basename(checkout)}.sock`);
   const role = (name: string, more: (life: string) => Partial<RemitOptions>): CostContender => ({
     name: `${name}${suffix}`,
     files: [installation.folder],

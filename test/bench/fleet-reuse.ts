@@ -1,4 +1,4 @@
-import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { measure } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
@@ -22,7 +22,10 @@ const WARM_SECONDS = 10;
 /** The ratio within a round moves by a few percent on a shared machine: more rounds than those of other sections. */
 const ROUNDS_MORE = 2;
 
-/** Repeated uses at a sidecar and at an embedded process, in turn, each behind its own Envoy. */
+/**
+ * Repeated uses at a sidecar and at an embedded process, in turn, each behind its own Envoy. The authority of a sidecar is on another machine elsewhere;
+ * here it takes from the same processors, so beside the embedded process a companion takes as much.
+ */
 export async function measureSidecarReuse(bench: Bench): Promise<void> {
   const { collectorPort, domain, effort, results, say, stage } = bench;
   const policies = await policiesWithoutHistory(bench, 'policies-of-reuse');
@@ -31,8 +34,8 @@ export async function measureSidecarReuse(bench: Bench): Promise<void> {
   const contenders = [];
   const authorityCosts: number[] = [];
   for (const { name, remit, issuer } of [
-    { name: EMBEDDED, remit: embedded, issuer: embedded },
     { name: SIDECAR, remit: sidecar, issuer: authority },
+    { name: EMBEDDED, remit: embedded, issuer: embedded },
   ]) {
     const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
     contenders.push({ name, remit, issuer, port: envoy.address.port });
@@ -42,31 +45,41 @@ export async function measureSidecarReuse(bench: Bench): Promise<void> {
     await mustBeAllowedSoon(port, load);
     await wrk(stage, load, { port, seconds: WARM_SECONDS });
   }
+  let takenPerSecond = 0;
   for (let round = 0; round < effort.rounds * ROUNDS_MORE; round += 1) {
     // Each second round begins with the other one.
     for (const { name, remit, issuer, port } of round % 2 === 0 ? contenders : contenders.toReversed()) {
       const load = await reuse(bench, issuer);
       await mustBeAllowedSoon(port, load);
+      const companion = issuer === remit ? await startCompanion(bench, takenPerSecond) : null;
       await wrk(stage, load, { port, seconds: 1 });
       const before = cpuMicroseconds(issuer.pid);
       const run = await measure(bench, { contender: name, scenario: REUSE, pid: remit.pid }, () =>
         wrk(stage, load, { port, seconds: effort.seconds }),
       );
-      if (issuer !== remit) authorityCosts.push((cpuMicroseconds(issuer.pid) - before) / run.requests);
+      await companion?.end();
+      if (issuer === remit) continue;
+      const cost = (cpuMicroseconds(issuer.pid) - before) / run.requests;
+      authorityCosts.push(cost);
+      takenPerSecond = cost * run.requestsPerSecond;
     }
   }
   const ratio = results.ratio('requestsPerSecond', sidecarReuse.sidecar, sidecarReuse.embedded);
   const cost = results.ratio('cpuUs', sidecarReuse.sidecar, sidecarReuse.embedded);
   const authorityCost = median(authorityCosts);
   results.note(AUTHORITY_COST, authorityCost, 'us');
-  const rate = median(results.values(...sidecarReuse.sidecar, 'requestsPerSecond'));
-  const left = 1 - (rate * authorityCost) / (1_000_000 * availableParallelism());
   say(
-    `a sidecar answers ${percent(ratio)} of what embedded does beside its authority on the same processors, ` +
-      `${percent(ratio / left)} for what the authority leaves of them (it takes ${authorityCost.toFixed(1)} us a check); ` +
+    `a sidecar answers ${percent(ratio)} of what embedded does, each beside ${authorityCost.toFixed(1)} us of other work for a check; ` +
       `a check takes ${percent(cost)} of the processor time of embedded`,
   );
   for (const remit of [sidecar, embedded, authority]) await remit.end();
+}
+
+/** @param takenPerSecond microseconds of processor time */
+async function startCompanion({ stage }: Bench, takenPerSecond: number): Promise<{ end: () => Promise<void> }> {
+  const script = join(import.meta.dirname, 'companion.ts');
+  const { child } = await stage.start([process.execPath, script, takenPerSecond.toFixed(0)], { ready: 'ready' });
+  return { end: () => child.end() };
 }
 
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;

@@ -51,6 +51,9 @@ interface ProfileNode {
   };
 }
 
+/** Of the built files, by their URLs; `null` where there is none. */
+const maps = new Map<string, SourceMap | null>();
+
 const { values } = parseArgs({
   options: {
     load: { type: 'string', default: 'reuse' },
@@ -151,8 +154,6 @@ function selfTimes(
     .filter(({ callFrame }) => callFrame.functionName !== '(idle)')
     .map(({ id, callFrame }) => ({ frame: callFrame, us: byNode.get(id) ?? 0 }));
 }
-
-const maps = new Map<string, SourceMap | null>();
 
 /** The source of a frame of the bundled product, by the source map beside it; other URLs as they are. */
 function sourceOf({ url, lineNumber, columnNumber }: ProfileNode['callFrame']): string {

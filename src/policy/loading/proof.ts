@@ -99,7 +99,7 @@ const OWN_BASE = 'take the `base.cedarschema` that comes with this build, and ad
 /** Checks that the base schema accepts the catalog's actions, and the context that Remit passes. */
 function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar): Finding | null {
   const file = { file: input.base.file, line: 1, column: 1 };
-  const [generated] = problemsOf(cedar.checkParseSchema(schema.text));
+  const [generated] = problemsOf(cedar.preparseSchema(SCHEMA, schema.text));
   if (generated !== undefined) {
     return {
       ...file,
@@ -107,7 +107,6 @@ function schemaMisfit(input: ProofInput, schema: GeneratedSchema, cedar: Cedar):
       help: generated.help ?? OWN_BASE,
     };
   }
-  cedar.preparseSchema(SCHEMA, schema.text);
   cedar.preparsePolicySet(SCHEMA, { staticPolicies: {} });
   for (const sample of input.samples) {
     const call = { ...sample, preparsedPolicySetId: SCHEMA, preparsedSchemaName: SCHEMA, validateRequest: true };
