@@ -20,7 +20,7 @@ import { measureIssuer } from './issuer-flood.ts';
 import { measurePolicies } from './policies.ts';
 import { measureRoles, roleNames } from './roles.ts';
 import { resultObject, tables } from './report.ts';
-import { measureSoak } from './soak.ts';
+import { measureSidecarSoak, measureSoak } from './soak.ts';
 import { measureStarts } from './start-cost.ts';
 import { Stage } from './stage.ts';
 import { measureTasks } from './tasks.ts';
@@ -36,7 +36,7 @@ Measures the built product beside others, each behind a real Envoy, in turn, rou
   --rounds    how often each measurement is made; default 3
   --seconds   how long one takes; default 3
   --only      some of: start, memory (\`cost\` is both), throughput, socket, rates, policies, tasks,
-              bodies, collector, soak, overload, issuer, fleet, network, denials, roles; default all
+              bodies, collector, soak, sidecar-soak, overload, issuer, fleet, network, denials, roles; default all
   --tasks     most live tasks of the sweep; default 100000, which takes four minutes
   --streams   numbers of sidecars of the fleet; default 1,10,100,2000: the last takes 1.5 GiB and some minutes
   --roles     some of: ${roleNames.join(', ')}; default all
@@ -64,6 +64,7 @@ const sections: Readonly<Record<string, Section>> = {
   policies: measurePolicies,
   collector: measureCollections,
   soak: measureSoak,
+  'sidecar-soak': measureSidecarSoak,
   tasks: measureTasks,
   overload: measureOverload,
   issuer: measureIssuer,
