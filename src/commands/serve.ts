@@ -99,6 +99,7 @@ export const serve: Command = {
       onFatal: fatal.resolve,
       guard,
       live: () => live.now,
+      runtimeVersion: io.runtimeVersion,
     });
     if ('problem' in remit) {
       const exit = refused(io, remit.problem);

@@ -25,6 +25,7 @@ import { followOwnSvid } from './own-svid.ts';
 import { otelEnvironmentProblems } from './otel-environment.ts';
 import type { Parts } from './parts.ts';
 import { beginFolder, openPolicies } from './policies.ts';
+import { provedNotesIn } from './proved-notes.ts';
 import { StateHealth } from './state-health.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
@@ -48,7 +49,8 @@ export async function openParts(
   const metrics = newMetrics();
   const faults = new Faults(log);
   const keyFiles = new KeyFiles({ guard, faults, log });
-  const ofFolder = beginFolder(config.policies, guard);
+  const notes = provedNotesIn(config.ledger.folder, options.runtimeVersion);
+  const ofFolder = beginFolder(config.policies, guard, notes.policies);
   const stateHealth = new StateHealth(metrics);
   closers.push(measureProcess(metrics));
   const unfollowed = otelEnvironmentProblems(options.environment);
@@ -174,6 +176,7 @@ export async function openParts(
     ledger: opened.writer,
     closers,
     ofFolder,
+    notes,
     fromAuthority: sidecar && ((etag) => sidecar.bundle.fetch(etag)),
   });
   if (isStartProblem(open)) return open;

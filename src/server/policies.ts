@@ -13,7 +13,9 @@ import { PolicyInForce } from '../policy/policy-in-force.ts';
 import { folderFeed, loadedAhead } from '../policy/loading/feed.ts';
 import type { PolicyFeed } from '../policy/loading/feed.ts';
 import { followPolicies } from '../policy/loading/follow.ts';
-import type { PolicySet } from '../policy/loading/load.ts';
+import type { LateProof, PolicySet } from '../policy/loading/load.ts';
+import { policySetsToServe } from '../policy/loading/load.ts';
+import type { ProvedNote } from '../policy/loading/proved-note.ts';
 import { systemDisk } from '../policy/loading/source.ts';
 import { unlessEmptied } from '../policy/loading/unless-emptied.ts';
 import type { Ports } from '../runtime/ports.ts';
@@ -30,6 +32,8 @@ import { keepPolicies } from '../ledger/log/kept-policies.ts';
 import type { Closers } from './closers.ts';
 import type { KeyFiles } from './key-files.ts';
 import { countedLoad } from './measures.ts';
+import { notedLoad, tellWithdrawn } from './proved-notes.ts';
+import type { ProvedNotes } from './proved-notes.ts';
 import { recordedLoad } from './recorded-load.ts';
 import type { PolicyLoads } from './parts.ts';
 
@@ -48,6 +52,8 @@ interface Opening {
   readonly fromAuthority: FetchBundle | null;
   /** The policies of the folder, from `beginFolder`; `null` where they come as bundles. */
   readonly ofFolder: PolicyFeed | null;
+  /** What earlier processes proved. */
+  readonly notes: ProvedNotes;
 }
 
 /** The policies in force and those on trial. Both follow their sources. */
@@ -60,8 +66,11 @@ export interface OpenPolicies {
 }
 
 /** Begins to load the policies of a folder, while other parts are opened; `null` where they come as bundles. */
-export const beginFolder = ({ bundle, folder }: Config['policies'], guard: PathGuard): PolicyFeed | null =>
-  bundle === null ? loadedAhead(folderFeed(folder, guard)) : null;
+export const beginFolder = (
+  { bundle, folder }: Config['policies'],
+  guard: PathGuard,
+  note: ProvedNote | null,
+): PolicyFeed | null => (bundle === null ? loadedAhead(folderFeed(folder, guard, note)) : null);
 
 /** Loads the policies of a configuration and follows their source from then on. */
 export async function openPolicies(
@@ -71,10 +80,10 @@ export async function openPolicies(
     ledger: { folder: ledgerFolder },
     extAuthz: { binding },
   }: Pick<Config, 'policies' | 'state' | 'ledger' | 'extAuthz'>,
-  { ports, metrics, log, faults, keyFiles, ledger, guard, closers, fromAuthority, ofFolder }: Opening,
+  { ports, metrics, log, faults, keyFiles, ledger, guard, closers, fromAuthority, ofFolder, notes }: Opening,
 ): Promise<OpenPolicies | Problem> {
   const keptIn = `${state.kind === 'sqlite' ? state.path : ledgerFolder}.policies`;
-  const feed = ofFolder ?? (await feedOf(config, keptIn, { ports, guard, keyFiles, fromAuthority }));
+  const feed = ofFolder ?? (await feedOf(config, keptIn, { ports, guard, keyFiles, fromAuthority, notes }));
   if (isProblem(feed)) return feed;
   const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
   const keepText = async (set: Pick<PolicySet, 'hash' | 'source'>): Promise<boolean> => {
@@ -88,15 +97,33 @@ export async function openPolicies(
     return !isDeny(set) && set.ready;
   };
   const filled = unlessEmptied(feed.load, { source: config.bundle?.from ?? config.folder, isReady });
-  const load = recordedLoad(countedLoad(filled, { metrics, ports }), { ledger, ports, by: accountName(), keepText });
-  const policies: PolicyInForce = new PolicyInForce(load, { ports, maxAgeMs });
+  const recorded = recordedLoad(countedLoad(filled, { metrics, ports }), {
+    ledger,
+    ports,
+    by: accountName(),
+    keepText,
+  });
+  const onLateProof = (set: PolicySet, end: LateProof): void => {
+    if ('findings' in end) {
+      metrics.policyLoadFailures.of({}).inc();
+      metrics.policyInfo.clear();
+      const tell = (line: string): void => log(`policies: ${line}`, 'policies-refused');
+      void tellWithdrawn(set, end, { note: notes.policies, tell, effect: 'everything is denied' });
+      return;
+    }
+    log(`policies: set ${set.hash}, proved by an earlier start, is proved again`);
+    // Otherwise they are told with the set.
+    if (logged === policies.generation) logWarnings(end, log);
+  };
+  const load = notedLoad(recorded, { note: notes.policies, log });
+  const policies: PolicyInForce = new PolicyInForce(load, { ports, maxAgeMs }, onLateProof);
+  let logged = 0;
   const looked = await feed.look();
   const refused = await policies.reload();
   const isKept = refused.length > 0 && feed.fallBack?.() === true;
   const findings = isKept ? await policies.reload() : refused;
   if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
   for (const finding of refused) log(findingLine(finding), 'policies-refused');
-  let logged = 0;
   const onLoaded = (found: readonly Finding[]): void => {
     for (const finding of found) log(findingLine(finding), 'policies-refused');
     if (found.length > 0 || policies.generation === logged) return;
@@ -108,7 +135,9 @@ export async function openPolicies(
     metrics.policyUnconfirmed.of({}).set((policies.unconfirmedMs ?? 0) / 1000);
   });
   const candidate =
-    config.candidate === null ? null : await openCandidate(config, config.candidate, { ports, log, faults, guard });
+    config.candidate === null
+      ? null
+      : await openCandidate(config, config.candidate, { ports, log, faults, guard, notes });
   closers.push(() => candidate?.close());
   const trial = new Trial({
     binding,
@@ -129,7 +158,10 @@ export async function openPolicies(
   });
   closers.push(unfollow);
   const loads = { reload: async () => onLoaded(await policies.reload()), report: () => onLoaded([]) };
-  return { policies, trial, loads, bundle: () => (feed instanceof BundleFeed ? feed.inForce : null) };
+  const bundle = (): BundleInForce | null =>
+    // A bundle whose policies were withdrawn is not handed on.
+    feed instanceof BundleFeed && policies.unconfirmedMs !== null ? feed.inForce : null;
+  return { policies, trial, loads, bundle };
 }
 
 /**
@@ -139,9 +171,15 @@ export async function openPolicies(
 async function feedOf(
   config: Config['policies'],
   keptIn: string,
-  { ports, guard, keyFiles, fromAuthority }: Pick<Opening, 'ports' | 'guard' | 'keyFiles' | 'fromAuthority'>,
+  {
+    ports,
+    guard,
+    keyFiles,
+    fromAuthority,
+    notes,
+  }: Pick<Opening, 'ports' | 'guard' | 'keyFiles' | 'fromAuthority' | 'notes'>,
 ): Promise<PolicyFeed | Problem> {
-  if (config.bundle === null) return folderFeed(config.folder, guard);
+  if (config.bundle === null) return folderFeed(config.folder, guard, notes.policies);
   const { from, keys: keysFile, ca } = config.bundle;
   const keys = await followedFile(keysFile, { keyFiles, what: 'keys of the policy bundle', read: bundleKeysFrom });
   if (isProblem(keys)) return keys;
@@ -151,7 +189,8 @@ async function feedOf(
   const overHttps: FetchBundle = (etag) => httpsBundle(from, anchors?.() ?? null)(etag);
   const inFile = from.startsWith('https://') ? overHttps : bundleInFile(from, systemDisk);
   const fetch = from === FROM_AUTHORITY && fromAuthority !== null ? fromAuthority : inFile;
-  const feed = new BundleFeed({ label: from, fetch, keys, keptIn, ports });
+  const load = policySetsToServe(notes.policies);
+  const feed = new BundleFeed({ label: from, fetch, keys, keptIn, ports, load });
   await feed.restore();
   return feed;
 }
@@ -197,10 +236,20 @@ const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
 async function openCandidate(
   { lookSeconds }: Config['policies'],
   folder: string,
-  { ports, log, faults, guard }: Pick<Opening, 'ports' | 'log' | 'faults' | 'guard'>,
+  {
+    ports,
+    log,
+    faults,
+    guard,
+    notes: { candidate: note },
+  }: Pick<Opening, 'ports' | 'log' | 'faults' | 'guard' | 'notes'>,
 ): Promise<{ readonly get: () => PolicySet | null; readonly close: () => void }> {
-  const feed = folderFeed(folder, guard);
-  const policies = new PolicyInForce(feed.load, { ports, maxAgeMs: null });
+  const feed = folderFeed(folder, guard, note);
+  const tell = (line: string): void => log(`candidate: ${line}`, 'candidate');
+  const onLateProof = (set: PolicySet, end: LateProof): void => {
+    if ('findings' in end) void tellWithdrawn(set, end, { note, tell, effect: 'is not evaluated any more' });
+  };
+  const policies = new PolicyInForce(notedLoad(feed.load, { note, log }), { ports, maxAgeMs: null }, onLateProof);
   const looked = await feed.look();
   const onLoaded = (findings: readonly Finding[]): void => {
     for (const finding of findings) log(`candidate: ${findingLine(finding)}`, 'candidate');
@@ -232,10 +281,19 @@ const findingLine = ({ file, line, column, message, help }: Finding): string =>
 function logSet(policies: PolicyInForce, log: Log): void {
   const set = policies.get();
   if (isDeny(set)) return log(`policies: ${set.detail}`, 'policies-refused');
-  log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`, 'policies-loaded', {
-    policies: set.policyCount,
-    actions: set.catalog.actions.size,
-    set: set.hash,
-  });
-  for (const warning of set.warnings) log(`warning: ${findingLine(warning)}`, 'policies-warning');
+  const proof = set.lateProof === null ? '' : ', proved by an earlier start; its proof goes on';
+  log(
+    `policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}${proof}`,
+    'policies-loaded',
+    {
+      policies: set.policyCount,
+      actions: set.catalog.actions.size,
+      set: set.hash,
+    },
+  );
+  logWarnings(set, log);
+}
+
+function logWarnings({ warnings }: Pick<PolicySet, 'warnings'>, log: Log): void {
+  for (const warning of warnings) log(`warning: ${findingLine(warning)}`, 'policies-warning');
 }

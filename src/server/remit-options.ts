@@ -17,6 +17,11 @@ export interface RemitOptions {
   readonly guard?: PathGuard;
   /** The live configuration, where it can change. Default: that of the start. */
   readonly live?: () => LiveSettings;
+  /**
+   * The version of Node.js. With it, the first policy set is used before its proof has ended if a note says that the same program proved it
+   * before. Default: none, so that each set is proved before it is used.
+   */
+  readonly runtimeVersion?: string;
   /** Whether nothing may be left elsewhere: a sidecar then sends no records to its authority. Default false. */
   readonly isRehearsal?: boolean;
   /** Called once when the state file fails. Everything is denied from then on, and the process must exit. */

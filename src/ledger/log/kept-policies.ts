@@ -27,11 +27,12 @@ export interface KeptPolicies {
   readonly descriptorSets: readonly { readonly name: string; readonly data: string }[];
 }
 
-const folderIn = (ledger: string): string => join(ledger, 'policies');
+/** The folder of a ledger for what is kept of policies. */
+export const keptPoliciesFolder = (ledger: string): string => join(ledger, 'policies');
 
 /** The file that keeps a set: JSON in the folder `policies` of the ledger, named by its hash. */
 export const keptPoliciesFile = (ledger: string, hash: string): string =>
-  join(folderIn(ledger), `${hash.replaceAll(/[^A-Za-z0-9_-]/g, '_')}.json`);
+  join(keptPoliciesFolder(ledger), `${hash.replaceAll(/[^A-Za-z0-9_-]/g, '_')}.json`);
 
 /**
  * Keeps the text of a policy set beside the ledger, by its hash; atomic, and synced before it returns. A set that exists is
@@ -47,8 +48,8 @@ export async function keepPolicies(
     const content = JSON.stringify(keptFrom(source), null, 1);
     const bytes = Buffer.byteLength(content);
     if (bytes > MAX_SET_BYTES) return { problem: `its ${bytes} bytes are more than ${MAX_SET_BYTES}` };
-    await mkdir(folderIn(ledger), { recursive: true, mode: 0o700 });
-    await makeRoom(folderIn(ledger), bytes);
+    await mkdir(keptPoliciesFolder(ledger), { recursive: true, mode: 0o700 });
+    await makeRoom(keptPoliciesFolder(ledger), bytes);
     const fresh = `${file}.new`;
     await rm(fresh, { force: true });
     const written = await open(fresh, 'wx', PRIVATE_MODE);

@@ -6,7 +6,7 @@ import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import type { PolicyFeed } from '../loading/feed.ts';
 import { policySetsToServe } from '../loading/load.ts';
-import type { PolicySet } from '../loading/load.ts';
+import type { PolicySet, SetsToServe } from '../loading/load.ts';
 import type { Findings } from '../loading/proved-set.ts';
 import type { PolicyDisk } from '../loading/source.ts';
 import { bundleFrom, MAX_BUNDLE_BYTES } from './bundle.ts';
@@ -24,7 +24,7 @@ export interface BundleFeedParts {
   readonly keptIn: string;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   /** Default: `policySetsToServe()`. */
-  readonly load?: ReturnType<typeof policySetsToServe>;
+  readonly load?: SetsToServe;
 }
 
 /** Reads the bundle from a file, as an address without ETags. */
@@ -70,7 +70,7 @@ export class BundleFeed implements PolicyFeed {
   #isLoaded = false;
   #inForce: BundleInForce | null = null;
   #kept: string | null = null;
-  readonly #setFrom: ReturnType<typeof policySetsToServe>;
+  readonly #setFrom: SetsToServe;
 
   constructor(parts: BundleFeedParts) {
     this.#parts = parts;
@@ -133,7 +133,8 @@ export class BundleFeed implements PolicyFeed {
     const problem =
       this.#orderProblem(bundle, digest) ?? (this.#isLoaded ? expiryProblem(bundle, ports.nowMs()) : null);
     if (problem !== null) return this.#unfit(problem);
-    const set = await this.#setFrom(bundle.source);
+    // INVARIANT: a bundle is proved before it is kept. The kept one was.
+    const set = await this.#setFrom(bundle.source, { isNoteUsed: this.#last?.digest === digest });
     if ('findings' in set) return set;
     // INVARIANT: a bundle is on disk before it takes effect, so that no crash forgets its serial.
     const unkept = this.#last?.digest === digest ? null : await keep(content, this.#parts);

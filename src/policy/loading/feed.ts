@@ -3,6 +3,7 @@ import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import type { LoadPolicySet } from '../policy-in-force.ts';
 import { policySetsToServe, policySourceIn } from './load.ts';
+import type { ProvedNote } from './proved-note.ts';
 import { folderStamp, systemDisk } from './source.ts';
 
 /** A source of policies that can be polled for changes. */
@@ -17,9 +18,14 @@ export interface PolicyFeed {
   readonly isWhole: boolean;
 }
 
-/** The policies of a folder: files, links, or a mounted ConfigMap. @param guard refuses a file or folder, at each load */
-export function folderFeed(folder: string, guard: PathGuard): PolicyFeed {
-  const setFrom = policySetsToServe();
+/**
+ * The policies of a folder: files, links, or a mounted ConfigMap.
+ *
+ * @param guard refuses a file or folder, at each load
+ * @param note names the set that was proved last
+ */
+export function folderFeed(folder: string, guard: PathGuard, note: ProvedNote | null = null): PolicyFeed {
+  const setFrom = policySetsToServe(note);
   const load = async (): ReturnType<LoadPolicySet> => {
     const source = await policySourceIn(folder, { ...systemDisk, guard });
     return 'findings' in source ? source : setFrom(source);

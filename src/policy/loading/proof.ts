@@ -26,6 +26,8 @@ export interface ProofInput {
   readonly isForTool?: boolean;
   /** Whether checks are answered meanwhile, so that the thread of the proof must yield to them. Default: no. */
   readonly isBesideChecks?: boolean;
+  /** Whether the policies are used once they are read: from then on the thread yields to checks and keeps no process alive. Default: no. */
+  readonly isUsedOnceRead?: boolean;
 }
 
 /** A call of the engine that validates the question against the schema. */

@@ -48,12 +48,18 @@ export interface ProvedSet extends ReadSet {
  *
  * @param onRead called once the policies are read, before their types are checked, if there are no findings so far
  */
-export async function provedSetFrom(
+export const provedSetFrom = (
   source: PolicySource,
   compile: Compile,
   onRead: (set: ReadSet) => void = () => {},
+): Promise<ProvedSet | Findings> => proved(prepared(source), compile, onRead);
+
+/** As `provedSetFrom`, for what `prepared` gives. */
+export async function proved(
+  { source, input, given, found, schemaProblem }: PreparedProof,
+  compile: Compile,
+  onRead: (set: ReadSet) => void,
 ): Promise<ProvedSet | Findings> {
-  const { input, given, found, schemaProblem } = withoutPolicies(source);
   const proof = await compile(input, (read) => {
     if (given !== null) onRead({ ...given.set, ...read });
   });
@@ -70,14 +76,18 @@ export async function provedSetFrom(
   return { ...given.set, policies, templates, warnings: inReadingOrder([...given.remarks, ...proof.warnings]) };
 }
 
-/** Reads everything but the policies, and prepares the proof. */
-function withoutPolicies(source: PolicySource): {
+/** A folder of which everything but the policies is read. */
+interface PreparedProof {
+  readonly source: PolicySource;
   readonly input: ProofInput;
   /** `null` where catalog, schema or entities are invalid. */
   readonly given: { readonly set: Omit<ReadSet, keyof ReadPolicies>; readonly remarks: readonly Finding[] } | null;
   readonly found: readonly Finding[];
   readonly schemaProblem: string | null;
-} {
+}
+
+/** Reads everything but the policies, and prepares the proof. */
+export function prepared(source: PolicySource): PreparedProof {
   const catalog = catalogFrom(source.catalog.text, source.catalog.file, source.descriptorSets);
   const files = source.entities.map(entitiesFrom);
   const entities = files.flatMap((file) => file.entities);
@@ -85,13 +95,13 @@ function withoutPolicies(source: PolicySource): {
   const rest = { base: source.schema, policies: source.policies, entities };
   if ('findings' in catalog) {
     const input = { ...rest, schema: null, samples: [] };
-    return { input, given: null, found: [...catalog.findings, ...ofEntities], schemaProblem: null };
+    return { source, input, given: null, found: [...catalog.findings, ...ofEntities], schemaProblem: null };
   }
   const schema = schemaFrom(source.schema.text, catalog);
   const samples = sampleCalls(catalog);
   if ('problem' in schema) {
     const input = { ...rest, schema: null, samples };
-    return { input, given: null, found: ofEntities, schemaProblem: schema.problem };
+    return { source, input, given: null, found: ofEntities, schemaProblem: schema.problem };
   }
   const written = new Map(entities.map(({ entity }) => [entityKey(entity.uid), entity]));
   const set = {
@@ -106,7 +116,7 @@ function withoutPolicies(source: PolicySource): {
     ...staleSchemaFindings(source.generated ?? null, schema),
   ];
   const given = ofEntities.length > 0 ? null : { set, remarks };
-  return { input: { ...rest, schema, samples }, given, found: ofEntities, schemaProblem: null };
+  return { source, input: { ...rest, schema, samples }, given, found: ofEntities, schemaProblem: null };
 }
 
 /** A single finding about a whole file. */
