@@ -52,7 +52,7 @@ const SCHEMA = 'proof';
  * Proves a policy set: base schema, policies and their ids, strict types, entities. Reports all findings in one run. Must run
  * where a trap of the engine is harmless.
  *
- * @param onRead called before types are checked, if there are no findings so far
+ * @param onRead called if there are no findings so far: before types are checked, or before the schemas are where the policies are used once read
  */
 export function prove(
   input: ProofInput,
@@ -60,15 +60,18 @@ export function prove(
   onRead: (read: ReadPolicies) => void = () => {},
 ): SetProof {
   const schemaFile = placed(input.base);
-  const base = problemsOf(cedar.checkParseSchema(input.base.text)).map((error) => cedarFinding(error, schemaFile));
   const read = policiesIn(input.policies, cedar);
   const { policies, templates } = read;
-  const findings = [...base, ...read.findings, ...duplicates([...read.templates, ...policies])];
+  const ofPolicies = [...read.findings, ...duplicates([...templates, ...policies])];
+  const isUsedOnceRead = input.isUsedOnceRead === true;
+  if (isUsedOnceRead && ofPolicies.length === 0) onRead({ policies, templates });
+  const base = problemsOf(cedar.checkParseSchema(input.base.text)).map((error) => cedarFinding(error, schemaFile));
+  const findings = [...base, ...ofPolicies];
   if (base.length > 0 || input.schema === null)
     return { policies, templates, findings: inReadingOrder(findings), warnings: [] };
   const misfit = schemaMisfit(input, input.schema, cedar);
   if (misfit !== null) return { policies, templates, findings: inReadingOrder([...findings, misfit]), warnings: [] };
-  if (findings.length === 0) onRead({ policies, templates });
+  if (!isUsedOnceRead && findings.length === 0) onRead({ policies, templates });
   const types = typeProblems(read, { cedar, schema: input.schema });
   const entities = entityProblems(input.entities, input.base, cedar);
   return {
