@@ -92,7 +92,12 @@ export async function openLedger(
     { settings: { ...settings, retain, trustDomain: trustDomains[0] ?? 'none' }, fileId },
     {
       onFatal: (failure) => onFatal(failure.detail),
-      ...(shipped && { onWritten: (written, checkpoint) => shipped.handedOut(written, checkpoint) }),
+      ...(shipped && {
+        handOut: {
+          ring: shipped.ring,
+          onWritten: (written, checkpoint) => shipped.handedOut(written, checkpoint),
+        },
+      }),
       onCheckpoint: (made) => {
         const problem = isStoreFailure(made) ? made.detail : made.problem;
         if (!isStoreFailure(made)) {

@@ -1,8 +1,9 @@
 import { RecordShipper } from '../fleet/record-shipper.ts';
 import type { AppendStream } from '../fleet/record-shipper.ts';
+import { newRing } from '../ledger/log/leaf-ring.ts';
+import type { RingPart } from '../ledger/log/leaf-ring.ts';
 import { LogPages } from '../ledger/log/log-pages.ts';
 import { RecentLeaves } from '../ledger/log/recent-leaves.ts';
-import type { PackedLeaves } from '../ledger/log/written-leaves.ts';
 import { Unacknowledged } from '../ledger/unacknowledged.ts';
 import type { UnacknowledgedLimits } from '../ledger/unacknowledged.ts';
 import type { Ports } from '../runtime/ports.ts';
@@ -36,6 +37,8 @@ export interface ShippedLog {
  * Lifecycle: `start` once the log is open, `close` once it is closed.
  */
 export class ShippedRecords {
+  /** In which the log hands out what it has written. */
+  readonly ring = newRing();
   readonly #places: AuthorityPlaces;
   readonly #services: { readonly ports: Ports; readonly faults: Faults; readonly log: (line: string) => void };
   readonly #unacknowledged: Unacknowledged;
@@ -71,7 +74,7 @@ export class ShippedRecords {
 
   start({ folder, size, ...log }: ShippedLog): void {
     this.#unacknowledged.begin(size);
-    this.#pages = new RecentLeaves(new LogPages(folder));
+    this.#pages = new RecentLeaves(new LogPages(folder), this.ring);
     this.#shipper = new RecordShipper({
       open: () => this.#open(),
       log,
@@ -84,8 +87,8 @@ export class ShippedRecords {
     this.#shipper.start();
   }
 
-  /** Records were written, and signed where there is a checkpoint: they are sent without being read again. `null`: not known which. */
-  handedOut(written: PackedLeaves | null, checkpoint: string | null): void {
+  /** Records were written, and signed where there is a checkpoint: they are sent without being read again. `null`: they must be read. */
+  handedOut(written: RingPart | null, checkpoint: string | null): void {
     this.#pages?.wrote(written, checkpoint);
   }
 

@@ -1,16 +1,16 @@
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { RingPart } from './leaf-ring.ts';
 import type { MadeCheckpoint } from './log.ts';
 import type { LogSettings } from './log-settings.ts';
 import type { PackedRecords } from './packed-records.ts';
-import type { PackedLeaves } from './written-leaves.ts';
 
 /** What a log's thread is started with. */
 export interface LogThreadInput {
   readonly settings: LogSettings;
   /** Id of the state file whose outbox numbers the records carry. */
   readonly fileId: string;
-  /** Whether the thread hands out what it has written. */
-  readonly handsOut: boolean;
+  /** The ring (`leaf-ring.ts`) in which the thread hands out what it has written; `null` where it does not. */
+  readonly ring: SharedArrayBuffer | null;
 }
 
 /** Requests to the thread, one at a time. */
@@ -35,12 +35,12 @@ export type LogThreadMessage =
   | ({
       readonly kind: 'appended';
       readonly failure: StoreFailure | null;
-      /** Empty where nothing was written, or is handed out. */
-      readonly written: readonly PackedLeaves[];
+      /** Where it lies in the ring; empty where nothing was written, or is handed out; `null` where the ring had no room for it. */
+      readonly written: readonly RingPart[] | null;
     } & LogStatus)
   | {
       readonly kind: 'checkpoint';
       readonly made: MadeCheckpoint | StoreFailure;
-      readonly written: readonly PackedLeaves[];
+      readonly written: readonly RingPart[] | null;
     }
   | { readonly kind: 'closed'; readonly failure: StoreFailure | null };

@@ -3,10 +3,10 @@ import { Worker } from 'node:worker_threads';
 import type { HandedRecord, RecordSink } from '../writer.ts';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { RingPart } from './leaf-ring.ts';
 import type { MadeCheckpoint } from './log.ts';
 import type { LogThreadMessage, LogRequest, LogStatus, LogThreadInput } from './log-messages.ts';
 import { packed } from './packed-records.ts';
-import type { PackedLeaves } from './written-leaves.ts';
 
 /** Events of a log's thread. */
 export interface LogWatcher {
@@ -14,11 +14,19 @@ export interface LogWatcher {
   readonly onFatal: (failure: StoreFailure) => void;
   /** A checkpoint was made, or failed. */
   readonly onCheckpoint: (made: MadeCheckpoint | StoreFailure) => void;
+  /** Where what is written is handed out. Default: nowhere, which costs less. */
+  readonly handOut?: LeafReceiver;
+}
+
+/** Takes what a log's thread has written, from a ring that both share. */
+export interface LeafReceiver {
+  /** Its memory, by `newRing` of `leaf-ring.ts`. */
+  readonly ring: SharedArrayBuffer;
   /**
    * Receives all that is written from now on, in parts, in order and before anything else is told of it, with the checkpoint over all up to
-   * it where it was signed; `null` where a failure leaves open what was written. Default: it is not handed out, which costs less.
+   * it where it was signed; `null` for what the ring has no room for, or where a failure leaves open what was written.
    */
-  readonly onWritten?: (written: PackedLeaves | null, checkpoint: string | null) => void;
+  readonly onWritten: (written: RingPart | null, checkpoint: string | null) => void;
 }
 
 /** Records pass through as bytes, so the thread needs little young-generation memory, whatever flags the process has. */
@@ -54,9 +62,9 @@ export class LogThread implements RecordSink {
   }
 
   /** Opens the log in a folder, or starts a new one. */
-  static open(input: Omit<LogThreadInput, 'handsOut'>, watcher: LogWatcher): Promise<LogThread | StoreFailure> {
+  static open(input: Omit<LogThreadInput, 'ring'>, watcher: LogWatcher): Promise<LogThread | StoreFailure> {
     return new Promise((resolve) => {
-      const workerData: LogThreadInput = { ...input, handsOut: watcher.onWritten !== undefined };
+      const workerData: LogThreadInput = { ...input, ring: watcher.handOut?.ring ?? null };
       const worker = new Worker(workerFile(), { workerData, execArgv: [], resourceLimits: LIMITS });
       const settle = (outcome: LogThread | StoreFailure): void => {
         worker.off('error', failed).off('exit', ended);
@@ -126,11 +134,11 @@ export class LogThread implements RecordSink {
 
   #handOut(
     failure: StoreFailure | null,
-    { written, checkpoint }: { readonly written: readonly PackedLeaves[]; readonly checkpoint: string | null },
+    { written, checkpoint }: { readonly written: readonly RingPart[] | null; readonly checkpoint: string | null },
   ): void {
-    const { onWritten } = this.#watcher;
-    if (failure !== null) onWritten?.(null, null);
-    else written.forEach((part, index) => onWritten?.(part, index === written.length - 1 ? checkpoint : null));
+    const { handOut } = this.#watcher;
+    if (failure !== null || written === null) handOut?.onWritten(null, null);
+    else written.forEach((part, index) => handOut?.onWritten(part, index === written.length - 1 ? checkpoint : null));
   }
 
   #answer(failure: StoreFailure | null): void {

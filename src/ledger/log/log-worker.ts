@@ -4,20 +4,20 @@ import { collectOnceIdle } from '../../runtime/start-garbage.ts';
 import { after } from '../../runtime/timers.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { RingWriter } from './leaf-ring.ts';
+import type { RingPart } from './leaf-ring.ts';
 import { SegmentLog } from './log.ts';
 import type { LogThreadMessage, LogRequest, LogThreadInput } from './log-messages.ts';
 import { unpacked } from './packed-records.ts';
-import { packedParts } from './written-leaves.ts';
-import type { PackedLeaves } from './written-leaves.ts';
 
 // Entry point of the thread of `log-thread.ts`, which is the only writer of the ledger.
 
 const CHECKPOINT_MS = 5_000;
 
-const { settings, fileId, handsOut } = workerData as LogThreadInput;
-const say = (message: LogThreadMessage, handedOver: readonly ArrayBuffer[] = []): void =>
+const { settings, fileId, ring } = workerData as LogThreadInput;
+const say = (message: LogThreadMessage): void =>
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
-  parentPort?.postMessage(message, [...handedOver]);
+  parentPort?.postMessage(message);
 const log = SegmentLog.open(settings, systemPorts);
 
 if (isStoreFailure(log)) {
@@ -29,14 +29,14 @@ if (isStoreFailure(log)) {
 
 function serve(open: SegmentLog): void {
   const { origin, verifierKey } = open;
+  const writer = ring && new RingWriter(ring);
   /** Only what is on disk is handed out. */
-  const writtenBy = (failure: StoreFailure | null): readonly PackedLeaves[] =>
-    handsOut && failure === null ? packedParts(open.written) : [];
+  const writtenBy = (failure: StoreFailure | null): readonly RingPart[] | null =>
+    writer === null || failure !== null ? [] : writer.write(open.written);
   const checkpoint = (): void => {
     const made = open.checkpoint();
     if (made === null) return;
-    const written = writtenBy(isStoreFailure(made) ? made : null);
-    say({ kind: 'checkpoint', made, written }, buffersOf(written));
+    say({ kind: 'checkpoint', made, written: writtenBy(isStoreFailure(made) ? made : null) });
   };
   let cancel: (() => void) | null = null;
   const tick = (): void => {
@@ -54,13 +54,9 @@ function serve(open: SegmentLog): void {
       return;
     }
     const failure = open.append(unpacked(request.records), fileId);
-    const written = writtenBy(failure);
-    say({ kind: 'appended', failure, written, size: open.size, bytes: open.bytes }, buffersOf(written));
+    say({ kind: 'appended', failure, written: writtenBy(failure), size: open.size, bytes: open.bytes });
     if (open.isCheckpointDue) checkpoint();
   });
   collectOnceIdle({ after });
   say({ kind: 'opened', origin, verifierKey, taken: open.takenOf(fileId), size: open.size, bytes: open.bytes });
 }
-
-const buffersOf = (written: readonly PackedLeaves[]): readonly ArrayBuffer[] =>
-  written.map(({ bytes }) => bytes.buffer);

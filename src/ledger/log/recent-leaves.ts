@@ -1,112 +1,106 @@
+import { RingReader } from './leaf-ring.ts';
+import type { RingPart } from './leaf-ring.ts';
 import type { LogPage, LogPages } from './log-pages.ts';
-import { leafEnd, MAX_TOGETHER_BYTES } from './written-leaves.ts';
-import type { PackedLeaves } from './written-leaves.ts';
+import { leafEnd, MAX_TOGETHER_BYTES, MAX_TOGETHER_LEAVES } from './written-leaves.ts';
 
-/** Default memory for leaves that are not asked for, used from its start. Where it is full, all of them are read from the files again. */
-const MAX_BYTES = 4 * 1024 ** 2;
-/** Most leaves of a page that need not be read. */
-const MAX_LEAVES = 512;
-
-/** A place between two leaves: the number of records before it, and its offset. */
+/** A place between two records. */
 interface Place {
+  /** Number of records before it. */
   readonly size: number;
-  readonly at: number;
+  /** The checkpoint over them; empty for none, `null` where that is not known. */
+  readonly checkpoint: string | null;
+}
+
+/** A part with the places before and after it. A checkpoint is made after a write, so there is none inside a part. */
+interface HeldPart extends RingPart {
+  readonly start: Place;
+  readonly end: Place;
 }
 
 /**
- * Pages of a log, its last records as the log's thread wrote them, so that they need not be read again; older ones from the files.
- *
- * The leaves are copied into one buffer for good: the buffers they come in would outlive two collections of new objects, and then only a
- * collection of the whole heap would free them.
+ * Pages of a log: its last records from the ring in which the log's thread hands them out, so that they need not be read again; others from
+ * the files. What the ring has no room for is read from the files too, so there may be gaps between its parts.
  *
  * Lifecycle: `wrote` with all that is written, in order; `close` once.
  */
 export class RecentLeaves {
   readonly #pages: Pick<LogPages, 'head' | 'after' | 'close'>;
-  readonly #buffer: Uint8Array<ArrayBuffer>;
-  /** The smallest size whose page need not be read. */
-  #least = Infinity;
-  /** Where the last page starts and ends. */
-  #start: Place = { size: 0, at: 0 };
-  #end: Place = { size: 0, at: 0 };
-  /** Behind the last leaf. */
-  #last: Place = { size: 0, at: 0 };
-  /** Checkpoints of at least as many records. */
-  #checkpoints: { readonly size: number; readonly note: string }[] = [];
+  readonly #ring: RingReader;
+  /** In order of their records; those that were asked for are given back. */
+  #parts: HeldPart[] = [];
+  /** The end of the last part. Where its checkpoint is `null`, the log may go on after it. */
+  #end: Place = { size: 0, checkpoint: null };
 
-  constructor(pages: Pick<LogPages, 'head' | 'after' | 'close'>, maxBytes = MAX_BYTES) {
+  constructor(pages: Pick<LogPages, 'head' | 'after' | 'close'>, ring: SharedArrayBuffer) {
     this.#pages = pages;
-    this.#buffer = new Uint8Array(maxBytes);
+    this.#ring = new RingReader(ring);
   }
 
   /**
-   * Records were written and synced, and signed where there is a checkpoint over all up to them; `null` where it is not known what was
-   * written, so that the files must be read.
+   * Records were written and synced, and signed where there is a checkpoint over all up to them; `null` where they are not in the ring, or
+   * it is not known what was written, so that the files must be read.
    */
-  wrote(written: PackedLeaves | null, checkpoint: string | null): void {
-    if (written === null || written.bytes.length > this.#buffer.length) return this.#forget();
-    const { from, count, bytes } = written;
-    if (this.#least === Infinity || from !== this.#last.size) {
-      // The checkpoint of the records before is in the files alone.
-      this.#least = from + 1;
-      this.#empty(from);
-    } else if (this.#end.size === from || this.#last.at + bytes.length > this.#buffer.length) {
-      this.#least = Math.max(this.#least, from);
-      this.#empty(from);
+  wrote(part: RingPart | null, checkpoint: string | null): void {
+    const { size } = this.#end;
+    if (part === null || !this.#ring.has(part) || part.from < size) {
+      this.#end = { size, checkpoint: null };
+      return;
     }
-    this.#buffer.set(bytes, this.#last.at);
-    this.#last = { size: from + count, at: this.#last.at + bytes.length };
-    if (checkpoint !== null) this.#checkpoints.push({ size: this.#last.size, note: checkpoint });
+    const { from, count } = part;
+    const start = size === from ? this.#end : { size: from, checkpoint: null };
+    this.#end = { size: from + count, checkpoint: checkpoint ?? '' };
+    this.#parts.push({ ...part, start, end: this.#end });
   }
 
   head(): ReturnType<LogPages['head']> {
     return this.#pages.head();
   }
 
-  /** As `LogPages.after`. The bytes of its leaves are valid until the next `wrote`. */
+  /** As `LogPages.after`. The bytes of its leaves are valid until the next call, which gives back their memory. */
   after(size: number, signed: number): LogPage | { readonly problem: string } {
-    if (size < this.#least || size > this.#last.size) return this.#pages.after(size, signed);
-    const start = this.#leavesFrom(size < this.#end.size ? this.#start : this.#end, { upTo: size });
-    this.#least = size;
-    this.#checkpoints = this.#checkpoints.filter((checkpoint) => checkpoint.size >= size);
-    const next = this.#checkpoints.find((checkpoint) => checkpoint.size > signed);
-    const upTo = Math.min(this.#last.size, size + MAX_LEAVES, next?.size ?? Infinity);
-    const end = this.#leavesFrom(start, { upTo, maxBytes: MAX_TOGETHER_BYTES });
-    [this.#start, this.#end] = [start, end];
-    const count = end.size - size;
-    return {
-      leaves: count === 0 ? null : { from: size, count, bytes: this.#buffer.subarray(start.at, end.at) },
-      checkpoint: next?.size === end.size ? next.note : '',
-    };
+    this.#free(size);
+    const [first] = this.#parts;
+    if (first !== undefined && first.from < size) return this.#page(first, { size, signed });
+    const place = first?.start ?? this.#end;
+    const isKnown = place.checkpoint !== null || (first !== undefined && size <= signed);
+    if (place.size !== size || !isKnown) return this.#pages.after(size, signed);
+    if (place.checkpoint && size > signed) return { leaves: null, checkpoint: place.checkpoint };
+    return first === undefined ? { leaves: null, checkpoint: '' } : this.#page(first, { size, signed });
   }
 
   close(): void {
-    this.#forget();
+    this.#parts = [];
+    this.#end = { size: this.#end.size, checkpoint: null };
     this.#pages.close();
   }
 
-  /** The place after a number of records; before it, where more leaves than one would have more than `maxBytes`. */
-  #leavesFrom(
-    start: Place,
-    { upTo, maxBytes = Infinity }: { readonly upTo: number; readonly maxBytes?: number },
-  ): Place {
-    let { size, at } = start;
-    while (size < upTo) {
-      const end = leafEnd(this.#buffer, at);
-      if (end - start.at > maxBytes && at > start.at) break;
-      at = end;
-      size += 1;
+  /** The rest of the first part, with the next ones as far as they lie behind it and are sent together. */
+  #page(first: HeldPart, { size, signed }: { readonly size: number; readonly signed: number }): LogPage {
+    const { bytes } = this.#ring;
+    let start = first.offset;
+    for (let passed = first.from; passed < size; passed += 1) start = leafEnd(bytes, start);
+    let last = first;
+    for (const part of this.#parts.values().drop(1)) {
+      const isNext = part.start === last.end && part.offset === last.offset + last.length;
+      const isTooMuch =
+        part.offset + part.length - start > MAX_TOGETHER_BYTES || part.end.size - size > MAX_TOGETHER_LEAVES;
+      if (!isNext || isTooMuch || noteOf(last, signed) !== '') break;
+      last = part;
     }
-    return { size, at };
+    return {
+      leaves: { from: size, count: last.end.size - size, bytes: bytes.subarray(start, last.offset + last.length) },
+      checkpoint: noteOf(last, signed),
+    };
   }
 
-  #empty(size: number): void {
-    this.#start = this.#end = this.#last = { size, at: 0 };
-    this.#checkpoints = this.#checkpoints.filter((checkpoint) => checkpoint.size === size);
-  }
-
-  #forget(): void {
-    this.#least = Infinity;
-    this.#checkpoints = [];
+  /** Gives back the parts of the first `size` records. */
+  #free(size: number): void {
+    const next = this.#parts.findIndex(({ end }) => end.size > size);
+    const read = this.#parts.splice(0, next === -1 ? this.#parts.length : next);
+    const last = read.at(-1);
+    if (last !== undefined) this.#ring.free(last);
   }
 }
+
+/** The checkpoint after a part, where it is newer than the last one sent. */
+const noteOf = ({ end }: HeldPart, signed: number): string => (end.size > signed ? (end.checkpoint ?? '') : '');

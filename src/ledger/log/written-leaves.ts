@@ -6,14 +6,14 @@ export interface WrittenLeaves {
 }
 
 /**
- * The same in one buffer, which is transferred to another thread and sent on without a look at each leaf: as the field `leaves` of
- * `remit.authority.v1.Records` on the wire, each leaf after its tag and length.
+ * The same in one buffer, sent on without a look at each leaf: as the field `leaves` of `remit.authority.v1.Records` on the wire, each leaf
+ * after its tag and length.
  */
 export interface PackedLeaves {
   readonly from: number;
   /** Number of leaves. */
   readonly count: number;
-  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly bytes: Buffer;
 }
 
 /** Field 3, whose values have a length. */
@@ -26,26 +26,31 @@ const MAX_HEAD_BYTES = 4;
  * (`runtime/v8-flags.ts`), which costs several times as much as the copy of what is in it.
  */
 export const MAX_TOGETHER_BYTES = 112 * 1024;
+/** Most leaves that are packed or sent together. */
+export const MAX_TOGETHER_LEAVES = 512;
 
-/** Packs leaves, at most `MAX_TOGETHER_BYTES` together. */
-export function packedParts({ from, leaves }: WrittenLeaves): readonly PackedLeaves[] {
-  const parts: PackedLeaves[] = [];
+/** Splits leaves into parts of at most `MAX_TOGETHER_BYTES` once packed, and `MAX_TOGETHER_LEAVES`. */
+export function* partsOf({ from, leaves }: WrittenLeaves): Generator<WrittenLeaves> {
   for (let first = 0; first < leaves.length;) {
     let [end, bytes] = [first, 0];
-    while (end < leaves.length) {
+    while (end < leaves.length && end - first < MAX_TOGETHER_LEAVES) {
       bytes += MAX_HEAD_BYTES + (leaves[end]?.length ?? 0);
       if (bytes > MAX_TOGETHER_BYTES && end > first) break;
       end += 1;
     }
-    parts.push(packedLeaves({ from: from + first, leaves: leaves.slice(first, end) }));
+    yield { from: from + first, leaves: leaves.slice(first, end) };
     first = end;
   }
-  return parts;
 }
 
-/** Packs leaves; `bytes` has its own buffer, so that it can be transferred. */
-export function packedLeaves({ from, leaves }: WrittenLeaves): PackedLeaves {
-  const bytes = new Uint8Array(leaves.reduce((sum, leaf) => sum + MAX_HEAD_BYTES + leaf.length, 0));
+/**
+ * Packs leaves.
+ *
+ * @param room memory for them, where it is large enough. Default: new memory
+ */
+export function packedLeaves({ from, leaves }: WrittenLeaves, room?: Buffer): PackedLeaves {
+  const most = leaves.reduce((sum, leaf) => sum + MAX_HEAD_BYTES + leaf.length, 0);
+  const bytes = room !== undefined && most <= room.length ? room : Buffer.allocUnsafe(most);
   let at = 0;
   for (const leaf of leaves) {
     bytes[at] = TAG;
