@@ -223,7 +223,8 @@ for (const version of envoyVersions) {
       };
       let answers = await asked();
       // On a busy machine the answer at the deadline may come after Envoy has given up.
-      for (let tries = 1; tries < 5 && answers.some(({ status }) => status !== 503); tries += 1) answers = await asked();
+      for (let tries = 1; tries < 5 && answers.some(({ status }) => status !== 503); tries += 1)
+        answers = await asked();
       for (const answer of answers) {
         expect(answer).toMatchObject({ status: 503, body: expect.stringContaining('"internal"') });
         expect(answer.headers.get('x-remit-decision')).toMatch(/^deny;reason=internal;id="[0-9a-f-]{36}"$/);
