@@ -17,7 +17,9 @@ const queries = [
   ...alertRules.map(({ alert, expr }) => ({ where: `alerts.yaml: ${alert}`, expression: expr })),
 ];
 const metricsIn = (expression: string): readonly string[] =>
-  [...expression.matchAll(/(?<!")\b(?:remit|process)_\w+/g)].map(([name]) => name.replace(/_(?:bucket|sum|count)$/, ''));
+  [...expression.matchAll(/(?<!")\b(?:remit|process)_\w+/g)].map(([name]) =>
+    name.replace(/_(?:bucket|sum|count)$/, ''),
+  );
 
 describe('the dashboards and alert rules', () => {
   it.each(queries.map(({ where, expression }) => [where, expression] as const))(
