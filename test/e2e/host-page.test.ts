@@ -52,6 +52,8 @@ describeWith(both(spirePart(), envoyPart()), 'the page of installing on a host',
       HOME: process.env['HOME'] ?? folder,
       npm_config_prefix: prefix,
       npm_config_prefer_offline: 'true',
+      // Where the registry is behind a proxy with a CA of its own.
+      NODE_EXTRA_CA_CERTS: process.env['NODE_EXTRA_CA_CERTS'] ?? '',
       SPIFFE_ENDPOINT_SOCKET: `unix://${spire.workloadSocket}`,
       REMIT_ADMIN_LISTEN: `127.0.0.1:${await freePort()}`,
       REMIT_DRAIN_SECONDS: '0',
