@@ -15,13 +15,17 @@ export interface ProvedNotes {
   readonly candidate: ProvedNote | null;
 }
 
-/** @param runtimeVersion the version of Node.js; without it no note is used */
+/**
+ * Their names begin with a dot, so that a backup does not take them: what was proved on one host is no proof on another.
+ *
+ * @param runtimeVersion the version of Node.js; without it no note is used
+ */
 export function provedNotesIn(ledgerFolder: string, runtimeVersion: string | undefined): ProvedNotes {
   const cedar = cedarVersion();
   if (runtimeVersion === undefined || cedar === null) return { policies: null, candidate: null };
   const program = { remit: remitVersion(), cedar, node: runtimeVersion };
   const note = (name: string): ProvedNote => provedNoteIn(join(keptPoliciesFolder(ledgerFolder), name), program);
-  return { policies: note('proved-policies'), candidate: note('proved-candidate') };
+  return { policies: note('.proved-policies'), candidate: note('.proved-candidate') };
 }
 
 /** Wraps a load to note each set that was proved. No load waits for the note. */

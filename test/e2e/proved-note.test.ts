@@ -78,7 +78,7 @@ describe('remit serve with the policies of the last start', () => {
     return first;
   };
   const addPolicies = (text: string): Promise<void> => writeFile(join(folder, 'policies', 'added.cedar'), text);
-  const noteFile = (): string => join(folder, 'ledger', 'policies', 'proved-policies');
+  const noteFile = (): string => join(folder, 'ledger', 'policies', '.proved-policies');
 
   /** Starts once, then adds an invalid policy and names the set in the note. */
   const wrongNote = async (): Promise<{ readonly remit: string; readonly cedar: string }> => {
@@ -156,7 +156,7 @@ describe('remit serve with the policies of the last start', () => {
     await configured({ bundle, candidate: 'policies' });
     expect((await startedBefore()).err()).not.toContain(PROVED_BEFORE);
     expect((await startedBefore()).err()).toContain(PROVED_BEFORE);
-    await access(join(folder, 'ledger', 'policies', 'proved-candidate'));
+    await access(join(folder, 'ledger', 'policies', '.proved-candidate'));
     // Another bundle, of the same content: it is proved before it is kept.
     await publisher.publish(2);
     expect((await startedBefore()).err()).not.toContain(PROVED_BEFORE);

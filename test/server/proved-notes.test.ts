@@ -36,10 +36,10 @@ describe('provedNotesIn', () => {
   it('names the versions of Remit, Cedar and Node.js, in a file for the set in force and one for the candidate', async () => {
     const { policies, candidate } = provedNotesIn(folder, '26.10.0');
     await policies?.write(setOf('sha-256:one'));
-    expect(candidate?.file).toBe(join(folder, 'policies', 'proved-candidate'));
+    expect(candidate?.file).toBe(join(folder, 'policies', '.proved-candidate'));
     expect(await candidate?.names(setOf('sha-256:one'))).toBe(false);
     const manifest = JSON.parse(await readFile('package.json', 'utf8'));
-    expect(JSON.parse(await readFile(join(folder, 'policies', 'proved-policies'), 'utf8'))).toEqual({
+    expect(JSON.parse(await readFile(join(folder, 'policies', '.proved-policies'), 'utf8'))).toEqual({
       proved: 'sha-256:one',
       schema: expect.stringMatching(/^sha-256:/),
       remit: manifest.version,

@@ -29,7 +29,7 @@ let folder = '';
 let file = '';
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'remit-note-'));
-  file = join(folder, 'policies', 'proved-policies');
+  file = join(folder, 'policies', '.proved-policies');
 });
 afterEach(() => rm(folder, { recursive: true }));
 
@@ -77,7 +77,7 @@ describe('provedNoteIn', () => {
     expect((await stat(dirname(file))).mode & 0o777).toBe(0o700);
     const other = { ...set, hash: 'sha-256:two' };
     expect(await Promise.all([note.write(other), note.names(set), note.names(other)])).toEqual([null, false, true]);
-    expect(await readdir(dirname(file))).toEqual(['proved-policies']);
+    expect(await readdir(dirname(file))).toEqual(['.proved-policies']);
     expect(await note.remove()).toBeNull();
     expect(await note.names(other)).toBe(false);
   });
