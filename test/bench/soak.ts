@@ -15,13 +15,13 @@ const MOST_WINDOW_SECONDS = 60;
 const LEAST_WINDOWS = 6;
 
 /** Names of the figures: memory after each window. */
-export const residentAfter = (seconds: number): string => `soak: resident after ${seconds} s`;
+const residentAfter = (seconds: number): string => `soak: resident after ${seconds} s`;
 
 /** The growth of memory over the last three quarters of the soak: the first one fills caches and the heap. */
 const GROWTH = 'soak: growth of resident memory';
 
 /** The scenario of the whole soak, each window a run. */
-export const SOAK = `soak at ${RATE}/s`;
+const SOAK = `soak at ${RATE}/s`;
 
 /** Memory and latency over a long time at a fixed rate, in windows with new tokens: of one process for all, with spans. */
 export async function measureSoak(bench: Bench): Promise<void> {
@@ -60,10 +60,10 @@ async function soak(bench: Bench, { contender, remit, issuer }: Soaked): Promise
     );
     const { resident, anonymous } = memoryOf(remit.pid);
     windows.push({ x: second / 3_600, y: resident });
-    bench.results.note(residentAfter(second), resident, 'MiB');
+    bench.results.note(`${contender}: ${residentAfter(second)}`, resident, 'MiB');
     bench.say(`  ${second} s: ${resident.toFixed(0)} MiB resident, ${anonymous.toFixed(0)} anonymous`);
   }
   const growth = slope(windows.slice(Math.floor(windows.length / 4)));
-  bench.results.note(GROWTH, growth, 'MiB an hour');
+  bench.results.note(`${contender}: ${GROWTH}`, growth, 'MiB an hour');
   bench.say(`  growth: ${growth.toFixed(1)} MiB an hour (least squares, without the first quarter)`);
 }

@@ -214,7 +214,7 @@ for (const version of envoyVersions) {
         }),
       ],
       ['has a check that answers nonsense', handlerOf(async () => ({ ...answerWith({ decision: {} as never }) }))],
-    ])('denies a request whose handler %s, even where errors let requests pass', async (_name, handler) => {
+    ])('denies a request whose handler %s, even where errors let requests pass', async (name, handler) => {
       wire.handler = handler;
       const listeners = ['raw', 'merged', 'open'] as const;
       const asked = async () => {
@@ -222,8 +222,9 @@ for (const version of envoyVersions) {
         return Promise.all(listeners.map((listener) => wire.to(listener, get('/'))));
       };
       let answers = await asked();
-      // On a busy machine the answer at the deadline may come after Envoy has given up.
-      for (let tries = 1; tries < 5 && answers.some(({ status }) => status !== 503); tries += 1)
+      // On a busy machine the answer at the deadline may come after Envoy has given up. All others come at once.
+      const most = name === 'never answers' ? 5 : 1;
+      for (let tries = 1; tries < most && answers.some(({ status }) => status !== 503); tries += 1)
         answers = await asked();
       for (const answer of answers) {
         expect(answer).toMatchObject({ status: 503, body: expect.stringContaining('"internal"') });

@@ -88,7 +88,7 @@ describe('POST /oauth/token', () => {
 
   it.each<[string, string, number | undefined, number]>([
     ['high risk for 8 hours', 'payments.create', 8 * 3_600, 400],
-    ['high risk for more than a quarter of an hour', 'payments.create', 1_200, 400],
+    ['high risk for more than a quarter of an hour', 'payments.create', 930, 400],
     ['high risk for a quarter of an hour', 'payments.create', 900, 200],
     ['high risk without an end, which is a quarter of an hour by default', 'payments.create', undefined, 200],
     ['low risk for 8 hours', 'payments.read', 8 * 3_600, 200],

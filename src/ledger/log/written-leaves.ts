@@ -21,10 +21,7 @@ const TAG = (3 << 3) | 2;
 /** The tag, and the length of a leaf: at most 65,535 bytes. */
 const MAX_HEAD_BYTES = 4;
 
-/**
- * Most bytes of leaves that are packed or sent together, unless it is one leaf. For a larger buffer the allocator maps memory each time
- * (`runtime/v8-flags.ts`), which costs several times as much as the copy of what is in it.
- */
+/** Most bytes of leaves that are packed or sent together, unless it is one leaf: the memory for a message is made once, for this much. */
 export const MAX_TOGETHER_BYTES = 112 * 1024;
 /** Most leaves that are packed or sent together. */
 export const MAX_TOGETHER_LEAVES = 512;
