@@ -6,7 +6,7 @@ import { commandTable } from './commands/command-table.ts';
 import { faultText } from './commands/fault-text.ts';
 import { nodeProblem } from './config/required-node.ts';
 import { yieldToOthers } from './runtime/thread-priority.ts';
-import { allocatorToAdd, flagsToAdd, SERVING_ALLOCATOR, SERVING_FLAGS } from './runtime/v8-flags.ts';
+import { allocatorToAdd, flagsToAdd, limitThreadsByThemselves, SERVING_ALLOCATOR, SERVING_FLAGS } from './runtime/v8-flags.ts';
 
 const help = `remit: is this call within the remit of the task this workload was given?
 
@@ -43,6 +43,7 @@ async function main(words: readonly string[], io: CommandIo): Promise<number> {
   }
   if (!asksHelp && entry.isServer) {
     beginAnewToServe();
+    limitThreadsByThemselves();
     (await import('./policy/loading/compile.ts')).startThreadAhead();
   }
   if (!asksHelp && entry.isBesideServer) yieldToOthers();

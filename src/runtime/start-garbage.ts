@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8';
 import type { After } from './timers.ts';
 
 /** Milliseconds between looks at the event loop. */
@@ -33,7 +34,9 @@ export function collectOnceIdle({ after, workedMs = measured, collect = collectA
 
 const measured = (): number => performance.eventLoopUtilization().active;
 
-/** `last-resort` shrinks the young generation and returns free pages too. */
+/** `last-resort` shrinks the young generation and returns free pages too; compaction makes more of them free. */
 function collectAll(): void {
+  setFlagsFromString('--compact-on-every-full-gc');
   globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+  setFlagsFromString('--no-compact-on-every-full-gc');
 }

@@ -30,7 +30,7 @@ export interface LeafReceiver {
 }
 
 /** Records pass through as bytes, so the thread needs little young-generation memory, whatever flags the process has. */
-const LIMITS = { maxYoungGenerationSizeMb: 6 };
+const LIMITS = { maxYoungGenerationSizeMb: 3 };
 
 /**
  * The log in its own thread, so that disk syncs do not block checks. Takes one batch at a time.

@@ -136,8 +136,11 @@ function takenThread(settings: ThreadSettings): Worker {
   return worker;
 }
 
+/** Half of Node's default: a server proves a set in less memory, and takes no longer. */
+const LIMITS = { maxYoungGenerationSizeMb: 24 };
+
 const newThread = (settings: ThreadSettings): Worker =>
-  new Worker(workerFile(), { workerData: settings, execArgv: [] });
+  new Worker(workerFile(), { workerData: settings, execArgv: [], resourceLimits: LIMITS });
 
 /** The same for command-line tools: policies of equal form share one conversion to Cedar's JSON format. */
 export function compileForTool(): Compile {
