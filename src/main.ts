@@ -6,7 +6,13 @@ import { commandTable } from './commands/command-table.ts';
 import { faultText } from './commands/fault-text.ts';
 import { nodeProblem } from './config/required-node.ts';
 import { yieldToOthers } from './runtime/thread-priority.ts';
-import { allocatorToAdd, flagsToAdd, limitThreadsByThemselves, SERVING_ALLOCATOR, SERVING_FLAGS } from './runtime/v8-flags.ts';
+import {
+  allocatorToAdd,
+  flagsToAdd,
+  limitThreadsByThemselves,
+  SERVING_ALLOCATOR,
+  SERVING_FLAGS,
+} from './runtime/v8-flags.ts';
 
 const help = `remit: is this call within the remit of the task this workload was given?
 
