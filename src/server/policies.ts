@@ -108,7 +108,8 @@ export async function openPolicies(
       metrics.policyLoadFailures.of({}).inc();
       metrics.policyInfo.clear();
       const tell = (line: string): void => log(`policies: ${line}`, 'policies-refused');
-      void tellWithdrawn(set, end, { note: notes.policies, tell, effect: 'everything is denied' });
+      const told = tellWithdrawn(set, end, { note: notes.policies, tell, effect: 'everything is denied' });
+      void told.then(async () => onLoaded(await policies.reload()));
       return;
     }
     log(`policies: set ${set.hash}, proved by an earlier start, is proved again`);
@@ -247,7 +248,9 @@ async function openCandidate(
   const feed = folderFeed(folder, guard, note);
   const tell = (line: string): void => log(`candidate: ${line}`, 'candidate');
   const onLateProof = (set: PolicySet, end: LateProof): void => {
-    if ('findings' in end) void tellWithdrawn(set, end, { note, tell, effect: 'is not evaluated any more' });
+    if (!('findings' in end)) return;
+    const told = tellWithdrawn(set, end, { note, tell, effect: 'is not evaluated any more' });
+    void told.then(async () => onLoaded(await policies.reload()));
   };
   const policies = new PolicyInForce(notedLoad(feed.load, { note, log }), { ports, maxAgeMs: null }, onLateProof);
   const looked = await feed.look();

@@ -64,6 +64,6 @@ export async function tellWithdrawn(
   const others = more.length === 0 ? '' : ` (and ${more.length} more)`;
   const end = kept === null ? 'is deleted' : `could not be deleted (${kept.problem}): delete it`;
   tell(
-    `set ${hash} is withdrawn and ${effect}: the note \`${note?.file}\` says that it was proved, but its proof failed: ${found}${others}; correct the policies, or reload them with SIGHUP to prove them again; the note ${end}`,
+    `set ${hash} is withdrawn and ${effect}: the note \`${note?.file}\` says that it was proved, but its proof failed: ${found}${others}; it is proved again now, before any use; the note ${end}`,
   );
 }

@@ -83,7 +83,7 @@ describe('tellWithdrawn', () => {
       { note, tell: (line) => told.push(line), effect: 'everything is denied' },
     );
     expect(told).toEqual([
-      `set sha-256:one is withdrawn and everything is denied: the note \`/l/note\` says that it was proved, but its proof failed: p/a.cedar:2:3: a wrong type (and 1 more); correct the policies, or reload them with SIGHUP to prove them again; ${end}`,
+      `set sha-256:one is withdrawn and everything is denied: the note \`/l/note\` says that it was proved, but its proof failed: p/a.cedar:2:3: a wrong type (and 1 more); it is proved again now, before any use; ${end}`,
     ]);
   });
 });
