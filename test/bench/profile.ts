@@ -5,6 +5,7 @@ import type { SourceMapPayload } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { SERVING_ALLOCATOR, SERVING_FLAGS } from '../../src/runtime/v8-flags.ts';
 import { openBench } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
@@ -74,7 +75,9 @@ try {
   const effort = { rounds: 1, seconds, tasks: 1, streams: [], roles: [], soakSeconds: 1, builds: [] };
   const bench = await openBench(stage, effort, (line) => void process.stderr.write(`${line}\n`));
   const folder = join(stage.folder, 'profiles');
-  const flags = ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=500'];
+  // With all that a server wants it does not begin anew (`execve`), where a signal of the profiler under way would end it.
+  Object.assign(process.env, SERVING_ALLOCATOR);
+  const flags = [...SERVING_FLAGS, '--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=500'];
   const { collectorPort } = bench;
   const { remit, issuer } = await profiled(bench, flags);
   const envoy = await startEnvoy(stage, { socket: remit.socket, collectorPort, tellsOutcomes: true });
