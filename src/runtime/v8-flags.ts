@@ -11,7 +11,7 @@ import { setFlagsFromString } from 'node:v8';
  * - `--wasm-tiering-budget=100000000`: a function of the policy engine is optimised after 8 times as much work as by default, so a start and
  *   each reload optimise less that runs once: proving the shipped policies takes 0.32 s of processor time instead of 0.54. From some 10,000
  *   questions on, one costs the same.
- * - `--no-short-builtin-calls`: V8 maps its built-in functions a second time near compiled code, 3 MiB for no throughput that shows.
+ * - `--no-short-builtin-calls`: V8 would map its built-in functions a second time, near compiled code: 3 MiB for no throughput that shows.
  * - `--expose-gc`: for the one collection of `start-garbage.ts`.
  */
 export const SERVING_FLAGS: readonly string[] = [
