@@ -81,9 +81,9 @@ describe('remit serve with the policies of the last start', () => {
   const noteFile = (): string => join(folder, 'ledger', 'policies', '.proved-policies');
 
   /** Starts once, then adds an invalid policy and names the set in the note. */
-  const wrongNote = async (): Promise<{ readonly remit: string; readonly cedar: string }> => {
+  const wrongNote = async (invalid = OF_NO_TYPE): Promise<{ readonly remit: string; readonly cedar: string }> => {
     await startedBefore();
-    await addPolicies(OF_NO_TYPE);
+    await addPolicies(invalid);
     const source = await readPolicySource(join(folder, 'policies'));
     if (!('catalog' in source)) throw new Error('the policies cannot be read');
     const note = JSON.parse(await readFile(noteFile(), 'utf8'));
@@ -140,6 +140,18 @@ describe('remit serve with the policies of the last start', () => {
     await second.said(/not ready: [\s\S]* ready ready/);
     await stop(second);
     expect(JSON.parse(await readFile(noteFile(), 'utf8'))).toMatchObject({ remit: note.remit, cedar: note.cedar });
+  });
+
+  it('proves a withdrawn set again at once, without a look at the folder, and uses it where that succeeds', async () => {
+    await configured({ folder: 'policies', lookSeconds: 3600 });
+    // The proof takes longer than the file takes to be corrected.
+    await wrongNote(`${OF_NO_TYPE}${many(6000)}`);
+    const second = serve();
+    await second.said(GOES_ON);
+    await addPolicies(NEVER_MATCHING);
+    await second.said(/is withdrawn and everything is denied: [\s\S]* policies-loaded policies: \d+, /);
+    await stop(second);
+    await access(noteFile());
   });
 
   it('proves a set first that has changed, and notes it', async () => {
