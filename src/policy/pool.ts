@@ -1,4 +1,4 @@
-import { freshCedar, isTrap } from './cedar.ts';
+import { freshCedar, isTrap, warmUp } from './cedar.ts';
 import type { Cedar } from './cedar.ts';
 
 /** Policies in the engine's format. */
@@ -22,7 +22,6 @@ export interface PoolBounds {
 
 const DEFAULT_BOUNDS: PoolBounds = { maxSlices: 256, maxPolicies: 20_000 };
 const SCHEMA = 'schema';
-const WARM = 'warm';
 
 /**
  * One instance of the engine with its parsed slices (LRU). The engine never forgets a name, so the names are fixed in number;
@@ -70,17 +69,7 @@ export class SlicePool {
    */
   warm(): void {
     try {
-      this.run((cedar) => {
-        cedar.preparsePolicySet(WARM, { staticPolicies: { warm: 'permit (principal, action, resource);' } });
-        cedar.statefulIsAuthorized({
-          principal: { type: 'W', id: '' },
-          action: { type: 'Action', id: '' },
-          resource: { type: 'W', id: '' },
-          context: {},
-          entities: [],
-          preparsedPolicySetId: WARM,
-        });
-      });
+      this.run((cedar) => warmUp.forEach((step) => step(cedar)));
     } catch {
       // The next call creates a new instance.
     }

@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import { statePathOf } from '../config/state.ts';
 import { LedgerWriter } from '../ledger/writer.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
-import { LogThread } from '../ledger/log/log-thread.ts';
+import type { LoadingLogThread } from '../ledger/log/log-thread.ts';
 import { recordsOfTask } from '../state/task-records.ts';
 import type { OutboxReader } from '../state/outbox-relay.ts';
 import { OutboxRelay } from '../state/outbox-relay.ts';
@@ -56,6 +56,8 @@ export interface OutboxSource {
 
 /** Dependencies and callbacks of the ledger. */
 export interface LedgerServices {
+  /** Opens the log. Whoever has started it also ends it. */
+  readonly thread: LoadingLogThread;
   /** The state whose records are relayed; `null` at a sidecar, which has none. */
   readonly outbox: OutboxSource | null;
   /** Sends the records to an authority; `null` where this process is no sidecar. */
@@ -79,7 +81,19 @@ const NO_FILE = 'none';
 /** Opens the ledger of a configuration, and relays the waiting records of the state file. */
 export async function openLedger(
   { ledger: settings, trustDomains, state }: Pick<Config, 'ledger' | 'trustDomains' | 'state'>,
-  { outbox, shipped, ports, metrics, log, faults, onFatal, onCheckpoint, onUsed, closers }: LedgerServices,
+  {
+    thread: loading,
+    outbox,
+    shipped,
+    ports,
+    metrics,
+    log,
+    faults,
+    onFatal,
+    onCheckpoint,
+    onUsed,
+    closers,
+  }: LedgerServices,
 ): Promise<Ledger | StartProblem> {
   const fileId = (await outbox?.reader.fileId()) ?? NO_FILE;
   if (isStoreFailure(fileId)) return { problem: fileId.detail };
@@ -88,7 +102,7 @@ export async function openLedger(
   let unsignedSinceMs: number | null = null;
   // Closed after the log, whose last checkpoint is sent too.
   closers.push(() => shipped?.close());
-  const thread = await LogThread.open(
+  const thread = await loading.open(
     { settings: { ...settings, retain, trustDomain: trustDomains[0] ?? 'none' }, fileId },
     {
       onFatal: (failure) => onFatal(failure.detail),

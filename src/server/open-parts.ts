@@ -19,6 +19,7 @@ import { CheckActivity } from './check-activity.ts';
 import { followClockLead } from './clock-lead.ts';
 import type { Closers } from './closers.ts';
 import { KeyFiles } from './key-files.ts';
+import { LogThread } from '../ledger/log/log-thread.ts';
 import { openLedger } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import { followOwnSvid } from './own-svid.ts';
@@ -51,6 +52,9 @@ export async function openParts(
   const keyFiles = new KeyFiles({ guard, faults, log });
   const notes = provedNotesIn(config.ledger.folder, options.runtimeVersion);
   const ofFolder = beginFolder(config.policies, guard, notes.policies);
+  // The thread loads its program meanwhile.
+  const logThread = LogThread.start();
+  closers.push(() => logThread.end());
   const stateHealth = new StateHealth(metrics);
   closers.push(measureProcess(metrics));
   const unfollowed = otelEnvironmentProblems(options.environment);
@@ -139,8 +143,14 @@ export async function openParts(
   }
   closers.push(followClockLead(states, { log: (line) => log(line, 'clock'), metrics }));
   const onUsed = (used: ReadonlyMap<string, number>): void => reports.used(used);
+  const onProblem = (problem: string): void => faults.set('svid', problem);
+  const openingSvid = config.svid === null ? null : openSvidSource(config.svid, { ports, after, onProblem });
+  // Awaited below.
+  openingSvid?.catch(() => undefined);
+  closers.push(async () => (await openingSvid?.catch(() => null))?.close());
   const opened = await openLedger(config, {
     ...options,
+    thread: logThread,
     outbox: stateFile ?? state.database?.outbox ?? null,
     shipped,
     metrics,
@@ -154,9 +164,7 @@ export async function openParts(
   closers.push(() => reports.flush());
   relay = opened.relay;
   opening.ledger = opened;
-  const onProblem = (problem: string): void => faults.set('svid', problem);
-  const svid = config.svid === null ? null : await openSvidSource(config.svid, { ports, after, onProblem });
-  closers.push(() => svid?.close());
+  const svid = await openingSvid;
   opening.svid = svid;
   if (sidecar !== null) closers.push(svid?.onChange(() => sidecar.renewed()) ?? (() => undefined));
   const unfit = followOwnSvid(svid, { config, log });

@@ -29,13 +29,21 @@ export interface LeafReceiver {
   readonly onWritten: (written: RingPart | null, checkpoint: string | null) => void;
 }
 
+/** A thread that loads its program before it is known which log it opens. */
+export interface LoadingLogThread {
+  /** Opens the log in a folder, or starts a new one. Once. */
+  readonly open: (input: Omit<LogThreadInput, 'ring'>, watcher: LogWatcher) => Promise<LogThread | StoreFailure>;
+  /** Ends the thread, whatever it does. */
+  readonly end: () => Promise<unknown>;
+}
+
 /** Records pass through as bytes, so the thread needs little young-generation memory, whatever flags the process has. */
 const LIMITS = { maxYoungGenerationSizeMb: 3 };
 
 /**
  * The log in its own thread, so that disk syncs do not block checks. Takes one batch at a time.
  *
- * Lifecycle: `open` once, `appendRecords` one after the other, `close` once.
+ * Lifecycle: `open` once, or `start` and `open` of the thread; `appendRecords` one after the other, `close` once.
  */
 export class LogThread implements RecordSink {
   readonly origin: string;
@@ -61,25 +69,32 @@ export class LogThread implements RecordSink {
     worker.on('exit', (code) => this.#end(`the thread of the ledger exited with code ${code}`));
   }
 
+  /** Starts a thread that opens a log once it is told which. */
+  static start(): LoadingLogThread {
+    const worker = new Worker(workerFile(), { execArgv: [], resourceLimits: LIMITS });
+    const ended = new Promise<StoreFailure>((resolve) => {
+      const end = (detail: string): void => resolve(storeFailure('unusable', `the thread of the ledger ${detail}`));
+      worker
+        .on('error', (error) => end(`failed: ${String(error)}`))
+        .on('exit', (code) => end(`exited with code ${code}`));
+    });
+    const open: LoadingLogThread['open'] = (input, watcher) =>
+      new Promise((resolve) => {
+        void ended.then(resolve);
+        worker.once('message', (first: LogThreadMessage) => {
+          if (first.kind === 'unopened') resolve(first.failure);
+          else if (first.kind === 'opened') resolve(new LogThread(worker, first, watcher));
+        });
+        const whole: LogThreadInput = { ...input, ring: watcher.handOut?.ring ?? null };
+        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
+        worker.postMessage(whole);
+      });
+    return { open, end: () => worker.terminate() };
+  }
+
   /** Opens the log in a folder, or starts a new one. */
   static open(input: Omit<LogThreadInput, 'ring'>, watcher: LogWatcher): Promise<LogThread | StoreFailure> {
-    return new Promise((resolve) => {
-      const workerData: LogThreadInput = { ...input, ring: watcher.handOut?.ring ?? null };
-      const worker = new Worker(workerFile(), { workerData, execArgv: [], resourceLimits: LIMITS });
-      const settle = (outcome: LogThread | StoreFailure): void => {
-        worker.off('error', failed).off('exit', ended);
-        resolve(outcome);
-      };
-      const failed = (error: unknown): void =>
-        settle(storeFailure('unusable', `the thread of the ledger failed: ${String(error)}`));
-      const ended = (code: number): void =>
-        settle(storeFailure('unusable', `the thread of the ledger exited with code ${code}`));
-      worker.on('error', failed).on('exit', ended);
-      worker.once('message', (first: LogThreadMessage) => {
-        if (first.kind === 'unopened') settle(first.failure);
-        else if (first.kind === 'opened') settle(new LogThread(worker, first, watcher));
-      });
-    });
+    return LogThread.start().open(input, watcher);
   }
 
   /** Number of records, and bytes of the files. */

@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { systemPorts } from '../../runtime/ports.ts';
 import { collectOnceIdle } from '../../runtime/start-garbage.ts';
 import { after } from '../../runtime/timers.ts';
@@ -14,20 +14,19 @@ import { unpacked } from './packed-records.ts';
 
 const CHECKPOINT_MS = 5_000;
 
-const { settings, fileId, ring } = workerData as LogThreadInput;
 const say = (message: LogThreadMessage): void =>
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
   parentPort?.postMessage(message);
-const log = SegmentLog.open(settings, systemPorts);
 
-if (isStoreFailure(log)) {
+// The thread starts before it is known which log it opens: the first message says so.
+parentPort?.once('message', (input: LogThreadInput) => {
+  const log = SegmentLog.open(input.settings, systemPorts);
+  if (!isStoreFailure(log)) return serve(log, input);
   say({ kind: 'unopened', failure: log });
   parentPort?.close();
-} else {
-  serve(log);
-}
+});
 
-function serve(open: SegmentLog): void {
+function serve(open: SegmentLog, { fileId, ring }: LogThreadInput): void {
   const { origin, verifierKey } = open;
   const writer = ring && new RingWriter(ring);
   /** Only what is on disk is handed out. */

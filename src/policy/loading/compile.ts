@@ -2,6 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
+import { useEngineCode } from '../cedar.ts';
+import type { EngineCode } from '../cedar.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import type { ProofInput, ReadPolicies, SetProof } from './proof.ts';
 
@@ -15,13 +17,21 @@ export type Compile = (
   onRead?: (read: ReadPolicies) => void,
 ) => Promise<SetProof | { readonly problem: string }>;
 
-/** A message of the thread: the policies once they are read, unless there are findings; then the proof without them. */
-export type ProofMessage = { readonly read: SentPolicies } | { readonly proof: Omit<SetProof, keyof ReadPolicies> };
+/**
+ * A message of the thread: the engine's code, from one started ahead; the policies once they are read, unless there are findings; then the
+ * proof without them.
+ */
+export type ProofMessage =
+  | { readonly code: EngineCode }
+  | { readonly read: SentPolicies }
+  | { readonly proof: Omit<SetProof, keyof ReadPolicies> };
 
 /** What a thread knows from its start. */
 export interface ThreadSettings {
   /** Whether checks are answered meanwhile. */
   readonly isBesideChecks: boolean;
+  /** Whether it has time before there is anything to prove, and nobody else has loaded the engine. */
+  readonly isAhead: boolean;
 }
 
 /** Policies on their way from the thread. */
@@ -50,7 +60,7 @@ const YIELDING_FACTOR = 10;
 export function compileInWorker(timeoutMs: (input: ProofInput) => number = compileTimeoutMs): Compile {
   return (input, onRead = () => {}) =>
     new Promise((resolve) => {
-      const worker = takenThread({ isBesideChecks: input.isBesideChecks === true });
+      const worker = takenThread({ isBesideChecks: input.isBesideChecks === true, isAhead: false });
       const isUsedOnceRead = input.isUsedOnceRead === true;
       const limitMs = timeoutMs(input) * (isUsedOnceRead ? YIELDING_FACTOR : 1);
       let reading: Promise<ReadPolicies> = Promise.resolve({ policies: [], templates: [] });
@@ -63,6 +73,7 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
       const late = (): unknown => setImmediate(() => settle({ problem: `no answer within ${limitMs} ms` }));
       const timer = setTimeout(late, limitMs);
       worker.on('message', (message: ProofMessage) => {
+        if ('code' in message) return;
         if ('read' in message) {
           reading = received(message.read, onRead);
           if (!isUsedOnceRead) return;
@@ -114,12 +125,15 @@ export function compileToServe(): Compile {
 let spare: Worker | null = null;
 
 /**
- * Starts the thread of the next proof, which loads the engine while this thread loads the rest of the program. It keeps no process alive. Where it
- * ends before it is used, the next proof starts its own.
+ * Starts the thread of the next proof, which loads the engine and warms it up while this thread loads the rest of the program, and hands over what
+ * it has compiled. It keeps no process alive. Where it ends before it is used, the next proof starts its own.
  */
 export function startThreadAhead(): void {
-  const worker = newThread({ isBesideChecks: false });
+  const worker = newThread({ isBesideChecks: false, isAhead: true });
   spare = worker;
+  worker.on('message', (message: ProofMessage) => {
+    if ('code' in message) useEngineCode(message.code);
+  });
   const forget = (): void => {
     if (spare === worker) spare = null;
   };
@@ -131,7 +145,6 @@ export function startThreadAhead(): void {
 function takenThread(settings: ThreadSettings): Worker {
   const worker = spare ?? newThread(settings);
   spare = null;
-  worker.removeAllListeners();
   worker.ref();
   return worker;
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Faults } from '../../../src/telemetry/faults.ts';
 import { newMetrics } from '../../../src/telemetry/metrics.ts';
 import { Closers } from '../../../src/server/closers.ts';
+import { LogThread } from '../../../src/ledger/log/log-thread.ts';
 import { openLedger } from '../../../src/server/ledger.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
 import { directAuthority } from '../../../src/state/sqlite/direct-authority.ts';
@@ -60,6 +61,7 @@ if (isStoreFailure(store)) {
       state: { kind: 'sqlite', path: join(folder, 'state.db') },
     },
     {
+      thread: LogThread.start(),
       shipped: null,
       outbox: { reader: store, authority: directAuthority(store).authority },
       ports: systemPorts,

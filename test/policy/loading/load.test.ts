@@ -2,7 +2,10 @@ import type { Server } from '../../../src/action/catalog.ts';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { anyScope } from '../../../src/policy/answers/scope.ts';
 import { describe, expect, it } from '@jest/globals';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { engineCode } from '../../../src/policy/cedar.ts';
 import { compileInWorker, startThreadAhead } from '../../../src/policy/loading/compile.ts';
+import { prepared } from '../../../src/policy/loading/proved-set.ts';
 import { loadPolicies, policySetFrom, policySetsToServe } from '../../../src/policy/loading/load.ts';
 import {
   baseSchema,
@@ -290,6 +293,22 @@ describe('compileInWorker', () => {
     const invalid = '@id("p") permit (principal, action, resource) when { context.nothing };';
     expect(await findingsOf(folderWith(invalid), compileInWorker())).toEqual([expect.stringContaining('`nothing`')]);
     expect(await findingsOf(folderWith(permit), compileInWorker())).toEqual([]);
+  });
+
+  it('hears of policies that are used once read long before their proof, also from a thread started ahead', async () => {
+    startThreadAhead();
+    // The code of the engine, its first message.
+    while (engineCode() === null) await nextTurn();
+    const text = Array.from({ length: 1000 }, (_, index) => permit.replace('"p"', `"p${index}"`)).join('');
+    let isProved = false;
+    const read = Promise.withResolvers<unknown>();
+    const { input } = prepared(folderWith(text));
+    const proving = compileInWorker()({ ...input, isUsedOnceRead: true }, read.resolve);
+    void proving.finally(() => (isProved = true));
+    await read.promise;
+    await nextTurn();
+    expect(isProved).toBe(false);
+    expect(await proving).toMatchObject({ findings: [], policies: { length: 1000 } });
   });
 
   it('terminates a thread after the time-out', async () => {
