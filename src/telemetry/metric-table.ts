@@ -311,7 +311,7 @@ export const metricTable = {
   ),
   eventLoopDelay: gauge(
     'remit_event_loop_delay_seconds',
-    'Event loop delay since the last scrape or push: median, 99th percentile and maximum; resolution 10 ms',
+    'Event loop delay since the last scrape or push: median, 99th percentile and maximum; resolution 50 ms',
     { stat: ['p50', 'p99', 'max'] },
   ),
   buildInfo: gauge('remit_build_info', 'Versions of Remit and of Node.js, as labels; always 1', {
