@@ -52,13 +52,8 @@ export function useEngineCode(compiled: EngineCode): void {
 export function freshCedar(): Cedar {
   const path = createRequire(import.meta.url).resolve('@cedar-policy/cedar-wasm/nodejs');
   const module: { readonly exports: Partial<Cedar> } = { exports: {} };
-  const run = compileFunction(
-    readFileSync(path, 'utf8'),
-    ['exports', 'require', 'module', '__dirname', 'WebAssembly'],
-    {
-      filename: path,
-    },
-  );
+  const parameters = ['exports', 'require', 'module', '__dirname', 'WebAssembly'];
+  const run = compileFunction(readFileSync(path, 'utf8'), parameters, { filename: path });
   run.call(module.exports, module.exports, requireOnce(path), module, dirname(path), compiledOnce());
   if (!isCedar(module.exports)) throw new Error('cedar-wasm lacks a function that remit uses');
   return module.exports;

@@ -4,7 +4,7 @@ import type { MadeCheckpoint } from './log.ts';
 import type { LogSettings } from './log-settings.ts';
 import type { PackedRecords } from './packed-records.ts';
 
-/** What a log's thread is started with. */
+/** The first message to a log's thread: which log it opens. */
 export interface LogThreadInput {
   readonly settings: LogSettings;
   /** Id of the state file whose outbox numbers the records carry. */
