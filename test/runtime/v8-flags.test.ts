@@ -32,9 +32,22 @@ describe('allocatorToAdd', () => {
   });
 });
 
+/** What a thread with a limit of 6 MiB for its young generation sends, in a process with this flag. */
+const toldByThread = async (code: string, { flag, isFreed }: { flag: string; isFreed: boolean }): Promise<number> => {
+  const flags = pathToFileURL('src/runtime/v8-flags.ts').href;
+  const program = `
+    import { Worker } from 'node:worker_threads';
+    import { limitThreadsByThemselves } from ${JSON.stringify(flags)};
+    if (${isFreed}) limitThreadsByThemselves();
+    const options = { eval: true, execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: 6 } };
+    new Worker(${JSON.stringify(code)}, options).on('message', (told) => console.log(told));`;
+  const args = [flag, '--input-type=module', '--eval', program];
+  return Number((await promisify(execFile)(process.execPath, args)).stdout);
+};
+
 describe(limitThreadsByThemselves, () => {
   /** Lets the young generation grow as far as it may, and sends how many MiB it takes. */
-  const thread = `
+  const young = `
     const { getHeapSpaceStatistics } = require('node:v8');
     const young = () => getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space').space_size / 2 ** 20;
     let [kept, most] = [[], 0];
@@ -44,22 +57,35 @@ describe(limitThreadsByThemselves, () => {
     }
     require('node:worker_threads').parentPort.postMessage(most);`;
 
-  /** MiB that the young generation of a thread with a limit of 6 takes, in a process with a flag of 8 MiB for its halves. */
-  const mostOfThread = async (isFreed: boolean): Promise<number> => {
-    const flags = pathToFileURL('src/runtime/v8-flags.ts').href;
-    const program = `
-      import { Worker } from 'node:worker_threads';
-      import { limitThreadsByThemselves } from ${JSON.stringify(flags)};
-      if (${isFreed}) limitThreadsByThemselves();
-      const options = { eval: true, execArgv: [], resourceLimits: { maxYoungGenerationSizeMb: 6 } };
-      new Worker(${JSON.stringify(thread)}, options).on('message', (most) => console.log(most));`;
-    const args = ['--max-semi-space-size=8', '--input-type=module', '--eval', program];
-    return Number((await promisify(execFile)(process.execPath, args)).stdout);
-  };
+  /** Keeps all it makes until the first full collection, and sends how many MiB the heap had then. */
+  const firstCollection = `
+    const { constants, PerformanceObserver } = require('node:perf_hooks');
+    const { getHeapStatistics } = require('node:v8');
+    const kept = [];
+    let [isOver, most] = [false, 0];
+    new PerformanceObserver((list) => {
+      if (isOver || !list.getEntries().some(({ detail }) => detail.kind === constants.NODE_PERFORMANCE_GC_MAJOR)) return;
+      isOver = true;
+      require('node:worker_threads').parentPort.postMessage(most);
+    }).observe({ entryTypes: ['gc'] });
+    const grow = () => {
+      if (isOver) return;
+      for (let index = 0; index < 2000; index += 1) kept.push({ index, list: [index] });
+      most = Math.max(most, getHeapStatistics().used_heap_size / 2 ** 20);
+      setImmediate(grow);
+    };
+    grow();`;
 
   it('leaves a thread the young generation of its own limits, whatever flag the process has', async () => {
-    expect(await mostOfThread(true)).toBeLessThanOrEqual(6);
+    const flag = '--max-semi-space-size=8';
+    expect(await toldByThread(young, { flag, isFreed: true })).toBeLessThanOrEqual(6);
     // Without it the flag counts: where this fails, Node.js has changed and the function is not needed.
-    expect(await mostOfThread(false)).toBeGreaterThan(6);
+    expect(await toldByThread(young, { flag, isFreed: false })).toBeGreaterThan(6);
+  });
+
+  it('lets a thread collect its old generation as early as without the flag of the process', async () => {
+    const flag = '--initial-old-space-size=256';
+    expect(await toldByThread(firstCollection, { flag, isFreed: true })).toBeLessThan(200);
+    expect(await toldByThread(firstCollection, { flag, isFreed: false })).toBeGreaterThan(200);
   });
 });

@@ -141,7 +141,7 @@ export function startThreadAhead(): void {
   worker.unref();
 }
 
-/** A thread for one proof. */
+/** A thread for one proof. INVARIANT: its listeners stay. After `removeAllListeners` a new one would hear nothing before the thread ends. */
 function takenThread(settings: ThreadSettings): Worker {
   const worker = spare ?? newThread(settings);
   spare = null;
