@@ -1,8 +1,8 @@
-import { LRUCache } from 'lru-cache';
-import { upTo } from '../runtime/up-to.ts';
+import { DigestTable, NOWHERE } from '../runtime/digest-table.ts';
+import { SharedValues } from '../runtime/shared-values.ts';
 import type { SpanReference } from './claims.ts';
-import { rememberedWith, reuseClasses } from './reuse.ts';
-import type { AllowedUses, Circumstances, ReuseClass } from './reuse.ts';
+import { MAX_REMEMBERED_USES, rememberedWith, reuseClasses } from './reuse.ts';
+import type { AllowedUses, Circumstances, Places, ReuseClass } from './reuse.ts';
 
 /** What is known of the uses of a token up to now. */
 export interface UsesSoFar {
@@ -27,42 +27,42 @@ export interface TokenUse {
   readonly circumstances: Circumstances;
 }
 
-interface Seen {
-  count: number;
-  /** Bytes of the previous span's ids as Latin-1: about 100 bytes less per token than an object. */
-  last: string | null;
-  allowed: AllowedUses | null;
-  /** Whether it is known what others have told. */
-  isTold: boolean;
-}
-
 type Told = () => UsesSoFar | null | undefined;
 
 const nothing: Told = () => null;
 
-/** No use can have been allowed here before it is known what others tell: the state of its task is not known either. */
-function addTold(seen: Seen, { uses, last, allowed }: UsesSoFar): void {
-  seen.count += uses;
-  seen.last = last === null ? seen.last : packed(last);
-  seen.allowed = allowed;
-}
+/** Of each token, besides the number of its uses, in words of 32 bits. */
+const FLAGS = 0;
+/** Number of its places in `SharedValues`. */
+const PLACES = 1;
+/** Trace and span ID of the last use. */
+const LAST = 2;
+const TRACES = LAST + 6;
+const WORDS = TRACES + MAX_REMEMBERED_USES;
 
-const packed = ({ traceId, spanId }: SpanReference): string => Buffer.from(traceId + spanId, 'hex').toString('latin1');
+/** It is known what others have told. */
+const IS_TOLD = 1;
+const HAS_LAST = 2;
+/** The number of traces, in the bits above the flags. */
+const TRACES_SHIFT = 8;
 
-function spanOf(last: string): SpanReference {
-  const ids = Buffer.from(last, 'latin1').toString('hex');
-  return { traceId: ids.slice(0, 32), spanId: ids.slice(32) };
-}
+const WORD_BYTES = 4;
+const TRACE_ID_BYTES = 16;
+const SPAN_ID_BYTES = 8;
 
 /**
- * Counts the uses of each token and remembers where allowed ones were made. An LRU map of `max` tokens in the memory of one
- * process; after eviction a token's next use counts as its first here. For traces and policies; budgets are kept elsewhere.
+ * Counts the uses of each token and remembers where allowed ones were made. An LRU memory of `max` tokens in one process; after eviction a
+ * token's next use counts as its first here. For traces and policies; budgets are kept elsewhere.
  */
 export class TokenUses {
-  readonly #seen: LRUCache<string, Seen>;
+  readonly #seen: DigestTable;
+  /** Most tokens are used from one place, over a connection that other tokens share. */
+  readonly #places = new SharedValues<Places, Places>();
 
   constructor(max: number) {
-    this.#seen = new LRUCache(upTo(max));
+    this.#seen = new DigestTable(max, { words: WORDS, doubles: 1 }, (place) =>
+      this.#places.release(this.#word(place, PLACES)),
+    );
   }
 
   /**
@@ -72,17 +72,16 @@ export class TokenUses {
    *   then until it is known
    */
   next(useKey: string, circumstances: Circumstances, told: Told = nothing): TokenUse {
-    const seen = this.#seen.get(useKey) ?? { count: 0, last: null, allowed: null, isTold: false };
-    this.#seen.set(useKey, seen);
-    const before = seen.isTold ? null : told();
-    if (before !== undefined) seen.isTold = true;
-    if (before !== undefined && before !== null) addTold(seen, before);
-    seen.count += 1;
+    const place = this.#seen.take(useKey);
+    const before = this.#is(place, IS_TOLD) ? null : told();
+    if (before !== undefined) this.#set(place, FLAGS, this.#word(place, FLAGS) | IS_TOLD);
+    if (before !== undefined && before !== null) this.#addTold(place, before);
+    const use = this.#countMore(place, 1);
     return {
-      use: seen.count,
-      previous: seen.last === null ? null : spanOf(seen.last),
+      use,
+      previous: this.#lastOf(place),
       isTold: before !== null && before !== undefined,
-      reuse: seen.isTold ? reuseClasses(seen.allowed, circumstances) : [],
+      reuse: this.#is(place, IS_TOLD) ? reuseClasses(this.#allowedOf(place), circumstances) : [],
       circumstances,
     };
   }
@@ -94,24 +93,86 @@ export class TokenUses {
    * @returns whether it is the first allowed use, or another server or risk class than before
    */
   allowed(useKey: string, { circumstances }: TokenUse): boolean {
-    const seen = this.#seen.get(useKey);
-    if (seen === undefined) return false;
-    const before = seen.allowed?.places;
-    seen.allowed = rememberedWith(seen.allowed, circumstances);
-    const { servers, risks } = seen.allowed.places;
-    return before?.servers !== servers || before.risks !== risks;
+    const place = this.#seen.find(useKey);
+    if (place === NOWHERE) return false;
+    const before = this.#allowedOf(place);
+    const now = rememberedWith(before, circumstances);
+    this.#remember(place, now);
+    return before?.places.servers !== now.places.servers || before.places.risks !== now.places.risks;
   }
 
   /** What is known of the uses of a token; `null` where it is not remembered. */
   soFar(useKey: string): UsesSoFar | null {
-    const seen = this.#seen.get(useKey);
-    if (seen === undefined) return null;
-    return { uses: seen.count, last: seen.last === null ? null : spanOf(seen.last), allowed: seen.allowed };
+    const place = this.#seen.find(useKey);
+    if (place === NOWHERE) return null;
+    return { uses: this.#seen.doubles[place] ?? 0, last: this.#lastOf(place), allowed: this.#allowedOf(place) };
   }
 
   /** Remembers the span of the latest use, so that the next one can link to it. */
   traced(useKey: string, span: SpanReference): void {
-    const seen = this.#seen.get(useKey);
-    if (seen !== undefined) seen.last = packed(span);
+    const place = this.#seen.find(useKey);
+    if (place !== NOWHERE) this.#trace(place, span);
+  }
+
+  /** No use can have been allowed here before it is known what others tell: the state of its task is not known either. */
+  #addTold(place: number, { uses, last, allowed }: UsesSoFar): void {
+    this.#countMore(place, uses);
+    if (last !== null) this.#trace(place, last);
+    if (allowed !== null) this.#remember(place, allowed);
+  }
+
+  /** Counts more uses. @returns how many there are then */
+  #countMore(place: number, uses: number): number {
+    const { doubles } = this.#seen;
+    return (doubles[place] = (doubles[place] ?? 0) + uses);
+  }
+
+  #word(place: number, column: number): number {
+    return this.#seen.words[place * WORDS + column] ?? 0;
+  }
+
+  #set(place: number, column: number, value: number): void {
+    this.#seen.words[place * WORDS + column] = value;
+  }
+
+  #is(place: number, flag: number): boolean {
+    return (this.#word(place, FLAGS) & flag) !== 0;
+  }
+
+  #trace(place: number, { traceId, spanId }: SpanReference): void {
+    const at = (place * WORDS + LAST) * WORD_BYTES;
+    this.#seen.bytes.write(traceId, at, TRACE_ID_BYTES, 'hex');
+    this.#seen.bytes.write(spanId, at + TRACE_ID_BYTES, SPAN_ID_BYTES, 'hex');
+    this.#set(place, FLAGS, this.#word(place, FLAGS) | HAS_LAST);
+  }
+
+  #lastOf(place: number): SpanReference | null {
+    if (!this.#is(place, HAS_LAST)) return null;
+    const at = (place * WORDS + LAST) * WORD_BYTES;
+    const { bytes } = this.#seen;
+    const traceEnd = at + TRACE_ID_BYTES;
+    return {
+      traceId: bytes.toString('hex', at, traceEnd),
+      spanId: bytes.toString('hex', traceEnd, traceEnd + SPAN_ID_BYTES),
+    };
+  }
+
+  #allowedOf(place: number): AllowedUses | null {
+    const places = this.#places.of(this.#word(place, PLACES));
+    if (places === null) return null;
+    const from = place * WORDS + TRACES;
+    const count = this.#word(place, FLAGS) >>> TRACES_SHIFT;
+    return { traces: Array.from(this.#seen.words.subarray(from, from + count)), places };
+  }
+
+  #remember(place: number, { traces, places }: AllowedUses): void {
+    const former = this.#word(place, PLACES);
+    this.#set(place, PLACES, this.#places.hold(places, places));
+    this.#places.release(former);
+    // Never more than there is room for: behind it lie the words of another token.
+    const latest = traces.slice(-MAX_REMEMBERED_USES);
+    this.#seen.words.set(latest, place * WORDS + TRACES);
+    const flags = this.#word(place, FLAGS) & ((1 << TRACES_SHIFT) - 1);
+    this.#set(place, FLAGS, flags | (latest.length << TRACES_SHIFT));
   }
 }

@@ -2,11 +2,17 @@ import { describe, expect, it } from '@jest/globals';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
 import type { UsesOfToken } from '../../src/state/reported-uses.ts';
 import { UseSharing } from '../../src/state/use-sharing.ts';
+import { useKeyOf } from '../../src/token/use-key.ts';
 import { TokenUses } from '../../src/token/uses.ts';
 import { HeldTimers } from '../identity/held-timers.ts';
 import { issuer, taskNumber } from '../builders/task.ts';
 
-const token = (n: number) => ({ issuer, taskId: taskNumber(n).id, tokenId: `token-${n}`, useKey: `key-${n}` });
+const token = (n: number) => ({
+  issuer,
+  taskId: taskNumber(n).id,
+  tokenId: `token-${n}`,
+  useKey: useKeyOf(issuer, `token-${n}`),
+});
 const now = {
   traceId: 'a'.repeat(32),
   connection: '10.0.0.1:5000',
@@ -28,8 +34,8 @@ function sharing() {
     after: timers.after,
   });
   const use = (n: number): void => {
-    const one = uses.next(`key-${n}`, now);
-    made.used(token(n), { isNewPlace: uses.allowed(`key-${n}`, one) });
+    const one = uses.next(token(n).useKey, now);
+    made.used(token(n), { isNewPlace: uses.allowed(token(n).useKey, one) });
   };
   return { made, use, timers, told: () => reported.splice(0).map((one) => [one.jtiDigest, one.uses]) };
 }

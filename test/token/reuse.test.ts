@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import type { SpanReference } from '../../src/token/claims.ts';
 import { MAX_REMEMBERED_USES, REUSE_CLASSES, rememberedWith, reuseClasses, mainClass } from '../../src/token/reuse.ts';
 import type { AllowedUses, Circumstances } from '../../src/token/reuse.ts';
+import { useKeyOf } from '../../src/token/use-key.ts';
 import { TokenUses } from '../../src/token/uses.ts';
 import type { UsesSoFar } from '../../src/token/uses.ts';
 
@@ -16,6 +17,8 @@ const home: Circumstances = {
 };
 const once = rememberedWith(null, home);
 const at = (change: Partial<Circumstances>): Circumstances => ({ ...home, ...change });
+
+const keyOf = (token: string): string => useKeyOf('https://issuer.test', token);
 
 const hex = (length: number) => fc.stringMatching(new RegExp(`^[0-9a-f]{${length}}$`));
 
@@ -109,11 +112,11 @@ describe('mainClass', () => {
 describe('TokenUses', () => {
   it('remembers no circumstances of denied uses', () => {
     const uses = new TokenUses(10);
-    const first = uses.next('token', home);
-    uses.allowed('token', first);
+    const first = uses.next(keyOf('token'), home);
+    uses.allowed(keyOf('token'), first);
     const thief = at({ connection: '10.6.6.6:1', address: '10.6.6.6', traceId: 'e'.repeat(32) });
-    const tried = uses.next('token', thief);
-    const again = uses.next('token', thief);
+    const tried = uses.next(keyOf('token'), thief);
+    const again = uses.next(keyOf('token'), thief);
     expect([first.reuse, tried.reuse]).toEqual([['first'], ['other-node', 'other-trace', 'other-connection']]);
     expect(again.reuse).toEqual(tried.reuse);
     expect([first.use, tried.use, again.use]).toEqual([1, 2, 3]);
@@ -121,11 +124,11 @@ describe('TokenUses', () => {
 
   it('still classifies a use after a denied one as `first`', () => {
     const uses = new TokenUses(10);
-    uses.next('token', at({ address: '10.6.6.6' }));
-    const own = uses.next('token', home);
-    uses.allowed('token', own);
+    uses.next(keyOf('token'), at({ address: '10.6.6.6' }));
+    const own = uses.next(keyOf('token'), home);
+    uses.allowed(keyOf('token'), own);
     expect([own.use, own.reuse]).toEqual([2, ['first']]);
-    expect(uses.next('token', home).reuse).toEqual(['same-trace']);
+    expect(uses.next(keyOf('token'), home).reuse).toEqual(['same-trace']);
   });
 
   it('links a use with the one before, for any spans', () => {
@@ -135,8 +138,8 @@ describe('TokenUses', () => {
         (spans) => {
           const uses = new TokenUses(10);
           const previous = spans.map((span) => {
-            const use = uses.next('token', home);
-            uses.traced('token', { ...span, more: 'a' } as SpanReference);
+            const use = uses.next(keyOf('token'), home);
+            uses.traced(keyOf('token'), { ...span, more: 'a' } as SpanReference);
             return use.previous;
           });
           expect(previous).toEqual([null, ...spans.slice(0, -1)]);
@@ -147,9 +150,9 @@ describe('TokenUses', () => {
 
   it('evicts the least recently used token at its limit', () => {
     const uses = new TokenUses(1);
-    uses.allowed('a', uses.next('a', home));
-    uses.next('b', home);
-    expect(uses.next('a', home)).toMatchObject({ use: 1, previous: null, reuse: ['first'] });
+    uses.allowed(keyOf('a'), uses.next(keyOf('a'), home));
+    uses.next(keyOf('b'), home);
+    expect(uses.next(keyOf('a'), home)).toMatchObject({ use: 1, previous: null, reuse: ['first'] });
   });
 
   const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
@@ -158,12 +161,12 @@ describe('TokenUses', () => {
   it('compares the first use here with those that others have told of', () => {
     const uses = new TokenUses(10);
     const thief = at({ address: '10.6.6.6', connection: '10.6.6.6:1', certificate: 'd' });
-    const first = uses.next('token', thief, () => told());
+    const first = uses.next(keyOf('token'), thief, () => told());
     expect(first).toMatchObject({ use: 5, previous: span, isTold: true });
     expect(first.reuse).toEqual(['other-node', 'other-connection', 'same-trace']);
-    uses.allowed('token', first);
+    uses.allowed(keyOf('token'), first);
     // The node stays that of the first use anywhere.
-    expect(uses.next('token', thief, () => told({ uses: 99 }))).toMatchObject({
+    expect(uses.next(keyOf('token'), thief, () => told({ uses: 99 }))).toMatchObject({
       use: 6,
       isTold: false,
       reuse: ['other-node', 'same-trace'],
@@ -172,22 +175,60 @@ describe('TokenUses', () => {
 
   it('asks again until it is known what others have told, and counts what it has seen meanwhile', () => {
     const uses = new TokenUses(10);
-    expect(uses.next('token', home, () => undefined)).toMatchObject({ use: 1, isTold: false, reuse: [] });
-    expect(uses.next('token', home, () => told())).toMatchObject({ use: 6, isTold: true, reuse: ['same-trace'] });
-    expect(uses.next('other', home, () => null)).toMatchObject({ use: 1, isTold: false });
-    expect(uses.next('other', home, () => told())).toMatchObject({ use: 2, isTold: false });
+    expect(uses.next(keyOf('token'), home, () => undefined)).toMatchObject({ use: 1, isTold: false, reuse: [] });
+    expect(uses.next(keyOf('token'), home, () => told())).toMatchObject({
+      use: 6,
+      isTold: true,
+      reuse: ['same-trace'],
+    });
+    expect(uses.next(keyOf('other'), home, () => null)).toMatchObject({ use: 1, isTold: false });
+    expect(uses.next(keyOf('other'), home, () => told())).toMatchObject({ use: 2, isTold: false });
+  });
+
+  it('keeps the last of more traces than it has room for, and nothing of them with another token', () => {
+    const uses = new TokenUses(10);
+    const traces = Array.from({ length: MAX_REMEMBERED_USES + 3 }, (_trace, index) => index);
+    uses.next(keyOf('other'), home, () => told({ allowed: { ...once, traces: [7] } }));
+    uses.next(keyOf('token'), home, () => told({ allowed: { ...once, traces } }));
+    uses.next(keyOf('next'), home, () => told({ allowed: { ...once, traces: [9] } }));
+    uses.next(keyOf('token'), home, () => told());
+    expect(['other', 'token', 'next'].map((name) => uses.soFar(keyOf(name))?.allowed?.traces)).toEqual([
+      [7],
+      traces.slice(-MAX_REMEMBERED_USES),
+      [9],
+    ]);
+  });
+
+  it('knows nothing of a token that has given way, when it comes again', () => {
+    const uses = new TokenUses(2);
+    for (const name of ['a', 'b', 'c', 'a']) {
+      const use = uses.next(keyOf(name), home);
+      expect(use).toMatchObject({ use: 1, previous: null, reuse: ['first'] });
+      expect(uses.soFar(keyOf(name))).toEqual({ uses: 1, last: null, allowed: null });
+      uses.traced(keyOf(name), span);
+      uses.allowed(keyOf(name), use);
+    }
+    expect(uses.soFar(keyOf('b'))).toBeNull();
+  });
+
+  it('counts more than fit into 32 bits, as others may tell', () => {
+    const uses = new TokenUses(1);
+    expect(uses.next(keyOf('token'), home, () => told({ uses: 2 ** 48 })).use).toBe(2 ** 48 + 1);
+    expect(uses.next(keyOf('token'), home).use).toBe(2 ** 48 + 2);
   });
 
   it('says what it knows of a token, and whether a use was at a new place', () => {
     const uses = new TokenUses(10);
-    expect(uses.soFar('token')).toBeNull();
-    const first = uses.next('token', home);
-    uses.traced('token', span);
-    expect(uses.soFar('token')).toEqual({ uses: 1, last: span, allowed: null });
-    expect(uses.allowed('token', first)).toBe(true);
-    expect(uses.soFar('token')).toEqual({ uses: 1, last: span, allowed: once });
-    expect(uses.allowed('token', uses.next('token', at({ connection: 'c', traceId: 'c'.repeat(32) })))).toBe(false);
-    expect(uses.allowed('token', uses.next('token', at({ server: 'files' })))).toBe(true);
-    expect(uses.allowed('token', uses.next('token', at({ risk: 'high' })))).toBe(true);
+    expect(uses.soFar(keyOf('token'))).toBeNull();
+    const first = uses.next(keyOf('token'), home);
+    uses.traced(keyOf('token'), span);
+    expect(uses.soFar(keyOf('token'))).toEqual({ uses: 1, last: span, allowed: null });
+    expect(uses.allowed(keyOf('token'), first)).toBe(true);
+    expect(uses.soFar(keyOf('token'))).toEqual({ uses: 1, last: span, allowed: once });
+    expect(
+      uses.allowed(keyOf('token'), uses.next(keyOf('token'), at({ connection: 'c', traceId: 'c'.repeat(32) }))),
+    ).toBe(false);
+    expect(uses.allowed(keyOf('token'), uses.next(keyOf('token'), at({ server: 'files' })))).toBe(true);
+    expect(uses.allowed(keyOf('token'), uses.next(keyOf('token'), at({ risk: 'high' })))).toBe(true);
   });
 });

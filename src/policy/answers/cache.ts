@@ -1,6 +1,6 @@
-import { LRUCache } from 'lru-cache';
-import { upTo } from '../../runtime/up-to.ts';
 import type { Risk } from '../../action/catalog.ts';
+import { DigestTable, NOWHERE } from '../../runtime/digest-table.ts';
+import { SharedValues } from '../../runtime/shared-values.ts';
 
 /** The engine's complete answer to one question. Ids are sorted, since the engine's order is not stable. */
 export interface FullAnswer {
@@ -27,7 +27,6 @@ export const DENIAL_CEILING_MS = 5_000;
 export interface KeptAnswer {
   readonly answer: FullAnswer;
   /** Milliseconds since the Unix epoch. */
-  readonly fromMs: number;
   readonly untilMs: number;
 }
 
@@ -37,17 +36,20 @@ export interface Lasting {
   readonly untilMs: number;
 }
 
+/** Of each key: the number of its answer; from when until when it is valid. */
+const COLUMNS = { words: 1, doubles: 2 } as const;
+
 /**
  * An LRU cache of `max` answers by question key. Answers with errors and answers without a finite end in the future are not
  * cached. An entry is used only from the instant it was made until its end, so that stepping the wall clock never prolongs it.
+ * Equal answers are kept once, since there are far fewer of them than questions.
  */
 export class AnswerMemory {
-  readonly #entries: LRUCache<string, KeptAnswer>;
-  /** Interns equal answers, since there are far fewer of them than questions. */
-  readonly #interned = new LRUCache<string, FullAnswer>(upTo(MAX_INTERNED));
+  readonly #entries: DigestTable;
+  readonly #answers = new SharedValues<string, FullAnswer>();
 
   constructor(max: number) {
-    this.#entries = new LRUCache(upTo(max));
+    this.#entries = new DigestTable(max, COLUMNS, (place) => this.#answers.release(this.#entries.words[place] ?? 0));
   }
 
   /** Number of entries, expired ones included. */
@@ -57,13 +59,18 @@ export class AnswerMemory {
 
   /** The entry of a key, if it is valid at this instant. */
   get(key: string, nowMs: number): KeptAnswer | null {
-    const entry = this.#entries.get(key);
-    return entry !== undefined && entry.fromMs <= nowMs && nowMs < entry.untilMs ? entry : null;
+    const place = this.#entries.find(key);
+    if (place === NOWHERE) return null;
+    const { words, doubles } = this.#entries;
+    const [fromMs = Infinity, untilMs = -Infinity] = [doubles[2 * place], doubles[2 * place + 1]];
+    const answer = fromMs <= nowMs && nowMs < untilMs ? this.#answers.of(words[place] ?? 0) : null;
+    return answer === null ? null : { answer, untilMs };
   }
 
   /**
    * Caches an answer until `untilMs`, or for a shorter time.
    *
+   * @param key a SHA-256 digest in base64url
    * @param ceilingMs longest lifetime, in milliseconds
    * @returns whether it was cached
    */
@@ -71,20 +78,18 @@ export class AnswerMemory {
     const endMs = Math.min(untilMs, nowMs + ceilingMs);
     if (answer.errors.length > 0 || !Number.isFinite(untilMs) || !Number.isFinite(nowMs) || nowMs >= endMs)
       return false;
-    this.#entries.set(key, { answer: this.#internedOf(answer), fromMs: nowMs, untilMs: endMs });
+    const place = this.#entries.take(key);
+    const { words, doubles } = this.#entries;
+    const former = words[place] ?? 0;
+    words[place] = this.#answers.hold(`${answer.decision} ${JSON.stringify(answer.reason)}`, answer);
+    doubles[2 * place] = nowMs;
+    doubles[2 * place + 1] = endMs;
+    this.#answers.release(former);
     return true;
   }
 
   delete(key: string): void {
     this.#entries.delete(key);
-  }
-
-  #internedOf(answer: FullAnswer): FullAnswer {
-    const name = `${answer.decision} ${JSON.stringify(answer.reason)}`;
-    const known = this.#interned.get(name);
-    if (known !== undefined) return known;
-    this.#interned.set(name, answer);
-    return answer;
   }
 }
 
@@ -95,7 +100,6 @@ export interface CacheBounds {
 }
 
 const DEFAULT_BOUNDS: CacheBounds = { maxAllows: 100_000, maxDenials: 4096 };
-const MAX_INTERNED = 4096;
 
 /** Caches allows, and denials in a separate cache with a short lifetime, so that a flood of denials evicts no allow. */
 export class DecisionCache {

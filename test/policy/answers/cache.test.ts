@@ -1,8 +1,10 @@
+import { hash } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { DENIAL_CEILING_MS, DecisionCache, RISK_CEILING_MS } from '../../../src/policy/answers/cache.ts';
 import type { FullAnswer } from '../../../src/policy/answers/cache.ts';
 
+const digest = (name: string): string => hash('sha256', name, 'base64url');
 const allow: FullAnswer = { decision: 'allow', reason: ['p'], errors: [] };
 const denial: FullAnswer = { decision: 'deny', reason: [], errors: [] };
 const at = { nowMs: 1000, untilMs: 9000 };
@@ -11,15 +13,15 @@ const small = { maxAllows: 2, maxDenials: 1 };
 describe('DecisionCache', () => {
   it('returns an answer from the instant it was made until just before its end', () => {
     const cache = new DecisionCache();
-    cache.set('k', allow, at);
-    expect([999, 1000, 8999, 9000, Number.NaN].map((nowMs) => cache.get('k', nowMs))).toEqual([
+    cache.set(digest('k'), allow, at);
+    expect([999, 1000, 8999, 9000, Number.NaN].map((nowMs) => cache.get(digest('k'), nowMs))).toEqual([
       null,
       allow,
       allow,
       null,
       null,
     ]);
-    expect(cache.get('other', 1000)).toBeNull();
+    expect(cache.get(digest('other'), 1000)).toBeNull();
   });
 
   it.each([
@@ -33,62 +35,66 @@ describe('DecisionCache', () => {
     ['an end of long ago', { nowMs: 1000, untilMs: -Infinity }],
   ])('keeps nothing with %s', (_name, when) => {
     const cache = new DecisionCache();
-    cache.set('k', allow, when);
-    cache.set('d', denial, when);
+    cache.set(digest('k'), allow, when);
+    cache.set(digest('d'), denial, when);
     expect(cache.sizes).toEqual({ allows: 0, denials: 0 });
   });
 
   it('caches no answer with errors', () => {
     const cache = new DecisionCache();
-    cache.set('a', { ...allow, errors: ['f'] }, at);
-    cache.set('d', { ...denial, errors: ['f'] }, at);
+    cache.set(digest('a'), { ...allow, errors: ['f'] }, at);
+    cache.set(digest('d'), { ...denial, errors: ['f'] }, at);
     expect(cache.sizes).toEqual({ allows: 0, denials: 0 });
-    expect(cache.get('a', 1000)).toBeNull();
+    expect(cache.get(digest('a'), 1000)).toBeNull();
   });
 
   it('caches denials for a short time, in a separate cache', () => {
     const cache = new DecisionCache(small);
-    cache.set('d', denial, { nowMs: 1000, untilMs: 90_000 });
-    expect(cache.get('d', 1000 + DENIAL_CEILING_MS - 1)).toEqual(denial);
-    expect(cache.get('d', 1000 + DENIAL_CEILING_MS)).toBeNull();
-    cache.set('e', denial, { nowMs: 1000, untilMs: 1001 });
-    expect(cache.get('e', 1000)).toEqual(denial);
-    expect(cache.get('e', 1001)).toBeNull();
-    cache.set('a', allow, at);
-    cache.set('b', allow, at);
-    for (const key of ['x', 'y', 'z']) cache.set(key, denial, at);
-    expect([cache.get('a', 1000), cache.get('b', 1000)]).toEqual([allow, allow]);
+    cache.set(digest('d'), denial, { nowMs: 1000, untilMs: 90_000 });
+    expect(cache.get(digest('d'), 1000 + DENIAL_CEILING_MS - 1)).toEqual(denial);
+    expect(cache.get(digest('d'), 1000 + DENIAL_CEILING_MS)).toBeNull();
+    cache.set(digest('e'), denial, { nowMs: 1000, untilMs: 1001 });
+    expect(cache.get(digest('e'), 1000)).toEqual(denial);
+    expect(cache.get(digest('e'), 1001)).toBeNull();
+    cache.set(digest('a'), allow, at);
+    cache.set(digest('b'), allow, at);
+    for (const key of ['x', 'y', 'z']) cache.set(digest(key), denial, at);
+    expect([cache.get(digest('a'), 1000), cache.get(digest('b'), 1000)]).toEqual([allow, allow]);
     expect(cache.sizes).toEqual({ allows: 2, denials: 1 });
   });
 
   it('caches 4,096 denials, which evict no allow', () => {
     const cache = new DecisionCache();
-    cache.set('a', allow, at);
-    for (let index = 0; index < 5000; index += 1) cache.set(`d${index}`, denial, at);
+    cache.set(digest('a'), allow, at);
+    for (let index = 0; index < 5000; index += 1) cache.set(digest(`d${index}`), denial, at);
     expect(cache.sizes).toEqual({ allows: 1, denials: 4096 });
-    expect(cache.get('a', 1000)).toEqual(allow);
+    expect(cache.get(digest('a'), 1000)).toEqual(allow);
   });
 
   it('evicts the least recently used answer', () => {
     const cache = new DecisionCache(small);
-    cache.set('a', allow, at);
-    cache.set('b', allow, at);
-    cache.get('a', 1000);
-    cache.set('c', allow, at);
-    expect([cache.get('a', 1000), cache.get('b', 1000), cache.get('c', 1000)]).toEqual([allow, null, allow]);
+    cache.set(digest('a'), allow, at);
+    cache.set(digest('b'), allow, at);
+    cache.get(digest('a'), 1000);
+    cache.set(digest('c'), allow, at);
+    expect([cache.get(digest('a'), 1000), cache.get(digest('b'), 1000), cache.get(digest('c'), 1000)]).toEqual([
+      allow,
+      null,
+      allow,
+    ]);
   });
 
   it('replaces the former answer of a key, allow or denial', () => {
     const cache = new DecisionCache();
-    cache.set('k', allow, at);
-    cache.set('k', denial, at);
-    expect(cache.get('k', 1000)).toEqual(denial);
-    cache.set('k', allow, at);
-    expect(cache.get('k', 1000)).toEqual(allow);
+    cache.set(digest('k'), allow, at);
+    cache.set(digest('k'), denial, at);
+    expect(cache.get(digest('k'), 1000)).toEqual(denial);
+    cache.set(digest('k'), allow, at);
+    expect(cache.get(digest('k'), 1000)).toEqual(allow);
     expect(cache.sizes).toEqual({ allows: 1, denials: 0 });
   });
 
-  it('interns equal answers', () => {
+  it('keeps equal answers once', () => {
     const cache = new DecisionCache();
     const answers: readonly FullAnswer[] = [
       allow,
@@ -98,33 +104,40 @@ describe('DecisionCache', () => {
       { ...denial, reason: ['p'] },
       denial,
     ];
-    for (const [index, answer] of answers.entries()) cache.set(`${index}`, answer, at);
-    const held = answers.map((_answer, index) => cache.get(`${index}`, 1000));
+    for (const [index, answer] of answers.entries()) cache.set(digest(`${index}`), answer, at);
+    const held = answers.map((_answer, index) => cache.get(digest(`${index}`), 1000));
     expect(held).toEqual(answers);
     expect(held[1]).toBe(held[0]);
     expect(new Set(held).size).toBe(5);
   });
 
-  it('interns up to 4,096 different answers, the most recently used ones', () => {
-    const cache = new DecisionCache();
-    const put = (index: number): FullAnswer | null => {
-      cache.set('k', { ...allow, reason: [`p${index}`] }, at);
-      return cache.get('k', 1000);
+  it('keeps an answer once, as long as a question has it', () => {
+    const cache = new DecisionCache(small);
+    const put = (key: string, reason: string): FullAnswer | null => {
+      cache.set(digest(key), { ...allow, reason: [reason] }, at);
+      return cache.get(digest(key), 1000);
     };
-    const [first, second] = [put(0), put(1)];
-    for (let index = 2; index < 4096; index += 1) put(index);
-    expect(put(0)).toBe(first);
-    put(4096);
-    expect(put(1)).not.toBe(second);
-    expect(put(1)).toEqual(second);
-    expect(put(0)).toBe(first);
+    const first = put('k', 'p');
+    expect(put('l', 'p')).toBe(first);
+    // `k` gives way, `l` still has it.
+    put('m', 'q');
+    expect(cache.get(digest('l'), 1000)).toBe(first);
+    expect(put('n', 'p')).toBe(first);
+    put('o', 'q');
+    put('r', 'q');
+    const again = put('k', 'p');
+    expect(again).not.toBe(first);
+    expect(again).toEqual(first);
+    // Replaced by an equal one, and by another.
+    expect(put('k', 'p')).toBe(again);
+    expect(put('k', 'q')).toEqual({ ...allow, reason: ['q'] });
   });
 
-  it('interns answers that alternate', () => {
+  it('keeps answers that alternate once', () => {
     const cache = new DecisionCache();
     const turns = [['p'], ['q'], ['p']].map((reason, index) => {
-      cache.set(`${index}`, { ...allow, reason }, at);
-      return cache.get(`${index}`, 1000);
+      cache.set(digest(`${index}`), { ...allow, reason }, at);
+      return cache.get(digest(`${index}`), 1000);
     });
     expect(turns[2]).toBe(turns[0]);
   });
@@ -143,14 +156,14 @@ describe('DecisionCache', () => {
     fc.assert(
       fc.property(instant, instant, fc.boolean(), fc.boolean(), (nowMs, untilMs, isAllow, errs) => {
         const cache = new DecisionCache(small);
-        cache.set('k', { ...(isAllow ? allow : denial), errors: errs ? ['e'] : [] }, { nowMs, untilMs });
+        cache.set(digest('k'), { ...(isAllow ? allow : denial), errors: errs ? ['e'] : [] }, { nowMs, untilMs });
         const isKept = !errs && Number.isFinite(nowMs) && Number.isFinite(untilMs) && nowMs < untilMs;
         // At an instant so large that adding to it has no effect, a denial has no lifetime.
         const hasRoom = isAllow || nowMs + DENIAL_CEILING_MS > nowMs;
         expect(cache.sizes.allows + cache.sizes.denials).toBe(isKept && hasRoom ? 1 : 0);
-        expect(cache.get('k', untilMs)).toBeNull();
-        expect(cache.get('k', Infinity)).toBeNull();
-        if (!isAllow) expect(cache.get('k', nowMs + DENIAL_CEILING_MS)).toBeNull();
+        expect(cache.get(digest('k'), untilMs)).toBeNull();
+        expect(cache.get(digest('k'), Infinity)).toBeNull();
+        if (!isAllow) expect(cache.get(digest('k'), nowMs + DENIAL_CEILING_MS)).toBeNull();
       }),
       { numRuns: 2000 },
     );
@@ -171,8 +184,8 @@ describe('DecisionCache', () => {
             const answer: FullAnswer = { decision: isAllow ? 'allow' : 'deny', reason: [`${index}`], errors: [] };
             if (Number.isFinite(untilMs) && Number.isFinite(nowMs) && nowMs < untilMs)
               last.set(key, { answer, nowMs, untilMs });
-            cache.set(key, answer, { nowMs, untilMs });
-            const got = cache.get(key, askedMs);
+            cache.set(digest(key), answer, { nowMs, untilMs });
+            const got = cache.get(digest(key), askedMs);
             const put = last.get(key);
             if (got === null) continue;
             expect(got).toEqual(put?.answer);
