@@ -1,8 +1,8 @@
 import { AttributeTypes } from './attributes.ts';
 import type { Finding } from './finding.ts';
 import { inReadingOrder } from './finding.ts';
-import { descriptorSetsIn } from './catalog-descriptor-sets.ts';
-import type { DescriptorFiles } from './catalog-descriptor-sets.ts';
+import { noDescriptorSets } from './catalog-descriptor-sets.ts';
+import type { DescriptorSets } from './catalog-descriptor-sets.ts';
 import { remarksOn } from './catalog-remarks.ts';
 import type { CatalogRemark } from './catalog-remarks.ts';
 import { readCatalog } from './catalog-file.ts';
@@ -23,15 +23,15 @@ export const MAX_ACTIONS = 10_000;
  * catalog, or all findings. Limits: 1 MiB, 10,000 actions, no YAML aliases.
  *
  * @param file its name in findings
- * @param descriptorFiles the descriptor sets it names
+ * @param descriptorSets those it names, by `descriptorSetsIn`
  */
 export function catalogFrom(
   text: string,
   file: string,
-  descriptorFiles: DescriptorFiles = new Map(),
+  descriptorSets: DescriptorSets = noDescriptorSets,
 ): Catalog | { readonly findings: readonly Finding[] } {
   const yaml = openYaml(text, file);
-  const entries = readCatalog(yaml, descriptorSetsIn(descriptorFiles));
+  const entries = readCatalog(yaml, descriptorSets);
   const catalog = assemble(entries, yaml);
   return yaml.findings.length > 0 ? { findings: inReadingOrder(yaml.findings) } : catalog;
 }

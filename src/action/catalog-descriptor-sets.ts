@@ -1,7 +1,6 @@
 import { textLike } from '../runtime/fields.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
-import { descriptorSetFrom } from './protobuf/descriptor-set.ts';
 import type { DescriptorSet } from './protobuf/descriptor-set.ts';
 import { entriesOf, openYaml, placedOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
@@ -32,14 +31,19 @@ export function descriptorSetNames(text: string): readonly string[] {
   return [...new Set(named.flatMap((node) => nameOf(yaml, node)?.value ?? []))];
 }
 
-/** Parses these files on demand. */
-export function descriptorSetsIn(files: DescriptorFiles): DescriptorSets {
+/** The descriptor sets of a catalog that names none. */
+export const noDescriptorSets: DescriptorSets = () => ({ problem: 'was not read' });
+
+/** Parses these files on demand. The parser of protobuf is loaded only where there are any. */
+export async function descriptorSetsIn(files: DescriptorFiles): Promise<DescriptorSets> {
+  if (files.size === 0) return noDescriptorSets;
+  const { descriptorSetFrom } = await import('./protobuf/descriptor-set.ts');
   const read = new Map<string, DescriptorSet | Problem>();
   return (name) => {
     const known = read.get(name);
     if (known !== undefined) return known;
-    const bytes = files.get(name) ?? { problem: 'was not read' };
-    const set = isProblem(bytes) ? bytes : descriptorSetFrom(bytes);
+    const bytes = files.get(name);
+    const set = bytes === undefined ? noDescriptorSets(name) : isProblem(bytes) ? bytes : descriptorSetFrom(bytes);
     read.set(name, set);
     return set;
   };

@@ -1,10 +1,10 @@
 import { writeFile } from 'node:fs/promises';
-import { catalogFrom } from '../action/catalog-assembly.ts';
 import type { CatalogAction } from '../action/catalog.ts';
 import { nearestId } from '../action/nearest.ts';
 import { recordBytesIn } from '../ledger/leaf.ts';
 import { foundInReceived } from '../ledger/received/received-search.ts';
 import { printable } from '../ledger/timeline-text.ts';
+import { catalogOf } from '../policy/loading/source-catalog.ts';
 import { readPolicySource } from '../policy/loading/source.ts';
 import { intentOfCatalog } from '../policy-tools/write/intent-of-catalog.ts';
 import { intentOfTask } from '../policy-tools/write/intent-of-task.ts';
@@ -107,7 +107,7 @@ async function fromCatalog({
     return refusal(`the policy folder \`${policies}\` could not be read: ${source.unreadable}`);
   if ('findings' in source)
     return refusal(source.findings.flatMap((one) => findingLines(one, { files: new Map() })).join('\n'));
-  const catalog = catalogFrom(source.catalog.text, source.catalog.file, source.descriptorSets);
+  const catalog = await catalogOf(source);
   if ('findings' in catalog)
     return refusal(catalog.findings.flatMap((one) => findingLines(one, { files: new Map() })).join('\n'));
   const all = [...catalog.actions.values()].filter(({ isSession }) => !isSession);

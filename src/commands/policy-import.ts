@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { catalogFrom } from '../action/catalog-assembly.ts';
 import { isActionId } from '../action/catalog-head.ts';
+import { descriptorSetsIn } from '../action/catalog-descriptor-sets.ts';
 import type { DescriptorFiles } from '../action/catalog-descriptor-sets.ts';
 import { belowPath } from '../policy-tools/import/below-path.ts';
 import { importedDescriptorSet } from '../policy-tools/import/descriptor-set.ts';
@@ -100,7 +101,7 @@ async function importEntries(args: readonly string[], io: Pick<CommandIo, 'out' 
   return print(io, imported, { id, host, path, files: new Map([[source.file, bytes]]) });
 }
 
-function print(
+async function print(
   io: Pick<CommandIo, 'out' | 'err'>,
   { server, notes }: Imported,
   {
@@ -114,7 +115,7 @@ function print(
     readonly path: string | undefined;
     readonly files: DescriptorFiles;
   },
-): number {
+): Promise<number> {
   const named = host ?? `${id}.example`;
   const placed = host === undefined && 'hosts' in server ? {} : { hosts: [named], audience: `https://${named}` };
   const { hosts, paths, audience, ...rest } = { paths: undefined, ...server, ...placed };
@@ -126,7 +127,7 @@ function print(
   io.out(text.trimEnd());
   for (const note of notes.slice(0, MAX_NOTES)) io.out(`# ${note}`);
   if (notes.length > MAX_NOTES) io.out(`# and ${notes.length - MAX_NOTES} notes more`);
-  const catalog = catalogFrom(text, 'actions.yaml', files);
+  const catalog = catalogFrom(text, 'actions.yaml', await descriptorSetsIn(files));
   if (!('findings' in catalog)) return EXIT.good;
   for (const { line, column, message } of catalog.findings) io.err(`actions.yaml:${line}:${column}: ${message}`);
   return EXIT.no;

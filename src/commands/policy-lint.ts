@@ -1,9 +1,9 @@
-import { catalogFrom } from '../action/catalog-assembly.ts';
 import type { Finding } from '../action/finding.ts';
 import { lintFindings, lintingOf } from '../policy-tools/lint/lint.ts';
 import { catalogRules, lintRules, templateRules } from '../policy-tools/lint/rules.ts';
 import { compileForTool } from '../policy/loading/compile.ts';
 import { whileProved } from '../policy/loading/proved-set.ts';
+import { catalogOf } from '../policy/loading/source-catalog.ts';
 import { readPolicySource } from '../policy/loading/source.ts';
 import type { PolicySource } from '../policy/loading/source.ts';
 import { EXIT } from './command.ts';
@@ -86,7 +86,7 @@ const errorsOf = (findings: readonly Finding[]): readonly Shown[] =>
 async function findingsIn(source: PolicySource): Promise<readonly Shown[]> {
   const result = await whileProved(source, compileForTool(), (set) => lintingOf(source, set.catalog, set));
   if (!('findings' in result)) return result.done(result.set.warnings);
-  const catalog = catalogFrom(source.catalog.text, source.catalog.file, source.descriptorSets);
+  const catalog = await catalogOf(source);
   return [...errorsOf(result.findings), ...('findings' in catalog ? [] : lintFindings(source, catalog, []))];
 }
 

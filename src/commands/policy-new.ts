@@ -1,4 +1,3 @@
-import { catalogFrom } from '../action/catalog-assembly.ts';
 import { freshCedar } from '../policy/cedar.ts';
 import { entitiesFrom } from '../policy/entities.ts';
 import { formatted } from '../policy-tools/write/format.ts';
@@ -6,6 +5,7 @@ import { policySetFrom } from '../policy/loading/load.ts';
 import { newPolicy } from '../policy-tools/write/new-policy.ts';
 import type { Grantee } from '../policy-tools/write/new-policy.ts';
 import { NAMESPACE } from '../policy/namespace.ts';
+import { catalogOf } from '../policy/loading/source-catalog.ts';
 import { readPolicySource } from '../policy/loading/source.ts';
 import type { PolicySource, SourceFile } from '../policy/loading/source.ts';
 import { EXIT } from './command.ts';
@@ -47,7 +47,7 @@ async function printPolicy(args: readonly string[], io: Io): Promise<number> {
   if ('unreadable' in source)
     return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
   if ('findings' in source) return found(io, source.findings);
-  const catalog = catalogFrom(source.catalog.text, source.catalog.file, source.descriptorSets);
+  const catalog = await catalogOf(source);
   if ('findings' in catalog) return found(io, catalog.findings);
   const action = catalog.actions.get(name);
   if (action === undefined) return refused(io, `the catalog has no action \`${name}\``);

@@ -1,9 +1,9 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { catalogFrom } from '../action/catalog-assembly.ts';
 import { generatedSchemaText } from '../policy/generated-schema.ts';
 import { schemaJson } from '../policy/schema-json.ts';
 import { schemaFrom } from '../policy/schema.ts';
+import { catalogOf } from '../policy/loading/source-catalog.ts';
 import { GENERATED_SCHEMA, readPolicySource } from '../policy/loading/source.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
@@ -46,7 +46,7 @@ async function printSchema(args: readonly string[], io: Io): Promise<number> {
     return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
   if ('findings' in source) return found(io, source.findings, new Map());
   const files = shownFiles(source);
-  const catalog = catalogFrom(source.catalog.text, source.catalog.file, source.descriptorSets);
+  const catalog = await catalogOf(source);
   if ('findings' in catalog) return found(io, catalog.findings, files);
   const schema = schemaFrom(source.schema.text, catalog);
   const base = { file: source.schema.file, line: 1, column: 1 };

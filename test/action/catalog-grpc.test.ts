@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { catalogFrom } from '../../src/action/catalog-assembly.ts';
 import { descriptorSetNames } from '../../src/action/catalog-descriptor-sets.ts';
-import type { DescriptorFiles } from '../../src/action/catalog-descriptor-sets.ts';
+import { descriptorSetsIn } from '../../src/action/catalog-descriptor-sets.ts';
 import { loadedSet, shopSet } from './protobuf/shop.ts';
 import { must } from '../builders/must.ts';
 
@@ -30,7 +30,7 @@ const text = `servers:
           methods:
             Pay: { action: shop.pay, risk: low, args: {} }
 `;
-const files: DescriptorFiles = new Map<string, Uint8Array | { problem: string }>([
+const files = new Map<string, Uint8Array | { readonly problem: string }>([
   ['protos/shop.binpb', shopSet],
   ['loaded.binpb', loadedSet],
   ['text.binpb', Buffer.from('syntax = "proto3";')],
@@ -42,15 +42,17 @@ const files: DescriptorFiles = new Map<string, Uint8Array | { problem: string }>
   ],
 ]);
 
+const sets = await descriptorSetsIn(files);
+
 const found = (catalogText: string): readonly string[] => {
-  const catalog = catalogFrom(catalogText, 'actions.yaml', files);
+  const catalog = catalogFrom(catalogText, 'actions.yaml', sets);
   return 'findings' in catalog
     ? catalog.findings.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`)
     : [];
 };
 
 describe('catalogFrom reads gRPC methods with a descriptor set', () => {
-  const catalog = must(catalogFrom(text, 'actions.yaml', files));
+  const catalog = must(catalogFrom(text, 'actions.yaml', sets));
 
   it('with arguments from fields', () => {
     const action = catalog.actions.get('shop.order');
@@ -208,7 +210,7 @@ describe('catalogFrom finds in a descriptor set', () => {
   });
 
   it('an unknown field, and lists the known ones', () => {
-    const catalog = catalogFrom(text.replace('order.amount_cents', 'order.x'), 'actions.yaml', files);
+    const catalog = catalogFrom(text.replace('order.amount_cents', 'order.x'), 'actions.yaml', sets);
     expect('findings' in catalog ? catalog.findings.map(({ help }) => help) : []).toEqual([
       'known: amount_cents, first, numbers, next',
     ]);

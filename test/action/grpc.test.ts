@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { actionFrom } from '../../src/action/action.ts';
 import type { HttpCall } from '../../src/action/call.ts';
 import { catalogFrom } from '../../src/action/catalog-assembly.ts';
+import { descriptorSetsIn } from '../../src/action/catalog-descriptor-sets.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { encoded, framed, shopSet } from './protobuf/shop.ts';
 import { must } from '../builders/must.ts';
@@ -38,7 +39,7 @@ const catalog = must(
               args: { customer: { maxBytes: 3 }, amount: { field: order.amount_cents, type: long, required: true } }
 `,
     'actions.yaml',
-    new Map([['shop.binpb', shopSet]]),
+    await descriptorSetsIn(new Map([['shop.binpb', shopSet]])),
   ),
 );
 

@@ -73,7 +73,7 @@ interface ValidatedTexts {
 }
 
 async function textsOf(folder: string): Promise<ValidatedTexts> {
-  const catalog = catalogFrom(await readFile(join(folder, 'actions.yaml'), 'utf8'), 'actions.yaml', new Map());
+  const catalog = catalogFrom(await readFile(join(folder, 'actions.yaml'), 'utf8'), 'actions.yaml');
   if ('findings' in catalog) throw new Error('the catalog has findings');
   const schema = schemaFrom(await readFile(join(folder, 'base.cedarschema'), 'utf8'), catalog);
   if ('problem' in schema) throw new Error(schema.problem);

@@ -115,7 +115,7 @@ export async function policySetFrom(
   source: PolicySource,
   { compile, pool, note = null }: SetPorts = { compile: compileInWorker() },
 ): Promise<PolicySet | Findings> {
-  const proof = prepared(source);
+  const proof = await prepared(source);
   const isUsedOnceRead = note !== null && proof.given !== null && (await note.names(proof.given.set));
   const read = Promise.withResolvers<ReadSet | null>();
   const proving = proved({ ...proof, input: { ...proof.input, isUsedOnceRead } }, compile, read.resolve);

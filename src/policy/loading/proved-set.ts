@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { catalogFrom } from '../../action/catalog-assembly.ts';
 import type { Catalog } from '../../action/catalog.ts';
 import { inReadingOrder } from '../../action/finding.ts';
 import type { Finding } from '../../action/finding.ts';
@@ -14,6 +13,7 @@ import type { PolicyEntry } from './policy-file.ts';
 import type { PolicyTemplate } from './policy-template.ts';
 import type { ProofInput, ReadPolicies } from './proof.ts';
 import { sampleCalls } from './samples.ts';
+import { catalogOf } from './source-catalog.ts';
 import type { PolicySource } from './source.ts';
 
 /** Everything wrong with a folder. */
@@ -48,11 +48,11 @@ export interface ProvedSet extends ReadSet {
  *
  * @param onRead called once the policies are read, before their types are checked, if there are no findings so far
  */
-export const provedSetFrom = (
+export const provedSetFrom = async (
   source: PolicySource,
   compile: Compile,
   onRead: (set: ReadSet) => void = () => {},
-): Promise<ProvedSet | Findings> => proved(prepared(source), compile, onRead);
+): Promise<ProvedSet | Findings> => proved(await prepared(source), compile, onRead);
 
 /** As `provedSetFrom`, for what `prepared` gives. */
 export async function proved(
@@ -87,8 +87,8 @@ interface PreparedProof {
 }
 
 /** Reads everything but the policies, and prepares the proof. */
-export function prepared(source: PolicySource): PreparedProof {
-  const catalog = catalogFrom(source.catalog.text, source.catalog.file, source.descriptorSets);
+export async function prepared(source: PolicySource): Promise<PreparedProof> {
+  const catalog = await catalogOf(source);
   const files = source.entities.map(entitiesFrom);
   const entities = files.flatMap((file) => file.entities);
   const ofEntities = files.flatMap((file) => file.findings);

@@ -302,7 +302,7 @@ describe('compileInWorker', () => {
     const text = Array.from({ length: 1000 }, (_, index) => permit.replace('"p"', `"p${index}"`)).join('');
     let isProved = false;
     const read = Promise.withResolvers<unknown>();
-    const { input } = prepared(folderWith(text));
+    const { input } = await prepared(folderWith(text));
     const proving = compileInWorker()({ ...input, isUsedOnceRead: true }, read.resolve);
     void proving.finally(() => (isProved = true));
     await read.promise;

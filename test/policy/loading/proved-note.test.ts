@@ -121,7 +121,7 @@ function heldProof() {
 
 /** The note of a folder's content. */
 async function noteOf(source: PolicySource, by = program): Promise<ProvedNote> {
-  const { given } = prepared(source);
+  const { given } = await prepared(source);
   if (given === null) throw new Error('the folder has no schema');
   await provedNoteIn(file, program).write(given.set);
   return provedNoteIn(file, by);
