@@ -5,6 +5,7 @@ import type { DescriptorFiles } from '../../action/catalog-descriptor-sets.ts';
 import type { Finding } from '../../action/finding.ts';
 import { anyPath } from '../../config/writable-path.ts';
 import type { PathGuard } from '../../config/writable-path.ts';
+import { mapSeveral } from '../../runtime/map-several.ts';
 import type { Problem } from '../../runtime/problem.ts';
 
 /** One file of a policy folder. */
@@ -67,6 +68,8 @@ const ENTITIES_SUFFIX = '.cedarentities.json';
 const SUBFOLDER = 'policies';
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 const MAX_FILES = 1000;
+/** So that a large folder does not use up the open files of the process. */
+const FILES_AT_ONCE = 16;
 const MAX_DESCRIPTOR_SETS = 16;
 const MAX_DESCRIPTOR_SET_BYTES = 2 * 1024 * 1024;
 
@@ -90,8 +93,8 @@ export async function readPolicySource(
   }
   if (names.length > MAX_FILES) findings.push(finding(folder, `a policy folder has at most ${MAX_FILES} files`));
   const files: SourceFile[] = [];
-  for (const name of names.slice(0, MAX_FILES)) {
-    const file = await fileFrom(folder, name, disk);
+  const read = (name: string): ReturnType<typeof fileFrom> => fileFrom(folder, name, disk);
+  for (const file of await mapSeveral(names.slice(0, MAX_FILES), FILES_AT_ONCE, read)) {
     if ('message' in file) findings.push(file);
     else files.push(file);
   }
@@ -141,10 +144,8 @@ export async function folderStamp(folder: string, disk: PolicyDisk = systemDisk)
   const catalog = names.includes(CATALOG) ? await fileFrom(folder, CATALOG, disk) : null;
   const sets =
     catalog !== null && 'text' in catalog ? descriptorSetNames(catalog.text).slice(0, MAX_DESCRIPTOR_SETS) : [];
-  const stamps: string[] = [];
-  for (const name of [...names.slice(0, MAX_FILES), ...sets])
-    stamps.push(`${name} ${await stampFrom(join(folder, name), disk)}`);
-  return stamps.join('\n');
+  const stamp = async (name: string): Promise<string> => `${name} ${await stampFrom(join(folder, name), disk)}`;
+  return (await mapSeveral([...names.slice(0, MAX_FILES), ...sets], FILES_AT_ONCE, stamp)).join('\n');
 }
 
 async function stampFrom(file: string, disk: PolicyDisk): Promise<string> {
