@@ -24,7 +24,8 @@ export type HttpAnswer =
  * @see proto/envoy/service/auth/v3/external_auth.proto
  */
 export function checkResponseBytes(answer: HttpAnswer, metadata: readonly SetHeader[]): Buffer {
-  const into = new ProtobufWriter(answer.kind === 'ok' ? CAPACITY : CAPACITY + MAX_BYTES_OF_UNIT * answer.body.length);
+  const into = scratch;
+  into.clear();
   if (answer.kind === 'ok') writeOk(into, answer);
   else writeDenied(into, answer);
   const dynamic = into.open(4);
@@ -40,10 +41,8 @@ export function checkResponseBytes(answer: HttpAnswer, metadata: readonly SetHea
   return Buffer.from(into.bytes);
 }
 
-/** More than an ordinary answer takes without a body, in bytes. */
-const CAPACITY = 1_024;
-/** Most UTF-8 bytes per UTF-16 code unit. */
-const MAX_BYTES_OF_UNIT = 3;
+/** Of all answers, one after the other: each is copied from it. At first with room for an ordinary one. */
+const scratch = new ProtobufWriter(1_024);
 
 /** An explicit status code 0. INVARIANT: nothing else in this file writes one. */
 const OK_STATUS = fieldsBy((into) => {

@@ -6,7 +6,7 @@ const MAX_VARINT_BYTES = 10;
 const WORD = 2 ** 32;
 
 /**
- * Writes a protobuf message into one growing buffer, without an object per field. Append-only.
+ * Writes a protobuf message into one growing buffer, without an object per field. Append-only, until it is cleared.
  *
  * @see https://protobuf.dev/programming-guides/encoding
  */
@@ -27,6 +27,11 @@ export class ProtobufWriter {
   /** The written bytes, as a view of the writer's buffer. */
   get bytes(): Uint8Array {
     return this.#buffer.subarray(0, this.#end);
+  }
+
+  /** Begins another message in the same buffer: what `bytes` gave before is overwritten. */
+  clear(): void {
+    this.#end = 0;
   }
 
   /** Starts an embedded message; pass the result to `close`. */

@@ -160,9 +160,10 @@ export class TokenUses {
   #allowedOf(place: number): AllowedUses | null {
     const places = this.#places.of(this.#word(place, PLACES));
     if (places === null) return null;
-    const from = place * WORDS + TRACES;
+    const traces: number[] = [];
     const count = this.#word(place, FLAGS) >>> TRACES_SHIFT;
-    return { traces: Array.from(this.#seen.words.subarray(from, from + count)), places };
+    for (let index = 0; index < count; index += 1) traces.push(this.#word(place, TRACES + index));
+    return { traces, places };
   }
 
   #remember(place: number, { traces, places }: AllowedUses): void {

@@ -50,6 +50,24 @@ describe('checkResponseBytes', () => {
     );
   });
 
+  it('gives bytes that no later answer changes', () => {
+    const answer: HttpAnswer = { kind: 'ok', headers: [['x-a', 'a']], headersToRemove: [] };
+    const first = checkResponseBytes(answer, []);
+    const kept = first.toString('hex');
+    const denial = {
+      kind: 'denied',
+      code: 0,
+      message: '',
+      httpStatus: 403,
+      headers: [],
+      body: 'b'.repeat(5_000),
+    } as const;
+    expect(() => checkResponseBytes(denial, [])).toThrow('the status of a denial');
+    checkResponseBytes({ ...denial, code: 7 }, []);
+    expect(first.toString('hex')).toBe(kept);
+    expect(checkResponseBytes(answer, []).toString('hex')).toBe(kept);
+  });
+
   it.each([0, -1, 0.5, NaN])('throws for a denial with code %p', (code) => {
     const denial = { kind: 'denied', code, message: '', httpStatus: 403, headers: [], body: '' } as const;
     expect(() => checkResponseBytes(denial, [])).toThrow('the status of a denial must be above 0');
