@@ -67,7 +67,7 @@ export function tokenCredentialFrom(
   const signed = signedToken(jwt, rules, keys);
   if (isDeny(signed)) return signed;
   const credential = live(signed, rules, nowMs);
-  if (digest !== null && !isDeny(credential)) verified?.set(digest, signed);
+  if (digest !== null && !isDeny(credential)) verified?.set(digest, signed, nowMs);
   return credential;
 }
 

@@ -20,6 +20,8 @@ export interface SignedBy {
   readonly key: KeyObject;
 }
 
+const SWEEP_EACH = 1_024;
+
 /**
  * An LRU cache of verified tokens, keyed by the digest of the whole token, never by a claim or the signature alone, which
  * another token may share. Times, audience, task and owner are not cached: they are checked on every use. Holds `max` tokens.
@@ -27,6 +29,7 @@ export interface SignedBy {
 export class TokenCache {
   readonly #tokens: LRUCache<string, VerifiedToken>;
   readonly #onLookup: (result: 'hit' | 'miss') => void;
+  #added = 0;
 
   constructor(max: number, onLookup: (result: 'hit' | 'miss') => void = () => {}) {
     this.#tokens = new LRUCache(upTo(max));
@@ -51,8 +54,21 @@ export class TokenCache {
     return isGood ? token : null;
   }
 
-  /** Caches a token under the digest of its whole text. */
-  set(digest: string, token: VerifiedToken): void {
+  /**
+   * Caches a token under the digest of its whole text. After each 1,024 tokens those that have expired are dropped: nobody presents them any
+   * more, and tokens of minutes would fill the cache of a process that runs for days.
+   *
+   * @param nowMs milliseconds since the Unix epoch
+   */
+  set(digest: string, token: VerifiedToken, nowMs: number): void {
     this.#tokens.set(digest, token);
+    this.#added += 1;
+    if (this.#added % SWEEP_EACH === 0) this.#dropExpired(nowMs / 1_000);
+  }
+
+  #dropExpired(nowSeconds: number): void {
+    for (const [digest, { claims }] of [...this.#tokens.entries()]) {
+      if (claims.token.expiresAtSeconds <= nowSeconds) this.#tokens.delete(digest);
+    }
   }
 }

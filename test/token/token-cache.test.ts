@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
 import { type CredentialKeys, tokenCredentialFrom } from '../../src/token/credential.ts';
 import { TokenCache } from '../../src/token/token-cache.ts';
+import type { VerifiedToken } from '../../src/token/token-cache.ts';
 import { es256Key, issuer, jwksOf, mint, nowMs, ringOf, rules as taskRules } from '../builders/tokens.ts';
 
 const key = es256Key();
@@ -89,6 +90,28 @@ describe('TokenCache', () => {
     const { use, lookups } = caching();
     expect(await use('a'.repeat(taskRules.maxBytes + 1))).toBe('token.malformed');
     expect(lookups).toEqual([]);
+  });
+
+  it('drops expired tokens after each 1,024 that it is given, and no others', async () => {
+    const { use, verified, lookups } = caching(10_000);
+    const [live, expired] = [mint(key), mint(key, { jti: 'e'.repeat(22), exp: nowMs / 1_000 + 1 })];
+    await use(expired);
+    await use(live);
+    const signed: VerifiedToken[] = [];
+    const taking = { get: () => null, set: (_digest: string, token: VerifiedToken) => signed.push(token) };
+    tokenCredentialFrom(live, rules, { keys: ringOf([key]), nowMs, verified: taking as unknown as TokenCache });
+    const [token] = signed;
+    if (token === undefined) throw new Error('no token');
+    for (let number = 2; number < 1_023; number += 1) verified.set(`other-${number}`, token, nowMs + 1_000);
+    expect(verified.size).toBe(1_023);
+    verified.set('the 1,024th', token, nowMs + 1_000);
+    expect(verified.size).toBe(1_023);
+    const laterMs = nowMs + 1_000;
+    expect([await use(live, { nowMs: laterMs }), await use(expired, { nowMs: laterMs })]).toEqual([
+      'task-token',
+      'task-token',
+    ]);
+    expect(lookups.slice(-2)).toEqual(['hit', 'miss']);
   });
 
   it('holds at most `max` tokens', async () => {
