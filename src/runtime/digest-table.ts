@@ -1,4 +1,4 @@
-import { randomFillSync } from 'node:crypto';
+import { systemPorts } from './ports.ts';
 
 /** SHA-256 as text: base64url without padding. */
 const DIGEST_CHARACTERS = 43;
@@ -34,7 +34,7 @@ export class DigestTable {
   readonly #sought = new Int32Array(DIGEST_WORDS);
   readonly #soughtBytes = Buffer.from(this.#sought.buffer);
   /** Secret, so that nobody can choose digests that fall together. */
-  readonly #factors = randomFillSync(new Int32Array(2)).map((factor) => factor | 1);
+  readonly #factors = new Int32Array(Uint8Array.from(systemPorts.randomBytes(8)).buffer).map((factor) => factor | 1);
   #capacity = 0;
   #size = 0;
   /** Places up to here were in use. */

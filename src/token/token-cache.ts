@@ -67,8 +67,10 @@ export class TokenCache {
   }
 
   #dropExpired(nowSeconds: number): void {
-    for (const [digest, { claims }] of [...this.#tokens.entries()]) {
-      if (claims.token.expiresAtSeconds <= nowSeconds) this.#tokens.delete(digest);
+    const expired: string[] = [];
+    for (const [digest, { claims }] of this.#tokens.entries()) {
+      if (claims.token.expiresAtSeconds <= nowSeconds) expired.push(digest);
     }
+    for (const digest of expired) this.#tokens.delete(digest);
   }
 }

@@ -2,15 +2,16 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from '@jest/globals';
 import { mapSeveral } from '../../src/runtime/map-several.ts';
 
+async function late(item: number): Promise<string> {
+  for (let turns = item % 3; turns > 0; turns -= 1) await turn();
+  return `${item}`;
+}
+
 describe('mapSeveral', () => {
   it('gives the results in the order of the items, however they end', async () => {
-    const map = async (item: number): Promise<string> => {
-      for (let turns = item % 3; turns > 0; turns -= 1) await turn();
-      return `${item}`;
-    };
     const items = Array.from({ length: 20 }, (_item, index) => 20 - index);
-    expect(await mapSeveral(items, 4, map)).toEqual(items.map(String));
-    expect(await mapSeveral([], 4, map)).toEqual([]);
+    expect(await mapSeveral(items, 4, late)).toEqual(items.map(String));
+    expect(await mapSeveral([], 4, late)).toEqual([]);
   });
 
   it('maps no more than so many at the same time', async () => {
