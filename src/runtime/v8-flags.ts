@@ -14,8 +14,8 @@ import { setFlagsFromString } from 'node:v8';
  *   each reload optimise less that runs once: proving the shipped policies takes 0.32 s of processor time instead of 0.54. From some 10,000
  *   questions on, one costs the same.
  * - `--no-maglev`: without V8's third compiler between Sparkplug and TurboFan. What it compiles at the beginning of a load holds 20 MiB of the
- *   C heap at once, of which 6 to 8 stay; a sidecar takes 9 MiB less under load and 3 less when idle, a start 0.03 s less, and the p99 of the
- *   first half minute is half as long. Throughput and processor time are equal afterwards; the first two seconds take 0.4 s more.
+ *   C heap at once, of which 5 and more stay; a sidecar takes 9 MiB less under load and 3 less when idle, a start 0.03 s less, and the p99 of
+ *   the first half minute is shorter. Throughput and processor time are equal afterwards; the first two seconds take 0.4 s more.
  * - `--no-short-builtin-calls`: V8 would map its built-in functions a second time, near compiled code: 3 MiB for no throughput that shows.
  * - `--expose-gc`: for the one collection of `start-garbage.ts`.
  */
