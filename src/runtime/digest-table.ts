@@ -149,7 +149,7 @@ export class DigestTable {
   #homeOf(digests: Int32Array, from: number): number {
     const [first = 1, second = 1] = this.#factors;
     const mixed = Math.imul(digests[from] ?? 0, first) + Math.imul(digests[from + 1] ?? 0, second);
-    // The upper bits: each depends on all bits of both words.
+    // The upper bits: they depend on the lower ones of both words too.
     return mixed >>> this.#shift;
   }
 

@@ -5,7 +5,7 @@ import { DigestTable, NOWHERE } from '../../src/runtime/digest-table.ts';
 
 const digest = (name: string): string => hash('sha256', name, 'base64url');
 
-/** A digest that begins with the same 28 bytes for all names, so that many share the slot at which a search begins. */
+/** A digest that begins with the same 31 bytes for all names, so that all share the slot at which a search begins. */
 const alike = (name: number): string => Buffer.concat([Buffer.alloc(31, 7), Buffer.from([name])]).toString('base64url');
 
 /** A table whose word says which digest it is of. */
