@@ -20,7 +20,7 @@ export interface SignedBy {
   readonly key: KeyObject;
 }
 
-const SWEEP_EACH = 1_024;
+const SWEEP_EACH = 256;
 
 /**
  * An LRU cache of verified tokens, keyed by the digest of the whole token, never by a claim or the signature alone, which
@@ -55,7 +55,7 @@ export class TokenCache {
   }
 
   /**
-   * Caches a token under the digest of its whole text. After each 1,024 tokens those that have expired are dropped: nobody presents them any
+   * Caches a token under the digest of its whole text. After each 256 tokens those that have expired are dropped: nobody presents them any
    * more, and tokens of minutes would fill the cache of a process that runs for days.
    *
    * @param nowMs milliseconds since the Unix epoch

@@ -18,7 +18,7 @@ export interface RingPart {
 }
 
 /** Default memory of a ring. Untouched pages take none. */
-const RING_BYTES = 4 * 1024 ** 2;
+const RING_BYTES = 1024 ** 2;
 /** Before the leaves: the number of the last part that is free again, modulo 2^32. A cache line, so that it shares none with a leaf. */
 const HEADER_BYTES = 64;
 
