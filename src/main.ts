@@ -3,6 +3,7 @@ import type { Interface } from 'node:readline';
 import { EXIT } from './commands/command.ts';
 import type { CommandIo } from './commands/command.ts';
 import { commandTable } from './commands/command-table.ts';
+import type { CommandEntry } from './commands/command-table.ts';
 import { faultText } from './commands/fault-text.ts';
 import { nodeProblem } from './config/required-node.ts';
 import { yieldToOthers } from './runtime/thread-priority.ts';
@@ -24,13 +25,28 @@ ${commandTable.map(({ name, summary }) => `  ${name.padEnd(18)} ${summary}`).joi
   remit --version        the version of this build
 exit codes: 0 success, 1 the answer is no, 2 bad use or bad input; run exits as its command does; ledger verify and doctor have their own`;
 
-async function main(words: readonly string[], io: CommandIo): Promise<number> {
+/** What a command line asks for. */
+interface Asked {
+  /** `undefined` where the command is not known, or none is named. */
+  readonly entry: CommandEntry | undefined;
+  /** The words after those of the command. */
+  readonly rest: readonly string[];
+  readonly asksHelp: boolean;
+}
+
+function askedBy(words: readonly string[]): Asked {
   const entry = commandTable.find(({ name }) => name.split(' ').every((word, index) => words[index] === word));
   const rest = words.slice(entry?.name.split(' ').length ?? 0);
   // Arguments after `--` belong to another command.
   const end = rest.indexOf('--');
   const own = new Set(rest.slice(0, end === -1 ? rest.length : end));
-  const asksHelp = own.has('--help') || own.has('-h');
+  return { entry, rest, asksHelp: own.has('--help') || own.has('-h') };
+}
+
+const serves = ({ entry, asksHelp }: Asked): boolean => entry?.isServer === true && !asksHelp;
+
+async function main(words: readonly string[], asked: Asked, io: CommandIo): Promise<number> {
+  const { entry, rest, asksHelp } = asked;
   if (words[0] === '--version' || words[0] === 'version') {
     const { remitVersion } = await import('./config/version.ts');
     io.out(`remit ${remitVersion()}`);
@@ -47,8 +63,7 @@ async function main(words: readonly string[], io: CommandIo): Promise<number> {
     io.err(`remit: ${problem}`);
     return EXIT.bad;
   }
-  if (!asksHelp && entry.isServer) {
-    beginAnewToServe();
+  if (serves(asked)) {
     limitThreadsByThemselves();
     (await import('./policy/loading/compile.ts')).startThreadAhead();
   }
@@ -121,6 +136,11 @@ async function askOnTerminal(question: string): Promise<string | null> {
   return next.done === true ? null : next.value;
 }
 
+const words = process.argv.slice(2);
+const asked = askedBy(words);
+// First of all: what comes next would be done twice.
+if (serves(asked) && nodeProblem(process.versions.node) === null) beginAnewToServe();
+
 // A failing output must not end a server, and a command with incomplete output must not report success. A reader that closed
 // the pipe wanted no more.
 let isOutputWhole = true;
@@ -131,7 +151,7 @@ process.on('exit', (code) => {
   if (code === EXIT.good && !isOutputWhole) process.exitCode = EXIT.no;
 });
 
-process.exitCode = await main(process.argv.slice(2), {
+process.exitCode = await main(words, asked, {
   out: (line) => void process.stdout.write(`${line}\n`),
   err: (line) => void process.stderr.write(`${line}\n`),
   stdout: process.stdout,
