@@ -4,6 +4,7 @@ import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
 import type { GoBinaries } from './go-servers.ts';
 import { audiences, reuse } from './loads.ts';
+import { OPA_PLUGIN_READY, opaPluginCommand } from './opa-envoy-plugin.ts';
 import { allowOf } from './prepared-allows.ts';
 import { issuerUrl, RemitUnderTest } from './remit-under-test.ts';
 import { wrk } from './wrk.ts';
@@ -30,6 +31,8 @@ export interface Contenders {
   readonly opa: Contender;
   /** OPA with its cache of verified tokens, which is off by default. */
   readonly opaMemory: Contender;
+  /** Its own plugin for Envoy, with the same policy. */
+  readonly opaPlugin: Contender;
   readonly remit: Contender;
   readonly unrecorded: Contender;
   readonly noOutcomes: Contender;
@@ -43,6 +46,7 @@ export const names = {
   floor: "do-nothing, Remit's answer",
   opa: 'OPA with a token',
   opaMemory: 'OPA, tokens remembered',
+  opaPlugin: 'opa-envoy-plugin',
   remit: 'Remit',
   unrecorded: 'Remit, no spans',
   noOutcomes: 'Remit, no outcomes',
@@ -75,7 +79,8 @@ export async function startContenders(bench: Bench): Promise<Contenders> {
   const untold = await RemitUnderTest.start(stage, domain, { name: 'no-outcomes', collectorPort });
   const socketOf = (name: string): string => join(stage.folder, `${name}.sock`);
   const jwks = join(stage.folder, 'jwks.json');
-  await writeFile(jwks, await issuer.keys());
+  const keys = await issuer.keys();
+  await writeFile(jwks, keys);
   const opa = (name: string): readonly string[] => opaCommand(go, { socket: socketOf(name), jwks });
   const asked = {
     grpcJs: [process.execPath, join(import.meta.dirname, 'noop.ts'), socketOf('grpc-js')],
@@ -88,6 +93,12 @@ export async function startContenders(bench: Bench): Promise<Contenders> {
     ],
     opa: opa('opa'),
     opaMemory: [...opa('opa-memory'), `-tokens=${MAX_TOKENS}`],
+    opaPlugin: await opaPluginCommand(go, {
+      folder: stage.folder,
+      name: 'opa-plugin',
+      socket: socketOf('opa-plugin'),
+      keys,
+    }),
   };
   const pids = {
     grpcJs: (await stage.start(asked.grpcJs, { ready: 'ready' })).pid,
@@ -95,6 +106,7 @@ export async function startContenders(bench: Bench): Promise<Contenders> {
     floor: (await stage.start(asked.floor, { ready: 'ready' })).pid,
     opa: (await stage.start(asked.opa, { ready: 'ready' })).pid,
     opaMemory: (await stage.start(asked.opaMemory, { ready: 'ready' })).pid,
+    opaPlugin: (await stage.start(asked.opaPlugin, { ready: OPA_PLUGIN_READY })).pid,
   };
   const before = async (
     name: keyof typeof names,
@@ -116,6 +128,11 @@ export async function startContenders(bench: Bench): Promise<Contenders> {
     opaMemory: await before(
       'opaMemory',
       { socket: socketOf('opa-memory'), pid: pids.opaMemory, issuer },
+      { headers: 'text' },
+    ),
+    opaPlugin: await before(
+      'opaPlugin',
+      { socket: socketOf('opa-plugin'), pid: pids.opaPlugin, issuer },
       { headers: 'text' },
     ),
     remit: await before('remit', remit, { tellsOutcomes: true }),

@@ -6,6 +6,7 @@ import { names, opaCommand } from './contenders.ts';
 import { install } from './installation.ts';
 import type { Installation } from './installation.ts';
 import { audiences } from './loads.ts';
+import { OPA_PLUGIN_READY, opaPluginCommand } from './opa-envoy-plugin.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
 import type { RemitOptions } from './remit-under-test.ts';
 import { policiesWithoutHistory } from './sidecar-under-test.ts';
@@ -115,8 +116,13 @@ async function startRemit({ stage, domain }: Bench, options: RemitOptions): Prom
   return { pid: remit.pid, readyMs, socket: remit.socket, remit, end: () => remit.end() };
 }
 
-/** OPA's library, which verifies tokens of the issuer. */
-export function opaContender({ go, stage }: Bench, issuer: RemitUnderTest): CostContender {
+/** OPA's library and opa-envoy-plugin, which verify tokens of the issuer. */
+export const opaContenders = (bench: Bench, issuer: RemitUnderTest): readonly CostContender[] => [
+  opaLibrary(bench, issuer),
+  opaPlugin(bench, issuer),
+];
+
+function opaLibrary({ go, stage }: Bench, issuer: RemitUnderTest): CostContender {
   return {
     name: names.opa,
     files: [go.opa],
@@ -125,6 +131,22 @@ export function opaContender({ go, stage }: Bench, issuer: RemitUnderTest): Cost
       await writeFile(jwks, await issuer.keys());
       await rm(socket, { force: true });
       const { pid, child, startedMs } = await stage.start(opaCommand(go, { socket, jwks }), { ready: 'ready' });
+      const readyMs = performance.now() - startedMs;
+      return { pid, readyMs, socket, remit: null, end: () => child.end() };
+    },
+  };
+}
+
+function opaPlugin({ go, stage }: Bench, issuer: RemitUnderTest): CostContender {
+  return {
+    name: names.opaPlugin,
+    files: [go.opaPlugin],
+    start: async (life) => {
+      const name = `opa-plugin-${life}`;
+      const socket = join(stage.folder, `${name}.sock`);
+      await rm(socket, { force: true });
+      const command = await opaPluginCommand(go, { folder: stage.folder, name, socket, keys: await issuer.keys() });
+      const { pid, child, startedMs } = await stage.start(command, { ready: OPA_PLUGIN_READY });
       const readyMs = performance.now() - startedMs;
       return { pid, readyMs, socket, remit: null, end: () => child.end() };
     },

@@ -16,11 +16,11 @@ const DRAIN_MS = 1_000;
 
 /** Latency at fixed rates through Envoy, which a closed loop would hide. The contenders take turns, round after round. */
 export async function measureFixedRates(bench: Bench, contenders: Contenders): Promise<void> {
-  const { grpcJs, go, opa, opaMemory, remit } = contenders;
+  const { grpcJs, go, opa, opaMemory, opaPlugin, remit } = contenders;
   const { effort, stage } = bench;
   for (let round = 0; round < effort.rounds; round += 1) {
     for (const rate of rates) {
-      for (const { name, pid, port, issuer } of [grpcJs, go, opa, opaMemory, remit]) {
+      for (const { name, pid, port, issuer } of [grpcJs, go, opa, opaMemory, opaPlugin, remit]) {
         const load = await reuse(bench, issuer);
         const run = await measure(bench, { contender: name, scenario: atRate(rate), pid }, () =>
           vegeta(stage, load, { binary: bench.go.vegeta, port, rate, seconds: effort.seconds }),

@@ -12,6 +12,8 @@ export interface GoBinaries {
   readonly noop: string;
   /** An ext_authz server on OPA's library. */
   readonly opa: string;
+  /** Open Policy Agent with its plugin for Envoy. */
+  readonly opaPlugin: string;
   /** Receives spans and discards them. */
   readonly sink: string;
   /** Takes the files below folders out of the file cache. */
@@ -22,6 +24,8 @@ export interface GoBinaries {
 
 const VEGETA_VERSION = '12.13.0';
 const sources = resolve(import.meta.dirname, 'go');
+/** A module of its own, so that its dependencies have the versions that its release names. */
+const opaPlugin = join(sources, 'opa-envoy-plugin');
 
 /**
  * Builds what is not in the cache. Only the benchmark needs it, so `npm run parts` does not build it. A changed source gets another folder.
@@ -46,6 +50,7 @@ export async function goBinaries(say: (line: string) => void): Promise<GoBinarie
   return {
     noop: built('noop'),
     opa: built('opa'),
+    opaPlugin: built('opa-envoy-plugin'),
     sink: built('sink'),
     evict: built('evict'),
     vegeta: join(vegeta, 'vegeta'),
@@ -55,14 +60,18 @@ export async function goBinaries(say: (line: string) => void): Promise<GoBinarie
 async function installServers(say: (line: string) => void): Promise<string | BinaryProblem> {
   const folder = join(cacheFolder, `bench-${sourceHash()}`);
   if (existsSync(join(folder, CACHE_MARKER))) return folder;
-  say(`building the Go servers into ${folder} (about a minute, once)`);
+  say(`building the Go servers into ${folder} (about three minutes, once)`);
   try {
     return await intoCache(folder, (scratch) => {
-      execFileSync('go', ['install', './...'], {
-        cwd: sources,
-        env: { ...process.env, GOBIN: scratch, GOFLAGS: '-mod=readonly -buildvcs=false' },
-        stdio: ['ignore', 'ignore', 'pipe'],
-      });
+      const install = (cwd: string, what: string): void => {
+        execFileSync('go', ['install', what], {
+          cwd,
+          env: { ...process.env, GOBIN: scratch, GOFLAGS: '-mod=readonly -buildvcs=false' },
+          stdio: ['ignore', 'ignore', 'pipe'],
+        });
+      };
+      install(sources, './...');
+      install(opaPlugin, 'github.com/open-policy-agent/opa-envoy-plugin/cmd/opa-envoy-plugin');
       return Promise.resolve(folder);
     });
   } catch (error) {
@@ -81,10 +90,11 @@ function sourceHash(): string {
 
 /** Versions of the Go modules in the servers, from go.mod. */
 export function goModuleVersions(): Readonly<Record<string, string>> {
-  const text = readFileSync(join(sources, 'go.mod'), 'utf8');
-  const version = (module: string): string => new RegExp(`${module} (\\S+)`).exec(text)?.[1] ?? 'unknown';
+  const version = (module: string, folder = sources): string =>
+    new RegExp(`${module} (\\S+)`).exec(readFileSync(join(folder, 'go.mod'), 'utf8'))?.[1] ?? 'unknown';
   return {
     opa: version('open-policy-agent/opa'),
+    opaEnvoyPlugin: version('open-policy-agent/opa-envoy-plugin', opaPlugin),
     goControlPlane: version('go-control-plane/envoy'),
     grpcGo: version('google.golang.org/grpc'),
     vegeta: `v${VEGETA_VERSION}`,

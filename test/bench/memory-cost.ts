@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { measure } from './bench.ts';
 import type { Bench } from './bench.ts';
-import { opaContender } from './cost-contenders.ts';
+import { opaContenders } from './cost-contenders.ts';
 import type { Build, CostContender, Process } from './cost-contenders.ts';
 import { startEnvoy } from './envoy-under-test.ts';
 import { mustBeAllowedSoon } from './load.ts';
@@ -54,7 +54,8 @@ async function measureBuild(
   const authority = await start(build.authority, null);
   const sidecar = await start(build.sidecar, authority.process.remit);
   const { remit } = embedded.process;
-  const others = isFirst && remit !== null ? [await start(opaContender(bench, remit), remit)] : [];
+  const others: Running[] = [];
+  if (isFirst && remit !== null) for (const opa of opaContenders(bench, remit)) others.push(await start(opa, remit));
   // The authority is last, since its load is that of the sidecar.
   const all = [embedded, exporting, sidecar, ...others, authority];
   await measureIdle(bench, all);

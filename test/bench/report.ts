@@ -28,8 +28,8 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
   const rate = (of: readonly [string, string], to: readonly [string, string]): number =>
     results.ratio('requestsPerSecond', of, to);
   const remit = [names.remit, reuse] as const;
-  const atSpeed = (measure: Measure, perSecond: number): number =>
-    results.latencyRatio(measure, [names.remit, atRate(perSecond)], [names.opa, atRate(perSecond)]);
+  const atSpeed = (measure: Measure, perSecond: number, of: string = names.opa): number =>
+    results.latencyRatio(measure, [names.remit, atRate(perSecond)], [of, atRate(perSecond)]);
   // Processor time counts even where a check was late.
   const manyOverFew = (kind: 'hit' | 'miss'): number =>
     results.ratio(
@@ -41,11 +41,16 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     reuse_vs_noop_grpcjs: rate(remit, [names.grpcJs, reuse]),
     reuse_vs_opa_jwt: rate(remit, [names.opa, reuse]),
     cold_vs_opa_jwt: rate([names.remit, cold], [names.opa, cold]),
+    reuse_vs_opa_envoy: rate(remit, [names.opaPlugin, reuse]),
+    cold_vs_opa_envoy: rate([names.remit, cold], [names.opaPlugin, cold]),
     reuse_vs_noop_go: rate(remit, [names.go, reuse]),
     reuse_vs_floor: rate(remit, [names.floor, reuse]),
     p50_vs_opa_jwt_1k: atSpeed('p50Ms', 1_000),
     p99_vs_opa_jwt_1k: atSpeed('p99Ms', 1_000),
     p99_vs_opa_jwt_2k: atSpeed('p99Ms', 2_000),
+    p50_vs_opa_envoy_1k: atSpeed('p50Ms', 1_000, names.opaPlugin),
+    p99_vs_opa_envoy_1k: atSpeed('p99Ms', 1_000, names.opaPlugin),
+    p99_vs_opa_envoy_2k: atSpeed('p99Ms', 2_000, names.opaPlugin),
     policies_10k_vs_10_hit: manyOverFew('hit'),
     policies_10k_vs_10_miss: manyOverFew('miss'),
     recorded_vs_unrecorded_cost: results.ratio('cpuUs', remit, [names.unrecorded, reuse]),

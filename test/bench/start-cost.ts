@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Bench } from './bench.ts';
-import { opaContender } from './cost-contenders.ts';
+import { opaContenders } from './cost-contenders.ts';
 import type { Build, CostContender } from './cost-contenders.ts';
 import { sizeMiB } from './installation.ts';
 import { cpuMicroseconds } from './stage.ts';
@@ -28,7 +28,7 @@ const exec = promisify(execFile);
 
 /** Start to ready, of each role of each build and of OPA, one process at a time; and what is installed. */
 export async function measureStarts(bench: Bench, builds: readonly Build[]): Promise<void> {
-  const { effort, go, results } = bench;
+  const { effort, results } = bench;
   for (const { name, installation } of builds) {
     const of = { contender: `${COMMAND}${name}`, unit: 'MiB' };
     results.costs.add({ ...of, measure: INSTALLED }, installation.installedMiB);
@@ -41,9 +41,11 @@ export async function measureStarts(bench: Bench, builds: readonly Build[]): Pro
   if (build === undefined) return;
   const issuer = await build.embedded.start('issuer');
   if (issuer.remit !== null) {
-    const opa = opaContender(bench, issuer.remit);
-    for (let round = 0; round < effort.rounds; round += 1) await measureContender(bench, opa, round);
-    results.costs.add({ contender: opa.name, measure: INSTALLED, unit: 'MiB' }, await sizeMiB(go.opa));
+    for (const opa of opaContenders(bench, issuer.remit)) {
+      for (let round = 0; round < effort.rounds; round += 1) await measureContender(bench, opa, round);
+      const [binary = ''] = opa.files;
+      results.costs.add({ contender: opa.name, measure: INSTALLED, unit: 'MiB' }, await sizeMiB(binary));
+    }
   }
   await issuer.end();
 }

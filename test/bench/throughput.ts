@@ -23,12 +23,12 @@ const ESTIMATE_SECONDS = 1;
 
 /** Throughput of a closed loop through Envoy. The contenders take turns, round after round. */
 export async function measureThroughput(bench: Bench, contenders: Contenders): Promise<void> {
-  const { envoy, grpcJs, go, floor, opa, opaMemory, remit, unrecorded, noOutcomes } = contenders;
-  const repeated = [envoy, grpcJs, go, floor, opa, opaMemory, remit, unrecorded, noOutcomes];
+  const { envoy, grpcJs, go, floor, opa, opaMemory, opaPlugin, remit, unrecorded, noOutcomes } = contenders;
+  const repeated = [envoy, grpcJs, go, floor, opa, opaMemory, opaPlugin, remit, unrecorded, noOutcomes];
   const fresh = [
     { scenario: scenarios.newToken, pool: new Pool(bench, newTokens), of: [remit] },
     { scenario: scenarios.newDecision, pool: new Pool(bench, newDecisions), of: [remit] },
-    { scenario: scenarios.cold, pool: new Pool(bench, cold), of: [remit, opa] },
+    { scenario: scenarios.cold, pool: new Pool(bench, cold), of: [remit, opa, opaPlugin] },
   ];
   for (const { pool, of } of fresh) for (const contender of of) await pool.estimate(contender);
   for (let round = 0; round < bench.effort.rounds; round += 1) {
