@@ -11,6 +11,8 @@ const MAX_STATES = 16_384;
 const MAX_BYTES = 32 * 1_024 * 1_024;
 /** Size of a state without the texts that a caller chose. */
 const STATE_BYTES = 1_024;
+/** After so many states that were read, those of expired tokens are dropped: tokens of minutes would fill the cache of a process that runs for days. */
+const SWEEP_EACH = 256;
 
 /** A root task with all of its descendants. They share one history, and an end of the root ends all of them. */
 interface Family {
@@ -58,6 +60,8 @@ export class UseStates {
   #position = 0;
   /** Whether a turn is open, for which commits of other connections were already checked. */
   #isTurn = false;
+  /** Number of states that were cached. */
+  #cached = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -83,7 +87,11 @@ export class UseStates {
     const read = useStateAt(this.#connection, key, jtiDigest);
     if (read === undefined) return undefined;
     const { state, root } = read;
-    if (state.issued !== undefined) this.#states.set(jtiDigest, this.#heldOf(state, root));
+    if (state.issued !== undefined) {
+      this.#states.set(jtiDigest, this.#heldOf(state, root));
+      this.#cached += 1;
+      if (this.#cached % SWEEP_EACH === 0) this.#dropExpired();
+    }
     return state;
   }
 
@@ -116,6 +124,15 @@ export class UseStates {
     // A use may have restarted the idle time since, which the feed does not tell.
     if (task.idleMs !== null && stateAt(task, this.#connection.nowMs()) === 'expired') return undefined;
     return task.id === id && task.issuer === issuer ? held : undefined;
+  }
+
+  #dropExpired(): void {
+    const nowMs = this.#connection.nowMs();
+    const expired: string[] = [];
+    for (const [digest, { state }] of this.#states.entries()) {
+      if (state.issued !== undefined && state.issued.expiresAtMs <= nowMs) expired.push(digest);
+    }
+    for (const digest of expired) this.#states.delete(digest);
   }
 
   #apply(root: string, part: ChangedPart): void {

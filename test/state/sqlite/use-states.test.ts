@@ -176,6 +176,28 @@ describe('Store.useStateOf', () => {
     another.close();
   });
 
+  it('drops the states of expired tokens after each 256 that it reads, and no others', () => {
+    const file = join(folder(), 'state.db');
+    let nowMs = 1_000;
+    const store = mustOpen(file, { nowMs: () => nowMs });
+    const [live, short] = [tokenNumber(1), { ...tokenNumber(2), expiresAtMs: 1_500 }];
+    store.inOneCommit(() => {
+      for (const [index, token] of [live, short].entries()) store.insertTask(taskNumber(index + 1), token, []);
+      for (let n = 3; n <= 256; n += 1) store.insertTask(taskNumber(n), tokenNumber(n), []);
+    });
+    const state = (n: number) => store.useStateOf(issuer, taskNumber(n).id, `digest-${n}`);
+    const [before, expired] = [state(1), state(2)];
+    nowMs = 1_600;
+    for (let n = 3; n <= 255; n += 1) state(n);
+    expect([state(1), state(2)]).toEqual([before, expired]);
+    expect(state(2)).toBe(expired);
+    state(256);
+    expect(state(1)).toBe(before);
+    expect(state(2)).not.toBe(expired);
+    expect(state(2)).toEqual(expired);
+    store.close();
+  });
+
   it('keeps cached states through 20 ends and 200 touches a second of another process', () => {
     const file = join(folder(), 'state.db');
     const [own, another] = [mustOpen(file), mustOpen(file)];
