@@ -88,15 +88,15 @@ function sourceHash(): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** Versions of the Go modules in the servers, from go.mod. */
-export function goModuleVersions(): Readonly<Record<string, string>> {
-  const version = (module: string, folder = sources): string =>
-    new RegExp(`${module} (\\S+)`).exec(readFileSync(join(folder, 'go.mod'), 'utf8'))?.[1] ?? 'unknown';
-  return {
-    opa: version('open-policy-agent/opa'),
-    opaEnvoyPlugin: version('open-policy-agent/opa-envoy-plugin', opaPlugin),
-    goControlPlane: version('go-control-plane/envoy'),
-    grpcGo: version('google.golang.org/grpc'),
-    vegeta: `v${VEGETA_VERSION}`,
-  };
-}
+/** The version of a module that go.mod names. */
+const versionOf = (module: string, folder: string): string =>
+  new RegExp(`${module} (\\S+)`).exec(readFileSync(join(folder, 'go.mod'), 'utf8'))?.[1] ?? 'unknown';
+
+/** Versions of the Go modules in the servers. */
+export const goModuleVersions = (): Readonly<Record<string, string>> => ({
+  opa: versionOf('open-policy-agent/opa', sources),
+  opaEnvoyPlugin: versionOf('open-policy-agent/opa-envoy-plugin', opaPlugin),
+  goControlPlane: versionOf('go-control-plane/envoy', sources),
+  grpcGo: versionOf('google.golang.org/grpc', sources),
+  vegeta: `v${VEGETA_VERSION}`,
+});
