@@ -13,6 +13,8 @@ export const atRate = (rate: number): string => `reuse at ${rate}/s`;
 
 /** Time in which a contender that could not keep up finishes its calls in progress. */
 const DRAIN_MS = 1_000;
+/** The same load before a measurement: each token has been used, and nobody begins after the half minute of the others. */
+const BEFORE_SECONDS = 2;
 
 /** Latency at fixed rates through Envoy, which a closed loop would hide. The contenders take turns, round after round. */
 export async function measureFixedRates(bench: Bench, contenders: Contenders): Promise<void> {
@@ -22,8 +24,11 @@ export async function measureFixedRates(bench: Bench, contenders: Contenders): P
     for (const rate of rates) {
       for (const { name, pid, port, issuer } of [grpcJs, go, opa, opaMemory, opaPlugin, remit]) {
         const load = await reuse(bench, issuer);
+        const attack = { binary: bench.go.vegeta, port, rate };
+        const before = await vegeta(stage, load, { ...attack, seconds: BEFORE_SECONDS });
+        if (before.failed > 0) await delay(DRAIN_MS);
         const run = await measure(bench, { contender: name, scenario: atRate(rate), pid }, () =>
-          vegeta(stage, load, { binary: bench.go.vegeta, port, rate, seconds: effort.seconds }),
+          vegeta(stage, load, { ...attack, seconds: effort.seconds }),
         );
         if (run.failed > 0) await delay(DRAIN_MS);
       }
