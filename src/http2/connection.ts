@@ -51,6 +51,8 @@ export class Http2Connection {
   readonly #outgoing: Outgoing;
   readonly #frames = new FrameReader();
   readonly #session: Http2Session;
+  /** Whether its server will flush it. Written by the server. */
+  isGathered = false;
   #cancelEnd: () => void = () => undefined;
   #prefaceBytes = 0;
   /** The last stream id sent in a GOAWAY. */

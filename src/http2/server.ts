@@ -48,7 +48,7 @@ export class Http2Server {
   readonly #options: Http2ServerOptions;
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Http2Connection>();
-  readonly #gathered = new Set<Http2Connection>();
+  readonly #gathered: Http2Connection[] = [];
   /** Reading is paused on all connections. */
   #waits = false;
   /** Streams that were answered and not yet half-closed by their client. */
@@ -93,8 +93,9 @@ export class Http2Server {
 
   /** Sends the buffered frames of all connections. */
   flush(): void {
-    for (const connection of this.#gathered) {
-      this.#gathered.delete(connection);
+    // A connection may gather again while another one is flushed.
+    for (let connection = this.#gathered.pop(); connection !== undefined; connection = this.#gathered.pop()) {
+      connection.isGathered = false;
       connection.flush();
     }
   }
@@ -147,7 +148,7 @@ export class Http2Server {
         onRead: this.#noteRead,
         onGone: (connection) => {
           this.#connections.delete(connection);
-          this.#gathered.delete(connection);
+          if (connection.isGathered) this.#gathered.splice(this.#gathered.indexOf(connection), 1);
           if (this.#connections.size === 0) this.#onEmpty();
         },
         onFault: this.#tellFault,
@@ -164,7 +165,8 @@ export class Http2Server {
   };
 
   readonly #noteGathered = (connection: Http2Connection): void => {
-    this.#gathered.add(connection);
+    if (!connection.isGathered) this.#gathered.push(connection);
+    connection.isGathered = true;
     if (this.#isFlushing) return;
     this.#isFlushing = true;
     setImmediate(this.#flushLate);

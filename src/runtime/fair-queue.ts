@@ -1,8 +1,10 @@
+import { LastIdle } from './last-idle.ts';
 import { LinkedQueue, QueueNode } from './linked-queue.ts';
 
 /** The waiting nodes of one party, oldest first. Every way out of it leads through `drop`. */
 class Party<T> extends LinkedQueue<T> {
   readonly name: string;
+  isAmongLast = false;
   /** Its node among the parties that take turns. */
   readonly turn = new QueueNode<Party<T>>(this);
   readonly #onDrop: (party: Party<T>) => void;
@@ -21,12 +23,13 @@ class Party<T> extends LinkedQueue<T> {
 
 /**
  * A queue in which parties take turns: one that adds a thousand nodes delays another by one node, not by a thousand. The order within a party is
- * that of arrival. Adding, removing and taking the next node are O(1). It has no limit of its own: its owner bounds its length. A party is forgotten
- * when none of its nodes waits.
+ * that of arrival. Adding, removing and taking the next node are O(1). It has no limit of its own: its owner bounds its length. Of the
+ * parties without waiting nodes only the last 16 are kept.
  */
 export class FairQueue<T> {
   readonly #parties = new Map<string, Party<T>>();
   readonly #turns = new LinkedQueue<Party<T>>();
+  readonly #idle = new LastIdle<Party<T>>(isIdle, ({ name }) => this.#parties.delete(name));
   #length = 0;
 
   /** Number of nodes. */
@@ -41,8 +44,8 @@ export class FairQueue<T> {
     if (party === undefined) {
       party = new Party<T>(name, this.#dropped);
       this.#parties.set(name, party);
-      this.#turns.join(party.turn);
     }
+    if (party.length === 0) this.#turns.join(party.turn);
     party.join(node);
     this.#length += 1;
   }
@@ -59,6 +62,8 @@ export class FairQueue<T> {
     this.#length -= 1;
     if (party.length > 0) return;
     party.turn.leave();
-    this.#parties.delete(party.name);
+    this.#idle.rests(party);
   };
 }
+
+const isIdle = ({ length }: { readonly length: number }): boolean => length === 0;

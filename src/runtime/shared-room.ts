@@ -1,3 +1,6 @@
+import { LastIdle } from './last-idle.ts';
+import type { Resting } from './last-idle.ts';
+
 /** A party may take this many times as much as is free. */
 const TIMES_FREE = 4;
 
@@ -11,8 +14,9 @@ const TIMES_FREE = 4;
  */
 export class SharedRoom {
   readonly #max: number;
-  /** What each party has taken; parties without anything are not kept. */
-  readonly #takenBy = new Map<string, number>();
+  /** Parties that have taken something, and the last 16 that have given all of it back. */
+  readonly #parties = new Map<string, Party>();
+  readonly #idle = new LastIdle<Party>(isIdle, ({ name }) => this.#parties.delete(name));
   #taken = 0;
 
   /** @param max at least 1 */
@@ -26,20 +30,29 @@ export class SharedRoom {
   }
 
   /** Takes one place. Returns whether there was one for the party. */
-  take(party: string): boolean {
-    const before = this.#takenBy.get(party) ?? 0;
-    if (before >= TIMES_FREE * (this.#max - this.#taken)) return false;
-    this.#takenBy.set(party, before + 1);
+  take(name: string): boolean {
+    const party = this.#parties.get(name) ?? { name, taken: 0, isAmongLast: false };
+    if (party.taken >= TIMES_FREE * (this.#max - this.#taken)) return false;
+    if (party.taken === 0 && !party.isAmongLast) this.#parties.set(name, party);
+    party.taken += 1;
     this.#taken += 1;
     return true;
   }
 
   /** Returns a place that the party has taken. */
-  give(party: string): void {
-    const before = this.#takenBy.get(party);
-    if (before === undefined) return;
-    if (before === 1) this.#takenBy.delete(party);
-    else this.#takenBy.set(party, before - 1);
+  give(name: string): void {
+    const party = this.#parties.get(name);
+    if (party === undefined || party.taken === 0) return;
+    party.taken -= 1;
     this.#taken -= 1;
+    if (party.taken === 0) this.#idle.rests(party);
   }
 }
+
+/** Who takes places. */
+interface Party extends Resting {
+  readonly name: string;
+  taken: number;
+}
+
+const isIdle = ({ taken }: Party): boolean => taken === 0;
