@@ -20,8 +20,8 @@ export interface LaneEntry<T> {
 /** A queue with at most one item for each key. It is bounded in total and for each owner, so that no owner can fill it. */
 export class ReportLane<T> {
   readonly #rules: LaneRules<T>;
-  readonly #waiting = new Map<string, LaneEntry<T>>();
-  readonly #owned = new Map<string, number>();
+  #waiting = new Map<string, LaneEntry<T>>();
+  #owned = new Map<string, number>();
 
   constructor(rules: LaneRules<T>) {
     this.#rules = rules;
@@ -48,6 +48,10 @@ export class ReportLane<T> {
   /** Takes the oldest items, at most one batch. */
   take(): readonly LaneEntry<T>[] {
     const taken = [...this.#waiting.values().take(this.#rules.batch)];
+    if (taken.length === this.#waiting.size) {
+      this.clear();
+      return taken;
+    }
     for (const { key, owner } of taken) {
       this.#waiting.delete(key);
       const left = (this.#owned.get(owner) ?? 1) - 1;
@@ -57,8 +61,9 @@ export class ReportLane<T> {
     return taken;
   }
 
+  /** With new maps: those that are emptied entry by entry leave tables behind that only a collection of the whole heap frees. */
   clear(): void {
-    this.#waiting.clear();
-    this.#owned.clear();
+    this.#waiting = new Map();
+    this.#owned = new Map();
   }
 }
