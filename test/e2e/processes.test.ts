@@ -132,8 +132,13 @@ describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behin
     const declared = await processes.declare();
     await warm(declared);
     for (const uses of decided(declared.taskId)) expect(uses.length).toBeGreaterThan(5);
-    const uses = decided(declared.taskId).flat().length;
-    await until(async () => (await recorded(declared.taskId)).length === uses, { what: 'the records of both' });
+    // Counted each time: the line of a decision may reach this process after its answer.
+    const counts = async () => [decided(declared.taskId).flat().length, (await recorded(declared.taskId)).length];
+    await until(async () => new Set(await counts()).size === 1, { what: 'the records of both' }).catch(
+      async (error: unknown) => {
+        throw new Error(`decided and recorded: ${(await counts()).join(', ')}`, { cause: error });
+      },
+    );
     const logs = new Set((await recorded(declared.taskId)).map(({ log }) => log?.split('/')[1]));
     expect(logs).toEqual(new Set(NUMBERS.map((n) => `remit-${n}`)));
   });
