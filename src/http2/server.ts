@@ -48,6 +48,7 @@ export class Http2Server {
   readonly #options: Http2ServerOptions;
   readonly #servers: Server[] = [];
   readonly #connections = new Set<Http2Connection>();
+  /** Those with buffered frames, and some that are gone. */
   readonly #gathered: Http2Connection[] = [];
   /** Reading is paused on all connections. */
   #waits = false;
@@ -91,13 +92,16 @@ export class Http2Server {
     return { server };
   }
 
-  /** Sends the buffered frames of all connections. */
+  /** Sends the buffered frames of all connections, of those first that have gathered first. */
   flush(): void {
     // A connection may gather again while another one is flushed.
-    for (let connection = this.#gathered.pop(); connection !== undefined; connection = this.#gathered.pop()) {
+    for (let index = 0; index < this.#gathered.length; index += 1) {
+      const connection = this.#gathered[index];
+      if (connection?.isGathered !== true) continue;
       connection.isGathered = false;
       connection.flush();
     }
+    this.#gathered.length = 0;
   }
 
   /**
@@ -148,7 +152,7 @@ export class Http2Server {
         onRead: this.#noteRead,
         onGone: (connection) => {
           this.#connections.delete(connection);
-          if (connection.isGathered) this.#gathered.splice(this.#gathered.indexOf(connection), 1);
+          connection.isGathered = false;
           if (this.#connections.size === 0) this.#onEmpty();
         },
         onFault: this.#tellFault,
