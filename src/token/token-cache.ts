@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
+import { dropWhere } from '../runtime/drop-where.ts';
 import { upTo } from '../runtime/up-to.ts';
 import type { TaskClaims } from './claims.ts';
 import type { ExternalClaims } from './external-token.ts';
@@ -63,14 +64,7 @@ export class TokenCache {
   set(digest: string, token: VerifiedToken, nowMs: number): void {
     this.#tokens.set(digest, token);
     this.#added += 1;
-    if (this.#added % SWEEP_EACH === 0) this.#dropExpired(nowMs / 1_000);
-  }
-
-  #dropExpired(nowSeconds: number): void {
-    const expired: string[] = [];
-    for (const [digest, { claims }] of this.#tokens.entries()) {
-      if (claims.token.expiresAtSeconds <= nowSeconds) expired.push(digest);
-    }
-    for (const digest of expired) this.#tokens.delete(digest);
+    if (this.#added % SWEEP_EACH !== 0) return;
+    dropWhere(this.#tokens, ({ claims }) => claims.token.expiresAtSeconds <= nowMs / 1_000);
   }
 }

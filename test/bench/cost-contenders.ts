@@ -144,7 +144,7 @@ function opaPlugin({ go, stage }: Bench, issuer: RemitUnderTest): CostContender 
     start: async (life) => {
       const name = `opa-plugin-${life}`;
       const socket = join(stage.folder, `${name}.sock`);
-      await rm(socket, { force: true });
+      for (const left of [socket, join(stage.folder, `${name}-api.sock`)]) await rm(left, { force: true });
       const command = await opaPluginCommand(go, { folder: stage.folder, name, socket, keys: await issuer.keys() });
       const { pid, child, startedMs } = await stage.start(command, { ready: OPA_PLUGIN_READY });
       const readyMs = performance.now() - startedMs;

@@ -132,13 +132,19 @@ describeWith(envoyPart(), 'two sidecars of one authority on a Unix socket, behin
     const declared = await processes.declare();
     await warm(declared);
     for (const uses of decided(declared.taskId)) expect(uses.length).toBeGreaterThan(5);
-    // Counted each time: the line of a decision may reach this process after its answer.
-    const counts = async () => [decided(declared.taskId).flat().length, (await recorded(declared.taskId)).length];
-    await until(async () => new Set(await counts()).size === 1, { what: 'the records of both' }).catch(
-      async (error: unknown) => {
-        throw new Error(`decided and recorded: ${(await counts()).join(', ')}`, { cause: error });
-      },
-    );
+    const told = () => decided(declared.taskId).flat().length;
+    let uses = told();
+    // The line of a decision may reach this process after its answer; none has come for a second by then.
+    await until(async () => {
+      const before = uses;
+      await delay(1_000);
+      uses = told();
+      return uses === before;
+    });
+    const count = async () => (await recorded(declared.taskId)).length;
+    await until(async () => (await count()) === uses, { what: 'the records of both' }).catch(async (error: unknown) => {
+      throw new Error(`${uses} uses, ${await count()} records`, { cause: error });
+    });
     const logs = new Set((await recorded(declared.taskId)).map(({ log }) => log?.split('/')[1]));
     expect(logs).toEqual(new Set(NUMBERS.map((n) => `remit-${n}`)));
   });

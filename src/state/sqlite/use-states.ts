@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { dropWhere } from '../../runtime/drop-where.ts';
 import type { Connection } from './connection.ts';
 import { changesAfter, endOfFeed } from './feed-table.ts';
 import { stateAt } from '../../task/task.ts';
@@ -128,11 +129,7 @@ export class UseStates {
 
   #dropExpired(): void {
     const nowMs = this.#connection.nowMs();
-    const expired: string[] = [];
-    for (const [digest, { state }] of this.#states.entries()) {
-      if (state.issued !== undefined && state.issued.expiresAtMs <= nowMs) expired.push(digest);
-    }
-    for (const digest of expired) this.#states.delete(digest);
+    dropWhere(this.#states, ({ state: { issued } }) => issued !== undefined && issued.expiresAtMs <= nowMs);
   }
 
   #apply(root: string, part: ChangedPart): void {
