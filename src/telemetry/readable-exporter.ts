@@ -35,4 +35,8 @@ class ReadableBatch implements SpanBatch {
     await settled(this.#origin.resource);
     return sentBy((done) => this.#transport.export(this.#spans, done));
   }
+
+  release(): void {
+    // The spans are garbage with it.
+  }
 }

@@ -12,6 +12,8 @@ export interface SpanBatch {
   add(span: EndedSpan): void;
   /** Sends them; called again after `again`. A rejection is final. */
   send(): Promise<Sent>;
+  /** Gives back its memory. It is not used afterwards. */
+  release(): void;
 }
 
 /** An exporter. Lifecycle: `shutdown` once, after the last batch. */

@@ -157,6 +157,7 @@ export class SpanQueue {
     if (this.#isAbandoned) return;
     this.#inFlight -= size;
     this.#bytes -= batch.bytes;
+    batch.release();
     if (!isSent) this.#options.onDropped(size, 'failed');
   }
 

@@ -177,6 +177,7 @@ const counting = (spanBytes = 0) => {
         batches.push(size);
         return Promise.resolve('taken');
       },
+      release: () => {},
     };
   };
   return { batches, exporter: { newBatch, shutdown: () => Promise.resolve() } };
