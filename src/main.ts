@@ -9,7 +9,7 @@ import { nodeProblem } from './config/required-node.ts';
 import { yieldToOthers } from './runtime/thread-priority.ts';
 import {
   allocatorToAdd,
-  flagsToAdd,
+  flagsToServe,
   limitThreadsByThemselves,
   SERVING_ALLOCATOR,
   SERVING_FLAGS,
@@ -81,16 +81,16 @@ async function main(words: readonly string[], asked: Asked, io: CommandIo): Prom
 
 /**
  * Replaces this process by the same program with the flags of a server (`execve`): V8 and the allocator read most settings only at start.
- * If the system has no such call, or a parent uses an IPC channel that would be lost, the program continues without them.
+ * The image's entry point has them, and so starts once. If the system has no such call, or a parent uses an IPC channel that would be lost, the program continues without them.
  */
 function beginAnewToServe(): void {
   const { execArgv, env, execPath, argv } = process;
-  const added = flagsToAdd(SERVING_FLAGS, { execArgv, nodeOptions: env['NODE_OPTIONS'] });
+  const flags = flagsToServe(SERVING_FLAGS, { execArgv, nodeOptions: env['NODE_OPTIONS'] });
   const allocator = allocatorToAdd(SERVING_ALLOCATOR, env);
-  const isAsWanted = added.length === 0 && Object.keys(allocator).length === 0;
+  const isAsWanted = flags === execArgv && Object.keys(allocator).length === 0;
   if (isAsWanted || process.connected || typeof process.execve !== 'function') return;
   try {
-    process.execve(execPath, [execPath, ...added, ...execArgv, ...argv.slice(1)], { ...env, ...allocator });
+    process.execve(execPath, [execPath, ...flags, ...argv.slice(1)], { ...env, ...allocator });
   } catch {
     // Nothing has happened yet, so continuing is safe.
   }

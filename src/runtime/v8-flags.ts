@@ -59,10 +59,19 @@ export interface StartedWith {
   readonly nodeOptions: string | undefined;
 }
 
-/** The wanted flags that the operator has not set: a flag set by hand wins. */
-export function flagsToAdd(wanted: readonly string[], { execArgv, nodeOptions = '' }: StartedWith): readonly string[] {
-  const given = new Set([...execArgv, ...nodeOptions.split(/\s+/)].map(nameOf));
-  return wanted.filter((flag) => !given.has(nameOf(flag)));
+/**
+ * The flags a server needs on its command line: those of this process, and the wanted ones before them. A flag set by hand wins,
+ * also one in `NODE_OPTIONS` over the same one of the image's entry point. `execArgv` itself where it is as wanted.
+ */
+export function flagsToServe(
+  wanted: readonly string[],
+  { execArgv, nodeOptions = '' }: StartedWith,
+): readonly string[] {
+  const inOptions = new Set(nodeOptions.split(/\s+/).map(nameOf));
+  const kept = execArgv.filter((flag) => !(wanted.includes(flag) && inOptions.has(nameOf(flag))));
+  const given = new Set([...kept.map(nameOf), ...inOptions]);
+  const added = wanted.filter((flag) => !given.has(nameOf(flag)));
+  return added.length === 0 && kept.length === execArgv.length ? execArgv : [...added, ...kept];
 }
 
 /** The allocator variables to add to the environment; none where the operator has configured the allocator. */

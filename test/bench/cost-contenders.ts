@@ -88,7 +88,8 @@ function buildOf(
         policies,
         checkout: installation.program,
         node: installation.node,
-        environment: { REMIT_DRAIN_SECONDS: '0' },
+        flags: installation.flags,
+        environment: { ...installation.environment, REMIT_DRAIN_SECONDS: '0' },
         ...more(life),
       }),
   });

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { copyFile, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
+import { entryPointOf } from '../entry-point.ts';
 import { sum } from './statistics.ts';
 import type { Stage } from './stage.ts';
 
@@ -11,6 +12,9 @@ export interface Installation {
   /** The folder of the program. */
   readonly program: string;
   readonly node: string;
+  /** What the entry point of its image gives that Node.js. */
+  readonly flags: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
   readonly installedMiB: number;
   readonly nodeMiB: number;
 }
@@ -24,7 +28,16 @@ export async function install(stage: Stage, checkout: string, name: string): Pro
   const installedMiB = await sizeMiB(folder);
   const node = join(folder, 'node');
   await copyFile(process.execPath, node);
-  return { folder, program: join(folder, 'usr/lib/remit'), node, installedMiB, nodeMiB: await sizeMiB(node) };
+  const { command, environment } = await entryPointOf(resolve(checkout));
+  return {
+    folder,
+    program: join(folder, 'usr/lib/remit'),
+    node,
+    flags: command.filter((word) => word.startsWith('--')),
+    environment,
+    installedMiB,
+    nodeMiB: await sizeMiB(node),
+  };
 }
 
 const BYTES_PER_MIB = 1024 * 1024;

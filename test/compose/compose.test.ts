@@ -5,6 +5,7 @@ import { delimiter, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { DevProcess } from '../../src/dev/child.ts';
+import { entryPointOf } from '../entry-point.ts';
 import { scratchFolder } from '../e2e/domain.ts';
 import { freePort } from '../free-port.ts';
 import { both, composeGoPart, describeWith, envoyPart, spirePart } from '../parts.ts';
@@ -39,7 +40,6 @@ describeWith(composeGoPart(), 'the compose file', (compose) => {
   it('calls programs that the image has', async () => {
     const image = await readFile(join(root, 'deploy/image/Dockerfile'), 'utf8');
     expect(image).toContain(' /usr/bin/node\n');
-    expect(image).toContain('ENTRYPOINT ["/usr/bin/remit"]');
     expect(image).toContain('/empty /var/lib/remit\n');
   });
 
@@ -92,7 +92,7 @@ describeWith(
       await writeFile(script, here(await readFile(join(folder, 'spire/spire.sh'), 'utf8')));
       const path = [dirname(spire.server), dirname(process.execPath), process.env['PATH'] ?? ''].join(delimiter);
       const entrypoints = new Map([
-        ['ghcr.io', [process.execPath, '--no-warnings', join(root, 'dist/main.js')]],
+        ['ghcr.io', (await entryPointOf(root)).command],
         // Beside other Envoys of this machine.
         ['docker.io', [envoy, '--use-dynamic-base-id']],
         ['remit-demo-spire', ['sh', script]],
@@ -156,6 +156,7 @@ async function placesIn(scratch: string): Promise<ReadonlyMap<string, string>> {
     ['/run/spire', sockets],
     ['/usr/bin/node', process.execPath],
     ['/usr/bin/remit', join(root, 'dist/main.js')],
+    ['/usr/lib/remit/', `${root}/`],
     ['/demo/', `${join(folder, 'demo')}/`],
     ['65532', String(process.getuid?.() ?? 0)],
     ...ports.map(([port, free]) => [String(port), String(free)] as const),

@@ -20,6 +20,7 @@ import { examples } from '../e2e/domain.ts';
 import { Processes } from '../e2e/processes.ts';
 import { both, describeWith, envoyPart, imagePart } from '../parts.ts';
 import { copySources, root } from '../release/sources.ts';
+import { entryPointOf } from '../entry-point.ts';
 import { until } from '../until.ts';
 import { BASES, importBases, storageIn } from './bases.ts';
 import { Container } from './container.ts';
@@ -121,15 +122,17 @@ describeWith(both(imagePart(), envoyPart()), 'the image', ([bases, envoy]) => {
     for (const { compressedBytes } of images.values()) expect(compressedBytes).toBeLessThan(MAX_BYTES);
   });
 
-  it('says what it is, how it runs, and nothing of the machine that built it', () => {
+  it('says what it is, how it runs, and nothing of the machine that built it', async () => {
+    const entry = await entryPointOf(root);
     const { config, created } = amd64;
     expect(config).toMatchObject({
       User: `${USER}:${USER}`,
-      Entrypoint: ['/usr/bin/remit'],
+      Entrypoint: entry.command,
       Cmd: ['serve'],
       WorkingDir: '/var/lib/remit',
-      Env: ['PATH=/usr/local/bin:/usr/bin:/bin'],
+      Env: expect.arrayContaining(Object.entries(entry.environment).map(([name, value]) => `${name}=${value}`)),
     });
+    expect(config.Env).toContain('PATH=/usr/local/bin:/usr/bin:/bin');
     expect(created).toBe(new Date(SECONDS * 1000).toISOString().replace('.000', ''));
     const labels = ['title', 'description', 'version', 'revision', 'source', 'documentation', 'vendor', 'licenses'];
     const given = Object.fromEntries(labels.map((name) => [name, config.Labels[`org.opencontainers.image.${name}`]]));

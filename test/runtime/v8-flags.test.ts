@@ -2,20 +2,53 @@ import { execFile } from 'node:child_process';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
-import { allocatorToAdd, flagsToAdd, limitThreadsByThemselves } from '../../src/runtime/v8-flags.ts';
+import {
+  allocatorToAdd,
+  flagsToServe,
+  limitThreadsByThemselves,
+  SERVING_ALLOCATOR,
+  SERVING_FLAGS,
+} from '../../src/runtime/v8-flags.ts';
+import { entryPointOf } from '../entry-point.ts';
 
 const wanted = ['--max-semi-space-size=32', '--min-semi-space-size=16'];
 
-describe('flagsToAdd', () => {
+describe(flagsToServe, () => {
+  const [first = '', second = ''] = wanted;
   it.each([
     ['nothing is set', [], undefined, wanted],
-    ['other things are set', ['--no-warnings'], '--enable-source-maps --max-old-space-size=200', wanted],
-    ['one is set on the command line', ['--max-semi-space-size=8'], undefined, [wanted[1]]],
-    ['one is set with underscores', ['--max_semi_space_size=8'], undefined, [wanted[1]]],
+    [
+      'other things are set',
+      ['--no-warnings'],
+      '--enable-source-maps --max-old-space-size=200',
+      [...wanted, '--no-warnings'],
+    ],
+    ['one is set on the command line', ['--max-semi-space-size=8'], undefined, [second, '--max-semi-space-size=8']],
+    ['one is set with underscores', ['--max_semi_space_size=8'], undefined, [second, '--max_semi_space_size=8']],
     ['both are set in NODE_OPTIONS', [], '--min-semi-space-size=1  --max-semi-space-size=2', []],
-    ['the process was started with them', wanted, undefined, []],
-  ])('adds flags that are not set, where %s', (_name, execArgv, nodeOptions, added) => {
-    expect(flagsToAdd(wanted, { execArgv, nodeOptions })).toEqual(added);
+    ['the process was started with them', wanted, undefined, wanted],
+    ['it was started with them, and one is set in NODE_OPTIONS', wanted, '--min-semi-space-size=1', [first]],
+    [
+      'one is set by hand on the command line and in NODE_OPTIONS',
+      ['--min-semi-space-size=2'],
+      '--min-semi-space-size=1',
+      [first, '--min-semi-space-size=2'],
+    ],
+  ])('adds flags that are not set, where %s', (_name, execArgv, nodeOptions, flags) => {
+    expect(flagsToServe(wanted, { execArgv, nodeOptions })).toEqual(flags);
+  });
+
+  it('gives back the flags of a process that has what it needs', () => {
+    const execArgv = ['--no-warnings', ...wanted];
+    expect(flagsToServe(wanted, { execArgv, nodeOptions: undefined })).toBe(execArgv);
+  });
+});
+
+describe('the image', () => {
+  it('starts with the settings of a server, so that none starts itself anew', async () => {
+    const { command, environment } = await entryPointOf(process.cwd());
+    expect(command).toEqual(['/usr/bin/node', ...SERVING_FLAGS, '/usr/lib/remit/dist/main.js']);
+    expect(environment).toEqual(SERVING_ALLOCATOR);
   });
 });
 
