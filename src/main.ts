@@ -81,7 +81,8 @@ async function main(words: readonly string[], asked: Asked, io: CommandIo): Prom
 
 /**
  * Replaces this process by the same program with the flags of a server (`execve`): V8 and the allocator read most settings only at start.
- * The image's entry point has them, and so starts once. If the system has no such call, or a parent uses an IPC channel that would be lost, the program continues without them.
+ * The entry point of the image gives them already. If the system has no such call, or a parent uses an IPC channel that would be lost, the
+ * program continues without them.
  */
 function beginAnewToServe(): void {
   const { execArgv, env, execPath, argv } = process;

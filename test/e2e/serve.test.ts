@@ -5,10 +5,12 @@ import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { SERVING_ALLOCATOR, SERVING_FLAGS } from '../../src/runtime/v8-flags.ts';
+import { entryPointOf } from '../entry-point.ts';
 import { ran, remit } from './process.ts';
 import type { Running } from './process.ts';
 
-const examples = resolve(import.meta.dirname, '../../cedar-policies');
+const root = resolve(import.meta.dirname, '../..');
+const examples = join(root, 'cedar-policies');
 
 const nameOf = (flag: string): string | undefined => flag.split('=', 1)[0];
 
@@ -81,6 +83,16 @@ describe('remit serve', () => {
     running.push(started);
     expect(await flagsOf(started)).toEqual(SERVING_FLAGS.filter((flag) => !flag.startsWith('--max-semi')));
     expect(await allocatorOf(started)).toEqual({ MALLOC_ARENA_MAX: '1' });
+  });
+
+  it('keeps flags in `NODE_OPTIONS` where it is started as by the image', async () => {
+    const { command, environment } = await entryPointOf(root);
+    const below = ['sh', '-c', `exec "$0" ${command.filter((word) => word.startsWith('--')).join(' ')} "$@"`];
+    const options = { ...environment, NODE_OPTIONS: '--max-semi-space-size=4' };
+    const started = remit(['serve', '--config', await config()], options, below);
+    running.push(started);
+    expect(await flagsOf(started)).toEqual(SERVING_FLAGS.filter((flag) => !flag.startsWith('--max-semi')));
+    expect(await allocatorOf(started)).toEqual(SERVING_ALLOCATOR);
   });
 
   it('refuses a missing configuration', async () => {

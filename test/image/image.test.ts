@@ -18,9 +18,9 @@ import { writeImage } from '../../.ci/release/image.ts';
 import { manifestIn } from '../../.ci/release/manifest.ts';
 import { examples } from '../e2e/domain.ts';
 import { Processes } from '../e2e/processes.ts';
+import { entryPointOf } from '../entry-point.ts';
 import { both, describeWith, envoyPart, imagePart } from '../parts.ts';
 import { copySources, root } from '../release/sources.ts';
-import { entryPointOf } from '../entry-point.ts';
 import { until } from '../until.ts';
 import { BASES, importBases, storageIn } from './bases.ts';
 import { Container } from './container.ts';
@@ -130,9 +130,13 @@ describeWith(both(imagePart(), envoyPart()), 'the image', ([bases, envoy]) => {
       Entrypoint: entry.command,
       Cmd: ['serve'],
       WorkingDir: '/var/lib/remit',
-      Env: expect.arrayContaining(Object.entries(entry.environment).map(([name, value]) => `${name}=${value}`)),
     });
-    expect(config.Env).toContain('PATH=/usr/local/bin:/usr/bin:/bin');
+    const environment = { PATH: '/usr/local/bin:/usr/bin:/bin', ...entry.environment };
+    expect(config.Env.toSorted()).toEqual(
+      Object.entries(environment)
+        .map(([name, value]) => `${name}=${value}`)
+        .toSorted(),
+    );
     expect(created).toBe(new Date(SECONDS * 1000).toISOString().replace('.000', ''));
     const labels = ['title', 'description', 'version', 'revision', 'source', 'documentation', 'vendor', 'licenses'];
     const given = Object.fromEntries(labels.map((name) => [name, config.Labels[`org.opencontainers.image.${name}`]]));

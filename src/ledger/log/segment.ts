@@ -58,6 +58,9 @@ export interface SegmentBatch {
 /** Hard limit of a segment, enforced by SQLite's page count. */
 const MAX_BYTES = 64 * 1024 ** 3;
 
+/** Memory for pages of the segment that is written, in place of SQLite's 2,000 KiB: records are appended, so few pages are read again. */
+const WRITER_CACHE = 'PRAGMA cache_size = -512';
+
 /** How a segment is opened: `start` creates one; `write` continues it; `read` reads beside the writing process. */
 export type SegmentAccess = { readonly start: SegmentStart } | 'write' | 'read';
 
@@ -101,6 +104,7 @@ export class Segment {
     );
     if (isStoreFailure(db)) return db;
     try {
+      if (access !== 'read') db.exec(WRITER_CACHE);
       if (isNew) begin(db, access.start);
       const row = hasTables(db) ? db.prepare('SELECT * FROM log').get() : undefined;
       if (row !== undefined) return new Segment(path, db, row);
