@@ -59,7 +59,6 @@ const scraped = async (): Promise<string> => (await fetch(`http://127.0.0.1:${or
 const generationIn = (metrics: string): string =>
   metrics.split('\n').find((line) => line.startsWith('remit_policy_generation ')) ?? '';
 
-let changes = 0;
 
 /** One turn of each role. */
 const turns: Readonly<Record<NoisyRole, () => Promise<unknown>>> = {
@@ -68,7 +67,7 @@ const turns: Readonly<Record<NoisyRole, () => Promise<unknown>>> = {
   policies: async () => {
     const file = join(order.policies, 'policies', 'others.cedar');
     const text = (await readFile(file, 'utf8')).replace(/\n\/\/ change \d+\n$/, '');
-    await writeFile(`${file}.new`, `${text}\n// change ${(changes += 1)}\n`);
+    await writeFile(`${file}.new`, `${text}\n// change ${Date.now()}\n`);
     const before = generationIn(await scraped());
     await rename(`${file}.new`, file);
     while (generationIn(await scraped()) === before) await delay(LOOK_MS);
