@@ -59,7 +59,6 @@ const scraped = async (): Promise<string> => (await fetch(`http://127.0.0.1:${or
 const generationIn = (metrics: string): string =>
   metrics.split('\n').find((line) => line.startsWith('remit_policy_generation ')) ?? '';
 
-
 /** One turn of each role. */
 const turns: Readonly<Record<NoisyRole, () => Promise<unknown>>> = {
   tokens: declared,
