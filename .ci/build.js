@@ -44,7 +44,7 @@ const serverOutside = {
 /** An `import` of `node:http` evaluates all it exports, among them `fetch`: some 20 ms. Its CommonJS form does not. */
 const httpWithoutFetch = {
   name: 'http-without-fetch',
-  resolveId: (id) => (id === 'node:http' ? '\0node-http' : null),
+  resolveId: (id) => (id === 'node:http' || id === 'http' ? '\0node-http' : null),
   load: (id) => (id === '\0node-http' ? 'module.exports = process.getBuiltinModule("node:http");' : null),
 };
 
