@@ -1,3 +1,4 @@
+import { ownMemory } from '../runtime/own-memory.ts';
 import { HASH_BYTES, nodeHash } from './merkle.ts';
 
 /**
@@ -28,6 +29,17 @@ export function appendedAll({ size, nodes }: CompactRange, leaves: readonly Uint
   return { size: size + leaves.length, nodes: kept };
 }
 
+/** The same range, for keeping: all its nodes in one piece of memory of their own. */
+export function keptRange({ size, nodes }: CompactRange): CompactRange {
+  return { size, nodes: nodesIn(ownMemory(Buffer.concat(nodes))) };
+}
+
+/** The nodes in their concatenation. */
+const nodesIn = (bytes: Buffer): readonly Uint8Array[] =>
+  Array.from({ length: bytes.length / HASH_BYTES }, (_, index) =>
+    bytes.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES),
+  );
+
 /** Sizes of the maximal full subtrees of [0, size), largest first: the powers of two that sum to `size`. */
 export function subtreeSizes(size: number): readonly number[] {
   const sizes: number[] = [];
@@ -54,11 +66,8 @@ export function rangeFrom(bytes: Uint8Array): CompactRange | null {
   if (stored.length < SIZE_BYTES) return null;
   const size = Number(stored.readBigUInt64BE());
   if (!Number.isSafeInteger(size)) return null;
-  const nodes = subtreeSizes(size).map((_, index) => {
-    const start = SIZE_BYTES + index * HASH_BYTES;
-    return stored.subarray(start, start + HASH_BYTES);
-  });
-  return stored.length === SIZE_BYTES + nodes.length * HASH_BYTES ? { size, nodes } : null;
+  if (stored.length !== SIZE_BYTES + subtreeSizes(size).length * HASH_BYTES) return null;
+  return { size, nodes: nodesIn(stored.subarray(SIZE_BYTES)) };
 }
 
 /** Whether a range is well-formed: a safe size, and one node of hash length per subtree. */

@@ -2,7 +2,7 @@ import { createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { signedCheckpoint } from '../checkpoint.ts';
-import { appendedAll } from '../compact-range.ts';
+import { appendedAll, keptRange } from '../compact-range.ts';
 import { indexKeysOf } from '../index-key.ts';
 import { leafBytes } from '../leaf.ts';
 import { leafHash, rootOf } from '../merkle.ts';
@@ -212,7 +212,7 @@ export class SegmentLog {
       hashes.push(head);
       return { seq, bytes: leaf, keys: indexKeysOf(bytes) };
     });
-    const state = { range: appendedAll(this.#state.range, hashes), head };
+    const state = { range: keptRange(appendedAll(this.#state.range, hashes)), head };
     const failure = this.#guarded(() => this.#segment.append({ rows, state, taken }));
     if (failure !== null) return failure;
     this.#written = { from: this.#state.range.size, leaves: rows.map(({ bytes }) => bytes) };

@@ -1,8 +1,9 @@
+import { ownMemory } from '../../runtime/own-memory.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { base64Of } from '../base64.ts';
 import { openedCheckpoint } from '../checkpoint.ts';
-import { appendedAll, emptyRange } from '../compact-range.ts';
+import { appendedAll, emptyRange, keptRange } from '../compact-range.ts';
 import type { CompactRange } from '../compact-range.ts';
 import { leafFrom } from '../leaf.ts';
 import { isSameHash, leafHash, rootOf } from '../merkle.ts';
@@ -115,7 +116,9 @@ export function received(emitter: Emitter, { from, leaves, checkpoint }: LogPart
     prev = leafHash(bytes);
     hashes.push(prev);
   }
-  const range = appendedAll(emitter.range, hashes);
+  // Kept for each of thousands of emitters.
+  const range = keptRange(appendedAll(emitter.range, hashes));
+  if (prev !== null) prev = ownMemory(prev);
   if (checkpoint === '') return { ...emitter, range, prev };
   const head = openedCheckpoint(checkpoint, emitter.key);
   if (isProblem(head)) return { problem: `a checkpoint of \`${origin}\` ${head.problem}` };
