@@ -55,4 +55,17 @@ describe(ownMemory, () => {
       const make = (turn) => keptRange(appended(emptyRange, leafHash(Buffer.from('leaf ' + turn))));`;
     expect(await keptBy(program)).toBeLessThan(2);
   });
+
+  it('is where what an authority knows of a log is kept', async () => {
+    const program = `
+      import { leafBytes } from ${urlOf('src/ledger/leaf.ts')};
+      import { newEmitter, received } from ${urlOf('src/ledger/received/emitter.ts')};
+      const leaf = leafBytes(Buffer.from('{"at":1,"kind":"use"}'), { boot: '0'.repeat(32), mono: 1, prev: null, seq: 1 });
+      const make = () => {
+        const after = received(newEmitter({ origin: 'o', key: null, id: 'unix' }), { from: 0, leaves: [leaf], checkpoint: '' });
+        if ('problem' in after) throw new Error(after.problem);
+        return after;
+      };`;
+    expect(await keptBy(program)).toBeLessThan(2);
+  });
 });
