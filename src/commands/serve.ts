@@ -7,7 +7,7 @@ import { ACCEPT_WRITABLE, anyPath, writablePathProblem } from '../config/writabl
 import type { PathGuard } from '../config/writable-path.ts';
 import { remitVersion } from '../config/version.ts';
 import { systemPorts } from '../runtime/ports.ts';
-import { collectOnceIdle } from '../runtime/start-garbage.ts';
+import { collectOnceIdle } from '../runtime/garbage.ts';
 import { after } from '../runtime/timers.ts';
 import { startRemit } from '../server/remit.ts';
 import type { Remit } from '../server/remit.ts';

@@ -7,7 +7,7 @@ import { setFlagsFromString } from 'node:v8';
  * - `--heap-growing-percent=50`: lets the old generation grow by a half before a full collection. With a heap this small V8 would
  *   collect after every 3 MiB of growth, for some 30 ms each, which doubles the p99 at 1,000 checks a second. 100 % takes 10 MiB more.
  * - `--initial-old-space-size=32`: no full collection below 32 MiB. Without it one comes while a server starts. 64 takes 16 MiB more under
- *   load, since the limit stays after the collection of `start-garbage.ts`.
+ *   load, since the limit stays after the collection of `garbage.ts`.
  * - `--wasm-num-compilation-tasks=1`: optimises one function of Cedar at a time. Several at once take up to 28 MiB of the C heap while
  *   policies are proved, most of which stays with the process.
  * - `--wasm-tiering-budget=100000000`: a function of the policy engine is optimised after 8 times as much work as by default, so a start and
@@ -19,7 +19,7 @@ import { setFlagsFromString } from 'node:v8';
  * - `--flush-baseline-code`: what Sparkplug compiled and has not run for six full collections is given back, with its bytecode, which it holds. Much
  *   of it served the start. A sidecar at 1,000/s takes 4 MiB less; throughput, processor time, p99 and the first seconds of a load are equal.
  * - `--no-short-builtin-calls`: V8 would map its built-in functions a second time, near compiled code: 3 MiB for no throughput that shows.
- * - `--expose-gc`: for the one collection of `start-garbage.ts`.
+ * - `--expose-gc`: for the collections of `garbage.ts`.
  */
 export const SERVING_FLAGS: readonly string[] = [
   '--max-semi-space-size=8',

@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { systemPorts } from '../../runtime/ports.ts';
-import { collectOnceIdle } from '../../runtime/start-garbage.ts';
+import { collectGrowth, collectOnceIdle } from '../../runtime/garbage.ts';
 import { after } from '../../runtime/timers.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
@@ -57,5 +57,6 @@ function serve(open: SegmentLog, { fileId, ring }: LogThreadInput): void {
     if (open.isCheckpointDue) checkpoint();
   });
   collectOnceIdle({ after });
+  collectGrowth({ after });
   say({ kind: 'opened', origin, verifierKey, taken: open.takenOf(fileId), size: open.size, bytes: open.bytes });
 }

@@ -2,7 +2,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import type { Clocks } from '../../runtime/ports.ts';
 import { systemPorts } from '../../runtime/ports.ts';
 import { messageOfFault } from '../../runtime/repeatedly.ts';
-import { collectOnceIdle } from '../../runtime/start-garbage.ts';
+import { collectGrowth, collectOnceIdle } from '../../runtime/garbage.ts';
 import { after } from '../../runtime/timers.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
@@ -66,6 +66,7 @@ function serve(open: Store): void {
     }
   });
   collectOnceIdle({ after });
+  collectGrowth({ after });
   say({ kind: 'opened' });
 }
 

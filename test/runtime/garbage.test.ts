@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
-import { collectOnceIdle } from '../../src/runtime/start-garbage.ts';
+import { collectGrowth, collectOnceIdle } from '../../src/runtime/garbage.ts';
 
 /** Runs a thread that has worked so many milliseconds at each look. Gives the number of collections, and of looks. */
 function collectionsWith(worked: readonly number[]): { readonly collections: number; readonly looks: number } {
@@ -37,7 +37,7 @@ describe('collectOnceIdle', () => {
   });
 
   it('shrinks the heap of a process that was started with the flag', async () => {
-    const file = join(import.meta.dirname, '../../src/runtime/start-garbage.ts');
+    const file = join(import.meta.dirname, '../../src/runtime/garbage.ts');
     const script = `
       const { collectOnceIdle } = await import(${JSON.stringify(file)});
       let kept = [];
@@ -58,5 +58,60 @@ describe('collectOnceIdle', () => {
     const { stdout } = await promisify(execFile)(process.execPath, flags);
     const heap: { readonly before: number; readonly after: number } = JSON.parse(stdout);
     expect(heap.after).toBeLessThan(heap.before / 2);
+  });
+});
+
+/** The looks at which a thread collects, of those that find so many bytes in use. A collection leaves what `left` says. */
+function growthCollectedAt(found: readonly number[], left: number): readonly number[] {
+  const due: (() => void)[] = [];
+  const collected: number[] = [];
+  let [look, bytes] = [0, found[0] ?? 0];
+  collectGrowth({
+    after: (_delayMs, run) => {
+      due.push(run);
+      return () => {};
+    },
+    usedBytes: () => bytes,
+    collect: () => {
+      collected.push(look);
+      bytes = left;
+    },
+  });
+  for (look = 1; look < found.length; look += 1) {
+    bytes = found[look] ?? 0;
+    due.shift()?.();
+  }
+  return collected;
+}
+
+describe('collectGrowth', () => {
+  it.each([
+    ['has grown by a half', [100, 140, 151, 140, 151], 100, [2, 4]],
+    ['has grown by a half since it was smallest', [100, 60, 80, 91], 60, [3]],
+    ['stays as it is', [100, 120, 149, 100], 100, []],
+    ['needs what it has: it waits for the next half', [100, 160, 200, 239, 241], 160, [1, 4]],
+  ])('collects each time the heap %s', (_name, found, left, looks) => {
+    expect(growthCollectedAt(found, left)).toEqual(looks);
+  });
+
+  it('keeps the heap of a process small that was started with the flag', async () => {
+    const file = join(import.meta.dirname, '../../src/runtime/garbage.ts');
+    const script = (isSmall: boolean): string => `
+      const { collectGrowth } = await import(${JSON.stringify(file)});
+      if (${isSmall}) collectGrowth({ after: (_ms, run) => void setTimeout(run, 5).unref() });
+      let [most, kept] = [0, []];
+      for (let turn = 0; turn < 200; turn += 1) {
+        kept = [...kept.slice(-20), Array.from({ length: 1_000 }, (_, index) => ({ index }))];
+        if (turn > 100) most = Math.max(most, process.memoryUsage().heapUsed);
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      console.log(most);`;
+    const mostWith = async (isSmall: boolean): Promise<number> => {
+      const flags = ['--expose-gc', '--max-semi-space-size=1', '--input-type=module', '--eval', script(isSmall)];
+      return Number((await promisify(execFile)(process.execPath, flags)).stdout);
+    };
+    const [small, plain] = [await mostWith(true), await mostWith(false)];
+    expect(small).toBeGreaterThan(0);
+    expect(small).toBeLessThan(plain);
   });
 });
