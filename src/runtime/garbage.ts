@@ -45,17 +45,19 @@ export interface GrowthOptions {
 const GROWTH_LOOK_MS = 5_000;
 /** Growth after which all is collected, as `--heap-growing-percent` says. */
 const GROWTH = 1.5;
+/** From here on a half is what V8 lets a heap grow by, and it collects beside the thread, not in its way. */
+const SMALL_BYTES = 16 * 1024 * 1024;
 
 /**
- * Collects all garbage of a small thread whenever its heap has grown by a half, as long as the thread lives. V8 lets each heap grow by 8 MiB
- * at least, which more than doubles that of a thread through which records pass; a collection takes some 10 ms of it.
+ * Collects all garbage of a thread whenever its heap has grown by a half, as long as the thread lives and its heap is small. V8 lets each heap
+ * grow by 8 MiB at least, which more than doubles that of a thread through which records pass; a collection takes some 10 ms of it.
  */
 export function collectGrowth({ after, usedBytes = used, collect = () => globalThis.gc?.() }: GrowthOptions): void {
   let kept = usedBytes();
   const look = (): void => {
     after(GROWTH_LOOK_MS, () => {
       const bytes = usedBytes();
-      const hasGrown = bytes > kept * GROWTH;
+      const hasGrown = bytes > kept * GROWTH && kept < SMALL_BYTES;
       if (hasGrown) collect();
       kept = hasGrown ? usedBytes() : Math.min(kept, bytes);
       look();

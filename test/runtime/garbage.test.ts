@@ -61,7 +61,7 @@ describe('collectOnceIdle', () => {
   });
 });
 
-/** The looks at which a thread collects, of those that find so many bytes in use. A collection leaves what `left` says. */
+/** The looks at which a thread collects, of those that find so many KiB in use. A collection leaves what `left` says. */
 function growthCollectedAt(found: readonly number[], left: number): readonly number[] {
   const due: (() => void)[] = [];
   const collected: number[] = [];
@@ -71,7 +71,7 @@ function growthCollectedAt(found: readonly number[], left: number): readonly num
       due.push(run);
       return () => {};
     },
-    usedBytes: () => bytes,
+    usedBytes: () => bytes * 1_024,
     collect: () => {
       collected.push(look);
       bytes = left;
@@ -90,6 +90,7 @@ describe('collectGrowth', () => {
     ['has grown by a half since it was smallest', [100, 60, 80, 91], 60, [3]],
     ['stays as it is', [100, 120, 149, 100], 100, []],
     ['needs what it has: it waits for the next half', [100, 160, 200, 239, 241], 160, [1, 4]],
+    ['is small, and leaves others to V8', [16_383, 24_576, 16_384, 24_577], 16_384, [1]],
   ])('collects each time the heap %s', (_name, found, left, looks) => {
     expect(growthCollectedAt(found, left)).toEqual(looks);
   });
