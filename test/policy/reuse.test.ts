@@ -160,8 +160,8 @@ describe('Engine.ask over random policies', () => {
       }),
       { numRuns: 60 },
     );
-    // Without enough cache hits the test would prove nothing.
-    expect(seen.hit).toBeGreaterThan(500);
+    // Without enough cache hits the test would prove nothing. 600 are usual, with a standard deviation of 75.
+    expect(seen.hit).toBeGreaterThan(200);
     expect(seen.miss).toBeGreaterThan(300);
     expect(seen.bypass).toBeGreaterThan(500);
   });
