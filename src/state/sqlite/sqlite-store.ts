@@ -44,6 +44,11 @@ import type { RememberedKind } from '../replay-memory.ts';
 
 /** How far the clock mark in the file may lag where nothing else is written. */
 const CLOCK_WRITE_MS = 10_000;
+/**
+ * Tokens whose state the writer holds too: those in use now. Beside it a reader holds many, and what is read here once more costs little beside
+ * the commit.
+ */
+const MAX_STATES = 1_024;
 
 /** A store over one connection. Every call is synchronous and is one statement or one transaction. */
 export class SqliteStore extends SqliteReader implements Store {
@@ -54,7 +59,7 @@ export class SqliteStore extends SqliteReader implements Store {
   readonly #isServing: boolean;
 
   constructor(connection: Connection, { isServing }: { readonly isServing: boolean }) {
-    super(connection);
+    super(connection, MAX_STATES);
     this.#isServing = isServing;
     this.#pruning = new Pruning(connection);
     this.#rows = sqliteRows(connection, (key, jtiDigest) => this.useStates.current(key, jtiDigest));

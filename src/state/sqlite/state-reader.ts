@@ -49,6 +49,9 @@ export interface StateReader extends StoreReader, Pick<Store, 'refuseToken' | 'd
   idlingAmong(used: ReadonlyMap<string, number>): readonly (readonly [task: string, atMs: number])[] | StoreFailure;
 }
 
+/** Tokens whose state a process that reads beside the writer holds: each use is decided by one. */
+const MAX_STATES = 16_384;
+
 /** A reader over one connection. Every call is synchronous and is one statement. */
 export class SqliteReader implements StateReader {
   protected readonly connection: Connection;
@@ -56,9 +59,9 @@ export class SqliteReader implements StateReader {
   protected readonly refused = new RefusedTokens();
   readonly digestOf: Store['digestOf'];
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, maxStates = MAX_STATES) {
     this.connection = connection;
-    this.useStates = new UseStates(connection);
+    this.useStates = new UseStates(connection, maxStates);
     this.digestOf = secretDigests(connection);
   }
 

@@ -7,9 +7,8 @@ import type { ChangedPart } from '../feed.ts';
 import type { Standing, TaskKey, UseState } from '../store.ts';
 import { useStateAt } from './token-table.ts';
 
-/** Most tokens whose state is cached, and their size in total. The state of any other token is read from the file again. */
-const MAX_STATES = 16_384;
-const MAX_BYTES = 32 * 1_024 * 1_024;
+/** Bytes that the states may have in total, for each that is cached at most. */
+const BYTES_FOR_EACH = 2 * 1_024;
 /** Size of a state without the texts that a caller chose. */
 const STATE_BYTES = 1_024;
 /** After so many states that were read, those of expired tokens are dropped: tokens of minutes would fill the cache of a process that runs for days. */
@@ -48,12 +47,7 @@ interface CachedState {
  */
 export class UseStates {
   readonly #connection: Connection;
-  readonly #states = new LRUCache<string, CachedState>({
-    max: MAX_STATES,
-    maxSize: MAX_BYTES,
-    sizeCalculation: bytesOf,
-    dispose: (held) => this.#letGo(held),
-  });
+  readonly #states: LRUCache<string, CachedState>;
   /** Families with cached states, by the id of the root task. No more than there are states. */
   readonly #families = new Map<string, Family>();
   #version = -1;
@@ -64,8 +58,15 @@ export class UseStates {
   /** Number of states that were cached. */
   #cached = 0;
 
-  constructor(connection: Connection) {
+  /** @param maxStates tokens whose state is cached, with 2 KiB for each on average. The state of any other is read from the file again. */
+  constructor(connection: Connection, maxStates: number) {
     this.#connection = connection;
+    this.#states = new LRUCache({
+      max: maxStates,
+      maxSize: maxStates * BYTES_FOR_EACH,
+      sizeCalculation: bytesOf,
+      dispose: (held) => this.#letGo(held),
+    });
     connection.onChange((root, part) => this.#apply(root, part));
   }
 

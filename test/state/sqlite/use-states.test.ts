@@ -291,58 +291,84 @@ describe('Store.useStateOf', () => {
     store.close();
   });
 
-  it('keeps 16,000 states through ends, touches, risks and histories of other tasks, and reads only changed ones again', () => {
-    const store = mustOpen(join(folder(), 'state.db'));
-    const HELD = 16_000;
-    const [idle, part] = [{ idleMs: 50_000 }, { parentId: taskNumber(HELD).id }];
-    const failure = store.inOneCommit(() => {
-      for (let n = 1; n <= HELD; n += 1) store.insertTask(taskNumber(n), tokenNumber(n), []);
-      store.insertTask(taskNumber(HELD + 1, part), tokenNumber(HELD + 1), []);
-      for (let n = HELD + 2; n <= HELD + 50; n += 1) store.insertTask(taskNumber(n, idle), tokenNumber(n), []);
-    });
-    expect(failure).toBeNull();
-    const all = Array.from({ length: HELD + 1 }, (_, n) => n + 1);
-    const states = () => all.map((n) => store.useStateOf(issuer, taskNumber(n).id, `digest-${n}`));
-    let before = states();
-    /** The tasks whose state was read again. A cached state is the same object. */
-    const readAgain = (): readonly number[] => {
-      const now = states();
-      const again = all.filter((_, index) => now[index] !== before[index]);
-      before = now;
-      return again;
+  // The writer holds the states of tokens in use, a reader beside it those of many.
+  describe.each([
+    ['writer', { held: 1_000, detailBytes: 65_536 }],
+    ['reader', { held: 16_000, detailBytes: 1_048_576 }],
+  ] as const)('of a %s', (asked, { held, detailBytes }) => {
+    /** The store that is written to, and the one that is asked. */
+    const opened = () => {
+      const file = join(folder(), 'state.db');
+      const store = mustOpen(file);
+      const reader =
+        asked === 'writer'
+          ? store
+          : must(
+              openStoreForReading(
+                file,
+                agreeing(() => store.nowMs()),
+              ),
+            );
+      const close = () => {
+        if (reader !== store) reader.close();
+        store.close();
+      };
+      return { store, reader, close };
     };
-    expect(readAgain()).toEqual([]);
-    const others = Array.from({ length: 48 }, (_, n) => taskNumber(HELD + 2 + n));
-    store.touchTasks(new Map(others.map(({ id }, n) => [id, 20_000 + n])));
-    for (const other of others) {
-      store.useStateOf(issuer, other.id, `digest-${Number(other.id.slice(-12))}`);
-      store.setRisk(other, 'high', causeOf('signal.risk-level-change'), 'https://idp.acme.test');
-      store.applyTaskEvent(other, byOperator('complete'), 'operator');
-    }
-    expect(readAgain()).toEqual([]);
-    store.setRisk(taskNumber(7), 'high', causeOf('signal.risk-level-change'), 'https://idp.acme.test');
-    store.revokeToken('digest-8', causeOf('operator.revoked'), 'operator');
-    store.spend(taskNumber(9), 'digest-9', [], { version: 0, action: 'files.read', labels: [] });
-    store.applyTaskEvent(taskNumber(HELD + 1), byOperator('suspend'), 'operator');
-    expect(readAgain()).toEqual([7, 8, 9, HELD, HELD + 1]);
-    expect(readAgain()).toEqual([]);
-    store.close();
-  });
 
-  it('caches up to its bound: the least recently used state is read again', () => {
-    const store = mustOpen(join(folder(), 'state.db'));
-    const large = Array.from({ length: 20 }, (_, n) =>
-      taskNumber(n + 1, { detailsJson: JSON.stringify('x'.repeat(1_048_576)) }),
-    );
-    for (const [index, task] of large.entries()) store.insertTask(task, tokenNumber(index + 1), []);
-    const states = () => large.map(({ id }, index) => store.useStateOf(issuer, id, `digest-${index + 1}`));
-    const stateOfLast = () => store.useStateOf(issuer, taskNumber(20).id, 'digest-20');
-    const [first] = states();
-    expect(stateOfLast()).toBe(stateOfLast());
-    const again = store.useStateOf(issuer, taskNumber(1).id, 'digest-1');
-    expect(again).toEqual(first);
-    expect(again).not.toBe(first);
-    store.close();
+    it(`keeps ${held} states through ends, touches, risks and histories of other tasks, and reads only changed ones again`, () => {
+      const { store, reader, close } = opened();
+      const [idle, part] = [{ idleMs: 50_000 }, { parentId: taskNumber(held).id }];
+      const failure = store.inOneCommit(() => {
+        for (let n = 1; n <= held; n += 1) store.insertTask(taskNumber(n), tokenNumber(n), []);
+        store.insertTask(taskNumber(held + 1, part), tokenNumber(held + 1), []);
+        for (let n = held + 2; n <= held + 50; n += 1) store.insertTask(taskNumber(n, idle), tokenNumber(n), []);
+      });
+      expect(failure).toBeNull();
+      const all = Array.from({ length: held + 1 }, (_, n) => n + 1);
+      const states = () => all.map((n) => reader.useStateOf(issuer, taskNumber(n).id, `digest-${n}`));
+      let before = states();
+      /** The tasks whose state was read again. A cached state is the same object. */
+      const readAgain = (): readonly number[] => {
+        const now = states();
+        const again = all.filter((_, index) => now[index] !== before[index]);
+        before = now;
+        return again;
+      };
+      expect(readAgain()).toEqual([]);
+      // Not more than there is room for beside the others.
+      const others = Array.from({ length: 20 }, (_, n) => taskNumber(held + 2 + n));
+      store.touchTasks(new Map(others.map(({ id }, n) => [id, 20_000 + n])));
+      for (const other of others) {
+        reader.useStateOf(issuer, other.id, `digest-${Number(other.id.slice(-12))}`);
+        store.setRisk(other, 'high', causeOf('signal.risk-level-change'), 'https://idp.acme.test');
+        store.applyTaskEvent(other, byOperator('complete'), 'operator');
+      }
+      expect(readAgain()).toEqual([]);
+      store.setRisk(taskNumber(7), 'high', causeOf('signal.risk-level-change'), 'https://idp.acme.test');
+      store.revokeToken('digest-8', causeOf('operator.revoked'), 'operator');
+      store.spend(taskNumber(9), 'digest-9', [], { version: 0, action: 'files.read', labels: [] });
+      store.applyTaskEvent(taskNumber(held + 1), byOperator('suspend'), 'operator');
+      expect(readAgain()).toEqual([7, 8, 9, held, held + 1]);
+      expect(readAgain()).toEqual([]);
+      close();
+    });
+
+    it('caches up to its bound: the least recently used state is read again', () => {
+      const { store, reader, close } = opened();
+      const large = Array.from({ length: 20 }, (_, n) =>
+        taskNumber(n + 1, { detailsJson: JSON.stringify('x'.repeat(detailBytes)) }),
+      );
+      for (const [index, task] of large.entries()) store.insertTask(task, tokenNumber(index + 1), []);
+      const states = () => large.map(({ id }, index) => reader.useStateOf(issuer, id, `digest-${index + 1}`));
+      const stateOfLast = () => reader.useStateOf(issuer, taskNumber(20).id, 'digest-20');
+      const [first] = states();
+      expect(stateOfLast()).toBe(stateOfLast());
+      const again = reader.useStateOf(issuer, taskNumber(1).id, 'digest-1');
+      expect(again).toEqual(first);
+      expect(again).not.toBe(first);
+      close();
+    });
   });
 
   it('fails with a broken store, even for cached states', () => {
