@@ -158,10 +158,11 @@ describe('Engine.ask over random policies', () => {
           if (answer.kind === 'error') expect(result).toBe('miss');
         }
       }),
-      { numRuns: 60 },
+      // Ten hits in a run are usual, with a standard deviation of ten: too few for 500 of 100 runs are five deviations away.
+      { numRuns: 100 },
     );
-    // Without enough cache hits the test would prove nothing. 600 are usual, with a standard deviation of 75.
-    expect(seen.hit).toBeGreaterThan(200);
+    // Without enough cache hits the test would prove nothing.
+    expect(seen.hit).toBeGreaterThan(500);
     expect(seen.miss).toBeGreaterThan(300);
     expect(seen.bypass).toBeGreaterThan(500);
   });
