@@ -6,6 +6,7 @@ import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { TaskHistory } from '../task/history.ts';
 import { noAttributes } from '../task/subject-attributes.ts';
 import type { Task } from '../task/task.ts';
+import type { AuthorizationDetail } from '../token/authorization-details.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { Credential } from '../token/credential.ts';
 import type { CedarRecord, CedarValue } from './cedar-value.ts';
@@ -105,10 +106,10 @@ class UseQuestion implements Question {
       isPlainText(call.host) &&
       isPlainText(call.path) &&
       isPlainText(caller.id) &&
-      (task === null || isKnownPlain(task, isPlainTask)) &&
+      (task === null || isPlainTask(task)) &&
       isKnownPlain(history, isPlainHistory) &&
       isKnownPlain(action.labels, areTexts) &&
-      isKnownPlain(credential, isPlainCredential) &&
+      isPlainCredential(credential) &&
       isPlainClock(nowMs) &&
       Number.isSafeInteger(wholeSeconds(nowMs - (task?.createdAtMs ?? 0))) &&
       Number.isSafeInteger(use) &&
@@ -139,7 +140,7 @@ function arePlainArguments(args: Action['args']): boolean {
   return true;
 }
 
-/** Immutable values found plain before. Token, task and history repeat from use to use. */
+/** Immutable values found plain before, which tokens and tasks share. */
 const knownPlain = new WeakSet<object>();
 
 function isKnownPlain<T extends object>(value: T, isPlain: (value: T) => boolean): boolean {
@@ -154,9 +155,9 @@ const isPlainTask = (task: NonNullable<UseFacts['task']>): boolean => {
   return (
     isPlainText(purpose) &&
     Number.isFinite(createdAtMs) &&
-    Object.entries(claimed).every(areTexts) &&
-    attested.every(({ name, value, by }) => areTexts([name, value, by])) &&
-    isPlainValue(subjectAttributes)
+    isKnownPlain(claimed, (values) => Object.entries(values).every(areTexts)) &&
+    isKnownPlain(attested, (values) => values.every(({ name, value, by }) => areTexts([name, value, by]))) &&
+    isKnownPlain(subjectAttributes, isPlainValue)
   );
 };
 
@@ -171,11 +172,15 @@ function areTexts(texts: Iterable<string>): boolean {
 
 function isPlainCredential(credential: Credential): boolean {
   if (credential.kind === 'workload-identity') return true;
-  if (!areTexts(credential.scope) || !isPlainText(credential.subject)) return false;
+  if (!isKnownPlain(credential.scope, areTexts) || !isPlainText(credential.subject)) return false;
   if (!Number.isSafeInteger(credential.expiresAtSeconds)) return false;
   if (credential.kind !== 'task-token') return true;
-  return areTexts(credential.actors) && credential.details.every(({ actions }) => areTexts(actions));
+  const { actors, details } = credential;
+  return isKnownPlain(actors, areTexts) && isKnownPlain(details, areAllTexts);
 }
+
+const areAllTexts = (details: readonly AuthorizationDetail[]): boolean =>
+  details.every(({ actions }) => areTexts(actions));
 
 /** Only a parsed decimal becomes one: no argument is an object that the caller shaped. */
 const cedarValueOf = (value: ArgumentValue): CedarValue =>

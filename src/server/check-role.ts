@@ -49,7 +49,7 @@ export interface CheckRole {
 }
 
 const MAX_TOKENS_COUNTED = 100_000;
-const MAX_TOKENS_CACHED = 16_384;
+const TOKENS_CACHED = { tokens: 16_384, signatures: 32_768 };
 const MAX_LEAVES_CACHED = 1024;
 const MAX_TOKEN_BYTES = 8192;
 const CLOSE_GRACE_MS = 5000;
@@ -195,9 +195,10 @@ function observerOf(parts: Parts): CheckServices['onChecked'] {
 function tokenCache({ metrics }: Parts): TokenCache {
   const counters = {
     hit: metrics.cacheRequests.of({ cache: 'token', result: 'hit' }),
+    signature: metrics.cacheRequests.of({ cache: 'token', result: 'signature' }),
     miss: metrics.cacheRequests.of({ cache: 'token', result: 'miss' }),
   };
-  const cache = new TokenCache(MAX_TOKENS_CACHED, (result) => counters[result].inc());
+  const cache = new TokenCache(TOKENS_CACHED, (result) => counters[result].inc());
   metrics.beforeScrape(() => metrics.cacheEntries.of({ cache: 'token' }).set(cache.size));
   return cache;
 }

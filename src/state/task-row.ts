@@ -38,30 +38,34 @@ export const taskColumns = [
 export const TASK_COLUMNS = taskColumns.map((column) => `tasks.${column}`).join(', ');
 
 /** The task in a row. */
-export const taskFrom = (row: TaskRow): Task => ({
-  issuer: interned(String(row['issuer'])),
-  id: String(row['id']),
-  // `valuesOf` wrote these from values of these types.
-  agent: interned(String(row['agent'])) as SpiffeId,
-  state: interned(String(row['state'])) as TaskState,
-  risk: interned(String(row['risk'])) as TaskRisk,
-  ...acceptedFrom(row['context_rules']),
-  claimed: namesFrom(row['claimed']),
-  attested: attestedFrom(row['attested']),
-  subject: interned(String(row['subject'])),
-  parentId: textOrNull(row['parent']),
-  purpose: interned(String(row['purpose'])),
-  intentHash: interned(String(row['intent_hash'])),
-  createdAtMs: Number(row['created_ms']),
-  deadlineMs: Number(row['deadline_ms']),
-  idleMs: numberOrNull(row['idle_ms']),
-  lastUsedMs: Number(row['last_used_ms']),
-  endedAtMs: numberOrNull(row['ended_ms']),
-  cause: causeFrom(row),
-  issuance: { traceId: String(row['trace_id']), spanId: String(row['span_id']) },
-  detailsJson: interned(String(row['details'])),
-  generation: Number(row['generation']),
-});
+export const taskFrom = (row: TaskRow): Task => {
+  const { contextRules, subjectAttributes } = acceptedFrom(row['context_rules']);
+  return {
+    issuer: interned(String(row['issuer'])),
+    id: interned(String(row['id'])),
+    // `valuesOf` wrote these from values of these types.
+    agent: interned(String(row['agent'])) as SpiffeId,
+    state: interned(String(row['state'])) as TaskState,
+    risk: interned(String(row['risk'])) as TaskRisk,
+    contextRules,
+    subjectAttributes,
+    claimed: namesFrom(row['claimed']),
+    attested: attestedFrom(row['attested']),
+    subject: interned(String(row['subject'])),
+    parentId: textOrNull(row['parent']),
+    purpose: interned(String(row['purpose'])),
+    intentHash: interned(String(row['intent_hash'])),
+    createdAtMs: Number(row['created_ms']),
+    deadlineMs: Number(row['deadline_ms']),
+    idleMs: numberOrNull(row['idle_ms']),
+    lastUsedMs: Number(row['last_used_ms']),
+    endedAtMs: numberOrNull(row['ended_ms']),
+    cause: causeFrom(row),
+    issuance: { traceId: String(row['trace_id']), spanId: String(row['span_id']) },
+    detailsJson: interned(String(row['details'])),
+    generation: Number(row['generation']),
+  };
+};
 
 /** `valuesOf` wrote the code of a cause. */
 const causeFrom = (row: TaskRow): Cause | null =>

@@ -1,5 +1,6 @@
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, type SpiffeId } from '../identity/spiffe-id.ts';
+import { BoundedMemo, ownTextOf } from '../runtime/bounded-memo.ts';
 import { made, oneOrMore, optional, type Reader, text } from '../runtime/fields.ts';
 
 /** Limits of the claims, in characters or entries. */
@@ -42,8 +43,12 @@ const scopeText = text({
   },
 });
 
-/** Parses `scope` into tokens; empty where absent. @see RFC 6749 section 3.3 */
-export const scope: Reader<readonly string[]> = made(optional(scopeText), (value) => value?.split(' ') ?? []);
+const scopes = new BoundedMemo<readonly string[]>();
+
+/** Parses `scope` into tokens, the same ones for the same text; empty where absent. @see RFC 6749 section 3.3 */
+export const scope: Reader<readonly string[]> = made(optional(scopeText), (value) =>
+  scopes.of(value ?? '', (tokens) => Object.freeze(tokens === '' ? [] : tokens.split(' ').map(ownTextOf))),
+);
 
 /** Parses `jti`, which must be long enough not to be guessed. @see RFC 7519 section 4.1.7 */
 export const tokenId = text({ min: minTokenIdCharacters, max: maxTokenIdCharacters });

@@ -90,11 +90,11 @@ export function taskClaimsFrom(payload: unknown, envelope: { readonly keyId: str
     issuedAtSeconds: claims.iat,
     expiresAtSeconds: claims.exp,
     tokenId: claims.jti,
-    taskId: claims.txn,
+    taskId: interned(claims.txn),
     scope: claims.scope,
     details: claims.authorization_details,
     confirmation: claims.cnf,
-    intentHash: claims.remit_intent.h,
+    intentHash: interned(claims.remit_intent.h),
     issuance: claims.remit_intent.tp,
     useKey: useKeyOf(claims.iss, claims.jti),
   };
@@ -118,9 +118,12 @@ function delegationProblem(subject: string, agent: SpiffeId, actors: readonly st
   return actor === agent ? null : 'claim `act` must name `client_id` as the outermost actor';
 }
 
+const nobody: readonly string[] = Object.freeze([]);
+
 const actors: Reader<readonly string[]> = (value) => {
+  if (value === undefined) return nobody;
   const chain: string[] = [];
-  let next = value;
+  let next: unknown = value;
   while (next !== undefined) {
     if (chain.length === claimLimits.maxActors) return { problem: `must nest at most ${claimLimits.maxActors} actors` };
     const actor = actorMembers(next);

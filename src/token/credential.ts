@@ -49,8 +49,8 @@ export interface TokenLookUp {
  * Parses a compact JWS into a verified task token or external token. The configured kind of its issuer alone decides which
  * rules apply, and keys of one kind never verify tokens of the other, so neither can pass as the other. Denies as
  * `verifyTaskToken` and `externalTokenFrom` do, and with `token.issuer` for an untrusted issuer; the smaller `maxBytes`
- * applies. The signature of a token in the `verified` cache is not checked again while its key is held; times and audience are
- * checked on every use.
+ * applies. The signature of a token that the `verified` cache knows is not checked again while its key is held; times and audience
+ * are checked on every use.
  */
 export function tokenCredentialFrom(
   compact: string,
@@ -64,7 +64,8 @@ export function tokenCredentialFrom(
   if (held !== null) return live(held, rules, nowMs);
   const jwt = unverifiedJwtFrom(compact, maxBytes);
   if (isDeny(jwt)) return jwt;
-  const signed = signedToken(jwt, rules, keys);
+  const verifiedBy = digest === null ? null : (verified?.verifiedBy(digest) ?? null);
+  const signed = signedToken({ ...jwt, verifiedBy }, rules, keys);
   if (isDeny(signed)) return signed;
   const credential = live(signed, rules, nowMs);
   if (digest !== null && !isDeny(credential)) verified?.set(digest, signed, nowMs);
@@ -73,15 +74,16 @@ export function tokenCredentialFrom(
 
 function signedToken(jwt: UnverifiedJwt, { external }: CredentialRules, keys: CredentialKeys): VerifiedToken | Deny {
   const { issuer, jws } = jwt;
-  const by = { issuer, keyId: jws.keyId ?? undefined, algorithm: jws.algorithm };
+  const { algorithm } = jws;
+  const keyId = jws.keyId ?? undefined;
   const kind = keys.kindOf(issuer);
   if (kind === 'remit') {
     const signed = signedTaskClaims(jwt, keys);
-    return isDeny(signed) ? signed : { kind, ...by, ...signed };
+    return isDeny(signed) ? signed : { kind, issuer, keyId, algorithm, key: signed.key, claims: signed.claims };
   }
   if (kind === 'external') {
     const signed = signedExternalClaims(jwt, external, keys);
-    return isDeny(signed) ? signed : { kind, ...by, ...signed };
+    return isDeny(signed) ? signed : { kind, issuer, keyId, algorithm, key: signed.key, claims: signed.claims };
   }
   return deny('token.issuer', 'claim `iss` is not a trusted issuer');
 }

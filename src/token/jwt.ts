@@ -28,6 +28,8 @@ export interface UnverifiedJwt {
   readonly claims: unknown;
   /** The `iss` claim. */
   readonly issuer: string;
+  /** The key that has verified this very text before; none by default. */
+  readonly verifiedBy?: KeyObject | null;
 }
 
 /**
@@ -44,17 +46,18 @@ export function unverifiedJwtFrom(compact: string, maxBytes: number): Unverified
 }
 
 /**
- * The issuer's key that verifies the signature of a token of this kind; a denial where there is none.
+ * The issuer's key that verifies the signature of a token of this kind; a denial where there is none. Does not verify again what the same
+ * key has verified before.
  *
  * INVARIANT: until then the payload is used only to find its issuer.
  */
 export function verifyingKey(
-  { jws, issuer }: UnverifiedJwt,
+  { jws, issuer, verifiedBy = null }: UnverifiedJwt,
   keys: VerificationKeys,
   kind: IssuerKind,
 ): KeyObject | Deny {
   const key = keys.keyFor(issuer, jws.keyId ?? undefined, jws.algorithm, kind);
-  return isDeny(key) ? key : (signatureProblem(jws, key) ?? key);
+  return isDeny(key) || key === verifiedBy ? key : (signatureProblem(jws, key) ?? key);
 }
 
 /** base64url SHA-256 of a whole compact token, which records may contain instead of it. */

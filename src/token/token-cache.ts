@@ -4,6 +4,7 @@ import { dropWhere } from '../runtime/drop-where.ts';
 import { upTo } from '../runtime/up-to.ts';
 import type { TaskClaims } from './claims.ts';
 import type { ExternalClaims } from './external-token.ts';
+import { VerifiedSignatures } from './verified-signatures.ts';
 
 /** A token whose signature was verified, and the key that verified it. */
 export type VerifiedToken = SignedBy &
@@ -21,19 +22,32 @@ export interface SignedBy {
   readonly key: KeyObject;
 }
 
+/** What is known of a token that is presented: it is cached, only its signature is known, or nothing. */
+export type TokenLookup = 'hit' | 'signature' | 'miss';
+
+/** How many tokens are held. */
+export interface TokenLimits {
+  /** With their claims, some 600 bytes each. */
+  readonly tokens: number;
+  /** Of which at least the signature is known, 60 bytes each: to verify that is what takes longest. */
+  readonly signatures: number;
+}
+
 const SWEEP_EACH = 256;
 
 /**
  * An LRU cache of verified tokens, keyed by the digest of the whole token, never by a claim or the signature alone, which
- * another token may share. Times, audience, task and owner are not cached: they are checked on every use. Holds `max` tokens.
+ * another token may share. Times, audience, task and owner are not cached: they are checked on every use.
  */
 export class TokenCache {
   readonly #tokens: LRUCache<string, VerifiedToken>;
-  readonly #onLookup: (result: 'hit' | 'miss') => void;
+  readonly #signatures: VerifiedSignatures;
+  readonly #onLookup: (result: TokenLookup) => void;
   #added = 0;
 
-  constructor(max: number, onLookup: (result: 'hit' | 'miss') => void = () => {}) {
-    this.#tokens = new LRUCache(upTo(max));
+  constructor({ tokens, signatures }: TokenLimits, onLookup: (result: TokenLookup) => void = () => {}) {
+    this.#tokens = new LRUCache(upTo(tokens));
+    this.#signatures = new VerifiedSignatures(signatures);
     this.#onLookup = onLookup;
   }
 
@@ -51,8 +65,14 @@ export class TokenCache {
     const token = this.#tokens.get(digest);
     const isGood = token !== undefined && isHeld(token);
     if (token !== undefined && !isGood) this.#tokens.delete(digest);
-    this.#onLookup(isGood ? 'hit' : 'miss');
+    const isSigned = token === undefined && this.verifiedBy(digest) !== null;
+    this.#onLookup(isGood ? 'hit' : isSigned ? 'signature' : 'miss');
     return isGood ? token : null;
+  }
+
+  /** The key that verified the token of a digest; `null` where none is remembered. */
+  verifiedBy(digest: string): KeyObject | null {
+    return this.#signatures.keyOf(digest);
   }
 
   /**
@@ -63,6 +83,7 @@ export class TokenCache {
    */
   set(digest: string, token: VerifiedToken, nowMs: number): void {
     this.#tokens.set(digest, token);
+    this.#signatures.add(digest, token.key);
     this.#added += 1;
     if (this.#added % SWEEP_EACH !== 0) return;
     dropWhere(this.#tokens, ({ claims }) => claims.token.expiresAtSeconds <= nowMs / 1_000);

@@ -19,7 +19,7 @@ import { beside, roleNames } from './roles.ts';
 import { COMMAND, INSTALLED, starts } from './start-cost.ts';
 import { median } from './statistics.ts';
 import { table } from './table.ts';
-import { residentWith } from './tasks.ts';
+import { residentWith, restingWith } from './tasks.ts';
 import { scenarios } from './throughput.ts';
 
 /** Comparisons by name: throughput through Envoy, where more is better, then latency and cost, where less is better. */
@@ -55,6 +55,7 @@ export function ratiosOf(results: Results): Readonly<Record<string, number>> {
     policies_10k_vs_10_miss: manyOverFew('miss'),
     recorded_vs_unrecorded_cost: results.ratio('cpuUs', remit, [names.unrecorded, reuse]),
     rss_mb_100k: results.figure(residentWith(100_000)),
+    rss_mb_100k_at_rest: results.figure(restingWith(100_000)),
     overload_goodput: rate(overload.during, overload.capacity),
     overload_recovery_seconds: results.figure(RECOVERY),
     overload_neighbour: results.figure(NEIGHBOUR),

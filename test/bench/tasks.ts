@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { measure } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { startEnvoy } from './envoy-under-test.ts';
@@ -7,6 +8,11 @@ import { cold, reuse } from './loads.ts';
 import { RemitUnderTest } from './remit-under-test.ts';
 import { residentMiB } from './stage.ts';
 import { wrk } from './wrk.ts';
+
+/** The same, after two minutes without calls, in which V8 has given back what the load had left. */
+export const restingWith = (count: number): string => `${residentWith(count)}, at rest`;
+
+const REST_MS = 120_000;
 
 /** The scenario of a number of live tasks. */
 export const withTasks = (count: number): string => `reuse, ${count} live tasks`;
@@ -46,6 +52,9 @@ export async function measureTasks(bench: Bench): Promise<void> {
     }
     bench.results.note(residentWith(step), residentMiB(remit.pid), 'MiB');
   }
+  say('  two minutes of rest');
+  await setTimeout(REST_MS);
+  bench.results.note(restingWith(live), residentMiB(remit.pid), 'MiB');
   await remit.end();
 }
 

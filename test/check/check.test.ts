@@ -106,7 +106,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   clockSkewSeconds: 5,
   externalTokens: { types: new Map(), maxLifetimeSeconds: 3600, clockSkewSeconds: 5, maxBytes: 8192 },
   keys: ringOf([key]),
-  verified: new TokenCache(10),
+  verified: new TokenCache({ tokens: 10, signatures: 10 }),
   proofs: {
     externalUrl: null,
     rules: defaultProofRules,

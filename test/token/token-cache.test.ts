@@ -1,8 +1,10 @@
+import { createPublicKey } from 'node:crypto';
 import { describe, expect, it } from '@jest/globals';
 import { isDeny } from '../../src/decision/decision.ts';
 import { type CredentialKeys, tokenCredentialFrom } from '../../src/token/credential.ts';
+import { digestOfToken } from '../../src/token/jwt.ts';
 import { TokenCache } from '../../src/token/token-cache.ts';
-import type { VerifiedToken } from '../../src/token/token-cache.ts';
+import type { TokenLimits, VerifiedToken } from '../../src/token/token-cache.ts';
 import { es256Key, issuer, jwksOf, mint, nowMs, ringOf, rules as taskRules } from '../builders/tokens.ts';
 
 const key = es256Key();
@@ -11,7 +13,7 @@ const external = { ...taskRules, types: new Map() };
 const rules = { task: taskRules, external };
 
 /** A cache with a key ring, and its look-ups. */
-const caching = (max = 10) => {
+const caching = (limits: Partial<TokenLimits> = {}) => {
   const lookups: string[] = [];
   const ring = ringOf([key]);
   let keyed = 0;
@@ -23,12 +25,21 @@ const caching = (max = 10) => {
       return ring.keyFor(...of);
     },
   };
-  const verified = new TokenCache(max, (result) => lookups.push(result));
+  const verified = new TokenCache({ tokens: 10, signatures: 100, ...limits }, (result) => lookups.push(result));
   const use = async (token: string, changed: { readonly rules?: typeof rules; readonly nowMs?: number } = {}) => {
     const found = tokenCredentialFrom(token, changed.rules ?? rules, { keys, nowMs, verified, ...changed });
     return isDeny(found) ? found.reason : found.kind;
   };
   return { ring, verified, lookups, use, keyed: () => keyed };
+};
+
+/** A cache that knows the signature of a token only: another token has taken its place. */
+const known = async () => {
+  const cache = caching({ tokens: 1 });
+  const token = mint(key);
+  await cache.use(token);
+  await cache.use(mint(key, { jti: 'e'.repeat(22) }));
+  return { ...cache, token };
 };
 
 describe('TokenCache', () => {
@@ -93,30 +104,76 @@ describe('TokenCache', () => {
   });
 
   it('drops expired tokens after each 256 that it is given, and no others', async () => {
-    const { use, verified, lookups } = caching(10_000);
+    const { use, verified, lookups } = caching({ tokens: 10_000, signatures: 10_000 });
     const [live, expired] = [mint(key), mint(key, { jti: 'e'.repeat(22), exp: nowMs / 1_000 + 1 })];
     await use(expired);
     await use(live);
     const signed: VerifiedToken[] = [];
-    const taking = { get: () => null, set: (_digest: string, token: VerifiedToken) => signed.push(token) };
+    const taking = {
+      get: () => null,
+      verifiedBy: () => null,
+      set: (_digest: string, token: VerifiedToken) => signed.push(token),
+    };
     tokenCredentialFrom(live, rules, { keys: ringOf([key]), nowMs, verified: taking as unknown as TokenCache });
     const [token] = signed;
     if (token === undefined) throw new Error('no token');
-    for (let number = 2; number < 255; number += 1) verified.set(`other-${number}`, token, nowMs + 1_000);
+    for (let number = 2; number < 255; number += 1)
+      verified.set(digestOfToken(`other ${number}`), token, nowMs + 1_000);
     expect(verified.size).toBe(255);
-    verified.set('the 256th', token, nowMs + 1_000);
+    verified.set(digestOfToken('the 256th'), token, nowMs + 1_000);
     expect(verified.size).toBe(255);
     const laterMs = nowMs + 1_000;
     expect([await use(live, { nowMs: laterMs }), await use(expired, { nowMs: laterMs })]).toEqual([
       'task-token',
       'task-token',
     ]);
-    expect(lookups.slice(-2)).toEqual(['hit', 'miss']);
+    expect(lookups.slice(-2)).toEqual(['hit', 'signature']);
   });
 
-  it('holds at most `max` tokens', async () => {
-    const { use, verified } = caching(2);
-    for (const jti of ['a', 'b', 'c']) await use(mint(key, { jti: jti.repeat(22) }));
+  it('holds at most so many tokens, and the signatures of more', async () => {
+    const { use, verified, lookups } = caching({ tokens: 2, signatures: 3 });
+    const tokens = ['a', 'b', 'c', 'd'].map((jti) => mint(key, { jti: jti.repeat(22) }));
+    for (const token of [...tokens, ...tokens.toReversed()]) expect(await use(token)).toBe('task-token');
     expect(verified.size).toBe(2);
+    expect(lookups).toEqual(['miss', 'miss', 'miss', 'miss', 'hit', 'hit', 'signature', 'miss']);
+  });
+
+  describe('of a token of which only the signature is known', () => {
+    it('gives the same credential as without it', async () => {
+      const { ring, verified, lookups, token } = await known();
+      const without = tokenCredentialFrom(token, rules, { keys: ring, nowMs });
+      expect(tokenCredentialFrom(token, rules, { keys: ring, nowMs, verified })).toEqual(without);
+      expect(lookups).toEqual(['miss', 'miss', 'signature']);
+    });
+
+    it.each([
+      ['by the key that the issuer has now', true, 'task-token'],
+      ['by another', false, 'token.signature'],
+    ])('takes what was verified %s', (_name, isNow, expected) => {
+      const ring = ringOf([key]);
+      const now = ring.keyFor(issuer, key.keyId, key.algorithm);
+      const verifiedBy = isNow && !isDeny(now) ? now : createPublicKey(es256Key().privateKey);
+      const [header = '', payload = ''] = mint(key).split('.');
+      const verified = { get: () => null, verifiedBy: () => verifiedBy, set: () => undefined };
+      const unverifiable = `${header}.${payload}.${'A'.repeat(86)}`;
+      const options = { keys: ring, nowMs, verified: verified as unknown as TokenCache };
+      const found = tokenCredentialFrom(unverifiable, rules, options);
+      expect(isDeny(found) ? found.reason : found.kind).toBe(expected);
+    });
+
+    it('checks times and audience', async () => {
+      const { use, token } = await known();
+      expect(await use(token, { nowMs: nowMs + 3_600_000 })).toBe('token.expired');
+      const nowhere = { ...rules, task: { ...taskRules, audiences: new Set<string>() } };
+      expect(await use(token, { rules: nowhere })).toBe('token.audience');
+    });
+
+    it('verifies it again by another key of the same name', async () => {
+      const { use, ring, token } = await known();
+      ring.replace(issuer, jwksOf(other));
+      expect(await use(token)).toBe('token.signature');
+      ring.replace(issuer, jwksOf(key));
+      expect(await use(token)).toBe('task-token');
+    });
   });
 });

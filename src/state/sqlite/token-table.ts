@@ -43,7 +43,8 @@ export function useStateAt(connection: Connection, key: TaskKey, jtiDigest: stri
     issued: row['jti_digest'] === null ? undefined : tokenFrom(row),
     history: historyFrom(row),
   };
-  return { state, root: String(row['root']) };
+  const { id } = state.task;
+  return { state, root: row['root'] === id ? id : String(row['root']) };
 }
 
 /** The token with that digest, and its task. */

@@ -90,7 +90,7 @@ export class UseStates {
     if (read === undefined) return undefined;
     const { state, root } = read;
     if (state.issued !== undefined) {
-      this.#states.set(jtiDigest, this.#heldOf(state, root));
+      this.#states.set(state.issued.jtiDigest, this.#heldOf(state, root));
       this.#cached += 1;
       if (this.#cached % SWEEP_EACH === 0) this.#dropExpired();
     }
