@@ -140,7 +140,7 @@ function arePlainArguments(args: Action['args']): boolean {
   return true;
 }
 
-/** Immutable values found plain before, which tokens and tasks share. */
+/** Immutable values found plain before. They repeat from use to use, and tokens and tasks share many. */
 const knownPlain = new WeakSet<object>();
 
 function isKnownPlain<T extends object>(value: T, isPlain: (value: T) => boolean): boolean {

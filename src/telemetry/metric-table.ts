@@ -284,7 +284,7 @@ export const metricTable = {
   ),
   cacheRequests: counter(
     'remit_cache_requests_total',
-    'Cache look-ups by result; bypass: not cacheable, because no policy could match, the engine had to be asked or the check ended earlier; signature: of a token only that was known',
+    'Cache look-ups by result; bypass: not cacheable, because no policy could match, the engine had to be asked or the check ended earlier; signature: only the signature of the token was known',
     { cache: ['decision', 'token'], result: [...CACHE_RESULTS, 'signature'] },
   ),
   cacheEntries: gauge('remit_cache_entries', 'Cached entries by cache: answers and tokens', {
