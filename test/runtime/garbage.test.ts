@@ -86,10 +86,10 @@ function growthCollectedAt(found: readonly number[], left: number): readonly num
 
 describe('collectGrowth', () => {
   it.each([
-    ['has grown by a half', [100, 140, 151, 140, 151], 100, [2, 4]],
-    ['has grown by a half since it was smallest', [100, 60, 80, 91], 60, [3]],
-    ['stays as it is', [100, 120, 149, 100], 100, []],
-    ['needs what it has: it waits for the next half', [100, 160, 200, 239, 241], 160, [1, 4]],
+    ['has grown by a fifth', [100, 119, 121, 119, 121], 100, [2, 4]],
+    ['has grown by a fifth since it was smallest', [100, 60, 71, 73], 60, [3]],
+    ['stays as it is', [100, 110, 119, 100], 100, []],
+    ['needs what it has: it waits for the next fifth', [100, 160, 180, 191, 193], 160, [1, 4]],
     ['is small, and leaves others to V8', [16_383, 24_576, 16_384, 24_577], 16_384, [1]],
   ])('collects each time the heap %s', (_name, found, left, looks) => {
     expect(growthCollectedAt(found, left)).toEqual(looks);
