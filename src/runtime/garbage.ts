@@ -1,4 +1,4 @@
-import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 import type { After } from './timers.ts';
 
 /** Milliseconds between looks at the event loop. */
@@ -66,7 +66,49 @@ export function collectGrowth({ after, usedBytes = used, collect = () => globalT
   look();
 }
 
+/** What `compactNowAndThen` needs. */
+export interface CompactOptions {
+  readonly after: After;
+  /** Bytes that the old generation of this thread has in use. Default: what V8 says. */
+  readonly usedBytes?: () => number;
+  /** Whether V8's own full collections favour memory over speed. Default: the flag of V8. */
+  readonly favourMemory?: (favours: boolean) => void;
+}
+
+/** Milliseconds from one compaction to the next. */
+const COMPACT_EVERY_MS = 5 * 60 * 1_000;
+
+/**
+ * Lets V8's own full collection compact the old generation once in five minutes, if one comes within a minute. By itself V8 leaves so small a
+ * heap as it is, and what lives long ends up between what does not: after an hour of 1,000 checks a second, 25 MiB were in memory for 15 in
+ * use. To favour memory moves 6 MiB at most. Compaction of everything holds the heap twice for up to 10 s.
+ */
+export function compactNowAndThen({ after, usedBytes = old, favourMemory = setFavour }: CompactOptions): void {
+  const rest = (): void => {
+    after(COMPACT_EVERY_MS, () => {
+      favourMemory(true);
+      look(usedBytes(), MOST_LOOKS);
+    });
+  };
+  const look = (before: number, looks: number): void => {
+    after(LOOK_MS, () => {
+      const bytes = usedBytes();
+      if (bytes >= before && looks > 1) return look(bytes, looks - 1);
+      favourMemory(false);
+      rest();
+    });
+  };
+  rest();
+}
+
 const used = (): number => getHeapStatistics().used_heap_size;
+
+/** It shrinks by full collections alone. */
+const old = (): number =>
+  getHeapSpaceStatistics().find((space) => space.space_name === 'old_space')?.space_used_size ?? 0;
+
+const setFavour = (favours: boolean): void =>
+  setFlagsFromString(favours ? '--optimize-for-size' : '--no-optimize-for-size');
 
 const measured = (): number => performance.eventLoopUtilization().active;
 

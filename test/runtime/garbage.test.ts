@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
-import { collectGrowth, collectOnceIdle } from '../../src/runtime/garbage.ts';
+import { collectGrowth, collectOnceIdle, compactNowAndThen } from '../../src/runtime/garbage.ts';
 
 /** Runs a thread that has worked so many milliseconds at each look. Gives the number of collections, and of looks. */
 function collectionsWith(worked: readonly number[]): { readonly collections: number; readonly looks: number } {
@@ -114,5 +114,60 @@ describe('collectGrowth', () => {
     const [small, plain] = [await mostWith(true), await mostWith(false)];
     expect(small).toBeGreaterThan(0);
     expect(small).toBeLessThan(plain);
+  });
+});
+
+/** What V8 favours from which look on, of those that find so many MiB in use. Look 0 ends the first rest. */
+function compactionsWith(found: readonly number[]): readonly string[] {
+  const due: (() => void)[] = [];
+  const done: string[] = [];
+  let look = -1;
+  compactNowAndThen({
+    after: (delayMs, run) => {
+      if (look >= 0 && delayMs > 1_000) done.push(`look ${look}: rests for ${delayMs / 1_000} s`);
+      due.push(run);
+      return () => {};
+    },
+    usedBytes: () => found[look] ?? 0,
+    favourMemory: (favours) => done.push(`look ${look}: ${favours ? 'memory' : 'speed'}`),
+  });
+  for (look = 0; look < found.length; look += 1) due.shift()?.();
+  return done;
+}
+
+const never = Array.from({ length: 64 }, () => 15);
+
+describe('compactNowAndThen', () => {
+  it.each([
+    ['a collection', [15, 16, 16, 17, 12, 13, 14], ['look 4: speed', 'look 4: rests for 300 s', 'look 5: memory']],
+    ['a minute without one', never, ['look 60: speed', 'look 60: rests for 300 s', 'look 61: memory']],
+  ])('favours memory until %s', (_name, found, expected) => {
+    expect(compactionsWith(found)).toEqual(['look 0: memory', ...expected]);
+  });
+
+  it('takes the fragments out of the heap of a process', async () => {
+    const file = join(import.meta.dirname, '../../src/runtime/garbage.ts');
+    const script = (compacts: boolean): string => `
+      const { getHeapSpaceStatistics } = await import('node:v8');
+      const { compactNowAndThen } = await import(${JSON.stringify(file)});
+      const all = Array.from({ length: 200_000 }, (_, index) => [index]);
+      gc();
+      gc();
+      const kept = all.filter((_, index) => index % 2 === 0);
+      all.length = 0;
+      // From here on V8 knows what is free.
+      gc();
+      if (${compacts}) compactNowAndThen({ after: (_ms, run) => void setTimeout(run, 1).unref() });
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      gc();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const old = getHeapSpaceStatistics().find((space) => space.space_name === 'old_space');
+      console.log(old.physical_space_size - old.space_used_size, kept.length);`;
+    const fragmentsWith = async (compacts: boolean): Promise<number> => {
+      const flags = ['--expose-gc', '--input-type=module', '--eval', script(compacts)];
+      return Number.parseInt((await promisify(execFile)(process.execPath, flags)).stdout, 10);
+    };
+    const [compacted, plain] = [await fragmentsWith(true), await fragmentsWith(false)];
+    expect(compacted).toBeLessThan(plain / 2);
   });
 });
