@@ -81,7 +81,8 @@ const COMPACT_EVERY_MS = 5 * 60 * 1_000;
 /**
  * Lets V8's own full collection compact the old generation once in five minutes, if one comes within a minute. By itself V8 leaves so small a
  * heap as it is, and what lives long ends up between what does not: after an hour of 1,000 checks a second, 25 MiB were in memory for 15 in
- * use. To favour memory moves 6 MiB at most. Compaction of everything holds the heap twice for up to 10 s.
+ * use. A collection that favours memory moves 6 MiB at most and shrinks the young generation, which grows again within a second. To compact
+ * everything would hold the heap twice for up to 10 s.
  */
 export function compactNowAndThen({ after, usedBytes = old, favourMemory = setFavour }: CompactOptions): void {
   const rest = (): void => {
@@ -103,7 +104,7 @@ export function compactNowAndThen({ after, usedBytes = old, favourMemory = setFa
 
 const used = (): number => getHeapStatistics().used_heap_size;
 
-/** It shrinks by full collections alone. */
+/** Only a full collection makes it smaller. */
 const old = (): number =>
   getHeapSpaceStatistics().find((space) => space.space_name === 'old_space')?.space_used_size ?? 0;
 
