@@ -62,7 +62,7 @@ const NOTIFICATIONS: ReadonlySet<string> = new Set([
 const DECIDING = ['name', 'arguments', 'uri', 'ref', 'taskId', '_meta'];
 
 /**
- * What a message is about. Denies with `request.malformed` where the target is missing or not text, and with
+ * What a message is about. Denies with `request.malformed` where the target is missing, not text or longer than 256 characters, and with
  * `request.not-canonical` where a lenient parser takes another parameter for a deciding one.
  *
  * An MCP request without an id is `request.malformed`, whatever the catalog says, because a server might act on it all the
@@ -85,6 +85,7 @@ function tool(params: Params): McpTarget | Deny {
   const name = params.get('name');
   const sent = params.has('arguments') ? objectMembers(params.get('arguments')) : new Map<string, unknown>();
   if (typeof name !== 'string') return malformed('the tool has no name');
+  if (name.length > MAX_NAME_CHARS) return tooLong('tool');
   return sent === null ? malformed('the arguments must be an object') : { kind: 'tool', name, arguments: sent };
 }
 
@@ -97,7 +98,16 @@ function completion(params: Params): McpTarget | Deny {
   return malformed('the completion must refer to a prompt or a resource');
 }
 
-const named = (kind: 'resource' | 'prompt' | 'session', name: unknown): McpTarget | Deny =>
-  typeof name === 'string' ? { kind, name } : malformed(`the ${kind === 'session' ? 'task' : kind} has no name`);
+/** Longest name of a tool, prompt or task and longest URI of a resource, in UTF-16 code units. */
+const MAX_NAME_CHARS = 256;
+
+function named(kind: 'resource' | 'prompt' | 'session', name: unknown): McpTarget | Deny {
+  const what = kind === 'session' ? 'task' : kind;
+  if (typeof name !== 'string') return malformed(`the ${what} has no name`);
+  return name.length > MAX_NAME_CHARS ? tooLong(what) : { kind, name };
+}
+
+const tooLong = (what: string): Deny =>
+  malformed(`the name of the ${what} is longer than ${MAX_NAME_CHARS} characters`);
 
 const malformed = (detail: string): Deny => deny('request.malformed', detail);

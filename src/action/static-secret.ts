@@ -3,6 +3,7 @@ import { systemPorts } from '../runtime/ports.ts';
 import { BoundedMemo } from '../runtime/bounded-memo.ts';
 import type { HttpCall } from './call.ts';
 import { isLongLived, jwtEnd } from './jwt-life.ts';
+import { uriPasswordsIn } from './uri-password.ts';
 
 /** A long-lived credential in a call. Never contains the secret itself. */
 export interface StaticSecret {
@@ -133,8 +134,6 @@ export function staticSecretsIn(
   });
 }
 
-/** The password in a URI's userinfo. */
-const URI_PASSWORD = /[a-z][a-z0-9+.-]*:\/\/[^/?#@:]*:([^/?#@]{1,1024})@/i;
 /** A path, URI or name without any of these contains no secret of these forms. */
 const MAY_HOLD_IN_TARGET = /[%?@]/;
 /** As the current time, it makes every JWT long-lived: a short-lived one must not be shown either. */
@@ -145,8 +144,7 @@ function inTarget(text: string): readonly Seen[] {
   if (!MAY_HOLD.test(text) && !MAY_HOLD_IN_TARGET.test(text)) return NOTHING;
   const mark = text.indexOf('?');
   const head = mark === -1 ? text : text.slice(0, mark);
-  const password = URI_PASSWORD.exec(head)?.[1];
-  const seen: Seen[] = password === undefined ? [] : [{ kind: 'uri-password', secret: password }];
+  const seen: Seen[] = uriPasswordsIn(head, MAX_FOUND).map((secret) => ({ kind: 'uri-password', secret }));
   // No shape contains one of these characters; a secret can be on either side.
   for (const piece of text.split(/[/?&=;#@:]/)) seen.push(...secretsOf(decoded(piece), BEFORE_ALL_MS));
   for (const field of mark === -1 ? [] : text.slice(mark + 1).split(/[&;#]/)) {

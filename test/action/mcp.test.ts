@@ -160,6 +160,18 @@ describe('mcpActionFrom names the action', () => {
 });
 
 describe('mcpActionFrom denies', () => {
+  it.each([
+    ['tool', 'tools/call', (name: string) => ({ name })],
+    ['resource', 'resources/read', (uri: string) => ({ uri })],
+    ['prompt', 'prompts/get', (name: string) => ({ name })],
+    ['task', 'tasks/get', (taskId: string) => ({ taskId })],
+    ['resource', 'completion/complete', (uri: string) => ({ ref: { type: 'ref/resource', uri } })],
+  ])('denies a %s of 257 characters in %s, and reads one of 256 (issue 37, point 1)', (what, method, params) => {
+    const named = (chars: number): unknown => outcome(call(message(method, params('x'.repeat(chars)))));
+    expect(named(257)).toBe(`request.malformed: the name of the ${what} is longer than 256 characters`);
+    expect(named(256)).not.toContain('request.malformed');
+  });
+
   it.each<[string, HttpCall, string]>([
     [
       'an unknown tool',
