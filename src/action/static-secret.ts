@@ -3,6 +3,7 @@ import { systemPorts } from '../runtime/ports.ts';
 import { BoundedMemo } from '../runtime/bounded-memo.ts';
 import type { HttpCall } from './call.ts';
 import { isLongLived, jwtEnd } from './jwt-life.ts';
+import { keyShapeOf } from './key-shapes.ts';
 import { uriPasswordsIn } from './uri-password.ts';
 
 /** A long-lived credential in a call. Never contains the secret itself. */
@@ -30,20 +31,6 @@ export interface SecretSearch {
 
 /** Most secrets searched for; beyond it there may be more. */
 export const MAX_FOUND = 16;
-
-/** Anchored, with bounded or single repetition, so that each takes one pass over its word. */
-const SHAPES: readonly (readonly [kind: string, shape: RegExp])[] = [
-  ['aws-access-key', /^(?:AKIA|ABIA|ACCA)[A-Z2-7]{16}(?:\/|$)/],
-  ['github-token', /^(?:gh[oprsu]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})$/],
-  ['gitlab-token', /^gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|oas)-[A-Za-z0-9_.-]{20,300}$/],
-  ['slack-token', /^xox[abeoprs]-[A-Za-z0-9-]{10,300}$/],
-  ['stripe-key', /^[rs]k_(?:live|test)_[A-Za-z0-9]{16,300}$/],
-  ['sk-key', /^sk-[A-Za-z0-9_-]{20,300}$/],
-  ['google-api-key', /^AIza[A-Za-z0-9_-]{35}$/],
-  ['npm-token', /^npm_[A-Za-z0-9]{36}$/],
-  ['hugging-face-token', /^hf_[A-Za-z0-9]{30,64}$/],
-  ['sendgrid-key', /^SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}$/],
-];
 
 /** Prefilter: a text without any of these contains no word of these shapes, no JWT and no key. Most texts end here. */
 const MAY_HOLD = /eyJ|-----BEGIN|AKIA|ABIA|ACCA|gh[oprsu]_|github_pat_|gl[a-z]{2,5}-|xox|[rs]k_|sk-|AIza|npm_|hf_|SG\./;
@@ -284,13 +271,11 @@ function wordsOf(text: string): readonly SecretWord[] {
   const words: SecretWord[] = [];
   for (const { 0: word, index } of text.matchAll(WORD)) {
     const end = jwtEnd(word);
-    const kind = end === null ? shapeOf(word) : 'jwt';
+    const kind = end === null ? keyShapeOf(word) : 'jwt';
     if (kind !== null) words.push({ kind, from: index, to: index + word.length, endSeconds: end ?? Infinity });
   }
   return words;
 }
-
-const shapeOf = (word: string): string | null => SHAPES.find(([, shape]) => shape.test(word))?.[0] ?? null;
 
 function isShortLived(word: string, nowMs: number): boolean {
   const end = jwtEnd(word);

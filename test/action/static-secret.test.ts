@@ -154,6 +154,28 @@ describe('staticSecretsIn', () => {
     expect(staticSecretsIn({ headers: given, query, segments: [] }, search)).toEqual([]);
   });
 
+  it.each([
+    'sk-learn-getting-started-guide',
+    'xoxo-greeting-cards-2026',
+    'sk-Learn-Iris-part2-of-10',
+    'glpat-rotation-how-to-for-teams',
+    'github_pat_documentation_for_beginners',
+    'SG.getting-started-guide.introduction-to-things',
+  ])('takes words with the prefix of a key for words (issue 37, point 21): %s', (words) => {
+    expect([...inPath(words), ...inHeaders({ 'x-title': words }), ...inQuery(`q=${words}`)]).toEqual([]);
+  });
+
+  it.each([
+    ['slack-token', 'xoxp-2026-1234567890-abcdef'],
+    ['slack-token', 'xoxe-greeting-4f9a1c77be20'],
+    ['sk-key', `sk-ant-api03-${'x'.repeat(40)}`],
+    ['sk-key', 'sk-getting-started-9f8e7d6c5b4a'],
+    ['sk-key', `sk-${'abcdefghij'.repeat(4)}`],
+    ['gitlab-token', 'glpat-xYz-AbC-dEfGhIjK_lMn'],
+  ])('takes for a %s what no words spell: %s', (kind, key) => {
+    expect(seen(inPath(key))).toEqual([`${kind} in path segment 1`]);
+  });
+
   it('returns only digests of a secret', () => {
     const secrets = [
       ...inHeaders({ 'x-api-key': github, authorization: 'Basic dXNlcjpwYXNz' }),
