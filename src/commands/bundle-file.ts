@@ -1,22 +1,27 @@
 import { readFile } from 'node:fs/promises';
 import { bundleFrom } from '../policy/bundle/bundle.ts';
-import type { Bundle } from '../policy/bundle/bundle.ts';
-import { verificationKeysFrom } from '../token/jwks.ts';
+import type { Bundle, BundleTrust } from '../policy/bundle/bundle.ts';
+import { signingKeysFrom } from '../policy/bundle/bundle-keys.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import { isCommandRefusal, refusal } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
-const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
-
-/** The bundle in a file, verified with a JWK Set. The caller checks its expiry. */
-export async function signedBundleAt(file: string, keysFile: string): Promise<Bundle | CommandRefusal> {
+/**
+ * The bundle in a file, verified with a JWK Set. By default it may have any name, and one signature is enough. The caller checks its
+ * expiry.
+ */
+export async function signedBundleAt(
+  file: string,
+  keysFile: string,
+  { name = null, signatures = 1 }: Partial<Pick<BundleTrust, 'name' | 'signatures'>> = {},
+): Promise<Bundle | CommandRefusal> {
   const [content, keysText] = [await bundleFileText(file), await bundleFileText(keysFile)];
   if (isCommandRefusal(content)) return content;
   if (isCommandRefusal(keysText)) return keysText;
-  const keys = verificationKeysFrom(jsonOf(keysText.text), ALGORITHMS);
+  const keys = signingKeysFrom(jsonOf(keysText.text));
   if (isProblem(keys)) return refusal(`the key set \`${keysFile}\` ${keys.problem}`);
-  const found = bundleFrom(content.text, keys, file);
+  const found = bundleFrom(content.text, { keys, name, signatures }, file);
   return isProblem(found) ? refusal(`\`${file}\` ${found.problem}`, EXIT.no) : found;
 }
 

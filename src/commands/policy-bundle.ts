@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
-import { bundleKeyFrom, signedBundle } from '../policy/bundle/bundle.ts';
-import type { Bundle, BundleHead } from '../policy/bundle/bundle.ts';
+import { bundleFrom, bundleKeyFrom, cosignedBundle, MAX_SIGNATURES, signedBundle } from '../policy/bundle/bundle.ts';
+import type { Bundle, BundleHead, BundleKey } from '../policy/bundle/bundle.ts';
+import { bundleName, signingKeysFrom } from '../policy/bundle/bundle-keys.ts';
 import { policySetFrom } from '../policy/loading/load.ts';
 import { readPolicySource } from '../policy/loading/source.ts';
 import { systemPorts } from '../runtime/ports.ts';
@@ -10,34 +11,41 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { counted, findingLines, shownFiles } from './finding-lines.ts';
 import { optionsFrom } from './options.ts';
+import { policySetAt } from './policy-operand.ts';
 import { isCommandRefusal, refusal, refused as refusalSaid } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
 const help = `remit policy bundle: sign a policy folder, or check a signed one
 
-usage: remit policy bundle [FOLDER] --key FILE --serial N --out FILE [--version TEXT] [--days N] [--json]
-       remit policy bundle --verify FILE --keys FILE [--json]
-       remit policy bundle --public FILE
+usage: remit policy bundle [FOLDER] --name NAME --key FILE --serial N --out FILE [--version TEXT] [--days N] [--json]
+       remit policy bundle [FOLDER] --sign FILE --key FILE --out FILE [--json]
+       remit policy bundle --verify FILE --keys FILE [--name NAME] [--signatures N] [--json]
+       remit policy bundle --public FILE [--for NAME ...]
 
-  FOLDER         a policy folder that validates; default \`cedar-policies\`
+  FOLDER         a policy folder that validates; default \`cedar-policies\`. With \`--sign\` it is optional, and must be what the bundle has
+  --name NAME    what the policies are for, such as \`prod/payments\`: \`policies.bundle.name\` of each Remit that takes them
   --key FILE     the private key, PEM: P-256, Ed25519 or RSA
   --serial N     a number that never decreases: a Remit refuses a bundle whose serial is below that of the last one in force
   --out FILE     the file to write
   --version TEXT any text; default the serial
   --days N       lifetime in days, 1 to 366; default 30. Afterwards every check is denied with \`policy.expired\`
+  --sign FILE    add a signature to this bundle, for a Remit with \`policies.bundle.signatures: 2\`
   --verify FILE  a bundle to verify with the JWK Set of \`--keys\`
+  --signatures N how many keys must have signed it, 1 to ${MAX_SIGNATURES}; default 1
   --public FILE  print the JWK Set of a private key, for \`policies.bundle.keys\`
-  --json         one object: version, serial, issuedAt, expiresAt, hash, policyFiles
+  --for NAME     limit that key to bundles of this name, or with a final \`*\` to names that begin so; may be repeated
+  --json         one object: name, version, serial, issuedAt, expiresAt, hash, policyFiles, signers
 
-A bundle is a compact JWS (RFC 7515) of type \`remit-policies+jws\` over all files of the folder. Its hash is the hash of the
+A bundle is a JWS (RFC 7515) of type \`remit-policies+jws\` over all files of the folder. Its hash is the hash of the
 policy set, which each decision names.
 
   openssl genpkey -algorithm ed25519 -out bundle.pem
-  remit policy bundle --public bundle.pem > bundle-keys.json
-  remit policy bundle --key bundle.pem --serial 42 --out policies.jws
+  remit policy bundle --public bundle.pem --for 'prod/*' > bundle-keys.json
+  remit policy bundle --name prod/payments --key bundle.pem --serial 42 --out policies.jws
   remit policy bundle --verify policies.jws --keys bundle-keys.json
+  remit policy bundle cedar-policies --sign policies.jws --key second.pem --out policies.jws
 
-exit codes: 0 success, 1 the folder has findings or the bundle is invalid, 2 bad use or an unreadable file`;
+exit codes: 0 success, 1 the folder has findings, differs from the bundle to sign, or the bundle is invalid, 2 bad use or an unreadable file`;
 
 /** `remit policy bundle`. */
 export const policyBundle: Command = { name: 'policy bundle', help, run: bundle };
@@ -54,7 +62,11 @@ async function bundle(args: readonly string[], io: Io): Promise<number> {
     {
       key: one,
       serial: one,
+      name: one,
       out: one,
+      sign: one,
+      signatures: { type: 'string', default: '1' },
+      for: { type: 'string', multiple: true },
       version: one,
       days: { type: 'string', default: '30' },
       verify: one,
@@ -65,23 +77,29 @@ async function bundle(args: readonly string[], io: Io): Promise<number> {
     1,
   );
   if (typeof options === 'string') return refused(io, options);
-  const { key, serial, out, version, days, verify, keys, json } = options.values;
-  if (options.values.public !== undefined) return printPublic(io, options.values.public);
-  if (verify !== undefined) {
-    return keys === undefined ? refused(io, '`--verify` needs `--keys`') : check(io, { file: verify, keys, json });
+  const { key, serial, out, version, days, verify, keys, json, name } = options.values;
+  const [folder] = options.operands;
+  if (options.values.public !== undefined) return printPublic(io, options.values.public, options.values.for ?? []);
+  if (verify !== undefined) return check(io, verify, { keys, name, signatures: options.values.signatures, json });
+  if (options.values.sign !== undefined) {
+    if (key === undefined || out === undefined) return refused(io, '`--sign` needs `--key` and `--out`');
+    return cosign(io, options.values.sign, { folder, key, out, json });
   }
-  if (key === undefined || serial === undefined || out === undefined)
-    return refused(io, 'expected `--key`, `--serial` and `--out`, or `--verify`, or `--public`');
+  if (name === undefined || key === undefined || serial === undefined || out === undefined)
+    return refused(io, 'expected `--name`, `--key`, `--serial` and `--out`, or `--sign`, or `--verify`, or `--public`');
+  const named = bundleName(name);
+  if (isProblem(named)) return refused(io, `\`--name ${name}\` ${named.problem}`);
   if (!isWhole(serial, Number.MAX_SAFE_INTEGER)) return refused(io, '`--serial` must be a whole number above 0');
   if (!isWhole(days, MAX_DAYS)) return refused(io, `\`--days\` must be a whole number from 1 to ${MAX_DAYS}`);
   const issuedAtMs = systemPorts.nowMs();
   const head = {
+    name,
     version: version ?? serial,
     serial: Number(serial),
     issuedAtMs,
     expiresAtMs: issuedAtMs + Number(days) * DAY_MS,
   };
-  return sign(io, options.operands[0] ?? 'cedar-policies', { key, out, head, json });
+  return sign(io, folder ?? 'cedar-policies', { key, out, head, json });
 }
 
 const isWhole = (word: string, max: number): boolean =>
@@ -97,10 +115,8 @@ async function sign(
     json,
   }: { readonly key: string; readonly out: string; readonly head: BundleHead; readonly json: boolean },
 ): Promise<number> {
-  const pem = await bundleFileText(keyFile);
-  if (isCommandRefusal(pem)) return refusedWith(io, pem);
-  const key = await bundleKeyFrom(pem.text);
-  if (isProblem(key)) return refused(io, `the key \`${keyFile}\` ${key.problem}`);
+  const key = await keyAt(keyFile);
+  if (isCommandRefusal(key)) return refusedWith(io, key);
   const source = await readPolicySource(folder);
   if ('unreadable' in source)
     return refused(io, `the policy folder \`${folder}\` could not be read: ${source.unreadable}`);
@@ -112,20 +128,63 @@ async function sign(
     io.err(counted(findings.length, 'finding'));
     return EXIT.no;
   }
-  try {
-    await writeFile(out, `${await signedBundle(source, head, key)}\n`);
-  } catch (error) {
-    return refused(io, `\`${out}\` could not be written: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`);
+  const unwritten = await written(out, await signedBundle(source, head, key));
+  if (unwritten !== null) return refusedWith(io, unwritten);
+  print(io, { ...head, signers: [key.jwk.kid ?? ''], hash: set.hash, source }, json);
+  return EXIT.good;
+}
+
+/** Adds a signature to a bundle, and shows what was signed. */
+async function cosign(
+  io: Io,
+  file: string,
+  {
+    folder,
+    key: keyFile,
+    out,
+    json,
+  }: { readonly folder: string | undefined; readonly key: string; readonly out: string; readonly json: boolean },
+): Promise<number> {
+  const [content, key] = [await bundleFileText(file), await keyAt(keyFile)];
+  if (isCommandRefusal(content)) return refusedWith(io, content);
+  if (isCommandRefusal(key)) return refusedWith(io, key);
+  const signed = await cosignedBundle(content.text, key);
+  if (isProblem(signed)) return no(io, `\`${file}\` ${signed.problem}`);
+  // Verified with the key that signed just now: its payload is what the others signed, or theirs do not verify where it is used.
+  const keys = signingKeysFrom({ keys: [key.jwk] });
+  const bundle = isProblem(keys) ? keys : bundleFrom(signed, { keys, name: null, signatures: 1 }, file);
+  if (isProblem(bundle)) return no(io, `\`${file}\` ${bundle.problem}`);
+  if (folder !== undefined) {
+    const own = await policySetAt(folder, undefined);
+    if (isCommandRefusal(own)) return refusedWith(io, own);
+    if (own.hash !== bundle.hash)
+      return no(io, `\`${file}\` has the set ${bundle.hash}, and \`${folder}\` the set ${own.hash}: not signed`);
   }
-  print(io, { ...head, keyId: key.jwk.kid ?? null, hash: set.hash, source }, json);
+  const unwritten = await written(out, signed);
+  if (unwritten !== null) return refusedWith(io, unwritten);
+  print(io, bundle, json);
   return EXIT.good;
 }
 
 async function check(
   io: Io,
-  { file, keys: keysFile, json }: { readonly file: string; readonly keys: string; readonly json: boolean },
+  file: string,
+  {
+    keys: keysFile,
+    name = null,
+    signatures,
+    json,
+  }: {
+    readonly keys: string | undefined;
+    readonly name: string | undefined | null;
+    readonly signatures: string;
+    readonly json: boolean;
+  },
 ): Promise<number> {
-  const found = await signedBundleAt(file, keysFile);
+  if (keysFile === undefined) return refused(io, '`--verify` needs `--keys`');
+  if (!isWhole(signatures, MAX_SIGNATURES))
+    return refused(io, `\`--signatures\` must be a whole number from 1 to ${MAX_SIGNATURES}`);
+  const found = await signedBundleAt(file, keysFile, { name, signatures: Number(signatures) });
   if (isCommandRefusal(found)) return refusedWith(io, found);
   const set = await policySetFrom(found.source);
   if ('findings' in set) {
@@ -139,21 +198,41 @@ async function check(
   return EXIT.good;
 }
 
-async function printPublic(io: Io, file: string): Promise<number> {
-  const pem = await bundleFileText(file);
-  if (isCommandRefusal(pem)) return refusedWith(io, pem);
-  const key = await bundleKeyFrom(pem.text);
-  if (isProblem(key)) return refused(io, `the key \`${file}\` ${key.problem}`);
-  io.out(JSON.stringify({ keys: [key.jwk] }));
+async function printPublic(io: Io, file: string, names: readonly string[]): Promise<number> {
+  const key = await keyAt(file);
+  if (isCommandRefusal(key)) return refusedWith(io, key);
+  const scoped = { keys: [names.length === 0 ? key.jwk : { ...key.jwk, bundles: names }] };
+  const read = signingKeysFrom(scoped);
+  if (isProblem(read)) return refused(io, `the key set ${read.problem}`);
+  io.out(JSON.stringify(scoped));
   return EXIT.good;
 }
 
-function print(io: Io, { version, serial, issuedAtMs, expiresAtMs, hash, source }: Bundle, json: boolean): void {
-  const [issuedAt, expiresAt] = [issuedAtMs, expiresAtMs].map((ms) => new Date(ms).toISOString());
+async function keyAt(file: string): Promise<BundleKey | CommandRefusal> {
+  const pem = await bundleFileText(file);
+  if (isCommandRefusal(pem)) return pem;
+  const key = await bundleKeyFrom(pem.text);
+  return isProblem(key) ? refusal(`the key \`${file}\` ${key.problem}`) : key;
+}
+
+async function written(out: string, bundle: string): Promise<CommandRefusal | null> {
+  try {
+    await writeFile(out, `${bundle}\n`);
+    return null;
+  } catch (error) {
+    return refusal(`\`${out}\` could not be written: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`);
+  }
+}
+
+function print(io: Io, bundle: Bundle, json: boolean): void {
+  const { name, version, serial, hash, source, signers } = bundle;
+  const [issuedAt, expiresAt] = [bundle.issuedAtMs, bundle.expiresAtMs].map((ms) => new Date(ms).toISOString());
   const files = source.policies.length;
-  if (json) io.out(JSON.stringify({ version, serial, issuedAt, expiresAt, hash, policyFiles: files }));
+  if (json) io.out(JSON.stringify({ name, version, serial, issuedAt, expiresAt, hash, policyFiles: files, signers }));
   else
-    io.out(`version ${version}, serial ${serial}, until ${expiresAt}, ${counted(files, 'policy file')}, set ${hash}`);
+    io.out(
+      `${name}, version ${version}, serial ${serial}, until ${expiresAt}, ${counted(files, 'policy file')}, set ${hash}, signed by ${signers.join(' and ')}`,
+    );
 }
 
 const refusedWith = (io: Io, problem: CommandRefusal): number => refusalSaid(io, 'remit policy bundle', problem);

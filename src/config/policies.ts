@@ -1,5 +1,7 @@
 import { resolve } from 'node:path';
 import { integer, made, optional, textOf, type Reader } from '../runtime/fields.ts';
+import { MAX_SIGNATURES } from '../policy/bundle/bundle.ts';
+import { bundleName } from '../policy/bundle/bundle-keys.ts';
 import { aloneOr, section } from './fields.ts';
 import { jwksIn, pathIn } from './values.ts';
 
@@ -11,10 +13,18 @@ export interface PoliciesConfig {
   /** Folder with the schema, the catalog, the entities and the policies. Default `cedar-policies`. */
   readonly folder: string;
   /**
-   * A signed bundle instead of the folder: a file, an `https:` URL or `authority`, the keys that may sign it (a file with a JWK Set), and
-   * PEM certificates trusted for the server. Default none; certificates default to those of the runtime.
+   * A signed bundle instead of the folder. `from`: a file, an `https:` URL or `authority`. `name`: the only name that is taken, so that a
+   * bundle for another place is refused even if the same key signed it. `keys`: the keys that may sign it, a file with a JWK Set.
+   * `signatures`: how many of them must have, 1 to 8, default 1. `ca`: PEM certificates trusted for the server, default those of the
+   * runtime. Default: no bundle.
    */
-  readonly bundle: { readonly from: string; readonly keys: string; readonly ca: string | null } | null;
+  readonly bundle: {
+    readonly from: string;
+    readonly name: string;
+    readonly keys: string;
+    readonly signatures: number;
+    readonly ca: string | null;
+  } | null;
   /** Folder of a candidate set, which is evaluated beside the set in force but never enforced. Default none. */
   readonly candidate: string | null;
   /** Interval at which the source is checked for changes. Default 2 s, 1 to 3600. */
@@ -46,7 +56,13 @@ export const policies = (folder: string): Reader<PoliciesConfig> => {
       section<PoliciesConfig>({
         folder: optional(pathIn(folder), defaults.folder),
         bundle: optional(
-          section({ from: bundleIn(folder), keys: pathIn(folder), ca: optional(pathIn(folder), null) }),
+          section({
+            from: bundleIn(folder),
+            name: bundleName,
+            keys: pathIn(folder),
+            signatures: optional(integer(1, MAX_SIGNATURES), 1),
+            ca: optional(pathIn(folder), null),
+          }),
           null,
         ),
         candidate: optional(pathIn(folder), null),

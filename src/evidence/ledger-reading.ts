@@ -162,7 +162,17 @@ function originText(record: RecordMembers): string {
   const of = origin as RecordMembers;
   if (fieldText(of, 'kind') === 'folder')
     return `from the folder ${fieldText(of, 'folder') ?? '?'}, which is not signed`;
-  return `from ${fieldText(of, 'from') ?? '?'}, version ${fieldText(of, 'version') ?? '?'}, serial ${JSON.stringify(of['serial'] ?? null)}, signed under the key ${fieldText(of, 'keyId') ?? 'without an id'}`;
+  const name = fieldText(of, 'name');
+  const named = name === null ? '' : `, named ${name}`;
+  return `from ${fieldText(of, 'from') ?? '?'}${named}, version ${fieldText(of, 'version') ?? '?'}, serial ${JSON.stringify(of['serial'] ?? null)}, signed under ${signersText(of)}`;
+}
+
+/** Earlier versions recorded one `keyId`. */
+function signersText(of: RecordMembers): string {
+  const { signers } = of;
+  const names = Array.isArray(signers) ? signers.filter((name) => typeof name === 'string') : [];
+  if (names.length > 1) return `the keys ${names.join(', ')}`;
+  return `the key ${names[0] ?? fieldText(of, 'keyId') ?? 'without an id'}`;
 }
 
 function textState(kept: KeptPolicies | Problem | null): string {

@@ -180,14 +180,15 @@ export interface PolicyRecord {
   readonly isTextKept: boolean;
 }
 
-/** The source of a policy set: a folder of unsigned files, or a bundle with the key that verified it. */
+/** The source of a policy set: a folder of unsigned files, or a bundle with the keys that signed it. */
 export type PolicyOrigin =
   | { readonly kind: 'folder'; readonly folder: string }
   | {
       readonly kind: 'bundle';
       readonly from: string;
-      /** `null` for a key without an id. */
-      readonly keyId: string | null;
+      readonly name: string;
+      /** The keys that signed it, by `kid` or thumbprint. */
+      readonly signers: readonly string[];
       readonly version: string;
       readonly serial: number;
       /** Milliseconds since the Unix epoch. */

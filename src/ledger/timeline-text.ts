@@ -104,8 +104,12 @@ function originText(origin: PolicyRecord['origin'] | undefined): string {
   if (origin === undefined) return '';
   return origin.kind === 'folder'
     ? ` from ${origin.folder}`
-    : ` from ${origin.from}, version ${origin.version}, signed by ${origin.keyId ?? 'a key without an id'}`;
+    : ` from ${origin.from}, version ${origin.version}, signed by ${signersOf(origin).join(' and ')}`;
 }
+
+/** Earlier versions recorded one `keyId`. */
+const signersOf = ({ signers, keyId }: { readonly signers?: readonly string[]; readonly keyId?: string | null }) =>
+  signers ?? [keyId ?? 'a key without an id'];
 
 const eventText: Readonly<Record<EventRecord['event'], string>> = {
   suspended: 'suspended',

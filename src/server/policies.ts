@@ -6,6 +6,9 @@ import { isDeny } from '../decision/decision.ts';
 import { FROM_AUTHORITY } from '../config/policies.ts';
 import { BundleFeed, bundleInFile } from '../policy/bundle/bundle-feed.ts';
 import type { BundleInForce } from '../policy/bundle/bundle-feed.ts';
+import type { BundleTrust } from '../policy/bundle/bundle.ts';
+import { signingKeysFrom } from '../policy/bundle/bundle-keys.ts';
+import type { SigningKey } from '../policy/bundle/bundle-keys.ts';
 import { httpsBundle } from '../policy/bundle/fetch.ts';
 import type { FetchBundle } from '../policy/bundle/fetch.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
@@ -23,8 +26,6 @@ import type { Faults } from '../telemetry/faults.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { after } from '../runtime/timers.ts';
-import { verificationKeysFrom } from '../token/jwks.ts';
-import type { VerificationKey } from '../token/jwks.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
 import { Trial } from '../policy-tools/shadow/trial.ts';
@@ -181,7 +182,7 @@ async function feedOf(
   }: Pick<Opening, 'ports' | 'guard' | 'keyFiles' | 'fromAuthority' | 'notes'>,
 ): Promise<PolicyFeed | Problem> {
   if (config.bundle === null) return folderFeed(config.folder, guard, notes.policies);
-  const { from, keys: keysFile, ca } = config.bundle;
+  const { from, name, signatures, keys: keysFile, ca } = config.bundle;
   const keys = await followedFile(keysFile, { keyFiles, what: 'keys of the policy bundle', read: bundleKeysFrom });
   if (isProblem(keys)) return keys;
   const anchors =
@@ -191,7 +192,8 @@ async function feedOf(
   const inFile = from.startsWith('https://') ? overHttps : bundleInFile(from, systemDisk);
   const fetch = from === FROM_AUTHORITY && fromAuthority !== null ? fromAuthority : inFile;
   const load = policySetsToServe(notes.policies);
-  const feed = new BundleFeed({ label: from, fetch, keys, keptIn, ports, load });
+  const trust = (): BundleTrust => ({ keys: keys(), name, signatures });
+  const feed = new BundleFeed({ label: from, fetch, trust, keptIn, ports, load });
   await feed.restore();
   return feed;
 }
@@ -220,9 +222,9 @@ async function followedFile<T>(
   return () => current;
 }
 
-function bundleKeysFrom(text: string): readonly VerificationKey[] | Problem {
+function bundleKeysFrom(text: string): readonly SigningKey[] | Problem {
   try {
-    return verificationKeysFrom(JSON.parse(text), ALGORITHMS);
+    return signingKeysFrom(JSON.parse(text));
   } catch {
     return { problem: 'is not JSON' };
   }
@@ -230,8 +232,6 @@ function bundleKeysFrom(text: string): readonly VerificationKey[] | Problem {
 
 const pemFrom = (text: string): string | Problem =>
   text.includes('-----BEGIN CERTIFICATE-----') ? text : { problem: 'has no certificate in PEM' };
-
-const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
 
 /** A candidate set, evaluated beside the set in force. Its problems are logged and affect nothing else. */
 async function openCandidate(

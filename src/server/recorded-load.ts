@@ -42,11 +42,12 @@ export function recordedLoad(load: LoadPolicySet, { ledger, ports, by, keepText 
 
 function originOf({ bundle, source: { folder } }: Pick<PolicySet, 'bundle' | 'source'>): PolicyOrigin {
   if (bundle === null) return { kind: 'folder', folder: recordText(folder) };
-  const { keyId, version, serial, issuedAtMs } = bundle;
+  const { signers, name, version, serial, issuedAtMs } = bundle;
   return {
     kind: 'bundle',
     from: recordText(folder),
-    keyId: keyId === null ? null : recordText(keyId),
+    name: recordText(name),
+    signers: signers.map(recordText),
     version: recordText(version),
     serial,
     issuedAt: issuedAtMs,

@@ -30,7 +30,7 @@ const HOUR_MS = 3_600_000;
 const signed = (serial: number, by = signer): Promise<string> =>
   signedBundle(
     folderWith(`@id("p${serial}") permit (principal, action, resource);\n`),
-    { version: `v${serial}`, serial, issuedAtMs: 1, expiresAtMs: Date.now() + HOUR_MS },
+    { name: 'prod', version: `v${serial}`, serial, issuedAtMs: 1, expiresAtMs: Date.now() + HOUR_MS },
     by.key,
   );
 const served = (text: string, serial = 1): ServedBundle => ({ serial, digest: bundleDigestOf(text), text });
@@ -69,7 +69,7 @@ async function sidecar(targets: readonly string[]) {
       fetched.push(isProblem(found) ? found.problem : found.kind);
       return found;
     },
-    keys: () => signer.keys,
+    trust: () => ({ keys: signer.keys, name: 'prod', signatures: 1 }),
     keptIn: join(folder(), 'kept'),
     ports: systemPorts,
     load: (source) => policySetFrom(source, { compile: compileHere }),

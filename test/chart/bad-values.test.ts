@@ -81,7 +81,12 @@ const bad: readonly (readonly [name: string, set: readonly string[], says: RegEx
     ['policies.bundle.from=https://a', 'policies.existingConfigMap=remit-a'],
     /beside a policy folder: keep one/,
   ],
-  ['a bundle without keys', ['policies.bundle.from=https://a'], /bundle\.keys is empty: give the JWK Set/],
+  ['a bundle without a name', ['policies.bundle.from=https://a'], /bundle\.name is empty: give the name/],
+  [
+    'a bundle without keys',
+    ['policies.bundle.from=https://a', 'policies.bundle.name=prod'],
+    /bundle\.keys is empty: give the JWK Set/,
+  ],
 ];
 
 describeWith(helmPart(), 'the chart refuses', ([helm4, helm3]) => {

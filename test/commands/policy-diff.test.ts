@@ -165,7 +165,18 @@ describe('remit policy diff', () => {
     writeFileSync(key, privateKey);
     const { out } = await example.run(policyBundle, '--public', key);
     writeFileSync(join(parent, 'bundle-keys.json'), out.join(''));
-    await example.run(policyBundle, example.path, '--key', key, '--serial', '1', '--out', join(parent, 'set.jws'));
+    await example.run(
+      policyBundle,
+      example.path,
+      '--name',
+      'a',
+      '--key',
+      key,
+      '--serial',
+      '1',
+      '--out',
+      join(parent, 'set.jws'),
+    );
     const by = [...ofState('--decision', 'allow'), '--keys', join(parent, 'bundle-keys.json')];
     const good = await diff('set.jws', 'gone', ...by);
     expect([good.code, good.out[0], good.out.at(-1)]).toEqual([
@@ -176,7 +187,7 @@ describe('remit policy diff', () => {
     expect(await diff('keys.json', 'gone', ...by)).toEqual({
       code: 2,
       out: [],
-      err: ['remit policy diff: `keys.json` is not a signed bundle: the token is not three parts of base64url'],
+      err: ['remit policy diff: `keys.json` is not a signed bundle: has an unknown member `keys`'],
     });
     expect(await diff('set.jws', 'gone', ...ofState())).toEqual({
       code: 2,

@@ -118,12 +118,12 @@ describe('configFrom', () => {
 
   it('reads policies as a folder or a section', () => {
     const config = read(
-      'trustDomains: [acme.test]\npolicies: { bundle: { from: "https://p.acme.test/b.jws", keys: k.json }, candidate: next, lookSeconds: 30, maxAgeSeconds: 3600 }\n',
+      'trustDomains: [acme.test]\npolicies: { bundle: { from: "https://p.acme.test/b.jws", name: prod, keys: k.json, signatures: 2 }, candidate: next, lookSeconds: 30, maxAgeSeconds: 3600 }\n',
       { REMIT_POLICIES_LOOK_SECONDS: '10' },
     );
     expect('value' in config && config.value.policies).toEqual({
       folder: '/etc/remit/cedar-policies',
-      bundle: { from: 'https://p.acme.test/b.jws', keys: '/etc/remit/k.json', ca: null },
+      bundle: { from: 'https://p.acme.test/b.jws', name: 'prod', keys: '/etc/remit/k.json', signatures: 2, ca: null },
       candidate: '/etc/remit/next',
       lookSeconds: 10,
       maxAgeSeconds: 3600,

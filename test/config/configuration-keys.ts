@@ -27,7 +27,7 @@ const needed = {
     signals: { transmitters: [{ issuer: 'https://idp.acme.test', jwks: 'idp.json' }] },
   },
 };
-const bundle = { policies: { bundle: { from: 'prod.jws', keys: 'keys.json' } } };
+const bundle = { policies: { bundle: { from: 'prod.jws', name: 'prod', keys: 'keys.json' } } };
 
 type Json = string | number | readonly Json[] | { readonly [name: string]: Json };
 

@@ -147,7 +147,7 @@ describe('the state of a configuration', () => {
   });
 
   it('takes the policies of the authority at a sidecar alone', () => {
-    const policies = 'policies: { bundle: { from: authority, keys: k.json } }\n';
+    const policies = 'policies: { bundle: { from: authority, name: prod, keys: k.json } }\n';
     expect(read(`state: authority:unix:/a\n${policies}`)).toMatchObject({
       value: { policies: { bundle: { from: 'authority' } } },
     });

@@ -29,7 +29,13 @@ export class BundlePublisher {
   async publish(serial: number, by: 'first' | 'second' = 'first'): Promise<void> {
     const source = await readPolicySource(join(this.#folder, 'policies'));
     if (!('catalog' in source)) throw new Error('the policies cannot be read');
-    const head = { version: `v${serial}`, serial, issuedAtMs: Date.now(), expiresAtMs: Date.now() + DAY_MS };
+    const head = {
+      name: 'prod',
+      version: `v${serial}`,
+      serial,
+      issuedAtMs: Date.now(),
+      expiresAtMs: Date.now() + DAY_MS,
+    };
     const fresh = join(this.#folder, 'bundle.new');
     await writeFile(fresh, await signedBundle(source, head, this.#keys[by].key), { mode: 0o600 });
     await rename(fresh, join(this.#folder, 'bundle.jws'));

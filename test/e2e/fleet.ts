@@ -118,7 +118,7 @@ export class Fleet {
       const port = isFirst ? authorityIssuer : secondIssuer;
       await fleet.#configure(name, {
         svid: { ...served, bundle },
-        policies: { bundle: { from: 'bundle.jws', keys: 'all-bundle-keys.json' }, lookSeconds: 1 },
+        policies: { bundle: { from: 'bundle.jws', name: 'prod', keys: 'all-bundle-keys.json' }, lookSeconds: 1 },
         issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${port}`, ...AT_ONCE, ...issuer },
         state: database ?? 'sqlite:state.db',
         ...(database === null ? {} : { durability: 'single' }),
@@ -131,7 +131,7 @@ export class Fleet {
     }
     await fleet.#configure('remote', {
       svid: { ...own, bundle },
-      policies: { bundle: { from: 'authority', keys: 'bundle-keys.json' }, lookSeconds: 1 },
+      policies: { bundle: { from: 'authority', name: 'prod', keys: 'bundle-keys.json' }, lookSeconds: 1 },
       state: `authority://127.0.0.1:${grpc}${database === null ? '' : `,127.0.0.1:${secondGrpc}`}`,
       authority: { id: 'spiffe://acme.test/authority' },
     });

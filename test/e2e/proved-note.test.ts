@@ -166,7 +166,7 @@ describe('remit serve with the policies of the last start', () => {
   it('uses the note for signed bundles and for a candidate too', async () => {
     const publisher = await BundlePublisher.create(folder);
     await publisher.publish(1);
-    const bundle = { from: join(folder, 'bundle.jws'), keys: 'bundle-keys.json' };
+    const bundle = { from: join(folder, 'bundle.jws'), name: 'prod', keys: 'bundle-keys.json' };
     await configured({ bundle, candidate: 'policies' });
     expect((await startedBefore()).err()).not.toContain(PROVED_BEFORE);
     expect((await startedBefore()).err()).toContain(PROVED_BEFORE);

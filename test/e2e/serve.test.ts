@@ -156,7 +156,7 @@ describe('remit serve', () => {
     const keys = join(folder, 'keys.json');
     await writeFile(keys, '{"keys":[]}');
     await chmod(keys, 0o666);
-    const bundle = { policies: { bundle: { from: 'b.jws', keys: 'keys.json' } } };
+    const bundle = { policies: { bundle: { from: 'b.jws', name: 'prod', keys: 'keys.json' } } };
     const issuers = { acceptedIssuers: [{ issuer: 'https://other.acme.test', jwks: 'keys.json' }] };
     for (const changed of [bundle, issuers]) {
       expect(await refusal(await config(changed))).toContain(`\`${keys}\` can be changed by others`);
@@ -213,9 +213,23 @@ describe('remit serve', () => {
     await writeFile(key, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }));
     await writeFile(keys, (await ran(['policy', 'bundle', '--public', key])).out);
     const sign = async (serial: string) =>
-      ran(['policy', 'bundle', join(folder, 'policies'), '--key', key, '--serial', serial, '--out', out]);
+      ran([
+        'policy',
+        'bundle',
+        join(folder, 'policies'),
+        '--name',
+        'prod',
+        '--key',
+        key,
+        '--serial',
+        serial,
+        '--out',
+        out,
+      ]);
     await sign('2');
-    const file = await config({ policies: { bundle: { from: 'b.jws', keys: 'keys.json' }, lookSeconds: 1 } });
+    const file = await config({
+      policies: { bundle: { from: 'b.jws', name: 'prod', keys: 'keys.json' }, lookSeconds: 1 },
+    });
     const started = serve(file);
     await started.said('checks on');
     await sign('1');

@@ -52,7 +52,8 @@ const records: readonly LedgerRecord[] = [
     origin: {
       kind: 'bundle',
       from: 'https://policies.acme.test/b.jws',
-      keyId: 'k-1',
+      name: 'prod',
+      signers: ['k-1'],
       version: '3',
       serial: 7,
       issuedAt: 1,

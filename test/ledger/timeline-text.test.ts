@@ -50,7 +50,27 @@ describe('timelineText', () => {
     ['a folder', { kind: 'folder', folder: '/etc/remit/policies' }, ' from /etc/remit/policies'],
     [
       'a signed bundle',
-      { kind: 'bundle', from: 'https://p.acme.test', keyId: 'k-1', version: '3', serial: 7, issuedAt: 1 },
+      {
+        kind: 'bundle',
+        from: 'https://p.acme.test',
+        name: 'prod',
+        signers: ['k-1', 'k-2'],
+        version: '3',
+        serial: 7,
+        issuedAt: 1,
+      },
+      ' from https://p.acme.test, version 3, signed by k-1 and k-2',
+    ],
+    [
+      'a signed bundle, in a record of an earlier version',
+      {
+        ...({ keyId: 'k-1' } as object),
+        kind: 'bundle',
+        from: 'https://p.acme.test',
+        version: '3',
+        serial: 7,
+        issuedAt: 1,
+      } as PolicyRecord['origin'],
       ' from https://p.acme.test, version 3, signed by k-1',
     ],
     ['a source missing in older records', undefined, ''],

@@ -3,7 +3,7 @@ import type { LedgerRecord } from '../../src/ledger/record.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { recordedLoad } from '../../src/server/recorded-load.ts';
 
-const signed = { keyId: 'k-1', version: '2026-11', serial: 7, issuedAtMs: 4 };
+const signed = { name: 'prod', signers: ['k-1'], version: '2026-11', serial: 7, issuedAtMs: 4 };
 const setOf = (hash: string, bundle: PolicySet['bundle'] = null) =>
   ({
     hash,
@@ -41,7 +41,8 @@ describe('recordedLoad', () => {
             ? {
                 kind: 'bundle',
                 from: '/etc/remit/policies',
-                keyId: 'k-1',
+                name: 'prod',
+                signers: ['k-1'],
                 version: '2026-11',
                 serial: 7,
                 issuedAt: 4,

@@ -23,7 +23,7 @@ log: { format: json }
 {{- $_ := set $config "state" "sqlite:/var/lib/remit/state.db" }}
 {{- end }}
 {{- if .Values.policies.bundle.from }}
-{{- $_ := set $config "policies" (dict "bundle" (dict "from" .Values.policies.bundle.from "keys" "/etc/remit/bundle-keys.json")) }}
+{{- $_ := set $config "policies" (dict "bundle" (dict "from" .Values.policies.bundle.from "name" .Values.policies.bundle.name "keys" "/etc/remit/bundle-keys.json" "signatures" (int .Values.policies.bundle.signatures))) }}
 {{- else }}
 {{- $_ := set $config "policies" "/etc/remit/policies" }}
 {{- end }}
@@ -43,7 +43,7 @@ log: { format: json }
 {{- $_ := set $config "authority" (dict "id" (include "remit.authorityId" .root)) }}
 {{- $_ := set $config "ledger" (dict "segmentMiB" 16 "retainGiB" 1) }}
 {{- if .root.Values.policies.bundle.from }}
-{{- $_ := set $config "policies" (dict "bundle" (dict "from" "authority" "keys" "/etc/remit/bundle-keys.json")) }}
+{{- $_ := set $config "policies" (dict "bundle" (dict "from" "authority" "name" .root.Values.policies.bundle.name "keys" "/etc/remit/bundle-keys.json" "signatures" (int .root.Values.policies.bundle.signatures))) }}
 {{- else }}
 {{- $_ := set $config "policies" "/etc/remit/policies" }}
 {{- end }}

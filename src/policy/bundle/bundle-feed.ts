@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { open, readFile, rename } from 'node:fs/promises';
 import type { Ports } from '../../runtime/ports.ts';
-import type { VerificationKey } from '../../token/jwks.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import type { PolicyFeed } from '../loading/feed.ts';
@@ -10,7 +9,7 @@ import type { PolicySet, SetsToServe } from '../loading/load.ts';
 import type { Findings } from '../loading/proved-set.ts';
 import type { PolicyDisk } from '../loading/source.ts';
 import { bundleFrom, MAX_BUNDLE_BYTES } from './bundle.ts';
-import type { Bundle } from './bundle.ts';
+import type { Bundle, BundleTrust } from './bundle.ts';
 import type { FetchBundle } from './fetch.ts';
 
 /** What a bundle feed needs. */
@@ -18,8 +17,8 @@ export interface BundleFeedParts {
   /** The name of the bundle in findings: its file or address. */
   readonly label: string;
   readonly fetch: FetchBundle;
-  /** Keys that may sign it, read for each bundle. */
-  readonly keys: () => readonly VerificationKey[];
+  /** Which bundles are taken, asked for each bundle: a reload may have changed the keys. */
+  readonly trust: () => BundleTrust;
   /** File that keeps the last bundle in force, so that a restart neither accepts an older one nor waits for the address. */
   readonly keptIn: string;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
@@ -55,8 +54,8 @@ interface Last {
 }
 
 /**
- * Signed bundles from one address. A bundle takes effect only where its signature verifies, its serial is not lower than that
- * of the last one in force, and it has not expired; a serial identifies one bundle. The last bundle is kept on disk: after a
+ * Signed bundles from one address. A bundle takes effect only if enough keys signed it, it has the configured name, its serial is not
+ * lower than that of the last one in force, and it has not expired; a serial identifies one bundle. The last bundle is kept on disk: after a
  * restart it is in force until the address answers, and its serial is the minimum from then on. An expired bundle is loaded
  * only where there is no other, so that checks are denied with `policy.expired` rather than `policy.unavailable`.
  */
@@ -82,7 +81,7 @@ export class BundleFeed implements PolicyFeed {
     return this.#inForce;
   }
 
-  /** Reads the kept bundle; ignored where no key verifies it any more. */
+  /** Reads the kept bundle; ignored if it would not be taken any more, such as after a change of the name or the keys. */
   async restore(): Promise<void> {
     const found = await this.#onDisk();
     if (found === null) return;
@@ -92,9 +91,9 @@ export class BundleFeed implements PolicyFeed {
   }
 
   async #onDisk(): Promise<(Last & { readonly text: string }) | null> {
-    const { keptIn, keys, label } = this.#parts;
+    const { keptIn, trust, label } = this.#parts;
     const text = await readFile(keptIn, 'utf8').catch(() => null);
-    const bundle = text === null ? null : bundleFrom(text, keys(), label);
+    const bundle = text === null ? null : bundleFrom(text, trust(), label);
     return text === null || bundle === null || isProblem(bundle)
       ? null
       : { bundle, digest: bundleDigestOf(text), text };
@@ -121,10 +120,10 @@ export class BundleFeed implements PolicyFeed {
   };
 
   readonly load = async (): Promise<PolicySet | Findings> => {
-    const { label, keys, ports } = this.#parts;
+    const { label, trust, ports } = this.#parts;
     const content = this.#text;
     if (content === null) return this.#unfit('has not been fetched yet');
-    const bundle = bundleFrom(content, keys(), label);
+    const bundle = bundleFrom(content, trust(), label);
     if (isProblem(bundle)) return this.#unfit(bundle.problem);
     const digest = bundleDigestOf(content);
     // Another process that shares this file may have a newer one.
@@ -142,8 +141,8 @@ export class BundleFeed implements PolicyFeed {
     this.#last = { bundle, digest };
     this.#isLoaded = true;
     this.#inForce = { serial: bundle.serial, digest, text: content.trim() };
-    const { keyId, version, serial, issuedAtMs, expiresAtMs } = bundle;
-    return { ...set, bundle: { keyId, version, serial, issuedAtMs }, expiresAtMs };
+    const { signers, name, version, serial, issuedAtMs, expiresAtMs } = bundle;
+    return { ...set, bundle: { signers, name, version, serial, issuedAtMs }, expiresAtMs };
   };
 
   #orderProblem({ serial }: Bundle, digest: string): string | null {

@@ -31,7 +31,9 @@ export interface PolicySet extends Omit<ProvedSet, 'entities'> {
   readonly shadow: Each;
   /** The signed bundle it was loaded from; `null` for a folder. */
   readonly bundle: {
-    readonly keyId: string | null;
+    /** Names of the keys that signed it. */
+    readonly signers: readonly string[];
+    readonly name: string;
     readonly version: string;
     readonly serial: number;
     readonly issuedAtMs: number;

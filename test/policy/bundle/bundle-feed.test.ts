@@ -21,11 +21,16 @@ afterEach(() => rm(folder, { recursive: true }));
 const signer = await keyPair();
 const bundle = (
   serial: number,
-  { id = 'p', expiresAtMs = 1000, by = signer }: { id?: string; expiresAtMs?: number; by?: typeof signer } = {},
+  {
+    id = 'p',
+    name = 'prod',
+    expiresAtMs = 1000,
+    by = signer,
+  }: { id?: string; name?: string; expiresAtMs?: number; by?: typeof signer } = {},
 ) =>
   signedBundle(
     folderWith(`@id("${id}") permit (principal, action, resource);\n`),
-    { version: `v${serial}`, serial, issuedAtMs: 1, expiresAtMs },
+    { name, version: `v${serial}`, serial, issuedAtMs: 1, expiresAtMs },
     by.key,
   );
 
@@ -43,7 +48,7 @@ async function feedOf(keys = () => signer.keys) {
       answer.etags.push(etag);
       return answer.is;
     },
-    keys,
+    trust: () => ({ keys: keys(), name: 'prod', signatures: 1 }),
     keptIn: join(folder, 'kept'),
     ports: { nowMs: () => clock.nowMs, randomBytes: systemPorts.randomBytes },
     load: (source, { isNoteUsed } = {}) => {
@@ -154,7 +159,7 @@ describe('BundleFeed', () => {
       join(folder, 'kept'),
       await signedBundle(
         folderWith(''),
-        { version: 'v', serial: 9, issuedAtMs: 1, expiresAtMs: 2 },
+        { name: 'prod', version: 'v', serial: 9, issuedAtMs: 1, expiresAtMs: 2 },
         (await keyPair()).key,
       ),
     );
@@ -174,7 +179,7 @@ describe('BundleFeed', () => {
     const { publish } = await feedOf();
     const bad = await signedBundle(
       folderWith('permit (principal, action, resource);'),
-      { version: 'v', serial: 9, issuedAtMs: 1, expiresAtMs: 2 },
+      { name: 'prod', version: 'v', serial: 9, issuedAtMs: 1, expiresAtMs: 2 },
       signer.key,
     );
     expect(await publish(bad)).toEqual(['b.jws/a.cedar: the policy lacks an `@id`']);
