@@ -212,13 +212,13 @@ describe('remit serve', () => {
     const [key, keys, out] = [join(folder, 'key.pem'), join(folder, 'keys.json'), join(folder, 'b.jws')];
     await writeFile(key, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }));
     await writeFile(keys, (await ran(['policy', 'bundle', '--public', key])).out);
-    const sign = async (serial: string) =>
+    const sign = async (serial: string, name = 'prod') =>
       ran([
         'policy',
         'bundle',
         join(folder, 'policies'),
         '--name',
-        'prod',
+        name,
         '--key',
         key,
         '--serial',
@@ -234,6 +234,12 @@ describe('remit serve', () => {
     await started.said('checks on');
     await sign('1');
     await started.said(`${out}:1:1: the bundle has the serial 1, and 2 was in force`);
+    // Of a test environment, by the same key.
+    await sign('3', 'dev');
+    await started.said(
+      `${out}:1:1: the bundle is signed, but is named \`dev\`, and \`policies.bundle.name\` is \`prod\``,
+    );
+    await sign('1');
     started.child.kill('SIGTERM');
     expect(await started.exit).toBe(0);
     const again = serve(file);
