@@ -1,7 +1,8 @@
 import { writeFile } from 'node:fs/promises';
-import { bundleFrom, bundleKeyFrom, cosignedBundle, MAX_SIGNATURES, signedBundle } from '../policy/bundle/bundle.ts';
+import { bundleName, MAX_SIGNATURES } from '../config/policies.ts';
+import { bundleFrom, bundleKeyFrom, cosignedBundle, signedBundle } from '../policy/bundle/bundle.ts';
 import type { Bundle, BundleHead, BundleKey } from '../policy/bundle/bundle.ts';
-import { bundleName, signingKeysFrom } from '../policy/bundle/bundle-keys.ts';
+import { signingKeysFrom } from '../policy/bundle/bundle-keys.ts';
 import { policySetFrom } from '../policy/loading/load.ts';
 import { readPolicySource } from '../policy/loading/source.ts';
 import { systemPorts } from '../runtime/ports.ts';

@@ -1,12 +1,19 @@
 import { resolve } from 'node:path';
-import { integer, made, optional, textOf, type Reader } from '../runtime/fields.ts';
-import { MAX_SIGNATURES } from '../policy/bundle/bundle.ts';
-import { bundleName } from '../policy/bundle/bundle-keys.ts';
+import { integer, made, optional, textLike, textOf, type Reader } from '../runtime/fields.ts';
 import { aloneOr, section } from './fields.ts';
 import { jwksIn, pathIn } from './values.ts';
 
 /** `from` of a bundle that the authority of a sidecar has. */
 export const FROM_AUTHORITY = 'authority';
+
+/** The name of a bundle: what its policies are for, such as `prod/payments`. */
+export const bundleName = textLike(
+  'a name of at most 128 letters, digits, `.`, `_`, `/` and `-`, such as `prod/payments`',
+  (name) => /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/.test(name),
+);
+
+/** Most signatures of one bundle. */
+export const MAX_SIGNATURES = 8;
 
 /** The source of the policies. */
 export interface PoliciesConfig {

@@ -1,4 +1,4 @@
-import { listOf, members, optional, text, textLike } from '../../runtime/fields.ts';
+import { listOf, members, optional, text } from '../../runtime/fields.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { MAX_JWKS_KEYS, verificationKeysFrom, type VerificationKey } from '../../token/jwks.ts';
 
@@ -7,12 +7,6 @@ const ALGORITHMS = new Set(['ES256', 'Ed25519', 'RS256'] as const);
 
 /** Most names, or beginnings of names, that one key may be limited to. */
 const MAX_NAMES = 64;
-
-/** The name of a bundle: what its policies are for, such as `prod/payments`. */
-export const bundleName = textLike(
-  'a name of at most 128 letters, digits, `.`, `_`, `/` and `-`, such as `prod/payments`',
-  (name) => /^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/.test(name),
-);
 
 /** A key that may sign bundles. */
 export interface SigningKey extends VerificationKey {

@@ -2,6 +2,7 @@ import { createPrivateKey, createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, CompactSign } from 'jose';
 import type { JWK } from 'jose';
+import { bundleName, MAX_SIGNATURES } from '../../config/policies.ts';
 import { isDeny } from '../../decision/decision.ts';
 import { algorithmOfKey } from '../../token/algorithms.ts';
 import { compactJwsFrom, signatureProblem } from '../../token/compact-jws.ts';
@@ -11,7 +12,7 @@ import { strictJsonFrom } from '../../token/strict-json.ts';
 import { hashOf } from '../loading/proved-set.ts';
 import { isPolicyFile } from '../loading/source.ts';
 import type { PolicySource, SourceFile } from '../loading/source.ts';
-import { bundleName, maySign } from './bundle-keys.ts';
+import { maySign } from './bundle-keys.ts';
 import type { SigningKey } from './bundle-keys.ts';
 
 /** The metadata of a bundle. */
@@ -40,8 +41,6 @@ export interface Bundle extends BundleHead {
 export const MAX_BUNDLE_BYTES = 16 * 1024 * 1024;
 
 const TYPE = 'remit-policies+jws';
-/** Most signatures of one bundle. */
-export const MAX_SIGNATURES = 8;
 const MAX_TEXT = 8 * 1024 * 1024;
 const MAX_FILES = 1000;
 
