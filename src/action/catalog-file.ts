@@ -59,6 +59,7 @@ export interface RouteEntry extends ActionHead {
 const SERVER_ID = /^[a-z][a-z0-9_-]{0,62}$/;
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
 const HOST_LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
+// oxlint-disable-next-line remit/linear-expression -- the operator’s text, with a `.` between bounded repetitions
 const HOST = new RegExp(String.raw`^${HOST_LABEL}(\.${HOST_LABEL})*$`);
 const IPV6_HOST = /^\[[0-9a-f:.]{2,45}\]$/;
 const MAX_PATHS = 16;

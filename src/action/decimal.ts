@@ -1,3 +1,5 @@
+import { withoutEnd } from '../runtime/without-end.ts';
+
 /**
  * A number of at most 4 decimal places in one spelling per value: no exponent, no needless zeros, always a point, such as
  * `12.5` and `100.0`.
@@ -21,7 +23,7 @@ export function decimalFrom(value: unknown): Decimal | null {
   if (parts === null) return null;
   const [, sign = '', whole = '', written = ''] = parts;
   if (BigInt(`${whole}${written.padEnd(4, '0')}`) > LARGEST) return null;
-  const fraction = written.replace(/0+$/, '');
+  const fraction = withoutEnd(written, '0');
   const isZero = whole === '0' && fraction === '';
   return { decimal: `${isZero ? '' : sign}${whole}.${fraction === '' ? '0' : fraction}` };
 }

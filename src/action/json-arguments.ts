@@ -25,6 +25,7 @@ export function exactJsonFrom(bytes: Uint8Array): { readonly value: unknown } | 
 
 /** A number of 16 characters or more, or with an exponent. All others are exact, since a double holds any 15 digits. */
 const LONG_NUMBER = /\d[\d.eE+-]{15}|\d[eE]/;
+// oxlint-disable-next-line remit/linear-expression -- its text is valid JSON, in which each quote begins or ends a string
 const STRING_OR_LONG_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]{15,}|-?\d[\d.]{0,15}[eE][\d+-]+/g;
 
 /** Below this, doubles have fewer than 15 digits. No tool counts in units that small, so all of them are inexact. */

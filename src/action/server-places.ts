@@ -3,6 +3,7 @@ import type { CatalogRemark } from './catalog-remarks.ts';
 import type { ServerAtPath, ServerTable } from './server-table.ts';
 import type { PathTemplate } from './template.ts';
 import type { Placed, YamlFile } from './yaml-file.ts';
+import { withoutEnd } from '../runtime/without-end.ts';
 
 type Places = ServerTable<ServerAtPath>;
 
@@ -112,7 +113,7 @@ function lookalikeServer(
  * @example `https://gw.acme.test` for the audience `https://gw.acme.test/crm` and the path `/crm`
  */
 export function externalUrlOf({ audience, paths }: Pick<ServerEntry, 'audience' | 'paths'>): string {
-  const url = audience.value.replace(/\/+$/, '');
+  const url = withoutEnd(audience.value, '/');
   const path = url.slice(new URL(url).origin.length);
   const end = paths
     .map(({ value }) => value.text)
@@ -122,4 +123,4 @@ export function externalUrlOf({ audience, paths }: Pick<ServerEntry, 'audience' 
 }
 
 /** Normalises a URI as the least exact comparison does: no trailing slash, lower case. */
-export const looseUri = (uri: string): string => uri.replace(/\/+$/, '').toLowerCase();
+export const looseUri = (uri: string): string => withoutEnd(uri, '/').toLowerCase();

@@ -146,6 +146,7 @@ const declared = (
 const hex = (length: number): Reader<string> =>
   text({
     max: length,
+    // oxlint-disable-next-line remit/linear-expression -- anchored, one repetition of a fixed number
     grammar: { matches: (id) => new RegExp(`^[0-9a-f]{${length}}$`).test(id), words: `${length} digits in hex` },
   });
 

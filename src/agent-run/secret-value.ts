@@ -9,7 +9,7 @@ const SHAPES: readonly RegExp[] = [
   /(?:^|[^A-Za-z0-9])(?:ASIA[A-Z2-7]{16}|ya29\.[\w-]{20}|hv[sbr]\.[\w-]{20}|pypi-[\w-]{40}|dckr_pat_[\w-]{20}|do[opr]_v1_[0-9a-f]{20}|tskey-[\w-]{20}|AGE-SECRET-KEY-1[A-Z0-9]{20}|whsec_[\w-]{16}|xapp-[\w-]{20})/,
   /^\s*(?:Basic|Bearer|Token)\s+[^\s]{8}/i,
   // Keyword and value, as in connection strings.
-  /(?:^|[;,\s&?"'{])(?:password|passwd|pwd|accountkey|sharedaccesskey|sharedaccesssignature|secretkey|sig)\s*["']?\s*[=:]\s*["']?[^\s;,&"']{3}/i,
+  /(?:^|[;,\s&?"'{])(?:password|passwd|pwd|accountkey|sharedaccesskey|sharedaccesssignature|secretkey|sig)\s{0,8}["']?\s{0,8}[=:]\s{0,8}["']?[^\s;,&"']{3}/i,
   // URLs that are the secret.
   /https:\/\/(?:hooks\.slack\.com\/(?:services|workflows|triggers)\/|(?:[a-z]+\.)?discord(?:app)?\.com\/api\/webhooks\/|[a-z0-9.-]{1,100}\.webhook\.office\.com\/)\S/i,
   // A name alone before the host is a token over http, and a login elsewhere.

@@ -52,7 +52,7 @@ export function attemptFrom(
   const attempt = call === null ? attemptOf(options) : options.args === undefined ? { call } : NO_ARGS;
   if (isProblem(attempt)) return attempt;
   const claimed = pairsOf(options.claimed ?? [], /^([^=]+)=(.*)$/s);
-  const attested = pairsOf(options.attested ?? [], /^([^=]+)=(.*)@(spiffe:\/\/.+)$/s);
+  const attested = pairsOf(options.attested ?? [], /^([^=]+)=(.*)@(spiffe:\/\/[^@]+)$/s);
   if (claimed === null) return { problem: '`--claimed` must be `name=value`' };
   if (attested === null) return { problem: '`--attested` must be `name=value@SPIFFE-ID`' };
   const constraints = options.constraints === undefined ? {} : objectFrom(options.constraints, '--constraints');

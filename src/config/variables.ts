@@ -21,6 +21,6 @@ const OTHERS: ReadonlySet<string> = new Set([
 export const isOfOthers = (name: string): boolean =>
   OTHERS.has(name) ||
   /^REMIT_FORWARD_[A-Z0-9_]+$/.test(name) ||
-  /^REMIT_(?:[A-Z0-9_]+_)?(?:SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]+)?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/.test(
+  /^REMIT_(?:[A-Z0-9_]{1,64}_)?(?:SERVICE_(?:HOST|PORT(?:_[A-Z0-9_]{1,64})?)|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/.test(
     name,
   );

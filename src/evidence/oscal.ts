@@ -3,6 +3,7 @@ import { printable } from '../ledger/timeline-text.ts';
 import type { RecordRef } from './counted.ts';
 import { verdictText } from './markdown.ts';
 import type { ControlEvidence, EvidenceReport } from './report.ts';
+import { withoutEnd } from '../runtime/without-end.ts';
 
 const NAMESPACE = 'https://remit.invalid/ns/oscal';
 const OSCAL_VERSION = '1.2.3';
@@ -171,7 +172,7 @@ const lineOf = (text: string): string => printable(text).trim() || '-';
 export function tokenOf(id: string): string {
   const nist = /^([A-Z]{2}-\d+)(?:\((\d+)\))?$/.exec(id);
   if (nist !== null) return `${nist[1]?.toLowerCase() ?? ''}${nist[2] === undefined ? '' : `.${nist[2]}`}`;
-  const token = id.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-').replaceAll(/^-+|-+$/g, '');
+  const token = withoutEnd(id.replaceAll(/[^\p{L}\p{N}._-]+/gu, '-').replace(/^-+/, ''), '-');
   return /^[\p{L}_]/u.test(token) ? token : `_${token}`;
 }
 

@@ -293,9 +293,10 @@ function endpointFrom(text: string): Endpoint | null {
 const isPort = (port: number): boolean => port >= 1 && port <= 65_535;
 
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
+// oxlint-disable-next-line remit/linear-expression -- at most 253 characters
 const NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`);
 /** A DNS name in lower case; its last label is not a number, so that it is no mistyped address. */
-const isName = (text: string): boolean => text.length <= 253 && NAME.test(text) && !/(?:^|\.)\d+$/.test(text);
+const isName = (text: string): boolean => text.length <= 253 && NAME.test(text) && !/(?:^|\.)\d{1,63}$/.test(text);
 
 /** A value for a message: short, and without characters that control a terminal. */
 const printed = (text: string): string => text.slice(0, 100).replaceAll(/\p{C}/gu, '?');

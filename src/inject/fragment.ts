@@ -44,7 +44,7 @@ export function fragmentFrom(yaml: string, { image }: { readonly image?: string 
   if (container?.['name'] !== CONTAINER) throw new Error('the fragment has no container `remit`');
   const { image: name } = container;
   if (typeof name !== 'string') throw new Error('the fragment has no image');
-  const released = `${name}:${remitVersion().replace(/\+.*$/, '')}`;
+  const released = `${name}:${remitVersion().replace(/\+.*/s, '')}`;
   return {
     container: { ...container, image: image ?? released },
     volumes: spec.volumes,

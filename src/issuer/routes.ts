@@ -118,6 +118,7 @@ export function routerOf(
 }
 
 const patternOf = (path: string): RegExp =>
+  // oxlint-disable-next-line remit/linear-expression -- anchored; ids have a fixed or bounded length
   new RegExp(
     `^${path
       .replaceAll(/[.*+?^$()|[\]\\]/g, String.raw`\$&`)

@@ -1,4 +1,5 @@
 import type { Anchor } from './head-check.ts';
+import { withoutEnd } from '../runtime/without-end.ts';
 
 /** A checkpoint of some log that was kept elsewhere. */
 export interface NamedAnchor extends Anchor {
@@ -28,7 +29,7 @@ function fromNotes(text: string): AnchorFile {
   const blocks = text
     .replaceAll('\r\n', '\n')
     .split(/\n{2,}/)
-    .map((block) => block.replace(/^\n+|\n+$/g, ''))
+    .map((block) => withoutEnd(block.replace(/^\n+/, ''), '\n'))
     .filter((block) => block !== '');
   const anchors: NamedAnchor[] = [];
   for (const [index, block] of blocks.entries()) {

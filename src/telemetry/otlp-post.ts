@@ -74,10 +74,10 @@ export function otlpHeaders(
 ): Readonly<Record<string, string>> {
   const text = environment['OTEL_EXPORTER_OTLP_LOGS_HEADERS'] ?? environment['OTEL_EXPORTER_OTLP_HEADERS'] ?? '';
   const pairs = text.split(',').flatMap((pair) => {
-    const [, name, value] = /^\s*([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*=\s*(.*?)\s*$/.exec(pair) ?? [];
+    const [, name, value] = /^([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*=([^\r\n]*)$/.exec(pair.trim()) ?? [];
     if (name === undefined || value === undefined) return [];
     try {
-      return [[name, decodeURIComponent(value)] as const];
+      return [[name, decodeURIComponent(value.trim())] as const];
     } catch {
       return [];
     }

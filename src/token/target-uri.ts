@@ -1,4 +1,5 @@
 import type { Problem } from '../runtime/problem.ts';
+import { withoutEnd } from '../runtime/without-end.ts';
 
 /** Longest URI accepted, in characters. */
 export const MAX_TARGET_URI_CHARACTERS = 8192;
@@ -39,7 +40,7 @@ export function targetUriFrom(text: string): string | Problem {
  * @param externalUrl such as `https://gateway.acme.test/agents`; its path is prepended
  * @param path raw, starting with `/`, without query
  */
-export const targetUriOf = (externalUrl: string, path: string): string => externalUrl.replace(/\/+$/, '') + path;
+export const targetUriOf = (externalUrl: string, path: string): string => withoutEnd(externalUrl, '/') + path;
 
 /** Decodes unreserved characters and upper-cases the other encodings. */
 const withPlainEncodings = (path: string): string =>

@@ -80,6 +80,7 @@ const settings: ReadonlyMap<string, (value: string, option: Settings) => string 
 ]);
 
 const MAX_PORT = 65_535;
+// oxlint-disable-next-line remit/linear-expression -- our own words, without repetition
 const separator = new RegExp(`,(?=(?:${[...settings.keys()].join('|')})=)`);
 
 /** Parses the values of all `--forward` of a command. */

@@ -47,7 +47,7 @@ export function gated(request: GatedRequest, gate: LocalGate): PassedRequest | L
 
 /** What follows `/secret`; `null` where the secret is another. */
 function afterSecret(target: string, secret: Uint8Array): string | null {
-  const [, written = '', rest = ''] = /^\/([^/?#]*)(.*)$/s.exec(target) ?? [];
+  const [, written = '', rest = ''] = /^\/([^/?#]*)(.*)/s.exec(target) ?? [];
   const sent = Buffer.from(written, 'utf8');
   // Its length is no secret; the comparison takes the same time for each of that length.
   return sent.length === secret.length && timingSafeEqual(sent, secret) ? rest : null;

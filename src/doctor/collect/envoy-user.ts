@@ -55,6 +55,7 @@ function processes(): readonly string[] {
 
 /** The numbers in the line `NAME:` of `/proc/PID/status`. */
 const numbersIn = (status: string, name: string): readonly number[] =>
+  // oxlint-disable-next-line remit/linear-expression -- a file of the kernel, in short lines
   (new RegExp(`^${name}:(.*)$`, 'm').exec(status)?.[1] ?? '')
     .split(/\s+/)
     .filter((word) => word !== '')

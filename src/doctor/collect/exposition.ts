@@ -18,7 +18,7 @@ export function samplesFrom(text: string): ReadonlyMap<string, readonly Sample[]
 
 const labelsFrom = (text: string): ReadonlyMap<string, string> =>
   new Map(
-    Array.from(text.matchAll(/([a-z_]\w*)="((?:[^"\\]|\\.)*)"/gi), ([, name = '', value = '']) => [
+    Array.from(text.matchAll(/([a-z_]\w{0,63})="((?:[^"\\]|\\.)*)"/gi), ([, name = '', value = '']) => [
       name,
       value.replaceAll(/\\(.)/g, (_all, escaped: string) => (escaped === 'n' ? '\n' : escaped)),
     ]),

@@ -33,7 +33,7 @@ export function objectsFrom(file: string, value: unknown, parse: (text: string) 
 
 const objectOf = (file: string, kind: string, value: unknown): HostObject => ({
   file,
-  group: textAt(value, 'apiVersion').replace(/\/?[^/]*$/, ''),
+  group: textAt(value, 'apiVersion').replace(/^[^/]*$|\/[^/]{0,63}$/, ''),
   kind,
   namespace: textAt(value, 'metadata', 'namespace') || 'default',
   name: textAt(value, 'metadata', 'name'),

@@ -5,7 +5,7 @@ import { isIPv6 } from 'node:net';
  * controls all of its /64. `unknown` where the connection is already closed.
  */
 export function addressOf(remoteAddress: string | undefined): string {
-  const address = (remoteAddress ?? 'unknown').replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*$/, '');
+  const address = (remoteAddress ?? 'unknown').replace(/^::ffff:(?=\d+\.)/i, '').replace(/%.*/s, '');
   return isIPv6(address) ? `${networkOf(address)}::/64` : address;
 }
 

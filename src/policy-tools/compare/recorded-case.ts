@@ -93,6 +93,7 @@ export function recordedCaseText({ item, notes }: RecordedCase): string {
   // Escapes are only read in double quotes.
   const text = UNPRINTABLE.test(plain)
     ? itemText(item, { defaultStringType: 'QUOTE_DOUBLE' }).replaceAll(
+        // oxlint-disable-next-line remit/linear-expression -- one character, without repetition
         new RegExp(UNPRINTABLE, 'gu'),
         (character) => `\\U${(character.codePointAt(0) ?? 0).toString(16).padStart(8, '0')}`,
       )

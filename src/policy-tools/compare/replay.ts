@@ -34,7 +34,7 @@ export function withContent(attempt: Attempt, actionId: string | null, catalog: 
   const made = writtenCallOf({ kind: 'action', action: action.id, args: {} }, catalog);
   // Opening or ending a stream has no content.
   if (isProblem(made) || made.method !== attempt.method) return attempt;
-  const query = /\?.*$/.exec(made.url)?.[0] ?? '';
+  const query = /\?.*/s.exec(made.url)?.[0] ?? '';
   return { ...attempt, url: `${attempt.url}${query}`, headers: made.headers, body: made.body };
 }
 

@@ -35,6 +35,7 @@ export function pieceExplainer(
   };
   const explained = (part: ExplainedPiece['part'], piece: ObservedPiece, at: TextPlace): ExplainedPiece => {
     const { text, standing } = piece;
+    // oxlint-disable-next-line remit/linear-expression -- the names are ours, without repetition
     const named = ENTITIES.filter((path) => new RegExp(String.raw`\b${path}\b`).test(text));
     const values = [...named.map(membership), ...valuesRead(text, question.context)];
     return { part, text, standing, values, line: at.line, column: at.column };

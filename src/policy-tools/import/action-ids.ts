@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { isActionId, MAX_ID_LENGTH } from '../../action/catalog-head.ts';
 import { shownName } from './entry.ts';
+import { withoutEnd } from '../../runtime/without-end.ts';
 
 /** An operation that needs an action id. */
 export interface NamedOperation {
@@ -36,12 +37,15 @@ export function actionIds(
 
 /** Removes accents, as in `ö`; letters without a Latin base are dropped. */
 const idOf = (name: string): string =>
-  name
-    .normalize('NFKD')
-    .replaceAll(/\p{M}+/gu, '')
-    .replaceAll(/[^A-Za-z0-9_.]+/g, '-')
-    .replaceAll(/\.{2,}/g, '.')
-    .replaceAll(/^[-.]+|[-.]+$/g, '');
+  withoutEnd(
+    name
+      .normalize('NFKD')
+      .replaceAll(/\p{M}+/gu, '')
+      .replaceAll(/[^A-Za-z0-9_.]+/g, '-')
+      .replaceAll(/\.{2,}/g, '.')
+      .replace(/^[-.]+/, ''),
+    '-.',
+  );
 
 function problemOf(
   { key, name, id, prefix }: NamedOperation & { readonly id: string; readonly prefix: string },
@@ -64,6 +68,8 @@ function suffixed({ id, key, prefix }: { readonly id: string; readonly key: stri
   const room = MAX_ID_LENGTH - DIGITS - 1;
   if (id.length <= room) return id === prefix ? `${prefix}action-${digest}` : `${id}-${digest}`;
   // Whole words only; a single word of that length is dropped.
-  const words = id.slice(0, room + 1).replace(/[-._]+[^-._]*$/, '');
+  const cut = id.slice(0, room + 1);
+  const last = Math.max(...['-', '.', '_'].map((separator) => cut.lastIndexOf(separator)));
+  const words = last === -1 ? cut : withoutEnd(cut.slice(0, last), '-._');
   return words.length > prefix.length ? `${words}-${digest}` : `${prefix}action-${digest}`;
 }

@@ -9,6 +9,7 @@ import type { SchemaReader } from './json-schema.ts';
 import { argumentsFromSchema, limitNotes } from './schema-arguments.ts';
 import type { FoundArguments, Limited } from './schema-arguments.ts';
 import { selected } from './selection.ts';
+import { withoutEnd } from '../../runtime/without-end.ts';
 
 const RISKS: ReadonlyMap<string, string> = new Map([
   ['get', 'low'],
@@ -146,7 +147,7 @@ function baseOf(document: unknown): { readonly server: Entry; readonly path: str
   const parts = /^(?:https?:\/\/([A-Za-z0-9.-]+)(?::\d+)?)?(\/[^?#]*)?$/.exec(url);
   const host = parts?.[1]?.toLowerCase();
   const server = host === undefined ? {} : { hosts: [host], audience: `https://${host}` };
-  return { server, path: (parts?.[2] ?? '').replace(/\/+$/, '') };
+  return { server, path: withoutEnd(parts?.[2] ?? '', '/') };
 }
 
 function routeArguments({ operation, parameters, method }: Operation, { resolve, read }: Reading): FoundArguments {

@@ -30,12 +30,14 @@ const simpleName = (service: string): string => service.slice(service.lastIndexO
  * are not read, since gRPC is decided on headers here. A problem where there are no services, or no method is selected.
  */
 export function importedProto(text: string, options: ImportOptions): Imported | { readonly problem: string } {
+  // oxlint-disable-next-line remit/linear-expression -- a file of the operator’s own
   const code = text.replaceAll(/"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\/\/[^\n]*|\/\*[^]*?\*\//g, (found) =>
     found.startsWith('/') ? ' ' : '""',
   );
   const prefix = /\bpackage\s+([\w.]+)\s*;/.exec(code)?.[1];
   const services = new Map<string, readonly string[]>();
   // Text before the first `service` has no methods; a method belongs to the service before it.
+  // oxlint-disable-next-line remit/linear-expression -- a file of the operator’s own
   for (const part of code.split(/\bservice\s+(?=\w+\s*\{)/).slice(1)) {
     const name = /^\w+/.exec(part)?.[0] ?? '';
     const methods = [...part.matchAll(/\brpc\s+(\w+)\s*\(/g)].map((match) => match[1] ?? '');

@@ -66,7 +66,7 @@ export const caseBindingOf = ({ credential }: CaseCircumstances): Rules['binding
   credential.binding === 'spiffe-id' ? 'spiffe-id' : 'certificate';
 
 function callFrom({ method, url, headers, body }: WrittenCall, agent: string): HttpCall | Deny {
-  const [, scheme, host, target] = /^(https?):\/\/([^/?#]*)([^]*)$/.exec(url) ?? [];
+  const [, scheme, host, target] = /^(https?):\/\/([^/?#]*)([^]*)/.exec(url) ?? [];
   if (scheme === undefined || host === undefined)
     return deny('request.malformed', 'the url is not `https://host/path`');
   const path = target?.startsWith('/') === true ? target : `/${target ?? ''}`;

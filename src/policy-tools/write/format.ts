@@ -3,6 +3,7 @@ import { cedarComments, cedarStatements } from '../../policy/cedar-text.ts';
 import { policiesOf, placed } from '../../policy/loading/policy-file.ts';
 import type { Finding } from '../../action/finding.ts';
 import type { SourceFile } from '../../policy/loading/source.ts';
+import { withoutEnd } from '../../runtime/without-end.ts';
 
 const WIDTH = 80;
 const INDENT = 2;
@@ -52,6 +53,10 @@ const meaning = (policy: string, cedar: Cedar): string => {
   return JSON.stringify(json.type === 'success' ? json : cedar.templateToJson(policy));
 };
 
-const withoutTrailingBlanks = (text: string): string => text.replaceAll(/[ \t\r]+$/gm, '');
+const withoutTrailingBlanks = (text: string): string =>
+  text
+    .split('\n')
+    .map((line) => withoutEnd(line, ' \t\r'))
+    .join('\n');
 
 const between = (text: string): string => withoutTrailingBlanks(text).replaceAll(/\n{3,}/g, '\n\n');

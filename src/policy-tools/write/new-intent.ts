@@ -40,7 +40,7 @@ const comment = (text: string): string => `# ${text.replaceAll(/[\p{Cc}\p{Cf}\p{
 
 /** Plain where that is clear: an id with a dot, a URL. */
 const quoted = (text: string): string =>
-  /^(?:[a-z][\w-]*(?:\.[a-z][\w-]*)+|https:\/\/[\w./-]+(?::\d+)?[\w./-]*)$/i.test(text) ? text : JSON.stringify(text);
+  /^(?:[a-z][\w-]*(?:\.[a-z][\w-]*)+|https:\/\/[\w./-]+(?::\d[\w./-]*)?)$/i.test(text) ? text : JSON.stringify(text);
 
 /** A value as YAML in one line: `{ argument: amount, limit: 500 }`. */
 export function inlineYaml(value: string | number | Readonly<Record<string, unknown>>): string {

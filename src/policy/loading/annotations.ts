@@ -20,6 +20,7 @@ export interface AnnotationProblem {
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const REASON = /^[^\p{C}\p{Zl}\p{Zp}]{1,200}$/u;
 const ACCEPTED = String.raw`(?:mutant-[0-9a-f]{8}|[a-z]+(?:-[a-z]+)*)`;
+// oxlint-disable-next-line remit/linear-expression -- the operator’s text, with `-` and blanks between the repetitions
 const ACCEPT = new RegExp(`^${ACCEPTED}(?: ${ACCEPTED})*$`);
 const KNOWN = ['id', 'reason', 'shadow', 'description', 'accept'];
 const MAX_SHOWN = 128;

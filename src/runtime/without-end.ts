@@ -1,0 +1,6 @@
+/** A text without those of the given characters that it ends with. One pass: an expression such as `/\/+$/` is tried at each of them. */
+export function withoutEnd(text: string, characters: string): string {
+  let end = text.length;
+  while (end > 0 && characters.includes(text.charAt(end - 1))) end -= 1;
+  return text.slice(0, end);
+}
