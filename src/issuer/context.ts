@@ -5,7 +5,7 @@ import type { StoreFailure } from '../sqlite/store-failure.ts';
 import { causeOf } from '../task/cause.ts';
 import { contextAfter, contextChanges, type Saying } from '../task/context-change.ts';
 import { type NamedValues, namedValuesFrom } from '../task/named-values.ts';
-import { stateAt, type Task } from '../task/task.ts';
+import { isOpen, stateAt, type Task } from '../task/task.ts';
 import { taskJson } from '../task/task-json.ts';
 import { spiffeId } from '../token/claim-readers.ts';
 import { isProblem } from '../runtime/problem.ts';
@@ -44,7 +44,8 @@ export async function answerContext(request: IssuerRequest, services: IssuerServ
         };
     if (isOAuthError(task)) return errorReply(task);
     const enforced = await enforcementOf({ task, change: 'context' }, request, services);
-    return jsonReply(200, { ...taskJson(task, services.authority.nowMs()), ...enforced });
+    // By the clock of the write: a wall clock that is ahead does not hide what was written.
+    return jsonReply(200, { ...taskJson(task, services.authority.floorMs()), ...enforced });
   } finally {
     span.end(attributes);
   }
@@ -146,13 +147,14 @@ async function change(
   saying: Saying,
   services: IssuerServices,
 ): Promise<Task | OAuthError | StoreFailure> {
-  const state = stateAt(task, services.authority.nowMs());
-  if (state !== 'active' && state !== 'suspended') return ended(state);
+  // INVARIANT: the wall clock decides nothing here: a task that is past its time by it alone is changed, and the write decides the rest.
+  const state = stateAt(task, services.authority.floorMs());
+  if (!isOpen(task.state)) return ended(task.state);
   const facts = contextAfter(task, saying);
   if (isProblem(facts)) return oauthError('invalid_request', `the task ${facts.problem}`);
   const after = { ...task, ...facts };
   const changes = contextChanges(task, after, saying.kind);
-  if (changes.length === 0) return task;
+  if (changes.length === 0) return isOpen(state) ? task : ended(state);
   const note = `the context changed: ${[...new Set(changes.map(({ name }) => name))].toSorted().join(', ')}`;
   const event = await contextEvent(after, changes, { above, cause: causeOf('context.changed', note), services });
   const result = await services.authority.setContext(task, saying, event, { tasks: [task, ...above] });

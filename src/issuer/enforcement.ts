@@ -19,12 +19,12 @@ type ChangedTask = Pick<Task, 'issuer' | 'id' | 'parentId'>;
  * @returns the members of the reply that tell it; none where it was not waited for, or where no sidecars are served
  */
 export async function enforcementOf(
-  { task, change }: { readonly task: ChangedTask | null; readonly change: ReceiptedChange },
+  { task, change }: { readonly task: ChangedTask; readonly change: ReceiptedChange },
   { wait }: Pick<IssuerRequest, 'wait'>,
   services: Services,
 ): Promise<{ readonly enforcement?: TimedReceipt }> {
   const { enforcement, authority } = services;
-  if (enforcement === undefined || task === null || wait === 'committed') return {};
+  if (enforcement === undefined || wait === 'committed') return {};
   const root = await rootOf(task, authority);
   const receipt = await receiptOf(enforcement, isStoreFailure(root) ? root : [root]);
   const record = encodedRecord(receiptRecord(receipt, { task: task.id, change, at: authority.nowMs() }));
@@ -36,30 +36,37 @@ export async function enforcementOf(
 /** Root tasks whose receipts are waited for together. */
 const AT_ONCE = 256;
 
-/** Waits for the receipts of committed changes of many tasks, where sidecars are served, and records them. */
+/**
+ * Waits for the receipts of committed changes of many tasks, where sidecars are served, and records them. Returns whether no sidecar can use
+ * an older state of any of them.
+ */
 export async function waitForAll(
   tasks: Iterable<ChangedTask>,
   change: ReceiptedChange,
   services: Services,
-): Promise<void> {
+): Promise<boolean> {
   const { enforcement, authority } = services;
-  if (enforcement === undefined) return;
+  if (enforcement === undefined) return true;
   const families = new Map<string, ChangedTask[]>();
+  let isEnforced = true;
   for (const task of tasks) {
     const root = await rootOf(task, authority);
     if (typeof root === 'string') families.set(root, [...(families.get(root) ?? []), task]);
+    else isEnforced = false;
   }
   const all = [...families];
   for (let from = 0; from < all.length; from += AT_ONCE) {
     const some = all.slice(from, from + AT_ONCE);
     const roots = some.map(([root]) => root);
     const receipt = await receiptOf(enforcement, roots);
+    isEnforced &&= receipt.enforced;
     const changed = some.flatMap(([, family]) => family);
     const of = { change, at: authority.nowMs(), tasks: changed.length };
     const records = changed.map(({ id }) => encodedRecord(receiptRecord(receipt, { ...of, task: id })));
     // The receipt stands, whatever becomes of its records.
     await authority.appendRecords(records.flatMap((record) => (isProblem(record) ? [] : [record])));
   }
+  return isEnforced;
 }
 
 /** The id of the root task, by which sidecars are told of changes. */

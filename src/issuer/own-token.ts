@@ -3,9 +3,9 @@ import { jtiDigestOf } from '../ledger/record.ts';
 import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import { type Task, taskPermits } from '../task/task.ts';
-import type { TaskToken } from '../token/claims.ts';
+import type { TaskClaims, TaskToken } from '../token/claims.ts';
 import { unverifiedJwtFrom } from '../token/jwt.ts';
-import { verifiedTaskToken } from '../token/verify.ts';
+import { liveTaskToken, signedTaskClaims } from '../token/verify.ts';
 import type { IssuerServices } from './services.ts';
 
 /** A task token of this issuer with verified signature and claims. `liveToken` checks its task. */
@@ -25,29 +25,44 @@ export function isOwn(compact: string, { settings }: IssuerServices): boolean {
 
 /** Verifies a task token of this issuer; its expiry without tolerance for clock skew. */
 export function ownTokenFrom(compact: string, services: IssuerServices): OwnToken | Deny {
-  const { policies, ports, settings, signingKeys } = services;
+  const { policies, ports, settings } = services;
   if (isDeny(policies)) return policies;
+  const signed = signedClaimsFrom(compact, services);
+  if (isDeny(signed)) return signed;
+  const rules = {
+    // The audience of a token for a delegate is the issuer.
+    audiences: new Set([...policies.catalog.audiences, settings.url]),
+    maxLifetimeSeconds: 900,
+    clockSkewSeconds: 0,
+    maxBytes: MAX_TOKEN_BYTES,
+  };
+  const token = liveTaskToken(signed.taskClaims, rules, ports.nowMs());
+  return isDeny(token) ? token : { token, claims: signed.claims };
+}
+
+/**
+ * A task token of this issuer by its signature alone, for requests that take rights away. INVARIANT: it reads no clock and no policies: a
+ * token that has expired, or whose times this machine does not believe, still names its task.
+ */
+export function signedTokenFrom(compact: string, services: IssuerServices): TaskToken | Deny {
+  const signed = signedClaimsFrom(compact, services);
+  return isDeny(signed) ? signed : signed.taskClaims.token;
+}
+
+function signedClaimsFrom(
+  compact: string,
+  { settings, signingKeys }: IssuerServices,
+): { readonly taskClaims: TaskClaims; readonly claims: OwnToken['claims'] } | Deny {
   const jwt = unverifiedJwtFrom(compact, MAX_TOKEN_BYTES);
   if (isDeny(jwt)) return jwt;
-  const token = verifiedTaskToken(
-    jwt,
-    {
-      // The audience of a token for a delegate is the issuer.
-      audiences: new Set([...policies.catalog.audiences, settings.url]),
-      maxLifetimeSeconds: 900,
-      clockSkewSeconds: 0,
-      maxBytes: MAX_TOKEN_BYTES,
-    },
-    {
-      keyFor: (issuer, keyId, algorithm) =>
-        issuer === settings.url
-          ? signingKeys.verificationKey(keyId, algorithm)
-          : deny('token.issuer', 'claim `iss` is not this issuer'),
-    },
-    ports.nowMs(),
-  );
-  // Safe: `verifiedTaskToken` refuses a payload that is not an object.
-  return isDeny(token) ? token : { token, claims: jwt.claims as Readonly<Record<string, unknown>> };
+  const signed = signedTaskClaims(jwt, {
+    keyFor: (issuer, keyId, algorithm) =>
+      issuer === settings.url
+        ? signingKeys.verificationKey(keyId, algorithm)
+        : deny('token.issuer', 'claim `iss` is not this issuer'),
+  });
+  // Safe: `signedTaskClaims` refuses a payload that is not an object.
+  return isDeny(signed) ? signed : { taskClaims: signed.claims, claims: jwt.claims as OwnToken['claims'] };
 }
 
 /** Reasons that are a fault here, and say nothing about the token. */

@@ -59,7 +59,8 @@ export const answerEvent =
       attributes = attributesOf(changed);
       if (isOAuthError(changed)) return errorReply(changed);
       const enforced = await enforcementOf({ task: changed, change: changed.state }, request, services);
-      return jsonReply(200, { ...taskJson(changed, services.authority.nowMs()), ...enforced });
+      // By the clock of the write: a wall clock that is ahead does not hide what was written.
+      return jsonReply(200, { ...taskJson(changed, services.authority.floorMs()), ...enforced });
     } finally {
       span.end(attributes);
     }

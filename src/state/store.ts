@@ -148,7 +148,10 @@ export interface StoreReader {
   turnOver(): void;
   tokenOf(jtiDigest: string): TokenOfTask | undefined | StoreFailure;
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure;
-  /** The tasks that are active or suspended now, newest first; at most `limit` and 1,000. */
+  /**
+   * The tasks whose end is not written, newest first; at most `limit` and 1,000. Also those that are past their time by the clock: a signal that
+   * ends tasks must find them, since the clock can be wrong.
+   */
   openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure;
   /** Number of tasks by state. Reads three rows, however many tasks there are. */
   taskCounts(): TaskCounts | StoreFailure;

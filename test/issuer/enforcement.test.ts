@@ -77,9 +77,9 @@ describe('the reply to an end', () => {
     const issued = await bench.token();
     const hint = what === 'task' ? { token_type_hint: 'urn:remit:task' } : {};
     const revoked = await bench.form('/oauth/revoke', { token: String(issued.json['access_token']), ...hint });
-    expect([revoked.status, revoked.json]).toEqual([200, { enforcement: { ...RECEIPT, ms: 0 } }]);
+    expect([revoked.status, revoked.json]).toEqual([200, { revoked: true, enforcement: { ...RECEIPT, ms: 0 } }]);
     const unknown = await bench.form('/oauth/revoke', { token: 'unknown' });
-    expect([unknown.status, unknown.json, asked]).toEqual([200, {}, [[idOf(issued)]]]);
+    expect([unknown.status, unknown.json, asked]).toEqual([200, { revoked: false }, [[idOf(issued)]]]);
   });
 
   it('has no receipt where no sidecars are served', async () => {

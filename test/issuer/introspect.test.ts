@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
+import { deny } from '../../src/decision/decision.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 import { resourceMetadataUrl } from '../../src/issuer/resource-metadata.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
@@ -109,7 +110,7 @@ describe('POST /oauth/revoke', () => {
   it('revokes the token before the reply, and leaves its task active', async () => {
     const issued = await bench.token();
     const answer = await revoke(tokenOf(issued));
-    expect([answer.status, answer.json]).toEqual([200, {}]);
+    expect([answer.status, answer.json]).toEqual([200, { revoked: true }]);
     expect((await introspect(tokenOf(issued))).json).toEqual({ active: false });
     const path = `/tasks/${String(issued.json['txn'])}`;
     expect((await bench.ask(path)).json['state']).toBe('active');
@@ -139,9 +140,9 @@ describe('POST /oauth/revoke', () => {
   it.each<[string, string]>([
     ['an unknown token', 'x'],
     ['an unknown task', '0198c0de-0000-7000-8000-000000000001'],
-  ])('answers 200 for %s', async (_name, token) => {
+  ])('answers 200 for %s, and says that nothing was revoked', async (_name, token) => {
     const answer = await revoke(token, { token_type_hint: 'urn:remit:task' });
-    expect([answer.status, answer.json]).toEqual([200, {}]);
+    expect([answer.status, answer.json]).toEqual([200, { revoked: false }]);
   });
 
   it('is idempotent, with any hint', async () => {
@@ -158,8 +159,43 @@ describe('POST /oauth/revoke', () => {
       400,
       { error: 'invalid_grant', error_description: 'the token was issued to another client' },
     ]);
-    await revoke(String(issued.json['txn']), { token_type_hint: 'urn:remit:task' }, bench.reporter);
+    const hint = { token_type_hint: 'urn:remit:task' };
+    const task = await revoke(String(issued.json['txn']), hint, bench.reporter);
+    expect([task.status, task.json]).toEqual([200, { revoked: false }]);
     expect((await introspect(tokenOf(issued))).json['active']).toBe(true);
+  });
+
+  it('says so where the token or its task has ended already', async () => {
+    const issued = await bench.token();
+    await bench.ask(`/tasks/${String(issued.json['txn'])}/complete`, { method: 'POST' });
+    for (const change of [{}, { token_type_hint: 'urn:remit:task' }]) {
+      expect((await revoke(tokenOf(issued), change)).json).toEqual({ revoked: true });
+    }
+    expect((await bench.ask(`/tasks/${String(issued.json['txn'])}`)).json['state']).toBe('completed');
+  });
+
+  it('revokes nothing by a token with a broken signature, or of another issuer', async () => {
+    const issued = await bench.token();
+    const claims = decodeJwt(tokenOf(issued));
+    const foreign = await bench.services.signingKeys.current().sign({ ...claims, iss: 'https://other.test' });
+    for (const token of [`${tokenOf(issued).slice(0, -4)}AAAA`, foreign]) {
+      const answer = await revoke(token, { token_type_hint: 'urn:remit:task' });
+      expect([answer.status, answer.json]).toEqual([200, { revoked: false }]);
+    }
+    expect((await introspect(tokenOf(issued))).json['active']).toBe(true);
+  });
+
+  it('needs no policies and no server of the catalog', async () => {
+    const at = folder();
+    const none = await startBench(at, { catalog: deny('policy.unavailable', 'no policies are in force') });
+    const token = await none.services.signingKeys.current().sign({
+      ...decodeJwt(tokenOf(await bench.token())),
+      aud: 'https://gone.acme.test',
+    });
+    const answer = await none.form('/oauth/revoke', { token });
+    // Its state file has no such task.
+    expect([answer.status, answer.json]).toEqual([200, { revoked: false }]);
+    await none.close();
   });
 
   it('answers 503 where the revocation cannot be committed, or the state cannot be read', async () => {

@@ -24,7 +24,7 @@ export async function answerSignal(request: IssuerRequest, services: IssuerServi
   const span = services.tracer.start('signal.receive', {}, request.traceparent);
   let attributes: SpanAttributes = UNFINISHED;
   try {
-    const signal = signalFrom(request, signals, services.authority.nowMs());
+    const signal = signalFrom(request, signals, services.authority);
     const outcome = isEvent(signal) ? await takeSignal(signal, signals, services) : signal;
     const reply = replyTo(outcome);
     attributes = {
@@ -48,7 +48,7 @@ const CONTENT_TYPE = /^application\/secevent\+jwt$/i;
 function signalFrom(
   { body, contentType }: IssuerRequest,
   rules: SetRules,
-  nowMs: number,
+  authority: Pick<IssuerServices['authority'], 'nowMs' | 'floorMs'>,
 ): ReturnType<typeof securityEventFrom> | SignalError {
   if (!CONTENT_TYPE.test(contentType?.trim() ?? '')) {
     return signalError('invalid_request', 'the content-type must be application/secevent+jwt');
@@ -56,7 +56,10 @@ function signalFrom(
   if (body.length > MAX_SET_CHARACTERS) {
     return signalError('invalid_request', `the token is longer than ${MAX_SET_CHARACTERS} bytes`);
   }
-  return securityEventFrom(Buffer.from(body).toString('latin1'), rules, nowMs);
+  return securityEventFrom(Buffer.from(body).toString('latin1'), rules, {
+    nowMs: authority.nowMs(),
+    floorMs: authority.floorMs(),
+  });
 }
 
 /** @see RFC 8935 sections 2.2 and 2.3 */

@@ -18,6 +18,8 @@ export interface SecurityEvent {
   readonly subject: SignalSubject;
   /** The type of the one event, a URI. */
   readonly uri: string;
+  /** Whether `iat` is in the future here: a clock is wrong, so what the event would give back is not given. */
+  readonly isAhead: boolean;
   /** Its type and meaning; `null` for an unsupported type. */
   readonly known: { readonly type: EventType; readonly meaning: EventMeaning } | null;
 }
@@ -34,6 +36,12 @@ export interface SetRules {
   readonly clockSkewSeconds: number;
 }
 
+/** The clocks by which the times of a token are judged (`Authority`). */
+export interface SetClocks {
+  readonly nowMs: number;
+  readonly floorMs: number;
+}
+
 /** The transmitter's keys are not available at present; the same token may be accepted later. */
 export const KEYS_UNAVAILABLE = 'keys-unavailable';
 
@@ -43,17 +51,23 @@ export const MAX_SET_CHARACTERS = 16_384;
 /** Required `typ`, so that no other token of the same issuer passes for a signal. @see RFC 8417 section 2.3 */
 const TOKEN_TYPES: ReadonlySet<string | null> = new Set(['secevent+jwt', 'application/secevent+jwt']);
 
+/** How far ahead `iat` may be of an event that takes something away. The replay memory keeps each no longer than that and its own age. */
+const MAX_AHEAD_SECONDS = 86_400;
+
 /**
  * Parses and verifies a compact Security Event Token: signed by a key of a configured transmitter, for this receiver, recent,
  * with a subject and exactly one event. Never throws, fetches nothing. The caller checks for replays.
  *
- * @param nowMs a clock that does not step back, milliseconds since the Unix epoch
+ * INVARIANT: the wall clock refuses no event that takes something away. Such an event may be dated up to a day ahead, and its age is
+ * judged by the floor, which a wall clock that steps does not move.
+ *
+ * @param clocks milliseconds since the Unix epoch: `nowMs` does not step back; `floorMs` is the clock of the replay memory
  * @see RFC 8417 section 2, RFC 8935 section 2.4, OpenID Shared Signals Framework 1.0 section 4
  */
 export function securityEventFrom(
   compact: string,
   rules: SetRules,
-  nowMs: number,
+  clocks: SetClocks,
 ): SecurityEvent | SignalError | typeof KEYS_UNAVAILABLE {
   const jwt = unverifiedJwtFrom(compact, MAX_SET_CHARACTERS);
   if (isDeny(jwt)) return refusalOf(jwt);
@@ -62,7 +76,7 @@ export function securityEventFrom(
   if (transmitter === undefined) return signalError('invalid_issuer', 'claim `iss` is not a configured transmitter');
   const key = verifyingKey(jwt, rules.keys, 'external');
   if (isDeny(key)) return key.reason === 'token.keys-unavailable' ? KEYS_UNAVAILABLE : refusalOf(key);
-  return eventFrom(jwt.claims, transmitter, { ...rules, now: nowMs / 1_000 });
+  return eventFrom(jwt.claims, transmitter, { rules, clocks });
 }
 
 /** Error codes by reason; `invalid_request` for all others. */
@@ -118,22 +132,28 @@ const setClaims = members(
 function eventFrom(
   payload: unknown,
   transmitter: Transmitter,
-  rules: SetRules & { readonly now: number },
+  { rules, clocks }: { readonly rules: SetRules; readonly clocks: SetClocks },
 ): SecurityEvent | SignalError {
   const claims = setClaims(payload);
   if (isProblem(claims)) return malformed(claims.problem);
   if (!claims.aud.includes(transmitter.audience)) {
     return signalError('invalid_audience', 'claim `aud` does not name this receiver');
   }
-  if (claims.iat > rules.now + rules.clockSkewSeconds) return malformed('claim `iat` is in the future');
-  if (claims.iat < rules.now - rules.maxAgeSeconds) {
+  if (claims.iat < clocks.floorMs / 1_000 - rules.maxAgeSeconds) {
     return malformed(`claim \`iat\` is more than ${rules.maxAgeSeconds} s ago`);
   }
   const known = knownFrom(claims.events);
   if (isProblem(known)) return malformed(`the event ${known.problem}`);
+  const aheadSeconds = claims.iat - clocks.nowMs / 1_000;
+  const isAhead = aheadSeconds > rules.clockSkewSeconds;
+  if (aheadSeconds > (known !== null && takesAway(known.meaning) ? MAX_AHEAD_SECONDS : rules.clockSkewSeconds)) {
+    return malformed('claim `iat` is in the future');
+  }
   const { jti: tokenId, iat: issuedAtSeconds, sub_id: about } = claims;
-  return { transmitter, tokenId, issuedAtSeconds, subject: about, uri: claims.events.uri, known };
+  return { transmitter, tokenId, issuedAtSeconds, subject: about, uri: claims.events.uri, isAhead, known };
 }
+
+const takesAway = ({ isAdverse, risk }: EventMeaning): boolean => isAdverse || risk === 'medium' || risk === 'high';
 
 function knownFrom({ uri, payload }: RawEvent): SecurityEvent['known'] | Problem {
   const type = eventTypes.get(uri);

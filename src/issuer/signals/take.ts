@@ -56,7 +56,8 @@ async function take(
   const untilSeconds = signal.issuedAtSeconds + signals.maxAgeSeconds + signals.clockSkewSeconds;
   const after = await authority.rememberOnce('signal', memoryKeyOf(signal), untilSeconds * 1_000);
   if (isStoreFailure(after)) return after;
-  await waitForAll(changed, 'signal', services);
+  const isEnforced = await waitForAll(changed, 'signal', services);
+  if (!isEnforced) return storeFailure('busy', 'it is not known that every sidecar has the effect');
   return { kind: 'taken', isReplay: false, effect: applied.effect, tasks };
 }
 
@@ -78,16 +79,16 @@ const memoryKeyOf = ({ tokenId, transmitter }: SecurityEvent): string =>
 
 /**
  * INVARIANT: a restored state file has forgotten the tokens received after its backup, so a token issued before the restore may
- * be a replay. Adverse effects may be repeated; effects that restore trust (a lower risk, a favourable attestation) are not
+ * be a replay; one that is dated ahead may be forgotten before it is as old as others. Adverse effects may be repeated; effects that restore trust (a lower risk, a favourable attestation) are not
  * applied.
  */
 function appliedOf(
-  { known, subject, transmitter, uri, issuedAtSeconds }: SecurityEvent,
+  { known, subject, transmitter, uri, isAhead, issuedAtSeconds }: SecurityEvent,
   effects: SignalEffects,
   restoredAtMs: number | null,
 ): Applied {
   const meaning = known?.meaning ?? { isAdverse: false, risk: null, attests: {} };
-  const mayBeReplay = restoredAtMs !== null && issuedAtSeconds * 1_000 <= restoredAtMs;
+  const mayBeReplay = isAhead || (restoredAtMs !== null && issuedAtSeconds * 1_000 <= restoredAtMs);
   const effect = known === null ? 'ignore' : effects[known.type.name];
   return {
     effect: mayBeReplay && effect === 'attest' && !meaning.isAdverse ? 'ignore' : effect,

@@ -2,7 +2,6 @@ import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import type { Clocks } from '../../runtime/ports.ts';
 import { storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
-import { eventForParts } from '../../task/task.ts';
 import type { Authority } from '../authority.ts';
 import { liftStops } from '../note-stops.ts';
 import type { Premises } from '../premises.ts';
@@ -82,23 +81,19 @@ export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts)
       run([key.issuer, key.id, event.cause.note, by], {
         needs: withPremises(decidedBy, {
           tasks: [key],
-          families: reachesFamily(event.kind) ? [key] : [],
+          families: [key],
           stopping: [key],
         }),
         write: (rows) => applyEvent(rows, key, { event, by }, decidedBy),
       }),
     setContext: (key, saying, event, decidedBy) =>
       run([key.issuer, key.id, saying.by, event?.cause.note ?? '', ...saidIn(saying)], {
-        needs: withPremises(decidedBy, {
-          tasks: [key],
-          families: event === undefined ? [] : [key],
-          stopping: event === undefined ? [] : [key],
-        }),
+        needs: withPremises(decidedBy, { tasks: [key], families: [key], stopping: [key] }),
         write: (rows) => changeContext(rows, key, { saying, event }, decidedBy),
       }),
     setRisk: (key, risk, cause, by, decidedBy) =>
       run([key.issuer, key.id, cause.note, by], {
-        needs: withPremises(decidedBy, { tasks: [key] }),
+        needs: withPremises(decidedBy, { tasks: [key], families: [key], stopping: [key] }),
         write: (rows) => changeRisk(rows, key, { risk, cause, by }, decidedBy),
       }),
     liftStops: (key, cause, by) =>
@@ -152,8 +147,6 @@ async function settle(lane: WriteLane, use: SettledUse): Promise<Settlement> {
 }
 
 const isStorableValue = (value: unknown): boolean => typeof value !== 'string' || isStorable(value);
-
-const reachesFamily = (kind: keyof typeof eventForParts): boolean => kind === 'resume' || eventForParts[kind] !== null;
 
 const ofNew = (token: IssuedToken, records: readonly EncodedRecord[], ...more: readonly string[]): NeededRows => ({
   tokens: [token.jtiDigest, ...more],

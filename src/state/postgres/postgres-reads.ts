@@ -60,7 +60,7 @@ export class PostgresReads {
   openTasks(filter: OpenTaskFilter, limit: number): Promise<readonly Task[] | StoreFailure> {
     const { agent, subject, id, jtiDigest, olderThan } = filter;
     return this.#tasks(
-      `t.ended_ms IS NULL AND NOT (${IS_DUE}) AND ($2::text IS NULL OR t.agent = $2) AND ($3::text IS NULL OR t.subject = $3)
+      `t.ended_ms IS NULL AND ($2::text IS NULL OR t.agent = $2) AND ($3::text IS NULL OR t.subject = $3)
        AND ($4::text IS NULL OR t.id = $4)
        AND ($5::text IS NULL OR (t.issuer, t.id) IN (SELECT issuer, task FROM remit.tokens WHERE jti_digest = $5))
        AND ($6::bigint IS NULL OR (t.created_ms, t.id) < ($6::bigint, $7::text))`,

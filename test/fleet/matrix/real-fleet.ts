@@ -47,6 +47,8 @@ export interface RealFleetOptions {
   readonly sidecars?: readonly SidecarParty[];
   /** Changes the configuration of a process. */
   readonly configure?: (party: Party) => Readonly<Record<string, unknown>>;
+  /** More of the section `issuer`. */
+  readonly issuer?: Readonly<Record<string, unknown>>;
 }
 
 /** A task with its token. */
@@ -64,6 +66,8 @@ export interface Declared {
 export class RealFleet {
   readonly folder: string;
   readonly agent: Agent;
+  /** The workload `/ns/ops/sa/desk`. */
+  readonly operator: Agent;
   readonly #options: Required<RealFleetOptions>;
   readonly #ports = new Map<string, number>();
   readonly #links = new Map<string, FaultProxy>();
@@ -73,9 +77,10 @@ export class RealFleet {
 
   readonly #newAgent: () => Agent;
 
-  private constructor(newAgent: () => Agent, options: Required<RealFleetOptions>) {
+  private constructor(newAgent: () => Agent, operator: Agent, options: Required<RealFleetOptions>) {
     this.folder = options.folder;
     this.agent = newAgent();
+    this.operator = operator;
     this.#newAgent = newAgent;
     this.#options = options;
   }
@@ -95,7 +100,9 @@ export class RealFleet {
     const tools = await writeCredential(folder, 'tools', await acme.svid('/ns/pay/sa/tools-1', valid));
     const bundle = await writeBundle(folder, 'bundle', acme);
     const planner = await acme.svid('/ns/agents/sa/planner', valid);
-    const fleet = new RealFleet(() => new Agent(planner, acme.bundlePem), {
+    const operator = new Agent(await acme.svid('/ns/ops/sa/desk', valid), acme.bundlePem);
+    const fleet = new RealFleet(() => new Agent(planner, acme.bundlePem), operator, {
+      issuer: {},
       authorities: ['authority-1', 'authority-2'],
       sidecars: ['sidecar-1', 'sidecar-2'],
       configure: () => ({}),
@@ -118,7 +125,7 @@ export class RealFleet {
       this.#ports.set(`${party} grpc`, grpc);
       await this.#write(party, {
         svid: svids.authority,
-        issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${issuer}` },
+        issuer: { url: 'https://issuer.acme.test', listen: `127.0.0.1:${issuer}`, ...this.#options.issuer },
         state: database,
         records: `file:received-${party}`,
         authority: {
@@ -373,6 +380,7 @@ export class RealFleet {
     for (const party of this.#running.keys()) await this.kill(party);
     for (const link of this.#links.values()) await link.close();
     this.agent.close();
+    this.operator.close();
   }
 }
 

@@ -42,6 +42,10 @@ export const rows = {
   'P-01': { fault: 'under Patroni, a switch-over', bound: 'no acknowledged end is lost' },
   'P-02': { fault: 'under Patroni, PostgreSQL of the leader dies', bound: 'no acknowledged end is lost' },
   'P-03': { fault: 'under Patroni, the node of the leader dies', bound: 'no acknowledged end is lost' },
+  'V-01': {
+    fault: 'the clock of an authority is off',
+    bound: 'what it is asked to end, suspend, revoke or narrow has ended for every later use',
+  },
 } as const satisfies Readonly<Record<string, { readonly fault: string; readonly bound: string }>>;
 
 export type RowName = keyof typeof rows;

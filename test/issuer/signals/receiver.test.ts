@@ -505,7 +505,7 @@ describe('POST /signals refuses', () => {
       'invalid_request',
       'claim `iat` must be whole seconds since the epoch',
     ],
-    ['iat in the future', { iat: now() + 3_600 }, 'invalid_request', 'claim `iat` is in the future'],
+    ['iat more than a day in the future', { iat: now() + 86_500 }, 'invalid_request', 'claim `iat` is in the future'],
     ['an old iat', { iat: now() - 86_500 }, 'invalid_request', 'claim `iat` is more than 86400 s ago'],
     ['no events', { events: undefined }, 'invalid_request', 'claim `events` is required'],
     ['an empty events', { events: {} }, 'invalid_request', 'claim `events` must have exactly one event'],

@@ -9,11 +9,12 @@ import { signed } from '../../builders/tokens.ts';
 import { es, eventUri, setOf, signalServices, soundSet, transmitterIssuer } from './transmitter.ts';
 
 const rules = signalServices();
+const clocks = () => ({ nowMs: Date.now(), floorMs: Date.now() });
 const header = JSON.stringify({ typ: 'secevent+jwt', alg: 'ES256', kid: es.keyId });
 
 describe('securityEventFrom', () => {
   it('returns transmitter, token, subject and event', async () => {
-    expect(securityEventFrom(setOf({ jti: 'one' }), rules, Date.now())).toEqual({
+    expect(securityEventFrom(setOf({ jti: 'one' }), rules, clocks())).toEqual({
       transmitter: rules.transmitters.get(transmitterIssuer),
       tokenId: 'one',
       issuedAtSeconds: expect.any(Number),
@@ -22,11 +23,41 @@ describe('securityEventFrom', () => {
         members: [{ role: 'self', is: { format: 'iss_sub', issuer: transmitterIssuer, subject: 'alice' } }],
       },
       uri: eventUri('session-revoked'),
+      isAhead: false,
       known: {
         type: eventTypes.get(eventUri('session-revoked')),
         meaning: { isAdverse: true, risk: null, attests: {} },
       },
     });
+  });
+
+  const hourAhead = { iat: Math.floor(Date.now() / 1_000) + 3_600 };
+  it.each<[string, Readonly<Record<string, unknown>>]>([
+    ['session-revoked', {}],
+    ['risk-level-change', { principal: 'USER', current_level: 'MEDIUM' }],
+  ])('takes %s from an hour ahead, since the clock here may be behind', (name, payload) => {
+    const set = setOf({ ...hourAhead, events: { [eventUri(name)]: payload } });
+    expect(securityEventFrom(set, rules, clocks())).toMatchObject({ isAhead: true });
+  });
+
+  it.each<[string, Readonly<Record<string, unknown>>]>([
+    ['session-established', {}],
+    ['risk-level-change', { principal: 'USER', current_level: 'LOW' }],
+    ['device-compliance-change', { previous_status: 'not-compliant', current_status: 'compliant' }],
+  ])('refuses %s from an hour ahead, which takes nothing away', (name, payload) => {
+    const set = setOf({ ...hourAhead, events: { [eventUri(name)]: payload } });
+    expect(securityEventFrom(set, rules, clocks())).toMatchObject({
+      err: 'invalid_request',
+      description: 'claim `iat` is in the future',
+    });
+  });
+
+  it('judges the age of an event by the floor, not by a wall clock that is ahead', () => {
+    const nowMs = Date.now();
+    const set = setOf({ iat: Math.floor(nowMs / 1_000) - 3_600 });
+    const short = { ...rules, maxAgeSeconds: 3_700 };
+    expect(securityEventFrom(set, short, { nowMs: nowMs + 3_600_000, floorMs: nowMs })).toHaveProperty('tokenId');
+    expect(securityEventFrom(set, short, { nowMs, floorMs: nowMs + 3_600_000 })).toHaveProperty('err');
   });
 
   it('returns an event or a refusal for any signed JSON, and never throws', async () => {
@@ -39,7 +70,7 @@ describe('securityEventFrom', () => {
       fc.asyncProperty(claims, async (value) => {
         const isRecord = typeof value === 'object' && value !== null && !Array.isArray(value);
         const payload = JSON.stringify(isRecord ? { ...soundSet(), ...value } : value);
-        const result = securityEventFrom(signed(es, header, payload), rules, Date.now());
+        const result = securityEventFrom(signed(es, header, payload), rules, clocks());
         expect(result === KEYS_UNAVAILABLE || isSignalError(result) || 'transmitter' in result).toBe(true);
       }),
       { numRuns: 300 },
@@ -49,7 +80,7 @@ describe('securityEventFrom', () => {
   it('refuses any text that is not a token', async () => {
     await fc.assert(
       fc.asyncProperty(fc.string(), async (text) => {
-        expect(isSignalError(securityEventFrom(text, rules, Date.now()))).toBe(true);
+        expect(isSignalError(securityEventFrom(text, rules, clocks()))).toBe(true);
       }),
     );
   });

@@ -215,6 +215,32 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox }) => 
     await state.close();
   });
 
+  it.each<[string, (state: OpenedState) => Promise<unknown>]>([
+    ['an end', ({ authority }) => authority.applyTaskEvent(key, byOperator('cancel'), 'operator')],
+    ['a suspension', ({ authority }) => authority.applyTaskEvent(key, byOperator('suspend'), 'operator')],
+    ['a risk', ({ authority }) => authority.setRisk(key, 'high', causeOf('signal.risk-level-change', ''), 'idp')],
+    [
+      'a context',
+      ({ authority }) => authority.setContext(key, { kind: 'agent', by: taskNumber(1).agent, values: { model: 'b' } }),
+    ],
+  ])(
+    'writes the expiry of a task past its time that it refuses %s, so that no other clock permits it',
+    async (_what, change) => {
+      const { state } = await opened();
+      const part = taskNumber(7, { parentId: key.id });
+      expect(await state.authority.insertPart(part, tokenNumber(7), [], handed(1))).toBeNull();
+      nowMs = taskNumber(1).deadlineMs + 1;
+      expect(await change(state)).toEqual({ problem: 'ended', state: 'expired' });
+      for (const id of [key.id, part.id]) {
+        expect(await state.authority.taskOf(issuer, id)).toMatchObject({
+          state: expect.stringMatching(/^(?:expired|cancelled)$/),
+          endedAtMs: expect.any(Number),
+        });
+      }
+      await state.close();
+    },
+  );
+
   it('refuses to resume a part by the state of its parent, whatever that is', async () => {
     const { state } = await opened();
     const { authority } = state;
