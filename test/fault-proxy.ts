@@ -81,6 +81,11 @@ export class FaultProxy {
     for (const { server } of this.#connections) server.resetAndDestroy();
   }
 
+  /** Nothing arrives any more over the connections that are open; new ones are not affected, as those to another server of the same name. */
+  freezeOpen(): void {
+    for (const { lanes } of this.#connections) for (const lane of [lanes.up, lanes.down]) lane.set({ kind: 'held' });
+  }
+
   /** Opens all flows and accepts connections again. What was held arrives. */
   heal(): void {
     this.#isCut = false;

@@ -51,6 +51,7 @@ import {
   SPIRE_VERSION,
   spireFolder,
 } from './parts/cache.ts';
+import { hasOwnNetwork } from './fleet/moved/in-own-network.ts';
 import { clientFolder, type ClientName } from './parts/clients.ts';
 import { oauth2AgentFolder, X_OAUTH2_VERSION } from './parts/go-client.ts';
 
@@ -313,6 +314,13 @@ export const faketimePart = (): Part<string> => onPath('faketime');
 
 /** Debian's strace, which makes system calls fail, as a part. */
 export const stracePart = (): Part<string> => onPath('strace');
+
+/** User, network and mount namespaces that need no privilege, as a part. */
+export const ownNetworkPart = (): Part<true> => ({
+  name: 'a network namespace of its own',
+  found: hasOwnNetwork() || null,
+  enable: 'sysctl -w kernel.unprivileged_userns_clone=1` and `apt-get install -y iproute2',
+});
 
 /** systemd's check of units, as a part. */
 export const systemdAnalyzePart = (): Part<string> => onPath('systemd-analyze', 'systemd');

@@ -212,7 +212,8 @@ export class Followers {
     if (id === null) return ended(call, status.INVALID_ARGUMENT, 'the instance must be 8 to 64 of `A-Za-z0-9_-`');
     const unfit = unfitHello(hello, this.#options.welcome.version);
     if (unfit !== null) return ended(call, unfit.code, unfit.details);
-    if (!this.#resumes.take()) return ended(call, status.UNAVAILABLE, 'too many sidecars connect: try again later');
+    if (!this.#resumes.take())
+      return ended(call, status.RESOURCE_EXHAUSTED, 'too many sidecars connect: try again later');
     const head = await engine.head();
     if (isStoreFailure(head)) return ended(call, status.UNAVAILABLE, 'the state is not available');
     await this.pump.pollTo(head);

@@ -3,6 +3,7 @@ import { integer, optional, textOf } from '../runtime/fields.ts';
 import { listed, section } from './fields.ts';
 import { socketKeys } from './socket-access.ts';
 import type { SocketKeys } from './socket-access.ts';
+import type { StatePlace } from './state.ts';
 import { address, identifier, spiffeIdText } from './values.ts';
 import type { Address } from './values.ts';
 
@@ -23,11 +24,22 @@ export interface AuthorityConfig extends SocketKeys {
   readonly listen: readonly Address[];
   /** Who may be a sidecar of it, over TLS. Default none. */
   readonly sidecars: readonly SidecarRule[];
-  /** How long a sidecar may decide without an answer of an authority. Default 5, 1 to 60. */
+  /**
+   * How long a sidecar may decide without an answer of an authority. Default 5 with a PostgreSQL, which several authorities serve; 15 with a
+   * state file, whose one authority is away while it restarts. 1 to 60.
+   */
   readonly leaseSeconds: number;
   /** For a sidecar: the SPIFFE ID of its authorities, over TLS. Default `null`. */
   readonly id: SpiffeId | null;
 }
+
+/** The parsed section `authority`; `null` stands for the default, which depends on the state. */
+export interface AuthorityFields extends Omit<AuthorityConfig, 'leaseSeconds'> {
+  readonly leaseSeconds: number | null;
+}
+
+/** By the kind of the state. A sidecar gives no leases. */
+const LEASE_SECONDS: Readonly<Record<StatePlace['kind'], number>> = { sqlite: 15, postgres: 5, authority: 5 };
 
 const sidecarPattern = textOf<string>('a SPIFFE ID such as `spiffe://acme.test/ns/*/sa/tools-*`', (value) =>
   /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/[A-Za-z0-9._*-]+)+$/.test(value) && value.length <= 2048
@@ -36,10 +48,14 @@ const sidecarPattern = textOf<string>('a SPIFFE ID such as `spiffe://acme.test/n
 );
 
 /** Reads the section `authority`. */
-export const authority = section<AuthorityConfig>({
+export const authority = section<AuthorityFields>({
   listen: optional(listed(address), []),
   sidecars: optional(listed(section<SidecarRule>({ id: sidecarPattern, audiences: listed(identifier) })), []),
-  leaseSeconds: optional(integer(1, MAX_LEASE_SECONDS), 5),
+  leaseSeconds: optional(integer(1, MAX_LEASE_SECONDS), null),
   id: optional(spiffeIdText, null),
   ...socketKeys('0600'),
 });
+
+/** The section with the default of the lease filled in. */
+export const authorityConfigOf = (fields: AuthorityFields, { kind }: StatePlace): AuthorityConfig =>
+  Object.freeze({ ...fields, leaseSeconds: fields.leaseSeconds ?? LEASE_SECONDS[kind] });

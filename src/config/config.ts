@@ -2,8 +2,8 @@ import { svidSettingsFrom } from '../identity/svid-settings.ts';
 import type { SvidFields, SvidSettings } from '../identity/svid-settings.ts';
 import type { TrustDomain } from '../identity/spiffe-id.ts';
 import { workloadApiTargetFrom } from '../identity/workload-api-address.ts';
-import { authority } from './authority.ts';
-import type { AuthorityConfig } from './authority.ts';
+import { authority, authorityConfigOf } from './authority.ts';
+import type { AuthorityConfig, AuthorityFields } from './authority.ts';
 import { extAuthz, networkContradiction } from './ext-authz.ts';
 import type { ExtAuthzConfig } from './ext-authz.ts';
 import { integer, made, oneOf, optional, textOf } from '../runtime/fields.ts';
@@ -98,7 +98,8 @@ export interface Config {
 }
 
 /** The parsed configuration, before defaults that depend on other keys are filled in. */
-type ConfigFields = Omit<Config, 'file' | 'ledger' | 'issuer'> & {
+type ConfigFields = Omit<Config, 'file' | 'authority' | 'ledger' | 'issuer'> & {
+  readonly authority: AuthorityFields;
   readonly ledger: LedgerFields;
   readonly issuer: IssuerFields | null;
 };
@@ -195,6 +196,7 @@ export function configFrom(
   const value = Object.freeze({
     ...read.value,
     file: at.file,
+    authority: authorityConfigOf(read.value.authority, read.value.state),
     issuer: issuerFields === null ? null : issuerConfigOf(issuerFields, state),
     ledger: ledgerConfigOf(ledgerFields, state),
   });

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Client, credentials, Metadata, status, type StatusObject } from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
+import { CHANNEL } from '../runtime/grpc-channel.ts';
 
 /** HTTP/2 path of the only method used. The standard's service has no package. */
 export const FETCH_X509_SVID_PATH = '/SpiffeWorkloadAPI/FetchX509SVID';
@@ -45,14 +46,15 @@ export interface StreamListener {
 /** INVARIANT: metadata that the standard requires against server-side request forgery. */
 const SECURITY_METADATA = ['workload.spiffe.io', 'true'] as const;
 
-/** One attempt is one connection, without gRPC's own back-off: the caller schedules retries. */
-const CHANNEL = {
-  'grpc.enable_channelz': 0,
-  'grpc.enable_http_proxy': 0,
-  'grpc.enable_retries': 0,
+/**
+ * One attempt is one connection, without gRPC's own back-off: the caller schedules retries. An agent that answers no ping is left, long
+ * before its SVID expires. Servers of grpc-go permit a ping each five minutes.
+ */
+const OPTIONS = {
+  ...CHANNEL,
+  'grpc.keepalive_time_ms': 330_000,
+  'grpc.keepalive_timeout_ms': 20_000,
   'grpc.max_receive_message_length': MAX_RESPONSE_BYTES,
-  'grpc.service_config_disable_resolution': 1,
-  'grpc.use_local_subchannel_pool': 1,
 } as const;
 
 /**
@@ -60,7 +62,7 @@ const CHANNEL = {
  * not called any more.
  */
 export function openX509SvidStream(target: string, listener: StreamListener): () => void {
-  const client = new Client(target, credentials.createInsecure(), CHANNEL);
+  const client = new Client(target, credentials.createInsecure(), OPTIONS);
   const metadata = new Metadata();
   metadata.set(...SECURITY_METADATA);
   const { serialize } = requestType;

@@ -3,18 +3,13 @@ import { convertLegacyOtlpGrpcOptions, createOtlpGrpcExportDelegate } from '@ope
 import type { IExporterMetricsHelper, ISerializer } from '@opentelemetry/otlp-transformer';
 import type { Protocol } from './destinations.ts';
 import type { Signal } from './environment.ts';
-import type { Outlet } from './span-exporter.ts';
+import { renewedTransport } from './renewed-transport.ts';
+import type { Transport } from './transport.ts';
 
 /** How batches are serialised. */
 export interface Encoding<Batch> {
   readonly serializer: ISerializer<Batch, unknown>;
   readonly metricsHelper: IExporterMetricsHelper<Batch>;
-}
-
-/** Sends batches to a collector. */
-export interface Transport<Batch> extends Outlet<Batch> {
-  /** Waits for pending ones. */
-  forceFlush(): Promise<void>;
 }
 
 /** By signal: the path under the general endpoint, and the gRPC method. */
@@ -43,7 +38,7 @@ const places: Readonly<Record<Signal, { readonly path: string; readonly service:
 export function otlpTransport<Batch>(signal: Signal, protocol: Protocol, encoding: Encoding<Batch>): Transport<Batch> {
   switch (protocol) {
     case 'grpc':
-      return overGrpc(signal, encoding);
+      return renewedTransport((n) => overGrpc(signal, n, encoding));
     case 'http/json':
       return overHttp(signal, 'application/json', encoding);
     case 'http/protobuf':
@@ -53,9 +48,12 @@ export function otlpTransport<Batch>(signal: Signal, protocol: Protocol, encodin
   }
 }
 
-function overGrpc<Batch>(signal: Signal, { serializer, metricsHelper }: Encoding<Batch>): Transport<Batch> {
+/** @param n number of the connection of this signal, from 1 */
+function overGrpc<Batch>(signal: Signal, n: number, { serializer, metricsHelper }: Encoding<Batch>): Transport<Batch> {
   const { service, method } = places[signal];
-  const options = convertLegacyOtlpGrpcOptions({}, signal);
+  // gRPC shares a connection among clients with equal options. One that does not answer must not come back with the next client.
+  const userAgent = `remit-${signal.toLowerCase()}/${n}`;
+  const options = convertLegacyOtlpGrpcOptions({ userAgent }, signal);
   return createOtlpGrpcExportDelegate(options, serializer, 'otlp_grpc', metricsHelper, undefined, service, method);
 }
 

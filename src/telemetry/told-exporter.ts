@@ -1,5 +1,5 @@
 import type { ExportResult } from './span-exporter.ts';
-import type { Transport } from './otlp-transport.ts';
+import type { Transport } from './transport.ts';
 
 /** The exporter, calling `tell` on the first failure after each success. */
 export function toldExporter<Batch>(exporter: Transport<Batch>, tell: () => void): Transport<Batch> {

@@ -61,10 +61,19 @@ describe('the state of a configuration', () => {
         authority: {
           listen: [{ path: '/run/a.sock' }, { port: 9474 }],
           sidecars: [{ id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: ['https://p.acme.test'] }],
-          leaseSeconds: 5,
         },
       },
     });
+  });
+
+  // Issue 37, point 5: a restart of the one authority of a state file took longer than the lease.
+  it.each([
+    ['15 s with a state file', '', '', 15],
+    ['5 s with a PostgreSQL', 'state: postgres://remit@db/remit\n', '', 5],
+    ['as long as it says', '', ', leaseSeconds: 9', 9],
+  ])('gives leases of %s', (_what, state, written, leaseSeconds) => {
+    const yaml = `${svid}${issuer}${state}authority: { listen: 0.0.0.0:9474, ${rule}${written} }\n`;
+    expect(read(yaml)).toMatchObject({ value: { authority: { leaseSeconds } } });
   });
 
   it.each([

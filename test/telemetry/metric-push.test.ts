@@ -4,6 +4,7 @@ import { newMetrics } from '../../src/telemetry/metrics.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';
 import { startTelemetry } from '../../src/telemetry/start-telemetry.ts';
 import type { Telemetry } from '../../src/telemetry/telemetry.ts';
+import { FaultProxy } from '../fault-proxy.ts';
 import { until } from '../until.ts';
 import { Collector } from './collector.ts';
 import { grpcCollector } from './grpc-collector.ts';
@@ -83,6 +84,26 @@ describe('beginPush', () => {
     const [pushed = []] = grpc.pushes;
     expect(asScraped(pushed)).toEqual(scraped(metrics));
     expect(grpc.pushHeaders[0]?.get('x-tenant')).toEqual(['acme']);
+  });
+
+  // Issue 37, point 5.
+  it('leaves a collector over gRPC whose connection does not answer, and pushes over another one', async () => {
+    const grpc = await grpcCollector();
+    const proxy = await FaultProxy.start(Number(new URL(grpc.url).port));
+    const running = await started({
+      OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${proxy.port}`,
+      OTEL_METRIC_EXPORT_INTERVAL: '50',
+      OTEL_EXPORTER_OTLP_TIMEOUT: '500',
+    });
+    const end = running.beginPush(counted().read);
+    await until(() => grpc.pushes.length > 0, { what: 'a push' });
+    proxy.freezeOpen();
+    const before = grpc.pushes.length;
+    await until(() => grpc.pushes.length > before, { what: 'a push over another connection' });
+    await proxy.close();
+    await end();
+    grpc.close();
   });
 
   it('states units, and that values are cumulative', async () => {

@@ -14,7 +14,7 @@ log: { format: json }
 {{- $_ := set $config "issuer" (dict "url" (include "remit.issuerUrl" .) "listen" "0.0.0.0:9472") }}
 {{- /* Nothing listens for sidecars before there are rules for them. */}}
 {{- with include "remit.sidecarRules" . | fromYamlArray }}
-{{- $_ := set $config "authority" (dict "listen" "0.0.0.0:9474" "leaseSeconds" $.Values.authority.leaseSeconds "sidecars" .) }}
+{{- $_ := set $config "authority" (dict "listen" "0.0.0.0:9474" "leaseSeconds" ($.Values.authority.leaseSeconds | default (eq $.Values.authority.database.type "postgres" | ternary 5 15)) "sidecars" .) }}
 {{- end }}
 {{- if eq .Values.authority.database.type "postgres" }}
 {{- $_ := set $config "state" (include "remit.postgresUrl" (dict "root" . "login" .Values.authority.database.postgres)) }}

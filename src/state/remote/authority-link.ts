@@ -8,6 +8,7 @@ import { leafFromDer } from '../../identity/leaf-certificate.ts';
 import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import { tlsMaterialOf } from '../../identity/svid.ts';
 import type { Svid } from '../../identity/svid.ts';
+import { CHANNEL } from '../../runtime/grpc-channel.ts';
 
 /** Largest message of an authority. */
 const MAX_MESSAGE_BYTES = 4 * 1_024 * 1_024;
@@ -29,9 +30,10 @@ export interface FollowListener {
   /**
    * Called exactly once, as the last call; not after `end`.
    *
-   * @param isRefused whether the authority said that it serves no sidecar, since its database lacks changes
+   * @param end.isRefused whether the authority said that it serves no sidecar, since its database lacks changes
+   * @param end.isAnswered whether the authority ended the stream and its connection works, so that it can be asked again there
    */
-  readonly onEnd: (problem: string, isRefused: boolean) => void;
+  readonly onEnd: (problem: string, end: { readonly isRefused: boolean; readonly isAnswered: boolean }) => void;
 }
 
 /** A stream of the feed. */
@@ -47,13 +49,21 @@ interface BundleBounds {
   readonly timeoutMs: number;
 }
 
+/**
+ * Addresses of one name in random order, the next one after 250 ms without a connection: sidecars spread over what a name stands for, and
+ * one of it that accepts connections but does not answer holds up nothing.
+ */
+const SPREAD = JSON.stringify({ loadBalancingConfig: [{ pick_first: { shuffleAddressList: true } }] });
+
 /** Why a call has no answer. */
 export interface CallProblem {
   readonly problem: string;
 }
 
 /**
- * A connection to one authority, without gRPC's own retries. It connects with its first call, and again after it was lost.
+ * A connection to one authority, without gRPC's own retries. It connects with its first call, and again after it was lost, each time to
+ * where DNS says. A connection that is open and does not answer is not given up within the time of a lease: close the link, and make
+ * another one.
  *
  * Lifecycle: `close` once. It fails the calls in progress.
  */
@@ -64,20 +74,17 @@ export class AuthorityLink {
   constructor({ target, tls }: AuthorityPlace) {
     this.target = target;
     this.#client = new Client(target, tls === null ? credentials.createInsecure() : credentialsOf(tls), {
-      'grpc.enable_channelz': 0,
-      'grpc.enable_http_proxy': 0,
-      // INVARIANT: with retries a message counts as written before it is copied, and the shipper of records uses its memory again then.
-      'grpc.enable_retries': 0,
+      // INVARIANT: no retries. With them a message counts as written before it is copied, and the shipper of records uses its memory again then.
+      ...CHANNEL,
       'grpc.initial_reconnect_backoff_ms': 100,
-      // A host that is gone sends no end of a connection.
-      'grpc.keepalive_time_ms': 10_000,
-      'grpc.keepalive_timeout_ms': 5_000,
+      // A host that is gone sends no end of a connection. The feed has pings of its own, which find it within half a lease.
+      'grpc.keepalive_time_ms': 5_000,
+      'grpc.keepalive_timeout_ms': 4_000,
       'grpc.max_reconnect_backoff_ms': tls === null ? 100 : 1_000,
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-      'grpc.service_config_disable_resolution': 1,
+      'grpc.service_config': SPREAD,
       // The name of a host says nothing here, and TLS permits no IP address as one. `credentialsOf` checks the identity.
       ...(tls === null ? {} : { 'grpc.ssl_target_name_override': 'remit-authority' }),
-      'grpc.use_local_subchannel_pool': 1,
     });
   }
 
@@ -119,17 +126,18 @@ export class AuthorityLink {
       isOpen = false;
       stream.cancel();
     };
-    const ended = (problem: string, isRefused = false): void => {
+    const ended = (problem: string, code: status = status.UNAVAILABLE): void => {
       if (!isOpen) return;
       end();
-      onEnd(problem, isRefused);
+      // `UNAVAILABLE` is a lost connection, or an authority that serves nobody now: another one may have its name.
+      onEnd(problem, { isRefused: code === status.FAILED_PRECONDITION, isAnswered: code !== status.UNAVAILABLE });
     };
     stream.on('data', (down: Down) => {
       if (isOpen) onDown(down);
     });
     // The status event follows with the same information.
     stream.on('error', () => undefined);
-    stream.on('status', (ending: StatusObject) => ended(textOf(ending), ending.code === status.FAILED_PRECONDITION));
+    stream.on('status', (ending: StatusObject) => ended(textOf(ending), ending.code));
     return {
       send: (up) => {
         if (!isOpen) return;

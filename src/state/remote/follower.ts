@@ -40,8 +40,8 @@ interface Stream {
 
 /**
  * Follows the feed of one of several authorities: it connects, says Hello, pings, and connects to the next one when the stream ends, when
- * no ping is answered for half a lease, or when the authority is about to stop. Retries have full jitter from 100 ms, doubling to 5 s, on a
- * Unix socket to 250 ms.
+ * no ping is answered for half a lease, or when the authority is about to stop. Unless the authority answered and refused, it does so over a
+ * new connection, to where DNS says then. Retries have full jitter from 100 ms, doubling to 5 s, on a Unix socket to 250 ms.
  *
  * Lifecycle: begins with `start`; `close` once.
  */
@@ -85,6 +85,7 @@ export class Follower {
   moveWithin(withinMs: number): void {
     this.#cancelMove();
     this.#cancelMove = this.#options.after(this.#random() * withinMs, () => {
+      if (this.#stream !== null) this.#drop(this.#stream.link);
       this.#next();
       this.#restart(0);
     });
@@ -105,16 +106,18 @@ export class Follower {
     const { feed, ports } = this.#options;
     const up = link.follow({
       onDown: (down) => this.#heard(down),
-      onEnd: (problem, isRefused) => {
+      onEnd: (problem, { isRefused, isAnswered }) => {
         if (isRefused) this.#refusal = problem;
+        if (!isAnswered) this.#drop(link);
         this.#failed(`the authority \`${link.target}\` cannot be followed: ${problem}`);
       },
     });
     this.#stream = { link, up, freshMs: ports.monotonicMs(), cancel: () => undefined };
     up.send({ of: 'hello', hello: feed.hello(this.#options.hello()) });
-    this.#stream.cancel = this.#options.after(WELCOME_MS, () =>
-      this.#failed(`the authority \`${link.target}\` cannot be followed: no answer in ${WELCOME_MS} ms`),
-    );
+    this.#stream.cancel = this.#options.after(WELCOME_MS, () => {
+      this.#drop(link);
+      this.#failed(`the authority \`${link.target}\` cannot be followed: no answer in ${WELCOME_MS} ms`);
+    });
   }
 
   /** A connection with the credentials of now. An older one serves its stream until that ends. */
@@ -155,6 +158,7 @@ export class Follower {
     const { feed, ports, status, after } = this.#options;
     const nowMs = ports.monotonicMs();
     if (nowMs - stream.freshMs > Math.max(leaseMs / 2, pingMs * 2)) {
+      this.#drop(stream.link);
       return this.#failed(`the authority \`${stream.link.target}\` answers no ping`);
     }
     this.send({ of: 'ping', ping: feed.ping(nowMs, status()) });
@@ -184,6 +188,14 @@ export class Follower {
     stream.up.end();
     const isCurrent = [...this.#links.values()].some(({ link }) => link === stream.link);
     if (!isCurrent) stream.link.close();
+  }
+
+  /**
+   * Connects anew for the next call: another authority may have the same name, or the same one another address. Calls in progress go on, and
+   * fail by their own deadlines.
+   */
+  #drop(link: AuthorityLink): void {
+    if (this.#links.get(link.target)?.link === link) this.#links.delete(link.target);
   }
 
   #next(): void {

@@ -27,11 +27,15 @@ export class AuthorityServer {
   readonly opens: OpenRequest[] = [];
   readonly settled: SettleRequest[] = [];
   readonly reports: Report[] = [];
+  /** The code with which a stream is ended at once; `null`: it is served. */
+  refuses: status | null = null;
+  readonly port: number;
   readonly #server: Server;
   #stream: ServerDuplexStream<Up, Down> | null = null;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, at: string) {
     this.#server = server;
+    this.port = Number(at.slice(at.lastIndexOf(':') + 1));
     const { Follow, Open, Settle } = {
       Follow: methodOf('Follow'),
       Open: methodOf('Open'),
@@ -57,7 +61,7 @@ export class AuthorityServer {
 
   static async listen(at: string, credentials = ServerCredentials.createInsecure()): Promise<AuthorityServer> {
     const server = new Server();
-    const authority = new AuthorityServer(server);
+    const authority = new AuthorityServer(server, at);
     await new Promise<void>((resolve, reject) =>
       server.bindAsync(at, credentials, (error) => (error === null ? resolve() : reject(error))),
     );
@@ -88,6 +92,11 @@ export class AuthorityServer {
   }
 
   #follow(stream: ServerDuplexStream<Up, Down>): void {
+    if (this.refuses !== null) {
+      stream.on('error', () => undefined);
+      stream.emit('error', { code: this.refuses, details: REFUSED });
+      return;
+    }
     this.#stream = stream;
     stream.on('error', () => undefined);
     void once(stream, 'close').then(() => (this.#stream = this.#stream === stream ? null : this.#stream));

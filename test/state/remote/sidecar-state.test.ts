@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import { ServerCredentials } from '@grpc/grpc-js';
+import { ServerCredentials, status } from '@grpc/grpc-js';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { createAuthority } from '../../../src/dev/authority.ts';
 import { svidFrom } from '../../../src/identity/svid.ts';
@@ -13,6 +13,7 @@ import { causeOf } from '../../../src/task/cause.ts';
 import { allowedUse } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
+import { FaultProxy } from '../../fault-proxy.ts';
 import { freePort } from '../../free-port.ts';
 import { until } from '../../until.ts';
 import { AuthorityServer, REFUSED } from './authority-server.ts';
@@ -114,6 +115,43 @@ describe('the state of a sidecar', () => {
     await until(() => revokedAtMs() === 1, { what: 'its change' });
     await state.states.open(taskOf(2), digestOf(2, 0));
     expect(lookAt(state, 2)).toMatchObject({ task: {} });
+  });
+
+  // Issue 37, point 5: it tried again on the connection that did not answer, for 15 s.
+  it('leaves a connection that answers no ping, and finds another authority of the same name within its lease', async () => {
+    const server = await AuthorityServer.listen(`127.0.0.1:${await freePort()}`);
+    server.leaseMs = 4_000;
+    const proxy = await FaultProxy.start(server.port);
+    closers.push(() => server.close());
+    try {
+      const { state, told, ready } = sidecarOf([`127.0.0.1:${proxy.port}`]);
+      await ready();
+      const before = proxy.connections;
+      proxy.freezeOpen();
+      await until(() => told.problems.some((problem) => problem?.includes('answers no ping')), { what: 'no ping' });
+      await until(() => told.problems.at(-1) === null, { what: 'another connection' });
+      expect(proxy.connections).toBeGreaterThan(before);
+      expect(state.problem()).toBeNull();
+    } finally {
+      await proxy.close();
+    }
+  });
+
+  it('asks an authority that refused it again over the same connection', async () => {
+    const server = await AuthorityServer.listen(`127.0.0.1:${await freePort()}`);
+    const proxy = await FaultProxy.start(server.port);
+    closers.push(() => server.close());
+    try {
+      server.refuses = status.RESOURCE_EXHAUSTED;
+      const { told, ready } = sidecarOf([`127.0.0.1:${proxy.port}`]);
+      await until(() => told.problems.length >= 3, { what: 'refusals' });
+      expect(proxy.connections).toBe(1);
+      server.refuses = null;
+      await ready();
+      expect(proxy.connections).toBe(1);
+    } finally {
+      await proxy.close();
+    }
   });
 
   it('moves to another authority within the time of a drain', async () => {

@@ -1,0 +1,31 @@
+import type { Transport } from './transport.ts';
+
+/**
+ * A transport that makes its connection anew after each failed batch: to where DNS says then, and away from a collector that accepts
+ * connections and does not answer. The exporter of OpenTelemetry over gRPC keeps its connection for six deadlines, and looks up a name at
+ * most each 30 s.
+ *
+ * @param make makes connection number `n`, from 1
+ */
+export function renewedTransport<Batch>(make: (n: number) => Transport<Batch>): Transport<Batch> {
+  let made = 1;
+  let current = make(made);
+  const renew = (failed: Transport<Batch>): void => {
+    if (current !== failed) return;
+    made += 1;
+    current = make(made);
+    // Waits for the batches in progress.
+    void failed.shutdown().catch(() => undefined);
+  };
+  return {
+    export: (batch, done) => {
+      const used = current;
+      used.export(batch, (result) => {
+        if (result.error !== undefined) renew(used);
+        done(result);
+      });
+    },
+    forceFlush: () => current.forceFlush(),
+    shutdown: () => current.shutdown(),
+  };
+}

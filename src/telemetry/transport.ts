@@ -1,0 +1,7 @@
+import type { Outlet } from './span-exporter.ts';
+
+/** Sends batches to a collector. */
+export interface Transport<Batch> extends Outlet<Batch> {
+  /** Waits for pending ones. */
+  forceFlush(): Promise<void>;
+}
