@@ -1,6 +1,7 @@
 import type { NamedAnchor } from '../ledger/anchor-file.ts';
 import { openedAnchors } from '../ledger/head-check.ts';
 import type { NoteKey } from '../ledger/note-key.ts';
+import { lostToAll } from '../ledger/relayed.ts';
 import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
 import { broken } from '../ledger/verdict.ts';
 import { systemPorts } from '../runtime/ports.ts';
@@ -12,7 +13,7 @@ import { anchorsFrom, KEY_HELP, keysFrom } from './ledger-trust.ts';
 import { optionsFrom } from './options.ts';
 import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
 import { RECEIVED_HELP, receivedFolderOf, receivedOptions, receivedVerdicts } from './received-source.ts';
-import { emitterLines, type LedgerVerdict, verdictLines } from './verdict-text.ts';
+import { emitterLines, type LedgerVerdict, lostLines, verdictLines } from './verdict-text.ts';
 
 /** Exit codes of this command only. 2 has another meaning here, so invalid usage is that of `sysexits.h`. */
 const VERIFY_EXIT = { whole: 0, bareTail: 2, broken: 3, bad: 64 } as const;
@@ -30,14 +31,15 @@ ${LEDGER_HELP}
                       --ledger is repeatable
 ${RECEIVED_HELP}
   --jsonl FILE        the output of \`remit ledger export\` for a whole ledger, instead of --ledger
-  --json              one object: exit, and the ledgers with their verdicts, and the received logs with theirs
+  --json              one object: exit, the ledgers with their verdicts, the received logs with theirs, and the missing records
 
 Works off-line, beside a running \`remit serve\` or on a copy, and trusts nothing that it reads. Prints three ranges:
   anchored   covered by a checkpoint that you kept: not even the holder of the ledger's key can have changed it since
   signed     covered by a checkpoint of the ledger: nobody without that key can have changed it
   bare       covered by no checkpoint yet: whoever can write the files can have changed it. While \`remit serve\` runs, this is
              the last 5 seconds
-and the first wrong record, if there is one. An anchor of a ledger that is missing here shows that a whole ledger is missing.
+and the first wrong record, if there is one. A record of the database of several authorities that a ledger never got is missing, unless another
+ledger has it that is named too. An anchor of a ledger that is missing here shows that a whole ledger is missing.
 
 With --received the logs of sidecars are verified by what the ledger of their authority says of them: its key is all that is needed. For each
 it prints how many records that ledger anchors, how many are here and how many are missing; a sidecar that was killed is LOST. A use of high
@@ -45,7 +47,7 @@ risk is in the ledger of the authority, and the log of the sidecar links to it: 
 
   remit ledger verify --key @ledger.vkey --ledger /var/lib/remit/ledger --anchors /mnt/elsewhere/checkpoints.txt
 
-exit codes: 0 whole, 2 sound but with a bare tail, 3 broken, 64 bad use or input that cannot be read`;
+exit codes: 0 whole, 2 sound but with a bare tail, 3 broken or with missing records, 64 bad use or input that cannot be read`;
 
 /** `remit ledger verify`. */
 export const ledgerVerifyCommand: Command = { name: 'ledger verify', help, run: ledgerVerify };
@@ -60,9 +62,12 @@ export async function ledgerVerify(args: readonly string[], io: Io): Promise<num
     return VERIFY_EXIT.bad;
   }
   const { verdicts, received, isJson } = verified;
-  const exit = exitOf([...verdicts, ...(received ?? [])]);
-  if (isJson) io.out(JSON.stringify({ exit, ledgers: verdicts, ...(received === null ? {} : { received }) }));
-  else for (const line of [...verdictLines(verdicts), ...emitterLines(received ?? [])]) io.out(line);
+  const missing = lostToAll(verdicts.map(({ verdict }) => (verdict.kind === 'sound' ? (verdict.relayed ?? []) : [])));
+  const exit = missing.length > 0 ? VERIFY_EXIT.broken : exitOf([...verdicts, ...(received ?? [])]);
+  if (isJson) io.out(JSON.stringify({ exit, ledgers: verdicts, ...(received === null ? {} : { received }), missing }));
+  else
+    for (const line of [...verdictLines(verdicts), ...lostLines(missing), ...emitterLines(received ?? [])])
+      io.out(line);
   return exit;
 }
 

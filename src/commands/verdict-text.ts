@@ -1,6 +1,8 @@
 import { printable } from '../ledger/timeline-text.ts';
 import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
-import type { Records, Sound, Verdict } from '../ledger/verdict.ts';
+import type { LostRecords } from '../ledger/relayed.ts';
+import { recordsText } from '../ledger/verdict.ts';
+import type { Records, RelayedRecords, Sound, Verdict } from '../ledger/verdict.ts';
 
 /** The verdict on one ledger. */
 export interface LedgerVerdict {
@@ -52,6 +54,19 @@ const stateText: Readonly<Record<EmitterVerdict['state'], string>> = {
   unknown: 'not known',
 };
 
+/** The records of databases that no ledger here has, for people. */
+export const lostLines = (lost: readonly LostRecords[]): readonly string[] =>
+  lost
+    .flatMap(({ database, records }) => [
+      '',
+      line('database', database),
+      line(
+        'verdict',
+        `MISSING: ${recordsText(records)} in none of these ledgers: name those of the other authorities too`,
+      ),
+    ])
+    .map(printable);
+
 /** Verdicts for people: a block per ledger. */
 export const verdictLines = (verdicts: readonly LedgerVerdict[]): readonly string[] =>
   verdicts.flatMap((found, index) => [...(index === 0 ? [] : ['']), ...blockOf(found)]).map(printable);
@@ -66,7 +81,7 @@ function blockOf({ ledger, origin, verdict }: LedgerVerdict): readonly string[] 
 }
 
 function soundLines(sound: Sound): readonly string[] {
-  const { size, pruned, prunedBy, anchored, signed, bare, unchecked, remarks, remarkCount } = sound;
+  const { size, pruned, prunedBy, anchored, signed, bare, unchecked, remarks, remarkCount, relayed = [] } = sound;
   return [
     line('records', `${size}${pruned === 0 ? '' : `, the first ${pruned} of them pruned${prunedByText(prunedBy)}`}`),
     line('anchored', rangeText(anchored)),
@@ -75,9 +90,15 @@ function soundLines(sound: Sound): readonly string[] {
     ...(unchecked === 0 ? [] : [line('unchecked', `${unchecked} heads of pruned records`)]),
     ...remarks.map(({ seq, remark }) => line('remark', `record ${seq}: ${remark}`)),
     ...(remarkCount > remarks.length ? [line('remark', `and ${remarkCount - remarks.length} more`)] : []),
+    ...relayed.map((of) => line('database', relayedText(of))),
     line('verdict', bare === null ? 'whole' : 'sound, with a bare tail'),
   ];
 }
+
+const relayedText = ({ database, missing, to }: RelayedRecords): string => {
+  const without = missing.length === 0 ? '' : `, without ${missing.map(rangeText).join(', ')}`;
+  return `records 1 to ${to} of ${database}${without}`;
+};
 
 /** Records of a sidecar are pruned by a record in the ledger of its authority. */
 const prunedByText = (prunedBy: number | null): string => (prunedBy === null ? '' : ` by record ${prunedBy}`);

@@ -198,7 +198,7 @@ export function configFrom(
     file: at.file,
     authority: authorityConfigOf(read.value.authority, read.value.state),
     issuer: issuerFields === null ? null : issuerConfigOf(issuerFields, state),
-    ledger: ledgerConfigOf(ledgerFields, state),
+    ledger: ledgerConfigOf(ledgerFields, { state, durability: read.value.durability }),
   });
   const problem = contradiction(value, issuerFields);
   return problem === null

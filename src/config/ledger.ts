@@ -19,6 +19,11 @@ export interface LedgerConfig {
   readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number };
   /** Total size or age at which the oldest segments are deleted. Default: `null`, which is half of the disk; 400 days. */
   readonly retain: { readonly maxBytes: number | null; readonly maxAgeMs: number };
+  /**
+   * How many ledgers of authorities must have a record before it leaves their PostgreSQL. Default: 2, or 1 with `durability: single`, so that
+   * records survive what commits survive.
+   */
+  readonly copies: number;
 }
 
 /** The parsed section `ledger`; `null` stands for the default: beside the state file, or half of the disk. */
@@ -32,8 +37,11 @@ export interface LedgerFields {
   readonly segmentHours: number;
   readonly retainGiB: number | null;
   readonly retainDays: number;
+  readonly copies: number | null;
 }
 
+/** Most authorities of a fleet. */
+const MAX_COPIES = 7;
 const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 const HOUR_MS = 3_600_000;
@@ -55,10 +63,14 @@ export const ledger = (folder: string) =>
     segmentHours: optional(integer(1, 8_760), 24),
     retainGiB: optional(integer(1, 65_536), null),
     retainDays: optional(integer(1, 36_500), 400),
+    copies: optional(integer(1, MAX_COPIES), null),
   });
 
 /** The section with all defaults filled in; those of paths are beside the state file. */
-export function ledgerConfigOf(fields: LedgerFields, state: string): LedgerConfig {
+export function ledgerConfigOf(
+  fields: LedgerFields,
+  { state, durability }: { readonly state: string; readonly durability: 'quorum' | 'managed' | 'single' },
+): LedgerConfig {
   const beside = (name: string): string => join(dirname(state), name);
   const folder = fields.folder ?? beside('ledger');
   return Object.freeze({
@@ -73,5 +85,6 @@ export function ledgerConfigOf(fields: LedgerFields, state: string): LedgerConfi
       maxBytes: fields.retainGiB === null ? null : fields.retainGiB * GIB,
       maxAgeMs: fields.retainDays * DAY_MS,
     },
+    copies: fields.copies ?? (durability === 'single' ? 1 : 2),
   });
 }

@@ -148,8 +148,12 @@ export interface EventRecord {
     | 'restored'
     | 'stop-lifted'
     | 'key-revoked'
-    | 'receipt';
-  /** Why, as a code; `null` for `refused`, whose `details` have the causes, and for `receipt`, which follows a change with its own. */
+    | 'receipt'
+    | 'records-missing';
+  /**
+   * Why, as a code; `null` for `refused`, whose `details` have the causes, for `receipt`, which follows a change with its own, and for
+   * `records-missing`.
+   */
   readonly cause: CauseCode | null;
   /** Why, in words for people. */
   readonly note: string;
@@ -158,7 +162,8 @@ export interface EventRecord {
   /**
    * Details: the level of a risk, the digest of a `jti`; for `context` the `kind` of writer (`agent`, `writer`, `operator` or
    * `signal`) and the changed values, `claimed` by name or `attested` with their attesters; for `restored` the backup and the
-   * ledger positions it contains; for `key-revoked` the id of the key; for `receipt` the change and what became of it at the sidecars.
+   * ledger positions it contains; for `key-revoked` the id of the key; for `receipt` the change and what became of it at the sidecars;
+   * for `records-missing` the `database` and the numbers `from` and `to` of its records that this ledger never got.
    */
   readonly details: { readonly [name: string]: JsonValue };
 }
@@ -204,6 +209,8 @@ export interface CheckpointRecord {
   readonly size: number;
   /** The first record kept; earlier ones were pruned. */
   readonly first: number;
+  /** In the ledger of one of several authorities: how far it has taken the records of their database. Absent before the first. */
+  readonly relayed?: { readonly database: string; readonly to: number };
 }
 
 /**

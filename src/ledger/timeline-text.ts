@@ -124,6 +124,7 @@ const eventText: Readonly<Record<EventRecord['event'], string>> = {
   'stop-lifted': 'like tasks allowed again',
   'key-revoked': 'signing key revoked',
   receipt: 'receipt',
+  'records-missing': 'records of the database missing',
 };
 
 const emitterText: Readonly<Record<EmitterRecord['event'], string>> = {

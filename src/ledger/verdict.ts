@@ -15,6 +15,16 @@ export interface Remark {
   readonly remark: string;
 }
 
+/** What a ledger has of the records of a database that several authorities share, by its own signed records. */
+export interface RelayedRecords {
+  /** Names one life of the database. */
+  readonly database: string;
+  /** The last record that it took. */
+  readonly to: number;
+  /** Those up to `to` that it never got, in order. Those from record 1 on are of the time before the ledger. */
+  readonly missing: readonly Records[];
+}
+
 /**
  * Nothing contradicts the log. How much that proves differs: an anchored record cannot have been changed since, not even by the
  * holder of the key; a signed one not by anybody else; a bare one by nobody without write access to the storage.
@@ -36,6 +46,8 @@ export interface Sound {
   /** The first 100. */
   readonly remarks: readonly Remark[];
   readonly remarkCount: number;
+  /** What it has of the records of each database that several authorities share; absent where it names none. */
+  readonly relayed?: readonly RelayedRecords[];
 }
 
 /** The log was changed, or does not match its heads. */

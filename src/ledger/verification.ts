@@ -7,6 +7,7 @@ import { headCheck, openedAnchors, type Anchor, type HeadCheck } from './head-ch
 import { leafFrom, type LedgerLeaf } from './leaf.ts';
 import { leafHash } from './merkle.ts';
 import type { NoteKey } from './note-key.ts';
+import { relayWatch } from './relayed.ts';
 import { base64OrNothing, carriedProblem, tornSeam, type Carried, type Seam } from './seam.ts';
 import { broken, type Records, type Verdict } from './verdict.ts';
 
@@ -50,6 +51,7 @@ export function verdictOn(log: StoredLog, { key, anchors, isPruningKnown = false
   const heads = headCheck(key, { checkpoints: log.checkpoints(), anchors: opened });
   const clock = clockWatch(opened);
   const givenUp = givenUpWatch(isPruningKnown ? emptyRange : log.carried);
+  const relay = relayWatch();
 
   let range: CompactRange = log.carried;
   let prev = base64OrNothing(log.carried.prev);
@@ -69,6 +71,7 @@ export function verdictOn(log: StoredLog, { key, anchors, isPruningKnown = false
     prev = base64Of(hash);
     clock.see(leaf);
     givenUp.see(seq, leaf.record);
+    relay.see(leaf.record);
     wrong = heads.at(range);
     if (wrong !== null) return wrong;
     if (heads.covered() === seq) givenUp.signed();
@@ -77,7 +80,14 @@ export function verdictOn(log: StoredLog, { key, anchors, isPruningKnown = false
   if (typeof prunedBy === 'object' && prunedBy !== null) return prunedBy;
   wrong = heads.end(range.size);
   if (wrong !== null) return wrong;
-  return { kind: 'sound', ...coverage(log.carried.size, range.size, heads.found()), prunedBy, ...clock.found() };
+  const relayed = relay.found();
+  return {
+    kind: 'sound',
+    ...coverage(log.carried.size, range.size, heads.found()),
+    prunedBy,
+    ...clock.found(),
+    ...(relayed.length > 0 && { relayed }),
+  };
 }
 
 function logProblem({ origin, carried }: StoredLog, key: NoteKey): string | null {

@@ -1,5 +1,9 @@
 import type { Config } from '../config/config.ts';
 import { statePathOf } from '../config/state.ts';
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
+import { missingRecords } from '../ledger/relayed.ts';
+import { recordsText } from '../ledger/verdict.ts';
+import type { Records } from '../ledger/verdict.ts';
 import { LedgerWriter } from '../ledger/writer.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { LoadingLogThread } from '../ledger/log/log-thread.ts';
@@ -103,7 +107,15 @@ export async function openLedger(
   // Closed after the log, whose last checkpoint is sent too.
   closers.push(() => shipped?.close());
   const thread = await loading.open(
-    { settings: { ...settings, retain, trustDomain: trustDomains[0] ?? 'none' }, fileId },
+    {
+      settings: {
+        ...settings,
+        retain,
+        trustDomain: trustDomains[0] ?? 'none',
+        ...(outbox?.isShared === true && { database: fileId }),
+      },
+      fileId,
+    },
     {
       onFatal: (failure) => onFatal(failure.detail),
       ...(shipped && {
@@ -158,8 +170,24 @@ export async function openLedger(
     ...(shipped === null ? {} : { refusal: (queued: number) => shipped.problem(queued) }),
   });
   const { origin, verifierKey } = thread;
-  const forget = (upTo: number) => outbox?.authority.forget(upTo, origin) ?? Promise.resolve(null);
-  const relay = outbox && new OutboxRelay(writer, { ...outbox, authority: { forget }, after, taken });
+  const missing = (records: Records): EncodedRecord => {
+    metrics.recordsMissing.of({}).inc(records.to - records.from + 1);
+    log(`ledger: ${recordsText(records)} missing of the database: other ledgers may have them`, 'records-missing', {
+      ...records,
+    });
+    return missingRecords(records, { database: fileId, atMs: ports.nowMs() });
+  };
+  const relayOf = ({ authority, isShared, reader }: OutboxSource): OutboxRelay => {
+    const ledger = { name: verifierKey, copies: settings.copies };
+    return new OutboxRelay(writer, {
+      reader,
+      authority: { forget: (upTo) => authority.forget(upTo, ledger) },
+      after,
+      taken,
+      ...(isShared === true && { shared: { outboxEnd: () => reader.outboxEnd(), missing } }),
+    });
+  };
+  const relay = outbox && relayOf(outbox);
   closers.push(() => relay?.close());
   closers.push(async () => {
     await relay?.pump();

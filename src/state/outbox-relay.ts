@@ -1,3 +1,5 @@
+import type { EncodedRecord } from '../ledger/encoded-record.ts';
+import type { Records } from '../ledger/verdict.ts';
 import type { HandedRecord } from '../ledger/writer.ts';
 import type { After } from '../runtime/timers.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
@@ -29,8 +31,16 @@ export interface RelayOptions {
   readonly after: After;
   /** How far the ledger had taken the outbox when the ledger was opened. */
   readonly taken: number;
-  /** Whether other processes take the same records into ledgers of their own. Then they hear of this one now and then. Default no. */
-  readonly isShared?: boolean;
+  /** Absent unless other processes take the same records into ledgers of their own. They hear of this one now and then. */
+  readonly shared?: SharedOutbox;
+}
+
+/** An outbox whose records may be gone before this ledger has them, since enough others have. */
+export interface SharedOutbox {
+  /** The number of the last record ever added. */
+  readonly outboxEnd: () => Promise<number | StoreFailure> | number | StoreFailure;
+  /** Says in the ledger that it will never have these records. */
+  readonly missing: (records: Records) => EncodedRecord;
 }
 
 /** Each so many looks others hear of a ledger that has nothing new and goes on: every 15 s. */
@@ -67,8 +77,9 @@ export class OutboxRelay {
   start(): void {
     void this.pump();
     // INVARIANT: a ledger that takes nothing tells nothing, so that nobody waits for it.
-    const isTold = this.#options.isShared === true && this.#looks % LOOKS_TO_TELL === 0;
+    const isTold = this.#options.shared !== undefined && this.#looks % LOOKS_TO_TELL === 0;
     void this.#forget(isTold && this.#handed === this.#committed && !this.#isRefused);
+    if (isTold) void this.#lookAtEnd();
     this.#looks += 1;
     this.#cancel = this.#options.after(LOOK_MS, () => this.start());
   }
@@ -100,11 +111,39 @@ export class OutboxRelay {
   #hand(waiting: readonly OutboxRecord[] | StoreFailure): boolean {
     if (isStoreFailure(waiting)) return false;
     for (const record of waiting) {
-      this.#isRefused = !this.#ledger.take(record);
-      if (this.#isRefused) return false;
-      this.#handed = record.outbox;
+      if (!this.#without(record.outbox - 1) || !this.#give(record)) return false;
     }
     return waiting.length === MAX_AT_ONCE;
+  }
+
+  #give(record: HandedRecord & { readonly outbox: number }): boolean {
+    this.#isRefused = !this.#ledger.take(record);
+    if (!this.#isRefused) this.#handed = record.outbox;
+    return !this.#isRefused;
+  }
+
+  /**
+   * Says so in the ledger if records up to a number were deleted before it had them, so that they are missed. It does so under the last of
+   * their numbers, so that it says it once.
+   */
+  #without(to: number): boolean {
+    const { shared } = this.#options;
+    const from = this.#handed + 1;
+    return shared === undefined || from > to || this.#give({ ...shared.missing({ from, to }), outbox: to });
+  }
+
+  /** Records may be gone of which none follows. */
+  async #lookAtEnd(): Promise<void> {
+    const { reader, shared } = this.#options;
+    try {
+      const end = (await shared?.outboxEnd()) ?? 0;
+      if (isStoreFailure(end) || end <= this.#handed) return;
+      // INVARIANT: read after the end, so that what is not found up to it is gone.
+      const found = await reader.outbox(this.#handed, 1);
+      if (!isStoreFailure(found) && (found[0]?.outbox ?? Infinity) > end) this.#without(end);
+    } catch {
+      // Looked at again later.
+    }
   }
 
   /** Call when the ledger has committed these records. */

@@ -23,6 +23,14 @@ export interface OutboxRecord extends EncodedRecord {
   readonly outbox: number;
 }
 
+/** One of several ledgers that take the records of an outbox. */
+export interface RelayingLedger {
+  /** Tells it from the others, and from one that was lost and begun anew under the same name. */
+  readonly name: string;
+  /** How many ledgers must have a record before it is deleted. */
+  readonly copies: number;
+}
+
 /** A record of the outbox, in the form in which records of the ledger are read. */
 export interface WaitingRecord extends StoredRecord {
   readonly outbox: number;
@@ -314,10 +322,10 @@ export interface Store extends StoreReader {
   /** Adds the record of a decision that takes nothing from a task: once, however often it is sent within 10 minutes. */
   keepRecord(decisionId: string, record: EncodedRecord): null | StoreFailure;
   /**
-   * Deletes the records of the outbox up to that number, since the ledger has them: where several ledgers take them, once each of these
-   * has, or was not heard of for a minute.
+   * Deletes the records of the outbox up to that number, since the ledger has them: if several ledgers take them, once as many have
+   * them as the ledger asks for, and each one that was heard of in the last ten minutes.
    */
-  forget(upTo: number, ledger?: string): null | StoreFailure;
+  forget(upTo: number, ledger?: RelayingLedger): null | StoreFailure;
   /** Notes when tasks were used, which restarts their idle time. Writes only where one of them has an idle limit. */
   touchTasks(used: ReadonlyMap<string, number>): null | StoreFailure;
   /**

@@ -23,6 +23,7 @@ export const logEvents = {
   'keys-published': 'info',
   migrated: 'info',
   ledger: 'info',
+  'records-missing': 'error',
   authority: 'info',
   fault: 'error',
   recovered: 'info',

@@ -214,6 +214,16 @@ export const metricTable = {
       'emitter',
     ],
   }),
+  recordsMissing: counter(
+    'remit_records_missing_total',
+    'Records of the database that the ledger of an authority will never have, since enough others had them before it was back',
+    {},
+  ),
+  recordsWaiting: gauge(
+    'remit_records_waiting_seconds',
+    'Age of the oldest record in the database that too few ledgers of authorities have; 0 where there is none',
+    {},
+  ),
   ledgerFailures: counter('remit_ledger_failures_total', 'Failed group commits', {}),
   ledgerBytes: gauge('remit_ledger_bytes', 'Size of the ledger on disk', {}),
   ledgerRoom: gauge(

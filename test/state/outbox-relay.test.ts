@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import { missingRecords } from '../../src/ledger/relayed.ts';
 import type { HandedRecord } from '../../src/ledger/writer.ts';
 import { OutboxRelay } from '../../src/state/outbox-relay.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
@@ -47,11 +48,16 @@ const sharedRelay = (file: string) => {
       authority: { forget: async (upTo) => (told.push(upTo), null) },
       after: timers.after,
       taken: 0,
-      isShared: true,
+      shared: {
+        outboxEnd: () => store.outboxEnd(),
+        missing: ({ from, to }) => missingRecords({ from, to }, { database: 'db', atMs: 1 }),
+      },
     },
   );
   return { store, told, handed, timers, relay, ledger };
 };
+
+const textOf = ({ bytes }: HandedRecord): string => Buffer.from(bytes).toString('utf8');
 
 const waitingIn = (store: Store): number => {
   const waiting = store.outbox(0, 100);
@@ -82,6 +88,29 @@ describe('OutboxRelay with a file that another thread writes', () => {
 });
 
 describe('OutboxRelay beside others', () => {
+  it('says in the ledger, once, which records were gone before it had them (issue 37, point 13)', async () => {
+    const { store, handed, relay } = sharedRelay(join(folder(), 'state.db'));
+    store.appendRecords([endRecord(1), endRecord(2), endRecord(3)]);
+    store.forget(2);
+    await relay.pump();
+    expect(handed.map(({ outbox }) => outbox)).toEqual([2, 3]);
+    expect(handed.map(textOf)[0]).toContain('"details":{"database":"db","from":1,"to":2},"event":"records-missing"');
+    store.appendRecords([endRecord(4)]);
+    await relay.pump();
+    expect(handed.map(({ outbox }) => outbox)).toEqual([2, 3, 4]);
+    await relay.close();
+  });
+
+  it('says so too where no record follows those that are gone', async () => {
+    const { store, handed, relay } = sharedRelay(join(folder(), 'state.db'));
+    store.appendRecords([endRecord(1), endRecord(2)]);
+    store.forget(2);
+    relay.start();
+    await setImmediate();
+    expect(handed.map(({ kind, outbox }) => [kind, outbox])).toEqual([['event', 2]]);
+    await relay.close();
+  });
+
   it('tells of itself when it starts, and now and then while it has nothing new', async () => {
     const { told, timers, relay } = sharedRelay(join(folder(), 'state.db'));
     relay.start();

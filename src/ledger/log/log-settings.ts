@@ -14,4 +14,6 @@ export interface LogSettings {
   readonly segment: { readonly maxBytes: number; readonly maxAgeMs: number };
   /** Closed segments are pruned while all together exceed this size, or where their last record is older than this. */
   readonly retain: { readonly maxBytes: number; readonly maxAgeMs: number };
+  /** The database whose records ledgers of several authorities take: checkpoints say how far this one is. Default: there is none. */
+  readonly database?: string;
 }

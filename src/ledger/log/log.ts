@@ -171,7 +171,7 @@ export class SegmentLog {
     const before: readonly LedgerRecord[] = pruned === null ? [] : [pruned];
     const first = pruned === null ? this.#first : pruned.to + 1;
     const size = this.size + before.length + 1;
-    const head: CheckpointRecord = { kind: 'checkpoint', at: atMs, task: null, size, first };
+    const head: CheckpointRecord = { kind: 'checkpoint', at: atMs, task: null, size, first, ...this.#relayed() };
     const failure = this.#write([...before, head].map(mustEncode), { taken: new Map(), mono });
     if (failure !== null) return failure;
     const { range } = this.#state;
@@ -234,6 +234,12 @@ export class SegmentLog {
       if (failure.code === 'broken') this.#broken = named;
       return named;
     }
+  }
+
+  #relayed(): Pick<CheckpointRecord, 'relayed'> {
+    const { database } = this.#settings;
+    const to = database === undefined ? 0 : this.takenOf(database);
+    return database === undefined || to === 0 ? {} : { relayed: { database, to } };
   }
 
   #handOut(note: string): string | null {

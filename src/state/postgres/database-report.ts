@@ -13,15 +13,26 @@ const STANDBYS = `SELECT coalesce(application_name, '') AS name, coalesce(host(c
     pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint AS behind
   FROM pg_stat_replication ORDER BY behind DESC NULLS FIRST, name LIMIT ${MAX_STANDBYS}`;
 
+/** The records that wait are those that were not deleted; the first one is the oldest. */
+const WAITING = `SELECT greatest(0, extract(epoch FROM clock_timestamp()) - at_ms / 1000)::bigint AS seconds FROM remit.outbox ORDER BY seq LIMIT 1`;
+
 /** What `remit fleet` shows of the database, but for its problem. Takes a connection to each host, for a second at most. */
 export async function databaseReport(
   database: Database,
   { target, askMs }: { readonly target: PostgresTarget; readonly askMs?: number | undefined },
 ): Promise<Omit<DatabaseReport, 'problem'>> {
-  const [roles, found] = await Promise.all([rolesOf(target, askMs), database.read(STANDBYS)]);
+  const [roles, found, waiting] = await Promise.all([
+    rolesOf(target, askMs),
+    database.read(STANDBYS),
+    database.read(WAITING),
+  ]);
   const rows = isStoreFailure(found) ? null : found.rows;
   const isHidden = rows === null || rows.some((row) => row['state'] === null);
-  return { hosts: roles.map(hostReportOf), standbys: isHidden ? null : rows.map(standbyFrom) };
+  return {
+    hosts: roles.map(hostReportOf),
+    standbys: isHidden ? null : rows.map(standbyFrom),
+    records_wait_s: isStoreFailure(waiting) ? null : Number(waiting.rows[0]?.['seconds'] ?? 0),
+  };
 }
 
 const hostReportOf = (role: HostRole): DatabaseHostReport => ({

@@ -16,6 +16,7 @@ import {
   TOKEN_USES,
 } from './schema.ts';
 import { KEYS_SCHEMA } from './keys-schema.ts';
+import { RIGHTS_SCHEMA } from './rights-schema.ts';
 
 /** A migration that was done, or that there was none to do. */
 export interface Migrated {
@@ -35,6 +36,7 @@ const steps: readonly string[] = [
   RELAYS,
   KEYS_SCHEMA,
   STOPS,
+  RIGHTS_SCHEMA,
 ];
 
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};

@@ -82,17 +82,25 @@ const FORGET_RECEIPTS = `DELETE FROM remit.receipts WHERE (seq, replica) IN (
   WHERE seq <= (SELECT seq FROM remit.feed_head WHERE part = 0) - ${KEPT_CHANGES} LIMIT ${MAX_DELETED})`;
 
 /**
- * Says how far a ledger has taken the outbox, and deletes what all ledgers have that were heard of in the last minute. So each of them has
- * every record, also one whose authority is started again meanwhile.
+ * Says how far a ledger has taken the outbox, and deletes what as many ledgers have as the most careful one asks for, and what each ledger has
+ * that was heard of in the last ten minutes. So no record is lost with one disk, however long an authority is away, and one that is started
+ * again meanwhile gets every record.
  */
 const FORGET = `WITH mine AS (
-    INSERT INTO remit.relays VALUES ($2, $1, clock_timestamp())
-    ON CONFLICT (ledger) DO UPDATE SET seq = excluded.seq, seen = excluded.seen
+    INSERT INTO remit.relays (ledger, seq, seen, copies) VALUES ($2, $1, clock_timestamp(), $3)
+    ON CONFLICT (ledger) DO UPDATE SET seq = excluded.seq, seen = excluded.seen, copies = excluded.copies
   ), gone AS (
     DELETE FROM remit.relays WHERE ledger <> $2 AND seen < clock_timestamp() - interval '1 day'
+  ), all_of AS (
+    SELECT $1::bigint AS seq, clock_timestamp() AS seen, $3::smallint AS copies
+    UNION ALL SELECT seq, seen, copies FROM remit.relays WHERE ledger <> $2
   )
-  DELETE FROM remit.outbox WHERE seq <= least($1, (
-    SELECT min(seq) FROM remit.relays WHERE ledger <> $2 AND seen > clock_timestamp() - interval '1 minute'))`;
+  DELETE FROM remit.outbox
+  WHERE seq <= (SELECT min(seq) FROM all_of WHERE seen > clock_timestamp() - interval '10 minutes')
+    AND seq <= (SELECT seq FROM all_of ORDER BY seq DESC LIMIT 1 OFFSET (SELECT max(copies) - 1 FROM all_of))`;
+
+/** A ledger that says nothing about itself. */
+const ALONE = { name: '', copies: 1 };
 
 /** The background writes of an authority. Several replicas may do them at once. */
 export function postgresUpkeep({
@@ -143,7 +151,7 @@ export function postgresUpkeep({
     prune: (keepMs) => prune(database, clocks(), keepMs),
     shrink: async () => false,
     markServing: async () => null,
-    forget: (upTo, ledger = '') => write({ text: FORGET, values: [upTo, ledger] }),
+    forget: (upTo, { name, copies } = ALONE) => write({ text: FORGET, values: [upTo, name, copies] }),
   };
 }
 

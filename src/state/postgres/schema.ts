@@ -2,7 +2,7 @@ import { MAX_LEASE_SECONDS } from '../../config/authority.ts';
 import { PARTS_OF_SETTLED } from './settled-parts.ts';
 
 /** The version of the tables. */
-export const SCHEMA_VERSION = 8;
+export const SCHEMA_VERSION = 9;
 
 /** The schema that the tables are in, beside anything else in the database. */
 export const SCHEMA_NAME = 'remit';

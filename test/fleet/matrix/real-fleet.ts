@@ -289,7 +289,7 @@ export class RealFleet {
     const detail = {
       type: 'urn:remit:task',
       locations: [AUDIENCE],
-      actions: ['payments.read', 'payments.list'],
+      actions: ['payments.read', 'payments.list', 'payments.refund'],
       purpose: 'look at payments',
       ...(Object.keys(constraints).length === 0 ? {} : { constraints }),
     };
@@ -330,12 +330,13 @@ export class RealFleet {
   async call(
     sidecar: SidecarParty,
     token: string,
-    { agent = this.agent }: { readonly agent?: Agent } = {},
+    { agent = this.agent, isRefund = false }: { readonly agent?: Agent; readonly isRefund?: boolean } = {},
   ): Promise<string> {
     const { status, body } = await agent.call(mustFind(this.#envoys.get(sidecar)).address.port, {
       host: 'payments.acme.test',
-      path: '/v1/payments/p-1',
       headers: { authorization: `Bearer ${token}` },
+      // A refund is of high risk.
+      ...(isRefund ? { method: 'POST', path: '/v1/payments/p-1/refund' } : { path: '/v1/payments/p-1' }),
     });
     return status === 200 ? '200' : `${status} ${/"reason":"([\w.-]+)"/.exec(body)?.[1] ?? body}`;
   }

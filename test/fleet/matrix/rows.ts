@@ -29,6 +29,10 @@ export const rows = {
   'D-16': { fault: 'the store of records is away', bound: 'uses are denied once the queue is full' },
   'D-17': { fault: 'a pod is killed', bound: 'its missing records are known, and none is of high risk' },
   'D-18': { fault: 'a policy or a key changes during a partition', bound: 'the lease ends first' },
+  'D-19': {
+    fault: 'an authority is away while the disk of the other one is lost',
+    bound: 'no record of an end or of a use of high risk is lost, and a record that is missing is missed',
+  },
   'S-01': { fault: 'an authority is stopped', bound: 'its sidecars go to another, and ends are enforced by then' },
   'S-02': {
     fault: 'the primary is stopped',
