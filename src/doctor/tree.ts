@@ -47,6 +47,13 @@ export const typeOf = (any: unknown): string => {
   return url === UDPA_STRUCT || url === XDS_STRUCT ? lastPart(textAt(any, 'type_url')) : lastPart(url);
 };
 
+/** The full name of the type of an `Any`, such as `envoy.extensions.filters.http.lua.v3.Lua`; empty where there is none. */
+export const typeNameOf = (any: unknown): string => {
+  const url = textAt(any, '@type');
+  const inner = url === UDPA_STRUCT || url === XDS_STRUCT ? textAt(any, 'type_url') : url;
+  return inner.slice(inner.lastIndexOf('/') + 1);
+};
+
 /** The fields of an `Any`: of a `TypedStruct` those inside. */
 export const fieldsOf = (any: unknown): unknown => {
   const url = textAt(any, '@type');

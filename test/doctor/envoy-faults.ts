@@ -1,41 +1,7 @@
-import { parse } from 'yaml';
+import { CALL_FAULTS } from './call-faults.ts';
+import { EXT_AUTHZ, fault, lua, perRoute, place, typed, upstreams } from './fault-parts.ts';
+import type { Broken, EnvoyFault } from './fault-parts.ts';
 
-/** A value of a configuration in a test. */
-// oxlint-disable-next-line typescript/no-explicit-any -- YAML of the shipped file, whose shape the tests of Envoy hold
-type Yaml = any;
-
-/** One listener of the shipped configuration, its own clusters, and their parts that faults change. */
-export interface Broken {
-  readonly listener: Yaml;
-  readonly chain: Yaml;
-  readonly tls: Yaml;
-  readonly manager: Yaml;
-  readonly filter: Yaml;
-  readonly host: Yaml;
-  /** The cluster of Remit of this listener alone. */
-  readonly remit: Yaml;
-  readonly clusters: Yaml[];
-  readonly listeners: Yaml[];
-}
-
-/** A fault in the configuration of Envoy. */
-export interface EnvoyFault {
-  readonly name: string;
-  readonly break: (parts: Broken) => void;
-  /** What the doctor must say about the listener, its routes and its cluster, and no other error or warning. */
-  readonly found: readonly string[];
-  /** Whether a call without a token then passes. */
-  readonly isOpen: boolean;
-}
-
-const EXT_AUTHZ = 'envoy.filters.http.ext_authz';
-const typed = (name: string): object => ({ '@type': `type.googleapis.com/envoy.${name}` });
-const perRoute = { ...typed('extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute') };
-const upstreams = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-const lua = {
-  name: 'envoy.filters.http.lua',
-  typed_config: { ...typed('extensions.filters.http.lua.v3.Lua'), default_source_code: { inline_string: 'x = 1' } },
-};
 const percent = (numerator: number): object => ({ default_value: { numerator, denominator: 'HUNDRED' } });
 
 /** An RBAC filter as istiod writes it for an AuthorizationPolicy. */
@@ -63,25 +29,6 @@ const gatedBy = ({ filter, manager }: Broken, permission: object): void => {
   );
 };
 
-/** The faults by which a call without a token passes. */
-const OPEN: ReadonlySet<string> = new Set([
-  'filter-missing',
-  'filter-disabled',
-  'route-disabled',
-  'host-disabled',
-  'table-disabled',
-  'enabled-for-none',
-  'shadow-mode',
-  'passed-unchecked',
-]);
-
-const fault = (name: string, change: EnvoyFault['break'], ...found: readonly string[]): EnvoyFault => ({
-  name,
-  break: change,
-  found,
-  isOpen: OPEN.has(name),
-});
-
 /** Every fault of the configuration that a running Envoy accepts. */
 export const ENVOY_FAULTS: readonly EnvoyFault[] = [
   fault('as-shipped', () => undefined),
@@ -106,6 +53,7 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
       host.typed_per_filter_config = { [EXT_AUTHZ]: { ...perRoute, disabled: true } };
     },
     'envoy.disabled-on-route',
+    'envoy.unseen',
   ),
   fault(
     'asks-another',
@@ -150,10 +98,14 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
   fault('enabled-for-none', ({ filter }) => void (filter.filter_enabled = percent(0)), 'envoy.sampled'),
   fault('enabled-for-some', ({ filter }) => void (filter.filter_enabled = percent(50)), 'envoy.sampled'),
   fault('enabled-for-all', ({ filter }) => void (filter.filter_enabled = percent(100))),
-  fault('denied-if-disabled', ({ filter }) => {
-    filter.filter_enabled = percent(0);
-    filter.deny_at_disable = { default_value: true, runtime_key: 'remit.unused' };
-  }),
+  fault(
+    'denied-if-disabled',
+    ({ filter }) => {
+      filter.filter_enabled = percent(0);
+      filter.deny_at_disable = { default_value: true, runtime_key: 'remit.unused' };
+    },
+    'envoy.runtime',
+  ),
   fault(
     'second-chain',
     ({ listener, chain, manager }) => {
@@ -316,6 +268,7 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
     'headers-hidden',
     ({ filter }) => void (filter.allowed_headers = { patterns: [{ exact: 'x-request-id' }] }),
     'envoy.headers-hidden',
+    'envoy.two-readings',
   ),
   fault('no-body', ({ filter }) => void delete filter.with_request_body, 'envoy.no-body'),
   fault(
@@ -359,32 +312,5 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
   fault('body-as-text', ({ filter }) => void (filter.with_request_body.pack_as_bytes = false), 'envoy.body-as-text'),
   fault('lenient', ({ filter }) => void delete filter.validate_mutations, 'envoy.lenient-answers'),
   fault('resumption', ({ tls }) => void delete tls.disable_stateless_session_resumption, 'envoy.session-resumption'),
+  ...CALL_FAULTS,
 ];
-
-function place(cluster: Yaml, address: object): void {
-  cluster.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address = address;
-}
-
-/** The configuration `text`, valid as it is, with one listener for each fault beside its own. */
-export function withFaults(text: string, faults: readonly EnvoyFault[]): Yaml {
-  const config = parse(text);
-  const { clusters, listeners } = config.static_resources;
-  for (const { name, break: change } of faults) {
-    const listener = structuredClone(listeners[0]);
-    const remit = structuredClone(clusters[0]);
-    const [chain] = listener.filter_chains;
-    const manager = chain.filters[0].typed_config;
-    const filter = manager.http_filters[1].typed_config;
-    listener.name = name;
-    manager.stat_prefix = name;
-    remit.name = `remit-${name}`;
-    remit.load_assignment.cluster_name = remit.name;
-    filter.grpc_service.envoy_grpc.cluster_name = remit.name;
-    listeners.push(listener);
-    clusters.push(remit);
-    const host = manager.route_config.virtual_hosts[0];
-    const tls = chain.transport_socket.typed_config;
-    change({ listener, chain, tls, manager, filter, host, remit, clusters, listeners });
-  }
-  return config;
-}

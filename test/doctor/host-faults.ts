@@ -174,4 +174,37 @@ export const HOST_FAULTS: readonly (readonly [string, string, readonly [string, 
     ['envoy.yaml', 'failure_mode_allow: false', 'failureModeAllow: true'],
     'envoy.fails-open',
   ],
+  [
+    'envoy',
+    'an admin interface for all',
+    [
+      'envoy.yaml',
+      'address: { pipe: { path: /run/remit-envoy/admin.sock, mode: 384 } }',
+      'address: { socket_address: { address: 0.0.0.0, port_value: 9901 } }',
+    ],
+    'envoy.admin-open',
+  ],
+  ['envoy', 'an admin socket for all', ['envoy.yaml', 'mode: 384', 'mode: 511'], 'envoy.admin-open'],
+  [
+    'envoy',
+    'a runtime key of paths',
+    ['envoy.yaml', 'http.max_requests_per_io_cycle: 1', 'http_connection_manager.normalize_path: false'],
+    'envoy.runtime',
+  ],
+  [
+    'envoy',
+    'a field of another Envoy',
+    ['envoy.yaml', 'stat_prefix: agents\n', 'stat_prefix: agents\n                a_later_field: true\n'],
+    'envoy.unseen',
+  ],
+  [
+    'envoy',
+    'Remit under any certificate',
+    [
+      'envoy-network.yaml',
+      'match_typed_subject_alt_names:\n',
+      'match_typed_subject_alt_names: []\n                x:\n',
+    ],
+    'envoy.impostor envoy.unseen',
+  ],
 ];

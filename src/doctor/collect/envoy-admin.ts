@@ -8,7 +8,7 @@ import { addressOf } from '../envoy/cluster.ts';
 import type { BundlePart, Collected } from '../facts.ts';
 import { counted } from '../counted.ts';
 import { redacted } from '../redacted.ts';
-import { at, listAt, numberAt, textAt } from '../tree.ts';
+import { at, listAt, membersAt, numberAt, textAt } from '../tree.ts';
 import type { AdminAddress } from './admin-address.ts';
 import { envoyUserOf } from './envoy-user.ts';
 import { socketFactsOf } from './socket-facts.ts';
@@ -50,16 +50,19 @@ async function versionAt(admin: AdminAddress): Promise<string | Problem> {
 }
 
 async function read(admin: AdminAddress, version: string, remitCluster: string | null): Promise<Collected> {
-  const [dump, clusters, stats] = await Promise.all([
+  const [dump, clusters, stats, runtime] = await Promise.all([
     jsonOf(admin, '/config_dump?include_eds'),
     jsonOf(admin, '/clusters?format=json'),
     textOf(admin, `/stats?filter=${encodeURIComponent(STATS)}`),
+    // An admin interface with `allow_paths` may not have it.
+    jsonOf(admin, '/runtime'),
   ]);
   for (const answer of [dump, clusters, stats]) if (isProblem(answer)) return unread(answer);
   const config = configFromDump(dump);
   const live = {
     version,
     stats: statsFrom(typeof stats === 'string' ? stats : ''),
+    runtime: runtimeFrom(runtime),
     hosts: hostsFrom(clusters),
     user: envoyUserOf(admin),
     adminAddress: admin.endpoint,
@@ -126,6 +129,9 @@ const statsFrom = (text: string): ReadonlyMap<string, number> =>
       return split === -1 || !Number.isFinite(value) ? [] : [[line.slice(0, split), value]];
     }),
   );
+
+const runtimeFrom = (runtime: unknown): ReadonlyMap<string, string> =>
+  new Map(membersAt(runtime, 'entries').map(([key, entry]) => [key, textAt(entry, 'final_value')]));
 
 const hostsFrom = (clusters: unknown): ReadonlyMap<string, readonly HostStatus[]> =>
   new Map(

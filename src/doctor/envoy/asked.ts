@@ -1,5 +1,8 @@
 import { at, textAt } from '../tree.ts';
+import { adminAddressIn } from './admin-interface.ts';
 import { grpcClusterOf } from './cluster.ts';
+import { httpFilters } from './fields/http-filters.ts';
+import { isOfHost } from './fields/values-of-fields.ts';
 import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
@@ -41,7 +44,15 @@ export const isBeside = (manager: HttpManager, facts: EnvoyFacts): boolean =>
 function missingFrom(manager: HttpManager, facts: EnvoyFacts): Finding {
   const finding = { code: 'envoy.never-asked', where: manager.where, fix: ADD_IT } as const;
   if (directionOf(manager, facts) === 'OUTBOUND')
-    return { ...finding, level: 'info', message: 'outgoing calls: Remit is not asked about them here' };
+    return isReachable(manager, facts)
+      ? {
+          ...finding,
+          level: 'warning',
+          message:
+            'it says that it is for outgoing calls, and other machines can reach it: Remit is not asked about them',
+          fix: 'let it listen on loopback alone',
+        }
+      : { ...finding, level: 'info', message: 'outgoing calls: Remit is not asked about them here' };
   if (isOfEnvoyItself(manager, facts))
     return { ...finding, level: 'info', message: 'it leads to the admin interface or the agent of the mesh alone' };
   const others = manager.filters.flatMap(({ fields, type }) => (type === 'ExtAuthz' ? [grpcClusterOf(fields)] : []));
@@ -53,6 +64,12 @@ function missingFrom(manager: HttpManager, facts: EnvoyFacts): Finding {
   };
 }
 
+/** Whether other machines can connect to a listener. */
+const isReachable = ({ where }: HttpManager, { config }: EnvoyFacts): boolean => {
+  const address = config.listeners.find(({ chains }) => chains.some((chain) => chain.where === where))?.address ?? '';
+  return address !== '' && !isOfHost(address);
+};
+
 const directionOf = ({ where }: HttpManager, { config }: EnvoyFacts): string =>
   config.listeners.find(({ chains }) => chains.some((chain) => chain.where === where))?.direction ?? '';
 
@@ -62,8 +79,8 @@ const MESH_AGENT = '127.0.0.1:15020';
 /** Whether all its routes lead to Envoy's own admin interface or to the mesh's agent. */
 function isOfEnvoyItself({ hasHiddenRoutes, routes }: HttpManager, { config, live }: EnvoyFacts): boolean {
   const forwarding = routes.filter(isForwarding);
-  const isAdmin = (endpoint: string): boolean =>
-    endpoint === MESH_AGENT || (live !== null && endpoint === live.adminAddress);
+  const admin = new Set([live?.adminAddress, adminAddressIn(config)]);
+  const isAdmin = (endpoint: string): boolean => endpoint === MESH_AGENT || admin.has(endpoint);
   const leadsThere = (cluster: string): boolean => {
     const endpoints = config.clusters.get(cluster)?.endpoints ?? [];
     return endpoints.length > 0 && endpoints.every(isAdmin);
@@ -74,16 +91,29 @@ function isOfEnvoyItself({ hasHiddenRoutes, routes }: HttpManager, { config, liv
 /** Whether a route leads to an upstream. */
 export const isForwarding = (route: Route): boolean => route.clusters.length > 0 || route.isByHeader;
 
+/**
+ * Routes whose settings of the filter count: those that forward; all of them, where another filter may choose the route again, since the filters
+ * of a call are those of its first route.
+ */
+const switchable = (manager: HttpManager): readonly Route[] =>
+  manager.filters.every(({ typeName }) => isPassive(typeName)) ? manager.routes.filter(isForwarding) : manager.routes;
+
+/** Filters of ext_authz clear the route cache only by a setting that is a finding of its own. */
+const isPassive = (typeName: string): boolean => {
+  const entry = httpFilters.get(typeName);
+  return typeName.endsWith('.ExtAuthz') || (entry !== undefined && entry.before === null && entry.after === null);
+};
+
 /** No route that forwards switches the filter off. */
 export const askedOnEachRoute: EnvoyCheck = {
   title: 'no route switches the filter off or asks somebody else',
   run: (facts) => {
     const clusters = remitClustersOf(facts);
     return ofAskings(facts, ({ filter, manager }) =>
-      manager.routes.filter(isForwarding).flatMap((route): readonly Finding[] => {
+      switchable(manager).flatMap((route): readonly Finding[] => {
         const { fields, isDisabled } = settingOf(filter, route);
         const where = `${manager.where}/route/${route.where}`;
-        const other = textAt(fields, 'check_settings', 'grpc_service', 'envoy_grpc', 'cluster_name');
+        const other = otherCheckOf(at(fields, 'check_settings'));
         const isElsewhere = other !== '' && !clusters.has(other);
         if (!isDisabled && !isElsewhere) return [];
         return [
@@ -100,6 +130,10 @@ export const askedOnEachRoute: EnvoyCheck = {
     );
   },
 };
+
+/** Whom the settings of a route ask in place of the filter; empty where they name nobody. */
+const otherCheckOf = (settings: unknown): string =>
+  grpcClusterOf(settings) || textAt(settings, 'http_service', 'server_uri', 'cluster');
 
 /** The filter is on for every call. */
 export const alwaysAsked: EnvoyCheck = {

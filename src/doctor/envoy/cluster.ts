@@ -1,3 +1,5 @@
+import { transportFrom } from './transport.ts';
+import type { Transport } from './transport.ts';
 import { at, fieldsOf, listAt, membersAt, numberAt, textAt } from '../tree.ts';
 
 /** What a cluster speaks to its endpoints. */
@@ -11,8 +13,12 @@ export interface Cluster {
   readonly endpoints: readonly string[];
   /** Whether its endpoints are looked up while it runs (DNS, EDS), so that an empty list says nothing. */
   readonly isDiscovered: boolean;
-  readonly hasTls: boolean;
-  readonly hasHealthChecks: boolean;
+  /** Clusters that it chooses among, where it has no endpoints of its own. */
+  readonly members: readonly string[];
+  /** Its transport sockets, without what wraps them; an empty one is plain. */
+  readonly transports: readonly Transport[];
+  /** As in the configuration. */
+  readonly fields: unknown;
 }
 
 const DISCOVERED: ReadonlySet<string> = new Set(['EDS', 'STRICT_DNS', 'LOGICAL_DNS', 'ORIGINAL_DST']);
@@ -21,15 +27,21 @@ const DISCOVERED: ReadonlySet<string> = new Set(['EDS', 'STRICT_DNS', 'LOGICAL_D
 export function clusterFrom(cluster: unknown, assignment: unknown): Cluster {
   const localities = listAt(assignment ?? at(cluster, 'load_assignment'), 'endpoints');
   const endpoints = localities.flatMap((one) => listAt(one, 'lb_endpoints'));
+  const matches = listAt(cluster, 'transport_socket_matches').map((one) => at(one, 'transport_socket'));
   return {
     name: textAt(cluster, 'name'),
     protocol: protocolOf(cluster),
     endpoints: endpoints.map((one) => addressOf(at(one, 'endpoint', 'address'))),
     isDiscovered: DISCOVERED.has(textAt(cluster, 'type')) || at(cluster, 'cluster_type') !== undefined,
-    hasTls: at(cluster, 'transport_socket') !== undefined || listAt(cluster, 'transport_socket_matches').length > 0,
-    hasHealthChecks: listAt(cluster, 'health_checks').length > 0,
+    members: membersOf(at(cluster, 'cluster_type', 'typed_config')),
+    transports: [at(cluster, 'transport_socket'), ...matches].map((one) => transportFrom(at(one, 'typed_config'))),
+    fields: cluster,
   };
 }
+
+/** The clusters of an aggregate or composite one. */
+const membersOf = (type: unknown): readonly string[] =>
+  listAt(fieldsOf(type), 'clusters').flatMap((one) => (typeof one === 'string' ? [one] : [textAt(one, 'name')]));
 
 const OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 
@@ -55,5 +67,7 @@ export function addressOf(address: unknown): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Whether an Envoy filter refers to its service by gRPC of Envoy itself, and to which cluster. */
-export const grpcClusterOf = (filter: unknown): string => textAt(filter, 'grpc_service', 'envoy_grpc', 'cluster_name');
+/** The cluster that a filter asks by gRPC of Envoy itself; the target, for a channel of its own; else empty. */
+export const grpcClusterOf = (filter: unknown): string =>
+  textAt(filter, 'grpc_service', 'envoy_grpc', 'cluster_name') ||
+  textAt(filter, 'grpc_service', 'google_grpc', 'target_uri');

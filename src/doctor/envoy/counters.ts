@@ -19,6 +19,16 @@ function counted({ filter, manager }: Asking, { stats }: EnvoyLive): readonly Fi
   const own = textAt(filter.fields, 'stat_prefix');
   const prefix = `http.${textAt(manager.fields, 'stat_prefix')}.ext_authz.${own === '' ? '' : `${own}.`}`;
   const of = (name: string): number => stats.get(`${prefix}${name}`) ?? 0;
+  if (!['ok', 'denied', 'error'].some((name) => stats.has(`${prefix}${name}`)))
+    return [
+      {
+        code: 'envoy.unseen',
+        where: manager.where,
+        level: 'warning',
+        message: 'Envoy shows no counter of its checks, so those that failed or passed unchecked are not seen',
+        fix: 'let `stats_matcher` keep `ext_authz`; Istio: `proxyStatsMatcher` with `inclusionRegexps: [.*ext_authz.*]`',
+      },
+    ];
   const [passed, failed, answered] = [of('failure_mode_allowed'), of('error'), of('ok') + of('denied')];
   const found: Finding[] = [];
   if (passed > 0)

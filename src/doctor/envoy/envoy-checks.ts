@@ -1,14 +1,27 @@
 import type { Check } from '../check.ts';
 import type { Facts } from '../facts.ts';
 import type { Finding } from '../finding.ts';
+import { closedAdmin, steadyRuntime } from './admin-reach.ts';
 import { agentLimit } from './agent-limit.ts';
 import { alwaysAsked, askedOnce, askedOnEachRoute, neverAsked } from './asked.ts';
+import { acceptedDomains, verifiedCaller } from './caller-tls.ts';
 import { goodCounters, soundEnvoy } from './counters.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
 import { boundedCheck, completeCheck, failsClosed, strictAnswers } from './filter-strength.ts';
+import { knownFilters } from './filter-order.ts';
+import {
+  knownBeside,
+  knownBootstrap,
+  knownCheck,
+  knownCluster,
+  knownListener,
+  knownRoutes,
+  knownUpstreams,
+} from './guarded-fields.ts';
+import { noImpostor } from './impostor.ts';
 import { knownProvider, unconditional } from './istio-rules.ts';
-import { oneReading, ownXfcc, seenCalls, verifiedCaller } from './listener-strength.ts';
+import { oneReading, ownXfcc, seenCalls } from './listener-strength.ts';
 import { noOtherPath, unchangedCall } from './other-paths.ts';
 import { healthyEndpoints, usableCluster } from './reach.ts';
 import { noRefusedRoute } from './refused-routes.ts';
@@ -22,7 +35,18 @@ const perEnvoy: readonly EnvoyCheck[] = [
   unconditional,
   askedOnce,
   noOtherPath,
+  knownBeside,
   unchangedCall,
+  knownFilters,
+  knownRoutes,
+  knownUpstreams,
+  noImpostor,
+  knownCluster,
+  knownCheck,
+  knownListener,
+  knownBootstrap,
+  closedAdmin,
+  steadyRuntime,
   knownProvider,
   noRefusedRoute,
   usableCluster,
@@ -46,6 +70,9 @@ export const envoyChecks: readonly Check[] = [
   ...perEnvoy.map(({ run, title }) => check(title, (facts) => run(facts))),
   check('streams of MCP and A2A last as long as their tools', (facts, { remit }) =>
     shortStreams(facts, remit?.host?.policies?.streamed ?? []),
+  ),
+  check('Envoy accepts the trust domains that Remit accepts', (facts, { remit }) =>
+    acceptedDomains(facts, remit?.host?.config.trustDomains ?? null),
   ),
 ];
 

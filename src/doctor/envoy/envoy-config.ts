@@ -1,22 +1,22 @@
-import { clusterFrom } from './cluster.ts';
+import { addressOf, clusterFrom } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { httpManagerFrom } from './http-manager.ts';
 import type { HttpManager, Named } from './http-manager.ts';
+import { transportFrom } from './transport.ts';
+import type { Transport } from './transport.ts';
 import { at, fieldsOf, listAt, textAt, typeOf } from '../tree.ts';
 
 /** A filter chain of a listener. */
 export interface FilterChain {
   /** `listener/agents`, with `/chain/N` from the second chain on. */
   readonly where: string;
-  /** The fields of its `DownstreamTlsContext`; `null` where it has none. */
-  readonly tls: unknown;
-  /** Whether it has a transport socket that is neither TLS nor plain: what it authenticates is unknown. */
-  readonly hasOtherTransport: boolean;
+  readonly transport: Transport;
   readonly http: HttpManager | null;
   /** Clusters that a TCP proxy of this chain forwards to. */
   readonly tcpClusters: readonly string[];
-  /** Whether it has the network filter of ext_authz before that. */
-  readonly hasTcpCheck: boolean;
+  /** Its network filters, and all of it, as in the configuration. */
+  readonly filters: readonly unknown[];
+  readonly fields: unknown;
 }
 
 /** A listener. */
@@ -24,6 +24,10 @@ export interface Listener {
   readonly name: string;
   /** `INBOUND`, `OUTBOUND`, or empty. */
   readonly direction: string;
+  /** Where it listens: `HOST:PORT` or `unix:PATH`; empty where only other listeners hand connections to it. */
+  readonly address: string;
+  /** As in the configuration. */
+  readonly fields: unknown;
   readonly chains: readonly FilterChain[];
 }
 
@@ -33,14 +37,20 @@ export interface EnvoyConfig {
   readonly clusters: ReadonlyMap<string, Cluster>;
   /** Listeners and clusters that the control plane sent and Envoy refused, with its message. */
   readonly refused: readonly { readonly where: string; readonly message: string }[];
+  /** Names of listeners of an older configuration whose connections have not ended. */
+  readonly draining: readonly string[];
+  /** The bootstrap, as in the configuration. */
+  readonly bootstrap: unknown;
+  /** Secrets that arrived by SDS, and static ones, by name. */
+  readonly secrets: ReadonlyMap<string, unknown>;
 }
 
 /** The configuration in the answer of `/config_dump?include_eds`. */
 export function configFromDump(dump: unknown): EnvoyConfig {
+  const dumped = (section: string): readonly unknown[] =>
+    listAt(dump, 'configs').filter((one) => typeOf(one) === section);
   const entries = (section: string, ...lists: readonly string[]): readonly unknown[] =>
-    listAt(dump, 'configs')
-      .filter((one) => typeOf(one) === section)
-      .flatMap((one) => lists.flatMap((list) => listAt(one, list)));
+    dumped(section).flatMap((one) => lists.flatMap((list) => listAt(one, list)));
   const dynamic = entries('ListenersConfigDump', 'dynamic_listeners');
   const states = dynamic.flatMap((one) => presentOf(at(one, 'active_state') ?? at(one, 'warming_state')));
   return configOf({
@@ -58,6 +68,9 @@ export function configFromDump(dump: unknown): EnvoyConfig {
       filters: byName(inside('ecds_filter', entries('EcdsConfigDump', 'ecds_filters')), 'name'),
     },
     refused: refusedOf(dynamic),
+    draining: dynamic.filter((one) => at(one, 'draining_state') !== undefined).map((one) => textAt(one, 'name')),
+    bootstrap: inside('bootstrap', dumped('BootstrapConfigDump'))[0],
+    secrets: byName(inside('secret', entries('SecretsConfigDump', 'static_secrets', 'dynamic_active_secrets')), 'name'),
   });
 }
 
@@ -69,6 +82,9 @@ export const configFromBootstrap = (bootstrap: unknown): EnvoyConfig =>
     assignments: new Map(),
     named: { routes: new Map(), filters: new Map() },
     refused: [],
+    draining: [],
+    bootstrap,
+    secrets: byName(listAt(bootstrap, 'static_resources', 'secrets'), 'name'),
   });
 
 /** Refused listeners, each once: Envoy has an entry without a name too. */
@@ -88,15 +104,15 @@ function refusedOf(dynamic: readonly unknown[]): EnvoyConfig['refused'] {
 const inside = (member: string, values: readonly unknown[]): readonly unknown[] =>
   values.flatMap((one) => presentOf(at(one, member)));
 
-interface Parts {
+interface Parts extends Pick<EnvoyConfig, 'refused' | 'draining' | 'bootstrap' | 'secrets'> {
   readonly listeners: readonly unknown[];
   readonly clusters: readonly unknown[];
   readonly assignments: ReadonlyMap<string, unknown>;
   readonly named: Named;
-  readonly refused: EnvoyConfig['refused'];
 }
 
-const configOf = ({ assignments, clusters, listeners, named, refused }: Parts): EnvoyConfig => ({
+const configOf = ({ assignments, clusters, listeners, named, ...others }: Parts): EnvoyConfig => ({
+  ...others,
   listeners: listeners.map((listener) => listenerFrom(listener, named)),
   clusters: new Map(
     clusters.map((cluster) => {
@@ -105,7 +121,6 @@ const configOf = ({ assignments, clusters, listeners, named, refused }: Parts): 
       return [name, clusterFrom(cluster, assignments.get(service) ?? assignments.get(name))];
     }),
   ),
-  refused,
 });
 
 function listenerFrom(listener: unknown, named: Named): Listener {
@@ -114,6 +129,8 @@ function listenerFrom(listener: unknown, named: Named): Listener {
   return {
     name,
     direction: textAt(listener, 'traffic_direction'),
+    address: at(listener, 'bind_to_port') === false ? '' : addressOf(at(listener, 'address')),
+    fields: listener,
     chains: chains.map((chain, index) =>
       chainFrom(chain, { where: `listener/${name}${index === 0 ? '' : `/chain/${index}`}`, named }),
     ),
@@ -123,18 +140,16 @@ function listenerFrom(listener: unknown, named: Named): Listener {
 const addressText = (socket: unknown): string => `${textAt(socket, 'address')}:${String(at(socket, 'port_value'))}`;
 
 function chainFrom(chain: unknown, { where, named }: { readonly where: string; readonly named: Named }): FilterChain {
-  const transport = at(chain, 'transport_socket', 'typed_config');
-  const kind = typeOf(transport);
   const filters = listAt(chain, 'filters').map((filter) => at(filter, 'typed_config'));
   const manager = filters.find((filter) => typeOf(filter) === 'HttpConnectionManager');
   const proxies = filters.filter((filter) => typeOf(filter) === 'TcpProxy').map(fieldsOf);
   return {
     where,
-    tls: kind === 'DownstreamTlsContext' ? fieldsOf(transport) : null,
-    hasOtherTransport: !['', 'DownstreamTlsContext', 'RawBuffer'].includes(kind),
+    transport: transportFrom(at(chain, 'transport_socket', 'typed_config')),
     http: manager === undefined ? null : httpManagerFrom(fieldsOf(manager), { where, named }),
     tcpClusters: proxies.flatMap(tcpClustersOf),
-    hasTcpCheck: filters.some((filter) => typeOf(filter) === 'ExtAuthz'),
+    filters: listAt(chain, 'filters'),
+    fields: chain,
   };
 }
 

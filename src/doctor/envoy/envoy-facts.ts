@@ -42,6 +42,8 @@ export interface EnvoyLive {
   readonly version: string | null;
   /** Counters and gauges by name. */
   readonly stats: ReadonlyMap<string, number>;
+  /** The final values of runtime keys; empty where it did not say. */
+  readonly runtime: ReadonlyMap<string, string>;
   /** Endpoints by cluster. */
   readonly hosts: ReadonlyMap<string, readonly HostStatus[]>;
   /** Its user; `null` where it is on another machine or could not be found. */

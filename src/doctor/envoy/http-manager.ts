@@ -1,4 +1,4 @@
-import { at, fieldsOf, isTrueAt, listAt, membersAt, numberAt, textAt, typeOf } from '../tree.ts';
+import { at, fieldsOf, isTrueAt, listAt, membersAt, numberAt, textAt, typeNameOf, typeOf } from '../tree.ts';
 
 /** An HTTP filter of a connection manager, in order. */
 export interface HttpFilter {
@@ -6,6 +6,10 @@ export interface HttpFilter {
   readonly name: string;
   /** The last part of its type, such as `ExtAuthz`. */
   readonly type: string;
+  /** The whole name of its type; empty where it arrives later. */
+  readonly typeName: string;
+  /** As in the chain: with `config_discovery` and `is_optional`. */
+  readonly entry: unknown;
   readonly isDisabled: boolean;
   readonly fields: unknown;
 }
@@ -36,6 +40,8 @@ export interface HttpManager {
   readonly fields: unknown;
   readonly filters: readonly HttpFilter[];
   readonly routes: readonly Route[];
+  /** Its route tables, as in the configuration. */
+  readonly tables: readonly unknown[];
   /** Whether it may have routes that the configuration does not show: tables that have not arrived, or scoped ones. */
   readonly hasHiddenRoutes: boolean;
 }
@@ -59,6 +65,7 @@ export function httpManagerFrom(
     where,
     fields,
     filters: listAt(fields, 'http_filters').map((filter) => filterFrom(filter, named)),
+    tables: [table, ...scoped].filter((one) => one !== undefined),
     routes: [table, ...scoped].flatMap(routesOf),
     hasHiddenRoutes: table === undefined && (scoped.length === 0 || scoped.includes(undefined)),
   };
@@ -67,7 +74,14 @@ export function httpManagerFrom(
 function filterFrom(filter: unknown, named: Named): HttpFilter {
   const name = textAt(filter, 'name');
   const any = at(filter, 'typed_config') ?? at(named.filters.get(name), 'typed_config');
-  return { name, type: typeOf(any), isDisabled: isTrueAt(filter, 'disabled'), fields: fieldsOf(any) };
+  return {
+    name,
+    type: typeOf(any),
+    typeName: typeNameOf(any),
+    entry: filter,
+    isDisabled: isTrueAt(filter, 'disabled'),
+    fields: fieldsOf(any),
+  };
 }
 
 const routesOf = (table: unknown): readonly Route[] =>
@@ -98,6 +112,9 @@ const matchedRoutes = (host: unknown, table: unknown): Route => ({
   settings: [host, table].map((one) => at(one, 'typed_per_filter_config')),
 });
 
+/** Ways in which a call chooses its cluster. */
+const CHOSEN = ['cluster_header', 'cluster_specifier_plugin', 'inline_cluster_specifier_plugin'] as const;
+
 function variantsOf(route: unknown, placed: Pick<Route, 'where' | 'domains' | 'settings'>): readonly Route[] {
   const action = at(route, 'route');
   const base = { ...placed, match: at(route, 'match'), action };
@@ -108,14 +125,14 @@ function variantsOf(route: unknown, placed: Pick<Route, 'where' | 'domains' | 's
       domains: base.domains,
       match: base.match,
       action,
-      clusters: [textAt(one, 'name')],
+      clusters: [textAt(one, 'name')].filter((name) => name !== ''),
       directStatus: null,
-      isByHeader: false,
+      isByHeader: at(one, 'cluster_header') !== undefined,
       settings: [at(one, 'typed_per_filter_config'), ...base.settings],
     }));
   }
   const cluster = textAt(action, 'cluster');
-  const isByHeader = at(action, 'cluster_header') !== undefined || at(action, 'cluster_specifier_plugin') !== undefined;
+  const isByHeader = CHOSEN.some((name) => at(action, name) !== undefined);
   const directStatus = numberAt(route, 'direct_response', 'status');
   return [{ ...base, clusters: cluster === '' ? [] : [cluster], directStatus, isByHeader }];
 }

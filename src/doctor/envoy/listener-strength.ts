@@ -1,82 +1,18 @@
-import { at, isTrueAt, listAt, textAt } from '../tree.ts';
+import { at, isTrueAt, listAt, textAt, typeOf } from '../tree.ts';
 import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
-import type { FilterChain } from './envoy-config.ts';
 import type { HttpManager } from './http-manager.ts';
-import { askingsOf } from './remit-filter.ts';
+import { logsSecret } from './fields/manager-fields.ts';
+import { guardedOf, remitClustersOf } from './remit-filter.ts';
 import type { Asking } from './remit-filter.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
 
 type Guarded = Asking['manager'];
 
-/** Each connection manager that asks Remit, once. */
-const guardedOf = (facts: EnvoyFacts): readonly Guarded[] => [
-  ...new Map(askingsOf(facts).map(({ manager }) => [manager.where, manager])).values(),
-];
-
 const ofGuarded = (facts: EnvoyFacts, find: (manager: Guarded) => readonly Finding[]): readonly Finding[] | null => {
   const guarded = guardedOf(facts);
   return guarded.length === 0 ? null : guarded.flatMap(find);
 };
-
-/** Callers show a certificate that Envoy verifies. */
-export const verifiedCaller: EnvoyCheck = {
-  title: 'callers must show a certificate, and Envoy verifies it',
-  run: (facts) => ofGuarded(facts, ({ chain }) => certificates(chain)),
-};
-
-function certificates({ hasOtherTransport, tls, where }: FilterChain): readonly Finding[] {
-  if (hasOtherTransport) return [];
-  if (tls === null)
-    return [
-      {
-        code: 'envoy.plaintext',
-        where,
-        message: 'it accepts calls without TLS, so Remit cannot tell who calls',
-        fix: 'give it a `transport_socket` with TLS that requires a client certificate; in Istio `PeerAuthentication` STRICT',
-      },
-    ];
-  const found: Finding[] = [];
-  if (!isTrueAt(tls, 'require_client_certificate'))
-    found.push({
-      code: 'envoy.client-certificate-optional',
-      where,
-      message: 'it accepts callers without a certificate, so Remit cannot tell who calls',
-      fix: 'set `require_client_certificate: true`',
-    });
-  if (!isVerifying(at(tls, 'common_tls_context')))
-    found.push({
-      code: 'envoy.certificate-unverified',
-      where,
-      message: 'it does not verify the certificates of callers, so anybody can call under any SPIFFE ID',
-      fix: 'set a validation context with the SPIFFE validator as deploy/envoy/envoy.yaml does, and no `ACCEPT_UNTRUSTED`',
-    });
-  if (!isTrueAt(tls, 'disable_stateless_session_resumption'))
-    found.push({
-      code: 'envoy.session-resumption',
-      where,
-      message:
-        'a resumed TLS session is not verified again: a CA that was removed goes on being accepted until it ends',
-      fix: 'set `disable_stateless_session_resumption` and `disable_stateful_session_resumption`',
-    });
-  return found;
-}
-
-const CONTEXTS = [['validation_context'], ['combined_validation_context', 'default_validation_context']] as const;
-
-/** Contexts from SDS hold anchors that the configuration does not show. */
-function isVerifying(common: unknown): boolean {
-  const isLoose = CONTEXTS.some((path) => textAt(common, ...path, 'trust_chain_verification') === 'ACCEPT_UNTRUSTED');
-  const isFromSds =
-    at(common, 'validation_context_sds_secret_config') !== undefined ||
-    at(common, 'combined_validation_context', 'validation_context_sds_secret_config') !== undefined;
-  const hasAnchors = CONTEXTS.some((path) =>
-    ['trusted_ca', 'custom_validator_config', 'watched_directory', 'ca_certificate_provider_instance'].some(
-      (member) => at(common, ...path, member) !== undefined,
-    ),
-  );
-  return !isLoose && (isFromSds || hasAnchors);
-}
 
 /** No client brings an identity of its own in a header. */
 export const ownXfcc: EnvoyCheck = {
@@ -135,33 +71,76 @@ function paths({ fields, where }: HttpManager): readonly Finding[] {
   return [...(isTrueAt(fields, 'normalize_path') ? [] : [dots]), ...(isStrict ? [] : [slashes])];
 }
 
-/** Each thing an agent does is a call. */
+/** Records say what happened. */
 export const seenCalls: EnvoyCheck = {
-  title: 'nothing passes after an upgrade, and Remit learns how calls end',
-  run: (facts) => ofGuarded(facts, (manager) => [...upgrades(manager), ...outcomes(manager)]),
+  title: 'Remit learns who called and how calls end, and no log has a token',
+  run: (facts) =>
+    ofGuarded(facts, (manager) => [...outcomes(manager, facts), ...claimedAddress(manager), ...logged(manager)]),
 };
 
-const upgrades = ({ fields, where }: HttpManager): readonly Finding[] =>
-  listAt(fields, 'upgrade_configs').length === 0
+const HTTP_GRPC = 'HttpGrpcAccessLogConfig';
+
+/** A log to another service than Remit, or of some calls alone, tells Remit nothing of the others. */
+function outcomes({ fields, where }: HttpManager, facts: EnvoyFacts): readonly Finding[] {
+  const logs = listAt(fields, 'access_log').filter((log) => typeOf(at(log, 'typed_config')) === HTTP_GRPC);
+  const own = logs.filter((log) => leadsToRemit(log, facts));
+  const fix = 'add `envoy.access_loggers.http_grpc` to the cluster of Remit: deploy/guide/watch/outcomes.md';
+  if (own.length === 0)
+    return [
+      {
+        code: 'envoy.no-outcomes',
+        where,
+        message: 'Remit gets no access log: records have no outcomes, and calls that bypass Remit are not noticed',
+        fix,
+      },
+    ];
+  // One log for each process of Remit, by the ledger that decided, is whole where a call without a decision has one too.
+  const isWhole = own.some((log) => at(log, 'filter') === undefined || takesUndecided(at(log, 'filter')));
+  return isWhole
     ? []
     : [
         {
-          code: 'envoy.upgrades',
+          code: 'envoy.false-records',
           where,
           message:
-            'upgrades (WebSocket) are on: after one nobody is asked again; Remit denies the call that asks for it',
-          fix: 'remove `upgrade_configs`, where the host lets you',
+            'the access log to Remit has a `filter`, so some calls, and those that bypass Remit, are not noticed',
+          fix: 'remove the filter, or let it take calls without a decision as deploy/envoy/envoy-processes.yaml does',
+        },
+      ];
+}
+
+const takesUndecided = (filter: unknown): boolean => at(filter, 'metadata_filter', 'match_if_key_not_found') === true;
+
+/** Whether a log goes to Remit: to its cluster, or to one with an endpoint of its. */
+function leadsToRemit(log: unknown, facts: EnvoyFacts): boolean {
+  const name = textAt(log, 'typed_config', 'common_config', 'grpc_service', 'envoy_grpc', 'cluster_name');
+  const names = remitClustersOf(facts);
+  const endpoints = new Set([...names].flatMap((one) => facts.config.clusters.get(one)?.endpoints ?? []));
+  return names.has(name) || (facts.config.clusters.get(name)?.endpoints ?? []).some((one) => endpoints.has(one));
+}
+
+const claimedAddress = ({ fields, where }: HttpManager): readonly Finding[] =>
+  isTrueAt(fields, 'use_remote_address')
+    ? []
+    : [
+        {
+          code: 'envoy.false-records',
+          where,
+          level: 'info',
+          message: 'the address in records is the one that `x-forwarded-for` of the client says',
+          fix: 'set `use_remote_address: true`, where the host lets you',
         },
       ];
 
-const outcomes = ({ fields, where }: HttpManager): readonly Finding[] =>
-  listAt(fields, 'access_log').some((log) => textAt(log, 'name').includes('http_grpc'))
-    ? []
-    : [
+const logged = ({ fields, where }: HttpManager): readonly Finding[] =>
+  logsSecret(fields)
+    ? [
         {
-          code: 'envoy.no-outcomes',
+          code: 'envoy.leak',
           where,
-          message: 'Remit gets no access log: records have no outcomes, and calls that bypass Remit are not noticed',
-          fix: 'add `envoy.access_loggers.http_grpc` to the cluster of Remit: deploy/guide/watch/outcomes.md',
+          level: 'warning',
+          message: 'an access log has the token of each call: who reads it can call as the agent until the token ends',
+          fix: 'remove `authorization`, `dpop` and `cookie` from the format of the log',
         },
-      ];
+      ]
+    : [];

@@ -1,8 +1,9 @@
-import { isTrueAt } from '../tree.ts';
+import { at, isTrueAt, textAt } from '../tree.ts';
 import type { Finding } from '../finding.ts';
 import { isBeside, isForwarding } from './asked.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
+import { reachedClusters } from './reached-clusters.ts';
 import { askingsOf, managersOf, ofAskings } from './remit-filter.ts';
 import type { Asking } from './remit-filter.ts';
 
@@ -16,22 +17,54 @@ export const noOtherPath: EnvoyCheck = {
     const targets = new Set(
       askings.flatMap(({ manager }) => manager.routes.flatMap(({ clusters }) => targetsOf(clusters, facts))),
     );
+    // What is reached from a guarded listener through another one of this Envoy is no other way.
+    const inner = new Set(
+      facts.config.listeners
+        .filter(({ fields }) => at(fields, 'internal_listener') !== undefined)
+        .map(({ name }) => `listener/${name}`),
+    );
     const beside = managersOf(facts)
       .filter((manager) => !guarded.has(manager.where) && isBeside(manager, facts))
       .map(({ routes, where }) => ({ where, clusters: routes.filter(isForwarding).flatMap((one) => one.clusters) }));
-    const proxies = facts.config.listeners.flatMap(({ chains }) =>
-      chains.map(({ tcpClusters, where }) => ({ where, clusters: tcpClusters })),
+    const proxies = facts.config.listeners.flatMap(({ chains, direction }) =>
+      chains.map(({ tcpClusters, where }) => ({ where, clusters: tcpClusters, direction })),
     );
-    return [...beside, ...proxies].flatMap(({ clusters, where }) => {
-      const shared = clusters.find((name) => targetsOf([name], facts).some((target) => targets.has(target)));
-      return shared === undefined ? [] : [directPath(where, shared)];
-    });
+    const ways = [...beside, ...proxies].filter(({ where }) => !inner.has(where));
+    return [
+      ...ways.flatMap(({ clusters, where }) => {
+        const shared = clusters.find((name) => targetsOf([name], facts).some((target) => targets.has(target)));
+        return shared === undefined ? [] : [directPath(where, shared)];
+      }),
+      ...proxies.flatMap((proxy) => toAnywhere(proxy, facts)),
+    ];
   },
 };
 
 /** A cluster by name and by its endpoints: two clusters may lead to one upstream. */
 const targetsOf = (clusters: readonly string[], { config }: EnvoyFacts): readonly string[] =>
-  clusters.flatMap((name) => [name].concat(config.clusters.get(name)?.endpoints ?? []));
+  reachedClusters(clusters, config).flatMap((name) => [name].concat(config.clusters.get(name)?.endpoints ?? []));
+
+/** A TCP proxy to whatever address the client connected to. */
+function toAnywhere(
+  {
+    clusters,
+    direction,
+    where,
+  }: { readonly clusters: readonly string[]; readonly direction: string; readonly where: string },
+  { config }: EnvoyFacts,
+): readonly Finding[] {
+  const open = clusters.filter((name) => textAt(config.clusters.get(name)?.fields, 'type') === 'ORIGINAL_DST');
+  return open.map((name) => {
+    const source = textAt(config.clusters.get(name)?.fields, 'upstream_bind_config', 'source_address', 'address');
+    return {
+      code: 'envoy.direct-path' as const,
+      where,
+      level: direction === 'OUTBOUND' || source.startsWith('127.') ? ('info' as const) : ('warning' as const),
+      message: `it leads to whatever address the client connected to (\`${name}\`), and asks nobody`,
+      fix: 'remove the listener, or give it a cluster with endpoints',
+    };
+  });
+}
 
 const directPath = (where: string, cluster: string): Finding => ({
   code: 'envoy.direct-path',
@@ -42,8 +75,8 @@ const directPath = (where: string, cluster: string): Finding => ({
 
 /** The call that was checked is the one that is made. */
 export const unchangedCall: EnvoyCheck = {
-  title: 'nothing changes a call or its route after the check',
-  run: (facts) => ofAskings(facts, (asking) => [...reroutes(asking), ...laterFilters(asking)]),
+  title: 'no route is chosen again after the check',
+  run: (facts) => ofAskings(facts, reroutes),
 };
 
 const reroutes = ({ filter, manager: { where } }: Asking): readonly Finding[] =>
@@ -52,35 +85,9 @@ const reroutes = ({ filter, manager: { where } }: Asking): readonly Finding[] =>
         {
           code: 'envoy.changed-after-check',
           where,
+          level: 'warning',
           message: '`clear_route_cache` is on: the route is chosen again after the check, and its settings may differ',
           fix: 'remove `clear_route_cache` (`recomputeRoute`)',
         },
       ]
     : [];
-
-/** Filters that can change path, headers or body of a request, or choose its route again. */
-const CHANGING: ReadonlySet<string> = new Set([
-  'Lua',
-  'LuaPerRoute',
-  'ExternalProcessor',
-  'Wasm',
-  'HeaderMutation',
-  'GrpcJsonTranscoder',
-  'DynamicModuleFilter',
-  'Config',
-  'McpRouter',
-  'McpJsonRestBridge',
-]);
-
-function laterFilters({ filter, manager: { filters, where } }: Asking): readonly Finding[] {
-  const router = filters.findIndex(({ type }) => type === 'Router');
-  return filters
-    .slice(filters.indexOf(filter) + 1, router === -1 ? undefined : router)
-    .filter(({ isDisabled, type }) => CHANGING.has(type) && !isDisabled)
-    .map(({ name }) => ({
-      code: 'envoy.changed-after-check',
-      where,
-      message: `the filter \`${name}\` comes after the check and can change the call`,
-      fix: 'move it before the ext_authz filter',
-    }));
-}

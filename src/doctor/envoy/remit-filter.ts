@@ -20,15 +20,23 @@ export const managersOf = ({ config }: EnvoyFacts): readonly (HttpManager & { re
  */
 export function remitClustersOf(facts: EnvoyFacts): ReadonlySet<string> {
   if (facts.remitCluster !== null) return new Set([facts.remitCluster]);
-  const asked = new Map(
-    managersOf(facts).flatMap(({ filters }) =>
-      filters.filter(isExtAuthz).map((filter) => [grpcClusterOf(filter.fields), filter] as const),
-    ),
-  );
-  const named = [...asked].filter(([name, filter]) => isRemits(filter, name, facts.config.clusters.get(name)));
-  const names = named.length > 0 ? named.map(([name]) => name) : [...asked.keys()];
-  return new Set(named.length > 0 || names.length === 1 ? names : []);
+  const named = recognisedClusters(facts);
+  const names = [...new Set(askedBy(facts).map(([name]) => name))];
+  return named.size > 0 || names.length !== 1 ? named : new Set(names);
 }
+
+/** Those that filters of ext_authz name and that are called after Remit, or lead to its port or socket. */
+export const recognisedClusters = (facts: EnvoyFacts): ReadonlySet<string> =>
+  new Set(
+    askedBy(facts)
+      .filter(([name, filter]) => isRemits(filter, name, facts.config.clusters.get(name)))
+      .map(([name]) => name),
+  );
+
+const askedBy = (facts: EnvoyFacts): readonly (readonly [cluster: string, filter: HttpFilter])[] =>
+  managersOf(facts).flatMap(({ filters }) =>
+    filters.filter(isExtAuthz).map((filter) => [grpcClusterOf(filter.fields), filter] as const),
+  );
 
 const isRemits = (filter: HttpFilter, cluster: string, found: Cluster | undefined): boolean =>
   [filter.name, cluster].some((name) => name.toLowerCase().includes('remit')) ||
@@ -55,6 +63,11 @@ export function askingsOf(facts: EnvoyFacts): readonly Asking[] {
     remitFiltersOf(manager, clusters).map((filter) => ({ manager, filter })),
   );
 }
+
+/** Each connection manager that asks Remit, once. */
+export const guardedOf = (facts: EnvoyFacts): readonly Asking['manager'][] => [
+  ...new Map(askingsOf(facts).map(({ manager }) => [manager.where, manager])).values(),
+];
 
 /**
  * Findings of each filter that asks Remit; `null` where there is none.

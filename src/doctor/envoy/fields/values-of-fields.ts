@@ -1,0 +1,63 @@
+import { at, isTrueAt, listAt, membersAt, numberAt, textAt } from '../../tree.ts';
+import type { Level } from '../../codes.ts';
+import { shareOf } from '../values.ts';
+
+/** Headers whose value lets others act as the agent. */
+const SECRET = new Set(['authorization', 'dpop', 'cookie', 'proxy-authorization', 'x-forwarded-client-cert']);
+const SECRET_COMMAND = /%(?:REQ|REQUEST_HEADER)\((authorization|dpop|cookie|proxy-authorization)\b/i;
+const MAX_DEPTH = 30;
+
+/** Whether a log or span has a token in it: by a format, or by the name of a header. */
+export function namesSecret(value: unknown, depth = 0): boolean {
+  if (depth > MAX_DEPTH) return false;
+  if (typeof value === 'string') return SECRET_COMMAND.test(value.slice(0, 65_536));
+  if (Array.isArray(value)) return value.some((one) => namesSecret(one, depth + 1));
+  const isListed = listAt(value, 'additional_request_headers_to_log').some((name) => isSecret(name));
+  const isTagged = isSecret(at(value, 'request_header', 'name'));
+  return isListed || isTagged || membersAt(value).some(([, own]) => namesSecret(own, depth + 1));
+}
+
+const isSecret = (name: unknown): boolean => typeof name === 'string' && SECRET.has(name.toLowerCase());
+
+/** Repetitions of calls that no server has begun to answer. */
+const SAFE_RETRIES: ReadonlySet<string> = new Set(['connect-failure', 'refused-stream', 'reset-before-request']);
+
+/** How bad the `retry_on` of a policy for calls of agents is. */
+export function retryLevel(value: unknown): Level | null {
+  const words = (typeof value === 'string' ? value : '')
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
+  if (words.length === 0) return null;
+  return words.every((word) => SAFE_RETRIES.has(word)) ? 'info' : 'error';
+}
+
+/** Headers that decide what a tool does, or who it takes the caller for. */
+const DECIDING =
+  /^(?::|host$|authorization$|dpop$|x-forwarded-client-cert$|x-(?:http-)?method(?:-override)?$|x-original-|x-rewrite-|x-envoy-original-|content-|mcp-|transfer-encoding$)/i;
+
+/** How bad headers are that the router adds after the check. */
+export function addedLevel(value: unknown): Level | null {
+  const headers = Array.isArray(value) ? (value as readonly unknown[]) : [];
+  if (headers.length === 0) return null;
+  const isBad = headers.some(
+    (one) =>
+      DECIDING.test(textAt(one, 'header', 'key')) || /%(?:REQ|REQUEST_HEADER)\(/i.test(textAt(one, 'header', 'value')),
+  );
+  return isBad ? 'error' : 'warning';
+}
+
+/** How bad a hedge policy is. */
+export const hedgeLevel = (value: unknown): Level | null =>
+  isTrueAt(value, 'hedge_on_per_try_timeout') ||
+  (numberAt(value, 'initial_requests') ?? 1) > 1 ||
+  shareOf(at(value, 'additional_request_chance')) > 0
+    ? 'error'
+    : null;
+
+/** How bad an upgrade is: Remit denies the call that asks for a WebSocket, and looks into no other tunnel. */
+export const upgradeLevel = (value: unknown): Level | null =>
+  typeof value === 'string' && value.toLowerCase() === 'websocket' ? 'info' : 'warning';
+
+/** Whether an address is of this host: a Unix socket, loopback, or a listener of this Envoy. */
+export const isOfHost = (endpoint: string): boolean => /^(?:unix:|internal:|127\.|\[::1\]:|localhost:)/.test(endpoint);

@@ -1,0 +1,78 @@
+import { at, fieldsOf, membersAt, textAt, typeNameOf } from '../../tree.ts';
+import type { Finding } from '../../finding.ts';
+import type { Field, Found, Message } from './field.ts';
+
+/** Where a value stands. */
+interface Place {
+  /** The place of findings. */
+  readonly where: string;
+  /** The fields from there to the value, such as `retry_policy.retry_on`. */
+  readonly path: string;
+}
+
+/** Deeper values are not of Envoy. */
+const MAX_DEPTH = 40;
+
+/** The findings about each field of a value that is a message. A field or type that its table does not have is one too. */
+export const fieldFindings = (message: Message, value: unknown, where: string): readonly Finding[] =>
+  inMessage(message, value, { where, path: '' }, 0);
+
+function inMessage(message: Message, value: unknown, place: Place, depth: number): readonly Finding[] {
+  if (depth > MAX_DEPTH) return [unknownIn(place, 'is too deep')];
+  return membersAt(value).flatMap(([name, own]) => {
+    if (name === '@type' || own === null) return [];
+    const inner = { where: place.where, path: place.path === '' ? name : `${place.path}.${name}` };
+    const field = message.fields.get(name);
+    if (field === undefined) return [unknownIn(inner, 'is a field that this doctor does not know')];
+    return inField(field, { value: own, owner: value, place: inner, depth });
+  });
+}
+
+interface Visit {
+  readonly value: unknown;
+  readonly owner: unknown;
+  readonly place: Place;
+  readonly depth: number;
+}
+
+function inField(field: Field, visit: Visit): readonly Finding[] {
+  const { depth, owner, place, value } = visit;
+  if (field.kind === 'found') return judgedBy(field.found, { value, owner, place });
+  if (field.kind === 'extension')
+    return valuesOf(value, field.isMap).flatMap((one) => inExtension(field.types(), { ...visit, value: one }));
+  if (field.kind !== 'inside') return [];
+  return valuesOf(value, field.isMap).flatMap((one, index) => {
+    const step = field.step(one, index);
+    const inner = step === '' ? place : { where: `${place.where}/${step}`, path: '' };
+    return inMessage(field.message(), one, inner, depth + 1);
+  });
+}
+
+function judgedBy(found: Found, { owner, place, value }: Omit<Visit, 'depth'>): readonly Finding[] {
+  const { code, fix, level, message } = found;
+  const bad = level(value, owner);
+  const named = place.path === '' ? message : `\`${place.path}\`: ${message}`;
+  return bad === null ? [] : [{ code, where: place.where, level: bad, message: named, fix }];
+}
+
+const valuesOf = (value: unknown, isMap: boolean): readonly unknown[] =>
+  isMap ? membersAt(value).map(([, one]) => one) : Array.isArray(value) ? (value as readonly unknown[]) : [value];
+
+/** An `Any`, or a name with a `typed_config`. One with a name alone is of the type that the name stands for. */
+function inExtension(types: ReadonlyMap<string, Field>, { depth, owner, place, value }: Visit): readonly Finding[] {
+  const any = at(value, 'typed_config') ?? value;
+  const type = typeNameOf(any);
+  const field = types.get(type);
+  if (field === undefined && membersAt(value).length === 0) return [];
+  const what = type === '' ? textAt(value, 'name') : type;
+  if (field === undefined) return [unknownIn(place, `has the type \`${what}\`, which this doctor does not know`)];
+  if (field.kind === 'inside') return inMessage(field.message(), fieldsOf(any), place, depth + 1);
+  return inField(field, { value: fieldsOf(any), owner, place, depth });
+}
+
+const unknownIn = ({ path, where }: Place, what: string): Finding => ({
+  code: 'envoy.unseen',
+  where,
+  message: `\`${path}\` ${what}, so nothing says that calls are still checked as they are made`,
+  fix: 'remove it, or look at what it does to calls of agents and suppress this finding at its place; a newer doctor may know it',
+});
