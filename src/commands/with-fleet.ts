@@ -1,13 +1,13 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { findEnvoy, isBinaryProblem } from '../dev/envoy-binary.ts';
 import { DevFleet } from '../dev/fleet/dev-fleet.ts';
 import { findPostgres } from '../dev/postgres/binaries.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
-import { EXAMPLE_POLICIES } from './domain.ts';
+import { cacheFolderOf, EXAMPLE_POLICIES } from './domain.ts';
 
 /** Reads the history in every use, so that every use would be settled: then none could show the lease. */
 const READS_HISTORY = join('policies', 'history.cedar');
@@ -23,7 +23,7 @@ export async function withFleet(
   { postgres, play }: { readonly postgres: string | undefined; readonly play: (fleet: DevFleet) => Promise<number> },
 ): Promise<number> {
   const path = io.environment['PATH'] ?? '';
-  const cacheFolder = resolve(io.environment['REMIT_CACHE'] ?? join(homedir(), '.cache', 'remit'));
+  const cacheFolder = cacheFolderOf(io);
   const binaries = await findPostgres({ explicit: postgres ?? null, path, cacheFolder });
   if (isBinaryProblem(binaries)) return problem(io, binaries.problem);
   const explicit = io.environment['ENVOY_BIN'] ?? null;

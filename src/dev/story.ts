@@ -83,11 +83,12 @@ export async function playStory(stage: Stage, told: (step: Step) => void): Promi
   });
   const { token } = issued;
   for (const scene of scenes(stage, token)) {
-    const reply = await scene.by.call(stage.envoyPort, withToken(scene.call, scene.token));
+    const reply = await answerTo(scene.by, stage.envoyPort, withToken(scene.call, scene.token));
     tell({ ...scene, ...outcomeOf(reply, stage) });
   }
   tell(await complete(stage, issued.taskId));
-  const after = await stage.planner.call(
+  const after = await answerTo(
+    stage.planner,
     stage.envoyPort,
     withToken({ host: PAYMENTS, path: '/v1/payments/p-1' }, token),
   );
@@ -98,6 +99,18 @@ export async function playStory(stage: Stage, told: (step: Step) => void): Promi
     ...outcomeOf(after, stage),
   });
   return { steps, taskId: issued.taskId };
+}
+
+/** Most attempts at one call, and the wait after the first; each further wait is longer by as much. */
+const ATTEMPTS = { most: 8, firstWaitMs: 200 };
+
+/** Calls, and calls again after a 503, as a client does: on a busy machine Envoy may not wait for the decision. */
+async function answerTo(by: Agent, port: number, call: Call): Promise<AgentReply> {
+  for (let attempt = 1; ; attempt += 1) {
+    const reply = await by.call(port, call);
+    if (reply.status !== 503 || attempt === ATTEMPTS.most) return reply;
+    await new Promise((resolve) => setTimeout(resolve, attempt * ATTEMPTS.firstWaitMs));
+  }
 }
 
 interface Scene {

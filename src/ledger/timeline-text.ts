@@ -11,7 +11,7 @@ import type {
 import type { TimelineEntry } from './timeline.ts';
 
 /** The columns of `cellsOf`. */
-export const CELLS: readonly string[] = ['WHAT', 'DECISION', 'REASON', 'POLICIES', 'TRACE'];
+export const CELLS: readonly string[] = ['WHAT', 'CALLER', 'DECISION', 'REASON', 'POLICIES', 'TRACE'];
 const HEAD: readonly string[] = ['TIME', ...CELLS];
 const NONE = '-';
 /** A longer cell shifts its own row only. */
@@ -57,8 +57,19 @@ function inOrder(entries: readonly TimelineEntry[]): readonly TimelineEntry[] {
 /** Replaces control characters, so that a terminal shows rather than obeys text of clients. */
 export const printable = (text: string): string => text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
 
-/** A record as cells for people: what, decision, reason, policies, trace. Not yet passed through `printable`. */
+/** A record as cells for people: what, caller, decision, reason, policies, trace. Not yet passed through `printable`. */
 export function cellsOf(record: LedgerRecord): readonly string[] {
+  const [what = '', ...rest] = withoutCaller(record);
+  return [what, callerOf(record), ...rest];
+}
+
+/** Who called, or declared the intent. What a refused caller presented is not verified: its record says why it was refused. */
+function callerOf(record: LedgerRecord): string {
+  if (record.kind === 'intent') return record.agent ?? NONE;
+  return record.kind === 'use' ? (record.agent ?? record.refusedCaller?.id ?? NONE) : NONE;
+}
+
+function withoutCaller(record: LedgerRecord): readonly string[] {
   switch (record.kind) {
     case 'intent':
       return [`intent: ${record.purpose || NONE}`, ...decided(record, record.error), record.traceId];
@@ -73,6 +84,8 @@ export function cellsOf(record: LedgerRecord): readonly string[] {
     case 'end':
       return [`${record.state} by ${record.by}: ${record.note || NONE}`, NONE, NONE, NONE, NONE];
     case 'event':
+      if (record.event === 'binding-violation')
+        return [`token presented by ${record.by}, to whom it was not issued`, NONE, NONE, NONE, NONE];
       return [`${eventText[record.event]} by ${record.by}: ${record.note || NONE}`, NONE, NONE, NONE, NONE];
     case 'policy': {
       const what = `policy set of ${record.policies} policies and ${record.actions} actions in force${originText(record.origin)}`;
@@ -111,13 +124,12 @@ function originText(origin: PolicyRecord['origin'] | undefined): string {
 const signersOf = ({ signers, keyId }: { readonly signers?: readonly string[]; readonly keyId?: string | null }) =>
   signers ?? [keyId ?? 'a key without an id'];
 
-const eventText: Readonly<Record<EventRecord['event'], string>> = {
+const eventText: Readonly<Record<Exclude<EventRecord['event'], 'binding-violation'>, string>> = {
   suspended: 'suspended',
   resumed: 'resumed',
   context: 'context changed',
   risk: 'risk changed',
   'token-revoked': 'token revoked',
-  'binding-violation': 'token presented by another workload, noticed',
   signal: 'signal',
   refused: 'calls denied without a check',
   restored: 'state file restored from a backup',

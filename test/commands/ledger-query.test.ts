@@ -32,13 +32,14 @@ describe('remit ledger query', () => {
     const { exit, out, err } = await query('--kind', 'use', '--limit', '4');
     expect([exit, err]).toEqual([0, 'remit ledger query: the last 4 are shown: --limit shows more\n']);
     const what = 'use 1: payments.read GET payments.acme.test/v1/payments';
+    const agent = 'spiffe://acme.test/ns/agents/sa/planner';
     const trace = 'a'.repeat(32);
     expect(out.split('\n')).toEqual([
-      `RECORD  TIME                      TASK                                  WHAT${' '.repeat(53)}DECISION  REASON            POLICIES  TRACE`,
-      `9       2026-01-01T00:00:07.000Z  ${taskId(7)}  ${what}  allow     -                 -         ${trace}`,
-      `7       2026-01-01T00:00:06.000Z  ${taskId(6)}  ${what}  allow     -                 -         ${trace}`,
-      `6       2026-01-01T00:00:05.000Z  ${taskId(5)}  ${what}  allow     -                 -         ${trace}`,
-      `5       2026-01-01T00:00:04.000Z  ${taskId(4)}  ${what}  deny      policy.forbidden  -         ${trace}`,
+      `RECORD  TIME                      TASK                                  WHAT${' '.repeat(53)}CALLER${' '.repeat(35)}DECISION  REASON            POLICIES  TRACE`,
+      `9       2026-01-01T00:00:07.000Z  ${taskId(7)}  ${what}  ${agent}  allow     -                 -         ${trace}`,
+      `7       2026-01-01T00:00:06.000Z  ${taskId(6)}  ${what}  ${agent}  allow     -                 -         ${trace}`,
+      `6       2026-01-01T00:00:05.000Z  ${taskId(5)}  ${what}  ${agent}  allow     -                 -         ${trace}`,
+      `5       2026-01-01T00:00:04.000Z  ${taskId(4)}  ${what}  ${agent}  deny      policy.forbidden  -         ${trace}`,
       '',
     ]);
   });

@@ -150,18 +150,18 @@ describe('remit task show', () => {
       'state     active  risk low',
       `lives     1970-01-01T00:00:00.001Z to ${new Date(later).toISOString()} at the latest`,
       '',
-      expect.stringMatching(/^TIME {22}WHAT +DECISION {2}REASON +POLICIES +TRACE$/),
+      expect.stringMatching(/^TIME {22}WHAT +CALLER +DECISION {2}REASON +POLICIES +TRACE$/),
       expect.stringMatching(
-        /^1970-01-01T00:00:01.000Z {2}intent: pay the invoices of may +allow +- +issue-low-risk {2}a{32}$/,
+        /^1970-01-01T00:00:01.000Z {2}intent: pay the invoices of may +spiffe:\/\/acme.test\/ns\/agents\/sa\/planner +allow +- +issue-low-risk {2}a{32}$/,
       ),
       expect.stringMatching(
-        /^1970-01-01T00:00:01.001Z {2}token for https:\/\/payments.acme.test until 00:05:01 +- +- +- +a{32}$/,
+        /^1970-01-01T00:00:01.001Z {2}token for https:\/\/payments.acme.test until 00:05:01 +- +- +- +- +a{32}$/,
       ),
       expect.stringMatching(
-        /^1970-01-01T00:00:02.000Z {2}use 1: payments.read GET payments.acme.test\/v1\/payments\/\?\[31m7 +allow +- +payments-read +a{32}$/,
+        /^1970-01-01T00:00:02.000Z {2}use 1: payments.read GET payments.acme.test\/v1\/payments\/\?\[31m7 +spiffe:\/\/acme.test\/ns\/agents\/sa\/planner +allow +- +payments-read +a{32}$/,
       ),
       expect.stringMatching(
-        /^1970-01-01T00:00:03.000Z {2}use: - GET payments.acme.test\/x +deny +action.unknown +- +a{32}$/,
+        /^1970-01-01T00:00:03.000Z {2}use: - GET payments.acme.test\/x +- +deny +action.unknown +- +a{32}$/,
       ),
     ]);
     expect(JSON.parse((await run('show', first.id, '--state', file, '--json')).out)).toMatchObject({

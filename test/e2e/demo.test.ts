@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { scratch } from '../builders/scratch.ts';
 import { describeWith, envoyPart } from '../parts.ts';
@@ -24,6 +25,7 @@ interface Span {
 const { folder, remove } = scratch();
 /** Of these commands alone: other tests run beside them. */
 const temporary = folder();
+const cache = folder();
 const leftovers = (): readonly string[] => readdirSync(temporary);
 const attribute = ({ attributes }: Pick<Span, 'attributes'>, key: string): string | undefined =>
   attributes.find((one) => one.key === key)?.value.stringValue;
@@ -50,6 +52,7 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
     played = await ran(['demo'], {
       ENVOY_BIN: envoy,
       TMPDIR: temporary,
+      REMIT_CACHE: cache,
       OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
       OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
     });
@@ -65,8 +68,30 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
     expect(played.code).toBe(0);
   });
 
+  it('prints the steps and the record alone; its log is in a file for its owner', () => {
+    const lines = played.out.trimEnd().split('\n');
+    expect(played.err).toBe('');
+    // 13 steps of two lines, the record of the task, where the log is, and the result.
+    expect(lines.length).toBeLessThan(60);
+    expect(lines.filter((line) => /^\{|signing keys|policies: /.test(line))).toEqual([]);
+    const log = readFileSync(join(cache, 'demo.log'), 'utf8');
+    expect(log).toMatch(/^ready$/m);
+    expect(log).toMatch(/^\{"kind":"decision",.*"reason":"token.binding"/m);
+    expect(statSync(join(cache, 'demo.log')).mode & 0o777).toBe(0o600);
+  });
+
+  it('names who presented the stolen token, and the caller of each use', () => {
+    expect(played.out).toMatch(
+      /token presented by spiffe:\/\/acme\.test\/ns\/agents\/sa\/thief, to whom it was not issued/,
+    );
+    const uses = played.out.split('\n').filter((line) => / use \d: /.test(line));
+    expect(uses.length).toBeGreaterThanOrEqual(8);
+    for (const line of uses)
+      expect(line).toMatch(/ spiffe:\/\/acme\.test\/ns\/agents\/sa\/(?:planner|thief) +(?:allow|deny) /);
+  });
+
   it('prints no token and no key', () => {
-    expect(`${played.out}${played.err}`).not.toMatch(/eyJ|PRIVATE KEY/);
+    expect(`${played.out}${played.err}${readFileSync(join(cache, 'demo.log'), 'utf8')}`).not.toMatch(/eyJ|PRIVATE KEY/);
   });
 
   it('leaves nothing behind', () => {
@@ -105,7 +130,7 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
   });
 
   it('keeps running with --keep, and leaves nothing after Ctrl-C', async () => {
-    const running = remit(['demo', '--keep'], { ENVOY_BIN: envoy, TMPDIR: temporary });
+    const running = remit(['demo', '--keep'], { ENVOY_BIN: envoy, TMPDIR: temporary, REMIT_CACHE: cache });
     await running.said('running until Ctrl-C');
     expect(running.out()).toMatch(/ {2}envoy +https:\/\/127\.0\.0\.1:\d+/);
     running.child.kill('SIGINT');
@@ -114,7 +139,7 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
   });
 
   it('leaves nothing after Ctrl-C in the middle', async () => {
-    const running = remit(['demo'], { ENVOY_BIN: envoy, TMPDIR: temporary });
+    const running = remit(['demo'], { ENVOY_BIN: envoy, TMPDIR: temporary, REMIT_CACHE: cache });
     await running.said('1. allow');
     running.child.kill('SIGINT');
     await running.exit;

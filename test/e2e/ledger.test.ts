@@ -64,7 +64,7 @@ describeWith(envoyPart(), 'the ledger of a domain', (envoy) => {
     const rows = out.split('\n').slice(1, -1);
     expect(rows).toHaveLength(2);
     expect(rows[0]).toMatch(
-      /use 1: payments\.read GET payments\.acme\.test\/v1\/payments\/p-1 +allow +- +\S+ +[0-9a-f]{32}$/,
+      /use 1: payments\.read GET payments\.acme\.test\/v1\/payments\/p-1 +spiffe:\/\/\S+ +allow +- +\S+ +[0-9a-f]{32}$/,
     );
     expect(rows[1]).toMatch(/ deny +token\.binding /);
   });

@@ -26,12 +26,12 @@ describe('timelineText', () => {
     ['context', 'context changed by operator: why'],
     ['risk', 'risk changed by operator: why'],
     ['token-revoked', 'token revoked by operator: why'],
-    ['binding-violation', 'token presented by another workload, noticed by operator: why'],
+    ['binding-violation', 'token presented by operator, to whom it was not issued'],
     ['signal', 'signal by operator: why'],
     ['refused', 'calls denied without a check by operator: why'],
   ])('prints the event `%s` in one line', (name, text) => {
     const [, line] = timelineText([event(name)]);
-    expect(line).toBe(`1970-01-01T00:00:01.000Z  ${text}  -         -       -         -`);
+    expect(line).toBe(`1970-01-01T00:00:01.000Z  ${text}  -       -         -       -         -`);
   });
 
   it('sorts by time, and replaces control characters', () => {
@@ -93,17 +93,17 @@ describe('timelineText', () => {
     const args = { amount: 250, note: 'a "b"\u001b[31m', file: { bytes: 300, 'sha-256': 'abc' } };
     const [, line] = timelineText([{ ...use('d-1', 1_000), args }]);
     expect(line).toContain(
-      'files.acme.test/v1/d-1 amount=250 note="a \\"b\\"\\u001b[31m" file={"bytes":300,"sha-256":"abc"}  allow',
+      'files.acme.test/v1/d-1 amount=250 note="a \\"b\\"\\u001b[31m" file={"bytes":300,"sha-256":"abc"}  a       allow',
     );
   });
 
   it('prints the outcome of a use right under it, whenever it was reported', () => {
     const lines = timelineText([use('d-1', 1_000), use('d-2', 2_000), outcome('d-2'), finding('d-1'), outcome('d-1')]);
     expect(lines.slice(1).map((line) => line.slice(26))).toEqual([
-      expect.stringMatching(/^use 1: files.read GET files.acme.test\/v1\/d-1 +allow/),
-      expect.stringMatching(/^ {2}! the outcome is missing +- +outcome-missing/),
-      expect.stringMatching(/^ {2}outcome: 200, 13 ms \(upstream 3 ms\), 4 B in, 5 B out +- +via_upstream/),
-      expect.stringMatching(/^use 1: files.read GET files.acme.test\/v1\/d-2 +allow/),
+      expect.stringMatching(/^use 1: files.read GET files.acme.test\/v1\/d-1 +a +allow/),
+      expect.stringMatching(/^ {2}! the outcome is missing +- +- +outcome-missing/),
+      expect.stringMatching(/^ {2}outcome: 200, 13 ms \(upstream 3 ms\), 4 B in, 5 B out +- +- +via_upstream/),
+      expect.stringMatching(/^use 1: files.read GET files.acme.test\/v1\/d-2 +a +allow/),
       expect.stringMatching(/^ {2}outcome: 200, /),
     ]);
   });
@@ -126,7 +126,7 @@ describe('timelineText', () => {
 
   it('prints the count of a finding', () => {
     expect(timelineText([finding('d', { finding: 'bypass', count: 7 })])[1]).toContain(
-      '! sent to an upstream without a check (7 times)  -         bypass',
+      '! sent to an upstream without a check (7 times)  -       -         bypass',
     );
   });
 });

@@ -35,7 +35,10 @@ describe('quick-starts.md', () => {
   it('names a script of package.json for the local way', () => {
     const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
     expect(pageCommands(START, 'Local')).toEqual(['npm run quickstart']);
-    expect(scripts).toMatchObject({ quickstart: 'npm ci && npm run demo', demo: 'node dist/main.js demo' });
+    expect(scripts).toMatchObject({
+      quickstart: 'npm ci --loglevel=error && npm run --silent demo',
+      demo: 'node dist/main.js demo',
+    });
   });
 });
 
