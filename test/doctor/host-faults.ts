@@ -1,10 +1,14 @@
+import { ISTIO_FAULTS } from './mesh-faults.ts';
+import type { HostFault } from './mesh-faults.ts';
+
 const MESH = 'mesh.yaml';
 const EXT_AUTHZ = `              extAuthz:
                 host: 127.0.0.1:9470
 `;
 
 /** Faults in the shipped files of hosts: the folder, what is wrong, the change (file, text, other text), and the codes it is found by. */
-export const HOST_FAULTS: readonly (readonly [string, string, readonly [string, string, string], string])[] = [
+export const HOST_FAULTS: readonly HostFault[] = [
+  ...ISTIO_FAULTS,
   [
     'hosts/istio',
     'rules with paths',

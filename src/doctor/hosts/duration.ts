@@ -11,3 +11,6 @@ export function hostDurationMs(text: string): number | null {
 
 /** Longer than any check takes. */
 export const MAX_CHECK_MS = 5_000;
+
+/** Shorter than any check takes. */
+export const MIN_CHECK_MS = 20;

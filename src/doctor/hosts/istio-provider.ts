@@ -1,6 +1,6 @@
 import type { Finding } from '../finding.ts';
 import { at, isTrueAt, listAt, numberAt, textAt } from '../tree.ts';
-import { hostDurationMs, MAX_CHECK_MS } from './duration.ts';
+import { hostDurationMs, MAX_CHECK_MS, MIN_CHECK_MS } from './duration.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
 
@@ -29,6 +29,7 @@ export function providerFindings(provider: IstioProvider, objects: readonly Host
     ...answerFindings(provider.fields, where),
     ...bodyFindings(provider.fields, where),
     ...serviceFindings(provider, where, objects),
+    ...clearFindings(provider, objects),
   ];
 }
 
@@ -57,6 +58,13 @@ function answerFindings(fields: unknown, where: string): readonly Finding[] {
       message: `a check may take ${timeout === '' ? '600 s, the default' : `\`${timeout}\``}: where Remit hangs, calls pile up for so long`,
       fix: 'set `timeout: 0.5s`',
     });
+  if (ms !== null && ms > 0 && ms < MIN_CHECK_MS)
+    found.push({
+      code: 'istio.fails-calls',
+      where,
+      message: `no check is answered within \`${timeout}\`, so every call is denied`,
+      fix: 'set `timeout: 0.5s`',
+    });
   return found;
 }
 
@@ -83,6 +91,29 @@ function bodyFindings(fields: unknown, where: string): readonly Finding[] {
     });
   return found;
 }
+
+/** A DestinationRule that switches off TLS to a Remit that is not on the host of the sidecar. */
+const clearFindings = ({ fields }: IstioProvider, objects: readonly HostObject[]): readonly Finding[] =>
+  ofKind(objects, 'DestinationRule', 'istio.io')
+    .filter(
+      ({ value }) =>
+        textAt(value, 'spec', 'host') === textAt(fields, 'service').replace(/^[^/]*\//, '') &&
+        textAt(value, 'spec', 'trafficPolicy', 'tls', 'mode') === 'DISABLE' &&
+        !isOnHost(textAt(fields, 'service'), objects),
+    )
+    .map((rule) => ({
+      code: 'istio.impostor',
+      where: placeOf(rule),
+      message: 'checks go over the network in clear: whoever answers at that address allows every call',
+      fix: 'set `tls.mode: ISTIO_MUTUAL`, or let Remit be beside the sidecar',
+    }));
+
+/** Whether a ServiceEntry says that Remit is at loopback or a Unix socket. */
+const isOnHost = (service: string, objects: readonly HostObject[]): boolean =>
+  ofKind(objects, 'ServiceEntry', 'istio.io')
+    .filter(({ value }) => listAt(value, 'spec', 'hosts').includes(service.replace(/^[^/]*\//, '')))
+    .flatMap(({ value }) => listAt(value, 'spec', 'endpoints'))
+    .some((one) => /^(?:127\.|unix:)/.test(textAt(one, 'address')));
 
 const GRPC: ReadonlySet<string> = new Set(['GRPC', 'HTTP2', 'GRPC-WEB']);
 

@@ -4,6 +4,8 @@ import type { Finding } from '../finding.ts';
 import { at, listAt, membersAt, numberAt, textAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
+import { istioEffectChecks } from './istio-effects.ts';
+import { istioReachChecks } from './istio-reach.ts';
 import { providerFindings } from './istio-provider.ts';
 import type { IstioProvider } from './istio-provider.ts';
 
@@ -37,6 +39,14 @@ function remitPoliciesIn(objects: readonly HostObject[]): readonly HostObject[] 
   const all = new Set(providersIn(objects).map(({ name }) => name));
   const own = new Set(remitProvidersIn(objects).map(({ name }) => name));
   return policiesIn(objects).filter((policy) => own.has(providerOf(policy)) || !all.has(providerOf(policy)));
+}
+
+/** Policies that name the provider of Remit, whatever their action is. */
+function namingRemit(objects: readonly HostObject[]): readonly HostObject[] {
+  const own = new Set(remitProvidersIn(objects).map(({ name }) => name));
+  return ofKind(objects, 'AuthorizationPolicy', 'istio.io').filter(
+    (policy) => own.has(providerOf(policy)) || /remit/i.test(providerOf(policy)),
+  );
 }
 
 const ofPolicies = (find: (policy: HostObject, objects: readonly HostObject[]) => readonly Finding[]): Check['run'] => {
@@ -134,6 +144,20 @@ function mtlsFindings({ namespace, value, ...rest }: HostObject): readonly Findi
     : [];
 }
 
+/** Without a PeerAuthentication sidecars accept calls in clear. A waypoint gets them from ztunnel alone. */
+const permissive = (policy: HostObject): readonly Finding[] =>
+  listAt(policy.value, 'spec', 'targetRefs').length > 0
+    ? []
+    : [
+        {
+          code: 'istio.mtls-optional',
+          where: placeOf(policy),
+          message:
+            'the files have no PeerAuthentication, and by default calls in clear are accepted: Remit denies them',
+          fix: 'add the PeerAuthentication of deploy/hosts/istio/policy.yaml',
+        },
+      ];
+
 /** The checks of Istio's files. */
 export const istioChecks: readonly Check[] = [
   { category: 'istio', title: 'each AuthorizationPolicy of Remit matches every call', run: ofPolicies(ruleFindings) },
@@ -156,7 +180,11 @@ export const istioChecks: readonly Check[] = [
     title: 'workloads require mutual TLS',
     run: ({ objects }) => {
       const found = ofKind(objects, 'PeerAuthentication', 'istio.io');
-      return found.length === 0 || remitPoliciesIn(objects).length === 0 ? null : found.flatMap(mtlsFindings);
+      const asking = remitPoliciesIn(objects);
+      if (asking.length === 0) return null;
+      return found.length === 0 ? asking.flatMap(permissive) : found.flatMap(mtlsFindings);
     },
   },
+  ...istioReachChecks(namingRemit),
+  ...istioEffectChecks((objects) => remitPoliciesIn(objects).length > 0),
 ];

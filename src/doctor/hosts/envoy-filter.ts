@@ -1,0 +1,65 @@
+import type { Finding } from '../finding.ts';
+import { extAuthz } from '../envoy/fields/check-fields.ts';
+import { toolCluster } from '../envoy/fields/cluster-fields.ts';
+import type { Message } from '../envoy/fields/field.ts';
+import { httpFilters } from '../envoy/fields/http-filters.ts';
+import { filterChain, listener } from '../envoy/fields/listener-fields.ts';
+import { httpConnectionManager } from '../envoy/fields/manager-fields.ts';
+import { route, routeConfiguration, virtualHost } from '../envoy/fields/route-fields.ts';
+import { fieldFindings } from '../envoy/fields/walk.ts';
+import { snakeCased } from '../snake-cased.ts';
+import { at, fieldsOf, listAt, textAt, typeNameOf } from '../tree.ts';
+import { placeOf } from './host-object.ts';
+import type { HostObject } from './host-object.ts';
+
+/** What the value of a patch is, by what it is applied to. */
+const MESSAGES: ReadonlyMap<string, Message> = new Map([
+  ['LISTENER', listener],
+  ['FILTER_CHAIN', filterChain],
+  ['ROUTE_CONFIGURATION', routeConfiguration],
+  ['VIRTUAL_HOST', virtualHost],
+  ['HTTP_ROUTE', route],
+  ['CLUSTER', toolCluster],
+]);
+
+/** Filters whose settings a patch may change, by type. */
+const MERGED: ReadonlyMap<string, Message> = new Map(
+  [extAuthz, httpConnectionManager].map((message) => [message.proto, message]),
+);
+
+/** The findings about what an EnvoyFilter adds to a configuration, by the tables of Envoy's fields. */
+export const addedFields = (object: HostObject): readonly Finding[] =>
+  listAt(object.value, 'spec', 'configPatches').flatMap((patch) => patchFindings(patch, placeOf(object)));
+
+function patchFindings(patch: unknown, where: string): readonly Finding[] {
+  const [to, operation] = [textAt(patch, 'applyTo'), textAt(patch, 'patch', 'operation')];
+  const value = snakeCased(at(patch, 'patch', 'value'));
+  const any = at(value, 'typed_config');
+  const message = MESSAGES.get(to) ?? (operation === 'MERGE' ? MERGED.get(typeNameOf(any)) : undefined);
+  const fields = MESSAGES.has(to) ? value : fieldsOf(any);
+  if (message !== undefined && operation !== 'REMOVE')
+    return fieldFindings(message, fields, where).map((finding) => ofIstio(finding));
+  const entry = to === 'HTTP_FILTER' ? httpFilters.get(typeNameOf(any)) : undefined;
+  const side = entry === undefined ? undefined : operation === 'INSERT_FIRST' ? entry.before : entry.after;
+  if (side === null) return [];
+  const level = side?.level(fields) ?? null;
+  if (side !== undefined && level === null) return [];
+  return [
+    {
+      code: side === undefined ? 'istio.unseen' : 'istio.changed-call',
+      where,
+      ...(level === null ? {} : { level }),
+      message:
+        side === undefined
+          ? `\`${operation}\` of a ${to}: this doctor does not know what becomes of checked calls by it`
+          : `the filter \`${textAt(value, 'name')}\` ${side.message}`,
+      fix: side?.fix ?? 'remove it, or look at the running Envoy with --envoy and suppress this finding at its place',
+    },
+  ];
+}
+
+/** The same finding, among those of Istio. */
+const ofIstio = ({ code, ...finding }: Finding): Finding => ({
+  ...finding,
+  code: code === 'envoy.unseen' ? 'istio.unseen' : 'istio.changed-call',
+});

@@ -1,0 +1,231 @@
+import type { Check } from '../check.ts';
+import type { Finding } from '../finding.ts';
+import { at, isTrueAt, listAt, textAt } from '../tree.ts';
+import { ofKind, placeOf } from './host-object.ts';
+import type { HostObject } from './host-object.ts';
+import { isSelected, textsAt, workloadsIn } from './workloads.ts';
+import type { Workload } from './workloads.ts';
+
+/** Policies of Istio that name the provider of Remit, whatever they do with it. */
+type Policies = (objects: readonly HostObject[]) => readonly HostObject[];
+
+const ofPolicies = (
+  policies: Policies,
+  find: (policy: HostObject, objects: readonly HostObject[]) => readonly Finding[],
+): Check['run'] => {
+  return ({ objects }) => {
+    const found = policies(objects);
+    return found.length === 0 ? null : found.flatMap((policy) => find(policy, objects));
+  };
+};
+
+/** A policy asks only with the action CUSTOM, and not in a dry run. */
+function asksFindings(policy: HostObject): readonly Finding[] {
+  const where = placeOf(policy);
+  const action = textAt(policy.value, 'spec', 'action') || 'ALLOW';
+  if (action !== 'CUSTOM')
+    return [
+      {
+        code: 'istio.not-asked',
+        where,
+        message: `it names a provider and its action is \`${action}\`: nobody is asked, and calls reach the tool unchecked`,
+        fix: 'set `action: CUSTOM`',
+      },
+    ];
+  return textsAt(policy.value, 'annotations').get('istio.io/dry-run') === 'true'
+    ? [
+        {
+          code: 'istio.not-asked',
+          where,
+          message: 'it is a dry run (`istio.io/dry-run`): nobody is asked, and calls reach the tool unchecked',
+          fix: 'remove the annotation',
+        },
+      ]
+    : [];
+}
+
+const ROOT = 'istio-system';
+
+const rootOf = (objects: readonly HostObject[]): string =>
+  ofKind(objects, 'MeshConfig')
+    .map(({ value }) => textAt(value, 'rootNamespace'))
+    .find((name) => name !== '') ?? ROOT;
+
+const selectorOf = ({ value }: HostObject): unknown => at(value, 'spec', 'selector');
+const targetsOf = ({ value }: HostObject): readonly unknown[] => [
+  ...listAt(value, 'spec', 'targetRefs'),
+  ...[at(value, 'spec', 'targetRef')].filter((one) => one !== undefined),
+];
+
+/** The workloads that a policy holds for. */
+const selectedBy = (policy: HostObject, objects: readonly HostObject[]): readonly Workload[] => {
+  const isOfMesh = policy.namespace === rootOf(objects);
+  return workloadsIn(objects).filter(
+    ({ labels, object }) =>
+      (isOfMesh || object.namespace === policy.namespace) && isSelected(labels, selectorOf(policy)),
+  );
+};
+
+const WAYPOINT = 'istio-waypoint';
+
+function selectsFindings(policy: HostObject, objects: readonly HostObject[]): readonly Finding[] {
+  const where = placeOf(policy);
+  const targeted = new Set(
+    ofKind(objects, 'AuthorizationPolicy', 'istio.io').flatMap((one) =>
+      targetsOf(one).map((target) => textAt(target, 'name')),
+    ),
+  );
+  const waypoints = ofKind(objects, 'Gateway', 'networking.k8s.io').filter(
+    ({ name, namespace, value }) =>
+      textAt(value, 'spec', 'gatewayClassName') === WAYPOINT && namespace === policy.namespace && !targeted.has(name),
+  );
+  if (targetsOf(policy).length > 0) return missingTargets(policy, objects);
+  const workloads = workloadsIn(objects);
+  if (workloads.length === 0) {
+    return waypoints.length > 0 && selectorOf(policy) !== undefined
+      ? [
+          {
+            code: 'istio.no-workload',
+            where,
+            message: `it has a \`selector\`, which the waypoint \`${waypoints[0]?.name ?? ''}\` does not obey: Remit is asked by sidecars alone`,
+            fix: 'name the waypoint in `targetRefs`, as deploy/hosts/istio-waypoint/waypoint.yaml does',
+            level: 'warning',
+          },
+        ]
+      : [];
+  }
+  if (selectedBy(policy, objects).length > 0) return [];
+  const elsewhere = workloads.find(({ labels }) => isSelected(labels, selectorOf(policy)));
+  return [
+    {
+      code: 'istio.no-workload',
+      where,
+      message:
+        elsewhere === undefined
+          ? 'no workload of the files has the labels of its `selector`: nobody is asked about their calls'
+          : `it is in the namespace \`${policy.namespace}\`, and what it selects is in \`${elsewhere.object.namespace}\`: nobody is asked about those calls`,
+      fix:
+        elsewhere === undefined
+          ? 'write the labels of the pods of the tool into `selector.matchLabels`'
+          : `put the policy into the namespace \`${elsewhere.object.namespace}\``,
+    },
+  ];
+}
+
+/** Targets that are not among the files, where those have others of their kind. */
+const missingTargets = (policy: HostObject, objects: readonly HostObject[]): readonly Finding[] =>
+  targetsOf(policy).flatMap((target): readonly Finding[] => {
+    const kind = textAt(target, 'kind');
+    const known = objects.filter((one) => one.kind === kind);
+    const isKnown = known.some(
+      ({ name, namespace }) => name === textAt(target, 'name') && namespace === policy.namespace,
+    );
+    return known.length === 0 || isKnown
+      ? []
+      : [
+          {
+            code: 'istio.no-workload',
+            where: placeOf(policy),
+            message: `the namespace \`${policy.namespace}\` has no ${kind} \`${textAt(target, 'name')}\`: nobody is asked about its calls`,
+            fix: 'correct the name, or put the policy into the namespace of what it targets',
+          },
+        ];
+  });
+
+/** What lets calls past the sidecar of a pod, or past a waypoint: labels and annotations with the values that do so. */
+const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean, message: string])[] = [
+  ['traffic.sidecar.istio.io/excludeInboundPorts', (value) => value !== '', 'calls of these ports go past the sidecar'],
+  [
+    'traffic.sidecar.istio.io/includeInboundPorts',
+    (value) => value !== '*',
+    'calls of other ports than these go past the sidecar',
+  ],
+  [
+    'traffic.sidecar.istio.io/excludeInterfaces',
+    (value) => value !== '',
+    'calls of these interfaces go past the sidecar',
+  ],
+  [
+    'traffic.sidecar.istio.io/includeInboundIPRanges',
+    (value) => value !== '*',
+    'calls to other addresses go past the sidecar',
+  ],
+  ['sidecar.istio.io/interceptionMode', (value) => value === 'NONE', 'no call is taken to the sidecar'],
+  ['sidecar.istio.io/inject', (value) => value === 'false', 'its pods have no sidecar'],
+  ['inject.istio.io/templates', (value) => value !== 'sidecar', 'its pods have another sidecar, or none'],
+  [
+    'sidecar.istio.io/bootstrapOverride',
+    (value) => value !== '',
+    'its sidecar starts with another configuration, which may ask nobody',
+  ],
+  ['sidecar.istio.io/proxyImage', (value) => value !== '', 'its sidecar is another program'],
+  ['istio.io/dataplane-mode', (value) => value === 'none', 'no call is taken to the mesh'],
+  ['istio.io/use-waypoint', (value) => value === 'none', 'calls go past the waypoint'],
+  ['ambient.istio.io/bypass-inbound-capture', (value) => value === 'true', 'calls go past the mesh'],
+];
+
+const pastOf = (texts: ReadonlyMap<string, string>): readonly (readonly [text: string, message: string])[] =>
+  PAST.flatMap(([name, isBad, message]) => {
+    const value = texts.get(name);
+    return value !== undefined && isBad(value) ? [[`${name}: ${value}`, message] as const] : [];
+  });
+
+const past = (object: HostObject, text: string, message: string): Finding => ({
+  code: 'istio.past-sidecar',
+  where: placeOf(object),
+  message: `\`${text}\`: ${message}, and reach the tool unchecked`,
+  fix: 'remove it',
+});
+
+/** Pods and namespaces whose calls do not come to the sidecar or waypoint that asks. */
+function pastFindings(objects: readonly HostObject[]): readonly Finding[] {
+  const pods = workloadsIn(objects).flatMap(({ annotations, labels, object, spec }) =>
+    pastOf(new Map([...annotations, ...labels]))
+      .concat(isTrueAt(spec, 'hostNetwork') ? [['hostNetwork: true', 'its pods have no sidecar']] : [])
+      .map(([text, message]) => past(object, text, message)),
+  );
+  const others = [...ofKind(objects, 'Namespace'), ...ofKind(objects, 'Service')].flatMap((object) =>
+    pastOf(textsAt(object.value, 'labels'))
+      .concat(
+        object.labels.get('istio-injection') === 'disabled'
+          ? [['istio-injection: disabled', 'its pods have no sidecar']]
+          : [],
+      )
+      .map(([text, message]) => past(object, text, message)),
+  );
+  const sidecars = ofKind(objects, 'Sidecar', 'istio.io').flatMap((object) =>
+    listAt(object.value, 'spec', 'ingress')
+      .filter((one) => textAt(one, 'captureMode') === 'NONE' && textAt(one, 'bind') !== '127.0.0.1')
+      .map(() => past(object, 'captureMode: NONE', 'calls to other ports of the pod are not taken to the sidecar')),
+  );
+  const gateways = ofKind(objects, 'Gateway', 'networking.istio.io').flatMap((object) =>
+    listAt(object.value, 'spec', 'servers')
+      .filter(
+        (one) =>
+          /PASSTHROUGH/.test(textAt(one, 'tls', 'mode')) ||
+          /^(?:TCP|TLS|MONGO|MYSQL|REDIS)$/.test(textAt(one, 'port', 'protocol')),
+      )
+      .map(() => past(object, 'PASSTHROUGH or TCP', 'its connections are not read')),
+  );
+  const services = ofKind(objects, 'VirtualService', 'istio.io').flatMap((object) =>
+    ['tcp', 'tls']
+      .filter((name) => listAt(object.value, 'spec', name).length > 0)
+      .map((name) => past(object, name, 'its connections are not read')),
+  );
+  return [...pods, ...others, ...sidecars, ...gateways, ...services];
+}
+
+/** The checks of whether what asks Remit is on the way of calls. `policies` are those of Remit, whatever their action is. */
+export const istioReachChecks = (policies: Policies): readonly Check[] => [
+  { category: 'istio', title: 'each AuthorizationPolicy of Remit asks it', run: ofPolicies(policies, asksFindings) },
+  {
+    category: 'istio',
+    title: 'each AuthorizationPolicy of Remit selects the tools',
+    run: ofPolicies(policies, selectsFindings),
+  },
+  {
+    category: 'istio',
+    title: 'no call goes past the sidecar or waypoint that asks',
+    run: ({ objects }) => (policies(objects).length === 0 ? null : pastFindings(objects)),
+  },
+];
