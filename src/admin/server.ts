@@ -46,19 +46,29 @@ const PRIVATE = { mode: 0o600, groupId: null };
  * secrets and refuses cross-site requests (`crossSiteProblem`). `GET /trace`, for `remit trace`, tells of single calls: it is answered on the
  * socket, and on a loopback address.
  *
- * Lifecycle: `listen` once, `listenOnSocket` at most once, `close` once.
+ * Lifecycle: `listen` once, `listenOnSocket` at most once; `serve` once the process has started, before which only `/livez` and `/readyz` are
+ * answered; `close`.
  */
 export class AdminServer {
-  readonly #gates: readonly Gate[];
-  readonly #answers: Required<AdminAnswers>;
   readonly #names: ReadonlySet<string>;
+  #gates: readonly Gate[];
+  #answers: Required<Omit<AdminAnswers, 'hosts'>> | null = null;
   readonly #servers: Server[] = [];
   #receipts = 0;
 
-  constructor(gates: readonly Gate[], answers: AdminAnswers) {
+  /**
+   * @param answers only the host names for a process that starts, for which `serve` is called later
+   */
+  constructor(gates: readonly Gate[], answers: AdminAnswers | Pick<AdminAnswers, 'hosts'>) {
     this.#gates = gates;
-    this.#answers = { fleet: () => null, receipt: () => null, traces: null, hosts: [], ...answers };
-    this.#names = new Set(this.#answers.hosts.map((host) => host.toLowerCase()));
+    this.#names = new Set((answers.hosts ?? []).map((host) => host.toLowerCase()));
+    if ('scrape' in answers) this.serve(gates, answers);
+  }
+
+  /** Answers everything from now on, and readiness by other gates. */
+  serve(gates: readonly Gate[], answers: Omit<AdminAnswers, 'hosts'>): void {
+    this.#gates = gates;
+    this.#answers = { fleet: () => null, receipt: () => null, traces: null, ...answers };
   }
 
   /** Starts listening and resolves with the port; rejects with the system's error. */
@@ -96,7 +106,6 @@ export class AdminServer {
   }
 
   #answer(request: IncomingMessage, response: ServerResponse, reach: Reach): void {
-    const { scrape, trial, fleet, receipt } = this.#answers;
     const refused = crossSiteProblem(request.headers, this.#names);
     if (refused !== null) return answer(response, refused.status, refused.text);
     const url = request.url ?? '';
@@ -107,17 +116,23 @@ export class AdminServer {
       response.setHeader('allow', 'GET, HEAD');
       return answer(response, 405, 'method not allowed');
     }
+    const unmet = url === '/readyz' ? unmetGates(this.#gates) : [];
+    if (url === '/readyz' || url === '/livez')
+      return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
+    if (this.#answers === null) return answer(response, 503, 'the process is starting');
+    const { scrape, trial, fleet, receipt, traces } = this.#answers;
     if (root !== undefined) return void this.#answerReceipt(response, () => receipt(root));
-    if (isTrace) return this.#answerTrace(request, response, reach);
+    if (isTrace) return this.#answerTrace(request, response, { reach, traces });
     if (url === '/metrics') return answerMetrics(response, scrape(request.headers.accept));
     if (url === '/policies/trial') return answerJson(response, trial());
-    if (url === '/fleet') return void answerFleet(response, fleet());
-    const unmet = url === '/readyz' ? unmetGates(this.#gates) : [];
-    return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
+    return void answerFleet(response, fleet());
   }
 
-  #answerTrace(request: IncomingMessage, response: ServerResponse, reach: Reach): void {
-    const { traces } = this.#answers;
+  #answerTrace(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { reach, traces }: { readonly reach: Reach; readonly traces: TraceSource | null },
+  ): void {
     if (reach === 'public')
       return answer(response, 403, 'calls are traced on a loopback address or `admin.socket` alone');
     if (traces === null) return answer(response, 404, 'this process decides no checks');

@@ -10,6 +10,7 @@ import { systemPorts } from '../runtime/ports.ts';
 import { collectOnceIdle, compactNowAndThen } from '../runtime/garbage.ts';
 import { after } from '../runtime/timers.ts';
 import { startRemit } from '../server/remit.ts';
+import type { StartRehearsal } from '../server/start-rehearsal.ts';
 import type { Remit } from '../server/remit.ts';
 import { messageOfFault } from '../runtime/repeatedly.ts';
 import { nodeFaults } from '../runtime/node-faults.ts';
@@ -26,7 +27,7 @@ liveness, readiness and metrics.
 
   remit serve                       with /etc/remit/remit.yaml
   remit serve --config remit.yaml
-  remit serve --check               check whether it would start: exit 0 or 2, with the reasons; it changes nothing
+  remit serve --check               check whether it would start: exit 0, or 2 or 3 with the reasons; it changes nothing
 
 Policies are loaded again when their files change. SIGHUP reloads policies, certificates, keys, key sets and the
 configuration. Invalid ones are refused and the former ones stay in force; the log names each key that needs a restart:
@@ -77,7 +78,9 @@ export const serve: Command = {
 
     if (options.values.check) return checked(read.value, { io, guard });
 
+    const stop = new AbortController();
     const ended = io.ended();
+    void ended.then(() => stop.abort());
     const fatal = Promise.withResolvers<string>();
     let serving: Remit | null = null;
     const reload = async (): Promise<void> => {
@@ -100,8 +103,14 @@ export const serve: Command = {
       guard,
       live: () => live.now,
       runtimeVersion: io.runtimeVersion,
+      stop: stop.signal,
+      rehearse: () => rehearsed(read.value, { io, guard }),
     });
     if ('problem' in remit) {
+      if (remit.isStopped === true) {
+        log(remit.problem, 'drain');
+        return EXIT.good;
+      }
       const exit = refused(io, remit.problem);
       return remit.isTampered === true ? SERVE_EXIT.tampered : exit;
     }
@@ -147,19 +156,27 @@ function tellReread(
   for (const key of waiting) log(`\`${key}\` has changed: restart to apply it`, 'config-waiting', { key });
 }
 
+/** Starts a process with this configuration and ends it again, without a trace. */
+async function rehearsed(
+  config: Config,
+  { io, guard }: { readonly io: CommandIo; readonly guard: PathGuard },
+): Promise<StartRehearsal> {
+  const { rehearseStart } = await import('../server/rehearsal.ts');
+  return rehearseStart(config, { ports: systemPorts, guard, environment: io.environment });
+}
+
 /** Says whether a process with this configuration would start. */
 async function checked(
   config: Config,
   { io, guard }: { readonly io: CommandIo; readonly guard: PathGuard },
 ): Promise<number> {
-  const { rehearseStart } = await import('../server/rehearsal.ts');
-  const { problems, warnings } = await rehearseStart(config, {
-    ports: systemPorts,
-    guard,
-    environment: io.environment,
-  });
+  const { problems, waits, warnings, isTampered } = await rehearsed(config, { io, guard });
   for (const warning of warnings) io.err(`remit serve: ${warning}`);
-  if (problems.length > 0) return refused(io, problems.join('\n'));
+  for (const wait of waits) io.err(`remit serve: warning: it would start, but wait: ${wait}`);
+  if (problems.length > 0) {
+    const exit = refused(io, problems.join('\n'));
+    return isTampered ? SERVE_EXIT.tampered : exit;
+  }
   io.out(`${config.file}: it would start`);
   return EXIT.good;
 }

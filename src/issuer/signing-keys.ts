@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { lstatSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import type { JWK } from 'jose';
 import { deny, type Deny } from '../decision/decision.ts';
@@ -12,6 +12,7 @@ import type { After } from '../runtime/timers.ts';
 import { JWKS_MAX_AGE_SECONDS, scheduleOf } from './key-schedule.ts';
 import { replacePrivateFile } from '../runtime/private-write.ts';
 import { type PublishedKey, publishedKeysAt, publishedText } from './published-keys.ts';
+import { signingKeyFiles } from './signing-key-files.ts';
 import { makeSigningKey, type SigningKey, signingKeyAt, type SigningKeyProblem } from './signing-key.ts';
 
 /** A JSON Web Key Set of public keys. */
@@ -54,7 +55,6 @@ export interface SigningKeysOptions {
 
 /** Interval of reloads. */
 const RELOAD_MS = 60_000;
-const MAX_FILES = 32;
 
 interface Held {
   readonly signers: ReadonlyMap<string, SigningKey>;
@@ -224,16 +224,11 @@ export class SigningKeys implements OwnKeys {
       return [this.#path];
     }
     mkdirSync(this.#path, { recursive: true, mode: 0o700 });
-    const mode = lstatSync(this.#path).mode & 0o777;
-    if ((mode & 0o022) !== 0) return { problem: `the folder of signing keys \`${this.#path}\` is writable by others` };
-    const names = readdirSync(this.#path).filter((name) => name.endsWith('.pem') || name.endsWith('.jwk'));
-    if (names.length > MAX_FILES) return { problem: `\`${this.#path}\` has more than ${MAX_FILES} signing keys` };
-    if (names.length === 0) {
-      const name = this.#newName();
-      makeSigningKey(join(this.#path, name));
-      names.push(name);
-    }
-    return names.toSorted().map((name) => join(this.#path, name));
+    const files = signingKeyFiles(this.#path);
+    if ('problem' in files || files.length > 0) return files;
+    const made = join(this.#path, this.#newName());
+    makeSigningKey(made);
+    return [made];
   }
 
   #scheduled({ signers, published }: Pick<Held, 'signers' | 'published'>) {

@@ -41,6 +41,20 @@ export function restrictSocket(path: string, { mode, groupId }: SocketAccess): s
  * @returns the problem, or `null` when the path is free
  */
 export async function unixSocketProblem(path: string): Promise<string | null> {
+  const problem = await unixPathProblem(path);
+  if (problem !== null || (await lstat(path).catch(() => null)) === null) return problem;
+  const outcome = await probe(path);
+  if (outcome === 'answers') return `address in use: \`unix:${path}\``;
+  if (outcome !== 'ECONNREFUSED') return `the socket \`${path}\` cannot be probed: ${outcome}`;
+  return unlink(path).then(
+    () => null,
+    (error: NodeJS.ErrnoException) =>
+      `the stale socket \`${path}\` cannot be removed: ${error.code ?? 'unknown error'}`,
+  );
+}
+
+/** Why no Unix socket can be at a path, whether one is there or not; `null` where it can. It changes nothing. */
+export async function unixPathProblem(path: string): Promise<string | null> {
   if (!isAbsolute(path)) return `the socket path \`${path}\` must be absolute`;
   if (Buffer.byteLength(path) > MAX_PATH_BYTES)
     return `the socket path \`${path}\` must be at most ${MAX_PATH_BYTES} bytes`;
@@ -54,16 +68,7 @@ export async function unixSocketProblem(path: string): Promise<string | null> {
     return `the folder \`${folder}\` of the socket does not exist`;
   }
   const found = await lstat(path).catch(() => null);
-  if (found === null) return null;
-  if (!found.isSocket()) return `\`${path}\` exists and is not a socket`;
-  const outcome = await probe(path);
-  if (outcome === 'answers') return `address in use: \`unix:${path}\``;
-  if (outcome !== 'ECONNREFUSED') return `the socket \`${path}\` cannot be probed: ${outcome}`;
-  return unlink(path).then(
-    () => null,
-    (error: NodeJS.ErrnoException) =>
-      `the stale socket \`${path}\` cannot be removed: ${error.code ?? 'unknown error'}`,
-  );
+  return found === null || found.isSocket() ? null : `\`${path}\` exists and is not a socket`;
 }
 
 /** Whether a process accepts connections there, or the error of trying. */

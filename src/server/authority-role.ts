@@ -57,7 +57,8 @@ export async function startAuthorityRole(
   if ('problem' in from) return from;
   // Over TCP it shows a certificate. Over a socket it needs none, and does not wait.
   const own = svid === null || listen.every(({ kind }) => kind === 'unix') ? null : await awaitedSvid(svid);
-  if (isStartProblem(own)) return { problem: `the authority needs an SVID to listen on TCP: ${own.problem}` };
+  if (isStartProblem(own))
+    return { problem: `the authority needs an SVID to listen on TCP: ${own.problem}`, mayPass: true };
   const folder = await socketFolderProblem('authority.listen', listen, parts.guard);
   if (folder !== null) return { problem: folder };
   const socket = await socketAccessOf('authority', config.authority);

@@ -51,7 +51,8 @@ export async function openDatabase(
     onRecords,
     onWrite,
   });
-  if (isStoreFailure(state)) return { problem: state.detail };
+  // Only another build can read the tables of a later one. Anything else is mended at the database.
+  if (isStoreFailure(state)) return { problem: state.detail, mayPass: state.code !== 'later' };
   closers.push(() => state.close());
   let problem: string | null = null;
   let lastReport: DatabaseReport | null = null;

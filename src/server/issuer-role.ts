@@ -67,7 +67,7 @@ export async function startIssuer(
   if (isStartProblem(signals)) return signals;
   if (signals?.keys instanceof KeyRing) closers.push(signals.keys.close.bind(signals.keys));
   const first = await awaitedSvid(svid);
-  if (isStartProblem(first)) return { problem: `the issuer has no SVID: ${first.problem}` };
+  if (isStartProblem(first)) return { problem: `the issuer has no SVID: ${first.problem}`, mayPass: true };
   const unfit = ownSvidProblem(first, parts.config);
   if (unfit !== null) return { problem: unfit };
   const settings = liveSettings(parts, config);

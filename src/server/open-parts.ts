@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { statePathOf } from '../config/state.ts';
 import { writablePathProblem } from '../config/writable-path.ts';
+import { firstSvid } from '../identity/first-svid.ts';
 import type { Svid, SvidSource } from '../identity/svid.ts';
 import { openSvidSource } from '../identity/svid-settings.ts';
 import type { Upkeep } from '../state/authority.ts';
@@ -35,16 +36,21 @@ import { socketFolderProblem } from './socket-access.ts';
 import { openStateFile } from './state.ts';
 import type { State } from './state.ts';
 import type { RemitOptions } from './remit-options.ts';
+import { beforeMigration } from './before-migration.ts';
+import type { DatabaseServices } from './database.ts';
+import type { Waits } from './waits.ts';
 import { countTasks } from './task-counts.ts';
 
 /** Interval at which tasks past their deadline are ended. */
 const SWEEP_MS = 1000;
+/** How long an SVID is waited for before the log says so. */
+const SVID_LOOK_MS = 2_000;
 
 /** Opens the parts that the roles share: traces, state, ledger, SVID and policies. Each kind of state is loaded only where it is used. */
 export async function openParts(
   config: Config,
   options: RemitOptions,
-  closers: Closers,
+  { waits, closers }: { readonly waits: Waits; readonly closers: Closers },
 ): Promise<Parts | StartProblem> {
   const { ports, log, guard = writablePathProblem, live = () => config } = options;
   const metrics = newMetrics();
@@ -66,6 +72,18 @@ export async function openParts(
     onTried: (isTaken) => metrics.spansTaken.of({}).set(isTaken ? 1 : 0),
   });
   closers.push(() => telemetry.close());
+  const onProblem = (problem: string): void => faults.set('svid', problem);
+  const openingSvid = config.svid === null ? null : openSvidSource(config.svid, { ports, after, onProblem });
+  // Awaited below.
+  openingSvid?.catch(() => undefined);
+  closers.push(async () => (await openingSvid?.catch(() => null))?.close());
+  if (openingSvid !== null && options.stop !== undefined && needsSvid(config)) {
+    const source = await openingSvid;
+    const first = await waits.until(() => svidOf(source));
+    if (isStartProblem(first)) return first;
+  }
+  const outdated = await beforeMigration(config, { rehearse: options.rehearse, waits });
+  if (outdated !== null) return outdated;
   let relay: (() => void) | null = null;
   // The state is opened first and closed last. It meets what is opened after it only later.
   const opening: { svid: SvidSource | null; policies: PolicyInForce | null; ledger: Ledger | null } = {
@@ -104,17 +122,17 @@ export async function openParts(
           closers,
         })
       : config.state.kind === 'postgres'
-        ? await (
-            await import('./database.ts')
-          ).openDatabase(config.state.target, config, {
-            ports,
-            log,
-            faults,
-            onFatal: options.onFatal,
-            onRecords: () => relay?.(),
-            onWrite: stateHealth.written,
-            closers,
-          })
+        ? await waits.until(() =>
+            databaseOf(config, {
+              ports,
+              log,
+              faults,
+              onFatal: options.onFatal,
+              onRecords: () => relay?.(),
+              onWrite: stateHealth.written,
+              closers,
+            }),
+          )
         : await openStateFile(statePathOf(config.state), {
             ports,
             log,
@@ -143,11 +161,6 @@ export async function openParts(
   }
   closers.push(followClockLead(states, { log: (line) => log(line, 'clock'), metrics }));
   const onUsed = (used: ReadonlyMap<string, number>): void => reports.used(used);
-  const onProblem = (problem: string): void => faults.set('svid', problem);
-  const openingSvid = config.svid === null ? null : openSvidSource(config.svid, { ports, after, onProblem });
-  // Awaited below.
-  openingSvid?.catch(() => undefined);
-  closers.push(async () => (await openingSvid?.catch(() => null))?.close());
   const opened = await openLedger(config, {
     ...options,
     thread: logThread,
@@ -185,6 +198,7 @@ export async function openParts(
     closers,
     ofFolder,
     notes,
+    waits,
     fromAuthority: sidecar && ((etag) => sidecar.bundle.fetch(etag)),
   });
   if (isStartProblem(open)) return open;
@@ -214,6 +228,20 @@ export async function openParts(
     live,
   };
 }
+
+/** Whether a role cannot start without an SVID: those that show it to clients that connect. */
+const needsSvid = ({ authority: { listen }, extAuthz: { callers }, issuer }: Config): boolean =>
+  issuer !== null || callers.length > 0 || listen.some(({ kind }) => kind === 'tcp');
+
+async function svidOf(source: SvidSource): Promise<Svid | StartProblem> {
+  const own = await firstSvid(source, { withinMs: SVID_LOOK_MS, after });
+  return isStartProblem(own) ? { problem: `this process has no SVID: ${own.problem}`, mayPass: true } : own;
+}
+
+const databaseOf = async (config: Config, services: DatabaseServices): Promise<State | StartProblem> =>
+  config.state.kind === 'postgres'
+    ? (await import('./database.ts')).openDatabase(config.state.target, config, services)
+    : { problem: 'the state is in no database' };
 
 /**
  * Writes the end of tasks that have expired by the floor of the state, so that no step of the clock revives them: once before this

@@ -37,6 +37,9 @@ import { notedLoad, tellWithdrawn } from './proved-notes.ts';
 import type { ProvedNotes } from './proved-notes.ts';
 import { recordedLoad } from './recorded-load.ts';
 import type { PolicyLoads } from './parts.ts';
+import { isStartProblem } from './start-problem.ts';
+import type { StartProblem } from './start-problem.ts';
+import type { Waits } from './waits.ts';
 
 /** What policies are opened with. */
 interface Opening {
@@ -55,6 +58,8 @@ interface Opening {
   readonly ofFolder: PolicyFeed | null;
   /** What earlier processes proved. */
   readonly notes: ProvedNotes;
+  /** For a bundle, which whoever publishes it can mend without a change here. */
+  readonly waits: Waits;
 }
 
 /** The policies in force and those on trial. Both follow their sources. */
@@ -81,8 +86,8 @@ export async function openPolicies(
     ledger: { folder: ledgerFolder },
     extAuthz: { binding },
   }: Pick<Config, 'policies' | 'state' | 'ledger' | 'extAuthz'>,
-  { ports, metrics, log, faults, keyFiles, ledger, guard, closers, fromAuthority, ofFolder, notes }: Opening,
-): Promise<OpenPolicies | Problem> {
+  { ports, metrics, log, faults, keyFiles, ledger, guard, closers, fromAuthority, ofFolder, notes, waits }: Opening,
+): Promise<OpenPolicies | StartProblem> {
   const keptIn = `${state.kind === 'sqlite' ? state.path : ledgerFolder}.policies`;
   const feed = ofFolder ?? (await feedOf(config, keptIn, { ports, guard, keyFiles, fromAuthority, notes }));
   if (isProblem(feed)) return feed;
@@ -120,12 +125,18 @@ export async function openPolicies(
   const load = notedLoad(recorded, { note: notes.policies, log });
   const policies: PolicyInForce = new PolicyInForce(load, { ports, maxAgeMs }, onLateProof);
   let logged = 0;
-  const looked = await feed.look();
-  const refused = await policies.reload();
-  const isKept = refused.length > 0 && feed.fallBack?.() === true;
-  const findings = isKept ? await policies.reload() : refused;
-  if (findings.length > 0) return { problem: findings.map(findingLine).join('\n') };
-  for (const finding of refused) log(findingLine(finding), 'policies-refused');
+  let looked = await feed.look();
+  let isKept = false;
+  const first = await waits.until(async (): Promise<readonly Finding[] | StartProblem> => {
+    const refused = await policies.reload();
+    isKept = refused.length > 0 && feed.fallBack?.() === true;
+    const findings = isKept ? await policies.reload() : refused;
+    if (findings.length === 0) return refused;
+    looked = await feed.look();
+    return { problem: findings.map(findingLine).join('\n'), mayPass: config.bundle !== null };
+  });
+  if (isStartProblem(first)) return first;
+  for (const finding of first) log(findingLine(finding), 'policies-refused');
   const onLoaded = (found: readonly Finding[]): void => {
     for (const finding of found) log(findingLine(finding), 'policies-refused');
     if (found.length > 0 || policies.generation === logged) return;

@@ -3,6 +3,7 @@ import type { LiveSettings } from '../config/live-config.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { LineSink } from '../telemetry/decision-log.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { StartRehearsal } from './start-rehearsal.ts';
 
 /** Options of a process of Remit, besides its configuration. */
 export interface RemitOptions {
@@ -22,6 +23,15 @@ export interface RemitOptions {
    * before. Default: none, so that each set is proved before it is used.
    */
   readonly runtimeVersion?: string;
+  /**
+   * Ends a start that waits for an SVID, a database or a bundle of policies. Default: none, so that a start waits a few seconds at most, and
+   * what is missing is its problem.
+   */
+  readonly stop?: AbortSignal;
+  /**
+   * Rehearses the start before a state file is migrated, which the release before could not read any more. Default: none.
+   */
+  readonly rehearse?: () => Promise<StartRehearsal>;
   /** Whether nothing may be left elsewhere: a sidecar then sends no records to its authority. Default false. */
   readonly isRehearsal?: boolean;
   /** Called once when the state file fails. Everything is denied from then on, and the process must exit. */

@@ -1,7 +1,5 @@
 import { unmetGates } from '../admin/readiness.ts';
-import { AdminServer } from '../admin/server.ts';
 import type { Config } from '../config/config.ts';
-import { addressText } from '../config/values.ts';
 import { receiptOf } from '../fleet/receipt.ts';
 import type { FleetReport } from '../fleet/fleet-report.ts';
 import type { Destinations } from '../telemetry/destinations.ts';
@@ -17,14 +15,17 @@ import { followGates, gatesOf } from './gates.ts';
 import type { Ledger } from './ledger.ts';
 import { measureRoles } from './measures.ts';
 import type { Parts } from './parts.ts';
-import { codeOf, isStartProblem } from './start-problem.ts';
+import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import type { StateFile } from './state.ts';
 import { openTokenKeys, untilKeySigns } from './token-keys.ts';
 import { openTransactions } from './transactions.ts';
 
+import { openAdmin } from './admin.ts';
+import type { OpenAdmin } from './admin.ts';
 import { openParts } from './open-parts.ts';
 import type { RemitOptions } from './remit-options.ts';
+import { Waits } from './waits.ts';
 
 /** The running roles of one configuration. */
 export interface Remit {
@@ -55,11 +56,18 @@ export interface Remit {
 /** Starts every role that the configuration names, or none: if one cannot start, everything opened before is closed. */
 export const startRemit = (config: Config, options: RemitOptions): Promise<Remit | StartProblem> =>
   startedOrClosed(options.log, async (closers) => {
-    const parts = await openParts(config, options, closers);
-    return isStartProblem(parts) ? parts : startRoles(parts, closers);
+    const { ports, log, stop = null } = options;
+    const waits = new Waits({ ports, after, log, stop });
+    const admin = await openAdmin(config, { gate: waits.gate, closers });
+    if (isStartProblem(admin)) return admin;
+    const parts = await openParts(config, options, { waits, closers });
+    return isStartProblem(parts) ? parts : startRoles(parts, { admin, closers });
   });
 
-async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, 'close'> | StartProblem> {
+async function startRoles(
+  parts: Parts,
+  { admin, closers }: { readonly admin: OpenAdmin; readonly closers: Closers },
+): Promise<Omit<Remit, 'close'> | StartProblem> {
   const { config, stateFile, ledger, policyLoads, svid, telemetry, metrics, faults, stateHealth, log } = parts;
   let serving: ServingAuthority | null = null;
   const keys = await openTokenKeys(parts, {
@@ -100,17 +108,15 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   const drain = new Drain(() => parts.live().drainSeconds, after);
   const gates = gatesOf(parts, { keys: ring, signingKeys, drain, authority });
   measureRoles(parts, { authority, checks: checks?.server ?? { inFlight: 0 }, gates, keys: ring });
-  const admin = new AdminServer(gates, {
+  admin.server.serve(gates, {
     scrape: (accept) => metrics.scrape(formatFor(accept)),
     trial: () => parts.trial.report(),
     receipt: (root) => (enforcement === null ? null : receiptOf(enforcement, [root])),
     traces: checks?.traces ?? null,
     fleet: () => (authority === null ? null : fleetReport(authority, parts.database)),
-    hosts: [...(config.admin.listen.kind === 'tcp' ? [config.admin.listen.host] : []), ...config.admin.hosts],
   });
-  closers.push(() => admin.close());
-  const adminPort = await listenAdmin(admin, parts);
-  if (isStartProblem(adminPort)) return adminPort;
+  // It reads what is closed next.
+  closers.push(() => admin.server.close());
   closers.push(followGates(checks?.server ?? null, { gates, drain, log }));
   const watched = { svid: () => svid?.problem() ?? null, 'state file': () => stateHealth.problem() };
   closers.push(watchFaults(faults, { ...watched, ledger: () => ledger.writer.problem }, after));
@@ -127,7 +133,7 @@ async function startRoles(parts: Parts, closers: Closers): Promise<Omit<Remit, '
   return {
     stateFile,
     issuerPort: issuer?.port ?? null,
-    adminPort,
+    adminPort: admin.port,
     flush: () => ledger.flush(),
     recordsOf: ledger.recordsOf,
     drain: (hurry) => {
@@ -154,15 +160,3 @@ const fleetReport = async (authority: ServingAuthority, database: Parts['databas
 /** The destination of spans, and of pushed metrics where there is one. */
 const destinationsText = ({ traces, metrics }: Destinations): string =>
   `spans to ${traces?.text ?? 'none'}${metrics === null ? '' : `; metrics to ${metrics.text}`}`;
-
-async function listenAdmin(admin: AdminServer, { config }: Parts): Promise<number | StartProblem> {
-  const { listen, socket } = config.admin;
-  if (listen.kind !== 'tcp') return { problem: '`admin.listen` must be `host:port`' };
-  const problem = socket?.kind === 'unix' ? await admin.listenOnSocket(socket.path) : null;
-  if (problem !== null) return { problem: `admin.socket: ${problem}` };
-  try {
-    return await admin.listen(listen);
-  } catch (error) {
-    return { problem: `admin cannot listen on \`${addressText(listen)}\`: ${codeOf(error)}` };
-  }
-}

@@ -6,6 +6,10 @@ export interface StartProblem {
    * configuration helps.
    */
   readonly isTampered?: boolean;
+  /** Whether it may pass by itself, or by what an operator does elsewhere, so that a start waits for that. */
+  readonly mayPass?: boolean;
+  /** Whether the process was told to end while it waited, which is no problem. */
+  readonly isStopped?: boolean;
 }
 
 /** Whether a role did not start. */

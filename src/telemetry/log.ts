@@ -8,6 +8,7 @@ import { printable } from '../ledger/timeline-text.ts';
  */
 export const logEvents = {
   start: 'info',
+  'start-waits': 'warn',
   ready: 'info',
   'not-ready': 'warn',
   reload: 'info',

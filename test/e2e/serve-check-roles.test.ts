@@ -270,10 +270,24 @@ describeWith(postgresPart(), 'remit serve --check of an authority on a PostgreSQ
       {},
       'remit migrate',
     ],
-    ['without a standby', (url) => url, { durability: 'quorum' }, '`synchronous_standby_names` is empty'],
-  ])('says that it would not start with a database %s', async (_which, prepared, change, problem) => {
-    const { code, out, err } = await check(await prepared(await places.next()), change);
-    expect([code, out]).toEqual([2, '']);
+    [
+      'without a standby',
+      (url) => url,
+      { durability: 'quorum' },
+      'it would start, but not become ready: database: `synchronous_standby_names` is empty',
+    ],
+  ])('says that a start would wait, or not be ready, with a database %s', async (_which, prepared, change, problem) => {
+    const { code, err } = await check(await prepared(await places.next()), change);
+    expect(code).toBe(0);
+    expect(err).toContain('warning: it would start, but ');
     expect(err).toContain(problem);
+  });
+
+  it('says that it would not start with a database of a later release', async () => {
+    const url = await places.next();
+    await places.sql(url, 'UPDATE remit.version SET version = 9999');
+    const { code, out, err } = await check(url);
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toContain('which a later release made');
   });
 });

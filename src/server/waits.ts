@@ -1,0 +1,72 @@
+import type { Gate } from '../admin/readiness.ts';
+import type { Ports } from '../runtime/ports.ts';
+import type { After } from '../runtime/timers.ts';
+import type { Log } from '../telemetry/log.ts';
+import { isStartProblem } from './start-problem.ts';
+import type { StartProblem } from './start-problem.ts';
+
+/** What a start needs that waits. */
+export interface WaitsOptions {
+  readonly ports: Pick<Ports, 'randomBytes'>;
+  readonly after: After;
+  readonly log: Log;
+  /** Ends the wait. `null`: the start waits for nothing, so that what is missing is its problem. */
+  readonly stop: AbortSignal | null;
+}
+
+/** Pauses between two attempts: the first, and the longest. The real one is a random part of it. */
+const FIRST_PAUSE_MS = 500;
+const MAX_PAUSE_MS = 5_000;
+
+/**
+ * What a start waits for, such as an SVID, a database or a name in DNS that is not there yet. The process is alive and not ready meanwhile,
+ * and says for what: a service manager that starts it again would only wait longer.
+ */
+export class Waits {
+  readonly #options: WaitsOptions;
+  /** Why the process is not ready while it starts. */
+  readonly gate: Gate = { name: 'start', problem: () => this.#problem };
+  #problem = 'the process is starting';
+
+  constructor(options: WaitsOptions) {
+    this.#options = options;
+  }
+
+  /** Attempts something again until it succeeds, or fails for a reason that does not pass by itself. */
+  async until<T>(attempt: () => Promise<T | StartProblem>): Promise<T | StartProblem> {
+    const { log, stop } = this.#options;
+    let told = '';
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(MAX_PAUSE_MS, pauseMs * 2)) {
+      const result = await attempt();
+      if (stop === null || !mayPass(result)) return this.#over(result);
+      const problem = `waiting: ${result.problem.replaceAll('\n', '; ')}`;
+      this.#problem = problem;
+      if (problem !== told) log(problem, 'start-waits');
+      told = problem;
+      await this.#pause(pauseMs, stop);
+      if (stop.aborted) return { problem: `stopped while ${problem}`, isStopped: true };
+    }
+  }
+
+  #over<T>(result: T): T {
+    this.#problem = 'the process is starting';
+    return result;
+  }
+
+  #pause(mostMs: number, stop: AbortSignal): Promise<void> {
+    const part = Buffer.from(this.#options.ports.randomBytes(4)).readUInt32BE() / 2 ** 32;
+    return new Promise((resolve) => {
+      const over = (): void => {
+        stop.removeEventListener('abort', over);
+        cancel();
+        resolve();
+      };
+      const cancel = this.#options.after((mostMs * (1 + part)) / 2, over);
+      stop.addEventListener('abort', over);
+      if (stop.aborted) over();
+    });
+  }
+}
+
+const mayPass = (result: unknown): result is StartProblem =>
+  isStartProblem(result) && 'mayPass' in result && result.mayPass === true;
