@@ -63,8 +63,10 @@ const seenRequire = {
 const NOT_INSTALLED = ['pg-native'];
 
 if (process.argv.includes('--prepare') && !existsSync(`${root}node_modules/rolldown`)) {
-  if (!existsSync(main))
-    console.error('remit: the bundler is not installed, so `dist/` is not built: run `npm ci && npm run build`');
+  const left = existsSync(main) ? 'an earlier `dist/` is left as it is' : 'there is no `dist/`';
+  console.error(
+    `remit: the bundler is not installed, so nothing is built and ${left}: run \`npm ci && npm run build\``,
+  );
   process.exit(0);
 }
 rmSync(`${root}dist`, { recursive: true, force: true });

@@ -1,16 +1,20 @@
 import { writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { commandsFor, signInCommands, titleOf } from '../dev/commands-to-try.ts';
 import type { DevDomain } from '../dev/domain.ts';
+import type { HostPort } from '../dev/envoy-config.ts';
 import { planFor } from '../dev/plan.ts';
 import type { DomainPlan } from '../dev/plan.ts';
 import { systemPorts } from '../runtime/ports.ts';
+import { isProblem } from '../runtime/problem.ts';
+import type { Problem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { Command } from './command.ts';
 import { EXAMPLE_POLICIES, withDomain } from './domain.ts';
 import { optionsFrom } from './options.ts';
 
-const help = `usage: remit dev [--policies FOLDER [--base FOLDER]]
+const help = `usage: remit dev [--policies FOLDER [--base FOLDER]] [--upstream NAME=HOST:PORT ...] [--json]
 
 Starts a throw-away trust domain on loopback, to try things: Envoy with the shipped configuration and a route to each server of
 the catalog, a server behind them that answers any call, an SVID for each agent that the entities, policies or test cases
@@ -19,12 +23,16 @@ name, and Remit. Prints the addresses and example commands for the folder with t
   --policies FOLDER   the policies; default the example policies. Changes are applied while it runs
   --base FOLDER       where to take the catalog, the base schema and the entities from if the policies folder lacks them;
                       catalog and base schema are copied once
+  --upstream NAME=HOST:PORT
+                      send calls of this server of the catalog to a server of your own, without TLS; may be repeated
+  --json              print one line of JSON for fixtures of tests in place of the text: addresses, certificates, resources
 
 The trust domain is the one of most agents in the folder, else \`acme.test\`.
 
   remit dev                          with the example policies
   remit dev --policies my-policies   with your own
   remit dev --policies cedar-policies/examples/legacy-exception --base cedar-policies
+  remit dev --policies my-policies --upstream payments=127.0.0.1:8000 --json
 
 exit codes: 0 ended by a signal, 2 it could not be started`;
 
@@ -33,28 +41,77 @@ export const dev: Command = {
   name: 'dev',
   help,
   run: async (args, io) => {
-    const options = optionsFrom(args, { policies: { type: 'string' }, base: { type: 'string' } }, 0);
-    if (typeof options === 'string') {
-      io.err(`remit dev: ${options}`);
+    const options = optionsFrom(args, known, 0);
+    const upstreams = typeof options === 'string' ? { problem: options } : upstreamsFrom(options.values.upstream ?? []);
+    if (typeof options === 'string' || isProblem(upstreams)) {
+      io.err(`remit dev: ${isProblem(upstreams) ? upstreams.problem : ''}`);
       return EXIT.bad;
     }
-    const { policies, base } = options.values;
+    const { policies, base, json } = options.values;
     return withDomain(io, {
       plan: (scratch) =>
-        planFor(policies ?? EXAMPLE_POLICIES, {
+        planFor(resolve(policies ?? EXAMPLE_POLICIES), {
           scratch,
           nowMs: systemPorts.nowMs(),
-          ...(base === undefined ? {} : { base }),
+          upstreams,
+          ...(base === undefined ? {} : { base: resolve(base) }),
         }),
+      // Standard output is for the line of JSON alone.
+      ...(json === true ? { logs: { log: io.err } } : {}),
       play: async (domain, plan) => {
-        io.out(placesText(domain));
-        io.out(await commandsToTry(domain, plan));
+        if (json === true) {
+          io.out(JSON.stringify(placesFor(domain, plan)));
+        } else {
+          io.out(placesText(domain));
+          io.out(await commandsToTry(domain, plan));
+        }
         await io.ended();
         return EXIT.good;
       },
     });
   },
 };
+
+const known = {
+  policies: { type: 'string' },
+  base: { type: 'string' },
+  upstream: { type: 'string', multiple: true },
+  json: { type: 'boolean' },
+} as const;
+
+/** The servers of the user's own, by their names in the catalog. */
+function upstreamsFrom(words: readonly string[]): ReadonlyMap<string, HostPort> | Problem {
+  const upstreams = new Map<string, HostPort>();
+  for (const word of words) {
+    const [, name = '', host = '', port = ''] =
+      /^([^=\s]{1,128})=([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):(\d{1,5})$/.exec(word) ?? [];
+    if (name === '' || Number(port) < 1 || Number(port) > 65_535)
+      return { problem: `\`--upstream ${word}\` must be NAME=HOST:PORT, such as payments=127.0.0.1:8000` };
+    if (upstreams.has(name)) return { problem: `\`--upstream\` names \`${name}\` twice` };
+    upstreams.set(name, { host: host.replace(/^\[|\]$/g, ''), port: Number(port) });
+  }
+  return upstreams;
+}
+
+/** What a fixture of tests needs. */
+function placesFor({ places, stage }: DevDomain, plan: DomainPlan): object {
+  const folder = places.get('folder') ?? '';
+  const { planner, reporter, thief } = stage;
+  const workloads = Object.entries({ planner, reporter, thief }).map(([name, { id }]) => [name, id] as const);
+  const agents = Array.from(new Map([...workloads, ...plan.agents]), ([name, id]) => [
+    name,
+    { id, certificate: join(folder, `${name}.pem`), key: join(folder, `${name}.key`) },
+  ]);
+  return {
+    envoy: places.get('envoy'),
+    issuer: places.get('issuer'),
+    bundle: join(folder, 'bundle.pem'),
+    folder,
+    state: places.get('state'),
+    resources: Object.fromEntries(plan.resources),
+    agents: Object.fromEntries(agents),
+  };
+}
 
 /** The addresses and files of a domain, one line each. */
 export const placesText = (domain: DevDomain): string =>

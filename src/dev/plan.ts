@@ -15,7 +15,8 @@ import type { TestCase } from '../policy-tools/tests/test-case.ts';
 import { agentsOf, trialsOf } from './attempts.ts';
 import type { AttemptToTry } from './attempts.ts';
 import type { BinaryProblem } from './envoy-binary.ts';
-import type { RoutedServer } from './server-routes.ts';
+import type { HostPort } from './envoy-config.ts';
+import type { OwnServer, RoutedServer } from './server-routes.ts';
 
 /** A trust domain for a policy folder. */
 export interface DomainPlan {
@@ -27,6 +28,8 @@ export interface DomainPlan {
   /** Agents of other trust domains, without an SVID. */
   readonly strangers: readonly SpiffeId[];
   readonly servers: readonly RoutedServer[];
+  /** The resource of each server of the catalog, by its name: what tokens for it are issued for. */
+  readonly resources: ReadonlyMap<string, string>;
   readonly trials: readonly AttemptToTry[];
 }
 
@@ -40,13 +43,29 @@ export const DEFAULT_TRUST_DOMAIN = 'acme.test';
  */
 export async function planFor(
   folder: string,
-  { base, scratch, nowMs }: { readonly base?: string; readonly scratch: string; readonly nowMs: number },
+  {
+    base,
+    scratch,
+    nowMs,
+    upstreams = new Map(),
+  }: {
+    readonly base?: string;
+    readonly scratch: string;
+    readonly nowMs: number;
+    /** Servers of the user's own, by the name of a server of the catalog. Default none. */
+    readonly upstreams?: ReadonlyMap<string, HostPort>;
+  },
 ): Promise<DomainPlan | BinaryProblem> {
   const disk = base === undefined ? systemDisk : borrowingDisk(folder, base);
   const policies = await loadPolicies(folder, { disk, compile: compileInWorker() });
   if ('findings' in policies) {
     const lines = policies.findings.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);
     return { problem: lines.join('\n') };
+  }
+  const unknown = [...upstreams.keys()].find((name) => !policies.catalog.servers.has(name));
+  if (unknown !== undefined) {
+    const known = [...policies.catalog.servers.keys()].join(', ');
+    return { problem: `the catalog has no server \`${unknown}\`; it has ${known}` };
   }
   const suites = await readSuites(folder);
   const cases: readonly TestCase[] = 'findings' in suites ? [] : suites.cases;
@@ -62,7 +81,8 @@ export async function planFor(
     trustDomain,
     agents,
     strangers: named.filter((id) => trustDomainOf(id) !== trustDomain),
-    servers: serversOf(policies),
+    servers: serversOf(policies, upstreams),
+    resources: new Map(Array.from(policies.catalog.servers, ([name, { audience }]) => [name, audience])),
     trials: trialsOf(policies, { agents: tried, cases, nowMs }),
   };
 }
@@ -98,12 +118,17 @@ const OF_DOMAIN = new Set([
 ]);
 const isOfDomain = (name: string): boolean => OF_DOMAIN.has(name);
 
-const serversOf = ({ catalog }: PolicySet): readonly RoutedServer[] =>
-  [...catalog.servers.values()].map((server) => ({
+const serversOf = ({ catalog }: PolicySet, upstreams: ReadonlyMap<string, HostPort>): readonly RoutedServer[] =>
+  Array.from(catalog.servers, ([name, server]) => ({
     hosts: [...server.hosts],
+    own: ownServerOf(upstreams.get(name), actionsOf(catalog, server)),
     streams: actionsOf(catalog, server).flatMap(streamOf),
     streamed: [...new Set(actionsOf(catalog, server).flatMap(streamedOf))],
   }));
+
+/** A server of gRPC speaks HTTP/2 alone. */
+const ownServerOf = (at: HostPort | undefined, actions: readonly CatalogAction[]): OwnServer | null =>
+  at === undefined ? null : { ...at, isHttp2: actions.some(({ kind }) => kind === 'grpc') };
 
 const actionsOf = ({ actions }: PolicySet['catalog'], server: Server): readonly CatalogAction[] =>
   [...actions.values()].filter((action) => action.server === server);

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { isMap, isSeq, parseDocument } from 'yaml';
 import type { Document } from 'yaml';
 import type { HostPort } from './envoy-config.ts';
@@ -9,6 +10,17 @@ export interface RoutedServer {
   readonly streams: readonly string[];
   /** Paths of MCP and A2A, whose answers can be streams. */
   readonly streamed: readonly string[];
+  /** A server of the user's that its hosts are routed to; `null`: the one that answers any call. */
+  readonly own: OwnServer | null;
+}
+
+/** A server that the user has started, without TLS. */
+export interface OwnServer {
+  /** A name or an address. */
+  readonly host: string;
+  readonly port: number;
+  /** Whether it speaks HTTP/2 with prior knowledge, as servers of gRPC do; else HTTP/1.1. */
+  readonly isHttp2: boolean;
 }
 
 /** Where a shipped configuration of Envoy has its routes. */
@@ -46,8 +58,8 @@ const UNBUFFERED = {
 };
 
 /**
- * The shipped configuration with a route to `upstream` for every host of these servers, replacing existing ones; otherwise
- * unchanged. Throws where it has no virtual hosts or clusters, which means that the shipped file and this function differ.
+ * The shipped configuration with a route for every host of these servers, to its own server or to `upstream`, replacing existing ones;
+ * otherwise unchanged. Throws where it has no virtual hosts or clusters, which means that the shipped file and this function differ.
  *
  * @param text the shipped configuration
  * @param upstream speaks HTTP/2 with prior knowledge
@@ -59,7 +71,10 @@ export function withServers(text: string, servers: readonly RoutedServer[], upst
   const routed = pathsByHost(servers);
   hosts.items = hosts.items.filter((item) => !namesAny(item, routed));
   hosts.items.unshift(...Array.from(routed, (of) => document.createNode(virtualHost(of))));
-  listAt(document, ['static_resources', 'clusters']).items.push(document.createNode(cluster(upstream)));
+  const ownServers = new Map(Array.from(routed.values(), ({ own }) => [clusterNameOf(own), own]));
+  const clusters = listAt(document, ['static_resources', 'clusters']).items;
+  for (const [name, own] of ownServers)
+    clusters.push(document.createNode(cluster(name, own ?? { ...upstream, isHttp2: true })));
   return document.toString({ lineWidth: 0 });
 }
 
@@ -69,15 +84,22 @@ function listAt(document: Document, path: readonly (string | number)[]) {
   return list;
 }
 
-type StreamPaths = Pick<RoutedServer, 'streams' | 'streamed'>;
+type HostRoutes = Omit<RoutedServer, 'hosts'>;
 
-/** Streaming paths by host; a host can have several servers, but a domain belongs to one virtual host. */
-function pathsByHost(servers: readonly RoutedServer[]): ReadonlyMap<string, StreamPaths> {
-  const paths = new Map<string, StreamPaths>();
-  for (const { hosts, streams, streamed } of servers) {
+const clusterNameOf = (own: OwnServer | null): string =>
+  own === null ? UPSTREAM : `${UPSTREAM}_${own.host}_${own.port}${own.isHttp2 ? '_h2' : ''}`;
+
+/** Routes by host; a host can have several servers, but a domain belongs to one virtual host. */
+function pathsByHost(servers: readonly RoutedServer[]): ReadonlyMap<string, HostRoutes> {
+  const paths = new Map<string, HostRoutes>();
+  for (const { hosts, streams, streamed, own } of servers) {
     for (const host of hosts) {
-      const known = paths.get(host) ?? { streams: [], streamed: [] };
-      paths.set(host, { streams: [...known.streams, ...streams], streamed: [...known.streamed, ...streamed] });
+      const known = paths.get(host) ?? { streams: [], streamed: [], own: null };
+      paths.set(host, {
+        streams: [...known.streams, ...streams],
+        streamed: [...known.streamed, ...streamed],
+        own: own ?? known.own,
+      });
     }
   }
   return paths;
@@ -88,27 +110,28 @@ function namesAny(item: unknown, hosts: ReadonlyMap<string, unknown>): boolean {
   return isSeq(domains) && domains.toJSON().some((domain: unknown) => typeof domain === 'string' && hosts.has(domain));
 }
 
-const virtualHost = ([host, { streams, streamed }]: readonly [string, StreamPaths]): object => ({
+const virtualHost = ([host, { streams, streamed, own }]: readonly [string, HostRoutes]): object => ({
   name: host,
   domains: [host],
   routes: [
     ...streams.map((path) => ({
       match: { path },
-      route: { cluster: UPSTREAM, ...STREAMED },
+      route: { cluster: clusterNameOf(own), ...STREAMED },
       typed_per_filter_config: UNBUFFERED,
     })),
-    ...streamed.map((path) => ({ match: { path }, route: { cluster: UPSTREAM, ...STREAMED } })),
-    { match: { prefix: '/' }, route: { cluster: UPSTREAM, timeout: TIMEOUT } },
+    ...streamed.map((path) => ({ match: { path }, route: { cluster: clusterNameOf(own), ...STREAMED } })),
+    { match: { prefix: '/' }, route: { cluster: clusterNameOf(own), timeout: TIMEOUT } },
   ],
 });
 
-const cluster = ({ host, port }: HostPort): object => ({
-  name: UPSTREAM,
-  type: 'STATIC',
+const cluster = (name: string, { host, port, isHttp2 }: OwnServer): object => ({
+  name,
+  type: isIP(host) === 0 ? 'STRICT_DNS' : 'STATIC',
+  ...(isIP(host) === 0 ? { dns_lookup_family: 'V4_PREFERRED' } : {}),
   connect_timeout: '1s',
-  typed_extension_protocol_options: HTTP2,
+  ...(isHttp2 ? { typed_extension_protocol_options: HTTP2 } : {}),
   load_assignment: {
-    cluster_name: UPSTREAM,
+    cluster_name: name,
     endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: host, port_value: port } } } }] }],
   },
 });

@@ -13,9 +13,9 @@ import { describeWith, envoyPart } from '../parts.ts';
 const shipped = await shippedEnvoyConfig();
 const upstream = { host: '127.0.0.1', port: 1001 };
 const servers = [
-  { hosts: ['api.acme.test', 'api2.acme.test'], streams: ['/acme.A/Watch'], streamed: [] },
-  { hosts: ['api.acme.test'], streams: [], streamed: ['/crm/mcp'] },
-  { hosts: ['payments.acme.test'], streams: [], streamed: [] },
+  { hosts: ['api.acme.test', 'api2.acme.test'], streams: ['/acme.A/Watch'], streamed: [], own: null },
+  { hosts: ['api.acme.test'], streams: [], streamed: ['/crm/mcp'], own: null },
+  { hosts: ['payments.acme.test'], streams: [], streamed: [], own: null },
 ];
 const routed = withServers(shipped, servers, upstream);
 
@@ -64,6 +64,34 @@ describe('withServers', () => {
     expect(api?.routes[1]?.typed_per_filter_config).toBeUndefined();
     const [, files] = hostsIn(shipped);
     expect(files?.routes[0]).toEqual({ match: { path: '/mcp' }, route: { cluster: 'files', ...STREAMED } });
+  });
+
+  it('routes the hosts of a server to one of the user, over HTTP/1.1, or HTTP/2 for gRPC', () => {
+    const own = [
+      {
+        hosts: ['payments.acme.test'],
+        streams: [],
+        streamed: ['/mcp'],
+        own: { host: 'localhost', port: 8000, isHttp2: false },
+      },
+      { hosts: ['shop.acme.test'], streams: [], streamed: [], own: { host: '127.0.0.1', port: 8001, isHttp2: true } },
+    ];
+    const text = withServers(shipped, own, upstream);
+    const [payments, shop] = hostsIn(text);
+    expect(payments?.routes.map(({ route }) => route)).toEqual([
+      { cluster: 'remit_dev_upstream_localhost_8000', ...STREAMED },
+      { cluster: 'remit_dev_upstream_localhost_8000', timeout: '15s' },
+    ]);
+    expect(shop?.routes.map(({ route }) => route)).toEqual([
+      { cluster: 'remit_dev_upstream_127.0.0.1_8001_h2', timeout: '15s' },
+    ]);
+    const clusters: readonly { readonly name: string; readonly type: string }[] = parse(text).static_resources.clusters;
+    const added = clusters.filter(({ name }) => name.startsWith('remit_dev_upstream'));
+    expect(added).toEqual([
+      expect.objectContaining({ name: 'remit_dev_upstream_localhost_8000', type: 'STRICT_DNS' }),
+      expect.objectContaining({ name: 'remit_dev_upstream_127.0.0.1_8001_h2', type: 'STATIC' }),
+    ]);
+    expect(added[0]).not.toHaveProperty('typed_extension_protocol_options');
   });
 
   it('changes nothing where there are no servers', () => {

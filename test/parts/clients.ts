@@ -42,6 +42,8 @@ export const clientPackages = {
   },
   'mcp-typescript-2': { registry: 'npm', packages: ['@modelcontextprotocol/client@2.4.0'] },
   'vercel-ai': { registry: 'npm', packages: ['ai@7.0.173', '@ai-sdk/mcp@2.0.99', '@ai-sdk/openai-compatible@3.0.92'] },
+  pytest: { registry: 'pip', packages: ['pytest==9.2.0'] },
+  vitest: { registry: 'npm', packages: ['vitest@5.1.2'] },
   'openid-client': { registry: 'npm', packages: ['openid-client@6.9.0'] },
   'mcp-remote': { registry: 'npm', packages: ['mcp-remote@0.15.1', '@modelcontextprotocol/sdk@1.32.2'] },
 } as const satisfies Readonly<Record<string, ClientPackages>>;
