@@ -8,16 +8,28 @@ import { grpcActionFrom } from './grpc.ts';
 import { httpActionFrom } from './http.ts';
 import type { Action } from './http.ts';
 import { mcpActionFrom } from './mcp.ts';
+import { followUpActionFrom, isFollowUp } from './mcp-follow-up.ts';
+import type { FollowUp } from './mcp-follow-up.ts';
+import { noPriorCalls } from './prior-calls.ts';
 import { cutText } from './static-secret.ts';
 
 const MAX_SHOWN = 200;
 
 /**
- * The action that a call attempts. Denies with `action.unknown` for a host, path or route that the catalog does not name,
+ * The action that a call attempts, where the calls that it can continue are known: `attemptFrom`, and then `followUpActionFrom`.
+ * Pure, never throws.
+ */
+export function actionFrom(call: HttpCall, catalog: Catalog, prior = noPriorCalls): Action | Deny {
+  const attempt = attemptFrom(call, catalog);
+  return isFollowUp(attempt) ? followUpActionFrom(attempt, prior) : attempt;
+}
+
+/**
+ * What a call attempts: an action, or what continues an earlier call. Denies with `action.unknown` for a host, path or route that the catalog does not name,
  * `request.not-canonical` for a path that a less exact router could send to another server or route, `request.unsupported` for
  * a `GET` or `HEAD` with a body, `action.arguments` for arguments other than declared. Pure, never throws.
  */
-export function actionFrom(call: HttpCall, catalog: Catalog): Action | Deny {
+export function attemptFrom(call: HttpCall, catalog: Catalog): Action | Deny | FollowUp {
   if (!isMethodWithBody(call.method) && hasBody(call))
     return deny('request.unsupported', `a \`${call.method}\` with a body is not supported`);
   const segments = call.segments.length === 0 ? [''] : call.segments;
@@ -35,7 +47,7 @@ export function actionFrom(call: HttpCall, catalog: Catalog): Action | Deny {
   return deny('action.unknown', `no route of the server \`${server.id}\` matches ${what}`);
 }
 
-function actionAt(target: RouteTarget, call: HttpCall): Action | Deny {
+function actionAt(target: RouteTarget, call: HttpCall): Action | Deny | FollowUp {
   if (target.kind === 'lookalike') {
     const { action, of } = target;
     return deny('request.not-canonical', `the path of a call to \`${action.id}\` can be taken for ${of}`);

@@ -39,15 +39,21 @@ export const TOO_LONG: ArgumentRefusal = {
 const MAX_SHOWN = 100;
 
 /**
- * The call has an argument that the catalog does not name, where the action takes no others. Its name is the caller's: at most
- * 100 characters of it are shown, all but printable ASCII escaped, and nothing of it where it holds a credential.
+ * The call has an argument that the catalog does not name, where the action takes no others. Its name is the caller's, shown by
+ * `shownName`.
  */
 export function otherArgument(name: string): Required<ArgumentRefusal> {
-  const shown = cutText(name, MAX_SHOWN).replaceAll(/[^\x20-\x7e]|[`\\]/gu, escaped);
+  const shown = shownName(name);
   return {
     problem: `the catalog does not name \`${shown}\`, and the action takes no other arguments`,
     argument: { name: shown, expected: 'left out: the action has no such argument' },
   };
 }
+
+/**
+ * A name that the caller chose: at most 100 characters of it, all but printable ASCII escaped, and nothing of it where it holds
+ * a credential.
+ */
+export const shownName = (name: string): string => cutText(name, MAX_SHOWN).replaceAll(/[^\x20-\x7e]|[`\\]/gu, escaped);
 
 const escaped = (character: string): string => `\\u{${character.codePointAt(0)?.toString(16)}}`;

@@ -15,15 +15,18 @@ export type ActionSpend =
 /**
  * What a use spends by the constraints of the detail that covers it; empty without constraints. Denies with
  * `action.outside-intent` where the argument to sum is missing or not a whole number of 0 or more, or where the currency is not
- * the granted one. Session actions spend nothing.
+ * the granted one. Session actions spend nothing, and so does the amount of an argument that only an answer brings, until one
+ * does. A message that continues a call spends the amount that it brings alone: the call was counted.
  */
 export function spendsOf({ constraints }: AuthorizationDetail, action: Action): readonly ActionSpend[] | Deny {
   const { maxCalls, maxAmount, singleUse } = constraints;
   const spends: ActionSpend[] = [];
   if (action.isSession) return spends;
-  if (singleUse) spends.push({ kind: 'single-use' });
-  if (maxCalls !== null) spends.push({ kind: 'calls', limit: maxCalls });
-  if (maxAmount === null) return spends;
+  const { continues } = action;
+  if (singleUse && continues === undefined) spends.push({ kind: 'single-use' });
+  if (maxCalls !== null && continues === undefined) spends.push({ kind: 'calls', limit: maxCalls });
+  if (maxAmount === null || continues?.answered.has(maxAmount.argument) === false) return spends;
+  if (action.unanswered?.includes(maxAmount.argument) === true) return spends;
   const amount = action.args.get(maxAmount.argument);
   if (typeof amount !== 'number' || amount < 0) {
     const told = { argument: { name: maxAmount.argument, expected: 'a whole number of 0 or more' } };
@@ -44,4 +47,26 @@ export function spendsOf({ constraints }: AuthorizationDetail, action: Action): 
   }
   spends.push({ kind: 'amount', name, amount, limit });
   return spends;
+}
+
+/**
+ * What a call spends that has several readings, each with its own spends: of each budget the most that a reading takes, up to the
+ * least limit.
+ */
+export function mostSpent(readings: readonly (readonly ActionSpend[])[]): readonly ActionSpend[] {
+  const [only, second] = readings;
+  if (only !== undefined && second === undefined) return only;
+  const most = new Map<string, ActionSpend>();
+  for (const spend of readings.flat()) {
+    const counter = spend.kind === 'amount' ? `amount ${spend.name}` : spend.kind;
+    const other = most.get(counter);
+    most.set(counter, other === undefined ? spend : greater(other, spend));
+  }
+  return [...most.values()];
+}
+
+function greater(one: ActionSpend, other: ActionSpend): ActionSpend {
+  if (one.kind === 'amount' && other.kind === 'amount')
+    return { ...one, amount: Math.max(one.amount, other.amount), limit: Math.min(one.limit, other.limit) };
+  return one.kind === 'calls' && other.kind === 'calls' ? { ...one, limit: Math.min(one.limit, other.limit) } : one;
 }

@@ -1,5 +1,6 @@
 import { SEND_METHODS } from './a2a-methods.ts';
 import { AttributeTypes } from './attributes.ts';
+import { carriesNothing } from './catalog-carries.ts';
 import type { RouteEntry, ServerEntry } from './catalog-file.ts';
 import type { Placement } from './route-table.ts';
 import type { ActionHead } from './catalog-head.ts';
@@ -61,7 +62,22 @@ function addMcp(entry: NonNullable<ServerEntry['mcp']>, into: Into): void {
   const prompts = entry.prompts === null ? null : one(entry.prompts);
   const other = entry.other === null ? null : one(entry.other);
   if (session === null) return;
-  const mcp: McpServer = { path: path.value.text, tools, session, resources, prompts, other, denials };
+  const { meta, query } = entry;
+  const all = [...tools.values(), resources, prompts, other].filter((action) => action !== null);
+  const asking = all.filter(({ carries: { inputs, hasTasks } }) => inputs.size > 0 || hasTasks);
+  const mcp: McpServer = {
+    path: path.value.text,
+    tools,
+    session,
+    resources,
+    prompts,
+    other,
+    meta,
+    query,
+    asking: new Map(asking.map((action) => [action.id, action])),
+    isLowRisk: all.every(({ risk }) => risk === 'low'),
+    denials,
+  };
   for (const method of ['POST', 'GET', 'DELETE']) {
     placeAt(
       { method, path },
@@ -96,13 +112,13 @@ interface ActionPlace {
 /** Adds an entry to the catalog as an action; `null` where its id is taken. */
 function added(
   entry: ActionHead &
-    Pick<MessageEntry, 'args' | 'takesOthers'> &
+    Pick<MessageEntry, 'args' | 'takesOthers' | 'carries' | 'deniesOthers'> &
     Partial<Pick<CatalogAction, 'body' | 'message' | 'input'>>,
   { kind, method, path, endpoint, isSession = false }: ActionPlace,
   { server, actions, attributeTypes, yaml }: Into,
 ): CatalogAction | null {
   const { id, risk, accepts, labels, staticSecrets, attributes, args, body = 'unstated', message = null } = entry;
-  const { input = null, takesOthers } = entry;
+  const { input = null, takesOthers, carries = carriesNothing, deniesOthers = !takesOthers } = entry;
   if (actions.has(id.value)) {
     yaml.report(id.offset, `the action \`${id.value}\` is defined twice`);
     return null;
@@ -132,6 +148,8 @@ function added(
     attributes,
     args,
     takesOthers,
+    isClosed: risk === 'high' || deniesOthers,
+    carries,
     recorded,
     body,
     message,

@@ -9,7 +9,7 @@ import { entriesOf, fieldsOf, leafOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** Where an argument is read from, and its type. */
-export type ArgumentSpec = TextArgument | BodyArgument | MessageArgument;
+export type ArgumentSpec = TextArgument | BodyArgument | MessageArgument | CarriedArgument;
 
 /** What every argument has. */
 interface Named extends ValueSpec {
@@ -38,6 +38,20 @@ export interface MessageArgument extends Named {
   readonly from: 'message';
   /** Field names on the path to it, as in the `.proto` file; at least one. */
   readonly path: readonly string[];
+}
+
+/**
+ * An argument that an MCP call carries beside its `arguments`: of the answer to a question of the server, or a key of `_meta`.
+ * Never required, since a call without it may come first.
+ */
+export interface CarriedArgument extends Named {
+  readonly from: 'input' | 'meta';
+  /** Key of the question in `inputRequests`, or of `_meta`. */
+  readonly key: string;
+  /** Which part of the answer; the `value` of a key of `_meta`. */
+  readonly part: 'content' | 'text' | 'roots' | 'value';
+  /** The member of a `content`; the key for other parts. */
+  readonly member: string;
 }
 
 const TYPES = ['string', 'long', 'bool', 'decimal', 'strings'] as const;
@@ -141,6 +155,24 @@ export function toolArguments(yaml: YamlFile, node: PlacedNode | undefined): rea
   });
 }
 
+/**
+ * The arguments of a family of MCP: that of the name or URI, and those of its prompts or templates, each a string.
+ *
+ * @param own the argument that names the prompt or resource
+ */
+export function familyArguments(yaml: YamlFile, node: PlacedNode | undefined, own: string): readonly BodyArgument[] {
+  const named = { name: own, from: 'body', pointer: [own], type: 'string', required: false } as const;
+  const declared: BodyArgument[] = [];
+  for (const [name, value] of declaredIn(yaml, node)) {
+    checkName(yaml, name);
+    if (name.value === own) yaml.report(name.offset, `\`${own}\` is an argument already`);
+    const fields = fieldsOf(yaml, value, { what: 'an argument', required: [], optional: ['maxBytes', 'record'] });
+    const of = { name: name.value, from: 'body', pointer: ['arguments', name.value], type: 'string' } as const;
+    declared.push({ ...of, required: false, ...optionsIn(yaml, fields, 'string') });
+  }
+  return [named, ...declared];
+}
+
 const headerName = textLike('letters, digits and `-`, at most 64, as the `x-mcp-header` of the tool', (name) =>
   isHeaderName(name),
 );
@@ -210,14 +242,15 @@ function bodyArgument(
   return { name: name.value, from: 'body', pointer, type, required, ...optionsIn(yaml, fields, type) };
 }
 
-const typeIn = (yaml: YamlFile, node: PlacedNode | undefined): ArgumentType | null =>
+/** The type that an argument declares; default `string`. */
+export const typeIn = (yaml: YamlFile, node: PlacedNode | undefined): ArgumentType | null =>
   node === undefined ? 'string' : valueOf(yaml, node, { what: 'the type', reader: oneOf(TYPES) });
 
 const requiredOf = (yaml: YamlFile, node: PlacedNode | undefined, otherwise: boolean): boolean | null =>
   node === undefined ? otherwise : (leafOf(yaml, node, { what: '`required`', reader: bool }) ?? null);
 
 /** The options of an argument, each only where it is written. */
-function optionsIn(
+export function optionsIn(
   yaml: YamlFile,
   fields: Pick<ReadonlyMap<'maxBytes' | 'record', PlacedNode>, 'get'>,
   type: ArgumentType,
@@ -240,7 +273,8 @@ function pointerIn(yaml: YamlFile, node: PlacedNode | undefined): readonly strin
   return text === null ? null : stepsOf(text);
 }
 
-function checkName(yaml: YamlFile, name: Placed<string>): void {
+/** Reports a name that no argument can have. */
+export function checkName(yaml: YamlFile, name: Placed<string>): void {
   if (isArgumentName(name.value)) return;
   yaml.report(
     name.offset,

@@ -111,10 +111,23 @@ const label = textLike('lower-case letters, digits, `-` and `_`, beginning with 
   LABEL.test(value),
 );
 
-/** The keys of an action that has arguments and nothing else: a tool, a method. */
-export const actionFields = (yaml: YamlFile, node: PlacedNode, what: string) =>
-  fieldsOf(yaml, node, { what, required: HEAD_KEYS, optional: [...DEFAULT_KEYS, 'args', 'otherArguments'] });
+/** The keys of an action that has arguments and nothing else: a tool, a method. @param more keys of its kind */
+export const actionFields = <More extends string = never>(
+  yaml: YamlFile,
+  node: PlacedNode,
+  what: string,
+  more: readonly More[] = [],
+) =>
+  fieldsOf<(typeof HEAD_KEYS)[number] | (typeof DEFAULT_KEYS)[number] | 'args' | 'otherArguments' | More>(yaml, node, {
+    what,
+    required: HEAD_KEYS,
+    optional: [...DEFAULT_KEYS, 'args', 'otherArguments', ...more],
+  });
+
+/** What `otherArguments` says; `null` where it is not written, or wrong. */
+export const otherArgumentsIn = (yaml: YamlFile, node: PlacedNode | undefined): 'ignore' | 'deny' | null =>
+  valueOf(yaml, node, { what: '`otherArguments`', reader: oneOf(['ignore', 'deny']) });
 
 /** Whether an action takes arguments that the catalog does not name. Default true. */
 export const takesOthersIn = (yaml: YamlFile, node: PlacedNode | undefined): boolean =>
-  node === undefined || valueOf(yaml, node, { what: '`otherArguments`', reader: oneOf(['ignore', 'deny']) }) !== 'deny';
+  otherArgumentsIn(yaml, node) !== 'deny';

@@ -1,13 +1,15 @@
 import { oneOf, textLike } from '../runtime/fields.ts';
 import { SEND_METHODS } from './a2a-methods.ts';
-import { messageArguments, toolArguments } from './catalog-arguments.ts';
+import { familyArguments, messageArguments, toolArguments } from './catalog-arguments.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
-import { actionFields, actionHead, takesOthersIn } from './catalog-head.ts';
+import { CARRIES_KEYS, carriesIn } from './catalog-carries.ts';
+import type { Carries } from './catalog-carries.ts';
+import { actionFields, actionHead, otherArgumentsIn, takesOthersIn } from './catalog-head.ts';
 import type { ActionHead, Defaults } from './catalog-head.ts';
 import type { DenialStyle } from './denial-style.ts';
 import { pathTemplateFrom } from './template.ts';
 import type { PathTemplate } from './template.ts';
-import { entriesOf, fieldsOf, placedOf, valueOf } from './yaml-file.ts';
+import { entriesOf, fieldsOf, itemsOf, placedOf, valueOf } from './yaml-file.ts';
 import type { Placed, PlacedNode, YamlFile } from './yaml-file.ts';
 
 /** An action entry with its arguments. */
@@ -17,6 +19,10 @@ export interface MessageEntry extends ActionHead {
   readonly args: readonly ArgumentSpec[];
   /** Whether it takes arguments besides `args`. */
   readonly takesOthers: boolean;
+  /** Whether `otherArguments: deny` is written. */
+  readonly deniesOthers?: boolean;
+  /** What its calls carry beside their arguments; absent for nothing. */
+  readonly carries?: Carries;
 }
 
 /** The `mcp` section of a server. */
@@ -28,6 +34,10 @@ export interface McpEntry {
   readonly resources: MessageEntry | null;
   readonly prompts: MessageEntry | null;
   readonly other: MessageEntry | null;
+  /** Keys of `_meta` that any of its calls may have. */
+  readonly meta: ReadonlySet<string>;
+  /** Keys that the query of its URL may have. */
+  readonly query: ReadonlySet<string>;
   /** Default `result`. */
   readonly denials: DenialStyle;
 }
@@ -54,22 +64,19 @@ export function mcpEntry(
   const fields = fieldsOf(yaml, node, {
     what: '`mcp`',
     required: ['path'],
-    optional: ['tools', 'resources', 'prompts', 'other', 'denials'],
+    optional: ['tools', 'resources', 'prompts', 'other', 'meta', 'query', 'denials'],
   });
   const path = fixedPath(yaml, fields.get('path'));
-  const tools = messages(yaml, fields.get('tools'), {
-    what: 'a tool',
-    all: '`tools`',
-    defaults,
-    argsOf: toolArguments,
-  });
-  const one = (key: 'resources' | 'prompts' | 'other', args: readonly ArgumentSpec[]): MessageEntry | null => {
+  const tools = messages(yaml, fields.get('tools'), { what: 'a tool', all: '`tools`', entryOf: toolEntry, defaults });
+  const one = (key: 'resources' | 'prompts' | 'other', entryOf: FamilyReader): MessageEntry | null => {
     const value = fields.get(key);
-    return value === undefined ? null : familyEntry(yaml, { key, value, args }, defaults);
+    return value === undefined ? null : entryOf(yaml, { key, value }, defaults);
   };
-  const resources = one('resources', [optionalString('uri')]);
-  const prompts = one('prompts', [optionalString('name')]);
-  const other = one('other', []);
+  const resources = one('resources', familyWith('uri'));
+  const prompts = one('prompts', familyWith('name'));
+  const other = one('other', otherEntry);
+  const meta = namesIn(yaml, fields.get('meta'), '`meta`');
+  const query = namesIn(yaml, fields.get('query'), '`query`');
   const denials = denialsOf(yaml, fields.get('denials'), { words: ['result', 'error', 'http'], otherwise: 'result' });
   if (path === null) return null;
   const { offset } = path;
@@ -81,7 +88,7 @@ export function mcpEntry(
     args: [],
     takesOthers: true,
   };
-  return { path, session, tools, resources, prompts, other, denials };
+  return { path, session, tools, resources, prompts, other, meta, query, denials };
 }
 
 /** Reads how denied calls are answered; `otherwise` where the file does not say or is wrong. */
@@ -95,20 +102,43 @@ function denialsOf<Word extends string>(
     : (valueOf(yaml, node, { what: '`denials`', reader: oneOf(words) }) ?? otherwise);
 }
 
-const optionalString = (name: string): ArgumentSpec => ({
-  name,
-  from: 'body',
-  pointer: [name],
-  type: 'string',
-  required: false,
-});
+const MAX_NAMES = 64;
+const someName = textLike(
+  `printable ASCII, at most ${MAX_NAME_LENGTH} characters`,
+  (name) => /^[\x21-\x7e]+$/.test(name),
+  {
+    max: MAX_NAME_LENGTH,
+  },
+);
 
-function familyEntry(
+/** The names in a list. */
+function namesIn(yaml: YamlFile, node: PlacedNode | undefined, what: string): ReadonlySet<string> {
+  if (node === undefined) return new Set();
+  const items = itemsOf(yaml, node, what);
+  if (items.length > MAX_NAMES) yaml.report(node.offset, `${what} has at most ${MAX_NAMES} names`);
+  return new Set(items.flatMap((item) => valueOf(yaml, item, { what: `a name of ${what}`, reader: someName }) ?? []));
+}
+
+type FamilyReader = (
   yaml: YamlFile,
-  family: { readonly key: string; readonly value: PlacedNode; readonly args: readonly ArgumentSpec[] },
+  family: { readonly key: string; readonly value: PlacedNode },
   defaults: Defaults,
-): MessageEntry | null {
-  const { key, value, args } = family;
+) => MessageEntry | null;
+
+/** Prompts or resources: each argument of a prompt or template is named, or `otherArguments: ignore` lets all pass. */
+const familyWith =
+  (own: string): FamilyReader =>
+  (yaml, { key, value }, defaults) => {
+    const fields = actionFields(yaml, value, `\`${key}\``, CARRIES_KEYS);
+    const head = actionHead(yaml, fields, defaults);
+    const { carries, args } = carriesIn(yaml, fields, familyArguments(yaml, fields.get('args'), own));
+    const others = otherArgumentsIn(yaml, fields.get('otherArguments'));
+    const name = { value: key, offset: value.offset };
+    if (head === null) return null;
+    return { ...head, name, args, carries, takesOthers: others === 'ignore', deniesOthers: others === 'deny' };
+  };
+
+const otherEntry: FamilyReader = (yaml, { key, value }, defaults) => {
   const fields = actionFields(yaml, value, `\`${key}\``);
   const written = fields.get('args');
   if (written !== undefined) yaml.report(written.offset, `the arguments of \`${key}\` are fixed: remove \`args\``);
@@ -116,8 +146,17 @@ function familyEntry(
   if (others !== undefined)
     yaml.report(others.offset, `the arguments of \`${key}\` are fixed: remove \`otherArguments\``);
   const head = actionHead(yaml, fields, defaults);
-  return head === null ? null : { ...head, name: { value: key, offset: value.offset }, args, takesOthers: true };
-}
+  return head === null ? null : { ...head, name: { value: key, offset: value.offset }, args: [], takesOthers: true };
+};
+
+const toolEntry: EntryReader = (yaml, node, { what, defaults }) => {
+  const fields = actionFields(yaml, node, what, CARRIES_KEYS);
+  const head = actionHead(yaml, fields, defaults);
+  const { carries, args } = carriesIn(yaml, fields, toolArguments(yaml, fields.get('args')));
+  const others = otherArgumentsIn(yaml, fields.get('otherArguments'));
+  if (head === null) return null;
+  return { ...head, args, carries, takesOthers: others !== 'deny', deniesOthers: others === 'deny' };
+};
 
 /** Reads the `a2a` section of a server. */
 export function a2aEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): A2aEntry | null {
@@ -126,8 +165,8 @@ export function a2aEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): 
   const methods = messages(yaml, fields.get('methods'), {
     what: 'an A2A method',
     all: '`methods`',
+    entryOf: messageEntry,
     defaults,
-    argsOf: messageArguments,
   });
   const written = fields.get('send');
   if (written === undefined && !fields.has('methods'))
@@ -142,9 +181,15 @@ export function a2aEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): 
 }
 
 function sendEntry(yaml: YamlFile, node: PlacedNode, defaults: Defaults): MessageEntry | null {
-  const entry = messageEntry(yaml, node, { what: '`send`', defaults, argsOf: messageArguments });
+  const entry = messageEntry(yaml, node, { what: '`send`', defaults });
   return entry === null ? null : { ...entry, name: { value: 'send', offset: node.offset } };
 }
+
+type EntryReader = (
+  yaml: YamlFile,
+  node: PlacedNode,
+  of: { readonly what: string; readonly defaults: Defaults },
+) => Omit<MessageEntry, 'name'> | null;
 
 function messages(
   yaml: YamlFile,
@@ -152,8 +197,8 @@ function messages(
   of: {
     readonly what: string;
     readonly all: string;
+    readonly entryOf: EntryReader;
     readonly defaults: Defaults;
-    readonly argsOf: typeof messageArguments;
   },
 ): readonly MessageEntry[] {
   if (node === undefined) return [];
@@ -161,7 +206,7 @@ function messages(
     if (!isWireName(name.value)) {
       yaml.report(name.offset, `the name of ${of.what} must be printable, 1 to ${MAX_NAME_LENGTH} characters`);
     }
-    const entry = messageEntry(yaml, value, of);
+    const entry = of.entryOf(yaml, value, of);
     return entry === null ? [] : [{ ...entry, name }];
   });
 }
@@ -169,11 +214,11 @@ function messages(
 function messageEntry(
   yaml: YamlFile,
   node: PlacedNode,
-  of: { readonly what: string; readonly defaults: Defaults; readonly argsOf: typeof messageArguments },
+  of: { readonly what: string; readonly defaults: Defaults },
 ): Omit<MessageEntry, 'name'> | null {
   const fields = actionFields(yaml, node, of.what);
   const head = actionHead(yaml, fields, of.defaults);
-  const args = of.argsOf(yaml, fields.get('args'));
+  const args = messageArguments(yaml, fields.get('args'));
   const takesOthers = takesOthersIn(yaml, fields.get('otherArguments'));
   return head === null ? null : { ...head, args, takesOthers };
 }

@@ -1,6 +1,7 @@
 import type { Attributes } from './attributes.ts';
 import type { BodyRule } from './body.ts';
 import type { ArgumentSpec } from './catalog-arguments.ts';
+import type { Carries } from './catalog-carries.ts';
 import type { CatalogRemark } from './catalog-remarks.ts';
 import type { Defaults, Risk } from './catalog-head.ts';
 import type { DenialStyle } from './denial-style.ts';
@@ -57,6 +58,10 @@ export interface CatalogAction extends Defaults {
   readonly args: readonly ArgumentSpec[];
   /** Whether a call may have arguments besides `args`, which are not read. */
   readonly takesOthers: boolean;
+  /** Whether nothing that the catalog does not name may come with a call: it is of high risk, or says `otherArguments: deny`. */
+  readonly isClosed: boolean;
+  /** What a call may carry beside its arguments; nothing for kinds other than MCP. Its arguments are in `args` too. */
+  readonly carries: Carries;
   /** Names of the arguments whose values are recorded with each use; at most 8. */
   readonly recorded: readonly string[];
   /** The body rule of an HTTP route; `unstated` for other kinds. */
@@ -75,12 +80,20 @@ export interface McpServer {
   readonly tools: ReadonlyMap<string, CatalogAction>;
   /** `initialize`, `ping`, notifications, lists, streams and session end: `<server>.mcp.session`. */
   readonly session: CatalogAction;
-  /** `null` where the catalog has none. Its argument is `uri`. */
+  /** `null` where the catalog has none. Its first argument is `uri`. */
   readonly resources: CatalogAction | null;
-  /** `null` where the catalog has none. Its argument is `name`. */
+  /** `null` where the catalog has none. Its first argument is `name`. */
   readonly prompts: CatalogAction | null;
   /** The action for everything else; `null` where that is `action.unknown`. */
   readonly other: CatalogAction | null;
+  /** Keys of `_meta` that any call may have, unread. */
+  readonly meta: ReadonlySet<string>;
+  /** Keys that the query of the URL may have, unread. */
+  readonly query: ReadonlySet<string>;
+  /** The actions whose calls the server may ask back about, or keep as tasks, by id. */
+  readonly asking: ReadonlyMap<string, CatalogAction>;
+  /** Whether all of its actions are of low risk. */
+  readonly isLowRisk: boolean;
   readonly denials: DenialStyle;
 }
 

@@ -6,10 +6,12 @@ import type { ArgumentValue, Unfit } from './argument.ts';
 import { missingArgument, refusedArguments, unfitArgument } from './argument-refusal.ts';
 import { hasBody, unreadBodyProblem } from './body.ts';
 import type { HttpCall } from './call.ts';
+import type { Carried } from './carried.ts';
 import type { ActionKind, CatalogAction, CredentialKind, Risk, Server } from './catalog.ts';
 import { otherArgumentIn } from './closed-arguments.ts';
 import { exactJsonFrom, jsonArguments } from './json-arguments.ts';
 import type { ParameterType } from './parameter-type.ts';
+import type { PriorCalls } from './prior-calls.ts';
 import { looseKey } from './query-key.ts';
 import { queryValues } from './query.ts';
 import type { QueryNames } from './query.ts';
@@ -45,7 +47,30 @@ export interface Action {
   readonly jsonRpcId: string | number | null;
   /** Method of the MCP message and the called tool; absent for other calls. */
   readonly mcp?: { readonly method: string; readonly tool: string | null };
+  /** What it carries beside its arguments; absent where there is nothing. */
+  readonly carried?: Carried;
+  /** Other readings of the same call, each of which must be permitted too; absent where there are none. */
+  readonly further?: readonly Action[];
+  /** Names of arguments that only a later answer can bring, and this call does not have; absent where there are none. */
+  readonly unanswered?: readonly string[];
+  /** Whether the server may ask back about it, or keep it as a task, in the named session; absent otherwise. */
+  readonly asks?: { readonly session: string | null };
+  /** The calls that it continues, one of which its action is; absent for a call of its own. */
+  readonly continues?: Continued;
 }
+
+/** What a message continues: an answer to a question of the server, or a question about a task. */
+export interface Continued {
+  readonly calls: PriorCalls;
+  /** The arguments that it brings: it takes their amounts from a budget, and nothing else. */
+  readonly answered: ReadonlySet<string>;
+  /** The session of the message, and the request of the server that it answers; `null` where it has none. */
+  readonly message: { readonly session: string | null; readonly answer: string | number | null };
+}
+
+/** All readings of a call: itself, and those beside it. */
+export const allReadings = (action: Action): readonly Action[] =>
+  action.further === undefined ? [action] : [action, ...action.further];
 
 /** Combines a catalog entry with the arguments of a call. */
 export function actionOf(
@@ -54,11 +79,11 @@ export function actionOf(
     readonly args: Action['args'];
     readonly isDecidedOnHeaders: boolean;
     readonly jsonRpcId?: Action['jsonRpcId'];
-    readonly mcp?: Action['mcp'];
-  },
+  } & Pick<Action, 'mcp' | 'carried' | 'asks' | 'continues'>,
 ): Action {
   const { id, kind, risk, server, template, endpoint, isSession, accepts, labels, staticSecrets, recorded } = entry;
-  const { args, isDecidedOnHeaders, jsonRpcId = null, mcp } = call;
+  const { args, isDecidedOnHeaders, jsonRpcId = null, mcp, carried, asks, continues } = call;
+  const unanswered = entry.args.flatMap(({ name, from }) => (from === 'input' && !args.has(name) ? [name] : []));
   return {
     id,
     kind,
@@ -75,6 +100,10 @@ export function actionOf(
     jsonRpcId,
     ...(recorded.length === 0 ? {} : { recorded }),
     ...(mcp === undefined ? {} : { mcp }),
+    ...(carried === undefined ? {} : { carried }),
+    ...(unanswered.length === 0 ? {} : { unanswered }),
+    ...(asks === undefined ? {} : { asks }),
+    ...(continues === undefined ? {} : { continues }),
   };
 }
 
@@ -114,7 +143,7 @@ function textArguments(
   if ('problem' in values) return refusedArguments(entry, values);
   const args = new Map<string, ArgumentValue>();
   for (const spec of entry.args) {
-    if (spec.from === 'body' || spec.from === 'message') continue;
+    if (spec.from !== 'path' && spec.from !== 'query') continue;
     const parameter = spec.from === 'path' ? entry.parameters.get(spec.name) : undefined;
     const text = parameter === undefined ? values.get(spec.name) : segments[parameter.index];
     if (text === undefined) {

@@ -17,13 +17,17 @@ export type JsonRpcMessage =
       /** Empty where none were sent. */
       readonly params: ReadonlyMap<string, unknown>;
     }
-  /** A client's answer to a request of the server. */
-  | { readonly kind: 'answer'; readonly id: JsonRpcId | null };
+  /** A client's answer to a request of the server: its `result`, or its `error`. */
+  | {
+      readonly kind: 'answer';
+      readonly id: JsonRpcId;
+      readonly of: { readonly result: unknown } | { readonly error: unknown };
+    };
 
 /** Longest message, in bytes; more is `request.too-large`. */
 export const MAX_MESSAGE_BYTES = 1_048_576;
 
-const MAX_ID_CHARS = 256;
+const MAX_ID_CHARS = 128;
 const MEMBERS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params', 'result', 'error']);
 
 /**
@@ -115,7 +119,18 @@ function callFrom(members: ReadonlyMap<string, unknown>, id: JsonRpcId | null): 
 
 function answerFrom(members: ReadonlyMap<string, unknown>, id: JsonRpcId | null): JsonRpcMessage | Deny {
   const isAnswer = members.has('result') !== members.has('error') && !members.has('params');
-  return isAnswer && (id !== null || members.has('error'))
-    ? { kind: 'answer', id }
-    : malformed('must be a call or an answer');
+  if (!isAnswer || id === null) return malformed('must be a call or an answer');
+  if (!isAnswerId(id)) return malformed('has an id that some parsers read as another');
+  const of = members.has('result') ? { result: members.get('result') } : { error: members.get('error') };
+  return { kind: 'answer', id, of };
+}
+
+/**
+ * Whether an answer names its request in one way. SDKs turn the id into a number, so `0x1`, `01`, ` 1`, `1_0` and the empty text
+ * would hit a pending request.
+ */
+function isAnswerId(id: JsonRpcId): boolean {
+  if (typeof id === 'number') return id >= 0;
+  if (/^(0|[1-9]\d{0,15})$/.test(id)) return true;
+  return /^[\x21-\x7e]+$/.test(id) && Number.isNaN(Number(id)) && !/^[+-]?[\d_]+$/.test(id);
 }

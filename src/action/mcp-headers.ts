@@ -9,11 +9,15 @@ import type { McpTarget } from './mcp-target.ts';
 /** Supported revisions of the streamable HTTP transport, oldest first. */
 export const MCP_REVISIONS = ['2025-03-26', '2025-06-18', '2025-11-25', '2026-07-28'] as const;
 
+/** One of them. */
+export type McpRevision = (typeof MCP_REVISIONS)[number];
+
 /** The first revision whose requests repeat their method and name in headers. */
 export const WITH_MCP_HEADERS = '2026-07-28';
 const VERSION_IN_BODY = 'io.modelcontextprotocol/protocolVersion';
 
-const SINGLE = ['mcp-protocol-version', 'mcp-method', 'mcp-name'];
+const SINGLE = ['mcp-protocol-version', 'mcp-method', 'mcp-name', 'mcp-session-id', 'last-event-id'];
+const MAX_EVENT_ID = /^[\x20-\x7e]{1,256}$/;
 
 type Headers = HttpCall['headers'];
 
@@ -30,9 +34,28 @@ export function mcpVersionProblem(headers: Headers): Deny | null {
   return deny('request.unsupported', 'the revision of MCP is not supported');
 }
 
+/** The revision that a call names; without one the first. Only for calls whose version is accepted. */
+export function mcpRevisionOf(headers: Headers): McpRevision {
+  const version = headerOf(headers, 'mcp-protocol-version');
+  return MCP_REVISIONS.find((revision) => revision === version) ?? MCP_REVISIONS[0];
+}
+
+/**
+ * Why `Last-Event-ID` is refused: it resumes the stream of a `GET`, in the revisions that have one, and is up to 256 characters
+ * of ASCII. `null` where it is accepted or not sent.
+ */
+export function mcpResumptionProblem({ headers, method }: Pick<HttpCall, 'headers' | 'method'>): Deny | null {
+  const id = headerOf(headers, 'last-event-id');
+  if (id === null) return null;
+  return method === 'GET' && mcpRevisionOf(headers) !== WITH_MCP_HEADERS && MAX_EVENT_ID.test(id)
+    ? null
+    : deny('request.malformed', 'the header `last-event-id` does not resume a stream');
+}
+
 /**
  * Checks that headers and message agree, so that anything that routes by headers sees what the server acts on: `Mcp-Method` and
- * `Mcp-Name` where they are sent; from revision 2026-07-28 on the method is required. `null` where they agree.
+ * `Mcp-Name` where they are sent; from revision 2026-07-28 on the method is required, and requests name the revision in their
+ * `_meta` too, since servers differ in which of both they go by. `null` where they agree.
  *
  * @see https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http
  */
@@ -47,15 +70,21 @@ export function mcpHeaderProblem(headers: Headers, message: JsonRpcMessage, targ
   }
   const name = headerOf(headers, 'mcp-name');
   if (name !== null && mcpHeaderText(name) !== target.name) return differs('mcp-name');
-  return message.kind === 'call' && versionDiffers(version, message.params) ? differs('mcp-protocol-version') : null;
+  return message.kind === 'call' ? versionProblem(version, { params: message.params, isRequest }) : null;
 }
 
 /** The first value of a header; `null` where it is absent. */
 export const headerOf = (headers: Headers, name: string): string | null => headers.get(name)?.[0] ?? null;
 
-function versionDiffers(header: string | null, params: ReadonlyMap<string, unknown>): boolean {
+function versionProblem(
+  header: string | null,
+  { params, isRequest }: { readonly params: ReadonlyMap<string, unknown>; readonly isRequest: boolean },
+): Deny | null {
   const inBody = objectMembers(params.get('_meta'))?.get(VERSION_IN_BODY);
-  return inBody !== undefined && header !== null && inBody !== header;
+  if (inBody !== undefined) return inBody === header ? null : differs('mcp-protocol-version');
+  return isRequest && header === WITH_MCP_HEADERS
+    ? deny('request.malformed', `revision ${WITH_MCP_HEADERS} requires \`${VERSION_IN_BODY}\` in \`_meta\``)
+    : null;
 }
 
 const differs = (header: string): Deny =>

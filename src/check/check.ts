@@ -17,7 +17,9 @@ import { observe, traceUse, traceWithdrawal } from './observe.ts';
 import type { AnsweredCheck } from './observe.ts';
 import { isHandedToken, transactionToken } from './transaction-token.ts';
 import { shownCheck } from '../decide/decided-check.ts';
+import { allReadings } from '../action/http.ts';
 import { taskTokenOf } from '../decide/facts.ts';
+import type { Facts } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
@@ -197,8 +199,15 @@ function recorded({ ledger }: CheckServices, { check, use, sent }: DecidedUse): 
 
 function answeredWith(services: CheckServices, decided: DecidedUse, handed: string | null): AnsweredCheck {
   const { check, use } = decided;
+  if (!isDeny(check.decision)) rememberCall(services, check.facts);
   const answer = answerTo(services, check, { traceId: use.place.traceId, transactionToken: handed });
   return { decided, check, answer, answeredMs: services.ports.monotonicMs() };
+}
+
+/** Remembers an allowed call that a later message can continue. INVARIANT: before the answer, since the message may come right after it. */
+function rememberCall({ asking }: CheckServices, { action, caller, credential, nowMs }: Facts): void {
+  if (asking === undefined || isDeny(action) || isDeny(caller) || isDeny(credential)) return;
+  for (const reading of allReadings(action)) asking.allowed(reading, { caller, credential }, nowMs);
 }
 
 /**

@@ -1,7 +1,10 @@
 import type { HttpCall } from '../action/call.ts';
 import type { Action } from '../action/http.ts';
-import { actionFrom } from '../action/action.ts';
+import { attemptFrom } from '../action/action.ts';
+import { followUpActionFrom, isFollowUp } from '../action/mcp-follow-up.ts';
+import type { FollowUp } from '../action/mcp-follow-up.ts';
 import { passingHeaders } from '../action/excepted-secret.ts';
+import { noPriorCalls } from '../action/prior-calls.ts';
 import { staticSecretsIn } from '../action/static-secret.ts';
 import type { AskedCheck, CheckFacts } from './asked-check.ts';
 import type { AskingAgent, CheckServices } from './services.ts';
@@ -66,16 +69,37 @@ function readingOf(
   const { call, peer } = facts;
   const caller = callerFrom(peer, services.identity, nowMs);
   const refusedCaller = isDeny(caller) ? refusedCallerFrom(peer, services.identity, facts.sourceAddress) : null;
-  const action = isDeny(by.policies) ? by.policies : actionFrom(call, by.policies.catalog);
+  const attempt = isDeny(by.policies) ? by.policies : attemptFrom(call, by.policies.catalog);
   const secrets = staticSecretsIn(call, { nowMs, digestOf: services.digestOf });
-  const passing = passingHeaders(call, secrets, { exceptions: isDeny(action) ? [] : action.staticSecrets, nowMs });
+  const passing = passingHeaders(call, secrets, { exceptions: exceptionsOf(attempt), nowMs });
   // INVARIANT: a header that is forwarded to the upstream is never read as the credential of the call.
   const isUpstreams = passing.includes('authorization');
   const found = isDeny(caller) ? caller : credentialOf(services, call, { ...by, isUpstreams });
   const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
+  const action = isFollowUp(attempt) ? continuedAction(services, attempt, { caller, credential, nowMs }) : attempt;
   const circumstances = circumstancesOf(facts, caller, action);
   const reading = { call, caller, secrets, passing, credential, presented, action, circumstances };
   return refusedCaller === null ? reading : { ...reading, refusedCaller };
+}
+
+/** The long-lived credentials that may pass: those of the action, or of the session that the call continues. */
+function exceptionsOf(attempt: Action | Deny | FollowUp): Action['staticSecrets'] {
+  if (isDeny(attempt)) return [];
+  return isFollowUp(attempt) ? attempt.mcp.session.staticSecrets : attempt.staticSecrets;
+}
+
+/** The action of a call that continues an earlier one, by the calls that are known of its caller and task. */
+function continuedAction(
+  { asking }: CheckServices,
+  followUp: FollowUp,
+  of: { readonly caller: Caller | Deny; readonly credential: Credential | Deny; readonly nowMs: number },
+): Action | Deny {
+  const { caller, credential, nowMs } = of;
+  if (isDeny(caller)) return caller;
+  if (isDeny(credential)) return credential;
+  const { mcp, session } = followUp;
+  const prior = asking?.of({ caller, credential, server: mcp.session.server.id, session }, nowMs);
+  return followUpActionFrom(followUp, prior ?? noPriorCalls);
 }
 
 const unreadable = (why: Deny): Reading => ({

@@ -1,3 +1,4 @@
+import type { AskingCalls } from './asking-calls.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { IdentityRules } from '../identity/caller.ts';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
@@ -63,6 +64,8 @@ export interface CheckServices {
   /** Writes that no decision waits for. */
   readonly reports: Pick<Reports, 'seen' | 'revoke'>;
   readonly uses: TokenUses;
+  /** The calls that later messages can continue; absent, none can be. */
+  readonly asking?: AskingCalls;
   /** Shares the uses of tokens with sidecars; absent where there are none. */
   readonly sharing?: Pick<UseSharing, 'before' | 'used'> | undefined;
   /** The rate limit of agents behind a hop, where the connection does not name the agent. Absent, there is none. */

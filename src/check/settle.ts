@@ -1,4 +1,6 @@
-import { spendsOf } from '../action/budget.ts';
+import { mostSpent, spendsOf } from '../action/budget.ts';
+import type { ActionSpend } from '../action/budget.ts';
+import { allReadings } from '../action/http.ts';
 import type { Action } from '../action/http.ts';
 import { coveringDetail } from '../action/intent-scope.ts';
 import type { CheckServices } from './services.ts';
@@ -31,9 +33,7 @@ export function useToSettle(
 ): UseToSettle | null | Deny {
   const token = taskTokenOf(facts);
   if (isDeny(decision) || token === null || isDeny(facts.action)) return null;
-  const detail = coveringDetail(token.details, facts.action, facts.nowMs);
-  if (isDeny(detail)) return detail;
-  const spends = spendsOf(detail, facts.action);
+  const spends = spentBy(facts.action, token, facts.nowMs);
   if (isDeny(spends)) return spends;
   const added = entryOf(facts.history, facts.action);
   if (spends.length === 0 && added === undefined && isCurrent(facts)) return null;
@@ -41,6 +41,19 @@ export function useToSettle(
   const key = { issuer: token.issuer, id: token.taskId };
   const use = { decisionId, key, jtiDigest: jtiDigestOf(token.tokenId), spends };
   return { token, use: entry === undefined ? use : { ...use, entry } };
+}
+
+/** What a use spends, whichever of its readings is meant. */
+function spentBy(action: Action, token: TaskToken, nowMs: number): readonly ActionSpend[] | Deny {
+  const readings: (readonly ActionSpend[])[] = [];
+  for (const reading of allReadings(action)) {
+    const detail = coveringDetail(token.details, reading, nowMs);
+    if (isDeny(detail)) return detail;
+    const spends = spendsOf(detail, reading);
+    if (isDeny(spends)) return spends;
+    readings.push(spends);
+  }
+  return mostSpent(readings);
 }
 
 /** The history entry of a use; `undefined` where the history already contains it, so that nothing is written. */

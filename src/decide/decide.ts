@@ -10,6 +10,7 @@ import type { CacheResult } from '../policy/answers/cache.ts';
 import type { Keep } from '../policy/engine.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import { useQuestion } from '../policy/use-question.ts';
+import type { UseFacts } from '../policy/use-question.ts';
 import { bindingProblem } from '../token/binding.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { TaskToken } from '../token/claims.ts';
@@ -45,11 +46,28 @@ export function decide(facts: Facts, rules: Rules): Decision {
   const refused = refusedCredential(credential, action, rules);
   if (refused !== null) return refused;
   if (isDeny(action)) return action;
+  const { binding, policies } = rules;
+  const asked = { call, caller, credential, task, history, binding, use, reuse, nowMs };
+  const decision = permitted(action, asked, { policies, rules });
+  if (isDeny(decision)) return decision;
+  for (const reading of action.further ?? []) {
+    const also = permitted(reading, asked, { policies, rules });
+    if (isDeny(also)) return also;
+  }
+  return decision;
+}
+
+/** Whether intent and policies permit one reading of a call. A call that can be read in several ways needs each of them. */
+function permitted(
+  action: Action,
+  asked: Omit<UseFacts, 'action' | 'task'> & { readonly task: Task | null },
+  { policies, rules }: { readonly policies: PolicySet; readonly rules: Rules },
+): Decision {
+  const { credential, task, nowMs } = asked;
   const covered = credential.kind === 'task-token' ? coveringDetail(credential.details, action, nowMs) : null;
   if (isDeny(covered)) return covered;
-  const { binding, policies } = rules;
-  const asked = { call, caller, credential, task, history, action, binding, use, reuse, nowMs };
-  return authorize(policies, useQuestion(asked, policies.catalog), keepOf({ credential, task, action, nowMs }, rules));
+  const question = useQuestion({ ...asked, action }, policies.catalog);
+  return authorize(policies, question, keepOf({ credential, task, action, nowMs }, rules));
 }
 
 /**

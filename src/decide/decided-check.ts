@@ -73,7 +73,7 @@ export function shownCheck<T extends Pick<DecidedCheck, 'decision' | 'facts'>>(
   const told = {
     decision: isDeny(decision) ? { ...decision, detail: shown(decision.detail) } : decision,
     call: isDeny(call) ? call : shownCall(call, shown),
-    action: isDeny(action) || action.mcp === undefined ? action : { ...action, mcp: shownMcp(action.mcp, shown) },
+    action: isDeny(action) ? action : shownAction(action, shown),
   };
   if (isAsItWas) return judgement;
   const { decision: shownDecision, ...shownFacts } = told;
@@ -92,6 +92,16 @@ const shownCall = (call: HttpCall, shown: Show): HttpCall => ({
   path: shown(call.path),
   query: call.query === '' ? '' : shown(`?${call.query}`).replace(/^\?/, ''),
 });
+
+function shownAction(action: Action, shown: Show): Action {
+  const { mcp, carried } = action;
+  if (mcp === undefined && carried === undefined) return action;
+  return {
+    ...action,
+    ...(mcp === undefined ? {} : { mcp: shownMcp(mcp, shown) }),
+    ...(carried === undefined ? {} : { carried: { ...carried, names: carried.names.map(shown) } }),
+  };
+}
 
 const shownMcp = ({ method, tool }: NonNullable<Action['mcp']>, shown: Show): NonNullable<Action['mcp']> => ({
   method: shown(method),

@@ -28,13 +28,14 @@ export function recordedUseFrom(bytes: Uint8Array): PlacedUse | 'other' | Proble
 export function useFrom(record: { readonly [name: string]: JsonValue }): UseRecord | Problem {
   const use = useMembers(record);
   if (isProblem(use)) return use;
-  const { usedElsewhere, withdraws, args, origin, by, ...rest } = use;
+  const { usedElsewhere, withdraws, args, carried, origin, by, ...rest } = use;
   return {
     kind: 'use',
     ...rest,
     ...(usedElsewhere === null ? {} : { usedElsewhere }),
     ...(withdraws === null ? {} : { withdraws }),
     ...(args === null ? {} : { args }),
+    ...(carried === null ? {} : { carried }),
     ...(origin === null ? {} : { origin }),
     ...(by === null ? {} : { by }),
   };
@@ -72,6 +73,7 @@ const useMembers = members(
     credential: orNull(words),
     action: orNull(words),
     args: optional(recordedArguments),
+    carried: optional(recordedArguments),
     decision: oneOf(['allow', 'deny']),
     reason: orNull(reason),
     policyIds: listOf(words, { min: 0, max: MAX_RECORD_BYTES }),

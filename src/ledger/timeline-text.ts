@@ -175,7 +175,7 @@ function outcomeText(outcome: OutcomeRecord): string {
 const useText = (use: UseRecord): string =>
   [
     use.tokenUse === null ? 'use' : `use ${use.tokenUse}`,
-    `${use.action ?? NONE} ${use.method} ${use.host}${use.path}${argsText(use.args)}`,
+    `${use.action ?? NONE} ${use.method} ${use.host}${use.path}${argsText(use.args)}${carriedText(use.carried)}`,
     ...(use.usedElsewhere === undefined ? [] : [`used elsewhere before, span ${use.usedElsewhere.spanId}`]),
     ...(use.withdraws === undefined ? [] : [`withdraws ${use.withdraws}`]),
   ].join(': ');
@@ -185,6 +185,10 @@ const argsText = (args: UseRecord['args'] = {}): string =>
   Object.entries(args)
     .map(([name, value]) => ` ${name}=${JSON.stringify(value)}`)
     .join('');
+
+/** What an MCP call carried beside its arguments, such as ` carried=["inputResponses/amount"]`. */
+const carriedText = (carried: UseRecord['carried']): string =>
+  carried === undefined ? '' : ` carried=${JSON.stringify(carried['names'] ?? [])}`;
 
 const decided = (record: UseRecord | IntentRecord, error: string | null): readonly string[] => [
   record.decision,

@@ -6,7 +6,13 @@ import type { UseRecord } from './record.ts';
  */
 export function plainUseText(record: UseRecord): string | null {
   const { action, agent, at, credential, decision, decisionId, detail, host, jtiDigest, kind, method, path } = record;
-  if (record.args !== undefined || record.origin !== undefined || record.by !== undefined) return null;
+  if (
+    record.args !== undefined ||
+    record.carried !== undefined ||
+    record.origin !== undefined ||
+    record.by !== undefined
+  )
+    return null;
   const {
     policyGeneration,
     policyIds,

@@ -5,6 +5,7 @@ import type { DecidedCheck } from '../decide/decided-check.ts';
 import type { SpanReference } from '../token/claims.ts';
 import { jtiDigestOf, recordText } from './record.ts';
 import { recordedArgs } from './recorded-args.ts';
+import { recordedCarried } from './recorded-carried.ts';
 import type { UseRecord } from './record.ts';
 
 /** The record of one check, with the same fields on allow and deny. */
@@ -13,6 +14,7 @@ export function useRecord(judgement: DecidedCheck, span: SpanReference): UseReco
   const { call, caller, credential, action } = facts;
   const token = taskTokenOf(facts);
   const args = isDeny(action) ? null : recordedArgs(action);
+  const carried = isDeny(action) || action.carried === undefined ? null : recordedCarried(action.carried);
   // In canonical order, so that it can be concatenated.
   const record: UseRecord = {
     action: isDeny(action) ? null : action.id,
@@ -43,5 +45,6 @@ export function useRecord(judgement: DecidedCheck, span: SpanReference): UseReco
       : { usedElsewhere: { spanId: facts.usedElsewhere.spanId, traceId: facts.usedElsewhere.traceId } }),
     ...(judgement.withdraws === undefined ? {} : { withdraws: judgement.withdraws }),
   };
-  return args === null ? record : { ...record, args };
+  if (args === null && carried === null) return record;
+  return { ...record, ...(args === null ? {} : { args }), ...(carried === null ? {} : { carried }) };
 }

@@ -1,5 +1,6 @@
 import type { TraceSource } from '../admin/trace-answer.ts';
 import { shownText } from '../action/static-secret.ts';
+import { AskingCalls } from '../check/asking-calls.ts';
 import { checksWith } from '../check/check.ts';
 import type { CheckServices } from '../check/services.ts';
 import { traceFilterFrom } from '../check/trace/trace-filter.ts';
@@ -94,7 +95,8 @@ export async function startChecks(
   const sharing = sharingOf(parts, uses);
   closers.push(() => sharing?.close());
   const services = servicesOf(parts, { keys, nonces, transactionToken });
-  const checks = checksWith({ ...services, ...admitting, outcomes, uses, sharing, traces });
+  const asking = new AskingCalls();
+  const checks = checksWith({ ...services, ...admitting, outcomes, uses, asking, sharing, traces });
   const network = await networkOf(parts);
   if (isStartProblem(network)) return network;
   const { certificateFrom, maxBodyBytes: partialBodyBytes } = config.extAuthz;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { spendsOf } from '../../src/action/budget.ts';
+import { mostSpent, spendsOf } from '../../src/action/budget.ts';
 import type { Action, ArgumentValue } from '../../src/action/http.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
 import type { AuthorizationDetail, Constraints } from '../../src/token/authorization-details.ts';
@@ -79,5 +79,39 @@ describe('spendsOf', () => {
       reason: 'action.outside-intent',
       detail: message,
     });
+  });
+});
+
+const answered = (names: readonly string[]): NonNullable<Action['continues']> => ({
+  calls: { calls: [], isCut: false, isAnswered: () => false },
+  answered: new Set(names),
+  message: { session: 's', answer: 0 },
+});
+const amountOf = (amount: number, limit = 500) => ({ kind: 'amount', name: 'amount', amount, limit }) as const;
+
+// Issue 37, point 2: an answer to a question of a server was not counted.
+describe('spendsOf of what an answer brings', () => {
+  const all: Partial<Constraints> = { maxAmount, maxCalls: 3, singleUse: true };
+  const amount = { kind: 'amount', name: 'amount', amount: 5, limit: 500 };
+
+  it.each<[string, Partial<Action>, unknown]>([
+    ['its amount, and no further call', { continues: answered(['amount']) }, [amount]],
+    ['nothing without an amount', { continues: answered(['note']) }, []],
+    [
+      'nothing of an amount that is still to be answered',
+      { args: new Map(), unanswered: ['amount'] },
+      [{ kind: 'single-use' }, { kind: 'calls', limit: 3 }],
+    ],
+  ])('is %s', (_name, over, expected) => {
+    expect(spendsOf(detail(all), { ...action({ amount: 5 }), ...over })).toEqual(expected);
+  });
+
+  it('is the most that any reading takes, up to the least limit', () => {
+    const calls = { kind: 'calls', limit: 3 } as const;
+    expect(mostSpent([[calls, amountOf(1)], [amountOf(1_000_000, 400)], [calls, amountOf(2)]])).toEqual([
+      calls,
+      amountOf(1_000_000, 400),
+    ]);
+    expect(mostSpent([[calls]])).toEqual([calls]);
   });
 });

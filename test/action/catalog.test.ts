@@ -209,9 +209,9 @@ describe('catalogFrom finds in the protocols', () => {
       'the arguments of a gRPC method need the `descriptorSet` of its messages',
     ],
     [
-      'arguments of resources',
-      ['resources, risk: low', 'resources, risk: low, args: {}'],
-      'the arguments of `resources` are fixed: remove `args`',
+      'an argument of resources that they have already',
+      ['resources, risk: low', 'resources, risk: low, args: { uri: {} }'],
+      '`uri` is an argument already',
     ],
     [
       'a header that is no name',
@@ -263,9 +263,27 @@ describe('catalogFrom finds in the protocols', () => {
       'with `otherArguments: deny` the body is `json` or `none`',
     ],
     [
-      'other arguments of resources, whose arguments are fixed',
-      ['tickets.resources, risk: low', 'tickets.resources, risk: low, otherArguments: deny'],
-      'the arguments of `resources` are fixed: remove `otherArguments`',
+      'an input with two kinds of answers',
+      ['tickets.resources, risk: low', 'tickets.resources, risk: low, inputs: { a: { text: {}, roots: {} } }'],
+      'the input `a` has exactly one of `content`, `text` and `roots`',
+    ],
+    [
+      'an answer of another type than the argument of its name',
+      [
+        'tickets.resources, risk: low',
+        'tickets.resources, risk: low, inputs: { a: { content: { uri: { type: long } } } }',
+      ],
+      '`uri` is a `long` here and a `string` elsewhere in this action',
+    ],
+    [
+      'an answer with a name that no argument can have',
+      ['tickets.resources, risk: low', 'tickets.resources, risk: low, inputs: { a: { text: { as: __x } } }'],
+      'the argument name `__x` must be printable',
+    ],
+    [
+      'a state that is not sealed',
+      ['tickets.resources, risk: low', 'tickets.resources, risk: low, state: open'],
+      '`state` `open` must be one of `sealed`',
     ],
     [
       'a gRPC method without other arguments and a descriptor set',

@@ -32,9 +32,8 @@ describe('jsonRpcFrom reads', () => {
       { kind: 'call', id: 'a', method: 'ping', params: {} },
     ],
     ['a notification', '{"jsonrpc":"2.0","method":"x"}', { kind: 'call', id: null, method: 'x', params: {} }],
-    ['a result', '{"jsonrpc":"2.0","id":7,"result":{}}', { kind: 'answer', id: 7 }],
-    ['an error', '{"jsonrpc":"2.0","id":7,"error":{"code":1}}', { kind: 'answer', id: 7 }],
-    ['an error without id', '{"jsonrpc":"2.0","error":{"code":1}}', { kind: 'answer', id: null }],
+    ['a result', '{"jsonrpc":"2.0","id":7,"result":{}}', { kind: 'answer', id: 7, of: { result: {} } }],
+    ['an error', '{"jsonrpc":"2.0","id":7,"error":{"code":1}}', { kind: 'answer', id: 7, of: { error: { code: 1 } } }],
   ])('%s', (_name, text, expected) => {
     expect(read(text)).toEqual(expected);
   });
@@ -75,6 +74,16 @@ describe('jsonRpcFrom denies', () => {
     ['`__proto__`', '{"jsonrpc":"2.0","__proto__":{"method":"a"}}', 'has a member that JSON-RPC does not have'],
     ['no method', '{"jsonrpc":"2.0","id":1}', 'must be a call or an answer'],
     ['a result without id', '{"jsonrpc":"2.0","result":{}}', 'must be a call or an answer'],
+    ['an error without id', '{"jsonrpc":"2.0","error":{"code":1}}', 'must be a call or an answer'],
+    // SDKs turn the id of an answer into a number.
+    ...['"0x1"', '""', '"01"', '" 1"', '"1_0"', '"+1"', '"1e0"', '"1.0"', '-1'].map(
+      (id) =>
+        [
+          `${id} as id of an answer (issue 37, point 2)`,
+          `{"jsonrpc":"2.0","id":${id},"result":{}}`,
+          'has an id that some parsers read as another',
+        ] as [string, string, string],
+    ),
     ['a result and an error', '{"jsonrpc":"2.0","id":1,"result":1,"error":1}', 'must be a call or an answer'],
     ['a call that is an answer', '{"jsonrpc":"2.0","id":1,"method":"a","result":1}', 'is both a call and an answer'],
     ['params as a list', '{"jsonrpc":"2.0","method":"a","params":["x"]}', 'has params that are not an object'],
@@ -87,12 +96,12 @@ describe('jsonRpcFrom denies', () => {
           'has an invalid method: must be plain text of 1 to 128 characters',
         ] as [string, string, string],
     ),
-    ...['null', '1.5', '9007199254740993', '{}', 'true', `"${'x'.repeat(257)}"`].map(
+    ...['null', '1.5', '9007199254740993', '{}', 'true', `"${'x'.repeat(129)}"`].map(
       (id) =>
         [
           `${id.slice(0, 20)} as id`,
           `{"jsonrpc":"2.0","id":${id},"method":"a"}`,
-          'has an invalid id: must be a safe integer or text of at most 256 characters',
+          'has an invalid id: must be a safe integer or text of at most 128 characters',
         ] as [string, string, string],
     ),
   ])('%s', (_name, text, problem) => {

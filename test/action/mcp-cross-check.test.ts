@@ -42,7 +42,7 @@ describe('mcpReadingProblem lets pass', () => {
     ['the largest id', [reading({ ...head, id: 2 ** 53 - 1 })], call('tools/call', {}, Number.MAX_SAFE_INTEGER)],
     ['minus zero for zero', [reading({ ...head, id: -0 })], call('tools/call', {}, 0)],
     ['a notification', [reading({ method: 'notifications/initialized' })], call('notifications/initialized', {}, null)],
-    ['an answer', [reading({ method: '__jsonrpc_response', id: 7 })], { kind: 'answer', id: 7 }],
+    ['an answer', [reading({ method: '__jsonrpc_response', id: 7 })], { kind: 'answer', id: 7, of: { result: {} } }],
     [
       'a reference',
       [reading({ ...head, method: 'completion/complete' }, { ref: { type: 'ref/prompt', name: 'p' } })],
@@ -114,7 +114,12 @@ describe('mcpReadingProblem denies', () => {
       tool,
       another('params.name'),
     ],
-    ['a call for an answer', [reading({ method: 'ping', id: 7 })], { kind: 'answer', id: 7 }, another('method')],
+    [
+      'a call for an answer',
+      [reading({ method: 'ping', id: 7 })],
+      { kind: 'answer', id: 7, of: { result: {} } },
+      another('method'),
+    ],
     [
       'a call that has the name of an answer',
       [reading({ method: '__jsonrpc_response', id: 1 })],

@@ -2,6 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import type { HttpCall } from '../../src/action/call.ts';
 import { mcpActionFrom } from '../../src/action/mcp.ts';
+import { followUpActionFrom, isFollowUp } from '../../src/action/mcp-follow-up.ts';
+import { noPriorCalls } from '../../src/action/prior-calls.ts';
 import { MCP_REVISIONS } from '../../src/action/mcp-headers.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { mustCatalog } from '../builders/catalog.ts';
@@ -62,13 +64,29 @@ const notification = (method: string, params?: unknown): object => ({
   method,
   ...(params === undefined ? {} : { params }),
 });
+/** The `_meta` of a request, which names the revision from 2026-07-28 on. */
+const metaOf = (revision: string): object =>
+  revision === '2026-07-28'
+    ? {
+        _meta: {
+          'io.modelcontextprotocol/protocolVersion': revision,
+          'io.modelcontextprotocol/clientCapabilities': {},
+        },
+      }
+    : {};
+const modern = (method: string, params: object = {}): HttpCall =>
+  call(message(method, { ...metaOf('2026-07-28'), ...params }), {
+    'mcp-protocol-version': '2026-07-28',
+    'mcp-method': method,
+  });
 const create = (args: unknown): object => message('tools/call', { name: 'create_ticket', arguments: args });
 
 function outcome(given: HttpCall): unknown {
   const at = catalog.serverAt(given.host, given.segments);
   const target = at.kind === 'server' ? catalog.find(at.server, given.method, given.segments) : undefined;
   if (target?.kind !== 'mcp') throw new Error('not a call of MCP');
-  const action = mcpActionFrom(given, target.mcp);
+  const attempt = mcpActionFrom(given, target.mcp);
+  const action = isFollowUp(attempt) ? followUpActionFrom(attempt, noPriorCalls) : attempt;
   return isDeny(action) ? `${action.reason}: ${action.detail}` : [action.id, Object.fromEntries(action.args)];
 }
 
@@ -87,12 +105,6 @@ describe('mcpActionFrom names the action', () => {
     ['a tool without arguments', call(message('tools/call', { name: 'café €' })), 'tickets.cafe', {}],
     ['a resource', call(message('resources/read', { uri: 'file:///a' })), 'tools.read', { uri: 'file:///a' }],
     ['a subscription', call(message('resources/subscribe', { uri: 'file:///a' })), 'tools.read', { uri: 'file:///a' }],
-    [
-      'the completion of a resource',
-      call(message('completion/complete', { ref: { type: 'ref/resource', uri: 'file:///{x}' } })),
-      'tools.read',
-      { uri: 'file:///{x}' },
-    ],
     ['a prompt', call(message('prompts/get', { name: 'greet' }), {}, onOpen), 'open.prompt', { name: 'greet' }],
     ['a tool that falls to `other`', call(create({}), {}, onOpen), 'open.other', {}],
     ['a method that falls to `other`', call(message('acme/extension'), {}, onOpen), 'open.other', {}],
@@ -100,20 +112,21 @@ describe('mcpActionFrom names the action', () => {
     ...[
       'initialize',
       'ping',
-      'server/discover',
       'tools/list',
       'resources/list',
       'resources/templates/list',
       'prompts/list',
       'logging/setLevel',
-      'subscriptions/listen',
     ].map((method) => [method, call(message(method)), 'tools.mcp.session', {}] as [string, HttpCall, string, object]),
+    ...['server/discover', 'subscriptions/listen', 'tools/list', 'prompts/list'].map(
+      (method) =>
+        [`${method} of 2026-07-28`, modern(method), 'tools.mcp.session', {}] as [string, HttpCall, string, object],
+    ),
     ...[
       'notifications/initialized',
       'notifications/cancelled',
       'notifications/progress',
       'notifications/roots/list_changed',
-      'notifications/tasks/status',
     ].map(
       (method) => [method, call(notification(method)), 'tools.mcp.session', {}] as [string, HttpCall, string, object],
     ),
@@ -124,14 +137,22 @@ describe('mcpActionFrom names the action', () => {
       {},
     ],
     ['a notification that falls to `other`', call(notification('notifications/acme'), {}, onOpen), 'open.other', {}],
-    ['a task', call(message('tasks/get', { taskId: 't' })), 'tools.mcp.session', {}],
+    [
+      'the status of a task of the client',
+      call(notification('notifications/tasks/status'), { 'mcp-protocol-version': '2025-11-25' }),
+      'tools.mcp.session',
+      {},
+    ],
     ['a stream', call('', {}, { method: 'GET' }), 'tools.mcp.session', {}],
     ['the end of a session', call('', {}, { method: 'DELETE', body: null }), 'tools.mcp.session', {}],
     ...MCP_REVISIONS.map(
       (revision) =>
         [
           revision,
-          call(message('ping'), { 'mcp-protocol-version': revision, 'mcp-method': 'ping' }),
+          call(message('tools/list', metaOf(revision)), {
+            'mcp-protocol-version': revision,
+            'mcp-method': 'tools/list',
+          }),
           'tools.mcp.session',
           {},
         ] as [string, HttpCall, string, object],
@@ -148,12 +169,6 @@ describe('mcpActionFrom names the action', () => {
       'tickets.cafe',
       {},
     ],
-    [
-      'a task in the header',
-      call(message('tasks/cancel', { taskId: 't' }), { 'mcp-name': 't' }),
-      'tools.mcp.session',
-      {},
-    ],
   ])('%s', (_name, given, id, args) => {
     expect(outcome(given)).toEqual([id, args]);
   });
@@ -165,9 +180,14 @@ describe('mcpActionFrom denies', () => {
     ['resource', 'resources/read', (uri: string) => ({ uri })],
     ['prompt', 'prompts/get', (name: string) => ({ name })],
     ['task', 'tasks/get', (taskId: string) => ({ taskId })],
-    ['resource', 'completion/complete', (uri: string) => ({ ref: { type: 'ref/resource', uri } })],
+    [
+      'resource',
+      'completion/complete',
+      (uri: string) => ({ ref: { type: 'ref/resource', uri }, argument: { name: 'x', value: '' } }),
+    ],
   ])('denies a %s of 257 characters in %s, and reads one of 256 (issue 37, point 1)', (what, method, params) => {
-    const named = (chars: number): unknown => outcome(call(message(method, params('x'.repeat(chars)))));
+    const named = (chars: number): unknown =>
+      outcome(call(message(method, params('x'.repeat(chars))), { 'mcp-protocol-version': '2025-11-25' }));
     expect(named(257)).toBe(`request.malformed: the name of the ${what} is longer than 256 characters`);
     expect(named(256)).not.toContain('request.malformed');
   });
@@ -261,7 +281,7 @@ describe('mcpActionFrom denies', () => {
     ],
     [
       'a completion of nothing',
-      call(message('completion/complete', { ref: { type: 'x' } })),
+      call(message('completion/complete', { ref: { type: 'x' }, argument: { name: 'a', value: '' } })),
       'request.malformed: the completion must refer to a prompt or a resource',
     ],
     [

@@ -33,13 +33,17 @@ export function importedMcpTools(document: unknown, options: ImportOptions): Imp
     limited.push(...inTool.limited.map((one) => ({ ...one, of: name })));
     const written = inTool.args.size === 0 ? {} : { args: Object.fromEntries(inTool.args) };
     const closed = inTool.isClosed ? { otherArguments: 'deny' } : {};
-    tools.set(name, { action: id, risk: riskOf(memberOf(tool, 'annotations')), ...closed, ...written });
+    const tasks = TASKS.has(memberOf(memberOf(tool, 'execution'), 'taskSupport')) ? { tasks: true } : {};
+    tools.set(name, { action: id, risk: riskOf(memberOf(tool, 'annotations')), ...closed, ...tasks, ...written });
   }
   return {
     server: { mcp: { path: '/mcp', tools: Object.fromEntries(tools) } },
     notes: [...chosen.notes, ...limitNotes(limited), ...notes],
   };
 }
+
+/** What a tool says of calls that become tasks, which the catalog must allow. */
+const TASKS: ReadonlySet<unknown> = new Set(['optional', 'required']);
 
 function riskOf(annotations: unknown): string {
   if (memberOf(annotations, 'readOnlyHint') === true) return 'low';

@@ -153,7 +153,8 @@ export class Trial {
 
   /** The candidate's decision, with its own catalog. */
   #decided(facts: Facts, candidate: PolicySet): Decision {
-    const action = isDeny(facts.call) ? facts.call : actionFrom(facts.call, candidate.catalog);
+    const prior = isDeny(facts.action) ? undefined : facts.action.continues?.calls;
+    const action = isDeny(facts.call) ? facts.call : actionFrom(facts.call, candidate.catalog, prior);
     return decide({ ...facts, action }, { binding: this.#parts.binding, policies: candidate });
   }
 

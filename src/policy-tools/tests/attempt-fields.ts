@@ -99,17 +99,25 @@ const base64: Reader<Uint8Array> = (value) => {
   return isBase64 ? Buffer.from(value, 'base64') : { problem: 'must be base64' };
 };
 
-/** `tool` with `arguments` is short for the method `tools/call`. */
+/** `tool` with `arguments`, answers (`inputs`) and `meta` is short for the method `tools/call`. */
 function mcp(yaml: YamlFile, node: PlacedNode): Attempt | null {
-  const optional = ['server', 'tool', 'arguments', 'method', 'params'] as const;
+  const optional = ['server', 'tool', 'arguments', 'inputs', 'meta', 'method', 'params'] as const;
   const fields = fieldsOf(yaml, node, { what: '`mcp`', required: [], optional });
   if (!fields.has('tool')) return jsonRpc(yaml, node, 'mcp');
+  const inputs = leafOf(yaml, fields.get('inputs'), { what: '`inputs`', reader: anyObject });
+  const meta = leafOf(yaml, fields.get('meta'), { what: '`meta`', reader: anyObject });
   if (fields.has('method') || fields.has('params')) yaml.report(node.offset, 'either `tool` or `method`, not both');
   const name = leafOf(yaml, fields.get('tool'), { what: '`tool`', reader: some });
   const sent = leafOf(yaml, fields.get('arguments'), { what: '`arguments`', reader: anyObject });
   const server = leafOf(yaml, fields.get('server'), { what: '`server`', reader: some }) ?? null;
   if (typeof name !== 'string') return null;
-  return { kind: 'mcp', server, method: 'tools/call', params: { name, arguments: sent ?? {} } };
+  const params = {
+    name,
+    arguments: sent ?? {},
+    ...(inputs && { inputResponses: inputs }),
+    ...(meta && { _meta: meta }),
+  };
+  return { kind: 'mcp', server, method: 'tools/call', params };
 }
 
 function jsonRpc(yaml: YamlFile, node: PlacedNode, kind: 'mcp' | 'a2a'): Attempt | null {

@@ -1,9 +1,10 @@
 import { placeInParams, SEND_METHODS } from '../../action/a2a-methods.ts';
 import type { Catalog, CatalogAction, Server } from '../../action/catalog.ts';
-import type { ArgumentSpec } from '../../action/catalog-arguments.ts';
+import type { ArgumentSpec, CarriedArgument } from '../../action/catalog-arguments.ts';
 import type { FieldDescriptor } from '../../action/protobuf/descriptor-set.ts';
 import { indexOf } from '../../action/json-pointer.ts';
 import { messageFromJson } from '../../action/protobuf/message-json.ts';
+import { mcpRoundOf } from './mcp-round.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import type { Attempt, WrittenCall } from './test-case.ts';
@@ -69,7 +70,15 @@ function jsonRpcCall(attempt: Of<'mcp'> | Of<'a2a'>, catalog: Catalog): WrittenC
   const { kind, server, method, params } = attempt;
   const tool = kind === 'mcp' && method === 'tools/call' && 'name' in params ? `tools/${String(params.name)}` : method;
   const entry = endpointOf({ kind, server, method: tool }, catalog);
-  return isProblem(entry) ? entry : jsonRpcTo(entry, method, params);
+  if (isProblem(entry)) return entry;
+  return 'inputResponses' in params ? nextRound(entry, method, params) : jsonRpcTo(entry, method, params);
+}
+
+/** A call that answers questions of the server. */
+function nextRound(entry: CatalogAction, method: string, params: object): WrittenCall {
+  const round = mcpRoundOf(entry, method, params);
+  const call = jsonRpcTo(entry, method, round.params);
+  return { ...call, headers: [...call.headers, ...round.headers] };
 }
 
 const jsonRpcTo = (entry: CatalogAction, method: string, params: object): WrittenCall => ({
@@ -197,11 +206,35 @@ function mcpTo(action: CatalogAction, given: readonly Given[]): WrittenCall | Pr
   const value = (of: string): unknown => given.find(({ spec }) => spec.name === of)?.value ?? 'x';
   if (action.isSession) return jsonRpcTo(action, 'ping', {});
   if (name.startsWith('tools/')) {
-    return jsonRpcTo(action, 'tools/call', { name: name.slice('tools/'.length), arguments: bodyOf(given) });
+    return toolCall(action, { name: name.slice('tools/'.length), arguments: bodyOf(given) }, given);
   }
-  const params = { resources: { uri: value('uri') }, prompts: { name: value('name') } };
+  const { arguments: sent } = { arguments: undefined, ...bodyOf(given) };
+  const more = sent === undefined ? {} : { arguments: sent };
+  const params = { resources: { uri: value('uri') }, prompts: { name: value('name'), ...more } };
   if (name === 'resources') return jsonRpcTo(action, 'resources/read', params.resources);
   return name === 'prompts' ? jsonRpcTo(action, 'prompts/get', params.prompts) : jsonRpcTo(action, 'x-other', {});
+}
+
+/** The call of a tool, with the answers and keys of `_meta` among the given arguments. */
+function toolCall(action: CatalogAction, params: object, given: readonly Given[]): WrittenCall {
+  const carried = given.flatMap(({ spec, value }) =>
+    spec.from === 'input' || spec.from === 'meta' ? [{ spec, value }] : [],
+  );
+  const meta = carried.flatMap(({ spec, value }) => (spec.from === 'meta' ? [[spec.key, value] as const] : []));
+  const answers = new Map<string, object>();
+  for (const { spec, value } of carried) {
+    if (spec.from === 'input') answers.set(spec.key, answerWith(spec, value, answers.get(spec.key)));
+  }
+  const sent = { ...params, ...(meta.length === 0 ? {} : { _meta: Object.fromEntries(meta) }) };
+  if (answers.size === 0) return jsonRpcTo(action, 'tools/call', sent);
+  return nextRound(action, 'tools/call', { ...sent, inputResponses: Object.fromEntries(answers) });
+}
+
+function answerWith({ part, member }: CarriedArgument, value: unknown, other: object = {}): object {
+  if (part === 'text') return { role: 'assistant', model: 'x', content: { type: 'text', text: value } };
+  if (part === 'roots') return { roots: Array.isArray(value) ? value.map((uri: unknown) => ({ uri })) : value };
+  const content = 'content' in other ? other.content : {};
+  return { action: 'accept', content: { ...(typeof content === 'object' ? content : {}), [member]: value } };
 }
 
 function a2aTo(action: CatalogAction, given: readonly Given[]): WrittenCall {

@@ -26,6 +26,7 @@ function outcome(lines: string, policies = set): string {
 const CALL = "call: { method: GET, url: 'https://payments.acme.test/v1/payments' }";
 const PAY = 'action: payments.create';
 
+const limitOf = (amount: number) => `, inputs: { limit: { action: accept, content: { amount: ${amount} } } }`;
 const mcpServer = (id: string) =>
   `  ${id}:\n    hosts: [${id}.test]\n    audience: https://${id}.test\n    mcp: { path: /mcp, tools: { t: { action: ${id}.t, risk: low } } }\n`;
 
@@ -224,6 +225,38 @@ when { context.requested.constraints has maxAmount };`,
     expect(outcome('grpc: { method: a.B/C, message: CgE= }', policies)).toBe('allow by all');
     expect(outcome('grpc: { method: a.B/D }', policies)).toContain('deny action.unknown');
     expect(outcome('mcp: { method: resources/read, params: { uri: a } }', policies)).toBe('allow by all');
+  });
+
+  // Issue 37, point 2.
+  it('sends answers and keys of `_meta`, and judges every value of an argument', async () => {
+    const catalog = `servers:
+  bank:
+    hosts: [bank.test]
+    audience: https://bank.test
+    mcp:
+      path: /mcp
+      tools:
+        pay:
+          action: pay
+          risk: medium
+          args: { amount: { type: long, header: Amount } }
+          inputs: { limit: { content: { amount: { type: long } } }, why: { text: { as: note } }, where: { roots: {} } }
+          meta: { acme/unit: { as: unit } }
+`;
+    const policy = `@id("all") permit (principal, action, resource);
+@id("most") forbid (principal, action == Remit::Action::"pay", resource)
+when { context.args has amount && context.args.amount > 100 };
+@id("unit") forbid (principal, action == Remit::Action::"pay", resource)
+when { context.args has unit && context.args.unit == "hours" };`;
+    const policies = await mustLoad(folderWith(policy, { catalog }));
+    const paying = (more: string) => outcome(`mcp: { tool: pay, arguments: { amount: 1 }${more} }`, policies);
+    expect(paying(limitOf(100))).toBe('allow by all');
+    expect(paying(limitOf(1_000_000))).toBe('deny policy.forbidden by most');
+    expect(paying(', inputs: { sum: { action: accept } }')).toContain('does not name `/inputResponses/sum`');
+    expect(paying(', meta: { acme/unit: hours }')).toBe('deny policy.forbidden by unit');
+    const args = (given: string) => outcome(`action: pay\nargs: { ${given} }`, policies);
+    expect(args('note: a, where: ["file:///a"], unit: days')).toBe('allow by all');
+    expect(args('unit: hours')).toBe('deny policy.forbidden by unit');
   });
 
   it('asks for `server` where several match', async () => {

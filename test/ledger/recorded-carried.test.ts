@@ -1,0 +1,56 @@
+import { hash } from 'node:crypto';
+import { describe, expect, it } from '@jest/globals';
+import { carriedFrom } from '../../src/action/carried.ts';
+import { encodedRecord } from '../../src/ledger/encoded-record.ts';
+import { leafBytes } from '../../src/ledger/leaf.ts';
+import { recordedCarried } from '../../src/ledger/recorded-carried.ts';
+import { recordedUseFrom } from '../../src/ledger/recorded-use.ts';
+import { must } from '../builders/must.ts';
+import { useOf } from '../policy-tools/tests/records.ts';
+
+const recorded = (values: Readonly<Record<string, unknown>>) => {
+  const carried = carriedFrom(new Map(Object.entries(values)));
+  return carried === undefined ? null : recordedCarried(carried);
+};
+
+describe('recordedCarried', () => {
+  it('names the places, and has one digest of their canonical JSON', () => {
+    const text = '{"inputResponses/limit":{"action":"accept","content":{"amount":5}},"requestState":"x"}';
+    expect(
+      recorded({ requestState: 'x', 'inputResponses/limit': { content: { amount: 5 }, action: 'accept' } }),
+    ).toEqual({ names: ['requestState', 'inputResponses/limit'], 'sha-256': hash('sha256', text, 'base64url') });
+    expect(recorded({})).toBeNull();
+  });
+
+  it('names 32, and says how many more there are', () => {
+    const values = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`_meta/k${index}`, index]));
+    const { names, more } = recorded(values) ?? {};
+    expect([(names as readonly string[]).length, more]).toEqual([32, 8]);
+  });
+
+  it('keeps its names short together', () => {
+    const values = Object.fromEntries(
+      Array.from({ length: 32 }, (_, index) => [`_meta/${'k'.repeat(200)}${index}`, 1]),
+    );
+    expect(JSON.stringify(recorded(values)).length).toBeLessThan(2_300);
+  });
+
+  it.each<[string, Readonly<Record<string, unknown>>]>([
+    ['a password by its name', { 'inputResponses/login': { action: 'accept', content: { password: 'hunter22' } } }],
+    ['a key anywhere', { '_meta/x': [{ y: 'AKIAIOSFODNN7EXAMPLE' }] }],
+  ])('gives nobody a digest to guess %s from', (_name, values) => {
+    expect(recorded(values)).toEqual({ names: Object.keys(values), withheld: 'secret' });
+  });
+
+  it('leaves out the digest of a number that a double cannot hold', () => {
+    expect(recorded({ '_meta/x': Infinity })).toEqual({ names: ['_meta/x'] });
+  });
+
+  it('is read again from a record', () => {
+    const carried = must(recorded({ requestState: 'x' })) ?? {};
+    const { seq: _seq, ...use } = useOf();
+    const { bytes } = must(encodedRecord({ ...use, carried }));
+    const leaf = must(leafBytes(bytes, { boot: '0'.repeat(32), mono: 1, prev: null, seq: 1 }));
+    expect(recordedUseFrom(leaf)).toEqual({ ...use, carried, seq: 1 });
+  });
+});
