@@ -41,6 +41,10 @@ export const clientPackages = {
     ],
   },
   'mcp-typescript-2': { registry: 'npm', packages: ['@modelcontextprotocol/client@2.4.0'] },
+  'mcp-bank': {
+    registry: 'npm',
+    packages: ['@modelcontextprotocol/server@2.4.0', '@modelcontextprotocol/client@2.4.0'],
+  },
   'vercel-ai': { registry: 'npm', packages: ['ai@7.0.173', '@ai-sdk/mcp@2.0.99', '@ai-sdk/openai-compatible@3.0.92'] },
   pytest: { registry: 'pip', packages: ['pytest==9.2.0'] },
   vitest: { registry: 'npm', packages: ['vitest@5.1.2'] },
