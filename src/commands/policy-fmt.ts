@@ -2,6 +2,7 @@ import { readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import type { Finding } from '../action/finding.ts';
 import { freshCedar } from '../policy/cedar.ts';
+import { policyTree } from '../policy/loading/policy-tree.ts';
 import { formatted } from '../policy-tools/write/format.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
@@ -14,7 +15,7 @@ const help = `remit policy fmt: format policies in Cedar's own style
 
 usage: remit policy fmt [PATH ...] [--check] [--json]
 
-  PATH      a \`.cedar\` file, or a folder with *.cedar and policies/*.cedar; default \`cedar-policies\`
+  PATH      a \`.cedar\` file, or a folder with *.cedar and policies/**/*.cedar; default \`cedar-policies\`
   --check   change nothing; exit 1 if a file would change
   --json    one object: files, changed (their names), findings
 
@@ -75,12 +76,8 @@ function refused(io: Io, problem: string): number {
 
 async function cedarFiles(path: string): Promise<readonly string[]> {
   if (!(await stat(path)).isDirectory()) return [path];
-  const names = await readdir(path);
-  const within = names.includes('policies') ? await readdir(join(path, 'policies')) : [];
-  return [...names, ...within.map((name) => join('policies', name))]
-    .filter((name) => name.endsWith('.cedar') && !/(?:^|\/)\./.test(name))
-    .sort()
-    .map((name) => join(path, name));
+  const { names } = await policyTree(path, (folder) => readdir(folder));
+  return names.filter((name) => name.endsWith('.cedar')).map((name) => join(path, name));
 }
 
 async function textOf(file: string): Promise<string> {

@@ -13,7 +13,7 @@ const help = `remit policy validate: check that remit would load this policy fol
 
 usage: remit policy validate [FOLDER] [--json | --sarif]
 
-  FOLDER    a folder with actions.yaml, base.cedarschema, *.cedarentities.json, *.cedar and policies/*.cedar;
+  FOLDER    a folder with actions.yaml, base.cedarschema, *.cedarentities.json, *.cedar and policies/**/*.cedar;
             default \`cedar-policies\`
   --json    one object: valid, folder, findings, warnings; if valid also hash, policies, actions, servers, shadow.
             A finding is {file, line, column, message, help}, and where known end: {line, column} and policy:

@@ -1,6 +1,6 @@
 import { catalogFrom } from '../action/catalog-assembly.ts';
 import { generatedSchemaText } from '../policy/generated-schema.ts';
-import { GENERATED_SCHEMA } from '../policy/loading/source.ts';
+import { GENERATED_SCHEMA } from '../policy/loading/source-names.ts';
 import { schemaFrom } from '../policy/schema.ts';
 import type { Answers } from './answers.ts';
 import { yamlText } from './written-text.ts';

@@ -24,3 +24,20 @@ export const staleSchemaFindings = (
           help: 'editors and `cedar validate` use it: run `remit policy schema --write`',
         },
       ];
+
+/** A finding where this build uses declarations of its own in place of those of the folder's base schema, which is then of another release. */
+export const replacedFindings = (
+  { file }: Pick<SourceFile, 'file'>,
+  { replaced }: Pick<GeneratedSchema, 'replaced'>,
+): readonly Finding[] =>
+  replaced.length === 0
+    ? []
+    : [
+        {
+          file,
+          line: 1,
+          column: 1,
+          message: `the base schema is that of another release: ${replaced.map((name) => `\`${name}\``).join(', ')} of this build ${replaced.length === 1 ? 'is' : 'are'} used`,
+          help: 'for editors, take the `base.cedarschema` of this build, and keep your own attributes; remit needs no copy',
+        },
+      ];

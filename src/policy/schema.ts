@@ -1,5 +1,7 @@
 import type { ArgumentSpec, Catalog, CatalogAction } from '../action/catalog.ts';
+import { builtInBase } from './built-in-base.ts';
 import { cedarString, cedarTokens } from './cedar-text.ts';
+import { completedBase } from './completed-base.ts';
 import { withDeclaredAttributes } from './declared-attributes.ts';
 import { NAMESPACE } from './namespace.ts';
 
@@ -16,14 +18,19 @@ export interface GeneratedSchema {
   readonly text: string;
   /** In UTF-16 code units; before it is the base, with the catalog's attributes of `Server` and `Endpoint`. */
   readonly generatedFrom: number;
+  /** The base as this build uses it: `completedBase`. */
+  readonly base: string;
+  /** Declarations of this build that the folder's base lacks, or has otherwise. */
+  readonly replaced: readonly string[];
 }
 
 /**
- * Generates the schema: the base with the action `issue` and each catalog action (in its risk group, with typed
+ * Generates the schema: the base, with what this build declares, with the action `issue` and each catalog action (in its risk group, with typed
  * `context.args`), inserted before the closing brace of `namespace Remit`, and with the catalog's attributes. A problem where
  * the base lacks that namespace or attributes cannot be added.
  */
-export function schemaFrom(base: string, catalog: Catalog): GeneratedSchema | { readonly problem: string } {
+export function schemaFrom(own: string, catalog: Catalog): GeneratedSchema | { readonly problem: string } {
+  const { text: base, replaced } = completedBase(own, builtInBase());
   const attributed = withDeclaredAttributes(base, catalog);
   if (typeof attributed !== 'string') return attributed;
   const end = endOfNamespace(attributed);
@@ -41,7 +48,8 @@ export function schemaFrom(base: string, catalog: Catalog): GeneratedSchema | { 
     issueDeclaration(terms),
     ...actions,
   ];
-  return { text: `${attributed.slice(0, end)}\n${generated.join('\n')}${attributed.slice(end)}`, generatedFrom: end };
+  const text = `${attributed.slice(0, end)}\n${generated.join('\n')}${attributed.slice(end)}`;
+  return { text, generatedFrom: end, base, replaced };
 }
 
 function endOfNamespace(base: string): number | null {

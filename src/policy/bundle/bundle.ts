@@ -10,7 +10,7 @@ import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { integer, listOf, members, text } from '../../runtime/fields.ts';
 import { strictJsonFrom } from '../../token/strict-json.ts';
 import { hashOf } from '../loading/proved-set.ts';
-import { isPolicyFile } from '../loading/source.ts';
+import { CATALOG, isEntitiesFile, isPolicyFile, SCHEMA } from '../loading/source-names.ts';
 import type { PolicySource, SourceFile } from '../loading/source.ts';
 import { maySign } from './bundle-keys.ts';
 import type { SigningKey } from './bundle-keys.ts';
@@ -212,16 +212,20 @@ function sourceOf(
     file: `${label}/${file.name}`,
     text: file.text,
   }));
-  const catalog = all.find((file) => file.name === 'actions.yaml');
-  const schema = all.find((file) => file.name === 'base.cedarschema');
+  const catalog = all.find((file) => file.name === CATALOG);
+  const schema = all.find((file) => file.name === SCHEMA);
   if (catalog === undefined || schema === undefined)
     return { problem: 'is signed, but lacks the catalog or the base schema' };
+  const unread = all.find(
+    (file) => file !== catalog && file !== schema && !isPolicyFile(file.name) && !isEntitiesFile(file.name),
+  );
+  if (unread !== undefined) return { problem: `is signed, but has \`${unread.name}\`, which is not read` };
   return {
     folder: label,
     catalog,
     schema,
     descriptorSets: new Map(descriptorSets.map((set) => [set.name, Buffer.from(set.data, 'base64url')])),
     policies: all.filter((file) => isPolicyFile(file.name)),
-    entities: all.filter((file) => file.name.endsWith('.cedarentities.json')),
+    entities: all.filter((file) => isEntitiesFile(file.name)),
   };
 }

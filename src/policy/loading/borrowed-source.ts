@@ -1,10 +1,10 @@
 import { join, relative } from 'node:path';
 import { anyPath } from '../../config/writable-path.ts';
+import { CATALOG, isEntitiesFile, SCHEMA } from './source-names.ts';
 import { systemDisk } from './source.ts';
 import type { PolicyDisk } from './source.ts';
 
-const BORROWED = new Set(['actions.yaml', 'base.cedarschema']);
-const ENTITIES_SUFFIX = '.cedarentities.json';
+const BORROWED = new Set([CATALOG, SCHEMA]);
 
 /**
  * A disk on which a policy folder without catalog, base schema or entities uses those of another folder, so that a few policies
@@ -16,8 +16,8 @@ export function borrowingDisk(folder: string, base: string, disk: PolicyDisk = s
       const names = await disk.list(listed);
       if (listed !== folder) return names;
       const theirs = await disk.list(base);
-      const hasEntities = names.some((name) => name.endsWith(ENTITIES_SUFFIX));
-      const lent = theirs.filter((name) => BORROWED.has(name) || (!hasEntities && name.endsWith(ENTITIES_SUFFIX)));
+      const hasEntities = names.some((name) => isEntitiesFile(name));
+      const lent = theirs.filter((name) => BORROWED.has(name) || (!hasEntities && isEntitiesFile(name)));
       return [...new Set([...names, ...lent])];
     },
     read: (file, maxBytes) => ownOrLent(file, (path) => disk.read(path, maxBytes)),

@@ -3,7 +3,7 @@ import { placed, policiesOf } from './policy-file.ts';
 import type { PlacedSource, PolicyEntry, PolicyReader } from './policy-file.ts';
 import { linkedPolicies } from './policy-links.ts';
 import type { PolicyTemplate } from './policy-template.ts';
-import { isLinksFile } from './source.ts';
+import { isLinksFile } from './source-names.ts';
 import type { SourceFile } from './source.ts';
 
 /** The content of a folder's policy and link files. */

@@ -73,7 +73,7 @@ export function prove(
   if (misfit !== null) return { policies, templates, findings: inReadingOrder([...findings, misfit]), warnings: [] };
   if (!isUsedOnceRead && findings.length === 0) onRead({ policies, templates });
   const types = typeProblems(read, { cedar, schema: input.schema });
-  const entities = entityProblems(input.entities, input.base, cedar);
+  const entities = entityProblems(input.entities, { ...input.base, text: input.schema.base }, cedar);
   return {
     policies,
     templates,

@@ -6,7 +6,7 @@ import { isProblem } from '../../runtime/problem.ts';
 import { withCatalogEntities } from '../catalog-entities.ts';
 import { entitiesFrom, entityKey } from '../entities.ts';
 import type { Entity } from '../entities.ts';
-import { staleSchemaFindings } from '../generated-schema.ts';
+import { replacedFindings, staleSchemaFindings } from '../generated-schema.ts';
 import { schemaFrom } from '../schema.ts';
 import type { Compile } from './compile.ts';
 import type { PolicyEntry } from './policy-file.ts';
@@ -113,6 +113,7 @@ export async function prepared(source: PolicySource): Promise<PreparedProof> {
   };
   const remarks = [
     ...catalog.remarks.map(({ rule: _rule, ...finding }) => finding),
+    ...replacedFindings(source.schema, schema),
     ...staleSchemaFindings(source.generated ?? null, schema),
   ];
   const given = ofEntities.length > 0 ? null : { set, remarks };

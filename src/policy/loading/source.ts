@@ -7,6 +7,10 @@ import { anyPath } from '../../config/writable-path.ts';
 import type { PathGuard } from '../../config/writable-path.ts';
 import { mapSeveral } from '../../runtime/map-several.ts';
 import type { Problem } from '../../runtime/problem.ts';
+import { builtInBase } from '../built-in-base.ts';
+import { policyTree } from './policy-tree.ts';
+import type { PolicyTree } from './policy-tree.ts';
+import { CATALOG, GENERATED_SCHEMA, isEntitiesFile, isPolicyFile, SCHEMA } from './source-names.ts';
 
 /** One file of a policy folder. */
 export interface SourceFile {
@@ -58,14 +62,6 @@ export const systemDisk: PolicyDisk = Object.freeze({
   guard: anyPath,
 });
 
-const CATALOG = 'actions.yaml';
-const SCHEMA = 'base.cedarschema';
-/** The file that `remit policy schema --write` writes, for editors and `cedar validate`. */
-export const GENERATED_SCHEMA = 'remit.cedarschema';
-const POLICY_SUFFIX = '.cedar';
-const LINKS_SUFFIX = '.cedarlinks.json';
-const ENTITIES_SUFFIX = '.cedarentities.json';
-const SUBFOLDER = 'policies';
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 const MAX_FILES = 1000;
 /** So that a large folder does not use up the open files of the process. */
@@ -74,20 +70,20 @@ const MAX_DESCRIPTOR_SETS = 16;
 const MAX_DESCRIPTOR_SET_BYTES = 2 * 1024 * 1024;
 
 /**
- * Reads a policy folder: `actions.yaml`, `base.cedarschema`, every `*.cedarentities.json`; every `*.cedar` and
- * `*.cedarlinks.json` of the folder and of its subfolder `policies`; and the descriptor sets that the catalog names. Ignores
- * names that begin with a dot, and all other files. Limits: 8 MiB per file, 1,000 files, 16 descriptor sets of 2 MiB. A file
- * that cannot be read is a finding; a folder that cannot be read is `unreadable`, with the system's error code.
+ * Reads a policy folder: `actions.yaml`, `base.cedarschema`, every `*.cedarentities.json`; every `*.cedar` and `*.cedarlinks.json` of the folder,
+ * and of its folder `policies` at any depth; and the descriptor sets that the catalog names. A folder without `base.cedarschema` has that of this
+ * build. A file that looks like one of these and lies elsewhere is a finding (`policyTree`), and so is one that cannot be read. Limits: 8 MiB per
+ * file, 1,000 files, 16 descriptor sets of 2 MiB. A folder that cannot be read is `unreadable`, with the system's error code.
  */
 export async function readPolicySource(
   folder: string,
   disk: PolicyDisk = systemDisk,
 ): Promise<PolicySource | { readonly findings: readonly Finding[] } | { readonly unreadable: string }> {
-  const names = await namesIn(folder, disk);
-  if ('unreadable' in names) return names;
-  const findings: Finding[] = [];
-  const folders = [folder, ...(names.some((name) => name.includes('/')) ? [join(folder, SUBFOLDER)] : [])];
-  for (const guarded of folders) {
+  const tree = await treeOf(folder, disk);
+  if ('unreadable' in tree) return tree;
+  const { folders, names, refused } = tree;
+  const findings = [...refused].map(([name, problem]) => finding(join(folder, name), problem));
+  for (const guarded of folders.map((within) => join(folder, within))) {
     const problem = await disk.guard(guarded);
     if (problem !== null) findings.push(finding(guarded, problem));
   }
@@ -98,19 +94,24 @@ export async function readPolicySource(
     if ('message' in file) findings.push(file);
     else files.push(file);
   }
-  for (const required of [CATALOG, SCHEMA]) {
-    if (!names.includes(required)) findings.push(finding(join(folder, required), 'the file is missing'));
-  }
+  if (!names.includes(CATALOG)) findings.push(finding(join(folder, CATALOG), 'the file is missing'));
   const catalog = files.find(({ name }) => name === CATALOG);
-  const schema = files.find(({ name }) => name === SCHEMA);
-  if (findings.length > 0 || catalog === undefined || schema === undefined) return { findings };
+  if (findings.length > 0 || catalog === undefined) return { findings };
+  const schema = files.find(({ name }) => name === SCHEMA) ?? builtInSchema(folder);
   const policies = files.filter(({ name }) => isPolicyFile(name));
-  const entities = files.filter(({ name }) => name.endsWith(ENTITIES_SUFFIX));
+  const entities = files.filter(({ name }) => isEntitiesFile(name));
   const descriptorSets = await descriptorSetsOf(folder, catalog, disk);
   const generated = await generatedIn(folder, disk);
   const found = generated === null ? {} : { generated };
   return { folder, catalog, descriptorSets, schema, policies, entities, ...found };
 }
+
+/** The base schema of this build, for a folder without one. */
+export const builtInSchema = (folder: string): SourceFile => ({
+  name: SCHEMA,
+  file: join(folder, SCHEMA),
+  text: builtInBase(),
+});
 
 /** `null` where it cannot be read: no decision depends on it. */
 async function generatedIn(folder: string, disk: PolicyDisk): Promise<SourceFile | null> {
@@ -124,28 +125,20 @@ async function generatedIn(folder: string, disk: PolicyDisk): Promise<SourceFile
   }
 }
 
-/** Whether a file of a folder has links of templates. */
-export const isLinksFile = (name: string): boolean => name.endsWith(LINKS_SUFFIX);
-
-/** Whether a file of a folder has policies, templates or links. */
-export const isPolicyFile = (name: string): boolean => name.endsWith(POLICY_SUFFIX) || isLinksFile(name);
-
-const isSource = (name: string): boolean =>
-  !name.startsWith('.') &&
-  (name === CATALOG || name === SCHEMA || isPolicyFile(name) || name.endsWith(ENTITIES_SUFFIX));
-
 /**
  * A fingerprint that changes whenever `readPolicySource` could read something different. Reads only the catalog. Follows symbolic
  * links, so that it changes when a mounted ConfigMap is swapped.
  */
 export async function folderStamp(folder: string, disk: PolicyDisk = systemDisk): Promise<string | Problem> {
-  const names = await namesIn(folder, disk);
-  if ('unreadable' in names) return { problem: `the policy folder could not be read: ${names.unreadable}` };
+  const tree = await treeOf(folder, disk);
+  if ('unreadable' in tree) return { problem: `the policy folder could not be read: ${tree.unreadable}` };
+  const { names, refused } = tree;
   const catalog = names.includes(CATALOG) ? await fileFrom(folder, CATALOG, disk) : null;
   const sets =
     catalog !== null && 'text' in catalog ? descriptorSetNames(catalog.text).slice(0, MAX_DESCRIPTOR_SETS) : [];
   const stamp = async (name: string): Promise<string> => `${name} ${await stampFrom(join(folder, name), disk)}`;
-  return (await mapSeveral([...names.slice(0, MAX_FILES), ...sets], FILES_AT_ONCE, stamp)).join('\n');
+  const stamps = await mapSeveral([...names.slice(0, MAX_FILES), ...sets], FILES_AT_ONCE, stamp);
+  return [...stamps, ...refused.keys()].join('\n');
 }
 
 async function stampFrom(file: string, disk: PolicyDisk): Promise<string> {
@@ -156,14 +149,9 @@ async function stampFrom(file: string, disk: PolicyDisk): Promise<string> {
   }
 }
 
-/** The names of the files to read, sorted by UTF-16 code units. */
-async function namesIn(folder: string, disk: PolicyDisk): Promise<readonly string[] | { readonly unreadable: string }> {
+async function treeOf(folder: string, disk: PolicyDisk): Promise<PolicyTree | { readonly unreadable: string }> {
   try {
-    const entries = await disk.list(folder);
-    const names = entries.filter(isSource);
-    const within = entries.includes(SUBFOLDER) ? await disk.list(join(folder, SUBFOLDER)) : [];
-    const policies = within.filter((name) => isSource(name) && isPolicyFile(name));
-    return [...names, ...policies.map((name) => `${SUBFOLDER}/${name}`)].sort();
+    return await policyTree(folder, disk.list);
   } catch (error) {
     return { unreadable: causeOf(error) };
   }

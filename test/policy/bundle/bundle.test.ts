@@ -132,6 +132,17 @@ describe('bundleFrom', () => {
       'is signed, but lacks the catalog or the base schema',
     ],
     [
+      'a file that nobody reads',
+      async (key: BundleKey) =>
+        signed(
+          payload({
+            files: ['actions.yaml', 'base.cedarschema', 'policies/A.CEDAR'].map((name) => ({ name, text: '' })),
+          }),
+          key,
+        ),
+      'is signed, but has `policies/A.CEDAR`, which is not read',
+    ],
+    [
       'the hash of something else',
       async (key: BundleKey) => signed(payload({}), key),
       'is signed, but its `hash` does not match its files',

@@ -1,9 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { readPolicySource } from '../../../src/policy/loading/source.ts';
+import { folderStamp, readPolicySource, systemDisk } from '../../../src/policy/loading/source.ts';
 import type { PolicyDisk } from '../../../src/policy/loading/source.ts';
+import { baseSchema } from '../../builders/policy-folder.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -31,13 +32,12 @@ describe('readPolicySource', () => {
     write('policies/a.cedar', '\ufeffa');
     write('policies/a.cedarlinks.json', '[]');
     write('e.cedarentities.json', '[]');
-    for (const name of [
-      'README.md',
-      '.hidden.cedar',
-      'other.cedarschema',
-      'policies/note.txt',
-      'policies/actions.yaml',
-    ])
+    mkdirSync(join(folder, 'policies/team/own'), { recursive: true });
+    for (const other of ['tests', 'examples/one', '.git', 'docs']) mkdirSync(join(folder, other), { recursive: true });
+    write('policies/team/own/z.cedar', 'z');
+    for (const name of ['README.md', '.hidden.cedar', 'remit.cedarschema', 'policies/note.txt', 'policies/a.cedar~'])
+      write(name, 'x');
+    for (const name of ['tests/t.cedar', 'examples/one/actions.yaml', '.git/g.cedar', 'docs/policy.md'])
       write(name, 'x');
     const source = await readPolicySource(folder);
     expect(source).toMatchObject({
@@ -47,6 +47,7 @@ describe('readPolicySource', () => {
         { name: 'b.cedar', text: 'b' },
         { name: 'policies/a.cedar', text: 'a' },
         { name: 'policies/a.cedarlinks.json', text: '[]' },
+        { name: 'policies/team/own/z.cedar', text: 'z' },
       ],
       entities: [{ name: 'e.cedarentities.json' }],
     });
@@ -73,6 +74,96 @@ describe('readPolicySource', () => {
     ]);
   });
 
+  // Issue 37, point 16: a team's forbids in a subfolder of `policies` were ignored in silence.
+  it.each([
+    [
+      'policies elsewhere',
+      'team/a.cedar',
+      'is not read: policies lie in the policy folder, or in its folder `policies`',
+    ],
+    [
+      'links elsewhere',
+      'a/b/c.cedarlinks.json',
+      'is not read: policies lie in the policy folder, or in its folder `policies`',
+    ],
+    ['policies with another case', 'policies/A.CEDAR', 'is not read: write its extension in lower case'],
+    ['links with another case', 'a.cedarLinks.json', 'is not read: write its extension in lower case'],
+    ['policies in JSON', 'policies/a.cedar.json', 'policies in JSON are not read: write them in `.cedar` files'],
+    [
+      'entities among the policies',
+      'policies/e.cedarentities.json',
+      'is not read: entities lie in the policy folder itself',
+    ],
+    [
+      'a second catalog',
+      'policies/actions.yaml',
+      'is not read: the catalog is `actions.yaml` of the policy folder itself',
+    ],
+    [
+      'a catalog elsewhere',
+      'team/actions.yaml',
+      'is not read: the catalog is `actions.yaml` of the policy folder itself',
+    ],
+    [
+      'a catalog by another name',
+      'actions.yml',
+      'is not read: the catalog is `actions.yaml` of the policy folder itself',
+    ],
+    [
+      'a catalog with another case',
+      'Actions.yaml',
+      'is not read: the catalog is `actions.yaml` of the policy folder itself',
+    ],
+    [
+      'a second schema',
+      'other.cedarschema',
+      'is not read: the base schema is `base.cedarschema` of the policy folder itself',
+    ],
+  ])('refuses %s by name', async (_what, name, problem) => {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    const before = await folderStamp(folder);
+    write(name, '[]');
+    expect(await findings()).toEqual([`${name}:1:1: ${problem}`]);
+    expect(await folderStamp(folder)).not.toEqual(before);
+  });
+
+  it('reads policies through linked folders, and refuses a loop of them', async () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), 'remit-team-'));
+    try {
+      writeFileSync(join(elsewhere, 'team.cedar'), 't');
+      symlinkSync(elsewhere, join(folder, 'policies/team'));
+      expect(await readPolicySource(folder)).toMatchObject({
+        policies: [{ name: 'policies/team/team.cedar', text: 't' }],
+      });
+      symlinkSync(elsewhere, join(folder, 'team'));
+      expect(await findings()).toEqual([expect.stringContaining('team/team.cedar:1:1: is not read: policies lie in')]);
+      rmSync(join(folder, 'team'));
+      symlinkSync('.', join(elsewhere, 'again'));
+      expect(await findings()).toEqual([expect.stringContaining('again:1:1: folders of policies are at most 8 deep')]);
+    } finally {
+      rmSync(elsewhere, { recursive: true });
+    }
+  });
+
+  it('refuses a folder of policies that others can write, at any depth', async () => {
+    mkdirSync(join(folder, 'policies/team'));
+    write('policies/team/a.cedar', 'a');
+    const source = await readPolicySource(folder, {
+      ...systemDisk,
+      guard: async (path) => (path.endsWith('policies/team') ? 'others can write it' : null),
+    });
+    expect(source).toMatchObject({
+      findings: [{ file: join(folder, 'policies/team'), message: 'others can write it' }],
+    });
+  });
+
+  it('has the base schema of this build where the folder has none', async () => {
+    rmSync(join(folder, 'base.cedarschema'));
+    expect(await readPolicySource(folder)).toMatchObject({
+      schema: { name: 'base.cedarschema', file: join(folder, 'base.cedarschema'), text: baseSchema },
+    });
+  });
+
   it('follows symbolic links, as in a mounted ConfigMap', async () => {
     mkdirSync(join(folder, '..data'));
     write('..data/p.cedar', 'p');
@@ -81,7 +172,7 @@ describe('readPolicySource', () => {
   });
 
   it('reports each file that cannot be read', async () => {
-    rmSync(join(folder, 'base.cedarschema'));
+    rmSync(join(folder, 'actions.yaml'));
     symlinkSync('nowhere', join(folder, 'a.cedar'));
     mkdirSync(join(folder, 'b.cedar'));
     write('c.cedar', new Uint8Array([0x2f, 0x2f, 0xff]));
@@ -93,7 +184,7 @@ describe('readPolicySource', () => {
       'c.cedar:1:1: the file must be UTF-8',
       'd.cedar:1:1: the file contains U+0000',
       'e.cedar:1:1: the file must be a regular file of at most 8388608 bytes',
-      'base.cedarschema:1:1: the file is missing',
+      'actions.yaml:1:1: the file is missing',
     ]);
   });
 
@@ -113,7 +204,7 @@ describe('readPolicySource', () => {
     };
     const source = await readPolicySource('f', disk);
     if (!('findings' in source)) throw new Error('no findings');
-    expect(source.findings).toHaveLength(1003);
+    expect(source.findings).toHaveLength(1002);
     expect(source.findings[0]).toMatchObject({ file: 'f', message: 'a policy folder has at most 1000 files' });
     expect(source.findings[1]).toMatchObject({ message: 'the file could not be read: EIO' });
   });
