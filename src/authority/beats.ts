@@ -9,7 +9,7 @@ const BEAT_MS = 50;
 /** Options of beats. */
 export interface BeatsOptions {
   readonly hub: FeedHub;
-  readonly engine: Pick<Engine, 'beat'>;
+  readonly engine: Pick<Engine, 'beat' | 'lost'>;
   /** Processes the feed up to a head. Gives whether it did. */
   readonly pollTo: (head: number) => Promise<boolean>;
   /** Later of wall clock and floor. */
@@ -17,8 +17,10 @@ export interface BeatsOptions {
   readonly after: After;
   /** Called when a beat has answered pings. */
   readonly onBeat: () => void;
-  /** Called where the database ends before what the hub has processed of it: it has lost commits. No beat follows. */
+  /** Called where a state file ends before what the hub has processed of it: it has lost commits. No beat follows. */
   readonly onLost: (head: number) => void;
+  /** Called with each beat that fails since the database says itself that it lacks commits. It may have them again later. */
+  readonly onRefused: (lost: string) => void;
 }
 
 /** Makes synced commits, one after another, as long as pings wait for one. A failed one is repeated. */
@@ -43,7 +45,7 @@ export class Beats {
   }
 
   async #run(): Promise<void> {
-    const { hub, engine, pollTo, clockMs, after, onBeat, onLost } = this.#options;
+    const { hub, engine, pollTo, clockMs, after, onBeat, onLost, onRefused } = this.#options;
     this.#isRunning = true;
     while (this.#isDue && !this.#isClosed) {
       this.#isDue = false;
@@ -55,7 +57,11 @@ export class Beats {
       if (!isStoreFailure(head) && (await pollTo(head))) {
         hub.beatCommitted(beat, head, clockMs());
         onBeat();
-      } else this.#isDue = true;
+      } else {
+        this.#isDue = true;
+        const lost = engine.lost?.() ?? null;
+        if (lost !== null) onRefused(lost);
+      }
       await new Promise<void>((resolve) => void after(BEAT_MS, resolve));
     }
     this.#isRunning = false;

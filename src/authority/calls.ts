@@ -103,7 +103,8 @@ export class SidecarCalls {
 
   /** Settles uses, in their order. */
   async settle({ uses }: SettleRequest, rights: SidecarRights): Promise<SettleReply | CallRefusal> {
-    if (this.#followers.halted !== null) return { code: status.FAILED_PRECONDITION, details: this.#followers.halted };
+    const { halted } = this.#followers;
+    if (halted !== null) return { code: status.FAILED_PRECONDITION, details: halted };
     if (uses.length > MAX_BATCH) return invalid(`at most ${MAX_BATCH} uses a call`);
     const limits = this.#limitsOf(rights);
     if (!limits.uses.take(uses.length)) return tooMany('too many uses');

@@ -55,6 +55,8 @@ export interface Engine {
   feedAfter(position: number): Promise<MarkedChanges | null | StoreFailure>;
   /** Proofs of positions; absent where the database gives none. */
   readonly proofs?: PositionProofs;
+  /** Why the database is known to lack commits; `null` where it is not. Absent where the feed alone shows it. */
+  lost?(): string | null;
   /** Makes a synced commit that begins now. Gives the head of the feed as that commit saw it, or a later one. */
   beat(): Promise<number | StoreFailure>;
   readonly settling: Settling;

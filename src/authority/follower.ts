@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import type { Down, Hello, Up } from '../fleet/messages.ts';
+import type { Down, Dropped, Hello, TaskKeyMessage, Up } from '../fleet/messages.ts';
+import type { Ports } from '../runtime/ports.ts';
 import { versionGap } from '../fleet/version-gap.ts';
 import type { SidecarRights } from './authorize.ts';
 import type { After } from '../runtime/timers.ts';
@@ -69,3 +70,11 @@ export function onceOpenFor(
   call.once('close', cancel);
   call.once('cancelled', cancel);
 }
+
+/** The keys of messages may be absent. */
+export const keysIn = ({ keys }: Dropped): readonly TaskKeyMessage[] =>
+  keys.flatMap((key: TaskKeyMessage | null) => key ?? []);
+
+/** From 0 to 1. */
+export const randomOf = ({ randomBytes }: Pick<Ports, 'randomBytes'>): number =>
+  Buffer.from(randomBytes(4)).readUInt32BE() / 2 ** 32;

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { FleetReport } from '../fleet/fleet-report.ts';
-import type { Down, Dropped, Hello, Position, Report, TaskKeyMessage, Up } from '../fleet/messages.ts';
+import type { Down, Hello, Position, Report, Up } from '../fleet/messages.ts';
 import type { Receipt } from '../fleet/receipt.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
@@ -11,7 +11,7 @@ import type { ClientLimits } from './client-limits.ts';
 import { Beats } from './beats.ts';
 import { FeedHub } from './feed-hub.ts';
 import { HELD_BOUNDS } from './feed-hub-options.ts';
-import { ended, hangUpStalled, onceOpenFor, streamIdOf, unfitHello } from './follower.ts';
+import { ended, hangUpStalled, keysIn, onceOpenFor, randomOf, streamIdOf, unfitHello } from './follower.ts';
 import type { Call, Follower } from './follower.ts';
 import { FeedPump } from './feed-pump.ts';
 import type { FollowersOptions } from './followers-options.ts';
@@ -96,6 +96,7 @@ export class Followers {
       onBeat: () => this.pump.advance(),
       onLost: (head) =>
         void this.#halt(`this authority has seen change ${this.hub.position}, but the database ends at ${head}`),
+      onRefused: (lost) => this.#endAll(lost),
     });
     this.#tick();
   }
@@ -111,12 +112,12 @@ export class Followers {
     const { position, streams } = this.hub;
     const at = { position, monotonicMs: ports.monotonicMs(), marginMs: MARGIN_MS };
     const sidecars = this.#reports.all(streams, at);
-    return { version: welcome.version, epoch, position, lease_ms: leaseMs, problem: this.#halted, sidecars };
+    return { version: welcome.version, epoch, position, lease_ms: leaseMs, problem: this.halted, sidecars };
   }
 
   /** Why no sidecar is served; `null` where they are. */
   get halted(): string | null {
-    return this.#halted;
+    return this.#halted ?? this.#options.engine.lost?.() ?? null;
   }
 
   /** The limits of a connected sidecar; `undefined` where it has no stream here. */
@@ -131,7 +132,8 @@ export class Followers {
   follow(call: Call, rights: SidecarRights, hangUp: () => void): void {
     if (this.#isDraining)
       return endStream(call, status.UNAVAILABLE, 'the authority is stopping: connect to another one');
-    if (this.#halted !== null) return endStream(call, status.FAILED_PRECONDITION, this.#halted);
+    const { halted } = this;
+    if (halted !== null) return endStream(call, status.FAILED_PRECONDITION, halted);
     if (this.#calls >= MAX_STREAMS) return endStream(call, status.UNAVAILABLE, 'too many streams: try again later');
     this.#calls += 1;
     const { after } = this.#options;
@@ -217,10 +219,10 @@ export class Followers {
     const head = await engine.head();
     if (isStoreFailure(head)) return ended(call, status.UNAVAILABLE, 'the state is not available');
     await this.pump.pollTo(head);
-    if (call.cancelled || this.#halted !== null) return ended(call, status.UNAVAILABLE, 'try again');
+    if (call.cancelled || this.halted !== null) return ended(call, status.UNAVAILABLE, 'try again');
     const refusal = await this.#standing(hello.resume, id);
     if (refusal !== null) return ended(call, refusal.code, refusal.details);
-    if (call.cancelled || this.#halted !== null) return ended(call, status.UNAVAILABLE, 'try again');
+    if (call.cancelled || this.halted !== null) return ended(call, status.UNAVAILABLE, 'try again');
     const before = this.#followers.get(id);
     const position = this.hub.connect(id, hello, ports.monotonicMs());
     if (position === 'full') return ended(call, status.RESOURCE_EXHAUSTED, 'the sidecar holds too many cards');
@@ -308,8 +310,12 @@ export class Followers {
     const text = `${lost}: commits were lost, as by an older copy of it. No sidecar is served until the newer database is back, or \`remit restore\` has ended all open tasks`;
     this.#halted = text;
     this.#options.onProblem(text);
-    for (const { call } of this.#followers.values()) endStream(call, status.FAILED_PRECONDITION, text);
+    this.#endAll(text);
     return text;
+  }
+
+  #endAll(text: string): void {
+    for (const { call } of this.#followers.values()) endStream(call, status.FAILED_PRECONDITION, text);
   }
 
   #tick(): void {
@@ -342,10 +348,3 @@ export class Followers {
     return this.#options.engine.replicas === undefined;
   }
 }
-
-/** The keys of messages may be absent. */
-const keysIn = ({ keys }: Dropped): readonly TaskKeyMessage[] =>
-  keys.flatMap((key: TaskKeyMessage | null) => key ?? []);
-
-const randomOf = ({ randomBytes }: FollowersOptions['ports']): number =>
-  Buffer.from(randomBytes(4)).readUInt32BE() / 2 ** 32;

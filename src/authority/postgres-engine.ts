@@ -26,6 +26,7 @@ export function postgresEngine({
     reportedUses: (jtiDigests) => feed.reportedUses(jtiDigests),
     feedAfter: (position) => feed.markedAfter(position),
     proofs: feed,
+    lost: () => feed.lost?.detail ?? null,
     beat: async () => {
       const head = await feed.beat();
       return isStoreFailure(head) ? head : head.seq;

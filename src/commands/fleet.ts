@@ -1,3 +1,4 @@
+import { LOST_COMMITS } from '../fleet/fleet-report.ts';
 import type { DatabaseReport, FleetReport, ReplicaReport, SidecarReport } from '../fleet/fleet-report.ts';
 import { joinedReports } from '../fleet/joined-reports.ts';
 import { printable } from '../ledger/timeline-text.ts';
@@ -15,7 +16,7 @@ usage: remit fleet [--admin URL ...] [--json]
 
   --admin URL  the admin address of an authority, once for each; default \`${DEFAULT_ADMIN}\`
   --json       one object: id, version, epoch, position, lease_ms, problem; replicas, each {id, address, version, beat_age_ms, behind,
-               lease_ms, sidecars}; database {hosts, standbys, records_wait_s, problem} or null; sidecars, each {peer, instance, version, connected,
+               lease_ms, sidecars}; database {hosts, standbys, records_wait_s, cause, problem} or null; sidecars, each {peer, instance, version, connected,
                lease_left_ms, behind, tasks, policy_set, policy_generation, unacknowledged_records, last_error}
 
 One line for each server of the database, with its role and timeline; for each standby that streams, with what it has not replayed; for
@@ -87,7 +88,7 @@ function linesOf(joined: FleetReport, reports: readonly FleetReport[]): readonly
   ].flatMap((text) => text.split('\n'));
 }
 
-function databaseLines({ hosts, problem, standbys }: DatabaseReport): readonly string[] {
+function databaseLines({ cause, hosts, problem, standbys }: DatabaseReport): readonly string[] {
   return [
     ...hosts.map(({ host, problem: why, role, timeline }) =>
       [
@@ -109,7 +110,7 @@ function databaseLines({ hosts, problem, standbys }: DatabaseReport): readonly s
       ].join('  '),
     ),
     ...(standbys === null ? ['standby    not visible: `GRANT pg_monitor` to the role, or no primary answers'] : []),
-    ...(problem === null ? [] : [`database problem: ${problem}`]),
+    ...(problem === null ? [] : [`${cause === LOST_COMMITS ? cause : 'database problem'}: ${problem}`]),
   ];
 }
 

@@ -70,9 +70,14 @@ export interface DatabaseReport {
   readonly standbys: readonly StandbyReport[] | null;
   /** Age of the oldest record that too few ledgers of authorities have, in seconds; 0 where there is none, `null` where it is not known. */
   readonly records_wait_s: number | null;
-  /** Why commits do not survive what they must; `null` where they do. */
+  /** What is wrong, as a code: it lacks commits that were seen in it, or commits do not survive what they must; `null` for nothing. */
+  readonly cause: typeof LOST_COMMITS | 'durability' | null;
+  /** The same in words, with the way out. */
   readonly problem: string | null;
 }
+
+/** The database lacks commits: of this name are the gate of readiness, the fault in the log, and the cause in reports. */
+export const LOST_COMMITS = 'database-lost-commits';
 
 /** An authority, those beside it, and the sidecars that follow it: `GET /fleet` of its admin address. */
 export interface FleetReport {

@@ -1,3 +1,4 @@
+import { LOST_COMMITS } from './fleet-report.ts';
 import type { FleetReport, ReplicaReport, SidecarReport } from './fleet-report.ts';
 
 /**
@@ -16,9 +17,15 @@ export function joinedReports(reports: readonly FleetReport[]): FleetReport | nu
     ...newest,
     problem: problems.length === 0 ? null : [...new Set(problems)].join('; '),
     replicas: replicasOf(reports),
-    database: reports.find(({ database }) => database !== null)?.database ?? null,
+    database: databaseOf(reports),
     sidecars: sidecarsOf(reports),
   };
+}
+
+/** What one of them finds wrong counts for all. */
+function databaseOf(reports: readonly FleetReport[]): FleetReport['database'] {
+  const all = reports.flatMap(({ database }) => database ?? []);
+  return all.find(({ cause }) => cause === LOST_COMMITS) ?? all.find(({ cause }) => cause !== null) ?? all[0] ?? null;
 }
 
 /** Furthest behind first: not connected, then by changes, then by records, then by what is left of the lease. */

@@ -67,6 +67,7 @@ export async function startAuthorityRole(
     ...parts,
     writer: parts.ledger.writer,
     replica: parts.database?.state.replica ?? null,
+    guard: parts.database?.state.guard,
     log: (line) => log(line, 'authority'),
     closers,
   });

@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import type { PostgresTarget } from '../config/postgres-url.ts';
+import { LOST_COMMITS } from '../fleet/fleet-report.ts';
 import type { DatabaseReport } from '../fleet/fleet-report.ts';
 import { addressText } from '../config/values.ts';
 import type { Ports } from '../runtime/ports.ts';
@@ -57,7 +58,10 @@ export async function openDatabase(
   let problem: string | null = null;
   let lastReport: DatabaseReport | null = null;
   const report = sharedFor(REPORT_MS, ports.monotonicMs, async () => {
-    lastReport = { ...(await state.report()), problem };
+    const found = await state.report();
+    const lost = state.feed.lost?.detail ?? null;
+    const cause = lost !== null ? LOST_COMMITS : problem === null ? null : 'durability';
+    lastReport = { ...found, cause, problem: lost ?? problem };
     return lastReport;
   });
   let lookedMs = 0;
@@ -105,7 +109,14 @@ export async function openDatabase(
     settling: state.settling,
     authority: state.authority,
     stateFile: null,
-    database: { state, outbox, problem: () => problem, report, lastReport: () => lastReport },
+    database: {
+      state,
+      outbox,
+      problem: () => problem,
+      lost: () => state.feed.lost?.detail ?? null,
+      report,
+      lastReport: () => lastReport,
+    },
     sidecar: null,
     reporting: state.authority,
     sharedUses: null,

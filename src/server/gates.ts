@@ -3,6 +3,7 @@ import type { Gate } from '../admin/readiness.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { ServingAuthority } from '../authority/start-authority.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
+import { LOST_COMMITS } from '../fleet/fleet-report.ts';
 import type { TokenKeys } from '../issuer/signing-keys.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { KeyRing } from '../token/keys.ts';
@@ -50,7 +51,12 @@ export const gatesOf = (
         { name: 'lease', problem: () => sidecar.problem() },
         { name: 'position', problem: () => sidecar.refusal() },
       ]),
-  ...(database === null ? [] : [{ name: 'database', problem: () => database.problem() }]),
+  ...(database === null
+    ? []
+    : [
+        { name: LOST_COMMITS, problem: () => database.lost() },
+        { name: 'database', problem: () => database.problem() },
+      ]),
   ...(database === null || signingKeys === null ? [] : [{ name: 'signing-key', problem: () => signingKeys.problem() }]),
   ...(authority === null ? [] : [{ name: 'authority', problem: () => authority.problem() }]),
   { name: 'ledger', problem: () => ledger.writer.problem },

@@ -20,7 +20,7 @@ import { repeatedly } from '../runtime/repeatedly.ts';
 import { after } from '../runtime/timers.ts';
 import { lockFile } from '../sqlite/file-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { Database } from '../state/postgres/database.ts';
+import type { Database, DatabaseGuard } from '../state/postgres/database.ts';
 import type { Faults } from '../telemetry/faults.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Closers } from './closers.ts';
@@ -33,6 +33,8 @@ export interface ReceivingServices {
   readonly writer: Pick<LedgerWriter, 'durable'>;
   /** Id of this authority among its replicas; `null` where it has none. */
   readonly replica: string | null;
+  /** What guards the database of the state, where there is one. Default: there is none. */
+  readonly guard?: DatabaseGuard | undefined;
   readonly ports: Ports;
   readonly faults: Faults;
   readonly metrics: Metrics;
@@ -54,9 +56,9 @@ const retainOf = ({ retainDays, retainGiB }: RecordsConfig): ReceivedRetention =
 /** Opens the place of a configuration for the records of sidecars. On a problem what is open is closed by the closers. */
 export async function openReceivedRecords(
   config: Pick<Config, 'records' | 'state' | 'ledger' | 'trustDomains' | 'durability'>,
-  { writer, replica, ports, faults, metrics, log, closers, pruneEveryMs = PRUNE_MS }: ReceivingServices,
+  { writer, replica, guard, ports, faults, metrics, log, closers, pruneEveryMs = PRUNE_MS }: ReceivingServices,
 ): Promise<ReceivedRecords | StartProblem> {
-  const database = await openRecordsDatabase(config, closers);
+  const database = await openRecordsDatabase(config, { guard, closers });
   const store = await openStore(config, { database, ports, closers });
   if (isStartProblem(store)) return store;
   const heads =
@@ -116,12 +118,13 @@ const MAX_CONNECTIONS = 4;
 /** The database that all authorities share, where there is one. */
 async function openRecordsDatabase(
   { state, durability }: Pick<Config, 'state' | 'durability'>,
-  closers: Pick<Closers, 'push'>,
+  { guard, closers }: Pick<ReceivingServices, 'guard' | 'closers'>,
 ): Promise<Database | null> {
   if (state.kind !== 'postgres') return null;
   const { target } = state;
   const { Database } = await import('../state/postgres/database.ts');
   const database = new Database({ target, maxConnections: MAX_CONNECTIONS, hasQuorum: durability === 'quorum' });
+  if (guard !== undefined) database.guardedBy(guard);
   closers.push(() => database.close());
   return database;
 }

@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 import { receiptOf } from '../fleet/receipt.ts';
 import type { FleetReport } from '../fleet/fleet-report.ts';
 import type { Destinations } from '../telemetry/destinations.ts';
+import { LOST_COMMITS } from '../fleet/fleet-report.ts';
 import { watchFaults } from '../telemetry/faults.ts';
 import { formatFor } from '../telemetry/exposition.ts';
 import { after } from '../runtime/timers.ts';
@@ -118,7 +119,11 @@ async function startRoles(
   // It reads what is closed next.
   closers.push(() => admin.server.close());
   closers.push(followGates(checks?.server ?? null, { gates, drain, log }));
-  const watched = { svid: () => svid?.problem() ?? null, 'state file': () => stateHealth.problem() };
+  const watched = {
+    svid: () => svid?.problem() ?? null,
+    'state file': () => stateHealth.problem(),
+    [LOST_COMMITS]: () => parts.database?.lost() ?? null,
+  };
   closers.push(watchFaults(faults, { ...watched, ledger: () => ledger.writer.problem }, after));
   await parts.keyFiles.pin('ledger.key', config.ledger.keyFile);
   const transactionKey = config.issuer?.transactionKey ?? null;

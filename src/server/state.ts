@@ -44,6 +44,8 @@ interface OpenDatabase {
   readonly outbox: OutboxSource;
   /** Why commits do not survive what they must; `null` where they do. Looked at each minute. */
   readonly problem: () => string | null;
+  /** Why it is known to lack commits, with the way out; `null` where it is not. Nothing is read or written meanwhile. */
+  readonly lost: () => string | null;
   /** Asks its servers now; calls within a second share an answer. */
   readonly report: () => Promise<DatabaseReport>;
   /** The answer of the last look, each minute; `null` before the first. */

@@ -38,7 +38,7 @@ export async function claimDatabase(database: Database, fleet: Fleet): Promise<S
 }
 
 async function fleetOf(database: Database): Promise<Fleet | StoreFailure | null> {
-  const result = await database.read(FLEET);
+  const result = await database.look(FLEET);
   if (isStoreFailure(result)) return result;
   const [row] = result.rows;
   return row === undefined ? null : { issuer: String(row['issuer']), trustDomains: row['trust_domains'] };

@@ -16,15 +16,15 @@ const STANDBYS = `SELECT coalesce(application_name, '') AS name, coalesce(host(c
 /** The records that wait are those that were not deleted; the first one is the oldest. */
 const WAITING = `SELECT greatest(0, extract(epoch FROM clock_timestamp()) - at_ms / 1000)::bigint AS seconds FROM remit.outbox ORDER BY seq LIMIT 1`;
 
-/** What `remit fleet` shows of the database, but for its problem. Takes a connection to each host, for a second at most. */
+/** What `remit fleet` shows of the database, but for what is wrong with it. Takes a connection to each host, for a second at most. */
 export async function databaseReport(
   database: Database,
   { target, askMs }: { readonly target: PostgresTarget; readonly askMs?: number | undefined },
-): Promise<Omit<DatabaseReport, 'problem'>> {
+): Promise<Omit<DatabaseReport, 'problem' | 'cause'>> {
   const [roles, found, waiting] = await Promise.all([
     rolesOf(target, askMs),
-    database.read(STANDBYS),
-    database.read(WAITING),
+    database.look(STANDBYS),
+    database.look(WAITING),
   ]);
   const rows = isStoreFailure(found) ? null : found.rows;
   const isHidden = rows === null || rows.some((row) => row['state'] === null);

@@ -29,6 +29,14 @@ const CONNECT_MS = 5_000;
 /** After the primary was not found, it is not looked for again at once: clients that give up leave processes of the server behind. */
 const RETRY_MS = 250;
 
+/** What may be read of a database, and what looks at each server that is connected to anew. */
+export interface DatabaseGuard {
+  /** Why nothing may be read now: the database is known to lack commits. `null` where it may. */
+  readonly lost: StoreFailure | null;
+  /** Looks at a server before anything else is asked of it. Rejects where it cannot. */
+  readonly examine: (client: PoolClient) => Promise<void>;
+}
+
 /**
  * The primary of a PostgreSQL, over a bounded number of connections. After an error that says that the server is no primary any more, or
  * that the way to it is gone, all connections are dropped and the next call looks for the primary again.
@@ -48,6 +56,7 @@ export class Database {
   #highest = 0;
   #finding: Promise<Pool | StoreFailure> | null = null;
   #isClosed = false;
+  #guard: DatabaseGuard | null = null;
 
   constructor(options: DatabaseOptions) {
     this.#options = options;
@@ -59,8 +68,22 @@ export class Database {
     return this.#timeline;
   }
 
-  /** Runs one statement, outside a transaction. */
+  /** From now on nothing is read while the guard says that commits are lost. Once. */
+  guardedBy(guard: DatabaseGuard): void {
+    this.#guard = guard;
+  }
+
+  /** Runs one statement, outside a transaction. Fails while the database is known to lack commits. */
   async read(text: string, values: readonly unknown[] = []): Promise<QueryResult | StoreFailure> {
+    const known = this.#guard?.lost ?? null;
+    if (known !== null) return known;
+    const result = await this.look(text, values);
+    // It may have become known meanwhile.
+    return this.#guard?.lost ?? result;
+  }
+
+  /** The same of a database that lacks commits too: for what tells of it. */
+  look(text: string, values: readonly unknown[] = []): Promise<QueryResult | StoreFailure> {
     return this.#use(
       (client) => client.query(text, [...values]),
       () => false,
@@ -114,7 +137,11 @@ export class Database {
   #primary(): Promise<Pool | StoreFailure> {
     if (this.#isClosed) return Promise.resolve(closed());
     if (this.#pool !== null) return Promise.resolve(this.#pool);
-    this.#finding ??= this.#find();
+    this.#finding ??= this.#find().then((found) => {
+      if (isStoreFailure(found)) setTimeout(() => (this.#finding = null), RETRY_MS).unref();
+      else this.#finding = null;
+      return found;
+    });
     return this.#finding;
   }
 
@@ -123,11 +150,7 @@ export class Database {
     const found = await primaryOf(target, askMs);
     // A promotion raises the timeline, so a lower one lacks what was written since.
     const primary = !isStoreFailure(found) && found.timeline < this.#highest ? oldPrimary(found, this.#highest) : found;
-    if (isStoreFailure(primary)) {
-      setTimeout(() => (this.#finding = null), RETRY_MS).unref();
-      return primary;
-    }
-    this.#finding = null;
+    if (isStoreFailure(primary)) return primary;
     if (this.#isClosed) return closed();
     this.#highest = primary.timeline;
     const pool = new Pool({
@@ -140,9 +163,29 @@ export class Database {
       pipeline: true,
     });
     pool.on('error', () => this.#drop(pool));
+    const unfit = await this.#examined(pool);
+    if (unfit !== null) {
+      pool.end().catch(() => undefined);
+      return unfit;
+    }
     this.#pool = pool;
     this.#timeline = primary.timeline;
     return pool;
+  }
+
+  async #examined(pool: Pool): Promise<StoreFailure | null> {
+    if (this.#guard === null) return null;
+    try {
+      const client = await pool.connect();
+      try {
+        await this.#guard.examine(client);
+      } finally {
+        client.release();
+      }
+      return null;
+    } catch (error) {
+      return failureOfPostgres(error);
+    }
   }
 
   /** Forgets the primary. Its idle connections are closed, and each other one when it is given back. */

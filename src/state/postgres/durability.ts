@@ -38,7 +38,7 @@ const FACTS = `SELECT current_setting('server_version_num')::int AS version, cur
 
 /** Reads the facts from the primary. */
 export async function serverFacts(database: Database): Promise<ServerFacts | StoreFailure> {
-  const result = await database.read(FACTS);
+  const result = await database.look(FACTS);
   if (isStoreFailure(result)) return result;
   const row = result.rows[0] ?? {};
   return {

@@ -30,15 +30,21 @@ export class FeedLineage {
    * again.
    */
   proceed(row: Readonly<Record<string, unknown>> | undefined): null | StoreFailure {
+    const lost = this.lossIn(row);
+    if (lost === null && typeof row?.['mark'] === 'string')
+      this.#seen = { seq: Number(row['seq'] ?? 0), mark: row['mark'] };
+    return lost;
+  }
+
+  /** Compares the answer alone. */
+  lossIn(row: Readonly<Record<string, unknown>> | undefined): null | StoreFailure {
+    if (this.#seen === null) return null;
     const [seq, first] = [Number(row?.['seq'] ?? 0), row?.['first'] ?? null];
-    if (this.#seen !== null) {
-      // A change from before the first that is kept was deleted for its age.
-      const isKept = first !== null && Number(first) <= this.#seen.seq;
-      if (seq < this.#seen.seq || (isKept && row?.['seen'] !== this.#seen.mark))
-        return lostCommits(`change ${this.#seen.seq} that an authority has seen`);
-    }
-    if (typeof row?.['mark'] === 'string') this.#seen = { seq, mark: row['mark'] };
-    return null;
+    // A change from before the first that is kept was deleted for its age.
+    const isKept = first !== null && Number(first) <= this.#seen.seq;
+    return seq < this.#seen.seq || (isKept && row?.['seen'] !== this.#seen.mark)
+      ? lostCommits(`change ${this.#seen.seq} that an authority has seen`)
+      : null;
   }
 }
 

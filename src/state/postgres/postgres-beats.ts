@@ -1,3 +1,4 @@
+import type { PoolClient } from 'pg';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { numberOrNull } from '../task-row.ts';
@@ -31,6 +32,9 @@ const JOIN = `INSERT INTO remit.replicas (id, address, beat, enforced_seq, detai
 const LOSE = 'UPDATE remit.feed_head SET lost = $1 WHERE part = 0 AND lost IS NULL AND epoch::text = $2';
 export const HEAD = `SELECT ${HEAD_COLUMNS} FROM remit.feed_head h WHERE h.part = 0`;
 export const MARKS = 'SELECT seq, mark FROM remit.feed WHERE part = 0 AND seq = ANY($1::bigint[])';
+
+const AN_EARLIER_LIFE = 'the life of it that an authority has served in';
+const restored = (): StoreFailure => storeFailure('broken', 'the database was restored: this process must start again');
 
 /**
  * The beats of one authority: synced commits that say to the other authorities that it lives and how far it is, and that see whether the
@@ -184,13 +188,13 @@ export class PostgresBeats {
   ): Promise<StoreFailure | null> {
     this.#life ??= { epoch, bornMs };
     if (epoch !== this.#life.epoch && bornMs <= this.#life.bornMs) {
-      const older = lostCommits('the life of it that an authority has served in');
+      const older = lostCommits(AN_EARLIER_LIFE);
       await this.declareLost(older.detail, epoch);
       return older;
     }
     if (epoch !== this.#life.epoch) {
       this.#onRestored();
-      return storeFailure('broken', 'the database was restored: this process must start again');
+      return restored();
     }
     if (lost !== null) return storeFailure('broken', lost);
     const isOlder = beat !== null && this.#lastBeat !== null && beat <= this.#lastBeat;
@@ -198,6 +202,20 @@ export class PostgresBeats {
       this.#lineage.proceed(lineage) ?? (isOlder ? lostCommits(`beat ${this.#lastBeat} of an authority`) : null);
     if (found !== null) await this.declareLost(found.detail);
     return found;
+  }
+
+  /**
+   * Compares a server that is connected to anew with what was seen before, ahead of any other call to it: so nothing is read from an older
+   * copy, not even before the next beat. That one says it in the database.
+   */
+  async examine(client: PoolClient): Promise<void> {
+    const [lineage, found] = await flight(client, [this.#lineage.question, { text: HEAD }]);
+    const { epoch, bornMs, lost } = headFrom(found?.rows[0]);
+    const life = this.#life;
+    if (life === null) return;
+    if (epoch !== life.epoch) this.#lost = bornMs <= life.bornMs ? lostCommits(AN_EARLIER_LIFE) : restored();
+    else if (lost !== null) this.#lost = storeFailure('broken', lost);
+    else this.#lost = this.#lineage.lossIn(lineage?.rows[0]) ?? this.#lost;
   }
 
   /** Says in the database that it lacks commits, so that no authority serves from it, not even a new one. */

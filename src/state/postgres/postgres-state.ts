@@ -11,6 +11,7 @@ import type { ClockSources } from '../clock-floor.ts';
 import type { Settling } from '../settling.ts';
 import { databaseReport } from './database-report.ts';
 import { Database } from './database.ts';
+import type { DatabaseGuard } from './database.ts';
 import { claimDatabase, fleetProblem } from './database-fleet.ts';
 import type { Fleet } from './database-fleet.ts';
 import { durabilityProblems, serverFacts } from './durability.ts';
@@ -46,6 +47,8 @@ export interface PostgresState {
   readonly authority: Authority & Upkeep;
   readonly settling: Settling;
   readonly feed: PostgresFeed;
+  /** Guards further connections to the same database. */
+  readonly guard: DatabaseGuard;
   /** The public keys of all authorities. */
   readonly keys: PostgresKeys;
   /** Lists and the outbox. */
@@ -61,8 +64,8 @@ export interface PostgresState {
   readonly claim: (fleet: Fleet) => Promise<StoreFailure | null>;
   /** The same without a claim. */
   readonly fleetProblem: (fleet: Fleet) => Promise<StoreFailure | null>;
-  /** What `remit fleet` shows of the database, but for its problem. */
-  readonly report: () => Promise<Omit<DatabaseReport, 'problem'>>;
+  /** What `remit fleet` shows of the database, but for what is wrong with it. */
+  readonly report: () => Promise<Omit<DatabaseReport, 'problem' | 'cause'>>;
   /** The timeline of the connected primary; `null` where none is. */
   readonly timeline: () => number | null;
   readonly close: () => Promise<void>;
@@ -105,6 +108,13 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     seal: new PositionSeal(opened.positionKey),
     ...(onRestored && { onRestored }),
   });
+  const guard: DatabaseGuard = {
+    get lost() {
+      return feed.lost;
+    },
+    examine: (client) => feed.examine(client),
+  };
+  database.guardedBy(guard);
   const lane = new WriteLane(database, { ...options, clocks, newId, refusal: () => feed.lost });
   const reads = new PostgresReads(database, nowMs);
   const parts = { clocks, database, lane, nowMs, reads };
@@ -112,6 +122,7 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     authority: { ...postgresAuthority(parts), ...postgresUpkeep(parts) },
     settling: postgresSettling(lane),
     feed,
+    guard,
     keys: new PostgresKeys(database, feed),
     reader: reads,
     replica,

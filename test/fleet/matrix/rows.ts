@@ -33,6 +33,10 @@ export const rows = {
     fault: 'an authority is away while the disk of the other one is lost',
     bound: 'no record of an end or of a use of high risk is lost, and a record that is missing is missed',
   },
+  'D-20': {
+    fault: 'an older backup is put in place beneath running authorities',
+    bound: 'no answer is from it, and every authority says what happened and what to do',
+  },
   'S-01': { fault: 'an authority is stopped', bound: 'its sidecars go to another, and ends are enforced by then' },
   'S-02': {
     fault: 'the primary is stopped',

@@ -1,0 +1,90 @@
+import { execFileSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, expect, it, jest } from '@jest/globals';
+import { scratch } from '../../builders/scratch.ts';
+import { withClosers } from '../../builders/with-closers.ts';
+import { ran } from '../../e2e/process.ts';
+import { both, describeWith, envoyPart, postgresPart } from '../../parts.ts';
+import { startPostgres } from '../../postgres/postgres.ts';
+import { until } from '../../until.ts';
+import { migrate } from './replicas.ts';
+import { RealFleet } from './real-fleet.ts';
+import type { AuthorityParty } from './real-fleet.ts';
+import { seen, titleOf } from './rows.ts';
+
+jest.setTimeout(600_000);
+
+const { folder, remove } = scratch();
+afterAll(remove);
+
+const AUTHORITIES: readonly AuthorityParty[] = ['authority-1', 'authority-2'];
+
+// Issue 37, point 12.
+describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a loss is told', ([envoy, binaries]) => {
+  it(
+    titleOf('D-20'),
+    withClosers(async (closers) => {
+      const node = await startPostgres({ binaries, folder: folder() });
+      closers.push(() => node.kill());
+      const database = `postgres://postgres@/postgres?host=${node.sockets}:${node.port}`;
+      await migrate({ ownerUrl: database, role: 'postgres' });
+      const fleet = await RealFleet.start({
+        envoy,
+        folder: join(folder(), 'fleet'),
+        database,
+        sidecars: ['sidecar-1'],
+        configure: (party) => (party.startsWith('authority') ? { durability: 'single' } : {}),
+      });
+      closers.push(() => fleet.stop());
+      const { token, taskId } = await fleet.declare();
+      await until(async () => (await fleet.call('sidecar-1', token)) === '200', { what: 'a use is allowed' });
+      await node.stop();
+      const backup = `${node.data}-backup`;
+      execFileSync('cp', ['-a', node.data, backup]);
+      await node.start();
+      await fleet.complete(taskId, { wait: 'committed' });
+      const later = await fleet.declare({}, 'authority-2');
+      // Both have seen the end.
+      await fleet.ready('authority-1');
+      await fleet.ready('authority-2');
+      await node.stop();
+      await rm(node.data, { recursive: true });
+      execFileSync('mv', [backup, node.data]);
+      await node.start();
+      const stateAt = async (at: AuthorityParty, id: string): Promise<string> => {
+        const reply = await fleet.ask(at, `/tasks/${id}`, { method: 'GET' }).catch(() => null);
+        return reply === null ? 'none' : `${reply.status} ${/"state":"(\w+)"/.exec(reply.body)?.[1] ?? ''}`.trim();
+      };
+      const wrong: string[] = [];
+      const told = async (at: AuthorityParty): Promise<boolean> => {
+        for (const id of [taskId, later.taskId]) {
+          const answer = await stateAt(at, id);
+          if (answer !== 'none' && !answer.startsWith('503')) wrong.push(`${at} ${answer}`);
+        }
+        const readiness = await fleet.readiness(at);
+        return readiness.includes('database-lost-commits') && readiness.includes('remit restore --state');
+      };
+      for (const at of AUTHORITIES)
+        await until(() => told(at), { what: `${at} says in /readyz what happened`, withinMs: 60_000 });
+      seen('D-20', { 'answers from the older copy': wrong.length });
+      expect(wrong).toEqual([]);
+      const admins = AUTHORITIES.flatMap((at) => ['--admin', `http://127.0.0.1:${fleet.port(at)}`]);
+      const shown = await ran(['fleet', ...admins]);
+      expect(shown.out).toMatch(/database-lost-commits: the database lacks .*remit restore --state/);
+      const { database: report } = JSON.parse((await ran(['fleet', ...admins, '--json'])).out);
+      expect(report).toMatchObject({ cause: 'database-lost-commits' });
+      for (const at of AUTHORITIES) {
+        const metrics = await (await fetch(`http://127.0.0.1:${fleet.port(at)}/metrics`)).text();
+        expect(metrics).toContain('remit_dependency_up{name="database-lost-commits"} 0');
+        expect(fleet.process(at).err() + fleet.process(at).out()).toMatch(/database-lost-commits: the database lacks/);
+        expect(await fleet.readiness(at)).not.toContain('has taken no commit');
+      }
+      // The sidecar is told too, and denies.
+      await until(async () => (await fleet.readiness('sidecar-1')).includes('database lacks'), {
+        what: 'the sidecar says why no authority serves it',
+      });
+      expect(await fleet.call('sidecar-1', later.token)).toMatch(/^503/);
+    }),
+  );
+});
