@@ -24,6 +24,7 @@ export async function openKeyRing(
   parts: Parts,
   trusted: readonly Trusted[],
   own: { readonly issuer: string; readonly jwks: PublicJwks } | null,
+  mayBeBehind: () => boolean = () => false,
 ): Promise<KeyRing | StartProblem> {
   const issuers: TrustedIssuer[] = [];
   if (own !== null) {
@@ -51,6 +52,7 @@ export async function openKeyRing(
   const ring = new KeyRing(issuers, {
     ports: parts.ports,
     after,
+    mayBeBehind,
     onProblem: (issuer, problem) => parts.faults.set(`keys of \`${issuer}\``, problem),
   });
   for (const { text, jwks: path, issuer, algorithms } of files) {

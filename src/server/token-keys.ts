@@ -65,10 +65,13 @@ export async function openTokenKeys(
     issuer === null || signingKeys === null || parts.database !== null
       ? null
       : { issuer: issuer.url, jwks: signingKeys.jwks() };
-  const opened = await openKeyRing(parts, config.acceptedIssuers, own);
+  const { announced, sidecar } = parts;
+  // A key signs two leases after it was announced: with a lease, this sidecar has heard of every key that signs.
+  const mayBeBehind = (): boolean => sidecar !== null && (announced.issuer === null || sidecar.problem() !== null);
+  const opened = await openKeyRing(parts, config.acceptedIssuers, own, mayBeBehind);
   if (isStartProblem(opened)) return opened;
   ring = opened;
-  parts.announced.follow(opened);
+  announced.follow(opened);
   closers.push(() => opened.close());
   return { ring: opened, signingKeys, readKeys };
 }

@@ -85,7 +85,8 @@ function signedToken(jwt: UnverifiedJwt, { external }: CredentialRules, keys: Cr
     const signed = signedExternalClaims(jwt, external, keys);
     return isDeny(signed) ? signed : { kind, issuer, keyId, algorithm, key: signed.key, claims: signed.claims };
   }
-  return deny('token.issuer', 'claim `iss` is not a trusted issuer');
+  const unknown = kind === undefined ? keys.keyFor(issuer, keyId, algorithm) : null;
+  return unknown !== null && isDeny(unknown) ? unknown : deny('token.issuer', 'claim `iss` is not a trusted issuer');
 }
 
 const isHeld = ({ kind, issuer, keyId, algorithm, key }: VerifiedToken, keys: CredentialKeys): boolean =>

@@ -28,6 +28,11 @@ export interface KeyRingOptions {
   readonly after: After;
   /** Called with every failed refresh and refused set (`null` once it succeeds), for a log and a metric. Contains no key. */
   readonly onProblem: (issuer: string, problem: string | null) => void;
+  /**
+   * Whether an authority may have announced an issuer or a key that this ring has not heard of. While it is true, an unknown one is a fault
+   * here, not of the token: `token.keys-unavailable`. Default no.
+   */
+  readonly mayBeBehind?: () => boolean;
   /** `defaultRefreshRules` where absent. */
   readonly rules?: Partial<RefreshRules>;
 }
@@ -94,7 +99,7 @@ export class KeyRing implements VerificationKeys {
   /** @see VerificationKeys.keyFor */
   keyFor(issuer: string, keyId: string | undefined, algorithm: string, kind: IssuerKind = 'remit'): KeyObject | Deny {
     const held = this.#issuers.get(issuer);
-    if (held === undefined) return deny('token.issuer', 'claim `iss` is not a trusted issuer');
+    if (held === undefined) return this.#unknown('token.issuer', 'claim `iss` is not a trusted issuer');
     if (held.kind !== kind) return deny('token.issuer', `claim \`iss\` is not an issuer of ${tokensOf[kind]}`);
     if (!isOneOf(held.algorithms, algorithm)) {
       return deny('token.algorithm', 'header member `alg` is not one its issuer may use');
@@ -105,11 +110,18 @@ export class KeyRing implements VerificationKeys {
     const found = keys.find((key) => key.keyId === keyId);
     if (found === undefined) {
       held.refresh?.hint();
-      return deny('token.signature', 'unknown key id: header member `kid` is not a key of its issuer');
+      const detail = 'unknown key id: header member `kid` is not a key of its issuer';
+      return kind === 'remit' ? this.#unknown('token.signature', detail) : deny('token.signature', detail);
     }
     return found.algorithm === algorithm
       ? found.key
       : deny('token.algorithm', 'header member `alg` is not the algorithm of the key');
+  }
+
+  #unknown(reason: 'token.issuer' | 'token.signature', detail: string): Deny {
+    return this.#options.mayBeBehind?.() === true
+      ? deny('token.keys-unavailable', 'the authority has not told its issuer and its keys for now')
+      : deny(reason, detail);
   }
 
   /**

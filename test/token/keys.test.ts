@@ -535,3 +535,30 @@ describe('keys that an authority announces', () => {
     expect(ring.isHeld(externalIssuer, 'one')).toBe(false);
   });
 });
+
+describe('a ring that may not have heard of every key (issue 37, point 14)', () => {
+  const ring = (mayBeBehind: boolean) =>
+    new KeyRing([{ issuer, algorithms: ['ES256'], source: { kind: 'static', jwks: jwksOf(one) } }], {
+      ports: stillPorts,
+      after: () => () => undefined,
+      onProblem: () => undefined,
+      mayBeBehind: () => mayBeBehind,
+    });
+
+  it.each<[string, TestKey, Readonly<Record<string, unknown>>, string]>([
+    ['an unknown issuer', one, { iss: 'https://other.test' }, 'token.issuer'],
+    ['an unknown key', two, {}, 'token.signature'],
+  ])('calls %s a fault of its own until then', (_what, key, claims, reason) => {
+    const token = mint(key, claims);
+    expect(denied(verifyTaskToken(token, rules, ring(true), nowMs))).toEqual([
+      'token.keys-unavailable',
+      expect.any(String),
+    ]);
+    expect(denied(verifyTaskToken(token, rules, ring(false), nowMs))).toEqual([reason, expect.any(String)]);
+  });
+
+  it('still refuses a signature that a known key did not make', () => {
+    const forged = `${mint(one).split('.').slice(0, 2).join('.')}.${mint(one, { jti: 'another-token-id-0001' }).split('.')[2]}`;
+    expect(denied(verifyTaskToken(forged, rules, ring(true), nowMs))).toEqual(['token.signature', expect.any(String)]);
+  });
+});
