@@ -31,7 +31,8 @@ export interface CallTrace {
 export interface CheckCall {
   /** Milliseconds on the monotonic clock; `Infinity` where the proxy set no deadline. */
   readonly deadlineMs: number;
-  readonly signal: Pick<AbortSignal, 'aborted'>;
+  /** `refusedAs` is the decision id with which the call was answered at its deadline; absent while it was not. */
+  readonly signal: { readonly aborted: boolean; readonly refusedAs?: string };
   /** The `traceparent` of the gRPC call, as sent. */
   readonly traceparent: string | null;
 }

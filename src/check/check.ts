@@ -1,6 +1,6 @@
 import { answerTo } from './answer.ts';
 import type { Answer } from './answer.ts';
-import { countUse, decideNow, sharedTokenOf, traceOf, useKeyOf } from './decide-now.ts';
+import { countUse, decideNow, outOfTime, sharedTokenOf, traceOf, useKeyOf } from './decide-now.ts';
 import type { DecidedUse } from './decide-now.ts';
 import { currentProblem, openTask } from './task-facts.ts';
 import { askingAgentOf, readCheck } from './read.ts';
@@ -174,10 +174,12 @@ function answerCheck(
 }
 
 /** INVARIANT: nothing is awaited between the last look at the task and the answer. */
-async function answerLate(services: CheckServices, decided: DecidedUse): Promise<AnsweredCheck> {
+async function answerLate(services: CheckServices, settled: DecidedUse): Promise<AnsweredCheck> {
+  const decided = asAnswered(settled);
   const { check, read, sent, use } = decided;
   // Its record, an allow, may be on disk: the denial needs an id of its own.
   if (sent?.problem) return withdrawn(services, decided, sent.problem);
+  if (isTooLate(decided)) return withdrawn(services, decided, outOfTime);
   const isRecorded = await recorded(services, decided);
   if (isDeny(check.decision)) return answeredWith(services, decided, null);
   if (!isRecorded) return withdrawn(services, decided, unrecorded);
@@ -186,8 +188,20 @@ async function answerLate(services: CheckServices, decided: DecidedUse): Promise
   const handed = await transactionToken(services, check, { span: use.place, requestIp });
   if (isDeny(handed)) return withdrawn(services, decided, handed);
   const token = taskTokenOf(check.facts);
-  const problem = token === null ? null : currentProblem(services, token);
+  const ended = token === null ? null : currentProblem(services, token);
+  const problem = isTooLate(decided) ? outOfTime : ended;
   return problem === null ? answeredWith(services, decided, handed) : withdrawn(services, decided, problem);
+}
+
+/** Whether a use was allowed after nobody waited for that any more. Its call was not let through. */
+const isTooLate = ({ check, read }: DecidedUse): boolean => !isDeny(check.decision) && read.asked.call.signal.aborted;
+
+/** A denial whose client was told at the deadline that there is no decision: its record has that id and that reason. */
+function asAnswered(decided: DecidedUse): DecidedUse {
+  const { refusedAs } = decided.read.asked.call.signal;
+  return refusedAs === undefined || !isDeny(decided.check.decision)
+    ? decided
+    : { ...decided, check: { ...decided.check, decision: outOfTime, decisionId: refusedAs } };
 }
 
 /** Records a use; one whose record an authority has committed by a link to that. */
@@ -212,11 +226,13 @@ function rememberCall({ asking }: CheckServices, { action, caller, credential, n
 
 /**
  * Replaces an allow by a denial with its own decision id, span and record. The allow may already be on disk, and one id must not name two
- * decisions. Outcomes are joined with the denial, since that is what was answered.
+ * decisions. Outcomes are joined with the denial, since that is what was answered. Where that was at the deadline, it has the id of that answer.
  */
-function withdrawn(services: CheckServices, decided: DecidedUse, problem: Deny): AnsweredCheck {
+function withdrawn(services: CheckServices, decided: DecidedUse, why: Deny): AnsweredCheck {
   const { nowMs, randomBytes, monotonicMs } = services.ports;
-  const decisionId = uuidV7(nowMs(), randomBytes(UUID_RANDOM_BYTES));
+  const { refusedAs } = decided.read.asked.call.signal;
+  const decisionId = refusedAs ?? uuidV7(nowMs(), randomBytes(UUID_RANDOM_BYTES));
+  const problem = refusedAs === undefined ? why : outOfTime;
   const check = { ...decided.check, decision: problem, decisionId, withdraws: decided.check.decisionId };
   const place = placeOfCheck(services, traceOf(decided.read.asked).parent);
   traceWithdrawal(services, check, { decided, place });

@@ -64,11 +64,11 @@ export function decideNow(services: CheckServices, read: ReadCheck, use: Counted
   const gatheredMs = monotonicMs();
   let cache: CacheResult = 'bypass';
   const decision = isLate(asked.call, gatheredMs)
-    ? late
+    ? outOfTime
     : decide(facts, { binding: services.binding, policies, onCache: (result) => (cache = result) });
   const decidedMs = monotonicMs();
   const [policySet, policyGeneration] = isDeny(policies) ? [null, null] : [policies.hash, policies.generation];
-  const decisionId = uuidV7(clocks.wallMs, randomBytes(UUID_RANDOM_BYTES));
+  const decisionId = asked.call.signal.refusedAs ?? uuidV7(clocks.wallMs, randomBytes(UUID_RANDOM_BYTES));
   const check = { decisionId, decision, facts, policySet, policyGeneration, cache };
   return { read, use, check, byPolicy: decision, beganMs, gatheredMs, decidedMs };
 }
@@ -91,7 +91,8 @@ const isIdentityAlone = (
 
 const isLate = ({ signal, deadlineMs }: CheckCall, nowMs: number): boolean => signal.aborted || nowMs > deadlineMs;
 
-const late = deny('overloaded', 'the deadline of the check passed before it was decided');
+/** The denial of a check whose deadline has passed, or whose proxy no longer waits. */
+export const outOfTime = deny('check.deadline', 'the deadline of the check passed before it was decided');
 
 /** The facts of a check: the content of its call, and the current state of its task. */
 function factsOf(services: CheckServices, { reading, clocks }: ReadCheck, { credential, before }: CountedUse): Facts {

@@ -14,7 +14,8 @@ export interface DecidedCheck {
   /** UUIDv7, the same in the answer, the span, the record and Envoy's log. */
   readonly decisionId: string;
   /**
-   * Id of the allow that this denial withdraws: it could not be recorded, or its task ended while it waited. Absent otherwise.
+   * Id of the allow that this denial withdraws: it could not be recorded, its task ended while it waited, or nobody waited for it any more.
+   * Absent otherwise.
    */
   readonly withdraws?: string;
   readonly decision: Decision;

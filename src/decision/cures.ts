@@ -43,7 +43,7 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
   'token.static-secret':
     'A long-lived secret was sent. Use a task token, or have the operator write an exception with an end date.',
   'token.keys-unavailable':
-    'The key server of the issuer cannot be reached. Try again; the operator sees it at `/readyz`.',
+    'The key server of the issuer cannot be reached, or this sidecar has not heard its authority yet. Keep the token and try again; the operator sees it at `/readyz`.',
   'task.unknown': 'The task is not known here: another issuer, another state file, or a token that was never issued.',
   'task.suspended':
     'An operator, a signal, a changed context or its own agent suspended the task. Wait until it is resumed, then get a new token: `POST /tasks/{id}/token`.',
@@ -72,7 +72,9 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
   'policy.stale':
     'For longer than `policies.maxAgeSeconds` the source of the policies could not be read, or has a set that was refused. The log says which.',
   'ledger.unavailable': 'The use could not be recorded, so it is not allowed. The disk may be full.',
+  'check.deadline':
+    'Remit did not decide within the time that Envoy gives a check, or Envoy no longer waited; in the first second after a start, or on a machine without processor time. What was decided too late is withdrawn. The log has it under the decision id. Try again after `retry-after`.',
   overloaded:
-    'Too many checks at once, messages that hold too much memory together, too many of this agent (`extAuthz.maxChecksPerSecondPerAgent`), or the deadline was too near. `cause` of `remit_server_refusals_total` and of the record `refused` tells them apart: `full`, `agent`, `late`. Try again after `retry-after`.',
+    'Too many checks at once, messages that hold too much memory together, too many of this agent (`extAuthz.maxChecksPerSecondPerAgent`), or more checks than can be decided in time. `cause` of `remit_server_refusals_total` and of the record `refused` tells them apart: `full`, `agent`, `late`. Try again after `retry-after`.',
   internal: 'A fault of ours. The log has it under the decision id.',
 };

@@ -140,6 +140,7 @@ export const reasons = {
   'policy.stale': fault('the policies could not be confirmed for too long'),
 
   'ledger.unavailable': fault('the decision could not be recorded'),
+  'check.deadline': fault('the check was not decided in time'),
   overloaded: fault('too many checks are in flight'),
   internal: fault('the check failed'),
 } as const satisfies Readonly<Record<string, Reason>>;

@@ -9,7 +9,7 @@ import { decodedCheckRequestFrom } from './check-request.ts';
 import { checkFactsFrom, type RequestRules } from './request.ts';
 import { checkResponseFrom, preparedDenial, type ResponseOptions } from './response.ts';
 import { Fault, mapIsolated } from '../runtime/map-isolated.ts';
-import type { RefusalCause } from './refusal.ts';
+import type { RefusalCause, Refuse } from './refusal.ts';
 import type { CheckHandler, CheckMessage } from './server.ts';
 
 /** What the handler needs besides the checks. */
@@ -17,7 +17,7 @@ export interface AuthorizationOptions {
   readonly rules: RequestRules;
   readonly response: ResponseOptions;
   /** The bytes of a denial for a check that threw; see `refusalsFrom`. */
-  readonly refuse: (cause: RefusalCause) => Uint8Array;
+  readonly refuse: Refuse;
   /** Called with what a check threw. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -55,7 +55,7 @@ const REASONS: Readonly<Record<RefusalCause, ReasonCode>> = {
   full: 'overloaded',
   late: 'overloaded',
   agent: 'overloaded',
-  deadline: 'internal',
+  deadline: 'check.deadline',
   failed: 'internal',
   unreadable: 'request.malformed',
   'too-large': 'request.too-large',
@@ -63,20 +63,25 @@ const REASONS: Readonly<Record<RefusalCause, ReasonCode>> = {
 
 /**
  * Pre-encoded denials for the server. Each answer gets its own decision id and is reported to `onRefusal`, because no check
- * recorded it.
+ * recorded it. A check that is still under way is told the id, and records its decision under it.
  */
 export function refusalsFrom(options: {
   readonly response: ResponseOptions;
   /** A new UUID. */
   readonly newDecisionId: () => string;
-  readonly onRefusal?: (cause: RefusalCause, reason: ReasonCode, decisionId: string) => void;
-}): (cause: RefusalCause) => Uint8Array {
+  readonly onRefusal?: (
+    cause: RefusalCause,
+    reason: ReasonCode,
+    of: { readonly decisionId: string; /** Whether a check records it. */ readonly isUnderWay: boolean },
+  ) => void;
+}): Refuse {
   const reasons = new Set(Object.values(REASONS));
   const prepared = new Map([...reasons].map((reason) => [reason, preparedDenial(reason, options.response)]));
-  return (cause) => {
+  return (cause, call) => {
     const reason = REASONS[cause];
     const decisionId = options.newDecisionId();
-    options.onRefusal?.(cause, reason, decisionId);
+    if (call !== undefined) call.refusedAs = decisionId;
+    options.onRefusal?.(cause, reason, { decisionId, isUnderWay: call !== undefined });
     const denial = prepared.get(reason);
     if (denial === undefined) throw new Error('no denial was prepared');
     return denial(decisionId);

@@ -55,7 +55,7 @@ export class IncomingCheck implements StreamEvents {
   readonly openedMs: number;
   readonly deadlineMs: number;
   /** Aborted when nobody waits for the answer any more. */
-  readonly signal: { aborted: boolean } = { aborted: false };
+  readonly signal: { aborted: boolean; refusedAs?: string } = { aborted: false };
   /** Its message while it waits to be answered, else `NO_MESSAGE`. */
   message: Buffer = NO_MESSAGE;
   /** Its node in `CallWatch`. */

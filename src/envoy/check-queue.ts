@@ -18,8 +18,8 @@ export interface CheckQueueOptions<C> {
   readonly onTurn: () => void;
   /** Answers a batch of checks, at least one, together. */
   readonly run: (checks: readonly C[]) => void;
-  /** Refuses a check without deciding it. */
-  readonly shed: (check: C) => void;
+  /** Refuses a check without deciding it: `late` to shed load, `deadline` if its time is over. */
+  readonly shed: (check: C, cause: 'late' | 'deadline') => void;
   /** A turn is over: pending answers must be sent. */
   readonly onTurnOver: () => void;
 }
@@ -41,14 +41,15 @@ const MAX_SLICE_MS = 50;
  * the rest.
  */
 const SHARE = 9;
-/** No turn has emptied the queue for this long: more checks arrive than can be decided. */
+/** No turn has emptied the queue for this long, and so many checks waited meanwhile: more arrive than can be decided. */
 const STANDING_MS = 100;
+const STANDING_CHECKS = 4 * MAX_TOGETHER;
 
 /**
  * The queue of checks. Checks run after all other work of the event loop: whatever arrived with them (such as ends and
  * revocations of tasks) and ledger commits are processed first, and again after each half millisecond of checks, each batch, or
  * up to 50 ms under overload. The wait here is therefore the event loop's delay. Overload control: a check is shed at its
- * deadline; and once no turn has emptied the queue for 100 ms, after half of its time, so that some are decided in time rather
+ * deadline; and once no turn has emptied the queue for 100 ms and 32 checks waited, after half of its time, so that some are decided in time rather
  * than all too late. A check whose client is gone leaves the queue at once. Agents take turns, so that one of them does not make
  * the others wait. The caller bounds the length.
  *
@@ -62,6 +63,8 @@ export class CheckQueue<C extends QueuedCheck> {
   #eachMs = TOGETHER_MS;
   /** Since when turns have left checks behind. */
   #standingSinceMs: number | null = null;
+  /** Most checks that waited at the end of a turn since then. A few that wait long are no overload: each takes long, as after a start. */
+  #mostLeft = 0;
   /** When the previous turn ended, monotonic. */
   #endedMs = 0;
 
@@ -95,8 +98,10 @@ export class CheckQueue<C extends QueuedCheck> {
       nowMs += tookMs;
     }
     onTurnOver();
+    this.#mostLeft = Math.max(this.#mostLeft, this.#waiting.length);
     if (this.#waiting.length === 0) {
       this.#standingSinceMs = null;
+      this.#mostLeft = 0;
       this.#isScheduled = false;
       return;
     }
@@ -112,8 +117,9 @@ export class CheckQueue<C extends QueuedCheck> {
     for (let shed = 0; checks.length + 1 <= together && shed < MAX_TOGETHER;) {
       const check = this.#waiting.shift();
       if (check === undefined) break;
-      if (this.#isTooLate(check, nowMs)) {
-        this.#options.shed(check);
+      const late = this.#lateness(check, nowMs);
+      if (late !== null) {
+        this.#options.shed(check, late);
         shed += 1;
       } else checks.push(check);
     }
@@ -126,10 +132,12 @@ export class CheckQueue<C extends QueuedCheck> {
   }
 
   #isStanding(nowMs: number): boolean {
-    return this.#standingSinceMs !== null && nowMs - this.#standingSinceMs > STANDING_MS;
+    const isLong = this.#mostLeft >= STANDING_CHECKS;
+    return isLong && this.#standingSinceMs !== null && nowMs - this.#standingSinceMs > STANDING_MS;
   }
 
-  #isTooLate({ arrivedMs, deadlineMs }: QueuedCheck, nowMs: number): boolean {
-    return nowMs >= (this.#isStanding(nowMs) ? (arrivedMs + deadlineMs) / 2 : deadlineMs);
+  #lateness({ arrivedMs, deadlineMs }: QueuedCheck, nowMs: number): 'late' | 'deadline' | null {
+    if (nowMs >= deadlineMs) return this.#isStanding(nowMs) ? 'late' : 'deadline';
+    return this.#isStanding(nowMs) && nowMs >= (arrivedMs + deadlineMs) / 2 ? 'late' : null;
   }
 }

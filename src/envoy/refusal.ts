@@ -2,11 +2,20 @@ import type { MessageProblem } from './grpc-messages.ts';
 import { preparedDenial } from './response.ts';
 
 /**
- * Why the server answers instead of the handler: `full` where too many checks or bytes are waiting; `late` where a check waited
- * until too near its deadline; `agent` where its agent exceeds its rate; `deadline` where its deadline passed; `failed` where
+ * Why the server answers instead of the handler: `full` if too many checks or bytes are waiting; `late` if more checks arrive than can be
+ * decided, and this one waited for half of its time; `agent` if its agent exceeds its rate; `deadline` if its deadline passed; `failed` if
  * it threw; `unreadable` or `too-large` for its message.
  */
 export type RefusalCause = 'full' | 'late' | 'agent' | 'deadline' | 'failed' | 'unreadable' | 'too-large';
+
+/** A call that was answered without its decision. */
+export interface RefusedCall {
+  /** The decision id of that answer; absent before it. */
+  refusedAs?: string;
+}
+
+/** Gives the bytes of a denial. Its decision id is noted in `call`, where one is given. */
+export type Refuse = (cause: RefusalCause, call?: RefusedCall) => Uint8Array;
 
 /** The cause for a call without a valid message; `full` where the budget had no room. */
 export const refusalCause: Readonly<Record<MessageProblem | 'full', RefusalCause>> = {
@@ -24,10 +33,10 @@ const LAST_RESORT = preparedDenial('internal', { helpUrl: null })('00000000-0000
  * allow.
  */
 export const surely =
-  (refuse: (cause: RefusalCause) => Uint8Array) =>
-  (cause: RefusalCause): Uint8Array => {
+  (refuse: Refuse): Refuse =>
+  (cause, call) => {
     try {
-      const bytes = refuse(cause);
+      const bytes = refuse(cause, call);
       return bytes.length > 0 ? bytes : LAST_RESORT;
     } catch {
       return LAST_RESORT;

@@ -11,7 +11,7 @@ import { type BindProblem, GrpcServer, tcpAddress } from './grpc-server.ts';
 import { Health } from './health.ts';
 import { ownCopyOf } from './own-copy.ts';
 import { ACCESS_LOG_PATH, CHECK_PATH } from './proto.ts';
-import { refusalCause, type RefusalCause, surely } from './refusal.ts';
+import { refusalCause, type Refuse, surely } from './refusal.ts';
 import { SharedRoom } from '../runtime/shared-room.ts';
 
 /** A check with the used parts of its gRPC call. */
@@ -22,8 +22,8 @@ export interface CheckMessage {
   readonly traceparent: string | null;
   /** When the answer must be ready, monotonic. Always finite. */
   readonly deadlineMs: number;
-  /** Aborted when nobody waits for the answer any more. */
-  readonly signal: { readonly aborted: boolean };
+  /** Aborted when nobody waits for the answer any more; `refusedAs` once it was answered at its deadline instead. */
+  readonly signal: { readonly aborted: boolean; readonly refusedAs?: string };
 }
 
 /** The handler behind the transport. */
@@ -54,7 +54,7 @@ export interface TransportParts {
 /** Dependencies and limits of the server. */
 export interface ExtAuthzServerOptions {
   /** The bytes of a denial. If it throws or returns nothing, the server sends its own. */
-  readonly refuse: (cause: RefusalCause) => Uint8Array;
+  readonly refuse: Refuse;
   readonly monotonicMs: () => number;
   /** The agent of a CheckRequest, or `null` where it may not ask now (rate limit), called before decoding. Default: all are one agent, which may. */
   readonly admit?: (request: Buffer) => string | null;
@@ -97,7 +97,7 @@ export class AuthorizationServer {
   readonly #queue: CheckQueue<IncomingCheck>;
   readonly #watch: CallWatch;
   readonly #budgets = messageBudgets();
-  readonly #refusal: (cause: RefusalCause) => Uint8Array;
+  readonly #refusal: Refuse;
   readonly #inFlight: SharedRoom;
   #closing: Promise<void> | null = null;
 
@@ -133,7 +133,7 @@ export class AuthorizationServer {
       monotonicMs,
       onTurn: () => options.turn?.begins(),
       run: this.#decide,
-      shed: (call) => call.answer(this.#refusal('late')),
+      shed: (call, cause) => call.answer(this.#refusal(cause)),
       onTurnOver: () => {
         options.turn?.over();
         server.flush();
@@ -232,7 +232,9 @@ export class AuthorizationServer {
   };
 
   readonly #expired = (call: IncomingCheck): void => {
-    call.answer(this.#refusal('deadline'));
+    // A check that was asked records its decision, under the id of this answer.
+    const isUnderWay = call.message !== NO_MESSAGE && call.queued.queue === null;
+    call.answer(this.#refusal('deadline', isUnderWay ? call.signal : undefined));
     call.signal.aborted = true;
   };
 

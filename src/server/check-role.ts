@@ -37,6 +37,7 @@ import { isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
 import { proofNoncesFor } from './proof-nonces.ts';
 import { RefusedChecks } from './refused-checks.ts';
+import { ToldRefusals } from './told-refusals.ts';
 import { socketAccessOf } from './socket-access.ts';
 import type { StartProblem } from './start-problem.ts';
 
@@ -75,6 +76,8 @@ export async function startChecks(
   const observer = countedOutcomes(metrics);
   const refused = new RefusedChecks({ ledger: parts.ledger.writer, nowMs: ports.nowMs, after });
   closers.push(() => refused.close());
+  const toldRefusals = new ToldRefusals({ log: (line) => log(line, 'check-failed'), after });
+  closers.push(() => toldRefusals.close());
   const shown = (text: string): string => shownText(text, (secret) => parts.digestOf(secret));
   const told = { ledger: parts.ledger.writer, ports, after, log, observer, shown };
   const outcomes = new Outcomes(told, config.outcomes);
@@ -83,10 +86,11 @@ export async function startChecks(
   const refuse = refusalsFrom({
     response,
     newDecisionId: () => uuidV7(ports.nowMs(), ports.randomBytes(UUID_RANDOM_BYTES)),
-    onRefusal: (cause, reason, decisionId) => {
+    onRefusal: (cause, reason, { decisionId, isUnderWay }) => {
       if (traces.isAwaited) traces.refused({ cause, reason, decisionId, atMs: ports.nowMs() });
       metrics.serverRefusals.of({ cause }).inc();
-      refused.add(cause);
+      if (!isUnderWay) refused.add(cause);
+      toldRefusals.add(cause, decisionId);
       outcomes.answered({ decisionId, taskId: null, agent: null, action: null, decision: { kind: 'deny' } });
     },
   });

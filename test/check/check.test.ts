@@ -215,6 +215,75 @@ const toldOf = async (over: Partial<CheckServices>, call: HttpCall, principal?: 
 
 const withoutToken = (call: HttpCall): HttpCall => ({ ...call, headers: new Map() });
 
+describe('a check that is decided too late (issue 37, point 14)', () => {
+  const refusedAs = '01990000-0000-7000-8000-00000000abcf';
+  type Signal = { aborted: boolean; refusedAs?: string };
+
+  /** Answers one use whose settlement takes until its client has stopped waiting. */
+  const lateAnswer = async (use: keyof typeof uses, over: Partial<CheckServices>, stop: (signal: Signal) => void) => {
+    const signal: Signal = { aborted: false };
+    const { settling } = directAuthority(store);
+    const records: UseRecord[] = [];
+    const told: unknown[] = [];
+    const services = servicesWith({
+      settling: {
+        settle: async (one) => {
+          const settled = await settling.settle(one);
+          stop(signal);
+          return settled;
+        },
+      },
+      ledger: noting(ledger, records),
+      onChecked: ({ decisionId, decision }) => void told.push([decisionId, isDeny(decision) && decision.reason]),
+      ...over,
+    });
+    const call = { deadlineMs: Infinity, signal, traceparent: null };
+    const checks = checksWith(services);
+    const [answer] = checks.answers([{ facts: { peer, call: callOf(uses[use], { max_calls: 3 }), ...quiet }, call }]);
+    if (answer === undefined || answer instanceof Fault) throw new Error('no answer');
+    const { decision, decisionId } = await answer;
+    return { reason: isDeny(decision) ? decision.reason : 'allow', decisionId, records, told };
+  };
+  const passed = (signal: Signal): void => void Object.assign(signal, { aborted: true, refusedAs });
+
+  it.each(['read', 'create'] as const)(
+    'has the id and the reason that its client got in record and log: %s',
+    async (use) => {
+      const { reason, decisionId, records, told } = await lateAnswer(use, {}, passed);
+      expect([reason, decisionId]).toEqual(['check.deadline', refusedAs]);
+      expect(told).toEqual([[refusedAs, 'check.deadline']]);
+      expect(records).toMatchObject([
+        {
+          kind: 'use',
+          decision: 'deny',
+          reason: 'check.deadline',
+          decisionId: refusedAs,
+          withdraws: expect.any(String),
+        },
+      ]);
+    },
+  );
+
+  it('has one reason, also where it would have been denied for another', async () => {
+    for (let n = 0; n < 3; n += 1) await check(servicesWith(), 'read', { max_calls: 3 });
+    const { reason, decisionId, records } = await lateAnswer('read', {}, passed);
+    expect([reason, decisionId]).toEqual(['check.deadline', refusedAs]);
+    expect(records).toMatchObject([{ decision: 'deny', reason: 'check.deadline', decisionId: refusedAs }]);
+  });
+
+  it('is withdrawn where Envoy has given up without an answer', async () => {
+    const { reason, records } = await lateAnswer('read', {}, (signal) => (signal.aborted = true));
+    expect(reason).toBe('check.deadline');
+    expect(records).toMatchObject([{ decision: 'deny', reason: 'check.deadline', withdraws: expect.any(String) }]);
+  });
+
+  it('is `check.deadline`, not `overloaded`, where its time was over before it was decided', async () => {
+    const call = { deadlineMs: -1, signal: { aborted: false }, traceparent: null };
+    const [answer] = checksWith(servicesWith()).answers([{ facts: { peer, call: callOf(uses.list), ...quiet }, call }]);
+    expect(answer).toMatchObject({ decision: { kind: 'deny', reason: 'check.deadline' } });
+  });
+});
+
 describe('what a denied caller is told', () => {
   const once = callOf(uses.list, { max_calls: 1 });
   const dear = callOf(uses.create, { max_calls: 20, max_amount: { argument: 'amount', limit: 1 } });

@@ -181,12 +181,12 @@ export class Fleet {
     await writeFile(join(this.folder, `${name}.yaml`), stringify({ ...common, ...settings }), { mode: 0o600 });
   }
 
-  /** Starts a process; resolves once it is ready. */
-  async serve(name: ProcessName): Promise<void> {
+  /** Starts a process; resolves once it is ready, or with `isReady: false` once it serves. */
+  async serve(name: ProcessName, { isReady = true }: { readonly isReady?: boolean } = {}): Promise<void> {
     const running = remit(['serve', '--config', join(this.folder, `${name}.yaml`)]);
     this.#running.set(name, running);
     await running.said(/checks on|no checks/);
-    await until(async () => (await this.readiness(name)).startsWith('200'), { what: `${name} is ready` });
+    if (isReady) await until(async () => (await this.readiness(name)).startsWith('200'), { what: `${name} is ready` });
   }
 
   /** The verifier key of the ledger of an authority, as whoever started it pinned it. */

@@ -25,8 +25,8 @@ const setUp = () => {
       }
       runs.push(checks.length);
     },
-    shed: ({ name, takesMs = 0 }) => {
-      events.push(`shed ${name}`);
+    shed: ({ name, takesMs = 0 }, cause) => {
+      events.push(`${cause === 'late' ? 'shed' : 'over'} ${name}`);
       clock.nowMs += takesMs;
     },
     onTurnOver: () => (turns.over += 1),
@@ -114,7 +114,7 @@ describe('CheckQueue', () => {
     expect(queue.length).toBe(2);
     clock.nowMs += 10;
     await nextTurn();
-    expect([events, queue.length]).toEqual([['shed late', 'good'], 0]);
+    expect([events, queue.length]).toEqual([['over late', 'good'], 0]);
   });
 
   it('yields to the event loop where thousands are too late', async () => {
@@ -174,5 +174,14 @@ describe('CheckQueue', () => {
     add('after', { deadlineMs: clock.nowMs + 200, arrivedMs: clock.nowMs - 150 });
     await nextTurn();
     expect(events).toEqual(['after']);
+  });
+
+  it('calls a few checks that each take long no overload: they have all of their time (issue 37, point 14)', async () => {
+    const { events, add } = setUp();
+    for (let n = 0; n < 20; n += 1) add(`c${n}`, { takesMs: 12 });
+    for (let turns = 0; turns < 60; turns += 1) await nextTurn();
+    expect(events.filter((event) => event.startsWith('c')).length).toBeGreaterThanOrEqual(16);
+    expect(events.filter((event) => event.startsWith('shed'))).toEqual([]);
+    expect(events.filter((event) => event.startsWith('over')).length).toBeGreaterThan(0);
   });
 });
