@@ -143,6 +143,7 @@ const table = {
   'socket.mode': entry('error', 'a socket that others than Envoy can open, or with another mode than configured'),
   'socket.group': entry('error', 'a socket of another group than configured'),
   'socket.folder': entry('error', 'a socket in a folder that everybody can write'),
+  'identity.refused': entry('error', 'A renewed SVID that is not taken over'),
   'identity.no-svid': entry('error', 'Remit without a usable identity of its own'),
   'identity.no-socket': entry('error', 'no socket of the Workload API where it is configured'),
   'identity.expired': entry('error', 'an expired SVID'),

@@ -5,9 +5,9 @@ import { dirname } from 'node:path';
 import type { Ports } from '../runtime/ports.ts';
 import { messageOfFault, repeatedly } from '../runtime/repeatedly.ts';
 import { certificatesFromPem } from './certificate-list.ts';
-import { HeldSvid } from './held-svid.ts';
+import { HeldSvid, type HeldSvidOptions } from './held-svid.ts';
 import { smallFile } from './small-file.ts';
-import { svidFrom, type Svid, type SvidProblem, type SvidSource } from './svid.ts';
+import { svidFrom, type Svid, type SvidProblem, type SvidRefusal, type SvidSource } from './svid.ts';
 
 /** The PEM files of an SVID. */
 export interface SvidFiles {
@@ -24,8 +24,10 @@ export interface SvidFilesOptions extends SvidFiles {
   readonly ports: Pick<Ports, 'nowMs'>;
   /** Runs something once after `delayMs`; the returned function cancels it. */
   readonly after: (delayMs: number, run: () => void) => () => void;
-  /** Called when a problem begins or changes, for a log. Contains nothing secret. */
-  readonly onProblem?: (problem: string) => void;
+  /** @see HeldSvidOptions.onProblem */
+  readonly onProblem?: HeldSvidOptions['onProblem'];
+  /** @see HeldSvidOptions.onRefused */
+  readonly onRefused?: HeldSvidOptions['onRefused'];
 }
 
 /** Delay from the first change event to reading, so that a set of files is read once it is complete. */
@@ -37,8 +39,8 @@ const POLL_MS = 5_000;
  * The SVID in three PEM files, reloaded when they change: overwritten, renamed into place, or behind a switched symlink, as
  * Kubernetes mounts them.
  *
- * An inconsistent set (half written, a key of another certificate, expired, a key readable by everyone) is reported as a
- * problem, and the last good SVID stays in use until the next change.
+ * A set that is not good now (half written, a key of another certificate, expired, not valid yet, of another workload, a key readable by
+ * everyone) is refused, and the last good SVID stays in use until the next change, or until the new one is valid.
  *
  * Lifecycle: `open` reads the files once and starts watching; `close` once. Missing files are waited for.
  */
@@ -55,10 +57,8 @@ export class SvidFileSource implements SvidSource {
 
   private constructor(options: SvidFilesOptions) {
     this.#options = options;
-    this.#held = new HeldSvid({
-      nowMs: options.ports.nowMs,
-      ...(options.onProblem === undefined ? {} : { onProblem: options.onProblem }),
-    });
+    const { after, onProblem, onRefused, ports } = options;
+    this.#held = new HeldSvid({ nowMs: ports.nowMs, after, onProblem, onRefused });
   }
 
   /** Opens a source and reads its files once. Never rejects: what is wrong is its `problem`. */
@@ -78,6 +78,10 @@ export class SvidFileSource implements SvidSource {
     return this.#held.problem();
   }
 
+  refusal(): SvidRefusal | null {
+    return this.#held.refusal();
+  }
+
   onChange(listener: (svid: Svid) => void): () => void {
     return this.#held.onChange(listener);
   }
@@ -86,6 +90,7 @@ export class SvidFileSource implements SvidSource {
     this.#isClosed = true;
     this.#cancelPoll();
     this.#cancelSettle?.();
+    this.#held.close();
     for (const watcher of this.#watchers.values()) watcher.close();
     this.#watchers.clear();
   }
@@ -151,8 +156,8 @@ export class SvidFileSource implements SvidSource {
     // Changed while reading: the result may mix two sets. The event of the change triggers another reading.
     if ((await this.#state()) !== before) return this.#settle();
     this.#seen = before;
-    if ('problem' in svid) this.#held.report(svid.problem);
-    else this.#held.take(svid);
+    if ('problem' in svid) this.#held.refuse(svid);
+    else this.#held.offer(svid);
   }
 
   /** A fingerprint of the files' state, following links. */
@@ -190,7 +195,7 @@ export class SvidFileSource implements SvidSource {
       { chain, key: privateKey, bundle: anchors, federated: new Map() },
       this.#options.ports.nowMs(),
     );
-    return 'problem' in svid ? { problem: `\`${this.#options.certificate}\`: ${svid.problem}` } : svid;
+    return 'problem' in svid ? { ...svid, problem: `\`${this.#options.certificate}\`: ${svid.problem}` } : svid;
   }
 }
 

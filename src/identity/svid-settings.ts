@@ -1,5 +1,6 @@
 import type { Ports } from '../runtime/ports.ts';
 import type { SpiffeId } from './spiffe-id.ts';
+import type { HeldSvidOptions } from './held-svid.ts';
 import { SvidFileSource, type SvidFiles } from './svid-files.ts';
 import type { SvidProblem, SvidSource } from './svid.ts';
 import type { WantedSvid } from './workload-api-response.ts';
@@ -43,8 +44,10 @@ export interface SvidSourceOptions {
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   /** Runs something once after `delayMs`; the returned function cancels it. */
   readonly after: (delayMs: number, run: () => void) => () => void;
-  /** Called when a problem begins or changes, for a log. Contains nothing secret. */
-  readonly onProblem?: (problem: string) => void;
+  /** @see HeldSvidOptions.onProblem */
+  readonly onProblem?: HeldSvidOptions['onProblem'];
+  /** @see HeldSvidOptions.onRefused */
+  readonly onRefused?: HeldSvidOptions['onRefused'];
 }
 
 /** Opens the configured source. It may not have an SVID yet: `firstSvid` waits for one. `close` ends it. */

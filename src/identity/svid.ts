@@ -15,7 +15,7 @@ export interface Svid {
   readonly keyPem: string;
   /** CA certificates of each trust domain, one PEM text each. Always includes the SVID's own trust domain. */
   readonly bundles: ReadonlyMap<TrustDomain, readonly string[]>;
-  /** First instant of its validity, milliseconds since the Unix epoch. */
+  /** First instant at which its whole chain is valid, milliseconds since the Unix epoch. */
   readonly notBeforeMs: number;
   /** Last instant of its validity, milliseconds since the Unix epoch. */
   readonly notAfterMs: number;
@@ -31,6 +31,8 @@ export interface SvidSource {
   current(): Svid | null;
   /** Why the SVID cannot be renewed, even while {@link current} is still good; `null` where nothing is wrong. */
   problem(): string | null;
+  /** Why the SVID that was offered last is not in use, while an earlier one may be; `null` once one was taken over. */
+  refusal(): SvidRefusal | null;
   /** Calls `listener` with every new SVID or bundle. The returned function unsubscribes. */
   onChange(listener: (svid: Svid) => void): () => void;
   close(): void;
@@ -50,22 +52,39 @@ export interface SvidParts {
 /** Why there is no SVID. Contains nothing secret. */
 export interface SvidProblem {
   readonly problem: string;
+  /** Default `invalid`. */
+  readonly cause?: SvidRefusalCause;
+}
+
+/** What is wrong with an SVID that was offered: `untrusted` if its own bundle does not verify it; `invalid` for anything without a name here. */
+export const SVID_REFUSALS = ['expired', 'not-yet-valid', 'wrong-key', 'untrusted', 'other-id', 'invalid'] as const;
+export type SvidRefusalCause = (typeof SVID_REFUSALS)[number];
+
+/** An SVID that was offered and not taken over. Contains nothing secret. */
+export interface SvidRefusal {
+  readonly cause: SvidRefusalCause;
+  readonly problem: string;
 }
 
 /**
  * An SVID from `parts` that fit together: the leaf is a valid X509-SVID and has not expired, the key belongs to it, and the
- * bundle of its trust domain verifies its chain, as every peer of the domain will.
+ * bundle of its trust domain verifies its chain, as every peer of the domain will. It may not be valid yet: `HeldSvid` waits for that.
  */
 export function svidFrom({ chain, key, bundle, federated }: SvidParts, nowMs: number): Svid | SvidProblem {
   const [first] = chain;
   if (first === undefined) return { problem: 'the svid has no certificate' };
   const leaf = leafFromDer(first.raw);
   if (isDeny(leaf)) return { problem: leaf.detail };
-  if (leaf.notAfterMs < nowMs) return { problem: `the certificate expired at ${certificateInstant(leaf.notAfterMs)}` };
-  if (!first.checkPrivateKey(key)) return { problem: 'the key does not belong to the certificate' };
+  if (leaf.notAfterMs < nowMs) {
+    return { cause: 'expired', problem: `the certificate expired at ${certificateInstant(leaf.notAfterMs)}` };
+  }
+  if (!first.checkPrivateKey(key)) {
+    return { cause: 'wrong-key', problem: 'the key does not belong to the certificate' };
+  }
   if (bundle.length === 0) return { problem: 'the bundle has no certificate' };
-  const unverified = bundleProblem(chain, bundle, nowMs);
-  if (unverified !== null) return { problem: unverified };
+  const notBeforeMs = Math.max(...chain.map(({ validFromDate }) => validFromDate.getTime()));
+  const unverified = bundleProblem(chain, bundle, Math.max(nowMs, notBeforeMs));
+  if (unverified !== null) return { cause: 'untrusted', problem: unverified };
   const bundles = new Map([...federated].map(([trustDomain, foreign]) => [trustDomain, pemsOf(foreign)]));
   bundles.set(trustDomainOf(leaf.id), pemsOf(bundle));
   return Object.freeze({
@@ -74,7 +93,7 @@ export function svidFrom({ chain, key, bundle, federated }: SvidParts, nowMs: nu
     certificatePem: pemsOf(chain).join(''),
     keyPem: key.export({ type: 'pkcs8', format: 'pem' }),
     bundles,
-    notBeforeMs: leaf.notBeforeMs,
+    notBeforeMs,
     notAfterMs: leaf.notAfterMs,
   });
 }

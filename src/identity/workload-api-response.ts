@@ -2,12 +2,17 @@ import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:cry
 import { isDeny } from '../decision/decision.ts';
 import { certificatesFromDer } from './certificate-list.ts';
 import { trustDomainFrom, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
-import { svidFrom, type Svid, type SvidProblem } from './svid.ts';
+import { svidFrom, type Svid, type SvidProblem, type SvidRefusalCause } from './svid.ts';
 
 /** Which identity is wanted, where there are several; the first one where both are `null`. */
 export interface WantedSvid {
   readonly id: SpiffeId | null;
   readonly hint: string | null;
+}
+
+/** The same, and whose SVID is in use: that of the same workload is preferred. */
+interface WantedAmong extends WantedSvid {
+  readonly held?: SpiffeId | null;
 }
 
 /** The result of one message of the stream. */
@@ -17,7 +22,7 @@ export type SvidUpdate =
       readonly svid: Svid;
       /** A foreign bundle that was left out. */ readonly problem: string | null;
     }
-  | { /** To be discarded. */ readonly kind: 'unusable'; readonly problem: string }
+  | { /** To be discarded. */ readonly kind: 'unusable'; readonly problem: string; readonly cause?: SvidRefusalCause }
   | {
       /** The identity that is wanted is not among those given any more. */ readonly kind: 'withdrawn';
       readonly problem: string;
@@ -31,15 +36,16 @@ export type SvidUpdate =
  *
  * @see SPIFFE Workload API sections 4.4, 4.5 and 5.2.1
  */
-export function svidUpdateFrom(response: unknown, wanted: WantedSvid, nowMs: number): SvidUpdate {
+export function svidUpdateFrom(response: unknown, wanted: WantedAmong, nowMs: number): SvidUpdate {
   const given = memberOf(response, 'svids');
   if (!Array.isArray(given) || given.length === 0) return unusable('the message has no svid');
   const entries: readonly unknown[] = given;
-  const entry = entries.find((candidate) => isWanted(candidate, wanted));
+  const fit = entries.filter((candidate) => isWanted(candidate, wanted));
+  const entry = fit.find((candidate) => memberOf(candidate, 'spiffe_id') === wanted.held) ?? fit[0];
   if (entry === undefined) return { kind: 'withdrawn', problem: notAmong(entries.length, wanted) };
   const foreign = federatedFrom(memberOf(response, 'federated_bundles'));
   const svid = svidOf(entry, foreign.bundles, nowMs);
-  return 'problem' in svid ? unusable(svid.problem) : { kind: 'svid', svid, problem: foreign.problem };
+  return 'problem' in svid ? { kind: 'unusable', ...svid } : { kind: 'svid', svid, problem: foreign.problem };
 }
 
 const isWanted = (entry: unknown, { id, hint }: WantedSvid): boolean =>

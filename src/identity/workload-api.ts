@@ -1,7 +1,7 @@
 import type { Ports } from '../runtime/ports.ts';
 import { messageOfFault } from '../runtime/repeatedly.ts';
-import { HeldSvid } from './held-svid.ts';
-import type { Svid, SvidSource } from './svid.ts';
+import { HeldSvid, type HeldSvidOptions } from './held-svid.ts';
+import type { Svid, SvidRefusal, SvidSource } from './svid.ts';
 import { svidUpdateFrom, type WantedSvid } from './workload-api-response.ts';
 import { openX509SvidStream, type StreamEnd } from './workload-api-stream.ts';
 
@@ -12,8 +12,10 @@ export interface WorkloadApiOptions extends WantedSvid {
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   /** Runs something once after `delayMs`; the returned function cancels it. */
   readonly after: (delayMs: number, run: () => void) => () => void;
-  /** Called when a problem begins or changes, for a log. Contains nothing secret. */
-  readonly onProblem?: (problem: string) => void;
+  /** @see HeldSvidOptions.onProblem */
+  readonly onProblem?: HeldSvidOptions['onProblem'];
+  /** @see HeldSvidOptions.onRefused */
+  readonly onRefused?: HeldSvidOptions['onRefused'];
 }
 
 /** First back-off after a failed stream; it doubles with each failure, up to {@link MAX_RETRY_MS}. */
@@ -46,10 +48,8 @@ export class WorkloadApiSource implements SvidSource {
 
   constructor(options: WorkloadApiOptions) {
     this.#options = options;
-    this.#held = new HeldSvid({
-      nowMs: options.ports.nowMs,
-      ...(options.onProblem === undefined ? {} : { onProblem: options.onProblem }),
-    });
+    const { after, onProblem, onRefused, ports } = options;
+    this.#held = new HeldSvid({ nowMs: ports.nowMs, after, onProblem, onRefused });
     this.#open();
   }
 
@@ -61,12 +61,17 @@ export class WorkloadApiSource implements SvidSource {
     return this.#held.problem();
   }
 
+  refusal(): SvidRefusal | null {
+    return this.#held.refusal();
+  }
+
   onChange(listener: (svid: Svid) => void): () => void {
     return this.#held.onChange(listener);
   }
 
   close(): void {
     this.#cancelTimer();
+    this.#held.close();
     this.#closeStream();
   }
 
@@ -91,15 +96,17 @@ export class WorkloadApiSource implements SvidSource {
   }
 
   #takeUpdate(response: unknown): void {
-    const update = svidUpdateFrom(response, this.#options, this.#options.ports.nowMs());
+    const { hint, id, ports } = this.#options;
+    const update = svidUpdateFrom(response, { id, hint, held: this.current()?.id ?? null }, ports.nowMs());
     if (update.kind === 'svid') {
       this.#failures = 0;
-      this.#held.take(update.svid);
+      this.#held.offer(update.svid);
       if (update.problem !== null) this.#held.report(update.problem);
     } else if (update.kind === 'withdrawn') {
       this.#held.withdraw(update.problem);
     } else {
-      this.#held.report(`a message of the workload api was discarded: ${update.problem}`);
+      const problem = `a message of the workload api was discarded: ${update.problem}`;
+      this.#held.refuse({ ...update, problem });
     }
   }
 

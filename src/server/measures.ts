@@ -103,6 +103,9 @@ export function measureRoles(
     for (const [issuer, ageMs] of keys.agesMs()) metrics.keysAge.of({ issuer }).set(ageMs / 1000);
     metrics.svidExpiry.clear();
     metrics.svidLifetime.clear();
+    metrics.svidRefused.clear();
+    const refusal = svid?.refusal() ?? null;
+    if (refusal !== null) metrics.svidRefused.of({ cause: refusal.cause }).set(1);
     const current = svid?.current() ?? null;
     if (current !== null) {
       metrics.svidExpiry.of({}).set(current.notAfterMs / 1000);

@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts';
 import { statePathOf } from '../config/state.ts';
 import { writablePathProblem } from '../config/writable-path.ts';
 import { firstSvid } from '../identity/first-svid.ts';
-import type { Svid, SvidSource } from '../identity/svid.ts';
+import type { Svid, SvidRefusal, SvidSource } from '../identity/svid.ts';
 import { openSvidSource } from '../identity/svid-settings.ts';
 import type { Upkeep } from '../state/authority.ts';
 import type { PolicyInForce } from '../policy/policy-in-force.ts';
@@ -72,8 +72,10 @@ export async function openParts(
     onTried: (isTaken) => metrics.spansTaken.of({}).set(isTaken ? 1 : 0),
   });
   closers.push(() => telemetry.close());
-  const onProblem = (problem: string): void => faults.set('svid', problem);
-  const openingSvid = config.svid === null ? null : openSvidSource(config.svid, { ports, after, onProblem });
+  const onProblem = (problem: string | null): void => faults.set('svid', problem);
+  const onRefused = ({ cause, problem }: SvidRefusal): void =>
+    log(`svid: not taken over: ${problem}`, 'svid-refused', { cause });
+  const openingSvid = config.svid === null ? null : openSvidSource(config.svid, { ports, after, onProblem, onRefused });
   // Awaited below.
   openingSvid?.catch(() => undefined);
   closers.push(async () => (await openingSvid?.catch(() => null))?.close());

@@ -21,6 +21,7 @@ export const logEvents = {
   'policies-warning': 'warn',
   candidate: 'info',
   'svid-renewed': 'info',
+  'svid-refused': 'error',
   'keys-published': 'info',
   migrated: 'info',
   ledger: 'info',

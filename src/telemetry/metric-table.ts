@@ -1,3 +1,4 @@
+import { SVID_REFUSALS } from '../identity/svid.ts';
 import { OUTCOME_CLASSES } from '../outcome/outcome.ts';
 import { CACHE_RESULTS } from '../policy/answers/cache.ts';
 import { CAUSE_KINDS } from '../task/cause.ts';
@@ -311,6 +312,11 @@ export const metricTable = {
   }),
   svidLifetime: gauge('remit_svid_lifetime_seconds', "Validity period of the process's own SVID", {}),
   svidExpiry: gauge('remit_svid_expiry_timestamp_seconds', "Expiry of the process's own SVID, in Unix time", {}),
+  svidRefused: gauge(
+    'remit_svid_refused',
+    'Whether the SVID that was offered last is not in use, by what is wrong with it; no sample if it is in use',
+    { cause: SVID_REFUSALS },
+  ),
   dependencyUp: gauge('remit_dependency_up', 'Conditions of readiness; 1 if met', { name: null }),
   spansDropped: counter('remit_spans_dropped_total', 'Spans dropped before export, by queue', { queue: QUEUES }),
   spansTaken: gauge('remit_spans_taken', 'Whether the last batch of spans that was sent was taken; 1 or 0', {}),

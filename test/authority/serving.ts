@@ -133,14 +133,15 @@ export function svidOf(issued: IssuedSvid, { bundlePem }: Pick<CertificateAuthor
 
 /** A source that a test renews. */
 export function heldSvid(first: Svid): SvidSource & { readonly renew: (svid: Svid) => void } {
-  const held = new HeldSvid({ nowMs: Date.now });
-  held.take(first);
+  const held = new HeldSvid({ nowMs: Date.now, after });
+  held.offer(first);
   return {
     current: () => held.current(),
     problem: () => held.problem(),
+    refusal: () => held.refusal(),
     onChange: (listener) => held.onChange(listener),
-    close: () => undefined,
-    renew: (svid) => held.take(svid),
+    close: () => held.close(),
+    renew: (svid) => held.offer(svid),
   };
 }
 

@@ -1,3 +1,4 @@
+import { SVID_REFUSALS } from '../../src/identity/svid.ts';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
@@ -99,6 +100,11 @@ describe('what a Remit says of itself', () => {
     ],
     [`remit_svid_expiry_timestamp_seconds ${NOW / 1_000 + 899}`, 'identity.not-renewed at svid'],
     [`remit_svid_expiry_timestamp_seconds ${NOW / 1_000}`, 'identity.expired at svid'],
+    ['remit_svid_refused{cause="not-yet-valid"} 1', 'identity.refused at svid/not-yet-valid'],
+    ...SVID_REFUSALS.map((cause): [string, string] => [
+      `remit_svid_refused{cause="${cause}"} 1`,
+      `identity.refused at svid/${cause}`,
+    ]),
     ['remit_keys_age_seconds{issuer="x"} 21601', 'issuer.keys-old at metric/remit_keys_age_seconds{issuer=x}'],
     ['remit_policy_unconfirmed_seconds 301', 'policy.unconfirmed at metric/remit_policy_unconfirmed_seconds'],
     ['remit_disk_free_bytes{of="ledger"} 1000', 'ledger.disk at metric/remit_disk_free_bytes{of=ledger}'],

@@ -14,6 +14,7 @@ import type { Svid } from '../../src/identity/svid.ts';
 import { SvidFileSource, type SvidFiles } from '../../src/identity/svid-files.ts';
 import { NOW_MS } from './certificates.ts';
 import { eventually, HeldTimers } from './held-timers.ts';
+import { refusedRenewals } from './refused-renewals.ts';
 
 const POLL_MS = 5_000;
 
@@ -69,7 +70,7 @@ describe('SvidFileSource', () => {
         const timer = setTimeout(run, delayMs / 10);
         return () => clearTimeout(timer);
       },
-      onProblem: (problem) => problems.push(problem),
+      onProblem: (problem) => void (problem !== null && problems.push(problem)),
     });
     return source;
   };
@@ -275,6 +276,32 @@ describe('SvidFileSource', () => {
     await says(from, problem());
     expect(from.current()?.certificatePem).toBe(planner.certPem);
     expect(problems).toContain(problem());
+  });
+
+  it('keeps the good svid for each that may not replace it, tells each once, and takes over one that becomes valid', async () => {
+    await write(planner);
+    const from = await opened();
+    const told: Svid[] = [];
+    from.onChange((svid) => told.push(svid));
+    const given = { authority: acme, path: '/ns/agents/sa/planner' };
+    let last = planner.certPem;
+    for (const [cause, { svid }] of await refusedRenewals(NOW_MS, given)) {
+      problems.length = 0;
+      await write(svid);
+      await eventually(() => from.refusal()?.cause === cause, `${cause} is refused, not ${from.refusal()?.cause}`);
+      await delay(50);
+      expect([from.current()?.certificatePem, told.length]).toEqual([planner.certPem, 0]);
+      expect(problems.filter((problem) => problem === from.problem())).toHaveLength(1);
+      last = svid.certPem;
+    }
+    // Nothing is written any more: the last of them becomes valid.
+    nowMs += 3_600_000 - 15_000;
+    polls.fire();
+    expect(from.current()?.certificatePem).toBe(planner.certPem);
+    nowMs += 15_001;
+    polls.fire();
+    await eventually(() => from.current()?.certificatePem === last, 'it is taken over');
+    expect([told.length, from.refusal(), from.problem()]).toEqual([1, null, null]);
   });
 
   it('keeps the last good svid where an expired one is restored', async () => {

@@ -34,6 +34,7 @@ describe('svidFrom', () => {
   it('shows neither key nor certificate in its problem', async () => {
     const thief = await other.svid('/ns/agents/sa/planner');
     expect(svidFrom(partsOf({ key: createPrivateKey(thief.keyPem) }), NOW_MS)).toEqual({
+      cause: 'wrong-key',
       problem: 'the key does not belong to the certificate',
     });
   });

@@ -13,6 +13,7 @@ import { workloadApiTargetFrom } from '../../src/identity/workload-api-address.t
 import { svidUpdateFrom } from '../../src/identity/workload-api-response.ts';
 import { NOW_MS } from './certificates.ts';
 import { eventually, HeldTimers } from './held-timers.ts';
+import { refusedRenewals } from './refused-renewals.ts';
 import { derOf, entryOf, WorkloadApiServer, type Entry, type Response } from './workload-api-server.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';
 
@@ -73,7 +74,7 @@ describe('WorkloadApiSource', () => {
       hint: over.hint ?? null,
       ports: { nowMs: () => nowMs, randomBytes: (length) => new Uint8Array(length).fill(chance * 0xff) },
       after: timers.after,
-      onProblem: (problem) => problems.push(problem),
+      onProblem: (problem) => void (problem !== null && problems.push(problem)),
     });
     return source;
   };
@@ -117,6 +118,33 @@ describe('WorkloadApiSource', () => {
       source?.close();
       tcp.server.close();
     }
+  });
+
+  it('keeps the good svid for each that may not replace it, tells each once, and takes over one that becomes valid', async () => {
+    const from = await serving(responseOf(entry(planner)));
+    const told: Svid[] = [];
+    from.onChange((svid) => told.push(svid));
+    const given = { authority: acme, path: '/ns/agents/sa/planner' };
+    let last = planner.certPem;
+    for (const [cause, { svid, bundlePem }] of await refusedRenewals(NOW_MS, given)) {
+      problems.length = 0;
+      server.push(responseOf(entryOf(svid, bundlePem)));
+      await eventually(() => from.refusal()?.cause === cause, `${cause} is refused, not ${from.refusal()?.cause}`);
+      expect([from.current()?.certificatePem, told.length]).toEqual([planner.certPem, 0]);
+      expect(problems).toEqual([from.problem()]);
+      last = svid.certPem;
+    }
+    nowMs += HOUR_MS;
+    timers.fire();
+    await eventually(() => from.current()?.certificatePem === last, 'it is taken over');
+    expect([told.length, from.refusal()]).toEqual([1, null]);
+  });
+
+  it('stays the workload that it is where the agent lists another one first', async () => {
+    const from = await serving(responseOf(entry(planner)));
+    server.push(responseOf(entry(reporter), entry(renewed)));
+    await eventually(() => from.current()?.certificatePem === renewed.certPem, 'its own svid is renewed');
+    expect(from.refusal()).toBeNull();
   });
 
   it('applies each renewal, and notifies once', async () => {
@@ -352,7 +380,7 @@ describe('svidUpdateFrom', () => {
       'the spiffe id of the certificate differs from that of its message',
     ],
   ])('discards %s', (_what, response, problem) => {
-    expect(updateOf(response())).toEqual({ kind: 'unusable', problem });
+    expect(updateOf(response())).toMatchObject({ kind: 'unusable', problem });
   });
 
   it('discards an expired svid', () => {

@@ -1,3 +1,4 @@
+import { SVID_REFUSALS, type SvidRefusalCause } from '../../identity/svid.ts';
 import type { Finding } from '../finding.ts';
 import { badMetrics } from './measured.ts';
 import { unmetGates } from './gates.ts';
@@ -12,7 +13,7 @@ export const identity: RemitCheck = {
     return [
       ...(live === null
         ? []
-        : [...unmetGates(live, 'identity'), ...expiry(live, nowMs), ...badMetrics(live, 'identity')]),
+        : [...unmetGates(live, 'identity'), ...expiry(live, nowMs), ...refused(live), ...badMetrics(live, 'identity')]),
       ...(host === null ? [] : [...workloadApi(host), ...svidFile(host, nowMs)]),
     ];
   },
@@ -38,6 +39,40 @@ function expiry({ samples }: LiveRemit, nowMs: RemitFacts['nowMs']): readonly Fi
           fix,
         },
       ];
+}
+
+/** What is wrong with an SVID that Remit does not take over, and what to do. */
+const refusals: Readonly<Record<SvidRefusalCause, readonly [what: string, fix: string]>> = {
+  expired: ['has expired', 'look at what renews it, and at the clocks of both machines'],
+  'not-yet-valid': [
+    'is not valid yet: it is taken over once it is',
+    'set the clock of this machine, or of what issues it',
+  ],
+  'wrong-key': ['has the key of another certificate', 'write certificate and key of one SVID'],
+  untrusted: [
+    'is not verified by its own bundle',
+    'write the bundle of its trust domain, or look at which CA issues it',
+  ],
+  'other-id': ['is of another SPIFFE ID', 'correct the registration entry, or restart Remit to change its identity'],
+  invalid: ['cannot be used', 'the event `svid-refused` in the log says why'],
+};
+
+/** A renewed SVID that Remit did not take over, while the earlier one serves. */
+function refused({ samples }: LiveRemit): readonly Finding[] {
+  const given = (samples.get('remit_svid_refused') ?? []).filter(({ value }) => value === 1);
+  return given.flatMap(({ labels }) => {
+    const known = SVID_REFUSALS.find((name) => name === labels.get('cause'));
+    if (known === undefined) return [];
+    const [what, fix] = refusals[known];
+    return [
+      {
+        code: 'identity.refused',
+        where: `svid/${known}`,
+        message: `the SVID that Remit was given last ${what}; an earlier one serves until it expires`,
+        fix,
+      },
+    ];
+  });
 }
 
 /** The same of the certificate file: Remit may not have read it yet. */
