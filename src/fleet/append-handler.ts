@@ -5,6 +5,7 @@ import type { EmitterPeer } from '../ledger/received/emitter.ts';
 import type { ReceivedStream, StreamRefusal } from '../ledger/received/received-stream.ts';
 import type { Receiver } from '../ledger/received/receiver.ts';
 import { isProblem } from '../runtime/problem.ts';
+import { refusedField } from './message-bounds.ts';
 import type { Appended, Records } from './messages.ts';
 
 /** Largest message of a sidecar, twice what this version sends: it is checked in one go. */
@@ -54,7 +55,17 @@ export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect
     isOver = true;
   };
 
-  const handle = async ({ log, from, leaves, checkpoint, ended }: Records): Promise<void> => {
+  const handle = async (message: Records): Promise<void> => {
+    const { log, from, leaves, checkpoint, ended } = message;
+    const bytes = leaves.reduce((sum, leaf) => sum + leaf.length, 0);
+    if (leaves.length > MAX_LEAVES || bytes > MAX_BYTES || checkpoint.length > MAX_NOTE) {
+      return refuse({
+        problem: `a message has at most ${MAX_LEAVES} records of ${MAX_BYTES} bytes in all`,
+        isLater: false,
+      });
+    }
+    const beyond = refusedField('Records', message);
+    if (beyond !== null) return refuse({ problem: beyond, isLater: false });
     if (stream === null) {
       if (log === null) return refuse({ problem: 'the first message must name the log', isLater: false });
       const name = emitterNameFrom({ origin: log.origin, verifierKey: log.verifier_key }, peer);
@@ -65,13 +76,6 @@ export function handleAppend(call: AppendCall, receiver: Pick<Receiver, 'connect
       // The client may have gone while an earlier stream of its log was waited for.
       if (isOver) return begun.end(false);
       return onKept(begun.size);
-    }
-    const bytes = leaves.reduce((sum, leaf) => sum + leaf.length, 0);
-    if (leaves.length > MAX_LEAVES || bytes > MAX_BYTES || checkpoint.length > MAX_NOTE) {
-      return refuse({
-        problem: `a message has at most ${MAX_LEAVES} records of ${MAX_BYTES} bytes in all`,
-        isLater: false,
-      });
     }
     const refused = await stream.receive({ from, leaves, checkpoint });
     if (refused !== null) return refuse(refused);
