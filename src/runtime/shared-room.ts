@@ -29,22 +29,23 @@ export class SharedRoom {
     return this.#taken;
   }
 
-  /** Takes one place. Returns whether there was one for the party. */
-  take(name: string): boolean {
+  /** Takes places, all or none. Returns whether there were as many for the party. */
+  take(name: string, count = 1): boolean {
     const party = this.#parties.get(name) ?? { name, taken: 0, isAmongLast: false };
-    if (party.taken >= TIMES_FREE * (this.#max - this.#taken)) return false;
+    const others = count - 1;
+    if (party.taken + others >= TIMES_FREE * (this.#max - this.#taken - others)) return false;
     if (party.taken === 0 && !party.isAmongLast) this.#parties.set(name, party);
-    party.taken += 1;
-    this.#taken += 1;
+    party.taken += count;
+    this.#taken += count;
     return true;
   }
 
-  /** Returns a place that the party has taken. */
-  give(name: string): void {
+  /** Returns places that the party has taken. */
+  give(name: string, count = 1): void {
     const party = this.#parties.get(name);
     if (party === undefined || party.taken === 0) return;
-    party.taken -= 1;
-    this.#taken -= 1;
+    party.taken -= count;
+    this.#taken -= count;
     if (party.taken === 0) this.#idle.rests(party);
   }
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { deny, type Deny } from '../decision/decision.ts';
+import { laterOf } from '../runtime/ports.ts';
 import type { Clocks } from '../runtime/ports.ts';
 import { exceededBound } from './proof-share.ts';
 import type { ProofBound } from './proof-share.ts';
@@ -14,14 +15,19 @@ export interface ProofUse {
   readonly agent: string;
   /** The clocks by which the proof was verified. */
   readonly clocks: Pick<Clocks, 'wallMs' | 'floorMs'>;
+  /**
+   * The verified identity of the sidecar that asks, where the memory serves sidecars. Agents and keys are what it says, so they are counted
+   * apart from those of other identities, and all of them together by its share.
+   */
+  readonly sidecar?: string;
 }
 
 /** A replay memory: enforces that each DPoP proof is used once. */
 export interface ReplayMemory {
   /**
-   * Uses up a verified proof. `null` on first use. Denies with `token.proof` where the proof was used before or is older than
-   * the memory, and with `token.replay-memory-full` where its key, its agent or the whole memory is at a limit
-   * (`exceededBound`).
+   * Uses up a verified proof. `null` on first use. Denies with `token.proof` where the proof was used before, is older than the memory or
+   * is issued too far in the future, and with `token.replay-memory-full` where its key, its agent, its sidecar or the whole memory is at a
+   * limit (`exceededBound`).
    */
   use(proof: Proof, of: ProofUse): Deny | null;
 }
@@ -44,6 +50,15 @@ const fullDetails: Readonly<Record<ProofBound, string>> = {
  */
 export const forgettableBefore = ({ wallMs, floorMs }: ProofUse['clocks'], pastSeconds: number): number =>
   Math.ceil(Math.min(wallMs, floorMs) / 1000) - pastSeconds;
+
+/**
+ * How far in the future `iat` may be, in seconds, by the later clock of this process: the clock of the sidecar that verified the proof may
+ * be ahead of it. A later one would be remembered for as long as it says.
+ */
+const MAX_AHEAD_SECONDS = 60;
+
+/** Longest name of a key or an agent that is kept as it is; of a longer one the digest is. */
+const MAX_NAME = 128;
 
 /** The limits of a `ProofMemory`. */
 export interface ProofMemoryOptions {
@@ -72,11 +87,13 @@ export class ProofMemory implements ReplayMemory {
   readonly #onRefused: OnProofRefused;
   /** Seconds of `iat` per bucket; there are about sixty buckets. */
   readonly #bucketSeconds: number;
-  /** Buckets by `iat`: old proofs are dropped a bucket at a time. */
-  readonly #buckets = new Map<number, Map<string, Holders>>();
+  /** The remembered proofs. */
+  readonly #known = new Map<string, Holders>();
+  /** Their digests by `iat`: old proofs are dropped a bucket at a time. */
+  readonly #buckets = new Map<number, string[]>();
   readonly #keys = new Map<string, Holder>();
   readonly #agents = new Map<string, Holder>();
-  #size = 0;
+  readonly #sidecars = new Map<string, Holder>();
   /** Whole seconds. A proof issued earlier is refused, because it may have been forgotten. */
   #horizonSeconds: number;
 
@@ -90,25 +107,35 @@ export class ProofMemory implements ReplayMemory {
 
   /** Proofs remembered now, at most `max`. */
   get size(): number {
-    return this.#size;
+    return this.#known.size;
   }
 
   /** See `ReplayMemory`. */
   use(
     { thumbprint, proofId, issuedAtSeconds }: Pick<Proof, 'thumbprint' | 'proofId' | 'issuedAtSeconds'>,
-    { agent, clocks }: ProofUse,
+    { agent, clocks, sidecar = '' }: ProofUse,
   ): Deny | null {
     this.#sweep(forgettableBefore(clocks, this.#pastSeconds));
     if (issuedAtSeconds < this.#horizonSeconds) return deny('token.proof', 'the proof is older than the replay memory');
-    const digest = createHash('sha256').update(`${thumbprint}.${proofId}`).digest('base64url');
-    for (const known of this.#buckets.values()) {
-      if (known.has(digest)) return deny('token.proof', 'the proof was used before');
+    if (issuedAtSeconds > laterOf(clocks) / 1000 + MAX_AHEAD_SECONDS) {
+      return deny('token.proof', 'the proof is issued in the future');
     }
-    const [ofKey, ofAgent] = [this.#keys.get(thumbprint)?.count ?? 0, this.#agents.get(agent)?.count ?? 0];
-    const bound = exceededBound({ max: this.#max, size: this.#size, ofKey, ofAgent });
+    const digest = digestOf(`${thumbprint}.${proofId}`);
+    if (this.#known.has(digest)) return deny('token.proof', 'the proof was used before');
+    const names = { key: nameOf(sidecar, thumbprint), agent: nameOf(sidecar, agent) };
+    const bound = exceededBound({
+      max: this.#max,
+      size: this.size,
+      ofKey: countIn(this.#keys, names.key),
+      ofAgent: countIn(this.#agents, names.agent),
+      ofSidecar: sidecar === '' ? 0 : countIn(this.#sidecars, sidecar),
+    });
     if (bound === null) {
-      const holders = { key: holderIn(this.#keys, thumbprint), agent: holderIn(this.#agents, agent) };
-      this.#remember(digest, Math.floor(issuedAtSeconds / this.#bucketSeconds), holders);
+      this.#remember(digest, Math.floor(issuedAtSeconds / this.#bucketSeconds), {
+        key: holderIn(this.#keys, names.key),
+        agent: holderIn(this.#agents, names.agent),
+        sidecar: holderIn(this.#sidecars, sidecar),
+      });
       return null;
     }
     this.#onRefused(bound);
@@ -116,31 +143,45 @@ export class ProofMemory implements ReplayMemory {
   }
 
   #remember(digest: string, bucket: number, holders: Holders): void {
-    const known = this.#buckets.get(bucket) ?? new Map<string, Holders>();
-    known.set(digest, holders);
-    this.#buckets.set(bucket, known);
-    holders.key.count += 1;
-    holders.agent.count += 1;
-    this.#size += 1;
+    const digests = this.#buckets.get(bucket) ?? [];
+    digests.push(digest);
+    this.#buckets.set(bucket, digests);
+    this.#known.set(digest, holders);
+    for (const holder of [holders.key, holders.agent, holders.sidecar]) holder.count += 1;
   }
 
   /** Raises the horizon to `seconds` and drops the buckets that end before it. */
   #sweep(seconds: number): void {
     if (seconds <= this.#horizonSeconds) return;
     this.#horizonSeconds = seconds;
-    for (const [bucket, known] of this.#buckets) {
+    for (const [bucket, digests] of this.#buckets) {
       if ((bucket + 1) * this.#bucketSeconds > seconds) continue;
       this.#buckets.delete(bucket);
-      this.#size -= known.size;
-      for (const { key, agent } of known.values()) {
-        forgetOne(this.#keys, key);
-        forgetOne(this.#agents, agent);
-      }
+      for (const digest of digests) this.#forget(digest);
     }
+  }
+
+  #forget(digest: string): void {
+    const holders = this.#known.get(digest);
+    if (holders === undefined) return;
+    this.#known.delete(digest);
+    forgetOne(this.#keys, holders.key);
+    forgetOne(this.#agents, holders.agent);
+    forgetOne(this.#sidecars, holders.sidecar);
   }
 }
 
-/** Number of proofs of one key or agent. */
+const digestOf = (text: string): string => createHash('sha256').update(text).digest('base64url');
+
+/** The name of a key or agent among those that a sidecar names. */
+function nameOf(sidecar: string, name: string): string {
+  const full = sidecar === '' ? name : `${sidecar} ${name}`;
+  return full.length <= MAX_NAME ? full : digestOf(full);
+}
+
+const countIn = (holders: ReadonlyMap<string, Holder>, name: string): number => holders.get(name)?.count ?? 0;
+
+/** Number of proofs of one key, agent or sidecar. */
 interface Holder {
   readonly name: string;
   count: number;
@@ -149,6 +190,7 @@ interface Holder {
 interface Holders {
   readonly key: Holder;
   readonly agent: Holder;
+  readonly sidecar: Holder;
 }
 
 function holderIn(holders: Map<string, Holder>, name: string): Holder {

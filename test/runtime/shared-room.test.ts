@@ -26,6 +26,14 @@ describe('SharedRoom', () => {
     expect(room.take('noisy')).toBe(false);
   });
 
+  it('takes several places, all or none', () => {
+    const room = new SharedRoom(16);
+    expect([room.take('a', 14), room.take('a', 13), room.taken]).toEqual([false, true, 13]);
+    expect([room.take('b', 4), room.take('b', 2), room.taken]).toEqual([false, true, 15]);
+    room.give('a', 13);
+    expect([room.take('b', 4), room.taken]).toEqual([true, 6]);
+  });
+
   it('gives the place of one party to another', () => {
     const room = new SharedRoom(4);
     takenBy(room, 'noisy');

@@ -73,6 +73,33 @@ describe('ProofMemory', () => {
     expect(others).toEqual(others.map(() => null));
   });
 
+  it('refuses a proof of the future, which it would have to remember until then (issue 37, point 7)', () => {
+    const memory = memoryOf();
+    const future = ['token.proof', 'the proof is issued in the future'];
+    expect(memory.use(numbered(1, nowSeconds + 60), at(nowMs))).toBeNull();
+    expect(denied(memory.use(numbered(2, nowSeconds + 62), at(nowMs)))).toEqual(future);
+    expect(denied(memory.use(numbered(3, 2 ** 52), at(nowMs)))).toEqual(future);
+    expect(memory.size).toBe(1);
+    // And everything that it takes is forgotten a window later.
+    memory.use(numbered(4, nowSeconds + 122), at(nowMs + 122_000));
+    expect(memory.size).toBe(1);
+  });
+
+  it('leaves room for the agents of other sidecars, whatever a sidecar names (issue 37, point 7)', () => {
+    const memory = memoryOf(200);
+    const flood = Array.from({ length: 400 }, (_, n) => {
+      const asked = { ...at(nowMs, `agent-${n}`), sidecar: 'spiffe://acme.test/hostile' };
+      return denied(memory.use({ ...proof, thumbprint: `k-${n}`, proofId: `id-${n}` }, asked));
+    });
+    expect(flood.filter((refused) => refused === null)).toHaveLength(160);
+    expect(flood.at(-1)).toEqual(allFull);
+    // In the names of the honest agent and its key.
+    const named = { ...at(nowMs, 'planner'), sidecar: 'spiffe://acme.test/hostile' };
+    memory.use(proof, named);
+    const honest = { ...at(nowMs, 'planner'), sidecar: 'spiffe://acme.test/honest' };
+    expect(memory.use({ ...proof, proofId: 'honest' }, honest)).toBeNull();
+  });
+
   it('has room for a newcomer after any floods', () => {
     const flood = fc.record({ agent: fc.nat(4), key: fc.nat(3), count: fc.nat(200) });
     fc.assert(
