@@ -1,6 +1,4 @@
 import { status } from '@grpc/grpc-js';
-import { LRUCache } from 'lru-cache';
-import { upTo } from '../runtime/up-to.ts';
 import type { AuthorityCalls, Card, TaskKeyMessage, TokenMessage, UseMessage } from '../fleet/messages.ts';
 import { elsewhereMessage } from '../fleet/token-uses.ts';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
@@ -11,13 +9,13 @@ import { usesElsewhere } from '../state/reported-uses.ts';
 import type { SettledUse, Settlement } from '../state/settling.ts';
 import type { Spend } from '../state/spend.ts';
 import type { SidecarRights } from './authorize.ts';
-import { MAX_BATCH, useLimits } from './client-limits.ts';
-import type { UseLimits } from './client-limits.ts';
+import type { PeerLimits } from './client-limits.ts';
 import type { Engine } from './engine.ts';
 import { streamIdOf } from './follower.ts';
 import type { Followers } from './followers.ts';
 import { permittedCard } from './permitted-card.ts';
 import type { ReceivedRecords } from './received-records.ts';
+import { budgetedSpends } from './task-budgets.ts';
 import { useRecordFrom } from './use-record.ts';
 
 type OpenRequest = AuthorityCalls['Open'][0];
@@ -33,12 +31,7 @@ export interface CallRefusal {
 
 /** Readings of an open, where the feed goes on in the meantime. */
 const MAX_READINGS = 8;
-/** Identities whose rate of uses is known. */
-const MAX_PEERS = 4_096;
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** Longest text of a message that becomes a key in the state. */
-const MAX_TEXT = 512;
-const MAX_LABELS = 64;
 
 /** Options of the calls. */
 interface SidecarCallsOptions {
@@ -46,7 +39,7 @@ interface SidecarCallsOptions {
   readonly epoch: string;
   /** What receives the logs of sidecars; without it a record that comes with a use is refused. */
   readonly records: ReceivedRecords | null;
-  readonly monotonicMs: () => number;
+  readonly limits: PeerLimits;
 }
 
 /** The calls of sidecars besides their streams. */
@@ -55,15 +48,14 @@ export class SidecarCalls {
   readonly #epoch: string;
   readonly #records: ReceivedRecords | null;
   readonly #followers: Followers;
-  readonly #monotonicMs: () => number;
-  readonly #uses = new LRUCache<string, UseLimits>(upTo(MAX_PEERS));
+  readonly #limits: PeerLimits;
 
-  constructor(followers: Followers, { engine, epoch, records, monotonicMs }: SidecarCallsOptions) {
+  constructor(followers: Followers, { engine, epoch, records, limits }: SidecarCallsOptions) {
     this.#followers = followers;
     this.#engine = engine;
     this.#epoch = epoch;
     this.#records = records;
-    this.#monotonicMs = monotonicMs;
+    this.#limits = limits;
   }
 
   /**
@@ -79,7 +71,6 @@ export class SidecarCalls {
     const id = streamIdOf(rights, instance);
     const limits = id === null ? undefined : this.#followers.limitsOf(id);
     if (id === null || limits === undefined) return noStream();
-    if (tokens.length > MAX_BATCH) return invalid(`at most ${MAX_BATCH} tokens a call`);
     if (!tokens.every(({ key, jti_digest }) => isKey(key) && isText(jti_digest))) return invalid('a token has no key');
     if (!limits.opens.take(tokens.length)) return tooMany('too many opens');
     if (isConfirmed && isStoreFailure(await this.#engine.beat())) return unavailable();
@@ -105,8 +96,7 @@ export class SidecarCalls {
   async settle({ uses }: SettleRequest, rights: SidecarRights): Promise<SettleReply | CallRefusal> {
     const { halted } = this.#followers;
     if (halted !== null) return { code: status.FAILED_PRECONDITION, details: halted };
-    if (uses.length > MAX_BATCH) return invalid(`at most ${MAX_BATCH} uses a call`);
-    const limits = this.#limitsOf(rights);
+    const limits = this.#limits.of(rights.peer);
     if (!limits.uses.take(uses.length)) return tooMany('too many uses');
     const bytes = uses.reduce((sum, { record }) => sum + record.length, 0);
     if (bytes > 0 && !limits.recordBytes.take(bytes)) return tooMany('too many bytes of records');
@@ -140,8 +130,11 @@ export class SidecarCalls {
     const wanted = [{ key: use.key, jtiDigests: [use.jtiDigest] }];
     const before = await this.#engine.cards(wanted);
     if (isStoreFailure(before)) return unsettled('unavailable', before.detail);
-    if (permittedCard(before.cards[0], rights) === null) return unsettled('ended', 'there is no such task');
-    const settlement: Settlement = await this.#engine.settling.settle(use);
+    const [held] = before.cards;
+    if (!held || permittedCard(held, rights) === null) return unsettled('ended', 'there is no such task');
+    const spends = budgetedSpends(use.spends, held.task.detailsJson);
+    if (spends === null) return unsettled('exhausted', 'the task has no such budget');
+    const settlement: Settlement = await this.#engine.settling.settle({ ...use, spends });
     if (settlement === null) return SETTLED;
     if (isStoreFailure(settlement)) return unsettled('unavailable', settlement.code);
     const [problem, budget] =
@@ -150,17 +143,6 @@ export class SidecarCalls {
     if (isStoreFailure(after)) return { ...unsettled(problem, ''), budget };
     const card = permittedCard(after.cards[0], rights);
     return { problem, budget, detail: '', card, position: { epoch: this.#epoch, seq: after.seq, mark: '' } };
-  }
-
-  /** Whether an identity may use that many proofs now: as many as uses. */
-  admits(rights: SidecarRights, count: number): boolean {
-    return this.#limitsOf(rights).uses.take(count);
-  }
-
-  #limitsOf({ peer }: SidecarRights): UseLimits {
-    const limits = this.#uses.get(peer) ?? useLimits(this.#monotonicMs);
-    this.#uses.set(peer, limits);
-    return limits;
   }
 
   /** The cards, which say where their tokens were used before. */
@@ -191,7 +173,6 @@ const isRecordOnly = ({ key, jti_digest, spends, entry, record }: UseMessage): b
 function usedFrom({ decision_id, key, jti_digest, spends, entry }: UseMessage): SettledUse | string {
   if (!UUID.test(decision_id)) return NO_UUID;
   if (!isKey(key) || !isText(jti_digest)) return 'a use has no task or token';
-  if (spends.length > MAX_LABELS || (entry?.labels.length ?? 0) > MAX_LABELS) return 'a use takes too much';
   const taken = spends.map(spendFrom);
   const wrong = taken.find((spend) => spend === null);
   if (wrong === null) return 'a use takes something unknown';
@@ -205,7 +186,6 @@ function usedFrom({ decision_id, key, jti_digest, spends, entry }: UseMessage): 
 }
 
 function spendFrom({ kind, name, amount, limit }: UseMessage['spends'][number]): Spend | null {
-  if (name.length > MAX_TEXT) return null;
   switch (kind) {
     case 'calls':
       return { kind, name, count: amount, limit };
@@ -221,7 +201,7 @@ function spendFrom({ kind, name, amount, limit }: UseMessage['spends'][number]):
 /** The keys of messages may be absent. */
 const isKey = (key: TaskKeyMessage | null): key is TaskKeyMessage =>
   key !== null && isText(key.issuer) && isText(key.id);
-const isText = (text: string): boolean => text.length > 0 && text.length <= MAX_TEXT;
+const isText = (text: string): boolean => text.length > 0;
 
 const NO_UUID = 'the id of a decision must be a UUID';
 const SETTLED: SettleReply['settled'][number] = { problem: '', detail: '', card: null, position: null };

@@ -1,40 +1,90 @@
+import { LRUCache } from 'lru-cache';
 import { TokenBucket } from '../runtime/token-bucket.ts';
+import { upTo } from '../runtime/up-to.ts';
 
-/** Tokens opened a second by one sidecar, and as many whose uses it reports; pings; and reports with their other entries. */
-const OPENS = { burst: 8_192, perSecond: 2_048 };
-const PINGS = { burst: 32, perSecond: 16 };
-const REPORTS = { burst: 4_096, perSecond: 1_024 };
-/** Uses settled a second by all sidecars of one identity: they may settle where they have no stream. */
-const USES = { burst: 16_384, perSecond: 8_192 };
+/** Identities whose rates are known; the rates of the least recently seen one begin anew. */
+const MAX_PEERS = 4_096;
 
-/** Bytes of records settled a second likewise. */
-const RECORD_BYTES = { burst: 16 * 1_024 * 1_024, perSecond: 8 * 1_024 * 1_024 };
+const MIB = 1_024 * 1_024;
 
-/** Most tokens of one open, and most uses of one settle. */
-export const MAX_BATCH = 256;
+/** A second, of one sidecar. */
+const OF_SIDECAR = {
+  /** Tokens opened. */
+  opens: { burst: 8_192, perSecond: 2_048 },
+  pings: { burst: 32, perSecond: 16 },
+  /** Messages of its stream. */
+  ups: { burst: 4_096, perSecond: 1_024 },
+  /** Reports with their entries, but for those of the next line. */
+  reports: { burst: 4_096, perSecond: 1_024 },
+  /** Tokens whose uses are reported. */
+  tokenUses: { burst: 8_192, perSecond: 2_048 },
+} as const;
 
-/** How much one sidecar may ask for. */
-export interface ClientLimits {
-  readonly opens: TokenBucket;
-  readonly pings: TokenBucket;
-  readonly reports: TokenBucket;
-  readonly uses: TokenBucket;
+/** A second, of all sidecars of one identity together. */
+const OF_IDENTITY = {
+  opens: { burst: 32_768, perSecond: 8_192 },
+  ups: { burst: 65_536, perSecond: 32_768 },
+  reports: { burst: 16_384, perSecond: 4_096 },
+  tokenUses: { burst: 16_384, perSecond: 4_096 },
+  /** Uses settled: also where there is no stream. */
+  uses: { burst: 16_384, perSecond: 8_192 },
+  /** Bytes of the records that come with them. */
+  recordBytes: { burst: 16 * MIB, perSecond: 2 * MIB },
+  proofs: { burst: 16_384, perSecond: 4_096 },
+  /** Static secrets that were seen. Their list has 10,000 entries, of all identities. */
+  sightings: { burst: 1_024, perSecond: 16 },
+  /** Tasks that Hello names, and Dropped. */
+  claims: { burst: 524_288, perSecond: 32_768 },
+} as const;
+
+/** Says whether something may be done so often now, and counts it. */
+export interface Allowance {
+  readonly take: (count?: number) => boolean;
 }
 
-export const clientLimits = (monotonicMs: () => number): ClientLimits => ({
-  opens: new TokenBucket({ ...OPENS, monotonicMs }),
-  pings: new TokenBucket({ ...PINGS, monotonicMs }),
-  reports: new TokenBucket({ ...REPORTS, monotonicMs }),
-  uses: new TokenBucket({ ...OPENS, monotonicMs }),
-});
+/** How much one identity may ask for. */
+export type IdentityLimits = Readonly<Record<keyof typeof OF_IDENTITY, Allowance>>;
 
-/** How much one identity may settle. */
-export interface UseLimits {
-  readonly uses: TokenBucket;
-  readonly recordBytes: TokenBucket;
+/** How much one sidecar may ask for, within the limits of its identity. */
+export type ClientLimits = Readonly<Record<keyof typeof OF_SIDECAR, Allowance>>;
+
+/** The rates of all identities. An identity may name as many instances as it likes, so no rate is one of an instance alone. */
+export class PeerLimits {
+  readonly #monotonicMs: () => number;
+  readonly #limits = new LRUCache<string, IdentityLimits>(upTo(MAX_PEERS));
+
+  constructor(monotonicMs: () => number) {
+    this.#monotonicMs = monotonicMs;
+  }
+
+  /** The limits of an identity. */
+  of(peer: string): IdentityLimits {
+    const limits = this.#limits.get(peer) ?? this.#buckets(OF_IDENTITY);
+    this.#limits.set(peer, limits);
+    return limits;
+  }
+
+  /** The limits of another sidecar of an identity. */
+  ofSidecar(peer: string): ClientLimits {
+    const own = this.#buckets(OF_SIDECAR);
+    const within = (name: Exclude<keyof ClientLimits, 'pings'>): Allowance => ({
+      take: (count) => own[name].take(count) && this.of(peer)[name].take(count),
+    });
+    return {
+      opens: within('opens'),
+      pings: own.pings,
+      ups: within('ups'),
+      reports: within('reports'),
+      tokenUses: within('tokenUses'),
+    };
+  }
+
+  #buckets<Name extends string>(
+    rates: Readonly<Record<Name, { readonly burst: number; readonly perSecond: number }>>,
+  ): Readonly<Record<Name, Allowance>> {
+    const bucketOf = (name: Name): TokenBucket => new TokenBucket({ ...rates[name], monotonicMs: this.#monotonicMs });
+    // The keys of `rates`.
+    const names = Object.keys(rates) as Name[];
+    return Object.fromEntries<Allowance>(names.map((name) => [name, bucketOf(name)])) as Record<Name, Allowance>;
+  }
 }
-
-export const useLimits = (monotonicMs: () => number): UseLimits => ({
-  uses: new TokenBucket({ ...USES, monotonicMs }),
-  recordBytes: new TokenBucket({ ...RECORD_BYTES, monotonicMs }),
-});

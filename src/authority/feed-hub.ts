@@ -1,16 +1,16 @@
 import type { Card, Down, Hello, TaskKeyMessage, TokenKey } from '../fleet/messages.ts';
 import type { FeedChange } from '../state/feed.ts';
 import { KEYS_ROOT } from '../state/shared-keys.ts';
+import { DueCards } from './due-cards.ts';
 import type { FeedPlace } from './feed-place.ts';
 import type { FeedHubOptions } from './feed-hub-options.ts';
+import { SharedRoom } from '../runtime/shared-room.ts';
+import { Outgoing } from './outgoing.ts';
 import { Receipts } from './receipts.ts';
 import type { Receipt } from '../fleet/receipt.ts';
 import { Holders } from './holders.ts';
 import { SidecarStream, textOfKey } from './sidecar-stream.ts';
-import type { CardToRead, HeldRoom, OpenedRoot, StreamId } from './sidecar-stream.ts';
-
-/** Cards read and sent together. Each is at most some 64 KiB, and a message at most 4 MiB. */
-const CARDS_AT_ONCE = 32;
+import type { CardToRead, OpenedRoot, StreamId } from './sidecar-stream.ts';
 
 /**
  * Which sidecars hold which tasks, what of the feed is due to each, when their leases are renewed, and which of them have applied a change.
@@ -29,16 +29,16 @@ export class FeedHub {
   readonly #streams = new Map<StreamId, SidecarStream>();
   readonly #holders = new Holders();
   readonly #receipts = new Receipts();
-  #outgoing = new Map<StreamId, Down[]>();
-  readonly #withDue = new Set<SidecarStream>();
-  readonly #room: HeldRoom;
+  readonly #outgoing = new Outgoing();
+  readonly #withDue = new DueCards();
+  readonly #room: SharedRoom;
   #place: FeedPlace;
   #beat = 0;
 
   constructor(options: FeedHubOptions) {
     this.#options = options;
     this.#place = { seq: options.position, mark: options.mark ?? '' };
-    this.#room = { left: options.maxHeldInAll };
+    this.#room = new SharedRoom(options.maxHeldInAll);
   }
 
   /** The feed is processed up to here. */
@@ -60,20 +60,30 @@ export class FeedHub {
   /**
    * A sidecar has said Hello. An older connection of the same sidecar is replaced. Gives the position for `Welcome`. Call it after the feed
    * is processed to a head that was read since the Hello arrived.
+   * @param hello.rights of the sidecar, as text: where they are not those of its last connection, all of its cards are read anew
    * @returns `ahead` where the sidecar has seen changes that the database does not have; `full` where it holds too much
    */
-  connect(id: StreamId, hello: Pick<Hello, 'resume' | 'held'>, monotonicMs: number): FeedPlace | 'ahead' | 'full' {
+  connect(
+    id: StreamId,
+    hello: Pick<Hello, 'resume' | 'held'> & { readonly rights?: string },
+    monotonicMs: number,
+  ): FeedPlace | 'ahead' | 'full' {
     this.sweep(monotonicMs);
     const resume = hello.resume?.epoch === this.#options.epoch ? hello.resume : null;
     if (resume !== null && resume.seq > this.#place.seq) return 'ahead';
     const stream = this.#streams.get(id) ?? new SidecarStream(id, this.#options.maxHeld, this.#room);
     // Also where it is refused: what it has noted is forgotten with it.
     this.#streams.set(id, stream);
-    for (const { key, jti_digests } of hello.held) if (!stream.note(key, jti_digests, 0)) return 'full';
-    this.#outgoing.delete(id);
+    const { held, rights = '' } = hello;
+    const due = stream.claimed(held, stream.rights === rights ? (resume?.seq ?? null) : null);
+    if (due === 'full') return 'full';
+    stream.rights = rights;
+    this.#outgoing.drop(id);
     // INVARIANT: before its cards a sidecar is at a position that it has acknowledged, or at none.
     const from = resume ?? (stream.notes.size === 0 ? this.#place : NOWHERE);
-    stream.connected(from.seq);
+    stream.connected(from.seq, due);
+    // Receipts may wait for it, of changes that concern none of its cards.
+    stream.wanted = this.#place.seq;
     // It may have a lease of another replica.
     stream.fencedMs = Math.max(stream.fencedMs, this.#fencedMs(monotonicMs));
     this.#acknowledge(stream, from.seq);
@@ -88,7 +98,7 @@ export class FeedHub {
     if (stream === undefined) return;
     stream.disconnected();
     this.#withDue.delete(stream);
-    this.#outgoing.delete(id);
+    this.#outgoing.drop(id);
     this.sweep(monotonicMs);
   }
 
@@ -149,7 +159,7 @@ export class FeedHub {
       if (root !== null) {
         // The note may be gone: by an older drop, or by another open that found nothing.
         if (note === undefined && !stream.note(token.key, [token.jti_digest], n)) return 'unknown';
-        this.#holders.link(stream, token.key, root);
+        this.#holders.link(stream, token.key, { root, position: this.#place.seq });
       } else if (note !== undefined && note.root === null && note.n <= n) this.#holders.forget(stream, text);
     }
     return 'ok';
@@ -175,14 +185,7 @@ export class FeedHub {
    * @param canTake whether the connection takes more at the moment
    */
   due(canTake: (id: StreamId) => boolean = () => true): ReadonlyMap<StreamId, readonly CardToRead[]> {
-    const due = new Map<StreamId, readonly CardToRead[]>();
-    for (const stream of this.#withDue) {
-      if (!canTake(stream.id)) continue;
-      const cards = stream.toRead(this.#place, CARDS_AT_ONCE);
-      if (cards !== null) due.set(stream.id, cards);
-      else if (stream.reading === null) this.#withDue.delete(stream);
-    }
-    return due;
+    return this.#withDue.next(this.#place, canTake);
   }
 
   /**
@@ -199,7 +202,7 @@ export class FeedHub {
     const batch = stream?.batch;
     if (stream === undefined || !batch || stream.reading !== read) return;
     stream.reading = null;
-    if (head < batch.to) return;
+    if (head < batch.to) return stream.readAgain(read.map(({ key }) => key));
     const found: Card[] = [];
     const gone: TaskKeyMessage[] = [];
     for (const [at, { key, n, isLinked }] of read.entries()) {
@@ -207,11 +210,14 @@ export class FeedHub {
       const note = stream.notes.get(text);
       const card = cards[at] ?? null;
       // Changes processed since may be of this task, if it was not linked when its reading began: read it again.
-      if (note !== undefined && !isLinked && this.#place.seq > head) continue;
+      if (note !== undefined && !isLinked && this.#place.seq > head) {
+        stream.readAgain([key]);
+        continue;
+      }
       batch.keys.delete(text);
       if (note === undefined) continue;
       if (card !== null) {
-        this.#holders.link(stream, key, card.root);
+        this.#holders.link(stream, key, { root: card.root, position: this.#place.seq });
         found.push(card);
       } else if (note.n === n) {
         this.#holders.forget(stream, text);
@@ -219,14 +225,16 @@ export class FeedHub {
       }
     }
     const changes = stream.changesWith({ cards: found, gone, at: head });
-    if (changes !== null) this.#say(stream, { of: 'changes', changes });
+    if (changes !== null) this.#outgoing.add(stream.id, { of: 'changes', changes });
     this.#proceed(stream);
   }
 
   /** The cards could not be read: they stay due. */
   unread(id: StreamId, read: readonly CardToRead[]): void {
     const stream = this.#streams.get(id);
-    if (stream?.reading === read) stream.reading = null;
+    if (stream?.reading !== read) return;
+    stream.reading = null;
+    stream.readAgain(read.map(({ key }) => key));
   }
 
   /** A synced commit is about to begin. Pings that have arrived are answered once it is committed. */
@@ -272,20 +280,15 @@ export class FeedHub {
 
   /** What is to be sent since the last call. */
   outgoing(): ReadonlyMap<StreamId, readonly Down[]> {
-    const outgoing = this.#outgoing;
-    this.#outgoing = new Map();
-    return outgoing;
+    return this.#outgoing.taken();
   }
 
   #rootChanged(seq: number, { root, part }: FeedChange, fencedMs: number): void {
     const holders = this.#holdersOf(root);
     for (const [id, texts] of holders) {
       const stream = this.#streams.get(id);
-      if (stream?.isOpen !== true) continue;
-      for (const text of texts) stream.due.add(text);
-      // It is wanted also where the sidecar drops all of them before they are sent.
-      stream.wanted = seq;
-      this.#withDue.add(stream);
+      stream?.changed(texts, seq);
+      if (stream?.isOpen === true) this.#withDue.add(stream);
     }
     if (part !== 'history') this.#receipts.changed(seq, root, { holders: holders.keys(), fencedMs });
   }
@@ -298,7 +301,7 @@ export class FeedHub {
   /** Some changes are not known: everything held is sent anew. */
   #anyChanged(fencedMs: number): void {
     for (const stream of this.#streams.values()) {
-      if (stream.isOpen) stream.allChanged(this.#place.seq);
+      stream.allChanged(this.#place.seq);
       if (stream.due.size > 0) this.#withDue.add(stream);
     }
     for (const root of [KEYS_ROOT, ...this.#holders.roots]) {
@@ -325,17 +328,12 @@ export class FeedHub {
 
   /** Sends what waits for nothing any more. */
   #proceed(stream: SidecarStream): void {
-    for (const down of stream.proceed(this.#place, this.#options)) this.#say(stream, down);
+    for (const down of stream.proceed(this.#place, this.#options)) this.#outgoing.add(stream.id, down);
   }
 
   /** When a lease has run out that was given, or could still be renewed, at an instant. */
   #fencedMs(atMs: number): number {
     return atMs + this.#options.leaseMs + this.#options.marginMs;
-  }
-
-  #say(stream: SidecarStream, down: Down): void {
-    const queue = this.#outgoing.get(stream.id);
-    this.#outgoing.set(stream.id, queue === undefined ? [down] : [...queue, down]);
   }
 
   #remove(stream: SidecarStream): void {

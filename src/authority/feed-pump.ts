@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import type { After } from '../runtime/timers.ts';
 import type { Down } from '../fleet/messages.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
@@ -14,6 +15,7 @@ export interface FeedPumpOptions {
   readonly hub: FeedHub;
   readonly engine: Engine;
   readonly ports: Pick<Ports, 'monotonicMs'>;
+  readonly after: After;
   /** The rights of a connected sidecar; `undefined` where it is not connected. */
   readonly rightsOf: (id: StreamId) => SidecarRights | undefined;
   /** Whether a sidecar reads what it is sent. */
@@ -75,7 +77,7 @@ export class FeedPump {
   }
 
   async #readCards(): Promise<void> {
-    const { hub, canTake } = this.#options;
+    const { hub, canTake, ports } = this.#options;
     this.#isReading = true;
     try {
       for (;;) {
@@ -84,10 +86,13 @@ export class FeedPump {
         let canRead = true;
         for (const some of inGroups(due)) {
           // After a failure the cards stay due until the feed can be read again, at the next poll.
+          const beganMs = ports.monotonicMs();
           if (canRead) canRead = await this.#sendCards(some);
           else for (const [id, read] of some) hub.unread(id, read);
           // A state file is read synchronously: others have their turn between two groups.
           await setImmediate();
+          // What sidecars say that they hold takes no more than half of the time, however much it is.
+          if (some.some(isClaim)) await this.#rest(ports.monotonicMs() - beganMs);
         }
         if (!canRead) return;
       }
@@ -118,14 +123,24 @@ export class FeedPump {
     return !isStoreFailure(found);
   }
 
+  #rest(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.#options.after(Math.min(ms, MAX_REST_MS), resolve));
+  }
+
   #flush(): void {
     const { hub, write } = this.#options;
     for (const [id, downs] of hub.outgoing()) for (const down of downs) write(id, down);
   }
 }
 
+/** Longest rest between two groups. */
+const MAX_REST_MS = 10;
+
 /** Cards that are due to a sidecar. */
 type Due = readonly [id: StreamId, read: readonly CardToRead[]];
+
+/** Whether cards are read since a sidecar says that it holds them, not since they have changed. */
+const isClaim = ([, read]: Due): boolean => read.some(({ isLinked }) => !isLinked);
 
 /** Sidecars whose cards are read together: at most so many cards, unless one sidecar alone has more. */
 const MAX_CARDS = 32;

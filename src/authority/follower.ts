@@ -54,6 +54,13 @@ export function hangUpStalled(follower: Follower, monotonicMs: number): void {
   hangUp();
 }
 
+/** Ends the stream of a sidecar that asks for too much, with its connection, and gives `null`. */
+export function tooMuch({ call, hangUp }: Pick<Follower, 'call' | 'hangUp'>, details: string): null {
+  endStream(call, status.RESOURCE_EXHAUSTED, details);
+  setImmediate(hangUp);
+  return null;
+}
+
 /** Ends a stream and gives `null`. */
 export function ended(call: Call, code: status, details: string): null {
   endStream(call, code, details);

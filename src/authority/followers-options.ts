@@ -2,6 +2,7 @@ import type { Report } from '../fleet/messages.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
 import type { ReportingSidecar } from './report-writes.ts';
+import type { PeerLimits } from './client-limits.ts';
 import type { ServedBundle } from './bundle-handler.ts';
 import type { Engine } from './engine.ts';
 import type { FeedPlace } from './feed-place.ts';
@@ -26,8 +27,9 @@ export interface FollowersOptions {
   readonly clockMs: () => number;
   readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
   readonly after: After;
+  readonly limits: PeerLimits;
   /** Makes the writes of a report. Gives the problem; `''` where there is none. */
-  readonly report: (report: Report, sidecar: ReportingSidecar) => Promise<string>;
+  readonly report: (report: Report, sidecar: Omit<ReportingSidecar, 'sightings'>) => Promise<string>;
   /** Called with faults that no answer can tell. Contains no secret. */
   readonly onProblem: (line: string) => void;
 }

@@ -1,17 +1,18 @@
 import { status } from '@grpc/grpc-js';
 import type { FleetReport } from '../fleet/fleet-report.ts';
+import { refusedField } from '../fleet/message-bounds.ts';
 import type { Down, Hello, Position, Report, Up } from '../fleet/messages.ts';
 import type { Receipt } from '../fleet/receipt.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { SidecarRights } from './authorize.ts';
 import { Announcements } from './announcements.ts';
-import { clientLimits } from './client-limits.ts';
 import type { ClientLimits } from './client-limits.ts';
 import { Beats } from './beats.ts';
 import { FeedHub } from './feed-hub.ts';
+import { HelloTurns } from './hello-turns.ts';
 import { HELD_BOUNDS } from './feed-hub-options.ts';
-import { ended, hangUpStalled, keysIn, onceOpenFor, randomOf, streamIdOf, unfitHello } from './follower.ts';
+import { ended, hangUpStalled, keysIn, onceOpenFor, randomOf, streamIdOf, tooMuch, unfitHello } from './follower.ts';
 import type { Call, Follower } from './follower.ts';
 import { FeedPump } from './feed-pump.ts';
 import type { FollowersOptions } from './followers-options.ts';
@@ -20,8 +21,10 @@ import { BEHIND, standingRefusal, UNPROVEN } from './standing.ts';
 import type { StandingRefusal } from './standing.ts';
 import { SidecarReports } from './sidecar-reports.ts';
 import { endStream } from './stream-end.ts';
+import { welcomeOf } from './welcome.ts';
 import { totalOf } from './receipts.ts';
 import type { StreamId } from './sidecar-stream.ts';
+import { SharedRoom } from '../runtime/shared-room.ts';
 import { TokenBucket } from '../runtime/token-bucket.ts';
 
 /** Interval at which the feed is asked for changes, also those of other processes. */
@@ -29,12 +32,12 @@ const POLL_MS = 25;
 /** Added to a lease before it counts as over. */
 export const MARGIN_MS = 250;
 /** Longest wait for Hello. */
-const HELLO_MS = 5_000;
+const HELLO_MS = 10_000;
 /** A stream is moved after this time, more or less by a fifth, so that streams spread over the replicas. */
 const MAX_AGE_MS = 30 * 60_000;
 const MOVE: Down = { of: 'drain', drain: { within_ms: 5_000 } };
-const RESUMES_A_SECOND = 200;
-const MAX_STREAMS = 16_384;
+/** Most streams, shared by identities. */
+const MAX_STREAMS = 20_000;
 
 /**
  * The streams of all sidecars: the shell of `FeedHub`. It reads the feed and the cards, makes beats, and writes what the hub says. A sidecar
@@ -46,12 +49,12 @@ export class Followers {
   readonly hub: FeedHub;
   readonly #options: FollowersOptions;
   readonly #followers = new Map<StreamId, Follower>();
-  readonly #resumes: TokenBucket;
+  readonly #turns: HelloTurns;
+  readonly #room = new SharedRoom(MAX_STREAMS);
   readonly #beats: Beats;
   readonly pump: FeedPump;
   readonly #reports = new SidecarReports();
   readonly #announcements: Announcements;
-  #calls = 0;
   #isDraining = false;
   #isClosed = false;
   #cancelPoll: () => void = () => undefined;
@@ -72,12 +75,13 @@ export class Followers {
       inheritedUntilMs,
     });
     this.#announcements = new Announcements({ ...options, issuer: options.welcome.issuer });
-    this.#resumes = new TokenBucket({ burst: RESUMES_A_SECOND, perSecond: RESUMES_A_SECOND, ...ports });
+    this.#turns = new HelloTurns({ ...ports, after });
     this.#warnings = new TokenBucket({ burst: 4, perSecond: 0.1, ...ports });
     this.pump = new FeedPump({
       hub: this.hub,
       engine,
       ports,
+      after,
       rightsOf: (id) => this.#followers.get(id)?.rights,
       canTake: (id) => this.#followers.get(id)?.call.writableLength === 0,
       write: (id, down) => {
@@ -134,33 +138,33 @@ export class Followers {
       return endStream(call, status.UNAVAILABLE, 'the authority is stopping: connect to another one');
     const { halted } = this;
     if (halted !== null) return endStream(call, status.FAILED_PRECONDITION, halted);
-    if (this.#calls >= MAX_STREAMS) return endStream(call, status.UNAVAILABLE, 'too many streams: try again later');
-    this.#calls += 1;
+    if (!this.#room.take(rights.peer)) return endStream(call, status.RESOURCE_EXHAUSTED, 'too many streams');
     const { after } = this.#options;
     let follower: Follower | 'none' | 'begun' = 'none';
-    const cancelHello = after(HELLO_MS, () => endStream(call, status.DEADLINE_EXCEEDED, 'no Hello in 5 s'));
+    const cancelHello = after(HELLO_MS, () => endStream(call, status.DEADLINE_EXCEEDED, 'no Hello in 10 s'));
     let isOver = false;
     const over = (): void => {
       if (isOver) return;
       isOver = true;
       cancelHello();
-      this.#calls -= 1;
+      this.#room.give(rights.peer);
       if (typeof follower === 'object') this.#left(follower);
     };
     for (const event of ['cancelled', 'close', 'error', 'end'] as const) call.on(event, over);
     const begin = async (hello: Hello): Promise<void> => {
       const connected = await this.#hello(hello, { call, rights, hangUp });
       if (connected === null) return;
-      cancelHello();
       follower = connected;
       if (isOver) this.#left(connected);
     };
     call.on('data', (up: Up) => {
-      if (isOver) return;
+      if (isOver || follower === 'begun') return;
+      const beyond = refusedField('Up', up);
+      if (beyond !== null) return endStream(call, status.INVALID_ARGUMENT, beyond);
       if (typeof follower === 'object') return this.#heard(follower, up);
-      if (follower === 'begun') return;
       if (up.of !== 'hello') return endStream(call, status.INVALID_ARGUMENT, 'the first message must be Hello');
       follower = 'begun';
+      cancelHello();
       void begin(up.hello);
     });
   }
@@ -209,12 +213,13 @@ export class Followers {
 
   async #hello(hello: Hello, peer: Pick<Follower, 'call' | 'rights' | 'hangUp'>): Promise<Follower | null> {
     const { call, rights } = peer;
-    const { ports, engine, after } = this.#options;
+    const { ports, engine, after, limits } = this.#options;
     const id = streamIdOf(rights, hello.instance);
     if (id === null) return ended(call, status.INVALID_ARGUMENT, 'the instance must be 8 to 64 of `A-Za-z0-9_-`');
     const unfit = unfitHello(hello, this.#options.welcome.version);
     if (unfit !== null) return ended(call, unfit.code, unfit.details);
-    if (!this.#resumes.take())
+    if (!limits.of(rights.peer).claims.take(hello.held.length)) return tooMuch(peer, 'too many held cards');
+    if (!(await this.#turns.turn(rights.peer)))
       return ended(call, status.RESOURCE_EXHAUSTED, 'too many sidecars connect: try again later');
     const head = await engine.head();
     if (isStoreFailure(head)) return ended(call, status.UNAVAILABLE, 'the state is not available');
@@ -224,24 +229,15 @@ export class Followers {
     if (refusal !== null) return ended(call, refusal.code, refusal.details);
     if (call.cancelled || this.halted !== null) return ended(call, status.UNAVAILABLE, 'try again');
     const before = this.#followers.get(id);
-    const position = this.hub.connect(id, hello, ports.monotonicMs());
+    const audiences = [...rights.audiences].toSorted().join(' ');
+    const position = this.hub.connect(id, { ...hello, rights: audiences }, ports.monotonicMs());
     if (position === 'full') return ended(call, status.RESOURCE_EXHAUSTED, 'the sidecar holds too many cards');
     if (position === 'ahead') return ended(call, BEHIND.code, BEHIND.details);
-    const follower: Follower = { ...peer, id, limits: clientLimits(ports.monotonicMs), stalledMs: null };
+    const follower: Follower = { ...peer, id, limits: limits.ofSidecar(rights.peer), stalledMs: null };
     this.#followers.set(id, follower);
     this.#reports.began(id, hello.version);
     if (before !== undefined) endStream(before.call, status.ABORTED, 'another stream of this sidecar began');
-    const { leaseMs, welcome, epoch, clockMs } = this.#options;
-    this.#write(follower, {
-      of: 'welcome',
-      welcome: {
-        ...welcome,
-        position: { epoch, ...position },
-        lease_ms: leaseMs,
-        ping_ms: Math.max(50, Math.min(1_000, Math.floor(leaseMs / 5))),
-        now_ms: clockMs(),
-      },
-    });
+    this.#write(follower, welcomeOf(this.#options, position));
     this.#write(follower, this.#announcements.keys());
     this.#write(follower, this.#announcements.policy());
     if (!this.#isAlone) {
@@ -255,6 +251,7 @@ export class Followers {
   #heard(follower: Follower, up: Up): void {
     const { id, call, limits } = follower;
     if (this.#followers.get(id) !== follower) return;
+    if (!limits.ups.take()) return void tooMuch(follower, 'too many messages');
     switch (up.of) {
       case 'ping':
         if (!limits.pings.take()) return;
@@ -265,6 +262,8 @@ export class Followers {
         if (!this.hub.ack(id, up.ack.seq)) endStream(call, status.INVALID_ARGUMENT, 'acknowledges what was not sent');
         return this.pump.advance();
       case 'dropped':
+        if (!this.#options.limits.of(follower.rights.peer).claims.take(up.dropped.keys.length))
+          return void tooMuch(follower, 'too many dropped cards');
         this.hub.dropped(id, keysIn(up.dropped), up.dropped.n);
         return this.pump.advance();
       case 'report':

@@ -16,12 +16,17 @@ export class Holders {
     return this.#ofRoot.keys();
   }
 
-  /** Links a noted task to its root. */
-  link(stream: SidecarStream, key: TaskKeyMessage, root: string): void {
+  /** Links a noted task to its root. INVARIANT: of its changes up to the position nobody knows whether the sidecar has applied them. */
+  link(
+    stream: SidecarStream,
+    key: TaskKeyMessage,
+    { root, position }: { readonly root: string; readonly position: number },
+  ): void {
     const text = textOfKey(key);
     const note = stream.notes.get(text);
     if (note === undefined || note.root !== null) return;
     note.root = root;
+    note.changed = position;
     const streams = this.#ofRoot.get(root) ?? new Map<StreamId, Set<TaskText>>();
     this.#ofRoot.set(root, streams);
     const texts = streams.get(stream.id) ?? new Set<TaskText>();

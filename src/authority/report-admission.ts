@@ -18,7 +18,7 @@ export async function reportProblem(
   { issuer, holds, write }: Admitting,
 ): Promise<string> {
   const count = 1 + report.touched.length + report.stolen.length + report.secrets.length;
-  if (!limits.reports.take(count) || !limits.uses.take(report.uses.length)) {
+  if (!limits.reports.take(count) || !limits.tokenUses.take(report.uses.length)) {
     return 'too many reports: try again later';
   }
   const held = report.touched.map(({ task_id }) => holds({ issuer, id: task_id }));

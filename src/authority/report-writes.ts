@@ -1,9 +1,11 @@
+import { isBounded } from '../fleet/message-bounds.ts';
 import type { Report } from '../fleet/messages.ts';
 import { reportedUsesFrom } from '../fleet/token-uses.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { Authority, Upkeep } from '../state/authority.ts';
 import { causeOf } from '../task/cause.ts';
 import type { SidecarRights } from './authorize.ts';
+import type { Allowance } from './client-limits.ts';
 import type { StreamId } from './sidecar-stream.ts';
 
 /** The writes of reports. */
@@ -16,12 +18,12 @@ export type ReportTarget = Pick<
 export interface ReportingSidecar {
   readonly id: StreamId;
   readonly rights: SidecarRights;
+  /** How many static secrets its identity may report now; those beyond are passed over, since their list decides nothing. */
+  readonly sightings: Allowance;
 }
 
 /** Most entries of each kind in one report. */
-const MAX_ENTRIES = 1_024;
-/** Longest text of an entry. */
-const MAX_TEXT = 512;
+export const MAX_ENTRIES = 1_024;
 
 /**
  * Makes the writes of a report: idle times, stolen tokens and uses of tokens of the audiences of the sidecar, and static secrets seen.
@@ -30,7 +32,7 @@ const MAX_TEXT = 512;
  */
 export async function writeReport(
   report: Report,
-  { id, rights: { audiences } }: ReportingSidecar,
+  { id, rights: { audiences }, sightings }: ReportingSidecar,
   target: ReportTarget,
 ): Promise<string> {
   const { touched, stolen, secrets } = report;
@@ -38,15 +40,16 @@ export async function writeReport(
     return 'the report has too many entries';
   const nowMs = target.nowMs();
   // A time in the future would keep a task alive.
-  const used = new Map(touched.map(({ task_id, at_ms }) => [task_id, Math.min(at_ms, nowMs)]));
-  const uses = report.uses.flatMap((one) => reportedUsesFrom(one) ?? []);
+  const used = new Map(
+    touched.filter((one) => isBounded('Touch', one)).map(({ task_id, at_ms }) => [task_id, Math.min(at_ms, nowMs)]),
+  );
+  const uses = report.uses.filter((one) => isBounded('TokenUses', one)).flatMap((one) => reportedUsesFrom(one) ?? []);
+  const seen = secrets.filter(isSighting).filter(() => sightings.take());
   const writes = [
     ...(used.size === 0 ? [] : [target.touchTasks(used)]),
-    ...(secrets.length === 0
-      ? []
-      : [target.writeSecrets(secrets.filter(isShort).map(({ times, ...secret }) => ({ secret, times })))]),
+    ...(seen.length === 0 ? [] : [target.writeSecrets(seen.map(({ times, ...secret }) => ({ secret, times })))]),
     ...(uses.length === 0 ? [] : [target.writeUses(uses, { name: id, audiences: [...audiences] })]),
-    ...stolen.map((one) => revokeStolen(one, audiences, target)),
+    ...stolen.filter((one) => isBounded('Stolen', one)).map((one) => revokeStolen(one, audiences, target)),
   ];
   const failure = (await Promise.all(writes)).find(isStoreFailure);
   return failure === undefined ? '' : `not written: ${failure.code}`;
@@ -70,8 +73,5 @@ async function revokeStolen(
 /** The only cause for which a sidecar may end anything. */
 const CAUSE = causeOf('binding.violation');
 
-const isShort = ({ digest, kind, place, agent, action, times }: Report['secrets'][number]): boolean =>
-  [digest, kind, place, action].every((text) => text.length <= MAX_TEXT) &&
-  agent.length <= 2_048 &&
-  Number.isSafeInteger(times) &&
-  times > 0;
+const isSighting = (sighting: Report['secrets'][number]): boolean =>
+  isBounded('Sighting', sighting) && sighting.times > 0;

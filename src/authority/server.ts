@@ -4,11 +4,13 @@ import { isDeny } from '../decision/decision.ts';
 import { handleAppend } from '../fleet/append-handler.ts';
 import type { AppendCall } from '../fleet/append-handler.ts';
 import type { AuthorityCalls, Down, Up } from '../fleet/messages.ts';
+import { refusedField } from '../fleet/message-bounds.ts';
 import { methodOf } from '../fleet/service.ts';
 import { leafFromDer } from '../identity/leaf-certificate.ts';
 import { svidCredentials } from '../identity/server-credentials.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
 import type { SvidSource } from '../identity/svid.ts';
+import { AgentRate } from '../runtime/agent-rate.ts';
 import { AcceptedSockets } from '../runtime/accepted-sockets.ts';
 import type { After } from '../runtime/timers.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
@@ -41,11 +43,15 @@ export interface AuthorityServerOptions {
   /** Receives the logs of sidecars; `null` where this authority does not. */
   readonly records: ReceivedRecords | null;
   readonly nowMs: () => number;
+  readonly monotonicMs: () => number;
   readonly after: After;
 }
 
 const MAX_MESSAGE_BYTES = 4 * 1_024 * 1_024;
 const MAX_CONNECTIONS = 20_000;
+/** Connections of one IP address, and how many begin in a second: many sidecars may stand behind one translated address. */
+const MAX_OF_ADDRESS = 4_096;
+const OF_ADDRESS_A_SECOND = 256;
 /** Longest wait for the first call of a connection, its handshake included. */
 const FIRST_CALL_MS = 10_000;
 const SETTINGS = {
@@ -74,10 +80,13 @@ export class AuthorityServer {
 
   constructor(options: AuthorityServerOptions) {
     this.#options = options;
+    const rate = new AgentRate({ perSecond: OF_ADDRESS_A_SECOND, monotonicMs: options.monotonicMs });
     this.#sockets = new AcceptedSockets({
       maxConnections: MAX_CONNECTIONS,
       firstCallMs: FIRST_CALL_MS,
       maxSilent: MAX_CONNECTIONS,
+      maxOfAddress: MAX_OF_ADDRESS,
+      admits: (address) => rate.take(address),
       after: options.after,
     });
   }
@@ -107,6 +116,7 @@ export class AuthorityServer {
     type Call = ServerDuplexStream<Up, Down>;
     const unary =
       <Name extends 'Open' | 'Settle' | 'Confirm' | 'UseProofs'>(
+        message: RequestName,
         make: (
           request: AuthorityCalls[Name][0],
           rights: SidecarRights,
@@ -118,6 +128,8 @@ export class AuthorityServer {
       ) => {
         const rights = this.#rightsOf(call, isLocal);
         if (rights === null) return reply(UNKNOWN_PEER);
+        const beyond = refusedField(message, call.request);
+        if (beyond !== null) return reply({ code: status.INVALID_ARGUMENT, details: beyond });
         void this.#bounded(rights.peer, () => make(call.request, rights)).then((answer) =>
           'code' in answer ? reply(answer) : reply(null, answer),
         );
@@ -147,12 +159,18 @@ export class AuthorityServer {
         Bundle: (call: BundleCall) => {
           const rights = this.#rightsOf(call, isLocal);
           if (rights === null) call.emit('error', UNKNOWN_PEER);
+          else if (refusedField('BundleRequest', call.request) !== null) call.emit('error', TOO_MUCH);
           else bundles.handle(call, rights.peer);
         },
-        Open: unary<'Open'>((request, rights) => calls.open(request, rights, { isConfirmed: false })),
-        Confirm: unary<'Confirm'>((request, rights) => calls.open(request, rights, { isConfirmed: true })),
-        Settle: unary<'Settle'>((request, rights) => calls.settle(request, rights)),
-        UseProofs: unary<'UseProofs'>(async (request, rights) => proofs?.use(request, rights) ?? MANY_MEMORIES),
+        Open: unary<'Open'>('OpenRequest', (request, rights) => calls.open(request, rights, { isConfirmed: false })),
+        Confirm: unary<'Confirm'>('OpenRequest', (request, rights) =>
+          calls.open(request, rights, { isConfirmed: true }),
+        ),
+        Settle: unary<'Settle'>('SettleRequest', (request, rights) => calls.settle(request, rights)),
+        UseProofs: unary<'UseProofs'>(
+          'ProofsRequest',
+          async (request, rights) => proofs?.use(request, rights) ?? MANY_MEMORIES,
+        ),
       },
     );
   }
@@ -200,11 +218,15 @@ export class AuthorityServer {
   }
 }
 
+/** A message that asks for one answer. */
+type RequestName = 'OpenRequest' | 'SettleRequest' | 'ProofsRequest';
+
 const MANY_MEMORIES = {
   code: status.UNIMPLEMENTED,
   details: 'several authorities remember no proofs together: use `extAuthz.proofNonces`',
 };
 const NO_RECORDS = { code: status.UNIMPLEMENTED, details: 'this authority receives no records' };
+const TOO_MUCH = { code: status.INVALID_ARGUMENT, details: 'the request has a field that is too long' };
 const UNKNOWN_PEER = {
   code: status.PERMISSION_DENIED,
   details: 'no rule of `authority.sidecars` admits this client',

@@ -1,6 +1,7 @@
 import type { SidecarReport } from '../fleet/fleet-report.ts';
 import { byLag } from '../fleet/joined-reports.ts';
 import type { SidecarStatus } from '../fleet/messages.ts';
+import { ownTextOf } from '../runtime/bounded-memo.ts';
 import type { SidecarStream, StreamId } from './sidecar-stream.ts';
 
 /** What a sidecar has said of itself. */
@@ -17,12 +18,14 @@ export class SidecarReports {
   readonly #said = new Map<StreamId, Said>();
 
   began(id: StreamId, version: string): void {
-    this.#said.set(id, { version: version.slice(0, MAX_VERSION), status: null });
+    this.#said.set(id, { version: ownTextOf(version.slice(0, MAX_VERSION)), status: null });
   }
 
   pinged(id: StreamId, status: SidecarStatus | null): void {
     const said = this.#said.get(id);
-    if (said !== undefined && status !== null) this.#said.set(id, { ...said, status });
+    if (said === undefined || status === null) return;
+    const [policy_set, last_error] = [keptText(status.policy_set), keptText(status.last_error)];
+    this.#said.set(id, { ...said, status: { ...status, policy_set, last_error } });
   }
 
   /**
@@ -55,16 +58,17 @@ function reportOf(
   return {
     peer: stream.id.slice(0, separator),
     instance: stream.id.slice(separator + 1),
-    version: shortText(said?.version),
+    version: said?.version ?? '',
     connected: stream.isOpen,
     lease_left_ms: Math.max(0, Math.round(stream.fencedMs - at.marginMs - at.monotonicMs)),
     behind: Math.max(0, at.position - stream.acknowledged),
     tasks: stream.notes.size,
-    policy_set: shortText(status?.policy_set),
+    policy_set: status?.policy_set ?? '',
     policy_generation: status?.policy_generation ?? 0,
     unacknowledged_records: status?.unacknowledged_records ?? 0,
-    last_error: shortText(status?.last_error),
+    last_error: status?.last_error ?? '',
   };
 }
 
-const shortText = (value: string | undefined): string => (value ?? '').slice(0, MAX_TEXT).toWellFormed();
+/** As it is kept: a part of a long text would keep all of it. */
+const keptText = (value: string): string => ownTextOf(value.slice(0, MAX_TEXT).toWellFormed());

@@ -1,5 +1,6 @@
 import type { FeedPlace } from './feed-place.ts';
-import type { Changes, Down, TaskKeyMessage, TokenKey } from '../fleet/messages.ts';
+import type { Changes, Down, HeldCard, TaskKeyMessage, TokenKey } from '../fleet/messages.ts';
+import type { SharedRoom } from '../runtime/shared-room.ts';
 
 /** Names a sidecar process: its verified identity and its instance. */
 export type StreamId = string;
@@ -12,11 +13,8 @@ interface Note {
   n: number;
   /** `null` until a card was read: a task is linked to its root by it. */
   root: string | null;
-}
-
-/** How many more tasks and tokens all sidecars together may hold. */
-export interface HeldRoom {
-  left: number;
+  /** The last change of it that was noticed, and at least the position at which it was linked. */
+  changed: number;
 }
 
 /** A card to be read for a stream. */
@@ -60,6 +58,18 @@ interface LeaseTerms {
   readonly marginMs: number;
 }
 
+/** Changed tasks whose cards are sent together, before the position `to` is. */
+interface Batch {
+  readonly to: number;
+  readonly mark: string;
+  /** Those whose card was not sent yet. */
+  readonly keys: Set<string>;
+  /** The order in which they are read. One that must be read again is appended. */
+  readonly queue: string[];
+  /** How many of the queue were taken. */
+  taken: number;
+}
+
 /** Most pings kept, each from before another beat. */
 const MAX_PINGS = 4;
 
@@ -71,8 +81,12 @@ export const textOfKey = ({ issuer, id }: TaskKeyMessage): string => `${issuer.l
  */
 export class SidecarStream {
   readonly id: StreamId;
+  /** The verified identity of its process. */
+  readonly peer: string;
+  /** The rights with which it connected last, as text. */
+  rights = '';
   readonly #maxHeld: number;
-  readonly #room: HeldRoom;
+  readonly #room: SharedRoom;
   readonly notes = new Map<string, Note>();
   #held = 0;
   isOpen = false;
@@ -80,8 +94,7 @@ export class SidecarStream {
   isWhole = true;
   /** Changed tasks that no batch contains yet. */
   readonly due = new Set<string>();
-  /** Tasks whose cards must be sent before the position `to` is. */
-  batch: { readonly to: number; readonly mark: string; readonly keys: Set<string> } | null = null;
+  batch: Batch | null = null;
   /** The cards of the batch that are being read. */
   reading: readonly CardToRead[] | null = null;
   sent = 0;
@@ -95,8 +108,9 @@ export class SidecarStream {
   /** From then on (monotonic) the lease of the sidecar has run out. */
   fencedMs = -Infinity;
 
-  constructor(id: StreamId, maxHeld: number, room: HeldRoom) {
+  constructor(id: StreamId, maxHeld: number, room: SharedRoom) {
     this.id = id;
+    this.peer = peerOf(id);
     this.#maxHeld = maxHeld;
     this.#room = room;
   }
@@ -105,12 +119,11 @@ export class SidecarStream {
   note(key: TaskKeyMessage, jtiDigests: readonly string[], n: number): boolean {
     const text = textOfKey(key);
     const note = this.notes.get(text);
-    const added = jtiDigests.filter((digest) => note?.jtiDigests.has(digest) !== true);
-    const grown = new Set(added).size + (note === undefined ? 1 : 0);
-    if (this.#held + grown > this.#maxHeld || grown > this.#room.left) return false;
+    const added = [...new Set(jtiDigests.filter((digest) => note?.jtiDigests.has(digest) !== true))];
+    const grown = weightsOf(added) + (note === undefined ? weightOf(text) : 0);
+    if (this.#held + grown > this.#maxHeld || !this.#room.take(this.peer, grown)) return false;
     this.#held += grown;
-    this.#room.left -= grown;
-    if (note === undefined) this.notes.set(text, { key, jtiDigests: new Set(added), n, root: null });
+    if (note === undefined) this.notes.set(text, { key, jtiDigests: new Set(added), n, root: null, changed: 0 });
     else {
       for (const digest of added) note.jtiDigests.add(digest);
       note.n = Math.max(note.n, n);
@@ -121,17 +134,55 @@ export class SidecarStream {
   forget(text: string): void {
     const note = this.notes.get(text);
     if (note === undefined) return;
-    this.#held -= note.jtiDigests.size + 1;
-    this.#room.left += note.jtiDigests.size + 1;
+    const held = weightsOf(note.jtiDigests) + weightOf(text);
+    this.#held -= held;
+    this.#room.give(this.peer, held);
     this.notes.delete(text);
     this.due.delete(text);
   }
 
-  /** A new connection: everything held is sent anew, after the position from which it goes on. */
-  connected(from: number): void {
+  /** Something that it holds has changed. While it is not connected, what it has applied when it comes again says whether that is due. */
+  changed(texts: Iterable<string>, seq: number): void {
+    for (const text of texts) {
+      const note = this.notes.get(text);
+      if (note !== undefined) note.changed = seq;
+      if (this.isOpen) this.due.add(text);
+    }
+    // It is wanted also where the sidecar drops all of them before they are sent.
+    if (this.isOpen) this.wanted = seq;
+  }
+
+  /**
+   * Notes what `Hello` says that the sidecar holds. Gives what is due to it; `full` where it would hold too much.
+   *
+   * A card is not due where this process has noticed all changes of its task since it was read, and the sidecar has applied the last of them:
+   * so a stream that breaks and comes again costs a list, and no reading.
+   * @param applied the position up to which the sidecar has applied all changes of what it holds; `null` where it says none of this database
+   */
+  claimed(held: readonly HeldCard[], applied: number | null): ReadonlySet<string> | 'full' {
+    const due = new Set<string>();
+    for (const { key, jti_digests: digests } of held) {
+      const text = textOfKey(key);
+      const before = this.notes.get(text);
+      const isCurrent =
+        applied !== null &&
+        before !== undefined &&
+        before.root !== null &&
+        before.changed <= applied &&
+        digests.every((digest) => before.jtiDigests.has(digest));
+      if (!this.note(key, digests, 0)) return 'full';
+      if (!isCurrent) due.add(text);
+    }
+    // An open whose card was not read before the last stream ended: the sidecar may hold it all the same.
+    for (const [text, { root }] of this.notes) if (root === null || applied === null) due.add(text);
+    return due;
+  }
+
+  /** A new connection: what is due is sent anew, after the position from which it goes on. */
+  connected(from: number, due: Iterable<string>): void {
     this.disconnected();
     this.isOpen = true;
-    for (const text of this.notes.keys()) this.due.add(text);
+    for (const text of due) this.due.add(text);
     this.isWhole = this.due.size === 0;
     this.sent = from;
     this.acknowledged = from;
@@ -141,8 +192,8 @@ export class SidecarStream {
 
   /** Everything held may have changed up to a position, and keys too. */
   allChanged(position: number): void {
-    for (const text of this.notes.keys()) this.due.add(text);
-    this.wanted = position;
+    this.changed(this.notes.keys(), position);
+    if (this.isOpen) this.wanted = position;
   }
 
   disconnected(): void {
@@ -175,18 +226,25 @@ export class SidecarStream {
     if (!this.isOpen || this.reading !== null) return null;
     if (this.batch === null) {
       if (this.due.size === 0) return null;
-      this.batch = { to: seq, mark, keys: new Set(this.due) };
+      this.batch = { to: seq, mark, keys: new Set(this.due), queue: [...this.due], taken: 0 };
       this.due.clear();
     }
+    const { batch } = this;
     const reading: CardToRead[] = [];
-    for (const text of this.batch.keys) {
-      if (reading.length === limit) break;
+    while (reading.length < limit && batch.taken < batch.queue.length) {
+      const text = batch.queue[batch.taken] ?? '';
+      batch.taken += 1;
       const note = this.notes.get(text);
-      if (note === undefined) this.batch.keys.delete(text);
+      if (note === undefined) batch.keys.delete(text);
       else reading.push({ key: note.key, jtiDigests: [...note.jtiDigests], n: note.n, isLinked: note.root !== null });
     }
     this.reading = reading;
     return reading;
+  }
+
+  /** Cards of the batch that must be read once more. */
+  readAgain(keys: readonly TaskKeyMessage[]): void {
+    this.batch?.queue.push(...keys.map(textOfKey));
   }
 
   /** One message of the batch, of which the last one moves the position. `null` where it would say nothing. */
@@ -227,3 +285,18 @@ export class SidecarStream {
     return downs;
   }
 }
+
+/**
+ * What a name counts in the room for what sidecars hold: a task or token 1, and more where its name is long, since that is bounded in bytes
+ * too.
+ */
+const weightOf = (name: string): number => Math.max(1, Math.ceil(name.length / 128));
+
+/** The identity in the name of a stream. */
+export const peerOf = (id: StreamId): string => id.split(' ', 1)[0] ?? id;
+
+const weightsOf = (digests: Iterable<string>): number => {
+  let sum = 0;
+  for (const digest of digests) sum += weightOf(digest);
+  return sum;
+};

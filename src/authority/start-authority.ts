@@ -8,6 +8,7 @@ import type { SidecarRule } from './authorize.ts';
 import { BundleSender } from './bundle-handler.ts';
 import type { ServedBundle } from './bundle-handler.ts';
 import { SidecarCalls } from './calls.ts';
+import { PeerLimits } from './client-limits.ts';
 import type { Engine } from './engine.ts';
 import { Followers, MARGIN_MS } from './followers.ts';
 import { placeOf } from './feed-place.ts';
@@ -101,7 +102,9 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
   // After the head: what changes later comes with the feed.
   if ((await parts.readKeys?.(place.seq)) === false)
     return { problem: 'the keys of tokens cannot be read from the database' };
+  const limits = new PeerLimits(ports.monotonicMs);
   const followers = new Followers({
+    limits,
     engine,
     epoch,
     place,
@@ -114,7 +117,8 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     clockMs: () => reports.floorMs(),
     ports,
     after,
-    report: (report, sidecar) => writeReport(report, sidecar, reports),
+    report: (report, { id, rights }) =>
+      writeReport(report, { id, rights, sightings: limits.of(rights.peer).sightings }, reports),
     onProblem,
   });
   const { hub } = followers;
@@ -143,7 +147,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
     engine,
     epoch,
     records: parts.records ?? null,
-    monotonicMs: ports.monotonicMs,
+    limits,
   });
   const bundles = new BundleSender(bundle, after);
   const proofs =
@@ -151,7 +155,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
       ? new ProofUses({
           pastSeconds: defaultProofRules.pastSeconds,
           clocks: () => ({ wallMs: ports.nowMs(), floorMs: reports.floorMs() }),
-          admits: (rights, count) => calls.admits(rights, count),
+          admits: ({ peer }, count) => limits.of(peer).proofs.take(count),
         })
       : null;
   const servers: AuthorityServer[] = [];
@@ -172,6 +176,7 @@ export async function startAuthority(parts: AuthorityParts): Promise<ServingAuth
       socket: parts.socket ?? OWN_USER,
       records: parts.records ?? null,
       nowMs: ports.nowMs,
+      monotonicMs: ports.monotonicMs,
       after,
     });
     servers.push(server);

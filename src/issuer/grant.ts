@@ -16,7 +16,7 @@ import { declarationFrom } from './declaration.ts';
 import { formFrom } from './form.ts';
 import { type Intent, intentFrom } from './intent.ts';
 import { type Lifetime, lifetimeOf } from './lifetime.ts';
-import { isCovered, wideningOf } from './narrowing.ts';
+import { addedBudget, isCovered, wideningOf } from './narrowing.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import { autonomous, type Client, ofTask, type Origin, originOf } from './origin.ts';
 import { answersOf } from './policy-answers.ts';
@@ -215,6 +215,11 @@ function declared(of: Case, services: IssuerServices): Intent | OAuthError {
   const problem = originProblem(intent, origin);
   if (problem !== null) return problem;
   if (origin.place.kind !== 'same-task') return intent;
+  const added = origin.within === null ? null : addedBudget(intent.authority, origin.within);
+  if (added !== null) {
+    const problem = `the task has no budget of \`${added}\`: a token may lower a limit of its task, and not add one`;
+    return oauthError('invalid_authorization_details', problem);
+  }
   const { purpose, intentHash } = origin.place.task;
   return intent.purpose === '' || intent.purpose === purpose
     ? { ...intent, purpose, hash: intentHash }

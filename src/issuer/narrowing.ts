@@ -21,6 +21,20 @@ export function wideningOf(
   return null;
 }
 
+/**
+ * A budget of entries that the entries of their task do not have; `null` where there is none. Budgets are of a task, so a token may lower the
+ * limit of one and not add one.
+ */
+export function addedBudget(
+  details: readonly AuthorizationDetail[],
+  own: readonly AuthorizationDetail[],
+): string | null {
+  const summed = new Set(own.map(({ constraints }) => constraints.maxAmount?.argument));
+  return (
+    details.flatMap(({ constraints }) => constraints.maxAmount?.argument ?? []).find((one) => !summed.has(one)) ?? null
+  );
+}
+
 /** An action at a location, with its constraints. */
 export interface GrantedAction {
   readonly location: string;

@@ -18,7 +18,7 @@ export interface AcceptedSocketsOptions {
   readonly firstCallMs: number;
   /** Connections without a call yet. At the limit the oldest is ended: whoever means to call has called by then. */
   readonly maxSilent: number;
-  /** Open connections of one IP address. One more is closed at once. Default no limit of its own. */
+  /** Open connections of one IP address. One more is closed at once. Default no limit of its own. A Unix socket has none. */
   readonly maxOfAddress?: number;
   /** Whether an IP address may connect once more now. Default always. */
   readonly admits?: (address: string) => boolean;
@@ -121,7 +121,7 @@ export class AcceptedSockets {
   ): void {
     if (isLocal) this.#name(socket);
     const { remoteAddress: address } = socket;
-    if (address === undefined || !this.#admits(address)) {
+    if (address === undefined || !(isLocal || this.#admits(address))) {
       socket.destroy();
       return;
     }

@@ -41,6 +41,18 @@ const useOf = (n: number) => ({
   record: Buffer.alloc(0),
 });
 
+const spend = (kind: string, name: string, amount: number, limit: number) => ({ kind, name, amount, limit });
+
+const secretsOf = (id: number) =>
+  Array.from({ length: 1_024 }, (_, n) => ({
+    digest: `digest-${n}`,
+    kind: 'aws',
+    place: 'header',
+    agent: 'spiffe://acme.test/a',
+    action: `action-${id}`,
+    times: 1,
+  }));
+
 const nodeAt = (address: string) => ({ address, certificate: 'c', servers: ['payments'], risks: [], traces: [] });
 
 /** A client with an open stream. */
@@ -326,20 +338,100 @@ describe('bad input', () => {
       { ...useOf(1), decision_id: 'not-a-uuid' },
       { ...useOf(1), key: null as unknown as ReturnType<typeof keyOf> },
       { ...useOf(1), spends: [{ kind: 'gold', name: '', amount: 1, limit: 1 }] },
+      { ...useOf(1), spends: [{ kind: 'calls', name: '', amount: 2 ** 53, limit: 2 ** 53 }] },
     ];
     for (const use of uses) expect(await made.call('Settle', { instance, uses: [use] })).toBe('INVALID_ARGUMENT');
-    const odd = [
-      { ...useOf(1), spends: [{ kind: 'calls', name: '', amount: 2 ** 53, limit: 2 ** 53 }] },
-      { ...useOf(1), jti_digest: 'nul\0' },
-    ];
-    for (const use of odd) {
-      const reply = await made.call('Settle', { instance, uses: [use] });
-      expect(typeof reply === 'string' ? reply : reply.settled[0]?.problem).toMatch(/^(?:ended|unavailable)$/);
-    }
+    const odd = await made.call('Settle', { instance, uses: [{ ...useOf(1), jti_digest: 'nul\0' }] });
+    expect(typeof odd === 'string' ? odd : odd.settled[0]?.problem).toMatch(/^(?:ended|unavailable)$/);
     const stolen = [{ key: keyless.key, jti_digest: 'x', is_of_task: true, cause: '', note: '' }];
     stream.send({ of: 'report', report: { id: 1, touched: [], stolen, secrets: [], uses: [] } });
     await until(() => stream.downs.some((down) => down.of === 'reported'), { what: 'the answer to the report' });
     expect(await made.call('Open', { instance, tokens: [tokenOf(1)], n: 2 })).toMatchObject({ opened: [{ card: {} }] });
+  });
+
+  it('bounds the connections that one address begins, before any handshake (issue 37, point 7)', async () => {
+    const acme = await trustDomain('acme.test');
+    const own = heldSvid(svidOf(await acme.svid('/remit', { dns: ['localhost'], ips: ['127.0.0.1'] }), acme));
+    const listen = [{ kind: 'tcp', host: '127.0.0.1', port: 0 }] as const;
+    // Within one moment.
+    const ports = { ...systemPorts, monotonicMs: () => 0 };
+    const { target } = await authority({ listen, svid: own, ports });
+    const [host, port] = target.split(':');
+    const ends = await Promise.all(
+      Array.from({ length: 300 }, () => {
+        const socket = connect({ host, port: Number(port), localAddress: '127.0.0.9' });
+        closers.push(() => socket.destroy());
+        socket.on('error', () => undefined).resume();
+        const closed = new Promise<'closed'>((resolve) => socket.once('close', () => resolve('closed')));
+        const silent = new Promise<'open'>((resolve) => setTimeout(() => resolve('open'), 2_000));
+        return Promise.race([closed, silent]);
+      }),
+    );
+    expect(ends.filter((end) => end === 'open')).toHaveLength(256);
+  });
+
+  it('lets an identity begin a stream, however often another says Hello (issue 37, point 7)', async () => {
+    // A tenth as fast, so that no rate is met by a slow machine.
+    const ports = { ...systemPorts, monotonicMs: () => performance.now() / 10 };
+    const { acme, target } = await overTls({ ports });
+    const [hostile, honest] = await Promise.all(
+      ['a', 'b'].map(async (name) => tlsWith(await acme.svid(`/ns/prod/sa/tools-${name}`), acme.bundlePem)),
+    );
+    const flood = Array.from({ length: 8 }, () => client(target, hostile)).flatMap((made, at) =>
+      Array.from({ length: 120 }, (_, n) => {
+        const stream = made.follow();
+        stream.send(hello(`flood-${at}-${n}-more`));
+        return stream;
+      }),
+    );
+    await until(() => flood.some(({ ended }) => ended() !== null), { what: 'a refusal' });
+    const stream = client(target, honest).follow();
+    stream.send(hello('honest-one'));
+    expect(await until(() => stream.ended() ?? stream.downs[0]?.of, { what: 'an answer' })).toBe('welcome');
+  });
+
+  it('takes no budget that the task does not have, and no limit above its own (issue 37, point 7)', async () => {
+    const { target, declared } = await authority();
+    const constraints = { max_calls: 2, max_amount: { argument: 'amount', limit: 10 } };
+    const detail = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.create'] };
+    await declared(1, { detailsJson: JSON.stringify([{ ...detail, constraints }]) });
+    const { client: made, instance } = await follower(target);
+    let last = 0;
+    const settled = async (...spends: readonly ReturnType<typeof useOf>['spends'][number][]) => {
+      const id = String((last += 1)).padStart(12, '0');
+      const use = { ...useOf(1), decision_id: `0198c0de-0000-7000-8000-${id}`, spends };
+      const reply = await made.call('Settle', { instance, uses: [use] });
+      return typeof reply === 'string' ? reply : reply.settled[0]?.problem;
+    };
+    expect(await settled(spend('amount', 'other', 1, 5))).toBe('exhausted');
+    expect(await settled(spend('calls', 'other', 1, 5))).toBe('exhausted');
+    expect(await settled(spend('single-use', 'other', 1, 1))).toBe('exhausted');
+    expect(await settled(spend('calls', '', 1, 5), spend('calls', '', 1, 5))).toBe('exhausted');
+    expect(await settled(spend('calls', '', 0, 5))).toBe('exhausted');
+    expect(await settled(spend('amount', 'amount', 11, 2 ** 50))).toBe('exhausted');
+    expect(await settled(spend('calls', '', 1, 1_000), spend('amount', 'amount', 10, 2 ** 50))).toBe('');
+    expect(await settled(spend('amount', 'amount', 1, 2 ** 50))).toBe('exhausted');
+    expect(await settled(spend('calls', '', 1, 1_000))).toBe('');
+    expect(await settled(spend('calls', '', 1, 1_000))).toBe('exhausted');
+  });
+
+  it('bounds the secrets that one identity reports, and what it says of itself', async () => {
+    const { target, state, report } = await authority();
+    const { stream } = await follower(target);
+    for (let id = 1; id <= 3; id += 1) {
+      stream.send({ of: 'report', report: { id, touched: [], stolen: [], secrets: secretsOf(id), uses: [] } });
+    }
+    await until(() => stream.downs.filter((down) => down.of === 'reported').length === 3, { what: 'the answers' });
+    const listed = state.reader.staticSecrets(10_000);
+    expect(Array.isArray(listed) && listed.length).toBeLessThan(1_024 + 512);
+    const status = {
+      policy_set: 'x'.repeat(1_000_000),
+      policy_generation: 1,
+      unacknowledged_records: 0,
+      last_error: '',
+    };
+    stream.send({ of: 'ping', ping: { n: 1, status } });
+    await until(() => report().sidecars.some(({ policy_set }) => policy_set.length === 300), { what: 'the status' });
   });
 
   it('bounds the uses that one identity settles a second, whatever instances it names', async () => {

@@ -36,7 +36,7 @@ describe('what sidecars may hold', () => {
   });
 
   it('is bounded for all together, and given back by a sidecar that is gone and fenced', () => {
-    const hub = hubOf(10, 12);
+    const hub = hubOf(10, 13);
     hub.connect('a', { resume: null, held: held(1, 5) }, 0);
     hub.connect('b', { resume: null, held: [] }, 0);
     expect([hub.noting('b', [token(1)], 1), hub.noting('b', [token(2)], 2)]).toEqual(['ok', 'full']);

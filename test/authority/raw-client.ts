@@ -111,7 +111,10 @@ export const welcomed = async (stream: RawStream) => {
 };
 
 /** TLS as a client with an SVID, or without one. It trusts the server blindly: that is not what is tested. */
-export const tlsWith = (svid: IssuedSvid | null, bundlePem: string): ChannelCredentials =>
+export const tlsWith = (
+  svid: (Pick<IssuedSvid, 'certPem' | 'keyPem'> & Partial<IssuedSvid>) | null,
+  bundlePem: string,
+): ChannelCredentials =>
   credentials.createSsl(
     Buffer.from(bundlePem),
     svid === null ? null : Buffer.from(svid.keyPem),

@@ -6,6 +6,10 @@ import type { Task, TaskEvent } from '../../src/task/task.ts';
 /** The issuer of every task here. */
 export const issuer = 'https://issuer.acme.test';
 
+const DETAILS = JSON.stringify([
+  { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.create'] },
+]);
+
 /** Task number `n`: created at `n`, with a deadline at 100,000. */
 export const taskNumber = (n: number, change: Partial<Task> = {}): Task => ({
   id: `0198c0de-0000-7000-8000-${String(n).padStart(12, '0')}`,
@@ -23,7 +27,7 @@ export const taskNumber = (n: number, change: Partial<Task> = {}): Task => ({
   endedAtMs: null,
   cause: null,
   issuance: { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) },
-  detailsJson: '[]',
+  detailsJson: DETAILS,
   claimed: {},
   attested: [],
   subjectAttributes: {},

@@ -64,8 +64,11 @@ function beyond(bound: Pick<FieldBound, 'kind'> & { readonly max?: number }): un
       return 2 ** 53;
     case 'list':
       return Array.from({ length: (bound.max ?? 0) + 1 }, () => null);
-    default:
+    case 'flag':
+    case 'message':
       return undefined;
+    default:
+      return bound.kind satisfies never;
   }
 }
 

@@ -375,6 +375,17 @@ describe('self-exchange of a live task token', () => {
     ],
     ['a wider scope', { scope: 'payments.read payments.refund' }, 'invalid_scope', /^the scope is wider than that/],
     [
+      'a budget that its task does not have (issue 37, point 7)',
+      {
+        authorization_details: details({
+          actions: ['payments.create'],
+          constraints: { max_amount: { argument: 'amount', limit: 1 } },
+        }),
+      },
+      'invalid_authorization_details',
+      /^the task has no budget of `amount`: a token may lower a limit of its task, and not add one$/,
+    ],
+    [
       'another purpose',
       { authorization_details: details({ purpose: 'x' }) },
       'invalid_authorization_details',
