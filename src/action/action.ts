@@ -5,7 +5,7 @@ import { hasBody, isMethodWithBody } from './body.ts';
 import type { HttpCall } from './call.ts';
 import type { Catalog, RouteTarget } from './catalog.ts';
 import { grpcActionFrom } from './grpc.ts';
-import { httpActionFrom } from './http.ts';
+import { actionOf, httpActionFrom } from './http.ts';
 import type { Action } from './http.ts';
 import { mcpActionFrom } from './mcp.ts';
 import { followUpActionFrom, isFollowUp } from './mcp-follow-up.ts';
@@ -45,6 +45,19 @@ export function attemptFrom(call: HttpCall, catalog: Catalog): Action | Deny | F
   if (target !== undefined) return actionAt(target, call);
   const what = shown(`${call.method} ${call.path}`);
   return deny('action.unknown', `no route of the server \`${server.id}\` matches ${what}`);
+}
+
+/**
+ * The action at the route of a call, without what a message names: of a call whose caller is refused, the record needs no more. Reads the
+ * path alone. `action.unknown` where the message decides, and where the catalog names no route.
+ */
+export function routedAction(call: HttpCall, catalog: Catalog): Action | Deny {
+  const segments = call.segments.length === 0 ? [''] : call.segments;
+  const at = catalog.serverAt(call.host, segments);
+  const target = at.kind === 'server' ? catalog.find(at.server, call.method, segments) : undefined;
+  return target?.kind === 'http' || target?.kind === 'grpc'
+    ? actionOf(target.action, { args: new Map(), isDecidedOnHeaders: true })
+    : deny('action.unknown', 'the message of a refused caller is not read');
 }
 
 function actionAt(target: RouteTarget, call: HttpCall): Action | Deny | FollowUp {

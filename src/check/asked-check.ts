@@ -6,6 +6,8 @@ import type { PeerFacts } from '../identity/caller.ts';
 export interface AskedCheck {
   readonly facts: CheckFacts | Deny;
   readonly call: CheckCall;
+  /** Time spent on decoding the message, in milliseconds. */
+  readonly decodeMs?: number;
 }
 
 /** One call as the proxy described it, parsed once and canonical. Later stages do not read the message again. */

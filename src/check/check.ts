@@ -86,8 +86,21 @@ function whenOpen(services: CheckServices, read: ReadCheck): DecidedUse | Promis
  * spends a budget or adds to the history waits until the state has accepted it.
  */
 function decideCheck(services: CheckServices, read: ReadCheck): DecidedUse | Promise<DecidedUse> {
+  const { loop, ports } = services;
+  const beganMs = ports.monotonicMs();
   const use = countUse(services, read);
   const decided = decideNow(services, read, use);
+  const going = goOn(services, decided);
+  const { decisionId } = decided.check;
+  loop?.held('decode', read.asked.decodeMs ?? 0, decisionId);
+  loop?.held('read', read.readMs, decisionId);
+  loop?.held('decide', ports.monotonicMs() - beganMs, decisionId);
+  return going;
+}
+
+/** What follows the decision, up to where it waits. */
+function goOn(services: CheckServices, decided: DecidedUse): DecidedUse | Promise<DecidedUse> {
+  const { read } = decided;
   shareUse(services, decided, rememberPlace(services, decided));
   const toSettle = useToSettle(decided.check, (facts) => isCurrentEnough(services, read, facts));
   if (toSettle === null) return keepUse(services, decided);
@@ -167,6 +180,13 @@ function answerCheck(
 ): AnsweredCheck | Promise<AnsweredCheck> {
   if ('then' in decided) return decided.then((settled) => answerLate(services, settled));
   if (isHighRiskUse(decided.check) || isHandedToken(decided.check)) return answerLate(services, decided);
+  const beganMs = services.ports.monotonicMs();
+  const answered = answerNow(services, decided);
+  services.loop?.held('answer', answered.answeredMs - beganMs, answered.check.decisionId);
+  return answered;
+}
+
+function answerNow(services: CheckServices, decided: DecidedUse): AnsweredCheck {
   const isRecorded = services.ledger.append(useRecord(decided.check, decided.use.place));
   return isRecorded || isDeny(decided.check.decision)
     ? answeredWith(services, decided, null)

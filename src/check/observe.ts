@@ -21,7 +21,9 @@ export interface AnsweredCheck {
 /** Writes the span of a check. */
 export function traceUse(services: CheckServices, answered: AnsweredCheck): AnsweredCheck {
   const { decided } = answered;
+  const beganMs = services.ports.monotonicMs();
   traceWith(services, decided.check, { decided, place: decided.use.place });
+  services.loop?.held('report', services.ports.monotonicMs() - beganMs, answered.check.decisionId);
   return answered;
 }
 
@@ -49,6 +51,12 @@ function traceWith(
 
 /** Reports an answered check to outcomes, metrics, the decision log and who waits to trace it. */
 export function observe(services: CheckServices, answered: AnsweredCheck): void {
+  const beganMs = services.ports.monotonicMs();
+  observed(services, answered);
+  services.loop?.held('report', services.ports.monotonicMs() - beganMs, answered.check.decisionId);
+}
+
+function observed(services: CheckServices, answered: AnsweredCheck): void {
   const { outcomes, onChecked, digestOf, traces } = services;
   const { decided, check, answer, answeredMs } = answered;
   const { read, byPolicy, beganMs, gatheredMs, decidedMs } = decided;

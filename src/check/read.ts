@@ -1,6 +1,6 @@
 import type { HttpCall } from '../action/call.ts';
 import type { Action } from '../action/http.ts';
-import { attemptFrom } from '../action/action.ts';
+import { attemptFrom, routedAction } from '../action/action.ts';
 import { followUpActionFrom, isFollowUp } from '../action/mcp-follow-up.ts';
 import type { FollowUp } from '../action/mcp-follow-up.ts';
 import { passingHeaders } from '../action/excepted-secret.ts';
@@ -68,17 +68,34 @@ function readingOf(
   const nowMs = by.clocks.wallMs;
   const { call, peer } = facts;
   const caller = callerFrom(peer, services.identity, nowMs);
-  const refusedCaller = isDeny(caller) ? refusedCallerFrom(peer, services.identity, facts.sourceAddress) : null;
+  if (isDeny(caller)) return readingOfRefused(services, facts, { caller, policies: by.policies });
   const attempt = isDeny(by.policies) ? by.policies : attemptFrom(call, by.policies.catalog);
   const secrets = staticSecretsIn(call, { nowMs, digestOf: services.digestOf });
   const passing = passingHeaders(call, secrets, { exceptions: exceptionsOf(attempt), nowMs });
   // INVARIANT: a header that is forwarded to the upstream is never read as the credential of the call.
   const isUpstreams = passing.includes('authorization');
-  const found = isDeny(caller) ? caller : credentialOf(services, call, { ...by, isUpstreams });
+  const found = credentialOf(services, call, { ...by, isUpstreams });
   const { credential, presented } = isDeny(found) ? { credential: found, presented: plain } : found;
   const action = isFollowUp(attempt) ? continuedAction(services, attempt, { caller, credential, nowMs }) : attempt;
   const circumstances = circumstancesOf(facts, caller, action);
-  const reading = { call, caller, secrets, passing, credential, presented, action, circumstances };
+  return { call, caller, secrets, passing, credential, presented, action, circumstances };
+}
+
+/**
+ * The reading of a call whose caller is refused: what its record needs. No body, header or argument of it is looked at, and nothing that
+ * follows can, since the call is without its body from here on.
+ */
+function readingOfRefused(
+  { identity }: CheckServices,
+  facts: CheckFacts,
+  { caller, policies }: { readonly caller: Deny; readonly policies: PolicySet | Deny },
+): Reading {
+  const { sourceAddress, peer } = facts;
+  const call = { ...facts.call, body: null };
+  const action = isDeny(policies) ? policies : routedAction(call, policies.catalog);
+  const refusedCaller = refusedCallerFrom(peer, identity, sourceAddress);
+  const circumstances = circumstancesOf(facts, caller, action);
+  const reading = { ...unreadable(caller), call, action, circumstances };
   return refusedCaller === null ? reading : { ...reading, refusedCaller };
 }
 

@@ -14,6 +14,7 @@ import type { UseSharing } from '../state/use-sharing.ts';
 import type { BindingEffect } from '../task/binding-violation.ts';
 import type { SpanSink } from '../telemetry/ended-span.ts';
 import type { CheckObserver } from '../telemetry/finished-check.ts';
+import type { LoopWatch } from './loop-watch.ts';
 import type { TraceWaits } from './trace/trace-waits.ts';
 import type { BindingMode } from '../token/binding.ts';
 import type { CredentialKeys } from '../token/credential.ts';
@@ -77,6 +78,8 @@ export interface CheckServices {
   readonly spans: SpanSink | null;
   /** Receives each finished check, for metrics and the decision log. */
   readonly onChecked: CheckObserver;
+  /** Told how long each part of a check held the event loop; absent, nobody is. */
+  readonly loop?: Pick<LoopWatch, 'held'>;
   /** Who waits to trace checks; absent, nobody does. */
   readonly traces?: Pick<TraceWaits, 'isAwaited' | 'checked'>;
   /** Signs transaction tokens; `null` where this process has no key for them. */

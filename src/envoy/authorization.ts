@@ -18,13 +18,15 @@ export interface AuthorizationOptions {
   readonly response: ResponseOptions;
   /** The bytes of a denial for a check that threw; see `refusalsFrom`. */
   readonly refuse: Refuse;
+  /** Default: decoding is not timed. */
+  readonly monotonicMs?: () => number;
   /** Called with what a check threw. */
   readonly onFault?: (error: unknown) => void;
 }
 
 /** Decodes, checks and encodes. Never throws or rejects: every error ends in a denial. */
 export function authorizationHandler(checks: Checks, options: AuthorizationOptions): CheckHandler {
-  const { rules, response } = options;
+  const { rules, response, monotonicMs = () => 0 } = options;
   const failed = (error: unknown): Uint8Array => {
     options.onFault?.(error);
     return options.refuse('failed');
@@ -35,7 +37,11 @@ export function authorizationHandler(checks: Checks, options: AuthorizationOptio
       : checkResponseFrom(answer, response);
   return {
     answers: (calls) => {
-      const asked = mapIsolated(calls, (call) => ({ facts: factsOf(call, rules), call }));
+      const asked = mapIsolated(calls, (call) => {
+        const beganMs = monotonicMs();
+        const facts = factsOf(call, rules);
+        return { facts, call, decodeMs: monotonicMs() - beganMs };
+      });
       const encoded = mapIsolated(checks.answers(asked), encode);
       return encoded.map((bytes) => {
         if (isTooOften(bytes)) return options.refuse('agent');

@@ -2,6 +2,7 @@ import type { TraceSource } from '../admin/trace-answer.ts';
 import { shownText } from '../action/static-secret.ts';
 import { AskingCalls } from '../check/asking-calls.ts';
 import { checksWith } from '../check/check.ts';
+import { LoopWatch } from '../check/loop-watch.ts';
 import type { CheckServices } from '../check/services.ts';
 import { traceFilterFrom } from '../check/trace/trace-filter.ts';
 import { TraceWaits } from '../check/trace/trace-waits.ts';
@@ -100,36 +101,55 @@ export async function startChecks(
   closers.push(() => sharing?.close());
   const services = servicesOf(parts, { keys, nonces, transactionToken });
   const asking = new AskingCalls();
-  const checks = checksWith({ ...services, ...admitting, outcomes, uses, asking, sharing, traces });
+  const loop = loopWatch(parts);
+  const checks = checksWith({ ...services, ...admitting, outcomes, uses, asking, sharing, traces, loop });
   const network = await networkOf(parts);
   if (isStartProblem(network)) return network;
   const { certificateFrom, maxBodyBytes: partialBodyBytes } = config.extAuthz;
   const rules = { partialBodyBytes, certificateFrom };
-  const server = new AuthorizationServer(authorizationHandler(checks, { rules, response, refuse, onFault }), {
-    refuse,
-    onFault,
-    admit,
-    turn: {
-      begins: () => {
-        parts.checkActivity.note();
-        parts.states.turn();
+  const server = new AuthorizationServer(
+    authorizationHandler(checks, { rules, response, refuse, onFault, monotonicMs: ports.monotonicMs }),
+    {
+      refuse,
+      onFault,
+      admit,
+      turn: {
+        begins: () => {
+          parts.checkActivity.note();
+          parts.states.turn();
+        },
+        over: () => parts.states.turnOver(),
       },
-      over: () => parts.states.turnOver(),
+      monotonicMs: ports.monotonicMs,
+      maxInFlight: config.extAuthz.checksInFlight,
+      ...(network && { network }),
+      accessLog: {
+        ledger: response.ledger ?? null,
+        opened: (name) => outcomes.opened(name),
+        served: (call) => outcomes.served(call),
+      },
     },
-    monotonicMs: ports.monotonicMs,
-    maxInFlight: config.extAuthz.checksInFlight,
-    ...(network && { network }),
-    accessLog: {
-      ledger: response.ledger ?? null,
-      opened: (name) => outcomes.opened(name),
-      served: (call) => outcomes.served(call),
-    },
-  });
+  );
   closers.push(() => server.close(CLOSE_GRACE_MS));
   const access = await socketAccessOf('extAuthz', config.extAuthz);
   if (isStartProblem(access)) return access;
   const bound = await server.listen(config.extAuthz.listen.map(addressText), access);
   return isStartProblem(bound) ? bound : { server, bound, traces: traceSource(traces) };
+}
+
+/** Counts and logs what a single check held the event loop for. */
+function loopWatch({ log, metrics, ports: { monotonicMs } }: Parts): LoopWatch {
+  const watch = new LoopWatch({
+    monotonicMs,
+    onLong: (stage) => metrics.checkLongTurns.of({ stage }).inc(),
+    tell: ({ stage, tookMs, decisionId, untold }) => {
+      const ms = Math.round(tookMs);
+      const what = `one check held the event loop for \`${ms}\` ms, and all others waited: stage \`${stage}\``;
+      log(what, 'long-turn', { stage, ms, decisionId, untold });
+    },
+  });
+  metrics.beforeScrape(() => metrics.checkLongestTurn.of({}).set(watch.longestMs / 1_000));
+  return watch;
 }
 
 /** Begins to wait for checks, by the filters of a query. */

@@ -31,6 +31,7 @@ export const logEvents = {
   recovered: 'info',
   'caller-refused': 'warn',
   'check-failed': 'error',
+  'long-turn': 'warn',
   'issuer-failed': 'error',
   'issuer-limit': 'warn',
   finding: 'warn',

@@ -43,6 +43,16 @@ export const metricTable = {
     'Duration of a check by stage: gather reads identity, token, task and action; decide evaluates the policies; settle spends budgets and records',
     { stage: ['gather', 'decide', 'settle'] },
   ),
+  checkLongestTurn: gauge(
+    'remit_check_longest_turn_seconds',
+    'Longest time that one part of one check held the event loop, in the last one to two minutes',
+    {},
+  ),
+  checkLongTurns: counter(
+    'remit_check_long_turns_total',
+    'Parts of checks that held the event loop for more than 50 ms, by stage: decode the message, read the call, decide, answer, report',
+    { stage: ['decode', 'read', 'decide', 'answer', 'report'] },
+  ),
   serverRefusals: counter(
     'remit_server_refusals_total',
     'Requests denied without a check, by cause: too many at once, queued too long, rate of one agent exceeded, deadline passed, check failed, invalid message, message too large',

@@ -142,6 +142,8 @@ const callOf = (
   return httpCall({ method, path, headers: new Map([...headers, ['authorization', [`Bearer ${token}`]]]), body });
 };
 
+const withoutToken = (call: HttpCall): HttpCall => ({ ...call, headers: new Map() });
+
 const quiet = { trace: { parent: null, application: null }, sourceAddress: null, sourcePort: null };
 const peer = { principal: agent, certificate: '', xfcc: [] };
 const askedCall = { deadlineMs: Infinity, signal: { aborted: false }, traceparent: null };
@@ -207,13 +209,66 @@ describe('clocks of a check', () => {
   });
 });
 
+describe('what a check holds the event loop for', () => {
+  it.each([
+    ['read', 'policies'],
+    ['answer', 'ledger'],
+    ['report', 'onChecked'],
+  ] as const)('is told with the stage `%s` and the decision id (issue 37, point 1)', async (stage, part) => {
+    const clock = { nowMs: 0 };
+    const held: unknown[] = [];
+    const { states, settling } = directAuthority(store);
+    const slow = <T>(of: typeof part, value: T): T => {
+      clock.nowMs += of === part ? 80 : 0;
+      return value;
+    };
+    const services = servicesWith({
+      ports: { ...ports, monotonicMs: () => clock.nowMs },
+      states: { ...states, clocks: () => ({ ...states.clocks(), monotonicMs: clock.nowMs }) },
+      settling,
+      policies: () => slow('policies', policies),
+      ledger: { append: () => slow('ledger', true), durable: async () => true },
+      onChecked: () => slow('onChecked', undefined),
+      loop: { held: (...told) => told[1] >= 80 && held.push(told) },
+    });
+    const [answer] = await answersTo(services, [withoutToken(callOf(uses.list))]);
+    expect(held).toContainEqual([stage, expect.any(Number), answer?.decisionId]);
+  });
+});
+
+describe('a refused caller', () => {
+  const stranger = 'spiffe://other.test/ns/agents/sa/planner';
+
+  it('is recorded with the action of its route, and nothing else of its call is read (issue 37, point 1)', async () => {
+    const seen: unknown[] = [];
+    const services = servicesWith({ onChecked: ({ facts }) => seen.push(facts) });
+    const headers = new Map([['x-api-key', ['hunter2']]]);
+    const call = { ...callOf(uses.create), headers, body: Buffer.from('no JSON') };
+    const [answer] = await answersTo(services, [call], stranger);
+    expect(answer?.decision).toMatchObject({ reason: 'identity.untrusted-domain' });
+    expect(seen).toMatchObject([
+      { call: { body: null }, action: { id: 'payments.create', args: new Map() }, secrets: [], passing: [] },
+    ]);
+  });
+
+  it('has no action where the message would name it', async () => {
+    const seen: unknown[] = [];
+    const services = servicesWith({ onChecked: ({ facts }) => seen.push(facts.action) });
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'create_ticket' } };
+    const headers = new Map([['content-type', ['application/json']]]);
+    const body = Buffer.from(JSON.stringify(message));
+    const call = httpCall({ method: 'POST', host: 'tickets.acme.test', path: '/mcp', headers, body });
+    const [answer] = await answersTo(services, [call], stranger);
+    expect(seen).toMatchObject([{ reason: 'action.unknown' }]);
+    expect(answer?.form).toMatchObject({ kind: 'json-rpc-error', id: null, status: 'reason' });
+  });
+});
+
 /** The reason of the second of two calls, and what its caller is told. */
 const toldOf = async (over: Partial<CheckServices>, call: HttpCall, principal?: string) => {
   const answer = (await answersTo(servicesWith(over), [call, call], principal)).at(-1);
   return { reason: answer?.decision.kind === 'deny' ? answer.decision.reason : null, told: answer?.told };
 };
-
-const withoutToken = (call: HttpCall): HttpCall => ({ ...call, headers: new Map() });
 
 describe('a check that is decided too late (issue 37, point 14)', () => {
   const refusedAs = '01990000-0000-7000-8000-00000000abcf';

@@ -1,0 +1,72 @@
+/** The parts of a check that hold the event loop, in order: between two of them, others may run. */
+export type CheckStage = 'decode' | 'read' | 'decide' | 'answer' | 'report';
+
+/** A check that holds the event loop longer than this, in milliseconds, makes all others wait: no valid call of 64 KiB takes a fifth of it. */
+export const LONG_TURN_MS = 50;
+
+/** One part of one check held the event loop too long. */
+export interface LongTurn {
+  readonly stage: CheckStage;
+  readonly tookMs: number;
+  /** `null` where the check has none yet, or failed. */
+  readonly decisionId: string | null;
+  /** Long turns since the last one that was told. */
+  readonly untold: number;
+}
+
+/** What a watch needs. */
+export interface LoopWatchOptions {
+  readonly monotonicMs: () => number;
+  /** Counts each long turn. */
+  readonly onLong: (stage: CheckStage) => void;
+  /** Told of long turns, of one a second at most: who causes one can cause many. */
+  readonly tell: (turn: LongTurn) => void;
+}
+
+const TELL_EACH_MS = 1_000;
+const WINDOW_MS = 60_000;
+
+/**
+ * Watches how long single checks hold the event loop. A stage that takes long names what is slow: `read` the content of the call, `decide`
+ * policies, `report` span and log.
+ */
+export class LoopWatch {
+  readonly #options: LoopWatchOptions;
+  #longest = { untilMs: -Infinity, nowMs: 0, beforeMs: 0 };
+  #toldMs = -Infinity;
+  #untold = 0;
+
+  constructor(options: LoopWatchOptions) {
+    this.#options = options;
+  }
+
+  /** A part of a check took so long without yielding. */
+  held(stage: CheckStage, tookMs: number, decisionId: string | null): void {
+    const nowMs = this.#options.monotonicMs();
+    this.#turnWindow(nowMs);
+    this.#longest.nowMs = Math.max(this.#longest.nowMs, tookMs);
+    if (tookMs <= LONG_TURN_MS) return;
+    this.#options.onLong(stage);
+    if (nowMs - this.#toldMs < TELL_EACH_MS) {
+      this.#untold += 1;
+      return;
+    }
+    const untold = this.#untold;
+    this.#toldMs = nowMs;
+    this.#untold = 0;
+    this.#options.tell({ stage, tookMs, decisionId, untold });
+  }
+
+  /** The longest part of a check in the last one to two minutes, in milliseconds. */
+  get longestMs(): number {
+    this.#turnWindow(this.#options.monotonicMs());
+    return Math.max(this.#longest.nowMs, this.#longest.beforeMs);
+  }
+
+  #turnWindow(nowMs: number): void {
+    const { untilMs, nowMs: longestMs } = this.#longest;
+    if (nowMs < untilMs) return;
+    const beforeMs = nowMs < untilMs + WINDOW_MS ? longestMs : 0;
+    this.#longest = { untilMs: nowMs + WINDOW_MS, nowMs: 0, beforeMs };
+  }
+}
