@@ -1,0 +1,289 @@
+import { placeInParams } from '../../src/action/a2a-methods.ts';
+import { actionFrom } from '../../src/action/action.ts';
+import { otherArgument } from '../../src/action/argument-refusal.ts';
+import { areTooLong, argumentFromJson, argumentFromText } from '../../src/action/argument.ts';
+import { hasBody, isMethodWithBody, unreadBodyProblem } from '../../src/action/body.ts';
+import type { HttpCall } from '../../src/action/call.ts';
+import { otherPlaceIn } from '../../src/action/closed-arguments.ts';
+import { decimalFrom } from '../../src/action/decimal.ts';
+import { denialFormOf } from '../../src/action/denial-form.ts';
+import { deniedActionOf } from '../../src/action/denied-action.ts';
+import { deniedCallFrom } from '../../src/action/denied-call.ts';
+import { passingHeaders } from '../../src/action/excepted-secret.ts';
+import { grpcMessageFrom } from '../../src/action/grpc-frame.ts';
+import { exactJsonFrom, jsonArguments, protobufFolded } from '../../src/action/json-arguments.ts';
+import { indexOf, pointerOf, stepsOf } from '../../src/action/json-pointer.ts';
+import { jsonRpcFrom, lookalike, objectMembers } from '../../src/action/json-rpc.ts';
+import { jwtEnd } from '../../src/action/jwt-life.ts';
+import { keyShapeOf } from '../../src/action/key-shapes.ts';
+import { looseSegment } from '../../src/action/loose-routes.ts';
+import { mcpReadingProblem } from '../../src/action/mcp-cross-check.ts';
+import { mcpHeaderText } from '../../src/action/mcp-header-text.ts';
+import { headerOf, mcpHeaderProblem, mcpVersionProblem } from '../../src/action/mcp-headers.ts';
+import { isMcpParamHeader, mcpParamProblem } from '../../src/action/mcp-param-headers.ts';
+import { nearestId } from '../../src/action/nearest.ts';
+import { parameterTypeFrom } from '../../src/action/parameter-type.ts';
+import { isPlainKey, looseKey, namesMethod, rootOfKey } from '../../src/action/query-key.ts';
+import { queryValues } from '../../src/action/query.ts';
+import { cutText, isSecretArgument, sha256Of, shownText, staticSecretsIn } from '../../src/action/static-secret.ts';
+import { uriPasswordsIn } from '../../src/action/uri-password.ts';
+import { reasons } from '../../src/decision/reasons.ts';
+import { mustCatalog } from '../builders/catalog.ts';
+import { headersOf, httpCall } from '../builders/http-call.ts';
+import { must } from '../builders/must.ts';
+import { pieces } from './reader.ts';
+import type { Readers } from './reader.ts';
+
+const catalog = mustCatalog(
+  `servers:
+  web:
+    hosts: [web.acme.test]
+    audience: https://web.acme.test
+    routes:
+      - { action: items.all, method: GET, path: /v1/items/all, risk: low }
+      - { action: items.read, method: GET, path: '/v1/items/{id}', risk: low }
+      - action: items.write
+        method: POST
+        path: '/v1/items/{id:text}'
+        risk: low
+        body: json
+        args:
+          q: { from: query, maxBytes: 65536 }
+          note: { from: body, maxBytes: 65536 }
+  tools:
+    hosts: [tools.acme.test]
+    audience: https://tools.acme.test
+    mcp:
+      path: /mcp
+      tools:
+        note: { action: notes.write, risk: low, otherArguments: deny, args: { text: { maxBytes: 65536 } } }
+        open: { action: notes.open, risk: low, args: { text: { maxBytes: 65536 } } }
+      resources: { action: tools.read, risk: low }
+      other: { action: tools.other, risk: low }
+  peer:
+    hosts: [peer.acme.test]
+    audience: https://peer.acme.test
+    a2a:
+      path: /a2a
+      send: { action: peer.send, risk: low, args: { text: { pointer: /message/parts/0/text, maxBytes: 65536 } } }
+`,
+);
+
+const search = { nowMs: 0, digestOf: (): string => 'digest' };
+const json = headersOf({ 'content-type': 'application/json' });
+const posted = (host: string, path: string, body: unknown, change: Partial<HttpCall> = {}): HttpCall =>
+  httpCall({ method: 'POST', host, path, headers: json, body: Buffer.from(JSON.stringify(body)), ...change });
+const tool = (params: unknown): HttpCall =>
+  posted('tools.acme.test', '/mcp', { jsonrpc: '2.0', id: 1, method: 'tools/call', params });
+const web = (change: Partial<HttpCall>): HttpCall => ({
+  ...posted('web.acme.test', '/v1/items/x', {}),
+  ...change,
+});
+const a2a = (message: unknown): HttpCall =>
+  posted('peer.acme.test', '/a2a', { jsonrpc: '2.0', id: 1, method: 'SendMessage', params: { message } });
+const header = (name: string) => (text: string) => headersOf({ 'content-type': 'application/json', [name]: text });
+const message = must(jsonRpcFrom(tool({ name: 'note', arguments: { text: 'x' } })));
+const target = { kind: 'tool', name: 'note', arguments: new Map() } as const;
+const acting = (call: HttpCall): unknown => actionFrom(call, catalog);
+const type = must(parameterTypeFrom('[a-z0-9-]{1,64}'));
+const body = { type: 'string', maxBytes: 65_536, name: 'a', from: 'body', pointer: ['a'], required: false } as const;
+const path = { type: 'string', maxBytes: 65_536, from: 'path' } as const;
+const names = { wanted: ['q', 'filter[x]'], elsewhere: ['id'], takesOthers: true };
+const nobody = { isMcp: true, isCut: false, fault: null, envelope: new Map(), params: new Map(), ref: new Map() };
+
+/** The readers of `src/action`, with each place of a call that a caller's text reaches. */
+export const actionReaders: Readers = {
+  'action/a2a-methods.ts placeInParams': (text) => placeInParams({ pointer: [text] }, text),
+  'action/a2a.ts a2aActionFrom': {
+    text: (text) => acting(a2a({ parts: [{ text }] })),
+    member: (text) => acting(a2a({ [text]: 1 })),
+    members: (text) => acting(a2a(Object.fromEntries(pieces(text).map((one, at) => [`${one}${at}`, at])))),
+  },
+  'action/action.ts actionFrom': {
+    host: (text) => acting(web({ host: text })),
+    path: (text) => acting(web({ path: text, segments: text.split('/') })),
+    'unknown path': (text) => acting(web({ path: `/x/${text}`, segments: ['x', ...text.split('/')] })),
+    method: (text) => acting(web({ method: text })),
+  },
+  'action/argument-refusal.ts otherArgument': (text) => otherArgument(text),
+  'action/argument.ts argumentFromText': (text) => argumentFromText(path, text),
+  'action/argument.ts argumentFromJson': {
+    string: (text) => argumentFromJson(body, text),
+    strings: (text) => argumentFromJson({ ...body, type: 'strings' }, pieces(text)),
+    decimal: (text) => argumentFromJson({ ...body, type: 'decimal' }, text),
+  },
+  'action/argument.ts areTooLong': (text) => areTooLong(new Map([['a', pieces(text)]])),
+  'action/body.ts isMethodWithBody': (text) => isMethodWithBody(text),
+  'action/body.ts hasBody': (text) => hasBody({ headers: header('content-length')(text), body: null }),
+  'action/body.ts unreadBodyProblem': (text) =>
+    unreadBodyProblem('unstated', web({ headers: header('content-type')(text), body: Buffer.from('x') })),
+  'action/closed-arguments.ts otherArgumentIn': (text) => acting(tool({ name: 'note', arguments: { [text]: 1 } })),
+  'action/closed-arguments.ts otherPlaceIn': (text) => otherPlaceIn({ [text]: { [text]: 1 } }, [['a'], [text, 'b']]),
+  'action/decimal.ts decimalFrom': (text) => decimalFrom(text),
+  'action/denial-form.ts denialFormOf': (text) =>
+    denialFormOf(deniedCallFrom(web({ headers: header('accept')(text) }), catalog), reasons['action.unknown']),
+  'action/denied-action.ts deniedActionOf': {
+    path: (text) =>
+      deniedActionOf(deniedCallFrom(web({ method: 'GET', path: `/v1/items/x/${text}` }), catalog), catalog),
+    tool: (text) => deniedActionOf(deniedCallFrom(tool({ name: text }), catalog), catalog),
+  },
+  'action/denied-call.ts deniedCallFrom': (text) => deniedCallFrom(tool({ name: text }), catalog),
+  'action/excepted-secret.ts passingHeaders': (text) => {
+    const call = { headers: headersOf({ authorization: `Basic ${text}` }) };
+    const secrets = staticSecretsIn({ ...call, query: '', segments: [] }, search);
+    const exceptions = [{ digest: null, header: null, untilMs: 1, owner: 'us' }];
+    return passingHeaders(call, secrets, { exceptions, nowMs: 0 });
+  },
+  'action/grpc-frame.ts grpcMessageFrom': (text) => grpcMessageFrom(Buffer.from(text)),
+  'action/http.ts httpActionFrom': {
+    query: (text) => acting(web({ query: text })),
+    'query argument': (text) => acting(web({ query: `q=${text}` })),
+    'path argument': (text) => acting(web({ segments: ['v1', 'items', text] })),
+    'lookalike path': (text) => acting(web({ method: 'GET', segments: ['v1', 'items', text] })),
+    'content type': (text) => acting(web({ headers: header('content-type')(text) })),
+    body: (text) => acting(web({ body: Buffer.from(text) })),
+    'body member': (text) => acting(web({ body: Buffer.from(JSON.stringify({ note: text, [text]: text })) })),
+  },
+  'action/json-arguments.ts exactJsonFrom': {
+    text: (text) => exactJsonFrom(Buffer.from(text)),
+    string: (text) => exactJsonFrom(Buffer.from(JSON.stringify([text, 1e30]))),
+    number: (text) => exactJsonFrom(Buffer.from(`[1${text}]`)),
+    numbers: (text) => exactJsonFrom(Buffer.from(`[${pieces(text).fill('1e5').join()}]`)),
+    members: (text) =>
+      exactJsonFrom(
+        Buffer.from(
+          `{${pieces(text)
+            .map((_, at) => `"a${at}":1`)
+            .join()}}`,
+        ),
+      ),
+  },
+  'action/json-arguments.ts jsonArguments': {
+    value: (text) => jsonArguments([body], { a: text }),
+    member: (text) => jsonArguments([body], { [text]: 1, [text.toUpperCase()]: 1 }),
+  },
+  'action/json-arguments.ts protobufFolded': (text) => protobufFolded(text),
+  'action/json-pointer.ts stepsOf': (text) => stepsOf(text),
+  'action/json-pointer.ts pointerOf': (text) => pointerOf(pieces(text)),
+  'action/json-pointer.ts indexOf': (text) => indexOf(text),
+  'action/json-rpc.ts jsonRpcFrom': {
+    text: (text) => jsonRpcFrom(posted('tools.acme.test', '/mcp', null, { body: Buffer.from(text) })),
+    member: (text) => jsonRpcFrom(posted('tools.acme.test', '/mcp', { [text]: 1 })),
+    method: (text) => jsonRpcFrom(posted('tools.acme.test', '/mcp', { jsonrpc: '2.0', id: 1, method: text })),
+    id: (text) => jsonRpcFrom(posted('tools.acme.test', '/mcp', { jsonrpc: '2.0', id: text, method: 'ping' })),
+    'content type': (text) => jsonRpcFrom({ ...tool({}), headers: header('content-type')(text) }),
+  },
+  'action/json-rpc.ts objectMembers': (text) => objectMembers({ [text]: text }),
+  'action/json-rpc.ts lookalike': (text) => lookalike([text, ...pieces(text)], ['name', 'arguments']),
+  'action/jwt-life.ts jwtEnd': { text: (text) => jwtEnd(text), payload: (text) => jwtEnd(`eyJ.${text}.`) },
+  'action/key-shapes.ts keyShapeOf': {
+    text: (text) => keyShapeOf(text),
+    'after a prefix': (text) => keyShapeOf(`sk-${text}`),
+  },
+  'action/loose-routes.ts looseSegment': (text) => looseSegment(text),
+  'action/mcp-cross-check.ts mcpReadingProblem': {
+    fault: (text) => mcpReadingProblem([{ ...nobody, fault: text }], message),
+    name: (text) =>
+      mcpReadingProblem(
+        [
+          {
+            ...nobody,
+            envelope: new Map<string, string | number>([
+              ['method', 'tools/call'],
+              ['id', 1],
+            ]),
+            params: new Map([[text, text]]),
+          },
+        ],
+        message,
+      ),
+  },
+  'action/mcp-header-text.ts mcpHeaderText': {
+    text: (text) => mcpHeaderText(text),
+    wrapped: (text) => mcpHeaderText(`=?base64?${text}?=`),
+  },
+  'action/mcp-headers.ts mcpVersionProblem': (text) => mcpVersionProblem(header('mcp-protocol-version')(text)),
+  'action/mcp-headers.ts mcpHeaderProblem': (text) => mcpHeaderProblem(header('mcp-name')(text), message, target),
+  'action/mcp-headers.ts headerOf': (text) => headerOf(header('mcp-name')(text), text),
+  'action/mcp-param-headers.ts isMcpParamHeader': (text) => isMcpParamHeader(text),
+  'action/mcp-param-headers.ts mcpParamProblem': {
+    value: (text) =>
+      mcpParamProblem(header('mcp-param-a')(text), { sent: new Map([['a', text]]), args: new Map(), specs: [] }),
+    name: (text) =>
+      mcpParamProblem(header(`mcp-param-${text}`)('x'), { sent: new Map([[text, 'x']]), args: new Map(), specs: [] }),
+  },
+  'action/mcp-target.ts mcpTargetFrom': {
+    tool: (text) => acting(tool({ name: text })),
+    uri: (text) =>
+      acting(
+        posted('tools.acme.test', '/mcp', { jsonrpc: '2.0', id: 1, method: 'resources/read', params: { uri: text } }),
+      ),
+    parameter: (text) => acting(tool({ name: 'note', [text]: 1 })),
+    reference: (text) =>
+      acting(
+        posted('tools.acme.test', '/mcp', {
+          jsonrpc: '2.0',
+          id: 1,
+          method: 'completion/complete',
+          params: { ref: { type: 'ref/prompt', name: text, [text]: 1 } },
+        }),
+      ),
+    meta: (text) =>
+      acting(tool({ name: 'note', _meta: { [text]: text, 'io.modelcontextprotocol/protocolVersion': text } })),
+  },
+  'action/mcp.ts mcpActionFrom': {
+    argument: (text) => acting(tool({ name: 'open', arguments: { text } })),
+    'argument name': (text) => acting(tool({ name: 'open', arguments: { [text]: 1 } })),
+    method: (text) => acting(posted('tools.acme.test', '/mcp', { jsonrpc: '2.0', id: 1, method: `x/${text}` })),
+    header: (text) => acting({ ...tool({ name: 'open' }), headers: header('mcp-name')(text) }),
+  },
+  'action/nearest.ts nearestId': (text) => nearestId(text, ['payments.create', text.slice(1)]),
+  'action/parameter-type.ts parameterTypeFrom': (text) => type.accepts(text),
+  'action/query-key.ts isPlainKey': (text) => isPlainKey(text),
+  'action/query-key.ts looseKey': (text) => looseKey(text),
+  'action/query-key.ts rootOfKey': (text) => rootOfKey(text),
+  'action/query-key.ts namesMethod': {
+    text: (text) => namesMethod(text),
+    escaped: (text) => namesMethod(`method%${text}`),
+  },
+  'action/query.ts queryValues': {
+    text: (text) => queryValues(text, names),
+    value: (text) => queryValues(`q=${text}`, names),
+  },
+  'action/static-secret.ts staticSecretsIn': {
+    header: (text) => staticSecretsIn({ headers: headersOf({ 'x-a': text }), query: '', segments: [] }, search),
+    'header for keys': (text) =>
+      staticSecretsIn(
+        { headers: headersOf({ 'x-api-key': text, authorization: text }), query: '', segments: [] },
+        search,
+      ),
+    query: (text) => staticSecretsIn({ headers: new Map(), query: text, segments: [] }, search),
+    segments: (text) => staticSecretsIn({ headers: new Map(), query: '', segments: text.split('/') }, search),
+  },
+  'action/static-secret.ts shownText': (text) => shownText(text, search.digestOf),
+  'action/static-secret.ts isSecretArgument': (text) => isSecretArgument('key', text),
+  'action/static-secret.ts cutText': (text) => cutText(text, 200),
+  'action/static-secret.ts sha256Of': (text) => sha256Of(text),
+  'action/uri-password.ts uriPasswordsIn': (text) => uriPasswordsIn(text, 16),
+};
+
+/** Files and exports of `src/action` that read no caller's text, with what they read. */
+export const notOfCallers: Readonly<Record<string, string>> = {
+  'action/attributes.ts': 'the catalog, a file of the operator',
+  'action/catalog-arguments.ts': 'the catalog',
+  'action/catalog-assembly.ts': 'the catalog',
+  'action/catalog-descriptor-sets.ts': 'the catalog',
+  'action/catalog-head.ts': 'the catalog',
+  'action/catalog-protocols.ts': 'the catalog',
+  'action/catalog-remarks.ts': 'the catalog',
+  'action/protobuf/descriptor-set.ts': 'descriptor sets of the catalog',
+  'action/protobuf/message-json.ts': 'test cases of policies',
+  'action/protobuf/message-shape.ts': 'descriptor sets of the catalog',
+  'action/server-places.ts': 'the catalog',
+  'action/template.ts': 'the catalog',
+  'action/yaml-file.ts': 'the catalog',
+  'action/loose-routes.ts LooseRoutes': 'called by actionFrom',
+  'action/route-table.ts': 'called by actionFrom',
+  'action/routes.ts': 'called by actionFrom',
+  'action/server-table.ts': 'called by actionFrom',
+};

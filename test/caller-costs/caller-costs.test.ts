@@ -1,0 +1,54 @@
+import { describe, expect, it } from '@jest/globals';
+import { thoroughly } from '../thoroughly.ts';
+import { growthFor, growthOf, MOST_GROWTH } from './cost-growth.ts';
+import { exportedReaders } from './exported-readers.ts';
+import { hostileText, TAILS, UNITS } from './hostile-texts.ts';
+import { namedReaders, otherReaders, readerTable } from './reader-table.ts';
+
+const fileOf = (name: string): string => name.split(' ')[0] ?? '';
+
+/**
+ * Issue 37, point 1: one expression that was quadratic in a tool's name stopped all checks for seconds. `npm run costs` prints the table.
+ */
+describe('readers of callers’ texts', () => {
+  const found = exportedReaders();
+  const of = thoroughly<'all' | 'sample'>('all', 'sample');
+
+  it('are all in the table, or read no caller’s text', () => {
+    const missing = found.filter(
+      (name) => !namedReaders.has(name) && !otherReaders.has(name) && !otherReaders.has(fileOf(name)),
+    );
+    expect(missing).toEqual([]);
+  });
+
+  it('exist', () => {
+    const files = new Set(found.map(fileOf));
+    const named = new Set([...found, ...files]);
+    expect([...otherReaders.keys()].filter((name) => !named.has(name))).toEqual([]);
+    expect([...namedReaders].filter((name) => otherReaders.has(name) || otherReaders.has(fileOf(name)))).toEqual([]);
+  });
+
+  it('meet texts of 55 units and 6 tails', () => {
+    expect([new Set(UNITS).size, new Set(TAILS).size]).toEqual([55, 6]);
+  });
+
+  it.each([...readerTable.keys()])('%s costs as much as its text is long', (name) => {
+    const read = readerTable.get(name) ?? ((): void => undefined);
+    const { growth, unit, tail, chars } = growthOf(read, { of });
+    const worst = `${growth.toFixed(1)} with ${JSON.stringify([unit, tail])} of ${chars} characters`;
+    expect(growth < MOST_GROWTH ? 'linear' : worst).toBe('linear');
+  });
+});
+
+describe('growthFor', () => {
+  it.each([
+    [
+      'the expression that was in the code',
+      (text: string) => /[a-z][a-z0-9+.-]*:\/\/[^/?#@:]*:([^/?#@]{1,1024})@/i.exec(text),
+    ],
+    ['an expression that is tried at each letter', (text: string) => text.replace(/a+$/, '')],
+  ])('finds %s', (_name, read) => {
+    const texts = { short: hostileText('a', '!', 500), long: hostileText('a', '!', 8_000), times: 16 };
+    expect(growthFor(read, { ...texts, doubted: MOST_GROWTH }).growth).toBeGreaterThan(MOST_GROWTH);
+  });
+});
