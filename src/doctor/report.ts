@@ -41,6 +41,9 @@ export interface ReportRules {
   readonly suppressions: readonly Suppression[];
 }
 
+/** What was read was something else than what checks are about. */
+const NOTHING = 'no check had anything to examine in what was read';
+
 const severity: Readonly<Record<Level, number>> = { error: 0, warning: 1, info: 2 };
 
 /** Runs `checks` over what the collectors read. */
@@ -58,6 +61,8 @@ export function reportOf(
     if (by.length > 0) suppressed += 1;
     return by.length === 0;
   };
+  const examined = collected.flatMap((one) => one.examined);
+  const unread = collected.flatMap((one) => one.unread);
   const results = checks.flatMap(({ category, title, run }): readonly CheckResult[] => {
     const findings = only === null || only.has(category) ? run(facts) : null;
     if (findings === null) return [];
@@ -65,8 +70,8 @@ export function reportOf(
     return [{ category, title, findings: shown.toSorted((a, b) => severity[a.level] - severity[b.level]) }];
   });
   return {
-    examined: collected.flatMap(({ examined }) => examined),
-    unread: collected.flatMap(({ unread }) => unread),
+    examined,
+    unread: unread.length === 0 && examined.length > 0 && results.length === 0 ? [NOTHING] : unread,
     results,
     suppressed,
     unmatched: suppressions.filter((one) => !matched.has(one)).map(({ written }) => written),

@@ -1,12 +1,16 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
 import { shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
+import { examples } from '../e2e/domain.ts';
 import { freePorts } from '../free-port.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
@@ -21,6 +25,8 @@ async function openConfig(admin: number, remit: string): Promise<string> {
   const manager = chains[0].filters[0].typed_config;
   delete chains[0].transport_socket;
   listeners[0].address = { socket_address: { address: '127.0.0.1', port_value: 0 } };
+  // Nothing but calls shows then whether Remit is there.
+  delete clusters[0].health_checks;
   clusters[0].load_assignment.endpoints[0].lb_endpoints[0].endpoint.address = { pipe: { path: remit } };
   const check = manager.http_filters.find(({ name }: { readonly name: string }) => name.endsWith('ext_authz'));
   check.typed_config.filter_enabled = { runtime_key: 'remit.asked', default_value: { numerator: 100 } };
@@ -42,13 +48,27 @@ async function openConfig(admin: number, remit: string): Promise<string> {
   return stringify(config);
 }
 
+/** The port of the first listener. */
+async function portOf(admin: number): Promise<number> {
+  const text = await (await fetch(`http://127.0.0.1:${admin}/listeners`)).text();
+  return Number(/127\.0\.0\.1:(\d+)/.exec(text)?.[1]);
+}
+
+/** The status of a call of the payments server. */
+async function statusOf(port: number): Promise<number | undefined> {
+  const asked = request({ host: '127.0.0.1', port, path: '/v1/payments/p-1', headers: { host: 'payments.acme.test' } });
+  const [response] = (await once(asked.end(), 'response')) as [IncomingMessage];
+  response.resume();
+  return response.statusCode;
+}
+
 describeWith(envoyPart(), 'remit doctor on a process of Envoy that others can reach', (binary) => {
   let folder: string;
   let admin = 0;
   let envoy: ChildProcess;
 
-  const found = async (): Promise<readonly string[]> => {
-    const { findings } = await diagnosed(['--only', 'envoy', '--envoy', `127.0.0.1:${admin}`, '--json']);
+  const found = async (others: readonly string[] = [], only = 'envoy'): Promise<readonly string[]> => {
+    const { findings } = await diagnosed(['--only', only, '--envoy', `127.0.0.1:${admin}`, '--json', ...others]);
     return findings
       .filter(({ level }) => level !== 'info')
       .map(({ code, level, where }) => `${level} ${code} ${where}`);
@@ -88,6 +108,41 @@ describeWith(envoyPart(), 'remit doctor on a process of Envoy that others can re
         'error envoy.admin-open listener/agents/route/payments/0',
         'warning envoy.runtime envoy/runtime/in-force',
         'warning envoy.runtime listener/agents',
+      ]),
+    );
+  });
+
+  it('does not take connections that failed before a restart of Remit for those of now (issue 37, point 17)', async () => {
+    expect(await statusOf(await portOf(admin))).toBe(503);
+    const remit = createServer().listen(join(folder, 'check.sock'));
+    await once(remit, 'listening');
+    try {
+      expect((await found()).filter((one) => one.includes('envoy.unreachable'))).toEqual([]);
+    } finally {
+      remit.close();
+    }
+  });
+
+  it('compares it with the configuration of the Remit beside it (issue 37, point 17)', async () => {
+    const config = {
+      trustDomains: ['acme.test'],
+      extAuthz: {
+        listen: `unix:${join(folder, 'check.sock')}`,
+        identity: 'xfcc',
+        proxyId: 'spiffe://acme.test/envoy',
+        maxBodyBytes: 1_000,
+      },
+      policies: { folder: join(folder, 'policies') },
+    };
+    cpSync(examples, join(folder, 'policies'), { recursive: true });
+    const catalog = join(folder, 'policies/actions.yaml');
+    writeFileSync(catalog, readFileSync(catalog, 'utf8').replace('[files.acme.test]', '[elsewhere.acme.test]'));
+    writeFileSync(join(folder, 'remit.yaml'), stringify(config));
+    expect(await found(['--config', join(folder, 'remit.yaml')], 'envoy,policy')).toEqual(
+      expect.arrayContaining([
+        'error envoy.fails-calls listener/agents',
+        'warning envoy.fails-calls listener/agents',
+        'warning envoy.host-unserved host/elsewhere.acme.test',
       ]),
     );
   });

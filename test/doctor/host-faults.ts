@@ -1,3 +1,4 @@
+import { GATEWAY_FAULTS } from './gateway-faults.ts';
 import { ISTIO_FAULTS } from './mesh-faults.ts';
 import type { HostFault } from './mesh-faults.ts';
 
@@ -9,6 +10,7 @@ const EXT_AUTHZ = `              extAuthz:
 /** Faults in the shipped files of hosts: the folder, what is wrong, the change (file, text, other text), and the codes it is found by. */
 export const HOST_FAULTS: readonly HostFault[] = [
   ...ISTIO_FAULTS,
+  ...GATEWAY_FAULTS,
   [
     'hosts/istio',
     'rules with paths',

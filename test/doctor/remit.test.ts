@@ -227,7 +227,8 @@ describeWith(envoyPart(), '`remit doctor` about a running Remit', (envoy) => {
   });
 
   it('finds nothing wrong with the issuer where that listens', async () => {
-    const file = otherConfig({ issuer: { listen: `127.0.0.1:${domain.stage.issuerPort}` } });
+    const port = domain.stage.issuerPort;
+    const file = otherConfig({ issuer: { listen: `127.0.0.1:${port}`, url: `https://issuer.acme.test:${port}` } });
     const { exit, findings } = await examined(file, 'issuer');
     expect([exit, findings]).toEqual([0, []]);
   });

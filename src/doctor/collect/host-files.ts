@@ -19,6 +19,8 @@ const MAX_DEPTH = 10;
 /** Aliases of one document: the shipped configurations of Envoy have a few. */
 const MAX_ALIASES = 200;
 
+const OF_HOSTS = 'an Envoy bootstrap, objects of Istio or Envoy Gateway, the configuration of agentgateway';
+
 /** Reads the files of a host without the host. A folder stands for the YAML and JSON files in it and below. */
 export function collectFiles(paths: readonly string[], remitCluster: string | null): Collected {
   const found = paths.flatMap((path) => filesAt(path, 0));
@@ -35,6 +37,7 @@ export function collectFiles(paths: readonly string[], remitCluster: string | nu
         : [`${counted(known.length, 'file')} in ${paths.join(', ')}: ${counted(count, 'object')}`],
     unread: [...found, ...read]
       .flatMap((one) => (isProblem(one) ? [one.problem] : []))
+      .concat(known.length > 0 && count === 0 ? [`nothing in ${paths.join(', ')} is of a host: ${OF_HOSTS}`] : [])
       .concat(more > 0 ? [`${counted(more, 'file')}: more than ${MAX_FILES} were named`] : []),
     parts: known.map(({ part }) => part),
   };
@@ -46,11 +49,13 @@ function filesAt(path: string, depth: number): readonly (string | Problem)[] {
     if (!statSync(path).isDirectory()) return [path];
     if (depth >= MAX_DEPTH) return [{ problem: `\`${path}\` is more than ${MAX_DEPTH} folders deep` }];
     const below = readdirSync(path, { withFileTypes: true }).toSorted((a, b) => (a.name < b.name ? -1 : 1));
-    return below.flatMap((entry) => {
-      const inside = join(path, entry.name);
-      if (entry.isDirectory()) return filesAt(inside, depth + 1);
-      return /\.(?:ya?ml|json)$/.test(entry.name) && isPlainFile(inside) ? [inside] : [];
+    const inside = below.flatMap((entry) => {
+      const file = join(path, entry.name);
+      if (entry.isDirectory()) return filesAt(file, depth + 1);
+      return /\.(?:ya?ml|json)$/.test(entry.name) && isPlainFile(file) ? [file] : [];
     });
+    const empty = { problem: `\`${path}\` has no YAML or JSON file: ${OF_HOSTS} could not be examined` };
+    return depth === 0 && inside.length === 0 ? [empty] : inside;
   } catch (error) {
     return [unreadable(path, error)];
   }

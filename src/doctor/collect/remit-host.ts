@@ -32,6 +32,7 @@ export async function remitHost(config: Config): Promise<RemitHost> {
       svid?.kind === 'files' ? { path: svid.certificate, notAfterMs: await notAfterMsOf(svid.certificate) } : null,
     policies: policies.bundle === null ? await policyFolderOf(policies.folder) : null,
     ledger: ledgerFolder(config.ledger),
+    writableState: writableState(config.state),
     issuer: config.issuer === null ? null : await issuerEndpoint(config.issuer),
     memoryLimitBytes: memoryLimit(),
   };
@@ -48,6 +49,13 @@ async function listenedSocket(path: string, { socketGroup }: Config['extAuthz'])
     groupId: isProblem(group) ? null : group,
     groupProblem: isProblem(group) ? group.problem : null,
   };
+}
+
+/** The state file, or its folder, that every user can write. */
+function writableState(state: Config['state']): string | null {
+  if (state.kind !== 'sqlite') return null;
+  const folder = dirname(state.path);
+  return isOpenToAll(folder) ? folder : isOpenToAll(state.path) ? state.path : null;
 }
 
 /** Connects and leaves at once. */

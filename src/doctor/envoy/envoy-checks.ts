@@ -27,6 +27,7 @@ import { healthyEndpoints, usableCluster } from './reach.ts';
 import { noRefusedRoute } from './refused-routes.ts';
 import { shortStreams } from './short-streams.ts';
 import { openSocket } from './socket.ts';
+import { togetherFindings } from './with-remit.ts';
 
 const perEnvoy: readonly EnvoyCheck[] = [
   neverAsked,
@@ -70,6 +71,9 @@ export const envoyChecks: readonly Check[] = [
   ...perEnvoy.map(({ run, title }) => check(title, (facts) => run(facts))),
   check('streams of MCP and A2A last as long as their tools', (facts, { remit }) =>
     shortStreams(facts, remit?.host?.policies?.streamed ?? []),
+  ),
+  check('Envoy and the Remit beside it are configured for each other', (facts, { remit }) =>
+    togetherFindings(facts, remit?.host ?? null),
   ),
   check('Envoy accepts the trust domains that Remit accepts', (facts, { remit }) =>
     acceptedDomains(facts, remit?.host?.config.trustDomains ?? null),

@@ -3,7 +3,7 @@ import type { Cluster } from './cluster.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { EnvoyFacts, HostStatus } from './envoy-facts.ts';
 import { askingsOf, managersOf, remitClustersOf } from './remit-filter.ts';
-import { textAt } from '../tree.ts';
+import { listAt, textAt } from '../tree.ts';
 
 /** The cluster of Remit exists and speaks HTTP/2. */
 export const usableCluster: EnvoyCheck = {
@@ -96,7 +96,8 @@ export const healthyEndpoints: EnvoyCheck = {
 
 function healthFindings(name: string, hosts: readonly HostStatus[], cluster: Cluster | undefined): readonly Finding[] {
   const where = `cluster/${name}`;
-  const bad = hosts.filter(isFailing);
+  const isWatched = listAt(cluster?.fields, 'health_checks').length > 0;
+  const bad = hosts.filter((host) => !host.isHealthy || (!isWatched && isFailing(host)));
   const [first] = bad;
   if (hosts.length === 0 && cluster?.isDiscovered === true)
     return [
@@ -113,13 +114,15 @@ function healthFindings(name: string, hosts: readonly HostStatus[], cluster: Clu
     {
       code: 'envoy.unreachable',
       where,
-      level: bad.length === hosts.length ? 'error' : 'warning',
+      level: bad.some(({ isHealthy }) => !isHealthy) ? (bad.length === hosts.length ? 'error' : 'warning') : 'info',
       message: `${bad.length} of ${hosts.length} endpoints cannot be reached or say that they do not serve, first \`${first.address}\`; ${failures} connections failed`,
       fix: 'look whether Remit runs and is ready (`/readyz`), and listens at this address; else whether Envoy may open it',
     },
   ];
 }
 
-/** Connections that failed count only where none is open: they may be of the time before Remit was there. */
-const isFailing = ({ active, connectFailures, isHealthy }: HostStatus): boolean =>
-  !isHealthy || (active === 0 && connectFailures > 0);
+/**
+ * The counter of failed connections never goes back: it may be of the time before Remit was there, or of a restart. So it is nothing where a
+ * connection is open or health checks say more, and otherwise only worth knowing.
+ */
+const isFailing = ({ active, connectFailures }: HostStatus): boolean => active === 0 && connectFailures > 0;

@@ -2,15 +2,17 @@ import type { Check } from '../check.ts';
 import type { Finding } from '../finding.ts';
 import { at, isTrueAt, listAt, textAt } from '../tree.ts';
 import { hostDurationMs, MAX_CHECK_MS } from './duration.ts';
+import { coverageOf, holdsFor } from './envoy-gateway-coverage.ts';
+import { envoyGatewayPolicies } from './envoy-gateway-policies.ts';
+import { envoyGatewayRoutes } from './envoy-gateway-routes.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
+import { ruleFindings } from './host-rule.ts';
 
 const GROUP = 'gateway.envoyproxy.io';
 
-const policiesIn = (objects: readonly HostObject[]): readonly HostObject[] => ofKind(objects, 'SecurityPolicy', GROUP);
-
 const asking = (objects: readonly HostObject[]): readonly HostObject[] =>
-  policiesIn(objects).filter(({ value }) => at(value, 'spec', 'extAuth') !== undefined);
+  ofKind(objects, 'SecurityPolicy', GROUP).filter(({ value }) => at(value, 'spec', 'extAuth') !== undefined);
 
 /** Whether the files are of Envoy Gateway at all. */
 const isHere = (objects: readonly HostObject[]): boolean =>
@@ -22,20 +24,6 @@ const ofAsking = (find: (policy: HostObject, objects: readonly HostObject[]) => 
     return policies.length === 0 ? null : policies.flatMap((policy) => find(policy, objects));
   };
 };
-
-/** Names of the objects of a kind that a policy targets, in its own namespace; `*` where labels select them. */
-const targetsOf = ({ value }: HostObject, kind: string): readonly string[] => {
-  const targets = [...listAt(value, 'spec', 'targetRefs'), at(value, 'spec', 'targetRef')];
-  const names = targets.filter((one) => textAt(one, 'kind') === kind).map((one) => textAt(one, 'name'));
-  const isByLabels = listAt(value, 'spec', 'targetSelectors').some((one) => textAt(one, 'kind') === kind);
-  return isByLabels ? [...names, '*'] : names;
-};
-
-const targets = (
-  policy: HostObject,
-  kind: string,
-  { name, namespace }: Pick<HostObject, 'name' | 'namespace'>,
-): boolean => policy.namespace === namespace && targetsOf(policy, kind).some((one) => one === name || one === '*');
 
 const API = 'gateway.networking.k8s.io';
 const CONTROLLER = 'gateway.envoyproxy.io/gatewayclass-controller';
@@ -65,37 +53,6 @@ function isOfOthers(route: HostObject, others: readonly HostObject[]): boolean {
       );
     })
   );
-}
-
-/** The policy that holds for a route: its own goes before those of its gateways, as a whole. */
-function coverageOf(route: HostObject, objects: readonly HostObject[]): readonly Finding[] {
-  const policies = policiesIn(objects);
-  const own = policies.filter((policy) => targets(policy, route.kind, route));
-  const gateways = listAt(route.value, 'spec', 'parentRefs').map((one) => ({
-    name: textAt(one, 'name'),
-    namespace: textAt(one, 'namespace') || route.namespace,
-  }));
-  const above = policies.filter((policy) => gateways.some((gateway) => targets(policy, 'Gateway', gateway)));
-  const silent = own.find(({ value }) => at(value, 'spec', 'extAuth') === undefined);
-  if (silent !== undefined)
-    return [
-      {
-        code: 'envoy-gateway.overridden',
-        where: placeOf(silent),
-        message: `it takes the place of the policy of the Gateway for \`${route.name}\` and has no \`extAuth\`: calls reach the tool unchecked`,
-        fix: 'add the `extAuth` of deploy/hosts/envoy-gateway/security.yaml to it, or remove it',
-      },
-    ];
-  return own.length > 0 || above.some(({ value }) => at(value, 'spec', 'extAuth') !== undefined)
-    ? []
-    : [
-        {
-          code: 'envoy-gateway.never-asked',
-          where: placeOf(route),
-          message: 'no SecurityPolicy with `extAuth` targets it or its Gateway: its calls reach the tool unchecked',
-          fix: 'add deploy/hosts/envoy-gateway/security.yaml for its Gateway',
-        },
-      ];
 }
 
 function strengthFindings(policy: HostObject): readonly Finding[] {
@@ -220,7 +177,7 @@ function gatewayFindings(gateway: HostObject, clients: readonly HostObject[]): r
     at(frontend, 'default', 'validation'),
     ...listAt(frontend, 'perPort').map((one) => at(one, 'tls', 'validation')),
     ...clients
-      .filter((one) => targets(one, 'Gateway', gateway))
+      .filter((one) => holdsFor(one, gateway) === 'whole')
       .map(({ value }) => at(value, 'spec', 'tls', 'clientValidation')),
   ].filter((one) => one !== undefined);
   const isLoose = validations.length === 0 || validations.some((one) => LOOSE.has(textAt(one, 'mode')));
@@ -234,6 +191,18 @@ function gatewayFindings(gateway: HostObject, clients: readonly HostObject[]): r
         },
       ]
     : [];
+}
+
+/** Findings of the objects that are not of another host, where a policy asks Remit. */
+function ofOwn(find: (objects: readonly HostObject[]) => readonly Finding[]): Check['run'] {
+  return ({ objects }) => {
+    if (asking(objects).length === 0) return null;
+    const others = othersGateways(objects);
+    const own = objects.filter(
+      (one) => !others.includes(one) && !(one.kind.endsWith('Route') && isOfOthers(one, others)),
+    );
+    return find(own);
+  };
 }
 
 /** The checks of the files of Envoy Gateway. */
@@ -265,5 +234,15 @@ export const envoyGatewayChecks: readonly Check[] = [
       if (policies.length + gateways.length === 0) return null;
       return policies.flatMap(clientFindings).concat(gateways.flatMap((one) => gatewayFindings(one, policies)));
     },
+  },
+  {
+    category: 'envoy-gateway',
+    title: 'no route goes past the filters, and none changes, repeats or copies a call',
+    run: ofOwn((objects) => ruleFindings(envoyGatewayRoutes, objects)),
+  },
+  {
+    category: 'envoy-gateway',
+    title: 'each policy beside that of Remit is known, and harmless',
+    run: ofOwn((objects) => ruleFindings(envoyGatewayPolicies, objects)),
   },
 ];

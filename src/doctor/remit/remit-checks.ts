@@ -5,6 +5,7 @@ import { ledger } from './ledger.ts';
 import { policies } from './policies.ts';
 import type { RemitCheck } from './remit-check.ts';
 import { issuer, lease, platform, telemetry, versions } from './roles.ts';
+import { adminAddress, issuerSettings, openPermits, policyAccess, stateAccess, stolenTokens } from './settings.ts';
 import { sockets } from './sockets.ts';
 
 const of = (category: Category, { title, run }: RemitCheck): Check => ({
@@ -17,11 +18,17 @@ const of = (category: Category, { title, run }: RemitCheck): Check => ({
 export const remitChecks: readonly Check[] = [
   of('socket', sockets),
   of('identity', identity),
+  of('identity', stolenTokens),
   of('issuer', issuer),
+  of('issuer', issuerSettings),
   of('policy', policies),
+  of('policy', policyAccess),
+  of('policy', openPermits),
   of('ledger', ledger),
+  of('ledger', stateAccess),
   of('lease', lease),
   of('telemetry', telemetry),
   of('version', versions),
   of('platform', platform),
+  of('platform', adminAddress),
 ];

@@ -47,6 +47,14 @@ export interface PolicyFolder {
   readonly forbids: number;
   /** Findings of `remit policy lint` that are not notes. */
   readonly lints: number;
+  /** Policies that permit any agent, or high risk under any intent, with the rule of `remit policy lint`. */
+  readonly openPermits: readonly { readonly policy: string; readonly rule: string }[];
+  /** SPIFFE IDs of the agents that policies and entities name. */
+  readonly agents: readonly string[];
+  /** Hosts of all servers of the catalog. */
+  readonly hosts: readonly string[];
+  /** Why others can write it, or a file in it; `null` where they cannot. */
+  readonly writable: string | null;
   /** Where calls of MCP and A2A arrive, whose answers can be streams. */
   readonly streamed: readonly StreamedPath[];
 }
@@ -93,6 +101,8 @@ export interface RemitHost {
   /** `null` where the policies are from a bundle. */
   readonly policies: PolicyFolder | null;
   readonly ledger: LedgerFolder;
+  /** The state file, or the folder of it, that every user can write; `null` where none is. */
+  readonly writableState: string | null;
   /** Certificate files of the SVID; `null` where it is from the Workload API. */
   readonly svidFile: { readonly path: string; readonly notAfterMs: number | null } | null;
   /** `null` where the configuration has no issuer, or its port is not known. */

@@ -1,0 +1,101 @@
+import { at, isTrueAt, numberAt, textAt } from '../tree.ts';
+import type { Finding } from '../finding.ts';
+import type { RemitHost } from '../remit/remit-facts.ts';
+import { isForwarding } from './asked.ts';
+import type { EnvoyFacts } from './envoy-facts.ts';
+import { settingOf } from './http-manager.ts';
+import { guardedOf, ofAskings } from './remit-filter.ts';
+
+/** Envoy and the Remit of this machine are configured for each other; `null` where one of them was not examined. */
+export function togetherFindings(facts: EnvoyFacts, host: RemitHost | null): readonly Finding[] | null {
+  if (host === null || guardedOf(facts).length === 0) return null;
+  return [...bodyLimits(facts, host), ...identityHeaders(facts, host), ...unserved(facts, host)];
+}
+
+/** Bodies that Envoy sends are those that Remit reads. */
+function bodyLimits(facts: EnvoyFacts, { config: { extAuthz } }: RemitHost): readonly Finding[] {
+  const own = extAuthz.maxBodyBytes;
+  return (
+    ofAskings(facts, ({ filter, manager }) => {
+      const places = [
+        { where: manager.where, settings: filter.fields },
+        ...manager.routes.map((route) => ({
+          where: `${manager.where}/route/${route.where}`,
+          settings: at(settingOf(filter, route).fields, 'check_settings'),
+        })),
+      ];
+      return places.flatMap(({ settings, where }): readonly Finding[] => {
+        const bytes = numberAt(settings, 'with_request_body', 'max_request_bytes');
+        return bytes === null || bytes === own
+          ? []
+          : [
+              {
+                code: 'envoy.fails-calls',
+                where,
+                level: 'warning',
+                message: `\`max_request_bytes\` is ${bytes}, and \`extAuthz.maxBodyBytes\` of Remit ${own}: bodies between the two are refused, or taken for whole although they may have been cut`,
+                fix: 'set both to the same number',
+              },
+            ];
+      });
+    }) ?? []
+  );
+}
+
+/** Modes in which Envoy writes the header by which `identity: xfcc` tells callers apart. */
+const WRITING: ReadonlySet<string> = new Set(['SANITIZE_SET', 'APPEND_FORWARD']);
+
+function identityHeaders(facts: EnvoyFacts, { config: { extAuthz } }: RemitHost): readonly Finding[] {
+  if (extAuthz.identity !== 'xfcc') return [];
+  return guardedOf(facts).flatMap(({ fields, where }): readonly Finding[] => {
+    const mode = textAt(fields, 'forward_client_cert_details') || 'SANITIZE';
+    const isNamed = isTrueAt(fields, 'set_current_client_cert_details', 'uri');
+    if (WRITING.has(mode) && isNamed) return [];
+    return [
+      {
+        code: 'envoy.fails-calls',
+        where,
+        message: WRITING.has(mode)
+          ? 'Remit has `identity: xfcc`, and Envoy writes no URI into the header: every call is denied'
+          : `Remit has \`identity: xfcc\`, and \`${mode}\` gives it no header of Envoy: every call is denied`,
+        fix: 'set `forward_client_cert_details: SANITIZE_SET` and `set_current_client_cert_details: { uri: true }`, or `extAuthz.identity: peer`',
+      },
+    ];
+  });
+}
+
+/** Hosts of the catalog that no route of a listener that asks forwards. */
+function unserved(facts: EnvoyFacts, { policies }: RemitHost): readonly Finding[] {
+  const managers = guardedOf(facts);
+  if (managers.some(({ hasHiddenRoutes }) => hasHiddenRoutes)) return [];
+  const routes = managers.flatMap((manager) => manager.routes);
+  return (policies?.hosts ?? [])
+    .filter((host) => !isServed(host, routes))
+    .map((host) => ({
+      code: 'envoy.host-unserved',
+      where: `host/${host}`,
+      message:
+        'the catalog has this host, and no route of a listener that asks Remit forwards it: its calls fail, or go another way, on which nobody is asked',
+      fix: 'add a virtual host for it, or remove it from the catalog; suppress this where another Envoy serves it',
+    }));
+}
+
+type Routes = ReturnType<typeof guardedOf>[number]['routes'];
+
+/** Of the virtual hosts that match a host Envoy takes the most specific. */
+function isServed(host: string, routes: Routes): boolean {
+  const fitting = [...new Set(routes.flatMap(({ domains }) => domains))]
+    .filter((domain) => matches(domain.replace(/:(?:\d+|\*)$/, '').toLowerCase(), host))
+    .toSorted((a, b) => specificity(b) - specificity(a));
+  const [best] = fitting;
+  return best !== undefined && routes.some((route) => route.domains.includes(best) && isForwarding(route));
+}
+
+const specificity = (domain: string): number =>
+  domain === '*' ? 0 : domain.includes('*') ? domain.length : 1_000 + domain.length;
+
+const matches = (domain: string, host: string): boolean =>
+  domain === '*' ||
+  domain === host ||
+  (domain.startsWith('*') && host.endsWith(domain.slice(1))) ||
+  (domain.endsWith('*') && host.startsWith(domain.slice(0, -1)));
