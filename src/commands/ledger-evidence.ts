@@ -1,12 +1,14 @@
 import { accountName } from '../runtime/account-name.ts';
-import { anchorsSeen, headOf, policySetsIn, sampledIn } from '../evidence/ledger-reading.ts';
+import type { LedgerPlace } from '../evidence/counted.ts';
+import { anchorsSeen, headOf, sampledIn } from '../evidence/ledger-reading.ts';
+import { PolicyLoadsSeen, policySetsIn } from '../evidence/policy-sets.ts';
 import { frameworks } from '../evidence/frameworks.ts';
 import type { Framework } from '../evidence/framework.ts';
 import { markdownOf } from '../evidence/markdown.ts';
 import { oscalOf } from '../evidence/oscal.ts';
 import { classesOf, controlsOf, type EvidenceReport, REPORT_LIMITS, namedOf } from '../evidence/report.ts';
-import { tally } from '../evidence/tally.ts';
-import { leafFrom } from '../ledger/leaf.ts';
+import { tally, type Tally } from '../evidence/tally.ts';
+import type { LedgerLeaf } from '../ledger/leaf.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { folderVerdict } from '../ledger/log/folder-verdict.ts';
 import type { FolderVerdict } from '../ledger/log/folder-verdict.ts';
@@ -46,7 +48,7 @@ ${RECEIVED_HELP}
   --seed TEXT         the seed of the sample, which makes it reproducible; default the root of the ledger's head
   --out FILE          write a new file, mode 0600; default standard output
 
-Verifies the whole ledger first, then reads the records of the period once. For each control it says what was enforced and how
+Verifies the whole ledger, and counts the records of the period as they are verified: none after the first wrong one. For each control it says what was enforced and how
 often, the exceptions, the first and the last record, and what the evidence does not show; then the policy sets with their texts
 and who put them in force, who acted, sums of recorded arguments, and drawn records with their proofs. It provides evidence for
 controls and states no conformity.
@@ -156,13 +158,25 @@ const PROGRESS_RECORDS = 10_000;
 
 async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | CommandRefusal> {
   const { folder, others } = asked;
-  const told = (what: string) => (seq: number) =>
-    void (seq % PROGRESS_RECORDS === 0 && io.progress?.(`${what} record ${seq}`));
-  const found = verdictIn(folder, asked, told('verified'));
+  const told = (seq: number): void => void (seq % PROGRESS_RECORDS === 0 && io.progress?.(`verified record ${seq}`));
+  const before = await withLedger(folder, async (log) => ({ head: headOf(log), origin: log.origin }));
+  if (isCommandRefusal(before)) return before;
+  const { head, origin } = before;
+  const seed = { text: asked.seed ?? head?.root ?? origin, isGiven: asked.seed !== undefined };
+  const counting = tally({ seed: seed.text, perClass: asked.size });
+  const loads = new PolicyLoadsSeen(asked.toMs);
+  // INVARIANT: what is counted is what was verified: each record is counted while its log is, by its own instant.
+  const found = verdictIn(folder, asked, ({ seq, record }) => {
+    told(seq);
+    const place = { log: null, seq, at: record['at'] };
+    if (!isPlaced(place)) return;
+    loads.see(place, record);
+    if (place.at >= asked.fromMs && place.at < asked.toMs) counting.add(place, record);
+  });
   if (isCommandRefusal(found)) return found;
   const vouching = found.verdict.kind === 'sound' ? [folder] : [];
   for (const other of others) {
-    const verified = verdictIn(other, asked, told('verified'));
+    const verified = verdictIn(other, asked, ({ seq }) => told(seq));
     if (isCommandRefusal(verified)) return verified;
     if (verified.verdict.kind === 'broken')
       return refusal(`the ledger \`${other}\` is broken: run \`remit ledger verify\``, EXIT.no);
@@ -170,57 +184,46 @@ async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | CommandR
   }
   const received = asked.received === undefined ? null : receivedEvidence(asked.received, folder, vouching);
   if (isCommandRefusal(received)) return received;
-  const report = await withLedger(folder, (log) => readingOf(log, asked, { ...found, received, told: told('read') }));
+  for (const { place, record } of received === null ? [] : countedIn(received)) {
+    loads.see(place, record);
+    if (place.at >= asked.fromMs && place.at < asked.toMs) counting.add(place, record);
+  }
+  const seen = { ...found, received, head, seed, loads, counts: counting.found() };
+  const report = await withLedger(folder, (log) => readingOf(log, asked, seen));
   io.progress?.('');
   return report;
 }
 
+const isPlaced = (place: Omit<LedgerPlace, 'at'> & { readonly at: unknown }): place is LedgerPlace =>
+  typeof place.at === 'number';
+
 function verdictIn(
   folder: string,
   { keys, anchors }: Pick<Asked, 'keys' | 'anchors'>,
-  onRecord: (seq: number) => void,
+  onLeaf: (leaf: LedgerLeaf) => void,
 ): FolderVerdict | CommandRefusal {
   const trustOf = (origin: string) => ({
     key: keys.find(({ name }) => name === origin) ?? keys[0],
     anchors: anchors.filter((anchor) => anchor.origin === origin),
   });
-  const found = folderVerdict(folder, trustOf, onRecord);
+  const found = folderVerdict(folder, trustOf, onLeaf);
   if (found === null) return refusal(`no ledger in \`${folder}\``);
   return isProblem(found) ? refusal(found.problem) : found;
+}
+
+interface Seen extends Pick<EvidenceReport['ledger'], 'origin' | 'verdict' | 'head'>, Pick<EvidenceReport, 'seed'> {
+  readonly received: ReceivedEvidence | null;
+  readonly loads: PolicyLoadsSeen;
+  readonly counts: Tally;
 }
 
 async function readingOf(
   log: LogReader,
   asked: Asked,
-  {
-    origin,
-    verdict,
-    received,
-    told,
-  }: Pick<EvidenceReport['ledger'], 'origin' | 'verdict'> & {
-    readonly received: ReceivedEvidence | null;
-    readonly told: (seq: number) => void;
-  },
+  { origin, verdict, received, head, seed, loads, counts }: Seen,
 ): Promise<EvidenceReport> {
-  const { framework, fromMs, toMs, folder, keys, size } = asked;
-  const head = headOf(log);
-  const seed = { text: asked.seed ?? head?.root ?? log.origin, isGiven: asked.seed !== undefined };
-  const counting = tally({ seed: seed.text, perClass: size });
-  // Records that arrived after the verification are not counted.
-  const upTo = verdict.kind === 'sound' ? verdict.size : Number.POSITIVE_INFINITY;
-  for (const { seq, bytes } of log.found({ sinceMs: fromMs, untilMs: toMs }, { isNewestFirst: false })) {
-    if (seq > upTo) break;
-    told(seq);
-    const leaf = leafFrom(bytes);
-    if (isProblem(leaf)) continue;
-    const { at } = leaf.record;
-    if (typeof at === 'number') counting.add({ log: null, seq, at }, leaf.record);
-  }
+  const { framework, fromMs, toMs, folder, keys } = asked;
   const logs = received?.logs ?? new Map<string, ReceivedLog>();
-  for (const { place, record } of received === null ? [] : countedIn(received)) {
-    if (place.at >= fromMs && place.at < toMs) counting.add(place, record);
-  }
-  const counts = counting.found();
   return {
     framework: { id: framework.id, title: framework.title, version: framework.version, source: framework.source },
     from: new Date(fromMs).toISOString(),
@@ -239,7 +242,7 @@ async function readingOf(
     records: counts.records,
     classes: classesOf(counts),
     controls: controlsOf(framework, counts),
-    policySets: await policySetsIn({ log, folder, received: logs }, { counts, fromMs, toMs }),
+    policySets: policySetsIn(folder, { counts, loads, fromMs }),
     actors: namedOf(counts.actors),
     agents: namedOf(counts.agents),
     actions: namedOf(counts.actions),

@@ -50,8 +50,9 @@ ${FILTER_HELP}
   --policies FOLDER   with --as-test: the policies whose catalog says which arguments a case lacks, and which labels its history has
 
 Prints the records that match every given option. It reads beside a running \`remit serve\` and does not verify what it reads:
-\`remit ledger verify\` does. --since and --until may miss a record whose clock was off by more than a day. If there
-are more records than the limit, a message on standard error says so.
+\`remit ledger verify\` does. --since and --until go by the instants of records, and skip segments whose last checkpoint is more than a
+day away: they may miss a record whose clock was off by more than a day. If there are more records than the limit, a message on
+standard error says so.
 
 With --received the records of sidecars are among them, all by time, with the log of each before its number.
 

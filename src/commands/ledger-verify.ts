@@ -1,5 +1,6 @@
 import type { NamedAnchor } from '../ledger/anchor-file.ts';
 import { openedAnchors } from '../ledger/head-check.ts';
+import type { LedgerLeaf } from '../ledger/leaf.ts';
 import type { NoteKey } from '../ledger/note-key.ts';
 import { lostToAll } from '../ledger/relayed.ts';
 import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
@@ -141,14 +142,14 @@ interface Trusted {
 function verdictOnFolder(
   folder: string,
   { keys, anchors }: Trusted,
-  onRecord: (seq: number) => void,
+  onLeaf: (leaf: LedgerLeaf) => void,
 ): LedgerVerdict | CommandRefusal | null {
   const trustOf = (origin: string) => ({
     // The key of another log leads to a verdict that says so.
     key: keys.find(({ name }) => name === origin) ?? keys[0],
     anchors: anchors.get(origin) ?? [],
   });
-  const found = folderVerdict(folder, trustOf, onRecord);
+  const found = folderVerdict(folder, trustOf, onLeaf);
   if (found === null) return null;
   return 'problem' in found ? refusal(found.problem) : { ledger: folder, ...found };
 }
@@ -181,10 +182,10 @@ const PROGRESS_RECORDS = 10_000;
 const PROGRESS_MS = 2_000;
 
 /** Prints a line every two seconds on a terminal. */
-function progressOf(io: Io): (seq: number) => void {
+function progressOf(io: Io): (leaf: LedgerLeaf) => void {
   if (io.isTerminal !== true) return () => undefined;
   let saidMs = systemPorts.monotonicMs();
-  return (seq) => {
+  return ({ seq }) => {
     if (seq % PROGRESS_RECORDS !== 0 || systemPorts.monotonicMs() - saidMs < PROGRESS_MS) return;
     saidMs = systemPorts.monotonicMs();
     io.err(`remit ledger verify: ${seq} records`);

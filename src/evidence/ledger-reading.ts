@@ -8,22 +8,14 @@ import { cellsOf } from '../ledger/timeline-text.ts';
 import { emitterHistories } from '../ledger/received/emitter-history.ts';
 import { emittersIn, provedByKey } from '../ledger/received/named-log.ts';
 import type { ReceivedLog } from '../ledger/received/received-logs.ts';
-import { foundInReceived } from '../ledger/received/received-search.ts';
-import { keptPolicies, type KeptPolicies } from '../ledger/log/kept-policies.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';
 import { proofOf, type ProofOf } from '../ledger/log/proof-of.ts';
-import { isProblem, type Problem } from '../runtime/problem.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { type RecordMembers, fieldText } from './evidence-class.ts';
-import { type AnchorSeen, type EvidenceReport, isoOf, type PolicySetSeen, type SampledRecord } from './report.ts';
+import { type AnchorSeen, type EvidenceReport, isoOf, type SampledRecord } from './report.ts';
 import { type LedgerPlace, type RecordRef, refOf } from './counted.ts';
 import { byPlace } from './sample.ts';
 import type { Tally } from './tally.ts';
-
-/** A ledger, and the logs of sidecars that are read with it, by origin. */
-export interface ReadLogs {
-  readonly log: LogReader;
-  readonly received: ReadonlyMap<string, ReceivedLog>;
-}
 
 /** The last checkpoint of a log, unverified; `null` where there is none that can be read. */
 export function headOf(log: LogReader): EvidenceReport['ledger']['head'] {
@@ -109,83 +101,4 @@ function whatOf(record: RecordMembers): string {
   } catch {
     return `a record of kind ${fieldText(record, 'kind') ?? 'unknown'} that this version cannot show`;
   }
-}
-
-const MAX_LOADS = 1_000;
-/** Most policy text in one report; files beyond it are listed with their size only. */
-const MAX_TEXT_BYTES = 2 * 1024 ** 2;
-
-/** The policy sets that decided in a period or took effect in it, with their loads up to its end. */
-export async function policySetsIn(
-  { log, folder, received }: ReadLogs & { readonly folder: string },
-  { counts, fromMs, toMs }: { readonly counts: Tally; readonly fromMs: number; readonly toMs: number },
-): Promise<readonly PolicySetSeen[]> {
-  const loads = new Map<string, PolicySetSeen['loads'][number][]>();
-  const inPeriod = new Set<string>(counts.policySets.named.map(({ name }) => name));
-  const filter = { kind: 'policy', untilMs: toMs };
-  const order = { isNewestFirst: true, limit: MAX_LOADS };
-  const own = log.found(filter, order).take(MAX_LOADS);
-  const others = foundInReceived(received.values(), filter, order);
-  for (const { bytes, ref } of [
-    ...own.map(({ seq, bytes: each }) => ({ ref: refOf({ log: null, seq }), bytes: each })),
-    ...others.map(({ log: home, seq, bytes: each }) => ({ ref: refOf({ log: home, seq }), bytes: each })),
-  ]) {
-    const leaf = leafFrom(bytes);
-    const hash = isProblem(leaf) ? null : fieldText(leaf.record, 'policySet');
-    if (isProblem(leaf) || hash === null) continue;
-    const { at } = leaf.record;
-    if (typeof at !== 'number') continue;
-    if (at >= fromMs) inPeriod.add(hash);
-    const load = {
-      ref,
-      at: isoOf(at),
-      origin: originText(leaf.record),
-      by: fieldText(leaf.record, 'by') ?? 'not recorded',
-    };
-    loads.set(hash, [load, ...(loads.get(hash) ?? [])]);
-  }
-  let room = MAX_TEXT_BYTES;
-  const seen: PolicySetSeen[] = [];
-  for (const hash of inPeriod) {
-    const kept = await keptPolicies(folder, hash);
-    const files = kept === null || isProblem(kept) ? [] : filesOf(kept, room);
-    room -= files.reduce((sum, { bytes, text }) => sum + (text === null ? 0 : bytes), 0);
-    const decisions = counts.policySets.named.find(({ name }) => name === hash)?.count ?? 0;
-    seen.push({ hash, decisions, loads: loads.get(hash) ?? [], text: textState(kept), files });
-  }
-  return seen;
-}
-
-function originText(record: RecordMembers): string {
-  const { origin } = record;
-  if (typeof origin !== 'object' || origin === null || Array.isArray(origin)) return 'from where is not recorded';
-  const of = origin as RecordMembers;
-  if (fieldText(of, 'kind') === 'folder')
-    return `from the folder ${fieldText(of, 'folder') ?? '?'}, which is not signed`;
-  const name = fieldText(of, 'name');
-  const named = name === null ? '' : `, named ${name}`;
-  return `from ${fieldText(of, 'from') ?? '?'}${named}, version ${fieldText(of, 'version') ?? '?'}, serial ${JSON.stringify(of['serial'] ?? null)}, signed under ${signersText(of)}`;
-}
-
-/** Earlier versions recorded one `keyId`. */
-function signersText(of: RecordMembers): string {
-  const { signers } = of;
-  const names = Array.isArray(signers) ? signers.filter((name) => typeof name === 'string') : [];
-  if (names.length > 1) return `the keys ${names.join(', ')}`;
-  return `the key ${names[0] ?? fieldText(of, 'keyId') ?? 'without an id'}`;
-}
-
-function textState(kept: KeptPolicies | Problem | null): string {
-  if (kept === null) return 'not kept beside this ledger';
-  return isProblem(kept) ? `not believed: it ${kept.problem}` : 'kept, and it has this hash';
-}
-
-function filesOf(kept: KeptPolicies, room: number): PolicySetSeen['files'] {
-  let left = room;
-  return [kept.catalog, kept.schema, ...kept.entities, ...kept.policies].map(({ name, text }) => {
-    const bytes = Buffer.byteLength(text);
-    const fits = bytes <= left;
-    if (fits) left -= bytes;
-    return { name, bytes, text: fits ? text : null };
-  });
 }

@@ -48,7 +48,9 @@ function ledgerOf({ ledger }: EvidenceReport): readonly string[] {
     '',
     `- origin: \`${cell(ledger.origin)}\`, verified with the key \`${cell(ledger.keyId)}\``,
     `- verdict: ${cell(verdictText(ledger.verdict))}`,
-    ...(ledger.verdict.kind === 'sound' ? rangesOf(ledger.verdict) : []),
+    ...(ledger.verdict.kind === 'sound'
+      ? rangesOf(ledger.verdict)
+      : ['- counted: only the records that were read before what is wrong was found']),
     `- head: ${ledger.head === null ? 'no checkpoint yet' : `${ledger.head.size} records, root \`${ledger.head.root}\``}`,
     `- anchors: ${last === undefined ? 'none were given' : `${ledger.anchors.length}, the last of ${last.size} records, ${last.receivedAt === null ? 'nobody noted when it was received' : `received ${last.receivedAt}`}`}`,
     ...(ledger.verdict.kind === 'sound'

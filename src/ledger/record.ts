@@ -185,6 +185,8 @@ export interface PolicyRecord {
   readonly by: string;
   /** Whether its text is kept beside the ledger, by its hash. */
   readonly isTextKept: boolean;
+  /** Hashes of the oldest sets, whose texts are deleted now because all of them are more than fits. */
+  readonly textsGivenUp: readonly string[];
 }
 
 /** The source of a policy set: a folder of unsigned files, or a bundle with the keys that signed it. */
@@ -211,6 +213,10 @@ export interface CheckpointRecord {
   readonly size: number;
   /** The first record kept; earlier ones were pruned. */
   readonly first: number;
+  /** When the segment of this record was begun, as the segment says. */
+  readonly begun: number;
+  /** The highest outbox number taken from each state file, as the segment says. */
+  readonly taken: Readonly<Record<string, number>>;
   /** In the ledger of one of several authorities: how far it has taken the records of their database. Absent before the first. */
   readonly relayed?: { readonly database: string; readonly to: number };
 }

@@ -37,13 +37,15 @@ export interface Trust {
   readonly anchors: Iterable<Anchor>;
   /** Whether the verifier knows itself that the carried records were pruned, so that the log need not say so. Default `false`. */
   readonly isPruningKnown?: boolean;
+  /** Called with each record once it is found intact and in its place. Whether heads cover it is in the verdict. */
+  readonly onLeaf?: (leaf: LedgerLeaf) => void;
 }
 
 /**
  * Verifies a log: each record is intact, in place and linked to its predecessor, the tree has the signed and anchored roots,
  * and the verdict says how far that reaches. Linear time; one record in memory.
  */
-export function verdictOn(log: StoredLog, { key, anchors, isPruningKnown = false }: Trust): Verdict {
+export function verdictOn(log: StoredLog, { key, anchors, isPruningKnown = false, onLeaf }: Trust): Verdict {
   const unusable = logProblem(log, key);
   if (unusable !== null) return broken('log', null, unusable);
   const opened = openedAnchors(anchors, key);
@@ -70,6 +72,7 @@ export function verdictOn(log: StoredLog, { key, anchors, isPruningKnown = false
     range = appended(range, hash);
     prev = base64Of(hash);
     clock.see(leaf);
+    onLeaf?.(leaf);
     givenUp.see(seq, leaf.record);
     relay.see(leaf.record);
     wrong = heads.at(range);

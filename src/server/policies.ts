@@ -11,7 +11,7 @@ import { signingKeysFrom } from '../policy/bundle/bundle-keys.ts';
 import type { SigningKey } from '../policy/bundle/bundle-keys.ts';
 import { httpsBundle } from '../policy/bundle/fetch.ts';
 import type { FetchBundle } from '../policy/bundle/fetch.ts';
-import type { LedgerRecord } from '../ledger/record.ts';
+import type { LedgerWriter } from '../ledger/writer.ts';
 import { PolicyInForce } from '../policy/policy-in-force.ts';
 import { folderFeed, loadedAhead } from '../policy/loading/feed.ts';
 import type { PolicyFeed } from '../policy/loading/feed.ts';
@@ -29,7 +29,8 @@ import { after } from '../runtime/timers.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
 import { Trial } from '../policy-tools/shadow/trial.ts';
-import { keepPolicies } from '../ledger/log/kept-policies.ts';
+import { forgetPolicies, keepPolicies } from '../ledger/log/kept-policies.ts';
+import type { KeptText } from '../ledger/log/kept-policies.ts';
 import type { Closers } from './closers.ts';
 import type { KeyFiles } from './key-files.ts';
 import { countedLoad } from './measures.ts';
@@ -48,7 +49,7 @@ interface Opening {
   readonly log: Log;
   readonly faults: Faults;
   readonly keyFiles: KeyFiles;
-  readonly ledger: { append(record: LedgerRecord): boolean };
+  readonly ledger: Pick<LedgerWriter, 'append' | 'flush'>;
   /** Refuses files that others can write. */
   readonly guard: PathGuard;
   readonly closers: Pick<Closers, 'push'>;
@@ -92,11 +93,11 @@ export async function openPolicies(
   const feed = ofFolder ?? (await feedOf(config, keptIn, { ports, guard, keyFiles, fromAuthority, notes }));
   if (isProblem(feed)) return feed;
   const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
-  const keepText = async (set: Pick<PolicySet, 'hash' | 'source'>): Promise<boolean> => {
-    const problem = await keepPolicies(ledgerFolder, set);
-    if (problem !== null)
-      log(`policies: the text of set ${set.hash} is not kept beside the ledger: ${problem.problem}`);
-    return problem === null;
+  const keepText = async (set: Pick<PolicySet, 'hash' | 'source'>): Promise<KeptText> => {
+    const kept = await keepPolicies(ledgerFolder, set);
+    if (!isProblem(kept)) return kept;
+    log(`policies: the text of set ${set.hash} is not kept beside the ledger: ${kept.problem}`);
+    return { isKept: false, beyond: [] };
   };
   const isReady = (): boolean => {
     const set = policies.get();
@@ -108,6 +109,7 @@ export async function openPolicies(
     ports,
     by: accountName(),
     keepText,
+    forgetTexts: (hashes) => forgetPolicies(ledgerFolder, hashes),
   });
   const onLateProof = (set: PolicySet, end: LateProof): void => {
     if ('findings' in end) {

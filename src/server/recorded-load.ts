@@ -1,31 +1,42 @@
-import type { LedgerRecord, PolicyOrigin } from '../ledger/record.ts';
+import type { KeptText } from '../ledger/log/kept-policies.ts';
+import type { PolicyOrigin } from '../ledger/record.ts';
 import { recordText } from '../ledger/record.ts';
+import type { LedgerWriter } from '../ledger/writer.ts';
 import type { LoadPolicySet } from '../policy/policy-in-force.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Ports } from '../runtime/ports.ts';
 
 /** Dependencies of a recorded load. */
 interface Recording {
-  readonly ledger: { append(record: LedgerRecord): boolean };
+  readonly ledger: Pick<LedgerWriter, 'append' | 'flush'>;
   readonly ports: Pick<Ports, 'nowMs'>;
   /** The account on this machine under which the process runs. */
   readonly by: string;
-  /** Keeps the text of a set beside the ledger. Gives whether it is there. Never rejects. */
-  readonly keepText: (set: Pick<PolicySet, 'hash' | 'source'>) => Promise<boolean>;
+  /** Keeps the text of a set beside the ledger. Never rejects. */
+  readonly keepText: (set: Pick<PolicySet, 'hash' | 'source'>) => Promise<KeptText>;
+  /** Deletes texts of older sets. Never rejects. */
+  readonly forgetTexts: (hashes: readonly string[]) => Promise<void>;
 }
 
 /**
  * Wraps a load of policies to record each set that differs from the one before, and to keep its text. So the policies behind each decision
  * have a date, an origin and a text. A set whose text cannot be kept still comes into force; the record says so.
  */
-export function recordedLoad(load: LoadPolicySet, { ledger, ports, by, keepText }: Recording): LoadPolicySet {
+export function recordedLoad(
+  load: LoadPolicySet,
+  { ledger, ports, by, keepText, forgetTexts }: Recording,
+): LoadPolicySet {
+  // INVARIANT: a text is deleted only once a record on disk says so: a missing one that no record names was deleted by somebody else.
+  const forget = async (hashes: readonly string[]): Promise<void> => {
+    if ((await ledger.flush()) === null) await forgetTexts(hashes);
+  };
   let inForce: string | null = null;
   return async () => {
     const loaded = await load();
     if ('findings' in loaded || loaded.hash === inForce) return loaded;
-    const isTextKept = await keepText(loaded);
+    const { isKept, beyond } = await keepText(loaded);
     inForce = loaded.hash;
-    ledger.append({
+    const isRecorded = ledger.append({
       kind: 'policy',
       at: ports.nowMs(),
       task: null,
@@ -34,8 +45,10 @@ export function recordedLoad(load: LoadPolicySet, { ledger, ports, by, keepText 
       actions: loaded.catalog.actions.size,
       origin: originOf(loaded),
       by,
-      isTextKept,
+      isTextKept: isKept,
+      textsGivenUp: beyond,
     });
+    if (isRecorded && beyond.length > 0) void forget(beyond);
     return loaded;
   };
 }

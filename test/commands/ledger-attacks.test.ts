@@ -4,9 +4,12 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
 import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
+import { appended, rangeBytes, rangeFrom } from '../../src/ledger/compact-range.ts';
+import { leafHash } from '../../src/ledger/merkle.ts';
 import { DRAWERS } from '../../src/ledger/log/index-block.ts';
 import { mustOpenLog, portsAt } from '../ledger/log/logs.ts';
 import { allowedUse } from '../builders/ledger-record.ts';
+import { mustFind } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 import { diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';
 
@@ -56,6 +59,22 @@ const cutIndex = (path: string, size: number): void => {
   tamper(path, 'DELETE FROM index_drawers WHERE id >= ? * (SELECT count(*) FROM index_blocks)', DRAWERS);
 };
 
+/** Makes the header of a segment that of its last record. */
+const endHere = (path: string): void => {
+  const db = new DatabaseSync(path, { readOnly: true });
+  const { carried, carried_head: carriedHead } = db.prepare('SELECT * FROM log').get() ?? {};
+  const leaves = db.prepare('SELECT bytes FROM records ORDER BY seq').all();
+  db.close();
+  if (!(carried instanceof Uint8Array) || !(carriedHead instanceof Uint8Array)) throw new Error('no such segment');
+  let range = mustFind(rangeFrom(carried));
+  let head: Uint8Array = carriedHead;
+  for (const { bytes } of leaves) {
+    head = leafHash(bytes instanceof Uint8Array ? bytes : new Uint8Array());
+    range = appended(range, head);
+  }
+  tamper(path, 'UPDATE log SET range = ?, head = ?', rangeBytes(range), head);
+};
+
 /** Truncates a ledger after a record, with everything that refers to later ones. */
 const cut = (at: string, size: number): void => {
   for (const path of segmentsOf(at)) {
@@ -64,6 +83,7 @@ const cut = (at: string, size: number): void => {
       tamper(path, 'DELETE FROM records WHERE seq > ?', size);
       tamper(path, 'DELETE FROM checkpoints WHERE size > ?', size);
       cutIndex(path, size);
+      endHere(path);
     }
   }
 };
@@ -149,7 +169,7 @@ describe('L-3, the whole ledger deleted', () => {
 });
 
 /** The ledger after a writer with this key has rewritten it from a record on. */
-const rewritten = (from: number, keyFile: string): string => {
+const rewritten = (from: number, keyFile: string, { maxBytes = 1 } = {}): string => {
   const at = copyOf();
   cut(at, from - 1);
   for (const path of segmentsOf(at)) if (Number(/(\d{16})/.exec(path)?.[1]) >= from) rmSync(path);
@@ -159,7 +179,8 @@ const rewritten = (from: number, keyFile: string): string => {
   cutIndex(last, 0);
   tamper(last, 'DELETE FROM checkpoints WHERE size > ?', Number(/(\d{16})/.exec(last)?.[1]));
   tamper(last, 'UPDATE log SET range = carried, head = carried_head');
-  const settings = { ...honest.settings, folder: at, keyFile, checkpointFile: null };
+  const segment = { ...honest.settings.segment, maxBytes };
+  const settings = { ...honest.settings, folder: at, keyFile, segment, checkpointFile: null };
   const log = mustOpenLog(settings, { ...portsAt(0), nowMs: () => START_MS + 60_000 });
   for (let n = 0; log.size < SIZE + 3; n++) {
     log.append([{ bytes: allowedUse(900 + n, START_MS + 60_000 + n).bytes, outbox: null }], 'f'.repeat(32));
@@ -181,7 +202,8 @@ describe('L-4, rewritten by somebody who can write the files', () => {
 
   it('is the bare tail where all later checkpoints are deleted', async () => {
     await attacked({ min: 1, max: SIZE }, async (from) => {
-      const at = rewritten(from, honest.settings.keyFile);
+      // All in one segment: without the key none can be begun.
+      const at = rewritten(from, honest.settings.keyFile, { maxBytes: 1024 ** 3 });
       const home = segmentsOf(at).findIndex((path) => path === homeOf(at, from));
       const start = Number(/(\d{16})/.exec(segmentsOf(at)[home] ?? '')?.[1]);
       for (const path of segmentsOf(at)) tamper(path, 'DELETE FROM checkpoints WHERE size > ?', start);

@@ -436,8 +436,8 @@ const rows: readonly Row[] = [
     'all checkpoints of the newest segment deleted',
     ofWhole,
     ({ segment }) => void tamper(segment(-1), 'DELETE FROM checkpoints'),
-    [2, 'bare       21 to 22'],
-    isWhole,
+    [3, /is damaged: it lacks the checkpoint of the records before it/],
+    same,
     /its last segment has no checkpoint/,
   ],
   [

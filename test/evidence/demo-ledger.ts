@@ -3,13 +3,15 @@ import { hashOf } from '../../src/policy/loading/proved-set.ts';
 import { keepPolicies } from '../../src/ledger/log/kept-policies.ts';
 import { diskLedger, type DiskLedger, START_MS } from '../commands/ledgers.ts';
 import { folderWith } from '../builders/policy-folder.ts';
+import { must } from '../builders/must.ts';
 import { encoded } from '../builders/ledger-record.ts';
 
 const planner = 'spiffe://acme.test/ns/agents/sa/planner';
 const thief = 'spiffe://acme.test/ns/agents/sa/thief';
 const task = '019b76da-a800-7000-8000-000000000001';
 const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
-const source = folderWith('@id("pay") permit (principal, action, resource);');
+/** Its policy set. */
+export const source = folderWith('@id("pay") permit (principal, action, resource);');
 
 /** The hash of its policy set. */
 export const policySet = hashOf(source);
@@ -40,27 +42,31 @@ const use = (
   ...change,
 });
 
+/** The record that its policy set took effect. */
+export const policyLoad: LedgerRecord = {
+  kind: 'policy',
+  at: START_MS,
+  task: null,
+  policySet,
+  policies: 1,
+  actions: 20,
+  origin: {
+    kind: 'bundle',
+    from: 'https://policies.acme.test/b.jws',
+    name: 'prod',
+    signers: ['k-1'],
+    version: '3',
+    serial: 7,
+    issuedAt: 1,
+  },
+  by: 'remit',
+  isTextKept: true,
+  textsGivenUp: [],
+};
+
 /** The demo in short: an intent, payments, one above the limit, a thief, a bypass, and an operator who ends the task. */
 const records: readonly LedgerRecord[] = [
-  {
-    kind: 'policy',
-    at: START_MS,
-    task: null,
-    policySet,
-    policies: 1,
-    actions: 20,
-    origin: {
-      kind: 'bundle',
-      from: 'https://policies.acme.test/b.jws',
-      name: 'prod',
-      signers: ['k-1'],
-      version: '3',
-      serial: 7,
-      issuedAt: 1,
-    },
-    by: 'remit',
-    isTextKept: true,
-  },
+  policyLoad,
   {
     kind: 'intent',
     decisionId: '019b76da-a800-7000-8000-000000000101',
@@ -133,7 +139,6 @@ export async function demoLedger(folder: string): Promise<DiskLedger> {
     if (failure !== null) throw new Error(failure.detail);
   }
   ledger.log.close();
-  const problem = await keepPolicies(ledger.folder, { hash: policySet, source });
-  if (problem !== null) throw new Error(problem.problem);
+  must(await keepPolicies(ledger.folder, { hash: policySet, source }));
   return ledger;
 }

@@ -18,18 +18,28 @@ describe('recordedLoad', () => {
     const records: LedgerRecord[] = [];
     const loads = [setOf('one'), setOf('one'), { findings: [] }, setOf('two', signed), setOf('one')];
     const kept: string[] = [];
+    const order: string[] = [];
     const load = recordedLoad(async () => loads.shift() ?? { findings: [] }, {
-      ledger: { append: (record) => records.push(record) > 0 },
+      ledger: {
+        append: (record) => records.push(record) > 0,
+        flush: async () => {
+          order.push('flushed');
+          return null;
+        },
+      },
       ports: { nowMs: () => 5 },
       by: 'remit',
       keepText: async ({ hash }) => {
         kept.push(hash);
-        return hash === 'two';
+        return { isKept: hash === 'two', beyond: kept.length === 3 ? ['two'] : [] };
+      },
+      forgetTexts: async (hashes) => {
+        order.push(`forgot ${hashes.join()}`);
       },
     });
     for (let n = 0; n < 5; n++) await load();
     expect(records).toEqual(
-      ['one', 'two', 'one'].map((policySet) => ({
+      ['one', 'two', 'one'].map((policySet, index) => ({
         kind: 'policy',
         at: 5,
         task: null,
@@ -50,8 +60,11 @@ describe('recordedLoad', () => {
             : { kind: 'folder', folder: '/etc/remit/policies' },
         by: 'remit',
         isTextKept: policySet === 'two',
+        textsGivenUp: index === 2 ? ['two'] : [],
       })),
     );
     expect(kept).toEqual(['one', 'two', 'one']);
+    // A text is deleted once the record that says so is on disk.
+    expect(order).toEqual(['flushed', 'forgot two']);
   });
 });

@@ -1,11 +1,16 @@
 import { accessSync, constants, existsSync } from 'node:fs';
-import { broken, type Verdict } from '../verdict.ts';
-import { verdictOn, type StoredLog, type Trust } from '../verification.ts';
-import type { Problem } from '../../runtime/problem.ts';
+import { leafFrom, type LedgerLeaf } from '../leaf.ts';
+import { broken, type Sound, type Verdict } from '../verdict.ts';
+import { verdictOn, type Trust } from '../verification.ts';
+import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { failureOfSqlite, isStoreFailure } from '../../sqlite/store-failure.ts';
 import { indexProblem } from './index-check.ts';
 import { LogReader } from './log-reader.ts';
+import { policyTextWatch, type PolicyTextWatch } from './policy-texts.ts';
+import type { PlacedLeaf, Segment } from './segment.ts';
 import { segmentsIn } from './segment-files.ts';
+import { columnProblem } from './segment-header.ts';
+import type { BeforeSegment } from './segment-header.ts';
 import { storedLogOf } from './stored-log.ts';
 
 /** The verdict on a folder's log, with the origin it claims. */
@@ -20,13 +25,13 @@ export interface FolderVerdict {
  * verdict; only a file that may not be read, or is locked, is a problem.
  *
  * @param trustOf returns the verifier's key and anchors for an origin; without a key there is no verdict
- * @param onRecord called before each record
+ * @param onLeaf called with each record that is intact and in its place
  * @returns `null` where the folder contains no log
  */
 export function folderVerdict(
   folder: string,
   trustOf: (origin: string) => { readonly key: Trust['key'] | undefined; readonly anchors: Trust['anchors'] },
-  onRecord: (seq: number) => void,
+  onLeaf: (leaf: LedgerLeaf) => void,
 ): FolderVerdict | Problem | null {
   const unreadable = accessProblem(folder);
   if (unreadable !== null) return unreadable;
@@ -41,8 +46,16 @@ export function folderVerdict(
     log = opened;
     const { key, anchors } = trustOf(log.origin);
     if (key === undefined) return { problem: 'a key is required' };
-    const verdict = verdictOn(told(storedLogOf(log), onRecord), { key, anchors });
-    return { origin: log.origin, verdict: verdict.kind === 'broken' ? verdict : (damageOf(log) ?? verdict) };
+    const texts = policyTextWatch(folder);
+    const see = (leaf: LedgerLeaf): void => {
+      texts.see(leaf);
+      onLeaf(leaf);
+    };
+    const verdict = verdictOn(storedLogOf(log), { key, anchors, onLeaf: see });
+    if (verdict.kind === 'broken') return { origin: log.origin, verdict };
+    const { prunedBy } = verdict;
+    const pruned = log.segments.map((segment) => segment.leaf(prunedBy ?? 0)).find((leaf) => leaf !== undefined);
+    return { origin: log.origin, verdict: damageOf(log, pruned) ?? textProblem(texts, verdict) ?? verdict };
   } catch (error) {
     const failure = failureOfSqlite(error);
     if (failure?.code === 'busy') return { problem: failure.detail };
@@ -55,22 +68,34 @@ export function folderVerdict(
 
 const lost = (detail: string, origin = ''): FolderVerdict => ({ origin, verdict: broken('log', null, detail) });
 
-const told = (log: StoredLog, onRecord: (seq: number) => void): StoredLog => ({
-  ...log,
-  *entries() {
-    for (const entry of log.entries()) {
-      if ('seq' in entry) onRecord(entry.seq);
-      yield entry;
-    }
-  },
-});
+function textProblem(texts: PolicyTextWatch, { anchored, signed }: Sound): Verdict | null {
+  const problem = texts.found(Math.max(anchored?.to ?? 0, signed?.to ?? 0));
+  return problem === null ? null : broken('log', null, problem);
+}
 
-function damageOf({ segments }: LogReader): Verdict | null {
+/** What is wrong with the files, although their records are intact: their format, their index, or what else they say beside the records. */
+function damageOf({ segments }: LogReader, pruned: PlacedLeaf | undefined): Verdict | null {
+  let last = lastBefore(segments[0], pruned);
   for (const [index, segment] of segments.entries()) {
-    const damage = segment.damage() ?? indexProblem(segment, { isFollowed: index < segments.length - 1 });
-    if (damage !== null) return broken('log', null, `\`${segment.path}\` is damaged: ${damage}`);
+    const isFollowed = index < segments.length - 1;
+    const found =
+      segment.damage() ??
+      indexProblem(segment, { isFollowed }) ??
+      segment.atOnce(() => columnProblem(segment, { last, isFollowed }));
+    if (typeof found === 'string') return broken('log', null, `\`${segment.path}\` is damaged: ${found}`);
+    ({ last } = found);
   }
   return null;
+}
+
+/** What the record which pruned the segments before the first one says of their end. */
+function lastBefore(first: Segment | undefined, pruned: PlacedLeaf | undefined): BeforeSegment['last'] {
+  const leaf = pruned === undefined ? null : leafFrom(pruned.bytes);
+  if (leaf === null || isProblem(leaf)) return null;
+  const { to, newest } = leaf.record;
+  return to === first?.carried.range.size && typeof newest === 'number'
+    ? { at: newest, begun: null, taken: null }
+    : null;
 }
 
 function accessProblem(folder: string): Problem | null {

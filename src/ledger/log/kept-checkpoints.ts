@@ -37,6 +37,12 @@ export class KeptCheckpoints {
     return row === undefined ? null : checkpointFrom(row);
   }
 
+  /** All of them by size, each with the size it is stored under. */
+  *all(): Generator<KeptCheckpoint & { readonly size: number }> {
+    for (const row of this.#statements.another('SELECT * FROM checkpoints ORDER BY size').iterate())
+      yield { size: Number(row['size']), ...checkpointFrom(row) };
+  }
+
   /** All notes by size; the first may be carried over from the previous segment. */
   *notes(): Generator<string> {
     for (const row of this.#statements.another('SELECT note FROM checkpoints ORDER BY size').iterate())

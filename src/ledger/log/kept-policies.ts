@@ -1,5 +1,6 @@
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { hashOf } from '../../policy/loading/proved-set.ts';
 import type { PolicySource } from '../../policy/loading/source.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
@@ -8,7 +9,7 @@ import { PRIVATE_MODE } from '../../runtime/private-file.ts';
 
 /** Largest policy set that is kept. */
 const MAX_SET_BYTES = 32 * 1024 ** 2;
-/** Limit for all sets together; the oldest are deleted first. */
+/** Limit for all sets together. */
 const MAX_ALL_BYTES = 512 * 1024 ** 2;
 const MAX_FILES = 1000;
 
@@ -34,22 +35,29 @@ export const keptPoliciesFolder = (ledger: string): string => join(ledger, 'poli
 export const keptPoliciesFile = (ledger: string, hash: string): string =>
   join(keptPoliciesFolder(ledger), `${hash.replaceAll(/[^A-Za-z0-9_-]/g, '_')}.json`);
 
+/** What became of the text of a policy set. */
+export interface KeptText {
+  readonly isKept: boolean;
+  /** Hashes of the oldest sets, whose texts are more than fits: a record names them, then `forgetPolicies` deletes them. */
+  readonly beyond: readonly string[];
+}
+
 /**
  * Keeps the text of a policy set beside the ledger, by its hash; atomic, and synced before it returns. A set that exists is
- * left alone. Limits: 32 MiB per set, 512 MiB in all; beyond that the oldest are deleted.
+ * left alone. Limits: 32 MiB per set, 512 MiB in all, above which the oldest are to be deleted.
  */
 export async function keepPolicies(
   ledger: string,
   { hash, source }: { readonly hash: string; readonly source: PolicySource },
-): Promise<Problem | null> {
+  maxAllBytes: number = MAX_ALL_BYTES,
+): Promise<KeptText | Problem> {
   const file = keptPoliciesFile(ledger, hash);
   try {
-    if ((await stat(file).catch(() => null)) !== null) return null;
+    if ((await stat(file).catch(() => null)) !== null) return { isKept: true, beyond: [] };
     const content = JSON.stringify(keptFrom(source), null, 1);
     const bytes = Buffer.byteLength(content);
     if (bytes > MAX_SET_BYTES) return { problem: `its ${bytes} bytes are more than ${MAX_SET_BYTES}` };
     await mkdir(keptPoliciesFolder(ledger), { recursive: true, mode: 0o700 });
-    await makeRoom(keptPoliciesFolder(ledger), bytes);
     const fresh = `${file}.new`;
     await rm(fresh, { force: true });
     const written = await open(fresh, 'wx', PRIVATE_MODE);
@@ -60,21 +68,30 @@ export async function keepPolicies(
       await written.close();
     }
     await rename(fresh, file);
-    return null;
+    return { isKept: true, beyond: await oldestBeyond(keptPoliciesFolder(ledger), { file, maxAllBytes }) };
   } catch (error) {
     return { problem: codeOf(error) };
   }
 }
 
+/** Deletes the texts of sets. Those that cannot be deleted stay: the next load names them again. */
+export async function forgetPolicies(ledger: string, hashes: readonly string[]): Promise<void> {
+  for (const hash of hashes) await rm(keptPoliciesFile(ledger, hash), { force: true }).catch(() => undefined);
+}
+
+/** The hashes of the sets whose texts are in a folder, by the names of their files. Throws the system's error. */
+export const keptHashesIn = (ledger: string): readonly string[] =>
+  readdirSync(keptPoliciesFolder(ledger)).flatMap(hashesNamed).toSorted();
+
 /** The kept text of a set; `null` where there is none, a problem where it does not have this hash. */
-export async function keptPolicies(ledger: string, hash: string): Promise<KeptPolicies | Problem | null> {
+export function keptPolicies(ledger: string, hash: string): KeptPolicies | Problem | null {
   const file = keptPoliciesFile(ledger, hash);
   try {
-    const about = await stat(file).catch(() => null);
-    if (about === null) return null;
+    const about = statSync(file, { throwIfNoEntry: false });
+    if (about === undefined) return null;
     if (!about.isFile() || about.size > MAX_SET_BYTES)
-      return { problem: 'must be a regular file of at most ${MAX_SET_BYTES} bytes' };
-    const kept = keptPoliciesFrom(JSON.parse(await readFile(file, 'utf8')));
+      return { problem: `must be a regular file of at most ${MAX_SET_BYTES} bytes` };
+    const kept = keptPoliciesFrom(JSON.parse(readFileSync(file, 'utf8')));
     if (isProblem(kept)) return kept;
     return hashOf(sourceFrom(kept)) === hash ? kept : { problem: 'does not have the hash it is kept under' };
   } catch (error) {
@@ -107,21 +124,34 @@ const sourceFrom = ({ catalog, schema, policies, entities, descriptorSets }: Kep
   };
 };
 
-async function makeRoom(folder: string, bytes: number): Promise<void> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.json'));
+/** @param of.file the one that stays, whatever its size */
+async function oldestBeyond(
+  folder: string,
+  of: { readonly file: string; readonly maxAllBytes: number },
+): Promise<readonly string[]> {
   const kept = await Promise.all(
-    names.map(async (name) => {
-      const { size, mtimeMs } = await stat(join(folder, name));
-      return { name, size, mtimeMs };
+    (await readdir(folder)).flatMap(hashesNamed).map(async (hash) => {
+      const path = keptPoliciesFile(dirname(folder), hash);
+      const { size, mtimeMs } = await stat(path);
+      return { hash, path, size, mtimeMs };
     }),
   );
-  let left = kept.reduce((sum, { size }) => sum + size, bytes);
-  for (const { name, size } of kept.toSorted((a, b) => a.mtimeMs - b.mtimeMs)) {
-    if (left <= MAX_ALL_BYTES) return;
-    await rm(join(folder, name), { force: true });
+  let left = kept.reduce((sum, { size }) => sum + size, 0);
+  const beyond: string[] = [];
+  for (const { hash, path, size } of kept.toSorted((a, b) => a.mtimeMs - b.mtimeMs)) {
+    if (left <= of.maxAllBytes) break;
+    if (path === of.file) continue;
+    beyond.push(hash);
     left -= size;
   }
+  return beyond;
 }
+
+/** The hash in the name of a file; a name of another form has none. */
+const hashesNamed = (name: string): readonly string[] => {
+  const digest = /^sha-256_([\w-]{43})\.json$/.exec(name)?.[1];
+  return digest === undefined ? [] : [`sha-256:${digest}`];
+};
 
 const codeOf = (error: unknown): string =>
   typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { checkpointRecordIn } from './checkpoint-record.ts';
 import type { LogState } from './log-state.ts';
 import { recordBytesIn } from '../leaf.ts';
 import type { StoredRecord } from '../timeline.ts';
@@ -11,7 +12,7 @@ import { segmentsIn } from './segment-files.ts';
 import { foundIn } from './segment-search.ts';
 import type { SearchOrder } from './segment-search.ts';
 
-/** How far a record's instant may lie outside its segment's time span: a clock may have been set, a record may have waited. */
+/** How far a record's instant may lie outside the time span of its segment: a clock may have been set, a record may have waited. */
 const TIME_SLACK_MS = 24 * 3_600_000;
 
 /**
@@ -96,11 +97,24 @@ export class LogReader {
 
   /** The segments that can contain records of the given time and number, so that a query for today does not read a year. */
   #within({ sinceMs = 0, untilMs = Number.POSITIVE_INFINITY, fromSeq = 1 }: RecordFilter): readonly Segment[] {
-    return this.segments.filter(({ createdMs }, index) => {
+    return this.segments.filter((_, index) => {
       const next = this.segments[index + 1];
-      if (createdMs - TIME_SLACK_MS > untilMs) return false;
-      return next === undefined || (next.createdMs + TIME_SLACK_MS >= sinceMs && next.carried.range.size >= fromSeq);
+      if (next !== undefined && next.carried.range.size < fromSeq) return false;
+      const [beginMs, endMs] = [this.#endMsOf(index - 1), this.#endMsOf(index)];
+      if (beginMs !== null && beginMs - TIME_SLACK_MS > untilMs) return false;
+      return endMs === null || endMs + TIME_SLACK_MS >= sinceMs;
     });
+  }
+
+  /**
+   * When the last record of a segment was written, by that record: a segment that another one follows ends with the record of a checkpoint.
+   * INVARIANT: no column decides what is read, because no checkpoint covers one. `null`, where the records do not say it, skips nothing.
+   */
+  #endMsOf(index: number): number | null {
+    const [segment, next] = [this.segments[index], this.segments[index + 1]];
+    if (segment === undefined || next === undefined) return null;
+    const { size } = next.carried.range;
+    return checkpointRecordIn(segment.leaf(size), size)?.at ?? null;
   }
 }
 

@@ -171,7 +171,9 @@ export class SegmentLog {
     const before: readonly LedgerRecord[] = pruned === null ? [] : [pruned];
     const first = pruned === null ? this.#first : pruned.to + 1;
     const size = this.size + before.length + 1;
-    const head: CheckpointRecord = { kind: 'checkpoint', at: atMs, task: null, size, first, ...this.#relayed() };
+    // What the segment says of itself besides its records. Signed here, or else a change of it would show nowhere.
+    const of = { begun: this.#segment.createdMs, taken: Object.fromEntries(this.#taken) };
+    const head: CheckpointRecord = { kind: 'checkpoint', at: atMs, task: null, size, first, ...of, ...this.#relayed() };
     const failure = this.#write([...before, head].map(mustEncode), { taken: new Map(), mono });
     if (failure !== null) return failure;
     const { range } = this.#state;

@@ -15,8 +15,6 @@ export interface SegmentEnds {
   readonly origin: string;
   readonly carried: LogState;
   readonly end: LogState;
-  /** Milliseconds since the Unix epoch. */
-  readonly createdMs: number;
 }
 
 const endsOf = (segment: Segment): SegmentEnds => ({
@@ -24,7 +22,6 @@ const endsOf = (segment: Segment): SegmentEnds => ({
   origin: segment.origin,
   carried: segment.carried,
   end: segment.state(),
-  createdMs: segment.createdMs,
 });
 
 /**

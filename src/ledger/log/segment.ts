@@ -72,6 +72,7 @@ export class Segment {
   readonly path: string;
   readonly origin: string;
   readonly carried: LogState;
+  /** As the segment says. Only a writer that compared it with the last signed record may rely on it. */
   readonly createdMs: number;
   readonly checkpoints: KeptCheckpoints;
   readonly index: SegmentIndex;
@@ -185,6 +186,11 @@ export class Segment {
     };
   }
 
+  /** The leaf with a number; `undefined` if it is not in this segment. */
+  leaf(seq: number): PlacedLeaf | undefined {
+    return this.leafAt({ where: 'TRUE', values: [] })(seq);
+  }
+
   /** Runs reads on one snapshot, beside a writer. */
   atOnce<T>(read: () => T): T {
     return this.#statements.read(read);
@@ -193,7 +199,12 @@ export class Segment {
   /** What SQLite finds wrong with the file, or how its schema differs; `null` for nothing. */
   damage(): string | null {
     const found = scalar(this.#db, 'PRAGMA integrity_check(1)');
-    return found === 'ok' ? tableProblem(this.#db, segmentFormat, createSegment) : String(found);
+    if (found !== 'ok') return String(found);
+    // SQLite does not check constraints of a schema that it does not trust.
+    const isOne =
+      scalar(this.#db, 'SELECT count(*) FROM log WHERE id = 1') === 1 &&
+      scalar(this.#db, 'SELECT count(*) FROM log') === 1;
+    return isOne ? tableProblem(this.#db, segmentFormat, createSegment) : 'its header is not one row with the id 1';
   }
 
   /** Copies a snapshot of the file to a new one, beside a writer. Rejects with errors of SQLite and the system. */

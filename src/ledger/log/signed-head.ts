@@ -1,24 +1,25 @@
 import { openedCheckpoint } from '../checkpoint.ts';
 import { appended } from '../compact-range.ts';
-import { leafFrom } from '../leaf.ts';
 import { isSameHash, leafHash, rootOf } from '../merkle.ts';
 import type { NoteKey } from '../note-key.ts';
-import type { CheckpointRecord } from '../record.ts';
 import { recordsText } from '../verdict.ts';
 import type { Records } from '../verdict.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { checkpointRecordIn } from './checkpoint-record.ts';
+import type { SaidByCheckpoint } from './checkpoint-record.ts';
 import { closedSegment } from './closed-segment.ts';
 import type { KeptCheckpoint } from './kept-checkpoints.ts';
 import type { SegmentEnds } from './segment-ends.ts';
 import type { Segment } from './segment.ts';
+import { headerProblem } from './segment-header.ts';
 import { segmentsIn } from './segment-files.ts';
 import type { SegmentFile } from './segment-files.ts';
 import { unfit } from './unfit.ts';
 
-/** The part of a checkpoint's record that a writer relies on, and its leaf hash. */
-type Head = Pick<CheckpointRecord, 'at' | 'first'> & { readonly hash: Uint8Array };
+/** What the record of a checkpoint says, and its leaf hash. */
+type Head = SaidByCheckpoint & { readonly hash: Uint8Array };
 
 /**
  * The first record that a log keeps, by the record of its last checkpoint; 1 before the first checkpoint.
@@ -29,11 +30,14 @@ export function signedFirst(segment: Segment, folder: string): number | StoreFai
   const last = segment.checkpoints.last();
   if (last === null) return segment.carried.range.size === 0 ? 1 : unfit('its last segment has no checkpoint');
   const { size } = last.range;
-  const head = size > segment.carried.range.size ? headIn(segment, last) : carriedHead(last, segmentsIn(folder));
+  const isOwn = size > segment.carried.range.size;
+  const head = isOwn ? headIn(segment, last) : carriedHead(last, segmentsIn(folder));
   if (isStoreFailure(head)) return head;
   const stands = segment.state();
-  const isLinked = stands.range.size > size || isSameHash(stands.head, head.hash);
-  return isLinked ? head.first : unfit(`its stored head does not match record ${size}`);
+  const isAtEnd = stands.range.size === size;
+  if (isAtEnd && !isSameHash(stands.head, head.hash)) return unfit(`its stored head does not match record ${size}`);
+  const other = headerProblem(segment, { begun: isOwn ? head.begun : head.at, taken: head.taken, isAtEnd });
+  return other === null ? head.first : unfit(`of its last segment ${other}`);
 }
 
 /** For a segment without signed records of its own: the last head of the previous segment. */
@@ -89,11 +93,8 @@ function headIn(home: Segment, { range: signed }: KeptCheckpoint): Head | StoreF
   if (!isSameHash(rootOf(range.nodes), rootOf(signed.nodes))) {
     return unfit(`its records up to ${signed.size} are not those that were signed`);
   }
-  const leaf = leafFrom(record);
-  if (isProblem(leaf)) return unfit(`record ${signed.size} ${leaf.problem}`);
-  const { kind, at, first } = leaf.record;
-  const isHead = kind === 'checkpoint' && typeof at === 'number' && typeof first === 'number';
-  return isHead ? { at, first, hash: leafHash(record) } : unfit(`record ${signed.size} is not a checkpoint`);
+  const said = checkpointRecordIn({ seq: signed.size, bytes: record }, signed.size);
+  return said === null ? unfit(`record ${signed.size} is not a checkpoint`) : { ...said, hash: leafHash(record) };
 }
 
 const missing = (lost: Records): StoreFailure => unfit(`${recordsText(lost)} missing`);

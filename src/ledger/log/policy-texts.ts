@@ -1,0 +1,60 @@
+import { isProblem } from '../../runtime/problem.ts';
+import type { LedgerLeaf } from '../leaf.ts';
+import { keptHashesIn, keptPolicies } from './kept-policies.ts';
+
+/** Gathers what the records of a log say of the policy texts beside it, in log order. */
+export interface PolicyTextWatch {
+  readonly see: (leaf: Pick<LedgerLeaf, 'seq' | 'record'>) => void;
+  /**
+   * What is wrong with the texts: one was changed, or is missing although no signed record says that it was deleted. `null` for nothing.
+   *
+   * @param covered number of records that a valid checkpoint covers: anybody could have written a later one
+   */
+  readonly found: (covered: number) => string | null;
+}
+
+/** @param folder of the ledger */
+export function policyTextWatch(folder: string): PolicyTextWatch {
+  /** The number of the last record that says that a text is kept, by the hash of the set. */
+  const kept = new Map<string, number>();
+  const givenUp: { readonly hash: string; readonly seq: number }[] = [];
+  return {
+    see: ({ seq, record }) => {
+      if (record['kind'] !== 'policy') return;
+      const { policySet, isTextKept, textsGivenUp } = record;
+      if (typeof policySet === 'string' && isTextKept === true) kept.set(policySet, seq);
+      for (const hash of Array.isArray(textsGivenUp) ? textsGivenUp : [])
+        if (typeof hash === 'string') givenUp.push({ hash, seq });
+    },
+    found: (covered) => {
+      for (const { hash, seq } of givenUp) if (seq <= covered && seq > (kept.get(hash) ?? 0)) kept.delete(hash);
+      return missingText(folder, kept) ?? changedText(folder);
+    },
+  };
+}
+
+function missingText(folder: string, kept: ReadonlyMap<string, number>): string | null {
+  for (const [hash, seq] of kept) {
+    if (keptPolicies(folder, hash) === null)
+      return `the text of policy set ${hash} is missing, and record ${seq} says that it is kept`;
+  }
+  return null;
+}
+
+/** Each text that is here, also those of which no record is left. */
+function changedText(folder: string): string | null {
+  for (const hash of hashesIn(folder)) {
+    const text = keptPolicies(folder, hash);
+    if (text !== null && isProblem(text)) return `the text of policy set ${hash} was changed: it ${text.problem}`;
+  }
+  return null;
+}
+
+function hashesIn(folder: string): readonly string[] {
+  try {
+    return keptHashesIn(folder);
+  } catch {
+    // Without a folder no text is kept.
+    return [];
+  }
+}
