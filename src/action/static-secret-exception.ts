@@ -1,3 +1,4 @@
+import type { Finding } from './finding.ts';
 import { made, type Reader, textLike } from '../runtime/fields.ts';
 import { fieldsOf, itemsOf, valueOf } from './yaml-file.ts';
 import type { PlacedNode, YamlFile } from './yaml-file.ts';
@@ -14,6 +15,8 @@ export interface StaticSecretException {
   readonly owner: string;
   /** When it ends, milliseconds since the Unix epoch: the midnight (UTC) after the given day. */
   readonly untilMs: number;
+  /** Where it is written. */
+  readonly place: Pick<Finding, 'file' | 'line' | 'column'>;
 }
 
 const DAY_MS = 86_400_000;
@@ -37,7 +40,9 @@ function exceptionFrom(yaml: YamlFile, node: PlacedNode): StaticSecretException 
   if (!fields.has('digest') && !fields.has('header')) {
     yaml.report(node.offset, `${what} names the \`digest\` of a secret, or the \`header\` it stands in`);
   }
-  return owner === null || untilMs === null ? null : { digest, header, owner, untilMs: untilMs + DAY_MS };
+  if (owner === null || untilMs === null) return null;
+  const { file, line, column } = yaml.findingAt(node.offset, what);
+  return { digest, header, owner, untilMs: untilMs + DAY_MS, place: { file, line, column } };
 }
 
 const digestText = textLike('`hmac-sha-256:` or `sha-256:` and 43 characters of base64url', (value) =>

@@ -6,6 +6,7 @@ import { whileProved } from '../policy/loading/proved-set.ts';
 import { catalogOf } from '../policy/loading/source-catalog.ts';
 import { readPolicySource } from '../policy/loading/source.ts';
 import type { PolicySource } from '../policy/loading/source.ts';
+import { systemPorts } from '../runtime/ports.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { counted, findingLines, shownFiles } from './finding-lines.ts';
@@ -84,10 +85,16 @@ const errorsOf = (findings: readonly Finding[]): readonly Shown[] =>
   findings.map((finding) => ({ rule: 'invalid', level: 'error', policy: null, ...finding }));
 
 async function findingsIn(source: PolicySource): Promise<readonly Shown[]> {
-  const result = await whileProved(source, compileForTool(), (set) => lintingOf(source, set.catalog, set));
+  const nowMs = systemPorts.nowMs();
+  const result = await whileProved(source, compileForTool(), (set) =>
+    lintingOf(source, set.catalog, { nowMs, loaded: set }),
+  );
   if (!('findings' in result)) return result.done(result.set.warnings);
   const catalog = await catalogOf(source);
-  return [...errorsOf(result.findings), ...('findings' in catalog ? [] : lintFindings(source, catalog, []))];
+  return [
+    ...errorsOf(result.findings),
+    ...('findings' in catalog ? [] : lintFindings(source, catalog, { warnings: [], nowMs })),
+  ];
 }
 
 function print(

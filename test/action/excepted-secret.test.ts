@@ -22,6 +22,7 @@ const exceptionFor = (over: Partial<StaticSecretException>): StaticSecretExcepti
   header: null,
   owner: 'team payments',
   untilMs,
+  place: { file: 'actions.yaml', line: 1, column: 1 },
   ...over,
 });
 

@@ -131,7 +131,9 @@ export const actionReaders: Readers = {
   'action/excepted-secret.ts passingHeaders': (text) => {
     const call = { headers: headersOf({ authorization: `Basic ${text}` }) };
     const secrets = staticSecretsIn({ ...call, query: '', segments: [] }, search);
-    const exceptions = [{ digest: null, header: null, untilMs: 1, owner: 'us' }];
+    const exceptions = [
+      { digest: null, header: null, untilMs: 1, owner: 'us', place: { file: 'a.yaml', line: 1, column: 1 } },
+    ];
     return passingHeaders(call, secrets, { exceptions, nowMs: 0 });
   },
   'action/grpc-frame.ts grpcMessageFrom': (text) => grpcMessageFrom(Buffer.from(text)),

@@ -74,7 +74,7 @@ describe('remit policy lint', () => {
       'per-use-value note',
       'permit-any-agent warning',
     ]);
-    expect(tool.driver.rules).toHaveLength(15);
+    expect(tool.driver.rules).toHaveLength(17);
   });
 
   it.each([

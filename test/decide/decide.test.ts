@@ -242,7 +242,8 @@ describe('decide', () => {
   });
 
   it('lets a static secret pass by an exception of the action until its last day is over', () => {
-    const exception = { digest: null, header: 'x-api-key', owner: 'team payments', untilMs: nowMs + 1 };
+    const place = { file: 'actions.yaml', line: 1, column: 1 };
+    const exception = { digest: null, header: 'x-api-key', owner: 'team payments', untilMs: nowMs + 1, place };
     const excepted = change({ secrets: [secret], action: { ...action, staticSecrets: [exception] } });
     expect(decide(excepted, rules)).toMatchObject({ kind: 'allow' });
     expect(decide({ ...excepted, nowMs: nowMs + 1 }, rules)).toEqual(

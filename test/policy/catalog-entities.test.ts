@@ -119,7 +119,7 @@ describe('attributes of resources from the catalog', () => {
           `@id("p") permit (principal in Remit::TrustDomain::"a.test", action, resource) when { ${condition} };`,
         ),
         read,
-        [],
+        { warnings: [], nowMs: 0 },
       ).flatMap(({ rule, message, help }) => (rule === 'unknown-value' ? [`${message}: ${help}`] : []));
     expect(lint('resource.tier == "restrcted"')).toEqual([
       '`resource.tier` never has the value "restrcted": did you mean "restricted"?',

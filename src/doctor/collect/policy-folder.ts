@@ -7,6 +7,7 @@ import { compileForTool } from '../../policy/loading/compile.ts';
 import { whileProved } from '../../policy/loading/proved-set.ts';
 import { readPolicySource } from '../../policy/loading/source.ts';
 import type { PolicySource } from '../../policy/loading/source.ts';
+import { systemPorts } from '../../runtime/ports.ts';
 import type { PolicyFolder, StreamedPath } from '../remit/remit-facts.ts';
 
 const MAX_PROBLEMS = 20;
@@ -28,7 +29,9 @@ export async function policyFolderOf(folder: string): Promise<PolicyFolder> {
   const source = await readPolicySource(folder);
   if ('unreadable' in source) return { ...none, problems: [`it cannot be read: ${source.unreadable}`] };
   if ('findings' in source) return { ...none, problems: textsOf(source.findings) };
-  const proved = await whileProved(source, compileForTool(), (set) => lintingOf(source, set.catalog, set));
+  const proved = await whileProved(source, compileForTool(), (set) =>
+    lintingOf(source, set.catalog, { nowMs: systemPorts.nowMs(), loaded: set }),
+  );
   if ('findings' in proved) return { ...none, problems: textsOf(proved.findings) };
   const { done, set } = proved;
   const enforced = set.policies.filter(({ shadow }) => !shadow);

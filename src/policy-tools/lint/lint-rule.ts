@@ -16,6 +16,8 @@ export interface LintedSet {
   readonly forbids: ForbidIndex;
   readonly reach: Reach;
   readonly vocabulary: Vocabulary;
+  /** Milliseconds since the Unix epoch. */
+  readonly nowMs: number;
 }
 
 /** A rule: description, level, and check of one policy. */

@@ -37,18 +37,22 @@ export interface LintFinding extends Finding {
 export const lintFindings = (
   source: PolicySource,
   catalog: Catalog,
-  warnings: readonly Finding[],
-): readonly LintFinding[] => lintingOf(source, catalog)(warnings);
+  { warnings, nowMs }: { readonly warnings: readonly Finding[]; readonly nowMs: number },
+): readonly LintFinding[] => lintingOf(source, catalog, { nowMs })(warnings);
 
-/**
- * The same, for warnings that arrive later.
- *
- * @param loaded the result of a load without faults; default: read again
- */
+/** When a set is linted, and what is read of it already. */
+export interface Linting {
+  /** Milliseconds since the Unix epoch. */
+  readonly nowMs: number;
+  /** The result of a load without faults; default: read again. */
+  readonly loaded?: Pick<PolicyFiles, 'policies' | 'templates'>;
+}
+
+/** The same, for warnings that arrive later. */
 export function lintingOf(
   source: PolicySource,
   catalog: Catalog,
-  loaded?: Pick<PolicyFiles, 'policies' | 'templates'>,
+  { nowMs, loaded }: Linting,
 ): (warnings: readonly Finding[]) => readonly LintFinding[] {
   const cedar = withFormsOnce(freshCedar());
   const read = loaded ?? policiesIn(source.policies, cedar);
@@ -58,7 +62,7 @@ export function lintingOf(
   const shapes = 'problem' in schema ? () => null : contextShapes(schema.text, cedar);
   const vocabulary = vocabularyOf(catalog, entities, shapes);
   const policies = read.policies.flatMap((policy) => lintedPolicy(policy, cedar) ?? []);
-  const set = { policies, reach, vocabulary, forbids: forbidIndex(policies, reach) };
+  const set = { reach, vocabulary, forbids: forbidIndex(policies, reach), nowMs };
   const placeAt = new Map(source.policies.map((file) => [file.file, placesIn(file.text)]));
   const byPolicy = policies.map((policy) => {
     const found = Array.from(lintRules).flatMap(([rule, { level, check }]) =>
@@ -70,7 +74,8 @@ export function lintingOf(
     );
     return { policy, found };
   });
-  const ofCatalog = catalog.remarks.map((remark) => ({ level: 'warning', policy: null, ...remark }) as const);
+  const remarks = catalog.remarks.map((remark) => ({ level: 'warning', policy: null, ...remark }) as const);
+  const ofCatalog = [...remarks, ...expiredExceptions(catalog, nowMs)];
   const ofTemplates = unlinkedTemplates(read).map(unlinked);
   return (warnings) => {
     const warningsAt = Map.groupBy(warnings, placeText);
@@ -82,6 +87,23 @@ export function lintingOf(
     });
     return inReadingOrder([...ofCatalog, ...ofTemplates, ...oncePerTemplate(findings)]);
   };
+}
+
+/** Exceptions of `staticSecrets` whose last day is over: they let nothing pass, and somebody meant to do without them by then. */
+function expiredExceptions({ actions }: Catalog, nowMs: number): readonly LintFinding[] {
+  const all = new Set([...actions.values()].flatMap(({ staticSecrets }) => staticSecrets));
+  return [...all]
+    .filter(({ untilMs }) => untilMs <= nowMs)
+    .map(({ owner, untilMs, place }) => ({
+      rule: 'expired-exception',
+      level: 'warning',
+      policy: null,
+      file: place.file,
+      line: place.line,
+      column: place.column,
+      message: `the exception of \`${owner}\` ended on ${new Date(untilMs - 1).toISOString().slice(0, 10)}: it lets no secret pass`,
+      help: 'delete it, with the policies that are for it; or let its owner answer for a later `until`',
+    }));
 }
 
 /** A template without links decides nothing. */

@@ -11,9 +11,10 @@ import type { Complaint, LintedSet, LintRule } from './lint-rule.ts';
 import { unknownValue } from './unknown-value.ts';
 
 /** Rules about the catalog by id, reported by the catalog itself as `remarks`. */
-export const catalogRules: ReadonlyMap<CatalogRemark['rule'], string> = new Map([
+export const catalogRules = new Map<CatalogRemark['rule'] | 'expired-exception', string>([
   ['query-arguments', 'an entry that reads query arguments and does not declare its body'],
   ['lookalike-path', 'a path parameter that matches another spelling of another route'],
+  ['expired-exception', 'an exception of `staticSecrets` whose last day is over'],
 ]);
 
 /** The rule about templates, by id. */
@@ -70,6 +71,10 @@ export const lintRules: ReadonlyMap<string, LintRule> = new Map<string, LintRule
       level: 'warning',
       check: tokenLife,
     },
+  ],
+  [
+    'expired-policy',
+    { about: 'a policy that matches until an instant, which is over', level: 'warning', check: expiredPolicy },
   ],
   [
     'per-use-value',
@@ -203,6 +208,31 @@ function tokenLife(policy: LintedPolicy): readonly Complaint[] {
     'bound the task by `context.taskSeconds`',
     offsetOf(policy, written(TOKEN_LIFE)),
   );
+}
+
+const NOW: Path = ['context', 'now'];
+
+/** `when { context.now < datetime("…") }`, alone or joined by `&&` with others. */
+function expiredPolicy(policy: LintedPolicy, { nowMs }: LintedSet): readonly Complaint[] {
+  for (const condition of policy.conditions) {
+    const until = condition.startsWith('unless ') ? null : untilOf(JSON.parse(condition));
+    if (until === null || !(Date.parse(until) <= nowMs)) continue;
+    return complaint(
+      `matches until \`${until}\` only, which is over`,
+      'delete it, or let its owner answer for a later instant',
+      offsetOf(policy, written(NOW)),
+    );
+  }
+  return [];
+}
+
+/** The instant before which `context.now` must be; `null` where a condition asks something else. */
+function untilOf(condition: unknown): string | null {
+  const { '<': before, '<=': upTo } = recordExpression(condition);
+  const { left, right } = recordExpression(before ?? upTo);
+  const [instant] = [recordExpression(right)['datetime']].flat();
+  const text = recordExpression(instant)['Value'];
+  return pathOf(left)?.join('.') === NOW.join('.') && typeof text === 'string' ? text : null;
 }
 
 /** Values that differ with each use of a token. */

@@ -3,7 +3,10 @@ import { catalogFrom } from '../../../src/action/catalog-assembly.ts';
 import { lintFindings } from '../../../src/policy-tools/lint/lint.ts';
 import { lintRules } from '../../../src/policy-tools/lint/rules.ts';
 import { policySetFrom } from '../../../src/policy/loading/load.ts';
+import { must } from '../../builders/must.ts';
 import { compileHere, exampleCatalog, folderWith } from '../../builders/policy-folder.ts';
+
+const NOW_MS = Date.parse('2026-07-01T00:00:00Z');
 
 const uid = (type: string, id: string) => ({ type: `Remit::${type}`, id });
 const entities = JSON.stringify([
@@ -42,7 +45,7 @@ async function found(policies: string) {
   const catalog = catalogFrom(exampleCatalog, 'actions.yaml');
   const set = await policySetFrom(source, { compile: compileHere });
   if ('findings' in catalog) throw new Error('the shipped catalog must load');
-  return lintFindings(source, catalog, 'findings' in set ? [] : set.warnings);
+  return lintFindings(source, catalog, { warnings: 'findings' in set ? [] : set.warnings, nowMs: NOW_MS });
 }
 const short = async (policies: string) =>
   (await found(policies)).map(({ rule, policy: id, line, column }) => `${rule} ${id} ${line}:${column}`);
@@ -54,6 +57,23 @@ const intent = 'when { context.intent.purpose == "pay" }';
 const claim = 'context.claimed.contains("approval=finance")';
 const attested = 'context.attested.contains({name: "a", value: "b", by: "spiffe://acme.test/w"})';
 const conjunct = 'context.args.name like "x*"';
+
+/** The shipped catalog, in which a server has an exception until a day. */
+const exceptedUntil = (until: string) =>
+  must(
+    catalogFrom(
+      exampleCatalog.replace(
+        /^( *)(?=routes:)/m,
+        `$1staticSecrets: { exceptions: [{ header: authorization, owner: team reporting, until: ${until} }] }\n$1`,
+      ),
+      'actions.yaml',
+    ),
+  );
+
+const expired = (until: string) =>
+  lintFindings(folderWith(permit, { entities }), exceptedUntil(until), { warnings: [], nowMs: NOW_MS }).filter(
+    ({ rule }) => rule === 'expired-exception',
+  );
 
 describe('lintFindings', () => {
   const rows: readonly (readonly [string, string, readonly unknown[]])[] = [
@@ -103,6 +123,28 @@ describe('lintFindings', () => {
     ],
     ['a trust domain', policy('permit', 'p', { of: 'principal in Remit::TrustDomain::"acme.test"' }), []],
     ['what is impossible by its types', policy('permit', 'p', { rest: 'when { false }' }), ['never-matches p 1:1']],
+    [
+      'an instant that is over',
+      policy('permit', 'p', { rest: 'when { context.now < datetime("2026-07-01") }' }),
+      ['expired-policy p 1:116', 'per-use-value p 1:116'],
+    ],
+    [
+      'an instant that is over, among other conditions',
+      policy('permit', 'p', { rest: `when { ${conjunct} && context.now <= datetime("2026-06-30T23:59:59Z") }` }),
+      ['expired-policy p 1:147', 'per-use-value p 1:147'],
+    ],
+    [
+      'an instant to come',
+      policy('permit', 'p', { rest: 'when { context.now < datetime("2026-07-02") }' }),
+      ['per-use-value p 1:116'],
+    ],
+    [
+      'an instant to come after one that is over',
+      policy('permit', 'p', {
+        rest: 'when { context.now < datetime("2026-01-01") || context.now < datetime("2027-01-01") }',
+      }),
+      ['per-use-value p 1:116'],
+    ],
     [
       'a permit that a forbid covers',
       permit + policy('forbid', 'f', { of: 'principal', to: 'action' }),
@@ -321,6 +363,22 @@ describe('lintFindings', () => {
   it('has a row for every rule', () => {
     const shown = new Set(rows.flatMap(([, , lines]) => lines.map((line) => String(line).split(' ')[0])));
     expect([...lintRules.keys()].filter((rule) => !shown.has(rule))).toEqual([]);
+  });
+
+  it('finds an exception of the catalog whose last day is over', () => {
+    expect(expired('2026-06-30')).toEqual([
+      {
+        rule: 'expired-exception',
+        level: 'warning',
+        policy: null,
+        file: 'actions.yaml',
+        line: expect.any(Number),
+        column: expect.any(Number),
+        message: 'the exception of `team reporting` ended on 2026-06-30: it lets no secret pass',
+        help: 'delete it, with the policies that are for it; or let its owner answer for a later `until`',
+      },
+    ]);
+    expect(expired('2026-07-01')).toEqual([]);
   });
 
   it('advises attested values in place of a claim', async () => {

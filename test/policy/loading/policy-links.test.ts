@@ -180,7 +180,7 @@ describe('links of templates', () => {
     const set = await mustLoad(source);
     expect(set.policies.map(({ id }) => id)).toEqual(['x']);
     const catalog = mustCatalog(exampleCatalog);
-    const found = lintFindings(source, catalog, set.warnings);
+    const found = lintFindings(source, catalog, { warnings: set.warnings, nowMs: 0 });
     expect(found.filter(({ rule }) => rule === 'unlinked-template')).toMatchObject([
       { policy: 'other', file: 'p/a.cedar', line: 6, column: 1 },
     ]);
@@ -190,7 +190,9 @@ describe('links of templates', () => {
     const wrong = template.replace('"GET"', '"GOT"');
     const source = withLinks(wrong, [link('x'), link('y'), link('z', 'raeders')]);
     const catalog = mustCatalog(exampleCatalog);
-    const found = lintFindings(source, catalog, []).filter(({ rule }) => rule !== 'permit-any-agent');
+    const found = lintFindings(source, catalog, { warnings: [], nowMs: 0 }).filter(
+      ({ rule }) => rule !== 'permit-any-agent',
+    );
     expect(found).toMatchObject([
       { rule: 'never-matches', policy: 'z', line: 2, column: 1, help: 'did you mean "readers"?' },
       { rule: 'unknown-value', policy: 'x', line: 5, column: 34, help: 'did you mean "GET"?' },
