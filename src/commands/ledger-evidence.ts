@@ -1,6 +1,7 @@
 import { accountName } from '../runtime/account-name.ts';
 import type { LedgerPlace } from '../evidence/counted.ts';
 import { anchorsSeen, headOf, sampledIn } from '../evidence/ledger-reading.ts';
+import { OpenPermits } from '../evidence/open-permits.ts';
 import { PolicyLoadsSeen, policySetsIn } from '../evidence/policy-sets.ts';
 import { frameworks } from '../evidence/frameworks.ts';
 import type { Framework } from '../evidence/framework.ts';
@@ -163,7 +164,7 @@ async function reportOn(asked: Asked, io: Io): Promise<EvidenceReport | CommandR
   if (isCommandRefusal(before)) return before;
   const { head, origin } = before;
   const seed = { text: asked.seed ?? head?.root ?? origin, isGiven: asked.seed !== undefined };
-  const counting = tally({ seed: seed.text, perClass: asked.size });
+  const counting = tally({ seed: seed.text, perClass: asked.size, openPermits: new OpenPermits(folder) });
   const loads = new PolicyLoadsSeen(asked.toMs);
   // INVARIANT: what is counted is what was verified: each record is counted while its log is, by its own instant.
   const found = verdictIn(folder, asked, ({ seq, record }) => {

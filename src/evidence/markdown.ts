@@ -124,7 +124,7 @@ function controlOf(control: ControlEvidence): readonly string[] {
     ...aliases.map((alias) => `- also asked for as ${cell(alias.id)} (${cell(alias.source)})`),
     `- ${coverage === 'none' ? 'no evidence' : coverage}: ${state}`,
     ...enforced.map((each) => `- ${each.id} ${each.title} (records: ${each.count}): ${each.shows}`),
-    ...(coverage === 'none' ? [] : [`- exceptions: ${exceptionsText(control, MAX_ROWS)}`]),
+    ...(coverage === 'none' ? [] : [`- exceptions: ${exceptionsText(control, MAX_ROWS)}`, ...decidedBy(control)]),
     ...(first === null || last === null
       ? []
       : [`- first ${first.at} (record ${first.ref}), last ${last.at} (record ${last.ref})`]),
@@ -133,6 +133,25 @@ function controlOf(control: ControlEvidence): readonly string[] {
     '',
   ];
 }
+
+/** Which policies decided, and whether any of them restricted what it allowed. */
+function decidedBy({ policies, allowed, unrestricted }: ControlEvidence): readonly string[] {
+  if (policies.length === 0) return [];
+  const named = policies.slice(0, MAX_ROWS).map(({ id, set, count, isOpen }) => {
+    const what = isOpen === null ? ', its text is not here' : isOpen ? ', **permits everything**' : '';
+    return `${cell(id)} ${count} (set \`${cell(set.slice(0, SET_LETTERS))}\`${what})`;
+  });
+  const more = policies.length > named.length ? [`${policies.length - named.length} more`] : [];
+  return [
+    `- decided by: ${[...named, ...more].join(', ')}`,
+    ...(unrestricted === 0
+      ? []
+      : [`- **not restricted**: a permit without scope and conditions allowed ${unrestricted} of ${allowed} calls`]),
+  ];
+}
+
+/** Enough of a hash to find the set below. */
+const SET_LETTERS = 16;
 
 const exceptionsText = ({ exceptions }: Pick<ControlEvidence, 'exceptions'>, max: number): string =>
   exceptions.length === 0

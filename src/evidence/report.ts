@@ -2,9 +2,9 @@ import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
 import type { Records, Verdict } from '../ledger/verdict.ts';
 import { type CountedRecords, type LedgerPlace, type RecordRef, refOf, totalOf } from './counted.ts';
 import { type ClassId, evidenceClasses } from './evidence-class.ts';
-import type { ControlCoverage, Framework } from './framework.ts';
+import type { Control, ControlCoverage, Framework } from './framework.ts';
 import { byPlace } from './sample.ts';
-import type { ClassTally, Tally } from './tally.ts';
+import type { ClassTally, DecidingPolicy, Tally } from './tally.ts';
 
 /** An anchor used for the verdict. */
 export interface AnchorSeen {
@@ -53,7 +53,16 @@ export interface ControlEvidence {
   readonly coverage: ControlCoverage;
   readonly limit: string;
   /** Whether records of the period show anything of it. */
-  readonly state: 'evidenced' | 'no record in this period' | 'not evidenced by this ledger';
+  readonly state:
+    | 'evidenced'
+    | 'recorded, but a permit of everything allowed every call'
+    | 'no record in this period'
+    | 'not evidenced by this ledger';
+  /** The policies that decided the counted calls, most frequent first, those of two sets apart. */
+  readonly policies: readonly DecidingPolicy[];
+  /** Allowed calls, and those of them that a permit without a scope or a condition allowed. */
+  readonly allowed: number;
+  readonly unrestricted: number;
   readonly enforced: readonly {
     readonly id: ClassId;
     readonly title: string;
@@ -134,18 +143,18 @@ export const controlsOf = (framework: Framework, { classes }: Tally): readonly C
   framework.controls.map((control) => {
     const tallies = control.classes.flatMap((id) => classes.get(id) ?? []);
     const all = totalOf(tallies);
+    // Of the classes, this one has every call that policies allowed.
+    const calls = tallies.find(({ id }) => id === 'E3');
     return {
       id: control.id,
       title: control.title,
       aliases: control.aliases,
       coverage: control.coverage,
       limit: control.limit,
-      state:
-        control.coverage === 'none'
-          ? 'not evidenced by this ledger'
-          : all.count === 0
-            ? 'no record in this period'
-            : 'evidenced',
+      state: stateOf(control, { count: all.count, calls }),
+      policies: policiesOf(tallies),
+      allowed: calls?.allowed ?? 0,
+      unrestricted: calls?.unrestricted ?? 0,
       enforced: tallies.map(enforcedBy),
       exceptions: exceptionsOf(tallies),
       first: instantOf(all.first),
@@ -160,6 +169,26 @@ export const controlsOf = (framework: Framework, { classes }: Tally): readonly C
       ],
     };
   });
+
+function stateOf(
+  { coverage }: Control,
+  { count, calls }: { readonly count: number; readonly calls: ClassTally | undefined },
+): ControlEvidence['state'] {
+  if (coverage === 'none') return 'not evidenced by this ledger';
+  if (count === 0) return 'no record in this period';
+  const isOpen = calls !== undefined && calls.allowed > 0 && calls.unrestricted === calls.allowed;
+  return coverage === 'enforces' && isOpen ? 'recorded, but a permit of everything allowed every call' : 'evidenced';
+}
+
+/** A record can be of several classes, so the largest count of a policy is taken. */
+function policiesOf(tallies: readonly ClassTally[]): readonly DecidingPolicy[] {
+  const byName = new Map<string, DecidingPolicy>();
+  for (const policy of tallies.flatMap(({ policies }) => policies)) {
+    const name = JSON.stringify([policy.set, policy.id]);
+    if (policy.count > (byName.get(name)?.count ?? 0)) byName.set(name, policy);
+  }
+  return [...byName.values()].toSorted((a, b) => b.count - a.count || (a.id < b.id ? -1 : 1));
+}
 
 /** All classes of a tally. */
 export const classesOf = ({ classes }: Tally): readonly ClassSeen[] =>

@@ -1,5 +1,6 @@
 import { type CountedRecords, CountedByName, none, oneMore, refOf, type LedgerPlace } from './counted.ts';
 import { type ClassId, evidenceClasses, type RecordMembers, fieldText } from './evidence-class.ts';
+import type { OpenPermits } from './open-permits.ts';
 import { sampleOf, scoreOf } from './sample.ts';
 
 /** The records of one class. */
@@ -8,6 +9,21 @@ export interface ClassTally extends CountedRecords {
   /** By code, most frequent first. */
   readonly exceptions: readonly { readonly code: string; readonly count: number }[];
   readonly sampled: readonly LedgerPlace[];
+  /** The policies that decided its records, most frequent first. */
+  readonly policies: readonly DecidingPolicy[];
+  /** Its calls that a policy set allowed, and those of them that a permit of everything allowed. */
+  readonly allowed: number;
+  readonly unrestricted: number;
+}
+
+/** A policy that decided records. */
+export interface DecidingPolicy {
+  readonly id: string;
+  /** Hash of its set. */
+  readonly set: string;
+  readonly count: number;
+  /** Whether it permits everything; `null` if the text of the set is not here. */
+  readonly isOpen: boolean | null;
 }
 
 /** The recorded values of one argument in the allowed uses of an action. */
@@ -36,8 +52,14 @@ export interface Tally {
 const MAX_CODES = 64;
 const MAX_NAMES = 1_000;
 
+interface TallyOptions {
+  readonly seed: string;
+  readonly perClass: number;
+  readonly openPermits: Pick<OpenPermits, 'has'>;
+}
+
 /** Tallies the records of a period, each log in its order, in bounded memory. */
-export function tally({ seed, perClass }: { readonly seed: string; readonly perClass: number }): {
+export function tally({ seed, perClass, openPermits }: TallyOptions): {
   readonly add: (place: LedgerPlace, record: RecordMembers) => void;
   readonly found: () => Tally;
 } {
@@ -47,6 +69,9 @@ export function tally({ seed, perClass }: { readonly seed: string; readonly perC
     counted: none,
     exceptions: new CountedByName(MAX_CODES),
     sample: sampleOf(perClass),
+    policies: new CountedByName(MAX_NAMES),
+    allowed: 0,
+    unrestricted: 0,
   }));
   const [actors, agents, actions, policySets] = Array.from({ length: 4 }, () => new CountedByName(MAX_NAMES));
   const args = new ArgumentTally();
@@ -54,12 +79,18 @@ export function tally({ seed, perClass }: { readonly seed: string; readonly perC
     add: (place, record) => {
       records = oneMore(records, place);
       const score = scoreOf(seed, refOf(place));
+      const deciding = decidingOf(record);
+      const isAllowed = record['decision'] === 'allow' && deciding.length > 0;
+      const isUnrestricted = isAllowed && deciding.some(({ set, id }) => openPermits.has(set, id) === true);
       for (const of of classes) {
         if (!of.entry.matches(record)) continue;
         of.counted = oneMore(of.counted, place);
         of.sample.offer(place, score);
         const code = of.entry.exceptionOf(record);
         if (code !== null) of.exceptions.add(code, place);
+        for (const policy of deciding) of.policies.add(JSON.stringify([policy.set, policy.id]), place);
+        if (isAllowed) of.allowed += 1;
+        if (isUnrestricted) of.unrestricted += 1;
       }
       addNamed(actors, actorOf(record), place);
       const kind = fieldText(record, 'kind');
@@ -71,11 +102,16 @@ export function tally({ seed, perClass }: { readonly seed: string; readonly perC
     found: () => ({
       records,
       classes: new Map(
-        classes.map(({ entry: { id }, counted, exceptions, sample }) => {
+        classes.map(({ entry: { id }, counted, exceptions, sample, policies, allowed, unrestricted }) => {
           const { named, others } = exceptions.found();
           const codes = named.map(({ name: code, count }) => ({ code, count }));
           const rest = others.count === 0 ? [] : [{ code: 'others', count: others.count }];
-          return [id, { id, ...counted, exceptions: [...codes, ...rest], sampled: sample.chosen() }];
+          const decided = policies.found().named.map(({ name, count }): DecidingPolicy => {
+            const [set = '', policy = ''] = JSON.parse(name) as readonly string[];
+            return { id: policy, set, count, isOpen: openPermits.has(set, policy) };
+          });
+          const of = { policies: decided, allowed, unrestricted };
+          return [id, { id, ...counted, exceptions: [...codes, ...rest], sampled: sample.chosen(), ...of }];
         }),
       ),
       actors: foundIn(actors),
@@ -85,6 +121,14 @@ export function tally({ seed, perClass }: { readonly seed: string; readonly perC
       args: args.found(),
     }),
   };
+}
+
+/** The policies that decided a record, each with the hash of its set. */
+function decidingOf(record: RecordMembers): readonly { readonly set: string; readonly id: string }[] {
+  const set = fieldText(record, 'policySet');
+  const { policyIds } = record;
+  if (set === null || !Array.isArray(policyIds)) return [];
+  return policyIds.flatMap((id) => (typeof id === 'string' ? [{ set, id }] : []));
 }
 
 const foundIn = (counted: CountedByName | undefined): ReturnType<CountedByName['found']> =>

@@ -11,7 +11,9 @@ const thief = 'spiffe://acme.test/ns/agents/sa/thief';
 const task = '019b76da-a800-7000-8000-000000000001';
 const span = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) };
 /** Its policy set. */
-export const source = folderWith('@id("pay") permit (principal, action, resource);');
+export const source = folderWith(
+  '@id("pay") permit (principal, action == Remit::Action::"payments.create", resource) when { context.risk == "high" };',
+);
 
 /** The hash of its policy set. */
 export const policySet = hashOf(source);
@@ -132,13 +134,15 @@ const records: readonly LedgerRecord[] = [
 ];
 
 /** A closed ledger like that of the demo, in its own folder, with the texts of its policies. */
-export async function demoLedger(folder: string): Promise<DiskLedger> {
+export async function demoLedger(folder: string, policies = source): Promise<DiskLedger> {
+  const hash = hashOf(policies);
   const ledger = diskLedger(folder, 0, { isClosed: false });
   for (const record of records) {
-    const failure = ledger.log.append([{ bytes: encoded(record).bytes, outbox: null }], 'f'.repeat(32));
+    const own = 'policySet' in record ? { ...record, policySet: hash } : record;
+    const failure = ledger.log.append([{ bytes: encoded(own).bytes, outbox: null }], 'f'.repeat(32));
     if (failure !== null) throw new Error(failure.detail);
   }
   ledger.log.close();
-  must(await keepPolicies(ledger.folder, { hash: policySet, source }));
+  must(await keepPolicies(ledger.folder, { hash, source: policies }));
   return ledger;
 }

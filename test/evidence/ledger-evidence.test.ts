@@ -8,6 +8,7 @@ import { frameworks } from '../../src/evidence/frameworks.ts';
 import type { EvidenceReport } from '../../src/evidence/report.ts';
 import { keptPoliciesFile } from '../../src/ledger/log/kept-policies.ts';
 import { type DiskLedger, ran, segmentsOf, tamper } from '../commands/ledgers.ts';
+import { folderWith } from '../builders/policy-folder.ts';
 import { scratch } from '../builders/scratch.ts';
 import { demoLedger, policySet } from './demo-ledger.ts';
 
@@ -48,6 +49,7 @@ const normalised = (text: string): string =>
     .replaceAll(/remit\.acme\.test\/main\/[0-9a-f]+/g, '(origin)')
     .replaceAll(/root `[^`]+`/g, 'root `(hash)`')
     .replaceAll(/sha-256:[\w-]{43}/g, 'sha-256:(hash)')
+    .replaceAll(/set `sha-256:[\w-]{8}`/g, 'set `sha-256:(hash)`')
     .replace(/^- made: .*$/m, '- made: (then and by whom)')
     // The shipped catalog and schema are left out.
     .replaceAll(/`(actions\.yaml|base\.cedarschema)`, \d+ bytes:\n\n(`{3,})text\n[^]*?\n\2/g, '`$1` (text)');
@@ -94,6 +96,30 @@ describe('remit ledger evidence', () => {
     expect(report.ledger).toMatchObject({ verdict: { kind: 'sound', bare: null, anchored: { from: 1 } } });
   });
 
+  it('says by which policies a control was enforced, and that it was not by a permit of everything', async () => {
+    const control = controlIn(await reportOf('csf-2.0'), 'PR.AA-05');
+    const pay = { id: 'pay', set: policySet, count: 2, isOpen: false };
+    expect(control).toMatchObject({ state: 'evidenced', policies: [pay], allowed: 2, unrestricted: 0 });
+
+    const open = await demoLedger(
+      folder(),
+      folderWith('@id("pay") permit (principal, action, resource) when { true };'),
+    );
+    const asked = ['--ledger', open.folder, '--key', open.key, '--framework', 'csf-2.0', ...period];
+    const report: EvidenceReport = JSON.parse((await ran(ledgerEvidence, ...asked, '--format', 'json')).out);
+    expect(controlIn(report, 'PR.AA-05')).toMatchObject({
+      coverage: 'enforces',
+      state: 'recorded, but a permit of everything allowed every call',
+      policies: [{ id: 'pay', count: 2, isOpen: true }],
+      allowed: 2,
+      unrestricted: 2,
+    });
+    const { out } = await ran(ledgerEvidence, ...asked);
+    expect(out).toMatch(/^- decided by: pay 2 \(set `sha-256:\S{8}`, \*\*permits everything\*\*\)$/m);
+    expect(out).toMatch(/^- \*\*not restricted\*\*: a permit without scope and conditions allowed 2 of 2 calls$/m);
+    expect(out).toMatch(/^- enforces: recorded, but a permit of everything allowed every call$/m);
+  });
+
   it('shows the policy text with its hash, origin and key, and refuses any other text', async () => {
     const [set] = (await reportOf('ai-rmf')).policySets;
     expect(set).toMatchObject({
@@ -104,7 +130,7 @@ describe('remit ledger evidence', () => {
     });
     expect(set?.files.at(-1)).toMatchObject({
       name: 'a.cedar',
-      text: '@id("pay") permit (principal, action, resource);',
+      text: expect.stringMatching(/^@id\("pay"\) permit /),
     });
     const other = await demoLedger(folder());
     const file = keptPoliciesFile(other.folder, policySet);
@@ -213,6 +239,20 @@ describe('frameworks', () => {
       }
     },
   );
+
+  it.each([
+    ['owasp-asi-2026', 'ASI04', 'Agentic Supply Chain Vulnerabilities'],
+    ['eu-ai-act', 'Article 12(1)', /^Record-keeping: /],
+    ['eu-ai-act', 'Article 14(4)(e)', /^Human oversight: /],
+    ['eu-ai-act', 'Article 19(1)', /^Automatically generated logs: /],
+    ['eu-ai-act', 'Article 26(6)', /^Obligations of deployers of high-risk AI systems: /],
+    ['iso-42001', 'A.6.2.8', 'AI system recording of event logs'],
+    ['soc-2', 'CC6.1', /^The entity implements logical access security software, infrastructure, and architectures /],
+    ['iso-27001', '8.15', 'Logging'],
+  ])('%s has %s by its published title', (framework, id, title) => {
+    const found = frameworks.get(framework)?.controls.find((each) => each.id === id)?.title;
+    expect(found).toEqual(typeof title === 'string' ? title : expect.stringMatching(title));
+  });
 
   it('mark other names as unverified aliases', () => {
     const aliases = [...frameworks.values()].flatMap(({ controls }) =>

@@ -23,7 +23,7 @@ export const owaspAsi2026: Framework = {
       limit: 'privileges of tasks; standing privileges elsewhere are not known here',
       aliases: [{ id: 'AGENT-04', source: 'unverified: no publication of OWASP was found that uses this id' }],
     }),
-    control('ASI04', 'Agentic Supply Chain', {
+    control('ASI04', 'Agentic Supply Chain Vulnerabilities', {
       coverage: 'partial',
       classes: '5 6',
       limit: 'a kill switch alone; components are not inspected',
