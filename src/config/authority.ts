@@ -4,7 +4,7 @@ import { listed, section } from './fields.ts';
 import { socketKeys } from './socket-access.ts';
 import type { SocketKeys } from './socket-access.ts';
 import type { StatePlace } from './state.ts';
-import { address, identifier, spiffeIdText } from './values.ts';
+import { address, identifier, pathIn, spiffeIdText } from './values.ts';
 import type { Address } from './values.ts';
 
 /** Sidecars of an authority, by a pattern of their SPIFFE ID. */
@@ -29,6 +29,11 @@ export interface AuthorityConfig extends SocketKeys {
    * state file, whose one authority is away while it restarts. 1 to 60.
    */
   readonly leaseSeconds: number;
+  /**
+   * File of at least 32 random bytes, the same at all authorities on a PostgreSQL, that authenticates the rows of tasks and tokens. Default `null`:
+   * they are not.
+   */
+  readonly stateKey: string | null;
   /** For a sidecar: the SPIFFE ID of its authorities, over TLS. Default `null`. */
   readonly id: SpiffeId | null;
 }
@@ -48,13 +53,15 @@ const sidecarPattern = textOf<string>('a SPIFFE ID such as `spiffe://acme.test/n
 );
 
 /** Reads the section `authority`. */
-export const authority = section<AuthorityFields>({
-  listen: optional(listed(address), []),
-  sidecars: optional(listed(section<SidecarRule>({ id: sidecarPattern, audiences: listed(identifier) })), []),
-  leaseSeconds: optional(integer(1, MAX_LEASE_SECONDS), null),
-  id: optional(spiffeIdText, null),
-  ...socketKeys('0600'),
-});
+export const authority = (folder: string) =>
+  section<AuthorityFields>({
+    listen: optional(listed(address), []),
+    sidecars: optional(listed(section<SidecarRule>({ id: sidecarPattern, audiences: listed(identifier) })), []),
+    leaseSeconds: optional(integer(1, MAX_LEASE_SECONDS), null),
+    stateKey: optional(pathIn(folder), null),
+    id: optional(spiffeIdText, null),
+    ...socketKeys('0600'),
+  });
 
 /** The section with the default of the lease filled in. */
 export const authorityConfigOf = (fields: AuthorityFields, { kind }: StatePlace): AuthorityConfig =>

@@ -155,7 +155,7 @@ const configField = (folder: string, environment: Readonly<Record<string, string
     log,
     policies: policies(folder),
     state: optional(statePlace(folder), defaultState),
-    authority,
+    authority: authority(folder),
     durability: optional(oneOf(['quorum', 'managed', 'single']), 'quorum'),
     endedTasks: section({ keepSeconds: optional(integer(0, 315_360_000), 86_400) }),
     ledger: ledger(folder),

@@ -79,6 +79,12 @@ function authorityContradiction({ state, authority, issuer, svid, extAuthz }: Ro
     const message = 'is required with `state: postgres://…`: it serves sidecars, and no checks of its own';
     return state.kind === 'postgres' ? { field: 'authority.listen', message } : null;
   }
+  if (state.kind !== 'postgres' && authority.stateKey !== null) {
+    return {
+      field: 'authority.stateKey',
+      message: 'is for `state: postgres://…`, whose rows it authenticates: remove it',
+    };
+  }
   if (state.kind === 'postgres' && issuer !== null && issuer.signingKey !== null) {
     const message =
       'must be absent with `state: postgres://…`: each authority makes a key of its own, which never leaves its memory';

@@ -5,7 +5,7 @@ import type { Ports } from '../runtime/ports.ts';
 import { repeatedly } from '../runtime/repeatedly.ts';
 import type { After } from '../runtime/timers.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { SharedKey, SharedKeys } from '../state/shared-keys.ts';
+import type { KeyProofs, SharedKey, SharedKeys } from '../state/shared-keys.ts';
 import { type VerificationKey, verificationKeysFrom } from '../token/jwks.ts';
 import { AHEAD_MS } from './key-schedule.ts';
 import { SilentKeys } from './silent-keys.ts';
@@ -15,6 +15,8 @@ import { ALL, type OwnKeys, type PublicJwks, verificationKeyIn } from './signing
 /** Options of the keys of an authority. */
 export interface ReplicaKeysOptions {
   readonly store: SharedKeys;
+  /** Which keys are of an authority. Default: all that are in the database, as where authorities have no SVID. */
+  readonly proofs?: KeyProofs;
   readonly ports: Pick<Ports, 'monotonicMs'>;
   readonly after: After;
   /** How long a key is published before it signs. Two leases of the sidecars at least: then each has it, or denies. */
@@ -162,7 +164,10 @@ export class ReplicaKeys implements OwnKeys {
     for (const own of this.#own) {
       if (own.publishedMs !== null) continue;
       const { keyId, publicJwk } = own.key;
-      const done = await store.publish({ keyId, jwk: JSON.stringify(publicJwk) });
+      const key = { keyId, jwk: JSON.stringify(publicJwk) };
+      const proof = this.#proofOf(key);
+      if (proof === undefined) return this.#told('write', NO_SVID);
+      const done = await store.publish({ ...key, proof });
       if (done !== 'published') return this.#told('write', isStoreFailure(done) ? done.detail : TOO_MANY);
       this.#told('write', null);
       own.publishedMs = ports.monotonicMs();
@@ -176,7 +181,12 @@ export class ReplicaKeys implements OwnKeys {
     const beganMs = ports.monotonicMs();
     const published = this.#own.filter(({ publishedMs }) => publishedMs !== null);
     if (published.length === 0) return;
-    const held = await store.touch(published.map(({ key }) => key.keyId));
+    const held = await store.touch(
+      published.map(({ key: { keyId, publicJwk } }) => ({
+        keyId,
+        proof: this.#proofOf({ keyId, jwk: JSON.stringify(publicJwk) }) ?? null,
+      })),
+    );
     if (isStoreFailure(held)) return this.#told('write', held.detail);
     this.#told('write', null);
     this.#drop(({ keyId }) => !held.has(keyId));
@@ -201,7 +211,9 @@ export class ReplicaKeys implements OwnKeys {
   #apply(rows: readonly SharedKey[]): string | null {
     const before = this.#jwks.keys.map(({ kid }) => kid).join(' ');
     this.#rows = rows;
-    const valid = rows.filter(({ revokedAtMs }) => revokedAtMs === null);
+    const unproven = new Map(rows.map((row) => [row, this.#options.proofs?.problem(row) ?? null]));
+    const valid = rows.filter((row) => row.revokedAtMs === null && unproven.get(row) === null);
+    const [foreign] = rows.flatMap((row) => (row.revokedAtMs === null ? (unproven.get(row) ?? []) : []));
     const jwks = { keys: valid.map(({ jwk }) => JSON.parse(jwk)) };
     const verification = valid.length === 0 ? [] : verificationKeysFrom(jwks, ALL);
     // An unusable set withdraws all keys: a bad row must not keep a revoked key in use.
@@ -210,7 +222,14 @@ export class ReplicaKeys implements OwnKeys {
     const known = new Set(valid.map(({ keyId }) => keyId));
     this.#drop(({ keyId }) => !known.has(keyId));
     if (this.#jwks.keys.map(({ kid }) => kid).join(' ') !== before) this.#options.onPublished(this.#jwks);
-    return isProblem(verification) ? `the key set of the database ${verification.problem}` : null;
+    if (isProblem(verification)) return `the key set of the database ${verification.problem}`;
+    return foreign === undefined ? null : `a key in the database ${foreign}: no token of it counts`;
+  }
+
+  /** `undefined` while there is no SVID to prove it by. */
+  #proofOf(key: Pick<SharedKey, 'keyId' | 'jwk'>): string | null | undefined {
+    const { proofs } = this.#options;
+    return proofs === undefined ? null : (proofs.prove(key) ?? undefined);
   }
 
   /** Forgets private keys whose public key is revoked or gone. */
@@ -233,5 +252,6 @@ export class ReplicaKeys implements OwnKeys {
   }
 }
 
+const NO_SVID = 'there is no SVID to prove by that this authority publishes its key';
 const TOO_MANY =
   'the database has too many signing keys: those of authorities that are gone are removed 20 minutes after their end';

@@ -4,6 +4,7 @@ import { LOST_COMMITS } from '../fleet/fleet-report.ts';
 import type { DatabaseReport } from '../fleet/fleet-report.ts';
 import { addressText } from '../config/values.ts';
 import type { Ports } from '../runtime/ports.ts';
+import { isProblem } from '../runtime/problem.ts';
 import { repeatedly } from '../runtime/repeatedly.ts';
 import { after } from '../runtime/timers.ts';
 import { isStoreFailure, storeFailure } from '../sqlite/store-failure.ts';
@@ -15,6 +16,7 @@ import { ProofMemory } from '../token/proof-memory.ts';
 import { defaultProofRules } from '../token/proof.ts';
 import type { OutboxSource } from './ledger.ts';
 import type { StartProblem } from './start-problem.ts';
+import { stateKeyFrom } from './state-key.ts';
 import type { State } from './state.ts';
 
 /** Dependencies of a database. */
@@ -42,12 +44,20 @@ export async function openDatabase(
   { ports, log, faults, onFatal, onRecords, onWrite, closers }: DatabaseServices,
 ): Promise<State | StartProblem> {
   const [listen] = authority.listen;
+  const stateKey = authority.stateKey === null ? null : stateKeyFrom(authority.stateKey);
+  if (isProblem(stateKey)) return stateKey;
   const state = await openPostgresState({
     target,
     durability,
     clocks: ports,
     randomBytes: ports.randomBytes,
     address: listen === undefined ? '' : addressText(listen),
+    stateKey,
+    onForged: (what) =>
+      faults.set(
+        'rows of the database',
+        `${what} is not as an authority wrote it, and counts as not there: somebody else writes the database, or an authority has another \`authority.stateKey\``,
+      ),
     onRestored: () => onFatal('the database was restored: the process must start again'),
     onRecords,
     onWrite,

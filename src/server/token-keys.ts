@@ -4,6 +4,7 @@ import { type OwnKeys, type PublicJwks, SigningKeys } from '../issuer/signing-ke
 import { after } from '../runtime/timers.ts';
 import type { KeyRing } from '../token/keys.ts';
 import type { Closers } from './closers.ts';
+import { keyProofsOf } from './key-proofs.ts';
 import { openKeyRing } from './keys.ts';
 import type { Parts } from './parts.ts';
 import { movedKeysWarning } from './signing-key-place.ts';
@@ -49,7 +50,14 @@ export async function openTokenKeys(
   let readKeys: TokenKeysOfProcess['readKeys'] = null;
   if (issuer !== null && parts.database !== null) {
     const store = parts.database.state.keys;
-    const keys = await ReplicaKeys.open({ ...options, store, isCurrent, waitMs: waitMsOf(config) });
+    const proofs = parts.svid === null ? null : keyProofsOf(parts.svid, { issuer: issuer.url, nowMs: ports.nowMs });
+    const keys = await ReplicaKeys.open({
+      ...options,
+      store,
+      ...(proofs && { proofs }),
+      isCurrent,
+      waitMs: waitMsOf(config),
+    });
     signingKeys = keys;
     readKeys = (position) => keys.readTo(position);
   } else if (issuer !== null) {

@@ -125,7 +125,7 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
   it('`remit key` lists and revokes keys, and says so where there is none, or no authority that could use one', async () => {
     const cause = ['--cause', 'its memory was read', '--by', 'Ada'];
     expect(await run(keyCommand, 'list')).toEqual({ exit: 0, said: 'no keys' });
-    expect(await state.keys.publish({ keyId: 'kid-1', jwk: '{"kty":"EC"}' })).toBe('published');
+    expect(await state.keys.publish({ keyId: 'kid-1', jwk: '{"kty":"EC"}', proof: null })).toBe('published');
     expect((await run(keyCommand, 'list')).said).toMatch(
       new RegExp(`^kid-1  ${state.replica}  published 20[^ ]+Z  last seen 20[^ ]+Z$`),
     );

@@ -6,11 +6,11 @@ import type { IssuedTokenState } from '../../task/issued-token.ts';
 import type { Task } from '../../task/task.ts';
 import { isStorable } from '../stored-text.ts';
 import type { TaskKey } from '../store.ts';
-import { taskFrom } from '../task-row.ts';
 import type { Database } from './database.ts';
 import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
 import type { FeedHead } from './feed-head.ts';
-import { historyFrom, issuedFrom } from './rows-read.ts';
+import type { RowReader } from './row-seal.ts';
+import { historyFrom, issuedOf } from './rows-read.ts';
 
 /** A task with those of its tokens that are asked for. */
 export interface AskedCard {
@@ -44,7 +44,10 @@ const CARDS = `SELECT ${HEAD_COLUMNS}, to_json(t) AS task, to_json(y) AS history
   WHERE h.part = 0 ORDER BY k.n`;
 
 /** The cards of tasks, of one snapshot of the primary. Text that is never stored names no task and no token. */
-export async function cardsOf(database: Database, asked: readonly AskedCard[]): Promise<CardsAtHead | StoreFailure> {
+export async function cardsOf(
+  { database, rows }: { readonly database: Database; readonly rows: RowReader },
+  asked: readonly AskedCard[],
+): Promise<CardsAtHead | StoreFailure> {
   const result = await database.read(CARDS, [
     asked.map(({ key }) => storable(key.issuer)),
     asked.map(({ key }) => storable(key.id)),
@@ -52,21 +55,24 @@ export async function cardsOf(database: Database, asked: readonly AskedCard[]): 
   ]);
   if (isStoreFailure(result)) return result;
   const head = headFrom(result.rows[0]);
-  return { head, cards: asked.length === 0 ? [] : result.rows.map(cardFrom) };
+  return { head, cards: asked.length === 0 ? [] : result.rows.map((row) => cardFrom(row, rows)) };
 }
 
 const storable = (text: string): string => (isStorable(text) ? text : '');
 
 type Row = Readonly<Record<string, unknown>>;
 
-function cardFrom({ task, tokens, history }: Row): TaskCard | null {
-  if (task === null) return null;
+function cardFrom({ task, tokens, history }: Row, { taskIn, tokenIn }: RowReader): TaskCard | null {
   // JSON of rows.
-  const row = task as Row;
+  const rooted = task === null ? null : taskIn(task as Row);
+  if (rooted === null) return null;
   return {
-    task: taskFrom(row),
-    root: String(row['root']),
-    tokens: (tokens as readonly Row[]).map(issuedFrom),
+    task: rooted.task,
+    root: rooted.root,
+    tokens: (tokens as readonly Row[]).flatMap((row) => {
+      const token = tokenIn(row);
+      return token === null ? [] : [issuedOf(token)];
+    }),
     history: history === null ? noHistory : historyFrom(history as Row),
   };
 }

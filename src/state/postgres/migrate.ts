@@ -17,6 +17,7 @@ import {
 } from './schema.ts';
 import { KEYS_SCHEMA } from './keys-schema.ts';
 import { RIGHTS_SCHEMA } from './rights-schema.ts';
+import { PARTS_OF_SETTLED } from './settled-parts.ts';
 
 /** A migration that was done, or that there was none to do. */
 export interface Migrated {
@@ -42,16 +43,21 @@ const steps: readonly string[] = [
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};
   CREATE TABLE IF NOT EXISTS ${SCHEMA_NAME}.version (id smallint PRIMARY KEY CHECK (id = 1), version integer NOT NULL)`;
 
-/** What a process that serves may do: no DDL, and no change of the version, the key and the fleet. */
+/**
+ * What a process that serves may do: no DDL, no change of the version, the key and the fleet, and nothing of the keys that are revoked. What it may not
+ * change of the other rows, their triggers say (`rights-schema.ts`). It empties partitions of `settled` alone.
+ */
 const grantsTo = (role: string): string => `
   GRANT USAGE ON SCHEMA ${SCHEMA_NAME} TO ${role};
-  GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA ${SCHEMA_NAME} TO ${role};
+  GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${SCHEMA_NAME} TO ${role};
+  GRANT TRUNCATE ON ${SETTLED} TO ${role};
   REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON ${SCHEMA_NAME}.version, ${SCHEMA_NAME}.digest_key FROM ${role};
   REVOKE UPDATE, DELETE, TRUNCATE ON ${SCHEMA_NAME}.fleet FROM ${role};
   REVOKE INSERT, DELETE, TRUNCATE ON ${SCHEMA_NAME}.feed_head, ${SCHEMA_NAME}.outbox_head FROM ${role};
-  REVOKE UPDATE, TRUNCATE ON ${SCHEMA_NAME}.received FROM ${role};
-  REVOKE TRUNCATE ON ${SCHEMA_NAME}.emitters FROM ${role};
-  REVOKE TRUNCATE ON ${SCHEMA_NAME}.tasks, ${SCHEMA_NAME}.tokens, ${SCHEMA_NAME}.budgets, ${SCHEMA_NAME}.histories, ${SCHEMA_NAME}.signing_keys FROM ${role}`;
+  REVOKE UPDATE ON ${SCHEMA_NAME}.received FROM ${role};
+  REVOKE ALL ON ${SCHEMA_NAME}.revoked_keys FROM ${role}`;
+
+const SETTLED = Array.from({ length: PARTS_OF_SETTLED }, (_, part) => `${SCHEMA_NAME}.settled_${part}`).join(', ');
 
 /**
  * Brings the tables of a database to the version of this build, in one transaction, forward only. Two at a time wait for one another.

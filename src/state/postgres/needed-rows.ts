@@ -2,9 +2,9 @@ import type { PoolClient } from 'pg';
 import { keyText } from './key-text.ts';
 import { BEGIN, flight } from './flight.ts';
 import type { Statement } from './flight.ts';
-import { taskFrom } from '../task-row.ts';
 import type { TaskKey } from '../store.ts';
-import { historyFrom, tokenFrom } from './rows-read.ts';
+import type { RowReader } from './row-seal.ts';
+import { historyFrom } from './rows-read.ts';
 import { RowSet } from './row-set.ts';
 import { lockAgents, selectStops, stopFrom } from './stop-statements.ts';
 import type { StopQuery } from '../../task/stop.ts';
@@ -75,7 +75,11 @@ interface LockedRows {
 }
 
 /** Begins a transaction, locks the families of what is needed, and reads it: one flight. */
-export async function lockedRows(client: PoolClient, needs: readonly NeededRows[]): Promise<LockedRows> {
+export async function lockedRows(
+  client: PoolClient,
+  needs: readonly NeededRows[],
+  { taskIn, tokenIn }: RowReader,
+): Promise<LockedRows> {
   const keysOf = (name: 'tasks' | 'families' | 'uses' | 'stopping') => needs.flatMap((need) => need[name] ?? []);
   const textsOf = (name: 'tokens' | 'decisions' | 'used') => [...new Set(needs.flatMap((need) => need[name] ?? []))];
   const [families, uses] = [columnsOf(keysOf('families')), columnsOf(keysOf('uses'))];
@@ -105,8 +109,14 @@ export async function lockedRows(client: PoolClient, needs: readonly NeededRows[
   const found = (text: string): readonly Readonly<Record<string, unknown>>[] =>
     results[1 + sent.findIndex((read) => read.text === text)]?.rows ?? [];
   const rows = new RowSet();
-  for (const row of [...found(TASKS), ...found(FAMILIES)]) rows.loadTask(taskFrom(row), String(row['root']));
-  for (const row of found(TOKENS)) rows.loadToken(tokenFrom(row));
+  for (const row of [...found(TASKS), ...found(FAMILIES)]) {
+    const rooted = taskIn(row);
+    if (rooted !== null) rows.loadTask(rooted);
+  }
+  for (const row of found(TOKENS)) {
+    const token = tokenIn(row);
+    if (token !== null) rows.loadToken(token);
+  }
   for (const row of found(BUDGETS)) {
     rows.loadSpent(
       { issuer: String(row['issuer']), id: String(row['task']) },

@@ -12,6 +12,8 @@ import type { BeatsOptions } from './postgres-beats.ts';
 import { readReceipts, readReplicas, writeReceipts } from './replica-rows.ts';
 import type { Replica, ReplicaReceipt } from './replica-rows.ts';
 import type { PositionSeal, SealedPosition } from './position-seal.ts';
+import { readerOf } from './row-seal.ts';
+import type { RowReader } from './row-seal.ts';
 import { reportedUsesOf } from './token-uses.ts';
 
 /** Most changes that are read at once. */
@@ -29,6 +31,8 @@ interface MarkedChanges extends FeedChanges {
 export interface PostgresFeedOptions extends BeatsOptions {
   /** Authenticates the marks of positions. Default: positions get none. */
   readonly seal?: PositionSeal;
+  /** Reads rows of tasks and tokens. Default: all count. */
+  readonly rows?: RowReader;
 }
 
 const AFTER = `SELECT seq, root, is_history, mark FROM remit.feed WHERE part = 0 AND seq > $1 ORDER BY seq LIMIT ${MAX_CHANGES}`;
@@ -41,11 +45,13 @@ const AFTER = `SELECT seq, root, is_history, mark FROM remit.feed WHERE part = 0
 export class PostgresFeed extends PostgresBeats implements Feed {
   readonly #database: Database;
   readonly #seal: PositionSeal | null;
+  readonly #rows: RowReader;
 
-  constructor(database: Database, { seal, ...options }: PostgresFeedOptions) {
+  constructor(database: Database, { seal, rows, ...options }: PostgresFeedOptions) {
     super(database, options);
     this.#database = database;
     this.#seal = seal ?? null;
+    this.#rows = rows ?? readerOf(null);
   }
 
   /** The head now. Its last changes may not be on a standby yet. */
@@ -128,7 +134,7 @@ export class PostgresFeed extends PostgresBeats implements Feed {
 
   /** The cards of tasks, by one snapshot of the primary whose changes standbys have. */
   async cards(asked: readonly AskedCard[]): Promise<CardsAtHead | StoreFailure> {
-    return this.synced(await cardsOf(this.#database, asked));
+    return this.synced(await cardsOf({ database: this.#database, rows: this.#rows }, asked));
   }
 
   /** What was read at a head, once a synced commit has followed that head. */

@@ -3,7 +3,7 @@ import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { KEYS_ROOT } from '../shared-keys.ts';
-import type { KeysAtHead, SharedKey, SharedKeys } from '../shared-keys.ts';
+import type { KeysAtHead, NewSharedKey, SharedKey, SharedKeys } from '../shared-keys.ts';
 import type { Database } from './database.ts';
 import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
 import { BEGIN, commit, flight } from './flight.ts';
@@ -15,18 +15,19 @@ import { addingRecords } from './written-rows.ts';
 const MAX_KEYS = 64;
 
 /** One statement, and so one snapshot. */
-const KEYS = `SELECT ${HEAD_COLUMNS}, (SELECT coalesce(json_agg(json_build_object('keyId', k.kid, 'jwk', k.jwk, 'replica', k.replica,
+const KEYS = `SELECT ${HEAD_COLUMNS}, (SELECT coalesce(json_agg(json_build_object('keyId', k.kid, 'jwk', k.jwk, 'replica', k.replica, 'proof', k.proof, 'wasBefore', k.was_before,
     'publishedAtMs', (extract(epoch FROM k.published_at) * 1000)::bigint, 'seenAtMs', (extract(epoch FROM k.seen_at) * 1000)::bigint,
     'seen', extract(epoch FROM k.seen_at)::text, 'revokedAtMs', (extract(epoch FROM k.revoked_at) * 1000)::bigint)
     ORDER BY k.published_at DESC, k.kid), '[]') FROM remit.signing_keys k) AS keys
   FROM remit.feed_head h WHERE h.part = 0`;
 
-const PUBLISH = `INSERT INTO remit.signing_keys (kid, replica, jwk)
-  SELECT $1, $2, $3 WHERE (SELECT count(*) FROM remit.signing_keys) < ${MAX_KEYS} ON CONFLICT DO NOTHING`;
+const PUBLISH = `INSERT INTO remit.signing_keys (kid, replica, jwk, proof)
+  SELECT $1, $2, $3, $4 WHERE (SELECT count(*) FROM remit.signing_keys) < ${MAX_KEYS} ON CONFLICT DO NOTHING`;
 const FIND = 'SELECT 1 FROM remit.signing_keys WHERE kid = $1';
 const REVOKE = 'UPDATE remit.signing_keys SET revoked_at = clock_timestamp() WHERE kid = $1 AND revoked_at IS NULL';
-const TOUCH = `UPDATE remit.signing_keys SET seen_at = clock_timestamp()
-  WHERE kid = ANY($1::text[]) AND replica = $2 AND revoked_at IS NULL RETURNING kid`;
+const TOUCH = `UPDATE remit.signing_keys k SET seen_at = clock_timestamp(), proof = coalesce(n.proof, k.proof)
+  FROM unnest($1::text[], $3::text[]) n (kid, proof)
+  WHERE k.kid = n.kid AND k.replica = $2 AND k.revoked_at IS NULL RETURNING k.kid`;
 const REMOVE = `DELETE FROM remit.signing_keys k USING unnest($1::text[], $2::text[]) r (kid, seen)
   WHERE k.kid = r.kid AND (r.seen IS NULL OR extract(epoch FROM k.seen_at)::text = r.seen)`;
 /** As the last statement: see `written-rows.ts`. */
@@ -57,16 +58,17 @@ export class PostgresKeys implements SharedKeys {
     return isStoreFailure(read) ? read : read.keys;
   }
 
-  async publish({ keyId, jwk }: Pick<SharedKey, 'keyId' | 'jwk'>): Promise<'published' | 'full' | StoreFailure> {
+  async publish({ keyId, jwk, proof }: NewSharedKey): Promise<'published' | 'full' | StoreFailure> {
     const isThere = await this.#changed([
-      { text: PUBLISH, values: [keyId, this.#feed.id, jwk] },
+      { text: PUBLISH, values: [keyId, this.#feed.id, jwk, proof] },
       { text: FIND, values: [keyId] },
     ]);
     return isStoreFailure(isThere) ? isThere : isThere ? 'published' : 'full';
   }
 
-  async touch(keyIds: readonly string[]): Promise<ReadonlySet<string> | StoreFailure> {
-    const result = await this.#database.read(TOUCH, [keyIds, this.#feed.id]);
+  async touch(keys: readonly Omit<NewSharedKey, 'jwk'>[]): Promise<ReadonlySet<string> | StoreFailure> {
+    const values = [keys.map(({ keyId }) => keyId), this.#feed.id, keys.map(({ proof }) => proof)];
+    const result = await this.#database.read(TOUCH, values);
     return isStoreFailure(result) ? result : new Set(result.rows.map((row) => String(row['kid'])));
   }
 

@@ -16,10 +16,9 @@ import type {
   UseState,
   WaitingRecord,
 } from '../store.ts';
-import { taskFrom } from '../task-row.ts';
 import type { Database } from './database.ts';
 import { cardsOf } from './cards.ts';
-import { tokenFrom } from './rows-read.ts';
+import type { RowReader } from './row-seal.ts';
 
 /** Most rows of a listing. */
 const MAX_ROWS = 1_000;
@@ -31,21 +30,25 @@ type Row = Readonly<Record<string, unknown>>;
 export class PostgresReads {
   readonly #database: Database;
   readonly #nowMs: () => number;
+  readonly #reader: RowReader;
 
-  /** @param nowMs `Store.nowMs` */
-  constructor(database: Database, nowMs: () => number) {
+  /** @param options.nowMs `Store.nowMs` */
+  constructor(database: Database, { nowMs, rows }: { readonly nowMs: () => number; readonly rows: RowReader }) {
     this.#database = database;
     this.#nowMs = nowMs;
+    this.#reader = rows;
   }
 
   async taskOf(issuer: string, id: string): Promise<Task | undefined | StoreFailure> {
     const rows = await this.#rows('SELECT * FROM remit.tasks WHERE issuer = $1 AND id = $2', [issuer, id]);
-    return isStoreFailure(rows) ? rows : rows.map(taskFrom)[0];
+    return isStoreFailure(rows) ? rows : this.#tasksIn(rows)[0];
   }
 
   async useStateOf(issuer: string, id: string, jtiDigest: string): Promise<UseState | undefined | StoreFailure> {
     if (![issuer, id, jtiDigest].every(isStorable)) return notStorable();
-    const found = await cardsOf(this.#database, [{ key: { issuer, id }, jtiDigests: [jtiDigest] }]);
+    const found = await cardsOf({ database: this.#database, rows: this.#reader }, [
+      { key: { issuer, id }, jtiDigests: [jtiDigest] },
+    ]);
     if (isStoreFailure(found)) return found;
     const [card] = found.cards;
     return card ? { task: card.task, issued: card.tokens[0], history: card.history } : undefined;
@@ -53,7 +56,7 @@ export class PostgresReads {
 
   async tokenOf(jtiDigest: string): Promise<TokenOfTask | undefined | StoreFailure> {
     const rows = await this.#rows('SELECT * FROM remit.tokens WHERE jti_digest = $1', [jtiDigest]);
-    return isStoreFailure(rows) ? rows : rows.map(tokenFrom)[0];
+    return isStoreFailure(rows) ? rows : (rows.map((row) => this.#reader.tokenIn(row))[0] ?? undefined);
   }
 
   /** `Store.openTasks`. */
@@ -156,8 +159,12 @@ export class PostgresReads {
     const sql = `SELECT t.* FROM remit.tasks t WHERE $1::bigint IS NOT NULL AND ${where}
       ORDER BY t.created_ms DESC, t.id DESC LIMIT $${given.length + 2}`;
     return this.#rows(sql, [this.#nowMs(), ...given, bounded(limit)]).then((rows) =>
-      isStoreFailure(rows) ? rows : rows.map(taskFrom),
+      isStoreFailure(rows) ? rows : this.#tasksIn(rows),
     );
+  }
+
+  #tasksIn(rows: readonly Row[]): readonly Task[] {
+    return rows.flatMap((row) => this.#reader.taskIn(row)?.task ?? []);
   }
 
   async #rows(sql: string, values: readonly unknown[]): Promise<readonly Row[] | StoreFailure> {

@@ -21,6 +21,7 @@ import { postgresAuthority, postgresSettling } from './postgres-authority.ts';
 import { PostgresFeed } from './postgres-feed.ts';
 import { PostgresKeys } from './postgres-keys.ts';
 import { PostgresReads } from './postgres-reads.ts';
+import { readerOf, RowSeal } from './row-seal.ts';
 import { PositionSeal } from './position-seal.ts';
 import { postgresUpkeep } from './postgres-upkeep.ts';
 import { uuidFrom } from './uuid.ts';
@@ -37,6 +38,10 @@ export interface PostgresStateOptions extends Pick<LaneOptions, 'onRecords' | 'o
   readonly address: string;
   /** Called once the database was restored: this process must start again. Default: nothing. */
   readonly onRestored?: () => void;
+  /** Authenticates the rows of tasks and tokens, at least 32 bytes that are not in the database. Default: none. */
+  readonly stateKey?: Uint8Array | null;
+  /** Called with what row has no valid seal: it is not there for this process. Default: nothing. */
+  readonly onForged?: (what: string) => void;
   readonly maxConnections?: number;
   /** How long a host may take to say whether it is the primary. Default 1 s. */
   readonly askMs?: number;
@@ -101,11 +106,14 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
   const nowMs = (): number => laterOf(floor.read());
   const newId = (): string => uuidFrom(options.randomBytes(16));
   const replica = newId();
-  const { address, onRestored } = options;
+  const { address, onForged = () => undefined, onRestored, stateKey = null } = options;
+  const seal = stateKey === null ? null : new RowSeal(stateKey, onForged);
+  const rows = readerOf(seal);
   const feed = new PostgresFeed(database, {
     id: replica,
     address,
     seal: new PositionSeal(opened.positionKey),
+    rows,
     ...(onRestored && { onRestored }),
   });
   const guard: DatabaseGuard = {
@@ -115,8 +123,8 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     examine: (client) => feed.examine(client),
   };
   database.guardedBy(guard);
-  const lane = new WriteLane(database, { ...options, clocks, newId, refusal: () => feed.lost });
-  const reads = new PostgresReads(database, nowMs);
+  const lane = new WriteLane(database, { ...options, seal, clocks, newId, refusal: () => feed.lost });
+  const reads = new PostgresReads(database, { nowMs, rows });
   const parts = { clocks, database, lane, nowMs, reads };
   return {
     authority: { ...postgresAuthority(parts), ...postgresUpkeep(parts) },

@@ -36,17 +36,23 @@ const DROP_SECRETS = `DELETE FROM remit.static_secrets WHERE (digest, agent, act
   LIMIT greatest(0, (SELECT count(*) FROM remit.static_secrets) - ${MAX_SECRETS}))`;
 
 /** By the earlier of an authority's clock and the database's, so that one that is ahead ends nothing for good. */
-const DUE_BY = 'least($1::bigint, (extract(epoch FROM now()) * 1000)::bigint)';
+const DATABASE_MS = '(extract(epoch FROM now()) * 1000)::bigint';
+const DUE_BY = `least($1::bigint, ${DATABASE_MS})`;
 const DUE = `SELECT issuer, id FROM remit.tasks WHERE ended_ms IS NULL AND deadline_ms <= ${DUE_BY}
   UNION SELECT issuer, id FROM remit.tasks
     WHERE ended_ms IS NULL AND idle_ms IS NOT NULL AND state = 'active' AND last_used_ms + idle_ms <= ${DUE_BY}
   LIMIT ${MAX_DUE}`;
 
-/** Ended root tasks none of whose family has a token that may be valid, or a record that the ledger lacks. */
+/**
+ * Ended root tasks none of whose family has a deadline that is still to come, a token that may be valid, or a record that the ledger lacks. The
+ * database refuses to delete others (`rights-schema.ts`).
+ */
 const PRUNABLE = `SELECT r.issuer, r.id FROM remit.tasks r
   WHERE r.ended_ms IS NOT NULL AND r.parent IS NULL AND r.ended_ms <= $1::bigint
     AND NOT EXISTS (SELECT 1 FROM remit.tasks f JOIN remit.tokens o ON o.issuer = f.issuer AND o.task = f.id
-      WHERE f.issuer = r.issuer AND (f.id = r.id OR (f.root = r.id AND f.parent IS NOT NULL)) AND o.expires_ms > $2::bigint)
+      WHERE f.issuer = r.issuer AND (f.id = r.id OR (f.root = r.id AND f.parent IS NOT NULL)) AND o.expires_ms > least($2::bigint, ${DATABASE_MS}))
+    AND NOT EXISTS (SELECT 1 FROM remit.tasks f
+      WHERE f.issuer = r.issuer AND (f.id = r.id OR (f.root = r.id AND f.parent IS NOT NULL)) AND f.deadline_ms > ${DATABASE_MS})
     AND NOT EXISTS (SELECT 1 FROM remit.tasks f JOIN remit.outbox b ON b.task = f.id
       WHERE f.issuer = r.issuer AND (f.id = r.id OR (f.root = r.id AND f.parent IS NOT NULL)))
   ORDER BY r.ended_ms, r.issuer, r.id LIMIT ${MAX_ROOTS} FOR UPDATE SKIP LOCKED`;

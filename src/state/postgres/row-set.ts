@@ -18,6 +18,8 @@ import { keyText } from './key-text.ts';
 export interface RootedTask {
   readonly task: Task;
   readonly root: string;
+  /** How often its row was written; 0 for one of an earlier version. */
+  readonly revision: number;
 }
 
 /** A key that is remembered. */
@@ -69,8 +71,8 @@ export class RowSet implements StateRows {
   /** What undoes the write in progress. */
   #undo: (() => void)[] = [];
 
-  loadTask(task: Task, root: string): void {
-    this.#tasks.set(keyText(task), { task, root });
+  loadTask(rooted: RootedTask): void {
+    this.#tasks.set(keyText(rooted.task), rooted);
   }
 
   loadToken(token: TokenOfTask): void {
@@ -189,7 +191,7 @@ export class RowSet implements StateRows {
     if (this.#tasks.has(key)) throw new Conflict();
     const { issuer, parentId } = task;
     const root = parentId === null ? task.id : this.#rootOf({ issuer, id: parentId }).id;
-    this.#set(this.#tasks, key, { task, root });
+    this.#set(this.#tasks, key, { task, root, revision: 0 });
     this.#mark(this.#changed.newTasks, key);
   }
 
@@ -304,7 +306,8 @@ export class RowSet implements StateRows {
 
   #replace(task: Task): void {
     const key = keyText(task);
-    this.#set(this.#tasks, key, { task, root: this.#rootOf(task).id });
+    const revision = this.#tasks.get(key)?.revision ?? 0;
+    this.#set(this.#tasks, key, { task, root: this.#rootOf(task).id, revision });
     this.#mark(this.#changed.tasks, key);
   }
 

@@ -19,8 +19,7 @@ export const tokenFrom = (row: Row): TokenOfTask => ({
 });
 
 /** The same without its task. */
-export function issuedFrom(row: Row): IssuedTokenState {
-  const { issuer: _issuer, taskId: _taskId, ...issued } = tokenFrom(row);
+export function issuedOf({ issuer: _issuer, taskId: _taskId, ...issued }: TokenOfTask): IssuedTokenState {
   return issued;
 }
 

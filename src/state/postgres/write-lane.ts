@@ -6,6 +6,8 @@ import { commit, flight, ROLLBACK } from './flight.ts';
 import type { Outcome } from './flight.ts';
 import { lockedRows } from './needed-rows.ts';
 import type { NeededRows } from './needed-rows.ts';
+import { readerOf } from './row-seal.ts';
+import type { RowReader, RowSeal } from './row-seal.ts';
 import type { RowSet } from './row-set.ts';
 import { settledPlace } from './settled-parts.ts';
 import { fateOf } from './unknown-outcome.ts';
@@ -22,6 +24,8 @@ const MAX_WAITING = 4_096;
 export interface LaneOptions {
   readonly clocks: () => Clocks;
   readonly newId: () => string;
+  /** Authenticates rows. Default: none are. */
+  readonly seal?: RowSeal | null;
   /** Why nothing may be written now; `null` where it may. Default: it may. */
   readonly refusal?: () => StoreFailure | null;
   /** Whether it writes to a database that is known to lack commits, as a restore does. Default no. */
@@ -66,6 +70,7 @@ interface Tried {
 export class WriteLane {
   readonly #database: Database;
   readonly #options: LaneOptions;
+  readonly #rows: RowReader;
   #waiting: Waiting[] = [];
   #timer: NodeJS.Timeout | null = null;
   #running: Promise<void> | null = null;
@@ -74,6 +79,7 @@ export class WriteLane {
   constructor(database: Database, options: LaneOptions) {
     this.#database = database;
     this.#options = options;
+    this.#rows = readerOf(options.seal ?? null);
   }
 
   /** Runs a write. Fails at once as `full` where too many wait. */
@@ -159,6 +165,7 @@ export class WriteLane {
       const { rows, lost } = await lockedRows(
         client,
         group.map(({ needs }) => needs),
+        this.#rows,
       );
       if (lost !== null && this.#options.writesLost !== true) {
         await flight(client, [ROLLBACK]);
@@ -170,7 +177,11 @@ export class WriteLane {
       const attempt = { id: `tx:${this.#options.newId()}`, place };
       // A transaction names itself, so that its outcome can be asked for. It also makes each answer rest on a commit that standbys have.
       rows.setSettled(attempt.id);
-      const outcome = await commit(client, statementsOf(rows, { place, floorMs }), this.#database);
+      const outcome = await commit(
+        client,
+        statementsOf(rows, { place, floorMs, seal: this.#options.seal ?? null }),
+        this.#database,
+      );
       return { outcome, attempt, answers, hasRecords: rows.changed().records.length > 0 };
     });
   }

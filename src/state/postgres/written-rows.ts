@@ -1,13 +1,16 @@
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import { MAX_FLOOR_MS } from '../clock-floor.ts';
+import type { TokenOfTask } from '../store.ts';
 import { taskColumns, valuesOf } from '../task-row.ts';
 import type { Statement } from './flight.ts';
 import type { Remembered, RootedTask, RowSet } from './row-set.ts';
+import type { RowSeal } from './row-seal.ts';
 import type { SettledPlace } from './settled-parts.ts';
 import { stopStatements } from './stop-statements.ts';
 
 const SET_TASKS = `UPDATE remit.tasks t SET state = r.state, ended_ms = r.ended_ms, cause = r.cause, cause_note = r.cause_note,
-    last_used_ms = r.last_used_ms, generation = r.generation, claimed = r.claimed, attested = r.attested, risk = r.risk
+    last_used_ms = r.last_used_ms, generation = r.generation, claimed = r.claimed, attested = r.attested, risk = r.risk,
+    revision = r.revision, seal = r.seal
   FROM json_populate_recordset(NULL::remit.tasks, $1::json) r WHERE t.issuer = r.issuer AND t.id = r.id`;
 
 const SET_REVOKED = `UPDATE remit.tokens t SET revoked_ms = r.revoked_ms
@@ -47,16 +50,17 @@ export function addingRecords(records: readonly EncodedRecord[]): Statement {
  */
 export function statementsOf(
   rows: RowSet,
-  { place, floorMs }: { readonly place: SettledPlace; readonly floorMs: number },
+  { place, floorMs, seal }: { readonly place: SettledPlace; readonly floorMs: number; readonly seal: RowSeal | null },
 ): readonly Statement[] {
   const { newTasks, tasks, newTokens, revoked, spent, histories, remembered, settled, stops, feed, records } =
     rows.changed();
-  const tokens = newTokens.map(tokenRow);
+  const taskRow = (rooted: RootedTask): object => taskRowOf({ ...rooted, revision: rooted.revision + 1 }, seal);
+  const tokens = newTokens.map((token) => tokenRow(token, seal));
   const batches: readonly (readonly [text: string, rows: readonly object[]])[] = [
     [insertInto('tasks'), newTasks.map(taskRow)],
     [SET_TASKS, tasks.map(taskRow)],
     [insertInto('tokens'), tokens],
-    [SET_REVOKED, revoked.map(tokenRow)],
+    [SET_REVOKED, revoked.map((token) => tokenRow(token, seal))],
     [SET_SPENT, spent.map(({ key, name, spent: value }) => ({ issuer: key.issuer, task: key.id, name, spent: value }))],
     [
       SET_HISTORIES,
@@ -92,12 +96,15 @@ const rememberedRow = ({ kind, key, untilMs }: Remembered): object => ({ kind, k
 const insertInto = (table: string): string =>
   `INSERT INTO remit.${table} SELECT * FROM json_populate_recordset(NULL::remit.${table}, $1::json)`;
 
-const taskRow = ({ task, root }: RootedTask): object => {
+const taskRowOf = (rooted: RootedTask, seal: RowSeal | null): object => {
+  const { task, root, revision } = rooted;
   const values = valuesOf(task);
-  return { ...Object.fromEntries(taskColumns.map((column, at) => [column, values[at]])), root };
+  const columns = Object.fromEntries(taskColumns.map((column, at) => [column, values[at]]));
+  return { ...columns, root, revision, seal: seal?.ofTask(rooted) ?? null };
 };
 
-const tokenRow = (token: ReturnType<RowSet['changed']>['newTokens'][number]): object => ({
+const tokenRow = (token: TokenOfTask, seal: RowSeal | null): object => ({
+  seal: seal?.ofToken(token) ?? null,
   jti_digest: token.jtiDigest,
   issuer: token.issuer,
   task: token.taskId,

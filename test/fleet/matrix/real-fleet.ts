@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -92,6 +93,7 @@ export class RealFleet {
     // It reads the history in every use, so that every use would be settled.
     await rm(join(folder, 'policies', 'policies', 'history.cedar'));
     // Valid also by a clock that is an hour off.
+    await writeFile(join(folder, 'state.key'), randomBytes(32), { mode: 0o600 });
     const acme = await createAuthority('acme.test', { ...systemPorts, nowMs: () => Date.now() - 2 * HOUR_MS });
     const valid = { ttlSeconds: 6 * 3_600 };
     const names = { dns: ['localhost', 'payments.acme.test'], ips: ['127.0.0.1'], ...valid };
@@ -132,6 +134,7 @@ export class RealFleet {
           listen: `127.0.0.1:${grpc}`,
           sidecars: { id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: AUDIENCE },
           leaseSeconds: LEASE_MS / 1_000,
+          stateKey: 'state.key',
         },
       });
     }

@@ -13,7 +13,7 @@ import { PostgresPlaces } from '../../postgres/places.ts';
 const { folder, remove } = scratch();
 const opened: PostgresState[] = [];
 const newJwk = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' });
-const key = (keyId: string) => ({ keyId, jwk: JSON.stringify({ ...newJwk(), kid: keyId, alg: 'ES256' }) });
+const key = (keyId: string) => ({ keyId, jwk: JSON.stringify({ ...newJwk(), kid: keyId, alg: 'ES256' }), proof: null });
 
 async function replica(url: string): Promise<PostgresState> {
   const target = must(postgresTargetFrom(url));
@@ -29,6 +29,7 @@ async function replica(url: string): Promise<PostgresState> {
   return state;
 }
 
+const of = (...keyIds: readonly string[]) => keyIds.map((keyId) => ({ keyId, proof: null }));
 const idsOf = async ({ keys }: PostgresState) => must(await keys.all()).keys.map(({ keyId }) => keyId);
 
 describeWith(postgresPart(), 'keys of authorities in a PostgreSQL', (binaries) => {
@@ -76,15 +77,15 @@ describeWith(postgresPart(), 'keys of authorities in a PostgreSQL', (binaries) =
     const [one, two] = [await replica(url), await replica(url)];
     for (const keyId of ['a', 'b']) await one.keys.publish(key(keyId));
     await one.keys.revoke('b', keyRevocation('b'));
-    expect(await two.keys.touch(['a', 'b'])).toEqual(new Set());
-    expect(await one.keys.touch(['a', 'b', 'c'])).toEqual(new Set(['a']));
+    expect(await two.keys.touch(of('a', 'b'))).toEqual(new Set());
+    expect(await one.keys.touch(of('a', 'b', 'c'))).toEqual(new Set(['a']));
   });
 
   it('a key whose authority has said since that it has it is not removed', async () => {
     const one = await replica(await places.next());
     await one.keys.publish(key('a'));
     const [seen] = must(await one.keys.all()).keys;
-    await one.keys.touch(['a']);
+    await one.keys.touch(of('a'));
     expect(await one.keys.remove([{ keyId: 'a', seen: seen?.seen ?? '' }])).toBeNull();
     expect(await idsOf(one)).toEqual(['a']);
     const [now] = must(await one.keys.all()).keys;
@@ -104,7 +105,9 @@ describeWith(postgresPart(), 'keys of authorities in a PostgreSQL', (binaries) =
     const one = await replica(url);
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const secret = JSON.stringify({ ...privateKey.export({ format: 'jwk' }), kid: 's' });
-    expect(await one.keys.publish({ keyId: 's', jwk: secret })).toMatchObject({ detail: expect.any(String) });
+    expect(await one.keys.publish({ proof: null, keyId: 's', jwk: secret })).toMatchObject({
+      detail: expect.any(String),
+    });
     await one.keys.publish(key('a'));
     const set = (to: string) => places.sql(url, `UPDATE remit.signing_keys SET ${to} WHERE kid = 'a'`);
     await expect(set(`jwk = '{}'`)).rejects.toThrow('a key does not change');
