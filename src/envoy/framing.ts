@@ -15,8 +15,8 @@ const WITHOUT_CONTENT: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 /**
  * Why the framing of a request is ambiguous, or `null`. `request.not-canonical`: invalid length, length beside
  * `transfer-encoding`, any `transfer-encoding` but `chunked`, content in a GET or HEAD. `request.body-incomplete`: body and
- * length differ. `request.unsupported`: a compressed body, which is never decompressed, or an `expect` other than
- * `100-continue`.
+ * length differ. `request.unsupported`: a compressed body, which is never decompressed, announced trailers, or an `expect`
+ * other than `100-continue`.
  *
  * @see RFC 9112 section 6.3, RFC 9110 sections 8.4 and 10.1.1
  */
@@ -43,6 +43,7 @@ export function framingProblem({ method, headers, body }: Framing): Deny | null 
 function formProblem(headers: Framing['headers']): Deny | null {
   const encoding = headers.get('content-encoding')?.[0]?.toLowerCase();
   if (encoding !== undefined && encoding !== 'identity') return unsupported('the body is compressed');
+  if (headers.has('trailer')) return unsupported('the request announces trailers, which no check sees');
   const expected = headers.get('expect')?.[0]?.toLowerCase();
   return expected === undefined || expected === '100-continue'
     ? null

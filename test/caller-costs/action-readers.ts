@@ -99,6 +99,10 @@ export const actionReaders: Readers = {
     member: (text) => acting(a2a({ [text]: 1 })),
     members: (text) => acting(a2a(Object.fromEntries(pieces(text).map((one, at) => [`${one}${at}`, at])))),
   },
+  'action/a2a-carriers.ts carriedByA2a': {
+    metadata: (text) => acting(a2a({ metadata: { [text]: text }, extensions: pieces(text) })),
+    parts: (text) => acting(a2a({ parts: pieces(text).map((piece) => ({ text: piece })) })),
+  },
   'action/action.ts actionFrom': {
     host: (text) => acting(web({ host: text })),
     path: (text) => acting(web({ path: text, segments: text.split('/') })),
@@ -271,6 +275,7 @@ export const actionReaders: Readers = {
 
 /** Files and exports of `src/action` that read no caller's text, with what they read. */
 export const notOfCallers: Readonly<Record<string, string>> = {
+  'action/a2a-carriers.ts carrierProblem': 'called by a2aActionFrom',
   'action/attributes.ts': 'the catalog, a file of the operator',
   'action/catalog-arguments.ts': 'the catalog',
   'action/catalog-assembly.ts': 'the catalog',
