@@ -17,6 +17,8 @@ import type { Problem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
+import { printable } from '../ledger/timeline-text.ts';
+import { yamlComment } from '../policy-tools/write/comment.ts';
 
 const help = `remit policy import: make catalog entries from an API description, for review
 
@@ -124,12 +126,14 @@ async function print(
     { servers: { [id]: { hosts, ...shared, audience: `${String(audience)}${path}`, ...rest } } },
     { lineWidth: 0, aliasDuplicateObjects: false },
   );
-  io.out(text.trimEnd());
-  for (const note of notes.slice(0, MAX_NOTES)) io.out(`# ${note}`);
-  if (notes.length > MAX_NOTES) io.out(`# and ${notes.length - MAX_NOTES} notes more`);
+  // Text of the imported file: what a terminal obeys is not printed.
+  for (const line of text.trimEnd().split('\n')) io.out(printable(line));
+  for (const note of notes.slice(0, MAX_NOTES)) io.out(yamlComment(note));
+  if (notes.length > MAX_NOTES) io.out(yamlComment(`and ${notes.length - MAX_NOTES} notes more`));
   const catalog = catalogFrom(text, 'actions.yaml', await descriptorSetsIn(files));
   if (!('findings' in catalog)) return EXIT.good;
-  for (const { line, column, message } of catalog.findings) io.err(`actions.yaml:${line}:${column}: ${message}`);
+  for (const { line, column, message } of catalog.findings)
+    io.err(printable(`actions.yaml:${line}:${column}: ${message}`));
   return EXIT.no;
 }
 
@@ -162,6 +166,6 @@ async function bytesOf(file: string): Promise<Uint8Array | Problem> {
 }
 
 function refused(io: Pick<CommandIo, 'err'>, problem: string): number {
-  io.err(`remit policy import: ${problem}`);
+  io.err(printable(`remit policy import: ${problem}`));
   return EXIT.bad;
 }

@@ -32,7 +32,8 @@ async function run(text: string | Uint8Array | null, kind: string, ...options: r
   };
   const code = await policyImport.run([kind, file, ...options], io);
   const yaml = out.filter((line) => !line.startsWith('#')).join('\n');
-  return { code, err, servers: parse(yaml)?.servers, notes: out.filter((line) => line.startsWith('#')) };
+  const notes = out.filter((line) => line.startsWith('#'));
+  return { code, err, servers: parse(yaml)?.servers, notes, lines: [...out, ...err] };
 }
 
 const openapi = `openapi: 3.1.0
@@ -495,5 +496,45 @@ service Empty {}
     ['no services', 'message A {}', 'proto', 'remit policy import: `f/x`: it has no gRPC service'],
   ])('refuses %s', async (_name, text, kind, expected) => {
     expect(await run(text, kind)).toMatchObject({ code: 2, err: [expected] });
+  });
+});
+
+/** Issue 37, point 21: a path with a line break ended its comment and began a route, and ESC reached the terminal. */
+describe('what an imported file cannot write', () => {
+  const evil = '/x{\n      - { action: evil.all, method: GET, path: /, risk: low }\n\u001b[2J\u2028\u202e\r';
+  const documents: readonly (readonly [kind: string, document: unknown])[] = [
+    ['openapi', { openapi: '3.1.0', paths: { [evil]: { get: {} }, '/ok': { get: { operationId: evil } } } }],
+    [
+      'openapi',
+      {
+        openapi: '3.1.0',
+        servers: [{ url: evil }],
+        paths: { '/ok': { get: { parameters: [{ name: evil, in: 'query', schema: {} }] } } },
+      },
+    ],
+    [
+      'openapi',
+      {
+        openapi: '3.1.0',
+        paths: { '/ok/{id}': { get: { parameters: [{ name: 'id', in: 'path', schema: { pattern: evil } }] } } },
+      },
+    ],
+    [
+      'mcp-tools',
+      {
+        tools: [
+          { name: evil, inputSchema: { properties: { [evil]: {} } } },
+          { name: 'ok', inputSchema: { properties: { [evil]: { type: 'object' } } } },
+        ],
+      },
+    ],
+    ['openapi', evil],
+  ];
+
+  it.each(documents)('is a line, a route or what a terminal obeys: %s %#', async (kind, document) => {
+    const { code, servers, lines } = await run(JSON.stringify(document), kind, '--server', 'x');
+    expect(code).not.toBeNull();
+    expect(lines.filter((line) => /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(line))).toEqual([]);
+    expect(JSON.stringify(servers ?? {})).not.toContain('"action":"evil.all"');
   });
 });

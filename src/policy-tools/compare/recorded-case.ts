@@ -5,6 +5,7 @@ import type { ReasonCode } from '../../decision/reasons.ts';
 import type { UseRecord } from '../../ledger/record.ts';
 import type { Task } from '../../task/task.ts';
 import { isOfPolicies } from '../shadow/difference.ts';
+import { yamlComment } from '../write/comment.ts';
 
 /** What is known of a recorded use's task. */
 export interface TaskThen extends Pick<
@@ -98,7 +99,7 @@ export function recordedCaseText({ item, notes }: RecordedCase): string {
         (character) => `\\U${(character.codePointAt(0) ?? 0).toString(16).padStart(8, '0')}`,
       )
     : plain;
-  return [...notes.map((note) => `  # ${note}\n`), text].join('');
+  return [...notes.map((note) => `  ${yamlComment(note)}\n`), text].join('');
 }
 
 const UNPRINTABLE = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;

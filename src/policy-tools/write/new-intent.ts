@@ -1,3 +1,5 @@
+import { yamlComment } from './comment.ts';
+
 /** An entry of a new intent. Notes become comments. */
 export interface NewEntry {
   readonly actions: readonly { readonly id: string; readonly note: string }[];
@@ -17,11 +19,11 @@ export interface NewIntent {
 /** The text of an intent file. Names and notes are untrusted: none of them can end its line or its scalar. */
 export function intentText({ head, purpose, resource, entries, expiresIn }: NewIntent): string {
   return [
-    ...head.map(comment),
+    ...head.map(yamlComment),
     `purpose: ${quoted(purpose)}`,
     'access:',
     ...entries.flatMap((entry) => entryLines(resource, entry)),
-    `expires_in: ${expiresIn.value} ${comment(expiresIn.note)}`,
+    `expires_in: ${expiresIn.value} ${yamlComment(expiresIn.note)}`,
     '',
   ].join('\n');
 }
@@ -30,13 +32,11 @@ function entryLines(resource: string, { actions, constraints }: NewEntry): reado
   return [
     `  - resource: ${quoted(resource)}`,
     '    actions:',
-    ...actions.map(({ id, note }) => `      - ${quoted(id)} ${comment(note)}`),
+    ...actions.map(({ id, note }) => `      - ${quoted(id)} ${yamlComment(note)}`),
     '    constraints:',
-    ...constraints.map(({ name, value, note }) => `      ${name}: ${value} ${comment(note)}`),
+    ...constraints.map(({ name, value, note }) => `      ${name}: ${value} ${yamlComment(note)}`),
   ];
 }
-
-const comment = (text: string): string => `# ${text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')}`;
 
 /** Plain where that is clear: an id with a dot, a URL. */
 const quoted = (text: string): string =>

@@ -1,6 +1,7 @@
 import type { ArgumentSpec, CatalogAction } from '../../action/catalog.ts';
 import { cedarString } from '../../policy/cedar-text.ts';
 import { NAMESPACE } from '../../policy/namespace.ts';
+import { cedarComment } from './comment.ts';
 
 /** The principal of a new policy: one agent, or the agents of a group. */
 export type Grantee = { readonly agent: string } | { readonly group: string };
@@ -23,7 +24,9 @@ export function newPolicy(
       ? ''
       : `\nwhen\n{\n${conditions.map((text, at) => clause(text, at, conditions)).join('\n')}\n}`;
   return [
-    `// ${action.server.id}: ${action.endpoint}, risk ${action.risk}. Each condition is as narrow as its type allows: widen it.`,
+    cedarComment(
+      `${action.server.id}: ${action.endpoint}, risk ${action.risk}. Each condition is as narrow as its type allows: widen it.`,
+    ),
     `@id(${cedarString(id)})`,
     `@description("who may do this, and why")`,
     'permit (',
