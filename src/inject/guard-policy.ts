@@ -15,6 +15,13 @@ const SKIPPED: ReadonlySet<string> = new Set([
 ]);
 /** What would run other code in the container, or the same code otherwise. */
 const FORBIDDEN = ['command', 'workingDir', 'envFrom', 'lifecycle', 'volumeDevices'] as const;
+/** Of a mount: what would bring another part of its volume, or show it elsewhere. */
+const MOUNT_FIELDS = ['subPath', 'subPathExpr', 'mountPropagation', 'recursiveReadOnly'] as const;
+/**
+ * A path as it is once it is cleaned: no `.` or `..`, no empty name, no slash at its end. CEL cannot clean one, and the API server and the kubelet
+ * take others: `/var/run/secrets/../../../etc/remit` is a mount over our configuration. No name begins with a dot.
+ */
+const CLEAN_PATH = 'matches("^(/[^/.][^/]*)+$")';
 const PROBES = ['startupProbe', 'readinessProbe', 'livenessProbe'] as const;
 
 /**
@@ -28,7 +35,10 @@ export function guardPolicy(fragment: Fragment): string {
 
 function podGuard(fragment: Fragment): string {
   const mounts = (fragment.container['volumeMounts'] as readonly JsonObject[]).map((mount) =>
-    conditionsOf(mount, { expression: 'm', skipped: new Set() }).join(' && '),
+    [
+      ...conditionsOf(mount, { expression: 'm', skipped: new Set() }),
+      ...MOUNT_FIELDS.filter((field) => mount[field] === undefined).map((field) => `!m.?${field}.hasValue()`),
+    ].join(' && '),
   );
   const isRemit = [
     ...conditionsOf(fragment.container, { expression: 'c', skipped: SKIPPED }),
@@ -38,6 +48,7 @@ function podGuard(fragment: Fragment): string {
     ...mounts.map((mount) => `c.volumeMounts.exists(m, ${mount})`),
     // What Kubernetes mounts itself: the token of the service account.
     `c.volumeMounts.all(m, m.name.startsWith("remit-") || m.mountPath.startsWith("/var/run/secrets/"))`,
+    `c.volumeMounts.all(m, m.mountPath.${CLEAN_PATH})`,
     `c.volumeMounts.filter(m, m.name.startsWith("remit-")).size() == ${mounts.length}`,
   ];
   const hasVolumes = fragment.volumes.map(
@@ -48,8 +59,12 @@ function podGuard(fragment: Fragment): string {
   const isGuarded =
     'object.spec.?volumes.orValue([]).all(v, !v.name.startsWith("remit-") || !has(v.configMap) || (!v.configMap.?items.hasValue() && v.configMap.name.startsWith("remit-")))';
   const image = JSON.stringify(fragment.container['image']);
-  const mayMount =
-    'c.?volumeMounts.orValue([]).all(m, !m.name.startsWith("remit-") || (m.name == "remit-run" && m.?readOnly.orValue(false)))';
+  // The kubelet makes a part of a volume that is not there, also for a read-only mount: in the place of the socket.
+  const whole = MOUNT_FIELDS.slice(0, 3).map((field) => `!m.?${field}.hasValue()`);
+  const mayMount = [
+    `c.?volumeMounts.orValue([]).all(m, !m.name.startsWith("remit-") || (m.name == "remit-run" && m.?readOnly.orValue(false) && ${whole.join(' && ')}))`,
+    'c.?volumeDevices.orValue([]).all(d, !d.name.startsWith("remit-"))',
+  ].join(' && ');
   // Of a pod that is there only the image can be changed.
   const isOther = 'request.operation != "CREATE"';
   return policyDocuments('ValidatingAdmissionPolicy', {
@@ -85,7 +100,7 @@ function podGuard(fragment: Fragment): string {
         {
           expression: `${isOther} || variables.others.all(c, ${mayMount})`,
           message:
-            'other containers than `remit` may mount the volume `remit-run` alone of its volumes, with `readOnly: true`',
+            'other containers than `remit` may mount the volume `remit-run` alone of its volumes, the whole of it, with `readOnly: true`',
         },
         {
           expression: `${isOther} || (!object.spec.?shareProcessNamespace.orValue(false) && !object.spec.?hostPID.orValue(false))`,

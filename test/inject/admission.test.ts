@@ -296,6 +296,23 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
       expect(namesOf((await admitted(byCommand(pod('injected')), dry)).spec.initContainers)).toEqual(['remit']);
     });
 
+    it('takes the tokens that Kubernetes and clouds mount', async () => {
+      const paths = ['kubernetes.io/serviceaccount', 'eks.amazonaws.com/serviceaccount', 'azure/tokens'];
+      const made = changed((own, { volumes = [] }) => ({
+        initContainers: [
+          {
+            ...own,
+            volumeMounts: [
+              ...(own['volumeMounts'] as readonly Entry[]),
+              ...paths.map((path) => ({ name: 'x', mountPath: `/var/run/secrets/${path}`, readOnly: true })),
+            ],
+          },
+        ],
+        volumes: [...volumes, { name: 'x', emptyDir: {} }],
+      }));
+      expect(namesOf((await admitted(made, dry)).spec.initContainers)).toEqual(['remit']);
+    });
+
     const NOT_OURS = 'the native sidecar `remit` must be the one';
     it('refuses what a pod makes of the sidecar that Istio injects', async () => {
       const made = await byIstio(pod('required', { spec: { initContainers: [{ name: 'remit', image: 'evil' }] } }));
@@ -354,6 +371,69 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
         }),
         NOT_OURS,
       ],
+      ...[
+        '/var/run/secrets/../../../etc/remit/remit.yaml',
+        '/var/run/secrets/x/../../../../app',
+        '/var/run/secrets/../secrets/x',
+        '/var/run/secrets//x',
+        '/var/run/secrets/./x',
+        '/var/run/secrets/x/',
+        '/var/run/secrets/x/..',
+        '/var/run/secrets/.x',
+      ].map((mountPath): [string, Parameters<typeof changed>[0], string] => [
+        `a volume at \`${mountPath}\` (issue 37, point 9)`,
+        (own, { volumes = [] }) => ({
+          initContainers: [
+            { ...own, volumeMounts: [...(own['volumeMounts'] as readonly Entry[]), { name: 'x', mountPath }] },
+          ],
+          volumes: [...volumes, { name: 'x', emptyDir: {} }],
+        }),
+        NOT_OURS,
+      ]),
+      ...(
+        [
+          ['a part of a volume', { subPath: 'evil' }],
+          ['a part that a variable names', { subPathExpr: '$(REMIT_LEDGER_NAME)' }],
+          ['a mount that others see', { mountPropagation: 'HostToContainer' }],
+          ['a mount at another place', { mountPath: '/etc/remit/' }],
+          ['a mount that can be written', { readOnly: false }],
+        ] as const
+      ).map(([what, more]): [string, Parameters<typeof changed>[0], string] => [
+        `${what} as its configuration (issue 37, point 9)`,
+        (own) => ({
+          initContainers: [
+            {
+              ...own,
+              volumeMounts: (own['volumeMounts'] as readonly Entry[]).map((mount) =>
+                mount.name === 'remit-config' ? Object.assign({}, mount, more) : mount,
+              ),
+            },
+          ],
+        }),
+        NOT_OURS,
+      ]),
+      [
+        'a projected volume as its configuration (issue 37, point 9)',
+        (_own: Entry, { volumes = [] }: Pod['spec']) => ({
+          volumes: volumes.map((volume) =>
+            volume.name === 'remit-config'
+              ? { name: volume.name, projected: { sources: [{ configMap: { name: 'remit-sidecar' } }] } }
+              : volume,
+          ),
+        }),
+        'the volumes `remit-…` must be those',
+      ],
+      ...(['containers', 'initContainers'] as const).map((list): [string, Parameters<typeof changed>[0], string] => [
+        `another of the ${list} in the place of its socket (issue 37, point 9)`,
+        (own, spec) => {
+          const mount = { name: 'remit-run', mountPath: '/r', readOnly: true, subPath: 'check.sock' };
+          const other = { ...app, name: 'other', volumeMounts: [mount] };
+          return list === 'containers'
+            ? { containers: [...(spec.containers ?? []), other] }
+            : { initContainers: [other, own] };
+        },
+        'the whole of it, with `readOnly: true`',
+      ]),
     ])('refuses a sidecar with %s', async (_row, change, message) => {
       const { status, stderr } = await tried(changed(change), dry);
       expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining(message) });
