@@ -99,6 +99,13 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     party?.stop();
     return () => party?.continue();
   },
+  'machine paused': (world, random) => {
+    const party = anyParty(world, random);
+    // No process can know that it stood still whose wall clock was set back meanwhile.
+    if (party === undefined || party.wallOffsetMs !== 0) return null;
+    party.pause();
+    return () => party.continue();
+  },
   'sidecar dies': (world, random) => {
     const place = random.pick(world.sidecars);
     if (place?.now.party.isEnded !== false) return null;
@@ -123,7 +130,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   },
   'clock step': (world, random) => {
     const party = anyParty(world, random);
-    if (party !== undefined) party.wallOffsetMs = random.between(-3_600_000, 3_600_000);
+    if (party?.hasPaused === false) party.wallOffsetMs = random.between(-3_600_000, 3_600_000);
     return null;
   },
 };
@@ -131,10 +138,15 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 /** The names of all kinds of fault. */
 export const FAULT_KINDS = Object.keys(FAULTS);
 
+/** Met by each fourth seed, so that the others, some of which are known for what they show, run as before. */
+const LATER_KINDS: readonly string[] = ['machine paused'];
+const FIRST_KINDS = FAULT_KINDS.filter((kind) => !LATER_KINDS.includes(kind));
+
 /** Mistakes that show under one kind of fault alone, and seldom: they get no other. */
 const SHOWN_BY: Partial<Record<Mistake, readonly string[]>> = {
   'unsynced-card': ['waits are cancelled'],
   'no-margin': ['sidecar cut off'],
+  'monotonic-lease': ['machine paused'],
   'loss-unnoticed': ['backup restored'],
   'position-unmarked': ['backup restored'],
   'restore-keeps-tasks': ['backup restored'],
@@ -143,11 +155,12 @@ const SHOWN_BY: Partial<Record<Mistake, readonly string[]>> = {
 };
 
 /** The kinds of fault of one run: a few kinds, often repeated, find more than all of them, each of which is rare. */
-const kindsOf = ({ random, mistake }: World): readonly string[] => {
+const kindsOf = ({ seed, random, mistake }: World): readonly string[] => {
   const shown = mistake === null ? undefined : SHOWN_BY[mistake];
   if (shown !== undefined) return shown;
   const count = random.whole(1, 5);
-  return Array.from({ length: count }, () => random.pick(FAULT_KINDS) ?? '');
+  const kinds = Array.from({ length: count }, () => random.pick(FIRST_KINDS) ?? '');
+  return seed % 4 === 0 ? [...kinds, ...LATER_KINDS] : kinds;
 };
 
 /** One fault after another, some at the same time, until an instant. */

@@ -9,6 +9,8 @@ export const MISTAKES = {
   'lower-lsn': 'a failover promotes the standby that has less of the log',
   'renewed-by-read': 'a lease is renewed after a read instead of a synced commit',
   'lease-from-answer': 'a lease runs from the arrival of the answer instead of the sending of its ping',
+  'monotonic-lease':
+    'a lease does not end by the wall clock, although the monotonic clock of a paused machine stood still',
   'acknowledged-at-commit': 'an end is acknowledged once it is committed',
   'noted-after-read': 'a holder is noted after the read, and nobody asks whether the feed went on meanwhile',
   'older-card-applied': 'a card is applied although a newer one is held',

@@ -12,6 +12,10 @@ export class Party {
   readonly #rate: number;
   readonly #startMs: number;
   #waiting: (() => void)[] | null = null;
+  /** Since when its machine stands still; `null` while it does not. */
+  #pausedMs: number | null = null;
+  /** How long it has stood still before. */
+  #stoodMs = 0;
   #isEnded = false;
   /** How far its wall clock is off. */
   wallOffsetMs = 0;
@@ -32,7 +36,8 @@ export class Party {
   }
 
   monotonicMs(): number {
-    return this.#startMs + this.#rate * this.#schedule.nowMs;
+    const nowMs = this.#pausedMs ?? this.#schedule.nowMs;
+    return this.#startMs + this.#rate * (nowMs - this.#stoodMs);
   }
 
   wallMs(): number {
@@ -68,9 +73,22 @@ export class Party {
     this.#waiting ??= [];
   }
 
+  /** Its machine is paused: its monotonic clock stands still too, and its wall clock does not. */
+  pause(): void {
+    this.stop();
+    this.#pausedMs ??= this.#schedule.nowMs;
+  }
+
+  /** Whether its machine stands still, or has. */
+  get hasPaused(): boolean {
+    return this.#pausedMs !== null || this.#stoodMs > 0;
+  }
+
   /** Continues: what came meanwhile happens now, in order. */
   continue(): void {
     const waiting = this.#waiting ?? [];
+    if (this.#pausedMs !== null) this.#stoodMs += this.#schedule.nowMs - this.#pausedMs;
+    this.#pausedMs = null;
     this.#waiting = null;
     for (const work of waiting) this.run(work);
   }

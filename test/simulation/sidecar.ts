@@ -1,3 +1,4 @@
+import type { Moment } from '../../src/fleet/lease.ts';
 import type { Down, OpenReply, TokenKey, Up } from '../../src/fleet/messages.ts';
 import { SidecarFeed } from '../../src/state/remote/sidecar-feed.ts';
 import type { SettledUse } from '../../src/state/settling.ts';
@@ -83,7 +84,15 @@ export class Sidecar {
   }
 
   #of({ taskId, jtiDigest }: HeldByAgent): Known {
-    return this.#feed.of({ issuer: ISSUER, id: taskId }, jtiDigest, this.party.monotonicMs() - this.#lagMs);
+    return this.#feed.of({ issuer: ISSUER, id: taskId }, jtiDigest, this.#now());
+  }
+
+  #now(): Moment {
+    return { monotonicMs: this.party.monotonicMs() - this.#lagMs, wallMs: this.#wallMs() - this.#lagMs };
+  }
+
+  #wallMs(): number {
+    return this.#world.mistake === 'monotonic-lease' ? 0 : this.party.wallMs();
   }
 
   #decide(attempt: Attempt, state: Known, then: (isAllowed: boolean) => void): void {
@@ -218,7 +227,7 @@ export class Sidecar {
     const nowMs = this.party.monotonicMs();
     if (nowMs - this.#freshMs > SILENCE_MS) return this.#disconnected();
     if (!this.#feed.isFollowing) return;
-    const ping = this.#feed.ping(nowMs, null);
+    const ping = this.#feed.ping({ monotonicMs: nowMs, wallMs: this.#wallMs() }, null);
     this.#pings.set(ping.n, nowMs);
     this.#writer?.send({ of: 'ping', ping });
     this.#sendDropped();

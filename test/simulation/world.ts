@@ -20,6 +20,7 @@ export interface Place<T> {
 /** Everything of one run: time, chance, network, database, one to three authorities and one to five sidecars. */
 export class World {
   readonly schedule = new Schedule();
+  readonly seed: number;
   readonly random: Random;
   readonly mistake: Mistake | null;
   readonly network: Network;
@@ -36,6 +37,7 @@ export class World {
   readonly sidecars: readonly Place<Sidecar>[];
 
   constructor(seed: number, mistake: Mistake | null) {
+    this.seed = seed;
     this.random = new Random(seed);
     this.mistake = mistake;
     this.network = new Network(this);

@@ -1,4 +1,4 @@
-import { Client, credentials, status } from '@grpc/grpc-js';
+import { connectivityState, Client, credentials, status } from '@grpc/grpc-js';
 import type { ChannelCredentials, ClientDuplexStream, StatusObject } from '@grpc/grpc-js';
 import type { AuthorityCalls, Down, Up } from '../../fleet/messages.ts';
 import type { AppendStream } from '../../fleet/record-shipper.ts';
@@ -86,6 +86,11 @@ export class AuthorityLink {
       // The name of a host says nothing here, and TLS permits no IP address as one. `credentialsOf` checks the identity.
       ...(tls === null ? {} : { 'grpc.ssl_target_name_override': 'remit-authority' }),
     });
+  }
+
+  /** Whether a connection stands, its handshake included. */
+  get isConnected(): boolean {
+    return this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
   }
 
   /** Makes one call. Never rejects. */

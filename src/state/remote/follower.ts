@@ -14,7 +14,7 @@ export interface FollowerOptions {
   readonly placeOf: (target: string) => AuthorityPlace | string;
   readonly hello: () => Pick<Hello, 'version' | 'policy_set' | 'log'>;
   readonly status: () => SidecarStatus;
-  readonly ports: Pick<Ports, 'monotonicMs' | 'randomBytes'>;
+  readonly ports: Pick<Ports, 'monotonicMs' | 'nowMs' | 'randomBytes'>;
   readonly after: After;
   /** Receives every message that the feed has taken. */
   readonly onDown: (down: Down) => void;
@@ -26,8 +26,15 @@ const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 5_000;
 /** On one host there is no herd, and an authority that restarts is back before a lease is over. */
 const MAX_LOCAL_RETRY_MS = 250;
-/** Longest wait for `Welcome`. */
+/** Longest wait for `Welcome`, the first time. */
 const WELCOME_MS = 2_000;
+/**
+ * A connected authority that said nothing in time gets twice as long the next time, up to 8 times: an authority that is starved of processor time
+ * has more to do with each stream that begins anew, and one that is given up too early is never heard.
+ */
+const MAX_DOUBLINGS = 3;
+/** Where cards come and no ping is answered, a stream is given up after so many times as long. */
+const PROGRESS_TIMES = 4;
 
 /** A stream in use. */
 interface Stream {
@@ -35,12 +42,14 @@ interface Stream {
   readonly up: FollowStream;
   /** When the last `Fresh` came, or the stream began. */
   freshMs: number;
+  /** When it made progress last: cards, `Fresh` or `Welcome` came. */
+  progressMs: number;
   cancel: () => void;
 }
 
 /**
  * Follows the feed of one of several authorities: it connects, says Hello, pings, and connects to the next one when the stream ends, when
- * no ping is answered for half a lease, or when the authority is about to stop. Unless the authority answered and refused, it does so over a
+ * no ping is answered for half a lease and no cards come (longer after others in vain), or when the authority is about to stop. Unless the authority answered and refused, it does so over a
  * new connection, to where DNS says then. Retries have full jitter from 100 ms, doubling to 5 s, on a Unix socket to 250 ms.
  *
  * Lifecycle: begins with `start`; `close` once.
@@ -51,6 +60,8 @@ export class Follower {
   #stream: Stream | null = null;
   #at = 0;
   #failures = 0;
+  /** Connected authorities in a row that said nothing in time. */
+  #silences = 0;
   #isClosed = false;
   #cancelRetry: () => void = () => undefined;
   #cancelMove: () => void = () => undefined;
@@ -112,11 +123,13 @@ export class Follower {
         this.#failed(`the authority \`${link.target}\` cannot be followed: ${problem}`);
       },
     });
-    this.#stream = { link, up, freshMs: ports.monotonicMs(), cancel: () => undefined };
+    const nowMs = ports.monotonicMs();
+    this.#stream = { link, up, freshMs: nowMs, progressMs: nowMs, cancel: () => undefined };
     up.send({ of: 'hello', hello: feed.hello(this.#options.hello()) });
-    this.#stream.cancel = this.#options.after(WELCOME_MS, () => {
-      this.#drop(link);
-      this.#failed(`the authority \`${link.target}\` cannot be followed: no answer in ${WELCOME_MS} ms`);
+    const withinMs = this.#patienceMs(WELCOME_MS);
+    this.#stream.cancel = this.#options.after(withinMs, () => {
+      this.#silent(link);
+      this.#failed(`the authority \`${link.target}\` cannot be followed: no answer in ${withinMs} ms`);
     });
   }
 
@@ -141,9 +154,12 @@ export class Follower {
     }
     for (const up of answer) this.send(up);
     if (down.of === 'welcome') this.#ping(down.welcome.ping_ms, down.welcome.lease_ms);
+    const nowMs = this.#options.ports.monotonicMs();
+    if (isProgress(down) && this.#stream !== null) this.#stream.progressMs = nowMs;
     if (down.of === 'fresh' && this.#stream !== null) {
-      this.#stream.freshMs = this.#options.ports.monotonicMs();
+      this.#stream.freshMs = nowMs;
       this.#failures = 0;
+      this.#silences = 0;
       this.#refusal = null;
       this.#options.onProblem(null);
     }
@@ -151,20 +167,31 @@ export class Follower {
     this.#options.onDown(down);
   }
 
-  /** Pings now and in each interval, and ends a stream on which no ping was answered for half a lease. */
+  /** Pings now and in each interval, and ends a stream that makes no progress. */
   #ping(pingMs: number, leaseMs: number): void {
     const stream = this.#stream;
     if (stream === null) return;
     const { feed, ports, status, after } = this.#options;
     const nowMs = ports.monotonicMs();
-    if (nowMs - stream.freshMs > Math.max(leaseMs / 2, pingMs * 2)) {
-      this.#drop(stream.link);
+    const silenceMs = this.#patienceMs(Math.max(leaseMs / 2, pingMs * 2));
+    if (nowMs - stream.progressMs > silenceMs || nowMs - stream.freshMs > PROGRESS_TIMES * silenceMs) {
+      this.#silent(stream.link);
       return this.#failed(`the authority \`${stream.link.target}\` answers no ping`);
     }
-    this.send({ of: 'ping', ping: feed.ping(nowMs, status()) });
+    this.send({ of: 'ping', ping: feed.ping({ monotonicMs: nowMs, wallMs: ports.nowMs() }, status()) });
     for (const dropped of feed.dropped()) this.send({ of: 'dropped', dropped });
     stream.cancel();
     stream.cancel = after(Math.max(pingMs, MIN_PING_MS), () => this.#ping(pingMs, leaseMs));
+  }
+
+  #patienceMs(firstMs: number): number {
+    return firstMs * 2 ** this.#silences;
+  }
+
+  /** An authority said nothing in time. One that cannot be reached has not been asked. */
+  #silent(link: AuthorityLink): void {
+    if (link.isConnected) this.#silences = Math.min(this.#silences + 1, MAX_DOUBLINGS);
+    this.#drop(link);
   }
 
   #failed(problem: string): void {
@@ -213,5 +240,8 @@ export class Follower {
     return Buffer.from(this.#options.ports.randomBytes(4)).readUInt32BE() / 2 ** 32;
   }
 }
+
+/** What an authority without its database does not say. */
+const isProgress = ({ of }: Down): boolean => of === 'welcome' || of === 'changes' || of === 'fresh';
 
 const MIN_PING_MS = 10;

@@ -3,6 +3,7 @@ import { upTo } from '../../runtime/up-to.ts';
 import { heldTaskOf } from '../../fleet/card.ts';
 import type { HeldTask } from '../../fleet/card.ts';
 import { Lease } from '../../fleet/lease.ts';
+import type { Moment } from '../../fleet/lease.ts';
 import type {
   Card,
   Changes,
@@ -71,9 +72,9 @@ export class SidecarFeed {
     return this.#cards.size;
   }
 
-  /** Until when the cards are good, on the monotonic clock. */
-  get leaseUntilMs(): number {
-    return this.#lease.untilMs;
+  /** For how long the cards are good, in milliseconds. */
+  leaseLeftMs(at: Moment): number {
+    return this.#lease.leftMs(at);
   }
 
   /** Whether a stream follows the feed, so that tokens can be opened. */
@@ -88,8 +89,8 @@ export class SidecarFeed {
     return { ...own, instance: this.#instance, resume: this.#position, held: this.#cards.listed() };
   }
 
-  ping(monotonicMs: number, status: SidecarStatus | null): Ping {
-    return { n: this.#lease.ping(monotonicMs), status };
+  ping(at: Moment, status: SidecarStatus | null): Ping {
+    return { n: this.#lease.ping(at), status };
   }
 
   /** The stream has ended. Replies to its opens come too late: the next stream does not know of them. */
@@ -158,8 +159,8 @@ export class SidecarFeed {
    * The state of a use now: `undefined` where there is no such task or token, `unknown` where the token must be opened first, `stale` where
    * the lease is over.
    */
-  of(key: TaskKey, jtiDigest: string, monotonicMs: number): CardState | undefined | 'unknown' | 'stale' {
-    if (!this.#lease.isCurrent(monotonicMs)) return 'stale';
+  of(key: TaskKey, jtiDigest: string, at: Moment): CardState | undefined | 'unknown' | 'stale' {
+    if (!this.#lease.isCurrent(at)) return 'stale';
     const held = this.#cards.of(key, jtiDigest);
     if (held !== undefined) return held;
     return this.#absent.has(absentName({ key, jti_digest: jtiDigest })) ? undefined : 'unknown';
@@ -187,7 +188,7 @@ export class SidecarFeed {
       byNumber.set(n, [...(byNumber.get(n) ?? []), key]);
     }
     this.#dropped.clear();
-    return [...byNumber].map(([n, keys]) => ({ keys, n }));
+    return [...byNumber].flatMap(([n, keys]) => partsOf(keys).map((part) => ({ keys: part, n })));
   }
 
   #lastOpenBeforeThoseOf(name: string): number {
@@ -280,3 +281,11 @@ function heldTaskFrom(card: Card): HeldTask | null {
 }
 
 const absentName = ({ key, jti_digest: digest }: TokenKey): string => `${digest}\n${nameOf(key)}`;
+
+/** Most dropped cards of one message, of which an authority takes 4 MiB. */
+const MAX_DROPPED = 8_192;
+
+const partsOf = (keys: readonly TaskKey[]): readonly (readonly TaskKey[])[] =>
+  Array.from({ length: Math.ceil(keys.length / MAX_DROPPED) }, (_, part) =>
+    keys.slice(part * MAX_DROPPED, (part + 1) * MAX_DROPPED),
+  );

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { usesFrom } from '../../fleet/token-uses.ts';
+import type { Moment } from '../../fleet/lease.ts';
 import type { Down, SidecarStatus } from '../../fleet/messages.ts';
 import type { Ports } from '../../runtime/ports.ts';
 import type { After } from '../../runtime/timers.ts';
@@ -139,7 +140,7 @@ export class SidecarState {
 
   /** What sidecars reported of the uses of a token before it was opened here; `undefined` while no card is held. */
   usesBefore(key: TaskKey, jtiDigest: string): UsesSoFar | null | undefined {
-    const held = this.#feed.of(key, jtiDigest, this.#options.ports.monotonicMs());
+    const held = this.#feed.of(key, jtiDigest, this.#now());
     if (typeof held !== 'object') return undefined;
     return held.elsewhere === null ? null : usesFrom(held.elsewhere);
   }
@@ -148,7 +149,7 @@ export class SidecarState {
     const feed = this.#feed;
     return {
       cards: feed.cards,
-      leaseLeftMs: Math.max(0, feed.leaseUntilMs - this.#options.ports.monotonicMs()),
+      leaseLeftMs: feed.leaseLeftMs(this.#now()),
       position: feed.position?.seq ?? 0,
       isFollowing: feed.isFollowing,
     };
@@ -175,6 +176,11 @@ export class SidecarState {
     this.#follower.close();
   }
 
+  #now(): Moment {
+    const { monotonicMs, nowMs } = this.#options.ports;
+    return { monotonicMs: monotonicMs(), wallMs: nowMs() };
+  }
+
   #stale(): string | null {
     if (this.measures().leaseLeftMs > 0) return null;
     return this.#hasBegun
@@ -183,7 +189,7 @@ export class SidecarState {
   }
 
   #of(key: TaskKey, jtiDigest: string): UseState | undefined | ReturnType<typeof storeFailure> {
-    const held = this.#feed.of(key, jtiDigest, this.#options.ports.monotonicMs());
+    const held = this.#feed.of(key, jtiDigest, this.#now());
     if (held === undefined) return undefined;
     if (held === 'stale') return storeFailure('busy', this.#stale() ?? 'the lease has run out');
     if (held === 'unknown') return storeFailure('busy', 'the authority did not say in time what is true of the task');
@@ -191,7 +197,7 @@ export class SidecarState {
   }
 
   #open(key: TaskKey, jtiDigest: string): Promise<void> | null {
-    if (this.#feed.of(key, jtiDigest, this.#options.ports.monotonicMs()) !== 'unknown') return null;
+    if (this.#feed.of(key, jtiDigest, this.#now()) !== 'unknown') return null;
     return this.#opens.open({ key: { issuer: key.issuer, id: key.id }, jti_digest: jtiDigest });
   }
 

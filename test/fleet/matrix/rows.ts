@@ -37,6 +37,14 @@ export const rows = {
     fault: 'an older backup is put in place beneath running authorities',
     bound: 'no answer is from it, and every authority says what happened and what to do',
   },
+  'D-21': {
+    fault: 'the machine of a sidecar is paused, and its monotonic clock with it',
+    bound: 'no use is allowed once its wall clock is ahead of its lease',
+  },
+  'D-22': {
+    fault: 'the authorities are starved of processor time for 8 s',
+    bound: 'all sidecars are back within 20 s of its end',
+  },
   'S-01': { fault: 'an authority is stopped', bound: 'its sidecars go to another, and ends are enforced by then' },
   'S-02': {
     fault: 'the primary is stopped',

@@ -4,11 +4,12 @@ import type { Down, OpenReply, OpenRequest, Up } from '../../../src/fleet/messag
 import { SidecarFeed } from '../../../src/state/remote/sidecar-feed.ts';
 import { digestOf, ModelHub, taskOf } from './model-hub.ts';
 
+const at = (ms: number) => ({ monotonicMs: ms, wallMs: 1_000_000 + ms });
 const own = { version: '1', policy_set: '', log: null };
 const feedWith = (maxCards = 10) => new SidecarFeed({ instance: 'i', maxCards });
 const token = (task: number, number = 0) => ({ key: taskOf(task), jti_digest: digestOf(task, number) });
 const lookAt = (feed: SidecarFeed, task: number, number = 0, atMs = 0) =>
-  feed.of(taskOf(task), digestOf(task, number), atMs);
+  feed.of(taskOf(task), digestOf(task, number), at(atMs));
 
 /** A sidecar that follows a hub, with a lease from 0 to 1 ms. */
 function following(maxCards = 10): { feed: SidecarFeed; hub: ModelHub } {
@@ -20,7 +21,7 @@ function following(maxCards = 10): { feed: SidecarFeed; hub: ModelHub } {
 
 function follow(feed: SidecarFeed, hub: ModelHub): readonly (readonly Up[] | 'resync')[] {
   const welcome = hub.connect(feed.hello(own));
-  const { n } = feed.ping(0, null);
+  const { n } = feed.ping(at(0), null);
   return [{ of: 'welcome', welcome } as const, changesOf(hub), freshOf(hub, n)].map((down) => feed.heard(down));
 }
 
@@ -103,7 +104,7 @@ describe('the feed of a sidecar', () => {
   ])('begins anew, without a lease, after %s', (_what, wrong) => {
     const { feed, hub } = following();
     openAt(feed, hub, 1);
-    feed.ping(0, null);
+    feed.ping(at(0), null);
     expect(feed.heard(wrong(hub))).toBe('resync');
     expect(lookAt(feed, 1)).toBe('stale');
     follow(feed, hub);
@@ -113,7 +114,7 @@ describe('the feed of a sidecar', () => {
   it('keeps its lease while streams change, and renews it by no ping of an ended stream', () => {
     const { feed, hub } = following();
     openAt(feed, hub, 1);
-    const { n } = feed.ping(50, null);
+    const { n } = feed.ping(at(50), null);
     feed.heard({ of: 'welcome', welcome: hub.connect(feed.hello(own)) });
     expect(lookAt(feed, 1)).toMatchObject({ task: { id: taskOf(1).id } });
     feed.heard(changesOf(hub));
@@ -232,7 +233,7 @@ describe('the feed of a sidecar', () => {
         const reconnect = (): void => {
           [downs, ups, requests] = [[], [], []];
           downs.push({ of: 'welcome', welcome: hub.connect(feed.hello(own)) });
-          ups.push({ of: 'ping', ping: feed.ping(0, null) });
+          ups.push({ of: 'ping', ping: feed.ping(at(0), null) });
         };
         const take = (up: Up | undefined): void => {
           if (up?.of === 'ack') hub.ack(up.ack.seq);
