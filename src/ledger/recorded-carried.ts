@@ -30,23 +30,34 @@ export function recordedCarried({ names, more, values }: Carried): { readonly [n
   };
 }
 
-/** Longest canonical JSON that is searched for credentials: nobody guesses a longer text from its digest. */
+/** Most texts that are searched for credentials, and longest canonical JSON: nobody guesses what is longer from its digest. */
+const MAX_SEARCHED = 256;
 const MAX_SEARCHED_CHARS = 65_536;
 
 function digestOf(values: Carried['values']): readonly [digest: string | null, isWithheld: boolean] {
   // Safe: each value was parsed from JSON. What a double cannot hold exactly is `Infinity`, which has no canonical form.
   const text = canonicalJson(Object.fromEntries(values) as { readonly [name: string]: JsonValue });
   if (typeof text !== 'string') return [null, false];
-  const isSecret =
-    text.length <= MAX_SEARCHED_CHARS && [...values].some(([place, value]) => holdsSecret(nameOf(place), value));
+  const isSecret = text.length <= MAX_SEARCHED_CHARS && holdsSecret(values);
   return isSecret ? [null, true] : [hash('sha256', text, 'base64url'), false];
 }
 
-const nameOf = (place: string): string => place.slice(place.lastIndexOf('/') + 1);
+function holdsSecret(values: Carried['values']): boolean {
+  let searched = 0;
+  for (const [place, value] of values) {
+    for (const [name, text] of textsIn(place.slice(place.lastIndexOf('/') + 1), value)) {
+      searched += 1;
+      if (searched > MAX_SEARCHED) return false;
+      if (isSecretArgument(name, text)) return true;
+    }
+  }
+  return false;
+}
 
-/** Whether a value is or contains a credential, anywhere below it. Its depth is bounded by the parser. */
-function holdsSecret(name: string, value: unknown): boolean {
-  if (typeof value === 'string') return isSecretArgument(name, value);
-  if (typeof value !== 'object' || value === null) return false;
-  return Object.entries(value).some(([key, below]) => holdsSecret(Array.isArray(value) ? name : key, below));
+/** The texts in a JSON value, each with the name of its member. The parser bounds the depth. */
+function* textsIn(name: string, value: unknown): Generator<readonly [name: string, text: string]> {
+  if (typeof value === 'string') yield [name, value];
+  else if (typeof value === 'object' && value !== null) {
+    for (const [key, below] of Object.entries(value)) yield* textsIn(Array.isArray(value) ? name : key, below);
+  }
 }

@@ -81,6 +81,7 @@ export function actionDetails({ action }: Facts, { args }: UseRecord): readonly 
     ...detail('entry', `${action.kind} ${action.endpoint}`),
     ...detail('mcp tool', action.mcp?.tool),
     ...detail('arguments', listText([...action.args.keys()])),
+    ...detail('carried', action.carried === undefined ? null : listText(action.carried.names)),
     ...detail('recorded arguments', args === undefined ? null : listText(Object.keys(args))),
   ];
 }
