@@ -60,10 +60,11 @@ function addMcp(entry: NonNullable<ServerEntry['mcp']>, into: Into): void {
   }
   const resources = entry.resources === null ? null : one(entry.resources);
   const prompts = entry.prompts === null ? null : one(entry.prompts);
+  const roots = entry.roots === null ? null : one(entry.roots);
   const other = entry.other === null ? null : one(entry.other);
   if (session === null) return;
   const { meta, query } = entry;
-  const all = [...tools.values(), resources, prompts, other].filter((action) => action !== null);
+  const all = [...tools.values(), resources, prompts, roots, other].filter((action) => action !== null);
   const asking = all.filter(({ carries: { inputs, hasTasks } }) => inputs.size > 0 || hasTasks);
   const mcp: McpServer = {
     path: path.value.text,
@@ -71,6 +72,7 @@ function addMcp(entry: NonNullable<ServerEntry['mcp']>, into: Into): void {
     session,
     resources,
     prompts,
+    roots,
     other,
     meta,
     query,

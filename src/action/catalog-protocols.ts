@@ -33,6 +33,7 @@ export interface McpEntry {
   readonly tools: readonly MessageEntry[];
   readonly resources: MessageEntry | null;
   readonly prompts: MessageEntry | null;
+  readonly roots: MessageEntry | null;
   readonly other: MessageEntry | null;
   /** Keys of `_meta` that any of its calls may have. */
   readonly meta: ReadonlySet<string>;
@@ -64,17 +65,18 @@ export function mcpEntry(
   const fields = fieldsOf(yaml, node, {
     what: '`mcp`',
     required: ['path'],
-    optional: ['tools', 'resources', 'prompts', 'other', 'meta', 'query', 'denials'],
+    optional: ['tools', 'resources', 'prompts', 'roots', 'other', 'meta', 'query', 'denials'],
   });
   const path = fixedPath(yaml, fields.get('path'));
   const tools = messages(yaml, fields.get('tools'), { what: 'a tool', all: '`tools`', entryOf: toolEntry, defaults });
-  const one = (key: 'resources' | 'prompts' | 'other', entryOf: FamilyReader): MessageEntry | null => {
+  const one = (key: 'resources' | 'prompts' | 'roots' | 'other', entryOf: FamilyReader): MessageEntry | null => {
     const value = fields.get(key);
     return value === undefined ? null : entryOf(yaml, { key, value }, defaults);
   };
   const resources = one('resources', familyWith('uri'));
   const prompts = one('prompts', familyWith('name'));
-  const other = one('other', otherEntry);
+  const roots = one('roots', fixedEntry([ROOTS]));
+  const other = one('other', fixedEntry([]));
   const meta = namesIn(yaml, fields.get('meta'), '`meta`');
   const query = namesIn(yaml, fields.get('query'), '`query`');
   const denials = denialsOf(yaml, fields.get('denials'), { words: ['result', 'error', 'http'], otherwise: 'result' });
@@ -88,7 +90,7 @@ export function mcpEntry(
     args: [],
     takesOthers: true,
   };
-  return { path, session, tools, resources, prompts, other, meta, query, denials };
+  return { path, session, tools, resources, prompts, roots, other, meta, query, denials };
 }
 
 /** Reads how denied calls are answered; `otherwise` where the file does not say or is wrong. */
@@ -138,16 +140,21 @@ const familyWith =
     return { ...head, name, args, carries, takesOthers: others === 'ignore', deniesOthers: others === 'deny' };
   };
 
-const otherEntry: FamilyReader = (yaml, { key, value }, defaults) => {
-  const fields = actionFields(yaml, value, `\`${key}\``);
-  const written = fields.get('args');
-  if (written !== undefined) yaml.report(written.offset, `the arguments of \`${key}\` are fixed: remove \`args\``);
-  const others = fields.get('otherArguments');
-  if (others !== undefined)
-    yaml.report(others.offset, `the arguments of \`${key}\` are fixed: remove \`otherArguments\``);
-  const head = actionHead(yaml, fields, defaults);
-  return head === null ? null : { ...head, name: { value: key, offset: value.offset }, args: [], takesOthers: true };
-};
+/** The folders of the client, which the server asks for outside of any call. */
+const ROOTS: ArgumentSpec = { name: 'roots', from: 'body', pointer: ['roots'], type: 'strings', required: false };
+
+const fixedEntry =
+  (args: readonly ArgumentSpec[]): FamilyReader =>
+  (yaml, { key, value }, defaults) => {
+    const fields = actionFields(yaml, value, `\`${key}\``);
+    const written = fields.get('args');
+    if (written !== undefined) yaml.report(written.offset, `the arguments of \`${key}\` are fixed: remove \`args\``);
+    const others = fields.get('otherArguments');
+    if (others !== undefined)
+      yaml.report(others.offset, `the arguments of \`${key}\` are fixed: remove \`otherArguments\``);
+    const head = actionHead(yaml, fields, defaults);
+    return head === null ? null : { ...head, name: { value: key, offset: value.offset }, args, takesOthers: true };
+  };
 
 const toolEntry: EntryReader = (yaml, node, { what, defaults }) => {
   const fields = actionFields(yaml, node, what, CARRIES_KEYS);

@@ -84,6 +84,8 @@ export interface McpServer {
   readonly resources: CatalogAction | null;
   /** `null` where the catalog has none. Its first argument is `name`. */
   readonly prompts: CatalogAction | null;
+  /** The client's folders, for which the server asks outside of any call; `null` where the catalog has none. Its argument is `roots`. */
+  readonly roots: CatalogAction | null;
   /** The action for everything else; `null` where that is `action.unknown`. */
   readonly other: CatalogAction | null;
   /** Keys of `_meta` that any call may have, unread. */

@@ -1,4 +1,4 @@
-import { deny } from '../decision/decision.ts';
+import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { areTooLong } from './argument.ts';
 import { refusedArguments, TOO_LONG } from './argument-refusal.ts';
@@ -7,6 +7,7 @@ import type { Carried } from './carried.ts';
 import type { CatalogAction, McpServer } from './catalog.ts';
 import { actionOf } from './http.ts';
 import type { Action } from './http.ts';
+import { jsonArguments } from './json-arguments.ts';
 import type { JsonRpcId } from './json-rpc.ts';
 import { answerValues, inputValues } from './mcp-inputs.ts';
 import type { McpAnswer } from './mcp-answer.ts';
@@ -40,7 +41,8 @@ export const isFollowUp = (attempt: Action | Deny | FollowUp): attempt is Follow
  */
 export function followUpActionFrom(followUp: FollowUp, prior: PriorCalls): Action | Deny {
   const { mcp, sent, session } = followUp;
-  if (sent.kind === 'answer' && session === null) return unasked(followUp);
+  const folders = foldersAction(followUp);
+  if (sent.kind === 'answer' && session === null) return folders ?? unasked(followUp);
   if (sent.kind === 'answer' && prior.isAnswered(sent.id))
     return deny('action.unknown', 'the question of the server was answered before');
   if (prior.isCut) return deny('action.unknown', 'more calls of the session than are remembered may be meant');
@@ -51,8 +53,8 @@ export function followUpActionFrom(followUp: FollowUp, prior: PriorCalls): Actio
   const able = known.filter(({ entry: { carries } }) =>
     sent.kind === 'task' ? carries.hasTasks : carries.inputs.size > 0,
   );
-  if (able.length === 0) return unasked(followUp);
-  const found: Action[] = [];
+  if (able.length === 0) return folders ?? unasked(followUp);
+  const found: Action[] = folders === null || isDeny(folders) ? [] : [folders];
   let refusal: Deny | null = null;
   for (const { call, entry } of able) {
     const readings = readingsIn(entry, call, sent);
@@ -63,8 +65,16 @@ export function followUpActionFrom(followUp: FollowUp, prior: PriorCalls): Actio
   }
   if (found.length > MAX_READINGS) return deny('action.arguments', TOO_MANY);
   const [first, ...further] = found.toSorted((a, b) => RISKS[b.risk] - RISKS[a.risk]);
-  if (first === undefined) return refusal ?? unasked(followUp);
+  if (first === undefined) return folders ?? refusal ?? unasked(followUp);
   return further.length === 0 ? first : { ...first, further };
+}
+
+/** The action of the client's folders, where the catalog has one: the server asks for them outside of any call. */
+function foldersAction({ mcp: { roots }, sent, carried }: FollowUp): Action | Deny | null {
+  if (roots === null || sent.kind !== 'answer' || sent.answer.kind !== 'roots') return null;
+  const read = jsonArguments(roots.args, { roots: sent.answer.uris });
+  if ('problem' in read) return refusedArguments(roots, read);
+  return actionOf(roots, { args: read.args, isDecidedOnHeaders: false, ...(carried && { carried }) });
 }
 
 const RISKS = { low: 0, medium: 1, high: 2 } as const;

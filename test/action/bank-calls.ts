@@ -40,6 +40,13 @@ export const bankCatalog = mustCatalog(
         balance: { action: bank.balance, risk: low }
       prompts: { action: bank.prompt, risk: medium, args: { city: {} } }
       resources: { action: bank.resource, risk: medium }
+  rooted:
+    hosts: [rooted.acme.test]
+    audience: https://rooted.acme.test
+    mcp:
+      path: /mcp
+      tools: { erase: { action: rooted.erase, risk: high } }
+      roots: { action: rooted.folders, risk: low }
   wiki:
     hosts: [wiki.acme.test]
     audience: https://wiki.acme.test

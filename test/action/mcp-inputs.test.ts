@@ -179,6 +179,22 @@ describe('what the catalog names is read', () => {
   });
 });
 
+describe('folders of the client', () => {
+  const roots = { roots: [{ uri: 'file:///a' }] };
+  const folders: PriorCalls = { ...noPriorCalls, calls: [{ action: 'bank.folders', args: new Map() }] };
+
+  it('are the action of the server for them, outside of any call', () => {
+    const at = (prior: PriorCalls, headers = AT_11): unknown =>
+      outcome(post({ jsonrpc: '2.0', id: 0, result: roots }, headers, { host: 'rooted.acme.test' }), prior);
+    expect(at(noPriorCalls)).toEqual(['rooted.folders', { roots: ['file:///a'] }]);
+    expect(at(noPriorCalls, { 'mcp-protocol-version': '2025-06-18' })).toEqual([
+      'rooted.folders',
+      { roots: ['file:///a'] },
+    ]);
+    expect(outcome(answer(roots), folders)).toEqual(['bank.folders', { folders: ['file:///a'] }]);
+  });
+});
+
 describe('what harms nobody passes', () => {
   it.each<[string, HttpCall, string]>([
     ...['openai/userAgent', 'claudecode/toolUseId', 'vscode.conversationId', 'x-codex-turn-metadata', 'baggage'].map(

@@ -211,9 +211,20 @@ function mcpTo(action: CatalogAction, given: readonly Given[]): WrittenCall | Pr
   const { arguments: sent } = { arguments: undefined, ...bodyOf(given) };
   const more = sent === undefined ? {} : { arguments: sent };
   const params = { resources: { uri: value('uri') }, prompts: { name: value('name'), ...more } };
+  if (name === 'roots') return answerTo(action, { roots: rootsOf(given) });
   if (name === 'resources') return jsonRpcTo(action, 'resources/read', params.resources);
   return name === 'prompts' ? jsonRpcTo(action, 'prompts/get', params.prompts) : jsonRpcTo(action, 'x-other', {});
 }
+
+/** An answer of a client, posted in its session. */
+const answerTo = (action: CatalogAction, result: object): WrittenCall => ({
+  ...jsonRpcTo(action, '', {}),
+  headers: [...JSON_BODY, ['mcp-protocol-version', '2025-11-25'], ['mcp-session-id', 'session']],
+  body: Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: 1, result })),
+});
+
+const rootsOf = (given: readonly Given[]): readonly unknown[] =>
+  given.flatMap(({ value }) => (Array.isArray(value) ? value.map((uri: unknown) => ({ uri })) : []));
 
 /** The call of a tool, with the answers and keys of `_meta` among the given arguments. */
 function toolCall(action: CatalogAction, params: object, given: readonly Given[]): WrittenCall {
