@@ -48,6 +48,16 @@ const bad: readonly (readonly [name: string, set: readonly string[], says: RegEx
     [...postgres, 'authority.database.postgres.migration.user=remit_authority'],
     /both remit_authority: the authorities need a role of their own/,
   ],
+  [
+    'sidecars of no service account',
+    ['sidecar.namespaces={demo}', 'sidecar.audiences={https://a}', 'sidecar.serviceAccounts=null'],
+    /sidecar\.serviceAccounts is empty: name the service accounts/,
+  ],
+  [
+    'every service account',
+    ['sidecar.namespaces={demo}', 'sidecar.audiences={https://a}', 'sidecar.serviceAccounts={*}'],
+    /serviceAccounts\/0.*does not match pattern/is,
+  ],
   ['sidecars without audiences', ['sidecar.namespaces={demo}'], /sidecar\.audiences is empty: name the servers/],
   ['nodes without audiences', ['mode=node'], /node\.audiences is empty: name the servers/],
   [

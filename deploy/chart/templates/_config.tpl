@@ -67,8 +67,10 @@ log: { format: json }
 {{- $rules := .Values.authority.sidecars }}
 {{- if not $rules }}
 {{- if eq .Values.mode "sidecar" }}
-{{- range .Values.sidecar.namespaces }}
-{{- $rules = append $rules (dict "id" (printf "spiffe://%s/ns/%s/sa/*" $.Values.identity.trustDomain .) "audiences" $.Values.sidecar.audiences) }}
+{{- range $namespace := .Values.sidecar.namespaces }}
+{{- range $account := $.Values.sidecar.serviceAccounts }}
+{{- $rules = append $rules (dict "id" (printf "spiffe://%s/ns/%s/sa/%s" $.Values.identity.trustDomain $namespace $account) "audiences" $.Values.sidecar.audiences) }}
+{{- end }}
 {{- end }}
 {{- else if and (eq .Values.mode "node") .Values.node.audiences }}
 {{- $id := printf "spiffe://%s/ns/%s/sa/%s-node" .Values.identity.trustDomain .Release.Namespace (include "remit.fullname" .) }}
