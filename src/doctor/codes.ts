@@ -170,6 +170,8 @@ const table = {
   'issuer.token-life': entry('error', 'tokens that live longer than is accepted'),
   'issuer.port': entry('warning', 'an issuer whose URL has another port'),
   'issuer.operator-agent': entry('error', 'an agent that is an operator'),
+  'issuer.sidecar-agent': entry('error', 'an agent that may be a sidecar'),
+  'issuer.any-sidecar': entry('warning', 'sidecars of any name'),
   'issuer.signing-key': entry('error', 'no signing key that sidecars know'),
   'policy.not-loaded': entry('error', 'no policies in force'),
   'policy.invalid': entry('error', 'a policy folder that cannot be loaded'),

@@ -41,6 +41,25 @@ const FAULTS: readonly SettingFault[] = [
     found: 'error issuer.operator-agent',
   },
   {
+    name: 'an agent that may be a sidecar (issue 37, point 8)',
+    sections: {
+      issuer,
+      authority: { listen: '127.0.0.1:9474', sidecars: { id: PLANNER, audiences: 'https://a.acme.test' } },
+    },
+    found: 'error issuer.sidecar-agent',
+  },
+  {
+    name: 'a namespace of sidecars of any name (issue 37, point 8)',
+    sections: {
+      issuer,
+      authority: {
+        listen: '127.0.0.1:9474',
+        sidecars: { id: 'spiffe://acme.test/ns/tools/sa/*', audiences: 'https://a.acme.test' },
+      },
+    },
+    found: 'warning issuer.any-sidecar',
+  },
+  {
     name: 'stolen tokens that go on',
     sections: { extAuthz: { onBindingViolation: 'ignore' } },
     found: 'warning identity.stolen-tokens',
@@ -103,7 +122,7 @@ function broken({ break: change, sections = {} }: Partial<SettingFault>): string
 }
 
 const SETTINGS =
-  /^(?:issuer\.(?:token-life|port|operator-agent)|identity\.stolen-tokens|platform\.admin-open|policy\.(?:writable|open-permit)|ledger\.state-writable)$/;
+  /^(?:issuer\.(?:token-life|port|operator-agent|sidecar-agent|any-sidecar)|identity\.stolen-tokens|platform\.admin-open|policy\.(?:writable|open-permit)|ledger\.state-writable)$/;
 
 async function found(file: string): Promise<readonly string[]> {
   const args = ['--json', '--config', file, '--only', 'issuer,identity,platform,policy,ledger'];

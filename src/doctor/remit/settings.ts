@@ -1,5 +1,8 @@
 import type { Config } from '../../config/config.ts';
 import type { Finding } from '../finding.ts';
+import { rightsOf } from '../../authority/authorize.ts';
+import { spiffeIdFrom } from '../../identity/spiffe-id.ts';
+import { isDeny } from '../../decision/decision.ts';
 import { isOfNetwork } from '../../config/ext-authz.ts';
 import { addressText } from '../../config/values.ts';
 import type { RemitCheck } from './remit-check.ts';
@@ -17,6 +20,8 @@ export const issuerSettings = check(
     ...tokenLife(config),
     ...otherPort(config),
     ...operatingAgents(config, policies?.agents ?? []),
+    ...sidecarAgents(config, policies?.agents ?? []),
+    ...anySidecars(config),
   ],
 );
 
@@ -59,6 +64,32 @@ const operatingAgents = ({ issuer }: Config, agents: readonly string[]): readonl
       message:
         'it is an operator (`issuer.operators`) and an agent that the policies name: an agent can then resume and cancel the tasks of others, and its own after a stop',
       fix: 'give operators SPIFFE IDs of their own, which no policy names',
+    }));
+
+/** With the identity of a sidecar an agent decides about its own calls, and takes from the budgets of others. */
+const sidecarAgents = ({ authority }: Config, agents: readonly string[]): readonly Finding[] =>
+  agents
+    .filter((agent) => {
+      const id = spiffeIdFrom(agent);
+      return !isDeny(id) && rightsOf(authority.sidecars, id) !== null;
+    })
+    .map((agent) => ({
+      code: 'issuer.sidecar-agent',
+      where: `agent/${agent}`,
+      message:
+        'a rule of `authority.sidecars` admits it, and the policies name it as an agent: it can follow tasks, have tokens revoked and spend budgets',
+      fix: 'name the service accounts of tool servers in `authority.sidecars`, and run agents under others',
+    }));
+
+const anySidecars = ({ authority }: Config): readonly Finding[] =>
+  authority.sidecars
+    .filter(({ id }) => id.endsWith('/*'))
+    .map(({ id }) => ({
+      code: 'issuer.any-sidecar',
+      where: `sidecars/${id}`,
+      message:
+        'every workload there may be a sidecar, whatever its name: it can follow tasks, have tokens revoked and spend budgets',
+      fix: 'name the service accounts of the tool servers, or an SVID of the container of Remit alone',
     }));
 
 /** A token in other hands ends. */
