@@ -10,28 +10,44 @@ import { cacheFolder } from '../parts/cache.ts';
 import { until } from '../until.ts';
 
 /**
- * The calls that are lost over a restart, in counts: `node test/bench/restart.ts`. Calls come at a fixed rate, whether the last one
- * is answered or not, through Envoy with the shipped configuration and its deadline; a process is told to end, and started again
- * once it has, as systemd does it.
+ * The calls that are lost over a restart, in counts: `node test/bench/restart.ts [--rate 40] [--drain 5]`. Calls come at a fixed rate, whether the
+ * last one is answered or not, through Envoy with the shipped configuration and its deadline; a process is told to end, or is killed, and started
+ * again once it has ended, as systemd does it.
  */
-const RATE = 100;
 const BEFORE_MS = 3_000;
 const AFTER_MS = 3_000;
 
-const { values } = parseArgs({ options: { drain: { type: 'string', default: '5' } } });
+const { values } = parseArgs({
+  options: { drain: { type: 'string', default: '5' }, rate: { type: 'string', default: '40' } },
+});
+const rate = Number(values.rate);
 /** `npm run parts` installs it. */
 const envoy = cachedEnvoy(cacheFolder, ENVOY_VERSION);
+
+type Signal = Parameters<Processes['end']>[1];
+type Restart = readonly [what: string, names: readonly ProcessName[], signal: Signal];
+
+const restarts: Readonly<Record<'alone' | 'fleet', readonly Restart[]>> = {
+  alone: [
+    ['one process, killed', [1], 'SIGKILL'],
+    ['one process, restarted', [1], 'SIGTERM'],
+  ],
+  fleet: [
+    ['two sidecars of an authority, both restarted in turn', NUMBERS, 'SIGTERM'],
+    ['two sidecars of an authority, which is restarted', ['authority'], 'SIGTERM'],
+  ],
+};
 
 for (const kind of ['alone', 'fleet'] as const) {
   const folder = await mkdtemp(join(tmpdir(), 'remit-restarts-'));
   const drainSeconds = Number(values.drain);
   const processes = await Processes.start(envoy, folder, { kind, drainSeconds, envoyConfig: (text) => text });
   try {
-    const names = kind === 'alone' ? ([1] as const) : (['authority', ...NUMBERS] as const);
-    for (const name of names) await processes.serve(name);
-    for (const name of names.slice(0, 2)) {
-      console.log(kind === 'alone' ? 'one process, restarted' : `two sidecars and their authority, ${name} restarted`);
-      for (const [answer, count] of await restarted(processes, name)) console.log(`  ${count} ${answer}`);
+    for (const name of kind === 'alone' ? ([1] as const) : (['authority', ...NUMBERS] as const))
+      await processes.serve(name);
+    for (const [what, names, signal] of restarts[kind]) {
+      console.log(what);
+      for (const [answer, count] of await restarted(processes, names, signal)) console.log(`  ${count} ${answer}`);
     }
   } finally {
     await processes.stop();
@@ -39,8 +55,12 @@ for (const kind of ['alone', 'fleet'] as const) {
   }
 }
 
-/** How often each answer occurred, from before the restart until after it. */
-async function restarted(processes: Processes, name: ProcessName): Promise<ReadonlyMap<string, number>> {
+/** How often each answer occurred, from before the first restart until after the last. */
+async function restarted(
+  processes: Processes,
+  names: readonly ProcessName[],
+  signal: Signal,
+): Promise<ReadonlyMap<string, number>> {
   const { token } = await processes.declare();
   const counts = new Map<string, number>();
   const call = async (): Promise<string> => {
@@ -58,17 +78,20 @@ async function restarted(processes: Processes, name: ProcessName): Promise<Reado
   const calls: Promise<void>[] = [];
   const due = performance.now();
   const timer = setInterval(() => {
-    while (calls.length < ((performance.now() - due) * RATE) / 1000) calls.push(count());
+    while (calls.length < ((performance.now() - due) * rate) / 1000) calls.push(count());
   }, 1);
-  await delay(BEFORE_MS);
-  await processes.end(name, 'SIGTERM');
-  const endedMs = performance.now();
-  await processes.serve(name);
-  const awayMs = performance.now() - endedMs;
-  await until(async () => (await call()) === '200', { what: 'an answer', withinMs: 60_000 });
+  let awayMs = 0;
+  for (const name of names) {
+    await delay(BEFORE_MS);
+    await processes.end(name, signal);
+    const endedMs = performance.now();
+    await processes.serve(name);
+    awayMs += performance.now() - endedMs;
+    await until(async () => (await call()) === '200', { what: 'an answer', withinMs: 60_000 });
+  }
   await delay(AFTER_MS);
   clearInterval(timer);
   await Promise.all(calls);
-  console.log(`  ${calls.length} calls at ${RATE}/s; away for ${Math.round(awayMs)} ms`);
+  console.log(`  ${calls.length} calls at ${rate}/s; away for ${Math.round(awayMs)} ms`);
   return counts;
 }

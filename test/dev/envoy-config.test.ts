@@ -157,7 +157,10 @@ describe('the shipped configuration for several processes', () => {
   it('asks both processes, never a dead one, and retries only where a check reached none', () => {
     expect(socketsOf(many.clusters[0])).toEqual(['/run/remit/check-1.sock', '/run/remit/check-2.sock']);
     expect(many.clusters[0].common_lb_config.healthy_panic_threshold).toEqual({ value: 0 });
-    expect([one.retryPolicy, many.retryPolicy.retry_on]).toEqual([undefined, 'connect-failure,refused-stream']);
+    expect([one.retryPolicy.retry_on, many.retryPolicy.retry_on]).toEqual([
+      'connect-failure,refused-stream',
+      'connect-failure,refused-stream',
+    ]);
   });
 
   it('sends each process the outcomes of its decisions, and the first one those without a decision', () => {
@@ -228,7 +231,12 @@ describe.each([
     expect(matches).toHaveLength(hosts.length);
     expect(matches.every(([, value]) => value === '/')).toBe(true);
     expect(under(/\/match\/path$/).map(([, path]) => path)).toEqual(['/mcp']);
-    expect(text).not.toMatch(/typed_per_filter_config|ExtAuthzPerRoute|upgrade_configs:|retry_policy:/);
+    expect(text).not.toMatch(/typed_per_filter_config|ExtAuthzPerRoute|upgrade_configs:/);
+    // Of the check alone, and only where it never reached Remit.
+    expect(text.match(/retry_policy:|retry_on:.*/g)).toEqual([
+      'retry_policy:',
+      'retry_on: connect-failure,refused-stream',
+    ]);
   });
 });
 

@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
 import { until } from '../until.ts';
 import { scratchFolder } from './domain.ts';
-import { Processes } from './processes.ts';
+import { Processes, withTime } from './processes.ts';
 import { SteadyCallers } from './steady-callers.ts';
 
 // Processes start here, which is slow on a loaded machine.
@@ -21,7 +23,16 @@ describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy
 
   beforeAll(async () => {
     scratch = await scratchFolder('remit-restart-');
-    processes = await Processes.start(envoy, scratch.folder, { kind: 'alone', drainSeconds: 10 });
+    processes = await Processes.start(envoy, scratch.folder, {
+      kind: 'alone',
+      drainSeconds: 10,
+      // Less than a client waits, and some of what a loaded machine takes to start a process.
+      envoyConfig: (text) =>
+        withTime(text)
+          .replace('num_retries: 8', 'num_retries: 100')
+          .replace('max_interval: 10s', 'max_interval: 2s')
+          .replace(/^( +)timeout: 10s$/m, '$1timeout: 8s'),
+    });
     await processes.serve(1);
     ({ token } = await processes.declare());
     await until(async () => (await answer()).status === 200);
@@ -65,8 +76,22 @@ describeWith(envoyPart(), 'one process behind Envoy, which is restarted', (envoy
     });
   });
 
+  // Issue 37, point 21: each call that came while it was down was lost, however soon it was back.
+  it('answers a call that came while it was down and that still waits, as one use', async () => {
+    const socket = join(scratch.folder, 'check-1.sock');
+    expect(existsSync(socket)).toBe(false);
+    const serving = processes.serve(1);
+    await until(async () => {
+      const isDown = !existsSync(socket);
+      const { status } = await answer();
+      return isDown && status === 200;
+    });
+    await serving;
+    await until(() => processes.decided(1).length > 0, { what: 'its decision' });
+    expect(processes.decided(1).map(({ decision }) => decision)).toEqual(['allow']);
+  });
+
   it('is asked again once it is back, and gives its own denials', async () => {
-    await processes.serve(1);
     expect((await answer()).status).toBe(200);
     const { status, body } = await answer({});
     expect([status, JSON.parse(body).reason]).toEqual([401, 'token.missing']);
