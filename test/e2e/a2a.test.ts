@@ -250,7 +250,7 @@ describeWith(envoyPart(), 'A2A through Envoy, with the official SDK', (envoy) =>
     [
       'a second name on the way to an argument',
       '{"message":{"messageId":"m","meta_data":{"kind":"payment"}}}',
-      'action.arguments',
+      'request.not-canonical',
     ],
     ['a task id that is not a string', '{"message":{"messageId":"m","taskId":["theirs-1"]}}', 'action.arguments'],
   ])('%s never reaches the agent', async (_name, params, reason) => {
