@@ -221,6 +221,7 @@ export class Followers {
     if (!limits.of(rights.peer).claims.take(hello.held.length)) return tooMuch(peer, 'too many held cards');
     if (!(await this.#turns.turn(rights.peer)))
       return ended(call, status.RESOURCE_EXHAUSTED, 'too many sidecars connect: try again later');
+    if (call.cancelled) return null;
     const head = await engine.head();
     if (isStoreFailure(head)) return ended(call, status.UNAVAILABLE, 'the state is not available');
     await this.pump.pollTo(head);

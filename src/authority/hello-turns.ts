@@ -5,8 +5,8 @@ import { TokenBucket } from '../runtime/token-bucket.ts';
 
 /** Sidecars that begin a stream each second, of all identities. */
 const PER_SECOND = 200;
-/** Most that wait, of one identity: as many as begin in two seconds, after which a sidecar asks again. */
-const MAX_WAITING_OF_ONE = 400;
+/** Most that wait, of one identity: as many as begin in a second, half of the time after which a sidecar asks another authority. */
+const MAX_WAITING_OF_ONE = 200;
 /** Interval at which those that wait have their turn. */
 const TURN_MS = 10;
 
@@ -18,7 +18,7 @@ interface Waiting {
 
 /**
  * The turns of sidecars that say Hello. Identities take turns, so that one which sends as many as it can delays another by one of them.
- * Not more than 400 of one identity wait.
+ * Not more than 200 of one identity wait.
  */
 export class HelloTurns {
   readonly #bucket: TokenBucket;
