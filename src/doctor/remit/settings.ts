@@ -41,13 +41,16 @@ const HTTPS_PORT = 443;
 
 function otherPort({ issuer }: Config): readonly Finding[] {
   if (issuer === null || issuer.listen.kind !== 'tcp' || issuer.listen.port === 0) return [];
-  const port = Number(URL.parse(issuer.url)?.port ?? '') || HTTPS_PORT;
+  const written = URL.parse(issuer.url)?.port ?? '';
+  const port = Number(written) || HTTPS_PORT;
   return port === issuer.listen.port
     ? []
     : [
         {
           code: 'issuer.port',
           where: 'issuer',
+          // A URL without a port is usual where a load balancer ends the connections of clients.
+          level: written === '' ? 'info' : 'warning',
           message: `\`issuer.url\` has the port ${port}, and it listens on ${issuer.listen.port}: clients that follow the URL do not reach it, unless something forwards them`,
           fix: 'write the port into `issuer.url`, or suppress this where a Service or load balancer forwards',
         },
