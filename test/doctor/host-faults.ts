@@ -205,6 +205,26 @@ export const HOST_FAULTS: readonly HostFault[] = [
   ],
   [
     'envoy',
+    'a control plane in clear',
+    [
+      'envoy-spire.yaml',
+      'address: { pipe: { path: /spiffe-workload-api/spire-agent.sock } }',
+      'address: { socket_address: { address: 192.0.2.1, port_value: 1 } }',
+    ],
+    'envoy.impostor',
+  ],
+  [
+    'envoy',
+    'a log of some calls alone',
+    [
+      'envoy.yaml',
+      '                  - name: envoy.access_loggers.http_grpc\n',
+      '                  - name: envoy.access_loggers.http_grpc\n                    filter: { not_health_check_filter: {} }\n',
+    ],
+    'envoy.false-records',
+  ],
+  [
+    'envoy',
     'Remit under any certificate',
     [
       'envoy-network.yaml',

@@ -115,6 +115,19 @@ describe('remit doctor -f', () => {
     expect([exit, report.examined]).toEqual([3, [expect.stringContaining('1 file in')]]);
   });
 
+  it('says of an empty folder what could not be examined (issue 37, point 17)', async () => {
+    const copy = folder();
+    const { exit, report } = await diagnosed(['-f', copy, '--json']);
+    expect([exit, report.examined, report.not_examined]).toEqual([
+      3,
+      [],
+      [expect.stringMatching(/has no YAML or JSON file: an Envoy bootstrap, .* could not be examined$/)],
+    ]);
+    writeFileSync(join(copy, 'a.yaml'), 'apiVersion: v1\nkind: Pod\nmetadata: { name: x }');
+    const other = await diagnosed(['-f', copy, '--json']);
+    expect(other.report.not_examined).toEqual(['no check had anything to examine in what was read']);
+  });
+
   it('follows links to files, and none in circles', async () => {
     const copy = folder();
     mkdirSync(join(copy, 'a'));

@@ -5,6 +5,7 @@ import { closedAdmin, steadyRuntime } from './admin-reach.ts';
 import { agentLimit } from './agent-limit.ts';
 import { alwaysAsked, askedOnce, askedOnEachRoute, neverAsked } from './asked.ts';
 import { acceptedDomains, verifiedCaller } from './caller-tls.ts';
+import { ownControlPlane } from './control-plane.ts';
 import { goodCounters, soundEnvoy } from './counters.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
@@ -46,6 +47,7 @@ const perEnvoy: readonly EnvoyCheck[] = [
   knownCheck,
   knownListener,
   knownBootstrap,
+  ownControlPlane,
   closedAdmin,
   steadyRuntime,
   knownProvider,
