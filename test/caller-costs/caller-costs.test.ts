@@ -14,7 +14,7 @@ describe('readers of callers’ texts', () => {
   const found = exportedReaders();
   const of = thoroughly<'all' | 'sample'>('all', 'sample');
 
-  it('are all in the table, or read no caller’s text', () => {
+  it('are all in a table of `*-readers.ts`, or named there with what they read instead', () => {
     const missing = found.filter(
       (name) => !namedReaders.has(name) && !otherReaders.has(name) && !otherReaders.has(fileOf(name)),
     );

@@ -306,6 +306,7 @@ export const notAtTheEdge: Readonly<Record<string, string>> = {
   'http2/stream.ts': 'bytes that are handed on',
   'identity/anchor.ts': 'certificates of the operator, and a leaf that leafFromDer bounds to 16 KiB',
   'identity/certificate-list.ts': 'certificates of the operator and of SPIRE',
+  'identity/key-proof.ts': 'rows of the database, at most 32 KiB',
   'identity/held-svid.ts': 'our own SVID',
   'identity/small-file.ts': 'files of the operator',
   'identity/svid-files.ts': 'files of the operator',
