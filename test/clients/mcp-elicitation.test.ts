@@ -43,17 +43,29 @@ const INTENT = {
 /** No task is suspended here. */
 const lastTask = (): string => '';
 
-/** Each SDK with its client below `remit run`, a real Envoy, Remit, and its own server, which asks a person. Issue 37, point 2. */
+/** Each SDK with its client below `remit run`, a real Envoy, Remit, and a server of the TypeScript SDK, which asks a person. Issue 37, point 2. */
 const SDKS: readonly (readonly [string, AgentProgram, (packages: string) => Promise<Bank>, string])[] = [
-  ['1.x, revision 2025-11-25', { program: 'pay-1.mjs', packages: null }, startBank1, 'nobody answered'],
-  ['2.x, revision 2026-07-28', { program: 'pay-2.mjs', packages: 'mcp-bank' }, startBank2, 'policy.forbidden'],
+  ['TypeScript 1.x, revision 2025-11-25', { program: 'pay-1.mjs', packages: null }, startBank1, 'nobody answered'],
+  [
+    'TypeScript 2.x, revision 2026-07-28',
+    { program: 'pay-2.mjs', packages: 'mcp-bank' },
+    startBank2,
+    'policy.forbidden',
+  ],
+  ['Python 1.x, revision 2025-11-25', { program: 'pay_1.py', packages: 'mcp-python-1' }, startBank1, 'nobody answered'],
+  [
+    'Python 2.x, revision 2026-07-28',
+    { program: 'pay_2.py', packages: 'mcp-python-2' },
+    startBank2,
+    'policy.forbidden',
+  ],
 ];
 
-describe.each(SDKS)('the TypeScript SDK %s', (_name, agent, startBank, words) => {
+describe.each(SDKS)('the SDK for %s', (_name, agent, startBank, words) => {
   describeWith(
-    both(clientPart('mcp-bank'), envoyPart()),
+    both(both(clientPart('mcp-bank'), clientPart(agent.packages ?? 'mcp-bank')), envoyPart()),
     'with an elicitation that the catalog names',
-    ([packages, envoy]) => {
+    ([[packages], envoy]) => {
       it('pays what a person answers within the policies, and nothing beyond them', async () => {
         const server = await startBank(packages);
         const called = {

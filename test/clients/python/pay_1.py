@@ -1,0 +1,27 @@
+import asyncio
+import os
+
+from mcp import ClientSession
+from mcp.client.streamable_http import streamablehttp_client
+from mcp.types import ElicitResult
+
+# What the person answers to each question.
+answers = [80, 1_000_000, 90]
+
+
+async def asked(_context, _params):
+    return ElicitResult(action="accept", content={"amount": answers.pop(0)})
+
+
+async def main(url):
+    async with (
+        streamablehttp_client(url) as (read, write, _),
+        ClientSession(read, write, elicitation_callback=asked) as session,
+    ):
+        await session.initialize()
+        while answers:
+            result = await session.call_tool("transfer", {"amount": 1})
+            print(" ".join(part.text.replace("\n", " ") for part in result.content))
+
+
+asyncio.run(main(os.environ["TOOLS_URL"]))
