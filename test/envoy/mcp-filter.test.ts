@@ -17,7 +17,7 @@ const catalog = mustCatalog(
         read: { action: tools.read, risk: low, args: { region: { header: Region }, text: {} } }
         drop: { action: tools.drop, risk: high }
       resources: { action: tools.resource, risk: low }
-      prompts: { action: tools.prompt, risk: low }
+      prompts: { action: tools.prompt, risk: low, args: { city: {} } }
 `,
 );
 
@@ -48,7 +48,11 @@ const POSTED: readonly (readonly [string, string, Expected])[] = [
   ],
   ['a notification', '{"jsonrpc":"2.0","method":"notifications/initialized"}', 'tools.mcp.session'],
   ['a resource', message('resources/read', { uri: 'file:///é' }), 'tools.resource'],
-  ['a completion', message('completion/complete', { ref: { type: 'ref/prompt', name: 'p' } }), 'tools.prompt'],
+  [
+    'a completion',
+    message('completion/complete', { ref: { type: 'ref/prompt', name: 'p' }, argument: { name: 'city', value: 'R' } }),
+    'tools.prompt',
+  ],
   [
     'an opening',
     message('initialize', { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: { name: 'c', version: '1' } }),
@@ -74,7 +78,7 @@ const POSTED: readonly (readonly [string, string, Expected])[] = [
   [
     'a name that looks like a path to the name',
     read({}, { 'x.name': 'drop' }),
-    { '1.37.0': 'tools.read', '1.38.3': 'request.not-canonical', '1.40.0': 'tools.read' },
+    { '1.37.0': 'action.arguments', '1.38.3': 'request.not-canonical', '1.40.0': 'action.arguments' },
   ],
   [
     'a number that the filter cannot read',
