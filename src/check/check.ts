@@ -200,7 +200,10 @@ async function answerLate(services: CheckServices, settled: DecidedUse): Promise
   // Its record, an allow, may be on disk: the denial needs an id of its own.
   if (sent?.problem) return withdrawn(services, decided, sent.problem);
   if (isTooLate(decided)) return withdrawn(services, decided, outOfTime);
-  const isRecorded = await recorded(services, decided);
+  const beganMs = services.ports.monotonicMs();
+  const recording = recorded(services, decided);
+  services.loop?.held('answer', services.ports.monotonicMs() - beganMs, check.decisionId);
+  const isRecorded = await recording;
   if (isDeny(check.decision)) return answeredWith(services, decided, null);
   if (!isRecorded) return withdrawn(services, decided, unrecorded);
   const { facts } = read.asked;

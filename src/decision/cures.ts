@@ -9,7 +9,7 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
   'request.not-canonical':
     'Send the path, host and headers in the one form they have: no `//`, `..`, `;`, encoded slash or dot, no header twice. Or the path can be taken for another route (letter case, extension, `:verb`): see `exactPaths` in the catalog.',
   'request.unsupported':
-    'Upgrades, CONNECT, unknown methods and requests that are not HTTP are not decided. Use a plain request.',
+    'Upgrades, CONNECT, unknown methods, compressed bodies, announced trailers, a query at an A2A agent and requests that are not HTTP are not decided. Use a plain request.',
   'request.body-incomplete':
     'The body was longer than Envoy hands over (`max_request_bytes`). Send a shorter one, or raise both bounds.',
   'request.too-large': 'Fewer or shorter headers, a shorter path or body.',
