@@ -32,6 +32,7 @@ export class FaultProxy {
   readonly #connections = new Set<Connection>();
   readonly #flows: Record<Direction, Flow> = { up: { kind: 'open' }, down: { kind: 'open' } };
   #isCut = false;
+  #accepted = 0;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -56,6 +57,11 @@ export class FaultProxy {
   /** Open connections. */
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Connections so far, those that were reset at once left out. */
+  get accepted(): number {
+    return this.#accepted;
   }
 
   /** Sets the flow of one direction, or both, for present and later connections. */
@@ -105,6 +111,7 @@ export class FaultProxy {
       client.resetAndDestroy();
       return;
     }
+    this.#accepted += 1;
     const server = createConnection({ host: '127.0.0.1', port, allowHalfOpen: true }).on('error', () => {});
     for (const socket of [client, server]) socket.setNoDelay(true);
     const up = new Lane(client, server, this.#flows.up);

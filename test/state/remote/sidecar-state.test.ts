@@ -137,6 +137,23 @@ describe('the state of a sidecar', () => {
     }
   });
 
+  // Issue 37, point 5: it came back to the authority that was about to stop, over the same connection.
+  it('makes a new connection at a drain where the authorities have one name', async () => {
+    const server = await AuthorityServer.listen(`127.0.0.1:${await freePort()}`);
+    const proxy = await FaultProxy.start(server.port);
+    closers.push(() => server.close());
+    try {
+      const { state, ready } = sidecarOf([`127.0.0.1:${proxy.port}`]);
+      await ready();
+      server.send({ of: 'drain', drain: { within_ms: 20 } });
+      await until(() => proxy.accepted === 2, { what: 'another connection' });
+      await until(() => server.isFollowed, { what: 'another stream' });
+      expect(state.problem()).toBeNull();
+    } finally {
+      await proxy.close();
+    }
+  });
+
   it('asks an authority that refused it again over the same connection', async () => {
     const server = await AuthorityServer.listen(`127.0.0.1:${await freePort()}`);
     const proxy = await FaultProxy.start(server.port);
