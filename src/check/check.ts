@@ -142,10 +142,11 @@ async function settleOnce(
   if (settled === 'history-changed') return settled;
   const problem = settled !== null && 'unknown' in settled ? settled.unknown : null;
   const refusal = settled !== null && isDeny(settled) ? settled : null;
+  const done = settled === null ? { ...decided, taken: use } : decided;
   if (record === null || refusal !== null) {
-    return withoutCredential(services, refusal ?? problem ?? decided.check.decision, decided);
+    return withoutCredential(services, refusal ?? problem ?? done.check.decision, done);
   }
-  return { ...withoutCredential(services, decided.check.decision, decided), sent: { record, problem } };
+  return { ...withoutCredential(services, done.check.decision, done), sent: { record, problem } };
 }
 
 const changedTwice = deny('task.state-unavailable', 'the history of the task changed twice while the use was decided');
@@ -258,10 +259,16 @@ function withdrawn(services: CheckServices, decided: DecidedUse, why: Deny): Ans
   const problem = refusedAs === undefined ? why : outOfTime;
   const check = { ...decided.check, decision: problem, decisionId, withdraws: decided.check.decisionId };
   const place = placeOfCheck(services, traceOf(decided.read.asked).parent);
+  if (problem === outOfTime) giveBackLater(services, decided, decisionId);
   traceWithdrawal(services, check, { decided, place });
   services.ledger.append(useRecord(check, place));
   const answer = answerTo(services, check, { traceId: place.traceId, transactionToken: null });
   return { decided, check, answer, answeredMs: monotonicMs() };
+}
+
+/** Gives back what a use took that was decided too late, once Envoy says that its call was not let through. A failure leaves it taken. */
+function giveBackLater({ outcomes, settling }: CheckServices, { taken }: DecidedUse, decisionId: string): void {
+  if (taken !== undefined) outcomes.notLetThrough?.(decisionId, () => void settling.giveBack?.(taken));
 }
 
 /** Writes span and metrics of a check that waited, as soon as it is answered. */

@@ -73,7 +73,11 @@ export interface CheckServices {
   readonly admits?: (asking: AskingAgent) => boolean;
   readonly ledger: UseLedger;
   /** Receives each use whose answer the proxy waits for, so that its outcome can be joined. */
-  readonly outcomes: { answered(use: AwaitedUse): void };
+  readonly outcomes: {
+    answered(use: AwaitedUse): void;
+    /** Runs something once the proxy says that the call of a denied use was not let through. */
+    notLetThrough?(decisionId: string, run: () => void): void;
+  };
   /** Receives the spans of checks; `null` where spans are not exported. */
   readonly spans: SpanSink | null;
   /** Receives each finished check, for metrics and the decision log. */

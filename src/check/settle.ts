@@ -70,7 +70,7 @@ export type Settled = null | 'history-changed' | Deny | { readonly unknown: Deny
  * and must be made again.
  *
  * A settled use stays settled even if it is denied later, because its record could not be written or its task ended. So a budget can run
- * out early, but never late.
+ * out early, but never late. One that was decided too late is given back, once Envoy says that its call was not let through.
  */
 export async function settle(services: CheckServices, { use, token }: UseToSettle): Promise<Settled> {
   const settlement = await services.settling.settle(use);

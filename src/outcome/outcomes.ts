@@ -1,6 +1,8 @@
+import { LRUCache } from 'lru-cache';
 import type { FindingRecord, LedgerRecord } from '../ledger/record.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
+import { upTo } from '../runtime/up-to.ts';
 import { FindingBudget } from './finding-budget.ts';
 import type { FindingKind } from './finding-budget.ts';
 import { findingLine } from './finding-line.ts';
@@ -39,6 +41,7 @@ const SWEEP_MS = 1_000;
 /** Half of the ledger's queue; the rest is for uses, which are denied where it is full. */
 const MAX_QUEUED = 2_048;
 const PAUSE_MS = 20;
+const MAX_WITHDRAWN = 10_000;
 /** About half a minute. Then the outcome is dropped, counted and logged. */
 const MAX_TRIES = 1_500;
 
@@ -53,6 +56,8 @@ export class Outcomes {
   readonly #rules: OutcomeRules;
   readonly #pending: PendingUses;
   readonly #budget: FindingBudget;
+  /** What is done once the proxy says that the call of a withdrawn use was not let through, by the id of its denial. */
+  readonly #withdrawn = new LRUCache<string, () => void>(upTo(MAX_WITHDRAWN));
   /** `lost`: all logs have disconnected, and that was logged. On the monotonic clock. */
   #log:
     | { readonly state: 'never'; readonly isTold: boolean }
@@ -76,6 +81,14 @@ export class Outcomes {
   /** Records that a use was answered: its outcome is due from now on. */
   answered(use: AwaitedUse): void {
     this.#pending.add(use, this.#services.ports.monotonicMs());
+  }
+
+  /**
+   * Notes what to do once the proxy's log says that the call of a denied use was not sent to its upstream, such as giving its budget back. It is
+   * forgotten where the log does not come; beyond 10,000 the oldest is.
+   */
+  notLetThrough(decisionId: string, run: () => void): void {
+    this.#withdrawn.set(decisionId, run);
   }
 
   /** Records that an access log connected; call the returned function when it disconnects. */
@@ -104,12 +117,20 @@ export class Outcomes {
       return null;
     }
     const use = call.decision === null ? null : this.#pending.take(call.decision.id);
+    this.#undo(call);
     const outcome = outcomeOf(this.#shownCall(call), use, ports.nowMs());
     if (outcome.class !== null) observer?.onOutcome(outcome.class);
     if (outcome.record !== null && !this.#isRecorded(outcome.record))
       return this.#recordLater(outcome.record, outcome.finding);
     this.#tell(outcome.finding);
     return null;
+  }
+
+  #undo({ decision, attempts }: ServedCall): void {
+    const undo = decision === null ? undefined : this.#withdrawn.get(decision.id);
+    if (decision === null || undo === undefined) return;
+    this.#withdrawn.delete(decision.id);
+    if (attempts === 0) undo();
   }
 
   /** Records the pending summaries. */

@@ -80,6 +80,15 @@ export function taken({ use, spent }: UseRows, { spends, entry }: Taking, nowMs:
   return { spent: totals, history: history === 'same' ? null : history };
 }
 
+/** New values of counters once spends are given back: never below 0. A pure function. */
+export function givenBack(spent: UseRows['spent'], spends: readonly Spend[]): TakenRows['spent'] {
+  const totals = new Map<string, number>();
+  for (const { counter, amount } of spends.map(chargeOf)) {
+    totals.set(counter, Math.max(0, (totals.get(counter) ?? spent(counter)) - amount));
+  }
+  return totals;
+}
+
 /** The first budget that has less left than is taken, before it is taken; `null` where all have enough. */
 export function exceededBudget(
   spends: readonly Spend[],

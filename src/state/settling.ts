@@ -29,4 +29,9 @@ export type Settlement = null | SettleProblem | StoreFailure;
 /** Settles uses. The uses of one turn of the event loop share a transaction, in call order. */
 export interface Settling {
   settle(use: SettledUse): Promise<Settlement>;
+  /**
+   * Gives back the spends of a settled use whose call was not let through, once; its history entry stays. Gives whether it did. Absent where
+   * the state is another process's: it does not keep what each use took, and must not take a sidecar's word for it.
+   */
+  giveBack?(use: Pick<SettledUse, 'decisionId' | 'key' | 'spends'>): Promise<boolean | StoreFailure>;
 }

@@ -281,6 +281,8 @@ export interface Store extends StoreReader {
     spends: readonly Spend[],
     entry?: HistoryEntry,
   ): null | SpendProblem | StoreFailure;
+  /** `Settling.giveBack`: within 10 minutes of the settlement. */
+  giveBack(decisionId: string, key: TaskKey, spends: readonly Spend[]): boolean | StoreFailure;
   /**
    * Like `spend`, but idempotent by decision id for 10 minutes: a settled decision answers `null` again and takes nothing. A problem takes
    * nothing and is not remembered, so the use may be settled later under the same id. The record, where there is one, goes to the outbox with

@@ -12,7 +12,7 @@ import { amendTask, changeTask } from './family-change.ts';
 import { partProblem } from './part-admission.ts';
 import { changedSince, EXCHANGED, isAsDecided, isSameStop } from './premises.ts';
 import type { Premises } from './premises.ts';
-import { taken, exceededBudget } from './settlement.ts';
+import { taken, exceededBudget, givenBack } from './settlement.ts';
 import type { Taking } from './settlement.ts';
 import { addRecord } from './state-rows.ts';
 import type { StateRows } from './state-rows.ts';
@@ -158,6 +158,19 @@ export function settleUse(
   if (record !== undefined) rows.addRecords([record]);
   rows.setSettled(decisionId);
   return null;
+}
+
+/** `Store.giveBack`. INVARIANT: once, and only what was settled under that id, so that no budget is given back that was not taken. */
+export function giveBackUse(
+  rows: StateRows,
+  decisionId: string,
+  { key, spends }: Pick<SettledTaking, 'key' | 'spends'>,
+): boolean {
+  const undone = `${decisionId} given back`;
+  if (!rows.isSettled(decisionId) || rows.isSettled(undone)) return false;
+  for (const [counter, left] of givenBack((name) => rows.spent(key, name), spends)) rows.setSpent(key, counter, left);
+  rows.setSettled(undone);
+  return true;
 }
 
 /** `Store.keepRecord`. */

@@ -332,6 +332,39 @@ describe('a check that is decided too late (issue 37, point 14)', () => {
     expect(records).toMatchObject([{ decision: 'deny', reason: 'check.deadline', withdraws: expect.any(String) }]);
   });
 
+  it('gives its budget back once its call is known not to have been let through, and not before', async () => {
+    const undo: (readonly [string, () => void])[] = [];
+    const given: unknown[] = [];
+    const { settling } = directAuthority(store);
+    const outcomes = {
+      answered: () => undefined,
+      notLetThrough: (id: string, run: () => void) => void undo.push([id, run]),
+    };
+    const stopping = (signal: Signal): Partial<CheckServices> => ({
+      outcomes,
+      settling: {
+        settle: async (one) => {
+          const settled = await settling.settle(one);
+          passed(signal);
+          return settled;
+        },
+        giveBack: async (one) => {
+          given.push(one.spends);
+          return true;
+        },
+      },
+    });
+    const signal: Signal = { aborted: false };
+    const call = { deadlineMs: Infinity, signal, traceparent: null };
+    const asked = { facts: { peer, call: callOf(uses.read, { max_calls: 3 }), ...quiet }, call };
+    const [answer] = checksWith(servicesWith(stopping(signal))).answers([asked]);
+    if (answer === undefined || answer instanceof Fault) throw new Error('no answer');
+    await answer;
+    expect([undo.map(([id]) => id), given]).toEqual([[refusedAs], []]);
+    for (const [, run] of undo) run();
+    expect(given).toEqual([[{ kind: 'calls', limit: 3 }]]);
+  });
+
   it('is `check.deadline`, not `overloaded`, where its time was over before it was decided', async () => {
     const call = { deadlineMs: -1, signal: { aborted: false }, traceparent: null };
     const [answer] = checksWith(servicesWith()).answers([{ facts: { peer, call: callOf(uses.list), ...quiet }, call }]);

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { ledgerQuery } from '../../src/commands/ledger-query.ts';
+import type { DevDomain } from '../../src/dev/domain.ts';
 import { ran } from '../commands/ledgers.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { until } from '../until.ts';
-import { scratchFolder } from './domain.ts';
+import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 import { Fleet } from './fleet.ts';
 
 /** Less than a settlement waits for its authority, so that a check is over before that. */
@@ -82,5 +84,48 @@ describeWith(envoyPart(), 'a sidecar that cannot decide yet, through Envoy', (en
     expect(found).toMatchObject([{ decision: 'deny', reason: 'check.deadline', task: taskId }]);
     await until(() => fleet.wrote('local').includes(id), { what: 'the line of the log' });
     expect(fleet.wrote('local')).toMatch(new RegExp(`not decided within its deadline: .*\`${id}\``));
+  });
+});
+
+describeWith(envoyPart(), 'a use that is decided too late, through Envoy', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let domain: DevDomain;
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-late-');
+    domain = await startDomain(envoy, {
+      folder: scratch.folder,
+      envoyConfig: (text) => text.replace(/^( +)timeout: 10s$/m, `$1timeout: ${ENVOY_TIMEOUT}`),
+    });
+  });
+  afterAll(async () => {
+    await domain?.stop();
+    await scratch?.remove();
+  });
+
+  it('gets its budget back once the log of Envoy says that its call was not let through', async () => {
+    const { planner } = domain.stage;
+    const lateToken = async (): Promise<string | undefined> => {
+      const { token } = await mustDeclare(planner, domain, { constraints: { max_calls: 1 } });
+      const beside = new DatabaseSync(join(scratch.folder, 'state.db'));
+      try {
+        // Another process writes, and its commit takes longer than a check may.
+        beside.exec('BEGIN IMMEDIATE');
+        const [, reason] = await callPayments(planner, domain, { token });
+        beside.exec('ROLLBACK');
+        return reason === 'check.deadline' ? token : undefined;
+      } finally {
+        beside.close();
+      }
+    };
+    const token = await until(lateToken, { what: 'a use that is decided too late' });
+    // It was settled after that, so that the budget of one call is used up until then.
+    await until(async () => (await callPayments(planner, domain, { token }))[0] === 200, {
+      what: 'the budget is back',
+    });
+    await until(async () => (await callPayments(planner, domain, { token }))[1] === 'task.exhausted', {
+      what: 'it is used up by the one call that was let through',
+    });
+    expect(domain.payments.received().length).toBe(1);
   });
 });

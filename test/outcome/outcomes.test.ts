@@ -46,6 +46,19 @@ describe('Outcomes.served', () => {
     ]);
   });
 
+  it.each([
+    [0, 1],
+    [1, 0],
+  ])('undoes a withdrawn use once, if its call was not sent upstream: %s attempts', async (attempts, times) => {
+    const { outcomes } = heldOutcomes();
+    let undone = 0;
+    outcomes.notLetThrough(decisionId(1), () => (undone += 1));
+    outcomes.notLetThrough(decisionId(2), () => (undone += 10));
+    for (let n = 0; n < 2; n += 1)
+      await outcomes.served(servedCall({ decision: logged(1, { kind: 'deny' }), attempts }));
+    expect(undone).toBe(times);
+  });
+
   it('shows no credential of an unchecked call', async () => {
     const { outcomes, records, lines } = heldOutcomes();
     const key = `sk-${'c4'.repeat(20)}`;

@@ -17,6 +17,7 @@ export const WRITES = [
   'appendRecords',
   'keepRecord',
   'settle',
+  'giveBack',
   'writeSecrets',
   'touchTasks',
   'writeUses',

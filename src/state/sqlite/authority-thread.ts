@@ -80,7 +80,10 @@ export class AuthorityThread implements StateAccess {
       feedAfter: async (position) => this.#broken ?? reader.feedAfter(position),
     };
     this.states = this.#statesOf(reader);
-    this.settling = { settle: (use) => this.#settle(use) };
+    this.settling = {
+      settle: (use) => this.#settle(use),
+      giveBack: ({ decisionId, key, spends }) => this.#write('giveBack', decisionId, keyOf(key), spends),
+    };
     this.authority = this.#authorityOf(reader);
     worker.on('message', (message: AuthorityMessage) => this.#hear(message));
     worker.on('error', (error) => this.#end(`the thread of the state file failed: ${String(error)}`));

@@ -18,6 +18,7 @@ import {
   expire,
   keepRecord,
   revokeToken,
+  giveBackUse,
   settleUse,
   takeFrom,
 } from '../writes.ts';
@@ -169,6 +170,14 @@ export class SqliteStore extends SqliteReader implements Store {
     const { jtiDigest, spends, entry, record } = use;
     return this.#take<SettleProblem>([decisionId], key, use, () =>
       settleUse(this.#rows, decisionId, { key, jtiDigest, spends, entry, record }),
+    );
+  }
+
+  giveBack(decisionId: string, key: TaskKey, spends: readonly Spend[]): boolean | StoreFailure {
+    const problem = spendsProblem(spends);
+    if (problem !== null) return storeFailure('refused', problem);
+    return this.connection.write([decisionId, key.issuer, key.id, ...namesOf(spends)], () =>
+      giveBackUse(this.#rows, decisionId, { key, spends }),
     );
   }
 

@@ -100,6 +100,24 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox }) => 
     await state.close();
   });
 
+  it('gives back what a use took, once, where the state is of this process', async () => {
+    const { state, file } = await opened();
+    const { settling } = state;
+    expect(settling.giveBack === undefined).toBe(name === 'postgres');
+    expect(await settling.settle(use('d-1', calls(9, 3)))).toBeNull();
+    expect(await settling.settle(use('d-2', calls(9, 2)))).toBeNull();
+    const back = async (id: string, count: number) => settling.giveBack?.(use(id, calls(9, count)));
+    const isOfFile = settling.giveBack !== undefined;
+    expect([await back('d-1', 3), await back('d-1', 3), await back('d-9', 1)]).toEqual(
+      isOfFile ? [true, false, false] : [undefined, undefined, undefined],
+    );
+    expect(await spent(file, key.id)).toBe(isOfFile ? 2 : 5);
+    // The decision stays settled: sent again, it takes nothing.
+    expect(await settling.settle(use('d-1', calls(9, 3)))).toBeNull();
+    expect(await spent(file, key.id)).toBe(isOfFile ? 2 : 5);
+    await state.close();
+  });
+
   it('adds the record of a use with what it takes: once, however often it is sent, and none with a problem', async () => {
     const { state, file } = await opened();
     const { settling } = state;
