@@ -37,7 +37,8 @@ export const isFollowUp = (attempt: Action | Deny | FollowUp): attempt is Follow
  * The action of a message that continues an earlier call: the action of that call, with its arguments and those that the message
  * brings. Which call is meant only the server knows, so every one that it can be is a reading, and each must be permitted.
  * Denies with `action.unknown` where no such call is known: an answer that nobody asked for, or asked for elsewhere. At a server
- * whose actions are all of low risk it is then the session's. Pure, never throws.
+ * whose actions are all of low risk, and where the catalog names no questions and no tasks, it is then the session's. Pure, never
+ * throws.
  */
 export function followUpActionFrom(followUp: FollowUp, prior: PriorCalls): Action | Deny {
   const { mcp, sent, session } = followUp;
@@ -81,7 +82,7 @@ const RISKS = { low: 0, medium: 1, high: 2 } as const;
 const TOO_MANY = `the message has more than ${MAX_READINGS} readings`;
 
 function unasked({ mcp, sent, jsonRpcId, method, carried }: FollowUp): Action | Deny {
-  if (!mcp.isLowRisk)
+  if (!mcp.isLowRisk || mcp.asking.size > 0)
     return deny(
       'action.unknown',
       sent.kind === 'answer'

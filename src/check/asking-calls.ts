@@ -15,7 +15,7 @@ const MAX_ANSWERS = 256;
 /** Longest arguments of a call, in characters of JSON. */
 const MAX_CALL_CHARS = 4096;
 /** Room of one caller, in characters: its least recently used sessions go first. */
-const MAX_CALLER_CHARS = 65_536;
+const MAX_CALLER_CHARS = 196_608;
 /** Room of all callers, in characters. */
 const MAX_CHARS = 8_388_608;
 const SESSION_CHARS = 256;

@@ -40,6 +40,13 @@ export const bankCatalog = mustCatalog(
         balance: { action: bank.balance, risk: low }
       prompts: { action: bank.prompt, risk: medium, args: { city: {} } }
       resources: { action: bank.resource, risk: medium }
+  shop:
+    hosts: [shop.acme.test]
+    audience: https://shop.acme.test
+    mcp:
+      path: /mcp
+      tools:
+        lend: { action: shop.lend, risk: low, args: { days: { type: long } }, inputs: { days: { content: { days: { type: long } } } } }
   rooted:
     hosts: [rooted.acme.test]
     audience: https://rooted.acme.test

@@ -179,6 +179,18 @@ describe('what the catalog names is read', () => {
   });
 });
 
+describe('a server of low risk whose questions the catalog names', () => {
+  it('takes no answer that nobody asked for as the session', () => {
+    const sent = post({ jsonrpc: '2.0', id: 0, result: accepted({ days: 1_000 }) }, AT_11, { host: 'shop.acme.test' });
+    expect(outcome(sent)).toBe(unasked);
+    expect(outcome(sent, { ...noPriorCalls, calls: [{ action: 'shop.lend', args: new Map([['days', 1]]) }] })).toEqual([
+      'shop.lend',
+      { days: 1_000 },
+      { days: 1 },
+    ]);
+  });
+});
+
 describe('folders of the client', () => {
   const roots = { roots: [{ uri: 'file:///a' }] };
   const folders: PriorCalls = { ...noPriorCalls, calls: [{ action: 'bank.folders', args: new Map() }] };

@@ -77,6 +77,13 @@ describe('AskingCalls', () => {
     expect(long.of(session, 0)).toMatchObject({ calls: [], isCut: true });
   });
 
+  it('remembers a session that is as full as it can be', () => {
+    const calls = new AskingCalls();
+    for (let amount = 0; amount < 16; amount += 1)
+      calls.allowed({ ...transfer(amount), args: new Map([['iban', `${amount}${'x'.repeat(4_000)}`]]) }, of, 0);
+    expect(known(calls)).toHaveLength(16);
+  });
+
   it('takes one answer to a request of the server', () => {
     const calls = new AskingCalls();
     calls.allowed(transfer(1), of, 0);
