@@ -4,6 +4,8 @@ import type { ArgumentSpec, Catalog, CatalogAction } from '../../action/catalog.
 import type { ReasonCode } from '../../decision/reasons.ts';
 import type { UseRecord } from '../../ledger/record.ts';
 import type { Task } from '../../task/task.ts';
+import { isProblem } from '../../runtime/problem.ts';
+import { writtenCallOf } from '../tests/written-call.ts';
 import { isOfPolicies } from '../shadow/difference.ts';
 import { yamlComment } from '../write/comment.ts';
 
@@ -31,9 +33,33 @@ export interface RecordedCase {
   readonly notes: readonly string[];
 }
 
-/** The arguments of an action that are not recorded: all that are not in the path. */
-export const unrecordedArguments = (action: CatalogAction | undefined): readonly ArgumentSpec[] =>
-  (action?.args ?? []).filter(({ from }) => from !== 'path');
+/** The arguments of an action whose values a record does not have: neither in its path nor among its recorded arguments. */
+export function unrecordedArguments(
+  action: CatalogAction | undefined,
+  record: Pick<UseRecord, 'args'>,
+): readonly ArgumentSpec[] {
+  const known = recordedArguments(action, record);
+  return (action?.args ?? []).filter(({ name, from }) => from !== 'path' && !known.has(name));
+}
+
+/** The values of recorded arguments that an action takes. A digest in place of a long value or a secret is no value. */
+export function recordedArguments(
+  action: CatalogAction | undefined,
+  { args = {} }: Pick<UseRecord, 'args'>,
+): ReadonlyMap<string, unknown> {
+  return new Map(
+    (action?.args ?? []).flatMap(({ name, type }) => {
+      const recorded = Object.hasOwn(args, name) ? args[name] : undefined;
+      const value = type === 'decimal' ? decimalFrom(recorded) : recorded;
+      const isValue = Array.isArray(value) || ['string', 'number', 'boolean'].includes(typeof value);
+      return isValue ? [[name, value] as const] : [];
+    }),
+  );
+}
+
+/** A recorded decimal as a number of JSON; `undefined` for one that a double does not hold exactly. */
+const decimalFrom = (value: unknown): number | undefined =>
+  typeof value === 'string' && /^-?\d{1,11}(?:\.\d{1,4})?$/.test(value) ? Number(value) : undefined;
 
 /** Reuse classes that follow from the decision rather than the circumstances. */
 const OF_DECISION = new Set(['after-end', 'other-identity']);
@@ -52,7 +78,8 @@ export function recordedCase(
   if (agent === null) return { problem: 'the caller of the recorded call was not known' };
   if (host === '') return { problem: 'the recorded call could not be read' };
   const action = record.action === null ? undefined : catalog?.actions.get(record.action);
-  const unrecorded = unrecordedArguments(action).map(({ name }) => name);
+  const unrecorded = unrecordedArguments(action, record).map(({ name }) => name);
+  const content = contentOf(record, { action, catalog });
   const credential = credentialOf(record);
   const item = {
     name: `decision ${decisionId}`,
@@ -61,13 +88,15 @@ export function recordedCase(
     ...(task === undefined ? {} : { task: taskOf(record, task) }),
     ...(credential === null ? {} : { credential }),
     ...(history === undefined ? {} : { history }),
-    call: { method, url: `https://${host}${path}` },
+    call: { method, url: `https://${host}${path}${content.query}`, ...content.parts },
     expect: decision,
     ...(reason === null ? {} : { reason }),
     ...(policyIds.length === 0 ? {} : { policies: policyIds }),
   };
   const notes = [
-    'query, headers and body are not recorded',
+    content.isMade
+      ? 'query, headers and body are made of the recorded arguments; other content is not recorded'
+      : 'query, headers and body are not recorded',
     ...(unrecorded.length === 0 ? [] : [`to be added, where they were sent: ${unrecorded.join(', ')}`]),
     ...(task === undefined
       ? ['purpose and grant of the task are not known']
@@ -76,6 +105,34 @@ export function recordedCase(
   ];
   return { item, notes };
 }
+
+interface Content {
+  /** With its question mark; empty for none. */
+  readonly query: string;
+  readonly parts: { readonly headers?: Readonly<Record<string, string>>; readonly body?: string };
+  readonly isMade: boolean;
+}
+
+const NO_CONTENT: Content = { query: '', parts: {}, isMade: false };
+
+/** The content of a call as made of its recorded arguments; none if it would need an invented value. */
+function contentOf(
+  record: UseRecord,
+  { action, catalog }: { readonly action: CatalogAction | undefined; readonly catalog: Catalog | undefined },
+): Content {
+  const known = recordedArguments(action, record);
+  const lacksOne = unrecordedArguments(action, record).some(({ required }) => required);
+  if (action === undefined || catalog === undefined || known.size === 0 || lacksOne || action.kind === 'grpc')
+    return NO_CONTENT;
+  const made = writtenCallOf({ kind: 'action', action: action.id, args: Object.fromEntries(known) }, catalog);
+  if (isProblem(made) || made.method !== record.method) return NO_CONTENT;
+  const body = made.body === null ? {} : { body: Buffer.from(made.body).toString('utf8') };
+  const headers = made.headers.length === 0 ? {} : { headers: Object.fromEntries(made.headers) };
+  return { query: queryIn(made.url), parts: { ...headers, ...body }, isMade: true };
+}
+
+/** The query of a URL with its question mark; empty for none. */
+export const queryIn = (url: string): string => (url.includes('?') ? url.slice(url.indexOf('?')) : '');
 
 /**
  * Whether a case can result in a recorded reason (`null` for an allow): keys, proofs, budgets and faults are not part of a

@@ -7,7 +7,7 @@ import type { Question } from '../../policy/question.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { caseFileFrom } from '../tests/case-file.ts';
-import { recordedCase, recordedSuiteText } from './recorded-case.ts';
+import { queryIn, recordedArguments, recordedCase, recordedSuiteText } from './recorded-case.ts';
 import type { RecordedCase, RecordedWith } from './recorded-case.ts';
 import { rehearse } from '../tests/rehearse.ts';
 import type { Rehearsal } from '../tests/rehearse.ts';
@@ -27,15 +27,16 @@ export function readCaseOf(
   return test === undefined ? { problem: 'it cannot become a test case' } : { made, test };
 }
 
-/** The call of a case, completed so that it reaches its action: unrecorded arguments get meaningless values. */
-export function withContent(attempt: Attempt, actionId: string | null, catalog: Catalog): Attempt {
-  const action = catalog.actions.get(actionId ?? '');
+/** The call of a case, completed so that it reaches its action: recorded arguments as they were, others with meaningless values. */
+export function withContent(attempt: Attempt, record: UseRecord, catalog: Catalog): Attempt {
+  const action = catalog.actions.get(record.action ?? '');
   if (attempt.kind !== 'call' || action === undefined) return attempt;
-  const made = writtenCallOf({ kind: 'action', action: action.id, args: {} }, catalog);
+  const args = Object.fromEntries(recordedArguments(action, record));
+  const made = writtenCallOf({ kind: 'action', action: action.id, args }, catalog);
   // Opening or ending a stream has no content.
   if (isProblem(made) || made.method !== attempt.method) return attempt;
-  const query = /\?.*/s.exec(made.url)?.[0] ?? '';
-  return { ...attempt, url: `${attempt.url}${query}`, headers: made.headers, body: made.body };
+  const url = attempt.url.slice(0, attempt.url.length - queryIn(attempt.url).length);
+  return { ...attempt, url: `${url}${queryIn(made.url)}`, headers: made.headers, body: made.body };
 }
 
 /** The result of a partially known attempt. */

@@ -43,7 +43,7 @@ export function useReplayer(
     const read = readCaseOf(record, recordedWith(record, task, former.catalog));
     if (isProblem(read)) return read;
     const { circumstances } = read.test;
-    const attempt = withContent(read.test.attempt, record.action, former.catalog);
+    const attempt = withContent(read.test.attempt, record, former.catalog);
     const doubts = doubtsAbout(record, task);
     const isOfFormer = record.policySet === former.hash;
     const matched = isOfFormer ? matchedBy(record) : () => undefined;

@@ -30,13 +30,13 @@ const OF_DOUBT: Readonly<Record<Doubt, readonly UnknownValue[]>> = {
  * Values that policies can read but that neither the record of a use nor its task contains; arguments are those of its action.
  */
 export const unknownValues = (
-  { credential }: UseRecord,
+  record: UseRecord,
   doubts: ReadonlySet<Doubt>,
   action: CatalogAction | undefined,
 ): readonly UnknownValue[] => [
-  ...unrecordedArguments(action).map(({ name }) => value(`argument ${name}`, 'args', name)),
-  ...(credential === 'workload-identity' ? [] : OF_TOKENS),
-  ...(credential === 'external-token' ? [value('subject of the token', 'subject')] : []),
+  ...unrecordedArguments(action, record).map(({ name }) => value(`argument ${name}`, 'args', name)),
+  ...(record.credential === 'workload-identity' ? [] : OF_TOKENS),
+  ...(record.credential === 'external-token' ? [value('subject of the token', 'subject')] : []),
   ...Array.from(doubts).flatMap((doubt) => OF_DOUBT[doubt]),
 ];
 
@@ -62,7 +62,7 @@ export function unknownToCatalogs(
 
 function declaredOtherwise(former: CatalogAction | null, other: CatalogAction): readonly string[] {
   const [before, after] = [former ?? undefined, other].map(
-    (action) => new Map(unrecordedArguments(action).map((spec) => [spec.name, spec])),
+    (action) => new Map((action?.args ?? []).flatMap((spec) => (spec.from === 'path' ? [] : [[spec.name, spec]]))),
   );
   const names = new Set([...(before?.keys() ?? []), ...(after?.keys() ?? [])]);
   return Array.from(names)

@@ -48,6 +48,28 @@ function made(change: Partial<UseRecord> = {}, known: RecordedWith = {}) {
 }
 
 describe('recordedCase', () => {
+  it('makes the content of the recorded arguments, if none that is required is missing', async () => {
+    const { catalog } = await examplePolicies();
+    const { item, notes } = made({ args: { amount: 250 } }, { task, catalog });
+    expect(item['call']).toEqual({
+      method: 'POST',
+      url: 'https://payments.acme.test/v1/payments',
+      headers: { 'content-type': 'application/json' },
+      body: '{"amount":250}',
+    });
+    expect(notes).toEqual(
+      expect.arrayContaining([
+        'query, headers and body are made of the recorded arguments; other content is not recorded',
+        'to be added, where they were sent: currency',
+      ]),
+    );
+    const digest = { bytes: 300, 'sha-256': 'x' };
+    expect(made({ args: { amount: digest } }, { task, catalog }).item['call']).toEqual({
+      method: 'POST',
+      url: 'https://payments.acme.test/v1/payments',
+    });
+  });
+
   it('makes a case from record and task, with notes on what is missing', async () => {
     const { catalog } = await examplePolicies();
     const text = recordedSuiteText([made({}, { task, catalog, history: { actions: ['payments.list'], labels: [] } })]);

@@ -70,6 +70,16 @@ describe('useReplayer', () => {
     ['a permit that is gone', { policies: create }, ['allow list', 'policy.not-permitted']],
     ['what an unchanged policy said of what is not recorded', { record: created }, ['allow create', 'allow create']],
     [
+      'a lower limit, by the recorded argument',
+      { record: { ...created, args: { amount: 250 } }, policies: OLD.replace('> 500', '> 200') },
+      ['allow create', 'policy.forbidden limit'],
+    ],
+    [
+      'a lower limit that the recorded argument does not reach',
+      { record: { ...created, args: { amount: 100 } }, policies: OLD.replace('> 500', '> 200') },
+      ['allow create', 'allow create'],
+    ],
+    [
       'a new policy that reads nothing that is missing',
       { record: created, policies: forbid('context.risk == "low"', 'payments.create') },
       ['allow create', 'policy.forbidden new'],
