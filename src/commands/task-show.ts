@@ -1,6 +1,7 @@
 import { printable, timelineText } from '../ledger/timeline-text.ts';
 import { timelineFrom } from '../ledger/timeline.ts';
 import type { TimelineEntry } from '../ledger/timeline.ts';
+import { fatesText, UseFates } from '../ledger/use-fates.ts';
 import { recordsOfTask } from '../state/task-records.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';
@@ -45,11 +46,28 @@ export async function taskShow(
     const records = timelineFrom(stored);
     const shown = isCommandRefusal(found) ? prunedShown(id, records) : shownFrom(found, state.nowMs());
     if (shown === undefined) return noTask(id);
-    if (options.values.json === true) return JSON.stringify({ task: shown.task, records });
-    const more = stored.length < MAX_SHOWN ? [] : [`only the first ${MAX_SHOWN} records are shown`];
-    return [...shown.head.map(printable), '', ...timelineText(records), ...more].join('\n');
+    // Parts are in the state as long as their root is.
+    const parts = isCommandRefusal(found) ? [] : await state.tasks({ parent: found, limit: MAX_PARTS });
+    if (isStoreFailure(parts)) return refusal(parts.detail);
+    const fates = new UseFates();
+    for (const record of records) fates.see({ ...record });
+    const uses = fates.found();
+    if (options.values.json === true)
+      return JSON.stringify({ task: shown.task, uses, parts: parts.map(({ id: part }) => part), records });
+    const head = [
+      ...shown.head,
+      ...(uses.allowed === 0 ? [] : [`uses      ${fatesText(uses)}`]),
+      ...parts.map((part) => `part      ${part.id} of ${part.agent}: ${part.purpose || '-'}`),
+      ...(parts.length < MAX_PARTS ? [] : [`part      only the last ${MAX_PARTS} are shown`]),
+    ];
+    const more =
+      stored.length < MAX_SHOWN ? [] : [`only the first ${MAX_SHOWN} records are shown, and their uses counted`];
+    return [...head.map(printable), '', ...timelineText(records), ...more].join('\n');
   });
 }
+
+/** Most parts shown of one task. */
+const MAX_PARTS = 100;
 
 /** A task as JSON, and the head lines of its timeline. */
 interface Shown {

@@ -130,6 +130,7 @@ const tokenRecord = (
   at,
   task: task.id,
   agent: task.agent,
+  delegate: grant.delegate,
   jtiDigest: token.jtiDigest,
   audience: token.audience,
   expires: grant.expiresAtSeconds * 1_000,

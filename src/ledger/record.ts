@@ -56,6 +56,8 @@ export interface TokenRecord extends Traced {
   readonly at: number;
   readonly task: string;
   readonly agent: string;
+  /** The agent to whom it hands on a part of the task, and who alone can exchange it; `null` for a token that resources accept. */
+  readonly delegate: string | null;
   /** base64url SHA-256 of the `jti`. */
   readonly jtiDigest: string;
   readonly audience: string;

@@ -63,9 +63,9 @@ export function cellsOf(record: LedgerRecord): readonly string[] {
   return [what, callerOf(record), ...rest];
 }
 
-/** Who called, or declared the intent. What a refused caller presented is not verified: its record says why it was refused. */
+/** Who called, declared the intent, or was given the token. What a refused caller presented is not verified: its record says why it was refused. */
 function callerOf(record: LedgerRecord): string {
-  if (record.kind === 'intent') return record.agent ?? NONE;
+  if (record.kind === 'intent' || record.kind === 'token') return record.agent ?? NONE;
   return record.kind === 'use' ? (record.agent ?? record.refusedCaller?.id ?? NONE) : NONE;
 }
 
@@ -75,7 +75,9 @@ function withoutCaller(record: LedgerRecord): readonly string[] {
       return [`intent: ${record.purpose || NONE}`, ...decided(record, record.error), record.traceId];
     case 'token': {
       const until = new Date(record.expires).toISOString().slice(11, 19);
-      return [`token for ${record.audience} until ${until}`, NONE, NONE, NONE, record.traceId];
+      // Earlier versions did not record a delegate.
+      const by = (record.delegate ?? null) === null ? '' : `, for the delegate ${record.delegate}`;
+      return [`token for ${record.audience} until ${until}${by}`, NONE, NONE, NONE, record.traceId];
     }
     case 'use':
       return [useText(record), ...decided(record, null), record.traceId];

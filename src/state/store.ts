@@ -65,6 +65,8 @@ export interface TaskFilter {
   readonly agent?: string;
   /** The current state: an open task past its deadline is `expired`. */
   readonly state?: TaskState;
+  /** The parts of this task. */
+  readonly parent?: Pick<Task, 'issuer' | 'id'>;
   /** Default and maximum: 1,000. */
   readonly limit?: number;
 }

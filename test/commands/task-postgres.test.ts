@@ -78,6 +78,7 @@ authority: { listen: unix:/run/remit/authority.sock, sidecars: { id: spiffe://ac
     const record = { kind: 'token', at: 1_001, task: first.id, agent: first.agent, jtiDigest: 'd' } as const;
     const token = encoded({
       ...record,
+      delegate: null,
       audience: 'https://payments.acme.test',
       expires: 301_000,
       binding: 'x5t#S256',

@@ -56,6 +56,7 @@ const insertFirst = (): void => {
       at: 1_001,
       task: first.id,
       agent: first.agent,
+      delegate: null,
       jtiDigest: 'd',
       audience: 'https://payments.acme.test',
       expires: 301_000,
@@ -149,13 +150,14 @@ describe('remit task show', () => {
       `intent    sha-256:x  trace ${'a'.repeat(32)}`,
       'state     active  risk low',
       `lives     1970-01-01T00:00:00.001Z to ${new Date(later).toISOString()} at the latest`,
+      'uses      1 allowed: 0 executed, 1 without a recorded outcome',
       '',
       expect.stringMatching(/^TIME {22}WHAT +CALLER +DECISION {2}REASON +POLICIES +TRACE$/),
       expect.stringMatching(
         /^1970-01-01T00:00:01.000Z {2}intent: pay the invoices of may +spiffe:\/\/acme.test\/ns\/agents\/sa\/planner +allow +- +issue-low-risk {2}a{32}$/,
       ),
       expect.stringMatching(
-        /^1970-01-01T00:00:01.001Z {2}token for https:\/\/payments.acme.test until 00:05:01 +- +- +- +- +a{32}$/,
+        /^1970-01-01T00:00:01.001Z {2}token for https:\/\/payments.acme.test until 00:05:01 +spiffe:\/\/acme.test\/ns\/agents\/sa\/planner +- +- +- +a{32}$/,
       ),
       expect.stringMatching(
         /^1970-01-01T00:00:02.000Z {2}use 1: payments.read GET payments.acme.test\/v1\/payments\/\?\[31m7 +spiffe:\/\/acme.test\/ns\/agents\/sa\/planner +allow +- +payments-read +a{32}$/,
@@ -166,6 +168,8 @@ describe('remit task show', () => {
     ]);
     expect(JSON.parse((await run('show', first.id, '--state', file, '--json')).out)).toMatchObject({
       task: { id: first.id },
+      uses: { allowed: 1, executed: 0, unknown: 1 },
+      parts: [],
       records: [
         { seq: null, kind: 'intent' },
         { kind: 'token' },
@@ -173,6 +177,19 @@ describe('remit task show', () => {
         { kind: 'use', refusedCaller: null, reason: 'action.unknown' },
       ],
     });
+  });
+
+  it('names the parts of the task', async () => {
+    insertFirst();
+    const part = taskNumber(2, { parentId: first.id, purpose: 'read one invoice', deadlineMs: first.deadlineMs });
+    const handed = { jtiDigest: tokenNumber(1).jtiDigest, spends: [] };
+    expect(store.insertPart(part, tokenNumber(2), [], handed)).toBeNull();
+    const { out } = await run('show', first.id, '--state', file);
+    expect(out).toContain(`\npart      ${part.id} of ${part.agent}: read one invoice\n`);
+    expect(JSON.parse((await run('show', first.id, '--state', file, '--json')).out)).toMatchObject({
+      parts: [part.id],
+    });
+    expect((await run('show', part.id, '--state', file)).out).toContain(`\npart of   ${first.id}\n`);
   });
 
   it('reads a task deleted from the state file from the ledger', async () => {

@@ -91,6 +91,7 @@ const records: readonly LedgerRecord[] = [
     at: START_MS + 1_500,
     task,
     agent: planner,
+    delegate: null,
     jtiDigest: 'digest',
     audience: 'https://payments.acme.test',
     expires: START_MS + 300_000,

@@ -527,6 +527,12 @@ describe('a chain of agents', () => {
       may_act: { sub: reporterId },
       scope: 'payments.read',
     });
+    const { json } = await bench.ask(`/tasks/${String(parent.json['txn'])}/timeline`);
+    expect(json['records']).toMatchObject([
+      { kind: 'intent' },
+      { kind: 'token', agent: plannerId, delegate: null },
+      { kind: 'token', agent: plannerId, delegate: reporterId },
+    ]);
   });
 
   it('gives the delegate a sub-task in its own name', async () => {

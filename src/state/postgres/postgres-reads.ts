@@ -73,11 +73,12 @@ export class PostgresReads {
   }
 
   /** `StoreReader.tasks`. */
-  tasks({ id, agent, state, limit = MAX_ROWS }: TaskFilter): Promise<readonly Task[] | StoreFailure> {
+  tasks({ id, agent, state, parent, limit = MAX_ROWS }: TaskFilter): Promise<readonly Task[] | StoreFailure> {
     return this.#tasks(
       `($2::text IS NULL OR t.id = $2) AND ($3::text IS NULL OR t.agent = $3)
-       AND ($4::text IS NULL OR CASE WHEN ${IS_DUE} THEN 'expired' ELSE t.state END = $4)`,
-      [id, agent, state],
+       AND ($4::text IS NULL OR CASE WHEN ${IS_DUE} THEN 'expired' ELSE t.state END = $4)
+       AND ($5::text IS NULL OR (t.issuer = $5 AND t.parent = $6::text))`,
+      [id, agent, state, parent?.issuer, parent?.id],
       limit,
     );
   }

@@ -112,8 +112,8 @@ export class SqliteReader implements StateReader {
   }
 
   tasks(filter: TaskFilter): readonly Task[] | StoreFailure {
-    const { id = null, agent = null, state = null } = filter;
-    return this.connection.read([id, agent, state], () => listTasks(this.connection, filter));
+    const { id = null, agent = null, state = null, parent } = filter;
+    return this.connection.read([id, agent, state, parent?.id ?? null], () => listTasks(this.connection, filter));
   }
 
   openTasks(filter: OpenTaskFilter, limit: number): readonly Task[] | StoreFailure {

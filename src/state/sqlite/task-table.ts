@@ -27,15 +27,20 @@ export const bounded = (limit: number): number => Math.max(0, Math.min(MAX_ROWS,
 const STATE_NOW = `CASE WHEN ${IS_DUE} THEN 'expired' ELSE state END`;
 
 /** Lists tasks in any state, newest first. Only the given conditions are in the statement, so that the index on ids is used. */
-export function listTasks(connection: Connection, { id, agent, state, limit = MAX_ROWS }: TaskFilter): readonly Task[] {
+export function listTasks(
+  connection: Connection,
+  { id, agent, state, parent, limit = MAX_ROWS }: TaskFilter,
+): readonly Task[] {
   const conditions = [
     ...(id === undefined ? [] : ['id = ?2']),
     ...(agent === undefined ? [] : ['agent = ?3']),
     ...(state === undefined ? [] : [`${STATE_NOW} = ?4`]),
+    ...(parent === undefined ? [] : ['issuer = ?6 AND parent = ?7']),
   ];
   const where = ['?1 IS NOT NULL', ...conditions].join(' AND ');
   const sql = `${SELECT_TASK} WHERE ${where} ORDER BY created_ms DESC, id DESC LIMIT ?5`;
-  const values = [connection.nowMs(), id ?? null, agent ?? null, state ?? null, bounded(limit)] as const;
+  const of = parent === undefined ? [] : [parent.issuer, parent.id];
+  const values = [connection.nowMs(), id ?? null, agent ?? null, state ?? null, bounded(limit), ...of] as const;
   return connection
     .statement(sql)
     .all(...values)
