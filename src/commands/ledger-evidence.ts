@@ -248,6 +248,7 @@ async function readingOf(
     agents: namedOf(counts.agents),
     actions: namedOf(counts.actions),
     args: counts.args,
+    uses: counts.uses,
     seed,
     sample: sampledIn(log, counts, logs),
     limits: REPORT_LIMITS,

@@ -1,4 +1,5 @@
 import { printable } from '../ledger/timeline-text.ts';
+import { fatesText } from '../ledger/use-fates.ts';
 import type { Records, Verdict } from '../ledger/verdict.ts';
 import { refOf } from './counted.ts';
 import { isoOf, type ControlEvidence, type EvidenceReport, type NamedCount, type ReceivedSeen } from './report.ts';
@@ -13,6 +14,7 @@ export const markdownOf = (report: EvidenceReport): string =>
     ...ledgerOf(report),
     ...receivedOf(report),
     ...classesIn(report),
+    ...usesOf(report),
     ...overviewOf(report),
     ...report.controls.flatMap(controlOf),
     ...policiesOf(report),
@@ -101,6 +103,15 @@ const classesIn = ({ classes }: EvidenceReport): readonly string[] => [
   '| class | what | records | exceptions |',
   '|---|---|---|---|',
   ...classes.map((of) => `| ${of.id} | ${of.title} | ${of.count} | ${exceptionsText(of, MAX_ROWS)} |`),
+  '',
+];
+
+const usesOf = ({ uses }: EvidenceReport): readonly string[] => [
+  '## What became of allowed calls',
+  '',
+  "Allowed is not executed. By Envoy's access log, joined by decision id:",
+  '',
+  `- ${fatesText(uses)}`,
   '',
 ];
 

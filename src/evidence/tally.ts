@@ -1,5 +1,6 @@
 import { type CountedRecords, CountedByName, none, oneMore, refOf, type LedgerPlace } from './counted.ts';
 import { type ClassId, evidenceClasses, type RecordMembers, fieldText } from './evidence-class.ts';
+import { UseFates, type UsesByFate } from '../ledger/use-fates.ts';
 import type { OpenPermits } from './open-permits.ts';
 import { sampleOf, scoreOf } from './sample.ts';
 
@@ -47,6 +48,8 @@ export interface Tally {
   /** The policy sets, by hash, that decided uses and intents. */
   readonly policySets: ReturnType<CountedByName['found']>;
   readonly args: readonly RecordedArgument[];
+  /** Allowed uses by what became of them. */
+  readonly uses: UsesByFate;
 }
 
 const MAX_CODES = 64;
@@ -75,9 +78,11 @@ export function tally({ seed, perClass, openPermits }: TallyOptions): {
   }));
   const [actors, agents, actions, policySets] = Array.from({ length: 4 }, () => new CountedByName(MAX_NAMES));
   const args = new ArgumentTally();
+  const fates = new UseFates();
   return {
     add: (place, record) => {
       records = oneMore(records, place);
+      fates.see(record);
       const score = scoreOf(seed, refOf(place));
       const deciding = decidingOf(record);
       const isAllowed = record['decision'] === 'allow' && deciding.length > 0;
@@ -119,6 +124,7 @@ export function tally({ seed, perClass, openPermits }: TallyOptions): {
       actions: foundIn(actions),
       policySets: foundIn(policySets),
       args: args.found(),
+      uses: fates.found(),
     }),
   };
 }

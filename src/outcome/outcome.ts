@@ -1,4 +1,5 @@
 import type { FindingRecord, OutcomeRecord } from '../ledger/record.ts';
+import { VIA_UPSTREAM } from '../ledger/use-fates.ts';
 import type { AwaitedUse } from './pending-uses.ts';
 import type { ServedCall } from './served-call.ts';
 
@@ -71,9 +72,6 @@ function recordOf(call: ServedCall, use: AwaitedUse | null, nowMs: number): Outc
     upstreamMs: call.upstreamMs,
   };
 }
-
-/** The detail by which Envoy marks an answer of the upstream. Any other answer is Envoy's own. */
-const VIA_UPSTREAM = 'via_upstream';
 
 function classOf({ status, details }: ServedCall, { decision }: OutcomeRecord): OutcomeClass {
   if (decision === 'deny') return 'denied';

@@ -1,5 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { FindingRecord, LedgerRecord } from '../ledger/record.ts';
+import { fateOf } from '../ledger/use-fates.ts';
+import type { Fate } from '../ledger/use-fates.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
 import { upTo } from '../runtime/up-to.ts';
@@ -15,6 +17,8 @@ import type { ServedCall } from './served-call.ts';
 /** Observes each outcome and finding, summarised ones included. */
 export interface OutcomeObserver {
   onOutcome(outcome: OutcomeClass): void;
+  /** What became of a call that this process allowed. */
+  onFate(fate: Fate): void;
   onFinding(kind: FindingKind): void;
 }
 
@@ -120,6 +124,7 @@ export class Outcomes {
     this.#undo(call);
     const outcome = outcomeOf(this.#shownCall(call), use, ports.nowMs());
     if (outcome.class !== null) observer?.onOutcome(outcome.class);
+    if (use !== null && outcome.record?.decision === 'allow') observer?.onFate(fateOf(outcome.record));
     if (outcome.record !== null && !this.#isRecorded(outcome.record))
       return this.#recordLater(outcome.record, outcome.finding);
     this.#tell(outcome.finding);

@@ -4,6 +4,7 @@ import type { Gate } from '../admin/readiness.ts';
 import type { AuthorityMeasures, ServingAuthority } from '../authority/start-authority.ts';
 import type { AuthorizationServer } from '../envoy/server.ts';
 import type { DatabaseReport } from '../fleet/fleet-report.ts';
+import type { Fate } from '../ledger/use-fates.ts';
 import type { FindingKind } from '../outcome/finding-budget.ts';
 import type { OutcomeClass } from '../outcome/outcome.ts';
 import type { OutcomeObserver } from '../outcome/outcomes.ts';
@@ -76,8 +77,14 @@ export function countedOutcomes(metrics: Metrics): OutcomeObserver {
     unanswered: metrics.outcomes.of({ class: 'unanswered' }),
     unasked: metrics.outcomes.of({ class: 'unasked' }),
   };
+  const fates: Readonly<Record<Fate, CounterSeries>> = {
+    executed: metrics.allowedCalls.of({ fate: 'executed' }),
+    unanswered: metrics.allowedCalls.of({ fate: 'unanswered' }),
+    'not-sent': metrics.allowedCalls.of({ fate: 'not-sent' }),
+  };
   return {
     onOutcome: (outcome) => outcomes[outcome].inc(),
+    onFate: (fate) => fates[fate].inc(),
     onFinding: (kind) => findings[kind].inc(),
   };
 }

@@ -1,4 +1,5 @@
 import { SVID_REFUSALS } from '../identity/svid.ts';
+import { FATES } from '../ledger/use-fates.ts';
 import { OUTCOME_CLASSES } from '../outcome/outcome.ts';
 import { CACHE_RESULTS } from '../policy/answers/cache.ts';
 import { CAUSE_KINDS } from '../task/cause.ts';
@@ -190,6 +191,11 @@ export const metricTable = {
   outcomes: counter('remit_outcomes_total', 'Calls in the access log by class of outcome', {
     class: OUTCOME_CLASSES,
   }),
+  allowedCalls: counter(
+    'remit_allowed_calls_total',
+    'Calls that this process allowed, by what became of them: allowed is not executed',
+    { fate: FATES },
+  ),
   bypasses: counter('remit_bypasses_total', 'Calls that reached an upstream without an allowed check', {}),
   failureModeAllowed: counter(
     'remit_failure_mode_allowed_total',

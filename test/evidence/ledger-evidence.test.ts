@@ -93,6 +93,8 @@ describe('remit ledger evidence', () => {
     const bypass = { code: 'bypass', count: 1 };
     expect(report.classes.find(({ id }) => id === 'E11')).toMatchObject({ count: 1, exceptions: [bypass] });
     expect(report.args).toEqual([{ action: 'payments.create', argument: 'amount', uses: 2, sum: '550', largest: 300 }]);
+    // Allowed is not executed: no outcome says that the two calls were.
+    expect(report.uses).toMatchObject({ allowed: 2, executed: 0, unknown: 2 });
     expect(report.ledger).toMatchObject({ verdict: { kind: 'sound', bare: null, anchored: { from: 1 } } });
   });
 

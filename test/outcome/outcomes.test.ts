@@ -3,7 +3,7 @@ import { decisionId, heldOutcomes, logged, servedCall, useNumber } from './sampl
 
 describe('Outcomes.served', () => {
   it('joins a call with its use, and trusts the use over the log', async () => {
-    const { outcomes, records, observed } = heldOutcomes();
+    const { outcomes, records, observed, fates } = heldOutcomes();
     outcomes.answered(useNumber(1));
     await outcomes.served(servedCall({ decision: logged(1, { kind: 'deny' }) }));
     expect(records).toEqual([
@@ -28,6 +28,7 @@ describe('Outcomes.served', () => {
       },
     ]);
     expect(observed).toEqual(['success']);
+    expect(fates).toEqual(['executed']);
   });
 
   it('records an unknown decision as Envoy was told it', async () => {

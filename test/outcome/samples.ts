@@ -54,6 +54,7 @@ export function heldOutcomes(rules: Partial<OutcomeRules> = {}) {
   const records: LedgerRecord[] = [];
   const lines: string[] = [];
   const observed: string[] = [];
+  const fates: string[] = [];
   const ledger = {
     queued: 0,
     isOpen: true,
@@ -75,7 +76,11 @@ export function heldOutcomes(rules: Partial<OutcomeRules> = {}) {
       },
       log: (line) => lines.push(line),
       shown: (text) => shownText(text, (secret) => `digest-of-${secret.length}`),
-      observer: { onOutcome: (name) => observed.push(name), onFinding: (kind) => observed.push(kind) },
+      observer: {
+        onOutcome: (name) => observed.push(name),
+        onFate: (fate) => fates.push(fate),
+        onFinding: (kind) => observed.push(kind),
+      },
     },
     { expected: 'auto', timeoutSeconds: 60, ...rules },
   );
@@ -97,5 +102,5 @@ export function heldOutcomes(rules: Partial<OutcomeRules> = {}) {
     records.flatMap((record) =>
       record.kind === 'finding' ? [[record.finding, record.count, record.decisionId] as const] : [],
     );
-  return { outcomes, records, lines, observed, ledger, pass, found, pendingTimers: () => timers.length };
+  return { outcomes, records, lines, observed, fates, ledger, pass, found, pendingTimers: () => timers.length };
 }
