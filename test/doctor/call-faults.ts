@@ -40,6 +40,23 @@ const filterAt =
       typed_config: config,
     });
 
+/** A listener for outgoing calls of this host to Remit, as istiod makes it for a ServiceEntry. */
+const outgoing = (cluster: string): object => ({
+  name: 'remit-for-this-host-open',
+  traffic_direction: 'OUTBOUND',
+  address: { socket_address: { address: '127.0.0.1', port_value: 0 } },
+  filter_chains: [
+    {
+      filters: [
+        {
+          name: 'envoy.filters.network.tcp_proxy',
+          typed_config: { ...typed('extensions.filters.network.tcp_proxy.v3.TcpProxy'), stat_prefix: 'own', cluster },
+        },
+      ],
+    },
+  ],
+});
+
 /** Faults in what becomes of a checked call, and in who answers for Remit, that the doctor was green over (issue 37, point 17). */
 export const CALL_FAULTS: readonly EnvoyFault[] = [
   fault(
@@ -188,6 +205,13 @@ export const CALL_FAULTS: readonly EnvoyFault[] = [
         route: { cluster: remit.name },
       }),
     'envoy.impostor',
+  ),
+  fault(
+    'remit-for-this-host',
+    ({ listeners, remit }) => void listeners.push(outgoing(remit.name)),
+    // As an info; and it is another way to where `agents-ask-remit` leads.
+    'envoy.impostor',
+    'envoy.direct-path',
   ),
   fault(
     'second-trust-domain',

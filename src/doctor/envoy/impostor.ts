@@ -1,9 +1,10 @@
 import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { Cluster } from './cluster.ts';
+import type { Listener } from './envoy-config.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
 import { isOfHost } from './fields/values-of-fields.ts';
-import { askingsOf, managersOf, recognisedClusters, remitClustersOf } from './remit-filter.ts';
+import { askingsOf, recognisedClusters, remitClustersOf } from './remit-filter.ts';
 import { isPlain } from './transport.ts';
 import { isAnchored, isNamed } from './upstream-tls.ts';
 
@@ -62,24 +63,29 @@ function overNetwork(cluster: Cluster, facts: EnvoyFacts): readonly Finding[] {
       ];
 }
 
-/** No route and no TCP proxy leads to Remit. */
+/** No route and no TCP proxy leads to Remit, but those of this host to the Remit beside it, as a mesh makes them for outgoing calls. */
 function askedByAgents(facts: EnvoyFacts, names: ReadonlySet<string>): readonly Finding[] {
   const own = new Set([...names].flatMap((name) => facts.config.clusters.get(name)?.endpoints ?? []));
   const isOwn = (name: string): boolean =>
     names.has(name) || (facts.config.clusters.get(name)?.endpoints ?? []).some((endpoint) => own.has(endpoint));
-  const routes = managersOf(facts).flatMap(({ routes: all, where }) =>
-    all.map((route) => ({ where: `${where}/route/${route.where}`, clusters: route.clusters })),
+  return facts.config.listeners.flatMap((listener) =>
+    listener.chains
+      .flatMap(({ http, tcpClusters, where }) =>
+        (http?.routes ?? [])
+          .map((route) => ({ where: `${where}/route/${route.where}`, clusters: route.clusters }))
+          .concat({ where, clusters: tcpClusters }),
+      )
+      .filter(({ clusters }) => clusters.some(isOwn))
+      .map(({ where }) => ({
+        code: 'envoy.impostor' as const,
+        where,
+        level: isOfThisHost(listener) ? ('info' as const) : ('error' as const),
+        message:
+          'it leads to Remit itself: agents can ask for decisions in the name of others, and forge outcomes of calls',
+        fix: 'remove the route',
+      })),
   );
-  const proxies = facts.config.listeners.flatMap(({ chains }) =>
-    chains.map(({ tcpClusters, where }) => ({ where, clusters: tcpClusters })),
-  );
-  return [...routes, ...proxies]
-    .filter(({ clusters }) => clusters.some(isOwn))
-    .map(({ where }) => ({
-      code: 'envoy.impostor',
-      where,
-      message:
-        'it leads to Remit itself: agents can ask for decisions in the name of others, and forge outcomes of calls',
-      fix: 'remove the route',
-    }));
 }
+
+const isOfThisHost = ({ address, direction }: Listener): boolean =>
+  direction === 'OUTBOUND' && (address === '' || isOfHost(address));
