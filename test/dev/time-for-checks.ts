@@ -5,5 +5,6 @@
 export function withTimeForChecks(shipped: string): string {
   const deadline = 'timeout: 0.5s';
   if (shipped.split(deadline).length !== 2) throw new Error(`the envoy configuration has not one \`${deadline}\``);
-  return shipped.replace(deadline, 'timeout: 10s');
+  // `max_interval` of a retry policy also bounds each attempt.
+  return shipped.replace(deadline, 'timeout: 10s').replace('max_interval: 0.5s', 'max_interval: 10s');
 }

@@ -20,8 +20,7 @@ import { freePorts } from '../free-port.ts';
 const shipped = resolve(import.meta.dirname, '../../deploy/envoy');
 
 /** The shipped configuration with time for checks, their attempts and health checks, however loaded the machine is. */
-export const withTime = (text: string): string =>
-  withTimeForChecks(text).replace('max_interval: 0.5s', 'max_interval: 10s').replace('- timeout: 1s', '- timeout: 10s');
+export const withTime = (text: string): string => withTimeForChecks(text).replace('- timeout: 1s', '- timeout: 10s');
 
 /** Number and options of the processes. */
 export interface ProcessesOptions {

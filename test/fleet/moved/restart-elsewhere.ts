@@ -17,6 +17,10 @@ import { OneAuthority } from './one-authority.ts';
 const RATE = 40;
 const BEFORE_MS = 3_000;
 const AFTER_MS = 3_000;
+/** A restart that takes longer than this, on a loaded machine, may outlast the default lease: then calls until soon after it are excused. */
+const SLOW_MS = 9_000;
+/** The longest pause between two attempts, and some. */
+const FOUND_MS = 7_000;
 
 const { values } = parseArgs({
   options: {
@@ -41,10 +45,11 @@ try {
   // The first uses are settled, and warm up the code.
   for (let warm = 0; warm < 100; warm += 1) await fleet.call(token);
   await until(async () => (await fleet.call(token)) === '200', { what: 'a use' });
-  const answers = new Map<string, number>();
+  const answers: { readonly answer: string; readonly askedMs: number }[] = [];
   const count = async (): Promise<void> => {
+    const askedMs = performance.now();
     const answer = await fleet.call(token).catch((error: NodeJS.ErrnoException) => error.code ?? error.message);
-    answers.set(answer, (answers.get(answer) ?? 0) + 1);
+    answers.push({ answer, askedMs });
   };
   const calls: Promise<void>[] = [];
   const startedMs = performance.now();
@@ -64,11 +69,15 @@ try {
   await delay(AFTER_MS);
   clearInterval(timer);
   await Promise.all(calls);
-  const allowed = answers.get('200') ?? 0;
-  answers.delete('200');
-  const lost = Object.fromEntries(answers);
   const [away_ms, found_ms] = [readyMs - endedMs, followedMs - readyMs].map(Math.round);
-  console.log(JSON.stringify({ calls: calls.length, allowed, lost, away_ms, found_ms, asked: names.asked }));
+  const lost: Record<string, number> = {};
+  let [allowed, excused] = [0, 0];
+  for (const { answer, askedMs } of answers) {
+    if (answer === '200') allowed += 1;
+    else if (readyMs - endedMs > SLOW_MS && askedMs < readyMs + FOUND_MS) excused += 1;
+    else lost[answer] = (lost[answer] ?? 0) + 1;
+  }
+  console.log(JSON.stringify({ calls: calls.length, allowed, excused, lost, away_ms, found_ms, asked: names.asked }));
 } finally {
   await fleet.stop();
   names.close();
