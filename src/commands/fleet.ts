@@ -16,7 +16,7 @@ usage: remit fleet [--admin URL ...] [--json]
 
   --admin URL  the admin address of an authority, once for each; default \`${DEFAULT_ADMIN}\`
   --json       one object: id, version, epoch, position, lease_ms, problem; replicas, each {id, address, version, beat_age_ms, behind,
-               lease_ms, sidecars}; database {hosts, standbys, records_wait_s, cause, problem} or null; sidecars, each {peer, instance, version, connected,
+               lease_ms, sidecars}; database {hosts, standbys, records_wait_s, transaction_open_s, cause, problem} or null; sidecars, each {peer, instance, version, connected,
                lease_left_ms, behind, tasks, policy_set, policy_generation, unacknowledged_records, last_error}
 
 One line for each server of the database, with its role and timeline; for each standby that streams, with what it has not replayed; for

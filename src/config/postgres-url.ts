@@ -21,13 +21,17 @@ export interface PostgresTarget {
   readonly certFile: string | null;
   readonly keyFile: string | null;
   readonly passwordFile: string | null;
+  /** How long a server may take to connect and to answer. Default 5 s. */
+  readonly connectMs: number;
 }
 
+const DEFAULT_CONNECT_S = 5;
 const DEFAULT_PORT = 5432;
 const FORM = 'expected `postgres://USER@HOST[:PORT][,HOST[:PORT]]/DATABASE[?OPTION=VALUE&…]`';
 
 /** The options of a URL, by the names that libpq has for them, and `passwordfile`. */
-const OPTIONS = ['host', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'passwordfile'] as const;
+const OPTIONS = ['host', 'sslmode', 'sslrootcert', 'sslcert', 'sslkey', 'passwordfile', 'connect_timeout'] as const;
+const NO_PATHS: ReadonlySet<string> = new Set(['sslmode', 'host', 'connect_timeout']);
 type Options = Partial<Readonly<Record<(typeof OPTIONS)[number], string>>>;
 
 /**
@@ -47,6 +51,8 @@ export function postgresTargetFrom(text: string): PostgresTarget | Problem {
   if (!user || !database) return { problem: `names no user or no database: ${FORM}` };
   const hosts = hostsFrom(list, options.host);
   if ('problem' in hosts) return hosts;
+  const connectS = connectSecondsFrom(options.connect_timeout);
+  if (typeof connectS !== 'number') return connectS;
   const { sslmode = 'verify-full', sslcert = null, sslkey = null } = options;
   if (sslmode !== 'verify-full' && sslmode !== 'disable') {
     return { problem: `has \`sslmode=${sslmode}\`: expected \`verify-full\` (the default) or \`disable\`` };
@@ -61,7 +67,16 @@ export function postgresTargetFrom(text: string): PostgresTarget | Problem {
     certFile: sslcert,
     keyFile: sslkey,
     passwordFile: options.passwordfile ?? null,
+    connectMs: connectS * 1_000,
   };
+}
+
+/** Whole seconds, as libpq has them. */
+function connectSecondsFrom(text = String(DEFAULT_CONNECT_S)): number | Problem {
+  const seconds = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  return seconds >= 1 && seconds <= 60
+    ? seconds
+    : { problem: `has \`connect_timeout=${text}\`: expected whole seconds, 1 to 60` };
 }
 
 function hostsFrom(list: string, socket: string | undefined): readonly PostgresHost[] | Problem {
@@ -94,7 +109,7 @@ function optionsFrom(query: string): Options | Problem {
       problem: `has the option \`${unknown[0]}\`: expected one of ${OPTIONS.map((name) => `\`${name}\``).join(', ')}`,
     };
   }
-  const relative = given.find(([name, value]) => name !== 'sslmode' && name !== 'host' && !isAbsolute(value));
+  const relative = given.find(([name, value]) => !NO_PATHS.has(name) && !isAbsolute(value));
   if (relative !== undefined) return { problem: `has \`${relative[0]}=${relative[1]}\`: expected an absolute path` };
   return Object.fromEntries(given);
 }

@@ -68,6 +68,8 @@ export interface DatabaseReport {
   readonly hosts: readonly DatabaseHostReport[];
   /** Those that are furthest behind first; `null` where the role may not see them, or the primary does not answer. */
   readonly standbys: readonly StandbyReport[] | null;
+  /** Age of the oldest transaction that is open in it, in seconds; `null` where there is none, or the role may not see it. */
+  readonly transaction_open_s: number | null;
   /** Age of the oldest record that too few ledgers of authorities have, in seconds; 0 where there is none, `null` where it is not known. */
   readonly records_wait_s: number | null;
   /** What is wrong, as a code: it lacks commits that were seen in it, or commits do not survive what they must; `null` for nothing. */

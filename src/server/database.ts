@@ -72,6 +72,7 @@ export async function openDatabase(
     const lost = state.feed.lost?.detail ?? null;
     const cause = lost !== null ? LOST_COMMITS : problem === null ? null : 'durability';
     lastReport = { ...found, cause, problem: lost ?? problem };
+    faults.set('transactions of the database', openProblem(found.transaction_open_s));
     return lastReport;
   });
   let lookedMs = 0;
@@ -134,6 +135,14 @@ export async function openDatabase(
     proofs: { memoryFor: (_role, onRefused) => new ProofMemory({ ...remembering, onRefused }) },
   };
 }
+
+/** A transaction that is open for so long is warned of: the beats of all authorities become slow. */
+const MAX_OPEN_S = 30;
+
+const openProblem = (seconds: number | null): string | null =>
+  seconds === null || seconds < MAX_OPEN_S
+    ? null
+    : 'a transaction has been open for more than 30 s: commits become slow, and leases may not be renewed. Find it in `pg_stat_activity` and end it';
 
 /** Runs `ask` at most once in an interval; other calls get the same result. `ask` never rejects. */
 function sharedFor<T>(everyMs: number, monotonicMs: () => number, ask: () => Promise<T>): () => Promise<T> {

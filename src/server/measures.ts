@@ -153,6 +153,7 @@ function measureDatabase(metrics: Metrics, report: DatabaseReport | null): void 
   metrics.databaseTimeline.clear();
   metrics.databaseStandbys.clear();
   if (report === null) return;
+  metrics.databaseTransaction.of({}).set(report.transaction_open_s ?? 0);
   if (report.records_wait_s !== null) metrics.recordsWaiting.of({}).set(report.records_wait_s);
   const timelines = report.hosts.flatMap(({ role, timeline }) => (role === 'primary' ? [timeline ?? 0] : []));
   if (timelines.length > 0) metrics.databaseTimeline.of({}).set(Math.max(...timelines));

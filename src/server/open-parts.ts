@@ -110,19 +110,23 @@ export async function openParts(
         });
   const state: State | StartProblem =
     places !== null
-      ? (await import('./sidecar.ts')).openSidecar(places, config.extAuthz, {
-          ports,
-          faults,
-          metrics,
-          policies: () => opening.policies?.get() ?? null,
-          ledger: () =>
-            opening.ledger && {
-              problem: opening.ledger.writer.problem,
-              unacknowledged: opening.ledger.writer.queued + (shipped?.unacknowledged ?? 0),
-            },
-          onKeys: (issuer, jwks) => announced.take(issuer, jwks),
-          closers,
-        })
+      ? (await import('./sidecar.ts')).openSidecar(
+          places,
+          { ...config.extAuthz, answerMs: config.authority.answerMs },
+          {
+            ports,
+            faults,
+            metrics,
+            policies: () => opening.policies?.get() ?? null,
+            ledger: () =>
+              opening.ledger && {
+                problem: opening.ledger.writer.problem,
+                unacknowledged: opening.ledger.writer.queued + (shipped?.unacknowledged ?? 0),
+              },
+            onKeys: (issuer, jwks) => announced.take(issuer, jwks),
+            closers,
+          },
+        )
       : config.state.kind === 'postgres'
         ? await waits.until(() =>
             databaseOf(config, {

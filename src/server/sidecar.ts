@@ -1,3 +1,4 @@
+import type { AuthorityConfig } from '../config/authority.ts';
 import type { ExtAuthzConfig } from '../config/ext-authz.ts';
 import { remitVersion } from '../config/version.ts';
 import { isDeny } from '../decision/decision.ts';
@@ -31,7 +32,7 @@ export interface SidecarServices {
 /** Opens the state of a sidecar: it begins to follow one of the authorities, without waiting. */
 export function openSidecar(
   { targets, placeOf }: AuthorityPlaces,
-  { proofMemory }: Pick<ExtAuthzConfig, 'proofMemory'>,
+  { proofMemory, answerMs }: Pick<ExtAuthzConfig, 'proofMemory'> & Pick<AuthorityConfig, 'answerMs'>,
   { ports, faults, metrics, policies, ledger, onKeys, closers }: SidecarServices,
 ): State {
   const inForce = (): PolicySet | null => {
@@ -50,6 +51,7 @@ export function openSidecar(
     }),
     ports,
     after,
+    answerMs,
     onKeys,
     onProblem: (problem) => faults.set('state of tasks', problem),
     onOpened: (result, count) => metrics.sidecarOpens.of({ result }).inc(count),

@@ -138,6 +138,11 @@ export const metricTable = {
       commits: ['wait', 'go-on'],
     },
   ),
+  databaseTransaction: gauge(
+    'remit_database_oldest_transaction_seconds',
+    'Age of the oldest transaction that is open in the database, of any client; it makes commits slow. 0 where there is none',
+    {},
+  ),
   tasks: gauge('remit_tasks', 'Open tasks, by state', { state: ['active', 'suspended'] }),
   endedTasks: gauge('remit_ended_tasks', 'Ended tasks that are kept', {}),
   prunedTasks: counter('remit_pruned_tasks_total', 'Ended tasks deleted from the state file', {}),

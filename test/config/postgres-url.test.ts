@@ -1,12 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 
-const none = { rootCertFile: null, certFile: null, keyFile: null, passwordFile: null };
+const none = { rootCertFile: null, certFile: null, keyFile: null, passwordFile: null, connectMs: 5_000 };
 
 describe('postgresTargetFrom', () => {
   it('reads hosts with ports, TLS by default, and files by absolute path', () => {
     const url =
-      'postgres://remit%40a@db-1,db-2:5433,[::1]:5434/re%2Fmit?passwordfile=/run/p&sslrootcert=/ca&sslcert=/c&sslkey=/k';
+      'postgres://remit%40a@db-1,db-2:5433,[::1]:5434/re%2Fmit?passwordfile=/run/p&sslrootcert=/ca&sslcert=/c&sslkey=/k&connect_timeout=20';
     expect(postgresTargetFrom(url)).toEqual({
       hosts: [
         { host: 'db-1', port: 5432 },
@@ -20,6 +20,7 @@ describe('postgresTargetFrom', () => {
       certFile: '/c',
       keyFile: '/k',
       passwordFile: '/run/p',
+      connectMs: 20_000,
     });
   });
 
@@ -37,6 +38,7 @@ describe('postgresTargetFrom', () => {
     ['no host', 'postgres://a@/remit', 'names its hosts twice, or not at all'],
     ['two kinds of hosts', 'postgres://a@db/remit?host=/run', 'names its hosts twice, or not at all'],
     ['a relative socket', 'postgres://a@/remit?host=run', 'has `host=run`: expected the absolute path'],
+    ['no time to connect', 'postgres://a@db/remit?connect_timeout=0', 'expected whole seconds, 1 to 60'],
     ['a bad port', 'postgres://a@db:0/remit', 'has the host `db:0`'],
     ['an empty host', 'postgres://a@db,,c/remit', 'has the host ``'],
     ['an unknown option', 'postgres://a@db/remit?options=-c', 'has the option `options`: expected one of `host`'],

@@ -1,6 +1,7 @@
 import type { PostgresTarget } from '../../config/postgres-url.ts';
 import type { DatabaseHostReport, DatabaseReport, StandbyReport } from '../../fleet/fleet-report.ts';
 import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import { numberOrNull } from '../task-row.ts';
 import type { Database } from './database.ts';
 import { hostText, rolesOf } from './primary.ts';
 import type { HostRole } from './primary.ts';
@@ -13,6 +14,15 @@ const STANDBYS = `SELECT coalesce(application_name, '') AS name, coalesce(host(c
     pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::bigint AS behind
   FROM pg_stat_replication ORDER BY behind DESC NULLS FIRST, name LIMIT ${MAX_STANDBYS}`;
 
+/**
+ * The oldest transaction, prepared transaction or snapshot of a standby in this database, by whomever: while it lasts, no version of a row is removed,
+ * and beats take longer and longer. Those that a role may not see have no start.
+ */
+const OPEN = `SELECT floor(extract(epoch FROM clock_timestamp() - min(began)))::bigint AS seconds FROM (
+    SELECT xact_start AS began FROM pg_stat_activity
+      WHERE datname = current_database() AND pid <> pg_backend_pid() AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL)
+    UNION ALL SELECT prepared FROM pg_prepared_xacts WHERE database = current_database()) t`;
+
 /** The records that wait are those that were not deleted; the first one is the oldest. */
 const WAITING = `SELECT greatest(0, extract(epoch FROM clock_timestamp()) - at_ms / 1000)::bigint AS seconds FROM remit.outbox ORDER BY seq LIMIT 1`;
 
@@ -21,16 +31,18 @@ export async function databaseReport(
   database: Database,
   { target, askMs }: { readonly target: PostgresTarget; readonly askMs?: number | undefined },
 ): Promise<Omit<DatabaseReport, 'problem' | 'cause'>> {
-  const [roles, found, waiting] = await Promise.all([
+  const [roles, found, waiting, open] = await Promise.all([
     rolesOf(target, askMs),
     database.look(STANDBYS),
     database.look(WAITING),
+    database.look(OPEN),
   ]);
   const rows = isStoreFailure(found) ? null : found.rows;
   const isHidden = rows === null || rows.some((row) => row['state'] === null);
   return {
     hosts: roles.map(hostReportOf),
     standbys: isHidden ? null : rows.map(standbyFrom),
+    transaction_open_s: isStoreFailure(open) ? null : numberOrNull(open.rows[0]?.['seconds']),
     records_wait_s: isStoreFailure(waiting) ? null : Number(waiting.rows[0]?.['seconds'] ?? 0),
   };
 }

@@ -16,7 +16,7 @@ export interface DatabaseOptions {
   readonly maxConnections?: number;
   /** Whether a commit counts only where a standby has it (`durability: quorum`). */
   readonly hasQuorum: boolean;
-  /** How long a host may take to say whether it is the primary. Default 1 s. */
+  /** How long a host may take to say whether it is the primary. Default: `connect_timeout` of the URL. */
   readonly askMs?: number;
 }
 
@@ -25,7 +25,6 @@ const MAX_CONNECTIONS = 10;
 const LIFETIME_S = 3_600;
 /** Most calls that wait for a connection. */
 const MAX_WAITING = 1_024;
-const CONNECT_MS = 5_000;
 /** After the primary was not found, it is not looked for again at once: clients that give up leave processes of the server behind. */
 const RETRY_MS = 250;
 
@@ -157,7 +156,7 @@ export class Database {
       ...connectionOf(target, primary.host),
       max: maxConnections,
       maxLifetimeSeconds: LIFETIME_S,
-      connectionTimeoutMillis: CONNECT_MS,
+      connectionTimeoutMillis: target.connectMs,
       query_timeout: STATEMENT_MS,
       keepAlive: true,
       pipeline: true,

@@ -66,12 +66,14 @@ const REMEMBERED = `SELECT kind, key, until_ms FROM remit.remembered
 const REMEMBERED_COUNT =
   'SELECT kind, count(*) AS count FROM remit.remembered WHERE kind = ANY($1::text[]) GROUP BY kind';
 
-const LOST = 'SELECT lost FROM remit.feed_head WHERE part = 0 AND lost IS NOT NULL';
+const HEAD = 'SELECT lost, (extract(epoch FROM now()) * 1000)::bigint AS now_ms FROM remit.feed_head WHERE part = 0';
 
 /** The rows, and why the database is known to lack commits; `null` where it is not. */
 interface LockedRows {
   readonly rows: RowSet;
   readonly lost: string | null;
+  /** The clock of the database, milliseconds since the Unix epoch. */
+  readonly databaseMs: number;
 }
 
 /** Begins a transaction, locks the families of what is needed, and reads it: one flight. */
@@ -101,7 +103,7 @@ export async function lockedRows(
     isEmpty(kinds) ? null : { text: REMEMBERED, values: [kinds, remembered.map(({ key }) => key)] },
     isEmpty(kinds) ? null : { text: REMEMBERED_COUNT, values: [kinds] },
     readStops,
-    { text: LOST },
+    { text: HEAD },
   ];
   const sent = reads.filter((read) => read !== null);
   const results = await flight(client, [BEGIN, ...sent]);
@@ -132,8 +134,8 @@ export async function lockedRows(
   for (const row of found(REMEMBERED_COUNT)) rows.loadRememberedCount(String(row['kind']), Number(row['count']));
   if (readStops !== null) for (const row of found(readStops.text)) rows.loadStop(stopFrom(row));
   for (const row of found(SETTLED)) rows.loadSettled(String(row['id']));
-  const lost = found(LOST)[0]?.['lost'];
-  return { rows, lost: typeof lost === 'string' ? lost : null };
+  const { lost, now_ms: nowMs } = found(HEAD)[0] ?? {};
+  return { rows, lost: typeof lost === 'string' ? lost : null, databaseMs: Number(nowMs) };
 }
 
 const isEmpty = (list: readonly unknown[]): boolean => list.length === 0;

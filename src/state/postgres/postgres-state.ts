@@ -43,7 +43,7 @@ export interface PostgresStateOptions extends Pick<LaneOptions, 'onRecords' | 'o
   /** Called with what row has no valid seal: it is not there for this process. Default: nothing. */
   readonly onForged?: (what: string) => void;
   readonly maxConnections?: number;
-  /** How long a host may take to say whether it is the primary. Default 1 s. */
+  /** How long a host may take to say whether it is the primary. Default: `connect_timeout` of the URL. */
   readonly askMs?: number;
 }
 

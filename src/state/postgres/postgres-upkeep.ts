@@ -191,16 +191,18 @@ async function prune(database: Database, { floorMs, wallMs }: Clocks, keepMs: nu
   });
   if (isStoreFailure(done)) return done;
   if (done.outcome.kind !== 'committed') return done.outcome.failure;
-  const emptied = await emptySettled(database, floorMs);
+  const emptied = await emptySettled(database);
   return emptied ?? { tasks: done.tasks, isMore: done.isMore };
 }
 
-/** Slots that one step looks at. With those kept they are less than the ring, so that a clock that is ahead finds room. */
+/** Slots that one step looks at. With those kept they are less than the ring. */
 const LOOKED_AT = 3;
 
 /** Empties the partitions of `settled` whose slots are old. Those of the current slots are not locked. */
-async function emptySettled(database: Database, floorMs: number): Promise<StoreFailure | null> {
-  const old = oldSlot(floorMs);
+async function emptySettled(database: Database): Promise<StoreFailure | null> {
+  const clock = await database.read(`SELECT ${DATABASE_MS} AS now_ms`);
+  if (isStoreFailure(clock)) return clock;
+  const old = oldSlot(Number(clock.rows[0]?.['now_ms']));
   for (let slot = Math.max(0, old - LOOKED_AT + 1); slot <= old; slot += 1) {
     const table = `remit.settled_${slot % PARTS_OF_SETTLED}`;
     const isOld = `SELECT 1 FROM ${table} WHERE slot <= $1 AND NOT EXISTS (SELECT 1 FROM ${table} WHERE slot > $1) LIMIT 1`;

@@ -14,8 +14,8 @@ export interface Primary {
   readonly timeline: number;
 }
 
-/** How long a host may take to connect and to answer. */
-const ASK_MS = 1_000;
+/** Once one primary has answered, the others have as long again as it took, and at least this: one of them may be a later primary. */
+const LEAST_REST_MS = 250;
 
 const ROLE = `SELECT pg_is_in_recovery() AS standby, CASE WHEN pg_is_in_recovery() THEN NULL
   ELSE substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END AS timeline,
@@ -27,16 +27,17 @@ export type HostRole =
   | { readonly host: PostgresHost; readonly role: 'standby'; readonly timeline: number | null }
   | { readonly host: PostgresHost; readonly role: 'unknown'; readonly failure: StoreFailure };
 
-/** Asks all hosts at once, for a second at most each. */
-export const rolesOf = (target: PostgresTarget, askMs = ASK_MS): Promise<readonly HostRole[]> =>
+/** Asks all hosts at once, for `connect_timeout` of the URL at most each. */
+export const rolesOf = (target: PostgresTarget, askMs = target.connectMs): Promise<readonly HostRole[]> =>
   Promise.all(target.hosts.map((host) => roleOf(target, host, askMs)));
 
 /**
  * Finds the primary among all hosts: the one that is not in recovery and has the highest timeline. An old primary that still runs has a
- * lower one.
+ * lower one. Connecting takes some eight round trips, so the time that all hosts have is long; but where one host does not answer, no
+ * failover waits for that.
  */
-export async function primaryOf(target: PostgresTarget, askMs = ASK_MS): Promise<Primary | StoreFailure> {
-  const roles = await rolesOf(target, askMs);
+export async function primaryOf(target: PostgresTarget, askMs = target.connectMs): Promise<Primary | StoreFailure> {
+  const roles = await rolesInTime(target.hosts.map((host) => roleOf(target, host, askMs)));
   const [primary] = roles
     .filter((role) => role.role === 'primary')
     .toSorted((one, other) => other.timeline - one.timeline);
@@ -47,6 +48,26 @@ export async function primaryOf(target: PostgresTarget, askMs = ASK_MS): Promise
     first?.code ?? 'busy',
     `no primary among ${hosts}${first === undefined ? '' : `: ${first.detail}`}`,
   );
+}
+
+/** The roles of all hosts, or of those that have answered some time after the first primary. */
+async function rolesInTime(asked: readonly Promise<HostRole>[]): Promise<readonly HostRole[]> {
+  const beganMs = performance.now();
+  const answered: HostRole[] = [];
+  return new Promise((resolve) => {
+    let rest: NodeJS.Timeout | null = null;
+    const over = (): void => {
+      if (rest !== null) clearTimeout(rest);
+      resolve([...answered]);
+    };
+    for (const one of asked)
+      void one.then((role) => {
+        answered.push(role);
+        if (answered.length === asked.length) return over();
+        if (role.role === 'primary') rest ??= setTimeout(over, Math.max(LEAST_REST_MS, performance.now() - beganMs));
+        return undefined;
+      });
+  });
 }
 
 /** A host for people. */

@@ -1,7 +1,7 @@
 /** Partitions of `settled`. Each holds what was settled within one slot of ten minutes. */
 export const PARTS_OF_SETTLED = 8;
 const SLOT_MS = 600_000;
-/** A slot is emptied once it has been over for two more, by a clock that may be 20 minutes off in either direction. */
+/** A slot is emptied once it has been over for two more. */
 const KEPT_SLOTS = 3;
 
 /** Where a decision that is settled now is kept. */
@@ -10,11 +10,14 @@ export interface SettledPlace {
   readonly slot: number;
 }
 
-/** The place of a decision that is settled at an instant of the floor. */
-export function settledPlace(floorMs: number): SettledPlace {
-  const slot = Math.floor(floorMs / SLOT_MS);
+/**
+ * The place of a decision that is settled at an instant of the clock of the database. INVARIANT: writers and those that empty go by that one
+ * clock, or an authority whose clock is ahead would empty the slot that others write.
+ */
+export function settledPlace(databaseMs: number): SettledPlace {
+  const slot = Math.floor(databaseMs / SLOT_MS);
   return { part: slot % PARTS_OF_SETTLED, slot };
 }
 
-/** The latest slot whose decisions are old at an instant of the floor: settled at least 10 minutes ago, whatever the clock that noted it. */
-export const oldSlot = (floorMs: number): number => Math.floor(floorMs / SLOT_MS) - KEPT_SLOTS;
+/** The latest slot whose decisions are old at an instant of the clock of the database: settled at least 20 minutes ago. */
+export const oldSlot = (databaseMs: number): number => Math.floor(databaseMs / SLOT_MS) - KEPT_SLOTS;

@@ -162,7 +162,7 @@ export class WriteLane {
     const refusal = this.#options.refusal?.() ?? null;
     if (refusal !== null) return Promise.resolve(refusal);
     return this.#database.transaction(async (client): Promise<Tried> => {
-      const { rows, lost } = await lockedRows(
+      const { rows, lost, databaseMs } = await lockedRows(
         client,
         group.map(({ needs }) => needs),
         this.#rows,
@@ -173,7 +173,7 @@ export class WriteLane {
       }
       const answers = group.map((call) => answerOf(call, rows));
       const { floorMs } = this.#options.clocks();
-      const place = settledPlace(floorMs);
+      const place = settledPlace(databaseMs);
       const attempt = { id: `tx:${this.#options.newId()}`, place };
       // A transaction names itself, so that its outcome can be asked for. It also makes each answer rest on a commit that standbys have.
       rows.setSettled(attempt.id);

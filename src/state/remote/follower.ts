@@ -1,6 +1,7 @@
 import type { Down, Hello, SidecarStatus, Up } from '../../fleet/messages.ts';
 import type { Ports } from '../../runtime/ports.ts';
 import type { After } from '../../runtime/timers.ts';
+import type { AnswerTime } from './answer-time.ts';
 import { AuthorityLink } from './authority-link.ts';
 import type { AuthorityPlace, FollowStream } from './authority-link.ts';
 import type { SidecarFeed } from './sidecar-feed.ts';
@@ -20,6 +21,7 @@ export interface FollowerOptions {
   readonly onDown: (down: Down) => void;
   /** Receives why no authority is followed, and `null` once one is. Contains nothing secret. */
   readonly onProblem: (problem: string | null) => void;
+  readonly answerTime: Pick<AnswerTime, 'boundMs'>;
 }
 
 const FIRST_RETRY_MS = 100;
@@ -28,6 +30,8 @@ const MAX_RETRY_MS = 5_000;
 const MAX_LOCAL_RETRY_MS = 250;
 /** Longest wait for `Welcome`, the first time. */
 const WELCOME_MS = 2_000;
+/** So many times as long as an answer may take, if that is longer. */
+const WELCOME_ANSWERS = 8;
 /**
  * A connected authority that said nothing in time gets twice as long the next time, up to 8 times: an authority that is starved of processor time
  * has more to do with each stream that begins anew, and one that is given up too early is never heard.
@@ -126,7 +130,7 @@ export class Follower {
     const nowMs = ports.monotonicMs();
     this.#stream = { link, up, freshMs: nowMs, progressMs: nowMs, cancel: () => undefined };
     up.send({ of: 'hello', hello: feed.hello(this.#options.hello()) });
-    const withinMs = this.#patienceMs(WELCOME_MS);
+    const withinMs = this.#patienceMs(Math.max(WELCOME_MS, WELCOME_ANSWERS * this.#options.answerTime.boundMs));
     this.#stream.cancel = this.#options.after(withinMs, () => {
       this.#silent(link);
       this.#failed(`the authority \`${link.target}\` cannot be followed: no answer in ${withinMs} ms`);

@@ -1,11 +1,10 @@
 import type { TokenKey } from '../../fleet/messages.ts';
 import type { After } from '../../runtime/timers.ts';
+import type { AnswerTime } from './answer-time.ts';
 import type { AuthorityLink } from './authority-link.ts';
 import { nameOf } from './held-cards.ts';
 import type { SidecarFeed } from './sidecar-feed.ts';
 
-/** Longest wait for an open, half of the deadline that Envoy ships with. */
-const OPEN_MS = 250;
 /** Most tokens of one request, and of all that wait. Beyond that, a check is denied without asking. */
 const MAX_BATCH = 256;
 const MAX_WAITING = 16_384;
@@ -16,6 +15,7 @@ export interface OpensOptions {
   /** The connection of the stream; `undefined` where there is none. */
   readonly link: () => AuthorityLink | undefined;
   readonly after: After;
+  readonly answerTime: AnswerTime;
   /** Receives how many tokens were opened, or were not. */
   readonly onOpened: (result: 'opened' | 'failed', count: number) => void;
 }
@@ -31,14 +31,14 @@ export class Opens {
     this.#options = options;
   }
 
-  /** Opens a token. Resolves once it is known, or could not be opened in 250 ms. `null` where too many others wait. */
+  /** Opens a token. Resolves once it is known, or could not be opened in time. `null` where too many others wait. */
   open(token: TokenKey): Promise<void> | null {
     const name = nameOfToken(token);
     const known = this.#waiting.get(name);
     if (known !== undefined) return known.over;
     if (this.#waiting.size >= MAX_WAITING) return null;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = this.#options.after(OPEN_MS, () => done());
+    const cancel = this.#options.after(this.#options.answerTime.boundMs, () => done());
     const done = (): void => {
       cancel();
       this.#waiting.delete(name);
@@ -61,9 +61,9 @@ export class Opens {
   }
 
   async #ask(link: AuthorityLink, tokens: readonly TokenKey[]): Promise<void> {
-    const { feed, onOpened } = this.#options;
+    const { answerTime, feed, onOpened } = this.#options;
     const request = feed.open(tokens);
-    const reply = await link.call('Open', request, OPEN_MS);
+    const reply = await answerTime.measured((boundMs) => link.call('Open', request, boundMs));
     const isOpened = feed.opened(request, 'problem' in reply ? null : reply);
     onOpened(isOpened ? 'opened' : 'failed', tokens.length);
     for (const token of tokens) this.#waiting.get(nameOfToken(token))?.done();

@@ -5,10 +5,9 @@ import { stateUnavailable, storeFailure } from '../../sqlite/store-failure.ts';
 import { replayMemoryFull } from '../../token/proof-memory.ts';
 import type { ProofUse, ReplayMemory } from '../../token/proof-memory.ts';
 import type { Proof } from '../../token/proof.ts';
+import type { AnswerTime } from './answer-time.ts';
 import type { AuthorityLink } from './authority-link.ts';
 
-/** Longest wait for an answer, half of the deadline that Envoy ships with. */
-const PROOFS_MS = 250;
 /** Most proofs of one request, and of all that wait. */
 const MAX_BATCH = 256;
 const MAX_WAITING = 16_384;
@@ -19,18 +18,20 @@ interface Waiting {
 }
 
 /**
- * Uses DPoP proofs up at the authority, the proofs of one turn in one request. A proof without an answer in 250 ms is denied; it may count as
+ * Uses DPoP proofs up at the authority, the proofs of one turn in one request. A proof without an answer in time is denied; it may count as
  * used.
  */
 export class RemoteProofs {
   readonly #links: () => readonly AuthorityLink[];
+  readonly #answerTime: AnswerTime;
   /** What a local memory has just used up. */
   readonly #uses = new WeakMap<Proof, ProofUse>();
   #queued: Waiting[] = [];
   #waiting = 0;
 
-  constructor(links: () => readonly AuthorityLink[]) {
+  constructor(links: () => readonly AuthorityLink[], answerTime: AnswerTime) {
     this.#links = links;
+    this.#answerTime = answerTime;
   }
 
   /** A memory whose proofs can be asked for. It alone refuses what was used at this sidecar before. */
@@ -69,7 +70,10 @@ export class RemoteProofs {
   async #ask(waiting: readonly Waiting[]): Promise<void> {
     const [link] = this.#links();
     const request = { proofs: waiting.map(({ proof }) => proof) };
-    const reply = (await link?.call('UseProofs', request, PROOFS_MS)) ?? { problem: 'no authority can be reached' };
+    const reply =
+      link === undefined
+        ? { problem: 'no authority can be reached' }
+        : await this.#answerTime.measured((boundMs) => link.call('UseProofs', request, boundMs));
     this.#waiting -= waiting.length;
     waiting.forEach(({ resolve }, at) => {
       const reason = 'problem' in reply ? undefined : reply.reasons[at];

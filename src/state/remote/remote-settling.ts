@@ -5,14 +5,13 @@ import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { SettledUse, Settlement, Settling } from '../settling.ts';
 import type { SettleProblem, Spend } from '../spend.ts';
+import type { AnswerTime } from './answer-time.ts';
 import type { AuthorityLink, CallProblem } from './authority-link.ts';
 import { batchesOf } from './settle-batches.ts';
 import type { SidecarFeed } from './sidecar-feed.ts';
 
-/** Longest wait for a settlement, half of the deadline that Envoy ships with. */
-const SETTLE_MS = 250;
-/** After this time a second authority is asked too. A use is idempotent by its decision. */
-const HEDGE_MS = 80;
+/** After this part of the longest wait a second authority is asked too: 80 of 250 ms. A use is idempotent by its decision. */
+const HEDGED = 0.32;
 /** Most uses that wait. */
 const MAX_WAITING = 16_384;
 
@@ -23,6 +22,7 @@ export interface RemoteSettlingOptions {
   /** Connections to authorities, the preferred one first. */
   readonly links: () => readonly AuthorityLink[];
   readonly after: After;
+  readonly answerTime: AnswerTime;
   readonly onSettled: (result: 'settled' | 'refused' | 'unknown', count: number) => void;
 }
 
@@ -31,7 +31,7 @@ interface Waiting {
   readonly resolve: (settlement: Settlement) => void;
 }
 
-/** Settles uses at an authority, and has records kept there: the uses of one turn in one request. Without an answer in 250 ms the result is unknown. */
+/** Settles uses at an authority, and has records kept there: the uses of one turn in one request. Without an answer in time the result is unknown. */
 export class RemoteSettling implements Settling {
   readonly #options: RemoteSettlingOptions;
   #queued: Waiting[] = [];
@@ -70,8 +70,9 @@ export class RemoteSettling implements Settling {
   }
 
   async #ask(waiting: readonly Waiting[]): Promise<void> {
-    const { instance, feed, onSettled } = this.#options;
-    const reply = await this.#hedged({ instance, uses: waiting.map(({ use }) => use) });
+    const { answerTime, instance, feed, onSettled } = this.#options;
+    const request = { instance, uses: waiting.map(({ use }) => use) };
+    const reply = await answerTime.measured((boundMs) => this.#hedged(request, boundMs));
     this.#waiting -= waiting.length;
     waiting.forEach(({ resolve }, at) => {
       const settled = 'problem' in reply ? undefined : reply.settled[at];
@@ -87,20 +88,20 @@ export class RemoteSettling implements Settling {
     });
   }
 
-  /** Asks one authority, and a second one where the first has failed or has not answered in 80 ms. */
-  async #hedged(request: SettleRequest): Promise<SettleReply | CallProblem> {
+  /** Asks one authority, and a second one where the first has failed or has not answered soon. */
+  async #hedged(request: SettleRequest, boundMs: number): Promise<SettleReply | CallProblem> {
     const [first, second] = this.#options.links();
     if (first === undefined) return { problem: 'no authority can be reached' };
-    const one = first.call('Settle', request, SETTLE_MS);
+    const one = first.call('Settle', request, boundMs);
     if (second === undefined) return one;
-    const early = await Promise.race([one, this.#pause()]);
+    const early = await Promise.race([one, this.#pause(boundMs * HEDGED)]);
     if (early !== null && !('problem' in early)) return early;
-    const two = second.call('Settle', request, SETTLE_MS - HEDGE_MS);
+    const two = second.call('Settle', request, boundMs * (1 - HEDGED));
     return firstReply(one, two);
   }
 
-  #pause(): Promise<null> {
-    return new Promise((resolve) => void this.#options.after(HEDGE_MS, () => resolve(null)));
+  #pause(ms: number): Promise<null> {
+    return new Promise((resolve) => void this.#options.after(ms, () => resolve(null)));
   }
 }
 

@@ -15,6 +15,7 @@ import type { AuthorityLink, AuthorityPlace } from './authority-link.ts';
 import { Follower } from './follower.ts';
 import type { FollowerOptions } from './follower.ts';
 import { Opens } from './opens.ts';
+import { AnswerTime } from './answer-time.ts';
 import type { OpensOptions } from './opens.ts';
 import { RemoteProofs } from './remote-proofs.ts';
 import { RemoteReports } from './remote-reports.ts';
@@ -29,6 +30,8 @@ const MAX_CARDS = 100_000;
 const EXPIRE_MS = 60_000;
 /** After a new SVID, the stream is moved to a connection with it within this time. */
 const RENEW_WITHIN_MS = 30_000;
+/** Within the deadline that Envoy ships with, 500 ms. */
+const ANSWER_MS = 400;
 
 /** Options of the state of a sidecar. */
 export interface SidecarStateOptions {
@@ -44,6 +47,8 @@ export interface SidecarStateOptions {
   /** Receives the keys of tokens when they change: the issuer, and its JSON Web Key Set. */
   readonly onKeys: (issuer: string, jwks: unknown) => void;
   readonly onProblem: FollowerOptions['onProblem'];
+  /** Longest wait for an answer of an authority. Default 400 ms. */
+  readonly answerMs?: number;
   readonly onOpened: OpensOptions['onOpened'];
   readonly onSettled: RemoteSettlingOptions['onSettled'];
 }
@@ -100,14 +105,26 @@ export class SidecarState {
     this.#feed = feed;
     this.#clock = new SidecarClock(ports);
     this.#digestKey = ports.randomBytes(32);
+    const answerTime = new AnswerTime(options.answerMs ?? ANSWER_MS, ports.monotonicMs);
     const onDown = (down: Down): void => this.#heard(down);
-    const follower = new Follower({ feed, targets, placeOf, hello, status, ports, after, onDown, onProblem });
+    const follower = new Follower({
+      feed,
+      targets,
+      placeOf,
+      hello,
+      status,
+      ports,
+      after,
+      onDown,
+      onProblem,
+      answerTime,
+    });
     this.#follower = follower;
     const link = (): AuthorityLink | undefined => (feed.isFollowing ? follower.links()[0] : undefined);
     this.bundle = new AnnouncedBundle({ link, monotonicMs: ports.monotonicMs, after });
-    this.#opens = new Opens({ feed, link: () => follower.links()[0], after, onOpened });
-    this.proofs = new RemoteProofs(() => follower.links());
-    this.settling = new RemoteSettling({ instance, feed, links: () => follower.links(), after, onSettled });
+    this.#opens = new Opens({ feed, link: () => follower.links()[0], after, answerTime, onOpened });
+    this.proofs = new RemoteProofs(() => follower.links(), answerTime);
+    this.settling = new RemoteSettling({ instance, feed, links: () => follower.links(), after, answerTime, onSettled });
     const { clock, send } = { clock: this.#clock, send: follower.send.bind(follower) };
     this.reports = new RemoteReports({
       send: (report) => send({ of: 'report', report }),

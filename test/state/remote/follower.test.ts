@@ -55,6 +55,7 @@ async function followed(times: number, answer: (call: Call, up: Up) => void) {
   const follower = new Follower({
     feed: new SidecarFeed({ instance: 'instance-1', maxCards: 10 }),
     targets: [target],
+    answerTime: { boundMs: 250 },
     placeOf: () => ({ target, tls: null }),
     hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
     status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
