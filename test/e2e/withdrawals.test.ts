@@ -4,8 +4,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
-import { IDP, idpJwks, introspected, RECEIVER, withdrawals, type Withdrawing } from '../builders/withdrawals.ts';
+import { IDP, idpJwks, introspected, RECEIVER, withdrawals } from '../builders/withdrawals.ts';
+import type { Declared, Withdrawing } from '../builders/withdrawals.ts';
 import { describeWith, envoyPart } from '../parts.ts';
+import { until } from '../until.ts';
 import { callPayments, mustDeclare, scratchFolder, startDomain } from './domain.ts';
 
 const SECOND_MS = 1_000;
@@ -54,6 +56,16 @@ describeWith(envoyPart(), 'a request that takes rights away, through Envoy', (en
     await scratch?.remove();
   });
 
+  /** Status and reason of a use. On a loaded machine Envoy may give up on a check. */
+  const used = (task: Declared): Promise<readonly [number, string | null]> =>
+    until(
+      async () => {
+        const [status, reason] = await callPayments(at.agent, domain, task);
+        return reason?.startsWith('envoy.') !== true && ([status, reason] as const);
+      },
+      { what: 'an answer of Remit' },
+    );
+
   describe.each([
     { by: 'right', offMs: 0 },
     { by: '3 s ahead', offMs: 3 * SECOND_MS },
@@ -65,7 +77,7 @@ describeWith(envoyPart(), 'a request that takes rights away, through Envoy', (en
   ])('by a clock that is $by', ({ offMs }) => {
     it.each(withdrawals)('$name: has its effect on every later use', async ({ ask, says, reason }) => {
       const task = await mustDeclare(at.agent, domain);
-      expect(await callPayments(at.agent, domain, task)).toEqual([200, null]);
+      expect(await used(task)).toEqual([200, null]);
       clock.offMs = offMs;
       const answer = await ask(at, task);
       clock.offMs = 0;
@@ -73,7 +85,7 @@ describeWith(envoyPart(), 'a request that takes rights away, through Envoy', (en
         answer.body === '' ? 202 : 200,
         expect.objectContaining(says),
       ]);
-      expect((await callPayments(at.agent, domain, task))[1]).toBe(reason);
+      expect((await used(task))[1]).toBe(reason);
     });
   });
 
@@ -85,6 +97,6 @@ describeWith(envoyPart(), 'a request that takes rights away, through Envoy', (en
     expect(JSON.parse((await ask?.(at, task))?.body ?? '')).toEqual({ revoked: true });
     clock.offMs = 0;
     expect(await introspected(at, task)).toBe(false);
-    expect((await callPayments(at.agent, domain, task))[1]).toBe('task.revoked');
+    expect((await used(task))[1]).toBe('task.revoked');
   });
 });

@@ -72,7 +72,14 @@ describeWith(
           answer.body === '' ? 202 : 200,
           expect.objectContaining(says),
         ]);
-        const use = await fleet.call('sidecar-1', task.token);
+        const use = await until(
+          async () => {
+            const answered = await fleet.call('sidecar-1', task.token);
+            // On a loaded machine Envoy may give up on a check, and a lease may be late.
+            return !answered.startsWith('503') && answered;
+          },
+          { what: 'an answer that says what is true of the task' },
+        );
         seen('V-01', { 'late uses': use === '200' ? 1 : 0 });
         expect(use).toMatch(new RegExp(`^40[13] ${reason}$`));
       });
