@@ -81,6 +81,30 @@ function changed(change: (text: string) => string): string {
   return copy;
 }
 
+/** Received records in which the head of the first section has one member changed, in as many bytes. */
+const changedHead = (change: (head: Record<string, unknown>) => void): string =>
+  changed((text) => {
+    const [first = '', ...rest] = text.split('\n');
+    const head = JSON.parse(first) as Record<string, unknown>;
+    change(head);
+    return [JSON.stringify(head), ...rest].join('\n');
+  });
+
+/** Issue 37, point 3: a way to change each member of the head of a section, and whether that is found. */
+const heads: Readonly<Record<string, readonly [value: unknown, isFound: boolean]>> = {
+  origin: ['remit.acme.test/tools-8/00000000000000000000000000000000', true],
+  id: ['spiffe://acme.test/ns/tools/sa/other', true],
+  // Only sections of another term are compared by it.
+  term: [7, false],
+  tree: [Buffer.from('0000000000000000').toString('base64'), true],
+  last: [Buffer.alloc(32).toString('base64'), true],
+  from: [1, true],
+  leaves: [1, true],
+  bytes: [10, true],
+  // Without them the ledger of the authority still has its own.
+  checkpoints: [['remit.acme.test/tools-8/x\n1\nAAAA\n\n— x AAAA\n'], true],
+};
+
 /** The lines without the sections of one log. */
 function withoutSections(text: string, origin: string): string {
   const lines = text.trimEnd().split('\n');
@@ -326,5 +350,21 @@ describe('remit ledger prove --received', () => {
       exit: 1,
       err: expect.stringContaining('no record of this decision'),
     });
+  });
+});
+
+const headIn = (text: string) => JSON.parse(text.slice(0, text.indexOf('\n'))) as Record<string, unknown>;
+
+describe('the head of a section of received records', () => {
+  it('has a row for each of its members', () => {
+    const [file = ''] = recordFilesIn(whole.records);
+    expect(Object.keys(heads).toSorted()).toEqual(Object.keys(headIn(readFileSync(file, 'utf8'))).toSorted());
+  });
+
+  it.each(Object.entries(heads))('%s changed: found if anything depends on it', async (name, [value, isFound]) => {
+    const before = await verify(whole.records);
+    const { exit, out } = await verify(changedHead((head) => Object.assign(head, { [name]: value })));
+    expect([name, exit === 3, out.includes('BROKEN')]).toEqual([name, isFound, isFound]);
+    expect(before.out).not.toContain('BROKEN');
   });
 });

@@ -1,6 +1,8 @@
-import { appended, emptyRange } from '../compact-range.ts';
+import { base64Of } from '../base64.ts';
+import { appended, emptyRange, rangeBytes } from '../compact-range.ts';
 import type { CompactRange } from '../compact-range.ts';
 import { isSameHash, leafHash, rootOf } from '../merkle.ts';
+import { base64OrNothing } from '../seam.ts';
 import { broken } from '../verdict.ts';
 import type { Broken, Records, Sound, Verdict } from '../verdict.ts';
 import { verdictOn } from '../verification.ts';
@@ -68,8 +70,31 @@ export function emitterVerdict(history: EmitterHistory, log: ReceivedLog | null)
     missing: Math.max(0, kept.size - pruned - received),
     links: 0,
     unlinked: 0,
-    verdict: verdict.kind === 'broken' ? verdict : keptVerdict(verdict, kept, stored),
+    verdict:
+      verdict.kind === 'broken' ? verdict : (falseClaim(history, log, stored) ?? keptVerdict(verdict, kept, stored)),
   };
+}
+
+/** The first section whose head does not say what the records up to its end say; `null` if all do. */
+function falseClaim({ id }: EmitterHistory, log: ReceivedLog | null, { carried, entries }: StoredLog): Broken | null {
+  const claims = Map.groupBy(log?.claims ?? [], ({ size }) => size);
+  const wrongAt = (range: CompactRange, last: string): Broken | null => {
+    const tree = base64Of(rangeBytes(range));
+    const wrong = claims.get(range.size)?.find((said) => said.id !== id || said.tree !== tree || said.last !== last);
+    if (wrong === undefined) return null;
+    const what = wrong.id === id ? 'a tree that is not that of its records' : `another sidecar than \`${id}\``;
+    return broken('log', range.size, `a section of \`${wrong.file}\`, up to record ${range.size}, names ${what}`);
+  };
+  let range: CompactRange = carried;
+  let wrong = carried.size > 0 ? null : wrongAt(range, base64OrNothing(carried.prev));
+  for (const entry of entries()) {
+    if (wrong !== null) return wrong;
+    if (!('seq' in entry)) continue;
+    const hash = leafHash(entry.bytes);
+    range = appended(range, hash);
+    wrong = wrongAt(range, base64Of(hash));
+  }
+  return wrong;
 }
 
 /** The verdict on a log that the ledger of the authority does not name. */

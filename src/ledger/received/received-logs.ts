@@ -7,7 +7,7 @@ import type { SectionHead } from './pack.ts';
 import { recordFilesIn } from './record-files.ts';
 
 /** Where a section stands in a file. */
-interface PlacedSection extends Omit<SectionHead, 'tree' | 'last'> {
+interface PlacedSection extends SectionHead {
   readonly file: string;
   /** Offset of its first record. */
   readonly at: number;
@@ -22,11 +22,24 @@ export interface DamagedFile {
   readonly problem: string;
 }
 
+/** What the head of a section says of the log. The retention signs it once the section is deleted, so it must be right before. */
+export interface SectionClaim {
+  readonly file: string;
+  readonly id: string;
+  /** Number of records up to its end. */
+  readonly size: number;
+  /** The tree over them, serialised in base64, and the leaf hash of the last one. */
+  readonly tree: string;
+  readonly last: string;
+}
+
 /** The log of one emitter, as far as its records are in a folder. */
 export interface ReceivedLog {
   readonly origin: string;
   /** SPIFFE ID of the emitter, as the files say. */
   readonly id: string;
+  /** What the heads of its sections say, for a verifier: who sent them, and the log up to their ends. */
+  readonly claims: readonly SectionClaim[];
   /** The stored log, for a verifier: each record once, in order, and its gaps as they are. */
   readonly stored: StoredLog;
 }
@@ -73,8 +86,7 @@ function sectionsIn(file: string): { readonly found: readonly PlacedSection[]; r
       if (isProblem(head)) return { found, problem: damage(file, at, head.problem) };
       const start = at + line.length + 1;
       at = start + head.bytes;
-      const { tree: _tree, last: _last, ...section } = head;
-      if (at <= size) found.push({ ...section, file, at: start, end: head.from + head.leaves });
+      if (at <= size) found.push({ ...head, file, at: start, end: head.from + head.leaves });
     }
     return { found, problem: null };
   } finally {
@@ -106,6 +118,10 @@ function receivedLog(origin: string, placed: readonly PlacedSection[]): Received
   return {
     origin,
     id: sections[0]?.id ?? '',
+    // A section that a higher term cut short says nothing of the log that counts.
+    claims: sections
+      .filter(({ from, leaves, end }) => end === from + leaves)
+      .map(({ file, id, end: size, tree, last }) => ({ file, id, size, tree, last })),
     stored: {
       origin,
       carried: { ...emptyRange, prev: null },
