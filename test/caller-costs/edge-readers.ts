@@ -4,6 +4,7 @@ import { jsonRpcAnswer } from '../../src/agent-run/forward/json-rpc-answer.ts';
 import { gated } from '../../src/agent-run/forward/local-gate.ts';
 import { refusal } from '../../src/agent-run/forward/local-answer.ts';
 import { localReference } from '../../src/agent-run/forward/local-reference.ts';
+import { LocalUrls } from '../../src/agent-run/forward/local-urls.ts';
 import { valuesOf } from '../../src/agent-run/forward/passed-headers.ts';
 import { servedCallFrom } from '../../src/envoy/access-log-entry.ts';
 import { logMessageFrom } from '../../src/envoy/access-log-message.ts';
@@ -87,15 +88,19 @@ function literal(text: string): Buffer {
   }
 }
 
+const localUrls = new LocalUrls();
+localUrls.add({ port: 4_100, secret: 'secret', target: { origin: 'https://a.test', base: '/b' } });
+
 /** The readers of the rooms before `action/`, of records, and of the forwarder. */
 export const edgeReaders: Readers = {
   'agent-run/forward/agent-card.ts isAgentCard': (text) =>
     isAgentCard(text, { headers: { 'content-type': text, 'content-length': '1' } }),
   'agent-run/forward/http1-request.ts requestLines': (text) =>
-    requestLines({ rawHeaders: [text, text, 'connection', text], method: 'GET' } as never, {
-      target: { origin: 'https://a.test' } as never,
-      token: 'x',
-    }),
+    requestLines(
+      { rawHeaders: [text, text, 'connection', text], method: 'GET' } as never,
+      { target: { origin: 'https://a.test' } as never, localUrls },
+      'x',
+    ),
   'agent-run/forward/json-rpc-answer.ts jsonRpcAnswer': (text) =>
     jsonRpcAnswer(refusal(403, 'x', 'x'), Buffer.from(JSON.stringify({ jsonrpc: '2.0', id: text, method: text }))),
   'agent-run/forward/local-gate.ts gated': (text) =>
@@ -105,6 +110,7 @@ export const edgeReaders: Readers = {
     ),
   'agent-run/forward/local-reference.ts localReference': (text) =>
     localReference(text, { origin: 'https://a.test', base: '/' }, '/s'),
+  'agent-run/forward/local-urls.ts LocalUrls': (text) => localUrls.hidden(`http://127.0.0.1:4100${text}`),
   'agent-run/forward/passed-headers.ts valuesOf': (text) => valuesOf([text, text], 'origin'),
   'envoy/access-log-entry.ts servedCallFrom': bytes(servedCallFrom),
   'envoy/access-log-message.ts logMessageFrom': bytes(logMessageFrom),

@@ -1,6 +1,7 @@
 import type { TaskCredential } from '../issuer-client.ts';
 import type { IssuerProblem } from '../issuer-problem.ts';
 import type { ForwardTarget } from './forward-target.ts';
+import type { LocalUrls } from './local-urls.ts';
 import type { UpstreamBounds, UpstreamConnections } from './upstream-connections.ts';
 
 /** One upstream of a run, as the handlers of requests see it. */
@@ -8,6 +9,8 @@ export interface Forwarded {
   readonly target: ForwardTarget;
   readonly connections: UpstreamConnections;
   readonly bounds: UpstreamBounds;
+  /** All local URLs of the run, which no upstream learns. */
+  readonly localUrls: Pick<LocalUrls, 'hidden'>;
   /** The current token for the upstream. */
   readonly current: () => Promise<TaskCredential | IssuerProblem>;
   /** A token other than `refused`, which the upstream has refused; the same one where no other can be got now. */

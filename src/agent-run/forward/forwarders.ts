@@ -11,6 +11,7 @@ import { forwardVariables } from './forward-option.ts';
 import type { ForwardTarget } from './forward-target.ts';
 import type { Forwarded } from './forwarded.ts';
 import { ForwardListener } from './listener.ts';
+import { LocalUrls } from './local-urls.ts';
 import { defaultUpstreamBounds, type UpstreamBounds, UpstreamConnections } from './upstream-connections.ts';
 
 /** What forwarders need of a run. */
@@ -44,13 +45,14 @@ export async function openForwarders(
   if (isProblem(folder)) return folder;
   options.onFolder(folder);
   const open: Handover[] = [];
+  const localUrls = new LocalUrls();
   const close = async (): Promise<void> => {
     await Promise.all(open.map((one) => one.close()));
     await rm(folder, { recursive: true, force: true });
   };
   try {
     for (const target of targets) {
-      const forwarder = await openForwarder(target, folder, options);
+      const forwarder = await openForwarder(target, { ...options, folder, localUrls });
       if (isProblem(forwarder)) {
         await close();
         return { problem: `--forward \`${target.name}\`: ${forwarder.problem}` };
@@ -73,8 +75,15 @@ export async function openForwarders(
 
 async function openForwarder(
   target: ForwardTarget,
-  folder: string,
-  { svid, keeperOf, ports, tell, bounds = defaultUpstreamBounds }: ForwardersOptions,
+  {
+    svid,
+    keeperOf,
+    ports,
+    tell,
+    folder,
+    localUrls,
+    bounds = defaultUpstreamBounds,
+  }: ForwardersOptions & { readonly folder: string; readonly localUrls: LocalUrls },
 ): Promise<Handover | Problem> {
   const authorities = await authoritiesIn(target);
   if (isProblem(authorities)) return authorities;
@@ -87,6 +96,7 @@ async function openForwarder(
     return socket;
   }
   const secret = Buffer.from(ports.randomBytes(SECRET_BYTES)).toString('base64url');
+  localUrls.add({ port: tcp.port, secret, target });
   const connections = new UpstreamConnections(target, { svid, bounds, authorities });
   const keeper = keeperOf(target.resource);
   let isTold = false;
@@ -94,6 +104,7 @@ async function openForwarder(
     target,
     connections,
     bounds,
+    localUrls,
     current: () => keeper.current(),
     another: (refused) => keeper.another(refused),
     onOwnAuthorization: () => {

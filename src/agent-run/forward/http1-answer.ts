@@ -4,7 +4,7 @@ import { endpointEvent } from './endpoint-event.ts';
 import type { Forwarded } from './forwarded.ts';
 import type { Http1Call } from './http1-call.ts';
 import { localReference } from './local-reference.ts';
-import { passedAnswerLines, passedTrailers, valuesOf } from './passed-headers.ts';
+import { passedAnswerLines, passedAnswerTrailers, valuesOf } from './passed-headers.ts';
 
 /** Passes an answer on as it comes, with back-pressure. Where it breaks off, the connection of the client does too. */
 export function passAnswer(
@@ -28,7 +28,7 @@ export function passAnswer(
   response.writeHead(status, status === statusCode ? statusMessage : 'Forbidden', lines);
   answer.once('error', () => response.destroy());
   answer.once('end', () => {
-    if (answer.rawTrailers.length > 0) response.addTrailers(pairsOf(passedTrailers(answer.rawTrailers)));
+    if (answer.rawTrailers.length > 0) response.addTrailers(pairsOf(passedAnswerTrailers(answer.rawTrailers)));
   });
   const source = isCard
     ? answer.pipe(agentCardUrls((url) => absolute(localised(url), request)))

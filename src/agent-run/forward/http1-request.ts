@@ -23,7 +23,7 @@ import { IDLE_TIMEOUT, upstreamFailure } from './upstream-failure.ts';
  * has arrived whole and is small; a client never sees it, since it would start a sign-in of its own.
  */
 export async function forwardHttp1(call: Http1Call, forwarded: Forwarded): Promise<void> {
-  const body = new RequestBody(call.request);
+  const body = new RequestBody(call.request, forwarded.localUrls);
   const credential = await forwarded.current();
   if (isIssuerProblem(credential)) return answerWithoutToken(call, body, withoutToken(credential));
   const refused = await attempted(call, forwarded, { credential, body });
@@ -92,14 +92,15 @@ type Way = Pick<CertificateConnections, 'agent'> | Required<Pick<RequestOptions,
 
 function asked(
   { request, rest }: Http1Call,
-  { target, bounds }: Forwarded,
+  forwarded: Forwarded,
   { credential, connections }: { readonly credential: TaskCredential; readonly connections: Way },
 ): ClientRequest {
+  const { target, bounds } = forwarded;
   const sent = requestHttp({
     ...('agent' in connections ? { agent: connections.agent } : connections),
     method: request.method,
     path: `${target.base}${rest}`.replace(/^(?=$|\?)/, '/'),
-    headers: requestLines(request, { target, token: credential.token }),
+    headers: requestLines(request, forwarded, credential.token),
     timeout: bounds.idleMs,
     maxHeaderSize: MAX_ANSWER_HEADER_BYTES,
   });
@@ -113,10 +114,11 @@ const MAX_ANSWER_HEADER_BYTES = 65_536;
 /** The request's lines as the upstream gets them. The framing is that of this connection's own parser. */
 export function requestLines(
   request: IncomingMessage,
-  { target, token }: { readonly target: Forwarded['target']; readonly token: string },
+  { target, localUrls }: Pick<Forwarded, 'target' | 'localUrls'>,
+  token: string,
 ): string[] {
   const { rawHeaders, method = '' } = request;
-  const lines = passedRequestLines(rawHeaders);
+  const lines = passedRequestLines(rawHeaders, localUrls);
   const [length] = valuesOf(rawHeaders, 'content-length');
   lines.push('host', target.origin.slice('https://'.length), 'authorization', `Bearer ${token}`);
   if (valuesOf(rawHeaders, 'origin').length > 0) lines.push('origin', target.origin);

@@ -22,7 +22,14 @@ import {
   withoutToken,
 } from './local-answer.ts';
 import { localReference } from './local-reference.ts';
-import { type HeaderLines, passedAnswerLines, passedRequestLines, passedTrailers, valuesOf } from './passed-headers.ts';
+import {
+  type HeaderLines,
+  passedAnswerLines,
+  passedAnswerTrailers,
+  passedRequestLines,
+  passedRequestTrailers,
+  valuesOf,
+} from './passed-headers.ts';
 import type { SessionLease } from './upstream-sessions.ts';
 import { IDLE_TIMEOUT, upstreamFailure } from './upstream-failure.ts';
 
@@ -100,17 +107,17 @@ function exchanged(
   stream.once('close', () => {
     if (!sent.closed) sent.close(stream.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_CANCEL : stream.rstCode);
   });
-  if (!isEnded) passBody(stream, sent);
+  if (!isEnded) passBody(stream, sent, forwarded);
 }
 
 const resetBy = ({ rstCode }: ClientHttp2Stream): Error => new Error(`it reset the stream with code ${rstCode ?? 0}`);
 
 function asked(
   { method, lines, rest, isEnded }: Http2Call,
-  { target }: Forwarded,
+  { target, localUrls }: Forwarded,
   { credential, lease }: { readonly credential: TaskCredential; readonly lease: SessionLease },
 ): ClientHttp2Stream {
-  const headers: OutgoingHttpHeaders = objectOf(passedRequestLines(lines));
+  const headers: OutgoingHttpHeaders = objectOf(passedRequestLines(lines, localUrls));
   const [length] = valuesOf(lines, 'content-length');
   if (length !== undefined) headers['content-length'] = length;
   // gRPC servers require it. @see RFC 9110 section 10.1.4
@@ -129,9 +136,12 @@ function asked(
   );
 }
 
-function passBody(stream: ServerHttp2Stream, sent: ClientHttp2Stream): void {
+function passBody(stream: ServerHttp2Stream, sent: ClientHttp2Stream, { localUrls }: Forwarded): void {
   let trailers: OutgoingHttpHeaders = {};
-  stream.once('trailers', (_headers, _flags, lines: HeaderLines) => (trailers = objectOf(passedTrailers(lines ?? []))));
+  stream.once(
+    'trailers',
+    (_headers, _flags, lines: HeaderLines) => (trailers = objectOf(passedRequestTrailers(lines ?? [], localUrls))),
+  );
   sent.once('wantTrailers', () => orReset(sent, () => sent.sendTrailers(trailers)));
   stream.pipe(sent);
 }
@@ -158,7 +168,10 @@ function passAnswer(
   }
   const status = headers[':status'] === 401 ? 403 : headers[':status'];
   let trailers: OutgoingHttpHeaders = {};
-  sent.once('trailers', (received: IncomingHttpHeaders) => (trailers = objectOf(passedTrailers(linesOf(received)))));
+  sent.once(
+    'trailers',
+    (received: IncomingHttpHeaders) => (trailers = objectOf(passedAnswerTrailers(linesOf(received)))),
+  );
   stream.once('wantTrailers', () => orReset(stream, () => stream.sendTrailers(trailers)));
   orReset(stream, () => {
     stream.respond({ ...passed, ':status': status }, { endStream: isEnded, waitForTrailers: !isEnded });

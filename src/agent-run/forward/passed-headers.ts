@@ -1,3 +1,5 @@
+import type { LocalUrls } from './local-urls.ts';
+
 /** Header lines as a flat list: name, value, name, value, in the order received. */
 export type HeaderLines = readonly string[];
 
@@ -28,8 +30,11 @@ const CREDENTIAL_PREFIX = 'x-forwarded-';
 const LEADING_AWAY: ReadonlySet<string> = new Set(['www-authenticate', 'proxy-authenticate', 'alt-svc']);
 
 /** The lines of a request that the upstream gets, without those that the forwarder writes itself. */
-export const passedRequestLines = (lines: HeaderLines): string[] =>
-  kept(lines, (name) => !isCredential(name) && !REWRITTEN.has(name) && name[0] !== ':');
+export const passedRequestLines = (lines: HeaderLines, local: Pick<LocalUrls, 'hidden'>): string[] =>
+  withoutLocal(
+    kept(lines, (name) => !isCredential(name) && !REWRITTEN.has(name) && name[0] !== ':'),
+    local,
+  );
 
 const REWRITTEN: ReadonlySet<string> = new Set(['host', 'origin', 'content-length']);
 
@@ -37,8 +42,12 @@ const REWRITTEN: ReadonlySet<string> = new Set(['host', 'origin', 'content-lengt
 export const passedAnswerLines = (lines: HeaderLines): string[] =>
   kept(lines, (name) => !LEADING_AWAY.has(name) && name[0] !== ':');
 
-/** The trailers that are passed on, in either direction. */
-export const passedTrailers = (lines: HeaderLines): string[] =>
+/** The trailers of a request that the upstream gets. */
+export const passedRequestTrailers = (lines: HeaderLines, local: Pick<LocalUrls, 'hidden'>): string[] =>
+  withoutLocal(passedAnswerTrailers(lines), local);
+
+/** The trailers of an answer that the client gets. */
+export const passedAnswerTrailers = (lines: HeaderLines): string[] =>
   kept(lines, (name) => !isCredential(name) && !FRAMING.has(name) && !LEADING_AWAY.has(name));
 
 /** Names that must not come in trailers. @see RFC 9110 section 6.5.1 */
@@ -54,6 +63,16 @@ function kept(lines: HeaderLines, isKept: (name: string) => boolean): string[] {
     const lower = name.toLowerCase();
     if (HOP_BY_HOP.has(lower) || named?.has(lower) === true || !isKept(lower)) continue;
     result.push(name, lines[at + 1] ?? '');
+  }
+  return result;
+}
+
+/** Without the lines that would show a local URL; others name the upstream in its place. */
+function withoutLocal(lines: HeaderLines, local: Pick<LocalUrls, 'hidden'>): string[] {
+  const result: string[] = [];
+  for (let at = 0; at + 1 < lines.length; at += 2) {
+    const value = local.hidden(lines[at + 1] ?? '');
+    if (value !== null) result.push(lines[at] ?? '', value);
   }
   return result;
 }

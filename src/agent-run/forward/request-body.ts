@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { passedTrailers, valuesOf } from './passed-headers.ts';
+import type { LocalUrls } from './local-urls.ts';
+import { passedRequestTrailers, valuesOf } from './passed-headers.ts';
 
 /** A longer body is not kept, so its request is not repeated. */
 const MAX_KEPT_BYTES = 65_536;
@@ -11,12 +12,14 @@ const MAX_KEPT_BYTES = 65_536;
  */
 export class RequestBody {
   readonly #request: IncomingMessage;
+  readonly #localUrls: Pick<LocalUrls, 'hidden'>;
   #kept: Buffer[] | null = [];
   #keptBytes = 0;
   #isWhole = false;
 
-  constructor(request: IncomingMessage) {
+  constructor(request: IncomingMessage, localUrls: Pick<LocalUrls, 'hidden'>) {
     this.#request = request;
+    this.#localUrls = localUrls;
   }
 
   /** Whether all of it has arrived and is still here. */
@@ -62,7 +65,7 @@ export class RequestBody {
   #end(sent: ClientRequest, whole: Buffer | null): void {
     if (sent.destroyed) return;
     if (whole !== null && whole.length > 0) sent.write(whole);
-    const trailers = passedTrailers(this.#request.rawTrailers);
+    const trailers = passedRequestTrailers(this.#request.rawTrailers, this.#localUrls);
     if (trailers.length > 0) {
       sent.addTrailers(trailers.flatMap((name, at) => (at % 2 === 0 ? [[name, trailers[at + 1] ?? ''] as const] : [])));
     }

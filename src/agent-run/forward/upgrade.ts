@@ -34,7 +34,7 @@ export async function forwardUpgrade(call: UpgradeCall, forwarded: Forwarded): P
   if (isIssuerProblem(credential)) return answerUpgrade(call, withoutToken(credential));
   const connections = await forwarded.connections.boundTo(credential.boundTo);
   if (isProblem(connections)) return answerUpgrade(call, withoutSvid(connections.problem));
-  const lines = requestLines(request, { target, token: credential.token });
+  const lines = requestLines(request, forwarded, credential.token);
   const sent = requestHttp({
     createConnection: () => connections.connect(),
     method: request.method,
