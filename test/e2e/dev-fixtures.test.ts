@@ -99,7 +99,8 @@ describeWith(envoyPart(), 'remit dev in front of a server of the user', (envoy) 
       const vitest = join(packages, 'node_modules/vitest/vitest.mjs');
       const { stdout } = await promisify(execFile)(process.execPath, [vitest, 'run', '--root', work], {
         cwd: work,
-        env: { ...process.env, ...environment, NODE_OPTIONS: '' },
+        env: { ...process.env, ...environment, NODE_OPTIONS: '', NO_COLOR: '1' },
+        timeout: 240_000,
       });
       expect(stdout).toMatch(/Tests +1 passed/);
     });
