@@ -22,6 +22,7 @@ usage: remit COMMAND [ARGUMENT ...]
 ${commandTable.map(({ name, summary }) => `  ${name.padEnd(18)} ${summary}`).join('\n')}
 
   remit COMMAND --help   what a command takes, with examples
+  remit help TOPIC       a page of the guide, such as first-agent, reasons or RemitDown
   remit --version        the version of this build
 exit codes: 0 success, 1 the answer is no, 2 bad use or bad input; run exits as its command does; ledger verify and doctor have their own`;
 
@@ -35,7 +36,10 @@ interface Asked {
 }
 
 function askedBy(words: readonly string[]): Asked {
-  const entry = commandTable.find(({ name }) => name.split(' ').every((word, index) => words[index] === word));
+  const isHelpAlone = words.length === 1 && words[0] === 'help';
+  const entry = isHelpAlone
+    ? undefined
+    : commandTable.find(({ name }) => name.split(' ').every((word, index) => words[index] === word));
   const rest = words.slice(entry?.name.split(' ').length ?? 0);
   // Arguments after `--` belong to another command.
   const end = rest.indexOf('--');

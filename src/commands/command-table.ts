@@ -19,6 +19,11 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import('./init.ts')).init,
   },
   {
+    name: 'help',
+    summary: 'print a page of the guide',
+    load: async () => (await import('./help.ts')).helpCommand,
+  },
+  {
     name: 'serve',
     summary: 'run the roles named in the configuration',
     load: async () => (await import('./serve.ts')).serve,

@@ -11,6 +11,7 @@ import type { Collected } from '../doctor/facts.ts';
 import { reportJson } from '../doctor/report-json.ts';
 import { reportJunit } from '../doctor/report-junit.ts';
 import { reportLines } from '../doctor/report-text.ts';
+import { GUIDE_URL } from '../config/guide.ts';
 import { DOCTOR_EXIT, exitCodeOf, reportOf } from '../doctor/report.ts';
 import type { Report } from '../doctor/report.ts';
 import { isProblem } from '../runtime/problem.ts';
@@ -50,7 +51,7 @@ async function examination(options: DoctorOptions, io: Io): Promise<Examination>
   const endsMs = systemPorts.monotonicMs() + options.waitMs;
   for (;;) {
     const collected = await Promise.all(collectorsOf(options, io).map((collect) => collect()));
-    const report = reportOf(checks, collected, options);
+    const report = reportOf(checks, collected, { ...options, guide: io.environment[GUIDE_URL] });
     const isOver = systemPorts.monotonicMs() + PAUSE_MS > endsMs;
     if (isOver || exitCodeOf(report, options.failLevel) === DOCTOR_EXIT.clean) return { collected, report };
     await delay(PAUSE_MS);

@@ -1,7 +1,10 @@
+import { GUIDE_URL } from './guide.ts';
+
 /** `REMIT_…` variables that are not fields of the configuration: those of `remit run` and its command, of tools, and of the tests. */
 const OTHERS: ReadonlySet<string> = new Set([
   'REMIT_BUNDLE',
   'REMIT_CACHE',
+  GUIDE_URL,
   'REMIT_MCP_SERVERS',
   'REMIT_REQUIRE_PARTS',
   'REMIT_SVID',

@@ -234,8 +234,8 @@ export const isCategory = (word: string): word is Category => categories.has(wor
 /** The highest level of a code. */
 export const levelOf = (code: Code): Level => table[code].level;
 
-/** The page that explains a code. */
+/** The section of the guide that explains a code. */
 export const pageOf = (code: Code): string => {
   const [category = ''] = code.split('.');
-  return `https://github.com/remit-dev/remit/blob/main/deploy/guide/fix/doctor/${category}.md#${code.replaceAll('.', '')}`;
+  return `fix/doctor/${category}#${code.replaceAll('.', '')}`;
 };

@@ -1,3 +1,4 @@
+import { guideLink } from '../config/guide.ts';
 import type { Check } from './check.ts';
 import { levelOf, pageOf } from './codes.ts';
 import type { Category, Level } from './codes.ts';
@@ -10,7 +11,7 @@ import { isSuppressedBy } from './suppression.ts';
 /** A finding as reported. */
 export interface ReportedFinding extends Finding {
   readonly level: Level;
-  /** URL of the page that explains its code. */
+  /** Where its code is explained: a URL, or a command that prints it. */
   readonly see: string;
 }
 
@@ -39,6 +40,8 @@ export interface ReportRules {
   /** Categories to examine; `null` for all. */
   readonly only: ReadonlySet<Category> | null;
   readonly suppressions: readonly Suppression[];
+  /** URL of a copy of the guide, for links; `undefined`: they name `remit help`. */
+  readonly guide?: string | undefined;
 }
 
 /** What was read was something else than what checks are about. */
@@ -50,7 +53,7 @@ const severity: Readonly<Record<Level, number>> = { error: 0, warning: 1, info: 
 export function reportOf(
   checks: readonly Check[],
   collected: readonly Collected[],
-  { only, suppressions }: ReportRules,
+  { only, suppressions, guide }: ReportRules,
 ): Report {
   const facts = joined(collected);
   const matched = new Set<Suppression>();
@@ -66,7 +69,7 @@ export function reportOf(
   const results = checks.flatMap(({ category, title, run }): readonly CheckResult[] => {
     const findings = only === null || only.has(category) ? run(facts) : null;
     if (findings === null) return [];
-    const shown = findings.filter(isShown).map(reported);
+    const shown = findings.filter(isShown).map((finding) => reported(finding, guide));
     return [{ category, title, findings: shown.toSorted((a, b) => severity[a.level] - severity[b.level]) }];
   });
   return {
@@ -85,9 +88,9 @@ function joined(collected: readonly Collected[]): Facts {
   return { ...Object.assign({}, NO_FACTS, ...collected.map(({ facts }) => facts)), envoys, objects };
 }
 
-const reported = (finding: Finding): ReportedFinding => {
+const reported = (finding: Finding, guide: string | undefined): ReportedFinding => {
   const { code, where, message, fix, level = levelOf(code) } = finding;
-  return { code, level, where, message, fix, see: pageOf(code) };
+  return { code, level, where, message, fix, see: guideLink(pageOf(code), guide) };
 };
 
 /** How many findings of each level, and how many checks found nothing above `info`. */

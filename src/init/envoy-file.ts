@@ -2,15 +2,13 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { isMap, isSeq, parseDocument } from 'yaml';
 import { envoyConfigWithSpire } from '../dev/envoy-config.ts';
+import { guideLink } from '../config/guide.ts';
 import { ROUTE_CONFIG, STREAMED } from '../dev/server-routes.ts';
 import type { Answers } from './answers.ts';
 import { envoyId } from './identities.ts';
 
-/** Where the pages are that the comments of shipped files name. */
-export const PAGES = 'https://github.com/remit-dev/remit/blob/main/deploy';
-
 const HEAD = ` Envoy in front of the tool server, with Remit asked about every call and certificates from SPIRE. Written by \`remit init\`
- from the shipped envoy-spire.yaml. ${PAGES}/guide/install/envoy.md says what each part is for
+ from the shipped envoy-spire.yaml. \`remit help install/envoy\` says what each part is for
  and what must not be relaxed. Needs Envoy 1.36.10, 1.37.6, 1.38.4, 1.39.1 or 1.40.0 at least.`;
 
 const VIRTUAL_HOSTS = [...ROUTE_CONFIG, 'virtual_hosts'];
@@ -25,7 +23,8 @@ const EXAMPLES: ReadonlySet<unknown> = new Set(['payments', 'files']);
 export function envoyFileFrom(text: string, answers: Answers): string {
   const { folder, trustDomain, upstream, listen, workloadApi, tools } = answers;
   const addressed = envoyConfigWithSpire(
-    text.replaceAll('../guide/', `${PAGES}/guide/`),
+    // The written file is not beside the guide.
+    text.replaceAll(/\.\.\/guide\/([a-z/-]{1,64})\.md/g, (_link, page: string) => guideLink(page, undefined)),
     {
       listener: listen,
       adminSocket: join(folder, 'run/envoy-admin.sock'),

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import { isLoopback } from '../runtime/loopback-host.ts';
 import { issuerPortOf, type Answers } from './answers.ts';
-import { PAGES } from './envoy-file.ts';
 import { SHIPPED_HOSTS } from './host-files.ts';
 import { remitId } from './identities.ts';
 import { yamlText } from './written-text.ts';
 
-const head = `# Written by \`remit init\`. Every key: ${PAGES}/guide/reference/configuration.md
+const head = `# Written by \`remit init\`. Every key: remit help reference/configuration
 # Check it after a change: remit serve --check --config remit.yaml
 `;
 

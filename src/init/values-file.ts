@@ -1,6 +1,5 @@
 import { stringify } from 'yaml';
 import type { Answers } from './answers.ts';
-import { PAGES } from './envoy-file.ts';
 import { SHIPPED_HOSTS } from './host-files.ts';
 
 /** The namespace of the shipped files of hosts. */
@@ -29,6 +28,6 @@ export function valuesFile(answers: Answers, policies: ReadonlyMap<string, strin
 }
 
 const HEAD = `# Values of the chart, written by \`remit init\`: helm install remit deploy/chart --namespace remit --create-namespace --values values.yaml
-# Pods of \`sidecar.namespaces\` get Remit. ${PAGES}/chart/values.yaml has all values.
+# Pods of \`sidecar.namespaces\` get Remit. \`helm show values deploy/chart\` prints all values.
 # The authority is one pod on a SQLite file: while it restarts, sidecars go on for \`authority.leaseSeconds\`, 15 where it is not set.
 `;

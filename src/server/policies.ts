@@ -152,7 +152,7 @@ export async function openPolicies(
   const candidate =
     config.candidate === null
       ? null
-      : await openCandidate(config, config.candidate, { ports, log, faults, guard, notes });
+      : await openCandidate(config, config.candidate, { ports, metrics, log, faults, guard, notes });
   closers.push(() => candidate?.close());
   const trial = new Trial({
     binding,
@@ -246,20 +246,21 @@ function bundleKeysFrom(text: string): readonly SigningKey[] | Problem {
 const pemFrom = (text: string): string | Problem =>
   text.includes('-----BEGIN CERTIFICATE-----') ? text : { problem: 'has no certificate in PEM' };
 
-/** A candidate set, evaluated beside the set in force. Its problems are logged and affect nothing else. */
+/** A candidate set, evaluated beside the set in force. Its problems are logged and counted, and affect nothing else. */
 async function openCandidate(
   { lookSeconds }: Config['policies'],
   folder: string,
   {
     ports,
+    metrics,
     log,
     faults,
     guard,
     notes: { candidate: note },
-  }: Pick<Opening, 'ports' | 'log' | 'faults' | 'guard' | 'notes'>,
+  }: Pick<Opening, 'ports' | 'metrics' | 'log' | 'faults' | 'guard' | 'notes'>,
 ): Promise<{ readonly get: () => PolicySet | null; readonly close: () => void }> {
   const feed = folderFeed(folder, guard, note);
-  const tell = (line: string): void => log(`candidate: ${line}`, 'candidate');
+  const tell = (line: string): void => log(`candidate: ${line}`, 'candidate-refused');
   const onLateProof = (set: PolicySet, end: LateProof): void => {
     if (!('findings' in end)) return;
     const told = tellWithdrawn(set, end, { note, tell, effect: 'is not evaluated any more' });
@@ -268,7 +269,8 @@ async function openCandidate(
   const policies = new PolicyInForce(notedLoad(feed.load, { note, log }), { ports, maxAgeMs: null }, onLateProof);
   const looked = await feed.look();
   const onLoaded = (findings: readonly Finding[]): void => {
-    for (const finding of findings) log(`candidate: ${findingLine(finding)}`, 'candidate');
+    if (findings.length > 0) metrics.policyCandidateFailures.of({}).inc();
+    for (const finding of findings) tell(findingLine(finding));
     const set = policies.get();
     if (findings.length === 0 && !isDeny(set))
       log(`candidate: policies: ${set.policyCount}, set ${set.hash}`, 'candidate');

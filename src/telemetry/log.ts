@@ -20,6 +20,7 @@ export const logEvents = {
   'policies-refused': 'error',
   'policies-warning': 'warn',
   candidate: 'info',
+  'candidate-refused': 'warn',
   'svid-renewed': 'info',
   'svid-refused': 'error',
   'keys-published': 'info',

@@ -314,6 +314,11 @@ export const metricTable = {
     'Failed loads of policies, after which the last good set stays in force',
     {},
   ),
+  policyCandidateFailures: counter(
+    'remit_policy_candidate_failures_total',
+    'Failed loads of a candidate set, after which nothing or an earlier one is on trial',
+    {},
+  ),
   cacheRequests: counter(
     'remit_cache_requests_total',
     'Cache look-ups by result; bypass: not cacheable, because no policy could match, the engine had to be asked or the check ended earlier; signature: only the signature of the token was known',

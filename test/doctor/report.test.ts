@@ -44,7 +44,7 @@ describe('a report of the doctor', () => {
 envoy
   × listener/agents: not asked  [envoy.never-asked]
       fix: add it
-      see: https://github.com/remit-dev/remit/blob/main/deploy/guide/fix/doctor/envoy.md#envoynever-asked
+      see: remit help fix/doctor/envoy#envoynever-asked
   √ is asked
 
 1 error, 0 warnings, 1 passed`);
