@@ -99,7 +99,7 @@ describeWith(helmPart(), 'the configuration that the chart renders', ([helm]) =>
   });
 
   const followers = [
-    ['sidecars', 'acme.test', 'remit-sidecar', '/ns/tools/sa/web'],
+    ['sidecars', 'acme.test', 'remit-sidecar', '/ns/tools/sa/tool-server'],
     ['node', 'example.org', 'remit-node', '/ns/remit/sa/remit-node'],
     ['node-by-network', 'example.org', 'remit-node', '/ns/remit/sa/remit-node'],
   ] as const;
