@@ -42,7 +42,7 @@ async function answerWithoutToken(
   answer: LocalAnswer,
 ): Promise<void> {
   const isMessage =
-    answer.next === 'stop' &&
+    answer.next !== 'retry_later' &&
     request.method === 'POST' &&
     /^application\/json\b/i.test(request.headers['content-type'] ?? '');
   const sent = isMessage ? await body.whole() : null;

@@ -1,5 +1,5 @@
 import { type NextStep, nextSteps } from '../../decision/next-step.ts';
-import type { ReasonCode } from '../../decision/reasons.ts';
+import { type ReasonCode, reasons } from '../../decision/reasons.ts';
 import type { IssuerProblem } from '../issuer-problem.ts';
 
 /** An answer of the forwarder itself, in the form of Remit's denials. */
@@ -46,32 +46,37 @@ export const withoutSvid = (why: string): LocalAnswer => ({
   next: 'retry_later',
 });
 
-/** There is no token: the task was stopped, or the issuer cannot be asked now. */
+/** There is no token: the task was stopped, or the issuer cannot be asked now. Codes of the issuer are for the terminal alone. */
 export function withoutToken(problem: IssuerProblem): LocalAnswer {
   const { error, description, isTransient } = problem;
-  if (error === 'task_suspended') return stopped('task.suspended', description);
-  if (!isTransient) return stopped(endReasonOf(problem), `${error}: ${description}`);
+  if (error === 'task_suspended') return stopped('task.suspended');
+  if (isTransient) {
+    return {
+      status: 503,
+      reason: 'forward.no-token',
+      error: 'temporarily_unavailable',
+      message: `there is no token of the task now: ${description}`,
+      next: 'retry_later',
+    };
+  }
+  const reason = endReasons.find((one) => one === `task.${problem.taskState ?? ''}`);
+  if (reason !== undefined) return stopped(reason);
   return {
-    status: 503,
+    status: 403,
     reason: 'forward.no-token',
-    error: 'temporarily_unavailable',
-    message: `there is no token of the task now: ${error}: ${description}`,
-    next: 'retry_later',
+    error: 'access_denied',
+    message: `there is no token of the task any more: ${description}`,
+    next: 'stop',
   };
 }
 
-const stopped = (reason: LocalAnswer['reason'], message: string): LocalAnswer => ({
-  status: 403,
-  reason,
-  error: 'access_denied',
-  message,
-  next: 'stop',
-});
+/** As Remit denies a call of such a task. */
+function stopped(reason: (typeof endReasons)[number] | 'task.suspended'): LocalAnswer {
+  const { httpStatus, text, next } = reasons[reason];
+  return { status: httpStatus, reason, error: 'access_denied', message: text, next };
+}
 
-/** The reason of Remit for the state in which a task has ended. */
-const endReasonOf = ({ taskState }: IssuerProblem): LocalAnswer['reason'] =>
-  endReasons.find((reason) => reason === `task.${taskState ?? ''}`) ?? 'forward.no-token';
-
+/** The reasons of Remit for the states in which a task has ended. */
 const endReasons = ['task.completed', 'task.cancelled', 'task.revoked', 'task.expired'] as const satisfies ReasonCode[];
 
 /** What happened, and what to do next: frameworks pass on nothing else. */

@@ -3,6 +3,8 @@ import { request as requestHttp, type IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { issuerProblem } from '../../../src/agent-run/issuer-problem.ts';
+import { nextSteps } from '../../../src/decision/next-step.ts';
+import { reasons } from '../../../src/decision/reasons.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { answeringOk, bytesOf, credentialOf, type ForwarderUnderTest, raw, startForwarder } from './upstream.ts';
 
@@ -420,6 +422,7 @@ describe('the forwarder: tokens that are refused, and tasks that are over', () =
     forwarder.keep({ current: async () => issuerProblem(error, description) });
     const answer = await ask({ method: 'POST', body: '{}' });
     const body = JSON.parse((await bytesOf(answer)).toString()) as Record<string, string>;
+    expect(body['message']).not.toContain(error);
     expect([answer.statusCode, body['next'], body['message'], asked]).toEqual([
       status,
       next,
@@ -427,6 +430,27 @@ describe('the forwarder: tokens that are refused, and tasks that are over', () =
       0,
     ]);
   });
+
+  // Issue 37, point 19.
+  it.each(['completed', 'cancelled', 'revoked', 'expired'] as const)(
+    'answers for a task that is %s as Remit would, without a code of the issuer',
+    async (taskState) => {
+      const problem = { ...issuerProblem('task_ended', `the task is already ${taskState}`), taskState };
+      forwarder.keep({ current: async () => problem });
+      const answer = await ask({ method: 'POST', body: '{}' });
+      const { text, next, httpStatus } = reasons[`task.${taskState}`];
+      expect([answer.statusCode, JSON.parse((await bytesOf(answer)).toString())]).toEqual([
+        httpStatus,
+        { error: 'access_denied', reason: `task.${taskState}`, message: `${text}. ${nextSteps[next]}`, next },
+      ]);
+      const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'x' } };
+      const headers = { 'content-type': 'application/json' };
+      const called = await ask({ method: 'POST', headers, body: JSON.stringify(message) });
+      const told = (await bytesOf(called)).toString();
+      expect([called.statusCode, JSON.parse(told)]).toMatchObject([200, { result: { isError: true } }]);
+      expect(told).not.toContain('task_ended');
+    },
+  );
 
   it.each([
     [

@@ -167,7 +167,7 @@ describe('the forwarder: HTTP/2 with prior knowledge', () => {
         200,
         '7',
         encodeURIComponent(
-          'task_ended: the task is already revoked. Stop this task. Do not repeat the call, and do not declare the task again.',
+          'there is no token of the task any more: the task is already revoked. Stop this task. Do not repeat the call, and do not declare the task again.',
         ),
       ]);
       const plain = await ask({ ':path': '/v1' });
