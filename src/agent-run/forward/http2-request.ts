@@ -18,6 +18,7 @@ import {
   messageOf,
   refusal,
   upstreamFault,
+  withoutSession,
   withoutSvid,
   withoutToken,
 } from './local-answer.ts';
@@ -76,9 +77,11 @@ function exchanged(
   let sent: ClientHttp2Stream;
   try {
     sent = asked(call, forwarded, { credential, lease });
-  } catch {
-    // What Node.js refuses to send on, such as a header that may come once and came twice.
+  } catch (error) {
     lease.release();
+    // Nothing of the request was sent.
+    if (CLOSING.has(failureCode(error))) return answerStream(call, withoutSession(forwarded.target.origin));
+    // What Node.js refuses to send on, such as a header that may come once and came twice.
     return answerStream(call, refusal(400, 'malformed', 'the request could not be read'));
   }
   let failure: unknown = null;
@@ -100,8 +103,9 @@ function exchanged(
       if (stream.destroyed || stream.closed) return;
       // A reset by the upstream means something to the client, such as that it may try again.
       const isReset = stream.headersSent || failureCode(failure) === 'ERR_HTTP2_STREAM_ERROR';
-      if (!isReset)
-        answerStream(call, upstreamFault(forwarded.target.origin, upstreamFailure(failure ?? resetBy(sent))));
+      const { origin } = forwarded.target;
+      if (CLOSING.has(failureCode(failure))) answerStream(call, withoutSession(origin));
+      else if (!isReset) answerStream(call, upstreamFault(origin, upstreamFailure(failure ?? resetBy(sent))));
       else if (sent.rstCode !== NGHTTP2_NO_ERROR) stream.close(sent.rstCode);
     });
   stream.once('close', () => {
@@ -109,6 +113,13 @@ function exchanged(
   });
   if (!isEnded) passBody(stream, sent, forwarded);
 }
+
+/** Codes of Node.js for a session that takes no further stream: thrown, or those of a stream that was never sent. */
+const CLOSING: ReadonlySet<string> = new Set([
+  'ERR_HTTP2_INVALID_SESSION',
+  'ERR_HTTP2_GOAWAY_SESSION',
+  'ERR_HTTP2_OUT_OF_STREAMS',
+]);
 
 const resetBy = ({ rstCode }: ClientHttp2Stream): Error => new Error(`it reset the stream with code ${rstCode ?? 0}`);
 

@@ -37,6 +37,15 @@ export interface UpstreamFault {
   readonly why: string;
 }
 
+/** The connection to the upstream was closing before the call could be sent on it. */
+export const withoutSession = (origin: string): LocalAnswer => ({
+  status: 503,
+  reason: 'forward.upstream-closing',
+  error: 'temporarily_unavailable',
+  message: `the connection to ${origin} was closing, and the call was not sent`,
+  next: 'retry_later',
+});
+
 /** There is no certificate to call with. */
 export const withoutSvid = (why: string): LocalAnswer => ({
   status: 503,

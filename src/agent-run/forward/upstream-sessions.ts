@@ -65,6 +65,8 @@ export class UpstreamSessions {
   #withRoom(): Held | null {
     let last: Held | null = null;
     for (const held of this.#held) {
+      // Its `close` event comes later than its end, and a retired one takes no new streams.
+      if (held.session.closed || held.session.destroyed) continue;
       last = held;
       if (held.active < (held.session.remoteSettings.maxConcurrentStreams ?? Infinity)) return held;
     }
@@ -83,7 +85,10 @@ export class UpstreamSessions {
     const drop = (): void => void this.#held.delete(held);
     // After GOAWAY it takes no new streams; those under way end.
     session.once('goaway', drop).once('close', drop).on('error', drop);
-    session.once('connect', () => session.setLocalWindowSize(SESSION_WINDOW));
+    session.once('connect', () => {
+      // It may have ended before. An error thrown here would end the process.
+      if (!session.destroyed) session.setLocalWindowSize(SESSION_WINDOW);
+    });
     // It alone does not keep the process alive.
     session.unref();
     return held;
