@@ -11,52 +11,95 @@ import { isIssuerProblem } from '../issuer-problem.ts';
 import type { Forwarded } from './forwarded.ts';
 import { passAnswer } from './http1-answer.ts';
 import type { Http1Call } from './http1-call.ts';
-import { jsonRpcAnswer } from './json-rpc-answer.ts';
-import { type LocalAnswer, localAnswerBytes, upstreamFault, withoutSvid, withoutToken } from './local-answer.ts';
+import { type JsonRpcAnswer, jsonRpcAnswer } from './json-rpc-answer.ts';
+import {
+  type LocalAnswer,
+  localAnswerBytes,
+  undecided,
+  upstreamFault,
+  withoutSvid,
+  withoutToken,
+} from './local-answer.ts';
 import { passedRequestLines, valuesOf } from './passed-headers.ts';
 import { RequestBody } from './request-body.ts';
+import { isUndecided, MAX_REPEATS, waited } from './undecided.ts';
 import type { CertificateConnections } from './upstream-connections.ts';
 import { IDLE_TIMEOUT, upstreamFailure } from './upstream-failure.ts';
 
 /**
- * Forwards one HTTP/1.1 request over HTTP/1.1, with the current token. A 401 is answered by another token once, where the body
- * has arrived whole and is small; a client never sees it, since it would start a sign-in of its own.
+ * Forwards one HTTP/1.1 request over HTTP/1.1, with the current token. If the body has arrived whole and is small, a 401 is answered by another
+ * token once, and a call that Envoy or Remit could not decide is sent again after `retry-after`. A client never sees a 401, since it would
+ * start a sign-in of its own.
  */
 export async function forwardHttp1(call: Http1Call, forwarded: Forwarded): Promise<void> {
   const body = new RequestBody(call.request, forwarded.localUrls);
-  const credential = await forwarded.current();
-  if (isIssuerProblem(credential)) return answerWithoutToken(call, body, withoutToken(credential));
-  const refused = await attempted(call, forwarded, { credential, body });
-  if (refused === null) return;
-  const another = body.isReplayable() ? await forwarded.another(credential) : credential;
-  if (isIssuerProblem(another) || another.token === credential.token) return passAnswer(refused, call, forwarded);
-  refused.resume();
-  const again = await attempted(call, forwarded, { credential: another, body });
-  if (again !== null) passAnswer(again, call, forwarded);
+  let credential = await forwarded.current();
+  if (isIssuerProblem(credential)) return answerInForm(call, body, withoutToken(credential));
+  let left: RepeatsLeft = { renewals: 1, waits: MAX_REPEATS };
+  for (;;) {
+    const refused = await attempted(call, forwarded, { credential, body });
+    if (refused === null) return undefined;
+    const next = await repetition(refused, { body, credential, forwarded, left });
+    if (next === null) return answerRefused(refused, call, { body, forwarded });
+    refused.resume();
+    if (call.response.destroyed) return undefined;
+    ({ credential, left } = next);
+  }
 }
 
-/** A client of MCP or A2A is told that its task is over in the form that it survives. */
-async function answerWithoutToken(
-  { request, response }: Http1Call,
-  body: RequestBody,
-  answer: LocalAnswer,
-): Promise<void> {
-  const isMessage =
-    answer.next !== 'retry_later' &&
-    request.method === 'POST' &&
-    /^application\/json\b/i.test(request.headers['content-type'] ?? '');
-  const sent = isMessage ? await body.whole() : null;
-  const form = sent === null ? null : jsonRpcAnswer(answer, sent);
-  if (form === null) return answerLocally(response, answer);
-  response.writeHead(form.status, form.headers).end(form.body);
+interface RepeatsLeft {
+  readonly renewals: number;
+  readonly waits: number;
 }
+
+/** What the request is sent again with; `null` if the refusal goes to the client. */
+async function repetition(
+  refused: IncomingMessage,
+  {
+    body,
+    credential,
+    forwarded,
+    left: { renewals, waits },
+  }: Attempt & { readonly forwarded: Forwarded; readonly left: RepeatsLeft },
+): Promise<{ readonly credential: TaskCredential; readonly left: RepeatsLeft } | null> {
+  const isWait = refused.statusCode !== 401;
+  if (!body.isReplayable() || (isWait ? waits : renewals) === 0) return null;
+  if (isWait) await waited(refused);
+  const next = isWait ? await forwarded.current() : await forwarded.another(credential);
+  if (isIssuerProblem(next) || (!isWait && next.token === credential.token)) return null;
+  return { credential: next, left: isWait ? { renewals, waits: waits - 1 } : { renewals: renewals - 1, waits } };
+}
+
+function answerRefused(
+  refused: IncomingMessage,
+  call: Http1Call,
+  { body, forwarded }: { readonly body: RequestBody; readonly forwarded: Forwarded },
+): void {
+  const form = isUndecided(refused) ? formOf(call, body.kept(), undecided) : null;
+  if (form === null) return passAnswer(refused, call, forwarded);
+  refused.resume();
+  call.response.writeHead(form.status, form.headers).end(form.body);
+}
+
+/** A client of MCP or A2A is told in the form that it survives: many end their session at a status of a fault. */
+async function answerInForm(call: Http1Call, body: RequestBody, answer: LocalAnswer): Promise<void> {
+  const form = isJsonPost(call) ? formOf(call, await body.whole(), answer) : null;
+  if (form === null) return answerLocally(call.response, answer);
+  call.response.writeHead(form.status, form.headers).end(form.body);
+}
+
+const formOf = (call: Http1Call, body: Uint8Array | null, answer: LocalAnswer): JsonRpcAnswer | null =>
+  body === null || !isJsonPost(call) ? null : jsonRpcAnswer(answer, body);
+
+const isJsonPost = ({ request }: Http1Call): boolean =>
+  request.method === 'POST' && /^application\/json\b/i.test(request.headers['content-type'] ?? '');
 
 interface Attempt {
   readonly credential: TaskCredential;
   readonly body: RequestBody;
 }
 
-/** The upstream's refusal of the token; `null` where any other answer, or a failure, goes to the client, and where the client is gone. */
+/** A refusal of the token, or that of a call that was not decided; `null` where any other answer, or a failure, goes to the client, and where the client is gone. */
 async function attempted(
   call: Http1Call,
   forwarded: Forwarded,
@@ -66,7 +109,7 @@ async function attempted(
   if (call.response.destroyed) return null;
   const { origin } = forwarded.target;
   if (isProblem(connections)) {
-    answerLocally(call.response, withoutSvid(connections.problem));
+    await answerInForm(call, body, withoutSvid(connections.problem));
     return null;
   }
   const sent = asked(call, forwarded, { credential, connections });
@@ -77,7 +120,7 @@ async function attempted(
     outcome = await outcomeOf(asked(call, forwarded, { credential, connections: fresh }), { call, body, forwarded });
   }
   if (!isFailure(outcome)) return outcome;
-  answerLocally(call.response, upstreamFault(origin, upstreamFailure(outcome)));
+  await answerInForm(call, body, upstreamFault(origin, upstreamFailure(outcome)));
   return null;
 }
 
@@ -141,14 +184,14 @@ interface Sending {
   readonly forwarded: Forwarded;
 }
 
-/** Sends the body; gives a refusal of the token, why there is no answer, or `null` once any other answer is being passed on. */
+/** Sends the body; gives a refusal of the token or for want of a decision, why there is no answer, or `null` once any other answer is being passed on. */
 function outcomeOf(sent: ClientRequest, { call, body, forwarded }: Sending): Promise<Outcome> {
   const { request, response } = call;
   const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
   response.once('close', () => void sent.destroy());
   sent
     .once('response', (answer) => {
-      if (answer.statusCode === 401) return resolve(answer);
+      if (answer.statusCode === 401 || isUndecided(answer)) return resolve(answer);
       try {
         // At once: whoever awaits the promise runs after everything that the packet has queued.
         passAnswer(answer, call, forwarded);

@@ -37,6 +37,15 @@ export interface UpstreamFault {
   readonly why: string;
 }
 
+/** Envoy or Remit could not decide the call, each time it was sent. */
+export const undecided: LocalAnswer = {
+  status: 503,
+  reason: 'forward.no-decision',
+  error: 'temporarily_unavailable',
+  message: 'no decision could be had, so the call was denied; it did not reach the upstream',
+  next: 'retry_later',
+};
+
 /** The connection to the upstream was closing before the call could be sent on it. */
 export const withoutSession = (origin: string): LocalAnswer => ({
   status: 503,

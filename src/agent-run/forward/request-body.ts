@@ -16,6 +16,7 @@ export class RequestBody {
   #kept: Buffer[] | null = [];
   #keptBytes = 0;
   #isWhole = false;
+  #isSent = false;
 
   constructor(request: IncomingMessage, localUrls: Pick<LocalUrls, 'hidden'>) {
     this.#request = request;
@@ -27,16 +28,24 @@ export class RequestBody {
     return this.#isWhole && this.#kept !== null;
   }
 
-  /** All of it, for an answer of the forwarder itself; `null` where it is longer than is kept. In the place of `sendTo`. */
+  /** What has arrived, if that is all of it and it is still here. */
+  kept(): Buffer | null {
+    return this.isReplayable() ? Buffer.concat(this.#kept ?? []) : null;
+  }
+
+  /** All of it, for an answer of the forwarder itself; `null` if it is longer than is kept, or broke off as it was sent. */
   async whole(): Promise<Buffer | null> {
+    if (this.#isSent) return this.kept();
     for await (const chunk of this.#request as AsyncIterable<Buffer>) {
       this.#keep(chunk);
       if (this.#kept === null) return null;
     }
-    return Buffer.concat(this.#kept ?? []);
+    this.#isWhole = true;
+    return this.kept();
   }
 
   sendTo(sent: ClientRequest): void {
+    this.#isSent = true;
     if (this.#isWhole) return this.#end(sent, Buffer.concat(this.#kept ?? []));
     if (isBodyless(this.#request)) {
       this.#isWhole = true;
