@@ -6,7 +6,8 @@ export const nextSteps = {
   retry_later: 'This is a fault on our side: try the same call again later.',
   new_token: 'Get a new token, then try again.',
   change_arguments: 'Change the call: it is denied again unless it is changed.',
-  declare_again: 'Declare a task that covers this call, if it is still what you were asked to do.',
+  declare_again:
+    'Declare a task that covers this call, if it is still what you were asked to do. Below `remit run` ask the person who started you.',
   ask_person: 'Do not repeat the call. Ask the person you work for.',
   stop: 'Stop this task. Do not repeat the call, and do not declare the task again.',
 } as const satisfies Readonly<Record<string, string>>;

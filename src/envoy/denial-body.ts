@@ -128,13 +128,16 @@ function contentOf(answer: Answer, decision: Deny, helpUrl: string | null): Cont
   const told = bounded(answer.told ?? {});
   const advice = decision.advice === null ? null : cut(decision.advice, MAX_TEXT_CHARS);
   const help = plain(helpUrl);
+  const isTooMuch = decision.reason === 'task.exhausted' && hasLeft(told);
+  const text = isTooMuch ? 'the call takes more than the budget of the task has' : reason.text;
+  const next = isTooMuch ? 'change_arguments' : reason.next;
   return {
-    message: `${reason.text}${inWords(told)}. ${advice ?? nextSteps[reason.next]}`,
+    message: `${text}${inWords(told)}. ${advice ?? nextSteps[next]}`,
     data: {
       reason: decision.reason,
       decision: answer.decisionId,
       ...(trace === null ? {} : { trace }),
-      next: reason.next,
+      next,
       ...told,
       ...(advice === null ? {} : { advice }),
       ...(help === null ? {} : { help: `${help}#${decision.reason}` }),
@@ -151,12 +154,18 @@ const bounded = ({ action, argument, budget, nearest }: DenialFacts): DenialFact
   ...(nearest === undefined ? {} : { nearest: cut(nearest, MAX_FACT_CHARS) }),
 });
 
+/** Whether a call that takes less has room in its budget. */
+const hasLeft = ({ budget }: DenialFacts): boolean => budget !== undefined && budget.used < budget.limit;
+
 const cut = (text: string, chars: number): string => text.slice(0, chars).toWellFormed();
 
 /** The facts that help to mend the call, as the end of a sentence: frameworks show a model the message alone. */
 function inWords({ argument, budget, nearest }: DenialFacts): string {
   if (argument !== undefined) return `: \`${argument.name}\` must be ${argument.expected}`;
-  if (budget !== undefined) return `: ${budget.used} of ${budget.limit} are used`;
+  if (budget !== undefined) {
+    const { limit, used } = budget;
+    return used < limit ? `: ${limit - used} left of ${limit}` : `: ${used} of ${limit} are used`;
+  }
   return nearest === undefined ? '' : `: the most similar one is \`${nearest}\``;
 }
 

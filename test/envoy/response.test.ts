@@ -284,6 +284,21 @@ describe('checkResponseFrom a denial with facts', () => {
     expect(body).toMatchObject({ ...facts, message, next: reasons[code].next });
   });
 
+  // Issue 37, point 19.
+  it('says what is left of a budget, and that a smaller call has room', () => {
+    const budget = { limit: 1_000, used: 500 };
+    expect(bodyOf({ decision: deny('task.exhausted', ''), told: { budget } })).toMatchObject({
+      budget,
+      message: `the call takes more than the budget of the task has: 500 left of 1000. ${nextSteps.change_arguments}`,
+      next: 'change_arguments',
+    });
+  });
+
+  it('says whom to ask, if the agent cannot declare tasks itself', () => {
+    const { message } = bodyOf({ decision: deny('action.outside-intent', ''), told: {} });
+    expect(message).toMatch(/ Below `remit run` ask the person who started you\.$/);
+  });
+
   it('bounds names of the catalog, and has no lone surrogate', () => {
     const long = `${'\u{1F600}'.repeat(200)}x`;
     const body = bodyOf({
