@@ -1,3 +1,5 @@
+import type { DenialFacts } from '../decision/denial-facts.ts';
+import type { Problem } from '../runtime/problem.ts';
 import type { HttpCall } from './call.ts';
 
 /**
@@ -29,11 +31,23 @@ export function hasBody({ headers, body }: Pick<HttpCall, 'headers' | 'body'>): 
   return (body?.length ?? 0) > 0 || headers.has('transfer-encoding') || length.some((value) => !/^0+$/.test(value));
 }
 
+/** Why a body is refused, and what its caller is told of it. */
+export type BodyRefusal = Problem & Required<Pick<DenialFacts, 'argument'>>;
+
 /** Why a body that will not be read is not acceptable; `null` where it is, or where it will be read. */
-export function unreadBodyProblem(rule: BodyRule, call: HttpCall): string | null {
+export function unreadBodyProblem(rule: BodyRule, call: HttpCall): BodyRefusal | null {
   if (rule === 'json' || rule === 'opaque' || !hasBody(call)) return null;
-  if (rule === 'none') return 'the call has a body, and its catalog entry does not say `body: json` or `body: opaque`';
-  return isForm(call) ? 'the body can be read as a form, and its catalog entry does not say `body: opaque`' : null;
+  if (rule === 'none') {
+    return {
+      problem: 'the call has a body, and its catalog entry does not say `body: json` or `body: opaque`',
+      argument: { name: 'body', expected: 'empty' },
+    };
+  }
+  if (!isForm(call)) return null;
+  return {
+    problem: 'the body can be read as a form, and its catalog entry does not say `body: opaque`',
+    argument: { name: 'content-type', expected: 'named, and not that of a form' },
+  };
 }
 
 const FORM_TYPE = /^(?:application\/x-www-form-urlencoded|multipart\/)/i;

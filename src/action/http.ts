@@ -4,7 +4,7 @@ import { isProblem } from '../runtime/problem.ts';
 import { argumentFromText } from './argument.ts';
 import type { ArgumentValue, Unfit } from './argument.ts';
 import { missingArgument, refusedArguments, unfitArgument } from './argument-refusal.ts';
-import { hasBody, unreadBodyProblem } from './body.ts';
+import { type BodyRefusal, hasBody, unreadBodyProblem } from './body.ts';
 import type { HttpCall } from './call.ts';
 import type { Carried } from './carried.ts';
 import type { ActionKind, CatalogAction, CredentialKind, Risk, Server } from './catalog.ts';
@@ -117,7 +117,7 @@ export function httpActionFrom(call: HttpCall, entry: CatalogAction): Action | D
   const text = textArguments(entry, call.segments.length === 0 ? [''] : call.segments, call.query);
   if (isDeny(text)) return text;
   const problem = unreadBodyProblem(entry.body, call);
-  if (problem !== null) return refusedArguments(entry, { problem });
+  if (problem !== null) return refusedArguments(entry, problem);
   const isDecidedOnHeaders = entry.body !== 'json';
   if (isDecidedOnHeaders) return actionOf(entry, { args: text, isDecidedOnHeaders });
   const body = bodyArguments(entry, call);
@@ -168,7 +168,7 @@ function mismatchOf({ text }: ParameterType): Unfit {
 function bodyArguments(entry: CatalogAction, call: HttpCall): ReadonlyMap<string, ArgumentValue> | Deny {
   if (!entry.args.some(({ from }) => from === 'body') && !hasBody(call)) return new Map();
   const problem = bodyProblem(call);
-  if (problem !== null) return refusedArguments(entry, { problem });
+  if (problem !== null) return refusedArguments(entry, problem);
   if (call.body === null) return refusedArguments(entry, { problem: 'the body was not sent to the check' });
   const json = exactJsonFrom(call.body);
   if ('problem' in json) return refusedArguments(entry, { problem: `the body ${json.problem}` });
@@ -199,9 +199,13 @@ function takenForQuery({ args }: CatalogAction, members: readonly string[]): str
 /** UTF-8 only, as RFC 8259 requires; another `charset` would be another reading. */
 const JSON_TYPE = /^application\/json(?:[ \t]*;[ \t]*charset="?utf-8"?)?$/i;
 
-function bodyProblem({ headers }: HttpCall): string | null {
-  const type = headers.get('content-type') ?? [];
-  if (type.length !== 1 || !JSON_TYPE.test(type[0] ?? '')) return 'the content type is not `application/json`';
+function bodyProblem({ headers }: HttpCall): BodyRefusal | null {
+  const [type = '', ...others] = headers.get('content-type') ?? [];
+  if (others.length > 0 || !JSON_TYPE.test(type)) {
+    const problem = 'the content type is not `application/json`';
+    return { problem, argument: { name: 'content-type', expected: '`application/json`' } };
+  }
   const encodings = headers.get('content-encoding') ?? [];
-  return encodings.every((encoding) => encoding === 'identity') ? null : 'the body is encoded';
+  if (encodings.every((encoding) => encoding === 'identity')) return null;
+  return { problem: 'the body is encoded', argument: { name: 'content-encoding', expected: '`identity`' } };
 }

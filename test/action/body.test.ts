@@ -32,7 +32,7 @@ const catalog = must(
 
 type Sent = { readonly type?: string; readonly body?: string | null; readonly headers?: HttpCall['headers'] };
 
-const outcome = (action: string, query: string, { type, body = null, headers = new Map() }: Sent = {}): unknown => {
+const readOf = (action: string, query: string, { type, body = null, headers = new Map() }: Sent = {}) => {
   const given = httpCall({
     method: 'POST',
     host: 'a.test',
@@ -41,7 +41,10 @@ const outcome = (action: string, query: string, { type, body = null, headers = n
     headers: new Map([...headers, ...(type === undefined ? [] : [['content-type', [type]] as const])]),
     body: body === null ? null : Buffer.from(body),
   });
-  const read = actionFrom(given, catalog);
+  return actionFrom(given, catalog);
+};
+const outcome = (action: string, query: string, sent?: Sent): unknown => {
+  const read = readOf(action, query, sent);
   return isDeny(read) ? `${read.reason}: ${read.detail}` : Object.fromEntries(read.args);
 };
 const json = (body: string): Sent => ({ type: 'application/json', body });
@@ -119,6 +122,24 @@ describe('actionFrom and the body of a call', () => {
     ['denies a POST that says no type', outcome('unstated', '', { body: '_method=DELETE' }), refused('unstated', FORM)],
   ])('%s', (_name, seen, expected) => {
     expect(seen).toEqual(expected);
+  });
+});
+
+/** What the caller is told. */
+const told = (action: string, sent: Sent): unknown => {
+  const read = readOf(action, '', sent);
+  return isDeny(read) ? read.told?.argument : null;
+};
+
+// Issue 37, point 19.
+describe('what the caller of a refused body is told', () => {
+  it.each<[string, unknown, string, string]>([
+    ['a body without a content type', told('json', { body: '{}' }), 'content-type', '`application/json`'],
+    ['another type', told('json', { type: 'text/plain', body: '{}' }), 'content-type', '`application/json`'],
+    ['a POST that can be a form', told('unstated', { body: 'a=1' }), 'content-type', 'named, and not that of a form'],
+    ['a body that is not taken', told('none', json('{}')), 'body', 'empty'],
+  ])('names %s', (_name, seen, name, expected) => {
+    expect(seen).toEqual({ name, expected });
   });
 });
 
