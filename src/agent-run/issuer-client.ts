@@ -88,6 +88,16 @@ export class IssuerClient {
     return this.#view({ method: 'POST', path: `/tasks/${taskId}/${by}`, headers: {}, body: '' });
   }
 
+  /** Suspends the task: no token of it is good until it is resumed. */
+  async suspend(taskId: string): Promise<TaskView | IssuerProblem> {
+    return this.#view({ method: 'POST', path: `/tasks/${taskId}/suspend`, headers: {}, body: '' });
+  }
+
+  /** Resumes a task that `suspend` has suspended; earlier tokens are dead. */
+  resume(taskId: string): Promise<TaskCredential | IssuerProblem> {
+    return this.#token(`/tasks/${taskId}/resume`, { body: '', headers: {} });
+  }
+
   async #ask(asked: OutgoingRequest): Promise<IssuerAnswer | IssuerProblem> {
     const svid = await this.#options.svid.now();
     return 'problem' in svid ? issuerProblem('svid', svid.problem) : askIssuer(this.#place, svid, asked);

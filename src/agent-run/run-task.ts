@@ -14,6 +14,7 @@ import type { TaskCredential, TaskView } from './issuer-client.ts';
 import { isIssuerProblem, type IssuerProblem, problemLines } from './issuer-problem.ts';
 import { reachingLoopback } from './loopback-environment.ts';
 import { OwnSvid } from './own-svid.ts';
+import { RunGroup } from './run-group.ts';
 import { SignalRelay, type OnSignal } from './signal-relay.ts';
 import { TokenKeeper } from './token-keeper.ts';
 import { tracedBy } from './trace.ts';
@@ -181,7 +182,12 @@ async function tokenHandover(
 ): Promise<Handover | Problem> {
   if (plan.handover !== 'endpoint' && plan.handover !== 'variable') watcher.tell(plan.handover);
   const { tell, ports, after } = world;
-  const options = { client, svid, nowMs: ports.nowMs, after, ports };
+  const group = new RunGroup(
+    tasks.map(({ view }) => view.id),
+    { client, tell },
+  );
+  const onState = group.changed.bind(group);
+  const options = { client, svid, nowMs: ports.nowMs, after, ports, onState };
   const [first = noTask()] = tasks;
   const firstOf = ({ credential, view }: RunTask) => ({ credential, generation: view.generation });
   const tellOf = ({ resource }: RunTask) => (tasks.length > 1 ? (line: string) => tell(`${resource}: ${line}`) : tell);
@@ -197,6 +203,7 @@ async function tokenHandover(
     variables: handover.variables,
     close: async () => {
       for (const keeper of keepers.values()) keeper.close();
+      await group.close();
       await handover.close();
     },
   };

@@ -3,6 +3,9 @@ import type { IssuerClient, TaskCredential } from './issuer-client.ts';
 import type { OwnSvid } from './own-svid.ts';
 import { isIssuerProblem, issuerProblem, type IssuerProblem, problemLines } from './issuer-problem.ts';
 
+/** The state of a task, as its keeper knows it. */
+export type KeptState = 'active' | 'suspended' | 'ended';
+
 /** What a keeper needs. */
 export interface KeeperOptions {
   readonly client: Pick<IssuerClient, 'further' | 'task'>;
@@ -14,6 +17,8 @@ export interface KeeperOptions {
   readonly onToken: (credential: TaskCredential) => Promise<void>;
   /** Prints a line for the person at the terminal. Never a token. */
   readonly tell: (line: string) => void;
+  /** Called each time the task is in another state. */
+  readonly onState?: (taskId: string, state: KeptState) => void;
 }
 
 /** Interval for checking certificate and clock. */
@@ -40,6 +45,7 @@ export class TokenKeeper {
   #generation: number;
   /** Why there is no token now; `null` where there is one. */
   #without: IssuerProblem | null = null;
+  #state: KeptState = 'active';
   #isLast = false;
   #isEnded = false;
   #failures = 0;
@@ -122,6 +128,7 @@ export class TokenKeeper {
     await this.#options.onToken(further);
     this.#held = further;
     this.#without = null;
+    this.#entered('active');
     if (this.#failures > 0) this.#options.tell('the token is renewed again');
     this.#failures = 0;
     this.#notBeforeMs = 0;
@@ -135,6 +142,8 @@ export class TokenKeeper {
 
   #failed(problem: IssuerProblem): void {
     this.#without = problem;
+    if (problem.error === 'task_ended') this.#entered('ended');
+    if (problem.error === 'task_suspended') this.#entered('suspended');
     if (!problem.isTransient) return this.#end(`the command gets no further token: ${problemLines(problem)[0]}`);
     if (this.#failures === 0) {
       for (const line of problemLines(problem)) this.#options.tell(`the token could not be renewed: ${line}`);
@@ -152,6 +161,7 @@ export class TokenKeeper {
     if (task.state !== 'active') {
       const problem = issuerProblem('task_ended', `the task is already ${task.state}`);
       this.#without = { ...problem, taskState: task.state };
+      this.#entered('ended');
       return this.#end(`the task is ${task.state}${task.causeNote === null ? '' : `: ${task.causeNote}`}`);
     }
     const isResumed = task.generation !== this.#generation || this.#without?.error === 'task_suspended';
@@ -164,7 +174,14 @@ export class TokenKeeper {
   #suspended(): void {
     if (this.#without?.error === 'task_suspended') return;
     this.#without = issuerProblem('task_suspended', 'the task is suspended');
+    this.#entered('suspended');
     this.#options.tell('the task is suspended; the command is refused until it is resumed');
+  }
+
+  #entered(state: KeptState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#options.onState?.(this.#held.taskId, state);
   }
 
   #end(line: string): void {

@@ -179,6 +179,46 @@ sys.exit(3)
   });
 });
 
+const apply = (id: string, kind: 'revoke' | 'suspend' | 'resume'): void =>
+  void domain.store.applyTaskEvent({ issuer: issuerUrl, id }, byOperator(kind, 'by the test'), 'operator');
+const become = (tasks: readonly string[], states: readonly string[]): Promise<boolean> =>
+  comesTrue(() => tasks.map(domain.stateOf).join() === states.join());
+
+// Issue 37, point 19.
+describe('remit run --forward: the tasks of two resources', () => {
+  const script = `
+for name in ('PAYMENTS', 'FILES'): print('task', get(name)['task'])
+while True:
+    for name in ('PAYMENTS', 'FILES'): get(name)
+    time.sleep(0.2)
+`;
+  const startedWithTwo = async (): Promise<{ readonly started: Started; readonly tasks: readonly string[] }> => {
+    const started = run(both(), [`payments=${PAYMENTS}`, `files=${FILES}`], script);
+    const [, one = '', two = ''] = await started.said(/task (\S+)\ntask (\S+)\n/);
+    return { started, tasks: [one, two] };
+  };
+  it('are suspended and resumed together', async () => {
+    const { started, tasks } = await startedWithTwo();
+    const [, second = ''] = tasks;
+    apply(second, 'suspend');
+    expect(await become(tasks, ['suspended', 'suspended'])).toBe(true);
+    apply(second, 'resume');
+    expect(await become(tasks, ['active', 'active'])).toBe(true);
+    started.process.kill('SIGTERM');
+    await started.ended;
+    expect(tasks.map(domain.stateOf)).toEqual(['cancelled', 'cancelled']);
+  });
+
+  it('end together', async () => {
+    const { started, tasks } = await startedWithTwo();
+    apply(tasks[0] ?? '', 'revoke');
+    expect(await become(tasks, ['revoked', 'cancelled'])).toBe(true);
+    started.process.kill('SIGTERM');
+    const { err } = await started.ended;
+    expect(err).toContain(`task ${tasks[1] ?? ''} of the same run is cancelled too`);
+  });
+});
+
 describe('remit run --forward: refusals before the command starts', () => {
   it.each([
     [['a=http://a.test'], '--forward `a=http://a.test` must name an https: URL'],
