@@ -90,18 +90,26 @@ export interface ServingAuthority {
 
 const OWN_USER: SocketAccess = { mode: 0o600, groupId: null };
 
+/** Why an authority does not start; `mayPass` if it can be tried again, such as while the database does not answer. */
+export interface AuthorityProblem {
+  readonly problem: string;
+  readonly mayPass?: boolean;
+}
+
 /** Starts to serve sidecars. On a problem nothing is left open. */
-export async function startAuthority(parts: AuthorityParts): Promise<ServingAuthority | { readonly problem: string }> {
+export async function startAuthority(parts: AuthorityParts): Promise<ServingAuthority | AuthorityProblem> {
   const { leaseMs, issuer, ports, after, svid, reports, version, onProblem, bundle = () => null } = parts;
   const pending = new PendingChanges();
   const engine = parts.engine.replicas === undefined ? parts.engine : noting(parts.engine, pending);
   const epoch = await engine.epoch();
   const place = await placeOf(engine);
-  if (isStoreFailure(epoch)) return { problem: epoch.detail };
-  if (isStoreFailure(place)) return { problem: place.detail };
+  // A database that does not answer, or has no standby, comes back; a state file that fails does not.
+  const mayPass = engine.replicas !== undefined;
+  if (isStoreFailure(epoch)) return { problem: epoch.detail, mayPass };
+  if (isStoreFailure(place)) return { problem: place.detail, mayPass };
   // After the head: what changes later comes with the feed.
   if ((await parts.readKeys?.(place.seq)) === false)
-    return { problem: 'the keys of tokens cannot be read from the database' };
+    return { problem: 'the keys of tokens cannot be read from the database', mayPass };
   const limits = new PeerLimits(ports.monotonicMs);
   const followers = new Followers({
     limits,

@@ -19,6 +19,7 @@ import { awaitedSvid } from './own-svid.ts';
 import { openReceivedRecords } from './received-records.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
+import type { Waits } from './waits.ts';
 
 /** Starts to serve sidecars, where the configuration names addresses for them; `null` where it does not. */
 export async function startAuthorityRole(
@@ -42,11 +43,13 @@ export async function startAuthorityRole(
     issuer,
     signingKeys,
     readKeys,
+    waits,
     closers,
   }: {
     readonly issuer: IssuerConfig | null;
     readonly signingKeys: OwnKeys | null;
     readonly readKeys: AuthorityParts['readKeys'] | null;
+    readonly waits: Waits;
     readonly closers: Pick<Closers, 'push'>;
   },
 ): Promise<ServingAuthority | null | StartProblem> {
@@ -75,7 +78,7 @@ export async function startAuthorityRole(
   const leaseMs = leaseSeconds * 1_000;
   const former = formerLease(parts, leaseMs);
   if (former !== null && 'problem' in former) return former;
-  const serving = await startAuthority({
+  const authorityParts: AuthorityParts = {
     listen,
     sidecars: () => sidecars,
     leaseMs,
@@ -93,7 +96,8 @@ export async function startAuthorityRole(
     ports,
     after,
     onProblem: (line) => log(line, 'authority'),
-  });
+  };
+  const serving = await waits.until<ServingAuthority | StartProblem>(() => startAuthority(authorityParts));
   if (!('targets' in serving)) return serving;
   closers.push(() => serving.close());
   if (former !== null) closers.push(after(former.longestMs + MARGIN_MS, former.formerAreOver));

@@ -62,12 +62,12 @@ export const startRemit = (config: Config, options: RemitOptions): Promise<Remit
     const admin = await openAdmin(config, { gate: waits.gate, closers });
     if (isStartProblem(admin)) return admin;
     const parts = await openParts(config, options, { waits, closers });
-    return isStartProblem(parts) ? parts : startRoles(parts, { admin, closers });
+    return isStartProblem(parts) ? parts : startRoles(parts, { admin, waits, closers });
   });
 
 async function startRoles(
   parts: Parts,
-  { admin, closers }: { readonly admin: OpenAdmin; readonly closers: Closers },
+  { admin, waits, closers }: { readonly admin: OpenAdmin; readonly waits: Waits; readonly closers: Closers },
 ): Promise<Omit<Remit, 'close'> | StartProblem> {
   const { config, stateFile, ledger, policyLoads, svid, telemetry, metrics, faults, stateHealth, log } = parts;
   let serving: ServingAuthority | null = null;
@@ -86,7 +86,7 @@ async function startRoles(
       ? null
       : await (
           await import('./authority-role.ts')
-        ).startAuthorityRole(parts, { issuer: config.issuer, signingKeys, readKeys, closers });
+        ).startAuthorityRole(parts, { issuer: config.issuer, signingKeys, readKeys, waits, closers });
   if (authority !== null && !('targets' in authority)) return authority;
   serving = authority;
   const enforcement =

@@ -101,7 +101,7 @@ describe('a process that starts before what it needs', () => {
 
   it('waits for a bundle of policies', async () => {
     const publisher = await BundlePublisher.create(folder);
-    await serve({ policies: { bundle: { from: 'bundle.jws', keys: 'bundle-keys.json' } } });
+    await serve({ policies: { bundle: { from: 'bundle.jws', name: 'prod', keys: 'bundle-keys.json' } } });
     await waitsFor('');
     expect(await asked('/readyz')).toContain('bundle.jws');
     await publisher.publish(1);
