@@ -197,24 +197,30 @@ for (const version of envoyVersions) {
       expect(hosts).toEqual(status === 200 ? [seen.at(-1)?.call.host] : []);
     });
 
-    it.each<[string, OneHandler]>([
+    it.each<[string, OneHandler, 'internal' | 'check.deadline']>([
       [
         'throws',
         () => {
           throw new Error('bug');
         },
+        'internal',
       ],
-      ['rejects', () => Promise.reject(new Error('bug'))],
-      ['never answers', () => new Promise<never>(() => {})],
-      ['answers nothing', async () => new Uint8Array(0)],
+      ['rejects', () => Promise.reject(new Error('bug')), 'internal'],
+      ['never answers', () => new Promise<never>(() => {}), 'check.deadline'],
+      ['answers nothing', async () => new Uint8Array(0), 'internal'],
       [
         'has a check that throws',
         handlerOf(() => {
           throw new Error('bug');
         }),
+        'internal',
       ],
-      ['has a check that answers nonsense', handlerOf(async () => ({ ...answerWith({ decision: {} as never }) }))],
-    ])('denies a request whose handler %s, even where errors let requests pass', async (name, handler) => {
+      [
+        'has a check that answers nonsense',
+        handlerOf(async () => ({ ...answerWith({ decision: {} as never }) })),
+        'internal',
+      ],
+    ])('denies a request whose handler %s, even where errors let requests pass', async (_name, handler, reason) => {
       wire.handler = handler;
       const listeners = ['raw', 'merged', 'open'] as const;
       const asked = async () => {
@@ -223,12 +229,14 @@ for (const version of envoyVersions) {
       };
       let answers = await asked();
       // On a busy machine the answer at the deadline may come after Envoy has given up. All others come at once.
-      const most = name === 'never answers' ? 5 : 1;
+      const most = reason === 'check.deadline' ? 5 : 1;
       for (let tries = 1; tries < most && answers.some(({ status }) => status !== 503); tries += 1)
         answers = await asked();
       for (const answer of answers) {
-        expect(answer).toMatchObject({ status: 503, body: expect.stringContaining('"internal"') });
-        expect(answer.headers.get('x-remit-decision')).toMatch(/^deny;reason=internal;id="[0-9a-f-]{36}"$/);
+        expect(answer).toMatchObject({ status: 503, body: expect.stringContaining(`"${reason}"`) });
+        expect(answer.headers.get('x-remit-decision')).toMatch(
+          new RegExp(`^deny;reason=${reason.replace('.', '[.]')};id="[0-9a-f-]{36}"$`),
+        );
       }
       expect(wire.forwarded).toEqual([]);
     });
