@@ -15,8 +15,9 @@ const STANDBYS = `SELECT coalesce(application_name, '') AS name, coalesce(host(c
   FROM pg_stat_replication ORDER BY behind DESC NULLS FIRST, name LIMIT ${MAX_STANDBYS}`;
 
 /**
- * The oldest transaction, prepared transaction or snapshot of a standby in this database, by whomever: while it lasts, no version of a row is removed,
- * and beats take longer and longer. Those that a role may not see have no start.
+ * The oldest transaction or prepared transaction in this database, whoever began it: while it lasts, no version of a row is removed, and beats
+ * take longer and longer. Those that a role may not see have no start. Standbys with `hot_standby_feedback` and replication slots keep rows too,
+ * but the server has only a transaction id for them, without an instant: the run-book says how to look for them.
  */
 const OPEN = `SELECT floor(extract(epoch FROM clock_timestamp() - min(began)))::bigint AS seconds FROM (
     SELECT xact_start AS began FROM pg_stat_activity
