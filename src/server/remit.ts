@@ -18,6 +18,7 @@ import { measureRoles } from './measures.ts';
 import type { Parts } from './parts.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
+import { lockStateFile } from './state.ts';
 import type { StateFile } from './state.ts';
 import { openTokenKeys, untilKeySigns } from './token-keys.ts';
 import { openTransactions } from './transactions.ts';
@@ -59,6 +60,9 @@ export const startRemit = (config: Config, options: RemitOptions): Promise<Remit
   startedOrClosed(options.log, async (closers) => {
     const { ports, log, stop = null } = options;
     const waits = new Waits({ ports, after, log, stop });
+    const lock = config.state.kind === 'sqlite' ? lockStateFile(config.state.path) : null;
+    if (isStartProblem(lock)) return lock;
+    if (lock !== null) closers.push(() => lock.release());
     const admin = await openAdmin(config, { gate: waits.gate, closers });
     if (isStartProblem(admin)) return admin;
     const parts = await openParts(config, options, { waits, closers });

@@ -6,6 +6,7 @@ import { stateFormat } from '../state/sqlite/schema.ts';
 import { AuthorityThread } from '../state/sqlite/authority-thread.ts';
 import type { AuthorityThreadOptions } from '../state/sqlite/authority-thread.ts';
 import type { StateAccess } from '../state/sqlite/direct-authority.ts';
+import type { FileLock } from '../sqlite/file-lock.ts';
 import { lockState } from '../state/sqlite/state-lock.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
@@ -90,16 +91,29 @@ export interface StateServices {
   readonly closers: { push(closer: () => unknown): void };
 }
 
-/** Opens the state file at a path. A lock keeps other processes from serving with it. */
+/**
+ * Keeps other processes from serving with a state file. It comes before all else of a start: a second process would fail at its first address
+ * otherwise, which says nothing of the state, or wait for its SVID.
+ */
+export function lockStateFile(path: string): FileLock | StartProblem {
+  const lock = lockState(path);
+  if (!isStoreFailure(lock)) return lock;
+  const pending = lock.code === 'busy' ? pendingVersion(path, stateFormat) : null;
+  // Not as its sidecar: the process that serves is of another release.
+  return pending === null || isStoreFailure(pending)
+    ? { problem: lock.detail }
+    : {
+        problem: `the state file \`${path}\` must be migrated, but is in use: stop the process that serves with it first`,
+      };
+}
+
+/** Opens the state file at a path. INVARIANT: the caller holds it (`lockStateFile`) until this is closed. */
 export async function openStateFile(
   path: string,
   { ports, log, hasSidecars, onFatal, onRecords, onWrite, closers }: StateServices,
 ): Promise<State | StartProblem> {
   const outdated = broughtUpToDate(path, log);
   if (outdated !== null) return outdated;
-  const lock = lockState(path);
-  if (isStoreFailure(lock)) return { problem: lock.detail };
-  closers.push(() => lock.release());
   const failing = ({ detail }: { readonly detail: string }): void => onFatal(detail);
   const thread = await AuthorityThread.open(path, { ...ports, onFatal: failing, onRecords, onWrite });
   if (isStoreFailure(thread)) return { problem: thread.detail };
@@ -129,33 +143,17 @@ const sharedUsesOf = (authority: Upkeep, reader: StateReader): SharedUses => ({
   write: (uses) => authority.writeUses(uses, { name: 'authority', audiences: null }),
 });
 
-/** Migrates a state file of an earlier release, for which it locks the file exclusively. Returns why it could not, or `null`. */
+/** Migrates a state file of an earlier release. Returns why it could not, or `null`. */
 function broughtUpToDate(path: string, log: Log): StartProblem | null {
-  const pending = pendingVersion(path, stateFormat);
-  if (pending === null) return null;
-  if (isStoreFailure(pending)) return { problem: pending.detail };
-  const lock = lockState(path);
-  if (isStoreFailure(lock))
-    return {
-      problem: `the state file \`${path}\` must be migrated, but is in use: stop the process that serves with it first`,
-    };
-  try {
-    const migrated = migrateFile(path, stateFormat, { keepsCopy: true });
-    if (isStoreFailure(migrated)) return { problem: migrated.detail };
-    if (migrated !== null) {
-      const { from, to, copy } = migrated;
-      log(
-        `state file \`${path}\`: migrated from schema version ${from} to ${to}; the former file is kept as \`${copy}\``,
-        'migrated',
-        {
-          from,
-          to,
-          copy,
-        },
-      );
-    }
-    return null;
-  } finally {
-    lock.release();
+  const migrated = migrateFile(path, stateFormat, { keepsCopy: true });
+  if (isStoreFailure(migrated)) return { problem: migrated.detail };
+  if (migrated !== null) {
+    const { from, to, copy } = migrated;
+    log(
+      `state file \`${path}\`: migrated from schema version ${from} to ${to}; the former file is kept as \`${copy}\``,
+      'migrated',
+      { from, to, copy },
+    );
   }
+  return null;
 }
