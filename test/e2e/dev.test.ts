@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
@@ -118,7 +118,11 @@ describeWith(envoyPart(), 'remit dev --policies', (envoy) => {
 
   it('serves an example folder with a base, and an agent without a task', async () => {
     const example = join(root, 'cedar-policies/examples/legacy-exception');
-    const dev = await started(['--policies', example, '--base', join(root, 'cedar-policies')], place());
+    const expired = join(place().folder, 'expired-exception');
+    mkdirSync(expired);
+    for (const name of readdirSync(example).filter((file) => file.startsWith('legacy.') || file === 'actions.yaml'))
+      writeFileSync(join(expired, name), readFileSync(join(example, name), 'utf8').replaceAll('2030-', '2026-'));
+    const dev = await started(['--policies', expired, '--base', join(root, 'cedar-policies')], place());
     running.push(dev);
     const blocks = blocksOf(dev.out());
     // Its exception has expired, and with it the permission.
