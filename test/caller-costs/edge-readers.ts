@@ -276,6 +276,7 @@ export const notAtTheEdge: Readonly<Record<string, string>> = {
   'agent-run/forward/http1-answer.ts': 'an answer of the upstream',
   'agent-run/forward/listener.ts': 'sockets; requests are read by gated',
   'agent-run/forward/local-answer.ts': 'texts of our own',
+  'agent-run/forward/places.ts': 'sockets',
   'agent-run/forward/request-body.ts': 'keeps bytes and reads none',
   'agent-run/forward/undecided.ts': 'an answer of the upstream',
   'agent-run/forward/upstream-connections.ts': 'sockets',

@@ -4,6 +4,7 @@ import {
   createServer as createHttp2Server,
   type Http2Server,
   type IncomingHttpHeaders,
+  type Http2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
@@ -15,6 +16,7 @@ import { answerStream, forwardHttp2 } from './http2-request.ts';
 import { type LocalAnswer, localAnswerBytes, refusal } from './local-answer.ts';
 import { gated, type LocalGate, type PassedRequest } from './local-gate.ts';
 import { type HeaderLines, valuesOf } from './passed-headers.ts';
+import { Places } from './places.ts';
 import { answerUpgrade, forwardUpgrade } from './upgrade.ts';
 
 /** Bounds of one listener. A body may take as long as it takes. */
@@ -50,7 +52,9 @@ export interface ListenerRules {
 export class ForwardListener {
   readonly #server: Server;
   readonly #http2: Http2Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #places = new Places(MAX_CONNECTIONS);
+  /** The connection of each session of HTTP/2. */
+  readonly #sessions = new WeakMap<Http2Session, Socket>();
   /** 0 on a Unix socket. */
   readonly port: number;
 
@@ -61,11 +65,13 @@ export class ForwardListener {
     this.port = typeof address === 'object' ? (address?.port ?? 0) : 0;
     const [http1] = server.listeners('connection') as ((socket: Socket) => void)[];
     server.removeAllListeners('connection').on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
+      if (!this.#places.taken(socket)) return;
       byFirstBytes(socket, {
         http1: (spoken) => http1?.call(server, spoken),
-        http2: (spoken) => void this.#http2.emit('connection', spoken),
+        http2: (spoken) => {
+          this.#http2.once('session', (session: Http2Session) => this.#sessions.set(session, spoken));
+          this.#http2.emit('connection', spoken);
+        },
       });
     });
   }
@@ -74,7 +80,6 @@ export class ForwardListener {
   static async open(place: ListenerPlace): Promise<ForwardListener | Problem> {
     // Others go on as plain requests: a client that offers h2c is content with HTTP/1.1. @see RFC 9110 section 7.8
     const server = createServer({ ...limits, shouldUpgradeCallback: isForUpgrade });
-    server.maxConnections = MAX_CONNECTIONS;
     const failed = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
       server.once('error', resolve);
       server.listen('path' in place ? place : { host: '127.0.0.1', port: place.port }, () => resolve(null));
@@ -93,6 +98,7 @@ export class ForwardListener {
       last.set(request.socket, response);
       const passed = admitted(request, { forwarded, rules });
       if ('status' in passed) return answerLocally(response, passed);
+      this.#places.admit(request.socket);
       const call = { request, response, rest: passed.rest, prefix };
       // What Node.js refuses to send on, such as characters outside of ASCII in a path.
       return void forwardHttp1(call, forwarded).catch(() => answerLocally(response, malformed));
@@ -105,6 +111,7 @@ export class ForwardListener {
         socket.on('error', () => socket.destroy());
         const passed = admitted(request, { forwarded, rules });
         if ('status' in passed) return answerUpgrade({ request, socket }, passed);
+        this.#places.admit(socket);
         // Node.js that cannot ask which requests to upgrade gives all of them.
         if (!isForUpgrade(request)) return answerUpgrade({ request, socket }, noUpgrade);
         const call = { request, socket, head, rest: passed.rest, prefix };
@@ -125,6 +132,7 @@ export class ForwardListener {
         stream.on('error', () => undefined);
         const passed = admittedStream(lines, { forwarded, rules });
         if ('status' in passed) return answerStream({ stream, lines }, passed);
+        this.#places.admit(stream.session && this.#sessions.get(stream.session));
         const isEnded = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
         const call = { stream, method: headers[':method'] ?? '', lines, isEnded, rest: passed.rest, prefix };
         return void forwardHttp2(call, forwarded).catch(() => stream.destroy());
@@ -135,7 +143,7 @@ export class ForwardListener {
   /** Refuses new connections and closes open ones. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => void this.#server.close(() => resolve()));
-    for (const socket of this.#sockets) socket.destroy();
+    this.#places.destroy();
     await closed;
   }
 }
