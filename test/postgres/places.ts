@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 import { migratePostgres } from '../../src/state/postgres/migrate.ts';
+import { PARTS_OF_SETTLED } from '../../src/state/postgres/settled-parts.ts';
 import { must, mustFind } from '../builders/must.ts';
 import { startPostgres } from './postgres.ts';
 import type { Postgres } from './postgres.ts';
@@ -71,6 +72,14 @@ export class PostgresPlaces {
   async outbox(url: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
     const rows = await this.sql(url, 'SELECT bytes FROM remit.outbox ORDER BY seq');
     return rows.map(({ bytes }) => JSON.parse(Buffer.from(bytes as Uint8Array).toString('utf8')));
+  }
+
+  /** Makes what was settled older by slots: its age goes by the clock of the database, which no test sets. */
+  async age(url: string, slots: number): Promise<void> {
+    await this.sql(url, 'UPDATE remit.settled SET slot = slot - $1::bigint, part = (slot - $1::bigint) % $2::bigint', [
+      slots,
+      PARTS_OF_SETTLED,
+    ]);
   }
 
   #passwordFile(role: string): string {

@@ -44,7 +44,7 @@ const node = (address: string | null) => ({
 /** A process that may serve one audience. */
 const serving = (audience: string) => ({ name: 'one', audiences: [audience] });
 
-describeEach('contract of the state', ({ name, open, place, spent, outbox }) => {
+describeEach('contract of the state', ({ name, open, place, spent, outbox, age }) => {
   let nowMs = 1_000;
   const clock = agreeing(() => nowMs);
 
@@ -168,13 +168,15 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox }) => 
   });
 
   it('remembers decisions for 10 minutes, and forgets them within 30, in bounded steps', async () => {
-    const { state } = await opened();
+    const { state, file } = await opened();
     const settled = Array.from({ length: 300 }, (_, n) => state.settling.settle(use(`d-${n}`, calls(300))));
     expect((await Promise.all(settled)).every((one) => one === null)).toBe(true);
     nowMs += 599_999;
+    await age(file, 1);
     expect(await state.authority.prune(0)).toEqual({ tasks: 0, isMore: false });
     expect(await state.settling.settle(use('d-299', calls(300)))).toBeNull();
     nowMs += 1_200_001;
+    await age(file, 2);
     for (let isMore = true; isMore;) ({ isMore } = must(await state.authority.prune(0)));
     // Its task has ended by then, which only a forgotten decision is told.
     expect(await state.settling.settle(use('d-299', calls(300)))).toBe('ended');

@@ -17,10 +17,14 @@ export interface Implementation {
   readonly spent: (place: string, taskId: string) => Promise<number>;
   /** The records that wait for the ledger, read likewise. */
   readonly outbox: (place: string) => Promise<readonly Readonly<Record<string, unknown>>[]>;
+  /** Makes decisions older by slots of ten minutes, if their age does not go by the clock that the state was opened with. */
+  readonly age: (place: string, slots: number) => Promise<void>;
 }
 
 const outboxOfFile = async (file: string) => outboxOf(file);
 const spentInFile = async (file: string, taskId: string): Promise<number> => spentIn(file, taskId);
+
+const byItsClock = async (): Promise<void> => undefined;
 
 /** Runs a suite for each implementation. */
 export function describeEach(title: string, suite: (implementation: Implementation) => void): void {
@@ -28,7 +32,8 @@ export function describeEach(title: string, suite: (implementation: Implementati
   afterAll(remove);
   for (const [name, open] of Object.entries<OpenState>(fileImplementations)) {
     const place = async (): Promise<string> => join(folder(), 'state.db');
-    describe(`${title}: ${name}`, () => suite({ name, open, place, spent: spentInFile, outbox: outboxOfFile }));
+    describe(`${title}: ${name}`, () =>
+      suite({ name, open, place, spent: spentInFile, outbox: outboxOfFile, age: byItsClock }));
   }
   describeWith(postgresPart(), `${title}: postgres`, (binaries) => {
     const places = new PostgresPlaces(binaries, folder());
@@ -42,6 +47,7 @@ export function describeEach(title: string, suite: (implementation: Implementati
       place: () => places.next(),
       spent: (url, taskId) => places.spent(url, taskId),
       outbox: (url) => places.outbox(url),
+      age: (url, slots) => places.age(url, slots),
     });
   });
 }
