@@ -33,7 +33,7 @@ export const HOST_FAULTS: readonly HostFault[] = [
   [
     'hosts/istio',
     'an unknown service',
-    [MESH, 'service: ext-authz-grpc.local', 'service: ext-auth-grpc.local'],
+    [MESH, 'service: ext-authz.remit.local', 'service: ext-auth-grpc.local'],
     'istio.service-unknown',
   ],
   ['hosts/istio', 'a port of HTTP', ['remit.yaml', 'protocol: GRPC', 'protocol: HTTP'], 'istio.port-http1'],

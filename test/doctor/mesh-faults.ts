@@ -123,7 +123,7 @@ export const ISTIO_FAULTS: readonly HostFault[] = [
     [
       'remit.yaml',
       'endpoints: [{ address: 127.0.0.1, ports: { grpc: 9470 } }]\n',
-      'endpoints: [{ address: 192.0.2.1, ports: { grpc: 9470 } }]\n---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: { name: remit, namespace: istio-system }\nspec: { host: ext-authz-grpc.local, trafficPolicy: { tls: { mode: DISABLE } } }\n',
+      'endpoints: [{ address: 192.0.2.1, ports: { grpc: 9470 } }]\n---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: { name: remit, namespace: istio-system }\nspec: { host: ext-authz.remit.local, trafficPolicy: { tls: { mode: DISABLE } } }\n',
     ],
     'istio.impostor',
   ],
