@@ -40,7 +40,7 @@ const connected = async (): Promise<Socket> => {
 
 // Issue 37, point 19.
 describe('the connections of a forwarder', () => {
-  it('are not all taken by those who do not know its secret, whatever they send', async () => {
+  it('are not all taken by those who do not know its secret, who begin a request or send nothing', async () => {
     const before = await connected();
     const session = connectHttp2(`http://127.0.0.1:${forwarder.port}`);
     const path = { ':path': `${forwarder.prefix}/v1`, 'x-h2': '1' };
@@ -49,7 +49,8 @@ describe('the connections of a forwarder', () => {
     for (let count = 0; count < 600; count += 1) {
       const stranger = await connected();
       strangers.push(stranger);
-      if (count % 2 === 0) stranger.write(`GET /none HTTP/1.1\r\nhost: 127.0.0.1:${forwarder.port}\r\n\r\n`);
+      // The rest of it never comes: an answered stranger would be gone.
+      if (count % 2 === 0) stranger.write('GET /none HTTP/1.1\r\n');
     }
     const after = await connected();
     expect([await answered(after), await answered(before), session.destroyed]).toEqual([true, true, false]);
