@@ -25,6 +25,9 @@ export async function openAdmin(
   try {
     return { server, port: await server.listen(listen) };
   } catch (error) {
-    return { problem: `admin cannot listen on \`${addressText(listen)}\`: ${codeOf(error)}` };
+    const code = codeOf(error);
+    const wayOut =
+      code === 'EADDRINUSE' ? ': another process listens there; end it, or set another `admin.listen`' : '';
+    return { problem: `admin cannot listen on \`${addressText(listen)}\`: ${code}${wayOut}` };
   }
 }

@@ -124,7 +124,12 @@ describeWith(envoyPart(), 'two authorities on one PostgreSQL, and two sidecars',
     ])('are not joined by an authority of $what', async ({ change, trustDomains = ['acme.test'] }) => {
       const settings = parse(await readFile(join(fleet.folder, 'authority.yaml'), 'utf8'));
       const other = join(fleet.folder, 'other-fleet.yaml');
-      await writeFile(other, stringify({ ...settings, trustDomains, issuer: { ...settings.issuer, ...change } }));
+      // That of the file is taken by the authority that runs.
+      const admin = { listen: '127.0.0.1:0' };
+      await writeFile(
+        other,
+        stringify({ ...settings, trustDomains, admin, issuer: { ...settings.issuer, ...change } }),
+      );
       const problem = 'the database belongs to the fleet of issuer `https://issuer.acme.test` in `acme.test`';
       const served = await ran(['serve', '--config', other]);
       expect([served.code, served.err]).toEqual([2, expect.stringContaining(problem)]);
