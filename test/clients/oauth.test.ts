@@ -117,6 +117,12 @@ describeWith(envoyPart(), 'stock clients', (envoy) => {
       expect([seen.first.scope, seen.secret]).toEqual(['payments.read', 'invalid_client']);
     });
 
+    it('Authlib with Basic and an empty secret, or its None, is taken at every endpoint', async () => {
+      const seen = await run(python('oauth_basic.py'), { PYTHONPATH: packages });
+      const each = [true, true, 200, false];
+      expect(JSON.parse(seen)).toEqual([each, each]);
+    });
+
     it('requests-oauthlib signs in with its default client authentication, and renews within its task', async () => {
       const seen = await renewsOneTask(python('oauth_requests.py'), { PYTHONPATH: packages });
       expect(seen).toMatchObject({ secret: 'invalid_client', updated: 1 });

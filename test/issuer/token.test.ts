@@ -31,6 +31,7 @@ afterAll(async () => {
 const plannerId = 'spiffe://acme.test/ns/agents/sa/planner';
 const reporterId = 'spiffe://acme.test/ns/agents/sa/reporter';
 const basic = (id: string, secret: string): string => `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`;
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const leafOf = (pem: string) => must(leafFromPem(pem));
 
 describe('POST /oauth/token', () => {
@@ -494,18 +495,37 @@ describe('POST /oauth/token', () => {
   );
 
   it.each([
-    ['as it is', plannerId],
-    ['url-encoded', encodeURIComponent(plannerId)],
-  ])('takes Basic with its own id %s and an empty secret for client_id', async (_name, id) => {
-    const headers = { ...formHeaders, authorization: basic(id, '') };
+    ['as it is', `Basic ${base64(`${plannerId}:`)}`],
+    ['url-encoded', `Basic ${base64(`${encodeURIComponent(plannerId)}:`)}`],
+    ['url-encoded in lower case', `Basic ${base64(`${encodeURIComponent(plannerId).toLowerCase()}:`)}`],
+    ['url-encoded in part', `Basic ${base64(`${plannerId.replace(':', '%3A')}:`)}`],
+    ['after another spelling of the scheme', `basic ${base64(`${plannerId}:`)}`],
+    ['and the None of Python, as Authlib writes no secret', `Basic ${base64(`${plannerId}:None`)}`],
+  ])('takes Basic with its own id %s for client_id, at each endpoint of a form', async (_name, authorization) => {
+    const headers = { ...formHeaders, authorization };
     const body = new URLSearchParams({
       grant_type: 'client_credentials',
       client_secret: '',
       resource: audience,
       authorization_details: details(),
+      token: 'x',
     }).toString();
-    expect((await bench.ask('/oauth/token', { method: 'POST', body, headers })).status).toBe(200);
-    expect((await bench.ask('/oauth/token', { as: bench.reporter, method: 'POST', body, headers })).status).toBe(401);
+    for (const path of ['/oauth/token', '/intents/check', '/oauth/introspect', '/oauth/revoke']) {
+      expect([path, (await bench.ask(path, { method: 'POST', body, headers })).status]).toEqual([path, 200]);
+      const foreign = await bench.ask(path, { as: bench.reporter, method: 'POST', body, headers });
+      expect([path, foreign.status, foreign.json['error']]).toEqual([path, 401, 'invalid_client']);
+    }
+  });
+
+  it.each([
+    ['a secret', `${plannerId}:none`],
+    ['a part of its id', `${plannerId.slice(0, -1)}:`],
+    ['no secret at all', plannerId],
+    ['escapes that are none', `${plannerId}%zz:`],
+  ])('refuses Basic with %s', async (_name, text) => {
+    const headers = { ...formHeaders, authorization: `Basic ${base64(text)}` };
+    const answer = await bench.ask('/oauth/introspect', { method: 'POST', body: 'token=x', headers });
+    expect([answer.status, answer.json['error']]).toEqual([401, 'invalid_client']);
   });
 
   it('accepts a charset, ignores unknown parameters, and treats empty ones as absent', async () => {
