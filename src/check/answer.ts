@@ -60,11 +60,16 @@ export const answerTo = (
 /** The metadata URL of the server that was called, for a denial; `null` for an allow. */
 function metadataUrlFor(services: CheckServices, decision: Decision, facts: Facts): string | null {
   const server = isDeny(decision) ? serverOf(services, facts) : null;
-  return server === null ? null : services.resourceMetadataUrl(server.id);
+  return server === null ? null : services.resourceMetadataUrl(server.id, otherPort(server, facts));
+}
+
+/** The port in the authority, at the host of the audience; `null` if it has none. Other hosts have other ports in front of Envoy. */
+function otherPort({ audience }: Pick<Server, 'audience'>, { call }: Facts): number | null {
+  return isDeny(call) || new URL(audience).hostname !== call.host ? null : call.port;
 }
 
 /** The called server, also where the action is not known; `null` for hosts and paths of no server. */
-function serverOf({ policies }: CheckServices, { action, call }: Facts): Pick<Server, 'id'> | null {
+function serverOf({ policies }: CheckServices, { action, call }: Facts): Pick<Server, 'id' | 'audience'> | null {
   if (!isDeny(action)) return action.server;
   const inForce = policies();
   if (isDeny(call) || isDeny(inForce)) return null;

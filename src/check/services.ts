@@ -90,8 +90,8 @@ export interface CheckServices {
   readonly transactionToken: TransactionTokenSigner | null;
   /** Whether a verified caller is told of a denial what helps to mend the call, besides its reason. */
   readonly denialDetails: 'verified' | 'none';
-  /** The URL of a server's protected resource metadata; `null` where none is published. */
-  readonly resourceMetadataUrl: (serverId: string) => string | null;
+  /** The URL of a server's protected resource metadata, at the port called if it is not the audience's; `null` where none is published. */
+  readonly resourceMetadataUrl: (serverId: string, port: number | null) => string | null;
 }
 
 /** The agent behind a hop. */

@@ -48,7 +48,8 @@ const routes: readonly Route[] = [
 ];
 
 const TASK_ID = '(?<taskId>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})';
-const SERVER_ID = '(?<serverId>[a-z0-9_-]{1,63})';
+/** With the port that the client called, if it is said. */
+const SERVER_ID = '(?<serverId>[a-z0-9_-]{1,63}(?::[1-9][0-9]{0,4})?)';
 
 /** The endpoint of a request, its kind, and the ids in its path (`''` where there is none). */
 export interface FoundEndpoint {

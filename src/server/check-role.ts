@@ -285,9 +285,9 @@ function servicesOf(
     onChecked: observerOf(parts),
     transactionToken,
     denialDetails: config.extAuthz.denialDetails,
-    resourceMetadataUrl: (id) => {
+    resourceMetadataUrl: (id, port) => {
       const url = issuer?.url ?? announced.issuer;
-      return url === null ? null : resourceMetadataUrl(url, { id });
+      return url === null ? null : resourceMetadataUrl(url, { id }, port);
     },
   };
 }

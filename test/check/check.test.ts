@@ -833,7 +833,10 @@ const withToken = (claims: Readonly<Record<string, unknown>>): HttpCall =>
   httpCall({ headers: new Map([['authorization', [`Bearer ${mint(key, claims)}`]]]) });
 
 describe('resourceMetadataUrl of an answer', () => {
-  const metadata = { resourceMetadataUrl: (id: string) => `https://issuer.test/${id}` };
+  const metadata = {
+    resourceMetadataUrl: (id: string, port: number | null) =>
+      `https://issuer.test/${id}${port === null ? '' : `:${port}`}`,
+  };
   it.each<[string, HttpCall, string | null]>([
     ['no token', httpCall(), 'https://issuer.test/payments'],
     ['no token, on a route that no server has', httpCall({ path: '/none' }), 'https://issuer.test/payments'],
@@ -841,6 +844,7 @@ describe('resourceMetadataUrl of an answer', () => {
     ['no token, as GET with a body', httpCall({ body: Buffer.from('x') }), 'https://issuer.test/payments'],
     ['a token of another server', withToken({ aud: 'https://files.acme.test' }), 'https://issuer.test/payments'],
     ['a token of another issuer', withToken({ iss: 'https://other.test' }), 'https://issuer.test/payments'],
+    ['no token, at a port', httpCall({ port: 8_443 }), 'https://issuer.test/payments:8443'],
     ['a token at a host of no server', httpCall({ host: 'nobody.acme.test' }), null],
   ])('names the called server for a call with %s', async (_name, call, url) => {
     const [answer] = await answersTo(servicesWith(metadata), [call]);

@@ -18,6 +18,8 @@ import { clientPart, describeWith, envoyPart } from '../parts.ts';
 
 const AGENT = 'spiffe://acme.test/ns/agents/sa/planner';
 const HOST = 'files.acme.test';
+/** As in the URL that clients of another port than that of HTTPS have. */
+const HOST_WITH_PORT = `${HOST}:8443`;
 const SCOPE = 'files.mcp.session files.read';
 
 /** What both SDKs for TypeScript have. */
@@ -117,10 +119,18 @@ describeWith(envoyPart(), 'the sign-in of an MCP SDK with client credentials', (
     },
   );
 
+  it('is led at a port to the metadata of the server there', async () => {
+    const response = await (await fetchAsPlanner())(`https://${HOST_WITH_PORT}/mcp`);
+    const named = /resource_metadata="([^"]+)"/.exec(response.headers.get('www-authenticate') ?? '')?.[1] ?? '';
+    expect(named).toBe(`${issuer.origin}/.well-known/oauth-protected-resource/files:8443`);
+    const metadata = await (await fetchAsPlanner())(named);
+    expect(await metadata.json()).toMatchObject({ resource: `https://${HOST_WITH_PORT}` });
+  });
+
   /** One of the two SDKs for TypeScript; their parts have the same names. */
-  async function signsIn(sdk: TypeScriptSdk): Promise<void> {
+  async function signsIn(sdk: TypeScriptSdk, host: string): Promise<void> {
     const before = tasks();
-    const transport = new sdk.StreamableHTTPClientTransport(new URL(`https://${HOST}/mcp`), {
+    const transport = new sdk.StreamableHTTPClientTransport(new URL(`https://${host}/mcp`), {
       authProvider: new sdk.ClientCredentialsProvider({
         clientId: AGENT,
         clientSecret: '',
@@ -137,20 +147,23 @@ describeWith(envoyPart(), 'the sign-in of an MCP SDK with client credentials', (
     expect(tasks()).toBe(before + 1);
   }
 
-  it('1.x for TypeScript gets a token by its scope, without a secret', () =>
-    signsIn({ Client, ClientCredentialsProvider, StreamableHTTPClientTransport }));
+  const hosts = [HOST, HOST_WITH_PORT] as const;
+
+  it.each(hosts)('1.x for TypeScript gets a token by its scope at %s, without a secret', (host) =>
+    signsIn({ Client, ClientCredentialsProvider, StreamableHTTPClientTransport }, host),
+  );
 
   describeWith(clientPart('mcp-typescript-2'), 'of TypeScript', (folder) => {
-    it('2.x gets a token by its scope, without a secret', async () => {
+    it.each(hosts)('2.x gets a token by its scope at %s, without a secret', async (host) => {
       const entry = join(folder, 'node_modules/@modelcontextprotocol/client/dist/index.mjs');
       // The same classes as those of 1.x, as far as they are used here.
-      await signsIn((await import(pathToFileURL(entry).href)) as TypeScriptSdk);
+      await signsIn((await import(pathToFileURL(entry).href)) as TypeScriptSdk, host);
     });
   });
 
   for (const version of ['mcp-python-1', 'mcp-python-2'] as const) {
     describeWith(clientPart(version), 'of the Python SDK', (packages) => {
-      it(`${version} gets what policies grant of all scopes, and renews it within its task`, async () => {
+      it.each(hosts)(`${version} at %s gets what policies grant, and renews it within its task`, async (host) => {
         const before = tasks();
         const { stdout } = await promisify(execFile)('python3', [join(import.meta.dirname, 'python/mcp_sign_in.py')], {
           env: {
@@ -158,6 +171,7 @@ describeWith(envoyPart(), 'the sign-in of an MCP SDK with client credentials', (
             PYTHONPATH: packages,
             AGENT,
             HOST_NAME: HOST,
+            URL_HOST: host,
             ENVOY_PORT: String(domain.stage.envoyPort),
             ISSUER: issuer.origin,
             BUNDLE: join(scratch.folder, 'bundle.pem'),

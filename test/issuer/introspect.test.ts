@@ -232,6 +232,19 @@ describe('GET /.well-known/oauth-protected-resource', () => {
     });
   });
 
+  it.each([
+    ['8443', `${audience}:8443`],
+    ['443', audience],
+  ])('names the resource at the port %s that a client called', async (port, resource) => {
+    const url = new URL(resourceMetadataUrl(issuerUrl, { id: 'payments' }, Number(port)));
+    expect(url.pathname).toBe(`/.well-known/oauth-protected-resource/payments:${port}`);
+    expect((await bench.ask(url.pathname)).json).toMatchObject({ resource });
+  });
+
+  it.each(['0', '65536', '08443', '84430000', '', 'x', '8443:1'])('is 404 for the port %j', async (port) => {
+    expect((await bench.ask(`/.well-known/oauth-protected-resource/payments:${port}`)).status).toBe(404);
+  });
+
   it('is 404 for an unknown server', async () => {
     expect((await bench.ask('/.well-known/oauth-protected-resource/none')).status).toBe(404);
     expect((await bench.ask('/.well-known/oauth-protected-resource/__proto__')).status).toBe(404);

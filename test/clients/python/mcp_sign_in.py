@@ -47,7 +47,7 @@ async def main():
     tls = ssl.create_default_context(cafile=env["BUNDLE"])
     tls.load_cert_chain(env["SVID_CERT"], env["SVID_KEY"])
     storage = Storage()
-    url = f"https://{env['HOST_NAME']}/mcp"
+    url = f"https://{env['URL_HOST']}/mcp"
     auth = ClientCredentialsOAuthProvider(
         server_url=url, storage=storage, client_id=env["AGENT"], client_secret="", issuer=env["ISSUER"]
     )
