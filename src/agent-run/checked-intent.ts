@@ -9,6 +9,8 @@ export interface CheckedAction {
   /** What the operator says about it, and the nearest action for one that does not exist; `null` without. */
   readonly advice: string | null;
   readonly nearest: string | null;
+  /** Why every use of what is granted would be denied; `null` if some use may pass. */
+  readonly uses_denied: { readonly reason: string; readonly advice: string | null } | null;
 }
 
 /** The issuer's answer to what would be granted of an intent. */
@@ -30,8 +32,10 @@ const anyEntry: Reader<unknown> = (value) => value;
 /** As many as an intent can have in all of its entries, twice. */
 const MAX_ACTIONS = 128;
 
+const usesDenied = optional(members({ reason: text({ max: 4_096 }), advice: words }, others));
+
 const action: Reader<CheckedAction> = members(
-  { action: text({ max: 256 }), granted: bool, reason: words, advice: words, nearest: words },
+  { action: text({ max: 256 }), granted: bool, reason: words, advice: words, nearest: words, uses_denied: usesDenied },
   others,
 );
 

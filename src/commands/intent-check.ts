@@ -12,6 +12,7 @@ import { isOAuthError } from '../issuer/oauth-error.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { authorize } from '../policy/authorize.ts';
+import { everyUseDenied } from '../policy/every-use.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import { DEFAULT_LIVES } from '../policy-tools/tests/test-case.ts';
 import { systemPorts } from '../runtime/ports.ts';
@@ -38,13 +39,15 @@ ${placeHelp}
   --agent ID        with --policies: the agent that declares the intent
   --json            a list with one object for each resource
 
+An action that would be granted is shown with "every use is denied" if the policies deny each use, whatever its arguments.
+
 Nothing is issued and nothing recorded. The issuer decides as for a token, action by action, and counts the request by the limits of this
 workload.
 
   ${NAME} report.yaml --config remit.yaml
   ${NAME} report.yaml --policies cedar-policies --agent spiffe://acme.test/ns/agents/sa/planner
 
-exit codes: 0 all of it would be granted, 1 some of it would not, 2 bad use, an invalid intent, or no answer`;
+exit codes: 0 all of it would be granted and may be used, 1 some of it not, 2 bad use, an invalid intent, or no answer`;
 
 const OPTIONS = {
   ...issuerOptions,
@@ -96,7 +99,7 @@ async function checkedWith(args: readonly string[], io: CommandIo): Promise<numb
     }
     if (values.json === true) io.out(JSON.stringify(results, null, 2));
     else for (const line of results.flatMap(linesOf)) io.out(printable(line));
-    return results.every(({ granted }) => granted) ? EXIT.good : EXIT.no;
+    return results.every(({ granted, actions }) => granted && actions.every(isOfUse)) ? EXIT.good : EXIT.no;
   } finally {
     close();
   }
@@ -149,7 +152,11 @@ async function offline(
     { resource, details: { values, json: details as readonly JsonValue[] }, claimed: {} },
     { id: agent, notAfterMs: Infinity },
     {
-      policies: { catalog: set.catalog, preview: (question) => authorize(set, question) },
+      policies: {
+        catalog: set.catalog,
+        preview: (question) => authorize(set, question),
+        everyUseDenied: (uses) => everyUseDenied(set, uses),
+      },
       settings: {
         url: 'https://issuer.invalid',
         tokenSeconds,
@@ -182,12 +189,19 @@ function linesOf({ resource, granted, actions, refusal: whole, ...rest }: Checke
   ];
 }
 
-function whyOf({ reason, advice, nearest }: CheckedAction): string {
+/** Whether it would be granted, and some use may pass. */
+const isOfUse = ({ granted, uses_denied: denied }: CheckedAction): boolean => granted && denied === null;
+
+function whyOf({ reason, advice, nearest, uses_denied: denied }: CheckedAction): string {
+  if (denied !== null) return `but every use is denied: ${adviceText(denied)}`;
   if (reason === null) return '';
   if (reason === 'action.unknown')
     return nearest === null ? 'no such action' : `no such action; did you mean ${nearest}?`;
-  return advice === null ? reason : `${reason}: ${advice}`;
+  return adviceText({ reason, advice });
 }
+
+const adviceText = ({ reason, advice }: { readonly reason: string; readonly advice: string | null }): string =>
+  advice === null ? reason : `${reason}: ${advice}`;
 
 /** The constraints of an entry as they would be granted. */
 function limitLine(entry: unknown): readonly string[] {

@@ -28,6 +28,8 @@ export interface PreviewedAction {
     /** The nearest action, for one that does not exist. */
     readonly nearest: string | null;
   };
+  /** Why every use would be denied of what is granted; `null` if some use may pass. */
+  readonly usesDenied: Deny | null;
 }
 
 /** What would become of an intent. */
@@ -44,7 +46,7 @@ export interface IntentPreview {
 
 /** What an intent is judged with. */
 export interface PreviewServices {
-  readonly policies: Pick<GrantPolicies, 'catalog' | 'preview'>;
+  readonly policies: Pick<GrantPolicies, 'catalog' | 'preview' | 'everyUseDenied'>;
   readonly settings: LifetimeServices['settings'] & StopServices['settings'];
   readonly authority: LifetimeServices['authority'] & StopServices['authority'];
   readonly nextTurn: IssuerServices['nextTurn'];
@@ -91,7 +93,17 @@ export async function intentPreview(
     }
     if (!refusals.has(action)) refusals.set(action, decision);
   }
-  const actions = intent.actions.map((action) => previewed(action.id, refusals.get(action)));
+  const actions: PreviewedAction[] = [];
+  for (const action of intent.actions) {
+    const refusal = refusals.get(action);
+    await services.nextTurn();
+    const uses = { agent: leaf.id, purpose: intent.purpose, subject: origin.subject, action };
+    actions.push({
+      action: action.id,
+      refused: refusal === undefined ? null : { reason: refusal.reason, advice: refusal.advice, nearest: null },
+      usesDenied: refusal === undefined ? policies.everyUseDenied(uses) : null,
+    });
+  }
   return { actions: [...actions, ...unknown], refusal: null, details: intent.details, lifetime };
 }
 
@@ -102,9 +114,9 @@ export const isGranted = ({ actions, refusal }: IntentPreview): boolean =>
 /** The answer of the endpoint. Members without a value are absent. */
 export const previewJson = (preview: IntentPreview): object => ({
   granted: isGranted(preview),
-  actions: preview.actions.map(({ action, refused }) =>
+  actions: preview.actions.map(({ action, refused, usesDenied }) =>
     refused === null
-      ? { action, granted: true }
+      ? { action, granted: true, ...(usesDenied === null ? {} : { uses_denied: usesDeniedJson(usesDenied) }) }
       : {
           action,
           granted: false,
@@ -125,6 +137,8 @@ export const previewJson = (preview: IntentPreview): object => ({
       }),
 });
 
+const usesDeniedJson = ({ reason, advice }: Deny): object => ({ reason, ...(advice === null ? {} : { advice }) });
+
 const refused = (refusal: OAuthError, actions: readonly PreviewedAction[]): IntentPreview => ({
   actions,
   refusal,
@@ -134,11 +148,6 @@ const refused = (refusal: OAuthError, actions: readonly PreviewedAction[]): Inte
 
 /** A refusal that says nothing of the intent. */
 const failed = (error: OAuthError): OAuthError | null => (error.error === 'temporarily_unavailable' ? error : null);
-
-const previewed = (action: string, refusal: Deny | undefined): PreviewedAction => ({
-  action,
-  refused: refusal === undefined ? null : { reason: refusal.reason, advice: refusal.advice, nearest: null },
-});
 
 /** The entries with the actions that exist, and the names of the others. */
 function sortedOut(
@@ -158,6 +167,7 @@ function sortedOut(
     unknown: Array.from(missing, (action) => ({
       action,
       refused: { reason: 'action.unknown', advice: null, nearest: nearestAction(action, catalog, server) },
+      usesDenied: null,
     })),
   };
 }

@@ -1,6 +1,7 @@
 import type { Catalog } from '../action/catalog.ts';
 import { isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
+import type { IntendedUses } from '../policy/every-use.ts';
 import type { SpiffeId, TrustDomain } from '../identity/spiffe-id.ts';
 import type { Enforcement } from '../fleet/receipt.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
@@ -66,6 +67,8 @@ export interface GrantPolicies {
   readonly grant: (question: Question) => Decision;
   /** As `grant`, for a dry run: policies on trial do not count it. */
   readonly preview: (question: Question) => Decision;
+  /** Why every use of an action would be denied; `null` if some use may pass. */
+  readonly everyUseDenied: (uses: IntendedUses) => Deny | null;
 }
 
 /** Dependencies of the issuer, shared by all requests. */

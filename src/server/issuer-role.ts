@@ -22,6 +22,8 @@ import { after } from '../runtime/timers.ts';
 import type { Closers } from './closers.ts';
 import { openKeyRing } from './keys.ts';
 import { proofNoncesFor } from './proof-nonces.ts';
+import { everyUseDenied } from '../policy/every-use.ts';
+import type { IntendedUses } from '../policy/every-use.ts';
 import { awaitedSvid, ownSvidProblem } from './own-svid.ts';
 import { codeOf, isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
@@ -187,7 +189,13 @@ function sharedServices(parts: Parts, authority: NonNullable<Parts['authority']>
         trial.granted(question, decision, ports.nowMs());
         return decision;
       };
-      return { catalog: set.catalog, hash: set.hash, grant, preview };
+      return {
+        catalog: set.catalog,
+        hash: set.hash,
+        grant,
+        preview,
+        everyUseDenied: (uses: IntendedUses) => everyUseDenied(set, uses),
+      };
     },
     tracer: issuerTracer({ tracer: telemetry.tracer, ports }),
   };

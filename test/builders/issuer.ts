@@ -3,6 +3,7 @@ import { deny, isDeny } from '../../src/decision/decision.ts';
 import type { Decision, Deny } from '../../src/decision/decision.ts';
 import type { IssuerParts } from '../../src/issuer/services.ts';
 import type { TokenKeys } from '../../src/issuer/signing-keys.ts';
+import { everyUseDenied } from '../../src/policy/every-use.ts';
 import { authorize } from '../../src/policy/authorize.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import type { Question } from '../../src/policy/question.ts';
@@ -67,7 +68,10 @@ export function issuerServices(
     subjectKeys: { keyFor: () => deny('token.issuer', 'claim `iss` is not a trusted issuer') },
     proofs: null,
     append: () => true,
-    policies: () => (isDeny(catalog) ? catalog : { catalog, hash: set.hash, grant, preview: grant }),
+    policies: () =>
+      isDeny(catalog)
+        ? catalog
+        : { catalog, hash: set.hash, grant, preview: grant, everyUseDenied: (uses) => everyUseDenied(set, uses) },
     tracer: { start: () => ({ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), end: () => undefined }) },
     ...change,
   };

@@ -147,3 +147,41 @@ describe('remit intent check', () => {
     expect([code, err.join('\n')]).toEqual([2, expect.stringMatching(/unreachable: no answer/)]);
   });
 });
+
+/** Issue 37, point 19. */
+describe('remit intent check of actions that would be granted', () => {
+  it('says of which every use would be denied, and of no others', async () => {
+    const closed = exampleFolder();
+    try {
+      const more = `@id("closed") @reason("payments are not listed this week")
+forbid (principal, action == Remit::Action::"payments.list", resource) when { context.intent.purpose like "look*" };
+@id("dear") forbid (principal, action == Remit::Action::"payments.create", resource) when { context.args.amount > 0 };
+@id("high") permit (principal, action == Remit::Action::"issue", resource);
+`;
+      writeFileSync(join(closed.path, 'closed.cedar'), more);
+      const text = GOOD.replace('[payments.read, payments.create]', 'ACTIONS').replace(/\n *constraints.*/, '');
+      const look = text.replace('settle payment p-1', 'look').replace('ACTIONS', '[payments.list, payments.create]');
+      const by = ['--policies', closed.path, '--agent', PLANNER];
+      const shown = await closed.run(intentCheck, intentWith(look), ...by);
+      expect(shown.err).toEqual([]);
+      expect([shown.code, shown.out.slice(0, 3).toSorted()]).toEqual([
+        1,
+        [
+          '  yes  payments.create',
+          '  yes  payments.list    but every use is denied: policy.forbidden: payments are not listed this week',
+          'https://payments.acme.test: granted',
+        ],
+      ]);
+      const stranger = ['--policies', closed.path, '--agent', 'spiffe://acme.test/nobody', '--json'];
+      const json = await closed.run(intentCheck, intentWith(text.replace('ACTIONS', '[payments.read]')), ...stranger);
+      const [answer] = JSON.parse(json.out.join('\n'));
+      expect([json.code, answer.granted, answer.actions[0].uses_denied.reason]).toEqual([
+        1,
+        true,
+        'policy.not-permitted',
+      ]);
+    } finally {
+      closed.remove();
+    }
+  });
+});

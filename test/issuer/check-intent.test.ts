@@ -77,6 +77,20 @@ describe('POST /intents/check', () => {
     expect(bench.spans.at(-1)).toMatchObject({ attributes: { 'remit.decision': 'deny' } });
   });
 
+  it('says of what would be granted why every use would be denied', async () => {
+    const at = await startBench(folder(), { grant: () => ({ kind: 'allow', policyIds: ['all'] }) });
+    const actions = ['payments.list', 'payments.refund'];
+    const { json } = await check({ authorization_details: details({ actions }) }, at.reporter, at);
+    expect([json['granted'], json['actions']]).toEqual([
+      true,
+      [
+        { action: 'payments.list', granted: true },
+        { action: 'payments.refund', granted: true, uses_denied: { reason: 'policy.not-permitted' } },
+      ],
+    ]);
+    await at.close();
+  });
+
   it('shows the `@reason` of the policy that forbids, and no more of the policies', async () => {
     const at = await startBench(folder(), {
       grant: () =>
