@@ -17,7 +17,7 @@ afterAll(remove);
 const environment = compiledOnce(folder());
 
 /** More than a life of a pair makes system calls of one kind. */
-const EVERY = 300;
+const EVERY = 600;
 /** One in so many of the calls by which pages are written fails, and of the syncs from which on all fail. */
 const [PAGE_STRIDE, LASTING_STRIDE] = thoroughly([1, 1], [7, 3]);
 
