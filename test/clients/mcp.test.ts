@@ -39,7 +39,7 @@ const EXPECTED: readonly Expected[] = [
   ['an allowed tool after it', read, ['read_file was run']],
   ['an argument of another type', share('ninety'), ['action.arguments', '`days` must be', 'Change the call']],
   ['an allowed tool after it', read, ['read_file was run']],
-  ['an amount beyond its limit', lend(90), ['task.exhausted', '30', 'Ask the person']],
+  ['an amount beyond its limit', lend(90), ['task.exhausted', '30 left of 30', 'Change the call']],
   ['an amount within it', lend(20), ['lend_file was run']],
   ['a tool with a budget', share(20), ['share_file was run']],
   ['a spent budget', share(20), ['task.exhausted', '1 of 1', 'Ask the person']],
