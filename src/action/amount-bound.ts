@@ -4,17 +4,20 @@ import type { CatalogAction } from './catalog.ts';
 
 /**
  * Whether `max_amount` bounds an action: it does where the action has the argument to sum, whether or not a call must send it.
- * A problem, as a clause for the client, where that argument is not a `long`, or where the action lacks the argument of the
+ * A problem, as a clause for the client, where that argument is neither a `long` nor, under a decimal limit, a `decimal`, or where the action lacks the argument of the
  * currency or it is not a `string`: nothing could be counted then.
  */
 export function isAmountBound(
   { id, args }: Pick<CatalogAction, 'id' | 'args'>,
-  { argument, currency }: MaxAmount,
+  { argument, currency, isDecimal }: MaxAmount,
 ): boolean | Problem {
   const typeOf = (name: string): string | undefined => args.find((spec) => spec.name === name)?.type;
   const type = typeOf(argument);
   if (type === undefined) return false;
-  if (type !== 'long') return { problem: `max_amount sums a long, and ${argument} of ${id} is a ${type}` };
+  if (type === 'decimal' && isDecimal !== true)
+    return { problem: `${argument} of ${id} is a decimal: write the limit of its max_amount as text, such as "99.95"` };
+  if (type !== 'long' && type !== 'decimal')
+    return { problem: `max_amount sums a long or a decimal, and ${argument} of ${id} is a ${type}` };
   if (currency === null) return true;
   const currencyType = typeOf(currency.argument);
   if (currencyType === 'string') return true;

@@ -6,6 +6,9 @@ import { withoutEnd } from '../runtime/without-end.ts';
  */
 export type Decimal = { readonly decimal: string };
 
+/** Of Cedar's decimals: one whole has 10,000 ten-thousandths. */
+export const TEN_THOUSANDTHS = 10_000;
+
 /** No leading zeros and no exponent. Zeros after the fourth place change no value. */
 const PLAIN = /^(-?)(0|[1-9]\d{0,14})(?:\.(\d{1,4})0*)?$/;
 /** Cedar's decimals are 64-bit integers, in ten-thousandths. */
@@ -27,3 +30,16 @@ export function decimalFrom(value: unknown): Decimal | null {
   const isZero = whole === '0' && fraction === '';
   return { decimal: `${isZero ? '' : sign}${whole}.${fraction === '' ? '0' : fraction}` };
 }
+
+/** The value in ten-thousandths: exact up to 2^53 - 1, which also stands for all that is more, as its negative does for all that is less. */
+export function tenThousandthsOf({ decimal }: Decimal): number {
+  const [whole = '', places = ''] = decimal.split('.');
+  const exact = Number(`${whole}${places.padEnd(4, '0')}`);
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(exact, Number.MAX_SAFE_INTEGER));
+}
+
+/** Ten-thousandths as text in the spelling of a `Decimal`: 999500 is `99.95`. */
+export const decimalText = (tenThousandths: number): string => {
+  const digits = String(tenThousandths).padStart(5, '0');
+  return `${digits.slice(0, -4)}.${withoutEnd(digits.slice(-4), '0') || '0'}`;
+};

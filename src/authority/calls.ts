@@ -190,6 +190,7 @@ function spendFrom({ kind, name, amount, limit }: UseMessage['spends'][number]):
     case 'calls':
       return { kind, name, count: amount, limit };
     case 'amount':
+    case 'decimal':
       return { kind, name, amount, limit };
     case 'single-use':
       return { kind, name };

@@ -8,7 +8,7 @@ import type { AuthorizationDetail } from '../token/authorization-details.ts';
 interface TaskBudgets {
   /** The largest limit of calls. */
   readonly calls: number;
-  /** The largest limit of each argument that is summed. */
+  /** The largest limit of each argument that is summed, by `amountKey`. */
   readonly amounts: ReadonlyMap<string, number>;
 }
 
@@ -26,17 +26,20 @@ export function budgetedSpends(spends: readonly Spend[], detailsJson: string): r
   const counters = new Set(spends.map(({ kind, name = '' }) => `${kind}:${name}`));
   if (counters.size < spends.length) return null;
   const budgeted = spends.flatMap((spend): readonly Spend[] => {
-    const { kind, name = '' } = spend;
-    if (kind === 'amount') {
-      const limit = amounts.get(name);
+    const { name = '' } = spend;
+    if (spend.kind === 'amount' || spend.kind === 'decimal') {
+      const limit = amounts.get(amountKey(spend.kind, name));
       return limit === undefined ? [] : [{ ...spend, limit: Math.min(spend.limit, limit) }];
     }
     if (name !== '') return [];
-    if (kind === 'single-use') return [{ kind }];
-    return spend.count === 1 ? [{ kind, count: 1, limit: Math.min(spend.limit, calls) }] : [];
+    if (spend.kind === 'single-use') return [{ kind: 'single-use' }];
+    return spend.count === 1 ? [{ kind: 'calls', count: 1, limit: Math.min(spend.limit, calls) }] : [];
   });
   return budgeted.length === spends.length ? budgeted : null;
 }
+
+/** Limits of the two kinds have different units, so neither stands in for the other. */
+const amountKey = (kind: 'amount' | 'decimal', name: string): string => `${kind}:${name}`;
 
 function budgetsFrom(detailsJson: string): TaskBudgets {
   const amounts = new Map<string, number>();
@@ -44,8 +47,9 @@ function budgetsFrom(detailsJson: string): TaskBudgets {
   for (const { constraints } of detailsFrom(detailsJson)) {
     calls = Math.max(calls, constraints.maxCalls ?? authorizationDetailsLimits.maxCalls);
     if (constraints.maxAmount === null) continue;
-    const { argument, limit } = constraints.maxAmount;
-    amounts.set(argument, Math.max(limit, amounts.get(argument) ?? 0));
+    const { argument, limit, isDecimal } = constraints.maxAmount;
+    const key = amountKey(isDecimal === true ? 'decimal' : 'amount', argument);
+    amounts.set(key, Math.max(limit, amounts.get(key) ?? 0));
   }
   return { calls, amounts };
 }

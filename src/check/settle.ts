@@ -1,6 +1,7 @@
 import { mostSpent, spendsOf } from '../action/budget.ts';
 import type { ActionSpend } from '../action/budget.ts';
 import { allReadings } from '../action/http.ts';
+import { TEN_THOUSANDTHS } from '../action/decimal.ts';
 import type { Action } from '../action/http.ts';
 import { coveringDetail } from '../action/intent-scope.ts';
 import type { CheckServices } from './services.ts';
@@ -10,9 +11,11 @@ import { taskTokenOf } from '../decide/facts.ts';
 import type { Facts } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
+import type { DenialFacts } from '../decision/denial-facts.ts';
 import { jtiDigestOf } from '../ledger/record.ts';
 import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
 import type { SettledUse } from '../state/settling.ts';
+import type { ExceededBudget } from '../state/spend.ts';
 import { historyWith } from '../task/history.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import type { TaskToken } from '../token/claims.ts';
@@ -78,9 +81,13 @@ export async function settle(services: CheckServices, { use, token }: UseToSettl
   if (isStoreFailure(settlement)) return { unknown: stateUnavailable(settlement) };
   if (settlement === 'ended') return currentProblem(services, token) ?? endedMeanwhile;
   if (typeof settlement === 'string') return refusals[settlement];
-  const told = settlement.budget === null ? {} : { told: { budget: settlement.budget } };
+  const told = settlement.budget === null ? {} : { told: { budget: inOwnUnit(settlement.budget) } };
   return deny('task.exhausted', 'the use takes more than the constraint has left', told);
 }
+
+/** Exact: limits of decimals have 11 digits before the point (`token/authorization-details`). */
+const inOwnUnit = ({ limit, used, decimal }: ExceededBudget): NonNullable<DenialFacts['budget']> =>
+  decimal === true ? { limit: limit / TEN_THOUSANDTHS, used: used / TEN_THOUSANDTHS } : { limit, used };
 
 const endedMeanwhile = deny('token.revoked', 'the token ended while the use was decided');
 

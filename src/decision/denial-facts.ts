@@ -9,7 +9,7 @@ export interface DenialFacts {
   readonly action?: string;
   /** The argument that was refused, by its name in the catalog, and what it must be (`a whole number of 0 or more`). */
   readonly argument?: { readonly name: string; readonly expected: string };
-  /** The constraint that the use exceeds: what it allows, and how much of that was used before. In its own unit. */
+  /** The constraint that the use exceeds: what it allows, and how much of that was used before. In its own unit; sums of decimals have up to 4 places. */
   readonly budget?: { readonly limit: number; readonly used: number };
   /** Id of the catalogued action of the same server that is most like the unknown one. */
   readonly nearest?: string;

@@ -164,10 +164,14 @@ function inWords({ argument, budget, nearest }: DenialFacts): string {
   if (argument !== undefined) return `: \`${argument.name}\` must be ${argument.expected}`;
   if (budget !== undefined) {
     const { limit, used } = budget;
-    return used < limit ? `: ${limit - used} left of ${limit}` : `: ${used} of ${limit} are used`;
+    return used < limit ? `: ${difference(limit, used)} left of ${limit}` : `: ${used} of ${limit} are used`;
   }
   return nearest === undefined ? '' : `: the most similar one is \`${nearest}\``;
 }
+
+/** Exact for whole numbers, and for decimals of 4 places with 11 digits before the point, which floating point alone is not. */
+const difference = (limit: number, used: number): number =>
+  Number.isInteger(limit) && Number.isInteger(used) ? limit - used : Number((limit - used).toFixed(4));
 
 /** The `error` of the body: that of the challenge where there is one, else the nearest in RFC 6749. */
 const errorOf = (reason: Reason): string => {

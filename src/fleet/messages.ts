@@ -249,7 +249,7 @@ export interface SettleReply {
     readonly card: Card | null;
     readonly position: Position | null;
     /** What the use exceeds, where that is `exhausted`; authorities of earlier versions do not say. */
-    readonly budget?: { readonly limit: number; readonly used: number } | null;
+    readonly budget?: { readonly limit: number; readonly used: number; readonly decimal?: boolean } | null;
   }[];
 }
 

@@ -54,8 +54,13 @@ function spendsOf(inner: Constraints, outer: Constraints): readonly Spend[] | Pr
     spends.push({ kind: 'calls', limit: outer.maxCalls, count: calls });
   }
   if (outer.maxAmount !== null) {
-    const { argument: name, limit } = outer.maxAmount;
-    spends.push({ kind: 'amount', name, amount: inner.maxAmount?.limit ?? limit, limit });
+    const { argument: name, limit, isDecimal } = outer.maxAmount;
+    spends.push({
+      kind: isDecimal === true ? 'decimal' : 'amount',
+      name,
+      amount: inner.maxAmount?.limit ?? limit,
+      limit,
+    });
   }
   return spends;
 }

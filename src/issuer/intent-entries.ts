@@ -31,7 +31,7 @@ export const tooManyActions = (): OAuthError =>
  * them.
  *
  * @returns `invalid_authorization_details` for an action that the server does not have, a `max_amount` whose argument no action
- *   of the entry has or is not a `long`, and more than 64 actions or 32 entries
+ *   of the entry has or cannot be summed (`isAmountBound`), and more than 64 actions or 32 entries
  */
 export function intentEntries(
   { values, json }: AskedDetails,

@@ -29,11 +29,14 @@ export function addedBudget(
   details: readonly AuthorizationDetail[],
   own: readonly AuthorizationDetail[],
 ): string | null {
-  const summed = new Set(own.map(({ constraints }) => constraints.maxAmount?.argument));
-  return (
-    details.flatMap(({ constraints }) => constraints.maxAmount?.argument ?? []).find((one) => !summed.has(one)) ?? null
-  );
+  const summed = new Set(own.map(({ constraints }) => keyOf(constraints)));
+  const added = details.find(({ constraints }) => constraints.maxAmount !== null && !summed.has(keyOf(constraints)));
+  return added?.constraints.maxAmount?.argument ?? null;
 }
+
+/** A sum in whole numbers and one in ten-thousandths are two budgets. */
+const keyOf = ({ maxAmount }: Constraints): string | null =>
+  maxAmount === null ? null : `${maxAmount.isDecimal === true ? 'decimal' : 'amount'}:${maxAmount.argument}`;
 
 /** An action at a location, with its constraints. */
 export interface GrantedAction {
@@ -76,7 +79,8 @@ const atLeast = (inner: number | null, outer: number | null): boolean =>
 
 function isWithinAmount(inner: Constraints['maxAmount'], outer: Constraints['maxAmount']): boolean {
   if (outer === null) return true;
-  if (inner?.argument !== outer.argument || inner.limit > outer.limit) return false;
+  if (inner?.argument !== outer.argument || inner.isDecimal !== outer.isDecimal || inner.limit > outer.limit)
+    return false;
   const { currency } = outer;
   return (
     currency === null || (inner.currency?.argument === currency.argument && inner.currency.value === currency.value)

@@ -1,4 +1,5 @@
 import type { Risk, Server } from '../action/catalog.ts';
+import { TEN_THOUSANDTHS } from '../action/decimal.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { CauseKind } from '../task/cause.ts';
 import { noAttributes } from '../task/subject-attributes.ts';
@@ -105,9 +106,10 @@ const constraintsOf = ({ maxCalls, maxAmount, singleUse, notBeforeMs, notAfterMs
   ...(notAfterMs === null ? {} : { notAfter: datetime(Math.min(notAfterMs, MAX_INSTANT_MS)) }),
 });
 
-const amountOf = ({ argument, limit, currency }: NonNullable<Constraints['maxAmount']>): CedarRecord => ({
+/** A decimal limit is rounded up to a whole one: a policy that says "at most 500" must not be passed by 500.01. */
+const amountOf = ({ argument, limit, isDecimal, currency }: NonNullable<Constraints['maxAmount']>): CedarRecord => ({
   argument,
-  limit,
+  limit: isDecimal === true ? Math.ceil(limit / TEN_THOUSANDTHS) : limit,
   ...(currency === null ? {} : { currency: { argument: currency.argument, value: currency.value } }),
 });
 

@@ -115,8 +115,8 @@ const issueDeclaration = (terms: string): string => `
           singleUse: Bool,
           maxCalls?: Long,
           maxAmount?: {
-            argument: String, // the integer argument whose sum is limited
-            limit: Long, // in the unit of the argument
+            argument: String, // the argument whose sum is limited
+            limit: Long, // in the unit of the argument; a decimal limit is rounded up
             currency?: {
               argument: String,
               value: String,

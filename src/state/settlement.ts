@@ -1,7 +1,7 @@
 import { historyWith } from '../task/history.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import { stateAt, tokenProblem } from '../task/task.ts';
-import type { Spend, SpendProblem } from './spend.ts';
+import type { ExceededBudget, Spend, SpendProblem } from './spend.ts';
 import type { UseState } from './store.ts';
 
 /** How much a spend adds to which counter, and the limit of that counter. */
@@ -18,6 +18,7 @@ function chargeOf(spend: Spend): Charge {
     case 'calls':
       return { counter, amount: spend.count ?? 1, limit: spend.limit, problem: 'exhausted' };
     case 'amount':
+    case 'decimal':
       return { counter, amount: spend.amount, limit: spend.limit, problem: 'exhausted' };
     case 'single-use':
       return { counter, amount: 1, limit: 1, problem: 'replayed' };
@@ -90,14 +91,12 @@ export function givenBack(spent: UseRows['spent'], spends: readonly Spend[]): Ta
 }
 
 /** The first budget that has less left than is taken, before it is taken; `null` where all have enough. */
-export function exceededBudget(
-  spends: readonly Spend[],
-  spent: UseRows['spent'],
-): { readonly limit: number; readonly used: number } | null {
+export function exceededBudget(spends: readonly Spend[], spent: UseRows['spent']): ExceededBudget | null {
   const totals = new Map<string, number>();
-  for (const { counter, amount, limit } of spends.map(chargeOf)) {
+  for (const spend of spends) {
+    const { counter, amount, limit } = chargeOf(spend);
     const used = totals.get(counter) ?? spent(counter);
-    if (used > limit - amount) return { limit, used };
+    if (used > limit - amount) return { limit, used, ...(spend.kind === 'decimal' ? { decimal: true } : {}) };
     totals.set(counter, used + amount);
   }
   return null;

@@ -11,6 +11,8 @@ export type Spend =
       readonly count?: number;
     }
   | { readonly kind: 'amount'; readonly name: string; readonly amount: number; readonly limit: number }
+  /** Both numbers are ten-thousandths. */
+  | { readonly kind: 'decimal'; readonly name: string; readonly amount: number; readonly limit: number }
   | { readonly kind: 'single-use'; readonly name?: string };
 
 /**
@@ -19,10 +21,19 @@ export type Spend =
  */
 export type SpendProblem = 'exhausted' | 'replayed' | 'ended' | 'history-changed' | 'history-full';
 
-/** A use that was not settled since it takes more than a budget has left: that budget, in its own unit; `null` where it was not said. */
+/** A budget that has less left than a use takes. */
+export interface ExceededBudget {
+  /** Calls, or the unit of an amount; with `decimal` ten-thousandths of it. */
+  readonly limit: number;
+  /** Before the use. */
+  readonly used: number;
+  readonly decimal?: boolean;
+}
+
+/** A use that was not settled since it takes more than a budget has left; `null` where that budget was not said. */
 export interface Exhausted {
   readonly problem: 'exhausted';
-  readonly budget: { readonly limit: number; readonly used: number } | null;
+  readonly budget: ExceededBudget | null;
 }
 
 /** Why a use was not settled. */

@@ -17,10 +17,12 @@ export const authorizationDetailsLimits = Object.freeze({
 
 /** A limit on the sum of one argument over all uses of an entry. */
 export interface MaxAmount {
-  /** Name of the whole-number argument that is summed. */
+  /** Name of the argument that is summed: a `long`, or with `isDecimal` a `decimal` too. */
   readonly argument: string;
-  /** Largest sum, in the argument's unit: 0 to 2^53 - 1. */
+  /** Largest sum, in the argument's unit: 0 to 2^53 - 1. With `isDecimal` in ten-thousandths of it, so that sums are exact. */
   readonly limit: number;
+  /** Present if the limit is written as a decimal (`"99.95"`): then the sum is counted in ten-thousandths. */
+  readonly isDecimal?: true;
   /** An argument that must have this value, such as the currency of the amount; `null` requires none. */
   readonly currency: { readonly argument: string; readonly value: string } | null;
 }
@@ -62,13 +64,26 @@ export interface AuthorizationDetail {
  * Parses an RFC 9396 `authorization_details` value, from a token or a client's request. Strict: at least one entry, no other
  * type, no unknown member or constraint, all limits of `authorizationDetailsLimits`. Known constraints: `not_before` and
  * `not_after` (whole seconds since the epoch), `max_calls`, `max_amount` (`argument`, `limit`, optional `currency`) and
- * `single_use` (`true` or absent). A problem is a clause whose subject is the value: "entry 0 member `actions` is required".
+ * `single_use` (`true` or absent). All limits of one argument are whole numbers or all are decimals as text (`"99.95"`), since a
+ * sum has one unit. A problem is a clause whose subject is the value: "entry 0 member `actions` is required".
  *
  * @see RFC 9396 sections 2 and 5
  */
 export function authorizationDetailsFrom(value: unknown): readonly AuthorizationDetail[] | Problem {
-  return detailsFrom(value);
+  const details = detailsFrom(value);
+  if (isProblem(details)) return details;
+  const isDecimal = new Map<string, boolean>();
+  for (const { constraints } of details) {
+    if (constraints.maxAmount === null) continue;
+    const { argument: name, isDecimal: own = false } = constraints.maxAmount;
+    if ((isDecimal.get(name) ?? own) !== own) return { problem: TWO_UNITS };
+    isDecimal.set(name, own);
+  }
+  return details;
 }
+
+const TWO_UNITS =
+  'must write each `max_amount` of one argument as a whole number, or each as a decimal such as `"99.95"`';
 
 const { maxActions, maxArgumentCharacters, maxCalls, maxCharacters, maxLocationCharacters, maxLocations } =
   authorizationDetailsLimits;
@@ -110,11 +125,33 @@ const argumentValue = text({
 
 const currency = members({ argument, value: argumentValue });
 
-const maxAmount: Reader<MaxAmount> = members({
-  argument,
-  limit: integer(0, Number.MAX_SAFE_INTEGER),
-  currency: optional(currency),
-});
+interface Limit {
+  readonly limit: number;
+  readonly isDecimal?: true;
+}
+
+const wholeLimit = integer(0, Number.MAX_SAFE_INTEGER);
+/** With the point, as Cedar writes a decimal. 11 digits before it keep each sum far below 2^53 ten-thousandths. */
+const DECIMAL_LIMIT = /^(0|[1-9]\d{0,10})\.(\d{1,4})$/;
+
+const limit: Reader<Limit> = (value) => {
+  if (typeof value !== 'string') {
+    const whole = wholeLimit(value);
+    if (!isProblem(whole)) return { limit: whole };
+    return value === undefined ? whole : { problem: `${whole.problem}, or a decimal as text such as \`"99.95"\`` };
+  }
+  const [, whole = '', places] = DECIMAL_LIMIT.exec(value) ?? [];
+  if (places === undefined)
+    return { problem: 'must have 1 to 11 digits, a point and 1 to 4 digits where it is a decimal as text' };
+  return { limit: Number(`${whole}${places.padEnd(4, '0')}`), isDecimal: true };
+};
+
+const amountMembers = members({ argument, limit, currency: optional(currency) });
+
+const maxAmount: Reader<MaxAmount> = (value) => {
+  const read = amountMembers(value);
+  return isProblem(read) ? read : { argument: read.argument, ...read.limit, currency: read.currency };
+};
 
 const singleUse: Reader<true> = (value) => (value === true ? value : { problem: 'must be `true`' });
 

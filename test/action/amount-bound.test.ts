@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { constraintsOn, isAmountBound } from '../../src/action/amount-bound.ts';
 import { unconstrained } from '../../src/token/authorization-details.ts';
+import type { MaxAmount } from '../../src/token/authorization-details.ts';
 import { mustCatalog } from '../builders/catalog.ts';
 import { mustFind } from '../builders/must.ts';
 
@@ -18,7 +19,7 @@ const catalog = mustCatalog(`servers:
       - { action: look, method: GET, path: /pay, risk: low }
 `);
 const action = (id: string) => mustFind(catalog.actions.get(id));
-const amount = (argument: string, currency: string | null = null) => ({
+const amount = (argument: string, currency: string | null = null): MaxAmount => ({
   argument,
   limit: 5,
   currency: currency === null ? null : { argument: currency, value: 'EUR' },
@@ -32,8 +33,20 @@ describe('isAmountBound', () => {
     ['no such argument', 'look', amount('amount'), false],
     ['no such argument, whatever the currency', 'look', amount('amount', 'currency'), false],
     ['a name of another case', 'pay', amount('Amount'), false],
-    ['a decimal', 'pay', amount('price'), { problem: 'max_amount sums a long, and price of pay is a decimal' }],
-    ['a text', 'pay', amount('currency'), { problem: 'max_amount sums a long, and currency of pay is a string' }],
+    ['a decimal under a decimal limit', 'pay', { ...amount('price'), isDecimal: true }, true],
+    ['a long under a decimal limit', 'pay', { ...amount('amount'), isDecimal: true }, true],
+    [
+      'a decimal under a whole limit',
+      'pay',
+      amount('price'),
+      { problem: 'price of pay is a decimal: write the limit of its max_amount as text, such as "99.95"' },
+    ],
+    [
+      'a text',
+      'pay',
+      amount('currency'),
+      { problem: 'max_amount sums a long or a decimal, and currency of pay is a string' },
+    ],
     [
       'a currency that is missing',
       'pay',

@@ -38,6 +38,7 @@ const action = (args: Readonly<Record<string, ArgumentValue>>): Action => ({
 });
 
 const maxAmount = { argument: 'amount', limit: 500, currency: null };
+const decimalLimit = { argument: 'amount', limit: 5_000_001, isDecimal: true, currency: null } as const;
 const inEuro = { ...maxAmount, currency: { argument: 'currency', value: 'EUR' } };
 
 describe('spendsOf', () => {
@@ -54,6 +55,24 @@ describe('spendsOf', () => {
       { amount: 5, currency: 'EUR' },
       [{ kind: 'single-use' }, { kind: 'calls', limit: 3 }, { kind: 'amount', name: 'amount', amount: 5, limit: 500 }],
     ],
+    [
+      'a decimal in ten-thousandths (issue 37, point 19)',
+      { maxAmount: decimalLimit },
+      { amount: { decimal: '0.1' } },
+      [{ kind: 'decimal', name: 'amount', amount: 1_000, limit: 5_000_001 }],
+    ],
+    [
+      'a whole number under a decimal limit, in the same unit',
+      { maxAmount: decimalLimit },
+      { amount: 5 },
+      [{ kind: 'decimal', name: 'amount', amount: 50_000, limit: 5_000_001 }],
+    ],
+    [
+      'more than any limit for a decimal that no exact number holds',
+      { maxAmount: decimalLimit },
+      { amount: { decimal: '922337203685477.5807' } },
+      [{ kind: 'decimal', name: 'amount', amount: Number.MAX_SAFE_INTEGER, limit: 5_000_001 }],
+    ],
   ])('takes %s', (_name, constraints, args, spends) => {
     expect(spendsOf(detail(constraints), action(args))).toEqual(spends);
   });
@@ -65,6 +84,30 @@ describe('spendsOf', () => {
       { maxAmount },
       { amount: '5' },
       '`max_amount` needs `amount`, a whole number of 0 or more',
+    ],
+    [
+      'a decimal under a whole limit',
+      { maxAmount },
+      { amount: { decimal: '5.0' } },
+      '`max_amount` needs `amount`, a whole number of 0 or more',
+    ],
+    [
+      'a decimal below 0',
+      { maxAmount: decimalLimit },
+      { amount: { decimal: '-0.0001' } },
+      '`max_amount` needs `amount`, a number of 0 or more',
+    ],
+    [
+      'a long below 0 under a decimal limit',
+      { maxAmount: decimalLimit },
+      { amount: -1 },
+      '`max_amount` needs `amount`, a number of 0 or more',
+    ],
+    [
+      'a text under a decimal limit',
+      { maxAmount: decimalLimit },
+      { amount: '5.0' },
+      '`max_amount` needs `amount`, a number of 0 or more',
     ],
     ['an amount below 0', { maxAmount }, { amount: -1 }, '`max_amount` needs `amount`, a whole number of 0 or more'],
     [

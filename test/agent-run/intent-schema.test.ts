@@ -38,6 +38,8 @@ describe('intent.schema.json', () => {
     ['calls', bound({ max_calls: 1_000_000 })],
     ['an amount of nothing', amount({ limit: 0 })],
     ['a large amount', amount({ limit: Number.MAX_SAFE_INTEGER })],
+    ['a decimal amount', amount({ limit: '99.95' })],
+    ['the largest decimal amount', amount({ limit: '99999999999.9999' })],
     ['an amount in euro', amount({ currency: { argument: 'currency', value: 'EUR' } })],
     ['an argument with a space', amount({ argument: 'the amount €' })],
     ['one use', bound({ single_use: true })],

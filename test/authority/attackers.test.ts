@@ -415,6 +415,31 @@ describe('bad input', () => {
     expect(await settled(spend('calls', '', 1, 1_000))).toBe('exhausted');
   });
 
+  it('sums decimals exactly, and takes none for an amount in whole numbers (issue 37, point 19)', async () => {
+    const { target, declared } = await authority();
+    const constraints = { max_amount: { argument: 'price', limit: '0.3' } };
+    const detail = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.create'] };
+    await declared(1, { detailsJson: JSON.stringify([{ ...detail, constraints }]) });
+    const { client: made, instance } = await follower(target);
+    let last = 0;
+    const settled = async (kind: string, amount: number) => {
+      const id = String((last += 1)).padStart(12, '0');
+      const use = {
+        ...useOf(1),
+        decision_id: `0198c0de-0000-7000-8000-${id}`,
+        spends: [spend(kind, 'price', amount, 2 ** 50)],
+      };
+      const reply = await made.call('Settle', { instance, uses: [use] });
+      return typeof reply === 'string' ? reply : reply.settled[0];
+    };
+    expect(await settled('amount', 1)).toMatchObject({ problem: 'exhausted' });
+    for (let n = 0; n < 3; n += 1) expect(await settled('decimal', 1_000)).toMatchObject({ problem: '' });
+    expect(await settled('decimal', 1)).toMatchObject({
+      problem: 'exhausted',
+      budget: { limit: 3_000, used: 3_000, decimal: true },
+    });
+  });
+
   it('bounds the secrets that one identity reports, and what it says of itself', async () => {
     const { target, state, report } = await authority();
     const { stream } = await follower(target);

@@ -380,6 +380,12 @@ describe('what a denied caller is told', () => {
   it.each<[string, HttpCall, string, object]>([
     ['the budget of calls', once, 'task.exhausted', { action: 'payments.list', budget: { limit: 1, used: 1 } }],
     ['the budget of an amount', dear, 'task.exhausted', { action: 'payments.create', budget: { limit: 1, used: 1 } }],
+    [
+      'the budget of a decimal, in its own unit (issue 37, point 19)',
+      callOf(uses.create, { max_amount: { argument: 'amount', limit: '1.25' } }),
+      'task.exhausted',
+      { action: 'payments.create', budget: { limit: 1.25, used: 1 } },
+    ],
     ['the nearest action', misspelt, 'action.unknown', { nearest: 'payments.list' }],
   ])('is %s, where the token is verified and its own', async (_name, call, reason, told) => {
     expect(await toldOf({}, call)).toEqual({ reason, told });

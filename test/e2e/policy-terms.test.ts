@@ -224,6 +224,8 @@ describeWith(envoyPart(), 'what policies read, through Envoy', (envoy) => {
       await asksFor(),
       await asksFor({ max_calls: 1 }),
       await asksFor({ max_amount: { argument: 'amount', limit: 501 } }),
+      // A policy sees a decimal rounded up.
+      await asksFor({ max_amount: { argument: 'amount', limit: '500.0001' } }),
       await asksFor({ max_amount: { argument: 'tip', limit: 1 } }),
     ];
     expect(refusals.map(({ status, body }) => [status, body.error])).toEqual(

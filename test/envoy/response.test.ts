@@ -294,6 +294,15 @@ describe('checkResponseFrom a denial with facts', () => {
     });
   });
 
+  it('says exactly what is left of a budget of decimals', () => {
+    const budget = { limit: 99_999_999_999.9999, used: 99_999_999_999.9998 };
+    const { message } = bodyOf({ decision: deny('task.exhausted', ''), told: { budget } });
+    expect(message).toContain(': 0.0001 left of 99999999999.9999. ');
+    const tenths = { limit: 0.3, used: 0.1 };
+    const { message: second } = bodyOf({ decision: deny('task.exhausted', ''), told: { budget: tenths } });
+    expect(second).toContain(': 0.2 left of 0.3. ');
+  });
+
   it('says whom to ask, if the agent cannot declare tasks itself', () => {
     const { message } = bodyOf({ decision: deny('action.outside-intent', ''), told: {} });
     expect(message).toMatch(/ Below `remit run` ask the person who started you\.$/);

@@ -138,13 +138,13 @@ describe('requested constraints', () => {
       'a text',
       { argument: 'currency', limit: 5 },
       ['payments.create'],
-      'max_amount sums a long, and currency of payments.create is a string',
+      'max_amount sums a long or a decimal, and currency of payments.create is a string',
     ],
     [
       'a text of the path',
       { argument: 'id', limit: 5 },
       ['payments.read'],
-      'max_amount sums a long, and id of payments.read is a string',
+      'max_amount sums a long or a decimal, and id of payments.read is a string',
     ],
     [
       'a currency that the action does not have',

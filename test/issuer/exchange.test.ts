@@ -429,6 +429,8 @@ describe('self-exchange of a live task token', () => {
       { ...constraints, max_calls: 6 },
       { ...constraints, max_calls: undefined },
       { ...constraints, max_amount: { ...constraints.max_amount, limit: 101 } },
+      // A sum in ten-thousandths is another budget.
+      { ...constraints, max_amount: { ...constraints.max_amount, limit: '0.01' } },
       { ...constraints, max_amount: { argument: 'amount', limit: 100 } },
       { ...constraints, max_amount: { ...constraints.max_amount, argument: 'other' } },
       { ...constraints, max_amount: { ...constraints.max_amount, currency: { argument: 'currency', value: 'USD' } } },
@@ -652,6 +654,24 @@ describe('a chain of agents', () => {
     const jti = jtiDigestOf(String(claimsOf(parent).jti));
     expect(store.spend(key, jti, [{ kind: 'calls', limit: 5 }])).toBe('exhausted');
     expect(store.spend(key, jti, [{ kind: 'amount', name: 'amount', amount: 1, limit: 100 }])).toBe('exhausted');
+    await open.close();
+  });
+
+  it('takes a delegated decimal budget exactly (issue 37, point 19)', async () => {
+    const open = await startBench(folder(), {
+      grant: (question) => bench.grant({ ...question, principal: mustSpiffeId(plannerId) }),
+    });
+    const actions = ['payments.create'];
+    const of = (limit: string) => details({ actions, constraints: { max_amount: { argument: 'amount', limit } } });
+    const parent = await open.token({ authorization_details: of('0.3') });
+    expect(parent.status).toBe(200);
+    const hand = async (limit: string): Promise<number> => {
+      const made = await open.exchange(tokenOf(parent), { delegate: reporterId, authorization_details: of(limit) });
+      return (await open.exchange(tokenOf(made), {}, open.reporter)).status;
+    };
+    expect([await hand('0.1'), await hand('0.1'), await hand('0.1'), await hand('0.0001')]).toEqual([
+      200, 200, 200, 400,
+    ]);
     await open.close();
   });
 

@@ -90,6 +90,18 @@ expires_in: 3m # the last call was after 100 seconds; half as long again, in who
     expect(text).toContain('expires_in: 900s # the last call was after 899 seconds; as long as was granted');
   });
 
+  it('sums recorded decimals exactly', () => {
+    const constraints = { max_amount: { argument: 'price', limit: '9.99' } };
+    const records = [
+      granted([{ actions: ['payments.create'], constraints }]),
+      use('payments.create', { args: { price: '0.1' } }),
+      use('payments.create', { args: { price: '0.2' } }),
+    ];
+    expect(textOf(records)).toContain(
+      'max_amount: { argument: price, limit: "0.45" } # 0.3 in the task, and half as much again',
+    );
+  });
+
   it('keeps the amount that was granted where the argument is not recorded with each call', () => {
     const constraints = { max_amount: { argument: 'amount', limit: 500 } };
     const text = textOf([

@@ -58,6 +58,16 @@ describe('authorizationDetailsFrom', () => {
       { max_amount: { argument: 'Betrag in €', limit: Number.MAX_SAFE_INTEGER } },
       { maxAmount: { argument: 'Betrag in €', limit: Number.MAX_SAFE_INTEGER, currency: null } },
     ],
+    [
+      'a decimal, in ten-thousandths (issue 37, point 19)',
+      { max_amount: { argument: 'amount', limit: '99.95' } },
+      { maxAmount: { argument: 'amount', limit: 999_500, isDecimal: true, currency: null } },
+    ],
+    [
+      'the largest decimal',
+      { max_amount: { argument: 'amount', limit: '99999999999.9999' } },
+      { maxAmount: { argument: 'amount', limit: 999_999_999_999_999, isDecimal: true, currency: null } },
+    ],
     ['a single use', { single_use: true }, { singleUse: true }],
     ['a start alone', { not_before: 10 }, { notBeforeMs: 10_000 }],
   ])('reads %s and leaves the rest open', (_name, constraints, expected) => {
@@ -147,13 +157,20 @@ describe('authorizationDetailsFrom', () => {
         [
           'an amount below nothing',
           { max_amount: { argument: 'a', limit: -1 } },
-          '`max_amount` member `limit` must be a whole number from 0 to 9007199254740991',
+          '`max_amount` member `limit` must be a whole number from 0 to 9007199254740991, or a decimal as text such as `"99.95"`',
         ],
         [
           'an amount that is not exact',
           { max_amount: { argument: 'a', limit: 2 ** 53 } },
-          '`max_amount` member `limit` must be a whole number from 0 to 9007199254740991',
+          '`max_amount` member `limit` must be a whole number from 0 to 9007199254740991, or a decimal as text such as `"99.95"`',
         ],
+        ...['5', '0.', '.5', '-1.0', '1e3', '00.5', '1.00000', '100000000000.0', ' 1.0', '1,5'].map(
+          (limit): [string, object, string] => [
+            `an amount of \`${limit}\``,
+            { max_amount: { argument: 'a', limit } },
+            '`max_amount` member `limit` must have 1 to 11 digits, a point and 1 to 4 digits where it is a decimal as text',
+          ],
+        ),
         [
           'an amount with an unknown member',
           { max_amount: { argument: 'a', limit: 1, per: 'day' } },

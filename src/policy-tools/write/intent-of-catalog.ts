@@ -5,7 +5,7 @@ import type { NewEntry, NewIntent } from './new-intent.ts';
 const CALLS = 20;
 
 /**
- * An intent for some actions of one server, to be edited: 20 calls, a quarter of an hour. An action of high risk with a `long`
+ * An intent for some actions of one server, to be edited: 20 calls, a quarter of an hour. An action of high risk with a `long` or a `decimal`
  * gets an entry of its own, whose `max_amount` is 0 until it is edited.
  *
  * @param actions at least one, all of one server
@@ -14,8 +14,10 @@ export function intentOfCatalog(actions: readonly [CatalogAction, ...CatalogActi
   const [{ server }] = actions;
   const summed = actions.flatMap((action) => {
     const spec =
-      action.risk === 'high' ? action.args.find(({ type, from }) => type === 'long' && from !== 'path') : undefined;
-    return spec === undefined ? [] : [{ action, argument: spec.name }];
+      action.risk === 'high'
+        ? action.args.find(({ type, from }) => (type === 'long' || type === 'decimal') && from !== 'path')
+        : undefined;
+    return spec === undefined ? [] : [{ action, argument: spec.name, limit: spec.type === 'long' ? 0 : '0.00' }];
   });
   const others = actions.filter((action) => summed.every((one) => one.action !== action));
   return {
@@ -27,13 +29,13 @@ export function intentOfCatalog(actions: readonly [CatalogAction, ...CatalogActi
     resource: server.audience,
     entries: [
       ...(others.length === 0 ? [] : [{ actions: others.map(named), constraints: [calls] }]),
-      ...summed.map(({ action, argument }): NewEntry => ({
+      ...summed.map(({ action, argument, limit }): NewEntry => ({
         actions: [named(action)],
         constraints: [
           calls,
           {
             name: 'max_amount',
-            value: inlineYaml({ argument, limit: 0 }),
+            value: inlineYaml({ argument, limit }),
             note: `the largest sum of \`${argument}\` over all calls: raise it`,
           },
         ],

@@ -1,3 +1,4 @@
+import { decimalFrom, decimalText, tenThousandthsOf } from '../../action/decimal.ts';
 import type { IntentRecord, UseRecord } from '../../ledger/record.ts';
 import type { TimelineEntry } from '../../ledger/timeline.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
@@ -92,7 +93,7 @@ function actionsIn(uses: readonly Used[]): NewEntry['actions'] {
   });
 }
 
-/** Recorded arguments that are whole numbers. */
+/** Recorded arguments that are whole numbers; decimals are recorded as text. */
 function sumsOf(uses: readonly Used[]): readonly string[] {
   const names = new Set(uses.flatMap(({ args = {} }) => Object.keys(args)));
   return [...names].toSorted().flatMap((name) => {
@@ -109,14 +110,25 @@ const valuesOf = (uses: readonly Used[], name: string): readonly number[] =>
 
 const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
 
+/** Recorded amounts in the unit of a limit: decimals in ten-thousandths. */
+const amountsOf = (uses: readonly Used[], { argument, isDecimal }: MaxAmount): readonly number[] =>
+  isDecimal !== true
+    ? valuesOf(uses, argument)
+    : uses.flatMap(({ args = {} }) => {
+        const decimal = decimalFrom(Object.hasOwn(args, argument) ? args[argument] : undefined);
+        return decimal === null ? [] : [tenThousandthsOf(decimal)];
+      });
+
 /** As granted where the argument is not recorded with each call. */
-function amountOf(uses: readonly Used[], { argument, limit, currency }: MaxAmount): NewEntry['constraints'][number] {
-  const values = valuesOf(uses, argument);
+function amountOf(uses: readonly Used[], maxAmount: MaxAmount): NewEntry['constraints'][number] {
+  const { argument, limit, isDecimal, currency } = maxAmount;
+  const values = amountsOf(uses, maxAmount);
   const isKnown = values.length === uses.length;
   const needed = isKnown ? Math.min(limit, withRoom(sumOf(values))) : limit;
-  const value = inlineYaml({ argument, limit: needed, ...(currency === null ? {} : { currency }) });
+  const written = (amount: number): number | string => (isDecimal === true ? decimalText(amount) : amount);
+  const value = inlineYaml({ argument, limit: written(needed), ...(currency === null ? {} : { currency }) });
   const note = isKnown
-    ? `${sumOf(values)} in the task, ${needed === limit ? 'and no more than was granted' : 'and half as much again'}`
+    ? `${written(sumOf(values))} in the task, ${needed === limit ? 'and no more than was granted' : 'and half as much again'}`
     : `as granted, since \`${argument}\` is not recorded: \`record: true\` in the catalog`;
   return { name: 'max_amount', value, note };
 }

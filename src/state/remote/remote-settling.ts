@@ -131,6 +131,7 @@ function spendOf(spend: Spend): UseMessage['spends'][number] {
     case 'calls':
       return { kind, name, amount: spend.count ?? 1, limit: spend.limit };
     case 'amount':
+    case 'decimal':
       return { kind, name, amount: spend.amount, limit: spend.limit };
     case 'single-use':
       return { kind, name, amount: 1, limit: 1 };

@@ -100,6 +100,22 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox, age }
     await state.close();
   });
 
+  it('sums decimals exactly, and says that they are some (issue 37, point 19)', async () => {
+    const { state } = await opened();
+    const { settling } = state;
+    const tenth: readonly Spend[] = [{ kind: 'decimal', name: 'price', amount: 1_000, limit: 3_000 }];
+    expect(await settling.settle(use('d-1', tenth))).toBeNull();
+    expect(await settling.settle(use('d-2', tenth))).toBeNull();
+    expect(await settling.settle(use('d-3', [{ kind: 'amount', name: 'price', amount: 1, limit: 1 }]))).toBeNull();
+    expect(await settling.settle(use('d-4', tenth))).toBeNull();
+    const least: readonly Spend[] = [{ kind: 'decimal', name: 'price', amount: 1, limit: 3_000 }];
+    expect(await settling.settle(use('d-5', least))).toEqual({
+      problem: 'exhausted',
+      budget: { limit: 3_000, used: 3_000, decimal: true },
+    });
+    await state.close();
+  });
+
   it('gives back what a use took, once, where the state is of this process', async () => {
     const { state, file } = await opened();
     const { settling } = state;
