@@ -73,7 +73,7 @@ const DELETE_FAMILIES: readonly string[] = [
 ];
 
 const FORGET_KEYS = `DELETE FROM remit.remembered WHERE (kind, key) IN (
-  SELECT kind, key FROM remit.remembered WHERE until_ms <= $1::bigint ORDER BY until_ms LIMIT ${MAX_DELETED})`;
+  SELECT kind, key FROM remit.remembered WHERE until_ms <= ${DUE_BY} ORDER BY until_ms LIMIT ${MAX_DELETED})`;
 
 const FORGET_STOPS = `DELETE FROM remit.stops WHERE (issuer, agent, subject, action, task) IN (
   SELECT issuer, agent, subject, action, task FROM remit.stops

@@ -73,6 +73,7 @@ CREATE TRIGGER histories_stay BEFORE DELETE ON histories FOR EACH ROW EXECUTE FU
 
 CREATE FUNCTION key_is_remembered() ${TRIGGER}
   $$ BEGIN
+    IF TG_OP = 'UPDATE' AND (NEW.kind, NEW.key) = (OLD.kind, OLD.key) AND NEW.until_ms >= OLD.until_ms THEN RETURN NEW; END IF;
     IF OLD.until_ms > ${NOW_MS} THEN RAISE EXCEPTION 'a key is remembered until its time'; END IF;
     RETURN coalesce(NEW, OLD);
   END $$;

@@ -27,12 +27,19 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     remove();
   });
 
-  const open = async (url: string, stateKey: Uint8Array | null, forged: string[] = []): Promise<PostgresState> => {
+  const open = async (
+    url: string,
+    {
+      stateKey = null,
+      forged = [],
+      aheadMs = 0,
+    }: { stateKey?: Uint8Array | null; forged?: string[]; aheadMs?: number },
+  ): Promise<PostgresState> => {
     const state = must(
       await openPostgresState({
         target: must(postgresTargetFrom(url)),
         durability: 'single',
-        clocks: agreeing(() => Date.now()),
+        clocks: agreeing(() => Date.now() + aheadMs),
         randomBytes,
         address: '',
         askMs: 60_000,
@@ -48,7 +55,7 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
   const opened = async (stateKey: Uint8Array | null = null) => {
     const url = await places.next();
     const forged: string[] = [];
-    const state = await open(url, stateKey, forged);
+    const state = await open(url, { stateKey, forged });
     const nowMs = Date.now();
     const times = { createdAtMs: nowMs, lastUsedMs: nowMs, deadlineMs: nowMs + HOUR_MS };
     const token = { ...tokenNumber(1), issuedAtMs: nowMs, expiresAtMs: nowMs + HOUR_MS / 2 };
@@ -119,6 +126,17 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(await state.authority.prune(0)).toMatchObject({ tasks: 1 });
   });
 
+  it('lets an authority whose clock is ahead of the database remember what it asked for before, and prune', async () => {
+    const { url } = await opened();
+    const { authority } = await open(url, { aheadMs: 3_000 });
+    // A signal is looked up by an entry that expires at once, and remembered once it has had its effect.
+    expect(await authority.rememberOnce('signal', 'two', authority.floorMs())).toBe('new');
+    expect(await authority.rememberOnce('signal', 'two', authority.floorMs() + HOUR_MS)).toBe('new');
+    expect(await authority.rememberOnce('signal', 'two', authority.floorMs() + HOUR_MS)).toBe('seen');
+    expect(await authority.rememberOnce('signal', 'three', authority.floorMs())).toBe('new');
+    expect(await authority.prune(0)).toEqual({ tasks: 0, isMore: false });
+  });
+
   it('with a key of the state: a row that no authority wrote is not there, and is named', async () => {
     const stateKey = randomBytes(32);
     const { state, attack, forged, url } = await opened(stateKey);
@@ -138,8 +156,8 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(await state.authority.tokenOf('mine')).toBeUndefined();
     expect(must(await state.feed.cards([{ key, jtiDigests: ['mine', 'digest-1'] }])).cards[0]?.tokens).toHaveLength(1);
     // Another authority with the same key sees the same; with another key it sees none of them.
-    expect(await (await open(url, stateKey)).authority.taskOf(issuer, key.id)).toMatchObject({ state: 'active' });
-    expect(await (await open(url, randomBytes(32))).authority.taskOf(issuer, key.id)).toBeUndefined();
+    expect(await (await open(url, { stateKey })).authority.taskOf(issuer, key.id)).toMatchObject({ state: 'active' });
+    expect(await (await open(url, { stateKey: randomBytes(32) })).authority.taskOf(issuer, key.id)).toBeUndefined();
   });
 
   it('with a key of the state: no earlier row is put back', async () => {
