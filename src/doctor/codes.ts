@@ -77,6 +77,7 @@ const table = {
   'envoy.runtime': entry('error', 'a check that can be switched off while Envoy runs'),
   'envoy.false-records': entry('warning', 'records that say what the client claims, or nothing'),
   'envoy.two-readings': entry('error', 'a call that Remit and the tool may read differently'),
+  'envoy.request-trailers': entry('info', 'trailers of requests pass unseen'),
   'envoy.host-unserved': entry('warning', 'a host of the catalog that no route serves'),
   'envoy.plaintext': entry('warning', 'a listener without TLS'),
   'envoy.client-certificate-optional': entry('error', 'callers need no certificate'),

@@ -45,8 +45,8 @@ export const manager = [...chain, 'filters', 0, 'typed_config'];
 /** The path of the `typed_config` of its local rate limit. */
 export const limit = [...manager, 'http_filters', 0, 'typed_config'];
 /** The path of its ext_authz filter. */
-export const authorization = [...manager, 'http_filters', 1];
-const router = [...manager, 'http_filters', 2];
+export const authorization = [...manager, 'http_filters', 2];
+const router = [...manager, 'http_filters', 3];
 const clusters = ['static_resources', 'clusters'];
 const endpoint = ['load_assignment', 'endpoints', 0, 'lb_endpoints', 0, 'endpoint', 'address'];
 

@@ -132,7 +132,7 @@ const isOfRemit = ({ name }: { readonly name: string }): boolean =>
 function apart(text: string) {
   const config = parse(text);
   const manager = config.static_resources.listeners[0].filter_chains[0].filters[0].typed_config;
-  const check = manager.http_filters[1].typed_config.grpc_service;
+  const check = manager.http_filters[2].typed_config.grpc_service;
   const retryPolicy = check.retry_policy;
   delete check.retry_policy;
   const logs = manager.access_log.filter(isOfRemit);
@@ -187,7 +187,7 @@ describe.each([
   const all = leaves(parse(text));
   const under = (pattern: RegExp) => [...all].filter(([path]) => pattern.test(path));
   const manager = '/static_resources/listeners/0/filter_chains/0/filters/0/typed_config';
-  const filter = `${manager}/http_filters/1/typed_config`;
+  const filter = `${manager}/http_filters/2/typed_config`;
   const downstream = '/static_resources/listeners/0/filter_chains/0/transport_socket/typed_config';
 
   it.each([
@@ -219,6 +219,7 @@ describe.each([
     const names = [...all].filter(([path]) => /\/http_filters\/\d+\/name$/.test(path));
     expect(names.map(([, name]) => name)).toEqual([
       'envoy.filters.http.local_ratelimit',
+      'envoy.filters.http.header_mutation',
       'envoy.filters.http.ext_authz',
       'envoy.filters.http.router',
     ]);

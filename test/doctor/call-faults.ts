@@ -35,7 +35,7 @@ const ofRoute = (name: string, change: (action: Yaml) => void, ...found: readonl
 const filterAt =
   (place: 'before' | 'after', name: string, config: object) =>
   ({ manager }: Broken): void =>
-    void manager.http_filters.splice(place === 'before' ? 0 : 2, 0, {
+    void manager.http_filters.splice(place === 'before' ? 0 : 3, 0, {
       name,
       typed_config: config,
     });
@@ -258,12 +258,12 @@ export const CALL_FAULTS: readonly EnvoyFault[] = [
   fault(
     'switched-on-later',
     ({ host, manager }) => {
-      manager.http_filters.splice(2, 0, { ...lua, disabled: true });
+      manager.http_filters.splice(3, 0, { ...lua, disabled: true });
       host.routes[0].typed_per_filter_config = {
         [lua.name]: { ...typed('config.route.v3.FilterConfig'), config: {}, disabled: false },
       };
     },
     'envoy.changed-after-check',
   ),
-  fault('optional-filter', ({ manager }) => void (manager.http_filters[1].is_optional = true), 'envoy.never-asked'),
+  fault('optional-filter', ({ manager }) => void (manager.http_filters[2].is_optional = true), 'envoy.never-asked'),
 ];

@@ -32,11 +32,11 @@ const gatedBy = ({ filter, manager }: Broken, permission: object): void => {
 /** Every fault of the configuration that a running Envoy accepts. */
 export const ENVOY_FAULTS: readonly EnvoyFault[] = [
   fault('as-shipped', () => undefined),
-  fault('filter-missing', ({ manager }) => void manager.http_filters.splice(1, 1), 'envoy.never-asked'),
+  fault('filter-missing', ({ manager }) => void manager.http_filters.splice(2, 1), 'envoy.never-asked'),
   fault(
     'cluster-by-header',
     ({ host, manager }) => {
-      manager.http_filters.splice(1, 1);
+      manager.http_filters.splice(2, 1);
       manager.route_config.virtual_hosts = [host];
       host.routes = [{ match: { prefix: '/' }, route: { cluster_header: 'x-cluster' } }];
     },
@@ -60,7 +60,7 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
     ({ filter }) => void (filter.grpc_service.envoy_grpc.cluster_name = 'files'),
     'envoy.never-asked',
   ),
-  fault('filter-disabled', ({ manager }) => void (manager.http_filters[1].disabled = true), 'envoy.disabled-on-route'),
+  fault('filter-disabled', ({ manager }) => void (manager.http_filters[2].disabled = true), 'envoy.disabled-on-route'),
   fault(
     'route-disabled',
     ({ host }) => void (host.routes[0].typed_per_filter_config = { [EXT_AUTHZ]: { ...perRoute, disabled: true } }),
@@ -80,7 +80,7 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
     'envoy.disabled-on-route',
   ),
   fault('enabled-again', ({ host, manager }) => {
-    manager.http_filters[1].disabled = true;
+    manager.http_filters[2].disabled = true;
     for (const one of [host, manager.route_config])
       one.typed_per_filter_config = { [EXT_AUTHZ]: { ...typed('config.route.v3.FilterConfig'), config: {} } };
   }),
@@ -111,7 +111,7 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
     ({ listener, chain, manager }) => {
       const other = structuredClone(chain);
       other.filter_chain_match = { server_names: ['open.acme.test'] };
-      other.filters[0].typed_config.http_filters.splice(1, 1);
+      other.filters[0].typed_config.http_filters.splice(2, 1);
       listener.filter_chains.push(other);
       manager.stat_prefix = 'second_chain';
     },
@@ -121,9 +121,9 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
   fault(
     'asked-twice',
     ({ manager }) => {
-      const second = structuredClone(manager.http_filters[1]);
+      const second = structuredClone(manager.http_filters[2]);
       second.name = 'again';
-      manager.http_filters.splice(1, 0, second);
+      manager.http_filters.splice(2, 0, second);
     },
     'envoy.asked-twice',
   ),
@@ -174,7 +174,7 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
       }),
     'envoy.direct-path',
   ),
-  fault('lua-after', ({ manager }) => void manager.http_filters.splice(2, 0, lua), 'envoy.changed-after-check'),
+  fault('lua-after', ({ manager }) => void manager.http_filters.splice(3, 0, lua), 'envoy.changed-after-check'),
   fault('lua-before', ({ manager }) => void manager.http_filters.unshift(lua)),
   fault('limit-missing', ({ manager }) => void manager.http_filters.shift(), 'envoy.no-agent-limit'),
   fault(
@@ -184,6 +184,13 @@ export const ENVOY_FAULTS: readonly EnvoyFault[] = [
         { generic_key: { descriptor_key: 'agent', descriptor_value: '%DOWNSTREAM_PEER_URI_SAN%' } },
       ]),
     'envoy.shared-agent-limit',
+  ),
+  fault('trailers-kept', ({ manager }) => void manager.http_filters.splice(1, 1), 'envoy.request-trailers'),
+  fault(
+    'some-trailers-kept',
+    ({ manager }) =>
+      void (manager.http_filters[1].typed_config.mutations.request_trailers_mutations = [{ remove: 'x-amount' }]),
+    'envoy.request-trailers',
   ),
   fault('route-cache', ({ filter }) => void (filter.clear_route_cache = true), 'envoy.changed-after-check'),
   fault(

@@ -75,7 +75,7 @@ export function withFaults(text: string, faults: readonly EnvoyFault[]): Yaml {
     const remit = structuredClone(clusters[0]);
     const [chain] = listener.filter_chains;
     const manager = chain.filters[0].typed_config;
-    const filter = manager.http_filters[1].typed_config;
+    const filter = manager.http_filters[2].typed_config;
     listener.name = name;
     manager.stat_prefix = name;
     remit.name = `remit-${name}`;

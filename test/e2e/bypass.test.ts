@@ -209,7 +209,7 @@ async function configIn(
     );
     const document = parseDocument(text);
     const manager = ['static_resources', 'listeners', 0, 'filter_chains', 0, 'filters', 0, 'typed_config'];
-    const filter = [...manager, 'http_filters', 1, 'typed_config'];
+    const filter = [...manager, 'http_filters', 2, 'typed_config'];
     for (const [path, settings] of [
       [manager, changed.manager],
       [filter, changed.filter],

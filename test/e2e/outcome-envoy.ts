@@ -48,7 +48,7 @@ export function carelessEnvoy(shipped: string): string {
   manager.access_log[0].filter = {
     header_filter: { header: { name: ':path', string_match: { exact: '/v1/files/quiet' }, invert_match: true } },
   };
-  manager.http_filters[1].typed_config.failure_mode_allow = true;
+  manager.http_filters[2].typed_config.failure_mode_allow = true;
   manager.route_config.virtual_hosts[1].routes.unshift(...routes);
   const remit = config.static_resources.clusters[0];
   config.static_resources.clusters.push(cluster('down', { socket_address: { address: '127.0.0.1', port_value: 1 } }), {

@@ -10,6 +10,12 @@ export const doctorCodes = (admin: string): Promise<readonly string[]> => codesO
 export const fileCodes = (...files: readonly string[]): Promise<readonly string[]> =>
   codesOf(files.flatMap((file) => ['-f', file]));
 
+/** Whether the doctor finds that trailers of requests pass: of the level info. */
+export async function passesTrailers(admin: string): Promise<boolean> {
+  const { findings } = await diagnosed(['--envoy', admin, '--json']);
+  return findings.some(({ code }) => code === 'envoy.request-trailers');
+}
+
 async function codesOf(args: readonly string[]): Promise<readonly string[]> {
   const { findings } = await diagnosed([...args, '--json']);
   const codes = findings.filter(({ level, code }) => level !== 'info' && !OF_THE_TEST.test(code));

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { both, describeWith, envoyPart, istiodPart, kubernetesPart, spirePart } from '../parts.ts';
 import { until } from '../until.ts';
-import { doctorCodes, fileCodes } from './doctor-codes.ts';
+import { doctorCodes, fileCodes, passesTrailers } from './doctor-codes.ts';
 import { statusAndReason, withToken } from './host-calls.ts';
 import { certificateAt, itDecidesCalls, itRotates } from './host-cases.ts';
 import { HOST, HostDomain, PROXY } from './host-domain.ts';
@@ -73,10 +73,12 @@ describeWith(
         return statusAndReason(await domain.planner.agent.call(istio.port, withToken(token, { path })));
       };
       expect(await asks()).toEqual([403, 'identity.missing']);
+      expect(await passesTrailers(istio.admin)).toBe(true);
       await istio.apply('envoyfilter');
       await until(async () => (await asks())[0] === 200);
       expect((await asks('/v1%2Fpayments/p-1'))[0]).toBe(400);
       expect(await doctorCodes(istio.admin)).toEqual([]);
+      expect(await passesTrailers(istio.admin)).toBe(false);
       await istio.remove('envoyfilter');
       await domain.stopRemit();
       await domain.startRemit();

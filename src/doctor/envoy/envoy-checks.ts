@@ -26,6 +26,7 @@ import { oneReading, ownXfcc, seenCalls } from './listener-strength.ts';
 import { noOtherPath, unchangedCall } from './other-paths.ts';
 import { healthyEndpoints, usableCluster } from './reach.ts';
 import { noRefusedRoute } from './refused-routes.ts';
+import { noRequestTrailers } from './request-trailers.ts';
 import { shortStreams } from './short-streams.ts';
 import { openSocket } from './socket.ts';
 import { togetherFindings } from './with-remit.ts';
@@ -64,6 +65,7 @@ const perEnvoy: readonly EnvoyCheck[] = [
   verifiedCaller,
   ownXfcc,
   oneReading,
+  noRequestTrailers,
   seenCalls,
   soundEnvoy,
 ];

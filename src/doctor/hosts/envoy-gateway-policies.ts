@@ -1,4 +1,5 @@
-import { at, listAt, numberAt, textAt } from '../tree.ts';
+import { at, listAt, numberAt, textAt, typeNameOf } from '../tree.ts';
+import { httpFilters } from '../envoy/fields/http-filters.ts';
 import type { HostRule } from './host-rule.ts';
 
 const API = 'gateway.networking.k8s.io';
@@ -181,8 +182,14 @@ const PATCHED: ReadonlySet<string> = new Set([
 
 const isKnownPatch = (operation: unknown): boolean =>
   textAt(operation, 'op') === 'add' &&
-  PATCHED.has(textAt(operation, 'path').replace(/^\//, '')) &&
-  at(operation, 'value') === true;
+  (isFirstFilter(operation) ||
+    (PATCHED.has(textAt(operation, 'path').replace(/^\//, '')) && at(operation, 'value') === true));
+
+/** A filter before all others that is harmless there. */
+const isFirstFilter = (operation: unknown): boolean =>
+  textAt(operation, 'jsonPath').endsWith('.typed_config.http_filters') &&
+  textAt(operation, 'path') === '0' &&
+  httpFilters.get(typeNameOf(at(operation, 'value', 'typed_config')))?.before === null;
 
 const SAFE_TRIGGERS: ReadonlySet<string> = new Set(['connect-failure', 'refused-stream', 'reset-before-request']);
 
