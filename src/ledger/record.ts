@@ -258,20 +258,25 @@ export interface EmitterRecord {
    * `joined`: its records are received from now on. `checkpoint`: it signed its records up to `size`, and all of them are kept.
    * `left`: it ended, and all of its records are kept and signed. `lost`: it was silent for too long; records after `size` are lost
    * unless it returns. `refused`: what it sent does not continue what it sent before.
-   * `pruned`: its records up to `size` are deleted, by the retention.
+   * `pruned`: its records up to `size` are deleted, by the retention, which recomputed those after `from`.
    */
   readonly event: 'joined' | 'checkpoint' | 'left' | 'lost' | 'refused' | 'pruned';
   /** The origin of its log. */
   readonly origin: string;
   /** SPIFFE ID of the sidecar. */
   readonly by: string;
+  /** `pruned`: number of its records before those that were recomputed; otherwise, and in earlier versions, absent. */
+  readonly from?: number;
   /** Number of its records that are kept. */
   readonly size: number;
   /** Root of the tree over them, in base64. */
   readonly root: string;
   /** Number of records under its last checkpoint; 0 before the first. */
   readonly signed: number;
-  /** `joined`: the verifier key of its checkpoints; otherwise `null`. */
+  /**
+   * The verifier key of its checkpoints. `joined`: as the sidecar said; `pruned`: by which the deleted records were compared, `null` for those of
+   * earlier versions; otherwise `null`.
+   */
   readonly verifierKey: string | null;
   /** `checkpoint`: the signed note; `pruned`: the last one over deleted records; otherwise `null`. */
   readonly note: string | null;

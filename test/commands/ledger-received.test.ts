@@ -94,6 +94,7 @@ const changedHead = (change: (head: Record<string, unknown>) => void): string =>
 const heads: Readonly<Record<string, readonly [value: unknown, isFound: boolean]>> = {
   origin: ['remit.acme.test/tools-8/00000000000000000000000000000000', true],
   id: ['spiffe://acme.test/ns/tools/sa/other', true],
+  verifierKey: ['remit.acme.test/tools-8/00000000000000000000000000000000+00000000+x', true],
   // Only sections of another term are compared by it.
   term: [7, false],
   tree: [Buffer.from('0000000000000000').toString('base64'), true],

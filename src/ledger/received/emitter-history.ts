@@ -4,7 +4,7 @@ import type { JsonValue } from '../canonical-json.ts';
 import { rangeFrom } from '../compact-range.ts';
 import type { Anchor } from '../head-check.ts';
 import { isSameHash, rootOf } from '../merkle.ts';
-import { noteKeyFrom } from '../note-key.ts';
+import { noteKeyFrom, noteKeyText } from '../note-key.ts';
 import type { NoteKey } from '../note-key.ts';
 import type { Carried } from '../seam.ts';
 import type { Records } from '../verdict.ts';
@@ -27,6 +27,10 @@ export interface EmitterHistory {
   readonly received: readonly Records[];
   /** The tree over the records that it says the retention deleted; `null` where it deleted none. */
   readonly pruned: Carried | null;
+  /** The parts of the log that it says were deleted by the retention, in the order of its records. */
+  readonly deleted: readonly Records[];
+  /** What it says of them that does not go with what it says elsewhere; `null` for nothing. */
+  readonly contradiction: string | null;
 }
 
 /**
@@ -53,6 +57,9 @@ export function emitterHistories(
       kept: size >= known.kept.size ? { size, root } : known.kept,
       received: event === 'pruned' ? known.received : grown(known.received, { size, isJoined: event === 'joined' }),
       pruned: event === 'pruned' ? later(known.pruned, prunedTree(record, root)) : known.pruned,
+      deleted: event === 'pruned' ? [...known.deleted, deletedPart(record, size)] : known.deleted,
+      contradiction:
+        known.contradiction ?? (event === 'pruned' ? prunedContradiction(record, { size, root }, known) : null),
     });
   }
   return histories;
@@ -74,6 +81,42 @@ function prunedTree({ tree, last }: { readonly [name: string]: JsonValue }, root
   const range = bytes === null ? null : rangeFrom(bytes);
   const prev = typeof last === 'string' ? bytesFromBase64(last) : null;
   return range === null || prev === null || !isSameHash(rootOf(range.nodes), root) ? null : { ...range, prev };
+}
+
+/** Earlier versions did not say from where on they had looked: that counts as all. */
+const deletedPart = ({ from }: { readonly [name: string]: JsonValue }, size: number): Records => ({
+  from: typeof from === 'number' ? from + 1 : 1,
+  to: size,
+});
+
+/**
+ * What is wrong with what the retention says of records that it deleted; `null` for nothing. It takes their key from where they are kept, so
+ * it must be the one that the ledger names.
+ */
+function prunedContradiction(
+  { verifierKey }: { readonly [name: string]: JsonValue },
+  { size, root }: EmitterHistory['kept'],
+  { key, kept }: EmitterHistory,
+): string | null {
+  if (typeof verifierKey === 'string' && verifierKey !== noteKeyText(key))
+    return `the records up to ${size} were deleted by the retention with checkpoints of another key`;
+  return size === kept.size && !isSameHash(root, kept.root)
+    ? `the ${size} records that the retention deleted are not those that were kept`
+    : null;
+}
+
+/**
+ * The first records of a log that were missing when the retention deleted those after them; `null` for none. If these ledgers do not have the
+ * beginning of the log, another one may say what was deleted first.
+ */
+export function missingBefore({ deleted, received }: Pick<EmitterHistory, 'deleted' | 'received'>): Records | null {
+  const parts = deleted.toSorted((a, b) => a.from - b.from);
+  let to = received[0]?.from === 1 ? 0 : null;
+  for (const part of parts) {
+    if (to !== null && part.from > to + 1) return { from: to + 1, to: part.from - 1 };
+    to = Math.max(to ?? 0, part.to);
+  }
+  return null;
 }
 
 const later = (one: Carried | null, other: Carried | null): Carried | null =>
@@ -100,5 +143,17 @@ function joined(
   if (event !== 'joined' || typeof verifierKey !== 'string') return null;
   const key = noteKeyFrom(verifierKey);
   if (isProblem(key)) return null;
-  return { origin, id: '', key, state: 'open', atMs: 0, anchors: [], kept: { size, root }, received: [], pruned: null };
+  return {
+    origin,
+    id: '',
+    key,
+    state: 'open',
+    atMs: 0,
+    anchors: [],
+    kept: { size, root },
+    received: [],
+    pruned: null,
+    deleted: [],
+    contradiction: null,
+  };
 }

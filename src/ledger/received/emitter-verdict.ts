@@ -2,14 +2,16 @@ import { base64Of } from '../base64.ts';
 import { appended, emptyRange, rangeBytes } from '../compact-range.ts';
 import type { CompactRange } from '../compact-range.ts';
 import { isSameHash, leafHash, rootOf } from '../merkle.ts';
+import { noteKeyText } from '../note-key.ts';
 import { base64OrNothing } from '../seam.ts';
-import { broken } from '../verdict.ts';
+import { broken, recordsText } from '../verdict.ts';
 import type { Broken, Records, Sound, Verdict } from '../verdict.ts';
 import { verdictOn } from '../verification.ts';
 import type { StoredLog } from '../verification.ts';
+import { missingBefore } from './emitter-history.ts';
 import type { EmitterHistory } from './emitter-history.ts';
 import type { LinkFate, UseLink } from './linked-uses.ts';
-import type { ReceivedLog } from './received-logs.ts';
+import type { ReceivedLog, SectionClaim } from './received-logs.ts';
 
 /** What was found of a log that an authority received. */
 export interface EmitterVerdict {
@@ -71,18 +73,41 @@ export function emitterVerdict(history: EmitterHistory, log: ReceivedLog | null)
     links: 0,
     unlinked: 0,
     verdict:
-      verdict.kind === 'broken' ? verdict : (falseClaim(history, log, stored) ?? keptVerdict(verdict, kept, stored)),
+      verdict.kind === 'broken'
+        ? verdict
+        : (contradictionOf(history) ?? falseClaim(history, log, stored) ?? keptVerdict(verdict, kept, stored)),
   };
 }
 
+function contradictionOf(history: EmitterHistory): Broken | null {
+  const { contradiction, pruned } = history;
+  if (contradiction !== null) return broken('log', pruned?.size ?? null, contradiction);
+  const lost = missingBefore(history);
+  if (lost === null) return null;
+  return broken('log', lost.to, `${recordsText(lost)} missing, and the retention deleted those after them`, { lost });
+}
+
 /** The first section whose head does not say what the records up to its end say; `null` if all do. */
-function falseClaim({ id }: EmitterHistory, log: ReceivedLog | null, { carried, entries }: StoredLog): Broken | null {
+function falseClaim(
+  { id, key }: EmitterHistory,
+  log: ReceivedLog | null,
+  { carried, entries }: StoredLog,
+): Broken | null {
+  const keyText = noteKeyText(key);
+  const isOther = ({ verifierKey }: SectionClaim): boolean => verifierKey !== null && verifierKey !== keyText;
   const claims = Map.groupBy(log?.claims ?? [], ({ size }) => size);
   const wrongAt = (range: CompactRange, last: string): Broken | null => {
     const tree = base64Of(rangeBytes(range));
-    const wrong = claims.get(range.size)?.find((said) => said.id !== id || said.tree !== tree || said.last !== last);
+    const wrong = claims
+      .get(range.size)
+      ?.find((said) => said.id !== id || isOther(said) || said.tree !== tree || said.last !== last);
     if (wrong === undefined) return null;
-    const what = wrong.id === id ? 'a tree that is not that of its records' : `another sidecar than \`${id}\``;
+    const what =
+      wrong.id !== id
+        ? `another sidecar than \`${id}\``
+        : isOther(wrong)
+          ? 'another key than that of its sidecar'
+          : 'a tree that is not that of its records';
     return broken('log', range.size, `a section of \`${wrong.file}\`, up to record ${range.size}, names ${what}`);
   };
   let range: CompactRange = carried;

@@ -1,12 +1,14 @@
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
-import { integer, listOf, members, text } from '../../runtime/fields.ts';
+import { integer, listOf, members, optional, text } from '../../runtime/fields.ts';
 
 /** Records of one emitter that were received together, and its checkpoints over them. */
 export interface Section {
   readonly origin: string;
   /** SPIFFE ID of the emitter. */
   readonly id: string;
+  /** Verifies its checkpoints, as the emitter said and the ledger of its authority has; `null` in a section of an earlier version. */
+  readonly verifierKey: string | null;
   /** Of the process that received it. Records of a section do not count from where one of a higher term begins. */
   readonly term: number;
   /** Number of records of the log before it. */
@@ -77,6 +79,7 @@ const MAX_NOTE = 4_096;
 const head = members({
   origin: text({ max: 1_024 }),
   id: text({ max: 2_048 }),
+  verifierKey: optional(text({ max: 1_024 })),
   term: integer(0, Number.MAX_SAFE_INTEGER),
   tree: text({ max: 4_096 }),
   last: text({ min: 0, max: 64 }),

@@ -26,6 +26,8 @@ export interface DamagedFile {
 export interface SectionClaim {
   readonly file: string;
   readonly id: string;
+  /** `null` in a section of an earlier version. */
+  readonly verifierKey: string | null;
   /** Number of records up to its end. */
   readonly size: number;
   /** The tree over them, serialised in base64, and the leaf hash of the last one. */
@@ -121,7 +123,7 @@ function receivedLog(origin: string, placed: readonly PlacedSection[]): Received
     // A section that a higher term cut short says nothing of the log that counts.
     claims: sections
       .filter(({ from, leaves, end }) => end === from + leaves)
-      .map(({ file, id, end: size, tree, last }) => ({ file, id, size, tree, last })),
+      .map(({ file, id, verifierKey, end: size, tree, last }) => ({ file, id, verifierKey, size, tree, last })),
     stored: {
       origin,
       carried: { ...emptyRange, prev: null },

@@ -13,11 +13,16 @@ const expanded = promisify(gunzip);
 /** Largest object when expanded: twice what a receiver keeps at once. */
 const MAX_BYTES = 64 * 1024 ** 2;
 
+/** An object that is not what its writer wrote. */
+export interface DamagedObject extends Problem {
+  readonly isDamaged: true;
+}
+
 /** What is kept of received records: objects of a bucket or files of a folder, whose names sort by time. */
 export interface RecordArchive {
   readonly list: (next: string | null) => Promise<ObjectPage | Problem>;
   /** The sections in it; `null` where it is gone. */
-  readonly text: (name: string) => Promise<Buffer | null | Problem>;
+  readonly text: (name: string) => Promise<Buffer | null | Problem | DamagedObject>;
   /** Deletes at most 1,000. Those that are gone count as deleted. Returns a problem. */
   readonly remove: (names: readonly string[]) => Promise<string | null>;
 }
@@ -36,7 +41,8 @@ export function bucketArchive(bucket: Pick<Bucket, 'list' | 'get' | 'remove'>): 
       try {
         return await expanded(body, { maxOutputLength: MAX_BYTES });
       } catch (error) {
-        return { problem: `\`${name}\` cannot be expanded: ${error instanceof Error ? error.message : String(error)}` };
+        const why = error instanceof Error ? error.message : String(error);
+        return { problem: `\`${name}\` cannot be expanded: ${why}`, isDamaged: true };
       }
     },
     remove: (names) => bucket.remove(names),

@@ -4,6 +4,7 @@ import type { After } from '../../runtime/timers.ts';
 import { base64Of } from '../base64.ts';
 import { rangeBytes } from '../compact-range.ts';
 import { isSameHash, leafHash } from '../merkle.ts';
+import { noteKeyText } from '../note-key.ts';
 import { base64OrNothing } from '../seam.ts';
 import type { Emitter, LogPart } from './emitter.ts';
 import type { Section } from './pack.ts';
@@ -235,9 +236,19 @@ export class RecordKeeper {
 }
 
 const sectionsOf = ({ term, sections }: Waiting): readonly Section[] =>
-  sections.map(({ from, leaves, checkpoints, emitter: { origin, id, range, prev } }) => {
+  sections.map(({ from, leaves, checkpoints, emitter: { origin, key, id, range, prev } }) => {
     const tree = base64Of(rangeBytes(range));
-    return { origin, id, term, from, tree, last: base64OrNothing(prev), leaves, checkpoints };
+    return {
+      origin,
+      id,
+      verifierKey: noteKeyText(key),
+      term,
+      from,
+      tree,
+      last: base64OrNothing(prev),
+      leaves,
+      checkpoints,
+    };
   });
 
 /** The last section: a log waits with one at least. */

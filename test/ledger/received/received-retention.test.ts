@@ -1,10 +1,19 @@
+import type { KeyObject } from 'node:crypto';
 import { cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { ledgerCheckProof } from '../../../src/commands/ledger-check-proof.ts';
 import { ledgerProve } from '../../../src/commands/ledger-prove.ts';
 import { ledgerVerify } from '../../../src/commands/ledger-verify.ts';
+import { base64Of } from '../../../src/ledger/base64.ts';
+import { signedCheckpoint } from '../../../src/ledger/checkpoint.ts';
+import { appended, emptyRange, rangeBytes } from '../../../src/ledger/compact-range.ts';
+import type { CompactRange } from '../../../src/ledger/compact-range.ts';
 import { encodedRecord } from '../../../src/ledger/encoded-record.ts';
+import { leafHash, rootOf } from '../../../src/ledger/merkle.ts';
+import { noteKeyOf, noteKeyText } from '../../../src/ledger/note-key.ts';
+import { packText, sectionsFrom } from '../../../src/ledger/received/pack.ts';
+import type { Section } from '../../../src/ledger/received/pack.ts';
 import { bytesOf, folderArchive } from '../../../src/ledger/received/record-archive.ts';
 import { RecordFiles, recordFilesIn } from '../../../src/ledger/received/record-files.ts';
 import { pruneReceived } from '../../../src/ledger/received/received-retention.ts';
@@ -12,6 +21,7 @@ import type { ReceivedRetention } from '../../../src/ledger/received/received-re
 import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { addUse, ran } from '../../commands/ledgers.ts';
+import { privateKeyOf, publicKeyOf } from '../keys.ts';
 import { portsAt } from '../log/logs.ts';
 import { addRecords, authority, connected, emitterRecords, nameOf, partFrom, sidecarLog } from './receivers.ts';
 
@@ -74,6 +84,133 @@ const blockOf = (out: string, origin: string): string =>
   out.split('\n\n').find((block) => block.includes(`received   ${origin}`)) ?? '';
 
 const treeIn = (file: string): string => /"tree":"([^"]+)"/.exec(readFileSync(file, 'utf8'))?.[1] ?? '';
+
+/** A record with another time. */
+const laterLeaf = (leaf: Leaf): Leaf => ({ ...leaf, record: { ...leaf.record, at: leaf.record.at + 1 } });
+
+interface Leaf {
+  readonly prev: string;
+  readonly record: { readonly at: number };
+}
+
+/**
+ * Changes the second record of a file of one log, and all that follows from it without the key of the sidecar: links, tree and last hash. With
+ * `forger` the checkpoints are signed anew, by another key that the head names.
+ */
+function forge(file: string, { forger }: { readonly forger?: KeyObject } = {}): void {
+  writeFileSync(file, packText(sectionsFrom(readFileSync(file)).sections.map((section) => forged(section, forger))));
+}
+
+function forged(section: Section, forger: KeyObject | undefined): Section {
+  const { origin } = section;
+  let prev = '';
+  let range: CompactRange = emptyRange;
+  const leaves = section.leaves.map((bytes, index) => {
+    const leaf = JSON.parse(Buffer.from(bytes).toString()) as Leaf;
+    const changed = Buffer.from(JSON.stringify({ ...(index === 1 ? laterLeaf(leaf) : leaf), prev }));
+    prev = base64Of(leafHash(changed));
+    range = appended(range, leafHash(changed));
+    return changed;
+  });
+  const root = rootOf(range.nodes);
+  const of = { ...section, leaves, tree: base64Of(rangeBytes(range)), last: prev };
+  if (forger === undefined) return of;
+  const checkpoints = [signedCheckpoint({ origin, size: range.size, root }, forger)];
+  return { ...of, verifierKey: noteKeyText(noteKeyOf(origin, publicKeyOf(forger))), checkpoints };
+}
+
+/** Issue 37, point 3: the retention signs what it deletes, and so must have recomputed it. */
+describe('pruneReceived, of records that somebody changed before it came to them', () => {
+  const changes: readonly (readonly [string, (file: string) => void, says: RegExp, verified?: number])[] = [
+    [
+      'a record',
+      (file) => writeFileSync(file, readFileSync(file, 'utf8').replace('"seq":2}', '"seq":3}')),
+      /that does not follow$/,
+    ],
+    [
+      'a time',
+      (file) => {
+        const text = readFileSync(file, 'utf8');
+        writeFileSync(file, text.replace(/"at":\d/, '"at":9'));
+      },
+      /that does not follow$|whose tree is not that of its records$|another hash of the last record/,
+    ],
+    [
+      'the tree in a head',
+      (file) => {
+        const tree = Buffer.from(treeIn(file), 'base64');
+        tree.writeUInt8(tree.readUInt8(tree.length - 1) ^ 1, tree.length - 1);
+        writeFileSync(file, readFileSync(file, 'utf8').replace(treeIn(file), tree.toString('base64')));
+      },
+      /whose tree is not that of its records$/,
+    ],
+    [
+      'records, links and trees',
+      (file) => forge(file),
+      /has a checkpoint of \d+ records of `.*` that is not over those/,
+    ],
+    [
+      'the last hash in a head',
+      (file) => writeFileSync(file, readFileSync(file, 'utf8').replace(/"last":"...../, '"last":"AAAAA')),
+      /has another hash of the last record/,
+    ],
+    [
+      'a checkpoint',
+      (file) => writeFileSync(file, readFileSync(file, 'utf8').replace(/(checkpoints":\["[^"]*?\\n)\d+/, '$17')),
+      /has a checkpoint of `.*` which /,
+      // The ledger of the authority has its own.
+      0,
+    ],
+  ];
+  it.each(changes)('%s: keeps the file, signs nothing over it, says so', async (_what, change, says, verified = 3) => {
+    const own = await received();
+    const [first = ''] = recordFilesIn(own.records);
+    change(first);
+    expect(await own.prune(AGE, 401)).toEqual({ problem: expect.stringMatching(says) });
+    expect(existsSync(first)).toBe(true);
+    await own.end();
+    expect(prunedIn(own.folder)).toEqual([]);
+    expect((await own.verify()).exit).toBe(verified);
+  });
+
+  it('all of it, signed by another key: what it signs does not go with the ledger', async () => {
+    const own = await received();
+    const [first = ''] = recordFilesIn(own.records);
+    forge(first, { forger: privateKeyOf(Buffer.alloc(32, 7)) });
+    await own.prune(AGE, 401);
+    await own.end();
+    const { exit, out } = await own.verify();
+    expect([exit, out]).toEqual([3, expect.stringContaining('BROKEN')]);
+  });
+
+  it('a file that is gone: what it signs after it says that records are missing', async () => {
+    const own = await received();
+    const [first = '', second = ''] = recordFilesIn(own.records);
+    rmSync(first);
+    expect(await own.prune({ ...LATE, maxBytes: 1 }, 500.01)).toMatchObject({ objects: 1 });
+    expect(existsSync(second)).toBe(false);
+    await own.end();
+    const { exit, out } = await own.verify();
+    expect(exit).toBe(3);
+    expect(blockOf(out, own.sidecar.origin)).toContain(
+      'BROKEN: records 1 to 11 are missing, and the retention deleted those after them',
+    );
+  });
+
+  it('waits for the checkpoint over the last records of a log, and for none once the log has ended', async () => {
+    const own = await received();
+    const [, second = ''] = recordFilesIn(own.records);
+    const text = readFileSync(second, 'utf8').replace(/"checkpoints":\[[^\]]*\]/, '"checkpoints":[]');
+    writeFileSync(second, text);
+    const all = { ...LATE, maxBytes: 1 };
+    expect(await own.prune(all, 101)).toMatchObject({ objects: 1 });
+    expect(existsSync(second)).toBe(true);
+    expect(await own.prune(all, 500.01)).toEqual({ objects: 0, bytes: 0 });
+    expect(await own.prune(all, 600)).toMatchObject({ objects: 2 });
+    await own.end();
+    expect((await own.verify()).exit).toBe(0);
+  });
+});
 
 describe('pruneReceived', () => {
   it('deletes records beyond an age, of which the ledger of the authority says up to where they go, and the rest is proved', async () => {

@@ -307,7 +307,8 @@ describe('receivedLogsIn', () => {
     await timers.pass(300);
     await own.close();
     const files = new RecordFiles(records, portsAt(9_000));
-    const section = { origin: name.origin, id: name.id, term: 0, tree: 'x', last: '', checkpoints: [part.checkpoint] };
+    const of = { origin: name.origin, id: name.id, verifierKey: null, term: 0 };
+    const section = { ...of, tree: 'x', last: '', checkpoints: [part.checkpoint] };
     expect(await files.keep([{ ...section, from: 2, leaves: part.leaves.slice(2, 9) }])).toBeNull();
     await files.close();
     expect(verdictIn(records, name)).toMatchObject({ kind: 'sound', size: 11, signed: { from: 1, to: 11 } });
