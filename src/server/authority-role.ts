@@ -17,6 +17,7 @@ import type { Parts } from './parts.ts';
 import { socketAccessOf, socketFolderProblem } from './socket-access.ts';
 import { awaitedSvid } from './own-svid.ts';
 import { openReceivedRecords } from './received-records.ts';
+import { recordsAway } from './records-away.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import type { Waits } from './waits.ts';
@@ -66,6 +67,8 @@ export async function startAuthorityRole(
   if (folder !== null) return { problem: folder };
   const socket = await socketAccessOf('authority', config.authority);
   if ('problem' in socket) return socket;
+  const away = await waits.until(() => recordsAway(config));
+  if (away !== null) return away;
   const records = await openReceivedRecords(config, {
     ...parts,
     writer: parts.ledger.writer,

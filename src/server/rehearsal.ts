@@ -14,6 +14,7 @@ import { otelEnvironmentProblems } from './otel-environment.ts';
 import { startRemit } from './remit.ts';
 import type { RemitOptions } from './remit-options.ts';
 import { movedKeysWarning } from './signing-key-place.ts';
+import { recordsAway } from './records-away.ts';
 import { socketFolderProblem } from './socket-access.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartRehearsal } from './start-rehearsal.ts';
@@ -34,6 +35,8 @@ export async function rehearseStart(
   { ports, guard, environment }: Pick<RemitOptions, 'ports' | 'environment'> & Required<Pick<RemitOptions, 'guard'>>,
 ): Promise<StartRehearsal> {
   const database = await databaseFindings(config, ports);
+  const records = await recordsAway(config);
+  const away = [...database.waits, ...(records === null ? [] : [records.problem])];
   const places = await inspected(config);
   const problems = [
     ...otelEnvironmentProblems(environment),
@@ -68,12 +71,12 @@ export async function rehearseStart(
     if (isStartProblem(remit)) {
       const lines = remit.problem.split('\n');
       return remit.mayPass === true
-        ? { problems, waits: [...database.waits, ...lines], warnings: warnings(), isTampered }
-        : { problems: [...problems, ...lines], waits: database.waits, warnings: [], isTampered };
+        ? { problems, waits: [...away, ...lines], warnings: warnings(), isTampered }
+        : { problems: [...problems, ...lines], waits: away, warnings: [], isTampered };
     }
     const unmet = await unmetAfter(() => remit.unmet(), ports.monotonicMs);
     await remit.close();
-    return { problems, waits: database.waits, warnings: [...warnings(), ...unmet.map(notReady)], isTampered };
+    return { problems, waits: away, warnings: [...warnings(), ...unmet.map(notReady)], isTampered };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

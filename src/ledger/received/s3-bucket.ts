@@ -44,6 +44,20 @@ export class S3Bucket implements Bucket {
     });
   }
 
+  /**
+   * Why the bucket cannot be used: it is not there, does not answer, or does not know these credentials. `null` if it can, also if they may
+   * not list it: they may write to it all the same.
+   */
+  async reachProblem(): Promise<string | null> {
+    const { bucket, prefix } = this.#place;
+    try {
+      await this.#client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, MaxKeys: 1 }), this.#within());
+      return null;
+    } catch (error) {
+      return error instanceof S3ServiceException && error.name === 'AccessDenied' ? null : problemOf(error);
+    }
+  }
+
   async put(name: string, body: Uint8Array): Promise<string | null> {
     const object = { Bucket: this.#place.bucket, Key: `${this.#place.prefix}${name}` };
     try {

@@ -1,0 +1,110 @@
+import { chmod, cp, mkdtemp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CreateBucketCommand, DeleteBucketCommand } from '@aws-sdk/client-s3';
+import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
+import { stringify } from 'yaml';
+import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
+import { systemPorts } from '../../src/runtime/ports.ts';
+import { FaultProxy } from '../fault-proxy.ts';
+import { freePorts } from '../free-port.ts';
+import { startSeaweedfs } from '../ledger/received/seaweedfs.ts';
+import { describeWith, seaweedfsPart } from '../parts.ts';
+import { until } from '../until.ts';
+import { examples, scratchFolder } from './domain.ts';
+import { ran, remit } from './process.ts';
+import type { Running } from './process.ts';
+
+const ended = async ({ child, exit }: Running): Promise<number | string> => {
+  child.kill('SIGTERM');
+  return exit;
+};
+
+// Issue 37, point 6: an authority was ready although nothing of its sidecars could be kept, and they denied once their logs were full.
+describeWith(seaweedfsPart(), 'an authority whose bucket of records is away', (weed) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let store: Awaited<ReturnType<typeof startSeaweedfs>>;
+  let link: FaultProxy;
+  let admin = 0;
+  let file = '';
+  let running: Running | null = null;
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-records-');
+    const { folder } = scratch;
+    await chmod(folder, 0o755);
+    await cp(examples, join(folder, 'policies'), { recursive: true });
+    store = await startSeaweedfs(weed, await mkdtemp(join(folder, 'seaweedfs-')));
+    link = await FaultProxy.start(store.port);
+    const acme = await createAuthority('acme.test', systemPorts);
+    const own = await writeCredential(folder, 'own', await acme.svid('/remit', { dns: ['issuer.acme.test'], ips: [] }));
+    const [http = 0, grpc = 0] = await freePorts(2);
+    admin = http;
+    file = join(folder, 'remit.yaml');
+    const settings = {
+      trustDomains: ['acme.test'],
+      extAuthz: { listen: `unix:${folder}/check.sock` },
+      svid: { ...own, bundle: await writeBundle(folder, 'bundle', acme) },
+      issuer: { url: 'https://issuer.acme.test', listen: '127.0.0.1:0' },
+      admin: { listen: `127.0.0.1:${admin}` },
+      policies: 'policies',
+      state: 'sqlite:state.db',
+      authority: {
+        listen: `127.0.0.1:${grpc}`,
+        sidecars: { id: 'spiffe://acme.test/ns/*/sa/tools-*', audiences: 'https://payments.acme.test' },
+      },
+      records: `s3://records/start?endpoint=${encodeURIComponent(`http://127.0.0.1:${link.port}`)}`,
+    };
+    await writeFile(file, stringify(settings));
+  });
+  afterEach(async () => {
+    running?.child.kill('SIGKILL');
+    await running?.exit;
+  });
+  afterAll(async () => {
+    await link.close();
+    await store.stop();
+    await scratch.remove();
+  });
+
+  /** Status and text of the admin server; `null` while it does not answer. */
+  const asked = async (path: string): Promise<string | null> => {
+    const response = await fetch(`http://127.0.0.1:${admin}${path}`).catch(() => null);
+    return response === null ? null : `${response.status} ${(await response.text()).trim()}`;
+  };
+  const isReady = async (): Promise<boolean> => (await asked('/readyz')) === '200 ok';
+
+  it.each<[string, () => unknown, () => unknown, string]>([
+    [
+      'cannot be reached',
+      () => link.cut(),
+      () => link.heal(),
+      'the bucket `records` of `records` cannot be used: ECONN',
+    ],
+    [
+      'does not exist',
+      () => store.client.send(new DeleteBucketCommand({ Bucket: 'records' })),
+      () => store.client.send(new CreateBucketCommand({ Bucket: 'records' })),
+      'the bucket `records` of `records` cannot be used: NoSuchBucket (status 404)',
+    ],
+  ])('that %s: waits for it, alive and not ready, and `--check` says so', async (_why, away, back, problem) => {
+    await away();
+    const checked = await ran(['serve', '--config', file, '--check']);
+    expect([checked.code, checked.err]).toEqual([0, expect.stringContaining(problem)]);
+    running = remit(['serve', '--config', file]);
+    await until(async () => (await asked('/readyz'))?.includes(`503 start: waiting: ${problem}`) === true, {
+      what: problem,
+    });
+    expect(await asked('/livez')).toBe('200 ok');
+    await back();
+    await until(isReady, { what: 'readiness' });
+    expect(await ended(running)).toBe(0);
+    expect((await ran(['serve', '--config', file, '--check'])).err).not.toContain(problem);
+  });
+
+  it('ends with 0 at SIGTERM while it waits', async () => {
+    link.cut();
+    running = remit(['serve', '--config', file]);
+    await until(async () => (await asked('/readyz'))?.includes('cannot be used') === true, { what: 'the wait' });
+    expect(await ended(running)).toBe(0);
+    link.heal();
+  });
+});
