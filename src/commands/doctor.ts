@@ -68,7 +68,7 @@ function collectorsOf(options: DoctorOptions, { environment }: Io): readonly (()
   const isExamined = isWanted || (only === null && isHere);
   return [
     ...(envoys.length === 0 || !isOfHost ? [] : [() => collectEnvoy({ admins: envoys, remitCluster })]),
-    ...(files.length === 0 ? [] : [() => Promise.resolve(collectFiles(files, remitCluster))]),
+    ...(files.length === 0 ? [] : [() => collectFiles(files, remitCluster)]),
     ...(canary === null ? [] : [() => collectCanary(canary, systemPorts)]),
     ...(isExamined
       ? [() => collectRemit({ admin: remit, config, isWanted, environment, nowMs: systemPorts.nowMs() })]

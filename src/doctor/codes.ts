@@ -36,6 +36,7 @@ const entry = (level: Level, about: string): CodeEntry => ({ level, about });
 const table = {
   'envoy.never-asked': entry('error', 'a listener whose calls reach an upstream without asking Remit'),
   'envoy.disabled-on-route': entry('error', 'a route that switches the filter off'),
+  'envoy.no-catch-all': entry('warning', 'calls that have no route when they are checked'),
   'envoy.sampled': entry('error', 'Remit is asked about a share of the calls'),
   'envoy.shadow-mode': entry('error', 'Envoy ignores the denials of Remit'),
   'envoy.conditional': entry('error', 'Remit is asked only where a rule matches'),

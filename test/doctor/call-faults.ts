@@ -266,4 +266,136 @@ export const CALL_FAULTS: readonly EnvoyFault[] = [
     'envoy.changed-after-check',
   ),
   fault('optional-filter', ({ manager }) => void (manager.http_filters[2].is_optional = true), 'envoy.never-asked'),
+  fault(
+    'asked-by-own-channel',
+    ({ filter }) =>
+      void (filter.grpc_service = {
+        google_grpc: { target_uri: '127.0.0.1:9470', stat_prefix: 'remit' },
+        timeout: '0.5s',
+      }),
+    'envoy.impostor',
+  ),
+  fault(
+    'identity-by-header',
+    (parts) => {
+      parts.filter.metadata_context_namespaces = ['remit'];
+      filterAt('before', 'envoy.filters.http.header_to_metadata', {
+        ...typed('extensions.filters.http.header_to_metadata.v3.Config'),
+        request_rules: [
+          { header: 'x-id', on_header_present: { metadata_namespace: 'remit', key: 'certificate', type: 'STRING' } },
+        ],
+      })(parts);
+    },
+    'envoy.certificate-unverified',
+  ),
+  fault(
+    'chosen-among-several',
+    (parts) => {
+      const tool = ownTool(parts);
+      const member = structuredClone(tool);
+      member.name = `${tool.name}/member`;
+      delete member.load_assignment;
+      Object.assign(member, {
+        type: 'ORIGINAL_DST',
+        lb_policy: 'CLUSTER_PROVIDED',
+        original_dst_lb_config: { use_http_header: true },
+      });
+      parts.clusters.push(member);
+      delete tool.load_assignment;
+      delete tool.type;
+      tool.lb_policy = 'CLUSTER_PROVIDED';
+      tool.cluster_type = {
+        name: 'envoy.clusters.aggregate',
+        typed_config: { ...typed('extensions.clusters.aggregate.v3.ClusterConfig'), clusters: [member.name] },
+      };
+    },
+    'envoy.route-by-client',
+  ),
+  fault(
+    'several-unchecked',
+    ({ clusters, listeners }) => {
+      clusters.push({
+        name: 'aggregate-of-tools',
+        connect_timeout: '1s',
+        lb_policy: 'CLUSTER_PROVIDED',
+        cluster_type: {
+          name: 'envoy.clusters.aggregate',
+          typed_config: { ...typed('extensions.clusters.aggregate.v3.ClusterConfig'), clusters: ['payments'] },
+        },
+      });
+      listeners.push({
+        ...outgoing('aggregate-of-tools'),
+        name: 'several-unchecked-open',
+        traffic_direction: 'INBOUND',
+      });
+    },
+    'envoy.direct-path',
+  ),
+  fault(
+    'quic',
+    ({ chain, listener, manager, tls }) => {
+      const context = structuredClone(tls);
+      delete context['@type'];
+      const { common_tls_context: common } = context;
+      const [{ trust_bundle: bundle }] = common.validation_context.custom_validator_config.typed_config.trust_domains;
+      common.validation_context = { trusted_ca: bundle };
+      delete common.alpn_protocols;
+      delete context.disable_stateless_session_resumption;
+      chain.transport_socket = {
+        name: 'envoy.transport_sockets.quic',
+        typed_config: {
+          ...typed('extensions.transport_sockets.quic.v3.QuicDownstreamTransport'),
+          downstream_tls_context: context,
+          enable_early_data: true,
+          enable_resumption: true,
+        },
+      };
+      listener.udp_listener_config = { quic_options: {} };
+      listener.address.socket_address.protocol = 'UDP';
+      manager.codec_type = 'HTTP3';
+    },
+    'envoy.weak-tls',
+    'envoy.repeated',
+    'envoy.session-resumption',
+  ),
+  fault(
+    'connections-copied',
+    ({ chain }) =>
+      void (chain.transport_socket = {
+        name: 'envoy.transport_sockets.tap',
+        typed_config: {
+          ...typed('extensions.transport_sockets.tap.v3.Tap'),
+          common_config: { admin_config: { config_id: 'connections' } },
+          transport_socket: chain.transport_socket,
+        },
+      }),
+    'envoy.leak',
+  ),
+  fault(
+    'calls-copied',
+    filterAt('before', 'envoy.filters.http.tap', {
+      ...typed('extensions.filters.http.tap.v3.Tap'),
+      common_config: { admin_config: { config_id: 'calls' } },
+    }),
+    'envoy.leak',
+  ),
+  fault(
+    'hosts-unchecked',
+    ({ manager }) =>
+      void (manager.route_config.virtual_hosts = manager.route_config.virtual_hosts.filter(
+        ({ domains }: Yaml) => !domains.includes('*'),
+      )),
+    'envoy.no-catch-all',
+  ),
+  fault(
+    'hosts-found-later',
+    (parts) => {
+      parts.manager.route_config.virtual_hosts = parts.manager.route_config.virtual_hosts.filter(
+        ({ domains }: Yaml) => !domains.includes('*'),
+      );
+      parts.filter.clear_route_cache = true;
+    },
+    'envoy.changed-after-check',
+    'envoy.no-catch-all',
+  ),
 ];

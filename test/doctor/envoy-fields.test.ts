@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { ENVOY_VERSION } from '../../src/dev/envoy-binary.ts';
@@ -55,6 +55,30 @@ describe("the doctor's tables of the fields of Envoy", () => {
       }),
     );
     expect(wrong).toEqual([]);
+  });
+
+  it('leave no field to a check that does not read it', () => {
+    const folder = join(import.meta.dirname, '../../src/doctor/envoy');
+    const files = [
+      ...readdirSync(folder),
+      'fields/values-of-fields.ts',
+      'fields/bootstrap-fields.ts',
+      'fields/tls-fields.ts',
+    ];
+    const texts = files
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => readFileSync(join(folder, name), 'utf8').replaceAll(/judged\(\[[^\]]*\],\s*'[^']*'\)/g, ''));
+    // A row of a table names its fields in one text, and a check reads each by a text of its own.
+    const isRead = (name: string): boolean => texts.some((text) => new RegExp(`['.]${name}['.:]`).test(text));
+    const unread = tables.flatMap(({ fields, proto }) =>
+      [...fields]
+        .filter(([name, field]) => field.kind === 'judged' && !isRead(name))
+        .map(([name]) => `${proto}.${name}`),
+    );
+    // All members of the first are read, whatever they are called.
+    expect(unread.filter((one) => !one.startsWith('envoy.config.bootstrap.v3.Bootstrap.DynamicResources.'))).toEqual(
+      [],
+    );
   });
 
   it('give a reason, or codes that there are', () => {

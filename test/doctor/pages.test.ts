@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { CATEGORIES, codes } from '../../src/doctor/codes.ts';
+import { BOOTSTRAP_FAULTS } from './bootstrap-faults.ts';
 import { ENVOY_FAULTS } from './envoy-faults.ts';
 import { HOST_FAULTS } from './host-faults.ts';
 
@@ -30,10 +31,11 @@ describe('the pages of the doctor', () => {
   it('have the table of all faults that tests make, and what is found', () => {
     const rows = [
       ...ENVOY_FAULTS.map(({ found, name }) => row(`running Envoy: ${name}`, found)),
+      ...BOOTSTRAP_FAULTS.map(({ found, name }) => row(`bootstrap: ${name}`, found)),
       ...HOST_FAULTS.map(([host, name, , found]) => row(`deploy/${host}: ${name}`, found.split(' '))),
     ];
     const page = readFileSync(resolve(guide, 'doctor/faults.md'), 'utf8');
-    const written = page.split('\n').filter((line) => /^\| (?:running|deploy)/.test(line));
+    const written = page.split('\n').filter((line) => /^\| (?:running|bootstrap|deploy)/.test(line));
     expect(written.map((line) => line.replaceAll(/ +/g, ' '))).toEqual(rows);
   });
 

@@ -97,6 +97,13 @@ const FAULTS: readonly SettingFault[] = [
     break: permits('@id("open")\npermit (principal, action == Remit::Action::"payments.read", resource);\n'),
     found: 'warning policy.open-permit',
   },
+  {
+    name: 'a permit of high risk under any intent',
+    break: permits(
+      `@id("open")\npermit (principal == Remit::Agent::"${PLANNER}", action == Remit::Action::"payments.refund", resource);\n`,
+    ),
+    found: 'warning policy.open-permit',
+  },
 ];
 
 /** A configuration with its policies and state, broken by a fault. */

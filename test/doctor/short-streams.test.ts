@@ -55,7 +55,7 @@ describe('remit doctor about streams of MCP', () => {
   /** What the check says of the shipped file with these routes. */
   function found(routes: readonly object[] | null, { domain }: { readonly domain?: string } = {}) {
     const config = configFromBootstrap(withRoutes(routes, domain));
-    const facts = { prefix: '', config, live: null, sockets: new Map(), remitCluster: null };
+    const facts = { prefix: '', config, live: null, sockets: new Map(), files: new Map(), remitCluster: null };
     return linesOf(shortStreams(facts, [{ hosts: ['files.acme.test'], path: '/mcp' }]) ?? []);
   }
 

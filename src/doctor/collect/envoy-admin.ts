@@ -3,13 +3,14 @@ import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { configFromDump } from '../envoy/envoy-config.ts';
 import type { EnvoyConfig } from '../envoy/envoy-config.ts';
-import type { HostStatus } from '../envoy/envoy-facts.ts';
+import type { HostStatus, NamedFile } from '../envoy/envoy-facts.ts';
 import { addressOf } from '../envoy/cluster.ts';
 import type { BundlePart, Collected } from '../facts.ts';
 import { counted } from '../counted.ts';
 import { redacted } from '../redacted.ts';
 import { at, listAt, membersAt, numberAt, textAt } from '../tree.ts';
 import type { AdminAddress } from './admin-address.ts';
+import { namedFilesOf } from './named-files.ts';
 import { envoyUserOf } from './envoy-user.ts';
 import { socketFactsOf } from './socket-facts.ts';
 
@@ -59,12 +60,14 @@ async function read(admin: AdminAddress, version: string, remitCluster: string |
   ]);
   for (const answer of [dump, clusters, stats]) if (isProblem(answer)) return unread(answer);
   const config = configFromDump(dump);
+  const user = envoyUserOf(admin);
+  const files = user === null ? new Map<string, NamedFile>() : await namedFilesOf(config);
   const live = {
     version,
     stats: statsFrom(typeof stats === 'string' ? stats : ''),
     runtime: runtimeFrom(runtime),
     hosts: hostsFrom(clusters),
-    user: envoyUserOf(admin),
+    user,
     adminAddress: admin.endpoint,
   };
   const parts: readonly BundlePart[] = [
@@ -73,7 +76,7 @@ async function read(admin: AdminAddress, version: string, remitCluster: string |
     { name: 'envoy-stats.txt', text: typeof stats === 'string' ? stats : '' },
   ];
   return {
-    facts: { envoys: [{ prefix: '', config, live, sockets: socketFactsOf(pathsOf(config)), remitCluster }] },
+    facts: { envoys: [{ prefix: '', config, live, sockets: socketFactsOf(pathsOf(config)), files, remitCluster }] },
     examined: [
       `Envoy ${version} at ${admin.text}: ${counted(config.listeners.length, 'listener')}, ${counted(config.clusters.size, 'cluster')}`,
     ],

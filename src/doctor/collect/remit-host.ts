@@ -9,6 +9,7 @@ import { isProblem } from '../../runtime/problem.ts';
 import type { LedgerFolder, ListenedSocket, RemitHost } from '../remit/remit-facts.ts';
 import { issuerEndpoint } from './issuer-endpoint.ts';
 import { ledgerVerdict } from './ledger-verdict.ts';
+import { namedFileAt } from './named-files.ts';
 import { policyFolderOf } from './policy-folder.ts';
 import { socketFactsOf } from './socket-facts.ts';
 
@@ -30,6 +31,7 @@ export async function remitHost(config: Config): Promise<RemitHost> {
     workloadApi: svid?.kind === 'workload-api' ? workloadApiAt(svid.target) : null,
     svidFile:
       svid?.kind === 'files' ? { path: svid.certificate, notAfterMs: await notAfterMsOf(svid.certificate) } : null,
+    ownCas: svid?.kind === 'files' ? (await namedFileAt(svid.bundle)).cas : null,
     policies: policies.bundle === null ? await policyFolderOf(policies.folder) : null,
     ledger: ledgerFolder(config.ledger),
     writableState: writableState(config.state),

@@ -7,7 +7,7 @@ import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
 import { settingOf } from './http-manager.ts';
-import type { HttpManager, Route } from './http-manager.ts';
+import type { HttpFilter, HttpManager, Route } from './http-manager.ts';
 import { askingsOf, managersOf, ofAskings, remitClustersOf, remitFiltersOf } from './remit-filter.ts';
 import type { Asking } from './remit-filter.ts';
 import { shareOf } from './values.ts';
@@ -96,7 +96,11 @@ export const isForwarding = (route: Route): boolean => route.clusters.length > 0
  * of a call are those of its first route.
  */
 const switchable = (manager: HttpManager): readonly Route[] =>
-  manager.filters.every(({ typeName }) => isPassive(typeName)) ? manager.routes.filter(isForwarding) : manager.routes;
+  routeChanging(manager).length === 0 ? manager.routes.filter(isForwarding) : manager.routes;
+
+/** Filters of a manager by which a call may get another route than it had first. */
+export const routeChanging = ({ filters }: HttpManager): readonly HttpFilter[] =>
+  filters.filter(({ typeName }) => !isPassive(typeName));
 
 /** Filters of ext_authz clear the route cache only by a setting that is a finding of its own. */
 const isPassive = (typeName: string): boolean => {

@@ -81,20 +81,25 @@ function verified(tls: unknown, where: string, facts: EnvoyFacts): readonly Find
         fix: 'set a validation context with the SPIFFE validator as deploy/envoy/envoy.yaml does, and no `ACCEPT_UNTRUSTED`',
       },
     ];
-  return validationContextsOf(tls, facts).flatMap((one) => sharedBundle(one, where));
+  return validationContextsOf(tls, facts).flatMap((one) => sharedBundle(one, where, facts));
 }
 
 /** One CA for two trust domains. */
-function sharedBundle(context: unknown, where: string): readonly Finding[] {
-  const domains = trustDomainsIn(context);
-  const shared = domains.find(([, bundle], index) => domains.findIndex((one) => one[1] === bundle) !== index);
+function sharedBundle(context: unknown, where: string, { files }: EnvoyFacts): readonly Finding[] {
+  const domains = trustDomainsIn(context).map(([name, bundle, path]) => {
+    const keys = (files.get(path)?.cas ?? []).map(({ key }) => key);
+    return [name, new Set(keys.length > 0 ? keys : [bundle])] as const;
+  });
+  const shared = domains.find(([, keys], index) =>
+    domains.slice(0, index).some((one) => [...keys].some((key) => one[1].has(key))),
+  );
   return shared === undefined
     ? []
     : [
         {
           code: 'envoy.weak-tls',
           where,
-          message: `the trust domain \`${shared[0]}\` has the bundle of another one: either CA can issue the identities of both`,
+          message: `the trust domain \`${shared[0]}\` has the bundle, or a CA, of another one: either CA can issue the identities of both`,
           fix: 'give each trust domain a bundle of its own',
         },
       ];

@@ -4,6 +4,7 @@ import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
 import { isOfHost } from './fields/values-of-fields.ts';
+import { pathsIn } from './named-paths.ts';
 import { guardedOf } from './remit-filter.ts';
 import { isPlain } from './transport.ts';
 import { isAnchored } from './upstream-tls.ts';
@@ -22,10 +23,14 @@ export const ownControlPlane: EnvoyCheck = {
     ]);
     return [
       ...[...names].flatMap((name) => unverified(name, facts)),
-      ...(live === null && dynamic.length > 0 ? [arriving] : []),
+      ...(live === null && dynamic.some(isByNetwork) ? [arriving] : []),
     ];
   },
 };
+
+/** Whether a source is not a file, which has a check of its own. */
+const isByNetwork = ([name, source]: readonly [string, unknown]): boolean =>
+  pathsIn({ [name]: source }).every(({ use }) => use !== 'source');
 
 const arriving: Finding = {
   code: 'envoy.unseen',

@@ -5,6 +5,7 @@ import { closedAdmin, steadyRuntime } from './admin-reach.ts';
 import { agentLimit } from './agent-limit.ts';
 import { alwaysAsked, askedOnce, askedOnEachRoute, neverAsked } from './asked.ts';
 import { acceptedDomains, verifiedCaller } from './caller-tls.ts';
+import { everyCallRouted } from './catch-all.ts';
 import { ownControlPlane } from './control-plane.ts';
 import { goodCounters, soundEnvoy } from './counters.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
@@ -24,6 +25,7 @@ import { noImpostor } from './impostor.ts';
 import { knownProvider, unconditional } from './istio-rules.ts';
 import { oneReading, ownXfcc, seenCalls } from './listener-strength.ts';
 import { noOtherPath, unchangedCall } from './other-paths.ts';
+import { foreignCas, ownFiles } from './own-files.ts';
 import { healthyEndpoints, usableCluster } from './reach.ts';
 import { noRefusedRoute } from './refused-routes.ts';
 import { noRequestTrailers } from './request-trailers.ts';
@@ -35,6 +37,7 @@ const perEnvoy: readonly EnvoyCheck[] = [
   neverAsked,
   askedOnEachRoute,
   alwaysAsked,
+  everyCallRouted,
   unconditional,
   askedOnce,
   noOtherPath,
@@ -49,6 +52,7 @@ const perEnvoy: readonly EnvoyCheck[] = [
   knownListener,
   knownBootstrap,
   ownControlPlane,
+  ownFiles,
   closedAdmin,
   steadyRuntime,
   knownProvider,
@@ -78,6 +82,9 @@ export const envoyChecks: readonly Check[] = [
   ),
   check('Envoy and the Remit beside it are configured for each other', (facts, { remit }) =>
     togetherFindings(facts, remit?.host ?? null),
+  ),
+  check('Envoy verifies callers by the CAs that Remit has', (facts, { remit }) =>
+    foreignCas(facts, remit?.host?.ownCas ?? null),
   ),
   check('Envoy accepts the trust domains that Remit accepts', (facts, { remit }) =>
     acceptedDomains(facts, remit?.host?.config.trustDomains ?? null),

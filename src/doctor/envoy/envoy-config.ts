@@ -74,18 +74,27 @@ export function configFromDump(dump: unknown): EnvoyConfig {
   });
 }
 
-/** The configuration in a bootstrap with names as in the proto files (`snake_case`): what is static in it. */
-export const configFromBootstrap = (bootstrap: unknown): EnvoyConfig =>
-  configOf({
-    listeners: listAt(bootstrap, 'static_resources', 'listeners'),
-    clusters: listAt(bootstrap, 'static_resources', 'clusters'),
-    assignments: new Map(),
-    named: { routes: new Map(), filters: new Map() },
+/**
+ * The configuration in a bootstrap with names as in the proto files (`snake_case`): what is static in it, and the resources that it takes from
+ * files.
+ */
+export function configFromBootstrap(bootstrap: unknown, delivered: readonly unknown[] = []): EnvoyConfig {
+  const isStatic = (list: string): readonly unknown[] => listAt(bootstrap, 'static_resources', list);
+  const ofType = (type: string): readonly unknown[] => delivered.filter((one) => typeOf(one) === type).map(fieldsOf);
+  return configOf({
+    listeners: [...isStatic('listeners'), ...ofType('Listener')],
+    clusters: [...isStatic('clusters'), ...ofType('Cluster')],
+    assignments: byName(ofType('ClusterLoadAssignment'), 'cluster_name'),
+    named: {
+      routes: byName(ofType('RouteConfiguration'), 'name'),
+      filters: byName(ofType('TypedExtensionConfig'), 'name'),
+    },
     refused: [],
     draining: [],
     bootstrap,
-    secrets: byName(listAt(bootstrap, 'static_resources', 'secrets'), 'name'),
+    secrets: byName([...isStatic('secrets'), ...ofType('Secret')], 'name'),
   });
+}
 
 /** Refused listeners, each once: Envoy has an entry without a name too. */
 function refusedOf(dynamic: readonly unknown[]): EnvoyConfig['refused'] {

@@ -29,6 +29,23 @@ export type SocketFacts =
       readonly folders: readonly (Owned & { readonly path: string })[];
     });
 
+/** What this machine has at a path that a configuration names. */
+export interface NamedFile {
+  readonly kind: 'missing' | 'unreadable' | 'file' | 'folder';
+  /** Why others can change it, as a clause; `null` where they cannot. */
+  readonly writable: string | null;
+  /** The certificates in it. */
+  readonly cas: readonly TrustedCa[];
+}
+
+/** A certificate of a CA in a file. */
+export interface TrustedCa {
+  /** A digest of its key. */
+  readonly key: string;
+  /** Its trust domain as `spiffe://…`; `null` if it names none. */
+  readonly domain: string | null;
+}
+
 /** The user that Envoy runs as. */
 export interface EnvoyUser {
   readonly uid: number;
@@ -61,6 +78,8 @@ export interface EnvoyFacts {
   readonly live: EnvoyLive | null;
   /** The sockets of endpoints, by path, where this machine was looked at. */
   readonly sockets: ReadonlyMap<string, SocketFacts>;
+  /** The files of trust anchors and of configuration, by path, where this machine was looked at. */
+  readonly files: ReadonlyMap<string, NamedFile>;
   /** The cluster of Remit where the operator named it. */
   readonly remitCluster: string | null;
 }

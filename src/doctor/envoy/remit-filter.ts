@@ -40,7 +40,8 @@ const askedBy = (facts: EnvoyFacts): readonly (readonly [cluster: string, filter
 
 const isRemits = (filter: HttpFilter, cluster: string, found: Cluster | undefined): boolean =>
   [filter.name, cluster].some((name) => name.toLowerCase().includes('remit')) ||
-  (found?.endpoints ?? []).some((one) => /^unix:.*(?:remit|\/check\.sock$)|:1?9470$/.test(one));
+  // A channel of its own has its target in place of the name of a cluster.
+  [cluster, ...(found?.endpoints ?? [])].some((one) => /^unix:.*(?:remit|\/check\.sock$)|:1?9470$/.test(one));
 
 /** The filters of ext_authz by which a connection manager asks Remit. */
 export function remitFiltersOf(

@@ -1,6 +1,6 @@
 import type { Config } from '../../config/config.ts';
 import type { FleetReport } from '../../fleet/fleet-report.ts';
-import type { SocketFacts } from '../envoy/envoy-facts.ts';
+import type { SocketFacts, TrustedCa } from '../envoy/envoy-facts.ts';
 
 /** One sample of a metric: its labels as written, and its value. */
 export interface Sample {
@@ -98,6 +98,8 @@ export interface RemitHost {
     /** Where else one was found. */
     readonly others: readonly string[];
   } | null;
+  /** The CAs in the bundle file of the SVID; `null` where it is from the Workload API. */
+  readonly ownCas: readonly TrustedCa[] | null;
   /** `null` where the policies are from a bundle. */
   readonly policies: PolicyFolder | null;
   readonly ledger: LedgerFolder;

@@ -84,6 +84,9 @@ const dynamic: Message = message(
   harmless('it says what is asked for', 'cds_resources_locator lds_resources_locator'),
 );
 
+/** Whether a matcher may leave out counters. */
+const isFiltered = (matcher: unknown): boolean => matcher !== undefined && at(matcher, 'reject_all') !== false;
+
 /** The bootstrap of an Envoy. */
 export const bootstrap: Message = message(
   `${BOOTSTRAP}.Bootstrap`,
@@ -91,7 +94,10 @@ export const bootstrap: Message = message(
   inside('layered_runtime', () => layers),
   inside('dynamic_resources', () => dynamic),
   judged(['envoy.never-asked'], 'static_resources'),
-  judged(['envoy.unseen'], 'stats_config'),
+  found('stats_config', 'envoy.unseen', (value) => (isFiltered(at(value, 'stats_matcher')) ? 'warning' : null), {
+    message: '`stats_matcher` leaves out counters, and one that is missing reads as 0: failed checks may not be seen',
+    fix: 'remove `stats_matcher`; suppress this where it keeps the counters of `ext_authz` and of the cluster of Remit',
+  }),
   unseen('bootstrap_extensions fatal_actions', 'info', 'it is code that runs in the process of Envoy'),
   unseen('default_socket_interface flags_path', 'info', 'it changes how Envoy connects, or which flags it has'),
   unseen(

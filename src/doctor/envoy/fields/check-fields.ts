@@ -89,7 +89,8 @@ export const extAuthz: Message = message(
   judged(['envoy.conditional'], 'filter_enabled_metadata'),
   judged(['envoy.no-peer-certificate'], 'include_peer_certificate'),
   judged(['envoy.lenient-answers'], 'validate_mutations'),
-  judged(['envoy.certificate-unverified'], 'metadata_context_namespaces typed_metadata_context_namespaces'),
+  judged(['envoy.certificate-unverified'], 'metadata_context_namespaces'),
+  harmless('Remit reads no typed metadata', 'typed_metadata_context_namespaces'),
   judged(['envoy.two-readings'], 'encode_raw_headers'),
   found(
     'filter_enabled deny_at_disable',

@@ -78,6 +78,7 @@ const optionsOf = (of: () => Message): ReadonlyMap<string, Field> =>
 const toolTypes = typesOf(
   `${CLUSTERS}.`,
   harmless('a name that is looked up', 'dns.v3.DnsCluster'),
+  harmless('each of its clusters is judged', 'aggregate.v3.ClusterConfig composite.v3.ClusterConfig'),
   found('dynamic_forward_proxy.v3.ClusterConfig', 'envoy.route-by-client', () => 'warning', {
     message: 'the host of the call is looked up and called, whatever it is: Remit must know every host',
     fix: 'use a cluster with a name of its own for each tool',
@@ -210,7 +211,16 @@ export const remitCluster: Message = message(
   found('filters', 'envoy.impostor', 'error', OTHER_DECIDER),
   sockets,
   judged(['envoy.no-endpoint', 'envoy.impostor', 'envoy.socket-missing'], 'load_assignment'),
-  judged(['envoy.cluster-http1'], 'http2_protocol_options protocol_selection'),
+  judged(['envoy.cluster-http1'], 'http2_protocol_options'),
+  found(
+    'protocol_selection',
+    'envoy.cluster-http1',
+    (value) => (isSet(value) && value !== 'USE_CONFIGURED_PROTOCOL' ? 'error' : null),
+    {
+      message: 'it speaks what the client speaks: calls over HTTP/1.1 are denied',
+      fix: 'remove it, and give the cluster `explicit_http_config: { http2_protocol_options: {} }`',
+    },
+  ),
   found('circuit_breakers', 'envoy.fails-calls', (value) => (isTiny(value) ? 'warning' : null), {
     message: `fewer than ${FEW} checks at a time are let through, and the other calls are denied`,
     fix: 'use the bounds of deploy/envoy/envoy.yaml',

@@ -1,3 +1,4 @@
+import { listAt, membersAt } from '../../tree.ts';
 import { extension, fault, found, harmless, inside, judged, message, typesOf, unseen } from './field.ts';
 import type { Field, Message } from './field.ts';
 import { httpConnectionManager } from './manager-fields.ts';
@@ -81,16 +82,29 @@ const listenerFilter: Message = message(
   `${LISTENER}.ListenerFilter`,
   extension('typed_config', () => listenerFilters),
   unseen('config_discovery', 'warning', 'the filter arrives while Envoy runs'),
-  judged(['envoy.never-asked', 'envoy.plaintext'], 'filter_disabled'),
+  found('filter_disabled', 'envoy.direct-path', 'warning', {
+    message: 'some connections are not looked at, and so get another filter chain',
+    fix: 'remove it',
+  }),
   harmless('its type counts', 'name'),
 );
+
+/** Whether a listener has several chains, of which the first bytes of a connection choose one. */
+const chainsDiffer = (value: unknown, owner: unknown): 'warning' | null =>
+  value === true && listAt(owner, 'filter_chains').length + membersAt(owner, 'default_filter_chain').length > 1
+    ? 'warning'
+    : null;
 
 /** A listener that has a chain that asks Remit. */
 export const listener: Message = message(
   `${LISTENER}.Listener`,
-  judged(['envoy.never-asked', 'envoy.direct-path'], 'filter_chains default_filter_chain filter_chain_matcher'),
+  judged(['envoy.never-asked', 'envoy.direct-path'], 'filter_chains default_filter_chain'),
+  harmless('each chain of the listener is judged', 'filter_chain_matcher'),
   judged(['envoy.never-asked'], 'traffic_direction'),
-  judged(['envoy.plaintext'], 'continue_on_listener_filters_timeout'),
+  found('continue_on_listener_filters_timeout', 'envoy.direct-path', chainsDiffer, {
+    message: 'a client that sends nothing for a while gets another filter chain than its first bytes would choose',
+    fix: 'remove it: such a connection is then closed',
+  }),
   inside('listener_filters', () => listenerFilter),
   unseen('fcds_config api_listener', 'warning', 'filter chains come from elsewhere'),
   found('use_original_dst', 'envoy.direct-path', 'warning', {

@@ -25,7 +25,8 @@ const parameters: Message = message(
 
 const trustDomain: Message = message(
   `${TLS}.SPIFFECertValidatorConfig.TrustDomain`,
-  judged(['envoy.weak-tls'], 'name trust_bundle workload_trust_domain'),
+  judged(['envoy.weak-tls'], 'name trust_bundle'),
+  harmless('it says when the trust domain counts, and each is judged', 'workload_trust_domain'),
 );
 
 const spiffe: Message = message(
@@ -143,8 +144,14 @@ function ticketLevel(value: unknown): 'warning' | null {
 const quic: Message = message(
   'envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport',
   inside('downstream_tls_context', () => downstreamTls),
-  judged(['envoy.repeated'], 'enable_early_data'),
-  judged(['envoy.session-resumption'], 'enable_resumption'),
+  found('enable_early_data', 'envoy.repeated', 'warning', {
+    message: 'calls in 0-RTT data are taken, which anybody on the way can send again; Remit is asked about each',
+    fix: 'remove it: with a validation context it is off by default',
+  }),
+  found('enable_resumption', 'envoy.session-resumption', 'warning', {
+    message: 'the certificate of a resumed connection is not verified again until its ticket expires',
+    fix: 'remove it: with a validation context it is off by default',
+  }),
 );
 
 /** TLS to an upstream. */
@@ -199,9 +206,10 @@ export const transportSocket = (types: ReadonlyMap<string, Field>): Message =>
     harmless('its type counts', 'name'),
   );
 
-/** The trust domains that a SPIFFE validator accepts, each with its bundle as one text. */
-export const trustDomainsIn = (context: unknown): readonly (readonly [name: string, bundle: string])[] =>
+/** The trust domains that a SPIFFE validator accepts, each with its bundle as one text, and the path of its file; empty for none. */
+export const trustDomainsIn = (context: unknown): readonly (readonly [name: string, bundle: string, path: string])[] =>
   listAt(context, 'custom_validator_config', 'typed_config', 'trust_domains').map((one) => [
     textAt(one, 'name'),
     JSON.stringify(at(one, 'trust_bundle') ?? null),
+    textAt(one, 'trust_bundle', 'filename'),
   ]);
