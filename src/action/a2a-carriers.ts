@@ -3,7 +3,7 @@ import type { HttpCall } from './call.ts';
 import { carriedFrom } from './carried.ts';
 import type { Carried } from './carried.ts';
 import type { CatalogAction } from './catalog.ts';
-import { otherPlaceIn } from './closed-arguments.ts';
+import { isAllNamed } from './closed-arguments.ts';
 import { placeInParams } from './a2a-methods.ts';
 import { lookalike, objectMembers } from './json-rpc.ts';
 import { deny } from '../decision/decision.ts';
@@ -82,18 +82,11 @@ const PLAIN: ReadonlySet<string> = new Set([
 /** The members of a call that no argument names, for its record. */
 export function carriedByA2a(call: HttpCall, { args }: CatalogAction, { method, params }: Sent): Carried | undefined {
   const named = args.flatMap((spec) => (spec.from === 'body' ? [placeInParams(spec, method) ?? []] : []));
-  const isNamed = (place: readonly string[], value: unknown): boolean => {
-    const below = named
-      .filter((pointer) => place.every((step, at) => pointer[at] === step))
-      .map((pointer) => pointer.slice(place.length));
-    // Of a member of which some places are named, such as the first of several parts, the others are not.
-    return below.some(({ length }) => length === 0) || (below.length > 0 && otherPlaceIn(value, below) === null);
-  };
   const found = new Map<string, unknown>();
   for (const scope of [[], ['message'], ['configuration']]) {
     for (const [name, value] of membersAt(params, scope) ?? []) {
       const place = [...scope, name];
-      if (!PLAIN.has(place.join('/')) && !isNamed(place, value)) found.set(place.join('/'), value);
+      if (!PLAIN.has(place.join('/')) && !isAllNamed(value, place, named)) found.set(place.join('/'), value);
     }
   }
   const extensions = call.headers.get('a2a-extensions');

@@ -1,4 +1,4 @@
-import { deny } from '../decision/decision.ts';
+import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { a2aActionFrom } from './a2a.ts';
 import { hasBody, isMethodWithBody } from './body.ts';
@@ -11,6 +11,7 @@ import { mcpActionFrom } from './mcp.ts';
 import { followUpActionFrom, isFollowUp } from './mcp-follow-up.ts';
 import type { FollowUp } from './mcp-follow-up.ts';
 import { noPriorCalls } from './prior-calls.ts';
+import { otherHeaders } from './other-headers.ts';
 import { cutText } from './static-secret.ts';
 
 const MAX_SHOWN = 200;
@@ -42,7 +43,7 @@ export function attemptFrom(call: HttpCall, catalog: Catalog): Action | Deny | F
     return deny('request.not-canonical', `the path can be taken for one of the server \`${at.of.id}\``);
   const { server } = at;
   const target = catalog.find(server, call.method, segments);
-  if (target !== undefined) return actionAt(target, call);
+  if (target !== undefined) return withOtherHeaders(actionAt(target, call), call, target);
   const what = shown(`${call.method} ${call.path}`);
   return deny('action.unknown', `no route of the server \`${server.id}\` matches ${what}`);
 }
@@ -68,6 +69,17 @@ function actionAt(target: RouteTarget, call: HttpCall): Action | Deny | FollowUp
   if (target.kind === 'http') return httpActionFrom(call, target.action);
   if (target.kind === 'grpc') return grpcActionFrom(call, target.action);
   return target.kind === 'mcp' ? mcpActionFrom(call, target.mcp) : a2aActionFrom(call, target.a2a);
+}
+
+/** With the headers that nothing judges, for the record. */
+function withOtherHeaders(
+  attempt: Action | Deny | FollowUp,
+  call: HttpCall,
+  { kind }: RouteTarget,
+): Action | Deny | FollowUp {
+  if (isDeny(attempt) || kind === 'lookalike') return attempt;
+  const others = otherHeaders(call, kind);
+  return others === undefined ? attempt : { ...attempt, otherHeaders: others };
 }
 
 const shown = (text: string): string => `\`${cutText(text, MAX_SHOWN)}\``;

@@ -23,6 +23,21 @@ export function otherArgumentIn(
   return other === null ? null : otherArgument(other);
 }
 
+/**
+ * Whether all of the value at a place is read: by an argument at the place or above it, or by arguments that reach everything in it. Of a
+ * member of which some places are named, such as the first of several parts, the others are not.
+ */
+export function isAllNamed(
+  value: unknown,
+  place: readonly string[],
+  pointers: readonly (readonly string[])[],
+): boolean {
+  const below = pointers
+    .filter((pointer) => place.every((step, at) => pointer[at] === step))
+    .map((pointer) => pointer.slice(place.length));
+  return below.some(({ length }) => length === 0) || (below.length > 0 && otherPlaceIn(value, below) === null);
+}
+
 /** The steps below a place, by step; `null` where the place is an argument, whose whole value is read. */
 type Named = Map<string, Named | null>;
 

@@ -3,11 +3,14 @@ import type { Deny } from '../decision/decision.ts';
 import { areTooLong } from './argument.ts';
 import { missingArgument, refusedArguments, TOO_LONG } from './argument-refusal.ts';
 import type { HttpCall } from './call.ts';
+import { carriedFrom } from './carried.ts';
 import type { CatalogAction } from './catalog.ts';
 import { grpcMessageFrom } from './grpc-frame.ts';
 import { actionOf } from './http.ts';
 import type { Action, ArgumentValue } from './http.ts';
+import { carriedByHttp } from './http-carriers.ts';
 import { messageValues } from './protobuf/message-values.ts';
+import { otherFields } from './protobuf/other-fields.ts';
 
 /** Protobuf only: `application/grpc+json` or gRPC-Web could reach another handler. */
 const GRPC_TYPE = /^application\/grpc(?:\+proto)?$/;
@@ -23,7 +26,10 @@ export function grpcActionFrom(call: HttpCall, entry: CatalogAction): Action | D
   if (type.length !== 1 || !GRPC_TYPE.test(type[0] ?? ''))
     return deny('request.unsupported', 'the content type of a gRPC call is not `application/grpc`');
   if (call.query !== '') return deny('request.unsupported', 'a gRPC call must not have a query');
-  if (entry.message === null) return actionOf(entry, { args: new Map(), isDecidedOnHeaders: true });
+  if (entry.message === null) {
+    const carried = carriedByHttp(call, entry, null);
+    return actionOf(entry, { args: new Map(), isDecidedOnHeaders: true, ...(carried && { carried }) });
+  }
   const message = grpcMessageFrom(call.body);
   if (isDeny(message)) return message;
   const args = messageValues(message, entry.message);
@@ -34,7 +40,9 @@ export function grpcActionFrom(call: HttpCall, entry: CatalogAction): Action | D
   }
   if (areTooLong(args)) return refusedArguments(entry, TOO_LONG);
   const missing = missingOf(entry, args);
-  return missing ?? actionOf(entry, { args, isDecidedOnHeaders: false });
+  if (missing !== null) return missing;
+  const carried = carriedFrom(otherFields(message, entry.message));
+  return actionOf(entry, { args, isDecidedOnHeaders: false, ...(carried && { carried }) });
 }
 
 function missingOf(entry: CatalogAction, found: ReadonlyMap<string, ArgumentValue>): Deny | null {

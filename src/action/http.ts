@@ -7,6 +7,7 @@ import { missingArgument, refusedArguments, unfitArgument } from './argument-ref
 import { type BodyRefusal, hasBody, unreadBodyProblem } from './body.ts';
 import type { HttpCall } from './call.ts';
 import type { Carried } from './carried.ts';
+import { carriedByHttp } from './http-carriers.ts';
 import type { ActionKind, CatalogAction, CredentialKind, Risk, Server } from './catalog.ts';
 import { otherArgumentIn } from './closed-arguments.ts';
 import { exactJsonFrom, jsonArguments } from './json-arguments.ts';
@@ -49,6 +50,8 @@ export interface Action {
   readonly mcp?: { readonly method: string; readonly tool: string | null };
   /** What it carries beside its arguments; absent where there is nothing. */
   readonly carried?: Carried;
+  /** The headers that reach the upstream and that nothing judges; absent where there are none. */
+  readonly otherHeaders?: Carried;
   /** Other readings of the same call, each of which must be permitted too; absent where there are none. */
   readonly further?: readonly Action[];
   /** Names of arguments that only a later answer can bring, and this call does not have; absent where there are none. */
@@ -119,10 +122,20 @@ export function httpActionFrom(call: HttpCall, entry: CatalogAction): Action | D
   const problem = unreadBodyProblem(entry.body, call);
   if (problem !== null) return refusedArguments(entry, problem);
   const isDecidedOnHeaders = entry.body !== 'json';
-  if (isDecidedOnHeaders) return actionOf(entry, { args: text, isDecidedOnHeaders });
-  const body = bodyArguments(entry, call);
-  return isDeny(body) ? body : actionOf(entry, { args: new Map([...text, ...body]), isDecidedOnHeaders });
+  const body = isDecidedOnHeaders ? NOT_READ : bodyArguments(entry, call);
+  if (isDeny(body)) return body;
+  const carried = carriedByHttp(call, entry, body.json);
+  const args = body.args.size === 0 ? text : new Map([...text, ...body.args]);
+  return actionOf(entry, { args, isDecidedOnHeaders, ...(carried && { carried }) });
 }
+
+interface ReadBody {
+  readonly args: ReadonlyMap<string, ArgumentValue>;
+  /** `null` where it was not parsed. */
+  readonly json: object | null;
+}
+
+const NOT_READ: ReadBody = { args: new Map(), json: null };
 
 const NO_VALUES: ReadonlyMap<string, string> = new Map();
 
@@ -165,8 +178,8 @@ function mismatchOf({ text }: ParameterType): Unfit {
   return { problem: `must be ${expected}: a type in its path, such as \`text\`, accepts more`, expected };
 }
 
-function bodyArguments(entry: CatalogAction, call: HttpCall): ReadonlyMap<string, ArgumentValue> | Deny {
-  if (!entry.args.some(({ from }) => from === 'body') && !hasBody(call)) return new Map();
+function bodyArguments(entry: CatalogAction, call: HttpCall): ReadBody | Deny {
+  if (!entry.args.some(({ from }) => from === 'body') && !hasBody(call)) return NOT_READ;
   const problem = bodyProblem(call);
   if (problem !== null) return refusedArguments(entry, problem);
   if (call.body === null) return refusedArguments(entry, { problem: 'the body was not sent to the check' });
@@ -182,7 +195,7 @@ function bodyArguments(entry: CatalogAction, call: HttpCall): ReadonlyMap<string
   const other = otherArgumentIn(entry, json.value);
   if (other !== null) return refusedArguments(entry, other);
   const read = jsonArguments(entry.args, json.value);
-  return 'problem' in read ? refusedArguments(entry, read) : read.args;
+  return 'problem' in read ? refusedArguments(entry, read) : { args: read.args, json: json.value };
 }
 
 /** A query argument that some upstreams would take from a body member; members that are arguments themselves do not count. */

@@ -8,7 +8,7 @@ import type { ArgumentRefusal } from './argument-refusal.ts';
 import type { HttpCall } from './call.ts';
 import { carriedFrom } from './carried.ts';
 import type { CatalogAction, McpServer } from './catalog.ts';
-import { otherArgumentIn } from './closed-arguments.ts';
+import { isAllNamed, otherArgumentIn } from './closed-arguments.ts';
 import { actionOf } from './http.ts';
 import type { Action } from './http.ts';
 import { jsonArguments } from './json-arguments.ts';
@@ -145,7 +145,7 @@ function besideArguments({ message, target, entry }: Attempted, mcp: McpServer):
   if ('problem' in inAnswers) return refusedArguments(entry, inAnswers);
   return {
     values: withValues(inMeta.values, inAnswers.values),
-    carried: new Map([...carriedBy({ message, target }, meta), ...said]),
+    carried: new Map([...carriedBy({ message, target, entry }, meta), ...said]),
   };
 }
 
@@ -155,14 +155,23 @@ const NO_VALUES: { readonly values: FurtherValues } = { values: new Map() };
 /** Members of `params` that are arguments, or repeat what the action says. */
 const PLAIN = new Set(['_meta', 'name', 'uri', 'cursor', 'level', 'protocolVersion', 'capabilities', 'clientInfo']);
 
-/** What the record names: answers by their keys, other keys of `_meta`, and every member of `params` that no policy reads. */
+/**
+ * What the record names: answers by their keys, other keys of `_meta`, arguments of a tool that the catalog does not name, and every member
+ * of `params` that no policy reads.
+ */
 function carriedBy(
-  { message: { params }, target }: Pick<Attempted, 'message' | 'target'>,
+  { message: { params }, target, entry }: Attempted,
   meta: ReadonlyMap<string, unknown>,
 ): ReadonlyMap<string, unknown> {
   const carried = new Map<string, unknown>();
   for (const [member, value] of params) {
-    if (PLAIN.has(member) || (member === 'arguments' && target.kind === 'tool')) continue;
+    if (PLAIN.has(member)) continue;
+    if (member === 'arguments' && target.kind === 'tool') {
+      const pointers = entry.args.flatMap((spec) => (spec.from === 'body' ? [spec.pointer] : []));
+      for (const [key, of] of target.arguments)
+        if (!isAllNamed(of, [key], pointers)) carried.set(`arguments/${key}`, of);
+      continue;
+    }
     const keys = member === 'inputResponses' || member === 'arguments' ? objectMembers(value) : null;
     if (keys === null) carried.set(member, value);
     else for (const [key, of] of keys) carried.set(`${member}/${key}`, of);

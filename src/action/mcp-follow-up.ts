@@ -28,6 +28,8 @@ export interface FollowUp {
   readonly jsonRpcId: JsonRpcId | null;
   readonly method: string | null;
   readonly carried: Carried | undefined;
+  /** The headers that nothing judges; absent where there are none. */
+  readonly otherHeaders?: Carried;
 }
 
 /** Whether a call continues an earlier one. */
@@ -41,6 +43,13 @@ export const isFollowUp = (attempt: Action | Deny | FollowUp): attempt is Follow
  * throws.
  */
 export function followUpActionFrom(followUp: FollowUp, prior: PriorCalls): Action | Deny {
+  const action = continuedFrom(followUp, prior);
+  return isDeny(action) || followUp.otherHeaders === undefined
+    ? action
+    : { ...action, otherHeaders: followUp.otherHeaders };
+}
+
+function continuedFrom(followUp: FollowUp, prior: PriorCalls): Action | Deny {
   const { mcp, sent, session } = followUp;
   const folders = foldersAction(followUp);
   if (sent.kind === 'answer' && session === null) return folders ?? unasked(followUp);

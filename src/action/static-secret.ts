@@ -165,6 +165,13 @@ export function shownText(text: string, digestOf: SecretSearch['digestOf']): str
 export const isSecretArgument = (name: string, value: string): boolean =>
   inParameter(name, value, BEFORE_ALL_MS).length > 0 || inTarget(value).length > 0;
 
+/** Headers that hold a session or a proof, whatever they look like. */
+const SESSION_HEADERS: ReadonlySet<string> = new Set(['cookie', 'cookie2', ...PROOF_HEADERS]);
+
+/** Whether a header, named in lower case, is or contains a credential of any lifetime, or a session. */
+export const isSecretHeader = (name: string, value: string): boolean =>
+  SESSION_HEADERS.has(name) || inHeader(name, value, BEFORE_ALL_MS).length > 0 || isSecretArgument(name, value);
+
 /** Truncates a text for a message; replaced by a note where it contains a credential, which might be cut in two. */
 export const cutText = (text: string, max: number): string => {
   if (text.length <= max) return text.toWellFormed();

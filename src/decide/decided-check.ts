@@ -95,12 +95,13 @@ const shownCall = (call: HttpCall, shown: Show): HttpCall => ({
 });
 
 function shownAction(action: Action, shown: Show): Action {
-  const { mcp, carried } = action;
-  if (mcp === undefined && carried === undefined) return action;
+  const { mcp, carried, otherHeaders } = action;
+  if (mcp === undefined && carried === undefined && otherHeaders === undefined) return action;
   return {
     ...action,
     ...(mcp === undefined ? {} : { mcp: shownMcp(mcp, shown) }),
     ...(carried === undefined ? {} : { carried: { ...carried, names: carried.names.map(shown) } }),
+    ...(otherHeaders === undefined ? {} : { otherHeaders: { ...otherHeaders, names: otherHeaders.names.map(shown) } }),
   };
 }
 

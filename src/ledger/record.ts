@@ -86,7 +86,7 @@ export interface UseRecord extends Decided, Traced {
   readonly action: string | null;
   /** The arguments marked `record: true` in the catalog, by name, from `recordedArgs`; absent where none was sent. */
   readonly args?: { readonly [name: string]: JsonValue };
-  /** What an MCP call carried beside its arguments, from `recordedCarried`; absent where that was nothing. */
+  /** What a call carried beside its arguments, from `recordedCarried`; absent where that was nothing. */
   readonly carried?: { readonly [name: string]: JsonValue };
   /** Number of this use of the token, from 1; `null` without a verified token. */
   readonly tokenUse: number | null;

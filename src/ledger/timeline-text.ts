@@ -1,3 +1,4 @@
+import type { JsonValue } from './canonical-json.ts';
 import type {
   EmitterRecord,
   EventRecord,
@@ -188,9 +189,15 @@ const argsText = (args: UseRecord['args'] = {}): string =>
     .map(([name, value]) => ` ${name}=${JSON.stringify(value)}`)
     .join('');
 
-/** What an MCP call carried beside its arguments, such as ` carried=["inputResponses/amount"]`. */
+/** What a call carried beside its arguments, such as ` carried=["inputResponses/amount"] headers=["x-user-id"]`. */
 const carriedText = (carried: UseRecord['carried']): string =>
-  carried === undefined ? '' : ` carried=${JSON.stringify(carried['names'] ?? [])}`;
+  carried === undefined ? '' : `${namesText('carried', carried)}${namesText('headers', carried['headers'] ?? null)}`;
+
+/** The names of the parts, as a record has them. */
+const namesText = (word: string, recorded: JsonValue): string =>
+  recorded === null || typeof recorded !== 'object' || !('names' in recorded)
+    ? ''
+    : ` ${word}=${JSON.stringify(recorded['names'])}`;
 
 const decided = (record: UseRecord | IntentRecord, error: string | null): readonly string[] => [
   record.decision,

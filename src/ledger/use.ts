@@ -14,7 +14,7 @@ export function useRecord(judgement: DecidedCheck, span: SpanReference): UseReco
   const { call, caller, credential, action } = facts;
   const token = taskTokenOf(facts);
   const args = isDeny(action) ? null : recordedArgs(action);
-  const carried = isDeny(action) || action.carried === undefined ? null : recordedCarried(action.carried);
+  const carried = isDeny(action) ? null : recordedCarried(action);
   // In canonical order, so that it can be concatenated.
   const record: UseRecord = {
     action: isDeny(action) ? null : action.id,

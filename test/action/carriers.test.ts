@@ -18,7 +18,7 @@ const catalog = must(
     hosts: [web.test]
     audience: https://web.test
     routes:
-      - { action: web.write, method: POST, path: /v1/json, risk: low, body: json, args: { a: { from: body } } }
+      - { action: web.write, method: POST, path: /v1/json, risk: low, body: json, args: { a: { from: body }, c: { from: body, pointer: /deep/c } } }
       - { action: web.closed, method: POST, path: /v1/closed, risk: low, body: json, otherArguments: deny, args: { a: { from: body } } }
       - { action: web.opaque, method: POST, path: /v1/opaque, risk: low, body: opaque }
       - { action: web.unstated, method: POST, path: /v1/unstated, risk: low }
@@ -32,6 +32,7 @@ const catalog = must(
         acme.shop.v1.Shop:
           methods:
             PlaceOrder: { action: shop.order, risk: high, otherArguments: deny, args: { customer: {} } }
+            Watch: { action: shop.watch, risk: low, args: { amount: { field: order.amount_cents, type: long } } }
             Upload: { action: shop.upload, risk: low }
   peer:
     hosts: [peer.test]
@@ -70,7 +71,10 @@ function outcome({ host = 'web.test', method = 'POST', path, headers = {}, body 
   const call: HttpCall = facts.call;
   const action = actionFrom(call, catalog);
   if (isDeny(action)) return action.reason;
-  return action.carried === undefined ? action.id : { [action.id]: action.carried.names };
+  const { carried, otherHeaders, id } = action;
+  const others = otherHeaders?.names.map((name) => `header ${name}`) ?? [];
+  const names = [...(carried?.names ?? []), ...others];
+  return names.length === 0 ? id : { [id]: names };
 }
 
 const json = (path: string, value: unknown, headers = {}): unknown =>
@@ -91,6 +95,8 @@ const grpc = (method: string, body: Uint8Array, headers = {}): unknown =>
     body,
   });
 const order = framed(encoded({ customer: 'c' }));
+const MULTIPART =
+  '--b\r\nContent-Disposition: form-data; name="a"; filename="x.txt"\r\n\r\n1\r\n--b\r\ncontent-disposition: form-data; name=b\r\n\r\n2\r\n--b--';
 
 /** What each row of the table says: refused, or passed with what is recorded. Issue 37, point 2. */
 const rows: Readonly<Record<string, () => unknown>> = {
@@ -120,11 +126,20 @@ const rows: Readonly<Record<string, () => unknown>> = {
     json('/v1/closed?b=1', { a: 'x' }),
     json('/v1/json', { a: 'x', b: 1 }),
     json('/v1/closed', { a: 'x', b: 1 }),
+    json('/v1/json', { a: 'x', deep: { c: 'y', other: 1 } }),
   ],
-  'HTTP 5': () =>
-    ['/v1/json', '/v1/unstated', '/v1/opaque'].map((path) =>
-      outcome({ path, headers: { 'content-type': 'multipart/form-data; boundary=b' }, body: '--b--' }),
+  'HTTP 5': () => [
+    ...['/v1/json', '/v1/unstated', '/v1/opaque'].map((path) =>
+      outcome({ path, headers: { 'content-type': 'multipart/form-data; boundary=b' }, body: MULTIPART }),
     ),
+    outcome({
+      path: '/v1/opaque',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: 'a=1&b%5B%5D=2&b%5B%5D=3',
+    }),
+    json('/v1/opaque', { a: 1 }),
+    json('/v1/unstated', { a: 1 }),
+  ],
   'HTTP 6': () => [
     json('/v1/json', { a: 'x' }, { 'content-encoding': 'gzip' }),
     json('/v1/opaque', { a: 'x' }, { 'content-encoding': 'gzip' }),
@@ -142,12 +157,19 @@ const rows: Readonly<Record<string, () => unknown>> = {
     outcome({ method: 'GET', path: '/v1/read', headers: { upgrade: 'websocket', connection: 'upgrade' } }),
     outcome({ method: 'CONNECT', path: '/v1/read' }),
   ],
-  'gRPC 1': () => [grpc('PlaceOrder', order, { 'x-amount-bin': 'AAAA' })],
+  'gRPC 1': () => [grpc('PlaceOrder', order, { 'x-amount-bin': 'AAAA', 'grpc-timeout': '1S' })],
   'gRPC 2': () => [
     grpc('PlaceOrder', framed(encoded({ customer: 'c', order: { amount_cents: 1 } }))),
     grpc('PlaceOrder', framed(Buffer.concat([encoded({ customer: 'c' }), Buffer.of(0xf8, 0x7f, 1)]))),
+    grpc(
+      'Watch',
+      framed(Buffer.concat([encoded({ customer: 'c', order: { first: { sku: 's' } } }), Buffer.of(0xf8, 0x7f, 1)])),
+    ),
   ],
-  'gRPC 3': () => [grpc('PlaceOrder', Buffer.concat([Buffer.of(1), order.subarray(1)]), { 'grpc-encoding': 'gzip' })],
+  'gRPC 3': () =>
+    ['PlaceOrder', 'Upload'].map((method) =>
+      grpc(method, Buffer.concat([Buffer.of(1), order.subarray(1)]), { 'grpc-encoding': 'gzip' }),
+    ),
   'gRPC 4': () => [
     grpc('PlaceOrder', Buffer.concat([order, order])),
     grpc('PlaceOrder', order.subarray(0, 7)),
@@ -186,18 +208,35 @@ const rows: Readonly<Record<string, () => unknown>> = {
 
 const expected: Readonly<Record<string, unknown>> = {
   'HTTP 1': ['request.unsupported', 'web.write'],
-  'HTTP 2': ['web.write', 'request.not-canonical', 'request.not-canonical'],
+  'HTTP 2': [{ 'web.write': ['header x-user-id'] }, 'request.not-canonical', 'request.not-canonical'],
   'HTTP 3': [...Array.from({ length: 6 }, () => 'request.not-canonical'), 'action.arguments'],
-  'HTTP 4': ['web.write', 'action.arguments', 'web.write', 'action.arguments'],
-  'HTTP 5': ['action.arguments', 'action.arguments', 'web.opaque'],
+  'HTTP 4': [
+    { 'web.write': ['query/b'] },
+    'action.arguments',
+    { 'web.write': ['body/b'] },
+    'action.arguments',
+    { 'web.write': ['body/deep'] },
+  ],
+  'HTTP 5': [
+    'action.arguments',
+    'action.arguments',
+    { 'web.opaque': ['body', 'body/form-data; name="a"; filename="x.txt"', 'body/form-data; name=b'] },
+    { 'web.opaque': ['body/a', 'body/b[]'] },
+    { 'web.opaque': ['body'] },
+    { 'web.unstated': ['body'] },
+  ],
   'HTTP 6': ['request.unsupported', 'request.unsupported'],
   'HTTP 7': ['web.write', 'request.unsupported'],
   'HTTP 8': Array.from({ length: 3 }, () => 'request.body-incomplete'),
   'HTTP 9': ['request.unsupported', 'request.unsupported'],
-  'gRPC 1': ['shop.order'],
-  'gRPC 2': ['action.arguments', 'action.arguments'],
-  'gRPC 3': ['request.unsupported'],
-  'gRPC 4': ['request.malformed', 'request.body-incomplete', 'shop.upload'],
+  'gRPC 1': [{ 'shop.order': ['header x-amount-bin'] }],
+  'gRPC 2': [
+    'action.arguments',
+    'action.arguments',
+    { 'shop.watch': ['message/customer', 'message/order/first', 'message/2047'] },
+  ],
+  'gRPC 3': ['request.unsupported', { 'shop.upload': ['body'] }],
+  'gRPC 4': ['request.malformed', 'request.body-incomplete', { 'shop.upload': ['body'] }],
   'gRPC 5': [...Array.from({ length: 4 }, () => 'request.unsupported'), 'action.unknown'],
   'A2A 1': [{ 'peer.send': ['metadata', 'message/metadata', 'message/extensions'] }, 'action.arguments'],
   'A2A 2': [{ 'peer.send': ['a2a-extensions'] }, 'action.arguments'],

@@ -283,6 +283,11 @@ describe('what a call carries is named for its record', () => {
       }),
       ['clientInfo/websiteUrl', 'capabilities/experimental/x'],
     ],
+    [
+      'arguments that the catalog does not name',
+      tool('transfer', { amount: 1, 'x`': 2, note: { deep: 1 } }),
+      [String.raw`arguments/x\u{60}`, 'arguments/note'],
+    ],
     ['a refused question', answer({ action: 'decline' }), ['result']],
     [
       'the text of a notification',

@@ -4,7 +4,8 @@ import { otherArgument } from '../../src/action/argument-refusal.ts';
 import { areTooLong, argumentFromJson, argumentFromText } from '../../src/action/argument.ts';
 import { hasBody, isMethodWithBody, unreadBodyProblem } from '../../src/action/body.ts';
 import type { HttpCall } from '../../src/action/call.ts';
-import { otherPlaceIn } from '../../src/action/closed-arguments.ts';
+import { textOf } from '../../src/action/bytes-text.ts';
+import { isAllNamed, otherPlaceIn } from '../../src/action/closed-arguments.ts';
 import { decimalFrom } from '../../src/action/decimal.ts';
 import { denialFormOf } from '../../src/action/denial-form.ts';
 import { deniedActionOf } from '../../src/action/denied-action.ts';
@@ -25,9 +26,18 @@ import { nearestId } from '../../src/action/nearest.ts';
 import { parameterTypeFrom } from '../../src/action/parameter-type.ts';
 import { isPlainKey, looseKey, namesMethod, rootOfKey } from '../../src/action/query-key.ts';
 import { queryValues } from '../../src/action/query.ts';
-import { cutText, isSecretArgument, sha256Of, shownText, staticSecretsIn } from '../../src/action/static-secret.ts';
+import {
+  cutText,
+  isSecretArgument,
+  isSecretHeader,
+  sha256Of,
+  shownText,
+  staticSecretsIn,
+} from '../../src/action/static-secret.ts';
 import { uriPasswordsIn } from '../../src/action/uri-password.ts';
 import { reasons } from '../../src/decision/reasons.ts';
+import { carriedByHttp } from '../../src/action/http-carriers.ts';
+import { otherHeaders } from '../../src/action/other-headers.ts';
 import { mustCatalog } from '../builders/catalog.ts';
 import { headersOf, httpCall } from '../builders/http-call.ts';
 import { must } from '../builders/must.ts';
@@ -85,6 +95,14 @@ const header = (name: string) => (text: string) => headersOf({ 'content-type': '
 const message = must(jsonRpcFrom(tool({ name: 'note', arguments: { text: 'x' } })));
 const target = { kind: 'tool', name: 'note', arguments: new Map() } as const;
 const acting = (call: HttpCall): unknown => actionFrom(call, catalog);
+const openRoute = (() => {
+  const at = catalog.serverAt('web.acme.test', ['v1', 'items', 'x']);
+  const route = at.kind === 'server' ? catalog.find(at.server, 'POST', ['v1', 'items', 'x']) : undefined;
+  if (route?.kind !== 'http') throw new Error('the catalog has no such route');
+  return route.action;
+})();
+const form = (contentType: string, text: string): HttpCall =>
+  web({ headers: headersOf({ 'content-type': contentType }), body: Buffer.from(text) });
 const type = must(parameterTypeFrom('[a-z0-9-]{1,64}'));
 const body = { type: 'string', maxBytes: 65_536, name: 'a', from: 'body', pointer: ['a'], required: false } as const;
 const path = { type: 'string', maxBytes: 65_536, from: 'path' } as const;
@@ -122,6 +140,21 @@ export const actionReaders: Readers = {
   'action/body.ts unreadBodyProblem': (text) =>
     unreadBodyProblem('unstated', web({ headers: header('content-type')(text), body: Buffer.from('x') })),
   'action/closed-arguments.ts otherArgumentIn': (text) => acting(tool({ name: 'note', arguments: { [text]: 1 } })),
+  'action/bytes-text.ts textOf': (text) => textOf(Buffer.from(text, 'latin1')),
+  'action/closed-arguments.ts isAllNamed': (text) => isAllNamed({ [text]: 1 }, [text], [[text, text], ['a']]),
+  'action/http-carriers.ts carriedByHttp': {
+    query: (text) => carriedByHttp(web({ query: text }), openRoute, null),
+    json: (text) => carriedByHttp(web({}), openRoute, { [text]: text }),
+    'form field': (text) => carriedByHttp(form('application/x-www-form-urlencoded', text), openRoute, null),
+    part: (text) => carriedByHttp(form('multipart/form-data', text), openRoute, null),
+    parts: (text) =>
+      carriedByHttp(form('multipart/form-data', pieces(text).join('\ncontent-disposition: ')), openRoute, null),
+  },
+  'action/other-headers.ts otherHeaders': {
+    name: (text) => otherHeaders({ headers: headersOf({ [text]: 'x' }) }, 'mcp'),
+    names: (text) =>
+      otherHeaders({ headers: headersOf(Object.fromEntries(pieces(text).map((one) => [one, one]))) }, 'http'),
+  },
   'action/closed-arguments.ts otherPlaceIn': (text) => otherPlaceIn({ [text]: { [text]: 1 } }, [['a'], [text, 'b']]),
   'action/decimal.ts decimalFrom': (text) => decimalFrom(text),
   'action/denial-form.ts denialFormOf': (text) =>
@@ -268,6 +301,7 @@ export const actionReaders: Readers = {
   },
   'action/static-secret.ts shownText': (text) => shownText(text, search.digestOf),
   'action/static-secret.ts isSecretArgument': (text) => isSecretArgument('key', text),
+  'action/static-secret.ts isSecretHeader': (text) => isSecretHeader('x-note', text),
   'action/static-secret.ts cutText': (text) => cutText(text, 200),
   'action/static-secret.ts sha256Of': (text) => sha256Of(text),
   'action/uri-password.ts uriPasswordsIn': (text) => uriPasswordsIn(text, 16),

@@ -4,6 +4,7 @@ import { descriptorSetsIn } from '../../src/action/catalog-descriptor-sets.ts';
 import { encoded, framed, shopSet } from '../action/protobuf/shop.ts';
 import { headersOf, httpCall } from '../builders/http-call.ts';
 import { must } from '../builders/must.ts';
+import { pieces } from './reader.ts';
 import type { Readers } from './reader.ts';
 
 const catalog = must(
@@ -44,6 +45,7 @@ export const grpcReaders: Readers = {
   'action/grpc.ts grpcActionFrom': {
     bytes: (text) => placed(Buffer.from(text)),
     string: (text) => placed(encoded({ customer: text })),
+    'other fields': (text) => placed(encoded({ reference: text, tags: pieces(text) })),
     'content type': (text) => placed(encoded({ customer: 'x' }), text),
   },
 };
@@ -51,6 +53,7 @@ export const grpcReaders: Readers = {
 /** Exports that are called by those. */
 export const notOfGrpc: Readonly<Record<string, string>> = {
   'action/protobuf/message-values.ts': 'called by grpcActionFrom',
+  'action/protobuf/other-fields.ts otherFields': 'called by grpcActionFrom',
   'action/protobuf/scalar.ts': 'called by grpcActionFrom',
   'action/protobuf/strict-scan.ts': 'called by grpcActionFrom',
 };

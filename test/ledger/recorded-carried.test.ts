@@ -8,9 +8,11 @@ import { recordedUseFrom } from '../../src/ledger/recorded-use.ts';
 import { must } from '../builders/must.ts';
 import { useOf } from '../policy-tools/tests/records.ts';
 
-const recorded = (values: Readonly<Record<string, unknown>>) => {
-  const carried = carriedFrom(new Map(Object.entries(values)));
-  return carried === undefined ? null : recordedCarried(carried);
+type Values = Readonly<Record<string, unknown>>;
+
+const recorded = (values: Values, headers: Values = {}) => {
+  const [carried, otherHeaders] = [values, headers].map((of) => carriedFrom(new Map(Object.entries(of))));
+  return recordedCarried({ ...(carried && { carried }), ...(otherHeaders && { otherHeaders }) });
 };
 
 describe('recordedCarried', () => {
@@ -44,6 +46,27 @@ describe('recordedCarried', () => {
 
   it('leaves out the digest of a number that a double cannot hold', () => {
     expect(recorded({ '_meta/x': Infinity })).toEqual({ names: ['_meta/x'] });
+  });
+
+  it('has the headers with a digest of their own, so that theirs does not change with the message', () => {
+    const ofHeaders = { names: ['x-user-id'], 'sha-256': hash('sha256', '{"x-user-id":["a"]}', 'base64url') };
+    expect(recorded({}, { 'x-user-id': ['a'] })).toEqual({ headers: ofHeaders });
+    expect(recorded({ requestState: 'x' }, { 'x-user-id': ['a'] })).toEqual({
+      ...recorded({ requestState: 'x' }),
+      headers: ofHeaders,
+    });
+  });
+
+  it.each([
+    ['a cookie', 'cookie', 'id=1'],
+    ['a key by its place', 'x-api-key', 'hunter22'],
+    ['a proof', 'signature', 'sig1=:AA:'],
+    ['a key anywhere', 'x-note', 'AKIAIOSFODNN7EXAMPLE'],
+  ])('gives nobody a digest to guess a header from: %s', (_name, name, value) => {
+    expect(recorded({ requestState: 'x' }, { [name]: [value] })).toEqual({
+      ...recorded({ requestState: 'x' }),
+      headers: { names: [name], withheld: 'secret' },
+    });
   });
 
   it('is read again from a record', () => {

@@ -82,6 +82,7 @@ export function actionDetails({ action }: Facts, { args }: UseRecord): readonly 
     ...detail('mcp tool', action.mcp?.tool),
     ...detail('arguments', listText([...action.args.keys()])),
     ...detail('carried', action.carried === undefined ? null : listText(action.carried.names)),
+    ...detail('other headers', action.otherHeaders === undefined ? null : listText(action.otherHeaders.names)),
     ...detail('recorded arguments', args === undefined ? null : listText(Object.keys(args))),
   ];
 }

@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { Agent } from '../../src/dev/agent.ts';
+import type { DevDomain } from '../../src/dev/domain.ts';
+import { recordBytesIn } from '../../src/ledger/leaf.ts';
+import { readLog } from '../../src/ledger/log/log-reader.ts';
+import { timelineFrom } from '../../src/ledger/timeline.ts';
+import { mustFind } from '../builders/must.ts';
+import { describeWith, envoyPart } from '../parts.ts';
+import { mustDeclare, scratchFolder, startDomain } from './domain.ts';
+
+const DIGEST = expect.stringMatching(/^[\w-]{43}$/);
+
+/** Rows HTTP 2 and 4 of the threat model. Issue 37, point 2. */
+describeWith(envoyPart(), 'the record of what the catalog does not name, through Envoy', (envoy) => {
+  let scratch: Awaited<ReturnType<typeof scratchFolder>>;
+  let domain: DevDomain;
+  let agent: Agent;
+
+  beforeAll(async () => {
+    scratch = await scratchFolder('remit-carried-');
+    domain = await startDomain(envoy, { folder: scratch.folder });
+    agent = new Agent(await domain.authority.svid('/ns/agents/sa/planner'), domain.authority.bundlePem);
+  });
+
+  afterAll(async () => {
+    agent?.close();
+    await domain?.stop();
+    await scratch?.remove();
+  });
+
+  it('has names and digests of query and headers, and nothing of a call that is as every client makes it', async () => {
+    const { token } = await mustDeclare(agent, domain, { actions: ['payments.read'] });
+    const usual = { authorization: `Bearer ${token}`, accept: '*/*', 'user-agent': 'agent/1' };
+    const call = { host: 'payments.acme.test', path: '/v1/payments/p-1' };
+    const replies = [
+      await agent.call(domain.stage.envoyPort, { ...call, headers: usual }),
+      await agent.call(domain.stage.envoyPort, {
+        ...call,
+        path: `${call.path}?amount=1000000`,
+        headers: { ...usual, 'x-user-id': 'admin', cookie: 'session=1' },
+      }),
+      await agent.call(domain.stage.envoyPort, { ...call, headers: { ...usual, 'x-user-id': 'admin' } }),
+    ];
+    expect(replies.map(({ status }) => status)).toEqual([200, 200, 200]);
+    await domain.remit.flush();
+    const records = mustFind(
+      readLog(join(scratch.folder, 'ledger'), (log) =>
+        timelineFrom([...log.leaves()].map(({ seq, bytes }) => ({ seq, bytes: recordBytesIn(bytes) }))),
+      ),
+    );
+    expect(records.flatMap((record) => (record.kind === 'use' ? [record.carried] : []))).toEqual([
+      undefined,
+      {
+        headers: { names: ['x-user-id', 'cookie'], withheld: 'secret' },
+        names: ['query/amount'],
+        'sha-256': DIGEST,
+      },
+      { headers: { names: ['x-user-id'], 'sha-256': DIGEST } },
+    ]);
+  });
+});
