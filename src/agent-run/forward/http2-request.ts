@@ -12,11 +12,14 @@ import { isProblem } from '../../runtime/problem.ts';
 import type { TaskCredential } from '../issuer-client.ts';
 import { isIssuerProblem } from '../issuer-problem.ts';
 import type { Forwarded } from './forwarded.ts';
+import { StreamBody } from './http2-body.ts';
+import { jsonRpcAnswer } from './json-rpc-answer.ts';
 import {
   type LocalAnswer,
   localAnswerBytes,
   messageOf,
   refusal,
+  undecided,
   upstreamFault,
   withoutSession,
   withoutSvid,
@@ -31,6 +34,7 @@ import {
   passedRequestTrailers,
   valuesOf,
 } from './passed-headers.ts';
+import { isUndecided, MAX_REPEATS, waited } from './undecided.ts';
 import type { SessionLease } from './upstream-sessions.ts';
 import { IDLE_TIMEOUT, upstreamFailure } from './upstream-failure.ts';
 
@@ -50,10 +54,30 @@ const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM, NGHTTP2_INTERNAL_ERROR, NGHTTP2
 
 /**
  * Forwards one HTTP/2 stream over HTTP/2, so that nothing is translated and trailers pass. Where its token is refused, the next
- * call has another one.
+ * call has another one. A call that Envoy or Remit could not decide is sent again after `retry-after`, if its body has arrived whole and is
+ * small.
  */
 export async function forwardHttp2(call: Http2Call, forwarded: Forwarded): Promise<void> {
-  const { stream } = call;
+  const { stream, isEnded } = call;
+  const trailersOf = (lines: HeaderLines): OutgoingHttpHeaders =>
+    objectOf(passedRequestTrailers(lines, forwarded.localUrls));
+  const body = new StreamBody(stream, { isEnded, trailersOf, orReset });
+  for (let waits = MAX_REPEATS; ; waits -= 1) {
+    const refused = await attempted(call, forwarded, { body, isLast: waits === 0 });
+    if (refused === null) return undefined;
+    await waited(refused);
+    if (stream.destroyed || stream.closed) return undefined;
+  }
+}
+
+interface Attempt {
+  readonly body: StreamBody;
+  /** Whether its refusal goes to the client in any case. */
+  readonly isLast: boolean;
+}
+
+/** The refusal of a call that was not decided and can be sent again; `null` once anything else has gone to the client, or the client is gone. */
+async function attempted(call: Http2Call, forwarded: Forwarded, attempt: Attempt): Promise<Refused | null> {
   const credential = await forwarded.current();
   if (isIssuerProblem(credential)) return answerStream(call, withoutToken(credential));
   const { origin } = forwarded.target;
@@ -61,34 +85,47 @@ export async function forwardHttp2(call: Http2Call, forwarded: Forwarded): Promi
   if (isProblem(connections)) return answerStream(call, withoutSvid(connections.problem));
   try {
     const lease = await connections.sessions.lease();
-    if (stream.destroyed) return lease.release();
-    return exchanged(call, forwarded, { credential, lease });
+    if (!call.stream.destroyed) return await exchanged(call, forwarded, { credential, lease, ...attempt });
+    lease.release();
+    return null;
   } catch (error) {
     return answerStream(call, upstreamFault(origin, upstreamFailure(error)));
   }
 }
 
+/** The header lines of a refusal. */
+interface Refused {
+  readonly rawHeaders: HeaderLines;
+}
+
 function exchanged(
   call: Http2Call,
   forwarded: Forwarded,
-  { credential, lease }: { readonly credential: TaskCredential; readonly lease: SessionLease },
-): void {
-  const { stream, isEnded } = call;
+  { credential, lease, body, isLast }: Attempt & { readonly credential: TaskCredential; readonly lease: SessionLease },
+): Promise<Refused | null> {
+  const { stream } = call;
   let sent: ClientHttp2Stream;
   try {
     sent = asked(call, forwarded, { credential, lease });
   } catch (error) {
     lease.release();
     // Nothing of the request was sent.
-    if (CLOSING.has(failureCode(error))) return answerStream(call, withoutSession(forwarded.target.origin));
-    // What Node.js refuses to send on, such as a header that may come once and came twice.
-    return answerStream(call, refusal(400, 'malformed', 'the request could not be read'));
+    const isClosing = CLOSING.has(failureCode(error));
+    // Else what Node.js refuses to send on, such as a header that may come once and came twice.
+    const malformed = refusal(400, 'malformed', 'the request could not be read');
+    return Promise.resolve(answerStream(call, isClosing ? withoutSession(forwarded.target.origin) : malformed));
   }
+  const { promise, resolve } = Promise.withResolvers<Refused | null>();
   let failure: unknown = null;
+  let refused: Refused | null = null;
+  let isAnswered = false;
   sent.setTimeout(forwarded.bounds.idleMs, () => {
     failure = Object.assign(new Error('no byte for too long'), { code: IDLE_TIMEOUT });
     sent.close(NGHTTP2_CANCEL);
   });
+  const onClientClose = (): void => {
+    if (!sent.closed) sent.close(stream.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_CANCEL : stream.rstCode);
+  };
   sent
     .on('error', (error) => (failure ??= error))
     .once('continue', () => {
@@ -96,11 +133,18 @@ function exchanged(
     })
     .once('response', (headers, flags) => {
       if (isRefusal(headers)) void forwarded.another(credential).catch(() => undefined);
-      passAnswer(sent, { call, forwarded, headers, isEnded: (flags & NGHTTP2_FLAG_END_STREAM) !== 0 });
+      const rawHeaders = linesOf(headers);
+      const isNotDecided = isUndecided({ statusCode: headers[':status'] ?? 0, rawHeaders });
+      if (isNotDecided && !isLast && body.isReplayable()) refused = { rawHeaders };
+      else isAnswered = isNotDecided && answeredInForm(call, body);
+      if (refused !== null || isAnswered) sent.resume().close(NGHTTP2_CANCEL);
+      else passAnswer(sent, { call, forwarded, headers, isEnded: (flags & NGHTTP2_FLAG_END_STREAM) !== 0 });
     })
     .once('close', () => {
       lease.release();
-      if (stream.destroyed || stream.closed) return;
+      stream.off('close', onClientClose);
+      resolve(refused);
+      if (refused !== null || isAnswered || stream.destroyed || stream.closed) return;
       // A reset by the upstream means something to the client, such as that it may try again.
       const isReset = stream.headersSent || failureCode(failure) === 'ERR_HTTP2_STREAM_ERROR';
       const { origin } = forwarded.target;
@@ -108,10 +152,20 @@ function exchanged(
       else if (!isReset) answerStream(call, upstreamFault(origin, upstreamFailure(failure ?? resetBy(sent))));
       else if (sent.rstCode !== NGHTTP2_NO_ERROR) stream.close(sent.rstCode);
     });
-  stream.once('close', () => {
-    if (!sent.closed) sent.close(stream.rstCode === NGHTTP2_NO_ERROR ? NGHTTP2_CANCEL : stream.rstCode);
-  });
-  if (!isEnded) passBody(stream, sent, forwarded);
+  stream.once('close', onClientClose);
+  body.sendTo(sent);
+  return promise;
+}
+
+/** Whether a client of MCP or A2A was told in JSON-RPC that no decision could be had: many end their session at a status of a fault. */
+function answeredInForm({ stream, method, lines }: Http2Call, body: StreamBody): boolean {
+  const isJson = valuesOf(lines, 'content-type').some((type) => /^application\/json\b/i.test(type));
+  const kept = method === 'POST' && isJson ? body.kept() : null;
+  const form = kept === null ? null : jsonRpcAnswer(undecided, kept);
+  if (form === null || stream.destroyed || stream.closed) return false;
+  stream.respond({ ':status': form.status, ...form.headers });
+  stream.end(form.body);
+  return true;
 }
 
 /** Codes of Node.js for a session that takes no further stream: thrown, or those of a stream that was never sent. */
@@ -145,16 +199,6 @@ function asked(
     },
     { endStream: isEnded, waitForTrailers: !isEnded },
   );
-}
-
-function passBody(stream: ServerHttp2Stream, sent: ClientHttp2Stream, { localUrls }: Forwarded): void {
-  let trailers: OutgoingHttpHeaders = {};
-  stream.once(
-    'trailers',
-    (_headers, _flags, lines: HeaderLines) => (trailers = objectOf(passedRequestTrailers(lines ?? [], localUrls))),
-  );
-  sent.once('wantTrailers', () => orReset(sent, () => sent.sendTrailers(trailers)));
-  stream.pipe(sent);
 }
 
 function passAnswer(
@@ -221,19 +265,21 @@ function objectOf(lines: HeaderLines): OutgoingHttpHeaders {
   return headers;
 }
 
-/** Answers for the forwarder itself; a gRPC client gets a status of gRPC, since it shows no body of another kind. */
-export function answerStream({ stream, lines }: Pick<Http2Call, 'stream' | 'lines'>, answer: LocalAnswer): void {
-  if (stream.destroyed || stream.closed || stream.headersSent) return;
+/** Answers for the forwarder itself, and gives `null`: there is nothing more to send. A gRPC client gets a status of gRPC, since it shows no body of another kind. */
+export function answerStream({ stream, lines }: Pick<Http2Call, 'stream' | 'lines'>, answer: LocalAnswer): null {
+  if (stream.destroyed || stream.closed || stream.headersSent) return null;
   stream.on('error', () => undefined);
   if (valuesOf(lines, 'content-type').some((type) => /^application\/grpc\b/i.test(type))) {
     const status = answer.status === 403 ? PERMISSION_DENIED : (grpcStatuses.get(answer.next) ?? PERMISSION_DENIED);
     const message = encodeURIComponent(messageOf(answer));
     const trailersOnly = { 'content-type': 'application/grpc', 'grpc-status': String(status), 'grpc-message': message };
-    return stream.respond({ ':status': 200, ...trailersOnly }, { endStream: true });
+    stream.respond({ ':status': 200, ...trailersOnly }, { endStream: true });
+    return null;
   }
   const { headers, body } = localAnswerBytes(answer);
   stream.respond({ ':status': answer.status, ...headers });
   stream.end(body);
+  return null;
 }
 
 const PERMISSION_DENIED = 7;

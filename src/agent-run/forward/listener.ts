@@ -131,7 +131,7 @@ export class ForwardListener {
         // A reset by the client may come at any time.
         stream.on('error', () => undefined);
         const passed = admittedStream(lines, { forwarded, rules });
-        if ('status' in passed) return answerStream({ stream, lines }, passed);
+        if ('status' in passed) return void answerStream({ stream, lines }, passed);
         this.#places.admit(stream.session && this.#sessions.get(stream.session));
         const isEnded = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
         const call = { stream, method: headers[':method'] ?? '', lines, isEnded, rest: passed.rest, prefix };

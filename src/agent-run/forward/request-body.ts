@@ -3,7 +3,7 @@ import type { LocalUrls } from './local-urls.ts';
 import { passedRequestTrailers, valuesOf } from './passed-headers.ts';
 
 /** A longer body is not kept, so its request is not repeated. */
-const MAX_KEPT_BYTES = 65_536;
+export const MAX_KEPT_BYTES = 65_536;
 
 /**
  * The body of a request as it arrives: sent on with back-pressure, and kept while it is small, for one repetition.

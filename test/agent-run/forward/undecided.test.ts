@@ -1,4 +1,6 @@
 import { request as requestHttp, type IncomingMessage, type ServerResponse } from 'node:http';
+import { connect, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import { connect as connectSocket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { issuerProblem } from '../../../src/agent-run/issuer-problem.ts';
 import { scratch } from '../../builders/scratch.ts';
@@ -87,6 +89,97 @@ describe('the forwarder: a call that Envoy or Remit could not decide', () => {
       { id: 8, error: { data: { reason: 'forward.upstream-unreachable' } } },
       200,
       { id: 8, error: { data: { reason: 'forward.no-token', next: 'retry_later' } } },
+    ]);
+  });
+});
+
+/** Refuses so many streams; gives the bodies of all that arrive, and the trailers of their requests. */
+function refusingStreams(
+  count: number,
+  refusal: OutgoingHttpHeaders = { ':status': 503, ...MARKED },
+): { readonly seen: string[]; readonly trailers: unknown[] } {
+  const told: { seen: string[]; trailers: unknown[] } = { seen: [], trailers: [] };
+  const answer = async (stream: ServerHttp2Stream): Promise<void> => {
+    stream.on('error', () => undefined);
+    stream.once('trailers', (headers: IncomingHttpHeaders) => told.trailers.push(headers['x-sum']));
+    told.seen.push((await bytesOf(stream)).toString().slice(0, 100));
+    stream.respond(told.seen.length > count ? { ':status': 200 } : refusal);
+    stream.end(told.seen.length > count ? 'done' : 'refused');
+  };
+  forwarder.server.removeAllListeners('stream').on('stream', (stream: ServerHttp2Stream) => void answer(stream));
+  return told;
+}
+
+async function streamed(
+  body: string | null,
+  headers: OutgoingHttpHeaders = {},
+): Promise<readonly [number | undefined, string]> {
+  const session = connect('http://localhost', { createConnection: () => connectSocket(forwarder.socketPath) });
+  try {
+    const method = body === null ? 'GET' : 'POST';
+    const head = { ':method': method, ':authority': 'localhost', 'content-type': 'application/json', ...headers };
+    const stream = session.request(head, { endStream: body === null, waitForTrailers: body !== null });
+    stream.once('wantTrailers', () => stream.sendTrailers({ 'x-sum': '7' }));
+    const answered = new Promise<IncomingHttpHeaders & { ':status'?: number }>((resolve, reject) => {
+      stream.once('response', resolve).once('error', reject);
+    });
+    if (body !== null) stream.end(body);
+    const { ':status': status } = await answered;
+    return [status, (await bytesOf(stream)).toString()];
+  } finally {
+    session.close();
+  }
+}
+
+// Issue 37, point 19.
+describe('the forwarder, over HTTP/2: a call that Envoy or Remit could not decide', () => {
+  it.each([503, 429])('is sent again after a %d that they mark, with its trailers', async (status) => {
+    const { seen, trailers } = refusingStreams(2, { ':status': status, ...MARKED });
+    expect([await streamed('{"pay":1}'), seen, trailers]).toEqual([
+      [200, 'done'],
+      ['{"pay":1}', '{"pay":1}', '{"pay":1}'],
+      ['7', '7', '7'],
+    ]);
+  });
+
+  it('is sent again without a body, and as gRPC says that it was not decided', async () => {
+    const grpc = { 'content-type': 'application/grpc' };
+    const unavailable = { ':status': 200, ...grpc, 'grpc-status': '14', ...MARKED };
+    const plain = refusingStreams(1);
+    expect([await streamed(null), plain.seen]).toEqual([
+      [200, 'done'],
+      ['', ''],
+    ]);
+    const { seen } = refusingStreams(1, unavailable);
+    expect([await streamed('message', grpc), seen]).toEqual([
+      [200, 'done'],
+      ['message', 'message'],
+    ]);
+  });
+
+  it.each([
+    ['without the mark: the server may have acted', { ':status': 503, 'retry-after': '0' }],
+    ['of an allowed call', { ':status': 503, ...MARKED, 'x-remit-decision': 'allow;id="1"' }],
+    ['without a time to wait', { ':status': 503, 'x-remit-decision': MARKED['x-remit-decision'] }],
+    ['of gRPC without the mark', { ':status': 200, 'grpc-status': '14', 'retry-after': '0' }],
+  ])('is not taken from a refusal %s', async (_name, refusal) => {
+    const { seen } = refusingStreams(9, refusal);
+    expect([await streamed(toolCall), seen.length]).toEqual([[refusal[':status'], 'refused'], 1]);
+  });
+
+  it('is sent four times at most, and not if its body is too large to keep', async () => {
+    const { seen } = refusingStreams(9);
+    expect([await streamed('{"pay":1}'), seen.length]).toEqual([[503, 'refused'], 4]);
+    expect([await streamed(JSON.stringify('x'.repeat(70_000))), seen.length]).toEqual([[503, 'refused'], 5]);
+  });
+
+  it('is answered in JSON-RPC at the end', async () => {
+    refusingStreams(99);
+    const [status, text] = await streamed(toolCall);
+    const data = { reason: 'forward.no-decision', next: 'retry_later' };
+    expect([status, JSON.parse(text)]).toMatchObject([
+      200,
+      { id: 7, result: { isError: true, _meta: { 'remit.dev/denial': data } } },
     ]);
   });
 });
