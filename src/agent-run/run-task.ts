@@ -13,6 +13,7 @@ import { IssuerClient } from './issuer-client.ts';
 import type { TaskCredential, TaskView } from './issuer-client.ts';
 import { isIssuerProblem, type IssuerProblem, problemLines } from './issuer-problem.ts';
 import { reachingLoopback } from './loopback-environment.ts';
+import type { McpServers } from './mcp-servers.ts';
 import { OwnSvid } from './own-svid.ts';
 import { RunGroup } from './run-group.ts';
 import { SignalRelay, type OnSignal } from './signal-relay.ts';
@@ -34,6 +35,8 @@ export interface RunPlan {
   readonly svidFolder: string | null;
   /** Upstreams that get a local address; their resources are among those declared. */
   readonly forwards: readonly ForwardTarget[];
+  /** Servers that MCP clients of the command are to have besides the upstreams; `null` without any. */
+  readonly mcpServers: McpServers | null;
 }
 
 /** What a run uses besides files, the issuer and its command. */
@@ -143,7 +146,8 @@ async function runCommand(run: Run, tasks: readonly RunTask[]): Promise<number> 
     const keepers = new Map<string, TokenKeeper>();
     const token = await open(tokenHandover(run, tasks, keepers));
     const svidFiles = token && (await open(svidHandover(run)));
-    const forwarders = svidFiles && (await open(forwarderHandover(run, keepers)));
+    const variables = { REMIT_TASK_ID: view.id, ...token, ...svidFiles };
+    const forwarders = svidFiles && (await open(forwarderHandover(run, { keepers, variables })));
     if (forwarders === null) return REFUSED;
     if (relay.stoppedBy !== null) return exitCodeOfSignal(relay.stoppedBy);
     for (const { resource, view: task } of tasks) {
@@ -152,9 +156,7 @@ async function runCommand(run: Run, tasks: readonly RunTask[]): Promise<number> 
     }
     const child = startChild(plan.command, {
       ...reachingLoopback(tracedBy(plan.environment, view.traceparent)),
-      REMIT_TASK_ID: view.id,
-      ...token,
-      ...svidFiles,
+      ...variables,
       ...forwarders,
     });
     relay.passTo(child);
@@ -211,9 +213,14 @@ async function tokenHandover(
 
 const forwarderHandover = (
   { plan, world, watcher, svid }: Run,
-  keepers: ReadonlyMap<string, TokenKeeper>,
+  {
+    keepers,
+    variables,
+  }: { readonly keepers: ReadonlyMap<string, TokenKeeper>; readonly variables: Handover['variables'] },
 ): Promise<Handover | Problem> =>
   openForwarders(plan.forwards, {
+    mcpServers: plan.mcpServers,
+    variables,
     svid,
     keeperOf: (resource) => keepers.get(resource) ?? noTask(),
     ports: world.ports,

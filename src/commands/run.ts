@@ -6,6 +6,7 @@ import type { OAuthDeclaration } from '../agent-run/declaration.ts';
 import { forwardOptionsFrom } from '../agent-run/forward/forward-option.ts';
 import { forwardTargetsFrom } from '../agent-run/forward/forward-target.ts';
 import type { IntentFile } from '../agent-run/intent.ts';
+import { mcpServersIn } from '../agent-run/mcp-servers.ts';
 import { type RunPlan, runTask } from '../agent-run/run-task.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { isNamePattern, NAME_PATTERN_RULE } from '../agent-run/name-pattern.ts';
@@ -41,6 +42,9 @@ ${issuerHelp}
                     local port; connect=HOST:PORT connect there instead; resource=URL the resource of the token, if the URL does
                     not tell; ca=bundle|system|FILE what verifies the upstream's certificate, default the bundle of the SVID;
                     id=spiffe://… its SPIFFE ID instead of the host of the URL; upgrade=websocket pass WebSocket on
+  --mcp-servers FILE
+                    a file {"mcpServers": {…}} of an MCP host: $REMIT_MCP_SERVERS has its servers too, and each that is a program
+                    gets the variables of the run in its \`env\`, which the MCP SDKs do not pass on
   --child           inside another run: take part of its task (not supported yet)
 
 The command finds REMIT_TASK_ID, TRACEPARENT, and one of
@@ -51,7 +55,7 @@ The command finds REMIT_TASK_ID, TRACEPARENT, and one of
 With --forward also
   REMIT_FORWARD_NAME         the local URL of the upstream NAME, with a secret path: http://127.0.0.1:PORT/SECRET
   REMIT_FORWARD_NAME_SOCKET  the same as a Unix socket, for gRPC too: unix:$REMIT_FORWARD_NAME_SOCKET
-  REMIT_MCP_SERVERS          a file that lists the local URLs for MCP clients: {"mcpServers": {…}}
+  REMIT_MCP_SERVERS          a file that lists the local URLs for MCP clients: {"mcpServers": {…}}; also with --mcp-servers
 and REMIT_SVID and REMIT_BUNDLE with --svid-folder: the paths of the two files; read them again for each connection
 
 Stdin, stdout and stderr go to the command; other open files do not. Signals are passed on. Ctrl-C reaches the command as
@@ -72,6 +76,7 @@ const options = {
   take: { type: 'string', multiple: true },
   child: { type: 'boolean' },
   forward: { type: 'string', multiple: true },
+  'mcp-servers': { type: 'string' },
 } as const;
 
 const WINDOWS =
@@ -117,6 +122,9 @@ async function runWith(
   if (isCommandRefusal(issuer)) return issuer;
   const intent = await intentFrom(values);
   if (isCommandRefusal(intent)) return intent;
+  const listed = values['mcp-servers'];
+  const mcpServers = listed === undefined ? null : await mcpServersIn(listed);
+  if (isProblem(mcpServers)) return refusal(mcpServers.problem);
   const planned = plannedFrom(intent, values, tell);
   if (isCommandRefusal(planned)) return planned;
   const { environment, removed, shortened, kept } = scrubbed(io.environment, {
@@ -131,7 +139,7 @@ async function runWith(
     tell('warning: REMIT_TOKEN is not renewed and every process of the command can read it; the endpoint is better');
   }
   return runTask(
-    { issuer, ...planned, command, environment, handover, svidFolder },
+    { issuer, ...planned, command, environment, handover, svidFolder, mcpServers },
     { ports: systemPorts, after, onSignal: io.onSignal, tell },
   );
 }

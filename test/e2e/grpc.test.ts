@@ -306,6 +306,8 @@ describeWith(envoyPart(), 'gRPC through Envoy, with grpc-js', (envoy) => {
       boundTo: own.thumbprint() ?? '',
     };
     const opened = await openForwarders(targets, {
+      mcpServers: null,
+      variables: {},
       svid: own,
       keeperOf: () => ({ current: async () => credential, another: async () => credential }),
       ports: systemPorts,

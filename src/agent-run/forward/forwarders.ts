@@ -5,6 +5,7 @@ import { PRIVATE_MODE } from '../../runtime/private-file.ts';
 import type { Ports } from '../../runtime/ports.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
 import type { Handover } from '../handover.ts';
+import { type McpServers, withVariables } from '../mcp-servers.ts';
 import type { OwnSvid } from '../own-svid.ts';
 import type { TokenKeeper } from '../token-keeper.ts';
 import { forwardVariables } from './forward-option.ts';
@@ -16,6 +17,10 @@ import { defaultUpstreamBounds, type UpstreamBounds, UpstreamConnections } from 
 
 /** What forwarders need of a run. */
 export interface ForwardersOptions {
+  /** Further servers for the file for MCP clients; `null` without any. */
+  readonly mcpServers: McpServers | null;
+  /** The other variables of the run, which those servers get too. */
+  readonly variables: Handover['variables'];
   readonly svid: Pick<OwnSvid, 'now' | 'onChange'>;
   /** The keeper of the task that is for a resource. */
   readonly keeperOf: (resource: string) => Pick<TokenKeeper, 'current' | 'another'>;
@@ -31,13 +36,17 @@ const SECRET_BYTES = 32;
 
 /**
  * Opens a local address for each upstream: a port of 127.0.0.1 and a Unix socket in a private folder, with a file for MCP
- * clients that lists the URLs. A failure undoes the others.
+ * clients that lists the URLs and the further servers. A failure undoes the others.
  */
 export async function openForwarders(
   targets: readonly ForwardTarget[],
   options: ForwardersOptions,
 ): Promise<Handover | Problem> {
-  if (targets.length === 0) return { variables: {}, close: async () => undefined };
+  const { mcpServers } = options;
+  if (targets.length === 0 && mcpServers === null) return { variables: {}, close: async () => undefined };
+  const twice = targets.find(({ name }) => mcpServers?.has(name) === true);
+  if (twice !== undefined)
+    return { problem: `--mcp-servers has a server \`${twice.name}\`, as --forward does: name one of them otherwise` };
   // mkdtemp makes it with mode 0700.
   const folder = await mkdtemp(join(tmpdir(), 'remit-run-')).catch((error: NodeJS.ErrnoException) => ({
     problem: `no private folder can be made in \`${tmpdir()}\`, which TMPDIR names: ${error.code ?? 'unknown error'}`,
@@ -60,13 +69,17 @@ export async function openForwarders(
       open.push(forwarder);
     }
     const file = join(folder, 'mcp.json');
-    const servers = targets.map(({ name }, at) => {
+    const variables = Object.assign({}, ...open.map((one) => one.variables), {
+      REMIT_MCP_SERVERS: file,
+    }) as Handover['variables'];
+    const local = targets.map(({ name }): [string, Readonly<Record<string, unknown>>] => {
       const [variable] = forwardVariables(name);
-      return [name, { type: 'http', url: open[at]?.variables[variable] }];
+      return [name, { type: 'http', url: variables[variable] }];
     });
-    await writeFile(file, JSON.stringify({ mcpServers: Object.fromEntries(servers) }, null, 2), { mode: PRIVATE_MODE });
-    const variables = Object.assign({}, ...open.map((one) => one.variables)) as Handover['variables'];
-    return { variables: { ...variables, REMIT_MCP_SERVERS: file }, close };
+    const further = withVariables(mcpServers ?? new Map(), { ...options.variables, ...variables });
+    const servers = Object.fromEntries([...local, ...further]);
+    await writeFile(file, JSON.stringify({ mcpServers: servers }, null, 2), { mode: PRIVATE_MODE });
+    return { variables, close };
   } catch (error) {
     await close();
     throw error;

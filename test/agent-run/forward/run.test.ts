@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { scratch } from '../../builders/scratch.ts';
 import { byOperator } from '../../builders/task.ts';
@@ -85,6 +86,7 @@ def get(name):
         with urllib.request.urlopen(os.environ['REMIT_FORWARD_' + name] + '/x') as answer: return json.load(answer)
     except urllib.error.HTTPError as error: return {'status': error.code, **json.load(error)}
 `;
+const beside = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 const tasksIn = (text: string): string[] => [
   ...new Set(text.match(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? []),
 ];
@@ -143,6 +145,40 @@ time.sleep(120)
     await started.ended;
     expect(await comesTrue(() => tasks.every((task) => domain.stateOf(task) === 'cancelled'))).toBe(true);
     expect(await comesTrue(() => !existsSync(dirname(file)))).toBe(true);
+  });
+
+  // Issue 37, point 19.
+  it('gives MCP servers that are programs the variables of the run, in the file for hosts', async () => {
+    const entry = { command: process.execPath, args: [beside('mcp-stdio-server.mjs')], env: { REGION: 'eu' } };
+    const remote = { type: 'http', url: 'https://tools.acme.test/mcp' };
+    const file = join(folder(), 'mcp.json');
+    writeFileSync(file, JSON.stringify({ mcpServers: { local: entry, remote }, other: 1 }));
+    const started = (...words: readonly string[]): Started =>
+      startCommand([
+        'run',
+        '--intent',
+        intentOf(intentText()),
+        ...domain.options,
+        ...words,
+        '--forward',
+        `payments,connect=127.0.0.1:${(upstream.address() as AddressInfo).port}`,
+        '--',
+        process.execPath,
+        beside('mcp-host.mjs'),
+      ]);
+    const ended = await started('--mcp-servers', file).ended;
+    const said = JSON.parse(ended.out) as Record<string, unknown>;
+    expect([ended.code, said['region'], said['isBound'], said['own']]).toEqual([0, 'eu', true, said['task']]);
+
+    writeFileSync(file, JSON.stringify({ mcpServers: { payments: entry } }));
+    const twice = await started('--mcp-servers', file).ended;
+    expect(twice).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('has a server `payments`, as --forward does'),
+    });
+    writeFileSync(file, JSON.stringify({ mcpServers: { local: { command: 'x', env: { A: 1 } } } }));
+    const unfit = await started('--mcp-servers', file).ended;
+    expect(unfit).toMatchObject({ code: 2, err: expect.stringContaining('the server `local` must be an object') });
   });
 
   it('calls with token and certificate of the new SVID after a rotation', async () => {

@@ -132,6 +132,8 @@ export async function startForwarder(
   if ('problem' in targets) throw new Error(targets.problem);
   let privateFolder = '';
   const opened = await openForwarders(targets, {
+    mcpServers: null,
+    variables: {},
     svid,
     keeperOf: () => ({ current: () => kept.current(), another: (refused) => kept.another(refused) }),
     ports: systemPorts,
