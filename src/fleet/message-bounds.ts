@@ -11,7 +11,7 @@ export const KEEPERS = {
   claims: 'the rate of tasks that Hello names; what it names counts as held',
   held: 'the share of an identity in the room for held tasks and tokens',
   opens: 'the rate of opened tokens; what they name counts as held',
-  uses: 'the rate of uses, which are remembered for 10 minutes',
+  uses: 'the rate of uses; those that change a budget or a history, or have a record, are remembered for 10 minutes, and no others',
   budgets: 'the budgets that the details of the task declare',
   history: 'the length of the history of a task',
   records: 'the rate of bytes of records that come with uses',

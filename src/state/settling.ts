@@ -9,7 +9,7 @@ import type { TaskKey } from './store.ts';
  * decided by the state of now: of high risk, or by the history.
  */
 export interface SettledUse {
-  /** Id of the decision, a UUID. It is the idempotency key: the same id settles once. */
+  /** Id of the decision, a UUID. It is the idempotency key: the same id settles once. A use that changes nothing is judged anew each time. */
   readonly decisionId: string;
   readonly key: TaskKey;
   readonly jtiDigest: string;

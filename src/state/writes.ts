@@ -150,13 +150,15 @@ export function settleUse(
   { key, jtiDigest, spends, entry, record }: SettledTaking,
 ): SettleProblem | null {
   if (rows.isSettled(decisionId)) return null;
-  const unsettled = takeFrom(rows, { key, jtiDigest }, { spends, entry });
-  if (unsettled === 'exhausted')
-    return { problem: unsettled, budget: exceededBudget(spends, (counter) => rows.spent(key, counter)) };
-  if (unsettled !== null) return unsettled;
+  const changed = changedBy(rows, { key, jtiDigest }, { spends, entry });
+  if (changed === 'exhausted')
+    return { problem: changed, budget: exceededBudget(spends, (counter) => rows.spent(key, counter)) };
+  if (typeof changed === 'string') return changed;
   // INVARIANT: with what the use takes, in one transaction: whoever is told that it is settled knows that its record is kept.
   if (record !== undefined) rows.addRecords([record]);
-  rows.setSettled(decisionId);
+  // A use that changes nothing has nothing to do twice: sent again, it is judged again. So what is remembered is bounded by budgets,
+  // histories and records, whatever a sidecar sends.
+  if (changed || record !== undefined) rows.setSettled(decisionId);
   return null;
 }
 
@@ -196,12 +198,23 @@ export function takeFrom(
   { key, jtiDigest }: { readonly key: TaskKey; readonly jtiDigest: string },
   taking: Taking,
 ): SpendProblem | null {
+  const changed = changedBy(rows, { key, jtiDigest }, taking);
+  return typeof changed === 'string' ? changed : null;
+}
+
+/** As `takeFrom`, and whether any row changed. */
+function changedBy(
+  rows: StateRows,
+  { key, jtiDigest }: { readonly key: TaskKey; readonly jtiDigest: string },
+  taking: Taking,
+): SpendProblem | boolean {
   const use = rows.useState(key, jtiDigest);
   const after = taken({ use, spent: (counter) => rows.spent(key, counter) }, taking, rows.nowMs());
   if (typeof after === 'string') return after;
+  const spent = [...after.spent].filter(([counter, total]) => rows.spent(key, counter) !== total);
+  for (const [counter, total] of spent) rows.setSpent(key, counter, total);
   if (after.history !== null) rows.setHistory(key, after.history);
-  for (const [counter, spent] of after.spent) rows.setSpent(key, counter, spent);
-  return null;
+  return spent.length > 0 || after.history !== null;
 }
 
 function writeTask(rows: StateRows, { task, token, records }: NewTask): null {

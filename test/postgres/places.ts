@@ -68,6 +68,12 @@ export class PostgresPlaces {
     return Number(rows[0]?.['spent'] ?? 0);
   }
 
+  /** How many decisions are remembered as settled, without the names of transactions. */
+  async settled(url: string): Promise<number> {
+    const rows = await this.sql(url, "SELECT count(*) AS n FROM remit.settled WHERE id NOT LIKE 'tx:%'");
+    return Number(rows[0]?.['n']);
+  }
+
   /** The records that wait for the ledger, in order. */
   async outbox(url: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
     const rows = await this.sql(url, 'SELECT bytes FROM remit.outbox ORDER BY seq');

@@ -15,6 +15,10 @@ const reading = <T>(file: string, use: (db: DatabaseSync) => T): T => {
 export const spentIn = (file: string, taskId: string): number =>
   reading(file, (db) => Number(db.prepare('SELECT spent FROM budgets WHERE task = ?').get(taskId)?.['spent'] ?? 0));
 
+/** How many decisions are remembered as settled. */
+export const settledIn = (file: string): number =>
+  reading(file, (db) => Number(db.prepare('SELECT count(*) AS n FROM settled').get()?.['n']));
+
 /** The records that wait for the ledger, in order. */
 export const outboxOf = (file: string): readonly Readonly<Record<string, unknown>>[] =>
   reading(file, (db) =>

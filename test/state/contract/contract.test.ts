@@ -44,7 +44,7 @@ const node = (address: string | null) => ({
 /** A process that may serve one audience. */
 const serving = (audience: string) => ({ name: 'one', audiences: [audience] });
 
-describeEach('contract of the state', ({ name, open, place, spent, outbox, age }) => {
+describeEach('contract of the state', ({ name, open, place, spent, outbox, settled, age }) => {
   let nowMs = 1_000;
   const clock = agreeing(() => nowMs);
 
@@ -97,6 +97,34 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox, age }
     await state.authority.applyTaskEvent(key, byOperator('complete'), 'operator');
     expect(await settling.settle(use('d-1', calls(1)))).toBeNull();
     expect(await spent(file, key.id)).toBe(1);
+    await state.close();
+  });
+
+  it('remembers no use that changes nothing, which is judged again if it is sent again (issue 37, point 7)', async () => {
+    const { state, file } = await opened();
+    const { settling } = state;
+    const nothing = { decisionId: 'd-1', key, jtiDigest: 'digest-1', spends: [] };
+    const checked = { ...nothing, decisionId: 'd-2', entry: { version: 0, action: '', labels: [] } };
+    const zero = {
+      ...nothing,
+      decisionId: 'd-3',
+      spends: [{ kind: 'amount', name: 'a', amount: 0, limit: 5 }] as const,
+    };
+    for (const use of [nothing, checked, zero]) expect(await settling.settle(use)).toBeNull();
+    expect(await settled(file)).toBe(0);
+    const added = { ...nothing, decisionId: 'd-4', entry: entry(0, 'a.read') };
+    expect([await settling.settle(added), await settled(file)]).toEqual([null, 1]);
+    const known = { ...nothing, decisionId: 'd-5', entry: entry(1, 'a.read') };
+    expect([await settling.settle(known), await settled(file)]).toEqual([null, 1]);
+    const kept = { ...nothing, decisionId: 'd-6', record: allowedUse(1, 2_000, 'allow', 'd-6') };
+    for (let n = 0; n < 2; n += 1) expect(await settling.settle(kept)).toBeNull();
+    expect([await settled(file), (await outbox(file)).length]).toEqual([2, 1]);
+    await state.authority.applyTaskEvent(key, byOperator('complete'), 'operator');
+    expect(await Promise.all([nothing, checked, zero, known].map((use) => settling.settle(use)))).toEqual(
+      Array.from({ length: 4 }, () => 'ended'),
+    );
+    // Those did their work, and are answered as before.
+    expect([await settling.settle(added), await settling.settle(kept)]).toEqual([null, null]);
     await state.close();
   });
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe } from '@jest/globals';
 import { PostgresPlaces } from '../../postgres/places.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
-import { outboxOf, spentIn } from '../state-file.ts';
+import { outboxOf, settledIn, spentIn } from '../state-file.ts';
 import { fileImplementations, implementations } from './implementations.ts';
 import type { OpenState } from './implementations.ts';
 
@@ -17,12 +17,16 @@ export interface Implementation {
   readonly spent: (place: string, taskId: string) => Promise<number>;
   /** The records that wait for the ledger, read likewise. */
   readonly outbox: (place: string) => Promise<readonly Readonly<Record<string, unknown>>[]>;
+  /** How many decisions are remembered as settled, read likewise. */
+  readonly settled: (place: string) => Promise<number>;
   /** Makes decisions older by slots of ten minutes, if their age does not go by the clock that the state was opened with. */
   readonly age: (place: string, slots: number) => Promise<void>;
 }
 
 const outboxOfFile = async (file: string) => outboxOf(file);
 const spentInFile = async (file: string, taskId: string): Promise<number> => spentIn(file, taskId);
+
+const settledInFile = async (file: string): Promise<number> => settledIn(file);
 
 const byItsClock = async (): Promise<void> => undefined;
 
@@ -33,7 +37,15 @@ export function describeEach(title: string, suite: (implementation: Implementati
   for (const [name, open] of Object.entries<OpenState>(fileImplementations)) {
     const place = async (): Promise<string> => join(folder(), 'state.db');
     describe(`${title}: ${name}`, () =>
-      suite({ name, open, place, spent: spentInFile, outbox: outboxOfFile, age: byItsClock }));
+      suite({
+        name,
+        open,
+        place,
+        spent: spentInFile,
+        outbox: outboxOfFile,
+        settled: settledInFile,
+        age: byItsClock,
+      }));
   }
   describeWith(postgresPart(), `${title}: postgres`, (binaries) => {
     const places = new PostgresPlaces(binaries, folder());
@@ -47,6 +59,7 @@ export function describeEach(title: string, suite: (implementation: Implementati
       place: () => places.next(),
       spent: (url, taskId) => places.spent(url, taskId),
       outbox: (url) => places.outbox(url),
+      settled: (url) => places.settled(url),
       age: (url, slots) => places.age(url, slots),
     });
   });
