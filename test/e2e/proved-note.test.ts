@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
-import { hashOf } from '../../src/policy/loading/proved-set.ts';
+import { setHashOf } from '../../src/policy/loading/set-hash.ts';
 import { readPolicySource } from '../../src/policy/loading/source.ts';
 import { freePorts } from '../free-port.ts';
 import { BundlePublisher } from './bundle-publisher.ts';
@@ -89,7 +89,7 @@ describe('remit serve with the policies of the last start', () => {
     const source = await readPolicySource(join(folder, 'policies'));
     if (!('catalog' in source)) throw new Error('the policies cannot be read');
     const note = JSON.parse(await readFile(noteFile(), 'utf8'));
-    await writeFile(noteFile(), `${JSON.stringify({ ...note, proved: hashOf(source) })}\n`);
+    await writeFile(noteFile(), `${JSON.stringify({ ...note, proved: setHashOf(source) })}\n`);
     return note;
   };
 

@@ -1,7 +1,7 @@
 import type { Agent } from '../../src/dev/agent.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import type { UseRecord } from '../../src/ledger/record.ts';
-import { hashOf } from '../../src/policy/loading/proved-set.ts';
+import { setHashOf } from '../../src/policy/loading/set-hash.ts';
 import { readPolicySource } from '../../src/policy/loading/source.ts';
 import { until } from '../until.ts';
 import { mustDeclare, startDomain } from './domain.ts';
@@ -156,7 +156,7 @@ export class ReloadingDomain {
   async #note(version: Version): Promise<void> {
     const source = await readPolicySource(this.#options.policies);
     if (!('policies' in source)) throw new Error(`the policies of ${version.id} cannot be read`);
-    this.sets.set(hashOf(source), version);
+    this.sets.set(setHashOf(source), version);
   }
 
   /** When a matching line was logged; waits for it. */

@@ -1,5 +1,5 @@
 import type { LedgerRecord } from '../../src/ledger/record.ts';
-import { hashOf } from '../../src/policy/loading/proved-set.ts';
+import { setHashOf } from '../../src/policy/loading/set-hash.ts';
 import { keepPolicies } from '../../src/ledger/log/kept-policies.ts';
 import { diskLedger, type DiskLedger, START_MS } from '../commands/ledgers.ts';
 import { folderWith } from '../builders/policy-folder.ts';
@@ -16,7 +16,7 @@ export const source = folderWith(
 );
 
 /** The hash of its policy set. */
-export const policySet = hashOf(source);
+export const policySet = setHashOf(source);
 
 const decided = { decision: 'allow', reason: null, detail: null, policyIds: ['pay'], policySet } as const;
 
@@ -136,7 +136,7 @@ const records: readonly LedgerRecord[] = [
 
 /** A closed ledger like that of the demo, in its own folder, with the texts of its policies. */
 export async function demoLedger(folder: string, policies = source): Promise<DiskLedger> {
-  const hash = hashOf(policies);
+  const hash = setHashOf(policies);
   const ledger = diskLedger(folder, 0, { isClosed: false });
   for (const record of records) {
     const own = 'policySet' in record ? { ...record, policySet: hash } : record;

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { hashOf } from '../../policy/loading/proved-set.ts';
+import { hasSetHash } from '../../policy/loading/set-hash.ts';
 import type { PolicySource } from '../../policy/loading/source.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { listOf, members, text } from '../../runtime/fields.ts';
@@ -93,7 +93,7 @@ export function keptPolicies(ledger: string, hash: string): KeptPolicies | Probl
       return { problem: `must be a regular file of at most ${MAX_SET_BYTES} bytes` };
     const kept = keptPoliciesFrom(JSON.parse(readFileSync(file, 'utf8')));
     if (isProblem(kept)) return kept;
-    return hashOf(sourceFrom(kept)) === hash ? kept : { problem: 'does not have the hash it is kept under' };
+    return hasSetHash(sourceFrom(kept), hash) ? kept : { problem: 'does not have the hash it is kept under' };
   } catch (error) {
     return { problem: `cannot be read: ${error instanceof SyntaxError ? 'it is not JSON' : codeOf(error)}` };
   }

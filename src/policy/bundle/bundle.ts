@@ -9,7 +9,7 @@ import { compactJwsFrom, signatureProblem } from '../../token/compact-jws.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { integer, listOf, members, text } from '../../runtime/fields.ts';
 import { strictJsonFrom } from '../../token/strict-json.ts';
-import { hashOf } from '../loading/proved-set.ts';
+import { hasSetHash, setHashOf } from '../loading/set-hash.ts';
 import { CATALOG, isEntitiesFile, isPolicyFile, SCHEMA } from '../loading/source-names.ts';
 import type { PolicySource, SourceFile } from '../loading/source.ts';
 import { maySign } from './bundle-keys.ts';
@@ -86,7 +86,7 @@ export function signedBundle(source: PolicySource, head: BundleHead, key: Bundle
     serial: head.serial,
     issuedAt: head.issuedAtMs,
     expiresAt: head.expiresAtMs,
-    hash: hashOf(source),
+    hash: setHashOf(source),
     files: files.map(({ name, text: content }) => ({ name, text: content })),
     descriptorSets: sets,
   };
@@ -135,7 +135,7 @@ export function bundleFrom(content: string, trust: BundleTrust, label: string): 
   if (unfit !== null) return { problem: `${unfit.problem} for bundles named \`${name}\`` };
   const source = sourceOf(read, label);
   if (isProblem(source)) return source;
-  if (hashOf(source) !== hash) return { problem: 'is signed, but its `hash` does not match its files' };
+  if (!hasSetHash(source, hash)) return { problem: 'is signed, but its `hash` does not match its files' };
   const names = signers.map(({ keyId, thumbprint }) => keyId ?? thumbprint);
   return { signers: names, name, version, serial, issuedAtMs, expiresAtMs, hash, source };
 }

@@ -12,8 +12,9 @@ import { compileInWorker, compileToServe } from './compile.ts';
 import type { Compile } from './compile.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import type { ProvedNote } from './proved-note.ts';
-import { hashOf, prepared, proved, unfit } from './proved-set.ts';
+import { prepared, proved, unfit } from './proved-set.ts';
 import type { Findings, ProvedSet, ReadSet } from './proved-set.ts';
+import { setHashOf } from './set-hash.ts';
 import { folderStamp, readPolicySource, systemDisk } from './source.ts';
 import type { PolicyDisk, PolicySource } from './source.ts';
 
@@ -172,7 +173,7 @@ export type SetsToServe = (
 ) => Promise<PolicySet | Findings>;
 
 const isSameContent = (one: PolicySource, other: PolicySource): boolean =>
-  hashOf(one) === hashOf(other) && one.generated?.text === other.generated?.text;
+  setHashOf(one) === setHashOf(other) && one.generated?.text === other.generated?.text;
 
 const enforcedOf = ({ policies }: Pick<ProvedSet, 'policies'>): readonly PolicyEntry[] =>
   policies.filter(({ shadow }) => !shadow);

@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { Catalog } from '../../action/catalog.ts';
 import { inReadingOrder } from '../../action/finding.ts';
 import type { Finding } from '../../action/finding.ts';
-import { isProblem } from '../../runtime/problem.ts';
 import { withCatalogEntities } from '../catalog-entities.ts';
 import { entitiesFrom, entityKey } from '../entities.ts';
 import type { Entity } from '../entities.ts';
@@ -13,6 +11,7 @@ import type { PolicyEntry } from './policy-file.ts';
 import type { PolicyTemplate } from './policy-template.ts';
 import type { ProofInput, ReadPolicies } from './proof.ts';
 import { sampleCalls } from './samples.ts';
+import { setHashOf } from './set-hash.ts';
 import { catalogOf } from './source-catalog.ts';
 import type { PolicySource } from './source.ts';
 
@@ -23,7 +22,7 @@ export interface Findings {
 
 /** A folder whose policies were read without findings so far. It is not a policy set before it is proved. */
 export interface ReadSet {
-  /** `sha-256:` and the base64url digest of all files with their names, without the folder's name. */
+  /** As `setHashOf` has it. */
   readonly hash: string;
   readonly catalog: Catalog;
   /** The generated schema, in Cedar's text format. */
@@ -105,7 +104,7 @@ export async function prepared(source: PolicySource): Promise<PreparedProof> {
   }
   const written = new Map(entities.map(({ entity }) => [entityKey(entity.uid), entity]));
   const set = {
-    hash: hashOf(source),
+    hash: setHashOf(source),
     source,
     catalog,
     schema: schema.text,
@@ -143,18 +142,4 @@ export async function whileProved<T>(
   if (result.status === 'rejected') throw result.reason;
   const set = result.value;
   return 'findings' in set ? set : { set, done: await (working ?? work(set)) };
-}
-
-/** The hash of a policy set. Names and contents are prefixed by their lengths, so that different folders have different input. */
-export function hashOf(source: PolicySource): string {
-  const hash = createHash('sha256');
-  for (const { name, text } of [source.catalog, source.schema, ...source.entities, ...source.policies]) {
-    for (const part of [name, text]) hash.update(`${Buffer.byteLength(part)}:`).update(part);
-  }
-  for (const [name, bytes] of source.descriptorSets) {
-    // In a set in force there are no problems.
-    const read = isProblem(bytes) ? Buffer.from(bytes.problem) : bytes;
-    for (const part of [Buffer.from(name), read]) hash.update(`${part.length}:`).update(part);
-  }
-  return `sha-256:${hash.digest('base64url')}`;
 }

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, it } from '@jest/globals';
-import { hashOf } from '../../../src/policy/loading/proved-set.ts';
+import { setHashOf } from '../../../src/policy/loading/set-hash.ts';
 import { keepPolicies, keptPolicies, keptPoliciesFile } from '../../../src/ledger/log/kept-policies.ts';
 import { folderWith } from '../../builders/policy-folder.ts';
 import { scratch } from '../../builders/scratch.ts';
@@ -12,7 +12,7 @@ const source = folderWith('@id("a") permit (principal, action, resource);', {
   entities: '[]',
   descriptorSets: new Map([['shop.binpb', Buffer.from([1, 2, 255])]]),
 });
-const hash = hashOf(source);
+const hash = setHashOf(source);
 
 describe('keepPolicies', () => {
   it('keeps the text of a set under its hash, once, readable only by its owner', async () => {
@@ -41,7 +41,20 @@ describe('keepPolicies', () => {
   });
 });
 
+/** The hash of `source` in the form of earlier versions. */
+const FORMER = 'sha-256:ew83kIgKaH0GPaRe_QnE_EF4y7_-M7zIzb8bYbvBAA4';
+
 describe('keptPolicies', () => {
+  it('returns the text of a set that an earlier version kept, and not with a policy among the entities', async () => {
+    const ledger = folder();
+    await keepPolicies(ledger, { hash: FORMER, source });
+    expect(keptPolicies(ledger, FORMER)).toMatchObject({ policies: [{ name: 'a.cedar' }] });
+    const file = keptPoliciesFile(ledger, FORMER);
+    const { policies, entities, ...rest } = JSON.parse(readFileSync(file, 'utf8'));
+    writeFileSync(file, JSON.stringify({ ...rest, policies: [], entities: [...entities, ...policies] }));
+    expect(keptPolicies(ledger, FORMER)).toEqual({ problem: 'does not have the hash it is kept under' });
+  });
+
   it('returns no text for a set that was not kept', async () => {
     expect(keptPolicies(folder(), hash)).toBeNull();
   });

@@ -5,7 +5,7 @@ import { bundleFrom, bundleKeyFrom, cosignedBundle, signedBundle } from '../../.
 import { signingKeysFrom, type SigningKey } from '../../../src/policy/bundle/bundle-keys.ts';
 import { keyPair } from './key-pair.ts';
 import type { BundleKey } from '../../../src/policy/bundle/bundle.ts';
-import { hashOf } from '../../../src/policy/loading/proved-set.ts';
+import { setHashOf } from '../../../src/policy/loading/set-hash.ts';
 import type { PolicySource } from '../../../src/policy/loading/source.ts';
 import { isProblem } from '../../../src/runtime/problem.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
@@ -59,7 +59,7 @@ describe('bundleFrom', () => {
     const { key, keys } = await keyPair(type);
     const bundle = bundleFrom(`${await signedBundle(source, head, key)}\n`, trust(keys), 'b.jws');
     if (isProblem(bundle)) throw new Error(bundle.problem);
-    expect(bundle).toMatchObject({ ...head, hash: hashOf(source) });
+    expect(bundle).toMatchObject({ ...head, hash: setHashOf(source) });
     const again: PolicySource = bundle.source;
     expect(again.policies).toEqual([{ name: 'a.cedar', file: 'b.jws/a.cedar', text: source.policies[0]?.text }]);
     expect([...again.descriptorSets].map(([name, bytes]) => [name, [...(bytes as Uint8Array)]])).toEqual([

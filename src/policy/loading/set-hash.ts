@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import { isProblem } from '../../runtime/problem.ts';
+import { isEntitiesFile, isPolicyFile } from './source-names.ts';
+import type { PolicySource } from './source.ts';
+
+/** What is hashed of a policy folder. */
+type Hashed = Pick<PolicySource, 'catalog' | 'schema' | 'policies' | 'entities' | 'descriptorSets'>;
+
+/** Begins with no digit, so that nothing of the former form has the same input. */
+const DOMAIN = 'remit policy set, version 2\n';
+
+/**
+ * The hash of a policy set: `sha-256:` and the base64url digest of all files with their names, without the folder's name. Each kind of files is
+ * preceded by its name and their number, each name and content by its length, so that different sets have different input.
+ */
+export function setHashOf({ catalog, schema, policies, entities, descriptorSets }: Hashed): string {
+  const hash = createHash('sha256').update(DOMAIN);
+  const kinds = { catalog: [catalog], schema: [schema], entities, policies };
+  for (const [kind, files] of Object.entries(kinds)) {
+    hash.update(`${kind} ${files.length}\n`);
+    for (const { name, text } of files) for (const part of [name, text]) hash.update(lengthOf(part)).update(part);
+  }
+  hash.update(`descriptorSets ${descriptorSets.size}\n`);
+  for (const part of descriptorParts(descriptorSets)) hash.update(lengthOf(part)).update(part);
+  return `sha-256:${hash.digest('base64url')}`;
+}
+
+/**
+ * Whether a policy set has a hash, also one of an earlier version. That did not mark where one kind of files ends and the next one begins, so the
+ * names must tell the kinds apart: otherwise a policy could be moved among the entities, where it decides nothing.
+ */
+export const hasSetHash = (set: Hashed, hash: string): boolean =>
+  setHashOf(set) === hash || (areKindsNamed(set) && formerHashOf(set) === hash);
+
+const areKindsNamed = ({ policies, entities, descriptorSets }: Hashed): boolean =>
+  policies.every(({ name }) => isPolicyFile(name)) &&
+  entities.every(({ name }) => isEntitiesFile(name)) &&
+  [...descriptorSets.keys()].every((name) => !isPolicyFile(name) && !isEntitiesFile(name));
+
+function formerHashOf({ catalog, schema, policies, entities, descriptorSets }: Hashed): string {
+  const hash = createHash('sha256');
+  for (const { name, text } of [catalog, schema, ...entities, ...policies])
+    for (const part of [name, text]) hash.update(lengthOf(part)).update(part);
+  for (const part of descriptorParts(descriptorSets)) hash.update(lengthOf(part)).update(part);
+  return `sha-256:${hash.digest('base64url')}`;
+}
+
+const lengthOf = (part: string | Uint8Array): string => `${Buffer.byteLength(part)}:`;
+
+/** In a set in force there are no problems. */
+const descriptorParts = (sets: Hashed['descriptorSets']): readonly Uint8Array[] =>
+  [...sets].flatMap(([name, bytes]) => [Buffer.from(name), isProblem(bytes) ? Buffer.from(bytes.problem) : bytes]);
