@@ -209,8 +209,11 @@ export class FeedHub {
       const text = textOfKey(key);
       const note = stream.notes.get(text);
       const card = cards[at] ?? null;
-      // Changes processed since may be of this task, if it was not linked when its reading began: read it again.
-      if (note !== undefined && !isLinked && this.#place.seq > head) {
+      // Changes processed since may be of this task, if it was not linked when its reading began: read it again. So it is where no card was found
+      // and the sidecar has opened it meanwhile: it may hold an older card of the task, which no reply to an open takes away.
+      const isOvertaken =
+        note !== undefined && ((!isLinked && this.#place.seq > head) || (card === null && note.n !== n));
+      if (isOvertaken) {
         stream.readAgain([key]);
         continue;
       }
@@ -219,7 +222,7 @@ export class FeedHub {
       if (card !== null) {
         this.#holders.link(stream, key, { root: card.root, position: this.#place.seq });
         found.push(card);
-      } else if (note.n === n) {
+      } else {
         this.#holders.forget(stream, text);
         gone.push(key);
       }

@@ -27,8 +27,8 @@ interface Entry {
   readonly seq: number;
   readonly root: string;
   readonly holders: number;
-  /** Holders that have neither acknowledged the change nor lost their lease. */
-  readonly waiting: Set<StreamId>;
+  /** Holders that have not lost their lease, each with what it has to acknowledge and has not. */
+  readonly waiting: Map<StreamId, number>;
   /** When no lease can cover the state before the change any more, by the monotonic clock. */
   readonly fencedMs: number;
   fenced: number;
@@ -43,13 +43,17 @@ export class Receipts {
   /** Changes that each stream has to acknowledge. */
   readonly #owed = new Map<StreamId, Set<Entry>>();
 
-  /** Notes a change of a root task with its holders, if any, all of which are fenced at `fencedMs`. */
+  /**
+   * Notes a change of a root task with its holders, if any, all of which are fenced at `fencedMs`. INVARIANT: who has not acknowledged an
+   * earlier change of the root is waited for too, also one that is no holder any more by what that change says: it has not heard so yet.
+   */
   changed(seq: number, root: string, { holders, fencedMs }: Affected): void {
-    const waiting = new Set(holders);
+    const waiting = new Map(this.#latest.get(root)?.waiting);
+    for (const stream of holders) waiting.set(stream, seq);
     const entry: Entry = { seq, root, holders: waiting.size, waiting, fencedMs, fenced: 0 };
     this.#entries.add(entry);
     this.#latest.set(root, entry);
-    for (const stream of waiting) this.#owedBy(stream).add(entry);
+    for (const stream of waiting.keys()) this.#owedBy(stream).add(entry);
     this.#forgetOld();
   }
 
@@ -63,7 +67,8 @@ export class Receipts {
 
   /** The stream has applied everything up to a position. */
   acknowledged(stream: StreamId, seq: number): void {
-    for (const entry of this.#owed.get(stream) ?? []) if (entry.seq <= seq) this.#settle(entry, stream);
+    for (const entry of this.#owed.get(stream) ?? [])
+      if ((entry.waiting.get(stream) ?? 0) <= seq) this.#settle(entry, stream);
   }
 
   /**
