@@ -98,8 +98,8 @@ export async function openDatabase(
     isShared: true,
     authority: state.authority,
     reader: {
-      outbox: (from, limit) => reader.outbox(from, limit),
-      outboxEnd: () => reader.outboxEnd(),
+      outbox: (from, limit) => state.outbox.after(from, limit),
+      outboxEnd: () => state.outbox.end(),
       recordsOf: (taskId, limit) => reader.recordsOf(taskId, limit),
       fileId: async () => {
         const head = await state.feed.head();

@@ -4,17 +4,13 @@ import type { HandedRecord } from '../ledger/writer.ts';
 import type { After } from '../runtime/timers.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { Upkeep } from './authority.ts';
+import { MAX_AT_ONCE, OutboxCursor } from './outbox-cursor.ts';
+import type { LedgerIntake } from './outbox-cursor.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { OutboxRecord } from './store.ts';
 
 /** Interval at which the outbox is checked for records of commands, and cleared of records that the ledger has. */
 const LOOK_MS = 1_000;
-const MAX_AT_ONCE = 1_000;
-
-/** Takes records; `false` where it takes none at the moment. */
-export interface LedgerIntake {
-  take(record: HandedRecord): boolean;
-}
 
 /** The records that wait: at once in a state file, with a promise in a database. */
 export interface OutboxReader {
@@ -55,30 +51,24 @@ const LOOKS_TO_TELL = 15;
  */
 export class OutboxRelay {
   readonly #options: RelayOptions;
-  readonly #ledger: LedgerIntake;
-  #handed: number;
-  #committed: number;
-  #forgotten = 0;
+  readonly #cursor: OutboxCursor;
   #looks = 0;
-  #isRefused = false;
   #forgetting: Promise<void> = Promise.resolve();
   #isForgetting = false;
   #reading: Promise<void> | null = null;
   #cancel: () => void = () => undefined;
 
   constructor(ledger: LedgerIntake, options: RelayOptions) {
-    const { taken } = options;
+    const { shared, taken } = options;
     this.#options = options;
-    this.#ledger = ledger;
-    this.#handed = taken;
-    this.#committed = taken;
+    this.#cursor = new OutboxCursor(ledger, { taken, missing: shared?.missing ?? null });
   }
 
   start(): void {
     void this.pump();
     // INVARIANT: a ledger that takes nothing tells nothing, so that nobody waits for it.
     const isTold = this.#options.shared !== undefined && this.#looks % LOOKS_TO_TELL === 0;
-    void this.#forget(isTold && this.#handed === this.#committed && !this.#isRefused);
+    void this.#forget(isTold && this.#cursor.isUpToDate);
     if (isTold) void this.#lookAtEnd();
     this.#looks += 1;
     this.#cancel = this.#options.after(LOOK_MS, () => this.start());
@@ -88,17 +78,29 @@ export class OutboxRelay {
   pump(): Promise<void> | void {
     for (;;) {
       if (this.#reading !== null) return this.#reading;
-      const waiting = this.#options.reader.outbox(this.#handed, MAX_AT_ONCE);
+      const waiting = this.#options.reader.outbox(this.#cursor.handed, MAX_AT_ONCE);
       if ('then' in waiting) return (this.#reading = this.#pumpFrom(waiting));
       if (!this.#hand(waiting)) return undefined;
     }
+  }
+
+  /** Call when the ledger has committed these records. */
+  committed(batch: readonly HandedRecord[]): void {
+    this.#cursor.committed(batch);
+  }
+
+  /** Resolves once the file was told to forget what the ledger has. Never rejects. */
+  async close(): Promise<void> {
+    this.#cancel();
+    await this.#forgetting;
+    await this.#forget();
   }
 
   /** Hands over what is read with a promise. One reading at a time. */
   async #pumpFrom(reading: Promise<readonly OutboxRecord[] | StoreFailure>): Promise<void> {
     try {
       for (let waiting = await reading; this.#hand(waiting);) {
-        waiting = await this.#options.reader.outbox(this.#handed, MAX_AT_ONCE);
+        waiting = await this.#options.reader.outbox(this.#cursor.handed, MAX_AT_ONCE);
       }
     } catch {
       // Tried again within a second.
@@ -109,27 +111,7 @@ export class OutboxRelay {
 
   /** Gives whether there may be more to hand over now. */
   #hand(waiting: readonly OutboxRecord[] | StoreFailure): boolean {
-    if (isStoreFailure(waiting)) return false;
-    for (const record of waiting) {
-      if (!this.#without(record.outbox - 1) || !this.#give(record)) return false;
-    }
-    return waiting.length === MAX_AT_ONCE;
-  }
-
-  #give(record: HandedRecord & { readonly outbox: number }): boolean {
-    this.#isRefused = !this.#ledger.take(record);
-    if (!this.#isRefused) this.#handed = record.outbox;
-    return !this.#isRefused;
-  }
-
-  /**
-   * Says so in the ledger if records up to a number were deleted before it had them, so that they are missed. It does so under the last of
-   * their numbers, so that it says it once.
-   */
-  #without(to: number): boolean {
-    const { shared } = this.#options;
-    const from = this.#handed + 1;
-    return shared === undefined || from > to || this.#give({ ...shared.missing({ from, to }), outbox: to });
+    return !isStoreFailure(waiting) && this.#cursor.hand(waiting);
   }
 
   /** Records may be gone of which none follows. */
@@ -137,30 +119,18 @@ export class OutboxRelay {
     const { reader, shared } = this.#options;
     try {
       const end = (await shared?.outboxEnd()) ?? 0;
-      if (isStoreFailure(end) || end <= this.#handed) return;
+      if (isStoreFailure(end) || end <= this.#cursor.handed) return;
       // INVARIANT: read after the end, so that what is not found up to it is gone.
-      const found = await reader.outbox(this.#handed, 1);
-      if (!isStoreFailure(found) && (found[0]?.outbox ?? Infinity) > end) this.#without(end);
+      const found = await reader.outbox(this.#cursor.handed, 1);
+      if (!isStoreFailure(found)) this.#cursor.ended(end, found);
     } catch {
       // Looked at again later.
     }
   }
 
-  /** Call when the ledger has committed these records. */
-  committed(batch: readonly HandedRecord[]): void {
-    for (const { outbox } of batch) if (outbox !== undefined) this.#committed = Math.max(this.#committed, outbox);
-  }
-
-  /** Resolves once the file was told to forget what the ledger has. Never rejects. */
-  async close(): Promise<void> {
-    this.#cancel();
-    await this.#forgetting;
-    await this.#forget();
-  }
-
   #forget(isTold = false): Promise<void> {
-    if (!this.#isForgetting && (isTold || this.#committed !== this.#forgotten)) {
-      this.#forgetting = this.#forgetUpTo(this.#committed);
+    if (!this.#isForgetting && (isTold || this.#cursor.hasToForget)) {
+      this.#forgetting = this.#forgetUpTo(this.#cursor.committedUpTo);
     }
     return this.#forgetting;
   }
@@ -169,7 +139,7 @@ export class OutboxRelay {
   async #forgetUpTo(committed: number): Promise<void> {
     this.#isForgetting = true;
     try {
-      if ((await this.#options.authority.forget(committed)) === null) this.#forgotten = committed;
+      if ((await this.#options.authority.forget(committed)) === null) this.#cursor.forgot(committed);
     } catch {
       // The failure is reported where it is counted, and the rows stay.
     } finally {

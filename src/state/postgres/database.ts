@@ -72,13 +72,18 @@ export class Database {
     this.#guard = guard;
   }
 
+  /** Why nothing may be read: the database is known to lack commits. `null` where it may. */
+  get lost(): StoreFailure | null {
+    return this.#guard?.lost ?? null;
+  }
+
   /** Runs one statement, outside a transaction. Fails while the database is known to lack commits. */
   async read(text: string, values: readonly unknown[] = []): Promise<QueryResult | StoreFailure> {
-    const known = this.#guard?.lost ?? null;
+    const known = this.lost;
     if (known !== null) return known;
     const result = await this.look(text, values);
     // It may have become known meanwhile.
-    return this.#guard?.lost ?? result;
+    return this.lost ?? result;
   }
 
   /** The same of a database that lacks commits too: for what tells of it. */

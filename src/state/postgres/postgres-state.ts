@@ -25,6 +25,7 @@ import { readerOf, RowSeal } from './row-seal.ts';
 import { PositionSeal } from './position-seal.ts';
 import { postgresUpkeep } from './postgres-upkeep.ts';
 import { uuidFrom } from './uuid.ts';
+import { SyncedOutbox } from './synced-outbox.ts';
 import { WriteLane } from './write-lane.ts';
 import type { LaneOptions } from './write-lane.ts';
 
@@ -56,8 +57,10 @@ export interface PostgresState {
   readonly guard: DatabaseGuard;
   /** The public keys of all authorities. */
   readonly keys: PostgresKeys;
-  /** Lists and the outbox. */
+  /** Lists, and the outbox as it is shown now. */
   readonly reader: PostgresReads;
+  /** The outbox for a ledger. */
+  readonly outbox: SyncedOutbox;
   /** Id of this authority among its replicas. */
   readonly replica: string;
   /** Digest of a secret under the key of this database, as `Store.digestOf`; and that key, for sidecars. */
@@ -133,6 +136,7 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
     guard,
     keys: new PostgresKeys(database, feed),
     reader: reads,
+    outbox: new SyncedOutbox({ beats: feed, database, reads }),
     replica,
     digestOf: (secret) =>
       `hmac-sha-256:${createHmac('sha256', opened.digestKey).update(secret, 'utf8').digest('base64url')}`,

@@ -157,7 +157,14 @@ describeWith(postgresPart(), 'failure matrix: commits that the database has lost
       await rm(node.data, { recursive: true });
       execFileSync('mv', [backup, node.data]);
       await node.start();
-      await end(await open(), others);
+      const other = await open();
+      await end(other, others);
+      // The records of the older copy are others than those that this ledger has under the same numbers.
+      const records = must(await other.reader.outbox(0, 999)).length;
+      expect(await replica.authority.forget(999_999, { name: 'ledger', copies: 1 })).toMatchObject({
+        kind: 'store-failure',
+      });
+      expect(must(await other.reader.outbox(0, 999))).toHaveLength(records);
       await stopped('D-05', replica, position);
       await refused(replica, newcomer(at.url, 'single'));
     } finally {

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest 
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
 import type { PostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import type { TaskKey } from '../../../src/state/store.ts';
+import { must, mustFind } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
@@ -138,6 +139,30 @@ describeWith(postgresPart(), 'failure matrix: the database', (binaries) => {
     });
   });
 
+  /** An end of task number `n` whose commit is to wait for a standby, released by `release`, and shown by the primary that is cut off. */
+  const released = async (
+    n: number,
+    release: (pid: number) => readonly string[],
+  ): Promise<{ readonly old: NodeName; readonly replica: PostgresState; readonly ending: Promise<unknown> }> => {
+    const old = cluster.primary;
+    const [replica] = replicas;
+    if (replica === undefined) throw new Error('no replica');
+    expect(await replica.authority.insertTask(taskNumber(n), tokenNumber(n), [])).toBeNull();
+    cluster.isolate(old);
+    const ending = replica.authority.applyTaskEvent(keyOf(n), byOperator('revoke'), 'operator');
+    const [waiting] = await until(async () => {
+      const found = await cluster.sql(
+        `SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND usename = 'app'`,
+      );
+      return found.length > 0 ? found : undefined;
+    });
+    for (const text of release(Number(waiting?.['pid']))) await cluster.sql(text);
+    const onOld = async (): Promise<unknown> =>
+      (await cluster.nodes[old].sql('SELECT state FROM remit.tasks WHERE id = $1', [keyOf(n).id]))[0]?.['state'];
+    await until(async () => (await onOld()) === 'revoked', { what: 'the old primary shows the end' });
+    return { old, replica, ending };
+  };
+
   describe(titleOf('D-07'), () => {
     it.each([
       { at: 0, how: 'pg_cancel_backend', release: (pid: number) => [`SELECT pg_cancel_backend(${pid})`] },
@@ -148,26 +173,10 @@ describeWith(postgresPart(), 'failure matrix: the database', (binaries) => {
         release: () => [`ALTER SYSTEM SET synchronous_standby_names = ''`, 'SELECT pg_reload_conf()'],
       },
     ])('by $how: the end is acknowledged once the next primary has it', async ({ at, release }) => {
-      const old = cluster.primary;
-      const [replica] = replicas;
-      if (replica === undefined) throw new Error('no replica');
       const n = CANCELLED + at;
-      expect(await replica.authority.insertTask(taskNumber(n), tokenNumber(n), [])).toBeNull();
-      cluster.isolate(old);
+      const { old, ending } = await released(n, release);
       let answer: unknown;
-      const ending = replica.authority
-        .applyTaskEvent(keyOf(n), byOperator('revoke'), 'operator')
-        .then((ended) => (answer = ended));
-      const [waiting] = await until(async () => {
-        const found = await cluster.sql(
-          `SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND usename = 'app'`,
-        );
-        return found.length > 0 ? found : undefined;
-      });
-      for (const text of release(Number(waiting?.['pid']))) await cluster.sql(text);
-      const onOld = async (): Promise<unknown> =>
-        (await cluster.nodes[old].sql('SELECT state FROM remit.tasks WHERE id = $1', [keyOf(n).id]))[0]?.['state'];
-      await until(async () => (await onOld()) === 'revoked', { what: 'the old primary shows the end' });
+      void ending.then((ended) => (answer = ended));
       await new Promise((resolve) => setTimeout(resolve, 500));
       const early = answer;
 
@@ -185,6 +194,27 @@ describeWith(postgresPart(), 'failure matrix: the database', (binaries) => {
         answer: { changed: true, task: { state: 'revoked' } },
         kept: { state: 'revoked' },
       });
+    });
+
+    // Issue 37, point 13: found by the simulation.
+    it('no ledger takes its record before the next primary has it', async () => {
+      const ledgers = must(await mustFind(replicas[0]).outbox.end());
+      const { old, replica, ending } = await released(CANCELLED + 9, (pid) => [`SELECT pg_cancel_backend(${pid})`]);
+      expect(must(await replica.reader.outbox(ledgers, 9))).toHaveLength(1);
+      const taking = replica.outbox.after(ledgers, 9);
+      await failover(cluster);
+      expect(await taking).toMatchObject({ kind: 'store-failure' });
+      await ending;
+      cluster.heal();
+      await cluster.rejoin(old);
+      const taken = await until(
+        async () => {
+          const found = await replica.outbox.after(ledgers, 9);
+          return !isStoreFailure(found) && found.length > 0 && found;
+        },
+        { what: 'the record of the end' },
+      );
+      expect(taken).toMatchObject([{ kind: 'end', outbox: ledgers + 1 }]);
     });
   });
 
