@@ -1,4 +1,6 @@
+import { isOpen } from '../../src/task/task.ts';
 import type { Authority } from './authority.ts';
+import { recordOfEnd } from './outbox-rows.ts';
 import type { UseKind } from './promise.ts';
 import { declaring, happening, issuing, riskRaised, tokenRevoked } from './rows.ts';
 import type { HeldByAgent, Sidecar } from './sidecar.ts';
@@ -127,12 +129,14 @@ export class Agents {
   }
 
   #operate(): void {
-    const { random, promise } = this.#world;
+    const { random, promise, schedule } = this.#world;
+    const askedMs = schedule.nowMs;
     const token = random.pick(this.#tokens.slice(-this.#inUse));
     const authority = this.#authority();
     const operation = random.pick(OPERATIONS);
     // Others use it at the same time.
     if (token !== undefined) this.#useEverywhere(token, 30);
+    if (this.#world.hasLedgers && token !== undefined && authority !== null) this.#look(token, authority);
     if (token === undefined || authority === null || operation === undefined) return;
     const { taskId, jtiDigest } = token;
     const enforced = (seq: number, acknowledge: () => void): void =>
@@ -145,9 +149,20 @@ export class Agents {
     authority.change(operation === 'risk' ? riskRaised(taskId) : happening(taskId, operation), (done) => {
       if (done === null || done.result === null) return;
       const { head, result } = done;
+      if (!isOpen(result.state)) {
+        this.#world.recorded(() => recordOfEnd(taskId), askedMs);
+        promise.endCommitted(taskId, askedMs);
+      }
       if (operation === 'risk') enforced(head, () => promise.taskRisky(taskId));
       else if (result.state === 'active') this.#issue(taskId);
       else enforced(head, () => promise.taskEnded(taskId, result.state === 'suspended' ? result.generation : Infinity));
+    });
+  }
+
+  /** An operator looks at a task. */
+  #look({ taskId }: HeldByAgent, authority: Authority): void {
+    authority.show(taskId, (state) => {
+      if (state !== null) this.#world.promise.told(taskId, state, authority.bornMs);
     });
   }
 

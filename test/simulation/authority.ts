@@ -9,11 +9,13 @@ import { feedAfter } from './database.ts';
 import type { Transaction } from './database.ts';
 import { birthOf, epochOf, headOf, isLostIn, markAt } from './database-node.ts';
 import type { Rows } from './database-node.ts';
+import { Ledger } from './ledger.ts';
 import { Stream } from './network.ts';
 import type { StreamEnd, Writer } from './network.ts';
+import { recordsEnd } from './outbox-rows.ts';
 import { Party } from './party.ts';
 import { leaving, listing, marksIn } from './replica-list.ts';
-import { heldTask, losing, rootOf, settling } from './rows.ts';
+import { heldTask, losing, rootOf, settling, stateIn } from './rows.ts';
 import { LEASE_MS, MARGIN_MS, PING_MS, POLL_MS } from './terms.ts';
 import type { World } from './world.ts';
 
@@ -45,6 +47,8 @@ interface Beat {
   /** Sidecars that said Hello whose position is not of this database. */
   readonly strangers: ReadonlySet<Greeting>;
   readonly changes: ReturnType<typeof feedAfter>['changes'];
+  /** The number of the last record for the ledgers. */
+  readonly records: number;
 }
 
 /** A change is sent again after an unknown outcome for one of these times: some who ask are impatient. */
@@ -63,6 +67,8 @@ export class Authority {
   #hub: FeedHub | null = null;
   readonly #startMs: number;
   readonly #life: number;
+  /** When this life began, by the time of the run. */
+  readonly bornMs: number;
   /** Sidecars that said Hello: they are welcome after a beat that began afterwards. */
   #hellos: Greeting[] = [];
   #receipts: Receipt[] = [];
@@ -83,6 +89,7 @@ export class Authority {
     this.party = new Party(place, world);
     this.#database = new DatabaseClient(this.party, world.database);
     this.#startMs = this.party.monotonicMs();
+    this.bornMs = world.schedule.nowMs;
     const isHasty = world.mistake === 'silent-replica-ignored' || world.isAlone;
     this.#marks = new ReplicaMarks(this.#id, isHasty ? -LEASE_MS : MARGIN_MS);
     this.party.every(POLL_MS, () => this.#tick());
@@ -166,6 +173,16 @@ export class Authority {
           }),
       );
     });
+  }
+
+  /** Tells an operator the state of a task; `null` where it cannot, as where the database is an older copy. */
+  show(taskId: string, told: (state: string | null) => void): void {
+    if (this.#isHalted) return told(null);
+    const isAny = this.#world.mistake === 'older-copy-shown';
+    this.#database.read(
+      (rows) => (isAny || this.#isOfThisLife(rows) ? stateIn(rows, taskId) : null),
+      (state) => told(this.#isHalted && !isAny ? null : state),
+    );
   }
 
   /** Commits a change for an operator, and tries again while the outcome is unknown. `null` where it gave up. */
@@ -266,6 +283,7 @@ export class Authority {
       mark: markAt(rows, headOf(rows)),
       epoch: epochOf(rows),
       isSame: this.#isSame(rows),
+      records: recordsEnd(rows),
       strangers: new Set(hellos.filter(({ hello }) => !this.#isKnown(rows, hello))),
     });
     const committed = (got: Beat | null): void => {
@@ -286,18 +304,21 @@ export class Authority {
   }
 
   #beaten(
-    { head, changes, mark, epoch, isSame, strangers }: Beat,
+    { head, changes, mark, epoch, isSame, records, strangers }: Beat,
     { beat, hellos }: { readonly beat: number; readonly hellos: readonly Greeting[] },
   ): void {
     if (this.#epoch === '') this.#epoch = epoch;
     if (epoch !== this.#epoch && isSame) return this.#world.startAgain(this);
     if (!isSame || strangers.size > 0) this.#halt(epoch);
+    // A ledger that has more than the database ever wrote does not take its next records: the process refuses to start.
+    if (this.#hub === null && this.#world.diskOf(this.party.place).taken(epoch) > records) this.#isHalted = true;
     if (this.#isHalted) {
       for (const { writer } of hellos) writer.close();
       return;
     }
     this.#seen = { seq: head, mark };
     const nowMs = this.party.monotonicMs();
+    if (this.#hub === null && this.#world.hasLedgers) this.#newLedger().start();
     this.#hub ??= this.#newHub(head);
     this.#hub.changed(changes, { seq: head, mark }, nowMs);
     this.#hub.beatCommitted(beat, head, this.party.wallMs());
@@ -312,6 +333,10 @@ export class Authority {
     if (this.#epoch !== '' && epochOf(rows) !== this.#epoch) return birthOf(epochOf(rows)) > birthOf(this.#epoch);
     const { seq, mark } = this.#seen;
     return !isLostIn(rows) && headOf(rows) >= seq && (seq === 0 || markAt(rows, seq) === mark);
+  }
+
+  #isOfThisLife(rows: Rows): boolean {
+    return epochOf(rows) === this.#epoch && this.#isSame(rows);
   }
 
   /** Whether the database has the change of the position of a sidecar. */
@@ -350,6 +375,18 @@ export class Authority {
     });
   }
 
+  #newLedger(): Ledger {
+    return new Ledger({
+      world: this.#world,
+      party: this.party,
+      database: this.#database,
+      disk: this.#world.diskOf(this.party.place),
+      epoch: this.#epoch,
+      isServing: () => !this.#isHalted,
+      isSame: (rows) => this.#isOfThisLife(rows),
+    });
+  }
+
   /** Sends what the hub has for the streams, and reads the cards that are due. */
   #send(): void {
     const hub = this.#hub;
@@ -381,7 +418,7 @@ export class Authority {
     const isCareless = this.#world.mistake === 'unsynced-card';
     this.#database.readSynced(rows, {
       syncedTo: isCareless ? Infinity : (this.#hub?.position ?? 0),
-      isSame: (all) => epochOf(all) === this.#epoch && this.#isSame(all),
+      isSame: (all) => this.#isOfThisLife(all),
       told,
     });
   }
@@ -409,7 +446,7 @@ export class Authority {
     // The list of an older copy may lack authorities: a commit that follows the reading tells whether it is one.
     this.#database.readSynced((rows) => ({ head: Infinity, marks: marksIn(rows) }), {
       syncedTo: 0,
-      isSame: (rows) => epochOf(rows) === this.#epoch && this.#isSame(rows),
+      isSame: (rows) => this.#isOfThisLife(rows),
       told: (got) => {
         if (got === null) return;
         if (!this.#world.isAlone) this.#marks.seen(got.marks, this.party.monotonicMs());

@@ -1,9 +1,11 @@
+import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
 import type { FeedChange } from '../../src/state/feed.ts';
 import { changeAt, DatabaseNode, headOf, isLostIn } from './database-node.ts';
 import type { Entry, Rows, Write } from './database-node.ts';
 import { Query } from './database-query.ts';
 import type { Mistake } from './mistakes.ts';
 import type { Network } from './network.ts';
+import { numberedRecords } from './outbox-rows.ts';
 import { Party } from './party.ts';
 import type { Random } from './random.ts';
 import type { Schedule } from './schedule.ts';
@@ -18,6 +20,8 @@ export interface Done<T> {
   readonly result: T;
   readonly writes: readonly Write[];
   readonly changes: readonly FeedChange[];
+  /** For the ledgers, where there are any. */
+  readonly records?: () => readonly EncodedRecord[];
 }
 
 /**
@@ -41,6 +45,7 @@ interface Parts {
   readonly random: Random;
   readonly network: Network;
   readonly mistake: Mistake | null;
+  readonly hasLedgers: boolean;
 }
 
 /**
@@ -224,7 +229,15 @@ export class Database {
     const { result, writes, changes } = done;
     const { node } = query;
     const { life } = node;
-    const { mistake } = this.#parts;
+    const { hasLedgers, mistake } = this.#parts;
+    const records = hasLedgers ? (done.records?.() ?? []) : [];
+    if (records.length > 0) {
+      return node.lock('records', () => {
+        if (isGone(node, life)) return;
+        const all = [...writes, ...numberedRecords(node.rows, records)];
+        this.#number({ result, writes: all, changes }, { locks: [...locks, 'records'], query });
+      });
+    }
     // An answer that changes nothing is committed too: what it was decided by may be seen and yet be lost.
     if (writes.length === 0 && mistake === 'repeat-unsynced') {
       for (const name of locks) node.unlock(name);

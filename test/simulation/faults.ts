@@ -1,3 +1,4 @@
+import { HostileLogin } from './hostile-login.ts';
 import type { Mistake } from './mistakes.ts';
 import type { Party } from './party.ts';
 import type { Random } from './random.ts';
@@ -122,6 +123,18 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     world.restoreBackup();
     return null;
   },
+  'hostile login': (world) => {
+    const login = new HostileLogin(world);
+    return () => login.end();
+  },
+  'disk lost': (world, random) => {
+    const place = random.pick(world.authorities);
+    if (place?.now.party.isEnded !== false || world.isDiskLost) return null;
+    world.isDiskLost = true;
+    place.now.end();
+    world.diskOf(place.name).lose();
+    return () => world.startAuthority(place);
+  },
   'connections reset': (world) => {
     world.resets = 0.2;
     return () => {
@@ -138,9 +151,9 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 /** The names of all kinds of fault. */
 export const FAULT_KINDS = Object.keys(FAULTS);
 
-/** Met by each fourth seed, so that the others, some of which are known for what they show, run as before. */
-const LATER_KINDS: readonly string[] = ['machine paused'];
-const FIRST_KINDS = FAULT_KINDS.filter((kind) => !LATER_KINDS.includes(kind));
+/** Met by each fourth seed, so that the others, some of which are known for what they show, run as before: by the rest of the seed. */
+const LATER_KINDS: readonly (readonly string[])[] = [['machine paused'], [], ['disk lost'], ['hostile login']];
+const FIRST_KINDS = FAULT_KINDS.filter((kind) => !LATER_KINDS.flat().includes(kind));
 
 /** Mistakes that show under one kind of fault alone, and seldom: they get no other. */
 const SHOWN_BY: Partial<Record<Mistake, readonly string[]>> = {
@@ -151,6 +164,14 @@ const SHOWN_BY: Partial<Record<Mistake, readonly string[]>> = {
   'position-unmarked': ['backup restored'],
   'restore-keeps-tasks': ['backup restored'],
   'restored-in-haste': ['backup restored'],
+  'seal-key-in-database': ['hostile login'],
+  'rows-go-back': ['hostile login'],
+  'older-copy-shown': ['backup restored'],
+  'one-ledger-is-enough': ['authority dies', 'disk lost'],
+  'forgotten-before-written': ['authority dies', 'disk lost'],
+  'forgotten-in-older-copy': ['backup restored', 'disk lost'],
+  'unsynced-record': ['waits are cancelled', 'disk lost'],
+  'missing-untold': ['authority dies', 'disk lost'],
   'renewed-by-read': ['primary cut off from standbys'],
 };
 
@@ -160,7 +181,7 @@ const kindsOf = ({ seed, random, mistake }: World): readonly string[] => {
   if (shown !== undefined) return shown;
   const count = random.whole(1, 5);
   const kinds = Array.from({ length: count }, () => random.pick(FIRST_KINDS) ?? '');
-  return seed % 4 === 0 ? [...kinds, ...LATER_KINDS] : kinds;
+  return [...kinds, ...(LATER_KINDS[seed % LATER_KINDS.length] ?? [])];
 };
 
 /** One fault after another, some at the same time, until an instant. */

@@ -26,10 +26,32 @@ export const MISTAKES = {
   'position-unmarked': 'the position of a sidecar is compared by its number alone',
   'restore-keeps-tasks': 'a restored backup begins a new epoch, but its open tasks stay open',
   'restored-in-haste': 'ends are acknowledged before the leases of the epoch before are over',
+  'older-copy-shown': 'an operator is told the state of a task from an older copy of the database',
+  'one-ledger-is-enough': 'a record leaves the database once the ledgers that were heard of of late have it',
+  'forgotten-before-written': 'a record leaves the database before a disk has it',
+  'forgotten-in-older-copy': 'records are forgotten in a database that lacks changes which the authority has seen',
+  'unsynced-record': 'a ledger takes a record that no synced commit has followed',
+  'missing-untold': 'a ledger does not say which records were gone before it had them',
+  'seal-key-in-database':
+    'the key that seals the rows of tasks and tokens is known to who has the login of the database',
+  'rows-go-back': 'the database lets an earlier row of a task be put back',
   'history-unchecked': 'a use is settled although the history has changed since its decision',
 } as const;
 
 export type Mistake = keyof typeof MISTAKES;
+
+/** Mistakes that show where authorities have ledgers, and operators look at tasks. */
+const WITH_LEDGERS: ReadonlySet<Mistake> = new Set([
+  'older-copy-shown',
+  'one-ledger-is-enough',
+  'forgotten-before-written',
+  'forgotten-in-older-copy',
+  'unsynced-record',
+  'missing-untold',
+]);
+
+/** Whether a mistake shows there alone. */
+export const isWithLedgers = (mistake: Mistake | null): boolean => mistake !== null && WITH_LEDGERS.has(mistake);
 
 /** Where the search for a seed that shows a mistake begins; 1 for those not listed. Few seeds show these: it begins shortly before one. */
 export const FIRST_SEEDS: Partial<Record<Mistake, number>> = { 'position-unmarked': 2_401, 'renewed-by-read': 301 };

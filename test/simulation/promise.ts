@@ -16,6 +16,9 @@ export interface AllowedUse {
   readonly decidedMs: number;
 }
 
+/** What an operator must not be told of an ended task. */
+const UNENDED: ReadonlySet<string> = new Set(['active', 'suspended', 'none']);
+
 /** Most calls of a task. */
 export const MAX_CALLS = 4;
 
@@ -25,6 +28,7 @@ export class FleetPromise {
   /** By task: tokens up to this generation may no longer be used. `Infinity` for an ended task. */
   readonly #ended = new Map<string, number>();
   readonly #revoked = new Set<string>();
+  readonly #forged = new Set<string>();
   readonly #risky = new Set<string>();
   readonly #calls = new Map<string, number>();
   readonly #once = new Set<string>();
@@ -33,6 +37,14 @@ export class FleetPromise {
   /** By sidecar: the last instant at which anything of an authority arrived, or could have. */
   readonly #reached = new Map<string, number>();
   readonly violations: string[] = [];
+  /** Texts of the records of what was acknowledged. */
+  readonly #records = new Set<string>();
+  #recordsLostMs = -Infinity;
+  /** Tasks whose end is committed, in a database that was not restored since. */
+  readonly #ends = new Set<string>();
+  #restoredMs = -Infinity;
+  /** Since when the database has lacked commits, which nobody has noticed. */
+  #lossyFromMs = Infinity;
   #isLossy = false;
   /** What was decided until then may be spent again. */
   #lossyUntilMs = -Infinity;
@@ -45,6 +57,12 @@ export class FleetPromise {
 
   /** The database has lost commits, which nobody has noticed yet, or an operator has made that safe. Until then what was spent may be spent again. */
   loss(isUnnoticed: boolean): void {
+    if (!isUnnoticed) {
+      this.#ends.clear();
+      this.#restoredMs = this.#schedule.nowMs;
+    }
+    // Of several losses in a row, who began after the first has not seen what that one lacks.
+    this.#lossyFromMs = isUnnoticed ? Math.min(this.#lossyFromMs, this.#schedule.nowMs) : Infinity;
     this.#isLossy = isUnnoticed;
     this.#lossyUntilMs = this.#schedule.nowMs;
   }
@@ -70,6 +88,41 @@ export class FleetPromise {
     this.#risky.add(taskId);
   }
 
+  /** A token that no authority has issued. */
+  forged(jtiDigest: string): void {
+    this.#forged.add(jtiDigest);
+  }
+
+  /** What has this record is acknowledged; it was asked for at an instant. */
+  recorded(text: string, askedMs: number): void {
+    if (askedMs > this.#recordsLostMs) this.#records.add(text);
+  }
+
+  /** The end of a task is committed; it was asked for at an instant. */
+  endCommitted(taskId: string, askedMs: number): void {
+    if (askedMs > this.#restoredMs) this.#ends.add(taskId);
+  }
+
+  /** The database has lost records, with all else that was committed of late: also what is acknowledged a little later. */
+  recordsLost(): void {
+    this.#recordsLostMs = this.#schedule.nowMs;
+    this.#records.clear();
+  }
+
+  /** All is well again, and the ledgers have all there is. */
+  recordsKept(kept: ReadonlySet<string>): void {
+    for (const text of this.#records) if (!kept.has(text)) this.broken(`no ledger has the record ${text}`);
+  }
+
+  /** An operator is told the state of a task by an authority that began at an instant. */
+  told(taskId: string, state: string, bornMs: number): void {
+    // Without a loss an old primary may still be asked. One that began later has not seen what an older copy lacks.
+    if (!this.#isLossy) return;
+    if (bornMs >= this.#lossyFromMs) return;
+    if (UNENDED.has(state) && this.#ends.has(taskId))
+      this.broken(`an operator is told \`${state}\` of task \`${taskId}\` after its end was acknowledged`);
+  }
+
   heard(sidecar: string): void {
     this.#reached.set(sidecar, this.#schedule.nowMs);
   }
@@ -78,6 +131,7 @@ export class FleetPromise {
     this.allowed += 1;
     const { taskId, root, jtiDigest, generation, kind, sidecar } = use;
     const by = (): string => `${sidecar} allows \`${kind}\` with token \`${jtiDigest}\``;
+    if (this.#forged.has(jtiDigest)) this.broken(`${by()}, which no authority has issued`);
     if (generation <= (this.#ended.get(taskId) ?? 0))
       this.broken(`${by()} after the end of task \`${taskId}\` was acknowledged`);
     if (generation <= (this.#ended.get(root) === Infinity ? Infinity : 0))

@@ -17,6 +17,9 @@ import { epochOf } from './database-node.ts';
 import type { Rows, Write } from './database-node.ts';
 import type { Done, Transaction } from './database.ts';
 import type { Mistake } from './mistakes.ts';
+import { numberedRecords, recordOfUse, recordsOfEnds } from './outbox-rows.ts';
+import { taskOf, taskWritten, tokenOf, tokenWritten } from './sealed-rows.ts';
+import type { TaskRow } from './sealed-rows.ts';
 
 export const ISSUER = 'https://issuer.acme.test';
 
@@ -26,9 +29,6 @@ export const rootOf = (id: string): string => {
   return end === -1 ? id : id.slice(0, end);
 };
 
-const taskOf = (rows: Rows, id: string): Task | undefined => rows.get(`task:${id}`) as Task | undefined;
-const tokenOf = (rows: Rows, digest: string): HeldToken | undefined =>
-  rows.get(`token:${digest}`) as HeldToken | undefined;
 const historyOf = (rows: Rows, root: string): TaskHistory =>
   (rows.get(`history:${root}`) as TaskHistory | undefined) ?? noHistory;
 const partsOf = (rows: Rows, root: string): readonly string[] =>
@@ -91,6 +91,9 @@ export function heldTask(rows: Rows, id: string, digests: readonly string[]): He
   return { task, root, tokens, history: historyOf(rows, root) };
 }
 
+/** The row by which an authority writes a task. */
+const written = (rows: Rows, task: Task): Write => taskWritten(rows, { task, root: rootOf(task.id) });
+
 const deedAt = (nowMs: number): Deed => ({ by: 'operator', nowMs: Math.floor(nowMs), floorMs: Math.floor(nowMs) });
 const changed = (id: string, part: FeedChange['part'] = 'task'): readonly FeedChange[] => [{ root: rootOf(id), part }];
 const nothing = <T>(result: T): Done<T> => ({ result, writes: [], changes: [] });
@@ -110,7 +113,7 @@ export const declaring = (id: string, parentId: string | null): Transaction<bool
     const family: Write[] = parentId === null ? [] : [[`parts:${rootOf(id)}`, [...parts, id]]];
     return {
       result: true,
-      writes: [[`task:${id}`, task], [`token:${token.jtiDigest}`, token], ...family],
+      writes: [written(rows, task), tokenWritten(token, task), ...family],
       changes: [],
     };
   },
@@ -125,7 +128,7 @@ export const issuing = (id: string, number: number): Transaction<HeldToken | nul
     if (before !== undefined) return nothing(before);
     if (task?.state !== 'active') return nothing(null);
     const token = newToken(id, { number, generation: task.generation });
-    return { result: token, writes: [[`token:${token.jtiDigest}`, token]], changes: [] };
+    return { result: token, writes: [tokenWritten(token, task)], changes: [] };
   },
 });
 
@@ -154,7 +157,13 @@ export const happening = (id: string, kind: keyof typeof CAUSES): Transaction<Ta
     if ('problem' in after) return nothing(null);
     const [first] = after;
     if (first === undefined) return nothing(task);
-    return { result: first.task, writes: after.map(({ task }) => [`task:${task.id}`, task]), changes: changed(id) };
+    const tasks = after.map((one) => one.task);
+    return {
+      result: first.task,
+      writes: tasks.map((one) => written(rows, one)),
+      changes: changed(id),
+      records: () => recordsOfEnds(tasks),
+    };
   },
 });
 
@@ -171,7 +180,7 @@ export const riskRaised = (id: string): Transaction<Task | null> => ({
     );
     if (amended === null) return nothing(task);
     if ('problem' in amended) return nothing(null);
-    return { result: amended.task, writes: [[`task:${id}`, amended.task]], changes: changed(id) };
+    return { result: amended.task, writes: [written(rows, amended.task)], changes: changed(id) };
   },
 });
 
@@ -182,25 +191,34 @@ export const tokenRevoked = (id: string, digest: string): Transaction<boolean> =
     const token = tokenOf(rows, digest);
     if (token === undefined || token.revokedAtMs !== null) return nothing(token !== undefined);
     const revoked = { ...token, revokedAtMs: Math.floor(nowMs) };
-    return { result: true, writes: [[`token:${digest}`, revoked]], changes: changed(id) };
+    return { result: true, writes: [tokenWritten(revoked, { id, issuer: ISSUER })], changes: changed(id) };
   },
 });
 
-/** What the command after a restored backup writes: all open tasks end, and another epoch begins. */
+/** The state of a task, as an operator is told it. */
+export const stateIn = (rows: Rows, id: string): string => taskOf(rows, id)?.state ?? 'none';
+
+const revokedByRestore = (task: Task): Task => ({
+  ...task,
+  state: 'revoked',
+  endedAtMs: 0,
+  cause: causeOf('operator.restored'),
+});
+
+/** What the command after a restored backup writes: all open tasks end, with their records, and another epoch begins. */
 export function restoring(
   rows: Rows,
   { mistake, epoch }: { readonly mistake: Mistake | null; readonly epoch: number },
 ): readonly Write[] {
-  const writes: Write[] = [
+  const life: readonly Write[] = [
     ['epoch', `epoch-${epoch}`],
     ['lost', false],
   ];
-  if (mistake === 'restore-keeps-tasks') return writes;
-  for (const [name, value] of rows) {
-    if (!name.startsWith('task:') || !isOpen((value as Task).state)) continue;
-    writes.push([name, { ...(value as Task), state: 'revoked', endedAtMs: 0, cause: causeOf('operator.restored') }]);
-  }
-  return writes;
+  if (mistake === 'restore-keeps-tasks') return life;
+  // Whoever wrote them: the command has no key of seals.
+  const tasks = taskIdsIn(rows).map((id) => (rows.get(`task:${id}`) as TaskRow).task);
+  const ended = tasks.filter(({ state }) => isOpen(state)).map(revokedByRestore);
+  return [...life, ...ended.map((task) => written(rows, task)), ...numberedRecords(rows, recordsOfEnds(ended))];
 }
 
 /** The ids of all tasks. */
@@ -213,6 +231,9 @@ export const losing = (epoch: string): Transaction<null> => ({
   // It may come after the command that has made the database safe.
   run: (rows) => ({ result: null, writes: epochOf(rows) === epoch ? [['lost', true]] : [], changes: [] }),
 });
+
+/** Whether the record of a use is committed with it. */
+const isOfHighRisk = ({ spends }: SettledUse): boolean => spends.some(({ kind }) => kind === 'single-use');
 
 /** Settles a use, once for each decision. */
 export const settling = (use: SettledUse, mistake: Mistake | null): Transaction<SpendProblem | null> => ({
@@ -242,6 +263,7 @@ export const settling = (use: SettledUse, mistake: Mistake | null): Transaction<
         ...(after.history === null ? [] : [[`history:${root}`, after.history] as const]),
       ],
       changes: after.history === null ? [] : changed(id, 'history'),
+      records: () => (isOfHighRisk(use) ? [recordOfUse(use.decisionId)] : []),
     };
   },
 });

@@ -1,4 +1,5 @@
 import { Agents } from './agents.ts';
+import { areLedgersWhole, auditLedgers } from './audit.ts';
 import { Faults } from './faults.ts';
 import type { Mistake } from './mistakes.ts';
 import { LEASE_MS, MARGIN_MS } from './terms.ts';
@@ -19,6 +20,8 @@ const FAULTS_MS = 2_500;
 const CALM_MS = LEASE_MS + 500;
 /** To allow a new task everywhere, and to acknowledge its end. */
 const PROOF_MS = 2 * (LEASE_MS + MARGIN_MS);
+/** After it: time for the ledgers to take what is left. */
+const LEDGERS_MS = 2_000;
 
 /** Runs one seed from its start to its end. The same seed gives the same run. */
 export function simulate(seed: number, mistake: Mistake | null = null): Run {
@@ -33,6 +36,11 @@ export function simulate(seed: number, mistake: Mistake | null = null): Run {
   schedule.runUntil(FAULTS_MS + CALM_MS);
   agents.prove(PROOF_MS);
   for (let ms = 50; ms <= PROOF_MS && !agents.isProven; ms += 50) schedule.runUntil(FAULTS_MS + CALM_MS + ms);
+  if (world.hasLedgers) {
+    const fromMs = schedule.nowMs;
+    for (let ms = 50; ms <= LEDGERS_MS && !areLedgersWhole(world); ms += 50) schedule.runUntil(fromMs + ms);
+    auditLedgers(world);
+  }
   const { violations, allowed, acknowledged } = promise;
   return { seed, violations, faults: faults.log, allowed, acknowledged };
 }

@@ -8,6 +8,7 @@ import { stateAt, tokenProblem } from '../../src/task/task.ts';
 import type { Authority, Settled } from './authority.ts';
 import { Call } from './call.ts';
 import type { Stream, Writer } from './network.ts';
+import { recordOfUse } from './outbox-rows.ts';
 import { Party } from './party.ts';
 import { MAX_CALLS } from './promise.ts';
 import type { UseKind } from './promise.ts';
@@ -107,6 +108,7 @@ export class Sidecar {
     const decisionId = `${this.#name}/${this.#decisions}`;
     this.#settle(useOf(attempt, { decisionId, version: state.history.version }), ({ problem, card, position }) => {
       if (card !== null && position !== null) this.#feed.settled(card, position);
+      if (problem === null && attempt.kind === 'once') this.#world.recorded(() => recordOfUse(decisionId), decidedMs);
       // The last look before the answer: the task may have ended meanwhile.
       if (problem !== null || !this.#permits(attempt, this.#of(attempt))) return then(false);
       this.#allowed(attempt, decidedMs);

@@ -3,3 +3,9 @@ export const LEASE_MS = 1_000;
 export const MARGIN_MS = 50;
 export const PING_MS = 200;
 export const POLL_MS = 25;
+
+/** How often a ledger looks for records, and each so many looks it tells the others how far it is. */
+export const LOOK_MS = 60;
+export const LOOKS_TO_TELL = 3;
+/** For so long a ledger that says nothing is waited for. */
+export const AWAITED_MS = 400;

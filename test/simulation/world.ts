@@ -1,6 +1,9 @@
+import type { EncodedRecord } from '../../src/ledger/encoded-record.ts';
 import { Authority } from './authority.ts';
 import { headOf, markAt } from './database-node.ts';
 import { Database } from './database.ts';
+import { Disk, textOf } from './disk.ts';
+import { isWithLedgers } from './mistakes.ts';
 import type { Mistake } from './mistakes.ts';
 import { Network } from './network.ts';
 import { FleetPromise } from './promise.ts';
@@ -33,6 +36,18 @@ export class World {
   #restores = 0;
   /** Cards of a sidecar: often fewer than there are tasks, so that some are dropped. */
   readonly maxCards: number;
+  /**
+   * Whether authorities have ledgers, and operators look at tasks. In each fourth seed alone, so that the others, some of which are known for
+   * what they show, run as before.
+   */
+  readonly hasLedgers: boolean;
+  /** How many ledgers must have a record before the database forgets it. */
+  readonly copies: number;
+  readonly #disks = new Map<string, Disk>();
+  /** Whether a ledger was lost with its disk: one at most, which is what two copies are good for. */
+  isDiskLost = false;
+  /** Whether a backup was put in place: then a number can stand for two records. */
+  isPutBack = false;
   readonly authorities: readonly Place<Authority>[];
   readonly sidecars: readonly Place<Sidecar>[];
 
@@ -40,13 +55,27 @@ export class World {
     this.seed = seed;
     this.random = new Random(seed);
     this.mistake = mistake;
+    this.hasLedgers = seed % 4 === 2 || isWithLedgers(mistake);
     this.network = new Network(this);
     this.database = new Database(this);
     this.maxCards = this.random.whole(1, 8);
     const authorities = this.random.whole(1, 3);
     this.isAlone = authorities === 1;
+    this.copies = this.isAlone || seed % 16 === 2 ? 1 : 2;
     this.authorities = places('authority', authorities, (name) => new Authority(this, name, 1));
     this.sidecars = places('sidecar', this.random.whole(1, 5), (name) => new Sidecar(this, name, 1));
+  }
+
+  /** What has this record is acknowledged; it was asked for at an instant. */
+  recorded(record: () => EncodedRecord, askedMs: number): void {
+    if (this.hasLedgers) this.promise.recorded(textOf(record()), askedMs);
+  }
+
+  /** The disk of the ledger of an authority. */
+  diskOf(place: string): Disk {
+    const disk = this.#disks.get(place) ?? new Disk();
+    this.#disks.set(place, disk);
+    return disk;
   }
 
   /**
@@ -89,7 +118,9 @@ export class World {
     const losesChanges = primary.log.slice(length).some(({ writes }) => writes.some(([name]) => name === 'head'));
     const isSeen = losesChanges && authorities.every(({ now }) => now.hasSeen(head, mark));
     const isWitnessed = isSeen && sidecars.every(({ now }) => now.hasSeen(head, mark));
+    this.isPutBack = true;
     database.putBack(length);
+    promise.recordsLost();
     if (!isSeen) return this.restore();
     // What was spent since is spent again until somebody notices; only the command ends that.
     promise.loss(true);
