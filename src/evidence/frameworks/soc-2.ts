@@ -1,6 +1,11 @@
 import { control, type Framework } from '../framework.ts';
 
-/** Criteria have no titles: each is given by its words. @see AICPA TSP section 100, 2017, with revised points of focus of 2022 */
+/**
+ * Criteria have no titles: each is given by its words. They were compared with public copies of the section in compliance repositories, several
+ * for each criterion. All are equal, but that some write `incident response` without the hyphen of CC7.4.
+ *
+ * @see AICPA TSP section 100, 2017, with revised points of focus of 2022
+ */
 export const soc2: Framework = {
   id: 'soc-2',
   title: 'SOC 2: Trust Services Criteria, common criteria',
