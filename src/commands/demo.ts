@@ -101,18 +101,27 @@ function summary(io: CommandIo, steps: readonly Step[]): number {
   return good === steps.length ? EXIT.good : EXIT.no;
 }
 
-/** The task's record, as `remit task show` prints it. */
+/** The task's record, as `remit task show` prints it; what Envoy logs of a denied call says no more than the denial. */
 async function timeline({ remit }: DevDomain, taskId: string): Promise<readonly string[]> {
   const records = await remit.recordsOf(taskId, MAX_RECORDS);
-  return isStoreFailure(records)
-    ? [`the record of the task could not be read: ${records.detail}`]
-    : ['', `its record, as \`remit task show ${taskId}\` prints it:`, ...timelineText(timelineFrom(records)), ''];
+  if (isStoreFailure(records)) return [`the record of the task could not be read: ${records.detail}`];
+  const entries = timelineFrom(records);
+  const denied = new Set(
+    entries.flatMap((one) => (one.kind === 'use' && one.decision === 'deny' ? [one.decisionId] : [])),
+  );
+  const told = entries.filter(
+    (one) => one.kind !== 'outcome' || one.decisionId === null || !denied.has(one.decisionId),
+  );
+  const head = `its record, as \`remit task show ${taskId}\` prints it, without outcomes of denied calls:`;
+  return ['', head, ...timelineText(told)];
 }
 
 function stepText(number: number, step: Step): string {
   const { seen, expected, decision } = step;
   const verdict = seen.status < 300 ? 'allow' : 'deny ';
   const unexpected = asExpected(step) ? '' : `\n      EXPECTED ${expected.status} ${expected.reason ?? ''}`;
-  const found = decision === null ? '' : `  (decision ${decision.id})`;
-  return `${String(number).padStart(2)}. ${verdict} ${seen.status} ${seen.reason ?? ''}  ${step.title}\n      ${step.because}${found}${unexpected}`;
+  const head = `${String(number).padStart(2)}. ${verdict} ${seen.status} ${seen.reason ?? ''}  ${step.title}`;
+  // The issuer answered.
+  if (decision === null) return `${head}: ${step.because}${unexpected}`;
+  return `${head}\n      ${step.because}  (decision ${decision.id})${unexpected}`;
 }

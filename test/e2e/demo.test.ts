@@ -71,8 +71,9 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
   it('prints the steps and the record alone; its log is in a file for its owner', () => {
     const lines = played.out.trimEnd().split('\n');
     expect(played.err).toBe('');
-    // 13 steps of two lines, the record of the task, where the log is, and the result.
-    expect(lines.length).toBeLessThan(60);
+    // Issue 37, point 18. Two lines for each of 10 decisions and one for 3 answers of the issuer; the record of the task, without repeats of
+    // calls that a busy machine did not decide in time; where the log is, and the result.
+    expect(lines.filter((line) => !line.includes('check.deadline')).length).toBeLessThanOrEqual(45);
     expect(lines.filter((line) => /^\{|signing keys|policies: /.test(line))).toEqual([]);
     const log = readFileSync(join(cache, 'demo.log'), 'utf8');
     expect(log).toMatch(/^ready$/m);
@@ -103,7 +104,11 @@ describeWith(envoyPart(), 'remit demo', (envoy) => {
       (span) => span.name === 'token.issue' && attribute(span, 'remit.task.id') !== undefined,
     );
     const uses = spans.filter(
-      (span) => /^(allow|deny) /.test(span.name) && attribute(span, 'remit.task.id') !== undefined,
+      (span) =>
+        /^(allow|deny) /.test(span.name) &&
+        attribute(span, 'remit.task.id') !== undefined &&
+        // On a busy machine a call that was not decided in time is called again.
+        attribute(span, 'remit.reason') !== 'check.deadline',
     );
     expect(uses.length).toBeGreaterThanOrEqual(8);
     for (const use of uses) {
