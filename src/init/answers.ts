@@ -81,6 +81,9 @@ export interface Question {
   readonly problem: (text: string, given: Given) => string | null;
 }
 
+/** The URL of the chart's issuer. */
+const CLUSTER_ISSUER = 'https://remit-authority.remit.svc:9472';
+
 const domainOf = (given: Given): string => given['trust-domain'] ?? '';
 
 /** A host whose parts run in pods, with SPIFFE IDs of namespace and service account. */
@@ -162,8 +165,8 @@ export const QUESTIONS: readonly Question[] = [
   {
     name: 'issuer',
     ask: null,
-    help: ['URL', 'the URL of the token issuer; default https://localhost:9472, in a mesh https://remit.NAME:9472'],
-    byDefault: (given) => (isPodHost(given) ? `https://remit.${domainOf(given)}:9472` : 'https://localhost:9472'),
+    help: ['URL', `the URL of the token issuer; default https://localhost:9472, in a mesh ${CLUSTER_ISSUER}`],
+    byDefault: (given) => (isPodHost(given) ? CLUSTER_ISSUER : 'https://localhost:9472'),
     problem: (text) =>
       issuerPortOf(text) === null ? 'must be https://HOST:PORT, such as https://remit.acme.test:9472' : null,
   },

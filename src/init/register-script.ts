@@ -1,16 +1,18 @@
 import type { Answers } from './answers.ts';
 import { SHIPPED_HOSTS } from './host-files.ts';
-import { envoyId, remitId } from './identities.ts';
+import { envoyId, remitId, sidecarId } from './identities.ts';
 import { shellWord } from './written-text.ts';
 
 /** The commands that register Remit, Envoy and the agent with SPIRE. */
 export function registerScript(answers: Answers): string {
   const { agent, tools, issuer } = answers;
+  const host = SHIPPED_HOSTS.get(answers.host);
+  const hasEnvoyApart = host === undefined || host.isGateway;
   const entries = [
     { id: remitId(answers), dns: [new URL(issuer).hostname] },
-    ...(answers.host === 'envoy' || SHIPPED_HOSTS.get(answers.host)?.isGateway === true
-      ? [{ id: envoyId(answers), dns: [tools] }]
-      : []),
+    ...(hasEnvoyApart ? [{ id: envoyId(answers), dns: [tools] }] : []),
+    // Without a gateway, agents call the Envoy of these pods.
+    ...(host === undefined ? [] : [{ id: sidecarId(answers), dns: hasEnvoyApart ? [] : [tools] }]),
     { id: agent, dns: [] },
   ];
   const commands = entries.map(({ id, dns }) => {
@@ -24,9 +26,9 @@ export function registerScript(answers: Answers): string {
     return `${words.join(' \\\n    ')} || status=1`;
   });
   return `#!/bin/sh
-# Registers Remit, Envoy and the first agent with SPIRE. Arguments go to each \`spire-server entry create\`, such as
-# -socketPath /run/spire/server.sock; SPIRE_SERVER names the program where it is not on the path. -dns are the names that clients
-# call the issuer and Envoy by.
+# Registers ${host === undefined ? 'Remit, Envoy' : 'the authority and the sidecars of the chart, the gateway if there is one,'} and the first agent with SPIRE.
+# Arguments go to each \`spire-server entry create\`, such as -socketPath /run/spire/server.sock; SPIRE_SERVER names the program where it is not
+# on the path. -dns are the names that clients call the issuer and Envoy by.
 # An entry that is there already is an error of SPIRE; the others are made all the same.
 set -u
 status=0

@@ -1,9 +1,7 @@
 import { stringify } from 'yaml';
 import type { Answers } from './answers.ts';
 import { SHIPPED_HOSTS } from './host-files.ts';
-
-/** The namespace of the shipped files of hosts. */
-const NAMESPACE = 'demo';
+import { SIDECAR_NAMESPACE } from './identities.ts';
 
 /** Values of the chart for these answers: an authority, sidecars in one namespace, and the policy folder. */
 export function valuesFile(answers: Answers, policies: ReadonlyMap<string, string>): string {
@@ -17,7 +15,7 @@ export function valuesFile(answers: Answers, policies: ReadonlyMap<string, strin
   const values = {
     identity: { trustDomain: answers.trustDomain },
     sidecar: {
-      namespaces: [NAMESPACE],
+      namespaces: [SIDECAR_NAMESPACE],
       audiences: [`https://${answers.tools}`],
       ...(host === undefined ? {} : { listen: [host.listen] }),
       ...(Object.keys(extAuthz).length === 0 ? {} : { config: { extAuthz } }),

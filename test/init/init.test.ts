@@ -13,9 +13,11 @@ import { policyLint } from '../../src/commands/policy-lint.ts';
 import { policySchema } from '../../src/commands/policy-schema.ts';
 import { policyTest } from '../../src/commands/policy-test.ts';
 import { configFrom, configProblemText } from '../../src/config/config.ts';
+import { HOSTS } from '../../src/init/answers.ts';
 import { scratch } from '../builders/scratch.ts';
+import { mustTemplate, objectsOf } from '../chart/chart.ts';
 import { fillDisk } from '../full-disk.ts';
-import { describeWith, envoyPart } from '../parts.ts';
+import { describeWith, envoyPart, helmPart } from '../parts.ts';
 import type { Part } from '../parts.ts';
 
 const { folder, remove } = scratch();
@@ -136,8 +138,11 @@ describe('remit init', () => {
       const config = parse(textOf('remit.yaml'));
       expect(config.extAuthz).toEqual(extAuthz);
       expect(config).toMatchObject({
-        svid: { workloadApi: 'unix:/spiffe-workload-api/spire-agent.sock', id: 'spiffe://own.test/ns/remit/sa/remit' },
-        issuer: { listen: '0.0.0.0:9472', url: 'https://remit.own.test:9472' },
+        svid: {
+          workloadApi: 'unix:/spiffe-workload-api/spire-agent.sock',
+          id: 'spiffe://own.test/ns/remit/sa/remit-authority',
+        },
+        issuer: { listen: '0.0.0.0:9472', url: 'https://remit-authority.remit.svc:9472' },
         state: 'sqlite:/var/lib/remit/state.db',
       });
       const shipped = join(import.meta.dirname, '../../deploy/hosts', host);
@@ -295,6 +300,25 @@ it('register.sh makes the other entries where one cannot be made, and says so by
   await expect(ended).rejects.toMatchObject({
     code: 1,
     stdout: 'spiffe://acme.test/remit\nspiffe://acme.test/envoy\nspiffe://acme.test/agents/planner\n',
+  });
+});
+
+describeWith(helmPart(), 'remit init, and the chart', ([helm]) => {
+  it.each(HOSTS.filter((host) => host !== 'envoy'))('registers the names that the chart needs for %s', async (host) => {
+    const { at, textOf } = await made(['--trust-domain', 'own.test', '--host', host, '--yes']);
+    const objects = objectsOf(await mustTemplate(helm, ['--namespace', 'remit', '--values', join(at, 'values.yaml')]));
+    const configOf = (name: string) =>
+      parse(
+        objects.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name === name)?.data?.['remit.yaml'] ??
+          '',
+      );
+    const [authority, sidecar] = [configOf('remit-authority'), configOf('remit-sidecar')];
+    const served: readonly string[] = authority.authority.sidecars.map(({ id }: { readonly id: string }) => id);
+    const registered = [...textOf('register.sh').matchAll(/-spiffeID (\S+)/g)].map(([, id]) => id);
+    expect(served).not.toEqual([]);
+    expect(registered).toEqual(expect.arrayContaining([sidecar.authority.id, ...served]));
+    expect(textOf('register.sh')).toContain(`-dns ${new URL(authority.issuer.url).hostname}`);
+    expect(parse(textOf('remit.yaml')).issuer.url).toBe(authority.issuer.url);
   });
 });
 
