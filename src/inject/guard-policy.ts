@@ -61,8 +61,10 @@ function podGuard(fragment: Fragment): string {
   const image = JSON.stringify(fragment.container['image']);
   // The kubelet makes a part of a volume that is not there, also for a read-only mount: in the place of the socket.
   const whole = MOUNT_FIELDS.slice(0, 3).map((field) => `!m.?${field}.hasValue()`);
+  // Envoy makes its admin socket in `remit-envoy`. Only `remit doctor` reads it, and believes nothing more of it than of any other address.
+  const isShared = '((m.name == "remit-run" && m.?readOnly.orValue(false)) || m.name == "remit-envoy")';
   const mayMount = [
-    `c.?volumeMounts.orValue([]).all(m, !m.name.startsWith("remit-") || (m.name == "remit-run" && m.?readOnly.orValue(false) && ${whole.join(' && ')}))`,
+    `c.?volumeMounts.orValue([]).all(m, !m.name.startsWith("remit-") || (${isShared} && ${whole.join(' && ')}))`,
     'c.?volumeDevices.orValue([]).all(d, !d.name.startsWith("remit-"))',
   ].join(' && ');
   // Of a pod that is there only the image can be changed.
@@ -100,7 +102,7 @@ function podGuard(fragment: Fragment): string {
         {
           expression: `${isOther} || variables.others.all(c, ${mayMount})`,
           message:
-            'other containers than `remit` may mount the volume `remit-run` alone of its volumes, the whole of it, with `readOnly: true`',
+            'other containers than `remit` may mount two of its volumes, each as a whole: `remit-run`, with `readOnly: true`, and `remit-envoy`',
         },
         {
           expression: `${isOther} || (!object.spec.?shareProcessNamespace.orValue(false) && !object.spec.?hostPID.orValue(false))`,
@@ -113,7 +115,7 @@ function podGuard(fragment: Fragment): string {
         {
           expression: `object.spec.?ephemeralContainers.orValue([]).all(c, ${mayMount} && c.?targetContainerName.orValue("") != "${CONTAINER}")`,
           message:
-            'a debug container must not mount volumes of Remit but `remit-run`, with `readOnly: true`, nor share the processes of `remit`',
+            'a debug container must not mount volumes of Remit but `remit-run`, with `readOnly: true`, and `remit-envoy`, nor share the processes of `remit`',
         },
       ],
     },

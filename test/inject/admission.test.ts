@@ -199,17 +199,26 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
       [
         'a socket that its containers can replace',
         { containers: [{ ...app, volumeMounts: [{ name: 'remit-run', mountPath: '/run/remit' }] }] },
-        'other containers than `remit` may mount the volume `remit-run` alone',
+        'other containers than `remit` may mount two of its volumes',
       ],
       [
         'another container on the ledger',
         { containers: [{ ...app, volumeMounts: [{ name: 'remit-state', mountPath: '/s', readOnly: true }] }] },
-        'other containers than `remit` may mount the volume `remit-run` alone',
+        'other containers than `remit` may mount two of its volumes',
+      ],
+      [
+        'a part of the folder of the admin socket',
+        {
+          containers: [
+            { ...app, volumeMounts: [{ name: 'remit-envoy', mountPath: '/run/remit-envoy', subPath: 'admin.sock' }] },
+          ],
+        },
+        'other containers than `remit` may mount two of its volumes',
       ],
       [
         'an init container on the socket',
         { initContainers: [{ ...app, name: 'i', volumeMounts: [{ name: 'remit-run', mountPath: '/r' }] }] },
-        'other containers than `remit` may mount the volume `remit-run` alone',
+        'other containers than `remit` may mount two of its volumes',
       ],
       ['shared processes', { shareProcessNamespace: true }, 'must not have `shareProcessNamespace` or `hostPID`'],
     ])('refuses a pod with %s', async (_row, spec, message) => {
@@ -255,10 +264,15 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
       expect({ status, stderr }).toEqual(denied);
     });
 
-    it('lets Envoy mount the socket read-only', async () => {
-      const volumeMounts = [{ name: 'remit-run', mountPath: '/run/remit', readOnly: true }];
+    it('lets Envoy mount the socket read-only, and make its admin socket where `remit doctor` looks for it', async () => {
+      const volumeMounts = [
+        { name: 'remit-run', mountPath: '/run/remit', readOnly: true },
+        { name: 'remit-envoy', mountPath: '/run/remit-envoy' },
+      ];
       const { spec } = await admitted(pod('injected', { spec: { containers: [{ ...app, volumeMounts }] } }), dry);
       expect(namesOf(spec.initContainers)).toEqual(['remit']);
+      const [remit] = spec.initContainers ?? [];
+      expect(remit?.['volumeMounts']).toContainEqual({ ...volumeMounts[1], readOnly: true });
     });
 
     it('refuses to change the image of a running Remit, and takes other changes', async () => {
@@ -432,7 +446,7 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
             ? { containers: [...(spec.containers ?? []), other] }
             : { initContainers: [other, own] };
         },
-        'the whole of it, with `readOnly: true`',
+        'each as a whole: `remit-run`, with `readOnly: true`',
       ]),
     ])('refuses a sidecar with %s', async (_row, change, message) => {
       const { status, stderr } = await tried(changed(change), dry);
