@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeArchive } from './archive.ts';
+import { REGISTRY } from './signing.ts';
 
 /** The platforms of the image, as the OCI names their processors. */
 export const PLATFORMS = ['amd64', 'arm64'] as const;
@@ -20,7 +21,8 @@ export interface ImageOptions {
 }
 
 /**
- * Builds the image of each platform by `buildah`, and writes them with their index as one OCI archive that `skopeo`, `crane` and `podman` read.
+ * Builds the image of each platform by `buildah`, and writes them with their index as one OCI archive that `skopeo`, `crane`, `podman` and
+ * containerd read: by the name that the chart has for it.
  * No step runs a program of the other platform. Takes buildah 1.28; its variables choose where it keeps images and how it isolates.
  */
 export function writeImage(
@@ -64,6 +66,17 @@ export function writeImage(
   buildah('manifest', 'create', '--amend', index);
   for (const image of images) buildah('manifest', 'add', index, image);
   buildah('manifest', 'push', '--all', index, `oci:${layout}:${version}`);
+  nameIndex(join(layout, 'index.json'), `${REGISTRY}/remit:${version}`);
   writeArchive(layout, file, { seconds });
   for (const folder of [layout, tree]) rmSync(folder, { recursive: true });
+}
+
+/**
+ * Adds the whole name of the image, which `ctr images import` and `docker load` take, to the only entry of an OCI layout: `skopeo` and `podman` go by
+ * the tag that is there, by which containerd makes up a name that no pod asks for.
+ */
+function nameIndex(file: string, image: string): void {
+  const index = JSON.parse(readFileSync(file, 'utf8'));
+  for (const entry of index.manifests) entry.annotations = { ...entry.annotations, 'io.containerd.image.name': image };
+  writeFileSync(file, JSON.stringify(index));
 }

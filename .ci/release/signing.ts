@@ -1,6 +1,7 @@
 /** Where a release is published. */
 const REPOSITORY = 'https://github.com/remit-dev/remit';
-const REGISTRY = 'ghcr.io/remit-dev';
+/** Of its image and chart. */
+export const REGISTRY = 'ghcr.io/remit-dev';
 
 /** The commands that sign, publish and verify a release, for people: a release is signed where the keys or the identity of the pipeline are. */
 export const signingSteps = ({

@@ -14,6 +14,7 @@ import type { Stats } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { parse } from 'yaml';
 import { writeImage } from '../../.ci/release/image.ts';
 import { manifestIn } from '../../.ci/release/manifest.ts';
 import { examples } from '../e2e/domain.ts';
@@ -116,6 +117,17 @@ describeWith(both(imagePart(), envoyPart()), 'the image', ([bases, envoy]) => {
     // The machine of an ELF file: 0xb7 is AArch64.
     expect(elfMachine(join(unpacked, 'usr/bin/node'))).toBe(0xb7);
     expect(elfMachine(join(rootfs, 'usr/bin/node'))).toBe(0x3e);
+  });
+
+  it('is called by its archive as the chart calls it, and by its tag', () => {
+    const { image } = parse(readFileSync(join(root, 'deploy/chart/values.yaml'), 'utf8'));
+    const { manifests } = JSON.parse(readFileSync(join(at, 'layout/index.json'), 'utf8'));
+    expect(manifests.map((one: { readonly annotations: unknown }) => one.annotations)).toEqual([
+      {
+        'io.containerd.image.name': `${image.registry}/${image.repository}:${version}`,
+        'org.opencontainers.image.ref.name': version,
+      },
+    ]);
   });
 
   it('is smaller than 75 MB compressed on each', () => {
