@@ -25,7 +25,7 @@ usage: remit doctor [--envoy ADDRESS] [-f PATH ...] [--canary URL] [--cluster NA
   --envoy ADDRESS        the admin interface of Envoy, \`unix:/path\` or \`host:port\`; default the first Envoy at
                          ${DEFAULT_ENVOYS.map((one) => `\`${one}\``).join(', ')}
   -f, --file PATH        files of a host, or folders of them: an Envoy bootstrap, objects of Istio and Envoy Gateway, Istio's mesh
-                         configuration, agentgateway. Then Envoy is asked only with --envoy. Render templates first
+                         configuration, agentgateway, pods with Services and NetworkPolicies. Then Envoy is asked only with --envoy. Render templates first
   --canary URL           make a call without a token, and see whether Remit was asked; then Envoy is asked only with --envoy
     --connect-to ADDRESS   connect to this \`host:port\` instead of that of the URL
     --cert, --key, --ca FILE

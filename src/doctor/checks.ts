@@ -4,6 +4,7 @@ import { envoyChecks } from './envoy/envoy-checks.ts';
 import { agentgatewayChecks } from './hosts/agentgateway.ts';
 import { envoyGatewayChecks } from './hosts/envoy-gateway.ts';
 import { istioChecks } from './hosts/istio.ts';
+import { kubernetesChecks } from './hosts/kubernetes.ts';
 import { remitChecks } from './remit/remit-checks.ts';
 
 /** Every check, in the order of the report. */
@@ -12,6 +13,7 @@ export const checks: readonly Check[] = [
   ...istioChecks,
   ...envoyGatewayChecks,
   ...agentgatewayChecks,
+  ...kubernetesChecks,
   ...remitChecks,
   ...canaryChecks,
 ];

@@ -7,6 +7,7 @@ export const CATEGORIES = [
   'istio',
   'envoy-gateway',
   'agentgateway',
+  'kubernetes',
   'canary',
   'socket',
   'identity',
@@ -116,6 +117,7 @@ const table = {
   'istio.fails-calls': entry('error', 'calls that fail whatever Remit decides'),
   'istio.impostor': entry('error', 'somebody else who may answer for Remit'),
   'istio.weak-identity': entry('warning', 'a caller who may be another'),
+  'istio.leak': entry('warning', 'tokens that others can read'),
   'istio.unseen': entry('warning', 'settings that this doctor does not know'),
   'envoy-gateway.never-asked': entry('error', 'a route without a policy that asks Remit'),
   'envoy-gateway.overridden': entry('error', 'a policy of a route that takes the place of that of the Gateway'),
@@ -147,6 +149,9 @@ const table = {
   'agentgateway.no-certificate': entry('warning', 'Remit does not get the certificate of the caller'),
   'agentgateway.no-body': entry('warning', 'Remit does not get bodies'),
   'agentgateway.partial-body': entry('error', 'Remit decides on the beginning of a body'),
+  'kubernetes.around': entry('error', 'a way to a tool past the Envoy that asks'),
+  'kubernetes.socket-shared': entry('error', 'a folder of Remit that other containers mount'),
+  'kubernetes.impostor': entry('error', 'somebody else who may answer for Remit'),
   'canary.not-asked': entry('error', 'a call that Remit was not asked about'),
   'canary.not-reached': entry('error', 'a call about which Remit did not answer'),
   'canary.allowed': entry('warning', 'a call without a token that was allowed'),
@@ -225,7 +230,14 @@ export const codes: ReadonlyMap<string, CodeEntry> = new Map(Object.entries(tabl
 
 const categories: ReadonlySet<string> = new Set(CATEGORIES);
 
-const ofHosts: ReadonlySet<Category> = new Set(['envoy', 'istio', 'envoy-gateway', 'agentgateway', 'canary']);
+const ofHosts: ReadonlySet<Category> = new Set([
+  'envoy',
+  'istio',
+  'envoy-gateway',
+  'agentgateway',
+  'kubernetes',
+  'canary',
+]);
 
 /** Whether findings of a category are about Remit itself, not about the host that asks it. */
 export const isOfRemit = (category: Category): boolean => !ofHosts.has(category);

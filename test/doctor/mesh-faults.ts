@@ -52,6 +52,32 @@ const lua = {
   typed_config: { '@type': 'type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua' },
 };
 
+const namespaced = (labels: object): object => ({
+  apiVersion: 'v1',
+  kind: 'Namespace',
+  metadata: { name: 'demo', labels },
+});
+const inMeshConfig = (name: string, setting: string, codes: string): HostFault => [
+  ISTIO,
+  name,
+  ['mesh.yaml', 'extensionProviders:', `${setting}\nextensionProviders:`],
+  codes,
+];
+
+/** Labels and annotations of pods by which calls go past the sidecar or waypoint. */
+const OF_PODS = (
+  [
+    ['traffic.sidecar.istio.io/excludeInterfaces', 'eth1'],
+    ['traffic.sidecar.istio.io/includeInboundIPRanges', '10.0.0.1/32'],
+    ['inject.istio.io/templates', 'custom'],
+    ['sidecar.istio.io/bootstrapOverride', 'other'],
+    ['sidecar.istio.io/proxyImage', 'acme/proxy:1'],
+    ['istio.io/dataplane-mode', 'none'],
+    ['istio.io/use-waypoint-canary', 'other'],
+    ['ambient.istio.io/bypass-inbound-capture', 'true'],
+  ] as const
+).map(([name, value]) => istio(`pods with ${name}`, 'istio.past-sidecar', annotated({ [name]: value })));
+
 /** Faults that the doctor was green over in files of Istio (issue 37, point 17). */
 export const ISTIO_FAULTS: readonly HostFault[] = [
   [ISTIO, 'the action AUDIT', ['policy.yaml', 'action: CUSTOM', 'action: AUDIT'], 'istio.not-asked'],
@@ -155,4 +181,66 @@ export const ISTIO_FAULTS: readonly HostFault[] = [
     metadata: { name: 'w', namespace: 'demo' },
     spec: { url: 'oci://x', phase: 'STATS' },
   }),
+  ...OF_PODS,
+  istio('a namespace without injection', 'istio.past-sidecar', namespaced({ 'istio-injection': 'disabled' })),
+  istio('a namespace outside the mesh', 'istio.past-sidecar', namespaced({ 'istio.io/dataplane-mode': 'none' })),
+  istio('a Service past the mesh', 'istio.past-sidecar', {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'tools', namespace: 'demo', labels: { 'istio.io/use-waypoint': 'none' } },
+    spec: { selector: { app: 'tools' } },
+  }),
+  inMeshConfig('no interception in the mesh', 'defaultConfig: { interceptionMode: NONE }', 'istio.past-sidecar'),
+  inMeshConfig(
+    'another bootstrap in the mesh',
+    'defaultConfig: { customConfigFile: /etc/x.yaml }',
+    'istio.past-sidecar',
+  ),
+  inMeshConfig('variables that are not known', 'defaultConfig: { proxyMetadata: { A_LATER_ONE: a } }', 'istio.unseen'),
+  inMeshConfig(
+    'runtime keys of all sidecars',
+    'defaultConfig: { runtimeValues: { http_connection_manager.normalize_path: "false" } }',
+    'istio.unseen',
+  ),
+  inMeshConfig(
+    'identities that gateways keep',
+    'defaultConfig: { gatewayTopology: { forwardClientCertDetails: ALWAYS_FORWARD_ONLY } }',
+    'istio.weak-identity',
+  ),
+  inMeshConfig(
+    'namespaces that istiod does not see',
+    'discoverySelectors: [{ matchLabels: { a: b } }]',
+    'istio.past-sidecar',
+  ),
+  inMeshConfig('connections that are read as bytes', 'protocolDetectionTimeout: 5s', 'istio.past-sidecar'),
+  inMeshConfig('tokens in logs', "accessLogFormat: '%REQ(AUTHORIZATION)%'", 'istio.leak'),
+  inMeshConfig('a field of another Istio', 'aLaterField: true', 'istio.unseen'),
+  istio(
+    'no interception by a ProxyConfig of a pod',
+    'istio.past-sidecar',
+    annotated({ 'proxy.istio.io/config': 'interceptionMode: NONE' }),
+  ),
+  istio('variables of a ProxyConfig', 'istio.unseen', {
+    apiVersion: 'networking.istio.io/v1beta1',
+    kind: 'ProxyConfig',
+    metadata: { name: 'p', namespace: 'demo' },
+    spec: { environmentVariables: { A_LATER_ONE: 'a' } },
+  }),
+  istio('ports that are excluded in the mesh', 'istio.past-sidecar', {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'istio-sidecar-injector', namespace: 'istio-system' },
+    data: { values: JSON.stringify({ global: { proxy: { excludeInboundPorts: '8081' } } }) },
+  }),
+  istio('pods that are never injected', 'istio.past-sidecar', {
+    apiVersion: 'install.istio.io/v1alpha1',
+    kind: 'IstioOperator',
+    metadata: { name: 'i', namespace: 'istio-system' },
+    spec: { values: { sidecarInjectorWebhook: { neverInjectSelector: [{ matchLabels: { a: 'b' } }] } } },
+  }),
+  istio(
+    'ports in clear at a sidecar',
+    'istio.weak-identity',
+    inMesh('Sidecar', { ingress: [{ port: { number: 8081, protocol: 'HTTPS' }, tls: { mode: 'SIMPLE' } }] }),
+  ),
 ];

@@ -5,6 +5,7 @@ import { CATEGORIES, codes } from '../../src/doctor/codes.ts';
 import { BOOTSTRAP_FAULTS } from './bootstrap-faults.ts';
 import { ENVOY_FAULTS } from './envoy-faults.ts';
 import { HOST_FAULTS } from './host-faults.ts';
+import { KUBERNETES_FAULTS } from './kubernetes-faults.ts';
 
 const guide = resolve(import.meta.dirname, '../../deploy/guide/fix');
 const pageOf = (category: string): string => {
@@ -32,10 +33,11 @@ describe('the pages of the doctor', () => {
     const rows = [
       ...ENVOY_FAULTS.map(({ found, name }) => row(`running Envoy: ${name}`, found)),
       ...BOOTSTRAP_FAULTS.map(({ found, name }) => row(`bootstrap: ${name}`, found)),
+      ...KUBERNETES_FAULTS.map(({ found, guard, name }) => row(`cluster, Envoy in the ${guard}: ${name}`, found)),
       ...HOST_FAULTS.map(([host, name, , found]) => row(`deploy/${host}: ${name}`, found.split(' '))),
     ];
     const page = readFileSync(resolve(guide, 'doctor/faults.md'), 'utf8');
-    const written = page.split('\n').filter((line) => /^\| (?:running|bootstrap|deploy)/.test(line));
+    const written = page.split('\n').filter((line) => /^\| (?:running|bootstrap|cluster|deploy)/.test(line));
     expect(written.map((line) => line.replaceAll(/ +/g, ' '))).toEqual(rows);
   });
 
@@ -43,6 +45,7 @@ describe('the pages of the doctor', () => {
     const made = new Set<string>([
       ...ENVOY_FAULTS.flatMap(({ found }) => found),
       ...HOST_FAULTS.flatMap(([, , , found]) => found.split(' ')),
+      ...KUBERNETES_FAULTS.flatMap(({ found }) => found),
       // In `remit-settings.test.ts`, `short-streams.test.ts`, `socket-access.test.ts` and `envoy.test.ts`.
       'envoy.host-unserved',
       'envoy.short-streams',
@@ -50,7 +53,9 @@ describe('the pages of the doctor', () => {
       'envoy.old-version',
       'envoy.config-refused',
     ]);
-    const ofHosts = [...codes.keys()].filter((code) => /^(?:envoy|istio|envoy-gateway|agentgateway)\./.test(code));
+    const ofHosts = [...codes.keys()].filter((code) =>
+      /^(?:envoy|istio|envoy-gateway|agentgateway|kubernetes)\./.test(code),
+    );
     expect(ofHosts.filter((code) => !made.has(code))).toEqual([]);
   });
 });

@@ -1,3 +1,4 @@
+import { isObject } from '../../runtime/fields.ts';
 import { at, listAt, membersAt, textAt } from '../tree.ts';
 
 /** A document of a file: an object of Kubernetes, or the configuration of a host. */
@@ -14,22 +15,43 @@ export interface HostObject {
   readonly value: unknown;
 }
 
+/** Configurations without a kind, by a member that they have. */
 const KINDLESS = [
   ['MeshConfig', 'extensionProviders'],
   ['Agentgateway', 'binds'],
+  ['IstioValues', 'meshConfig'],
 ] as const;
 
-/** The objects in a document; a `List` has several, a ConfigMap may hold a mesh configuration that `parse` reads. */
+/** The annotation of a pod with settings of its sidecar. */
+const OF_SIDECAR = 'proxy.istio.io/config';
+
+/** The objects in a document; a `List` has several, and an object may hold a configuration of Istio, as a text that `parse` reads too. */
 export function objectsFrom(file: string, value: unknown, parse: (text: string) => unknown): readonly HostObject[] {
   const kind = textAt(value, 'kind');
   if (kind === 'List') return listAt(value, 'items').flatMap((item) => objectsFrom(file, item, parse));
-  const [known] = KINDLESS.find(([, member]) => at(value, member) !== undefined) ?? [kind];
+  const [known] = KINDLESS.find(([, member]) => kind === '' && at(value, member) !== undefined) ?? [kind];
   if (known === '') return [];
   const own = objectOf(file, known, value);
-  const mesh = kind === 'ConfigMap' ? textAt(value, 'data', 'mesh') : '';
-  const inner = mesh === '' ? at(value, 'spec', 'meshConfig') : parse(mesh);
-  return inner === undefined ? [own] : [own, { ...own, kind: 'MeshConfig', group: '', value: inner }];
+  const configMap = (name: string): unknown =>
+    kind === 'ConfigMap' ? parsed(textAt(value, 'data', name), parse) : undefined;
+  const values = at(value, 'spec', 'values') ?? configMap('values') ?? (known === 'IstioValues' ? value : undefined);
+  const meshes = [configMap('mesh'), at(value, 'spec', 'meshConfig'), at(values, 'meshConfig')];
+  const proxies = [
+    parsed(textAt(value, 'metadata', 'annotations', OF_SIDECAR), parse),
+    parsed(textAt(value, 'spec', 'template', 'metadata', 'annotations', OF_SIDECAR), parse),
+  ];
+  return [
+    ...(known === 'IstioValues' ? [] : [own]),
+    ...within(own, 'IstioValues', [values]),
+    ...within(own, 'MeshConfig', meshes),
+    ...within(own, 'ProxyConfig', proxies),
+  ];
 }
+
+const parsed = (text: string, parse: (text: string) => unknown): unknown => (text === '' ? undefined : parse(text));
+
+const within = (own: HostObject, kind: string, values: readonly unknown[]): readonly HostObject[] =>
+  values.flatMap((value) => (isObject(value) ? [{ ...own, kind, group: '', value }] : []));
 
 const objectOf = (file: string, kind: string, value: unknown): HostObject => ({
   file,

@@ -85,6 +85,15 @@ const rules: readonly HostRule[] = [
     fix: 'set `mode: MUTUAL`',
   },
   {
+    kind: 'Sidecar',
+    group: ISTIO,
+    path: 'spec.ingress[].tls.mode',
+    isBad: (mode) => mode === 'OPTIONAL_MUTUAL' || mode === 'SIMPLE',
+    code: 'istio.weak-identity',
+    message: 'it accepts callers without a certificate, so Remit cannot tell who calls',
+    fix: 'set `mode: MUTUAL`, or remove `tls`',
+  },
+  {
     kind: 'DestinationRule',
     group: ISTIO,
     path: 'spec.trafficPolicy.tls.insecureSkipVerify',
@@ -135,15 +144,6 @@ const rules: readonly HostRule[] = [
     message: 'it runs after the check, and can change the call',
     fix: 'set `phase: AUTHN`, which is before it',
   })),
-  {
-    kind: 'MutatingWebhookConfiguration',
-    group: '',
-    path: 'webhooks[].failurePolicy',
-    isBad: (value) => value === 'Ignore',
-    code: 'istio.unseen',
-    message: 'pods that are made while the webhook is away have no sidecar',
-    fix: 'set `failurePolicy: Fail`',
-  },
 ];
 
 /** The checks of what Istio does with calls beside asking. `isAsked` says whether the files ask Remit at all. */

@@ -3,6 +3,7 @@ import type { Finding } from '../finding.ts';
 import { at, isTrueAt, listAt, textAt } from '../tree.ts';
 import { ofKind, placeOf } from './host-object.ts';
 import type { HostObject } from './host-object.ts';
+import { waypointFindings } from './istio-waypoint.ts';
 import { isSelected, textsAt, workloadsIn } from './workloads.ts';
 import type { Workload } from './workloads.ts';
 
@@ -161,6 +162,7 @@ const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean,
   ['sidecar.istio.io/proxyImage', (value) => value !== '', 'its sidecar is another program'],
   ['istio.io/dataplane-mode', (value) => value === 'none', 'no call is taken to the mesh'],
   ['istio.io/use-waypoint', (value) => value === 'none', 'calls go past the waypoint'],
+  ['istio.io/use-waypoint-canary', (value) => value !== '', 'some calls go to another waypoint'],
   ['ambient.istio.io/bypass-inbound-capture', (value) => value === 'true', 'calls go past the mesh'],
 ];
 
@@ -227,5 +229,10 @@ export const istioReachChecks = (policies: Policies): readonly Check[] => [
     category: 'istio',
     title: 'no call goes past the sidecar or waypoint that asks',
     run: ({ objects }) => (policies(objects).length === 0 ? null : pastFindings(objects)),
+  },
+  {
+    category: 'istio',
+    title: 'all calls of tools go to the waypoint that asks',
+    run: ({ objects }) => waypointFindings(policies(objects), objects),
   },
 ];

@@ -1,0 +1,72 @@
+import type { Check } from '../check.ts';
+import type { Finding } from '../finding.ts';
+import type { Message } from '../envoy/fields/field.ts';
+import { fieldFindings } from '../envoy/fields/walk.ts';
+import { at } from '../tree.ts';
+import { ofKind, placeOf } from './host-object.ts';
+import type { HostObject } from './host-object.ts';
+import { ruleFindings } from './host-rule.ts';
+import type { HostRule } from './host-rule.ts';
+import { meshConfig, proxyConfig } from './mesh-fields.ts';
+
+/** Settings of the injector, which hold for every pod of the mesh. */
+const injector: readonly HostRule[] = (
+  [
+    ['global.proxy.excludeInboundPorts', isText, 'calls of these ports go past every sidecar'],
+    ['global.proxy.includeInboundPorts', isNotAll, 'calls of other ports than these go past every sidecar'],
+    ['global.proxy.autoInject', (value: unknown) => value === 'disabled', 'pods have no sidecar'],
+    ['sidecarInjectorWebhook.neverInjectSelector', isList, 'pods that it selects have no sidecar'],
+    ['sidecarInjectorWebhook.injectedAnnotations', isMap, 'pods get annotations that may take calls past the sidecar'],
+    ['sidecarInjectorWebhook.templates', isMap, 'pods have another sidecar'],
+    ['sidecarInjectorWebhook.defaultTemplates', isList, 'pods have another sidecar, or none'],
+  ] as const
+).map(([path, isBad, message]) => ({
+  kind: 'IstioValues',
+  group: '',
+  path,
+  isBad,
+  code: 'istio.past-sidecar' as const,
+  message: `${message}, and reach the tool unchecked`,
+  fix: 'remove it',
+}));
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' ? value !== '' : typeof value === 'number';
+}
+
+function isNotAll(value: unknown): boolean {
+  return isText(value) && value !== '*';
+}
+
+function isList(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0;
+}
+
+function isMap(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length > 0;
+}
+
+const fieldsIn = (message: Message, value: unknown, object: HostObject): readonly Finding[] =>
+  fieldFindings(message, value, placeOf(object)).map(ofIstio);
+
+/** The same finding, among those of Istio. */
+const ofIstio = ({ code, ...finding }: Finding): Finding => ({
+  ...finding,
+  code: code === 'envoy.unseen' ? 'istio.unseen' : code,
+});
+
+/** Settings of all sidecars, of those of a namespace, and of a pod. */
+export const istioMeshCheck = (isAsked: (objects: readonly HostObject[]) => boolean): Check => ({
+  category: 'istio',
+  title: 'each setting of the mesh and of its sidecars is known, and harmless',
+  run: ({ objects }) => {
+    if (!isAsked(objects)) return null;
+    return [
+      ...ofKind(objects, 'MeshConfig').flatMap((one) => fieldsIn(meshConfig, one.value, one)),
+      ...ofKind(objects, 'ProxyConfig').flatMap((one) =>
+        fieldsIn(proxyConfig, at(one.value, 'spec') ?? one.value, one),
+      ),
+      ...ruleFindings(injector, objects),
+    ];
+  },
+});

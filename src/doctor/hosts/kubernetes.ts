@@ -1,0 +1,112 @@
+import type { Check } from '../check.ts';
+import type { Finding } from '../finding.ts';
+import { at, listAt, membersAt, textAt } from '../tree.ts';
+import { waysAround } from './around-tools.ts';
+import { ofKind, placeOf } from './host-object.ts';
+import type { HostObject } from './host-object.ts';
+import { networkFindings } from './network-policy.ts';
+import { hasRemit, socketFindings } from './socket-mounts.ts';
+import { toolPodsIn } from './tool-pods.ts';
+import { workloadsIn } from './workloads.ts';
+
+/** The Services that gateways and meshes ask as Remit, as `NAMESPACE/NAME`. */
+const askedIn = (objects: readonly HostObject[]): ReadonlySet<string> =>
+  new Set([
+    ...ofKind(objects, 'SecurityPolicy').flatMap(({ namespace, value }) =>
+      [
+        ...listAt(value, 'spec', 'extAuth', 'grpc', 'backendRefs'),
+        ...[at(value, 'spec', 'extAuth', 'grpc', 'backendRef')].filter((one) => one !== undefined),
+      ]
+        .filter((ref) => ['', 'Service'].includes(textAt(ref, 'kind')))
+        .map((ref) => `${textAt(ref, 'namespace') || namespace}/${textAt(ref, 'name')}`),
+    ),
+    ...ofKind(objects, 'MeshConfig').flatMap(({ value }) =>
+      listAt(value, 'extensionProviders').flatMap((provider) => {
+        const service = textAt(provider, 'envoyExtAuthzGrpc', 'service').replace(/^[^/]*\//, '');
+        const [name = '', namespace = '', kind] = service.split('.');
+        return kind === 'svc' ? [`${namespace}/${name}`] : [];
+      }),
+    ),
+  ]);
+
+/** A Service of Remit that leads wherever somebody writes. */
+const impostors = (service: HostObject): readonly Finding[] => {
+  const isNamed = textAt(service.value, 'spec', 'type') === 'ExternalName';
+  if (!isNamed && membersAt(service.value, 'spec', 'selector').length > 0) return [];
+  return [
+    {
+      code: 'kubernetes.impostor',
+      where: placeOf(service),
+      message: `checks go to it, and it ${
+        isNamed ? 'is a name for another host (`ExternalName`)' : 'has no `selector`'
+      }: whoever answers there, or writes its endpoints, allows every call`,
+      fix: 'give it a selector of the pods of Remit',
+    },
+  ];
+};
+
+/** Hooks by which pods get Remit or a proxy, or are refused without. */
+const HOOKS = [
+  'MutatingWebhookConfiguration',
+  'MutatingAdmissionPolicy',
+  'ValidatingWebhookConfiguration',
+  'ValidatingAdmissionPolicy',
+];
+
+function lenientHooks(hook: HostObject): readonly Finding[] {
+  const policies = [at(hook.value, 'spec'), ...listAt(hook.value, 'webhooks')].map((one) =>
+    textAt(one, 'failurePolicy'),
+  );
+  return policies.includes('Ignore')
+    ? [
+        {
+          code: 'kubernetes.around',
+          where: placeOf(hook),
+          message:
+            '`failurePolicy: Ignore`: pods that are made while it fails have no Remit and no proxy beside them, or are not refused without',
+          fix: 'set `failurePolicy: Fail`',
+        },
+      ]
+    : [];
+}
+
+const isOfInjection = ({ name }: HostObject): boolean => /remit|istio-sidecar-injector|istio-revision-tag/.test(name);
+
+/** The checks of what is beside the tools and Remit in files of Kubernetes, whatever host asks. */
+export const kubernetesChecks: readonly Check[] = [
+  {
+    category: 'kubernetes',
+    title: 'no port, Service or pod leads to a tool past the Envoy that asks',
+    run: ({ objects }) => {
+      const pods = toolPodsIn(objects);
+      return pods.length === 0
+        ? null
+        : pods.flatMap((pod) => waysAround(pod, objects).concat(networkFindings(pod, objects)));
+    },
+  },
+  {
+    category: 'kubernetes',
+    title: 'no other container can write or use the folders of Remit',
+    run: ({ objects }) => {
+      const workloads = workloadsIn(objects);
+      return workloads.some(hasRemit) ? socketFindings(workloads) : null;
+    },
+  },
+  {
+    category: 'kubernetes',
+    title: 'the Service that is asked leads to Remit',
+    run: ({ objects }) => {
+      const asked = askedIn(objects);
+      const services = ofKind(objects, 'Service').filter(({ name, namespace }) => asked.has(`${namespace}/${name}`));
+      return services.length === 0 ? null : services.flatMap(impostors);
+    },
+  },
+  {
+    category: 'kubernetes',
+    title: 'no pod is made without Remit while its injection fails',
+    run: ({ objects }) => {
+      const hooks = HOOKS.flatMap((kind) => ofKind(objects, kind)).filter(isOfInjection);
+      return hooks.length === 0 ? null : hooks.flatMap(lenientHooks);
+    },
+  },
+];

@@ -1,0 +1,71 @@
+import { at, isTrueAt, listAt, numberAt, textAt } from '../tree.ts';
+
+/** A container of a pod. */
+export interface Container {
+  readonly name: string;
+  /** `remit` and `proxy` by name and image; `other` for all else, such as a tool. */
+  readonly kind: 'remit' | 'proxy' | 'other';
+  readonly ports: readonly ContainerPort[];
+  readonly mounts: readonly VolumeMount[];
+}
+
+/** A port that a container says that it has. */
+export interface ContainerPort {
+  readonly number: number;
+  readonly name: string;
+  /** The port of the node that leads to it; `null` for none. */
+  readonly hostPort: number | null;
+}
+
+/** A volume in a container. */
+export interface VolumeMount {
+  readonly volume: string;
+  readonly path: string;
+  readonly isReadOnly: boolean;
+}
+
+const PROXY = /(?:^|[/-])(?:envoy|istio-proxy|proxyv2|agentgateway)(?:$|[:@/-])/;
+const REMIT = /(?:^|\/)remit(?:$|[:@])/;
+
+/** The containers of the specification of a pod, with its init containers, of which sidecars are some. */
+export const containersOf = (spec: unknown): readonly Container[] =>
+  ['initContainers', 'containers', 'ephemeralContainers'].flatMap((list) => listAt(spec, list)).map(containerFrom);
+
+function containerFrom(value: unknown): Container {
+  const names = [textAt(value, 'name'), textAt(value, 'image')];
+  return {
+    name: textAt(value, 'name'),
+    kind: names.some((one) => REMIT.test(one)) ? 'remit' : names.some((one) => PROXY.test(one)) ? 'proxy' : 'other',
+    ports: listAt(value, 'ports').map((port) => ({
+      number: numberAt(port, 'containerPort') ?? 0,
+      name: textAt(port, 'name'),
+      hostPort: numberAt(port, 'hostPort'),
+    })),
+    mounts: listAt(value, 'volumeMounts').map((mount) => ({
+      volume: textAt(mount, 'name'),
+      path: textAt(mount, 'mountPath'),
+      isReadOnly: isTrueAt(mount, 'readOnly'),
+    })),
+  };
+}
+
+/** Whether a port of a Service or policy, by number or name, is one of these. */
+export const isOneOf = (port: unknown, ports: readonly ContainerPort[]): boolean =>
+  ports.some(({ name, number }) => port === number || (typeof port === 'string' && port !== '' && port === name));
+
+/** Volumes that several containers, or several pods, can share and write, by name: what is shared, as a text that is the same for each. */
+export function sharedVolumesOf(spec: unknown): ReadonlyMap<string, string | null> {
+  return new Map(
+    listAt(spec, 'volumes').flatMap((volume): readonly (readonly [string, string | null])[] => {
+      const name = textAt(volume, 'name');
+      const path = textAt(volume, 'hostPath', 'path');
+      const claim = textAt(volume, 'persistentVolumeClaim', 'claimName');
+      if (path !== '') return [[name, `hostPath ${path.replace(/\/{1,64}$/, '')}`]];
+      if (claim !== '') return [[name, `claim ${claim}`]];
+      return READ_ONLY.some((kind) => at(volume, kind) !== undefined) ? [] : [[name, null]];
+    }),
+  );
+}
+
+/** Volumes that no container can write. */
+const READ_ONLY = ['configMap', 'secret', 'downwardAPI', 'projected', 'csi', 'image'] as const;
