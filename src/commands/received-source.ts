@@ -6,12 +6,14 @@ import { fateOf, linksIn } from '../ledger/received/linked-uses.ts';
 import type { LinkFate } from '../ledger/received/linked-uses.ts';
 import { emittersIn } from '../ledger/received/named-log.ts';
 import { receivedLogsIn } from '../ledger/received/received-logs.ts';
-import type { DamagedFile, ReceivedLog } from '../ledger/received/received-logs.ts';
+import type { ReceivedLog } from '../ledger/received/received-logs.ts';
 import type { LedgerLeaf } from '../ledger/leaf.ts';
 import { readLog } from '../ledger/log/log-reader.ts';
 import { broken } from '../ledger/verdict.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { CommandIo } from './command.ts';
+import { headProblems } from './received-heads.ts';
+import type { BesideHeads } from './received-heads.ts';
 import { isCommandRefusal, refusal, sourceOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
 
@@ -71,6 +73,8 @@ export function receivedVerdicts(
   // A log that joined meanwhile: it was named before any of its records was kept.
   const after = [...read.logs.keys()].every((origin) => before.has(origin)) ? before : allHistories(ledgers);
   if (isCommandRefusal(after)) return after;
+  const heads = headProblems(folder, ledgers, () => besideHeads(folder, ledgers));
+  if (isCommandRefusal(heads)) return heads;
   const verdicts: EmitterVerdict[] = [];
   for (const history of before.values()) {
     const log = read.logs.get(history.origin) ?? null;
@@ -81,7 +85,8 @@ export function receivedVerdicts(
   return [
     ...verdicts,
     ...[...read.logs.values()].filter(({ origin }) => !after.has(origin)).map(unknownEmitter),
-    ...read.damaged.map(damagedFile),
+    ...read.damaged.map(({ file, at, problem }) => wrongFile(`\`${file}\` is damaged at byte ${at}: it ${problem}`)),
+    ...heads.map(wrongFile),
   ];
 }
 
@@ -109,7 +114,14 @@ function withLinks(
   );
 }
 
-const damagedFile = ({ file, at, problem }: DamagedFile): EmitterVerdict => ({
+function besideHeads(folder: string, ledgers: readonly string[]): BesideHeads | CommandRefusal {
+  const histories = allHistories(ledgers);
+  if (isCommandRefusal(histories)) return histories;
+  const read = readReceived(folder);
+  return isCommandRefusal(read) ? read : { histories, logs: read.logs };
+}
+
+const wrongFile = (problem: string): EmitterVerdict => ({
   origin: '',
   id: '',
   state: 'unknown',
@@ -120,7 +132,7 @@ const damagedFile = ({ file, at, problem }: DamagedFile): EmitterVerdict => ({
   missing: 0,
   links: 0,
   unlinked: 0,
-  verdict: broken('log', null, `\`${file}\` is damaged at byte ${at}: it ${problem}`),
+  verdict: broken('log', null, problem),
 });
 
 /** What ledgers of authorities say of the logs that these received. */

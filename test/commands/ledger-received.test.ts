@@ -9,68 +9,20 @@ import { ledgerVerify } from '../../src/commands/ledger-verify.ts';
 import { task } from '../../src/commands/task.ts';
 import type { EvidenceReport } from '../../src/evidence/report.ts';
 import { recordFilesIn } from '../../src/ledger/received/record-files.ts';
-import type { SegmentLog } from '../../src/ledger/log/log.ts';
 import { must } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
-import {
-  authority,
-  connected,
-  nameOf,
-  partFrom,
-  sidecarId,
-  sidecarLog,
-  unsignedPart,
-} from '../ledger/received/receivers.ts';
-import { addUse, ran } from './ledgers.ts';
+import { sidecarId } from '../ledger/received/receivers.ts';
+import { ran } from './ledgers.ts';
+import { receivedFleet } from './received-fleet.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
 
-/** An authority that received three logs: one that left, one that was killed with a record under no checkpoint, and one that goes on. */
-async function fleet() {
-  const own = await authority(folder());
-  addUse(own.log, 1);
-  const logs: Record<string, SegmentLog> = {};
-  for (const [name, first] of [
-    ['left', 10],
-    ['killed', 20],
-    ['open', 30],
-  ] as const) {
-    const pod = folder();
-    const log = sidecarLog(pod, 0);
-    logs[name] = log;
-    for (let n = first; n < first + 5; n += 1) addUse(log, n);
-    log.checkpoint();
-    const { stream } = await connected(own.receiver, nameOf(log), log.size);
-    await stream.receive(partFrom(pod, 0));
-    await own.timers.pass(300);
-    if (name === 'left') await stream.end(true);
-    if (name === 'killed') {
-      addUse(log, 99);
-      await stream.receive(unsignedPart(pod, 6));
-      await own.timers.pass(300);
-      await stream.end(false);
-      await own.timers.pass(70_000);
-    }
-    log.close();
-  }
-  await own.close();
-  return {
-    ledger: join(own.folder, 'ledger'),
-    records: own.records,
-    key: own.log.verifierKey,
-    origins: originsOf(logs),
-  };
-}
-
-const originsOf = (logs: Readonly<Record<string, SegmentLog>>): Readonly<Record<string, string>> =>
-  Object.fromEntries(Object.entries(logs).map(([name, { origin }]) => [name, origin]));
-
-let whole: Awaited<ReturnType<typeof fleet>>;
+let whole: Awaited<ReturnType<typeof receivedFleet>>;
 beforeAll(async () => {
-  whole = await fleet();
+  whole = await receivedFleet(folder);
 });
 
 /** A copy of the received records whose files are changed. */
@@ -201,7 +153,7 @@ describe('remit ledger verify --received', () => {
   });
 
   it('finds a log that the authority does not name', async () => {
-    const other = await fleet();
+    const other = await receivedFleet(folder);
     const received = changed((text) => text);
     for (const [index, file] of recordFilesIn(other.records).entries()) {
       cpSync(file, join(received, `records-000000000000900${index}-00000000.jsonl`));

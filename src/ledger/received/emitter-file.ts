@@ -6,6 +6,7 @@ import { openSqlite } from '../../sqlite/sqlite-file.ts';
 import { failureOfSqlite, isStoreFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import { rangeBytes, rangeFrom } from '../compact-range.ts';
+import { HASH_BYTES } from '../merkle.ts';
 import { noteKeyFrom, noteKeyText } from '../note-key.ts';
 import { newEmitter } from './emitter.ts';
 import type { Emitter } from './emitter.ts';
@@ -100,12 +101,44 @@ const rowOf = ({ emitter, state }: EmitterHead) => {
 
 /** Throws where the row is damaged: only this file writes it, and SQLite has checked its pages. */
 function headFrom(row: Row): EmitterHead {
+  const head = storedHeadFrom(row);
+  if (typeof head === 'string') throw new Error(`the emitter file ${head}`);
+  return head;
+}
+
+const STATES: readonly unknown[] = ['open', 'left', 'lost'] satisfies readonly EmitterState[];
+
+/** The head in a row, or what is wrong with the row. */
+function storedHeadFrom(row: Row): EmitterHead | string {
+  const { origin, head, state, signed } = row;
   const key = noteKeyFrom(String(row['verifier_key']));
   const range = row['range'] instanceof Uint8Array ? rangeFrom(row['range']) : null;
-  const head = row['head'];
-  if (isProblem(key) || range === null || !(head instanceof Uint8Array)) throw new Error('the emitter file is damaged');
+  const isHash = head instanceof Uint8Array && (head.length === 0 || head.length === HASH_BYTES);
+  if (isProblem(key) || key.name !== origin || range === null || !isHash || !STATES.includes(state))
+    return `is damaged in the row of \`${String(origin)}\``;
   const prev = head.length === 0 ? null : head;
-  const emitter: Emitter = { origin: key.name, key, id: String(row['id']), range, prev, signed: Number(row['signed']) };
-  // Written by `rowOf`.
-  return { emitter, state: row['state'] as EmitterState, term: 0 };
+  const emitter: Emitter = { origin: key.name, key, id: String(row['id']), range, prev, signed: Number(signed) };
+  // Checked above.
+  return { emitter, state: state as EmitterState, term: 0 };
+}
+
+/** The heads in a file, also in a copy, each or what is wrong with its row. It is only read. */
+export function emitterHeadsIn(path: string): readonly (EmitterHead | string)[] | StoreFailure {
+  const db = openSqlite(path, { format, maxBytes: MAX_BYTES, access: 'look' });
+  if (isStoreFailure(db)) return db;
+  try {
+    return guardedRead(() => db.prepare('SELECT * FROM emitters').all().map(storedHeadFrom));
+  } finally {
+    db.close();
+  }
+}
+
+function guardedRead<T>(read: () => T): T | StoreFailure {
+  try {
+    return read();
+  } catch (error) {
+    const failure = failureOfSqlite(error);
+    if (failure === null) throw error;
+    return failure;
+  }
 }

@@ -23,6 +23,8 @@ export interface EmitterHistory {
   readonly anchors: readonly Anchor[];
   /** The most records that it says are kept, or were before they were deleted, and the root over them. */
   readonly kept: { readonly size: number; readonly root: Uint8Array };
+  /** What its last word on the log says: how many records are kept, and how many of them a checkpoint covers. */
+  readonly last: { readonly size: number; readonly signed: number };
   /** The records that were kept by the authority of these ledgers, in order. */
   readonly received: readonly Records[];
   /** The tree over the records that it says the retention deleted; `null` where it deleted none. */
@@ -42,7 +44,7 @@ export function emitterHistories(
 ): ReadonlyMap<string, EmitterHistory> {
   const histories = new Map<string, Gathered>();
   for (const record of records) {
-    const { kind, event, origin, by, size, at, note } = record;
+    const { kind, event, origin, by, size, signed, at, note } = record;
     const root = bytesFromBase64(typeof record['root'] === 'string' ? record['root'] : '');
     if (kind !== 'emitter' || typeof origin !== 'string' || typeof size !== 'number' || root === null) continue;
     const known = histories.get(origin) ?? joined(record, { origin, size, root });
@@ -55,6 +57,7 @@ export function emitterHistories(
       id: event === 'joined' && typeof by === 'string' ? by : known.id,
       ...(state === null ? {} : { state, atMs }),
       kept: size >= known.kept.size ? { size, root } : known.kept,
+      last: event === 'pruned' ? known.last : { size, signed: typeof signed === 'number' ? signed : 0 },
       received: event === 'pruned' ? known.received : grown(known.received, { size, isJoined: event === 'joined' }),
       pruned: event === 'pruned' ? later(known.pruned, prunedTree(record, root)) : known.pruned,
       deleted: event === 'pruned' ? [...known.deleted, deletedPart(record, size)] : known.deleted,
@@ -151,6 +154,7 @@ function joined(
     atMs: 0,
     anchors: [],
     kept: { size, root },
+    last: { size: 0, signed: 0 },
     received: [],
     pruned: null,
     deleted: [],

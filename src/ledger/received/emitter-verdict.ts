@@ -138,7 +138,7 @@ export const unknownEmitter = ({ origin, id, stored }: ReceivedLog): EmitterVerd
 });
 
 /** What must be here of a log: what follows the records that the ledger of the authority says are deleted. */
-function remainingOf(log: ReceivedLog | null, { origin, pruned }: EmitterHistory): StoredLog {
+export function remainingOf(log: ReceivedLog | null, { origin, pruned }: EmitterHistory): StoredLog {
   const carried = pruned ?? { ...emptyRange, prev: null };
   return {
     origin,

@@ -1,0 +1,54 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { emitterHeadsIn } from '../ledger/received/emitter-file.ts';
+import { headProblem } from '../ledger/received/head-verdict.ts';
+import type { EmitterHistory } from '../ledger/received/emitter-history.ts';
+import type { ReceivedLog } from '../ledger/received/received-logs.ts';
+import { isStoreFailure } from '../sqlite/store-failure.ts';
+import type { CommandRefusal } from './task-source.ts';
+import { isCommandRefusal, refusal } from './task-source.ts';
+
+/** What the heads are compared with. Read anew for each look, after the heads. */
+export interface BesideHeads {
+  readonly histories: ReadonlyMap<string, EmitterHistory>;
+  readonly logs: ReadonlyMap<string, ReceivedLog>;
+}
+
+/** A look between two writes of a process that serves can see one without the other. */
+const LOOKS = 3;
+
+/**
+ * What is wrong with the files in which an authority keeps how far it has each log: beside the received records, or beside its ledger. Without
+ * such a file nothing is: every sidecar would send its log anew.
+ */
+export function headProblems(
+  received: string,
+  ledgers: readonly string[],
+  beside: () => BesideHeads | CommandRefusal,
+): readonly string[] | CommandRefusal {
+  const files = [received, ...ledgers.map((ledger) => dirname(ledger))].map((folder) => join(folder, 'emitters.db'));
+  const problems: string[] = [];
+  for (const file of new Set(files.filter((each) => existsSync(each)))) {
+    const found = lookedAt(file, beside);
+    if (isCommandRefusal(found)) return found;
+    problems.push(...found.map((problem) => `\`${file}\` ${problem}`));
+  }
+  return problems;
+}
+
+function lookedAt(file: string, beside: () => BesideHeads | CommandRefusal): readonly string[] | CommandRefusal {
+  let found: readonly string[] = [];
+  for (let looks = 0; looks < LOOKS; looks += 1) {
+    const heads = emitterHeadsIn(file);
+    if (isStoreFailure(heads)) return heads.code === 'busy' ? refusal(heads.detail) : [`is damaged: ${heads.detail}`];
+    const now = beside();
+    if (isCommandRefusal(now)) return now;
+    found = heads.flatMap((head) => {
+      if (typeof head === 'string') return [head];
+      const { origin } = head.emitter;
+      return headProblem(head, now.histories.get(origin) ?? null, now.logs.get(origin) ?? null) ?? [];
+    });
+    if (found.length === 0) break;
+  }
+  return found;
+}
