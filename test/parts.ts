@@ -322,6 +322,15 @@ export const ownNetworkPart = (): Part<true> => ({
   enable: 'sysctl -w kernel.unprivileged_userns_clone=1` and `apt-get install -y iproute2',
 });
 
+/** Another user, as which a test that runs as root can start programs, as a part. */
+export const otherUserPart = (): Part<number> => ({
+  name: 'the right to start programs as another user',
+  found: process.getuid?.() === 0 ? NOBODY : null,
+  enable: 'sudo npm test',
+  isOptional: true,
+});
+const NOBODY = 65_534;
+
 /** systemd's check of units, as a part. */
 export const systemdAnalyzePart = (): Part<string> => onPath('systemd-analyze', 'systemd');
 

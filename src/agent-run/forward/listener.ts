@@ -16,6 +16,7 @@ import { answerStream, forwardHttp2 } from './http2-request.ts';
 import { type LocalAnswer, localAnswerBytes, refusal } from './local-answer.ts';
 import { gated, type LocalGate, type PassedRequest } from './local-gate.ts';
 import { type HeaderLines, valuesOf } from './passed-headers.ts';
+import { ownUser, peerUsers } from './peer-users.ts';
 import { Places } from './places.ts';
 import { answerUpgrade, forwardUpgrade } from './upgrade.ts';
 
@@ -52,7 +53,7 @@ export interface ListenerRules {
 export class ForwardListener {
   readonly #server: Server;
   readonly #http2: Http2Server;
-  readonly #places = new Places(MAX_CONNECTIONS);
+  readonly #places: Places;
   /** The connection of each session of HTTP/2. */
   readonly #sessions = new WeakMap<Http2Session, Socket>();
   /** 0 on a Unix socket. */
@@ -63,6 +64,9 @@ export class ForwardListener {
     this.#http2 = createHttp2Server(http2Limits).on('sessionError', () => undefined);
     const address = server.address();
     this.port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+    // The folder of a Unix socket keeps other users out.
+    const own = this.port === 0 ? null : ownUser();
+    this.#places = new Places({ max: MAX_CONNECTIONS, own, usersOf: peerUsers });
     const [http1] = server.listeners('connection') as ((socket: Socket) => void)[];
     server.removeAllListeners('connection').on('connection', (socket: Socket) => {
       if (!this.#places.taken(socket)) return;

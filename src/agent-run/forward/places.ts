@@ -1,31 +1,40 @@
 import type { Socket } from 'node:net';
+import type { PeerUsers } from './peer-users.ts';
+
+/** Connections that are ended together, so that a flood does not have the users looked up for each. */
+const ENDED_AT_ONCE = 64;
+
+/** Whose connections come first where places are scarce. */
+export interface PlacesRules {
+  readonly max: number;
+  /** The user of this process; `null` where it has none. */
+  readonly own: number | null;
+  readonly usersOf: PeerUsers;
+}
 
 /**
- * The connections of a listener, up to a bound. Those that have shown the secret keep their place: any user of the machine can connect, so
- * at the bound the oldest one that has not is ended, and if there is none the new one.
+ * The connections of a listener, up to a bound. Those that have shown the secret keep their place. Any user of the machine can connect, so at
+ * the bound those that have not are ended: of other users first, of the one with the most of them the oldest; of the own user the oldest if
+ * nobody else has any. If all have shown the secret, the new one is ended.
  */
 export class Places {
-  readonly #max: number;
+  readonly #rules: PlacesRules;
   readonly #admitted = new Set<Socket>();
-  /** In the order in which they came. */
-  readonly #strangers = new Set<Socket>();
+  /** In the order in which they came, with their users; `undefined` for a user that was not looked up yet, `null` for an unknown one. */
+  readonly #strangers = new Map<Socket, number | null | undefined>();
 
-  constructor(max: number) {
-    this.#max = max;
+  constructor(rules: PlacesRules) {
+    this.#rules = rules;
   }
 
   /** Gives a new connection a place; `false` once it is ended for want of one. */
   taken(socket: Socket): boolean {
-    if (this.#admitted.size + this.#strangers.size >= this.#max) {
-      const [oldest] = this.#strangers;
-      if (oldest === undefined) {
-        socket.destroy();
-        return false;
-      }
-      this.#strangers.delete(oldest);
-      oldest.destroy();
+    const { max } = this.#rules;
+    if (this.#admitted.size + this.#strangers.size >= max && !this.#makeRoom(socket.localPort)) {
+      socket.destroy();
+      return false;
     }
-    this.#strangers.add(socket);
+    this.#strangers.set(socket, undefined);
     socket.once('close', () => {
       this.#strangers.delete(socket);
       this.#admitted.delete(socket);
@@ -40,6 +49,45 @@ export class Places {
 
   /** Ends all. */
   destroy(): void {
-    for (const socket of [...this.#strangers, ...this.#admitted]) socket.destroy();
+    for (const socket of [...this.#strangers.keys(), ...this.#admitted]) socket.destroy();
   }
+
+  /** Ends connections that have not shown the secret; `false` if there are none. */
+  #makeRoom(port: number | undefined): boolean {
+    const { own } = this.#rules;
+    if (port !== undefined) this.#lookUp(port);
+    const byUser = Map.groupBy(this.#strangers.keys(), (socket) => this.#strangers.get(socket) ?? null);
+    const owned = byUser.get(own) ?? [];
+    byUser.delete(own);
+    const others = [...byUser.values()];
+    const ended = others.length === 0 ? owned.slice(0, 1) : mostOf(others, ENDED_AT_ONCE);
+    for (const socket of ended) {
+      this.#strangers.delete(socket);
+      socket.destroy();
+    }
+    return ended.length > 0;
+  }
+
+  #lookUp(port: number): void {
+    const users = this.#rules.usersOf(port);
+    for (const [socket, user] of this.#strangers) {
+      if (user === undefined) this.#strangers.set(socket, users.get(socket.remotePort ?? 0) ?? null);
+    }
+  }
+}
+
+/** So many connections, each the oldest of the user that has the most left. */
+function mostOf(lists: readonly (readonly Socket[])[], count: number): readonly Socket[] {
+  const left = lists.map((sockets) => ({ sockets, from: 0 }));
+  const chosen: Socket[] = [];
+  while (chosen.length < count) {
+    const most = left.reduce((one, other) =>
+      other.sockets.length - other.from > one.sockets.length - one.from ? other : one,
+    );
+    const socket = most.sockets[most.from];
+    if (socket === undefined) break;
+    most.from += 1;
+    chosen.push(socket);
+  }
+  return chosen;
 }
