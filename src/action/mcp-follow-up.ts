@@ -38,7 +38,7 @@ export const isFollowUp = (attempt: Action | Deny | FollowUp): attempt is Follow
 /**
  * The action of a message that continues an earlier call: the action of that call, with its arguments and those that the message
  * brings. Which call is meant only the server knows, so every one that it can be is a reading, and each must be permitted.
- * Denies with `action.unknown` where no such call is known: an answer that nobody asked for, or asked for elsewhere. At a server
+ * Denies with `action.unasked` where no such call is known: an answer that nobody asked for, or asked for elsewhere. At a server
  * whose actions are all of low risk, and where the catalog names no questions and no tasks, it is then the session's. Pure, never
  * throws.
  */
@@ -54,8 +54,8 @@ function continuedFrom(followUp: FollowUp, prior: PriorCalls): Action | Deny {
   const folders = foldersAction(followUp);
   if (sent.kind === 'answer' && session === null) return folders ?? unasked(followUp);
   if (sent.kind === 'answer' && prior.isAnswered(sent.id))
-    return deny('action.unknown', 'the question of the server was answered before');
-  if (prior.isCut) return deny('action.unknown', 'more calls of the session than are remembered may be meant');
+    return deny('action.unasked', 'the question of the server was answered before');
+  if (prior.isCut) return deny('action.unasked', 'more calls of the session than are remembered may be meant');
   const known = prior.calls.flatMap((call) => {
     const entry = mcp.asking.get(call.action);
     return entry === undefined ? [] : [{ call, entry }];
@@ -93,7 +93,7 @@ const TOO_MANY = `the message has more than ${MAX_READINGS} readings`;
 function unasked({ mcp, sent, jsonRpcId, method, carried }: FollowUp): Action | Deny {
   if (!mcp.isLowRisk || mcp.asking.size > 0)
     return deny(
-      'action.unknown',
+      'action.unasked',
       sent.kind === 'answer'
         ? 'no call of the session is known about which the server can have asked'
         : 'no call of the caller is known that can have become a task',

@@ -34,6 +34,23 @@ export function mcpVersionProblem(headers: Headers): Deny | null {
   return deny('request.unsupported', 'the revision of MCP is not supported');
 }
 
+const MAX_SESSION_ID_CHARS = 2_048;
+const SESSION_ID = /^[\x21-\x7e]+$/;
+
+/**
+ * Why `Mcp-Session-Id` is refused: a server chooses it, of visible ASCII (as of 2025-11-25), and 2,048 characters hold a signed one. `null`
+ * where it is accepted or not sent.
+ */
+export function mcpSessionProblem(headers: Headers): Deny | null {
+  const id = headerOf(headers, 'mcp-session-id');
+  return id === null || (id.length <= MAX_SESSION_ID_CHARS && SESSION_ID.test(id))
+    ? null
+    : deny(
+        'request.malformed',
+        `the header \`mcp-session-id\` is not 1 to ${MAX_SESSION_ID_CHARS} visible characters of ASCII`,
+      );
+}
+
 /** The revision that a call names; without one the first. Only for calls whose version is accepted. */
 export function mcpRevisionOf(headers: Headers): McpRevision {
   const version = headerOf(headers, 'mcp-protocol-version');

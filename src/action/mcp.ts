@@ -18,6 +18,7 @@ import {
   mcpHeaderProblem,
   mcpResumptionProblem,
   mcpRevisionOf,
+  mcpSessionProblem,
   mcpVersionProblem,
   WITH_MCP_HEADERS,
 } from './mcp-headers.ts';
@@ -41,7 +42,11 @@ const MESSAGE_HEADERS = new Set(['mcp-method', 'mcp-name']);
  * Pure, never throws.
  */
 export function mcpActionFrom(call: HttpCall, mcp: McpServer): Action | Deny | FollowUp {
-  const refused = mcpVersionProblem(call.headers) ?? mcpResumptionProblem(call) ?? queryProblem(call, mcp);
+  const refused =
+    mcpVersionProblem(call.headers) ??
+    mcpSessionProblem(call.headers) ??
+    mcpResumptionProblem(call) ??
+    queryProblem(call, mcp);
   if (refused !== null) return refused;
   if (call.method !== 'POST') return withoutMessage(call, mcp);
   const message = jsonRpcFrom(call);

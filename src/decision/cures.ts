@@ -60,6 +60,8 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
   'task.state-unavailable':
     'The state file cannot be read or written, too many writes wait for it, or another process kept it locked for too long. Try again; the operator must look.',
   'action.unknown': 'No entry of the catalog (`actions.yaml`) matches host, method and path.',
+  'action.unasked':
+    'Nobody asked; or the call that asked was made at another process of Remit, before its restart, or more than an hour ago. Make that call again. If it happens often, let the calls of a session of MCP arrive at one process: see the sessions of MCP at several processes.',
   'action.outside-intent':
     'The declared intent does not name this action, this amount, or this time. Declare what you are about to do.',
   'action.arguments':

@@ -6,6 +6,7 @@ export const nextSteps = {
   retry_later: 'This is a fault on our side: try the same call again later.',
   new_token: 'Get a new token, then try again.',
   change_arguments: 'Change the call: it is denied again unless it is changed.',
+  call_again: 'This continues an earlier call that is not known here: make that call again.',
   declare_again:
     'Declare a task that covers this call, if it is still what you were asked to do. Below `remit run` ask the person who started you.',
   ask_person: 'Do not repeat the call. Ask the person you work for.',

@@ -80,6 +80,7 @@ const table = {
   'envoy.false-records': entry('warning', 'records that say what the client claims, or nothing'),
   'envoy.two-readings': entry('error', 'a call that Remit and the tool may read differently'),
   'envoy.request-trailers': entry('info', 'trailers of requests pass unseen'),
+  'envoy.split-sessions': entry('warning', 'sessions of MCP that several processes share'),
   'envoy.host-unserved': entry('warning', 'a host of the catalog that no route serves'),
   'envoy.plaintext': entry('warning', 'a listener without TLS'),
   'envoy.client-certificate-optional': entry('error', 'callers need no certificate'),

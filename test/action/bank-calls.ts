@@ -122,5 +122,5 @@ export const carriedIn = (call: HttpCall): readonly string[] | undefined => {
 
 export const unnamed = (action: string, name: string): string =>
   `action.arguments: arguments of \`${action}\`: the catalog does not name \`${name}\`, and the action takes no other arguments`;
-export const unasked = 'action.unknown: no call of the session is known about which the server can have asked';
-export const noTask = 'action.unknown: no call of the caller is known that can have become a task';
+export const unasked = 'action.unasked: no call of the session is known about which the server can have asked';
+export const noTask = 'action.unasked: no call of the caller is known that can have become a task';

@@ -18,6 +18,10 @@ import {
 } from './bank-calls.ts';
 
 /** Everything that an agent can send to an MCP server beside the arguments of a tool. Issue 37, point 2. */
+const NO_SESSION = 'request.malformed: the header `mcp-session-id` is not 1 to 2048 visible characters of ASCII';
+const ending = (headers: Readonly<Record<string, string>>, query = ''): HttpCall =>
+  post({}, { ...AT_11, ...headers }, { method: 'DELETE', body: null, query });
+
 describe('a carrier of MCP beside `arguments` is denied', () => {
   it.each<[string, HttpCall, string]>([
     [
@@ -236,8 +240,35 @@ describe('a carrier of MCP beside `arguments` is denied', () => {
       post(request('tools/list', { _meta: MODERN })),
       'request.not-canonical: the header `mcp-protocol-version` differs from the message',
     ],
+    [
+      '14: a body where a session ends',
+      post({ amount: 1_000_000 }, AT_11, { method: 'DELETE' }),
+      'request.unsupported: a `DELETE` of MCP with a body is not supported',
+    ],
+    [
+      '14: the name of a tool where a session ends',
+      ending({ 'mcp-name': 'pay' }),
+      'request.not-canonical: a `DELETE` of MCP has the header `mcp-name`',
+    ],
+    [
+      '14: the header of an argument where a session ends',
+      ending({ 'mcp-param-amount': '1' }),
+      'request.not-canonical: a `DELETE` of MCP has the header `mcp-param-amount`',
+    ],
+    ['14: the query where a session ends', ending({}, 'amount=1'), unnamed('bank.mcp.session', 'amount')],
+    ['14: a session id of 3,000 characters', ending({ 'mcp-session-id': 'x'.repeat(3_000) }), NO_SESSION],
+    ['14: a session id that is a text', ending({ 'mcp-session-id': 'pay 1000000' }), NO_SESSION],
+    [
+      '14: such a session id of a message',
+      post(request('ping', {}), { ...AT_11, 'mcp-session-id': 'pay 1000000' }),
+      NO_SESSION,
+    ],
     ['13: a resource that is listened to', at26('subscriptions/listen', { notifications: { taskIds: ['t'] } }), noTask],
   ])('%s', (_name, call, expected) => {
     expect(outcome(call)).toBe(expected);
+  });
+
+  it('end a session with nothing else', () => {
+    expect(outcome(ending({}))).toEqual(['bank.mcp.session', {}]);
   });
 });

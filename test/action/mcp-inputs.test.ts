@@ -153,13 +153,13 @@ describe('what the catalog names is read', () => {
       'an answer after one to the same request',
       answer(accepted({ amount: 1 })),
       { ...transferred, isAnswered: (id) => id === 0 },
-      'action.unknown: the question of the server was answered before',
+      'action.unasked: the question of the server was answered before',
     ],
     [
       'an answer where calls were forgotten',
       answer(accepted({ amount: 1 })),
       { ...transferred, isCut: true },
-      'action.unknown: more calls of the session than are remembered may be meant',
+      'action.unasked: more calls of the session than are remembered may be meant',
     ],
     [
       'an answer to a tool that only begins tasks',

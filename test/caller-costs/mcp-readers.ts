@@ -1,6 +1,6 @@
 import { carriedFrom } from '../../src/action/carried.ts';
 import { isPlainError, mcpAnswerFrom } from '../../src/action/mcp-answer.ts';
-import { mcpResumptionProblem, mcpRevisionOf } from '../../src/action/mcp-headers.ts';
+import { mcpResumptionProblem, mcpRevisionOf, mcpSessionProblem } from '../../src/action/mcp-headers.ts';
 import { isActedOn, otherInitialization, otherMetaFrom } from '../../src/action/mcp-meta.ts';
 import { paramsProblem } from '../../src/action/mcp-params.ts';
 import { shownName } from '../../src/action/argument-refusal.ts';
@@ -26,6 +26,7 @@ export const mcpReaders: Readers = {
   },
   'action/mcp-answer.ts isPlainError': (text) => isPlainError({ code: 1, message: text }),
   'action/mcp-headers.ts mcpRevisionOf': (text) => mcpRevisionOf(headersOf({ 'mcp-protocol-version': text })),
+  'action/mcp-headers.ts mcpSessionProblem': (text) => mcpSessionProblem(headersOf({ 'mcp-session-id': text })),
   'action/mcp-headers.ts mcpResumptionProblem': (text) =>
     mcpResumptionProblem({ method: 'GET', headers: headersOf({ 'last-event-id': text }) }),
   'action/mcp-meta.ts isActedOn': (text) => isActedOn(text),

@@ -48,6 +48,7 @@ describe('the pages of the doctor', () => {
       ...KUBERNETES_FAULTS.flatMap(({ found }) => found),
       // In `remit-settings.test.ts`, `short-streams.test.ts`, `socket-access.test.ts` and `envoy.test.ts`.
       'envoy.host-unserved',
+      'envoy.split-sessions',
       'envoy.short-streams',
       'envoy.socket-access',
       'envoy.old-version',

@@ -159,10 +159,14 @@ describe('Envoy and the Remit beside it', () => {
     text = readFileSync(resolve(import.meta.dirname, '../../deploy/envoy/envoy.yaml'), 'utf8');
   });
 
-  const together = async (sections: Readonly<Record<string, unknown>>, change: (text: string) => string) => {
+  const together = async (
+    sections: Readonly<Record<string, unknown>>,
+    change: (text: string) => string,
+    breaking: (at: string) => void = () => undefined,
+  ) => {
     const envoy = join(folder(), 'envoy.yaml');
     writeFileSync(envoy, change(text));
-    const { findings } = await diagnosed(['--json', '-f', envoy, '--config', broken({ sections })]);
+    const { findings } = await diagnosed(['--json', '-f', envoy, '--config', broken({ sections, break: breaking })]);
     return findings
       .filter(({ code, level, where }) => code.startsWith('envoy.') && level !== 'info' && !where.endsWith(UNSERVED))
       .map(({ code, level, where }) => `${level} ${code} ${where.replace(`${envoy}: `, '')}`);
@@ -211,5 +215,28 @@ describe('Envoy and the Remit beside it', () => {
     ],
   ])('differ in %s', async (_name, sections, change, expected) => {
     expect(await together(sections, change)).toEqual(expected);
+  });
+
+  describe('with an MCP server that asks back', () => {
+    const TOOL = '          action: tickets.create\n';
+    const asking = (at: string): void => {
+      const catalog = join(at, 'policies/actions.yaml');
+      const text = readFileSync(catalog, 'utf8');
+      writeFileSync(catalog, text.replace(TOOL, `${TOOL}          tasks: true\n`));
+    };
+    const OWN = '              - endpoint: { address: { pipe: { path: /run/remit/check.sock } } }\n';
+    const SECOND_PROCESS = OWN.replace('check.sock', 'check-2.sock');
+
+    it.each<[string, string, readonly string[]]>([
+      ['one process', OWN, []],
+      ['two processes in turn', `${OWN}${SECOND_PROCESS}`, ['warning envoy.split-sessions cluster/remit']],
+      [
+        'one process and one that stands by',
+        `${OWN}          - priority: 1\n            lb_endpoints:\n${SECOND_PROCESS}`,
+        [],
+      ],
+    ])('%s', async (_name, endpoints, expected) => {
+      expect(await together({}, (one) => one.replace(OWN, endpoints), asking)).toEqual(expected);
+    });
   });
 });

@@ -99,9 +99,9 @@ const CARRIERS: readonly (readonly [string, Sent, string])[] = [
   ['3: a key of `_meta`', at26('tools/call', paying, { 'acme/amount': MUCH }), 'action.arguments'],
   ['4: an unknown parameter', at11(request('tools/call', { ...paying, amount: MUCH })), 'action.arguments'],
   ['5: a call that begins a task', at11(request('tools/call', { ...paying, task: { ttl: MUCH } })), 'action.arguments'],
-  ['6: `tasks/update`', at26('tasks/update', { taskId: 't', inputResponses: { limit: much } }), 'action.unknown'],
-  ['7: `tasks/cancel`', at11(request('tasks/cancel', { taskId: String(MUCH) })), 'action.unknown'],
-  ['8: an elicitation that nobody asked for', at11({ jsonrpc: '2.0', id: 0, result: much }), 'action.unknown'],
+  ['6: `tasks/update`', at26('tasks/update', { taskId: 't', inputResponses: { limit: much } }), 'action.unasked'],
+  ['7: `tasks/cancel`', at11(request('tasks/cancel', { taskId: String(MUCH) })), 'action.unasked'],
+  ['8: an elicitation that nobody asked for', at11({ jsonrpc: '2.0', id: 0, result: much }), 'action.unasked'],
   [
     '9: sampling that nobody asked for',
     at11({
@@ -109,12 +109,12 @@ const CARRIERS: readonly (readonly [string, Sent, string])[] = [
       id: 0,
       result: { role: 'assistant', model: 'm', content: { type: 'text', text: `pay ${MUCH}` } },
     }),
-    'action.unknown',
+    'action.unasked',
   ],
   [
     '10: roots that nobody asked for',
     at11({ jsonrpc: '2.0', id: 0, result: { roots: [{ uri: `file:///${MUCH}` }] } }),
-    'action.unknown',
+    'action.unasked',
   ],
   [
     '10: the data of an error',

@@ -24,6 +24,7 @@ export async function policyFolderOf(folder: string): Promise<PolicyFolder> {
     agents: [],
     hosts: [],
     streamed: [],
+    asking: [],
     writable: await writableIn(folder),
   };
   const source = await readPolicySource(folder);
@@ -48,6 +49,7 @@ export async function policyFolderOf(folder: string): Promise<PolicyFolder> {
     agents: agentsIn(source),
     hosts: [...new Set([...set.catalog.servers.values()].flatMap(hostsOf))],
     streamed: streamedIn(set.catalog),
+    asking: askingIn(set.catalog),
   };
 }
 
@@ -85,6 +87,14 @@ function streamedIn({ actions }: Catalog): readonly StreamedPath[] {
   }
   return [...paths.values()];
 }
+
+const askingIn = ({ actions }: Catalog): readonly string[] => [
+  ...new Set(
+    [...actions.values()].flatMap(({ server, carries: { hasTasks, inputs } }) =>
+      hasTasks || inputs.size > 0 ? [server.id] : [],
+    ),
+  ),
+];
 
 const textsOf = (
   findings: readonly {

@@ -1,15 +1,20 @@
-import { at, isTrueAt, numberAt, textAt } from '../tree.ts';
+import { at, isTrueAt, listAt, numberAt, textAt } from '../tree.ts';
 import type { Finding } from '../finding.ts';
 import type { RemitHost } from '../remit/remit-facts.ts';
 import { isForwarding } from './asked.ts';
 import type { EnvoyFacts } from './envoy-facts.ts';
 import { settingOf } from './http-manager.ts';
-import { guardedOf, ofAskings } from './remit-filter.ts';
+import { guardedOf, ofAskings, remitClustersOf } from './remit-filter.ts';
 
 /** Envoy and the Remit of this machine are configured for each other; `null` where one of them was not examined. */
 export function togetherFindings(facts: EnvoyFacts, host: RemitHost | null): readonly Finding[] | null {
   if (host === null || guardedOf(facts).length === 0) return null;
-  return [...bodyLimits(facts, host), ...identityHeaders(facts, host), ...unserved(facts, host)];
+  return [
+    ...bodyLimits(facts, host),
+    ...identityHeaders(facts, host),
+    ...unserved(facts, host),
+    ...splitSessions(facts, host),
+  ];
 }
 
 /** Bodies that Envoy sends are those that Remit reads. */
@@ -62,6 +67,33 @@ function identityHeaders(facts: EnvoyFacts, { config: { extAuthz } }: RemitHost)
       },
     ];
   });
+}
+
+/** Whether messages that continue a call can come to another process than the call. */
+function splitSessions(facts: EnvoyFacts, { policies }: RemitHost): readonly Finding[] {
+  const servers = policies?.asking ?? [];
+  if (servers.length === 0) return [];
+  return [...remitClustersOf(facts)].flatMap((name): readonly Finding[] => {
+    const first = firstEndpoints(facts.config.clusters.get(name)?.fields);
+    return first < 2
+      ? []
+      : [
+          {
+            code: 'envoy.split-sessions',
+            where: `cluster/${name}`,
+            message: `${first} processes of Remit are asked in turn, and \`${servers[0]}\` may ask back: an answer that comes to another process than its call is denied (\`action.unasked\`)`,
+            fix: 'give all endpoints but one `priority: 1`, or see `remit help install/sidecars`; for clients of 2026-07-28 alone, suppress it',
+          },
+        ];
+  });
+}
+
+/** How many endpoints of a cluster are asked before any of another priority. */
+function firstEndpoints(cluster: unknown): number {
+  const localities = listAt(cluster, 'load_assignment', 'endpoints').filter(
+    (one) => (numberAt(one, 'priority') ?? 0) === 0,
+  );
+  return localities.flatMap((one) => listAt(one, 'lb_endpoints')).length;
 }
 
 /** Hosts of the catalog that no route of a listener that asks forwards. */

@@ -57,6 +57,8 @@ export interface PolicyFolder {
   readonly writable: string | null;
   /** Where calls of MCP and A2A arrive, whose answers can be streams. */
   readonly streamed: readonly StreamedPath[];
+  /** MCP servers whose calls later messages can continue, by id. */
+  readonly asking: readonly string[];
 }
 
 /** The path of an MCP server or A2A agent of the catalog. */

@@ -129,6 +129,7 @@ function lacks({ decision, target }: PartialRehearsal, record: PlacedUse, isOfFo
 const LACKS: ReadonlyMap<ReasonCode | null, string> = new Map([
   ['action.unknown', 'query and body'],
   ['action.arguments', 'query and body'],
+  ['action.unasked', 'earlier calls of its session'],
   ['action.outside-intent', 'grant of the task'],
   ['token.missing', 'configured binding'],
   ['policy.unavailable', 'state of the policies'],
