@@ -12,10 +12,16 @@ export type Flow =
   /** A partition: nothing arrives, not even the end of a connection, until the flow changes. Then all of it does, as TCP sends it again. */
   | { readonly kind: 'held' };
 
+/** A Unix socket cannot be reset. */
+const reset = (socket: Socket): unknown =>
+  socket.remoteAddress === undefined ? socket.destroy() : socket.resetAndDestroy();
+
 /** Unread bytes of one direction of one connection; then the sender is made to wait. */
 const MOST_QUEUED = 4 * 1_024 * 1_024;
 /** A slow link hands out pieces, so that its rate holds for a second already. */
 const PIECES_PER_SECOND = 20;
+
+type Place = { readonly host: string; readonly port: number } | { readonly path: string };
 
 interface Connection {
   readonly client: Socket;
@@ -24,8 +30,8 @@ interface Connection {
 }
 
 /**
- * A TCP proxy before one server of loopback, which the test makes fail. It listens on a port of its own from `start` until
- * `close`, which also ends all connections.
+ * A proxy before one server of loopback or of a Unix socket, which the test makes fail. It listens on a port or path of its own from `start`
+ * until `close`, which also ends all connections.
  */
 export class FaultProxy {
   readonly #server: Server;
@@ -39,12 +45,21 @@ export class FaultProxy {
   }
 
   /** A proxy before `port`, with all flows open. */
-  static async start(port: number): Promise<FaultProxy> {
+  static start(port: number): Promise<FaultProxy> {
+    return FaultProxy.#started({ host: '127.0.0.1', port }, { host: '127.0.0.1', port: 0 });
+  }
+
+  /** The same at one Unix socket before another one. */
+  static startAt(path: string, server: string): Promise<FaultProxy> {
+    return FaultProxy.#started({ path: server }, { path });
+  }
+
+  static async #started(to: Place, at: Place): Promise<FaultProxy> {
     const server = createServer({ allowHalfOpen: true });
     const proxy = new FaultProxy(server);
-    server.on('connection', (client) => proxy.#connect(client, port));
+    server.on('connection', (client) => proxy.#connect(client, to));
     await new Promise<void>((listening, failed) => {
-      server.once('error', failed).listen(0, '127.0.0.1', listening);
+      server.once('error', failed).listen(at, listening);
     });
     return proxy;
   }
@@ -76,15 +91,15 @@ export class FaultProxy {
   cut(): void {
     this.#isCut = true;
     for (const { client, server } of this.#connections) {
-      client.resetAndDestroy();
-      server.resetAndDestroy();
+      reset(client);
+      reset(server);
     }
   }
 
   /** Ends the servers' sides of all connections; their clients hear nothing of it, as after a power loss, until `heal`. */
   halfOpen(): void {
     this.set({ kind: 'held' });
-    for (const { server } of this.#connections) server.resetAndDestroy();
+    for (const { server } of this.#connections) reset(server);
   }
 
   /** Nothing arrives any more over the connections that are open; new ones are not affected, as those to another server of the same name. */
@@ -104,15 +119,15 @@ export class FaultProxy {
     await new Promise<void>((closed) => this.#server.close(() => closed()));
   }
 
-  #connect(client: Socket, port: number): void {
+  #connect(client: Socket, to: Place): void {
     // Its 'close' says all.
     client.on('error', () => {});
     if (this.#isCut) {
-      client.resetAndDestroy();
+      reset(client);
       return;
     }
     this.#accepted += 1;
-    const server = createConnection({ host: '127.0.0.1', port, allowHalfOpen: true }).on('error', () => {});
+    const server = createConnection({ ...to, allowHalfOpen: true }).on('error', () => {});
     for (const socket of [client, server]) socket.setNoDelay(true);
     const up = new Lane(client, server, this.#flows.up);
     const down = new Lane(server, client, this.#flows.down);
@@ -195,7 +210,7 @@ class Lane {
     this.#queue.shift();
     if (what === 'end') this.#to.end();
     else if (what === 'closed') this.#to.destroySoon();
-    else if (what === 'reset') this.#to.resetAndDestroy();
+    else if (what === 'reset') reset(this.#to);
     else {
       const piece = what.subarray(0, this.#most());
       if (piece.length < what.length) this.#queue.unshift({ what: what.subarray(piece.length), sinceMs });

@@ -22,6 +22,7 @@ type OpenRequest = AuthorityCalls['Open'][0];
 type OpenReply = AuthorityCalls['Open'][1];
 type SettleRequest = AuthorityCalls['Settle'][0];
 type SettleReply = AuthorityCalls['Settle'][1];
+type GiveBackReply = AuthorityCalls['GiveBack'][1];
 
 /** Why a call fails, as gRPC says it. */
 export interface CallRefusal {
@@ -108,6 +109,28 @@ export class SidecarCalls {
     return { settled: await Promise.all(settled) };
   }
 
+  /** Gives back what uses took whose calls were not sent, for the identity that had them settled. */
+  async giveBack({ uses }: SettleRequest, rights: SidecarRights): Promise<GiveBackReply | CallRefusal> {
+    const { halted } = this.#followers;
+    if (halted !== null) return { code: status.FAILED_PRECONDITION, details: halted };
+    if (!this.#limits.of(rights.peer).uses.take(uses.length)) return tooMany('too many uses');
+    const read = uses.map(usedFrom);
+    const wrong = read.find((use) => typeof use === 'string');
+    if (typeof wrong === 'string') return invalid(wrong);
+    const valid = read.filter((use) => typeof use !== 'string');
+    return { uses: await Promise.all(valid.map((use) => this.#givenBack(use, rights))) };
+  }
+
+  async #givenBack(use: SettledUse, rights: SidecarRights): Promise<GiveBackReply['uses'][number]> {
+    const read = await this.#engine.cards([{ key: use.key, jtiDigests: [use.jtiDigest] }]);
+    if (isStoreFailure(read)) return { problem: 'unavailable' };
+    // Nothing is locked for a sidecar that may not see the task.
+    if (!read.cards[0] || permittedCard(read.cards[0], rights) === null) return { problem: 'not-taken' };
+    const given = await this.#engine.settling.giveBack({ ...use, by: rights.peer });
+    if (isStoreFailure(given)) return { problem: 'unavailable' };
+    return { problem: given ? '' : 'not-taken' };
+  }
+
   /** The use of a message, with its record where it has one; what is wrong with either. */
   #usedFrom(message: UseMessage, { peer }: SidecarRights): SettledUse | KeptUse | string {
     const use = isRecordOnly(message) ? null : usedFrom(message);
@@ -134,7 +157,7 @@ export class SidecarCalls {
     if (!held || permittedCard(held, rights) === null) return unsettled('ended', 'there is no such task');
     const spends = budgetedSpends(use.spends, held.task.detailsJson);
     if (spends === null) return unsettled('exhausted', 'the task has no such budget');
-    const settlement: Settlement = await this.#engine.settling.settle({ ...use, spends });
+    const settlement: Settlement = await this.#engine.settling.settle({ ...use, spends, by: rights.peer });
     if (settlement === null) return SETTLED;
     if (isStoreFailure(settlement)) return unsettled('unavailable', settlement.code);
     const [problem, budget] =

@@ -115,7 +115,7 @@ export class AuthorityServer {
     const { followers, calls, records, bundles, proofs } = this.#options;
     type Call = ServerDuplexStream<Up, Down>;
     const unary =
-      <Name extends 'Open' | 'Settle' | 'Confirm' | 'UseProofs'>(
+      <Name extends 'Open' | 'Settle' | 'GiveBack' | 'Confirm' | 'UseProofs'>(
         message: RequestName,
         make: (
           request: AuthorityCalls[Name][0],
@@ -140,6 +140,7 @@ export class AuthorityServer {
         Open: methodOf('Open'),
         Confirm: methodOf('Confirm'),
         Settle: methodOf('Settle'),
+        GiveBack: methodOf('GiveBack'),
         UseProofs: methodOf('UseProofs'),
         Append: methodOf('Append'),
         Bundle: methodOf('Bundle'),
@@ -167,6 +168,7 @@ export class AuthorityServer {
           calls.open(request, rights, { isConfirmed: true }),
         ),
         Settle: unary<'Settle'>('SettleRequest', (request, rights) => calls.settle(request, rights)),
+        GiveBack: unary<'GiveBack'>('GiveBackRequest', (request, rights) => calls.giveBack(request, rights)),
         UseProofs: unary<'UseProofs'>(
           'ProofsRequest',
           async (request, rights) => proofs?.use(request, rights) ?? MANY_MEMORIES,
@@ -219,7 +221,7 @@ export class AuthorityServer {
 }
 
 /** A message that asks for one answer. */
-type RequestName = 'OpenRequest' | 'SettleRequest' | 'ProofsRequest';
+type RequestName = 'OpenRequest' | 'SettleRequest' | 'GiveBackRequest' | 'ProofsRequest';
 
 const MANY_MEMORIES = {
   code: status.UNIMPLEMENTED,

@@ -19,6 +19,8 @@ export interface CheckFacts {
   readonly sourceAddress: string | null;
   /** Its port. */
   readonly sourcePort: number | null;
+  /** The name by which the proxy's access log names the call too, even without our decision; absent if the proxy gives none. */
+  readonly callName?: string;
 }
 
 /** The trace contexts of a call, each a W3C `traceparent` or `null`. */

@@ -22,6 +22,8 @@ import { taskTokenOf } from '../decide/facts.ts';
 import type { Facts } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Decision, Deny } from '../decision/decision.ts';
+import type { SettledUse } from '../state/settling.ts';
+import type { UnsentUse } from '../state/store.ts';
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import { useRecord } from '../ledger/use.ts';
 import { Fault, mapIsolated } from '../runtime/map-isolated.ts';
@@ -142,12 +144,21 @@ async function settleOnce(
   if (settled === 'history-changed') return settled;
   const problem = settled !== null && 'unknown' in settled ? settled.unknown : null;
   const refusal = settled !== null && isDeny(settled) ? settled : null;
-  const done = settled === null ? { ...decided, taken: use } : decided;
+  // Where that is unknown, it may be taken.
+  const done = refusal === null ? { ...decided, taken: unsentUseOf(use) } : decided;
   if (record === null || refusal !== null) {
     return withoutCredential(services, refusal ?? problem ?? done.check.decision, done);
   }
   return { ...withoutCredential(services, done.check.decision, done), sent: { record, problem } };
 }
+
+/** What a use takes, without its record. */
+const unsentUseOf = ({ decisionId, key, jtiDigest, spends }: SettledUse): UnsentUse => ({
+  decisionId,
+  key: { issuer: key.issuer, id: key.id },
+  jtiDigest,
+  spends,
+});
 
 const changedTwice = deny('task.state-unavailable', 'the history of the task changed twice while the use was decided');
 
@@ -259,16 +270,10 @@ function withdrawn(services: CheckServices, decided: DecidedUse, why: Deny): Ans
   const problem = refusedAs === undefined ? why : outOfTime;
   const check = { ...decided.check, decision: problem, decisionId, withdraws: decided.check.decisionId };
   const place = placeOfCheck(services, traceOf(decided.read.asked).parent);
-  if (problem === outOfTime) giveBackLater(services, decided, decisionId);
   traceWithdrawal(services, check, { decided, place });
   services.ledger.append(useRecord(check, place));
   const answer = answerTo(services, check, { traceId: place.traceId, transactionToken: null });
   return { decided, check, answer, answeredMs: monotonicMs() };
-}
-
-/** Gives back what a use took that was decided too late, once Envoy says that its call was not let through. A failure leaves it taken. */
-function giveBackLater({ outcomes, settling }: CheckServices, { taken }: DecidedUse, decisionId: string): void {
-  if (taken !== undefined) outcomes.notLetThrough?.(decisionId, () => void settling.giveBack?.(taken));
 }
 
 /** Writes span and metrics of a check that waited, as soon as it is answered. */

@@ -14,7 +14,7 @@ import { placeOfCheck } from '../telemetry/span.ts';
 import type { CheckPlace } from '../telemetry/span.ts';
 import type { Credential } from '../token/credential.ts';
 import type { TaskToken } from '../token/claims.ts';
-import type { SettledUse } from '../state/settling.ts';
+import type { UnsentUse } from '../state/store.ts';
 import type { TokenUse } from '../token/uses.ts';
 
 /** One use of a token, or a call without a token. It is counted once per check, before the decision. */
@@ -34,8 +34,8 @@ export interface DecidedUse {
   readonly check: DecidedCheck;
   /** The decision of policies and facts, before budgets and the record are considered. */
   readonly byPolicy: Decision;
-  /** What it has taken from its task, where it took something. */
-  readonly taken?: SettledUse;
+  /** What it took from its task, or may have taken. Absent if it took nothing. */
+  readonly taken?: UnsentUse;
   /** Its record, where that was sent with its settlement; and why nobody knows whether both are committed, or `null` where they are. */
   readonly sent?: { readonly record: EncodedRecord; readonly problem: Deny | null };
   /** Milliseconds on the monotonic clock. `beganMs` leaves out the time spent on other checks of the same turn. */

@@ -2,6 +2,7 @@ import type { Answer } from './answer.ts';
 import { traceOf } from './decide-now.ts';
 import type { DecidedUse } from './decide-now.ts';
 import type { CheckServices } from './services.ts';
+import { isDeny } from '../decision/decision.ts';
 import { shownDecision } from '../decide/decided-check.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
 import type { CheckToTrace } from './trace/check-to-trace.ts';
@@ -62,9 +63,18 @@ function observed(services: CheckServices, answered: AnsweredCheck): void {
   const { read, byPolicy, beganMs, gatheredMs, decidedMs } = decided;
   // If the client is gone, the answer is discarded and the proxy's log cannot name it.
   if (!read.asked.call.signal.aborted) outcomes.answered(answer);
+  const { callName = null } = isDeny(read.asked.facts) ? {} : read.asked.facts;
+  const undo = undoOf(services, decided);
+  if (callName !== null || undo !== null)
+    outcomes.decided({ decisionId: check.decisionId, callName, span: decided.use.place, undo });
   const took = { gatherMs: gatheredMs - beganMs, decideMs: decidedMs - gatheredMs, settleMs: answeredMs - decidedMs };
   onChecked({ ...check, decided: shownDecision(byPolicy, digestOf), traceId: answer.traceId, took });
   if (traces?.isAwaited === true) traces.checked(toTrace(services, answered));
+}
+
+/** Gives back what a use took; `null` if it took nothing. A failure leaves it taken. */
+function undoOf({ settling }: CheckServices, { taken }: DecidedUse): (() => void) | null {
+  return taken === undefined || taken.spends.length === 0 ? null : () => void settling.giveBack(taken);
 }
 
 function toTrace({ digestOf }: CheckServices, { decided, check, answer, answeredMs }: AnsweredCheck): CheckToTrace {

@@ -4,6 +4,7 @@ import type { IdentityRules } from '../identity/caller.ts';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { LedgerRecord } from '../ledger/record.ts';
 import type { AwaitedUse } from '../outcome/pending-uses.ts';
+import type { AnsweredCall } from '../outcome/unsent-calls.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
@@ -75,8 +76,8 @@ export interface CheckServices {
   /** Receives each use whose answer the proxy waits for, so that its outcome can be joined. */
   readonly outcomes: {
     answered(use: AwaitedUse): void;
-    /** Runs something once the proxy says that the call of a denied use was not let through. */
-    notLetThrough?(decisionId: string, run: () => void): void;
+    /** Receives each answered check, also if the proxy no longer waits: with what is undone once the proxy says that its call was not sent. */
+    decided(call: AnsweredCall): void;
   };
   /** Receives the spans of checks; `null` where spans are not exported. */
   readonly spans: SpanSink | null;

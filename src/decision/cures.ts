@@ -75,7 +75,7 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
     'For longer than `policies.maxAgeSeconds` the source of the policies could not be read, or has a set that was refused. The log says which.',
   'ledger.unavailable': 'The use could not be recorded, so it is not allowed. The disk may be full.',
   'check.deadline':
-    'Remit did not decide within the time that Envoy gives a check, or Envoy no longer waited; in the first second after a start, or on a machine without processor time. What was decided too late is withdrawn in the record, and its budget is given back once the access log of Envoy says that the call was not let through (not at a sidecar of an authority). The log has it under the decision id. Try again after `retry-after`.',
+    'Remit did not decide within the time that Envoy gives a check, or Envoy no longer waited; in the first second after a start, or on a machine without processor time. What was decided too late is withdrawn in the record, and its budget is given back once the access log of Envoy says that the call was not sent. The log has it under the decision id. Try again after `retry-after`.',
   overloaded:
     'Too many checks at once, messages that hold too much memory together, too many of this agent (`extAuthz.maxChecksPerSecondPerAgent`), or more checks than can be decided in time. `cause` of `remit_server_refusals_total` and of the record `refused` tells them apart: `full`, `agent`, `late`. Try again after `retry-after`.',
   internal: 'A fault of ours. The log has it under the decision id.',

@@ -1,4 +1,5 @@
 import type { ServedCall } from '../outcome/served-call.ts';
+import { callNameOf } from './call-name.ts';
 import { emptyDraft, httpEntry, rounded, type EntryDraft } from './entry-fields.ts';
 import { EntryReader } from './entry-reader.ts';
 import { loggedDecisionFrom } from './logged-decision.ts';
@@ -67,6 +68,7 @@ const callFrom = (draft: EntryDraft, state: ServedCall['state']): ServedCall => 
   host: draft.host,
   path: draft.path,
   requestId: draft.requestId,
+  callName: callNameOf({ seconds: draft.beganS, nanos: draft.beganNanos }, draft),
 });
 
 /** `RequestMethod` by number. */

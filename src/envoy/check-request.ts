@@ -1,5 +1,6 @@
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import { readDelimited, type FieldReaders, fieldReaders, fixed64, varint } from '../protobuf/reader.ts';
+import type { BeganAt } from './call-name.ts';
 import { type DecodedHeader, decodedHeaderFrom } from './decoded-header.ts';
 import { MESSAGE_LIMITS } from './limits.ts';
 import { type DecodedMetadata, type DecodedStruct, type DecodedValue, MCP_NAMESPACES } from './mcp-metadata.ts';
@@ -13,7 +14,7 @@ export interface DecodedCheckRequest {
 
 interface DecodedAttributes {
   readonly source?: DecodedPeer;
-  readonly request?: { readonly http?: DecodedHttpRequest };
+  readonly request?: { readonly time?: Partial<BeganAt>; readonly http?: DecodedHttpRequest };
   readonly metadata_context?: { readonly filter_metadata?: DecodedMetadata };
 }
 
@@ -167,7 +168,13 @@ const http: Target<DecodedHttpRequest> = fieldReaders({
   13: readDelimited(13, (target, reader) => void (target.header_map = reader.message(headerMap, {}))),
 });
 
+const beganAt: Target<Partial<BeganAt>> = fieldReaders({
+  1: varint(1, (target, reader) => void (target.seconds = reader.int64())),
+  2: varint(2, (target, reader) => void (target.nanos = reader.uint32() | 0)),
+});
+
 const request: Target<NonNullable<DecodedAttributes['request']>> = fieldReaders({
+  1: readDelimited(1, (target, reader) => void (target.time = reader.message(beganAt, {}))),
   2: readDelimited(2, (target, reader) => void (target.http = reader.message(http, {}))),
 });
 

@@ -9,6 +9,10 @@ export interface EntryDraft extends LoggedDraft, FlagsDraft {
   /** Seconds of the duration being read. */
   seconds: number;
   nanos: number;
+  beganS: number;
+  beganNanos: number;
+  address: string;
+  port: number;
   sentMs: number | null;
   receivedMs: number | null;
   durationMs: number | null;
@@ -45,6 +49,10 @@ export const emptyDraft = (): EntryDraft => ({
   flags: 0,
   seconds: 0,
   nanos: 0,
+  beganS: 0,
+  beganNanos: 0,
+  address: '',
+  port: 0,
   sentMs: null,
   receivedMs: null,
   durationMs: null,
@@ -116,13 +124,29 @@ const tls: Target = fieldReaders({
   5: readDelimited(5, (draft, reader) => void reader.message(certificate, draft)),
 });
 
+const beganAt: Target = fieldReaders({
+  1: varint(1, (draft, reader) => void (draft.beganS = reader.int64())),
+  2: varint(2, (draft, reader) => void (draft.beganNanos = int32Of(reader))),
+});
+
+const socketAddress: Target = fieldReaders({
+  2: readDelimited(2, (draft, reader) => void (draft.address = reader.made(wordAt) ?? '')),
+  3: varint(3, (draft, reader) => void (draft.port = reader.uint32())),
+});
+
+const directAddress: Target = fieldReaders({
+  1: readDelimited(1, (draft, reader) => void reader.message(socketAddress, draft)),
+});
+
 const common: Target = fieldReaders({
   4: readDelimited(4, (draft, reader) => void reader.message(tls, draft)),
+  5: readDelimited(5, (draft, reader) => void reader.message(beganAt, draft)),
   7: readDelimited(7, (draft, reader) => void (draft.sentMs = msOf(draft, reader))),
   10: readDelimited(10, (draft, reader) => void (draft.receivedMs = msOf(draft, reader))),
   15: readDelimited(15, (draft, reader) => void (draft.upstreamCluster = reader.made(wordAt))),
   16: readDelimited(16, (draft, reader) => void reader.message(responseFlags, draft)),
   17: readDelimited(17, (draft, reader) => void reader.message(loggedMetadata, draft)),
+  20: readDelimited(20, (draft, reader) => void reader.message(directAddress, draft)),
   23: readDelimited(23, (draft, reader) => void (draft.durationMs = msOf(draft, reader))),
   24: varint(24, (draft, reader) => void (draft.attempts = reader.uint32())),
   27: varint(27, (draft, reader) => void (draft.isIntermediate = reader.uint32() !== 0)),

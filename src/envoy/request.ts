@@ -4,6 +4,7 @@ import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import type { CheckFacts } from '../check/asked-check.ts';
 import type { PeerFacts } from '../identity/caller.ts';
 import { authorityFrom, methodFrom, targetFrom } from './canonical.ts';
+import { callNameOf } from './call-name.ts';
 import type { DecodedCheckRequest, DecodedHttpRequest } from './check-request.ts';
 import { framingProblem } from './framing.ts';
 import { type HeaderLine, headerLineFrom } from './header-line.ts';
@@ -210,10 +211,14 @@ const traceparentFrom = (text: string | null): string | null =>
     ? text
     : null;
 
-const sourceFrom = (request: DecodedCheckRequest): Pick<CheckFacts, 'sourceAddress' | 'sourcePort'> => {
-  const { address = '', port_value: port = 0 } = request.attributes?.source?.address?.socket_address ?? {};
+const sourceFrom = ({
+  attributes,
+}: DecodedCheckRequest): Pick<CheckFacts, 'sourceAddress' | 'sourcePort' | 'callName'> => {
+  const { address = '', port_value: port = 0 } = attributes?.source?.address?.socket_address ?? {};
   if (isIP(address) === 0) return { sourceAddress: null, sourcePort: null };
-  return { sourceAddress: address, sourcePort: port > 0 && port <= 65_535 ? port : null };
+  const callName = callNameOf(attributes?.request?.time ?? {}, { address, port });
+  const source = { sourceAddress: address, sourcePort: port > 0 && port <= 65_535 ? port : null };
+  return callName === null ? source : { ...source, callName };
 };
 
 const malformed = (detail: string): Deny => deny('request.malformed', detail);

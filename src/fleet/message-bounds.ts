@@ -151,6 +151,7 @@ const messages: Readonly<Record<MessageName, Fields>> = {
   },
   TokenKey: { key: message('TaskKey', 'opens'), jti_digest: text(NAME, 'opens') },
   SettleRequest: { instance: text(64, 'call'), uses: list(MAX_BATCH, each('Use'), 'uses') },
+  GiveBackRequest: { instance: text(64, 'call'), uses: list(MAX_BATCH, each('Use'), 'uses') },
   Use: {
     decision_id: text(36, 'uses'),
     key: message('TaskKey', 'call'),

@@ -253,6 +253,10 @@ export interface SettleReply {
   }[];
 }
 
+export interface GiveBackReply {
+  readonly uses: readonly { readonly problem: string }[];
+}
+
 /** A verified DPoP proof. */
 export interface ProofMessage {
   readonly thumbprint: string;
@@ -279,6 +283,7 @@ export interface AuthorityCalls {
   readonly Follow: readonly [Up, Down];
   readonly Open: readonly [OpenRequest, OpenReply];
   readonly Settle: readonly [SettleRequest, SettleReply];
+  readonly GiveBack: readonly [SettleRequest, GiveBackReply];
   readonly UseProofs: readonly [{ readonly proofs: readonly ProofMessage[] }, { readonly reasons: readonly string[] }];
   readonly Confirm: readonly [OpenRequest, OpenReply];
   readonly Append: readonly [Records, Appended];

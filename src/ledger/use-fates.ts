@@ -10,6 +10,9 @@ export type Fate = (typeof FATES)[number];
 /** The detail by which Envoy marks an answer of the upstream. Any other answer is Envoy's own. */
 export const VIA_UPSTREAM = 'via_upstream';
 
+/** The detail by which Envoy says that a call has no answer of its check. */
+const CHECK_FAILED = 'ext_authz_error';
+
 /** What became of an allowed call, by its outcome. */
 export function fateOf({ details, attempts }: Pick<OutcomeRecord, 'details' | 'attempts'>): Fate {
   if (details === VIA_UPSTREAM) return 'executed';
@@ -37,7 +40,7 @@ type Members = Readonly<Record<string, unknown>>;
 /** Joins allowed uses with their outcomes by decision id, in any order and of any number of logs, in bounded memory. */
 export class UseFates {
   readonly #waiting = new Set<string>();
-  readonly #early = new Map<string, Fate>();
+  readonly #early = new Map<string, Fate | 'withdrawn'>();
   readonly #counts = { allowed: 0, executed: 0, unanswered: 0, 'not-sent': 0, withdrawn: 0 };
 
   /** Takes a record; any but that of a use or an outcome is skipped. */
@@ -71,10 +74,12 @@ export class UseFates {
   }
 
   #ended(decisionId: string, { details, attempts }: Members): void {
-    const fate = fateOf({
+    const ended = {
       details: typeof details === 'string' ? details : '',
       attempts: typeof attempts === 'number' ? attempts : 0,
-    });
+    };
+    // Envoy had refused it by itself. The record that withdraws it may be of any place in the logs.
+    const fate = ended.details === CHECK_FAILED && ended.attempts === 0 ? 'withdrawn' : fateOf(ended);
     if (this.#waiting.delete(decisionId)) this.#counts[fate] += 1;
     else if (this.#early.size < MAX_WAITING) this.#early.set(decisionId, fate);
   }

@@ -1,10 +1,8 @@
-import { LRUCache } from 'lru-cache';
 import type { FindingRecord, LedgerRecord } from '../ledger/record.ts';
 import { fateOf } from '../ledger/use-fates.ts';
 import type { Fate } from '../ledger/use-fates.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
-import { upTo } from '../runtime/up-to.ts';
 import { FindingBudget } from './finding-budget.ts';
 import type { FindingKind } from './finding-budget.ts';
 import { findingLine } from './finding-line.ts';
@@ -12,7 +10,10 @@ import { generalFinding, missingOutcome, outcomeOf } from './outcome.ts';
 import type { OutcomeClass } from './outcome.ts';
 import { PendingUses } from './pending-uses.ts';
 import type { AwaitedUse, PendingLimits } from './pending-uses.ts';
-import type { ServedCall } from './served-call.ts';
+import type { LoggedDecision, ServedCall } from './served-call.ts';
+import { UnsentCalls } from './unsent-calls.ts';
+import type { AnsweredCall } from './unsent-calls.ts';
+import { withdrawalOf } from './withdrawal.ts';
 
 /** Observes each outcome and finding, summarised ones included. */
 export interface OutcomeObserver {
@@ -27,6 +28,7 @@ export interface OutcomeServices {
   readonly ledger: { append(record: LedgerRecord): boolean; readonly queued: number };
   readonly ports: Pick<Ports, 'nowMs' | 'monotonicMs'>;
   readonly after: After;
+  readonly newDecisionId: () => string;
   /** Logs a line for operators. */
   readonly log: (line: string, event: 'finding' | 'outcomes') => void;
   readonly observer?: OutcomeObserver;
@@ -45,7 +47,6 @@ const SWEEP_MS = 1_000;
 /** Half of the ledger's queue; the rest is for uses, which are denied where it is full. */
 const MAX_QUEUED = 2_048;
 const PAUSE_MS = 20;
-const MAX_WITHDRAWN = 10_000;
 /** About half a minute. Then the outcome is dropped, counted and logged. */
 const MAX_TRIES = 1_500;
 
@@ -60,8 +61,7 @@ export class Outcomes {
   readonly #rules: OutcomeRules;
   readonly #pending: PendingUses;
   readonly #budget: FindingBudget;
-  /** What is done once the proxy says that the call of a withdrawn use was not let through, by the id of its denial. */
-  readonly #withdrawn = new LRUCache<string, () => void>(upTo(MAX_WITHDRAWN));
+  readonly #unsent = new UnsentCalls();
   /** `lost`: all logs have disconnected, and that was logged. On the monotonic clock. */
   #log:
     | { readonly state: 'never'; readonly isTold: boolean }
@@ -88,11 +88,11 @@ export class Outcomes {
   }
 
   /**
-   * Notes what to do once the proxy's log says that the call of a denied use was not sent to its upstream, such as giving its budget back. It is
-   * forgotten where the log does not come; beyond 10,000 the oldest is.
+   * Notes what a check took, such as a budget: it is undone once the proxy's log says that the call was not sent to an upstream. It is forgotten
+   * where the log does not come; beyond 10,000 the oldest is.
    */
-  notLetThrough(decisionId: string, run: () => void): void {
-    this.#withdrawn.set(decisionId, run);
+  decided(call: AnsweredCall): void {
+    this.#unsent.answered(call);
   }
 
   /** Records that an access log connected; call the returned function when it disconnects. */
@@ -120,22 +120,30 @@ export class Outcomes {
       if (call.decision !== null) this.#pending.touch(call.decision.id, ports.monotonicMs());
       return null;
     }
-    const use = call.decision === null ? null : this.#pending.take(call.decision.id);
-    this.#undo(call);
-    const outcome = outcomeOf(this.#shownCall(call), use, ports.nowMs());
+    const refused = this.#unsent.refused(call);
+    this.#unsent.ended(call);
+    const decisionId = call.decision?.id ?? refused?.decisionId ?? null;
+    const use = decisionId === null ? null : this.#pending.take(decisionId);
+    const shown = this.#shownCall(call);
+    const isWithdrawn = refused !== null && use?.decision.kind === 'allow';
+    const outcome = outcomeOf(use === null ? shown : { ...shown, decision: decisionOf(use, call) }, use, ports.nowMs());
     if (outcome.class !== null) observer?.onOutcome(outcome.class);
     if (use !== null && outcome.record?.decision === 'allow') observer?.onFate(fateOf(outcome.record));
-    if (outcome.record !== null && !this.#isRecorded(outcome.record))
-      return this.#recordLater(outcome.record, outcome.finding);
-    this.#tell(outcome.finding);
-    return null;
+    const withdrawal = isWithdrawn ? this.#withdrawal(use, shown, refused) : [];
+    return this.#recorded(outcome.record === null ? [] : [...withdrawal, outcome.record], outcome.finding);
   }
 
-  #undo({ decision, attempts }: ServedCall): void {
-    const undo = decision === null ? undefined : this.#withdrawn.get(decision.id);
-    if (decision === null || undo === undefined) return;
-    this.#withdrawn.delete(decision.id);
-    if (attempts === 0) undo();
+  #withdrawal(use: AwaitedUse, call: ServedCall, { span }: AnsweredCall): readonly LedgerRecord[] {
+    const { newDecisionId, ports } = this.#services;
+    return [withdrawalOf(use, call, { decisionId: newDecisionId(), span, nowMs: ports.nowMs() })];
+  }
+
+  /** `null` if all are recorded now; otherwise it resolves once they are. */
+  #recorded(records: readonly LedgerRecord[], finding: FindingRecord | null): Promise<void> | null {
+    const unrecorded = records.findIndex((record) => !this.#isRecorded(record));
+    if (unrecorded >= 0) return this.#recordLater(records.slice(unrecorded), finding);
+    this.#tell(finding);
+    return null;
   }
 
   /** Records the pending summaries. */
@@ -161,8 +169,8 @@ export class Outcomes {
     return (this.#isClosed || ledger.queued < MAX_QUEUED) && ledger.append(record);
   }
 
-  async #recordLater(record: LedgerRecord, finding: FindingRecord | null): Promise<void> {
-    if (!(await this.#isRecordedLater(record))) this.#unrecorded += 1;
+  async #recordLater(records: readonly LedgerRecord[], finding: FindingRecord | null): Promise<void> {
+    for (const record of records) if (!(await this.#isRecordedLater(record))) this.#unrecorded += 1;
     this.#tell(finding);
   }
 
@@ -233,3 +241,14 @@ export class Outcomes {
     this.#unrecorded = 0;
   }
 }
+
+/** The decision of a call, also if the proxy did not hear it. */
+const decisionOf = ({ decisionId, ...use }: AwaitedUse, { decision }: ServedCall): LoggedDecision =>
+  decision ?? {
+    id: decisionId,
+    kind: use.decision.kind,
+    task: use.taskId,
+    agent: use.agent,
+    action: use.action,
+    ledger: null,
+  };

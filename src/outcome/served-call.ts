@@ -42,4 +42,6 @@ export interface ServedCall {
   /** Without the query. */
   readonly path: string;
   readonly requestId: string | null;
+  /** The name by which its check names it too (`envoy/call-name.ts`); `null` if the proxy gives none. */
+  readonly callName: string | null;
 }

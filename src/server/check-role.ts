@@ -80,13 +80,14 @@ export async function startChecks(
   const toldRefusals = new ToldRefusals({ log: (line) => log(line, 'check-failed'), after });
   closers.push(() => toldRefusals.close());
   const shown = (text: string): string => shownText(text, (secret) => parts.digestOf(secret));
-  const told = { ledger: parts.ledger.writer, ports, after, log, observer, shown };
+  const newDecisionId = (): string => uuidV7(ports.nowMs(), ports.randomBytes(UUID_RANDOM_BYTES));
+  const told = { ledger: parts.ledger.writer, ports, after, newDecisionId, log, observer, shown };
   const outcomes = new Outcomes(told, config.outcomes);
   closers.push(() => outcomes.close());
   const traces = new TraceWaits(shown, onFault);
   const refuse = refusalsFrom({
     response,
-    newDecisionId: () => uuidV7(ports.nowMs(), ports.randomBytes(UUID_RANDOM_BYTES)),
+    newDecisionId,
     onRefusal: (cause, reason, { decisionId, isUnderWay }) => {
       if (traces.isAwaited) traces.refused({ cause, reason, decisionId, atMs: ports.nowMs() });
       metrics.serverRefusals.of({ cause }).inc();

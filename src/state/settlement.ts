@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { historyWith } from '../task/history.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';
 import { stateAt, tokenProblem } from '../task/task.ts';
+import type { SettledUse } from './settling.ts';
 import type { ExceededBudget, Spend, SpendProblem } from './spend.ts';
 import type { UseState } from './store.ts';
 
@@ -88,6 +90,17 @@ export function givenBack(spent: UseRows['spent'], spends: readonly Spend[]): Ta
     totals.set(counter, Math.max(0, (totals.get(counter) ?? spent(counter)) - amount));
   }
   return totals;
+}
+
+/**
+ * The name under which it is remembered what a use took, so that it can be given back. For a sidecar a digest of it and of who settled it: a
+ * sidecar names what it gives back, and must not name more than it took, or what another one took. For this process the id of its decision.
+ */
+export function takenName({ decisionId, by, key, spends }: Omit<SettledUse, 'jtiDigest'>): string {
+  if (by === undefined) return decisionId;
+  const taken = spends.map(chargeOf).map(({ counter, amount }) => [counter, amount]);
+  const digest = createHash('sha256').update(JSON.stringify([decisionId, by, key.issuer, key.id, taken]));
+  return `${decisionId} took ${digest.digest('hex')}`;
 }
 
 /** The first budget that has less left than is taken, before it is taken; `null` where all have enough. */

@@ -2,7 +2,7 @@ import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { HistoryEntry } from '../task/history.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
 import type { SettleProblem, Spend } from './spend.ts';
-import type { TaskKey } from './store.ts';
+import type { TaskKey, UnsentUse } from './store.ts';
 
 /**
  * A use that takes something from its task: budget, the single use of its token, or a new history entry. At a sidecar also one that must be
@@ -18,6 +18,8 @@ export interface SettledUse {
   readonly entry?: HistoryEntry;
   /** Its record, which goes to the outbox in the same commit: of a use of high risk at a sidecar. */
   readonly record?: EncodedRecord;
+  /** Who decided it: the identity of a sidecar. Absent if this process did. */
+  readonly by?: string;
 }
 
 /**
@@ -30,8 +32,8 @@ export type Settlement = null | SettleProblem | StoreFailure;
 export interface Settling {
   settle(use: SettledUse): Promise<Settlement>;
   /**
-   * Gives back the spends of a settled use whose call was not let through, once; its history entry stays. Gives whether it did. Absent where
-   * the state is another process's: it does not keep what each use took, and must not take a sidecar's word for it.
+   * Gives back the spends of a settled use whose call was not sent, once and within ten minutes; its history entry stays. Gives whether it did:
+   * not if nobody settled the same use for the same sidecar, so that no sidecar gives back what another one took, or more than it took itself.
    */
-  giveBack?(use: Pick<SettledUse, 'decisionId' | 'key' | 'spends'>): Promise<boolean | StoreFailure>;
+  giveBack(use: UnsentUse): Promise<boolean | StoreFailure>;
 }

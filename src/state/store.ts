@@ -104,6 +104,15 @@ export interface Pruned {
   readonly isMore: boolean;
 }
 
+/** A settled use whose call was not sent to its upstream, as it was settled (`SettledUse`). */
+export interface UnsentUse {
+  readonly decisionId: string;
+  readonly key: TaskKey;
+  readonly jtiDigest: string;
+  readonly spends: readonly Spend[];
+  readonly by?: string;
+}
+
 /** Result of an event: `task` is the state after it; `changed` whether this call changed it. */
 export interface TaskEnd {
   readonly task: Task;
@@ -284,7 +293,7 @@ export interface Store extends StoreReader {
     entry?: HistoryEntry,
   ): null | SpendProblem | StoreFailure;
   /** `Settling.giveBack`: within 10 minutes of the settlement. */
-  giveBack(decisionId: string, key: TaskKey, spends: readonly Spend[]): boolean | StoreFailure;
+  giveBack(use: UnsentUse): boolean | StoreFailure;
   /**
    * Like `spend`, but idempotent by decision id for 10 minutes: a settled decision answers `null` again and takes nothing. A problem takes
    * nothing and is not remembered, so the use may be settled later under the same id. The record, where there is one, goes to the outbox with
@@ -298,6 +307,7 @@ export interface Store extends StoreReader {
       readonly spends: readonly Spend[];
       readonly entry?: HistoryEntry | undefined;
       readonly record?: EncodedRecord | undefined;
+      readonly by?: string | undefined;
     },
   ): null | SettleProblem | StoreFailure;
   /**

@@ -12,12 +12,12 @@ import { amendTask, changeTask } from './family-change.ts';
 import { partProblem } from './part-admission.ts';
 import { changedSince, EXCHANGED, isAsDecided, isSameStop } from './premises.ts';
 import type { Premises } from './premises.ts';
-import { taken, exceededBudget, givenBack } from './settlement.ts';
+import { taken, exceededBudget, givenBack, takenName } from './settlement.ts';
 import type { Taking } from './settlement.ts';
 import { addRecord } from './state-rows.ts';
 import type { StateRows } from './state-rows.ts';
 import type { HandedOn, SettleProblem, SpendProblem } from './spend.ts';
-import type { IssuedToken, TaskEnd, TaskKey } from './store.ts';
+import type { IssuedToken, TaskEnd, TaskKey, UnsentUse } from './store.ts';
 
 // What each write of `Store` decides and changes, within a transaction. Every implementation of the state calls these with its rows.
 
@@ -39,6 +39,8 @@ interface SettledTaking extends Taking {
   readonly key: TaskKey;
   readonly jtiDigest: string;
   readonly record?: EncodedRecord | undefined;
+  /** `SettledUse.by`. */
+  readonly by?: string | undefined;
 }
 
 /** `Store.insertTask`. */
@@ -147,7 +149,7 @@ export function revokeToken(rows: StateRows, jtiDigest: string, { cause, by }: R
 export function settleUse(
   rows: StateRows,
   decisionId: string,
-  { key, jtiDigest, spends, entry, record }: SettledTaking,
+  { key, jtiDigest, spends, entry, record, by }: SettledTaking,
 ): SettleProblem | null {
   if (rows.isSettled(decisionId)) return null;
   const changed = changedBy(rows, { key, jtiDigest }, { spends, entry });
@@ -159,17 +161,21 @@ export function settleUse(
   // A use that changes nothing has nothing to do twice: sent again, it is judged again. So what is remembered is bounded by budgets,
   // histories and records, whatever a sidecar sends.
   if (changed || record !== undefined) rows.setSettled(decisionId);
+  if (changed && by !== undefined && spends.length > 0) rows.setSettled(takenName({ decisionId, by, key, spends }));
   return null;
 }
 
+/** The names by which `giveBackUse` knows what a use took, and whether that was given back. */
+export const namesOfUnsent = (use: UnsentUse): readonly [taken: string, undone: string] => [
+  takenName(use),
+  `${use.decisionId} given back`,
+];
+
 /** `Store.giveBack`. INVARIANT: once, and only what was settled under that id, so that no budget is given back that was not taken. */
-export function giveBackUse(
-  rows: StateRows,
-  decisionId: string,
-  { key, spends }: Pick<SettledTaking, 'key' | 'spends'>,
-): boolean {
-  const undone = `${decisionId} given back`;
-  if (!rows.isSettled(decisionId) || rows.isSettled(undone)) return false;
+export function giveBackUse(rows: StateRows, use: UnsentUse): boolean {
+  const { key, spends } = use;
+  const [taken, undone] = namesOfUnsent(use);
+  if (!rows.isSettled(taken) || rows.isSettled(undone)) return false;
   for (const [counter, left] of givenBack((name) => rows.spent(key, name), spends)) rows.setSpent(key, counter, left);
   rows.setSettled(undone);
   return true;

@@ -43,6 +43,13 @@ const useOf = (n: number) => ({
 
 const spend = (kind: string, name: string, amount: number, limit: number) => ({ kind, name, amount, limit });
 
+/** A use of its own decision, of a task with two calls. */
+const use = (n: number, amount = 1) => ({
+  ...useOf(1),
+  decision_id: `0198c0de-0000-7000-8000-${String(n).padStart(12, '0')}`,
+  spends: [spend('calls', '', amount, 2)],
+});
+
 const secretsOf = (id: number) =>
   Array.from({ length: 1_024 }, (_, n) => ({
     digest: `digest-${n}`,
@@ -134,6 +141,7 @@ describe('a client that no rule admits', () => {
     expect(await stranger.call('Open', open)).toBe('PERMISSION_DENIED');
     expect(await stranger.call('Confirm', open)).toBe('PERMISSION_DENIED');
     expect(await stranger.call('Settle', { instance: 'instance-1', uses: [useOf(1)] })).toBe('PERMISSION_DENIED');
+    expect(await stranger.call('GiveBack', { instance: 'instance-1', uses: [useOf(1)] })).toBe('PERMISSION_DENIED');
     expect(await stranger.call('UseProofs', { proofs: [] })).toBe('PERMISSION_DENIED');
   });
 
@@ -438,6 +446,32 @@ describe('bad input', () => {
       problem: 'exhausted',
       budget: { limit: 3_000, used: 3_000, decimal: true },
     });
+  });
+
+  it('gives back to an identity what it took itself, and no more (issue 37, point 14)', async () => {
+    const { acme, target, declared } = await overTls();
+    const constraints = { max_calls: 2 };
+    const detail = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.create'] };
+    await declared(1, { detailsJson: JSON.stringify([{ ...detail, constraints }]) });
+    const named = async (name: string) =>
+      client(target, tlsWith(await acme.svid(`/ns/prod/sa/tools-${name}`), acme.bundlePem));
+    const [one, two] = [await named('1'), await named('2')];
+    const ask = async (made: RawClient, method: 'Settle' | 'GiveBack', ...uses: readonly ReturnType<typeof use>[]) => {
+      const reply = await made.call(method, { instance: 'instance-1', uses });
+      if (typeof reply === 'string') return reply;
+      return ('uses' in reply ? reply.uses : reply.settled).map(({ problem }) => problem);
+    };
+    expect(await ask(one, 'Settle', use(1), use(2), use(3))).toEqual(['', '', 'exhausted']);
+    expect(await ask(two, 'GiveBack', use(1), use(2))).toEqual(['not-taken', 'not-taken']);
+    expect(await ask(one, 'GiveBack', use(1, 2), { ...use(1), spends: [] }, use(3))).toEqual(
+      Array.from({ length: 3 }, () => 'not-taken'),
+    );
+    expect(await ask(one, 'GiveBack', { ...use(1), decision_id: 'x' })).toBe('INVALID_ARGUMENT');
+    expect(await ask(one, 'GiveBack', { ...use(1), ...tokenOf(9) })).toEqual(['not-taken']);
+    expect(await ask(one, 'Settle', use(4))).toEqual(['exhausted']);
+    expect(await ask(one, 'GiveBack', use(1))).toEqual(['']);
+    expect(await ask(one, 'GiveBack', use(1))).toEqual(['not-taken']);
+    expect(await ask(two, 'Settle', use(5), use(6))).toEqual(['', 'exhausted']);
   });
 
   it('bounds the secrets that one identity reports, and what it says of itself', async () => {

@@ -32,7 +32,7 @@ function switched(first: Engine): Engine & { to: (next: Partial<Engine>) => void
     reportedUses: (digests) => now.reportedUses(digests),
     feedAfter: (position) => now.feedAfter(position),
     beat: () => now.beat(),
-    settling: { settle: (use) => now.settling.settle(use) },
+    settling: { settle: (use) => now.settling.settle(use), giveBack: (use) => now.settling.giveBack(use) },
     keepRecord: (...record) => now.keepRecord(...record),
     to: (next) => {
       now = { ...now, ...next };

@@ -30,7 +30,7 @@ export class RawClient {
   }
 
   /** The answer, or the name of the status. */
-  call<Name extends 'Open' | 'Confirm' | 'Settle' | 'UseProofs'>(
+  call<Name extends 'Open' | 'Confirm' | 'Settle' | 'GiveBack' | 'UseProofs'>(
     name: Name,
     request: AuthorityCalls[Name][0],
   ): Promise<AuthorityCalls[Name][1] | string> {

@@ -79,6 +79,7 @@ function joining(name: string, append: (record: LedgerRecord) => boolean): Conte
         },
       },
       ports: systemPorts,
+      newDecisionId: () => '',
       after: () => () => undefined,
       log: () => undefined,
     },

@@ -16,7 +16,8 @@ import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { Fault } from '../../src/runtime/map-isolated.ts';
 import { Reports } from '../../src/state/reports.ts';
 import { storeFailure } from '../../src/sqlite/store-failure.ts';
-import type { SettledUse, Settling } from '../../src/state/settling.ts';
+import type { AnsweredCall } from '../../src/outcome/unsent-calls.ts';
+import type { SettledUse, Settlement, Settling } from '../../src/state/settling.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
 import type { Store } from '../../src/state/store.ts';
 import type { TaskHistory } from '../../src/task/history.ts';
@@ -124,7 +125,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   transactionToken: null,
   denialDetails: 'verified',
   resourceMetadataUrl: () => null,
-  outcomes: { answered: () => undefined },
+  outcomes: { answered: () => undefined, decided: () => undefined },
   onChecked: () => undefined,
   ...over,
 });
@@ -176,6 +177,7 @@ function gate(): { readonly settling: Settling; readonly open: () => void } {
   const { settling } = directAuthority(store);
   return {
     settling: {
+      ...settling,
       settle: async (use) => {
         await promise;
         return settling.settle(use);
@@ -282,6 +284,7 @@ describe('a check that is decided too late (issue 37, point 14)', () => {
     const told: unknown[] = [];
     const services = servicesWith({
       settling: {
+        ...settling,
         settle: async (one) => {
           const settled = await settling.settle(one);
           stop(signal);
@@ -332,37 +335,50 @@ describe('a check that is decided too late (issue 37, point 14)', () => {
     expect(records).toMatchObject([{ decision: 'deny', reason: 'check.deadline', withdraws: expect.any(String) }]);
   });
 
-  it('gives its budget back once its call is known not to have been let through, and not before', async () => {
-    const undo: (readonly [string, () => void])[] = [];
+  /** Answers one use with a budget, and gives what its call has to undo if it is not sent, and what was given back once that is done. */
+  async function undone(
+    over: (settled: Settlement, signal: Signal) => Settlement,
+  ): Promise<readonly [answer: Answer, calls: readonly AnsweredCall[], given: () => readonly unknown[]]> {
+    const calls: AnsweredCall[] = [];
     const given: unknown[] = [];
     const { settling } = directAuthority(store);
-    const outcomes = {
-      answered: () => undefined,
-      notLetThrough: (id: string, run: () => void) => void undo.push([id, run]),
-    };
-    const stopping = (signal: Signal): Partial<CheckServices> => ({
-      outcomes,
+    const signal: Signal = { aborted: false };
+    const services = servicesWith({
+      outcomes: { answered: () => undefined, decided: (call) => void calls.push(call) },
       settling: {
-        settle: async (one) => {
-          const settled = await settling.settle(one);
-          passed(signal);
-          return settled;
-        },
+        settle: async (one) => over(await settling.settle(one), signal),
         giveBack: async (one) => {
-          given.push(one.spends);
-          return true;
+          given.push(one);
+          return settling.giveBack(one);
         },
       },
     });
-    const signal: Signal = { aborted: false };
     const call = { deadlineMs: Infinity, signal, traceparent: null };
-    const asked = { facts: { peer, call: callOf(uses.read, { max_calls: 3 }), ...quiet }, call };
-    const [answer] = checksWith(servicesWith(stopping(signal))).answers([asked]);
+    const facts = { peer, call: callOf(uses.read, { max_calls: 3 }), ...quiet, callName: '1.2 192.0.2.1 7' };
+    const [answer] = checksWith(services).answers([{ facts, call }]);
     if (answer === undefined || answer instanceof Fault) throw new Error('no answer');
-    await answer;
-    expect([undo.map(([id]) => id), given]).toEqual([[refusedAs], []]);
-    for (const [, run] of undo) run();
-    expect(given).toEqual([[{ kind: 'calls', limit: 3 }]]);
+    const answered = await answer;
+    return [answered, calls, () => given];
+  }
+
+  it.each<[string, (settled: Settlement, signal: Signal) => Settlement, string]>([
+    ['decided too late', (settled, signal) => (passed(signal), settled), refusedAs],
+    ['of which it is unknown whether it counts', () => storeFailure('busy', 'no answer'), ''],
+    ['that was allowed', (settled) => settled, ''],
+  ])('gives the budget of a use back %s, once its call is known not to have been sent', async (_what, over, id) => {
+    const [answer, calls, given] = await undone(over);
+    const decisionId = id === '' ? answer.decisionId : id;
+    expect(calls).toMatchObject([{ decisionId, callName: '1.2 192.0.2.1 7', undo: expect.any(Function) }]);
+    expect(given()).toEqual([]);
+    for (const { undo } of calls) undo?.();
+    expect(given()).toEqual([
+      {
+        decisionId: expect.any(String),
+        key: { issuer, id: task.id },
+        jtiDigest,
+        spends: [{ kind: 'calls', limit: 3 }],
+      },
+    ]);
   });
 
   it('is `check.deadline`, not `overloaded`, where its time was over before it was decided', async () => {
@@ -448,6 +464,7 @@ describe('two concurrent uses of one task', () => {
   it('denies a use whose task ends while its settlement is being written', async () => {
     const { settling } = directAuthority(store);
     const ending: Settling = {
+      ...settling,
       settle: async (use) => {
         const settlement = await settling.settle(use);
         store.applyTaskEvent(task, { kind: 'complete', cause: causeOf('agent.completed', '') }, agent);
@@ -469,6 +486,7 @@ describe('two concurrent uses of one task', () => {
     let others = 0;
     const { settling } = directAuthority(store);
     const crowded: Settling = {
+      ...settling,
       settle: (use) => {
         others += 1;
         const { version } = history();
@@ -535,6 +553,7 @@ describe('checks where the state may lag', () => {
   it('deny a use of high risk under another id where nobody knows whether its record is committed', async () => {
     const { settling: within } = directAuthority(store);
     const settling: Settling = {
+      ...within,
       settle: async (use) => (await within.settle(use), storeFailure('busy', 'no answer')),
     };
     const own: UseRecord[] = [];
@@ -574,7 +593,8 @@ describe('checks where the state may lag', () => {
   });
 
   it('record the denial of a use of high risk that was not settled, and nothing else', async () => {
-    const settling: Settling = { settle: async () => ({ problem: 'exhausted', budget: null }) };
+    const { settling: within } = directAuthority(store);
+    const settling: Settling = { ...within, settle: async () => ({ problem: 'exhausted', budget: null }) };
     const own: UseRecord[] = [];
     const services = servicesWith({ sidecar: SIDECAR, settling, ledger: noting(ledger, own) });
     const { decisionId } = await check(services, 'create');
@@ -588,7 +608,7 @@ describe('checks where the state may lag', () => {
       expect((await check(servicesWith(), use)).decision.kind).toBe('allow');
     const settled: SettledUse[] = [];
     const { settling: within } = directAuthority(store);
-    const settling: Settling = { settle: (use) => (settled.push(use), within.settle(use)) };
+    const settling: Settling = { ...within, settle: (use) => (settled.push(use), within.settle(use)) };
     expect((await check(servicesWith({ settling }), 'create')).decision.kind).toBe('allow');
     expect(settled).toEqual([]);
     const lagging = servicesWith({ settling, sidecar: SIDECAR });
@@ -613,7 +633,7 @@ when { context has task && context.task.labels.contains("other") };`;
       expect((await check(servicesWith(), 'list')).decision.kind).toBe('allow');
       const settled: SettledUse[] = [];
       const { settling: within } = directAuthority(store);
-      const settling: Settling = { settle: (use) => (settled.push(use), within.settle(use)) };
+      const settling: Settling = { ...within, settle: (use) => (settled.push(use), within.settle(use)) };
       const lagging = servicesWith({ settling, sidecar: SIDECAR, policies: () => set });
       expect((await check(lagging, 'list')).decision.kind).toBe('allow');
       expect(settled).toHaveLength(isSettled ? 1 : 0);
@@ -660,7 +680,8 @@ describe('checks of one turn', () => {
   });
 
   it('are denied, recorded as denied, and take nothing where their settlement cannot be written', async () => {
-    const failing: Settling = { settle: async () => storeFailure('full', 'the disk is full') };
+    const { settling } = directAuthority(store);
+    const failing: Settling = { ...settling, settle: async () => storeFailure('full', 'the disk is full') };
     const denied = ['task.state-unavailable', 'task.state-unavailable'];
     expect(await together(servicesWith({ settling: failing }), { max_calls: 2 })).toEqual(denied);
     expect(history().actions).toEqual([]);

@@ -70,6 +70,7 @@ export class Fleet {
    * @param options.database URL of a PostgreSQL; default a state file
    * @param options.issuer more settings of the issuer of each authority
    * @param options.envoyConfig changes the shipped configuration of each Envoy
+   * @param options.checkSocket where each Envoy asks; default the socket of its sidecar
    */
   static async start(
     envoy: string,
@@ -78,10 +79,12 @@ export class Fleet {
       database = null,
       issuer = {},
       envoyConfig = (text) => text,
+      checkSocket = (socket) => socket,
     }: {
       readonly database?: string | null;
       readonly issuer?: Readonly<Record<string, unknown>>;
       readonly envoyConfig?: (text: string) => string;
+      readonly checkSocket?: (socket: string) => string;
     } = {},
   ): Promise<Fleet> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -147,7 +150,7 @@ export class Fleet {
       for (const name of SIDECARS) {
         const addresses = {
           listener: { host: '127.0.0.1', port: 0 },
-          remitSocket: join(folder, `check-${name}.sock`),
+          remitSocket: checkSocket(join(folder, `check-${name}.sock`)),
           payments: payments.address,
           files: files.address,
           collector: null,
@@ -194,6 +197,11 @@ export class Fleet {
     const origin = mustFind(readLog(join(this.folder, `ledger-${name}`), (log) => log.origin));
     const pem = readFileSync(join(this.folder, `ledger-${name}.pem`), 'utf8');
     return noteKeyText(noteKeyOf(origin, createPublicKey(pem)));
+  }
+
+  /** The authorities that were started. */
+  get authorities(): readonly AuthorityName[] {
+    return (['authority', 'second'] as const).filter((name) => this.#running.has(name));
   }
 
   /** Sends a signal to a process. */

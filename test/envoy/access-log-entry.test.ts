@@ -34,6 +34,7 @@ describe('servedCallFrom', () => {
       host: 'files.acme.test',
       path: '/v1/files/a',
       requestId: '6546cbb2-8269-4b3f-9e81-20b1da7b7a4d',
+      callName: '1795541904.878461000 127.0.0.1 4711',
     });
   });
 

@@ -38,6 +38,7 @@ export const entryOf = (
       peer_certificate_properties: { subject_alt_name: [{ uri: 'spiffe://acme.test/planner' }], subject: 'CN=x' },
     },
     start_time: { seconds: 1_795_541_904, nanos: 878_461_000 },
+    downstream_direct_remote_address: { socket_address: { address: '127.0.0.1', port_value: 4711 } },
     time_to_first_upstream_tx_byte: { nanos: 50_543_905 },
     time_to_last_upstream_rx_byte: { seconds: 1, nanos: 52_029_937 },
     upstream_cluster: 'files',

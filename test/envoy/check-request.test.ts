@@ -57,8 +57,8 @@ const asLines = (http: Decoded): Decoded => {
 };
 
 /** The codec reads a 64-bit number as an object. */
-const sizeAsNumber = (http: Decoded): Decoded =>
-  'size' in http ? { ...http, size: Number(String(http['size'])) } : http;
+const asNumber = (name: string, message: Decoded): Decoded =>
+  name in message ? { ...message, [name]: Number(String(message[name])) } : message;
 
 /** The fields that this reader reads, from the codec's result. */
 const whatIsUsed = (message: Decoded): unknown => {
@@ -78,9 +78,12 @@ const whatIsUsed = (message: Decoded): unknown => {
     used['source'] = source;
   }
   if (isRecord(attributes['request'])) {
-    const request = only(attributes['request'], ['http']);
+    const request = only(attributes['request'], ['time', 'http']);
     const names = ['method', 'path', 'host', 'scheme', 'headers', 'header_map', 'size', 'body', 'raw_body'];
-    used['request'] = 'http' in request ? { http: sizeAsNumber(asLines(only(request['http'], names))) } : {};
+    used['request'] = {
+      ...('time' in request ? { time: asNumber('seconds', only(request['time'], ['seconds', 'nanos'])) } : {}),
+      ...('http' in request ? { http: asNumber('size', asLines(only(request['http'], names))) } : {}),
+    };
   }
   if (isRecord(attributes['metadata_context'])) {
     const { filter_metadata: namespaces } = only(attributes['metadata_context'], ['filter_metadata']);

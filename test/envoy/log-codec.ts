@@ -1,3 +1,4 @@
+import { callNameOf } from '../../src/envoy/call-name.ts';
 import { recordText } from '../../src/ledger/record.ts';
 import type { LoggedDecision, ServedCall } from '../../src/outcome/served-call.ts';
 import { envoyAccessLogEntryType } from './protos.ts';
@@ -38,6 +39,10 @@ interface DecodedEntry {
   readonly common_properties?: {
     readonly tls_properties?: {
       readonly peer_certificate_properties?: { readonly subject_alt_name?: readonly { readonly uri?: string }[] };
+    };
+    readonly start_time?: DecodedDuration;
+    readonly downstream_direct_remote_address?: {
+      readonly socket_address?: { readonly address?: string; readonly port_value?: number };
     };
     readonly time_to_first_upstream_tx_byte?: DecodedDuration;
     readonly time_to_last_upstream_rx_byte?: DecodedDuration;
@@ -85,6 +90,7 @@ export function callByCodec(bytes: Buffer): ServedCall | null {
   const state = states.get(common.access_log_type ?? 0);
   const isOld = (common.access_log_type ?? 0) === 0;
   if (state === undefined && !isOld) return null;
+  const from = common.downstream_direct_remote_address?.socket_address ?? {};
   const sentMs = msOf(common.time_to_first_upstream_tx_byte);
   const receivedMs = msOf(common.time_to_last_upstream_rx_byte);
   const methods = ['', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'CONNECT', 'OPTIONS', 'TRACE', 'PATCH'];
@@ -106,6 +112,10 @@ export function callByCodec(bytes: Buffer): ServedCall | null {
     host: recordText(request.authority ?? ''),
     path: recordText((request.path ?? '').split(/[?#]/, 1)[0] ?? ''),
     requestId: word(request.request_id),
+    callName: callNameOf(
+      { seconds: common.start_time?.seconds ?? 0, nanos: common.start_time?.nanos ?? 0 },
+      { address: word(from.address) ?? '', port: from.port_value ?? 0 },
+    ),
   };
 }
 

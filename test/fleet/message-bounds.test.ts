@@ -81,7 +81,16 @@ describe('the bounds of what sidecars send (issue 37, point 7)', () => {
     const protocol = [...sent()].flatMap(([name, fields]) => fields.map((field) => `${name}.${field.name}`));
     expect(bounds.map(([message, field]) => `${message}.${field}`).toSorted()).toEqual(protocol.toSorted());
     expect(requests.toSorted()).toEqual(
-      ['BundleRequest', 'OpenRequest', 'OpenRequest', 'ProofsRequest', 'Records', 'SettleRequest', 'Up'].toSorted(),
+      [
+        'BundleRequest',
+        'GiveBackRequest',
+        'OpenRequest',
+        'OpenRequest',
+        'ProofsRequest',
+        'Records',
+        'SettleRequest',
+        'Up',
+      ].toSorted(),
     );
   });
 

@@ -102,6 +102,7 @@ export async function versionProxy(
     Open: unary('Open'),
     Confirm: unary('Confirm'),
     Settle: unary('Settle'),
+    ...(service['GiveBack'] === undefined ? {} : { GiveBack: unary('GiveBack') }),
     ...(service['Bundle'] === undefined ? {} : { Bundle: parts }),
   });
   const at = `unix:${join(folder, 'proxy.sock')}`;

@@ -27,6 +27,7 @@ const older: OtherVersion = {
   proto: (text) =>
     replaced(text, [
       ['  rpc Bundle(BundleRequest) returns (stream BundlePart);\n', ''],
+      ['  rpc GiveBack(GiveBackRequest) returns (GiveBackReply);\n', ''],
       ['  repeated TokenUses uses = 5;\n', ''],
       ['    Policy policy = 5;\n', ''],
       ['  AllowedUses allowed = 6;\n', ''],
@@ -98,6 +99,9 @@ describe.each<[string, OtherVersion, { readonly isOlder: boolean }]>([
     await until(async () => (await state.settling.settle({ ...use, spends })) === null, { what: 'a use that counts' });
     const again = { ...use, decisionId: '0198c0de-0000-7000-8000-000000000002', spends };
     await until(async () => isExhausted(await state.settling.settle(again)), { what: 'a use too many' });
+    // What an authority of an earlier version has settled stays taken.
+    const given = state.settling.giveBack({ ...use, spends });
+    if (!isOlder) expect(await given).toBe(true);
     expect(must(await state.reports.touchTasks(new Map([[task.id, Date.now()]])))).toBeNull();
     const soFar = { uses: 2, last: null, allowed: bounds };
     expect(await state.reports.writeUses([{ jtiDigest: digestOf(1), ...soFar }])).toBeNull();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { decisionId, heldOutcomes, logged, servedCall, useNumber } from './samples.ts';
+import { answeredCall, decisionId, heldOutcomes, logged, NAME, refusedCall, servedCall, useNumber } from './samples.ts';
 
 describe('Outcomes.served', () => {
   it('joins a call with its use, and trusts the use over the log', async () => {
@@ -47,17 +47,52 @@ describe('Outcomes.served', () => {
     ]);
   });
 
-  it.each([
-    [0, 1],
-    [1, 0],
-  ])('undoes a withdrawn use once, if its call was not sent upstream: %s attempts', async (attempts, times) => {
-    const { outcomes } = heldOutcomes();
+  it('withdraws an allow that crossed the refusal of Envoy, and says that it was not sent', async () => {
+    const { outcomes, records, observed, fates } = heldOutcomes();
     let undone = 0;
-    outcomes.notLetThrough(decisionId(1), () => (undone += 1));
-    outcomes.notLetThrough(decisionId(2), () => (undone += 10));
-    for (let n = 0; n < 2; n += 1)
-      await outcomes.served(servedCall({ decision: logged(1, { kind: 'deny' }), attempts }));
-    expect(undone).toBe(times);
+    outcomes.answered(useNumber(1));
+    outcomes.decided(answeredCall(1, () => (undone += 1)));
+    await outcomes.served(refusedCall());
+    await outcomes.served(refusedCall());
+    expect(records).toMatchObject([
+      {
+        kind: 'use',
+        decision: 'deny',
+        reason: 'check.deadline',
+        decisionId: decisionId(999),
+        withdraws: decisionId(1),
+        task: 'task-1',
+        traceId: 'trace-1',
+        spanId: 'span-1',
+      },
+      {
+        kind: 'outcome',
+        decisionId: decisionId(1),
+        decision: 'allow',
+        known: true,
+        task: 'task-1',
+        attempts: 0,
+        flags: ['UAEX'],
+        details: 'ext_authz_error',
+      },
+    ]);
+    expect([observed, fates, undone]).toEqual([['unanswered', 'unasked'], ['not-sent'], 1]);
+  });
+
+  it('joins a denial that crossed the refusal of Envoy, and withdraws nothing', async () => {
+    const { outcomes, records } = heldOutcomes();
+    outcomes.answered(useNumber(1, 'deny'));
+    outcomes.decided(answeredCall(1, null));
+    await outcomes.served(refusedCall());
+    expect(records).toMatchObject([{ kind: 'outcome', decisionId: decisionId(1), decision: 'deny' }]);
+  });
+
+  it('finds a bypass by the name of a call that was answered', async () => {
+    const { outcomes, found } = heldOutcomes();
+    outcomes.answered(useNumber(1));
+    outcomes.decided(answeredCall(1, () => undefined));
+    await outcomes.served(servedCall({ callName: NAME }));
+    expect(found()).toEqual([['bypass', 1, null]]);
   });
 
   it('shows no credential of an unchecked call', async () => {

@@ -3,6 +3,7 @@ import { Outcomes, type OutcomeRules } from '../../src/outcome/outcomes.ts';
 import type { AwaitedUse } from '../../src/outcome/pending-uses.ts';
 import { shownText } from '../../src/action/static-secret.ts';
 import type { LoggedDecision, ServedCall } from '../../src/outcome/served-call.ts';
+import type { AnsweredCall } from '../../src/outcome/unsent-calls.ts';
 
 /** The decision id with a number. */
 export const decisionId = (n: number): string => `01990000-0000-7000-8000-${String(n).padStart(12, '0')}`;
@@ -46,8 +47,24 @@ export const servedCall = (change: Partial<ServedCall> = {}): ServedCall => ({
   host: 'files.acme.test',
   path: '/v1/files/a',
   requestId: 'r-1',
+  callName: null,
   ...change,
 });
+
+/** The name of a call, which its check and its log have. */
+export const NAME = '1700000000.5 192.0.2.1 4711';
+
+/** What is noted of a check with a number. */
+export const answeredCall = (n: number, undo: (() => void) | null, callName: string | null = NAME): AnsweredCall => ({
+  decisionId: decisionId(n),
+  callName,
+  span: { traceId: `trace-${n}`, spanId: `span-${n}` },
+  undo,
+});
+
+/** A call that Envoy refused, since its check had no answer in time. */
+export const refusedCall = (change: Partial<ServedCall> = {}): ServedCall =>
+  servedCall({ status: 503, details: 'ext_authz_error', flags: ['UAEX'], attempts: 0, callName: NAME, ...change });
 
 /** Outcomes with a clock that the test controls. */
 export function heldOutcomes(rules: Partial<OutcomeRules> = {}) {
@@ -74,6 +91,7 @@ export function heldOutcomes(rules: Partial<OutcomeRules> = {}) {
         timers.push(timer);
         return () => (timers = timers.filter((other) => other !== timer));
       },
+      newDecisionId: () => decisionId(999),
       log: (line) => lines.push(line),
       shown: (text) => shownText(text, (secret) => `digest-of-${secret.length}`),
       observer: {

@@ -64,7 +64,7 @@ export class PostgresPlaces {
 
   /** The value of the call counter of a task. */
   async spent(url: string, taskId: string): Promise<number> {
-    const rows = await this.sql(url, 'SELECT spent FROM remit.budgets WHERE task = $1', [taskId]);
+    const rows = await this.sql(url, 'SELECT spent - given AS spent FROM remit.budgets WHERE task = $1', [taskId]);
     return Number(rows[0]?.['spent'] ?? 0);
   }
 

@@ -6,6 +6,7 @@ import { failureOfPostgres } from './postgres-failure.ts';
 import { connectionOf, primaryOf } from './primary.ts';
 import {
   FLEET_SCHEMA,
+  GIVEN,
   LOST_SCHEMA,
   RECORDS_SCHEMA,
   RELAYS,
@@ -38,6 +39,7 @@ const steps: readonly string[] = [
   KEYS_SCHEMA,
   STOPS,
   RIGHTS_SCHEMA,
+  GIVEN,
 ];
 
 const VERSION_TABLE = `CREATE SCHEMA IF NOT EXISTS ${SCHEMA_NAME};

@@ -80,7 +80,7 @@ interface LockedRows {
 export async function lockedRows(
   client: PoolClient,
   needs: readonly NeededRows[],
-  { taskIn, tokenIn }: RowReader,
+  { taskIn, tokenIn, spentIn }: RowReader,
 ): Promise<LockedRows> {
   const keysOf = (name: 'tasks' | 'families' | 'uses' | 'stopping') => needs.flatMap((need) => need[name] ?? []);
   const textsOf = (name: 'tokens' | 'decisions' | 'used') => [...new Set(needs.flatMap((need) => need[name] ?? []))];
@@ -119,13 +119,7 @@ export async function lockedRows(
     const token = tokenIn(row);
     if (token !== null) rows.loadToken(token);
   }
-  for (const row of found(BUDGETS)) {
-    rows.loadSpent(
-      { issuer: String(row['issuer']), id: String(row['task']) },
-      String(row['name']),
-      Number(row['spent']),
-    );
-  }
+  for (const row of found(BUDGETS)) rows.loadSpent(spentIn(row));
   for (const row of found(HISTORIES)) {
     rows.loadHistory({ issuer: String(row['issuer']), id: String(row['task']) }, historyFrom(row));
   }

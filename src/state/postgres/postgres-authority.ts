@@ -8,7 +8,7 @@ import type { Premises } from '../premises.ts';
 import { namesOf, spendsProblem } from '../settlement.ts';
 import type { SettledUse, Settlement, Settling } from '../settling.ts';
 import { isStorable, notStorable, saidIn, textsOf } from '../stored-text.ts';
-import type { IssuedToken } from '../store.ts';
+import type { IssuedToken, UnsentUse } from '../store.ts';
 import { valuesOf } from '../task-row.ts';
 import {
   addPart,
@@ -17,7 +17,9 @@ import {
   applyEvent,
   changeContext,
   changeRisk,
+  giveBackUse,
   keepRecord,
+  namesOfUnsent,
   revokeToken,
   settleUse,
 } from '../writes.ts';
@@ -125,14 +127,17 @@ export function postgresAuthority({ clocks, lane, nowMs, reads }: PostgresParts)
 }
 
 /** Settles uses: those of 2 ms in one transaction, in call order. */
-export const postgresSettling = (lane: WriteLane): Settling => ({ settle: (use) => settle(lane, use) });
+export const postgresSettling = (lane: WriteLane): Settling => ({
+  settle: (use) => settle(lane, use),
+  giveBack: (use) => giveBack(lane, use),
+});
 
 async function settle(lane: WriteLane, use: SettledUse): Promise<Settlement> {
-  const { decisionId, key, jtiDigest, spends, entry, record } = use;
+  const { decisionId, key, jtiDigest, spends, entry, record, by = '' } = use;
   const problem = spendsProblem(spends);
   if (problem !== null) return storeFailure('refused', problem);
   const texts = entry === undefined ? [] : [entry.action, ...entry.labels];
-  if (![key.issuer, key.id, jtiDigest, decisionId, ...namesOf(spends), ...texts].every(isStorable))
+  if (![key.issuer, key.id, jtiDigest, decisionId, by, ...namesOf(spends), ...texts].every(isStorable))
     return notStorable();
   return lane.run({
     needs: {
@@ -143,6 +148,17 @@ async function settle(lane: WriteLane, use: SettledUse): Promise<Settlement> {
       used: record === undefined ? [] : usedIn([record]),
     },
     write: (rows) => settleUse(rows, decisionId, use),
+  });
+}
+
+async function giveBack(lane: WriteLane, use: UnsentUse): Promise<boolean | StoreFailure> {
+  const { decisionId, key, spends, by = '' } = use;
+  const problem = spendsProblem(spends);
+  if (problem !== null) return storeFailure('refused', problem);
+  if (![key.issuer, key.id, decisionId, by, ...namesOf(spends)].every(isStorable)) return notStorable();
+  return lane.run({
+    needs: { tasks: [key], uses: [key], decisions: namesOfUnsent(use) },
+    write: (rows) => giveBackUse(rows, use),
   });
 }
 

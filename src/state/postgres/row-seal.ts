@@ -1,7 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { taskFrom, valuesOf } from '../task-row.ts';
 import type { TokenOfTask } from '../store.ts';
-import type { RootedTask } from './row-set.ts';
+import type { RootedTask, SpentRow } from './row-set.ts';
 import { tokenFrom } from './rows-read.ts';
 
 type Row = Readonly<Record<string, unknown>>;
@@ -46,6 +46,19 @@ export class RowSeal {
     return this.#isAsWritten(row, this.ofToken(token), `a token of task ${token.taskId}`) ? token : null;
   }
 
+  /** Of what was given back of a budget: a login that raises it would get a right by that. */
+  ofGiven({ key, name, given }: SpentRow): string {
+    return this.#code(['given', key.issuer, key.id, name, given]);
+  }
+
+  /** The counter of a row of `budgets`. What no authority has given back counts as taken. */
+  spentIn(row: Row): SpentRow {
+    const read = spentFrom(row);
+    if (read.given === 0) return read;
+    const what = `what was given back of task ${read.key.id}`;
+    return this.#isAsWritten({ seal: row['given_seal'] }, this.ofGiven(read), what) ? read : { ...read, given: 0 };
+  }
+
   #isAsWritten({ seal }: Row, expected: string, what: string): boolean {
     const [given, code] = [Buffer.from(typeof seal === 'string' ? seal : ''), Buffer.from(expected)];
     const isAsWritten = given.length === code.length && timingSafeEqual(given, code);
@@ -65,14 +78,26 @@ const rootedFrom = (row: Row): RootedTask => ({
   revision: Number(row['revision'] ?? 0),
 });
 
-/** Reads rows of tasks and tokens: `null` for one that is not as an authority wrote it. */
+const spentFrom = (row: Row): SpentRow => ({
+  key: { issuer: String(row['issuer']), id: String(row['task']) },
+  name: String(row['name']),
+  taken: Number(row['spent']),
+  given: Number(row['given']),
+});
+
+/** Reads rows of tasks, tokens and budgets: `null` for one that is not as an authority wrote it. */
 export interface RowReader {
   readonly taskIn: (row: Row) => RootedTask | null;
   readonly tokenIn: (row: Row) => TokenOfTask | null;
+  readonly spentIn: (row: Row) => SpentRow;
 }
 
 /** The reader of a seal; without one, all rows count. */
 export const readerOf = (seal: RowSeal | null): RowReader =>
   seal === null
-    ? { taskIn: rootedFrom, tokenIn: tokenFrom }
-    : { taskIn: (row) => seal.taskIn(row), tokenIn: (row) => seal.tokenIn(row) };
+    ? { taskIn: rootedFrom, tokenIn: tokenFrom, spentIn: spentFrom }
+    : {
+        taskIn: (row) => seal.taskIn(row),
+        tokenIn: (row) => seal.tokenIn(row),
+        spentIn: (row) => seal.spentIn(row),
+      };

@@ -31,6 +31,16 @@ export interface Remembered {
   readonly isNew: boolean;
 }
 
+/** A counter of a budget. Neither number becomes less: what is given back is counted too. */
+export interface SpentRow {
+  readonly key: TaskKey;
+  readonly name: string;
+  /** Everything that was ever taken. */
+  readonly taken: number;
+  /** What of it was given back. */
+  readonly given: number;
+}
+
 /** A change of stops. They are written in order. */
 export type StopChange =
   | { readonly kind: 'add'; readonly stops: readonly StopRow[] }
@@ -48,7 +58,7 @@ class Conflict extends Error {}
 export class RowSet implements StateRows {
   readonly #tasks = new Map<string, RootedTask>();
   readonly #tokens = new Map<string, TokenOfTask>();
-  readonly #spent = new Map<string, { readonly key: TaskKey; readonly name: string; readonly spent: number }>();
+  readonly #spent = new Map<string, SpentRow>();
   readonly #histories = new Map<string, { readonly key: TaskKey; readonly history: TaskHistory }>();
   readonly #settled = new Set<string>();
   readonly #remembered = new Map<string, Remembered>();
@@ -79,8 +89,8 @@ export class RowSet implements StateRows {
     this.#tokens.set(token.jtiDigest, token);
   }
 
-  loadSpent(key: TaskKey, name: string, spent: number): void {
-    this.#spent.set(spentText(key, name), { key, name, spent });
+  loadSpent(row: SpentRow): void {
+    this.#spent.set(spentText(row.key, row.name), row);
   }
 
   loadHistory(key: TaskKey, history: TaskHistory): void {
@@ -179,7 +189,8 @@ export class RowSet implements StateRows {
   }
 
   spent(key: TaskKey, counter: string): number {
-    return this.#spent.get(spentText(key, counter))?.spent ?? 0;
+    const row = this.#spent.get(spentText(key, counter));
+    return row === undefined ? 0 : row.taken - row.given;
   }
 
   isSettled(decisionId: string): boolean {
@@ -214,7 +225,10 @@ export class RowSet implements StateRows {
 
   setSpent(key: TaskKey, counter: string, spent: number): void {
     const text = spentText(key, counter);
-    this.#set(this.#spent, text, { key, name: counter, spent });
+    const { taken, given } = this.#spent.get(text) ?? { taken: 0, given: 0 };
+    const more = spent - (taken - given);
+    const row = more >= 0 ? { taken: taken + more, given } : { taken, given: given - more };
+    this.#set(this.#spent, text, { key, name: counter, ...row });
     this.#mark(this.#changed.spent, text);
   }
 

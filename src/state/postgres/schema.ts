@@ -2,7 +2,7 @@ import { MAX_LEASE_SECONDS } from '../../config/authority.ts';
 import { PARTS_OF_SETTLED } from './settled-parts.ts';
 
 /** The version of the tables. */
-export const SCHEMA_VERSION = 9;
+export const SCHEMA_VERSION = 10;
 
 /** The schema that the tables are in, beside anything else in the database. */
 export const SCHEMA_NAME = 'remit';
@@ -301,4 +301,13 @@ INSERT INTO stops SELECT t.issuer, t.agent, '', a.action, t.id, t.cause, t.creat
   FROM tasks t, json_array_elements(t.details::json) d, json_array_elements_text(d->'actions') a (action)
   WHERE t.state = 'suspended' AND (t.cause LIKE 'operator.%' OR t.cause LIKE 'signal.%' OR t.cause IN ('context.changed', 'binding.violation'))
   ON CONFLICT DO NOTHING;
+`;
+
+/**
+ * Version 10: what was given back of a budget, of calls that Envoy did not send. What was spent still does not become less. A seal
+ * (`row-seal.ts`) keeps who has the login alone from giving something back.
+ */
+export const GIVEN = `
+ALTER TABLE budgets ADD COLUMN given bigint NOT NULL DEFAULT 0, ADD COLUMN given_seal text;
+ALTER TABLE budgets ADD CONSTRAINT budgets_given CHECK (given BETWEEN 0 AND spent);
 `;

@@ -3,7 +3,7 @@ import { MAX_FLOOR_MS } from '../clock-floor.ts';
 import type { TokenOfTask } from '../store.ts';
 import { taskColumns, valuesOf } from '../task-row.ts';
 import type { Statement } from './flight.ts';
-import type { Remembered, RootedTask, RowSet } from './row-set.ts';
+import type { Remembered, RootedTask, RowSet, SpentRow } from './row-set.ts';
 import type { RowSeal } from './row-seal.ts';
 import type { SettledPlace } from './settled-parts.ts';
 import { stopStatements } from './stop-statements.ts';
@@ -17,7 +17,7 @@ const SET_REVOKED = `UPDATE remit.tokens t SET revoked_ms = r.revoked_ms
   FROM json_populate_recordset(NULL::remit.tokens, $1::json) r WHERE t.jti_digest = r.jti_digest`;
 
 const SET_SPENT = `INSERT INTO remit.budgets SELECT * FROM json_populate_recordset(NULL::remit.budgets, $1::json)
-  ON CONFLICT (issuer, task, name) DO UPDATE SET spent = excluded.spent`;
+  ON CONFLICT (issuer, task, name) DO UPDATE SET spent = excluded.spent, given = excluded.given, given_seal = excluded.given_seal`;
 
 const SET_HISTORIES = `INSERT INTO remit.histories SELECT * FROM json_populate_recordset(NULL::remit.histories, $1::json)
   ON CONFLICT (issuer, task) DO UPDATE SET version = excluded.version, actions = excluded.actions, labels = excluded.labels`;
@@ -61,7 +61,7 @@ export function statementsOf(
     [SET_TASKS, tasks.map(taskRow)],
     [insertInto('tokens'), tokens],
     [SET_REVOKED, revoked.map((token) => tokenRow(token, seal))],
-    [SET_SPENT, spent.map(({ key, name, spent: value }) => ({ issuer: key.issuer, task: key.id, name, spent: value }))],
+    [SET_SPENT, spent.map((row) => spentRow(row, seal))],
     [
       SET_HISTORIES,
       histories.map(({ key, history: { version, actions, labels } }) => ({
@@ -102,6 +102,15 @@ const taskRowOf = (rooted: RootedTask, seal: RowSeal | null): object => {
   const columns = Object.fromEntries(taskColumns.map((column, at) => [column, values[at]]));
   return { ...columns, root, revision, seal: seal?.ofTask(rooted) ?? null };
 };
+
+const spentRow = (row: SpentRow, seal: RowSeal | null): object => ({
+  issuer: row.key.issuer,
+  task: row.key.id,
+  name: row.name,
+  spent: row.taken,
+  given: row.given,
+  given_seal: row.given === 0 ? null : (seal?.ofGiven(row) ?? null),
+});
 
 const tokenRow = (token: TokenOfTask, seal: RowSeal | null): object => ({
   seal: seal?.ofToken(token) ?? null,

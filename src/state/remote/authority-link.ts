@@ -70,6 +70,7 @@ export interface CallProblem {
 export class AuthorityLink {
   readonly target: string;
   readonly #client: Client;
+  #isClosed = false;
 
   constructor({ target, tls }: AuthorityPlace) {
     this.target = target;
@@ -94,12 +95,13 @@ export class AuthorityLink {
   }
 
   /** Makes one call. Never rejects. */
-  call<Name extends 'Open' | 'Settle' | 'UseProofs'>(
+  call<Name extends 'Open' | 'Settle' | 'GiveBack' | 'UseProofs'>(
     name: Name,
     request: AuthorityCalls[Name][0],
     timeoutMs: number,
   ): Promise<AuthorityCalls[Name][1] | CallProblem> {
     const { path, requestSerialize, responseDeserialize } = methodOf(name);
+    if (this.#isClosed) return Promise.resolve({ problem: 'the connection is closed' });
     return new Promise((resolve) => {
       const call = this.#client.makeUnaryRequest(
         path,
@@ -190,6 +192,7 @@ export class AuthorityLink {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#client.close();
   }
 }

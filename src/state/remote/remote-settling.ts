@@ -4,11 +4,13 @@ import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { SettledUse, Settlement, Settling } from '../settling.ts';
+import type { UnsentUse } from '../store.ts';
 import type { SettleProblem, Spend } from '../spend.ts';
 import type { AnswerTime } from './answer-time.ts';
 import type { AuthorityLink, CallProblem } from './authority-link.ts';
 import { batchesOf } from './settle-batches.ts';
 import type { SidecarFeed } from './sidecar-feed.ts';
+import { UnsentUses } from './unsent-uses.ts';
 
 /** After this part of the longest wait a second authority is asked too: 80 of 250 ms. A use is idempotent by its decision. */
 const HEDGED = 0.32;
@@ -34,15 +36,21 @@ interface Waiting {
 /** Settles uses at an authority, and has records kept there: the uses of one turn in one request. Without an answer in time the result is unknown. */
 export class RemoteSettling implements Settling {
   readonly #options: RemoteSettlingOptions;
+  readonly #unsent: UnsentUses;
   #queued: Waiting[] = [];
   #waiting = 0;
 
   constructor(options: RemoteSettlingOptions) {
     this.#options = options;
+    this.#unsent = new UnsentUses(options);
   }
 
   settle(use: SettledUse): Promise<Settlement> {
     return this.#enqueue(messageOf(use));
+  }
+
+  giveBack(use: UnsentUse): Promise<boolean | StoreFailure> {
+    return this.#unsent.giveBack(messageOf(use));
   }
 
   /** Has the record of a use without a task committed. A failure leaves it unknown whether it is. */

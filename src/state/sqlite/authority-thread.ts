@@ -82,7 +82,7 @@ export class AuthorityThread implements StateAccess {
     this.states = this.#statesOf(reader);
     this.settling = {
       settle: (use) => this.#settle(use),
-      giveBack: ({ decisionId, key, spends }) => this.#write('giveBack', decisionId, keyOf(key), spends),
+      giveBack: ({ key, ...use }) => this.#write('giveBack', { ...use, key: keyOf(key) }),
     };
     this.authority = this.#authorityOf(reader);
     worker.on('message', (message: AuthorityMessage) => this.#hear(message));
@@ -196,10 +196,10 @@ export class AuthorityThread implements StateAccess {
   }
 
   async #settle({ decisionId, key, record, ...use }: Parameters<Settling['settle']>[0]): Promise<Settlement> {
-    const { jtiDigest, spends, entry } = use;
+    const { jtiDigest, spends, entry, by } = use;
     if (this.reader.isRefused(jtiDigest)) return 'ended';
     const recorded = record === undefined ? undefined : handedOver(record);
-    return this.#write('settle', decisionId, keyOf(key), { jtiDigest, spends, entry, record: recorded });
+    return this.#write('settle', decisionId, keyOf(key), { jtiDigest, spends, entry, record: recorded, by });
   }
 
   #write<N extends WriteName>(name: N, ...input: Parameters<Store[N]>): Promise<ReturnType<Store[N]> | StoreFailure> {

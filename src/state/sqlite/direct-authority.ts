@@ -28,7 +28,7 @@ export function directAuthority(store: Store): StateAccess {
   };
   const settling: Settling = {
     settle: async ({ decisionId, key, ...use }) => store.settle(decisionId, key, use),
-    giveBack: async ({ decisionId, key, spends }) => store.giveBack(decisionId, key, spends),
+    giveBack: async (use) => store.giveBack(use),
   };
   const authority: Authority & Upkeep = {
     clocks: () => store.clocks(),

@@ -33,7 +33,7 @@ import { writeSightings } from './secret-table.ts';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { HandedOn, Spend, SettleProblem, SpendProblem } from '../spend.ts';
-import type { DueSecret, IssuedToken, Pruned, Store, TaskEnd, TaskKey } from '../store.ts';
+import type { DueSecret, IssuedToken, Pruned, Store, TaskEnd, TaskKey, UnsentUse } from '../store.ts';
 import { refusedPremise } from '../premises.ts';
 import type { Premises } from '../premises.ts';
 import { writeUses } from './token-uses-table.ts';
@@ -167,17 +167,17 @@ export class SqliteStore extends SqliteReader implements Store {
   }
 
   settle(decisionId: string, key: TaskKey, use: Parameters<Store['settle']>[2]): null | SettleProblem | StoreFailure {
-    const { jtiDigest, spends, entry, record } = use;
-    return this.#take<SettleProblem>([decisionId], key, use, () =>
-      settleUse(this.#rows, decisionId, { key, jtiDigest, spends, entry, record }),
+    return this.#take<SettleProblem>([decisionId, use.by ?? ''], key, use, () =>
+      settleUse(this.#rows, decisionId, { ...use, key }),
     );
   }
 
-  giveBack(decisionId: string, key: TaskKey, spends: readonly Spend[]): boolean | StoreFailure {
+  giveBack(use: UnsentUse): boolean | StoreFailure {
+    const { decisionId, key, spends, by = '' } = use;
     const problem = spendsProblem(spends);
     if (problem !== null) return storeFailure('refused', problem);
-    return this.connection.write([decisionId, key.issuer, key.id, ...namesOf(spends)], () =>
-      giveBackUse(this.#rows, decisionId, { key, spends }),
+    return this.connection.write([decisionId, key.issuer, key.id, by, ...namesOf(spends)], () =>
+      giveBackUse(this.#rows, use),
     );
   }
 

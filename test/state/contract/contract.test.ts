@@ -144,21 +144,56 @@ describeEach('contract of the state', ({ name, open, place, spent, outbox, settl
     await state.close();
   });
 
-  it('gives back what a use took, once, where the state is of this process', async () => {
+  it('gives back what a use took, once', async () => {
     const { state, file } = await opened();
     const { settling } = state;
-    expect(settling.giveBack === undefined).toBe(name === 'postgres');
     expect(await settling.settle(use('d-1', calls(9, 3)))).toBeNull();
     expect(await settling.settle(use('d-2', calls(9, 2)))).toBeNull();
-    const back = async (id: string, count: number) => settling.giveBack?.(use(id, calls(9, count)));
-    const isOfFile = settling.giveBack !== undefined;
-    expect([await back('d-1', 3), await back('d-1', 3), await back('d-9', 1)]).toEqual(
-      isOfFile ? [true, false, false] : [undefined, undefined, undefined],
-    );
-    expect(await spent(file, key.id)).toBe(isOfFile ? 2 : 5);
+    const back = (id: string, count: number) => settling.giveBack(use(id, calls(9, count)));
+    expect(await Promise.all([back('d-1', 3), back('d-1', 3), back('d-9', 1)])).toEqual([true, false, false]);
+    expect(await back('d-1', 3)).toBe(false);
+    expect(await spent(file, key.id)).toBe(2);
     // The decision stays settled: sent again, it takes nothing.
     expect(await settling.settle(use('d-1', calls(9, 3)))).toBeNull();
-    expect(await spent(file, key.id)).toBe(isOfFile ? 2 : 5);
+    expect(await spent(file, key.id)).toBe(2);
+    await state.close();
+  });
+
+  it('gives back to a sidecar what itself took, and exactly that (issue 37, point 14)', async () => {
+    const { state, file } = await opened();
+    const { settling } = state;
+    const [one, two] = ['spiffe://acme.test/one', 'spiffe://acme.test/two'];
+    const other = { issuer, id: taskNumber(2).id };
+    expect(await settling.settle({ ...use('d-1', calls(9, 3)), by: one })).toBeNull();
+    expect(await settling.settle({ ...use('d-2', calls(9, 2)), by: two })).toBeNull();
+    expect(await settling.settle(use('d-3', calls(9, 1)))).toBeNull();
+    for (const wrong of [
+      { ...use('d-1', calls(9, 3)), by: two },
+      { ...use('d-1', calls(9, 4)), by: one },
+      { ...use('d-1', [...calls(9, 3), ...calls(9, 3)]), by: one },
+      { ...use('d-1', [{ kind: 'amount' as const, name: 'amount', amount: 3, limit: 9 }]), by: one },
+      { ...use('d-1', calls(9, 3)), key: other, by: one },
+      { ...use('d-1 took', calls(9, 3)), by: one },
+      { ...use('d-3', calls(9, 1)), by: one },
+    ])
+      expect([wrong, await settling.giveBack(wrong)]).toEqual([wrong, false]);
+    expect(await spent(file, key.id)).toBe(6);
+    // A limit is the authority's.
+    expect(await settling.giveBack({ ...use('d-1', calls(99, 3)), by: one })).toBe(true);
+    expect(await settling.giveBack({ ...use('d-1', calls(9, 3)), by: one })).toBe(false);
+    expect(await spent(file, key.id)).toBe(3);
+    await state.close();
+  });
+
+  it('gives a use back for ten minutes', async () => {
+    const { state, file } = await opened();
+    const by = 'spiffe://acme.test/one';
+    const id = '0198c0de-0000-7000-8000-000000000000';
+    expect(await state.settling.settle({ ...use(id, calls(9, 3)), by })).toBeNull();
+    nowMs += 1_800_000;
+    await age(file, 3);
+    for (let isMore = true; isMore;) ({ isMore } = must(await state.authority.prune(0)));
+    expect(await state.settling.giveBack({ ...use(id, calls(9, 3)), by })).toBe(false);
     await state.close();
   });
 

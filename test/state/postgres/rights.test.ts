@@ -160,6 +160,29 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(await (await open(url, { stateKey: randomBytes(32) })).authority.taskOf(issuer, key.id)).toBeUndefined();
   });
 
+  it.each([
+    ['counts without a key of the state', false],
+    ['does not count with one, and is named', true],
+  ])('what the login gives back of a budget %s', async (_what, hasKey) => {
+    const { state, attack, forged } = await opened(hasKey ? randomBytes(32) : null);
+    const use = (n: number, count = 1) => ({
+      decisionId: `d-${n}`,
+      key,
+      jtiDigest: 'digest-1',
+      spends: [{ kind: 'calls', limit: 3, count }] as const,
+    });
+    expect(await state.settling.settle(use(2, 2))).toBeNull();
+    expect(await state.settling.settle(use(3))).toMatchObject({ problem: 'exhausted' });
+    // What an authority gives back counts, and stays.
+    expect(await state.settling.giveBack(use(2, 2))).toBe(true);
+    expect(await state.settling.settle(use(4, 2))).toBeNull();
+    expect(await attack('UPDATE remit.budgets SET given = given + 1')).toBe('1 rows');
+    const settled = await state.settling.settle(use(5));
+    expect(settled).toEqual(hasKey ? expect.objectContaining({ problem: 'exhausted' }) : null);
+    expect(forged).toEqual(hasKey ? [`what was given back of task ${key.id}`] : []);
+    expect(await attack('UPDATE remit.budgets SET given = spent + 1')).toContain('budgets_given');
+  });
+
   it('with a key of the state: no earlier row is put back', async () => {
     const { state, attack } = await opened(randomBytes(32));
     expect(await attack('CREATE TEMP TABLE earlier AS SELECT * FROM remit.tasks')).toBe('1 rows');
