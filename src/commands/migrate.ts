@@ -2,6 +2,7 @@ import { postgresTargetFrom } from '../config/postgres-url.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { stateKeyFrom } from '../server/state-key.ts';
 import { migratePostgres } from '../state/postgres/migrate.ts';
 import type { Migrated } from '../state/postgres/migrate.ts';
 import { EXIT } from './command.ts';
@@ -15,6 +16,7 @@ usage: remit migrate --state URL [OPTION ...]
 
   --state URL     the database, with the role that owns the tables: postgres://OWNER@HOST[:PORT][,HOST ...]/DATABASE?passwordfile=/FILE
   --grant ROLE    the role of the authorities, which gets what serving takes: rows of these tables, and no DDL
+  --seal FILE     seal the tasks and tokens that have no seal, by the key of \`authority.stateKey\`; stop all authorities before
   --forget-fleet  free the database for a fleet of another issuer or trust domain
   --json          print what was done, as JSON
 
@@ -24,6 +26,9 @@ PostgreSQL, and a state file migrates itself.
 
 A database belongs to the fleet whose authority first started on it. Authorities with another \`issuer.url\`, or with none of its trust
 domains, refuse it, until \`--forget-fleet\` lets the next one claim it.
+
+With \`authority.stateKey\` a task or token without a seal is not there. \`--seal\` keeps those of before: whatever their rows say counts from then on, so
+look at them first. Then start each authority with the key: one without it writes rows that have no seal.
 
 TLS is on and verified; options of the URL: \`sslrootcert\`, \`sslcert\` and \`sslkey\`, \`passwordfile\`, \`sslmode=disable\`, and \`host=/FOLDER\` for
 a socket. A password in the URL is refused.
@@ -50,24 +55,28 @@ async function migrated(args: readonly string[]): Promise<(Migrated & { readonly
     {
       state: { type: 'string' },
       grant: { type: 'string' },
+      seal: { type: 'string' },
       'forget-fleet': { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
     },
     0,
   );
   if (typeof options === 'string') return refusal(options);
-  const { 'forget-fleet': forgetsFleet, grant = null, json, state } = options.values;
+  const { 'forget-fleet': forgetsFleet, grant = null, json, seal, state } = options.values;
   if (state === undefined) return refusal('--state is required: the URL of the database');
   const target = postgresTargetFrom(state);
   if (isProblem(target)) return refusal(`--state ${target.problem}`);
-  const done = await migratePostgres(target, { grant, forgetsFleet, randomBytes: systemPorts.randomBytes });
+  const sealKey = seal === undefined ? null : stateKeyFrom(seal);
+  if (isProblem(sealKey)) return refusal(sealKey.problem);
+  const done = await migratePostgres(target, { grant, forgetsFleet, sealKey, randomBytes: systemPorts.randomBytes });
   if (isStoreFailure(done)) return refusal(done.detail, EXIT.no);
   return { ...done, isJson: json };
 }
 
-function say({ out }: CommandIo, { isJson, from, granted, to }: Migrated & { readonly isJson: boolean }): void {
-  if (isJson) return out(JSON.stringify({ from, to, granted }));
+function say({ out }: CommandIo, { isJson, from, granted, sealed, to }: Migrated & { readonly isJson: boolean }): void {
+  if (isJson) return out(JSON.stringify({ from, to, granted, sealed }));
   const what = from === 0 ? `made the tables of version ${to}` : `migrated from version ${from} to ${to}`;
   out(from === to ? `the tables have version ${to} already` : what);
+  if (sealed !== null) out(`sealed ${sealed.tasks} tasks and ${sealed.tokens} tokens that had no seal`);
   if (granted !== null) out(`granted to \`${granted}\`: what serving takes`);
 }

@@ -18,6 +18,8 @@ import {
 } from './schema.ts';
 import { KEYS_SCHEMA } from './keys-schema.ts';
 import { RIGHTS_SCHEMA } from './rights-schema.ts';
+import { sealRows } from './seal-rows.ts';
+import type { SealedRows } from './seal-rows.ts';
 import { PARTS_OF_SETTLED } from './settled-parts.ts';
 
 /** A migration that was done, or that there was none to do. */
@@ -26,6 +28,8 @@ export interface Migrated {
   readonly from: number;
   readonly to: number;
   readonly granted: string | null;
+  /** Rows that got a seal; `null` where none was asked for. */
+  readonly sealed: SealedRows | null;
 }
 
 /** Steps from each version to the next. INVARIANT: a released step does not change. */
@@ -73,6 +77,8 @@ export async function migratePostgres(
     readonly grant: string | null;
     /** Whether the database is free for another fleet. Default no. */
     readonly forgetsFleet?: boolean;
+    /** The key that seals the rows which have no seal; `null`, the default, for none. */
+    readonly sealKey?: Uint8Array | null;
     readonly randomBytes: (length: number) => Uint8Array;
     readonly askMs?: number;
   },
@@ -97,7 +103,7 @@ export async function migratePostgres(
 
 async function made(
   client: Client,
-  { grant, forgetsFleet = false, randomBytes }: Parameters<typeof migratePostgres>[1],
+  { grant, forgetsFleet = false, randomBytes, sealKey = null }: Parameters<typeof migratePostgres>[1],
 ): Promise<Migrated | StoreFailure> {
   const encoding = await client.query("SELECT current_setting('server_encoding') AS encoding");
   const problem = encodingProblem(String(encoding.rows[0]?.encoding));
@@ -113,7 +119,8 @@ async function made(
   ]);
   if (forgetsFleet) await client.query('DELETE FROM fleet');
   if (grant !== null) await client.query(grantsTo(client.escapeIdentifier(grant)));
-  return { from, to: SCHEMA_VERSION, granted: grant };
+  const sealed = sealKey === null ? null : await sealRows(client, sealKey);
+  return { from, to: SCHEMA_VERSION, granted: grant, sealed };
 }
 
 /** The version of the tables; `null` where there are none. */

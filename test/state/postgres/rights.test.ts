@@ -4,13 +4,14 @@ import { Client } from 'pg';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
 import { openPostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../../src/state/postgres/postgres-state.ts';
+import { migratePostgres } from '../../../src/state/postgres/migrate.ts';
 import { connectionOf } from '../../../src/state/postgres/primary.ts';
 import { must, mustFind } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber, tokenNumber } from '../../builders/task.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
-import { PostgresPlaces } from '../../postgres/places.ts';
+import { OWNER, PostgresPlaces } from '../../postgres/places.ts';
 
 const { folder, remove } = scratch();
 const HOUR_MS = 3_600_000;
@@ -194,5 +195,42 @@ describeWith(postgresPart(), 'what the login of the authorities may not do', (bi
     expect(await attack(back)).toBe('a task only moves forward');
     expect(await attack(back.replace('e.revision', 't.revision + 1'))).toBe('1 rows');
     expect(await state.authority.taskOf(issuer, key.id)).toBeUndefined();
+  });
+
+  it('keeps the tasks of before once they are sealed, and takes none that is written later', async () => {
+    const { state, url, attack } = await opened();
+    const later = { createdAtMs: Date.now(), lastUsedMs: Date.now(), deadlineMs: Date.now() + HOUR_MS };
+    for (const number of [2, 3]) {
+      const token = { ...tokenNumber(number), issuedAtMs: Date.now(), expiresAtMs: Date.now() + HOUR_MS };
+      expect(await state.authority.insertTask(taskNumber(number, later), token, [])).toBeNull();
+    }
+    await state.authority.applyTaskEvent({ issuer, id: taskNumber(3).id }, byOperator('cancel'), 'operator');
+    const stateKey = randomBytes(32);
+    // Without that, they count as not there.
+    const none = await open(url, { stateKey });
+    expect(await none.authority.taskOf(issuer, key.id)).toBeUndefined();
+    await none.close();
+    await state.close();
+    const owner = must(postgresTargetFrom(places.url(new URL(url).pathname.slice(1), OWNER)));
+    const done = await migratePostgres(owner, { grant: null, sealKey: stateKey, randomBytes, askMs: 60_000 });
+    expect(done).toMatchObject({ sealed: { tasks: 3, tokens: 3 } });
+    expect(await attack(`UPDATE remit.tasks SET purpose = 'x' WHERE ended_ms IS NOT NULL`)).toContain(
+      'does not change',
+    );
+    const forged: string[] = [];
+    const sealed = await open(url, { stateKey, forged });
+    expect(await sealed.authority.taskOf(issuer, key.id)).toMatchObject({ state: 'active' });
+    expect(await sealed.authority.taskOf(issuer, taskNumber(3).id)).toMatchObject({ state: 'cancelled' });
+    await sealed.authority.applyTaskEvent(key, byOperator('suspend'), 'operator');
+    expect(await sealed.authority.taskOf(issuer, key.id)).toMatchObject({ state: 'suspended' });
+    expect(forged).toEqual([]);
+    const copy = { id: 'task-9', root: 'task-9', seal: null };
+    expect(
+      await attack(
+        `INSERT INTO remit.tasks SELECT (json_populate_record(t, '${JSON.stringify(copy)}')).* FROM remit.tasks t WHERE id = '${key.id}'`,
+      ),
+    ).toBe('1 rows');
+    expect(await sealed.authority.taskOf(issuer, 'task-9')).toBeUndefined();
+    expect(forged).toEqual(['task task-9']);
   });
 });

@@ -1,0 +1,60 @@
+import type { Client } from 'pg';
+import { readerOf, RowSeal } from './row-seal.ts';
+
+/** How many rows were sealed. */
+export interface SealedRows {
+  readonly tasks: number;
+  readonly tokens: number;
+}
+
+/** Rows in one statement. */
+const BATCH = 1_000;
+
+/**
+ * Seals the rows of tasks and tokens that have no seal, as an authority with the key would have written them: whatever they say counts from then
+ * on. In the transaction of `client`, which owns the tables. Other rows stay: those of another key count as not there.
+ */
+export async function sealRows(client: Client, key: Uint8Array): Promise<SealedRows> {
+  const seal = new RowSeal(key, () => undefined);
+  const plain = readerOf(null);
+  // An ended task does not change either, but for its seal.
+  await client.query('LOCK TABLE tasks, tokens; ALTER TABLE tasks DISABLE TRIGGER tasks_end_for_good');
+  const tasks = await sealed(client, 'tasks', (row) => {
+    const task = plain.taskIn(row);
+    return task === null ? null : seal.ofTask(task);
+  });
+  const tokens = await sealed(client, 'tokens', (row) => {
+    const token = plain.tokenIn(row);
+    return token === null ? null : seal.ofToken(token);
+  });
+  await client.query('ALTER TABLE tasks ENABLE TRIGGER tasks_end_for_good');
+  return { tasks, tokens };
+}
+
+/** The columns that name a row, and what else is written with its seal. */
+const TABLES = {
+  tasks: { name: 'id', also: ', revision = coalesce(t.revision, 0)' },
+  tokens: { name: 'jti_digest', also: '' },
+} as const;
+
+type Row = Readonly<Record<string, unknown>>;
+
+async function sealed(
+  client: Client,
+  table: keyof typeof TABLES,
+  sealOf: (row: Row) => string | null,
+): Promise<number> {
+  const { also, name } = TABLES[table];
+  for (let count = 0; ;) {
+    const { rows } = await client.query(`SELECT * FROM ${table} WHERE seal IS NULL LIMIT ${BATCH}`);
+    if (rows.length === 0) return count;
+    const columns = [rows.map(({ issuer }) => issuer), rows.map((row) => row[name]), rows.map(sealOf)];
+    const done = await client.query(
+      `UPDATE ${table} t SET seal = s.seal${also} FROM unnest($1::text[], $2::text[], $3::text[]) AS s (issuer, name, seal)
+         WHERE t.issuer = s.issuer AND t.${name} = s.name`,
+      columns,
+    );
+    if (done.rowCount === 0) throw new Error(`rows of ${table} could not be sealed`);
+    count += rows.length;
+  }
+}
