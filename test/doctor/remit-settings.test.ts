@@ -93,6 +93,18 @@ const FAULTS: readonly SettingFault[] = [
     found: 'error ledger.state-writable',
   },
   {
+    name: 'a database whose rows are not sealed (issue 37, point 11)',
+    sections: {
+      issuer,
+      state: 'postgres://remit_authority@127.0.0.1/remit',
+      authority: {
+        listen: '127.0.0.1:9474',
+        sidecars: { id: 'spiffe://acme.test/ns/tools/sa/tools', audiences: 'https://a.acme.test' },
+      },
+    },
+    found: 'warning ledger.state-unsealed',
+  },
+  {
     name: 'a permit for any agent',
     break: permits('@id("open")\npermit (principal, action == Remit::Action::"payments.read", resource);\n'),
     found: 'warning policy.open-permit',
@@ -129,7 +141,7 @@ function broken({ break: change, sections = {} }: Partial<SettingFault>): string
 }
 
 const SETTINGS =
-  /^(?:issuer\.(?:token-life|port|operator-agent|sidecar-agent|any-sidecar)|identity\.stolen-tokens|platform\.admin-open|policy\.(?:writable|open-permit)|ledger\.state-writable)$/;
+  /^(?:issuer\.(?:token-life|port|operator-agent|sidecar-agent|any-sidecar)|identity\.stolen-tokens|platform\.admin-open|policy\.(?:writable|open-permit)|ledger\.state-(?:writable|unsealed))$/;
 
 async function found(file: string): Promise<readonly string[]> {
   const args = ['--json', '--config', file, '--only', 'issuer,identity,platform,policy,ledger'];
@@ -142,6 +154,16 @@ async function found(file: string): Promise<readonly string[]> {
 const same = (one: string): string => one;
 
 afterAll(remove);
+
+/** Envoy takes ports out of hosts. */
+const stripped = (one: string): string =>
+  one.replace('stat_prefix: agents\n', 'stat_prefix: agents\n                strip_any_host_port: true\n');
+/** An audience with a port. */
+const atPort = (at: string): void => {
+  const file = join(at, 'policies/actions.yaml');
+  const from = 'audience: https://payments.acme.test';
+  writeFileSync(file, readFileSync(file, 'utf8').replace(from, `${from}:8443`));
+};
 
 describe('what the configuration of Remit says', () => {
   it('is nothing to tell where all is well', async () => {
@@ -238,5 +260,11 @@ describe('Envoy and the Remit beside it', () => {
     ])('%s', async (_name, endpoints, expected) => {
       expect(await together({}, (one) => one.replace(OWN, endpoints), asking)).toEqual(expected);
     });
+  });
+
+  it('differ in an audience with a port, if Envoy takes ports out of hosts', async () => {
+    expect(await together({}, same, atPort)).toEqual([]);
+    expect(await together({}, stripped)).toEqual([]);
+    expect(await together({}, stripped, atPort)).toEqual(['warning envoy.fails-calls listener/agents']);
   });
 });

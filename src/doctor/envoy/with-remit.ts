@@ -12,6 +12,7 @@ export function togetherFindings(facts: EnvoyFacts, host: RemitHost | null): rea
   return [
     ...bodyLimits(facts, host),
     ...identityHeaders(facts, host),
+    ...strippedPorts(facts, host),
     ...unserved(facts, host),
     ...splitSessions(facts, host),
   ];
@@ -94,6 +95,38 @@ function firstEndpoints(cluster: unknown): number {
     (one) => (numberAt(one, 'priority') ?? 0) === 0,
   );
   return localities.flatMap((one) => listAt(one, 'lb_endpoints')).length;
+}
+
+const STRIPPING = ['strip_any_host_port', 'strip_matching_host_port'] as const;
+const HTTPS_PORT = '443';
+
+/**
+ * Audiences with a port, or called at one, where Envoy takes the port out of the host before the check: a 401 then names metadata of the audience,
+ * which clients of MCP refuse if they called another port.
+ */
+function strippedPorts({ config, ...facts }: EnvoyFacts, { policies }: RemitHost): readonly Finding[] {
+  return guardedOf({ config, ...facts }).flatMap(({ fields, where }) => {
+    const field = STRIPPING.find((name) => isTrueAt(fields, name));
+    if (field === undefined) return [];
+    const listener = config.listeners.find(({ chains }) => chains.some((chain) => chain.where === where));
+    const listened = /:(\d{1,5})$/.exec(listener?.address ?? '')?.[1] ?? '';
+    return (policies?.audiences ?? []).flatMap((audience): readonly Finding[] => {
+      const port = URL.parse(audience)?.port ?? '';
+      if (port === '' && listened === HTTPS_PORT) return [];
+      return [
+        {
+          code: 'envoy.fails-calls',
+          where,
+          // Without a port in it, clients may call another one in front of this listener.
+          level: port === '' ? 'info' : 'warning',
+          message: `\`${field}\` takes the port out of the host before the check, and the audience \`${audience}\` ${
+            port === '' ? `has none while this listener is at ${listened}` : 'has one'
+          }: a client of MCP that calls another port is told metadata that it refuses, and a tool that compares its host may refuse the call`,
+          fix: "remove it; virtual hosts match any port by `domains: [HOST, 'HOST:*']` or `ignore_port_in_host_matching`",
+        },
+      ];
+    });
+  });
 }
 
 /** Hosts of the catalog that no route of a listener that asks forwards. */

@@ -5,7 +5,15 @@ import { ledger } from './ledger.ts';
 import { policies } from './policies.ts';
 import type { RemitCheck } from './remit-check.ts';
 import { issuer, lease, platform, telemetry, versions } from './roles.ts';
-import { adminAddress, issuerSettings, openPermits, policyAccess, stateAccess, stolenTokens } from './settings.ts';
+import {
+  adminAddress,
+  issuerSettings,
+  openPermits,
+  policyAccess,
+  sealedState,
+  stateAccess,
+  stolenTokens,
+} from './settings.ts';
 import { sockets } from './sockets.ts';
 
 const of = (category: Category, { title, run }: RemitCheck): Check => ({
@@ -26,6 +34,7 @@ export const remitChecks: readonly Check[] = [
   of('policy', openPermits),
   of('ledger', ledger),
   of('ledger', stateAccess),
+  of('ledger', sealedState),
   of('lease', lease),
   of('telemetry', telemetry),
   of('version', versions),

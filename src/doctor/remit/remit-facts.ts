@@ -51,6 +51,8 @@ export interface PolicyFolder {
   readonly openPermits: readonly { readonly policy: string; readonly rule: string }[];
   /** SPIFFE IDs of the agents that policies and entities name. */
   readonly agents: readonly string[];
+  /** Audiences of all servers of the catalog. */
+  readonly audiences: readonly string[];
   /** Hosts of all servers of the catalog. */
   readonly hosts: readonly string[];
   /** Why others can write it, or a file in it; `null` where they cannot. */

@@ -152,6 +152,23 @@ export const stateAccess = check('nobody else can write the state', ({ writableS
       ],
 );
 
+/** Rows of a database count only if an authority wrote them. */
+export const sealedState = check(
+  'the login of the database cannot declare tasks',
+  ({ config: { authority, state } }) =>
+    state.kind !== 'postgres' || authority.stateKey !== null
+      ? []
+      : [
+          {
+            code: 'ledger.state-unsealed',
+            where: 'authority',
+            message:
+              '`authority.stateKey` is missing: who has the login of the database, and nothing else, inserts a task or token that nobody granted, and it counts',
+            fix: 'stop all authorities; `openssl rand -out FILE 64`; `remit migrate --state URL --seal FILE` seals the rows of before; set `authority.stateKey: FILE` at each',
+          },
+        ],
+);
+
 /** No policy permits more than it should. */
 export const openPermits = check('no policy permits any agent, or high risk under any intent', ({ policies }) =>
   (policies?.openPermits ?? []).map(({ policy, rule }) => ({

@@ -185,7 +185,8 @@ export const httpConnectionManager: Message = message(
     message: 'spans have the token of the call',
     fix: 'remove the tag',
   }),
-  harmless('Remit sees the same host', 'strip_any_host_port strip_matching_host_port strip_trailing_host_dot'),
+  judged(['envoy.fails-calls'], 'strip_any_host_port strip_matching_host_port'),
+  harmless('Remit sees the same host', 'strip_trailing_host_dot'),
   harmless(
     'it is an answer, a log line, statistics, or a bound',
     'access_log_flush_interval access_log_options add_proxy_protocol_connection_state add_user_agent always_set_request_id_in_response append_local_overload append_x_forwarded_port codec_type delayed_close_timeout drain_timeout drain_timeout_jitter flush_access_log_on_new_request http1_safe_max_connection_duration max_request_headers_kb proxy_100_continue proxy_status_config record_route_resolution_stats represent_ipv4_remote_address_as_ipv4_mapped_ipv6 request_headers_timeout request_timeout server_header_transformation server_name skip_xff_append stat_prefix stream_flush_timeout via',
