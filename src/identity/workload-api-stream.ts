@@ -46,23 +46,30 @@ export interface StreamListener {
 /** INVARIANT: metadata that the standard requires against server-side request forgery. */
 const SECURITY_METADATA = ['workload.spiffe.io', 'true'] as const;
 
-/**
- * One attempt is one connection, without gRPC's own back-off: the caller schedules retries. An agent that answers no ping is left, long
- * before its SVID expires. Servers of grpc-go permit a ping each five minutes.
- */
-const OPTIONS = {
-  ...CHANNEL,
-  'grpc.keepalive_time_ms': 330_000,
-  'grpc.keepalive_timeout_ms': 20_000,
-  'grpc.max_receive_message_length': MAX_RESPONSE_BYTES,
-} as const;
+/** How an agent that says nothing is found: each ping after so long, and how long it has to answer one. */
+export interface Keepalive {
+  readonly timeMs: number;
+  readonly timeoutMs: number;
+}
+
+/** An agent that answers no ping is left, long before its SVID expires. Servers of grpc-go permit a ping each five minutes. */
+const KEEPALIVE: Keepalive = { timeMs: 330_000, timeoutMs: 20_000 };
 
 /**
  * Opens a stream of X509-SVIDs to a gRPC `target`, over its own connection. The returned function closes both; the listener is
- * not called any more.
+ * not called any more. One attempt is one connection, without gRPC's own back-off: the caller schedules retries.
  */
-export function openX509SvidStream(target: string, listener: StreamListener): () => void {
-  const client = new Client(target, credentials.createInsecure(), OPTIONS);
+export function openX509SvidStream(
+  target: string,
+  listener: StreamListener,
+  { timeMs, timeoutMs }: Keepalive = KEEPALIVE,
+): () => void {
+  const client = new Client(target, credentials.createInsecure(), {
+    ...CHANNEL,
+    'grpc.keepalive_time_ms': timeMs,
+    'grpc.keepalive_timeout_ms': timeoutMs,
+    'grpc.max_receive_message_length': MAX_RESPONSE_BYTES,
+  });
   const metadata = new Metadata();
   metadata.set(...SECURITY_METADATA);
   const { serialize } = requestType;

@@ -3,7 +3,7 @@ import { messageOfFault } from '../runtime/repeatedly.ts';
 import { HeldSvid, type HeldSvidOptions } from './held-svid.ts';
 import type { Svid, SvidRefusal, SvidSource } from './svid.ts';
 import { svidUpdateFrom, type WantedSvid } from './workload-api-response.ts';
-import { openX509SvidStream, type StreamEnd } from './workload-api-stream.ts';
+import { openX509SvidStream, type Keepalive, type StreamEnd } from './workload-api-stream.ts';
 
 /** What a {@link WorkloadApiSource} needs. */
 export interface WorkloadApiOptions extends WantedSvid {
@@ -12,6 +12,8 @@ export interface WorkloadApiOptions extends WantedSvid {
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   /** Runs something once after `delayMs`; the returned function cancels it. */
   readonly after: (delayMs: number, run: () => void) => () => void;
+  /** How an agent that is connected and says nothing is found. Default: a ping each 330 s, which servers of grpc-go permit. */
+  readonly keepalive?: Keepalive;
   /** @see HeldSvidOptions.onProblem */
   readonly onProblem?: HeldSvidOptions['onProblem'];
   /** @see HeldSvidOptions.onRefused */
@@ -78,10 +80,12 @@ export class WorkloadApiSource implements SvidSource {
   #open(): void {
     this.#hasAnswered = false;
     this.#in(ANSWER_MS, () => this.#silent());
-    this.#closeStream = openX509SvidStream(this.#options.target, {
-      onResponse: (response) => this.#take(response),
-      onEnd: (end) => this.#ended(end),
-    });
+    const { keepalive, target } = this.#options;
+    const listener = {
+      onResponse: (response: unknown): void => this.#take(response),
+      onEnd: (end: StreamEnd): void => this.#ended(end),
+    };
+    this.#closeStream = openX509SvidStream(target, listener, keepalive);
   }
 
   #take(response: unknown): void {

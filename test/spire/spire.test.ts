@@ -14,11 +14,12 @@ import { ToolServer } from '../../src/dev/upstream.ts';
 import { firstSvid } from '../../src/identity/first-svid.ts';
 import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
 import { type TrustDomain } from '../../src/identity/spiffe-id.ts';
-import { WorkloadApiSource } from '../../src/identity/workload-api.ts';
+import { WorkloadApiSource, type WorkloadApiOptions } from '../../src/identity/workload-api.ts';
 import { workloadApiTargetFrom } from '../../src/identity/workload-api-address.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { startAllowAll, type AllowAll } from '../dev/allow-all.ts';
+import { FaultProxy } from '../fault-proxy.ts';
 import { both, describeWith, envoyPart, spirePart } from '../parts.ts';
 import { until } from '../until.ts';
 import { Spire } from './spire.ts';
@@ -106,6 +107,33 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
     await until(() => source.current() !== null);
   });
 
+  // Issue 37, point 5.
+  it('leaves a connection on which the agent answers no ping, and follows it over another one', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'remit-spire-'));
+    const socket = join(folder, 'agent.sock');
+    const proxy = await FaultProxy.startAt(socket, spire.workloadSocket);
+    const keepalive = { timeMs: 1_000, timeoutMs: 500 };
+    const problems: (string | null)[] = [];
+    const frozen = sourceAt(spire, planner, {
+      target: `unix://${socket}`,
+      keepalive,
+      onProblem: (problem) => problems.push(problem),
+    });
+    try {
+      const held = must(await firstSvid(frozen, { withinMs: 60_000, after }));
+      // Before the first ping: the agent, as servers of grpc-go, ends a connection that pings so often.
+      proxy.freezeOpen();
+      await until(() => proxy.accepted > 1, { what: 'another connection is made' });
+      expect(problems[0]).toMatch(/^the workload api failed with UNAVAILABLE: /);
+      expect(frozen.current()?.id === held.id).toBe(true);
+      await until(() => frozen.problem() === null, { what: 'the agent is followed again' });
+    } finally {
+      frozen.close();
+      await proxy.close();
+      await rm(folder, { recursive: true });
+    }
+  });
+
   it('keeps the svid while the agent is gone', async () => {
     const held = source.current();
     await spire.stopAgent();
@@ -115,11 +143,18 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
   });
 });
 
-const sourceAt = (spire: Spire, path: string): WorkloadApiSource => {
-  const target = workloadApiTargetFrom(`unix://${spire.workloadSocket}`);
+const sourceAt = (
+  spire: Spire,
+  path: string,
+  {
+    target: address = `unix://${spire.workloadSocket}`,
+    ...options
+  }: Partial<Pick<WorkloadApiOptions, 'keepalive' | 'onProblem' | 'target'>> = {},
+): WorkloadApiSource => {
+  const target = workloadApiTargetFrom(address);
   const id = mustSpiffeId(`spiffe://${spire.trustDomain}${path}`);
   if (typeof target !== 'string') throw new Error('no source of an svid');
-  return new WorkloadApiSource({ target, id, hint: null, ports: systemPorts, after });
+  return new WorkloadApiSource({ target, id, hint: null, ports: systemPorts, after, ...options });
 };
 
 describeWith(
