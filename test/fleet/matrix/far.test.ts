@@ -25,13 +25,13 @@ const [FAR_DATABASE_MS, FAR_AUTHORITY_MS] = [150, 75];
 const BUDGET = 5;
 const MINUTE_MS = 60_000;
 
-/** The state of an authority whose clock is ahead by so much. The caller closes it. */
-const open = async (url: string, aheadMs = 0) =>
+/** The state of an authority whose clock is ahead by what `aheadMs` gives. The caller closes it. */
+const open = async (url: string, aheadMs = () => 0) =>
   must(
     await openPostgresState({
       target: must(postgresTargetFrom(url)),
       durability: 'single',
-      clocks: agreeing(() => Date.now() + aheadMs),
+      clocks: agreeing(() => Date.now() + aheadMs()),
       randomBytes,
       address: '',
       askMs: 60_000,
@@ -90,7 +90,10 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: far away', ([en
 
   it.each([31, 40, 50])(`${titleOf('D-24')}, %i minutes`, async (minutes) => {
     const url = await places.next();
-    const [state, ahead] = [await open(url), await open(url, minutes * MINUTE_MS)];
+    // At the start, the floor of its clock is no later than the clock of the database.
+    let aheadMs = 0;
+    const [state, ahead] = [await open(url), await open(url, () => aheadMs)];
+    aheadMs = minutes * MINUTE_MS;
     const nowMs = Date.now();
     const times = { createdAtMs: nowMs, lastUsedMs: nowMs, deadlineMs: nowMs + 60 * MINUTE_MS };
     await state.authority.insertTask(
