@@ -8,6 +8,7 @@ import type { SidecarStateOptions } from '../../src/state/remote/sidecar-state.t
 import { causeOf } from '../../src/task/cause.ts';
 import { byOperator } from '../builders/task.ts';
 import { scratch } from '../builders/scratch.ts';
+import { FaultProxy } from '../fault-proxy.ts';
 import { until } from '../until.ts';
 import { digestOf, heldSvid, keyOf, serving, svidOf, trustDomain } from './serving.ts';
 import type { Serving } from './serving.ts';
@@ -217,5 +218,27 @@ describe('an authority over mutual TLS', () => {
     expect(two.problem()).toBeNull();
     expect(sidecars()).toBe(2);
     expect(told.problems.filter((problem) => problem !== null)).toEqual([]);
+  });
+
+  // Issue 37, point 13 (c): each handshake was given up after 2 s, so that none of them ever ended.
+  it('is found also where a handshake takes longer than an answer is waited for', async () => {
+    const acme = await trustDomain('acme.test');
+    const own = heldSvid(svidOf(await acme.svid('/remit', { ips: ['127.0.0.1'] }), acme));
+    const { targets } = await authority({
+      listen: [{ kind: 'tcp', host: '127.0.0.1', port: 0 }],
+      svid: own,
+      leaseMs: 15_000,
+    });
+    const proxy = await FaultProxy.start(Number(targets[0]?.split(':')[1]));
+    closers.push(() => proxy.close());
+    // Of the 2 s, the handshake takes two round trips, and the answer one more.
+    proxy.set({ kind: 'delay', ms: 700 });
+    const authorityId = own.current()?.id;
+    if (authorityId === undefined) throw new Error('no svid');
+    const tools = svidOf(await acme.svid('/ns/prod/sa/tools-1'), acme);
+    const { state } = await readySidecar([`127.0.0.1:${proxy.port}`], {
+      placeOf: (target) => ({ target, tls: { svid: tools, authorityId } }),
+    });
+    expect(state.problem()).toBeNull();
   });
 });

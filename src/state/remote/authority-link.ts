@@ -94,6 +94,11 @@ export class AuthorityLink {
     return this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
   }
 
+  /** Whether a connection is being made. */
+  get isConnecting(): boolean {
+    return this.#client.getChannel().getConnectivityState(false) === connectivityState.CONNECTING;
+  }
+
   /** Makes one call. Never rejects. */
   call<Name extends 'Open' | 'Settle' | 'GiveBack' | 'UseProofs'>(
     name: Name,

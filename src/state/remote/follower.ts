@@ -40,6 +40,12 @@ const MAX_DOUBLINGS = 3;
 /** Where cards come and no ping is answered, a stream is given up after so many times as long. */
 const PROGRESS_TIMES = 4;
 
+/** A connection, with the certificate that it was made with. */
+interface KeptLink {
+  readonly link: AuthorityLink;
+  readonly credentials: string;
+}
+
 /** A stream in use. */
 interface Stream {
   readonly link: AuthorityLink;
@@ -60,7 +66,9 @@ interface Stream {
  */
 export class Follower {
   readonly #options: FollowerOptions;
-  readonly #links = new Map<string, { readonly link: AuthorityLink; readonly credentials: string }>();
+  readonly #links = new Map<string, KeptLink>();
+  /** Of some targets, an earlier connection that was still being made when it was given up. */
+  readonly #aside = new Map<string, KeptLink>();
   #stream: Stream | null = null;
   #at = 0;
   #failures = 0;
@@ -111,7 +119,7 @@ export class Follower {
     this.#cancelMove();
     this.#cancelRetry();
     this.#endStream();
-    for (const { link } of this.#links.values()) link.close();
+    for (const { link } of [...this.#links.values(), ...this.#aside.values()]) link.close();
   }
 
   #connect(): void {
@@ -142,7 +150,7 @@ export class Follower {
     const place = this.#options.placeOf(target);
     if (typeof place === 'string') return place;
     const credentials = place.tls === null ? '' : place.tls.svid.certificatePem;
-    const known = this.#links.get(target);
+    const known = this.#standing(target) ?? this.#links.get(target);
     if (known?.credentials === credentials) return known.link;
     if (known !== undefined && known.link !== this.#stream?.link) known.link.close();
     const link = new AuthorityLink(place);
@@ -195,7 +203,25 @@ export class Follower {
   /** An authority said nothing in time. One that cannot be reached has not been asked. */
   #silent(link: AuthorityLink): void {
     if (link.isConnected) this.#silences = Math.min(this.#silences + 1, MAX_DOUBLINGS);
+    const kept = this.#links.get(link.target);
     this.#drop(link);
+    // The handshake of an authority that is slow goes on beside the next one, which goes to where DNS says then: else none of them would end.
+    if (link.isConnecting && kept?.link === link && !this.#aside.has(link.target)) this.#aside.set(link.target, kept);
+  }
+
+  /** The connection that was set aside, once it stands. One that failed is given up. */
+  #standing(target: string): KeptLink | undefined {
+    const aside = this.#aside.get(target);
+    if (aside === undefined || aside.link.isConnecting) return undefined;
+    this.#aside.delete(target);
+    if (!aside.link.isConnected) {
+      aside.link.close();
+      return undefined;
+    }
+    const known = this.#links.get(target);
+    if (known !== undefined && known.link !== this.#stream?.link) known.link.close();
+    this.#links.set(target, aside);
+    return aside;
   }
 
   #failed(problem: string): void {
@@ -217,8 +243,8 @@ export class Follower {
     if (stream === null) return;
     stream.cancel();
     stream.up.end();
-    const isCurrent = [...this.#links.values()].some(({ link }) => link === stream.link);
-    if (!isCurrent) stream.link.close();
+    const kept = [...this.#links.values(), ...this.#aside.values()];
+    if (!kept.some(({ link }) => link === stream.link)) stream.link.close();
   }
 
   /**
