@@ -189,6 +189,11 @@ export interface PolicyRecord {
   readonly isTextKept: boolean;
   /** Hashes of the oldest sets, whose texts are deleted now because all of them are more than fits. */
   readonly textsGivenUp: readonly string[];
+  /**
+   * In the first record of a version that records what it deletes, if there are any: hashes of sets whose texts an earlier version kept and that
+   * were missing by then.
+   */
+  readonly textsMissing?: readonly string[];
 }
 
 /** The source of a policy set: a folder of unsigned files, or a bundle with the keys that signed it. */

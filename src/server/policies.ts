@@ -29,6 +29,7 @@ import { after } from '../runtime/timers.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
 import { Trial } from '../policy-tools/shadow/trial.ts';
+import { formerTextsMissing } from '../ledger/log/former-texts.ts';
 import { forgetPolicies, keepPolicies } from '../ledger/log/kept-policies.ts';
 import type { KeptText } from '../ledger/log/kept-policies.ts';
 import type { Closers } from './closers.ts';
@@ -93,11 +94,14 @@ export async function openPolicies(
   const feed = ofFolder ?? (await feedOf(config, keptIn, { ports, guard, keyFiles, fromAuthority, notes }));
   if (isProblem(feed)) return feed;
   const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
+  let isFirst = true;
   const keepText = async (set: Pick<PolicySet, 'hash' | 'source'>): Promise<KeptText> => {
+    const missing = isFirst ? formerTextsMissing(ledgerFolder) : [];
+    isFirst = false;
     const kept = await keepPolicies(ledgerFolder, set);
-    if (!isProblem(kept)) return kept;
+    if (!isProblem(kept)) return { ...kept, missing };
     log(`policies: the text of set ${set.hash} is not kept beside the ledger: ${kept.problem}`);
-    return { isKept: false, beyond: [] };
+    return { isKept: false, beyond: [], missing };
   };
   const isReady = (): boolean => {
     const set = policies.get();

@@ -34,7 +34,7 @@ export function recordedLoad(
   return async () => {
     const loaded = await load();
     if ('findings' in loaded || loaded.hash === inForce) return loaded;
-    const { isKept, beyond } = await keepText(loaded);
+    const { isKept, beyond, missing = [] } = await keepText(loaded);
     inForce = loaded.hash;
     const isRecorded = ledger.append({
       kind: 'policy',
@@ -47,6 +47,7 @@ export function recordedLoad(
       by,
       isTextKept: isKept,
       textsGivenUp: beyond,
+      ...(missing.length > 0 && { textsMissing: missing }),
     });
     if (isRecorded && beyond.length > 0) void forget(beyond);
     return loaded;

@@ -55,7 +55,7 @@ export function folderVerdict(
     if (verdict.kind === 'broken') return { origin: log.origin, verdict };
     const { prunedBy } = verdict;
     const pruned = log.segments.map((segment) => segment.leaf(prunedBy ?? 0)).find((leaf) => leaf !== undefined);
-    return { origin: log.origin, verdict: damageOf(log, pruned) ?? textProblem(texts, verdict) ?? verdict };
+    return { origin: log.origin, verdict: damageOf(log, pruned) ?? withTexts(texts, verdict) };
   } catch (error) {
     const failure = failureOfSqlite(error);
     if (failure?.code === 'busy') return { problem: failure.detail };
@@ -68,9 +68,13 @@ export function folderVerdict(
 
 const lost = (detail: string, origin = ''): FolderVerdict => ({ origin, verdict: broken('log', null, detail) });
 
-function textProblem(texts: PolicyTextWatch, { anchored, signed }: Sound): Verdict | null {
-  const problem = texts.found(Math.max(anchored?.to ?? 0, signed?.to ?? 0));
-  return problem === null ? null : broken('log', null, problem);
+function withTexts(texts: PolicyTextWatch, verdict: Sound): Verdict {
+  const { anchored, signed, remarks, remarkCount } = verdict;
+  const covered = Math.max(anchored?.to ?? 0, signed?.to ?? 0);
+  const problem = texts.found(covered);
+  if (problem !== null) return broken('log', null, problem);
+  const missing = texts.missingBefore(covered);
+  return missing === null ? verdict : { ...verdict, remarks: [missing, ...remarks], remarkCount: remarkCount + 1 };
 }
 
 /** What is wrong with the files, although their records are intact: their format, their index, or what else they say beside the records. */

@@ -40,6 +40,8 @@ export interface KeptText {
   readonly isKept: boolean;
   /** Hashes of the oldest sets, whose texts are more than fits: a record names them, then `forgetPolicies` deletes them. */
   readonly beyond: readonly string[];
+  /** Hashes of sets whose texts an earlier version kept and that are missing. Default none. */
+  readonly missing?: readonly string[];
 }
 
 /**
