@@ -181,7 +181,7 @@ function shareUse({ sharing }: CheckServices, { use }: DecidedUse, isNewPlace: b
 /** The check with its final decision and without any credential. Span, record, log and answer are made of this alone. */
 function withoutCredential(services: CheckServices, decision: Decision, decided: DecidedUse): DecidedUse {
   const check = shownCheck({ ...decided.check, decision }, services.digestOf);
-  reportFindings(services, check);
+  reportFindings(services, check, decided.read.reading);
   return { ...decided, check };
 }
 

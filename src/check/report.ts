@@ -1,14 +1,21 @@
+import type { Reading } from './read.ts';
 import type { CheckServices } from './services.ts';
+import { taskFactsOf } from './task-facts.ts';
 import { isPresentedByAnother } from '../decide/decided-check.ts';
 import type { DecidedCheck } from '../decide/decided-check.ts';
 import { taskTokenOf } from '../decide/facts.ts';
 import { isDeny } from '../decision/decision.ts';
 import { settleBindingViolation } from '../task/binding-violation.ts';
+import type { BindingViolation } from '../task/binding-violation.ts';
+import { bindingProblem } from '../token/binding.ts';
+import type { TaskToken } from '../token/claims.ts';
+import { isExpired } from '../token/verify.ts';
 
 /** Reports findings of a decided check. No decision waits for these writes or fails with them. */
-export function reportFindings(services: CheckServices, check: DecidedCheck): void {
+export function reportFindings(services: CheckServices, check: DecidedCheck, reading: Reading): void {
   reportSecrets(services, check);
-  reportStolenToken(services, check);
+  const stolen = stolenToken(services, check, reading);
+  if (stolen !== null) reportStolenToken(services, stolen);
 }
 
 /** Updates the inventory of static secrets. Secrets of unknown callers are left out. */
@@ -18,14 +25,27 @@ function reportSecrets({ reports }: CheckServices, { facts: { secrets, caller, a
   reports.seen(secrets.map(({ digest, kind, where, name }) => ({ digest, kind, place: `${where} ${name}`, ...whose })));
 }
 
-/** Reports a verified task token that another workload presents. By default the token is revoked. */
-function reportStolenToken(services: CheckServices, check: DecidedCheck): void {
-  const { facts } = check;
+/** The verified task token of another workload that a call presented, expired ones too: it has leaked, whenever it is shown. */
+function stolenToken(services: CheckServices, check: DecidedCheck, reading: Reading): BindingViolation | null {
+  const { facts, decision } = check;
+  const { caller, nowMs } = facts;
+  if (isDeny(caller) || !isDeny(decision)) return null;
+  const by = { presentedBy: caller.id, nowMs };
   const token = taskTokenOf(facts);
-  const { caller } = facts;
-  if (!isPresentedByAnother(check) || token === null || isDeny(caller)) return;
-  const { issuer, taskId } = token;
-  const violation = { issuer, taskId, issued: facts.issued, presentedBy: caller.id, nowMs: facts.nowMs };
-  const record = settleBindingViolation(services.reports, violation, services.onBindingViolation);
-  if (record !== null) services.ledger.append(record);
+  if (token !== null) return isPresentedByAnother(check) ? { ...by, ...placeOf(token), issued: facts.issued } : null;
+  const { credential, presented } = reading;
+  if (decision.reason !== 'token.expired' || !isDeny(credential) || !isExpired(credential)) return null;
+  const { expired } = credential;
+  const { proof, scheme } = presented;
+  if (isDeny(proof) || expired.clientId === caller.id) return null;
+  if (bindingProblem(expired, { caller, proof, scheme }, services.binding)?.reason !== 'token.binding') return null;
+  return { ...by, ...placeOf(expired), issued: taskFactsOf(services, expired).issued };
+}
+
+const placeOf = ({ issuer, taskId }: TaskToken): Pick<BindingViolation, 'issuer' | 'taskId'> => ({ issuer, taskId });
+
+/** Reports a verified task token that another workload presents. By default the token is revoked. */
+function reportStolenToken({ ledger, onBindingViolation, reports }: CheckServices, stolen: BindingViolation): void {
+  const record = settleBindingViolation(reports, stolen, onBindingViolation);
+  if (record !== null) ledger.append(record);
 }

@@ -7,7 +7,9 @@ import type { SubjectAttributes } from '../task/subject-attributes.ts';
 import type { Task } from '../task/task.ts';
 import { type AuthorizationDetail, authorizationDetailsFrom } from '../token/authorization-details.ts';
 import { claimLimits } from '../token/claim-readers.ts';
+import type { TaskToken } from '../token/claims.ts';
 import type { Confirmation } from '../token/confirmation.ts';
+import { isExpired } from '../token/verify.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { isOAuthError, type OAuthError, oauthError } from './oauth-error.ts';
 import {
@@ -119,11 +121,19 @@ export async function originOf(
   }
   if (asked.type === tokenTypes.idJag) return mistyped();
   const own = ownTokenFrom(asked.token, services);
-  if (isDeny(own)) return unusable(own);
+  if (isDeny(own)) {
+    if (isExpired(own) && isAnothers(own.expired, client))
+      await settleStolenCredential({ token: own.expired }, client.leaf.id, services);
+    return unusable(own);
+  }
   return own.token.clientId === client.leaf.id
     ? exchangedBySelf(own, { request, client }, services)
     : handedOn(own, { request, client }, services);
 }
+
+/** Whether a token was neither issued nor made out to this client: it has leaked, also when it has expired. */
+const isAnothers = ({ clientId, delegate }: TaskToken, { leaf }: Client): boolean =>
+  clientId !== leaf.id && delegate !== leaf.id;
 
 /** The error for a subject token that is unusable, or that could not be verified because of a fault. */
 export const unusable = (cause: Deny): OAuthError =>

@@ -10,7 +10,7 @@ import type { IssuerServices } from './services.ts';
  * client is refused in any case, so a store failure is ignored.
  */
 export async function settleStolenCredential(
-  { token }: OwnToken,
+  { token }: Pick<OwnToken, 'token'>,
   presentedBy: SpiffeId,
   services: IssuerServices,
 ): Promise<void> {

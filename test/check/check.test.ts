@@ -761,6 +761,50 @@ describe('background writes of checks of one turn', () => {
   });
 });
 
+describe('a task token that has expired', () => {
+  const other = taskNumber(2, { ...task, id: '0198f7a2-4b7e-7000-8000-3f6b8e0d1c2b' });
+  const expired = {
+    jti: '0198f7a2-4b7e-7c1d-9a52-3f6b8e0d1c2b',
+    txn: other.id,
+    iat: nowMs / 1000 - 600,
+    exp: nowMs / 1000 - 300,
+  };
+  const thief = 'spiffe://acme.test/other';
+
+  /** What is in the record of its task once it was presented. */
+  const eventsAfter = async (principals: readonly string[]): Promise<readonly unknown[]> => {
+    const token = { ...tokenNumber(2), jtiDigest: jtiDigestOf(expired.jti), expiresAtMs: nowMs - 300_000 };
+    expect(store.insertTask(other, token, [])).toBeNull();
+    const presented = authorized(callOf(uses.list), [['authorization', `Bearer ${mint(key, expired)}`]]);
+    const services = servicesWith();
+    for (const principal of principals) {
+      const [answer] = await answersTo(services, [presented], principal);
+      expect(answer?.decision).toMatchObject({ reason: 'token.expired' });
+    }
+    timers.fire();
+    await ledger.flush();
+    return must(store.recordsOf(other.id, 20))
+      .map(({ bytes }) => JSON.parse(Buffer.from(bytes).toString('utf8')))
+      .filter(({ kind }) => kind === 'event')
+      .map(({ event, by }) => [event, by]);
+  };
+
+  it('is a binding violation of its task where another workload presents it, once (issue 37)', async () => {
+    const events = await eventsAfter([thief, thief]);
+    expect(events).toHaveLength(2);
+    expect(events).toEqual(
+      expect.arrayContaining([
+        ['binding-violation', thief],
+        ['token-revoked', 'remit'],
+      ]),
+    );
+  });
+
+  it('is none where its own agent does', async () => {
+    expect(await eventsAfter([agent])).toEqual([]);
+  });
+});
+
 /** A ledger that writes a record durably while its task is suspended. */
 const suspendedMeanwhile = (writer: UseLedger): UseLedger => ({
   append: (record) => writer.append(record),

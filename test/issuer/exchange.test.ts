@@ -501,6 +501,17 @@ describe('self-exchange of a live task token', () => {
     expect((await bench.exchange(tokenOf(first))).json['error_description']).toMatch(/the token was revoked$/);
   });
 
+  it('records that another workload presents one that has expired (issue 37)', async () => {
+    const first = await bench.token();
+    const now = Math.floor(Date.now() / 1_000);
+    const claims = { ...claimsOf(first), iat: now - 600, exp: now - 300 };
+    const expired = await bench.services.signingKeys.current().sign(claims);
+    const thief = await bench.exchange(expired, {}, bench.reporter);
+    expect(thief.json['error_description']).toMatch(/claim `exp` has passed$/);
+    const violation = expect.objectContaining({ kind: 'event', event: 'binding-violation', by: reporterId });
+    expect(bench.refusals).toContainEqual(violation);
+  });
+
   it('leaves the old token valid until it expires', async () => {
     const first = await bench.token();
     await bench.exchange(tokenOf(first));
