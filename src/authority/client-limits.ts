@@ -7,34 +7,42 @@ const MAX_PEERS = 4_096;
 
 const MIB = 1_024 * 1_024;
 
+interface Rate {
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+/** So many a second, and at once those of four seconds if nothing else is said. */
+const rate = (perSecond: number, burst = 4 * perSecond): Rate => ({ burst, perSecond });
+
 /** A second, of one sidecar. */
 const OF_SIDECAR = {
   /** Tokens opened. */
-  opens: { burst: 8_192, perSecond: 2_048 },
-  pings: { burst: 32, perSecond: 16 },
+  opens: rate(2_048),
+  pings: rate(16, 32),
   /** Messages of its stream. */
-  ups: { burst: 4_096, perSecond: 1_024 },
+  ups: rate(1_024),
   /** Reports with their entries, but for those of the next line. */
-  reports: { burst: 4_096, perSecond: 1_024 },
+  reports: rate(1_024),
   /** Tokens whose uses are reported. */
-  tokenUses: { burst: 8_192, perSecond: 2_048 },
+  tokenUses: rate(2_048),
 } as const;
 
 /** A second, of all sidecars of one identity together. */
 const OF_IDENTITY = {
-  opens: { burst: 32_768, perSecond: 8_192 },
-  ups: { burst: 65_536, perSecond: 32_768 },
-  reports: { burst: 16_384, perSecond: 4_096 },
-  tokenUses: { burst: 16_384, perSecond: 4_096 },
+  opens: rate(8_192),
+  ups: rate(32_768, 65_536),
+  reports: rate(4_096),
+  tokenUses: rate(4_096),
   /** Uses settled: also where there is no stream. */
-  uses: { burst: 16_384, perSecond: 8_192 },
+  uses: rate(8_192, 16_384),
   /** Bytes of the records that come with them. */
-  recordBytes: { burst: 16 * MIB, perSecond: 2 * MIB },
-  proofs: { burst: 16_384, perSecond: 4_096 },
+  recordBytes: rate(2 * MIB, 16 * MIB),
+  proofs: rate(4_096),
   /** Static secrets that were seen. Their list has 10,000 entries, of all identities. */
-  sightings: { burst: 1_024, perSecond: 16 },
+  sightings: rate(16, 1_024),
   /** Tasks that Hello names, and Dropped. */
-  claims: { burst: 524_288, perSecond: 32_768 },
+  claims: rate(32_768, 524_288),
 } as const;
 
 /** Says whether something may be done so often now, and counts it. */
@@ -79,9 +87,7 @@ export class PeerLimits {
     };
   }
 
-  #buckets<Name extends string>(
-    rates: Readonly<Record<Name, { readonly burst: number; readonly perSecond: number }>>,
-  ): Readonly<Record<Name, Allowance>> {
+  #buckets<Name extends string>(rates: Readonly<Record<Name, Rate>>): Readonly<Record<Name, Allowance>> {
     const bucketOf = (name: Name): TokenBucket => new TokenBucket({ ...rates[name], monotonicMs: this.#monotonicMs });
     // The keys of `rates`.
     const names = Object.keys(rates) as Name[];
