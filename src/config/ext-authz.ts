@@ -1,6 +1,6 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { isLoopback } from '../runtime/loopback-host.ts';
-import { integer, oneOf, optional } from '../runtime/fields.ts';
+import { bool, integer, oneOf, optional } from '../runtime/fields.ts';
 import { listed, section } from './fields.ts';
 import { socketKeys } from './socket-access.ts';
 import type { SocketKeys } from './socket-access.ts';
@@ -72,6 +72,11 @@ export interface ExtAuthzConfig extends SocketKeys {
    * 65,536, 1 to 1,048,576.
    */
   readonly maxBodyBytes: number;
+  /**
+   * Whether a start takes the Unix sockets over from a process that serves them, once it is ready itself, so that a new version replaces an old
+   * one without a lost call. Default no: then a socket that is served is in use.
+   */
+  readonly socketTakeOver: boolean;
 }
 
 /** Whether other machines can reach an address, so that checks need TLS there. */
@@ -121,4 +126,5 @@ export const extAuthz = section<ExtAuthzConfig>({
   clockSkewSeconds: optional(integer(0, 60), 5),
   maxBodyBytes: optional(integer(1, 1_048_576), 65_536),
   ...socketKeys('0660'),
+  socketTakeOver: optional(bool, false),
 });

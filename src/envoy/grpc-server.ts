@@ -5,7 +5,7 @@ import type { AnswerableStream, StreamEvents } from '../http2/stream.ts';
 import { type GrpcMethod, GrpcStatus, unread } from './grpc-call.ts';
 import { grpcTimeoutMs } from './grpc-timeout.ts';
 import { Http2Call, refuseHttp } from './http2-call.ts';
-import { restrictSocket, unixSocketProblem } from '../runtime/unix-socket.ts';
+import { moveSocket, pathBeside, restrictSocket, unixPathProblem, unixSocketProblem } from '../runtime/unix-socket.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
 
 /** What a server needs. */
@@ -33,6 +33,8 @@ export interface BindProblem {
  */
 export class GrpcServer {
   readonly #server: Http2Server;
+  /** Each removes a socket that was moved to its path. */
+  readonly #moved: (() => Promise<void>)[] = [];
 
   constructor(methods: ReadonlyMap<string, GrpcMethod>, options: GrpcServerOptions) {
     this.#server = new Http2Server({ ...options, onStream: (stream, head) => routed(stream, { head, methods }) });
@@ -47,6 +49,7 @@ export class GrpcServer {
    */
   async listen(address: string, access: SocketAccess = OWN_GROUP): Promise<string | BindProblem> {
     const path = address.startsWith('unix:') ? address.slice('unix:'.length) : null;
+    if (path !== null && access.takesOver === true) return this.#takeOver(path, access);
     const problem = path === null ? null : await unixSocketProblem(path);
     if (problem !== null) return { problem };
     const bound = await this.#server.listen(path === null ? tcpAddress(address) : { path });
@@ -54,6 +57,21 @@ export class GrpcServer {
     if (path === null) return `${hostOf(address)}:${portOf(bound.server)}`;
     const unrestricted = restrictSocket(path, access);
     return unrestricted === null ? address : { problem: unrestricted };
+  }
+
+  /** Binds beside the path and moves there, whether another process serves it or not. */
+  async #takeOver(path: string, access: SocketAccess): Promise<string | BindProblem> {
+    const beside = pathBeside(path);
+    const problem = (await unixPathProblem(path)) ?? (await unixSocketProblem(beside));
+    if (problem !== null) return { problem };
+    const bound = await this.#server.listen({ path: beside });
+    if ('failure' in bound) return { problem: bindProblem(`unix:${path}`, bound.failure) };
+    const unrestricted = restrictSocket(beside, access);
+    if (unrestricted !== null) return { problem: unrestricted };
+    const remove = await moveSocket(beside, path);
+    if (typeof remove === 'string') return { problem: remove };
+    this.#moved.push(remove);
+    return `unix:${path}`;
   }
 
   /** Sends the pending answers now, instead of at the end of the turn. */
@@ -67,8 +85,9 @@ export class GrpcServer {
   }
 
   /** Graceful stop: refuses new calls, lets open ones finish, and aborts what is left after `graceMs`. Never rejects. */
-  close(graceMs: number): Promise<void> {
-    return this.#server.close(graceMs);
+  async close(graceMs: number): Promise<void> {
+    for (const remove of this.#moved.splice(0)) await remove();
+    await this.#server.close(graceMs);
   }
 }
 

@@ -1,4 +1,5 @@
 import { isLoopback } from '../runtime/loopback-host.ts';
+import { isServed } from '../runtime/unix-socket.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
 import { accessLogMethod, type AccessLogMethod, type AccessLogSink } from './access-log.ts';
 import { messageBudgets } from './byte-budget.ts';
@@ -99,6 +100,8 @@ export class AuthorizationServer {
   readonly #budgets = messageBudgets();
   readonly #refusal: Refuse;
   readonly #inFlight: SharedRoom;
+  /** Sockets that another process serves until this one can decide. */
+  readonly #served: { readonly address: string; readonly access: SocketAccess }[] = [];
   #closing: Promise<void> | null = null;
 
   constructor(handler: CheckHandler, options: ExtAuthzServerOptions) {
@@ -154,7 +157,8 @@ export class AuthorizationServer {
   }
 
   /**
-   * Binds all addresses, or none where one fails.
+   * Binds all addresses, or none where one fails. A socket that is taken over from a process that serves it is bound once this one can decide
+   * (`setServing`).
    *
    * @param addresses `unix:/absolute/path` or `host:port`; port 0 picks a free one
    * @param access who may connect to Unix sockets; default 0660 with the group of this process
@@ -176,6 +180,10 @@ export class AuthorizationServer {
   async #listen(address: string, access?: SocketAccess): Promise<string | BindProblem> {
     const at = address.startsWith('unix:') ? null : tcpAddress(address);
     const { network } = this.#options;
+    if (access?.takesOver === true && at === null && (await isServed(address.slice('unix:'.length)))) {
+      this.#served.push({ address, access });
+      return address;
+    }
     if (at === null || isLoopback(at.host) || network === undefined) return this.#server.listen(address, access);
     const transport = network(this.#parts);
     this.#network.push(transport);
@@ -185,7 +193,17 @@ export class AuthorizationServer {
 
   /** Sets the answer of the health service. Checks are answered either way. */
   setServing(isServing: boolean): void {
-    if (this.#closing === null) this.#health.set(isServing);
+    if (this.#closing !== null) return;
+    this.#health.set(isServing);
+    if (isServing) for (const socket of this.#served.splice(0)) void this.#takeOver(socket);
+  }
+
+  /** Takes a socket over. After a failure it is tried again with the next `setServing`. */
+  async #takeOver(socket: { readonly address: string; readonly access: SocketAccess }): Promise<void> {
+    const outcome = await this.#server.listen(socket.address, socket.access);
+    if (typeof outcome === 'string') return;
+    this.#tellFault(new Error(outcome.problem));
+    this.#served.push(socket);
   }
 
   /**

@@ -1,5 +1,5 @@
 import { chmodSync, chownSync } from 'node:fs';
-import { lstat, stat, unlink } from 'node:fs/promises';
+import { lstat, rename, stat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, isAbsolute } from 'node:path';
 
@@ -14,6 +14,8 @@ export interface SocketAccess {
   readonly mode: number;
   /** The number of that group; `null` for the group of this process. */
   readonly groupId: number | null;
+  /** Whether this process takes the socket over from one that serves it. Default no: then the address is in use. */
+  readonly takesOver?: boolean;
 }
 
 /**
@@ -83,3 +85,29 @@ const probe = (path: string): Promise<string> =>
     socket.once('connect', () => settle('answers'));
     socket.once('error', (error: NodeJS.ErrnoException) => settle(error.code ?? 'unknown error'));
   });
+
+/** Whether a process serves the socket at a path. */
+export const isServed = async (path: string): Promise<boolean> =>
+  (await unixPathProblem(path)) === null && (await probe(path)) === 'answers';
+
+/** The name beside a socket at which its successor is bound before it is moved there. */
+export const pathBeside = (path: string): string => `${path}.next`;
+
+/**
+ * Moves a bound socket to its path. Who connects reaches the former process until then, and this one from then on: nobody finds no socket.
+ *
+ * @returns how to remove it, unless another process has taken it over; or the problem
+ */
+export async function moveSocket(from: string, path: string): Promise<(() => Promise<void>) | string> {
+  try {
+    const { ino } = await lstat(from);
+    await rename(from, path);
+    return async () => {
+      const found = await lstat(path).catch(() => null);
+      if (found?.ino === ino) await unlink(path).catch(() => undefined);
+    };
+  } catch (error) {
+    await unlink(from).catch(() => undefined);
+    return `the socket \`${path}\` cannot be taken over: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`;
+  }
+}

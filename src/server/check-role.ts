@@ -134,7 +134,8 @@ export async function startChecks(
   closers.push(() => server.close(CLOSE_GRACE_MS));
   const access = await socketAccessOf('extAuthz', config.extAuthz);
   if (isStartProblem(access)) return access;
-  const bound = await server.listen(config.extAuthz.listen.map(addressText), access);
+  const takesOver = config.extAuthz.socketTakeOver;
+  const bound = await server.listen(config.extAuthz.listen.map(addressText), { ...access, takesOver });
   return isStartProblem(bound) ? bound : { server, bound, traces: traceSource(traces) };
 }
 
