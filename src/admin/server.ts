@@ -41,7 +41,7 @@ const PRIVATE = { mode: 0o600, groupId: null };
 
 /**
  * Serves liveness, readiness and metrics over plain HTTP, exact paths only: `GET /livez` is 200 while the process responds,
- * `GET /readyz` is 200 when every gate is met, otherwise 503 with one line per unmet gate, `GET /metrics` is for Prometheus,
+ * `GET /readyz` is 200 when every gate is met, otherwise 503 with one line per unmet gate (`?exclude=lease` leaves that gate out), `GET /metrics` is for Prometheus,
  * `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`, `GET /receipts/{root task}` for `remit task`. It exposes no
  * secrets and refuses cross-site requests (`crossSiteProblem`). `GET /trace`, for `remit trace`, tells of single calls: it is answered on the
  * socket, and on a loopback address.
@@ -111,13 +111,15 @@ export class AdminServer {
     const url = request.url ?? '';
     const root = RECEIPT.exec(url)?.[1];
     const isTrace = TRACE.test(url);
-    if (root === undefined && !isTrace && !paths.has(url)) return answer(response, 404, 'not found');
+    const excluded = excludedGates(url);
+    if (root === undefined && !isTrace && excluded === null && !paths.has(url))
+      return answer(response, 404, 'not found');
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.setHeader('allow', 'GET, HEAD');
       return answer(response, 405, 'method not allowed');
     }
-    const unmet = url === '/readyz' ? unmetGates(this.#gates) : [];
-    if (url === '/readyz' || url === '/livez')
+    const unmet = excluded === null ? [] : unmetGates(this.#gates.filter(({ name }) => !excluded.includes(name)));
+    if (excluded !== null || url === '/livez')
       return unmet.length === 0 ? answer(response, 200, 'ok') : answer(response, 503, unmet.join('\n'));
     if (this.#answers === null) return answer(response, 503, 'the process is starting');
     const { scrape, trial, fleet, receipt, traces } = this.#answers;
@@ -170,7 +172,16 @@ const TRACE = /^\/trace(?:\?|$)/;
 /** Receipts that are waited for at once. */
 const MAX_RECEIPTS = 16;
 
-const paths: ReadonlySet<string> = new Set(['/livez', '/readyz', '/metrics', '/policies/trial', '/fleet']);
+/** Readiness, as the API server of Kubernetes writes gates that are not to be asked: `/readyz?exclude=lease`. */
+const READYZ = /^\/readyz(?:\?exclude=([a-z-]{1,32}(?:&exclude=[a-z-]{1,32}){0,15}))?$/;
+
+/** The gates that a request for readiness leaves out; `null` for other requests. A name that this process has no gate of changes nothing. */
+function excludedGates(url: string): readonly string[] | null {
+  const found = READYZ.exec(url);
+  return found === null ? null : (found[1]?.split('&exclude=') ?? []);
+}
+
+const paths: ReadonlySet<string> = new Set(['/livez', '/metrics', '/policies/trial', '/fleet']);
 
 function answerMetrics(response: ServerResponse, { contentType, body }: ReturnType<Scrape>): void {
   response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store' });

@@ -37,6 +37,12 @@ describe('AdminServer', () => {
     expect(unready.status).toBe(503);
     expect(await unready.text()).toBe('policies: not loaded\nstate: not open\n');
 
+    const without = await fetch(`${base}/readyz?exclude=state&exclude=none-of-ours`);
+    expect([without.status, await without.text()]).toEqual([503, 'policies: not loaded\n']);
+    expect((await fetch(`${base}/readyz?exclude=policies&exclude=state`)).status).toBe(200);
+    expect((await fetch(`${base}/readyz?exclude=`)).status).toBe(404);
+    expect((await fetch(`${base}/readyz?exclude=${'&exclude=a'.repeat(17).slice(9)}`)).status).toBe(404);
+
     problems['policies'] = null;
     problems['state'] = null;
     expect((await fetch(`${base}/readyz`)).status).toBe(200);
