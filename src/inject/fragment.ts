@@ -22,6 +22,8 @@ export interface Fragment {
   readonly container: JsonObject;
   /** Its volumes, each named `remit-…`. */
   readonly volumes: readonly JsonObject[];
+  /** The name of a Secret for the registry of the image: a setting, empty for none. */
+  readonly pullSecret: Setting;
   /** All settings, in order, each once. */
   readonly settings: readonly Setting[];
 }
@@ -39,16 +41,21 @@ export const INJECT_LABEL = 'remit.dev/inject';
  * @param image the image instead of the released one of this version
  */
 export function fragmentFrom(yaml: string, { image }: { readonly image?: string | undefined } = {}): Fragment {
-  const { spec } = parse(yaml) as { spec: { initContainers: JsonObject[]; volumes: JsonObject[] } };
+  const { spec } = parse(yaml) as {
+    spec: { initContainers: JsonObject[]; volumes: JsonObject[]; imagePullSecrets: JsonObject[] };
+  };
   const [container] = spec.initContainers;
   if (container?.['name'] !== CONTAINER) throw new Error('the fragment has no container `remit`');
   const { image: name } = container;
   if (typeof name !== 'string') throw new Error('the fragment has no image');
+  const pullSecret = settingOf(spec.imagePullSecrets[0]?.['name']);
+  if (pullSecret === null) throw new Error('the fragment has no pull secret');
   const released = `${name}:${remitVersion().replace(/\+.*/s, '')}`;
   return {
     container: { ...container, image: image ?? released },
     volumes: spec.volumes,
-    settings: settingsIn([container, spec.volumes]),
+    pullSecret,
+    settings: settingsIn([container, spec.volumes, spec.imagePullSecrets]),
   };
 }
 

@@ -13,6 +13,8 @@ import type { Edit } from './splice.ts';
 /** Longest text, in bytes. */
 export const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 const MAX_PROBLEMS = 20;
+/** The lists of a pod that injection changes. */
+const LISTS = ['imagePullSecrets', 'initContainers', 'volumes'] as const;
 
 /** What became of one object. */
 export interface Outcome {
@@ -134,12 +136,22 @@ function injectObject(
     { container: fragment.container, volumes: fragment.volumes },
     ({ annotation, byDefault }) => annotations.get(annotation) ?? byDefault,
   );
-  const problem = [spec.get('initContainers', true), spec.get('volumes', true)].find(
+  const problem = LISTS.map((list) => spec.get(list, true)).find(
     (list) => list !== undefined && !isSeq(list) && !(isScalar(list) && list.value === null),
   );
   if (problem !== undefined)
-    return { at: offsetOf(problem, 0), problem: `\`initContainers\` and \`volumes\` of \`${name}\` must be lists` };
+    return {
+      at: offsetOf(problem, 0),
+      problem: `${LISTS.map((list) => `\`${list}\``).join(', ')} of \`${name}\` must be lists`,
+    };
+  const pullSecret = annotations.get(fragment.pullSecret.annotation) ?? fragment.pullSecret.byDefault;
   const edits = [
+    ...put(spec, {
+      list: 'imagePullSecrets',
+      entries: pullSecret === '' ? [] : [{ name: pullSecret }],
+      document,
+      text,
+    }),
     ...put(spec, { list: 'initContainers', entries: [wanted.container], document, text }),
     ...put(spec, { list: 'volumes', entries: wanted.volumes, document, text }),
   ];
@@ -150,7 +162,7 @@ function injectObject(
 function put(
   spec: YAMLMap,
   at: {
-    readonly list: 'initContainers' | 'volumes';
+    readonly list: (typeof LISTS)[number];
     readonly entries: readonly JsonObject[];
     readonly document: Document;
     readonly text: string;
@@ -160,7 +172,7 @@ function put(
   const found = spec.get(list, true);
   const items = isSeq(found) ? found.items : [];
   // Only for init containers the order counts.
-  const isPlaced = (index: number): boolean => (list === 'volumes' ? index >= 0 : index === 0);
+  const isPlaced = (index: number): boolean => (list === 'initContainers' ? index === 0 : index >= 0);
   const indexOf = (entry: JsonObject): number =>
     items.findIndex((item) => isMap(item) && item.get('name') === entry['name']);
   const changed = entries.filter((entry) => {

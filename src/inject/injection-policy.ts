@@ -17,6 +17,11 @@ const chosen = ({ annotation, byDefault }: Setting): string => {
  * @see https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-policy/
  */
 export function injectionPolicy(fragment: Fragment): string {
+  const secret = 'Object.spec.imagePullSecrets{name: variables.pullSecret}';
+  const [first, next] = [
+    `"/spec/imagePullSecrets", value: [${secret}]`,
+    `"/spec/imagePullSecrets/-", value: ${secret}`,
+  ];
   const operations = [
     'variables.containers.size() == 0 ? [JSONPatch{op: "add", path: "/spec/initContainers", value: []}] : []',
     `variables.containers.indexOf("${CONTAINER}") >= 0 ? [JSONPatch{op: "remove", path: "/spec/initContainers/" + string(variables.containers.indexOf("${CONTAINER}"))}] : []`,
@@ -28,6 +33,7 @@ export function injectionPolicy(fragment: Fragment): string {
       const [op, path] = [`${has} ? "replace" : "add"`, `"/spec/volumes/" + (${has} ? string(${at}) : "-")`];
       return `[JSONPatch{op: ${op}, path: ${path}, value: ${celOf(volume, { type: 'Object.spec.volumes', chosen })}}]`;
     }),
+    `variables.pullSecret == "" || variables.pullSecret in variables.pullSecrets ? [] : variables.pullSecrets.size() == 0 ? [JSONPatch{op: "add", path: ${first}}] : [JSONPatch{op: "add", path: ${next}}]`,
   ];
   return policyDocuments('MutatingAdmissionPolicy', {
     name: 'remit-inject',
@@ -40,6 +46,8 @@ export function injectionPolicy(fragment: Fragment): string {
         { name: 'annotations', expression: 'object.metadata.?annotations.orValue({})' },
         { name: 'containers', expression: 'object.spec.?initContainers.orValue([]).map(c, c.name)' },
         { name: 'volumes', expression: 'object.spec.?volumes.orValue([]).map(v, v.name)' },
+        { name: 'pullSecret', expression: chosen(fragment.pullSecret) },
+        { name: 'pullSecrets', expression: 'object.spec.?imagePullSecrets.orValue([]).map(s, s.name)' },
       ],
       mutations: [
         {

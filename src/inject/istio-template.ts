@@ -29,6 +29,9 @@ export function istioTemplate(fragment: Fragment): string {
     'spec: {}',
     '{{- else }}',
     text.trimEnd(),
+    `{{- with index .ObjectMeta.Annotations ${JSON.stringify(fragment.pullSecret.annotation)} }}`,
+    '  imagePullSecrets: [{ name: {{ printf "%q" . }} }]',
+    '{{- end }}',
     '{{- end }}\n',
   ].join('\n');
   return stringify({ sidecarInjectorWebhook: { templates: { remit: template } } }, { lineWidth: 0 });

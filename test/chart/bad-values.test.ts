@@ -25,6 +25,17 @@ const bad: readonly (readonly [name: string, set: readonly string[], says: RegEx
   ['a shell in a name', ['sidecar.namespaces={a;b}'], /namespaces\/0.*does not match pattern/is],
   ['checks in clear on the network', ['sidecar.listen={0.0.0.0:9470}'], /listen\/0.*does not match pattern/is],
   ['a trust domain with a scheme', ['identity.trustDomain=spiffe://a'], /trustDomain.*does not match pattern/is],
+  ['a scaled SQLite file', ['autoscaling.enabled=true'], /autoscaling\.enabled with a SQLite file.*type=postgres/s],
+  [
+    'fewer than the fewest',
+    [...postgres, 'autoscaling.enabled=true', 'autoscaling.minReplicas=5'],
+    /minReplicas is 5, more than maxReplicas, 4: set maxReplicas higher/,
+  ],
+  [
+    'a folder of the node on OpenShift',
+    ['openshift.enabled=true', 'mode=node', 'node.audiences={https://a}'],
+    /openshift\.enabled with node\.via=socket.*set node\.via=network/s,
+  ],
   ['several authorities on a file', ['replicaCount=3'], /with a SQLite file.*set replicaCount=1, or .*type=postgres/s],
   ['a PostgreSQL without a server', ['authority.database.type=postgres'], /postgres\.hosts is empty: name the servers/],
   [

@@ -78,13 +78,16 @@ describeWith(helmPart(), 'the configuration that the chart renders', ([helm]) =>
     const kinds = [...configs.values()].map(
       (yaml) => mustConfig(yaml, { folder: '/etc/remit', environment }).state.kind,
     );
-    const own = name.startsWith('postgres') ? 'postgres' : 'sqlite';
-    expect(kinds.filter((kind) => kind !== 'authority')).toEqual([own]);
+    const own = name.startsWith('postgres') || name === 'autoscaled' ? 'postgres' : 'sqlite';
+    // That of the authority, and the same once more for the Job that checks it.
+    expect(kinds.filter((kind) => kind !== 'authority')).toEqual([own, own]);
   });
 
   it('has the database of the migration, as the owner of the tables', async () => {
     const objects = objectsOf(await mustTemplate(helm, ['--values', caseFile('postgres')]));
-    const job = JSON.stringify(objects.find(({ kind }) => kind === 'Job')?.spec);
+    const job = JSON.stringify(
+      objects.find(({ kind, metadata }) => kind === 'Job' && metadata.name === 'remit-migration')?.spec,
+    );
     const [, state = ''] = /"args":\["migrate","--state","([^"]+)","--grant","remit_authority"\]/.exec(job) ?? [];
     expect(postgresTargetFrom(state)).toMatchObject({
       hosts: [

@@ -458,7 +458,12 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
     ['without annotations', {}],
     [
       'with annotations',
-      { 'remit.dev/log-level': 'a"b: {{ c }}\n', 'remit.dev/cpu-request': '250m', 'remit.dev/policy': 'remit-p' },
+      {
+        'remit.dev/log-level': 'a"b: {{ c }}\n',
+        'remit.dev/cpu-request': '250m',
+        'remit.dev/policy': 'remit-p',
+        'remit.dev/image-pull-secret': 'acme',
+      },
     ],
   ])('the four ways to inject, %s', (_row, annotations) => {
     const isPlain = Object.keys(annotations).length === 0;
@@ -480,6 +485,8 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
       expect(remitOf(made)).toMatchObject({ name: 'remit', restartPolicy: 'Always', args: ['serve'] });
       expect(ourVolumes(made)).toEqual(ourVolumes(wanted));
       expect(ourVolumes(made)).toHaveLength(fragment.volumes.length);
+      expect(made.spec['imagePullSecrets']).toEqual(wanted.spec['imagePullSecrets']);
+      expect(wanted.spec['imagePullSecrets']).toEqual(isPlain ? undefined : [{ name: 'acme' }]);
       // Istio wants its own sidecar first.
       expect(namesOf(made.spec.initContainers)).toEqual(
         way === 'the Istio template' ? ['istio-proxy', 'remit'] : ['remit'],

@@ -42,6 +42,15 @@ const POD = `spec:
     image: 'app:1'
 `;
 
+const podWith = (metadata: object) =>
+  JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata,
+    spec: { containers: [{ name: 'a' }], imagePullSecrets: [{ name: 'own' }] },
+  });
+const secretsOf = (text: string) => (JSON.parse(text) as { spec: { imagePullSecrets: object } }).spec.imagePullSecrets;
+
 describe('injectedInto', () => {
   it.each(['Pod', 'Deployment', 'StatefulSet', 'DaemonSet', 'ReplicaSet', 'Job', 'CronJob'])(
     'adds lines to a %s, changes none, and does so once',
@@ -121,8 +130,15 @@ describe('injectedInto', () => {
     expect(text).toContain('memory: 512Mi');
     expect(outcomes[0]?.warnings).toEqual([
       'unknown annotation "remit.dev/memory-limits": did you mean `remit.dev/memory-limit`?',
-      'unknown annotation "remit.dev/mode": known are `remit.dev/log-level`, `remit.dev/cpu-request`, `remit.dev/memory-request`, `remit.dev/memory-limit`, `remit.dev/policy`',
+      'unknown annotation "remit.dev/mode": known are `remit.dev/log-level`, `remit.dev/cpu-request`, `remit.dev/memory-request`, `remit.dev/memory-limit`, `remit.dev/policy`, `remit.dev/image-pull-secret`',
     ]);
+  });
+
+  it('names the Secret of a private registry beside those of the pod, and none without the annotation', () => {
+    const { text } = injected(podWith({ annotations: { 'remit.dev/image-pull-secret': 'acme' } }));
+    expect(secretsOf(text)).toEqual([{ name: 'acme' }, { name: 'own' }]);
+    expect(injected(text).text).toBe(text);
+    expect(secretsOf(injected(podWith({})).text)).toEqual([{ name: 'own' }]);
   });
 
   it('writes a value of an annotation as text, whatever it is', () => {

@@ -8,6 +8,12 @@ log: { format: json }
 
 {{- define "remit.authorityConfig" -}}
 {{- $config := include "remit.commonConfig" . | fromYaml }}
+{{- $names := list }}
+{{- range $n := until (int (include "remit.authorities" .)) }}
+{{- $names = append $names (printf "%s-%d.%s-peers.%s.svc" (include "remit.authority" $) $n (include "remit.authority" $) $.Release.Namespace) }}
+{{- end }}
+{{- /* By these names `helm test` asks. */}}
+{{- $_ := set $config.admin "hosts" $names }}
 {{- if .Values.authority.identitySecret }}
 {{- $_ := set $config "svid" (dict "certificate" "/etc/remit-identity/tls.crt" "key" "/etc/remit-identity/tls.key" "bundle" "/etc/remit-identity/ca.crt") }}
 {{- end }}
@@ -36,7 +42,7 @@ log: { format: json }
 {{- $_ := set $config "extAuthz" .extAuthz }}
 {{- $places := list }}
 {{- $name := include "remit.authority" .root }}
-{{- range $n := until (int .root.Values.replicaCount) }}
+{{- range $n := until (int (include "remit.authorities" .root)) }}
 {{- $places = append $places (printf "%s-%d.%s-peers.%s.svc:9474" $name $n $name $.root.Release.Namespace) }}
 {{- end }}
 {{- $_ := set $config "state" (printf "authority://%s" (join "," $places)) }}
@@ -55,7 +61,7 @@ log: { format: json }
 {{- end }}
 
 {{- define "remit.nodeConfig" -}}
-{{- $extAuthz := dict "listen" "unix:/run/remit/check.sock" "socketGroup" (toString .Values.node.socketGroup) }}
+{{- $extAuthz := dict "listen" "unix:/run/remit/check.sock" "socketGroup" (toString .Values.node.socketGroup) "socketTakeOver" true }}
 {{- if eq .Values.node.via "network" }}
 {{- $extAuthz = dict "listen" "0.0.0.0:9470" "callers" .Values.node.callers }}
 {{- end }}

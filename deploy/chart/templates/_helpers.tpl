@@ -128,3 +128,24 @@ livenessProbe:
   periodSeconds: 10
   timeoutSeconds: 5
 {{- end }}
+
+{{/* On OpenShift the security context constraints of a namespace choose user and groups. */}}
+{{- define "remit.podSecurityContext" -}}
+{{- .Values.openshift.enabled | ternary (omit .Values.podSecurityContext "runAsUser" "runAsGroup" "fsGroup" "fsGroupChangePolicy") .Values.podSecurityContext | toYaml }}
+{{- end }}
+
+{{- define "remit.securityContext" -}}
+{{- .Values.openshift.enabled | ternary (omit .Values.securityContext "runAsUser" "runAsGroup") .Values.securityContext | toYaml }}
+{{- end }}
+
+{{/* Most authorities that there can be: each has a name that sidecars know. */}}
+{{- define "remit.authorities" -}}
+{{- .Values.autoscaling.enabled | ternary .Values.autoscaling.maxReplicas .Values.replicaCount }}
+{{- end }}
+
+{{/* Annotations of what exists before an install or upgrade alone. Takes its weight: the lowest comes first. */}}
+{{- define "remit.checkHook" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-weight: '{{ . }}'
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
