@@ -5,7 +5,7 @@ import { handleAppend } from '../fleet/append-handler.ts';
 import type { AppendCall } from '../fleet/append-handler.ts';
 import type { AuthorityCalls, Down, Up } from '../fleet/messages.ts';
 import { refusedField } from '../fleet/message-bounds.ts';
-import { methodOf } from '../fleet/service.ts';
+import { boundedMethodOf } from '../fleet/service.ts';
 import { leafFromDer } from '../identity/leaf-certificate.ts';
 import { svidCredentials } from '../identity/server-credentials.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';
@@ -136,14 +136,14 @@ export class AuthorityServer {
       };
     this.#grpc.addService(
       {
-        Follow: methodOf('Follow'),
-        Open: methodOf('Open'),
-        Confirm: methodOf('Confirm'),
-        Settle: methodOf('Settle'),
-        GiveBack: methodOf('GiveBack'),
-        UseProofs: methodOf('UseProofs'),
-        Append: methodOf('Append'),
-        Bundle: methodOf('Bundle'),
+        Follow: boundedMethodOf('Follow'),
+        Open: boundedMethodOf('Open'),
+        Confirm: boundedMethodOf('Confirm'),
+        Settle: boundedMethodOf('Settle'),
+        GiveBack: boundedMethodOf('GiveBack'),
+        UseProofs: boundedMethodOf('UseProofs'),
+        Append: boundedMethodOf('Append'),
+        Bundle: boundedMethodOf('Bundle'),
       },
       {
         Follow: (call: Call) => {

@@ -2,8 +2,10 @@ import { fileURLToPath } from 'node:url';
 import { loadSync } from '@grpc/proto-loader';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader';
 import type { AuthorityCalls } from './messages.ts';
+import { wireProblem } from './wire-bounds.ts';
 
-const NAME = 'remit.authority.v1.Authority';
+const PACKAGE = 'remit.authority.v1';
+const NAME = `${PACKAGE}.Authority`;
 const folder = fileURLToPath(new URL('../../proto', import.meta.url));
 
 const definitions = loadSync('remit/authority/v1/authority.proto', {
@@ -26,6 +28,37 @@ export function methodOf<Name extends keyof AuthorityCalls>(
   // The `.proto` gives these types, as `messages.ts` says.
   return method as MethodDefinition<AuthorityCalls[Name][0], AuthorityCalls[Name][1]>;
 }
+
+/** As `methodOf`, for a server: requests beyond the bounds of the wire are refused before they are decoded. */
+export function boundedMethodOf<Name extends keyof AuthorityCalls>(name: Name): ReturnType<typeof methodOf<Name>> {
+  const method = methodOf(name);
+  const { name: request } = method.requestType.type as { readonly name: string };
+  return {
+    ...method,
+    requestDeserialize: (bytes) => {
+      const problem = wireProblem(request, bytes, fieldNamesOf);
+      if (problem !== null) throw new Error(problem);
+      return method.requestDeserialize(bytes);
+    },
+  };
+}
+
+/** The names of the fields of a message of the protocol, by number. */
+export function fieldNamesOf(message: string): ReadonlyMap<number, string> {
+  const known = names.get(message);
+  if (known !== undefined) return known;
+  const definition = definitions[`${PACKAGE}.${message}`];
+  if (definition === undefined || !('type' in definition))
+    throw new Error(`no message \`${message}\` in \`${folder}\``);
+  // `@grpc/proto-loader` gives a DescriptorProto.
+  const { field } = definition.type as unknown as { readonly field: readonly { number: number; name: string }[] };
+  const made = new Map(field.map(({ number, name }) => [number, name]));
+  names.set(message, made);
+  return made;
+}
+
+/** Of each message of the protocol. */
+const names = new Map<string, ReadonlyMap<number, string>>();
 
 function serviceNamed(name: string): ServiceDefinition {
   const definition = definitions[name];

@@ -50,6 +50,9 @@ const use = (n: number, amount = 1) => ({
   spends: [spend('calls', '', amount, 2)],
 });
 
+/** 2 million entries of a list, without content. */
+const entries = (field: number): Buffer => Buffer.alloc(4_194_302, Buffer.from([field * 8 + 2, 0]));
+
 const secretsOf = (id: number) =>
   Array.from({ length: 1_024 }, (_, n) => ({
     digest: `digest-${n}`,
@@ -144,6 +147,19 @@ describe('a client that no rule admits', () => {
     expect(await stranger.call('GiveBack', { instance: 'instance-1', uses: [useOf(1)] })).toBe('PERMISSION_DENIED');
     expect(await stranger.call('UseProofs', { proofs: [] })).toBe('PERMISSION_DENIED');
   });
+
+  it.each(['Open', 'Confirm', 'Settle', 'UseProofs'] as const)(
+    'has no %s of 4 MiB decoded, whose entries have two bytes each (issue 37, found)',
+    async (name) => {
+      const { acme, target } = await overTls();
+      const stranger = client(target, tlsWith(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem));
+      expect(await stranger.bytes(name, entries(name === 'UseProofs' ? 1 : 2))).toBe('INTERNAL');
+      // Few of them are decoded, and refused by who sent them.
+      expect(await stranger.bytes(name, entries(name === 'UseProofs' ? 1 : 2).subarray(0, 64))).toBe(
+        'PERMISSION_DENIED',
+      );
+    },
+  );
 
   it.each(['another trust domain', 'no certificate'])('does not get through the handshake with %s', async (what) => {
     const { acme, target } = await overTls();
@@ -338,7 +354,8 @@ describe('bad input', () => {
     await declared(1);
     const { client: made, stream, instance } = await follower(target);
     const tokens = Array.from({ length: 257 }, () => tokenOf(1));
-    expect(await made.call('Open', { instance, tokens, n: 1 })).toBe('INVALID_ARGUMENT');
+    // It is not decoded.
+    expect(await made.call('Open', { instance, tokens, n: 1 })).toBe('INTERNAL');
     // The key is absent, as an attacker can leave it.
     const bare = { key: null, jti_digest: 'x' } as unknown as ReturnType<typeof tokenOf>;
     expect(await made.call('Open', { instance, tokens: [bare], n: 1 })).toBe('INVALID_ARGUMENT');

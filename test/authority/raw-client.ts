@@ -17,6 +17,8 @@ export interface RawStream {
   readonly stream: ClientDuplexStream<Up, Down>;
 }
 
+const same = (bytes: Buffer): Buffer => bytes;
+
 /** A client that sends whatever a test wants. */
 export class RawClient {
   readonly #client: Client;
@@ -38,6 +40,15 @@ export class RawClient {
     return new Promise((resolve) => {
       this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, reply) =>
         resolve(reply ?? status[error?.code ?? 2] ?? 'UNKNOWN'),
+      );
+    });
+  }
+
+  /** The name of the status after bytes that no sidecar sends. */
+  bytes(name: 'Open' | 'Confirm' | 'Settle' | 'UseProofs', request: Buffer): Promise<string> {
+    return new Promise((resolve) => {
+      this.#client.makeUnaryRequest(methodOf(name).path, same, same, request, (error) =>
+        resolve(status[error?.code ?? 0] ?? 'UNKNOWN'),
       );
     });
   }

@@ -94,6 +94,21 @@ describe('an authority on SQLite', () => {
     expect(await enforced([task.id])).toEqual({ enforced: true, holders: 1, acknowledged: 0, fenced: 1 });
   });
 
+  it('sums decimals of all sidecars exactly, and says that the exceeded budget is one (issue 37, point 19)', async () => {
+    const { targets, declared } = await authority();
+    const [{ state: one }, { state: two }] = [await readySidecar(targets), await readySidecar(targets)];
+    const detail = { type: 'urn:remit:task', locations: ['https://payments.acme.test'], actions: ['payments.create'] };
+    const constraints = { max_amount: { argument: 'price', limit: '0.3' } };
+    await declared(1, { detailsJson: JSON.stringify([{ ...detail, constraints }]) });
+    for (const each of [one, two]) await each.states.open(keyOf(1), digestOf(1));
+    const spends = [{ kind: 'decimal', name: 'price', amount: 1_000, limit: 3_000 }] as const;
+    const settled = [];
+    for (const [n, each] of [one, two, one, two].entries())
+      settled.push(await each.settling.settle({ ...useOf(1, n, 7), spends }));
+    const exhausted = { problem: 'exhausted', budget: { limit: 3_000, used: 3_000, decimal: true } };
+    expect(settled).toEqual([null, null, null, exhausted]);
+  });
+
   it('settles the uses of all sidecars from one budget, each once, and gives the state with a problem', async () => {
     const { targets, declared, state } = await authority();
     const [{ state: one }, { state: two }] = [await readySidecar(targets), await readySidecar(targets)];

@@ -5,7 +5,7 @@ import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
 import type { SettledUse, Settlement, Settling } from '../settling.ts';
 import type { UnsentUse } from '../store.ts';
-import type { SettleProblem, Spend } from '../spend.ts';
+import type { ExceededBudget, SettleProblem, Spend } from '../spend.ts';
 import type { AnswerTime } from './answer-time.ts';
 import type { AuthorityLink, CallProblem } from './authority-link.ts';
 import { batchesOf } from './settle-batches.ts';
@@ -154,4 +154,8 @@ const problems: ReadonlyMap<string, SettleProblem> = new Map(
 
 /** The problem of a use; `undefined` where it is unknown whether the use is settled. */
 const problemOf = ({ problem, budget = null }: SettleReply['settled'][number]): SettleProblem | undefined =>
-  problem === 'exhausted' ? { problem, budget } : problems.get(problem);
+  problem === 'exhausted' ? { problem, budget: budget === null ? null : budgetOf(budget) } : problems.get(problem);
+
+/** A field that was not sent is `false`. */
+const budgetOf = ({ limit, used, decimal = false }: ExceededBudget): ExceededBudget =>
+  decimal ? { limit, used, decimal } : { limit, used };
