@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -84,6 +85,17 @@ describe('remit doctor -f of a bootstrap', () => {
     expect(await besideRemit('renewed.pem', renewed)).toEqual([]);
     expect(await besideRemit('bundle-of-remit.pem', renewed)).toEqual(['warning listener/agents']);
   });
+
+  it.each(['pipe', 'a\u0000b', 'x'.repeat(9_000), 'envoy.yaml/x', ''])(
+    'goes on where a bootstrap names %j as a source',
+    async (name) => {
+      const file = broken(({ config, folder: at }) => {
+        if (name === 'pipe') execFileSync('mkfifo', [join(at, name)]);
+        config.dynamic_resources = { lds_config: { path_config_source: { path: join(at, name) } } };
+      });
+      expect((await diagnosed(['-f', file, '--json'])).exit).toBe(0);
+    },
+  );
 
   it('names the file, the field and why others can write it', async () => {
     const file = broken(({ folder: at }) => chmodSync(join(at, 'bundle.pem'), 0o666));

@@ -245,6 +245,29 @@ export const KUBERNETES_FAULTS: readonly KubernetesFault[] = [
     ({ policy }) => void policy.spec.ingress[0].from.push({ ipBlock: { cidr: '10.0.0.0/8' } }),
     AROUND,
   ),
+  fault(
+    'gateway',
+    'a NetworkPolicy for gateways of any namespace',
+    ({ policy }) => void (policy.spec.ingress[0].from[0].namespaceSelector = {}),
+    AROUND,
+  ),
+  fault(
+    'gateway',
+    'a NetworkPolicy for gateways of one namespace',
+    ({ policy }) =>
+      void (policy.spec.ingress[0].from[0].namespaceSelector = {
+        matchLabels: { 'kubernetes.io/metadata.name': 'envoy-gateway-system' },
+      }),
+  ),
+  fault(
+    'pod',
+    'a Service of the port on which Envoy asks',
+    ({ pod, service }) => {
+      pod.initContainers[0].ports.push({ name: 'check', containerPort: 9470 });
+      service.spec.ports.push({ port: 9470, targetPort: 'check' });
+    },
+    AROUND,
+  ),
   fault('gateway', 'a NetworkPolicy for nobody', ({ policy }) => void (policy.spec.ingress = [])),
   fault(
     'pod',

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { basename, isAbsolute, join } from 'node:path';
 import { isProblem } from '../../runtime/problem.ts';
 import type { NamedFile } from '../envoy/envoy-facts.ts';
@@ -42,8 +42,17 @@ const sourcesIn = (value: unknown): readonly string[] =>
     use === 'source' && !field.includes('watched_directory') ? [path] : [],
   );
 
-/** Where a file is: at its path, or beside the bootstrap as in a repository. */
+/** Where a file is: at its path, or beside the bootstrap as in a repository. A pipe, which a hostile bootstrap may name, is none. */
 function placeOf(path: string, folder: string): string | null {
-  if (isAbsolute(path) && existsSync(path)) return path;
-  return [join(folder, isAbsolute(path) ? basename(path) : path)].find((one) => existsSync(one)) ?? null;
+  if (isAbsolute(path) && isFile(path)) return path;
+  const beside = join(folder, isAbsolute(path) ? basename(path) : path);
+  return isFile(beside) ? beside : null;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }

@@ -84,9 +84,12 @@ function isGuarded(rule: unknown, { guard, guarded }: ToolPod): boolean {
   );
 }
 
+/** Pods of a gateway, in the namespace of the tool or in one by its name: in any other, whoever makes a pod there gives it that label. */
 const isGateway = (peer: unknown): boolean =>
   at(peer, 'ipBlock') === undefined &&
-  membersAt(peer, 'podSelector', 'matchLabels').some(([name]) => OF_GATEWAYS.has(name));
+  membersAt(peer, 'podSelector', 'matchLabels').some(([name]) => OF_GATEWAYS.has(name)) &&
+  (at(peer, 'namespaceSelector') === undefined ||
+    textAt(peer, 'namespaceSelector', 'matchLabels', 'kubernetes.io/metadata.name') !== '');
 
 function peersIn(rule: unknown): string {
   const peers = listAt(rule, 'from');

@@ -35,7 +35,7 @@ export function toolPodsIn(objects: readonly HostObject[]): readonly ToolPod[] {
         {
           workload,
           guard: 'pod',
-          guarded: containers.filter(({ kind }) => kind !== 'other').flatMap(({ ports }) => ports),
+          guarded: containers.filter(({ kind }) => kind !== 'other').flatMap(({ ports }) => ports.filter(isOpen)),
           services: new Set(),
         },
       ];
@@ -43,6 +43,10 @@ export function toolPodsIn(objects: readonly HostObject[]): readonly ToolPod[] {
     return services.size === 0 ? [] : [{ workload, guard: 'gateway', guarded: [], services }];
   });
 }
+
+/** Whether others may connect to a port of Envoy or Remit: to all but that on which Envoy asks. */
+const isOpen = ({ number }: ContainerPort): boolean => number !== CHECKS;
+const CHECKS = 9470;
 
 const isOfIstio = (containers: readonly { readonly name: string }[]): boolean =>
   containers.some(({ name }) => name === 'istio-proxy');

@@ -16,6 +16,7 @@ const TEMPLATES: ReadonlyMap<string, readonly string[]> = new Map([
   ['StatefulSet', ['spec', 'template']],
   ['DaemonSet', ['spec', 'template']],
   ['ReplicaSet', ['spec', 'template']],
+  ['ReplicationController', ['spec', 'template']],
   ['Job', ['spec', 'template']],
   ['CronJob', ['spec', 'jobTemplate', 'spec', 'template']],
 ]);
