@@ -114,12 +114,11 @@ export class Followers {
   report(): Omit<FleetReport, 'id' | 'replicas' | 'database'> {
     const { epoch, leaseMs, ports, welcome } = this.#options;
     const { position, streams } = this.hub;
-    const at = { position, monotonicMs: ports.monotonicMs(), marginMs: MARGIN_MS };
-    const sidecars = this.#reports.all(streams, at);
+    const sidecars = this.#reports.all(streams, { position, monotonicMs: ports.monotonicMs(), marginMs: MARGIN_MS });
     return { version: welcome.version, epoch, position, lease_ms: leaseMs, problem: this.halted, sidecars };
   }
 
-  /** Why no sidecar is served; `null` where they are. */
+  /** Why no sidecar is served; `null` where they are. Once the database itself tells, it does so at each synced commit. */
   get halted(): string | null {
     return this.#halted ?? this.#options.engine.lost?.() ?? null;
   }
@@ -320,6 +319,7 @@ export class Followers {
 
   #tick(): void {
     this.#cancelPoll = this.#options.after(POLL_MS, () => {
+      if ((this.#options.engine.lost?.() ?? null) !== null) this.#halted = null;
       const changed = this.#announcements.changedPolicy();
       if (changed !== null) this.#writeAll(changed);
       for (const follower of this.#followers.values()) hangUpStalled(follower, this.#options.ports.monotonicMs());

@@ -209,4 +209,32 @@ describeWith(postgresPart(), 'authorities on one PostgreSQL', (binaries) => {
     } as const;
     await until(async () => 'code' in (await openPostgresState(options)), { what: 'no new authority starts' });
   });
+
+  it('goes on by itself once the database is back that has the change which a sidecar proved', async () => {
+    const [url, place] = [await places.next(), folder()];
+    const former = await authority(url, place);
+    const task = await declared(former.state, 1);
+    const [before] = await places.sql(url, 'SELECT * FROM remit.feed_head WHERE part = 0');
+    const sidecar = await holder(former.serving.targets);
+    await former.state.authority.applyTaskEvent(task, byOperator('cancel'), 'operator');
+    await until(() => sidecar.measures().position === 1, { what: 'the sidecar has the change' });
+    await former.serving.close();
+    await former.state.close();
+    // An older copy, from before the change.
+    await places.sql(
+      url,
+      'CREATE TABLE newer AS SELECT * FROM remit.feed; CREATE TABLE head AS SELECT * FROM remit.feed_head',
+    );
+    await places.sql(url, `DELETE FROM remit.feed; UPDATE remit.feed_head SET seq = ${String(before?.['seq'])}`);
+    const { serving } = await authority(url, place);
+    await until(() => serving.problem()?.startsWith('the database lacks change 1') === true, { what: 'the halt' });
+    await until(() => serving.problem() !== null && sidecar.problem() !== null, { what: 'the sidecar denies' });
+    await places.sql(
+      url,
+      'DELETE FROM remit.feed; INSERT INTO remit.feed SELECT * FROM newer; DELETE FROM remit.feed_head; INSERT INTO remit.feed_head SELECT * FROM head',
+    );
+    await until(() => serving.problem() === null, { what: 'the authority to go on' });
+    await until(() => sidecar.problem() === null, { what: 'the lease of the sidecar' });
+    expect(lookAt(sidecar)).not.toMatchObject({ task: { state: 'active' } });
+  });
 });
