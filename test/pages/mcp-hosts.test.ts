@@ -30,7 +30,7 @@ it('has files that hosts can parse, each with one server', () => {
 
 it('names in each command the upstream whose variable the files have', () => {
   const runs = [...page.matchAll(/^remit run .*$/gm)].map(([line]) => line);
-  expect(runs).toHaveLength(3);
+  expect(runs).toHaveLength(4);
   for (const run of runs) expect(run).toContain(' --forward tools=https://tools.acme.test/mcp -- ');
 });
 
