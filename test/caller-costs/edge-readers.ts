@@ -274,6 +274,7 @@ export const notAtTheEdge: Readonly<Record<string, string>> = {
   'agent-run/forward/forward-target.ts': 'options of a command',
   'agent-run/forward/held-start.ts': 'an answer of the upstream',
   'agent-run/forward/http1-answer.ts': 'an answer of the upstream',
+  'agent-run/forward/http2-body.ts': 'keeps bytes and reads none',
   'agent-run/forward/listener.ts': 'sockets; requests are read by gated',
   'agent-run/forward/local-answer.ts': 'texts of our own',
   'agent-run/forward/places.ts': 'sockets',
