@@ -12,7 +12,11 @@ const MAX_WAITING = 16_384;
 /** Options of opens. */
 export interface OpensOptions {
   readonly feed: SidecarFeed;
-  /** The connection of the stream; `undefined` where there is none. */
+  /**
+   * The connection of the stream; `undefined` where there is none. No second authority is asked, as for uses: a card is held only where its
+   * changes come from, and an authority without a stream of this sidecar refuses to open one. Where the stream's authority does not answer,
+   * the follower moves the stream, and then the open goes with it.
+   */
   readonly link: () => AuthorityLink | undefined;
   readonly after: After;
   readonly answerTime: AnswerTime;
