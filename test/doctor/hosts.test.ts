@@ -164,6 +164,16 @@ describe('remit doctor -f', () => {
       'ServiceEntry',
       'PeerAuthentication',
       'AgentgatewayPolicy',
+      'ConfigMap',
+      'Deployment',
+      'Gateway',
+      'IstioOperator',
+      'MutatingAdmissionPolicy',
+      'Namespace',
+      'NetworkPolicy',
+      'Pod',
+      'ProxyConfig',
+      'Service',
     ];
     const groups = ['security.istio.io/v1', 'gateway.envoyproxy.io/v1alpha1', '', 7];
     const documents = kinds.flatMap((kind) =>
@@ -173,7 +183,17 @@ describe('remit doctor -f', () => {
             apiVersion,
             kind,
             metadata: one,
-            spec: { action: 'CUSTOM', extAuth: one, rules: one, provider: one, targetRefs: one },
+            spec: {
+              ...{ action: 'CUSTOM', extAuth: one, rules: one, provider: one, targetRefs: one },
+              ...{
+                template: { metadata: one, spec: { containers: one, volumes: one } },
+                ingress: one,
+                ports: one,
+                selector: one,
+              },
+              ...{ values: { meshConfig: { defaultConfig: one, accessLogFormat: one }, global: one } },
+            },
+            data: { mesh: one, values: one },
           },
           { apiVersion, kind, metadata: { name: '\u001b[2J', namespace: one, labels: one }, spec: one },
         ]),
