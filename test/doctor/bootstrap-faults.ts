@@ -219,6 +219,13 @@ export const BOOTSTRAP_FAULTS: readonly BootstrapFault[] = [
     },
     'envoy.direct-path',
   ),
+  fault('a chain for clients that wait, for whom Envoy waits', ({ listener }) => {
+    const second = structuredClone(listener.filter_chains[0]);
+    second.filter_chain_match = { server_names: ['other.acme.test'] };
+    listener.filter_chains.push(second);
+    listener.continue_on_listener_filters_timeout = true;
+    listener.listener_filters_timeout = '0s';
+  }),
   fault(
     'a check in the protocol of the client',
     ({ remit }) => void (remit.protocol_selection = 'USE_DOWNSTREAM_PROTOCOL'),

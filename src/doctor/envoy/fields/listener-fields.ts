@@ -1,4 +1,5 @@
-import { listAt, membersAt } from '../../tree.ts';
+import { listAt, membersAt, textAt } from '../../tree.ts';
+import { durationMs } from '../values.ts';
 import { extension, fault, found, harmless, inside, judged, message, typesOf, unseen } from './field.ts';
 import type { Field, Message } from './field.ts';
 import { httpConnectionManager } from './manager-fields.ts';
@@ -89,9 +90,14 @@ const listenerFilter: Message = message(
   harmless('its type counts', 'name'),
 );
 
-/** Whether a listener has several chains, of which the first bytes of a connection choose one. */
+/**
+ * Whether a listener has several chains, of which the first bytes of a connection choose one, and does not wait for those. A time of 0, as Istio
+ * sets it, is none.
+ */
 const chainsDiffer = (value: unknown, owner: unknown): 'warning' | null =>
-  value === true && listAt(owner, 'filter_chains').length + membersAt(owner, 'default_filter_chain').length > 1
+  value === true &&
+  durationMs(textAt(owner, 'listener_filters_timeout')) !== 0 &&
+  listAt(owner, 'filter_chains').length + membersAt(owner, 'default_filter_chain').length > 1
     ? 'warning'
     : null;
 
