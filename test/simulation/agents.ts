@@ -161,8 +161,10 @@ export class Agents {
 
   /** An operator looks at a task. */
   #look({ taskId }: HeldByAgent, authority: Authority): void {
+    const { promise, schedule } = this.#world;
+    const askedMs = schedule.nowMs;
     authority.show(taskId, (state) => {
-      if (state !== null) this.#world.promise.told(taskId, state, authority.bornMs);
+      if (state !== null) promise.told(taskId, state, { askedMs, bornMs: authority.bornMs });
     });
   }
 

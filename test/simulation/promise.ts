@@ -40,8 +40,8 @@ export class FleetPromise {
   /** Texts of the records of what was acknowledged. */
   readonly #records = new Set<string>();
   #recordsLostMs = -Infinity;
-  /** Tasks whose end is committed, in a database that was not restored since. */
-  readonly #ends = new Set<string>();
+  /** Tasks whose end is committed, in a database that was not restored since, with when that was acknowledged. */
+  readonly #ends = new Map<string, number>();
   #restoredMs = -Infinity;
   /** Since when the database has lacked commits, which nobody has noticed. */
   #lossyFromMs = Infinity;
@@ -100,7 +100,7 @@ export class FleetPromise {
 
   /** The end of a task is committed; it was asked for at an instant. */
   endCommitted(taskId: string, askedMs: number): void {
-    if (askedMs > this.#restoredMs) this.#ends.add(taskId);
+    if (askedMs > this.#restoredMs && !this.#ends.has(taskId)) this.#ends.set(taskId, this.#schedule.nowMs);
   }
 
   /** The database has lost records, with all else that was committed of late: also what is acknowledged a little later. */
@@ -114,12 +114,16 @@ export class FleetPromise {
     for (const text of this.#records) if (!kept.has(text)) this.broken(`no ledger has the record ${text}`);
   }
 
-  /** An operator is told the state of a task by an authority that began at an instant. */
-  told(taskId: string, state: string, bornMs: number): void {
+  /** An operator who asked at an instant is told the state of a task by an authority that began at another one. */
+  told(
+    taskId: string,
+    state: string,
+    { askedMs, bornMs }: { readonly askedMs: number; readonly bornMs: number },
+  ): void {
     // Without a loss an old primary may still be asked. One that began later has not seen what an older copy lacks.
     if (!this.#isLossy) return;
     if (bornMs >= this.#lossyFromMs) return;
-    if (UNENDED.has(state) && this.#ends.has(taskId))
+    if (UNENDED.has(state) && (this.#ends.get(taskId) ?? Infinity) < askedMs)
       this.broken(`an operator is told \`${state}\` of task \`${taskId}\` after its end was acknowledged`);
   }
 
