@@ -18,6 +18,7 @@ export interface FetchedRecords {
 
 /**
  * Copies the received records of a bucket into files of a folder, those that are not there yet; the folder is created where missing.
+ * One that is damaged is skipped, and told once all others are copied.
  * Throws the system's error.
  */
 export async function fetchRecords(
@@ -28,6 +29,7 @@ export async function fetchRecords(
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const archive = bucketArchive(bucket);
   let [all, copied] = [0, 0];
+  let damaged: Problem | null = null;
   let next: string | null = null;
   do {
     const page = await archive.list(next);
@@ -40,11 +42,15 @@ export async function fetchRecords(
       const text = await archive.text(name);
       // Its time to be kept was over meanwhile.
       if (text === null) continue;
-      if (isProblem(text)) return text;
+      if (isProblem(text)) {
+        if (!('isDamaged' in text)) return text;
+        damaged ??= text;
+        continue;
+      }
       replacePrivateFile(join(folder, file), text.toString('utf8'), Buffer.from(ports.randomBytes(4)).toString('hex'));
       copied += 1;
     }
     next = page.next;
   } while (next !== null);
-  return { all, copied };
+  return damaged ?? { all, copied };
 }
