@@ -10,7 +10,7 @@ export interface Forwarded {
   readonly connections: UpstreamConnections;
   readonly bounds: UpstreamBounds;
   /** All local URLs of the run, which no upstream learns. */
-  readonly localUrls: Pick<LocalUrls, 'hidden'>;
+  readonly localUrls: Pick<LocalUrls, 'hidden' | 'hiddenTarget'>;
   /** The current token for the upstream. */
   readonly current: () => Promise<TaskCredential | IssuerProblem>;
   /** A token other than `refused`, which the upstream has refused; the same one where no other can be got now. */

@@ -178,7 +178,7 @@ function admitted(request: IncomingMessage, { forwarded, rules }: Admission): Pa
   if (protocols.length > 0 && protocol !== 'h2c' && !(forwarded.target.upgrades && protocol === 'websocket'))
     return noUpgrade;
   tellOwnAuthorization(lines, forwarded);
-  return passed;
+  return withoutLocalUrls(passed, forwarded);
 }
 
 /** Lets a stream of HTTP/2 pass, or says why not. */
@@ -187,8 +187,16 @@ function admittedStream(lines: HeaderLines, { forwarded, rules }: Admission): Pa
   const [target = ''] = valuesOf(lines, ':path');
   const hosts = new Set([...valuesOf(lines, ':authority'), ...valuesOf(lines, 'host')]);
   const passed = gated({ method, target, lines, hosts: [...hosts] }, rules.gate);
-  if (!('status' in passed)) tellOwnAuthorization(lines, forwarded);
-  return passed;
+  if ('status' in passed) return passed;
+  tellOwnAuthorization(lines, forwarded);
+  return withoutLocalUrls(passed, forwarded);
+}
+
+function withoutLocalUrls({ rest }: PassedRequest, { localUrls }: Forwarded): PassedRequest | LocalAnswer {
+  const hidden = localUrls.hiddenTarget(rest);
+  return hidden === null
+    ? refusal(400, 'local-url', 'the secret of the local address must not be in the rest of the path or in the query')
+    : { rest: hidden };
 }
 
 function tellOwnAuthorization(lines: HeaderLines, { onOwnAuthorization }: Forwarded): void {

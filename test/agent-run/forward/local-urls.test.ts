@@ -90,6 +90,43 @@ describe('the local URL of a forwarder, in headers of a request', () => {
     expect(JSON.stringify(received)).not.toContain(secret());
   });
 
+  it('goes upstream in path and query as the URL of the upstream, plain and percent-encoded', async () => {
+    const seen: string[] = [];
+    forwarder.answer((request, response) => {
+      seen.push(request.url ?? '');
+      response.end();
+    });
+    const encoded = encodeURIComponent(`${forwarder.url}/page`);
+    const other = encodeURIComponent('http://127.0.0.1:1/page');
+    const target = `${forwarder.prefix}/a?at=${forwarder.url}/x&to=${encoded}&lower=${encoded.replaceAll(/%../g, (byte) => byte.toLowerCase())}&no=${other}`;
+    const head = `host: 127.0.0.1:${forwarder.port}\r\nconnection: close\r\n\r\n`;
+    await raw(forwarder.port, `GET ${target} HTTP/1.1\r\n${head}`);
+    const own = encodeURIComponent('https://tools.acme.test/base');
+    expect(seen).toEqual([
+      `/base/a?at=https://tools.acme.test/base/x&to=${own}%2Fpage&lower=${own}%2fpage&no=${other}`,
+    ]);
+  });
+
+  it.each([
+    ['the query', (hidden: string) => `/a?key=${hidden}`],
+    ['the path', (hidden: string) => `/a/${hidden}`],
+  ])('is refused where the secret alone is in %s', async (_name, targetOf) => {
+    const head = `host: 127.0.0.1:${forwarder.port}\r\nconnection: close\r\n\r\n`;
+    const text = await raw(forwarder.port, `GET ${forwarder.prefix}${targetOf(secret())} HTTP/1.1\r\n${head}`);
+    expect(text).toMatch(/^HTTP\/1.1 400 /);
+    expect(text).toContain('forward.local-url');
+  });
+
+  it('is refused so over HTTP/2', async () => {
+    const session = connectHttp2('http://localhost', { createConnection: () => connect(forwarder.socketPath) });
+    const stream = session.request({ ':path': `/a?key=${secret()}` });
+    const [headers] = (await once(stream, 'response')) as [IncomingHttpHeaders];
+    stream.resume();
+    await once(stream, 'close');
+    session.close();
+    expect(headers[':status']).toBe(400);
+  });
+
   it('is hidden of each forwarder of the run', () => {
     const urls = new LocalUrls();
     urls.add({ port: 4_100, secret: 'first_-secret', target: { origin: 'https://one.test', base: '' } });
