@@ -83,10 +83,7 @@ const listenerFilter: Message = message(
   `${LISTENER}.ListenerFilter`,
   extension('typed_config', () => listenerFilters),
   unseen('config_discovery', 'warning', 'the filter arrives while Envoy runs'),
-  found('filter_disabled', 'envoy.direct-path', 'warning', {
-    message: 'some connections are not looked at, and so get another filter chain',
-    fix: 'remove it',
-  }),
+  harmless('it is by the port that is called, and each chain for it is judged', 'filter_disabled'),
   harmless('its type counts', 'name'),
 );
 
