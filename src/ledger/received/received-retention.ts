@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { base64Of } from '../base64.ts';
@@ -121,7 +122,11 @@ class Deletion {
     const examined: Examined = { object, logs: new Map(), problem: problem ?? young };
     this.#examined = [...this.#examined, examined];
     // What cannot be believed is not read further: the logs in it begin anew after it.
-    for (const section of sections) this.#see(section, examined);
+    for (const section of sections) {
+      this.#see(section, examined);
+      // A section has up to 512 KiB of records, and a file many of them: checks go on between two.
+      await nextTurn();
+    }
     return this.#examined.length % STEP === 0 ? this.#flush() : null;
   }
 
