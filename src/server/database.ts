@@ -95,11 +95,11 @@ export async function openDatabase(
   const { reader } = state;
   const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: state.authority.nowMs() };
   const outbox: OutboxSource = {
-    isShared: true,
+    shared: { outboxEnd: () => state.outbox.end() },
     authority: state.authority,
     reader: {
       outbox: (from, limit) => state.outbox.after(from, limit),
-      outboxEnd: () => state.outbox.end(),
+      outboxEnd: () => reader.outboxEnd(),
       recordsOf: (taskId, limit) => reader.recordsOf(taskId, limit),
       fileId: async () => {
         const head = await state.feed.head();

@@ -8,7 +8,7 @@ import { LedgerWriter } from '../ledger/writer.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { LoadingLogThread } from '../ledger/log/log-thread.ts';
 import { recordsOfTask } from '../state/task-records.ts';
-import type { OutboxReader } from '../state/outbox-relay.ts';
+import type { OutboxReader, SharedOutbox } from '../state/outbox-relay.ts';
 import { OutboxRelay } from '../state/outbox-relay.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
@@ -54,8 +54,11 @@ export interface OutboxSource {
     ): readonly WaitingRecord[] | StoreFailure | Promise<readonly WaitingRecord[] | StoreFailure>;
   };
   readonly authority: Pick<Upkeep, 'forget'>;
-  /** Whether other processes take the same records into ledgers of their own. Default no. */
-  readonly isShared?: boolean;
+  /**
+   * Present where other processes take the same records into ledgers of their own: the number of the last record that no failover takes
+   * back. Waits for a standby, so it is not for the start.
+   */
+  readonly shared?: Pick<SharedOutbox, 'outboxEnd'>;
 }
 
 /** Dependencies and callbacks of the ledger. */
@@ -112,7 +115,7 @@ export async function openLedger(
         ...settings,
         retain,
         trustDomain: trustDomains[0] ?? 'none',
-        ...(outbox?.isShared === true && { database: fileId }),
+        ...(outbox?.shared !== undefined && { database: fileId }),
       },
       fileId,
     },
@@ -177,14 +180,14 @@ export async function openLedger(
     });
     return missingRecords(records, { database: fileId, atMs: ports.nowMs() });
   };
-  const relayOf = ({ authority, isShared, reader }: OutboxSource): OutboxRelay => {
+  const relayOf = ({ authority, reader, shared }: OutboxSource): OutboxRelay => {
     const ledger = { name: verifierKey, copies: settings.copies };
     return new OutboxRelay(writer, {
       reader,
       authority: { forget: (upTo) => authority.forget(upTo, ledger) },
       after,
       taken,
-      ...(isShared === true && { shared: { outboxEnd: () => reader.outboxEnd(), missing } }),
+      ...(shared !== undefined && { shared: { outboxEnd: () => shared.outboxEnd(), missing } }),
     });
   };
   const relay = outbox && relayOf(outbox);
