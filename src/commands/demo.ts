@@ -121,7 +121,8 @@ function stepText(number: number, step: Step): string {
   const verdict = seen.status < 300 ? 'allow' : 'deny ';
   const unexpected = asExpected(step) ? '' : `\n      EXPECTED ${expected.status} ${expected.reason ?? ''}`;
   const head = `${String(number).padStart(2)}. ${verdict} ${seen.status} ${seen.reason ?? ''}  ${step.title}`;
-  // The issuer answered.
-  if (decision === null) return `${head}: ${step.because}${unexpected}`;
-  return `${head}\n      ${step.because}  (decision ${decision.id})${unexpected}`;
+  const found = decision === null ? '' : `  (decision ${decision.id})`;
+  // Only a denial by Remit needs a second line.
+  const between = decision === null || seen.status < 300 ? ': ' : '\n      ';
+  return `${head}${between}${step.because}${found}${unexpected}`;
 }

@@ -36,7 +36,7 @@ describe('quick-starts.md', () => {
     const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
     expect(pageCommands(START, 'Local')).toEqual(['npm run quickstart']);
     expect(scripts).toMatchObject({
-      quickstart: 'npm ci --loglevel=error && npm run --silent demo',
+      quickstart: 'npm ci --loglevel=error > /dev/null && npm run --silent demo',
       demo: 'node dist/main.js demo',
     });
   });
