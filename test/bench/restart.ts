@@ -10,17 +10,29 @@ import { cacheFolder } from '../parts/cache.ts';
 import { until } from '../until.ts';
 
 /**
- * The calls that are lost over a restart, in counts: `node test/bench/restart.ts [--rate 40] [--drain 5]`. Calls come at a fixed rate, whether the
- * last one is answered or not, through Envoy with the shipped configuration and its deadline; a process is told to end, or is killed, and started
+ * The calls that are lost over a restart, in counts: `node test/bench/restart.ts [--rate 40] [--drain 5] [--timeout 0.5]`. Calls come at a fixed rate,
+ * whether the last one is answered or not, through Envoy with the shipped configuration and its deadline, or another one, in seconds; a process is told to end, or is killed, and started
  * again once it has ended, as systemd does it.
  */
 const BEFORE_MS = 3_000;
 const AFTER_MS = 3_000;
 
 const { values } = parseArgs({
-  options: { drain: { type: 'string', default: '5' }, rate: { type: 'string', default: '40' } },
+  options: {
+    drain: { type: 'string', default: '5' },
+    rate: { type: 'string', default: '40' },
+    timeout: { type: 'string' },
+  },
 });
 const rate = Number(values.rate);
+/** The shipped configuration, with another deadline of checks where one is given: `guide/install/envoy.md`. */
+const envoyConfig = (text: string): string =>
+  values.timeout === undefined
+    ? text
+    : text
+        .replace('timeout: 0.5s', `timeout: ${values.timeout}s`)
+        .replace('max_interval: 0.5s', `max_interval: ${values.timeout}s`)
+        .replace('num_retries: 8', 'num_retries: 16');
 /** `npm run parts` installs it. */
 const envoy = cachedEnvoy(cacheFolder, ENVOY_VERSION);
 
@@ -41,7 +53,7 @@ const restarts: Readonly<Record<'alone' | 'fleet', readonly Restart[]>> = {
 for (const kind of ['alone', 'fleet'] as const) {
   const folder = await mkdtemp(join(tmpdir(), 'remit-restarts-'));
   const drainSeconds = Number(values.drain);
-  const processes = await Processes.start(envoy, folder, { kind, drainSeconds, envoyConfig: (text) => text });
+  const processes = await Processes.start(envoy, folder, { kind, drainSeconds, envoyConfig });
   try {
     for (const name of kind === 'alone' ? ([1] as const) : (['authority', ...NUMBERS] as const))
       await processes.serve(name);

@@ -38,8 +38,8 @@ type ProcessNumber = (typeof NUMBERS)[number];
 /** Envoy does not ask the authority. */
 export type ProcessName = ProcessNumber | 'authority';
 
-/** Lease of the sidecars, in seconds: as long as a loaded machine may take for a restart of the authority. */
-export const LEASE_SECONDS = 15;
+/** Lease of the sidecars, in seconds, the longest there is: a loaded machine takes more than 15 to restart the authority. */
+export const LEASE_SECONDS = 60;
 const AUDIENCE = 'https://payments.acme.test';
 
 /** A decision, from a line of the decision log. */
