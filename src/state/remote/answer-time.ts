@@ -5,17 +5,19 @@ const TIMES = 2;
 const KEPT = 0.95;
 
 /**
- * How long a sidecar waits for an answer of an authority: 250 ms, or twice what answers have taken, at most as long as configured. So one that
- * answers in 300 ms is waited for: a use whose settlement is not waited for is denied, and may count all the same.
+ * How long a sidecar waits for an answer of an authority: 250 ms, or twice what answers have taken, at most as long as configured, and as long at
+ * first. So one that answers in 300 ms is waited for: a use whose settlement is not waited for is denied, and may count all the same.
  */
 export class AnswerTime {
   readonly #mostMs: number;
   readonly #monotonicMs: () => number;
-  #slowestMs = 0;
+  #slowestMs: number;
 
   /** @param mostMs the longest bound (`authority.answerMs`) */
   constructor(mostMs: number, monotonicMs: () => number) {
     this.#mostMs = mostMs;
+    // How fast authorities answer is not known yet: a restarted sidecar opens every token that is used, on a machine that is busy with that.
+    this.#slowestMs = mostMs / TIMES;
     this.#monotonicMs = monotonicMs;
   }
 

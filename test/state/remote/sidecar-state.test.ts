@@ -250,7 +250,7 @@ describe('the state of a sidecar', () => {
     await ready();
     expect(await state.settling.settle(useOf(1))).toEqual(unavailable('whether the use counts is unknown'));
     server.settles = () => new Promise(() => undefined);
-    expect(await state.settling.settle(useOf(1))).toEqual(unavailable('no answer in 250 ms'));
+    expect(await state.settling.settle(useOf(1))).toEqual(unavailable('no answer in 400 ms'));
     server.settles = ({ uses }) => ({
       settled: uses.map(() => ({ ...settled, problem: 'unavailable', detail: 'the disk is full' })),
     });
