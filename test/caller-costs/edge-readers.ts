@@ -279,7 +279,7 @@ export const notAtTheEdge: Readonly<Record<string, string>> = {
   'agent-run/forward/local-answer.ts': 'texts of our own',
   'agent-run/forward/places.ts': 'sockets',
   'agent-run/forward/request-body.ts': 'keeps bytes and reads none',
-  'agent-run/forward/undecided.ts': 'an answer of the upstream',
+  'envoy/call-name.ts callNameOf': 'numbers and an address, which Envoy says',
   'agent-run/forward/upstream-connections.ts': 'sockets',
   'agent-run/forward/upstream-failure.ts': 'texts of our own',
   'agent-run/forward/upstream-sessions.ts': 'sockets',
