@@ -123,10 +123,16 @@ export class Cluster {
 
   /** Ends all of it, and waits until nothing is left. */
   async close(): Promise<void> {
-    const owner = ownerOf(this.layout.folder);
-    if (owner !== null) process.kill(owner, 'SIGKILL');
-    await until(() => !existsSync(this.layout.folder), { what: 'the end of the cluster' });
+    await endCluster(this.layout.folder);
   }
+}
+
+/** Ends the cluster of a folder, and waits until nothing is left. Returns whether one ran there. */
+export async function endCluster(folder: string): Promise<boolean> {
+  const owner = ownerOf(folder);
+  if (owner !== null) process.kill(owner, 'SIGKILL');
+  await until(() => !existsSync(folder), { what: 'the end of the cluster' });
+  return owner !== null;
 }
 
 const goArchitecture = process.arch === 'x64' ? 'amd64' : process.arch;

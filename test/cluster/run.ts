@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Cluster, runningCluster, startCluster } from './cluster.ts';
+import { Cluster, endCluster, runningCluster, startCluster } from './cluster.ts';
 import { findClusterParts } from './cluster-parts.ts';
 import type { ClusterParts } from './cluster-parts.ts';
 
@@ -36,12 +36,19 @@ async function main(words: readonly string[]): Promise<number> {
     return command === undefined ? 2 : 0;
   }
   if (!/^[a-z0-9-]{1,40}$/.test(name)) throw new Usage(`\`${name}\` is no name: use small letters, digits and dashes`);
+  const folder = join(tmpdir(), `remit-cluster-${name}`);
+  const none = new Usage(`no cluster \`${name}\` runs: start one with \`npm run cluster -- up\``);
+  if (command === 'down') {
+    // Whatever it was started with may have another version by now.
+    if (!(await endCluster(folder))) throw none;
+    say('gone');
+    return 0;
+  }
   const parts = findClusterParts();
   if ('missing' in parts) throw new Usage(`a part of the cluster is missing: \`${parts.missing}\` installs it`);
-  const folder = join(tmpdir(), `remit-cluster-${name}`);
   const running = (): Cluster => {
     const found = runningCluster(folder, parts);
-    if (found === null) throw new Usage(`no cluster \`${name}\` runs: start one with \`npm run cluster -- up\``);
+    if (found === null) throw none;
     return found;
   };
   switch (command) {
@@ -56,10 +63,6 @@ async function main(words: readonly string[]): Promise<number> {
         await running().load(resolve(process.env['INIT_CWD'] ?? '', archive));
         say(`${archive}: loaded`);
       }
-      return 0;
-    case 'down':
-      await running().close();
-      say('gone');
       return 0;
     case 'run':
       return during(commandIn(rest), parts);

@@ -51,6 +51,8 @@ func serve(address, file string, hosts []string) error {
 	server := &http.Server{
 		Addr: address, Handler: registry.New(), ReadHeaderTimeout: time.Minute,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
+		// No HTTP/2: its handlers lock while they read a body, so uploads that share the flow control of a connection wait for each other for ever.
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 	}
 	return server.ListenAndServeTLS("", "")
 }
