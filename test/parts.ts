@@ -362,12 +362,16 @@ export function sharedData(path: string): Part<string> {
   return { name: `\`../shared/${path}\``, found: existsSync(at) ? at : null, enable: 'ln -s FOLDER ../shared' };
 }
 
-/** Combines two parts that a suite needs. */
-export const both = <A, B>(a: Part<A>, b: Part<B>): Part<readonly [A, B]> => ({
-  name: `${a.name} and ${b.name}`,
-  found: a.found === null || b.found === null ? null : [a.found, b.found],
-  enable: [...new Set([a, b].filter((part) => part.found === null).map((part) => part.enable))].join(' && '),
-});
+/** Combines two parts that a suite needs. It is optional if all that is missing is. */
+export function both<A, B>(a: Part<A>, b: Part<B>): Part<readonly [A, B]> {
+  const missing = [a, b].filter((part) => part.found === null);
+  return {
+    name: `${a.name} and ${b.name}`,
+    found: a.found === null || b.found === null ? null : [a.found, b.found],
+    enable: [...new Set(missing.map(({ enable }) => enable))].join(' && '),
+    isOptional: missing.length > 0 && missing.every(({ isOptional }) => isOptional === true),
+  };
+}
 
 /** A suite that needs a part. Where it is missing, the suite is skipped, or fails where parts are required. */
 export function describeWith<T>(part: Part<T>, title: string, suite: (found: T) => void): void {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { IMAGES } from '../parts/cluster.ts';
 import { describeWith } from '../parts.ts';
 import { until } from '../until.ts';
-import { clusterPart } from './cluster-part.ts';
+import { longClusterPart } from './cluster-part.ts';
 import { startCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 
@@ -37,7 +37,7 @@ function commandOf(pid: string): string {
 
 const NOWHERE = tracesOf('/no-cluster');
 
-describeWith(clusterPart(), 'a cluster', (parts) => {
+describeWith(longClusterPart(), 'a cluster', (parts) => {
   let cluster: Cluster;
   beforeAll(async () => {
     cluster = await startCluster(parts);

@@ -1,0 +1,35 @@
+import { startAgent } from './demo.ts';
+import type { Cluster } from './cluster.ts';
+import { until } from '../until.ts';
+
+/** What came of the calls of a load. */
+export interface LoadResult {
+  readonly made: number;
+  /** How many calls had each answer: `200`, or status and reason. */
+  readonly answers: Readonly<Record<string, number>>;
+  /** The first fifty that were not 200, with the wall clock of each. */
+  readonly failures: readonly { readonly atMs: number; readonly answer: string }[];
+}
+
+let count = 0;
+
+/** Starts a pod that makes calls at a steady rate until {@link endLoad}, 10 minutes at most, and waits until it does. Returns its name. */
+export async function startLoad(cluster: Cluster, { rate }: { readonly rate: number }): Promise<string> {
+  const name = `load-${(count += 1)}`;
+  await startAgent(cluster, { name, program: 'load.mjs', environment: { RATE: String(rate), SECONDS: '600' } });
+  await until(async () => (await cluster.tried(['kubectl', '-n', 'agents', 'logs', name])).stdout.includes('calling'), {
+    what: 'a load that calls',
+  });
+  return name;
+}
+
+/** Ends a load, and returns what came of its calls. */
+export async function endLoad(cluster: Cluster, name: string): Promise<LoadResult> {
+  // The program itself: `remit run` passes signals on.
+  await cluster.kubectl(`-n agents exec ${name} -- /usr/bin/node -e process.kill(1)`);
+  const result = await until(
+    async () => /^\{"made".*$/m.exec((await cluster.tried(['kubectl', '-n', 'agents', 'logs', name])).stdout)?.[0],
+    { what: 'the result of a load' },
+  );
+  return JSON.parse(result);
+}
