@@ -57,7 +57,8 @@ export async function rehearseStart(
     if (outdated !== null && !isStoreFailure(outdated)) said.push(outdatedWarning(statePathOf(config.state), outdated));
     const remit = await startRemit(rehearsed(config, folder), {
       ports,
-      guard,
+      // The folder is this process's own, also below one that others may write: an `emptyDir` of Kubernetes has mode 2777.
+      guard: (path) => (isWithin(path, folder) ? Promise.resolve(null) : guard(path)),
       isRehearsal: true,
       // Nothing is exported.
       environment: {},
@@ -81,6 +82,8 @@ export async function rehearseStart(
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+const isWithin = (path: string, folder: string): boolean => path === folder || path.startsWith(`${folder}/`);
 
 const outdatedWarning = (state: string, from: number): string =>
   `warning: the state file \`${state}\` would be migrated from schema version ${from} to ${stateFormat.version}, and a copy kept beside it`;

@@ -79,6 +79,25 @@ async function stage() {
   return { folder, remove, svidOf, grpc, admin, nobody, authority, sidecar, write, check, checkAll };
 }
 
+it('says that an authority would start where its group may write the temporary folder, as in a pod (issue 38, point 2)', async () => {
+  const at = await stage();
+  try {
+    const temporary = join(at.folder, 'emptyDir');
+    await mkdir(temporary);
+    // As the kubelet makes an `emptyDir` of a pod with `fsGroup`.
+    await chmod(temporary, 0o2777);
+    const file = await at.write('in-a-pod', at.authority);
+    const { code, err, out } = await ran(['serve', '--config', file, '--check'], { TMPDIR: temporary });
+    expect([code, out, err]).toEqual([
+      0,
+      `${file}: it would start\n`,
+      expect.not.stringContaining('changed by others'),
+    ]);
+  } finally {
+    await at.remove();
+  }
+});
+
 describe('remit serve --check of a sidecar', () => {
   let at: Awaited<ReturnType<typeof stage>>;
   let serving: Running;
