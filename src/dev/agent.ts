@@ -75,7 +75,11 @@ export class Agent {
         },
       );
       outgoing.on('timeout', () => outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS} ms`)));
-      outgoing.on('error', reject);
+      outgoing.on('error', (error: NodeJS.ErrnoException) => {
+        // The server closed the kept connection as idle while this call was on its way: nothing of it was read.
+        if (outgoing.reusedSocket && error.code === 'ECONNRESET') resolve(this.call(port, call));
+        else reject(error);
+      });
       outgoing.end(call.body);
     });
   }
