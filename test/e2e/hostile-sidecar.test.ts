@@ -119,7 +119,7 @@ describeWith(envoyPart(), 'a hostile sidecar with one SVID (issue 37, point 7)',
     const more = hostile.follow();
     more.send(hello('hostile-more', { held: Array.from({ length: 80_000 }, (_, n) => claim(n)) }));
     expect(await until(() => more.ended() ?? undefined, { what: 'the end of a stream with too much' })).toBe(
-      'INVALID_ARGUMENT',
+      'INTERNAL',
     );
     await expectHonest();
     for (const { stream } of streams) stream.cancel();
