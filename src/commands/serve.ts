@@ -14,6 +14,7 @@ import type { StartRehearsal } from '../server/start-rehearsal.ts';
 import type { Remit } from '../server/remit.ts';
 import { messageOfFault } from '../runtime/repeatedly.ts';
 import { nodeFaults } from '../runtime/node-faults.ts';
+import { tellTermination } from '../runtime/termination-message.ts';
 import { logTo } from '../telemetry/log.ts';
 import type { Log } from '../telemetry/log.ts';
 import { EXIT } from './command.ts';
@@ -109,6 +110,7 @@ export const serve: Command = {
     if ('problem' in remit) {
       if (remit.isStopped === true) {
         log(remit.problem, 'drain');
+        await tellTermination(io.environment, remit.problem);
         return EXIT.good;
       }
       const exit = refused(io, remit.problem);
@@ -120,6 +122,8 @@ export const serve: Command = {
     const failed = await Promise.race([ended, fatal.promise.then((detail) => ({ detail }))]);
     if (typeof failed === 'string') {
       log(`${failed}: draining`, 'drain', { signal: failed });
+      const unmet = remit.unmet();
+      if (unmet.length > 0) await tellTermination(io.environment, `ended while not ready: ${unmet.join('; ')}`);
       await drained(remit, io);
     } else log(`remit: stopping: ${failed.detail}`, 'fatal');
     await remit.close();

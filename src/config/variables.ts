@@ -1,3 +1,4 @@
+import { TERMINATION_MESSAGE } from '../runtime/termination-message.ts';
 import { GUIDE_URL } from './guide.ts';
 
 /** `REMIT_…` variables that are not fields of the configuration: those of `remit run` and its command, of tools, and of the tests. */
@@ -9,6 +10,7 @@ const OTHERS: ReadonlySet<string> = new Set([
   'REMIT_REQUIRE_PARTS',
   'REMIT_SVID',
   'REMIT_TASK_ID',
+  TERMINATION_MESSAGE,
   'REMIT_TOKEN',
   'REMIT_TOKEN_FILE',
   'REMIT_TOKEN_URL',

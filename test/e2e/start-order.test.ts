@@ -60,7 +60,9 @@ afterEach(async () => {
 async function serve(change: Settings = {}, ...words: readonly string[]): Promise<Running> {
   const file = join(folder, 'remit.yaml');
   await writeFile(file, stringify({ ...sound, ...change }));
-  running = remit(['serve', '--config', file, ...words]);
+  running = remit(['serve', '--config', file, ...words], {
+    REMIT_TERMINATION_MESSAGE: join(folder, 'termination-log'),
+  });
   return running;
 }
 
@@ -97,6 +99,10 @@ describe('a process that starts before what it needs', () => {
     await waitsFor('this process has no SVID');
     child.kill('SIGTERM');
     expect(await exit).toBe(0);
+    // In Kubernetes the startup probe ends it so, and `kubectl describe pod` shows this.
+    expect(await readFile(join(folder, 'termination-log'), 'utf8')).toContain(
+      'stopped while waiting: this process has no SVID',
+    );
   });
 
   it('waits for a bundle of policies', async () => {

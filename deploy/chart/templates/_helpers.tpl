@@ -68,6 +68,7 @@ spiffe://{{ .Values.identity.trustDomain }}/ns/{{ .Release.Namespace }}/sa/{{ in
 - name: SPIFFE_ENDPOINT_SOCKET
   value: {{ printf "unix:///spiffe-workload-api/%s" .root.Values.identity.csi.socket | quote }}
 {{ end -}}
+- { name: REMIT_TERMINATION_MESSAGE, value: /dev/termination-log }
 - name: REMIT_LEDGER_NAME
   valueFrom: { fieldRef: { fieldPath: metadata.name } }
 {{- with .root.Values.telemetry.otlpEndpoint }}

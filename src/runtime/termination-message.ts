@@ -1,0 +1,20 @@
+import { writeFile } from 'node:fs/promises';
+
+/** Names the file for {@link tellTermination}. */
+export const TERMINATION_MESSAGE = 'REMIT_TERMINATION_MESSAGE';
+/** What the kubelet reads of it. */
+const MAX_CHARACTERS = 2_048;
+
+/**
+ * Writes why a process ended that was not ready into the file of `REMIT_TERMINATION_MESSAGE`, where there is one. In Kubernetes that is
+ * `/dev/termination-log`, whose text `kubectl describe pod` shows. Never rejects.
+ *
+ * @see https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+ */
+export async function tellTermination(
+  environment: Readonly<Record<string, string | undefined>>,
+  why: string,
+): Promise<void> {
+  const file = environment[TERMINATION_MESSAGE];
+  if (file !== undefined && file !== '') await writeFile(file, why.slice(0, MAX_CHARACTERS)).catch(() => undefined);
+}
