@@ -39,7 +39,7 @@ describeWith(both(envoyPart(), postgresPart()), 'remit demo --fleet', ([envoy, p
     const { code, out, err } = await ran(words, environment());
     expect(out).not.toContain('EXPECTED');
     expect(out.trimEnd().split('\n').at(-1)).toBe('demo: 26 of 26 steps as expected');
-    expect(out).toMatch(/the agent completes it at authority 2\n +acknowledged after [\d,]+ ms: 3 of 3 sidecars/);
+    expect(out).toMatch(/the agent completes it at authority 2: acknowledged after [\d,]+ ms: 3 of 3 sidecars/);
     expect(out).toMatch(/node [bc] takes over from node a: [\d,]+ ms without an allowed call/);
     expect(code).toBe(0);
     expect(`${out}${err}`).not.toMatch(/eyJ|PRIVATE KEY/);
