@@ -27,8 +27,14 @@ import type { CardState } from './held-cards.ts';
 /** An open whose reply may still come. */
 interface Opening {
   readonly request: OpenRequest;
-  /** Cards of its tasks that the stream has brought meanwhile, by name. They may be newer than the reply. */
-  readonly early: Map<string, { readonly held: HeldTask; readonly seq: number }>;
+  /** What the stream has brought of its tasks meanwhile, by name. It may be newer than the reply. */
+  readonly early: Map<string, Early>;
+}
+
+/** A card that came before the reply to an open; `null` where the task was told to be gone. */
+interface Early {
+  readonly held: HeldTask | null;
+  readonly seq: number;
 }
 
 /**
@@ -219,7 +225,10 @@ export class SidecarFeed {
       this.#cards.changed(held, { seq: at, isWhole: true });
       this.#keepForOpens(nameOf(held.task), { held, seq: at });
     }
-    for (const key of gone) this.#cards.gone(key, at);
+    for (const key of gone) {
+      this.#cards.gone(key, at);
+      this.#keepForOpens(nameOf(key), { held: null, seq: at });
+    }
     this.#position = to === from ? position : { epoch: position.epoch, seq: to, mark };
     return [{ of: 'ack', ack: { seq: to } }];
   }
@@ -252,10 +261,16 @@ export class SidecarFeed {
   ): void {
     const held = card === null || card === undefined ? null : heldTaskFrom(card);
     const name = nameOf(token.key);
+    const early = opening.early.get(name);
+    if (early !== undefined && early.held === null && early.seq >= seq) {
+      // INVARIANT: a reply that was read before its task was gone brings no card back, which nobody would change any more.
+      this.#dropped.set(name, token.key);
+      return;
+    }
     if (held !== null && nameOf(held.task) === name) {
       this.#cards.opened(held, [token.jti_digest], seq);
-      const early = opening.early.get(name);
-      if (early !== undefined) this.#cards.changed(early.held, { seq: early.seq, isWhole: false });
+      if (early !== undefined && early.held !== null)
+        this.#cards.changed(early.held, { seq: early.seq, isWhole: false });
     }
     if (this.#cards.of(token.key, token.jti_digest) === undefined) this.#absent.set(absentName(token), true);
   }
@@ -264,7 +279,7 @@ export class SidecarFeed {
    * INVARIANT: a card of a task that is being opened is no state of a use until the reply to the open. The authority may not have read an
    * earlier drop of this task when it sent the card, nor the open when it reads the drop.
    */
-  #keepForOpens(name: string, early: { readonly held: HeldTask; readonly seq: number }): void {
+  #keepForOpens(name: string, early: Early): void {
     for (const opening of this.#opens.values()) {
       if (opening.request.tokens.some(({ key }) => nameOf(key) === name)) opening.early.set(name, early);
     }

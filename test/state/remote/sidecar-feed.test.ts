@@ -75,6 +75,19 @@ describe('the feed of a sidecar', () => {
     expect(lookAt(feed, 1)).toMatchObject({ issued: { revokedAtMs: 3 } });
   });
 
+  it('takes no card of a reply that was read before the task was told to be gone', () => {
+    const { feed, hub } = following();
+    const request = feed.open([token(1)]);
+    const late = hub.open(request);
+    openAt(feed, hub, 1);
+    const gone = { from: 1, to: 1, cards: [], at: 3, gone: [taskOf(1)], mark: '' };
+    feed.heard({ of: 'changes', changes: gone });
+    expect(feed.opened(request, late)).toBe(true);
+    // The next use asks again, and the authority hears that nothing is held.
+    expect(lookAt(feed, 1)).toBe('unknown');
+    expect(feed.dropped()).toEqual([{ keys: [taskOf(1)], n: 2 }]);
+  });
+
   it.each<[string, (hub: ModelHub) => Down]>([
     [
       'changes after a gap',
