@@ -7,7 +7,8 @@ import type { Cluster, Ran } from './cluster.ts';
 import { currentRelease, publish } from './release.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-const PAGE = 'deploy/guide/install/kubernetes.md';
+/** The page of the installation. */
+export const PAGE = 'deploy/guide/install/kubernetes.md';
 
 /** The four commands of the page, word for word. */
 export function pageInstall(): readonly string[] {

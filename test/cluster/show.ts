@@ -1,0 +1,114 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pageCommands } from '../pages/page-commands.ts';
+import { until } from '../until.ts';
+import { findClusterParts } from './cluster-parts.ts';
+import { startCluster } from './cluster.ts';
+import type { Cluster, Ran } from './cluster.ts';
+import { linesOf, startAgent } from './demo.ts';
+import { pageInstall, PAGE, prepare } from './installed.ts';
+import { startLoad } from './load.ts';
+
+const HELP = `Shows Remit in a Kubernetes of one node on this machine: installs, injects, calls, ends a task, upgrades, and goes without a trace.
+
+  npm run demo -- --kubernetes
+
+It takes what \`npm run parts -- cluster\` installs, root, and 3 minutes. Each command is printed with what it printed.
+`;
+const CALLS = ['GET /', 'GET /items/7', 'POST /items {"amount":50}', 'POST /items {"amount":500}', 'DELETE /items/7'];
+const AUTHORITY = 'kubectl -n remit exec remit-authority-0 -c remit -- remit';
+const UPGRADE =
+  'helm upgrade remit oci://ghcr.io/remit-dev/charts/remit -n remit --reuse-values --set resources.requests.cpu=150m';
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+const title = (text: string): void => print(`\n== ${text}`);
+
+/** Runs the commands of a story in the cluster and prints each with its output. */
+class Story {
+  readonly #cluster: Cluster;
+  readonly #folder: string;
+
+  constructor(cluster: Cluster, folder: string) {
+    this.#cluster = cluster;
+    this.#folder = folder;
+  }
+
+  /** Prints the end of what a command printed, and returns all of it. Rejects where the command fails. */
+  async run(command: string, { last = 12 }: { readonly last?: number } = {}): Promise<string> {
+    print(`$ ${command}`);
+    const ran: Ran = await this.#cluster.tried(['sh', '-c', command], { cwd: this.#folder });
+    const lines = `${ran.stdout}${ran.stderr}`.trimEnd().split('\n');
+    for (const line of lines.slice(-last)) print(`  ${line}`);
+    if (ran.status !== 0) throw new Error(`\`${command}\` ended with ${ran.status}`);
+    return ran.stdout;
+  }
+
+  async rolledOut(): Promise<void> {
+    await this.run('kubectl -n remit rollout status statefulset/remit-authority --timeout=170s', { last: 1 });
+    await this.run('kubectl -n demo rollout status deployment/tools --timeout=170s', { last: 1 });
+  }
+}
+
+async function play(cluster: Cluster, folder: string): Promise<void> {
+  const story = new Story(cluster, folder);
+  title('a tool server behind Envoy, SPIRE with an entry for each workload, and the release in a registry');
+  await prepare(cluster, folder);
+  await story.run('kubectl get pods -A');
+  title('install and inject: the four commands of the page');
+  for (const command of pageInstall()) {
+    if (command.includes('remit doctor')) await story.rolledOut();
+    await story.run(command);
+  }
+  title('policies');
+  for (const command of pageCommands(PAGE, 'Policies')) await story.run(command, { last: 2 });
+  await story.rolledOut();
+  title('an agent under `remit run` calls the tool server: by its intent and the policies');
+  await startAgent(cluster, { name: 'first', program: 'agent.mjs', environment: { CALLS: CALLS.join('\n') } });
+  for (const line of await linesOf(cluster, 'first')) print(`  ${line.slice(0, 140)}`);
+  title('an operator ends the task of another agent while it calls, twice a second');
+  const load = await startLoad(cluster, { rate: 2 });
+  const [task] = JSON.parse(await story.run(`${AUTHORITY} task list --in active --json`, { last: 0 })) as [
+    { id: string },
+  ];
+  await story.run(`${AUTHORITY} task end ${task.id} --cause 'runs wild' --by operator`);
+  const isEnded = async (): Promise<boolean> =>
+    (await cluster.tried(['kubectl', '-n', 'agents', 'get', 'pod', load, '-o', 'jsonpath={.status.phase}'])).stdout !==
+    'Running';
+  await until(isEnded, { what: 'the end of the agent whose task was ended' });
+  await story.run(`kubectl -n agents logs ${load}`, { last: 3 });
+  title('upgrade');
+  await story.run(UPGRADE, { last: 3 });
+  await story.rolledOut();
+  await story.run('helm test remit -n remit', { last: 4 });
+  await story.run('kubectl get pods -A');
+}
+
+async function main(words: readonly string[]): Promise<number> {
+  if (words.length > 0) {
+    process.stdout.write(HELP);
+    return words[0] === '--help' ? 0 : 2;
+  }
+  const parts = findClusterParts();
+  if ('missing' in parts) {
+    process.stderr.write(`demo: a part of the cluster is missing: \`${parts.missing}\` installs it\n`);
+    return 2;
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'remit-show-'));
+  const cluster = await startCluster(parts, { say: (line) => print(`cluster: ${line}`) });
+  try {
+    await play(cluster, folder);
+    return 0;
+  } finally {
+    await cluster.close();
+    rmSync(folder, { recursive: true, force: true });
+    print('\ncluster: gone');
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  process.stderr.write(`demo: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}
