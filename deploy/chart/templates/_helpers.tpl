@@ -144,9 +144,9 @@ livenessProbe:
 {{- .Values.autoscaling.enabled | ternary .Values.autoscaling.maxReplicas .Values.replicaCount }}
 {{- end }}
 
-{{/* Annotations of what exists before an install or upgrade alone. Takes its weight: the lowest comes first. */}}
+{{/* Annotations of what exists before an install, upgrade or rollback alone. Takes its weight: the lowest comes first. */}}
 {{- define "remit.checkHook" -}}
-helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook: pre-install,pre-upgrade,pre-rollback
 helm.sh/hook-weight: '{{ . }}'
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end }}
