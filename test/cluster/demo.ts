@@ -51,10 +51,17 @@ async function envoyConfig(): Promise<string> {
   return text.replace('payments.acme.test', 'tools.acme.test');
 }
 
+/** How tool servers run. */
+export interface ToolsOptions {
+  readonly replicas?: number;
+  /** The volume with Remit's socket. Default one that injection replaces. */
+  readonly socket?: object;
+}
+
 /** Makes the namespaces, and tool servers behind an Envoy as the page of injection has it: what is there before Remit is installed. */
 export async function startTools(
   cluster: Cluster,
-  { replicas = 1 }: { readonly replicas?: number } = {},
+  { replicas = 1, socket = { emptyDir: {} } }: ToolsOptions = {},
 ): Promise<void> {
   const { name, namespace } = TOOLS;
   const labels = { app: name };
@@ -73,13 +80,14 @@ export async function startTools(
         template: {
           metadata: { labels },
           spec: {
-            terminationGracePeriodSeconds: 5,
+            terminationGracePeriodSeconds: 15,
             containers: [
               {
                 name: 'tools',
                 image: IMAGE,
                 command: ['/usr/bin/node', '/tools/tools.mjs'],
                 env: [{ name: 'PORT', value: String(PORT) }],
+                lifecycle: { preStop: { sleep: { seconds: 6 } } },
                 securityContext: RESTRICTED,
                 // It may ask the Workload API too, as one that was taken over would.
                 volumeMounts: [{ name: 'tools', mountPath: '/tools', readOnly: true }, SPIFFE_MOUNT],
@@ -90,6 +98,7 @@ export async function startTools(
                 args: ['-c', '/etc/envoy/envoy.yaml', '--concurrency', '1'],
                 ports: [{ name: 'https', containerPort: LISTENER }],
                 readinessProbe: { tcpSocket: { port: 'https' }, periodSeconds: 1 },
+                lifecycle: { preStop: { sleep: { seconds: 5 } } },
                 securityContext: RESTRICTED,
                 volumeMounts: [
                   { name: 'envoy', mountPath: '/etc/envoy', readOnly: true },
@@ -103,7 +112,7 @@ export async function startTools(
               { name: 'tools', configMap: { name: 'tools' } },
               { name: 'envoy', configMap: { name: 'envoy' } },
               SPIFFE,
-              { name: 'remit-run', emptyDir: {} },
+              { name: 'remit-run', ...socket },
               { name: 'remit-envoy', emptyDir: {} },
             ],
           },

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pageCommands } from '../pages/page-commands.ts';
 import { startTools } from './demo.ts';
+import type { ToolsOptions } from './demo.ts';
 import { SERVER_SOCKET, SPIRE_NAMESPACE } from './addons/spire.ts';
 import type { Cluster, Ran } from './cluster.ts';
 import { currentRelease, publish } from './release.ts';
@@ -24,8 +25,9 @@ export function pageInstall(): readonly string[] {
  * the folder of policies.
  *
  * @param folder where `remit init` writes to
+ * @param tools how the tool servers run
  */
-export async function prepare(cluster: Cluster, folder: string): Promise<void> {
+export async function prepare(cluster: Cluster, folder: string, tools: ToolsOptions = {}): Promise<void> {
   await publish(cluster, await currentRelease());
   const remit = [process.execPath, '--no-warnings', join(root, 'src/main.ts')];
   await cluster.run([...remit, 'init', folder, '--host', 'istio', '--trust-domain', 'acme.test', '--yes']);
@@ -36,7 +38,7 @@ export async function prepare(cluster: Cluster, folder: string): Promise<void> {
   await cluster.run(['sh', join(folder, 'register.sh'), '-socketPath', SERVER_SOCKET], {
     environment: { SPIRE_SERVER: server },
   });
-  await startTools(cluster);
+  await startTools(cluster, tools);
 }
 
 /** Runs the commands of the page as a reader would: the last one once the new pods run. Returns what each did. */
