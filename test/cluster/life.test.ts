@@ -9,7 +9,7 @@ import { register } from './addons.ts';
 import { longClusterPart } from './cluster-part.ts';
 import { startCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
-import { TOOLS } from './demo.ts';
+import { startTools, TOOLS } from './demo.ts';
 import { installByPage, permit, prepare } from './installed.ts';
 import { endLoad, startLoad } from './load.ts';
 import { NODE_NAME } from './machine/layout.ts';
@@ -278,5 +278,26 @@ describeWith(both(longClusterPart(), imagePart()), 'the life of a cluster (issue
     const words = ['-n', namespace, 'exec', 'remit-authority-0', '--', '/usr/bin/node', '-p'];
     const ids = 'process.getuid() + " " + process.getgid()';
     expect(await cluster.run(['kubectl', ...words, ids])).toBe(`${user} 0\n`);
+  });
+
+  it('loses no call in an update of the DaemonSet, in node mode', async () => {
+    await cluster.kubectl('label namespace demo remit.dev/injection-');
+    await register(cluster, [
+      { id: 'spiffe://acme.test/ns/remit/sa/remit-node', selectors: ['k8s:ns:remit', 'k8s:sa:remit-node'] },
+    ]);
+    await upgraded('--set mode=node --set-json sidecar.namespaces=[] --set node.audiences={https://tools.acme.test}');
+    await authorityReady();
+    await waitFor('-n remit rollout status daemonset/remit-node');
+    const node = 'app.kubernetes.io/component=node';
+    await startTools(cluster, { replicas: 2, socket: { hostPath: { path: '/run/remit' } } });
+    await restartTools();
+    const lost = await underLoad('node mode: DaemonSet restarted', async () => {
+      const former = (await cluster.kubectl(`-n remit get pods -l ${node} -o name`)).trim();
+      await cluster.kubectl('-n remit rollout restart daemonset/remit-node');
+      await waitFor('-n remit rollout status daemonset/remit-node');
+      // The new pod is ready before the one of before drains.
+      await waitFor(`-n remit wait ${former} --for=delete`);
+    });
+    expect(lost).toEqual({});
   });
 });
