@@ -5,6 +5,8 @@ import { until } from '../until.ts';
 /** What came of the calls of a load. */
 export interface LoadResult {
   readonly made: number;
+  /** How many took a second or more: those that `remit run` repeated, since they could not be decided, and those of a slow machine. */
+  readonly late: number;
   /** How many calls had each answer: `200`, or status and reason. */
   readonly answers: Readonly<Record<string, number>>;
   /** The first fifty that were not 200, with the wall clock of each. */

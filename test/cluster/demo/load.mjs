@@ -6,6 +6,8 @@ const answers = {};
 const failures = [];
 const MOST_PENDING = 30;
 let made = 0;
+/** Calls that took a second or more: `remit run` waits as long before it repeats a call that could not be decided. */
+let late = 0;
 let due = 0;
 
 async function call() {
@@ -15,6 +17,7 @@ async function call() {
     async (response) => [response.status, await response.text()],
     (error) => [0, String(error.cause ?? error)],
   );
+  if (Date.now() - atMs >= 1_000) late += 1;
   const [status, text] = answer;
   const key = status === 200 ? '200' : `${status} ${/"reason":"([^"]+)"/.exec(text)?.[1] ?? text.slice(0, 100)}`;
   answers[key] = (answers[key] ?? 0) + 1;
@@ -36,4 +39,4 @@ while (!ended.signal.aborted && performance.now() - started < seconds * 1_000) {
   await new Promise((resolve) => setTimeout(resolve, 5));
 }
 await Promise.all(pending);
-console.log(JSON.stringify({ made, answers, failures: failures.slice(0, 50) }));
+console.log(JSON.stringify({ made, late, answers, failures: failures.slice(0, 50) }));
