@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { endJob } from '../kube/ended-job.ts';
 import { startKube } from '../kube/kube.ts';
 import type { Kube, Ran } from '../kube/kube.ts';
 import { both, describeWith, helmPart, kubernetesPart } from '../parts.ts';
@@ -197,20 +198,8 @@ describeWith(both(kubernetesPart(), helmPart()), 'the chart at a real API server
       stringData: { password: 'p' },
     });
     /** Ends the Job of the migration as its controller would. */
-    const ended = async (condition: 'Complete' | 'Failed'): Promise<void> => {
-      const first = condition === 'Complete' ? 'SuccessCriteriaMet' : 'FailureTarget';
-      const time = '2026-01-01T00:00:00Z';
-      const count = condition === 'Complete' ? { succeeded: 1, completionTime: time } : { failed: 1 };
-      const conditions = [first, condition].map((type) => ({
-        type,
-        status: 'True',
-        lastProbeTime: time,
-        lastTransitionTime: time,
-      }));
-      const status = { startTime: time, uncountedTerminatedPods: {}, conditions, ...count };
-      const job = ['patch', 'job', 'remit-migration', '-n', namespace, '--subresource=status', '--type=merge'];
-      await kube.kubectl([...job, '-p', JSON.stringify({ status })]);
-    };
+    const ended = (condition: 'Complete' | 'Failed'): Promise<void> =>
+      endJob(kube, { namespace, name: 'remit-migration' }, condition);
     /** The Job once it is there, not the ended one of an install before. */
     const job = (): Promise<Workload> =>
       until(

@@ -8,6 +8,7 @@ import { scratchFolder } from '../e2e/domain.ts';
 import { pageCommands } from '../pages/page-commands.ts';
 import { both, describeWith, helmPart, kubernetesPart } from '../parts.ts';
 import { until } from '../until.ts';
+import { endJob } from './ended-job.ts';
 import { startKube } from './kube.ts';
 import type { Kube } from './kube.ts';
 
@@ -54,8 +55,19 @@ describeWith(both(kubernetesPart(), helmPart()), 'the quick start on Kubernetes'
 
     const commands = pageCommands('deploy/guide/start/quick-starts.md', 'Kubernetes');
     expect(commands).toHaveLength(4);
+    // The chart asks by a Job whether its values are sound, which nothing runs here.
+    const checked = until(
+      () =>
+        endJob(kube, { namespace: 'remit', name: 'remit-check' }, 'Complete').then(
+          () => true,
+          () => false,
+        ),
+      { what: 'the Job that checks the values' },
+    );
     for (const command of commands)
       await promisify(execFile)('sh', ['-c', command], { cwd: folder, env: { ...kube.environment, PATH: path } });
+
+    await checked;
 
     const environment = { SPIFFE_ENDPOINT_SOCKET: 'unix:///spiffe-workload-api/spire-agent.sock' };
     const place = { file: 'remit.yaml', folder: '/etc/remit', environment };
