@@ -90,6 +90,9 @@ const probe = (path: string): Promise<string> =>
 export const isServed = async (path: string): Promise<boolean> =>
   (await unixPathProblem(path)) === null && (await probe(path)) === 'answers';
 
+/** Whether anything is at a path. */
+export const isThere = async (path: string): Promise<boolean> => (await lstat(path).catch(() => null)) !== null;
+
 /** The name beside a socket at which its successor is bound before it is moved there. */
 export const pathBeside = (path: string): string => `${path}.next`;
 

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, it } from '@jest/globals';
 import { refusalsFrom } from '../../src/envoy/authorization.ts';
@@ -68,4 +68,15 @@ it('takes the place of a process that was killed at once, and removes its own so
   expect(await answerer(path)).toBe('alone');
   await server.close(1_000);
   expect(existsSync(path)).toBe(false);
+});
+
+it('binds its socket anew where the former process, which does not know of this, removes it by its path', async () => {
+  const path = join(folder(), 'removed.sock');
+  const server = await serving('new', path);
+  server.setServing(true);
+  rmSync(path);
+  // As each look at readiness does.
+  server.setServing(true);
+  await until(() => existsSync(path));
+  expect(await answerer(path)).toBe('new');
 });
