@@ -1,14 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pageCommands } from '../pages/page-commands.ts';
-import { until } from '../until.ts';
 import { findClusterParts } from './cluster-parts.ts';
 import { startCluster } from './cluster.ts';
 import type { Cluster, Ran } from './cluster.ts';
 import { linesOf, startAgent } from './demo.ts';
 import { pageInstall, PAGE, prepare } from './installed.ts';
-import { startLoad } from './load.ts';
+import { endLoad, startLoad } from './load.ts';
 
 const HELP = `Shows Remit in a Kubernetes of one node on this machine: installs, injects, calls, ends a task, upgrades, and goes without a trace.
 
@@ -39,7 +39,7 @@ class Story {
     print(`$ ${command}`);
     const ran: Ran = await this.#cluster.tried(['sh', '-c', command], { cwd: this.#folder });
     const lines = `${ran.stdout}${ran.stderr}`.trimEnd().split('\n');
-    for (const line of lines.slice(-last)) print(`  ${line}`);
+    for (const line of lines.slice(Math.max(0, lines.length - last))) print(`  ${line}`);
     if (ran.status !== 0) throw new Error(`\`${command}\` ended with ${ran.status}`);
     return ran.stdout;
   }
@@ -72,11 +72,9 @@ async function play(cluster: Cluster, folder: string): Promise<void> {
     { id: string },
   ];
   await story.run(`${AUTHORITY} task end ${task.id} --cause 'runs wild' --by operator`);
-  const isEnded = async (): Promise<boolean> =>
-    (await cluster.tried(['kubectl', '-n', 'agents', 'get', 'pod', load, '-o', 'jsonpath={.status.phase}'])).stdout !==
-    'Running';
-  await until(isEnded, { what: 'the end of the agent whose task was ended' });
-  await story.run(`kubectl -n agents logs ${load}`, { last: 3 });
+  await delay(3_000);
+  const { answers } = await endLoad(cluster, load);
+  for (const [answer, times] of Object.entries(answers)) print(`  ${times} calls of the agent: ${answer}`);
   title('upgrade');
   await story.run(UPGRADE, { last: 3 });
   await story.rolledOut();

@@ -37,7 +37,7 @@ describe('quick-starts.md', () => {
     expect(pageCommands(START, 'Local')).toEqual(['npm run quickstart']);
     expect(scripts).toMatchObject({
       quickstart: 'npm ci --loglevel=error > /dev/null && npm run --silent demo',
-      demo: 'node dist/main.js demo',
+      demo: 'node .ci/demo.js',
     });
   });
 });
