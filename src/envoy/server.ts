@@ -1,6 +1,6 @@
 import { isLoopback } from '../runtime/loopback-host.ts';
-import { isServed, isThere } from '../runtime/unix-socket.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
+import { TakenSockets } from './taken-sockets.ts';
 import { accessLogMethod, type AccessLogMethod, type AccessLogSink } from './access-log.ts';
 import { messageBudgets } from './byte-budget.ts';
 import { CallWatch } from './call-watch.ts';
@@ -80,14 +80,6 @@ type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn' | 'network';
 /** Most waiting messages that are views of receive buffers of up to 64 KiB. */
 const MAX_VIEWS = 256;
 
-/** A Unix socket that is taken over from the process that served it before. */
-interface TakenSocket {
-  readonly address: string;
-  readonly access: SocketAccess;
-}
-
-const pathOf = (address: string): string => address.slice('unix:'.length);
-
 /**
  * The gRPC server that Envoy calls. Never answers a check with a gRPC error, on which Envoy may be configured to let a request
  * pass: an invalid message and a handler that throws, rejects, overruns its deadline or returns nothing all end in a refusal.
@@ -108,10 +100,7 @@ export class AuthorizationServer {
   readonly #budgets = messageBudgets();
   readonly #refusal: Refuse;
   readonly #inFlight: SharedRoom;
-  /** Sockets that another process serves until this one can decide. */
-  readonly #served: TakenSocket[] = [];
-  /** Sockets that this process has taken over. */
-  readonly #taken: TakenSocket[] = [];
+  readonly #taken: TakenSockets;
   #closing: Promise<void> | null = null;
 
   constructor(handler: CheckHandler, options: ExtAuthzServerOptions) {
@@ -142,6 +131,10 @@ export class AuthorizationServer {
     const { isCrowded, onFault } = this.#parts;
     const server = new GrpcServer(methods, { monotonicMs, isCrowded, onFault });
     this.#server = server;
+    this.#taken = new TakenSockets({
+      bind: async ({ address, access }) => (this.#closing === null ? server.listen(address, access) : address),
+      onProblem: (problem) => this.#tellFault(new Error(problem)),
+    });
     this.#queue = new CheckQueue({
       monotonicMs,
       onTurn: () => options.turn?.begins(),
@@ -190,14 +183,7 @@ export class AuthorizationServer {
   async #listen(address: string, access?: SocketAccess): Promise<string | BindProblem> {
     const at = address.startsWith('unix:') ? null : tcpAddress(address);
     const { network } = this.#options;
-    if (access?.takesOver === true && at === null) {
-      const socket = { address, access };
-      if (await isServed(pathOf(address))) {
-        this.#served.push(socket);
-        return address;
-      }
-      this.#taken.push(socket);
-    }
+    if (access?.takesOver === true && at === null && (await this.#taken.waits({ address, access }))) return address;
     if (at === null || isLoopback(at.host) || network === undefined) return this.#server.listen(address, access);
     const transport = network(this.#parts);
     this.#network.push(transport);
@@ -209,26 +195,7 @@ export class AuthorizationServer {
   setServing(isServing: boolean): void {
     if (this.#closing !== null) return;
     this.#health.set(isServing);
-    if (!isServing) return;
-    for (const socket of this.#served.splice(0)) void this.#takeOver(socket);
-    for (const socket of this.#taken.splice(0)) void this.#keep(socket);
-  }
-
-  /** Takes a socket over. After a failure it is tried again with the next `setServing`. */
-  async #takeOver(socket: TakenSocket): Promise<void> {
-    if (this.#closing !== null) return;
-    const outcome = await this.#server.listen(socket.address, socket.access);
-    if (typeof outcome === 'string') this.#taken.push(socket);
-    else {
-      this.#tellFault(new Error(outcome.problem));
-      this.#served.push(socket);
-    }
-  }
-
-  /** Binds a socket anew that is gone: a former process that does not know of `takesOver` removes it by its path when it ends. */
-  async #keep(socket: TakenSocket): Promise<void> {
-    if (await isThere(pathOf(socket.address))) this.#taken.push(socket);
-    else await this.#takeOver(socket);
+    if (isServing) this.#taken.look();
   }
 
   /**
