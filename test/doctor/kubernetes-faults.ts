@@ -151,6 +151,13 @@ const onNode = (name: string, image: string, path: string, isReadOnly = false): 
 
 const PAST = 'istio.past-sidecar';
 
+/** The gateway asks Remit at a Service of this spec. */
+const askedAt = (objects: Yaml[], spec: object): void => {
+  const metadata = { name: 'remit', namespace: 'remit' };
+  const security = objects.find(({ kind }) => kind === 'SecurityPolicy');
+  security.spec.extAuth.grpc.backendRefs = [{ ...metadata, port: 9470 }];
+  objects.push({ apiVersion: 'v1', kind: 'Service', metadata, spec });
+};
 const labelled = (objects: readonly Yaml[], kind: string, labels: object): void =>
   void (objects.find((one) => one.kind === kind).metadata.labels = labels);
 
@@ -321,31 +328,14 @@ export const KUBERNETES_FAULTS: readonly KubernetesFault[] = [
   fault(
     'gateway',
     'a Service for Remit without a selector',
-    ({ objects }) => {
-      const security = objects.find(({ kind }) => kind === 'SecurityPolicy');
-      security.spec.extAuth.grpc.backendRefs = [{ name: 'remit', namespace: 'remit', port: 9470 }];
-      objects.push({
-        apiVersion: 'v1',
-        kind: 'Service',
-        metadata: { name: 'remit', namespace: 'remit' },
-        spec: { ports: [{ port: 9470 }] },
-      });
-    },
+    ({ objects }) => askedAt(objects, { ports: [{ port: 9470 }] }),
     'kubernetes.impostor',
   ),
   fault(
     'gateway',
     'a Service for Remit that is another name',
-    ({ objects }) => {
-      const security = objects.find(({ kind }) => kind === 'SecurityPolicy');
-      security.spec.extAuth.grpc.backendRefs = [{ name: 'remit', namespace: 'remit', port: 9470 }];
-      objects.push({
-        apiVersion: 'v1',
-        kind: 'Service',
-        metadata: { name: 'remit', namespace: 'remit' },
-        spec: { type: 'ExternalName', externalName: 'remit.acme.test', selector: { app: 'remit' } },
-      });
-    },
+    ({ objects }) =>
+      askedAt(objects, { type: 'ExternalName', externalName: 'remit.acme.test', selector: { app: 'remit' } }),
     'kubernetes.impostor',
   ),
   fault(
