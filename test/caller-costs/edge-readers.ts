@@ -299,6 +299,7 @@ export const notAtTheEdge: Readonly<Record<string, string>> = {
   'envoy/network/network-server.ts': 'calls of verified proxies',
   'envoy/network/readings.ts': 'counts',
   'envoy/server.ts': 'calls; their messages are read by the readers here',
+  'envoy/taken-sockets.ts': 'addresses of the configuration',
   'envoy/wire-reader.ts': 'called by decodedCheckRequestFrom',
   'http2/connection.ts': 'a socket; its bytes are read by FrameReader and HeaderDecoder',
   'http2/frame.ts': 'our own frames',

@@ -77,7 +77,14 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a loss is told'
       for (const at of AUTHORITIES) {
         const metrics = await (await fetch(`http://127.0.0.1:${fleet.port(at)}/metrics`)).text();
         expect(metrics).toContain('remit_dependency_up{name="database-lost-commits"} 0');
-        expect(fleet.process(at).err() + fleet.process(at).out()).toMatch(/database-lost-commits: the database lacks/);
+        // The log follows the readiness within the second in which the gates are looked at.
+        await until(
+          () =>
+            /database-lost-commits: the database lacks/.test(`${fleet.process(at).err()}${fleet.process(at).out()}`),
+          {
+            what: `${at} says in its log what happened`,
+          },
+        );
         expect(await fleet.readiness(at)).not.toContain('has taken no commit');
       }
       // The sidecar is told too, and denies.
