@@ -45,6 +45,7 @@ export function reuseOf(judgement: Pick<DecidedCheck, 'decision' | 'facts'>): re
   const { decision, facts } = judgement;
   if (facts.use === 0 || !isDeny(decision)) return facts.reuse;
   if (isPresentedByAnother(judgement)) return ['other-identity', ...facts.reuse];
+  if (withOtherCertificate(judgement)) return ['other-certificate', ...facts.reuse];
   return AFTER_END.has(decision.reason) ? ['after-end', ...facts.reuse] : facts.reuse;
 }
 
@@ -53,6 +54,19 @@ export function isPresentedByAnother({ decision, facts }: Pick<DecidedCheck, 'de
   const token = taskTokenOf(facts);
   const isUnbound = isDeny(decision) && decision.reason === 'token.binding';
   return isUnbound && token !== null && !isDeny(facts.caller) && facts.caller.id !== token.clientId;
+}
+
+/**
+ * Whether a call was denied because its agent presents another certificate than its token is bound to. An agent does so after each renewal of
+ * its SVID until it exchanges its token; behind a proxy that keeps connections which were opened with the former certificate it does so for ever.
+ */
+export function withOtherCertificate({ decision, facts }: Pick<DecidedCheck, 'decision' | 'facts'>): boolean {
+  const { caller } = facts;
+  const token = taskTokenOf(facts);
+  if (!isDeny(decision) || decision.reason !== 'token.binding' || token === null || isDeny(caller)) return false;
+  const isOwn = caller.id === token.clientId && token.delegate === null;
+  const bound = token.confirmation?.kind === 'x5t#S256' ? token.confirmation.thumbprint : null;
+  return isOwn && bound !== null && caller.certificateSha256 !== null && caller.certificateSha256 !== bound;
 }
 
 /**

@@ -32,7 +32,7 @@ export const cures: Readonly<Record<ReasonCode, string>> = {
   'token.not-yet-valid': 'Clocks differ, or the token is meant for later.',
   'token.lifetime': 'The token lives longer than `maxTokenSeconds` allows.',
   'token.binding':
-    'The token is bound to another workload or certificate. After a rotation, exchange it for one bound to the new certificate.',
+    'The token is bound to another workload or certificate. After a rotation, exchange it for one bound to the new certificate. If the certificate alone differs, again and again, a proxy keeps connections that were opened with the former one: `extAuthz.binding: spiffe-id`.',
   'token.proof': 'Send a fresh DPoP proof for this method, this URL and this token, once.',
   'token.proof-nonce':
     'Send a fresh DPoP proof with the claim `nonce` from the header `DPoP-Nonce` of this answer. OAuth clients that know RFC 9449 section 9 do so by themselves. It is needed where several processes serve one name (`extAuthz.proofNonces`).',

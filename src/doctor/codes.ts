@@ -169,6 +169,7 @@ const table = {
   'identity.not-renewed': entry('warning', 'an SVID that should have been renewed'),
   'identity.unreadable': entry('error', 'a certificate file without a certificate'),
   'identity.no-certificates': entry('error', 'checks without the certificate that tokens are bound to'),
+  'identity.other-certificate': entry('warning', 'tokens bound to a former certificate of their agent'),
   'identity.stolen-tokens': entry('warning', 'tokens that go on in other hands'),
   'identity.clock': entry('warning', 'a clock that is off'),
   'issuer.unreachable': entry('error', 'an issuer that does not answer'),

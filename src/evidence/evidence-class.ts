@@ -43,10 +43,12 @@ const MISUSE_CLASSES: ReadonlySet<string> = new Set(['other-identity', 'after-en
 
 const misuseOf = (record: RecordMembers): string | null => {
   const reason = fieldText(record, 'reason');
+  const classes = Array.isArray(record['reuse']) ? record['reuse'].map(String) : [];
+  // Its own agent after a renewal of its SVID.
+  if (reason === 'token.binding' && classes.includes('other-certificate')) return null;
   if (reason !== null && MISUSES.has(reason)) return reason;
-  const { reuse } = record;
-  const found = Array.isArray(reuse) ? reuse.find((name) => MISUSE_CLASSES.has(String(name))) : undefined;
-  return found === undefined ? null : `reuse ${String(found)}`;
+  const found = classes.find((name) => MISUSE_CLASSES.has(name));
+  return found === undefined ? null : `reuse ${found}`;
 };
 
 /** All evidence classes. A record can belong to several. */

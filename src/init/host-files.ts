@@ -23,7 +23,8 @@ const fromHeader = (answers: Answers) => ({ identity: 'xfcc', proxyId: envoyId(a
 
 /** The hosts whose files are shipped in `deploy/hosts/`. */
 export const SHIPPED_HOSTS: ReadonlyMap<Host, ShippedHost> = new Map<Host, ShippedHost>([
-  ['istio', { folders: ['istio'], listen: BESIDE, extAuthz: () => ({}), isGateway: false }],
+  // Sidecars keep connections that were opened with a former certificate, and with Istio's own CA theirs is not the agent's.
+  ['istio', { folders: ['istio'], listen: BESIDE, extAuthz: () => ({ binding: 'spiffe-id' }), isGateway: false }],
   [
     'istio-waypoint',
     {

@@ -90,7 +90,7 @@ export interface UseRecord extends Decided, Traced {
   readonly carried?: { readonly [name: string]: JsonValue };
   /** Number of this use of the token, from 1; `null` without a verified token. */
   readonly tokenUse: number | null;
-  /** Reuse classes of this use, `after-end` and `other-identity` included; empty without a verified token. */
+  /** Reuse classes of this use, those that follow from the decision included; empty without a verified token. */
   readonly reuse: readonly ReuseClass[];
   /**
    * Span of the last use at another sidecar, where this is the first one of the token here and that one was known. Absent otherwise.

@@ -33,6 +33,7 @@ import { TokenUses } from '../token/uses.ts';
 import type { Closers } from './closers.ts';
 import { countedOutcomes } from './measures.ts';
 import { networkOf } from './network.ts';
+import { formerCertificates } from './former-certificates.ts';
 import { missingCertificates } from './missing-certificates.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
@@ -205,9 +206,11 @@ function observerOf(parts: Parts): CheckServices['onChecked'] {
   const { live, decisionStream, metrics, trial } = parts;
   const counted = checkMetrics(metrics);
   const noteCertificate = missingCertificates(parts);
+  const noteFormer = formerCertificates(parts);
   const count: CheckServices['onChecked'] = (check) => {
     counted(check);
     noteCertificate(check);
+    noteFormer(check);
     trial.checked(check);
   };
   if (decisionStream === null) return count;

@@ -70,6 +70,13 @@ const WITHOUT_CERTIFICATE: Readonly<Record<Caller['source'], string>> = {
   xfcc: 'xfcc has no `Hash`, so a token that is bound to a certificate cannot be used: let the proxy that writes the header forward it',
 };
 
+/** The caller has the SPIFFE ID of a task token's agent; an external token's client is not compared with it. */
+const OTHER_CERTIFICATE = {
+  'task-token':
+    'claim `cnf` is another certificate than the caller shows, whose SPIFFE ID is the right one: its agent exchanges the token after a renewal of its SVID; a proxy that keeps connections of the former certificate needs `extAuthz.binding: spiffe-id`',
+  'external-token': 'claim `cnf` is not the certificate of the caller',
+} as const;
+
 function certificateProblem(
   { thumbprint }: Confirmation,
   kind: 'task-token' | 'external-token',
@@ -80,7 +87,5 @@ function certificateProblem(
   if (mode === 'spiffe-id' && kind === 'task-token') return null;
   // Not evidence of theft: without a certificate the caller's cannot be compared, so no token is revoked.
   if (caller.certificateSha256 === null) return deny('identity.missing', WITHOUT_CERTIFICATE[caller.source]);
-  return thumbprint === caller.certificateSha256
-    ? null
-    : deny('token.binding', 'claim `cnf` is not the certificate of the caller');
+  return thumbprint === caller.certificateSha256 ? null : deny('token.binding', OTHER_CERTIFICATE[kind]);
 }

@@ -1,14 +1,15 @@
 import { BoundedMemo } from '../runtime/bounded-memo.ts';
 
 /**
- * The classes of a token use, most significant first. `after-end` and `other-identity` follow from the decision, the rest from
- * earlier allowed uses.
+ * The classes of a token use, most significant first. The first three follow from the decision, the rest from earlier allowed uses.
  */
 export const REUSE_CLASSES = [
   /** Presented by a workload the token was not issued to. */
   'other-identity',
   /** Its task has ended, or the token was revoked. */
   'after-end',
+  /** By its own workload with another certificate than it is bound to: no attack, see `withOtherCertificate`. */
+  'other-certificate',
   /** From another node than its first allowed use: another address or certificate. */
   'other-node',
   /** For an action with a risk class it was not used for before. */

@@ -3,13 +3,25 @@ import type { Facts } from '../../src/decide/facts.ts';
 import { deny } from '../../src/decision/decision.ts';
 import type { Decision } from '../../src/decision/decision.ts';
 import type { ReasonCode } from '../../src/decision/reasons.ts';
-import { reuseOf } from '../../src/decide/decided-check.ts';
+import { reuseOf, withOtherCertificate } from '../../src/decide/decided-check.ts';
 
 const facts = (caller: string, reuse: Facts['reuse'] = ['same-trace']): Facts =>
   ({
     caller: { id: `spiffe://acme.test/${caller}` },
     credential: { kind: 'task-token', clientId: 'spiffe://acme.test/planner' },
     reuse,
+  }) as unknown as Facts;
+
+const withCertificates = (caller: string, { bound, shown }: { bound: string; shown: string | null }): Facts =>
+  ({
+    caller: { id: `spiffe://acme.test/${caller}`, certificateSha256: shown },
+    credential: {
+      kind: 'task-token',
+      clientId: 'spiffe://acme.test/planner',
+      delegate: null,
+      confirmation: { kind: 'x5t#S256', thumbprint: bound },
+    },
+    reuse: ['same-trace'],
   }) as unknown as Facts;
 
 const allow: Decision = { ...deny('internal', ''), kind: 'allow' as never };
@@ -24,6 +36,18 @@ describe('reuseOf', () => {
       deny('token.binding', ''),
       facts('planner'),
       ['same-trace'],
+    ],
+    [
+      'names a former certificate of the agent',
+      deny('token.binding', ''),
+      withCertificates('planner', { bound: 'former', shown: 'renewed' }),
+      ['other-certificate', 'same-trace'],
+    ],
+    [
+      'names the thief, whatever certificate he shows',
+      deny('token.binding', ''),
+      withCertificates('thief', { bound: 'former', shown: 'renewed' }),
+      ['other-identity', 'same-trace'],
     ],
     ['is empty without a verified token', deny('token.expired', ''), facts('planner', []), []],
   ])('%s', (_name, decision, known, expected) => {
@@ -42,5 +66,24 @@ describe('reuseOf', () => {
 
   it.each<ReasonCode>(['task.suspended', 'task.exhausted', 'task.state-unavailable'])('names no end: %s', (reason) => {
     expect(reuseOf({ decision: deny(reason, ''), facts: facts('planner') })).toEqual(['same-trace']);
+  });
+});
+
+// Issue 39, point 1: the agent's proxy kept connections that were opened with its former certificate.
+describe('withOtherCertificate', () => {
+  it.each<readonly [string, boolean, Decision, Facts]>([
+    [
+      'another certificate of the agent',
+      true,
+      deny('token.binding', ''),
+      withCertificates('planner', { bound: 'a', shown: 'b' }),
+    ],
+    ['the same certificate', false, deny('token.binding', ''), withCertificates('planner', { bound: 'a', shown: 'a' })],
+    ['no certificate', false, deny('token.binding', ''), withCertificates('planner', { bound: 'a', shown: null })],
+    ['another workload', false, deny('token.binding', ''), withCertificates('thief', { bound: 'a', shown: 'b' })],
+    ['another reason', false, deny('token.expired', ''), withCertificates('planner', { bound: 'a', shown: 'b' })],
+    ['an allowed use', false, allow, withCertificates('planner', { bound: 'a', shown: 'b' })],
+  ])('%s: %s', (_name, expected, decision, known) => {
+    expect(withOtherCertificate({ decision, facts: known })).toBe(expected);
   });
 });

@@ -98,6 +98,10 @@ describe('what a Remit says of itself', () => {
       'remit_peer_certificates_missing_total 1',
       'identity.no-certificates at metric/remit_peer_certificates_missing_total',
     ],
+    [
+      'remit_token_uses_total{class="other-certificate"} 21',
+      'identity.other-certificate at metric/remit_token_uses_total{class=other-certificate}',
+    ],
     [`remit_svid_expiry_timestamp_seconds ${NOW / 1_000 + 899}`, 'identity.not-renewed at svid'],
     [`remit_svid_expiry_timestamp_seconds ${NOW / 1_000}`, 'identity.expired at svid'],
     ['remit_svid_refused{cause="not-yet-valid"} 1', 'identity.refused at svid/not-yet-valid'],

@@ -60,7 +60,7 @@ function waitFor(
       clearTimeout(timer);
       settle();
     };
-    const timer = setTimeout(() => reject(new Error(`\`${text}\` was not said within 60 s: ${written()}`)), 60_000);
+    const timer = setTimeout(() => reject(new Error(`\`${text}\` was not said within 180 s: ${written()}`)), 180_000);
     child.stdout?.on('data', look);
     child.stderr?.on('data', look);
     const ended = async (): Promise<void> => {

@@ -112,7 +112,7 @@ describe('remit init', () => {
   });
 
   it.each([
-    ['istio', { listen: '127.0.0.1:9470' }],
+    ['istio', { listen: '127.0.0.1:9470', binding: 'spiffe-id' }],
     [
       'istio-waypoint',
       {

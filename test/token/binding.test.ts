@@ -86,10 +86,13 @@ describe('bindingProblem lets through', () => {
   });
 });
 
+const otherThanBound = 'claim `cnf` is not the certificate of the caller';
+
 describe('bindingProblem denies', () => {
   const asDpop = { scheme: 'DPoP', proof } as const;
   const identity = 'claim `client_id` is not the caller';
-  const certificate = 'claim `cnf` is not the certificate of the caller';
+  const certificate =
+    'claim `cnf` is another certificate than the caller shows, whose SPIFFE ID is the right one: its agent exchanges the token after a renewal of its SVID; a proxy that keeps connections of the former certificate needs `extAuthz.binding: spiffe-id`';
   const mustBearer = 'a token that is not bound to a DPoP key must be sent as `Bearer`';
   it.each<[string, BindingMode, object, Arrival, string, string]>([
     ['another workload', 'certificate', x5t, { id: thief }, 'token.binding', identity],
@@ -181,9 +184,15 @@ describe('bindingProblem denies', () => {
       'certificate',
       { cnf: x5t },
       { certificate: other },
-      ['token.binding', certificate],
+      ['token.binding', otherThanBound],
     ],
-    ['bound to another certificate', 'spiffe-id', { cnf: x5t }, { certificate: other }, ['token.binding', certificate]],
+    [
+      'bound to another certificate',
+      'spiffe-id',
+      { cnf: x5t },
+      { certificate: other },
+      ['token.binding', otherThanBound],
+    ],
     [
       'bound to a certificate',
       'dpop',

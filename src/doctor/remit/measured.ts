@@ -28,6 +28,15 @@ const rules: readonly MetricRule[] = [
     fix: 'set `include_peer_certificate: true` in the ext_authz filter',
   },
   {
+    code: 'identity.other-certificate',
+    metric: 'remit_token_uses_total',
+    labels: { class: 'other-certificate' },
+    isBad: over(20),
+    message: (value) =>
+      `${value} calls of agents were denied since their tokens are bound to another certificate of the same agent`,
+    fix: 'if a proxy of a mesh stands before the agents, set `extAuthz.binding: spiffe-id`; otherwise let agents exchange their tokens after a renewal, as `remit run` does',
+  },
+  {
     code: 'identity.clock',
     metric: 'remit_clock_lead_seconds',
     isBad: (value) => Math.abs(value) > 5,

@@ -62,7 +62,7 @@ const decimalFrom = (value: unknown): number | undefined =>
   typeof value === 'string' && /^-?\d{1,11}(?:\.\d{1,4})?$/.test(value) ? Number(value) : undefined;
 
 /** Reuse classes that follow from the decision rather than the circumstances. */
-const OF_DECISION = new Set(['after-end', 'other-identity']);
+const OF_DECISION = new Set(['after-end', 'other-identity', 'other-certificate']);
 
 /**
  * The test case of a recorded use: the same call by the same agent at the same instant, with the recorded decision as
