@@ -44,6 +44,8 @@ function podGuard(fragment: Fragment): string {
     ...conditionsOf(fragment.container, { expression: 'c', skipped: SKIPPED }),
     ...FORBIDDEN.map((field) => `!c.?${field}.hasValue()`),
     '!c.?securityContext.?capabilities.?add.hasValue()',
+    // The driver of a device may mount what it wants.
+    '!c.?resources.?claims.hasValue()',
     ...PROBES.map((probe) => `c.?${probe}.?httpGet.hasValue()`),
     ...mounts.map((mount) => `c.volumeMounts.exists(m, ${mount})`),
     // What Kubernetes mounts itself: the token of the service account.

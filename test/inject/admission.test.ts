@@ -350,6 +350,19 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
         }),
         NOT_OURS,
       ],
+      [
+        'its message of termination in the place of its configuration (issue 38, point 5)',
+        container({ terminationMessagePath: '/etc/remit/remit.yaml' }),
+        NOT_OURS,
+      ],
+      [
+        'a device of a claim (issue 38, point 5)',
+        (own: Entry) => ({
+          ...container({ resources: { ...(own['resources'] as object), claims: [{ name: 'd' }] } })(own),
+          resourceClaims: [{ name: 'd', resourceClaimName: 'd' }],
+        }),
+        NOT_OURS,
+      ],
       ['variables of a ConfigMap', container({ envFrom: [{ configMapRef: { name: 'evil' } }] }), NOT_OURS],
       ['another user', container({ securityContext: { ...SAFE, runAsUser: 1 } }), NOT_OURS],
       [
