@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, it } from '@jest/globals';
+import { parse } from 'yaml';
 import { describeWith, helmPart } from '../parts.ts';
 import { template } from './chart.ts';
 
@@ -10,6 +13,20 @@ const postgres = [
   'sidecar.namespaces={tools}',
   'sidecar.audiences={https://tools.acme.test}',
 ];
+
+/** The sections of values that have values in every chart. */
+const sections: readonly string[] = Object.entries(
+  parse(readFileSync(join(import.meta.dirname, '../../deploy/chart/values.yaml'), 'utf8')),
+).flatMap(([name, value]) =>
+  typeof value === 'object' &&
+  value !== null &&
+  Object.keys(value).length > 0 &&
+  !Array.isArray(value) &&
+  !name.endsWith('ecurityContext') &&
+  name !== 'resources'
+    ? [name]
+    : [],
+);
 
 /** Wrong values: what is set, and what the message must say. */
 const bad: readonly (readonly [name: string, set: readonly string[], says: RegExp])[] = [
@@ -36,6 +53,9 @@ const bad: readonly (readonly [name: string, set: readonly string[], says: RegEx
     ['openshift.enabled=true', 'mode=node', 'node.audiences={https://a}'],
     /openshift\.enabled with node\.via=socket.*set node\.via=network/s,
   ],
+  ...sections.map(
+    (section) => [`no section ${section}`, [`${section}=null`], new RegExp(`missing propert.*'${section}'`)] as const,
+  ),
   ['several authorities on a file', ['replicaCount=3'], /with a SQLite file.*set replicaCount=1, or .*type=postgres/s],
   ['a PostgreSQL without a server', ['authority.database.type=postgres'], /postgres\.hosts is empty: name the servers/],
   [

@@ -88,9 +88,12 @@ describeWith(both(longClusterPart(), imagePart()), 'an installed Remit in a clus
     const [, values = ''] = /```yaml\n(authority:\n {2}sidecars:[^]*?)```/.exec(PAGE) ?? [];
     writeFileSync(join(folder, 'own-svid.yaml'), values);
     const chart = /helm upgrade remit (\S+)/.exec(PAGE)?.[1] ?? '';
-    await cluster.run(['helm', 'upgrade', 'remit', chart, '-n', 'remit', '--reuse-values', '-f', 'own-svid.yaml'], {
-      cwd: folder,
-    });
+    await cluster.run(
+      ['helm', 'upgrade', 'remit', chart, '-n', 'remit', '--reset-then-reuse-values', '-f', 'own-svid.yaml'],
+      {
+        cwd: folder,
+      },
+    );
     await rolledOut();
     expect(await cluster.kubectl('-n remit exec remit-authority-0 -- remit fleet')).toContain(`${own} `);
     // A tool server that was taken over asks for it.

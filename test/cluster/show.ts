@@ -19,7 +19,7 @@ It takes what \`npm run parts -- cluster\` installs, root, and 3 minutes. Each c
 const CALLS = ['GET /', 'GET /items/7', 'POST /items {"amount":50}', 'POST /items {"amount":500}', 'DELETE /items/7'];
 const AUTHORITY = 'kubectl -n remit exec remit-authority-0 -c remit -- remit';
 const UPGRADE =
-  'helm upgrade remit oci://ghcr.io/remit-dev/charts/remit -n remit --reuse-values --set resources.requests.cpu=150m';
+  'helm upgrade remit oci://ghcr.io/remit-dev/charts/remit -n remit --reset-then-reuse-values --set resources.requests.cpu=150m';
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const title = (text: string): void => print(`\n== ${text}`);
