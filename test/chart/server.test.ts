@@ -127,7 +127,12 @@ describeWith(both(kubernetesPart(), helmPart()), 'the chart at a real API server
       ['the objects of a Prometheus operator that is not there', 'monitoring.enabled=true', /no matches for kind/],
     ])('is not upgraded to %s, and what was there stays', async (_row, value, message) => {
       const before = await json('get', 'statefulset', 'remit-authority', '-n', namespace);
-      const { status, stderr } = await kube.run(helm, ['upgrade', ...release, '--reset-then-reuse-values', ...set(value)]);
+      const { status, stderr } = await kube.run(helm, [
+        'upgrade',
+        ...release,
+        '--reset-then-reuse-values',
+        ...set(value),
+      ]);
       expect(stderr).toMatch(message);
       expect(status).toBe(1);
       expect(await json('get', 'statefulset', 'remit-authority', '-n', namespace)).toMatchObject({

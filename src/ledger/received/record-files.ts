@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Ports } from '../../runtime/ports.ts';
@@ -35,9 +35,12 @@ export const recordFilesIn = (folder: string): readonly string[] =>
     .map((name) => join(folder, name));
 
 interface OpenFile {
+  readonly path: string;
   readonly handle: FileHandle;
   readonly begunMs: number;
   bytes: number;
+  /** Of calls that resolved. */
+  keptBytes: number;
 }
 
 /**
@@ -60,8 +63,9 @@ export class RecordFiles implements RecordStore {
   }
 
   async keep(sections: readonly Section[]): Promise<string | null> {
+    let file: OpenFile | null = null;
     try {
-      const file = await this.#current();
+      file = await this.#current();
       // INVARIANT: a file whose write or sync failed is not written again: its end and what the disk has of it are unknown.
       this.#file = null;
       for (const piece of packedPieces(sections, this.#room)) {
@@ -69,16 +73,19 @@ export class RecordFiles implements RecordStore {
         file.bytes += piece.length;
       }
       await file.handle.datasync();
+      file.keptBytes = file.bytes;
       this.#file = file;
       return null;
     } catch (error) {
+      if (file !== null) await abandon(file);
       return `records cannot be written to \`${this.#folder}\`: ${codeOf(error)}`;
     }
   }
 
   async close(): Promise<void> {
-    await this.#file?.handle.close();
+    const file = this.#file;
     this.#file = null;
+    await file?.handle.close();
   }
 
   async #current(): Promise<OpenFile> {
@@ -88,9 +95,24 @@ export class RecordFiles implements RecordStore {
     await this.close();
     const path = join(this.#folder, recordFileName(nowMs, this.#ports.randomBytes(4)));
     const handle = await open(path, 'ax', PRIVATE_MODE);
-    synced(this.#folder);
-    return { handle, begunMs: nowMs, bytes: 0 };
+    const file = { path, handle, begunMs: nowMs, bytes: 0, keptBytes: 0 };
+    try {
+      synced(this.#folder);
+      return file;
+    } catch (error) {
+      await abandon(file);
+      throw error;
+    }
   }
+}
+
+/**
+ * Closes a file that is not written again, whatever comes of it: Node ends a process in which an open file is collected. A disk that is full for long
+ * would fill with files that have nothing.
+ */
+async function abandon({ handle, keptBytes, path }: OpenFile): Promise<void> {
+  await handle.close().catch(() => undefined);
+  if (keptBytes === 0) await rm(path, { force: true }).catch(() => undefined);
 }
 
 const codeOf = (error: unknown): string =>
