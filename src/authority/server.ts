@@ -1,20 +1,17 @@
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall } from '@grpc/grpc-js';
-import { isDeny } from '../decision/decision.ts';
 import { handleAppend } from '../fleet/append-handler.ts';
 import type { AppendCall } from '../fleet/append-handler.ts';
 import type { AuthorityCalls, Down, Up } from '../fleet/messages.ts';
 import { refusedField } from '../fleet/message-bounds.ts';
 import { boundedMethodOf } from '../fleet/service.ts';
-import { leafFromDer } from '../identity/leaf-certificate.ts';
 import { svidCredentials } from '../identity/server-credentials.ts';
-import { trustDomainOf } from '../identity/spiffe-id.ts';
 import type { SvidSource } from '../identity/svid.ts';
 import { AgentRate } from '../runtime/agent-rate.ts';
 import { AcceptedSockets } from '../runtime/accepted-sockets.ts';
 import type { After } from '../runtime/timers.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
-import { localRights, rightsOf } from './authorize.ts';
+import { Admission } from './admission.ts';
 import type { SidecarRights, SidecarRule } from './authorize.ts';
 import type { BundleCall, BundleSender } from './bundle-handler.ts';
 import type { CallRefusal, SidecarCalls } from './calls.ts';
@@ -63,8 +60,6 @@ const SETTINGS = {
   // More metadata than gRPC and tracing need is refused.
   'grpc.max_metadata_size': 8_192,
 };
-/** Calls in progress of one client, besides its streams. */
-const MAX_CALLS = 512;
 
 /**
  * The gRPC server of `remit.authority.v1` on one address: over TCP with mutual TLS by X509-SVIDs, or on a Unix socket.
@@ -73,10 +68,9 @@ const MAX_CALLS = 512;
  */
 export class AuthorityServer {
   readonly #options: AuthorityServerOptions;
-  readonly #grpc = new Server(SETTINGS);
   readonly #sockets: AcceptedSockets;
-  readonly #inCall = new Map<string, number>();
   #stop: () => void = () => undefined;
+  #end: () => void = () => undefined;
 
   constructor(options: AuthorityServerOptions) {
     this.#options = options;
@@ -96,22 +90,31 @@ export class AuthorityServer {
     const isLocal = address.kind === 'unix';
     const credentials = isLocal ? ServerCredentials.createInsecure() : this.#tlsCredentials();
     if ('problem' in credentials) return credentials;
-    this.#serve(isLocal);
-    const injector = this.#grpc.createConnectionInjector(credentials);
-    return this.#sockets.listen(isLocal ? { ...address, access: this.#options.socket } : address, (socket) =>
-      injector.injectConnection(socket),
-    );
+    const admission = new Admission({
+      ...this.#options,
+      isLocal,
+      called: (peer) => this.#sockets.called(peer),
+      hangUp: (peer) => this.#sockets.hangUp(peer),
+    });
+    const grpc = new Server({ ...SETTINGS, interceptors: [admission.interceptor] });
+    this.#serve(grpc, admission);
+    this.#end = () => grpc.forceShutdown();
+    const injector = grpc.createConnectionInjector(credentials);
+    return this.#sockets.listen(isLocal ? { ...address, access: this.#options.socket } : address, (socket, peer) => {
+      socket.once('close', () => admission.forget(peer));
+      injector.injectConnection(socket);
+    });
   }
 
   /** Refuses new connections and ends the rest. */
   async close(): Promise<void> {
     this.#stop();
     const closed = this.#sockets.close();
-    this.#grpc.forceShutdown();
+    this.#end();
     await closed;
   }
 
-  #serve(isLocal: boolean): void {
+  #serve(grpc: Server, admission: Admission): void {
     const { followers, calls, records, bundles, proofs } = this.#options;
     type Call = ServerDuplexStream<Up, Down>;
     const unary =
@@ -126,15 +129,15 @@ export class AuthorityServer {
         call: ServerUnaryCall<AuthorityCalls[Name][0], AuthorityCalls[Name][1]>,
         reply: sendUnaryData<AuthorityCalls[Name][1]>,
       ) => {
-        const rights = this.#rightsOf(call, isLocal);
-        if (rights === null) return reply(UNKNOWN_PEER);
         const beyond = refusedField(message, call.request);
         if (beyond !== null) return reply({ code: status.INVALID_ARGUMENT, details: beyond });
-        void this.#bounded(rights.peer, () => make(call.request, rights)).then((answer) =>
-          'code' in answer ? reply(answer) : reply(null, answer),
+        make(call.request, admission.rightsOf(call)).then(
+          (answer) => ('code' in answer ? reply(answer) : reply(null, answer)),
+          // A fault ends this call alone.
+          () => reply(FAILED),
         );
       };
-    this.#grpc.addService(
+    grpc.addService(
       {
         Follow: boundedMethodOf('Follow'),
         Open: boundedMethodOf('Open'),
@@ -147,21 +150,16 @@ export class AuthorityServer {
       },
       {
         Follow: (call: Call) => {
-          const rights = this.#rightsOf(call, isLocal);
-          if (rights === null) call.emit('error', UNKNOWN_PEER);
-          else followers.follow(call, rights, () => this.#sockets.hangUp(call.getPeer()));
+          followers.follow(call, admission.rightsOf(call), () => this.#sockets.hangUp(call.getPeer()));
         },
         Append: (call: AppendCall) => {
-          const rights = this.#rightsOf(call, isLocal);
-          if (rights === null) call.emit('error', UNKNOWN_PEER);
-          else if (records === null) call.emit('error', NO_RECORDS);
-          else handleAppend(call, records.receiver, { id: rights.peer, trustDomain: records.trustDomain });
+          const { peer: id } = admission.rightsOf(call);
+          if (records === null) call.emit('error', NO_RECORDS);
+          else handleAppend(call, records.receiver, { id, trustDomain: records.trustDomain });
         },
         Bundle: (call: BundleCall) => {
-          const rights = this.#rightsOf(call, isLocal);
-          if (rights === null) call.emit('error', UNKNOWN_PEER);
-          else if (refusedField('BundleRequest', call.request) !== null) call.emit('error', TOO_MUCH);
-          else bundles.handle(call, rights.peer);
+          if (refusedField('BundleRequest', call.request) !== null) call.emit('error', TOO_MUCH);
+          else bundles.handle(call, admission.rightsOf(call).peer);
         },
         Open: unary<'Open'>('OpenRequest', (request, rights) => calls.open(request, rights, { isConfirmed: false })),
         Confirm: unary<'Confirm'>('OpenRequest', (request, rights) =>
@@ -175,39 +173,6 @@ export class AuthorityServer {
         ),
       },
     );
-  }
-
-  /** One call of a client. A fault ends this call alone. */
-  async #bounded<T>(peer: string, make: () => Promise<T | CallRefusal>): Promise<T | CallRefusal> {
-    const inCall = this.#inCall.get(peer) ?? 0;
-    if (inCall >= MAX_CALLS) return { code: status.RESOURCE_EXHAUSTED, details: 'too many calls at once' };
-    this.#inCall.set(peer, inCall + 1);
-    try {
-      return await make();
-    } catch {
-      return { code: status.INTERNAL, details: 'the call failed' };
-    } finally {
-      const left = (this.#inCall.get(peer) ?? 1) - 1;
-      if (left > 0) this.#inCall.set(peer, left);
-      else this.#inCall.delete(peer);
-    }
-  }
-
-  /** What the client of a call may do; `null` where it may do nothing. */
-  #rightsOf(
-    call: Pick<ServerUnaryCall<unknown, unknown>, 'getAuthContext' | 'getPeer'>,
-    isLocal: boolean,
-  ): SidecarRights | null {
-    const { rules, svid, nowMs } = this.#options;
-    this.#sockets.called(call.getPeer());
-    if (isLocal) return localRights(rules());
-    const der = call.getAuthContext().sslPeerCertificate?.raw;
-    const own = svid?.current() ?? null;
-    const leaf = der === undefined ? null : leafFromDer(der);
-    if (leaf === null || isDeny(leaf) || own === null) return null;
-    // TLS has verified the chain to the bundle of this trust domain, at the handshake: the certificate may have expired since.
-    if (trustDomainOf(leaf.id) !== trustDomainOf(own.id) || leaf.notAfterMs < nowMs()) return null;
-    return rightsOf(rules(), leaf.id);
   }
 
   /** TLS with the SVID of now. A renewed one is used for new connections, and the open ones stay. */
@@ -229,7 +194,4 @@ const MANY_MEMORIES = {
 };
 const NO_RECORDS = { code: status.UNIMPLEMENTED, details: 'this authority receives no records' };
 const TOO_MUCH = { code: status.INVALID_ARGUMENT, details: 'the request has a field that is too long' };
-const UNKNOWN_PEER = {
-  code: status.PERMISSION_DENIED,
-  details: 'no rule of `authority.sidecars` admits this client',
-};
+const FAILED = { code: status.INTERNAL, details: 'the call failed' };

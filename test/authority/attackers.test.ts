@@ -4,11 +4,22 @@ import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { rightsOf } from '../../src/authority/authorize.ts';
 import type { AuthorityParts } from '../../src/authority/start-authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
+import { after } from '../../src/runtime/timers.ts';
 import { byOperator } from '../builders/task.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';
 import { until } from '../until.ts';
-import { deafStream, endOf, hello, RawClient, tlsSession, tlsWith, unixSession, welcomed } from './raw-client.ts';
+import {
+  deafStream,
+  endOf,
+  heldCall,
+  hello,
+  RawClient,
+  tlsSession,
+  tlsWith,
+  unixSession,
+  welcomed,
+} from './raw-client.ts';
 import { digestOf, heldSvid, keyOf, serving, svidOf, trustDomain } from './serving.ts';
 
 const { folder, remove } = scratch();
@@ -49,6 +60,9 @@ const use = (n: number, amount = 1) => ({
   decision_id: `0198c0de-0000-7000-8000-${String(n).padStart(12, '0')}`,
   spends: [spend('calls', '', amount, 2)],
 });
+
+/** Timers by which no call ends because it takes long. */
+const patient: AuthorityParts['after'] = (ms, then) => (ms === 10_000 ? () => undefined : after(ms, then));
 
 /** 2 million entries of a list, without content. */
 const entries = (field: number): Buffer => Buffer.alloc(4_194_302, Buffer.from([field * 8 + 2, 0]));
@@ -136,28 +150,31 @@ describe('a client that no rule admits', () => {
   it('may do nothing with a valid SVID of another pattern', async () => {
     const { acme, target, declared } = await overTls();
     await declared(1);
-    const stranger = client(target, tlsWith(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem));
-    const stream = stranger.follow();
+    const using = tlsWith(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem);
+    const stream = client(target, using).follow();
     stream.send(hello('instance-1'));
     expect(await endOf(stream)).toBe('PERMISSION_DENIED');
     const open = { instance: 'instance-1', tokens: [tokenOf(1)], n: 1 };
-    expect(await stranger.call('Open', open)).toBe('PERMISSION_DENIED');
-    expect(await stranger.call('Confirm', open)).toBe('PERMISSION_DENIED');
-    expect(await stranger.call('Settle', { instance: 'instance-1', uses: [useOf(1)] })).toBe('PERMISSION_DENIED');
-    expect(await stranger.call('GiveBack', { instance: 'instance-1', uses: [useOf(1)] })).toBe('PERMISSION_DENIED');
-    expect(await stranger.call('UseProofs', { proofs: [] })).toBe('PERMISSION_DENIED');
+    const settle = { instance: 'instance-1', uses: [useOf(1)] };
+    // Each over a connection of its own, since a refused client loses it.
+    expect(await client(target, using).call('Open', open)).toBe('PERMISSION_DENIED');
+    expect(await client(target, using).call('Confirm', open)).toBe('PERMISSION_DENIED');
+    expect(await client(target, using).call('Settle', settle)).toBe('PERMISSION_DENIED');
+    expect(await client(target, using).call('GiveBack', settle)).toBe('PERMISSION_DENIED');
+    expect(await client(target, using).call('UseProofs', { proofs: [] })).toBe('PERMISSION_DENIED');
   });
 
-  it.each(['Open', 'Confirm', 'Settle', 'UseProofs'] as const)(
-    'has no %s of 4 MiB decoded, whose entries have two bytes each (issue 37, found)',
+  it.each(['Follow', 'Open', 'Confirm', 'Settle', 'GiveBack', 'UseProofs', 'Append', 'Bundle'] as const)(
+    'is refused %s before its message is read, and loses its connection (issue 37, found)',
     async (name) => {
       const { acme, target } = await overTls();
-      const stranger = client(target, tlsWith(await acme.svid('/ns/agents/sa/planner'), acme.bundlePem));
-      expect(await stranger.bytes(name, entries(name === 'UseProofs' ? 1 : 2))).toBe('INTERNAL');
-      // Few of them are decoded, and refused by who sent them.
-      expect(await stranger.bytes(name, entries(name === 'UseProofs' ? 1 : 2).subarray(0, 64))).toBe(
-        'PERMISSION_DENIED',
-      );
+      const stranger = tlsSession(target, await acme.svid('/ns/agents/sa/planner'), acme);
+      closers.push(() => stranger.destroy());
+      let isClosed = false;
+      stranger.on('close', () => (isClosed = true));
+      const { status } = heldCall(stranger, name);
+      expect(await until(() => status() ?? undefined, { what: 'an answer' })).toBe('PERMISSION_DENIED');
+      await until(() => isClosed, { what: 'the end of its connection' });
     },
   );
 
@@ -349,6 +366,14 @@ describe('bad input', () => {
     expect(await enforced([task.id])).toMatchObject({ enforced: true, holders: 1 });
   });
 
+  it.each(['Open', 'Confirm', 'Settle', 'UseProofs'] as const)(
+    'has no %s of 4 MiB decoded, whose entries have two bytes each (issue 37, point 7)',
+    async (name) => {
+      const { target } = await authority();
+      expect(await client(target).bytes(name, entries(name === 'UseProofs' ? 1 : 2))).toBe('INTERNAL');
+    },
+  );
+
   it('refuses what is too much or malformed in a call, and goes on', async () => {
     const { target, declared } = await authority();
     await declared(1);
@@ -519,6 +544,36 @@ describe('bad input', () => {
     expect(replies.filter((reply) => typeof reply !== 'string')).toHaveLength(64);
   });
 
+  it('counts the calls of an identity from their metadata on (issue 37, found)', async () => {
+    const { acme, target } = await overTls();
+    const svid = await acme.svid('/ns/prod/sa/tools-1');
+    const held = Array.from({ length: 5 }, () => tlsSession(target, svid, acme)).flatMap((session) => {
+      closers.push(() => session.destroy());
+      return Array.from({ length: 120 }, () => heldCall(session, 'Settle'));
+    });
+    const refused = () => held.filter(({ status }) => status() === 'RESOURCE_EXHAUSTED').length;
+    await until(() => refused() === 600 - 512, { what: 'the refusal of those beyond 512' });
+  });
+
+  it('reads few messages of one address at a time (issue 37, found)', async () => {
+    const { acme, target } = await overTls({ after: patient });
+    const svid = await acme.svid('/ns/prod/sa/tools-1');
+    const [here, there] = ['127.0.0.1', '127.0.0.9'].map((localAddress) =>
+      tlsSession(target, svid, acme, localAddress),
+    );
+    if (here === undefined || there === undefined) throw new Error('no connections');
+    closers.push(() => [here, there].forEach((session) => session.destroy()));
+    const held = Array.from({ length: 16 }, () => heldCall(here, 'Settle'));
+    const late = heldCall(here, 'Settle');
+    late.complete();
+    const other = heldCall(there, 'Settle');
+    other.complete();
+    await until(() => other.status() === 'OK', { what: 'the answer at another address' });
+    expect(late.status()).toBeNull();
+    held[0]?.complete();
+    await until(() => late.status() === 'OK', { what: 'the answer at the same one' });
+  });
+
   it('outlives connections with bytes that are no HTTP/2, and connections that say nothing', async () => {
     const { acme, target } = await overTls();
     const port = Number(target.split(':')[1]);
@@ -554,6 +609,16 @@ describe('a connection that is of no use', () => {
       expect(honest.stream.ended()).toBeNull();
     },
   );
+
+  it.concurrent('is not waited for where the message of a call does not come', async () => {
+    const { target, session } = await transports[0][1]();
+    const slow = await session('slow');
+    closers.push(() => slow.destroy());
+    const { status } = heldCall(slow, 'Settle');
+    expect(await until(() => status() ?? undefined, { what: `the end of a call at ${target}` })).toBe(
+      'DEADLINE_EXCEEDED',
+    );
+  });
 
   it.concurrent.each(transports)(
     'over %s is closed where its sidecar never reads, and nobody waits for it',

@@ -74,23 +74,57 @@ export const hello = (instance: string, of: Partial<Extract<Up, { of: 'hello' }>
   hello: { version: '0.2.0', instance, resume: null, held: [], policy_set: '', log: null, ...of },
 });
 
-/** An HTTP/2 connection to `host:port` as a client with an SVID. It trusts the server blindly. */
+/** An HTTP/2 connection to `host:port` as a client with an SVID, from a local address. It trusts the server blindly. */
 export function tlsSession(
   target: string,
   { certPem, keyPem }: IssuedSvid,
   { bundlePem }: { readonly bundlePem: string },
+  localAddress?: string,
 ): ClientHttp2Session {
+  const from: object = localAddress === undefined ? {} : { localAddress };
   return connect(`https://${target}`, {
     ca: bundlePem,
     cert: certPem,
     key: keyPem,
     checkServerIdentity: () => undefined,
+    ...from,
   });
 }
 
 /** An HTTP/2 connection to `unix:/path`. */
 export const unixSession = (target: string): ClientHttp2Session =>
   connect('http://localhost', { createConnection: () => connectSocket(target.slice('unix:'.length)) });
+
+/** A call whose message does not end. */
+export interface HeldCall {
+  /** The name of the status it got; `null` while there is none. */
+  readonly status: () => string | null;
+  /** Sends the rest of the message: a request without content. */
+  readonly complete: () => void;
+}
+
+/** Begins a call over HTTP/2, and sends half of the five bytes in front of its message. */
+export function heldCall(session: ClientHttp2Session, name: keyof AuthorityCalls): HeldCall {
+  session.on('error', () => undefined);
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': methodOf(name).path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  let code: string | null = null;
+  const hear = (headers: Readonly<Record<string, unknown>>): void => {
+    const found = headers['grpc-status'];
+    if (found !== undefined) code = status[Number(found)] ?? 'UNKNOWN';
+  };
+  stream
+    .on('error', () => undefined)
+    .on('response', hear)
+    .on('trailers', hear)
+    .resume();
+  stream.write(Buffer.alloc(3));
+  return { status: () => code, complete: () => stream.end(Buffer.alloc(2)) };
+}
 
 /** Opens a stream over HTTP/2, sends one message, and never reads. Gives what ends it. */
 export function deafStream(session: ClientHttp2Session, first: Up): () => void {

@@ -5,13 +5,13 @@ import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import type { SvidSource } from '../../identity/svid.ts';
 import { AcceptedSockets } from '../../runtime/accepted-sockets.ts';
 import { AgentRate } from '../../runtime/agent-rate.ts';
+import { Readings } from '../../runtime/readings.ts';
 import type { After } from '../../runtime/timers.ts';
 import type { GrpcMethod } from '../grpc-call.ts';
 import { ACCESS_LOG_PATH } from '../proto.ts';
 import { callerProblem, peerIdentityFrom } from './callers.ts';
 import type { PeerIdentity, RefusedPeer } from './callers.ts';
 import { serveCall } from './network-call.ts';
-import { Readings } from './readings.ts';
 
 /** Who may ask over the network, and with what Remit proves its own identity. */
 export interface NetworkRules {

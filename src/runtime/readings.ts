@@ -1,4 +1,4 @@
-import { LinkedQueue, QueueNode } from '../../runtime/linked-queue.ts';
+import { LinkedQueue, QueueNode } from './linked-queue.ts';
 
 /** A call whose message is to be read. */
 export interface Reading {
@@ -14,8 +14,8 @@ export interface ReadingsOptions {
   readonly max: number;
   /** Those of one client. */
   readonly maxOfClient: number;
-  /** Whether enough checks wait to be decided; whoever returns true must call `readOn`. */
-  readonly isCrowded: () => boolean;
+  /** Whether enough work waits already; whoever returns true must call `readOn`. Default never. */
+  readonly isCrowded?: () => boolean;
 }
 
 interface ClientReadings {
@@ -83,7 +83,7 @@ export class Readings {
 
   #mayRead({ reading }: ClientReadings): boolean {
     const { max, maxOfClient, isCrowded } = this.#options;
-    return this.#reading < max && reading < maxOfClient && !isCrowded();
+    return this.#reading < max && reading < maxOfClient && isCrowded?.() !== true;
   }
 
   #begin(client: ClientReadings, begin: () => void): void {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { Readings } from '../../../src/envoy/network/readings.ts';
+import { Readings } from '../../src/runtime/readings.ts';
 
 const CLIENTS = ['a', 'b', 'c'];
 const MAX = 4;
