@@ -21,7 +21,10 @@ export interface EmitterHistory {
   readonly atMs: number;
   /** The checkpoints that the ledger of the authority has. */
   readonly anchors: readonly Anchor[];
-  /** The most records that it says are kept, or were before they were deleted, and the root over them. */
+  /**
+   * The most records that it says are kept, and the root over them. Of those that the retention deleted the ones that a checkpoint covered count:
+   * of the others it read what was there by then.
+   */
   readonly kept: { readonly size: number; readonly root: Uint8Array };
   /** What its last word on the log says: how many records are kept, and how many of them a checkpoint covers. */
   readonly last: { readonly size: number; readonly signed: number };
@@ -31,6 +34,8 @@ export interface EmitterHistory {
   readonly pruned: Carried | null;
   /** The parts of the log that it says were deleted by the retention, in the order of its records. */
   readonly deleted: readonly Records[];
+  /** The last records that were deleted, of which no checkpoint and none of these ledgers says what they were; `null` for none. */
+  readonly uncovered: Records | null;
   /** What it says of them that does not go with what it says elsewhere; `null` for nothing. */
   readonly contradiction: string | null;
 }
@@ -52,11 +57,13 @@ export function emitterHistories(
     const atMs = typeof at === 'number' ? at : 0;
     if (typeof note === 'string') known.anchors.push({ note, atMs });
     const state = stateAfter(event, size, known);
+    const isUncovered = event === 'pruned' && (typeof signed !== 'number' || signed < size);
     histories.set(origin, {
       ...known,
       id: event === 'joined' && typeof by === 'string' ? by : known.id,
       ...(state === null ? {} : { state, atMs }),
-      kept: size >= known.kept.size ? { size, root } : known.kept,
+      kept: size >= known.kept.size && !isUncovered ? { size, root } : known.kept,
+      uncovered: uncoveredAfter(known, { event, size, signed }),
       last: event === 'pruned' ? known.last : { size, signed: typeof signed === 'number' ? signed : 0 },
       received: event === 'pruned' ? known.received : grown(known.received, { size, isJoined: event === 'joined' }),
       pruned: event === 'pruned' ? later(known.pruned, prunedTree(record, root)) : known.pruned,
@@ -66,6 +73,24 @@ export function emitterHistories(
     });
   }
   return histories;
+}
+
+/**
+ * The deleted records that nothing covers, after a record. An authority that lost a sidecar says how many of the records after its last checkpoint
+ * were kept, with the root over them, which those that were deleted must have: of more than these it says nothing.
+ */
+function uncoveredAfter(
+  { uncovered, kept }: EmitterHistory,
+  {
+    event,
+    size,
+    signed,
+  }: { readonly event: JsonValue | undefined; readonly size: number; readonly signed: JsonValue | undefined },
+): Records | null {
+  const covered = typeof signed === 'number' ? signed : 0;
+  if (event === 'pruned' && size > Math.max(covered, kept.size))
+    return { from: Math.min(covered + 1, uncovered?.from ?? size), to: size };
+  return uncovered !== null && (event === 'pruned' ? covered : size) >= uncovered.to ? null : uncovered;
 }
 
 /** What was received, after a record that says that `size` records are kept. Between two joins another authority may have received more. */
@@ -158,6 +183,7 @@ function joined(
     received: [],
     pruned: null,
     deleted: [],
+    uncovered: null,
     contradiction: null,
   };
 }

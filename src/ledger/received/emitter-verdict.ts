@@ -75,7 +75,21 @@ export function emitterVerdict(history: EmitterHistory, log: ReceivedLog | null)
     verdict:
       verdict.kind === 'broken'
         ? verdict
-        : (contradictionOf(history) ?? falseClaim(history, log, stored) ?? keptVerdict(verdict, kept, stored)),
+        : (contradictionOf(history) ??
+          falseClaim(history, log, stored) ??
+          withUncovered(keptVerdict(verdict, kept, stored), history)),
+  };
+}
+
+/** With a remark on records that the retention deleted as they lay there. */
+function withUncovered(verdict: Verdict, { uncovered }: EmitterHistory): Verdict {
+  if (verdict.kind === 'broken' || uncovered === null) return verdict;
+  const { from, to } = uncovered;
+  const remark = `the retention deleted the records from ${from} on as they lay there: no checkpoint of the sidecar covers them, and no ledger that is given says that so many were kept`;
+  return {
+    ...verdict,
+    remarks: [...verdict.remarks, { seq: to, remark }],
+    remarkCount: verdict.remarkCount + 1,
   };
 }
 

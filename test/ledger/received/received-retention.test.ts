@@ -7,7 +7,7 @@ import { ledgerProve } from '../../../src/commands/ledger-prove.ts';
 import { ledgerVerify } from '../../../src/commands/ledger-verify.ts';
 import { base64Of } from '../../../src/ledger/base64.ts';
 import { signedCheckpoint } from '../../../src/ledger/checkpoint.ts';
-import { appended, emptyRange, rangeBytes } from '../../../src/ledger/compact-range.ts';
+import { appended, emptyRange, rangeBytes, rangeFrom } from '../../../src/ledger/compact-range.ts';
 import type { CompactRange } from '../../../src/ledger/compact-range.ts';
 import { encodedRecord } from '../../../src/ledger/encoded-record.ts';
 import { leafHash, rootOf } from '../../../src/ledger/merkle.ts';
@@ -23,7 +23,16 @@ import { scratch } from '../../builders/scratch.ts';
 import { addUse, ran } from '../../commands/ledgers.ts';
 import { privateKeyOf, publicKeyOf } from '../keys.ts';
 import { portsAt } from '../log/logs.ts';
-import { addRecords, authority, connected, emitterRecords, nameOf, partFrom, sidecarLog } from './receivers.ts';
+import {
+  addRecords,
+  authority,
+  connected,
+  emitterRecords,
+  nameOf,
+  partFrom,
+  sidecarLog,
+  unsignedPart,
+} from './receivers.ts';
 
 const { folder, remove } = scratch();
 afterAll(remove);
@@ -211,6 +220,88 @@ describe('pruneReceived, of records that somebody changed before it came to them
     expect((await own.verify()).exit).toBe(0);
   });
 });
+
+/** Its log has ten records, of which the first four and their checkpoint's are signed; the authority has taken it for lost. */
+async function killed() {
+  const records = join(folder(), 'records');
+  let day = 0;
+  const files = new RecordFiles(records, { ...portsAt(0), nowMs: () => day * DAY_MS });
+  const own = await authority(folder(), { store: files });
+  const [pod, other] = [folder(), folder()];
+  const [log, alive] = [sidecarLog(pod, 4), sidecarLog(other, 4)];
+  const { stream } = await connected(own.receiver, nameOf(log), log.size);
+  await stream.receive(partFrom(pod, 0));
+  await own.timers.pass(300);
+  addRecords(log, { from: 5, to: 9 });
+  await stream.receive(unsignedPart(pod, log.size - 5));
+  await own.timers.pass(300);
+  await stream.end(false);
+  await own.timers.pass(90_000);
+  expect(emitterRecords(own.folder)).toContainEqual(expect.objectContaining({ event: 'lost', size: log.size }));
+  // A log with nothing for hours after it has no further checkpoint.
+  day = 0.5;
+  await (await connected(own.receiver, nameOf(alive), alive.size)).stream.receive(partFrom(other, 0));
+  await own.timers.pass(300);
+  log.close();
+  alive.close();
+  const archive = folderArchive(records);
+  const prune = () =>
+    pruneReceived({
+      archive,
+      bytes: () => bytesOf(archive),
+      retain: AGE,
+      nowMs: () => 401 * DAY_MS,
+      record: async (record) =>
+        own.log.append([{ bytes: must(encodedRecord(record)).bytes, outbox: null }], 'none') === null,
+    });
+  const place = ['--ledger', join(own.folder, 'ledger'), '--received', records];
+  const verify = () => ran(ledgerVerify, '--key', own.log.verifierKey, ...place);
+  const end = async (): Promise<void> => {
+    await own.close();
+    await files.close();
+  };
+  return { file: recordFilesIn(records)[0] ?? '', log, prune, verify, end };
+}
+
+/** Nothing but the ledger of the authority says which records a killed sidecar had sent after its last checkpoint. */
+describe('pruneReceived, of the log of a sidecar that was killed', () => {
+  it.each([
+    ['as it was sent', 0, { exit: 0, says: /^((?!deleted the records).)*$/s }],
+    ['with a changed record', 1, { exit: 3, says: /records that the retention deleted are not those that were kept/ }],
+    [
+      'with a changed record and one more',
+      2,
+      { exit: 0, says: /remark +record 11: the retention deleted the records from 6 on as they lay there/ },
+    ],
+  ])('%s: the verification tells (issue 37, found)', async (_what, forgery, { exit, says }) => {
+    const own = await killed();
+    if (forgery > 0) forgeTail(own.file, forgery === 2);
+    expect(await own.prune()).toMatchObject({ objects: 2 });
+    await own.end();
+    const verified = await own.verify();
+    expect([verified.exit, blockOf(verified.out, own.log.origin)]).toEqual([exit, expect.stringMatching(says)]);
+  });
+});
+
+/** Changes the first record of the last section of a file, all that follows from it, and adds a record where it `grows`. */
+function forgeTail(file: string, grows: boolean): void {
+  const { sections } = sectionsFrom(readFileSync(file));
+  const [first, tail] = sections;
+  if (first === undefined || tail === undefined) throw new Error('no tail');
+  let prev = first.last;
+  let range = must(rangeFrom(Buffer.from(first.tree, 'base64')) ?? { problem: 'no tree' });
+  const parsed = tail.leaves.map(
+    (bytes) => JSON.parse(Buffer.from(bytes).toString()) as Leaf & { readonly seq: number },
+  );
+  const more = grows ? parsed.slice(-1).map(({ record, seq }) => ({ record, seq: seq + 1, prev })) : [];
+  const leaves = [...parsed, ...more].map((leaf, index) => {
+    const changed = Buffer.from(JSON.stringify({ ...(index === 0 ? laterLeaf(leaf) : leaf), prev }));
+    prev = base64Of(leafHash(changed));
+    range = appended(range, leafHash(changed));
+    return changed;
+  });
+  writeFileSync(file, packText([first, { ...tail, leaves, tree: base64Of(rangeBytes(range)), last: prev }]));
+}
 
 describe('pruneReceived', () => {
   it('deletes records beyond an age, of which the ledger of the authority says up to where they go, and the rest is proved', async () => {
