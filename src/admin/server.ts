@@ -44,7 +44,7 @@ const PRIVATE = { mode: 0o600, groupId: null };
  * `GET /readyz` is 200 when every gate is met, otherwise 503 with one line per unmet gate (`?exclude=lease` leaves that gate out), `GET /metrics` is for Prometheus,
  * `GET /policies/trial` for `remit policy rollout`, `GET /fleet` for `remit fleet`, `GET /receipts/{root task}` for `remit task`. It exposes no
  * secrets and refuses cross-site requests (`crossSiteProblem`). `GET /trace`, for `remit trace`, tells of single calls: it is answered on the
- * socket, and on a loopback address.
+ * socket, and on a loopback address. So is `GET /policies/trial` where there is a socket: what is left at the address of a pod are numbers.
  *
  * Lifecycle: `listen` once, `listenOnSocket` at most once; `serve` once the process has started, before which only `/livez` and `/readyz` are
  * answered; `close`.
@@ -54,6 +54,7 @@ export class AdminServer {
   #gates: readonly Gate[];
   #answers: Required<Omit<AdminAnswers, 'hosts'>> | null = null;
   readonly #servers: Server[] = [];
+  #hasSocket = false;
   #receipts = 0;
 
   /**
@@ -81,6 +82,7 @@ export class AdminServer {
   async listenOnSocket(path: string): Promise<string | null> {
     const problem = await unixSocketProblem(path);
     if (problem !== null) return problem;
+    this.#hasSocket = true;
     try {
       await this.#listening('private', { path });
     } catch (error) {
@@ -126,7 +128,10 @@ export class AdminServer {
     if (root !== undefined) return void this.#answerReceipt(response, () => receipt(root));
     if (isTrace) return this.#answerTrace(request, response, { reach, traces });
     if (url === '/metrics') return answerMetrics(response, scrape(request.headers.accept));
-    if (url === '/policies/trial') return answerJson(response, trial());
+    if (url === '/policies/trial')
+      return reach === 'public' && this.#hasSocket
+        ? answer(response, 403, 'policies on trial are told of on a loopback address or `admin.socket` alone')
+        : answerJson(response, trial());
     return void answerFleet(response, fleet());
   }
 

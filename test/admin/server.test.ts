@@ -1,6 +1,10 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { AdminServer } from '../../src/admin/server.ts';
+import { adminAnswer } from '../../src/commands/admin-answer.ts';
 import { until } from '../until.ts';
 
 const noMetrics = { scrape: () => ({ contentType: 'text/plain', body: '' }), trial: () => ({}) };
@@ -179,6 +183,21 @@ describe('AdminServer', () => {
     for (const path of ['/livez', '/readyz', '/metrics', '/policies/trial']) {
       expect([path, await statusOf(port, path, sent)]).toEqual([path, status]);
     }
+  });
+
+  it.each([
+    ['with a socket', true, 403],
+    ['without one', false, 200],
+  ])('%s, tells the network of policies on trial as little as it can (issue 37, found)', async (_what, has, status) => {
+    server = new AdminServer([], noMetrics);
+    const folder = mkdtempSync(join(tmpdir(), 'admin-'));
+    const path = join(folder, 'admin.sock');
+    if (has) expect(await server.listenOnSocket(path)).toBeNull();
+    const port = await server.listen({ host: '0.0.0.0', port: 0 });
+    expect(await statusOf(port, '/policies/trial', {})).toBe(status);
+    expect(await statusOf(port, '/metrics', {})).toBe(200);
+    if (has) expect(await adminAnswer(`unix:${path}`, '/policies/trial')).toBe('{}\n');
+    rmSync(folder, { recursive: true });
   });
 });
 

@@ -70,6 +70,11 @@ const FAULTS: readonly SettingFault[] = [
     found: 'warning platform.admin-open',
   },
   {
+    name: 'an admin address at all addresses, as an injected sidecar has it (issue 37, found)',
+    sections: { admin: { listen: '0.0.0.0:9471', socket: 'unix:/tmp/admin.sock' } },
+    found: 'info platform.admin-open',
+  },
+  {
     name: 'a policy folder that others can write',
     break: (at) => chmodSync(join(at, 'policies'), 0o777),
     found: 'error policy.writable',

@@ -110,18 +110,23 @@ export const stolenTokens = check('a token that another workload presents is rev
     : [],
 );
 
-/** Only this machine asks the admin address. */
-export const adminAddress = check('the admin address answers this machine alone', ({ config: { admin } }) =>
-  isOfNetwork(admin.listen)
-    ? [
-        {
-          code: 'platform.admin-open',
-          where: `admin/${addressText(admin.listen)}`,
-          message: 'other machines can read its metrics, readiness and policies on trial, in clear',
-          fix: 'set `admin.listen: 127.0.0.1:9471`; if probes or scrapers need it, let a NetworkPolicy admit those alone',
-        },
-      ]
-    : [],
+/** Only this machine asks the admin address, or it tells the network of no calls: the kubelet and Prometheus ask it at the address of the pod. */
+export const adminAddress = check(
+  'the admin address tells this machine alone of calls',
+  ({ config: { admin } }): readonly Finding[] => {
+    if (!isOfNetwork(admin.listen)) return [];
+    const hasSocket = admin.socket !== null;
+    const what = hasSocket ? 'metrics and readiness' : 'metrics, readiness and policies on trial';
+    return [
+      {
+        code: 'platform.admin-open',
+        where: `admin/${addressText(admin.listen)}`,
+        level: hasSocket ? 'info' : 'warning',
+        message: `other machines can read its ${what}, in clear`,
+        fix: `${hasSocket ? '' : 'set `admin.listen: 127.0.0.1:9471`, or `admin.socket` too; '}if probes or scrapers need it, let a NetworkPolicy admit those alone`,
+      },
+    ];
+  },
 );
 
 /** Nobody else writes the policies. */
