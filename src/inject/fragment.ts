@@ -16,8 +16,16 @@ export interface Setting {
   readonly byDefault: string;
 }
 
+/** An annotation that lists ports, separated by commas, and the port that injection adds to it. */
+export interface PortList {
+  readonly annotation: string;
+  readonly port: string;
+}
+
 /** What injection adds to a pod. Its strings may be settings: {@link settingOf}. */
 export interface Fragment {
+  /** Lists of ports in annotations for Istio, each with the port of Remit. */
+  readonly portLists: readonly PortList[];
   /** The native sidecar, named `remit`. */
   readonly container: JsonObject;
   /** Its volumes, each named `remit-…`. */
@@ -31,6 +39,15 @@ export interface Fragment {
 /** The name of the container. */
 export const CONTAINER = 'remit';
 
+/**
+ * The containers of Istio that come before Remit where its sidecar is a native one: those that send the traffic of the pod to Envoy, and Envoy.
+ * Before them, calls of Remit would find no Envoy behind the redirection, and at the end of the pod its last records no way out.
+ */
+export const MESH_CONTAINERS: readonly string[] = ['istio-init', 'istio-validation', 'istio-proxy'];
+
+/** The sidecar of Istio. Only if it is a native one, Remit has to come after it: otherwise Remit would wait for what waits for Remit. */
+export const MESH_SIDECAR = 'istio-proxy';
+
 /** The label of a pod that asks for injection or refuses it. */
 export const INJECT_LABEL = 'remit.dev/inject';
 
@@ -41,7 +58,8 @@ export const INJECT_LABEL = 'remit.dev/inject';
  * @param image the image instead of the released one of this version
  */
 export function fragmentFrom(yaml: string, { image }: { readonly image?: string | undefined } = {}): Fragment {
-  const { spec } = parse(yaml) as {
+  const { spec, metadata } = parse(yaml) as {
+    metadata: { annotations: Record<string, string> };
     spec: { initContainers: JsonObject[]; volumes: JsonObject[]; imagePullSecrets: JsonObject[] };
   };
   const [container] = spec.initContainers;
@@ -52,6 +70,7 @@ export function fragmentFrom(yaml: string, { image }: { readonly image?: string 
   if (pullSecret === null) throw new Error('the fragment has no pull secret');
   const released = `${name}:${remitVersion().replace(/\+.*/s, '')}`;
   return {
+    portLists: Object.entries(metadata.annotations).map(([annotation, port]) => ({ annotation, port })),
     container: { ...container, image: image ?? released },
     volumes: spec.volumes,
     pullSecret,

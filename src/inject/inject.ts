@@ -4,7 +4,7 @@ import type { Document, Node, ToStringOptions, YAMLMap } from 'yaml';
 import { nearestOf } from '../runtime/nearest-name.ts';
 import { placesIn } from '../runtime/text-place.ts';
 import { offsetOf } from '../runtime/yaml-text.ts';
-import { filled, INJECT_LABEL } from './fragment.ts';
+import { CONTAINER, filled, INJECT_LABEL, MESH_CONTAINERS, MESH_SIDECAR } from './fragment.ts';
 import type { Fragment, JsonObject } from './fragment.ts';
 import { podPlaceOf } from './pod-place.ts';
 import { insertion, spliced } from './splice.ts';
@@ -131,7 +131,7 @@ function injectObject(
   const isOut = [object, pod].some((of) => of.getIn(['metadata', 'labels', INJECT_LABEL]) === 'disabled');
   if (isOut) return { outcome: { object: name, kind: 'opted-out', warnings: [] }, edits: [] };
   const annotations = annotationsOf(pod);
-  const warnings = warningsOf(annotations, fragment);
+  const warnings = [...warningsOf(annotations, fragment), ...meshWarnings(spec)];
   const wanted = filled(
     { container: fragment.container, volumes: fragment.volumes },
     ({ annotation, byDefault }) => annotations.get(annotation) ?? byDefault,
@@ -146,6 +146,7 @@ function injectObject(
     };
   const pullSecret = annotations.get(fragment.pullSecret.annotation) ?? fragment.pullSecret.byDefault;
   const edits = [
+    ...addPorts(pod, { fragment, document, text }),
     ...put(spec, {
       list: 'imagePullSecrets',
       entries: pullSecret === '' ? [] : [{ name: pullSecret }],
@@ -156,6 +157,39 @@ function injectObject(
     ...put(spec, { list: 'volumes', entries: wanted.volumes, document, text }),
   ];
   return { outcome: { object: name, kind: edits.length > 0 ? 'injected' : 'current', warnings }, edits };
+}
+
+/** Where the container comes among the init containers without it: first, or after those of Istio where its sidecar is a native one. */
+function placeIn(items: readonly unknown[]): number {
+  const others = items.map((item) => (isMap(item) ? item.get('name') : null)).filter((name) => name !== CONTAINER);
+  if (!others.includes(MESH_SIDECAR)) return 0;
+  return Math.max(...MESH_CONTAINERS.map((name) => others.indexOf(name) + 1));
+}
+
+/** Adds the ports of Remit to the lists of annotations. Returns how to do the same in the text, if that changes anything. */
+function addPorts(
+  pod: YAMLMap,
+  { fragment, document, text }: { readonly fragment: Fragment; readonly document: Document; readonly text: string },
+): readonly (Edit | null)[] {
+  const had = annotationsOf(pod);
+  const added = Object.fromEntries(
+    fragment.portLists.flatMap(({ annotation, port }) => {
+      const ports = (had.get(annotation) ?? '').split(',').map((each) => each.trim());
+      return ports.includes(port) ? [] : [[annotation, [...ports, port].filter((each) => each !== '').join(',')]];
+    }),
+  );
+  if (Object.keys(added).length === 0) return [];
+  const isNew = Object.keys(added).every((annotation) => !had.has(annotation));
+  const [metadata, annotations] = [mapAt(pod, ['metadata']), mapAt(pod, ['metadata', 'annotations'])];
+  const [into, members]: readonly [YAMLMap, JsonObject] =
+    annotations !== null
+      ? [annotations, added]
+      : metadata !== null
+        ? [metadata, { annotations: added }]
+        : [pod, { metadata: { annotations: added } }];
+  const edit = isNew ? insertion(into, { added: members, text }) : null;
+  for (const [key, value] of Object.entries(members)) into.set(key, document.createNode(value));
+  return [edit];
 }
 
 /** Puts entries into a list, each instead of one of the same name, or first. Returns how to do the same in the text, if that changes anything. */
@@ -172,7 +206,8 @@ function put(
   const found = spec.get(list, true);
   const items = isSeq(found) ? found.items : [];
   // Only for init containers the order counts.
-  const isPlaced = (index: number): boolean => (list === 'initContainers' ? index === 0 : index >= 0);
+  const place = list === 'initContainers' ? placeIn(items) : 0;
+  const isPlaced = (index: number): boolean => (list === 'initContainers' ? index === place : index >= 0);
   const indexOf = (entry: JsonObject): number =>
     items.findIndex((item) => isMap(item) && item.get('name') === entry['name']);
   const changed = entries.filter((entry) => {
@@ -180,13 +215,17 @@ function put(
     return !isPlaced(index) || !isDeepStrictEqual(jsonOf(items[index], document), entry);
   });
   if (changed.length === 0) return [];
-  const isNew = changed.every((entry) => indexOf(entry) === -1);
-  const edit = isNew ? insertion(isSeq(found) ? found : spec, { list, entries: changed, text }) : null;
+  const isNew = place === 0 && changed.every((entry) => indexOf(entry) === -1);
+  const edit = !isNew
+    ? null
+    : isSeq(found)
+      ? insertion(found, { added: changed, text })
+      : insertion(spec, { added: { [list]: changed }, text });
   for (const entry of changed) {
     const index = indexOf(entry);
     if (index >= 0) items.splice(index, 1);
   }
-  items.unshift(...changed.map((entry) => document.createNode(entry)));
+  items.splice(place, 0, ...changed.map((entry) => document.createNode(entry)));
   if (!isSeq(found)) spec.set(list, document.createNode(items));
   return [edit];
 }
@@ -219,6 +258,18 @@ function annotationsOf(pod: YAMLMap): ReadonlyMap<string, string> {
       : [],
   );
   return new Map(entries);
+}
+
+/** A sidecar of Istio that is no native one starts after all init containers, so that Remit would wait for a way out that waits for Remit. */
+function meshWarnings(spec: YAMLMap): readonly string[] {
+  const containers = spec.get('containers', true);
+  const isThere =
+    isSeq(containers) && containers.items.some((item) => isMap(item) && item.get('name') === MESH_SIDECAR);
+  return isThere
+    ? [
+        `\`${MESH_SIDECAR}\` is no native sidecar, so Remit cannot reach its authority before it, and the pod may never start: set \`ENABLE_NATIVE_SIDECARS=true\` at istiod, or give the pod the annotation \`sidecar.istio.io/nativeSidecar: "true"\``,
+      ]
+    : [];
 }
 
 /** What annotations of ours mean nothing. */

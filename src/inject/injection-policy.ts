@@ -1,6 +1,6 @@
 import { celOf } from './cel.ts';
-import { CONTAINER } from './fragment.ts';
-import type { Fragment, Setting } from './fragment.ts';
+import { CONTAINER, MESH_CONTAINERS, MESH_SIDECAR } from './fragment.ts';
+import type { Fragment, PortList, Setting } from './fragment.ts';
 import { coreRule, POD_BINDINGS, policyDocuments } from './policy-documents.ts';
 
 /** A setting as an expression: the annotation of the pod, or the default. */
@@ -9,9 +9,18 @@ const chosen = ({ annotation, byDefault }: Setting): string => {
   return `(${key} in variables.annotations ? variables.annotations[${key}] : ${value})`;
 };
 
+/** Adds the port of Remit to the list of an annotation, if it is not there. The annotations of the pod are there already. */
+function portAdded({ annotation, port }: PortList): string {
+  const [key, added] = [JSON.stringify(annotation), JSON.stringify(port)];
+  const path = JSON.stringify(`/metadata/annotations/${annotation.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+  const had = `variables.annotations[?${key}].orValue("")`;
+  const has = `${had}.split(",").exists(p, p.trim() == ${added})`;
+  return `${has} ? [] : [JSONPatch{op: "add", path: ${path}, value: ${had}.trim() == "" ? ${added} : ${had} + ${JSON.stringify(`,${port}`)}}]`;
+}
+
 /**
- * The policy that injects: a MutatingAdmissionPolicy with its bindings, as YAML. It puts the container before all other init containers, and
- * replaces a container or volume of the same name, so that a pod cannot bring its own. By JSON Patch, since an apply configuration may not
+ * The policy that injects: a MutatingAdmissionPolicy with its bindings, as YAML. It puts the container before all other init containers but
+ * those of Istio, and replaces a container or volume of the same name, so that a pod cannot bring its own. By JSON Patch, since an apply configuration may not
  * write atomic lists such as `args`.
  *
  * @see https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-policy/
@@ -23,9 +32,11 @@ export function injectionPolicy(fragment: Fragment): string {
     `"/spec/imagePullSecrets/-", value: ${secret}`,
   ];
   const operations = [
+    'variables.annotations.size() == 0 ? [JSONPatch{op: "add", path: "/metadata/annotations", value: {}}] : []',
+    ...fragment.portLists.map(portAdded),
     'variables.containers.size() == 0 ? [JSONPatch{op: "add", path: "/spec/initContainers", value: []}] : []',
     `variables.containers.indexOf("${CONTAINER}") >= 0 ? [JSONPatch{op: "remove", path: "/spec/initContainers/" + string(variables.containers.indexOf("${CONTAINER}"))}] : []`,
-    `[JSONPatch{op: "add", path: "/spec/initContainers/0", value: ${celOf(fragment.container, { type: 'Object.spec.initContainers', chosen })}}]`,
+    `[JSONPatch{op: "add", path: "/spec/initContainers/" + string(variables.place), value: ${celOf(fragment.container, { type: 'Object.spec.initContainers', chosen })}}]`,
     'variables.volumes.size() == 0 ? [JSONPatch{op: "add", path: "/spec/volumes", value: []}] : []',
     ...fragment.volumes.map((volume) => {
       const name = JSON.stringify(volume['name']);
@@ -45,6 +56,11 @@ export function injectionPolicy(fragment: Fragment): string {
       variables: [
         { name: 'annotations', expression: 'object.metadata.?annotations.orValue({})' },
         { name: 'containers', expression: 'object.spec.?initContainers.orValue([]).map(c, c.name)' },
+        { name: 'others', expression: `variables.containers.filter(n, n != "${CONTAINER}")` },
+        {
+          name: 'place',
+          expression: `"${MESH_SIDECAR}" in variables.others ? ${JSON.stringify(MESH_CONTAINERS)}.map(n, variables.others.indexOf(n) + 1).max() : 0`,
+        },
         { name: 'volumes', expression: 'object.spec.?volumes.orValue([]).map(v, v.name)' },
         { name: 'pullSecret', expression: chosen(fragment.pullSecret) },
         { name: 'pullSecrets', expression: 'object.spec.?imagePullSecrets.orValue([]).map(s, s.name)' },

@@ -14,8 +14,8 @@ const mark = ({ annotation, byDefault }: Setting): string => `\u2039${annotation
 export function istioTemplate(fragment: Fragment): string {
   const pod = {
     metadata: {
-      // A port of a native sidecar is plain for the mesh; the kubelet and Prometheus speak plain HTTP to it.
-      annotations: { 'traffic.sidecar.istio.io/excludeInboundPorts': '9471' },
+      // The plug-in istio-cni reads it of the pod as it was injected; `istio-init` has been made before, so that the pod must bring it for that.
+      annotations: Object.fromEntries(fragment.portLists.map(({ annotation, port }) => [annotation, port])),
     },
     spec: { initContainers: [filled(fragment.container, mark)], volumes: filled(fragment.volumes, mark) },
   };

@@ -2,22 +2,24 @@ import { stringify } from 'yaml';
 import { filled, INJECT_LABEL } from './fragment.ts';
 import type { Fragment, JsonObject } from './fragment.ts';
 
-/** Kinds with a pod template, by where it is. The name of a kind is a regular expression for Kustomize. */
+/** Kinds with a pod template, by where it has its pod. The name of a kind is a regular expression for Kustomize. */
 const PLACES: readonly (readonly [kind: string, path: readonly string[]])[] = [
-  ['Deployment|StatefulSet|DaemonSet|ReplicaSet|Job', ['spec', 'template', 'spec']],
-  ['CronJob', ['spec', 'jobTemplate', 'spec', 'template', 'spec']],
-  ['Pod', ['spec']],
+  ['Deployment|StatefulSet|DaemonSet|ReplicaSet|Job', ['spec', 'template']],
+  ['CronJob', ['spec', 'jobTemplate', 'spec', 'template']],
+  ['Pod', []],
 ];
 
 /**
  * A Kustomize component that adds the fragment to every workload without the label `remit.dev/inject: disabled`, as YAML. Settings have their
- * defaults: a patch of your own changes them.
+ * defaults: a patch of your own changes them. A list of ports that a pod has is replaced.
  */
 export function kustomization(fragment: Fragment): string {
   const { container, volumes } = filled(
     { container: fragment.container, volumes: fragment.volumes },
     ({ byDefault }) => byDefault,
   );
+  const annotations = Object.fromEntries(fragment.portLists.map(({ annotation, port }) => [annotation, port]));
+  const spec = { initContainers: [container], volumes };
   const patches = PLACES.map(([kind, path]) => ({
     target: { kind, labelSelector: `${INJECT_LABEL}!=disabled` },
     patch: stringify(
@@ -25,8 +27,9 @@ export function kustomization(fragment: Fragment): string {
         // Kustomize wants them, and puts those of the target in their place.
         apiVersion: 'v1',
         kind: 'any',
-        metadata: { name: 'any' },
-        ...within(path, { initContainers: [container], volumes }),
+        ...(path.length === 0
+          ? { metadata: { name: 'any', annotations }, spec }
+          : { metadata: { name: 'any' }, ...within(path, { metadata: { annotations }, spec }) }),
       },
       { lineWidth: 0 },
     ),

@@ -10,14 +10,13 @@ export interface Edit {
 }
 
 /**
- * How entries are written before the first entry of a list in block style, or in a list of their own before the first key of a map.
+ * How entries are written before the first entry of a list in block style, or members before the first key of a map.
  *
- * @param into the list, or the map that is to have it
  * @returns `null` where it is not written on lines of its own
  */
 export function insertion(
   into: YAMLMap | YAMLSeq,
-  at: { readonly list: string; readonly entries: readonly JsonObject[]; readonly text: string },
+  at: { readonly added: JsonObject | readonly JsonObject[]; readonly text: string },
 ): Edit | null {
   const [first] = into.items;
   const node = isPair(first) ? first.key : first;
@@ -25,7 +24,7 @@ export function insertion(
   const lineStart = at.text.lastIndexOf('\n', node.range[0] - 1) + 1;
   const indent = (isSeq(into) ? /^( *)- +$/ : /^( *)$/).exec(at.text.slice(lineStart, node.range[0]))?.[1];
   if (indent === undefined) return null;
-  const written = stringify(isSeq(into) ? at.entries : { [at.list]: at.entries }, { lineWidth: 0 });
+  const written = stringify(at.added, { lineWidth: 0 });
   return { offset: beforeComments(at.text, lineStart), text: written.replaceAll(/^(?=.)/gm, indent) };
 }
 

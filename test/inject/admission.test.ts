@@ -176,6 +176,37 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
       expect(namesOf(spec.initContainers)).toEqual(isInjected ? ['remit'] : []);
     });
 
+    // Issue 39, point 2: before them its calls found no Envoy behind the redirection, and its last records no way out.
+    const native = (name: string): Entry => ({ ...app, name, restartPolicy: 'Always' });
+    it.each<[string, readonly Entry[], readonly string[]]>([
+      ['after the native sidecar of Istio', [native('istio-proxy')], ['istio-proxy', 'remit']],
+      [
+        'after all of Istio, before the rest',
+        [{ ...app, name: 'istio-init' }, native('istio-proxy'), { ...app, name: 'migrate' }],
+        ['istio-init', 'istio-proxy', 'remit', 'migrate'],
+      ],
+      [
+        'after the validation of the plug-in, also where it was first',
+        [native('remit'), { ...app, name: 'istio-validation' }, native('istio-proxy')],
+        ['istio-validation', 'istio-proxy', 'remit'],
+      ],
+      ['first, where the sidecar of Istio is no native one', [{ ...app, name: 'istio-init' }], ['remit', 'istio-init']],
+    ])('puts the container %s', async (_row, initContainers, expected) => {
+      const made = await admitted(pod('injected', { spec: { initContainers } }), dry);
+      expect(namesOf(made.spec.initContainers)).toEqual(expected);
+    });
+
+    const PORTS = 'traffic.sidecar.istio.io/excludeInboundPorts';
+    it.each([
+      ['none', {}, '9471'],
+      ['an empty one', { [PORTS]: '' }, '9471'],
+      ['one without it', { [PORTS]: '8080', other: 'kept' }, '8080,9471'],
+      ['one with it', { [PORTS]: '8080, 9471' }, '8080, 9471'],
+    ])('adds its port to those that Istio leaves alone: %s', async (_row, annotations, expected) => {
+      const { metadata } = await admitted(pod('injected', { annotations }), dry);
+      expect(metadata.annotations).toEqual({ ...annotations, [PORTS]: expected });
+    });
+
     it('leaves no container or volume of a pod in the place of its own', async () => {
       const evil = { name: 'remit', image: 'evil', command: ['sh'], restartPolicy: 'Always', securityContext: SAFE };
       const spec = {

@@ -42,6 +42,8 @@ const POD = `spec:
     image: 'app:1'
 `;
 
+const PORTS = 'traffic.sidecar.istio.io/excludeInboundPorts';
+
 const podWith = (metadata: object) =>
   JSON.stringify({
     apiVersion: 'v1',
@@ -82,6 +84,48 @@ describe('injectedInto', () => {
         },
       },
     ]);
+  });
+
+  // Issue 39, point 2.
+  it('puts the container after those of Istio, if its sidecar is a native one', () => {
+    const istio = `${POD}  initContainers:\n  - name: istio-init\n    image: x\n  - name: istio-proxy\n    image: x\n    restartPolicy: Always\n  - name: migrate\n    image: x\n`;
+    const { text, outcomes } = injected(workload('Deployment', istio));
+    expect(outcomes).toEqual([{ object: 'Deployment/web', kind: 'injected', warnings: [] }]);
+    expect(objects(text)).toMatchObject([
+      {
+        spec: {
+          template: {
+            spec: {
+              initContainers: [
+                { name: 'istio-init' },
+                { name: 'istio-proxy' },
+                fragmentContainer(),
+                { name: 'migrate' },
+              ],
+            },
+          },
+        },
+      },
+    ]);
+    expect(injected(text)).toEqual({ text, outcomes: [{ object: 'Deployment/web', kind: 'current', warnings: [] }] });
+  });
+
+  it('warns of a sidecar of Istio that is no native one, and says the way out', () => {
+    const { outcomes } = injected(workload('Pod', `${POD}  - name: istio-proxy\n    image: x\n`));
+    expect(outcomes[0]?.warnings).toEqual([expect.stringContaining('`ENABLE_NATIVE_SIDECARS=true`')]);
+  });
+
+  it.each([
+    ['no metadata', '', '9471'],
+    ['no annotations', 'metadata:\n  labels:\n    app: web\n', '9471'],
+    ['others', 'metadata:\n  # By hand.\n  annotations:\n    other: kept\n', '9471'],
+    ['a list', `metadata:\n  annotations:\n    ${PORTS}: "8080" # metrics\n`, '8080,9471'],
+    ['a list that has it', `metadata:\n  annotations:\n    ${PORTS}: "9471, 8080"\n`, '9471, 8080'],
+  ])('adds its port to those that Istio leaves alone: %s', (_name, metadata, expected) => {
+    const { text } = injected(workload('Deployment', `${metadata}${POD}`));
+    expect(objects(text)).toMatchObject([{ spec: { template: { metadata: { annotations: { [PORTS]: expected } } } } }]);
+    for (const line of metadata.split('\n').filter((each) => !each.includes(PORTS))) expect(text).toContain(line);
+    expect(injected(text).text).toBe(text);
   });
 
   it('replaces a container and a volume of the same name', () => {
@@ -204,7 +248,11 @@ describe('injectedInto', () => {
 });
 
 /** The text without the lines of lists that injection added. */
-const withoutAdded = (text: string): string => text.replaceAll(/^( *)(?:initContainers|volumes):\n(?:\1 +.*\n)*/gm, '');
+const withoutAdded = (text: string): string =>
+  text
+    .replaceAll(/^( *)(?:initContainers|volumes|annotations):\n(?:\1 +.*\n)*/gm, '')
+    // Of a template without any.
+    .replace(/^( +)metadata:\n(?!\1 )/m, '');
 
 const fragmentContainer = (): object => expect.objectContaining({ name: 'remit', image: 'remit:test' });
 const fragmentVolumes = (): readonly object[] => fragment.volumes.map(({ name }) => expect.objectContaining({ name }));
