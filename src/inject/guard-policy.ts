@@ -1,7 +1,8 @@
 import { conditionsOf } from './cel.ts';
 import { CONTAINER } from './fragment.ts';
 import type { Fragment, JsonObject } from './fragment.ts';
-import { CONFIGURATION_BINDINGS, coreRule, POD_BINDINGS, policyDocuments } from './policy-documents.ts';
+import { meshGuard } from './mesh-guard.ts';
+import { REQUIRED_BINDINGS, coreRule, POD_BINDINGS, policyDocuments } from './policy-documents.ts';
 
 /** Of the container: what Istio rewrites, what LimitRanges change, and lists that are compared apart. */
 const SKIPPED: ReadonlySet<string> = new Set([
@@ -25,12 +26,12 @@ const CLEAN_PATH = 'matches("^(/[^/.][^/]*)+$")';
 const PROBES = ['startupProbe', 'readinessProbe', 'livenessProbe'] as const;
 
 /**
- * The guard: two ValidatingAdmissionPolicies with their bindings, as YAML. The first refuses a pod whose container `remit` is not the injected
+ * The guard: three ValidatingAdmissionPolicies with their bindings, as YAML. The first refuses a pod whose container `remit` is not the injected
  * one, however it came there, and pods whose other containers could take its place. The second is for namespaces that require Remit: only who
- * may `configure` the `sidecars` of the group `remit.dev` there may write the ConfigMaps that a sidecar mounts.
+ * may `configure` the `sidecars` of the group `remit.dev` there may write the ConfigMaps that a sidecar mounts. The third is `meshGuard`.
  */
 export function guardPolicy(fragment: Fragment): string {
-  return `${podGuard(fragment)}---\n${configurationGuard()}`;
+  return [podGuard(fragment), configurationGuard(), meshGuard(fragment)].join('---\n');
 }
 
 function podGuard(fragment: Fragment): string {
@@ -129,7 +130,7 @@ function configurationGuard(): string {
     'object.metadata.?name.orValue("").startsWith("remit-") || object.metadata.?generateName.orValue("").startsWith("remit-")';
   return policyDocuments('ValidatingAdmissionPolicy', {
     name: 'remit-guard-configuration',
-    bindings: CONFIGURATION_BINDINGS,
+    bindings: REQUIRED_BINDINGS,
     spec: {
       failurePolicy: 'Fail',
       // Not deletion: a namespace must be deletable, and nothing is allowed without a configuration.

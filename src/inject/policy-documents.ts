@@ -19,8 +19,8 @@ const REQUIRED: Binding = {
   matchResources: { namespaceSelector: { matchLabels: { [INJECTION_LABEL]: 'required' } } },
 };
 
-/** Where the configuration of a namespace is guarded. */
-export const CONFIGURATION_BINDINGS: readonly Binding[] = [REQUIRED];
+/** Where the configuration of a namespace is guarded, and what its pods set of a mesh. */
+export const REQUIRED_BINDINGS: readonly Binding[] = [REQUIRED];
 
 /** Which pods get Remit: those that one of these selects. */
 export const POD_BINDINGS: readonly Binding[] = [

@@ -40,6 +40,21 @@ describe('remit doctor -f', () => {
     expect(await codesAfter(host, [change])).toEqual(code.split(' '));
   });
 
+  // Issue 39, point 2: each injected pod of a mesh was called an error.
+  it('takes the annotations of Istio that injection sets', async () => {
+    const copy = folder();
+    cpSync(join(shipped, 'hosts/istio'), copy, { recursive: true });
+    const annotations = {
+      'traffic.sidecar.istio.io/excludeInboundPorts': '9471',
+      'inject.istio.io/templates': 'sidecar, remit',
+    };
+    const template = { metadata: { labels: { app: 'tools' }, annotations }, spec: { containers: [] } };
+    const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'tools', namespace: 'demo' } };
+    writeFileSync(join(copy, 'tools.json'), JSON.stringify({ ...deployment, spec: { template } }));
+    const { findings } = await diagnosed(['-f', copy, '--json']);
+    expect(findings).toEqual([]);
+  });
+
   it('leaves other providers of an Istio alone', async () => {
     const copy = folder();
     cpSync(join(shipped, 'hosts/istio'), copy, { recursive: true });

@@ -102,6 +102,11 @@ export const ISTIO_FAULTS: readonly HostFault[] = [
     annotated({ 'traffic.sidecar.istio.io/excludeInboundPorts': '8080' }),
   ),
   istio(
+    'ports that are excluded beside that of Remit',
+    'istio.past-sidecar',
+    annotated({ 'traffic.sidecar.istio.io/excludeInboundPorts': '9471,8080' }),
+  ),
+  istio(
     'ports that are not included',
     'istio.past-sidecar',
     annotated({ 'traffic.sidecar.istio.io/includeInboundPorts': '8081' }),

@@ -264,6 +264,74 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
       expect(stderr).toContain('the ConfigMap of `remit.dev/policy` be named `remit-…`');
     });
 
+    // Issue 39, point 6: calls reached the tool past Istio's sidecar, in clear, with the guard in force.
+    const mesh = {
+      ports: 'calls of these ports would go past',
+      sidecar: 'without the sidecar of Istio',
+      all: 'must intercept all calls',
+      unknown: 'these settings of Istio may take calls past its sidecar',
+    };
+    it.each([
+      ['traffic.sidecar.istio.io/excludeInboundPorts', '8080', mesh.ports],
+      ['traffic.sidecar.istio.io/excludeInboundPorts', '9471,8080', mesh.ports],
+      ['traffic.sidecar.istio.io/excludeInboundPorts', '*', mesh.ports],
+      ['traffic.sidecar.istio.io/includeInboundPorts', '', mesh.ports],
+      ['traffic.sidecar.istio.io/includeInboundPorts', '80', mesh.ports],
+      ['sidecar.istio.io/inject', 'false', mesh.sidecar],
+      ['sidecar.istio.io/inject', 'n', mesh.sidecar],
+      ['inject.istio.io/templates', 'remit', mesh.sidecar],
+      ['sidecar.istio.io/interceptionMode', 'NONE', mesh.all],
+      ['proxy.istio.io/config', '{"interceptionMode":"NONE"}', mesh.all],
+      ['proxy.istio.io/config', 'holdApplicationUntilProxyStarts: true\n"int\\u0065rceptionMode": NONE\n', mesh.all],
+      ['proxy.istio.io/config', 'discoveryAddress: evil:15012', mesh.all],
+      ['traffic.sidecar.istio.io/excludeInterfaces', 'eth1', mesh.unknown],
+      ['sidecar.istio.io/bootstrapOverride', 'evil', mesh.unknown],
+      ['sidecar.istio.io/proxyImage', 'evil', mesh.unknown],
+      ['sidecar.istio.io/discoveryAddress', 'evil:15012', mesh.unknown],
+      ['ambient.istio.io/bypass-inbound-capture', 'true', mesh.unknown],
+      ['istio.io/reroute-virtual-interfaces', 'eth0', mesh.unknown],
+      [
+        'made-up.istio.io/tomorrow',
+        'x',
+        `${mesh.unknown}: remove them, or let this namespace not require Remit: made-up`,
+      ],
+    ])(
+      'refuses what takes calls past the sidecar of Istio, where Remit is required: %s: %s',
+      async (name, value, problem) => {
+        const made = { spec: {}, annotations: { [name]: value } };
+        expect((await tried(pod('required', made), dry)).stderr).toContain(problem);
+        await admitted(pod('plain', made), dry);
+      },
+    );
+
+    it('refuses the label too that keeps the sidecar of Istio away', async () => {
+      const labels = { 'sidecar.istio.io/inject': 'false' };
+      expect((await tried(pod('required', { labels }), dry)).stderr).toContain(mesh.sidecar);
+    });
+
+    it('takes what a pod of a mesh has in good faith', async () => {
+      const made = await admitted(
+        pod('required', {
+          labels: {
+            'sidecar.istio.io/inject': 'true',
+            'service.istio.io/canonical-name': 'web',
+            'security.istio.io/tlsMode': 'istio',
+          },
+          annotations: {
+            'traffic.sidecar.istio.io/excludeInboundPorts': '9471',
+            'traffic.sidecar.istio.io/includeInboundPorts': '*',
+            'traffic.sidecar.istio.io/excludeOutboundPorts': '9472,9474',
+            'sidecar.istio.io/interceptionMode': 'TPROXY',
+            'sidecar.istio.io/proxyCPU': '100m',
+            'inject.istio.io/templates': 'sidecar,remit',
+            'proxy.istio.io/config': '{ "holdApplicationUntilProxyStarts": true, "terminationDrainDuration": "5s" }',
+          },
+        }),
+        dry,
+      );
+      expect(namesOf(made.spec.initContainers)).toEqual(['remit']);
+    });
+
     it('lets only those write a ConfigMap of Remit who may configure sidecars, where it is required', async () => {
       const rules = [{ apiGroups: [''], resources: ['configmaps'], verbs: ['create', 'get', 'patch', 'update'] }];
       const configure = { apiGroups: ['remit.dev'], resources: ['sidecars'], verbs: ['configure'] };

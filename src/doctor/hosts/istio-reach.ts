@@ -133,9 +133,18 @@ const missingTargets = (policy: HostObject, objects: readonly HostObject[]): rea
         ];
   });
 
+const entriesOf = (list: string): readonly string[] => list.split(',').map((entry) => entry.trim());
+const hasOther = (list: string, known: readonly string[]): boolean =>
+  entriesOf(list).some((entry) => !known.includes(entry));
+
 /** What lets calls past the sidecar of a pod, or past a waypoint: labels and annotations with the values that do so. */
 const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean, message: string])[] = [
-  ['traffic.sidecar.istio.io/excludeInboundPorts', (value) => value !== '', 'calls of these ports go past the sidecar'],
+  // 9471 is the port of Remit itself, which injection adds.
+  [
+    'traffic.sidecar.istio.io/excludeInboundPorts',
+    (value) => hasOther(value, ['', '9471']),
+    'calls of these ports go past the sidecar',
+  ],
   [
     'traffic.sidecar.istio.io/includeInboundPorts',
     (value) => value !== '*',
@@ -153,7 +162,11 @@ const PAST: readonly (readonly [name: string, isBad: (value: string) => boolean,
   ],
   ['sidecar.istio.io/interceptionMode', (value) => value === 'NONE', 'no call is taken to the sidecar'],
   ['sidecar.istio.io/inject', (value) => value === 'false', 'its pods have no sidecar'],
-  ['inject.istio.io/templates', (value) => value !== 'sidecar', 'its pods have another sidecar, or none'],
+  [
+    'inject.istio.io/templates',
+    (value) => hasOther(value, ['sidecar', 'remit']) || !entriesOf(value).includes('sidecar'),
+    'its pods have another sidecar, or none',
+  ],
   [
     'sidecar.istio.io/bootstrapOverride',
     (value) => value !== '',
