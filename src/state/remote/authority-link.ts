@@ -78,9 +78,10 @@ export class AuthorityLink {
       // INVARIANT: no retries. With them a message counts as written before it is copied, and the shipper of records uses its memory again then.
       ...CHANNEL,
       'grpc.initial_reconnect_backoff_ms': 100,
-      // A host that is gone sends no end of a connection. The feed has pings of its own, which find it within half a lease.
+      // A host that is gone sends no end of a connection. The feed has pings of its own, which find it within half a lease, and have more patience
+      // with an authority that is slow: these end no stream that would go on.
       'grpc.keepalive_time_ms': 5_000,
-      'grpc.keepalive_timeout_ms': 4_000,
+      'grpc.keepalive_timeout_ms': 20_000,
       'grpc.max_reconnect_backoff_ms': tls === null ? 100 : 1_000,
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.service_config': SPREAD,
