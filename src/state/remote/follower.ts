@@ -4,6 +4,7 @@ import type { After } from '../../runtime/timers.ts';
 import type { AnswerTime } from './answer-time.ts';
 import { AuthorityLink } from './authority-link.ts';
 import type { AuthorityPlace, FollowStream } from './authority-link.ts';
+import { Patience } from './patience.ts';
 import type { SidecarFeed } from './sidecar-feed.ts';
 
 /** Options of a follower. */
@@ -32,11 +33,8 @@ const MAX_LOCAL_RETRY_MS = 250;
 const WELCOME_MS = 2_000;
 /** So many times as long as an answer may take, if that is longer. */
 const WELCOME_ANSWERS = 8;
-/**
- * A connected authority that said nothing in time gets twice as long the next time, up to 8 times: an authority that is starved of processor time
- * has more to do with each stream that begins anew, and one that is given up too early is never heard.
- */
-const MAX_DOUBLINGS = 3;
+/** A wait is made of waits of this length: one that ends late, since this process did not run, counts as one, and what came meanwhile is read before the next. */
+const SLICE_MS = 250;
 /** Where cards come and no ping is answered, a stream is given up after so many times as long. */
 const PROGRESS_TIMES = 4;
 
@@ -44,23 +42,25 @@ const PROGRESS_TIMES = 4;
 interface KeptLink {
   readonly link: AuthorityLink;
   readonly credentials: string;
+  /** Whether nothing came over it in time, and another authority was asked since. */
+  isSilent: boolean;
 }
 
 /** A stream in use. */
 interface Stream {
   readonly link: AuthorityLink;
   readonly up: FollowStream;
-  /** When the last `Fresh` came, or the stream began. */
-  freshMs: number;
-  /** When it made progress last: cards, `Fresh` or `Welcome` came. */
-  progressMs: number;
+  /** Pings since the last `Fresh`. */
+  unanswered: number;
+  /** Pings since it made progress last: cards, `Fresh` or `Welcome` came. */
+  pingsInVain: number;
   cancel: () => void;
 }
 
 /**
  * Follows the feed of one of several authorities: it connects, says Hello, pings, and connects to the next one when the stream ends, when
- * no ping is answered for half a lease and no cards come (longer after others in vain), or when the authority is about to stop. Unless the authority answered and refused, it does so over a
- * new connection, to where DNS says then. Retries have full jitter from 100 ms, doubling to 5 s, on a Unix socket to 250 ms.
+ * no ping is answered for half a lease and no cards come (longer after others in vain), or when the authority is about to stop. Unless the authority answered and refused, it connects
+ * anew, to where DNS says then; one of several is asked once more over the connection there is. Retries have full jitter from 100 ms, doubling to 5 s, on a Unix socket to 250 ms.
  *
  * Lifecycle: begins with `start`; `close` once.
  */
@@ -72,8 +72,7 @@ export class Follower {
   #stream: Stream | null = null;
   #at = 0;
   #failures = 0;
-  /** Connected authorities in a row that said nothing in time. */
-  #silences = 0;
+  readonly #patience = new Patience();
   #isClosed = false;
   #cancelRetry: () => void = () => undefined;
   #cancelMove: () => void = () => undefined;
@@ -126,22 +125,30 @@ export class Follower {
     if (this.#isClosed) return;
     const link = this.#linkTo(this.#options.targets[this.#at] ?? '');
     if (typeof link === 'string') return this.#failed(link);
-    const { feed, ports } = this.#options;
+    const { feed } = this.#options;
     const up = link.follow({
       onDown: (down) => this.#heard(down),
       onEnd: (problem, { isRefused, isAnswered }) => {
         if (isRefused) this.#refusal = problem;
-        if (!isAnswered) this.#drop(link);
+        if (!isAnswered) this.#leave(link);
         this.#failed(`the authority \`${link.target}\` cannot be followed: ${problem}`);
       },
     });
-    const nowMs = ports.monotonicMs();
-    this.#stream = { link, up, freshMs: nowMs, progressMs: nowMs, cancel: () => undefined };
+    const stream = { link, up, unanswered: 0, pingsInVain: 0, cancel: () => undefined };
+    this.#stream = stream;
     up.send({ of: 'hello', hello: feed.hello(this.#options.hello()) });
-    const withinMs = this.#patienceMs(Math.max(WELCOME_MS, WELCOME_ANSWERS * this.#options.answerTime.boundMs));
-    this.#stream.cancel = this.#options.after(withinMs, () => {
-      this.#silent(link);
-      this.#failed(`the authority \`${link.target}\` cannot be followed: no answer in ${withinMs} ms`);
+    const withinMs = this.#patience.waitMs(Math.max(WELCOME_MS, WELCOME_ANSWERS * this.#options.answerTime.boundMs));
+    this.#await(stream, Math.ceil(withinMs / SLICE_MS), () =>
+      this.#failed(`the authority \`${link.target}\` cannot be followed: no answer in ${withinMs} ms`),
+    );
+  }
+
+  /** Waits for `Welcome`. */
+  #await(stream: Stream, slices: number, failed: () => void): void {
+    stream.cancel = this.#options.after(SLICE_MS, () => {
+      if (slices > 1) return this.#await(stream, slices - 1, failed);
+      this.#silent(stream.link);
+      failed();
     });
   }
 
@@ -154,7 +161,7 @@ export class Follower {
     if (known?.credentials === credentials) return known.link;
     if (known !== undefined && known.link !== this.#stream?.link) known.link.close();
     const link = new AuthorityLink(place);
-    this.#links.set(target, { link, credentials });
+    this.#links.set(target, { link, credentials, isSilent: false });
     return link;
   }
 
@@ -165,13 +172,14 @@ export class Follower {
       return this.#restart(this.#retryMs());
     }
     for (const up of answer) this.send(up);
-    if (down.of === 'welcome') this.#ping(down.welcome.ping_ms, down.welcome.lease_ms);
-    const nowMs = this.#options.ports.monotonicMs();
-    if (isProgress(down) && this.#stream !== null) this.#stream.progressMs = nowMs;
+    if (down.of === 'welcome') this.#ping(Math.max(down.welcome.ping_ms, MIN_PING_MS), down.welcome.lease_ms);
+    if (isProgress(down) && this.#stream !== null) this.#stream.pingsInVain = 0;
     if (down.of === 'fresh' && this.#stream !== null) {
-      this.#stream.freshMs = nowMs;
+      this.#stream.unanswered = 0;
+      const kept = this.#links.get(this.#stream.link.target);
+      if (kept?.link === this.#stream.link) kept.isSilent = false;
       this.#failures = 0;
-      this.#silences = 0;
+      this.#patience.answered();
       this.#refusal = null;
       this.#options.onProblem(null);
     }
@@ -184,27 +192,26 @@ export class Follower {
     const stream = this.#stream;
     if (stream === null) return;
     const { feed, ports, status, after } = this.#options;
-    const nowMs = ports.monotonicMs();
-    const silenceMs = this.#patienceMs(Math.max(leaseMs / 2, pingMs * 2));
-    if (nowMs - stream.progressMs > silenceMs || nowMs - stream.freshMs > PROGRESS_TIMES * silenceMs) {
+    // Counted in pings: while this process does not run, what an authority has said is not read.
+    const most = Math.floor(this.#patience.waitMs(Math.max(leaseMs / 2, pingMs * 2)) / pingMs);
+    if (stream.pingsInVain >= most || stream.unanswered >= PROGRESS_TIMES * most) {
       this.#silent(stream.link);
       return this.#failed(`the authority \`${stream.link.target}\` answers no ping`);
     }
-    this.send({ of: 'ping', ping: feed.ping({ monotonicMs: nowMs, wallMs: ports.nowMs() }, status()) });
+    const at = { monotonicMs: ports.monotonicMs(), wallMs: ports.nowMs() };
+    this.send({ of: 'ping', ping: feed.ping(at, status()) });
+    stream.pingsInVain += 1;
+    stream.unanswered += 1;
     for (const dropped of feed.dropped()) this.send({ of: 'dropped', dropped });
     stream.cancel();
-    stream.cancel = after(Math.max(pingMs, MIN_PING_MS), () => this.#ping(pingMs, leaseMs));
-  }
-
-  #patienceMs(firstMs: number): number {
-    return firstMs * 2 ** this.#silences;
+    stream.cancel = after(pingMs, () => this.#ping(pingMs, leaseMs));
   }
 
   /** An authority said nothing in time. One that cannot be reached has not been asked. */
   #silent(link: AuthorityLink): void {
-    if (link.isConnected) this.#silences = Math.min(this.#silences + 1, MAX_DOUBLINGS);
+    if (link.isConnected) this.#patience.silent();
     const kept = this.#links.get(link.target);
-    this.#drop(link);
+    this.#leave(link);
     // The handshake of an authority that is slow goes on beside the next one, which goes to where DNS says then: else none of them would end.
     if (link.isConnecting && kept?.link === link && !this.#aside.has(link.target)) this.#aside.set(link.target, kept);
   }
@@ -245,6 +252,17 @@ export class Follower {
     stream.up.end();
     const kept = [...this.#links.values(), ...this.#aside.values()];
     if (!kept.some(({ link }) => link === stream.link)) stream.link.close();
+  }
+
+  /**
+   * Another authority is asked next, and after it this one again, over the connection there is, once: a handshake costs a slow one the most. Where
+   * there is no other, a new connection finds another process of the same name.
+   */
+  #leave(link: AuthorityLink): void {
+    const kept = this.#links.get(link.target);
+    const isAskedAgain = this.#options.targets.length > 1 && link.isConnected && kept?.link === link && !kept.isSilent;
+    if (isAskedAgain) kept.isSilent = true;
+    else this.#drop(link);
   }
 
   /**

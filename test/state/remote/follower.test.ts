@@ -9,6 +9,7 @@ import { after } from '../../../src/runtime/timers.ts';
 import { Follower } from '../../../src/state/remote/follower.ts';
 import { SidecarFeed } from '../../../src/state/remote/sidecar-feed.ts';
 import { scratch } from '../../builders/scratch.ts';
+import { FaultProxy } from '../../fault-proxy.ts';
 import { until } from '../../until.ts';
 
 const { folder, remove } = scratch();
@@ -34,9 +35,15 @@ const welcome: Down = {
 
 type Call = ServerDuplexStream<Up, Down>;
 
-/** A follower of an authority that answers as a test says; times pass so many times as fast. Gives the streams that began. */
-async function followed(times: number, answer: (call: Call, up: Up) => void) {
-  const target = `unix:${join(folder(), 'a.sock')}`;
+/**
+ * A follower of an authority that answers as a test says; times pass so many times as fast. Gives the streams that began, and the connections.
+ *
+ * @param names under how many names it is reached. Default 1
+ */
+async function followed(times: number, answer: (call: Call, up: Up) => void, names = 1) {
+  const path = join(folder(), 'a.sock');
+  const paths = Array.from({ length: names }, () => join(folder(), 'proxy.sock'));
+  const proxies = await Promise.all(paths.map((at) => FaultProxy.startAt(at, path)));
   const server = new Server();
   let streams = 0;
   server.addService(
@@ -49,14 +56,16 @@ async function followed(times: number, answer: (call: Call, up: Up) => void) {
     },
   );
   await new Promise<void>((resolve, reject) =>
-    server.bindAsync(target, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve())),
+    server.bindAsync(`unix:${path}`, ServerCredentials.createInsecure(), (error) =>
+      error ? reject(error) : resolve(),
+    ),
   );
   let isFresh = false;
   const follower = new Follower({
     feed: new SidecarFeed({ instance: 'instance-1', maxCards: 10 }),
-    targets: [target],
+    targets: paths.map((at) => `unix:${at}`),
     answerTime: { boundMs: 250 },
-    placeOf: () => ({ target, tls: null }),
+    placeOf: (target) => ({ target, tls: null }),
     hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
     status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
     ports: { ...systemPorts, monotonicMs: () => times * performance.now() },
@@ -65,11 +74,13 @@ async function followed(times: number, answer: (call: Call, up: Up) => void) {
     onProblem: () => undefined,
   });
   closers.push(
+    ...proxies.map((proxy) => () => proxy.close()),
     () => server.forceShutdown(),
     () => follower.close(),
   );
   follower.start();
-  return { streams: () => streams, isFresh: () => isFresh };
+  const connections = (): number => proxies.reduce((sum, { accepted }) => sum + accepted, 0);
+  return { streams: () => streams, connections, isFresh: () => isFresh };
 }
 
 /** The answer to a ping. */
@@ -102,6 +113,42 @@ describe('a follower of a starved authority (issue 37, point 13)', () => {
     });
     await until(isFresh, { what: 'an answer to a ping' });
     expect(streams()).toBe(1);
+  });
+
+  it('has as much patience after one answer, so that the fleet does not leave again and again', async () => {
+    let began = 0;
+    let pings = 0;
+    const { streams } = await followed(10, (call, up) => {
+      if (up.of === 'hello') began += 1;
+      // Two streams without a word; then one whose first ping is answered, and the next ones after 4 s.
+      if (began < 3) return;
+      if (up.of === 'hello') call.write(welcome);
+      if (up.of !== 'ping') return;
+      pings += 1;
+      setTimeout(() => fresh(call, up), pings === 1 ? 0 : 4_000 / 10);
+    });
+    await until(() => pings > 8, { what: 'pings of the third stream, or of more' });
+    expect(streams()).toBe(3);
+  });
+
+  it('does not count the time in which this process did not run', async () => {
+    let pings = 0;
+    const { streams } = await followed(4, (call, up) => {
+      if (up.of === 'hello') call.write(welcome);
+      if (up.of !== 'ping') return;
+      pings += 1;
+      fresh(call, up);
+      // For more than half a lease, and the answer is not read before it is over.
+      if (pings === 3) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LEASE_MS / 4);
+    });
+    await until(() => pings > 6, { what: 'pings after that' });
+    expect(streams()).toBe(1);
+  });
+
+  it('asks an authority again over the connection there is, where it has asked another one meanwhile', async () => {
+    const { streams, connections } = await followed(20, () => undefined, 2);
+    await until(() => streams() >= 4, { what: 'a second stream at each' });
+    expect(connections()).toBe(2);
   });
 
   it('leaves an authority that says nothing within half a lease', async () => {

@@ -1,0 +1,33 @@
+/** Where nothing came in time, the next wait is twice as long, up to 8 times as long. */
+const MAX_DOUBLINGS = 3;
+/** After so many answers in a row the waits are half as long again. */
+const ANSWERS_TO_HALVE = 10;
+
+/**
+ * How long a sidecar waits for an authority that says nothing. An authority that is starved of processor time has more to do with each stream
+ * that begins anew, and one that is given up too early is never heard: so waits grow. They do not shrink at once, since a single answer does not tell that
+ * it is starved no longer: else the whole fleet leaves it again, and again, for as long as it is slow.
+ */
+export class Patience {
+  #doublings = 0;
+  #answers = 0;
+
+  /** @param firstMs the wait for an authority that has always answered in time */
+  waitMs(firstMs: number): number {
+    return firstMs * 2 ** this.#doublings;
+  }
+
+  /** A connected authority said nothing in time. */
+  silent(): void {
+    this.#doublings = Math.min(this.#doublings + 1, MAX_DOUBLINGS);
+    this.#answers = 0;
+  }
+
+  /** A ping was answered. */
+  answered(): void {
+    this.#answers += 1;
+    if (this.#answers < ANSWERS_TO_HALVE) return;
+    this.#doublings = Math.max(0, this.#doublings - 1);
+    this.#answers = 0;
+  }
+}
