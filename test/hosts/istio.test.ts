@@ -85,6 +85,22 @@ describeWith(
       await answers(401);
     });
 
+    // Issue 39, points 1 and 7.
+    it('as its page configures Remit, needs no EnvoyFilter: the principal names the agent, and binds its tokens', async () => {
+      await domain.stopRemit();
+      await domain.startRemit({ identity: 'peer', proxyId: undefined, binding: 'spiffe-id' });
+      await answers(401);
+      const token = await domain.declare(['payments.read']);
+      const asks = async (agent: typeof domain.planner) => {
+        domain.reconnect();
+        return statusAndReason(await agent.agent.call(istio.port, withToken(token, read)));
+      };
+      expect((await asks(domain.planner))[0]).toBe(200);
+      await domain.stopRemit();
+      await domain.startRemit();
+      await answers(401);
+    });
+
     it('with limit.yaml sheds the calls of an agent before Remit is asked', async () => {
       const token = await domain.declare(['payments.read']);
       const ask = async (): Promise<number> => {
