@@ -293,7 +293,7 @@ function forgeTail(file: string, grows: boolean): void {
   const parsed = tail.leaves.map(
     (bytes) => JSON.parse(Buffer.from(bytes).toString()) as Leaf & { readonly seq: number },
   );
-  const more = grows ? parsed.slice(-1).map(({ record, seq }) => ({ record, seq: seq + 1, prev })) : [];
+  const more = grows ? parsed.slice(-1).map((leaf) => Object.assign(structuredClone(leaf), { seq: leaf.seq + 1 })) : [];
   const leaves = [...parsed, ...more].map((leaf, index) => {
     const changed = Buffer.from(JSON.stringify({ ...(index === 0 ? laterLeaf(leaf) : leaf), prev }));
     prev = base64Of(leafHash(changed));
