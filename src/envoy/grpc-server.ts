@@ -17,6 +17,13 @@ export interface GrpcServerOptions {
   readonly onFault?: (error: unknown) => void;
 }
 
+/** A socket at its path. */
+interface MovedSocket {
+  readonly server: Server;
+  /** Removes it, unless another process has taken it over. */
+  readonly remove: () => Promise<void>;
+}
+
 const OWN_GROUP: SocketAccess = { mode: 0o660, groupId: null };
 
 /** Why an address cannot be bound. */
@@ -33,8 +40,8 @@ export interface BindProblem {
  */
 export class GrpcServer {
   readonly #server: Http2Server;
-  /** Each removes a socket that was moved to its path. */
-  readonly #moved: (() => Promise<void>)[] = [];
+  /** The sockets that were moved to their paths. */
+  readonly #moved = new Map<string, MovedSocket>();
 
   constructor(methods: ReadonlyMap<string, GrpcMethod>, options: GrpcServerOptions) {
     this.#server = new Http2Server({ ...options, onStream: (stream, head) => routed(stream, { head, methods }) });
@@ -67,10 +74,15 @@ export class GrpcServer {
     const bound = await this.#server.listen({ path: beside });
     if ('failure' in bound) return { problem: bindProblem(`unix:${path}`, bound.failure) };
     const unrestricted = restrictSocket(beside, access);
-    if (unrestricted !== null) return { problem: unrestricted };
-    const remove = await moveSocket(beside, path);
-    if (typeof remove === 'string') return { problem: remove };
-    this.#moved.push(remove);
+    const remove = unrestricted ?? (await moveSocket(beside, path));
+    if (typeof remove === 'string') {
+      this.#server.release(bound.server);
+      return { problem: remove };
+    }
+    // INVARIANT: one server accepts connections for a path, however often its socket is removed and bound anew.
+    const former = this.#moved.get(path);
+    if (former !== undefined) this.#server.release(former.server);
+    this.#moved.set(path, { server: bound.server, remove });
     return `unix:${path}`;
   }
 
@@ -86,7 +98,8 @@ export class GrpcServer {
 
   /** Graceful stop: refuses new calls, lets open ones finish, and aborts what is left after `graceMs`. Never rejects. */
   async close(graceMs: number): Promise<void> {
-    for (const remove of this.#moved.splice(0)) await remove();
+    for (const { remove } of this.#moved.values()) await remove();
+    this.#moved.clear();
     await this.#server.close(graceMs);
   }
 }

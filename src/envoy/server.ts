@@ -71,11 +71,13 @@ export interface ExtAuthzServerOptions {
   readonly onFault?: (error: unknown) => void;
   /** Receives access logs; without it that service is not offered. */
   readonly accessLog?: AccessLogSink;
+  /** A socket that was taken over was removed, and is bound anew. */
+  readonly onRebound?: (address: string, times: number) => void;
   /** Makes the server of an address that is not loopback. Without it such an address is refused. */
   readonly network?: (parts: TransportParts) => NetworkTransport;
 }
 
-type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn' | 'network';
+type Optional = 'onFault' | 'accessLog' | 'admit' | 'turn' | 'onRebound' | 'network';
 
 /** Most waiting messages that are views of receive buffers of up to 64 KiB. */
 const MAX_VIEWS = 256;
@@ -134,6 +136,8 @@ export class AuthorizationServer {
     this.#taken = new TakenSockets({
       bind: async ({ address, access }) => (this.#closing === null ? server.listen(address, access) : address),
       onProblem: (problem) => this.#tellFault(new Error(problem)),
+      onRebound: (address, times) => options.onRebound?.(address, times),
+      monotonicMs,
     });
     this.#queue = new CheckQueue({
       monotonicMs,

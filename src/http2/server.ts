@@ -92,6 +92,14 @@ export class Http2Server {
     return { server };
   }
 
+  /** Accepts no more connections at a bound server; those that are open go on, until `close`. */
+  release(server: Server): void {
+    const at = this.#servers.indexOf(server);
+    if (at === -1) return;
+    this.#servers.splice(at, 1);
+    server.close();
+  }
+
   /** Sends the buffered frames of all connections, of those first that have gathered first. */
   flush(): void {
     // A connection may gather again while another one is flushed.
@@ -144,6 +152,11 @@ export class Http2Server {
   }
 
   readonly #opened = (socket: Socket): void => {
+    // Connections of released servers count too.
+    if (this.#connections.size >= MAX_CONNECTIONS * Math.max(1, this.#servers.length)) {
+      socket.destroy();
+      return;
+    }
     this.#connections.add(
       new Http2Connection(socket, {
         ...this.#options,

@@ -114,6 +114,18 @@ export async function startChecks(
     {
       refuse,
       onFault,
+      onRebound: (address, times) => {
+        metrics.socketRebinds.of({}).inc();
+        const who = 'who can write its folder can do this: let Remit alone write there';
+        log(
+          `the socket \`${address}\` was removed, and is bound anew for the \`${times}\`. time: ${who}`,
+          'socket-rebound',
+          {
+            address,
+            times,
+          },
+        );
+      },
       admit,
       turn: {
         begins: () => {

@@ -33,6 +33,7 @@ export const logEvents = {
   'caller-refused': 'warn',
   'check-failed': 'error',
   'long-turn': 'warn',
+  'socket-rebound': 'warn',
   'issuer-failed': 'error',
   'issuer-limit': 'warn',
   finding: 'warn',

@@ -54,6 +54,11 @@ export const metricTable = {
     'Parts of checks that held the event loop for more than 50 ms, by stage: decode the message, read the call, decide, answer, report',
     { stage: ['decode', 'read', 'decide', 'answer', 'report'] },
   ),
+  socketRebinds: counter(
+    'remit_socket_rebinds_total',
+    'Sockets of `extAuthz.listen` that somebody removed, bound anew (`extAuthz.socketTakeOver`)',
+    {},
+  ),
   serverRefusals: counter(
     'remit_server_refusals_total',
     'Requests denied without a check, by cause: too many at once, queued too long, rate of one agent exceeded, deadline passed, check failed, invalid message, message too large',

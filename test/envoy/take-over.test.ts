@@ -1,8 +1,9 @@
-import { existsSync, lstatSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, it } from '@jest/globals';
 import { refusalsFrom } from '../../src/envoy/authorization.ts';
 import { AuthorizationServer } from '../../src/envoy/server.ts';
+import type { ExtAuthzServerOptions } from '../../src/envoy/server.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { scratch } from '../builders/scratch.ts';
 import { until } from '../until.ts';
@@ -21,15 +22,26 @@ const request = Buffer.from('request');
 const options = { ...systemPorts, refuse: refusalsFrom({ response: { helpUrl: null }, newDecisionId: () => 'd-1' }) };
 
 /** A server that answers with its name, at a socket that it takes over. */
-async function serving(name: string, path: string): Promise<AuthorizationServer> {
+async function serving(
+  name: string,
+  path: string,
+  change: Partial<ExtAuthzServerOptions> = {},
+): Promise<AuthorizationServer> {
   const server = new AuthorizationServer(
     oneByOne(async () => Buffer.from(name)),
-    options,
+    { ...options, ...change },
   );
   closing.push(() => server.close(1_000));
   expect(await server.listen([`unix:${path}`], ACCESS)).toEqual([`unix:${path}`]);
   return server;
 }
+
+/** Looks as often as readiness is looked at, until the socket is there. */
+const bound = (server: AuthorizationServer, path: string): Promise<unknown> =>
+  until(() => {
+    server.setServing(true);
+    return existsSync(path);
+  });
 
 /** Who answers a new connection. */
 async function answerer(path: string): Promise<string> {
@@ -75,8 +87,39 @@ it('binds its socket anew where the former process, which does not know of this,
   const server = await serving('new', path);
   server.setServing(true);
   rmSync(path);
-  // As each look at readiness does.
-  server.setServing(true);
-  await until(() => existsSync(path));
+  await bound(server, path);
   expect(await answerer(path)).toBe('new');
+});
+
+it('binds it anew with waits that grow, and with one listening socket, where somebody goes on removing it (issue 37, found)', async () => {
+  const path = join(folder(), 'again.sock');
+  let aheadMs = 0;
+  const rebound: string[] = [];
+  const server = await serving('new', path, {
+    monotonicMs: () => systemPorts.monotonicMs() + aheadMs,
+    onRebound: (address, times) => rebound.push(`${address} ${times}`),
+  });
+  server.setServing(true);
+  const kept = checkClient(`unix:${path}`);
+  closing.push(kept.close);
+  // The first time at once; then after 1 s, 2 s, 4 s and so on, up to a minute.
+  for (const waitMs of [0, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]) {
+    expect(String(await kept.check(request))).toBe('new');
+    rmSync(path);
+    if (waitMs > 0) {
+      server.setServing(true);
+      await new Promise(setImmediate);
+      server.setServing(true);
+      await new Promise(setImmediate);
+      expect(existsSync(path)).toBe(false);
+    }
+    aheadMs += waitMs;
+    await bound(server, path);
+  }
+  expect(rebound).toEqual(Array.from({ length: 9 }, (_, n) => `unix:${path} ${n + 1}`));
+  expect(await answerer(path)).toBe('new');
+  const listening = readFileSync('/proc/net/unix', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(path) && line.split(' ')[3] === '00010000');
+  expect(listening).toHaveLength(1);
 });
