@@ -116,6 +116,19 @@ describeWith(both(kubernetesPart(), helmPart()), 'the chart at a real API server
       });
     });
 
+    it('keeps the former policies for pods that are made meanwhile, until the next upgrade (issue 37, found)', async () => {
+      const values = ['--reset-then-reuse-values', ...set('policies.existingConfigMap=remit-acme')];
+      const policiesIn = async (): Promise<unknown> => json('get', 'configmap', 'remit-policies', '-n', tools);
+      const { data: former } = (await policiesIn()) as { readonly data: object };
+      await ok(kube.run(helm, ['upgrade', ...release, ...values]));
+      expect(await policiesIn()).toMatchObject({
+        metadata: { annotations: { 'remit.dev/former': expect.stringMatching(/^\d+$/) } },
+        data: former,
+      });
+      await ok(kube.run(helm, ['upgrade', ...release, ...values]));
+      expect(await kube.kubectl(['get', 'configmaps', '-n', tools, '-o', 'name'])).not.toContain('remit-policies');
+    });
+
     it.each([
       [
         'a size of the volume, which cannot change',
