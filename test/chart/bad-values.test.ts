@@ -64,6 +64,11 @@ const bad: readonly (readonly [name: string, set: readonly string[], says: RegEx
     /authority\.database\.postgres has no credential: name a Secret/,
   ],
   [
+    'a key of rows on a file',
+    ['authority.database.postgres.stateKeySecret=rows'],
+    /stateKeySecret is rows with a SQLite file.*set authority\.database\.type=postgres/s,
+  ],
+  [
     'a migration without a login',
     [...postgres, 'authority.database.postgres.migration.passwordSecret='],
     /authority\.database\.postgres\.migration has no credential: name a Secret/,

@@ -25,6 +25,9 @@ log: { format: json }
 {{- if eq .Values.authority.database.type "postgres" }}
 {{- $_ := set $config "state" (include "remit.postgresUrl" (dict "root" . "login" .Values.authority.database.postgres)) }}
 {{- $_ := set $config "durability" .Values.authority.database.postgres.durability }}
+{{- if .Values.authority.database.postgres.stateKeySecret }}
+{{- $_ := set $config "authority" (set ($config.authority | default dict) "stateKey" "/etc/remit-state-key/key") }}
+{{- end }}
 {{- else }}
 {{- $_ := set $config "state" "sqlite:/var/lib/remit/state.db" }}
 {{- end }}
@@ -110,6 +113,14 @@ log: { format: json }
     defaultMode: 0440
     items: [{ key: {{ .login.passwordKey | quote }}, path: password }]
 {{- end }}
+{{- /* Of the authorities alone. */}}
+{{- if .login.stateKeySecret }}
+- name: state-key
+  secret:
+    secretName: {{ .login.stateKeySecret | quote }}
+    defaultMode: 0440
+    items: [{ key: {{ .login.stateKeyKey | quote }}, path: key }]
+{{- end }}
 {{- if .login.certificateSecret }}
 - name: database-certificate
   secret: { secretName: {{ .login.certificateSecret | quote }}, defaultMode: 0440 }
@@ -123,6 +134,9 @@ log: { format: json }
 {{- define "remit.postgresMounts" -}}
 {{- if .login.passwordSecret -}}
 - { name: database, mountPath: /etc/remit-database, readOnly: true }
+{{- end }}
+{{- if .login.stateKeySecret }}
+- { name: state-key, mountPath: /etc/remit-state-key, readOnly: true }
 {{- end }}
 {{- if .login.certificateSecret }}
 - { name: database-certificate, mountPath: /etc/remit-database-certificate, readOnly: true }
