@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parse, stringify } from 'yaml';
 import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/dev/envoy-config.ts';
 import { IMAGES } from '../parts/cluster.ts';
 import { configMap } from './addons/manifest.ts';
@@ -33,8 +34,11 @@ access:
 expires_in: 15m
 `;
 
+/** The Remit of a node, over the network. */
+const NODE_REMIT = { id: 'spiffe://acme.test/ns/remit/sa/remit-node', host: 'remit-node.remit.svc', port: 9470 };
+
 /** The shipped configuration of Envoy, for a tool server in the same pod. */
-async function envoyConfig(): Promise<string> {
+async function envoyConfig(isAskedOverNetwork: boolean): Promise<string> {
   const tools = { host: '127.0.0.1', port: PORT };
   const text = envoyConfigWithSpire(
     await shippedSpireConfig(),
@@ -48,12 +52,41 @@ async function envoyConfig(): Promise<string> {
     },
     { socket: '/spiffe-workload-api/spire-agent.sock', id: TOOLS.id, trustDomain: 'acme.test' },
   );
-  return text.replace('payments.acme.test', 'tools.acme.test');
+  const config = text.replace('payments.acme.test', 'tools.acme.test');
+  return isAskedOverNetwork ? askingOverNetwork(config) : config;
+}
+
+const remitOf = (clusters: readonly { readonly name: string }[]): number =>
+  clusters.findIndex(({ name }) => name === 'remit');
+
+/** The same with the cluster `remit` of the shipped configuration for a Remit on the node. */
+function askingOverNetwork(text: string): string {
+  const config = parse(text);
+  const shipped = parse(textOf('deploy/envoy/envoy-network.yaml')).static_resources.clusters;
+  const remit = shipped[remitOf(shipped)];
+  const { common_tls_context: tls } = remit.transport_socket.typed_config;
+  tls.tls_certificate_sds_secret_configs[0].name = TOOLS.id;
+  tls.combined_validation_context.default_validation_context.match_typed_subject_alt_names[0].matcher.exact =
+    NODE_REMIT.id;
+  const { host, port } = NODE_REMIT;
+  remit.load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address = {
+    address: host,
+    port_value: port,
+  };
+  const { clusters } = config.static_resources;
+  clusters[remitOf(clusters)] = remit;
+  return stringify(config, { aliasDuplicateObjects: false });
 }
 
 /** How tool servers run. */
 export interface ToolsOptions {
   readonly replicas?: number;
+  /** Whether containers wait before they end, as the page of injection says. Default yes. */
+  readonly hasPreStop?: boolean;
+  /** Whether Envoy asks the Service of a Remit on the node, and not a socket. Default no. */
+  readonly isAskedOverNetwork?: boolean;
+  /** The volume with the admin socket of Envoy. Default that of the page, which injection replaces; releases before refused it. */
+  readonly adminVolume?: string;
   /** The volume with Remit's socket. Default one that injection replaces. */
   readonly socket?: object;
 }
@@ -61,15 +94,22 @@ export interface ToolsOptions {
 /** Makes the namespaces, and tool servers behind an Envoy as the page of injection has it: what is there before Remit is installed. */
 export async function startTools(
   cluster: Cluster,
-  { replicas = 1, socket = { emptyDir: {} } }: ToolsOptions = {},
+  {
+    adminVolume = 'remit-envoy',
+    hasPreStop = true,
+    isAskedOverNetwork = false,
+    replicas = 1,
+    socket = { emptyDir: {} },
+  }: ToolsOptions = {},
 ): Promise<void> {
+  const endsAfter = (seconds: number): object | null => (hasPreStop ? { preStop: { sleep: { seconds } } } : null);
   const { name, namespace } = TOOLS;
   const labels = { app: name };
   await cluster.apply(
     ...[namespace, 'agents'].map((one) => ({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: one } })),
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'planner', namespace: 'agents' } },
     configMap(namespace, 'tools', { 'tools.mjs': textOf('deploy/compose/demo/tools.mjs'), 'intent.yaml': INTENT }),
-    configMap(namespace, 'envoy', { 'envoy.yaml': await envoyConfig() }),
+    configMap(namespace, 'envoy', { 'envoy.yaml': await envoyConfig(isAskedOverNetwork) }),
     {
       apiVersion: 'apps/v1',
       kind: 'Deployment',
@@ -87,7 +127,7 @@ export async function startTools(
                 image: IMAGE,
                 command: ['/usr/bin/node', '/tools/tools.mjs'],
                 env: [{ name: 'PORT', value: String(PORT) }],
-                lifecycle: { preStop: { sleep: { seconds: 6 } } },
+                lifecycle: endsAfter(6),
                 securityContext: RESTRICTED,
                 // It may ask the Workload API too, as one that was taken over would.
                 volumeMounts: [{ name: 'tools', mountPath: '/tools', readOnly: true }, SPIFFE_MOUNT],
@@ -97,14 +137,15 @@ export async function startTools(
                 image: IMAGES.envoy,
                 args: ['-c', '/etc/envoy/envoy.yaml', '--concurrency', '1'],
                 ports: [{ name: 'https', containerPort: LISTENER }],
-                readinessProbe: { tcpSocket: { port: 'https' }, periodSeconds: 1 },
-                lifecycle: { preStop: { sleep: { seconds: 5 } } },
+                // A machine that is busy is no reason to take a pod out of its Service.
+                readinessProbe: { tcpSocket: { port: 'https' }, periodSeconds: 1, timeoutSeconds: 5 },
+                lifecycle: endsAfter(5),
                 securityContext: RESTRICTED,
                 volumeMounts: [
                   { name: 'envoy', mountPath: '/etc/envoy', readOnly: true },
                   SPIFFE_MOUNT,
                   { name: 'remit-run', mountPath: '/run/remit', readOnly: true },
-                  { name: 'remit-envoy', mountPath: '/run/remit-envoy' },
+                  { name: adminVolume, mountPath: '/run/remit-envoy' },
                 ],
               },
             ],
@@ -113,7 +154,7 @@ export async function startTools(
               { name: 'envoy', configMap: { name: 'envoy' } },
               SPIFFE,
               { name: 'remit-run', ...socket },
-              { name: 'remit-envoy', emptyDir: {} },
+              { name: adminVolume, emptyDir: {} },
             ],
           },
         },

@@ -6,6 +6,7 @@ import type { ToolsOptions } from './demo.ts';
 import { SERVER_SOCKET, SPIRE_NAMESPACE } from './addons/spire.ts';
 import type { Cluster, Ran } from './cluster.ts';
 import { currentRelease, publish } from './release.ts';
+import type { Release } from './release.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 /** The page of the installation. */
@@ -26,9 +27,15 @@ export function pageInstall(): readonly string[] {
  *
  * @param folder where `remit init` writes to
  * @param tools how the tool servers run
+ * @param release default that of this tree
  */
-export async function prepare(cluster: Cluster, folder: string, tools: ToolsOptions = {}): Promise<void> {
-  await publish(cluster, await currentRelease());
+export async function prepare(
+  cluster: Cluster,
+  folder: string,
+  tools: ToolsOptions = {},
+  release: Promise<Release> = currentRelease(),
+): Promise<void> {
+  await publish(cluster, await release);
   const remit = [process.execPath, '--no-warnings', join(root, 'src/main.ts')];
   await cluster.run([...remit, 'init', folder, '--host', 'istio', '--trust-domain', 'acme.test', '--yes']);
   mkdirSync(join(folder, 'bin'));

@@ -15,6 +15,8 @@ import type { Cluster } from './cluster.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const { name, version } = manifestIn(root);
+/** The version of this tree. */
+export const VERSION = version;
 const SECONDS = 1_700_000_000;
 /** What the image and the chart are made from. */
 const SOURCES = [
@@ -28,6 +30,10 @@ const SOURCES = [
   'tsconfig.json',
 ];
 
+const PREFIX = 'cluster-built-';
+/** How many are kept beside the next one. */
+const KEPT = 5;
+
 /** Files of a release. */
 export interface Release {
   /** The archive of the image, of all platforms. */
@@ -40,15 +46,39 @@ export const IMAGE = `${REGISTRY}/${name}:${version}`;
 
 /** Makes the image and the chart of this release as a release does, on the tests' own bases. Kept in the cache for the next run with the same sources. */
 export async function currentRelease(): Promise<Release> {
-  const folder = join(cacheFolder, `cluster-release-${digestOfSources()}`);
+  const folder = join(cacheFolder, `${PREFIX}${digestOfSources()}`);
   if (!existsSync(join(folder, CACHE_MARKER))) {
-    for (const old of readdirSync(cacheFolder).filter((one) => one.startsWith('cluster-release-')))
-      rmSync(join(cacheFolder, old), { recursive: true });
+    forgetOld();
     await intoCache(folder, (scratch) => {
-      writeRelease(scratch);
+      writeRelease(root, scratch);
       return Promise.resolve(folder);
     });
   }
+  return releaseIn(folder);
+}
+
+/** Removes all but the newest: other checkouts may use theirs at the moment. */
+function forgetOld(): void {
+  const folders = readdirSync(cacheFolder)
+    .filter((name) => name.startsWith(PREFIX))
+    .map((name) => join(cacheFolder, name));
+  const byAge = folders.toSorted((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  for (const old of byAge.slice(KEPT)) rmSync(old, { recursive: true });
+}
+
+/** The same of a commit, with the version that it had. Kept in the cache for good. */
+export async function releaseOf(commit: string): Promise<Release> {
+  const folder = join(cacheFolder, `cluster-former-${commit}`);
+  if (!existsSync(join(folder, CACHE_MARKER)))
+    await intoCache(folder, (scratch) => {
+      const tree = join(scratch, 'tree');
+      execFileSync('sh', ['-ec', 'mkdir "$1"; git archive "$2" | tar --extract --directory "$1"', 'sh', tree, commit], {
+        cwd: root,
+      });
+      writeRelease(tree, scratch);
+      rmSync(tree, { recursive: true });
+      return Promise.resolve(folder);
+    });
   return releaseIn(folder);
 }
 
@@ -57,14 +87,14 @@ const releaseIn = (folder: string): Release => ({
   chart: join(folder, `${name}-${version}.tgz`),
 });
 
-function writeRelease(folder: string): void {
+function writeRelease(tree: string, folder: string): void {
   const { chart, image } = releaseIn(folder);
   const work = join(folder, 'work');
   const storage = storageIn(join(work, 'storage'));
-  writeChart(root, join(work, 'chart', name));
+  writeChart(tree, join(work, 'chart', name));
   writeArchive(join(work, 'chart'), chart, { seconds: SECONDS });
   importBases(imageBasesFolder, join(work, 'bases'), storage);
-  writeImage(root, image, {
+  writeImage(tree, image, {
     version,
     revision: '',
     seconds: SECONDS,

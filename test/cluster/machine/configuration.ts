@@ -126,7 +126,8 @@ const kubeletFile = (socket: string, controlGroup: string): string =>
     clusterDomain: 'cluster.local',
     resolvConf: '/etc/resolv.conf',
     failSwapOn: false,
-    evictionHard: { 'memory.available': '100Mi' },
+    evictionHard: { 'memory.available': '100Mi', 'nodefs.available': '15%' },
+    evictionPressureTransitionPeriod: '15s',
     nodeStatusUpdateFrequency: '5s',
     syncFrequency: '10s',
   });

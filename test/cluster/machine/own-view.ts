@@ -14,8 +14,14 @@ const SETTINGS = [
   'kernel/keys/root_maxbytes',
 ];
 
+/** Ten times the share of one other group: to the machine all pods together are one, beside each session. */
+const PROCESSOR_TIME: Readonly<Record<string, string>> = { 'cpu.shares': '10240', 'cpu.weight': '1000' };
+
 /** Folders of the machine in which Kubernetes makes folders of its own. */
 const COVERED = ['/var/lib', '/var/log'];
+
+/** The size of the disk with volumes of pods. */
+const KUBELET_DISK = '1g';
 
 const run = (command: string, ...args: readonly string[]): void => {
   execFileSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
@@ -36,6 +42,9 @@ export function makeOwnView({ controlGroup, certificates, logs, state, volumes }
   mkdirSync('/run/lock');
   // Mounts below them must reach the containers that ask for that.
   for (const name of ['kubelet', 'containerd']) ownFolder(join('/var/lib', name), join(state, name));
+  // Volumes of pods have a small disk of their own, which tests can fill.
+  run('mount', '-t', 'tmpfs', '-o', `mode=755,size=${KUBELET_DISK}`, 'tmpfs', '/var/lib/kubelet');
+  run('mount', '--make-rshared', '/var/lib/kubelet');
   run('mount', '--make-rshared', '/run');
   replaceFile('/etc/hosts', hostsFile(), join(state, 'hosts'));
   replaceFile('/etc/resolv.conf', `nameserver ${DNS_ADDRESS}\n`, join(state, 'resolv.conf'));
@@ -53,7 +62,12 @@ function makeControlGroups(name: string): void {
   if (existsSync(join(root, 'unified'))) run('umount', join(root, 'unified'));
   const isOne = existsSync(join(root, 'cgroup.controllers'));
   const hierarchies = isOne ? [root] : readdirSync(root).map((controller) => join(root, controller));
-  for (const path of hierarchies) if (existsSync(join(path, 'cgroup.procs'))) mkdirSync(join(path, name));
+  for (const path of hierarchies) {
+    if (!existsSync(join(path, 'cgroup.procs'))) continue;
+    mkdirSync(join(path, name));
+    for (const [file, value] of Object.entries(PROCESSOR_TIME))
+      if (existsSync(join(path, name, file))) writeFileSync(join(path, name, file), value);
+  }
 }
 
 /** What is below the path can still be read; what is made there is in memory. */
