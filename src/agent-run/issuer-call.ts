@@ -51,9 +51,13 @@ export async function askIssuer(
   try {
     return { ...(await exchange(place, asked, { cert, key, ca })), boundTo: thumbprintOf(svid) };
   } catch (error) {
-    return issuerProblem('unreachable', `no answer from \`${place.url}\`: ${reasonOf(error)}`);
+    const problem = issuerProblem('unreachable', `no answer from \`${place.url}\`: ${reasonOf(error)}`);
+    return UNSENT.has(failureCode(error)) ? { ...problem, isUnsent: true } : problem;
   }
 }
+
+/** Failures before there is a connection. */
+const UNSENT: ReadonlySet<string> = new Set(['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN']);
 
 async function exchange(
   { url, id }: Pick<IssuerPlace, 'url' | 'id'>,

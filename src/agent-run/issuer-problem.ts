@@ -9,6 +9,8 @@ export interface IssuerProblem {
   readonly description: string;
   /** Whether the same request may succeed later. */
   readonly isTransient: boolean;
+  /** Whether no connection was made, so that the issuer has received nothing. Absent otherwise. */
+  readonly isUnsent?: true;
   /** The state of the task, where that is the reason and is known. */
   readonly taskState?: string;
 }

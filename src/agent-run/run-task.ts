@@ -26,6 +26,8 @@ export interface RunPlan {
   readonly issuer: IssuerPlace;
   /** At least one, each for another resource. The first is the task of the handover and of `REMIT_TASK_ID`. */
   readonly declarations: readonly OAuthDeclaration[];
+  /** How long to wait for an issuer that cannot be reached yet; 0: not at all. */
+  readonly waitMs: number;
   /** The command and its arguments. */
   readonly command: readonly string[];
   /** The inherited environment; the run's variables are added. */
@@ -100,7 +102,8 @@ async function runUnderTasks(run: Run): Promise<number> {
       declared.push(taskId);
       run.watcher.tell({ tasks: declared });
     });
-    if (tasks === null) return REFUSED;
+    const { stoppedBy } = run.relay;
+    if (tasks === null) return stoppedBy === null ? REFUSED : exitCodeOfSignal(stoppedBy);
     const exitCode = await runCommand(run, tasks);
     if (exitCode === 0 && run.relay.endedBy === null) by = 'complete';
     return exitCode;
@@ -110,10 +113,8 @@ async function runUnderTasks(run: Run): Promise<number> {
 }
 
 /** Declares all tasks; `null` where one was refused, which has been told. */
-async function declaredTasks(
-  { plan, world, client }: Run,
-  onTask: (taskId: string) => void,
-): Promise<readonly RunTask[] | null> {
+async function declaredTasks(run: Run, onTask: (taskId: string) => void): Promise<readonly RunTask[] | null> {
+  const { plan, world, client } = run;
   const tasks: RunTask[] = [];
   const refused = (problem: IssuerProblem, resource: string): null => {
     const prefix = plan.declarations.length > 1 ? `${resource}: ` : '';
@@ -122,7 +123,7 @@ async function declaredTasks(
   };
   for (const declaration of plan.declarations) {
     const { resource } = declaration;
-    const credential = await client.declare(declaration, plan.environment['TRACEPARENT'] ?? null);
+    const credential = await declaredOnceReached(run, declaration);
     if (isIssuerProblem(credential)) return refused(credential, resource);
     onTask(credential.taskId);
     const view = await client.task(credential.taskId);
@@ -130,6 +131,30 @@ async function declaredTasks(
     tasks.push({ resource, credential, view });
   }
   return tasks;
+}
+
+/** The wait before the second attempt to reach the issuer; each further one is twice as long, up to the second. */
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 2_000;
+
+/**
+ * Declares a task, again while no connection can be made: the issuer, or the proxy of the mesh on the way to it, may start later than this
+ * command. What may have arrived is not sent again, since it may have made a task.
+ */
+async function declaredOnceReached(
+  { plan, world, client, relay }: Run,
+  declaration: OAuthDeclaration,
+): Promise<TaskCredential | IssuerProblem> {
+  const { monotonicMs } = world.ports;
+  const endMs = monotonicMs() + plan.waitMs;
+  for (let pauseMs = FIRST_PAUSE_MS, isTold = false; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
+    const answer = await client.declare(declaration, plan.environment['TRACEPARENT'] ?? null);
+    if (!isIssuerProblem(answer) || answer.isUnsent !== true) return answer;
+    if (relay.stoppedBy !== null || monotonicMs() + pauseMs > endMs) return answer;
+    if (!isTold) world.tell(`waiting for the issuer, at most ${plan.waitMs / 1_000} s (--wait): ${answer.description}`);
+    isTold = true;
+    await delay(pauseMs);
+  }
 }
 
 async function runCommand(run: Run, tasks: readonly RunTask[]): Promise<number> {

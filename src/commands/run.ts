@@ -3,6 +3,7 @@ import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import type { HandoverForm } from '../agent-run/handover.ts';
 import type { OAuthDeclaration } from '../agent-run/declaration.ts';
+import { DURATION_RULE, secondsFrom } from '../agent-run/duration.ts';
 import { forwardOptionsFrom } from '../agent-run/forward/forward-option.ts';
 import { forwardTargetsFrom } from '../agent-run/forward/forward-target.ts';
 import type { IntentFile } from '../agent-run/intent.ts';
@@ -42,6 +43,8 @@ ${issuerHelp}
                     local port; connect=HOST:PORT connect there instead; resource=URL the resource of the token, if the URL does
                     not tell; ca=bundle|system|FILE what verifies the upstream's certificate, default the bundle of the SVID;
                     id=spiffe://… its SPIFFE ID instead of the host of the URL; upgrade=websocket pass WebSocket on
+  --wait DURATION   how long to wait for an issuer to which no connection can be made yet, such as one behind a proxy of the pod
+                    that starts later: default 30s; 0: end at once
   --mcp-servers FILE
                     a file {"mcpServers": {…}} of an MCP host: $REMIT_MCP_SERVERS has its servers too, and each that is a program
                     gets the variables of the run in its \`env\`, which the MCP SDKs do not pass on
@@ -77,7 +80,10 @@ const options = {
   child: { type: 'boolean' },
   forward: { type: 'string', multiple: true },
   'mcp-servers': { type: 'string' },
+  wait: { type: 'string' },
 } as const;
+
+const DEFAULT_WAIT_SECONDS = 30;
 
 const WINDOWS =
   'remit run does not work on Windows, where modes of files and signals do not hold what it promises: use it in WSL or in a container';
@@ -116,6 +122,9 @@ async function runWith(
   const unfit = [...keep, ...take].find((pattern) => !isNamePattern(pattern));
   if (unfit !== undefined) return refusal(`--keep and --take: \`${printable(unfit)}\` is not ${NAME_PATTERN_RULE}`);
   if (scrub !== 'default' && scrub !== 'off') return refusal('--scrub must be `default` or `off`');
+  const { wait } = values;
+  const waitSeconds = wait === undefined ? DEFAULT_WAIT_SECONDS : wait === '0' ? 0 : secondsFrom(wait);
+  if (waitSeconds === null) return refusal(`--wait must be 0 or ${DURATION_RULE}`);
   const folder = values['svid-folder'];
   const svidFolder = folder === undefined ? null : resolve(folder);
   const issuer = await issuerFrom(values, io);
@@ -139,7 +148,7 @@ async function runWith(
     tell('warning: REMIT_TOKEN is not renewed and every process of the command can read it; the endpoint is better');
   }
   return runTask(
-    { issuer, ...planned, command, environment, handover, svidFolder, mcpServers },
+    { issuer, ...planned, waitMs: waitSeconds * 1_000, command, environment, handover, svidFolder, mcpServers },
     { ports: systemPorts, after, onSignal: io.onSignal, tell },
   );
 }

@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
 import { existsSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { scratch } from '../builders/scratch.ts';
+import { freePort } from '../free-port.ts';
 import {
   claimsOf,
   comesTrue,
@@ -285,6 +287,37 @@ print('second', token()['access_token'])
   });
 });
 
+// Issue 39, point 4: it ended at once where the proxy of its pod started later.
+describe('remit run: an issuer that is reached later', () => {
+  it('waits, and says so', async () => {
+    const issuerPort = Number(new URL(domain.options[domain.options.indexOf('--issuer') + 1] ?? '').port);
+    const port = await freePort();
+    const started = sh('echo ran', { words: ['--issuer', `https://localhost:${port}`] });
+    await comesTrue(() => started.err().includes('waiting for the issuer, at most 30 s (--wait): no answer from'));
+    const proxy = createServer((socket) => {
+      const upstream = connect(issuerPort, 'localhost');
+      for (const end of [socket, upstream]) end.on('error', () => undefined);
+      socket.pipe(upstream).pipe(socket);
+    });
+    proxy.listen(port, 'localhost');
+    try {
+      const { code, out } = await started.ended;
+      expect([code, out]).toEqual([0, 'ran\n']);
+      expect(domain.task(taskIn(started.err()))?.state).toBe('completed');
+    } finally {
+      proxy.close();
+    }
+  });
+
+  it('ends at Ctrl-C while it waits', async () => {
+    const started = sh('echo ran', { words: ['--issuer', 'https://localhost:1'] });
+    await comesTrue(() => started.err().includes('waiting for the issuer'));
+    started.process.kill('SIGINT');
+    const { code, out } = await started.ended;
+    expect([code, out]).toEqual([130, '']);
+  });
+});
+
 /** The path of an invalid intent. */
 const broken = (): string => {
   const file = join(folder(), 'intent.yaml');
@@ -302,7 +335,15 @@ describe('remit run: refusals before the command starts', () => {
     ['a --ttl of 0', ['--ttl', '0'], {}, 2, '--ttl must be a duration'],
     ['a resource missing from the intent', ['--resource', 'https://x.test'], {}, 2, 'does not name the resource'],
     ['an issuer over http', ['--issuer', 'http://localhost:1'], {}, 2, 'must be an https: URL'],
-    ['an unreachable issuer', ['--issuer', 'https://localhost:1'], {}, 1, 'unreachable: no answer from'],
+    ['a --wait of nothing', ['--wait', ''], {}, 2, '--wait must be 0 or a duration'],
+    ['an unreachable issuer', ['--issuer', 'https://localhost:1', '--wait', '0'], {}, 1, 'unreachable: no answer from'],
+    [
+      'one that stays so',
+      ['--issuer', 'https://localhost:1', '--wait', '1s'],
+      {},
+      1,
+      'waiting for the issuer, at most 1 s',
+    ],
     ['another issuer than named', ['--issuer-id', 'spiffe://acme.test/x'], {}, 1, 'expected `spiffe://acme.test/x`'],
     ['no SVID', ['--svid-cert', '/nowhere.pem'], {}, 1, 'svid: '],
     [

@@ -131,7 +131,9 @@ describe('remit run', () => {
       JSON.stringify({ trustDomains: ['acme.test'], svid, issuer: { url: 'https://localhost:1' } }),
     );
     const words = ['run', '--intent', domain.intent, '--config', config, '--', 'true'];
-    expect((await startCommand(words).ended).err).toContain('unreachable: no answer from `https://localhost:1`');
+    expect((await startCommand(['run', '--wait', '0', ...words.slice(1)]).ended).err).toContain(
+      'unreachable: no answer from `https://localhost:1`',
+    );
     const [issuer = '', url = '', idOption = '', id = ''] = domain.options;
     const { code, err } = await startCommand(['run', issuer, url, idOption, id, ...words.slice(1)]).ended;
     const [, task = ''] = /task (\S+),/.exec(err) ?? [];
