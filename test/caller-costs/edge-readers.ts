@@ -297,7 +297,6 @@ export const notAtTheEdge: Readonly<Record<string, string>> = {
   'envoy/log-stream.ts': 'called with what logMessageFrom gave',
   'envoy/network/callers.ts': 'certificates of proxies that mutual TLS has verified',
   'envoy/network/network-server.ts': 'calls of verified proxies',
-  'envoy/network/readings.ts': 'counts',
   'envoy/server.ts': 'calls; their messages are read by the readers here',
   'envoy/taken-sockets.ts': 'addresses of the configuration',
   'envoy/wire-reader.ts': 'called by decodedCheckRequestFrom',
