@@ -262,10 +262,11 @@ export interface EmitterRecord {
   /**
    * `joined`: its records are received from now on. `checkpoint`: it signed its records up to `size`, and all of them are kept.
    * `left`: it ended, and all of its records are kept and signed. `lost`: it was silent for too long; records after `size` are lost
-   * unless it returns. `refused`: what it sent does not continue what it sent before.
+   * unless it returns. `refused`: what it sent does not continue what it sent before. `taken`: another authority continues it, as the database
+   * says; its records up to `size` are kept.
    * `pruned`: its records up to `size` are deleted, by the retention, which recomputed those after `from`.
    */
-  readonly event: 'joined' | 'checkpoint' | 'left' | 'lost' | 'refused' | 'pruned';
+  readonly event: 'joined' | 'checkpoint' | 'left' | 'lost' | 'refused' | 'taken' | 'pruned';
   /** The origin of its log. */
   readonly origin: string;
   /** SPIFFE ID of the sidecar. */

@@ -148,6 +148,7 @@ const emitterText: Readonly<Record<EmitterRecord['event'], string>> = {
   left: 'sidecar left',
   lost: 'sidecar lost',
   refused: 'records of a sidecar refused',
+  taken: 'log of a sidecar goes on at another authority',
   pruned: 'records of a sidecar deleted by the retention',
 };
 

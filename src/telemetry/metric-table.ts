@@ -276,7 +276,7 @@ export const metricTable = {
   emitterEvents: counter(
     'remit_emitter_events_total',
     'What became of the logs of sidecars that an authority receives, by event',
-    { event: ['joined', 'checkpoint', 'left', 'lost', 'refused', 'pruned'] },
+    { event: ['joined', 'checkpoint', 'left', 'lost', 'refused', 'taken', 'pruned'] },
   ),
   receivedFailures: counter(
     'remit_received_failures_total',

@@ -35,6 +35,8 @@ interface Live {
   term: number;
   /** Whether this process has named it in its ledger, since it took it over. */
   isNamed: boolean;
+  /** The most records that its ledger says are kept. */
+  named: number;
   seenMs: number;
   stream: StreamWatcher | null;
   /** The last checkpoint that the ledger of this process does not have yet. */
@@ -117,6 +119,7 @@ export class Receiver {
     const problem = streamProblem(claimed.emitter, name, size);
     if (problem !== null) return this.#refuse(claimed.emitter, name.id, problem);
     const live = this.#live.get(name.origin) ?? this.#add(claimed);
+    if (claimed.emitter.range.size < live.kept.range.size) await this.#nameKept(live);
     // Another stream began meanwhile, and claimed the log too: the term of one of both is over.
     if (live.stream !== null && live.stream !== stream) return { problem: ANOTHER, isLater: true };
     live.stream = stream;
@@ -148,6 +151,7 @@ export class Receiver {
       state,
       term,
       isNamed: false,
+      named: 0,
       seenMs,
       stream: null,
       unrecorded: null,
@@ -195,6 +199,7 @@ export class Receiver {
     if (taken.length > 0) return ELSEWHERE;
     live.state = 'open';
     live.isNamed = true;
+    live.named = live.kept.range.size;
     return null;
   }
 
@@ -228,7 +233,16 @@ export class Receiver {
     if (unrecorded === null || unrecorded.emitter.range.size > live.kept.range.size) return;
     live.unrecorded = null;
     const isRecorded = await this.#record(unrecorded.emitter, { event: 'checkpoint', note: unrecorded.note });
-    if (!isRecorded) live.unrecorded ??= unrecorded;
+    if (isRecorded) live.named = Math.max(live.named, unrecorded.emitter.range.size);
+    else live.unrecorded ??= unrecorded;
+  }
+
+  /**
+   * INVARIANT: what this process has acknowledged of a log is in its ledger before others say how far the log is kept. Otherwise whoever can write
+   * the heads could give the log away, and nothing would miss its last records.
+   */
+  async #nameKept({ kept, isNamed, named }: Live): Promise<void> {
+    if (isNamed && kept.range.size > named) await this.#record(kept, { event: 'taken' });
   }
 
   /** Another process has taken the log over: its stream here is of no use any more. */
@@ -238,6 +252,7 @@ export class Receiver {
       live.stream?.onOver(ELSEWHERE);
       live.stream = null;
       this.#remove(live);
+      await this.#nameKept(live);
     }
     if (!isFork) return;
     const why = `\`${emitter.origin}\` forked: two authorities received different records ${emitter.range.size}`;
@@ -272,7 +287,10 @@ export class Receiver {
     // Where another process has taken the log over it is not lost.
     const taken = state === 'lost' ? await this.#services.heads.keep([{ emitter: kept, state: 'open', term }]) : [];
     if (isProblem(taken) || live.stream !== null) return;
-    if (taken.length > 0) return this.#remove(live);
+    if (taken.length > 0) {
+      this.#remove(live);
+      return this.#nameKept(live);
+    }
     live.state = state;
     // One that another authority named is named here too, so that this ledger alone says what is kept of it.
     const isNamed = live.isNamed || (await this.#recordJoined(live));

@@ -36,6 +36,7 @@ import {
   nameOf,
   partFrom,
   sidecarLog,
+  unsignedPart,
 } from '../../ledger/received/receivers.ts';
 import { startSeaweedfs } from '../../ledger/received/seaweedfs.ts';
 import { describeWith, postgresPart, seaweedfsPart } from '../../parts.ts';
@@ -143,6 +144,35 @@ describeWith(postgresPart(), 'records of sidecars with a real PostgreSQL', (bina
     // Beside them the record of the checkpoint of each ledger.
     expect(await counted(first, second)).toEqual([0, [[{ from: 1, to: 11 }]], 11 + 1]);
     expect(await counted(second, first)).toEqual([0, [[{ from: 12, to: 22 }]], 11 + 1]);
+  });
+
+  it.each([
+    ['gives their log to another authority', 'UPDATE remit.emitters SET term = term + 1', false],
+    ['forgets their log', 'DELETE FROM remit.emitters', false],
+    ['forgets their log before it is sent again', 'DELETE FROM remit.emitters', true],
+  ])('are missed where who can write the database %s, and deletes the last ones (issue 37, found)', async (...of) => {
+    const [, change, isSentAgain] = of;
+    const url = await places.next();
+    const first = await started(url, REPLICAS[0]);
+    const pod = folder();
+    const sidecar = sidecarLog(pod, 10);
+    const { stream, kept } = await connected(first.receiver, nameOf(sidecar), 17);
+    expect(await stream.receive(partFrom(pod, 0))).toBeNull();
+    await until(() => kept.at(-1) === 11, { what: 'the signed records' });
+    const [object] = await places.sql(url, 'SELECT max(name) AS name FROM remit.received');
+    // After its last checkpoint the sidecar is killed.
+    addRecords(sidecar, { from: 11, to: 16 });
+    expect(await stream.receive(unsignedPart(pod, 11))).toBeNull();
+    await until(() => kept.at(-1) === 17, { what: 'the last records' });
+    await places.sql(url, change);
+    await places.sql(url, 'DELETE FROM remit.received WHERE name > $1', [object?.['name']]);
+    if (isSentAgain) await first.receiver.connect(nameOf(sidecar), 17, silent);
+    else await stream.end(false);
+    await until(() => eventsIn(first.folder).includes('taken 17'), { what: 'the last word of the authority' });
+    sidecar.close();
+    await first.close();
+    const { exit, out } = await verified(url, [first]);
+    expect([exit, out]).toEqual([3, expect.stringContaining('17 anchored, 11 received, 6 missing')]);
   });
 
   it('are acknowledged by one authority alone where a log forks, and the fork is named', async () => {
