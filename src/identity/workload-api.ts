@@ -23,6 +23,8 @@ export interface WorkloadApiOptions extends WantedSvid {
 /** First back-off after a failed stream; it doubles with each failure, up to {@link MAX_RETRY_MS}. */
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 30_000;
+/** Longest back-off while the SVID has less than four times as long to live, or has ended: without it this process denies. */
+const URGENT_RETRY_MS = 2_000;
 /** Longest wait for the first message, and shortest life of a stream that ended without an error before it is reopened. */
 const ANSWER_MS = 30_000;
 /** Longest silence of a stream before it is considered dead: 1 day. */
@@ -32,7 +34,8 @@ const MAX_SILENCE_MS = 86_400_000;
  * The SVID from the SPIFFE Workload API, over one stream on which the agent pushes renewals.
  *
  * A failed stream is retried with back-off: 1 s, doubling up to 30 s, less up to half as jitter so that the workloads of a host
- * spread out. A stream is also reopened when it is silent for three quarters of the SVID's remaining life, because the agent
+ * spread out. Near the end of the SVID, and once it has ended, that is a quarter of what is left, and 2 s at least: so the process has one again as soon as
+ * an agent does that was away. A stream is also reopened when it is silent for three quarters of the SVID's remaining life, because the agent
  * renews at half of it. Meanwhile, and after an invalid message, the last good SVID serves until it expires. When the agent
  * says that this process has no identity (any more), or not the wanted one, the SVID is dropped at once.
  *
@@ -45,6 +48,8 @@ export class WorkloadApiSource implements SvidSource {
   readonly #held: HeldSvid;
   #failures = 0;
   #hasAnswered = false;
+  /** When the last SVID ends or ended; `null` where the agent has none for this process. */
+  #endsMs: number | null = null;
   #closeStream: () => void = () => undefined;
   #cancelTimer: () => void = () => undefined;
 
@@ -104,9 +109,11 @@ export class WorkloadApiSource implements SvidSource {
     const update = svidUpdateFrom(response, { id, hint, held: this.current()?.id ?? null }, ports.nowMs());
     if (update.kind === 'svid') {
       this.#failures = 0;
+      this.#endsMs = update.svid.notAfterMs;
       this.#held.offer(update.svid);
       if (update.problem !== null) this.#held.report(update.problem);
     } else if (update.kind === 'withdrawn') {
+      this.#endsMs = null;
       this.#held.withdraw(update.problem);
     } else {
       const problem = `a message of the workload api was discarded: ${update.problem}`;
@@ -128,15 +135,20 @@ export class WorkloadApiSource implements SvidSource {
   }
 
   #ended({ problem, isDenied }: StreamEnd): void {
-    if (isDenied) this.#held.withdraw(problem);
-    else this.#held.report(problem);
+    if (isDenied) {
+      this.#endsMs = null;
+      this.#held.withdraw(problem);
+    } else this.#held.report(problem);
     this.#failures += 1;
     this.#in(this.#retryMs(), () => this.#open());
   }
 
   #retryMs(): number {
-    const fraction = Buffer.from(this.#options.ports.randomBytes(4)).readUInt32BE() / 2 ** 32;
-    return Math.min(FIRST_RETRY_MS * 2 ** (this.#failures - 1), MAX_RETRY_MS) * (1 - fraction / 2);
+    const { nowMs, randomBytes } = this.#options.ports;
+    const fraction = Buffer.from(randomBytes(4)).readUInt32BE() / 2 ** 32;
+    const leftMs = this.#endsMs === null ? Infinity : this.#endsMs - nowMs();
+    const mostMs = Math.min(MAX_RETRY_MS, Math.max(leftMs / 4, URGENT_RETRY_MS));
+    return Math.min(FIRST_RETRY_MS * 2 ** (this.#failures - 1), mostMs) * (1 - fraction / 2);
   }
 
   #in(delayMs: number, run: () => void): void {

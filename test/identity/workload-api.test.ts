@@ -227,6 +227,30 @@ describe('WorkloadApiSource', () => {
     expect(timers.delays.map(Math.round)).toEqual([waits[0]]);
   });
 
+  it('asks more often near the end of its svid, and once it has ended, whatever failed before (issue 37, found)', async () => {
+    const from = await serving(responseOf(entry(planner)));
+    const { notAfterMs = 0 } = from.current() ?? {};
+    server.refusal = status.UNAVAILABLE;
+    server.end(status.UNAVAILABLE, 'gone');
+    await problemOf(from, /UNAVAILABLE/);
+    const seen: number[] = [];
+    const left = [600_000, 600_000, 600_000, 600_000, 600_000, 60_000, 20_000, 4_000, -1, -1];
+    for (const leftMs of left) {
+      const { started } = timers;
+      nowMs = notAfterMs - leftMs;
+      timers.fire();
+      // One timer for the answer, one for the next attempt.
+      await eventually(() => timers.started === started + 2, 'the attempt failed');
+      seen.push(...timers.delays);
+    }
+    expect(seen).toEqual([2_000, 4_000, 8_000, 16_000, 30_000, 15_000, 5_000, 2_000, 2_000, 2_000]);
+    server.refusal = null;
+    nowMs = NOW_MS;
+    server.greeting = responseOf(entry(renewed));
+    timers.fire();
+    await eventually(() => from.current()?.certificatePem === renewed.certPem, 'the renewed svid is served');
+  });
+
   it('waits for an agent that is not running yet', async () => {
     server.close();
     const from = opened();

@@ -134,6 +134,34 @@ describeWith(spirePart(), 'WorkloadApiSource at a SPIRE agent', (binaries) => {
     }
   });
 
+  // Issue 37, found.
+  it('has a new svid once the socket is back that was gone until after its svid had ended', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'remit-spire-'));
+    const socket = join(folder, 'agent.sock');
+    const brief = '/ns/agents/sa/brief';
+    await spire.register(brief, { ttlSeconds: 10 });
+    let proxy = await FaultProxy.startAt(socket, spire.workloadSocket);
+    const away = sourceAt(spire, brief, { target: `unix://${socket}` });
+    const seen: string[] = [];
+    away.onChange(({ certificatePem }) => seen.push(certificatePem));
+    try {
+      const held = must(await firstSvid(away, { withinMs: 60_000, after }));
+      await proxy.close();
+      await until(() => away.problem()?.startsWith('the workload api failed with UNAVAILABLE') === true);
+      await until(() => away.current() === null, { what: 'the end of the svid' });
+      expect(away.problem()).toMatch(/^the svid ended at \S+Z: the workload api failed with UNAVAILABLE: /);
+      proxy = await FaultProxy.startAt(socket, spire.workloadSocket);
+      const renewed = await until(() => away.current() ?? undefined, { what: 'another svid' });
+      expect(renewed.notAfterMs).toBeGreaterThan(held.notAfterMs);
+      expect([away.problem(), seen.at(-1)]).toEqual([null, renewed.certificatePem]);
+    } finally {
+      away.close();
+      await proxy.close();
+      await spire.unregister(`spiffe://acme.test${brief}`);
+      await rm(folder, { recursive: true });
+    }
+  });
+
   it('keeps the svid while the agent is gone', async () => {
     const held = source.current();
     await spire.stopAgent();
