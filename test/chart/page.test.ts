@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { describeWith, helmPart } from '../parts.ts';
-import { chartFolder, ran } from './chart.ts';
+import { caseFile, cases, chartFolder, mustTemplate, ran } from './chart.ts';
 
 const page = readFileSync(resolve(import.meta.dirname, '../../deploy/guide/install/kubernetes.md'), 'utf8');
 
@@ -17,6 +17,16 @@ describeWith(helmPart(), 'deploy/guide/install/kubernetes.md', ([helm]) => {
   it('begins with four commands', () => {
     const [first = ''] = page.match(/```console\n[^]*?```/) ?? [];
     expect(first.match(/^\$ /gm)).toHaveLength(4);
+  });
+
+  it('lists for a mirror the one image that all objects of the chart run', async () => {
+    const [, listed] = /^\| `([^`]+)` \| every pod:/m.exec(page) ?? [];
+    for (const name of cases) {
+      const own = ['--set', 'image.registry=ghcr.io,image.digest='];
+      const rendered = await mustTemplate(helm, ['--values', caseFile(name), ...own]);
+      const images = [...rendered.matchAll(/\bimage: "?([^"\s,}]+)/g)].map(([, image]) => image);
+      expect([name, new Set(images)]).toEqual([name, new Set([listed])]);
+    }
   });
 
   it.each(commands)('sets values that the chart takes: $args', async ({ args, file }) => {
