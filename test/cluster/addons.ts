@@ -1,24 +1,31 @@
 import { until } from '../until.ts';
 import { dns } from './addons/dns.ts';
-import { NODE_ID, SERVER_SOCKET, SPIRE_NAMESPACE, spireAgent, spireServer, TRUST_DOMAIN } from './addons/spire.ts';
+import {
+  NODE_ID,
+  SERVER_SOCKET,
+  SPIRE_NAMESPACE,
+  spireAgent,
+  spireDriver,
+  spireServer,
+  TRUST_DOMAIN,
+} from './addons/spire.ts';
 import { storage } from './addons/storage.ts';
 import type { Cluster } from './cluster.ts';
 import { VOLUMES } from './machine/layout.ts';
 
-/** Loads the images of the cluster's own pods, starts DNS, storage and SPIRE, and waits until all answer. */
-export async function startAddons(cluster: Cluster, images: string, say: (line: string) => void): Promise<void> {
+/** Starts DNS, storage and SPIRE, and waits until all answer. */
+export async function startAddons(cluster: Cluster, say: (line: string) => void): Promise<void> {
   const { volumes } = cluster.layout;
   await Promise.all([
-    cluster.load(images),
     cluster.run(['mkdir', '-p', ...VOLUMES.map((name) => `${volumes}/${name}`)]),
-    cluster.apply(...dns, ...storage(volumes), ...spireServer),
+    cluster.apply(...dns, ...storage(volumes), ...spireServer, ...spireDriver),
   ]);
-  say('images: loaded');
   // The agent starts with it, and would not wait.
   await until(
     async () => (await cluster.kubectl(`-n ${SPIRE_NAMESPACE} get configmap spire-bundle -o jsonpath={.data}`)) !== '',
     { what: 'the bundle of SPIRE' },
   );
+  say('SPIRE server: ready');
   await cluster.apply(...spireAgent);
   await Promise.all(
     [

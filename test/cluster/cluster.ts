@@ -7,6 +7,7 @@ import { startAddons } from './addons.ts';
 import { layoutOf } from './machine/layout.ts';
 import type { Layout } from './machine/layout.ts';
 import type { ClusterParts } from './cluster-parts.ts';
+import { preparedImages } from './prepared-images.ts';
 
 /** What a command did. */
 export interface Ran {
@@ -156,6 +157,7 @@ export async function startCluster(parts: ClusterParts, options: ClusterOptions 
     join(here, 'machine/machine.ts'),
     folder,
     JSON.stringify(parts.node),
+    await preparedImages(parts),
   ];
   // The first process of a namespace has to reap those that lost their parents, which a shell does.
   const shell = ['bash', '-c', '"$@" & wait $!', 'bash', ...machine];
@@ -169,7 +171,7 @@ export async function startCluster(parts: ClusterParts, options: ClusterOptions 
   const cluster = new Cluster(layout, parts);
   try {
     await follow(log, { say, hasEnded: () => child.exitCode !== null || child.signalCode !== null });
-    await startAddons(cluster, parts.images, say);
+    await startAddons(cluster, say);
     return cluster;
   } catch (error) {
     const said = existsSync(log) ? readFileSync(log, 'utf8') : '';

@@ -107,7 +107,7 @@ export const spireServer: readonly Manifest[] = [
   },
 ];
 
-/** The agent of SPIRE, and what mounts the folder of its socket into pods. */
+/** The agent of SPIRE. */
 export const spireAgent: readonly Manifest[] = [
   configMap(SPIRE_NAMESPACE, 'spire-agent', { 'agent.conf': AGENT }),
   ...rights('spire-agent', SPIRE_NAMESPACE, [{ group: '', resources: 'nodes,pods,nodes/proxy', verbs: 'get' }]),
@@ -144,6 +144,10 @@ export const spireAgent: readonly Manifest[] = [
       ],
     },
   }),
+];
+
+/** What mounts the folder of the agent's socket into pods. */
+export const spireDriver: readonly Manifest[] = [
   ...workload('DaemonSet', {
     namespace: SPIRE_NAMESPACE,
     name: 'csi',

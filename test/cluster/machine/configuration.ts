@@ -2,7 +2,15 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { API_PORT, DNS_ADDRESS, NODE_ADDRESS, PAUSE_IMAGE, POD_RANGE, REGISTRY_HOSTS } from './layout.ts';
+import {
+  API_PORT,
+  CONTAINERD_ROOT,
+  DNS_ADDRESS,
+  NODE_ADDRESS,
+  PAUSE_IMAGE,
+  POD_RANGE,
+  REGISTRY_HOSTS,
+} from './layout.ts';
 import type { Layout } from './layout.ts';
 
 /** Files that the programs of the node are started with. */
@@ -86,7 +94,7 @@ const containerdFile = (at: {
   readonly registries: string;
   readonly socket: string;
 }): string => `version = 3
-root = "/var/lib/containerd"
+root = "${CONTAINERD_ROOT}"
 state = "/run/containerd"
 [grpc]
   address = "${at.socket}"

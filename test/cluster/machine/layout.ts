@@ -14,6 +14,9 @@ export const REGISTRY_HOSTS = ['ghcr.io'];
 /** The sandbox image that containerd starts for each pod. */
 export const PAUSE_IMAGE = 'registry.k8s.io/pause:3.10';
 
+/** Where containerd keeps images and what it made of them. */
+export const CONTAINERD_ROOT = '/var/lib/containerd';
+
 /** PersistentVolumes on the node that the default storage class has. */
 export const VOLUMES = ['local-0', 'local-1', 'local-2'] as const;
 

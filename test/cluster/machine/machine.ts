@@ -1,22 +1,23 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { existsSync, openSync, readFileSync } from 'node:fs';
 import { Agent, get } from 'node:https';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import { until } from '../../until.ts';
 import { writeConfiguration } from './configuration.ts';
-import { API_PORT, layoutOf, NODE_ADDRESS } from './layout.ts';
+import { API_PORT, CONTAINERD_ROOT, layoutOf, NODE_ADDRESS } from './layout.ts';
 import { makeOwnNetwork, makeOwnView } from './own-view.ts';
-import { clientPrograms, firstPrograms, kubelet } from './programs.ts';
+import { clientPrograms, containerRuntime, firstPrograms, kubelet } from './programs.ts';
 import type { ClusterBinaries, Program } from './programs.ts';
 
 /**
- * The node of a cluster: `machine.ts FOLDER BINARIES`, in mount, network and process namespaces of its own (`cluster.ts` makes them), with the
- * paths of its programs as JSON. It writes a line for each step to stdout, the last of which is `READY`, and runs until it is ended. If a
+ * The node of a cluster: `machine.ts FOLDER BINARIES IMAGES`, in mount, network and process namespaces of its own (`cluster.ts` makes them), with the
+ * paths of its programs as JSON and the folder of `prepared-images.ts`. It writes a line for each step to stdout, the last of which is `READY`, and runs until it is ended. If a
  * program ends it says what that said last, and ends with 1, which ends all others.
  */
 
-const [folder = '', paths = ''] = process.argv.slice(2);
+const [folder = '', paths = '', images = ''] = process.argv.slice(2);
 const binaries: ClusterBinaries = JSON.parse(paths);
 const layout = layoutOf(folder);
 
@@ -68,6 +69,10 @@ try {
   makeOwnNetwork();
   const configuration = writeConfiguration(layout);
   for (const program of firstPrograms(layout, configuration)) start(program);
+  // While the API server starts.
+  await promisify(execFile)('cp', ['--archive', `${images}/.`, CONTAINERD_ROOT]);
+  say('images: ready');
+  start(containerRuntime(configuration));
   // A kubelet ends without either.
   await until(() => [layout.containerdSocket, configuration.apiCertificate].every((path) => existsSync(path)), {
     what: 'the socket of containerd and the certificate of the API server',

@@ -62,13 +62,18 @@ const apiServer = ({ certificates }: Layout, { serviceAccountKey, users }: Confi
   }),
 });
 
-/** What runs from the start, each waiting for the others by itself. */
+/** What runs from the start, waiting for the others by itself. */
 export const firstPrograms = (layout: Layout, configuration: Configuration): readonly Program[] => [
   etcd(layout),
   apiServer(layout, configuration),
-  { name: 'containerd', args: flags({ config: configuration.containerd }) },
   { name: 'registry', args: ['serve', `${NODE_ADDRESS}:443`, layout.registryCertificate, ...REGISTRY_HOSTS] },
 ];
+
+/** What runs as soon as its folder is there. */
+export const containerRuntime = ({ containerd }: Configuration): Program => ({
+  name: 'containerd',
+  args: flags({ config: containerd }),
+});
 
 /** What runs as soon as the container runtime answers. */
 export const kubelet = ({ certificates, kubeconfig }: Layout, configuration: Configuration): Program => ({
