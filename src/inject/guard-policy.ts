@@ -1,5 +1,5 @@
 import { conditionsOf } from './cel.ts';
-import { CONTAINER } from './fragment.ts';
+import { CONTAINER, INJECT_LABEL } from './fragment.ts';
 import type { Fragment, JsonObject } from './fragment.ts';
 import { meshGuard } from './mesh-guard.ts';
 import { REQUIRED_BINDINGS, coreRule, POD_BINDINGS, policyDocuments } from './policy-documents.ts';
@@ -114,6 +114,11 @@ function podGuard(fragment: Fragment): string {
         {
           expression: `request.operation != "UPDATE" || variables.remit.all(c, c.image == ${image} || c.image in variables.former)`,
           message: 'the image of the container `remit` must not be changed: create the pod anew',
+        },
+        {
+          // A binding selects a pod by this label, as it was or as it becomes: without it, what follows would not be looked at.
+          expression: `request.operation != "UPDATE" || variables.former.size() == 0 || ${['object', 'oldObject'].map((one) => `${one}.metadata.?labels[?"${INJECT_LABEL}"]`).join(' == ')}`,
+          message: `the label \`${INJECT_LABEL}\` of a pod with Remit must not be changed: create the pod anew`,
         },
         {
           expression: `object.spec.?ephemeralContainers.orValue([]).all(c, ${mayMount} && c.?targetContainerName.orValue("") != "${CONTAINER}")`,

@@ -378,8 +378,15 @@ describeWith(both(kubernetesPart(), istiodPart()), 'injection at a real API serv
       await admitted({ ...pod('injected'), metadata: { name: 'running', namespace: 'injected' } });
       const image = await kube.tried(['set', 'image', 'pod/running', 'remit=evil', '-n', 'injected']);
       expect(image.stderr).toContain('the image of the container `remit` must not be changed');
-      // Not by way of a label that refuses injection.
-      await kube.kubectl(['label', 'pod', 'running', 'remit.dev/inject=disabled', '-n', 'injected']);
+      // Nor does a label take it out of the reach of the guard first (issue 38, point 5).
+      for (const label of ['remit.dev/inject=disabled', 'remit.dev/inject=enabled']) {
+        const { status, stderr } = await kube.tried(['label', 'pod', 'running', label, '-n', 'injected']);
+        expect([status, stderr]).toEqual([
+          1,
+          expect.stringContaining('the label `remit.dev/inject` of a pod with Remit'),
+        ]);
+      }
+      await kube.kubectl(['label', 'pod', 'running', 'app=web', '-n', 'injected']);
       expect(await kube.kubectl(['set', 'image', 'pod/running', 'app=app:2', '-n', 'injected'])).toContain(
         'image updated',
       );
