@@ -10,6 +10,7 @@ import { type Deny, deny } from '../decision/decision.ts';
  * - `refused`: the input cannot be stored, such as text with U+0000
  * - `unusable`: the file cannot be opened or is not ours
  * - `later`: the file was written by a later build, which has to read it
+ * - `lost`: the database lacks commits that were seen in it
  * - `unfit`: the ledger differs from what was signed: it was changed or truncated
  * - `unknown`: the write may have been stored; only a database on another machine fails so
  * - `broken`: an I/O error or a corrupt file; every later call fails the same way, and the process must end
@@ -17,7 +18,17 @@ import { type Deny, deny } from '../decision/decision.ts';
 export interface StoreFailure {
   readonly kind: 'store-failure';
   readonly code:
-    'full' | 'busy' | 'conflict' | 'changed' | 'refused' | 'unusable' | 'later' | 'unfit' | 'unknown' | 'broken';
+    | 'full'
+    | 'busy'
+    | 'conflict'
+    | 'changed'
+    | 'refused'
+    | 'unusable'
+    | 'later'
+    | 'lost'
+    | 'unfit'
+    | 'unknown'
+    | 'broken';
   /** What happened, for the operator; lower case, no final period. */
   readonly detail: string;
 }

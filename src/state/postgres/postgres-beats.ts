@@ -7,6 +7,7 @@ import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
 import type { FeedHead } from './feed-head.ts';
 import { FeedLineage, lostCommits } from './feed-lineage.ts';
 import { BEGIN, commit, flight } from './flight.ts';
+import type { Statement } from './flight.ts';
 
 /** Who makes the beats. */
 export interface BeatsOptions {
@@ -30,6 +31,9 @@ const JOIN = `INSERT INTO remit.replicas (id, address, beat, enforced_seq, detai
   ON CONFLICT DO NOTHING`;
 /** Of that life: it may come after the restore that has begun the next one. */
 const LOSE = 'UPDATE remit.feed_head SET lost = $1 WHERE part = 0 AND lost IS NULL AND epoch::text = $2';
+/** Only while a ledger has more records of that life than the database ever wrote in it. */
+const LOSE_RECORDS = `${LOSE} AND EXISTS (SELECT FROM remit.outbox_head WHERE part = 0 AND seq < $3)`;
+const OWN_BEAT = 'SELECT beat FROM remit.replicas WHERE id = $1';
 export const HEAD = `SELECT ${HEAD_COLUMNS} FROM remit.feed_head h WHERE h.part = 0`;
 export const MARKS = 'SELECT seq, mark FROM remit.feed WHERE part = 0 AND seq = ANY($1::bigint[])';
 
@@ -209,19 +213,42 @@ export class PostgresBeats {
    * copy, not even before the next beat. That one says it in the database.
    */
   async examine(client: PoolClient): Promise<void> {
-    const [lineage, found] = await flight(client, [this.#lineage.question, { text: HEAD }]);
+    const [lineage, found, own] = await flight(client, [
+      this.#lineage.question,
+      { text: HEAD },
+      { text: OWN_BEAT, values: [this.id] },
+    ]);
     const { epoch, bornMs, lost } = headFrom(found?.rows[0]);
     const life = this.#life;
     if (life === null) return;
     if (epoch !== life.epoch) this.#lost = bornMs <= life.bornMs ? lostCommits(AN_EARLIER_LIFE) : restored();
     else if (lost !== null) this.#lost = storeFailure('broken', lost);
-    else this.#lost = this.#lineage.lossIn(lineage?.rows[0]) ?? this.#lost;
+    else this.#lost = this.#lineage.lossIn(lineage?.rows[0]) ?? this.#olderThan(own?.rows[0]?.['beat']) ?? this.#lost;
+  }
+
+  /** A copy can lack commits of which the feed tells nothing, such as new tasks. None lacks the last beat. */
+  #olderThan(beat: unknown): StoreFailure | null {
+    return this.#lastBeat !== null && beat !== undefined && Number(beat) < this.#lastBeat
+      ? lostCommits(`beat ${this.#lastBeat} of an authority`)
+      : null;
   }
 
   /** Says in the database that it lacks commits, so that no authority serves from it, not even a new one. */
-  async declareLost(detail: string, epoch = this.#life?.epoch ?? ''): Promise<null | StoreFailure> {
+  declareLost(detail: string, epoch = this.#life?.epoch ?? ''): Promise<null | StoreFailure> {
+    return this.#declare({ text: LOSE, values: [detail, epoch] });
+  }
+
+  /** The same where a ledger has more records of a life of the database than it has written in it: the commit itself compares the two. */
+  declareRecordsLost(
+    detail: string,
+    { epoch, taken }: { readonly epoch: string; readonly taken: number },
+  ): Promise<null | StoreFailure> {
+    return this.#declare({ text: LOSE_RECORDS, values: [detail, epoch, taken] });
+  }
+
+  async #declare(statement: Statement): Promise<null | StoreFailure> {
     const done = await this.#database.transaction(async (client) => {
-      await flight(client, [BEGIN, { text: LOSE, values: [detail, epoch] }]);
+      await flight(client, [BEGIN, statement]);
       return { outcome: await commit(client, [], this.#database) };
     });
     if (isStoreFailure(done)) return done;

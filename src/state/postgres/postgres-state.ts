@@ -99,7 +99,7 @@ export async function openPostgresState(options: PostgresStateOptions): Promise<
   const { durability, target } = options;
   const database = new Database({ ...options, target, hasQuorum: durability === 'quorum' });
   const facts = await databaseFacts(database);
-  const opened = isStoreFailure(facts) || facts.lost === null ? facts : storeFailure('unusable', facts.lost);
+  const opened = isStoreFailure(facts) || facts.lost === null ? facts : storeFailure('lost', facts.lost);
   if (isStoreFailure(opened)) {
     await database.close();
     return opened;

@@ -8,6 +8,8 @@ import { must } from '../../builders/must.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { agreeing } from '../../builders/state-file.ts';
 import { byOperator, taskNumber, tokenNumber } from '../../builders/task.ts';
+import { withClosers } from '../../builders/with-closers.ts';
+import type { Closers } from '../../builders/with-closers.ts';
 import { describeWith, postgresPart } from '../../parts.ts';
 import { until } from '../../until.ts';
 import { startCluster, type PostgresCluster } from '../../postgres/cluster.ts';
@@ -37,7 +39,7 @@ const stopped = async (row: RowName, { feed }: PostgresState, position: number):
 /** Nothing is written either, and a new authority does not serve from that database. */
 const refused = async ({ authority }: PostgresState, at: Parameters<typeof openPostgresState>[0]): Promise<void> => {
   expect(await authority.insertTask(taskNumber(9_999), tokenNumber(9_999), [])).toMatchObject(LOST);
-  expect(await openPostgresState(at)).toMatchObject({ ...LOST, code: 'unusable' });
+  expect(await openPostgresState(at)).toMatchObject({ ...LOST, code: 'lost' });
 };
 
 const newcomer = (url: string, durability: 'quorum' | 'single'): Parameters<typeof openPostgresState>[0] => ({
@@ -135,28 +137,60 @@ describeWith(postgresPart(), 'failure matrix: commits that the database has lost
     });
   });
 
-  it.concurrent.each(later)(`${titleOf('D-05')}, where it is one $has`, async ({ others }) => {
+  /** A database of one node, with a backup that `putBack` puts in its place. */
+  async function withBackup(closers: Closers, before: (replica: PostgresState) => Promise<unknown>) {
     const node = await startPostgres({ binaries, folder: folder() });
-    const opened: PostgresState[] = [];
-    try {
-      const at = { url: `postgres://postgres@/postgres?host=${node.sockets}:${node.port}` };
-      await migrate({ ownerUrl: at.url, role: 'postgres' });
-      const open = async (): Promise<PostgresState> => {
-        const replica = await openReplica(at, { durability: 'single' });
-        opened.push(replica);
-        return replica;
-      };
-      await endAndSee(await open());
-      await node.stop();
-      const backup = `${node.data}-backup`;
-      execFileSync('cp', ['-a', node.data, backup]);
-      await node.start();
-      const replica = await open();
-      const position = await endAndSee(replica);
+    closers.push(() => node.kill());
+    const at = { url: `postgres://postgres@/postgres?host=${node.sockets}:${node.port}` };
+    await migrate({ ownerUrl: at.url, role: 'postgres' });
+    const open = async (): Promise<PostgresState> => {
+      const replica = await openReplica(at, { durability: 'single' });
+      closers.push(() => replica.close());
+      return replica;
+    };
+    const replica = await open();
+    await before(replica);
+    await node.stop();
+    const backup = `${node.data}-backup`;
+    execFileSync('cp', ['-a', node.data, backup]);
+    await node.start();
+    const putBack = async (): Promise<void> => {
       await node.stop();
       await rm(node.data, { recursive: true });
       execFileSync('mv', [backup, node.data]);
       await node.start();
+    };
+    return { at, open, replica, putBack };
+  }
+
+  // Issue 37, point 12: new tasks are no change of the feed.
+  it(
+    `${titleOf('D-05')}, and tells nothing from one that lacks new tasks alone`,
+    withClosers(async (closers) => {
+      const { replica, putBack } = await withBackup(closers, endAndSee);
+      const n = next++;
+      await until(async () => !('code' in (await replica.feed.beat())), { what: 'a beat' });
+      expect(await replica.authority.insertTask(taskNumber(n), tokenNumber(n), [])).toBeNull();
+      must(await replica.feed.beat());
+      await putBack();
+      // The first answer after it, ahead of any beat.
+      const found = await until(
+        async () => {
+          const task = await replica.reader.taskOf(keyOf(n).issuer, keyOf(n).id);
+          return task !== undefined && 'code' in task && task.code === 'busy' ? false : { task };
+        },
+        { what: 'an answer' },
+      );
+      expect(found.task).toMatchObject({ code: 'broken', detail: expect.stringMatching(/lacks beat \d+/) });
+    }),
+  );
+
+  it.concurrent.each(later)(`${titleOf('D-05')}, where it is one $has`, ({ others }) =>
+    withClosers(async (closers) => {
+      const { at, open, putBack } = await withBackup(closers, endAndSee);
+      const replica = await open();
+      const position = await endAndSee(replica);
+      await putBack();
       const other = await open();
       await end(other, others);
       // The records of the older copy are others than those that this ledger has under the same numbers.
@@ -167,9 +201,6 @@ describeWith(postgresPart(), 'failure matrix: commits that the database has lost
       expect(must(await other.reader.outbox(0, 999))).toHaveLength(records);
       await stopped('D-05', replica, position);
       await refused(replica, newcomer(at.url, 'single'));
-    } finally {
-      await Promise.all(opened.map((replica) => replica.close()));
-      await node.kill();
-    }
-  });
+    })(),
+  );
 });
