@@ -7,6 +7,7 @@ import type { AuthorityParts, ServingAuthority } from '../authority/start-author
 import type { IssuerConfig } from '../config/issuer.ts';
 import { statePathOf } from '../config/state.ts';
 import { remitVersion } from '../config/version.ts';
+import { LOST_COMMITS } from '../fleet/fleet-report.ts';
 import type { OwnKeys } from '../issuer/signing-keys.ts';
 import { after } from '../runtime/timers.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
@@ -100,7 +101,11 @@ export async function startAuthorityRole(
     after,
     onProblem: (line) => log(line, 'authority'),
   };
-  const serving = await waits.until<ServingAuthority | StartProblem>(() => startAuthority(authorityParts));
+  const serving = await waits.until<ServingAuthority | StartProblem>(async () => {
+    const started = await startAuthority(authorityParts);
+    const isLost = 'problem' in started && (parts.database?.lost() ?? null) !== null;
+    return isLost ? { ...started, cause: LOST_COMMITS } : started;
+  });
   if (!('targets' in serving)) return serving;
   closers.push(() => serving.close());
   if (former !== null) closers.push(after(former.longestMs + MARGIN_MS, former.formerAreOver));

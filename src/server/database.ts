@@ -63,7 +63,12 @@ export async function openDatabase(
     onWrite,
   });
   // Only another build can read the tables of a later one. Anything else is mended at the database.
-  if (isStoreFailure(state)) return { problem: state.detail, mayPass: state.code !== 'later' };
+  if (isStoreFailure(state))
+    return {
+      problem: state.detail,
+      mayPass: state.code !== 'later',
+      ...(state.code === 'lost' && { cause: LOST_COMMITS }),
+    };
   closers.push(() => state.close());
   let problem: string | null = null;
   let lastReport: DatabaseReport | null = null;
@@ -95,7 +100,10 @@ export async function openDatabase(
   const { reader } = state;
   const remembering = { pastSeconds: defaultProofRules.pastSeconds, startedAtMs: state.authority.nowMs() };
   const outbox: OutboxSource = {
-    shared: { outboxEnd: () => state.outbox.end() },
+    shared: {
+      outboxEnd: () => state.outbox.end(),
+      declareLost: (detail, records) => state.feed.declareRecordsLost(detail, records),
+    },
     authority: state.authority,
     reader: {
       outbox: (from, limit) => state.outbox.after(from, limit),

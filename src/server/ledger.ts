@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { statePathOf } from '../config/state.ts';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
+import { LOST_COMMITS } from '../fleet/fleet-report.ts';
 import { missingRecords } from '../ledger/relayed.ts';
 import { recordsText } from '../ledger/verdict.ts';
 import type { Records } from '../ledger/verdict.ts';
@@ -9,6 +10,7 @@ import type { StoredRecord } from '../ledger/timeline.ts';
 import type { LoadingLogThread } from '../ledger/log/log-thread.ts';
 import { recordsOfTask } from '../state/task-records.ts';
 import type { OutboxReader, SharedOutbox } from '../state/outbox-relay.ts';
+import { lostCommits } from '../state/postgres/feed-lineage.ts';
 import { OutboxRelay } from '../state/outbox-relay.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';
@@ -26,6 +28,7 @@ import { LedgerGrowth, retainOf, roomLeft } from './ledger-room.ts';
 import { measuredSink } from './measured-sink.ts';
 import type { ShippedRecords } from './shipped-records.ts';
 import type { StartProblem } from './start-problem.ts';
+import type { Waits } from './waits.ts';
 
 /** The ledger of one process: the thread that writes it, the queue in front of it, and the relay from the state file. */
 export interface Ledger {
@@ -58,7 +61,13 @@ export interface OutboxSource {
    * Present where other processes take the same records into ledgers of their own: the number of the last record that no failover takes
    * back. Waits for a standby, so it is not for the start.
    */
-  readonly shared?: Pick<SharedOutbox, 'outboxEnd'>;
+  readonly shared?: Pick<SharedOutbox, 'outboxEnd'> & {
+    /** Says to those processes that records are lost, if fewer than `taken` were written in that life of the database. */
+    readonly declareLost: (
+      detail: string,
+      records: { readonly epoch: string; readonly taken: number },
+    ) => Promise<null | StoreFailure>;
+  };
 }
 
 /** Dependencies and callbacks of the ledger. */
@@ -78,6 +87,8 @@ export interface LedgerServices {
   readonly onCheckpoint: (checkpoint: CheckpointNotice) => void;
   /** Receives the tasks of allowed uses once these are on disk, each with the time of its last use. It must not throw. */
   readonly onUsed: (used: ReadonlyMap<string, number>) => void;
+  /** The start waits for the newer copy of a database that is an older one. */
+  readonly waits: Waits;
   /** Closing writes everything queued, signs the last checkpoint, and ends the thread. */
   readonly closers: Pick<Closers, 'push'>;
 }
@@ -99,6 +110,7 @@ export async function openLedger(
     onFatal,
     onCheckpoint,
     onUsed,
+    waits,
     closers,
   }: LedgerServices,
 ): Promise<Ledger | StartProblem> {
@@ -144,9 +156,9 @@ export async function openLedger(
     if (failure !== null) log(`ledger: ${failure.detail}`, 'fault', { what: 'ledger' });
   });
   const { taken } = thread;
-  const rolledBack =
-    outbox && (await rolledBackProblem(outbox.reader, { taken, state: statePathOf(state), folder: settings.folder }));
-  if (rolledBack !== null) return { problem: rolledBack };
+  const older = outbox && { ...outbox, taken, fileId, state: statePathOf(state), folder: settings.folder };
+  const rolledBack = older && (await waits.until(() => rolledBackProblem(older)));
+  if (rolledBack !== null) return rolledBack;
   const count = recordMetrics(metrics);
   metrics.beforeScrape(() => {
     const { bytes } = thread.status;
@@ -220,17 +232,34 @@ export async function openLedger(
 }
 
 /**
- * Why the state file is an earlier copy of itself; `null` where it is not. It is one where the ledger has more of its records than it
- * wrote. Tasks that have ended since would be open again, and the ledger would skip its next records.
+ * Why the state is an earlier copy of itself; `null` where it is not. It is one where the ledger has more of its records than it wrote. Tasks
+ * that have ended since would be open again, and the ledger would skip its next records. A database says so to the other authorities, and may be
+ * replaced by the newer one.
  */
-async function rolledBackProblem(
-  reader: OutboxSource['reader'],
-  { taken, state, folder }: { readonly taken: number; readonly state: string; readonly folder: string },
-): Promise<string | null> {
+async function rolledBackProblem({
+  reader,
+  shared,
+  taken,
+  fileId,
+  state,
+  folder,
+}: Pick<OutboxSource, 'reader' | 'shared'> & {
+  readonly taken: number;
+  readonly fileId: string;
+  readonly state: string;
+  readonly folder: string;
+}): Promise<null | StartProblem> {
   const end = await reader.outboxEnd();
-  if (isStoreFailure(end)) return end.detail;
+  if (isStoreFailure(end)) return { problem: end.detail, mayPass: shared !== undefined };
   if (end >= taken) return null;
-  return `the state file \`${state}\` is an earlier copy: it has written ${end} records, but the ledger \`${folder}\` has ${taken} of them, so a task that ended could be open in it. Move it away and restore it with \`remit restore --state-only\`, which ends its open tasks`;
+  if (shared === undefined)
+    return {
+      problem: `the state file \`${state}\` is an earlier copy: it has written ${end} records, but the ledger \`${folder}\` has ${taken} of them, so a task that ended could be open in it. Move it away and restore it with \`remit restore --state-only\`, which ends its open tasks`,
+    };
+  if ((await reader.fileId()) !== fileId) return { problem: 'the database was restored: the process must start again' };
+  const { detail } = lostCommits(`record ${taken}, which the ledger of an authority has`);
+  await shared.declareLost(detail, { epoch: fileId, taken });
+  return { problem: detail, mayPass: true, cause: LOST_COMMITS };
 }
 
 /** The tasks of allowed uses in a batch, each with the time of its last use. */

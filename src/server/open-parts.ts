@@ -176,6 +176,7 @@ export async function openParts(
     faults,
     onCheckpoint: telemetry.emitCheckpoint,
     onUsed,
+    waits,
     closers,
   });
   if (isStartProblem(opened)) return opened;

@@ -1,3 +1,5 @@
+import type { LOST_COMMITS } from '../fleet/fleet-report.ts';
+
 /** Why a role did not start, one line for each finding. */
 export interface StartProblem {
   readonly problem: string;
@@ -8,6 +10,8 @@ export interface StartProblem {
   readonly isTampered?: boolean;
   /** Whether it may pass by itself, or by what an operator does elsewhere, so that a start waits for that. */
   readonly mayPass?: boolean;
+  /** What it is, where that has a name of its own: the gate of readiness says it by that. */
+  readonly cause?: typeof LOST_COMMITS;
   /** Whether the process was told to end while it waited, which is no problem. */
   readonly isStopped?: boolean;
 }

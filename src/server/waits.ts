@@ -24,12 +24,20 @@ const MAX_PAUSE_MS = 5_000;
  */
 export class Waits {
   readonly #options: WaitsOptions;
-  /** Why the process is not ready while it starts. */
-  readonly gate: Gate = { name: 'start', problem: () => this.#problem };
-  #problem = 'the process is starting';
+  /** Why the process is not ready while it starts. Of a cause with a name of its own it has that name, which a process that has started says too. */
+  readonly gate: Gate;
+  #cause: string = START;
+  #problem = STARTING;
 
   constructor(options: WaitsOptions) {
     this.#options = options;
+    const name = (): string => this.#cause;
+    this.gate = {
+      get name() {
+        return name();
+      },
+      problem: () => this.#problem,
+    };
   }
 
   /** Attempts something again until it succeeds, or fails for a reason that does not pass by itself. */
@@ -39,8 +47,10 @@ export class Waits {
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(MAX_PAUSE_MS, pauseMs * 2)) {
       const result = await attempt();
       if (stop === null || !mayPass(result)) return this.#over(result);
-      const problem = `waiting: ${result.problem.replaceAll('\n', '; ')}`;
-      this.#problem = problem;
+      const text = result.problem.replaceAll('\n', '; ');
+      this.#cause = result.cause ?? START;
+      this.#problem = `waiting: ${text}`;
+      const problem = result.cause === undefined ? this.#problem : `waiting: ${result.cause}: ${text}`;
       if (problem !== told) log(problem, 'start-waits');
       told = problem;
       await this.#pause(pauseMs, stop);
@@ -49,7 +59,8 @@ export class Waits {
   }
 
   #over<T>(result: T): T {
-    this.#problem = 'the process is starting';
+    this.#cause = START;
+    this.#problem = STARTING;
     return result;
   }
 
@@ -67,6 +78,9 @@ export class Waits {
     });
   }
 }
+
+const START = 'start';
+const STARTING = 'the process is starting';
 
 const mayPass = (result: unknown): result is StartProblem =>
   isStartProblem(result) && 'mayPass' in result && result.mayPass === true;

@@ -218,13 +218,19 @@ export class RealFleet {
     {
       environment = {},
       isReady = true,
-    }: { readonly environment?: Readonly<Record<string, string>>; readonly isReady?: boolean } = {},
+      says = /checks on|no checks/,
+    }: {
+      readonly environment?: Readonly<Record<string, string>>;
+      readonly isReady?: boolean;
+      /** What it says once it serves, or does what the test waits for. */
+      readonly says?: RegExp;
+    } = {},
   ): Promise<void> {
     await until(
       async () => {
         const running = remit(['serve', '--config', this.config(party)], environment);
         this.#running.set(party, running);
-        return running.said(/checks on|no checks/).then(
+        return running.said(says).then(
           () => true,
           () => {
             // As a service manager does. On a loaded machine a host of the database may not answer within a second.

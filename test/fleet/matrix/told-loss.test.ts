@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it, jest } from '@jest/globals';
 import { scratch } from '../../builders/scratch.ts';
 import { withClosers } from '../../builders/with-closers.ts';
+import type { Closers } from '../../builders/with-closers.ts';
 import { ran } from '../../e2e/process.ts';
 import { both, describeWith, envoyPart, postgresPart } from '../../parts.ts';
 import { startPostgres } from '../../postgres/postgres.ts';
@@ -22,36 +23,45 @@ const AUTHORITIES: readonly AuthorityParty[] = ['authority-1', 'authority-2'];
 
 // Issue 37, point 12.
 describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a loss is told', ([envoy, binaries]) => {
-  it(
-    titleOf('D-20'),
-    withClosers(async (closers) => {
-      const node = await startPostgres({ binaries, folder: folder() });
-      closers.push(() => node.kill());
-      const database = `postgres://postgres@/postgres?host=${node.sockets}:${node.port}`;
-      await migrate({ ownerUrl: database, role: 'postgres' });
-      const fleet = await RealFleet.start({
-        envoy,
-        folder: join(folder(), 'fleet'),
-        database,
-        sidecars: ['sidecar-1'],
-        configure: (party) => (party.startsWith('authority') ? { durability: 'single' } : {}),
-      });
-      closers.push(() => fleet.stop());
-      const { token, taskId } = await fleet.declare();
-      await until(async () => (await fleet.call('sidecar-1', token)) === '200', { what: 'a use is allowed' });
-      await node.stop();
-      const backup = `${node.data}-backup`;
-      execFileSync('cp', ['-a', node.data, backup]);
-      await node.start();
-      await fleet.complete(taskId, { wait: 'committed' });
-      const later = await fleet.declare({}, 'authority-2');
-      // Both have seen the end.
-      await fleet.ready('authority-1');
-      await fleet.ready('authority-2');
+  /** A fleet on a database with a backup, both authorities of which have seen an end that the backup lacks. */
+  async function withBackup(closers: Closers) {
+    const node = await startPostgres({ binaries, folder: folder() });
+    closers.push(() => node.kill());
+    const database = `postgres://postgres@/postgres?host=${node.sockets}:${node.port}`;
+    await migrate({ ownerUrl: database, role: 'postgres' });
+    const fleet = await RealFleet.start({
+      envoy,
+      folder: join(folder(), 'fleet'),
+      database,
+      sidecars: ['sidecar-1'],
+      configure: (party) => (party.startsWith('authority') ? { durability: 'single' } : {}),
+    });
+    closers.push(() => fleet.stop());
+    const { token, taskId } = await fleet.declare();
+    await until(async () => (await fleet.call('sidecar-1', token)) === '200', { what: 'a use is allowed' });
+    await node.stop();
+    const backup = `${node.data}-backup`;
+    execFileSync('cp', ['-a', node.data, backup]);
+    await node.start();
+    await fleet.complete(taskId, { wait: 'committed' });
+    const later = await fleet.declare({}, 'authority-2');
+    // Both have seen the end.
+    await fleet.ready('authority-1');
+    await fleet.ready('authority-2');
+    const putBack = async (): Promise<void> => {
       await node.stop();
       await rm(node.data, { recursive: true });
       execFileSync('mv', [backup, node.data]);
       await node.start();
+    };
+    return { fleet, taskId, later, putBack };
+  }
+
+  it(
+    titleOf('D-20'),
+    withClosers(async (closers) => {
+      const { fleet, taskId, later, putBack } = await withBackup(closers);
+      await putBack();
       const stateAt = async (at: AuthorityParty, id: string): Promise<string> => {
         const reply = await fleet.ask(at, `/tasks/${id}`, { method: 'GET' }).catch(() => null);
         return reply === null ? 'none' : `${reply.status} ${/"state":"(\w+)"/.exec(reply.body)?.[1] ?? ''}`.trim();
@@ -92,6 +102,33 @@ describeWith(both(envoyPart(), postgresPart()), 'failure matrix: a loss is told'
         what: 'the sidecar says why no authority serves it',
       });
       expect(await fleet.call('sidecar-1', later.token)).toMatch(/^503/);
+      // So does one that starts now.
+      await fleet.kill('authority-2');
+      await fleet.serve('authority-2', {
+        isReady: false,
+        says: /start-waits .*database-lost-commits: the database lacks/,
+      });
+      expect(await fleet.readiness('authority-2')).toMatch(/^503 database-lost-commits: waiting: the database lacks/);
+    }),
+  );
+
+  it(
+    `${titleOf('D-20')}, also where they start after it, and only their ledgers have what is missing`,
+    withClosers(async (closers) => {
+      const { fleet, putBack } = await withBackup(closers);
+      for (const at of AUTHORITIES) {
+        const { child, exit } = fleet.process(at);
+        // Its ledger takes what waits.
+        child.kill('SIGTERM');
+        await exit;
+      }
+      await putBack();
+      const says = /start-waits .*database-lost-commits: the database lacks record \d+.*remit restore --state/;
+      for (const at of AUTHORITIES) {
+        await fleet.serve(at, { isReady: false, says });
+        expect(await fleet.readiness(at)).toMatch(/^503 database-lost-commits: waiting: the database lacks/);
+        expect(fleet.process(at).child.exitCode).toBeNull();
+      }
     }),
   );
 });

@@ -5,7 +5,9 @@ import { newMetrics } from '../../../src/telemetry/metrics.ts';
 import { Closers } from '../../../src/server/closers.ts';
 import { LogThread } from '../../../src/ledger/log/log-thread.ts';
 import { openLedger } from '../../../src/server/ledger.ts';
+import { Waits } from '../../../src/server/waits.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
+import { after } from '../../../src/runtime/timers.ts';
 import { directAuthority } from '../../../src/state/sqlite/direct-authority.ts';
 import { openStore } from '../../../src/state/sqlite/open-store.ts';
 import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
@@ -72,6 +74,7 @@ if (isStoreFailure(store)) {
       onFatal: () => say('fatal ledger'),
       onCheckpoint: () => undefined,
       onUsed: () => undefined,
+      waits: new Waits({ ports: systemPorts, after, log: () => undefined, stop: null }),
       closers,
     },
   );
