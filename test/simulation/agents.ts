@@ -105,8 +105,11 @@ export class Agents {
     else this.#roots += 1;
     const root = `r${isPart ? random.whole(Math.max(1, this.#roots - 2), this.#roots) : this.#roots}`;
     const id = isPart ? `${root}.${this.#parts}` : root;
+    const askedMs = this.#world.schedule.nowMs;
     this.#authority()?.change(declaring(id, isPart ? root : null), (done) => {
-      if (done?.result === true) this.#tokens.push({ taskId: id, jtiDigest: `${id}/0`, generation: 1 });
+      if (done?.result !== true) return;
+      this.#world.promise.declarationCommitted(id, askedMs);
+      this.#tokens.push({ taskId: id, jtiDigest: `${id}/0`, generation: 1 });
     });
   }
 

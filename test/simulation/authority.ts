@@ -1,6 +1,7 @@
 import { FeedHub } from '../../src/authority/feed-hub.ts';
 import { ReplicaMarks } from '../../src/authority/replica-marks.ts';
 import { cardOf } from '../../src/fleet/card.ts';
+import { LOST_COMMITS } from '../../src/fleet/fleet-report.ts';
 import type { Card, Down, Hello, OpenReply, OpenRequest, Position, Up } from '../../src/fleet/messages.ts';
 import type { SettledUse } from '../../src/state/settling.ts';
 import type { SpendProblem } from '../../src/state/spend.ts';
@@ -14,7 +15,7 @@ import { Stream } from './network.ts';
 import type { StreamEnd, Writer } from './network.ts';
 import { recordsEnd } from './outbox-rows.ts';
 import { Party } from './party.ts';
-import { leaving, listing, marksIn } from './replica-list.ts';
+import { leaving, listing, markOf, marksIn, nextBeat } from './replica-list.ts';
 import { heldTask, losing, rootOf, settling, stateIn } from './rows.ts';
 import { LEASE_MS, MARGIN_MS, PING_MS, POLL_MS } from './terms.ts';
 import type { World } from './world.ts';
@@ -39,6 +40,8 @@ interface Receipt {
 
 /** What a beat saw, before it was committed. */
 interface Beat {
+  /** Its number. */
+  readonly beats: number;
   readonly head: number;
   readonly mark: string;
   readonly epoch: string;
@@ -72,13 +75,12 @@ export class Authority {
   /** Sidecars that said Hello: they are welcome after a beat that began afterwards. */
   #hellos: Greeting[] = [];
   #receipts: Receipt[] = [];
-  #beats = 0;
   #lastBeatMs = -Infinity;
   #isBeating = false;
   /** The life of the database that this authority serves; empty before the first beat. */
   #epoch = '';
   /** The last change that a beat has seen. */
-  #seen = { seq: 0, mark: '' };
+  #seen = { seq: 0, mark: '', beat: 0 };
   /** Whether commits were lost, so that nobody is served. */
   #isHalted = false;
 
@@ -94,6 +96,11 @@ export class Authority {
     this.#marks = new ReplicaMarks(this.#id, isHasty ? -LEASE_MS : MARGIN_MS);
     this.party.every(POLL_MS, () => this.#tick());
     if (!world.isAlone) this.party.every(LEASE_MS / 4, () => this.#look());
+  }
+
+  /** Why it is not ready, as an operator reads it: the database lacks commits. `null` where it does not say so. */
+  get cause(): typeof LOST_COMMITS | null {
+    return this.#isHalted ? LOST_COMMITS : null;
   }
 
   /** Whether it serves, and has processed the feed up to a head. */
@@ -274,11 +281,12 @@ export class Authority {
   #beat(): void {
     this.#isBeating = true;
     this.#lastBeatMs = this.party.monotonicMs();
-    this.#beats += 1;
     const beat = this.#hub?.beatBegins() ?? 0;
     const hellos = this.#hellos.splice(0);
-    const mark = { id: this.#id, beat: this.#beats, enforcedSeq: this.#enforcedUpTo(), leaseMs: LEASE_MS };
+    const mark = { id: this.#id, enforcedSeq: this.#enforcedUpTo(), leaseMs: LEASE_MS };
+    const isRead = this.#world.mistake === 'renewed-by-read';
     const seen = (rows: Rows): Beat => ({
+      beats: isRead ? 0 : nextBeat(rows, this.#id),
       ...feedAfter(rows, this.#hub?.position ?? headOf(rows)),
       mark: markAt(rows, headOf(rows)),
       epoch: epochOf(rows),
@@ -291,7 +299,6 @@ export class Authority {
       if (got !== null) this.#beaten(got, { beat, hellos });
       else for (const { writer } of hellos) writer.close();
     };
-    const isRead = this.#world.mistake === 'renewed-by-read';
     if (isRead) this.#database.read(seen, committed);
     const listed = listing(mark, this.#hub !== null);
     const transaction: Transaction<Beat> = {
@@ -304,19 +311,20 @@ export class Authority {
   }
 
   #beaten(
-    { head, changes, mark, epoch, isSame, records, strangers }: Beat,
+    { beats, head, changes, mark, epoch, isSame, records, strangers }: Beat,
     { beat, hellos }: { readonly beat: number; readonly hellos: readonly Greeting[] },
   ): void {
     if (this.#epoch === '') this.#epoch = epoch;
     if (epoch !== this.#epoch && isSame) return this.#world.startAgain(this);
     if (!isSame || strangers.size > 0) this.#halt(epoch);
-    // A ledger that has more than the database ever wrote does not take its next records: the process refuses to start.
-    if (this.#hub === null && this.#world.diskOf(this.party.place).taken(epoch) > records) this.#isHalted = true;
+    // A ledger that has more than the database ever wrote shows that too.
+    if (this.#hub === null && this.#world.diskOf(this.party.place).taken(epoch) > records) this.#refuseRecords(epoch);
+    if (this.party.isEnded) return;
     if (this.#isHalted) {
       for (const { writer } of hellos) writer.close();
       return;
     }
-    this.#seen = { seq: head, mark };
+    this.#seen = { seq: head, mark, beat: beats };
     const nowMs = this.party.monotonicMs();
     if (this.#hub === null && this.#world.hasLedgers) this.#newLedger().start();
     this.#hub ??= this.#newHub(head);
@@ -331,7 +339,9 @@ export class Authority {
     // Another life is one that came after this one; not one from before it, as in an older backup.
     if (this.#world.mistake === 'loss-unnoticed') return true;
     if (this.#epoch !== '' && epochOf(rows) !== this.#epoch) return birthOf(epochOf(rows)) > birthOf(this.#epoch);
-    const { seq, mark } = this.#seen;
+    const { seq, mark, beat } = this.#seen;
+    // A copy can lack commits of which the feed tells nothing, such as new tasks.
+    if ((markOf(rows, this.#id)?.beat ?? Infinity) < beat) return false;
     return !isLostIn(rows) && headOf(rows) >= seq && (seq === 0 || markAt(rows, seq) === mark);
   }
 
@@ -347,6 +357,11 @@ export class Authority {
     return headOf(rows) >= resume.seq && markAt(rows, resume.seq) === resume.mark;
   }
 
+  #refuseRecords(epoch: string): void {
+    if (this.#world.mistake === 'loss-in-ledger-untold') return this.#world.startAgain(this);
+    this.#halt(epoch);
+  }
+
   /** Commits were lost: nobody is served any more, and the database says so to the other authorities. */
   #halt(epoch: string): void {
     if (this.#isHalted) return;
@@ -355,7 +370,7 @@ export class Authority {
     this.#receipts = [];
     for (const writer of this.#streams.values()) writer.close();
     this.#streams.clear();
-    this.#database.commit(losing(epoch), () => undefined);
+    if (this.#world.mistake !== 'loss-kept-to-itself') this.#database.commit(losing(epoch), () => undefined);
   }
 
   #newHub(position: number): FeedHub {

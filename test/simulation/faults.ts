@@ -1,7 +1,9 @@
+import { LOST_COMMITS } from '../../src/fleet/fleet-report.ts';
 import { HostileLogin } from './hostile-login.ts';
 import type { Mistake } from './mistakes.ts';
 import type { Party } from './party.ts';
 import type { Random } from './random.ts';
+import { LOOK_MS, TOLD_MS } from './terms.ts';
 import type { World } from './world.ts';
 
 /** A fault that lasts. It gives what ends it, where that is more than to heal the network and to repair the database. */
@@ -167,6 +169,8 @@ const SHOWN_BY: Partial<Record<Mistake, readonly string[]>> = {
   'seal-key-in-database': ['hostile login'],
   'rows-go-back': ['hostile login'],
   'older-copy-shown': ['backup restored'],
+  'loss-kept-to-itself': ['backup restored', 'authority dies', 'sidecar dies'],
+  'loss-in-ledger-untold': ['backup restored'],
   'one-ledger-is-enough': ['authority dies', 'disk lost'],
   'forgotten-before-written': ['authority dies', 'disk lost'],
   'forgotten-in-older-copy': ['backup restored', 'disk lost'],
@@ -193,6 +197,8 @@ export class Faults {
   #ends: (() => void)[] = [];
   /** The names of all faults there were, for who looks into a run. */
   readonly log: string[] = [];
+  /** Whether all was well again since the last fault. */
+  isHealed = true;
 
   constructor(world: World, endMs: number) {
     this.#world = world;
@@ -201,12 +207,33 @@ export class Faults {
     this.#next();
   }
 
-  /** All is well again. */
-  heal(): void {
-    this.#world.network.heal();
-    this.#world.database.repair();
-    if (this.#world.database.isRestoreDue) this.#world.restore();
+  /** All is well again. Then `then`: where operators look at authorities, they restore only what those have told. */
+  heal(then: () => void = () => undefined): void {
+    this.isHealed = false;
+    const healed = (): void => {
+      this.isHealed = true;
+      then();
+    };
+    const { database, hasLedgers, network } = this.#world;
+    network.heal();
+    database.repair();
+    const isLooked = hasLedgers && database.isRestoreDue;
+    if (!isLooked && database.isRestoreDue) this.#world.restore();
     for (const end of this.#ends.splice(0)) end();
+    if (isLooked) this.#look(this.#world.schedule.nowMs + TOLD_MS, healed);
+    else healed();
+  }
+
+  /** An operator waits until all authorities tell of the loss, and restores. */
+  #look(untilMs: number, healed: () => void): void {
+    const { authorities, database, promise, schedule } = this.#world;
+    if (!database.isRestoreDue) return healed();
+    const told = authorities.map(({ name, now }) => [name, now.cause] as const);
+    const isOver = told.every(([, cause]) => cause === LOST_COMMITS) || schedule.nowMs >= untilMs;
+    if (!isOver) return schedule.after(LOOK_MS, () => this.#look(untilMs, healed));
+    promise.toldCauses(told, { isWitnessed: this.#world.isLossWitnessed });
+    this.#world.restore();
+    healed();
   }
 
   #next(): void {
@@ -216,8 +243,9 @@ export class Faults {
       this.#begin();
       if (random.chance(0.25)) this.#begin();
       schedule.after(random.between(20, random.chance(0.3) ? 1_800 : 300), () => {
-        this.heal();
-        if (schedule.nowMs < this.#endMs) this.#next();
+        this.heal(() => {
+          if (schedule.nowMs < this.#endMs) this.#next();
+        });
       });
     });
   }

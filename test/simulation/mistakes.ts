@@ -23,6 +23,8 @@ export const MISTAKES = {
   'opened-elsewhere': 'a card is opened at an authority to which the sidecar has no stream',
   'repeat-unsynced': 'a change that is asked again is answered from what readers see, without a synced commit',
   'loss-unnoticed': 'an authority does not compare the database with what it has seen in it',
+  'loss-kept-to-itself': 'an authority that notices a loss of commits does not say it in the database',
+  'loss-in-ledger-untold': 'an authority whose ledger has more records than the database only ends',
   'position-unmarked': 'the position of a sidecar is compared by its number alone',
   'restore-keeps-tasks': 'a restored backup begins a new epoch, but its open tasks stay open',
   'restored-in-haste': 'ends are acknowledged before the leases of the epoch before are over',
@@ -43,6 +45,8 @@ export type Mistake = keyof typeof MISTAKES;
 /** Mistakes that show where authorities have ledgers, and operators look at tasks. */
 const WITH_LEDGERS: ReadonlySet<Mistake> = new Set([
   'older-copy-shown',
+  'loss-kept-to-itself',
+  'loss-in-ledger-untold',
   'one-ledger-is-enough',
   'forgotten-before-written',
   'forgotten-in-older-copy',

@@ -42,6 +42,8 @@ export class FleetPromise {
   #recordsLostMs = -Infinity;
   /** Tasks whose end is committed, in a database that was not restored since, with when that was acknowledged. */
   readonly #ends = new Map<string, number>();
+  /** The same of tasks that are declared. */
+  readonly #declared = new Map<string, number>();
   #restoredMs = -Infinity;
   /** Since when the database has lacked commits, which nobody has noticed. */
   #lossyFromMs = Infinity;
@@ -59,6 +61,7 @@ export class FleetPromise {
   loss(isUnnoticed: boolean): void {
     if (!isUnnoticed) {
       this.#ends.clear();
+      this.#declared.clear();
       this.#restoredMs = this.#schedule.nowMs;
     }
     // Of several losses in a row, who began after the first has not seen what that one lacks.
@@ -98,6 +101,11 @@ export class FleetPromise {
     if (askedMs > this.#recordsLostMs) this.#records.add(text);
   }
 
+  /** A task is declared; it was asked for at an instant. */
+  declarationCommitted(taskId: string, askedMs: number): void {
+    if (askedMs > this.#restoredMs) this.#declared.set(taskId, this.#schedule.nowMs);
+  }
+
   /** The end of a task is committed; it was asked for at an instant. */
   endCommitted(taskId: string, askedMs: number): void {
     if (askedMs > this.#restoredMs && !this.#ends.has(taskId)) this.#ends.set(taskId, this.#schedule.nowMs);
@@ -125,6 +133,21 @@ export class FleetPromise {
     if (bornMs >= this.#lossyFromMs) return;
     if (UNENDED.has(state) && (this.#ends.get(taskId) ?? Infinity) < askedMs)
       this.broken(`an operator is told \`${state}\` of task \`${taskId}\` after its end was acknowledged`);
+    if (state === 'none' && (this.#declared.get(taskId) ?? Infinity) < askedMs)
+      this.broken(`an operator is told that there is no task \`${taskId}\` although it was acknowledged`);
+  }
+
+  /**
+   * What each authority tells of a loss, once it had time to: of what one has noticed, all have.
+   * @param options.isWitnessed whether a process is left that has seen what is lost
+   */
+  toldCauses(
+    told: readonly (readonly [authority: string, cause: string | null])[],
+    { isWitnessed }: { readonly isWitnessed: boolean },
+  ): void {
+    const silent = told.filter(([, cause]) => cause === null).map(([name]) => name);
+    if (silent.length > 0 && (isWitnessed || silent.length < told.length))
+      this.broken(`${silent.join(', ')} does not tell that the database lacks commits`);
   }
 
   heard(sidecar: string): void {

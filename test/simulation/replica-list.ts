@@ -8,13 +8,20 @@ const idsIn = (rows: Rows): readonly string[] => (rows.get('replicas') as readon
 export const marksIn = (rows: Rows): readonly ReplicaMark[] =>
   idsIn(rows).map((id) => rows.get(`replica:${id}`) as ReplicaMark);
 
+/** The mark of an authority; `undefined` before its first one. */
+export const markOf = (rows: Rows, id: string): ReplicaMark | undefined =>
+  rows.get(`replica:${id}`) as ReplicaMark | undefined;
+
+/** The number of the next mark: the database counts, so that one which arrives late takes none back. */
+export const nextBeat = (rows: Rows, id: string): number => (markOf(rows, id)?.beat ?? 0) + 1;
+
 /** Writes the mark of an authority. Its first one puts it on the list; no lease is renewed by that one. */
-export const listing = (mark: ReplicaMark, isListed: boolean): Transaction<null> => ({
+export const listing = (mark: Omit<ReplicaMark, 'beat'>, isListed: boolean): Transaction<null> => ({
   locks: [`replica:${mark.id}`, ...(isListed ? [] : ['replicas'])],
   run: (rows) => ({
     result: null,
     writes: [
-      [`replica:${mark.id}`, mark],
+      [`replica:${mark.id}`, { ...mark, beat: nextBeat(rows, mark.id) }],
       ...(idsIn(rows).includes(mark.id) ? [] : [['replicas', [...idsIn(rows), mark.id]] as const]),
     ],
     changes: [],

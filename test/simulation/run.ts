@@ -2,7 +2,7 @@ import { Agents } from './agents.ts';
 import { areLedgersWhole, auditLedgers } from './audit.ts';
 import { Faults } from './faults.ts';
 import type { Mistake } from './mistakes.ts';
-import { LEASE_MS, MARGIN_MS } from './terms.ts';
+import { LEASE_MS, LOOK_MS, MARGIN_MS } from './terms.ts';
 import { World } from './world.ts';
 
 /** What one seed has shown. */
@@ -33,9 +33,11 @@ export function simulate(seed: number, mistake: Mistake | null = null): Run {
   schedule.runUntil(FAULTS_MS);
   agents.over();
   faults.heal();
-  schedule.runUntil(FAULTS_MS + CALM_MS);
+  let nowMs = FAULTS_MS;
+  while (!faults.isHealed) schedule.runUntil((nowMs += LOOK_MS));
+  schedule.runUntil((nowMs += CALM_MS));
   agents.prove(PROOF_MS);
-  for (let ms = 50; ms <= PROOF_MS && !agents.isProven; ms += 50) schedule.runUntil(FAULTS_MS + CALM_MS + ms);
+  for (let ms = 50; ms <= PROOF_MS && !agents.isProven; ms += 50) schedule.runUntil(nowMs + ms);
   if (world.hasLedgers) {
     const fromMs = schedule.nowMs;
     for (let ms = 50; ms <= LEDGERS_MS && !areLedgersWhole(world); ms += 50) schedule.runUntil(fromMs + ms);

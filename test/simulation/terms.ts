@@ -7,5 +7,7 @@ export const POLL_MS = 25;
 /** How often a ledger looks for records, and each so many looks it tells the others how far it is. */
 export const LOOK_MS = 60;
 export const LOOKS_TO_TELL = 3;
+/** Within this time after the last fault all authorities tell of a loss: sidecars notice a silent stream, connect, and two commits follow. */
+export const TOLD_MS = 1_500;
 /** For so long a ledger that says nothing is waited for. */
 export const AWAITED_MS = 400;

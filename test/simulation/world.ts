@@ -6,6 +6,7 @@ import { Disk, textOf } from './disk.ts';
 import { isWithLedgers } from './mistakes.ts';
 import type { Mistake } from './mistakes.ts';
 import { Network } from './network.ts';
+import type { Party } from './party.ts';
 import { FleetPromise } from './promise.ts';
 import { Random } from './random.ts';
 import { restoring, taskIdsIn } from './rows.ts';
@@ -46,6 +47,8 @@ export class World {
   readonly #disks = new Map<string, Disk>();
   /** Whether a ledger was lost with its disk: one at most, which is what two copies are good for. */
   isDiskLost = false;
+  /** Processes that have seen what an older copy lacks which is in place. */
+  readonly #witnesses: Party[] = [];
   /** Whether a backup was put in place: then a number can stand for two records. */
   isPutBack = false;
   readonly authorities: readonly Place<Authority>[];
@@ -64,6 +67,11 @@ export class World {
     this.copies = this.isAlone || seed % 16 === 2 ? 1 : 2;
     this.authorities = places('authority', authorities, (name) => new Authority(this, name, 1));
     this.sidecars = places('sidecar', this.random.whole(1, 5), (name) => new Sidecar(this, name, 1));
+  }
+
+  /** Whether a process is left that has seen what the database lacks. */
+  get isLossWitnessed(): boolean {
+    return this.#witnesses.some(({ isEnded }) => !isEnded);
   }
 
   /** What has this record is acknowledged; it was asked for at an instant. */
@@ -124,6 +132,9 @@ export class World {
     if (!isSeen) return this.restore();
     // What was spent since is spent again until somebody notices; only the command ends that.
     promise.loss(true);
+    const witnesses = isWitnessed ? [...authorities, ...sidecars] : authorities;
+    // What no commit was answered for is lost too, and nobody has seen it.
+    if (markAt(primary.rows, head) !== mark) this.#witnesses.push(...witnesses.map(({ now }) => now.party));
     if (!isWitnessed || random.chance(0.5)) return;
     for (const place of authorities) {
       place.now.end();
@@ -136,6 +147,7 @@ export class World {
     const { database, mistake, promise, schedule } = this;
     const before = taskIdsIn(database.primary?.rows ?? new Map());
     this.#restores += 1;
+    this.#witnesses.length = 0;
     const epoch = this.#restores + 1;
     database.restore((rows) => restoring(rows, { mistake, epoch }));
     promise.loss(false);
