@@ -9,11 +9,15 @@ import type { SpiffeId } from '../../identity/spiffe-id.ts';
 import { tlsMaterialOf } from '../../identity/svid.ts';
 import type { Svid } from '../../identity/svid.ts';
 import { CHANNEL } from '../../runtime/grpc-channel.ts';
+import { after } from '../../runtime/timers.ts';
+import { BoundedHandshakes } from './bounded-handshakes.ts';
 
 /** Largest message of an authority. */
 const MAX_MESSAGE_BYTES = 4 * 1_024 * 1_024;
 /** Most bytes queued for a stream that the authority does not read. Beyond it, the stream is ended. */
 const MAX_QUEUED_BYTES = 1_024 * 1_024;
+/** Longest handshake. An authority gives one up after 10 s. */
+const HANDSHAKE_MS = 15_000;
 /** Longest text of an authority that is repeated in a problem, in characters. */
 const MAX_DETAIL_LENGTH = 200;
 
@@ -206,13 +210,14 @@ export class AuthorityLink {
 /** INVARIANT: the peer is the workload that the configuration names, not only one of the trust domain. */
 function credentialsOf({ svid, authorityId }: NonNullable<AuthorityPlace['tls']>): ChannelCredentials {
   const { certificate, key, bundle } = tlsMaterialOf(svid);
-  return credentials.createSsl(Buffer.from(bundle), Buffer.from(key), Buffer.from(certificate), {
+  const made = credentials.createSsl(Buffer.from(bundle), Buffer.from(key), Buffer.from(certificate), {
     checkServerIdentity: (_host, { raw }) => {
       const leaf = leafFromDer(raw);
       if (isDeny(leaf)) return new Error(leaf.detail);
       return leaf.id === authorityId ? undefined : new Error(`the authority is \`${leaf.id}\`, not \`${authorityId}\``);
     },
   });
+  return new BoundedHandshakes(made, { maxMs: HANDSHAKE_MS, after });
 }
 
 const textOf = (end: Pick<StatusObject, 'code' | 'details'> | null): string =>

@@ -1,14 +1,19 @@
+import { createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
+import { createAuthority } from '../../../src/dev/authority.ts';
 import type { Down, Up } from '../../../src/fleet/messages.ts';
 import { methodOf } from '../../../src/fleet/service.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
 import { after } from '../../../src/runtime/timers.ts';
 import { Follower } from '../../../src/state/remote/follower.ts';
 import { SidecarFeed } from '../../../src/state/remote/sidecar-feed.ts';
+import { svidOf } from '../../authority/serving.ts';
 import { scratch } from '../../builders/scratch.ts';
+import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 import { FaultProxy } from '../../fault-proxy.ts';
 import { until } from '../../until.ts';
 
@@ -156,5 +161,67 @@ describe('a follower of a starved authority (issue 37, point 13)', () => {
       if (up.of === 'hello') call.write(welcome);
     });
     await until(() => streams() > 1, { what: 'another stream' });
+  });
+});
+
+/** Accepts every connection, and sends nothing. */
+async function mute() {
+  const sockets = new Set<Socket>();
+  let [accepted, most] = [0, 0];
+  const server = createServer((socket) => {
+    accepted += 1;
+    sockets.add(socket);
+    most = Math.max(most, sockets.size);
+    socket.on('error', () => undefined).once('close', () => sockets.delete(socket));
+    socket.resume();
+  });
+  await new Promise<void>((listening) => void server.listen(0, '127.0.0.1', listening));
+  closers.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { port: (server.address() as AddressInfo).port, accepted: () => accepted, most: () => most };
+}
+
+/** An answer is waited for in parts of this length. */
+const SLICE_MS = 250;
+
+describe('a follower of an authority that accepts connections and never answers (issue 37, found)', () => {
+  it('tries with waits that grow to 5 s, each first answer bounded, and few connections at once', async () => {
+    const { port, accepted, most } = await mute();
+    const acme = await createAuthority('acme.test', systemPorts);
+    const svid = svidOf(await acme.svid('/ns/prod/sa/tools'), acme);
+    const authorityId = mustSpiffeId('spiffe://acme.test/remit');
+    const target = `127.0.0.1:${port}`;
+    const waits: number[] = [];
+    const problems: (string | null)[] = [];
+    const follower = new Follower({
+      feed: new SidecarFeed({ instance: 'instance-1', maxCards: 10 }),
+      targets: [target],
+      answerTime: { boundMs: 250 },
+      placeOf: () => ({ target, tls: { svid, authorityId } }),
+      hello: () => ({ version: '0.2.0', policy_set: '', log: null }),
+      status: () => ({ policy_set: '', policy_generation: 0, unacknowledged_records: 0, last_error: '' }),
+      // Without jitter.
+      ports: { ...systemPorts, randomBytes: (length) => new Uint8Array(length).fill(0xff) },
+      // A fiftieth of each wait passes.
+      after: (ms, act) => {
+        waits.push(Math.round(ms));
+        return after(ms / 50, act);
+      },
+      onDown: () => undefined,
+      onProblem: (problem) => problems.push(problem),
+    });
+    closers.push(() => follower.close());
+    follower.start();
+    const retries = (): readonly number[] => waits.filter((ms) => ms !== SLICE_MS);
+    await until(() => retries().length >= 10, { what: 'ten attempts' });
+    follower.close();
+    expect(retries().slice(0, 10)).toEqual([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000, 5_000]);
+    const inVain = `the authority \`${target}\` cannot be followed: no answer in 2000 ms`;
+    expect(new Set(problems)).toEqual(new Set([inVain]));
+    // The one that is tried, and the one before it whose handshake may still end.
+    expect(accepted()).toBeGreaterThanOrEqual(10);
+    expect(most()).toBeLessThanOrEqual(3);
   });
 });
