@@ -62,3 +62,15 @@ it('the shipped policy asks about every call, and the waypoint writes who calls'
   const providers = (await shippedHost('istio')).flatMap(({ extensionProviders = [] }) => extensionProviders);
   expect(providers.map(({ name }) => name)).toContain(policy.spec.provider.name);
 });
+
+it('the shipped EnvoyFilter is of the waypoint by `targetRefs`, and removes trailers as in a sidecar (issue 37, point 2)', async () => {
+  const [gateway, policy, filter] = await shippedHost('istio-waypoint');
+  expect(filter.kind).toBe('EnvoyFilter');
+  expect(filter.spec.targetRefs).toEqual(policy.spec.targetRefs);
+  expect([filter.metadata.namespace, Object.keys(filter.spec)]).toEqual([
+    gateway.metadata.namespace,
+    ['targetRefs', 'configPatches'],
+  ]);
+  const sidecar = (await shippedHost('istio')).find(({ kind }) => kind === 'EnvoyFilter');
+  expect(sidecar.spec.configPatches).toContainEqual(filter.spec.configPatches[0]);
+});
