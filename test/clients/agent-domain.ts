@@ -22,14 +22,34 @@ export interface CalledServer {
   readonly lastTask: () => string;
 }
 
+/** A denied call. */
+export interface Denial {
+  readonly reason: string;
+  /** Its task; null where the call showed none. */
+  readonly task: string | null;
+}
+
+/**
+ * Where a check took too long nothing was decided, and whoever forwards the call sends it again: what a loaded machine does, and no repeated call of a
+ * client.
+ */
+const UNDECIDED: ReadonlySet<string> = new Set(['check.deadline', 'overloaded']);
+
+/**
+ * The reasons of the calls of some tasks that were denied, and of those without a task, in their order. Those of an agent before it may be logged
+ * after its end.
+ */
+export const deniedOf = (denials: readonly Denial[], tasks: ReadonlySet<string>): readonly string[] =>
+  denials.flatMap(({ reason, task }) => ((task === null || tasks.has(task)) && !UNDECIDED.has(reason) ? [reason] : []));
+
 /** A trust domain with one server behind Envoy, for agents that are processes of their own. */
 export interface AgentDomain {
   /** What an agent needs, but for its model. */
   readonly place: Omit<AgentPlace, 'modelUrl'>;
   /** The URL of the server for an agent with its certificate and no token. */
   readonly urlWithoutToken: string;
-  /** The reasons of all denied calls, in their order. */
-  readonly denials: readonly string[];
+  /** All denied calls, in their order. */
+  readonly denials: readonly Denial[];
   /** An operator suspends the task of the last call that reached the server. */
   readonly suspendTask: () => Promise<void>;
   readonly close: () => Promise<void>;
@@ -44,7 +64,7 @@ export async function startAgentDomain(
   const { folder, remove } = await scratchFolder('remit-clients-');
   const policies = join(folder, 'policies');
   await writePolicies(policies, called);
-  const denials: string[] = [];
+  const denials: Denial[] = [];
   const domain = await startDomain(envoy, {
     folder,
     policies,
@@ -92,14 +112,14 @@ export async function startAgentDomain(
   };
 }
 
-/** Takes the reason of each denied POST from the lines of the decision log: clients also look for metadata by GET. */
-const sinkOf = (denials: string[]): LineSink => ({
+/** Takes each denied POST from the lines of the decision log: clients also look for metadata by GET. */
+const sinkOf = (denials: Denial[]): LineSink => ({
   writable: true,
   writableLength: 0,
   write: (lines) => {
     for (const line of lines.trimEnd().split('\n')) {
-      const { decision, method, reason } = JSON.parse(line) as Readonly<Record<string, string>>;
-      if (decision === 'deny' && method === 'POST') denials.push(reason ?? '');
+      const { decision, method, reason, task } = JSON.parse(line) as Readonly<Record<string, string | null>>;
+      if (decision === 'deny' && method === 'POST') denials.push({ reason: reason ?? '', task: task ?? null });
     }
   },
 });

@@ -31,7 +31,7 @@ describeWith(both(clientPart('mcp-python-1'), envoyPart()), 'tokens that end wit
     const got = model.follow([read, { ...read, before: outliveToken }, { ...read, before: stopped }, read]);
     end = await ranAgent({ program: 'mcp_1.py', packages: 'mcp-python-1' }, { ...domain.place, modelUrl: model.url });
     handed = got();
-    denials = domain.denials;
+    denials = domain.denials.map(({ reason }) => reason);
   });
   afterAll(async () => {
     await model?.close();
