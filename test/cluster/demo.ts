@@ -58,12 +58,14 @@ export interface AgentPod {
   readonly environment: Readonly<Record<string, string>>;
   /** The Service of the tool servers that it calls. Default that of the Deployment. */
   readonly server?: { readonly namespace: string; readonly name: string };
+  /** Default that of this tree. */
+  readonly image?: string;
 }
 
 /** Starts one. It ends when its program does. */
 export async function startAgent(
   cluster: Cluster,
-  { environment, name, program, server = TOOLS }: AgentPod,
+  { environment, image = IMAGE, name, program, server = TOOLS }: AgentPod,
 ): Promise<void> {
   const connect = `connect=${server.name}.${server.namespace}.svc:${LISTENER},id=${idIn(server.namespace)}`;
   const forward = `tools=https://tools.acme.test,${connect}`;
@@ -81,7 +83,7 @@ export async function startAgent(
         containers: [
           {
             name: 'agent',
-            image: IMAGE,
+            image,
             args: [
               'run',
               '--intent=/agent/intent.yaml',

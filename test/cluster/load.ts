@@ -16,9 +16,17 @@ export interface LoadResult {
 let count = 0;
 
 /** Starts a pod that makes calls at a steady rate until {@link endLoad}, 10 minutes at most, and waits until it does. Returns its name. */
-export async function startLoad(cluster: Cluster, { rate }: { readonly rate: number }): Promise<string> {
+export async function startLoad(
+  cluster: Cluster,
+  { image, rate }: { readonly rate: number; readonly image?: string },
+): Promise<string> {
   const name = `load-${(count += 1)}`;
-  await startAgent(cluster, { name, program: 'load.mjs', environment: { RATE: String(rate), SECONDS: '600' } });
+  await startAgent(cluster, {
+    name,
+    program: 'load.mjs',
+    environment: { RATE: String(rate), SECONDS: '600' },
+    ...(image === undefined ? {} : { image }),
+  });
   await until(async () => (await cluster.tried(['kubectl', '-n', 'agents', 'logs', name])).stdout.includes('calling'), {
     what: 'a load that calls',
   });

@@ -1,11 +1,14 @@
 import { REGISTRY } from '../../.ci/release/signing.ts';
 import type { Cluster } from './cluster.ts';
-import { VERSION } from './release.ts';
+import { IMAGE, VERSION } from './release.ts';
 import type { Release } from './release.ts';
 import { publishVariant } from './variant.ts';
 
 /** The release after that of this tree: one minor version on. */
 export const NEXT = VERSION.replace(/^(\d+)\.(\d+)\.\d+/, (_, major, minor) => `${major}.${Number(minor) + 1}.0`);
+
+/** Its image. */
+export const NEXT_IMAGE = IMAGE.replace(/:[^:]*$/, `:${NEXT}`);
 
 /** The chart with another version, in its files too, packed and pushed. */
 const CHART = `

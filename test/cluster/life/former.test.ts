@@ -5,8 +5,8 @@ import type { Part } from '../../parts.ts';
 import { pageCommands } from '../../pages/page-commands.ts';
 import { longClusterPart } from '../cluster-part.ts';
 import { installByPage, PAGE, permit } from '../installed.ts';
-import { publishNext } from '../minor.ts';
-import { currentRelease, releaseOf } from '../release.ts';
+import { NEXT, NEXT_IMAGE, publishNext } from '../minor.ts';
+import { currentRelease, releaseOf, VERSION } from '../release.ts';
 import { startLife } from './life.ts';
 import type { Life } from './life.ts';
 
@@ -17,7 +17,7 @@ const FORMER = '00ed44e8';
 const [UPGRADE = ''] = pageCommands(PAGE, 'Upgrade, and back');
 /** What a sidecar of that release denies by until it has found its authority again. */
 const NOT_FOUND = {
-  answers: /task\.state-unavailable|token\.keys-unavailable|502 forward|^50[23] /,
+  answers: /^503 (task\.state-unavailable|token\.keys-unavailable|internal)/,
   why: 'sidecars of the former release look for an authority that has moved each 30 s alone',
 };
 
@@ -51,15 +51,20 @@ describeWith(
 
     it('is done by the command of the page: what is lost is lost by sidecars of before, and none by those of after', async () => {
       const authority = await life.event(
-        '`helm upgrade` from the former release, sidecars of before',
+        '`helm upgrade` from the former release, with its sidecars and agents',
         async () => {
           await life.cluster.run(['sh', '-c', UPGRADE], { cwd: life.folder });
           await life.authorityReady();
+          await life.follow(NEXT, VERSION);
         },
         NOT_FOUND,
       );
-      const sidecars = await life.event('tool servers restarted after it', () => life.restartTools(), NOT_FOUND);
-      const after = await life.event('authority deleted after it', async () => {
+      life.agentImage = NEXT_IMAGE;
+      const sidecars = await life.event('tool servers restarted after it', async () => {
+        await life.restartTools();
+        await life.follow(NEXT, NEXT);
+      });
+      const after = await life.event('pod of the authority deleted after it', async () => {
         await life.cluster.kubectl('-n remit delete pod remit-authority-0');
         await life.authorityReady();
       });

@@ -1,12 +1,14 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { until } from '../../until.ts';
 import type { ClusterParts } from '../cluster-parts.ts';
 import { startCluster } from '../cluster.ts';
 import type { Cluster, Ran } from '../cluster.ts';
 import type { ToolsOptions } from '../demo.ts';
 import { prepare } from '../installed.ts';
 import { endLoad, startLoad } from '../load.ts';
+import { IMAGE } from '../release.ts';
 import type { Release } from '../release.ts';
 
 /** Agents, each with connections of its own. */
@@ -48,6 +50,8 @@ export class Life {
   readonly cluster: Cluster;
   /** With the folder of policies. */
   readonly folder: string;
+  /** The image of agents. */
+  agentImage = IMAGE;
   /** How many calls the last event cost. */
   lost = 0;
 
@@ -99,6 +103,20 @@ export class Life {
     return (await this.cluster.kubectl('-n demo get pods -l app=tools -o name')).trim().split('\n');
   }
 
+  /** Waits until sidecars of one version, and no others, follow an authority of one. */
+  async follow(authority: string, sidecars: string): Promise<void> {
+    await until(
+      async () => {
+        const text = await this.cluster.kubectl('-n remit exec remit-authority-0 -- remit fleet --json');
+        const fleet: { readonly version: string; readonly sidecars: readonly { readonly version: string }[] } =
+          JSON.parse(text);
+        const versions = fleet.sidecars.map(({ version }) => version);
+        return fleet.version === authority && versions.length > 1 && versions.every((one) => one === sidecars);
+      },
+      { what: `sidecars ${sidecars} of an authority ${authority}` },
+    );
+  }
+
   /** Changes the template of the tool servers' pods, which makes them anew. */
   async patchTools(template: object): Promise<void> {
     const change = JSON.stringify({ spec: { template } });
@@ -111,8 +129,10 @@ export class Life {
    * machine that is too slow do not count.
    */
   async event(event: string, happens: () => Promise<unknown>, cost?: Cost): Promise<Lost> {
-    const { cluster } = this;
-    const loads = await Promise.all(Array.from({ length: AGENTS }, () => startLoad(cluster, { rate: RATE_OF_EACH })));
+    const { agentImage: image, cluster } = this;
+    const loads = await Promise.all(
+      Array.from({ length: AGENTS }, () => startLoad(cluster, { image, rate: RATE_OF_EACH })),
+    );
     const startedMs = Date.now();
     let results;
     try {
@@ -136,7 +156,10 @@ export class Life {
     this.lost = count;
     const unsaid = Object.entries(lost).filter(([answer]) => cost?.answers.test(answer) !== true);
     if (unsaid.length > 0) {
-      const failures = results.flatMap((result) => result.failures).map(({ answer, atMs }) => `${at(atMs)} ${answer}`);
+      const failures = results
+        .flatMap((result) => result.failures)
+        .filter(({ answer }) => unsaid.some(([one]) => one === answer))
+        .map(({ answer, atMs }) => `${at(atMs)} ${answer}`);
       const events = await cluster.kubectl('get events -A --sort-by=.metadata.creationTimestamp');
       process.stdout.write([`began ${at(startedMs)}`, ...failures, ...events.split('\n').slice(-40), ''].join('\n'));
     }

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { both, describeWith, imagePart } from '../../parts.ts';
 import { pageCommands } from '../../pages/page-commands.ts';
-import { until } from '../../until.ts';
 import { register } from '../addons.ts';
 import { longClusterPart } from '../cluster-part.ts';
 import { startTools, TOOLS } from '../demo.ts';
@@ -41,22 +40,6 @@ describeWith(
       );
       return history.findLast(({ status }) => status === 'deployed')?.revision ?? 0;
     };
-    /** The version of the authority, and those of the sidecars that follow it. */
-    const versions = async (): Promise<readonly string[]> => {
-      const text = await life.cluster.kubectl('-n remit exec remit-authority-0 -- remit fleet --json');
-      const fleet: { readonly version: string; readonly sidecars: readonly { readonly version: string }[] } =
-        JSON.parse(text);
-      return [fleet.version, ...fleet.sidecars.map(({ version }) => version)];
-    };
-    /** Waits until sidecars of one version follow an authority of one. */
-    const follow = (authority: string, sidecars: string): Promise<true> =>
-      until(
-        async () => {
-          const [first, ...others] = await versions();
-          return first === authority && others.length > 1 && others.every((one) => one === sidecars);
-        },
-        { what: `sidecars ${sidecars} of an authority ${authority}` },
-      );
 
     it('loses no call when the image of an upgrade cannot be pulled: the check before it fails', async () => {
       let ran;
@@ -74,13 +57,13 @@ describeWith(
       const authority = await life.event('`helm upgrade` by one minor version', async () => {
         await life.cluster.run(['sh', '-c', UPGRADE], { cwd: life.folder });
         await life.authorityReady();
-        await follow(NEXT, VERSION);
+        await life.follow(NEXT, VERSION);
       });
       const sidecars = await life.event(
         'tool servers restarted after it, with sidecars of the new version',
         async () => {
           await life.restartTools();
-          await follow(NEXT, NEXT);
+          await life.follow(NEXT, NEXT);
         },
       );
       expect([authority, sidecars]).toEqual([{}, {}]);
@@ -100,11 +83,11 @@ describeWith(
         const { status, stderr } = await life.helm(`rollback remit ${former} -n remit`);
         expect([status, stderr]).toEqual([0, stderr]);
         await life.authorityReady();
-        await follow(VERSION, NEXT);
+        await life.follow(VERSION, NEXT);
       });
       const sidecars = await life.event('tool servers restarted after it, with sidecars of before', async () => {
         await life.restartTools();
-        await follow(VERSION, VERSION);
+        await life.follow(VERSION, VERSION);
       });
       expect([authority, sidecars]).toEqual([{}, {}]);
     });
