@@ -130,9 +130,12 @@ livenessProbe:
   timeoutSeconds: 5
 {{- end }}
 
-{{/* On OpenShift the security context constraints of a namespace choose user and groups. */}}
+{{/*
+On OpenShift the security context constraints of a namespace choose user and groups. How the group of a volume is changed stays: else the kubelet opens all files to the group at
+each start of a pod, and Remit refuses a state file that others can write.
+*/}}
 {{- define "remit.podSecurityContext" -}}
-{{- .Values.openshift.enabled | ternary (omit .Values.podSecurityContext "runAsUser" "runAsGroup" "fsGroup" "fsGroupChangePolicy") .Values.podSecurityContext | toYaml }}
+{{- .Values.openshift.enabled | ternary (omit .Values.podSecurityContext "runAsUser" "runAsGroup" "fsGroup") .Values.podSecurityContext | toYaml }}
 {{- end }}
 
 {{- define "remit.securityContext" -}}
