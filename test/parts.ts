@@ -47,6 +47,7 @@ import {
   PROMETHEUS_VERSION,
   prometheusFolder,
   prometheusOperatorFolder,
+  prometheusOperatorProgramFolder,
   seaweedfsFolder,
   SPIRE_VERSION,
   spireFolder,
@@ -138,6 +139,14 @@ export const prometheusPart = (): Part<PrometheusBinaries> => ({
   name: `Prometheus ${PROMETHEUS_VERSION}`,
   found: binariesIn(prometheusFolder, { prometheus: 'prometheus', promtool: 'promtool' }),
   enable: 'npm run parts',
+});
+
+/** The Prometheus operator as a part: for tests of minutes. */
+export const prometheusOperatorPart = (): Part<string> => ({
+  name: `the Prometheus operator ${PROMETHEUS_OPERATOR_VERSION}`,
+  found: binariesIn(prometheusOperatorProgramFolder, { operator: 'operator' })?.operator ?? null,
+  enable: 'npm run parts -- cluster',
+  isOptional: process.env['REMIT_PARTS'] !== 'all',
 });
 
 /** The reference implementation of the Compose Specification as a part: it checks a compose file and prints its model. */

@@ -125,6 +125,8 @@ export const kubernetesApiFolder = join(cacheFolder, `kubernetes-api-${KUBERNETE
 export const PROMETHEUS_OPERATOR_VERSION = '0.85.0';
 /** Where the description of its API is, whether it is there or not. */
 export const prometheusOperatorFolder = join(cacheFolder, `prometheus-operator-${PROMETHEUS_OPERATOR_VERSION}`);
+/** Where its program is, whether it is there or not. */
+export const prometheusOperatorProgramFolder = `${prometheusOperatorFolder}-program`;
 
 /** What the image is built on in tests: a Debian without its tools, and one with npm and a shell. */
 export const imageBasesFolder = join(cacheFolder, 'image-bases-1');

@@ -35,6 +35,7 @@ import { kubernetes } from './kubernetes.ts';
 import { installEnvoyGateway, installIstiod } from './meshes.ts';
 import { installPatroni } from './patroni.ts';
 import { installPostgres } from './postgres.ts';
+import { prometheusOperator } from './prometheus-operator.ts';
 
 /**
  * `npm run parts`: installs what the tests run against into the cache folder, and says what takes time; with `REMIT_PARTS=all` also what only
@@ -149,7 +150,7 @@ const results: (string | BinaryProblem)[] = [];
 /** What a cluster runs, part of which is among all others too. */
 async function installClusterWhole(): Promise<void> {
   results.push(await installEnvoy(ENVOY_VERSION, { cacheFolder, progress: say }));
-  for (const part of [spire, etcd, kubernetes, helm]) results.push(await installGoPart(part, say));
+  for (const part of [spire, etcd, kubernetes, helm, prometheusOperator]) results.push(await installGoPart(part, say));
   results.push(await makeImageBases(say), ...(await installCluster(say)));
 }
 
