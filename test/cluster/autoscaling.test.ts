@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
+import { both, describeWith, imagePart, postgresPart } from '../parts.ts';
+import { until } from '../until.ts';
+import { longClusterPart } from './cluster-part.ts';
+import { startCluster } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
+import { DATABASE_HOST, startDatabase } from './database.ts';
+import type { Database } from './database.ts';
+import { pageInstall, prepare } from './installed.ts';
+import { startMetricsApi } from './metrics-api.ts';
+import type { MetricsApi } from './metrics-api.ts';
+
+// The image is built once, and images are pulled.
+jest.setTimeout(900_000);
+
+const PODS = [0, 1, 2].map((at) => `remit-authority-${at}`);
+const VALUES = {
+  autoscaling: { enabled: true, minReplicas: 1, maxReplicas: PODS.length },
+  authority: {
+    database: {
+      type: 'postgres',
+      postgres: {
+        hosts: [DATABASE_HOST],
+        passwordSecret: 'authority-login',
+        caSecret: 'database-ca',
+        durability: 'single',
+        migration: { passwordSecret: 'owner-login' },
+      },
+    },
+  },
+};
+
+const parts = both(both(longClusterPart(), imagePart()), postgresPart());
+
+describeWith(parts, 'autoscaling of authorities (issue 38, point 6)', ([[found], binaries]) => {
+  const folder = mkdtempSync(join(tmpdir(), 'ra-'));
+  let cluster: Cluster;
+  let database: Database;
+  let metrics: MetricsApi;
+  beforeAll(async () => {
+    cluster = await startCluster(found);
+    await prepare(cluster, folder);
+    database = await startDatabase(cluster, binaries);
+    metrics = await startMetricsApi(cluster, { namespace: 'remit', pods: PODS });
+    writeFileSync(join(folder, 'values.yaml'), JSON.stringify(VALUES));
+    const [install = '', label = '', restart = ''] = pageInstall();
+    await cluster.run(['sh', '-c', `${install} -f values.yaml && ${label} && ${restart}`], { cwd: folder });
+    await cluster.kubectl('-n demo rollout status deployment/tools --timeout=170s');
+  });
+  afterAll(async () => {
+    metrics?.close();
+    await database?.close();
+    await cluster?.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  it('adds authorities, one after the other ready, when they take more than they request', async () => {
+    const replicas = () => cluster.kubectl('-n remit get statefulset remit-authority -o jsonpath={.spec.replicas}');
+    expect(await replicas()).toBe('1');
+    // Of 250 m that are requested, of which 70 % are the target.
+    metrics.say('600m');
+    await until(async () => (await replicas()) === String(PODS.length), {
+      what: 'more authorities',
+      withinMs: 300_000,
+    });
+    await cluster.kubectl('-n remit rollout status statefulset/remit-authority --timeout=170s');
+    const active = '{.status.conditions[?(@.type=="ScalingActive")].status}';
+    const words = ['-n', 'remit', 'get', 'hpa', 'remit-authority', '-o', `jsonpath=${active}`];
+    expect(await cluster.run(['kubectl', ...words])).toBe('True');
+  });
+});
