@@ -149,7 +149,7 @@ const INSTEAD: readonly HostilePod[] = [
     change: sidecar({ startupProbe: { exec: { command: ['/usr/bin/node', '-e', 'process.exit(7)'] } } }),
     refused: NOT_OURS,
     shows: null,
-    atKubelet: /Startup probe failed: command/,
+    atKubelet: /^Startup probe failed:/m,
   },
   {
     what: 'the user root',
