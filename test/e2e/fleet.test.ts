@@ -233,7 +233,7 @@ describeWith(envoyPart(), 'two sidecars, over TLS and on a Unix socket, and thei
     expect(there.map(({ spanId, traceId }) => ({ spanId, traceId }))).toContainEqual(first?.usedElsewhere);
     expect(later.filter(({ usedElsewhere }) => usedElsewhere !== undefined)).toEqual([]);
     expect((await refused()).map(({ reuse }) => reuse)).toEqual([
-      ['other-node', 'other-trace', 'other-connection'],
+      ['other-certificate', 'other-node', 'other-trace', 'other-connection'],
       ['other-identity', 'other-node', 'other-trace', 'other-connection'],
     ]);
   });
