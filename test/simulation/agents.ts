@@ -165,9 +165,9 @@ export class Agents {
   /** An operator looks at a task. */
   #look({ taskId }: HeldByAgent, authority: Authority): void {
     const { promise, schedule } = this.#world;
-    const askedMs = schedule.nowMs;
+    const at = { askedMs: schedule.nowMs, bornMs: authority.bornMs, seenMs: authority.seenMs };
     authority.show(taskId, (state) => {
-      if (state !== null) promise.told(taskId, state, { askedMs, bornMs: authority.bornMs });
+      if (state !== null) promise.told(taskId, state, at);
     });
   }
 

@@ -72,6 +72,8 @@ export class Authority {
   readonly #life: number;
   /** When this life began, by the time of the run. */
   readonly bornMs: number;
+  /** When the last beat began that was committed. */
+  seenMs = -Infinity;
   /** Sidecars that said Hello: they are welcome after a beat that began afterwards. */
   #hellos: Greeting[] = [];
   #receipts: Receipt[] = [];
@@ -281,6 +283,7 @@ export class Authority {
   #beat(): void {
     this.#isBeating = true;
     this.#lastBeatMs = this.party.monotonicMs();
+    const begunMs = this.#world.schedule.nowMs;
     const beat = this.#hub?.beatBegins() ?? 0;
     const hellos = this.#hellos.splice(0);
     const mark = { id: this.#id, enforcedSeq: this.#enforcedUpTo(), leaseMs: LEASE_MS };
@@ -296,7 +299,7 @@ export class Authority {
     });
     const committed = (got: Beat | null): void => {
       this.#isBeating = false;
-      if (got !== null) this.#beaten(got, { beat, hellos });
+      if (got !== null) this.#beaten(got, { beat, begunMs, hellos });
       else for (const { writer } of hellos) writer.close();
     };
     if (isRead) this.#database.read(seen, committed);
@@ -312,7 +315,11 @@ export class Authority {
 
   #beaten(
     { beats, head, changes, mark, epoch, isSame, records, strangers }: Beat,
-    { beat, hellos }: { readonly beat: number; readonly hellos: readonly Greeting[] },
+    {
+      beat,
+      begunMs,
+      hellos,
+    }: { readonly beat: number; readonly begunMs: number; readonly hellos: readonly Greeting[] },
   ): void {
     if (this.#epoch === '') this.#epoch = epoch;
     if (epoch !== this.#epoch && isSame) return this.#world.startAgain(this);
@@ -325,6 +332,7 @@ export class Authority {
       return;
     }
     this.#seen = { seq: head, mark, beat: beats };
+    this.seenMs = begunMs;
     const nowMs = this.party.monotonicMs();
     if (this.#hub === null && this.#world.hasLedgers) this.#newLedger().start();
     this.#hub ??= this.#newHub(head);

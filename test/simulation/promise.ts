@@ -122,18 +122,23 @@ export class FleetPromise {
     for (const text of this.#records) if (!kept.has(text)) this.broken(`no ledger has the record ${text}`);
   }
 
-  /** An operator who asked at an instant is told the state of a task by an authority that began at another one. */
+  /**
+   * An operator is told the state of a task by an authority.
+   * @param at.askedMs when the operator asked
+   * @param at.bornMs when the authority began
+   * @param at.seenMs when its last beat began that was committed: it cannot know what another one has acknowledged since
+   */
   told(
     taskId: string,
     state: string,
-    { askedMs, bornMs }: { readonly askedMs: number; readonly bornMs: number },
+    { askedMs, bornMs, seenMs }: { readonly askedMs: number; readonly bornMs: number; readonly seenMs: number },
   ): void {
     // Without a loss an old primary may still be asked. One that began later has not seen what an older copy lacks.
     if (!this.#isLossy) return;
     if (bornMs >= this.#lossyFromMs) return;
     if (UNENDED.has(state) && (this.#ends.get(taskId) ?? Infinity) < askedMs)
       this.broken(`an operator is told \`${state}\` of task \`${taskId}\` after its end was acknowledged`);
-    if (state === 'none' && (this.#declared.get(taskId) ?? Infinity) < askedMs)
+    if (state === 'none' && (this.#declared.get(taskId) ?? Infinity) < Math.min(askedMs, seenMs))
       this.broken(`an operator is told that there is no task \`${taskId}\` although it was acknowledged`);
   }
 
