@@ -165,9 +165,9 @@ export class Agents {
   /** An operator looks at a task. */
   #look({ taskId }: HeldByAgent, authority: Authority): void {
     const { promise, schedule } = this.#world;
-    const at = { askedMs: schedule.nowMs, bornMs: authority.bornMs, seenMs: authority.seenMs };
+    const askedMs = schedule.nowMs;
     authority.show(taskId, (state) => {
-      if (state !== null) promise.told(taskId, state, at);
+      if (state !== null) promise.told(taskId, state, { askedMs, authority });
     });
   }
 

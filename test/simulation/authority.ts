@@ -72,8 +72,8 @@ export class Authority {
   readonly #life: number;
   /** When this life began, by the time of the run. */
   readonly bornMs: number;
-  /** When the last beat began that was committed. */
-  seenMs = -Infinity;
+  /** The beats that were committed: when each began, and when that was known. */
+  readonly #beats: (readonly [begunMs: number, knownMs: number])[] = [];
   /** Sidecars that said Hello: they are welcome after a beat that began afterwards. */
   #hellos: Greeting[] = [];
   #receipts: Receipt[] = [];
@@ -103,6 +103,11 @@ export class Authority {
   /** Why it is not ready, as an operator reads it: the database lacks commits. `null` where it does not say so. */
   get cause(): typeof LOST_COMMITS | null {
     return this.#isHalted ? LOST_COMMITS : null;
+  }
+
+  /** When the last beat began of which it knew at an instant that it was committed. */
+  beatBefore(ms: number): number {
+    return this.#beats.findLast(([, knownMs]) => knownMs < ms)?.[0] ?? -Infinity;
   }
 
   /** Whether it serves, and has processed the feed up to a head. */
@@ -306,7 +311,12 @@ export class Authority {
     const listed = listing(mark, this.#hub !== null);
     const transaction: Transaction<Beat> = {
       locks: listed.locks,
-      run: (rows, nowMs) => ({ ...listed.run(rows, nowMs), result: seen(rows) }),
+      // As the product, which compares a server that it connects to anew before any other call: a beat that an older copy took, and whose answer
+      // is lost, would make it look like the database that was seen.
+      run: (rows, nowMs) => ({
+        ...(this.#isSame(rows) ? listed.run(rows, nowMs) : { writes: [], changes: [] }),
+        result: seen(rows),
+      }),
     };
     this.#database.commit(transaction, (outcome) => {
       if (!isRead) committed(typeof outcome === 'string' ? null : outcome.result);
@@ -332,7 +342,7 @@ export class Authority {
       return;
     }
     this.#seen = { seq: head, mark, beat: beats };
-    this.seenMs = begunMs;
+    this.#beats.push([begunMs, this.#world.schedule.nowMs]);
     const nowMs = this.party.monotonicMs();
     if (this.#hub === null && this.#world.hasLedgers) this.#newLedger().start();
     this.#hub ??= this.#newHub(head);

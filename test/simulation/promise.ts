@@ -22,6 +22,14 @@ const UNENDED: ReadonlySet<string> = new Set(['active', 'suspended', 'none']);
 /** Most calls of a task. */
 export const MAX_CALLS = 4;
 
+/** An authority, as far as it can notice a loss. */
+interface Witness {
+  /** When it began. */
+  readonly bornMs: number;
+  /** When its last beat began of which it knew at an instant that it was committed. */
+  readonly beatBefore: (ms: number) => number;
+}
+
 /** What is promised, checked with each use that is allowed. It knows what was acknowledged, and nothing of how the fleet works. */
 export class FleetPromise {
   readonly #schedule: Schedule;
@@ -122,23 +130,20 @@ export class FleetPromise {
     for (const text of this.#records) if (!kept.has(text)) this.broken(`no ledger has the record ${text}`);
   }
 
-  /**
-   * An operator is told the state of a task by an authority.
-   * @param at.askedMs when the operator asked
-   * @param at.bornMs when the authority began
-   * @param at.seenMs when its last beat began that was committed: it cannot know what another one has acknowledged since
-   */
+  /** An operator who asked at an instant is told the state of a task by an authority. */
   told(
     taskId: string,
     state: string,
-    { askedMs, bornMs, seenMs }: { readonly askedMs: number; readonly bornMs: number; readonly seenMs: number },
+    { askedMs, authority }: { readonly askedMs: number; readonly authority: Witness },
   ): void {
     // Without a loss an old primary may still be asked. One that began later has not seen what an older copy lacks.
     if (!this.#isLossy) return;
-    if (bornMs >= this.#lossyFromMs) return;
+    if (authority.bornMs >= this.#lossyFromMs) return;
     if (UNENDED.has(state) && (this.#ends.get(taskId) ?? Infinity) < askedMs)
       this.broken(`an operator is told \`${state}\` of task \`${taskId}\` after its end was acknowledged`);
-    if (state === 'none' && (this.#declared.get(taskId) ?? Infinity) < Math.min(askedMs, seenMs))
+    // A new task is no change of the feed: a copy that lacks nothing but tasks since the last beat looks like the database to this authority.
+    const knownMs = authority.beatBefore(this.#lossyFromMs);
+    if (state === 'none' && (this.#declared.get(taskId) ?? Infinity) < Math.min(askedMs, knownMs))
       this.broken(`an operator is told that there is no task \`${taskId}\` although it was acknowledged`);
   }
 
