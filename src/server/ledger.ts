@@ -10,7 +10,7 @@ import type { StoredRecord } from '../ledger/timeline.ts';
 import type { LoadingLogThread } from '../ledger/log/log-thread.ts';
 import { recordsOfTask } from '../state/task-records.ts';
 import type { OutboxReader, SharedOutbox } from '../state/outbox-relay.ts';
-import { lostCommits } from '../state/postgres/feed-lineage.ts';
+import { lostCommits } from '../state/lost-commits.ts';
 import { OutboxRelay } from '../state/outbox-relay.ts';
 import { isStoreFailure } from '../sqlite/store-failure.ts';
 import type { StoreFailure } from '../sqlite/store-failure.ts';

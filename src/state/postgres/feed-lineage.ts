@@ -1,5 +1,5 @@
-import { storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { lostCommits } from '../lost-commits.ts';
 import type { Statement } from './flight.ts';
 
 /** One change of the feed: its number, and the mark that no other change has. */
@@ -47,11 +47,3 @@ export class FeedLineage {
       : null;
   }
 }
-
-/** That a database lacks something that was seen in it before. @param lacks such as `change 7 that a sidecar has applied` */
-export const lostCommits = (lacks: string): StoreFailure =>
-  storeFailure(
-    'broken',
-    `the database lacks ${lacks}: a standby without it was promoted, or a backup was restored; ` +
-      'bring back the database that has it, or end all open tasks with `remit restore --state URL`',
-  );

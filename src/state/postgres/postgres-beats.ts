@@ -1,11 +1,12 @@
 import type { PoolClient } from 'pg';
 import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
 import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { lostCommits } from '../lost-commits.ts';
 import { numberOrNull } from '../task-row.ts';
 import type { Database } from './database.ts';
 import { HEAD_COLUMNS, headFrom } from './feed-head.ts';
 import type { FeedHead } from './feed-head.ts';
-import { FeedLineage, lostCommits } from './feed-lineage.ts';
+import { FeedLineage } from './feed-lineage.ts';
 import { BEGIN, commit, flight } from './flight.ts';
 import type { Statement } from './flight.ts';
 

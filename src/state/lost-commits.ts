@@ -1,0 +1,10 @@
+import { storeFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../sqlite/store-failure.ts';
+
+/** That a database lacks something that was seen in it before. @param lacks such as `change 7 that a sidecar has applied` */
+export const lostCommits = (lacks: string): StoreFailure =>
+  storeFailure(
+    'broken',
+    `the database lacks ${lacks}: a standby without it was promoted, or a backup was restored; ` +
+      'bring back the database that has it, or end all open tasks with `remit restore --state URL`',
+  );
