@@ -40,10 +40,12 @@ const read = (file: string): string => readFileSync(join(chartFolder, file), 'ut
 /** Texts that the schema of the values lets pass, each at every place where it does. */
 function acceptedHostility(): readonly Values[] {
   const isValid = new Ajv({ strict: false, logger: false }).compile(JSON.parse(read('values.schema.json')));
-  return placesIn(parse(read('values.yaml'))).flatMap((path, n) =>
+  const defaults = parse(read('values.yaml')) as Values;
+  return placesIn(defaults).flatMap((path, n) =>
     [hostile(n), [hostile(n)], { evil_: hostile(n) }]
       .map((value) => only(path, value))
-      .filter((values) => isValid(values)),
+      // As Helm, which judges the values that are given over the defaults.
+      .filter((values) => isValid(merged(defaults, values))),
   );
 }
 

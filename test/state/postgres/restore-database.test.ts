@@ -93,7 +93,7 @@ describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
     const older = 'UPDATE remit.feed_head SET epoch = $1, restored_ms = NULL, lost = NULL';
     await places.sql(url, older, [epoch]);
     expect(await next.feed.beat()).toMatchObject({ code: 'broken', detail: expect.stringContaining('the life of it') });
-    expect(await open(url)).toMatchObject({ code: 'unusable', detail: expect.stringContaining('the life of it') });
+    expect(await open(url)).toMatchObject({ code: 'lost', detail: expect.stringContaining('the life of it') });
     await next.close();
     // A sidecar proves the same to an authority that has not seen it.
     await places.sql(url, older, [epoch]);
@@ -114,7 +114,7 @@ describeWith(postgresPart(), 'restoreDatabase', (binaries) => {
     await other.query('ROLLBACK');
     await other.end();
     const unfinished = expect.stringContaining('a restore was not finished');
-    expect(await open(url)).toMatchObject({ code: 'unusable', detail: unfinished });
+    expect(await open(url)).toMatchObject({ code: 'lost', detail: unfinished });
     expect(await former.feed.beat()).toMatchObject({ code: 'broken', detail: unfinished });
     expect(await former.authority.insertTask(taskNumber(6), tokenNumber(6), [])).toMatchObject({ code: 'broken' });
     await former.close();
