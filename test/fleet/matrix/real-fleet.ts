@@ -235,6 +235,8 @@ export class RealFleet {
           () => {
             // As a service manager does. On a loaded machine a host of the database may not answer within a second.
             if (running.err().includes('no primary among')) return false;
+            // While it was down, another program was given its port for a moment.
+            if (running.err().includes('EADDRINUSE')) return false;
             throw new Error(`${party} did not start: ${running.err()}`);
           },
         );
