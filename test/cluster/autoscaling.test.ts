@@ -7,7 +7,7 @@ import { until } from '../until.ts';
 import { longClusterPart } from './cluster-part.ts';
 import { startCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
-import { DATABASE_HOST, startDatabase } from './database.ts';
+import { DATABASE_VALUES, startDatabase } from './database.ts';
 import type { Database } from './database.ts';
 import { pageInstall, prepare } from './installed.ts';
 import { startMetricsApi } from './metrics-api.ts';
@@ -19,18 +19,7 @@ jest.setTimeout(900_000);
 const PODS = [0, 1, 2].map((at) => `remit-authority-${at}`);
 const VALUES = {
   autoscaling: { enabled: true, minReplicas: 1, maxReplicas: PODS.length },
-  authority: {
-    database: {
-      type: 'postgres',
-      postgres: {
-        hosts: [DATABASE_HOST],
-        passwordSecret: 'authority-login',
-        caSecret: 'database-ca',
-        durability: 'single',
-        migration: { passwordSecret: 'owner-login' },
-      },
-    },
-  },
+  authority: { database: DATABASE_VALUES },
 };
 
 const parts = both(both(longClusterPart(), imagePart()), postgresPart());

@@ -18,7 +18,19 @@ import { NODE_ADDRESS } from './machine/layout.ts';
 const PORT = 5432;
 const NAMESPACE = 'remit';
 /** The name of its Service, which its certificate has. */
-export const DATABASE_HOST = `db.${NAMESPACE}.svc`;
+const DATABASE_HOST = `db.${NAMESPACE}.svc`;
+
+/** `authority.database` of the chart's values for it. */
+export const DATABASE_VALUES = {
+  type: 'postgres',
+  postgres: {
+    hosts: [DATABASE_HOST],
+    passwordSecret: 'authority-login',
+    caSecret: 'database-ca',
+    durability: 'single',
+    migration: { passwordSecret: 'owner-login' },
+  },
+};
 const LOGIN = `
 local all ${SUPERUSER} trust
 hostssl all all 0.0.0.0/0 scram-sha-256

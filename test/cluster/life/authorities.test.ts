@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { both, describeWith, faketimePart, imagePart, postgresPart } from '../../parts.ts';
 import { longClusterPart } from '../cluster-part.ts';
-import { DATABASE_HOST, startDatabase } from '../database.ts';
+import { DATABASE_VALUES, startDatabase } from '../database.ts';
 import type { Database } from '../database.ts';
 import { installByPage, permit } from '../installed.ts';
 import { VOLUMES } from '../machine/layout.ts';
@@ -31,18 +31,7 @@ const OFF_MS = 20_000;
 const VALUES = {
   replicaCount: 3,
   identity: { trustDomain: 'acme.test' },
-  authority: {
-    database: {
-      type: 'postgres',
-      postgres: {
-        hosts: [DATABASE_HOST],
-        passwordSecret: 'authority-login',
-        caSecret: 'database-ca',
-        durability: 'single',
-        migration: { passwordSecret: 'owner-login' },
-      },
-    },
-  },
+  authority: { database: DATABASE_VALUES },
   sidecar: { namespaces: ['demo'], audiences: ['https://tools.acme.test'] },
 };
 
