@@ -1,7 +1,11 @@
 import { REQUIRED_BINDINGS, coreRule, policyDocuments } from './policy-documents.ts';
 import type { Fragment } from './fragment.ts';
 
-/** Annotations and labels of Istio that take no call past its sidecar, and what begins those of which none does. */
+/**
+ * Annotations and labels of Istio that take no call past its sidecar, and what begins those of which none does. Not among them: volumes of a pod in
+ * the sidecar (`userVolumeMount`), which could lie over its bootstrap, and `proxy.istio.io/overrides`, which the injector sets where a pod brings
+ * a container of Istio of its own.
+ */
 const HARMLESS = [
   'traffic.sidecar.istio.io/excludeOutboundIPRanges',
   'traffic.sidecar.istio.io/excludeOutboundPorts',
@@ -14,11 +18,8 @@ const HARMLESS = [
   'sidecar.istio.io/nativeSidecar',
   'sidecar.istio.io/rewriteAppHTTPProbers',
   'sidecar.istio.io/status',
-  'sidecar.istio.io/userVolume',
-  'sidecar.istio.io/userVolumeMount',
   'istio.io/rev',
   'prometheus.istio.io/merge-metrics',
-  'proxy.istio.io/overrides',
   'security.istio.io/tlsMode',
   'status.sidecar.istio.io/port',
 ] as const;
