@@ -103,7 +103,6 @@ export const serve: Command = {
       onFatal: fatal.resolve,
       guard,
       live: () => live.now,
-      runtimeVersion: io.runtimeVersion,
       stop: stop.signal,
       rehearse: () => rehearsed(read.value, { io, guard }),
     });

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { compileFunction } from 'node:vm';
 import type * as CedarModule from '@cedar-policy/cedar-wasm/nodejs';
 
@@ -98,17 +98,6 @@ export const warmUp: readonly ((cedar: Cedar) => void)[] = [
 
 const isCedar = (exports: Partial<Cedar>): exports is Cedar =>
   typeof exports.statefulIsAuthorized === 'function' && typeof exports.validate === 'function';
-
-/** The version of the engine's package; `null` where its manifest cannot be read. */
-export function cedarVersion(): string | null {
-  try {
-    const engine = createRequire(import.meta.url).resolve('@cedar-policy/cedar-wasm/nodejs');
-    const { version } = JSON.parse(readFileSync(join(dirname(engine), 'package.json'), 'utf8')) as { version: unknown };
-    return typeof version === 'string' ? version : null;
-  } catch {
-    return null;
-  }
-}
 
 /** Whether an exception makes the instance unusable: anything but the plain `Error` of a refused input. */
 export const isTrap = (thrown: unknown): boolean => nameOfThrown(thrown) !== 'Error';

@@ -3,7 +3,7 @@ import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { messageOfFault } from '../runtime/repeatedly.ts';
-import type { LateProof, PolicySet } from './loading/load.ts';
+import type { PolicySet } from './loading/load.ts';
 
 /** Loads the set: complete, or all findings. */
 export type LoadPolicySet = () => Promise<PolicySet | { readonly findings: readonly Finding[] }>;
@@ -19,24 +19,18 @@ export interface PolicyAge {
  * The policy set in force. A reload with findings keeps the last good set. Questions are denied with `policy.unavailable`
  * before the first good set, `policy.expired` after its expiry, and `policy.stale` where its source has not confirmed it for
  * `maxAgeMs`. Reloads run one at a time; a set is swapped atomically between two questions, and an equal set is not swapped.
- * A set whose late proof finds anything is withdrawn: questions are denied with `policy.unavailable` until the next good set.
  */
 export class PolicyInForce {
   readonly #load: LoadPolicySet;
   readonly #age: PolicyAge;
-  readonly #onLateProof: (set: PolicySet, end: LateProof) => void;
-  /** Why there is no set. */
-  #missing = 'no policy set is loaded';
   #set: PolicySet | null = null;
   #generation = 0;
   #confirmedAtMs = 0;
   #loading: Promise<readonly Finding[]> = Promise.resolve([]);
 
-  /** @param onLateProof called once the late proof of the set in force has ended, after a set with findings was withdrawn */
-  constructor(load: LoadPolicySet, age: PolicyAge, onLateProof: (set: PolicySet, end: LateProof) => void = () => {}) {
+  constructor(load: LoadPolicySet, age: PolicyAge) {
     this.#load = load;
     this.#age = age;
-    this.#onLateProof = onLateProof;
   }
 
   /** Number of swaps: 0 before the first set. */
@@ -52,7 +46,7 @@ export class PolicyInForce {
   /** The set in force now, or a denial. */
   get(): PolicySet | Deny {
     const set = this.#set;
-    if (set === null) return deny('policy.unavailable', this.#missing);
+    if (set === null) return deny('policy.unavailable', 'no policy set is loaded');
     if (set.expiresAtMs !== null && this.#age.ports.nowMs() >= set.expiresAtMs) {
       return deny('policy.expired', `the policy set expired at ${new Date(set.expiresAtMs).toISOString()}`);
     }
@@ -87,19 +81,7 @@ export class PolicyInForce {
     if (loaded.hash === this.#set?.hash && loaded.expiresAtMs === this.#set.expiresAtMs) return [];
     this.#generation += 1;
     this.#set = { ...loaded, generation: this.#generation };
-    void loaded.lateProof?.then((end) => this.#proved(loaded.lateProof, end));
     return [];
-  }
-
-  #proved(proof: PolicySet['lateProof'], end: LateProof): void {
-    const set = this.#set;
-    // Another set has replaced it.
-    if (set === null || set.lateProof !== proof) return;
-    if ('findings' in end) {
-      this.#set = null;
-      this.#missing = 'the policy set was withdrawn, since its proof failed';
-    } else this.#set = { ...set, ...end, lateProof: null };
-    this.#onLateProof(set, end);
   }
 }
 

@@ -27,7 +27,6 @@ import { followOwnSvid } from './own-svid.ts';
 import { otelEnvironmentProblems } from './otel-environment.ts';
 import type { Parts } from './parts.ts';
 import { beginFolder, openPolicies } from './policies.ts';
-import { provedNotesIn } from './proved-notes.ts';
 import { StateHealth } from './state-health.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
@@ -56,8 +55,7 @@ export async function openParts(
   const metrics = newMetrics();
   const faults = new Faults(log);
   const keyFiles = new KeyFiles({ guard, faults, log });
-  const notes = provedNotesIn(config.ledger.folder, options.runtimeVersion);
-  const ofFolder = beginFolder(config.policies, guard, notes.policies);
+  const ofFolder = beginFolder(config.policies, guard);
   // The thread loads its program meanwhile.
   const logThread = LogThread.start();
   closers.push(() => logThread.end());
@@ -204,7 +202,6 @@ export async function openParts(
     ledger: opened.writer,
     closers,
     ofFolder,
-    notes,
     waits,
     fromAuthority: sidecar && ((etag) => sidecar.bundle.fetch(etag)),
   });

@@ -16,9 +16,7 @@ import { PolicyInForce } from '../policy/policy-in-force.ts';
 import { folderFeed, loadedAhead } from '../policy/loading/feed.ts';
 import type { PolicyFeed } from '../policy/loading/feed.ts';
 import { followPolicies } from '../policy/loading/follow.ts';
-import type { LateProof, PolicySet } from '../policy/loading/load.ts';
-import { policySetsToServe } from '../policy/loading/load.ts';
-import type { ProvedNote } from '../policy/loading/proved-note.ts';
+import type { PolicySet } from '../policy/loading/load.ts';
 import { systemDisk } from '../policy/loading/source.ts';
 import { unlessEmptied } from '../policy/loading/unless-emptied.ts';
 import type { Ports } from '../runtime/ports.ts';
@@ -35,8 +33,6 @@ import type { KeptText } from '../ledger/log/kept-policies.ts';
 import type { Closers } from './closers.ts';
 import type { KeyFiles } from './key-files.ts';
 import { countedLoad } from './measures.ts';
-import { notedLoad, tellWithdrawn } from './proved-notes.ts';
-import type { ProvedNotes } from './proved-notes.ts';
 import { recordedLoad } from './recorded-load.ts';
 import type { PolicyLoads } from './parts.ts';
 import { isStartProblem } from './start-problem.ts';
@@ -58,8 +54,6 @@ interface Opening {
   readonly fromAuthority: FetchBundle | null;
   /** The policies of the folder, from `beginFolder`; `null` where they come as bundles. */
   readonly ofFolder: PolicyFeed | null;
-  /** What earlier processes proved. */
-  readonly notes: ProvedNotes;
   /** For a bundle, which whoever publishes it can mend without a change here. */
   readonly waits: Waits;
 }
@@ -74,11 +68,8 @@ export interface OpenPolicies {
 }
 
 /** Begins to load the policies of a folder, while other parts are opened; `null` where they come as bundles. */
-export const beginFolder = (
-  { bundle, folder }: Config['policies'],
-  guard: PathGuard,
-  note: ProvedNote | null,
-): PolicyFeed | null => (bundle === null ? loadedAhead(folderFeed(folder, guard, note)) : null);
+export const beginFolder = ({ bundle, folder }: Config['policies'], guard: PathGuard): PolicyFeed | null =>
+  bundle === null ? loadedAhead(folderFeed(folder, guard)) : null;
 
 /** Loads the policies of a configuration and follows their source from then on. */
 export async function openPolicies(
@@ -88,10 +79,10 @@ export async function openPolicies(
     ledger: { folder: ledgerFolder },
     extAuthz: { binding },
   }: Pick<Config, 'policies' | 'state' | 'ledger' | 'extAuthz'>,
-  { ports, metrics, log, faults, keyFiles, ledger, guard, closers, fromAuthority, ofFolder, notes, waits }: Opening,
+  { ports, metrics, log, faults, keyFiles, ledger, guard, closers, fromAuthority, ofFolder, waits }: Opening,
 ): Promise<OpenPolicies | StartProblem> {
   const keptIn = `${state.kind === 'sqlite' ? state.path : ledgerFolder}.policies`;
-  const feed = ofFolder ?? (await feedOf(config, keptIn, { ports, guard, keyFiles, fromAuthority, notes }));
+  const feed = ofFolder ?? (await feedOf(config, keptIn, { ports, guard, keyFiles, fromAuthority }));
   if (isProblem(feed)) return feed;
   const maxAgeMs = config.maxAgeSeconds === null ? null : config.maxAgeSeconds * 1000;
   let isFirst = true;
@@ -108,28 +99,14 @@ export async function openPolicies(
     return !isDeny(set) && set.ready;
   };
   const filled = unlessEmptied(feed.load, { source: config.bundle?.from ?? config.folder, isReady });
-  const recorded = recordedLoad(countedLoad(filled, { metrics, ports }), {
+  const load = recordedLoad(countedLoad(filled, { metrics, ports }), {
     ledger,
     ports,
     by: accountName(),
     keepText,
     forgetTexts: (hashes) => forgetPolicies(ledgerFolder, hashes),
   });
-  const onLateProof = (set: PolicySet, end: LateProof): void => {
-    if ('findings' in end) {
-      metrics.policyLoadFailures.of({}).inc();
-      metrics.policyInfo.clear();
-      const tell = (line: string): void => log(`policies: ${line}`, 'policies-refused');
-      const told = tellWithdrawn(set, end, { note: notes.policies, tell, effect: 'everything is denied' });
-      void told.then(async () => onLoaded(await policies.reload()));
-      return;
-    }
-    log(`policies: set ${set.hash}, proved by an earlier start, is proved again`);
-    // Otherwise they are told with the set.
-    if (logged === policies.generation) logWarnings(end, log);
-  };
-  const load = notedLoad(recorded, { note: notes.policies, log });
-  const policies: PolicyInForce = new PolicyInForce(load, { ports, maxAgeMs }, onLateProof);
+  const policies: PolicyInForce = new PolicyInForce(load, { ports, maxAgeMs });
   let logged = 0;
   let looked = await feed.look();
   let isKept = false;
@@ -156,7 +133,7 @@ export async function openPolicies(
   const candidate =
     config.candidate === null
       ? null
-      : await openCandidate(config, config.candidate, { ports, metrics, log, faults, guard, notes });
+      : await openCandidate(config, config.candidate, { ports, metrics, log, faults, guard });
   closers.push(() => candidate?.close());
   const trial = new Trial({
     binding,
@@ -190,15 +167,9 @@ export async function openPolicies(
 async function feedOf(
   config: Config['policies'],
   keptIn: string,
-  {
-    ports,
-    guard,
-    keyFiles,
-    fromAuthority,
-    notes,
-  }: Pick<Opening, 'ports' | 'guard' | 'keyFiles' | 'fromAuthority' | 'notes'>,
+  { ports, guard, keyFiles, fromAuthority }: Pick<Opening, 'ports' | 'guard' | 'keyFiles' | 'fromAuthority'>,
 ): Promise<PolicyFeed | Problem> {
-  if (config.bundle === null) return folderFeed(config.folder, guard, notes.policies);
+  if (config.bundle === null) return folderFeed(config.folder, guard);
   const { from, name, signatures, keys: keysFile, ca } = config.bundle;
   const keys = await followedFile(keysFile, { keyFiles, what: 'keys of the policy bundle', read: bundleKeysFrom });
   if (isProblem(keys)) return keys;
@@ -208,9 +179,8 @@ async function feedOf(
   const overHttps: FetchBundle = (etag) => httpsBundle(from, anchors?.() ?? null)(etag);
   const inFile = from.startsWith('https://') ? overHttps : bundleInFile(from, systemDisk);
   const fetch = from === FROM_AUTHORITY && fromAuthority !== null ? fromAuthority : inFile;
-  const load = policySetsToServe(notes.policies);
   const trust = (): BundleTrust => ({ keys: keys(), name, signatures });
-  const feed = new BundleFeed({ label: from, fetch, trust, keptIn, ports, load });
+  const feed = new BundleFeed({ label: from, fetch, trust, keptIn, ports });
   await feed.restore();
   return feed;
 }
@@ -254,23 +224,11 @@ const pemFrom = (text: string): string | Problem =>
 async function openCandidate(
   { lookSeconds }: Config['policies'],
   folder: string,
-  {
-    ports,
-    metrics,
-    log,
-    faults,
-    guard,
-    notes: { candidate: note },
-  }: Pick<Opening, 'ports' | 'metrics' | 'log' | 'faults' | 'guard' | 'notes'>,
+  { ports, metrics, log, faults, guard }: Pick<Opening, 'ports' | 'metrics' | 'log' | 'faults' | 'guard'>,
 ): Promise<{ readonly get: () => PolicySet | null; readonly close: () => void }> {
-  const feed = folderFeed(folder, guard, note);
+  const feed = folderFeed(folder, guard);
   const tell = (line: string): void => log(`candidate: ${line}`, 'candidate-refused');
-  const onLateProof = (set: PolicySet, end: LateProof): void => {
-    if (!('findings' in end)) return;
-    const told = tellWithdrawn(set, end, { note, tell, effect: 'is not evaluated any more' });
-    void told.then(async () => onLoaded(await policies.reload()));
-  };
-  const policies = new PolicyInForce(notedLoad(feed.load, { note, log }), { ports, maxAgeMs: null }, onLateProof);
+  const policies = new PolicyInForce(feed.load, { ports, maxAgeMs: null });
   const looked = await feed.look();
   const onLoaded = (findings: readonly Finding[]): void => {
     if (findings.length > 0) metrics.policyCandidateFailures.of({}).inc();
@@ -303,19 +261,10 @@ const findingLine = ({ file, line, column, message, help }: Finding): string =>
 function logSet(policies: PolicyInForce, log: Log): void {
   const set = policies.get();
   if (isDeny(set)) return log(`policies: ${set.detail}`, 'policies-refused');
-  const proof = set.lateProof === null ? '' : ', proved by an earlier start; its proof goes on';
-  log(
-    `policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}${proof}`,
-    'policies-loaded',
-    {
-      policies: set.policyCount,
-      actions: set.catalog.actions.size,
-      set: set.hash,
-    },
-  );
-  logWarnings(set, log);
-}
-
-function logWarnings({ warnings }: Pick<PolicySet, 'warnings'>, log: Log): void {
-  for (const warning of warnings) log(`warning: ${findingLine(warning)}`, 'policies-warning');
+  log(`policies: ${set.policyCount}, actions: ${set.catalog.actions.size}, set ${set.hash}`, 'policies-loaded', {
+    policies: set.policyCount,
+    actions: set.catalog.actions.size,
+    set: set.hash,
+  });
+  for (const warning of set.warnings) log(`warning: ${findingLine(warning)}`, 'policies-warning');
 }

@@ -19,11 +19,6 @@ export interface RemitOptions {
   /** The live configuration, where it can change. Default: that of the start. */
   readonly live?: () => LiveSettings;
   /**
-   * The version of Node.js. With it, the first policy set is used before its proof has ended if a note says that the same program proved it
-   * before. Default: none, so that each set is proved before it is used.
-   */
-  readonly runtimeVersion?: string;
-  /**
    * Ends a start that waits for an SVID, a database or a bundle of policies. Default: none, so that a start waits a few seconds at most, and
    * what is missing is its problem.
    */

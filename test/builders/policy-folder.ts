@@ -33,7 +33,7 @@ export const folderWith = (
 });
 
 /** Proves on this thread: quicker, and enough where nothing can trap. */
-export const compileHere: Compile = async (input) => prove(input, freshCedar());
+export const compileHere: Compile = async (input, onRead) => prove(input, freshCedar(), onRead);
 
 /** The set of a folder that must load. */
 export async function mustLoad(source: PolicySource, compile: Compile = compileHere): Promise<PolicySet> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { PolicyInForce } from '../../src/policy/policy-in-force.ts';
-import type { LateProof, PolicySet } from '../../src/policy/loading/load.ts';
+import type { PolicySet } from '../../src/policy/loading/load.ts';
 
 const set = (hash: string, expiresAtMs: number | null = null, generation = 0) =>
   ({ hash, expiresAtMs, generation }) as PolicySet;
@@ -15,24 +15,6 @@ function following(loads: readonly (PolicySet | null)[], maxAgeMs: number | null
     maxAgeMs,
   });
   return { policies, clock };
-}
-
-/** A set whose proof ends when the test says so. */
-function late(hash: string) {
-  const { promise, resolve } = Promise.withResolvers<LateProof>();
-  return { set: { ...set(hash), lateProof: promise } as PolicySet, end: resolve };
-}
-
-/** Policies that load one of these after the other, and the ends of proofs that were told. */
-function withLate(loads: readonly PolicySet[]) {
-  const left = [...loads];
-  const ends: [string, LateProof][] = [];
-  const policies = new PolicyInForce(
-    async () => left.shift() ?? { findings: [finding] },
-    { ports: { nowMs: () => 0, monotonicMs: () => 0 }, maxAgeMs: null },
-    ({ hash }, end) => ends.push([hash, end]),
-  );
-  return { policies, ends };
 }
 
 describe('PolicyInForce', () => {
@@ -102,49 +84,6 @@ describe('PolicyInForce', () => {
     });
     policies.confirm();
     expect([policies.get(), policies.unconfirmedMs]).toEqual([set('a', null, 1), 0]);
-  });
-
-  describe('where a set is used before its proof has ended', () => {
-    it('withdraws it where the proof has findings, until the next good set', async () => {
-      const { set: first, end } = late('a');
-      const { policies, ends } = withLate([first, set('a')]);
-      await policies.reload();
-      expect(policies.get()).toMatchObject({ hash: 'a', generation: 1 });
-      end({ findings: [finding] });
-      await first.lateProof;
-      expect(policies.get()).toMatchObject({
-        reason: 'policy.unavailable',
-        detail: 'the policy set was withdrawn, since its proof failed',
-      });
-      expect([policies.unconfirmedMs, ends]).toEqual([null, [['a', { findings: [finding] }]]]);
-      expect(await policies.reload()).toEqual([]);
-      expect(policies.get()).toEqual(set('a', null, 2));
-    });
-
-    it('adds the warnings where the proof has no findings', async () => {
-      const { set: first, end } = late('a');
-      const { policies, ends } = withLate([first]);
-      await policies.reload();
-      end({ warnings: [finding] });
-      await first.lateProof;
-      expect(policies.get()).toMatchObject({ hash: 'a', generation: 1, warnings: [finding], lateProof: null });
-      expect(ends).toEqual([['a', { warnings: [finding] }]]);
-    });
-
-    it('withdraws no other set that has replaced it, and the same content with another expiry', async () => {
-      const { set: first, end } = late('a');
-      const other = withLate([first, set('b')]);
-      const renewed = withLate([first, { ...first, expiresAtMs: 1 }]);
-      for (const { policies } of [other, renewed]) {
-        await policies.reload();
-        await policies.reload();
-      }
-      end({ findings: [finding] });
-      await first.lateProof;
-      expect([other.policies.get(), other.ends]).toEqual([set('b', null, 2), []]);
-      expect(renewed.policies.get()).toMatchObject({ reason: 'policy.unavailable' });
-      expect(renewed.ends).toHaveLength(1);
-    });
   });
 
   it('runs reloads one at a time', async () => {

@@ -5,9 +5,9 @@ import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import type { PolicyFeed } from '../loading/feed.ts';
 import { policySetsToServe } from '../loading/load.ts';
-import type { PolicySet, SetsToServe } from '../loading/load.ts';
+import type { PolicySet } from '../loading/load.ts';
 import type { Findings } from '../loading/proved-set.ts';
-import type { PolicyDisk } from '../loading/source.ts';
+import type { PolicyDisk, PolicySource } from '../loading/source.ts';
 import { bundleFrom, MAX_BUNDLE_BYTES } from './bundle.ts';
 import type { Bundle, BundleTrust } from './bundle.ts';
 import type { FetchBundle } from './fetch.ts';
@@ -23,7 +23,7 @@ export interface BundleFeedParts {
   readonly keptIn: string;
   readonly ports: Pick<Ports, 'nowMs' | 'randomBytes'>;
   /** Default: `policySetsToServe()`. */
-  readonly load?: SetsToServe;
+  readonly load?: (source: PolicySource) => Promise<PolicySet | Findings>;
 }
 
 /** Reads the bundle from a file, as an address without ETags. */
@@ -69,7 +69,7 @@ export class BundleFeed implements PolicyFeed {
   #isLoaded = false;
   #inForce: BundleInForce | null = null;
   #kept: string | null = null;
-  readonly #setFrom: SetsToServe;
+  readonly #setFrom: NonNullable<BundleFeedParts['load']>;
 
   constructor(parts: BundleFeedParts) {
     this.#parts = parts;
@@ -132,8 +132,8 @@ export class BundleFeed implements PolicyFeed {
     const problem =
       this.#orderProblem(bundle, digest) ?? (this.#isLoaded ? expiryProblem(bundle, ports.nowMs()) : null);
     if (problem !== null) return this.#unfit(problem);
-    // INVARIANT: a bundle is proved before it is kept. The kept one was.
-    const set = await this.#setFrom(bundle.source, { isNoteUsed: this.#last?.digest === digest });
+    // INVARIANT: a bundle is proved before it is kept, and again at each start.
+    const set = await this.#setFrom(bundle.source);
     if ('findings' in set) return set;
     // INVARIANT: a bundle is on disk before it takes effect, so that no crash forgets its serial.
     const unkept = this.#last?.digest === digest ? null : await keep(content, this.#parts);

@@ -53,7 +53,6 @@ function handOver({ policies, templates }: ReadPolicies): void {
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread has no origin
     port1.postMessage(policies.slice(piece * size, (piece + 1) * size));
   say({ read: { policies: port2, pieces, templates } }, port2);
-  if (input.isUsedOnceRead === true) yieldToOthers();
 }
 
 function say(message: ProofMessage, ...handedOver: readonly MessagePort[]): void {

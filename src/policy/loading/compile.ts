@@ -50,9 +50,6 @@ export function compileTimeoutMs(input: ProofInput): number {
   return 60_000 + Math.ceil(characters / 1024) * 10;
 }
 
-/** Multiplies the time-out of a proof that yields to checks from its middle on: see `yieldToOthers` for the share that is left to it. */
-const YIELDING_FACTOR = 10;
-
 /**
  * Proves a policy set in a disposable thread: a policy that traps the engine, or keeps it busy beyond the time-out, ends that
  * thread only.
@@ -61,8 +58,7 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
   return (input, onRead = () => {}) =>
     new Promise((resolve) => {
       const worker = takenThread({ isBesideChecks: input.isBesideChecks === true, isAhead: false });
-      const isUsedOnceRead = input.isUsedOnceRead === true;
-      const limitMs = timeoutMs(input) * (isUsedOnceRead ? YIELDING_FACTOR : 1);
+      const limitMs = timeoutMs(input);
       let reading: Promise<ReadPolicies> = Promise.resolve({ policies: [], templates: [] });
       const settle = (result: SetProof | { readonly problem: string }): void => {
         clearTimeout(timer);
@@ -76,9 +72,6 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
         if ('code' in message) return;
         if ('read' in message) {
           reading = received(message.read, onRead);
-          if (!isUsedOnceRead) return;
-          worker.unref();
-          timer.unref();
           return;
         }
         // The thread ends now, perhaps before all of its policies are received.

@@ -3,7 +3,6 @@ import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import type { LoadPolicySet } from '../policy-in-force.ts';
 import { policySetsToServe, policySourceIn } from './load.ts';
-import type { ProvedNote } from './proved-note.ts';
 import { folderStamp, systemDisk } from './source.ts';
 
 /** A source of policies that can be polled for changes. */
@@ -22,10 +21,9 @@ export interface PolicyFeed {
  * The policies of a folder: files, links, or a mounted ConfigMap.
  *
  * @param guard refuses a file or folder, at each load
- * @param note names the set that was proved last
  */
-export function folderFeed(folder: string, guard: PathGuard, note: ProvedNote | null = null): PolicyFeed {
-  const setFrom = policySetsToServe(note);
+export function folderFeed(folder: string, guard: PathGuard): PolicyFeed {
+  const setFrom = policySetsToServe();
   const load = async (): ReturnType<LoadPolicySet> => {
     const source = await policySourceIn(folder, { ...systemDisk, guard });
     return 'findings' in source ? source : setFrom(source);

@@ -11,9 +11,8 @@ import type { Question } from '../question.ts';
 import { compileInWorker, compileToServe } from './compile.ts';
 import type { Compile } from './compile.ts';
 import type { PolicyEntry } from './policy-file.ts';
-import type { ProvedNote } from './proved-note.ts';
-import { prepared, proved, unfit } from './proved-set.ts';
-import type { Findings, ProvedSet, ReadSet } from './proved-set.ts';
+import { provedSetFrom, unfit } from './proved-set.ts';
+import type { Findings, ProvedSet } from './proved-set.ts';
 import { setHashOf } from './set-hash.ts';
 import { folderStamp, readPolicySource, systemDisk } from './source.ts';
 import type { PolicyDisk, PolicySource } from './source.ts';
@@ -41,8 +40,6 @@ export interface PolicySet extends Omit<ProvedSet, 'entities'> {
   } | null;
   /** Expiry, in milliseconds since the Unix epoch; `null` for none. */
   readonly expiresAtMs: number | null;
-  /** The end of a proof that still goes on, of a set that an earlier process proved; `null` where it was proved first. Never rejects. */
-  readonly lateProof: Promise<LateProof> | null;
   /** Whether any policy is enforced. A set that is not ready denies everything. */
   readonly ready: boolean;
   /** Answers a question. `keep` allows the cache, which never changes the answer. Never throws. */
@@ -60,14 +57,9 @@ export interface PolicySet extends Omit<ProvedSet, 'entities'> {
   readonly adviceOf: (policyId: string) => string | null;
 }
 
-/** The end of the proof of a set that is used: its warnings, or the findings because of which it must not be used any more. */
-export type LateProof = Pick<ProvedSet, 'warnings'> | Findings;
-
 /** What a set is made with. */
 export interface SetPorts {
   readonly compile: Compile;
-  /** A set that it names is given as soon as it is read, with its `lateProof`. Default: none. */
-  readonly note?: Pick<ProvedNote, 'names'> | null;
   /** The instance of the engine, for sets of which each replaces the one before. Default: a new one. */
   readonly pool?: SlicePool;
 }
@@ -116,61 +108,33 @@ async function readUnchanged(folder: string, disk: PolicyDisk): ReturnType<typeo
 /** The policy set of a folder's content, or every finding. Checks are answered meanwhile: no turn of the event loop is long. */
 export async function policySetFrom(
   source: PolicySource,
-  { compile, pool, note = null }: SetPorts = { compile: compileInWorker() },
+  { compile, pool }: SetPorts = { compile: compileInWorker() },
 ): Promise<PolicySet | Findings> {
-  const proof = await prepared(source);
-  const isUsedOnceRead = note !== null && proof.given !== null && (await note.names(proof.given.set));
-  const read = Promise.withResolvers<ReadSet | null>();
-  const proving = proved({ ...proof, input: { ...proof.input, isUsedOnceRead } }, compile, read.resolve);
+  const proving = provedSetFrom(source, compile);
   // Another thread proves the policies meanwhile.
   pool?.warm();
-  const early = isUsedOnceRead ? await Promise.race([read.promise, proving.then(() => null)]) : null;
-  const parts = early === null ? await proving : { ...early, warnings: [] };
+  // INVARIANT: no question is put to a set before its proof has ended without findings.
+  const parts = await proving;
   if ('findings' in parts) return parts;
   const index = await SliceIndex.inTurns(enforcedOf(parts).map(({ scope }) => scope));
   pool?.clear();
-  const set = policySetOf(parts, { index, ...(pool && { pool }) });
-  return early === null ? set : { ...set, lateProof: lateProofOf(proving, source) };
+  return policySetOf(parts, { index, ...(pool && { pool }) });
 }
-
-const lateProofOf = (proving: Promise<ProvedSet | Findings>, { folder }: PolicySource): Promise<LateProof> =>
-  proving.then(
-    (end) => ('findings' in end ? end : { warnings: end.warnings }),
-    (error: unknown) => unfit(folder, `the proof failed: ${String(error)}`),
-  );
 
 /**
  * As `policySetFrom`, for a server, where each set replaces the one before: they share an instance of the engine, content that is that of the set
  * made last gives that set, and from the second set on the proof yields to checks.
- *
- * @param note names the set that was proved last; only the first set can be given before its proof has ended
  */
-export function policySetsToServe(note: Pick<ProvedNote, 'names'> | null = null): SetsToServe {
+export function policySetsToServe(): (source: PolicySource) => Promise<PolicySet | Findings> {
   const ports = { compile: compileToServe(), pool: new SlicePool() };
   let last: PolicySet | null = null;
-  let isFirst = true;
-  const settle = async (set: PolicySet): Promise<void> => {
-    const end = await set.lateProof;
-    if (end !== null) last = 'findings' in end ? null : { ...set, ...end, lateProof: null };
-  };
-  return async (source, { isNoteUsed = true } = {}) => {
+  return async (source) => {
     if (last !== null && isSameContent(last.source, source)) return last;
-    // One proof at a time.
-    await last?.lateProof;
-    const made = await policySetFrom(source, { ...ports, note: isFirst && isNoteUsed ? note : null });
-    if ('findings' in made) return made;
-    isFirst = false;
-    last = made;
-    void settle(made);
+    const made = await policySetFrom(source, ports);
+    if (!('findings' in made)) last = made;
     return made;
   };
 }
-
-/** Gives the set of a content. `isNoteUsed` says whether the note of the last proof counts for it; the default is yes. */
-export type SetsToServe = (
-  source: PolicySource,
-  options?: { readonly isNoteUsed?: boolean },
-) => Promise<PolicySet | Findings>;
 
 const isSameContent = (one: PolicySource, other: PolicySource): boolean =>
   setHashOf(one) === setHashOf(other) && one.generated?.text === other.generated?.text;
@@ -207,7 +171,6 @@ export function policySetOf(
     generation: 0,
     bundle: null,
     expiresAtMs: null,
-    lateProof: null,
     ready: enforced.length > 0,
     ask: (question, keep) => engine.ask(question, keep),
     canMatch,

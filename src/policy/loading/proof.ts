@@ -26,8 +26,6 @@ export interface ProofInput {
   readonly isForTool?: boolean;
   /** Whether checks are answered meanwhile, so that the thread of the proof must yield to them. Default: no. */
   readonly isBesideChecks?: boolean;
-  /** Whether the policies are used once they are read: from then on the thread yields to checks and keeps no process alive. Default: no. */
-  readonly isUsedOnceRead?: boolean;
 }
 
 /** A call of the engine that validates the question against the schema. */
@@ -52,7 +50,7 @@ const SCHEMA = 'proof';
  * Proves a policy set: base schema, policies and their ids, strict types, entities. Reports all findings in one run. Must run
  * where a trap of the engine is harmless.
  *
- * @param onRead called if there are no findings so far: before types are checked, or before the schemas are where the policies are used once read
+ * @param onRead called before types are checked, if there are no findings so far
  */
 export function prove(
   input: ProofInput,
@@ -63,15 +61,13 @@ export function prove(
   const read = policiesIn(input.policies, cedar);
   const { policies, templates } = read;
   const ofPolicies = [...read.findings, ...duplicates([...templates, ...policies])];
-  const isUsedOnceRead = input.isUsedOnceRead === true;
-  if (isUsedOnceRead && ofPolicies.length === 0) onRead({ policies, templates });
   const base = problemsOf(cedar.checkParseSchema(input.base.text)).map((error) => cedarFinding(error, schemaFile));
   const findings = [...base, ...ofPolicies];
   if (base.length > 0 || input.schema === null)
     return { policies, templates, findings: inReadingOrder(findings), warnings: [] };
   const misfit = schemaMisfit(input, input.schema, cedar);
   if (misfit !== null) return { policies, templates, findings: inReadingOrder([...findings, misfit]), warnings: [] };
-  if (!isUsedOnceRead && findings.length === 0) onRead({ policies, templates });
+  if (findings.length === 0) onRead({ policies, templates });
   const types = typeProblems(read, { cedar, schema: input.schema });
   const entities = entityProblems(input.entities, { ...input.base, text: input.schema.base }, cedar);
   return {

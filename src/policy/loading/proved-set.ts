@@ -47,18 +47,12 @@ export interface ProvedSet extends ReadSet {
  *
  * @param onRead called once the policies are read, before their types are checked, if there are no findings so far
  */
-export const provedSetFrom = async (
+export async function provedSetFrom(
   source: PolicySource,
   compile: Compile,
   onRead: (set: ReadSet) => void = () => {},
-): Promise<ProvedSet | Findings> => proved(await prepared(source), compile, onRead);
-
-/** As `provedSetFrom`, for what `prepared` gives. */
-export async function proved(
-  { source, input, given, found, schemaProblem }: PreparedProof,
-  compile: Compile,
-  onRead: (set: ReadSet) => void,
 ): Promise<ProvedSet | Findings> {
+  const { input, given, found, schemaProblem } = await prepared(source);
   const proof = await compile(input, (read) => {
     if (given !== null) onRead({ ...given.set, ...read });
   });
@@ -77,7 +71,6 @@ export async function proved(
 
 /** A folder of which everything but the policies is read. */
 interface PreparedProof {
-  readonly source: PolicySource;
   readonly input: ProofInput;
   /** `null` where catalog, schema or entities are invalid. */
   readonly given: { readonly set: Omit<ReadSet, keyof ReadPolicies>; readonly remarks: readonly Finding[] } | null;
@@ -86,7 +79,7 @@ interface PreparedProof {
 }
 
 /** Reads everything but the policies, and prepares the proof. */
-export async function prepared(source: PolicySource): Promise<PreparedProof> {
+async function prepared(source: PolicySource): Promise<PreparedProof> {
   const catalog = await catalogOf(source);
   const files = source.entities.map(entitiesFrom);
   const entities = files.flatMap((file) => file.entities);
@@ -94,13 +87,13 @@ export async function prepared(source: PolicySource): Promise<PreparedProof> {
   const rest = { base: source.schema, policies: source.policies, entities };
   if ('findings' in catalog) {
     const input = { ...rest, schema: null, samples: [] };
-    return { source, input, given: null, found: [...catalog.findings, ...ofEntities], schemaProblem: null };
+    return { input, given: null, found: [...catalog.findings, ...ofEntities], schemaProblem: null };
   }
   const schema = schemaFrom(source.schema.text, catalog);
   const samples = sampleCalls(catalog);
   if ('problem' in schema) {
     const input = { ...rest, schema: null, samples };
-    return { source, input, given: null, found: ofEntities, schemaProblem: schema.problem };
+    return { input, given: null, found: ofEntities, schemaProblem: schema.problem };
   }
   const written = new Map(entities.map(({ entity }) => [entityKey(entity.uid), entity]));
   const set = {
@@ -116,7 +109,7 @@ export async function prepared(source: PolicySource): Promise<PreparedProof> {
     ...staleSchemaFindings(source.generated ?? null, schema),
   ];
   const given = ofEntities.length > 0 ? null : { set, remarks };
-  return { source, input: { ...rest, schema, samples }, given, found: ofEntities, schemaProblem: null };
+  return { input: { ...rest, schema, samples }, given, found: ofEntities, schemaProblem: null };
 }
 
 /** A single finding about a whole file. */

@@ -37,10 +37,9 @@ const bundle = (
 /** A feed of the given bundle, on a given clock; `restarted` returns another with the same disk. */
 async function feedOf(keys = () => signer.keys) {
   const clock = { nowMs: 0 };
-  const answer: { is: FetchedBundle | Problem; etags: (string | null)[]; noteUses: unknown[] } = {
+  const answer: { is: FetchedBundle | Problem; etags: (string | null)[] } = {
     is: { problem: 'is down' },
     etags: [],
-    noteUses: [],
   };
   const feed = new BundleFeed({
     label: 'b.jws',
@@ -51,10 +50,7 @@ async function feedOf(keys = () => signer.keys) {
     trust: () => ({ keys: keys(), name: 'prod', signatures: 1 }),
     keptIn: join(folder, 'kept'),
     ports: { nowMs: () => clock.nowMs, randomBytes: systemPorts.randomBytes },
-    load: (source, { isNoteUsed } = {}) => {
-      answer.noteUses.push(isNoteUsed);
-      return policySetFrom(source, { compile: compileHere });
-    },
+    load: (source) => policySetFrom(source, { compile: compileHere }),
   });
   await feed.restore();
   const publish = async (text: string, etag: string | null = null) => {
@@ -134,14 +130,6 @@ describe('BundleFeed', () => {
     const { feed } = await feedOf();
     expect(await feed.look()).toEqual({ problem: 'the bundle `b.jws` is down' });
     expect(await feed.load()).toMatchObject({ ready: true, expiresAtMs: 1000 });
-  });
-
-  it('uses a note of an earlier proof only for the kept bundle, so that none is kept before it is proved', async () => {
-    const [first, second] = [await bundle(1), await bundle(2)];
-    await (await feedOf()).publish(first);
-    const { publish, answer } = await feedOf();
-    for (const text of [first, second, second]) await publish(text);
-    expect(answer.noteUses).toEqual([true, false, true]);
   });
 
   it('falls back to the kept bundle where the fetched one is refused, once', async () => {

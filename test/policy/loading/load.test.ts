@@ -4,9 +4,8 @@ import { anyScope } from '../../../src/policy/answers/scope.ts';
 import { describe, expect, it } from '@jest/globals';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { cedarStatements } from '../../../src/policy/cedar-text.ts';
-import { engineCode } from '../../../src/policy/cedar.ts';
 import { compileInWorker, startThreadAhead } from '../../../src/policy/loading/compile.ts';
-import { prepared } from '../../../src/policy/loading/proved-set.ts';
+import type { Compile } from '../../../src/policy/loading/compile.ts';
 import { loadPolicies, policySetFrom, policySetsToServe } from '../../../src/policy/loading/load.ts';
 import {
   baseSchema,
@@ -315,20 +314,24 @@ describe('compileInWorker', () => {
     expect(await findingsOf(folderWith(permit), compileInWorker())).toEqual([]);
   });
 
-  it('hears of policies that are used once read long before their proof, also from a thread started ahead', async () => {
-    startThreadAhead();
-    // The code of the engine, its first message.
-    while (engineCode() === null) await nextTurn();
-    const text = Array.from({ length: 1000 }, (_, index) => permit.replace('"p"', `"p${index}"`)).join('');
-    let isProved = false;
-    const read = Promise.withResolvers<unknown>();
-    const { input } = await prepared(folderWith(text));
-    const proving = compileInWorker()({ ...input, isUsedOnceRead: true }, read.resolve);
-    void proving.finally(() => (isProved = true));
+  it('gives no set before its proof has ended, though its policies were read long before', async () => {
+    const held = Promise.withResolvers<void>();
+    const read = Promise.withResolvers<void>();
+    const order: string[] = [];
+    const compile: Compile = async (input, onRead) => {
+      const proof = await compileHere(input, onRead);
+      read.resolve();
+      await held.promise;
+      order.push('proof');
+      return proof;
+    };
+    const given = policySetFrom(folderWith(permit), { compile }).then(() => order.push('set'));
     await read.promise;
-    await nextTurn();
-    expect(isProved).toBe(false);
-    expect(await proving).toMatchObject({ findings: [], policies: { length: 1000 } });
+    for (let turn = 0; turn < 50; turn += 1) await nextTurn();
+    expect(order).toEqual([]);
+    held.resolve();
+    await given;
+    expect(order).toEqual(['proof', 'set']);
   });
 
   it('terminates a thread after the time-out', async () => {

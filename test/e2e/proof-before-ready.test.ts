@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { stringify } from 'yaml';
+import { setHashOf } from '../../src/policy/loading/set-hash.ts';
+import { provedSetFrom } from '../../src/policy/loading/proved-set.ts';
+import { readPolicySource } from '../../src/policy/loading/source.ts';
+import { checkClient } from '../envoy/client.ts';
+import { must } from '../builders/must.ts';
+import { freePorts } from '../free-port.ts';
+import { remit } from './process.ts';
+import type { Running } from './process.ts';
+
+const examples = resolve(import.meta.dirname, '../../cedar-policies');
+const built = resolve(import.meta.dirname, '../../dist/version.txt');
+const installed = resolve(import.meta.dirname, '../../node_modules/@cedar-policy/cedar-wasm/package.json');
+
+/** It parses, and its type is wrong. */
+const OF_NO_TYPE = '@id("wrong") permit (principal, action, resource) when { context.risc == "low" };\n';
+
+/** Policies for every action, whose types take far longer to check than they take to be read. */
+const MANY = Array.from(
+  { length: 200 },
+  (_, n) =>
+    `@id("m${n}") permit (principal, action, resource) when { ${Array.from({ length: 30 }, () => 'context.risk == "low"').join(' || ')} };\n`,
+).join('');
+
+/** A proof without findings of policies that it did not read. */
+const unproved = async () => ({ policies: [], templates: [], findings: [], warnings: [] });
+
+describe('remit serve before the proof of its policies has ended', () => {
+  let folder = '';
+  let port = 0;
+  const running: Running[] = [];
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'remit-proof-'));
+    [port = 0] = await freePorts(1);
+    await cp(examples, join(folder, 'policies'), { recursive: true });
+    const settings = {
+      trustDomains: ['acme.test'],
+      extAuthz: { listen: `unix:${folder}/check.sock` },
+      admin: { listen: `127.0.0.1:${port}` },
+      policies: 'policies',
+      state: 'sqlite:state.db',
+    };
+    await writeFile(join(folder, 'remit.yaml'), stringify(settings));
+  });
+  afterEach(async () => {
+    for (const { child, exit } of running.splice(0)) {
+      child.kill('SIGKILL');
+      await exit;
+    }
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  const serve = (): Running => {
+    const started = remit(['serve', '--config', join(folder, 'remit.yaml')]);
+    running.push(started);
+    return started;
+  };
+
+  /** Asks `/readyz` and for a check again and again until the process has ended or said a text. Returns what was answered. */
+  const answersUntil = async (started: Running, text: string): Promise<ReadonlySet<string>> => {
+    const seen = new Set<string>();
+    const { check, close } = checkClient(`unix:${folder}/check.sock`);
+    while (started.child.exitCode === null && !started.err().includes(text)) {
+      const ready = await fetch(`http://127.0.0.1:${port}/readyz`).then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+      const answered = await check(Buffer.alloc(0), { timeoutMs: 1_000 }).then(
+        () => true,
+        () => false,
+      );
+      // What was answered after the text appeared says nothing.
+      if (started.err().includes(text)) break;
+      if (ready) seen.add('ready');
+      if (answered) seen.add('a check');
+      await setTimeout(20);
+    }
+    close();
+    return seen;
+  };
+
+  /** What an earlier version kept of the set that it had proved last, here of one that nobody has proved. */
+  const writeFormerNote = async (): Promise<void> => {
+    const source = await readPolicySource(join(folder, 'policies'));
+    if (!('catalog' in source)) throw new Error('the policies cannot be read');
+    const set = must(await provedSetFrom(source, unproved));
+    const { default: cedar } = await import(installed, { with: { type: 'json' } });
+    const note = {
+      proved: setHashOf(source),
+      schema: `sha-256:${createHash('sha256').update(set.schema).digest('base64url')}`,
+      remit: (await readFile(built, 'utf8')).trim(),
+      cedar: cedar.version,
+      node: process.versions.node,
+    };
+    await mkdir(join(folder, 'ledger', 'policies'), { recursive: true, mode: 0o700 });
+    await writeFile(join(folder, 'ledger', 'policies', '.proved-policies'), `${JSON.stringify(note)}\n`, {
+      mode: 0o600,
+    });
+  };
+
+  it('is not ready and answers no check, until the log says that the set is loaded', async () => {
+    await writeFile(join(folder, 'policies', 'added.cedar'), MANY);
+    const started = serve();
+    expect([...(await answersUntil(started, 'policies-loaded'))]).toEqual([]);
+    await started.said(' ready ready');
+    expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200);
+  });
+
+  it('trusts no note of an earlier start, and ends with 2 if the proof finds anything', async () => {
+    await writeFile(join(folder, 'policies', 'added.cedar'), `${OF_NO_TYPE}${MANY}`);
+    await writeFormerNote();
+    const started = serve();
+    expect([...(await answersUntil(started, 'added.cedar:1:'))]).toEqual([]);
+    expect(await started.exit).toBe(2);
+    expect(started.err()).toMatch(/added\.cedar:1:\d+: .*risc/);
+  });
+});
