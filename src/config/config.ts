@@ -211,7 +211,7 @@ const contradiction = (
   config: Config,
   issuerFields: IssuerFields | null,
 ): { readonly field: string; readonly message: string } | null => {
-  if (config.extAuthz.identity === 'xfcc' && config.extAuthz.proxyId === null) {
+  if (config.extAuthz.identity === 'xfcc' && config.extAuthz.proxyId.length === 0) {
     return {
       field: 'extAuthz.proxyId',
       message: 'is required with `identity: xfcc`: it names the proxy whose header is trusted',

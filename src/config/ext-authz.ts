@@ -18,8 +18,8 @@ export interface ExtAuthzConfig extends SocketKeys {
   readonly callers: readonly SpiffeId[];
   /** Where the caller's identity comes from. Default `peer`. */
   readonly identity: 'peer' | 'xfcc';
-  /** `xfcc` only: the SPIFFE ID of the proxy that writes the header, which its `By` must equal. */
-  readonly proxyId: SpiffeId | null;
+  /** `xfcc` only: the SPIFFE IDs of the proxies that write the header, one of which its `By` must equal. */
+  readonly proxyId: readonly SpiffeId[];
   /** `xfcc` only: peers that may forward another workload's identity. Default none. */
   readonly forwarders: readonly SpiffeId[];
   /**
@@ -109,7 +109,7 @@ export const extAuthz = section<ExtAuthzConfig>({
   listen: optional(listed(address), [{ kind: 'unix', path: '/run/remit/check.sock' }]),
   callers: optional(listed(spiffeIdText), []),
   identity: optional(oneOf(['peer', 'xfcc']), 'peer'),
-  proxyId: optional(spiffeIdText, null),
+  proxyId: optional(listed(spiffeIdText), []),
   forwarders: optional(listed(spiffeIdText), []),
   certificateFrom: optional(oneOf(['peer', 'metadata']), 'peer'),
   binding: optional(oneOf(['certificate', 'spiffe-id', 'dpop']), 'certificate'),

@@ -54,6 +54,7 @@ const table = {
   'envoy.passed-unchecked': entry('error', 'calls have passed although their check failed'),
   'envoy.checks-failed': entry('error', 'checks have failed'),
   'envoy.status-on-error': entry('warning', 'a failed check looks like a denial'),
+  'envoy.empty-error': entry('info', 'a failed check is answered without a reason'),
   'envoy.long-timeout': entry('warning', 'a check with a long deadline, or none'),
   'envoy.check-retried': entry('warning', 'a check that is repeated'),
   'envoy.asked-twice': entry('warning', 'two filters that ask about one call'),

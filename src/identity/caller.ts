@@ -21,8 +21,8 @@ export interface IdentityRules {
   readonly mode: 'peer' | 'xfcc';
   /** Trust domains a caller may belong to. */
   readonly trustDomains: ReadonlySet<TrustDomain>;
-  /** `xfcc`: the only accepted `By`, the SPIFFE ID of the proxy itself; `null` accepts none. */
-  readonly proxyId: SpiffeId | null;
+  /** `xfcc`: each accepted `By`, the SPIFFE IDs of the proxies themselves; an empty list accepts none. */
+  readonly proxyIds: readonly SpiffeId[];
   /** `xfcc`: peers that may forward the identity of others. */
   readonly forwarders: ReadonlySet<SpiffeId>;
   /** CA certificates, one PEM text each; one of them must have signed the peer's leaf. Empty: Envoy alone verifies the chain. */
@@ -79,7 +79,7 @@ function peerCaller(facts: PeerFacts, rules: IdentityRules, nowMs: number): Call
 function xfccCaller(facts: PeerFacts, rules: IdentityRules, nowMs: number): Caller | Deny {
   const elements = elementsOf(facts.xfcc);
   if (isDeny(elements)) return elements;
-  const element = pinnedElement(elements, rules.proxyId);
+  const element = pinnedElement(elements, rules.proxyIds);
   if (isDeny(element)) return element;
   if (element.uri === null) return deny('identity.missing', 'xfcc has no `URI`');
   const id = acceptedId(element.uri, rules);
@@ -131,16 +131,16 @@ function headerConflict(xfcc: readonly string[], id: SpiffeId, leaf: LeafCertifi
 }
 
 /**
- * The last element, if only the pinned proxy can have written it. Envoy does not escape names, so one certificate can make an
- * element look like two; then the proxy's own `By` also appears before the last element. A path that passes through the pinned
- * proxy twice is refused too.
+ * The last element, if only a pinned proxy can have written it. Envoy does not escape names, so one certificate can make an
+ * element look like two; then the `By` of a pinned proxy also appears before the last element. A path that passes through
+ * pinned proxies twice is refused too.
  */
-function pinnedElement(elements: readonly XfccElement[], proxyId: SpiffeId | null): XfccElement | Deny {
+function pinnedElement(elements: readonly XfccElement[], proxyIds: readonly string[]): XfccElement | Deny {
   const element = elements.at(-1);
-  if (element === undefined || proxyId === null || element.by.length !== 1 || element.by[0] !== proxyId) {
+  if (element === undefined || element.by.length !== 1 || !element.by.some((by) => proxyIds.includes(by))) {
     return deny('identity.invalid', '`By` of xfcc must be the pinned proxy, exactly once');
   }
-  const isAlone = elements.every((other) => other === element || !other.by.includes(proxyId));
+  const isAlone = elements.every((other) => other === element || !other.by.some((by) => proxyIds.includes(by)));
   return isAlone
     ? element
     : deny('identity.invalid', '`By` of xfcc must be the pinned proxy in the last element alone');

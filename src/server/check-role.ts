@@ -262,7 +262,7 @@ function servicesOf(
     identity: {
       mode: extAuthz.identity,
       trustDomains: new Set(config.trustDomains),
-      proxyId: extAuthz.proxyId,
+      proxyIds: extAuthz.proxyId,
       forwarders: new Set(extAuthz.forwarders),
       anchors: [],
       leafFrom: leafCache(MAX_LEAVES_CACHED),

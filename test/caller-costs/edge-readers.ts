@@ -55,7 +55,7 @@ const proxy = mustSpiffeId('spiffe://acme.test/proxy');
 const rules = {
   mode: 'peer',
   trustDomains: new Set([mustTrustDomain('acme.test')]),
-  proxyId: proxy,
+  proxyIds: [proxy],
   forwarders: new Set([proxy]),
   anchors: [],
 } as const;

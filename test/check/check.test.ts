@@ -97,7 +97,7 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
   identity: {
     mode: 'peer',
     trustDomains: new Set([mustTrustDomain('acme.test')]),
-    proxyId: null,
+    proxyIds: [],
     forwarders: new Set(),
     anchors: [],
   },

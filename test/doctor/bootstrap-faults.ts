@@ -67,6 +67,50 @@ function byRds(parts: BrokenBootstrap, change: (table: Yaml) => void): void {
   manager.rds = { route_config_name: 'agents', config_source: fromFile(path) };
 }
 
+const tcpProxy = (cluster: string): object => ({
+  name: 'envoy.filters.network.tcp_proxy',
+  typed_config: { ...typed('extensions.filters.network.tcp_proxy.v3.TcpProxy'), stat_prefix: 'own', cluster },
+});
+
+/** The shipped listener as that of a mesh, in a direction. */
+function withTools({ config, listener }: BrokenBootstrap, direction: string): void {
+  listener.traffic_direction = direction;
+  config.static_resources.clusters.push({
+    name: 'ORIGINAL',
+    type: 'ORIGINAL_DST',
+    lb_policy: 'CLUSTER_PROVIDED',
+    connect_timeout: '1s',
+  });
+}
+
+/** A listener for outgoing calls, as istiod makes them for services and for what is redirected. */
+const outbound = (at: { readonly cluster: string; readonly bind: boolean; readonly virtual?: boolean }): Yaml => ({
+  name: `outgoing-${at.cluster}`,
+  traffic_direction: 'OUTBOUND',
+  address: { socket_address: { address: '0.0.0.0', port_value: at.virtual === true ? 15_001 : 8_081 } },
+  ...(at.bind ? {} : { bind_to_port: false }),
+  ...(at.virtual === true ? { use_original_dst: true } : {}),
+  filter_chains: [{ filters: [tcpProxy(at.cluster)] }],
+});
+
+/** A listener of TCP to the tools, whose connections are asked about. */
+function asksAboutTcp({ config, remit }: BrokenBootstrap, change: object): void {
+  const check = {
+    ...typed('extensions.filters.network.ext_authz.v3.ExtAuthz'),
+    stat_prefix: 'tcp',
+    grpc_service: { envoy_grpc: { cluster_name: remit.name }, timeout: '0.5s' },
+    transport_api_version: 'V3',
+    ...change,
+  };
+  config.static_resources.listeners.push({
+    name: 'tcp',
+    address: { socket_address: { address: '0.0.0.0', port_value: 5_432 } },
+    filter_chains: [
+      { filters: [{ name: 'envoy.filters.network.ext_authz', typed_config: check }, tcpProxy('payments')] },
+    ],
+  });
+}
+
 const openFor = (path: string): void => chmodSync(path, 0o666);
 
 /** Faults of a bootstrap that a running Envoy takes from elsewhere, or that a configuration dump does not show (issue 37, point 17). */
@@ -202,6 +246,72 @@ export const BOOTSTRAP_FAULTS: readonly BootstrapFault[] = [
       config.static_resources.listeners.push(other);
     },
     'envoy.never-asked',
+    'envoy.direct-path',
+  ),
+  // Issue 39, point 7.
+  fault('outgoing calls of a sidecar', (parts) => {
+    withTools(parts, 'INBOUND');
+    parts.config.static_resources.listeners.push(
+      outbound({ cluster: 'payments', bind: false }),
+      outbound({ cluster: 'ORIGINAL', bind: true, virtual: true }),
+    );
+  }),
+  fault(
+    'outgoing calls of a sidecar that other machines reach',
+    (parts) => {
+      withTools(parts, 'INBOUND');
+      parts.config.static_resources.listeners.push(outbound({ cluster: 'payments', bind: true }));
+    },
+    'envoy.direct-path',
+  ),
+  fault(
+    'outgoing calls of a sidecar that a listener of no direction hands on',
+    (parts) => {
+      withTools(parts, 'INBOUND');
+      parts.config.static_resources.listeners.push(outbound({ cluster: 'payments', bind: false }), {
+        ...outbound({ cluster: 'ORIGINAL', bind: true, virtual: true }),
+        traffic_direction: 'UNSPECIFIED',
+      });
+    },
+    'envoy.direct-path',
+  ),
+  fault(
+    'outgoing calls of a sidecar where the client names the destination',
+    (parts) => {
+      withTools(parts, 'INBOUND');
+      const virtual: Yaml = outbound({ cluster: 'ORIGINAL', bind: true, virtual: true });
+      virtual.listener_filters = [
+        {
+          name: 'envoy.filters.listener.proxy_protocol',
+          typed_config: typed('extensions.filters.listener.proxy_protocol.v3.ProxyProtocol'),
+        },
+      ];
+      parts.config.static_resources.listeners.push(outbound({ cluster: 'payments', bind: false }), virtual);
+    },
+    'envoy.direct-path',
+  ),
+  fault(
+    'outgoing calls past a gateway for outgoing calls',
+    (parts) => {
+      withTools(parts, 'OUTBOUND');
+      parts.config.static_resources.listeners.push(outbound({ cluster: 'payments', bind: false }));
+    },
+    'envoy.direct-path',
+  ),
+  fault('connections to the tools that Remit is asked about', (parts) => asksAboutTcp(parts, {})),
+  fault(
+    'connections to the tools that pass while Remit is away',
+    (parts) => asksAboutTcp(parts, { failure_mode_allow: true }),
+    'envoy.direct-path',
+  ),
+  fault(
+    'connections to the tools that Remit is asked about by a rule',
+    (parts) => asksAboutTcp(parts, { filter_enabled_metadata: { filter: 'envoy.filters.network.rbac' } }),
+    'envoy.direct-path',
+  ),
+  fault(
+    'connections to the tools that another one is asked about',
+    (parts) => asksAboutTcp(parts, { grpc_service: { envoy_grpc: { cluster_name: 'otel_collector' } } }),
     'envoy.direct-path',
   ),
   fault(

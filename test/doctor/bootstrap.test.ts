@@ -72,12 +72,23 @@ async function besideRemit(bundle: string, change: BootstrapFault['break']): Pro
 const renewed = ({ folder: at }: BrokenBootstrap): void =>
   copyFileSync(join(at, 'renewed.pem'), join(at, 'bundle.pem'));
 
+/** All codes, also those of infos. */
+const codesOf = async (change: BootstrapFault['break']): Promise<readonly string[]> => {
+  const { findings } = await diagnosed(['-f', broken(change), '--json']);
+  return findings.map(({ code }) => code);
+};
+
 describe('remit doctor -f of a bootstrap', () => {
   it.each(BOOTSTRAP_FAULTS)('finds $name', async ({ break: change, found }) => {
     const { findings, report } = await diagnosed(['-f', broken(change), '--json']);
     expect(report.not_examined).toEqual([]);
     const codes = findings.filter(({ level }) => level !== 'info').map(({ code }) => code);
     expect([...new Set(codes)].toSorted()).toEqual(found.toSorted());
+  });
+
+  it('says that a failed check is answered without a reason, where no body is written for it', async () => {
+    expect(await codesOf(() => undefined)).not.toContain('envoy.empty-error');
+    expect(await codesOf(({ manager }) => void delete manager.local_reply_config)).toContain('envoy.empty-error');
   });
 
   it('finds a CA that the bundle of Remit does not have', async () => {

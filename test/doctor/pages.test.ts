@@ -46,7 +46,8 @@ describe('the pages of the doctor', () => {
       ...ENVOY_FAULTS.flatMap(({ found }) => found),
       ...HOST_FAULTS.flatMap(([, , , found]) => found.split(' ')),
       ...KUBERNETES_FAULTS.flatMap(({ found }) => found),
-      // In `remit-settings.test.ts`, `short-streams.test.ts`, `socket-access.test.ts` and `envoy.test.ts`.
+      // In `remit-settings.test.ts`, `short-streams.test.ts`, `socket-access.test.ts`, `envoy.test.ts` and `bootstrap.test.ts`.
+      'envoy.empty-error',
       'envoy.host-unserved',
       'envoy.split-sessions',
       'envoy.short-streams',

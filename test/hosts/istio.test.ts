@@ -79,8 +79,9 @@ describeWith(
       expect((await asks('/v1%2Fpayments/p-1'))[0]).toBe(400);
       expect(await doctorCodes(istio.admin)).toEqual([]);
       expect(await passesTrailers(istio.admin)).toBe(false);
-      await istio.remove('envoyfilter');
       await domain.stopRemit();
+      await until(async () => (await asks()).join() === '503,envoy.no-decision');
+      await istio.remove('envoyfilter');
       await domain.startRemit();
       await answers(401);
     });

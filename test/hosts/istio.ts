@@ -25,6 +25,12 @@ interface Parts extends Pick<Istio, 'port' | 'kube' | 'envoy'> {
   readonly folder: string;
 }
 
+/** A sidecar as istiod knows it. */
+interface SidecarNode {
+  readonly address: string;
+  readonly isRedirected: boolean;
+}
+
 /** The files of `deploy/hosts/istio/` that are objects. */
 export type IstioFile = 'remit' | 'policy' | 'envoyfilter' | 'limit';
 
@@ -62,20 +68,26 @@ export class Istio {
     this.#folder = parts.folder;
   }
 
-  static async start(domain: HostDomain, binaries: IstioBinaries): Promise<Istio> {
+  /**
+   * @param isRedirected whether the sidecar is configured as that of a pod whose connections are redirected to it: `virtualOutbound`,
+   * `virtualInbound`, and listeners of services. Nothing is redirected.
+   */
+  static async start(domain: HostDomain, binaries: IstioBinaries, { isRedirected = false } = {}): Promise<Istio> {
     const kube = await startKube(binaries.kube);
     domain.onStop(() => kube.close());
     const change = (text: string): string => replaced(text, { checkPort: domain.checkPort, servicePort });
-    const [port = 0, servicePort = 0, grpc = 0, http = 0, monitoring = 0] = await freePorts(5);
+    const [port = 0, servicePort = 0, grpc = 0, http = 0, monitoring = 0, outbound = 0, inbound = 0] =
+      await freePorts(7);
     await kube.kubectl(['apply', '--server-side', '-f', binaries.istio.crds]);
     await kube.kubectl(['wait', '--for=condition=established', '--timeout=60s', 'crd', '--all']);
     await kube.namespace('istio-system');
     await kube.namespace('demo');
-    await kube.apply(...toolsAt(port, domain.payments.address.port));
+    await kube.apply(...(isRedirected ? redirectedTools : toolsAt(port, domain.payments.address.port)));
     await applied(kube, change, 'remit');
     await applied(kube, change, 'policy');
     const mesh = { ...parse(change(await readFile(join(shipped, 'mesh.yaml'), 'utf8'))), trustDomain: 'acme.test' };
-    await writeFile(join(domain.folder, 'mesh.yaml'), stringify({ ...mesh, rootNamespace: 'istio-system' }));
+    const ports = { proxyListenPort: outbound, proxyInboundListenPort: inbound };
+    await writeFile(join(domain.folder, 'mesh.yaml'), stringify({ ...mesh, ...ports, rootNamespace: 'istio-system' }));
     const istiod = new DevProcess('env', [
       ...environment,
       binaries.istio.binary,
@@ -96,11 +108,13 @@ export class Istio {
         () => false,
       );
     });
-    const config = (adminSocket: string): string => bootstrap({ adminSocket, grpc, sds: domain.spire.workloadSocket });
+    const sidecar: SidecarNode = { address: isRedirected ? REDIRECTED : '127.0.0.1', isRedirected };
+    const config = (adminSocket: string): string =>
+      bootstrap({ adminSocket, grpc, sds: domain.spire.workloadSocket, sidecar });
     const envoy = await EnvoyProcess.start({ binary: binaries.envoy, config, readyWithinMs: 90_000 });
     if (isBinaryProblem(envoy)) throw new Error(`${envoy.problem}\n${istiod.stderr.slice(-20).join('\n')}`);
     domain.onStop(() => envoy.stop());
-    return new Istio({ port, kube, envoy, istiod, change, folder: domain.folder });
+    return new Istio({ port: isRedirected ? inbound : port, kube, envoy, istiod, change, folder: domain.folder });
   }
 
   /** Applies a shipped file, or a change of it. Returns the path of what was applied. */
@@ -183,6 +197,67 @@ const toolsAt = (port: number, server: number): readonly object[] => [
   },
 ];
 
+/** The address of the tools whose connections are redirected. */
+const REDIRECTED = '127.0.0.2';
+
+const serviceEntry = (name: string, spec: object): object => ({
+  apiVersion: 'networking.istio.io/v1',
+  kind: 'ServiceEntry',
+  metadata: { name, namespace: 'demo' },
+  spec: { location: 'MESH_INTERNAL', resolution: 'STATIC', ...spec },
+});
+
+/** The tools with a port for HTTP and one that the mesh reads nothing of, and a service that they call. */
+const redirectedTools: readonly object[] = [
+  {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'WorkloadEntry',
+    metadata: { name: 'tools', namespace: 'demo' },
+    spec: { address: REDIRECTED, labels: { app: 'tools' }, serviceAccount: 'tools' },
+  },
+  serviceEntry('tools', {
+    hosts: ['payments.acme.test'],
+    addresses: ['240.0.0.1'],
+    ports: [
+      { number: 8080, name: 'http', protocol: 'HTTP' },
+      { number: 5432, name: 'tcp', protocol: 'TCP' },
+    ],
+    workloadSelector: { labels: { app: 'tools' } },
+  }),
+  serviceEntry('ledger', {
+    hosts: ['ledger.acme.test'],
+    addresses: ['240.0.0.2'],
+    ports: [
+      { number: 8080, name: 'http', protocol: 'HTTP' },
+      { number: 6379, name: 'tcp', protocol: 'TCP' },
+    ],
+    endpoints: [{ address: '127.0.0.3' }],
+  }),
+  // These tools by another name: what they call themselves is what others call by way of a check.
+  serviceEntry('own', {
+    hosts: ['own.acme.test'],
+    addresses: ['240.0.0.3'],
+    ports: [
+      { number: 8080, name: 'http', protocol: 'HTTP' },
+      { number: 6380, name: 'tcp', protocol: 'TCP', targetPort: 8090 },
+    ],
+    endpoints: [{ address: '127.0.0.1', ports: { http: 8090 } }],
+  }),
+  {
+    apiVersion: 'networking.istio.io/v1',
+    kind: 'Sidecar',
+    metadata: { name: 'tools', namespace: 'demo' },
+    spec: {
+      workloadSelector: { labels: { app: 'tools' } },
+      ingress: [
+        { port: { number: 8080, protocol: 'HTTP', name: 'http' }, defaultEndpoint: '127.0.0.1:8090' },
+        { port: { number: 5432, protocol: 'TCP', name: 'tcp' }, defaultEndpoint: '127.0.0.1:8091' },
+      ],
+      egress: [{ hosts: ['*/*'] }],
+    },
+  },
+];
+
 const cluster = (name: string, address: object) => ({
   name,
   type: 'STATIC',
@@ -197,21 +272,26 @@ const cluster = (name: string, address: object) => ({
 });
 
 /** What istio-agent writes for its Envoy, as little as works. istiod asks for its secrets at `sds-grpc`, which is SPIRE here. */
-const bootstrap = (at: { readonly adminSocket: string; readonly grpc: number; readonly sds: string }): string => {
+const bootstrap = (at: {
+  readonly adminSocket: string;
+  readonly grpc: number;
+  readonly sds: string;
+  readonly sidecar: SidecarNode;
+}): string => {
   const ads = { ads: {}, initial_fetch_timeout: '0s', resource_api_version: 'V3' };
   return stringify({
     node: {
-      id: 'sidecar~127.0.0.1~tools.demo~demo.svc.cluster.local',
+      id: `sidecar~${at.sidecar.address}~tools.demo~demo.svc.cluster.local`,
       cluster: 'tools.demo',
       metadata: {
         NAMESPACE: 'demo',
         WORKLOAD_NAME: 'tools',
         SERVICE_ACCOUNT: 'tools',
         LABELS: { app: 'tools' },
-        INTERCEPTION_MODE: 'NONE',
+        INTERCEPTION_MODE: at.sidecar.isRedirected ? 'REDIRECT' : 'NONE',
         CLUSTER_ID: 'Kubernetes',
         ISTIO_VERSION: '1.30.0',
-        INSTANCE_IPS: '127.0.0.1',
+        INSTANCE_IPS: at.sidecar.address,
       },
     },
     admin: { address: { pipe: { path: at.adminSocket } } },

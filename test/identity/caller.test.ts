@@ -5,6 +5,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import { callerFrom, type IdentityRules, type PeerFacts } from '../../src/identity/caller.ts';
 import { leafCache } from '../../src/identity/leaf-certificate.ts';
 import { anyCharacter } from '../builders/any-character.ts';
+import { mustSpiffeId } from '../builders/spiffe-id.ts';
 import { NOW_MS } from './certificates.ts';
 import {
   ACME,
@@ -75,11 +76,28 @@ describe('callerFrom', () => {
   );
 
   it('denies every header in `xfcc` mode without a pinned proxy', () => {
-    expect(callerFrom(xfccFacts, { ...xfccRules, proxyId: null }, NOW_MS)).toMatchObject({
+    expect(callerFrom(xfccFacts, { ...xfccRules, proxyIds: [] }, NOW_MS)).toMatchObject({
       kind: 'deny',
       reason: 'identity.invalid',
       detail: '`By` of xfcc must be the pinned proxy, exactly once',
     });
+  });
+
+  // Issue 39, point 7: the tools of a namespace run as several service accounts, each with an Envoy of its own.
+  it('takes the header of each pinned proxy in `xfcc` mode, and no other', () => {
+    const other = mustSpiffeId('spiffe://acme.test/ns/mesh/sa/other');
+    const rules = { ...xfccRules, proxyIds: [PROXY, other] };
+    const by = (...proxies: readonly string[]) =>
+      callerFrom(
+        { ...xfccFacts, xfcc: [proxies.map((proxy) => `By=${proxy};URI=${PLANNER}`).join(',')] },
+        rules,
+        NOW_MS,
+      );
+    expect([by(PROXY), by(other)]).toMatchObject([{ id: PLANNER }, { id: PLANNER }]);
+    expect(by('spiffe://acme.test/ns/mesh/sa/third')).toMatchObject({ reason: 'identity.invalid' });
+    // A name of a certificate that adds the element of another pinned proxy after that of the real one.
+    const detail = '`By` of xfcc must be the pinned proxy in the last element alone';
+    expect([by(PROXY, other), by(other, PROXY)]).toMatchObject([{ detail }, { detail }]);
   });
 
   it('checks the validity of a cached leaf on each use', () => {

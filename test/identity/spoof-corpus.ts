@@ -20,14 +20,14 @@ export const thief = authority.issue({ uris: [THIEF] });
 export const peerRules: IdentityRules = {
   mode: 'peer',
   trustDomains: new Set([ACME]),
-  proxyId: null,
+  proxyIds: [],
   forwarders: new Set(),
   anchors: [authority.certificate.pem],
 };
 export const xfccRules: IdentityRules = {
   mode: 'xfcc',
   trustDomains: new Set([ACME]),
-  proxyId: PROXY,
+  proxyIds: [PROXY],
   forwarders: new Set([GATEWAY]),
   anchors: [],
 };

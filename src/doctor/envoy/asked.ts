@@ -39,11 +39,11 @@ export const neverAsked: EnvoyCheck = {
 
 /** Whether a listener without the filter is there for something else than calls of agents. */
 export const isBeside = (manager: HttpManager, facts: EnvoyFacts): boolean =>
-  directionOf(manager, facts) === 'OUTBOUND' || isOfEnvoyItself(manager, facts);
+  directionOf(manager, facts.config) === 'OUTBOUND' || isOfEnvoyItself(manager, facts);
 
 function missingFrom(manager: HttpManager, facts: EnvoyFacts): Finding {
   const finding = { code: 'envoy.never-asked', where: manager.where, fix: ADD_IT } as const;
-  if (directionOf(manager, facts) === 'OUTBOUND')
+  if (directionOf(manager, facts.config) === 'OUTBOUND')
     return isReachable(manager, facts)
       ? {
           ...finding,
@@ -70,7 +70,8 @@ const isReachable = ({ where }: HttpManager, { config }: EnvoyFacts): boolean =>
   return address !== '' && !isOfHost(address);
 };
 
-const directionOf = ({ where }: HttpManager, { config }: EnvoyFacts): string =>
+/** `INBOUND`, `OUTBOUND` or empty: what the listener of a connection manager says of itself. */
+export const directionOf = ({ where }: HttpManager, config: EnvoyFacts['config']): string =>
   config.listeners.find(({ chains }) => chains.some((chain) => chain.where === where))?.direction ?? '';
 
 /** The status port of Istio's agent. */

@@ -12,7 +12,7 @@ const MAX_TIMEOUT_MS = 5_000;
 /** A failed check denies the call. */
 export const failsClosed: EnvoyCheck = {
   title: 'a call whose check fails is denied, with 503',
-  run: (facts) => ofAskings(facts, (asking) => [...failsOpen(asking), ...statusOnError(asking)]),
+  run: (facts) => ofAskings(facts, (asking) => [...failsOpen(asking), ...statusOnError(asking), ...emptyError(asking)]),
 };
 
 const failsOpen = ({ filter, manager: { where } }: Asking): readonly Finding[] =>
@@ -39,6 +39,26 @@ const statusOnError = ({ filter, manager: { where } }: Asking): readonly Finding
           fix: 'set `status_on_error: { code: ServiceUnavailable }` (`statusOnError: 503`)',
         },
       ];
+
+/** Envoy answers a failed check with a status alone; a body is what its own answers are mapped to. */
+const emptyError = ({ manager: { fields, where } }: Asking): readonly Finding[] => {
+  const replies = at(fields, 'local_reply_config');
+  const hasBody = [replies, ...listAt(replies, 'mappers')].some((one) =>
+    ['body_format', 'body', 'body_format_override'].some((name) => at(one, name) !== undefined),
+  );
+  return hasBody
+    ? []
+    : [
+        {
+          code: 'envoy.empty-error',
+          where,
+          level: 'info',
+          message:
+            'a call whose check failed is answered without a body: neither the agent nor its log says that Remit was not reached',
+          fix: 'give the connection manager the `local_reply_config` of deploy/envoy/envoy.yaml: deploy/hosts/istio/envoyfilter.yaml does',
+        },
+      ];
+};
 
 /** A check ends in time and is made once. */
 export const boundedCheck: EnvoyCheck = {

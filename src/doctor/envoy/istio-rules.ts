@@ -1,4 +1,4 @@
-import { at, listAt, membersAt, textAt } from '../tree.ts';
+import { at, fieldsOf, listAt, membersAt, textAt, typeOf } from '../tree.ts';
 import type { Finding } from '../finding.ts';
 import type { EnvoyCheck } from './envoy-check.ts';
 import type { HttpManager } from './http-manager.ts';
@@ -18,13 +18,12 @@ export const unconditional: EnvoyCheck = {
 function conditions({ filter, manager }: Asking): readonly Finding[] {
   const gate = at(filter.fields, 'filter_enabled_metadata');
   if (gate === undefined || at(filter.fields, 'deny_at_disable', 'default_value') === true) return [];
-  const gates = manager.filters.filter(
-    ({ fields, type }) => type === 'RBAC' && listOfPolicies(fields, 'shadow_rules').length > 0,
-  );
-  const policies = gates.flatMap(({ fields }) => listOfPolicies(fields, 'shadow_rules').map(([, policy]) => policy));
+  const policies = gatesOf(manager.filters.filter(({ type }) => type === 'RBAC').map(({ fields }) => fields));
   if (policies.some(matchesAll)) return [];
   const by =
-    gates.length > 0 ? 'the rules of an AuthorizationPolicy match' : `metadata of \`${textAt(gate, 'filter')}\` match`;
+    policies.length > 0
+      ? 'the rules of an AuthorizationPolicy match'
+      : `metadata of \`${textAt(gate, 'filter')}\` match`;
   return [
     {
       code: 'envoy.conditional',
@@ -34,6 +33,15 @@ function conditions({ filter, manager }: Asking): readonly Finding[] {
     },
   ];
 }
+
+/** Whether a check of connections depends on no rule, or on one that matches each. @param filters of its chain */
+export const isAlwaysOn = (check: unknown, filters: readonly unknown[]): boolean =>
+  at(check, 'filter_enabled_metadata') === undefined ||
+  gatesOf(filters.filter((filter) => typeOf(filter) === 'RBAC').map(fieldsOf)).some(matchesAll);
+
+/** The shadow policies by which Istio switches a check on. */
+const gatesOf = (filters: readonly unknown[]): readonly unknown[] =>
+  filters.flatMap((fields) => listOfPolicies(fields, 'shadow_rules').map(([, policy]) => policy));
 
 const matchesAll = (policy: unknown): boolean =>
   at(policy, 'condition') === undefined &&

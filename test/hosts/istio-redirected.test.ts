@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { diagnosed } from '../doctor/diagnosed.ts';
+import { both, describeWith, envoyPart, istiodPart, kubernetesPart, spirePart } from '../parts.ts';
+import { until } from '../until.ts';
+import { doctorCodes } from './doctor-codes.ts';
+import { HostDomain } from './host-domain.ts';
+import { Istio } from './istio.ts';
+
+// Issue 39, point 7.
+describeWith(
+  both(both(spirePart(), envoyPart()), both(kubernetesPart(), istiodPart())),
+  'an Istio sidecar as of a pod whose connections are redirected to it',
+  ([[spire, envoy], [kube, istiod]]) => {
+    let domain: HostDomain;
+    let istio: Istio;
+    beforeAll(async () => {
+      domain = await HostDomain.start({ spire, envoy, extAuthz: { identity: 'peer', binding: 'spiffe-id' } });
+      istio = await Istio.start(domain, { kube, istio: istiod, envoy }, { isRedirected: true });
+    });
+    afterAll(() => domain?.stop());
+
+    it('is sound to the doctor: its own calls, connections of TCP that are asked about, and the reason of a failed check', async () => {
+      expect(await infos(istio)).toContain('envoy.empty-error');
+      await istio.apply('envoyfilter');
+      await until(async () => !(await infos(istio)).includes('envoy.empty-error'));
+      const { body } = await istio.envoy.admin('/config_dump?resource=dynamic_listeners');
+      for (const made of ['virtualOutbound', 'virtualInbound', '240.0.0.1_5432', 'envoy.filters.network.ext_authz'])
+        expect(body).toContain(made);
+      expect(await doctorCodes(istio.admin)).toEqual([]);
+    });
+
+    it('is unsound where the check of connections is taken away by another provider', async () => {
+      await istio.apply('policy', (text) =>
+        text.replace('rules: [{}]', 'rules: [{ to: [{ operation: { ports: ["8080"] } }] }]'),
+      );
+      await until(async () => (await doctorCodes(istio.admin)).includes('envoy.direct-path'));
+    });
+  },
+);
+
+async function infos(istio: Istio): Promise<readonly string[]> {
+  const { findings } = await diagnosed(['--envoy', istio.admin, '--json']);
+  return findings.map(({ code }) => code);
+}
