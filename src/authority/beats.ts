@@ -1,5 +1,5 @@
 import type { After } from '../runtime/timers.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { Engine } from './engine.ts';
 import type { FeedHub } from './feed-hub.ts';
 

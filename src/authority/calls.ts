@@ -3,8 +3,8 @@ import type { AuthorityCalls, Card, TaskKeyMessage, TokenMessage, UseMessage } f
 import { elsewhereMessage } from '../fleet/token-uses.ts';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import { isProblem } from '../runtime/problem.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import { usesElsewhere } from '../state/reported-uses.ts';
 import type { SettledUse, Settlement } from '../state/settling.ts';
 import type { Spend } from '../state/spend.ts';

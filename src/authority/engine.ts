@@ -1,7 +1,7 @@
 import type { HeldTask } from '../fleet/card.ts';
 import type { Position } from '../fleet/messages.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Authority, Upkeep } from '../state/authority.ts';
 import type { Feed, FeedChanges } from '../state/feed.ts';
 import type { ReportedUses } from '../state/reported-uses.ts';

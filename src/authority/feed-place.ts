@@ -1,5 +1,5 @@
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Engine } from './engine.ts';
 
 /** A position of the feed, with the mark by which a sidecar proves later that it had it; `''` where there is none. */

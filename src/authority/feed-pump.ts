@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { After } from '../runtime/timers.ts';
 import type { Down } from '../fleet/messages.ts';
 import type { Ports } from '../runtime/ports.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { SidecarRights } from './authorize.ts';
 import type { Engine } from './engine.ts';
 import type { FeedHub } from './feed-hub.ts';

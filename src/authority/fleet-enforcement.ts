@@ -1,6 +1,6 @@
 import type { ReplicaReport } from '../fleet/fleet-report.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { PendingChanges } from './pending-changes.ts';
 import type { Receipt } from '../fleet/receipt.ts';
 import { countsOf } from './receipts.ts';

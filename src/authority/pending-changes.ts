@@ -1,4 +1,4 @@
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { FeedChange } from '../state/feed.ts';
 import type { Engine } from './engine.ts';
 

@@ -1,5 +1,5 @@
 import type { HeldTask } from '../fleet/card.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { TaskCard } from '../state/postgres/cards.ts';
 import type { PostgresState } from '../state/postgres/postgres-state.ts';
 import type { Engine } from './engine.ts';

@@ -1,4 +1,4 @@
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Receipt } from '../fleet/receipt.ts';
 
 /** How far an authority is, as the others see it. */

@@ -1,7 +1,7 @@
 import { isBounded } from '../fleet/message-bounds.ts';
 import type { Report } from '../fleet/messages.ts';
 import { reportedUsesFrom } from '../fleet/token-uses.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { Authority, Upkeep } from '../state/authority.ts';
 import { causeOf } from '../task/cause.ts';
 import type { SidecarRights } from './authorize.ts';

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { Position } from '../fleet/messages.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Engine } from './engine.ts';
 
 /**

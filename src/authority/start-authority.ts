@@ -3,7 +3,7 @@ import type { SvidSource } from '../identity/svid.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { After } from '../runtime/timers.ts';
 import type { SocketAccess } from '../runtime/unix-socket.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { SidecarRule } from './authorize.ts';
 import { BundleSender } from './bundle-handler.ts';
 import type { ServedBundle } from './bundle-handler.ts';

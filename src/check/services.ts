@@ -7,7 +7,7 @@ import type { AwaitedUse } from '../outcome/pending-uses.ts';
 import type { AnsweredCall } from '../outcome/unsent-calls.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Ports } from '../runtime/ports.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Reports } from '../state/reports.ts';
 import type { Settling } from '../state/settling.ts';
 import type { TaskStates } from '../state/task-states.ts';

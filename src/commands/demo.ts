@@ -5,7 +5,7 @@ import { asExpected, playStory } from '../dev/story.ts';
 import type { Step } from '../dev/story.ts';
 import { timelineFrom } from '../ledger/timeline.ts';
 import { timelineText } from '../ledger/timeline-text.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { withFleet } from './with-fleet.ts';

@@ -5,7 +5,7 @@ import type { PlacedUse } from '../ledger/recorded-use.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import { readLog } from '../ledger/log/log-reader.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { recordedCase, recordedSuiteText } from '../policy-tools/compare/recorded-case.ts';
 import { recordedWith } from '../policy-tools/compare/recorded-task.ts';
 import type { RecordedTask } from '../policy-tools/compare/recorded-task.ts';

@@ -6,7 +6,7 @@ import { recordedUseFrom } from '../ledger/recorded-use.ts';
 import type { PlacedUse } from '../ledger/recorded-use.ts';
 import type { IntentRecord } from '../ledger/record.ts';
 import { isProblem } from '../runtime/problem.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { EXIT } from './command.ts';
 import { openedReader } from './ledger-source.ts';
 import { readable, recordedTasks } from './recorded-tasks.ts';

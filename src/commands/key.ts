@@ -4,7 +4,7 @@ import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import { recordText } from '../ledger/record.ts';
 import { printable } from '../ledger/timeline-text.ts';
 import { isProblem } from '../runtime/problem.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { KEYS_ROOT } from '../state/shared-keys.ts';
 import type { SharedKey } from '../state/shared-keys.ts';
 import { causeOf } from '../task/cause.ts';

@@ -7,7 +7,7 @@ import { emittersIn, namingRecord } from '../ledger/received/named-log.ts';
 import { chainText, receivedProof } from '../ledger/received/received-proof.ts';
 import type { ReceivedLog } from '../ledger/received/received-logs.ts';
 import { foundInReceived } from '../ledger/received/received-search.ts';
-import { failureOfSqlite } from '../sqlite/store-failure.ts';
+import { failureOfSqlite } from '../sqlite/sqlite-failure.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledger-source.ts';

@@ -1,7 +1,8 @@
 import type { CommandIo } from './command.ts';
 import { LogReader } from '../ledger/log/log-reader.ts';
 import type { RecordFilter } from '../ledger/log/record-filter.ts';
-import { failureOfSqlite, isStoreFailure } from '../sqlite/store-failure.ts';
+import { failureOfSqlite } from '../sqlite/sqlite-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { openStoreForReading } from '../state/sqlite/open-store.ts';
 import type { StoreReader } from '../state/store.ts';
 import { systemPorts } from '../runtime/ports.ts';

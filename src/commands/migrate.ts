@@ -1,7 +1,7 @@
 import { postgresTargetFrom } from '../config/postgres-url.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { systemPorts } from '../runtime/ports.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { stateKeyFrom } from '../server/state-key.ts';
 import { migratePostgres } from '../state/postgres/migrate.ts';
 import type { Migrated } from '../state/postgres/migrate.ts';

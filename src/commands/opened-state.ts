@@ -1,6 +1,6 @@
 import { systemPorts } from '../runtime/ports.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Authority } from '../state/authority.ts';
 import { openPostgresState } from '../state/postgres/postgres-state.ts';
 import type { PostgresState } from '../state/postgres/postgres-state.ts';

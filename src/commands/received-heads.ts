@@ -4,7 +4,7 @@ import { emitterHeadsIn } from '../ledger/received/emitter-file.ts';
 import { headProblem } from '../ledger/received/head-verdict.ts';
 import type { EmitterHistory } from '../ledger/received/emitter-history.ts';
 import type { ReceivedLog } from '../ledger/received/received-logs.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { CommandRefusal } from './task-source.ts';
 import { isCommandRefusal, refusal } from './task-source.ts';
 

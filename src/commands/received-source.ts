@@ -10,7 +10,7 @@ import type { ReceivedLog } from '../ledger/received/received-logs.ts';
 import type { LedgerLeaf } from '../ledger/leaf.ts';
 import { readLog } from '../ledger/log/log-reader.ts';
 import { broken } from '../ledger/verdict.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { CommandIo } from './command.ts';
 import { headProblems } from './received-heads.ts';
 import type { BesideHeads } from './received-heads.ts';

@@ -4,7 +4,7 @@ import { accountName } from '../runtime/account-name.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { restoreBackup } from '../state/backup/restore-backup.ts';
 import type { Restored } from '../state/backup/restore-backup.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { restoreDatabase } from '../state/postgres/restore-database.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';

@@ -1,5 +1,5 @@
 import { printable } from '../ledger/timeline-text.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { SecretSighting } from '../state/store.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';

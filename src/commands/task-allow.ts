@@ -1,4 +1,4 @@
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { causeOf } from '../task/cause.ts';
 import { taskJson } from '../task/task-json.ts';
 import type { CommandIo } from './command.ts';

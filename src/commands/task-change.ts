@@ -1,5 +1,5 @@
 import { printable } from '../ledger/timeline-text.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { type CauseCode, causeOf } from '../task/cause.ts';
 import type { TaskEvent } from '../task/task.ts';
 import { taskJson } from '../task/task-json.ts';

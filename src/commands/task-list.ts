@@ -1,5 +1,5 @@
 import { printable } from '../ledger/timeline-text.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { TaskState } from '../task/task.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';
 import type { CommandIo } from './command.ts';

@@ -3,7 +3,7 @@ import { timelineFrom } from '../ledger/timeline.ts';
 import type { TimelineEntry } from '../ledger/timeline.ts';
 import { fatesText, UseFates } from '../ledger/use-fates.ts';
 import { recordsOfTask } from '../state/task-records.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';
 import type { Task } from '../task/task.ts';
 import { EXIT } from './command.ts';

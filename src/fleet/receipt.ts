@@ -1,6 +1,6 @@
 import type { EventRecord } from '../ledger/record.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { TaskState } from '../task/task.ts';
 
 /** What became of a change at the sidecars that held the task. */

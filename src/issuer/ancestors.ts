@@ -1,6 +1,6 @@
 import type { IssueFacts } from '../policy/issue-question.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Authority } from '../state/authority.ts';
 import type { Task } from '../task/task.ts';
 import { claimLimits } from '../token/claim-readers.ts';

@@ -1,7 +1,7 @@
 import { isDeny } from '../decision/decision.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import { causeOf } from '../task/cause.ts';
 import { contextAfter, contextChanges, type Saying } from '../task/context-change.ts';
 import { type NamedValues, namedValuesFrom } from '../task/named-values.ts';

@@ -1,4 +1,4 @@
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 
 /** Most tries. After that the client retries. */
 const MAX_TRIES = 4;

@@ -1,8 +1,9 @@
 import { isDeny } from '../decision/decision.ts';
 import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import type { JsonValue } from '../ledger/canonical-json.ts';
-import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import { stateUnavailable } from '../decision/unavailable.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Authority } from '../state/authority.ts';
 import type { NamedValues } from '../task/named-values.ts';
 import type { Task } from '../task/task.ts';

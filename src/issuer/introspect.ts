@@ -1,5 +1,5 @@
 import { isDeny } from '../decision/decision.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { clientFormFrom } from './client-form.ts';
 import type { ClientForm } from './client-form.ts';
 import { isOAuthError, oauthError } from './oauth-error.ts';

@@ -1,6 +1,7 @@
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import { jtiDigestOf } from '../ledger/record.ts';
-import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import { stateUnavailable } from '../decision/unavailable.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';
 import { type Task, taskPermits } from '../task/task.ts';
 import type { TaskClaims, TaskToken } from '../token/claims.ts';

@@ -1,6 +1,6 @@
 import type { LeafCertificate } from '../identity/leaf-certificate.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import { stateAt } from '../task/task.ts';
 import type { Task } from '../task/task.ts';
 import { type OAuthError, oauthError } from './oauth-error.ts';

@@ -4,7 +4,7 @@ import { isProblem } from '../runtime/problem.ts';
 import type { Ports } from '../runtime/ports.ts';
 import { repeatedly } from '../runtime/repeatedly.ts';
 import type { After } from '../runtime/timers.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { KeyProofs, SharedKey, SharedKeys } from '../state/shared-keys.ts';
 import { type VerificationKey, verificationKeysFrom } from '../token/jwks.ts';
 import { AHEAD_MS } from './key-schedule.ts';

@@ -10,7 +10,7 @@ import type { StoredRecord } from '../ledger/timeline.ts';
 import type { Ports } from '../runtime/ports.ts';
 import type { Reports } from '../state/reports.ts';
 import type { Authority } from '../state/authority.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { BindingEffect } from '../task/binding-violation.ts';
 import type { ContextEffect } from '../task/task.ts';
 import type { VerificationKeys } from '../token/jwt.ts';

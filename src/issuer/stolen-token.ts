@@ -1,6 +1,6 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { jtiDigestOf } from '../ledger/record.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { settleBindingViolation } from '../task/binding-violation.ts';
 import type { OwnToken } from './own-token.ts';
 import type { IssuerServices } from './services.ts';

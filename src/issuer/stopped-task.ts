@@ -1,6 +1,7 @@
 import { deny } from '../decision/decision.ts';
 import type { StopFacts } from '../policy/issue-question.ts';
-import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import { stateUnavailable } from '../decision/unavailable.ts';
 import type { Premises } from '../state/premises.ts';
 import { type CauseKind, kindOf } from '../task/cause.ts';
 import type { Stop } from '../task/stop.ts';

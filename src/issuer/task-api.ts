@@ -1,8 +1,8 @@
 import { isDeny } from '../decision/decision.ts';
 import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import { timelineFrom } from '../ledger/timeline.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Premises } from '../state/premises.ts';
 import { causeOf } from '../task/cause.ts';
 import { isOpen, resumeConflict, stateAt, type Task, type TaskConflict } from '../task/task.ts';

@@ -1,5 +1,6 @@
 import { deny, type Deny, isDeny } from '../decision/decision.ts';
-import { isStoreFailure, stateUnavailable } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import { stateUnavailable } from '../decision/unavailable.ts';
 import { stateAt, tokenProblem } from '../task/task.ts';
 import { transactionTokenFrom } from '../token/transaction-token.ts';
 import type { TransactionToken } from '../token/transaction-token.ts';

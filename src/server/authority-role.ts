@@ -10,7 +10,7 @@ import { remitVersion } from '../config/version.ts';
 import { LOST_COMMITS } from '../fleet/fleet-report.ts';
 import type { OwnKeys } from '../issuer/signing-keys.ts';
 import { after } from '../runtime/timers.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { Closers } from './closers.ts';
 import { openLeaseFile } from './lease-file.ts';
 import type { LeaseFile } from './lease-file.ts';

@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { pendingVersion } from '../state/sqlite/migration.ts';
 import { stateFormat } from '../state/sqlite/schema.ts';
 import type { RemitOptions } from './remit-options.ts';

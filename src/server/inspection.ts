@@ -10,7 +10,7 @@ import { signingKeyFiles } from '../issuer/signing-key-files.ts';
 import { logEndProblem } from '../ledger/log/log-end.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { unixPathProblem } from '../runtime/unix-socket.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { pendingVersion } from '../state/sqlite/migration.ts';
 import { stateFormat } from '../state/sqlite/schema.ts';
 import { retainOf } from './ledger-room.ts';

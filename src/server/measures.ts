@@ -11,7 +11,7 @@ import type { OutcomeObserver } from '../outcome/outcomes.ts';
 import type { LoadPolicySet } from '../policy/policy-in-force.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
 import type { Ports } from '../runtime/ports.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { SidecarState } from '../state/remote/sidecar-state.ts';
 import type { StoreReader } from '../state/store.ts';
 import type { CounterSeries } from '../telemetry/counter.ts';

@@ -7,7 +7,7 @@ import { openSvidSource } from '../identity/svid-settings.ts';
 import type { Upkeep } from '../state/authority.ts';
 import type { PolicyInForce } from '../policy/policy-in-force.ts';
 import { Reports } from '../state/reports.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { repeatedly } from '../runtime/repeatedly.ts';
 import { Faults } from '../telemetry/faults.ts';
 import { newMetrics } from '../telemetry/metrics.ts';

@@ -19,7 +19,7 @@ import { isProblem } from '../runtime/problem.ts';
 import { repeatedly } from '../runtime/repeatedly.ts';
 import { after } from '../runtime/timers.ts';
 import { lockFile } from '../sqlite/file-lock.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { Database, DatabaseGuard } from '../state/postgres/database.ts';
 import type { Faults } from '../telemetry/faults.ts';
 import type { Metrics } from '../telemetry/metrics.ts';

@@ -8,7 +8,7 @@ import { pendingVersion } from '../state/sqlite/migration.ts';
 import { stateFormat } from '../state/sqlite/schema.ts';
 import { openPostgresState } from '../state/postgres/postgres-state.ts';
 import type { Ports } from '../runtime/ports.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import { inspected } from './inspection.ts';
 import { otelEnvironmentProblems } from './otel-environment.ts';
 import { startRemit } from './remit.ts';

@@ -1,4 +1,4 @@
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { repeatedly } from '../runtime/repeatedly.ts';
 import type { Upkeep } from '../state/authority.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { After } from '../runtime/timers.ts';
 

@@ -8,8 +8,8 @@ import type { AuthorityThreadOptions } from '../state/sqlite/authority-thread.ts
 import type { StateAccess } from '../state/sqlite/direct-authority.ts';
 import type { FileLock } from '../sqlite/file-lock.ts';
 import { lockState } from '../state/sqlite/state-lock.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import { usesElsewhere } from '../state/reported-uses.ts';
 import type { UsesOfToken } from '../state/reported-uses.ts';
 import type { UseSharingServices } from '../state/use-sharing.ts';

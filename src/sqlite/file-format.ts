@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite';
 import { scalar } from './scalar.ts';
-import { storeFailure } from './store-failure.ts';
-import type { StoreFailure } from './store-failure.ts';
+import { storeFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 
 /** A migration from one schema version to the next. */
 export interface SchemaStep {

@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { PRIVATE_MODE } from '../runtime/private-file.ts';
-import { failureOfSqlite } from './store-failure.ts';
+import { failureOfSqlite } from './sqlite-failure.ts';
 
 /** A lock that is held until it is released or the process ends, however it ends. */
 export interface FileLock {

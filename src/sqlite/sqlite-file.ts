@@ -7,8 +7,9 @@ import { isBlank, versionFailure, versionIn } from './file-format.ts';
 import type { FileFormat } from './file-format.ts';
 import { scalar } from './scalar.ts';
 import { sqliteVersionProblem } from './sqlite-version.ts';
-import { failureOfSqlite, isStoreFailure, storeFailure } from './store-failure.ts';
-import type { StoreFailure } from './store-failure.ts';
+import { failureOfSqlite } from './sqlite-failure.ts';
+import { isStoreFailure, storeFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 
 /** How long a statement waits for another process's transaction. The wait blocks the event loop, so it is short. */
 const BUSY_TIMEOUT_MS = 1_000;

@@ -1,4 +1,4 @@
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 
 /**
  * What changed of a root task: a task of its family or one of their tokens, or no more than their common history. `keys`: no task, but the keys

@@ -1,5 +1,5 @@
-import { storeFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { storeFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 
 /** That a database lacks something that was seen in it before. @param lacks such as `change 7 that a sidecar has applied` */
 export const lostCommits = (lacks: string): StoreFailure =>

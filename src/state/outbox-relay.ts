@@ -2,11 +2,11 @@ import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { Records } from '../ledger/verdict.ts';
 import type { HandedRecord } from '../ledger/writer.ts';
 import type { After } from '../runtime/timers.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { Upkeep } from './authority.ts';
 import { MAX_AT_ONCE, OutboxCursor } from './outbox-cursor.ts';
 import type { LedgerIntake } from './outbox-cursor.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { OutboxRecord } from './store.ts';
 
 /** Interval at which the outbox is checked for records of commands, and cleared of records that the ledger has. */

@@ -1,5 +1,5 @@
-import { storeFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { storeFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Stop, StopQuery } from '../task/stop.ts';
 import type { Task } from '../task/task.ts';
 

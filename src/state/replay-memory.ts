@@ -1,5 +1,5 @@
-import { storeFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { storeFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 
 /** What is remembered: signals that were taken, those that a process is taking, and proofs of possession. */
 export type RememberedKind = 'signal' | 'signal-claim' | 'proof';

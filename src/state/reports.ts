@@ -6,8 +6,8 @@ import { ReportLane } from './report-lane.ts';
 import type { LaneEntry } from './report-lane.ts';
 import type { UsesOfToken } from './reported-uses.ts';
 import { SecretNotes } from './sqlite/secret-table.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { DueSecret, SeenSecret, TaskKey } from './store.ts';
 import type { TaskStates } from './task-states.ts';
 

@@ -1,6 +1,6 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import type { HistoryEntry } from '../task/history.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { SettleProblem, Spend } from './spend.ts';
 import type { TaskKey, UnsentUse } from './store.ts';
 

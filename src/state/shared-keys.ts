@@ -1,4 +1,4 @@
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 
 /** A public key by which tokens of one of several authorities are verified. */
 export interface SharedKey {

@@ -10,7 +10,7 @@ import type { Premises } from './premises.ts';
 import type { Clocks } from '../runtime/ports.ts';
 import type { FeedChanges } from './feed.ts';
 import type { ReportedUses, Reporter, UsesOfToken } from './reported-uses.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { HandedOn, SettleProblem, Spend, SpendProblem } from './spend.ts';
 import type { RememberedKind } from './replay-memory.ts';
 

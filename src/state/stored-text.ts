@@ -1,5 +1,5 @@
-import { storeFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { storeFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Saying } from '../task/context-change.ts';
 import type { IssuedToken } from './store.ts';
 

@@ -1,6 +1,6 @@
 import type { StoredRecord } from '../ledger/timeline.ts';
-import { isStoreFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { isStoreFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { StoreReader, WaitingRecord } from './store.ts';
 import { readLog } from '../ledger/log/log-reader.ts';
 import { recordBytesIn } from '../ledger/leaf.ts';

@@ -1,5 +1,5 @@
 import type { Clocks } from '../runtime/ports.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Standing, TaskKey, UseState } from './store.ts';
 
 /**

@@ -1,8 +1,8 @@
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import { recordText } from '../ledger/record.ts';
 import { isProblem } from '../runtime/problem.ts';
-import { storeFailure } from '../sqlite/store-failure.ts';
-import type { StoreFailure } from '../sqlite/store-failure.ts';
+import { storeFailure } from '../runtime/store-failure.ts';
+import type { StoreFailure } from '../runtime/store-failure.ts';
 import { type Cause, causeOf } from '../task/cause.ts';
 import { contextAfter } from '../task/context-change.ts';
 import type { Saying } from '../task/context-change.ts';

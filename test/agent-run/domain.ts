@@ -7,7 +7,7 @@ import { writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import type { IssuerPlace } from '../../src/agent-run/issuer-call.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import type { Store } from '../../src/state/store.ts';
 import { stateAt } from '../../src/task/task.ts';
 import type { Task } from '../../src/task/task.ts';

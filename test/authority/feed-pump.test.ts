@@ -2,7 +2,7 @@ import { afterAll, expect, it } from '@jest/globals';
 import type { Engine } from '../../src/authority/engine.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
-import { storeFailure } from '../../src/sqlite/store-failure.ts';
+import { storeFailure } from '../../src/runtime/store-failure.ts';
 import { SidecarState } from '../../src/state/remote/sidecar-state.ts';
 import { must } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';

@@ -4,7 +4,7 @@ import { sqliteEngine } from '../../src/authority/engine.ts';
 import type { Engine } from '../../src/authority/engine.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
-import { storeFailure } from '../../src/sqlite/store-failure.ts';
+import { storeFailure } from '../../src/runtime/store-failure.ts';
 import { AuthorityThread } from '../../src/state/sqlite/authority-thread.ts';
 import { SidecarState } from '../../src/state/remote/sidecar-state.ts';
 import { must } from '../builders/must.ts';

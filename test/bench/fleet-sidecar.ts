@@ -1,7 +1,7 @@
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { after } from '../../src/runtime/timers.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { SidecarState } from '../../src/state/remote/sidecar-state.ts';
 import { svidOf } from '../authority/serving.ts';
 import { mustSpiffeId } from '../builders/spiffe-id.ts';

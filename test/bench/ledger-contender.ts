@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { LogReader } from '../../src/ledger/log/log-reader.ts';
 import type { LogSettings } from '../../src/ledger/log/log-settings.ts';
 import type { LogThread } from '../../src/ledger/log/log-thread.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import type { LedgerLoad } from './ledger-load.ts';
 
 /** The cost of a record. */

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import type { Store } from '../../src/state/store.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';

@@ -15,7 +15,7 @@ import { LedgerWriter } from '../../src/ledger/writer.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';
 import { Fault } from '../../src/runtime/map-isolated.ts';
 import { Reports } from '../../src/state/reports.ts';
-import { storeFailure } from '../../src/sqlite/store-failure.ts';
+import { storeFailure } from '../../src/runtime/store-failure.ts';
 import type { AnsweredCall } from '../../src/outcome/unsent-calls.ts';
 import type { SettledUse, Settlement, Settling } from '../../src/state/settling.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';

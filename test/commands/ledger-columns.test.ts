@@ -10,7 +10,7 @@ import { keepPolicies } from '../../src/ledger/log/kept-policies.ts';
 import { SegmentLog } from '../../src/ledger/log/log.ts';
 import type { LogSettings } from '../../src/ledger/log/log-settings.ts';
 import { createSegment } from '../../src/ledger/log/segment-format.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { allowedUse, encoded } from '../builders/ledger-record.ts';
 import { must } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';

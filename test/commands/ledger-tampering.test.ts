@@ -18,7 +18,7 @@ import { leafBytes } from '../../src/ledger/leaf.ts';
 import { leafHash, rootOf } from '../../src/ledger/merkle.ts';
 import { SegmentLog } from '../../src/ledger/log/log.ts';
 import type { LogSettings } from '../../src/ledger/log/log-settings.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { mustOpenLog, portsAt } from '../ledger/log/logs.ts';
 import { scratch } from '../builders/scratch.ts';
 import { addUse, diskLedger, ran, segmentsOf, START_MS, tamper, type DiskLedger } from './ledgers.ts';

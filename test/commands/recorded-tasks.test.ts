@@ -5,7 +5,7 @@ import type { LedgerRecord } from '../../src/ledger/record.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { LogReader } from '../../src/ledger/log/log-reader.ts';
 import { openStoreForReading } from '../../src/state/sqlite/open-store.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
 import { encoded } from '../builders/ledger-record.ts';
 import { scratch } from '../builders/scratch.ts';

@@ -8,7 +8,7 @@ import { secrets } from '../../src/commands/secrets.ts';
 import { taskCommand } from '../../src/commands/task.ts';
 import { postgresTargetFrom } from '../../src/config/postgres-url.ts';
 import { after } from '../../src/runtime/timers.ts';
-import { storeFailure } from '../../src/sqlite/store-failure.ts';
+import { storeFailure } from '../../src/runtime/store-failure.ts';
 import { countTasks } from '../../src/server/task-counts.ts';
 import { openPostgresState } from '../../src/state/postgres/postgres-state.ts';
 import type { PostgresState } from '../../src/state/postgres/postgres-state.ts';

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { task, taskCommand } from '../../src/commands/task.ts';
 import type { Store } from '../../src/state/store.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
 import { encoded } from '../builders/ledger-record.ts';
 import { scratch } from '../builders/scratch.ts';

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import type { Task } from '../../src/task/task.ts';
 import { verdictIn } from '../ledger/log/verified.ts';

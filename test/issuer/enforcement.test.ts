@@ -1,7 +1,7 @@
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import type { Enforcement, Receipt } from '../../src/fleet/receipt.ts';
-import { storeFailure } from '../../src/sqlite/store-failure.ts';
-import type { StoreFailure } from '../../src/sqlite/store-failure.ts';
+import { storeFailure } from '../../src/runtime/store-failure.ts';
+import type { StoreFailure } from '../../src/runtime/store-failure.ts';
 import { scratch } from '../builders/scratch.ts';
 import { startBench } from './bench.ts';
 import type { Answer, Bench } from './bench.ts';

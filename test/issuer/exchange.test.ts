@@ -4,7 +4,7 @@ import type { IssuedSvid } from '../../src/dev/authority.ts';
 import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
 import { subjectFrom } from '../../src/issuer/subject-token.ts';
 import { jtiDigestOf } from '../../src/ledger/record.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import type { Task } from '../../src/task/task.ts';
 import { scratch } from '../builders/scratch.ts';
 import { tokenNumber } from '../builders/task.ts';

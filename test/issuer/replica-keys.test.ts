@@ -5,7 +5,7 @@ import { isDeny } from '../../src/decision/decision.ts';
 import { ReplicaKeys } from '../../src/issuer/replica-keys.ts';
 import { KEPT_MS } from '../../src/issuer/silent-keys.ts';
 import type { PublicJwks } from '../../src/issuer/signing-keys.ts';
-import { storeFailure } from '../../src/sqlite/store-failure.ts';
+import { storeFailure } from '../../src/runtime/store-failure.ts';
 import { openPostgresState } from '../../src/state/postgres/postgres-state.ts';
 import type { SharedKeys } from '../../src/state/shared-keys.ts';
 import { keyRevocation } from '../builders/key-revocation.ts';

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Question } from '../../src/policy/question.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { scratch } from '../builders/scratch.ts';
 import { type Answer, audience, type Bench, details, issuerUrl, startBench } from './bench.ts';
 import { reporterId, startIdp } from './idp.ts';

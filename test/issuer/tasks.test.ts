@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { stateAt } from '../../src/task/task.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { type Answer, type Bench, details, issuerUrl, startBench } from './bench.ts';

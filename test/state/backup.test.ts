@@ -18,7 +18,7 @@ import { restoreBackup } from '../../src/state/backup/restore-backup.ts';
 import type { Restored } from '../../src/state/backup/restore-backup.ts';
 import type { RestorePlaces } from '../../src/state/backup/restore-plan.ts';
 import { lockState } from '../../src/state/sqlite/state-lock.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import type { Problem } from '../../src/runtime/problem.ts';
 import { isProblem } from '../../src/runtime/problem.ts';
 import { contents, incoming, mustOpenLog, settingsIn } from '../ledger/log/logs.ts';

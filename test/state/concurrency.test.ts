@@ -8,7 +8,7 @@ import * as fc from 'fast-check';
 import { isDeny } from '../../src/decision/decision.ts';
 import { LedgerWriter } from '../../src/ledger/writer.ts';
 import type { Store } from '../../src/state/store.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { taskPermits } from '../../src/task/task.ts';
 import type { TaskToken } from '../../src/token/claims.ts';
 import { causeOf } from '../../src/task/cause.ts';

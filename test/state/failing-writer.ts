@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fsyncSync, ftruncateSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { openStore } from '../../src/state/sqlite/open-store.ts';
 import { livePair } from './pair-life.ts';
 import { agreeing } from '../builders/state-file.ts';

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from '@jest/globals';
-import type { StoreFailure } from '../../src/sqlite/store-failure.ts';
+import type { StoreFailure } from '../../src/runtime/store-failure.ts';
 import { describeWith } from '../parts.ts';
 import { endRecord } from '../builders/ledger-record.ts';
 import { scratch } from '../builders/scratch.ts';

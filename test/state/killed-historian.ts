@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { issuer, taskNumber } from '../builders/task.ts';
 

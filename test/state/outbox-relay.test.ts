@@ -5,7 +5,7 @@ import { missingRecords } from '../../src/ledger/relayed.ts';
 import type { HandedRecord } from '../../src/ledger/writer.ts';
 import { OutboxRelay } from '../../src/state/outbox-relay.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import type { Store } from '../../src/state/store.ts';
 import { HeldPromises } from '../held-promises.ts';
 import { HeldTimers } from '../identity/held-timers.ts';

@@ -1,4 +1,4 @@
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import type { Store } from '../../src/state/store.ts';
 import { steps } from './steps.ts';
 

@@ -1,5 +1,5 @@
 import { lockState } from '../../src/state/sqlite/state-lock.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 
 // A process that takes the lock of processes that serve with a state file, and keeps it until it is killed.
 

@@ -1,6 +1,6 @@
 import type { Store } from '../../src/state/store.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
-import type { StoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
+import type { StoreFailure } from '../../src/runtime/store-failure.ts';
 import type { Task, TaskEvent } from '../../src/task/task.ts';
 import { allowedUse, endRecord } from '../builders/ledger-record.ts';
 import { issuer, taskNumber, tokenNumber, byOperator } from '../builders/task.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import type { Store } from '../../src/state/store.ts';
 import { type CauseCode, causeOf } from '../../src/task/cause.ts';
 import { scratch } from '../builders/scratch.ts';

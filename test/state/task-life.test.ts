@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import type { LedgerRecord } from '../../src/ledger/record.ts';
 import type { Store } from '../../src/state/store.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import type { Task } from '../../src/task/task.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import { allowedUse } from '../builders/ledger-record.ts';

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { recordsOfTask } from '../../src/state/task-records.ts';
 import type { SegmentLog } from '../../src/ledger/log/log.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { allowedUse } from '../builders/ledger-record.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';

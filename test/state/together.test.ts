@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { openStoreForReading } from '../../src/state/sqlite/open-store.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import type { Store, StoreReader } from '../../src/state/store.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import { endRecord } from '../builders/ledger-record.ts';

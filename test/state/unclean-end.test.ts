@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { openStore } from '../../src/state/sqlite/open-store.ts';
 import type { StoreOptions } from '../../src/state/sqlite/open-store.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { endRecord } from '../builders/ledger-record.ts';
 import { scratch } from '../builders/scratch.ts';
 import { agreeing, mustOpen } from '../builders/state-file.ts';

@@ -4,7 +4,7 @@ import type { SpiffeId } from '../../src/identity/spiffe-id.ts';
 import { encodedRecord } from '../../src/ledger/encoded-record.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
 import { Reports } from '../../src/state/reports.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { type BindingEffect, settleBindingViolation } from '../../src/task/binding-violation.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { scratch } from '../builders/scratch.ts';

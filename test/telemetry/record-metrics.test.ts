@@ -11,7 +11,7 @@ import { createState, stateFormat } from '../../src/state/sqlite/schema.ts';
 import { openSqlite } from '../../src/sqlite/sqlite-file.ts';
 import { directAuthority } from '../../src/state/sqlite/direct-authority.ts';
 import { Reports } from '../../src/state/reports.ts';
-import { isStoreFailure } from '../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { causeOf } from '../../src/task/cause.ts';
 import { after } from '../../src/runtime/timers.ts';
 import { encoded, endRecord } from '../builders/ledger-record.ts';

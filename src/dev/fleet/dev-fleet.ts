@@ -4,7 +4,7 @@ import { stringify } from 'yaml';
 import { postgresTargetFrom } from '../../config/postgres-url.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Ports } from '../../runtime/ports.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
 import { migratePostgres } from '../../state/postgres/migrate.ts';
 import { Agent } from '../agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../authority.ts';

@@ -1,5 +1,5 @@
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { type Cause, causeOf } from '../../task/cause.ts';
 import { contextAfter, contextChanges } from '../../task/context-change.ts';
 import type { Task } from '../../task/task.ts';

@@ -1,5 +1,5 @@
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { oauthError } from '../oauth-error.ts';
 import { errorReply, jsonReply, type Reply } from '../reply.ts';
 import type { IssuerRequest, IssuerServices } from '../services.ts';

@@ -1,6 +1,6 @@
 import { jtiDigestOf } from '../../ledger/record.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Authority } from '../../state/authority.ts';
 import type { OpenTaskFilter } from '../../state/store.ts';
 import type { Task } from '../../task/task.ts';

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { isProblem } from '../../runtime/problem.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
 import { leafFrom } from '../leaf.ts';
 import { keptPoliciesFile } from './kept-policies.ts';
 import { readLog } from './log-reader.ts';

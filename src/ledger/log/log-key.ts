@@ -3,8 +3,8 @@ import type { KeyObject } from 'node:crypto';
 import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { privateFileProblem } from '../../runtime/private-file.ts';
 import { writePrivateFile } from '../../runtime/private-write.ts';
-import { storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 
 /** Longest key file read, in bytes. */
 const MAX_BYTES = 16_384;

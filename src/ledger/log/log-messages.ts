@@ -1,4 +1,4 @@
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { RingPart } from './leaf-ring.ts';
 import type { MadeCheckpoint } from './log.ts';
 import type { LogSettings } from './log-settings.ts';

@@ -1,4 +1,5 @@
-import { isStoreFailure, failureOfSqlite } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import { failureOfSqlite } from '../../sqlite/sqlite-failure.ts';
 import { rootOf } from '../merkle.ts';
 import { LogReader } from './log-reader.ts';
 import { segmentsIn } from './segment-files.ts';

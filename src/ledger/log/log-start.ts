@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import { emptyRange } from '../compact-range.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { LogPorts } from './log-ports.ts';
 import type { LogSettings } from './log-settings.ts';
 import { discardBefore } from './retention.ts';

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { HandedRecord, RecordSink } from '../writer.ts';
-import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { RingPart } from './leaf-ring.ts';
 import type { MadeCheckpoint } from './log.ts';
 import type { LogThreadMessage, LogRequest, LogStatus, LogThreadInput } from './log-messages.ts';

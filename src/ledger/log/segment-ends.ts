@@ -1,7 +1,7 @@
 import { base64OrNothing, tornSeam } from '../seam.ts';
 import { unexplained } from '../given-up.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { closedSegment } from './closed-segment.ts';
 import type { LogState } from './log-state.ts';
 import type { Segment } from './segment.ts';

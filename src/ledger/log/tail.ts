@@ -7,7 +7,7 @@ import type { CompactRange } from '../compact-range.ts';
 import { isSameHash, leafHash, rootOf } from '../merkle.ts';
 import { noteKeyOf } from '../note-key.ts';
 import type { NoteKey } from '../note-key.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import { lastNotesIn } from './checkpoint-file.ts';
 import type { LogSettings } from './log-settings.ts';

@@ -1,5 +1,5 @@
-import { storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 
 /** The refusal to continue a log that differs from what was signed, with the way out. */
 export const unfit = (why: string): StoreFailure =>

@@ -12,8 +12,8 @@ import { fileIdOf, insertRecords } from '../sqlite/outbox-table.ts';
 import { markRestored } from '../sqlite/restored-mark.ts';
 import { createState, stateFormat } from '../sqlite/schema.ts';
 import { openSqlite } from '../../sqlite/sqlite-file.ts';
-import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { MAX_ROWS } from '../sqlite/task-table.ts';
 
 /** What `restoreState` needs to know. */

@@ -1,5 +1,5 @@
-import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Database } from './database.ts';
 import { BEGIN, commit } from './flight.ts';
 

@@ -1,6 +1,6 @@
 import type { PostgresTarget } from '../../config/postgres-url.ts';
 import type { DatabaseHostReport, DatabaseReport, StandbyReport } from '../../fleet/fleet-report.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
 import { numberOrNull } from '../task-row.ts';
 import type { Database } from './database.ts';
 import { hostText, rolesOf } from './primary.ts';

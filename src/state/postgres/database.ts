@@ -1,8 +1,8 @@
 import { Pool } from 'pg';
 import type { PoolClient, QueryResult } from 'pg';
 import type { PostgresTarget } from '../../config/postgres-url.ts';
-import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { STATEMENT_MS } from './flight.ts';
 import type { Outcome } from './flight.ts';
 import { failureOfPostgres, isLost } from './postgres-failure.ts';

@@ -5,8 +5,8 @@ import type { EmitterName } from '../../ledger/received/emitter.ts';
 import type { EmitterHead, EmitterHeads, EmitterState } from '../../ledger/received/record-store.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Database } from './database.ts';
 import { changed, written } from './written.ts';
 

@@ -1,4 +1,4 @@
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { lostCommits } from '../lost-commits.ts';
 import type { Statement } from './flight.ts';
 

@@ -1,6 +1,6 @@
 import type { PoolClient, QueryResult } from 'pg';
-import { storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { failureOfPostgres, isLost } from './postgres-failure.ts';
 
 /** One statement with its values. */

@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import type { PostgresTarget } from '../../config/postgres-url.ts';
-import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { failureOfPostgres } from './postgres-failure.ts';
 import { connectionOf, primaryOf } from './primary.ts';
 import {

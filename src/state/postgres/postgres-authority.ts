@@ -1,7 +1,7 @@
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import type { Clocks } from '../../runtime/ports.ts';
-import { storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Authority } from '../authority.ts';
 import { liftStops } from '../note-stops.ts';
 import type { Premises } from '../premises.ts';

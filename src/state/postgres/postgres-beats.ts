@@ -1,6 +1,6 @@
 import type { PoolClient } from 'pg';
-import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { lostCommits } from '../lost-commits.ts';
 import { numberOrNull } from '../task-row.ts';
 import type { Database } from './database.ts';

@@ -1,6 +1,6 @@
 import { DatabaseError } from 'pg';
-import { storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 
 /** What SQLSTATEs mean for a caller; the longest prefix counts. */
 const codes: ReadonlyMap<string, { readonly code: StoreFailure['code']; readonly text: string }> = new Map([

@@ -1,5 +1,5 @@
-import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Feed, FeedChange, FeedChanges } from '../feed.ts';
 import { cardsOf } from './cards.ts';
 import { KEYS_ROOT } from '../shared-keys.ts';

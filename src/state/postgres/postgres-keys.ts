@@ -1,7 +1,7 @@
 import type { QueryResult } from 'pg';
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { KEYS_ROOT } from '../shared-keys.ts';
 import type { KeysAtHead, NewSharedKey, SharedKey, SharedKeys } from '../shared-keys.ts';
 import type { Database } from './database.ts';

@@ -2,8 +2,8 @@ import { longestOf } from '../../task/stop.ts';
 import type { Stop, StopQuery } from '../../task/stop.ts';
 import { selectStops, stopFrom } from './stop-statements.ts';
 import { encodedRecordFrom } from '../../ledger/encoded-record.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Task } from '../../task/task.ts';
 import { isStorable, notStorable } from '../stored-text.ts';
 import type {

@@ -1,6 +1,6 @@
 import { STOP_MEMORY_MS } from '../../task/stop.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Clocks } from '../../runtime/ports.ts';
 import type { Upkeep } from '../authority.ts';
 import type { DueSecret, Pruned, TaskKey } from '../store.ts';

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { Client } from 'pg';
 import type { ClientConfig } from 'pg';
 import type { PostgresHost, PostgresTarget } from '../../config/postgres-url.ts';
-import { storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { failureOfPostgres } from './postgres-failure.ts';
 
 /** The server that takes writes. */

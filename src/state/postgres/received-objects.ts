@@ -1,6 +1,6 @@
 import type { Bucket } from '../../ledger/received/record-objects.ts';
 import type { Problem } from '../../runtime/problem.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
 import type { Database } from './database.ts';
 import { written } from './written.ts';
 

@@ -1,8 +1,8 @@
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import { laterOf } from '../../runtime/ports.ts';
 import type { Clocks } from '../../runtime/ports.ts';
-import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { noHistory } from '../../task/history.ts';
 import type { TaskHistory } from '../../task/history.ts';
 import { longestOf } from '../../task/stop.ts';

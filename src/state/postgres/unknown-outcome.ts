@@ -1,4 +1,4 @@
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
 import type { Database } from './database.ts';
 import { BEGIN, commit, flight } from './flight.ts';
 import type { SettledPlace } from './settled-parts.ts';

@@ -1,6 +1,6 @@
 import type { Clocks } from '../../runtime/ports.ts';
-import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Database } from './database.ts';
 import { commit, flight, ROLLBACK } from './flight.ts';
 import type { Outcome } from './flight.ts';

@@ -1,5 +1,5 @@
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Database } from './database.ts';
 import { BEGIN, commit, flight } from './flight.ts';
 import type { Statement } from './flight.ts';

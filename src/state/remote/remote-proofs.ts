@@ -1,7 +1,8 @@
 import { deny } from '../../decision/decision.ts';
 import type { Deny } from '../../decision/decision.ts';
 import type { ProofMessage } from '../../fleet/messages.ts';
-import { stateUnavailable, storeFailure } from '../../sqlite/store-failure.ts';
+import { stateUnavailable } from '../../decision/unavailable.ts';
+import { storeFailure } from '../../runtime/store-failure.ts';
 import { replayMemoryFull } from '../../token/proof-memory.ts';
 import type { ProofUse, ReplayMemory } from '../../token/proof-memory.ts';
 import type { Proof } from '../../token/proof.ts';

@@ -1,8 +1,8 @@
 import { usesMessage } from '../../fleet/token-uses.ts';
 import type { Report } from '../../fleet/messages.ts';
 import type { After } from '../../runtime/timers.ts';
-import { storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Revocation } from '../reports.ts';
 import type { DueSecret } from '../store.ts';
 import type { UsesOfToken } from '../reported-uses.ts';

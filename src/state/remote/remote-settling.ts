@@ -1,8 +1,8 @@
 import type { SettleReply, SettleRequest, UseMessage } from '../../fleet/messages.ts';
 import type { After } from '../../runtime/timers.ts';
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
-import { isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { SettledUse, Settlement, Settling } from '../settling.ts';
 import type { UnsentUse } from '../store.ts';
 import type { ExceededBudget, SettleProblem, Spend } from '../spend.ts';

@@ -4,7 +4,7 @@ import type { Moment } from '../../fleet/lease.ts';
 import type { Down, SidecarStatus } from '../../fleet/messages.ts';
 import type { Ports } from '../../runtime/ports.ts';
 import type { After } from '../../runtime/timers.ts';
-import { storeFailure } from '../../sqlite/store-failure.ts';
+import { storeFailure } from '../../runtime/store-failure.ts';
 import type { UsesSoFar } from '../../token/uses.ts';
 import { RefusedTokens } from '../refused-tokens.ts';
 import type { Settling } from '../settling.ts';

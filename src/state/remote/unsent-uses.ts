@@ -1,7 +1,7 @@
 import type { GiveBackReply, UseMessage } from '../../fleet/messages.ts';
 import type { After } from '../../runtime/timers.ts';
-import { storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { AuthorityLink, CallProblem } from './authority-link.ts';
 import { batchesOf } from './settle-batches.ts';
 

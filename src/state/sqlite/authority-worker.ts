@@ -4,8 +4,8 @@ import { systemPorts } from '../../runtime/ports.ts';
 import { messageOfFault } from '../../runtime/repeatedly.ts';
 import { collectGrowth, collectOnceIdle } from '../../runtime/garbage.ts';
 import { after } from '../../runtime/timers.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { FloorMark } from '../clock-floor.ts';
 import type { Store } from '../store.ts';
 import type {

@@ -7,8 +7,9 @@ import type { ClockSources, FloorMark } from '../clock-floor.ts';
 import type { ChangedPart } from '../feed.ts';
 import { isStorable, notStorable } from '../stored-text.ts';
 import { appendToFeed } from './feed-table.ts';
-import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { failureOfSqlite } from '../../sqlite/sqlite-failure.ts';
+import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 
 /** The clock of a connection. A `ClockFloor` is one. */
 export interface StateClock {

@@ -6,8 +6,9 @@ import type { FileFormat, SchemaStep } from '../../sqlite/file-format.ts';
 import { PRIVATE_MODE } from '../../runtime/private-file.ts';
 import { scalar } from '../../sqlite/scalar.ts';
 import { openSqlite } from '../../sqlite/sqlite-file.ts';
-import { failureOfSqlite, isStoreFailure, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { failureOfSqlite } from '../../sqlite/sqlite-failure.ts';
+import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { synced } from '../../runtime/synced.ts';
 
 /** Result of a migration. */

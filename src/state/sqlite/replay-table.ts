@@ -1,6 +1,6 @@
 import type { Connection } from './connection.ts';
 import { MAX_REPLAY_ROWS, replayMemoryFull } from '../replay-memory.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 
 /** Expired keys deleted at each call, so that the memory shrinks faster than it grows. */
 const SWEPT = 100;

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { scalar } from '../../sqlite/scalar.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Connection } from './connection.ts';
 
 const SERVING = 'SELECT 1 FROM serving LIMIT 1';

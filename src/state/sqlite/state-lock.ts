@@ -1,7 +1,8 @@
 import { lockFile } from '../../sqlite/file-lock.ts';
 import type { FileLock } from '../../sqlite/file-lock.ts';
-import { failureOfSqlite, storeFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { failureOfSqlite } from '../../sqlite/sqlite-failure.ts';
+import { storeFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 
 /**
  * Locks a state file for the one process that serves with it, until the lock is released or the process ends. `busy` where another process

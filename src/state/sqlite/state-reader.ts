@@ -12,8 +12,8 @@ import { digestKeyOf, secretDigests, sightings } from './secret-table.ts';
 import { changesAfter, endOfFeed } from './feed-table.ts';
 import type { FeedChanges } from '../feed.ts';
 import type { ReportedUses } from '../reported-uses.ts';
-import { isStoreFailure } from '../../sqlite/store-failure.ts';
-import type { StoreFailure } from '../../sqlite/store-failure.ts';
+import { isStoreFailure } from '../../runtime/store-failure.ts';
+import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type {
   OutboxRecord,
   SecretSighting,

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import type { PostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import type { TaskKey } from '../../../src/state/store.ts';
 import { must, mustFind } from '../../builders/must.ts';

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import type { ClockSources } from '../../../src/state/clock-floor.ts';
 import type { Durability } from '../../../src/state/postgres/durability.ts';
 import { migratePostgres } from '../../../src/state/postgres/migrate.ts';

@@ -3,7 +3,7 @@ import { deny, isDeny } from '../../../src/decision/decision.ts';
 import type { ReasonCode } from '../../../src/decision/reasons.ts';
 import type { SignalEffect } from '../../../src/issuer/signals/effects.ts';
 import { jtiDigestOf } from '../../../src/ledger/record.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import type { Store } from '../../../src/state/store.ts';
 import { taskPermits, type Task } from '../../../src/task/task.ts';
 import { taskClaimsFrom } from '../../../src/token/claims.ts';

@@ -6,7 +6,7 @@ import { afterAll, expect, it } from '@jest/globals';
 import { recordBytesIn } from '../../../src/ledger/leaf.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
 import { segmentPath } from '../../../src/ledger/log/segment-files.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import { describeWith, stracePart } from '../../parts.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { verdictIn } from './verified.ts';

@@ -10,7 +10,7 @@ import { systemPorts } from '../../../src/runtime/ports.ts';
 import { after } from '../../../src/runtime/timers.ts';
 import { directAuthority } from '../../../src/state/sqlite/direct-authority.ts';
 import { openStore } from '../../../src/state/sqlite/open-store.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import { endRecord } from '../../builders/ledger-record.ts';
 import { taskNumber, tokenNumber } from '../../builders/task.ts';
 import type { UseRecord } from '../../../src/ledger/record.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { recordBytesIn } from '../../../src/ledger/leaf.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { mustOpen } from '../../builders/state-file.ts';
 import { thoroughly } from '../../thoroughly.ts';

@@ -10,7 +10,7 @@ import { isProblem } from '../../../src/runtime/problem.ts';
 import { lastNotesIn, notesIn } from '../../../src/ledger/log/checkpoint-file.ts';
 import { SegmentLog } from '../../../src/ledger/log/log.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import { encoded } from '../../builders/ledger-record.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { contents, failureOf, incoming, mustOpenLog, portsAt, settingsIn } from './logs.ts';

@@ -5,8 +5,8 @@ import type { IncomingRecord } from '../../../src/ledger/log/log.ts';
 import type { LogPorts } from '../../../src/ledger/log/log-ports.ts';
 import { readLog } from '../../../src/ledger/log/log-reader.ts';
 import type { LogSettings } from '../../../src/ledger/log/log-settings.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
-import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
+import type { StoreFailure } from '../../../src/runtime/store-failure.ts';
 import { endRecord } from '../../builders/ledger-record.ts';
 import { must } from '../../builders/must.ts';
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
-import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
+import type { StoreFailure } from '../../../src/runtime/store-failure.ts';
 import type { ClockSources } from '../../../src/state/clock-floor.ts';
 import { openPostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import { AuthorityThread } from '../../../src/state/sqlite/authority-thread.ts';

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import type { StopQuery } from '../../../src/task/stop.ts';
 import { causeOf } from '../../../src/task/cause.ts';

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import type { QueryResult } from 'pg';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
-import type { StoreFailure } from '../../../src/sqlite/store-failure.ts';
+import type { StoreFailure } from '../../../src/runtime/store-failure.ts';
 import { Database } from '../../../src/state/postgres/database.ts';
 import { PostgresFeed } from '../../../src/state/postgres/postgres-feed.ts';
 import { openPostgresState } from '../../../src/state/postgres/postgres-state.ts';

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { postgresTargetFrom } from '../../../src/config/postgres-url.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import { openPostgresState } from '../../../src/state/postgres/postgres-state.ts';
 import type { PostgresState, PostgresStateOptions } from '../../../src/state/postgres/postgres-state.ts';
 import type { Spend } from '../../../src/state/spend.ts';

@@ -9,7 +9,7 @@ import type { FileFormat } from '../../../src/sqlite/file-format.ts';
 import { migrateFile, pendingVersion } from '../../../src/state/sqlite/migration.ts';
 import { createState, stateFormat } from '../../../src/state/sqlite/schema.ts';
 import { openStore, openStoreForReading } from '../../../src/state/sqlite/open-store.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import { scratch } from '../../builders/scratch.ts';
 import { agreeing, mustOpen } from '../../builders/state-file.ts';
 import { byOperator, issuer, taskNumber } from '../../builders/task.ts';

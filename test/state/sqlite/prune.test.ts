@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { array, assert, constant, constantFrom, integer, nat, oneof, option, property, record } from 'fast-check';
 import type { Arbitrary } from 'fast-check';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import type { IssuedToken, Store } from '../../../src/state/store.ts';
 import type { Task } from '../../../src/task/task.ts';
 import { scratch } from '../../builders/scratch.ts';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
 import { lockState } from '../../../src/state/sqlite/state-lock.ts';
-import { isStoreFailure } from '../../../src/sqlite/store-failure.ts';
+import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import { scratch } from '../../builders/scratch.ts';
 
 const { folder, remove } = scratch();

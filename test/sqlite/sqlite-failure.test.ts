@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { failureOfSqlite, ledgerUnavailable, stateUnavailable, storeFailure } from '../../src/sqlite/store-failure.ts';
-import type { StoreFailure } from '../../src/sqlite/store-failure.ts';
+import { failureOfSqlite } from '../../src/sqlite/sqlite-failure.ts';
+import type { StoreFailure } from '../../src/runtime/store-failure.ts';
 
 const sqliteError = (errcode: number) => Object.assign(new Error('words'), { code: 'ERR_SQLITE_ERROR', errcode });
 
@@ -33,13 +33,4 @@ describe('failureOfSqlite', () => {
       expect(failureOfSqlite(error)).toBeNull();
     },
   );
-});
-
-describe('the denial of a failed store', () => {
-  const failure = storeFailure('full', 'the disk under the state file is full');
-
-  it('is `task.state-unavailable` on reading and `ledger.unavailable` on recording, with the cause', () => {
-    expect(stateUnavailable(failure)).toMatchObject({ reason: 'task.state-unavailable', detail: failure.detail });
-    expect(ledgerUnavailable(failure)).toMatchObject({ reason: 'ledger.unavailable', detail: failure.detail });
-  });
 });
