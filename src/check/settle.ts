@@ -12,7 +12,7 @@ import type { Facts } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { DenialFacts } from '../decision/denial-facts.ts';
-import { jtiDigestOf } from '../ledger/record.ts';
+import { jtiDigestOf } from '../token/jti-digest.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import { stateUnavailable } from '../decision/unavailable.ts';
 import type { SettledUse } from '../state/settling.ts';

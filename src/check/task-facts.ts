@@ -3,7 +3,7 @@ import type { Reading } from './read.ts';
 import type { Facts } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
-import { jtiDigestOf } from '../ledger/record.ts';
+import { jtiDigestOf } from '../token/jti-digest.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import { stateUnavailable } from '../decision/unavailable.ts';
 import type { Clocks } from '../runtime/ports.ts';

@@ -6,7 +6,7 @@ import { taskTokenOf } from '../decide/facts.ts';
 import { deny, isDeny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import { canonicalJson } from '../ledger/canonical-json.ts';
-import { jtiDigestOf } from '../ledger/record.ts';
+import { jtiDigestOf } from '../token/jti-digest.ts';
 import { agentOf } from '../policy/use-question.ts';
 import type { SpanReference } from '../token/claims.ts';
 

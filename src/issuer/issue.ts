@@ -1,5 +1,6 @@
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
-import { jtiDigestOf, recordText } from '../ledger/record.ts';
+import { jtiDigestOf } from '../token/jti-digest.ts';
+import { recordText } from '../ledger/record.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { Task } from '../task/task.ts';
 import type { SpanReference } from '../token/claims.ts';

@@ -1,5 +1,5 @@
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
-import { jtiDigestOf } from '../ledger/record.ts';
+import { jtiDigestOf } from '../token/jti-digest.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import { stateUnavailable } from '../decision/unavailable.ts';
 import type { IssuedTokenState } from '../task/issued-token.ts';

@@ -1,7 +1,7 @@
 import { isDeny } from '../decision/decision.ts';
 import type { ReceiptedChange } from '../fleet/receipt.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { jtiDigestOf } from '../ledger/record.ts';
+import { jtiDigestOf } from '../token/jti-digest.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 import { causeOf } from '../task/cause.ts';

@@ -1,5 +1,5 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { jtiDigestOf } from '../ledger/record.ts';
+import { jtiDigestOf } from '../token/jti-digest.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import { settleBindingViolation } from '../task/binding-violation.ts';
 import type { OwnToken } from './own-token.ts';

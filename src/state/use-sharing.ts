@@ -1,4 +1,4 @@
-import { jtiDigestOf } from '../ledger/record.ts';
+import { jtiDigestOf } from '../token/jti-digest.ts';
 import type { After } from '../runtime/timers.ts';
 import type { TaskToken } from '../token/claims.ts';
 import type { TokenUses, UsesSoFar } from '../token/uses.ts';

@@ -39,7 +39,7 @@ import { refusedCallerFrom } from '../../src/identity/refused-caller.ts';
 import { spiffeIdFrom, trustDomainFrom } from '../../src/identity/spiffe-id.ts';
 import { xfccFrom } from '../../src/identity/xfcc.ts';
 import { canonicalFrom } from '../../src/ledger/canonical-json.ts';
-import { jtiDigestOf, recordText } from '../../src/ledger/record.ts';
+import { recordText } from '../../src/ledger/record.ts';
 import { aligned, printable } from '../../src/ledger/timeline-text.ts';
 import { eachField, eachVarint } from '../../src/protobuf/fields.ts';
 import { utf8From } from '../../src/protobuf/utf8.ts';
@@ -251,7 +251,6 @@ export const edgeReaders: Readers = {
   },
   // Beyond the length from which on it is digested: below, it is not read at all.
   'ledger/record.ts recordText': (text) => recordText(`${'x'.repeat(2_048)}${text}`),
-  'ledger/record.ts jtiDigestOf': jtiDigestOf,
   'ledger/timeline-text.ts aligned': (text) => aligned([[text, text]]),
   'ledger/timeline-text.ts printable': printable,
   'protobuf/fields.ts eachField': bytes((of) => eachField(of, { from: 0, to: of.length }, () => null)),

@@ -22,6 +22,7 @@ import { claimedIssuerOf, taskClaimsFrom } from '../../src/token/claims.ts';
 import { compactJwsFrom, jwsPartsFrom, signingInputOf } from '../../src/token/compact-jws.ts';
 import { tokenCredentialFrom } from '../../src/token/credential.ts';
 import { externalTokenFrom } from '../../src/token/external-token.ts';
+import { jtiDigestOf } from '../../src/token/jti-digest.ts';
 import { digestOfToken, unverifiedJwtFrom } from '../../src/token/jwt.ts';
 import { ProofMemory } from '../../src/token/proof-memory.ts';
 import { possessionFrom } from '../../src/token/possession.ts';
@@ -177,6 +178,7 @@ export const tokenReaders: Readers = {
     ),
   ),
   'token/external-token.ts externalTokenFrom': places((text) => externalTokenFrom(text, external, keys, nowMs)),
+  'token/jti-digest.ts jtiDigestOf': jtiDigestOf,
   'token/jwt.ts unverifiedJwtFrom': places((text) => unverifiedJwtFrom(text, 131_072)),
   'token/jwt.ts digestOfToken': digestOfToken,
   'token/possession.ts possessionFrom': places((text) =>

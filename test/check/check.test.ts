@@ -9,7 +9,7 @@ import type { Answer } from '../../src/check/answer.ts';
 import type { CheckServices, SidecarRecords, UseLedger } from '../../src/check/services.ts';
 import { isDeny } from '../../src/decision/decision.ts';
 import { checkResponseFrom } from '../../src/envoy/response.ts';
-import { jtiDigestOf } from '../../src/ledger/record.ts';
+import { jtiDigestOf } from '../../src/token/jti-digest.ts';
 import type { SettledRecord, UseRecord } from '../../src/ledger/record.ts';
 import { LedgerWriter } from '../../src/ledger/writer.ts';
 import type { PolicySet } from '../../src/policy/loading/load.ts';

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { jtiDigestOf } from '../../src/ledger/record.ts';
+import { jtiDigestOf } from '../../src/token/jti-digest.ts';
 import { mustFind } from '../builders/must.ts';
 import { hello, RawClient, tlsWith, welcomed } from '../authority/raw-client.ts';
 import { describeWith, envoyPart } from '../parts.ts';

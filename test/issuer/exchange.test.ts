@@ -3,7 +3,7 @@ import { decodeJwt } from 'jose';
 import type { IssuedSvid } from '../../src/dev/authority.ts';
 import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
 import { subjectFrom } from '../../src/issuer/subject-token.ts';
-import { jtiDigestOf } from '../../src/ledger/record.ts';
+import { jtiDigestOf } from '../../src/token/jti-digest.ts';
 import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import type { Task } from '../../src/task/task.ts';
 import { scratch } from '../builders/scratch.ts';

@@ -13,7 +13,7 @@ import type { Task } from '../../src/task/task.ts';
 import { must, mustFind } from '../builders/must.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
-import { jtiDigestOf } from '../../src/ledger/record.ts';
+import { jtiDigestOf } from '../../src/token/jti-digest.ts';
 import { until } from '../until.ts';
 import { audience, issuerUrl, startBench } from './bench.ts';
 import type { Answer, Bench } from './bench.ts';

@@ -8,7 +8,7 @@ import type { Decision } from '../../src/decision/decision.ts';
 import { leafFromPem } from '../../src/identity/leaf-certificate.ts';
 import { canonicalJson } from '../../src/ledger/canonical-json.ts';
 import type { JsonValue } from '../../src/ledger/canonical-json.ts';
-import { jtiDigestOf } from '../../src/ledger/record.ts';
+import { jtiDigestOf } from '../../src/token/jti-digest.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { verifyTaskToken } from '../../src/token/verify.ts';

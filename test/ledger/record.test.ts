@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { encodedRecord, MAX_RECORD_BYTES } from '../../src/ledger/encoded-record.ts';
-import { jtiDigestOf, recordText } from '../../src/ledger/record.ts';
+import { recordText } from '../../src/ledger/record.ts';
 import type { EndRecord } from '../../src/ledger/record.ts';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
 import { allowedUse } from '../builders/ledger-record.ts';
@@ -65,11 +65,5 @@ describe('recordText', () => {
     expect(cut.isWellFormed()).toBe(true);
     expect(cut).toMatch(/a\ufffd… sha-256:[A-Za-z0-9_-]{43}$/);
     expect(recordText(`${long}c`).slice(-43)).not.toBe(cut.slice(-43));
-  });
-});
-
-describe('jtiDigestOf', () => {
-  it('is the base64url SHA-256', () => {
-    expect(jtiDigestOf('abc')).toBe('ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0');
   });
 });

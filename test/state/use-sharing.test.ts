@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { jtiDigestOf } from '../../src/ledger/record.ts';
+import { jtiDigestOf } from '../../src/token/jti-digest.ts';
 import type { UsesOfToken } from '../../src/state/reported-uses.ts';
 import { UseSharing } from '../../src/state/use-sharing.ts';
 import { useKeyOf } from '../../src/token/use-key.ts';

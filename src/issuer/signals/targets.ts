@@ -1,4 +1,4 @@
-import { jtiDigestOf } from '../../ledger/record.ts';
+import { jtiDigestOf } from '../../token/jti-digest.ts';
 import { isStoreFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { Authority } from '../../state/authority.ts';

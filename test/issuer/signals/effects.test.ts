@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from '@jest/globals';
 import { deny, isDeny } from '../../../src/decision/decision.ts';
 import type { ReasonCode } from '../../../src/decision/reasons.ts';
 import type { SignalEffect } from '../../../src/issuer/signals/effects.ts';
-import { jtiDigestOf } from '../../../src/ledger/record.ts';
+import { jtiDigestOf } from '../../../src/token/jti-digest.ts';
 import { isStoreFailure } from '../../../src/runtime/store-failure.ts';
 import type { Store } from '../../../src/state/store.ts';
 import { taskPermits, type Task } from '../../../src/task/task.ts';

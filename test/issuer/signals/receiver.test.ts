@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
-import { jtiDigestOf } from '../../../src/ledger/record.ts';
+import { jtiDigestOf } from '../../../src/token/jti-digest.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';
 import type { Task } from '../../../src/task/task.ts';
 import { causeOf } from '../../../src/task/cause.ts';

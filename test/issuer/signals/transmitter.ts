@@ -3,7 +3,7 @@ import type { SpiffeId } from '../../../src/identity/spiffe-id.ts';
 import { defaultSignalEffects, type SignalEffects } from '../../../src/issuer/signals/effects.ts';
 import type { SignalServices } from '../../../src/issuer/signals/signal-services.ts';
 import { SignalsUnderWay } from '../../../src/issuer/signals/under-way.ts';
-import { jtiDigestOf } from '../../../src/ledger/record.ts';
+import { jtiDigestOf } from '../../../src/token/jti-digest.ts';
 import type { Store } from '../../../src/state/store.ts';
 import { stateAt, type Task } from '../../../src/task/task.ts';
 import { KeyRing } from '../../../src/token/keys.ts';
