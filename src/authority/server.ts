@@ -1,7 +1,7 @@
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall } from '@grpc/grpc-js';
-import { handleAppend } from '../fleet/append-handler.ts';
-import type { AppendCall } from '../fleet/append-handler.ts';
+import { handleAppend } from './append-handler.ts';
+import type { AppendCall } from './append-handler.ts';
 import type { AuthorityCalls, Down, Up } from '../fleet/messages.ts';
 import { refusedField } from '../fleet/message-bounds.ts';
 import { boundedMethodOf } from '../fleet/service.ts';

@@ -1,6 +1,6 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { handleAppend } from '../../src/fleet/append-handler.ts';
-import type { AppendCall } from '../../src/fleet/append-handler.ts';
+import { handleAppend } from '../../src/authority/append-handler.ts';
+import type { AppendCall } from '../../src/authority/append-handler.ts';
 import type { AppendStream } from '../../src/fleet/record-shipper.ts';
 import { methodOf } from '../../src/fleet/service.ts';
 import { AuthorityLink } from '../../src/state/remote/authority-link.ts';

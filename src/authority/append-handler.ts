@@ -5,8 +5,8 @@ import type { EmitterPeer } from '../ledger/received/emitter.ts';
 import type { ReceivedStream, StreamRefusal } from '../ledger/received/received-stream.ts';
 import type { Receiver } from '../ledger/received/receiver.ts';
 import { isProblem } from '../runtime/problem.ts';
-import { refusedField } from './message-bounds.ts';
-import type { Appended, Records } from './messages.ts';
+import { refusedField } from '../fleet/message-bounds.ts';
+import type { Appended, Records } from '../fleet/messages.ts';
 
 /** Largest message of a sidecar, twice what this version sends: it is checked in one go. */
 const MAX_LEAVES = 1_024;
