@@ -3,7 +3,7 @@ import { timelineFrom } from '../ledger/timeline.ts';
 import type { StoredRecord, TimelineEntry } from '../ledger/timeline.ts';
 import { recordBytesIn } from '../ledger/leaf.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';
-import { recordsWith } from '../state/task-records.ts';
+import { recordsWith } from '../server/task-records.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreReader } from '../state/store.ts';
 import type { RecordedTask } from '../policy-tools/compare/recorded-task.ts';

@@ -2,7 +2,7 @@ import { printable, timelineText } from '../ledger/timeline-text.ts';
 import { timelineFrom } from '../ledger/timeline.ts';
 import type { TimelineEntry } from '../ledger/timeline.ts';
 import { fatesText, UseFates } from '../ledger/use-fates.ts';
-import { recordsOfTask } from '../state/task-records.ts';
+import { recordsOfTask } from '../server/task-records.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import { type TaskJson, taskJson } from '../task/task-json.ts';
 import type { Task } from '../task/task.ts';

@@ -8,7 +8,7 @@ import type { Records } from '../ledger/verdict.ts';
 import { LedgerWriter } from '../ledger/writer.ts';
 import type { StoredRecord } from '../ledger/timeline.ts';
 import type { LoadingLogThread } from '../ledger/log/log-thread.ts';
-import { recordsOfTask } from '../state/task-records.ts';
+import { recordsOfTask } from './task-records.ts';
 import type { OutboxReader, SharedOutbox } from '../state/outbox-relay.ts';
 import { lostCommits } from '../state/lost-commits.ts';
 import { OutboxRelay } from '../state/outbox-relay.ts';

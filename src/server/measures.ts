@@ -6,7 +6,7 @@ import type { AuthorizationServer } from '../envoy/server.ts';
 import type { DatabaseReport } from '../fleet/fleet-report.ts';
 import type { Fate } from '../ledger/use-fates.ts';
 import type { FindingKind } from '../outcome/finding-budget.ts';
-import type { OutcomeClass } from '../outcome/outcome.ts';
+import type { OutcomeClass } from '../ledger/outcome-class.ts';
 import type { OutcomeObserver } from '../outcome/outcomes.ts';
 import type { LoadPolicySet } from '../policy/policy-in-force.ts';
 import type { PolicySet } from '../policy/loading/load.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { timelineFrom } from '../../src/ledger/timeline.ts';
-import { recordsOfTask } from '../../src/state/task-records.ts';
+import { recordsOfTask } from '../../src/server/task-records.ts';
 import type { SegmentLog } from '../../src/ledger/log/log.ts';
 import { isStoreFailure } from '../../src/runtime/store-failure.ts';
 import { allowedUse } from '../builders/ledger-record.ts';

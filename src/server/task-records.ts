@@ -1,7 +1,7 @@
 import type { StoredRecord } from '../ledger/timeline.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
-import type { StoreReader, WaitingRecord } from './store.ts';
+import type { StoreReader, WaitingRecord } from '../state/store.ts';
 import { readLog } from '../ledger/log/log-reader.ts';
 import { recordBytesIn } from '../ledger/leaf.ts';
 import type { ReceivedLog } from '../ledger/received/received-logs.ts';
