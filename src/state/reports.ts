@@ -5,7 +5,7 @@ import type { Authority, Upkeep } from './authority.ts';
 import { ReportLane } from './report-lane.ts';
 import type { LaneEntry } from './report-lane.ts';
 import type { UsesOfToken } from './reported-uses.ts';
-import { SecretNotes } from './sqlite/secret-table.ts';
+import { SecretNotes } from './secret-notes.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { DueSecret, SeenSecret, TaskKey } from './store.ts';

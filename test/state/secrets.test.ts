@@ -2,7 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
 import { secrets } from '../../src/commands/secrets.ts';
-import { SecretNotes } from '../../src/state/sqlite/secret-table.ts';
+import { SecretNotes } from '../../src/state/secret-notes.ts';
 import type { Store } from '../../src/state/store.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
