@@ -1,16 +1,8 @@
+import type { OutcomeClass } from '../ledger/outcome-class.ts';
 import type { FindingRecord, OutcomeRecord } from '../ledger/record.ts';
 import { VIA_UPSTREAM } from '../ledger/use-fates.ts';
 import type { AwaitedUse } from './pending-uses.ts';
 import type { ServedCall } from './served-call.ts';
-
-/** Classes of outcomes. */
-export const OUTCOME_CLASSES = ['success', 'client-error', 'server-error', 'denied', 'unanswered', 'unasked'] as const;
-
-/**
- * How a call ended: `success`, `client-error` and `server-error` by the upstream's status; `denied` by Remit; `unanswered`
- * where it was allowed but no upstream answered; `unasked` where there was no decision and none was needed.
- */
-export type OutcomeClass = (typeof OUTCOME_CLASSES)[number];
 
 /** The records that follow from one call in the access log. */
 export interface Outcome {

@@ -7,7 +7,7 @@ import { FindingBudget } from './finding-budget.ts';
 import type { FindingKind } from './finding-budget.ts';
 import { findingLine } from './finding-line.ts';
 import { generalFinding, missingOutcome, outcomeOf } from './outcome.ts';
-import type { OutcomeClass } from './outcome.ts';
+import type { OutcomeClass } from '../ledger/outcome-class.ts';
 import { PendingUses } from './pending-uses.ts';
 import type { AwaitedUse, PendingLimits } from './pending-uses.ts';
 import type { LoggedDecision, ServedCall } from './served-call.ts';

@@ -1,6 +1,6 @@
 import { SVID_REFUSALS } from '../identity/svid.ts';
 import { FATES } from '../ledger/use-fates.ts';
-import { OUTCOME_CLASSES } from '../outcome/outcome.ts';
+import { OUTCOME_CLASSES } from '../ledger/outcome-class.ts';
 import { CACHE_RESULTS } from '../policy/answers/cache.ts';
 import { CAUSE_KINDS } from '../task/cause.ts';
 import { PROOF_BOUNDS } from '../token/proof-share.ts';
