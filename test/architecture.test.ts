@@ -36,10 +36,10 @@ const rank: Readonly<Record<string, number>> = {
   'agent-run': 15,
   'policy-tools': 16,
   inject: 16,
+  init: 17,
   server: 17,
   doctor: 17,
   dev: 18,
-  init: 19,
   commands: 20,
   'main.ts': 21,
 };

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { commandsFor, signInCommands, titleOf } from '../dev/commands-to-try.ts';
 import type { DevDomain } from '../dev/domain.ts';
-import type { HostPort } from '../dev/envoy-config.ts';
+import type { HostPort } from '../init/envoy-config.ts';
 import { planFor } from '../dev/plan.ts';
 import type { DomainPlan } from '../dev/plan.ts';
 import { systemPorts } from '../runtime/ports.ts';

@@ -14,12 +14,12 @@ import { createAuthority, writeBundle, writeCredential } from './authority.ts';
 import type { CertificateAuthority } from './authority.ts';
 import { isBinaryProblem } from './envoy-binary.ts';
 import type { BinaryProblem } from './envoy-binary.ts';
-import { envoyConfigWithFiles, shippedEnvoyConfig } from './envoy-config.ts';
-import type { HostPort } from './envoy-config.ts';
+import { envoyConfigWithFiles, shippedEnvoyConfig } from '../init/envoy-config.ts';
+import type { HostPort } from '../init/envoy-config.ts';
 import { EnvoyProcess } from './envoy.ts';
 import { DEFAULT_TRUST_DOMAIN } from './plan.ts';
-import { withServers } from './server-routes.ts';
-import type { RoutedServer } from './server-routes.ts';
+import { withServers } from '../init/server-routes.ts';
+import type { RoutedServer } from '../init/server-routes.ts';
 import type { Stage } from './story.ts';
 import { ToolServer } from './upstream.ts';
 

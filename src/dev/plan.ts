@@ -15,8 +15,8 @@ import type { TestCase } from '../policy-tools/tests/test-case.ts';
 import { agentsOf, trialsOf } from './attempts.ts';
 import type { AttemptToTry } from './attempts.ts';
 import type { BinaryProblem } from './envoy-binary.ts';
-import type { HostPort } from './envoy-config.ts';
-import type { OwnServer, RoutedServer } from './server-routes.ts';
+import type { HostPort } from '../init/envoy-config.ts';
+import type { OwnServer, RoutedServer } from '../init/server-routes.ts';
 
 /** A trust domain for a policy folder. */
 export interface DomainPlan {

@@ -1,9 +1,9 @@
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { isMap, isSeq, parseDocument } from 'yaml';
-import { envoyConfigWithSpire } from '../dev/envoy-config.ts';
+import { envoyConfigWithSpire } from './envoy-config.ts';
 import { guideLink } from '../config/guide.ts';
-import { ROUTE_CONFIG, STREAMED } from '../dev/server-routes.ts';
+import { ROUTE_CONFIG, STREAMED } from './server-routes.ts';
 import type { Answers } from './answers.ts';
 import { envoyId } from './identities.ts';
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { shippedSpireConfig } from '../dev/envoy-config.ts';
+import { shippedSpireConfig } from './envoy-config.ts';
 import type { Answers } from './answers.ts';
 import { envoyFileFrom } from './envoy-file.ts';
 import { firstCallScript } from './first-call-script.ts';

@@ -1,6 +1,6 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { HostPort } from '../../src/dev/envoy-config.ts';
+import type { HostPort } from '../../src/init/envoy-config.ts';
 import type { LineSink } from '../../src/telemetry/decision-log.ts';
 import { examples, scratchFolder, startDomain } from '../e2e/domain.ts';
 import type { AgentPlace } from './agents.ts';

@@ -18,7 +18,7 @@ import {
 } from '../../src/dev/authority.ts';
 import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
-import { envoyConfigWithFiles, shippedEnvoyConfig, type EnvoyFiles } from '../../src/dev/envoy-config.ts';
+import { envoyConfigWithFiles, shippedEnvoyConfig, type EnvoyFiles } from '../../src/init/envoy-config.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';

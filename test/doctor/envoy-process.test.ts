@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { parse, stringify } from 'yaml';
-import { shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
+import { shippedEnvoyConfig } from '../../src/init/envoy-config.ts';
 import { examples } from '../e2e/domain.ts';
 import { freePorts } from '../free-port.ts';
 import { describeWith, envoyPart } from '../parts.ts';

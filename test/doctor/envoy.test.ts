@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { stringify } from 'yaml';
 import { writeCredential } from '../../src/dev/authority.ts';
-import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
+import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/init/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { codes } from '../../src/doctor/codes.ts';

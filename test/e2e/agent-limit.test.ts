@@ -6,7 +6,7 @@ import type { AgentReply } from '../../src/dev/agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import type { CertificateAuthority } from '../../src/dev/authority.ts';
 import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
-import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
+import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/init/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import type { DevDomain } from '../../src/dev/domain.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';

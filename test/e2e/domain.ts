@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Agent, Call, AgentReply } from '../../src/dev/agent.ts';
 import { DevDomain } from '../../src/dev/domain.ts';
-import type { HostPort } from '../../src/dev/envoy-config.ts';
+import type { HostPort } from '../../src/init/envoy-config.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import type { LineSink } from '../../src/telemetry/decision-log.ts';
 import type { Ports } from '../../src/runtime/ports.ts';

@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { Agent } from '../../src/dev/agent.ts';
 import type { AgentReply } from '../../src/dev/agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
-import { envoyConfigWithFiles } from '../../src/dev/envoy-config.ts';
+import { envoyConfigWithFiles } from '../../src/init/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';

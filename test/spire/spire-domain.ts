@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
-import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/dev/envoy-config.ts';
+import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/init/envoy-config.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { firstSvid } from '../../src/identity/first-svid.ts';

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { createAuthority, type IssuedCertificate } from '../../src/dev/authority.ts';
 import { isBinaryProblem } from '../../src/dev/envoy-binary.ts';
 import { EnvoyProcess } from '../../src/dev/envoy.ts';
-import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/dev/envoy-config.ts';
+import { envoyConfigWithSpire, shippedSpireConfig } from '../../src/init/envoy-config.ts';
 import { ToolServer } from '../../src/dev/upstream.ts';
 import { firstSvid } from '../../src/identity/first-svid.ts';
 import { leafFromPem } from '../../src/identity/leaf-certificate.ts';

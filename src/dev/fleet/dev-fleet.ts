@@ -10,7 +10,7 @@ import { Agent } from '../agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../authority.ts';
 import type { CertificateAuthority, CredentialFiles } from '../authority.ts';
 import { isBinaryProblem } from '../envoy-binary.ts';
-import { envoyConfigWithFiles, shippedEnvoyConfig } from '../envoy-config.ts';
+import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../init/envoy-config.ts';
 import { EnvoyProcess } from '../envoy.ts';
 import { freePortSource } from '../free-port-source.ts';
 import { failover } from '../postgres/failover.ts';

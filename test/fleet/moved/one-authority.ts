@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { Agent } from '../../../src/dev/agent.ts';
 import { createAuthority, writeBundle, writeCredential } from '../../../src/dev/authority.ts';
-import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../../src/dev/envoy-config.ts';
+import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../../src/init/envoy-config.ts';
 import { EnvoyProcess } from '../../../src/dev/envoy.ts';
 import { ToolServer } from '../../../src/dev/upstream.ts';
 import { systemPorts } from '../../../src/runtime/ports.ts';

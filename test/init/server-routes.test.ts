@@ -5,8 +5,8 @@ import { describe, expect, it } from '@jest/globals';
 import { parse } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import { envoyConfigProblem } from '../../src/dev/envoy.ts';
-import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/dev/envoy-config.ts';
-import { STREAMED, withServers } from '../../src/dev/server-routes.ts';
+import { envoyConfigWithFiles, shippedEnvoyConfig } from '../../src/init/envoy-config.ts';
+import { STREAMED, withServers } from '../../src/init/server-routes.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 

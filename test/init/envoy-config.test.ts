@@ -12,7 +12,7 @@ import {
   shippedSpireConfig,
   type EnvoyAddresses,
   type EnvoyFiles,
-} from '../../src/dev/envoy-config.ts';
+} from '../../src/init/envoy-config.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
 import { describeWith, envoyPart } from '../parts.ts';
 import { envoyVersions } from '../parts/cache.ts';
