@@ -1,8 +1,8 @@
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom } from '../identity/spiffe-id.ts';
-import { caseFileFrom } from '../policy-tools/tests/case-file.ts';
-import { plainTask } from '../policy-tools/tests/test-case.ts';
-import type { TestCase } from '../policy-tools/tests/test-case.ts';
+import { caseFileFrom } from '../policy-tools/cases/case-file.ts';
+import { plainTask } from '../policy-tools/cases/test-case.ts';
+import type { TestCase } from '../policy-tools/cases/test-case.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
 

@@ -14,7 +14,7 @@ import { printable } from '../ledger/timeline-text.ts';
 import { authorize } from '../policy/authorize.ts';
 import { everyUseDenied } from '../policy/every-use.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
-import { DEFAULT_LIVES } from '../policy-tools/tests/test-case.ts';
+import { DEFAULT_LIVES } from '../policy-tools/cases/test-case.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { authorizationDetailsFrom } from '../token/authorization-details.ts';

@@ -1,4 +1,4 @@
-import type { Mutation, Survivor } from '../policy-tools/tests/mutation/mutation.ts';
+import type { Mutation, Survivor } from '../policy-tools/cases/mutation/mutation.ts';
 import { counted } from './finding-lines.ts';
 
 /** Whether at most `most` mutants survived, and every accepted one did survive. */

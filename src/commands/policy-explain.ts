@@ -11,11 +11,11 @@ import type { ExplainedPolicy, Explanation } from '../policy-tools/explain/expla
 import { loadPolicies } from '../policy/loading/load.ts';
 import { probeOf } from '../policy-tools/explain/probe.ts';
 import { systemDisk } from '../policy/loading/source.ts';
-import { rehearse } from '../policy-tools/tests/rehearse.ts';
-import type { Rehearsal } from '../policy-tools/tests/rehearse.ts';
-import { allowedReuse } from '../policy-tools/tests/allowed-reuse.ts';
-import type { Reuse } from '../policy-tools/tests/allowed-reuse.ts';
-import { decisionText } from '../policy-tools/tests/case-verdict.ts';
+import { rehearse } from '../policy-tools/cases/rehearse.ts';
+import type { Rehearsal } from '../policy-tools/cases/rehearse.ts';
+import { allowedReuse } from '../policy-tools/cases/allowed-reuse.ts';
+import type { Reuse } from '../policy-tools/cases/allowed-reuse.ts';
+import { decisionText } from '../policy-tools/cases/case-verdict.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';

@@ -2,7 +2,7 @@ import type { Catalog } from '../action/catalog.ts';
 import { MAX_YAML_BYTES } from '../runtime/yaml-text.ts';
 import { recordedUseFrom } from '../ledger/recorded-use.ts';
 import type { PlacedLeaf } from '../ledger/log/segment.ts';
-import { MAX_CASES } from '../policy-tools/tests/case-file.ts';
+import { MAX_CASES } from '../policy-tools/cases/case-file.ts';
 import { isReasonOfCase, recordedCaseText, recordedSuiteText } from '../policy-tools/compare/recorded-case.ts';
 import type { RecordedCase } from '../policy-tools/compare/recorded-case.ts';
 import { recordedWith } from '../policy-tools/compare/recorded-task.ts';

@@ -4,11 +4,11 @@ import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom } from '../identity/spiffe-id.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import type { PolicySet } from '../policy/loading/load.ts';
-import { rehearse } from '../policy-tools/tests/rehearse.ts';
-import { DEFAULT_LIVES, plainCircumstances } from '../policy-tools/tests/test-case.ts';
-import type { TestCase, WrittenCall } from '../policy-tools/tests/test-case.ts';
-import { writtenCallOf } from '../policy-tools/tests/written-call.ts';
-import type { CallAttempt } from '../policy-tools/tests/written-call.ts';
+import { rehearse } from '../policy-tools/cases/rehearse.ts';
+import { DEFAULT_LIVES, plainCircumstances } from '../policy-tools/cases/test-case.ts';
+import type { TestCase, WrittenCall } from '../policy-tools/cases/test-case.ts';
+import { writtenCallOf } from '../policy-tools/cases/written-call.ts';
+import type { CallAttempt } from '../policy-tools/cases/written-call.ts';
 import { isProblem } from '../runtime/problem.ts';
 
 /** A call to try: agent, task and expected outcome. */

@@ -5,7 +5,7 @@ import { ledgerQuery } from '../../src/commands/ledger-query.ts';
 import { policyTestCommand } from '../../src/commands/policy-test.ts';
 import { scratch } from '../builders/scratch.ts';
 import { taskNumber } from '../builders/task.ts';
-import { examplePolicies, mustCases, planner } from '../policy-tools/tests/folder.ts';
+import { examplePolicies, mustCases, planner } from '../policy-tools/cases/folder.ts';
 import { exampleFolder } from './example-folder.ts';
 import type { ExampleFolder } from './example-folder.ts';
 import { diskLedger, ran, segmentsOf, tamper, type DiskLedger } from './ledgers.ts';

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { policyBundle } from '../../src/commands/policy-bundle.ts';
 import { policyDiff } from '../../src/commands/policy-diff.ts';
-import { examplePolicies, planner } from '../policy-tools/tests/folder.ts';
+import { examplePolicies, planner } from '../policy-tools/cases/folder.ts';
 import { exampleFolder } from './example-folder.ts';
 import type { ExampleFolder } from './example-folder.ts';
 import { diskLedger, ran, segmentsOf, tamper } from './ledgers.ts';

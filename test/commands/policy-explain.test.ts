@@ -9,7 +9,7 @@ import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { taskNumber, tokenNumber } from '../builders/task.ts';
 import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
-import { planner, reporter } from '../policy-tools/tests/folder.ts';
+import { planner, reporter } from '../policy-tools/cases/folder.ts';
 
 const { folder, remove } = scratch();
 let state: string;

@@ -11,7 +11,7 @@ import { encoded } from '../builders/ledger-record.ts';
 import { scratch } from '../builders/scratch.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { tokenNumber } from '../builders/task.ts';
-import { intentOf, storedTask, TASK_ID } from '../policy-tools/tests/records.ts';
+import { intentOf, storedTask, TASK_ID } from '../policy-tools/cases/records.ts';
 import { segmentsOf, tamper } from './ledgers.ts';
 
 const { folder, remove } = scratch();

@@ -4,7 +4,7 @@ import { mustOpenLog, settingsIn } from '../ledger/log/logs.ts';
 import { encoded } from '../builders/ledger-record.ts';
 import { mustOpen } from '../builders/state-file.ts';
 import { tokenNumber } from '../builders/task.ts';
-import { intentOf, storedTask, useOf } from '../policy-tools/tests/records.ts';
+import { intentOf, storedTask, useOf } from '../policy-tools/cases/records.ts';
 
 /** The uses of a day: with and without a known task, under this policy set and another, and denials made before the policies. */
 const uses = (policySet: string): readonly LedgerRecord[] => [

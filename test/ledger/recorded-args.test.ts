@@ -6,7 +6,7 @@ import { leafBytes } from '../../src/ledger/leaf.ts';
 import { encodedRecord } from '../../src/ledger/encoded-record.ts';
 import { recordedArgs } from '../../src/ledger/recorded-args.ts';
 import { recordedUseFrom } from '../../src/ledger/recorded-use.ts';
-import { useOf } from '../policy-tools/tests/records.ts';
+import { useOf } from '../policy-tools/cases/records.ts';
 import { must } from '../builders/must.ts';
 
 const token = ['{"alg":"ES256"}', '{"exp":1}', 'x'].map((part) => Buffer.from(part).toString('base64url')).join('.');

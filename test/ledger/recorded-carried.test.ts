@@ -6,7 +6,7 @@ import { leafBytes } from '../../src/ledger/leaf.ts';
 import { recordedCarried } from '../../src/ledger/recorded-carried.ts';
 import { recordedUseFrom } from '../../src/ledger/recorded-use.ts';
 import { must } from '../builders/must.ts';
-import { useOf } from '../policy-tools/tests/records.ts';
+import { useOf } from '../policy-tools/cases/records.ts';
 
 type Values = Readonly<Record<string, unknown>>;
 

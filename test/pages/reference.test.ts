@@ -4,8 +4,8 @@ import { describe, expect, it } from '@jest/globals';
 import { oauthError } from '../../src/issuer/oauth-error.ts';
 import { routerOf } from '../../src/issuer/routes.ts';
 import { defaultSignalEffects } from '../../src/issuer/signals/effects.ts';
-import { ATTEMPTS } from '../../src/policy-tools/tests/attempt-fields.ts';
-import { CIRCUMSTANCES } from '../../src/policy-tools/tests/circumstances-fields.ts';
+import { ATTEMPTS } from '../../src/policy-tools/cases/attempt-fields.ts';
+import { CIRCUMSTANCES } from '../../src/policy-tools/cases/circumstances-fields.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const textOf = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -144,7 +144,7 @@ describe('test-files.md', () => {
   });
 
   it('has every key within them', () => {
-    const source = sourcesIn('src/policy-tools/tests');
+    const source = sourcesIn('src/policy-tools/cases');
     const lists = matched(source, /(?:required: |optional: |_KEYS = |const optional = )\[([^\]]*)\]/g).join(' ');
     const keys = matched(lists, /'(\w+)'/g).filter((key) => key !== 'context');
     expect(keys.length).toBeGreaterThan(25);

@@ -9,7 +9,7 @@ import { intentText } from '../../src/policy-tools/write/new-intent.ts';
 import type { TimelineEntry } from '../../src/ledger/timeline.ts';
 import { anyCharacter } from '../builders/any-character.ts';
 import { must } from '../builders/must.ts';
-import { intentOf, NOW, TASK_ID, useOf } from './tests/records.ts';
+import { intentOf, NOW, TASK_ID, useOf } from './cases/records.ts';
 
 const validate = new Ajv().compile(JSON.parse(readFileSync('deploy/schemas/intent.schema.json', 'utf8')) as object);
 

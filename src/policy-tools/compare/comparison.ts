@@ -11,12 +11,12 @@ import type { Difference, DifferenceGroup } from '../shadow/difference.ts';
 import { Groups } from '../shadow/groups.ts';
 import type { Group } from '../shadow/groups.ts';
 import type { RecordedTask } from './recorded-task.ts';
-import { rehearse } from '../tests/rehearse.ts';
-import type { Rehearsal } from '../tests/rehearse.ts';
+import { rehearse } from '../cases/rehearse.ts';
+import type { Rehearsal } from '../cases/rehearse.ts';
 import { useReplayer } from './replayed-use.ts';
 import type { ReplayedUse } from './replayed-use.ts';
-import type { Attempt, TestCase } from '../tests/test-case.ts';
-import { writtenCallOf } from '../tests/written-call.ts';
+import type { Attempt, TestCase } from '../cases/test-case.ts';
+import { writtenCallOf } from '../cases/written-call.ts';
 
 /** The source of an example: a ledger decision, a test case, or the number of a record that could not be read. */
 export type ComparedExample =

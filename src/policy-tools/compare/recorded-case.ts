@@ -5,7 +5,7 @@ import type { ReasonCode } from '../../decision/reasons.ts';
 import type { UseRecord } from '../../ledger/record.ts';
 import type { Task } from '../../task/task.ts';
 import { isProblem } from '../../runtime/problem.ts';
-import { writtenCallOf } from '../tests/written-call.ts';
+import { writtenCallOf } from '../cases/written-call.ts';
 import { isOfPolicies } from '../shadow/difference.ts';
 import { yamlComment } from '../write/comment.ts';
 

@@ -6,13 +6,13 @@ import type { PolicySet } from '../../policy/loading/load.ts';
 import type { Question } from '../../policy/question.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
-import { caseFileFrom } from '../tests/case-file.ts';
+import { caseFileFrom } from '../cases/case-file.ts';
 import { queryIn, recordedArguments, recordedCase, recordedSuiteText } from './recorded-case.ts';
 import type { RecordedCase, RecordedWith } from './recorded-case.ts';
-import { rehearse } from '../tests/rehearse.ts';
-import type { Rehearsal } from '../tests/rehearse.ts';
-import type { Attempt, CaseCircumstances, TestCase } from '../tests/test-case.ts';
-import { writtenCallOf } from '../tests/written-call.ts';
+import { rehearse } from '../cases/rehearse.ts';
+import type { Rehearsal } from '../cases/rehearse.ts';
+import type { Attempt, CaseCircumstances, TestCase } from '../cases/test-case.ts';
+import { writtenCallOf } from '../cases/written-call.ts';
 
 /** The case of a record, in suite format and parsed; a problem where there is none. */
 export function readCaseOf(

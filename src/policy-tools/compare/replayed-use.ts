@@ -14,7 +14,7 @@ import { doubtsAbout, labelsOf, recordedWith } from './recorded-task.ts';
 import type { Doubt, RecordedTask } from './recorded-task.ts';
 import { partialRehearser, readCaseOf, withContent } from './replay.ts';
 import type { PartialRehearsal } from './replay.ts';
-import type { CaseCircumstances } from '../tests/test-case.ts';
+import type { CaseCircumstances } from '../cases/test-case.ts';
 import { unknownToCatalogs, unknownValues } from './unrecorded.ts';
 
 /** A recorded use, decided again by two policy sets. */

@@ -2,8 +2,8 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { Comparison } from '../../../src/policy-tools/compare/comparison.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
-import { mustCases, planner } from '../tests/folder.ts';
-import { NOW, recordedTask, useOf } from '../tests/records.ts';
+import { mustCases, planner } from '../cases/folder.ts';
+import { NOW, recordedTask, useOf } from '../cases/records.ts';
 
 const permit = (id: string, action: string): string =>
   `@id("${id}") permit (principal, action == Remit::Action::"${action}", resource);\n`;

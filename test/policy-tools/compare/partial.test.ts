@@ -2,9 +2,9 @@ import { describe, expect, it } from '@jest/globals';
 import { partialAsker } from '../../../src/policy-tools/compare/partial.ts';
 import type { Known } from '../../../src/policy-tools/compare/partial.ts';
 import type { Question } from '../../../src/policy/question.ts';
-import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
-import { plainCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
-import { planner } from '../tests/folder.ts';
+import { rehearse } from '../../../src/policy-tools/cases/rehearse.ts';
+import { plainCircumstances } from '../../../src/policy-tools/cases/test-case.ts';
+import { planner } from '../cases/folder.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 
 const policy = (id: string, effect: 'permit' | 'forbid', when = 'true'): string =>

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { UseRecord } from '../../../src/ledger/record.ts';
 import { isReasonOfCase, recordedCase, recordedSuiteText } from '../../../src/policy-tools/compare/recorded-case.ts';
 import type { RecordedWith } from '../../../src/policy-tools/compare/recorded-case.ts';
-import { examplePolicies, mustCases, planner } from '../tests/folder.ts';
+import { examplePolicies, mustCases, planner } from '../cases/folder.ts';
 import { must } from '../../builders/must.ts';
 
 const record: UseRecord = {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { doubtsAbout, recordedWith } from '../../../src/policy-tools/compare/recorded-task.ts';
 import type { RecordedTask } from '../../../src/policy-tools/compare/recorded-task.ts';
-import { examplePolicies, planner } from '../tests/folder.ts';
-import { eventOf, intentOf, NOW, recordedTask, storedTask, useOf } from '../tests/records.ts';
+import { examplePolicies, planner } from '../cases/folder.ts';
+import { eventOf, intentOf, NOW, recordedTask, storedTask, useOf } from '../cases/records.ts';
 
 const record = useOf();
 const files = useOf({ seq: 5, action: 'files.list' });

@@ -5,16 +5,16 @@ import type { Decision } from '../../../src/decision/decision.ts';
 import type { PlacedUse } from '../../../src/ledger/recorded-use.ts';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { setChanges } from '../../../src/policy-tools/compare/set-changes.ts';
-import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
-import type { Rehearsal } from '../../../src/policy-tools/tests/rehearse.ts';
+import { rehearse } from '../../../src/policy-tools/cases/rehearse.ts';
+import type { Rehearsal } from '../../../src/policy-tools/cases/rehearse.ts';
 import { useReplayer } from '../../../src/policy-tools/compare/replayed-use.ts';
 import type { RecordedTask } from '../../../src/policy-tools/compare/recorded-task.ts';
-import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/tests/test-case.ts';
-import type { Attempt, CaseCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
-import { writtenCallOf } from '../../../src/policy-tools/tests/written-call.ts';
+import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/cases/test-case.ts';
+import type { Attempt, CaseCircumstances } from '../../../src/policy-tools/cases/test-case.ts';
+import { writtenCallOf } from '../../../src/policy-tools/cases/written-call.ts';
 import { exampleCatalog, folderWith, mustLoad } from '../../builders/policy-folder.ts';
-import { planner } from '../tests/folder.ts';
-import { intentOf, NOW, recordedTask, storedTask, useOf } from '../tests/records.ts';
+import { planner } from '../cases/folder.ts';
+import { intentOf, NOW, recordedTask, storedTask, useOf } from '../cases/records.ts';
 import { must } from '../../builders/must.ts';
 
 const policy = (id: string, effect: string, action: string, when = 'true'): string =>

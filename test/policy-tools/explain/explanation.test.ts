@@ -5,9 +5,9 @@ import { pieceText } from '../../../src/policy-tools/explain/explained-piece.ts'
 import { explanationOf, MAX_NEAR_MISSES } from '../../../src/policy-tools/explain/explanation.ts';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { probeOf } from '../../../src/policy-tools/explain/probe.ts';
-import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
-import { plainCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
-import { examplePolicies, planner, reporter } from '../tests/folder.ts';
+import { rehearse } from '../../../src/policy-tools/cases/rehearse.ts';
+import { plainCircumstances } from '../../../src/policy-tools/cases/test-case.ts';
+import { examplePolicies, planner, reporter } from '../cases/folder.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 
 function explained(

@@ -6,10 +6,10 @@ import type { PolicySet } from '../../../src/policy/loading/load.ts';
 import { probeOf } from '../../../src/policy-tools/explain/probe.ts';
 import type { Observation, Probe } from '../../../src/policy-tools/explain/probe.ts';
 import type { Question } from '../../../src/policy/question.ts';
-import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
-import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/tests/test-case.ts';
-import type { Attempt, CaseCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
-import { examplePolicies, planner, reporter } from '../tests/folder.ts';
+import { rehearse } from '../../../src/policy-tools/cases/rehearse.ts';
+import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/cases/test-case.ts';
+import type { Attempt, CaseCircumstances } from '../../../src/policy-tools/cases/test-case.ts';
+import { examplePolicies, planner, reporter } from '../cases/folder.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { mustSpiffeId } from '../../builders/spiffe-id.ts';
 

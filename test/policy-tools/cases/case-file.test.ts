@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { caseFileFrom } from '../../../src/policy-tools/tests/case-file.ts';
+import { caseFileFrom } from '../../../src/policy-tools/cases/case-file.ts';
 import { findingLines, mustCases, planner, reporter } from './folder.ts';
 
 const AGENT = 'spiffe://acme.test/ns/agents/sa/planner';

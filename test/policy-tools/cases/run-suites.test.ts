@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
-import { coverageText, gapsOf } from '../../../src/policy-tools/tests/coverage.ts';
-import { runSuites } from '../../../src/policy-tools/tests/run-suites.ts';
-import type { SuiteResult } from '../../../src/policy-tools/tests/run-suites.ts';
+import { coverageText, gapsOf } from '../../../src/policy-tools/cases/coverage.ts';
+import { runSuites } from '../../../src/policy-tools/cases/run-suites.ts';
+import type { SuiteResult } from '../../../src/policy-tools/cases/run-suites.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { examplePolicies, mustCases, planner, reporter } from './folder.ts';
 import { must } from '../../builders/must.ts';

@@ -1,11 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
-import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
-import type { Rehearsal } from '../../../src/policy-tools/tests/rehearse.ts';
-import { allowedReuse } from '../../../src/policy-tools/tests/allowed-reuse.ts';
-import type { Reuse } from '../../../src/policy-tools/tests/allowed-reuse.ts';
-import { plainCircumstances } from '../../../src/policy-tools/tests/test-case.ts';
-import type { Attempt } from '../../../src/policy-tools/tests/test-case.ts';
+import { rehearse } from '../../../src/policy-tools/cases/rehearse.ts';
+import type { Rehearsal } from '../../../src/policy-tools/cases/rehearse.ts';
+import { allowedReuse } from '../../../src/policy-tools/cases/allowed-reuse.ts';
+import type { Reuse } from '../../../src/policy-tools/cases/allowed-reuse.ts';
+import { plainCircumstances } from '../../../src/policy-tools/cases/test-case.ts';
+import type { Attempt } from '../../../src/policy-tools/cases/test-case.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { planner, reporter } from './folder.ts';
 import { must } from '../../builders/must.ts';

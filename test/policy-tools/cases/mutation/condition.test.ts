@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { cedarTokens } from '../../../../src/policy/cedar-text.ts';
-import { conditionIn } from '../../../../src/policy-tools/tests/mutation/condition.ts';
-import type { Condition } from '../../../../src/policy-tools/tests/mutation/condition.ts';
+import { conditionIn } from '../../../../src/policy-tools/cases/mutation/condition.ts';
+import type { Condition } from '../../../../src/policy-tools/cases/mutation/condition.ts';
 
 /** A condition as nested text: `all(a, any(b, c))`. */
 function shape(condition: Condition, text: string): string {

@@ -2,8 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { freshCedar } from '../../../../src/policy/cedar.ts';
 import { policiesOf, placed } from '../../../../src/policy/loading/policy-file.ts';
 import { policyPartsOf } from '../../../../src/policy-tools/explain/policy-parts.ts';
-import { mutantsOf } from '../../../../src/policy-tools/tests/mutation/mutants.ts';
-import type { Mutant } from '../../../../src/policy-tools/tests/mutation/mutants.ts';
+import { mutantsOf } from '../../../../src/policy-tools/cases/mutation/mutants.ts';
+import type { Mutant } from '../../../../src/policy-tools/cases/mutation/mutants.ts';
 
 const cedar = freshCedar();
 

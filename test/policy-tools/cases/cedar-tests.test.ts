@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
-import { rawAsker } from '../../../src/policy-tools/tests/raw-question.ts';
-import { cedarTestProblems, cedarTestsFrom } from '../../../src/policy-tools/tests/cedar-tests.ts';
+import { rawAsker } from '../../../src/policy-tools/cases/raw-question.ts';
+import { cedarTestProblems, cedarTestsFrom } from '../../../src/policy-tools/cases/cedar-tests.ts';
 import { examplePolicies, findingLines } from './folder.ts';
 
 let set: PolicySet;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import * as fc from 'fast-check';
-import { junitXml } from '../../../src/policy-tools/tests/junit.ts';
-import type { CaseResult, SuiteResult } from '../../../src/policy-tools/tests/run-suites.ts';
+import { junitXml } from '../../../src/policy-tools/cases/junit.ts';
+import type { CaseResult, SuiteResult } from '../../../src/policy-tools/cases/run-suites.ts';
 import { anyCharacter } from '../../builders/any-character.ts';
 import { planner } from './folder.ts';
 

@@ -1,8 +1,8 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
-import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
-import { MAX_ATTEMPTS, unlistedAllows } from '../../../src/policy-tools/tests/unlisted.ts';
-import type { Unlisted } from '../../../src/policy-tools/tests/unlisted.ts';
+import { rehearse } from '../../../src/policy-tools/cases/rehearse.ts';
+import { MAX_ATTEMPTS, unlistedAllows } from '../../../src/policy-tools/cases/unlisted.ts';
+import type { Unlisted } from '../../../src/policy-tools/cases/unlisted.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { mustCases, planner, reporter } from './folder.ts';
 import { must } from '../../builders/must.ts';

@@ -2,9 +2,9 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { decide } from '../../../src/decide/decide.ts';
 import { isDeny } from '../../../src/decision/decision.ts';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
-import { caseFacts } from '../../../src/policy-tools/tests/case-facts.ts';
-import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/tests/test-case.ts';
-import type { CaseCircumstances, WrittenCall } from '../../../src/policy-tools/tests/test-case.ts';
+import { caseFacts } from '../../../src/policy-tools/cases/case-facts.ts';
+import { plainCircumstances, plainCredential, plainTask } from '../../../src/policy-tools/cases/test-case.ts';
+import type { CaseCircumstances, WrittenCall } from '../../../src/policy-tools/cases/test-case.ts';
 import { examplePolicies, planner } from './folder.ts';
 
 let set: PolicySet;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { PolicyDisk } from '../../../src/policy/loading/source.ts';
-import { readSuites } from '../../../src/policy-tools/tests/suite-source.ts';
+import { readSuites } from '../../../src/policy-tools/cases/suite-source.ts';
 import { findingLines, planner } from './folder.ts';
 
 const CASE = `cases: [{ name: a, agent: ${planner}, action: x, expect: deny }]`;

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import type { PolicySet } from '../../../src/policy/loading/load.ts';
-import { rehearse } from '../../../src/policy-tools/tests/rehearse.ts';
-import { decisionText } from '../../../src/policy-tools/tests/case-verdict.ts';
+import { rehearse } from '../../../src/policy-tools/cases/rehearse.ts';
+import { decisionText } from '../../../src/policy-tools/cases/case-verdict.ts';
 import { shopSet } from '../../action/protobuf/shop.ts';
 import { folderWith, mustLoad } from '../../builders/policy-folder.ts';
 import { examplePolicies, mustCases } from './folder.ts';
