@@ -85,8 +85,7 @@ async function bundle() {
   const commands = bundled({ input: 'src/main.ts', plugins: [serverOutside] });
   const output = (await Promise.all([...threads, server, commands])).flat();
   const found = output.find(({ fileName }) => fileName === 'main.js')?.code ?? '';
-  if (/new URL\(/.test(found))
-    throw new Error('`dist/main.js` finds files by its own path, which is not two folders deep');
+  if (/new URL\(/.test(found)) throw new Error('`dist/main.js` finds threads by its own path, which lie in `program/`');
   for (const name of Object.keys(SERVER))
     if (!found.includes(`import("${name}")`)) throw new Error(`\`dist/main.js\` does not load \`${name}\``);
   const unseen = output
@@ -114,7 +113,6 @@ async function bundled({ input, plugins = [], output = {} }) {
       // V8 keeps the text of each file that it has loaded, with two bytes a character if one of them is not of Latin-1.
       charset: 'ascii',
       comments: { legal: true, annotation: false, jsdoc: false },
-      // Two folders deep, as all folders of `src/` are: files of the product are found by paths relative to the code.
       entryFileNames: ({ name }) => (name === 'main' ? 'main.js' : 'program/[name].js'),
       chunkFileNames: 'program/[name]-[hash].js',
       ...output,

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { productFile } from '../runtime/product-file.ts';
 import { DevDomain } from '../dev/domain.ts';
 import type { DomainOptions } from '../dev/domain.ts';
 import { freePortSource } from '../dev/free-port-source.ts';
@@ -12,7 +12,7 @@ import { EXIT } from './command.ts';
 import type { CommandIo } from './command.ts';
 
 /** The example policies shipped with Remit. */
-export const EXAMPLE_POLICIES = fileURLToPath(new URL('../../cedar-policies', import.meta.url));
+export const EXAMPLE_POLICIES = productFile('cedar-policies');
 
 /** Where programs and logs are kept: `REMIT_CACHE`, default `~/.cache/remit`. */
 export const cacheFolderOf = ({ environment }: Pick<CommandIo, 'environment'>): string =>

@@ -1,3 +1,4 @@
+import { productFile } from '../runtime/product-file.ts';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fragmentFrom } from '../inject/fragment.ts';
@@ -38,7 +39,7 @@ exit codes: 0 success, 2 bad use, an unreadable file or invalid YAML; then nothi
 /** `remit inject`. */
 export const injectCommand: Command = { name: 'inject', help, run: inject };
 
-const FRAGMENT = new URL('../../deploy/inject/pod.yaml', import.meta.url);
+const FRAGMENT = productFile('deploy/inject/pod.yaml');
 
 const PRINTED: ReadonlyMap<string, (fragment: Fragment) => string> = new Map([
   ['policy', injectionPolicy],

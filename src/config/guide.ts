@@ -1,7 +1,7 @@
-import { fileURLToPath } from 'node:url';
+import { productFile } from '../runtime/product-file.ts';
 
 /** The installed guide. */
-export const GUIDE_FOLDER = fileURLToPath(new URL('../../deploy/guide', import.meta.url));
+export const GUIDE_FOLDER = productFile('deploy/guide');
 
 /** The variable with the URL at which a copy of `deploy/guide` is served; not set: links name `remit help`, which prints the installed page. */
 export const GUIDE_URL = 'REMIT_GUIDE_URL';

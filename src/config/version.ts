@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { builtFile, productFile } from '../runtime/product-file.ts';
 
 /** Written by the build beside the built files. Without a build, the package manifest names the release. */
-const BUILT = new URL('../version.txt', import.meta.url);
-const MANIFEST = new URL('../../package.json', import.meta.url);
+const BUILT = builtFile('version.txt');
+const MANIFEST = productFile('package.json');
 
 /**
  * The version of this build: the release, and the commit it was built from as build metadata, such as `0.1.0+84bff23a9c01`. The
@@ -14,7 +15,7 @@ export function remitVersion(): string {
   return textOf(BUILT)?.trim() ?? releaseFrom(textOf(MANIFEST)) ?? 'unknown';
 }
 
-function textOf(file: URL): string | null {
+function textOf(file: string): string | null {
   try {
     return readFileSync(file, 'utf8');
   } catch {

@@ -1,12 +1,12 @@
-import { fileURLToPath } from 'node:url';
 import { loadSync } from '@grpc/proto-loader';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader';
+import { productFile } from '../runtime/product-file.ts';
 import type { AuthorityCalls } from './messages.ts';
 import { wireProblem } from './wire-bounds.ts';
 
 const PACKAGE = 'remit.authority.v1';
 const NAME = `${PACKAGE}.Authority`;
-const folder = fileURLToPath(new URL('../../proto', import.meta.url));
+const folder = productFile('proto');
 
 const definitions = loadSync('remit/authority/v1/authority.proto', {
   keepCase: true,

@@ -1,7 +1,7 @@
-import { fileURLToPath } from 'node:url';
 import { Client, credentials, Metadata, status, type StatusObject } from '@grpc/grpc-js';
 import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
 import { CHANNEL } from '../runtime/grpc-channel.ts';
+import { productFile } from '../runtime/product-file.ts';
 
 /** HTTP/2 path of the only method used. The standard's service has no package. */
 export const FETCH_X509_SVID_PATH = '/SpiffeWorkloadAPI/FetchX509SVID';
@@ -12,7 +12,7 @@ export const MAX_RESPONSE_BYTES = 4 * 1024 * 1024;
 /** Longest server text repeated in a problem, in characters. */
 const MAX_DETAIL_LENGTH = 200;
 
-const folder = fileURLToPath(new URL('../../proto', import.meta.url));
+const folder = productFile('proto');
 const definitions = loadSync('spiffe/workload/workload.proto', { keepCase: true, includeDirs: [folder] });
 
 const messageNamed = (name: string): MessageTypeDefinition<object, object> => {

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { productFile } from '../runtime/product-file.ts';
 import { isMap, isSeq, parseDocument, type Document } from 'yaml';
 
 /** A host and port; port 0 picks a free port when listening. */
@@ -49,8 +49,7 @@ export const shippedEnvoyConfig = (): Promise<string> => shipped('envoy.yaml');
 /** The shipped configuration with certificates from the SPIRE agent. */
 export const shippedSpireConfig = (): Promise<string> => shipped('envoy-spire.yaml');
 
-const shipped = (name: string): Promise<string> =>
-  readFile(fileURLToPath(new URL(`../../deploy/envoy/${name}`, import.meta.url)), 'utf8');
+const shipped = (name: string): Promise<string> => readFile(productFile(`deploy/envoy/${name}`), 'utf8');
 
 /**
  * The configuration `text` of {@link shippedEnvoyConfig} with other addresses and files, otherwise unchanged. Throws where a

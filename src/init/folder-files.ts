@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { productFile } from '../runtime/product-file.ts';
 import { shippedSpireConfig } from './envoy-config.ts';
 import type { Answers } from './answers.ts';
 import { envoyFileFrom } from './envoy-file.ts';
@@ -33,5 +33,4 @@ export async function folderFiles(answers: Answers): Promise<ReadonlyMap<string,
 }
 
 /** A file of the package. */
-const shipped = (path: string): Promise<string> =>
-  readFile(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');
+const shipped = (path: string): Promise<string> => readFile(productFile(path), 'utf8');

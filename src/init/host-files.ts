@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { isIPv4 } from 'node:net';
-import { fileURLToPath } from 'node:url';
+import { productFile } from '../runtime/product-file.ts';
 import type { Answers, Host } from './answers.ts';
 import { envoyId } from './identities.ts';
 
@@ -50,7 +50,7 @@ export const SHIPPED_HOSTS: ReadonlyMap<Host, ShippedHost> = new Map<Host, Shipp
 export async function hostFiles(answers: Answers): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>();
   for (const folder of SHIPPED_HOSTS.get(answers.host)?.folders ?? []) {
-    const shipped = fileURLToPath(new URL(`../../deploy/hosts/${folder}/`, import.meta.url));
+    const shipped = productFile(`deploy/hosts/${folder}/`);
     for (const name of (await readdir(shipped)).toSorted())
       files.set(`${folder}/${name}`, withNames(await readFile(`${shipped}${name}`, 'utf8'), answers));
   }

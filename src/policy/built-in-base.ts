@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { productFile } from '../runtime/product-file.ts';
 
 let text: string | null = null;
 
 /** The base schema of this build: `cedar-policies/base.cedarschema`. */
 export const builtInBase = (): string =>
-  (text ??= readFileSync(fileURLToPath(new URL('../../cedar-policies/base.cedarschema', import.meta.url)), 'utf8'));
+  (text ??= readFileSync(productFile('cedar-policies/base.cedarschema'), 'utf8'));
