@@ -5,7 +5,7 @@
 //                                  a package or an image brings a `dist/` of its own
 //
 // `dist/main.js` is the command. What it and the threads load is in `dist/program/`, bundled with the packages it needs, so that a start opens
-// few files. Each command and each role is loaded only where it is used. The engine of the policies stays a package: its code is read by path.
+// few files. Each command and each role is loaded only where it is used. The engine of the policies stays a package, which is loaded by path.
 
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -25,10 +25,7 @@ const STARTED_BY_PATH = [
 ];
 
 /** What `dist/main.js` loads to serve, and its source. */
-const SERVER = {
-  './program/serve.js': 'src/commands/serve.ts',
-  './program/compile.js': 'src/policy/loading/compile.ts',
-};
+const SERVER = { './program/serve.js': 'src/commands/serve.ts' };
 
 /** Leaves the server out, which has a build of its own. */
 const serverOutside = {

@@ -67,10 +67,7 @@ async function main(words: readonly string[], asked: Asked, io: CommandIo): Prom
     io.err(`remit: ${problem}`);
     return EXIT.bad;
   }
-  if (serves(asked)) {
-    limitThreadsByThemselves();
-    (await import('./policy/loading/compile.ts')).startThreadAhead();
-  }
+  if (serves(asked)) limitThreadsByThemselves();
   if (!asksHelp && entry.isBesideServer) yieldToOthers();
   try {
     const command = await entry.load();

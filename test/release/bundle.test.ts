@@ -54,16 +54,6 @@ describe('what the build loads', () => {
     expect(builtSources(files).filter((source) => source.includes('node_modules'))).toEqual([]);
   });
 
-  it('the server with the thread that the command starts ahead, and with the code of the engine that it hands over', () => {
-    const [server, ahead] = [loadedWith(built('serve')), loadedWith(join(program, 'compile.js'))];
-    const holding = (source: string): readonly string[] =>
-      [...ahead].filter((file) => builtSources([file]).some((name) => name.endsWith(source)));
-    for (const source of ['/src/policy/loading/compile.ts', '/src/policy/cedar.ts']) {
-      expect(holding(source)).toHaveLength(1);
-      expect(server).toContain(holding(source)[0]);
-    }
-  });
-
   it.each(['compile-worker', 'log-worker', 'authority-worker', 'watcher-process'])(
     'the thread %s with one file',
     (name) => {

@@ -1,44 +1,23 @@
-import { MessageChannel, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { MessageChannel, parentPort, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { yieldToOthers } from '../../runtime/thread-priority.ts';
-import { engineCode, freshCedar, warmUp } from '../cedar.ts';
-import type { Cedar } from '../cedar.ts';
+import { freshCedar } from '../cedar.ts';
 import type { ProofMessage, ThreadSettings } from './compile.ts';
-import { policiesIn } from './policy-files.ts';
 import { withFormsOnce } from './policy-json.ts';
 import { prove } from './proof.ts';
 import type { ProofInput, ReadPolicies } from './proof.ts';
-import type { SourceFile } from './source.ts';
 
 /** Few enough that receiving them takes 2 ms. */
 const POLICIES_PER_PIECE = 128;
 
-const READING: SourceFile = {
-  name: 'warm',
-  file: 'warm',
-  text: '@id("warm")\npermit (principal, action, resource) when { context.warm };',
-};
-
 // The disposable thread of `compile.ts`, which alone supplies its input: one message. A trap of the engine ends this thread only.
-const { isBesideChecks, isAhead } = workerData as ThreadSettings;
+const { isBesideChecks } = workerData as ThreadSettings;
 if (isBesideChecks) yieldToOthers();
 const engine = freshCedar();
-const input = (isAhead ? warmedUntilAsked(engine) : null) ?? (await asked());
+const input = await asked();
 const cedar = input.isForTool === true ? withFormsOnce(engine) : engine;
 const { findings, warnings } = prove(input, cedar, handOver);
 say({ proof: { findings, warnings } });
-
-/** Hands over the engine's code, and has the engine do once what each proof does first, until there is something to prove. */
-function warmedUntilAsked(cedar: Cedar): ProofInput | null {
-  const code = engineCode();
-  if (code !== null) say({ code });
-  for (const step of [...warmUp, () => policiesIn([READING], cedar)]) {
-    const message = parentPort === null ? undefined : receiveMessageOnPort(parentPort);
-    if (message !== undefined) return message.message as ProofInput;
-    step(cedar);
-  }
-  return null;
-}
 
 function asked(): Promise<ProofInput> {
   return new Promise((resolve) => parentPort?.once('message', resolve));

@@ -2,8 +2,6 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
-import { useEngineCode } from '../cedar.ts';
-import type { EngineCode } from '../cedar.ts';
 import type { PolicyEntry } from './policy-file.ts';
 import type { ProofInput, ReadPolicies, SetProof } from './proof.ts';
 
@@ -17,12 +15,8 @@ export type Compile = (
   onRead?: (read: ReadPolicies) => void,
 ) => Promise<SetProof | { readonly problem: string }>;
 
-/**
- * A message of the thread: the engine's code, from one started ahead; the policies once they are read, unless there are findings; then the
- * proof without them.
- */
+/** A message of the thread: the policies once they are read, unless there are findings; then the proof without them. */
 export type ProofMessage =
-  | { readonly code: EngineCode }
   | { readonly read: SentPolicies }
   | { readonly proof: Omit<SetProof, keyof ReadPolicies> };
 
@@ -30,8 +24,6 @@ export type ProofMessage =
 export interface ThreadSettings {
   /** Whether checks are answered meanwhile. */
   readonly isBesideChecks: boolean;
-  /** Whether it has time before there is anything to prove, and nobody else has loaded the engine. */
-  readonly isAhead: boolean;
 }
 
 /** Policies on their way from the thread. */
@@ -57,7 +49,7 @@ export function compileTimeoutMs(input: ProofInput): number {
 export function compileInWorker(timeoutMs: (input: ProofInput) => number = compileTimeoutMs): Compile {
   return (input, onRead = () => {}) =>
     new Promise((resolve) => {
-      const worker = takenThread({ isBesideChecks: input.isBesideChecks === true, isAhead: false });
+      const worker = newThread({ isBesideChecks: input.isBesideChecks === true });
       const limitMs = timeoutMs(input);
       let reading: Promise<ReadPolicies> = Promise.resolve({ policies: [], templates: [] });
       const settle = (result: SetProof | { readonly problem: string }): void => {
@@ -69,7 +61,6 @@ export function compileInWorker(timeoutMs: (input: ProofInput) => number = compi
       const late = (): unknown => setImmediate(() => settle({ problem: `no answer within ${limitMs} ms` }));
       const timer = setTimeout(late, limitMs);
       worker.on('message', (message: ProofMessage) => {
-        if ('code' in message) return;
         if ('read' in message) {
           reading = received(message.read, onRead);
           return;
@@ -113,33 +104,6 @@ export function compileToServe(): Compile {
     isBesideChecks = true;
     return proof;
   };
-}
-
-let spare: Worker | null = null;
-
-/**
- * Starts the thread of the next proof, which loads the engine and warms it up while this thread loads the rest of the program, and hands over what
- * it has compiled. It keeps no process alive. Where it ends before it is used, the next proof starts its own.
- */
-export function startThreadAhead(): void {
-  const worker = newThread({ isBesideChecks: false, isAhead: true });
-  spare = worker;
-  worker.on('message', (message: ProofMessage) => {
-    if ('code' in message) useEngineCode(message.code);
-  });
-  const forget = (): void => {
-    if (spare === worker) spare = null;
-  };
-  worker.on('error', forget).on('exit', forget);
-  worker.unref();
-}
-
-/** A thread for one proof. INVARIANT: its listeners stay. After `removeAllListeners` a new one would hear nothing before the thread ends. */
-function takenThread(settings: ThreadSettings): Worker {
-  const worker = spare ?? newThread(settings);
-  spare = null;
-  worker.ref();
-  return worker;
 }
 
 /** Half of Node's default: a server proves a set in less memory, and takes no longer. */

@@ -4,7 +4,7 @@ import { anyScope } from '../../../src/policy/answers/scope.ts';
 import { describe, expect, it } from '@jest/globals';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { cedarStatements } from '../../../src/policy/cedar-text.ts';
-import { compileInWorker, startThreadAhead } from '../../../src/policy/loading/compile.ts';
+import { compileInWorker } from '../../../src/policy/loading/compile.ts';
 import type { Compile } from '../../../src/policy/loading/compile.ts';
 import { loadPolicies, policySetFrom, policySetsToServe } from '../../../src/policy/loading/load.ts';
 import {
@@ -305,13 +305,6 @@ describe('compileInWorker', () => {
       expect(answer).toMatchObject({ kind: 'permitted', policyIds: { length: count } });
       expect(set.sizes().parsed).toEqual({ slices: 1, policies: count });
     }
-  });
-
-  it('proves in the thread that was started ahead, and the next set in one of its own', async () => {
-    startThreadAhead();
-    const invalid = '@id("p") permit (principal, action, resource) when { context.nothing };';
-    expect(await findingsOf(folderWith(invalid), compileInWorker())).toEqual([expect.stringContaining('`nothing`')]);
-    expect(await findingsOf(folderWith(permit), compileInWorker())).toEqual([]);
   });
 
   it('gives no set before its proof has ended, though its policies were read long before', async () => {
