@@ -38,22 +38,9 @@ const serverOutside = {
   },
 };
 
-/** An `import` of `node:http` evaluates all it exports, among them `fetch`: some 20 ms. Its CommonJS form does not. */
-const httpWithoutFetch = {
-  name: 'http-without-fetch',
-  resolveId: (id) => (id === 'node:http' || id === 'http' ? '\0node-http' : null),
-  load: (id) => (id === '\0node-http' ? 'module.exports = process.getBuiltinModule("node:http");' : null),
-};
-
-const GRPC = '__require("@grpc/grpc-js")';
-
-/** Some packages load another one by a `require` that they make themselves, which a bundler does not see. */
-const seenRequire = {
-  name: 'seen-require',
-  transform: (code, id) =>
-    id.includes('/@opentelemetry/') && code.includes(GRPC)
-      ? { code: code.replaceAll(GRPC, 'require("@grpc/grpc-js")'), map: null }
-      : null,
+/** Its ES modules load gRPC by a `require` that they make themselves, which a bundler does not see. */
+const AS_COMMON_JS = {
+  '@opentelemetry/otlp-grpc-exporter-base': `${root}node_modules/@opentelemetry/otlp-grpc-exporter-base/dist/index.cjs`,
 };
 
 /** Of `pg`, which tries it only where a program asks for it. */
@@ -98,7 +85,8 @@ async function bundled({ input, plugins = [], output = {} }) {
     platform: 'node',
     input,
     external: NOT_INSTALLED,
-    plugins: [httpWithoutFetch, seenRequire, ...plugins],
+    plugins,
+    resolve: { alias: AS_COMMON_JS },
     onLog: (level, { code, message }) => {
       // That plugins took long says how loaded the machine is, nothing about the build.
       if (level === 'warn' && code !== 'PLUGIN_TIMINGS') throw new Error(message);

@@ -41,13 +41,6 @@ describe('what the build loads', () => {
     expect(sources.filter((source) => others.some((other) => other.test(source)))).toEqual([]);
   });
 
-  it('nothing by an `import` of `node:http`, which would load `fetch` and all it needs', () => {
-    const files = readdirSync(program).filter((name) => name.endsWith('.js'));
-    const texts = files.map((name) => [name, readFileSync(join(program, name), 'utf8')] as const);
-    expect(texts.filter(([, text]) => /\bfrom ?["'](?:node:)?http["']/.test(text)).map(([name]) => name)).toEqual([]);
-    expect(texts.some(([, text]) => text.includes('getBuiltinModule("node:http")'))).toBe(true);
-  });
-
   it('`remit --help` with no more than 10 files', () => {
     const files = loadedWith(join(dist, 'main.js'));
     expect(files.size).toBeLessThanOrEqual(10);
