@@ -7,7 +7,7 @@ import { ACCEPT_WRITABLE, anyPath, writablePathProblem } from '../config/writabl
 import type { PathGuard } from '../config/writable-path.ts';
 import { remitVersion } from '../config/version.ts';
 import { systemPorts } from '../runtime/ports.ts';
-import { collectOnceIdle, compactNowAndThen } from '../runtime/garbage.ts';
+import { collectOnceIdle } from '../runtime/garbage.ts';
 import { after } from '../runtime/timers.ts';
 import { startRemit } from '../server/remit.ts';
 import type { StartRehearsal } from '../server/start-rehearsal.ts';
@@ -117,7 +117,6 @@ export const serve: Command = {
     }
     serving = remit;
     collectOnceIdle({ after });
-    compactNowAndThen({ after });
     const failed = await Promise.race([ended, fatal.promise.then((detail) => ({ detail }))]);
     if (typeof failed === 'string') {
       log(`${failed}: draining`, 'drain', { signal: failed });

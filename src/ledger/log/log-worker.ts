@@ -1,6 +1,6 @@
 import { parentPort } from 'node:worker_threads';
 import { systemPorts } from '../../runtime/ports.ts';
-import { collectGrowth, collectOnceIdle } from '../../runtime/garbage.ts';
+import { collectOnceIdle } from '../../runtime/garbage.ts';
 import { after } from '../../runtime/timers.ts';
 import { isStoreFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
@@ -57,6 +57,5 @@ function serve(open: SegmentLog, { fileId, ring }: LogThreadInput): void {
     if (open.isCheckpointDue) checkpoint();
   });
   collectOnceIdle({ after });
-  collectGrowth({ after });
   say({ kind: 'opened', origin, verifierKey, taken: open.takenOf(fileId), size: open.size, bytes: open.bytes });
 }

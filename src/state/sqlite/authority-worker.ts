@@ -2,7 +2,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import type { Clocks } from '../../runtime/ports.ts';
 import { systemPorts } from '../../runtime/ports.ts';
 import { messageOfFault } from '../../runtime/repeatedly.ts';
-import { collectGrowth, collectOnceIdle } from '../../runtime/garbage.ts';
+import { collectOnceIdle } from '../../runtime/garbage.ts';
 import { after } from '../../runtime/timers.ts';
 import { isStoreFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
@@ -66,7 +66,6 @@ function serve(open: Store): void {
     }
   });
   collectOnceIdle({ after });
-  collectGrowth({ after });
   say({ kind: 'opened' });
 }
 
