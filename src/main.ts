@@ -7,13 +7,7 @@ import type { CommandEntry } from './commands/command-table.ts';
 import { faultText } from './commands/fault-text.ts';
 import { nodeProblem } from './config/required-node.ts';
 import { yieldToOthers } from './runtime/thread-priority.ts';
-import {
-  allocatorToAdd,
-  flagsToServe,
-  limitThreadsByThemselves,
-  SERVING_ALLOCATOR,
-  SERVING_FLAGS,
-} from './runtime/v8-flags.ts';
+import { limitThreadsByThemselves } from './runtime/v8-flags.ts';
 
 const help = `remit: is this call within the remit of the task this workload was given?
 
@@ -47,8 +41,6 @@ function askedBy(words: readonly string[]): Asked {
   return { entry, rest, asksHelp: own.has('--help') || own.has('-h') };
 }
 
-const serves = ({ entry, asksHelp }: Asked): boolean => entry?.isServer === true && !asksHelp;
-
 async function main(words: readonly string[], asked: Asked, io: CommandIo): Promise<number> {
   const { entry, rest, asksHelp } = asked;
   if (words[0] === '--version' || words[0] === 'version') {
@@ -67,7 +59,7 @@ async function main(words: readonly string[], asked: Asked, io: CommandIo): Prom
     io.err(`remit: ${problem}`);
     return EXIT.bad;
   }
-  if (serves(asked)) limitThreadsByThemselves();
+  if (entry.isServer === true && !asksHelp) limitThreadsByThemselves();
   if (!asksHelp && entry.isBesideServer) yieldToOthers();
   try {
     const command = await entry.load();
@@ -77,24 +69,6 @@ async function main(words: readonly string[], asked: Asked, io: CommandIo): Prom
   } catch (error) {
     for (const line of faultText(error, io.environment)) io.err(`remit ${entry.name}: ${line}`);
     return EXIT.bad;
-  }
-}
-
-/**
- * Replaces this process by the same program with the flags of a server (`execve`): V8 and the allocator read most settings only at start.
- * The entry point of the image gives them already. If the system has no such call, or a parent uses an IPC channel that would be lost, the
- * program continues without them.
- */
-function beginAnewToServe(): void {
-  const { execArgv, env, execPath, argv } = process;
-  const flags = flagsToServe(SERVING_FLAGS, { execArgv, nodeOptions: env['NODE_OPTIONS'] });
-  const allocator = allocatorToAdd(SERVING_ALLOCATOR, env);
-  const isAsWanted = flags === execArgv && Object.keys(allocator).length === 0;
-  if (isAsWanted || process.connected || typeof process.execve !== 'function') return;
-  try {
-    process.execve(execPath, [execPath, ...flags, ...argv.slice(1)], { ...env, ...allocator });
-  } catch {
-    // Nothing has happened yet, so continuing is safe.
   }
 }
 
@@ -140,8 +114,6 @@ async function askOnTerminal(question: string): Promise<string | null> {
 
 const words = process.argv.slice(2);
 const asked = askedBy(words);
-// First of all: what comes next would be done twice.
-if (serves(asked) && nodeProblem(process.versions.node) === null) beginAnewToServe();
 
 // A failing output must not end a server, and a command with incomplete output must not report success. A reader that closed
 // the pipe wanted no more.

@@ -5,7 +5,7 @@ export interface CommandEntry {
   readonly name: string;
   readonly summary: string;
   readonly load: () => Promise<Command>;
-  /** Long-running: started with the V8 flags and allocator settings of a server, unless the operator has set them. */
+  /** Long-running: its threads have heaps of their own sizes. */
   readonly isServer?: true;
   /** Busy for minutes with the files of a running server: runs at low priority, so that its checks come first. */
   readonly isBesideServer?: true;

@@ -14,6 +14,7 @@ import type { StartRehearsal } from '../server/start-rehearsal.ts';
 import type { Remit } from '../server/remit.ts';
 import { messageOfFault } from '../runtime/repeatedly.ts';
 import { nodeFaults } from '../runtime/node-faults.ts';
+import { settingsMissing } from '../runtime/v8-flags.ts';
 import { tellTermination } from '../runtime/termination-message.ts';
 import { logTo } from '../telemetry/log.ts';
 import type { Log } from '../telemetry/log.ts';
@@ -76,6 +77,8 @@ export const serve: Command = {
     const version = remitVersion();
     log(`remit ${version} starts by \`${file}\``, 'start', { version, node: io.runtimeVersion });
     for (const fault of nodeFaults(io.runtimeVersion)) log(`warning: ${fault}`, 'runtime');
+    const missing = settingsMissing({ execArgv: io.command.slice(1, -1), environment: io.environment });
+    if (missing.length > 0) log(`warning: ${slowerWithout(missing)}`, 'runtime');
 
     if (options.values.check) return checked(read.value, { io, guard });
 
@@ -129,6 +132,11 @@ export const serve: Command = {
     return typeof failed === 'string' ? EXIT.good : EXIT.no;
   },
 };
+
+/** What the settings of the image and the units are for. */
+const slowerWithout = (missing: readonly string[]): string =>
+  `started without settings of a server, so calls wait longer while memory is collected, and more memory is kept: ` +
+  `\`${missing.join(' ')}\`; start it as deploy/systemd/system/remit.service does`;
 
 /** The configuration in a file that others cannot write. */
 async function configIn(

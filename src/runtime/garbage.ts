@@ -13,7 +13,7 @@ export interface CollectOptions {
   /** Milliseconds that the event loop of this thread has worked. Default: measured. */
   readonly workedMs?: () => number;
   /** A full collection that also shrinks the heap. Default: V8's, where the process has `--expose-gc`. */
-  readonly collect?: () => void;
+  readonly collect?: () => unknown;
 }
 
 /**
@@ -34,4 +34,4 @@ export function collectOnceIdle({ after, workedMs = measured, collect = collectA
 const measured = (): number => performance.eventLoopUtilization().active;
 
 /** `last-resort` shrinks the young generation and returns free pages too. */
-const collectAll = (): void => void globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+const collectAll = (): unknown => globalThis.gc?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });

@@ -1,7 +1,8 @@
 import { setFlagsFromString } from 'node:v8';
 
 /**
- * V8 flags for a process that answers checks, whatever the defaults of the Node version (measured in `test/bench/README.md`).
+ * V8 flags for a process that answers checks, whatever the defaults of the Node version (measured in `test/bench/README.md`). Image and
+ * units of systemd pass them: V8 and the allocator read most settings only at start.
  *
  * - `--max-semi-space-size=8`: 4 MiB lowers throughput by 14 %; 16 or 32 MiB gains nothing and costs 16 or 40 MiB of memory.
  * - `--heap-growing-percent=50`: lets the old generation grow by a half before a full collection. With a heap this small V8 would
@@ -16,9 +17,6 @@ import { setFlagsFromString } from 'node:v8';
  * - `--no-maglev`: without V8's third compiler between Sparkplug and TurboFan. What it compiles at the beginning of a load holds 20 MiB of the
  *   C heap at once, of which 5 and more stay; a sidecar takes 9 MiB less under load and 3 less when idle, a start 0.03 s less, and the p99 of
  *   the first half minute is shorter. Throughput and processor time are equal afterwards; the first two seconds take 0.4 s more.
- * - `--flush-baseline-code`: what Sparkplug compiled and has not run for six full collections is given back, with its bytecode, which it holds. Much
- *   of it served the start. A sidecar at 1,000/s takes 4 MiB less; throughput, processor time, p99 and the first seconds of a load are equal.
- * - `--no-short-builtin-calls`: V8 would map its built-in functions a second time, near compiled code: 3 MiB for no throughput that shows.
  * - `--expose-gc`: for the collections of `garbage.ts`.
  */
 export const SERVING_FLAGS: readonly string[] = [
@@ -28,8 +26,6 @@ export const SERVING_FLAGS: readonly string[] = [
   '--wasm-num-compilation-tasks=1',
   '--wasm-tiering-budget=100000000',
   '--no-maglev',
-  '--flush-baseline-code',
-  '--no-short-builtin-calls',
   '--expose-gc',
 ];
 
@@ -58,32 +54,23 @@ export function limitThreadsByThemselves(): void {
 export interface StartedWith {
   /** Node's flags from the command line. */
   readonly execArgv: readonly string[];
-  /** The variable `NODE_OPTIONS`. */
-  readonly nodeOptions: string | undefined;
+  readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
 /**
- * The flags a server needs on its command line: those of this process, and the wanted ones before them. A flag set by hand wins,
- * also one in `NODE_OPTIONS` over the same one of the image's entry point. `execArgv` itself where it is as wanted.
+ * The settings for serving that a process was started without, as an operator would write them. A flag that is set to another value counts
+ * as given, also in `NODE_OPTIONS`; so do all settings of the allocator if one is set.
  */
-export function flagsToServe(
-  wanted: readonly string[],
-  { execArgv, nodeOptions = '' }: StartedWith,
-): readonly string[] {
-  const inOptions = new Set(nodeOptions.split(/\s+/).map(nameOf));
-  const kept = execArgv.filter((flag) => !(wanted.includes(flag) && inOptions.has(nameOf(flag))));
-  const given = new Set([...kept.map(nameOf), ...inOptions]);
-  const added = wanted.filter((flag) => !given.has(nameOf(flag)));
-  return added.length === 0 && kept.length === execArgv.length ? execArgv : [...added, ...kept];
-}
-
-/** The allocator variables to add to the environment; none where the operator has configured the allocator. */
-export function allocatorToAdd(
-  wanted: Readonly<Record<string, string>>,
-  environment: Readonly<Record<string, string | undefined>>,
-): Readonly<Record<string, string>> {
-  const isSet = Object.keys(environment).some((name) => name.startsWith('MALLOC_') || name === 'GLIBC_TUNABLES');
-  return isSet ? {} : wanted;
+export function settingsMissing({ execArgv, environment }: StartedWith): readonly string[] {
+  const inOptions = (environment['NODE_OPTIONS'] ?? '').split(/\s+/);
+  const given = new Set([...execArgv, ...inOptions].map(nameOf));
+  const isAllocatorSet = Object.keys(environment).some(
+    (name) => name.startsWith('MALLOC_') || name === 'GLIBC_TUNABLES',
+  );
+  return [
+    ...(isAllocatorSet ? [] : Object.entries(SERVING_ALLOCATOR).map(([name, value]) => `${name}=${value}`)),
+    ...SERVING_FLAGS.filter((flag) => !given.has(nameOf(flag))),
+  ];
 }
 
 /** V8 accepts `_` for `-`. */

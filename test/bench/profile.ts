@@ -75,7 +75,6 @@ try {
   const effort = { rounds: 1, seconds, tasks: 1, streams: [], roles: [], soakSeconds: 1, builds: [] };
   const bench = await openBench(stage, effort, (line) => void process.stderr.write(`${line}\n`));
   const folder = join(stage.folder, 'profiles');
-  // With all that a server wants it does not begin anew (`execve`), where a signal of the profiler under way would end it.
   Object.assign(process.env, SERVING_ALLOCATOR);
   const flags = [...SERVING_FLAGS, '--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=500'];
   const { collectorPort } = bench;

@@ -8,6 +8,7 @@ import { stringify } from 'yaml';
 import { createAuthority, writeBundle, writeCredential } from '../../src/dev/authority.ts';
 import type { CertificateAuthority, IssuedSvid } from '../../src/dev/authority.ts';
 import { systemPorts } from '../../src/runtime/ports.ts';
+import { entryPointOf } from '../entry-point.ts';
 import { freePort } from '../free-port.ts';
 import type { Stage } from './stage.ts';
 
@@ -65,7 +66,7 @@ export interface RemitOptions {
   readonly checksPerAgent?: number;
   /** Limits of one client of the issuer. Default: enough for a whole load. */
   readonly issuerLimits?: Readonly<Record<string, number>>;
-  /** Node flags. */
+  /** Node flags. Default: those of the entry point of the image, with its environment. */
   readonly flags?: readonly string[];
   /** The section `authority`. Default none. */
   readonly authority?: object;
@@ -130,10 +131,12 @@ export class RemitUnderTest {
     const file = join(folder, 'remit.yaml');
     await writeFile(file, stringify(await configOf(folder, domain, { ...options, ports, socket })));
     const main = join(options.checkout ?? root, 'dist/main.js');
-    const command = [options.node ?? process.execPath, ...(options.flags ?? []), main, 'serve', '--config', file];
+    const image = options.flags === undefined ? await entryPointOf(options.checkout ?? root) : null;
+    const flags = options.flags ?? image?.command.filter((word) => word.startsWith('--')) ?? [];
+    const command = [options.node ?? process.execPath, ...flags, main, 'serve', '--config', file];
     const { pid, child, startedMs } = await stage.start(command, {
       ready: 'checks on',
-      environment: { ...environmentOf(options.collectorPort), ...options.environment },
+      environment: { ...image?.environment, ...environmentOf(options.collectorPort), ...options.environment },
       ...(options.stdoutFile === undefined ? {} : { stdoutFile: options.stdoutFile }),
     });
     const said = (): string => [...child.stdout, ...child.stderr].join('\n');

@@ -1,67 +1,53 @@
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from '@jest/globals';
 import {
-  allocatorToAdd,
-  flagsToServe,
   limitThreadsByThemselves,
   SERVING_ALLOCATOR,
   SERVING_FLAGS,
+  settingsMissing,
 } from '../../src/runtime/v8-flags.ts';
 import { entryPointOf } from '../entry-point.ts';
 
-const wanted = ['--max-semi-space-size=32', '--min-semi-space-size=16'];
+const allocator = Object.entries(SERVING_ALLOCATOR).map(([name, value]) => `${name}=${value}`);
 
-describe(flagsToServe, () => {
-  const [first = '', second = ''] = wanted;
-  it.each([
-    ['nothing is set', [], undefined, wanted],
-    [
-      'other things are set',
-      ['--no-warnings'],
-      '--enable-source-maps --max-old-space-size=200',
-      [...wanted, '--no-warnings'],
-    ],
-    ['one is set on the command line', ['--max-semi-space-size=8'], undefined, [second, '--max-semi-space-size=8']],
-    ['one is set with underscores', ['--max_semi_space_size=8'], undefined, [second, '--max_semi_space_size=8']],
-    ['both are set in NODE_OPTIONS', [], '--min-semi-space-size=1  --max-semi-space-size=2', []],
-    ['the process was started with them', wanted, undefined, wanted],
-    ['it was started with them, and one is set in NODE_OPTIONS', wanted, '--min-semi-space-size=1', [first]],
-    [
-      'one is set by hand on the command line and in NODE_OPTIONS',
-      ['--min-semi-space-size=2'],
-      '--min-semi-space-size=1',
-      [first, '--min-semi-space-size=2'],
-    ],
-  ])('adds flags that are not set, where %s', (_name, execArgv, nodeOptions, flags) => {
-    expect(flagsToServe(wanted, { execArgv, nodeOptions })).toEqual(flags);
-  });
-
-  it('gives back the flags of a process that has what it needs', () => {
-    const execArgv = ['--no-warnings', ...wanted];
-    expect(flagsToServe(wanted, { execArgv, nodeOptions: undefined })).toBe(execArgv);
+describe(settingsMissing, () => {
+  const all = [...allocator, ...SERVING_FLAGS];
+  const without = (name: string): readonly string[] => all.filter((one) => !one.startsWith(name));
+  it.each<[string, readonly string[], Readonly<Record<string, string>>, readonly string[]]>([
+    ['nothing is set', [], {}, all],
+    ['other things are set', ['--no-warnings'], { NODE_OPTIONS: '--enable-source-maps', PATH: '/bin' }, all],
+    ['it was started as by the image', SERVING_FLAGS, SERVING_ALLOCATOR, []],
+    ['one has another value', ['--max-semi-space-size=16'], {}, without('--max-semi')],
+    ['one is set with underscores', ['--max_semi_space_size=16'], {}, without('--max-semi')],
+    ['one is set in NODE_OPTIONS', [], { NODE_OPTIONS: '--a  --max-semi-space-size=2' }, without('--max-semi')],
+    ['one of the allocator is set', [], { MALLOC_TRIM_THRESHOLD_: '0' }, SERVING_FLAGS],
+    ['GLIBC_TUNABLES is set', [], { GLIBC_TUNABLES: 'glibc.malloc.arena_max=1' }, SERVING_FLAGS],
+  ])('names the settings that are not there, where %s', (_name, execArgv, environment, missing) => {
+    expect(settingsMissing({ execArgv, environment })).toEqual(missing);
   });
 });
 
-describe('the image', () => {
-  it('starts with the settings of a server, so that none starts itself anew', async () => {
+describe('a server has all settings', () => {
+  it('where the image starts it', async () => {
     const { command, environment } = await entryPointOf(process.cwd());
     expect(command).toEqual(['/usr/bin/node', ...SERVING_FLAGS, '/usr/lib/remit/dist/main.js']);
     expect(environment).toEqual(SERVING_ALLOCATOR);
   });
-});
 
-describe('allocatorToAdd', () => {
-  const allocator = { MALLOC_ARENA_MAX: '2' };
-  it.each([
-    ['nothing is set', {}, allocator],
-    ['other things are set', { PATH: '/bin', GLIBC: 'x' }, allocator],
-    ['one of them is set', { MALLOC_TRIM_THRESHOLD_: '0' }, {}],
-    ['GLIBC_TUNABLES sets one of them', { GLIBC_TUNABLES: 'glibc.malloc.arena_max=1' }, {}],
-    ['the process was started with them', allocator, {}],
-  ])('adds all or nothing, where %s', (_name, environment, added) => {
-    expect(allocatorToAdd(allocator, environment)).toEqual(added);
+  it.each(['remit', 'remit@', 'remit-authority'])('where %s.service starts it', async (name) => {
+    const text = await readFile(`deploy/systemd/system/${name}.service`, 'utf8');
+    const [command = ''] = /(?<=^ExecStart=).*/m.exec(text.replaceAll(/\\\n +/g, '')) ?? [];
+    expect(command.split(' ').slice(0, -2)).toEqual([
+      '/usr/bin/env',
+      'node',
+      ...SERVING_FLAGS,
+      '/usr/bin/remit',
+      'serve',
+    ]);
+    expect(text).toContain(`\nEnvironment=${allocator.join(' ')}\n`);
   });
 });
 

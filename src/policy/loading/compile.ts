@@ -16,9 +16,7 @@ export type Compile = (
 ) => Promise<SetProof | { readonly problem: string }>;
 
 /** A message of the thread: the policies once they are read, unless there are findings; then the proof without them. */
-export type ProofMessage =
-  | { readonly read: SentPolicies }
-  | { readonly proof: Omit<SetProof, keyof ReadPolicies> };
+export type ProofMessage = { readonly read: SentPolicies } | { readonly proof: Omit<SetProof, keyof ReadPolicies> };
 
 /** What a thread knows from its start. */
 export interface ThreadSettings {
