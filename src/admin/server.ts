@@ -8,6 +8,7 @@ import { unmetGates } from './readiness.ts';
 import type { Gate } from './readiness.ts';
 import { answerTrace } from './trace-answer.ts';
 import type { TraceSource } from './trace-answer.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** Answers `GET /metrics` for an `Accept` header. */
 export type Scrape = (accept: string | undefined) => { readonly contentType: string; readonly body: string };
@@ -86,7 +87,7 @@ export class AdminServer {
     try {
       await this.#listening('private', { path });
     } catch (error) {
-      return `cannot listen on \`unix:${path}\`: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`;
+      return `cannot listen on \`unix:${path}\`: ${errorCode(error) ?? 'unknown error'}`;
     }
     return restrictSocket(path, PRIVATE);
   }

@@ -1,6 +1,7 @@
 import { open, rename, rm } from 'node:fs/promises';
 import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import type { Problem } from '../runtime/problem.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /**
  * A file of mode 0600 for the command of a run: its token, or its SVID. Replaced atomically (rename), so that a reader sees the
@@ -38,7 +39,9 @@ export class HandedFile {
       return null;
     } catch (error) {
       await rm(this.#temporary, { force: true }).catch(() => undefined);
-      return { problem: `the ${this.#what} file \`${this.path}\` could not be written: ${codeOf(error)}` };
+      return {
+        problem: `the ${this.#what} file \`${this.path}\` could not be written: ${errorCode(error) ?? 'unknown error'}`,
+      };
     }
   }
 
@@ -46,6 +49,3 @@ export class HandedFile {
     await rm(this.path, { force: true }).catch(() => undefined);
   }
 }
-
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';

@@ -6,6 +6,7 @@ import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';
 import { isCommandRefusal, refusal } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /**
  * The bundle in a file, verified with a JWK Set. By default it may have any name, and one signature is enough. The caller checks its
@@ -30,7 +31,7 @@ export async function bundleFileText(file: string): Promise<{ readonly text: str
   try {
     return { text: await readFile(file, 'utf8') };
   } catch (error) {
-    return refusal(`\`${file}\` could not be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`);
+    return refusal(`\`${file}\` could not be read: ${errorCode(error) ?? 'unknown error'}`);
   }
 }
 

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import type { LineSink } from '../telemetry/decision-log.ts';
 import { type CommandRefusal, refusal } from './task-source.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** The destination of an export. `write` and `close` return a problem or `null`. */
 export interface ExportSink {
@@ -34,7 +35,7 @@ export function fileSink(path: string): ExportSink | CommandRefusal {
       work();
       return Promise.resolve(null);
     } catch (error) {
-      return Promise.resolve(`\`${path}\` cannot be written: ${codeOf(error)}`);
+      return Promise.resolve(`\`${path}\` cannot be written: ${errorCode(error) ?? String(error)}`);
     }
   };
   try {
@@ -49,9 +50,6 @@ export function fileSink(path: string): ExportSink | CommandRefusal {
         }),
     };
   } catch (error) {
-    return refusal(`\`${path}\` cannot be written: ${codeOf(error)}`);
+    return refusal(`\`${path}\` cannot be written: ${errorCode(error) ?? String(error)}`);
   }
 }
-
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);

@@ -11,6 +11,7 @@ import type { Command, CommandIo } from './command.ts';
 import { optionsFrom } from './options.ts';
 import { isCommandRefusal, refusal, refused, sourceOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 const help = `remit ledger fetch: copy the records of sidecars from the store of their authorities
 
@@ -60,7 +61,7 @@ async function fetched(args: readonly string[], io: Pick<CommandIo, 'environment
       ? refusal(`the records of ${store.name} cannot be read: ${done.problem}`, EXIT.no)
       : `${done.copied} of ${done.all} objects copied to ${out}`;
   } catch (error) {
-    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+    const code = errorCode(error) ?? String(error);
     return refusal(`\`${out}\` cannot be written: ${code}`);
   } finally {
     await store.close();

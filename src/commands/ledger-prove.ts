@@ -14,6 +14,7 @@ import { LEDGER_HELP, ledgerFolderOf, ledgerOptions, openLedgerIn } from './ledg
 import { optionsFrom } from './options.ts';
 import { RECEIVED_HELP, receivedOf, receivedOptions } from './received-source.ts';
 import { isCommandRefusal, type CommandRefusal, refusal, refused } from './task-source.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 const help = `remit ledger prove: prove that one record is in the ledger
 
@@ -65,7 +66,7 @@ async function prove(args: readonly string[], io: Io): Promise<CommandRefusal | 
     await writeFile(out, proof, { flag: 'wx', mode: PRIVATE_MODE });
     return null;
   } catch (error) {
-    return refusal(`\`${out}\` cannot be written: ${codeOf(error)}`);
+    return refusal(`\`${out}\` cannot be written: ${errorCode(error) ?? String(error)}`);
   }
 }
 
@@ -124,6 +125,3 @@ function recordWith(log: LogReader, id: string): number | null {
   const [any] = use === undefined ? log.found({ decisionId: id }, order) : [use];
   return any?.seq ?? null;
 }
-
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);

@@ -3,6 +3,7 @@ import { anchorsIn, type NamedAnchor } from '../ledger/anchor-file.ts';
 import { noteKeyFrom, type NoteKey } from '../ledger/note-key.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { isCommandRefusal, type CommandRefusal, refusal } from './task-source.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** Largest files of keys and anchors, which are held in memory. */
 const MAX_KEY_BYTES = 65_536;
@@ -62,7 +63,7 @@ export async function trustFileText(
     if (size > maxBytes) return refusal(`the ${what} \`${file}\` has ${size} bytes, more than ${maxBytes}`);
     return await readFile(file, 'utf8');
   } catch (error) {
-    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+    const code = errorCode(error) ?? String(error);
     return refusal(`the ${what} \`${file}\` cannot be read: ${code}`);
   }
 }

@@ -15,6 +15,7 @@ import { optionsFrom } from './options.ts';
 import { policySetAt } from './policy-operand.ts';
 import { isCommandRefusal, refusal, refused as refusalSaid } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 const help = `remit policy bundle: sign a policy folder, or check a signed one
 
@@ -221,7 +222,7 @@ async function written(out: string, bundle: string): Promise<CommandRefusal | nu
     await writeFile(out, `${bundle}\n`);
     return null;
   } catch (error) {
-    return refusal(`\`${out}\` could not be written: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`);
+    return refusal(`\`${out}\` could not be written: ${errorCode(error) ?? 'unknown error'}`);
   }
 }
 

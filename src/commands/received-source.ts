@@ -16,6 +16,7 @@ import { headProblems } from './received-heads.ts';
 import type { BesideHeads } from './received-heads.ts';
 import { isCommandRefusal, refusal, sourceOf } from './task-source.ts';
 import type { CommandRefusal } from './task-source.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** The option of commands that also read the records of sidecars. */
 export const receivedOptions = { received: { type: 'string' } } as const;
@@ -150,7 +151,7 @@ export function readReceived(folder: string): ReturnType<typeof receivedLogsIn> 
   try {
     return receivedLogsIn(folder);
   } catch (error) {
-    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+    const code = errorCode(error) ?? String(error);
     return refusal(`the received records in \`${folder}\` cannot be read: ${code}`);
   }
 }

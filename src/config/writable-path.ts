@@ -1,6 +1,7 @@
 import { constants, type Stats } from 'node:fs';
 import { access, lstat, readlink } from 'node:fs/promises';
 import { dirname, join, parse, resolve, sep } from 'node:path';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** Why a path may not be trusted; `null` where it may. Never rejects. */
 export type PathGuard = (path: string) => Promise<string | null>;
@@ -35,7 +36,7 @@ export const writablePathProblem: PathGuard = async (path) => {
       next = found.path;
     }
   } catch (error) {
-    return `cannot check who may write \`${path}\`: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`;
+    return `cannot check who may write \`${path}\`: ${errorCode(error) ?? 'unknown error'}`;
   }
   return `\`${path}\` leads through more than ${MAX_LINKS} links`;
 };

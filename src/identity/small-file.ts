@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** Longest file read, in bytes: enough for a bundle with the most certificates. */
 export const MAX_FILE_BYTES = 1024 * 1024;
@@ -24,7 +25,7 @@ export async function smallFile(path: string): Promise<SmallFile | { readonly pr
       await handle.close();
     }
   } catch (error) {
-    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';
+    const code = errorCode(error) ?? 'unknown error';
     return { problem: `cannot read \`${path}\`: ${code}` };
   }
 }

@@ -5,6 +5,7 @@ import { calculateJwkThumbprint, exportJWK, SignJWT } from 'jose';
 import type { JWK, JWTPayload } from 'jose';
 import { privateFileProblem } from '../runtime/private-file.ts';
 import { writePrivateFile } from '../runtime/private-write.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** A signing key with its public key. The private key is not accessible from outside. */
 export interface SigningKey {
@@ -38,13 +39,10 @@ export async function signingKeyAt(path: string): Promise<SigningKey | SigningKe
     if (stats.size > MAX_BYTES) return { problem: `signing key \`${path}\` is larger than ${MAX_BYTES} bytes` };
     return await signingKeyFrom(readFileSync(path, 'utf8'), path);
   } catch (error) {
-    return { problem: `signing key \`${path}\` cannot be used: ${codeOf(error)}` };
+    // The code alone: the message of a parser could quote the key.
+    return { problem: `signing key \`${path}\` cannot be used: ${errorCode(error) ?? 'unknown error'}` };
   }
 }
-
-/** Only the code of an error: a parser's message could quote the key. */
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';
 
 /** Creates a P-256 key in a new file, mode 0600, and syncs it. Throws where the file exists. */
 export function makeSigningKey(path: string): void {

@@ -14,6 +14,7 @@ import { replacePrivateFile } from '../runtime/private-write.ts';
 import { type PublishedKey, publishedKeysAt, publishedText } from './published-keys.ts';
 import { signingKeyFiles } from './signing-key-files.ts';
 import { makeSigningKey, type SigningKey, signingKeyAt, type SigningKeyProblem } from './signing-key.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** A JSON Web Key Set of public keys. */
 export interface PublicJwks {
@@ -143,7 +144,7 @@ export class SigningKeys implements OwnKeys {
     try {
       makeSigningKey(join(this.#path, this.#newName()));
     } catch (error) {
-      return `no signing key could be made in \`${this.#path}\`: ${codeOf(error)}`;
+      return `no signing key could be made in \`${this.#path}\`: ${errorCode(error) ?? 'unknown error'}`;
     }
     return this.reload();
   }
@@ -174,7 +175,9 @@ export class SigningKeys implements OwnKeys {
       const before = publishedKeysAt(this.#listPath());
       return isProblem(before) ? before : this.#publish(signers, before, paths);
     } catch (error) {
-      return { problem: `the signing keys in \`${this.#path}\` cannot be used: ${codeOf(error)}` };
+      return {
+        problem: `the signing keys in \`${this.#path}\` cannot be used: ${errorCode(error) ?? 'unknown error'}`,
+      };
     }
   }
 
@@ -271,6 +274,3 @@ function isFolder(path: string): boolean {
 }
 
 const namesOf = ({ published }: Held): string => published.map(({ keyId }) => keyId).join(' ');
-
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';

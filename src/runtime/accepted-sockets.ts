@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { After } from './timers.ts';
 import { restrictSocket, unixSocketProblem } from './unix-socket.ts';
 import type { SocketAccess } from './unix-socket.ts';
+import { errorCode } from './error-code.ts';
 
 /** An address to listen on: TCP, or a Unix socket with those who may connect to it. */
 export type AcceptAddress =
@@ -79,7 +80,7 @@ export class AcceptedSockets {
       });
       if (problem !== null) return { problem };
     } catch (error) {
-      return { problem: `cannot listen: ${(error as NodeJS.ErrnoException).code ?? String(error)}` };
+      return { problem: `cannot listen: ${errorCode(error) ?? String(error)}` };
     }
     // The other connections go on.
     server.on('error', () => undefined);

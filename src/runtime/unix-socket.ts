@@ -2,6 +2,7 @@ import { chmodSync, chownSync } from 'node:fs';
 import { lstat, rename, stat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, isAbsolute } from 'node:path';
+import { errorCode } from './error-code.ts';
 
 /** Longest path of `sockaddr_un` on Linux, without NUL, in bytes. */
 const MAX_PATH_BYTES = 107;
@@ -29,7 +30,7 @@ export function restrictSocket(path: string, { mode, groupId }: SocketAccess): s
     chmodSync(path, mode);
     return null;
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    const code = errorCode(error) ?? 'unknown error';
     const what = code === 'EPERM' ? `: this process must be a member of the group ${String(groupId)}` : '';
     return `the mode and group of the socket \`${path}\` cannot be set: ${code}${what}`;
   }
@@ -111,6 +112,6 @@ export async function moveSocket(from: string, path: string): Promise<(() => Pro
     };
   } catch (error) {
     await unlink(from).catch(() => undefined);
-    return `the socket \`${path}\` cannot be taken over: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`;
+    return `the socket \`${path}\` cannot be taken over: ${errorCode(error) ?? 'unknown error'}`;
   }
 }

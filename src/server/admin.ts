@@ -3,7 +3,7 @@ import { AdminServer } from '../admin/server.ts';
 import type { Config } from '../config/config.ts';
 import { addressText } from '../config/values.ts';
 import type { Closers } from './closers.ts';
-import { codeOf } from './start-problem.ts';
+import { errorCode } from '../runtime/error-code.ts';
 import type { StartProblem } from './start-problem.ts';
 
 /** The admin server of a process, which listens. */
@@ -25,7 +25,7 @@ export async function openAdmin(
   try {
     return { server, port: await server.listen(listen) };
   } catch (error) {
-    const code = codeOf(error);
+    const code = errorCode(error) ?? 'unknown error';
     const wayOut =
       code === 'EADDRINUSE' ? ': another process listens there; end it, or set another `admin.listen`' : '';
     return { problem: `admin cannot listen on \`${addressText(listen)}\`: ${code}${wayOut}` };

@@ -22,6 +22,7 @@ import { recordsAway } from './records-away.ts';
 import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 import type { Waits } from './waits.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** Starts to serve sidecars, where the configuration names addresses for them; `null` where it does not. */
 export async function startAuthorityRole(
@@ -123,7 +124,7 @@ function formerLease(
   try {
     return openLeaseFile(path, { leaseMs, suffix: Buffer.from(ports.randomBytes(8)).toString('hex') });
   } catch (error) {
-    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+    const code = errorCode(error) ?? String(error);
     return { problem: `the leases of sidecars cannot be noted in \`${path}.lease\`: ${code}` };
   }
 }

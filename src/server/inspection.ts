@@ -14,7 +14,7 @@ import { isStoreFailure } from '../runtime/store-failure.ts';
 import { pendingVersion } from '../state/sqlite/migration.ts';
 import { stateFormat } from '../state/sqlite/schema.ts';
 import { retainOf } from './ledger-room.ts';
-import { codeOf } from './start-problem.ts';
+import { errorCode } from '../runtime/error-code.ts';
 import type { StartProblem } from './start-problem.ts';
 
 /**
@@ -48,8 +48,8 @@ async function unwritable(field: string, path: string): Promise<string | null> {
       const isFolderAbove = at !== path && !(await stat(at)).isDirectory();
       return isFolderAbove ? `\`${field}\`: \`${path}\` cannot be created: \`${at}\` is not a folder` : null;
     } catch (error) {
-      if (codeOf(error) === 'ENOENT' && at !== dirname(at)) continue;
-      return `\`${field}\`: \`${path}\` cannot be written: ${codeOf(error)}`;
+      if (errorCode(error) === 'ENOENT' && at !== dirname(at)) continue;
+      return `\`${field}\`: \`${path}\` cannot be written: ${errorCode(error) ?? 'unknown error'}`;
     }
   }
 }
@@ -120,6 +120,6 @@ async function addressProblem(field: string, address: Address): Promise<string |
 const bindFailure = ({ host, port }: { readonly host: string; readonly port: number }): Promise<string | null> =>
   new Promise((resolve) => {
     const server = createServer();
-    server.once('error', (error) => resolve(codeOf(error)));
+    server.once('error', (error) => resolve(errorCode(error) ?? 'unknown error'));
     server.listen({ host, port: port < 1_024 ? port : 0 }, () => server.close(() => resolve(null)));
   });

@@ -25,7 +25,8 @@ import { proofNoncesFor } from './proof-nonces.ts';
 import { everyUseDenied } from '../policy/every-use.ts';
 import type { IntendedUses } from '../policy/every-use.ts';
 import { awaitedSvid, ownSvidProblem } from './own-svid.ts';
-import { codeOf, isStartProblem } from './start-problem.ts';
+import { errorCode } from '../runtime/error-code.ts';
+import { isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
 import type { StartProblem } from './start-problem.ts';
 
@@ -163,7 +164,9 @@ async function listenOn(server: IssuerServer, address: Address): Promise<number 
   try {
     return (await server.listen(address.host, address.port)).port;
   } catch (error) {
-    return { problem: `the issuer cannot serve on \`${addressText(address)}\`: ${codeOf(error)}` };
+    return {
+      problem: `the issuer cannot serve on \`${addressText(address)}\`: ${errorCode(error) ?? 'unknown error'}`,
+    };
   }
 }
 

@@ -5,7 +5,7 @@ import type { Faults } from '../telemetry/faults.ts';
 import type { Log } from '../telemetry/log.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
-import { codeOf } from './start-problem.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** What key files are read with. */
 interface Reading {
@@ -53,7 +53,7 @@ export class KeyFiles {
     try {
       return { text: await readFile(path, 'utf8') };
     } catch (error) {
-      return { problem: `\`${path}\` cannot be read: ${codeOf(error)}` };
+      return { problem: `\`${path}\` cannot be read: ${errorCode(error) ?? 'unknown error'}` };
     }
   }
 

@@ -24,7 +24,8 @@ import type { Database, DatabaseGuard } from '../state/postgres/database.ts';
 import type { Faults } from '../telemetry/faults.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Closers } from './closers.ts';
-import { codeOf, isStartProblem } from './start-problem.ts';
+import { errorCode } from '../runtime/error-code.ts';
+import { isStartProblem } from './start-problem.ts';
 import type { StartProblem } from './start-problem.ts';
 
 /** Dependencies of what receives the records of sidecars. */
@@ -181,6 +182,6 @@ function openFiles(
     const archive = folderArchive(folder);
     return { records, archive, bytes: () => bytesOf(archive), headsFile: join(folder, 'emitters.db') };
   } catch (error) {
-    return { problem: `the received records \`${folder}\` cannot be opened: ${codeOf(error)}` };
+    return { problem: `the received records \`${folder}\` cannot be opened: ${errorCode(error) ?? 'unknown error'}` };
   }
 }

@@ -19,7 +19,3 @@ export interface StartProblem {
 /** Whether a role did not start. */
 export const isStartProblem = (value: unknown): value is Pick<StartProblem, 'problem'> =>
   typeof value === 'object' && value !== null && 'problem' in value && typeof value.problem === 'string';
-
-/** The code of a system error; a fixed text for anything else. Neither repeats content that was read. */
-export const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';

@@ -17,7 +17,7 @@ export class StateHealth {
   readonly written = (failure: StoreFailure | null): void => {
     if (failure === null) this.#problem = null;
     else {
-      this.#metrics.stateWriteFailures.of({ code: codeOf(failure) }).inc();
+      this.#metrics.stateWriteFailures.of({ code: labelOf(failure) }).inc();
       if (failure.code === 'full') this.#problem = failure.detail;
     }
   };
@@ -28,5 +28,5 @@ export class StateHealth {
   }
 }
 
-const codeOf = ({ code }: StoreFailure): 'full' | 'busy' | 'broken' =>
+const labelOf = ({ code }: StoreFailure): 'full' | 'busy' | 'broken' =>
   code === 'full' || code === 'busy' ? code : 'broken';

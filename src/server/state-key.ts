@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Problem } from '../runtime/problem.ts';
-import { codeOf } from './start-problem.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** Fewest and most bytes of the key. */
 const [MIN_BYTES, MAX_BYTES] = [32, 4_096];
@@ -15,6 +15,6 @@ export function stateKeyFrom(path: string): Uint8Array | Problem {
           problem: `\`authority.stateKey\`: \`${path}\` has ${key.length} bytes: ${MIN_BYTES} to ${MAX_BYTES} random ones are required`,
         };
   } catch (error) {
-    return { problem: `\`authority.stateKey\`: \`${path}\` cannot be read: ${codeOf(error)}` };
+    return { problem: `\`authority.stateKey\`: \`${path}\` cannot be read: ${errorCode(error) ?? 'unknown error'}` };
   }
 }

@@ -6,7 +6,8 @@ import { KeyRing } from '../token/keys.ts';
 import { after } from '../runtime/timers.ts';
 import { transactionTokenSigner } from '../token/transaction-token-signer.ts';
 import type { TransactionTokenSigner } from '../token/transaction-token-signer.ts';
-import { codeOf, isStartProblem } from './start-problem.ts';
+import { errorCode } from '../runtime/error-code.ts';
+import { isStartProblem } from './start-problem.ts';
 import type { Parts } from './parts.ts';
 import type { StartProblem } from './start-problem.ts';
 
@@ -49,6 +50,6 @@ async function keyAt(path: string) {
     const key = await signingKeyAt(path);
     return isStartProblem(key) ? key : { ...key, privateKey: createPrivateKey(readFileSync(path, 'utf8')) };
   } catch (error) {
-    return { problem: `the transaction key \`${path}\` cannot be used: ${codeOf(error)}` };
+    return { problem: `the transaction key \`${path}\` cannot be used: ${errorCode(error) ?? 'unknown error'}` };
   }
 }

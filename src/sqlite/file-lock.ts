@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import { failureOfSqlite } from './sqlite-failure.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** A lock that is held until it is released or the process ends, however it ends. */
 export interface FileLock {
@@ -41,9 +42,6 @@ function createLockFile(path: string): void {
   try {
     closeSync(openSync(path, 'wx', PRIVATE_MODE));
   } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error;
+    if (errorCode(error) !== 'EEXIST') throw error;
   }
 }
-
-const codeOf = (error: unknown): unknown =>
-  typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;

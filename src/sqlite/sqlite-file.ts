@@ -10,6 +10,7 @@ import { sqliteVersionProblem } from './sqlite-version.ts';
 import { failureOfSqlite } from './sqlite-failure.ts';
 import { isStoreFailure, storeFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** How long a statement waits for another process's transaction. The wait blocks the event loop, so it is short. */
 const BUSY_TIMEOUT_MS = 1_000;
@@ -124,8 +125,7 @@ function syncFolder(path: string, { name }: FileFormat): StoreFailure | null {
   }
 }
 
-const systemCode = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+const systemCode = (error: unknown): string => errorCode(error) ?? String(error);
 
 const openFailure = (path: string, { name }: FileFormat, error: unknown): StoreFailure => {
   const failure = failureOfSqlite(error);

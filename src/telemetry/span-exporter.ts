@@ -1,4 +1,5 @@
 import type { EndedSpan } from './ended-span.ts';
+import { errorCode } from '../runtime/error-code.ts';
 
 /** The result for a batch: accepted, retryable, or refused. */
 export type Sent = 'taken' | 'again' | 'refused';
@@ -51,7 +52,7 @@ const FINAL_GRPC: ReadonlySet<number> = new Set([2, 3, 5, 6, 7, 9, 12, 13, 16]);
 
 /** Whether the collector refused for good. @see OTLP specification 1.7, failures */
 function isFinal(error: unknown): boolean {
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : null;
+  const code = errorCode(error) ?? null;
   if (typeof code !== 'number') return false;
   return FINAL_GRPC.has(code) || (code >= 300 && code < 500 && code !== 429);
 }

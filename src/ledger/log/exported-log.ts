@@ -4,6 +4,7 @@ import { MAX_LEAF_BYTES } from '../leaf.ts';
 import type { Verdict } from '../verdict.ts';
 import { verdictOn, type StoredEntry, type Trust } from '../verification.ts';
 import type { Problem } from '../../runtime/problem.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 const CHUNK_BYTES = 1024 ** 2;
 const NEWLINE = 0x0a;
@@ -21,7 +22,7 @@ export function storedExport(path: string, trust: Trust): Verdict | Problem {
       trust,
     );
   } catch (error) {
-    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : null;
+    const code = errorCode(error) ?? null;
     if (code === null) throw error;
     return { problem: `the export \`${path}\` cannot be read: ${code}` };
   }

@@ -13,6 +13,7 @@ import { segmentsIn } from './segment-files.ts';
 import { columnProblem } from './segment-header.ts';
 import type { BeforeSegment } from './segment-header.ts';
 import { storedLogOf } from './stored-log.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** The verdict on a folder's log, with the origin it claims. */
 export interface FolderVerdict {
@@ -113,7 +114,7 @@ function accessProblem(folder: string): Problem | null {
     }
     return null;
   } catch (error) {
-    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+    const code = errorCode(error) ?? String(error);
     if (code === 'ENOENT') return null;
     const hint = code === 'EROFS' ? ': put the copy of a ledger in use where it can be written' : '';
     return { problem: `the ledger \`${folder}\` cannot be read: ${code}${hint}` };

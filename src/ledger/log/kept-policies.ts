@@ -6,6 +6,7 @@ import type { PolicySource } from '../../policy/loading/source.ts';
 import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { listOf, members, text } from '../../runtime/fields.ts';
 import { PRIVATE_MODE } from '../../runtime/private-file.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** Largest policy set that is kept. */
 const MAX_SET_BYTES = 32 * 1024 ** 2;
@@ -72,7 +73,7 @@ export async function keepPolicies(
     await rename(fresh, file);
     return { isKept: true, beyond: await oldestBeyond(keptPoliciesFolder(ledger), { file, maxAllBytes }) };
   } catch (error) {
-    return { problem: codeOf(error) };
+    return { problem: errorCode(error) ?? String(error) };
   }
 }
 
@@ -97,7 +98,9 @@ export function keptPolicies(ledger: string, hash: string): KeptPolicies | Probl
     if (isProblem(kept)) return kept;
     return hasSetHash(sourceFrom(kept), hash) ? kept : { problem: 'does not have the hash it is kept under' };
   } catch (error) {
-    return { problem: `cannot be read: ${error instanceof SyntaxError ? 'it is not JSON' : codeOf(error)}` };
+    return {
+      problem: `cannot be read: ${error instanceof SyntaxError ? 'it is not JSON' : (errorCode(error) ?? String(error))}`,
+    };
   }
 }
 
@@ -154,9 +157,6 @@ const hashesNamed = (name: string): readonly string[] => {
   const digest = /^sha-256_([\w-]{43})\.json$/.exec(name)?.[1];
   return digest === undefined ? [] : [`sha-256:${digest}`];
 };
-
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
 
 const file = members({ name: text({ max: 1024 }), text: text({ min: 0, max: MAX_SET_BYTES }) });
 

@@ -5,6 +5,7 @@ import { privateFileProblem } from '../../runtime/private-file.ts';
 import { writePrivateFile } from '../../runtime/private-write.ts';
 import { storeFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** Longest key file read, in bytes. */
 const MAX_BYTES = 16_384;
@@ -19,11 +20,12 @@ export function logKeyAt(path: string): KeyObject | StoreFailure {
     const problem = privateFileProblem(path, stats);
     if (problem !== null) return storeFailure('unusable', `ledger key ${problem}`);
     if (stats.size > MAX_BYTES)
+      // The code alone: the message of a parser could quote the key.
       return storeFailure('unusable', `ledger key \`${path}\` is larger than ${MAX_BYTES} bytes`);
     const key = privateKeyFrom(readFileSync(path, 'utf8'));
     return key ?? storeFailure('unusable', `ledger key \`${path}\` is not an Ed25519 key in PKCS#8 PEM`);
   } catch (error) {
-    return storeFailure('unusable', `ledger key \`${path}\` cannot be used: ${codeOf(error)}`);
+    return storeFailure('unusable', `ledger key \`${path}\` cannot be used: ${errorCode(error) ?? 'unknown error'}`);
   }
 }
 
@@ -35,7 +37,3 @@ function privateKeyFrom(pem: string): KeyObject | null {
     return null;
   }
 }
-
-/** Only the error's code: a parser's message could quote the key. */
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';

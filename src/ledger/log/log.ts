@@ -27,6 +27,7 @@ import { keptSegments } from './segment-ends.ts';
 import { segmentPath } from './segment-files.ts';
 import { signedEndMs } from './signed-head.ts';
 import type { WrittenLeaves } from './written-leaves.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** A record to append: canonical JSON, with its outbox number if it comes from an outbox. */
 export interface IncomingRecord {
@@ -252,7 +253,7 @@ export class SegmentLog {
       appendNote(checkpointFile, note);
       return null;
     } catch (error) {
-      return `the checkpoint could not be appended to \`${checkpointFile}\`: ${codeOf(error)}`;
+      return `the checkpoint could not be appended to \`${checkpointFile}\`: ${errorCode(error) ?? 'unknown error'}`;
     }
   }
 
@@ -325,9 +326,6 @@ const RECORDS_PER_CHECKPOINT = 1_000;
 
 function openFailure(folder: string, error: unknown): StoreFailure {
   const failure = failureOfSqlite(error);
-  const cause = failure === null ? codeOf(error) : failure.detail;
+  const cause = failure === null ? (errorCode(error) ?? 'unknown error') : failure.detail;
   return storeFailure('unusable', `the ledger \`${folder}\` cannot be opened: ${cause}`);
 }
-
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';

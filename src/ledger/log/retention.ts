@@ -7,6 +7,7 @@ import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { LogSettings } from './log-settings.ts';
 import type { SegmentEnds } from './segment-ends.ts';
 import { discardSegment, filesOf, segmentsIn } from './segment-files.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /**
  * The record that prunes the oldest segments that exceed the retention, never the last one; `null` where there are none. The
@@ -71,7 +72,7 @@ export function discardBefore(folder: string, first: number): string | null {
     for (const { path, carriedSize } of segmentsIn(folder)) if (carriedSize + 1 < first) discardSegment(path);
     return null;
   } catch (error) {
-    return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+    return errorCode(error) ?? String(error);
   }
 }
 

@@ -5,6 +5,7 @@ import type { StoredEntry, StoredLog } from '../verification.ts';
 import { linesIn, MAX_HEAD_BYTES, sectionHeadFrom } from './pack.ts';
 import type { SectionHead } from './pack.ts';
 import { recordFilesIn } from './record-files.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** Where a section stands in a file. */
 interface PlacedSection extends SectionHead {
@@ -70,7 +71,7 @@ function filesIn(folder: string): readonly string[] {
   try {
     return recordFilesIn(folder);
   } catch (error) {
-    if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT') return [];
+    if (errorCode(error) === 'ENOENT') return [];
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import type { Problem } from '../../runtime/problem.ts';
 import { isRecordFileName, recordFilesIn } from './record-files.ts';
 import { OBJECT_SUFFIX } from './record-objects.ts';
 import type { Bucket, ObjectPage } from './record-objects.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 const expanded = promisify(gunzip);
 
@@ -55,7 +56,7 @@ export function folderArchive(folder: string): RecordArchive {
     try {
       return work();
     } catch (error) {
-      return { problem: `\`${folder}\`: ${codeOf(error)}` };
+      return { problem: `\`${folder}\`: ${errorCode(error) ?? String(error)}` };
     }
   };
   return {
@@ -79,9 +80,6 @@ function fileIn(path: string): { readonly name: string; readonly bytes: number }
 
 /** The unit of `st_blocks` on every file system. */
 const BLOCK_BYTES = 512;
-
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
 
 /** The bytes of all objects of an archive: a page after the other. */
 export async function bytesOf(archive: Pick<RecordArchive, 'list'>): Promise<number | Problem> {

@@ -8,6 +8,7 @@ import { synced } from '../../runtime/synced.ts';
 import { packedPieces } from './pack.ts';
 import type { Section } from './pack.ts';
 import type { RecordStore } from './record-store.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** Size and age at which a new file begins. */
 const MAX_BYTES = 64 * 1024 ** 2;
@@ -78,7 +79,7 @@ export class RecordFiles implements RecordStore {
       return null;
     } catch (error) {
       if (file !== null) await abandon(file);
-      return `records cannot be written to \`${this.#folder}\`: ${codeOf(error)}`;
+      return `records cannot be written to \`${this.#folder}\`: ${errorCode(error) ?? String(error)}`;
     }
   }
 
@@ -114,6 +115,3 @@ async function abandon({ handle, keptBytes, path }: OpenFile): Promise<void> {
   await handle.close().catch(() => undefined);
   if (keptBytes === 0) await rm(path, { force: true }).catch(() => undefined);
 }
-
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);

@@ -10,6 +10,7 @@ import {
 import type { Problem } from '../../runtime/problem.ts';
 import type { S3Place } from '../../config/s3-place.ts';
 import type { Bucket, ObjectPage } from './record-objects.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** Longest wait for an answer. A store that stalls is one that fails. */
 const REQUEST_MS = 15_000;
@@ -135,7 +136,8 @@ const isStatus = (error: unknown, status: number): boolean =>
 function problemOf(error: unknown): string {
   if (error instanceof S3ServiceException)
     return `${error.name} (status ${error.$metadata.httpStatusCode ?? 'unknown'})`;
-  if (typeof error === 'object' && error !== null && 'code' in error) return String(error.code);
+  const code = errorCode(error);
+  if (code !== undefined) return code;
   if (error instanceof Error && error.name === 'AbortError') return 'it did not answer in time';
   return error instanceof Error ? error.name : String(error);
 }

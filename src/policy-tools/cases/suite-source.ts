@@ -6,6 +6,7 @@ import { caseFileFrom } from './case-file.ts';
 import { cedarTestsFrom } from './cedar-tests.ts';
 import type { CedarTest } from './cedar-tests.ts';
 import type { TestCase } from './test-case.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** The suites of a policy folder. */
 export interface Suites {
@@ -68,8 +69,7 @@ async function textFrom(file: string, disk: PolicyDisk): Promise<string | Findin
     if (bytes === null) return at(file, `the file must be a regular file of at most ${MAX_FILE_BYTES} bytes`);
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
-    const code =
-      typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'it must be UTF-8';
+    const code = errorCode(error) ?? 'it must be UTF-8';
     return at(file, `the file could not be read: ${code}`);
   }
 }

@@ -11,6 +11,7 @@ import type { PolicyDisk, PolicySource } from '../loading/source.ts';
 import { bundleFrom, MAX_BUNDLE_BYTES } from './bundle.ts';
 import type { Bundle, BundleTrust } from './bundle.ts';
 import type { FetchBundle } from './fetch.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** What a bundle feed needs. */
 export interface BundleFeedParts {
@@ -35,7 +36,7 @@ export const bundleInFile =
       if (bytes === null) return { problem: `must be a regular file of at most ${MAX_BUNDLE_BYTES} bytes` };
       return { kind: 'bundle', text: Buffer.from(bytes).toString('utf8'), etag: null };
     } catch (error) {
-      return { problem: `could not be read: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}` };
+      return { problem: `could not be read: ${errorCode(error) ?? 'unknown error'}` };
     }
   };
 
@@ -180,6 +181,6 @@ async function keep(content: string, { keptIn, ports }: BundleFeedParts): Promis
     await rename(fresh, keptIn);
     return null;
   } catch (error) {
-    return `could not be kept in \`${keptIn}\`: ${(error as NodeJS.ErrnoException).code ?? 'unknown error'}`;
+    return `could not be kept in \`${keptIn}\`: ${errorCode(error) ?? 'unknown error'}`;
   }
 }

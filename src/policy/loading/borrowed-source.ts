@@ -3,6 +3,7 @@ import { anyPath } from '../../config/writable-path.ts';
 import { CATALOG, isEntitiesFile, SCHEMA } from './source-names.ts';
 import { systemDisk } from './source.ts';
 import type { PolicyDisk } from './source.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 const BORROWED = new Set([CATALOG, SCHEMA]);
 
@@ -29,7 +30,7 @@ export function borrowingDisk(folder: string, base: string, disk: PolicyDisk = s
     try {
       return await use(file);
     } catch (error) {
-      const isMissing = typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT';
+      const isMissing = errorCode(error) === 'ENOENT';
       if (!isMissing) throw error;
       return use(join(base, relative(folder, file)));
     }

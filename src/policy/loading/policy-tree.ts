@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { CATALOG, GENERATED_SCHEMA, isPolicyFile, isEntitiesFile, POLICIES, SCHEMA } from './source-names.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** Lists the names of a folder; rejects with the system's error. */
 type List = (folder: string) => Promise<readonly string[]>;
@@ -90,7 +91,7 @@ async function listedIn(folder: string, list: List): Promise<readonly string[] |
   try {
     return await list(folder);
   } catch (error) {
-    const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+    const code = errorCode(error) ?? String(error);
     // A link to nothing is no folder either.
     return code === 'ENOTDIR' || code === 'ENOENT' ? null : code;
   }

@@ -11,6 +11,7 @@ import { builtInBase } from '../built-in-base.ts';
 import { policyTree } from './policy-tree.ts';
 import type { PolicyTree } from './policy-tree.ts';
 import { CATALOG, GENERATED_SCHEMA, isEntitiesFile, isPolicyFile, SCHEMA } from './source-names.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** One file of a policy folder. */
 export interface SourceFile {
@@ -207,5 +208,4 @@ function textFrom(bytes: Uint8Array): string | null {
 
 const finding = (file: string, message: string): Finding => ({ file, line: 1, column: 1, message, help: null });
 
-const causeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);
+const causeOf = (error: unknown): string => errorCode(error) ?? String(error);

@@ -16,6 +16,7 @@ import type { Problem } from '../../runtime/problem.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import { writeManifest } from './manifest.ts';
 import type { BackedUpLedger, Manifest } from './manifest.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** Paths of what is backed up. */
 export interface BackupPlaces {
@@ -50,11 +51,11 @@ export async function makeBackup(
   try {
     mkdirSync(to, { mode: 0o700 });
   } catch (error) {
-    const isThere = codeOf(error) === 'EEXIST';
+    const isThere = errorCode(error) === 'EEXIST';
     return {
       problem: isThere
         ? `\`${to}\` already exists: give a new folder for the backup`
-        : `\`${to}\` cannot be created: ${codeOf(error)}`,
+        : `\`${to}\` cannot be created: ${errorCode(error) ?? String(error)}`,
     };
   }
   const made = await filled(to, places, options).catch((error: unknown) => problemOf(error));
@@ -185,8 +186,7 @@ function copyPrivate(from: string, to: string): void {
 
 function problemOf(error: unknown): Problem {
   const failure = failureOfSqlite(error);
-  return { problem: failure === null ? `it cannot be written or read: ${codeOf(error)}` : failure.detail };
+  return {
+    problem: failure === null ? `it cannot be written or read: ${errorCode(error) ?? String(error)}` : failure.detail,
+  };
 }
-
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);

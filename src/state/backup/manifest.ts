@@ -5,6 +5,7 @@ import { isProblem, type Problem } from '../../runtime/problem.ts';
 import { integer, listOf, members, text } from '../../runtime/fields.ts';
 import { writePrivateFile } from '../../runtime/private-write.ts';
 import { synced } from '../../runtime/synced.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** Version of the layout of a backup folder. */
 const FORMAT = 1;
@@ -73,7 +74,7 @@ export function manifestIn(folder: string): Manifest | Problem {
     if (statSync(join(folder, NAME)).size > MAX_BYTES) return { problem: `has a \`${NAME}\` that is too large` };
     value = JSON.parse(readFileSync(join(folder, NAME), 'utf8'));
   } catch (error) {
-    const isMissing = typeof error === 'object' && error !== null && 'code' in error && error.code === 'ENOENT';
+    const isMissing = errorCode(error) === 'ENOENT';
     return {
       problem: isMissing
         ? `has no \`${NAME}\`: it is not a backup, or the backup was interrupted`

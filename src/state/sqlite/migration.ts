@@ -10,6 +10,7 @@ import { failureOfSqlite } from '../../sqlite/sqlite-failure.ts';
 import { isStoreFailure, storeFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
 import { synced } from '../../runtime/synced.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /** Result of a migration. */
 export interface Migrated {
@@ -65,7 +66,7 @@ export function migrateFile(
     for (const step of (format.steps ?? []).filter((each) => each.from >= from)) take(db, step);
     return { from, to: format.version, copy };
   } catch (error) {
-    const cause = failureOfSqlite(error)?.detail ?? codeOf(error);
+    const cause = failureOfSqlite(error)?.detail ?? errorCode(error) ?? String(error);
     return storeFailure(
       'unusable',
       `${format.name} \`${path}\` could not be migrated from schema version ${from} to ${format.version}; no step is half done: ${cause}; it needs disk space for a copy of the file beside it`,
@@ -103,6 +104,3 @@ function keepCopy(db: DatabaseSync, copy: string): void {
     throw error;
   }
 }
-
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error);

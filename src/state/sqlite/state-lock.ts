@@ -3,6 +3,7 @@ import type { FileLock } from '../../sqlite/file-lock.ts';
 import { failureOfSqlite } from '../../sqlite/sqlite-failure.ts';
 import { storeFailure } from '../../runtime/store-failure.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
+import { errorCode } from '../../runtime/error-code.ts';
 
 /**
  * Locks a state file for the one process that serves with it, until the lock is released or the process ends. `busy` where another process
@@ -18,10 +19,7 @@ export function lockState(path: string): FileLock | StoreFailure {
       )
     );
   } catch (error) {
-    const cause = failureOfSqlite(error)?.detail ?? codeOf(error);
+    const cause = failureOfSqlite(error)?.detail ?? errorCode(error) ?? 'unknown error';
     return storeFailure('unusable', `state file \`${path}\` cannot be locked by \`${path}.lock\`: ${cause}`);
   }
 }
-
-const codeOf = (error: unknown): string =>
-  typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'unknown error';
