@@ -104,7 +104,8 @@ export interface RawRequest {
   readonly hangsUp?: boolean;
 }
 
-const LONGEST_ANSWER_MS = 1_500;
+/** A loaded machine takes seconds for an answer; some shapes never get one. */
+const LONGEST_ANSWER_MS = 5_000;
 /** Waiting time for what may still reach an upstream after the first answer. */
 const AFTERMATH_MS = 40;
 
