@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+/** The `remit` command: parses its arguments and loads one command; alone in reading the process. */
 import type { Interface } from 'node:readline';
 import { EXIT } from './commands/command.ts';
 import type { CommandIo } from './commands/command.ts';

@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
+import { sentenceOf } from '../.ci/map/docstring.ts';
+import { sourceMap } from '../.ci/map/map.ts';
 
 const src = resolve(import.meta.dirname, '../src');
 
@@ -138,5 +140,32 @@ describe('the structure of src', () => {
     const found = sources.filter(({ text }) => reads.some((read) => read.test(text))).map(({ path }) => path);
     expect(found).toEqual([]);
     expect(reads.some((read) => read.test("last.cause.startsWith('it is part of')"))).toBe(true);
+  });
+
+  it('has a map of every room and file, made by `npm run map`', () => {
+    const page = readFileSync(join(src, 'README.md'), 'utf8');
+    const made = sourceMap(page);
+    expect(made.problems).toEqual([]);
+    expect(made.page.split('\n').filter((line) => !page.includes(`${line}\n`))).toEqual([]);
+    expect(page).toHaveLength(made.page.length);
+  });
+});
+
+describe('sentenceOf', () => {
+  it.each([
+    ['the comment before the imports', "/** A. B. */\nimport x from 'x';\n/** C. */\nexport const one = 1;", 'A'],
+    [
+      'that of the export named like the file',
+      '/** A. */\nexport interface Two {}\n/** C: d. */\nexport const one = 1;',
+      'C: d',
+    ],
+    [
+      'that of a function before that of a type',
+      '/** A. */\nexport interface One {}\n/** C. */\nexport function one() {}',
+      'C',
+    ],
+    ['nothing, if there is none', 'export const one = 1;', null],
+  ])('gives %s', (_name, text, sentence) => {
+    expect(sentenceOf('room/one.ts', text)).toBe(sentence);
   });
 });

@@ -1,3 +1,4 @@
+/** The descriptor sets that a catalog names, each parsed once. */
 import { textLike } from '../runtime/fields.ts';
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';

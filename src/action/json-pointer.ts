@@ -1,3 +1,4 @@
+/** JSON pointers of arguments: parsed, bounded, and followed into a value. */
 import { textLike } from '../runtime/fields.ts';
 
 const MAX_LENGTH = 1024;

@@ -1,3 +1,7 @@
+/** How long a JWT in a call lives: one that lives too long is treated like a long-lived key. */
+
+/** How long a JWT in a call lives: one that lives too long is treated like a long-lived key. */
+
 /** A token with a longer lifetime, in milliseconds, is treated like a long-lived key. */
 const MAX_LIFETIME_MS = 24 * 3_600_000;
 /** Longest JWT that is parsed: a longer one is not a token that Remit accepts. */

@@ -1,3 +1,4 @@
+/** The headers of MCP, compared with the message that they repeat. */
 import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';
 import type { HttpCall } from './call.ts';

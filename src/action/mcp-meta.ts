@@ -1,3 +1,4 @@
+/** The keys of `_meta` in an MCP message: those that arguments name, and the others. */
 import { isProblem } from '../runtime/problem.ts';
 import type { Problem } from '../runtime/problem.ts';
 import { objectMembers } from './json-rpc.ts';

@@ -1,3 +1,4 @@
+/** Asks the issuer what it would grant of an intent, and parses the answer. */
 import { bool, integer, listOf, members, optional, type Reader, text } from '../runtime/fields.ts';
 
 /** What would become of one action. */

@@ -1,3 +1,4 @@
+/** The signals that are passed on to a command, and the terminal it belongs to. */
 import { readFileSync } from 'node:fs';
 import { isatty } from 'node:tty';
 

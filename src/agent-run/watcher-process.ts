@@ -1,3 +1,4 @@
+/** The program that watches over one run, and cleans up after its wrapper was killed. */
 import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';

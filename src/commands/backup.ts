@@ -1,3 +1,4 @@
+/** `remit backup`: back up state file and ledgers to a new folder, while serving. */
 import { resolve } from 'node:path';
 import { remitVersion } from '../config/version.ts';
 import { systemPorts } from '../runtime/ports.ts';

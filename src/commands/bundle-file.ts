@@ -1,3 +1,4 @@
+/** Reads the files of a signed bundle and of its keys. */
 import { readFile } from 'node:fs/promises';
 import { bundleFrom } from '../policy/bundle/bundle.ts';
 import type { Bundle, BundleTrust } from '../policy/bundle/bundle.ts';

@@ -1,3 +1,4 @@
+/** `remit demo`: run one task through a real Envoy, step by step. */
 import type { DevDomain } from '../dev/domain.ts';
 import type { DevFleet } from '../dev/fleet/dev-fleet.ts';
 import { playFleetStory } from '../dev/fleet/fleet-story.ts';

@@ -1,3 +1,4 @@
+/** `remit dev`: start a throw-away trust domain with Envoy, to try things. */
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';

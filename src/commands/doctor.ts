@@ -1,3 +1,4 @@
+/** `remit doctor`: find why calls are not checked, or why none gets through. */
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { bundleOf } from '../doctor/bundle.ts';

@@ -1,3 +1,4 @@
+/** An explanation of a decision as text for people. */
 import { cures } from '../decision/cures.ts';
 import { reasons } from '../decision/reasons.ts';
 import type { ReasonCode } from '../decision/reasons.ts';

@@ -1,3 +1,4 @@
+/** `remit explain`: say in plain words why a call was denied. */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { configFrom } from '../config/config.ts';

@@ -1,3 +1,4 @@
+/** `remit fleet`: show an authority and the sidecars that follow it. */
 import { LOST_COMMITS } from '../fleet/fleet-report.ts';
 import type { DatabaseReport, FleetReport, ReplicaReport, SidecarReport } from '../fleet/fleet-report.ts';
 import { joinedReports } from '../fleet/joined-reports.ts';

@@ -1,3 +1,4 @@
+/** `remit healthcheck`: ask a running Remit whether it is ready. */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';

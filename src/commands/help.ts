@@ -1,3 +1,4 @@
+/** `remit help`: print a page of the guide. */
 import { GUIDE_FOLDER, GUIDE_URL } from '../config/guide.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { EXIT } from './command.ts';

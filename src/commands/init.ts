@@ -1,3 +1,4 @@
+/** `remit init`: write a folder to start with: configuration, Envoy, policies, SPIRE entries. */
 import { relative } from 'node:path';
 import { answersFrom, QUESTIONS, withDefault } from '../init/answers.ts';
 import type { Answers, Given, Question } from '../init/answers.ts';

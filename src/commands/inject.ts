@@ -1,3 +1,4 @@
+/** `remit inject`: add the Remit sidecar to Kubernetes workloads. */
 import { productFile } from '../runtime/product-file.ts';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';

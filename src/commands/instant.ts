@@ -1,3 +1,7 @@
+/** Instants as options write them: RFC 3339, or a time before now. */
+
+/** Instants as options write them: RFC 3339, or a time before now. */
+
 /** The format of an instant, for messages. */
 export const INSTANT_RULE = 'an instant such as `2026-01-02T03:04:05Z`, or how long ago: `-90s`, `-15m`, `-2h`, `-7d`';
 

@@ -1,3 +1,4 @@
+/** `remit intent check`: what the issuer would grant of an intent. */
 import { IssuerClient } from '../agent-run/issuer-client.ts';
 import { checkedIntent } from '../agent-run/checked-intent.ts';
 import type { CheckedAction, CheckedIntent } from '../agent-run/checked-intent.ts';

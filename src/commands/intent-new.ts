@@ -1,3 +1,4 @@
+/** `remit intent new`: write an intent from a catalog, or from what a task used. */
 import { writeFile } from 'node:fs/promises';
 import type { CatalogAction } from '../action/catalog.ts';
 import { nearestId } from '../action/nearest.ts';

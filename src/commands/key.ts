@@ -1,3 +1,4 @@
+/** `remit key`: list or revoke the signing keys of authorities on a PostgreSQL. */
 import { receiptText } from '../fleet/receipt.ts';
 import { encodedRecord } from '../ledger/encoded-record.ts';
 import type { EncodedRecord } from '../ledger/encoded-record.ts';

@@ -1,3 +1,4 @@
+/** `remit ledger check-proof`: check a proof without the ledger. */
 import { provedChain } from '../ledger/received/received-proof.ts';
 import type { ProvedChain } from '../ledger/received/received-proof.ts';
 import { printable } from '../ledger/timeline-text.ts';

@@ -1,3 +1,4 @@
+/** `remit ledger evidence`: report what the ledger shows for the controls of a framework. */
 import { accountName } from '../runtime/account-name.ts';
 import type { LedgerPlace } from '../evidence/counted.ts';
 import { anchorsSeen, headOf, sampledIn } from '../evidence/ledger-reading.ts';

@@ -1,3 +1,4 @@
+/** `remit ledger export`: export records as JSON Lines or OTLP logs, to a file or a collector. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemPorts } from '../runtime/ports.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';

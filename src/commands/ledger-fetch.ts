@@ -1,3 +1,4 @@
+/** `remit ledger fetch`: copy the records of sidecars from an object store. */
 import { fetchRecords } from '../ledger/received/fetched-records.ts';
 import type { Bucket } from '../ledger/received/record-objects.ts';
 import { postgresTargetFrom } from '../config/postgres-url.ts';

@@ -1,3 +1,4 @@
+/** `remit ledger prove`: prove that one record is in the ledger. */
 import { writeFile } from 'node:fs/promises';
 import { PRIVATE_MODE } from '../runtime/private-file.ts';
 import type { LogReader } from '../ledger/log/log-reader.ts';

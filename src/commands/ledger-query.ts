@@ -1,3 +1,4 @@
+/** `remit ledger query`: find records by task, agent, decision, time or trace. */
 import { recordLine, recordTable } from '../ledger/record-table.ts';
 import { byTime, foundInReceived } from '../ledger/received/received-search.ts';
 import type { ReceivedRecord } from '../ledger/received/received-search.ts';

@@ -1,3 +1,4 @@
+/** What a verification of a ledger trusts: keys and anchors that the options name. */
 import { readFile, stat } from 'node:fs/promises';
 import { anchorsIn, type NamedAnchor } from '../ledger/anchor-file.ts';
 import { noteKeyFrom, type NoteKey } from '../ledger/note-key.ts';

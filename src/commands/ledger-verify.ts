@@ -1,3 +1,4 @@
+/** `remit ledger verify`: verify the ledger: which records are anchored, signed, bare or broken. */
 import type { NamedAnchor } from '../ledger/anchor-file.ts';
 import { openedAnchors } from '../ledger/head-check.ts';
 import type { LedgerLeaf } from '../ledger/leaf.ts';

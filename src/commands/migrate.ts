@@ -1,3 +1,4 @@
+/** `remit migrate`: make or update the tables of the state in a PostgreSQL. */
 import { postgresTargetFrom } from '../config/postgres-url.ts';
 import { isProblem } from '../runtime/problem.ts';
 import { systemPorts } from '../runtime/ports.ts';

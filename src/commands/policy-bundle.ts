@@ -1,3 +1,4 @@
+/** `remit policy bundle`: sign a policy folder, with a serial and an expiry. */
 import { writeFile } from 'node:fs/promises';
 import { bundleName, MAX_SIGNATURES } from '../config/policies.ts';
 import { bundleFrom, bundleKeyFrom, cosignedBundle, signedBundle } from '../policy/bundle/bundle.ts';

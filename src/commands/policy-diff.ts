@@ -1,3 +1,4 @@
+/** `remit policy diff`: show what another policy set decides differently, on records and cases. */
 import { readFile, stat } from 'node:fs/promises';
 import type { Finding } from '../action/finding.ts';
 import { recordedUseFrom } from '../ledger/recorded-use.ts';

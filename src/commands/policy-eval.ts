@@ -1,3 +1,4 @@
+/** `remit policy eval`: answers Cedar requests in files, one line each. */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { DecisionCache } from '../policy/answers/cache.ts';

@@ -1,3 +1,4 @@
+/** `remit policy explain`: explain why a call is allowed or denied, and what would change that. */
 import { isDeny } from '../decision/decision.ts';
 import type { Decision } from '../decision/decision.ts';
 import { reasons } from '../decision/reasons.ts';

@@ -1,3 +1,4 @@
+/** `remit policy fmt`: formats each policy to 80 columns as the Cedar formatter does. */
 import { readdir, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Finding } from '../action/finding.ts';

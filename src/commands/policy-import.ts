@@ -1,3 +1,4 @@
+/** `remit policy import`: make catalog entries from an OpenAPI, MCP tools or proto file. */
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { parse, stringify } from 'yaml';

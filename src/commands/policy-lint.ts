@@ -1,3 +1,4 @@
+/** `remit policy lint`: find what is valid but probably a mistake. */
 import type { Finding } from '../action/finding.ts';
 import { lintFindings, lintingOf } from '../policy-tools/lint/lint.ts';
 import { catalogRules, lintRules, templateRules } from '../policy-tools/lint/rules.ts';

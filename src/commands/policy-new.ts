@@ -1,3 +1,4 @@
+/** `remit policy new`: write a permit for one action, from the types of its arguments. */
 import { freshCedar } from '../policy/cedar.ts';
 import { entitiesFrom } from '../policy/entities.ts';
 import { formatted } from '../policy-tools/write/format.ts';

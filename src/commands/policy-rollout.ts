@@ -1,3 +1,4 @@
+/** `remit policy rollout`: show what policies on trial would have decided differently. */
 import { printable } from '../ledger/timeline-text.ts';
 import type { TrialReport } from '../policy-tools/shadow/trial.ts';
 import { adminAnswer, DEFAULT_ADMIN } from './admin-answer.ts';

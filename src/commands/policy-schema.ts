@@ -1,3 +1,4 @@
+/** `remit policy schema`: print the schema that policies are checked against, for editors. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { generatedSchemaText } from '../policy/generated-schema.ts';

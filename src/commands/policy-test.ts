@@ -1,3 +1,4 @@
+/** `remit policy test`: run the test cases of the policies. */
 import { writeFile } from 'node:fs/promises';
 import type { Finding } from '../action/finding.ts';
 import { whileProved } from '../policy/loading/proved-set.ts';

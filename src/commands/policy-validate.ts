@@ -1,3 +1,4 @@
+/** `remit policy validate`: check policies, schema, entities and action catalog. */
 import { compileForTool } from '../policy/loading/compile.ts';
 import { provedSetFrom } from '../policy/loading/proved-set.ts';
 import type { Findings, ProvedSet } from '../policy/loading/proved-set.ts';

@@ -1,3 +1,4 @@
+/** Compares the heads of received logs with what the ledger of the authority and its folder say. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { emitterHeadsIn } from '../ledger/received/emitter-file.ts';

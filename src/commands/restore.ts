@@ -1,3 +1,4 @@
+/** `remit restore`: restore a backup. */
 import { resolve } from 'node:path';
 import { postgresTargetFrom } from '../config/postgres-url.ts';
 import { accountName } from '../runtime/account-name.ts';

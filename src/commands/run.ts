@@ -1,3 +1,4 @@
+/** `remit run`: run a command under a task of its own. */
 import { resolve } from 'node:path';
 import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../runtime/ports.ts';

@@ -1,3 +1,4 @@
+/** `remit secrets`: list the long-lived secrets that agents sent. */
 import { printable } from '../ledger/timeline-text.ts';
 import { isStoreFailure } from '../runtime/store-failure.ts';
 import type { SecretSighting } from '../state/store.ts';

@@ -1,3 +1,4 @@
+/** `remit serve`: run the roles named in the configuration. */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { configFrom, configProblemText } from '../config/config.ts';

@@ -1,3 +1,4 @@
+/** `remit task`: list, show, suspend, resume or end tasks. */
 import { EXIT } from './command.ts';
 import type { Command, CommandIo } from './command.ts';
 import { taskAllow } from './task-allow.ts';

@@ -1,3 +1,4 @@
+/** `remit token`: print one token for other tools. */
 import { printable } from '../ledger/timeline-text.ts';
 import { systemPorts } from '../runtime/ports.ts';
 import { IssuerClient } from '../agent-run/issuer-client.ts';

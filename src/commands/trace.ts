@@ -1,3 +1,4 @@
+/** `remit trace`: show the next matching check stage by stage. */
 import { FILTER_NAMES } from '../check/trace/trace-filter.ts';
 import type { TracedCheck } from '../check/trace/traced-check.ts';
 import { configuredAdmin } from '../doctor/collect/remit.ts';

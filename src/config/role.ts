@@ -1,3 +1,4 @@
+/** A contradiction between the keys that say what a process is. */
 import type { AuthorityConfig } from './authority.ts';
 import { FROM_AUTHORITY } from './policies.ts';
 import type { PoliciesConfig } from './policies.ts';

@@ -1,3 +1,4 @@
+/** The keys that say who may connect to the sockets of a section. */
 import { optional, textOf } from '../runtime/fields.ts';
 import type { Reader } from '../runtime/fields.ts';
 

@@ -1,3 +1,4 @@
+/** The section `state`: which file or database holds what is true of tasks. */
 import { resolve } from 'node:path';
 import { textOf } from '../runtime/fields.ts';
 import { isProblem } from '../runtime/problem.ts';

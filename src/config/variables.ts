@@ -1,3 +1,4 @@
+/** The `REMIT_*` variables that are not fields of the configuration. */
 import { TERMINATION_MESSAGE } from '../runtime/termination-message.ts';
 import { GUIDE_URL } from './guide.ts';
 

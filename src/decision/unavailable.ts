@@ -1,3 +1,4 @@
+/** Denials of checks whose state or ledger failed. */
 import { type Deny, deny } from './decision.ts';
 
 /** The denial of a check whose task state could not be read. */

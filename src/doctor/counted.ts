@@ -1,2 +1,6 @@
+/** Numbers with their nouns: `1 file`, `2 files`. */
+
+/** Numbers with their nouns: `1 file`, `2 files`. */
+
 /** `1 file`, `2 files`. */
 export const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;

@@ -1,3 +1,4 @@
+/** The methods of ext_authz: a request is decoded, checked and answered. */
 import { isTooOften } from '../check/check.ts';
 import type { Checks } from '../check/check.ts';
 import type { Answer } from '../check/answer.ts';

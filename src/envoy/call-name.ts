@@ -1,3 +1,7 @@
+/** The start and the ids of a call, as one text by which it is told from others. */
+
+/** The name of a call that its check and its entry in the access log both give. */
+
 /** When a call began, as protobuf has it: seconds since the Unix epoch and nanoseconds. */
 export interface BeganAt {
   readonly seconds: number;

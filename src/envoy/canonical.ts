@@ -1,3 +1,4 @@
+/** Method, path and authority of a request, canonical or refused. */
 import { namesMethod } from '../action/query-key.ts';
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import { BoundedMemo } from '../runtime/bounded-memo.ts';

@@ -1,3 +1,4 @@
+/** The headers and the body of a denial. */
 import { httpStatusOf } from '../action/denial-form.ts';
 import type { Answer } from '../check/answer.ts';
 import type { Deny } from '../decision/decision.ts';

@@ -1,3 +1,4 @@
+/** Text of operators made fit for a header. */
 import type { Answer } from '../check/answer.ts';
 
 /** Longest operator text or URL; longer ones are left out. */

@@ -1,3 +1,4 @@
+/** What the MCP filter of the proxy says of a message, in filter metadata. */
 import type { McpReading, McpScalar } from '../action/mcp-reading.ts';
 
 /** Filter metadata by namespace. */

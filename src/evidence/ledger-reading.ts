@@ -1,3 +1,4 @@
+/** What a report reads of a ledger: its head, its anchors, sampled records with proofs. */
 import type { NamedAnchor } from '../ledger/anchor-file.ts';
 import { checkpointFrom } from '../ledger/checkpoint.ts';
 import { openedAnchors } from '../ledger/head-check.ts';

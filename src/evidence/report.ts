@@ -1,3 +1,4 @@
+/** The report of a ledger for the controls of a framework. */
 import type { EmitterVerdict } from '../ledger/received/emitter-verdict.ts';
 import type { Records, Verdict } from '../ledger/verdict.ts';
 import { type CountedRecords, type LedgerPlace, type RecordRef, refOf, totalOf } from './counted.ts';

@@ -1,3 +1,7 @@
+/** Until when the cards of a sidecar are current, by the pings that were answered. */
+
+/** Until when the cards of a sidecar are current, by the pings that were answered. */
+
 /** Most pings whose answer may still come. An answer to an older one renews nothing. */
 const MAX_PINGS = 64;
 

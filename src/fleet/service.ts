@@ -1,3 +1,4 @@
+/** The service `remit.authority.v1.Authority` from its proto file, for clients and servers. */
 import { loadSync } from '@grpc/proto-loader';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader';
 import { productFile } from '../runtime/product-file.ts';

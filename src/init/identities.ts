@@ -1,3 +1,4 @@
+/** The SPIFFE IDs, namespaces and service accounts of a new folder. */
 import type { Answers } from './answers.ts';
 
 /** What an identity of SPIRE is made from. */

@@ -1,3 +1,4 @@
+/** The first intent of the agent of a new folder. */
 import type { Answers } from './answers.ts';
 import { yamlText } from './written-text.ts';
 

@@ -1,3 +1,4 @@
+/** Issues what was granted: signs the token once its records are on disk, and replies. */
 import { UUID_RANDOM_BYTES, uuidV7 } from '../decision/uuid.ts';
 import { jtiDigestOf } from '../token/jti-digest.ts';
 import { recordText } from '../ledger/record.ts';

@@ -1,3 +1,4 @@
+/** Errors of OAuth: the closed list of codes with their HTTP status. */
 import type { Deny } from '../decision/decision.ts';
 import type { NextStep } from '../decision/next-step.ts';
 

@@ -1,3 +1,4 @@
+/** Withholds the reply of an endpoint if a key that verified a token of the request was revoked meanwhile. */
 import { isDeny } from '../decision/decision.ts';
 import { oauthError } from './oauth-error.ts';
 import { errorReply } from './reply.ts';

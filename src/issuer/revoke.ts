@@ -1,3 +1,4 @@
+/** `POST /oauth/revoke`: revokes a token of the client, or its whole task. */
 import { isDeny } from '../decision/decision.ts';
 import type { ReceiptedChange } from '../fleet/receipt.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';

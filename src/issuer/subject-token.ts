@@ -1,3 +1,4 @@
+/** Parses and verifies the subject token of a token exchange. */
 import { type Deny, deny, isDeny } from '../decision/decision.ts';
 import type { LeafCertificate } from '../identity/leaf-certificate.ts';
 import { trustDomainOf } from '../identity/spiffe-id.ts';

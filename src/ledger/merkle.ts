@@ -1,3 +1,4 @@
+/** The Merkle tree of RFC 6962: hashes of leaves and nodes, roots. */
 import { hash } from 'node:crypto';
 
 /** Bytes of a tree hash: SHA-256. */

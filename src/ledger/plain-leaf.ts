@@ -1,3 +1,4 @@
+/** Leaves that are written plainly, recognised without parsing them. */
 import { MAX_LEAF_BYTES } from './leaf.ts';
 
 /** Deepest nesting of a record that is scanned. */

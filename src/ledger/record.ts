@@ -1,3 +1,4 @@
+/** Every kind of record of the ledger, and its members. */
 import { hash } from 'node:crypto';
 import type { ReasonCode } from '../decision/reasons.ts';
 import type { CauseCode } from '../task/cause.ts';

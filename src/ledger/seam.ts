@@ -1,3 +1,4 @@
+/** Where one stored part of a log ends and the next begins. */
 import { base64Of } from './base64.ts';
 import { isRange, type CompactRange } from './compact-range.ts';
 import { HASH_BYTES, isSameHash, rootOf } from './merkle.ts';

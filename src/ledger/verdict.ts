@@ -1,3 +1,7 @@
+/** What a verification of a log found. */
+
+/** What a verification of a log found. */
+
 /** Records `from` to `to`, inclusive. */
 export interface Records {
   readonly from: number;

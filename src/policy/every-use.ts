@@ -1,3 +1,4 @@
+/** Which actions every use is denied of, whatever its arguments. */
 import type { CatalogAction } from '../action/catalog.ts';
 import { deny } from '../decision/decision.ts';
 import type { Deny } from '../decision/decision.ts';

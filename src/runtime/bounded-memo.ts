@@ -1,3 +1,7 @@
+/** Memoises a function of a text, for at most some texts. */
+
+/** Memoises a function of a text, for at most some texts. */
+
 /** The limits of a `BoundedMemo`. */
 export interface MemoBounds {
   /** Number of keys. Default 4,096. */

@@ -1,3 +1,4 @@
+/** The number of a group of this machine, by its name. */
 import { readFile } from 'node:fs/promises';
 import type { Problem } from './problem.ts';
 

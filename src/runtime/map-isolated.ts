@@ -1,3 +1,7 @@
+/** Maps items so that an error of one does not end the others. */
+
+/** Maps items so that an error of one does not end the others. */
+
 /** The error that `mapIsolated` caught for one item. */
 export class Fault {
   readonly error: unknown;

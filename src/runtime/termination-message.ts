@@ -1,3 +1,4 @@
+/** Why a process ended, in the file that Kubernetes shows. */
 import { writeFile } from 'node:fs/promises';
 
 /** Names the file for {@link tellTermination}. */

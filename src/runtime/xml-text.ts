@@ -1,3 +1,7 @@
+/** Text and elements of XML. */
+
+/** Text and elements of XML. */
+
 /** An element on lines of its own; its inner parts are XML already. */
 export function xmlElement(
   name: string,

@@ -1,3 +1,4 @@
+/** Compares the wall clock with the floor of the state, each second. */
 import { MAX_STEP_MS } from '../state/clock-floor.ts';
 import type { Authority } from '../state/authority.ts';
 import type { Metrics } from '../telemetry/metrics.ts';

@@ -1,3 +1,4 @@
+/** The room on the disks of a process. */
 import { statfsSync } from 'node:fs';
 
 /** Bytes on the disk under a path that an ordinary user may still write; `null` where they cannot be read. */

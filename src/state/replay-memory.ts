@@ -1,3 +1,4 @@
+/** Remembers one-time keys, each until it expires. */
 import { storeFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 

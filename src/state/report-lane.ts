@@ -1,3 +1,7 @@
+/** A lane of background writes: merged, bounded, retried. */
+
+/** A lane of background writes: merged, bounded, retried. */
+
 /** Bounds of a lane, and how its items are merged. */
 export interface LaneRules<T> {
   /** Most items that wait. */

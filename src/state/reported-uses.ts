@@ -1,3 +1,4 @@
+/** What a process last reported of the uses of a token. */
 import { MAX_REMEMBERED_USES } from '../token/reuse.ts';
 import type { AllowedUses } from '../token/reuse.ts';
 import type { UsesSoFar } from '../token/uses.ts';

@@ -1,3 +1,4 @@
+/** What a use takes from budgets and history, and what is given back: pure. */
 import { createHash } from 'node:crypto';
 import { historyWith } from '../task/history.ts';
 import type { HistoryEntry, TaskHistory } from '../task/history.ts';

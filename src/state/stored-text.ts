@@ -1,3 +1,4 @@
+/** Which texts a state can store: no U+0000, no lone surrogate. */
 import { storeFailure } from '../runtime/store-failure.ts';
 import type { StoreFailure } from '../runtime/store-failure.ts';
 import type { Saying } from '../task/context-change.ts';

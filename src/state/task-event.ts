@@ -1,3 +1,4 @@
+/** What an event does to the row of a task: pure. */
 import { recordText } from '../ledger/record.ts';
 import type { EndRecord, EventRecord } from '../ledger/record.ts';
 import { changedAttestations } from '../task/attestation.ts';

@@ -1,3 +1,4 @@
+/** What each write of the state decides and changes, in a transaction of any implementation. */
 import type { EncodedRecord } from '../ledger/encoded-record.ts';
 import { recordText } from '../ledger/record.ts';
 import { isProblem } from '../runtime/problem.ts';

@@ -1,3 +1,7 @@
+/** The causes of changes of tasks: codes, with their kind and rank. */
+
+/** The causes of changes of tasks: codes, with their kind and rank. */
+
 /** Security events that can change a task, by the last part of their URI. */
 export const SIGNAL_NAMES = [
   'session-revoked',

@@ -1,3 +1,4 @@
+/** Reads `OTEL_*` variables. */
 import type { QueueSettings } from './span-queue.ts';
 
 /** The standard `OTEL_*` variables. */

@@ -1,3 +1,4 @@
+/** Instants in the form of OpenTelemetry for JavaScript. */
 import type { HrTime } from '@opentelemetry/api';
 
 const NANOS_OF_SECOND = 1_000_000_000n;

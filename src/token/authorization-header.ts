@@ -1,3 +1,4 @@
+/** Reads the credential of an `Authorization` header. */
 import { deny, type Deny } from '../decision/decision.ts';
 import { digestOfToken } from './jwt.ts';
 

@@ -1,3 +1,4 @@
+/** Readers of claims, each with its bound. */
 import { isDeny } from '../decision/decision.ts';
 import { spiffeIdFrom, type SpiffeId } from '../identity/spiffe-id.ts';
 import { BoundedMemo, ownTextOf } from '../runtime/bounded-memo.ts';

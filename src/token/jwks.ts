@@ -1,3 +1,4 @@
+/** Parses a JSON Web Key Set into keys that verify. */
 import type { SignatureAlgorithm } from './algorithms.ts';
 import { jwkFrom, type VerificationKey } from './jwk.ts';
 import { isProblem, type Problem } from '../runtime/problem.ts';

@@ -1,3 +1,7 @@
+/** Shares the room for proofs of possession between agents. */
+
+/** The limits of a replay memory, by which one agent or key cannot fill it. */
+
 /** The limit that refuses a proof. */
 export const PROOF_BOUNDS = ['key', 'agent', 'memory'] as const;
 export type ProofBound = (typeof PROOF_BOUNDS)[number];

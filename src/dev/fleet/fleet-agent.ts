@@ -1,3 +1,4 @@
+/** An agent of the story of a fleet: it declares tasks, ends them, and calls. */
 import type { AgentReply } from '../agent.ts';
 import type { StoryOutcome } from '../story.ts';
 import { until } from '../until.ts';

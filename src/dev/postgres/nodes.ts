@@ -1,3 +1,4 @@
+/** Starts three nodes of a PostgreSQL: a primary and two standbys. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { QueryResultRow } from 'pg';

@@ -1,3 +1,4 @@
+/** Checks that the TLS to Remit and to upstreams verifies the other side. */
 import { at, isTrueAt, textAt } from '../tree.ts';
 import type { Finding } from '../finding.ts';
 import type { Cluster } from './cluster.ts';

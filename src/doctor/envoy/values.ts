@@ -1,3 +1,4 @@
+/** Values of a configuration of Envoy as JSON has them: durations, percentages, RBAC rules. */
 import { isTrueAt, listAt, numberAt, textAt } from '../tree.ts';
 
 const DENOMINATORS: Readonly<Record<string, number>> = { '': 100, HUNDRED: 100, TEN_THOUSAND: 10_000, MILLION: 1e6 };

@@ -1,3 +1,4 @@
+/** NIST AI Risk Management Framework 1.0. */
 import { control, type Framework } from '../framework.ts';
 
 /** @see NIST AI 100-1, Artificial Intelligence Risk Management Framework (AI RMF 1.0), January 2023 */

@@ -1,3 +1,4 @@
+/** NIST Cybersecurity Framework 2.0. */
 import { control, type Framework } from '../framework.ts';
 
 /** @see NIST CSWP 29, The NIST Cybersecurity Framework (CSF) 2.0, 26 February 2024 */

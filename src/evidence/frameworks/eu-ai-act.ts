@@ -1,3 +1,4 @@
+/** The EU AI Act: its articles about records, oversight and deployers. */
 import { control, type Framework } from '../framework.ts';
 
 /**

@@ -1,3 +1,4 @@
+/** ISO/IEC 27001, Annex A. */
 import { control, type Framework } from '../framework.ts';
 
 /**

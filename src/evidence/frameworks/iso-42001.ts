@@ -1,3 +1,4 @@
+/** ISO/IEC 42001, Annex A. */
 import { control, type Framework } from '../framework.ts';
 
 /** @see ISO/IEC 42001:2023, table A.1 */

@@ -1,3 +1,4 @@
+/** MAESTRO, the threat model of the Cloud Security Alliance for agents. */
 import { control, type Framework } from '../framework.ts';
 
 /** MAESTRO has no ids: threats are named by their label and layer. @see CSA, Agentic AI Threat Modeling Framework: MAESTRO, 6 February 2025 */

@@ -1,3 +1,4 @@
+/** The OWASP Top 10 for agentic applications, 2026. */
 import { control, type Framework } from '../framework.ts';
 
 /** @see OWASP Top 10 for Agentic Applications 2026, 9 December 2025 */

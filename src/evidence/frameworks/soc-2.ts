@@ -1,3 +1,4 @@
+/** SOC 2, common criteria. */
 import { control, type Framework } from '../framework.ts';
 
 /**

@@ -1,3 +1,4 @@
+/** NIST SP 800-53, revision 5. */
 import { control, type Framework } from '../framework.ts';
 
 /** @see NIST SP 800-53 revision 5, release 5.2.0 */

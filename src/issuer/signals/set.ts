@@ -1,3 +1,4 @@
+/** Verifies a Security Event Token (RFC 8417). */
 import { type Deny, isDeny } from '../../decision/decision.ts';
 import type { ReasonCode } from '../../decision/reasons.ts';
 import { unverifiedJwtFrom, type VerificationKeys, verifyingKey } from '../../token/jwt.ts';

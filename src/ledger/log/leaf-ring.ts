@@ -1,3 +1,4 @@
+/** Memory that the thread of the log shares with the main thread: the last leaves it wrote. */
 import { MAX_TOGETHER_BYTES, packedLeaves, partsOf } from './written-leaves.ts';
 import type { WrittenLeaves } from './written-leaves.ts';
 

@@ -1,3 +1,4 @@
+/** The program of the thread that writes the log. */
 import { parentPort } from 'node:worker_threads';
 import { systemPorts } from '../../runtime/ports.ts';
 import { collectOnceIdle } from '../../runtime/garbage.ts';

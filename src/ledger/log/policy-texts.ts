@@ -1,3 +1,4 @@
+/** The files of texts of policy sets beside a log. */
 import { isProblem } from '../../runtime/problem.ts';
 import type { JsonValue } from '../canonical-json.ts';
 import type { LedgerLeaf } from '../leaf.ts';

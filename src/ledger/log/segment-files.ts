@@ -1,3 +1,4 @@
+/** The files of segments in a folder. */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 

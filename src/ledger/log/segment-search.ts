@@ -1,3 +1,4 @@
+/** Finds records in segments, in the order that is asked for. */
 import { recordConditionOf, isAskedFor, keysOf } from './record-filter.ts';
 import type { RecordCondition, RecordFilter } from './record-filter.ts';
 import { PAGE_LEAVES } from './segment.ts';

@@ -1,3 +1,4 @@
+/** The head of a log as its checkpoints sign it. */
 import { openedCheckpoint } from '../checkpoint.ts';
 import { appended } from '../compact-range.ts';
 import { isSameHash, leafHash, rootOf } from '../merkle.ts';

@@ -1,3 +1,4 @@
+/** Records compressed in pieces, and read again. */
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { integer, listOf, members, optional, text } from '../../runtime/fields.ts';

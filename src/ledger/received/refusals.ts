@@ -1,3 +1,7 @@
+/** Records refused logs, each at most once in a while. */
+
+/** Which refusals of logs are recorded: one a minute of each log. */
+
 /** A client that repeats what is refused is recorded once in this time. */
 const REFUSED_MS = 60_000;
 /** Most logs of which the last refusal is remembered. */

@@ -1,3 +1,4 @@
+/** The values of the context that a piece of a policy names. */
 import { cedarTokens } from '../../policy/cedar-text.ts';
 import type { CedarToken } from '../../policy/cedar-text.ts';
 import type { CedarRecord, CedarValue } from '../../policy/question.ts';

@@ -1,3 +1,4 @@
+/** Lints a policy set: every rule over every policy, and over the catalog. */
 import { inReadingOrder } from '../../action/finding.ts';
 import { placesIn } from '../../runtime/text-place.ts';
 import type { Finding } from '../../action/finding.ts';

@@ -1,3 +1,4 @@
+/** Every lint rule, by its id. */
 import type { CatalogRemark } from '../../action/catalog-remarks.ts';
 import { cedarString } from '../../policy/cedar-text.ts';
 import { MAX_POLICY_DEPTH, policyDepth } from '../../policy/loading/depth.ts';

@@ -1,3 +1,4 @@
+/** Comments in YAML, one line whatever the text. */
 import { printable } from '../../ledger/timeline-text.ts';
 
 /**

@@ -1,3 +1,7 @@
+/** Literals in policies: datetimes, decimals and texts, as values. */
+
+/** Texts of datetimes and decimals as numbers, as Cedar compares them. */
+
 /** Supported forms; Cedar also accepts offsets. */
 const INSTANT = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d{3})?Z)?$/;
 const DECIMAL = /^(-?)(\d{1,11})\.(\d{1,4})$/;

@@ -1,3 +1,4 @@
+/** The plan of what is read of the context of a question, to make its key. */
 import type { BoundKind, PathReads, Reads } from './reads.ts';
 import { member } from './scope.ts';
 

@@ -1,3 +1,4 @@
+/** The program of the thread that proves a policy set. */
 import { MessageChannel, parentPort, workerData } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
 import { yieldToOthers } from '../../runtime/thread-priority.ts';

@@ -1,3 +1,4 @@
+/** Policies in the JSON format of Cedar; equal forms are converted once. */
 import { readsOf } from '../answers/reads.ts';
 import type { Reads } from '../answers/reads.ts';
 import type { Cedar } from '../cedar.ts';

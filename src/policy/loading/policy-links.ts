@@ -1,3 +1,4 @@
+/** Links templates, as files of links say: static policies with the id of the link. */
 import type { Finding } from '../../action/finding.ts';
 import { annotationsFrom } from './annotations.ts';
 import type { Cedar } from '../cedar.ts';

@@ -1,3 +1,4 @@
+/** The tables of a database of authorities. */
 import { MAX_LEASE_SECONDS } from '../../config/authority.ts';
 import { PARTS_OF_SETTLED } from './settled-parts.ts';
 

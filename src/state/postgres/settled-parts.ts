@@ -1,3 +1,7 @@
+/** The partitions of the table of settled uses. */
+
+/** The partitions of the table of settled uses. */
+
 /** Partitions of `settled`. Each holds what was settled within one slot of ten minutes. */
 export const PARTS_OF_SETTLED = 8;
 const SLOT_MS = 600_000;

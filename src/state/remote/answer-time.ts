@@ -1,3 +1,7 @@
+/** How long an answer of an authority may take. */
+
+/** How long an answer of an authority may take. */
+
 /** Shortest bound: half of the deadline that Envoy ships with, so that a check has time for an open and a settlement. */
 const MIN_MS = 250;
 /** A bound is so many times the slowest answer of late, and that one is forgotten by so much with each faster answer. */

@@ -1,3 +1,7 @@
+/** How long an authority may be silent before another one is tried. */
+
+/** How long an authority may be silent before another one is tried. */
+
 /** Where nothing came in time, the next wait is twice as long, up to 8 times as long. */
 const MAX_DOUBLINGS = 3;
 /** After so many answers in a row the waits are half as long again. */

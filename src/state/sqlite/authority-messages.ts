@@ -1,3 +1,4 @@
+/** Messages between a process and the thread that writes its state file. */
 import type { Clocks } from '../../runtime/ports.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';
 import type { FloorMark } from '../clock-floor.ts';

@@ -1,3 +1,4 @@
+/** The program of the thread that writes the state file. */
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Clocks } from '../../runtime/ports.ts';
 import { systemPorts } from '../../runtime/ports.ts';

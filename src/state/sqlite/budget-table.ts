@@ -1,3 +1,4 @@
+/** The table of counters of budgets. */
 import type { Connection } from './connection.ts';
 import type { TaskKey } from '../store.ts';
 

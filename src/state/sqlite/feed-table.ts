@@ -1,3 +1,4 @@
+/** The table of changes that sidecars follow. */
 import type { StatementSync } from 'node:sqlite';
 import type { ChangedPart, FeedChange, FeedChanges } from '../feed.ts';
 

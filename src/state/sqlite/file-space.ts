@@ -1,3 +1,4 @@
+/** The size of a state file, and what of it is free. */
 import type { Connection } from './connection.ts';
 import type { StateSize } from '../store.ts';
 

@@ -1,3 +1,4 @@
+/** The table of what was allowed to each task. */
 import type { SQLOutputValue } from 'node:sqlite';
 import { noHistory } from '../../task/history.ts';
 import type { TaskHistory } from '../../task/history.ts';

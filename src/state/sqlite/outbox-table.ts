@@ -1,3 +1,4 @@
+/** The table of records on their way to the ledger. */
 import { encodedRecordFrom } from '../../ledger/encoded-record.ts';
 import type { EncodedRecord } from '../../ledger/encoded-record.ts';
 import type { Connection } from './connection.ts';

@@ -1,3 +1,4 @@
+/** Deletes ended tasks once no token of theirs can be used and the ledger has their records. */
 import type { Connection } from './connection.ts';
 import type { Pruned, TaskKey } from '../store.ts';
 import { forgetSettled, hasOldSettled } from './settled-table.ts';

@@ -1,3 +1,4 @@
+/** The table of one-time keys. */
 import type { Connection } from './connection.ts';
 import { MAX_REPLAY_ROWS, replayMemoryFull } from '../replay-memory.ts';
 import type { StoreFailure } from '../../runtime/store-failure.ts';

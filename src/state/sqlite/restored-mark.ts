@@ -1,3 +1,4 @@
+/** The mark of a state file that was restored. */
 import type { Connection } from './connection.ts';
 
 /** When the file was restored from a backup, in milliseconds since the Unix epoch by its own clock; `null` where it never was. */

@@ -1,3 +1,4 @@
+/** The table of static secrets seen in calls, by digest. */
 import { createHmac } from 'node:crypto';
 import { MAX_SECRETS } from '../secret-notes.ts';
 import type { Connection } from './connection.ts';

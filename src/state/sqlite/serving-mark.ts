@@ -1,3 +1,4 @@
+/** The mark of the process that serves with a state file. */
 import type { DatabaseSync } from 'node:sqlite';
 import { scalar } from '../../sqlite/scalar.ts';
 import { isStoreFailure } from '../../runtime/store-failure.ts';

@@ -1,3 +1,4 @@
+/** The table of settled uses, by decision id. */
 import type { Connection } from './connection.ts';
 
 /** How long a settled decision is remembered: longer than any retry after an unknown result. 10 minutes. */

@@ -1,3 +1,4 @@
+/** The table of stops that concern declarations. */
 import type { CauseCode } from '../../task/cause.ts';
 import { longestOf, STOP_MEMORY_MS } from '../../task/stop.ts';
 import type { Stop, StopQuery, StopRow } from '../../task/stop.ts';

@@ -1,3 +1,4 @@
+/** The table of tasks. */
 import type { Task } from '../../task/task.ts';
 import type { Connection } from './connection.ts';
 import type { OpenTaskFilter, TaskCounts, TaskFilter, TaskKey } from '../store.ts';

@@ -1,3 +1,4 @@
+/** The table of tokens. */
 import type { SQLOutputValue } from 'node:sqlite';
 import { interned } from '../../runtime/interned.ts';
 import type { IssuedTokenState } from '../../task/issued-token.ts';

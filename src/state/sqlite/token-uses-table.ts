@@ -1,3 +1,4 @@
+/** The table of uses of tokens that sidecars report. */
 import type { SQLOutputValue } from 'node:sqlite';
 import { allowedFrom, allowedText, MAX_REPORTERS } from '../reported-uses.ts';
 import type { ReportedUses, Reporter, UsesOfToken } from '../reported-uses.ts';
