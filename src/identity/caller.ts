@@ -1,5 +1,4 @@
 import { deny, isDeny, type Deny } from '../decision/decision.ts';
-import { isAnchored } from './anchor.ts';
 import { leafFromUrlEncodedPem, type LeafCertificate, type LeafReader } from './leaf-certificate.ts';
 import { BoundedMemo } from '../runtime/bounded-memo.ts';
 import { MAX_SPIFFE_ID_BYTES, spiffeIdFrom, trustDomainOf, type SpiffeId, type TrustDomain } from './spiffe-id.ts';
@@ -25,8 +24,6 @@ export interface IdentityRules {
   readonly proxyIds: readonly SpiffeId[];
   /** `xfcc`: peers that may forward the identity of others. */
   readonly forwarders: ReadonlySet<SpiffeId>;
-  /** CA certificates, one PEM text each; one of them must have signed the peer's leaf. Empty: Envoy alone verifies the chain. */
-  readonly anchors: readonly string[];
   /** Parses the peer's leaf. Default: without a cache; `leafCache(max)` caches. */
   readonly leafFrom?: LeafReader;
 }
@@ -95,13 +92,9 @@ function xfccCaller(facts: PeerFacts, rules: IdentityRules, nowMs: number): Call
   return callerOf(id, 'xfcc', { sha256: own?.sha256 ?? element.sha256, notAfterMs: own?.notAfterMs ?? null });
 }
 
-/** The peer's leaf: it must match the principal and be valid now. `null` where Envoy sent none. */
+/** The peer's leaf, whose chain Envoy has verified: it must match the principal and be valid now. `null` where Envoy sent none. */
 function peerLeaf(facts: PeerFacts, rules: IdentityRules, nowMs: number): LeafCertificate | null | Deny {
-  if (facts.certificate === '') {
-    return rules.anchors.length > 0 && facts.principal !== ''
-      ? deny('identity.missing', 'the peer certificate is required to check its chain')
-      : null;
-  }
+  if (facts.certificate === '') return null;
   const leaf = (rules.leafFrom ?? leafFromUrlEncodedPem)(facts.certificate);
   if (isDeny(leaf)) return leaf;
   if (leaf.id !== facts.principal) {
@@ -109,9 +102,7 @@ function peerLeaf(facts: PeerFacts, rules: IdentityRules, nowMs: number): LeafCe
   }
   if (!(leaf.notBeforeMs <= nowMs)) return deny('identity.invalid', 'the peer certificate is not valid yet');
   if (!(nowMs <= leaf.notAfterMs)) return deny('identity.invalid', 'the peer certificate has expired');
-  return rules.anchors.length === 0 || isAnchored(leaf, nowMs, rules)
-    ? leaf
-    : deny('identity.invalid', 'no anchor of its trust domain signed the peer certificate');
+  return leaf;
 }
 
 /** In `peer` mode the header is not trusted, but must not contradict: `URI`, and `Hash` where the leaf is known. */

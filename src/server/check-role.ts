@@ -264,7 +264,6 @@ function servicesOf(
       trustDomains: new Set(config.trustDomains),
       proxyIds: extAuthz.proxyId,
       forwarders: new Set(extAuthz.forwarders),
-      anchors: [],
       leafFrom: leafCache(MAX_LEAVES_CACHED),
     },
     binding: extAuthz.binding,

@@ -57,7 +57,6 @@ const rules = {
   trustDomains: new Set([mustTrustDomain('acme.test')]),
   proxyIds: [proxy],
   forwarders: new Set([proxy]),
-  anchors: [],
 } as const;
 
 const asking = { 'x-request-id': 'r', 'content-type': 'application/json' };
@@ -313,7 +312,6 @@ export const notAtTheEdge: Readonly<Record<string, string>> = {
   'http2/server.ts': 'sockets',
   'http2/session.ts': 'frames, by the readers here',
   'http2/stream.ts': 'bytes that are handed on',
-  'identity/anchor.ts': 'certificates of the operator, and a leaf that leafFromDer bounds to 16 KiB',
   'identity/certificate-list.ts': 'certificates of the operator and of SPIRE',
   'identity/key-proof.ts': 'rows of the database, at most 32 KiB',
   'identity/held-svid.ts': 'our own SVID',

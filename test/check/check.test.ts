@@ -99,7 +99,6 @@ const servicesWith = (over: Partial<CheckServices> = {}): CheckServices => ({
     trustDomains: new Set([mustTrustDomain('acme.test')]),
     proxyIds: [],
     forwarders: new Set(),
-    anchors: [],
   },
   binding: 'spiffe-id',
   onBindingViolation: 'revoke-token',

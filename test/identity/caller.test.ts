@@ -33,7 +33,7 @@ describe('callerFrom', () => {
 
   it.each<[string, Partial<PeerFacts>, Partial<IdentityRules>, object]>([
     ['principal and certificate', {}, {}, whole],
-    ['principal alone, where Envoy verifies the chain', { certificate: '' }, { anchors: [] }, unknown],
+    ['principal alone', { certificate: '' }, {}, unknown],
     ['a cached leaf', {}, { leafFrom: leafCache(1) }, whole],
     ['an xfcc that agrees', { xfcc: [plannerElement] }, {}, whole],
     ['an xfcc without the peer', { xfcc: [`By=${PROXY}`] }, {}, whole],
