@@ -1,5 +1,4 @@
 import { LRUCache } from 'lru-cache';
-import { ownMemory } from '../runtime/own-memory.ts';
 import { upTo } from '../runtime/up-to.ts';
 import type { Answer } from '../check/answer.ts';
 import { deny } from '../decision/decision.ts';
@@ -69,7 +68,7 @@ export function preparedDenial(reason: ReasonCode, options: ResponseOptions): (d
     transactionToken: null,
     passing: [],
   };
-  const template = ownMemory(builtResponse({ decision, decisionId: PLACEHOLDER, ...nobody }, options));
+  const template = builtResponse({ decision, decisionId: PLACEHOLDER, ...nobody }, options);
   const places = placesOf(PLACEHOLDER, template);
   return (decisionId) => {
     if (!/^[0-9A-Za-z-]{36}$/.test(decisionId)) throw new Error('the decision id must be a UUID');
@@ -129,7 +128,7 @@ function templateFor(
   const known = templates.get(key);
   if (known !== undefined) return known;
   const ids = { decisionId: PLACEHOLDER, taskId: TASK_PLACEHOLDER, traceId: TRACE_PLACEHOLDER };
-  const bytes = ownMemory(builtResponse({ ...answer, ...ids }, options));
+  const bytes = builtResponse({ ...answer, ...ids }, options);
   const places = {
     decisionId: placesOf(PLACEHOLDER, bytes),
     taskId: placesOf(TASK_PLACEHOLDER, bytes),

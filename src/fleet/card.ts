@@ -1,5 +1,4 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { interned } from '../runtime/interned.ts';
 import type { CauseCode } from '../task/cause.ts';
 import { noHistory } from '../task/history.ts';
 import type { TaskHistory } from '../task/history.ts';
@@ -71,16 +70,16 @@ const taskMessage = (task: Task): TaskMessage => ({
 });
 
 const taskFrom = (message: TaskMessage): Task => ({
-  issuer: interned(message.issuer),
+  issuer: message.issuer,
   id: message.id,
   // `taskMessage` made these from values of these types.
-  agent: interned(message.agent) as SpiffeId,
+  agent: message.agent as SpiffeId,
   state: stateFrom(message.state),
   risk: riskFrom(message.risk),
-  subject: interned(message.subject),
+  subject: message.subject,
   parentId: message.parent_id === '' ? null : message.parent_id,
-  purpose: interned(message.purpose),
-  intentHash: interned(message.intent_hash),
+  purpose: message.purpose,
+  intentHash: message.intent_hash,
   createdAtMs: message.created_at_ms,
   deadlineMs: message.deadline_ms,
   idleMs: message.idle_ms === 0 ? null : message.idle_ms,
@@ -88,7 +87,7 @@ const taskFrom = (message: TaskMessage): Task => ({
   endedAtMs: message.ended_at_ms === 0 ? null : message.ended_at_ms,
   cause: message.cause === '' ? null : { code: message.cause as CauseCode, note: message.cause_note },
   issuance: { traceId: message.trace_id, spanId: message.span_id },
-  detailsJson: interned(message.details_json),
+  detailsJson: message.details_json,
   claimed: membersFrom(message.claimed_json),
   subjectAttributes: membersFrom(message.subject_attributes_json),
   attested: message.attested_json === '[]' ? nothing : JSON.parse(message.attested_json),
@@ -129,11 +128,11 @@ const tokenMessage = (token: HeldToken): TokenMessage => ({
 
 const tokenFrom = (message: TokenMessage): HeldToken => ({
   jtiDigest: message.jti_digest,
-  audience: interned(message.audience),
+  audience: message.audience,
   issuedAtMs: message.issued_at_ms,
   expiresAtMs: message.expires_at_ms,
   generation: message.generation,
   revokedAtMs: message.revoked_at_ms === 0 ? null : message.revoked_at_ms,
-  boundTo: interned(message.bound_to),
+  boundTo: message.bound_to,
   elsewhere: message.elsewhere,
 });

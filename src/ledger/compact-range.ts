@@ -1,4 +1,3 @@
-import { ownMemory } from '../runtime/own-memory.ts';
 import { HASH_BYTES, nodeHash } from './merkle.ts';
 
 /**
@@ -31,7 +30,7 @@ export function appendedAll({ size, nodes }: CompactRange, leaves: readonly Uint
 
 /** The same range, for keeping: all its nodes in one piece of memory of their own. */
 export function keptRange({ size, nodes }: CompactRange): CompactRange {
-  return { size, nodes: nodesIn(ownMemory(Buffer.concat(nodes))) };
+  return { size, nodes: nodesIn(Buffer.concat(nodes)) };
 }
 
 /** The nodes in their concatenation. */

@@ -1,10 +1,8 @@
-import { LastIdle } from './last-idle.ts';
 import { LinkedQueue, QueueNode } from './linked-queue.ts';
 
 /** The waiting nodes of one party, oldest first. Every way out of it leads through `drop`. */
 class Party<T> extends LinkedQueue<T> {
   readonly name: string;
-  isAmongLast = false;
   /** Its node among the parties that take turns. */
   readonly turn = new QueueNode<Party<T>>(this);
   readonly #onDrop: (party: Party<T>) => void;
@@ -23,13 +21,11 @@ class Party<T> extends LinkedQueue<T> {
 
 /**
  * A queue in which parties take turns: one that adds a thousand nodes delays another by one node, not by a thousand. The order within a party is
- * that of arrival. Adding, removing and taking the next node are O(1). It has no limit of its own: its owner bounds its length. Of the
- * parties without waiting nodes only the last 16 are kept.
+ * that of arrival. Adding, removing and taking the next node are O(1). It has no limit of its own: its owner bounds its length.
  */
 export class FairQueue<T> {
   readonly #parties = new Map<string, Party<T>>();
   readonly #turns = new LinkedQueue<Party<T>>();
-  readonly #idle = new LastIdle<Party<T>>(isIdle, ({ name }) => this.#parties.delete(name));
   #length = 0;
 
   /** Number of nodes. */
@@ -40,14 +36,24 @@ export class FairQueue<T> {
   /** Appends a node to those of a party. It may leave at any time, by `QueueNode.leave`. */
   join(node: QueueNode<T>, name: string): void {
     node.leave();
-    let party = this.#parties.get(name);
-    if (party === undefined) {
-      party = new Party<T>(name, this.#dropped);
-      this.#parties.set(name, party);
-    }
-    if (party.length === 0) this.#turns.join(party.turn);
-    party.join(node);
+    this.#partyOf(name).join(node);
     this.#length += 1;
+  }
+
+  /** Puts a node before those of its party, whose turn stays the same. */
+  joinFirst(node: QueueNode<T>, name: string): void {
+    node.leave();
+    this.#partyOf(name).joinFirst(node);
+    this.#length += 1;
+  }
+
+  #partyOf(name: string): Party<T> {
+    const known = this.#parties.get(name);
+    if (known !== undefined) return known;
+    const party = new Party<T>(name, this.#dropped);
+    this.#parties.set(name, party);
+    this.#turns.join(party.turn);
+    return party;
   }
 
   /** Removes and returns the oldest value of the party whose turn it is; `undefined` where the queue is empty. */
@@ -62,8 +68,6 @@ export class FairQueue<T> {
     this.#length -= 1;
     if (party.length > 0) return;
     party.turn.leave();
-    this.#idle.rests(party);
+    this.#parties.delete(party.name);
   };
 }
-
-const isIdle = ({ length }: { readonly length: number }): boolean => length === 0;

@@ -45,6 +45,17 @@ export class LinkedQueue<T> {
     this.#length += 1;
   }
 
+  /** Puts a node before all others. A node that is in another queue leaves that one first. */
+  joinFirst(node: QueueNode<T>): void {
+    node.leave();
+    node.queue = this;
+    node.next = this.#first;
+    if (this.#first === null) this.#last = node;
+    else this.#first.previous = node;
+    this.#first = node;
+    this.#length += 1;
+  }
+
   /** Removes and returns the first value; `undefined` where the queue is empty. */
   shift(): T | undefined {
     const first = this.#first;

@@ -1,6 +1,3 @@
-import { LastIdle } from './last-idle.ts';
-import type { Resting } from './last-idle.ts';
-
 /** A party may take this many times as much as is free. */
 const TIMES_FREE = 4;
 
@@ -14,9 +11,8 @@ const TIMES_FREE = 4;
  */
 export class SharedRoom {
   readonly #max: number;
-  /** Parties that have taken something, and the last 16 that have given all of it back. */
-  readonly #parties = new Map<string, Party>();
-  readonly #idle = new LastIdle<Party>(isIdle, ({ name }) => this.#parties.delete(name));
+  /** How much each party has taken, of those that have taken something. */
+  readonly #parties = new Map<string, number>();
   #taken = 0;
 
   /** @param max at least 1 */
@@ -31,29 +27,20 @@ export class SharedRoom {
 
   /** Takes places, all or none. Returns whether there were as many for the party. */
   take(name: string, count = 1): boolean {
-    const party = this.#parties.get(name) ?? { name, taken: 0, isAmongLast: false };
+    const taken = this.#parties.get(name) ?? 0;
     const others = count - 1;
-    if (party.taken + others >= TIMES_FREE * (this.#max - this.#taken - others)) return false;
-    if (party.taken === 0 && !party.isAmongLast) this.#parties.set(name, party);
-    party.taken += count;
+    if (taken + others >= TIMES_FREE * (this.#max - this.#taken - others)) return false;
+    this.#parties.set(name, taken + count);
     this.#taken += count;
     return true;
   }
 
   /** Returns places that the party has taken. */
   give(name: string, count = 1): void {
-    const party = this.#parties.get(name);
-    if (party === undefined || party.taken === 0) return;
-    party.taken -= count;
+    const taken = this.#parties.get(name);
+    if (taken === undefined) return;
+    if (taken === count) this.#parties.delete(name);
+    else this.#parties.set(name, taken - count);
     this.#taken -= count;
-    if (party.taken === 0) this.#idle.rests(party);
   }
 }
-
-/** Who takes places. */
-interface Party extends Resting {
-  readonly name: string;
-  taken: number;
-}
-
-const isIdle = ({ taken }: Party): boolean => taken === 0;

@@ -1,5 +1,4 @@
 import type { SpiffeId } from '../identity/spiffe-id.ts';
-import { interned } from '../runtime/interned.ts';
 import type { Cause, CauseCode } from '../task/cause.ts';
 import { noAttributes } from '../task/subject-attributes.ts';
 import type { Task, TaskRisk, TaskState } from '../task/task.ts';
@@ -41,20 +40,20 @@ export const TASK_COLUMNS = taskColumns.map((column) => `tasks.${column}`).join(
 export const taskFrom = (row: TaskRow): Task => {
   const { contextRules, subjectAttributes } = acceptedFrom(row['context_rules']);
   return {
-    issuer: interned(String(row['issuer'])),
-    id: interned(String(row['id'])),
+    issuer: String(row['issuer']),
+    id: String(row['id']),
     // `valuesOf` wrote these from values of these types.
-    agent: interned(String(row['agent'])) as SpiffeId,
-    state: interned(String(row['state'])) as TaskState,
-    risk: interned(String(row['risk'])) as TaskRisk,
+    agent: String(row['agent']) as SpiffeId,
+    state: String(row['state']) as TaskState,
+    risk: String(row['risk']) as TaskRisk,
     contextRules,
     subjectAttributes,
     claimed: namesFrom(row['claimed']),
     attested: attestedFrom(row['attested']),
-    subject: interned(String(row['subject'])),
+    subject: String(row['subject']),
     parentId: textOrNull(row['parent']),
-    purpose: interned(String(row['purpose'])),
-    intentHash: interned(String(row['intent_hash'])),
+    purpose: String(row['purpose']),
+    intentHash: String(row['intent_hash']),
     createdAtMs: Number(row['created_ms']),
     deadlineMs: Number(row['deadline_ms']),
     idleMs: numberOrNull(row['idle_ms']),
@@ -62,7 +61,7 @@ export const taskFrom = (row: TaskRow): Task => {
     endedAtMs: numberOrNull(row['ended_ms']),
     cause: causeFrom(row),
     issuance: { traceId: String(row['trace_id']), spanId: String(row['span_id']) },
-    detailsJson: interned(String(row['details'])),
+    detailsJson: String(row['details']),
     generation: Number(row['generation']),
   };
 };

@@ -1,7 +1,6 @@
 import { deny, type Deny } from '../decision/decision.ts';
 import type { SpiffeId } from '../identity/spiffe-id.ts';
 import { ownTextOf, BoundedMemo } from '../runtime/bounded-memo.ts';
-import { interned } from '../runtime/interned.ts';
 import { authorizationDetailsFrom, type AuthorizationDetail } from './authorization-details.ts';
 import { isSha256Base64url, SHA256_BASE64URL_CHARACTERS } from './base64url.ts';
 import { audience, claimLimits, name, scope, spiffeId, taskId, tokenId } from './claim-readers.ts';
@@ -80,21 +79,21 @@ export function taskClaimsFrom(payload: unknown, envelope: { readonly keyId: str
   if (actorProblem !== null) return deny('token.malformed', actorProblem);
   const token: TaskToken = {
     kind: 'task-token',
-    issuer: interned(claims.iss),
+    issuer: claims.iss,
     keyId: envelope.keyId,
-    audience: interned(audience),
-    subject: interned(claims.sub),
-    clientId: interned(claims.client_id),
+    audience: audience,
+    subject: claims.sub,
+    clientId: claims.client_id,
     actors: claims.act,
     delegate: claims.may_act?.sub ?? null,
     issuedAtSeconds: claims.iat,
     expiresAtSeconds: claims.exp,
     tokenId: claims.jti,
-    taskId: interned(claims.txn),
+    taskId: claims.txn,
     scope: claims.scope,
     details: claims.authorization_details,
     confirmation: claims.cnf,
-    intentHash: interned(claims.remit_intent.h),
+    intentHash: claims.remit_intent.h,
     issuance: claims.remit_intent.tp,
     useKey: useKeyOf(claims.iss, claims.jti),
   };

@@ -32,6 +32,13 @@ describe('FairQueue', () => {
     expect(drained(queue)).toBe('a1 b9');
   });
 
+  it('puts a node before those of its party, which keeps its turn', () => {
+    const { queue } = filled('aab');
+    queue.joinFirst(new QueueNode('b9'), 'b');
+    queue.joinFirst(new QueueNode('c8'), 'c');
+    expect(drained(queue)).toBe('a0 b9 c8 a1 b2');
+  });
+
   it('is left by nodes in any order, also by one that joins again', () => {
     const { queue, nodes } = filled('ab');
     nodes[0]?.leave();

@@ -1,5 +1,6 @@
 import type { After } from '../../runtime/timers.ts';
-import { FairQueue } from './fair-queue.ts';
+import { FairQueue } from '../../runtime/fair-queue.ts';
+import { QueueNode } from '../../runtime/linked-queue.ts';
 
 /** The queue of a piece of work: a request, by its kind, or the start of a TLS handshake. */
 export type Lane = 'withdrawal' | 'handshake' | 'ordinary';
@@ -78,7 +79,7 @@ export class Turns {
    */
   wait(lane: Lane, client: string, isGone: () => boolean): Promise<TurnOutcome> {
     return new Promise((settle) => {
-      this.#lanes[lane].queue.add(client, { joinedMs: this.#options.monotonicMs(), settle, isGone });
+      this.#lanes[lane].queue.join(new QueueNode({ joinedMs: this.#options.monotonicMs(), settle, isGone }), client);
       this.#schedule();
     });
   }
@@ -89,7 +90,8 @@ export class Turns {
    */
   next(lane: Exclude<Lane, 'handshake'>, client: string): Promise<void> {
     return new Promise((settle) => {
-      this.#lanes[lane].queue.addFirst(client, { joinedMs: Infinity, settle: () => settle(), isGone: () => false });
+      const waiting = { joinedMs: Infinity, settle: () => settle(), isGone: () => false };
+      this.#lanes[lane].queue.joinFirst(new QueueNode(waiting), client);
       this.#schedule();
     });
   }

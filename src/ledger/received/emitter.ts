@@ -1,4 +1,3 @@
-import { ownMemory } from '../../runtime/own-memory.ts';
 import { isProblem } from '../../runtime/problem.ts';
 import type { Problem } from '../../runtime/problem.ts';
 import { base64Of } from '../base64.ts';
@@ -116,9 +115,7 @@ export function received(emitter: Emitter, { from, leaves, checkpoint }: LogPart
     prev = leafHash(bytes);
     hashes.push(prev);
   }
-  // Kept for each of thousands of emitters.
   const range = keptRange(appendedAll(emitter.range, hashes));
-  if (prev !== null) prev = ownMemory(prev);
   if (checkpoint === '') return { ...emitter, range, prev };
   const head = openedCheckpoint(checkpoint, emitter.key);
   if (isProblem(head)) return { problem: `a checkpoint of \`${origin}\` ${head.problem}` };

@@ -1,6 +1,5 @@
 /** The table of tokens. */
 import type { SQLOutputValue } from 'node:sqlite';
-import { interned } from '../../runtime/interned.ts';
 import type { IssuedTokenState } from '../../task/issued-token.ts';
 import type { Connection } from './connection.ts';
 import { HISTORY_COLUMNS, historyFrom, JOIN_HISTORY } from './history-table.ts';
@@ -15,12 +14,12 @@ const TOKEN_COLUMNS =
 
 const tokenFrom = (row: Row): IssuedTokenState => ({
   jtiDigest: String(row['jti_digest']),
-  audience: interned(String(row['audience'])),
+  audience: String(row['audience']),
   issuedAtMs: Number(row['issued_ms']),
   expiresAtMs: Number(row['expires_ms']),
   generation: Number(row['issued_in']),
   revokedAtMs: numberOrNull(row['revoked_ms']),
-  boundTo: interned(String(row['bound_to'])),
+  boundTo: String(row['bound_to']),
 });
 
 /** The query of one look. A constant, so that its text is hashed once. */
