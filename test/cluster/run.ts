@@ -1,16 +1,19 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Cluster, endCluster, runningCluster, startCluster } from './cluster.ts';
 import { findClusterParts } from './cluster-parts.ts';
 import type { ClusterParts } from './cluster-parts.ts';
+import { findIstioCluster } from '../parts/istio-cluster.ts';
+import { installIstio } from './istio/mesh.ts';
 
 const HELP = `Runs a Kubernetes of one node on this machine: real pods, with SPIRE and its CSI driver, in namespaces of its own.
 
   npm run cluster -- up                   starts one in the background, and says how to use it
   npm run cluster -- kubectl ARGUMENTS    runs kubectl in it: get pods -A
   npm run cluster -- exec COMMAND         runs any command in it, such as helm, ctr or a shell
+  npm run cluster -- istio                installs Istio in it, which \`npm run parts -- istio-cluster\` builds
   npm run cluster -- load ARCHIVE..       imports images under the names that the archives have for them
   npm run cluster -- down                 ends it; nothing of it is left
   npm run cluster -- run COMMAND          starts one for this command, and ends it after it, with its exit code
@@ -64,6 +67,8 @@ async function main(words: readonly string[]): Promise<number> {
         say(`${archive}: loaded`);
       }
       return 0;
+    case 'istio':
+      return istioIn(running());
     case 'run':
       return during(commandIn(rest), parts);
     default:
@@ -86,6 +91,20 @@ async function up(folder: string, parts: ClusterParts): Promise<number> {
   say(
     `ready after ${((performance.now() - started) / 1_000).toFixed(1)} s: \`npm run cluster -- kubectl get pods -A\``,
   );
+  return 0;
+}
+
+/** Istio by its own charts, with SPIRE's trust domain and the template `spire` for pods. */
+async function istioIn(cluster: Cluster): Promise<number> {
+  const istio = findIstioCluster();
+  if (istio === null) throw new Usage('Istio is missing: `npm run parts -- istio-cluster` installs it');
+  const folder = mkdtempSync(join(tmpdir(), 'remit-istio-'));
+  try {
+    await installIstio(cluster, istio, folder);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  say('Istio: ready');
   return 0;
 }
 

@@ -30,6 +30,7 @@ import { installOauth2Agent } from './go-client.ts';
 import { goBuildCache, installGoPart } from './go-part.ts';
 import type { GoPart } from './go-part.ts';
 import { makeImageBases } from './image-bases.ts';
+import { installIstioCluster } from './istio-cluster.ts';
 import { installJaegerUi } from './jaeger-ui.ts';
 import { kubernetes } from './kubernetes.ts';
 import { installEnvoyGateway, installIstiod } from './meshes.ts';
@@ -39,8 +40,8 @@ import { prometheusOperator } from './prometheus-operator.ts';
 
 /**
  * `npm run parts`: installs what the tests run against into the cache folder, and says what takes time; with `REMIT_PARTS=all` also what only
- * long tests run against. `npm run parts -- cluster` installs what a cluster runs and nothing else. Quick where all is there. Exit 1 where a part
- * could not be had; the others are installed all the same.
+ * long tests run against. `npm run parts -- cluster` installs what a cluster runs and nothing else, and `npm run parts -- istio-cluster` also what Istio
+ * takes there. Quick where all is there. Exit 1 where a part could not be had; the others are installed all the same.
  */
 
 const say = (line: string): void => {
@@ -138,9 +139,9 @@ const composeGo: GoPart = {
 };
 
 const [only] = process.argv.slice(2);
-if (only !== undefined && only !== 'cluster') {
+if (only !== undefined && !['cluster', 'istio-cluster'].includes(only)) {
   process.stderr.write(
-    `parts: unknown part \`${only}\`: \`cluster\` installs what a cluster runs, no word everything else\n`,
+    `parts: unknown part \`${only}\`: \`cluster\` installs what a cluster runs, \`istio-cluster\` also Istio in it, no word everything else\n`,
   );
   process.exit(2);
 }
@@ -152,6 +153,12 @@ async function installClusterWhole(): Promise<void> {
   results.push(await installEnvoy(ENVOY_VERSION, { cacheFolder, progress: say }));
   for (const part of [spire, etcd, kubernetes, helm, prometheusOperator]) results.push(await installGoPart(part, say));
   results.push(await makeImageBases(say), ...(await installCluster(say)));
+}
+
+/** What Istio takes in a cluster. */
+async function installIstioWhole(): Promise<void> {
+  await installClusterWhole();
+  results.push(await installIstiod(say), ...(await installIstioCluster(say)));
 }
 
 async function installAll(): Promise<void> {
@@ -174,7 +181,7 @@ async function installAll(): Promise<void> {
 
   if (process.env['REMIT_PARTS'] === 'all') {
     results.push(await installPatroni(say));
-    await installClusterWhole();
+    await installIstioWhole();
   }
 
   // What it is for is skipped without it.
@@ -182,7 +189,11 @@ async function installAll(): Promise<void> {
   if (isBinaryProblem(cedar)) say(cedar.problem);
 }
 
-await (only === 'cluster' ? installClusterWhole() : installAll());
+const installs: Readonly<Record<string, () => Promise<void>>> = {
+  cluster: installClusterWhole,
+  'istio-cluster': installIstioWhole,
+};
+await (installs[only ?? ''] ?? installAll)();
 
 await rm(goBuildCache, { recursive: true, force: true });
 

@@ -67,7 +67,8 @@ async function installWithCrds(
   }
 }
 
-function folderOfModule(path: string, version: string): string {
+/** The folder of a module in Go's cache. */
+export function folderOfModule(path: string, version: string): string {
   const { Dir } = JSON.parse(
     execFileSync('go', ['mod', 'download', '-json', `${path}@${version}`], { encoding: 'utf8' }),
   );

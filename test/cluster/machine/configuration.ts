@@ -27,7 +27,16 @@ export interface Configuration {
 
 /** Writes all of them. */
 export function writeConfiguration(layout: Layout): Configuration {
-  const { certificates, containerdSocket, controlGroup, kubeconfig, registryCertificate, state } = layout;
+  const {
+    certificates,
+    containerdSocket,
+    controlGroup,
+    kubeconfig,
+    networkPrograms,
+    networks,
+    registryCertificate,
+    state,
+  } = layout;
   const write = (name: string, text: string): string => {
     const path = join(state, name);
     writeFileSync(path, text, { mode: 0o600 });
@@ -41,8 +50,7 @@ export function writeConfiguration(layout: Layout): Configuration {
     mkdirSync(join(registries, host), { recursive: true });
     write(`registries/${host}/hosts.toml`, `server = "https://${host}"\nca = "${registryCertificate}"\n`);
   }
-  const networks = join(state, 'networks');
-  mkdirSync(networks);
+  for (const path of [networks, networkPrograms]) mkdirSync(path);
   write('networks/10-ptp.conflist', podNetwork(join(state, 'leases')));
   writeFileSync(kubeconfig, kubeconfigOf(token, apiCertificate), { mode: 0o600 });
   return {
@@ -50,7 +58,10 @@ export function writeConfiguration(layout: Layout): Configuration {
     apiCertificate,
     serviceAccountKey: write('certificates/service-accounts.key', privateKey.export({ type: 'sec1', format: 'pem' })),
     users: write('users.csv', `${token},admin,admin,"system:masters"\n`),
-    containerd: write('containerd.toml', containerdFile({ networks, registries, socket: containerdSocket })),
+    containerd: write(
+      'containerd.toml',
+      containerdFile({ networkPrograms, networks, registries, socket: containerdSocket }),
+    ),
     kubelet: write('kubelet.yaml', kubeletFile(containerdSocket, controlGroup)),
   };
 }
@@ -90,6 +101,7 @@ const kubeconfigOf = (token: string, certificate: string): string =>
 
 /** Scores of the out-of-memory killer are left alone: to lower them takes CAP_SYS_RESOURCE, which a machine of tests may lack. */
 const containerdFile = (at: {
+  readonly networkPrograms: string;
   readonly networks: string;
   readonly registries: string;
   readonly socket: string;
@@ -114,7 +126,7 @@ state = "/run/containerd"
         BinaryName = "runc"
         SystemdCgroup = false
   [plugins.'io.containerd.cri.v1.runtime'.cni]
-    bin_dirs = ["/usr/lib/cni"]
+    bin_dirs = ["/usr/lib/cni", "${at.networkPrograms}"]
     conf_dir = "${at.networks}"
 `;
 

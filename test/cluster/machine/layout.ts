@@ -34,6 +34,9 @@ export interface Layout {
   readonly logs: string;
   readonly containerdSocket: string;
   readonly volumes: string;
+  /** Configuration of the network of pods, and programs that pods add to it. */
+  readonly networks: string;
+  readonly networkPrograms: string;
 }
 
 /** @param folder its last name tells it from other clusters of the machine */
@@ -49,5 +52,7 @@ export function layoutOf(folder: string): Layout {
     logs: join(state, 'logs'),
     containerdSocket: '/run/containerd/containerd.sock',
     volumes: join(state, 'volumes'),
+    networks: join(state, 'networks'),
+    networkPrograms: join(state, 'network-programs'),
   };
 }
